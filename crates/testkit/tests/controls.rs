@@ -576,7 +576,7 @@ fn no_rule_is_left_out_of_its_suite() {
         if let Ok(parts) = std::fs::read_dir(format!("{source}/{suite}")) {
             texts.extend(parts.map(|part| std::fs::read_to_string(part.unwrap().path()).unwrap()));
         }
-        // A file of a suite may define a list of its own.
+        // A source file of a suite may define its own list of rules.
         let lists = texts.iter().filter_map(|text| {
             text.split_once(&format!("$open, {suite},")).or_else(|| text.split_once("durable_rules! {"))
         });

@@ -1,6 +1,6 @@
-//! The event log, which is the store's alone.
+//! Event log of the outbox store. All calls go to the shared store.
 
-// A method with a default would end here instead of in the store of many machines.
+// Every method must be forwarded: a default implementation would not call the shared store.
 #![warn(clippy::missing_trait_methods)]
 
 use super::OutboxStore;

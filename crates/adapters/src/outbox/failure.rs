@@ -1,4 +1,4 @@
-//! What went wrong with the file, and what it means for those who wait for an answer.
+//! Errors of the outbox file, and their translation into store errors.
 
 use longhaul_domain::ProcessId;
 use longhaul_ports::{StoreError, StoreRejection};
@@ -7,16 +7,15 @@ use rusqlite::ErrorCode;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
-/// What to do about a file that cannot be used.
+/// Advice for the operator if the outbox file cannot be used.
 const RECOVERY_HELP: &str = "restore a copy of the outbox, or move the file away: records in it are then not restored to a store that lost \
      them";
 
-/// Why something could not be kept or told.
+/// Reason for which the outbox file could not be read or written.
 #[derive(Debug)]
 pub(super) enum OutboxError {
-    /// The database failed.
     Database(rusqlite::Error),
-    /// What it keeps makes no sense, or a newer program wrote it.
+    /// The content of the file is invalid, or a newer version of longhaul wrote it.
     Answer(StoreError),
 }
 
@@ -53,7 +52,7 @@ impl OutboxError {
     }
 }
 
-/// Whether the disk failed, so that nobody knows what it holds now.
+/// Returns true if the disk or the database file is damaged, so that the content of the file is uncertain.
 pub(super) fn is_final(error: &rusqlite::Error) -> bool {
     matches!(
         error.sqlite_error_code(),
@@ -61,7 +60,7 @@ pub(super) fn is_final(error: &rusqlite::Error) -> bool {
     )
 }
 
-/// The error for whoever wanted something kept: it surely was not.
+/// Converts the error of a failed write into a store error. The write was certainly not applied.
 pub(super) fn not_kept(error: &rusqlite::Error) -> StoreError {
     match error.sqlite_error_code() {
         Some(ErrorCode::DiskFull) => StoreError::Refused(StoreRejection::Full),
@@ -69,7 +68,7 @@ pub(super) fn not_kept(error: &rusqlite::Error) -> StoreError {
     }
 }
 
-/// The error for a file that could not be opened.
+/// Converts the error of a failed opening into a store error.
 pub(super) fn at_opening(path: &Path, error: &rusqlite::Error) -> StoreError {
     let shown = format!("{} ({error})", path.display());
     match error.sqlite_error_code() {
@@ -89,25 +88,25 @@ pub(super) fn corrupt(what: impl Into<String>) -> StoreError {
     StoreError::Corrupt { what: what.into(), remedy: RECOVERY_HELP.to_owned() }
 }
 
-/// The thread that writes is gone.
+/// Returns the error for a request after the writer thread has ended.
 pub(super) fn closed() -> StoreError {
     StoreError::ReadOnly { why: "the outbox of this node was closed".to_owned() }
 }
 
-/// The file of a node keeps live work of another store than the one that it is opened for. Nothing is damaged.
+/// The outbox file contains live processes of a different store. The file is not damaged.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{} has live work of another store, {place}, for example {live}", path.display())]
 pub struct ForeignOutbox {
-    /// The file.
+    /// Path of the outbox file.
     pub path: PathBuf,
-    /// The store that it was opened for before, without its password.
+    /// Address of the store that the file belongs to, without its password.
     pub place: String,
-    /// One of the processes.
+    /// One of the live processes in the file.
     pub live: ProcessId,
 }
 
 impl ForeignOutbox {
-    /// What to do about it.
+    /// Returns advice for the operator on how to resolve the error.
     #[must_use]
     pub fn help(&self) -> String {
         let Self { path, place, .. } = self;
@@ -119,7 +118,7 @@ impl ForeignOutbox {
     }
 }
 
-/// The file keeps work of another store.
+/// Returns the store error for a file that contains live processes of a different store.
 pub(super) fn foreign(path: &Path, place: &str, live: ProcessId) -> StoreError {
     let source = ForeignOutbox { path: path.to_owned(), place: place.to_owned(), live };
     StoreError::Unavailable { source: Box::new(source) }

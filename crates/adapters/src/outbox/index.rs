@@ -1,4 +1,4 @@
-//! What is kept, as this program has it in mind: enough to tell what an answer of the store changes.
+//! In-memory index of the outbox: just enough of each record to decide whether an answer of the store changes it.
 
 use super::row::{HandoffStage, OutboxMeta, OutboxRow, RowHeader};
 use super::writer::{OutboxChange, OutboxWriter};
@@ -10,20 +10,20 @@ use longhaul_ports::{Change, History, Lease, StoreError, StoredProcess, Submissi
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
-/// What is kept, without the records themselves.
+/// In-memory index of the outbox, without the records themselves.
 #[derive(Debug)]
 pub(super) struct OutboxIndex {
-    /// This node, once it has registered.
+    /// Lease of this node. `None` until the node has registered.
     me: Option<Lease>,
-    /// So long an ended record is kept after its end was acknowledged.
+    /// Time for which an ended record stays in the outbox after the store acknowledged its end.
     keeps_ended: Duration,
     most_ended: usize,
     known: HashMap<ProcessId, IndexedRecord>,
-    /// Those of them that this node accepted alone, and the store does not know of yet. Few, and mostly none.
+    /// Local-only processes: accepted by this node and not yet known to the shared store. Usually empty.
     alone: BTreeSet<ProcessId>,
     ended: BTreeSet<(Timestamp, ProcessId)>,
     mark: OutboxMeta,
-    /// The most roots that this node holds at once, once it has claimed.
+    /// Maximum number of roots that this node runs at once. `None` until the node has claimed for the first time.
     roots: Option<u32>,
 }
 
@@ -38,30 +38,30 @@ pub(super) struct IndexedRecord {
     is_root: bool,
 }
 
-/// What comes of a change of what this node alone may know.
+/// Result of a change to a process that may be local-only.
 #[derive(Debug)]
 pub(super) enum LocalOnlyChange {
-    /// The store knows of it, and is to be asked.
+    /// The process is not local-only: the change must go to the shared store.
     Shared,
-    /// It may not be made.
+    /// The change is not allowed.
     Refused(StoreError),
-    /// It is made, and counts once it is written.
+    /// The change was made in the index. It takes effect once `entry` is written.
     Changed {
         revision: Revision,
         entry: Box<OutboxRow>,
-        /// What it was before, in case it cannot be written.
+        /// State of the index before the change, for [`OutboxIndex::undo`] if the write fails.
         before: IndexedRecord,
     },
 }
 
-/// How it stands with a launch that this node was asked for.
+/// State of a launch on its way to the shared store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum LaunchState {
-    /// It is just being handed to the store.
+    /// The launch is being sent to the store.
     Open,
-    /// It was, and no answer came.
+    /// The launch was sent, but the store did not answer.
     Doubtful,
-    /// The store has acknowledged it.
+    /// The store has acknowledged the launch.
     Accepted,
 }
 
@@ -72,7 +72,7 @@ impl OutboxIndex {
         mark: OutboxMeta,
         found: Vec<RowHeader>,
     ) -> Self {
-        // What was accepted alone is what the store lacks now: it is found out by comparing.
+        // `alone` starts empty: the next comparison finds local-only processes because the store lacks them.
         let (known, alone, ended) = (HashMap::new(), BTreeSet::new(), BTreeSet::new());
         let mut shelf = Self { me: None, keeps_ended, most_ended, known, alone, ended, mark, roots: None };
         for heading in found {
@@ -96,7 +96,7 @@ impl OutboxIndex {
         &self.mark
     }
 
-    /// Changes what is known of the store as a whole; it is written soon if it did change.
+    /// Changes the metadata about the shared store. The metadata is written soon if `change` changed it.
     pub(super) fn note_mark(&mut self, keeper: &OutboxWriter, change: impl FnOnce(&mut OutboxMeta)) {
         let mut next = self.mark.clone();
         change(&mut next);
@@ -106,7 +106,8 @@ impl OutboxIndex {
         }
     }
 
-    /// The store told how far it has come. What it lost is not forgotten before it was compared.
+    /// Records the history that the store reported. If the store has lost data, the earlier history stays, so that the
+    /// next comparison notices the loss.
     pub(super) fn reached(&mut self, keeper: &OutboxWriter, history: &History) {
         self.note_mark(keeper, |mark| {
             mark.end = mark.end.max(history.end);
@@ -116,14 +117,14 @@ impl OutboxIndex {
         });
     }
 
-    /// The policy in force; an older one than was known comes from a store that lost it.
+    /// Records the policy in force. Ignores a version older than the known one: such a store has lost the newer policy.
     pub(super) fn in_force(&mut self, keeper: &OutboxWriter, version: PolicyVersion, policy: &Policy) {
         if self.mark.policy.as_ref().is_none_or(|(known, _)| *known < version) {
             self.note_mark(keeper, |mark| mark.policy = Some((version, policy.clone())));
         }
     }
 
-    /// The node works under this lease now.
+    /// Sets the lease under which this node works from now on.
     pub(super) fn is_mine(&mut self, lease: &Lease) {
         self.me = Some(lease.clone());
     }
@@ -136,8 +137,8 @@ impl OutboxIndex {
         self.known.get(id).map(|known| known.revision)
     }
 
-    /// Every process that the store has acknowledged, in the order in which they are given back: what ended, what
-    /// lives, what waits.
+    /// Returns the ids of all accepted processes in the order in which they are restored: first ended processes, then
+    /// processes with an owner, then waiting processes.
     pub(super) fn accepted(&self) -> Vec<ProcessId> {
         let accepted = self.known.iter().filter(|(_, known)| known.offer == LaunchState::Accepted);
         let mut ids: Vec<_> = accepted
@@ -151,13 +152,14 @@ impl OutboxIndex {
         self.known.get(id).is_some_and(|known| known.offer == LaunchState::Doubtful)
     }
 
-    /// Launches of which it is not known whether the store has them.
+    /// Returns the launches that the store may or may not have, because it did not answer.
     pub(super) fn doubtful(&self) -> Vec<ProcessId> {
         let doubtful = self.known.iter().filter(|(_, known)| known.offer == LaunchState::Doubtful);
         doubtful.map(|(id, _)| *id).collect()
     }
 
-    /// A launch is about to be handed to the store; none if it is known already.
+    /// Records that a launch is about to be sent to the store. Returns the record to write, or `None` if the launch is
+    /// already in the outbox.
     pub(super) fn offer(&mut self, process: &Process) -> Option<OutboxChange> {
         if let Some(known) = self.known.get_mut(&process.id) {
             if known.offer == LaunchState::Doubtful {
@@ -184,24 +186,29 @@ impl OutboxIndex {
         Some(OutboxChange::Put(Box::new(line)))
     }
 
-    /// The store gave no answer to a launch.
+    /// Marks a launch as doubtful if the store has not answered it.
     pub(super) fn doubt(&mut self, id: &ProcessId) {
         if let Some(known) = self.known.get_mut(id).filter(|known| known.offer == LaunchState::Open) {
             known.offer = LaunchState::Doubtful;
         }
     }
 
-    /// Whether a launch is neither acknowledged nor refused.
+    /// Returns true if the launch is in the outbox and the store has not acknowledged it.
     pub(super) fn is_offered(&self, id: &ProcessId) -> bool {
         self.known.get(id).is_some_and(|known| known.offer != LaunchState::Accepted)
     }
 
-    /// The most roots that this node holds at once.
+    /// Sets the maximum number of roots that this node runs at once.
     pub(super) fn has_room_for(&mut self, roots: u32) {
         self.roots = Some(roots);
     }
 
-    /// Under which lease this node may take a launch without asking; none if it has no place for it.
+    /// Returns the lease under which this node may accept `new` without the store. Returns `None` if:
+    ///
+    /// - the node has no lease,
+    /// - the process is not pinned to this node,
+    /// - the node is draining, or
+    /// - all root slots of the node are taken, or their number is not known yet.
     pub(super) fn place_for(&self, new: &Submission) -> Option<Lease> {
         let me = self.me.clone()?;
         let holds = |known: &&IndexedRecord| {
@@ -212,12 +219,12 @@ impl OutboxIndex {
         (is_here && !self.mark.draining && held < self.roots?).then_some(me)
     }
 
-    /// The sequence of a launch that the store does not number.
+    /// Returns the next sequence number, for a local-only launch.
     pub(super) const fn next_seq(&self) -> Seq {
         Seq(self.mark.seq.0.saturating_add(1))
     }
 
-    /// This node accepts a launch that it had offered.
+    /// Accepts an offered launch as local-only. Returns the record to write.
     pub(super) fn take_alone(&mut self, stored: &StoredProcess) -> OutboxChange {
         self.mark.seq = self.mark.seq.max(stored.seq);
         self.known.insert(stored.process.id, IndexedRecord::of(stored, LaunchState::Accepted, None));
@@ -232,12 +239,12 @@ impl OutboxIndex {
         }))
     }
 
-    /// What this node accepted alone, and the store has not yet.
+    /// Returns the local-only processes.
     pub(super) fn alone(&self) -> BTreeSet<ProcessId> {
         self.alone.clone()
     }
 
-    /// The places that are taken by what the store does not count.
+    /// Returns the number of root slots that live local-only processes take. The store does not count these slots.
     pub(super) fn roots_alone(&self) -> u32 {
         let holds = |known: &&IndexedRecord| known.owner.is_some() && known.ended_at.is_none();
         let alone = self.alone.iter().filter_map(|id| self.known.get(id));
@@ -248,7 +255,8 @@ impl OutboxIndex {
         self.alone.contains(id)
     }
 
-    /// Changes what this node alone knows, as a store would.
+    /// Applies a change to a local-only process. Refuses the change if the expected revision is wrong, or if its author
+    /// is the owner under a lease of another node.
     pub(super) fn change_alone(&mut self, now: Timestamp, change: &Change) -> LocalOnlyChange {
         let Some(before) =
             self.known.get(&change.next.id).filter(|_| self.is_local_only(&change.next.id)).cloned()
@@ -271,12 +279,12 @@ impl OutboxIndex {
         LocalOnlyChange::Changed { revision, entry: self.line(now, stored, false), before }
     }
 
-    /// A change was not written.
+    /// Restores the index entry of a process whose change could not be written.
     pub(super) fn undo(&mut self, id: ProcessId, before: IndexedRecord) {
         self.known.insert(id, before);
     }
 
-    /// Nothing of it is kept any more.
+    /// Removes a process from the outbox. Returns `None` if the process is not in the outbox.
     pub(super) fn let_go(&mut self, id: &ProcessId) -> Option<OutboxChange> {
         let known = self.known.remove(id)?;
         self.alone.remove(id);
@@ -286,12 +294,12 @@ impl OutboxIndex {
         Some(OutboxChange::LetGo(*id))
     }
 
-    /// The store acknowledged the launch of this node.
+    /// Records that the store acknowledged a launch of this node.
     pub(super) fn accepted_as(&mut self, now: Timestamp, stored: &StoredProcess) -> Vec<OutboxChange> {
         self.learn(now, stored, true)
     }
 
-    /// The store told of a record.
+    /// Updates the outbox from a record that the store returned. Records that do not concern this node are ignored.
     pub(super) fn heard(&mut self, now: Timestamp, stored: &StoredProcess) -> Vec<OutboxChange> {
         self.mark.seq = self.mark.seq.max(stored.seq);
         if self.known.contains_key(&stored.process.id) || self.belongs_here(stored) {
@@ -300,7 +308,7 @@ impl OutboxIndex {
         Vec::new()
     }
 
-    /// What the store has is what counts, however much further it was known to be.
+    /// Replaces the outbox record by the record of the store, even if the outbox has a later revision.
     pub(super) fn corrected(&mut self, now: Timestamp, stored: &StoredProcess) -> Vec<OutboxChange> {
         if let Some(known) = self.known.get_mut(&stored.process.id) {
             known.revision = Revision(0);
@@ -309,7 +317,7 @@ impl OutboxIndex {
         self.heard(now, stored)
     }
 
-    /// The store acknowledged a change; of what is not kept nothing is known.
+    /// Records a change that the store acknowledged. Processes that are not in the outbox are ignored.
     pub(super) fn committed(
         &mut self,
         now: Timestamp,
@@ -323,7 +331,7 @@ impl OutboxIndex {
         self.put(now, stored, false)
     }
 
-    /// What ended long enough ago, and what is too much.
+    /// Removes ended records that are too old or exceed the maximum number.
     pub(super) fn outdated(&mut self, now: Timestamp) -> Vec<OutboxChange> {
         let mut gone = Vec::new();
         while let Some(&(at, id)) = self.ended.first()
@@ -336,7 +344,7 @@ impl OutboxIndex {
         gone
     }
 
-    /// Whether this node owns it, or nobody else may run what waits.
+    /// Returns true if this node owns the process, or if the process waits and is pinned to this node.
     fn belongs_here(&self, stored: &StoredProcess) -> bool {
         let Some(me) = &self.me else { return false };
         match stored.process.state.slot_state() {
@@ -352,11 +360,12 @@ impl OutboxIndex {
         matches!((owner, &self.me), (Some(owner), Some(me)) if owner.node == me.node)
     }
 
-    /// Takes over what is newer, and lets go of what another node has to keep.
+    /// Applies a record of the store if it is newer than the outbox record. Removes the process from the outbox if
+    /// another node owns it.
     fn learn(&mut self, now: Timestamp, stored: &StoredProcess, is_answer: bool) -> Vec<OutboxChange> {
         let id = stored.process.id;
         if let Some(known) = self.known.get(&id) {
-            // It is the store's only once it was given to it.
+            // A local-only process is not in the store until this node has restored it there.
             if self.is_local_only(&id) {
                 return Vec::new();
             }
@@ -367,7 +376,7 @@ impl OutboxIndex {
             if is_same || known.revision > stored.revision {
                 return Vec::new();
             }
-            // Its answer is on its way, and knows more than whoever looked meanwhile.
+            // The answer to this launch is still to come, and it is newer than a record that was read meanwhile.
             if known.offer == LaunchState::Open && !is_answer {
                 return Vec::new();
             }
@@ -393,7 +402,7 @@ impl OutboxIndex {
         entries
     }
 
-    /// Takes it in mind, and says what is to be written. What the store does not know is never outdated.
+    /// Updates the index and returns the row to write. A local-only process never expires from the outbox.
     fn line(&mut self, now: Timestamp, stored: StoredProcess, vitals_told: bool) -> Box<OutboxRow> {
         let id = stored.process.id;
         let known = self.known.get(&id);
@@ -425,7 +434,7 @@ impl IndexedRecord {
         }
     }
 
-    /// The record after a change of it.
+    /// Returns the record that results from the change `next` at `revision`.
     fn changed(&self, next: Process, revision: Revision, author: &Writer, taken: ActionSeq) -> StoredProcess {
         let owner = match (next.state.slot_state(), author) {
             (SlotState::Holding, Writer::Owner(lease)) if next.spec.command().is_some() => {

@@ -1,8 +1,8 @@
-//! Launches that this node accepts by itself while the store is away, if it was told to.
+//! Local-only launches: launches that a node accepts while the shared store is unreachable, if its options allow this.
 //!
-//! Only what nobody else could have a say in is accepted so: a root that runs on this node and nowhere else, at once, in
-//! a free place, under no key. The node keeps its record, durably, until the store has it: then it is given to the store
-//! as what the store lost is.
+//! A launch qualifies if other nodes cannot be affected: a root without a concurrency key that is pinned to this node
+//! and starts at once in a free root slot. The node stores the record durably. When the store is back, the record is
+//! restored there like a record that the store has lost.
 
 use super::OutboxStore;
 use super::index::LocalOnlyChange;
@@ -10,7 +10,7 @@ use super::writer::OutboxChange;
 use longhaul_domain::{ProcessId, Revision};
 use longhaul_ports::{Change, Listing, ProcessFilter, StoreError, StoredProcess, Submission};
 
-/// A launch in which others could have a say, while the store is away.
+/// The store is unreachable, and the launch may affect other nodes, so it was not accepted as local-only.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "while the store is unavailable, this node accepts only commands that do not affect other nodes: they must \
@@ -18,7 +18,7 @@ use longhaul_ports::{Change, Listing, ProcessFilter, StoreError, StoredProcess, 
      other nodes"
 )]
 pub(super) struct NotLocalOnly {
-    /// Why the store did not take it.
+    /// Error of the store that did not accept the launch.
     #[source]
     source: Box<dyn std::error::Error + Send + Sync>,
 }
@@ -33,10 +33,11 @@ impl NotLocalOnly {
 }
 
 impl OutboxStore {
-    /// Accepts what was offered to a store that surely did not take it; none if that is not for this node to accept.
+    /// Accepts a launch as local-only. The store must certainly not have accepted the launch. Returns `None` if the
+    /// launch does not qualify.
     ///
     /// # Errors
-    /// If it cannot be kept.
+    /// Returns an error if the record cannot be written durably.
     pub(super) async fn accept_locally(
         &self,
         new: Option<Submission>,
@@ -59,12 +60,12 @@ impl OutboxStore {
         Ok(Some(stored))
     }
 
-    /// Writes a change of what this node alone knows; none if the store knows of it.
+    /// Commits a change to a local-only process in the outbox. Returns `None` if the process is not local-only.
     pub(super) async fn commit_alone(&self, change: &Change) -> Option<Result<Revision, StoreError>> {
         if !self.look(|shelf| shelf.is_local_only(&change.next.id)) {
             return None;
         }
-        // Between this and the end of the write nothing of it is given to the store.
+        // While the lock is held, no record is restored to the store.
         let _turn = self.giving.lock().await;
         let now = self.clock.now();
         let written = self.look(|shelf| match shelf.change_alone(now, change) {
@@ -85,7 +86,8 @@ impl OutboxStore {
         Some(Ok(revision))
     }
 
-    /// The records of those of the ids that this node alone knows, each at its place; none if there are no such.
+    /// Returns one entry for each id: the record if the process is local-only, and `None` otherwise. Returns `None`
+    /// instead of the list if no id is local-only.
     pub(super) async fn load_alone(
         &self,
         ids: &[ProcessId],
@@ -102,7 +104,8 @@ impl OutboxStore {
         Ok(Some(kept))
     }
 
-    /// Nothing is below what the store does not know: a child is accepted by the store alone, and after its parent.
+    /// Returns an empty listing if the filter selects descendants of a local-only process. Such a process has no
+    /// children, because only the store accepts a child, and only after its parent.
     pub(super) fn list_below_alone(&self, filter: &ProcessFilter) -> Option<Listing> {
         let above = filter.ancestor.or(filter.parent)?;
         self.look(|shelf| shelf.is_local_only(&above)).then(|| Listing {

@@ -1,6 +1,7 @@
-//! What has to be done for processes that nobody owns, and for a store that lost something.
+//! Maintenance of the outbox store: claims due work, prunes records, and restores records that the shared store has
+//! lost.
 
-// A method with a default would end here instead of in the store of many machines.
+// Every method must be forwarded: a default implementation would not call the shared store.
 #![warn(clippy::missing_trait_methods)]
 
 use super::OutboxStore;

@@ -1,6 +1,6 @@
-//! The node's own lease, and how far the store has come.
+//! Membership of this node in the cluster. Stores the lease, the drain state and the history of the shared store.
 
-// A method with a default would end here instead of in the store of many machines.
+// Every method must be forwarded: a default implementation would not call the shared store.
 #![warn(clippy::missing_trait_methods)]
 
 use super::OutboxStore;
@@ -80,13 +80,14 @@ impl Membership for OutboxStore {
 }
 
 impl OutboxStore {
-    /// Whether this node drains may have been said at another one. A store that lost what was said tells nothing of it.
+    /// Records the drain state of this node, which may have been changed from another node. Ignores the state if the
+    /// store has lost data, since the store may have lost the drain state too.
     async fn note_drain(&self, known: &[KnownNode]) {
         let is_news = |node: &KnownNode| {
             self.look(|shelf| shelf.is_me(&node.facts.id) && shelf.mark().draining != node.draining)
         };
         let Some(me) = known.iter().find(|node| is_news(node)) else { return };
-        // Asked later, so that a loss in between is seen.
+        // The history is read after the node list, so that a loss between the two reads is noticed.
         let Ok(history) = self.inner.history().await else { return };
         self.look(|shelf| {
             let earlier = shelf.mark().history.as_ref();

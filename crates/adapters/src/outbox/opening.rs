@@ -1,7 +1,7 @@
-//! Opening the file without touching one that is not ours.
+//! Opens the outbox file, and creates it if it is missing.
 //!
-//! The header alone says whose it is and of which version, so a foreign or newer file is refused before SQLite sees it. A
-//! new one is made under another name and gets its own when it is whole.
+//! The SQLite header names the application and the schema version. A file of another application or of another version
+//! is rejected before SQLite opens it. A new file is written under a temporary name and renamed once it is complete.
 
 use super::failure::{at_opening, blocked, corrupt};
 use super::schema::{APPLICATION, SCHEMA, TABLES, VERSION};
@@ -18,13 +18,13 @@ use std::time::Duration;
 
 const HEADER: usize = 100;
 const MAGIC: &[u8] = b"SQLite format 3\0";
-/// Where the header names the version and the program.
+/// Byte offset of the schema version in the SQLite header (`user_version`).
 const VERSION_AT: usize = 60;
 const APPLICATION_AT: usize = 68;
-/// Memory for pages, in KiB.
+/// Size of the SQLite page cache in KiB.
 const CACHE_KIB: i64 = 512;
 
-/// A connection to the file at `path`, which is made if there is none.
+/// Opens a connection to the file at `path`. Creates the file if it does not exist.
 pub(super) fn open(path: &Path, most_kib: Option<u32>) -> Result<Connection, StoreError> {
     match version_of(path)? {
         None => create(path)?,
@@ -39,7 +39,7 @@ pub(super) fn open(path: &Path, most_kib: Option<u32>) -> Result<Connection, Sto
     Ok(connection)
 }
 
-/// The version that the header of the file names; none if there is no file.
+/// Returns the schema version from the header of the file. Returns `None` if the file does not exist.
 fn version_of(path: &Path) -> Result<Option<u32>, StoreError> {
     let shown = path.display();
     let found = match fs::symlink_metadata(path) {
@@ -84,7 +84,7 @@ fn create(path: &Path) -> Result<(), StoreError> {
     let written = lay_out(&draft).map_err(|error| at_opening(path, &error));
     let placed = written.and_then(|()| place(&draft, path).map_err(|error| blocked(path, &error)));
     if placed.is_err() {
-        // What matters is the first error; a leftover is removed at the next start.
+        // The first error is returned; a leftover draft is removed at the next start.
         let _ = fs::remove_file(&draft);
     }
     placed
@@ -121,7 +121,8 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
-/// What is missing or damaged would be found out when it is needed, which is too late.
+/// Checks the integrity of the file and that all tables exist. Otherwise, damage would be noticed only when the data is
+/// needed.
 fn check(connection: &Connection, path: &Path) -> Result<(), StoreError> {
     let failed = |error| at_opening(path, &error);
     let found: String =

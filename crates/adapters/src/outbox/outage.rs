@@ -1,4 +1,4 @@
-//! Whether the store is away, and since when.
+//! Detects whether the shared store is unreachable, and since when.
 
 use longhaul_domain::{AwakeTime, Timestamp};
 use longhaul_ports::{Clock, StoreError};
@@ -6,10 +6,10 @@ use std::error::Error;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-/// So often it is told that the store is still away.
+/// Minimum time between two warnings that the store is still unreachable.
 const REPORT_INTERVAL: Duration = Duration::from_secs(60);
 
-/// Whether the store is away.
+/// State of the connection to the shared store, derived from the results of all calls.
 #[derive(Debug)]
 pub(super) struct OutageTracker {
     clock: Arc<dyn Clock>,
@@ -18,7 +18,7 @@ pub(super) struct OutageTracker {
 
 #[derive(Debug)]
 struct OutageState {
-    /// The latest answer that came, whatever it said: what was told later is not known here.
+    /// Time of the latest answer of the store, successful or not.
     heard: Timestamp,
     heard_awake: AwakeTime,
     away: Option<Outage>,
@@ -26,13 +26,13 @@ struct OutageState {
 
 #[derive(Clone, Copy, Debug)]
 struct Outage {
-    /// When it was told last.
+    /// Time of the last warning.
     told: AwakeTime,
-    /// So many questions were not answered.
+    /// Number of calls that got no answer.
     questions: u64,
 }
 
-/// A question that is on its way to the store.
+/// A call to the store that has not finished, with its start time.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct InFlightCall {
     at: AwakeTime,
@@ -44,7 +44,7 @@ impl OutageTracker {
         Self { clock, state: Mutex::new(OutageState { heard, heard_awake, away: None }) }
     }
 
-    /// Since when nothing is heard of the store, if it is away.
+    /// Returns the time of the last answer if the store is unreachable. Returns `None` otherwise.
     pub(super) fn since(&self) -> Option<Timestamp> {
         self.look(|state| state.away.map(|_| state.heard))
     }
@@ -53,12 +53,12 @@ impl OutageTracker {
         InFlightCall { at: self.clock.awake() }
     }
 
-    /// Learns from what came of a question.
+    /// Updates the outage state from the result of a call.
     pub(super) fn told<T>(&self, asked: InFlightCall, answer: &Result<T, StoreError>) {
         let (now, awake) = (self.clock.now(), self.clock.awake());
         match answer {
             Err(error @ (StoreError::Unavailable { .. } | StoreError::Unknown { .. })) => {
-                // Any answer since then would show that it is there, whatever became of this one.
+                // If another call was answered since this call started, the store is reachable.
                 self.look(|state| {
                     if state.heard_awake <= asked.at {
                         state.missed(awake, error);
@@ -78,7 +78,8 @@ impl OutageTracker {
 }
 
 impl OutageState {
-    /// Tells of the first question, and of all of them now and then: each would fill the log with what is known.
+    /// Logs the first call without an answer, and then at most one warning for each [`REPORT_INTERVAL`], to keep the
+    /// log short.
     fn missed(&mut self, now: AwakeTime, error: &StoreError) {
         let Some(away) = &mut self.away else {
             let why = error.source().map(ToString::to_string);

@@ -1,6 +1,6 @@
-//! Processes: every answer of the store tells what is to be kept.
+//! Process store of the outbox: forwards calls to the shared store, and updates the outbox from each answer.
 
-// A method with a default would end here instead of in the store of many machines.
+// Every method must be forwarded: a default implementation would not call the shared store.
 #![warn(clippy::missing_trait_methods)]
 
 use super::local_only::NotLocalOnly;
@@ -12,7 +12,7 @@ use longhaul_ports::{
     StoreError, StoreRejection, StoredProcess, Submission, SubmitOutcome, Writer,
 };
 
-/// The most records on a page.
+/// Maximum number of records in one page.
 const MAX_PAGE: u32 = 1_000;
 
 #[async_trait]
@@ -32,7 +32,7 @@ impl ProcessStore for OutboxStore {
             }
             Ok(SubmitOutcome::Existing { .. }) | Err(StoreError::Fenced { .. }) => self.withdraw(&id).await,
             Err(StoreError::Refused(refusal)) if *refusal != StoreRejection::Full => self.withdraw(&id).await,
-            // Whether it was applied, this time or an earlier one, is told by a load later.
+            // The launch may have been applied by this call or by an earlier one. A later load finds out.
             Err(StoreError::Unknown { .. }) => {}
             Err(_) if offer.was_doubtful => {}
             Err(StoreError::Unavailable { .. }) => match self.accept_locally(copy).await? {
@@ -120,7 +120,8 @@ impl ProcessStore for OutboxStore {
     }
 
     async fn is_durable(&self, id: &ProcessId, attempt: AttemptNo) -> Result<bool, StoreError> {
-        // What this node alone knows no other store can take back. One that cannot tell does answer.
+        // A local-only process is durable in the outbox. The call to the store below is not counted in the outage
+        // state: a replicated store that cannot confirm durability has still answered.
         if self.is_local_only(id) {
             return Ok(true);
         }
@@ -171,11 +172,12 @@ impl ProcessStore for OutboxStore {
     }
 }
 
-/// A launch that is being handed to the store; without an answer it is in doubt, also when nobody waits for one any more.
+/// A launch that is being sent to the store. If the launch is dropped without an answer, for example because its caller
+/// was cancelled, it becomes doubtful.
 struct LaunchHandoff<'a> {
     outbox: &'a OutboxStore,
     id: ProcessId,
-    /// Whether the store may have it from an earlier try.
+    /// True if the store may have accepted the launch in an earlier call.
     was_doubtful: bool,
 }
 
@@ -186,7 +188,7 @@ impl Drop for LaunchHandoff<'_> {
 }
 
 impl OutboxStore {
-    /// Keeps a launch durably before the store hears of it.
+    /// Writes a launch durably to the outbox before it is sent to the store.
     async fn offer(&self, new: &Submission) -> Result<LaunchHandoff<'_>, StoreError> {
         let id = new.process.id;
         let (was_doubtful, kept) = self.look(|shelf| {
@@ -203,7 +205,8 @@ impl OutboxStore {
         Ok(offer)
     }
 
-    /// The store has acknowledged a launch: whoever is told so may rely on what is kept.
+    /// Records that the store has acknowledged a launch. The write starts at once, because the caller relies on the
+    /// outbox as soon as it knows the result.
     fn accepted(&self, stored: &StoredProcess) {
         let now = self.clock.now();
         self.look(|shelf| {
@@ -211,7 +214,8 @@ impl OutboxStore {
         });
     }
 
-    /// The store surely has no such launch: what was offered must not be given back once whoever asked knows that.
+    /// Removes a rejected launch from the outbox. The removal is durable, because a launch must not be restored once
+    /// its caller knows that it was rejected.
     async fn withdraw(&self, id: &ProcessId) {
         let gone = self.look(|shelf| {
             let entry = if shelf.is_offered(id) { shelf.let_go(id) } else { None };

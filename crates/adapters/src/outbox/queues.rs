@@ -1,6 +1,6 @@
-//! The queues, and their policy as it was last in force.
+//! Queues of the outbox store. The policy in force is also stored in the outbox.
 
-// A method with a default would end here instead of in the store of many machines.
+// Every method must be forwarded: a default implementation would not call the shared store.
 #![warn(clippy::missing_trait_methods)]
 
 use super::OutboxStore;

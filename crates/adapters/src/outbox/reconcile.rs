@@ -1,4 +1,4 @@
-//! Comparing what is kept with what the store has, and giving back what it lost.
+//! Compares the outbox with the shared store and restores records that the store has lost.
 
 use super::{OutboxStore, row};
 use longhaul_domain::ProcessId;
@@ -7,28 +7,30 @@ use longhaul_ports::{
     StoredProcess,
 };
 
-/// So many processes are compared in one question.
+/// Maximum number of processes that are compared in one call.
 const COMPARED: usize = 500;
-/// So many records are given back in one step, each of which may be large.
+/// Maximum number of records that are restored in one call. Each record may be large.
 const GIVEN: usize = 16;
 
-/// What a comparison came to.
+/// Result of the comparison between outbox and store.
 #[derive(Debug, Default)]
 struct OutboxComparison {
-    /// The store has not come as far with them, in the order in which they are given back.
+    /// Processes that the store does not have, or has with an earlier revision, in the order in which they are
+    /// restored.
     behind: Vec<(ProcessId, StoreLag)>,
-    /// The store has them further.
+    /// Processes that the store has with a later revision than the outbox.
     newer: Vec<ProcessId>,
-    /// They were let go.
+    /// Processes that the store has pruned.
     swept: Vec<ProcessId>,
 }
 
-/// How a store is behind with a process.
+/// The way in which the store is behind the outbox for one process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum StoreLag {
-    /// It does not know it.
+    /// The store does not have the process.
     Missing,
-    /// It has it earlier, or as it was given back: what was given counts as far as it had come when it was given.
+    /// The store reports an earlier revision. This may be a record that was restored before: its record has to be
+    /// compared.
     Earlier,
 }
 
@@ -51,12 +53,13 @@ impl OutboxStore {
         if went_back || has_old_policy || !lost.is_empty() || history.end < before.end {
             let marks = HighWaterMarks { end: before.end, seq: before.seq, policy: before.policy };
             self.inner.advance_marks(&marks).await?;
-            // That others have to notice what was lost is no news here.
+            // Advancing the marks changes the history. This node caused that change, so it must not count as a new
+            // loss.
             history = self.inner.history().await?;
         }
         self.keep(|shelf| compared.swept.iter().filter_map(|id| shelf.let_go(id)).collect());
         let restored_records = self.restore_records(by, &lost).await?;
-        // What this node had accepted alone the store never had.
+        // A restored record proves a loss, unless the record was local-only: the store never had that record.
         went_back |= restored_records.iter().any(|id| !alone.contains(id));
         self.relearn(&compared.newer).await?;
         self.mind_drain(by, went_back, before.draining).await?;
@@ -69,7 +72,7 @@ impl OutboxStore {
         for ids in ids.chunks(COMPARED) {
             let record_positions = self.inner.record_positions(ids).await?;
             for (id, record_position) in ids.iter().copied().zip(record_positions) {
-                // What was let go of meanwhile is nobody's to compare.
+                // The process may have been removed from the outbox since the list was made.
                 let known = self.look(|shelf| Some((shelf.revision_of(&id)?, shelf.is_local_only(&id))));
                 let Some((kept, is_local_only)) = known else { continue };
                 match record_position {
@@ -78,7 +81,7 @@ impl OutboxStore {
                     RecordPosition::At(there) if there < kept => {
                         compared.behind.push((id, StoreLag::Earlier))
                     }
-                    // What was given to it without an answer is its own too.
+                    // If the store has a local-only process, an earlier restore succeeded although its answer was lost.
                     RecordPosition::At(there) if there > kept || is_local_only => compared.newer.push(id),
                     RecordPosition::At(_) => {}
                     RecordPosition::Damaged => {
@@ -90,7 +93,7 @@ impl OutboxStore {
         Ok(compared)
     }
 
-    /// Of those that the store is behind with, the ones that are not there as this node knows them.
+    /// Returns the processes of `behind` whose record in the store is missing or differs from the outbox record.
     async fn lost(&self, behind: Vec<(ProcessId, StoreLag)>) -> Result<Vec<ProcessId>, StoreError> {
         let mut lost = Vec::with_capacity(behind.len());
         for behind in behind.chunks(COMPARED) {
@@ -103,7 +106,7 @@ impl OutboxStore {
             };
             let kept = self.kept(&ids).await?;
             for (there, kept) in there.into_iter().zip(kept) {
-                // What is damaged there is left alone.
+                // A record that is damaged in the store is not replaced.
                 let (Ok(there), Some(kept)) = (there, kept) else { continue };
                 let is_there = there
                     .as_ref()
@@ -116,8 +119,9 @@ impl OutboxStore {
         Ok(lost)
     }
 
-    /// Finds out about launches without an answer. One that a store has lost which was heard of before is given back, since
-    /// whoever asked for it may have been told that it was accepted; one that never came there is not.
+    /// Resolves launches that the store has not answered. Returns the launches to restore: the store lacks them and has
+    /// lost data, so their callers may know them as accepted. If the store has not lost data, a missing launch never
+    /// arrived and is removed from the outbox.
     async fn settle_doubts(&self, went_back: bool) -> Result<Vec<ProcessId>, StoreError> {
         let mut lost = Vec::new();
         for ids in self.look(|shelf| shelf.doubtful()).chunks(COMPARED) {
@@ -161,7 +165,7 @@ impl OutboxStore {
         Ok(restored_records)
     }
 
-    /// Takes over what the store has, whatever was known before.
+    /// Replaces the outbox records by the records of the store, even if the outbox has later revisions.
     async fn relearn(&self, ids: &[ProcessId]) -> Result<(), StoreError> {
         for ids in ids.chunks(COMPARED) {
             let there = self.inner.load_each(ids).await?;
@@ -173,7 +177,7 @@ impl OutboxStore {
         Ok(())
     }
 
-    /// Whether this node drains was said once and has to hold until somebody says otherwise.
+    /// Restores the drain state of this node if the store has lost it. Otherwise stores the drain state in the outbox.
     async fn mind_drain(&self, by: &Lease, went_back: bool, was_draining: bool) -> Result<(), StoreError> {
         let known = self.inner.list_nodes().await?;
         let Some(me) = known.into_iter().find(|node| node.facts.id == by.node) else { return Ok(()) };
@@ -185,7 +189,8 @@ impl OutboxStore {
         Ok(())
     }
 
-    /// From here on the store is measured by how far it has come now.
+    /// Stores the current history of the store, against which the next comparison checks for a loss. Does nothing if
+    /// the store has lost data during this comparison.
     async fn caught_up(&self, compared: &History) -> Result<(), StoreError> {
         let history = self.inner.history().await?;
         if history.continues(compared) {

@@ -1,4 +1,4 @@
-//! What is kept, as rows of the tables.
+//! Converts between outbox records and table rows.
 
 use super::failure::{OutboxError, corrupt};
 use longhaul_domain::{
@@ -11,29 +11,29 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use std::str::FromStr;
 use uuid::Uuid;
 
-/// How far a launch has come that this node was asked for.
+/// Stage of a launch on its way to the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum HandoffStage {
-    /// It was, or is just being, handed to the store, and no answer is known.
+    /// The launch was sent to the store, or is being sent, and no answer is known.
     Offered,
-    /// The store has acknowledged it.
+    /// The store has acknowledged the launch, or the launch is local-only.
     Accepted,
 }
 
-/// What is to be written about one process.
+/// Row of one process to write.
 #[derive(Debug)]
 pub(super) struct OutboxRow {
     pub(super) stage: HandoffStage,
-    /// The record with what belongs to it; its vitals are written only if they are told.
+    /// Record of the process. Its live stats are written only if `vitals_told` is true.
     pub(super) stored: StoredProcess,
     pub(super) vitals_told: bool,
-    /// When its end was acknowledged.
+    /// Time at which the store acknowledged the end of the process. `None` if the process has not ended.
     pub(super) ended_at: Option<Timestamp>,
-    /// Whether what was asked for is to be written too.
+    /// True if the launch spec has to be written too.
     pub(super) is_new: bool,
 }
 
-/// What is known of a row without reading its record.
+/// Columns of a row that can be read without decoding its record.
 #[derive(Debug)]
 pub(super) struct RowHeader {
     pub(super) id: ProcessId,
@@ -45,20 +45,20 @@ pub(super) struct RowHeader {
     pub(super) pending_actions: Vec<(ActionSeq, PendingAction)>,
 }
 
-/// What is kept about the store as a whole.
+/// Metadata about the shared store.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct OutboxMeta {
-    /// Where the store is.
+    /// Address of the store.
     pub(super) place: String,
-    /// How far it had come when it was heard last.
+    /// Latest known history of the store.
     pub(super) history: Option<History>,
-    /// The newest place in its log that was seen.
+    /// Highest event cursor of the store that was seen.
     pub(super) end: EventCursor,
-    /// The newest submit that was seen.
+    /// Highest submit sequence number that was seen.
     pub(super) seq: Seq,
-    /// The policy as it was last in force.
+    /// Latest known policy in force, with its version.
     pub(super) policy: Option<(PolicyVersion, Policy)>,
-    /// Whether this node claims nothing because somebody said so.
+    /// True if this node is draining and claims no new processes.
     pub(super) draining: bool,
 }
 
@@ -109,7 +109,7 @@ pub(super) fn let_go(connection: &Connection, id: &ProcessId) -> Result<(), Outb
     Ok(())
 }
 
-/// Every row without its record.
+/// Reads the headers of all rows.
 pub(super) fn headings(connection: &Connection) -> Result<Vec<RowHeader>, OutboxError> {
     let sql =
         "SELECT id, stage, revision, seq, owner_node, owner_epoch, ended_at, pending_actions FROM record";
@@ -130,14 +130,14 @@ pub(super) fn headings(connection: &Connection) -> Result<Vec<RowHeader>, Outbox
     Ok(headings)
 }
 
-/// The record of an id.
+/// Reads the record of one process.
 pub(super) fn by_id(connection: &Connection, id: &ProcessId) -> Result<Option<StoredProcess>, OutboxError> {
     let mut statement = connection.prepare_cached(&format!("{SELECT} WHERE id = ?1"))?;
     let mut rows = statement.query([id.as_uuid().as_bytes()])?;
     rows.next()?.map(stored).transpose()
 }
 
-/// Hands out every accepted record in the order of their submits, newest first or oldest first, until `take` has enough.
+/// Passes the accepted records to `take` in submit order, newest or oldest first, until `take` returns false.
 pub(super) fn each_accepted(
     connection: &Connection,
     newest_first: bool,
@@ -224,7 +224,7 @@ fn owner(node: Option<String>, epoch: Option<i64>) -> Result<Option<Lease>, Outb
     Ok(Some(Lease { node: name(&node)?, epoch: Epoch(uint(epoch)) }))
 }
 
-/// A line for each, its number first; a record of ours has no line break in it.
+/// Encodes each pending action as one line that starts with its number. An encoded action has no line break.
 fn encode_wishes(pending_actions: &[(ActionSeq, PendingAction)]) -> String {
     pending_actions
         .iter()
@@ -256,7 +256,7 @@ const fn stage(stage: HandoffStage) -> i64 {
     }
 }
 
-/// Counters stay far below the largest that a column holds.
+/// Converts a counter to a column value. Counters never reach the limit of `i64`.
 fn int(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }

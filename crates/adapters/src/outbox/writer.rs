@@ -1,4 +1,4 @@
-//! The one thread that writes the file and reads it.
+//! The thread that owns the outbox file and executes all its reads and writes.
 
 use super::failure::{OutboxError, closed, is_final, not_kept};
 use super::row::{self, OutboxMeta, OutboxRow};
@@ -13,38 +13,39 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
-/// What need not be written at once is written after this long, so that a short life is written once.
+/// Delay before a non-urgent change is written, so that several changes of a short process are written at once.
 const BATCH_DELAY: Duration = Duration::from_millis(40);
-/// The most orders in one commit.
+/// Number of collected requests that triggers a commit. The commit also includes up to the same number of requests that
+/// already wait in the channel.
 const MAX_BATCH: usize = 1_024;
-/// The wait before what could not be written is tried again.
+/// Delay before a failed write is tried again.
 const RETRY_DELAY: Duration = Duration::from_secs(1);
 
-/// Something to keep, or to let go.
+/// A change to the outbox file.
 #[derive(Debug)]
 pub(super) enum OutboxChange {
-    /// What is known of a process now.
+    /// Writes the record of a process.
     Put(Box<OutboxRow>),
-    /// Nothing of it is kept any more.
+    /// Deletes all data of a process.
     LetGo(ProcessId),
-    /// What is known of the store as a whole.
+    /// Writes the metadata about the shared store.
     Mark(Box<OutboxMeta>),
 }
 
-/// Takes orders from many callers, and writes those that wait together.
+/// Handle to the writer thread. Accepts requests from many callers; waiting requests are written in one commit.
 pub(super) struct OutboxWriter {
     line: Option<Sender<WriteRequest>>,
     thread: Option<JoinHandle<()>>,
 }
 
 enum WriteRequest {
-    /// In time, whatever becomes of it: what fails is tried again.
+    /// Writes the change after [`BATCH_DELAY`] at the latest. A failed write is tried again.
     Soon(OutboxChange),
-    /// The same, without waiting for more.
+    /// Writes the change without a delay. A failed write is tried again.
     Now(OutboxChange),
-    /// On the disk before the answer; what fails is not tried again.
+    /// Writes the change and syncs it to the disk before the answer. A failed write is not tried again.
     Durable(OutboxChange, oneshot::Sender<Result<(), StoreError>>),
-    /// After all that was ordered before.
+    /// Executes a query after all earlier requests.
     Read(OutboxQuery),
 }
 
@@ -66,17 +67,19 @@ impl OutboxWriter {
         Ok(Self { line: Some(line), thread: Some(thread) })
     }
 
-    /// Keeps it within a moment; a crash of the machine may lose it, one of this program only that moment.
+    /// Writes the change after [`BATCH_DELAY`] at the latest, without a sync. A crash of the manager loses the change
+    /// only before the write; a crash of the machine may lose the change even after the write.
     pub(super) fn soon(&self, entry: OutboxChange) {
         self.order(WriteRequest::Soon(entry));
     }
 
-    /// Keeps it as soon as the thread is free.
+    /// Writes the change as soon as the thread is free, without a sync.
     pub(super) fn at_once(&self, entry: OutboxChange) {
         self.order(WriteRequest::Now(entry));
     }
 
-    /// Keeps it durably; to be awaited outside any lock, the order is given at once.
+    /// Writes the change durably. The request is sent when this function is called, so that it can be called under a
+    /// lock; the returned future must be awaited outside of any lock.
     pub(super) fn durably(
         &self,
         entry: OutboxChange,
@@ -86,7 +89,7 @@ impl OutboxWriter {
         async move { answer.await.map_err(|_| closed())? }
     }
 
-    /// Asks what is kept, with all that was ordered before.
+    /// Executes a query that sees all earlier changes.
     pub(super) async fn ask<T: Send + 'static>(
         &self,
         question: impl FnOnce(&Connection) -> Result<T, OutboxError> + Send + 'static,
@@ -95,7 +98,7 @@ impl OutboxWriter {
         self.order(WriteRequest::Read(Box::new(move |connection| {
             let answer =
                 connection.and_then(|connection| question(connection).map_err(OutboxError::into_error));
-            // Whoever asked may have gone away.
+            // The caller may have stopped waiting.
             let _ = to.send(answer);
         })));
         answer.await.map_err(|_| closed())?
@@ -103,7 +106,7 @@ impl OutboxWriter {
 
     fn order(&self, order: WriteRequest) {
         if let Some(line) = &self.line {
-            // The thread ends with this handle alone; whoever waits hears of it.
+            // If the thread has panicked, the answer channel is closed and the caller gets an error.
             let _ = line.send(order);
         }
     }
@@ -113,28 +116,28 @@ impl Drop for OutboxWriter {
     fn drop(&mut self) {
         self.line = None;
         if let Some(thread) = self.thread.take() {
-            // A thread that panicked has nothing left to write.
+            // A thread that panicked cannot write anything more.
             let _ = thread.join();
         }
     }
 }
 
-/// Where the thread works.
+/// State of the writer thread.
 struct OutboxWriterContext {
     connection: Connection,
     backlog: WriteBacklog,
-    /// Whether commits are forced to the disk at the moment.
+    /// True while SQLite syncs each commit to the disk.
     is_synced: bool,
-    /// Why nothing is written any more.
+    /// Message of the final error after which nothing is written any more.
     failed: Option<String>,
 }
 
-/// What waits to be written: of each process only the latest.
+/// Changes that wait to be written; only the latest change of each process.
 #[derive(Default)]
 struct WriteBacklog {
     lines: HashMap<ProcessId, Option<Box<OutboxRow>>>,
     mark: Option<Box<OutboxMeta>>,
-    /// When it could not be written.
+    /// Time of the last failed write.
     tried: Option<Instant>,
 }
 
@@ -150,7 +153,8 @@ impl OutboxWriterContext {
         }
     }
 
-    /// Takes what has come, and waits a moment for more if nobody waits for it.
+    /// Collects the next requests. Non-urgent requests wait up to [`BATCH_DELAY`] for more; an urgent request ends the
+    /// wait.
     fn gather(&self, orders: &Receiver<WriteRequest>) -> WriteBatch {
         let mut gathered = WriteBatch::default();
         let mut until = self.backlog.tried.map(|tried| tried + RETRY_DELAY).filter(|_| self.failed.is_none());
@@ -200,7 +204,7 @@ impl OutboxWriterContext {
             None => self.write(&durable),
         };
         let answer = |to: oneshot::Sender<_>, written: Result<(), StoreError>| {
-            // Whoever asked may have gone away; what is kept is told by a load later.
+            // The caller may have stopped waiting; a later load returns the record.
             let _ = to.send(written);
         };
         match written {
@@ -215,7 +219,7 @@ impl OutboxWriterContext {
         }
     }
 
-    /// One commit for all that waits.
+    /// Writes the backlog and the durable changes in one commit.
     fn write(&mut self, durable: &[OutboxChange]) -> Result<(), StoreError> {
         if durable.is_empty() && self.backlog.is_empty() {
             return Ok(());
@@ -227,7 +231,7 @@ impl OutboxWriterContext {
             }
             Err(OutboxError::Database(error)) => {
                 if !self.connection.is_autocommit() {
-                    // A transaction that cannot be undone is undone when the connection is closed.
+                    // If the rollback fails, closing the connection undoes the transaction.
                     let _ = self.connection.execute_batch("ROLLBACK");
                 }
                 if is_final(&error) {
@@ -276,11 +280,11 @@ impl OutboxWriterContext {
     }
 }
 
-/// What was taken from the line.
+/// Requests that were taken from the channel at once.
 #[derive(Default)]
 struct WriteBatch {
     orders: Vec<WriteRequest>,
-    /// Whether nobody will order anything any more.
+    /// True if the handle was dropped, so that no more requests can come.
     is_over: bool,
 }
 
@@ -310,7 +314,7 @@ impl WriteBacklog {
     }
 }
 
-/// Each of those that wait together gets the answer.
+/// Copies the error of a commit for each caller that waits for it.
 fn same(error: &StoreError) -> StoreError {
     if let StoreError::Refused(refusal) = error {
         return StoreError::Refused(refusal.clone());

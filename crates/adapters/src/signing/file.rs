@@ -1,4 +1,4 @@
-//! The file of the keys, which nobody but its user may reach.
+//! The key file: a private file that contains the cluster keys.
 
 use super::key::{ClusterKey, ClusterKeys, InvalidKeys};
 use longhaul_failpoint::failpoint;
@@ -10,110 +10,110 @@ use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// No file of keys is longer, in bytes.
+/// Maximum size of a key file in bytes.
 const MAX_FILE_LEN: u64 = 4_096;
 
-/// Tells the drafts of this program from each other.
+/// Counter that makes the names of draft files unique within this program.
 static DRAFTS: AtomicU64 = AtomicU64::new(0);
 
-/// The file of the keys of a cluster.
+/// Path of the file with the cluster keys, and the operations on the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyFile {
     path: PathBuf,
 }
 
-/// Why a file of keys is not used.
+/// Reason for which a key file cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum KeyFileError {
-    /// There is none.
+    /// The key file does not exist.
     #[error("there is no cluster key {}", path.display())]
     Missing {
-        /// Where it should be.
+        /// Expected path of the key file.
         path: PathBuf,
     },
-    /// Something else has its name.
+    /// The path is not a regular file.
     #[error("the cluster key {} is not a regular file", path.display())]
     NoFile {
-        /// Its path.
+        /// Path of the key file.
         path: PathBuf,
     },
-    /// It belongs to another user.
+    /// The key file belongs to a different user.
     #[error("the cluster key {} belongs to user {owner}", path.display())]
     ForeignOwner {
-        /// Its path.
+        /// Path of the key file.
         path: PathBuf,
-        /// Its owner.
+        /// User id of the owner.
         owner: u32,
     },
-    /// Others may read or write it.
+    /// The mode of the key file allows more than reading and writing by the owner.
     #[error("other users can access the cluster key {}: its mode is {mode:04o}", path.display())]
     Open {
-        /// Its path.
+        /// Path of the key file.
         path: PathBuf,
-        /// Its mode.
+        /// Permission bits of the key file.
         mode: u32,
     },
-    /// It holds something else, or too much.
+    /// The key file has invalid content or is too long.
     #[error("the cluster key {} is not valid: {why}", path.display())]
     Unreadable {
-        /// Its path.
+        /// Path of the key file.
         path: PathBuf,
-        /// Why, without anything of a key.
+        /// Description of the error. Contains no part of a key.
         why: String,
     },
-    /// A key takes the place of another one already.
+    /// A rotation is in progress: the file already has two keys.
     #[error("the cluster key {} already has two keys", path.display())]
     Rotating {
-        /// Its path.
+        /// Path of the key file.
         path: PathBuf,
     },
-    /// There is only one key.
+    /// The file has only one key.
     #[error("the cluster key {} has only one key", path.display())]
     Alone {
-        /// Its path.
+        /// Path of the key file.
         path: PathBuf,
     },
-    /// It cannot be read or written.
+    /// The key file cannot be read or written.
     #[error("the cluster key {} cannot be {tried}", path.display())]
     Failed {
-        /// Its path.
+        /// Path of the key file.
         path: PathBuf,
-        /// What was tried.
+        /// Operation that failed, as a past participle such as "read".
         tried: &'static str,
-        /// Why.
+        /// Error of the operating system.
         #[source]
         source: io::Error,
     },
 }
 
-/// What tells one state of the file from another.
+/// Fingerprint of the file's metadata. It changes when the file is replaced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct KeyFileStamp([u64; 4]);
 
 impl KeyFile {
-    /// The file at this path, which need not be there.
+    /// Creates a handle for the key file at `path`. The file does not have to exist.
     #[must_use]
     pub fn at(path: impl Into<PathBuf>) -> Self {
         Self { path: path.into() }
     }
 
-    /// Where it is.
+    /// Returns the path of the key file.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Whether anything has its name.
+    /// Returns true if the path exists, even if it is not a regular file.
     #[must_use]
     pub fn is_there(&self) -> bool {
         self.stamp().is_some()
     }
 
-    /// The keys in it.
+    /// Reads the keys from the file.
     ///
     /// # Errors
-    /// [`KeyFileError`] says why it is not used.
+    /// Returns a [`KeyFileError`] if the file is missing or cannot be used.
     pub fn keys(&self) -> Result<ClusterKeys, KeyFileError> {
         let Some(text) = self.read()? else {
             return Err(KeyFileError::Missing { path: self.path.clone() });
@@ -122,25 +122,26 @@ impl KeyFile {
             .map_err(|InvalidKeys { why }| KeyFileError::Unreadable { path: self.path.clone(), why })
     }
 
-    /// The keys in it; if there is no such file it is made, with a new key and mode 0600.
+    /// Reads the keys from the file. Creates the file with a new key and mode 0600 if it does not exist.
     ///
     /// # Errors
-    /// [`KeyFileError`] says why it is not used.
+    /// Returns a [`KeyFileError`] if the file cannot be used or created.
     pub fn keys_or_new(&self) -> Result<ClusterKeys, KeyFileError> {
         match self.keys() {
             Err(KeyFileError::Missing { .. }) => {
                 self.write(&ClusterKeys::one(self.new_key()?), false)?;
-                // Another program may have been first.
+                // Another program may have created the file first, so its key is read back.
                 self.keys()
             }
             other => other,
         }
     }
 
-    /// Puts a new key before the one that is there, which is trusted on.
+    /// Starts a rotation: adds a new key that signs from now on. The present key is still trusted.
     ///
     /// # Errors
-    /// [`KeyFileError`]; [`Rotating`](KeyFileError::Rotating) if there are two.
+    /// Returns [`KeyFileError::Rotating`] if the file already has two keys, or another [`KeyFileError`] if the file
+    /// cannot be read or written.
     pub fn rotate(&self) -> Result<ClusterKeys, KeyFileError> {
         let keys = self.keys()?;
         if keys.trusted().is_some() {
@@ -151,10 +152,11 @@ impl KeyFile {
         Ok(keys)
     }
 
-    /// Lets go of the second key, which is not trusted any more.
+    /// Ends a rotation: removes the old key, which is not trusted from now on.
     ///
     /// # Errors
-    /// [`KeyFileError`]; [`Alone`](KeyFileError::Alone) if there is one only.
+    /// Returns [`KeyFileError::Alone`] if the file has only one key, or another [`KeyFileError`] if the file cannot be
+    /// read or written.
     pub fn retire(&self) -> Result<ClusterKeys, KeyFileError> {
         let keys = self.keys()?;
         if keys.trusted().is_none() {
@@ -165,7 +167,8 @@ impl KeyFile {
         Ok(keys)
     }
 
-    /// What the file looks like from outside; none if there is none.
+    /// Returns the fingerprint of the file's metadata. Returns `None` if the metadata cannot be read, for example
+    /// because the file does not exist.
     pub(super) fn stamp(&self) -> Option<KeyFileStamp> {
         let stat = rustix::fs::statat(rustix::fs::CWD, &self.path, AtFlags::SYMLINK_NOFOLLOW).ok()?;
         let seconds = stat.st_ctime.cast_unsigned();
@@ -176,11 +179,11 @@ impl KeyFile {
         ClusterKey::made().map_err(|source| self.failed("made", source))
     }
 
-    /// None if there is none.
+    /// Reads the text of the file. Returns `None` if the file does not exist.
     fn read(&self) -> Result<Option<String>, KeyFileError> {
         let failed = |source: io::Error| self.failed("read", source);
         let path = || self.path.clone();
-        // A pipe in its place must not hold anyone up.
+        // `NONBLOCK` prevents that opening a named pipe blocks.
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
         let file = match rustix::fs::open(&self.path, flags, Mode::empty()) {
             Ok(descriptor) => File::from(descriptor),
@@ -206,7 +209,7 @@ impl KeyFile {
         text.map(Some).ok_or_else(|| KeyFileError::Unreadable { path: path(), why })
     }
 
-    /// Writes it so that it is there as a whole or not at all. Without `replace` one that is there stays.
+    /// Writes the file atomically. If `replace` is false, an existing file is not changed.
     fn write(&self, keys: &ClusterKeys, replace: bool) -> Result<(), KeyFileError> {
         self.written(keys, replace).map_err(|source| self.failed("written", source))
     }
@@ -247,7 +250,7 @@ impl KeyFile {
 }
 
 impl KeyFileError {
-    /// What to do about it.
+    /// Returns advice for the operator on how to resolve the error.
     #[must_use]
     pub fn help(&self) -> String {
         match self {

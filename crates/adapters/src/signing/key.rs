@@ -1,45 +1,45 @@
-//! The keys of a cluster.
+//! Cluster keys: the secrets that sign launches.
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 use std::fmt::{self, Write as _};
 
-/// Bytes of a secret.
+/// Length of a secret in bytes.
 const SECRET: usize = 32;
-/// Bytes of a code that are kept.
+/// Length of a MAC in bytes, after truncation.
 pub(super) const CODE: usize = 16;
-/// Bytes of an id.
+/// Length of a key id in bytes.
 const ID: usize = 6;
 
-/// What a line of a key begins with.
+/// First word of a line that contains a key.
 const TITLE: &str = "longhaul-cluster-key-1";
 
-/// The name of a key, which is no secret: a fingerprint of it.
+/// Id of a key: a fingerprint of the secret. The id itself is not secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyId(String);
 
-/// A secret that all nodes of a cluster share.
+/// A secret that all nodes of a cluster share, with its id.
 #[derive(Clone)]
 pub(super) struct ClusterKey {
     secret: [u8; SECRET],
     id: KeyId,
 }
 
-/// The keys of a cluster: one, or two while one takes the place of another. The first one signs, both are trusted.
+/// The keys of a cluster: one key, or two during a rotation. The first key signs; both are trusted.
 #[derive(Clone, Debug)]
 pub struct ClusterKeys {
     first: ClusterKey,
     other: Option<ClusterKey>,
 }
 
-/// Why a text holds no keys; it tells nothing of them.
+/// Error of a text that does not contain valid keys. Contains no part of a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct InvalidKeys {
     pub(super) why: String,
 }
 
 impl KeyId {
-    /// The id as it is written.
+    /// Returns the id as hexadecimal digits.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -63,7 +63,7 @@ impl ClusterKey {
         Self { secret, id }
     }
 
-    /// A new one.
+    /// Creates a new random key.
     pub(super) fn made() -> std::io::Result<Self> {
         let mut secret = [0; SECRET];
         let filled = rustix::rand::getrandom(&mut secret, rustix::rand::GetRandomFlags::empty())?;
@@ -74,7 +74,7 @@ impl ClusterKey {
         &self.id
     }
 
-    /// The code of a statement.
+    /// Returns the MAC of a statement under this key.
     pub(super) fn code(&self, statement: &[u8]) -> [u8; CODE] {
         let whole = mac(&self.secret, &[statement]).finalize().into_bytes();
         let mut code = [0; CODE];
@@ -82,7 +82,8 @@ impl ClusterKey {
         code
     }
 
-    /// Whether this is the code of the statement; how long the answer takes tells nothing of the right one.
+    /// Returns true if `code` is the MAC of the statement. Compares in constant time, so that the duration reveals
+    /// nothing about the correct MAC.
     pub(super) fn vouches(&self, statement: &[u8], code: &[u8; CODE]) -> bool {
         mac(&self.secret, &[statement]).verify_truncated_left(code).is_ok()
     }
@@ -113,7 +114,7 @@ impl ClusterKey {
 }
 
 impl fmt::Debug for ClusterKey {
-    /// Leaves out the secret.
+    /// Omits the secret.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ClusterKey").field("id", &self.id).finish_non_exhaustive()
     }
@@ -124,12 +125,12 @@ impl ClusterKeys {
         Self { first, other: None }
     }
 
-    /// The same with a new first one.
+    /// Adds `first` as the signing key. The former signing key is still trusted.
     pub(super) fn behind(self, first: ClusterKey) -> Self {
         Self { first, other: Some(self.first) }
     }
 
-    /// The same without the second one.
+    /// Removes the second key.
     pub(super) fn alone(self) -> Self {
         Self::one(self.first)
     }
@@ -142,20 +143,20 @@ impl ClusterKeys {
         std::iter::once(&self.first).chain(&self.other).find(|key| key.id == *id)
     }
 
-    /// The id of the key that signs.
+    /// Returns the id of the key that signs.
     #[must_use]
     pub const fn signing(&self) -> &KeyId {
         &self.first.id
     }
 
-    /// The id of the key that is trusted besides.
+    /// Returns the id of the second key, which is trusted but does not sign. Returns `None` if there is only one key.
     #[must_use]
     pub fn trusted(&self) -> Option<&KeyId> {
         self.other.as_ref().map(ClusterKey::id)
     }
 
-    /// Secrets for another purpose, from which the keys themselves cannot be found out: the first one to sign with, all of
-    /// them to be trusted.
+    /// Derives one secret for another purpose from each key. The keys cannot be computed from these secrets. The first
+    /// secret is for signing; all secrets are trusted.
     #[must_use]
     pub fn derived(&self, purpose: &str) -> Vec<[u8; 32]> {
         std::iter::once(&self.first).chain(&self.other).map(|key| key.derived(purpose)).collect()
@@ -166,7 +167,7 @@ impl ClusterKeys {
         format!("{}{other}", self.first.line())
     }
 
-    /// Reads lines of keys; empty ones, and those that begin with `#`, are passed over.
+    /// Parses the lines of a key file. Skips empty lines and lines that start with `#`.
     pub(super) fn read(text: &str) -> Result<Self, InvalidKeys> {
         let mut keys = Vec::new();
         for (at, line) in text.lines().enumerate() {
@@ -195,18 +196,17 @@ fn mac(secret: &[u8; SECRET], parts: &[&[u8]]) -> Hmac<Sha256> {
     mac
 }
 
-/// Bytes as digits.
+/// Encodes bytes as lower-case hexadecimal digits.
 pub(super) fn digits(bytes: &[u8]) -> String {
     bytes.iter().fold(String::new(), with_digits)
 }
 
 fn with_digits(mut text: String, byte: &u8) -> String {
-    // Writing to memory cannot fail.
     let _ = write!(text, "{byte:02x}");
     text
 }
 
-/// Digits as bytes; none if there are more or fewer, or other letters.
+/// Decodes exactly `N` bytes from hexadecimal digits. Returns `None` if the length or a character is wrong.
 pub(super) fn undigits<const N: usize>(text: &str) -> Option<[u8; N]> {
     let text = text.as_bytes();
     if text.len() != N * 2 || !text.iter().all(u8::is_ascii_hexdigit) {

@@ -1,19 +1,19 @@
-//! What a seal says.
+//! Text form of a launch signature.
 
 use super::key::{CODE, KeyId, digits, undigits};
 use longhaul_domain::{LaunchSignature, Timestamp};
 
-/// The version of seals that is written here, and the only one that is read.
+/// Version of launch signatures that this program writes, and the only version that it accepts.
 const VERSION: &str = "1";
 
-/// What a seal says, without whether it is true.
+/// Fields of a launch signature, before the signature is verified.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct SignatureText {
     pub(super) key: KeyId,
-    /// Until when the launch may be started.
+    /// Time until which the launch may be started.
     pub(super) until: Timestamp,
     pub(super) code: [u8; CODE],
-    /// Who accepted it, and as whom it runs.
+    /// Name of the user who accepted the launch and as whom the command runs.
     pub(super) user: String,
 }
 
@@ -23,9 +23,9 @@ impl SignatureText {
         LaunchSignature(format!("{VERSION}.{key}.{}.{}.{user}", until.0, digits(code)))
     }
 
-    /// None if it is no seal of this version, or is written in another way than here.
+    /// Parses a launch signature. Returns `None` if the version is different or the text is not in canonical form.
     pub(super) fn read(launch_signature: &LaunchSignature) -> Option<Self> {
-        // The name of a user may have dots.
+        // The user name comes last because it may contain dots.
         let mut parts = launch_signature.0.splitn(5, '.');
         let version = parts.next()?;
         let key = KeyId::read(parts.next()?)?;

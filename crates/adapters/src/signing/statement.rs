@@ -1,13 +1,14 @@
-//! What a seal covers, as bytes: equal bytes mean that the same is executed.
+//! The bytes that a launch signature covers. Equal bytes mean that the same command is executed in the same way.
 
 use super::key::KeyId;
 use longhaul_domain::{Process, Timestamp};
 use longhaul_wire::record;
 
-/// What everything begins with that is sealed, so that no code of another use is one of a seal.
+/// First part of every statement. It prevents that a MAC made for another purpose is accepted as a launch signature.
 const TITLE: &[u8] = b"longhaul seal 1";
 
-/// Each part with its length before it, so that no part can give bytes to another one.
+/// Returns the statement of a launch. The length precedes each part, so that bytes cannot be moved from one part to
+/// another.
 pub(super) fn of(process: &Process, key: &KeyId, user: &str, until: Timestamp) -> Vec<u8> {
     let spec = record::encode_spec_alone(&process.spec);
     let lineage = &process.lineage;

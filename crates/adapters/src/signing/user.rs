@@ -1,11 +1,11 @@
-//! Whose commands run here.
+//! Name of the user as whom this node executes commands.
 
 use std::fs;
 
-/// The name of the user of this program; `uid:N` where this machine has no name for it.
+/// Returns the name of the effective user, or `uid:N` if `/etc/passwd` has no name for the user id.
 ///
-/// The name and not the number is what machines have in common. It is looked up where a static program can: in
-/// `/etc/passwd`.
+/// Machines share user names rather than user ids. The name is read from `/etc/passwd`, because a statically linked
+/// program cannot use other sources.
 pub(super) fn name() -> String {
     let id = rustix::process::geteuid().as_raw();
     let users = fs::read_to_string("/etc/passwd").unwrap_or_default();

@@ -1,4 +1,4 @@
-//! The time of this machine.
+//! System clock: steady, awake and wall time of this machine.
 
 pub(super) mod anchor;
 
@@ -21,18 +21,18 @@ use std::time::Duration;
 use tokio::net::unix::pipe::Receiver;
 
 const FILE: &str = "clock";
-/// No anchor is longer.
+/// Maximum number of bytes to read from the file `clock`. A valid file is shorter.
 const MAX_ANCHOR_LEN: u64 = 4_096;
 const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 
-/// How long it is slept at a time where the kernel gives no timer.
+/// Maximum length of one sleep if the kernel provides no boot-time timer.
 const WITHOUT_TIMER: Duration = Duration::from_secs(1);
 
-/// Tells the time by the kernel's clocks.
+/// Clock of a state directory, based on the kernel's clocks.
 ///
-/// Steady time is the wall clock at the first start in this boot plus the boot-time clock. The file `clock` keeps the
-/// sum's first half with the boot id, and a mark that lies a little ahead of all time given out, so that a new boot
-/// with a wall clock set back does not turn steady time back.
+/// Steady time is an anchor plus the boot-time clock. It starts at the wall-clock time of the first start in a boot.
+/// The file `clock` stores the anchor, the boot id, and a high-water mark slightly ahead of all steady times returned
+/// so far. Because of the mark, steady time does not go back if the wall clock was set back before a new boot.
 #[derive(Debug)]
 pub struct SystemClock {
     boot_id: String,
@@ -40,7 +40,7 @@ pub struct SystemClock {
     mark: Arc<ClockMark>,
 }
 
-/// The high-water mark and its file.
+/// High-water mark of steady time, and the file that stores it.
 #[derive(Debug)]
 struct ClockMark {
     path: PathBuf,
@@ -51,10 +51,10 @@ struct ClockMark {
 }
 
 impl SystemClock {
-    /// Opens the clock of a state directory, which is made if absent.
+    /// Opens the clock of a state directory. Creates the directory if it does not exist.
     ///
     /// # Errors
-    /// If the file `clock` cannot be read or written, or is damaged: it is never replaced then.
+    /// Returns an error if the file `clock` cannot be read or written, or is damaged. A damaged file is not replaced.
     pub fn open(state_dir: &Path) -> io::Result<Self> {
         durable::make_private_directory(state_dir)?;
         let (clock, is_new) = Self::read(state_dir)?;
@@ -65,18 +65,18 @@ impl SystemClock {
         Ok(clock)
     }
 
-    /// The clock of a state directory, for who only looks: nothing is made or changed.
+    /// Opens the clock of a state directory read-only: no file is created or changed.
     ///
     /// # Errors
-    /// If the file `clock` cannot be read, or is damaged.
+    /// Returns an error if the file `clock` cannot be read or is damaged.
     pub fn for_looking(state_dir: &Path) -> io::Result<Self> {
         let (clock, _) = Self::read(state_dir)?;
-        // As if the mark were being saved all the time.
+        // Pretends that a save is always in progress, so that the mark is never saved.
         clock.mark.saving.store(true, Ordering::Release);
         Ok(clock)
     }
 
-    /// The clock as its file tells, and whether the file has to be written.
+    /// Reads the clock from its file. The flag is true if the file has to be written.
     fn read(state_dir: &Path) -> io::Result<(Self, bool)> {
         let path = state_dir.join(FILE);
         let boot_id = std::fs::read_to_string(BOOT_ID)?.trim().to_owned();
@@ -97,11 +97,12 @@ impl SystemClock {
         Ok((Self { boot_id, anchor_ms: anchor.anchor_ms, mark: Arc::new(mark) }, is_new))
     }
 
-    /// How far the wall clock is ahead of the steady time of a state directory, in milliseconds: by so much it was changed
-    /// since the first start in this boot. None if none began in this boot; nothing is made or changed.
+    /// Returns the milliseconds by which the wall clock is ahead of steady time, which is how far the wall clock was
+    /// moved since the first start in this boot. Returns `None` if no manager was started in this boot. No file is
+    /// created or changed.
     ///
     /// # Errors
-    /// If the file `clock` cannot be read, or is damaged.
+    /// Returns an error if the file `clock` cannot be read or is damaged.
     pub fn wall_ahead_ms(state_dir: &Path) -> io::Result<Option<i64>> {
         let path = state_dir.join(FILE);
         let text = match read(&path) {
@@ -115,20 +116,20 @@ impl SystemClock {
         Ok((kept.boot_id == boot_id.trim()).then(|| wall_ms().saturating_sub(steady_ms)))
     }
 
-    /// The milliseconds that added to the boot-time clock give steady time.
+    /// Returns the milliseconds to add to the boot-time clock to get steady time.
     #[must_use]
     pub const fn anchor_ms(&self) -> i64 {
         self.anchor_ms
     }
 
-    /// The identity of the machine's present boot.
+    /// Returns the kernel's id of the current boot.
     #[must_use]
     pub fn boot_id(&self) -> &str {
         &self.boot_id
     }
 }
 
-/// What stands in the file of a clock, or as much of it as would show that it is not from us.
+/// Reads at most the first [`MAX_ANCHOR_LEN`] bytes of the clock file, which is enough to detect an invalid file.
 fn read(path: &Path) -> io::Result<String> {
     let mut text = String::new();
     plain::open(path)?.take(MAX_ANCHOR_LEN).read_to_string(&mut text)?;
@@ -166,7 +167,7 @@ impl SystemClock {
             if left.is_zero() {
                 return;
             }
-            // The runtime's timers count the monotonic clock too.
+            // Tokio's timers use the monotonic clock too.
             tokio::time::sleep(left).await;
         }
     }
@@ -183,7 +184,8 @@ impl SystemClock {
 }
 
 impl ClockMark {
-    /// Moves the mark ahead, on a thread of its own, because whoever asks for the time does not wait for a disk.
+    /// Moves the mark ahead if `now_ms` is near it. The file is written on a separate thread, because reading the time
+    /// must not wait for the disk.
     fn reach(this: &Arc<Self>, now_ms: i64) {
         let near = this.at_ms.load(Ordering::Relaxed).saturating_sub(MARK_AHEAD_MS / 2) < now_ms;
         if near && !this.saving.swap(true, Ordering::AcqRel) {
@@ -193,7 +195,8 @@ impl ClockMark {
                 if let Err(error) = mark.save(at_ms) {
                     tracing::warn!(%error, "could not save the high-water mark of the clock");
                 }
-                // A failed save is not tried again before the next step: a full disk must not make a storm.
+                // A failed save is not tried again before the next move of the mark: a full disk must not cause a write
+                // on every call.
                 mark.at_ms.store(at_ms, Ordering::Relaxed);
                 mark.saving.store(false, Ordering::Release);
             };
@@ -209,14 +212,14 @@ impl ClockMark {
     }
 }
 
-/// Sleeps by a timer that also counts the time while the machine is suspended.
+/// Sleeps until the boot-time clock reaches `at_ms`. The timer also counts the time while the machine is suspended.
 async fn wait_for_boot_time(at_ms: i64) -> io::Result<()> {
     let flags = TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK;
     let timer: OwnedFd = timerfd_create(TimerfdClockId::Boottime, flags)?;
     let at = Timespec { tv_sec: at_ms.div_euclid(1_000), tv_nsec: at_ms.rem_euclid(1_000) * 1_000_000 };
     let once = Itimerspec { it_interval: Timespec { tv_sec: 0, tv_nsec: 0 }, it_value: at };
     timerfd_settime(&timer, TimerfdTimerFlags::ABSTIME, &once)?;
-    // Of what this type does, only waiting until it is readable is used, which any such descriptor can do.
+    // `Receiver` is meant for pipes, but only its wait for readability is used, and that works for a timer too.
     Receiver::from_owned_fd_unchecked(timer)?.readable().await
 }
 

@@ -1,28 +1,28 @@
-//! The readers of files, over bytes: for those who look for bytes that they do not stand.
+//! Access to the file decoders of this module for fuzz tests.
 
 use super::{clock, environment_store};
 use std::io;
 
-/// Reads the variables of an environment as the vault keeps them.
+/// Decodes a file of the environment store into its variables.
 ///
 /// # Errors
-/// If it is none.
+/// Returns an error if the bytes are not a valid environment.
 pub fn environment(bytes: &[u8]) -> io::Result<Vec<(String, String)>> {
     environment_store::decode(bytes)
 }
 
-/// The variables of an environment as the vault keeps them.
+/// Encodes variables as a file of the environment store.
 ///
 /// # Errors
-/// If they cannot be kept.
+/// Returns an error if a variable contains a NUL byte or the environment is too large.
 pub fn written_environment(variables: &[(String, String)]) -> io::Result<Vec<u8>> {
     environment_store::encode(variables)
 }
 
-/// Reads the file that says where steady time begins, and writes it anew.
+/// Decodes the file `clock` and encodes the result again.
 ///
 /// # Errors
-/// If it is none.
+/// Returns an error if the text is not a valid clock file.
 pub fn clock(text: &str) -> io::Result<String> {
     clock::anchor::ClockAnchor::decode(text).map(|anchor| anchor.encode())
 }

@@ -1,4 +1,4 @@
-//! Captured environments, each kept once under its content hash.
+//! Environment store: captured environments, each stored once under the hash of its content.
 
 use crate::durable;
 use crate::system::plain;
@@ -28,9 +28,10 @@ const MAX_CACHED: usize = 8;
 
 const HASH_LETTERS: usize = 64;
 
-/// Keeps environments as files of a directory that only its owner may enter.
+/// Environment store in a private directory, with one file for each environment.
 ///
-/// A file is named by the SHA-256 of its content: names and values in turn, each ended by a zero byte, sorted.
+/// The name of a file is the SHA-256 of its content. The content is the sorted list of variables: each name and each
+/// value ends with a zero byte.
 #[derive(Clone, Debug)]
 pub struct FileEnvironmentStore {
     inner: Arc<FileStoreInner>,
@@ -39,7 +40,7 @@ pub struct FileEnvironmentStore {
 struct FileStoreInner {
     directory: PathBuf,
     known: Mutex<BTreeSet<String>>,
-    /// The ones that were opened last, newest first: launches come in rows that share one.
+    /// Cache of the environments that were read last, newest first. Consecutive launches often share an environment.
     recent: Mutex<VecDeque<OpenedDirectory>>,
     drafts: AtomicU64,
 }
@@ -50,17 +51,17 @@ struct OpenedDirectory {
 }
 
 impl fmt::Debug for FileStoreInner {
-    /// Leaves out what is in the environments.
+    /// Omits the environments, which may contain secrets.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Inner").field("directory", &self.directory).finish_non_exhaustive()
     }
 }
 
 impl FileEnvironmentStore {
-    /// Opens the store of a state directory, in the directory `environments`, which is created if absent.
+    /// Opens the environment store of a state directory. Creates its directory if it does not exist.
     ///
     /// # Errors
-    /// If it can be neither found nor made.
+    /// Returns an error if the directory can be neither opened nor created.
     pub fn open(state_dir: &Path) -> io::Result<Self> {
         let directory = state_dir.join(DIRECTORY);
         if !directory.exists() && state_dir.join(FORMER_DIRECTORY).is_dir() {
@@ -77,10 +78,11 @@ impl FileEnvironmentStore {
         Ok(Self { inner: Arc::new(inner) })
     }
 
-    /// Counts the environments of a state directory, and names the damaged ones; nothing is made or changed.
+    /// Returns the number of stored environments and the sorted names of the damaged files. No file is created or
+    /// changed.
     ///
     /// # Errors
-    /// If they cannot be listed or read.
+    /// Returns an error if the environments cannot be listed or read.
     pub fn look(state_dir: &Path) -> io::Result<(usize, Vec<String>)> {
         let entries = match std::fs::read_dir(state_dir.join(DIRECTORY)) {
             Ok(entries) => entries,
@@ -96,7 +98,7 @@ impl FileEnvironmentStore {
             }
             match read_bounded(&entry.path()) {
                 Ok(bytes) if hash_of(&bytes) == name => {}
-                // A manager removed the environment in the meantime.
+                // A manager has removed the environment since the directory was listed.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                 Err(error) if error.kind() != io::ErrorKind::InvalidData => return Err(error),
                 Ok(_) | Err(_) => damaged.push(name),
@@ -160,7 +162,7 @@ impl FileStoreInner {
 
     fn keep(&self, hash: String, bytes: &[u8]) -> io::Result<()> {
         let path = self.directory.join(&hash);
-        // One that another life left behind may not have become durable, or be damaged.
+        // A file from an earlier run of the manager may be damaged or not yet synced to the disk.
         if read_bounded(&path).ok().as_deref() == Some(bytes) {
             failpoint!("environment.again")?;
             plain::open(&path)?.sync_all()?;
@@ -175,7 +177,7 @@ impl FileStoreInner {
     }
 
     fn open(&self, hash: EnvironmentHash) -> Result<Vec<(String, String)>, EnvironmentStoreError> {
-        // A hash comes from a record; as a path it must not lead elsewhere.
+        // The hash comes from a record. It is checked because a manipulated hash could be a path to a different file.
         if !is_hash(&hash.0) {
             return Err(EnvironmentStoreError::Missing { hash });
         }
@@ -186,7 +188,7 @@ impl FileStoreInner {
             Err(error) if may_pass(&error) => return Err(failed("read")(error)),
             Err(error) => error,
         };
-        // The next launch with these variables writes it again.
+        // The next launch with these variables writes the file again.
         self.known.lock().unwrap_or_else(PoisonError::into_inner).remove(&hash.0);
         if error.kind() == io::ErrorKind::NotFound {
             return Err(EnvironmentStoreError::Missing { hash });
@@ -232,7 +234,6 @@ fn is_hash(name: &str) -> bool {
 fn hash_of(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(HASH_LETTERS);
     for byte in Sha256::digest(bytes) {
-        // Writing to a string cannot fail.
         let _ = write!(text, "{byte:02x}");
     }
     text
@@ -244,7 +245,7 @@ fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
     if bytes.len() > MAX_ENVIRONMENT_BYTES { Err(damaged()) } else { Ok(bytes) }
 }
 
-/// Whether the system ran short of something that others give back.
+/// Returns true if the error is a temporary lack of a system resource.
 fn may_pass(error: &io::Error) -> bool {
     matches!(
         Errno::from_io_error(error),
@@ -339,7 +340,7 @@ mod tests {
         std::fs::write(dir.path().join(DIRECTORY).join(&hash.0), "A\x002\0").unwrap();
         let damaged = EnvironmentStore::open(&store, &hash).await.unwrap_err();
         assert!(matches!(damaged, EnvironmentStoreError::Unusable { .. }), "{damaged:?}");
-        // This one has kept it before, another one has not.
+        // The first store has written this environment before; the second has not.
         for store in [&store, &FileEnvironmentStore::open(dir.path()).unwrap()] {
             assert_eq!(store.keep(&[pair("A", "1")]).await.unwrap(), hash);
             assert!(EnvironmentStore::open(store, &hash).await.is_ok());

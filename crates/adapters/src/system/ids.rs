@@ -1,10 +1,10 @@
-//! Identities and chance from the operating system's source of randomness.
+//! Random ids and random bits from the operating system.
 
 use longhaul_domain::{OpId, ProcessId, RandomBits};
 use longhaul_ports::IdSource;
 use uuid::Uuid;
 
-/// Draws version 4 UUIDs.
+/// Source of version 4 UUIDs.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RandomIds;
 
@@ -18,7 +18,8 @@ impl IdSource for RandomIds {
     }
 
     fn chance(&self) -> RandomBits {
-        // The few fixed bits of the halves lie at different places, so that each bit of the sum is random.
+        // A version 4 UUID has a few fixed bits, at different positions in its halves. After the XOR every bit is
+        // random.
         let (high, low) = Uuid::new_v4().as_u64_pair();
         RandomBits(high ^ low)
     }

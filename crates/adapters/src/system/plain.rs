@@ -1,4 +1,4 @@
-//! The plain files of a state directory.
+//! Opens regular files of a state directory.
 
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
@@ -6,7 +6,7 @@ use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::path::Path;
 
-/// Opens a plain file to be read. No link is followed, and a pipe in its place holds nobody up.
+/// Opens a regular file for reading. Does not follow a symbolic link, and does not block on a named pipe.
 pub(super) fn open(path: &Path) -> io::Result<File> {
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let file = match rustix::fs::open(path, flags, Mode::empty()) {
@@ -30,7 +30,7 @@ pub(super) mod tests {
     use std::thread;
     use std::time::Duration;
 
-    /// What stands in the place of a plain file.
+    /// A kind of file to put in the place of a regular file.
     #[derive(Clone, Copy, Debug)]
     pub(in crate::system) enum SpecialFile {
         Pipe,
@@ -40,7 +40,7 @@ pub(super) mod tests {
     impl SpecialFile {
         pub(in crate::system) const ALL: [Self; 2] = [Self::Pipe, Self::Link];
 
-        /// Puts it there; what is there goes where the link leads.
+        /// Replaces the regular file at `path`. The link points to a copy of the original file.
         pub(in crate::system) fn put(self, path: &Path) {
             let target = path.with_extension("target");
             fs::copy(path, &target).unwrap();
@@ -54,7 +54,7 @@ pub(super) mod tests {
         }
     }
 
-    /// What this says, which must not wait for anybody.
+    /// Returns the result of `work`, which must not block.
     pub(in crate::system) fn at_once<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
         let (sender, receiver) = mpsc::channel();
         thread::spawn(move || sender.send(work()));

@@ -1,4 +1,4 @@
-//! Connections to receivers, which stay open for the next letter.
+//! HTTP connections to webhook receivers. Idle connections are reused for later deliveries.
 
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Bytes, Incoming};
@@ -12,29 +12,30 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-/// The most bytes of the head of an answer.
+/// Maximum size of the head of a response in bytes.
 const MAX_HEAD_BYTES: usize = 64 * 1_024;
-/// What follows a head is read so that the connection can be used again, up to here; a longer answer costs a connection.
+/// Maximum size of a response body in bytes. The body is read so that the connection can be reused; the connection of a
+/// longer response is closed.
 const MAX_BODY_BYTES: usize = 64 * 1_024;
-/// And for so long.
+/// Time limit for reading a response body.
 const READ_FOR: Duration = Duration::from_millis(100);
 
-/// A connection that is ready for a letter.
+/// An open connection to a webhook receiver.
 #[derive(Debug)]
 pub(super) struct WebhookConnection {
     sender: SendRequest<Full<Bytes>>,
-    /// Says that it was used.
+    /// Notifies the connection task of each use, which restarts its idle timeout.
     used: watch::Sender<()>,
 }
 
-/// The connections that nobody uses just now, one for each receiver. Clones share them.
+/// Idle connections, at most one for each receiver. Clones share the connections.
 #[derive(Clone, Debug, Default)]
 pub(super) struct ConnectionPool {
     idle: Arc<Mutex<HashMap<String, WebhookConnection>>>,
 }
 
 impl WebhookConnection {
-    /// Begins to speak on a connection; one that is not used for `idle` is closed.
+    /// Starts HTTP/1 on a stream. The connection is closed if it is not used for `idle`.
     pub(super) async fn open<S>(stream: S, idle: Duration) -> Result<Self, hyper::Error>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -46,11 +47,11 @@ impl WebhookConnection {
             tokio::pin!(connection);
             loop {
                 tokio::select! {
-                    // Whoever waits for an answer is told why there is none.
+                    // The connection has ended. hyper reports the reason to a pending request.
                     _ = &mut connection => return,
                     used = timeout(idle, uses.changed()) => match used {
                         Ok(Ok(())) => {}
-                        // Whoever used it last still reads, or is gone.
+                        // The handle was dropped, but its last user may still read a response body.
                         Ok(Err(_)) => {
                             let _ = timeout(idle, &mut connection).await;
                             return;
@@ -63,7 +64,7 @@ impl WebhookConnection {
         Ok(Self { sender, used })
     }
 
-    /// Sends a request and gives the head of the answer.
+    /// Sends a request and returns the response, whose body is still unread.
     pub(super) async fn ask(
         &mut self,
         request: Request<Full<Bytes>>,
@@ -76,12 +77,13 @@ impl WebhookConnection {
 }
 
 impl ConnectionPool {
-    /// The open connection to a receiver, if there is one; nobody else gets it meanwhile.
+    /// Takes the idle connection to a receiver out of the pool. Returns `None` if the pool has no usable connection.
     pub(super) fn take(&self, receiver: &str) -> Option<WebhookConnection> {
         self.locked().remove(receiver).filter(|line| line.sender.is_ready())
     }
 
-    /// Gives a connection back when what follows the head of its answer has been read. What cannot be read soon closes it.
+    /// Reads the rest of a response and returns the connection to the pool. Closes the connection if the rest is too
+    /// long or takes more than [`READ_FOR`].
     pub(super) async fn put(&self, receiver: &str, line: WebhookConnection, answer: Response<Incoming>) {
         let mut body = answer.into_body();
         let rest = async {

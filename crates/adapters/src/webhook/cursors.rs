@@ -1,4 +1,4 @@
-//! Places in the event log, in small files.
+//! Cursors of event readers, stored in small files.
 
 use crate::durable;
 use async_trait::async_trait;
@@ -8,20 +8,22 @@ use std::io;
 use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::PathBuf;
 
-/// What stands in front of the numbers, so that another version could write something else.
+/// Format version at the start of each file.
 const MARK: &str = "1 ";
 
-/// Places in the event log, in small files that only their owner may read.
+/// Stores the cursors of event readers in small private files.
 ///
-/// `READER` holds the place that is kept. `READER.note` is written over in place and synced by nobody: it holds the place
-/// that was kept when it was written, and one behind it; once another place is kept it says nothing any more.
-/// `READER.closed` says why a reader wants nothing any more, and is there until somebody removes it.
+/// - `READER` contains the durable cursor.
+/// - `READER.note` contains a later cursor. It is overwritten in place without a sync. It also contains the durable
+///   cursor at the time of the write, and is ignored once the durable cursor has changed.
+/// - `READER.closed` contains the reason why the reader was closed. It stays until a user removes it or the reader is
+///   reopened.
 #[derive(Clone, Debug)]
 pub struct FileReaderCursors {
     directory: PathBuf,
 }
 
-/// The files of a reader, by what follows its name.
+/// Kind of a reader's file; it determines the suffix of the file name.
 #[derive(Clone, Copy, Debug)]
 enum CursorFile {
     Kept,
@@ -31,7 +33,7 @@ enum CursorFile {
 }
 
 impl FileReaderCursors {
-    /// Keeps them in this directory, which is made with the first.
+    /// Creates a store in `directory`. The directory is created with the first file.
     #[must_use]
     pub const fn new(directory: PathBuf) -> Self {
         Self { directory }
@@ -49,7 +51,7 @@ impl FileReaderCursors {
         let Some(kept) = self.kept(reader)? else { return Ok(None) };
         let note = read(self.path(reader, CursorFile::Note)?)?;
         let noted = note.as_deref().and_then(read_note);
-        // A note that a power cut spoiled is as good as none.
+        // A note that was damaged by a power cut is ignored.
         Ok(Some(noted.filter(|(base, _)| *base == kept).map_or(kept, |(_, place)| place)))
     }
 
@@ -71,7 +73,7 @@ impl FileReaderCursors {
         let Some(base) = self.kept(reader)? else { return self.keep_place(reader, place) };
         let path = self.path(reader, CursorFile::Note)?;
         let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path)?;
-        // Always as long, and within one block: no part of an older note is left over.
+        // All notes have the same length, so that a new note overwrites the old note completely.
         file.write_all_at(format!("{MARK}{:020} {:020}\n", base.0, place.0).as_bytes(), 0)
     }
 
@@ -158,7 +160,7 @@ fn read(path: PathBuf) -> io::Result<Option<Vec<u8>>> {
     }
 }
 
-/// What was kept when it was written, and what it notes.
+/// Parses a note into the durable cursor at the time of the write and the noted cursor.
 fn read_note(bytes: &[u8]) -> Option<(EventCursor, EventCursor)> {
     match numbers(bytes)?.as_slice() {
         [base, place] => Some((EventCursor(*base), EventCursor(*place))),

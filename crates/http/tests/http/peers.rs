@@ -58,7 +58,7 @@ async fn proof_that_was_seen_by_others_opens_nothing_again() {
     assert!(again.starts_with("HTTP/1.1 401") && again.contains("the signature was used before"), "{again}");
 }
 
-/// Fault of a proof.
+/// Fault that a test puts into the proof of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Lie {
     None,

@@ -1,26 +1,27 @@
-//! Where steady time begins in this boot, as the file `clock` keeps it.
+//! Anchor of steady time in one boot, and its text form in the file `clock`.
 
 use std::fmt::Write as _;
 use std::io;
 
 const FORM: &str = "longhaul-clock 1";
 
-/// How far ahead of the present the high-water mark is written, in milliseconds.
+/// Distance from the present to a newly written high-water mark, in milliseconds.
 pub(super) const MARK_AHEAD_MS: i64 = 10_000;
 
-/// The beginning of steady time in one boot.
+/// Anchor of steady time in one boot.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::system) struct ClockAnchor {
-    /// The boot that it holds for.
+    /// Kernel's id of the boot for which the anchor is valid.
     pub(super) boot_id: String,
-    /// What added to the boot-time clock gives steady time, in milliseconds.
+    /// Milliseconds to add to the boot-time clock to get steady time.
     pub(super) anchor_ms: i64,
-    /// No steady time beyond this was given out, in milliseconds.
+    /// High-water mark in milliseconds: no later steady time has been returned to a caller.
     pub(super) mark_ms: i64,
 }
 
 impl ClockAnchor {
-    /// Goes on in the boot of `kept`, or begins in a new boot no earlier than all that was given out before.
+    /// Returns the stored anchor if it belongs to this boot. Otherwise returns a new anchor under which steady time is
+    /// not earlier than the stored high-water mark.
     pub(super) fn begin(kept: Option<Self>, boot_id: &str, wall_ms: i64, boot_ms: i64) -> Self {
         match kept {
             Some(kept) if kept.boot_id == boot_id => kept,
@@ -31,12 +32,11 @@ impl ClockAnchor {
 
     pub(in crate::system) fn encode(&self) -> String {
         let mut text = format!("{FORM}\n");
-        // Writing to a string cannot fail.
         let _ = write!(text, "boot={}\nanchor={}\nmark={}\n", self.boot_id, self.anchor_ms, self.mark_ms);
         text
     }
 
-    /// Reads the file; anything else than a whole one is refused, since to begin anew could turn time back.
+    /// Parses the file. An incomplete file is an error, because a new anchor could make steady time go back.
     pub(in crate::system) fn decode(text: &str) -> io::Result<Self> {
         let mut lines = text.lines();
         let mut next = |key: &str| match key {
@@ -58,8 +58,8 @@ impl ClockAnchor {
         read().ok_or_else(damaged)
     }
 
-    /// A wall clock by which the machine was started before 1970 was never set. Supervisors know no such time: steady time
-    /// is that since the boot then.
+    /// Creates an anchor for the present. If the wall clock was never set, so that the boot would be before 1970,
+    /// steady time is the time since the boot: shims do not support negative times.
     fn at(boot_id: &str, wall_ms: i64, boot_ms: i64) -> Self {
         let now_ms = wall_ms.max(boot_ms);
         Self {
