@@ -32,6 +32,24 @@ pub(super) enum OutboxChange {
     Mark(Box<OutboxMeta>),
 }
 
+impl OutboxChange {
+    /// Returns the process that changes, or `None` for the metadata.
+    const fn subject(&self) -> Option<ProcessId> {
+        match self {
+            Self::Put(row) => Some(row.stored.process.id),
+            Self::LetGo(id) => Some(*id),
+            Self::Mark(_) => None,
+        }
+    }
+}
+
+/// Durable changes of one commit, and the callers that wait for the commit.
+#[derive(Default)]
+struct DurableChanges {
+    changes: Vec<OutboxChange>,
+    waiting: Vec<oneshot::Sender<Result<(), StoreError>>>,
+}
+
 /// Handle to the writer thread. Accepts requests from many callers; waiting requests are written in one commit.
 pub(super) struct OutboxWriter {
     line: Option<Sender<WriteRequest>>,
@@ -185,37 +203,47 @@ impl OutboxWriterContext {
     }
 
     fn settle(&mut self, gathered: WriteBatch) {
-        let mut waiting = Vec::new();
         let mut questions = Vec::new();
-        let mut durable = Vec::new();
+        let mut durable = DurableChanges::default();
         for order in gathered.orders {
             match order {
                 WriteRequest::Soon(_) | WriteRequest::Now(_) if self.failed.is_some() => {}
-                WriteRequest::Soon(entry) | WriteRequest::Now(entry) => self.backlog.add(entry),
+                WriteRequest::Soon(entry) | WriteRequest::Now(entry) => {
+                    // A commit writes the backlog before the durable changes, so a later change needs a later commit.
+                    if durable.changes.iter().any(|earlier| earlier.subject() == entry.subject()) {
+                        self.settle_durable(std::mem::take(&mut durable));
+                    }
+                    self.backlog.add(entry);
+                }
                 WriteRequest::Durable(entry, to) => {
-                    durable.push(entry);
-                    waiting.push(to);
+                    durable.changes.push(entry);
+                    durable.waiting.push(to);
                 }
                 WriteRequest::Read(question) => questions.push(question),
             }
         }
-        let written = match &self.failed {
-            Some(why) => Err(StoreError::ReadOnly { why: why.clone() }),
-            None => self.write(&durable),
-        };
-        let answer = |to: oneshot::Sender<_>, written: Result<(), StoreError>| {
-            // The caller may have stopped waiting; a later load returns the record.
-            let _ = to.send(written);
-        };
-        match written {
-            Ok(()) => waiting.into_iter().for_each(|to| answer(to, Ok(()))),
-            Err(error) => waiting.into_iter().for_each(|to| answer(to, Err(same(&error)))),
-        }
+        self.settle_durable(durable);
         for question in questions {
             question(match &self.failed {
                 Some(why) => Err(StoreError::ReadOnly { why: why.clone() }),
                 None => Ok(&self.connection),
             });
+        }
+    }
+
+    /// Writes the backlog and these changes, and answers the callers that wait for them.
+    fn settle_durable(&mut self, durable: DurableChanges) {
+        let written = match &self.failed {
+            Some(why) => Err(StoreError::ReadOnly { why: why.clone() }),
+            None => self.write(&durable.changes),
+        };
+        for to in durable.waiting {
+            let answer = match &written {
+                Ok(()) => Ok(()),
+                Err(error) => Err(same(error)),
+            };
+            // The caller may have stopped waiting; a later load returns the record.
+            let _ = to.send(answer);
         }
     }
 
@@ -320,4 +348,30 @@ fn same(error: &StoreError) -> StoreError {
         return StoreError::Refused(refusal.clone());
     }
     StoreError::ReadOnly { why: error.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::outbox::opening;
+
+    fn meta(place: &str) -> OutboxChange {
+        OutboxChange::Mark(Box::new(OutboxMeta { place: place.to_owned(), ..OutboxMeta::default() }))
+    }
+
+    #[tokio::test]
+    async fn change_that_follows_a_durable_change_in_one_batch_is_written_last() {
+        let top = tempfile::tempdir().unwrap();
+        let writer =
+            OutboxWriter::start(opening::open(&top.path().join("outbox.db"), None).unwrap()).unwrap();
+        let (release, released) = channel::<()>();
+        // The thread waits in this query until all changes wait in the channel.
+        writer.order(WriteRequest::Read(Box::new(move |_| released.recv().unwrap())));
+        let durable = writer.durably(meta("first"));
+        writer.soon(meta("second"));
+        release.send(()).unwrap();
+        durable.await.unwrap();
+        let read = writer.ask(row::mark).await.unwrap();
+        assert_eq!(read.place, "second");
+    }
 }
