@@ -1,4 +1,4 @@
-//! What can happen to a process: commands are asked, observations are seen, a tick is time passing.
+//! The inputs of a decision: actions are requested, observations are reported, and a tick means that time has passed.
 
 use crate::condition::Condition;
 use crate::ending::{Exit, Interruption, StartFailure, StopCause};
@@ -11,81 +11,82 @@ use crate::spec::SessionPolicy;
 use crate::state::Containment;
 use crate::time::{AwakeTime, Timestamp};
 
-/// Everything that can happen to a process.
+/// Something that can happen to a process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Input {
-    /// Someone asks for something.
+    /// A caller requests an action.
     Action(Action),
-    /// Something was seen.
+    /// A spawner or store reports something about the process.
     Observation(Observation),
     /// A deadline may have passed.
     Tick,
 }
 
-/// What someone asks for.
+/// A request to change a process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// The worker reports.
+    /// The worker reports its progress.
     Progress(ProgressReport),
-    /// The reporter says that the work is done.
+    /// The reporter states that the reported work is done.
     Complete {
-        /// What came of it.
+        /// Result of the work.
         result: Option<JsonText>,
     },
-    /// The reporter says that the work failed.
+    /// The reporter states that the reported work failed.
     Fail {
-        /// Why.
+        /// Error message of the reporter.
         error: String,
     },
-    /// End it, gracefully.
+    /// End the process gracefully.
     Cancel {
-        /// Who asks.
+        /// Reason for the stop.
         cause: StopCause,
     },
-    /// End it now.
+    /// End the process immediately.
     Force {
-        /// Who asks.
+        /// Reason for the stop.
         cause: StopCause,
     },
-    /// End it and all processes below it; none can join them any more.
+    /// End the process and all its descendants. From then on no new process can join the tree below it.
     Terminate {
-        /// Who asks.
+        /// Reason for the stop.
         cause: StopCause,
-        /// Without a grace.
+        /// True if the processes are killed immediately, without a grace period.
         force: bool,
     },
-    /// Halt it with everything that its command started.
+    /// Halt the command and everything that it started.
     Pause,
-    /// Let it go on.
+    /// Let a paused process continue.
     Resume,
-    /// Run an ended one again, as a new process.
+    /// Run an ended process again, as a new process.
     Restart,
-    /// Do not wait for the retry any longer.
+    /// Skip the waiting time before the next attempt.
     RetryNow,
-    /// Move it in its queue.
+    /// Move the process in its queue.
     Prioritize {
-        /// How urgent it is from now on.
+        /// New priority of the process.
         priority: Priority,
     },
-    /// Send a signal to its command, once at most.
+    /// Send a signal to the command, at most once.
     Signal {
-        /// Which.
+        /// Signal to send.
         signal: Signal,
-        /// To whom.
+        /// Part of the process tree that receives the signal.
         target: SignalTarget,
     },
-    /// Its session ended.
+    /// The session of the process ended.
     ///
-    /// A session is a label that may be used again: who joins it later is not concerned by an end before, and every end
-    /// is asked of whoever is in it then. Of several graces the one that is over first counts. To keep it in so many
-    /// words takes a grace back; a stop under way goes on.
+    /// - A session id may be used again. An end of a session affects only the processes that are in the session at that
+    ///   time, not those that join later.
+    /// - If several grace periods are running, the one that expires first counts.
+    /// - An explicit policy `keep` cancels a pending grace period. A stop that has already started continues.
     EndSession {
-        /// What to do instead of what it declared.
+        /// Session policy that replaces the one in the spec. `None` applies the one in the spec.
         policy: Option<SessionPolicy>,
     },
 }
 
-/// What someone asked for, by name.
+/// Kind of an action, without its parameters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ActionKind {
     /// [`Action::Progress`].
@@ -117,7 +118,7 @@ pub enum ActionKind {
 }
 
 impl Action {
-    /// Its name.
+    /// Returns the kind of the action.
     #[must_use]
     pub const fn verb(&self) -> ActionKind {
         match self {
@@ -139,7 +140,7 @@ impl Action {
 }
 
 impl ActionKind {
-    /// The word for it.
+    /// Returns the name of the action, as used in messages.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -160,17 +161,17 @@ impl ActionKind {
     }
 }
 
-/// An order that is left for the owner of a process.
+/// An action that is stored until the node that owns the process executes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PendingAction {
     /// [`Action::Cancel`].
     Cancel {
-        /// Who asks.
+        /// Reason for the stop.
         cause: StopCause,
     },
     /// [`Action::Force`].
     Force {
-        /// Who asks.
+        /// Reason for the stop.
         cause: StopCause,
     },
     /// [`Action::Pause`].
@@ -181,27 +182,27 @@ pub enum PendingAction {
     RetryNow,
     /// [`Action::Terminate`].
     Terminate {
-        /// Who asks.
+        /// Reason for the stop.
         cause: StopCause,
-        /// Without a grace.
+        /// True if the processes are killed immediately, without a grace period.
         force: bool,
     },
     /// [`Action::Signal`].
     Signal {
-        /// Which.
+        /// Signal to send.
         signal: Signal,
-        /// To whom.
+        /// Part of the process tree that receives the signal.
         target: SignalTarget,
     },
     /// [`Action::EndSession`].
     EndSession {
-        /// What to do instead of what it declared.
+        /// Session policy that replaces the one in the spec. `None` applies the one in the spec.
         policy: Option<SessionPolicy>,
     },
 }
 
 impl PendingAction {
-    /// Whether it asks for the end of the process.
+    /// Returns true if the action can end the process.
     #[must_use]
     pub const fn ends(&self) -> bool {
         match self {
@@ -212,7 +213,7 @@ impl PendingAction {
         }
     }
 
-    /// The command that it stands for.
+    /// Returns the action to execute.
     #[must_use]
     pub const fn command(self) -> Action {
         match self {
