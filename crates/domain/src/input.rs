@@ -229,146 +229,152 @@ impl PendingAction {
     }
 }
 
-/// What was seen. One that comes too late or for another attempt changes nothing.
+/// A report from a spawner or store. A report that comes too late or for another attempt changes nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Observation {
-    /// A store gave it to a node.
+    /// A node claimed the process.
     Claimed {
-        /// The attempt that begins.
+        /// Attempt that starts.
         attempt: AttemptNo,
-        /// The node.
+        /// Node that claimed the process.
         node: NodeId,
     },
-    /// Its owner is gone and the grace after its lease is over.
+    /// The node that owns the process is lost: its lease expired, and the grace period after the lease is over.
     OwnerLost,
-    /// Someone left an order for its owner.
+    /// A pending action was stored for the owner of the process.
     ActionRequested(PendingAction),
-    /// Its command was started.
+    /// The command was started.
     Spawned {
-        /// Of this attempt.
+        /// Attempt that was started.
         attempt: AttemptNo,
-        /// The process id, if it has one.
+        /// Operating-system process id; `None` if the spawner has no process ids.
         pid: Option<u32>,
-        /// What keeps its descendants together.
+        /// Mechanism that contains the descendants of the command.
         containment: Option<Containment>,
-        /// When it began.
+        /// Time of the start.
         at: Timestamp,
     },
-    /// Its command could not be started.
+    /// The command could not be started.
     SpawnFailed {
-        /// Of this attempt.
+        /// Attempt that failed to start.
         attempt: AttemptNo,
-        /// Why.
+        /// Reason for the failure.
         failure: StartFailure,
     },
-    /// The attempt provably never ran.
+    /// The command of the attempt was provably never executed.
     NeverRan {
-        /// This attempt.
+        /// Attempt that never ran.
         attempt: AttemptNo,
     },
-    /// The attempt does not run, because an earlier one did, of which the record knows nothing: its store lost that. The
-    /// policy of the process allows no further run.
+    /// The attempt is not started, because an earlier attempt ran whose record the store has lost, and the retry policy
+    /// of
+    /// the process allows no further attempt.
     AlreadyRan {
-        /// This attempt.
+        /// Attempt that is not started.
         attempt: AttemptNo,
-        /// The latest attempt that ran.
+        /// Latest attempt that ran.
         earlier: AttemptNo,
-        /// How that one exited; none if its end was not seen.
+        /// Exit of the earlier attempt; `None` if its end was not observed.
         exit: Option<Exit>,
     },
-    /// Its command exited, and its tree is empty unless what it leaves behind is kept.
+    /// The command exited. No descendants are alive, unless the spec allows leftovers to keep running.
     Exited {
-        /// Of this attempt.
+        /// Attempt that exited.
         attempt: AttemptNo,
-        /// How.
+        /// Details of the exit.
         exit: Exit,
     },
-    /// Nobody can tell how it ended: its supervisor is gone.
+    /// The shim of the attempt is gone, so its exit was not observed.
     SupervisorLost {
-        /// Of this attempt.
+        /// Attempt whose shim is gone.
         attempt: AttemptNo,
-        /// Why the end was not seen.
+        /// Reason why the exit was not observed.
         why: Interruption,
     },
-    /// Its node is gone, or was started anew.
+    /// The node of the process is gone or was restarted.
     NodeLost {
-        /// What happened to the node.
+        /// Event that made the node lose the process.
         why: Interruption,
     },
-    /// The reporter gave no sign of life for its heartbeat.
+    /// The reporter sent no heartbeat within the agreed interval.
     HeartbeatMissed {
-        /// The last one.
+        /// Time of the last heartbeat.
         last: Timestamp,
     },
-    /// None of its descendants lives any more.
+    /// All descendants of the process have ended.
     DescendantsEnded,
-    /// A pause could not be carried out.
+    /// The spawner could not pause the attempt.
     PauseFailed {
-        /// Of this attempt.
+        /// Attempt that could not be paused.
         attempt: AttemptNo,
     },
-    /// A condition began or is over. It is told of running work; reported work can only be idle or stalled.
+    /// A condition started or ended. Conditions apply only to running work; reported work can only be idle or stalled.
     ConditionObserved {
-        /// Of this attempt.
+        /// Attempt that was observed.
         attempt: AttemptNo,
-        /// Which.
+        /// Condition that changed.
         condition: Condition,
-        /// Whether it holds now.
+        /// True if the condition started, false if the condition ended.
         holds: bool,
-        /// Since when.
+        /// Time of the change.
         at: Timestamp,
     },
-    /// A line of the output matches a pattern that its launch asked to watch for.
+    /// A line of the output matches one of the watch patterns of the spec.
     OutputMatched {
-        /// Of this attempt.
+        /// Attempt that wrote the line.
         attempt: AttemptNo,
-        /// The name of the pattern.
+        /// Name of the pattern.
         pattern: String,
-        /// The offset in the output at which the line begins.
+        /// Byte offset in the output at which the line starts.
         offset: u64,
-        /// The line, without control characters and cut where it is long.
+        /// Text of the line, without control characters and truncated if too long.
         line: String,
-        /// When it was read.
+        /// Time at which the line was read.
         at: Timestamp,
     },
 }
 
-/// What a decision may know of the world.
+/// Facts about the outside world that a decision depends on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DecisionContext {
-    /// Steady time.
+    /// Current time.
     pub now: Timestamp,
-    /// Awake time.
+    /// Current awake time, which does not advance while the machine is suspended.
     pub awake: AwakeTime,
-    /// Random bits.
+    /// Random bits, for example for the jitter of a retry.
     pub chance: RandomBits,
-    /// What the spawner can do.
+    /// Capabilities of the spawner.
     pub capabilities: Capabilities,
 }
 
-/// What a spawner can do; the rules refuse what is missing instead of pretending.
+/// Capabilities of a spawner. An action that needs a missing capability is rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Capabilities {
-    /// Halt a whole tree and let it go on.
+    /// True if the spawner can pause and resume a whole process tree.
     pub pause: bool,
-    /// Send signals: a stop sends the signal of the launch and kills after the grace, and an exit names the last one.
+    /// True if the spawner can send signals. A stop then sends the stop signal of the spec and kills after the grace
+    /// period, and the exit reports the last signal that was sent.
     pub signals: bool,
-    /// Tell any exit code from 0 to 255; without this, an exit is 0 for success and something else for failure.
+    /// True if the spawner reports exit codes from 0 to 255. Otherwise an exit is only 0 for success and another code
+    /// for
+    /// failure.
     pub exit_codes: bool,
-    /// Keep stdout and stderr apart.
+    /// True if the spawner stores stdout and stderr separately.
     pub separate_stderr: bool,
-    /// Commands have a process id on this machine.
+    /// True if commands have a process id on this machine.
     pub pid: bool,
-    /// Work outlives the manager: its next life finds what still runs, how the rest ended, and what never ran.
+    /// True if attempts survive a restart of the manager. The next manager finds out which attempts still run, how the
+    /// others ended, and which never ran.
     pub survives: bool,
-    /// Write to the standard input of a command.
+    /// True if the spawner can write to the standard input of a command.
     pub input: bool,
-    /// Look into the tree of a command: whether it waits for input, and where it listens.
+    /// True if the spawner can inspect the process tree of a command: if it waits for input, and on which ports it
+    /// listens.
     pub inspection: bool,
 }
 
 impl Capabilities {
-    /// All of them.
+    /// All capabilities.
     pub const ALL: Self = Self {
         pause: true,
         signals: true,
@@ -380,7 +386,7 @@ impl Capabilities {
         inspection: true,
     };
 
-    /// None of them: it starts and stops what it runs, and that is all.
+    /// No optional capabilities: the spawner can only start and stop attempts.
     pub const NONE: Self = Self {
         pause: false,
         signals: false,
