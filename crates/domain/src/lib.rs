@@ -1,8 +1,8 @@
 //! The lifecycle rules of longhaul, as pure functions.
 //!
-//! A [`Process`] is one managed piece of work. [`Process::decide`] reads it and an [`Input`] and returns a
-//! [`Decision`]:
-//! the [`Event`]s that follow and the [`Effect`]s that they require. [`Process::evolve`] applies the events.
+//! A [`Process`] is one managed piece of work. [`Process::decide`] reads a process and an [`Input`] and returns a
+//! [`Decision`]: the [`Event`]s that follow and the [`Effect`]s that they require. [`Process::evolve`] applies the
+//! events.
 //!
 //! This crate reads no clock, draws no random numbers and performs no I/O: time, ids and random bits are arguments. The
 //! same inputs therefore always give the same results.
