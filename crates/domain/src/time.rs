@@ -25,8 +25,8 @@ impl Timestamp {
 
 /// An awake time: the time that this machine has been running without suspend, in milliseconds since boot.
 ///
-/// Timeouts and grace periods use awake time. A laptop that is suspended for an hour therefore uses up nothing of a
-/// timeout.
+/// The timeout of a command and the grace period of its stop use awake time. A laptop that is suspended for an hour
+/// therefore uses up nothing of a timeout.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AwakeTime(pub i64);
 
@@ -47,9 +47,9 @@ impl AwakeTime {
 /// The time at which a process needs a tick.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Deadline {
-    /// A steady time, used for delays, retries and heartbeats.
+    /// A steady time, used for delays, retries, heartbeats and sessions.
     At(Timestamp),
-    /// An awake time, used for timeouts and grace periods.
+    /// An awake time, used for the timeout of a command and the grace period of its stop.
     Awake(AwakeTime),
 }
 
