@@ -188,8 +188,7 @@ macro_rules! counters {
 
 counters! {
     /// Number of an attempt of a process: 1, 2, … Each claim increments the number, which is never reused. 0 means that
-    /// the
-    /// process was not claimed yet.
+    /// the process was not claimed yet.
     AttemptNo(u32);
     /// Number of times that a process was written. The submission is the first write.
     Revision(u64);

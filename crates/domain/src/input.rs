@@ -267,8 +267,7 @@ pub enum Observation {
         attempt: AttemptNo,
     },
     /// The attempt is not started, because an earlier attempt ran whose record the store has lost, and the retry policy
-    /// of
-    /// the process allows no further attempt.
+    /// of the process allows no further attempt.
     AlreadyRan {
         /// Attempt that is not started.
         attempt: AttemptNo,
@@ -293,7 +292,7 @@ pub enum Observation {
     },
     /// The node of the process is gone or was restarted.
     NodeLost {
-        /// Event that made the node lose the process.
+        /// Reason why the exit was not observed, such as a reboot of the node.
         why: Interruption,
     },
     /// The reporter sent no heartbeat within the agreed interval.
@@ -356,8 +355,7 @@ pub struct Capabilities {
     /// period, and the exit reports the last signal that was sent.
     pub signals: bool,
     /// True if the spawner reports exit codes from 0 to 255. Otherwise an exit is only 0 for success and another code
-    /// for
-    /// failure.
+    /// for failure.
     pub exit_codes: bool,
     /// True if the spawner stores stdout and stderr separately.
     pub separate_stderr: bool,

@@ -30,8 +30,7 @@ impl Lineage {
     }
 
     /// Returns the ancestors that launched this process, directly or indirectly, from the root down. If such an
-    /// ancestor is
-    /// restarted, it is expected to launch this process again.
+    /// ancestor is restarted, it is expected to launch this process again.
     #[must_use]
     pub fn launchers(&self) -> &[ProcessId] {
         self.ancestors.get(usize::from(self.outside)..).unwrap_or_default()

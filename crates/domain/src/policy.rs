@@ -40,7 +40,7 @@ impl Policy {
     pub const DEFAULT_SLOTS: u32 = 5;
 
     /// Returns the number of slots of `key`: the entry of the key, or else of the longest matching pattern, or else the
-    /// default. Returns `None` if there is no limit.
+    /// default. Returns `None` if the key has no limit.
     #[must_use]
     pub fn slots_of(&self, key: &SlotKey) -> Option<u32> {
         let exact = self.slots.get(key.as_str());

@@ -149,7 +149,7 @@ impl Process {
     }
 
     /// Returns the time at which the process needs a tick because its session ended. Returns `None` if its session has
-    /// not ended or the process is already stopping.
+    /// not ended, or if the process is already stopping or has ended.
     #[must_use]
     pub const fn session_deadline(&self) -> Option<Timestamp> {
         match &self.state {
