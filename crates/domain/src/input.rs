@@ -89,31 +89,31 @@ pub enum Action {
 /// Kind of an action, without its parameters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ActionKind {
-    /// [`Action::Progress`].
+    /// The kind of [`Action::Progress`].
     Progress,
-    /// [`Action::Complete`].
+    /// The kind of [`Action::Complete`].
     Complete,
-    /// [`Action::Fail`].
+    /// The kind of [`Action::Fail`].
     Fail,
-    /// [`Action::Cancel`].
+    /// The kind of [`Action::Cancel`].
     Cancel,
-    /// [`Action::Force`].
+    /// The kind of [`Action::Force`].
     Force,
-    /// [`Action::Pause`].
+    /// The kind of [`Action::Pause`].
     Pause,
-    /// [`Action::Resume`].
+    /// The kind of [`Action::Resume`].
     Resume,
-    /// [`Action::Restart`].
+    /// The kind of [`Action::Restart`].
     Restart,
-    /// [`Action::RetryNow`].
+    /// The kind of [`Action::RetryNow`].
     RetryNow,
-    /// [`Action::Terminate`].
+    /// The kind of [`Action::Terminate`].
     Terminate,
-    /// [`Action::Prioritize`].
+    /// The kind of [`Action::Prioritize`].
     Prioritize,
-    /// [`Action::Signal`].
+    /// The kind of [`Action::Signal`].
     Signal,
-    /// [`Action::EndSession`].
+    /// The kind of [`Action::EndSession`].
     EndSession,
 }
 
@@ -164,37 +164,37 @@ impl ActionKind {
 /// An action that is stored until the node that owns the process executes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PendingAction {
-    /// [`Action::Cancel`].
+    /// Pending [`Action::Cancel`].
     Cancel {
         /// Reason for the stop.
         cause: StopCause,
     },
-    /// [`Action::Force`].
+    /// Pending [`Action::Force`].
     Force {
         /// Reason for the stop.
         cause: StopCause,
     },
-    /// [`Action::Pause`].
+    /// Pending [`Action::Pause`].
     Pause,
-    /// [`Action::Resume`].
+    /// Pending [`Action::Resume`].
     Resume,
-    /// [`Action::RetryNow`].
+    /// Pending [`Action::RetryNow`].
     RetryNow,
-    /// [`Action::Terminate`].
+    /// Pending [`Action::Terminate`].
     Terminate {
         /// Reason for the stop.
         cause: StopCause,
         /// True if the processes are killed immediately, without a grace period.
         force: bool,
     },
-    /// [`Action::Signal`].
+    /// Pending [`Action::Signal`].
     Signal {
         /// Signal to send.
         signal: Signal,
         /// Part of the process tree that receives the signal.
         target: SignalTarget,
     },
-    /// [`Action::EndSession`].
+    /// Pending [`Action::EndSession`].
     EndSession {
         /// Session policy that replaces the one in the spec. `None` applies the one in the spec.
         policy: Option<SessionPolicy>,
