@@ -114,8 +114,8 @@ impl Spec {
         self.launch_part() == other.launch_part()
     }
 
-    /// Returns the names of the parts compared by [`same_launch`](Self::same_launch) in which two launches differ. The list
-    /// is empty if the launches are the same.
+    /// Returns the names of the parts compared by [`same_launch`](Self::same_launch) in which two launches differ. The
+    /// list is empty if the launches are the same.
     #[must_use]
     pub fn launch_differences(&self, other: &Self) -> Vec<&'static str> {
         let mut differs = self.work.differences(&other.work);
