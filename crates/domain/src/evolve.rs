@@ -1,4 +1,6 @@
-//! How facts change a process. Nothing here can fail or choose: the choices were made when the facts were decided.
+//! Applies facts to a process.
+//!
+//! Nothing here can fail or choose: all choices were made when the facts were decided.
 
 use crate::condition::Conditions;
 use crate::event::{Event, Fact};
@@ -9,7 +11,7 @@ use crate::state::{AwaitingChildren, Ended, Execution, LateExit, OrphanStop, Pen
 use crate::time::Timestamp;
 
 impl Process {
-    /// Applies facts, in order.
+    /// Applies the facts of `events`, in order.
     pub fn evolve(&mut self, events: &[Event]) {
         for event in events {
             self.apply(event.at, &event.fact);
@@ -72,7 +74,7 @@ impl Process {
                     State::Reported { slot } | State::CancelRequested { slot, .. } => {
                         State::CancelRequested { slot: *slot, cause: *cause, until: *until }
                     }
-                    // The stop under way goes on, for another cause.
+                    // The current stop continues in the phase that it has reached. Only its cause changes.
                     State::Stopping { execution, since, phase, .. } => {
                         State::Stopping { execution: *execution, cause: *cause, since: *since, phase: *phase }
                     }

@@ -1,4 +1,4 @@
-//! What can happen to a process: commands are asked, observations are seen, a tick is time passing.
+//! The inputs of a decision: actions are requested, observations are reported, and a tick means that time has passed.
 
 use crate::condition::Condition;
 use crate::ending::{Exit, Interruption, StartFailure, StopCause};
@@ -11,113 +11,114 @@ use crate::spec::SessionPolicy;
 use crate::state::Containment;
 use crate::time::{AwakeTime, Timestamp};
 
-/// Everything that can happen to a process.
+/// Something that can happen to a process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Input {
-    /// Someone asks for something.
+    /// A caller requests an action.
     Action(Action),
-    /// Something was seen.
+    /// A spawner or store reports something about the process.
     Observation(Observation),
     /// A deadline may have passed.
     Tick,
 }
 
-/// What someone asks for.
+/// A request to change a process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// The worker reports.
+    /// The worker reports its progress.
     Progress(ProgressReport),
-    /// The reporter says that the work is done.
+    /// The reporter states that the reported work is done.
     Complete {
-        /// What came of it.
+        /// Result of the work.
         result: Option<JsonText>,
     },
-    /// The reporter says that the work failed.
+    /// The reporter states that the reported work failed.
     Fail {
-        /// Why.
+        /// Error message of the reporter.
         error: String,
     },
-    /// End it, gracefully.
+    /// End the process gracefully.
     Cancel {
-        /// Who asks.
+        /// Reason for the stop.
         cause: StopCause,
     },
-    /// End it now.
+    /// End the process immediately.
     Force {
-        /// Who asks.
+        /// Reason for the stop.
         cause: StopCause,
     },
-    /// End it and all processes below it; none can join them any more.
+    /// End the process and all its descendants. From then on no new process can join the tree below it.
     Terminate {
-        /// Who asks.
+        /// Reason for the stop.
         cause: StopCause,
-        /// Without a grace.
+        /// True if the processes are killed immediately, without a grace period.
         force: bool,
     },
-    /// Halt it with everything that its command started.
+    /// Halt the command and everything that it started.
     Pause,
-    /// Let it go on.
+    /// Let a paused process continue.
     Resume,
-    /// Run an ended one again, as a new process.
+    /// Run an ended process again, as a new process.
     Restart,
-    /// Do not wait for the retry any longer.
+    /// Skip the waiting time before the next attempt.
     RetryNow,
-    /// Move it in its queue.
+    /// Move the process in its queue.
     Prioritize {
-        /// How urgent it is from now on.
+        /// New priority of the process.
         priority: Priority,
     },
-    /// Send a signal to its command, once at most.
+    /// Send a signal to the command, at most once.
     Signal {
-        /// Which.
+        /// Signal to send.
         signal: Signal,
-        /// To whom.
+        /// Part of the process tree that receives the signal.
         target: SignalTarget,
     },
-    /// Its session ended.
+    /// The session of the process ended.
     ///
-    /// A session is a label that may be used again: who joins it later is not concerned by an end before, and every end
-    /// is asked of whoever is in it then. Of several graces the one that is over first counts. To keep it in so many
-    /// words takes a grace back; a stop under way goes on.
+    /// - A session id may be used again. An end of a session affects only the processes that are in the session at that
+    ///   time, not those that join later.
+    /// - If several grace periods are running, the one that expires first counts.
+    /// - An explicit policy `keep` cancels a pending grace period. A stop that has already started continues.
     EndSession {
-        /// What to do instead of what it declared.
+        /// Session policy that replaces the one in the spec. `None` applies the one in the spec.
         policy: Option<SessionPolicy>,
     },
 }
 
-/// What someone asked for, by name.
+/// Kind of an action, without its parameters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ActionKind {
-    /// [`Action::Progress`].
+    /// The kind of [`Action::Progress`].
     Progress,
-    /// [`Action::Complete`].
+    /// The kind of [`Action::Complete`].
     Complete,
-    /// [`Action::Fail`].
+    /// The kind of [`Action::Fail`].
     Fail,
-    /// [`Action::Cancel`].
+    /// The kind of [`Action::Cancel`].
     Cancel,
-    /// [`Action::Force`].
+    /// The kind of [`Action::Force`].
     Force,
-    /// [`Action::Pause`].
+    /// The kind of [`Action::Pause`].
     Pause,
-    /// [`Action::Resume`].
+    /// The kind of [`Action::Resume`].
     Resume,
-    /// [`Action::Restart`].
+    /// The kind of [`Action::Restart`].
     Restart,
-    /// [`Action::RetryNow`].
+    /// The kind of [`Action::RetryNow`].
     RetryNow,
-    /// [`Action::Terminate`].
+    /// The kind of [`Action::Terminate`].
     Terminate,
-    /// [`Action::Prioritize`].
+    /// The kind of [`Action::Prioritize`].
     Prioritize,
-    /// [`Action::Signal`].
+    /// The kind of [`Action::Signal`].
     Signal,
-    /// [`Action::EndSession`].
+    /// The kind of [`Action::EndSession`].
     EndSession,
 }
 
 impl Action {
-    /// Its name.
+    /// Returns the kind of the action.
     #[must_use]
     pub const fn verb(&self) -> ActionKind {
         match self {
@@ -139,7 +140,7 @@ impl Action {
 }
 
 impl ActionKind {
-    /// The word for it.
+    /// Returns the name of the action, as used in messages.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -160,48 +161,48 @@ impl ActionKind {
     }
 }
 
-/// An order that is left for the owner of a process.
+/// An action that is stored until the node that owns the process executes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PendingAction {
-    /// [`Action::Cancel`].
+    /// Pending [`Action::Cancel`].
     Cancel {
-        /// Who asks.
+        /// Reason for the stop.
         cause: StopCause,
     },
-    /// [`Action::Force`].
+    /// Pending [`Action::Force`].
     Force {
-        /// Who asks.
+        /// Reason for the stop.
         cause: StopCause,
     },
-    /// [`Action::Pause`].
+    /// Pending [`Action::Pause`].
     Pause,
-    /// [`Action::Resume`].
+    /// Pending [`Action::Resume`].
     Resume,
-    /// [`Action::RetryNow`].
+    /// Pending [`Action::RetryNow`].
     RetryNow,
-    /// [`Action::Terminate`].
+    /// Pending [`Action::Terminate`].
     Terminate {
-        /// Who asks.
+        /// Reason for the stop.
         cause: StopCause,
-        /// Without a grace.
+        /// True if the processes are killed immediately, without a grace period.
         force: bool,
     },
-    /// [`Action::Signal`].
+    /// Pending [`Action::Signal`].
     Signal {
-        /// Which.
+        /// Signal to send.
         signal: Signal,
-        /// To whom.
+        /// Part of the process tree that receives the signal.
         target: SignalTarget,
     },
-    /// [`Action::EndSession`].
+    /// Pending [`Action::EndSession`].
     EndSession {
-        /// What to do instead of what it declared.
+        /// Session policy that replaces the one in the spec. `None` applies the one in the spec.
         policy: Option<SessionPolicy>,
     },
 }
 
 impl PendingAction {
-    /// Whether it asks for the end of the process.
+    /// Returns true if the action can end the process.
     #[must_use]
     pub const fn ends(&self) -> bool {
         match self {
@@ -212,7 +213,7 @@ impl PendingAction {
         }
     }
 
-    /// The command that it stands for.
+    /// Returns the action to execute.
     #[must_use]
     pub const fn command(self) -> Action {
         match self {
@@ -228,146 +229,150 @@ impl PendingAction {
     }
 }
 
-/// What was seen. One that comes too late or for another attempt changes nothing.
+/// A report from a spawner or store. A report that comes too late or for another attempt changes nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Observation {
-    /// A store gave it to a node.
+    /// A node claimed the process.
     Claimed {
-        /// The attempt that begins.
+        /// Attempt that starts.
         attempt: AttemptNo,
-        /// The node.
+        /// Node that claimed the process.
         node: NodeId,
     },
-    /// Its owner is gone and the grace after its lease is over.
+    /// The node that owns the process is lost: its lease expired, and the grace period after the lease is over.
     OwnerLost,
-    /// Someone left an order for its owner.
+    /// A pending action was stored for the owner of the process.
     ActionRequested(PendingAction),
-    /// Its command was started.
+    /// The command was started.
     Spawned {
-        /// Of this attempt.
+        /// Attempt that was started.
         attempt: AttemptNo,
-        /// The process id, if it has one.
+        /// Operating-system process id; `None` if the spawner has no process ids.
         pid: Option<u32>,
-        /// What keeps its descendants together.
+        /// Mechanism that contains the descendants of the command.
         containment: Option<Containment>,
-        /// When it began.
+        /// Time of the start.
         at: Timestamp,
     },
-    /// Its command could not be started.
+    /// The command could not be started.
     SpawnFailed {
-        /// Of this attempt.
+        /// Attempt that failed to start.
         attempt: AttemptNo,
-        /// Why.
+        /// Reason for the failure.
         failure: StartFailure,
     },
-    /// The attempt provably never ran.
+    /// The command of the attempt was provably never executed.
     NeverRan {
-        /// This attempt.
+        /// Attempt that never ran.
         attempt: AttemptNo,
     },
-    /// The attempt does not run, because an earlier one did, of which the record knows nothing: its store lost that. The
-    /// policy of the process allows no further run.
+    /// The attempt is not started, because an earlier attempt ran whose record the store has lost, and the retry policy
+    /// of the process allows no further attempt.
     AlreadyRan {
-        /// This attempt.
+        /// Attempt that is not started.
         attempt: AttemptNo,
-        /// The latest attempt that ran.
+        /// Latest attempt that ran.
         earlier: AttemptNo,
-        /// How that one exited; none if its end was not seen.
+        /// Exit of the earlier attempt; `None` if its end was not observed.
         exit: Option<Exit>,
     },
-    /// Its command exited, and its tree is empty unless what it leaves behind is kept.
+    /// The command exited. No descendants are alive, unless the spec allows leftovers to keep running.
     Exited {
-        /// Of this attempt.
+        /// Attempt that exited.
         attempt: AttemptNo,
-        /// How.
+        /// Details of the exit.
         exit: Exit,
     },
-    /// Nobody can tell how it ended: its supervisor is gone.
+    /// The shim of the attempt is gone, so its exit was not observed.
     SupervisorLost {
-        /// Of this attempt.
+        /// Attempt whose shim is gone.
         attempt: AttemptNo,
-        /// Why the end was not seen.
+        /// Reason why the exit was not observed.
         why: Interruption,
     },
-    /// Its node is gone, or was started anew.
+    /// The node of the process is gone or was restarted.
     NodeLost {
-        /// What happened to the node.
+        /// Reason why the exit was not observed, such as a reboot of the node.
         why: Interruption,
     },
-    /// The reporter gave no sign of life for its heartbeat.
+    /// The reporter sent no heartbeat within the agreed interval.
     HeartbeatMissed {
-        /// The last one.
+        /// Time of the last heartbeat.
         last: Timestamp,
     },
-    /// None of its descendants lives any more.
+    /// All descendants of the process have ended.
     DescendantsEnded,
-    /// A pause could not be carried out.
+    /// The spawner could not pause the attempt.
     PauseFailed {
-        /// Of this attempt.
+        /// Attempt that could not be paused.
         attempt: AttemptNo,
     },
-    /// A condition began or is over. It is told of running work; reported work can only be idle or stalled.
+    /// A condition started or ended. Conditions apply only to running work; reported work can only be idle or stalled.
     ConditionObserved {
-        /// Of this attempt.
+        /// Attempt that was observed.
         attempt: AttemptNo,
-        /// Which.
+        /// Condition that changed.
         condition: Condition,
-        /// Whether it holds now.
+        /// True if the condition started, false if the condition ended.
         holds: bool,
-        /// Since when.
+        /// Time of the change.
         at: Timestamp,
     },
-    /// A line of the output matches a pattern that its launch asked to watch for.
+    /// A line of the output matches one of the watch patterns of the spec.
     OutputMatched {
-        /// Of this attempt.
+        /// Attempt that wrote the line.
         attempt: AttemptNo,
-        /// The name of the pattern.
+        /// Name of the pattern.
         pattern: String,
-        /// The offset in the output at which the line begins.
+        /// Byte offset in the output at which the line starts.
         offset: u64,
-        /// The line, without control characters and cut where it is long.
+        /// Text of the line, without control characters and truncated if too long.
         line: String,
-        /// When it was read.
+        /// Time at which the line was read.
         at: Timestamp,
     },
 }
 
-/// What a decision may know of the world.
+/// Facts about the outside world that a decision depends on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DecisionContext {
-    /// Steady time.
+    /// Current time.
     pub now: Timestamp,
-    /// Awake time.
+    /// Current awake time, which does not advance while the machine is suspended.
     pub awake: AwakeTime,
-    /// Random bits.
+    /// Random bits, for example for the jitter of a retry.
     pub chance: RandomBits,
-    /// What the spawner can do.
+    /// Capabilities of the spawner.
     pub capabilities: Capabilities,
 }
 
-/// What a spawner can do; the rules refuse what is missing instead of pretending.
+/// Capabilities of a spawner. An action that needs a missing capability is rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Capabilities {
-    /// Halt a whole tree and let it go on.
+    /// True if the spawner can pause and resume a whole process tree.
     pub pause: bool,
-    /// Send signals: a stop sends the signal of the launch and kills after the grace, and an exit names the last one.
+    /// True if the spawner can send signals. A stop then sends the stop signal of the spec and kills after the grace
+    /// period, and the exit reports the last signal that was sent.
     pub signals: bool,
-    /// Tell any exit code from 0 to 255; without this, an exit is 0 for success and something else for failure.
+    /// True if the spawner reports exit codes from 0 to 255. Otherwise an exit is only 0 for success and another code
+    /// for failure.
     pub exit_codes: bool,
-    /// Keep stdout and stderr apart.
+    /// True if the spawner stores stdout and stderr separately.
     pub separate_stderr: bool,
-    /// Commands have a process id on this machine.
+    /// True if commands have a process id on this machine.
     pub pid: bool,
-    /// Work outlives the manager: its next life finds what still runs, how the rest ended, and what never ran.
+    /// True if attempts survive a restart of the manager. The next manager finds out which attempts still run, how the
+    /// others ended, and which never ran.
     pub survives: bool,
-    /// Write to the standard input of a command.
+    /// True if the spawner can write to the standard input of a command.
     pub input: bool,
-    /// Look into the tree of a command: whether it waits for input, and where it listens.
+    /// True if the spawner can inspect the process tree of a command: if it waits for input, and on which ports it
+    /// listens.
     pub inspection: bool,
 }
 
 impl Capabilities {
-    /// All of them.
+    /// All capabilities.
     pub const ALL: Self = Self {
         pause: true,
         signals: true,
@@ -379,7 +384,7 @@ impl Capabilities {
         inspection: true,
     };
 
-    /// None of them: it starts and stops what it runs, and that is all.
+    /// No optional capabilities: the spawner can only start and stop attempts.
     pub const NONE: Self = Self {
         pause: false,
         signals: false,

@@ -1,19 +1,19 @@
-//! JSON that callers hand over and get back untouched.
+//! JSON texts that callers store and get back unchanged.
 
-/// The largest metadata or result, in bytes.
+/// Maximum size of metadata or a result, in bytes.
 pub const MAX_JSON_BYTES: usize = 64 * 1024;
 
-/// A JSON text that longhaul keeps and returns but never looks into.
+/// A JSON text that longhaul stores and returns but never parses.
 ///
-/// Whoever builds one has parsed it; the rules need no parser.
+/// The creator of the value must have validated that the text is JSON.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct JsonText(String);
 
 impl JsonText {
-    /// Wraps a text that was checked to be JSON.
+    /// Wraps a text that the caller has already validated as JSON.
     ///
     /// # Errors
-    /// [`JsonTooLarge`] beyond 64 KiB.
+    /// [`JsonTooLarge`] if the text is larger than 64 KiB.
     pub fn checked(text: String) -> Result<Self, JsonTooLarge> {
         if text.len() > MAX_JSON_BYTES {
             return Err(JsonTooLarge { bytes: text.len() });
@@ -21,17 +21,17 @@ impl JsonText {
         Ok(Self(text))
     }
 
-    /// The text itself.
+    /// Returns the JSON text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// A JSON text beyond 64 KiB.
+/// The error for a JSON text that is larger than 64 KiB.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{bytes} bytes of JSON exceed the maximum of {MAX_JSON_BYTES}")]
 pub struct JsonTooLarge {
-    /// Its size.
+    /// Size of the text, in bytes.
     pub bytes: usize,
 }

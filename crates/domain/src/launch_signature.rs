@@ -1,8 +1,8 @@
-//! What vouches for a launch.
+//! The signature of a launch.
 
-/// A text that vouches for what a process was launched to do, where a store alone is not trusted with that.
+/// The MAC that proves that a launch may be executed, for deployments where write access to the store is not enough.
 ///
-/// Nothing here reads it: whoever made it can tell whether it belongs to a process. It is no secret, and part of no
-/// decision.
+/// Only the signer that created the signature can verify that it belongs to a process. The signature is not secret and
+/// has no influence on decisions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LaunchSignature(pub String);

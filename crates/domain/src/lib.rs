@@ -1,9 +1,11 @@
-//! The pure rules of longhaul.
+//! The lifecycle rules of longhaul, as pure functions.
 //!
-//! A [`Process`] is one managed piece of work. [`Process::decide`] reads it and an [`Input`] and returns a [`Decision`]:
-//! the [`Event`]s that become true and the [`Effect`]s that they call for. [`Process::evolve`] applies the events.
-//! Nothing here reads a clock, draws a random number, or performs I/O: time, ids and chance are arguments, so the
-//! same script gives the same steps, byte for byte.
+//! A [`Process`] is one managed piece of work. [`Process::decide`] reads a process and an [`Input`] and returns a
+//! [`Decision`]: the [`Event`]s that follow and the [`Effect`]s that they require. [`Process::evolve`] applies the
+//! events.
+//!
+//! This crate reads no clock, draws no random numbers and performs no I/O: time, ids and random bits are arguments. The
+//! same inputs therefore always give the same results.
 //!
 //! ```
 //! use longhaul_domain::{Capabilities, RandomBits, Action, DecisionContext, Input, Lineage, Process, ProcessId, Spec};

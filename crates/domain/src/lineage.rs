@@ -1,21 +1,21 @@
-//! Where a process stands in its tree.
+//! The position of a process in its tree.
 
 use crate::id::{Level, ProcessId};
 
-/// The place of a process in its tree, fixed at the submit.
+/// The position of a process in its tree, fixed when the process is submitted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Lineage {
-    /// From the root down to the parent; empty for a root.
+    /// Ancestors of the process, from the root down to the parent; empty for a root.
     pub ancestors: Vec<ProcessId>,
-    /// The ended process that this one runs again.
+    /// Ended process that this process was restarted from.
     pub restarted_from: Option<ProcessId>,
-    /// How many ancestors, from the root, are not counted as launching it: somebody attached it from outside, or attached
-    /// an ancestor of it.
+    /// Number of ancestors, counted from the root, that did not launch this process, because a caller attached this
+    /// process or one of its ancestors to its parent from outside.
     pub outside: u8,
 }
 
 impl Lineage {
-    /// The place of a child of `parent`, whose own place is `self`, if `parent` itself launches it.
+    /// Returns the position of a child that `parent` launches. `self` is the position of `parent`.
     #[must_use]
     pub fn child_of(&self, parent: ProcessId) -> Self {
         let mut ancestors = self.ancestors.clone();
@@ -23,32 +23,32 @@ impl Lineage {
         Self { ancestors, restarted_from: None, outside: self.outside }
     }
 
-    /// The same place of a process that somebody attached to its parent from outside.
+    /// Returns the same position for a process that a caller attached to its parent from outside.
     #[must_use]
     pub fn attached(self) -> Self {
         Self { outside: self.level().0, ..self }
     }
 
-    /// The ancestors that count as launching this process, from the root down. One that is restarted is expected to launch
-    /// it again.
+    /// Returns the ancestors that launched this process, directly or indirectly, from the root down. If such an
+    /// ancestor is restarted, it is expected to launch this process again.
     #[must_use]
     pub fn launchers(&self) -> &[ProcessId] {
         self.ancestors.get(usize::from(self.outside)..).unwrap_or_default()
     }
 
-    /// The process that this one belongs to.
+    /// Returns the parent; `None` for a root.
     #[must_use]
     pub fn parent(&self) -> Option<ProcessId> {
         self.ancestors.last().copied()
     }
 
-    /// The top of the tree; `me` for a root.
+    /// Returns the root of the tree; `me` if this process is the root.
     #[must_use]
     pub fn root(&self, me: ProcessId) -> ProcessId {
         self.ancestors.first().copied().unwrap_or(me)
     }
 
-    /// The depth: 0 for a root.
+    /// Returns the level of the process; 0 for a root.
     #[must_use]
     pub fn level(&self) -> Level {
         Level(u8::try_from(self.ancestors.len()).unwrap_or(u8::MAX))

@@ -1,73 +1,74 @@
-//! What a launch asks to be told of while its command runs.
+//! The conditions and output patterns that are monitored while a command runs.
 
 use std::time::Duration;
 
-/// How it is found out that a command does what it was started for.
+/// The check that finds out when a command is ready.
 ///
-/// It is asked again and again until it is so, once per attempt; a command without one is never ready.
+/// The check is repeated in each attempt until it succeeds. A command without a check is never ready.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ReadyWhen {
-    /// A process of its own tree listens on this TCP port.
+    /// Ready when a process of the command's tree listens on this TCP port.
     Port(u16),
-    /// This address answers an HTTP GET with a status from 200 to 399.
+    /// Ready when an HTTP GET of this URL is answered with a status from 200 to 399.
     Http {
-        /// `http://…`.
+        /// URL to request, starting with `http://`.
         url: String,
     },
-    /// This regular expression is found in a line of its output.
+    /// Ready when a line of the output matches this regular expression.
     Log {
-        /// The expression.
+        /// Regular expression.
         pattern: String,
     },
-    /// This command ends with code 0, started in the directory and with the environment of the one it asks about.
+    /// Ready when this probe exits with code 0. The probe runs in the directory and environment of the monitored
+    /// command.
     Command {
-        /// The program.
+        /// Program of the probe.
         program: String,
-        /// Its arguments.
+        /// Arguments of the probe.
         args: Vec<String>,
     },
 }
 
-/// A regular expression to look for in the output; each line in which it is found is told as an event.
+/// A regular expression that is searched in the output; each matching line is reported as an event.
 ///
-/// What was written while no manager ran, and before the next one began, is not searched. A pattern is told at most a
-/// hundred times for an attempt, and a manager that begins anew counts anew.
+/// Output that was written while no manager was running is not searched. At most 100 matches of a pattern are reported
+/// for each attempt; the count restarts when a new manager starts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WatchPattern {
-    /// What the event calls it.
+    /// Name of the pattern in its events.
     pub name: String,
-    /// The expression.
+    /// Regular expression.
     pub pattern: String,
-    /// Where to look.
+    /// Output streams to search.
     pub source: WatchSource,
 }
 
-/// Where a pattern is looked for.
+/// The output streams in which a pattern is searched.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum WatchSource {
-    /// In both streams.
+    /// Both streams.
     #[default]
     Both,
-    /// In standard output alone.
+    /// Standard output only.
     Stdout,
-    /// In standard error alone.
+    /// Standard error only.
     Stderr,
 }
 
-/// How long work may be silent before that is told. Silent is a command without output or report, and reported
-/// work without report.
+/// The times after which silent work is reported as idle or stalled. A command is silent while it writes no output and
+/// reports no progress; reported work is silent while nothing is reported.
 ///
-/// None takes what the deployment says; zero means never.
+/// `None` uses the default of the deployment; zero means never.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SilencePolicy {
-    /// After so long it counts as idle, whatever its processor time.
+    /// Silence after which the work is idle, even if the command uses CPU time.
     pub idle_after: Option<Duration>,
-    /// After so long without using the processor either it counts as stalled.
+    /// Silence without use of CPU time after which the work is stalled.
     pub stall_after: Option<Duration>,
 }
 
 impl SilencePolicy {
-    /// These, with what is not said taken from a deployment's; zeros are gone.
+    /// Returns this policy with unset values taken from `deployment`. Values of zero become `None`.
     #[must_use]
     pub fn or(self, deployment: Self) -> Self {
         let chosen =
@@ -78,7 +79,7 @@ impl SilencePolicy {
         }
     }
 
-    /// True if neither is asked for.
+    /// Returns true if neither value is set.
     #[must_use]
     pub const fn is_none(&self) -> bool {
         self.idle_after.is_none() && self.stall_after.is_none()

@@ -1,45 +1,46 @@
-//! How many slots a key has.
+//! The number of slots of each concurrency key, and the limits of process trees.
 
 use crate::id::SlotKey;
 use crate::time::Timestamp;
 use std::collections::BTreeMap;
 
-/// The limits of all keys: by name, by pattern, and for the rest. 0 slots means no limit.
+/// The slot limits of all keys, set for single keys, for patterns, or by default. 0 slots means no limit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Policy {
-    /// Slots by key, or by pattern: one that ends in `*` covers every key that begins so.
+    /// Number of slots by key or by pattern. A pattern ends in `*` and covers every key with that prefix.
     pub slots: BTreeMap<String, u32>,
-    /// Slots of a key that nothing else covers.
+    /// Number of slots of each key that no entry in `slots` covers.
     pub default_slots: u32,
-    /// Keys whose waiters are held back; what runs goes on.
+    /// Keys whose queues are on hold. Waiting processes are not started; running ones continue.
     pub held: BTreeMap<SlotKey, QueueHold>,
-    /// The configured limits as they were last taken over; none if none ever were.
+    /// Configured limits that were last applied by [`configure`](Self::configure); `None` if that never happened.
     pub configured: Option<ConfiguredLimits>,
 }
 
-/// Limits as a configuration has them.
+/// The slot limits of a configuration file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfiguredLimits {
-    /// Slots by key, or by pattern.
+    /// Number of slots by key or by pattern.
     pub slots: BTreeMap<String, u32>,
-    /// Slots of a key that nothing else covers.
+    /// Number of slots of each key that no entry in `slots` covers.
     pub default_slots: u32,
 }
 
-/// Since when and by whom a queue is held.
+/// The hold of a queue, which prevents waiting processes from starting.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct QueueHold {
-    /// Since when.
+    /// Time at which the hold was set.
     pub since: Timestamp,
-    /// By whom, in their own words.
+    /// Free text that identifies the caller who set the hold.
     pub by: Option<String>,
 }
 
 impl Policy {
-    /// Slots of a key that nothing else covers, unless configured.
+    /// Default of `default_slots` if nothing is configured.
     pub const DEFAULT_SLOTS: u32 = 5;
 
-    /// The slots of `key`: by its own name, else by the longest pattern, else the default. None means no limit.
+    /// Returns the number of slots of `key`: the entry of the key, or else of the longest matching pattern, or else the
+    /// default. Returns `None` if the key has no limit.
     #[must_use]
     pub fn slots_of(&self, key: &SlotKey) -> Option<u32> {
         let exact = self.slots.get(key.as_str());
@@ -47,8 +48,9 @@ impl Policy {
         (slots > 0).then_some(slots)
     }
 
-    /// Takes over what is configured otherwise than it was when that was last done: what was changed while running stays
-    /// as far as its configuration does. Holds are no part of a configuration.
+    /// Applies those configured limits that have changed since the last call. Limits that were changed at run time are
+    /// therefore preserved until their configured value changes. The first call applies all limits. Holds are not
+    /// affected.
     pub fn configure(&mut self, now: &ConfiguredLimits) {
         let before = self.configured.replace(now.clone());
         let Some(before) = before else {
@@ -94,12 +96,12 @@ impl Default for Policy {
     }
 }
 
-/// The bounds of a tree.
+/// The maximum size of a tree of processes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TreeLimits {
-    /// The deepest level under a root.
+    /// Maximum level of a process in a tree.
     pub deepest: crate::id::Level,
-    /// The most live processes on one level of a tree.
+    /// Maximum number of live processes on one level of a tree.
     pub per_level: u32,
 }
 

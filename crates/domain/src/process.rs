@@ -1,4 +1,4 @@
-//! One process: what was asked, where it is in its life, and the flat facts that a store indexes.
+//! The record of one process: its spec, its state, and the fields that a store indexes.
 
 use crate::condition::{Condition, Conditions};
 use crate::effect::Effect;
@@ -19,55 +19,55 @@ use std::sync::Arc;
 
 /// One managed piece of work.
 ///
-/// Only [`evolve`](Self::evolve) changes one; stores rebuild it from the parts they kept.
+/// Only [`evolve`](Self::evolve) changes a process. Stores rebuild a process from the fields that they have stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Process {
-    /// Its identity.
+    /// Identifier of the process.
     pub id: ProcessId,
-    /// What was asked for.
+    /// Everything that the caller decided at the submission.
     pub spec: Arc<Spec>,
-    /// Its place in its tree.
+    /// Position of the process in its tree.
     pub lineage: Lineage,
-    /// What vouches for these, fixed at the submit; none where the store is trusted with them.
+    /// Signature of `id`, `spec` and `lineage`, made at the submission; `None` if write access to the store is trusted.
     pub signature: Option<LaunchSignature>,
-    /// Where it runs, or the label that a reporter gave. It never changes once the work was placed.
+    /// Node that runs the process, or the label that a reporter gave. A retry may change the node of a command.
     pub node: Option<NodeId>,
-    /// The latest attempt.
+    /// Number of the latest attempt.
     pub attempt: AttemptNo,
-    /// Retries spent.
+    /// Number of retries that were used.
     pub retries: u32,
-    /// Attempts in a row that provably never ran.
+    /// Number of consecutive attempts that provably never ran.
     pub never_ran: u32,
-    /// When it was accepted.
+    /// Time at which the process was accepted.
     pub queued_at: Timestamp,
-    /// When the latest attempt began to run.
+    /// Time at which the latest attempt started to run.
     pub started_at: Option<Timestamp>,
-    /// How urgent it is now: as it was asked for, until it is moved.
+    /// Current priority: the one in the spec, until the process is moved in its queue.
     pub priority: Priority,
-    /// Its descendants have to end, and not all are known to have.
+    /// Cascade that is still in progress: the descendants must end, and some may still be alive.
     pub cascade: Option<Cascade>,
-    /// Its session ended: when it is cancelled for that.
+    /// Time at which the process will be cancelled because its session ended.
     pub cancel_at: Option<Timestamp>,
-    /// What is true of it beside its status.
+    /// Conditions that hold now, in addition to the status.
     pub conditions: Conditions,
-    /// Where it is in its life.
+    /// Current state.
     pub state: State,
 }
 
-/// The end of everything below a process.
+/// The cancellation of all descendants of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cascade {
-    /// Why.
+    /// Reason for the cancellation.
     pub cause: StopCause,
-    /// Without a grace.
+    /// True if the descendants are killed immediately, without a grace period.
     pub force: bool,
 }
 
-/// This many attempts in a row that never ran are a failure.
+/// Number of consecutive attempts that never ran after which the process fails.
 pub const MAX_NEVER_RAN: u32 = 5;
 
 impl Process {
-    /// Accepts new work: a process in its first state, and the event that says so.
+    /// Accepts new work. Returns the process in its first state and its `Submitted` event.
     #[must_use]
     pub fn submit(
         ctx: &DecisionContext,
@@ -102,13 +102,13 @@ impl Process {
         (process, vec![Event { at: ctx.now, fact: Fact::Submitted }])
     }
 
-    /// Where it stands, in one word.
+    /// Returns the status of the process.
     #[must_use]
     pub const fn status(&self) -> Status {
         self.state.status()
     }
 
-    /// When it ended, if it has.
+    /// Returns the time at which the process ended, or `None` if it has not ended.
     #[must_use]
     pub const fn completed_at(&self) -> Option<Timestamp> {
         match &self.state {
@@ -124,13 +124,14 @@ impl Process {
         }
     }
 
-    /// When to send it a tick; none if it waits for a fact instead.
+    /// Returns the time at which the process needs a tick. Returns `None` if the process waits for an observation or an
+    /// action instead.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Deadline> {
         match &self.state {
             State::Pending(Pending::Delayed { until: at } | Pending::Retrying { at, .. })
             | State::CancelRequested { until: at, .. } => Some(Deadline::At(*at)),
-            // Its command has ended in time.
+            // The command has exited before its timeout. Only the clean-up of its leftovers is still in progress.
             State::Running { .. } if self.conditions.holds(Condition::CleaningUp) => None,
             State::Running { timeout_at, .. } => timeout_at.map(Deadline::Awake),
             State::Stopping { phase, .. } => match phase {
@@ -147,7 +148,8 @@ impl Process {
         }
     }
 
-    /// When to send it a tick because its session ended; none while that is not so, and once it is told to end.
+    /// Returns the time at which the process needs a tick because its session ended. Returns `None` if its session has
+    /// not ended, or if the process is already stopping or has ended.
     #[must_use]
     pub const fn session_deadline(&self) -> Option<Timestamp> {
         match &self.state {
@@ -156,14 +158,15 @@ impl Process {
             | State::Running { .. }
             | State::Reported { .. }
             | State::Paused { .. } => self.cancel_at,
-            // Told to end, it only waits for those below it.
+            // The process was asked to end and only waits for its descendants.
             State::AwaitingChildren(_) if self.cascade.is_some() => None,
             State::AwaitingChildren(_) => self.cancel_at,
             State::Stopping { .. } | State::CancelRequested { .. } | State::Ended(_) => None,
         }
     }
 
-    /// When a reporter that gave its last sign of life at `last_heartbeat` must have given another; none without heartbeat.
+    /// Returns the time by which the next heartbeat must arrive after the one at `last_heartbeat`. Returns `None` if no
+    /// heartbeat is expected.
     #[must_use]
     pub fn heartbeat_due(&self, last_heartbeat: Option<Timestamp>) -> Option<Timestamp> {
         let Work::Reported(reported) = &self.spec.work else {
@@ -184,7 +187,7 @@ impl Process {
         }
     }
 
-    /// What its state wants done, derived from the record alone: recovery performs it again.
+    /// Returns the effect that the current state requires. Recovery executes this effect again after a restart.
     #[must_use]
     pub fn wanted(&self) -> Option<Effect> {
         let attempt = self.attempt;
@@ -207,8 +210,8 @@ impl Process {
         }
     }
 
-    /// Whether something of it may live on its node although it ended: it was called interrupted because the node was
-    /// lost, and nothing was heard of it since.
+    /// Returns true if an ended process may have an orphan: the process was marked interrupted because its node was
+    /// lost, and no exit was reported since.
     #[must_use]
     pub fn may_live_on(&self) -> bool {
         let State::Ended(ended) = &self.state else { return false };
@@ -216,7 +219,7 @@ impl Process {
         lost && ended.late.is_none() && matches!(self.spec.work, Work::Command(_)) && self.node.is_some()
     }
 
-    /// What has to be done about its descendants, derived from the record alone.
+    /// Returns the effect on the descendants that the current state requires. Recovery executes this effect again.
     #[must_use]
     pub const fn wanted_below(&self) -> Option<Effect> {
         match (self.cascade, &self.state) {
@@ -236,9 +239,9 @@ impl Process {
         }
     }
 
-    /// When a row of it without owner wants a decision.
+    /// Returns the time at which the process needs a decision while no node owns it.
     ///
-    /// One that has something to do about its descendants always does: their end may have been missed.
+    /// A process that must end its descendants or wait for them is always due, because their end may have been missed.
     #[must_use]
     pub fn due(&self) -> Option<Timestamp> {
         if self.wanted_below().is_some() {
@@ -251,7 +254,7 @@ impl Process {
         own.into_iter().chain(self.session_deadline()).min()
     }
 
-    /// The flat facts that a store compares, sorts and indexes.
+    /// Returns the fields that a store compares, sorts and indexes.
     #[must_use]
     pub fn head(&self) -> ProcessHeader {
         let slot_state = self.state.slot_state();
@@ -286,49 +289,52 @@ fn waiting(spec: &Spec, now: Timestamp) -> State {
     })
 }
 
-/// The flat facts that a store compares, sorts and indexes; the rest of a record is opaque to it.
+/// The fields that a store compares, sorts and indexes. The rest of a record is opaque to a store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProcessHeader {
-    /// Where it stands, in one word. For filters only: no store decides by it.
+    /// Status of the process. Stores use the status only as a filter, never for decisions.
     pub status: Status,
-    /// What to do with slot and queue.
+    /// Role of the process in slots and queues.
     pub slot_state: SlotState,
-    /// No child may join any more; see [`is_ending`](Self::is_ending) for whoever stands further below.
+    /// True if no child may join any more. For processes further below, see [`is_ending`](Self::is_ending).
     pub closing: bool,
-    /// The latest attempt.
+    /// Number of the latest attempt.
     pub attempt: AttemptNo,
-    /// Whose slots it uses.
+    /// Concurrency key whose slots the process uses.
     pub key: Option<SlotKey>,
-    /// How urgent it is.
+    /// Current priority.
     pub priority: Priority,
-    /// When a row without owner wants a decision. An ended one that still wants one is not let go.
+    /// Time at which the process needs a decision while no node owns it. An ended process with such a time is not
+    /// pruned.
     pub due: Option<Timestamp>,
-    /// From the root down to the parent.
+    /// Ancestors of the process, from the root down to the parent.
     pub ancestors: Vec<ProcessId>,
-    /// Its depth.
+    /// Depth of the process in its tree; 0 for a root.
     pub level: Level,
-    /// Who asked.
+    /// Session on whose behalf the process runs.
     pub session: Option<SessionId>,
-    /// What for.
+    /// Project that the process belongs to.
     pub project: Option<ProjectName>,
-    /// Its name.
+    /// Name that a user gave to the process.
     pub name: Option<ProcessName>,
-    /// What sort of work it is.
+    /// Process type.
     pub kind: ProcessType,
-    /// Where it runs.
+    /// Node that runs the process, or the label that a reporter gave.
     pub node: Option<NodeId>,
-    /// The agent behind it.
+    /// Agent on whose behalf the process works.
     pub agent: Option<AgentId>,
-    /// When it was accepted.
+    /// Time at which the process was accepted.
     pub queued_at: Timestamp,
-    /// When it ended.
+    /// Time at which the process ended; `None` if it has not ended.
     pub completed_at: Option<Timestamp>,
 }
 
 impl ProcessHeader {
-    /// Whether nobody may join anywhere below it: it is ending, or has ended and its descendants still have to.
+    /// Returns true if no process may join anywhere below this one: this process is ending, or it has ended and its
+    /// descendants still have to end.
     ///
-    /// Below the living child of one whose work is over, work goes on.
+    /// Returns false if the process has ended and nothing remains to be done. Its live children may still start
+    /// processes.
     #[must_use]
     pub const fn is_ending(&self) -> bool {
         let is_over = matches!(self.slot_state, SlotState::Ended) && self.due.is_none();

@@ -1,25 +1,26 @@
-//! What sort of work a process is.
+//! The types of processes.
 
 use crate::id::{InvalidText, TypeName};
 use std::fmt;
 
-/// What sort of work a process is.
+/// The kind of work that a process does.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ProcessType {
-    /// A session of the Jules agent.
+    /// Session of the Jules agent.
     JulesSession,
-    /// A run of tests; it gets INT and two seconds first, so that its reports are written.
+    /// Run of a test suite. By default a stop first sends INT and waits two seconds, so that the suite can write
+    /// reports.
     TestSuite,
-    /// A build.
+    /// Build of software.
     Build,
-    /// A server.
+    /// Server that runs until it is stopped.
     Server,
-    /// An analysis.
+    /// Analysis of code or data.
     Analysis,
-    /// Anything else.
+    /// Any other kind of work.
     #[default]
     Custom,
-    /// Anything else, by a name of its own: `custom:<name>`.
+    /// Any other kind of work, with a name of its own: `custom:<name>`.
     Named(TypeName),
 }
 

@@ -1,28 +1,28 @@
-//! How far a process is, and when it will be done.
+//! The progress of a process and its estimated remaining time.
 
 use crate::id::Stage;
 use crate::time::Timestamp;
 use std::time::Duration;
 
-/// How far a process is: 0 to 100 percent, in hundredths.
+/// The progress of a process: 0 to 100 percent, stored in hundredths of a percent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Progress(u16);
 
-/// A progress that is no number.
+/// The error for a progress value that is infinite or not a number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("progress must be a number from 0 to 100")]
 pub struct InvalidProgress;
 
 impl Progress {
-    /// Nothing is done.
+    /// Progress of 0 percent.
     pub const NONE: Self = Self(0);
-    /// Everything is done.
+    /// Progress of 100 percent.
     pub const DONE: Self = Self(10_000);
 
-    /// Reads a percentage; what lies outside 0 to 100 is moved to the nearer end.
+    /// Converts a percentage. Values below 0 become 0, and values above 100 become 100.
     ///
     /// # Errors
-    /// [`InvalidProgress`] for what is no finite number.
+    /// [`InvalidProgress`] if `percent` is infinite or not a number.
     pub fn from_percent(percent: f64) -> Result<Self, InvalidProgress> {
         if !percent.is_finite() {
             return Err(InvalidProgress);
@@ -35,51 +35,51 @@ impl Progress {
         Ok(Self((percent.clamp(0.0, 100.0) * 100.0).round() as u16))
     }
 
-    /// Reads hundredths of a percent, as stores keep them; beyond 10,000 is everything.
+    /// Converts hundredths of a percent, the unit in which stores write progress. Values above 10,000 become 10,000.
     #[must_use]
     pub fn from_hundredths(hundredths: u16) -> Self {
         Self(hundredths.min(10_000))
     }
 
-    /// Hundredths of a percent.
+    /// Returns the progress in hundredths of a percent.
     #[must_use]
     pub const fn hundredths(self) -> u16 {
         self.0
     }
 
-    /// The percentage.
+    /// Returns the progress in percent.
     #[must_use]
     pub fn percent(self) -> f64 {
         f64::from(self.0) / 100.0
     }
 }
 
-/// What a worker tells about itself.
+/// A progress report of a worker.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ProgressReport {
-    /// How far it is.
+    /// Current progress; `None` leaves the last value unchanged.
     pub progress: Option<Progress>,
-    /// What it is doing.
+    /// Current stage; `None` leaves the last value unchanged.
     pub stage: Option<Stage>,
 }
 
-/// Facts about a live attempt that are worth no event: the latest wins.
+/// Live stats of a running attempt. Only the latest values are stored; changes create no events, except a new stage.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LiveStats {
-    /// How far it is.
+    /// Latest reported progress.
     pub progress: Option<Progress>,
-    /// What it is doing.
+    /// Latest reported stage.
     pub stage: Option<Stage>,
-    /// The last sign of life.
+    /// Time of the last heartbeat or report.
     pub last_heartbeat: Option<Timestamp>,
-    /// The reports that the estimate rests on.
+    /// First and latest progress report, from which the remaining time is estimated.
     pub progress_rate: Option<ProgressRate>,
-    /// Bytes of output so far.
+    /// Number of bytes of output so far.
     pub output_bytes: u64,
 }
 
 impl LiveStats {
-    /// Takes in a report that was made at `now`.
+    /// Returns the live stats after a report that was made at `now`.
     #[must_use]
     pub fn reported(&self, now: Timestamp, report: &ProgressReport) -> Self {
         Self {
@@ -94,31 +94,31 @@ impl LiveStats {
         }
     }
 
-    /// How long the rest will take: none before two reports that lie 2 s apart and show progress.
+    /// Returns the estimated remaining time. Returns `None` unless two reports at least 2 s apart show an advance.
     #[must_use]
     pub fn eta(&self, now: Timestamp) -> Option<Duration> {
         self.progress_rate.and_then(|progress_rate| progress_rate.eta(now))
     }
 }
 
-/// The first and the latest report of progress since it last went back.
+/// The first and the latest progress report. A report of lower progress restarts the pair.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ProgressRate {
-    /// When the first was made.
+    /// Time of the first report.
     pub first_at: Timestamp,
-    /// What it said.
+    /// Progress in the first report.
     pub first: Progress,
-    /// When the latest was made.
+    /// Time of the latest report.
     pub last_at: Timestamp,
-    /// What it said.
+    /// Progress in the latest report.
     pub last: Progress,
 }
 
-/// No estimate rests on less time than this.
+/// Minimum time between the first and the latest report for an estimate.
 const MIN_BASIS: Duration = Duration::from_secs(2);
 
 impl ProgressRate {
-    /// Takes in a report; one that goes back starts anew.
+    /// Returns the pair of reports after a new one. Lower progress than before restarts the pair.
     fn after(before: Option<Self>, now: Timestamp, progress: Progress) -> Self {
         match before {
             Some(progress_rate) if progress >= progress_rate.last => {
@@ -128,7 +128,8 @@ impl ProgressRate {
         }
     }
 
-    /// The time that the rest takes at the mean speed since the first report, less the time since the latest.
+    /// Returns the time that the rest takes at the mean speed since the first report, minus the time since the latest
+    /// one.
     fn eta(&self, now: Timestamp) -> Option<Duration> {
         let basis = self.last_at.since(self.first_at);
         let done = u64::from(self.last.hundredths().saturating_sub(self.first.hundredths()));

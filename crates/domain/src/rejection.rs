@@ -1,35 +1,35 @@
-//! Why something that was asked is refused.
+//! The rejection of an action.
 
 use crate::input::ActionKind;
 use crate::status::Status;
 
-/// A refusal: nothing was changed. It carries where the process stands and what was tried.
+/// The reason why an action was rejected. A rejected action changes nothing.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Rejection {
-    /// The status does not allow it.
+    /// The status of the process does not allow the action.
     #[error("cannot {} a process that is {from}", attempted.as_str())]
     InvalidStatusTransition {
-        /// Where it stands.
+        /// Status of the process.
         from: Status,
-        /// What was tried.
+        /// Action that was rejected.
         attempted: ActionKind,
-        /// Whether somebody else does the work and reports it.
+        /// True if the process is reported work, whose work the caller does itself.
         reported: bool,
     },
-    /// This sort of work, or this spawner, cannot do it.
+    /// The kind of work or the spawner does not support the action.
     #[error("cannot {} {what} (it is {status})", attempted.as_str())]
     Unsupported {
-        /// Where it stands.
+        /// Status of the process.
         status: Status,
-        /// What was tried.
+        /// Action that was rejected.
         attempted: ActionKind,
-        /// What cannot do it.
+        /// Text that names the unsupported target, such as "reported work".
         what: &'static str,
     },
 }
 
 impl Rejection {
-    /// The word that every face uses for it.
+    /// Returns the error code that all interfaces use for the rejection.
     #[must_use]
     pub const fn slug(&self) -> &'static str {
         match self {

@@ -1,24 +1,25 @@
-//! How long the records of ended processes are kept.
+//! The rules for deleting the records of ended processes.
 
 use crate::time::Timestamp;
 use std::time::Duration;
 
-/// When an ended process and its output may go. Live ones never go.
+/// Limits after which an ended process and its output are pruned. Live processes are never pruned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Retention {
-    /// Older than this goes; none keeps for ever.
+    /// Maximum age since the end; `None` means no limit.
     pub age: Option<Duration>,
-    /// The most ended records that are kept; none keeps all.
+    /// Maximum number of ended records; `None` means no limit.
     pub count: Option<u64>,
-    /// What ended before this moment goes; a bound in bytes comes to this.
+    /// Time before which every ended process is pruned. A limit in bytes is applied by setting this time.
     pub before: Option<Timestamp>,
 }
 
 impl Retention {
-    /// What the count pushes out is at least this old.
+    /// Minimum age of a record that is pruned because of `count`.
     pub const MIN_COUNT_PRUNE_AGE: Duration = Duration::from_secs(24 * 3600);
 
-    /// Whether a record that ended at `completed_at` goes at `now`, with `newer` ended records after it.
+    /// Returns true if a record that ended at `completed_at` is pruned at `now`. `newer` is the number of records that
+    /// ended later.
     #[must_use]
     pub fn lets_go(&self, now: Timestamp, completed_at: Timestamp, newer: u64) -> bool {
         let old = now.since(completed_at);

@@ -1,15 +1,15 @@
-//! Signals that may be sent to what runs.
+//! Signals that callers may send to commands.
 
 use std::fmt;
 
-/// A signal that may be sent to a command, by its number on Linux.
+/// A signal that may be sent to a command, as its number on Linux.
 ///
-/// Those that kill, halt or let go on are none: a status would be a lie then. Cancel, pause and resume do what they do, to
-/// the whole tree and on record.
+/// Signals that kill, halt or continue a process are excluded, because the status would then be wrong. Cancel, pause
+/// and resume have these effects on the whole tree and are recorded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Signal(u8);
 
-/// The names of the signals of Linux by their numbers, without those that cannot be sent; the same on x86, ARM and RISC-V.
+/// Names of the permitted Linux signals by number. The numbers are the same on x86, ARM and RISC-V.
 const NAMES: [(u8, &str); 25] = [
     (1, "HUP"),
     (2, "INT"),
@@ -40,38 +40,38 @@ const NAMES: [(u8, &str); 25] = [
 const HALTING: [(u8, &str); 4] = [(19, "STOP"), (20, "TSTP"), (21, "TTIN"), (22, "TTOU")];
 const KILL: (u8, &str) = (9, "KILL");
 const CONTINUE: (u8, &str) = (18, "CONT");
-/// The first of those without a name that a program may use as it likes; the two below belong to the C library.
+/// First real-time signal that programs may use freely. The C library reserves 32 and 33.
 const FIRST_FREE: u8 = 34;
 const LAST: u8 = 64;
 
-/// Why something is no signal that may be sent.
+/// The reason why a signal may not be sent.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidSignal {
-    /// No signal is called so.
+    /// No signal has this name or number.
     #[error("there is no signal {asked:?}")]
     Unknown {
-        /// What was asked for.
+        /// Name or number that was requested.
         asked: String,
     },
-    /// It would end the main process alone, without a word to whoever started it.
+    /// KILL, which would end only the main process. Cancel ends the whole tree and is recorded.
     #[error("KILL is not available as a signal: use cancel, which kills the whole tree")]
     Kills,
-    /// It would halt what every face calls running.
+    /// A signal that would halt a process while all interfaces still show its status as running.
     #[error("{name} is not available as a signal: use pause, which stops the whole tree")]
     Halts {
-        /// The signal.
+        /// Name of the signal.
         name: &'static str,
     },
-    /// It would let go on what every face calls paused.
+    /// CONT, which would continue a process while all interfaces still show its status as paused.
     #[error("CONT is not available as a signal: use resume, which continues the whole tree")]
     LetsGoOn,
 }
 
 impl Signal {
-    /// Takes a signal by its number.
+    /// Validates a signal number.
     ///
     /// # Errors
-    /// [`InvalidSignal`] for numbers of none, and for those that cancel, pause and resume stand for.
+    /// [`InvalidSignal`] for unknown numbers, and for signals that kill, halt or continue a process.
     pub fn new(number: u8) -> Result<Self, InvalidSignal> {
         if number == KILL.0 {
             return Err(InvalidSignal::Kills);
@@ -89,10 +89,10 @@ impl Signal {
         Err(InvalidSignal::Unknown { asked: number.to_string() })
     }
 
-    /// Takes a signal by its name, with or without `SIG`, or by its number.
+    /// Parses a signal name, with or without `SIG`, or a signal number.
     ///
     /// # Errors
-    /// As [`Signal::new`].
+    /// [`InvalidSignal`], as for [`Signal::new`].
     pub fn named(text: &str) -> Result<Self, InvalidSignal> {
         let upper = text.trim().to_ascii_uppercase();
         let name = upper.strip_prefix("SIG").unwrap_or(&upper);
@@ -104,7 +104,7 @@ impl Signal {
         }
     }
 
-    /// Its number.
+    /// Returns the number of the signal.
     #[must_use]
     pub const fn number(self) -> u8 {
         self.0
@@ -112,7 +112,7 @@ impl Signal {
 }
 
 impl fmt::Display for Signal {
-    /// Writes its name, such as `USR1`, or its number where it has none.
+    /// Writes the name of the signal, such as `USR1`, or the number if the signal has no name.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match NAMES.iter().find(|(number, _)| *number == self.0) {
             Some((_, name)) => f.write_str(name),
@@ -121,13 +121,13 @@ impl fmt::Display for Signal {
     }
 }
 
-/// Who gets a signal.
+/// The part of a process tree that receives a signal.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SignalTarget {
-    /// The process that was launched.
+    /// Only the process that was launched.
     #[default]
     Main,
-    /// It with everything that it started.
+    /// The launched process and everything that it started.
     Tree,
 }
 

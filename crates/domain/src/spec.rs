@@ -1,4 +1,4 @@
-//! What was asked for: it is fixed at the submit and never changes.
+//! The spec of a process: fixed at the submission and never changed.
 
 use crate::id::{
     AgentId, AgentType, Capability, LaunchKey, NodeId, Priority, ProcessName, ProjectName, SessionId, SlotKey,
@@ -12,47 +12,47 @@ use crate::time::Timestamp;
 use std::fmt;
 use std::time::Duration;
 
-/// Everything that a caller decides about a process.
+/// Everything that the caller decides about a process when it is submitted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Spec {
-    /// What is executed or reported.
+    /// Command to execute, or reported work.
     pub work: Work,
-    /// What sort of work it is.
+    /// Type of the process.
     pub kind: ProcessType,
-    /// The name a person may call it by.
+    /// Name that a user may call the process by.
     pub name: Option<ProcessName>,
-    /// What it is for.
+    /// Project that the process belongs to.
     pub project: Option<ProjectName>,
-    /// Who asked.
+    /// Session on whose behalf the process runs.
     pub session: Option<SessionId>,
-    /// A sentence about it.
+    /// Description in one sentence.
     pub description: Option<String>,
-    /// Any JSON object of the caller's.
+    /// Any JSON object that the caller attaches.
     pub metadata: Option<JsonText>,
-    /// The agent behind it.
+    /// Agent on whose behalf the process works.
     pub agent: AgentDescriptor,
-    /// Whose slots it uses; without one only its node's limit counts.
+    /// Concurrency key whose slots the process uses. If `None`, only the limit of the node applies.
     pub key: Option<SlotKey>,
-    /// How urgent it is.
+    /// Priority of the process; a higher value is served first.
     pub priority: Priority,
-    /// The same key in the same session never starts a second copy.
+    /// Launch key. A second launch with the same key in the same session never starts a second process.
     pub launch_key: Option<LaunchKey>,
-    /// Not before this moment.
+    /// Earliest time of the start.
     pub not_before: Option<Timestamp>,
-    /// Which nodes may run it.
+    /// Nodes that may run the process.
     pub placement: Placement,
-    /// When a failed attempt is followed by another.
+    /// Rules for retrying a failed attempt.
     pub retry: RetryPolicy,
-    /// What becomes of its descendants when it ends by itself.
+    /// Treatment of live descendants when the process ends without being cancelled.
     pub children: ChildrenPolicy,
-    /// What becomes of it when its session ends.
+    /// Treatment of the process when its session ends.
     pub on_session_end: SessionPolicy,
-    /// How long it may be silent before that is told.
+    /// Times after which silent work is reported as idle or stalled.
     pub silence: SilencePolicy,
 }
 
 impl Spec {
-    /// This work with nothing else asked for.
+    /// Returns a spec of `work` with defaults for everything else.
     #[must_use]
     pub fn of(work: Work) -> Self {
         Self {
@@ -76,7 +76,7 @@ impl Spec {
         }
     }
 
-    /// The command, if it is one.
+    /// Returns the command; `None` for reported work.
     #[must_use]
     pub const fn command(&self) -> Option<&CommandSpec> {
         match &self.work {
@@ -85,7 +85,8 @@ impl Spec {
         }
     }
 
-    /// What it asks for that a spawner cannot do, in words; nothing if it can do it all.
+    /// Returns the name of a requested feature that the spawner does not support. Returns `None` if all features are
+    /// supported.
     #[must_use]
     pub fn unsupported_by(&self, capabilities: Capabilities) -> Option<&'static str> {
         let command = self.command()?;
@@ -102,17 +103,19 @@ impl Spec {
         }
     }
 
-    /// Whether a launch key would find the same asked for again.
+    /// Returns true if two specs request the same work, so that a second launch with the same launch key is a
+    /// repetition.
     ///
-    /// Compared is what the work is: command, arguments, directory, type, key, limits, declared variables, and what an
-    /// agent was told. The inherited environment is not, nor are names, times and how urgent it is.
+    /// - Compared: command, arguments, directory, declared variables, timeout, limits, type, concurrency key, and the
+    ///   prompt, agent and model. For reported work: its node and if it is queued.
+    /// - Ignored: everything else, such as the captured environment, names, times and priority.
     #[must_use]
     pub fn same_launch(&self, other: &Self) -> bool {
         self.launch_part() == other.launch_part()
     }
 
-    /// What two launches with the same key do not have in common, in words; nothing if they are
-    /// [the same](Self::same_launch).
+    /// Returns the names of the parts compared by [`same_launch`](Self::same_launch) in which two launches differ. The
+    /// list is empty if the launches are the same.
     #[must_use]
     pub fn launch_differences(&self, other: &Self) -> Vec<&'static str> {
         let mut differs = self.work.differences(&other.work);
@@ -128,7 +131,7 @@ impl Spec {
         differs
     }
 
-    /// The part that [`same_launch`](Self::same_launch) compares, with everything else as if it had not been asked for.
+    /// Returns the part that [`same_launch`](Self::same_launch) compares, with everything else set to its default.
     #[must_use]
     pub fn launch_part(&self) -> Self {
         let work = match &self.work {
@@ -169,12 +172,12 @@ impl Spec {
     }
 }
 
-/// What is executed.
+/// The work of a process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Work {
-    /// A command that a node spawns.
+    /// A command that a node executes.
     Command(Box<CommandSpec>),
-    /// Work that someone else does and reports.
+    /// Work that the caller does itself and reports.
     Reported(ReportedSpec),
 }
 
@@ -205,37 +208,38 @@ fn differing<const N: usize>(parts: [(&'static str, bool); N]) -> impl Iterator<
     parts.into_iter().filter(|(_, same)| !same).map(|(what, _)| what)
 }
 
-/// A command line and how to run it.
+/// A command line and the rules for running it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct CommandSpec {
-    /// The program as it was given: a path, or a name that is searched in `PATH`.
+    /// Program as given by the caller: a path, or a name that is searched in `PATH`.
     pub program: String,
-    /// Its arguments, without the program itself.
+    /// Arguments, without the program.
     pub args: Vec<String>,
-    /// The absolute working directory.
+    /// Absolute path of the working directory.
     pub directory: String,
-    /// Where its environment comes from.
+    /// Sources of the environment variables.
     pub environment: EnvironmentSpec,
-    /// What it reads from its standard input.
+    /// Source of the standard input.
     pub stdin: Stdin,
-    /// How long it may run, awake and not paused; none means as long as it likes.
+    /// Maximum run time, without the time in which the machine is suspended or the process is paused; `None` means no
+    /// limit.
     pub timeout: Option<Duration>,
-    /// How it is stopped.
+    /// Sequence of signals that stops the command.
     pub stop: StopPolicy,
-    /// What becomes of descendants that outlive it.
+    /// Treatment of descendants that are alive after the command exited.
     pub leftovers: Leftovers,
-    /// How much of its output is kept.
+    /// Amount of output that is stored.
     pub output: OutputBound,
-    /// What it may use up.
+    /// Maximum use of resources.
     pub limits: ResourceLimits,
-    /// How it is found out that it does what it was started for; none means that nobody wants to know.
+    /// Readiness check; `None` means that the command is never reported as ready.
     pub ready_when: Option<ReadyWhen>,
-    /// What to look for in its output.
+    /// Patterns to search in the output.
     pub watch: Vec<WatchPattern>,
 }
 
 impl CommandSpec {
-    /// This program in this directory with nothing else asked for.
+    /// Returns a command with defaults for everything except program, arguments and directory.
     #[must_use]
     pub fn of(program: &str, args: &[&str], directory: &str) -> Self {
         Self {
@@ -268,21 +272,22 @@ impl fmt::Debug for CommandSpec {
     }
 }
 
-/// The environment of a command: captured by content hash, plus what the launch declares.
+/// The environment of a command: captured variables, found by the hash of their content, plus declared variables.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct EnvironmentSpec {
-    /// The hash under which the node's vault keeps the captured variables; none means an empty base.
+    /// Hash of the captured variables in the environment store of the node; `None` means that no variables are
+    /// captured.
     pub captured: Option<EnvironmentHash>,
-    /// Variables that are part of the launch; they win over captured ones.
+    /// Variables that the launch sets; they replace captured variables of the same name.
     pub declared: Vec<(String, String)>,
-    /// Names to leave out of the captured ones.
+    /// Names of captured variables to leave out.
     pub removed: Vec<String>,
-    /// Leave out the non-interactive defaults such as `CI` and `PAGER=cat`.
+    /// True to leave out the defaults for non-interactive use, such as `CI` and `PAGER=cat`.
     pub bare: bool,
 }
 
 impl fmt::Debug for EnvironmentSpec {
-    /// Prints names only: values may be secrets.
+    /// Prints only the names of the variables, because their values may be secrets.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Environment")
             .field("captured", &self.captured)
@@ -292,40 +297,40 @@ impl fmt::Debug for EnvironmentSpec {
     }
 }
 
-/// The content hash of a captured environment.
+/// Content hash of a captured environment.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EnvironmentHash(pub String);
 
-/// What a command reads from its standard input.
+/// The source of the standard input of a command.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Stdin {
-    /// Nothing: the null device.
+    /// Empty input from the null device.
     #[default]
     Null,
-    /// The file at this absolute path.
+    /// File at this absolute path.
     File(String),
-    /// What is written to it while it runs.
+    /// Pipe to which callers can write while the command runs.
     Pipe,
 }
 
-/// How a command is stopped: signals, each with its patience, then KILL for the whole tree.
+/// The sequence that stops a command: one or two signals, each with a waiting time, then KILL for the whole tree.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StopPolicy {
-    /// From the stop signal to KILL.
+    /// Time from the stop signal to KILL.
     pub grace: Duration,
-    /// The signal that asks it to end; 15 (TERM) by default.
+    /// Number of the stop signal; 15 (TERM) by default.
     pub signal: u8,
-    /// Send INT first and wait this long for reports to be written.
+    /// Time between INT and the stop signal, so that a test suite can write its reports. `None` sends no INT.
     pub interrupt_first: Option<Duration>,
 }
 
 impl StopPolicy {
-    /// The grace unless another is asked for.
+    /// Default of `grace`.
     pub const DEFAULT_GRACE: Duration = Duration::from_secs(5);
-    /// How long a test suite may take to write its reports after INT.
+    /// Time that a test suite has after INT to write its reports.
     pub const REPORT_GRACE: Duration = Duration::from_secs(2);
 
-    /// The longest time from the first signal to KILL.
+    /// Returns the time from the first signal to KILL.
     #[must_use]
     pub fn patience(&self) -> Duration {
         self.grace.saturating_add(self.interrupt_first.unwrap_or_default())
@@ -338,22 +343,23 @@ impl Default for StopPolicy {
     }
 }
 
-/// What becomes of descendants that outlive their command.
+/// The treatment of descendants that are alive after their command exited.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Leftovers {
-    /// They are stopped like the command itself would be.
+    /// They are stopped in the same way as the command.
     #[default]
     Sweep,
-    /// They are left alone.
+    /// They keep running.
     Keep,
 }
 
-/// How much output of an attempt is kept; the middle is dropped with an explicit gap.
+/// The amount of output that is stored for each attempt. Output between start and end is dropped, and the gap is
+/// marked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OutputBound {
-    /// Bytes kept from the beginning.
+    /// Maximum number of bytes stored from the start of the output.
     pub head: u64,
-    /// Bytes kept from the end.
+    /// Maximum number of bytes stored from the end of the output.
     pub tail: u64,
 }
 
@@ -363,36 +369,36 @@ impl Default for OutputBound {
     }
 }
 
-/// What one attempt may use up; none means no limit of ours.
+/// The maximum use of resources by one attempt. `None` means that longhaul sets no limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ResourceLimits {
-    /// Processor seconds.
+    /// Maximum CPU time, in seconds.
     pub cpu_seconds: Option<u64>,
-    /// Bytes of memory.
+    /// Maximum memory, in bytes.
     pub memory_bytes: Option<u64>,
-    /// Open files.
+    /// Maximum number of open files.
     pub open_files: Option<u64>,
-    /// Processes of the user.
+    /// Maximum number of processes of the user.
     pub processes: Option<u64>,
-    /// Bytes of one written file.
+    /// Maximum size of a written file, in bytes.
     pub file_bytes: Option<u64>,
 }
 
-/// Work that someone else does and reports.
+/// Work that the caller does itself and reports.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReportedSpec {
-    /// Where it is done: a label of the caller's, never an owner.
+    /// Label that the caller gives to the place of the work. A node with this name does not become the owner.
     pub node: Option<NodeId>,
-    /// Waits for a slot of its key instead of starting at once.
+    /// True if the work waits for a slot of its key instead of starting immediately.
     pub queued: bool,
-    /// Without a sign of life for this long it is interrupted.
+    /// Maximum time between two heartbeats; the process is interrupted if none arrives in time.
     pub heartbeat: Option<Duration>,
-    /// From a cancel to `cancelled` when the reporter does not answer.
+    /// Time that the reporter has to acknowledge a cancel. After that the process is recorded as cancelled.
     pub grace: Duration,
 }
 
 impl ReportedSpec {
-    /// How long a reporter has to acknowledge a cancel.
+    /// Default of `grace`.
     pub const DEFAULT_GRACE: Duration = Duration::from_secs(60);
 }
 
@@ -402,32 +408,32 @@ impl Default for ReportedSpec {
     }
 }
 
-/// The agent behind a process, and what it was told.
+/// The agent on whose behalf a process works, and its task.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AgentDescriptor {
-    /// Which agent.
+    /// Identifier of the agent.
     pub agent_id: Option<AgentId>,
-    /// What kind of agent.
+    /// Kind of agent.
     pub agent_type: Option<AgentType>,
-    /// What it can do.
+    /// Capabilities of the agent.
     pub capabilities: Vec<Capability>,
-    /// The message of the parent session that asked for it.
+    /// Identifier of the message in the parent session that requested the process.
     pub parent_message_id: Option<String>,
-    /// What it was told.
+    /// Prompt for the agent.
     pub prompt: Option<String>,
-    /// The name of the agent that a host is to run.
+    /// Name of the agent that a host must run.
     pub agent: Option<String>,
-    /// The model that a host is to use; the concurrency key of an agent launch by default.
+    /// Model that a host must use. By default this is also the concurrency key of an agent launch.
     pub model: Option<String>,
 }
 
-/// Which nodes may run a process.
+/// The nodes that may run a process.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Placement {
-    /// The node that accepted it, because directory and environment belong to it.
+    /// Only the node that accepted the process, because directory and environment exist only there.
     #[default]
     Here,
-    /// A node by name.
+    /// Only the node with this name.
     Node(NodeId),
     /// Any node that has all these labels.
     Labels(Vec<Capability>),
@@ -435,27 +441,29 @@ pub enum Placement {
     Anywhere,
 }
 
-/// What becomes of the live descendants of a process that ends by itself; a cancel always reaches them.
+/// The treatment of live descendants of a process that ends without being cancelled. A cancel always includes the
+/// descendants.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ChildrenPolicy {
-    /// They go on.
+    /// The descendants keep running.
     #[default]
     Keep,
-    /// They are cancelled.
+    /// The descendants are cancelled.
     Cancel,
-    /// It has not ended before they have: it stays running, without a slot, and ends as it did then.
+    /// The process stays running, without a slot, until its descendants have ended. Its ending does not change
+    /// meanwhile.
     Wait,
 }
 
-/// What becomes of a process when its session ends.
+/// The treatment of a process when its session ends.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SessionPolicy {
-    /// It goes on.
+    /// The process keeps running.
     #[default]
     Keep,
-    /// It is cancelled.
+    /// The process is cancelled.
     Cancel,
-    /// It may go on for so long, and is cancelled then.
+    /// The process is cancelled after this time.
     Grace(Duration),
 }
 

@@ -1,4 +1,4 @@
-//! The states of a process, each with the data that only it has.
+//! The states of a process, each with the data that only this state has.
 
 use crate::ending::{Ending, StopCause};
 use crate::id::AttemptNo;
@@ -7,78 +7,78 @@ use crate::status::{SlotState, Status};
 use crate::time::{AwakeTime, Timestamp};
 use std::time::Duration;
 
-/// Where a process is in its life. Deadlines live inside, so that they survive a restart.
+/// The state of a process. Deadlines are part of the state, so that they survive a restart of the manager.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum State {
-    /// Waits.
+    /// The process waits; see [`Pending`] for the reason.
     Pending(Pending),
-    /// Claimed; the command is being started.
+    /// A node has claimed the process, and the command is being started.
     Starting {
-        /// Since when.
+        /// Time of the claim.
         since: Timestamp,
     },
-    /// A command at work.
+    /// The command is running.
     Running {
-        /// What is executed.
+        /// Running attempt.
         execution: Execution,
-        /// When its time is over.
+        /// Awake time at which the timeout of the command expires; `None` means no timeout.
         timeout_at: Option<AwakeTime>,
     },
-    /// Reported work under way.
+    /// Reported work is in progress.
     Reported {
-        /// Whether it holds a slot, because it was queued.
+        /// True if the process holds a slot, because it waited in the queue before.
         slot: bool,
     },
-    /// A command halted with all its descendants.
+    /// The command is halted with all its descendants.
     Paused {
-        /// What is executed.
+        /// Halted attempt.
         execution: Execution,
-        /// Since when.
+        /// Time of the pause.
         since: Timestamp,
-        /// What is left of its timeout.
+        /// Time that remains of the timeout; `None` means no timeout.
         timeout_left: Option<Duration>,
     },
-    /// A command that was told to end.
+    /// The command was asked to end.
     Stopping {
-        /// What is executed; none while the start is still unanswered.
+        /// Attempt that is being stopped; `None` while the spawner has not reported the start yet.
         execution: Option<Execution>,
-        /// Why it has to end.
+        /// Reason for the stop.
         cause: StopCause,
-        /// Since when.
+        /// Time of the stop request.
         since: Timestamp,
-        /// How far the stop has gone.
+        /// Phase that the stop has reached.
         phase: StopPhase,
     },
-    /// Reported work whose reporter was asked to end it.
+    /// The reporter was asked to end the reported work.
     CancelRequested {
-        /// Whether it holds a slot, because it was queued.
+        /// True if the process holds a slot, because it waited in the queue before.
         slot: bool,
-        /// Why it has to end.
+        /// Reason for the cancel.
         cause: StopCause,
-        /// When it counts as cancelled without an answer.
+        /// Time at which the process counts as cancelled if the reporter does not answer.
         until: Timestamp,
     },
-    /// Its own work is over, and it ends as soon as its last live descendant has.
+    /// The own work of the process has ended. The process ends as soon as its last live descendant has ended.
     AwaitingChildren(Box<AwaitingChildren>),
-    /// Final.
+    /// The process has ended. This state is final.
     Ended(Box<Ended>),
 }
 
-/// Why a process waits.
+/// The reason why a process waits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Pending {
-    /// For a slot.
+    /// The process waits for a slot.
     Queued,
-    /// For a moment that the caller chose.
+    /// The process waits for the earliest start time that the caller chose.
     Delayed {
-        /// That moment.
+        /// Earliest start time.
         until: Timestamp,
     },
-    /// For its next attempt.
+    /// The process waits for its next attempt.
     Retrying {
-        /// When it is due.
+        /// Time at which the next attempt is due.
         at: Timestamp,
-        /// How the last attempt ended.
+        /// Ending of the last attempt.
         after: Box<Ending>,
     },
 }
@@ -86,27 +86,27 @@ pub enum Pending {
 /// A running attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Execution {
-    /// When the command began.
+    /// Time at which the command started.
     pub started_at: Timestamp,
-    /// The process id of the command, if it has one.
+    /// Operating-system process id of the command; `None` if the spawner has no process ids.
     pub pid: Option<u32>,
-    /// What keeps its descendants together.
+    /// Mechanism that contains the descendants of the command.
     pub containment: Option<Containment>,
 }
 
-/// What keeps the descendants of a command together.
+/// The mechanism that contains the descendants of a command, so that all of them can be stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Containment {
-    /// A control group of its own.
+    /// A separate control group.
     Cgroup,
-    /// Its supervisor adopts every descendant.
+    /// The shim is a subreaper: orphaned descendants become its children.
     Subreaper,
-    /// Only its process group: what leaves the group is out of reach.
+    /// Only the process group of the command. Descendants that leave the group cannot be stopped.
     Group,
 }
 
 impl Containment {
-    /// The word for it.
+    /// Returns the name of the mechanism, as used in records and interfaces.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -117,73 +117,74 @@ impl Containment {
     }
 }
 
-/// How far a stop has gone.
+/// The phase of a stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StopPhase {
-    /// It was asked to end and has until then.
+    /// The command was asked to end and has time until `kill_at`.
     Requested {
-        /// The end of its grace.
+        /// End of the grace period.
         kill_at: AwakeTime,
     },
-    /// The whole tree is being killed; if it is not empty by then it is stuck.
+    /// The whole tree is being killed.
     Killing {
-        /// The moment from which it counts as stuck.
+        /// Time at which the stop counts as stuck if the tree is not empty.
         stuck_at: AwakeTime,
     },
-    /// Killed, and still not empty.
+    /// The tree was killed but still contains live processes.
     Stuck,
 }
 
-/// An end that waits for the descendants.
+/// A process whose own work has ended and that waits for its descendants.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AwaitingChildren {
-    /// Since when its own work is over.
+    /// Time at which the own work ended.
     pub since: Timestamp,
-    /// How it ended.
+    /// Ending of the own work.
     pub ending: Ending,
-    /// Its last progress and stage.
+    /// Last live stats, such as progress and stage.
     pub live_stats: LiveStats,
-    /// What kept its descendants together; none if nothing ran, or where that is not known.
+    /// Mechanism that contained the descendants; `None` if no command ran or the mechanism is unknown.
     pub containment: Option<Containment>,
 }
 
 /// The end of a process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ended {
-    /// When.
+    /// Time of the end.
     pub at: Timestamp,
-    /// How.
+    /// Ending of the process.
     pub ending: Ending,
-    /// Its last progress and stage.
+    /// Last live stats, such as progress and stage.
     pub live_stats: LiveStats,
-    /// What kept its descendants together; none if nothing ran, or where that is not known.
+    /// Mechanism that contained the descendants; `None` if no command ran or the mechanism is unknown.
     pub containment: Option<Containment>,
-    /// A truth that came too late to change anything.
+    /// Exit that was reported after the end was recorded. The ending stays unchanged.
     pub late: Option<LateExit>,
-    /// What may be left of it on its node was told to end.
+    /// Requested stop of the orphan that may still be running on the node.
     pub orphan_stop: Option<OrphanStop>,
 }
 
-/// The stop of what is left of a process that was called ended while nobody could see it.
+/// The requested stop of an orphan: a command that may still be running although its process is recorded as
+/// interrupted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OrphanStop {
-    /// Who asked.
+    /// Reason for the stop.
     pub cause: StopCause,
-    /// Without a grace.
+    /// True if the orphan is killed immediately, without a grace period.
     pub force: bool,
 }
 
-/// An exit that became known after the end was recorded.
+/// An exit that was reported after the end of the process was recorded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LateExit {
-    /// Of which attempt.
+    /// Attempt that exited.
     pub attempt: AttemptNo,
-    /// The exit.
+    /// Details of the exit.
     pub exit: crate::ending::Exit,
 }
 
 impl State {
-    /// The word for it.
+    /// Returns the status that interfaces show for the state.
     #[must_use]
     pub const fn status(&self) -> Status {
         match self {
@@ -196,7 +197,7 @@ impl State {
         }
     }
 
-    /// What a store does with slot and queue.
+    /// Returns the role of the process in slots and queues.
     #[must_use]
     pub const fn slot_state(&self) -> SlotState {
         match self {
@@ -218,7 +219,7 @@ impl State {
         }
     }
 
-    /// The running attempt, if there is one.
+    /// Returns the running attempt; `None` if no attempt is running.
     #[must_use]
     pub const fn execution(&self) -> Option<&Execution> {
         match self {
@@ -233,7 +234,8 @@ impl State {
         }
     }
 
-    /// What keeps the descendants of its latest attempt together, or did until it ended.
+    /// Returns the mechanism that contains the descendants of the latest attempt, or contained them until the process
+    /// ended.
     #[must_use]
     pub const fn containment(&self) -> Option<Containment> {
         match self {

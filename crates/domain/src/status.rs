@@ -1,35 +1,35 @@
-//! The plain words for where a process stands.
+//! The status of a process and its role in slots and queues.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// Where a process stands, as every face calls it.
+/// The status of a process, as every interface shows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Status {
-    /// Waits: for a slot, a moment, or its next attempt.
+    /// The process waits for a slot, a start time, or its next attempt.
     Pending,
-    /// Claimed; the command is being started.
+    /// A node has claimed the process, and the command is being started.
     Starting,
-    /// At work.
+    /// The command or reported work is in progress, or the process waits for its descendants.
     Running,
-    /// Halted with all its descendants, until it is resumed.
+    /// The command is halted with all its descendants until it is resumed.
     Paused,
-    /// Told to end; its tree is not yet known to be empty.
+    /// The process was asked to end, and some of its commands may still be alive.
     Stopping,
-    /// Ended well.
+    /// The process ended successfully.
     Completed,
-    /// Ended with an error.
+    /// The process ended with an error.
     Failed,
-    /// Was stopped because the timeout was exceeded.
+    /// The process was stopped because it exceeded its timeout.
     Timeout,
-    /// Was stopped, or taken from the queue, because someone asked.
+    /// The process was stopped or removed from the queue by a request.
     Cancelled,
-    /// Its end was not seen; the reason is in the record.
+    /// The exit was not observed. The record contains the reason.
     Interrupted,
 }
 
 impl Status {
-    /// Every status, in the order of a life.
+    /// All statuses, in the order in which a process passes through them.
     pub const ALL: [Self; 10] = [
         Self::Pending,
         Self::Starting,
@@ -43,7 +43,7 @@ impl Status {
         Self::Interrupted,
     ];
 
-    /// The word for it.
+    /// Returns the name of the status.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -60,7 +60,7 @@ impl Status {
         }
     }
 
-    /// True for the five that are final.
+    /// Returns true for the five final statuses.
     #[must_use]
     pub const fn is_ended(self) -> bool {
         match self {
@@ -76,18 +76,18 @@ impl fmt::Display for Status {
     }
 }
 
-/// A word that names no status.
+/// The error for a text that is not the name of a status.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("there is no status {word:?}")]
 pub struct UnknownStatus {
-    /// The word.
+    /// Text that was given.
     pub word: String,
 }
 
 impl FromStr for Status {
     type Err = UnknownStatus;
 
-    /// Reads the word; `error` means `failed`.
+    /// Parses the name of a status; `error` is accepted as another name of `failed`.
     fn from_str(word: &str) -> Result<Self, UnknownStatus> {
         if word == "error" {
             return Ok(Self::Failed);
@@ -99,15 +99,16 @@ impl FromStr for Status {
     }
 }
 
-/// What a store does with a process's slot and place in the queue.
+/// The role of a process in slots and queues.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum SlotState {
-    /// Stands in the queue and may be claimed.
+    /// The process is in the queue and may be claimed.
     Waiting,
-    /// Holds a slot of its key, and counts as live on its node.
+    /// The process holds a slot of its key and counts as live on its node.
     Holding,
-    /// Lives, but neither waits nor holds: delayed, between attempts, or reported work that never queued.
+    /// The process is live but neither waits nor holds a slot: it is delayed, between attempts, waiting for its
+    /// descendants, or reported work that was never queued.
     Idle,
-    /// Final.
+    /// The process has ended.
     Ended,
 }

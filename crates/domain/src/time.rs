@@ -1,58 +1,59 @@
-//! Time as data: the rules never read a clock.
+//! Time values. Decisions get the time as an argument and never read a clock.
 
 use std::time::Duration;
 
-/// A moment of steady time, in milliseconds since the Unix epoch.
+/// A steady time, in milliseconds since the Unix epoch.
 ///
-/// It is the wall clock as it stood at the first start in this boot plus the time since, suspend included, so that
-/// a wall clock which is set forth or back changes no deadline and no order.
+/// Steady time is the wall clock at the first start of a manager in this boot, plus the time since then, including
+/// suspend. A later change of the wall clock therefore changes no deadline and no order.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(pub i64);
 
 impl Timestamp {
-    /// The moment `span` later; it stays at the far end of time instead of wrapping.
+    /// Returns the time `span` later, or the maximum time if that would overflow.
     #[must_use]
     pub fn plus(self, span: Duration) -> Self {
         Self(self.0.saturating_add(millis(span)))
     }
 
-    /// The time since `earlier`; zero if that lies in the future.
+    /// Returns the duration since `earlier`; zero if `earlier` is in the future.
     #[must_use]
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
     }
 }
 
-/// A moment of the time that this machine has been awake, in milliseconds since its boot.
+/// An awake time: the time that this machine has been running without suspend, in milliseconds since boot.
 ///
-/// Timeouts and graces count it: a laptop that sleeps an hour uses up none of a ten minute timeout.
+/// The timeout of a command and the grace period of its stop use awake time. A laptop that is suspended for an hour
+/// therefore uses up nothing of a timeout.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AwakeTime(pub i64);
 
 impl AwakeTime {
-    /// The moment `span` later; it stays at the far end of time instead of wrapping.
+    /// Returns the time `span` later, or the maximum time if that would overflow.
     #[must_use]
     pub fn plus(self, span: Duration) -> Self {
         Self(self.0.saturating_add(millis(span)))
     }
 
-    /// The time since `earlier`; zero if that lies in the future.
+    /// Returns the duration since `earlier`; zero if `earlier` is in the future.
     #[must_use]
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
     }
 }
 
-/// When a process wants to be looked at again.
+/// The time at which a process needs a tick.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Deadline {
-    /// At a moment of steady time (delays, retries, heartbeats).
+    /// A steady time, used for delays, retries, heartbeats and sessions.
     At(Timestamp),
-    /// At a moment of awake time (timeouts, graces).
+    /// An awake time, used for the timeout of a command and the grace period of its stop.
     Awake(AwakeTime),
 }
 
-/// A span in whole milliseconds, the far end for what does not fit.
+/// Converts a duration to whole milliseconds; `i64::MAX` if it does not fit.
 #[must_use]
 pub fn millis(span: Duration) -> i64 {
     i64::try_from(span.as_millis()).unwrap_or(i64::MAX)

@@ -1,4 +1,4 @@
-//! Conditions beside the status, and what a launch may ask to be told of.
+//! Tests of conditions, readiness checks and watch patterns.
 
 use crate::inputs::{exit, input, noticed};
 use crate::situations::{Situation, asking_when_ready, command, command_spec, report};

@@ -1,4 +1,4 @@
-//! The legal changes of status, as one list.
+//! The list of legal status changes.
 
 use crate::inputs::{COLUMNS, column, exited};
 use crate::situations::{situations, stubborn};
@@ -6,18 +6,18 @@ use longhaul_domain::Status::{self, *};
 use longhaul_domain::{AttemptNo, Decision, Effect, Ending, Event, ExitStatus, Fact, NoOpReason, StopCause};
 use std::collections::BTreeSet;
 
-/// Every change of status that one decision can bring about.
+/// All status changes that a single decision can cause.
 const LEGAL: [(Status, Status); 33] = [
     (Pending, Starting),
     (Pending, Running), // reported work that waited for a slot
     (Pending, Cancelled),
-    (Starting, Pending), // it never ran, or is tried again
+    (Starting, Pending), // the attempt never ran, or is retried
     (Starting, Running),
     (Starting, Stopping),
-    (Starting, Completed), // over before its start was heard of
+    (Starting, Completed), // exited before the start was reported
     (Starting, Failed),
     (Starting, Timeout),
-    (Starting, Cancelled), // stopped by its supervisor while nobody else was there
+    (Starting, Cancelled), // stopped by its shim without a request of a manager
     (Starting, Interrupted),
     (Running, Pending),
     (Running, Paused),
@@ -35,9 +35,9 @@ const LEGAL: [(Status, Status); 33] = [
     (Paused, Timeout),
     (Paused, Cancelled),
     (Paused, Interrupted),
-    (Stopping, Pending),   // stopped for a timeout that is tried again
-    (Stopping, Running),   // stopped for its timeout, and awaits its children
-    (Stopping, Completed), // the reporter was faster than the cancel
+    (Stopping, Pending),   // stopped for its timeout, and is retried
+    (Stopping, Running),   // stopped for its timeout, and waits for its descendants
+    (Stopping, Completed), // the reporter completed the work before it got the cancel
     (Stopping, Timeout),
     (Stopping, Cancelled),
     (Stopping, Interrupted),
@@ -63,7 +63,7 @@ fn one_decision_changes_the_status_only_along_the_legal_edges() {
     assert_eq!(found, BTreeSet::from(LEGAL));
 }
 
-/// Whether a change of status is on the list, or none.
+/// Returns true if the status is unchanged or the change is in [`LEGAL`].
 pub(crate) fn is_legal(from: Status, to: Status) -> bool {
     from == to || LEGAL.contains(&(from, to))
 }

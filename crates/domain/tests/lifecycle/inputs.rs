@@ -1,4 +1,4 @@
-//! One input for each column of the table.
+//! The inputs of the transition table, one for each column.
 
 use longhaul_domain::{
     Action, AttemptNo, Condition, Containment, Exit, ExitCircumstances, ExitStatus, Input, Interruption,
@@ -7,7 +7,7 @@ use longhaul_domain::{
 };
 use std::time::Duration;
 
-/// The columns of the table.
+/// Names of the columns of the transition table. Each name stands for one kind of input.
 pub(crate) const COLUMNS: [&str; 50] = [
     "progress",
     "complete",
@@ -61,7 +61,8 @@ pub(crate) const COLUMNS: [&str; 50] = [
     "output_matched_stale",
 ];
 
-/// The inputs that a column stands for: one, and for what is stale one for each way of being so.
+/// Returns the inputs of a column: one input about the current attempt, or, for a column that ends in `_stale`, inputs
+/// about two other attempts.
 pub(crate) fn column(name: &str, process: &Process) -> Vec<Input> {
     let present = process.attempt;
     let Some(fresh) = name.strip_suffix("_stale") else {
@@ -79,7 +80,7 @@ pub(crate) fn column(name: &str, process: &Process) -> Vec<Input> {
     others.map(|attempt| input(fresh, attempt)).to_vec()
 }
 
-/// The input of this name about this attempt.
+/// Returns the input with this name for `attempt`.
 pub(crate) fn input(name: &str, attempt: AttemptNo) -> Input {
     let cause = StopCause::User;
     match name {
@@ -162,17 +163,17 @@ pub(crate) fn input(name: &str, attempt: AttemptNo) -> Input {
     }
 }
 
-/// A condition that begins or ends.
+/// Returns the observation that a condition started (`holds`) or ended.
 pub(crate) const fn noticed(attempt: AttemptNo, condition: Condition, holds: bool) -> Input {
     seen(Observation::ConditionObserved { attempt, condition, holds, at: Timestamp(99) })
 }
 
-/// The exit of an attempt.
+/// Returns the observation that an attempt exited.
 pub(crate) fn exited(attempt: AttemptNo, status: ExitStatus, stopped: Option<StopCause>) -> Input {
     seen(Observation::Exited { attempt, exit: exit(status, stopped) })
 }
 
-/// An exit with nothing remarkable but its status.
+/// Returns an exit with defaults for everything except the status and the stop that caused it.
 pub(crate) const fn exit(status: ExitStatus, stopped: Option<StopCause>) -> Exit {
     Exit {
         status,
@@ -190,7 +191,7 @@ pub(crate) const fn exit(status: ExitStatus, stopped: Option<StopCause>) -> Exit
     }
 }
 
-/// How long a process may go on after its session, if it may.
+/// Grace period of a process after the end of its session.
 pub(crate) const GRACE: Duration = Duration::from_secs(30);
 
 const TERMINATED: ExitStatus = ExitStatus::Signal { number: 15, core: false };

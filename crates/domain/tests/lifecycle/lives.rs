@@ -1,4 +1,4 @@
-//! Random lives: a spec, and moves that are sometimes sensible and sometimes not.
+//! Generators of random process histories: a spec, then a sequence of likely and unlikely inputs.
 
 use crate::inputs::{COLUMNS, column, input};
 use crate::situations::{Situation, command_spec};
@@ -9,27 +9,27 @@ use longhaul_domain::{
 use proptest::prelude::*;
 use std::time::Duration;
 
-/// What happens to a process, one thing after the other.
+/// A spec and the steps that are applied to its process, in order.
 #[derive(Clone, Debug)]
 pub(crate) struct Script {
     pub(crate) spec: Spec,
     pub(crate) moves: Vec<Move>,
 }
 
-/// One thing that happens.
+/// One step of a script.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Move {
-    /// Time passes, some of it asleep.
+    /// Time passes, then a tick is sent. Both durations are in milliseconds; `asleep` is the time in suspend.
     Wait { awake: u64, asleep: u64 },
-    /// The next deadline is reached and a tick sent.
+    /// Time advances to the next deadline, then a tick is sent.
     Deadline,
-    /// Something that the state makes likely.
+    /// An input that is likely in the current state, chosen by this number.
     Likely(usize),
-    /// Anything at all.
+    /// An input of any kind, chosen by this number.
     Any(usize),
 }
 
-/// An input, the process and the world before it, the answer, and the process after it.
+/// One decision: the process and context before the input, the input, the answer, and the process after it.
 #[derive(Clone, Debug)]
 pub(crate) struct Turn {
     pub(crate) before: Process,
@@ -40,12 +40,12 @@ pub(crate) struct Turn {
     pub(crate) after: Process,
 }
 
-/// Scripts over every kind of work, long enough to pass through several attempts.
+/// Generates scripts for every kind of work, long enough for several attempts.
 pub(crate) fn scripts() -> impl Strategy<Value = Script> {
     (specs(), prop::collection::vec(moves(), 0..60)).prop_map(|(spec, moves)| Script { spec, moves })
 }
 
-/// The turns that a script comes to.
+/// Executes a script and returns all decisions.
 pub(crate) fn live(script: &Script) -> Vec<Turn> {
     let mut life = Situation::of(script.spec.clone());
     let mut turns = Vec::new();
@@ -74,7 +74,7 @@ pub(crate) fn live(script: &Script) -> Vec<Turn> {
     turns
 }
 
-/// Lets one thing happen.
+/// Decides one input and applies the result.
 pub(crate) fn turn(life: &mut Situation, input: Input) -> Turn {
     let before = life.process.clone();
     let live_stats = life.live_stats.clone();
@@ -90,7 +90,7 @@ pub(crate) fn turn(life: &mut Situation, input: Input) -> Turn {
     Turn { before, ctx: life.ctx, live_stats, input, answer, after: life.process.clone() }
 }
 
-/// The deadline of its state or that of its session, whichever comes first.
+/// Returns the deadline of the state or of the session, whichever is earlier.
 pub(crate) fn next_deadline(life: &Situation) -> Option<Deadline> {
     let wait = |deadline| match deadline {
         Deadline::At(at) => at.since(life.ctx.now),
@@ -100,7 +100,7 @@ pub(crate) fn next_deadline(life: &Situation) -> Option<Deadline> {
     life.process.next_deadline().into_iter().chain(session).min_by_key(|deadline| wait(*deadline))
 }
 
-/// Moves time on to a deadline, if there is one that still lies ahead.
+/// Advances the clocks to a deadline. Does nothing if there is none or it is in the past.
 pub(crate) fn reach(ctx: &mut DecisionContext, deadline: Option<Deadline>) {
     match deadline {
         Some(Deadline::At(at)) => ctx.now = ctx.now.max(at),
@@ -113,7 +113,8 @@ pub(crate) fn reach(ctx: &mut DecisionContext, deadline: Option<Deadline>) {
     }
 }
 
-/// The fact that a process without deadline waits for, or that would end the wait for one with a deadline.
+/// Returns the input that ends the current state. Returns `None` if the process has ended or only a deadline can end
+/// the state.
 pub(crate) fn awaited(process: &Process) -> Option<Input> {
     let present = process.attempt;
     match &process.state {
@@ -128,7 +129,7 @@ pub(crate) fn awaited(process: &Process) -> Option<Input> {
     }
 }
 
-/// Any facts in any order, such as no decision would make.
+/// Generates facts in random order, including orders that no decision would produce.
 pub(crate) fn wild_events() -> impl Strategy<Value = Vec<longhaul_domain::Event>> {
     let decided = scripts().prop_map(|script| {
         live(&script)
@@ -140,7 +141,7 @@ pub(crate) fn wild_events() -> impl Strategy<Value = Vec<longhaul_domain::Event>
     prop::collection::vec(decided, 1..6).prop_map(|lives| lives.concat()).prop_shuffle()
 }
 
-/// Specs of every kind of work.
+/// Generates specs of every kind of work.
 pub(crate) fn specs() -> impl Strategy<Value = Spec> {
     let commands = prop::option::of(0_u64..100).prop_map(|timeout| {
         let Work::Command(mut command) = command_spec().work else { unreachable!("it is a command") };

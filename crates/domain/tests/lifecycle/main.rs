@@ -1,4 +1,5 @@
-//! The lifecycle from outside: a table of every situation and input, laws over random lives, and the words.
+//! Tests of the lifecycle through the public API: a table of all situations and inputs, properties of random process
+//! histories, and names and texts.
 
 #[cfg(test)]
 mod attention;

@@ -1,4 +1,4 @@
-//! Laws that hold in every life.
+//! Properties that hold for every process history.
 
 use crate::edges::is_legal;
 use crate::inputs::{COLUMNS, column, input};
@@ -43,7 +43,7 @@ proptest! {
                 prop_assert_eq!(&before.ending, &after.ending);
                 prop_assert_eq!((before.at, &before.live_stats), (after.at, &after.live_stats));
                 prop_assert!(before.late.is_none() || before.late == after.late);
-                // What has to become of its descendants is another matter than its own end.
+                // Only the cascade and the data inside the final state may change after the end.
                 let (state, cascade) = (turn.before.state.clone(), turn.before.cascade);
                 prop_assert_eq!(&Process { state, cascade, ..turn.after }, &turn.before);
             }
@@ -458,10 +458,11 @@ fn every_fact_bears_the_moment_of_its_decision_but_what_was_seen_its_own() {
     }
 }
 
-/// When what this input ends was over: at the moment of its exit, though not before it began; else now.
+/// Returns the expected time of the event that ends the process or attempt: the time of the exit, but not before the
+/// start. For all inputs other than an exit this is the current time.
 fn moment_of_end(before: &Process, input: &Input, now: Timestamp) -> Timestamp {
     let Input::Observation(Observation::Exited { attempt, exit }) = input else { return now };
-    // What was stopped in vain ends the process when it becomes known, whatever became of it meanwhile.
+    // An exit of an earlier attempt that was stopped cancels the process now, at the time when the exit becomes known.
     if *attempt < before.attempt || matches!(before.state, State::Pending(_)) {
         return now;
     }
@@ -479,12 +480,16 @@ fn random_lives_reach_every_state() {
             (turn.after.status(), turn.after.head().slot_state, turn.after.spec.command().is_some(), lingers)
         }));
     }
-    // Pending waits or idles; running and stopping reports hold a slot or none; either kind lingers; all endings but a
-    // report's timeout.
+    // Expected combinations of status, slot state, kind of work and waiting for descendants:
+    //
+    // - pending: waiting or idle;
+    // - running and stopping reported work: with or without a slot;
+    // - waiting for descendants: commands and reported work;
+    // - ended: every ending, except a timeout of reported work.
     assert_eq!(seen.len(), 23, "{seen:?}");
 }
 
-/// Lets the world do the next thing that it has to do: a deadline passes, or the awaited fact is seen.
+/// Simulates the next external event: either the deadline passes, or the awaited input arrives.
 fn answer(life: &mut Situation) {
     match life.process.next_deadline() {
         Some(deadline) => {

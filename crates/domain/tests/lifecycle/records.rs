@@ -1,4 +1,4 @@
-//! What the record says after the facts.
+//! Tests of the fields of a process after its events were applied.
 
 use crate::inputs::{exited, input};
 use crate::lives::turn;

@@ -1,4 +1,4 @@
-//! One life for each row of the table, led there by inputs alone.
+//! The processes of the transition table, one for each row. Each one reaches its state through inputs only.
 
 use crate::inputs::input;
 use longhaul_domain::{
@@ -8,7 +8,7 @@ use longhaul_domain::{
 use std::sync::Arc;
 use std::time::Duration;
 
-/// A process and the world that it is looked at from.
+/// A process with its live stats and the context for its next decision.
 #[derive(Clone)]
 pub(crate) struct Situation {
     pub(crate) process: Process,
@@ -16,7 +16,7 @@ pub(crate) struct Situation {
     pub(crate) live_stats: LiveStats,
 }
 
-/// Every row of the table, in its order.
+/// Returns the name and process of every row, in the order of the table.
 pub(crate) fn situations() -> Vec<(&'static str, Situation)> {
     let started = ["claimed", "spawned"];
     let running = || command().after(&started);
@@ -80,7 +80,7 @@ pub(crate) fn situations() -> Vec<(&'static str, Situation)> {
     .collect()
 }
 
-/// Moved in the queue, and after the end of the session.
+/// Returns the rows of processes that were moved in the queue or whose session has ended.
 fn moved_and_leaving() -> Vec<(&'static str, Situation)> {
     let leaving = |work: Situation| work.after(&["end_session_grace"]);
     let past = |work: Situation| leaving(work).later(30);
@@ -102,7 +102,7 @@ fn moved_and_leaving() -> Vec<(&'static str, Situation)> {
     ]
 }
 
-/// Descendants are cancelled when it ends by itself.
+/// Returns the rows of processes whose end cancels their descendants.
 fn taking_along() -> Vec<(&'static str, Situation)> {
     let along = |work: Situation| work.with_children(ChildrenPolicy::Cancel);
     let started = ["claimed", "spawned"];
@@ -120,7 +120,7 @@ fn taking_along() -> Vec<(&'static str, Situation)> {
     ]
 }
 
-/// Descendants are waited for when it ends by itself.
+/// Returns the rows of processes that wait for their descendants before they end.
 fn awaiting() -> Vec<(&'static str, Situation)> {
     let command = awaiting_command;
     let report = || report().with_children(ChildrenPolicy::Wait);
@@ -146,7 +146,7 @@ fn awaiting() -> Vec<(&'static str, Situation)> {
     ]
 }
 
-/// All below it was told to end.
+/// Returns the rows of processes whose descendants were asked to end, because a cascade was started.
 fn marked() -> Vec<(&'static str, Situation)> {
     let started = ["claimed", "spawned"];
     let timing_out = |work: Situation| work.after(&started).later(60).after(&["tick", "terminate"]);
@@ -177,7 +177,7 @@ fn marked() -> Vec<(&'static str, Situation)> {
     ]
 }
 
-/// With something to tell of it beside its status.
+/// Returns the rows of processes with conditions.
 fn noticed() -> Vec<(&'static str, Situation)> {
     let started = ["claimed", "spawned"];
     let asking = || asking_when_ready().after(&started);
@@ -192,12 +192,12 @@ fn noticed() -> Vec<(&'static str, Situation)> {
     ]
 }
 
-/// A command with a timeout of a minute and without retries.
+/// Returns a command with a timeout of one minute and without retries.
 pub(crate) fn command() -> Situation {
     Situation::of(command_spec())
 }
 
-/// The same with retries after everything that allows them.
+/// Returns a command like [`command`], with retries after failures, timeouts and interruptions.
 pub(crate) fn stubborn() -> Situation {
     Situation::of(Spec {
         retry: RetryPolicy {
@@ -210,7 +210,7 @@ pub(crate) fn stubborn() -> Situation {
     })
 }
 
-/// Reported work that starts at once.
+/// Returns reported work that starts immediately.
 pub(crate) fn report() -> Situation {
     Situation::of(Spec::of(Work::Reported(ReportedSpec {
         heartbeat: Some(Duration::from_secs(30)),
@@ -218,19 +218,19 @@ pub(crate) fn report() -> Situation {
     })))
 }
 
-/// Reported work that waits for a slot.
+/// Returns reported work that waits for a slot.
 pub(crate) fn queued_report() -> Situation {
     Situation::of(Spec::of(Work::Reported(ReportedSpec { queued: true, ..ReportedSpec::default() })))
 }
 
-/// A command like [`command`], before it is submitted.
+/// Returns the spec of [`command`].
 pub(crate) fn command_spec() -> Spec {
     let mut command = CommandSpec::of("make", &["all"], "/src");
     command.timeout = Some(Duration::from_secs(60));
     Spec::of(Work::Command(Box::new(command)))
 }
 
-/// A command that wants to know when it is ready.
+/// Returns a command with a readiness check.
 pub(crate) fn asking_when_ready() -> Situation {
     let mut spec = command_spec();
     if let Work::Command(command) = &mut spec.work {
@@ -243,7 +243,7 @@ fn delayed() -> Situation {
     Situation::of(Spec { not_before: Some(START.plus(Duration::from_secs(60))), ..command_spec() })
 }
 
-/// A command that ends only after its descendants.
+/// Returns a command that ends only after its descendants have ended.
 pub(crate) fn awaiting_command() -> Situation {
     command().with_children(ChildrenPolicy::Wait)
 }
@@ -253,7 +253,7 @@ fn unlucky() -> Situation {
 }
 
 impl Situation {
-    /// A process that was just submitted.
+    /// Returns a process of `spec` that was just submitted.
     pub(crate) fn of(spec: Spec) -> Self {
         let ctx = DecisionContext {
             now: START,
@@ -266,7 +266,7 @@ impl Situation {
         Self { process, ctx, live_stats: LiveStats::default() }
     }
 
-    /// What becomes of it after these inputs; each of them must make something true.
+    /// Applies the named inputs and returns the result. Panics if an input has no effect.
     pub(crate) fn after(mut self, inputs: &[&str]) -> Self {
         for name in inputs {
             let attempt = if *name == "claimed" { self.process.attempt.next() } else { self.process.attempt };
@@ -277,7 +277,7 @@ impl Situation {
         self
     }
 
-    /// The same after so many seconds, all of them awake.
+    /// Returns the same process `seconds` later, without suspend.
     pub(crate) fn later(mut self, seconds: u64) -> Self {
         let span = Duration::from_secs(seconds);
         self.ctx.now = self.ctx.now.plus(span);
@@ -285,7 +285,7 @@ impl Situation {
         self
     }
 
-    /// The same with something else to become of its descendants; before anything happened.
+    /// Returns a new process with the same spec, except for another `children` policy. Earlier inputs are lost.
     pub(crate) fn with_children(self, children: ChildrenPolicy) -> Self {
         Self::of(Spec { children, ..Spec::clone(&self.process.spec) })
     }

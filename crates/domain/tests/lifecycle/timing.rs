@@ -1,4 +1,4 @@
-//! What counts which time.
+//! Tests of the clocks that deadlines use: steady time or awake time.
 
 use crate::inputs::{GRACE, exit, input};
 use crate::lives::turn;
@@ -160,7 +160,7 @@ fn whatever_may_outlive_its_session_is_cancelled_for_it_when_its_grace_is_over()
         let cancel_at = life.ctx.now.plus(GRACE);
         assert_eq!(life.process.session_deadline(), Some(cancel_at));
         assert_eq!(life.process.head().due.filter(|due| *due > cancel_at), None);
-        // A grace is over asleep or not.
+        // The grace period after a session counts steady time, so it also expires during suspend.
         life.ctx.now = cancel_at;
         let told = life.after(&["tick"]).process;
         assert_eq!(cause(&told.state), Some(StopCause::Session), "{:?}", told.state);
@@ -246,7 +246,7 @@ fn a_timeout_without_end_does_not_wrap() {
     assert_eq!(life.process.next_deadline(), Some(Deadline::Awake(AwakeTime(i64::MAX))));
 }
 
-/// Who told it to end.
+/// Returns the reason for which the process was asked to end.
 fn cause(state: &State) -> Option<StopCause> {
     if let State::Stopping { cause, .. } | State::CancelRequested { cause, .. } = state {
         return Some(*cause);

@@ -1,4 +1,4 @@
-//! The table in `transitions.txt` against the code.
+//! Compares the rules with the transition table in `transitions.txt`.
 
 use crate::inputs::{COLUMNS, column};
 use crate::situations::{Situation, situations};
@@ -35,7 +35,7 @@ fn the_table_has_one_cell_for_every_situation_and_input() {
     }
 }
 
-/// The hand-written table: situation, input, outcome.
+/// The transition table, written by hand: the expected outcome for each situation and input.
 struct Table<'a> {
     order: Vec<&'a str>,
     rows: BTreeMap<&'a str, BTreeMap<&'a str, &'a str>>,
@@ -72,7 +72,7 @@ impl<'a> Table<'a> {
     }
 }
 
-/// The answer to an input, in the words of the table.
+/// Returns the outcome of an input, in the notation of the table.
 fn outcome(situation: &Situation, input: &Input) -> String {
     match situation.process.decide(&situation.ctx, &situation.live_stats, input) {
         Err(rejection) => {
@@ -124,7 +124,7 @@ fn done(process: &Process, step: &Decision) -> String {
     words.join(" ")
 }
 
-/// A status, or something finer where the table needs it.
+/// Returns the status of a state, or a more specific name where the table distinguishes states of the same status.
 const fn whereabouts(state: &State) -> &'static str {
     match state {
         State::Pending(Pending::Queued) => "queued",
