@@ -1,0 +1,50 @@
+//! Splitting of output into the states of its lines, for programs that redraw a line.
+
+/// Maximum length of a segment in bytes. Longer segments contain no progress bar and are dropped.
+const MAX_SEGMENT_LEN: usize = 1024;
+
+/// Splits output at line feeds and carriage returns, so that each redrawn state of a line is a segment.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Segments {
+    held: Vec<u8>,
+    is_too_long: bool,
+}
+
+impl Segments {
+    /// Adds bytes and calls `segment` for each segment that ends in them, and then for the unfinished one: a program
+    /// that redraws a line ends it late.
+    pub(super) fn push(&mut self, bytes: &[u8], mut segment: impl FnMut(&[u8])) {
+        let mut rest = bytes;
+        while let Some(end) = memchr::memchr2(b'\n', b'\r', rest) {
+            let (piece, behind) = rest.split_at_checked(end).unwrap_or((rest, &[]));
+            if self.held.is_empty() && !self.is_too_long {
+                if piece.len() <= MAX_SEGMENT_LEN {
+                    segment(piece);
+                }
+            } else {
+                self.hold(piece);
+                self.show(&mut segment);
+            }
+            self.held.clear();
+            self.is_too_long = false;
+            rest = behind.get(1..).unwrap_or_default();
+        }
+        self.hold(rest);
+        self.show(&mut segment);
+    }
+
+    fn hold(&mut self, bytes: &[u8]) {
+        self.is_too_long |= self.held.len().saturating_add(bytes.len()) > MAX_SEGMENT_LEN;
+        if self.is_too_long {
+            self.held.clear();
+        } else {
+            self.held.extend_from_slice(bytes);
+        }
+    }
+
+    fn show(&self, segment: &mut impl FnMut(&[u8])) {
+        if !self.held.is_empty() {
+            segment(&self.held);
+        }
+    }
+}
