@@ -174,7 +174,7 @@ impl OutboxStore {
 
 impl fmt::Debug for OutboxStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Outboxed")
+        f.debug_struct("OutboxStore")
             .field("store", &self.inner)
             .field("path", &self.path)
             .finish_non_exhaustive()

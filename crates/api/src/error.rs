@@ -158,7 +158,7 @@ impl From<InvalidSignal> for ApiError {
             InvalidSignal::Unknown { .. } => "use a name, such as USR1 or SIGHUP, or a number from 1 to 64",
             InvalidSignal::Kills => "`longhaul cancel --force ID` kills the process and its descendants",
             InvalidSignal::Halts { .. } => "`longhaul pause ID` pauses the process and its descendants",
-            InvalidSignal::LetsGoOn => "`longhaul resume ID` resumes the process and its descendants",
+            InvalidSignal::Continues => "`longhaul resume ID` resumes the process and its descendants",
         };
         Self::invalid("signal", error.to_string()).help(help)
     }

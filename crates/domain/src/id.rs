@@ -227,10 +227,10 @@ impl Priority {
     ///
     /// # Errors
     /// [`InvalidText`] if the number is below −100 or does not fit into an `i32`.
-    pub fn kept(value: i64) -> Result<Self, InvalidText> {
+    pub fn stored(value: i64) -> Result<Self, InvalidText> {
         match i32::try_from(value) {
-            Ok(kept) if kept >= MIN => Ok(Self(kept)),
-            _ => Err(InvalidText { what: "priority", why: "no process has ever had this id" }),
+            Ok(value) if value >= MIN => Ok(Self(value)),
+            _ => Err(InvalidText { what: "priority", why: "the stored number is not a priority" }),
         }
     }
 
@@ -278,8 +278,8 @@ mod tests {
             Priority::new(101).is_err() && Priority::new(-101).is_err() && Priority::new(i64::MIN).is_err()
         );
         let moved = Priority::new(100).unwrap().above().unwrap();
-        assert_eq!(Priority::kept(101).unwrap(), moved);
-        assert!(Priority::kept(-101).is_err() && Priority::kept(i64::MAX).is_err());
-        assert_eq!(Priority::kept(i32::MAX.into()).unwrap().above(), None);
+        assert_eq!(Priority::stored(101).unwrap(), moved);
+        assert!(Priority::stored(-101).is_err() && Priority::stored(i64::MAX).is_err());
+        assert_eq!(Priority::stored(i32::MAX.into()).unwrap().above(), None);
     }
 }

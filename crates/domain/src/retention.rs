@@ -21,7 +21,7 @@ impl Retention {
     /// Returns true if a record that ended at `completed_at` is pruned at `now`. `newer` is the number of records that
     /// ended later.
     #[must_use]
-    pub fn lets_go(&self, now: Timestamp, completed_at: Timestamp, newer: u64) -> bool {
+    pub fn is_due_for_pruning(&self, now: Timestamp, completed_at: Timestamp, newer: u64) -> bool {
         let old = now.since(completed_at);
         self.age.is_some_and(|age| old > age)
             || self.before.is_some_and(|before| completed_at < before)

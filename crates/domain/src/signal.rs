@@ -64,7 +64,7 @@ pub enum InvalidSignal {
     },
     /// CONT, which would continue a process while all interfaces still show its status as paused.
     #[error("CONT is not available as a signal: use resume, which continues the whole tree")]
-    LetsGoOn,
+    Continues,
 }
 
 impl Signal {
@@ -77,7 +77,7 @@ impl Signal {
             return Err(InvalidSignal::Kills);
         }
         if number == CONTINUE.0 {
-            return Err(InvalidSignal::LetsGoOn);
+            return Err(InvalidSignal::Continues);
         }
         if let Some((_, name)) = HALTING.iter().find(|(each, _)| *each == number) {
             return Err(InvalidSignal::Halts { name });
@@ -169,7 +169,7 @@ mod tests {
             assert_eq!(Signal::named(text), Err(InvalidSignal::Halts { name }), "{text}");
         }
         for text in ["CONT", "18"] {
-            assert_eq!(Signal::named(text), Err(InvalidSignal::LetsGoOn), "{text}");
+            assert_eq!(Signal::named(text), Err(InvalidSignal::Continues), "{text}");
         }
     }
 

@@ -348,7 +348,7 @@ impl Default for StopPolicy {
 pub enum Leftovers {
     /// They are stopped in the same way as the command.
     #[default]
-    Sweep,
+    Stop,
     /// They keep running.
     Keep,
 }

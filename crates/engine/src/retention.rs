@@ -80,7 +80,7 @@ impl Engine {
 }
 
 impl EngineShared {
-    /// Returns the records that a rule covers now, as defined by [`Retention::lets_go`].
+    /// Returns the records that a rule covers now, as defined by [`Retention::is_due_for_pruning`].
     async fn covered(&self, rule: &Retention) -> Result<PruneResult, EngineError> {
         let mut ended: Vec<(Timestamp, Seq, ProcessId, bool)> = Vec::new();
         let filter = ProcessFilter { statuses: ENDED.to_vec(), ..ProcessFilter::default() };
@@ -95,7 +95,7 @@ impl EngineShared {
         let now = self.parts.clock.now();
         let covered = (0_u64..)
             .zip(ended.iter().rev())
-            .filter(|(newer, (at, _, _, is_open))| !is_open && rule.lets_go(now, *at, *newer));
+            .filter(|(newer, (at, _, _, is_open))| !is_open && rule.is_due_for_pruning(now, *at, *newer));
         let mut ids: Vec<ProcessId> = covered.map(|(_, (_, _, id, _))| *id).collect();
         ids.reverse();
         let mut pruned = PruneResult { ids, bytes: 0, total: self.sweeps.total.load(Ordering::Relaxed) };

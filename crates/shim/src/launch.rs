@@ -135,7 +135,7 @@ pub struct ResourceLimit {
 pub enum Leftovers {
     /// The shim stops them: it sends the signals of the stop plan, then SIGKILL.
     #[default]
-    Sweep,
+    Stop,
     /// They keep running.
     Keep,
 }
@@ -188,7 +188,7 @@ impl LaunchOrder {
             anchor_ms: 0,
             boot_id: String::new(),
             sync_parents: 0,
-            leftovers: Leftovers::Sweep,
+            leftovers: Leftovers::Stop,
             lease: None,
         }
     }

@@ -161,7 +161,7 @@ impl StoreModel {
                 ModelReply::Touched(self.update_live_stats(author, *id, *attempt, live_stats))
             }
             ModelRequest::Attention(lease, most) => ModelReply::Records(self.claim_due(lease, *most)),
-            ModelRequest::Sweep(rule, most) => ModelReply::Swept(self.prune(rule, *most)),
+            ModelRequest::Prune(rule, most) => ModelReply::Pruned(self.prune(rule, *most)),
             ModelRequest::SetPolicy(expected, policy) => {
                 ModelReply::Policy(self.set_policy(*expected, policy))
             }

@@ -46,7 +46,7 @@ impl MemoryState {
         let covered = ended
             .iter()
             .zip((0..ended.len() as u64).rev())
-            .take_while(|(((completed_at, _), _), newer)| rule.lets_go(now, *completed_at, *newer))
+            .take_while(|(((completed_at, _), _), newer)| rule.is_due_for_pruning(now, *completed_at, *newer))
             .map(|((_, id), _)| *id)
             .filter(|id| self.rows.get(id).is_some_and(|row| row.due().is_none()));
         let mut covered: Vec<ProcessId> = covered.take(most.saturating_add(1)).collect();

@@ -59,7 +59,7 @@ impl TakeoverSpec {
         Self {
             program: command.program.clone(),
             stop: plan(&command.stop),
-            sweep: command.leftovers == Leftovers::Sweep,
+            sweep: command.leftovers == Leftovers::Stop,
             output: bound(command),
             input: command.stdin == Stdin::Pipe,
         }
@@ -124,7 +124,7 @@ pub(super) fn prepare(
     launch.lease = order.leased.then(|| lease.to_owned());
     launch.sync_parents = super::attempts::NEW_LEVELS;
     launch.leftovers = match command.leftovers {
-        Leftovers::Sweep => longhaul_shim::Leftovers::Sweep,
+        Leftovers::Stop => longhaul_shim::Leftovers::Stop,
         Leftovers::Keep => longhaul_shim::Leftovers::Keep,
     };
     Ok(launch)

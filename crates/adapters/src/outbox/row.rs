@@ -96,7 +96,7 @@ pub(super) fn put(connection: &Connection, line: &OutboxRow) -> Result<(), Outbo
             stored.owner.as_ref().map(|lease| int(lease.epoch.0)),
             line.ended_at.map(|at| at.0),
             record::encode_life(&stored.process),
-            encode_wishes(&stored.pending_actions),
+            encode_pending_actions(&stored.pending_actions),
             live_stats,
         ])?;
     Ok(())
@@ -124,7 +124,7 @@ pub(super) fn headings(connection: &Connection) -> Result<Vec<RowHeader>, Outbox
             seq: Seq(uint(row.get(3)?)),
             owner: owner(row.get(4)?, row.get(5)?)?,
             ended_at: row.get::<_, Option<i64>>(6)?.map(Timestamp),
-            pending_actions: decode_wishes(&row.get::<_, String>(7)?)?,
+            pending_actions: decode_pending_actions(&row.get::<_, String>(7)?)?,
         });
     }
     Ok(headings)
@@ -212,7 +212,7 @@ fn stored(row: &Row<'_>) -> Result<StoredProcess, OutboxError> {
         revision: Revision(uint(row.get(1)?)),
         seq: Seq(uint(row.get(0)?)),
         owner: owner(row.get(2)?, row.get(3)?)?,
-        pending_actions: decode_wishes(&row.get::<_, String>(6)?)?,
+        pending_actions: decode_pending_actions(&row.get::<_, String>(6)?)?,
         live_stats: live_stats.map_or(Ok(LiveStats::default()), |text| record::decode_live_stats(&text))?,
     })
 }
@@ -225,16 +225,16 @@ fn owner(node: Option<String>, epoch: Option<i64>) -> Result<Option<Lease>, Outb
 }
 
 /// Encodes each pending action as one line that starts with its number. An encoded action has no line break.
-fn encode_wishes(pending_actions: &[(ActionSeq, PendingAction)]) -> String {
+fn encode_pending_actions(pending_actions: &[(ActionSeq, PendingAction)]) -> String {
     pending_actions
         .iter()
         .map(|(no, action)| format!("{} {}\n", no.0, record::encode_pending_action(action)))
         .collect()
 }
 
-fn decode_wishes(text: &str) -> Result<Vec<(ActionSeq, PendingAction)>, OutboxError> {
+fn decode_pending_actions(text: &str) -> Result<Vec<(ActionSeq, PendingAction)>, OutboxError> {
     let action = |line: &str| {
-        let (no, action) = line.split_once(' ').ok_or_else(|| unreadable("a wish"))?;
+        let (no, action) = line.split_once(' ').ok_or_else(|| unreadable("a pending action"))?;
         let no = no.parse().map_err(|_| unreadable("the number of a pending action"))?;
         Ok((ActionSeq(no), record::decode_pending_action(action)?))
     };

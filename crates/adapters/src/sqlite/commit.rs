@@ -58,7 +58,7 @@ impl WriteConnection {
         if freed && self.someone_waits()? {
             self.tell(NodeEvent::ForAll);
         }
-        if before.wished && head.slot_state != SlotState::Holding && self.has_open_wishes(before.seq)? {
+        if before.has_pending_actions && head.slot_state != SlotState::Holding && self.has_open_actions(before.seq)? {
             self.notify_if_first_due(head.queued_at.0)?;
         }
         match head.due.map(|due| due.0) {
@@ -67,7 +67,7 @@ impl WriteConnection {
         }
     }
 
-    fn has_open_wishes(&self, seq: i64) -> Result<bool, StepAbort> {
+    fn has_open_actions(&self, seq: i64) -> Result<bool, StepAbort> {
         let sql = "SELECT EXISTS (SELECT 1 FROM pending_action WHERE seq = ?1)";
         Ok(self.sql(sql)?.query_row([seq], |row| row.get(0))?)
     }

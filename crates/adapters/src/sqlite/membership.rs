@@ -86,7 +86,7 @@ impl WriteConnection {
         let lease = Lease { node: me.id.clone(), epoch: Epoch(row::uint(epoch)) };
         let busy = self.someone_waits()?
             || first_due(&self.connection, &IssuedRows::default())?.is_some()
-            || !wished(&self.connection, &lease)?.is_empty();
+            || !has_pending_actions(&self.connection, &lease)?.is_empty();
         self.tell(NodeEvent::Registered { lease: lease.clone(), busy });
         Ok(lease)
     }
@@ -140,7 +140,7 @@ fn calls(
     Ok(NodeUpdates {
         now,
         lease_until: None,
-        pending_actions: wished(connection, by)?,
+        pending_actions: has_pending_actions(connection, by)?,
         due: first_due(connection, handed)?,
         policy: policy_version(connection)?,
         history: None,
@@ -148,7 +148,7 @@ fn calls(
 }
 
 /// Processes of this node with open wishes. The cross join begins with the wishes, of which there are few.
-fn wished(connection: &Connection, by: &Lease) -> Result<Vec<ProcessId>, StepAbort> {
+fn has_pending_actions(connection: &Connection, by: &Lease) -> Result<Vec<ProcessId>, StepAbort> {
     let sql = "SELECT DISTINCT p.id FROM pending_action a CROSS JOIN process p ON p.seq = a.seq
         WHERE p.owner_node = ?1 ORDER BY p.seq";
     row::ids(connection, sql, [by.node.as_str()])

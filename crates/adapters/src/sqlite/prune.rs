@@ -61,7 +61,7 @@ impl WriteConnection {
         let mut covered = Vec::new();
         while let Some(row) = rows.next()?.filter(|_| row::count(covered.len()) < most) {
             newer = newer.saturating_sub(1);
-            if !rule.lets_go(now, Timestamp(row.get(2)?), newer) {
+            if !rule.is_due_for_pruning(now, Timestamp(row.get(2)?), newer) {
                 break;
             }
             // What still has something to do, or to answer, stays.

@@ -243,6 +243,6 @@ impl WriteConnection {
         let Some((priority, seq)) = first else {
             return Ok(None);
         };
-        Ok(Some(Rank { priority: Priority::kept(priority).unwrap_or_default(), seq: Seq(row::uint(seq)) }))
+        Ok(Some(Rank { priority: Priority::stored(priority).unwrap_or_default(), seq: Seq(row::uint(seq)) }))
     }
 }

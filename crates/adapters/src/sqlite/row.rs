@@ -143,8 +143,8 @@ pub(super) struct CurrentRow {
     pub(super) due: Option<i64>,
     pub(super) slot_state: i64,
     pub(super) priority: i64,
-    /// Whether anything was ever wished of it.
-    pub(super) wished: bool,
+    /// Whether anything was ever has_pending_actions of it.
+    pub(super) has_pending_actions: bool,
     pub(super) answers: OpReplies,
 }
 
@@ -167,7 +167,7 @@ pub(super) fn before(connection: &Connection, id: &ProcessId) -> Result<Option<C
                 slot_state: row.get(7)?,
                 answers: OpReplies::new(row.get(8)?),
                 priority: row.get(9)?,
-                wished: row.get(10)?,
+                has_pending_actions: row.get(10)?,
             };
             Ok((before, owner))
         })

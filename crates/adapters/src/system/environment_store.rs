@@ -41,11 +41,11 @@ struct FileStoreInner {
     directory: PathBuf,
     known: Mutex<BTreeSet<String>>,
     /// Cache of the environments that were read last, newest first. Consecutive launches often share an environment.
-    recent: Mutex<VecDeque<OpenedDirectory>>,
+    recent: Mutex<VecDeque<CachedEnvironment>>,
     drafts: AtomicU64,
 }
 
-struct OpenedDirectory {
+struct CachedEnvironment {
     hash: String,
     variables: Vec<(String, String)>,
 }
@@ -53,7 +53,7 @@ struct OpenedDirectory {
 impl fmt::Debug for FileStoreInner {
     /// Omits the environments, which may contain secrets.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Inner").field("directory", &self.directory).finish_non_exhaustive()
+        f.debug_struct("FileStoreInner").field("directory", &self.directory).finish_non_exhaustive()
     }
 }
 
@@ -156,7 +156,7 @@ impl FileStoreInner {
     fn remember(&self, hash: &str, variables: &[(String, String)]) {
         let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
         recent.retain(|opened| opened.hash != hash);
-        recent.push_front(OpenedDirectory { hash: hash.to_owned(), variables: variables.to_vec() });
+        recent.push_front(CachedEnvironment { hash: hash.to_owned(), variables: variables.to_vec() });
         recent.truncate(MAX_CACHED);
     }
 

@@ -343,7 +343,7 @@ impl Script {
         let input = match (stored.process.status(), self.draw(4)) {
             (Status::Pending, 0) => Input::Action(Action::Cancel { cause: StopCause::User }),
             (Status::Pending, _) => {
-                let priority = Priority::kept(i64::from(self.small(200)) - 50).unwrap();
+                let priority = Priority::stored(i64::from(self.small(200)) - 50).unwrap();
                 Input::Action(Action::Prioritize { priority })
             }
             (Status::Starting, 0) if attempt != AttemptNo(0) => {

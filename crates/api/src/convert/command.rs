@@ -97,7 +97,7 @@ pub(super) fn command(
         stdin: stdin(request.stdin, request.stdin_pipe)?,
         timeout: (!timeout.is_zero()).then_some(timeout),
         stop: StopPolicy { grace, signal, interrupt_first: interrupted.then_some(StopPolicy::REPORT_GRACE) },
-        leftovers: if request.keep_leftovers { Leftovers::Keep } else { Leftovers::Sweep },
+        leftovers: if request.keep_leftovers { Leftovers::Keep } else { Leftovers::Stop },
         output: OutputBound {
             head: kept("head", request.output.head, defaults.output.head)?,
             tail: kept("tail", request.output.tail, defaults.output.tail)?,

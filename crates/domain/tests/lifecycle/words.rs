@@ -267,16 +267,16 @@ fn records_go_by_age_and_by_count_but_the_count_takes_none_of_the_last_day() {
     let ended = Timestamp(0);
     let after = |span: Duration| ended.plus(span);
     let kept = Retention::default();
-    assert!(!kept.lets_go(after(7 * day), ended, 0));
-    assert!(kept.lets_go(after(7 * day + Duration::from_millis(1)), ended, 0));
-    assert!(!kept.lets_go(after(day), ended, 1_000_000));
-    assert!(kept.lets_go(after(day + Duration::from_millis(1)), ended, 100_000));
-    assert!(!kept.lets_go(after(2 * day), ended, 99_999));
+    assert!(!kept.is_due_for_pruning(after(7 * day), ended, 0));
+    assert!(kept.is_due_for_pruning(after(7 * day + Duration::from_millis(1)), ended, 0));
+    assert!(!kept.is_due_for_pruning(after(day), ended, 1_000_000));
+    assert!(kept.is_due_for_pruning(after(day + Duration::from_millis(1)), ended, 100_000));
+    assert!(!kept.is_due_for_pruning(after(2 * day), ended, 99_999));
     let bounded = Retention { before: Some(Timestamp(1)), ..kept };
-    assert!(bounded.lets_go(after(Duration::ZERO), ended, 0), "a bound in bytes spares no day");
-    assert!(!bounded.lets_go(after(Duration::ZERO), Timestamp(1), 0));
+    assert!(bounded.is_due_for_pruning(after(Duration::ZERO), ended, 0), "a bound in bytes spares no day");
+    assert!(!bounded.is_due_for_pruning(after(Duration::ZERO), Timestamp(1), 0));
     let forever = Retention { age: None, count: None, before: None };
-    assert!(!forever.lets_go(Timestamp(i64::MAX), ended, u64::MAX));
+    assert!(!forever.is_due_for_pruning(Timestamp(i64::MAX), ended, u64::MAX));
 }
 
 #[test]

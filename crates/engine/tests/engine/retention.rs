@@ -212,7 +212,7 @@ async fn a_crash_in_the_middle_of_a_sweep_leaks_no_output() {
         let ids = [world.printed(10).await, world.printed(20).await];
         let live = world.launch("run").await;
         world.pass(seconds(60)).await;
-        world.store.fail_on(PortCall::Sweep, 1, fault);
+        world.store.fail_on(PortCall::Prune, 1, fault);
         world.pass(seconds(16)).await;
         assert!(!world.knows(ids[0]).await);
         if fault == Fault::CrashAfter {
@@ -290,6 +290,6 @@ async fn a_sweep_goes_through_any_number_of_batches() {
     world.pass(seconds(10)).await;
     let pruned = world.engine.prune(&older_than(seconds(1)), None, false).await.unwrap();
     assert_eq!((pruned.ids.len(), pruned.total), (450, 450));
-    let sweeps = world.store.calls().into_iter().filter(|call| *call == PortCall::Sweep).count();
+    let sweeps = world.store.calls().into_iter().filter(|call| *call == PortCall::Prune).count();
     assert_eq!(sweeps, 2 + 3, "two by the engine itself, then 200 records each");
 }

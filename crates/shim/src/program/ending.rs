@@ -104,7 +104,7 @@ impl Supervisor {
         if self.stopping.is_none() {
             self.leftovers = self.count_leftovers();
         }
-        let sweep = self.leftovers > 0 && self.launch.leftovers == Leftovers::Sweep;
+        let sweep = self.leftovers > 0 && self.launch.leftovers == Leftovers::Stop;
         let settled = !sweep && self.pumps.are_ended();
         let record = ExitRecord { sweeping: sweep, ..self.compose(&end, settled) };
         self.write(Box::new(record), now, MIN_RETRY_DELAY_MS);

@@ -45,7 +45,7 @@ pub enum PortCall {
     /// Method `claim_due` of a store.
     Attention,
     /// Method `sweep` of a store.
-    Sweep,
+    Prune,
     /// Methods `policy`, `queues` and `label_classes` of a store.
     Queues,
     /// Method `set_policy` of a store.
@@ -92,7 +92,7 @@ impl PortCall {
             | Self::Wish
             | Self::Touch
             | Self::Tail
-            | Self::Sweep
+            | Self::Prune
             | Self::SetPolicy
             | Self::Register => true,
             Self::Read
@@ -125,7 +125,7 @@ impl PortCall {
             | Self::Wish
             | Self::Touch
             | Self::Tail
-            | Self::Sweep
+            | Self::Prune
             | Self::SetPolicy
             | Self::Register
             | Self::Start

@@ -137,7 +137,7 @@ impl From<StoreMethod> for PortCall {
                 Self::Read
             }
             StoreMethod::ClaimDue | StoreMethod::Reconcile => Self::Attention,
-            StoreMethod::Prune => Self::Sweep,
+            StoreMethod::Prune => Self::Prune,
             StoreMethod::Policy | StoreMethod::Queues | StoreMethod::LabelClasses => Self::Queues,
             StoreMethod::SetPolicy => Self::SetPolicy,
             StoreMethod::Read | StoreMethod::End => Self::Events,

@@ -178,8 +178,8 @@ async fn ask(world: &StoreFixture, asked: &ModelRequest) -> ModelReply {
         ModelRequest::Attention(lease, most) => {
             ModelReply::Records(store.claim_due(lease, *most).await.map_err(ModelRejection::from))
         }
-        ModelRequest::Sweep(rule, most) => {
-            ModelReply::Swept(store.prune(rule, *most).await.map_err(ModelRejection::from))
+        ModelRequest::Prune(rule, most) => {
+            ModelReply::Pruned(store.prune(rule, *most).await.map_err(ModelRejection::from))
         }
         ModelRequest::SetPolicy(expected, policy) => {
             ModelReply::Policy(store.set_policy(*expected, policy).await.map_err(ModelRejection::from))

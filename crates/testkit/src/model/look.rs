@@ -56,7 +56,7 @@ impl StoreModel {
         let mut covered: Vec<ProcessId> = Vec::new();
         for (older, (at, _, id, is_due)) in ended.into_iter().enumerate() {
             let newer = (count - older - 1) as u64;
-            if rule.lets_go(self.now, at, newer) && !is_due {
+            if rule.is_due_for_pruning(self.now, at, newer) && !is_due {
                 covered.push(id);
             }
         }

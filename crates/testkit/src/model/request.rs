@@ -28,7 +28,7 @@ pub enum ModelRequest {
     /// Calls `claim_due`.
     Attention(Lease, u32),
     /// Calls `sweep`.
-    Sweep(Retention, u32),
+    Prune(Retention, u32),
     /// Calls `set_policy`.
     SetPolicy(PolicyVersion, Policy),
     /// Calls `register`.
@@ -55,7 +55,7 @@ pub enum ModelReply {
     /// Reply to `update_live_stats`.
     Touched(Result<(), ModelRejection>),
     /// Reply to `sweep`.
-    Swept(Result<PrunedBatch, ModelRejection>),
+    Pruned(Result<PrunedBatch, ModelRejection>),
     /// Reply to `set_policy`.
     Policy(Result<PolicyVersion, ModelRejection>),
     /// Reply to `register`.

@@ -57,7 +57,7 @@ pub enum ScriptStep {
     /// Claims due processes: number of the node, maximum number of processes.
     Attention(u8, u32),
     /// Prunes ended processes by this rule, at most this many.
-    Sweep(Retention, u32),
+    Prune(Retention, u32),
     /// Replaces the policy.
     SetPolicy {
         /// Slots of the key patterns `a`, `b` and `c*`.
@@ -127,7 +127,7 @@ pub(super) fn steps() -> impl Strategy<Value = ScriptStep> {
         2 => (option::of(0..5_000_u64), option::of(0..3_u64), proptest::bool::weighted(0.4), 0..4_u32)
             .prop_map(|(age, count, all, most)| {
                 let before = all.then_some(longhaul_domain::Timestamp(i64::MAX));
-                ScriptStep::Sweep(Retention { age: age.map(Duration::from_millis), count, before }, most)
+                ScriptStep::Prune(Retention { age: age.map(Duration::from_millis), count, before }, most)
             }),
         1 => (proptest::collection::vec(0..4_u32, 0..3), option::of(0..3_u8), seldom())
             .prop_map(|(slots, held, stale)| ScriptStep::SetPolicy { slots, held, stale }),
@@ -240,7 +240,7 @@ impl StoreModel {
             ScriptStep::Attention(node, most) => {
                 Some(ModelRequest::Attention(self.lease_of(*node, false)?, *most))
             }
-            ScriptStep::Sweep(rule, most) => Some(ModelRequest::Sweep(*rule, *most)),
+            ScriptStep::Prune(rule, most) => Some(ModelRequest::Prune(*rule, *most)),
             ScriptStep::SetPolicy { slots, held, stale } => {
                 let slots = ["a", "b", "c*"].map(str::to_owned).into_iter().zip(slots.iter().copied());
                 let hold = QueueHold { since: self.now, by: None };

@@ -59,7 +59,7 @@ pub fn commands_to_run() -> impl Strategy<Value = CommandSpec> {
     let stdin = prop_oneof![Just(Stdin::Null), Just(Stdin::Pipe), text().prop_map(Stdin::File)];
     let stop = (span(), 1..=31_u8, option::of(span()))
         .prop_map(|(grace, signal, interrupt_first)| StopPolicy { grace, signal, interrupt_first });
-    let leftovers = prop_oneof![Just(Leftovers::Sweep), Just(Leftovers::Keep)];
+    let leftovers = prop_oneof![Just(Leftovers::Stop), Just(Leftovers::Keep)];
     let output = (any::<u32>(), any::<u32>())
         .prop_map(|(head, tail)| OutputBound { head: u64::from(head), tail: u64::from(tail) });
     let words = (text(), vec(text(), 0..4), text());

@@ -91,7 +91,7 @@ impl From<&CommandSpec> for CommandRecord {
                 interrupt_first: command.stop.interrupt_first.map(Into::into),
             },
             keep_leftovers: match command.leftovers {
-                Leftovers::Sweep => false,
+                Leftovers::Stop => false,
                 Leftovers::Keep => true,
             },
             output: OutputRecord { head: command.output.head, tail: command.output.tail },
@@ -128,7 +128,7 @@ impl TryFrom<CommandRecord> for CommandSpec {
                 signal: record.stop.signal,
                 interrupt_first: span(record.stop.interrupt_first)?,
             },
-            leftovers: if record.keep_leftovers { Leftovers::Keep } else { Leftovers::Sweep },
+            leftovers: if record.keep_leftovers { Leftovers::Keep } else { Leftovers::Stop },
             output: OutputBound { head: record.output.head, tail: record.output.tail },
             limits: ResourceLimits {
                 cpu_seconds: record.limits.cpu_seconds,

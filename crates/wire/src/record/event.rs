@@ -231,7 +231,7 @@ impl TryFrom<FactRecord> for Fact {
             }
             FactRecord::CascadeEnded => Self::CascadeEnded,
             FactRecord::Prioritized { priority } => Self::Prioritized {
-                priority: Priority::kept(priority.into())
+                priority: Priority::stored(priority.into())
                     .map_err(|invalid| RecordDecodeError::damaged(invalid.to_string()))?,
             },
             FactRecord::SessionEnded { cancel_at } => Self::SessionEnded { cancel_at: Timestamp(cancel_at) },

@@ -197,7 +197,7 @@ impl From<&Process> for LifeRecord {
 impl LifeRecord {
     pub(super) fn into_process(self, fixed: FixedRecord) -> Result<Process, RecordDecodeError> {
         let FixedFields { id, lineage, signature, queued_at, spec } = fixed.try_into()?;
-        let priority = match self.priority.map(|value| Priority::kept(value.into())) {
+        let priority = match self.priority.map(|value| Priority::stored(value.into())) {
             Some(Ok(priority)) => priority,
             Some(Err(invalid)) => return Err(RecordDecodeError::damaged(invalid.to_string())),
             None => spec.priority,

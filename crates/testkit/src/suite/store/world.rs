@@ -362,7 +362,7 @@ pub(crate) const fn everything() -> Retention {
 
 /// Returns the input that changes the priority of a process in its queue.
 pub(crate) fn prioritize(priority: i64) -> Input {
-    Input::Action(Action::Prioritize { priority: must(Priority::kept(priority)) })
+    Input::Action(Action::Prioritize { priority: must(Priority::stored(priority)) })
 }
 
 pub(crate) const fn complete() -> Input {

@@ -104,7 +104,7 @@ fn children() -> BoxedStrategy<ChildrenPolicy> {
 }
 
 fn moved_priority() -> BoxedStrategy<Priority> {
-    (-100..=i64::from(i32::MAX)).prop_map(|value| Priority::kept(value).unwrap()).boxed()
+    (-100..=i64::from(i32::MAX)).prop_map(|value| Priority::stored(value).unwrap()).boxed()
 }
 
 fn priority() -> BoxedStrategy<Priority> {

@@ -42,7 +42,7 @@ pub(super) fn command() -> BoxedStrategy<CommandSpec> {
                 stdin: stdin.map_or(if pipe { Stdin::Pipe } else { Stdin::Null }, Stdin::File),
                 timeout,
                 stop,
-                leftovers: if keep { Leftovers::Keep } else { Leftovers::Sweep },
+                leftovers: if keep { Leftovers::Keep } else { Leftovers::Stop },
                 output: OutputBound { head, tail },
                 limits,
                 ready_when,
