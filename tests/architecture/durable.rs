@@ -27,7 +27,7 @@ const POINTS: [&str; 4] = ["failpoint!(", "crashpoint!(", "tried(name", ".before
 const BESIDE: usize = 4;
 
 /// Steps that have no point, and why.
-const EXCEPTIONS: [(&str, &str, &str); 7] = [
+const EXCEPTIONS: [(&str, &str, &str); 8] = [
     ("crates/shim/src/attempt_directory.rs", "Ok(rustix::fs::renameat(", "those who call it have the point"),
     ("crates/adapters/src/durable.rs", "File::open(path)?.sync_all()", "those who call it have the points"),
     (
@@ -37,6 +37,11 @@ const EXCEPTIONS: [(&str, &str, &str); 7] = [
     ),
     ("crates/app/src/log.rs", "std::fs::rename(path, aside)?", "a log is put aside, and nothing rests on it"),
     ("crates/app/src/compose/shared.rs", "RedisStore::rename(", "it is one step of the server"),
+    (
+        "crates/adapters/src/system/environment_store.rs",
+        "fs::rename(state_dir.join(FORMER_DIRECTORY)",
+        "the next start repeats the rename of the directory of an earlier program",
+    ),
     ("crates/adapters/src/redis/", "rename", "it is one step of the server"),
     (
         "crates/app/src/store_mark.rs",

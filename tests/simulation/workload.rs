@@ -202,7 +202,7 @@ fn reports(desk: Desk, mut chance: Chance, engine: Engine, id: ProcessId) {
         1 => Action::Fail { error: "the work says so".to_owned() },
         _ => Action::Progress(ProgressReport {
             progress: Some(Progress::from_hundredths(u16::try_from(chance.below(10_001)).unwrap_or(0))),
-            stage: None,
+            ..ProgressReport::default()
         }),
     };
     let name = desk.with(|oracle| oracle.name(id));

@@ -67,6 +67,7 @@ fn script() -> Result<Vec<Input>, InvalidText> {
         Ok(Input::Action(Action::Progress(ProgressReport {
             progress: None,
             stage: Some(Stage::new(stage)?),
+            ..ProgressReport::default()
         })))
     };
     Ok(vec![

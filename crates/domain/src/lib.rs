@@ -68,7 +68,7 @@ pub use monitoring::{ReadyWhen, SilencePolicy, WatchPattern, WatchSource};
 pub use policy::{ConfiguredLimits, Policy, QueueHold, TreeLimits};
 pub use process::{Cascade, MAX_NEVER_RAN, Process, ProcessHeader};
 pub use process_type::ProcessType;
-pub use progress::{InvalidProgress, LiveStats, Progress, ProgressRate, ProgressReport};
+pub use progress::{InvalidProgress, LiveStats, Progress, ProgressRate, ProgressReport, ReportedEta};
 pub use rejection::Rejection;
 pub use retention::Retention;
 pub use retry::{RandomBits, RetryPolicy};

@@ -61,6 +61,18 @@ pub struct ProgressReport {
     pub progress: Option<Progress>,
     /// Current stage; `None` leaves the last value unchanged.
     pub stage: Option<Stage>,
+    /// Remaining time that the worker estimates. It replaces the estimate from the progress until the next report that
+    /// contains progress or a remaining time.
+    pub eta: Option<Duration>,
+}
+
+/// The remaining time that a worker estimated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReportedEta {
+    /// Time of the report.
+    pub at: Timestamp,
+    /// Remaining time at that moment.
+    pub remaining: Duration,
 }
 
 /// Live stats of a running attempt. Only the latest values are stored; changes create no events, except a new stage.
@@ -74,6 +86,8 @@ pub struct LiveStats {
     pub last_heartbeat: Option<Timestamp>,
     /// First and latest progress report, from which the remaining time is estimated.
     pub progress_rate: Option<ProgressRate>,
+    /// Remaining time that the worker estimated in its latest report.
+    pub reported_eta: Option<ReportedEta>,
     /// Number of bytes of output so far.
     pub output_bytes: u64,
 }
@@ -90,13 +104,22 @@ impl LiveStats {
                 Some(progress) => Some(ProgressRate::after(self.progress_rate, now, progress)),
                 None => self.progress_rate,
             },
+            reported_eta: match (report.eta, report.progress) {
+                (Some(remaining), _) => Some(ReportedEta { at: now, remaining }),
+                (None, Some(_)) => None,
+                (None, None) => self.reported_eta,
+            },
             output_bytes: self.output_bytes,
         }
     }
 
-    /// Returns the estimated remaining time. Returns `None` unless two reports at least 2 s apart show an advance.
+    /// Returns the estimated remaining time: the estimate of the worker, which counts down, or else an estimate from the
+    /// progress. Returns `None` if the worker gave no estimate, unless two reports at least 2 s apart show an advance.
     #[must_use]
     pub fn eta(&self, now: Timestamp) -> Option<Duration> {
+        if let Some(reported) = self.reported_eta {
+            return Some(reported.remaining.saturating_sub(now.since(reported.at)));
+        }
         self.progress_rate.and_then(|progress_rate| progress_rate.eta(now))
     }
 }
@@ -177,6 +200,23 @@ mod tests {
         assert_eq!(live_stats.eta(Timestamp(10_000)), Some(Duration::from_secs(15)));
     }
 
+    #[test]
+    fn estimate_of_the_worker_counts_down_and_wins_until_the_next_report() {
+        let report = ProgressReport { eta: Some(Duration::from_secs(90)), ..at(10.0) };
+        let live_stats = LiveStats::default().reported(Timestamp(0), &report);
+        assert_eq!(live_stats.eta(Timestamp(0)), Some(Duration::from_secs(90)));
+        assert_eq!(live_stats.eta(Timestamp(30_000)), Some(Duration::from_secs(60)));
+        assert_eq!(live_stats.eta(Timestamp(100_000)), Some(Duration::ZERO));
+        let staged = live_stats.reported(Timestamp(30_000), &ProgressReport::default());
+        assert_eq!(
+            staged.eta(Timestamp(30_000)),
+            Some(Duration::from_secs(60)),
+            "a heartbeat leaves the estimate"
+        );
+        let advanced = live_stats.reported(Timestamp(10_000), &at(60.0));
+        assert_eq!(advanced.eta(Timestamp(10_000)), Some(Duration::from_secs(8)));
+    }
+
     proptest! {
         #[test]
         fn the_estimate_for_a_steady_worker_is_within_a_fifth(total in 10_000_i64..10_000_000, share in 30_i64..99) {
@@ -200,13 +240,16 @@ mod tests {
             let mut live_stats = LiveStats::default();
             for (at, hundredths) in reports {
                 let progress = Some(Progress::from_hundredths(hundredths));
-                live_stats = live_stats.reported(Timestamp(at), &ProgressReport { progress, stage: None });
+                live_stats = live_stats.reported(Timestamp(at), &ProgressReport { progress, ..ProgressReport::default() });
             }
             let _ = live_stats.eta(Timestamp(now));
         }
     }
 
     fn at(percent: f64) -> ProgressReport {
-        ProgressReport { progress: Some(Progress::from_percent(percent).unwrap()), stage: None }
+        ProgressReport {
+            progress: Some(Progress::from_percent(percent).unwrap()),
+            ..ProgressReport::default()
+        }
     }
 }

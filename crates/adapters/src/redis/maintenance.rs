@@ -80,7 +80,9 @@ impl RedisStore {
                 let busy = reply.word()? == "1";
                 place = place.saturating_add(1);
                 // Processes are ordered by their end. Once the rule keeps one, it keeps all later ones.
-                if covered.len() >= most || !rule.is_due_for_pruning(now, completed_at, all.saturating_sub(place)) {
+                if covered.len() >= most
+                    || !rule.is_due_for_pruning(now, completed_at, all.saturating_sub(place))
+                {
                     return Ok(covered);
                 }
                 if !busy {

@@ -58,7 +58,10 @@ impl WriteConnection {
         if freed && self.someone_waits()? {
             self.tell(NodeEvent::ForAll);
         }
-        if before.has_pending_actions && head.slot_state != SlotState::Holding && self.has_open_actions(before.seq)? {
+        if before.has_pending_actions
+            && head.slot_state != SlotState::Holding
+            && self.has_open_actions(before.seq)?
+        {
             self.notify_if_first_due(head.queued_at.0)?;
         }
         match head.due.map(|due| due.0) {

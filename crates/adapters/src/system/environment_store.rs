@@ -65,7 +65,6 @@ impl FileEnvironmentStore {
     pub fn open(state_dir: &Path) -> io::Result<Self> {
         let directory = state_dir.join(DIRECTORY);
         if !directory.exists() && state_dir.join(FORMER_DIRECTORY).is_dir() {
-            failpoint!("environment.rename")?;
             std::fs::rename(state_dir.join(FORMER_DIRECTORY), &directory)?;
         }
         durable::make_private_directory(&directory)?;

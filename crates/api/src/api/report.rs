@@ -10,9 +10,12 @@ use longhaul_domain::{
 };
 use longhaul_engine::Engine;
 use longhaul_wire::api::{ActionReply, CompleteRequest, FailRequest, UpdateRequest};
+use std::time::Duration;
 
 /// Maximum length of a reported error message, in bytes.
 const MAX_ERROR_LEN: usize = 64 * 1024;
+/// Maximum remaining time that a worker may report.
+const MAX_ETA: Duration = Duration::from_secs(30 * 24 * 3600);
 
 impl Api {
     /// Stores a report about a process: progress, stage or a new status.
@@ -33,6 +36,7 @@ impl Api {
                 .transpose()
                 .map_err(|error| ApiError::invalid("progress", error.to_string()))?,
             stage: request.stage.as_deref().map(Stage::new).transpose()?,
+            eta: request.eta_ms.map(eta).transpose()?,
         };
         let asked = request.status.as_deref().map(asked).transpose()?;
         let engine = &self.engine;
@@ -100,6 +104,14 @@ impl Api {
         let id = self.engine.find(reference).await?;
         ask(&self.engine, id, Action::Fail { error: request.error }, expected).await
     }
+}
+
+fn eta(millis: u64) -> Result<Duration, ApiError> {
+    let eta = Duration::from_millis(millis);
+    if eta > MAX_ETA {
+        return Err(ApiError::invalid("eta_ms", "the remaining time is longer than 30 days"));
+    }
+    Ok(eta)
 }
 
 /// Stores a progress report. An empty report counts as a heartbeat and is answered as "no change".

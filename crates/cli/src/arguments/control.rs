@@ -1,7 +1,7 @@
 //! What may be said when changing processes.
 
 use crate::completion::{live, references, signals};
-use crate::value::{PercentArg, SignalArg, reference};
+use crate::value::{DurationArg, PercentArg, SignalArg, reference};
 use clap::Args;
 use clap_complete::engine::ArgValueCandidates;
 
@@ -115,11 +115,14 @@ pub struct SignalArgs {
 #[derive(Clone, Debug, Args)]
 pub struct ProgressArgs {
     /// Progress: 42, 42% or 412/1000
-    #[arg(value_name = "N", required_unless_present = "stage", allow_negative_numbers = true)]
+    #[arg(value_name = "N", required_unless_present_any = ["stage", "eta"], allow_negative_numbers = true)]
     pub progress: Option<PercentArg>,
     /// Name of the current stage
     #[arg(long, value_name = "TEXT")]
     pub stage: Option<String>,
+    /// Remaining time; it counts down until the next report
+    #[arg(long, value_name = "TIME")]
+    pub eta: Option<DurationArg>,
     /// Process [default inside a process: that process]
     #[arg(long, value_name = "ID", env = "LONGHAUL_ID", hide_env_values = true, add = ArgValueCandidates::new(references))]
     pub id: Option<String>,

@@ -68,6 +68,9 @@ pub struct TrackProgressArgs {
     /// Name of the current stage
     #[arg(long, value_name = "TEXT")]
     pub stage: Option<String>,
+    /// Remaining time; it counts down until the next report
+    #[arg(long, value_name = "TIME")]
+    pub eta: Option<DurationArg>,
     /// Expected revision.
     #[command(flatten)]
     pub expected: RevisionArgs,

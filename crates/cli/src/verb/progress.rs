@@ -6,7 +6,7 @@ use crate::client::RequestPath;
 use crate::dispatch::VerbContext;
 use crate::exit_code::DONE;
 use crate::failure::CliError;
-use crate::value::PercentArg;
+use crate::value::{DurationArg, PercentArg};
 use longhaul_wire::api::{ActionReply, UpdateRequest};
 
 /// Reports the progress of a process.
@@ -21,6 +21,7 @@ pub(crate) async fn progress(context: &VerbContext, args: &ProgressArgs) -> Resu
     let update = UpdateRequest {
         progress: args.progress.map(PercentArg::value),
         stage: args.stage.clone(),
+        eta_ms: args.eta.map(DurationArg::as_millis),
         status: None,
     };
     let outcome: ActionReply = context.client.amend(&RequestPath::process(id), &update).await?;

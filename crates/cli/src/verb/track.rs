@@ -10,7 +10,7 @@ use crate::dispatch::VerbContext;
 use crate::exit_code::DONE;
 use crate::failure::CliError;
 use crate::request::track_request;
-use crate::value::PercentArg;
+use crate::value::{DurationArg, PercentArg};
 use longhaul_wire::api::{ActionReply, CompleteRequest, FailRequest, ProcessView, UpdateRequest};
 use serde_json::Value;
 use std::fs;
@@ -39,6 +39,7 @@ async fn progress(context: &VerbContext, args: &TrackProgressArgs) -> Result<i32
     let update = UpdateRequest {
         progress: args.progress.map(PercentArg::value),
         stage: args.stage.clone(),
+        eta_ms: args.eta.map(DurationArg::as_millis),
         status: None,
     };
     let outcome: ActionReply = context.client.amend(&path, &update).await?;

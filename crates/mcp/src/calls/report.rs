@@ -35,7 +35,12 @@ impl ToolContext<'_> {
 
     /// Records the progress of reported work.
     pub(super) async fn report(self, asked: ReportInput) -> Result<JsonObject, ToolError> {
-        let request = UpdateRequest { progress: asked.progress, stage: asked.stage, status: None };
+        let request = UpdateRequest {
+            progress: asked.progress,
+            stage: asked.stage,
+            eta_ms: asked.eta_seconds.map(span).map(millis),
+            status: None,
+        };
         let outcome = self.api.update(&self.find(&asked.process_id).await?, request, None).await?;
         Ok(self.came_of(&outcome).await)
     }

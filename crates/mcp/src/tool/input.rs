@@ -324,6 +324,9 @@ pub(crate) struct ReportInput {
     pub(crate) progress: Option<f64>,
     /// Current step
     pub(crate) stage: Option<String>,
+    /// Your estimate of the remaining seconds
+    #[schemars(range(min = 0.0, max = MAX_DURATION_SECS))]
+    pub(crate) eta_seconds: Option<f64>,
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]

@@ -5,10 +5,12 @@ use crate::suite::must;
 use longhaul_domain::{
     Action, AttemptNo, Condition, Containment, Ending, ExceededLimit, Exit, ExitCircumstances, ExitStatus,
     Failure, Input, Interruption, JsonText, LiveStats, NodeId, Observation, PendingAction, Progress,
-    ProgressRate, ProgressReport, Signal, SignalTarget, Stage, StartFailure, StartStage, StopCause, Usage,
+    ProgressRate, ProgressReport, ReportedEta, Signal, SignalTarget, Stage, StartFailure, StartStage,
+    StopCause, Usage,
 };
 use proptest::option;
 use proptest::prelude::{Just, Strategy, any, prop_oneof};
+use std::time::Duration;
 
 /// Generates actions, observations and ticks.
 pub fn inputs() -> impl Strategy<Value = Input> {
@@ -107,20 +109,33 @@ fn signal_target() -> impl Strategy<Value = SignalTarget> {
 
 /// Generates progress reports of a worker.
 pub fn reports() -> impl Strategy<Value = ProgressReport> {
-    (option::of(progress()), option::of(stage()))
-        .prop_map(|(progress, stage)| ProgressReport { progress, stage })
+    (option::of(progress()), option::of(stage()), option::of(remaining()))
+        .prop_map(|(progress, stage, eta)| ProgressReport { progress, stage, eta })
+}
+
+fn remaining() -> impl Strategy<Value = Duration> {
+    (0..=30 * 24 * 3_600_000_u64).prop_map(Duration::from_millis)
 }
 
 /// Generates live stats of an attempt.
 pub fn live_stats() -> impl Strategy<Value = LiveStats> {
     let pace = (moment(), progress(), moment(), progress())
         .prop_map(|(first_at, first, last_at, last)| ProgressRate { first_at, first, last_at, last });
-    (option::of(progress()), option::of(stage()), option::of(moment()), option::of(pace), any::<u64>())
-        .prop_map(|(progress, stage, last_heartbeat, pace, output_bytes)| LiveStats {
+    let eta = (moment(), remaining()).prop_map(|(at, remaining)| ReportedEta { at, remaining });
+    (
+        option::of(progress()),
+        option::of(stage()),
+        option::of(moment()),
+        option::of(pace),
+        option::of(eta),
+        any::<u64>(),
+    )
+        .prop_map(|(progress, stage, last_heartbeat, pace, reported_eta, output_bytes)| LiveStats {
             progress,
             stage,
             last_heartbeat,
             progress_rate: pace,
+            reported_eta,
             output_bytes,
         })
 }

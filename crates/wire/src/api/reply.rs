@@ -176,6 +176,9 @@ pub struct UpdateRequest {
     pub progress: Option<f64>,
     /// Current stage of the work.
     pub stage: Option<String>,
+    /// Remaining time in milliseconds, as the worker estimates it, at most 30 days. It counts down and replaces the
+    /// estimate from the progress until the next report.
+    pub eta_ms: Option<u64>,
     /// New status: `completed`, `failed` or `cancelled` ends the work; `running` changes nothing.
     pub status: Option<String>,
 }

@@ -1,5 +1,5 @@
-use super::{RecordDecodeError, is_zero, some_name, text};
-use longhaul_domain::{LiveStats, Progress, ProgressRate, Timestamp};
+use super::{DurationRecord, RecordDecodeError, is_zero, some_name, text};
+use longhaul_domain::{LiveStats, Progress, ProgressRate, ReportedEta, Timestamp};
 use serde::{Deserialize, Serialize};
 
 /// Live stats in a record. Progress is in hundredths of a percent.
@@ -15,6 +15,8 @@ pub(super) struct LiveStatsRecord {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[serde(alias = "pace")]
     progress_rate: Option<ProgressRateRecord>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    reported_eta: Option<ReportedEtaRecord>,
     #[serde(default, skip_serializing_if = "is_zero")]
     output_bytes: u64,
 }
@@ -25,6 +27,12 @@ struct ProgressRateRecord {
     first: u16,
     last_at: i64,
     last: u16,
+}
+
+#[derive(PartialEq, Serialize, Deserialize)]
+struct ReportedEtaRecord {
+    at: i64,
+    remaining: DurationRecord,
 }
 
 impl From<&LiveStats> for LiveStatsRecord {
@@ -39,6 +47,9 @@ impl From<&LiveStats> for LiveStatsRecord {
                 last_at: progress_rate.last_at.0,
                 last: progress_rate.last.hundredths(),
             }),
+            reported_eta: live_stats
+                .reported_eta
+                .map(|eta| ReportedEtaRecord { at: eta.at.0, remaining: eta.remaining.into() }),
             output_bytes: live_stats.output_bytes,
         }
     }
@@ -58,6 +69,15 @@ impl TryFrom<LiveStatsRecord> for LiveStats {
                 last_at: Timestamp(progress_rate.last_at),
                 last: Progress::from_hundredths(progress_rate.last),
             }),
+            reported_eta: record
+                .reported_eta
+                .map(|eta| {
+                    Ok::<_, RecordDecodeError>(ReportedEta {
+                        at: Timestamp(eta.at),
+                        remaining: eta.remaining.try_into()?,
+                    })
+                })
+                .transpose()?,
             output_bytes: record.output_bytes,
         })
     }

@@ -2,8 +2,9 @@
 
 use super::world::{StoreFixture, author, spawned};
 use crate::suite::{must, refused, some};
-use longhaul_domain::{AttemptNo, LiveStats, Progress, Stage};
+use longhaul_domain::{AttemptNo, LiveStats, Progress, ReportedEta, Stage};
 use longhaul_ports::{Clock, StoreError, StoredProcess, Writer};
+use std::time::Duration;
 
 fn live_stats(world: &StoreFixture, bytes: u64) -> LiveStats {
     LiveStats {
@@ -11,6 +12,7 @@ fn live_stats(world: &StoreFixture, bytes: u64) -> LiveStats {
         stage: Some(must(Stage::new("linking"))),
         last_heartbeat: Some(world.clock.now()),
         progress_rate: None,
+        reported_eta: Some(ReportedEta { at: world.clock.now(), remaining: Duration::from_secs(90) }),
         output_bytes: bytes,
     }
 }

@@ -114,12 +114,14 @@ fn priority() -> BoxedStrategy<Priority> {
 pub(super) fn live_stats() -> BoxedStrategy<LiveStats> {
     let pace = (timestamp(), progress(), timestamp(), progress())
         .prop_map(|(first_at, first, last_at, last)| ProgressRate { first_at, first, last_at, last });
-    (some(progress()), some(name()), some(timestamp()), some(pace.boxed()), any::<u64>())
-        .prop_map(|(progress, stage, last_heartbeat, pace, output_bytes)| LiveStats {
+    let eta = (timestamp(), span()).prop_map(|(at, remaining)| ReportedEta { at, remaining });
+    (some(progress()), some(name()), some(timestamp()), some(pace.boxed()), some(eta.boxed()), any::<u64>())
+        .prop_map(|(progress, stage, last_heartbeat, pace, reported_eta, output_bytes)| LiveStats {
             progress,
             stage,
             last_heartbeat,
             progress_rate: pace,
+            reported_eta,
             output_bytes,
         })
         .boxed()
