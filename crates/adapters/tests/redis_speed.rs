@@ -1,6 +1,8 @@
 //! Measures the speed and the memory use of the Redis store. Run by hand, in release mode:
-//! `cargo test --release -p longhaul-adapters --features redis --test redis_speed -- --ignored --nocapture
-//! --test-threads 1`.
+//! ```sh
+//! cargo test --release -p longhaul-adapters --features redis --test redis_speed -- --ignored --nocapture \
+//!     --test-threads 1
+//! ```
 #![cfg(feature = "redis")]
 #![expect(
     clippy::unwrap_used,

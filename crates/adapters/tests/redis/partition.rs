@@ -128,8 +128,9 @@ fn machine_at(address: IpAddr) -> Machine {
     }
 }
 
-/// Returns a loopback address in one of three groups. It contains the process id, because tests run at the same time and
-/// their servers can get the same port.
+/// Returns a loopback address in one of three groups. The address contains the process id, because tests run at the
+/// same
+/// time and their servers can get the same port.
 fn address(group: u8, machine: Machine) -> String {
     let [.., high, low] = std::process::id().to_be_bytes();
     Ipv4Addr::new(127, group + high % 64, low, machine).to_string()
