@@ -97,8 +97,7 @@ async fn orphans_are_adopted_and_leave_no_zombie() {
     std::fs::write(bench.path().join("go"), "").unwrap();
     until(async || state(orphan).is_none()).await;
 
-    // A command whose shim is gone becomes a child of this program too. Its exit is still recorded as that of the
-    // command.
+    // A command without its shim becomes a child of this program too. Its exit must still be recorded as its own.
     std::fs::remove_file(bench.path().join("go")).unwrap();
     bench.start(key(2), "while [ ! -e go ]; do sleep 0.01; done; exit 7").await;
     let pid = bench.spawned().await;

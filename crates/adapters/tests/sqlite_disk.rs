@@ -473,8 +473,7 @@ async fn a_list_holds_exactly_what_its_filter_admits_whichever_conditions_meet()
     let ids = SequentialIds::default();
     let lease = store.register(&facts()).await.unwrap();
     let mut all: Vec<StoredProcess> = Vec::new();
-    // Labels are indexed in batches. With more records than one batch, some are found by the index and some are not in
-    // it.
+    // Labels are indexed in batches. With more than one batch of records, the newest records are not indexed yet.
     for turn in 0..310_usize {
         let pick = |of: usize| (turn / of).is_multiple_of(2);
         let mut new = work(&ids, pick(1).then_some("k"), 0);
@@ -699,8 +698,7 @@ async fn child_that_writes_until_it_is_killed() {
 fn after_a_failed_write_nothing_is_acknowledged_until_it_is_opened_again() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("store.db");
-    // The limit on the file size makes every write fail. The signal of that limit is ignored, so the program keeps
-    // running.
+    // The limit on the file size makes every write fail. The signal of that limit is ignored.
     let test = this_test("child_whose_disk_fails");
     let mut words = vec![test.get_program().to_owned()];
     words.extend(test.get_args().map(ToOwned::to_owned));

@@ -99,8 +99,7 @@ enum Supervisor {
 }
 
 /// Runs a command that exits while the whole manager is suspended. If `is_stop_ordered` is true, the manager gets a
-/// stop
-/// request before it can observe the exit. Returns the reported exit.
+/// stop request before it can observe the exit. Returns the reported exit.
 async fn ended_unseen(supervisor: Supervisor, is_stop_ordered: bool) -> Exit {
     let bench = Bench::new();
     bench.start(key(1), WAITS).await;

@@ -80,8 +80,7 @@ async fn no_more_files_than_allowed_are_open() {
 #[tokio::test]
 async fn no_more_processes_than_allowed_are_made() {
     let limits = ResourceLimits { processes: Some(1), ..ResourceLimits::default() };
-    // The limit does not apply to root, so root changes to a user without processes. The first child is the second
-    // process.
+    // The limit does not apply to root, so root changes to a user without processes, who may run only the shell.
     let script = "[ $(id -u) != 0 ] || as='setpriv --reuid 54321 --regid 54321 --clear-groups'
         exec $as sh -c 'grep processes /proc/self/limits; (true); echo made' 2>&1";
     let (exit, text) = end(script, limits).await;

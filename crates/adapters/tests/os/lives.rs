@@ -37,8 +37,7 @@ async fn the_next_life_leaves_the_cgroup_of_a_living_supervisor_and_tells_the_en
         };
         bench.says(key(1), "before").await;
         // Simulates a busy machine: the command has ended, and the shim has not observed that yet. The spawner must not
-        // be
-        // watching the attempt, because it would resume a halted shim.
+        // be watching the attempt, because it would resume a halted shim.
         bench.next_life();
         halt(identity.shim_pid);
         until(async || state(identity.shim_pid) == Some('T')).await;

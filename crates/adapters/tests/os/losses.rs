@@ -224,8 +224,7 @@ async fn a_command_without_shim_is_halted_and_stopped_with_its_tree() {
 
 #[tokio::test]
 async fn an_end_without_shim_tells_whether_it_was_paused() {
-    // `before`: paused by the shim. `after`: paused after the shim was killed. A foreign SIGCONT wakes the command at
-    // last.
+    // `before`: paused by the shim. `after`: paused after the shim was killed. Finally a SIGCONT wakes the command.
     for (before, after, resumed) in [(true, false, false), (false, true, false), (true, true, true)] {
         let bench = Bench::new();
         bench.start(key(1), "while [ ! -e go ]; do :; done; exit 5").await;

@@ -38,8 +38,7 @@ async fn nobody_waits_long_for_a_replica_that_is_known_to_be_away() {
     world.submit(world.draft()).await;
 }
 
-/// A claim that only the primary has may be lost with the primary, so no node may start a process because of that
-/// claim.
+/// A claim that only the primary has may be lost with the primary. No process may be started because of such a claim.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_claim_that_a_replica_lacks_is_not_kept_though_it_is_read() {
     let (primary, replica, store) = pair().await;

@@ -307,8 +307,7 @@ async fn a_server_that_loads_its_data_is_waited_for_and_not_taken_for_a_broken_o
     let world =
         StoreFixture::new(Arc::new(RedisStore::open(options).await.unwrap()), VirtualClock::default());
     server.ask(&["EVAL", "for i = 1, 300 do redis.call('SET', 'key ' .. i, 'x') end", "0"]);
-    // After a rewrite, the append-only file starts with a snapshot. The server loads a snapshot key by key, with the
-    // delay.
+    // After a rewrite, the append-only file starts with a snapshot, which the server loads slowly, key by key.
     server.ask(&["BGREWRITEAOF"]);
     wait_for(|| server.ask(&["INFO", "persistence"]).contains("aof_rewrite_in_progress:0")).await;
     let submission = world.submission(world.draft()).await;

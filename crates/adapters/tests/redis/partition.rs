@@ -1,10 +1,8 @@
 //! A simulated network that can be partitioned.
 //!
 //! Each machine has three loopback addresses: its servers listen at the first, connect from the second, and are known
-//! to
-//! all other machines by the third. A connection to the third address reaches the server only while both machines are
-//! in
-//! the same part of the network.
+//! to all other machines by the third. A connection to the third address reaches the server only while both machines
+//! are in the same part of the network.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -129,8 +127,7 @@ fn machine_at(address: IpAddr) -> Machine {
 }
 
 /// Returns a loopback address in one of three groups. The address contains the process id, because tests run at the
-/// same
-/// time and their servers can get the same port.
+/// same time and their servers can get the same port.
 fn address(group: u8, machine: Machine) -> String {
     let [.., high, low] = std::process::id().to_be_bytes();
     Ipv4Addr::new(127, group + high % 64, low, machine).to_string()

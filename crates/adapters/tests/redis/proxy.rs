@@ -74,8 +74,8 @@ impl Proxy {
         self.lose_answers_after(NOTHING);
     }
 
-    /// Shifts the replies of a connection: from its next script reply on, each request gets the reply to the previous
-    /// one.
+    /// Shifts the replies of a connection: from its next script reply on, each reply is the one to the previous
+    /// request.
     pub(crate) fn slip(&self) {
         self.orders.slips.store(true, Ordering::SeqCst);
     }
@@ -92,8 +92,7 @@ impl Proxy {
 fn pass(client: UnixStream, server: UnixStream, orders: &Arc<Orders>) {
     let (mut from_client, mut to_server) = (client.try_clone().unwrap(), server.try_clone().unwrap());
     let (mut from_server, mut to_client) = (server, client);
-    // A connection with scripts carries only short requests and replies, one at a time, so each read is a whole
-    // message.
+    // A connection with scripts carries short messages, one at a time, so each read returns one whole message.
     let asked = Arc::new(AtomicUsize::new(0));
     let (asks, orders, lost) = (Arc::clone(&asked), Arc::clone(orders), Arc::clone(orders));
     thread::spawn(move || {

@@ -76,8 +76,7 @@ async fn cut_off(machines: &[Machine]) {
         acknowledged.push(world.submit(world.draft()).await.process.id);
     }
     // The launches are prepared before the cut, because preparing one reads the policy. A launch without an
-    // acknowledgement
-    // is sent again; the reply that the process exists already counts as an acknowledgement.
+    // acknowledgement is sent again; the reply that the process exists already counts as an acknowledgement.
     let mut launches = Vec::new();
     for _ in 0..100 {
         launches.push(world.submission(world.draft()).await);
