@@ -343,7 +343,7 @@ async fn a_node_that_comes_back_works_on() {
     let again = a.launch(command("exit 0 500")).await;
     cluster.pass(seconds(2)).await;
     assert_eq!(b.status(again).await, Status::Completed);
-    // The command was still running; its exit is recorded as a late exit.
+    // No other command may be running: only the orphan, whose process is recorded as interrupted.
     a.spawner.live().into_iter().for_each(|key| assert_eq!(key.id, process));
 }
 
