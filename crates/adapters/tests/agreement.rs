@@ -1,4 +1,4 @@
-//! The stores of one machine answer as the reference does, whatever they are asked.
+//! Random sequences of operations give the same results on the local stores as on the reference, the memory store.
 #![cfg(all(feature = "fs", feature = "memory", feature = "sqlite"))]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
 

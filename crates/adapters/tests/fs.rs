@@ -1,4 +1,4 @@
-//! The store in files keeps every promise of a store.
+//! The contract test suite of stores, run on the file store.
 #![cfg(feature = "fs")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
 

@@ -1,4 +1,4 @@
-//! What the store in files makes of files, full disks and sudden ends.
+//! Tests of the file store with foreign or damaged files, full disks and crashes.
 #![cfg(feature = "fs")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
 
@@ -18,7 +18,7 @@ use std::process::{Command as Program, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The environment variable that tells a started test where its store is.
+/// Environment variable with the path of the store for a test that runs in a child program.
 const PLACE: &str = "LONGHAUL_TEST_STORE";
 
 #[tokio::test]
@@ -334,7 +334,7 @@ fn a_place_that_must_not_be_written_is_told_as_such() {
     let directory = tempfile::tempdir().unwrap();
     fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o500)).unwrap();
     let writable = fs::write(directory.path().join("probe"), "").is_ok();
-    // No permission holds back a superuser; what the kernel itself refuses does.
+    // Permissions do not restrict root, so the test uses a directory in which the kernel refuses new files.
     let place = if writable { Path::new("/sys") } else { directory.path() };
     let clock = Arc::new(VirtualClock::default());
     let refused = FsStore::open(&place.join("store"), clock, FsOptions::default()).unwrap_err();
@@ -362,7 +362,7 @@ async fn checkpoints_take_in_commits_while_writes_go_on() {
                             store.claim(&lease, &room(&lease, 2)).await.unwrap();
                         } else {
                             let change = ending(&store, &ids, id).await;
-                            // A claim may have been faster.
+                            // The commit fails if another writer has claimed the process meanwhile.
                             let _ = store.commit(change).await;
                         }
                         if turn % 50 == 0 {
@@ -465,7 +465,7 @@ async fn killed_at_any_moment_it_keeps_all_that_it_acknowledged() {
                 acknowledged.insert(id.parse().unwrap(), revision.parse().unwrap());
             }
         };
-        // The last one is killed after a checkpoint or two.
+        // The child of the last round writes enough for at least one checkpoint before it is killed.
         for line in lines.by_ref().take(if round > 4 { 6_000 } else { round * 150 }) {
             note(line.unwrap());
         }
@@ -512,7 +512,7 @@ fn open(path: &Path, clock: &VirtualClock) -> FsStore {
     FsStore::open(path, Arc::new(clock.clone()), FsOptions::default()).unwrap()
 }
 
-/// A store with two commits, and what can be seen of it.
+/// Writes two commits to a new store and returns its visible content.
 async fn written(path: &Path) -> Picture {
     let store = open(path, &VirtualClock::default());
     let ids = SequentialIds::default();
@@ -523,12 +523,12 @@ async fn written(path: &Path) -> Picture {
     picture(&store).await
 }
 
-/// Opens what must be refused, and sees that nothing changed.
+/// Checks that the store cannot be opened and that the attempt changes no file. Returns the error.
 fn refused_untouched(path: &Path) -> StoreError {
     let before = files(path);
     let refused = FsStore::open(path, Arc::new(VirtualClock::default()), FsOptions::default()).unwrap_err();
     let mut after = files(path);
-    // Whoever looks at a store of ours locks it first, so that nobody writes meanwhile.
+    // The program takes the lock before it reads a store, so the attempt may leave an empty lock file.
     if !before.contains_key("lock") {
         assert!(after.remove("lock").is_none_or(|lock| lock.is_empty()));
     }
@@ -553,7 +553,7 @@ fn files(directory: &Path) -> BTreeMap<String, Vec<u8>> {
     found
 }
 
-/// Everything that can be seen of a store.
+/// Visible content of a store, for comparison.
 type Picture = (
     Vec<StoredProcess>,
     Vec<QueueState>,
@@ -636,7 +636,7 @@ fn submission(ids: &SequentialIds, spec: Spec) -> Submission {
     }
 }
 
-/// Cancels what waits.
+/// Cancels a pending process, which ends it.
 async fn end(store: &FsStore, ids: &SequentialIds, id: ProcessId) -> Revision {
     store.commit(ending(store, ids, id).await).await.unwrap()
 }
@@ -673,7 +673,7 @@ fn acknowledge(id: ProcessId, revision: Revision) {
     out.flush().unwrap();
 }
 
-/// This program again, for one test that is otherwise ignored.
+/// Returns a command that executes one ignored test of this test program.
 fn this_test(name: &str) -> Program {
     let mut program = Program::new(std::env::current_exe().unwrap());
     program.args(["--exact", "--ignored", "--nocapture", name]);

@@ -1,4 +1,4 @@
-//! What is moved from one store to another goes on there as if nothing had happened.
+//! Tests that a store which was copied to another kind of store behaves like the original.
 #![cfg(all(feature = "fs", feature = "sqlite"))]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
 
@@ -26,7 +26,7 @@ async fn a_moved_store_agrees_with_the_one_that_it_came_from() {
         let clock = VirtualClock::default();
         let files: Arc<FsStore> = Arc::new(fs(&at("files"), &clock));
         let database: Arc<SqliteStore> = Arc::new(sqlite(&at("database"), &clock));
-        // Both clocks are one, which is moved twice.
+        // Both fixtures share one clock, so each step of the script advances that clock twice.
         let world = |store: Arc<dyn Store>| StoreFixture::new(store, clock.clone());
         agree(&world(files.clone()), &world(database.clone()), seed, 300).await;
         assert_same(files.as_ref(), database.as_ref()).await;
@@ -37,7 +37,7 @@ async fn a_moved_store_agrees_with_the_one_that_it_came_from() {
         let from_database = Arc::new(fs(&at("files of database"), &clock));
         copy(database.as_ref(), from_database.as_ref()).await;
         assert_same(database.as_ref(), from_database.as_ref()).await;
-        // Who has a due row for itself is not moved.
+        // Reservations of due records are not copied. They expire after five seconds.
         clock.advance(Duration::from_secs(6));
         agree(&world(files.clone()), &world(from_files.clone()), seed + 100, 200).await;
         drop((files, from_files));

@@ -1,4 +1,4 @@
-//! How fast the store in files is. Run by hand, in release mode:
+//! Measures the speed of the file store. Run by hand, in release mode:
 //! `cargo test --release -p longhaul-adapters --features fs --test fs_speed -- --ignored --nocapture`.
 #![cfg(feature = "fs")]
 #![expect(

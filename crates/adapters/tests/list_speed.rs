@@ -1,4 +1,4 @@
-//! How long a page of 50 of 100,000 records takes. Run by hand, in release mode:
+//! Measures the time to list a page of 50 out of 100,000 records. Run by hand, in release mode:
 //! `cargo test --release -p longhaul-adapters --features sqlite --test list_speed -- --ignored --nocapture`.
 #![cfg(feature = "sqlite")]
 #![expect(
@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 const RECORDS: usize = 100_000;
-/// So many of the oldest have what is rare.
+/// Number of records, the oldest, that have rare values such as the name `rare`.
 const RARE: usize = 20;
 
 #[ignore = "measures, and needs a quiet machine"]
@@ -119,7 +119,7 @@ async fn fill(store: &Arc<dyn Store>) {
     }
 }
 
-/// All but the first and a thousandth of the rest have ended.
+/// Stores the record with this number. All records end, except the first one and one in each thousand.
 async fn put(
     store: &Arc<dyn Store>,
     ids: &SequentialIds,

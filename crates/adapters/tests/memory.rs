@@ -1,4 +1,4 @@
-//! The store in memory keeps every promise of a store.
+//! The contract test suite of stores, run on the memory store.
 #![cfg(feature = "memory")]
 
 use longhaul_adapters::memory::MemoryStore;

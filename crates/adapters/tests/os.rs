@@ -1,4 +1,4 @@
-//! The spawner and the output with real commands under real shims.
+//! Tests of the spawner and the output log with real commands and real shims.
 #![cfg(all(feature = "os", feature = "system"))]
 #![expect(
     clippy::unwrap_used,

@@ -1,4 +1,4 @@
-//! A spawner that adopts orphans, in a program of its own, because that changes the whole program.
+//! Tests in which this program adopts orphans. They are a separate program, because adoption affects the whole program.
 #![cfg(all(feature = "os", feature = "system"))]
 #![expect(
     clippy::unwrap_used,
@@ -19,13 +19,13 @@ use longhaul_ports::{Adopted, Clock, Spawner};
 use rustix::process::{getpid, set_child_subreaper};
 use tokio::sync::Mutex;
 
-/// Both change to whom orphans of this program go.
+/// Lock that runs these tests one at a time, because each test changes which program adopts orphans.
 static ALONE: Mutex<()> = Mutex::const_new(());
 
 #[tokio::test]
 async fn end_that_waited_to_be_collected_was_watched_by_nobody() {
     let _alone = ALONE.lock().await;
-    // Adopts orphans and never waits for them, as the first process of many a container does.
+    // The test adopts orphans and never reaps them, like the first process of many containers.
     set_child_subreaper(Some(getpid())).unwrap();
     let mut bench = Bench::new();
     bench.start(key(1), "while [ ! -e go ]; do sleep 0.01; done; exit 7").await;
@@ -54,7 +54,7 @@ async fn end_that_waited_to_be_collected_was_watched_by_nobody() {
 #[tokio::test]
 async fn what_was_killed_with_its_shim_is_found_over_whoever_collects_it_when() {
     let _alone = ALONE.lock().await;
-    // The ends of orphans come here, and stay zombies.
+    // The test program becomes the parent of orphans and never reaps them, so that they stay zombies.
     set_child_subreaper(Some(getpid())).unwrap();
     for wait_for_zombie in [false, true] {
         let mut bench = Bench::new();
@@ -97,7 +97,7 @@ async fn orphans_are_adopted_and_leave_no_zombie() {
     std::fs::write(bench.path().join("go"), "").unwrap();
     until(async || state(orphan).is_none()).await;
 
-    // A command that lost its shim becomes a child too, and its end is not taken for that of an orphan.
+    // A command without its shim becomes a child of this program too. Its exit must still be recorded as its own.
     std::fs::remove_file(bench.path().join("go")).unwrap();
     bench.start(key(2), "while [ ! -e go ]; do sleep 0.01; done; exit 7").await;
     let pid = bench.spawned().await;

@@ -1,4 +1,4 @@
-//! What a node keeps for itself beside a store of many machines.
+//! Tests of the outbox, the node's own copy of its writes to a shared store.
 #![cfg(feature = "outbox")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
 
@@ -25,7 +25,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tempfile::TempDir;
 
-/// Nothing that a store promises is lost behind an outbox.
+/// The contract test suite of stores, run on a store behind an outbox.
 mod suite {
     longhaul_testkit::store_suite!(super::of_memory);
 
@@ -44,15 +44,15 @@ async fn of_leased_memory(clock: VirtualClock) -> StoreFixture {
     StoreFixture::new(Arc::new(around(Arc::new(memory), &clock).await), clock)
 }
 
-/// An outbox whose files nobody else finds.
+/// Opens an outbox whose directory is deleted at once.
 async fn around(inner: Arc<dyn SharedStore>, clock: &VirtualClock) -> OutboxStore {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("outbox.sqlite");
-    // Open files stay without their names.
+    // The directory is deleted on return. The outbox continues to use its open files, which no longer have names.
     OutboxStore::open(inner, &path, Arc::new(clock.clone()), OutboxOptions::at("memory")).await.unwrap()
 }
 
-/// A node with its outbox, and the store that it shares with others.
+/// A node with an outbox, and the shared store.
 struct Node {
     directory: TempDir,
     clock: VirtualClock,
@@ -85,7 +85,7 @@ impl Node {
         OutboxStore::open(inner, path, Arc::new(self.clock.clone()), OutboxOptions::at(place)).await
     }
 
-    /// Opens it, and has the node join and catch up.
+    /// Opens the outbox, registers the node and reconciles the outbox with the shared store.
     async fn join(&self) -> (OutboxStore, Lease) {
         let store = self.open().await;
         let lease = store.register(&facts("me")).await.unwrap();
@@ -93,7 +93,7 @@ impl Node {
         (store, lease)
     }
 
-    /// A launch that waits on this node.
+    /// Returns a launch that is pinned to this node and not claimed.
     fn launch(&self) -> Submission {
         self.launch_for(None)
     }
@@ -102,7 +102,7 @@ impl Node {
         self.launch_with(lease, |_| {})
     }
 
-    /// A launch that differs from others so.
+    /// Returns a launch like [`launch`](Self::launch), with a changed spec.
     fn launch_as(&self, change: impl FnOnce(&mut Spec)) -> Submission {
         self.launch_with(None, change)
     }
@@ -127,7 +127,7 @@ impl Node {
         }
     }
 
-    /// What became true of a process, as its owner writes it.
+    /// Commits a fact about a process as the owner of the process.
     async fn write(&self, store: &OutboxStore, lease: &Lease, id: ProcessId, fact: Fact) -> Revision {
         let stored = store.load(&[id]).await.unwrap().remove(0).unwrap();
         let events = vec![Event { at: self.clock.now(), fact }];
@@ -158,7 +158,7 @@ fn spawned() -> Fact {
     Fact::Spawned { pid: Some(7), containment: None, timeout_at: None }
 }
 
-/// The end of a process, as its owner writes it.
+/// Commits the end of a process, an exit with code 0, as the owner of the process.
 async fn end(node: &Node, store: &OutboxStore, lease: &Lease, id: ProcessId) {
     let exit = Exit {
         status: ExitStatus::Code(0),

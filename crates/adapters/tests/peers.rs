@@ -1,4 +1,4 @@
-//! Questions to nodes that mean well, and to whatever else an address may lead to.
+//! Tests of requests to other nodes, and to servers that are not nodes.
 
 #![expect(clippy::unwrap_used, reason = "a test that panics has failed")]
 
@@ -10,7 +10,7 @@ use tokio::net::{TcpListener, UnixListener};
 use tokio::task::JoinHandle;
 
 const TIMEOUT: Duration = Duration::from_millis(500);
-/// Nothing here takes that long unless it hangs.
+/// Time limit of one request, long enough that only a hang exceeds it.
 const BOUND: Duration = Duration::from_secs(10);
 
 fn call(address: &str, body: Option<&str>) -> PeerHttpRequest {
@@ -37,7 +37,7 @@ async fn whole(mut answer: PeerResponse) -> Result<String, PeerError> {
     Ok(String::from_utf8(all).unwrap())
 }
 
-/// Answers one request, and gives what was asked.
+/// Reads one request up to the bytes `asked`, sends the answer and returns the request.
 async fn serve(mut stream: impl AsyncRead + AsyncWrite + Unpin, answer: &[u8], asked: &[u8]) -> String {
     let mut bytes = Vec::new();
     while !bytes.ends_with(asked) {
@@ -106,7 +106,7 @@ async fn whoever_says_nothing_or_breaks_off_is_told_of_in_time() {
     let begun = Instant::now();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
-    // It is halted: the kernel takes the connection, and nobody reads it.
+    // The kernel accepts the connection, but the node never reads the request, like a halted node.
     let silent = ask(&call(&address, None)).await;
     assert!(matches!(silent, Err(PeerError::Silent { .. })), "{silent:?}");
     drop(listener);

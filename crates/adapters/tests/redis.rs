@@ -1,4 +1,4 @@
-//! The store in a Redis server.
+//! Tests of the Redis store with real servers.
 #![cfg(feature = "redis")]
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests fail by panicking too")]
 

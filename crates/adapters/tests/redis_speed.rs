@@ -1,5 +1,8 @@
-//! How fast the store in a Redis server is, and how small. Run by hand, in release mode:
-//! `cargo test --release -p longhaul-adapters --features redis --test redis_speed -- --ignored --nocapture --test-threads 1`.
+//! Measures the speed and the memory use of the Redis store. Run by hand, in release mode:
+//! ```sh
+//! cargo test --release -p longhaul-adapters --features redis --test redis_speed -- --ignored --nocapture \
+//!     --test-threads 1
+//! ```
 #![cfg(feature = "redis")]
 #![expect(
     clippy::unwrap_used,
@@ -135,7 +138,7 @@ impl Bench {
         self.store.submit(new).await.unwrap()
     }
 
-    /// How many a second, done by so many at once.
+    /// Executes `run` `count` times in total on `writers` concurrent futures. Returns the executions per second.
     async fn at_once(&self, writers: u64, count: u64, run: impl AsyncFn(&Self)) -> f64 {
         let begun = Instant::now();
         let each = async || {
@@ -147,7 +150,7 @@ impl Bench {
         (count / writers * writers) as f64 / begun.elapsed().as_secs_f64()
     }
 
-    /// Whole lives: claimed at once, spawned, exited. How many a second, and how many changes.
+    /// Runs whole processes: submitted and claimed, spawned, exited. Returns processes and changes per second.
     async fn lives(&self, writers: u64, count: u64) -> (f64, f64) {
         let claimant = self.claimant();
         let rate = self
@@ -206,14 +209,14 @@ impl Bench {
         line.trim().parse().unwrap()
     }
 
-    /// How long scripts took in the server, in microseconds.
+    /// Returns the percentiles of the time of scripts in the server, in microseconds.
     async fn in_server(&self) -> String {
         let info = self.ask(redis::cmd("INFO").arg("latencystats")).await;
         let line = info.lines().find_map(|line| line.strip_prefix("latency_percentiles_usec_evalsha:"));
         line.unwrap_or("unknown").to_owned()
     }
 
-    /// What the server did, with the time for each of so many.
+    /// Returns the commands that the server executed, with their calls and time per operation, for `count` operations.
     async fn commands(&self, count: u64) -> String {
         let info = self.ask(redis::cmd("INFO").arg("commandstats")).await;
         let mut rows: Vec<(f64, String)> = info
@@ -299,7 +302,7 @@ fn work(ids: &SequentialIds, key: Option<&str>, claim_for: Option<&ClaimRequest>
     }
 }
 
-/// Drives all of these to their ends.
+/// Polls all futures until each of them is complete.
 async fn join(runs: impl Iterator<Item = impl Future<Output = ()>>) {
     let mut runs: Vec<_> = runs.map(Box::pin).collect();
     std::future::poll_fn(|cx| {

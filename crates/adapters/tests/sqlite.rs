@@ -1,4 +1,4 @@
-//! The store in a SQLite database keeps every promise of a store.
+//! The contract test suite of stores, run on the SQLite store.
 #![cfg(feature = "sqlite")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
 

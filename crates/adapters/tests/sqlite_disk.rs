@@ -1,4 +1,4 @@
-//! What the store in a SQLite database makes of files, full disks and sudden ends.
+//! Tests of the SQLite store with foreign or damaged files, full disks and crashes.
 #![cfg(feature = "sqlite")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
 
@@ -15,7 +15,7 @@ use std::process::{Command as Program, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The environment variable that tells a started test where its store is.
+/// Environment variable with the path of the store for a test that runs in a child program.
 const PLACE: &str = "LONGHAUL_TEST_STORE";
 
 #[tokio::test]
@@ -60,7 +60,7 @@ async fn a_store_that_is_opened_again_has_everything_in_its_order() {
             (spec.key.as_ref().unwrap().to_string(), spec.priority.value())
         })
         .collect();
-    // The first claim took the 9 of a; its second slot is free, and b was never served.
+    // The first claim took the process of key `a` with priority 9. Key `a` has a second slot; `b` was never served.
     let expected = [("b", 5), ("a", 0), ("b", 0)].map(|(key, priority)| (key.to_owned(), priority));
     assert_eq!(order, expected);
 }
@@ -188,7 +188,7 @@ fn a_place_that_must_not_be_written_is_told_as_such() {
     let directory = tempfile::tempdir().unwrap();
     fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o500)).unwrap();
     let writable = fs::write(directory.path().join("probe"), "").is_ok();
-    // No permission holds back a superuser; what the kernel itself refuses does.
+    // Permissions do not restrict root, so the test uses a directory in which the kernel refuses new files.
     let place = if writable { Path::new("/sys") } else { directory.path() };
     let refused = SqliteStore::open(
         &place.join("store.db"),
@@ -357,7 +357,7 @@ async fn a_sequence_is_never_used_twice() {
     let rule = Retention { age: Some(Duration::from_secs(60)), count: None, before: None };
     let mut last = 0;
     for _ in 0..3 {
-        // Two stores write to the same database in turn; the newest is gone whenever the other one goes on.
+        // Two stores write to one database in turn. Each turn prunes the newest record before the other store writes.
         let stores = [open(&path, &clock), open(&path, &clock)];
         for turn in 0..6 {
             let store = &stores[turn % 2];
@@ -394,7 +394,7 @@ async fn a_claim_sees_who_came_by_another_connection() {
     there.submit(urgent).await.unwrap();
     let claimed = here.claim(&lease, &room(&lease, 1)).await.unwrap();
     assert_eq!(claimed[0].process.id, id);
-    // And who left by it.
+    // A claim also sees that the other connection has removed a process from the queue.
     assert_eq!(there.claim(&lease, &room(&lease, 1)).await.unwrap().len(), 1);
     assert_eq!(here.claim(&lease, &room(&lease, 9)).await.unwrap().len(), 1);
 }
@@ -473,7 +473,7 @@ async fn a_list_holds_exactly_what_its_filter_admits_whichever_conditions_meet()
     let ids = SequentialIds::default();
     let lease = store.register(&facts()).await.unwrap();
     let mut all: Vec<StoredProcess> = Vec::new();
-    // More than are filed together, so that some are found by their labels and some are not filed yet.
+    // Labels are indexed in batches. With more than one batch of records, the newest records are not indexed yet.
     for turn in 0..310_usize {
         let pick = |of: usize| (turn / of).is_multiple_of(2);
         let mut new = work(&ids, pick(1).then_some("k"), 0);
@@ -609,7 +609,7 @@ async fn a_log_that_is_cut_or_changed_anywhere_keeps_all_that_came_before() {
         store.submit(new).await.unwrap();
         written.push((id, usize::try_from(fs::metadata(&log).unwrap().len()).unwrap()));
     }
-    // As they are in a crash: whoever closes a store takes the log in.
+    // The files are read while the store is open, as after a crash, because closing the store empties the log.
     let (base, whole) = (fs::read(&path).unwrap(), fs::read(&log).unwrap());
     drop(store);
     let place = tempfile::tempdir().unwrap();
@@ -698,7 +698,7 @@ async fn child_that_writes_until_it_is_killed() {
 fn after_a_failed_write_nothing_is_acknowledged_until_it_is_opened_again() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("store.db");
-    // A file may not grow beyond the limit, and the signal that says so is ignored: every write then fails.
+    // The limit on the file size makes every write fail. The signal of that limit is ignored.
     let test = this_test("child_whose_disk_fails");
     let mut words = vec![test.get_program().to_owned()];
     words.extend(test.get_args().map(ToOwned::to_owned));
@@ -782,7 +782,7 @@ fn open(path: &Path, clock: &VirtualClock) -> SqliteStore {
     SqliteStore::open(path, Arc::new(clock.clone()), SqliteOptions::default()).unwrap()
 }
 
-/// Opens what must be refused, and sees that nothing changed.
+/// Checks that the store cannot be opened and that the attempt changes no file. Returns the error.
 fn refused_untouched(directory: &Path, path: &Path) -> StoreError {
     let before = files(directory);
     let refused =
@@ -801,7 +801,7 @@ fn files(directory: &Path) -> BTreeMap<String, Vec<u8>> {
         .collect()
 }
 
-/// Everything that can be seen of a store.
+/// Returns the visible content of a store, for comparison.
 async fn picture(store: &SqliteStore) -> impl PartialEq + std::fmt::Debug + use<> {
     let page = PageRequest { order: SortOrder::OldestFirst, after: None, most: 1_000 };
     (
@@ -861,7 +861,7 @@ fn submission(ids: &SequentialIds, spec: Spec) -> Submission {
     }
 }
 
-/// Cancels what waits.
+/// Cancels a pending process, which ends it.
 async fn end(store: &SqliteStore, ids: &SequentialIds, id: ProcessId) -> Revision {
     store.commit(ending(store, ids, id).await).await.unwrap()
 }
@@ -895,7 +895,7 @@ fn acknowledge(id: ProcessId, revision: Revision) {
     out.flush().unwrap();
 }
 
-/// This program again, for one test that is otherwise ignored.
+/// Returns a command that executes one ignored test of this test program.
 fn this_test(name: &str) -> Program {
     let mut program = Program::new(std::env::current_exe().unwrap());
     program.args(["--exact", "--ignored", "--nocapture", name]);

@@ -1,4 +1,4 @@
-//! How much a change writes: pages of the log are counted, so that the answer is the same on every machine.
+//! Measures the bytes that each kind of change writes to the SQLite log. The numbers are the same on every machine.
 #![cfg(feature = "sqlite")]
 #![expect(
     clippy::unwrap_used,
@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// A store, and beside it what counts its log.
+/// A store, and a second connection that empties the log of the store before each measurement.
 struct Scale {
     store: SqliteStore,
     lease: Lease,
@@ -38,7 +38,7 @@ impl Scale {
             version: String::new(),
         };
         let beside = Connection::open(&path).unwrap();
-        // What it moves needs to outlive nothing, and the disk is slow.
+        // The checkpoints of the second connection need not survive a power cut, and syncing takes long.
         beside.execute_batch("PRAGMA synchronous = OFF").unwrap();
         Self {
             lease: store.register(&me).await.unwrap(),
@@ -50,13 +50,13 @@ impl Scale {
         }
     }
 
-    /// Counts what a step writes, in bytes of the log.
+    /// Runs a step and records the number of bytes that it writes to the log.
     async fn weigh<T>(&mut self, name: &'static str, step: impl AsyncFn(&Self) -> T) -> T {
         let emptied = self.beside.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0));
         assert_eq!(emptied, Ok(0), "nobody reads the log");
         let done = step(self).await;
         let bytes = std::fs::metadata(&self.log).unwrap().len();
-        // The log has a header, which is not that of the change.
+        // The 32 bytes of the header of the log are not part of the change.
         self.written.entry(name).or_default().push(bytes.saturating_sub(32));
         done
     }
@@ -151,7 +151,7 @@ async fn a_change_writes_a_few_pages() {
     assert!(too_much.is_empty(), "{too_much:?}");
 }
 
-/// The lives of three processes: one that waits, one that runs at once, and its child.
+/// Runs three processes to their ends: a claimed waiting process, a process claimed when submitted, and its child.
 async fn live(scale: &mut Scale) {
     let new = scale.submission(None, false);
     let waiter = new.process.clone();

@@ -1,4 +1,4 @@
-//! How fast the store in a SQLite database is, and how small. Run by hand, in release mode:
+//! Measures the speed and the size of the SQLite store. Run by hand, in release mode:
 //! `cargo test --release -p longhaul-adapters --features sqlite --test sqlite_speed -- --ignored --nocapture`.
 #![cfg(feature = "sqlite")]
 #![expect(

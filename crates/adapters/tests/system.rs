@@ -1,4 +1,4 @@
-//! This machine's time, chance and vault keep every promise of their ports.
+//! The contract test suites of the system clock, the random id source and the environment store.
 #![cfg(feature = "system")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
 

@@ -1,4 +1,4 @@
-//! Letters over real connections, to receivers that mean well and to others.
+//! Tests of webhook deliveries over real connections, to correct and to faulty receivers.
 
 #![expect(clippy::unwrap_used, reason = "a test that panics has failed")]
 
@@ -50,7 +50,7 @@ fn letter(address: &str) -> WebhookRequest {
     }
 }
 
-/// Answers one letter; false if there was none.
+/// Answers one webhook delivery. Returns false if the connection ended first or the answer could not be sent.
 async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
     stream: &mut S,
     answer: &'static [u8],
@@ -62,7 +62,7 @@ async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
             return false;
         }
     }
-    // Not every test listens.
+    // Some tests have dropped the receiving end, so an error is ignored.
     let _ = told.send(String::from_utf8(bytes).unwrap());
     stream.write_all(answer).await.is_ok()
 }
@@ -122,14 +122,14 @@ async fn connection_of_one_receiver_is_never_used_for_another() {
     }
 }
 
-/// How many connections a receiver had.
+/// Number of connections to a receiver.
 #[derive(Default)]
 struct Connections {
     opened: AtomicU32,
     closed: AtomicU32,
 }
 
-/// A receiver that says this to every letter and goes on as HTTP wants it.
+/// Starts a receiver that sends `answer` to every webhook delivery and keeps connections open.
 async fn counted(answer: &'static [u8]) -> (SocketAddr, Arc<Connections>, mpsc::UnboundedReceiver<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let (told, heard) = mpsc::unbounded_channel();
@@ -184,7 +184,7 @@ async fn only_a_trusted_receiver_of_the_right_name_gets_a_letter_over_tls() {
     }
 }
 
-/// A receiver that speaks TLS under this certificate.
+/// Starts a receiver with TLS under this certificate. Returns its port.
 async fn secure(certificate: &str, key: &str) -> u16 {
     let chain = vec![CertificateDer::from_pem_slice(certificate.as_bytes()).unwrap()];
     let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap();

@@ -1,4 +1,4 @@
-//! A spawner in a directory of its own, and short words for what the tests do with it.
+//! Test bench: a spawner in a temporary directory, and helpers for its use.
 
 use longhaul_adapters::os::{ContainmentChoice, OsOptions, OsOutput, OsSpawner};
 use longhaul_adapters::system::SystemClock;
@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-/// Long enough for a loaded machine, short enough for a person.
+/// Time limit for conditions in the tests, long enough for a busy machine.
 pub(crate) const SOON: Duration = Duration::from_secs(20);
 
 pub(crate) struct Bench {
@@ -23,7 +23,7 @@ pub(crate) struct Bench {
     pub(crate) containment: ContainmentChoice,
     pub(crate) spawner: OsSpawner,
     pub(crate) output: OsOutput,
-    /// The commands that were started, for the lives after them.
+    /// Started commands, which a later run of the manager needs to adopt them.
     commands: Mutex<BTreeMap<AttemptKey, CommandSpec>>,
 }
 
@@ -40,7 +40,7 @@ impl Bench {
         Self { dir, clock, containment, spawner, output, commands: Mutex::default() }
     }
 
-    /// The next life of the manager: the old spawner lets go of everything without settling anything.
+    /// Replaces the spawner, like the next run of the manager after a crash.
     pub(crate) fn next_life(&mut self) {
         self.spawner = OsSpawner::open(self.options()).unwrap();
     }
@@ -70,7 +70,7 @@ impl Bench {
         self.spawner.start(order).await.unwrap();
     }
 
-    /// Asks what became of an attempt, as the next life of the manager does.
+    /// Adopts an attempt, like the next run of the manager.
     pub(crate) async fn adopt(&self, key: AttemptKey) -> Result<Adopted, SpawnError> {
         let started = self.commands.lock().unwrap().get(&key).cloned();
         self.spawner.adopt(key, &started.unwrap_or_else(|| self.order(key, "").command)).await
@@ -88,7 +88,7 @@ impl Bench {
         }
     }
 
-    /// Starts a program whose input can be written to.
+    /// Starts a program whose standard input is a pipe.
     pub(crate) async fn start_reading(&self, key: AttemptKey, program: &str, arguments: &[&str]) {
         let mut order = self.order(key, "");
         order.command.program = program.to_owned();
@@ -97,7 +97,7 @@ impl Bench {
         self.begin(order).await;
     }
 
-    /// Writes to the input of a command; returns how many bytes were taken.
+    /// Writes to the input of a command. Returns the number of bytes that were accepted.
     pub(crate) async fn write(&self, key: AttemptKey, text: &str) -> usize {
         self.spawner.write_input(key, text.as_bytes().to_vec(), false).await.unwrap()
     }
@@ -106,12 +106,12 @@ impl Bench {
         self.spawner.inspect(key).await.unwrap()
     }
 
-    /// What is seen next, whatever it is.
+    /// Returns the next observation of any kind.
     pub(crate) async fn seen(&self) -> Observation {
         tokio::time::timeout(SOON, self.spawner.next()).await.expect("nothing was seen").observation
     }
 
-    /// What is seen next, but for whether a supervisor is halted.
+    /// Returns the next observation that is not about a halted shim.
     pub(crate) async fn next(&self) -> Observation {
         loop {
             let seen = self.seen().await;
@@ -146,19 +146,19 @@ impl Bench {
         AttemptDirectory::open(&self.attempt(key)).unwrap().identity().unwrap().unwrap()
     }
 
-    /// Kills the shim of an attempt, as nothing but a test and the kernel do.
+    /// Kills the shim of an attempt.
     pub(crate) fn kill_shim(&self, key: AttemptKey) {
         kill(self.identity(key).shim_pid);
     }
 
-    /// Waits until the output holds a text.
+    /// Waits until the output contains a text.
     pub(crate) async fn says(&self, key: AttemptKey, text: &str) {
         until(async || self.text(key).await.contains(text)).await;
     }
 }
 
 impl Drop for Bench {
-    /// Leaves nothing running, however a test ends.
+    /// Kills all shims and commands that are still running.
     fn drop(&mut self) {
         for process in entries(&self.dir.path().join("attempts")) {
             for attempt in entries(&process) {
@@ -201,7 +201,7 @@ pub(crate) fn options(dir: &Path, clock: &SystemClock, containment: ContainmentC
     }
 }
 
-/// The shim that this package builds for its tests.
+/// Returns the path of the shim that this package builds for its tests.
 fn shim() -> PathBuf {
     let me = std::env::current_exe().unwrap();
     let built = me.parent().and_then(Path::parent).unwrap().join("examples/shim-for-tests");
@@ -210,7 +210,7 @@ fn shim() -> PathBuf {
 }
 
 thread_local! {
-    /// Each test has ids of its own: by them commands are told apart in the whole machine.
+    /// Random base of the process ids of one test. Process ids must be unique on the whole machine.
     static BASE: uuid::Uuid = uuid::Uuid::new_v4();
 }
 
@@ -242,22 +242,22 @@ pub(crate) fn halt(pid: u32) {
 
 pub(crate) fn go_on(pid: u32) {
     let pid = rustix::process::Pid::from_raw(pid.cast_signed()).unwrap();
-    // Whoever was let go on by others may be gone.
+    // If another program has resumed the process before, it may have exited, so an error is ignored.
     let _gone = rustix::process::kill_process(pid, rustix::process::Signal::CONT);
 }
 
-/// The state letter of a process; none if it is gone.
+/// Returns the state character of a process from `/proc`. Returns `None` if the process does not exist.
 pub(crate) fn state(pid: u32) -> Option<char> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     stat.rsplit_once(") ")?.1.chars().next()
 }
 
-/// Whether a process executes nothing; one may wait inside the kernel for a halted child.
+/// Returns true if a process is halted. A process in state `D` counts as halted: it may wait for a halted child.
 pub(crate) fn is_halted(pid: u32) -> bool {
     matches!(state(pid), Some('T' | 'D'))
 }
 
-/// Looks until something is so, and fails if it is not soon.
+/// Polls until a condition is true. Fails the test after a time limit.
 pub(crate) async fn until(mut is_so: impl AsyncFnMut() -> bool) {
     let deadline = Instant::now() + SOON;
     while !is_so().await {

@@ -1,4 +1,4 @@
-//! Supervisors that somebody halts.
+//! Tests of shims that are halted by a signal.
 
 use crate::bench::{Bench, by_user, code, go_on, halt, is_halted, key, kill, state, until};
 use longhaul_domain::{Condition, Exit, ExitStatus, Observation, StopCause, Timestamp};
@@ -7,7 +7,7 @@ use std::time::Duration;
 
 const WAITS: &str = "echo ready; while [ ! -e go ]; do sleep 0.01; done; echo over; exit 7";
 
-/// The next word on whether the supervisor is halted.
+/// Returns the next observation, which must be about a halted shim: true if the shim is halted, and since when.
 async fn stopped(bench: &Bench) -> (bool, Timestamp) {
     match bench.seen().await {
         Observation::ConditionObserved { condition: Condition::SupervisorStopped, holds, at, .. } => {
@@ -17,7 +17,7 @@ async fn stopped(bench: &Bench) -> (bool, Timestamp) {
     }
 }
 
-/// Starts a command and halts its supervisor; returns both.
+/// Starts a command and halts its shim. Returns the pids of the command and of the shim.
 async fn halted(bench: &Bench, script: &str) -> (u32, u32) {
     bench.start(key(1), script).await;
     let pid = bench.spawned().await;
@@ -89,7 +89,7 @@ async fn a_resume_lets_a_halted_supervisor_go_on_and_then_the_tree() {
     assert_eq!(code(&bench.exited().await), 7);
 }
 
-/// What befalls the supervisor while nothing of the manager runs, or before.
+/// Fault of the shim, which occurs while the manager is suspended (`Is…`) or earlier (`Was…`).
 #[derive(Clone, Copy, Debug)]
 enum Supervisor {
     IsHalted,
@@ -98,8 +98,8 @@ enum Supervisor {
     WasKilled,
 }
 
-/// How a command ended by itself while the whole manager was stopped; a stop is ordered before the manager looks, if asked
-/// for.
+/// Runs a command that exits while the whole manager is suspended. If `is_stop_ordered` is true, the manager gets a
+/// stop request before it can observe the exit. Returns the reported exit.
 async fn ended_unseen(supervisor: Supervisor, is_stop_ordered: bool) -> Exit {
     let bench = Bench::new();
     bench.start(key(1), WAITS).await;
@@ -118,7 +118,7 @@ async fn ended_unseen(supervisor: Supervisor, is_stop_ordered: bool) -> Exit {
         Supervisor::IsHalted => halt(shim),
         Supervisor::IsKilled => kill(shim),
     }
-    // Nothing is awaited from here on, so that the manager in this thread stands still.
+    // The code below does not await anything, so the spawner in this thread cannot run.
     std::fs::write(bench.path().join("go"), "").unwrap();
     while state(pid).is_some_and(|state| state != 'Z') {
         std::thread::sleep(Duration::from_millis(5));
@@ -155,7 +155,7 @@ async fn the_next_life_tells_an_end_that_a_halted_supervisor_has_not_seen() {
     bench.start(key(1), WAITS).await;
     let pid = bench.spawned().await;
     let identity = bench.identity(key(1));
-    // Nobody watches it from here on, so that nobody lets it go on.
+    // After this line no spawner watches the attempt, so the halted shim is not resumed.
     bench.next_life();
     halt(identity.shim_pid);
     until(async || state(identity.shim_pid) == Some('T')).await;

@@ -1,10 +1,10 @@
-//! Writing to the input of a command.
+//! Tests of writes to the standard input of a command.
 
 use crate::bench::{Bench, SOON, by_user, code, key, until};
 use longhaul_adapters::os::ContainmentChoice;
 use longhaul_ports::{Adopted, AttemptKey, SpawnError, Spawner};
 
-/// What a pipe holds.
+/// Capacity of a pipe in bytes.
 const PIPE: usize = 64 << 10;
 
 async fn close(bench: &Bench, key: AttemptKey, text: &str) -> usize {
@@ -66,7 +66,7 @@ async fn pipe_that_nobody_reads_takes_what_it_holds_and_whoever_writes_does_not_
     let much = "x".repeat(PIPE + 1);
     let written = tokio::time::timeout(SOON, bench.write(key(1), &much)).await.unwrap();
     assert_eq!(written, PIPE);
-    // Closing counts only once all was taken.
+    // The input is closed only after all bytes of the request were accepted.
     assert_eq!(close(&bench, key(1), "more").await, 0);
     std::fs::write(bench.path().join("go"), "").unwrap();
     until(async || close(&bench, key(1), "end").await == 3).await;
@@ -130,7 +130,7 @@ async fn input_outlives_the_shim_and_can_be_closed_without_it() {
     let bench = Bench::new();
     bench.start_reading(key(1), "sh", &["-c", "cat; exit 7"]).await;
     bench.spawned().await;
-    // Written once, so that what holds the input is known to be there before the shim is not.
+    // The first write ensures that the input is set up before the shim is killed.
     bench.write(key(1), "before\n").await;
     bench.kill_shim(key(1));
     until(async || bench.spawner.write_input(key(1), b"after\n".to_vec(), false).await.is_ok()).await;

@@ -1,4 +1,4 @@
-//! What commands leave behind: an attempt is over only once nothing of it is left.
+//! Tests of leftovers: an attempt is over only when all leftovers of its command are gone.
 
 use crate::bench::{Bench, by_user, code, key, kill, state, until};
 use longhaul_domain::{Condition, Exit, ExitStatus, Leftovers, Observation, Timestamp};
@@ -6,10 +6,10 @@ use longhaul_ports::{Adopted, Spawner};
 use longhaul_shim::{AttemptDirectory, ExitRecord};
 use std::time::Duration;
 
-/// Leaves something behind that ignores TERM, in a session of its own, and exits with 7.
+/// Script that exits with 7 and leaves a process behind. The leftover ignores SIGTERM and is in its own session.
 const LITTERS: &str = "setsid sh -c 'trap \"\" TERM; echo $$ up; while :; do sleep 0.05; done' & \
     while [ ! -e go ]; do sleep 0.01; done; exit 7";
-/// No test waits for it: what is asked to end meanwhile has to be killed for another reason.
+/// Grace period that no test waits for. A leftover that ends within that time was killed for another reason.
 const NEVER: Duration = Duration::from_secs(3_600);
 
 #[tokio::test]
@@ -90,7 +90,7 @@ async fn the_next_life_finishes_a_sweep_of_which_nobody_is_left() {
     kill(shim);
     until(async || !is_alive(shim)).await;
     assert!(is_alive(left) && record(&bench).sweeping);
-    // The first answer is the end: whoever asks before the tree is empty is not told that the command runs.
+    // The first answer is already the end. The spawner must not report the command as running while it kills leftovers.
     match bench.adopt(key(1)).await.unwrap() {
         Adopted::Over(Observation::Exited { exit, .. }) => over(&exit, left),
         other => panic!("{other:?}"),
@@ -147,7 +147,7 @@ async fn a_sweep_ends_though_its_directory_was_removed() {
     }
 }
 
-/// Starts what leaves something behind, and tells who that is.
+/// Starts a command that leaves a process behind. Returns the pid of that process.
 async fn litter(bench: &Bench, grace: Duration) -> u32 {
     let mut order = bench.order(key(1), LITTERS);
     order.command.stop.grace = grace;
@@ -165,7 +165,7 @@ fn end_command(bench: &Bench) {
     std::fs::write(bench.path().join("go"), "").unwrap();
 }
 
-/// Waits until it is told that a sweep lasts, and gives the end of the command.
+/// Waits for the observation that leftovers are being cleaned up. Returns the time at which the command ended.
 async fn sweeping(bench: &Bench) -> Timestamp {
     match bench.next().await {
         Observation::ConditionObserved { condition: Condition::CleaningUp, holds: true, at, .. } => at,
@@ -173,7 +173,7 @@ async fn sweeping(bench: &Bench) -> Timestamp {
     }
 }
 
-/// It ended as the command did, and nothing is left of it.
+/// Checks that the exit is that of the command and that the leftover is gone.
 fn over(exit: &Exit, left: u32) {
     assert_eq!((exit.status, exit.stopped), (ExitStatus::Code(7), None));
     assert!(!is_alive(left), "its place is given on while it lives");

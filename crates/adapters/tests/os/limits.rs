@@ -1,4 +1,4 @@
-//! Limits that end commands, and what their trees use.
+//! Tests of resource limits that end commands, and of the reported resource usage.
 
 use crate::bench::{Bench, by_user, code, key, kill, state, until};
 use longhaul_adapters::os::ContainmentChoice;
@@ -7,7 +7,7 @@ use longhaul_ports::{SpawnError, Spawner};
 use std::time::Duration;
 
 const BURN: &str = "echo ready; while :; do :; done";
-/// Waits beside a child without using a processor to speak of, and then burns.
+/// Script that waits with a child, almost without CPU time, until the file `go` exists. Then it uses a whole CPU.
 const BURNS_WHEN_TOLD: &str =
     "ulimit -c 0; sleep 60 & echo $! ready; while [ ! -e go ]; do sleep 0.05; done; while :; do :; done";
 const XCPU: ExitStatus = ExitStatus::Signal { number: 24, core: false };
@@ -21,7 +21,7 @@ async fn start(bench: &Bench, script: &str, limits: ResourceLimits) {
 
 async fn end(script: &str, limits: ResourceLimits) -> (Exit, String) {
     let bench = Bench::new();
-    // A core of what a limit has ended would be of no use to anybody.
+    // Core dumps are disabled, because a limit that kills the command would write one.
     start(&bench, &format!("ulimit -c 0; {script}"), limits).await;
     let exit = bench.exited().await;
     let text = bench.text(key(1)).await;
@@ -80,7 +80,7 @@ async fn no_more_files_than_allowed_are_open() {
 #[tokio::test]
 async fn no_more_processes_than_allowed_are_made() {
     let limits = ResourceLimits { processes: Some(1), ..ResourceLimits::default() };
-    // Root is never refused a process: as somebody who has none yet, the first child is the second process.
+    // The limit does not apply to root, so root changes to a user without processes, who may run only the shell.
     let script = "[ $(id -u) != 0 ] || as='setpriv --reuid 54321 --regid 54321 --clear-groups'
         exec $as sh -c 'grep processes /proc/self/limits; (true); echo made' 2>&1";
     let (exit, text) = end(script, limits).await;
@@ -114,7 +114,7 @@ async fn a_tree_is_counted_as_a_whole_and_without_its_shim() {
 async fn the_processor_time_of_a_tree_grows_and_keeps_that_of_those_who_ended() {
     for containment in [ContainmentChoice::Subreaper, ContainmentChoice::Auto] {
         let bench = Bench::with(containment);
-        // Its parent leaves, so that nobody but the shim waits for the one that burns.
+        // The parent exits, so only the shim reaps the process that uses the CPU.
         let script = "( (ulimit -c 0; ulimit -t 1; sh -c 'while :; do :; done') & ); exec sleep 3600";
         start(&bench, script, ResourceLimits::default()).await;
         until(async || used(&bench).await.processes > 1).await;
@@ -215,7 +215,7 @@ async fn without_shim(containment: ContainmentChoice) {
     std::fs::write(bench.path().join("go"), "").unwrap();
     let exit = bench.exited().await;
     assert_eq!((exit.status, exit.limit), (XCPU, Some(ExceededLimit::Cpu)), "{exit:?}");
-    // Its child and its group, if it has one, go with it.
+    // The child of the command and the control group, if there is one, must disappear as well.
     until(async || state(child).is_none_or(|state| state == 'Z')).await;
     let cgroup = bench.identity(key(1)).cgroup;
     until(async || cgroup.as_ref().is_none_or(|cgroup| !cgroup.exists())).await;
@@ -237,7 +237,7 @@ async fn a_manager_inside_a_tree_is_not_counted_with_what_it_runs() {
         let opened = bench.path().join("opened");
         until(async || std::fs::read_to_string(&opened).is_ok_and(|text| !text.is_empty())).await;
         let inner: u32 = std::fs::read_to_string(&opened).unwrap().parse().unwrap();
-        // The shell and its sleep, and neither the manager nor the shim and the command under it.
+        // Only the shell and its `sleep` are counted, not the inner manager with its shim and command.
         assert_eq!(used(&bench).await.processes, 2);
         bench.spawner.stop(key(1), by_user(true)).await.unwrap();
         bench.exited().await;
@@ -247,7 +247,7 @@ async fn a_manager_inside_a_tree_is_not_counted_with_what_it_runs() {
     }
 }
 
-/// The manager of the test before: runs a command, says so, and waits.
+/// Inner manager of the previous test: starts a command, reports its pid, and waits.
 #[tokio::test]
 #[ignore = "run by another test as a program of its own"]
 async fn inner_manager() {
@@ -261,7 +261,7 @@ async fn inner_manager() {
     inner.exited().await;
 }
 
-/// A group of the older kind, in which memory is short; only where root may make one.
+/// A control group (version 1) with a low memory limit. Only root can create one.
 struct ShortOfMemory(std::path::PathBuf);
 
 impl ShortOfMemory {

@@ -1,4 +1,4 @@
-//! Looking into the tree of a command.
+//! Tests of the inspection of a process tree.
 
 use crate::bench::{Bench, SOON, by_user, key, state, until};
 use longhaul_adapters::os::ContainmentChoice;
@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
 
-/// How often something that must never be is looked for.
+/// Number of inspections of a condition that must never be true.
 const LOOKS: u32 = 50;
 
 fn is_installed(program: &str) -> bool {
@@ -18,7 +18,7 @@ fn is_installed(program: &str) -> bool {
     found
 }
 
-/// A Python that is found without the variables of this test.
+/// Returns the path of the Python interpreter, which also works without the environment of this test.
 fn python() -> Option<String> {
     let asked =
         std::process::Command::new("python3").args(["-c", "import sys; print(sys.executable)"]).output();
@@ -34,7 +34,7 @@ async fn waits(bench: &Bench, key: AttemptKey) -> bool {
     bench.inspect(key).await.waits_for_input
 }
 
-/// Starts a program that is about to read its input, and looks until that is seen.
+/// Starts a program that reads its input, and inspects it until it is found to wait for input.
 async fn is_noticed(program: &str, arguments: &[&str]) {
     let bench = Bench::new();
     bench.start_reading(key(1), program, arguments).await;
@@ -44,7 +44,7 @@ async fn is_noticed(program: &str, arguments: &[&str]) {
     bench.exited().await;
 }
 
-/// Starts a program that says when it is about to wait for something else, and looks again and again.
+/// Starts a program that waits for something other than input. Checks that no inspection finds it waiting for input.
 async fn is_never_noticed(program: &str, arguments: &[&str]) {
     let bench = Bench::new();
     bench.start_reading(key(1), program, arguments).await;

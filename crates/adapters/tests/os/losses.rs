@@ -1,4 +1,4 @@
-//! Shims that are killed.
+//! Tests of shims that are killed.
 
 use crate::bench::{Bench, by_user, code, go_on, is_halted, key, kill, state, until};
 use longhaul_adapters::os::{ContainmentChoice, OsOptions, OsSpawner};
@@ -29,7 +29,8 @@ async fn killing_the_shim_loses_neither_the_exit_code_nor_output() {
     assert_eq!(bench.text(key(1)).await, "before\nafter\nerror\n");
 }
 
-/// The crash point comes after the gate was opened and before anybody is told of it; a release build has none.
+/// The failpoint kills the shim after the command may run and before the manager is notified. Release builds have no
+/// failpoints.
 #[cfg(debug_assertions)]
 #[tokio::test]
 async fn no_output_is_lost_though_the_shim_is_killed_as_the_command_begins() {
@@ -111,7 +112,8 @@ async fn what_a_killed_command_leaves_behind_is_swept() {
     until(async || state(grandchild).is_none_or(|state| state == 'Z')).await;
 }
 
-/// Exits with 5 once the file `go` is there, while a process in another session makes an heir and ends every 3 ms.
+/// Script that exits with 5 once the file `go` exists. A process in another session forks every 3 ms, and the parent
+/// exits each time.
 const HEIRS: &str = "exec python3 -c '
 import os,time
 if os.fork()==0:
@@ -128,7 +130,7 @@ os._exit(5)'";
 #[tokio::test]
 async fn heirs_that_are_born_all_the_time_are_ended_before_the_end_is_told_without_a_shim() {
     for containment in [ContainmentChoice::Auto, ContainmentChoice::Subreaper] {
-        // A look at one process after the other misses them now and then, so that one try proves little.
+        // An inspection of one process after the other misses such processes only sometimes, so the test is repeated.
         for number in 0..10 {
             let mut bench = Bench::with(containment);
             let key = key(number);
@@ -150,7 +152,7 @@ async fn heirs_that_are_born_all_the_time_are_ended_before_the_end_is_told_witho
             let exit = loop {
                 match bench.next().await {
                     Observation::Exited { exit, .. } => break exit,
-                    // On a busy machine, ending them may take long enough to be told of.
+                    // On a busy machine the clean-up may take long enough to be reported.
                     Observation::ConditionObserved { condition: Condition::CleaningUp, .. } => {}
                     other => panic!("{other:?}"),
                 }
@@ -158,7 +160,7 @@ async fn heirs_that_are_born_all_the_time_are_ended_before_the_end_is_told_witho
             let alive = |pid: &u32| state(*pid).is_some_and(|state| state != 'Z');
             let before = born();
             assert!(!before.iter().any(alive), "{containment:?}: {exit:?}");
-            // What must not happen has no moment at which it has not.
+            // No process may be started after the end, so the test waits for a short time before the check.
             tokio::time::sleep(Duration::from_millis(30)).await;
             assert_eq!(born().len(), before.len(), "{containment:?}: born after the end: {exit:?}");
             assert!(code(&exit) == 5 && exit.leftovers_found >= 1, "{containment:?}: {exit:?}");
@@ -170,7 +172,7 @@ async fn heirs_that_are_born_all_the_time_are_ended_before_the_end_is_told_witho
 
 #[tokio::test]
 async fn a_descendant_without_variables_in_a_session_of_its_own_is_found_without_a_shim() {
-    // Its parent has ended too, so that nothing but its limits tells where it comes from.
+    // The parent has exited as well, so only a resource limit identifies the process as a descendant of the command.
     let script = "(setsid env -i /bin/sh -c 'echo $$ ready; exec sleep 1000' &); while [ ! -e go ]; do sleep 0.01; done";
     for is_adopted in [false, true] {
         let mut bench = Bench::new();
@@ -222,7 +224,7 @@ async fn a_command_without_shim_is_halted_and_stopped_with_its_tree() {
 
 #[tokio::test]
 async fn an_end_without_shim_tells_whether_it_was_paused() {
-    // Halted by the shim, or once that was gone, and perhaps let go on again; a stranger wakes the command in the end.
+    // `before`: paused by the shim. `after`: paused after the shim was killed. Finally a SIGCONT wakes the command.
     for (before, after, resumed) in [(true, false, false), (false, true, false), (true, true, true)] {
         let bench = Bench::new();
         bench.start(key(1), "while [ ! -e go ]; do :; done; exit 5").await;
@@ -263,7 +265,7 @@ async fn a_stubborn_command_without_shim_is_killed_after_its_grace() {
 #[tokio::test]
 async fn the_next_life_takes_over_a_command_whose_shim_is_gone() {
     let mut bench = Bench::new();
-    // Without a reader of its pipes it must not write, or it would be ended by that.
+    // The command writes nothing, because its output pipes have no reader and SIGPIPE would end it.
     bench.start(key(1), "while [ ! -e go ]; do sleep 0.01; done; exit 7").await;
     let pid = bench.spawned().await;
     let shim = bench.identity(key(1)).shim_pid;
@@ -280,7 +282,7 @@ async fn the_next_life_takes_over_a_command_whose_shim_is_gone() {
     }
 }
 
-/// Starts a command and ends its shim once the next life of the manager watches both.
+/// Starts a command and kills its shim after the next run of the manager has adopted the attempt.
 async fn loses_its_shim_in_the_next_life(bench: &mut Bench, order: StartRequest) {
     let key = order.key;
     bench.begin(order).await;

@@ -1,4 +1,5 @@
-//! What a start costs; run by hand: `cargo test --release -p longhaul-adapters --features os,system -- --ignored measure`.
+//! Measures the cost of a start. Run by hand:
+//! `cargo test --release -p longhaul-adapters --features os,system -- --ignored measure`.
 
 use crate::bench::{Bench, key};
 use longhaul_adapters::os::ContainmentChoice;
@@ -54,7 +55,7 @@ async fn measure_what_a_running_command_holds() {
     }
 }
 
-/// The processor time of this program, which other work on the machine does not stretch.
+/// Returns the CPU time of this program, which does not depend on the load of the machine.
 fn spent() -> Duration {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
     Duration::try_from(time).unwrap()

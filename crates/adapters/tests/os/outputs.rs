@@ -1,4 +1,4 @@
-//! Output while it is written.
+//! Tests of reading an output while the command writes it.
 
 use crate::bench::{Bench, SOON, key};
 use longhaul_ports::{OutputError, OutputLog, OutputRead, OutputSource};

@@ -1,4 +1,4 @@
-//! Asking whether a command works yet.
+//! Tests of the commands that check if a process is ready.
 
 use crate::bench::{Bench, SOON, state, until};
 use longhaul_adapters::os::{OsOptions, OsSpawner};
@@ -27,7 +27,7 @@ async fn succeeds(bench: &Bench, script: &str) -> bool {
     bench.spawner.prober().succeeds(order(bench, script), TIMEOUT).await
 }
 
-/// The pids that a script has written, as soon as there are so many.
+/// Waits until a script has written `count` pids to a file, and returns them.
 async fn pids(file: &Path, count: usize) -> Vec<u32> {
     let read = || {
         let text = std::fs::read_to_string(file).unwrap_or_default();
@@ -128,7 +128,7 @@ async fn commands_are_waited_for_also_where_orphans_are_adopted() {
     let script = "setsid sh -c 'sleep 3600 & echo $! > pids; echo $$ >> pids; wait' & while [ ! -s pids ]; do :; done; exit 0";
     assert!(prober.succeeds(order(&bench, script), TIMEOUT).await);
     let started = pids(&bench.path().join("pids"), 2).await;
-    // Nobody else waits for them.
+    // Only the spawner reaps these processes.
     until(async || started.iter().all(|pid| state(*pid).is_none())).await;
 }
 

@@ -1,4 +1,4 @@
-//! Starting.
+//! Tests of starting commands.
 
 use crate::bench::{Bench, code, key, state, until};
 use longhaul_adapters::os::ContainmentChoice;

@@ -1,11 +1,11 @@
-//! Stopping, halting and going on.
+//! Tests of stopping, pausing and resuming commands.
 
 use crate::bench::{Bench, by_user, code, halt, is_halted, key, state, until};
 use longhaul_adapters::os::ContainmentChoice;
 use longhaul_domain::{ExitStatus, Observation, StopCause};
 use longhaul_ports::{SpawnError, Spawner};
 
-/// Ignores TERM, starts a grandchild in a session of its own that does too, and says so.
+/// Script that ignores SIGTERM, starts a grandchild that does the same in its own session, and prints the pid.
 const STUBBORN: &str = "trap '' TERM; setsid sh -c 'trap \"\" TERM; while :; do sleep 1; done' & \
     echo $! ready; while :; do sleep 1; done";
 
@@ -142,7 +142,7 @@ async fn a_tree_that_is_being_born_is_halted_as_a_whole_or_not_at_all() {
         bench.spawner.pause(key(1)).await.unwrap();
         assert!(is_halted(pid), "{:?}", state(pid));
         let a_moment = std::time::Duration::from_millis(20);
-        // What was written before is still moved.
+        // Output from before the pause is still copied, so the test waits for a short time.
         tokio::time::sleep(a_moment).await;
         let before = bench.text(key(1)).await.len();
         tokio::time::sleep(a_moment).await;
@@ -176,7 +176,7 @@ async fn what_has_ended_can_be_neither_halted_nor_stopped_in_error() {
     until(async || matches!(bench.spawner.pause(key(1)).await, Err(SpawnError::Unknown { .. }))).await;
 }
 
-/// The manager of the next test: opens a spawner, says so, and waits.
+/// Inner manager of the next test: opens a spawner, reports its pid, and waits.
 #[tokio::test]
 #[ignore = "run by another test as a program of its own"]
 async fn inner_manager() {

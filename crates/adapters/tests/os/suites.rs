@@ -1,4 +1,4 @@
-//! The spawner and the output keep every promise of their ports.
+//! The contract test suites of spawners and output logs, run on this machine.
 
 use crate::bench::{Bench, options};
 use async_trait::async_trait;
@@ -15,7 +15,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// A signal that nobody acts on unless asked: whoever is stopped by it ignores its stop from its first instruction on.
+/// Number of SIGWINCH, which is ignored by default. A command with this stop signal ignores stops from its start.
 const IGNORED: u8 = 28;
 
 mod spawner_by_subreaper {
@@ -49,7 +49,7 @@ fn open(containment: ContainmentChoice) -> SpawnerFixture {
     SpawnerFixture::new(Arc::new(Shell { path, clock, containment })).guarded(directory)
 }
 
-/// Commands of this machine.
+/// Commands for the test suite of spawners.
 #[derive(Debug)]
 struct Shell {
     path: PathBuf,
@@ -101,7 +101,7 @@ impl TestCommands for Shell {
     }
 }
 
-/// Writes the files of an attempt as a shim does.
+/// Writes the files of an attempt, like a shim.
 #[derive(Debug)]
 struct Files {
     attempts: PathBuf,
@@ -123,7 +123,7 @@ impl OutputFeed for Files {
             };
             let time = u64::try_from(self.clock.now().0).unwrap();
             let end = log.metadata().unwrap().len();
-            // There is none before its first entry.
+            // The index file is created with its first entry.
             open("output.idx").write_all(&IndexEntry { end, stream, time }.encode()).unwrap();
         }
     }
@@ -133,7 +133,7 @@ impl OutputFeed for Files {
     }
 }
 
-/// Where the machine has control groups, what they contain is halted and swept as one.
+/// If control groups are available, all processes of a group are paused and cleaned up together.
 #[tokio::test]
 async fn a_control_group_takes_its_end_with_it() {
     use crate::bench::{by_user, key, state, until};

@@ -1,4 +1,4 @@
-//! Shims of other builds: what is frozen of their files and messages is all that a manager needs.
+//! Tests with shims of other builds: a manager needs only the parts of their files and messages that never change.
 #![expect(clippy::indexing_slicing, reason = "a test fails by panicking, its helpers too")]
 
 use crate::bench::{Bench, SOON, by_user, code, key};
@@ -15,19 +15,19 @@ use std::path::PathBuf;
 use std::process::{Child, Command};
 use std::thread::JoinHandle;
 
-/// Runs until the file `go` is there.
+/// Script that runs until the file `go` exists.
 const WAITS: &str = "while [ ! -e go ]; do sleep 0.01; done; exit 7";
 
-/// Where another build differs from this one.
+/// Difference between the build of a shim and this build.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Build {
-    /// It knows the frozen messages only, and writes the lines that were there from the beginning.
+    /// Knows only the messages that never change, and writes only the record lines of the first version.
     Older,
-    /// It tells and writes more than is known here.
+    /// Sends messages and writes record lines that this build does not know.
     Newer,
 }
 
-/// A shim that was built elsewhere, played by a thread. Its command waits until it may end, or is told to.
+/// A shim of another build, simulated by a thread. Its command runs until the file `go` exists or it is stopped.
 struct Foreign {
     pid: u32,
     thread: JoinHandle<Result<(), String>>,
@@ -46,7 +46,7 @@ impl Foreign {
             process: key.id.to_string(),
             attempt: 1,
             boot_id: bench.clock().boot_id().to_owned(),
-            // Nobody's: the thread cannot be told from the test.
+            // The start time 0 matches no process, so the test program itself is not taken for the shim.
             shim_pid: std::process::id(),
             shim_start: 0,
             pid,
@@ -62,14 +62,14 @@ impl Foreign {
         Self { pid, thread: std::thread::spawn(move || part.play(&listener, child)) }
     }
 
-    /// Waits until it was told that the end is kept.
+    /// Waits until the manager has acknowledged that the end was recorded.
     async fn acknowledged(self) {
         let left = tokio::task::spawn_blocking(|| self.thread.join().unwrap());
         tokio::time::timeout(SOON, left).await.expect("it was never acknowledged").unwrap().unwrap();
     }
 }
 
-/// What the thread knows.
+/// State of the thread that simulates the shim.
 struct Part {
     build: Build,
     path: PathBuf,
@@ -78,7 +78,7 @@ struct Part {
 }
 
 impl Part {
-    /// Serves one manager until it acknowledges the end.
+    /// Serves one manager until the manager acknowledges the end.
     fn play(self, listener: &UnixListener, mut child: Child) -> Result<(), String> {
         let (socket, _) = listener.accept().map_err(|error| error.to_string())?;
         let (pid, build, path) = (self.identity.pid, self.build, self.path.clone());
@@ -111,7 +111,7 @@ impl Part {
         }
     }
 
-    /// Does as the frozen orders say; says whether it may leave.
+    /// Executes a request that never changes. Returns true if the shim may exit.
     fn answer(&self, socket: &UnixStream, order: &ControlFrame, pid: u32) -> bool {
         match order.kind() {
             1 => self.greet(socket),
@@ -147,7 +147,7 @@ impl Part {
 }
 
 impl Build {
-    /// A record as this build writes it.
+    /// Returns a record in the form that this build writes.
     fn record(self, record: Vec<u8>) -> Vec<u8> {
         match self {
             Self::Older => record,
@@ -158,7 +158,7 @@ impl Build {
         }
     }
 
-    /// A message as this build sends it.
+    /// Returns a message in the form that this build sends.
     fn message(self, mut message: Vec<u8>) -> Vec<u8> {
         if self == Self::Newer {
             message.extend_from_slice(&[200, 5, 0, 0, 0]);
@@ -195,7 +195,7 @@ async fn what_runs_under_a_shim_of_another_build_is_found_and_its_end_is_told() 
         let found = bench.adopt(key).await.unwrap();
         let Adopted::Alive(Observation::Spawned { pid, .. }) = found else { panic!("{build:?}: {found:?}") };
         assert_eq!(pid, Some(shim.pid));
-        // Not one of the frozen orders: refused in words.
+        // A pause is not one of the requests that never change, so the shim refuses it with a text.
         let refused = bench.spawner.pause(key).await.unwrap_err();
         assert!(format!("{refused:?}").contains("does not know"), "{build:?}: {refused:?}");
         std::fs::write(bench.path().join("go"), "").unwrap();

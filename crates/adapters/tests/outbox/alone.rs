@@ -1,10 +1,10 @@
-//! What a node accepts alone while the store is away, where it was told to.
+//! Tests of local-only launches: those that a node accepts while the shared store is unreachable.
 
 use super::remote::Mood;
 use super::*;
 use std::time::Duration;
 
-/// A node that runs what it is asked for while the store is away, and had room for so many roots.
+/// Returns a node that accepts local-only launches and has claimed with this number of root slots.
 async fn lonely(roots: u32) -> (Node, OutboxStore, Lease) {
     lonely_with(roots, OutboxOptions::at("here")).await
 }

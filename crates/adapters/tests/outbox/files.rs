@@ -1,4 +1,4 @@
-//! What an outbox makes of files, full disks and sudden ends.
+//! Tests of the outbox with foreign or damaged files, full disks and crashes.
 
 use super::*;
 use longhaul_adapters::outbox::ForeignOutbox;
@@ -86,7 +86,7 @@ async fn live_work_of_one_store_is_not_given_to_another() {
     assert!(OutboxStore::check_unfounded(&node.path(), "elsewhere").is_err());
     assert!(OutboxStore::check_unfounded(&node.path(), "here under another name").is_ok());
 
-    // What has ended keeps nobody.
+    // An outbox whose processes have all ended may be used with another store.
     let store = node.open_at(&node.path(), "here under another name").await.unwrap();
     let lease = store.register(&facts("me")).await.unwrap();
     store.reconcile(&lease).await.unwrap();
@@ -133,7 +133,7 @@ async fn without_room_on_the_disk_nothing_is_accepted() {
     }
 }
 
-/// A database of some program, of some version.
+/// Creates a SQLite database with this application id and version.
 fn rusqlite_file(path: &Path, application: u32, version: u32) {
     let connection = rusqlite::Connection::open(path).unwrap();
     connection.query_row("PRAGMA journal_mode = DELETE", [], |_| Ok(())).unwrap();

@@ -1,4 +1,4 @@
-//! What is kept, for how long, and what is shown of it while the store is away.
+//! Tests of the records in an outbox: which are stored, for how long, and which are shown during an outage.
 
 use super::remote::Mood;
 use super::*;
@@ -66,7 +66,7 @@ async fn work_of_others_is_not_kept() {
     assert!(store.load(&[id]).await.unwrap().remove(0).is_some());
     assert_eq!(recalled(&store, id).await, None);
 
-    // What was accepted here and may run anywhere is kept until another node has it.
+    // The record of a launch that may run anywhere is stored until another node claims the process.
     let mut shared = node.launch();
     Arc::make_mut(&mut shared.process.spec).placement = Placement::Anywhere;
     let id = shared.process.id;
@@ -160,7 +160,7 @@ async fn what_was_swept_is_let_go() {
     assert_eq!(there(&node.remote, ids[1]).await, None, "swept work is not brought back");
 }
 
-/// What keeping costs: prints it, and holds nobody to it.
+/// Measures the time to store a launch in the outbox and prints it, without a limit that could fail.
 #[tokio::test]
 #[ignore = "it measures"]
 async fn what_keeping_a_launch_costs() {

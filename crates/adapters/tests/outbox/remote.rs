@@ -1,4 +1,4 @@
-//! A store of many machines that is away when it is told to be.
+//! A fake shared store with outages and lost replies.
 
 use async_trait::async_trait;
 use longhaul_adapters::memory::MemoryStore;
@@ -6,22 +6,22 @@ use longhaul_domain::*;
 use longhaul_ports::*;
 use std::sync::{Arc, Mutex};
 
-/// How the store answers.
+/// Planned behaviour of the fake store.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Mood {
     #[default]
     Here,
-    /// Nobody is there.
+    /// Refuses every request as unreachable.
     Away,
-    /// It does what it is asked, and its answers are lost.
+    /// Executes every request and loses the reply.
     Mute,
-    /// It does what it is asked, and never answers.
+    /// Executes every request and never replies.
     Stuck,
-    /// It takes what it is given back, and that answer is lost.
+    /// Executes every request. Loses the reply to the next restore and all replies after it.
     Deaf,
 }
 
-/// A store of many machines that is away when it is told to be.
+/// A shared store in memory that behaves as planned.
 #[derive(Clone, Debug)]
 pub(super) struct Remote {
     pub(super) memory: MemoryStore,

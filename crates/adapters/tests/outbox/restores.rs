@@ -1,4 +1,4 @@
-//! What is given back to a store that lost it.
+//! Tests of restoring records that the shared store has lost.
 
 use super::remote::Mood;
 use super::*;

@@ -1,4 +1,4 @@
-//! Everything that a namespace keeps beside its heads is held to what follows from them.
+//! Checks that all indexes of a namespace are consistent with the process headers.
 
 use crate::server::Server;
 use std::collections::{BTreeMap, BTreeSet};
@@ -8,7 +8,7 @@ type Index = BTreeMap<Bytes, f64>;
 type Indexes = BTreeMap<Bytes, Index>;
 
 const PREFIX: &str = "lh:{longhaul}:";
-/// What has to follow from the heads alone, by the beginnings of its names.
+/// Name prefixes of the keys whose content must follow from the process headers alone.
 const FOLLOWING: [&str; 17] = [
     "all",
     "ids",
@@ -29,7 +29,7 @@ const FOLLOWING: [&str; 17] = [
     "classes",
 ];
 
-/// Fails at the first index that does not follow from the heads.
+/// Fails the test at the first index that is not consistent with the process headers.
 pub(crate) async fn audit(server: &Server) {
     let client = redis::Client::open(server.url()).unwrap();
     let mut connection = client.get_multiplexed_async_connection().await.unwrap();
@@ -73,7 +73,7 @@ struct Kept {
     hashes: BTreeMap<Bytes, BTreeMap<Bytes, Bytes>>,
 }
 
-/// One head, with its bodies.
+/// Header of a process, with its bodies.
 struct Head<'a> {
     id: &'a [u8],
     fields: &'a BTreeMap<Bytes, Bytes>,
@@ -207,8 +207,10 @@ impl Kept {
         }
     }
 
-    /// Each key stands in each lane in which it has a waiter, right or too early; one that is not there has no free slot
-    /// and stands among those that are shut.
+    /// Checks the `ready:` lists. A lane is a placement class, separately for roots and children. Each key is listed in
+    /// each lane in which it has a waiting process, at its correct position or too early. A key that is not listed has
+    /// no
+    /// free slot and is in the `full` indexes.
     fn check_ready(&self) {
         let mut places = BTreeSet::new();
         let mut shut = Indexes::new();

@@ -1,4 +1,4 @@
-//! Servers that come back with less than they had, and those that are known to be away.
+//! Tests of Redis servers that lost data in a restart, and of servers that are known to be unreachable.
 
 use crate::server::{Server, error_of};
 use longhaul_adapters::redis::{Durability, RedisOptions, RedisStore};
@@ -94,8 +94,8 @@ async fn no_read_meets_the_connection_that_broke() {
     assert_eq!(store.history().await.unwrap(), history);
 }
 
-/// Two nodes of one server that was brought back to where it stood before the second one took what waited; the first
-/// one had heard of that.
+/// Two nodes, and a server whose data was reset to a copy from before the second node claimed the waiting process. The
+/// first node had learned of the later history in a lease renewal.
 struct Restored {
     server: Server,
     world: StoreFixture,
@@ -143,7 +143,7 @@ async fn nothing_is_taken_from_a_server_that_went_back_before_that_was_told() {
     let refused =
         [unclaimed, error_of(store.claim_due(&lease, 9).await), error_of(store.submit(own.clone()).await)];
     for refused in refused {
-        // What broke with the connection may have been taken before.
+        // The request that met the broken connection may have been applied earlier, so the error can be `Unknown`.
         let (StoreError::Unavailable { source } | StoreError::Unknown { source, .. }) = refused else {
             unreachable!("{refused:?}")
         };
@@ -159,7 +159,7 @@ async fn nothing_is_taken_from_a_server_that_went_back_before_that_was_told() {
     assert_eq!(claimed[0].process.id, waiter, "from then on it is theirs who were told");
 }
 
-/// The connection lasts, so that only what the namespace says of itself tells the loss.
+/// The connection is not interrupted, so the loss of data shows only in the metadata of the namespace.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_is_taken_from_a_namespace_that_was_emptied_and_filled_again_before_that_was_told() {
     let server = Server::with(&DURABLE);
@@ -260,7 +260,7 @@ async fn a_server_that_is_known_to_be_away_keeps_nobody_waiting() {
     }
     assert!(begun.elapsed() < Duration::from_secs(2), "twenty were told in {:?}", begun.elapsed());
     server.restart();
-    // A request that meets the connecting of another one is refused at once, and the next one is not.
+    // A request during the connection attempt of another request fails at once, so the request is repeated.
     let deadline = Instant::now() + Duration::from_secs(20);
     while store.load(&[id]).await.is_err() {
         assert!(Instant::now() < deadline, "the server is back, and is not found");

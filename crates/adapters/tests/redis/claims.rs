@@ -1,5 +1,5 @@
-//! Who gets what, with many keys, patterns, placements and nodes, as the reference says; and every index as it follows
-//! from the heads.
+//! Random scripts with many keys, patterns, placements and nodes: the Redis store claims the same processes as the
+//! reference store, and its indexes stay consistent.
 
 use crate::audit::audit;
 use crate::proxy::Proxy;
@@ -98,12 +98,12 @@ fn at(url: String, server: &Server, leases: Option<LeaseTimes>) -> StoreFixture 
     StoreFixture::new(Arc::new(now(RedisStore::open(options)).unwrap()), clock)
 }
 
-/// The same questions for both stores, drawn from a seed.
+/// A random sequence of operations, drawn from a seed and executed on both stores.
 struct Script {
     memory: StoreFixture,
     redis: StoreFixture,
     server: Server,
-    /// Loses answers to the store in the server.
+    /// Proxy that loses replies to the Redis store.
     proxy: Option<Proxy>,
     chance: SequentialIds,
     times: Option<LeaseTimes>,
@@ -117,7 +117,7 @@ struct Script {
     fenced: usize,
 }
 
-/// Asks both stores and compares.
+/// Executes an operation on both stores and checks that the results are equal.
 macro_rules! both {
     ($script:ident, $what:expr, $store:ident => $ask:expr) => {{
         let $store = &$script.memory.store;
@@ -216,13 +216,13 @@ impl Script {
         self.redis.clock.advance(span);
     }
 
-    /// What nodes do beside work.
+    /// Executes a random operation of a node, such as a lease renewal or a drain.
     async fn live_or_die(&mut self) {
         let lease = self.lease().clone();
         let node = lease.node.clone();
         match self.draw(24) {
             0..=7 => {
-                // What is due is due now, however long it has been. The lease of one that left never ends.
+                // Past due times count as the current time. The end of the lease and the history are not compared.
                 let beaten = async |store: &Arc<dyn Store>| {
                     let calls = store.renew_lease(&lease).await?;
                     let due = calls.due.map(|due| due.max(calls.now));
@@ -393,7 +393,7 @@ impl Script {
     }
 }
 
-/// What a submission was answered at first, if it was sent again.
+/// Converts the reply to a repeated submission into the reply to the first one.
 fn as_new(submitted: SubmitOutcome, me: ProcessId) -> SubmitOutcome {
     match submitted {
         SubmitOutcome::Existing { id, stored: Some(stored), same_spec: true } if id == me => {

@@ -1,4 +1,4 @@
-//! A cluster, one shard of which has all keys of a namespace.
+//! Tests with a Redis cluster, in which all keys of a namespace are on one shard.
 
 use crate::server::{Server, error_of, free_port, now, wait_for};
 use longhaul_adapters::redis::{RedisOptions, RedisStore};
@@ -8,11 +8,11 @@ use longhaul_testkit::fakes::VirtualClock;
 use longhaul_testkit::suite::StoreFixture;
 use std::sync::Arc;
 
-/// Of so many servers each leads a shard; one more follows the first of them.
+/// Number of shards, each with one primary. A further server is the replica of the first primary.
 const SHARDS: usize = 3;
-/// So many slots there are.
+/// Number of hash slots of a Redis cluster.
 const SLOTS: usize = 16_384;
-/// Between them they have their keys on every shard.
+/// Namespaces whose keys are spread over several shards.
 const NAMESPACES: [&str; 6] = ["one", "two", "three", "four", "five", "six"];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -42,7 +42,7 @@ async fn what_the_replica_has_is_there_after_the_primary_of_the_shard_died() {
     let follower = &fleet.follower.server;
     wait_for(|| follower.ask(&["ROLE"]).starts_with("master")).await;
     all_are_known(&*world.store, &acknowledged).await;
-    // Without anybody who would take over it keeps no promise.
+    // The new primary has no replica, so it cannot acknowledge a write.
     let refused = error_of(world.try_submit(world.draft()).await);
     let is_unacknowledged = matches!(
         refused,
@@ -109,7 +109,7 @@ async fn all_are_known(store: &dyn longhaul_ports::ProcessStore, ids: &[ProcessI
     assert_eq!(known.iter().flatten().count(), ids.len());
 }
 
-/// A server that may be part of a cluster.
+/// A Redis server in cluster mode.
 struct Node {
     server: Server,
     port: String,
@@ -155,14 +155,14 @@ impl Node {
         self.server.ask(&["CLUSTER", "INFO"]).contains("cluster_state:ok")
     }
 
-    /// Does something that has to be done.
+    /// Executes a command and checks that the reply is `OK`.
     fn must(&self, command: &[&str]) {
         let told = self.server.ask(command);
         assert_eq!(told, "OK", "{command:?}");
     }
 }
 
-/// Some servers, each with a shard, and one that follows the first.
+/// Primaries with one shard each, and a replica of the first primary.
 struct Fleet {
     primaries: [Node; SHARDS],
     follower: Node,
@@ -175,7 +175,7 @@ impl Fleet {
         for (place, node) in primaries.iter().enumerate() {
             let last = if place + 1 == SHARDS { SLOTS - 1 } else { (place + 1) * each - 1 };
             node.takes(place * each, last);
-            // Otherwise two may have the same number of their epoch for a while.
+            // Without this command, two nodes can have the same configuration epoch for some time.
             node.must(&["CLUSTER", "SET-CONFIG-EPOCH", &(place + 1).to_string()]);
         }
         let fleet = Self { primaries, follower: Node::start() };
@@ -214,19 +214,19 @@ impl Fleet {
         self.primaries[0].server.ask(&["CLUSTER", "KEYSLOT", &key]).parse().unwrap()
     }
 
-    /// One whose keys are on the first shard.
+    /// Returns a namespace whose keys are on the first shard.
     fn namespace_of_the_first(&self) -> &'static str {
         let is_there = |namespace: &&&str| self.slot_of(namespace) < SLOTS / SHARDS;
         NAMESPACES.iter().find(is_there).expect("one of so many is there")
     }
 
-    /// Moves the slot of a namespace to the second shard, as whoever has more to do than one server can.
+    /// Moves the hash slot of a namespace to the second shard, as an administrator does to distribute the load.
     fn move_to_the_second(&self, namespace: &str) {
         let slot = self.slot_of(namespace).to_string();
         let [from, to, third] = &self.primaries;
         to.must(&["CLUSTER", "SETSLOT", &slot, "IMPORTING", &from.id()]);
         from.must(&["CLUSTER", "SETSLOT", &slot, "MIGRATING", &to.id()]);
-        // Their names are bytes, and no text.
+        // Key names contain bytes that are not UTF-8, so `redis-cli` cannot be used.
         let mut connection =
             redis::Client::open(format!("redis://{}", from.address())).unwrap().get_connection().unwrap();
         let mut look = redis::cmd("CLUSTER");

@@ -1,4 +1,4 @@
-//! What somebody damaged who may write to the server, but should not, stops nothing but that.
+//! Tests that damaged data on the server affects only the processes to which the data belongs.
 
 use crate::server::Server;
 use longhaul_adapters::redis::{RedisOptions, RedisStore};
@@ -15,7 +15,7 @@ use std::time::Duration;
 
 const PREFIX: &str = "lh:{longhaul}:";
 
-/// A store, and a hand in the server that does what no script does.
+/// A store, and a connection that damages its data on the server.
 struct Vandal {
     store: Arc<RedisStore>,
     world: StoreFixture,
@@ -34,7 +34,7 @@ impl Vandal {
         Self { store, world, hand }
     }
 
-    /// Does this to a key of the namespace.
+    /// Executes a command on a key of the namespace.
     async fn act(&self, command: &str, key: &[u8], args: &[&[u8]]) {
         let mut act = redis::cmd(command);
         act.arg([PREFIX.as_bytes(), key].concat());
@@ -44,12 +44,12 @@ impl Vandal {
         act.query_async::<redis::Value>(&mut self.hand.clone()).await.unwrap();
     }
 
-    /// Replaces whatever is there by a text.
+    /// Replaces the value of a key by a text, whatever its type was.
     async fn spoil(&self, key: &[u8]) {
         self.act("SET", key, &[b"garbage"]).await;
     }
 
-    /// Flips a bit of the specification of a process, and gives what it was.
+    /// Flips a bit in the stored spec of a process. Returns the undamaged spec.
     async fn garble(&self, id: ProcessId) -> Vec<u8> {
         let mut ask = redis::cmd("HGET");
         ask.arg([PREFIX.as_bytes(), &of("b:", id)].concat()).arg("spec");
@@ -152,7 +152,7 @@ async fn what_was_set_aside_and_is_mended_has_its_place_again() {
     assert_eq!(claimed, still_damaged[..1]);
 }
 
-/// No script reads a body, so that only its node finds out.
+/// Scripts on the server do not read the bodies of a record, so only the node that claims the process sees the damage.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_claim_whose_body_cannot_be_read_keeps_no_slot() {
     let vandal = Vandal::new().await;
@@ -212,7 +212,7 @@ async fn work_of_a_lost_node_that_is_mended_is_decided_about() {
     assert_eq!(due.iter().map(|stored| stored.process.id).collect::<Vec<_>>(), [id]);
 }
 
-/// A node that begins compares what it keeps of its work with what is there.
+/// A node that starts compares the positions of the records in its outbox with those in the shared store.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_damaged_record_keeps_no_node_from_comparing_the_others() {
     let vandal = Vandal::new().await;
@@ -270,7 +270,7 @@ async fn a_shared_key_of_another_kind_is_named_before_anything_is_written() {
     RedisStore::open(server.options()).await.expect("without them it is founded");
 }
 
-/// What is unusual is not damaged.
+/// Extreme but valid values must not be taken for damage.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_largest_numbers_are_sound() {
     let vandal = Vandal::new().await;

@@ -1,4 +1,4 @@
-//! Nodes that keep to something else.
+//! Tests that nodes with other durability or lease settings are reported.
 
 use crate::server::Server;
 use longhaul_adapters::redis::{NodeSettings, RedisOptions, RedisStore};
@@ -28,7 +28,7 @@ async fn nodes_that_keep_to_something_else_are_known() {
         found.into_iter().map(|NodeSettings { node, terms }| format!("{node}: {terms}")).collect::<Vec<_>>()
     };
     assert_eq!(differing(&usual).await, ["b: durability=cache&lease=3&grace=2"]);
-    // One of an older program, one that is damaged, and one that left.
+    // Two further nodes are ignored: one was written by an older program, the other one is damaged.
     server.ask(&["HSET", "lh:{longhaul}:node:old", "epoch", "1", "boot", "", "version", "", "left", "0"]);
     server.ask(&["SET", "lh:{longhaul}:node:odd", "garbage"]);
     server.ask(&["ZADD", "lh:{longhaul}:nodes", "0", "old", "0", "odd"]);

@@ -1,4 +1,4 @@
-//! A replica that has to have every write and is away.
+//! Tests with a replica that must acknowledge every write and does not respond.
 
 use crate::server::{Server, free_port, wait_for};
 use longhaul_adapters::redis::{RedisOptions, RedisStore};
@@ -9,7 +9,7 @@ use longhaul_testkit::suite::StoreFixture;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// What is known to be in vain takes no longer: one wait for replicas, on a busy machine.
+/// Time limit of a request that cannot succeed: one wait for replicas, on a busy machine.
 const SOON: Duration = Duration::from_millis(2_500);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -38,7 +38,7 @@ async fn nobody_waits_long_for_a_replica_that_is_known_to_be_away() {
     world.submit(world.draft()).await;
 }
 
-/// What was claimed and is on the primary alone may be gone with it: nothing is started on it, whoever reads it.
+/// A claim that only the primary has may be lost with the primary. No process may be started because of such a claim.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_claim_that_a_replica_lacks_is_not_kept_though_it_is_read() {
     let (primary, replica, store) = pair().await;
@@ -62,7 +62,7 @@ async fn a_claim_that_a_replica_lacks_is_not_kept_though_it_is_read() {
     assert!(matches!(untold, Err(StoreError::Unknown { .. })), "{untold:?}");
     let other = Arc::new(RedisStore::open(options(&primary, "cache")).await.unwrap());
     assert!(is_durable(&other, &read).await.unwrap(), "who asks for no replicas is not told of them");
-    // Over a connection that has written nothing yet.
+    // The store has to use a new connection, over which nothing was written.
     primary.ask(&["CLIENT", "KILL", "TYPE", "normal"]);
     let untold = is_durable(&store, &read).await;
     assert!(untold.is_err(), "{untold:?}");
@@ -80,8 +80,8 @@ async fn a_claim_that_a_replica_lacks_is_not_kept_though_it_is_read() {
     assert!(!stale, "another attempt is not the one that was claimed");
 }
 
-/// Newer servers wait only for what was written over the very connection that asks, which is another one for whoever comes
-/// again: so whatever finds what was written before has to write something itself.
+/// In newer Redis versions, `WAIT` covers only writes of the same connection, and a repeated request may use a new
+/// connection. A script that finds an earlier write therefore has to write something as well.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_written_before_is_acknowledged_only_when_every_replica_has_it() {
     let (primary, replica, store) = pair().await;
@@ -117,7 +117,7 @@ async fn what_was_written_before_is_acknowledged_only_when_every_replica_has_it(
     assert_eq!(store.commit(change).await.unwrap(), starting.revision.next());
 }
 
-/// How much was written since the server was last saved.
+/// Returns the number of changes since the server last saved a snapshot.
 fn changes(server: &Server) -> u64 {
     let told = server.ask(&["INFO", "persistence"]);
     let count = told.lines().find_map(|line| line.strip_prefix("rdb_changes_since_last_save:")).unwrap();
@@ -128,7 +128,7 @@ fn options(server: &Server, durability: &str) -> RedisOptions {
     RedisOptions::of_url(&format!("{}?durability={durability}", server.url())).unwrap()
 }
 
-/// A primary with one replica, and a store that asks for it.
+/// Starts a primary with one replica, and a store that waits for one replica.
 async fn pair() -> (Server, Server, Arc<RedisStore>) {
     let port = free_port();
     let settings = "save \"\"\nappendonly yes\nappendfsync everysec\n";

@@ -1,4 +1,4 @@
-//! Answers that get lost, and servers that go away and come back.
+//! Tests with lost or wrong replies, and with servers that stop, restart or change their settings.
 
 use crate::proxy::Proxy;
 use crate::server::{Server, error_of, free_port, wait_for};
@@ -10,7 +10,7 @@ use longhaul_testkit::suite::StoreFixture;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// A world behind a proxy, which loses what the test says.
+/// Opens a store behind a proxy that loses replies when the test requests it.
 async fn behind_a_proxy() -> (StoreFixture, Proxy) {
     let server = Server::start();
     let proxy = Proxy::before(&server.socket(), &server.directory().join("proxy"));
@@ -65,8 +65,8 @@ async fn a_write_whose_answer_got_lost_counts_once() {
     assert!(proxy.lost() >= 6, "answers were lost: {}", proxy.lost());
 }
 
-/// Lets answers get out of step until this question gets one that is not its own, and is refused: the store asks questions
-/// of its own beside it.
+/// Shifts the replies of the connection by one request until `ask` gets a foreign reply, and checks that the store
+/// refuses that reply. Several attempts are needed, because the store also sends requests of its own.
 async fn refused_out_of_step<T: std::fmt::Debug>(
     proxy: &Proxy,
     ask: impl AsyncFn() -> Result<T, StoreError>,
@@ -83,7 +83,7 @@ async fn refused_out_of_step<T: std::fmt::Debug>(
     assert!(matches!(answer, Some(Err(StoreError::Corrupt { .. }))), "{answer:?}");
 }
 
-/// As behind something on the way that gave an answer twice: from there on each is that to the question before.
+/// The proxy acts like a faulty middlebox that sent one reply twice: each reply is then that to the previous request.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn answers_out_of_step_are_refused_and_the_next_question_has_its_own() {
     let (world, proxy) = behind_a_proxy().await;
@@ -93,18 +93,18 @@ async fn answers_out_of_step_are_refused_and_the_next_question_has_its_own() {
         |name| NodeDescriptor { id: node(name), home: None, boot: "b".to_owned(), version: "1".to_owned() };
     let lease = world.store.register(&facts("a")).await.unwrap();
     world.store.renew_lease(&lease).await.unwrap();
-    // One of another kind.
+    // The foreign reply is of another kind.
     refused_out_of_step(&proxy, async || world.store.load(&ids[1..]).await).await;
     assert_eq!(world.store.load(&ids[1..]).await.unwrap(), [Some(second)]);
-    // The record of another process.
+    // The foreign reply contains the record of another process.
     refused_out_of_step(&proxy, async || world.store.load(&ids[..1]).await).await;
     assert_eq!(world.store.load(&ids[..1]).await.unwrap(), [Some(first)]);
-    // The lease of another node.
+    // The foreign reply contains the lease of another node.
     world.store.register(&facts("b")).await.unwrap();
     refused_out_of_step(&proxy, async || world.store.register(&facts("c")).await).await;
     let third = world.store.register(&facts("c")).await.unwrap();
     world.store.renew_lease(&third).await.unwrap();
-    // One that is no word of whoever says that a node was replaced.
+    // The foreign reply is a code that this request never returns. It must not be taken for `fenced`.
     world.store.drain(&node("nobody"), true).await.unwrap();
     refused_out_of_step(&proxy, async || world.store.advertise(&lease, &NodeAdvertisement::default()).await)
         .await;
@@ -119,7 +119,7 @@ async fn a_sweep_whose_answer_got_lost_names_whom_it_let_go() {
     let ended = world.exit(&running, 0).await;
     world.clock.advance(Duration::from_secs(60));
     let rule = longhaul_domain::Retention { age: Some(Duration::ZERO), count: None, before: None };
-    // The first two answers are those to the question who has ended.
+    // The first two replies belong to the query for ended processes. The reply to the deletion is lost.
     proxy.lose_answers_after(2);
     let swept = world.store.prune(&rule, 10).await.unwrap();
     assert_eq!(proxy.lost(), 1);
@@ -154,7 +154,7 @@ async fn a_write_that_no_server_got_is_surely_not_applied() {
         StoreFixture::new(Arc::new(RedisStore::open(options).await.unwrap()), VirtualClock::default());
     let submission = world.submission(world.draft()).await;
     server.kill();
-    // The first one may still have gone into the connection that broke.
+    // The first request may have been sent over the broken connection, so its result is ignored.
     let _ = world.store.submit(submission.clone()).await;
     let begun = Instant::now();
     let away = error_of(world.store.submit(submission).await);
@@ -180,7 +180,7 @@ async fn what_was_acknowledged_is_there_after_the_server_was_killed() {
     };
     server.kill();
     server.restart();
-    // The scripts went with the server, the connections broke: the same store goes on.
+    // The restarted server has no scripts, and all connections are broken. The open store continues to work.
     let ids: Vec<_> = acknowledged.iter().map(|stored| stored.process.id).collect();
     let loaded = store.load(&ids).await.unwrap();
     assert_eq!(loaded, acknowledged.iter().cloned().map(Some).collect::<Vec<_>>());
@@ -280,7 +280,7 @@ async fn a_server_whose_settings_were_changed_gets_no_writes_until_they_are_mend
     ] {
         server.ask(&["CONFIG", "SET", setting, broken]);
         server.ask(&["CLIENT", "KILL", "TYPE", "normal"]);
-        // It goes into the connection that broke, and is sent again over the next one.
+        // The lease renewal meets the broken connection and is sent again over a new connection.
         world.store.renew_lease(&lease).await.unwrap();
         let refused = error_of(world.try_submit(world.draft()).await);
         assert!(matches!(&refused, StoreError::ReadOnly { why } if why.contains(named)), "{refused:?}");
@@ -307,13 +307,13 @@ async fn a_server_that_loads_its_data_is_waited_for_and_not_taken_for_a_broken_o
     let world =
         StoreFixture::new(Arc::new(RedisStore::open(options).await.unwrap()), VirtualClock::default());
     server.ask(&["EVAL", "for i = 1, 300 do redis.call('SET', 'key ' .. i, 'x') end", "0"]);
-    // What is in the file as it was begun is loaded key by key.
+    // After a rewrite, the append-only file starts with a snapshot, which the server loads slowly, key by key.
     server.ask(&["BGREWRITEAOF"]);
     wait_for(|| server.ask(&["INFO", "persistence"]).contains("aof_rewrite_in_progress:0")).await;
     let submission = world.submission(world.draft()).await;
     server.kill();
     server.restart();
-    // While it loads, it says of itself that it appends nothing.
+    // While the server loads its data, it reports that its append-only file is off.
     assert!(server.ask(&["PING"]).starts_with("LOADING"), "it has to take its time");
     let accepted = world.store.submit(submission).await;
     assert!(accepted.is_ok(), "{accepted:?}");

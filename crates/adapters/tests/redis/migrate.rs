@@ -1,4 +1,4 @@
-//! What is moved into a server or out of one goes on there as if nothing had happened.
+//! Tests that a store which was copied to or from a Redis server behaves like the original.
 
 use crate::moving::{assert_same, copy, everything};
 use crate::server::{Server, now};
@@ -20,7 +20,7 @@ async fn a_moved_store_agrees_with_the_one_that_it_came_from() {
         let clock = VirtualClock::default();
         let at = |name: &str| sqlite(&directory.path().join(name), &clock);
         let (database, namespace) = (at("database"), redis(&server, "first", &clock));
-        // Both clocks are one, which is moved twice.
+        // Both fixtures share one clock, so each step of the script advances that clock twice.
         let world = |store: Arc<dyn Store>| StoreFixture::new(store, clock.clone());
         agree(&world(database.clone()), &world(namespace.clone()), seed, 400).await;
         assert_same(database.as_ref(), namespace.as_ref()).await;
@@ -33,10 +33,10 @@ async fn a_moved_store_agrees_with_the_one_that_it_came_from() {
         assert_same(namespace.as_ref(), from_namespace.as_ref()).await;
         let again = redis(&server, "and again", &clock);
         copy(from_namespace.as_ref(), again.as_ref()).await;
-        // What was sent twice was taken in once.
+        // A repeated import adds nothing.
         copy(from_namespace.as_ref(), again.as_ref()).await;
         assert_same(namespace.as_ref(), again.as_ref()).await;
-        // Who has a due row for itself is not moved.
+        // Reservations of due records are not copied. They expire after five seconds.
         clock.advance(Duration::from_secs(6));
         agree(&world(database.clone()), &world(from_database.clone()), seed + 100, 200).await;
         agree(&world(namespace.clone()), &world(again.clone()), seed + 200, 200).await;

@@ -1,4 +1,4 @@
-//! A server that cannot keep what a store promises is refused, and told what to do about it.
+//! Tests that a server with unsuitable settings is refused with an error that names the setting.
 
 use crate::server::{Server, error_of};
 use longhaul_adapters::redis::{Durability, RedisOptions, RedisStore, UnsuitableServer};
@@ -10,7 +10,8 @@ use std::sync::Arc;
 
 const LASTING: [&str; 6] = ["--save", "", "--appendonly", "yes", "--appendfsync", "always"];
 
-/// Why a server with these settings cannot be used with this durability; none if it can.
+/// Returns the reason why a store with this durability refuses a server with these settings. Returns `None` if the
+/// store can be opened.
 async fn refusal(settings: &[&str], durability: Durability) -> Option<UnsuitableServer> {
     let server = Server::with(settings);
     let opened = RedisStore::open(RedisOptions { durability, ..server.options() }).await;
@@ -153,7 +154,7 @@ async fn a_server_that_still_loads_its_data_is_waited_for() {
     drop(RedisStore::open(server.options()).await.unwrap());
 }
 
-/// The user that may do the least.
+/// Access control list with a user that has only the permissions that a store needs.
 const LEAST: &str = include_str!("../../redis.acl");
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

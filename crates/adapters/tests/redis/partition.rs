@@ -1,7 +1,8 @@
-//! A network of machines that can be cut in two.
+//! A simulated network that can be partitioned.
 //!
-//! Each machine is three addresses of the loopback: one at which its server listens, one from which it connects, and one
-//! at which all others know it. Whoever connects to that reaches the server only while both stand on the same side.
+//! Each machine has three loopback addresses: its servers listen at the first, connect from the second, and are known
+//! to all other machines by the third. A connection to the third address reaches the server only while both machines
+//! are in the same part of the network.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -9,42 +10,42 @@ use std::net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
-/// One machine, by its number. What connects from elsewhere is the client, which has the number 0.
+/// Number of a machine. Connections from all other addresses belong to the client, which has the number 0.
 pub(crate) type Machine = u8;
 
-/// First second octet of the addresses from which machines connect.
+/// Lowest second octet of the addresses from which machines connect.
 const SOURCES: u8 = 192;
 
-/// The network; it is whole at first.
+/// A network, at first without a partition.
 #[derive(Clone, Default)]
 pub(crate) struct Network(Arc<Mutex<Lines>>);
 
 #[derive(Default)]
 struct Lines {
-    /// The machines that are cut off from all others, together.
+    /// Machines that reach each other, but no other machine.
     apart: Vec<Machine>,
-    /// What goes on, by its number: between whom, and both of its ends.
+    /// Open connections by number: both machines, and both sockets.
     open: BTreeMap<u64, (Machine, Machine, [TcpStream; 2])>,
     next: u64,
 }
 
 impl Network {
-    /// Where a machine is known.
+    /// Returns the address by which other machines know a machine.
     pub(crate) fn known(machine: Machine) -> String {
         address(64, machine)
     }
 
-    /// Where its servers listen.
+    /// Returns the address at which the servers of a machine listen.
     pub(crate) fn own(machine: Machine) -> String {
         address(128, machine)
     }
 
-    /// From where they connect.
+    /// Returns the address from which the servers of a machine connect.
     pub(crate) fn source(machine: Machine) -> String {
         address(SOURCES, machine)
     }
 
-    /// Makes a port of a machine known; it ends with the test.
+    /// Forwards connections to a port of a machine until the end of the test program.
     pub(crate) fn publish(&self, machine: Machine, port: &str) {
         let listener = TcpListener::bind(format!("{}:{port}", Self::known(machine))).unwrap();
         let server: SocketAddr = format!("{}:{port}", Self::own(machine)).parse().unwrap();
@@ -52,13 +53,13 @@ impl Network {
         thread::spawn(move || {
             for arrived in listener.incoming() {
                 let Ok(arrived) = arrived else { return };
-                // Whoever is on the other side is not answered.
+                // A connection across the partition is closed without an answer.
                 let _ = network.join(arrived, machine, server);
             }
         });
     }
 
-    /// Cuts these machines off from all others; what went on between them is over.
+    /// Separates these machines from all others and closes the connections between both parts.
     pub(crate) fn cut_off(&self, machines: &[Machine]) {
         let mut lines = self.lines();
         lines.apart = machines.to_vec();
@@ -125,8 +126,8 @@ fn machine_at(address: IpAddr) -> Machine {
     }
 }
 
-/// Returns a loopback address in one of three groups. It contains the process id, because tests run at the same time and
-/// their servers can get the same port.
+/// Returns a loopback address in one of three groups. The address contains the process id, because tests run at the
+/// same time and their servers can get the same port.
 fn address(group: u8, machine: Machine) -> String {
     let [.., high, low] = std::process::id().to_be_bytes();
     Ipv4Addr::new(127, group + high % 64, low, machine).to_string()

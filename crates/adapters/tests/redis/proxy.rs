@@ -1,4 +1,4 @@
-//! Stands between a store and its server, and loses or delays answers when told to.
+//! A proxy between a store and its server that loses, repeats or shifts replies.
 
 use std::io::{Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -7,25 +7,25 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use std::thread;
 
-/// What is lost: nothing.
+/// Number of replies that pass when no reply is to be lost.
 const NOTHING: i64 = i64::MAX;
 
-/// A proxy before a server; it ends with the test.
+/// A proxy in front of a server. Its threads end with the test program.
 pub(crate) struct Proxy {
     socket: PathBuf,
     orders: Arc<Orders>,
 }
 
-/// Only answers on connections that do not block are counted.
+/// Planned faults. Only replies to scripts are counted.
 struct Orders {
-    /// How many answers still pass; the next one after them is lost, and its connection with it.
+    /// Number of replies that still pass. The reply after them is lost, and the connection is closed.
     passing: AtomicI64,
-    /// What the number becomes once an answer was lost.
+    /// New value of `passing` after a reply was lost.
     afterwards: AtomicI64,
     lost: AtomicUsize,
-    /// Whether the next connection over which a script is answered slips.
+    /// True if the replies of the next connection with a script reply are shifted by one request.
     slips: AtomicBool,
-    /// Whether the next script is lost before the server gets it, and its connection with it.
+    /// True if the next script is not passed to the server. The connection is closed.
     loses_question: AtomicBool,
 }
 
@@ -54,13 +54,13 @@ impl Proxy {
         &self.socket
     }
 
-    /// Lets so many answers pass, and loses the next one.
+    /// Passes `count` replies to scripts and loses the next one.
     pub(crate) fn lose_answers_after(&self, count: i64) {
         self.orders.afterwards.store(NOTHING, Ordering::SeqCst);
         self.orders.passing.store(count, Ordering::SeqCst);
     }
 
-    /// Loses the next question that carries a script.
+    /// Closes the connection on which the next script arrives, before the server receives the script.
     pub(crate) fn lose_next_question(&self) {
         self.orders.loses_question.store(true, Ordering::SeqCst);
     }
@@ -74,7 +74,8 @@ impl Proxy {
         self.lose_answers_after(NOTHING);
     }
 
-    /// From the next answer on, each over its connection is the one to the question before.
+    /// Shifts the replies of a connection: from its next script reply on, each reply is the one to the previous
+    /// request.
     pub(crate) fn slip(&self) {
         self.orders.slips.store(true, Ordering::SeqCst);
     }
@@ -91,7 +92,7 @@ impl Proxy {
 fn pass(client: UnixStream, server: UnixStream, orders: &Arc<Orders>) {
     let (mut from_client, mut to_server) = (client.try_clone().unwrap(), server.try_clone().unwrap());
     let (mut from_server, mut to_client) = (server, client);
-    // A connection on which scripts run carries nothing but short questions and their answers, one at a time.
+    // A connection with scripts carries short messages, one at a time, so each read returns one whole message.
     let asked = Arc::new(AtomicUsize::new(0));
     let (asks, orders, lost) = (Arc::clone(&asked), Arc::clone(orders), Arc::clone(orders));
     thread::spawn(move || {
@@ -112,7 +113,7 @@ fn pass(client: UnixStream, server: UnixStream, orders: &Arc<Orders>) {
     });
     thread::spawn(move || {
         let mut buffer = vec![0; 1 << 20];
-        // The answer to the question before, and whether it is told in the place of that to the latest.
+        // The reply to the previous request, and true once this connection sends that reply instead of the current one.
         let (mut before, mut slips) = (Vec::new(), false);
         while let Ok(count @ 1..) = from_server.read(&mut buffer) {
             let is_script = asked.swap(0, Ordering::SeqCst) > 0;

@@ -1,4 +1,4 @@
-//! Sentinels that promote a replica when the primary is gone, or cut off.
+//! Tests with Redis Sentinel, which promotes a replica when the primary dies or is cut off.
 
 use crate::partition::{Machine, Network};
 use crate::server::{Server, error_of, free_port, wait_for};
@@ -10,8 +10,8 @@ use longhaul_testkit::suite::StoreFixture;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// What sentinels do once in so many milliseconds, where they take seconds by themselves: they look who there is, tell each
-/// other, and try a connection again. A machine that is busy for a moment does not keep them from deciding, either.
+/// Timer settings of the sentinels in milliseconds. The defaults are several seconds. The long `TILT-TRIGGER` lets
+/// sentinels decide although a busy machine delays them.
 const HASTE: [&str; 12] = [
     "INFO-PERIOD",
     "500",
@@ -27,11 +27,11 @@ const HASTE: [&str; 12] = [
     "10000",
 ];
 
-/// The client is on no machine of its own.
+/// Machine number of the client, which is not one of the servers' machines.
 const CLIENT: Machine = 0;
 const PRIMARY: Machine = 1;
 const REPLICAS: [Machine; 2] = [2, 3];
-/// One of them beside the last replica; a majority of them decides.
+/// Machines of the sentinels. The first one also runs the last replica. A majority of the sentinels decides.
 const SENTINELS: [Machine; 3] = [3, 4, 5];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -66,8 +66,8 @@ async fn fewer_replicas_than_may_be_promoted_are_refused() {
     }
 }
 
-/// Launches go on at a primary that is cut off with these machines, until another one is promoted and for a while after
-/// that: what was acknowledged is there when all is whole again.
+/// Cuts these machines off and continues to launch processes until another primary has been promoted. Checks that every
+/// acknowledged launch exists after the network is whole again.
 async fn cut_off(machines: &[Machine]) {
     let fleet = Fleet::start("").await;
     let world = fleet.world("replicated:2").await;
@@ -75,8 +75,8 @@ async fn cut_off(machines: &[Machine]) {
     for _ in 0..20 {
         acknowledged.push(world.submit(world.draft()).await.process.id);
     }
-    // What is launched is decided before, since the policy cannot be asked for at any time after this. What was not
-    // acknowledged is sent again, and the answer that it is there already is an acknowledgement as well.
+    // The launches are prepared before the cut, because preparing one reads the policy. A launch without an
+    // acknowledgement is sent again; the reply that the process exists already counts as an acknowledgement.
     let mut launches = Vec::new();
     for _ in 0..100 {
         launches.push(world.submission(world.draft()).await);
@@ -87,7 +87,7 @@ async fn cut_off(machines: &[Machine]) {
     let (mut asked, mut refused) = (0, 0);
     while !fleet.is_one_promoted() || asked < 20 {
         assert!(begun.elapsed() < Duration::from_secs(60), "nobody was promoted");
-        // Beside each other: each is waited for until it is clear that nobody answers.
+        // The launches are sent concurrently, because each of them may wait until its timeout.
         let mut next = || attempt(&world, launches.next().unwrap().clone());
         let answers = tokio::join!(next(), next(), next(), next(), next());
         for answer in <[_; 5]>::from(answers) {
@@ -103,12 +103,12 @@ async fn cut_off(machines: &[Machine]) {
     let primary = &fleet.primary;
     wait_for(|| primary.ask(&["ROLE"]).starts_with("slave")).await;
     all_are_known(&*world.store, &acknowledged).await;
-    // A write is acknowledged again once the old primary has become a replica that follows.
+    // Writes are acknowledged again when the old primary follows the new one as a replica.
     wait_for(|| fleet.replicas.iter().any(is_followed_by_two)).await;
     world.submit(world.draft()).await;
 }
 
-/// Sends a launch; none if it was not acknowledged.
+/// Sends a launch. Returns `None` if the launch was not acknowledged.
 async fn attempt(world: &StoreFixture, launch: Submission) -> Option<ProcessId> {
     match tokio::time::timeout(Duration::from_secs(2), world.store.submit(launch)).await {
         Ok(Ok(submitted)) => Some(id_of(&submitted)),
@@ -117,7 +117,7 @@ async fn attempt(world: &StoreFixture, launch: Submission) -> Option<ProcessId> 
     }
 }
 
-/// The error and what is behind it.
+/// Returns the text of an error with its source.
 fn reason(error: &StoreError) -> String {
     let behind = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
     format!("{error}: {behind}")
@@ -149,18 +149,18 @@ async fn all_are_known(store: &dyn longhaul_ports::Store, acknowledged: &[Proces
     }
 }
 
-/// A primary with two replicas and three sentinels, on machines of their own.
+/// A primary, two replicas and three sentinels in a simulated network.
 struct Fleet {
     network: Network,
     primary: Server,
     replicas: Vec<Server>,
-    /// Where sentinels are asked.
+    /// Addresses of the sentinels, separated by commas.
     hosts: String,
     _sentinels: Vec<Server>,
 }
 
 impl Fleet {
-    /// All know each other.
+    /// Starts all servers and waits until they know each other.
     async fn start(settings: &str) -> Self {
         let network = Network::default();
         let port = free_port();
@@ -222,7 +222,7 @@ impl Fleet {
     }
 }
 
-/// A server on a machine.
+/// Starts a server on a machine of the simulated network.
 fn server(settings: &str, machine: Machine, port: &str, more: &[&str]) -> Server {
     let (own, known, source) = (Network::own(machine), Network::known(machine), Network::source(machine));
     let mut all = more.to_vec();

@@ -1,4 +1,4 @@
-//! A server of its own for each test, in a temporary directory and on a Unix socket.
+//! A separate Redis server for each test, in a temporary directory and on a Unix socket.
 
 use crate::proxy::Proxy;
 use longhaul_adapters::redis::{Durability, LeaseTimes, RedisOptions, RedisStore};
@@ -18,7 +18,7 @@ use tokio::runtime::Handle;
 const PROGRAM: &str = "redis-server";
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A server that is killed when the test is over.
+/// A server that is killed at the end of the test.
 pub(crate) struct Server {
     process: Child,
     settings: Vec<String>,
@@ -26,7 +26,7 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// One that keeps nothing on disk.
+    /// Starts a server that stores nothing on disk.
     pub(crate) fn start() -> Self {
         Self::with(&["--save", "", "--appendonly", "no"])
     }
@@ -35,7 +35,7 @@ impl Server {
         Self::configured("", settings)
     }
 
-    /// One with a file of settings too, which those that follow overrule.
+    /// Starts a server with a configuration file. The settings on the command line override the file.
     pub(crate) fn configured(file: &str, settings: &[&str]) -> Self {
         let directory = tempfile::tempdir().unwrap();
         std::fs::write(directory.path().join("settings"), file).unwrap();
@@ -56,29 +56,29 @@ impl Server {
         format!("redis+unix://{}", self.socket().display())
     }
 
-    /// A namespace without any promise, for what is no matter of disks.
+    /// Returns options with durability `cache`, for tests that do not depend on the disk.
     pub(crate) fn options(&self) -> RedisOptions {
         RedisOptions { durability: Durability::Cache, ..RedisOptions::at(self.url()) }
     }
 
-    /// Kills it, so that it loses all that is not on disk.
+    /// Kills the server, so that all data that is not on disk is lost.
     pub(crate) fn kill(&mut self) {
         self.process.kill().unwrap();
         self.process.wait().unwrap();
     }
 
-    /// Starts it again on what it kept.
+    /// Starts the killed server again with the data on its disk.
     pub(crate) fn restart(&mut self) {
         let _ = std::fs::remove_file(self.socket());
         self.process = run(self.directory.path(), &self.settings);
     }
 
-    /// Sets what is on the disk aside, as a backup does.
+    /// Makes a backup of the files of the server.
     pub(crate) fn save_files(&self) {
         self.copy_files("appendonlydir", "aside");
     }
 
-    /// Puts back what was set aside; to be called while it is down.
+    /// Restores the backup of the files. The server must not be running.
     pub(crate) fn restore_files(&self) {
         std::fs::remove_dir_all(self.directory.path().join("appendonlydir")).unwrap();
         self.copy_files("aside", "appendonlydir");
@@ -93,12 +93,12 @@ impl Server {
         }
     }
 
-    /// Stops it where it stands.
+    /// Suspends the server process.
     pub(crate) fn freeze(&self) {
         self.signal("STOP");
     }
 
-    /// Lets it go on.
+    /// Resumes the suspended server process.
     pub(crate) fn thaw(&self) {
         self.signal("CONT");
     }
@@ -108,7 +108,7 @@ impl Server {
         assert!(Command::new("kill").args(["-s", name, &pid]).status().unwrap().success());
     }
 
-    /// What a command is answered, by the client that comes with the server.
+    /// Executes a command with `redis-cli` and returns the reply as text.
     pub(crate) fn ask(&self, command: &[&str]) -> String {
         let output = Command::new("redis-cli")
             .arg("-s")
@@ -161,24 +161,24 @@ fn run(directory: &Path, settings: &[String]) -> Child {
     process
 }
 
-/// Without the program nothing here can be tried, which is an error where nothing may be left out.
+/// Ends the test program without a failure because `redis-server` is not available. In CI, the test fails.
 fn absent(why: &str) -> ! {
     assert!(std::env::var_os("CI").is_none_or(|ci| ci != "true"), "{PROGRAM} cannot be started: {why}");
     eprintln!("ignored: {PROGRAM} cannot be started: {why} (Debian: apt-get install redis-server)");
     std::process::exit(0)
 }
 
-/// A world around an empty store whose time is that of the clock.
+/// Returns a fixture with an empty store that uses this clock.
 pub(crate) async fn world(clock: VirtualClock) -> StoreFixture {
     with_leases(None, clock).await
 }
 
-/// The same; leases last as long as the suite for them says.
+/// Returns a fixture like [`world`], with the lease times of the lease test suite.
 pub(crate) async fn leased_world(clock: VirtualClock) -> StoreFixture {
     with_leases(Some(LeaseTimes { lease: LEASE, grace: GRACE }), clock).await
 }
 
-/// The same, in a server that can be emptied.
+/// Returns a fixture like [`leased_world`], with a server that the test can empty.
 pub(crate) async fn restoring_world(clock: VirtualClock) -> RestoreFixture {
     let server = Arc::new(Server::start());
     let leases = Some(LeaseTimes { lease: LEASE, grace: GRACE });
@@ -189,7 +189,7 @@ pub(crate) async fn restoring_world(clock: VirtualClock) -> RestoreFixture {
     RestoreFixture::new(Arc::new(store), clock, empty).guarded(server)
 }
 
-/// A world behind a proxy that loses answers: a write whose answer is lost was committed before.
+/// Returns a fixture with a proxy that loses a write before its commit, or the reply after its commit.
 pub(crate) async fn cut_world(clock: VirtualClock) -> StoreFixture {
     let server = Server::start();
     let proxy = Proxy::before(&server.socket(), &server.directory().join("proxy"));
@@ -220,17 +220,17 @@ async fn with_leases(leases: Option<LeaseTimes>, clock: VirtualClock) -> StoreFi
     StoreFixture::new(store, clock).with_another(open.clone()).with_reopening(open).guarded(server)
 }
 
-/// Waits in the midst of what runs already.
+/// Waits for a future in synchronous code that runs inside an async test.
 pub(crate) fn now<T>(future: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
     tokio::task::block_in_place(|| Handle::current().block_on(future))
 }
 
-/// The error of what has to fail; what went well need not be printable.
+/// Returns the error of a call that must fail. Unlike `unwrap_err`, accepts results without `Debug`.
 pub(crate) fn error_of<T>(answer: Result<T, StoreError>) -> StoreError {
     answer.err().expect("it has to fail")
 }
 
-/// A port on which nobody listens now.
+/// Returns a port that is currently not in use.
 pub(crate) fn free_port() -> String {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     listener.local_addr().unwrap().port().to_string()

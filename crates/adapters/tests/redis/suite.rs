@@ -1,4 +1,4 @@
-//! The store in a Redis server keeps every promise of a store, and answers as the reference does.
+//! The contract test suite of stores, run on the Redis store, and comparisons with the reference store.
 
 use crate::server::world;
 

@@ -1,4 +1,4 @@
-//! Connections through TLS to a real server: whom they trust, and what is said of those that cannot be made.
+//! Tests of TLS connections to a real server: the certificates that are trusted, and the errors of refused connections.
 
 use crate::server::{Server, error_of, free_port};
 use longhaul_adapters::redis::{RedisOptions, RedisStore, RedisUrlError, TlsFault};
@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
-/// Two authorities, and what they issued, in files.
+/// Files with two certificate authorities and the certificates that they issued.
 struct Papers {
     directory: TempDir,
 }
@@ -48,7 +48,8 @@ impl Papers {
         self.path(name).display().to_string()
     }
 
-    /// A server that shows these papers, and asks its clients for theirs or not; and its port.
+    /// Starts a server with the certificate `shows`, which requires client certificates if `asks` is true. Returns the
+    /// server and its port.
     fn server(&self, shows: &str, asks: bool) -> (Server, String) {
         let port = free_port();
         let (certificate, key) = (self.text(shows), self.text(&format!("{shows}.key")));

@@ -1,4 +1,4 @@
-//! The file of the keys.
+//! Tests of the file with the cluster keys.
 
 use crate::place::Place;
 use longhaul_adapters::signing::{KeyFile, KeyFileError};

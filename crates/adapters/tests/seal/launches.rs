@@ -1,4 +1,4 @@
-//! What is sealed and what is admitted.
+//! Tests of the launch signature: which parts of a launch it covers and which launches are admitted.
 
 use crate::place::{Place, signer};
 use longhaul_adapters::signing::ClusterSigner;
@@ -23,7 +23,7 @@ fn node(name: &str) -> NodeId {
     NodeId::new(name).unwrap()
 }
 
-/// With something in every part that is executed.
+/// Returns a spec with a value in every part that affects the execution.
 fn spec() -> Spec {
     let mut command = CommandSpec::of("make", &["-j2", "check"], "/src");
     command.environment.captured = Some(EnvironmentHash("c0ffee".to_owned()));
@@ -72,12 +72,12 @@ fn part(launch_signature: &LaunchSignature, at: usize) -> &str {
     launch_signature.0.split('.').nth(at).unwrap()
 }
 
-/// The id of the key that it was sealed with.
+/// Returns the id of the key that signed a launch.
 fn key_of(process: &Process) -> String {
     part(process.signature.as_ref().unwrap(), 1).to_owned()
 }
 
-/// All that decides what is executed, where, by whom and when.
+/// Returns all parts of a process that affect its execution.
 fn executed(process: &Process) -> (ProcessId, Arc<Spec>, Lineage, Option<LaunchSignature>) {
     (process.id, process.spec.clone(), process.lineage.clone(), process.signature.clone())
 }
@@ -117,7 +117,7 @@ fn flipped_bit_of_a_stored_record_is_refused_or_changes_nothing_that_is_executed
             }
         }
     }
-    // What may change without a difference: the stamp of the format, and the time at which it was accepted.
+    // Only two values are not covered by the signature: the format number and the submission time.
     assert!(refused > 1_000 && same < 200, "{refused} {same}");
 }
 
@@ -261,7 +261,8 @@ fn seals_are_what_they_always_were() {
     );
     let signer = signer(&place).as_user("ada");
     let process = sealed(&signer, spec());
-    // Whatever changes this refuses everything that waits: it has to be another version, beside this one.
+    // With any other signature, nodes would refuse all waiting launches. A change needs a new version of the signature,
+    // and the old version must stay valid.
     let always = "1.347480939cbb.87400000.724f92d18b023391475bf0759750407a.ada";
     assert_eq!(process.signature, Some(LaunchSignature(always.to_owned())));
 }

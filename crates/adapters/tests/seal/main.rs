@@ -1,4 +1,4 @@
-//! Seals of launches, and the file of their keys.
+//! Tests of launch signatures and of the file with the cluster keys.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 

@@ -1,4 +1,4 @@
-//! A file of keys in a directory of its own.
+//! A key file in a temporary directory.
 
 use longhaul_adapters::signing::{ClusterSigner, KeyFile};
 use std::fs::{self, Permissions};
@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// A directory with a file of keys.
+/// A temporary directory with a key file.
 pub(crate) struct Place(pub(crate) tempfile::TempDir);
 
 impl Place {

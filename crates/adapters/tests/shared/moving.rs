@@ -1,8 +1,8 @@
-//! Moving everything from one store to another, and telling that it is all there.
+//! Helpers that copy everything from one store to another and compare both stores.
 
 use longhaul_ports::*;
 
-/// A store that can be moved.
+/// A store whose content can be exported and imported.
 pub(crate) trait Movable: Store + Migrate {}
 
 impl<T: Store + Migrate> Movable for T {}

@@ -68,8 +68,8 @@ fn doctor_names_processes_that_outlived_their_attempt() {
     let bench = Bench::new();
     let id = bench.launch("exit 7");
     assert_eq!(bench.run(&["wait", &id]).code, 7);
-    // A manager leaves no such process behind, so the test starts one with the environment variables of an ended
-    // attempt.
+    // A manager ends the leftovers of an attempt, so the test itself starts a process with the environment variables of
+    // an ended attempt.
     let mut left = std::process::Command::new("sleep");
     let mut left = left.arg("600").env("LONGHAUL_ID", &id).env("LONGHAUL_ATTEMPT", "1").spawn().unwrap();
     let named = format!("alive: {}", left.id());

@@ -190,8 +190,8 @@ async fn a_start_that_is_under_way_is_not_asked_for_again() {
     let shaky = Shaky::new().await;
     shaky.troubles.fail_on(PortCall::Start, 1, Fault::Late(seconds(3)));
     let slow = shaky.launch("run").await;
-    // A process that a claim without an answer may have taken is started. A process that is just starting looks the
-    // same.
+    // The lost answer of the claim makes the engine start every process that this claim may have taken. In the store,
+    // the process with the slow start looks like one of them.
     shaky.store.fail_on(PortCall::Claim, 1, Fault::Unknown);
     let spec = Spec { not_before: Some(shaky.clock.now().plus(seconds(1))), ..command("run") };
     let launch = Launch { spec, parent: None, launcher: Launcher::Parent, captured: None, no_queue: false };
