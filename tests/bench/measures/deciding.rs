@@ -75,6 +75,7 @@ fn script() -> Result<Vec<Input>, Failure> {
         Ok(Input::Action(Action::Progress(ProgressReport {
             progress: None,
             stage: Some(Stage::new(stage)?),
+            ..ProgressReport::default()
         })))
     };
     let containment = Some(Containment::Cgroup);

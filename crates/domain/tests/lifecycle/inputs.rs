@@ -87,6 +87,7 @@ pub(crate) fn input(name: &str, attempt: AttemptNo) -> Input {
         "progress" => asked(Action::Progress(ProgressReport {
             progress: None,
             stage: Some(Stage::new("linking").unwrap()),
+            eta: None,
         })),
         "complete" => asked(Action::Complete { result: None }),
         "fail" => asked(Action::Fail { error: "out of memory".to_owned() }),

@@ -73,7 +73,10 @@ async fn a_change_of_stage_is_an_event() {
     let world = World::new().await;
     let id = world.launch_spec(reported(|_| {})).await;
     let stage = |name: &str| {
-        Action::Progress(ProgressReport { progress: None, stage: Some(Stage::new(name).unwrap()) })
+        Action::Progress(ProgressReport {
+            stage: Some(Stage::new(name).unwrap()),
+            ..ProgressReport::default()
+        })
     };
     let first = world.ask(id, stage("copy")).await.unwrap().stored.revision;
     assert_eq!(world.ask(id, stage("copy")).await.unwrap().stored.revision, first);

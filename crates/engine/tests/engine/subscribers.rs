@@ -169,7 +169,7 @@ async fn events_that_are_no_longer_kept_are_a_resync() {
     let first = world.store.read(None, 1, false).await.unwrap().events[0].cursor;
     for n in 0..100_010 {
         let stage = Some(Stage::new(&format!("stage {n}")).unwrap());
-        world.ask(id, Action::Progress(ProgressReport { progress: None, stage })).await.unwrap();
+        world.ask(id, Action::Progress(ProgressReport { stage, ..ProgressReport::default() })).await.unwrap();
     }
     let mut subscription = world.engine.subscribe(Some(first), 10).await.unwrap();
     let Some(SubscriptionItem::Resync { from }) = next_of(&mut subscription).await else {

@@ -229,7 +229,7 @@ pub(crate) fn reported(adjust: impl FnOnce(&mut ReportedSpec)) -> Spec {
 
 pub(crate) fn percent(percent: f64) -> Action {
     let progress = Some(longhaul_domain::Progress::from_percent(percent).unwrap());
-    Action::Progress(ProgressReport { progress, stage: None })
+    Action::Progress(ProgressReport { progress, ..ProgressReport::default() })
 }
 
 pub(crate) fn seconds(seconds: u64) -> Duration {
