@@ -171,6 +171,7 @@ impl Life {
             | Fact::NeverRan
             | Fact::BecameDue
             | Fact::StageChanged { .. }
+            | Fact::OutcomeReported(_)
             | Fact::Paused { .. }
             | Fact::Resumed { .. }
             | Fact::StopRequested { .. }

@@ -237,6 +237,7 @@ impl Oracle {
             | Fact::BecameDue
             | Fact::RetryScheduled { .. }
             | Fact::StageChanged { .. }
+            | Fact::OutcomeReported(_)
             | Fact::Paused { .. }
             | Fact::Resumed { .. }
             | Fact::StopRequested { .. }

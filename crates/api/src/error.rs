@@ -379,6 +379,7 @@ fn remedy(rejection: &Rejection, status: Status, attempted: ActionKind) -> Optio
         (
             _,
             ActionKind::Progress
+            | ActionKind::ReportOutcome
             | ActionKind::Complete
             | ActionKind::Fail
             | ActionKind::Cancel

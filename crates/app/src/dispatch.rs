@@ -120,6 +120,8 @@ fn perform(cli: Cli, json: bool, stores: &Stores) -> Result<ExitCode, ProgramErr
         | Verb::Signal(_)
         | Verb::Inspect(_)
         | Verb::Progress(_)
+        | Verb::Result(_)
+        | Verb::Error(_)
         | Verb::Send(_)
         | Verb::Reset(_)
         | Verb::Prune(_)

@@ -15,7 +15,10 @@ mod queue;
 mod track;
 mod usage_error;
 
-pub use control::{CancelArgs, ProgressArgs, RestartArgs, RetryArgs, RevisionArgs, SignalArgs, TargetArgs};
+pub use control::{
+    CancelArgs, ErrorArgs, ProgressArgs, RestartArgs, ResultArgs, RetryArgs, RevisionArgs, SignalArgs,
+    TargetArgs,
+};
 pub use launch::RunArgs;
 pub use launch_options::{ChildrenRule, SessionRule, WorkArgs};
 pub use maintenance::{
@@ -208,6 +211,10 @@ pub enum Verb {
     Inspect(InspectArgs),
     /// Report progress from inside a command
     Progress(ProgressArgs),
+    /// Report a result from inside a command
+    Result(ResultArgs),
+    /// Report an error message from inside a command
+    Error(ErrorArgs),
     /// Serve an agent over MCP, or add longhaul to its configuration
     Mcp(McpArgs),
     /// Run the manager in the foreground

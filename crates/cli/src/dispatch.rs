@@ -228,6 +228,8 @@ pub(crate) async fn outcome_of(
         Verb::Reset(args) => (verb::reset(context, args).await, ExitCodeMode::Control),
         Verb::Inspect(args) => (verb::inspect(context, args).await, ExitCodeMode::Control),
         Verb::Progress(args) => (verb::progress(context, args).await, ExitCodeMode::Control),
+        Verb::Result(args) => (verb::result(context, args).await, ExitCodeMode::Control),
+        Verb::Error(args) => (verb::error(context, args).await, ExitCodeMode::Control),
         Verb::Mcp(args) => (verb::mcp(context, args).await, ExitCodeMode::Control),
         Verb::Serve(_)
         | Verb::Token(_)

@@ -3,6 +3,7 @@
 use crate::condition::Condition;
 use crate::ending::{Ending, Exit, StopCause};
 use crate::id::{AttemptNo, NodeId, Priority, Stage};
+use crate::outcome::ReportedOutcome;
 use crate::progress::LiveStats;
 use crate::signal::{Signal, SignalTarget};
 use crate::state::Containment;
@@ -54,6 +55,8 @@ pub enum Fact {
         /// What.
         stage: Stage,
     },
+    /// The command reported a result or an error of its work.
+    OutcomeReported(ReportedOutcome),
     /// It is halted.
     Paused {
         /// What is left of its timeout.
@@ -179,6 +182,7 @@ impl Fact {
             Self::BecameDue => "became_due",
             Self::RetryScheduled { .. } => "retry_scheduled",
             Self::StageChanged { .. } => "stage_changed",
+            Self::OutcomeReported(_) => "outcome_reported",
             Self::Paused { .. } => "paused",
             Self::Resumed { .. } => "resumed",
             Self::StopRequested { .. } => "stop_requested",

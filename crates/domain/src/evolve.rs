@@ -5,6 +5,7 @@
 use crate::condition::Conditions;
 use crate::event::{Event, Fact};
 use crate::id::NodeId;
+use crate::outcome::ReportedOutcome;
 use crate::process::{Cascade, Process};
 use crate::spec::Work;
 use crate::state::{AwaitingChildren, Ended, Execution, LateExit, OrphanStop, Pending, State, StopPhase};
@@ -28,6 +29,7 @@ impl Process {
             Fact::Claimed { attempt, node } => {
                 self.attempt = *attempt;
                 self.conditions = Conditions::default();
+                self.reported = ReportedOutcome::default();
                 self.place(node, at);
             }
             Fact::Spawned { pid, containment, timeout_at } => {
@@ -57,6 +59,7 @@ impl Process {
                 self.retries = self.retries.saturating_add(1);
                 self.state = State::Pending(Pending::Retrying { at: *due, after: Box::new(after.clone()) });
             }
+            Fact::OutcomeReported(report) => self.reported = self.reported.updated(report),
             Fact::Paused { timeout_left } => {
                 self.conditions = self.conditions.undisturbed();
                 if let Some(execution) = self.state.execution().copied() {

@@ -4,6 +4,7 @@ use crate::condition::Condition;
 use crate::ending::{Exit, Interruption, StartFailure, StopCause};
 use crate::id::{AttemptNo, NodeId, Priority};
 use crate::json::JsonText;
+use crate::outcome::ReportedOutcome;
 use crate::progress::ProgressReport;
 use crate::retry::RandomBits;
 use crate::signal::{Signal, SignalTarget};
@@ -27,6 +28,8 @@ pub enum Input {
 pub enum Action {
     /// The worker reports its progress.
     Progress(ProgressReport),
+    /// The command reports a result or an error of its work. Its status still comes from its exit code.
+    ReportOutcome(ReportedOutcome),
     /// The reporter states that the reported work is done.
     Complete {
         /// Result of the work.
@@ -91,6 +94,8 @@ pub enum Action {
 pub enum ActionKind {
     /// The kind of [`Action::Progress`].
     Progress,
+    /// The kind of [`Action::ReportOutcome`].
+    ReportOutcome,
     /// The kind of [`Action::Complete`].
     Complete,
     /// The kind of [`Action::Fail`].
@@ -123,6 +128,7 @@ impl Action {
     pub const fn verb(&self) -> ActionKind {
         match self {
             Self::Progress(_) => ActionKind::Progress,
+            Self::ReportOutcome(_) => ActionKind::ReportOutcome,
             Self::Complete { .. } => ActionKind::Complete,
             Self::Fail { .. } => ActionKind::Fail,
             Self::Cancel { .. } => ActionKind::Cancel,
@@ -145,6 +151,7 @@ impl ActionKind {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Progress => "progress",
+            Self::ReportOutcome => "report the outcome of",
             Self::Complete => "complete",
             Self::Fail => "fail",
             Self::Cancel => "cancel",

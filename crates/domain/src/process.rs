@@ -10,6 +10,7 @@ use crate::id::{
 use crate::input::DecisionContext;
 use crate::launch_signature::LaunchSignature;
 use crate::lineage::Lineage;
+use crate::outcome::ReportedOutcome;
 use crate::process_type::ProcessType;
 use crate::spec::{Spec, Work};
 use crate::state::{Pending, State, StopPhase};
@@ -50,6 +51,8 @@ pub struct Process {
     pub cancel_at: Option<Timestamp>,
     /// Conditions that hold now, in addition to the status.
     pub conditions: Conditions,
+    /// Result and error that the command of the latest attempt reported.
+    pub reported: ReportedOutcome,
     /// Current state.
     pub state: State,
 }
@@ -88,6 +91,7 @@ impl Process {
             cascade: None,
             cancel_at: None,
             conditions: Conditions::default(),
+            reported: ReportedOutcome::default(),
             spec,
             lineage,
             signature: None,

@@ -418,6 +418,7 @@ impl EngineShared {
             // Only the owner observes a process and reports about it.
             Input::Action(
                 Action::Progress(_)
+                | Action::ReportOutcome(_)
                 | Action::Complete { .. }
                 | Action::Fail { .. }
                 | Action::Restart

@@ -32,6 +32,7 @@ mod event;
 mod life;
 mod live_stats;
 mod monitoring;
+mod outcome;
 mod pending_action;
 mod policy;
 mod spec;

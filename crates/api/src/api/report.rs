@@ -5,8 +5,8 @@ use crate::api::control::ask;
 use crate::convert::{json_text, outcome};
 use crate::error::ApiError;
 use longhaul_domain::{
-    Action, NoOpReason, Process, ProcessId, Progress, ProgressReport, Revision, Stage, State, Status,
-    StopCause,
+    Action, NoOpReason, Process, ProcessId, Progress, ProgressReport, ReportedOutcome, Revision, Stage,
+    State, Status, StopCause,
 };
 use longhaul_engine::Engine;
 use longhaul_wire::api::{ActionReply, CompleteRequest, FailRequest, UpdateRequest};
@@ -38,10 +38,28 @@ impl Api {
             stage: request.stage.as_deref().map(Stage::new).transpose()?,
             eta: request.eta_ms.map(eta).transpose()?,
         };
+        let outcome = ReportedOutcome {
+            result: request
+                .result
+                .filter(|value| !value.is_null())
+                .map(|value| json_text("result", &value))
+                .transpose()?,
+            error: request.error.map(error_text).transpose()?,
+        };
         let asked = request.status.as_deref().map(asked).transpose()?;
         let engine = &self.engine;
         let id = engine.find(reference).await?;
         let process = engine.process(id).await?.process;
+        if !outcome.is_empty() {
+            if asked.is_some() || report != ProgressReport::default() {
+                return Err(ApiError::invalid(
+                    "result",
+                    "a result or an error is reported together with other fields",
+                )
+                .help("report `result` and `error` in a request of their own"));
+            }
+            return ask(engine, id, Action::ReportOutcome(outcome), expected).await;
+        }
         match asked {
             None => told(engine, id, report, expected).await,
             Some(ReportedStatus::Running) if is_under_way(process.status()) => {
@@ -91,19 +109,22 @@ impl Api {
         request: FailRequest,
         expected: Option<Revision>,
     ) -> Result<ActionReply, ApiError> {
-        if request.error.trim().is_empty() {
-            return Err(ApiError::invalid("error", "`error` is empty")
-                .help("give `error`: the reason why the work failed"));
-        }
-        if request.error.len() > MAX_ERROR_LEN {
-            return Err(ApiError::invalid(
-                "error",
-                format!("the text has {} bytes; the maximum is {MAX_ERROR_LEN}", request.error.len()),
-            ));
-        }
+        let error = error_text(request.error)?;
         let id = self.engine.find(reference).await?;
-        ask(&self.engine, id, Action::Fail { error: request.error }, expected).await
+        ask(&self.engine, id, Action::Fail { error }, expected).await
     }
+}
+
+fn error_text(text: String) -> Result<String, ApiError> {
+    if text.trim().is_empty() {
+        return Err(ApiError::invalid("error", "`error` is empty")
+            .help("give `error`: the reason why the work failed"));
+    }
+    if text.len() > MAX_ERROR_LEN {
+        let why = format!("the text has {} bytes; the maximum is {MAX_ERROR_LEN}", text.len());
+        return Err(ApiError::invalid("error", why));
+    }
+    Ok(text)
 }
 
 fn eta(millis: u64) -> Result<Duration, ApiError> {

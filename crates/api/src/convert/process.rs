@@ -126,15 +126,17 @@ pub(super) fn seen(stored: &StoredProcess, around: ProcessContext) -> ProcessVie
         error: not_started(process, &around)
             .or_else(|| ended.and_then(|ended| error(process, &ended.ending, now))),
         start_failure: ended.and_then(|ended| start_failure(&ended.ending)),
-        result: ended.and_then(|ended| match &ended.ending {
-            Ending::Completed { result, .. } => {
-                result.as_ref().and_then(|text| serde_json::from_str(text.as_str()).ok())
-            }
-            Ending::Failed { .. }
-            | Ending::Timeout { .. }
-            | Ending::Cancelled { .. }
-            | Ending::Interrupted { .. } => None,
-        }),
+        result: ended
+            .and_then(|ended| match &ended.ending {
+                Ending::Completed { result, .. } => {
+                    result.as_ref().and_then(|text| serde_json::from_str(text.as_str()).ok())
+                }
+                Ending::Failed { .. }
+                | Ending::Timeout { .. }
+                | Ending::Cancelled { .. }
+                | Ending::Interrupted { .. } => None,
+            })
+            .or_else(|| serde_json::from_str(process.reported.result.as_ref()?.as_str()).ok()),
         late_exit: ended.and_then(|ended| ended.late.as_ref()).map(|late| self::exit(&late.exit)),
         conditions: conditions(process),
         stale_since: None,
@@ -259,7 +261,7 @@ fn error(process: &Process, ending: &Ending, now: Timestamp) -> Option<String> {
     match ending {
         Ending::Completed { .. } | Ending::Cancelled { .. } => None,
         Ending::Failed { .. } | Ending::Timeout { .. } | Ending::Interrupted { .. } => {
-            reason::reason(process, now, &BlockedBy::None, &[])
+            process.reported.error.clone().or_else(|| reason::reason(process, now, &BlockedBy::None, &[]))
         }
     }
 }

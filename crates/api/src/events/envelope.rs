@@ -3,7 +3,7 @@
 use crate::convert::{dating, ending, rfc3339, seconds};
 use crate::events::place::cursor_text;
 use crate::events::subject::EventSubject;
-use longhaul_domain::{Ending, ExitStatus, Fact, NodeId, Status, StopCause};
+use longhaul_domain::{Ending, ExitStatus, Fact, NodeId, ReportedOutcome, Status, StopCause};
 use longhaul_engine::ports::{EventCursor, LoggedEvent};
 use longhaul_wire::event::{Envelope, EventData, EventKind, StartTrigger};
 
@@ -62,24 +62,26 @@ fn data(logged: &LoggedEvent, subject: Option<&EventSubject>) -> EventData {
     }
     let began = subject.and_then(|subject| subject.started_at);
     let lasted = began.map(|began| seconds(event.at.since(began)));
+    let reported = subject.map(|subject| &subject.reported);
     match &event.fact {
         Fact::RetryScheduled { due, after } => {
-            add_ending(&mut data, after);
+            add_ending(&mut data, after, reported);
             (data.due_at, data.duration_s) = (Some(rfc3339(*due)), lasted);
         }
         Fact::Ended { ending, live_stats } => {
-            add_ending(&mut data, ending);
+            add_ending(&mut data, ending, reported);
             data.duration_s = lasted;
             data.stage = live_stats.stage.as_ref().map(ToString::to_string);
             data.progress = live_stats.progress.map(longhaul_domain::Progress::percent);
         }
         Fact::AwaitingChildren { ending, live_stats } => {
-            add_ending(&mut data, ending);
+            add_ending(&mut data, ending, reported);
             data.condition = Some("waits_for_children".to_owned());
             data.stage = live_stats.stage.as_ref().map(ToString::to_string);
             data.progress = live_stats.progress.map(longhaul_domain::Progress::percent);
         }
         Fact::StageChanged { stage } => data.stage = Some(stage.to_string()),
+        Fact::OutcomeReported(outcome) => data.error.clone_from(&outcome.error),
         Fact::StopRequested { cause, .. } => data.cause = Some(cause.as_str().to_owned()),
         Fact::ConditionStarted { condition } => data.condition = Some(condition.as_str().to_owned()),
         Fact::OutputMatched { pattern, offset, line } => {
@@ -110,10 +112,12 @@ fn data(logged: &LoggedEvent, subject: Option<&EventSubject>) -> EventData {
     data
 }
 
-fn add_ending(data: &mut EventData, how: &Ending) {
+fn add_ending(data: &mut EventData, how: &Ending, reported: Option<&ReportedOutcome>) {
     (data.exit_code, data.signal) = exit_of(how);
     data.cause = cause_of(how).map(|cause| cause.as_str().to_owned());
-    data.error = error_of(how);
+    // The error of the command itself says more than the exit code.
+    data.error =
+        error_of(how).map(|error| reported.and_then(|reported| reported.error.clone()).unwrap_or(error));
     data.completed_at_precision = dating(how).map(ToOwned::to_owned);
 }
 
@@ -158,6 +162,7 @@ const fn status(fact: &Fact, begins: Option<StartTrigger>) -> Option<Status> {
         Fact::Spawned { .. }
         | Fact::Resumed { .. }
         | Fact::StageChanged { .. }
+        | Fact::OutcomeReported(_)
         | Fact::AwaitingChildren { .. }
         | Fact::ConditionStarted { .. }
         | Fact::OutputMatched { .. } => Some(Status::Running),

@@ -113,6 +113,7 @@ impl EventSnapshot {
             | Fact::Restored { .. }
             | Fact::RetryScheduled { .. }
             | Fact::StageChanged { .. }
+            | Fact::OutcomeReported(_)
             | Fact::Paused { .. }
             | Fact::Resumed { .. }
             | Fact::StopRequested { .. }

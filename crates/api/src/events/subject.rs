@@ -3,7 +3,7 @@
 use crate::events::log_reader::patiently;
 use longhaul_domain::{
     AgentId, AttemptNo, Event, Fact, NodeId, Process, ProcessId, ProcessName, ProcessType, ProjectName,
-    SessionId, Timestamp,
+    ReportedOutcome, SessionId, Timestamp,
 };
 use longhaul_engine::Engine;
 use longhaul_engine::ports::{EventCursor, StoredProcess};
@@ -32,6 +32,8 @@ pub(crate) struct EventSubject {
     pub(crate) attempt: Option<AttemptNo>,
     pub(crate) pid: Option<u32>,
     pub(crate) started_at: Option<Timestamp>,
+    /// Result and error that the command reported.
+    pub(crate) reported: ReportedOutcome,
 }
 
 impl EventSubject {
@@ -51,6 +53,7 @@ impl EventSubject {
             attempt: None,
             pid: None,
             started_at: None,
+            reported: ReportedOutcome::default(),
         };
         // The record may be newer than the event. If there was only one attempt, both describe the same attempt.
         if process.attempt <= AttemptNo(1) {
@@ -63,6 +66,7 @@ impl EventSubject {
         self.attempt = Some(process.attempt).filter(|attempt| attempt.0 > 0);
         self.started_at = process.started_at;
         self.node.clone_from(&process.node);
+        self.reported.clone_from(&process.reported);
         let pid = process.state.execution().and_then(|execution| execution.pid);
         self.pid = pid.or(self.pid);
     }
@@ -72,6 +76,7 @@ impl EventSubject {
         match &event.fact {
             Fact::Claimed { attempt, node } => {
                 (self.attempt, self.pid) = (Some(*attempt), None);
+                self.reported = ReportedOutcome::default();
                 match self.begins {
                     StartTrigger::WhenSpawned => (self.node, self.started_at) = (Some(node.clone()), None),
                     StartTrigger::AtOnce | StartTrigger::AtItsTurn => self.started_at = Some(event.at),
@@ -81,9 +86,11 @@ impl EventSubject {
             // The cached data may come from a newer record, so values of later attempts are removed.
             Fact::Submitted => {
                 (self.attempt, self.pid) = (None, None);
+                self.reported = ReportedOutcome::default();
                 self.started_at = (self.begins == StartTrigger::AtOnce).then_some(event.at);
             }
             Fact::NeverRan | Fact::BecameDue => (self.pid, self.started_at) = (None, None),
+            Fact::OutcomeReported(outcome) => self.reported = self.reported.updated(outcome),
             Fact::RetryScheduled { .. }
             | Fact::StageChanged { .. }
             | Fact::Paused { .. }

@@ -101,6 +101,7 @@ impl EventCounters {
                 self.attempt_ended(id, at, ending);
             }
             Fact::StageChanged { .. }
+            | Fact::OutcomeReported(_)
             | Fact::Paused { .. }
             | Fact::Resumed { .. }
             | Fact::StopRequested { .. }

@@ -95,6 +95,7 @@ fn exited_at(event: &Event) -> Option<Timestamp> {
         | Fact::Spawned { .. }
         | Fact::RetryScheduled { .. }
         | Fact::StageChanged { .. }
+        | Fact::OutcomeReported(_)
         | Fact::Paused { .. }
         | Fact::Resumed { .. }
         | Fact::StopRequested { .. }

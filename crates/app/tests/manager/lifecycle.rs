@@ -15,6 +15,31 @@ fn work_outlives_a_killed_manager_and_its_end_is_known() {
 }
 
 #[test]
+fn reported_result_and_error_outlive_the_manager_and_describe_a_failed_or_cancelled_command() {
+    let bench = Bench::new();
+    let program = env!("CARGO_BIN_EXE_longhaul");
+    let report =
+        format!("{program} result '{{\"rows\":3}}' && {program} error 'no rows left' && : > reported");
+    let id = bench.launch(&format!("{report}; until [ -e go ]; do sleep 0.02; done; exit 4"));
+    until("the command has reported", || bench.top().join("reported").exists());
+    bench.end_manager(Signal::KILL);
+    std::fs::write(bench.top().join("go"), "").unwrap();
+    assert_eq!(bench.run(&["wait", &id]).code, 4);
+    let failed = bench.show(&id);
+    assert_eq!((&failed["status"], &failed["error"]), (&"failed".into(), &"no rows left".into()));
+    assert_eq!((&failed["result"]["rows"], &failed["exit_code"]), (&3.into(), &4.into()));
+    let late = bench.run(&["error", "too late", "--id", &id]);
+    assert!(late.code != 0 && late.err.contains("[invalid_status_transition]"), "{late:?}");
+
+    std::fs::remove_file(bench.top().join("reported")).unwrap();
+    let id = bench.launch(&format!("{report}; exec sleep 60"));
+    until("the command has reported", || bench.top().join("reported").exists());
+    assert_eq!(bench.run(&["cancel", &id]).code, 0);
+    let cancelled = bench.show(&id);
+    assert_eq!((&cancelled["status"], &cancelled["result"]["rows"]), (&"cancelled".into(), &3.into()));
+}
+
+#[test]
 fn manager_that_is_told_to_end_leaves_its_work_running() {
     let bench = Bench::new();
     let id = bench.launch("exec sleep 30");

@@ -59,6 +59,19 @@ fn later(bench: &Bench, line: &str) -> String {
     said.out.trim().to_owned()
 }
 
+/// Launches a shell script that waits until [`hold`] releases it.
+fn held(bench: &Bench, line: &str) -> String {
+    let said = bench.run(&["run", "-b", "--key", "gate", "--retry", "3", "--", "sh", "-c", line]);
+    assert_eq!(said.code, 0, "{said:?}");
+    said.out.trim().to_owned()
+}
+
+/// Holds or releases the scripts of [`held`].
+fn hold(bench: &Bench, flag: &str) {
+    let said = bench.run(&["queue", "gate", flag]);
+    assert_eq!(said.code, 0, "{said:?}");
+}
+
 fn ended(bench: &Bench, id: &str) -> serde_json::Value {
     until("it ends", || !bench.show(id)["completed_at"].is_null());
     bench.show(id)
@@ -71,17 +84,19 @@ fn launch_that_was_changed_in_the_server_is_never_executed_and_inspect_tells_why
     let marks = a.top().join("marks");
     fs::create_dir(&marks).unwrap();
     let line = |mark: &str| format!("touch {}/{mark}", marks.display());
-    let changed = later(a, &line("innocent"));
-    let unsealed = later(b, &line("unsealed"));
-    let moved = later(b, &line("moved"));
-    let lured = later(b, &line("lured"));
-    let fine = later(a, &line("fine"));
+    hold(a, "--hold");
+    let changed = held(a, &line("innocent"));
+    let unsealed = held(b, &line("unsealed"));
+    let moved = held(b, &line("moved"));
+    let lured = held(b, &line("lured"));
+    let fine = held(a, &line("fine"));
     nodes.forge("innocent", "return (string.gsub(spec, ARGV[1], ARGV[2]))", &["stolen"]);
     nodes.forge("unsealed", "return (string.gsub(spec, '\"signature\":\"[^\"]*\",', ''))", &[]);
     nodes.forge("moved", "return (string.gsub(spec, '\"node\":\"b\"', '\"node\":\"a\"'))", &[]);
     // The queue entry names a placement that differs from the placement in the record.
     let lure = "redis.call('HSET', (string.gsub(key, ':b:', ':p:', 1)), 'class', '@a') return spec";
     nodes.forge("lured", lure, &[]);
+    hold(a, "--release");
     let refused = [
         (&changed, "was changed"),
         (&unsealed, "has no signature"),
@@ -138,8 +153,9 @@ fn what_is_sealed_by_others_or_played_again_is_not_executed() {
         "return redis.call('HGET', redis.call('KEYS', 'lh:{evil}:b:*')[1], 'spec')",
         "0",
     ]);
-    let victim = later(b, "true # victim");
-    let mine = later(a, "true # place");
+    hold(a, "--hold");
+    let victim = held(b, "true # victim");
+    let mine = held(a, "true # place");
     let put = spec.trim_end().replace(&evil, &mine);
     nodes.forge("# place", "return ARGV[2]", &[&put]);
     // An attacker stores the validly signed record of an old process in place of a waiting one.
@@ -152,6 +168,7 @@ fn what_is_sealed_by_others_or_played_again_is_not_executed() {
         "0",
     ]);
     nodes.forge("# victim", "return ARGV[2]", &[&old.trim_end().replace(&played, &victim)]);
+    hold(a, "--release");
     let told = ended(a, &mine);
     assert!(told["error"].as_str().unwrap().contains("does not have"), "{told}");
     let told = ended(b, &victim);

@@ -7,7 +7,7 @@ use clap::{Command, CommandFactory};
 const GROUPS: &[(&str, &[&str])] = &[
     ("Start", &["run", "track", "restart", "retry"]),
     ("Look", &["status", "logs", "wait", "why", "tree", "inspect", "events", "stats"]),
-    ("Control", &["cancel", "pause", "resume", "signal", "send", "progress"]),
+    ("Control", &["cancel", "pause", "resume", "signal", "send", "progress", "result", "error"]),
     ("Queue", &["queue", "session"]),
     ("Agents", &["mcp"]),
     (

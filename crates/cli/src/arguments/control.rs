@@ -127,3 +127,25 @@ pub struct ProgressArgs {
     #[arg(long, value_name = "ID", env = "LONGHAUL_ID", hide_env_values = true, add = ArgValueCandidates::new(references))]
     pub id: Option<String>,
 }
+
+/// Arguments of `result`.
+#[derive(Clone, Debug, Args)]
+pub struct ResultArgs {
+    /// Result as JSON, or @FILE; @- is standard input
+    #[arg(value_name = "JSON", allow_negative_numbers = true)]
+    pub result: String,
+    /// Process [default inside a process: that process]
+    #[arg(long, value_name = "ID", env = "LONGHAUL_ID", hide_env_values = true, add = ArgValueCandidates::new(references))]
+    pub id: Option<String>,
+}
+
+/// Arguments of `error`.
+#[derive(Clone, Debug, Args)]
+pub struct ErrorArgs {
+    /// Error message; it is shown if the process fails
+    #[arg(value_name = "TEXT", allow_hyphen_values = true)]
+    pub error: String,
+    /// Process [default inside a process: that process]
+    #[arg(long, value_name = "ID", env = "LONGHAUL_ID", hide_env_values = true, add = ArgValueCandidates::new(references))]
+    pub id: Option<String>,
+}

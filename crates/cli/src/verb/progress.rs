@@ -9,20 +9,25 @@ use crate::failure::CliError;
 use crate::value::{DurationArg, PercentArg};
 use longhaul_wire::api::{ActionReply, UpdateRequest};
 
-/// Reports the progress of a process.
-pub(crate) async fn progress(context: &VerbContext, args: &ProgressArgs) -> Result<i32, CliError> {
-    let id = args.id.as_deref().filter(|id| !id.is_empty()).ok_or_else(|| CliError::Usage {
+/// Returns the process that a command reports about. Outside a process the user has to give one, as in `help`.
+pub(super) fn enclosing<'a>(id: Option<&'a str>, help: &str) -> Result<&'a str, CliError> {
+    id.filter(|id| !id.is_empty()).ok_or_else(|| CliError::Usage {
         what: "no process is given".to_owned(),
         why: Some(
             "LONGHAUL_ID is not set: this command does not run inside a process of longhaul".to_owned(),
         ),
-        help: "longhaul progress N --id ID".to_owned(),
-    })?;
+        help: help.to_owned(),
+    })
+}
+
+/// Reports the progress of a process.
+pub(crate) async fn progress(context: &VerbContext, args: &ProgressArgs) -> Result<i32, CliError> {
+    let id = enclosing(args.id.as_deref(), "longhaul progress N --id ID")?;
     let update = UpdateRequest {
         progress: args.progress.map(PercentArg::value),
         stage: args.stage.clone(),
         eta_ms: args.eta.map(DurationArg::as_millis),
-        status: None,
+        ..UpdateRequest::default()
     };
     let outcome: ActionReply = context.client.amend(&RequestPath::process(id), &update).await?;
     if context.console.is_json() {

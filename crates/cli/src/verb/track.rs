@@ -40,7 +40,7 @@ async fn progress(context: &VerbContext, args: &TrackProgressArgs) -> Result<i32
         progress: args.progress.map(PercentArg::value),
         stage: args.stage.clone(),
         eta_ms: args.eta.map(DurationArg::as_millis),
-        status: None,
+        ..UpdateRequest::default()
     };
     let outcome: ActionReply = context.client.amend(&path, &update).await?;
     if context.console.format.is_some() {

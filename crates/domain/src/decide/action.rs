@@ -7,6 +7,7 @@ use crate::event::{Event, Fact};
 use crate::id::Priority;
 use crate::input::{Action, ActionKind};
 use crate::json::JsonText;
+use crate::outcome::ReportedOutcome;
 use crate::progress::ProgressReport;
 use crate::rejection::Rejection;
 use crate::signal::{Signal, SignalTarget};
@@ -18,6 +19,7 @@ impl Decider<'_> {
     pub(super) fn asked(&self, command: &Action) -> Result<Decision, Rejection> {
         match command {
             Action::Progress(report) => self.progress(report),
+            Action::ReportOutcome(report) => self.report_outcome(report),
             Action::Complete { result } => self.complete(result.as_ref()),
             Action::Fail { error } => self.fail(error),
             Action::Cancel { cause } => Ok(self.cancel(*cause)),
@@ -53,6 +55,26 @@ impl Decider<'_> {
             }
             State::AwaitingChildren(_) => Err(self.over(ActionKind::Progress)),
             State::Pending(_) | State::Ended(_) => Err(self.forbidden(ActionKind::Progress)),
+        }
+    }
+
+    fn report_outcome(&self, report: &ReportedOutcome) -> Result<Decision, Rejection> {
+        let kind = ActionKind::ReportOutcome;
+        match &self.process.state {
+            State::Starting { .. }
+            | State::Running { .. }
+            | State::Paused { .. }
+            | State::Stopping { .. } => {
+                if self.process.reported.updated(report) == self.process.reported {
+                    return Ok(Decision::noted(NoOpReason::NoChange));
+                }
+                let event = self.event(Fact::OutcomeReported(report.clone()));
+                Ok(Decision { events: vec![event], ..Decision::nothing() })
+            }
+            State::AwaitingChildren(_) => Err(self.over(kind)),
+            State::Pending(_) | State::Reported { .. } | State::CancelRequested { .. } | State::Ended(_) => {
+                Err(self.forbidden(kind))
+            }
         }
     }
 

@@ -201,6 +201,7 @@ proptest! {
                     | Fact::Spawned { .. }
                     | Fact::BecameDue
                     | Fact::StageChanged { .. }
+                    | Fact::OutcomeReported(_)
                     | Fact::Paused { .. }
                     | Fact::Resumed { .. }
                     | Fact::StopRequested { .. }

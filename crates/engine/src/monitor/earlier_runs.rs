@@ -65,6 +65,7 @@ impl EarlierReports {
             | Fact::Restored { .. }
             | Fact::RetryScheduled { .. }
             | Fact::StageChanged { .. }
+            | Fact::OutcomeReported(_)
             | Fact::Paused { .. }
             | Fact::Resumed { .. }
             | Fact::StopRequested { .. }

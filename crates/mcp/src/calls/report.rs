@@ -39,7 +39,7 @@ impl ToolContext<'_> {
             progress: asked.progress,
             stage: asked.stage,
             eta_ms: asked.eta_seconds.map(span).map(millis),
-            status: None,
+            ..UpdateRequest::default()
         };
         let outcome = self.api.update(&self.find(&asked.process_id).await?, request, None).await?;
         Ok(self.came_of(&outcome).await)

@@ -5,8 +5,8 @@ use crate::suite::must;
 use longhaul_domain::{
     Action, AttemptNo, Condition, Containment, Ending, ExceededLimit, Exit, ExitCircumstances, ExitStatus,
     Failure, Input, Interruption, JsonText, LiveStats, NodeId, Observation, PendingAction, Progress,
-    ProgressRate, ProgressReport, ReportedEta, Signal, SignalTarget, Stage, StartFailure, StartStage,
-    StopCause, Usage,
+    ProgressRate, ProgressReport, ReportedEta, ReportedOutcome, Signal, SignalTarget, Stage, StartFailure,
+    StartStage, StopCause, Usage,
 };
 use proptest::option;
 use proptest::prelude::{Just, Strategy, any, prop_oneof};
@@ -25,6 +25,7 @@ pub fn inputs() -> impl Strategy<Value = Input> {
 pub fn commands() -> impl Strategy<Value = Action> {
     prop_oneof![
         reports().prop_map(Action::Progress),
+        outcomes().prop_map(Action::ReportOutcome),
         option::of(result()).prop_map(|result| Action::Complete { result }),
         "[a-z ]{0,12}".prop_map(|error| Action::Fail { error }),
         cause().prop_map(|cause| Action::Cancel { cause }),
@@ -105,6 +106,12 @@ fn signal() -> impl Strategy<Value = Signal> {
 
 fn signal_target() -> impl Strategy<Value = SignalTarget> {
     proptest::sample::select(vec![SignalTarget::Main, SignalTarget::Tree])
+}
+
+/// Generates results and errors that a command reports.
+fn outcomes() -> impl Strategy<Value = ReportedOutcome> {
+    (option::of(result()), option::of("[a-z ]{1,12}"))
+        .prop_map(|(result, error)| ReportedOutcome { result, error })
 }
 
 /// Generates progress reports of a worker.

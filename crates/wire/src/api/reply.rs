@@ -179,6 +179,10 @@ pub struct UpdateRequest {
     /// Remaining time in milliseconds, as the worker estimates it, at most 30 days. It counts down and replaces the
     /// estimate from the progress until the next report.
     pub eta_ms: Option<u64>,
+    /// Result of a command that longhaul runs: any JSON of at most 64 KiB. The status still comes from the exit code.
+    pub result: Option<serde_json::Value>,
+    /// Error message of a command that longhaul runs. It replaces the generated message if the process fails.
+    pub error: Option<String>,
     /// New status: `completed`, `failed` or `cancelled` ends the work; `running` changes nothing.
     pub status: Option<String>,
 }

@@ -144,7 +144,9 @@ impl EventKind {
             (Fact::Spawned { .. }, _) => Some(Self::Started),
             (Fact::NeverRan | Fact::BecameDue, _) => Some(Self::Queued),
             (Fact::RetryScheduled { .. }, _) => Some(Self::RetryScheduled),
-            (Fact::StageChanged { .. } | Fact::AwaitingChildren { .. }, _) => Some(Self::Progress),
+            (Fact::StageChanged { .. } | Fact::OutcomeReported(_) | Fact::AwaitingChildren { .. }, _) => {
+                Some(Self::Progress)
+            }
             (Fact::Paused { .. }, _) => Some(Self::Paused),
             (Fact::Resumed { .. }, _) => Some(Self::Resumed),
             (Fact::StopRequested { .. } | Fact::BecameStuck, _) => Some(Self::Stopping),

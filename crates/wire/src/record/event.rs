@@ -2,6 +2,7 @@ use super::ending::{CauseRecord, EndingRecord, ExitFactRecord};
 use super::life::ContainmentRecord;
 use super::live_stats::LiveStatsRecord;
 use super::monitoring::ConditionRecord;
+use super::outcome::ReportedOutcomeRecord;
 use super::pending_action::{signal, signal_target};
 use super::{DurationRecord, RecordDecodeError, is_zero, name, span};
 use longhaul_domain::{AttemptNo, AwakeTime, Event, Fact, Priority, SignalTarget, Timestamp};
@@ -38,6 +39,7 @@ enum FactRecord {
     StageChanged {
         stage: String,
     },
+    OutcomeReported(ReportedOutcomeRecord),
     Paused {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         timeout_left: Option<DurationRecord>,
@@ -152,6 +154,7 @@ impl From<&Fact> for FactRecord {
                 Self::RetryScheduled { due: due.0, after: Box::new(after.into()) }
             }
             Fact::StageChanged { stage } => Self::StageChanged { stage: stage.to_string() },
+            Fact::OutcomeReported(outcome) => Self::OutcomeReported(outcome.into()),
             Fact::Paused { timeout_left } => Self::Paused { timeout_left: timeout_left.map(Into::into) },
             Fact::Resumed { timeout_at } => Self::Resumed { timeout_at: timeout_at.map(|at| at.0) },
             Fact::StopRequested { cause, kill_at, until } => {
@@ -213,6 +216,7 @@ impl TryFrom<FactRecord> for Fact {
                 Self::RetryScheduled { due: Timestamp(due), after: (*after).try_into()? }
             }
             FactRecord::StageChanged { stage } => Self::StageChanged { stage: name(&stage)? },
+            FactRecord::OutcomeReported(outcome) => Self::OutcomeReported(outcome.try_into()?),
             FactRecord::Paused { timeout_left } => Self::Paused { timeout_left: span(timeout_left)? },
             FactRecord::Resumed { timeout_at } => Self::Resumed { timeout_at: timeout_at.map(AwakeTime) },
             FactRecord::StopRequested { cause, kill_at, until } => Self::StopRequested {

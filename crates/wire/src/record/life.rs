@@ -1,5 +1,6 @@
 use super::ending::{CauseRecord, EndingRecord, ExitFactRecord};
 use super::live_stats::LiveStatsRecord;
+use super::outcome::ReportedOutcomeRecord;
 use super::spec::{FixedFields, FixedRecord};
 use super::{DurationRecord, RecordDecodeError, is_zero, some_name, span, text};
 use longhaul_domain::{
@@ -32,6 +33,8 @@ pub(super) struct LifeRecord {
     cancel_at: Option<i64>,
     #[serde(default, skip_serializing_if = "is_zero")]
     conditions: ConditionsRecord,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    reported: ReportedOutcomeRecord,
     state: StateRecord,
 }
 
@@ -188,6 +191,7 @@ impl From<&Process> for LifeRecord {
                 .cascade
                 .map(|cascade| CascadeRecord { cause: cascade.cause.into(), force: cascade.force }),
             cancel_at: process.cancel_at.map(|at| at.0),
+            reported: (&process.reported).into(),
             conditions: (&process.conditions).into(),
             state: (&process.state).into(),
         }
@@ -208,6 +212,7 @@ impl LifeRecord {
             cascade: self.cascade.map(|record| Cascade { cause: record.cause.into(), force: record.force }),
             cancel_at: self.cancel_at.map(Timestamp),
             conditions: self.conditions.into(),
+            reported: self.reported.try_into()?,
             spec: Arc::new(spec),
             lineage,
             signature,

@@ -181,3 +181,23 @@ fn signal_that_the_node_has_not_sent_yet_is_not_said_to_be_sent() {
         "0a1b2c3d tests has not received the signal yet: its node laptop received the request and will send the signal\n"
     );
 }
+
+#[test]
+fn result_and_error_of_a_command_are_reported_from_inside_it() {
+    let answer = |asked: &FakeRequest| {
+        assert_eq!((asked.method.as_str(), asked.path.as_str()), ("PATCH", "/v1/processes/0a1b"));
+        changed(&samples::running(), true)
+    };
+    let body = |line: &str| -> Value { serde_json::from_str(&said(line, false, answer).bodies[0]).unwrap() };
+    assert_eq!(body(r#"result {"rows":3} --id 0a1b"#)["result"]["rows"], 3);
+    assert_eq!(body("result -5 --id 0a1b")["result"], -5);
+    assert_eq!(body("error diskfull --id 0a1b")["error"], "diskfull");
+    let top = tempfile::tempdir().unwrap();
+    let file = top.path().join("result.json");
+    std::fs::write(&file, "[1, 2]").unwrap();
+    assert_eq!(body(&format!("result @{} --id 0a1b", file.display()))["result"][1], 2);
+    for wrong in ["result {rows --id 0a1b", "result 1 --id=", "error x --id="] {
+        assert_eq!(said(wrong, false, |_| FakeResponse::Silence).code(), 2, "{wrong}");
+    }
+    assert_ne!(said("result @/nonexistent --id 0a1b", false, |_| FakeResponse::Silence).code(), 0);
+}

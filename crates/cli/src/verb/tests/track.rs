@@ -40,9 +40,15 @@ fn progress_is_a_report_and_nothing_is_a_sign_of_life() {
     });
     assert_eq!((came.code(), came.out.as_str(), came.err.as_str()), (0, "", ""));
     assert_eq!(came.asked, ["PATCH /v1/processes/0a1b?revision=3"]);
-    assert_eq!(came.body(0), json!({"progress": 41.2, "stage": "copy", "eta_ms": null, "status": null}));
+    assert_eq!(
+        came.body(0),
+        json!({"progress": 41.2, "stage": "copy", "eta_ms": null, "result": null, "error": null, "status": null})
+    );
     let came = said("track progress 0a1b", false, |_| changed(&samples::running(), false));
-    assert_eq!(came.body(0), json!({"progress": null, "stage": null, "eta_ms": null, "status": null}));
+    assert_eq!(
+        came.body(0),
+        json!({"progress": null, "stage": null, "eta_ms": null, "result": null, "error": null, "status": null})
+    );
     assert_eq!(said("track progress x", false, |_| problem(404, "process_not_found")).code(), 3);
 }
 

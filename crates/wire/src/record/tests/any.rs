@@ -111,6 +111,13 @@ fn priority() -> BoxedStrategy<Priority> {
     (-100_i64..=100).prop_map(|value| Priority::new(value).unwrap()).boxed()
 }
 
+fn outcome() -> BoxedStrategy<ReportedOutcome> {
+    let result = any::<u32>().prop_map(|number| JsonText::checked(number.to_string()).unwrap());
+    (some(result.boxed()), some(any::<String>().boxed()))
+        .prop_map(|(result, error)| ReportedOutcome { result, error })
+        .boxed()
+}
+
 pub(super) fn live_stats() -> BoxedStrategy<LiveStats> {
     let pace = (timestamp(), progress(), timestamp(), progress())
         .prop_map(|(first_at, first, last_at, last)| ProgressRate { first_at, first, last_at, last });
@@ -296,6 +303,7 @@ pub(super) fn event() -> BoxedStrategy<Event> {
         Just(Fact::BecameDue),
         (timestamp(), ending()).prop_map(|(due, after)| Fact::RetryScheduled { due, after }),
         name().prop_map(|stage| Fact::StageChanged { stage }),
+        outcome().prop_map(Fact::OutcomeReported),
         some(span()).prop_map(|timeout_left| Fact::Paused { timeout_left }),
         some(awake()).prop_map(|timeout_at| Fact::Resumed { timeout_at }),
         (cause(), awake(), timestamp()).prop_map(|(cause, kill_at, until)| Fact::StopRequested {
@@ -419,13 +427,14 @@ pub(super) fn process() -> BoxedStrategy<Process> {
             some(cascade.boxed()),
             some(timestamp()),
             prop::collection::vec((condition(), timestamp()), 0..4),
+            outcome(),
         ),
     )
         .prop_map(
             |(
                 (id, spec, lineage, node, launch_signature),
                 ((attempt, retries, never_ran), queued_at, started_at, state),
-                (priority, cascade, cancel_at, conditions),
+                (priority, cascade, cancel_at, conditions, reported),
             )| {
                 Process {
                     id,
@@ -433,6 +442,7 @@ pub(super) fn process() -> BoxedStrategy<Process> {
                     cascade,
                     cancel_at,
                     conditions: conditions.into_iter().collect(),
+                    reported,
                     spec: Arc::new(spec),
                     lineage,
                     signature: launch_signature,
