@@ -1,5 +1,6 @@
 //! Pure functions that find facts about a command in its output and in the reports that it writes.
 //!
+//! - [`failure`]: the first error of a failed command.
 //! - [`test_run`]: results of tests.
 //!
 //! Output and reports come from programs that nobody verified: they may be truncated, huge, hostile or wrong. Every
@@ -7,6 +8,7 @@
 //! crate performs no I/O and reads no clock.
 
 mod bounded_lines;
+pub mod failure;
 pub mod test_run;
 
 pub use bounded_lines::{BoundedLines, Line, MAX_LINE_LEN};
