@@ -9,6 +9,9 @@ use super::rule_set::RuleSet;
 use super::trace::{self, Fit, TRACE_WEIGHT, Trace, TraceReport};
 use std::sync::Arc;
 
+/// Number of bytes that are searched together.
+const WINDOW_LEN: usize = 8 * 1024;
+
 /// Finds the errors in the output of one command.
 ///
 /// ```
@@ -56,14 +59,12 @@ impl Analyzer {
         let repeated = usize::try_from(self.next.saturating_sub(offset)).unwrap_or(usize::MAX);
         let Some(new) = bytes.get(repeated..).filter(|new| !new.is_empty()) else { return };
         let start = offset.max(self.next);
-        self.next = start.saturating_add(u64::try_from(new.len()).unwrap_or(u64::MAX));
+        self.next = start.saturating_add(to_u64(new.len()));
         let channel = match stream {
             Stream::Stdout => &mut self.stdout,
             Stream::Stderr => &mut self.stderr,
         };
-        let reader = &mut channel.reader;
-        let (findings, rules) = (&mut self.findings, &*self.rules);
-        channel.output.push(start, new, |at, line| reader.read(at, line, findings, rules));
+        channel.push(start, new, &mut self.findings, &self.rules);
     }
 
     /// Ends the output and returns the findings in the order of their offsets.
@@ -79,6 +80,27 @@ impl Analyzer {
     }
 }
 
+/// Returns the whole lines at the start of `bytes`, about [`WINDOW_LEN`] bytes.
+fn whole_lines(bytes: &[u8]) -> &[u8] {
+    let window = bytes.get(..WINDOW_LEN).unwrap_or(bytes);
+    memchr::memrchr(b'\n', window).and_then(|feed| window.get(..=feed)).unwrap_or_default()
+}
+
+/// Returns the first line with its end, or all bytes if it has no end.
+fn first_line(bytes: &[u8]) -> &[u8] {
+    memchr::memchr(b'\n', bytes).and_then(|feed| bytes.get(..=feed)).unwrap_or(bytes)
+}
+
+/// Returns true if the bytes are lines of printable ASCII, in which a search finds the same as in the cleaned lines.
+fn is_plain(bytes: &[u8]) -> bool {
+    // Without an early exit, the compiler uses vector instructions.
+    bytes.iter().fold(true, |plain, byte| plain & matches!(byte, b' '..=b'~' | b'\t' | b'\n'))
+}
+
+fn to_u64(length: usize) -> u64 {
+    u64::try_from(length).unwrap_or(u64::MAX)
+}
+
 /// One stream and the reader of its lines.
 #[derive(Debug)]
 struct Channel {
@@ -89,6 +111,46 @@ struct Channel {
 impl Channel {
     fn new(stream: Stream) -> Self {
         Self { output: OutputStream::default(), reader: Reader { stream, open: Open::Nothing } }
+    }
+
+    fn push(&mut self, offset: u64, bytes: &[u8], findings: &mut Findings, rules: &RuleSet) {
+        let (mut offset, mut rest) = (offset, bytes);
+        while !rest.is_empty() {
+            let lines = if self.output.is_at_line_start() { whole_lines(rest) } else { &[] };
+            let used = if !lines.is_empty() && is_plain(lines) {
+                self.push_plain(offset, lines, findings, rules);
+                lines.len()
+            } else {
+                let piece = if lines.is_empty() { first_line(rest) } else { lines };
+                self.push_lines(offset, piece, findings, rules);
+                piece.len()
+            };
+            offset = offset.saturating_add(to_u64(used));
+            rest = rest.get(used..).unwrap_or_default();
+        }
+    }
+
+    /// Reads whole lines of printable ASCII. Lines in which nothing can be found are skipped together.
+    fn push_plain(&mut self, offset: u64, lines: &[u8], findings: &mut Findings, rules: &RuleSet) {
+        let (mut offset, mut rest) = (offset, lines);
+        while !rest.is_empty() {
+            let skippable = match self.reader.open {
+                Open::Nothing => rules.skippable(rest),
+                Open::Trace(_) | Open::Block(_) => 0,
+            };
+            let (skipped, behind) = rest.split_at_checked(skippable).unwrap_or((rest, &[]));
+            self.output.skip_lines(skipped);
+            offset = offset.saturating_add(to_u64(skipped.len()));
+            let line = first_line(behind);
+            self.push_lines(offset, line, findings, rules);
+            offset = offset.saturating_add(to_u64(line.len()));
+            rest = behind.get(line.len()..).unwrap_or_default();
+        }
+    }
+
+    fn push_lines(&mut self, offset: u64, bytes: &[u8], findings: &mut Findings, rules: &RuleSet) {
+        let reader = &mut self.reader;
+        self.output.push(offset, bytes, |at, line| reader.read(at, line, findings, rules));
     }
 
     /// Ends what is open, because output is missing.
@@ -128,6 +190,8 @@ struct OpenBlock {
     finding: Finding,
     block: RuleBlock,
     text: BlockText,
+    /// True once a line continued the message.
+    is_continued: bool,
 }
 
 impl Reader {
@@ -177,6 +241,9 @@ impl Reader {
             }
         }
         let Some(rule) = rules.first(self.stream, line) else { return matches!(&self.open, Open::Trace(_)) };
+        if rule.ignores {
+            return false;
+        }
         let weight = match &self.open {
             Open::Trace(open) if open.trace.is_certain() => return true,
             Open::Trace(_) | Open::Nothing => 0,
@@ -192,7 +259,7 @@ impl Reader {
                 let mut text = BlockText::default();
                 text.add(line);
                 let block = block.clone();
-                self.open = Open::Block(Box::new(OpenBlock { finding, block, text }));
+                self.open = Open::Block(Box::new(OpenBlock { finding, block, text, is_continued: false }));
             }
             (Some(_), Open::Trace(_)) => findings.add(finding),
             (None, Open::Nothing | Open::Trace(_)) => findings.add(finding),
@@ -230,10 +297,10 @@ impl OpenTrace {
     }
 
     fn finding(self, stream: Stream, report: TraceReport, rules: &RuleSet) -> Finding {
-        let refined = report.cause.as_ref().and_then(|cause| rules.refining(cause));
+        let refined = report.inner.as_ref().and_then(|inner| rules.refining(&inner.message));
         let refined = refined.or_else(|| rules.refining(&report.message));
-        let message = match &report.cause {
-            Some(cause) => format!("{}; caused by {cause}", report.message),
+        let message = match &report.inner {
+            Some(inner) => format!("{}; {} {}", report.message, inner.relation, inner.message),
             None => report.message,
         };
         let (line, column) = report.frame.as_ref().map_or((None, None), |frame| (frame.line, frame.column));
@@ -266,6 +333,11 @@ impl OpenBlock {
             if let Some(kind) = &self.block.located_kind {
                 self.finding.kind.clone_from(kind);
             }
+        }
+        let message = self.block.message.as_ref().and_then(|message| message.captures(line)?.name("message"));
+        if let Some(message) = message.filter(|_| !self.is_continued) {
+            self.finding.message = one_line(&format!("{}: {}", self.finding.message, message.as_str()));
+            self.is_continued = true;
         }
         self.block.until.as_ref().is_some_and(|until| until.is_match(line))
             || self.text.lines() >= self.block.max_lines.min(MAX_BLOCK_LINES)

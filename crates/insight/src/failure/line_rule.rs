@@ -22,6 +22,7 @@ pub(super) struct LineRule {
     pub(super) weight: u8,
     pub(super) trace_weight: Option<u8>,
     pub(super) refines: bool,
+    pub(super) ignores: bool,
     pub(super) block: Option<RuleBlock>,
     message: Option<String>,
     stream: Option<Stream>,
@@ -34,6 +35,7 @@ pub(super) struct RuleBlock {
     pub(super) matching: Option<Regex>,
     pub(super) max_lines: usize,
     pub(super) location: Option<Regex>,
+    pub(super) message: Option<Regex>,
     pub(super) located_kind: Option<String>,
 }
 
@@ -62,6 +64,7 @@ impl LineRule {
             weight: raw.weight,
             trace_weight: raw.trace_weight,
             refines: raw.refine,
+            ignores: raw.ignore,
             block,
             message: raw.message,
             stream: raw.stream,
@@ -122,6 +125,7 @@ impl RuleBlock {
             matching: optional("block.while", raw.matching)?,
             max_lines: raw.max_lines.unwrap_or(usize::MAX),
             location: optional("block.location", raw.location)?,
+            message: optional("block.message", raw.message)?,
             located_kind: raw.located_kind,
         })
     }

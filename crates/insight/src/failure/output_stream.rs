@@ -31,6 +31,18 @@ impl OutputStream {
         };
     }
 
+    /// Returns true if the next byte starts a line.
+    pub(super) const fn is_at_line_start(&self) -> bool {
+        self.unfinished.is_none()
+    }
+
+    /// Skips whole lines, which must start at the start of a line.
+    pub(super) fn skip_lines(&mut self, bytes: &[u8]) {
+        let length = to_u64(bytes.len());
+        self.lines.skip(length);
+        self.read = self.read.saturating_add(length);
+    }
+
     /// Ends the stream: calls `line` for an unfinished last line.
     pub(super) fn finish(&mut self, mut line: impl FnMut(u64, &str)) {
         if let Some(offset) = self.unfinished.take() {

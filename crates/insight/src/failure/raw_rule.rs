@@ -38,6 +38,9 @@ pub(super) struct RawRule {
     pub(super) refine: bool,
     /// Weight of such a trace; by default that of the trace.
     pub(super) trace_weight: Option<u8>,
+    /// True if a matching line states no error.
+    #[serde(default)]
+    pub(super) ignore: bool,
     /// Lines behind the matching one that belong to the error.
     pub(super) block: Option<RawBlock>,
 }
@@ -55,6 +58,8 @@ pub(super) struct RawBlock {
     pub(super) max_lines: Option<usize>,
     /// Regular expression with groups `file`, `line` and `column`. The first line that matches is the place of the error.
     pub(super) location: Option<String>,
+    /// Regular expression with the group `message`. The first line that matches continues the message of the finding.
+    pub(super) message: Option<String>,
     /// Kind of the finding if the block has a place.
     pub(super) located_kind: Option<String>,
 }

@@ -5,12 +5,18 @@ use super::line_rule::LineRule;
 use super::raw_rule::RawRules;
 use super::rule_error::RuleError;
 use super::trace::OPENING_TEXTS;
-use regex::{Regex, RegexSet};
+use regex::bytes::Regex as BytesRegex;
+use regex::{RegexSet, RegexSetBuilder};
 use std::collections::BTreeSet;
 use std::sync::{Arc, LazyLock};
 
 /// Maximum number of rules of a user.
 pub const MAX_USER_RULES: usize = 200;
+
+/// Maximum memory of all compiled patterns in bytes.
+const MAX_SET_MEMORY: usize = 64 << 20;
+/// Maximum memory of the states that the search for patterns stores, in bytes.
+const MAX_CACHE_MEMORY: usize = 8 << 20;
 
 /// Rules that are part of the crate.
 const EMBEDDED: &str = include_str!("rules.toml");
@@ -25,7 +31,7 @@ pub struct RuleSet {
     /// Patterns of all rules.
     patterns: RegexSet,
     /// Finds the texts of which a line must contain one, unless `unfiltered` matches it. `None` matches each line.
-    texts: Option<Regex>,
+    texts: Option<BytesRegex>,
     /// Patterns of the rules without such texts.
     unfiltered: RegexSet,
 }
@@ -64,9 +70,10 @@ impl RuleSet {
 
     fn of(rules: Vec<LineRule>) -> Result<Self, RuleError> {
         let patterns = set(rules.iter())?;
-        let unfiltered = set(rules.iter().filter(|rule| rule.contains.is_empty()))?;
+        let unfiltered = set(rules.iter().filter(|rule| rule.contains.is_empty() && !rule.ignores))?;
         let texts: BTreeSet<&str> = rules
             .iter()
+            .filter(|rule| !rule.ignores)
             .flat_map(|rule| rule.contains.iter().map(String::as_str))
             .chain(OPENING_TEXTS)
             .collect();
@@ -76,14 +83,23 @@ impl RuleSet {
             .filter(|text| !texts.iter().any(|other| other != *text && text.contains(other)))
             .map(|text| regex::escape(text))
             .collect();
-        let texts = Regex::new(&needed.join("|")).ok();
+        let texts = BytesRegex::new(&needed.join("|")).ok();
         Ok(Self { rules, patterns, texts, unfiltered })
     }
 
     /// Returns true if a rule or the start of a trace may match the line. For an ordinary line this costs one scan.
     pub(super) fn may_match(&self, line: &str) -> bool {
-        self.texts.as_ref().is_none_or(|texts| texts.is_match(line))
+        self.texts.as_ref().is_none_or(|texts| texts.is_match(line.as_bytes()))
             || (!self.unfiltered.is_empty() && self.unfiltered.is_match(line))
+    }
+
+    /// Returns the length of the lines at the start of `bytes` in which nothing can be found. The bytes are whole lines of
+    /// printable ASCII, as most output is. This is faster than a question for each line.
+    pub(super) fn skippable(&self, bytes: &[u8]) -> usize {
+        let Some(texts) = self.texts.as_ref().filter(|_| self.unfiltered.is_empty()) else { return 0 };
+        let Some(hit) = texts.find(bytes) else { return bytes.len() };
+        let before = bytes.get(..hit.start()).unwrap_or_default();
+        memchr::memrchr(b'\n', before).map_or(0, |feed| feed + 1)
     }
 
     /// Returns the first rule that matches the line.
@@ -116,9 +132,12 @@ fn read(text: &str) -> Result<Vec<LineRule>, RuleError> {
 }
 
 fn set<'a>(rules: impl Iterator<Item = &'a LineRule>) -> Result<RegexSet, RuleError> {
-    RegexSet::new(rules.map(|rule| rule.pattern.as_str())).map_err(|error| RuleError::Pattern {
-        rule: "all rules together".to_owned(),
-        key: "pattern",
-        reason: error.to_string(),
-    })
+    let patterns = rules.map(|rule| rule.pattern.as_str());
+    RegexSetBuilder::new(patterns).size_limit(MAX_SET_MEMORY).dfa_size_limit(MAX_CACHE_MEMORY).build().map_err(
+        |error| RuleError::Pattern {
+            rule: "all rules together".to_owned(),
+            key: "pattern",
+            reason: error.to_string(),
+        },
+    )
 }

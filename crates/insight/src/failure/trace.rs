@@ -56,10 +56,26 @@ pub(super) struct TraceReport {
     pub(super) kind: &'static str,
     /// Final error.
     pub(super) message: String,
-    /// Error that caused the final one, as the trace says.
-    pub(super) cause: Option<String>,
+    /// Error behind the final one.
+    pub(super) inner: Option<InnerError>,
     /// Place of the error.
     pub(super) frame: Option<Frame>,
+}
+
+/// An error behind the final one, as the trace says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct InnerError {
+    /// Its relation to the final one, in words.
+    pub(super) relation: &'static str,
+    /// The error.
+    pub(super) message: String,
+}
+
+impl InnerError {
+    /// Returns the error that caused the final one.
+    fn cause(message: String) -> Self {
+        Self { relation: "caused by", message }
+    }
 }
 
 /// Reads the lines of one trace.

@@ -85,7 +85,7 @@ impl Trace for GoPanic {
             rule: "go_panic",
             kind: "panic",
             message: self.message.clone(),
-            cause: None,
+            inner: None,
             frame: self.frames.shown().cloned(),
         })
     }

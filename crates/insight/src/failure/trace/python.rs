@@ -1,7 +1,7 @@
 //! Tracebacks of Python, with chained exceptions and exception groups.
 
 use super::frame::{Frame, NearestFrame};
-use super::{Fit, Trace, TraceReport};
+use super::{Fit, InnerError, Trace, TraceReport};
 use crate::failure::finding::one_line;
 use regex::Regex;
 use std::sync::LazyLock;
@@ -161,11 +161,13 @@ impl Trace for PythonTraceback {
 
     fn report(&self) -> Option<TraceReport> {
         let message = self.message.clone()?;
-        let (cause, frame) = match &self.member {
-            Some((member, frame)) => (Some(member.clone()), frame.clone()),
-            None => (self.cause.clone(), self.frames.shown().cloned()),
+        let (inner, frame) = match &self.member {
+            Some((member, frame)) => {
+                (Some(InnerError { relation: "the first is", message: member.clone() }), frame.clone())
+            }
+            None => (self.cause.clone().map(InnerError::cause), self.frames.shown().cloned()),
         };
-        Some(TraceReport { rule: "python_traceback", kind: "exception", message, cause, frame })
+        Some(TraceReport { rule: "python_traceback", kind: "exception", message, inner, frame })
     }
 }
 

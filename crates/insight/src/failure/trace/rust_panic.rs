@@ -18,8 +18,8 @@ static HEAD: LazyLock<Option<Regex>> = LazyLock::new(|| {
 pub(super) struct RustPanic {
     frame: Option<Frame>,
     message: Option<String>,
-    /// Values of a failed assertion.
-    values: String,
+    /// Values of a failed assertion, at most two.
+    values: Vec<String>,
 }
 
 impl RustPanic {
@@ -27,7 +27,7 @@ impl RustPanic {
     pub(super) fn open(line: &str) -> Option<Self> {
         let groups = line.starts_with("thread '").then(|| HEAD.as_ref()?.captures(line)).flatten()?;
         let message = groups.name("message").map(|text| one_line(text.as_str()));
-        Some(Self { frame: Frame::of(&groups), message, values: String::new() })
+        Some(Self { frame: Frame::of(&groups), message, values: Vec::new() })
     }
 }
 
@@ -37,8 +37,8 @@ impl Trace for RustPanic {
         let is_value = text.starts_with("left: ") || text.starts_with("right: ");
         if self.message.is_none() {
             self.message = Some(one_line(line));
-        } else if is_value && line.starts_with(' ') && self.values.len() < line.len() {
-            self.values = one_line(&format!("{}, {text}", self.values));
+        } else if is_value && line.starts_with(' ') && self.values.len() < 2 {
+            self.values.push(one_line(text));
         } else if !is_backtrace(line, text) {
             return Fit::Outside;
         }
@@ -50,12 +50,13 @@ impl Trace for RustPanic {
     }
 
     fn report(&self) -> Option<TraceReport> {
-        let message = one_line(&format!("{}{}", self.message.as_ref()?, self.values));
+        let parts = [self.message.as_ref()?].into_iter().chain(&self.values);
+        let message = one_line(&parts.map(String::as_str).collect::<Vec<_>>().join(", "));
         Some(TraceReport {
             rule: "rust_panic",
             kind: "panic",
             message,
-            cause: None,
+            inner: None,
             frame: self.frame.clone(),
         })
     }

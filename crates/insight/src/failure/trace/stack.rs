@@ -1,7 +1,7 @@
 //! Stack traces of JavaScript and of the Java virtual machine: an error, then lines that start with `at`.
 
 use super::frame::{Frame, NearestFrame};
-use super::{Fit, Trace, TraceReport};
+use super::{Fit, InnerError, Trace, TraceReport};
 use crate::failure::finding::one_line;
 use regex::Regex;
 use std::sync::LazyLock;
@@ -173,8 +173,11 @@ impl StackTrace {
         } else if let Some(groups) = SCRIPT_FRAME.as_ref().and_then(|frame| frame.captures(text))
             && let Some(frame) = Frame::of(&groups)
         {
-            let is_library = frame.file.starts_with("node:") || frame.file.contains("/node_modules/");
-            self.frames.add_farther(frame, is_library);
+            // The files of Node.js itself are not on the machine, so they are no place to look at.
+            if !frame.file.starts_with("node:") {
+                let is_library = frame.file.contains("/node_modules/");
+                self.frames.add_farther(frame, is_library);
+            }
         }
     }
 }
@@ -203,7 +206,7 @@ impl Trace for StackTrace {
             rule: "stack_trace",
             kind: "exception",
             message: self.message.clone(),
-            cause: self.cause.clone(),
+            inner: self.cause.clone().map(InnerError::cause),
             frame: frame.cloned(),
         })
     }
