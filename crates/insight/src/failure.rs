@@ -15,6 +15,7 @@ mod findings;
 mod line_rule;
 mod output_stream;
 mod raw_rule;
+mod reader;
 mod rule_error;
 mod rule_set;
 mod trace;

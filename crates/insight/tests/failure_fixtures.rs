@@ -1,6 +1,8 @@
 //! The first error in captured outputs of real commands: the table `fixtures/failure/expected.tsv` names each output and
 //! the error that must be found in it. In clean outputs, nothing may be found.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
+
 use longhaul_insight::failure::{Analyzer, Finding, RuleSet, Stream, primary};
 use std::fs;
 use std::path::{Path, PathBuf};

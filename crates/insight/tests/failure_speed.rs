@@ -1,6 +1,12 @@
 //! Speed of the search for errors. Run with
 //! `cargo test --release -p longhaul-insight --test failure_speed -- --ignored --nocapture`.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a measurement fails loudly and prints its result"
+)]
+
 use longhaul_insight::failure::{Analyzer, RuleSet, Stream};
 use std::time::{Duration, Instant};
 

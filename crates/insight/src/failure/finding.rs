@@ -58,7 +58,7 @@ impl Finding {
     /// Returns true if this finding, which comes later in the output, explains the failure better.
     fn explains_more_than(&self, earlier: &Self) -> bool {
         let last_wins = LAST_WINS.contains(&self.rule.as_str()) && LAST_WINS.contains(&earlier.rule.as_str());
-        self.weight > earlier.weight || (self.weight == earlier.weight && last_wins)
+        self.weight > earlier.weight || (last_wins && self.weight == earlier.weight)
     }
 }
 

@@ -25,6 +25,11 @@ impl Findings {
         }
     }
 
+    /// Returns false if the list is full and a finding of a rule with this weight would not be stored.
+    pub(super) fn has_room_for(&self, weight: u8) -> bool {
+        self.list.len() < MAX_FINDINGS || primary(&self.list).is_none_or(|best| weight > best.weight)
+    }
+
     /// Removes the findings of a stream from an offset on, because they are parts of one trace.
     pub(super) fn remove_from(&mut self, stream: Stream, offset: u64) {
         self.list.retain(|finding| finding.stream != stream || finding.offset < offset);

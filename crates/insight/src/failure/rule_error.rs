@@ -18,7 +18,9 @@ pub enum RuleError {
         count: usize,
     },
     /// A name or a kind has other characters than letters, digits, `_` and `-`, or is empty or too long.
-    #[error("rule {rule:?}: {key} {value:?} is not a slug; use 1 to 64 lowercase letters, digits, '_' and '-'")]
+    #[error(
+        "rule {rule:?}: {key} {value:?} is not a slug; use 1 to 64 lowercase letters, digits, '_' and '-'"
+    )]
     NotASlug {
         /// Name of the rule.
         rule: String,
@@ -44,7 +46,9 @@ pub enum RuleError {
         reason: String,
     },
     /// The message uses a group that the pattern does not have.
-    #[error("rule {rule:?}: message uses ${{{group}}}, but pattern has no group (?P<{group}>…); add the group")]
+    #[error(
+        "rule {rule:?}: message uses ${{{group}}}, but pattern has no group (?P<{group}>…); add the group"
+    )]
     UnknownGroup {
         /// Name of the rule.
         rule: String,

@@ -133,11 +133,13 @@ fn read(text: &str) -> Result<Vec<LineRule>, RuleError> {
 
 fn set<'a>(rules: impl Iterator<Item = &'a LineRule>) -> Result<RegexSet, RuleError> {
     let patterns = rules.map(|rule| rule.pattern.as_str());
-    RegexSetBuilder::new(patterns).size_limit(MAX_SET_MEMORY).dfa_size_limit(MAX_CACHE_MEMORY).build().map_err(
-        |error| RuleError::Pattern {
+    RegexSetBuilder::new(patterns)
+        .size_limit(MAX_SET_MEMORY)
+        .dfa_size_limit(MAX_CACHE_MEMORY)
+        .build()
+        .map_err(|error| RuleError::Pattern {
             rule: "all rules together".to_owned(),
             key: "pattern",
             reason: error.to_string(),
-        },
-    )
+        })
 }

@@ -12,7 +12,8 @@ const MAX_HEAD_LINES: u8 = 12;
 const LIBRARIES: [&str; 4] = ["/usr/lib/go", "/usr/local/go/", "/go/src/", "/pkg/mod/"];
 
 static FRAME: LazyLock<Option<Regex>> = LazyLock::new(|| {
-    Regex::new(r"^\t(?P<file>.+\.(?:go|s)):(?P<line>[0-9]+)(?: \+0x[0-9a-f]+)?(?: in goroutine [0-9]+)?$").ok()
+    Regex::new(r"^\t(?P<file>.+\.(?:go|s)):(?P<line>[0-9]+)(?: \+0x[0-9a-f]+)?(?: in goroutine [0-9]+)?$")
+        .ok()
 });
 
 /// A panic with the stacks of goroutines.
@@ -38,7 +39,8 @@ impl GoPanic {
 
     fn read_stack(&mut self, line: &str) -> Fit {
         let is_call = line.ends_with(')') && line.contains('(');
-        let is_other = line.is_empty() || ["created by ", "...", "[signal "].iter().any(|start| line.starts_with(start));
+        let is_other =
+            line.is_empty() || ["created by ", "...", "[signal "].iter().any(|start| line.starts_with(start));
         if line.starts_with('\t') {
             self.read_frame(line);
         } else if !is_call && !is_other {

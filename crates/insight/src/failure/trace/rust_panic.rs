@@ -64,7 +64,8 @@ impl Trace for RustPanic {
 
 fn is_backtrace(line: &str, text: &str) -> bool {
     let is_frame = || {
-        text.starts_with("at ") || text.split_once(": ").is_some_and(|(number, _)| number.parse::<u32>().is_ok())
+        text.starts_with("at ")
+            || text.split_once(": ").is_some_and(|(number, _)| number.parse::<u32>().is_ok())
     };
     line == "stack backtrace:"
         || line.starts_with("note: run with ")

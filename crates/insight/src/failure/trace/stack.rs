@@ -16,10 +16,12 @@ const MAX_PROPERTY_LINES: u16 = 400;
 const JAVA_PACKAGES: [&str; 6] = ["java.", "javax.", "jdk.", "sun.", "com.sun.", "kotlin."];
 
 static PLACE: LazyLock<Option<Regex>> = LazyLock::new(|| {
-    Regex::new(r"^(?:file://)?(?P<file>(?:/|[A-Za-z]:[\\/]|\.{1,2}/)[^:]*\.[cm]?[jt]sx?):(?P<line>[0-9]+)$").ok()
+    Regex::new(r"^(?:file://)?(?P<file>(?:/|[A-Za-z]:[\\/]|\.{1,2}/)[^:]*\.[cm]?[jt]sx?):(?P<line>[0-9]+)$")
+        .ok()
 });
-static THREAD: LazyLock<Option<Regex>> =
-    LazyLock::new(|| Regex::new(r#"^Exception in thread "[^"]*" (?P<message>[A-Za-z_][A-Za-z0-9_.$]*(?::.*)?)$"#).ok());
+static THREAD: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    Regex::new(r#"^Exception in thread "[^"]*" (?P<message>[A-Za-z_][A-Za-z0-9_.$]*(?::.*)?)$"#).ok()
+});
 static ERROR: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(
         r"^(?:\(node:[0-9]+\) [A-Za-z]+: |Uncaught |Unhandled exception\. )?(?P<message>[A-Za-z0-9_.$]*(?:Error|Exception|Throwable|Rejection)(?: \[[A-Z0-9_]+\])?(?::.*)?)$",
@@ -134,7 +136,8 @@ impl StackTrace {
             self.start_cause(cause);
             return Fit::Part;
         }
-        let is_other = ["... ", "Suppressed: "].iter().any(|start| text.starts_with(start)) && text.len() < line.len();
+        let is_other =
+            ["... ", "Suppressed: "].iter().any(|start| text.starts_with(start)) && text.len() < line.len();
         if is_other || line.starts_with("Emitted 'error' event") { Fit::Part } else { Fit::Outside }
     }
 
