@@ -13,11 +13,11 @@ mod block_text;
 mod finding;
 mod findings;
 mod line_rule;
-mod output_stream;
 mod raw_rule;
 mod reader;
 mod rule_error;
 mod rule_set;
+mod stream_lines;
 mod trace;
 
 pub use analyzer::Analyzer;

@@ -2,9 +2,9 @@
 
 use super::finding::{Finding, Stream};
 use super::findings::Findings;
-use super::output_stream::OutputStream;
 use super::reader::Reader;
 use super::rule_set::RuleSet;
+use super::stream_lines::StreamLines;
 use std::sync::Arc;
 
 /// Number of bytes that are searched together.
@@ -102,13 +102,13 @@ fn to_u64(length: usize) -> u64 {
 /// One stream and the reader of its lines.
 #[derive(Debug)]
 struct Channel {
-    output: OutputStream,
+    output: StreamLines,
     reader: Reader,
 }
 
 impl Channel {
     fn new(stream: Stream) -> Self {
-        Self { output: OutputStream::default(), reader: Reader::new(stream) }
+        Self { output: StreamLines::default(), reader: Reader::new(stream) }
     }
 
     fn push(&mut self, offset: u64, bytes: &[u8], findings: &mut Findings, rules: &RuleSet) {

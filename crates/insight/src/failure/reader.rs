@@ -14,12 +14,12 @@ const STRONG_WEIGHT: u8 = 60;
 #[derive(Debug)]
 pub(super) struct Reader {
     stream: Stream,
-    open: Open,
+    open: OpenError,
 }
 
 /// An error whose lines are being read.
 #[derive(Debug)]
-enum Open {
+enum OpenError {
     /// No error.
     Nothing,
     /// Lines that are a trace or may become one.
@@ -47,22 +47,22 @@ struct OpenBlock {
 impl Reader {
     /// Creates a reader at the start of the output.
     pub(super) const fn new(stream: Stream) -> Self {
-        Self { stream, open: Open::Nothing }
+        Self { stream, open: OpenError::Nothing }
     }
 
     /// Returns true if no error is open, so that lines in which nothing can be found need not be read.
     pub(super) const fn is_idle(&self) -> bool {
         match self.open {
-            Open::Nothing => true,
-            Open::Trace(_) | Open::Block(_) => false,
+            OpenError::Nothing => true,
+            OpenError::Trace(_) | OpenError::Block(_) => false,
         }
     }
 
     /// Reads the next line.
     pub(super) fn read(&mut self, offset: u64, line: &str, findings: &mut Findings, rules: &RuleSet) {
         let taken = match &mut self.open {
-            Open::Nothing => false,
-            Open::Trace(trace) => match trace.read(line) {
+            OpenError::Nothing => false,
+            OpenError::Trace(trace) => match trace.read(line) {
                 Fit::Part => trace.trace.is_certain(),
                 Fit::Last => {
                     self.close(findings, rules);
@@ -73,7 +73,7 @@ impl Reader {
                     false
                 }
             },
-            Open::Block(_) => false,
+            OpenError::Block(_) => false,
         };
         if taken {
             return;
@@ -81,7 +81,7 @@ impl Reader {
         if rules.may_match(line) && self.start(offset, line, findings, rules) {
             return;
         }
-        if let Open::Block(block) = &mut self.open
+        if let OpenError::Block(block) = &mut self.open
             && block.ends_with(line)
         {
             self.close(findings, rules);
@@ -91,8 +91,8 @@ impl Reader {
     /// Starts the error that the line states, and returns true if there is one.
     fn start(&mut self, offset: u64, line: &str, findings: &mut Findings, rules: &RuleSet) -> bool {
         let may_replace = match &self.open {
-            Open::Nothing | Open::Block(_) => true,
-            Open::Trace(open) => open.trace.is_replaceable(),
+            OpenError::Nothing | OpenError::Block(_) => true,
+            OpenError::Trace(open) => open.trace.is_replaceable(),
         };
         if may_replace
             && let Some(trace) = trace::open(line)
@@ -102,13 +102,15 @@ impl Reader {
             self.close(findings, rules);
             let mut text = BlockText::default();
             text.add(line);
-            self.open = Open::Trace(OpenTrace { trace, offset, text });
+            self.open = OpenError::Trace(OpenTrace { trace, offset, text });
         }
-        let Some(rule) = rules.first(self.stream, line) else { return matches!(&self.open, Open::Trace(_)) };
+        let Some(rule) = rules.first(self.stream, line) else {
+            return matches!(&self.open, OpenError::Trace(_));
+        };
         let is_enough = match &self.open {
-            Open::Trace(open) => !open.trace.is_certain(),
-            Open::Block(open) => rule.weight >= open.finding.weight,
-            Open::Nothing => true,
+            OpenError::Trace(open) => !open.trace.is_certain(),
+            OpenError::Block(open) => rule.weight >= open.finding.weight,
+            OpenError::Nothing => true,
         };
         if rule.ignores || !is_enough {
             return false;
@@ -121,8 +123,8 @@ impl Reader {
     /// block of a compiler's error.
     fn yields_to(&self, is_certain: bool) -> bool {
         match &self.open {
-            Open::Nothing | Open::Trace(_) => true,
-            Open::Block(open) => is_certain || open.finding.weight < STRONG_WEIGHT,
+            OpenError::Nothing | OpenError::Trace(_) => true,
+            OpenError::Block(open) => is_certain || open.finding.weight < STRONG_WEIGHT,
         }
     }
 
@@ -135,8 +137,8 @@ impl Reader {
         rules: &RuleSet,
     ) {
         let ends = match &self.open {
-            Open::Nothing | Open::Block(_) => true,
-            Open::Trace(open) => {
+            OpenError::Nothing | OpenError::Block(_) => true,
+            OpenError::Trace(open) => {
                 rule.block.is_some() && rule.weight >= STRONG_WEIGHT && open.trace.is_replaceable()
             }
         };
@@ -152,7 +154,8 @@ impl Reader {
                 let mut text = BlockText::default();
                 text.add(line);
                 let block = block.clone();
-                self.open = Open::Block(Box::new(OpenBlock { finding, block, text, is_continued: false }));
+                self.open =
+                    OpenError::Block(Box::new(OpenBlock { finding, block, text, is_continued: false }));
             }
             Some(_) | None => findings.add(finding),
         }
@@ -160,15 +163,15 @@ impl Reader {
 
     /// Ends what is open and stores its finding.
     pub(super) fn close(&mut self, findings: &mut Findings, rules: &RuleSet) {
-        match std::mem::replace(&mut self.open, Open::Nothing) {
-            Open::Nothing => {}
-            Open::Trace(open) => {
+        match std::mem::replace(&mut self.open, OpenError::Nothing) {
+            OpenError::Nothing => {}
+            OpenError::Trace(open) => {
                 if let (true, Some(report)) = (open.trace.is_certain(), open.trace.report()) {
                     findings.remove_from(self.stream, open.offset);
                     findings.add(open.finding(self.stream, report, rules));
                 }
             }
-            Open::Block(open) => findings.add(open.into_finding()),
+            OpenError::Block(open) => findings.add(open.into_finding()),
         }
     }
 }

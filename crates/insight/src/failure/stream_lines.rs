@@ -7,7 +7,7 @@ use crate::bounded_lines::{BoundedLines, Line};
 /// Both streams share one sequence of offsets. So the next line of a stream does not start behind its previous bytes, but
 /// where its next bytes are.
 #[derive(Clone, Debug, Default)]
-pub(super) struct OutputStream {
+pub(super) struct StreamLines {
     lines: BoundedLines,
     /// Number of bytes that `lines` has read.
     read: u64,
@@ -15,7 +15,7 @@ pub(super) struct OutputStream {
     unfinished: Option<u64>,
 }
 
-impl OutputStream {
+impl StreamLines {
     /// Adds bytes and calls `line` for each complete line with its offset in the output.
     pub(super) fn push(&mut self, offset: u64, bytes: &[u8], mut line: impl FnMut(u64, &str)) {
         let (start, unfinished) = (self.read, self.unfinished.take());
@@ -77,7 +77,7 @@ mod tests {
 
     #[test]
     fn lines_have_the_offsets_of_the_shared_output() {
-        let (mut stream, mut lines) = (OutputStream::default(), Vec::new());
+        let (mut stream, mut lines) = (StreamLines::default(), Vec::new());
         for (offset, bytes) in [(0, "one\ntw"), (10, ""), (20, "o\nthree\n"), (50, "four\nfi"), (60, "ve")] {
             stream.push(offset, bytes.as_bytes(), |at, text| lines.push((at, text.to_owned())));
         }
