@@ -1,5 +1,6 @@
 //! Pure functions that find facts about a command in its output and in the reports that it writes.
 //!
+//! - [`failure`]: the first error of a failed command.
 //! - [`progress`]: progress that the command prints.
 //! - [`test_run`]: results of tests.
 //!
@@ -8,6 +9,7 @@
 //! crate performs no I/O and reads no clock.
 
 mod bounded_lines;
+pub mod failure;
 pub mod progress;
 pub mod test_run;
 

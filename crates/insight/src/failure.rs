@@ -1,0 +1,28 @@
+//! The first error of a failed command, found in its output.
+//!
+//! An [`Analyzer`] reads the output and reports each error as a [`Finding`]: its kind, one line that states the fact, and
+//! its place in the source and in the output. [`primary`] selects the finding that explains the failure best: the final
+//! exception of a trace is better than `make: *** [all] Error 1`.
+//!
+//! Two things find errors. Rules are data: [`RuleSet`] reads them from TOML, and a user can add own ones. Traces (Python,
+//! Node.js, Java, Go, Rust) have a structure that a regular expression cannot describe; a small state machine reads
+//! each of them.
+
+mod analyzer;
+mod block_text;
+mod finding;
+mod findings;
+mod line_rule;
+mod raw_rule;
+mod reader;
+mod rule_error;
+mod rule_set;
+mod stream_lines;
+mod trace;
+
+pub use analyzer::Analyzer;
+pub use block_text::{MAX_BLOCK_LEN, MAX_BLOCK_LINES};
+pub use finding::{Finding, MAX_MESSAGE_LEN, Stream, primary};
+pub use findings::MAX_FINDINGS;
+pub use rule_error::RuleError;
+pub use rule_set::{MAX_USER_RULES, RuleSet};

@@ -1,0 +1,38 @@
+//! The bounded text of an error that has several lines.
+
+use super::finding::cut;
+
+/// Maximum number of stored lines of one error.
+pub const MAX_BLOCK_LINES: usize = 200;
+/// Maximum length of the stored lines of one error in bytes.
+pub const MAX_BLOCK_LEN: usize = 64 * 1024;
+
+/// The first lines of an error.
+#[derive(Clone, Debug, Default)]
+pub(super) struct BlockText {
+    text: String,
+    stored: usize,
+}
+
+impl BlockText {
+    /// Adds a line, if there is room.
+    pub(super) fn add(&mut self, line: &str) {
+        let room = MAX_BLOCK_LEN.saturating_sub(self.text.len());
+        if self.stored < MAX_BLOCK_LINES && room > 1 {
+            self.text.push_str(cut(line, room - 1));
+            self.text.push('\n');
+            self.stored += 1;
+        }
+    }
+
+    /// Returns the number of stored lines.
+    pub(super) const fn lines(&self) -> usize {
+        self.stored
+    }
+
+    /// Returns the lines without empty ones at the end, or `None` if there is at most one line.
+    pub(super) fn into_detail(mut self) -> Option<String> {
+        self.text.truncate(self.text.trim_end().len());
+        self.text.contains('\n').then_some(self.text)
+    }
+}

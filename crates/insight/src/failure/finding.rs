@@ -1,0 +1,75 @@
+//! One error that was found.
+
+use serde::{Deserialize, Serialize};
+
+/// Maximum length of a message and of a file name in bytes.
+pub const MAX_MESSAGE_LEN: usize = 1024;
+
+/// Rules of traces that programs also print for errors that they handle. Of these, the last one ended the program.
+const LAST_WINS: [&str; 2] = ["python_traceback", "stack_trace"];
+
+/// A stream of output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stream {
+    /// Standard output.
+    Stdout,
+    /// Standard error.
+    Stderr,
+}
+
+/// An error that the output states.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Finding {
+    /// Kind of the error, such as `compile_error`, `exception` or `disk_full`.
+    pub kind: String,
+    /// Name of the rule or of the trace that matched.
+    pub rule: String,
+    /// The fact in one line, such as `AssertionError: test_login failed`; at most [`MAX_MESSAGE_LEN`] bytes.
+    pub message: String,
+    /// Source file, as the output names it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
+    /// Line in that file; the first line is 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub line: Option<u32>,
+    /// Column in that line; the first column is 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub column: Option<u32>,
+    /// Stream that contains the error.
+    pub stream: Stream,
+    /// Offset of the first line of the error in the output.
+    pub offset: u64,
+    /// All lines of the error, such as the whole traceback, if it has several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+    /// How much the error explains, from 0 to 100. An error of the command itself has more than the report of a wrapper.
+    pub weight: u8,
+}
+
+/// Returns the finding that explains the failure best: the one with the greatest weight. Of several, that is the first
+/// one, because later errors often follow from it; of traces that programs also log, it is the last one.
+#[must_use]
+pub fn primary(findings: &[Finding]) -> Option<&Finding> {
+    findings.iter().reduce(|best, next| if next.explains_more_than(best) { next } else { best })
+}
+
+impl Finding {
+    /// Returns true if this finding, which comes later in the output, explains the failure better.
+    fn explains_more_than(&self, earlier: &Self) -> bool {
+        let last_wins = LAST_WINS.contains(&self.rule.as_str()) && LAST_WINS.contains(&earlier.rule.as_str());
+        self.weight > earlier.weight || (last_wins && self.weight == earlier.weight)
+    }
+}
+
+/// Returns the first line of a text, without spaces around it and at most [`MAX_MESSAGE_LEN`] bytes long.
+pub(super) fn one_line(text: &str) -> String {
+    let line = text.trim().lines().next().unwrap_or_default();
+    cut(line, MAX_MESSAGE_LEN).trim_end().to_owned()
+}
+
+/// Returns the start of a text, at most `limit` bytes long.
+pub(super) fn cut(text: &str, limit: usize) -> &str {
+    let end = (0..=limit.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+    text.get(..end).unwrap_or_default()
+}

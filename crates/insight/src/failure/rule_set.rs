@@ -1,0 +1,145 @@
+//! All rules, and the fast search for lines that a rule may match.
+
+use super::finding::Stream;
+use super::line_rule::LineRule;
+use super::raw_rule::RawRules;
+use super::rule_error::RuleError;
+use super::trace::OPENING_TEXTS;
+use regex::bytes::Regex as BytesRegex;
+use regex::{RegexSet, RegexSetBuilder};
+use std::collections::BTreeSet;
+use std::sync::{Arc, LazyLock};
+
+/// Maximum number of rules of a user.
+pub const MAX_USER_RULES: usize = 200;
+
+/// Maximum memory of all compiled patterns in bytes.
+const MAX_SET_MEMORY: usize = 64 << 20;
+/// Maximum memory of the states that the search for patterns stores, in bytes.
+const MAX_CACHE_MEMORY: usize = 8 << 20;
+
+/// Rules that are part of the crate.
+const EMBEDDED: &str = include_str!("rules.toml");
+
+static BUILTIN: LazyLock<Arc<RuleSet>> = LazyLock::new(|| Arc::new(RuleSet::parse("").unwrap_or_default()));
+
+/// Rules in the order in which they are tried: those of the user, then the embedded ones. The first rule that matches a
+/// line decides.
+#[derive(Clone, Debug, Default)]
+pub struct RuleSet {
+    rules: Vec<LineRule>,
+    /// Patterns of all rules.
+    patterns: RegexSet,
+    /// Finds the texts of which a line must contain one, unless `unfiltered` matches it. `None` matches each line.
+    texts: Option<BytesRegex>,
+    /// Patterns of the rules without such texts.
+    unfiltered: RegexSet,
+}
+
+impl RuleSet {
+    /// Returns the embedded rules.
+    #[must_use]
+    pub fn builtin() -> Arc<Self> {
+        Arc::clone(&BUILTIN)
+    }
+
+    /// Reads the rules of a user, which come before the embedded rules.
+    ///
+    /// ```toml
+    /// [[rule]]
+    /// name = "migration"
+    /// kind = "migration_failed"
+    /// pattern = 'migration (?P<name>\w+) failed: (?P<message>.+)'
+    /// message = "${name}: ${message}"
+    /// weight = 90
+    /// contains = ["migration"]
+    /// block = { while = '^\s', max_lines = 20 }
+    /// ```
+    ///
+    /// # Errors
+    /// Returns an error that names the first wrong rule and what to change.
+    pub fn parse(user: &str) -> Result<Self, RuleError> {
+        let user = read(user)?;
+        if user.len() > MAX_USER_RULES {
+            return Err(RuleError::TooManyRules { count: user.len() });
+        }
+        let mut rules = user;
+        rules.extend(read(EMBEDDED)?);
+        Self::of(rules)
+    }
+
+    fn of(rules: Vec<LineRule>) -> Result<Self, RuleError> {
+        let patterns = set(rules.iter())?;
+        let unfiltered = set(rules.iter().filter(|rule| rule.contains.is_empty() && !rule.ignores))?;
+        let texts: BTreeSet<&str> = rules
+            .iter()
+            .filter(|rule| !rule.ignores)
+            .flat_map(|rule| rule.contains.iter().map(String::as_str))
+            .chain(OPENING_TEXTS)
+            .collect();
+        // A text that contains another one is found by the shorter one.
+        let needed: Vec<String> = texts
+            .iter()
+            .filter(|text| !texts.iter().any(|other| other != *text && text.contains(other)))
+            .map(|text| regex::escape(text))
+            .collect();
+        let texts = BytesRegex::new(&needed.join("|")).ok();
+        Ok(Self { rules, patterns, texts, unfiltered })
+    }
+
+    /// Returns true if a rule or the start of a trace may match the line. For an ordinary line this costs one scan.
+    pub(super) fn may_match(&self, line: &str) -> bool {
+        self.texts.as_ref().is_none_or(|texts| texts.is_match(line.as_bytes()))
+            || (!self.unfiltered.is_empty() && self.unfiltered.is_match(line))
+    }
+
+    /// Returns the length of the lines at the start of `bytes` in which nothing can be found. The bytes are whole lines of
+    /// printable ASCII, as most output is. This is faster than a question for each line.
+    pub(super) fn skippable(&self, bytes: &[u8]) -> usize {
+        let Some(texts) = self.texts.as_ref().filter(|_| self.unfiltered.is_empty()) else { return 0 };
+        let Some(hit) = texts.find(bytes) else { return bytes.len() };
+        let before = bytes.get(..hit.start()).unwrap_or_default();
+        memchr::memrchr(b'\n', before).map_or(0, |feed| feed + 1)
+    }
+
+    /// Returns the first rule that matches the line.
+    pub(super) fn first(&self, stream: Stream, line: &str) -> Option<&LineRule> {
+        self.matching(line).find(|rule| rule.applies(Some(stream), line))
+    }
+
+    /// Returns the first rule that matches the final message of a trace and refines traces.
+    pub(super) fn refining(&self, message: &str) -> Option<&LineRule> {
+        self.matching(message).find(|rule| rule.refines && rule.applies(None, message))
+    }
+
+    fn matching(&self, line: &str) -> impl Iterator<Item = &LineRule> {
+        self.patterns.matches(line).into_iter().filter_map(|index| self.rules.get(index))
+    }
+}
+
+fn read(text: &str) -> Result<Vec<LineRule>, RuleError> {
+    let raw: RawRules =
+        toml::from_str(text).map_err(|error| RuleError::Syntax { reason: error.to_string() })?;
+    let mut names = BTreeSet::new();
+    let mut rules = Vec::new();
+    for rule in raw.rule {
+        if !names.insert(rule.name.clone()) {
+            return Err(RuleError::DuplicateName { rule: rule.name });
+        }
+        rules.push(LineRule::compile(rule)?);
+    }
+    Ok(rules)
+}
+
+fn set<'a>(rules: impl Iterator<Item = &'a LineRule>) -> Result<RegexSet, RuleError> {
+    let patterns = rules.map(|rule| rule.pattern.as_str());
+    RegexSetBuilder::new(patterns)
+        .size_limit(MAX_SET_MEMORY)
+        .dfa_size_limit(MAX_CACHE_MEMORY)
+        .build()
+        .map_err(|error| RuleError::Pattern {
+            rule: "all rules together".to_owned(),
+            key: "pattern",
+            reason: error.to_string(),
+        })
+}

@@ -1,0 +1,61 @@
+//! A call in a trace.
+
+use regex::Captures;
+
+/// A place in the source that a trace names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in super::super) struct Frame {
+    /// Source file.
+    pub(in super::super) file: String,
+    /// Line in that file.
+    pub(in super::super) line: Option<u32>,
+    /// Column in that line.
+    pub(in super::super) column: Option<u32>,
+}
+
+impl Frame {
+    /// Returns the place in the groups `file`, `line` and `column`.
+    pub(super) fn of(groups: &Captures<'_>) -> Option<Self> {
+        let number = |name| groups.name(name).and_then(|text| text.as_str().parse().ok());
+        let file = groups.name("file")?.as_str().to_owned();
+        Some(Self { file, line: number("line"), column: number("column") })
+    }
+}
+
+/// The frame that is shown as the place of an error: the one of the program itself that is nearest to the error, or else
+/// the nearest one of a library.
+#[derive(Clone, Debug, Default)]
+pub(super) struct NearestFrame {
+    own: Option<Frame>,
+    library: Option<Frame>,
+    /// Frame of the program itself in the error that was caused.
+    effect: Option<Frame>,
+}
+
+impl NearestFrame {
+    /// Adds a frame that is farther from the error than the ones before.
+    pub(super) fn add_farther(&mut self, frame: Frame, is_library: bool) {
+        let place = if is_library { &mut self.library } else { &mut self.own };
+        place.get_or_insert(frame);
+    }
+
+    /// Adds a frame that is nearer to the error than the ones before.
+    pub(super) fn add_nearer(&mut self, frame: Frame, is_library: bool) {
+        *(if is_library { &mut self.library } else { &mut self.own }) = Some(frame);
+    }
+
+    /// Prepares for the frames of a cause: its own frame replaces the one of the error that it caused.
+    pub(super) fn start_cause(&mut self) {
+        self.effect = self.own.take().or(self.effect.take());
+    }
+
+    /// Returns the frame of the program itself.
+    pub(super) fn own(&self) -> Option<&Frame> {
+        self.own.as_ref().or(self.effect.as_ref())
+    }
+
+    /// Returns the frame to show.
+    pub(super) fn shown(&self) -> Option<&Frame> {
+        self.own().or(self.library.as_ref())
+    }
+}
