@@ -57,7 +57,7 @@ pub(super) struct Reading {
 /// Error of a pattern of the user.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum PatternError {
+pub enum ProgressPatternError {
     /// The text is not a valid regular expression.
     #[error("the pattern is not a valid regular expression: {why}")]
     Invalid {
@@ -70,14 +70,18 @@ pub enum PatternError {
 }
 
 /// Compiles a pattern of the user. The pattern contains the group `percent`, or the groups `done` and `total`.
-pub(super) fn compile(text: &str) -> Result<Regex, PatternError> {
+pub(super) fn compile(text: &str) -> Result<Regex, ProgressPatternError> {
     let pattern = regex::RegexBuilder::new(text)
         .size_limit(MAX_PATTERN_SIZE)
         .build()
-        .map_err(|error| PatternError::Invalid { why: error.to_string() })?;
+        .map_err(|error| ProgressPatternError::Invalid { why: error.to_string() })?;
     let names: Vec<&str> = pattern.capture_names().flatten().collect();
     let has = |name: &str| names.contains(&name);
-    if has("percent") || (has("done") && has("total")) { Ok(pattern) } else { Err(PatternError::NoGroup) }
+    if has("percent") || (has("done") && has("total")) {
+        Ok(pattern)
+    } else {
+        Err(ProgressPatternError::NoGroup)
+    }
 }
 
 /// Reads a segment with the pattern of the user.
@@ -318,7 +322,7 @@ mod tests {
         let pattern = compile(r"loss=[\d.]+ step (?P<done>\d+) of (?P<total>\d+)").unwrap();
         let found = read_with(&pattern, "loss=0.3 step 25 of 50").unwrap();
         assert!((found.percent - 50.0).abs() < 1e-9);
-        assert_eq!(compile("step").unwrap_err(), PatternError::NoGroup);
-        assert!(matches!(compile("("), Err(PatternError::Invalid { .. })));
+        assert_eq!(compile("step").unwrap_err(), ProgressPatternError::NoGroup);
+        assert!(matches!(compile("("), Err(ProgressPatternError::Invalid { .. })));
     }
 }

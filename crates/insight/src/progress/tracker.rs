@@ -1,7 +1,7 @@
 //! Choice of one progress value from all that a command prints.
 
-use super::format::{self, PatternError, ProgressFormat, Reading};
-use super::segments::Segments;
+use super::format::{self, ProgressFormat, ProgressPatternError, Reading};
+use super::line_states::LineStates;
 use regex::Regex;
 use std::time::Duration;
 
@@ -39,7 +39,7 @@ pub struct ProgressUpdate {
 #[derive(Clone, Debug)]
 pub struct ProgressParser {
     pattern: Option<Regex>,
-    segments: Segments,
+    segments: LineStates,
     followed: Option<FollowedBar>,
 }
 
@@ -64,14 +64,14 @@ impl ProgressParser {
     /// Creates a parser for the formats of common programs.
     #[must_use]
     pub fn auto() -> Self {
-        Self { pattern: None, segments: Segments::default(), followed: None }
+        Self { pattern: None, segments: LineStates::default(), followed: None }
     }
 
     /// Creates a parser for a pattern of the user with the group `percent`, or the groups `done` and `total`.
     ///
     /// # Errors
-    /// Returns [`PatternError`] if the pattern is invalid or has no such group.
-    pub fn with_pattern(pattern: &str) -> Result<Self, PatternError> {
+    /// Returns [`ProgressPatternError`] if the pattern is invalid or has no such group.
+    pub fn with_pattern(pattern: &str) -> Result<Self, ProgressPatternError> {
         Ok(Self { pattern: Some(format::compile(pattern)?), ..Self::auto() })
     }
 

@@ -24,7 +24,7 @@ static EXCEPTION: LazyLock<Option<Regex>> =
 
 /// Part of a traceback.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Part {
+enum TracebackPart {
     /// Frames, before an exception.
     Frames,
     /// After an exception, where a chained traceback may follow.
@@ -36,7 +36,7 @@ enum Part {
 /// A traceback, or a syntax error, which Python prints without the first line of a traceback.
 #[derive(Clone, Debug)]
 pub(super) struct PythonTraceback {
-    part: Part,
+    part: TracebackPart,
     is_group: bool,
     /// Lines that remain for the message of a syntax error. `None` in a traceback.
     syntax_lines: Option<u8>,
@@ -57,7 +57,7 @@ impl PythonTraceback {
             return None;
         }
         let mut trace = Self {
-            part: Part::Frames,
+            part: TracebackPart::Frames,
             is_group,
             syntax_lines: frame.is_some().then_some(MAX_SYNTAX_LINES),
             frames: NearestFrame::default(),
@@ -93,7 +93,7 @@ impl PythonTraceback {
             return Fit::Outside;
         }
         self.message = Some(one_line(line));
-        self.part = Part::Exception;
+        self.part = TracebackPart::Exception;
         Fit::Part
     }
 
@@ -101,19 +101,19 @@ impl PythonTraceback {
         if line.is_empty() {
             return Fit::Part;
         }
-        if self.part == Part::Announced && line == HEAD {
+        if self.part == TracebackPart::Announced && line == HEAD {
             self.frames = NearestFrame::default();
-            self.part = Part::Frames;
+            self.part = TracebackPart::Frames;
             return Fit::Part;
         }
-        if self.part == Part::Exception && line.starts_with(CAUSED) {
+        if self.part == TracebackPart::Exception && line.starts_with(CAUSED) {
             self.cause = self.message.clone();
-            self.part = Part::Announced;
+            self.part = TracebackPart::Announced;
             return Fit::Part;
         }
-        if self.part == Part::Exception && line.starts_with(HANDLING) {
+        if self.part == TracebackPart::Exception && line.starts_with(HANDLING) {
             self.cause = None;
-            self.part = Part::Announced;
+            self.part = TracebackPart::Announced;
             return Fit::Part;
         }
         Fit::Outside
@@ -150,8 +150,8 @@ impl Trace for PythonTraceback {
             return self.read_group(line);
         }
         match self.part {
-            Part::Frames => self.read_frames(line),
-            Part::Exception | Part::Announced => self.read_after(line),
+            TracebackPart::Frames => self.read_frames(line),
+            TracebackPart::Exception | TracebackPart::Announced => self.read_after(line),
         }
     }
 

@@ -40,7 +40,7 @@ static JAVA_FRAME: LazyLock<Option<Regex>> = LazyLock::new(|| {
 
 /// Part of a stack trace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Part {
+enum StackPart {
     /// After the place in the source, before the error.
     Place,
     /// After the `^` that marks the column in the source.
@@ -56,7 +56,7 @@ enum Part {
 /// An error with its stack.
 #[derive(Clone, Debug)]
 pub(super) struct StackTrace {
-    part: Part,
+    part: StackPart,
     /// Lines of this part.
     lines: u16,
     /// True once a line proves that this is a trace.
@@ -77,7 +77,7 @@ impl StackTrace {
             return None;
         }
         Some(Self {
-            part: if message.is_some() { Part::Error } else { Part::Place },
+            part: if message.is_some() { StackPart::Error } else { StackPart::Place },
             lines: 0,
             certain: false,
             message: message.unwrap_or_default(),
@@ -87,7 +87,7 @@ impl StackTrace {
         })
     }
 
-    fn enter(&mut self, part: Part) -> Fit {
+    fn enter(&mut self, part: StackPart) -> Fit {
         self.part = part;
         self.lines = 0;
         Fit::Part
@@ -101,15 +101,15 @@ impl StackTrace {
     fn read_place(&mut self, line: &str) -> Fit {
         if let Some(message) = error_in(line) {
             self.message = message;
-            return self.enter(Part::Error);
+            return self.enter(StackPart::Error);
         }
         let mark = line.trim();
-        if self.part == Part::Marked && !mark.is_empty() {
+        if self.part == StackPart::Marked && !mark.is_empty() {
             self.message = one_line(line);
-            return self.enter(Part::Error);
+            return self.enter(StackPart::Error);
         }
         if !mark.is_empty() && mark.bytes().all(|byte| byte == b'^') {
-            self.part = Part::Marked;
+            self.part = StackPart::Marked;
         }
         self.fit_within(MAX_PLACE_LINES)
     }
@@ -117,7 +117,7 @@ impl StackTrace {
     fn read_error(&mut self, line: &str) -> Fit {
         if is_frame(line) {
             self.certain = true;
-            self.part = Part::Frames;
+            self.part = StackPart::Frames;
             return self.read_frame(line);
         }
         if self.place.is_some() && line.starts_with("(Use `node --trace-uncaught") {
@@ -143,7 +143,7 @@ impl StackTrace {
 
     fn read_frame(&mut self, line: &str) -> Fit {
         self.add_frame(line.trim());
-        if line.ends_with(" {") { self.enter(Part::Properties) } else { Fit::Part }
+        if line.ends_with(" {") { self.enter(StackPart::Properties) } else { Fit::Part }
     }
 
     fn read_properties(&mut self, line: &str) -> Fit {
@@ -188,10 +188,10 @@ impl StackTrace {
 impl Trace for StackTrace {
     fn read(&mut self, line: &str) -> Fit {
         match self.part {
-            Part::Place | Part::Marked => self.read_place(line),
-            Part::Error => self.read_error(line),
-            Part::Frames => self.read_frames(line),
-            Part::Properties => self.read_properties(line),
+            StackPart::Place | StackPart::Marked => self.read_place(line),
+            StackPart::Error => self.read_error(line),
+            StackPart::Frames => self.read_frames(line),
+            StackPart::Properties => self.read_properties(line),
         }
     }
 

@@ -5,12 +5,12 @@ const MAX_SEGMENT_LEN: usize = 1024;
 
 /// Splits output at line feeds and carriage returns, so that each redrawn state of a line is a segment.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Segments {
+pub(super) struct LineStates {
     held: Vec<u8>,
     is_too_long: bool,
 }
 
-impl Segments {
+impl LineStates {
     /// Adds bytes and calls `segment` for each segment that ends in them, and then for the unfinished one: a program
     /// that redraws a line ends it late.
     pub(super) fn push(&mut self, bytes: &[u8], mut segment: impl FnMut(&[u8])) {
