@@ -43,7 +43,13 @@ const TABLE: &[Row] = &[
     },
     Row {
         package: "longhaul-engine",
-        ours: Ours::Only(&["longhaul-domain", "longhaul-failpoint", "longhaul-ports", "longhaul-view"]),
+        ours: Ours::Only(&[
+            "longhaul-domain",
+            "longhaul-failpoint",
+            "longhaul-insight",
+            "longhaul-ports",
+            "longhaul-view",
+        ]),
         foreign: Foreign::Free,
     },
     Row {

@@ -168,7 +168,7 @@ fn e4_events_say_what_began_stopped_and_failed_with_all_that_belongs_to_it() {
             assert!(event["source"].as_str().is_some_and(|source| source.starts_with("/nodes/")), "{event}");
             let data = &event["data"];
             assert!(data["pid"].is_u64() && data["command"].is_array(), "{event}");
-            assert_eq!(data["id"], **id);
+            assert_eq!(data["process_id"], **id);
         }
         let order = |event: &Value| event["sequence"].as_str().unwrap().to_owned();
         assert!(order(&began) < order(&ended), "in order");
@@ -176,8 +176,8 @@ fn e4_events_say_what_began_stopped_and_failed_with_all_that_belongs_to_it() {
     let good = &of(completed, "PROCESS_STARTED")["data"];
     assert_eq!((&good["type"], &good["name"]), (&json!("build"), &json!("good")));
     let bad = &of(failed, "PROCESS_FAILED")["data"];
-    assert_eq!((&bad["exit_code"], &bad["tail"]), (&json!(3), &json!("three tests failed")), "{bad}");
-    assert!(bad["duration_s"].is_f64() && bad["error"].is_string(), "{bad}");
+    assert_eq!((&bad["exit_code"], &bad["output"]), (&json!(3), &json!("three tests failed")), "{bad}");
+    assert!(bad["duration"].is_f64() && bad["error"].is_string(), "{bad}");
 }
 
 #[test]

@@ -238,7 +238,7 @@ impl HookRunner {
 /// Returns true if an event belongs to a hook process or to a descendant of one. Returns `None` when the engine has
 /// shut down.
 async fn is_of_hooks(engine: &Engine, envelope: &Envelope) -> Option<bool> {
-    if envelope.data.kind.as_deref() == Some(HOOK_TYPE) {
+    if envelope.data.process_type.as_deref() == Some(HOOK_TYPE) {
         return Some(true);
     }
     match (&envelope.data.parent_id, envelope.subject.as_deref().map(str::parse)) {

@@ -146,7 +146,7 @@ impl Webhook {
     }
 
     fn wants(&self, envelope: &Envelope) -> bool {
-        self.hooks || envelope.data.kind.as_deref() != Some(HOOK_TYPE)
+        self.hooks || envelope.data.process_type.as_deref() != Some(HOOK_TYPE)
     }
 }
 

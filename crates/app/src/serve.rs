@@ -25,6 +25,7 @@ use longhaul_engine::ports::{NodeAdvertisement, NodeDescriptor};
 use longhaul_engine::{Engine, Shutdown};
 use longhaul_failpoint::{VARIABLES, crashpoint};
 use longhaul_http::{Network, OpenConnections, SocketLimits};
+use longhaul_insight::failure::RuleSet;
 use longhaul_mcp::McpInterface;
 use longhaul_wire::api::{PROTOCOL, RetentionView, VersionReply};
 use network::NetworkListeners;
@@ -353,6 +354,12 @@ pub(crate) fn engine_settings(
         output_total: settings.output_total,
         silence: settings.silence,
         output_tail_bytes: settings.tail_beside_record,
+        // The configuration has checked the rules.
+        failure_rules: settings
+            .failure_rules
+            .as_deref()
+            .and_then(|rules| RuleSet::parse(rules).ok())
+            .map(Arc::new),
     }
 }
 
@@ -380,6 +387,7 @@ fn api(
             children: settings.children,
             on_session_end: settings.on_session_end,
             session_grace: settings.session_grace,
+            watch: settings.watch.clone(),
         },
         retention: settings.retention.map(|rule| RetentionView {
             age_ms: rule.age.map(|age| u64::try_from(age.as_millis()).unwrap_or(u64::MAX)),

@@ -191,7 +191,7 @@ pub enum Verb {
     Resume(TargetArgs),
     /// Send a signal to a running process
     Signal(SignalArgs),
-    /// Explain why a process waits, and for which processes
+    /// Explain why a process waits or why it failed
     Why(WhyArgs),
     /// List the queues of concurrency keys, or change one
     Queue(QueueArgs),

@@ -100,4 +100,5 @@ const EXIT: Exit = Exit {
     dropped_bytes: 0,
     started_at: None,
     circumstances: ExitCircumstances::PLAIN,
+    first_error: None,
 };

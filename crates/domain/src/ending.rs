@@ -1,5 +1,6 @@
 //! How a process ended, with the evidence for it.
 
+use crate::first_error::FirstError;
 use crate::json::JsonText;
 use crate::status::Status;
 use crate::time::Timestamp;
@@ -244,6 +245,8 @@ pub struct Exit {
     pub started_at: Option<Timestamp>,
     /// What was the case when it ended.
     pub circumstances: ExitCircumstances,
+    /// First error in the output of a command that failed by itself, if the output states one.
+    pub first_error: Option<Box<FirstError>>,
 }
 
 impl Exit {
@@ -263,6 +266,7 @@ impl Exit {
             dropped_bytes: 0,
             started_at: None,
             circumstances: ExitCircumstances::PLAIN,
+            first_error: None,
         }
     }
 }

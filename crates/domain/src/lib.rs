@@ -29,6 +29,7 @@ mod effect;
 mod ending;
 mod event;
 mod evolve;
+mod first_error;
 mod id;
 mod input;
 mod json;
@@ -56,6 +57,7 @@ pub use ending::{
     Interruption, LimitMechanism, StartFailure, StartStage, StopCause, TreeUsage, Usage,
 };
 pub use event::{Event, Fact};
+pub use first_error::FirstError;
 pub use id::{
     ActionSeq, AgentId, AgentType, AttemptNo, Capability, Epoch, InvalidText, LaunchKey, Level, MAX_NAME_LEN,
     NodeId, OpId, PolicyVersion, Priority, ProcessId, ProcessName, ProjectName, Revision, Seq, SessionId,

@@ -18,6 +18,7 @@ mod engine;
 mod environment;
 mod error;
 mod error_chain;
+mod failure_analysis;
 mod find;
 mod follow;
 mod handover;
@@ -73,6 +74,7 @@ pub use interrupted::{
 };
 pub use launch::{Launch, LaunchOutcome, Launcher};
 pub use longhaul_ports as ports;
+pub use monitor::check_watch;
 pub use output::FollowProgress;
 pub use parts::{EnginePorts, EngineSettings};
 pub use reset::ResetResult;

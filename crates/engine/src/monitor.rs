@@ -6,6 +6,7 @@
 //! for input.
 
 use crate::engine::EngineShared;
+use crate::failure_analysis::is_failure;
 use longhaul_domain::{AttemptNo, AwakeTime, Deadline, Observation, ProcessId, Revision};
 use longhaul_ports::{AttemptKey, OutputError, OutputSize, SpawnError, StoredProcess, TreeSnapshot};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -27,6 +28,7 @@ mod watch;
 use earlier_runs::EarlierRuns;
 use monitored::{MonitorPhase, MonitoredWork};
 pub(crate) use pattern::check;
+pub use pattern::check_watch;
 use silence::ConditionChange;
 use watch::{PatternWatch, WatchStart};
 
@@ -214,15 +216,20 @@ impl EngineShared {
         self.attention.schedule_inspection(key, self.parts.clock.awake().plus(AFTER_INPUT));
     }
 
-    /// Passes on an observation of the spawner. Before the end of an attempt, its last output is searched for patterns.
+    /// Passes on an observation of the spawner. Before the end of an attempt, its last output is searched for patterns,
+    /// and the output of a failed attempt for its first error.
     pub(crate) fn take_in(self: &Arc<Self>, id: ProcessId, observation: Observation) {
-        let Some((key, written, watch)) = self.final_matches(id, &observation) else {
+        let last_watch = self.final_matches(id, &observation);
+        if last_watch.is_none() && !is_failure(&observation) {
             return self.lanes.seen(id, observation);
-        };
+        }
         let core = self.clone();
         tokio::spawn(async move {
-            tracing::trace!(id = %key.id, "searching the last output of an attempt");
-            watch.finish(&core, written).await;
+            tracing::trace!(%id, "searching the output of an attempt that has ended");
+            if let Some((written, watch)) = last_watch {
+                watch.finish(&core, written).await;
+            }
+            let observation = core.with_first_error(id, observation).await;
             core.lanes.seen(id, observation);
         });
     }
@@ -241,11 +248,11 @@ impl EngineShared {
         self: &Arc<Self>,
         id: ProcessId,
         observation: &Observation,
-    ) -> Option<(AttemptKey, u64, PatternWatch)> {
+    ) -> Option<(u64, PatternWatch)> {
         let (attempt, written) = written_until(observation)?;
         let key = AttemptKey { id, attempt };
         let watch = self.attention.with(key, |monitored| monitored.last_watch(self)).flatten()?;
-        Some((key, written, watch))
+        Some((written, watch))
     }
 
     /// Checks an attempt for silence, and inspects its process tree if that is due.

@@ -1,6 +1,7 @@
 //! The ports and settings of an engine.
 
 use longhaul_domain::{Level, Policy, ResourceLimits, Retention, SilencePolicy, SlotKey, TreeLimits};
+use longhaul_insight::failure::RuleSet;
 use longhaul_ports::{
     Clock, EnvironmentStore, IdSource, LaunchSigner, NodeAdvertisement, NodeDescriptor, OutputLog, Prober,
     Spawner, Store,
@@ -65,6 +66,8 @@ pub struct EngineSettings {
     pub output_tail_bytes: u32,
     /// Default times of silence after which work is reported as idle or stalled, for launches without such times.
     pub silence: SilencePolicy,
+    /// Rules that find the first error in the output of a failed command; `None` means the built-in rules.
+    pub failure_rules: Option<Arc<RuleSet>>,
 }
 
 impl EngineSettings {
@@ -89,6 +92,7 @@ impl EngineSettings {
             output_total: None,
             output_tail_bytes: Self::TAIL,
             silence: SilencePolicy::default(),
+            failure_rules: None,
             socket: None,
             default_key: None,
             hidden: Vec::new(),

@@ -125,6 +125,7 @@ async fn look(core: &Arc<EngineShared>, stored: StoredProcess) {
             for missed in core.missed(&stored, &observation).await {
                 commit_with_retry(core, id, Input::Observation(missed)).await;
             }
+            let observation = core.with_first_error(id, observation).await;
             commit_with_retry(core, id, Input::Observation(observation)).await;
         }
         Ok(Adopted::Alive(observation)) => {

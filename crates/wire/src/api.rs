@@ -35,7 +35,8 @@ pub use output::{
 };
 pub use problem::Problem;
 pub use process::{
-    ExitView, LimitsView, PendingView, ProcessView, StartFailureView, TreeUsageView, UsageView, status_words,
+    ExitView, FirstErrorView, LimitsView, PendingView, ProcessView, StartFailureView, TreeUsageView,
+    UsageView, status_words,
 };
 pub use query::{ListRequest, StatsRequest, WaitRequest};
 pub use queue::{HoldView, QueueListing, QueueRequest, QueueView, SlotsRequest};
@@ -45,7 +46,7 @@ pub use reply::{
     ProcessesReply, RestartRequest, SignalRequest, UpdateRequest, VersionReply, WaitReply,
 };
 pub use session::{SessionListing, SessionView};
-pub use why::{HolderView, WhyView};
+pub use why::{EarlierAttemptView, HolderView, WhyView};
 
 /// Version of this API. The version changes only if old clients would misunderstand the new one.
 pub const PROTOCOL: u32 = 1;

@@ -10,6 +10,7 @@ mod kind;
 pub use batch::{BatchView, EndedProcessView};
 pub use kind::{EventKind, EventPriority, StartTrigger, UnknownEvent};
 
+use crate::api::FirstErrorView;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -79,10 +80,10 @@ pub struct Envelope {
 pub struct EventData {
     /// Id of the process.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub id: Option<String>,
+    pub process_id: Option<String>,
     /// Type of the process.
-    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
-    pub kind: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub process_type: Option<String>,
     /// Name of the process.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
@@ -118,17 +119,21 @@ pub struct EventData {
     pub signal: Option<u8>,
     /// Time from the start of the attempt to its end, in seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub duration_s: Option<f64>,
+    pub duration: Option<f64>,
     /// Meaning of the end time if the end was not observed: `latest` (the command ended at that time or earlier, so the
     /// duration is the maximum) or `given_up` (the time of the end is not known).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub completed_at_precision: Option<String>,
-    /// Error message.
+    /// Error message: the error that the command reported, else the first error in its output, else how it ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
-    /// End of the output, at most 2 KiB, without terminal control sequences.
+    /// First error in the output of a failed command, without its further lines.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub tail: Option<String>,
+    pub first_error: Option<FirstErrorView>,
+    /// End of the output, at most 2 KiB, without terminal control sequences. All lines of the first error, such as a
+    /// whole traceback, come before the end if the end does not contain them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub output: Option<String>,
     /// Current stage of the work.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stage: Option<String>,

@@ -29,6 +29,7 @@
 mod command;
 mod ending;
 mod event;
+mod first_error;
 mod life;
 mod live_stats;
 mod monitoring;

@@ -5,7 +5,7 @@ use crate::convert::monitoring;
 use crate::error::ApiError;
 use longhaul_domain::{
     ChildrenPolicy, CommandSpec, EnvironmentSpec, Leftovers, OutputBound, ProcessType, ResourceLimits,
-    SessionPolicy, Stdin, StopPolicy,
+    SessionPolicy, Stdin, StopPolicy, WatchPattern,
 };
 use longhaul_wire::api::{CommandRequest, EnvironmentRequest, LimitsRequest};
 use std::time::Duration;
@@ -20,7 +20,7 @@ pub fn command_line(words: &[String]) -> String {
 }
 
 /// Settings for everything that a launch request leaves out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LaunchDefaults {
     /// Time between the stop signal and SIGKILL.
     pub grace: Duration,
@@ -32,6 +32,8 @@ pub struct LaunchDefaults {
     pub on_session_end: SessionPolicy,
     /// Grace period of the session policy `grace`, if the request sets none.
     pub session_grace: Duration,
+    /// Patterns to search for in the output of each command. A pattern of the request replaces the one of the same name.
+    pub watch: Vec<WatchPattern>,
 }
 
 /// Grace period of the session policy `grace`, if neither the request nor the configuration sets one.
@@ -45,6 +47,7 @@ impl Default for LaunchDefaults {
             children: ChildrenPolicy::default(),
             on_session_end: SessionPolicy::default(),
             session_grace: SESSION_GRACE,
+            watch: Vec::new(),
         }
     }
 }
@@ -104,7 +107,7 @@ pub(super) fn command(
         },
         limits: limits(&request.limits)?,
         ready_when: request.ready_when.map(monitoring::ready_when).transpose()?,
-        watch: monitoring::watch(request.watch)?,
+        watch: monitoring::watch(request.watch, &defaults.watch)?,
     };
     Ok((spec, captured))
 }

@@ -54,7 +54,12 @@ pub async fn output_is_gone(engine: &Engine, stored: &StoredProcess) -> bool {
 pub async fn views(engine: &Engine, all: &[StoredProcess], depth: DetailLevel) -> Vec<ProcessView> {
     let waits = WaitReasons::of(engine, all).await;
     let looks: Vec<_> = all.iter().map(|stored| look(engine, stored, depth, &waits)).collect();
-    stream::iter(looks).buffered(MAX_CONCURRENT).collect().await
+    let mut views: Vec<ProcessView> = stream::iter(looks).buffered(MAX_CONCURRENT).collect().await;
+    // A list stays short: only the view of one process has all lines of the error.
+    for error in views.iter_mut().filter_map(|view| view.first_error.as_mut()) {
+        error.detail = None;
+    }
+    views
 }
 
 /// Builds the view of one process. Live data that cannot be read is left out, so that the record is always shown.

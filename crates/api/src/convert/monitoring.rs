@@ -57,9 +57,18 @@ fn line(url: String) -> Result<String, ApiError> {
     Ok(url)
 }
 
-/// Converts the patterns to search for in the output.
-pub(super) fn watch(request: Vec<WatchRequest>) -> Result<Vec<WatchPattern>, ApiError> {
-    request.into_iter().map(pattern).collect()
+/// Converts the patterns to search for in the output, and adds the default patterns whose names are free.
+pub(super) fn watch(
+    request: Vec<WatchRequest>,
+    defaults: &[WatchPattern],
+) -> Result<Vec<WatchPattern>, ApiError> {
+    let mut patterns: Vec<WatchPattern> = request.into_iter().map(pattern).collect::<Result<_, _>>()?;
+    for default in defaults {
+        if !patterns.iter().any(|pattern| pattern.name == default.name) {
+            patterns.push(default.clone());
+        }
+    }
+    Ok(patterns)
 }
 
 fn pattern(request: WatchRequest) -> Result<WatchPattern, ApiError> {
@@ -124,14 +133,14 @@ mod tests {
     fn pattern_is_looked_for_in_both_streams_unless_one_is_named() {
         let named = |stream| {
             let one = WatchRequest { name: "n".to_owned(), pattern: "p".to_owned(), stream };
-            watch(vec![one]).unwrap().remove(0).source
+            watch(vec![one], &[]).unwrap().remove(0).source
         };
         assert_eq!(named(None), WatchSource::Both);
         assert_eq!(named(Some(StreamChoice::Both)), WatchSource::Both);
         assert_eq!(named(Some(StreamChoice::Stdout)), WatchSource::Stdout);
         assert_eq!(named(Some(StreamChoice::Stderr)), WatchSource::Stderr);
         let forged = WatchRequest { name: "a\nb".to_owned(), ..WatchRequest::default() };
-        assert!(watch(vec![forged]).is_err());
+        assert!(watch(vec![forged], &[]).is_err());
     }
 
     #[test]

@@ -4,14 +4,14 @@ use crate::convert::moment::rfc3339;
 use crate::convert::monitoring;
 use crate::convert::reason;
 use longhaul_domain::{
-    ChildrenPolicy, Condition, EndTimePrecision, Ending, Exit, ExitStatus, Failure, Leftovers, LiveStats,
-    NodeId, Pending, Process, Progress, QueueHold, ResourceLimits, SessionPolicy, State, Status, StopPhase,
-    Timestamp, TreeUsage, Work,
+    ChildrenPolicy, Condition, EndTimePrecision, Ending, Exit, ExitStatus, Failure, FirstError, Leftovers,
+    LiveStats, NodeId, Pending, Process, Progress, QueueHold, ResourceLimits, SessionPolicy, State, Status,
+    StopPhase, Timestamp, TreeUsage, Work,
 };
 use longhaul_engine::ports::{ListeningPort, StoredProcess};
 use longhaul_wire::api::{
-    ExitView, HolderView, LimitsView, ListeningPortView, PendingView, ProcessView, StartFailureView,
-    TreeUsageView, UsageView,
+    ExitView, FirstErrorView, HolderView, LimitsView, ListeningPortView, PendingView, ProcessView,
+    StartFailureView, TreeUsageView, UsageView,
 };
 use std::time::Duration;
 
@@ -125,6 +125,7 @@ pub(super) fn seen(stored: &StoredProcess, around: ProcessContext) -> ProcessVie
         }),
         error: not_started(process, &around)
             .or_else(|| ended.and_then(|ended| error(process, &ended.ending, now))),
+        first_error: exit.and_then(|exit| exit.first_error.as_deref()).map(first_error),
         start_failure: ended.and_then(|ended| start_failure(&ended.ending)),
         result: ended
             .and_then(|ended| match &ended.ending {
@@ -195,7 +196,7 @@ const fn work(work: &Work) -> &'static str {
     }
 }
 
-fn ended(process: &Process) -> Option<&longhaul_domain::Ended> {
+pub(super) fn ended(process: &Process) -> Option<&longhaul_domain::Ended> {
     match &process.state {
         State::Ended(ended) => Some(ended),
         State::Pending(_)
@@ -261,8 +262,24 @@ fn error(process: &Process, ending: &Ending, now: Timestamp) -> Option<String> {
     match ending {
         Ending::Completed { .. } | Ending::Cancelled { .. } => None,
         Ending::Failed { .. } | Ending::Timeout { .. } | Ending::Interrupted { .. } => {
-            process.reported.error.clone().or_else(|| reason::reason(process, now, &BlockedBy::None, &[]))
+            let found = || ending.exit()?.first_error.as_ref().map(|error| error.message.clone());
+            let ended = || reason::reason(process, now, &BlockedBy::None, &[]);
+            process.reported.error.clone().or_else(found).or_else(ended)
         }
+    }
+}
+
+/// Converts the first error in the output of a failed command.
+pub(crate) fn first_error(error: &FirstError) -> FirstErrorView {
+    FirstErrorView {
+        kind: error.kind.clone(),
+        message: error.message.clone(),
+        file: error.file.clone(),
+        line: error.line,
+        column: error.column,
+        stream: if error.on_stdout { "stdout" } else { "stderr" }.to_owned(),
+        offset: error.offset,
+        detail: error.detail.clone(),
     }
 }
 

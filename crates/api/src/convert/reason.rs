@@ -157,10 +157,11 @@ pub(super) fn place(placement: &Placement) -> String {
     }
 }
 
-/// Describes an exit. If a resource limit caused the exit, the limit comes before the exit code or signal.
+/// Describes an exit. If a resource limit caused the exit, the limit comes before the exit code or signal. The first
+/// error in the output comes last.
 fn of_exit(exit: &Exit) -> String {
     let status = of_status(exit.status);
-    match (exit.limit, exit.status) {
+    let ended = match (exit.limit, exit.status) {
         (None, _) => status,
         (Some(ExceededLimit::Memory), ExitStatus::Signal { .. }) => {
             format!("killed because memory was full; {status}")
@@ -172,6 +173,10 @@ fn of_exit(exit: &Exit) -> String {
         (Some(ExceededLimit::FileSize), _) => {
             format!("the limit of the file size was exceeded; {status}")
         }
+    };
+    match &exit.first_error {
+        Some(error) => format!("{ended}: {}", error.message),
+        None => ended,
     }
 }
 

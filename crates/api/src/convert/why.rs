@@ -1,16 +1,20 @@
 //! Explains to clients why a process waits.
 
 use crate::convert::moment::{rfc3339, span};
-use crate::convert::process::{BlockedBy, holder};
+use crate::convert::process::{BlockedBy, ended, first_error, holder};
 use crate::convert::queue::hold;
 use crate::convert::reason;
-use longhaul_domain::{Condition, Process, ProcessId, Status, Timestamp};
-use longhaul_engine::ports::StoredProcess;
+use longhaul_domain::{AttemptNo, Condition, Fact, Process, ProcessId, Status, Timestamp};
+use longhaul_engine::ports::{EventCursor, StoredProcess};
 use longhaul_engine::{Engine, EngineError, WaitReason};
-use longhaul_wire::api::{HolderView, WhyView};
+use longhaul_wire::api::{EarlierAttemptView, HolderView, WhyView};
 
 /// Maximum number of slot holders that are shown with their names; further holders are shown by id only.
 const MAX_NAMED_HOLDERS: usize = 100;
+/// Number of the newest events that are searched for earlier attempts.
+const SEARCHED_EVENTS: u64 = 20_000;
+/// Maximum number of events in one read.
+const EVENTS_PER_PAGE: u32 = 1_000;
 
 /// Returns the reason why a process waits, and the processes that hold the slots.
 pub(crate) async fn why(engine: &Engine, id: ProcessId) -> Result<WhyView, EngineError> {
@@ -33,7 +37,40 @@ pub(crate) async fn why(engine: &Engine, id: ProcessId) -> Result<WhyView, Engin
             |stored| holder(&stored.process),
         ));
     }
-    Ok(told(&stored, &why, holders, engine.now()))
+    let mut told = told(&stored, &why, holders, engine.now());
+    if stored.process.attempt > AttemptNo(1) {
+        told.earlier_attempts = earlier_attempts(engine, &stored.process).await;
+    }
+    Ok(told)
+}
+
+/// Returns the earlier attempts of a process that the newest events of the log contain. Attempts are left out if the log
+/// cannot be read.
+async fn earlier_attempts(engine: &Engine, process: &Process) -> Vec<EarlierAttemptView> {
+    let mut found = Vec::new();
+    let mut attempt = AttemptNo(0);
+    let Ok(end) = engine.log_end().await else { return found };
+    let mut after = EventCursor(end.0.saturating_sub(SEARCHED_EVENTS));
+    while after < end {
+        let Ok(page) = engine.log(Some(after), EVENTS_PER_PAGE, false).await else { break };
+        let Some(last) = page.events.last() else { break };
+        after = last.cursor;
+        for logged in page.events.iter().filter(|logged| logged.id == process.id) {
+            if let Fact::Claimed { attempt: claimed, .. } = &logged.event.fact {
+                attempt = *claimed;
+            }
+            if let Fact::RetryScheduled { after, .. } = &logged.event.fact
+                && attempt > AttemptNo(0)
+            {
+                found.push(EarlierAttemptView {
+                    attempt: attempt.0,
+                    ended_at: rfc3339(logged.event.at),
+                    ending: reason::of_ending(after),
+                });
+            }
+        }
+    }
+    found
 }
 
 fn told(stored: &StoredProcess, why: &WaitReason, holders: Vec<HolderView>, now: Timestamp) -> WhyView {
@@ -47,6 +84,9 @@ fn told(stored: &StoredProcess, why: &WaitReason, holders: Vec<HolderView>, now:
         at: rfc3339(now),
         reason: sentence(process, why, now),
         holders,
+        first_error: ended(process)
+            .and_then(|ended| ended.ending.exit()?.first_error.as_deref())
+            .map(first_error),
         ..WhyView::default()
     };
     match why {

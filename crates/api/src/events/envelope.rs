@@ -1,10 +1,11 @@
 //! Converts events of the log to the envelopes that subscribers receive.
 
-use crate::convert::{dating, ending, rfc3339, seconds};
+use crate::convert::{dating, ending, first_error, rfc3339, seconds};
 use crate::events::place::cursor_text;
 use crate::events::subject::EventSubject;
 use longhaul_domain::{Ending, ExitStatus, Fact, NodeId, ReportedOutcome, Status, StopCause};
 use longhaul_engine::ports::{EventCursor, LoggedEvent};
+use longhaul_wire::api::FirstErrorView;
 use longhaul_wire::event::{Envelope, EventData, EventKind, StartTrigger};
 
 /// Builds the envelope of an event, without the output tail.
@@ -45,12 +46,12 @@ fn data(logged: &LoggedEvent, subject: Option<&EventSubject>) -> EventData {
     let event = &logged.event;
     let begins = subject.map(|subject| subject.begins);
     let mut data = EventData {
-        id: Some(logged.id.to_string()),
+        process_id: Some(logged.id.to_string()),
         status: status(&event.fact, begins).map(|status| status.as_str().to_owned()),
         ..EventData::default()
     };
     if let Some(subject) = subject {
-        data.kind = Some(subject.kind.to_string());
+        data.process_type = Some(subject.kind.to_string());
         data.name = subject.name.as_ref().map(ToString::to_string);
         data.command.clone_from(&subject.command);
         data.pid = subject.pid;
@@ -66,11 +67,11 @@ fn data(logged: &LoggedEvent, subject: Option<&EventSubject>) -> EventData {
     match &event.fact {
         Fact::RetryScheduled { due, after } => {
             add_ending(&mut data, after, reported);
-            (data.due_at, data.duration_s) = (Some(rfc3339(*due)), lasted);
+            (data.due_at, data.duration) = (Some(rfc3339(*due)), lasted);
         }
         Fact::Ended { ending, live_stats } => {
             add_ending(&mut data, ending, reported);
-            data.duration_s = lasted;
+            data.duration = lasted;
             data.stage = live_stats.stage.as_ref().map(ToString::to_string);
             data.progress = live_stats.progress.map(longhaul_domain::Progress::percent);
         }
@@ -118,6 +119,10 @@ fn add_ending(data: &mut EventData, how: &Ending, reported: Option<&ReportedOutc
     // The error of the command itself says more than the exit code.
     data.error =
         error_of(how).map(|error| reported.and_then(|reported| reported.error.clone()).unwrap_or(error));
+    data.first_error = how
+        .exit()
+        .and_then(|exit| exit.first_error.as_deref())
+        .map(|error| FirstErrorView { detail: None, ..first_error(error) });
     data.completed_at_precision = dating(how).map(ToOwned::to_owned);
 }
 
@@ -130,11 +135,15 @@ pub(crate) fn exit_of(how: &Ending) -> (Option<i32>, Option<u8>) {
     }
 }
 
-/// Returns the error message of an ending, or `None` for completed and cancelled processes.
+/// Returns the error message of an ending, or `None` for completed and cancelled processes. The first error in the
+/// output says more than the exit code.
 pub(crate) fn error_of(how: &Ending) -> Option<String> {
     match how {
         Ending::Completed { .. } | Ending::Cancelled { .. } => None,
-        Ending::Failed { .. } | Ending::Timeout { .. } | Ending::Interrupted { .. } => Some(ending(how)),
+        Ending::Failed { .. } | Ending::Timeout { .. } | Ending::Interrupted { .. } => {
+            let found = how.exit().and_then(|exit| exit.first_error.as_ref());
+            Some(found.map_or_else(|| ending(how), |error| error.message.clone()))
+        }
     }
 }
 

@@ -81,7 +81,8 @@ impl EventSnapshot {
             envelope.data.progress = live_stats.and_then(|now| now.progress).map(Progress::percent);
         }
         if let Some(key) = self.output(engine) {
-            envelope.data.tail = tail(engine, key).await;
+            envelope.data.output =
+                tail(engine, key).await.map(|tail| with_first_error(&logged.event.fact, tail));
         }
         SerializedEvent::of(envelope)
     }
@@ -134,5 +135,15 @@ impl EventSnapshot {
         let command = self.subject.iter().flat_map(|subject| &subject.command);
         // Each text is stored four times: in the snapshot, in the envelope and in two serialized forms.
         PLAIN + 4 * (said + command.map(|word| word.len() + 24).sum::<usize>())
+    }
+}
+
+/// Adds all lines of the first error in front of the end of the output, unless the end contains them.
+fn with_first_error(fact: &Fact, tail: String) -> String {
+    let Fact::Ended { ending, .. } = fact else { return tail };
+    let error = ending.exit().and_then(|exit| exit.first_error.as_ref());
+    match error.and_then(|error| error.detail.as_deref()) {
+        Some(detail) if !tail.contains(detail) => format!("{detail}\n[...]\n{tail}"),
+        Some(_) | None => tail,
     }
 }

@@ -194,7 +194,7 @@ impl HookCall {
         let mut short = envelope.clone();
         let mut event = json(&short);
         if event.len() > MAX_EVENT_BYTES {
-            (short.data.tail, short.data.line, short.data.error) = (None, None, None);
+            (short.data.output, short.data.line, short.data.error) = (None, None, None);
             short.data.command.truncate(1);
             event = json(&short);
         }
@@ -344,7 +344,7 @@ mod tests {
     #[test]
     fn event_in_the_environment_is_never_too_large() {
         let mut envelope = failed("x");
-        envelope.data.tail = Some("\u{1}".repeat(20_000));
+        envelope.data.output = Some("\u{1}".repeat(20_000));
         envelope.data.error = Some("e".repeat(64 * 1_024));
         let ended = EndedProcessView { id: "p".repeat(36), ..EndedProcessView::default() };
         let batch = BatchView { ended: vec![ended; 1_000], ..BatchView::default() };

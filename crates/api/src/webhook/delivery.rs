@@ -145,7 +145,7 @@ fn body(envelope: &Envelope) -> Vec<u8> {
         return whole;
     }
     let mut short = envelope.clone();
-    (short.data.tail, short.data.line) = (None, None);
+    (short.data.output, short.data.line) = (None, None);
     short.data.command.truncate(1);
     for text in [&mut short.data.error, &mut short.data.stage].into_iter().flatten() {
         let end = (0..=1_024.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
@@ -173,7 +173,7 @@ mod tests {
         let small = body(&envelope);
         assert_eq!(serde_json::from_slice::<Envelope>(&small).unwrap(), envelope);
         envelope.data.error = Some("ü\u{1}".repeat(100_000));
-        envelope.data.tail = Some("\u{1}".repeat(100_000));
+        envelope.data.output = Some("\u{1}".repeat(100_000));
         envelope.data.command = vec!["x".repeat(4_096), "y".repeat(100_000)];
         let large = body(&envelope);
         assert!(large.len() <= MAX_REQUEST_BYTES, "{}", large.len());

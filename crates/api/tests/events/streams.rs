@@ -30,12 +30,12 @@ async fn a_command_that_fails_is_told_with_all_that_is_known_of_it() {
     assert_eq!(failed.subject.as_deref(), Some(id.as_str()));
     assert_eq!(failed.source, "/nodes/my%20node");
     assert_eq!(data.name.as_deref(), Some("tests"));
-    assert_eq!(data.kind.as_deref(), Some("test_suite"));
+    assert_eq!(data.process_type.as_deref(), Some("test_suite"));
     assert_eq!(data.session_id.as_deref(), Some("s1"));
     assert_eq!(data.command, ["says", "three", "tests", "failed"]);
-    assert_eq!((data.exit_code, data.duration_s), (Some(3), Some(1.0)));
+    assert_eq!((data.exit_code, data.duration), (Some(3), Some(1.0)));
     assert_eq!(data.error.as_deref(), Some("exited with code 3"));
-    assert_eq!(data.tail.as_deref(), Some("three tests failed"));
+    assert_eq!(data.output.as_deref(), Some("three tests failed"));
     assert_eq!((data.attempt, data.status.as_deref()), (Some(1), Some("failed")));
 }
 
@@ -265,9 +265,15 @@ async fn an_event_tells_in_its_own_right_what_happened_and_the_record_who_it_was
     for (after, before) in after.iter().zip(&before) {
         assert_eq!((&after.id, &after.cursor, &after.time), (&before.id, &before.cursor, &before.time));
         assert_eq!((&after.subject, &after.data.status), (&before.subject, &before.data.status));
-        assert_eq!((&after.data.id, &after.data.error), (&before.data.id, &before.data.error));
+        assert_eq!(
+            (&after.data.process_id, &after.data.error),
+            (&before.data.process_id, &before.data.error)
+        );
         assert_eq!((&before.data.name, &after.data.name), (&Some("tests".to_owned()), &None));
-        assert_eq!((&after.data.kind, &after.data.session_id, &after.data.tail), (&None, &None, &None));
+        assert_eq!(
+            (&after.data.process_type, &after.data.session_id, &after.data.output),
+            (&None, &None, &None)
+        );
     }
     assert_eq!(after[2].data.exit_code, Some(3));
     let of_session = EventsRequest { session: Some("s".to_owned()), ..EventsRequest::default() };

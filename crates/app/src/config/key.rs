@@ -76,6 +76,10 @@ pub(crate) struct LevelField {
     pub(crate) meaning: &'static str,
 }
 
+/// Default value of `watch.default`: lines with which programs report an error on standard error.
+const DEFAULT_WATCH: &str =
+    r"stderr:error=^(?i:error|fatal|panic|traceback)\b|^thread '.*' panicked at |^[\w.]+(Error|Exception)\b";
+
 const MAX_COUNT: u64 = u32::MAX as u64;
 const SECOND: Duration = Duration::from_secs(1);
 const NO_TIME: Duration = Duration::ZERO;
@@ -105,6 +109,12 @@ pub const KEYS: &[ConfigKey] = &[
         ValueKind::Text,
         None,
         "file of the key that all nodes of a cluster share; default: cluster.key next to the user's configuration file",
+    ),
+    own(
+        "failure.rules",
+        ValueKind::Text,
+        Some(""),
+        "file of rules that find the first error in the output of a failed command, in addition to the built-in rules",
     ),
     own(
         "hooks.directory",
@@ -292,6 +302,12 @@ pub const KEYS: &[ConfigKey] = &[
         ValueKind::Text,
         Some("sqlite:"),
         "store URL: sqlite:, sqlite:PATH, fs:PATH, memory, redis://…",
+    ),
+    key(
+        "watch.default",
+        ValueKind::List,
+        DEFAULT_WATCH,
+        "patterns that are searched in the output of each command: NAME=REGEX, or stderr:NAME=REGEX for one stream; [] searches for none",
     ),
     own(
         "webhooks.allow",

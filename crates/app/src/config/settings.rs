@@ -14,8 +14,9 @@ use crate::previous_node;
 use crate::stores::{Stores, unknown};
 use longhaul_domain::{
     Capability, ChildrenPolicy, Level, NodeId, OutputBound, Policy, ResourceLimits, Retention, SessionPolicy,
-    SilencePolicy, SlotKey, TreeLimits,
+    SilencePolicy, SlotKey, TreeLimits, WatchPattern, WatchSource,
 };
+use longhaul_insight::failure::RuleSet;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -79,6 +80,11 @@ pub struct ManagerConfig {
     pub tail_beside_record: u32,
     /// Webhooks and hooks that report events.
     pub outgoing: NotificationSettings,
+    /// Patterns that are searched in the output of each command.
+    pub watch: Vec<WatchPattern>,
+    /// The user's rules for the first error of a failed command, as TOML that was checked. `None` if no file is
+    /// configured.
+    pub failure_rules: Option<String>,
 }
 
 /// The kind and location of the store.
@@ -186,6 +192,8 @@ impl ManagerConfig {
             neighbourhood: PeerSettings::of(layers, state_dir)?,
             tail_beside_record: small(layers, key_of!("output.replicated_tail")).min(MAX_TAIL_BYTES),
             outgoing: NotificationSettings::of(layers, state_dir, |name| std::env::var(name).ok())?,
+            watch: watch_patterns(layers)?,
+            failure_rules: failure_rules(layers, state_dir)?,
         })
     }
 }
@@ -292,6 +300,50 @@ fn labels(layers: &Layers) -> Result<BTreeSet<Capability>, ConfigError> {
         })
     };
     texts.iter().map(label).collect()
+}
+
+fn watch_patterns(layers: &Layers) -> Result<Vec<WatchPattern>, ConfigError> {
+    let Some(setting) = layers.setting(key_of!("watch.default")) else { return Ok(Vec::new()) };
+    let ConfigValue::List(texts) = &setting.value else { return Ok(Vec::new()) };
+    let invalid = |text: &String, why: String| ConfigError::BadValue {
+        key: "watch.default".to_owned(),
+        text: format!("{text:?}"),
+        origin: Box::new(setting.origin.clone()),
+        why,
+        help: "give patterns such as [\"stderr:error=^ERROR\"], or [] for none".to_owned(),
+    };
+    let mut patterns = Vec::with_capacity(texts.len());
+    for text in texts {
+        let watched: longhaul_cli::WatchArg =
+            text.parse().map_err(|_| invalid(text, "the pattern has no name".to_owned()))?;
+        patterns.push(WatchPattern {
+            name: watched.name().to_owned(),
+            pattern: watched.pattern().to_owned(),
+            source: match watched.stream() {
+                Some("stdout") => WatchSource::Stdout,
+                Some(_) => WatchSource::Stderr,
+                None => WatchSource::Both,
+            },
+        });
+        longhaul_engine::check_watch(&patterns).map_err(|error| invalid(text, error.to_string()))?;
+    }
+    Ok(patterns)
+}
+
+fn failure_rules(layers: &Layers, state_dir: &Path) -> Result<Option<String>, ConfigError> {
+    let key = key_of!("failure.rules");
+    let Some(setting) = layers.setting(key) else { return Ok(None) };
+    let Some(name) = text(layers, key).filter(|name| !name.is_empty()) else { return Ok(None) };
+    let invalid = |why: String| ConfigError::BadValue {
+        key: key.name.to_owned(),
+        text: format!("{name:?}"),
+        origin: Box::new(setting.origin.clone()),
+        why,
+        help: "correct the file, or remove the key; docs/events.md shows a rule".to_owned(),
+    };
+    let rules = std::fs::read_to_string(state_dir.join(name)).map_err(|error| invalid(error.to_string()))?;
+    RuleSet::parse(&rules).map_err(|error| invalid(error.to_string()))?;
+    Ok(Some(rules))
 }
 
 pub(super) fn text<'a>(layers: &'a Layers, key: &'static ConfigKey) -> Option<&'a str> {

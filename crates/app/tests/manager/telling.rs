@@ -26,7 +26,7 @@ fn events_are_read_from_any_cursor_across_a_restart() {
     assert_eq!(words(&all), ["PROCESS_QUEUED", "PROCESS_STARTED", "PROCESS_FAILED"]);
     let failed = &all[2]["data"];
     assert_eq!(
-        (failed["exit_code"].as_i64(), failed["tail"].as_str()),
+        (failed["exit_code"].as_i64(), failed["output"].as_str()),
         (Some(3), Some("three tests failed"))
     );
     assert!(failed["pid"].is_u64() && failed["pid"] == all[1]["data"]["pid"], "{failed}");

@@ -81,7 +81,7 @@ With --json: one document at the end; with --session alone, one document per lin
 ends";
 
 /// Arguments of `logs`.
-#[derive(Clone, Debug, Args)]
+#[derive(Clone, Debug, Default, Args)]
 #[command(after_help = LOGS_AS_JSON)]
 pub struct LogsArgs {
     /// Processes: ids, unique prefixes, names or @last

@@ -8,7 +8,7 @@ use crate::shell_word::shell_word;
 use crate::status::ParsedStatus;
 use crate::value::SignalArg;
 use longhaul_view::clean_label;
-use longhaul_wire::api::{ExitView, LimitsView, ProcessView, TreeUsageView};
+use longhaul_wire::api::{ExitView, FirstErrorView, LimitsView, ProcessView, TreeUsageView};
 
 /// Minimum width of the column with the next commands, in characters.
 const STEP: usize = 34;
@@ -48,6 +48,7 @@ fn facts(process: &ProcessView, now: RenderTime) -> Vec<(&'static str, String)> 
     let mut facts = Vec::new();
     let mut add = |label, value: Option<String>| facts.extend(value.map(|value| (label, value)));
     add("why", why(process, now));
+    add("error at", process.first_error.as_ref().and_then(source_place));
     add("conditions", Some(process.conditions.join(", ")).filter(|text| !text.is_empty()));
     add("as of", process.stale_since.as_deref().map(|at| format!("{} ({})", now.clock(at), now.ago(at))));
     add(
@@ -151,6 +152,15 @@ fn why(process: &ProcessView, now: RenderTime) -> Option<String> {
         Some(due) if !said.contains(" in ") => format!("{said}, in {due}"),
         _ => said,
     })
+}
+
+/// Returns the place of an error in its source file, as compilers print it.
+pub(super) fn source_place(error: &FirstErrorView) -> Option<String> {
+    let mut place = error.file.clone()?;
+    for number in [error.line, error.column].into_iter().map_while(|number| number) {
+        place.push_str(&format!(":{number}"));
+    }
+    Some(place)
 }
 
 fn progress(process: &ProcessView) -> Option<String> {

@@ -35,8 +35,8 @@ pub(crate) fn event_line(envelope: &Envelope, now: RenderTime, unicode: bool) ->
             .as_ref()
             .map(|pattern| format!("{pattern}: {}", data.line.as_deref().unwrap_or_default())),
         exit.clone(),
-        data.error.clone().filter(|_| exit.is_none()),
-        after(data.duration_s.map(millis), data.completed_at_precision.as_deref()),
+        data.error.clone().filter(|_| exit.is_none() || data.first_error.is_some()),
+        after(data.duration.map(millis), data.completed_at_precision.as_deref()),
         data.due_at.as_ref().map(|due| format!("again at {}", now.clock(due))),
     ];
     let words: Vec<String> = words.into_iter().flatten().collect();
@@ -130,7 +130,7 @@ mod tests {
         let data = EventData {
             command: vec!["/usr/bin/ruff\u{1b}[2J".to_owned()],
             exit_code: Some(1),
-            duration_s: Some(48.0),
+            duration: Some(48.0),
             error: Some("exited with code 1".to_owned()),
             ..EventData::default()
         };

@@ -1,6 +1,7 @@
 //! Formats queues, and the reason why a process waits.
 
 use super::amount::{length, rough};
+use super::detail::source_place;
 use super::grid::{Align, grid};
 use super::line::short;
 use super::moment::RenderTime;
@@ -114,6 +115,11 @@ fn facts(why: &WhyView, now: RenderTime) -> Vec<(&'static str, String)> {
     );
     add("attempt", why.next_attempt.map(|attempt| format!("{attempt} is next")));
     add("last", why.last_error.clone());
+    add("error at", why.first_error.as_ref().and_then(source_place));
+    for attempt in &why.earlier_attempts {
+        let ended = now.clock(&attempt.ended_at);
+        add("before", Some(format!("attempt {}, {ended}: {}", attempt.attempt, attempt.ending)));
+    }
     add("runs on", why.placement.clone());
     let waits = why.why != "not_waiting" && !why.queued_at.is_empty();
     add(

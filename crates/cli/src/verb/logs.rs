@@ -55,6 +55,19 @@ pub(super) async fn logs_to<W: AsyncWrite + Unpin>(
     Ok(first_failed(codes))
 }
 
+/// Prints the last lines of the output of one process, each after a vertical bar.
+pub(super) async fn print_last_lines<W: AsyncWrite + Unpin>(
+    context: &VerbContext,
+    id: &str,
+    lines: u64,
+    out: &mut W,
+) -> Result<(), CliError> {
+    let args =
+        LogsArgs { ids: vec![id.to_owned()], lines: Some(LineCount::Last(lines)), ..LogsArgs::default() };
+    let wanted = LogsRequest { args: &args, pattern: None };
+    show(context, &wanted, id, Some(" ".to_owned()), out).await.map(|_| ())
+}
+
 /// Arguments of `logs` with the compiled search pattern.
 struct LogsRequest<'a> {
     args: &'a LogsArgs,

@@ -1,5 +1,6 @@
 //! Implements `why`.
 
+use super::logs::print_last_lines;
 use super::status::all_pages;
 use crate::arguments::{OutputFormat, WhyArgs};
 use crate::client::RequestPath;
@@ -10,7 +11,10 @@ use crate::prompt::one_of;
 use crate::render::{RenderTime, why as text_of};
 use longhaul_wire::api::WhyView;
 
-/// Explains why a process waits.
+/// Number of lines of output that are shown for a failed process.
+const LAST_LINES: u64 = 10;
+
+/// Explains why a process waits, or why it failed.
 pub(crate) async fn why(context: &VerbContext, args: &WhyArgs) -> Result<i32, CliError> {
     let console = &context.console;
     let Some(id) = meant(context, args).await? else {
@@ -23,6 +27,9 @@ pub(crate) async fn why(context: &VerbContext, args: &WhyArgs) -> Result<i32, Cl
         Some(OutputFormat::Name) => console.print(&format!("{}\n", why.id))?,
         Some(OutputFormat::Table | OutputFormat::Wide) | None => {
             console.print(&text_of(&why, console.unicode, RenderTime::said(&why.at, console.utc)))?;
+            if matches!(why.status.as_str(), "failed" | "timeout" | "interrupted") {
+                print_last_lines(context, &why.id, LAST_LINES, &mut tokio::io::stdout()).await?;
+            }
         }
     }
     Ok(DONE)

@@ -194,6 +194,7 @@ pub(crate) const fn exit(status: ExitStatus, stopped: Option<StopCause>) -> Exit
         dropped_bytes: 0,
         started_at: None,
         circumstances: ExitCircumstances::PLAIN,
+        first_error: None,
     }
 }
 

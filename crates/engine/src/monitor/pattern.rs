@@ -1,7 +1,7 @@
 //! Compiles regular expressions that users choose, within limits on size and number.
 
 use crate::error::EngineError;
-use longhaul_domain::{CommandSpec, ReadyWhen, WatchSource};
+use longhaul_domain::{CommandSpec, ReadyWhen, WatchPattern, WatchSource};
 use longhaul_ports::OutputSource;
 use regex::{Regex, RegexBuilder};
 
@@ -66,21 +66,7 @@ pub(super) fn compile(pattern: &str) -> Result<Regex, String> {
 /// # Errors
 /// [`EngineError::Invalid`] with the invalid part.
 pub(crate) fn check(command: &CommandSpec) -> Result<(), EngineError> {
-    if command.watch.len() > MAX_PATTERNS {
-        return Err(invalid("watch", format!("there are more than {MAX_PATTERNS} patterns")));
-    }
-    for watch in &command.watch {
-        if watch.name.is_empty() || watch.name.len() > MAX_NAME_LEN {
-            return Err(invalid(
-                "watch",
-                format!("the name of a pattern must have 1 to {MAX_NAME_LEN} bytes"),
-            ));
-        }
-        if command.watch.iter().filter(|other| other.name == watch.name).count() > 1 {
-            return Err(invalid("watch", format!("two patterns have the name {:?}", watch.name)));
-        }
-        compile(&watch.pattern).map_err(|why| invalid("watch", why))?;
-    }
+    check_watch(&command.watch)?;
     match &command.ready_when {
         Some(ReadyWhen::Port(0)) => {
             Err(invalid("ready_when", "port 0 is not a port on which a program can listen".to_owned()))
@@ -98,6 +84,29 @@ pub(crate) fn check(command: &CommandSpec) -> Result<(), EngineError> {
     }
 }
 
+/// Checks the patterns that are searched in the output of a command.
+///
+/// # Errors
+/// [`EngineError::Invalid`] with the invalid part.
+pub fn check_watch(patterns: &[WatchPattern]) -> Result<(), EngineError> {
+    if patterns.len() > MAX_PATTERNS {
+        return Err(invalid("watch", format!("there are more than {MAX_PATTERNS} patterns")));
+    }
+    for watch in patterns {
+        if watch.name.is_empty() || watch.name.len() > MAX_NAME_LEN {
+            return Err(invalid(
+                "watch",
+                format!("the name of a pattern must have 1 to {MAX_NAME_LEN} bytes"),
+            ));
+        }
+        if patterns.iter().filter(|other| other.name == watch.name).count() > 1 {
+            return Err(invalid("watch", format!("two patterns have the name {:?}", watch.name)));
+        }
+        compile(&watch.pattern).map_err(|why| invalid("watch", why))?;
+    }
+    Ok(())
+}
+
 const fn invalid(what: &'static str, why: String) -> EngineError {
     EngineError::Invalid { what, why, help: None }
 }
@@ -105,7 +114,6 @@ const fn invalid(what: &'static str, why: String) -> EngineError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use longhaul_domain::WatchPattern;
 
     #[test]
     fn what_cannot_be_found_out_is_refused() {

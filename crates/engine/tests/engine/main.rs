@@ -10,6 +10,7 @@
 mod attention;
 mod cascades;
 mod clearing;
+mod failures;
 mod faults;
 mod input;
 mod interrupted;

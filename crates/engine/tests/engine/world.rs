@@ -3,10 +3,10 @@
 use longhaul_adapters::memory::MemoryStore;
 use longhaul_domain::{
     Action, Capabilities, CommandSpec, NodeId, ProcessId, ProgressReport, ReportedSpec, RetryPolicy, Spec,
-    Status, StopCause, TreeLimits, Work,
+    Status, StopCause, Work,
 };
 use longhaul_engine::ports::{
-    Clock, LaunchSigner, NodeAdvertisement, NodeDescriptor, NoopSigner, StartRequest, Store, StoredProcess,
+    Clock, LaunchSigner, NodeDescriptor, NoopSigner, StartRequest, Store, StoredProcess,
 };
 use longhaul_engine::{
     Engine, EngineError, EnginePorts, EngineSettings, Launch, LaunchOutcome, Launcher, Shutdown,
@@ -15,7 +15,6 @@ use longhaul_engine::{
 use longhaul_testkit::fakes::{
     ChildScript, FakeEnvironmentStore, FakeProber, FaultyStore, ScriptedSpawner, SequentialIds, VirtualClock,
 };
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -61,27 +60,12 @@ impl World {
         let reference: Arc<dyn Clock> = Arc::new(clock.clone());
         let memory: Arc<dyn Store> = Arc::new(MemoryStore::new(reference.clone()));
         let store = Arc::new(FaultyStore::new(memory, reference));
+        let descriptor =
+            NodeDescriptor { id: node(), home: None, boot: "boot-1".to_owned(), version: "0".to_owned() };
         let mut settings = EngineSettings {
-            node: NodeDescriptor {
-                id: node(),
-                home: None,
-                boot: "boot-1".to_owned(),
-                version: "0".to_owned(),
-            },
-            offer: NodeAdvertisement::default(),
-            lease_renew_interval: EngineSettings::DEFAULT_LEASE_RENEW_INTERVAL,
-            max_parallel: 10,
-            tree: TreeLimits::default(),
-            policy: None,
             socket: Some("/socket".to_owned()),
-            default_key: None,
             hidden: vec!["SECRET".to_owned()],
-            level_limits: BTreeMap::new(),
-            retention: None,
-            retention_bytes: None,
-            output_total: None,
-            output_tail_bytes: EngineSettings::TAIL,
-            silence: longhaul_domain::SilencePolicy::default(),
+            ..EngineSettings::of(descriptor)
         };
         adjust(&mut settings);
         let orders = Arc::new(Mutex::new(Vec::new()));

@@ -5,7 +5,7 @@ use super::finding::cut;
 /// Maximum number of stored lines of one error.
 pub const MAX_BLOCK_LINES: usize = 200;
 /// Maximum length of the stored lines of one error in bytes.
-pub const MAX_BLOCK_LEN: usize = 64 * 1024;
+pub const MAX_BLOCK_LEN: usize = 16 * 1024;
 
 /// The first lines of an error.
 #[derive(Clone, Debug, Default)]

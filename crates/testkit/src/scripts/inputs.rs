@@ -4,9 +4,9 @@ use super::specs::{moment, priority, session_policies, span};
 use crate::suite::must;
 use longhaul_domain::{
     Action, AttemptNo, Condition, Containment, Ending, ExceededLimit, Exit, ExitCircumstances, ExitStatus,
-    Failure, Input, Interruption, JsonText, LiveStats, NodeId, Observation, PendingAction, Progress,
-    ProgressRate, ProgressReport, ReportedEta, ReportedOutcome, Signal, SignalTarget, Stage, StartFailure,
-    StartStage, StopCause, Usage,
+    Failure, FirstError, Input, Interruption, JsonText, LiveStats, NodeId, Observation, PendingAction,
+    Progress, ProgressRate, ProgressReport, ReportedEta, ReportedOutcome, Signal, SignalTarget, Stage,
+    StartFailure, StartStage, StopCause, Usage,
 };
 use proptest::option;
 use proptest::prelude::{Just, Strategy, any, prop_oneof};
@@ -172,13 +172,14 @@ pub fn exits() -> impl Strategy<Value = Exit> {
         any::<[u32; 2]>(),
         option::of(limit()),
         usage,
-        (any::<[u64; 2]>(), any::<[bool; 5]>()),
+        (any::<[u64; 2]>(), any::<[bool; 5]>(), option::weighted(0.2, first_error())),
     )
         .prop_map(
             |(status, (at, began), stopped, last_signal, [swept, leftovers], limit, usage, rest)| {
                 let (
                     [output_bytes, dropped_bytes],
                     [paused, output_open, exit_unobserved, undated, unverified],
+                    error,
                 ) = rest;
                 Exit {
                     status,
@@ -199,9 +200,25 @@ pub fn exits() -> impl Strategy<Value = Exit> {
                         end_time_unknown: undated,
                         unverified,
                     },
+                    first_error: error.map(Box::new),
                 }
             },
         )
+}
+
+fn first_error() -> impl Strategy<Value = FirstError> {
+    (any::<[String; 2]>(), any::<(Option<String>, Option<u32>, bool, u64, Option<String>)>()).prop_map(
+        |([kind, message], (file, line, on_stdout, offset, detail))| FirstError {
+            kind,
+            message,
+            file,
+            line,
+            column: line,
+            on_stdout,
+            offset,
+            detail,
+        },
+    )
 }
 
 /// Generates endings of a process.

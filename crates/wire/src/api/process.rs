@@ -106,8 +106,11 @@ pub struct ProcessView {
     pub exit: Option<ExitView>,
     /// Exit code; null if the command was killed by a signal.
     pub exit_code: Option<i32>,
-    /// Error message if the process failed, timed out or was interrupted.
+    /// Error message if the process failed, timed out or was interrupted: the error that the command reported itself,
+    /// else the first error in its output, else how it ended.
     pub error: Option<String>,
+    /// First error in the output of the latest attempt, if the command failed and its output states one.
+    pub first_error: Option<FirstErrorView>,
     /// Step of the start that failed; null unless the command could not be started.
     pub start_failure: Option<StartFailureView>,
     /// Result that the reporter gave at the end of reported work.
@@ -188,6 +191,28 @@ pub struct StartFailureView {
     pub stage: String,
     /// Error number (`errno`) of the operating system.
     pub errno: Option<i32>,
+}
+
+/// First error that a failed command printed.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct FirstErrorView {
+    /// Kind of the error, such as `compile_error`, `exception`, `test_failure` or `disk_full`.
+    pub kind: String,
+    /// Error in one line.
+    pub message: String,
+    /// Source file, as the output names it.
+    pub file: Option<String>,
+    /// Line in that file; the first line is 1.
+    pub line: Option<u32>,
+    /// Column in that line; the first column is 1.
+    pub column: Option<u32>,
+    /// Stream that contains the error: `stdout` or `stderr`.
+    pub stream: String,
+    /// Byte offset of the first line of the error in the output of the attempt.
+    pub offset: u64,
+    /// All lines of the error, such as a whole traceback; null if the error has a single line, and in lists.
+    pub detail: Option<String>,
 }
 
 /// Exit of a command.

@@ -1,6 +1,6 @@
 //! Explanation of why a process waits.
 
-use crate::api::HoldView;
+use crate::api::{FirstErrorView, HoldView};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -39,12 +39,28 @@ pub struct WhyView {
     pub next_attempt: Option<u32>,
     /// Ending of the last attempt if the process waits for a retry.
     pub last_error: Option<String>,
+    /// First error in the output, if the process failed and its output states one.
+    pub first_error: Option<FirstErrorView>,
+    /// Earlier attempts of the process, oldest first, as far as the event log still has them.
+    pub earlier_attempts: Vec<EarlierAttemptView>,
     /// Placement of the process if no node can run it now.
     pub placement: Option<String>,
     /// Time at which the process was accepted.
     pub queued_at: String,
     /// Time at which the explanation was made.
     pub at: String,
+}
+
+/// Attempt that ended before a retry.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct EarlierAttemptView {
+    /// Number of the attempt.
+    pub attempt: u32,
+    /// End time of the attempt.
+    pub ended_at: String,
+    /// Ending of the attempt, as a sentence.
+    pub ending: String,
 }
 
 /// Process that holds a slot.

@@ -1,3 +1,4 @@
+use super::first_error::FirstErrorRecord;
 use super::{DurationRecord, RecordDecodeError, is_zero};
 use longhaul_domain::{
     Ending, ExceededLimit, Exit, ExitCircumstances, ExitStatus, Failure, Interruption, JsonText,
@@ -105,6 +106,8 @@ pub(super) struct ExitFactRecord {
     end_time_unknown: bool,
     #[serde(default, skip_serializing_if = "is_zero")]
     unverified: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    first_error: Option<Box<FirstErrorRecord>>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -251,6 +254,7 @@ impl From<&Exit> for ExitFactRecord {
             exit_unobserved: exit.circumstances.exit_unobserved,
             end_time_unknown: exit.circumstances.end_time_unknown,
             unverified: exit.circumstances.unverified,
+            first_error: exit.first_error.as_deref().map(|error| Box::new(error.into())),
         }
     }
 }
@@ -289,6 +293,7 @@ impl TryFrom<ExitFactRecord> for Exit {
                 end_time_unknown: record.end_time_unknown,
                 unverified: record.unverified,
             },
+            first_error: record.first_error.map(|error| Box::new((*error).into())),
         })
     }
 }

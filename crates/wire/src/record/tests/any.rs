@@ -148,7 +148,14 @@ fn exit() -> BoxedStrategy<Exit> {
         prop::sample::select(vec![ExceededLimit::Cpu, ExceededLimit::Memory, ExceededLimit::FileSize]);
     (
         (status, timestamp(), some(cause()), any::<Option<u8>>(), some(limit.boxed())),
-        (any::<[u32; 2]>(), usage, any::<[u64; 2]>(), some(timestamp()), any::<[bool; 5]>()),
+        (
+            any::<[u32; 2]>(),
+            usage,
+            any::<[u64; 2]>(),
+            some(timestamp()),
+            any::<[bool; 5]>(),
+            some(first_error()),
+        ),
     )
         .prop_map(
             |(
@@ -159,6 +166,7 @@ fn exit() -> BoxedStrategy<Exit> {
                     [output_bytes, dropped_bytes],
                     began,
                     [paused, output_open, exit_unobserved, undated, unverified],
+                    error,
                 ),
             )| {
                 Exit {
@@ -180,9 +188,25 @@ fn exit() -> BoxedStrategy<Exit> {
                         end_time_unknown: undated,
                         unverified,
                     },
+                    first_error: error.map(Box::new),
                 }
             },
         )
+        .boxed()
+}
+
+fn first_error() -> BoxedStrategy<FirstError> {
+    (any::<[String; 2]>(), any::<(Option<String>, Option<u32>, Option<u32>, bool, u64, Option<String>)>())
+        .prop_map(|([kind, message], (file, line, column, on_stdout, offset, detail))| FirstError {
+            kind,
+            message,
+            file,
+            line,
+            column,
+            on_stdout,
+            offset,
+            detail,
+        })
         .boxed()
 }
 

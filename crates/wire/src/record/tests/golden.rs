@@ -418,5 +418,6 @@ fn exit() -> Exit {
         dropped_bytes: 0,
         started_at: None,
         circumstances: ExitCircumstances::PLAIN,
+        first_error: None,
     }
 }
