@@ -1,6 +1,6 @@
-//! The rules that the workspace keeps about itself: who may import whom, and how a source file looks.
+//! Rules of the workspace: the allowed imports of each crate, the style of source files, and the words of texts.
 //!
-//! A rule is a function over plain values, so that each has a test that breaks it and sees it reported.
+//! Each rule is a function over plain values, so that its test can break the rule and see the breach reported.
 
 mod durable;
 mod imports;
@@ -20,7 +20,7 @@ type Outcome = Result<(), Box<dyn Error>>;
 #[test]
 fn crates_import_only_what_their_row_allows() -> Outcome {
     let workspace = Workspace::read()?;
-    assert!(workspace.packages.len() >= 12, "cargo told of too few packages: {:?}", workspace.packages);
+    assert!(workspace.packages.len() >= 12, "cargo listed too few packages: {:?}", workspace.packages);
     assert_eq!(listed(&imports::breaches(&workspace.packages)), "");
     Ok(())
 }
@@ -111,7 +111,7 @@ fn plain_texts_use_no_banned_word() -> Outcome {
     Ok(())
 }
 
-/// One breach a line, so that a failure reads as a list.
+/// Returns one breach per line, so that a failure reads as a list.
 fn listed<T: ToString>(breaches: &[T]) -> String {
     breaches.iter().map(T::to_string).collect::<Vec<_>>().join("\n")
 }

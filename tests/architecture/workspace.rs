@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, fs};
 
-/// What the rules are checked against.
+/// The input of the rules.
 pub(crate) struct Workspace {
     pub(crate) packages: Vec<Package>,
     pub(crate) sources: Vec<Source>,
-    /// The pages of the documentation: those at the root, and those of docs.
+    /// The Markdown pages at the root and in docs.
     pub(crate) pages: Vec<Source>,
     /// The text of ARCHITECTURE.md.
     pub(crate) architecture: String,
@@ -22,12 +22,12 @@ pub(crate) struct Workspace {
 #[derive(Debug)]
 pub(crate) struct Package {
     pub(crate) name: String,
-    /// Packages that it builds with; those for its tests alone are left out.
+    /// Packages that it builds with; dev-dependencies are left out.
     pub(crate) imports: Vec<String>,
     pub(crate) manifest: String,
 }
 
-/// One source file, by its path from the root of the workspace.
+/// One source file, with its path relative to the root of the workspace.
 pub(crate) struct Source {
     pub(crate) path: String,
     pub(crate) text: String,
@@ -36,7 +36,8 @@ pub(crate) struct Source {
 impl Workspace {
     /// Asks cargo for the packages and reads the sources of crates and tests.
     pub(crate) fn read() -> Result<Self, Box<dyn Error>> {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().ok_or("the tests stand in no workspace")?;
+        let root =
+            Path::new(env!("CARGO_MANIFEST_DIR")).parent().ok_or("the tests are not in a workspace")?;
         let mut found = Vec::new();
         for folder in ["crates", "tests", "docs", "fuzz"] {
             find_below(root.join(folder), &mut found)?;

@@ -1,4 +1,5 @@
-//! Whoever kills and halts, in an order that chance deals, and mends it after a while.
+//! The faults of a run: kills and stops managers, shims, commands and the server in random order, and recovers them
+//! later.
 
 use crate::journal::{Attempt, Journal, Line};
 use crate::member::Member;
@@ -13,23 +14,23 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-/// At most so many nodes are out at once.
+/// Maximum number of nodes that are down at once.
 const MAX_OUT: usize = 3;
-/// How much of the end of the journal is searched for somebody who lives.
+/// Number of bytes at the end of the journal that are searched for running commands.
 const RECENT: u64 = 16 * 1_024;
-/// How long it takes at most until all are there again.
+/// Time within which all nodes must be present again.
 const RETURN: Duration = Duration::from_secs(60);
 
-/// What can happen.
+/// A kind of fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Fault {
     ManagerKilled,
-    /// For longer than its lease and its grace.
+    /// For longer than the lease and its grace.
     ManagerKilledForLong,
     ManagerHalted,
     ManagerHaltedForLong,
     SupervisorKilled,
-    /// Together with its manager: nobody is left who knows.
+    /// The shim together with its manager, so that no program has seen the exit.
     BothKilled,
     CommandKilled,
     ServerKilled,
@@ -49,7 +50,7 @@ impl Fault {
         Self::ServerHalted,
     ];
 
-    /// How often it is in the deck.
+    /// Number of times the fault is in the deck.
     const fn share(self) -> usize {
         match self {
             Self::ManagerKilled | Self::SupervisorKilled => 3,
@@ -59,30 +60,30 @@ impl Fault {
     }
 }
 
-/// Who is mended, and when.
+/// A scheduled recovery.
 enum Mending {
     Member(usize),
     ServerRestarts,
     ServerGoesOn,
 }
 
-/// Everything that was done.
+/// All faults of a run.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Past {
     pub(crate) faults: BTreeMap<Fault, u64>,
-    /// The attempts whose supervisor was killed.
+    /// The attempts whose shim was killed.
     pub(crate) orphaned: BTreeSet<Attempt>,
     /// The attempts whose command was killed.
     pub(crate) killed: BTreeSet<Attempt>,
-    /// When the managers were out, by their nodes.
+    /// The outages of the managers, by node.
     pub(crate) outages: BTreeMap<String, Vec<Outage>>,
     pub(crate) server: Vec<Outage>,
-    /// How managers went that nobody killed, and what all of them told.
+    /// The managers that exited without being killed.
     pub(crate) left: Vec<String>,
     pub(crate) logs: BTreeMap<String, String>,
 }
 
-/// The nodes and the server, and what is being done to them.
+/// The nodes and the server, and the faults in progress.
 pub(crate) struct Havoc {
     members: Vec<Member>,
     server: Server,
@@ -120,9 +121,9 @@ impl Havoc {
         self.members.iter().map(Member::socket).collect()
     }
 
-    /// Does what is due, after a moment.
+    /// Sleeps briefly, then carries out what is due.
     pub(crate) fn go_on(&mut self) {
-        // The time in which nothing is due is what this waits for.
+        // The pause keeps the loop from spinning; it waits for no event.
         std::thread::sleep(Duration::from_millis(20));
         self.mend(false);
         self.members.iter_mut().for_each(Member::look_after);
@@ -134,22 +135,22 @@ impl Havoc {
         if self.strike(fault) {
             *self.past.faults.entry(fault).or_default() += 1;
         } else {
-            // Its turn comes again.
+            // The fault is tried again later.
             self.deck.insert(0, fault);
         }
     }
 
-    /// Mends everything, and waits until all nodes are there.
+    /// Recovers everything, and waits until all nodes are present.
     pub(crate) fn heal(&mut self) {
         self.mend(true);
         self.until_all_are_here();
     }
 
     pub(crate) fn until_all_are_here(&mut self) {
-        within(RETURN, "all nodes are there", || {
+        within(RETURN, "all nodes are present", || {
             self.members.iter_mut().for_each(Member::look_after);
             let first = self.members.first()?.socket();
-            let Answer::Said { status: 200, body } =
+            let Answer::Response { status: 200, body } =
                 ask(&first, "GET", "/v1/nodes", &Value::Null, Duration::from_secs(5))
             else {
                 return None;
@@ -184,7 +185,7 @@ impl Havoc {
         }
     }
 
-    /// The next fault; each deck holds all of them.
+    /// Returns the next fault. Each deck holds every kind.
     fn deal(&mut self) -> Option<Fault> {
         if self.deck.is_empty() {
             let mut sorted: Vec<Fault> =
@@ -197,7 +198,7 @@ impl Havoc {
         self.deck.pop()
     }
 
-    /// False if there is nobody now to whom it could be done.
+    /// Injects a fault. Returns false if it is not possible now.
     fn strike(&mut self, fault: Fault) -> bool {
         match fault {
             Fault::ManagerKilled => self.put_out(Member::kill, (0, 1_500)),
@@ -276,7 +277,7 @@ impl Havoc {
         self.chance.pick(&up)
     }
 
-    /// A command that lives below its supervisor; of one node if a socket says so.
+    /// Returns a running command whose shim is alive, on the node with this socket if one is given.
     fn somebody(&mut self, of: Option<PathBuf>) -> Option<Line> {
         let of = of.map(|socket| socket.to_string_lossy().into_owned());
         let living: Vec<Line> = Journal::tail(&self.journal, RECENT)

@@ -1,16 +1,16 @@
-//! Five managers on one Redis, while everything that can be killed is.
+//! Five managers on one Redis, while every program is killed at random.
 //!
-//! Managers are killed and halted, for a moment or for longer than their lease and its grace; supervisors and commands
-//! are killed; so is the server, which syncs each write. Clients launch, cancel, halt and move work on all of them
-//! meanwhile, and send again what was not answered. Then everything is let be, and what came of it is held to what was
-//! promised: by the records, by the log of events, by the answers that clients were given, and by a journal to which the
-//! commands themselves wrote, in the order in which they did.
+//! Managers are killed and stopped, briefly or for longer than their lease and its grace. Shims, commands and the
+//! server, which syncs each write, are killed too. Meanwhile clients launch, cancel, pause and move processes on all
+//! nodes, and repeat requests without an answer. When the faults are over, the results are checked against the
+//! promises: the records, the event log, the answers that clients got, and a journal to which the commands wrote in
+//! the order of their writes.
 //!
-//! `LONGHAUL_CHAOS_SECONDS` says for how long, `LONGHAUL_CHAOS_SEED` what is drawn. A seed repeats the plan and not its
-//! course: the machine has a say in that.
+//! `LONGHAUL_CHAOS_SECONDS` sets the duration, `LONGHAUL_CHAOS_SEED` the random numbers. A seed repeats the plan of a
+//! run and not its exact course, which depends on timing.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on has failed")]
-#![expect(clippy::print_stdout, reason = "what a run saw is the point of a long one")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failed step fails the test")]
+#![expect(clippy::print_stdout, reason = "the figures are the result of a long run")]
 
 mod crowd;
 mod figures;
@@ -40,9 +40,9 @@ use longhaul_tests::{Chance, Findings, Owner, fresh_seed, wanted};
 use server::Server;
 use std::time::{Duration, Instant};
 
-/// How long a run lasts unless it is told otherwise.
+/// Default duration of a run.
 const SECONDS: u64 = 30;
-/// A run that is no shorter has met everything at least once, also on a slow machine.
+/// A run of at least this duration covers every situation, also on a slow machine.
 const LONG_ENOUGH: u64 = 60;
 
 #[test]
@@ -82,6 +82,6 @@ fn five_nodes_keep_every_promise_while_everything_is_killed() {
     drop(havoc);
     if !findings.is_empty() {
         let kept = ground.keep();
-        panic!("seed {seed}, all that is left is in {}:\n{findings}", kept.display());
+        panic!("seed {seed}, the files of the run are in {}:\n{findings}", kept.display());
     }
 }

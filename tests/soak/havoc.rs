@@ -1,4 +1,4 @@
-//! Whoever kills: managers at work and managers that begin, and supervisors with or without one.
+//! The faults of a run: kills running and starting managers, and shims with or without a manager.
 
 use crate::ground::Ground;
 use crate::journal;
@@ -12,27 +12,27 @@ use std::fmt;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-/// How long it takes at most until a manager answers again.
+/// Time within which a manager must answer again.
 const RETURN: Duration = Duration::from_secs(30);
-/// The pauses between two faults, in milliseconds.
+/// Maximum pause between two faults, in milliseconds.
 const PAUSE: u64 = 600;
-/// A manager that began so long ago watches everything that it found.
+/// After this time, a manager watches all processes that it adopted.
 const ADOPTION: Duration = Duration::from_secs(5);
-/// A manager is killed up to so many milliseconds after it began.
+/// Maximum time in milliseconds after which a starting manager is killed.
 const BEGINNING: u64 = 150;
 
-/// Everything that was done.
+/// All faults of a run.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Past {
     managers: u64,
     beginning: u64,
     supervisors: u64,
     both: u64,
-    /// How managers went that nobody killed.
+    /// The managers that exited without being killed.
     left: Vec<String>,
-    /// The processes whose supervisor was killed.
+    /// The processes whose shim was killed.
     pub(crate) orphaned: BTreeSet<String>,
-    /// Those of them that no manager held the pipes of: they may die of the next word that they say.
+    /// Those of them whose pipes no manager held. Their next write to the broken pipe may kill them.
     pub(crate) exit_unobserved: BTreeSet<String>,
 }
 
@@ -41,18 +41,18 @@ impl fmt::Display for Past {
         let Self { managers, beginning, supervisors, both, left, orphaned: _, exit_unobserved: _ } = self;
         write!(
             f,
-            "killed: managers {managers}, of them at their beginning {beginning}; supervisors {supervisors}, of them \
-             without a manager {both}; left by themselves {left:?}"
+            "killed: managers {managers}, of them during startup {beginning}; shims {supervisors}, of them \
+             without a manager {both}; exited without a kill {left:?}"
         )
     }
 }
 
-/// The manager, and what is being done to it.
+/// The manager and the faults in progress.
 pub(crate) struct Havoc {
     ground: Ground,
     chance: Chance,
     manager: Manager,
-    /// Since when it may be asked.
+    /// The time at which the manager was started.
     since: Instant,
     may_kill_it: bool,
     past: Past,
@@ -78,19 +78,19 @@ impl Havoc {
             self.look_after();
             let patience = Duration::from_secs(2);
             let answer = ask(&self.ground.socket(), "GET", "/v1/version", &Value::Null, patience);
-            matches!(answer, Answer::Said { status: 200, .. }).then_some(())
+            matches!(answer, Answer::Response { status: 200, .. }).then_some(())
         });
     }
 
-    /// From now on only others are killed.
+    /// Kills only shims from now on.
     pub(crate) fn let_the_manager_live(&mut self) {
         self.may_kill_it = false;
         self.until_it_answers();
     }
 
-    /// Waits for a while, and does one thing.
+    /// Waits for a while, then injects one fault.
     pub(crate) fn go_on(&mut self) {
-        // The time in which nothing is done is what this waits for.
+        // The pause limits the fault rate; it waits for no event.
         sleep(Duration::from_millis(self.chance.below(PAUSE)));
         self.look_after();
         match self.chance.below(8) {
@@ -100,7 +100,7 @@ impl Havoc {
         }
     }
 
-    /// Starts it again if it went by itself.
+    /// Restarts the manager if it has exited without being killed.
     fn look_after(&mut self) {
         if let Some(how) = self.manager.has_left() {
             self.past.left.push(how);
@@ -111,13 +111,13 @@ impl Havoc {
     fn kill_manager(&mut self, with_supervisor: bool) {
         self.past.managers += 1;
         self.manager.end();
-        // Nobody is there who watches.
+        // No manager watches the processes now.
         self.since = Instant::now();
         if with_supervisor {
             self.past.both += 1;
             self.kill_supervisor();
         }
-        // Nobody is there for a moment.
+        // No manager runs for a while.
         sleep(Duration::from_millis(self.chance.below(PAUSE)));
         self.begin_anew();
         while self.chance.odds(4) {
@@ -139,8 +139,7 @@ impl Havoc {
             .into_iter()
             .filter(|(_, trace)| !trace.has_ended)
             .filter_map(|(id, trace)| Some((id, *trace.begins.last()?)))
-            // The numbers may belong to somebody else by now, even both of them: only the parent of the command is its
-            // supervisor.
+            // Other processes may have got these process ids by now. Only the parent of the command is its shim.
             .filter(|(id, begin)| {
                 stat(begin.pid).is_some_and(|stat| stat.parent == begin.supervisor && stat.state != 'Z')
                     && leaks::is_of(begin.pid, id)

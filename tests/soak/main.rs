@@ -1,16 +1,16 @@
-//! One machine for a long time: two hundred live processes, while managers, supervisors and clients are killed.
+//! One node over a long time: two hundred live processes, while managers, shims and clients are killed.
 //!
-//! In the first two thirds the manager is killed at random moments, while it begins too; supervisors are killed beside it
-//! or while it is away; clients are killed in the middle of what they ask. In the last third one manager lives on under
-//! the same work, so that what it does not let go of adds up. Then all work ends, and what came of it is held to what was
-//! promised: by the records, by what clients were told, by a journal to which the commands themselves wrote, and by what
-//! is left on the machine.
+//! In the first two thirds, the manager is killed at random moments, also during its startup; shims are killed while
+//! a manager runs and while none does; clients are killed during their requests. In the last third, one manager keeps
+//! running under the same load, so that leaks add up. Then all work ends, and the results are checked against the
+//! promises: the records, the answers that clients got, a journal to which the commands wrote, and what is left on
+//! the machine.
 //!
-//! `LONGHAUL_SOAK_SECONDS` says for how long, `LONGHAUL_SOAK_SEED` what is drawn. A seed repeats the plan and not its
-//! course: the machine has a say in that.
+//! `LONGHAUL_SOAK_SECONDS` sets the duration, `LONGHAUL_SOAK_SEED` the random numbers. A seed repeats the plan of a
+//! run and not its exact course, which depends on timing.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-#![expect(clippy::print_stdout, reason = "what a run saw is the point of a long one")]
+#![expect(clippy::unwrap_used, reason = "a failed step fails the test")]
+#![expect(clippy::print_stdout, reason = "the figures are the result of a long run")]
 
 mod crowd;
 mod ground;
@@ -29,7 +29,7 @@ use leaks::Before;
 use longhaul_tests::{Chance, Findings, Owner, fresh_seed, wanted};
 use std::time::{Duration, Instant};
 
-/// How long a run lasts unless it is told otherwise.
+/// Default duration of a run.
 const SECONDS: u64 = 45;
 
 #[test]
@@ -65,6 +65,6 @@ fn work_outlives_every_kill_and_leaves_nothing_behind() {
     drop(havoc);
     if !findings.is_empty() {
         let kept = folder.keep();
-        panic!("seed {seed}, all that is left is in {}:\n{findings}", kept.display());
+        panic!("seed {seed}, the files of the run are in {}:\n{findings}", kept.display());
     }
 }
