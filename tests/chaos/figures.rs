@@ -58,7 +58,7 @@ impl Figures {
             children: settled.records.values().filter(|view| view.parent_id.is_some()).count(),
             events: log.followed.len(),
             lost,
-            rejoined: past.logs.values().map(|log| log.matches("has joined anew").count()).sum(),
+            rejoined: past.logs.values().map(|log| log.matches("registered the node again").count()).sum(),
             faults: past.faults.clone(),
             peaks,
             strays: settled.strays,

@@ -1,4 +1,4 @@
-//! Work of a run: a few small processes of every kind.
+//! The processes of a run: a few small processes of every kind.
 
 use crate::case::Detour;
 use crate::scene::Scene;
@@ -154,12 +154,12 @@ fn cancel(scene: &mut Scene, ledger: &mut Ledger, tree: &[(&'static str, &String
     Ok(())
 }
 
-/// Kills the supervisor of a running command.
+/// Kills the shim of a running command.
 fn strand(scene: &mut Scene, id: &str) -> Result<(), String> {
     let record = scene.until(id, "at work", |record| record["pid"].is_u64() || is_over(record))?;
     let pid = record["pid"].as_u64().and_then(|pid| u32::try_from(pid).ok());
     if let Some(stat) = pid.filter(|_| !is_over(&record)).and_then(stat) {
-        // Without a live supervisor there is nothing to kill.
+        // Without a live shim there is nothing to kill.
         let name = fs::read_to_string(format!("/proc/{}/cmdline", stat.parent)).unwrap_or_default();
         if name.starts_with("longhaul-shim") {
             kill("-KILL", stat.parent);
@@ -191,7 +191,7 @@ fn copy(scene: &mut Scene) -> Result<(), String> {
     let struck = struck.map_err(|error| error.to_string())?;
     let is_there = scene.beside("copied").exists();
     if struck.status.success() && !is_there {
-        return Err("a copy that is said to be made is not there".to_owned());
+        return Err("the copy was reported as made, and does not exist".to_owned());
     }
     if is_there {
         fs::remove_file(scene.beside("copied")).map_err(|error| error.to_string())?;
@@ -199,7 +199,7 @@ fn copy(scene: &mut Scene) -> Result<(), String> {
         let _ = fs::remove_file(scene.beside("copied.state"));
     }
     let again = scene.command(&["store", "copy", &from, &to]).output().map_err(|error| error.to_string())?;
-    if again.status.success() { Ok(()) } else { Err(format!("it cannot be copied again: {again:?}")) }
+    if again.status.success() { Ok(()) } else { Err(format!("the store cannot be copied again: {again:?}")) }
 }
 
 fn is_begun(record: &Value) -> bool {

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 /// Duration of a slow sync.
 const SLOW: Duration = Duration::from_secs(3);
-/// Time limit for operations that need no disk, also on a busy machine.
+/// Time limit for operations that need no disk, also under load.
 const SOON: Duration = Duration::from_secs(1);
 
 /// Says whether the next sync of the store is slow, and whether the slow sync has started.
@@ -67,7 +67,7 @@ fn launch_slowly(scene: &mut Scene, stall: &Stall) -> Result<Vec<String>, String
     stall.is_due.store(true, Ordering::SeqCst);
     std::thread::scope(|scope| {
         let launched = scope.spawn(|| scene.run(&["run", "-b", "--no-autostart", "--", "true"]));
-        until("the sync is under way", || stall.is_held.load(Ordering::SeqCst).then_some(()));
+        until("the sync is in progress", || stall.is_held.load(Ordering::SeqCst).then_some(()));
         for args in [&["status", "-a"][..], &["inspect", &gated], &["logs", &gated]] {
             let asked = Instant::now();
             let answer = scene.run(&[args, &["--no-autostart"]].concat());

@@ -34,7 +34,7 @@ struct Crowd {
     /// A parent and its children.
     tree: Vec<Work>,
     paused: Work,
-    /// Each ends with a file of its own.
+    /// Processes that wait for a file each.
     meanwhile: Vec<Work>,
     /// Processes that wait for one slot, behind the last of those that end meanwhile.
     waiting: Vec<Work>,

@@ -181,7 +181,7 @@ fn a_supervisor_that_somebody_halts_is_shown_and_hides_no_end() {
         let conditions = home.record(id)["conditions"].clone();
         conditions.as_array().unwrap().contains(&serde_json::json!("supervisor_stopped"))
     };
-    until("the record shows the output", || shows(&id).then_some(()));
+    until("the record shows the stopped shim", || shows(&id).then_some(()));
     home.open_gate();
     assert_eq!(home.run(&["wait", &id]).code, 43);
     let late = home.run(&["cancel", &id]);
