@@ -101,8 +101,8 @@ fn at_once<T: Send + 'static>(
     runtime: &tokio::runtime::Handle,
     work: impl Future<Output = T> + Send + 'static,
 ) -> T {
-    let (ask_and_wake, told) = mpsc::channel();
-    runtime.spawn(async move { ask_and_wake.send(work.await) });
+    let (sender, told) = mpsc::channel();
+    runtime.spawn(async move { sender.send(work.await) });
     told.recv().unwrap()
 }
 
