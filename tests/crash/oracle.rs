@@ -26,7 +26,7 @@ pub(crate) fn judge(
     }
     let mut spared = 0;
     let called_live = first_answer(scene, ledger)?;
-    let records = scene.until_all(&ledger.kept(), "over", is_over)?;
+    let records = scene.until_all(&ledger.kept(), "ended", is_over)?;
     let ran = fs::read_to_string(scene.work().join("ran")).unwrap_or_default();
     for (work, record) in ledger.work.iter().filter(|work| work.end != End::Pruned).zip(records) {
         match end_of(&ran, work, record) {

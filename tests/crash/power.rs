@@ -75,7 +75,7 @@ fn command_that_began_before_the_power_went_never_begins_again() {
         scene.end_all();
         scene.come_back();
         scene.disarm();
-        let record = scene.until(id.trim_end(), "over", is_over).unwrap();
+        let record = scene.until(id.trim_end(), "ended", is_over).unwrap();
         let ran = fs::read_to_string(scene.work().join("ran")).unwrap();
         assert_eq!((ran.as_str(), &record["status"]), ("begun\n", &Value::from("interrupted")), "{record}");
     }
@@ -152,7 +152,7 @@ fn judge(scene: &mut Scene, mut told: Vec<Told>) -> Result<Vec<String>, String> 
     }
     let known: Vec<String> = told.iter().filter_map(|each| Some(each.id.clone()?.0)).collect();
     let known: Vec<&str> = known.iter().map(String::as_str).collect();
-    let records = scene.until_all(&known, "over", is_over)?;
+    let records = scene.until_all(&known, "ended", is_over)?;
     let ran = fs::read_to_string(scene.work().join("ran")).unwrap_or_default();
     let mut unknown = 0;
     for (each, record) in told.iter().zip(&records) {

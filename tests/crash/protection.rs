@@ -29,9 +29,9 @@ fn protect(scene: &mut Scene) -> Result<Vec<String>, String> {
     let gated = ledger.launch(scene, ("gated", End::Code(5, 1)), &[], wait)?;
     let tree = ledger.launch(scene, ("tree", End::Cancelled), &[], "setsid sleep 300 & sleep 300")?;
     let seven = ledger.launch(scene, ("seven", End::Code(7, 1)), &[], "exit 7")?;
-    scene.until(&seven, "over", is_over)?;
+    scene.until(&seven, "ended", is_over)?;
     for id in [&gated, &tree] {
-        scene.until(id, "at work", |record| record["status"] == "running")?;
+        scene.until(id, "running", |record| record["status"] == "running")?;
     }
     scene.disk().protect();
     let mut wrong = Vec::new();
@@ -52,7 +52,7 @@ fn protect(scene: &mut Scene) -> Result<Vec<String>, String> {
 
     scene.end_all();
     scene.come_back();
-    let records = scene.until_all(&[&gated, &tree, &seven], "over", is_over)?;
+    let records = scene.until_all(&[&gated, &tree, &seven], "ended", is_over)?;
     let ends = [("failed", 5), ("cancelled", 143), ("failed", 7)];
     for (record, (status, code)) in records.iter().zip(ends) {
         let is_true =

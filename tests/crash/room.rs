@@ -83,7 +83,7 @@ fn flood(scene: &mut Scene) -> Result<Vec<String>, String> {
     ledger.launch(scene, ("late", End::Code(3, 1)), &[], "exit 3")?;
     let left = scene.disk().free();
     let others: Vec<&str> = ledger.kept().into_iter().filter(|id| *id != flood).collect();
-    scene.until_all(&others, "over", is_over)?;
+    scene.until_all(&others, "ended", is_over)?;
     let floods = scene.run(&["inspect", "--no-autostart", &flood])?.contains("\"running\"");
     scene.ask(&["cancel", &flood])?;
     let mut wrong = oracle::judge(scene, &ledger, None)?;
@@ -102,7 +102,7 @@ fn fill_and_empty(scene: &mut Scene, filling: Filling) -> Result<Vec<String>, St
     let runs = ledger.launch(scene, ("runs", End::Code(6, 1)), &[], lease_renew_interval)?;
     let halted = ledger.launch(scene, ("halted", End::Code(6, 1)), &[], lease_renew_interval)?;
     for id in [&gated, &tree, &runs, &halted] {
-        scene.until(id, "at work", |record| record["pid"].is_u64())?;
+        scene.until(id, "running", |record| record["pid"].is_u64())?;
     }
     scene.ask(&["pause", &halted])?;
     let manager = scene.manager();
@@ -151,11 +151,11 @@ fn fill_and_empty(scene: &mut Scene, filling: Filling) -> Result<Vec<String>, St
     // These processes share a name, and therefore the line that counts their runs.
     small.into_iter().for_each(|work| work.end = End::Code(0, many));
     for id in [&runs, &halted] {
-        if scene.until(id, "known", |_| true)?["status"] == "paused" {
+        if scene.until(id, "readable", |_| true)?["status"] == "paused" {
             scene.ask(&["resume", id])?;
         }
     }
-    scene.until_all(&ledger.kept(), "over", is_over)?;
+    scene.until_all(&ledger.kept(), "ended", is_over)?;
     if scene.manager() != manager {
         wrong.push("another manager had to be started".to_owned());
     }

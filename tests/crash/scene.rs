@@ -331,7 +331,7 @@ impl Scene {
             self.reopen();
             if begun.elapsed() > TIMEOUT {
                 let not_so: Vec<_> = records.iter().filter(|record| !is_so(record)).map(brief).collect();
-                return Err(format!("some never became {what}: {not_so:?}"));
+                return Err(format!("not {what} within {TIMEOUT:?}: {not_so:?}"));
             }
             std::thread::sleep(INTERVAL);
         }

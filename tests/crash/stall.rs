@@ -56,7 +56,7 @@ fn launch_slowly(scene: &mut Scene, stall: &Stall) -> Result<Vec<String>, String
     let mut ledger = Ledger::default();
     let wait = "echo said; until [ -e go ]; do sleep 0.02; done; exit 5";
     let gated = ledger.launch(scene, ("gated", End::Code(5, 1)), &[], wait)?;
-    scene.until(&gated, "at work", |record| record["status"] == "running")?;
+    scene.until(&gated, "running", |record| record["status"] == "running")?;
     let mut wrong = Vec::new();
     let mut expect = |is_so: bool, what: String| {
         if !is_so {
@@ -79,7 +79,7 @@ fn launch_slowly(scene: &mut Scene, stall: &Stall) -> Result<Vec<String>, String
         expect(launched.is_ok() && took >= SLOW, format!("acknowledged after {took:?}: {launched:?}"));
     });
     fs::write(scene.work().join("go"), "").map_err(|error| error.to_string())?;
-    scene.until_all(&ledger.kept(), "over", is_over)?;
+    scene.until_all(&ledger.kept(), "ended", is_over)?;
     wrong.extend(
         oracle::judge(scene, &ledger, None)?.into_iter().filter(|each| !each.starts_with("not launched")),
     );

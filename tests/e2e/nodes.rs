@@ -92,8 +92,8 @@ fn work_runs_on_the_node_that_is_asked_for_and_is_cancelled_from_another() {
     assert_eq!(two.alpha.run(&["cancel", &named]).code, 0);
     two.alpha.until_status(&named, "cancelled");
     until("its command has exited", || (!is_alive(pid)).then_some(()));
-    let nobody = two.launch(&["--node-label", "none"], "true");
-    let why = two.alpha.ok(&["why", &nobody, "--json"]);
+    let unplaceable = two.launch(&["--node-label", "none"], "true");
+    let why = two.alpha.ok(&["why", &unplaceable, "--json"]);
     assert!(why.contains("no_node"), "{why}");
     let _ = two.alpha.run(&["cancel", "--all", "--force", "--yes"]);
 }

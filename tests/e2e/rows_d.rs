@@ -124,7 +124,7 @@ fn d6_one_session_runs_on_several_nodes_and_a_node_never_changes() {
     let before: Vec<Value> = [&first, &second, &unplaced].into_iter().map(|id| node(id)).collect();
     assert_eq!((&before[0], &before[1]), (&json!("host-1"), &json!("host-2")));
     let moved = http(&home, "PATCH", &format!("/v1/processes/{first}"), &json!({"node_id": "host-9"}));
-    assert_eq!(moved.0, 400, "the transition is not allowed: {}", moved.1);
+    assert_eq!(moved.0, 400, "no report changes the node: {}", moved.1);
     home.end_manager("-KILL");
     for id in [&first, &second, &unplaced] {
         assert_eq!(home.run(&["track", "progress", id, "50"]).code, 0);

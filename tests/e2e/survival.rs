@@ -50,7 +50,7 @@ fn an_end_tells_who_or_what_caused_it_and_what_was_the_case() {
         let record = home.record(id);
         let facts = ["paused", "output_open", "exit_unobserved"].map(|fact| record["exit"][fact].clone());
         assert_eq!(record["containment"], in_force, "the record keeps the containment: {record}");
-        (record["ended_by"].as_str().unwrap_or("nobody").to_owned(), facts.map(|fact| fact == true))
+        (record["ended_by"].as_str().unwrap_or("none").to_owned(), facts.map(|fact| fact == true))
     };
     assert!(in_force.is_string());
     assert_eq!(said(&paused), ("outside".to_owned(), [true, false, false]));
