@@ -12,9 +12,11 @@ pub(crate) struct Workspace {
     pub(crate) sources: Vec<Source>,
     /// The Markdown pages at the root and in docs.
     pub(crate) pages: Vec<Source>,
+    /// The files of scripts, and the justfile.
+    pub(crate) scripts: Vec<Source>,
     /// The text of ARCHITECTURE.md.
     pub(crate) architecture: String,
-    /// Every file and folder at the root, and of crates, tests, docs and fuzz, by its path from the root of the workspace.
+    /// The paths of all files and folders at the root, and in crates, tests, docs and fuzz, relative to the root.
     pub(crate) paths: Vec<String>,
 }
 
@@ -34,7 +36,7 @@ pub(crate) struct Source {
 }
 
 impl Workspace {
-    /// Asks cargo for the packages and reads the sources of crates and tests.
+    /// Asks cargo for the packages, and reads source files, pages and scripts.
     pub(crate) fn read() -> Result<Self, Box<dyn Error>> {
         let root =
             Path::new(env!("CARGO_MANIFEST_DIR")).parent().ok_or("the tests are not in a workspace")?;
@@ -66,8 +68,15 @@ impl Workspace {
             .filter(|path| path.extension().is_some_and(|extension| extension == "md"))
             .map(|file| read_source(root, &file))
             .collect::<Result<_, _>>()?;
+        let mut scripts = vec![root.join("justfile")];
+        find_below(root.join("scripts"), &mut scripts)?;
+        let scripts = scripts
+            .iter()
+            .filter(|path| path.is_file())
+            .map(|file| read_source(root, file))
+            .collect::<Result<_, _>>()?;
         let architecture = fs::read_to_string(root.join("ARCHITECTURE.md"))?;
-        Ok(Self { packages: read_packages(root)?, sources, pages, architecture, paths })
+        Ok(Self { packages: read_packages(root)?, sources, pages, scripts, architecture, paths })
     }
 }
 

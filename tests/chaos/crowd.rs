@@ -1,7 +1,7 @@
 //! The clients of a run. They work concurrently and send each request to any node.
 
+use crate::faults::FaultInjector;
 use crate::ground::Ground;
-use crate::havoc::Havoc;
 use crate::ledger::{Fate, Launch, Ledger};
 use crate::order;
 use longhaul_tests::Chance;
@@ -42,10 +42,10 @@ struct Shared {
 }
 
 impl Crowd {
-    pub(crate) fn gather(ground: &Ground, havoc: &Havoc, chance: &mut Chance) -> Self {
+    pub(crate) fn gather(ground: &Ground, injector: &FaultInjector, chance: &mut Chance) -> Self {
         let shared = Arc::new(Shared {
-            nodes: havoc.names(),
-            sockets: havoc.sockets(),
+            nodes: injector.names(),
+            sockets: injector.sockets(),
             journal: ground.journal(),
             work: ground.work(),
             over: AtomicBool::new(false),

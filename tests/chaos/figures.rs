@@ -1,7 +1,7 @@
 //! Numbers that show what a run covered.
 
+use crate::faults::{Fault, FaultHistory};
 use crate::follower::Log;
-use crate::havoc::{Fault, Past};
 use crate::journal::Journal;
 use crate::ledger::{Fate, Ledger};
 use crate::limits::Peaks;
@@ -40,7 +40,7 @@ impl Figures {
         settled: &Settled,
         log: &Log,
         journal: &Journal,
-        past: &Past,
+        past: &FaultHistory,
         (peaks, lost): (Peaks, usize),
     ) -> Self {
         let fates =

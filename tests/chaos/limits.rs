@@ -1,6 +1,6 @@
 //! Checks the limits as the commands saw them: a command that writes to the journal is running.
 
-use crate::havoc::Past;
+use crate::faults::FaultHistory;
 use crate::journal::{Attempt, Journal, Trace};
 use crate::member::{KEYS, ROOTS};
 use crate::outage::Outage;
@@ -30,7 +30,7 @@ pub(crate) struct Peaks {
 pub(crate) fn check(
     settled: &Settled,
     journal: &Journal,
-    past: &Past,
+    past: &FaultHistory,
     losses: &BTreeMap<Attempt, Loss>,
     findings: &mut Findings,
 ) -> Peaks {
@@ -107,7 +107,7 @@ fn peak(mut spans: Vec<Span<'_>>, most: usize, what: &str, findings: &mut Findin
 
 /// Counts concurrent attempts of one process. They are allowed only if the node of the older attempt was down, so
 /// that it could not know that it was lost.
-fn copies(journal: &Journal, past: &Past, findings: &mut Findings) -> usize {
+fn copies(journal: &Journal, past: &FaultHistory, findings: &mut Findings) -> usize {
     let mut found = 0;
     let mut before: Option<(&Attempt, &Trace)> = None;
     for (attempt, trace) in &journal.traces {

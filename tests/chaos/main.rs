@@ -13,10 +13,10 @@
 #![expect(clippy::print_stdout, reason = "the figures are the result of a long run")]
 
 mod crowd;
+mod faults;
 mod figures;
 mod follower;
 mod ground;
-mod havoc;
 mod journal;
 mod ledger;
 mod limits;
@@ -31,10 +31,10 @@ mod truth;
 mod worker;
 
 use crowd::Crowd;
+use faults::FaultInjector;
 use figures::Figures;
 use follower::Follower;
 use ground::Ground;
-use havoc::Havoc;
 use journal::Journal;
 use longhaul_tests::{Chance, Findings, Owner, fresh_seed, wanted};
 use server::Server;
@@ -54,22 +54,22 @@ fn five_nodes_keep_every_promise_while_everything_is_killed() {
     let mut ground = Ground::new(Owner::of_run(seed));
     let Some(server) = Server::start(ground.path()) else { return };
     let members = ground.members(&server.url());
-    let mut havoc = Havoc::new(server, members, chance.fork(), ground.journal());
-    havoc.until_all_are_here();
-    let follower = Follower::start(havoc.url());
-    let crowd = Crowd::gather(&ground, &havoc, &mut chance);
+    let mut injector = FaultInjector::new(server, members, chance.fork(), ground.journal());
+    injector.until_all_are_here();
+    let follower = Follower::start(injector.url());
+    let crowd = Crowd::gather(&ground, &injector, &mut chance);
 
     let begun = Instant::now();
     while begun.elapsed() < Duration::from_secs(seconds) {
-        havoc.go_on();
+        injector.step();
     }
     let ledger = crowd.part();
-    havoc.heal();
+    injector.recover_all();
     let mut findings = Findings::default();
-    let settled = settling::settle(&havoc, &ledger, &ground, &mut findings);
+    let settled = settling::settle(&injector, &ledger, &ground, &mut findings);
     let log = follower.end();
     let journal = Journal::read(&ground.journal());
-    let past = havoc.past();
+    let past = injector.past();
 
     let losses = replay::check(&log, &settled, &mut findings);
     truth::check(&ledger, &settled, &journal, (&past, &losses), &mut findings);
@@ -79,7 +79,7 @@ fn five_nodes_keep_every_promise_while_everything_is_killed() {
     if seconds >= LONG_ENOUGH {
         figures.met_everything(&mut findings);
     }
-    drop(havoc);
+    drop(injector);
     if !findings.is_empty() {
         let kept = ground.keep();
         panic!("seed {seed}, the files of the run are in {}:\n{findings}", kept.display());

@@ -111,7 +111,7 @@ impl Member {
 
     /// Restarts the manager if it has exited without being killed, as it does if it starts while the store is
     /// unreachable.
-    pub(crate) fn look_after(&mut self) {
+    pub(crate) fn restart_if_exited(&mut self) {
         if let Course::Up(manager) = &mut self.course
             && let Ok(Some(exited)) = manager.try_wait()
         {

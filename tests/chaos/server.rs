@@ -50,7 +50,7 @@ impl Server {
     }
 
     /// Continues the server.
-    pub(crate) fn go_on(&mut self) {
+    pub(crate) fn resume(&mut self) {
         signal(self.redis.pid(), Signal::CONT);
         outage::ends(&mut self.outages);
     }

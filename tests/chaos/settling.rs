@@ -1,8 +1,8 @@
 //! The phase after all faults: every process ends and its end is recorded.
 
+use crate::faults::FaultInjector;
 use crate::follower;
 use crate::ground::Ground;
-use crate::havoc::Havoc;
 use crate::ledger::Ledger;
 use crate::process::{naming, signal, variable};
 use longhaul_ports::{ProcessStore, StoredProcess};
@@ -39,9 +39,14 @@ pub(crate) struct Settled {
     pub(crate) strays: usize,
 }
 
-pub(crate) fn settle(havoc: &Havoc, ledger: &Ledger, ground: &Ground, findings: &mut Findings) -> Settled {
+pub(crate) fn settle(
+    injector: &FaultInjector,
+    ledger: &Ledger,
+    ground: &Ground,
+    findings: &mut Findings,
+) -> Settled {
     let mut settled = Settled::default();
-    let sockets = havoc.sockets();
+    let sockets = injector.sockets();
     let Some(socket) = sockets.first() else { return settled };
     let begun = Instant::now();
     while begun.elapsed() < DRAIN && !live(socket).is_some_and(|live| live.is_empty()) {
@@ -88,7 +93,7 @@ pub(crate) fn settle(havoc: &Havoc, ledger: &Ledger, ground: &Ground, findings: 
     }
     let read = |event: Value| serde_json::from_value(event).unwrap();
     settled.told = events.unwrap_or_default().into_iter().map(read).collect();
-    settled.stored = stored(&havoc.url(), &settled, ledger);
+    settled.stored = stored(&injector.url(), &settled, ledger);
     settled
 }
 

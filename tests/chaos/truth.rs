@@ -1,6 +1,6 @@
 //! Checks that nothing is duplicated or lost, and that every ending is correct.
 
-use crate::havoc::Past;
+use crate::faults::FaultHistory;
 use crate::journal::{Attempt, Journal, Trace};
 use crate::ledger::{Fate, Launch, Ledger};
 use crate::outage::Outage;
@@ -18,7 +18,7 @@ pub(crate) fn check(
     ledger: &Ledger,
     settled: &Settled,
     journal: &Journal,
-    (past, losses): (&Past, &BTreeMap<Attempt, Loss>),
+    (past, losses): (&FaultHistory, &BTreeMap<Attempt, Loss>),
     findings: &mut Findings,
 ) {
     ledger.oddities.iter().for_each(|what| findings.note(what));
@@ -89,7 +89,7 @@ fn check_ends(
     ledger: &Ledger,
     settled: &Settled,
     journal: &Journal,
-    (past, losses): (&Past, &BTreeMap<Attempt, Loss>),
+    (past, losses): (&FaultHistory, &BTreeMap<Attempt, Loss>),
     findings: &mut Findings,
 ) {
     let launches: BTreeMap<&str, &Launch> =
@@ -146,7 +146,7 @@ fn is_cancelled(view: &ProcessView, ledger: &Ledger, settled: &Settled) -> bool 
 }
 
 /// Checks that a node was lost only if it was down.
-fn check_losses(past: &Past, losses: &BTreeMap<Attempt, Loss>, findings: &mut Findings) {
+fn check_losses(past: &FaultHistory, losses: &BTreeMap<Attempt, Loss>, findings: &mut Findings) {
     for (attempt, loss) in losses {
         let was_out = |outage: &Outage| {
             outage.from < loss.at && outage.until.is_none_or(|until| until.saturating_add(MEMORY) > loss.at)

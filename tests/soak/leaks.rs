@@ -1,7 +1,7 @@
 //! Checks what is left on the machine after all work has ended.
 
+use crate::faults::FaultInjector;
 use crate::ground::Ground;
-use crate::havoc::Havoc;
 use crate::settling::Settled;
 use longhaul_tests::{Findings, is_alive};
 use std::collections::BTreeSet;
@@ -37,7 +37,7 @@ impl Before {
         manager: u32,
         (early, late): (u64, u64),
         settled: &Settled,
-        havoc: &Havoc,
+        injector: &FaultInjector,
         findings: &mut Findings,
     ) {
         let state = ground.state();
@@ -75,7 +75,7 @@ impl Before {
                     .note(format_args!("the directory {} still exists without a record", attempt.display()));
             }
             // The socket of a killed shim stays until its record is deleted.
-            if !havoc.past().orphaned.contains(&id) && attempt.join("ctl").exists() {
+            if !injector.past().orphaned.contains(&id) && attempt.join("ctl").exists() {
                 findings.note(format_args!("a socket still exists in {}", attempt.display()));
             }
         }

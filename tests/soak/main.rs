@@ -13,8 +13,8 @@
 #![expect(clippy::print_stdout, reason = "the figures are the result of a long run")]
 
 mod crowd;
+mod faults;
 mod ground;
-mod havoc;
 mod journal;
 mod leaks;
 mod ledger;
@@ -23,8 +23,8 @@ mod settling;
 mod truth;
 
 use crowd::Crowd;
+use faults::FaultInjector;
 use ground::Ground;
-use havoc::Havoc;
 use leaks::Before;
 use longhaul_tests::{Chance, Findings, Owner, fresh_seed, wanted};
 use std::time::{Duration, Instant};
@@ -40,29 +40,29 @@ fn work_outlives_every_kill_and_leaves_nothing_behind() {
     let mut chance = Chance::seeded(seed);
     let folder = tempfile::Builder::new().prefix("lh-soak-").tempdir().unwrap();
     let ground = Ground::below(folder.path(), Owner::of_run(seed));
-    let mut havoc = Havoc::new(&ground, chance.fork());
-    havoc.until_it_answers();
-    let before = Before::look(havoc.manager());
+    let mut injector = FaultInjector::new(&ground, chance.fork());
+    injector.until_it_answers();
+    let before = Before::look(injector.manager());
     let crowd = Crowd::gather(&ground, &mut chance);
 
     let begun = Instant::now();
     while begun.elapsed() < Duration::from_secs(seconds) * 2 / 3 {
-        havoc.go_on();
+        injector.step();
     }
-    havoc.let_the_manager_live();
-    let early = leaks::resident(havoc.manager());
+    injector.let_the_manager_live();
+    let early = leaks::resident(injector.manager());
     while begun.elapsed() < Duration::from_secs(seconds) {
-        havoc.go_on();
+        injector.step();
     }
-    let late = leaks::resident(havoc.manager());
+    let late = leaks::resident(injector.manager());
     let ledger = crowd.part();
 
     let mut findings = Findings::default();
     let settled = settling::settle(&ground, &mut findings);
-    let tally = truth::check(&ledger, &settled, &havoc, &ground, &mut findings);
-    before.check(&ground, havoc.manager(), (early, late), &settled, &havoc, &mut findings);
-    println!("{}\n{tally}\nresident {} to {} KiB", havoc.past(), early, late);
-    drop(havoc);
+    let tally = truth::check(&ledger, &settled, &injector, &ground, &mut findings);
+    before.check(&ground, injector.manager(), (early, late), &settled, &injector, &mut findings);
+    println!("{}\n{tally}\nresident {} to {} KiB", injector.past(), early, late);
+    drop(injector);
     if !findings.is_empty() {
         let kept = folder.keep();
         panic!("seed {seed}, the files of the run are in {}:\n{findings}", kept.display());

@@ -1,7 +1,7 @@
 //! Checks that nothing is lost or duplicated, and that every ending is correct.
 
+use crate::faults::FaultInjector;
 use crate::ground::Ground;
-use crate::havoc::Havoc;
 use crate::journal;
 use crate::ledger::Ledger;
 use crate::settling::Settled;
@@ -35,7 +35,7 @@ impl fmt::Display for Tally {
 pub(crate) fn check(
     ledger: &Ledger,
     settled: &Settled,
-    havoc: &Havoc,
+    injector: &FaultInjector,
     ground: &Ground,
     findings: &mut Findings,
 ) -> Tally {
@@ -73,8 +73,8 @@ pub(crate) fn check(
         tally.accepted += usize::from(launch.id.is_some());
         let Some(view) = found.first().and_then(|id| settled.records.get(*id)) else { continue };
         let wrote_its_end = traces.get(&view.id).is_some_and(|trace| trace.has_ended);
-        let was_orphaned = havoc.past().orphaned.contains(&view.id);
-        let was_unwatched = havoc.past().exit_unobserved.contains(&view.id);
+        let was_orphaned = injector.past().orphaned.contains(&view.id);
+        let was_unwatched = injector.past().exit_unobserved.contains(&view.id);
         let was_told_to_end = ledger.cancelled.contains(&view.id) || settled.dismissed.contains(&view.id);
         let is_true = match view.status.as_str() {
             "completed" => launch.code == 0 && view.exit_code == Some(0) && wrote_its_end,

@@ -23,7 +23,7 @@ const BEGINNING: u64 = 150;
 
 /// All faults of a run.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Past {
+pub(crate) struct FaultHistory {
     managers: u64,
     beginning: u64,
     supervisors: u64,
@@ -36,7 +36,7 @@ pub(crate) struct Past {
     pub(crate) exit_unobserved: BTreeSet<String>,
 }
 
-impl fmt::Display for Past {
+impl fmt::Display for FaultHistory {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { managers, beginning, supervisors, both, left, orphaned: _, exit_unobserved: _ } = self;
         write!(
@@ -48,34 +48,41 @@ impl fmt::Display for Past {
 }
 
 /// The manager and the faults in progress.
-pub(crate) struct Havoc {
+pub(crate) struct FaultInjector {
     ground: Ground,
     chance: Chance,
     manager: Manager,
     /// The time at which the manager was started.
     since: Instant,
     may_kill_it: bool,
-    past: Past,
+    past: FaultHistory,
 }
 
-impl Havoc {
+impl FaultInjector {
     pub(crate) fn new(ground: &Ground, chance: Chance) -> Self {
         let manager = Manager::start(ground);
         let since = Instant::now();
-        Self { ground: ground.clone(), chance, manager, since, may_kill_it: true, past: Past::default() }
+        Self {
+            ground: ground.clone(),
+            chance,
+            manager,
+            since,
+            may_kill_it: true,
+            past: FaultHistory::default(),
+        }
     }
 
     pub(crate) fn manager(&self) -> u32 {
         self.manager.pid()
     }
 
-    pub(crate) const fn past(&self) -> &Past {
+    pub(crate) const fn past(&self) -> &FaultHistory {
         &self.past
     }
 
     pub(crate) fn until_it_answers(&mut self) {
         within(RETURN, "the manager answers", || {
-            self.look_after();
+            self.restart_if_exited();
             let patience = Duration::from_secs(2);
             let answer = ask(&self.ground.socket(), "GET", "/v1/version", &Value::Null, patience);
             matches!(answer, Answer::Response { status: 200, .. }).then_some(())
@@ -89,10 +96,10 @@ impl Havoc {
     }
 
     /// Waits for a while, then injects one fault.
-    pub(crate) fn go_on(&mut self) {
+    pub(crate) fn step(&mut self) {
         // The pause limits the fault rate; it waits for no event.
         sleep(Duration::from_millis(self.chance.below(PAUSE)));
-        self.look_after();
+        self.restart_if_exited();
         match self.chance.below(8) {
             0..=3 if self.may_kill_it => self.kill_manager(false),
             4 if self.may_kill_it => self.kill_manager(true),
@@ -101,7 +108,7 @@ impl Havoc {
     }
 
     /// Restarts the manager if it has exited without being killed.
-    fn look_after(&mut self) {
+    fn restart_if_exited(&mut self) {
         if let Some(how) = self.manager.has_left() {
             self.past.left.push(how);
             self.begin_anew();

@@ -61,15 +61,15 @@ impl Fault {
 }
 
 /// A scheduled recovery.
-enum Mending {
+enum Recovery {
     Member(usize),
     ServerRestarts,
-    ServerGoesOn,
+    ServerContinues,
 }
 
 /// All faults of a run.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Past {
+pub(crate) struct FaultHistory {
     pub(crate) faults: BTreeMap<Fault, u64>,
     /// The attempts whose shim was killed.
     pub(crate) orphaned: BTreeSet<Attempt>,
@@ -84,18 +84,18 @@ pub(crate) struct Past {
 }
 
 /// The nodes and the server, and the faults in progress.
-pub(crate) struct Havoc {
+pub(crate) struct FaultInjector {
     members: Vec<Member>,
     server: Server,
     chance: Chance,
     journal: PathBuf,
     deck: Vec<Fault>,
     next: Instant,
-    mendings: Vec<(Instant, Mending)>,
-    past: Past,
+    recoveries: Vec<(Instant, Recovery)>,
+    past: FaultHistory,
 }
 
-impl Havoc {
+impl FaultInjector {
     pub(crate) fn new(server: Server, members: Vec<Member>, chance: Chance, journal: PathBuf) -> Self {
         Self {
             members,
@@ -104,8 +104,8 @@ impl Havoc {
             journal,
             deck: Vec::new(),
             next: Instant::now(),
-            mendings: Vec::new(),
-            past: Past::default(),
+            recoveries: Vec::new(),
+            past: FaultHistory::default(),
         }
     }
 
@@ -122,17 +122,17 @@ impl Havoc {
     }
 
     /// Sleeps briefly, then carries out what is due.
-    pub(crate) fn go_on(&mut self) {
+    pub(crate) fn step(&mut self) {
         // The pause keeps the loop from spinning; it waits for no event.
         std::thread::sleep(Duration::from_millis(20));
-        self.mend(false);
-        self.members.iter_mut().for_each(Member::look_after);
+        self.recover(false);
+        self.members.iter_mut().for_each(Member::restart_if_exited);
         if self.next > Instant::now() {
             return;
         }
         self.next = Instant::now() + self.drawn(300, 1_000);
-        let Some(fault) = self.deal() else { return };
-        if self.strike(fault) {
+        let Some(fault) = self.next_fault() else { return };
+        if self.inject(fault) {
             *self.past.faults.entry(fault).or_default() += 1;
         } else {
             // The fault is tried again later.
@@ -141,14 +141,14 @@ impl Havoc {
     }
 
     /// Recovers everything, and waits until all nodes are present.
-    pub(crate) fn heal(&mut self) {
-        self.mend(true);
+    pub(crate) fn recover_all(&mut self) {
+        self.recover(true);
         self.until_all_are_here();
     }
 
     pub(crate) fn until_all_are_here(&mut self) {
         within(RETURN, "all nodes are present", || {
-            self.members.iter_mut().for_each(Member::look_after);
+            self.members.iter_mut().for_each(Member::restart_if_exited);
             let first = self.members.first()?.socket();
             let Answer::Response { status: 200, body } =
                 ask(&first, "GET", "/v1/nodes", &Value::Null, Duration::from_secs(5))
@@ -160,7 +160,7 @@ impl Havoc {
         });
     }
 
-    pub(crate) fn past(&self) -> Past {
+    pub(crate) fn past(&self) -> FaultHistory {
         let mut past = self.past.clone();
         past.server = self.server.outages().to_vec();
         for member in &self.members {
@@ -171,22 +171,24 @@ impl Havoc {
         past
     }
 
-    fn mend(&mut self, all: bool) {
+    fn recover(&mut self, all: bool) {
         let now = Instant::now();
         let (due, later): (Vec<_>, Vec<_>) =
-            std::mem::take(&mut self.mendings).into_iter().partition(|(at, _)| all || *at <= now);
-        self.mendings = later;
-        for (_, mending) in due {
-            match mending {
-                Mending::Member(number) => self.members.get_mut(number).into_iter().for_each(Member::recover),
-                Mending::ServerRestarts => self.server.restart(),
-                Mending::ServerGoesOn => self.server.go_on(),
+            std::mem::take(&mut self.recoveries).into_iter().partition(|(at, _)| all || *at <= now);
+        self.recoveries = later;
+        for (_, recovery) in due {
+            match recovery {
+                Recovery::Member(number) => {
+                    self.members.get_mut(number).into_iter().for_each(Member::recover)
+                }
+                Recovery::ServerRestarts => self.server.restart(),
+                Recovery::ServerContinues => self.server.resume(),
             }
         }
     }
 
     /// Returns the next fault. Each deck holds every kind.
-    fn deal(&mut self) -> Option<Fault> {
+    fn next_fault(&mut self) -> Option<Fault> {
         if self.deck.is_empty() {
             let mut sorted: Vec<Fault> =
                 Fault::ALL.iter().flat_map(|fault| std::iter::repeat_n(*fault, fault.share())).collect();
@@ -199,30 +201,30 @@ impl Havoc {
     }
 
     /// Injects a fault. Returns false if it is not possible now.
-    fn strike(&mut self, fault: Fault) -> bool {
+    fn inject(&mut self, fault: Fault) -> bool {
         match fault {
-            Fault::ManagerKilled => self.put_out(Member::kill, (0, 1_500)),
-            Fault::ManagerKilledForLong => self.put_out(Member::kill, (7_000, 9_000)),
-            Fault::ManagerHalted => self.put_out(Member::halt, (300, 2_500)),
-            Fault::ManagerHaltedForLong => self.put_out(Member::halt, (7_000, 9_000)),
+            Fault::ManagerKilled => self.take_down(Member::kill, (0, 1_500)),
+            Fault::ManagerKilledForLong => self.take_down(Member::kill, (7_000, 9_000)),
+            Fault::ManagerHalted => self.take_down(Member::halt, (300, 2_500)),
+            Fault::ManagerHaltedForLong => self.take_down(Member::halt, (7_000, 9_000)),
             Fault::SupervisorKilled => {
-                let Some(victim) = self.somebody(None) else { return false };
+                let Some(victim) = self.running_command(None) else { return false };
                 signal(victim.parent, Signal::KILL);
                 self.past.orphaned.insert(victim.attempt);
                 true
             }
             Fault::BothKilled => {
-                let Some(number) = self.somebody_up() else { return false };
+                let Some(number) = self.running_member() else { return false };
                 let socket = self.members.get(number).map(Member::socket);
-                let Some(victim) = self.somebody(socket) else { return false };
+                let Some(victim) = self.running_command(socket) else { return false };
                 self.members.get_mut(number).into_iter().for_each(Member::kill);
                 signal(victim.parent, Signal::KILL);
                 self.past.orphaned.insert(victim.attempt);
-                self.later((0, 1_500), Mending::Member(number));
+                self.later((0, 1_500), Recovery::Member(number));
                 true
             }
             Fault::CommandKilled => {
-                let Some(victim) = self.somebody(None) else { return false };
+                let Some(victim) = self.running_command(None) else { return false };
                 signal(victim.pid, Signal::KILL);
                 self.past.killed.insert(victim.attempt);
                 true
@@ -232,7 +234,7 @@ impl Havoc {
                     return false;
                 }
                 self.server.kill();
-                self.later((0, 2_000), Mending::ServerRestarts);
+                self.later((0, 2_000), Recovery::ServerRestarts);
                 true
             }
             Fault::ServerHalted => {
@@ -240,22 +242,22 @@ impl Havoc {
                     return false;
                 }
                 self.server.halt();
-                self.later((300, 2_500), Mending::ServerGoesOn);
+                self.later((300, 2_500), Recovery::ServerContinues);
                 true
             }
         }
     }
 
-    fn put_out(&mut self, how: fn(&mut Member), span: (u64, u64)) -> bool {
-        let Some(number) = self.somebody_up() else { return false };
+    fn take_down(&mut self, how: fn(&mut Member), span: (u64, u64)) -> bool {
+        let Some(number) = self.running_member() else { return false };
         self.members.get_mut(number).into_iter().for_each(how);
-        self.later(span, Mending::Member(number));
+        self.later(span, Recovery::Member(number));
         true
     }
 
-    fn later(&mut self, span: (u64, u64), mending: Mending) {
+    fn later(&mut self, span: (u64, u64), recovery: Recovery) {
         let at = Instant::now() + self.drawn(span.0, span.1);
-        self.mendings.push((at, mending));
+        self.recoveries.push((at, recovery));
     }
 
     fn drawn(&mut self, least: u64, most: u64) -> Duration {
@@ -263,12 +265,12 @@ impl Havoc {
     }
 
     fn is_server_out(&self) -> bool {
-        self.mendings
+        self.recoveries
             .iter()
-            .any(|(_, mending)| matches!(mending, Mending::ServerRestarts | Mending::ServerGoesOn))
+            .any(|(_, recovery)| matches!(recovery, Recovery::ServerRestarts | Recovery::ServerContinues))
     }
 
-    fn somebody_up(&mut self) -> Option<usize> {
+    fn running_member(&mut self) -> Option<usize> {
         let up: Vec<usize> =
             self.members.iter().enumerate().filter(|(_, member)| member.is_up()).map(|(at, _)| at).collect();
         if self.members.len() - up.len() >= MAX_OUT {
@@ -278,7 +280,7 @@ impl Havoc {
     }
 
     /// Returns a running command whose shim is alive, on the node with this socket if one is given.
-    fn somebody(&mut self, of: Option<PathBuf>) -> Option<Line> {
+    fn running_command(&mut self, of: Option<PathBuf>) -> Option<Line> {
         let of = of.map(|socket| socket.to_string_lossy().into_owned());
         let living: Vec<Line> = Journal::tail(&self.journal, RECENT)
             .into_iter()
