@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn every_home_has_a_row() {
+    fn every_reserved_crate_has_a_row() {
         for home in HOMES.iter().flat_map(|(_, homes)| *homes) {
             assert!(TABLE.iter().any(|row| row.package == *home), "{home}");
         }

@@ -29,7 +29,7 @@ pub(crate) enum Fault {
     ManagerKilledForLong,
     ManagerHalted,
     ManagerHaltedForLong,
-    SupervisorKilled,
+    ShimKilled,
     /// The shim together with its manager, so that no program has seen the exit.
     BothKilled,
     CommandKilled,
@@ -43,7 +43,7 @@ impl Fault {
         Self::ManagerKilledForLong,
         Self::ManagerHalted,
         Self::ManagerHaltedForLong,
-        Self::SupervisorKilled,
+        Self::ShimKilled,
         Self::BothKilled,
         Self::CommandKilled,
         Self::ServerKilled,
@@ -53,7 +53,7 @@ impl Fault {
     /// Number of times the fault is in the deck.
     const fn share(self) -> usize {
         match self {
-            Self::ManagerKilled | Self::SupervisorKilled => 3,
+            Self::ManagerKilled | Self::ShimKilled => 3,
             Self::ManagerHalted | Self::ServerKilled | Self::ManagerHaltedForLong => 2,
             Self::ManagerKilledForLong | Self::BothKilled | Self::CommandKilled | Self::ServerHalted => 1,
         }
@@ -207,7 +207,7 @@ impl FaultInjector {
             Fault::ManagerKilledForLong => self.take_down(Member::kill, (7_000, 9_000)),
             Fault::ManagerHalted => self.take_down(Member::halt, (300, 2_500)),
             Fault::ManagerHaltedForLong => self.take_down(Member::halt, (7_000, 9_000)),
-            Fault::SupervisorKilled => {
+            Fault::ShimKilled => {
                 let Some(victim) = self.running_command(None) else { return false };
                 signal(victim.parent, Signal::KILL);
                 self.past.orphaned.insert(victim.attempt);

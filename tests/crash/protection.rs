@@ -15,7 +15,7 @@ const SOON: Duration = Duration::from_secs(10);
 
 #[test]
 #[ignore = "mounts a disk"]
-fn disk_that_may_not_be_written_any_more_keeps_what_was_acknowledged_and_holds_nobody_up() {
+fn read_only_disk_keeps_acknowledged_records_and_blocks_no_client() {
     for world in [World::Sqlite, World::Fs] {
         let mut scene = Scene::on_a_disk(world, FILES);
         let wrong = protect(&mut scene).unwrap_or_else(|stuck| vec![stuck]);

@@ -36,7 +36,7 @@ enum Filling {
 
 #[test]
 #[ignore = "mounts a disk"]
-fn full_disk_stops_nothing_that_runs_and_service_goes_on_by_itself_once_there_is_room() {
+fn full_disk_ends_no_running_process_and_service_continues_once_there_is_space() {
     let disks = [
         (World::Sqlite, Filling::Bytes),
         (World::Fs, Filling::Files),

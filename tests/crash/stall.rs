@@ -24,7 +24,7 @@ struct Stall {
 }
 
 #[test]
-fn slow_disk_delays_launches_and_nobody_else() {
+fn slow_disk_delays_only_launches() {
     if !may_watch() {
         return;
     }

@@ -27,7 +27,7 @@ fn begin(home: &Home, agent: &mut Agent) -> (String, u32, String) {
     let start = json!({"process_type": "server", "name": "n", "command": line});
     let started = agent.call("start_background_process", &start);
     let id = started["process_id"].as_str().unwrap().to_owned();
-    until("it began", || (home.ok(&["logs", &id]) == "begin").then_some(()));
+    until("the command has started", || (home.ok(&["logs", &id]) == "begin").then_some(()));
     let read = agent.call("read_process_output", &json!({"process_id": id}));
     assert_eq!(read["text"], "begin\n", "{read}");
     (id.clone(), home.pid(&id), read["next_cursor"].as_str().unwrap().to_owned())

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 const PROMPT: Duration = Duration::from_secs(2);
 
 #[test]
-fn a_shell_that_reads_is_flagged_within_two_seconds_and_goes_on_when_it_is_answered() {
+fn a_shell_that_waits_for_input_is_reported_within_two_seconds_and_continues_after_an_answer() {
     let home = Home::new();
     best_of_three(PROMPT, "the process is reported as waiting for input", || {
         let script = "printf 'name? '; read name; echo \"hello $name\"; sleep 60";
@@ -125,7 +125,9 @@ fn a_line_or_a_command_tells_that_it_is_ready() {
     let script = "echo warming up; while [ ! -e go ]; do sleep 0.02; done; echo now serving; sleep 60";
     let told = home.ok(&["run", "-b", "--ready-log", "^now", "--", "sh", "-c", script]);
     let asked = home.ok(&["run", "-b", "--ready-cmd", "test -e go", "--", "sleep", "60"]);
-    until("it warms up", || home.ok(&["logs", &told]).contains("warming").then_some(()));
+    until("the process prints its first line", || {
+        home.ok(&["logs", &told]).contains("warming").then_some(())
+    });
     for id in [&told, &asked] {
         assert_eq!(home.record(id)["ready"], false);
     }
@@ -161,7 +163,7 @@ fn silence_is_told_as_a_launch_or_the_configuration_asks() {
 
 /// Launches a command with an open standard input; returns its id.
 #[test]
-fn lines_that_were_said_while_no_manager_lived_are_told_by_the_next_one_and_once() {
+fn lines_printed_while_no_manager_runs_are_reported_once_by_the_next_manager() {
     let home = Home::new();
     assert_eq!(home.run(&["status"]).code, 0);
     let watching = |script: &str| {

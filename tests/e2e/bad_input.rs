@@ -130,7 +130,7 @@ fn a_state_directory_that_others_may_write_is_refused() {
 }
 
 #[test]
-fn another_user_who_reaches_the_sockets_is_turned_away_by_the_word_of_the_kernel() {
+fn connections_of_another_user_are_rejected_by_peer_credentials() {
     let home = Home::new();
     let _ = home.ok(&["run", "--", "true"]);
     let top = home.state().parent().unwrap().to_owned();

@@ -29,7 +29,7 @@ fn cancel_ends_a_tree_that_ignores_term_and_has_left_its_session_and_says_how() 
 }
 
 #[test]
-fn a_paused_tree_gains_no_tick_and_goes_on_after_resume() {
+fn a_paused_tree_uses_no_processor_time_and_continues_after_resume() {
     let home = Home::new();
     let id = home.launch(&["sh", "-c", BURNERS]);
     let shim = home.shim(&id);

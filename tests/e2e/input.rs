@@ -93,7 +93,7 @@ fn input_is_left_alone_where_nothing_or_another_input_is_wanted() {
 }
 
 #[test]
-fn a_background_launch_hands_its_input_over_only_when_told_to() {
+fn a_background_launch_passes_its_input_on_only_with_the_stdin_flag() {
     let home = Home::new();
     let answer = fed(home.command(&["run", "-b", "--stdin", "-", "--", "wc", "-c"]), &[b'x'; 300_000]);
     assert_eq!((answer.code, answer.err.as_str()), (0, ""));
@@ -110,7 +110,7 @@ fn a_background_launch_hands_its_input_over_only_when_told_to() {
 }
 
 #[test]
-fn input_that_a_background_launch_leaves_where_it_is_is_told_of() {
+fn a_background_launch_reports_input_that_it_does_not_read() {
     let home = Home::new();
     for (flags, is_told) in [(&[][..], true), (&["--stdin", "none"], false), (&["--stdin-pipe"], false)] {
         let (mut writer, mut reader) = held();
@@ -157,7 +157,7 @@ fn descriptors_of_the_client_are_read_by_the_client() {
 }
 
 #[test]
-fn a_restart_says_that_its_input_is_open_where_nobody_hands_it_over_again() {
+fn a_restart_reports_that_the_input_is_not_passed_on_again() {
     let home = Home::new();
     assert_eq!(fed(home.command(&["run", "--name", "fed", "--", "cat"]), b"x").out, "x");
     let again = home.run(&["restart", "-b", "fed"]);

@@ -26,7 +26,7 @@ fn a_foreground_run_streams_both_outputs_and_passes_the_code() {
 }
 
 #[test]
-fn wait_tells_the_code_the_signal_and_the_timeout() {
+fn wait_returns_the_exit_code_the_signal_and_the_timeout() {
     let home = Home::new();
     let code = |command: &[&str]| home.run(&["wait", &home.launch(command)]).code;
     assert_eq!(code(&["true"]), 0);

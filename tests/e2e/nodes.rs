@@ -195,7 +195,7 @@ fn launch_for_a_node_that_never_joined_is_refused_and_names_those_that_did() {
 }
 
 #[test]
-fn record_of_work_elsewhere_tells_nothing_of_its_output_that_only_its_node_knows() {
+fn record_of_a_process_on_another_node_has_no_local_details_of_its_output() {
     let Some(two) = Two::new() else { return };
     let id = two.launch(&["--node", "beta"], &format!("echo hey; : > said; {GATED}"));
     two.alpha.until_status(&id, "running");
@@ -215,7 +215,7 @@ fn record_of_work_elsewhere_tells_nothing_of_its_output_that_only_its_node_knows
 }
 
 #[test]
-fn what_may_run_elsewhere_takes_no_environment_and_no_directory_from_here() {
+fn process_that_may_run_on_another_node_captures_no_environment_and_no_directory() {
     let Some(two) = Two::new() else { return };
     let refused = two.alpha.run(&["run", "-b", "--node", "beta", "--", "true"]);
     assert_ne!(refused.code, 0, "{refused:?}");
@@ -234,7 +234,7 @@ fn what_may_run_elsewhere_takes_no_environment_and_no_directory_from_here() {
 }
 
 #[test]
-fn node_that_drains_starts_nothing_and_goes_on_with_what_it_has() {
+fn draining_node_starts_nothing_and_finishes_its_processes() {
     let Some(two) = Two::new() else { return };
     let running = two.launch(&["--node", "beta"], "sleep 60");
     two.alpha.until_status(&running, "running");
@@ -258,7 +258,7 @@ fn node_that_drains_starts_nothing_and_goes_on_with_what_it_has() {
 }
 
 #[test]
-fn lost_node_interrupts_what_it_ran_and_its_return_doubles_nothing() {
+fn processes_of_a_lost_node_are_interrupted_and_do_not_run_twice_after_its_return() {
     let Some(two) = Two::new() else { return };
     let script = format!("echo run >> runs; {GATED}");
     let id = two.launch(&["--node", "beta"], &script);
@@ -323,7 +323,7 @@ fn work_that_runs_again_elsewhere_outlives_a_manager_that_is_back_in_time() {
 }
 
 #[test]
-fn what_lives_on_of_interrupted_work_is_cancelled_from_another_node() {
+fn orphan_of_an_interrupted_process_is_cancelled_from_another_node() {
     let Some(two) = Two::new() else { return };
     let id = two.launch(&["--node", "beta"], "exec sleep 600");
     two.alpha.until_status(&id, "running");

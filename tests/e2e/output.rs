@@ -56,7 +56,7 @@ fn a_follower_lives_through_a_crash_of_nothing_but_its_manager() {
 }
 
 #[test]
-fn output_that_could_not_be_stored_is_told_by_logs() {
+fn output_that_could_not_be_stored_is_reported_by_logs() {
     let home = Home::new();
     let script = format!("echo ready; {GATED}; head -c 1000000 /dev/zero; echo last; exit 7");
     let bounds = ["--log-head", "4096", "--log-tail", "4096"];
@@ -80,7 +80,7 @@ fn output_that_could_not_be_stored_is_told_by_logs() {
 }
 
 #[test]
-fn output_that_cannot_be_stored_is_told_by_logs_while_the_command_runs() {
+fn output_that_cannot_be_stored_is_reported_by_logs_while_the_command_runs() {
     let home = Home::new();
     let id = home.launch(&[
         "sh",

@@ -203,7 +203,7 @@ fn follower_outlives_the_manager_of_the_other_node() {
 }
 
 #[test]
-fn follower_of_a_node_that_is_lost_ends_with_what_was_told() {
+fn follower_of_a_lost_node_ends_with_the_stored_output() {
     let script = format!("echo first; {GATED}");
     let Some((two, id)) = two_and_one(&script) else { return };
     let mut following = spawned(&two.alpha, &["logs", "-f", &id]);

@@ -71,7 +71,7 @@ fn manager_killed_twenty_times_while_it_recovers_loses_nothing_and_starts_nothin
 fn kill_while_it_recovers(home: &Home) {
     let begun = Instant::now();
     let first = serve(home);
-    until("it answers", || UnixStream::connect(home.state().join("longhaul.sock")).ok());
+    until("the manager accepts connections", || UnixStream::connect(home.state().join("longhaul.sock")).ok());
     let span = begun.elapsed().max(MIN_SPAN);
     end(first);
     for kill in 0..KILLS {

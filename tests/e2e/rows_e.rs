@@ -322,7 +322,7 @@ fn q9_silence_is_marked_as_idle_until_something_is_said() {
     };
     until("the process is idle", || is_idle().then_some(()));
     home.open_gate();
-    until("it spoke", || home.ok(&["logs", id]).ends_with("two").then_some(()));
+    until("the command printed a line", || home.ok(&["logs", id]).ends_with("two").then_some(()));
     until("the process is not idle any more, or idle again", || {
         let events = lines_of(&home, "/v1/events?type=PROCESS_IDLE");
         (events.len() >= 2 || !is_idle()).then_some(())

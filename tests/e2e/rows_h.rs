@@ -118,7 +118,7 @@ fn h3_a_tree_is_paused_and_resumed_with_all_its_processes() {
     let parent = home.launch(&["sh", "-c", BURN, "parent"]);
     let below = home.ok(&["run", "-b", "--parent", &parent, "--", "sh", "-c", BURN, "below"]);
     let burner = |name: &str| {
-        until("it burns", || {
+        until("the process uses processor time", || {
             let pid = std::fs::read_to_string(home.work().join(name)).ok()?.trim().parse::<u32>().ok()?;
             (ticks(pid) > 2).then_some(pid)
         })
@@ -212,7 +212,7 @@ fn h4_children_of_a_parent_that_ends_by_itself_are_kept_cancelled_or_waited_for(
     until("its own command has exited", || {
         (home.record(waits)["conditions"][0] == "waits_for_children").then_some(())
     });
-    assert_eq!(home.status(waits), "running", "it has not ended before its children");
+    assert_eq!(home.status(waits), "running", "a parent does not end before its children");
     assert_eq!(home.run(&["cancel", "--force", awaited]).code, 0);
     assert_eq!(home.run(&["wait", waits]).code, 0);
 }

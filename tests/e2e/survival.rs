@@ -18,7 +18,7 @@ fn the_manager_is_killed_and_the_exit_code_and_the_whole_output_are_there() {
 }
 
 #[test]
-fn an_end_that_nobody_watched_is_read_at_the_next_start() {
+fn an_unobserved_exit_is_read_by_the_next_manager() {
     let home = Home::new();
     let id = home.launch(&["sh", "-c", &format!("{GATED}; echo done; exit 9")]);
     let pid = home.pid(&id);
@@ -31,7 +31,7 @@ fn an_end_that_nobody_watched_is_read_at_the_next_start() {
 }
 
 #[test]
-fn an_end_tells_who_or_what_caused_it_and_what_was_the_case() {
+fn an_ending_names_its_cause_and_its_circumstances() {
     let home = Home::new();
     let paused = home.launch(&["sleep", "60"]);
     let exit_unobserved = home.launch(&["sh", "-c", &format!("{GATED}; exit 9")]);
@@ -157,7 +157,7 @@ fn the_supervisor_alone_is_killed_and_the_true_code_is_recorded() {
 }
 
 #[test]
-fn an_end_that_nobody_saw_is_told_as_the_latest_possible_one() {
+fn an_unobserved_end_is_dated_with_the_latest_possible_time() {
     let home = Home::new();
     let id = home.launch(&["sh", "-c", &format!("{GATED}; exit 9")]);
     let (runs, shim) = (home.pid(&id), home.shim(&id));
@@ -172,7 +172,7 @@ fn an_end_that_nobody_saw_is_told_as_the_latest_possible_one() {
 }
 
 #[test]
-fn a_supervisor_that_somebody_halts_is_shown_and_hides_no_end() {
+fn a_stopped_shim_is_reported_and_hides_no_end() {
     let home = Home::new();
     let id = home.launch(&["sh", "-c", &format!("{GATED}; exit 43")]);
     home.until_status(&id, "running");

@@ -73,7 +73,7 @@ fn nothing_less_than_all_replicas_is_taken_for_safe_and_launches_outlive_a_prima
 /// The nodes restore acknowledged records that the promoted replica lacks.
 #[test]
 #[cfg_attr(not(redis), ignore = "redis-server is missing (Debian: apt-get install redis-server)")]
-fn launches_are_given_back_that_a_promoted_replica_lacks_though_nothing_was_promised() {
+fn launches_that_a_promoted_replica_lacks_are_restored_without_a_durability_promise() {
     // A waiting process for any node may run on both sides of a partition that is longer than a lease.
     Run { keys: Keys::MayBeLost, ..Run::start(SYNCED, "cache") }
         .goes(&Fault::CutOff(&[PRIMARY, REPLICAS[0]]));
@@ -194,7 +194,7 @@ impl Run {
                 findings.note(format_args!("the manager of {} has exited", node.name));
             }
             for line in node.log().lines().filter(|line| line.contains("panicked")) {
-                findings.note(format_args!("{} told: {line}", node.name));
+                findings.note(format_args!("{} logged: {line}", node.name));
             }
         }
     }

@@ -331,7 +331,7 @@ fn play(seed: u64) -> Played {
 }
 
 #[test]
-fn what_a_store_loses_is_there_again_and_nothing_runs_twice() {
+fn lost_records_are_restored_and_nothing_runs_twice() {
     let first = wanted("LONGHAUL_SIM_FIRST").unwrap_or(1);
     let many = wanted("LONGHAUL_SIM_SEEDS").unwrap_or(SEEDS);
     let (mut losses, mut accepted, mut alone, mut failed) = (0, 0, 0, Vec::new());

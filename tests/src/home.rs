@@ -35,7 +35,11 @@ pub struct Answer {
 pub fn program(name: &str) -> PathBuf {
     let own = std::env::current_exe().unwrap();
     let beside = own.parent().and_then(Path::parent).map(|dir| dir.join(name)).unwrap();
-    assert!(beside.exists(), "{} is missing: run scripts/test, which builds it first", beside.display());
+    assert!(
+        beside.exists(),
+        "{} is missing: run scripts/test, which builds the programs first",
+        beside.display()
+    );
     beside
 }
 

@@ -51,7 +51,7 @@ impl Owner {
     ///
     /// # Panics
     /// If the system refuses to change the user.
-    #[expect(clippy::unwrap_used, reason = "a test without its world cannot go on")]
+    #[expect(clippy::unwrap_used, reason = "a test cannot continue without its environment")]
     pub fn act<T>(self, act: impl FnOnce() -> T) -> T {
         if self == Self::Same {
             return act();
@@ -69,7 +69,7 @@ impl Owner {
     ///
     /// # Panics
     /// If the path does not exist.
-    #[expect(clippy::unwrap_used, reason = "a test without its world cannot go on")]
+    #[expect(clippy::unwrap_used, reason = "a test cannot continue without its environment")]
     pub fn give(self, path: &Path) {
         if self == Self::Ordinary {
             chown(path, Some(USER), Some(USER)).unwrap();
@@ -82,7 +82,7 @@ impl Owner {
     /// # Panics
     /// If the copy cannot be made.
     #[must_use]
-    #[expect(clippy::unwrap_used, reason = "a test without its world cannot go on")]
+    #[expect(clippy::unwrap_used, reason = "a test cannot continue without its environment")]
     pub fn shell(self, directory: &Path) -> PathBuf {
         if self == Self::Same {
             return "sh".into();

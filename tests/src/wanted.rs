@@ -7,7 +7,7 @@ use std::env;
 /// # Panics
 /// If the value is not a number.
 #[must_use]
-#[expect(clippy::panic, reason = "a test that is not told what it was meant to be must not go on")]
+#[expect(clippy::panic, reason = "a test must not continue with an invalid setting")]
 pub fn wanted(variable: &str) -> Option<u64> {
     let text = env::var(variable).ok().filter(|text| !text.is_empty())?;
     Some(text.parse().unwrap_or_else(|_| panic!("{variable} is not a number: {text}")))

@@ -31,7 +31,7 @@ fn no_creature_of_root_leaves_its_subreaper() {
 }
 
 #[test]
-fn no_creature_of_root_is_told_wrongly_in_its_group() {
+fn programs_of_root_are_reported_correctly_with_containment_by_group() {
     keep(Containment::Group, Who::Root);
 }
 
@@ -46,17 +46,17 @@ fn no_creature_of_a_user_leaves_its_subreaper() {
 }
 
 #[test]
-fn no_creature_of_a_user_is_told_wrongly_in_its_group() {
+fn programs_of_a_user_are_reported_correctly_with_containment_by_group() {
     keep(Containment::Group, Who::User);
 }
 
 #[test]
-fn no_end_of_root_is_told_wrongly_whoever_is_killed_first() {
+fn ends_of_root_are_reported_correctly_in_every_order_of_kills() {
     kill_in_every_order(Who::Root);
 }
 
 #[test]
-fn no_end_of_a_user_is_told_wrongly_whoever_is_killed_first() {
+fn ends_of_a_user_are_reported_correctly_in_every_order_of_kills() {
     kill_in_every_order(Who::User);
 }
 

@@ -43,7 +43,7 @@ fn obeys(cell: &Cell) {
 fn stops_itself(cell: &Cell) {
     let creature = cell.show(&["stops-itself"], &Value::Null);
     let pid = creature.pid();
-    until("it halted", || (stat(pid)?.state == 'T').then_some(()));
+    until("the process is stopped", || (stat(pid)?.state == 'T').then_some(()));
     let view = creature.cancelled();
     assert_eq!(end(&view), ("cancelled", None, Some(15), Some("user"), Some(15)), "{view}");
 }
@@ -126,7 +126,7 @@ fn loses_directory(cell: &Cell) {
 
 fn lowers_limits(cell: &Cell) {
     let creature = cell.show(&["lowers-limits"], &Value::Null);
-    until("it continues", || creature.output().starts_with(b"still here").then_some(()));
+    until("the process continues", || creature.output().starts_with(b"still here").then_some(()));
     let view = creature.cancelled();
     assert_eq!(end(&view), ("cancelled", None, Some(15), Some("user"), Some(15)), "{view}");
 }
