@@ -17,7 +17,7 @@ stubborn) trap '' TERM ;;
 esac
 say start "$LONGHAUL_SOCKET"
 if [ "$manner" = litter ]; then
-    # What a command leaves behind is swept after it.
+    # The manager kills this process after the end of the command.
     (trap '' TERM; while :; do say live below; read -rt 0.1 -u 9; done) &
 fi
 until=$((${EPOCHREALTIME/[.,]/} + life * 1000))
