@@ -1,4 +1,4 @@
-# Shorthand; every recipe says what to run without just.
+# Shortcuts. Each recipe shows the command to run without just.
 
 # Lists the recipes.
 default:
@@ -8,7 +8,7 @@ default:
 check:
     scripts/check
 
-# Formats, and applies what clippy can fix by itself.
+# Formats, and applies the fixes of clippy.
 fix:
     cargo clippy --workspace --all-targets --fix --allow-dirty --allow-staged
     cargo fmt --all
@@ -17,11 +17,11 @@ fix:
 test *ARGS:
     scripts/test {{ ARGS }}
 
-# Repeats tests, and fails at the first round that is not green.
+# Repeats tests, and fails at the first round with a failure.
 flaky ROUNDS *ARGS:
     scripts/flaky {{ ROUNDS }} {{ ARGS }}
 
-# Uses a manager with the clients that agents have: SDKs, conformance, generated requests.
+# Tests a manager with the clients that agents use: SDKs, conformance, generated requests.
 clients *ARGS:
     cargo build -p longhaul --bins
     tests/clients/run {{ ARGS }}
@@ -43,60 +43,60 @@ bench *ARGS:
 sim SEED:
     LONGHAUL_SIM_SEED={{ SEED }} cargo test -p longhaul-tests --test simulation -- --exact --nocapture a_seed_can_be_replayed
 
-# Runs so many seeds of the simulation, from one on.
+# Runs a number of seeds of the simulation, starting at FIRST.
 sim-many N FIRST="1":
     LONGHAUL_SIM_FIRST={{ FIRST }} LONGHAUL_SIM_SEEDS={{ N }} cargo test --release -p longhaul-tests --test simulation -- --exact --nocapture every_seed_keeps_every_promise
 
-# Kills managers, supervisors and Redis under five nodes for so many seconds, and checks what came of it.
+# Kills managers, shims and Redis under five nodes for a number of seconds, and checks the results.
 chaos *ARGS:
     scripts/chaos {{ ARGS }}
 
-# Does everything that can happen at every crash point to the real programs; those whose rule holds a text, if one is given.
+# Injects every fault at every crash point of the real programs; ONLY selects the rules that contain a text.
 crash ONLY="":
     cargo build --workspace --bins
     LONGHAUL_CRASH_SECONDS=all LONGHAUL_CRASH_ONLY='{{ ONLY }}' cargo test -p longhaul-tests --test crash -- --nocapture --test-threads 1
 
-# Kills, fails and cuts short every so manieth system call of manager and supervisors, from one on.
+# Kills, fails or cuts short every STRIDEth system call of managers and shims, starting at FIRST.
 calls STRIDE="1" FIRST="1":
     cargo build --workspace --bins
     LONGHAUL_CALLS_STRIDE={{ STRIDE }} LONGHAUL_CALLS_FIRST={{ FIRST }} cargo test --workspace --test crash -- --nocapture system_call
 
-# Cuts the power so many times in each way under each store, and fills disks; as root, with a loop device.
+# Cuts the power CUTS times in each way under each store, and fills disks; needs root and a loop device.
 power CUTS="25":
     cargo build --workspace --bins
     LONGHAUL_CUTS={{ CUTS }} cargo test --workspace --test crash -- --nocapture --ignored
 
-# Keeps two hundred processes alive for so many minutes, kills everything that may be, and looks what is left.
+# Keeps two hundred processes alive for a number of minutes while programs are killed, and checks for leaks.
 soak *ARGS:
     scripts/soak {{ ARGS }}
 
-# Hands bytes of all sorts to everything that reads bytes of others, for so many seconds each.
+# Fuzzes every decoder of untrusted bytes, for a number of seconds each.
 fuzz *ARGS:
     scripts/fuzz {{ ARGS }}
 
-# Runs what is too long for each change.
+# Runs the tests that take too long for each change.
 deep: crash calls power zoo (soak "10")
 
-# Kills managers and supervisors of hostile and unreadable programs in every order, with each kind of containment.
+# Kills managers and shims of hostile and unreadable programs in every order, with each kind of containment.
 zoo:
-    LONGHAUL_ZOO_DEEP=1 scripts/test --test zoo -E 'test(whoever_is_killed_first)'
+    LONGHAUL_ZOO_DEEP=1 scripts/test --test zoo -E 'test(every_order_of_kills)'
 
 # Lists the tests of each requirement; fails if one has no test or no guard.
 requirements *ARGS:
     scripts/requirements {{ ARGS }}
 
-# Checks that each guarantee names tests, and that they are there.
+# Checks that each guarantee names tests that exist.
 guarantees:
     scripts/guarantees
 
-# Takes out one guard after the other, or those of a group, and expects their tests to fail.
+# Removes one guard after the other, or those of a group, and checks that their tests fail.
 sabotage *ARGS:
     scripts/sabotage {{ ARGS }}
 
-# Changes domain and engine in small ways, and lists the changes that no test of theirs notices.
+# Makes small changes to domain and engine, and lists the changes that their tests do not notice.
 mutants *ARGS:
     scripts/mutants {{ ARGS }}
 
-# Tells which share of the lines of domain, ports and engine their tests run.
+# Measures the line coverage of domain, ports and engine by their tests.
 cover *ARGS:
     scripts/cover {{ ARGS }}

@@ -5,8 +5,8 @@ mod decoders {
     pub(crate) mod decoder;
 }
 
-/// Hands bytes to the decoder of that name, and panics where it breaks.
+/// Passes bytes to the decoder with this name. Panics if the decoder is faulty.
 pub fn check(name: &str, bytes: &[u8]) {
-    // That it is refused is as good as that it is taken.
+    // Both acceptance and rejection are correct.
     drop(decoders::decoder::check(name, bytes));
 }

@@ -1,12 +1,12 @@
-# Makes sure that what the checks and tests call is there. Sourced, never run.
+# Ensures that the programs that checks and tests call are installed. This file is sourced by other scripts.
 
-# Versions that are known to work; another version that is already installed is taken as it is.
+# Versions that are known to work; other installed versions are used as they are.
 readonly NEXTEST_VERSION=0.9.143
 readonly DENY_VERSION=0.20.2
 readonly MUTANTS_VERSION=27.1.0
 readonly FUZZ_VERSION=0.13.2
 
-# What this machine is called by the compiler: programs are built into a directory of that name.
+# Prints the host target of the compiler, which is also the name of the build directory.
 host_tuple() {
     rustc --version --verbose | sed -n 's/^host: //p'
 }
@@ -15,8 +15,8 @@ in_ci() {
     [ "${CI:-}" = true ]
 }
 
-# need COMMAND PACKAGE: installs Debian's PACKAGE where COMMAND is missing and root's rights can be had without asking.
-# Without COMMAND the tests that want it say that they are ignored; in CI nothing may be left out, so that it fails.
+# need COMMAND PACKAGE: installs the Debian package PACKAGE if COMMAND is missing and root rights are available
+# without a password. Tests that need a missing COMMAND are reported as ignored; in CI a missing COMMAND is a failure.
 need() {
     local command=$1 package=$2
     command -v "$command" >/dev/null && return
@@ -28,7 +28,7 @@ need() {
     fi
 }
 
-# install_package PACKAGE: tries to install Debian's PACKAGE without asking; whoever calls looks whether that worked.
+# install_package PACKAGE: tries to install a Debian package without asking. The caller must check the result.
 install_package() {
     local root=()
     if [ "$(id -u)" -ne 0 ]; then
@@ -40,9 +40,8 @@ install_package() {
     fi
 }
 
-# need_cargo SUBCOMMAND VERSION: installs a subcommand of cargo from crates.io where it is missing.
-# Not optimised, which makes its build several times shorter; and from outside the workspace, whose linker settings are
-# not meant for tools.
+# need_cargo SUBCOMMAND VERSION: installs a missing subcommand of cargo from crates.io. The build is not optimised,
+# which makes it several times faster. It runs outside the workspace, whose linker settings are not meant for tools.
 need_cargo() {
     local subcommand=$1 version=$2
     cargo "$subcommand" --version >/dev/null 2>&1 && return

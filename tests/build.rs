@@ -1,4 +1,4 @@
-//! Tests of servers that are missing here say so by being ignored. In CI nothing may be left out: there they fail.
+//! Reports tests whose server program is missing as ignored. In CI a missing program is a failure.
 
 use std::env;
 use std::path::PathBuf;
@@ -10,7 +10,7 @@ fn main() {
     let paths = env::var_os("PATH").unwrap_or_default();
     let places: Vec<PathBuf> = env::split_paths(&paths).map(|path| path.join("redis-server")).collect();
     let found = places.iter().find(|place| place.exists());
-    // Without one it may be installed later: what is not there is looked at before each build.
+    // The program may be installed later, so the build script searches for it again before each build.
     println!("cargo::rerun-if-changed={}", found.cloned().unwrap_or_else(|| "redis-server".into()).display());
     if found.is_some() || env::var_os("CI").is_some_and(|ci| ci == "true") {
         println!("cargo::rustc-cfg=redis");

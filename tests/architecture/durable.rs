@@ -1,13 +1,13 @@
-//! Durable steps and the crash points beside them.
+//! Durable steps and their crash points.
 
 use crate::sources::lines_before_tests;
 use crate::workspace::Source;
 use std::fmt;
 
-/// Where durable steps are made.
+/// Folders whose files make durable steps.
 const FOLDERS: [&str; 3] = ["crates/shim/src/", "crates/adapters/src/", "crates/app/src/"];
 
-/// What makes something durable, or gives it the name under which it counts.
+/// Calls that make data durable, or that give a file its final name.
 const STEPS: [&str; 9] = [
     ".sync_all()",
     ".sync_data()",
@@ -20,29 +20,33 @@ const STEPS: [&str; 9] = [
     "wal_checkpoint",
 ];
 
-/// How a point is passed: by its macro, or by a function of the file that has one for each of its steps.
+/// Ways to pass a point: a macro, or a function of the file that has a point for each of its steps.
 const POINTS: [&str; 4] = ["failpoint!(", "crashpoint!(", "tried(name", ".before_"];
 
-/// A point stands so many lines above its step at most.
+/// Maximum number of lines between a point and its step.
 const BESIDE: usize = 4;
 
-/// Steps that have no point, and why.
+/// Steps without a point, and the reason.
 const EXCEPTIONS: [(&str, &str, &str); 8] = [
-    ("crates/shim/src/attempt_directory.rs", "Ok(rustix::fs::renameat(", "those who call it have the point"),
-    ("crates/adapters/src/durable.rs", "File::open(path)?.sync_all()", "those who call it have the points"),
+    ("crates/shim/src/attempt_directory.rs", "Ok(rustix::fs::renameat(", "the callers have the point"),
+    ("crates/adapters/src/durable.rs", "File::open(path)?.sync_all()", "the callers have the points"),
     (
         "crates/shim/src/output/offset.rs",
         "directory.rename(TEMP_NAME, name)?",
-        "output is not promised to be durable, and files take turns only where no holes can be punched",
+        "output need not be durable, and files are rotated only where no holes can be punched",
     ),
-    ("crates/app/src/log.rs", "std::fs::rename(path, aside)?", "a log is put aside, and nothing rests on it"),
-    ("crates/app/src/compose/shared.rs", "RedisStore::rename(", "it is one step of the server"),
+    (
+        "crates/app/src/log.rs",
+        "std::fs::rename(path, aside)?",
+        "the log is rotated, and no promise depends on it",
+    ),
+    ("crates/app/src/compose/shared.rs", "RedisStore::rename(", "the server does it in one step"),
     (
         "crates/adapters/src/system/environment_store.rs",
         "fs::rename(state_dir.join(FORMER_DIRECTORY)",
         "the next start repeats the rename of the directory of an earlier program",
     ),
-    ("crates/adapters/src/redis/", "rename", "it is one step of the server"),
+    ("crates/adapters/src/redis/", "rename", "the server does it in one step"),
     (
         "crates/app/src/store_mark.rs",
         "fs::rename(&left",
@@ -50,7 +54,7 @@ const EXCEPTIONS: [(&str, &str, &str); 8] = [
     ),
 ];
 
-/// A durable step at which nobody tries what a crash does.
+/// A durable step at which no test can inject a crash.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Breach {
     path: String,
@@ -61,7 +65,7 @@ pub(crate) struct Breach {
 impl fmt::Display for Breach {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { path, line, step } = self;
-        write!(f, "{path}:{line} has {step} and no crash point within {BESIDE} lines above")
+        write!(f, "{path}:{line} has {step} without a crash point in the {BESIDE} lines above")
     }
 }
 
@@ -96,7 +100,7 @@ fn is_prose(code: &str) -> bool {
     code.starts_with("//") || code.starts_with("use ") || code.contains("fn ")
 }
 
-/// Whether a line makes the step itself, and not one whose name merely ends so.
+/// Returns true if the line makes the step itself, and does not only contain a name that ends like the step.
 fn makes(code: &str, step: &str) -> bool {
     code.match_indices(step).any(|(at, _)| {
         let before = code.get(..at).and_then(|before| before.chars().next_back());
@@ -144,7 +148,7 @@ mod tests {
         let workspace = crate::workspace::Workspace::read().unwrap();
         for (path, text, _) in EXCEPTIONS {
             let is_there = |source: &Source| source.path.starts_with(path) && source.text.contains(text);
-            assert!(workspace.sources.iter().any(is_there), "{path} has no {text} any more");
+            assert!(workspace.sources.iter().any(is_there), "{path} does not contain {text} any more");
         }
     }
 

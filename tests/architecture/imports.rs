@@ -1,25 +1,25 @@
-//! Who may import whom.
+//! The allowed imports of each crate.
 
 use crate::workspace::Package;
 use std::fmt;
 
-/// One row of the table: a crate and all that it may build with.
+/// One row of the table: a crate and everything that it may build with.
 struct Row {
     package: &'static str,
     ours: Ours,
     foreign: Foreign,
 }
 
-/// Which of our own crates a crate may import.
+/// The crates of the workspace that a crate may import.
 enum Ours {
     Only(&'static [&'static str]),
     AllBut(&'static [&'static str]),
 }
 
-/// Which foreign crates a crate may import.
+/// The foreign crates that a crate may import.
 enum Foreign {
     Only(&'static [&'static str]),
-    /// Any that [`HOMES`] does not keep elsewhere.
+    /// Any crate that [`HOMES`] does not reserve for another crate.
     Free,
     Any,
 }
@@ -97,7 +97,7 @@ const TABLE: &[Row] = &[
     Row { package: "longhaul-tests", ours: Ours::AllBut(&[]), foreign: Foreign::Any },
 ];
 
-/// Foreign crates that some crates alone may import.
+/// Foreign crates that only some crates may import.
 const HOMES: &[(&str, &[&str])] = &[
     ("anyhow", &["longhaul", "longhaul-cli"]),
     ("axum", &["longhaul-http"]),
@@ -125,7 +125,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("utoipa", &["longhaul-http"]),
 ];
 
-/// One import, or one crate, that the table does not allow.
+/// An import or a crate that the table does not allow.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Breach {
     Unlisted { package: String },
@@ -143,7 +143,7 @@ impl fmt::Display for Breach {
                 write!(f, "{package} imports {import}, which is not in its list of foreign crates")
             }
             Self::Homeless { package, import, homes } => {
-                write!(f, "{package} imports {import}, which belongs in {} alone", homes.join(", "))
+                write!(f, "{package} imports {import}, which only {} may import", homes.join(", "))
             }
         }
     }
@@ -227,7 +227,7 @@ mod tests {
     fn web_server_outside_its_crate_is_reported() {
         assert_eq!(
             only_breach("longhaul-engine", "axum"),
-            "longhaul-engine imports axum, which belongs in longhaul-http alone"
+            "longhaul-engine imports axum, which only longhaul-http may import"
         );
     }
 
@@ -256,13 +256,13 @@ mod tests {
     }
 
     #[test]
-    fn every_home_has_a_row() {
+    fn every_reserved_crate_has_a_row() {
         for home in HOMES.iter().flat_map(|(_, homes)| *homes) {
             assert!(TABLE.iter().any(|row| row.package == *home), "{home}");
         }
     }
 
-    /// Adds one import to a workspace that is else in order, and gives the one breach that it makes.
+    /// Adds one import to a workspace without breaches, and returns the one breach that the import makes.
     fn only_breach(importer: &str, import: &str) -> String {
         let packages: Vec<Package> = TABLE
             .iter()

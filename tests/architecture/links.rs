@@ -24,7 +24,7 @@ impl fmt::Display for Breach {
     }
 }
 
-/// Finds each relative link that leads neither to one of `paths` nor, with a `#heading`, to a heading of `pages`.
+/// Finds each relative link whose target is not in `paths`, and each `#heading` that is not in `pages`.
 pub(crate) fn breaches(pages: &[Page<'_>], paths: &[String]) -> Vec<Breach> {
     let mut found = Vec::new();
     for page in pages {

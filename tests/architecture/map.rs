@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// A path that no file or folder of the workspace has.
+/// A path that does not exist in the workspace.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Breach {
     line: usize,
@@ -17,7 +17,7 @@ impl fmt::Display for Breach {
 }
 
 /// Finds every path in the tables of the document that is neither one of `paths` nor the end of one. In a row that
-/// begins with a crate, shortened paths lie in that crate or in `docs`.
+/// starts with a crate, shortened paths are relative to that crate or to `docs`.
 pub(crate) fn breaches(document: &str, paths: &[String]) -> Vec<Breach> {
     let rows = document.lines().zip(1..).filter(|(line, _)| line.starts_with('|'));
     rows.flat_map(|(row, line)| missing(row, paths).into_iter().map(move |path| Breach { line, path }))
@@ -48,7 +48,7 @@ fn is_path(span: &str) -> bool {
     (has_ending || span.contains('/')) && span.chars().all(plain)
 }
 
-/// Spells out `folder/{one,two}.rs`.
+/// Expands `folder/{one,two}.rs`.
 fn alternatives(span: &str) -> Vec<String> {
     let parts = span.split_once('{').and_then(|(head, rest)| Some((head, rest.split_once('}')?)));
     match parts {

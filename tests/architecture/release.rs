@@ -1,12 +1,12 @@
-//! What a release has of crash points: nothing.
+//! A release build contains no crash points.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![expect(clippy::unwrap_used, reason = "a failed step fails the test")]
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, fs};
 
-/// A program with a point of each kind, which tells what a point that may fail gave.
+/// A program with a point of each kind, which prints the result of the point that can fail.
 const PROGRAM: &str = r#"
     fn main() {
         longhaul_failpoint::crashpoint!("sample.passed");
@@ -15,16 +15,16 @@ const PROGRAM: &str = r#"
     }
 "#;
 
-/// The name of the first variable, put together so that no search for it finds this file.
+/// The name of the first variable, in two parts, so that a search for the name does not find this file.
 const VARIABLE: &str = concat!("LONGHAUL_", "FAILPOINTS");
 
-/// What was built of [`PROGRAM`].
+/// A build of [`PROGRAM`].
 struct Sample {
     ground: tempfile::TempDir,
 }
 
 impl Sample {
-    /// Builds the crate of points and the program as a build with or without debug assertions does.
+    /// Builds the crate of the points and the program, with or without debug assertions.
     fn build(asserts: bool) -> Self {
         let ground = tempfile::tempdir().unwrap();
         let source = ground.path().join("sample.rs");
@@ -61,7 +61,7 @@ impl Sample {
         bytes.windows(text.len()).any(|window| window == text.as_bytes())
     }
 
-    /// Runs it armed; gives what it printed, and what was recorded.
+    /// Runs the program with armed points; returns its output and the recorded points.
     fn run(&self) -> (String, String) {
         let seen = self.ground.path().join("seen");
         let output = Command::new(self.ground.path().join("sample"))
@@ -79,9 +79,9 @@ fn build_without_debug_assertions_has_no_crash_points() {
     let release = Sample::build(false);
     assert_eq!(release.run(), ("false 0".to_owned(), String::new()));
     for text in ["sample.passed", "sample.failed", VARIABLE] {
-        assert!(!release.holds(text), "{text} is in a release");
+        assert!(!release.holds(text), "a release build contains {text}");
     }
-    // What is looked for would be found.
+    // A debug build contains the texts, so the search is able to find them.
     let debug = Sample::build(true);
     let (printed, recorded) = debug.run();
     assert_eq!(printed, "true 2");

@@ -1,18 +1,19 @@
-//! How a source file looks.
+//! Style of source files.
 
 use crate::workspace::Source;
 use std::fmt;
 
-/// The most lines a file may have before its tests.
-const LONGEST_FILE: usize = 500;
+/// Maximum number of lines of a file before its tests.
+const MAX_LINES: usize = 500;
 
 /// The one place that names concrete adapters.
 const COMPOSITION: [&str; 2] = ["crates/app/src/compose.rs", "crates/app/src/compose/"];
 
-/// Ways to ask what the clock on the wall shows.
+/// Ways to read the wall clock.
 const WALL_CLOCK: [&str; 3] = ["SystemTime::now()", "ClockId::Realtime", ".wall()"];
-/// Who asks it: to show it or to keep it beside steady time, or because the other side knows no other time.
-const ASK_THE_WALL: [&str; 10] = [
+/// Files that may read the wall clock: they show it, store it next to monotonic time, or use a protocol that has no
+/// other time.
+const MAY_READ_WALL_CLOCK: [&str; 10] = [
     "crates/adapters/src/system/clock.rs",
     "crates/adapters/src/os/examine.rs",
     "crates/adapters/src/redis/examination.rs",
@@ -25,7 +26,7 @@ const ASK_THE_WALL: [&str; 10] = [
     "crates/testkit/src/suite/clock.rs",
 ];
 
-/// Texts that no line of code holds, put together from pieces so that this file does not break its own rule.
+/// Banned texts in code, each in two parts, so that this file does not break its own rule.
 const BANNED: [(&str, &str); 5] = [
     (concat!("#[", "allow("), "say expect, with a reason"),
     (concat!("#![", "allow("), "say expect, with a reason"),
@@ -34,7 +35,7 @@ const BANNED: [(&str, &str); 5] = [
     (concat!("unimplemented", "!("), "finish it"),
 ];
 
-/// One file, or one line of it, that breaks a rule.
+/// A file, or a line of a file, that breaks a rule.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Breach {
     TooLong { path: String, lines: usize },
@@ -48,17 +49,19 @@ impl fmt::Display for Breach {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::TooLong { path, lines } => {
-                write!(f, "{path} has {lines} lines before its tests, {LONGEST_FILE} are allowed")
+                write!(f, "{path} has {lines} lines before its tests, {MAX_LINES} are allowed")
             }
             Self::ModuleFile { path } => write!(f, "{path} should be named after its module"),
-            Self::Banned { path, line, text, instead } => write!(f, "{path}:{line} holds {text}: {instead}"),
+            Self::Banned { path, line, text, instead } => {
+                write!(f, "{path}:{line} contains {text}: {instead}")
+            }
             Self::Adapter { path, line } => {
                 write!(f, "{path}:{line} names a concrete adapter, which {} alone may", COMPOSITION[0])
             }
             Self::WallClock { path, line } => {
                 write!(
                     f,
-                    "{path}:{line} asks the clock on the wall, which may be set while we look: ask for steady time"
+                    "{path}:{line} reads the wall clock, which may be set at any time: use monotonic time"
                 )
             }
         }
@@ -74,7 +77,7 @@ fn breaches_of(source: &Source) -> Vec<Breach> {
     let path = || source.path.clone();
     let mut breaches = Vec::new();
     let lines = lines_before_tests(source);
-    if in_a_crate(&source.path) && lines > LONGEST_FILE {
+    if in_a_crate(&source.path) && lines > MAX_LINES {
         breaches.push(Breach::TooLong { path: path(), lines });
     }
     if source.path.ends_with("/mod.rs") {
@@ -91,9 +94,9 @@ fn breaches_of(source: &Source) -> Vec<Breach> {
         if code.contains("longhaul_adapters") && in_the_program(&source.path) {
             breaches.push(Breach::Adapter { path: path(), line });
         }
-        let asks_the_wall = WALL_CLOCK.iter().any(|text| code.contains(text));
+        let reads_wall_clock = WALL_CLOCK.iter().any(|text| code.contains(text));
         let is_product = in_a_crate(&source.path) && line <= lines;
-        if asks_the_wall && is_product && !ASK_THE_WALL.contains(&source.path.as_str()) {
+        if reads_wall_clock && is_product && !MAY_READ_WALL_CLOCK.contains(&source.path.as_str()) {
             breaches.push(Breach::WallClock { path: path(), line });
         }
     }
@@ -109,7 +112,7 @@ fn in_the_program(path: &str) -> bool {
     path.starts_with("crates/app/src/") && !COMPOSITION.iter().any(|allowed| path.starts_with(allowed))
 }
 
-/// Counts the lines before the test module that ends the file, or all where there is none.
+/// Returns the number of lines before the test module that ends the file, or of all lines if there is no test module.
 pub(crate) fn lines_before_tests(source: &Source) -> usize {
     let lines: Vec<&str> = source.text.lines().collect();
     lines
@@ -124,7 +127,7 @@ mod tests {
 
     #[test]
     fn file_over_the_limit_is_reported() {
-        let text = "fn f() {}\n".repeat(LONGEST_FILE + 1);
+        let text = "fn f() {}\n".repeat(MAX_LINES + 1);
         assert_eq!(
             reported("crates/engine/src/transact.rs", &text),
             ["crates/engine/src/transact.rs has 501 lines before its tests, 500 are allowed"]
@@ -149,7 +152,7 @@ mod tests {
             let code = format!("\n    {text}dead_code)]\n");
             assert_eq!(
                 reported("crates/engine/src/transact.rs", &code),
-                [format!("crates/engine/src/transact.rs:2 holds {text}: {instead}")]
+                [format!("crates/engine/src/transact.rs:2 contains {text}: {instead}")]
             );
         }
     }

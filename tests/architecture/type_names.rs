@@ -1,11 +1,11 @@
-//! A type name stands for one thing in the workspace.
+//! Each type name is defined once in the workspace.
 
 use crate::sources::lines_before_tests;
 use crate::workspace::Source;
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// Names of which the supervisor has a copy of its own: its formats are frozen, and it imports no other crate.
+/// Type names of which the shim has its own copy: its formats are frozen, and it imports no other crate.
 const ALLOWED: [&str; 6] =
     ["Containment", "ExceededLimit", "Leftovers", "Loss", "OutputBound", "SignalTarget"];
 
@@ -22,7 +22,7 @@ impl fmt::Display for Breach {
     }
 }
 
-/// The type names of the product that are defined more than once.
+/// Returns the type names of the product that are defined more than once.
 pub(crate) fn breaches(sources: &[Source]) -> Vec<Breach> {
     let mut defined: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for source in sources.iter().filter(|source| is_product(&source.path)) {
@@ -45,7 +45,7 @@ fn is_product(path: &str) -> bool {
         && !path.contains("/tests/")
 }
 
-/// The type that a line defines; what is indented belongs to an implementation or to a function.
+/// Returns the type that a line defines. Indented lines belong to an implementation or a function.
 fn defined_by(line: &str) -> Option<&str> {
     let line = line.strip_prefix("pub").map_or(line, |rest| match rest.strip_prefix('(') {
         Some(rest) => rest.split_once(')').map_or(rest, |(_, rest)| rest),

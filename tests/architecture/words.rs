@@ -1,4 +1,4 @@
-//! Words that the texts of the project do not use, because readers stumbled over them.
+//! Words that the texts of the project do not use, because readers found them hard to understand.
 
 use std::fmt;
 

@@ -6,15 +6,17 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, fs};
 
-/// What the rules are checked against.
+/// The input of the rules.
 pub(crate) struct Workspace {
     pub(crate) packages: Vec<Package>,
     pub(crate) sources: Vec<Source>,
-    /// The pages of the documentation: those at the root, and those of docs.
+    /// The Markdown pages at the root and in docs.
     pub(crate) pages: Vec<Source>,
+    /// The files of scripts, and the justfile.
+    pub(crate) scripts: Vec<Source>,
     /// The text of ARCHITECTURE.md.
     pub(crate) architecture: String,
-    /// Every file and folder at the root, and of crates, tests, docs and fuzz, by its path from the root of the workspace.
+    /// The paths of all files and folders at the root, and in crates, tests, docs and fuzz, relative to the root.
     pub(crate) paths: Vec<String>,
 }
 
@@ -22,21 +24,22 @@ pub(crate) struct Workspace {
 #[derive(Debug)]
 pub(crate) struct Package {
     pub(crate) name: String,
-    /// Packages that it builds with; those for its tests alone are left out.
+    /// Packages that it builds with; dev-dependencies are left out.
     pub(crate) imports: Vec<String>,
     pub(crate) manifest: String,
 }
 
-/// One source file, by its path from the root of the workspace.
+/// One source file, with its path relative to the root of the workspace.
 pub(crate) struct Source {
     pub(crate) path: String,
     pub(crate) text: String,
 }
 
 impl Workspace {
-    /// Asks cargo for the packages and reads the sources of crates and tests.
+    /// Asks cargo for the packages, and reads source files, pages and scripts.
     pub(crate) fn read() -> Result<Self, Box<dyn Error>> {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().ok_or("the tests stand in no workspace")?;
+        let root =
+            Path::new(env!("CARGO_MANIFEST_DIR")).parent().ok_or("the tests are not in a workspace")?;
         let mut found = Vec::new();
         for folder in ["crates", "tests", "docs", "fuzz"] {
             find_below(root.join(folder), &mut found)?;
@@ -65,8 +68,15 @@ impl Workspace {
             .filter(|path| path.extension().is_some_and(|extension| extension == "md"))
             .map(|file| read_source(root, &file))
             .collect::<Result<_, _>>()?;
+        let mut scripts = vec![root.join("justfile")];
+        find_below(root.join("scripts"), &mut scripts)?;
+        let scripts = scripts
+            .iter()
+            .filter(|path| path.is_file())
+            .map(|file| read_source(root, file))
+            .collect::<Result<_, _>>()?;
         let architecture = fs::read_to_string(root.join("ARCHITECTURE.md"))?;
-        Ok(Self { packages: read_packages(root)?, sources, pages, architecture, paths })
+        Ok(Self { packages: read_packages(root)?, sources, pages, scripts, architecture, paths })
     }
 }
 

@@ -1,5 +1,5 @@
-//! The parts that this program plays as the child of a managed process. Each stamps the time of its acts, so that
-//! what happens between two processes can be measured: all of them read the same clock.
+//! The roles that this program plays as the child of a managed process. Each role records the times of its actions
+//! with a clock that all processes share, so that the time between two processes can be measured.
 
 use crate::Failure;
 use rustix::time::{ClockId, clock_gettime};
@@ -8,27 +8,27 @@ use std::io::{Read, Write};
 use std::path::Path;
 use std::time::Duration;
 
-/// The first argument of a child; no option begins like it.
+/// First argument of a child. No option starts like it.
 pub(crate) const ACT: &str = "act";
 
-/// A moment of the clock that all processes share, in nanoseconds.
+/// Returns the time of the clock that all processes share, in nanoseconds.
 pub(crate) fn now() -> i64 {
     let time = clock_gettime(ClockId::Monotonic);
     time.tv_sec.saturating_mul(1_000_000_000).saturating_add(time.tv_nsec)
 }
 
-/// The milliseconds from one moment to another.
+/// Returns the milliseconds from one time to another.
 #[expect(clippy::cast_precision_loss, reason = "spans of minutes are far below 2^53 ns")]
 pub(crate) fn millis(from: i64, to: i64) -> f64 {
     (to - from) as f64 / 1e6
 }
 
-/// A moment that a child wrote down.
+/// Reads the time that a child wrote to a file.
 pub(crate) fn stamp(path: &Path) -> Result<i64, Failure> {
     Ok(fs::read_to_string(path)?.trim().parse()?)
 }
 
-/// Plays a part if this call is for one.
+/// Plays a role if the arguments ask for one.
 pub(crate) fn play(arrived: i64) -> Option<Result<(), Failure>> {
     let mut arguments = std::env::args().skip(1);
     if arguments.next().as_deref() != Some(ACT) {
@@ -42,23 +42,23 @@ pub(crate) fn play(arrived: i64) -> Option<Result<(), Failure>> {
         ("leave", [gate, path]) => leave(gate, path),
         ("lines", [gate, count]) => lines(gate, count),
         ("flood", [bytes]) => flood(bytes),
-        _ => Err(format!("no part is called {part:?}").into()),
+        _ => Err(format!("there is no role {part:?}").into()),
     })
 }
 
-/// Tells when it arrived.
+/// Writes the time of the start of this program.
 fn arrive(arrived: i64, pipe: &str) -> Result<(), Failure> {
     Ok(File::options().write(true).open(pipe)?.write_all(format!("{arrived}\n").as_bytes())?)
 }
 
-/// Waits at the gate, writes down the time, and is gone.
+/// Waits at the gate, writes the time, and exits.
 fn leave(gate: &str, path: &str) -> Result<(), Failure> {
     pass(gate)?;
     let mut file = File::create(path)?;
     Ok(file.write_all(now().to_string().as_bytes())?)
 }
 
-/// Waits at the gate, then writes lines, each of them the time at which it was written.
+/// Waits at the gate, then writes lines that each contain the time of the write.
 fn lines(gate: &str, count: &str) -> Result<(), Failure> {
     pass(gate)?;
     let mut out = std::io::stdout().lock();
@@ -70,7 +70,7 @@ fn lines(gate: &str, count: &str) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Writes so many bytes as fast as they are taken, in lines of 64 that differ from those around them.
+/// Writes a number of bytes as fast as possible, in lines of 64 bytes that differ from their neighbours.
 fn flood(bytes: &str) -> Result<(), Failure> {
     let block: Vec<u8> = (0..1024)
         .flat_map(|line| {
@@ -78,7 +78,7 @@ fn flood(bytes: &str) -> Result<(), Failure> {
         })
         .collect();
     let mut left = bytes.parse::<usize>()?;
-    // A file of its own, since the standard library's stdout looks for line ends in everything.
+    // Writes to the descriptor directly, because `stdout` of the standard library searches for line ends.
     let mut out = File::from(rustix::io::dup(rustix::stdio::stdout())?);
     while left > 0 {
         let part = block.get(..left.min(block.len())).unwrap_or(&block);
@@ -88,7 +88,7 @@ fn flood(bytes: &str) -> Result<(), Failure> {
     Ok(())
 }
 
-/// A gate is a named pipe: it opens when its other end is written to, or closed.
+/// Waits at a gate. A gate is a named pipe: it opens when its other end is written to or closed.
 fn pass(gate: &str) -> Result<(), Failure> {
     File::open(gate)?.read_to_end(&mut Vec::new())?;
     Ok(())

@@ -17,7 +17,7 @@ use std::path::Path;
 use tokio::net::UnixStream;
 use tokio::runtime::{Builder, Runtime};
 
-/// A client that sends one request after the other on one connection, and blocks until each is answered.
+/// A client that sends one request after the other on one connection, and blocks until each response.
 pub(crate) struct Api {
     runtime: Runtime,
     sender: SendRequest<Full<Bytes>>,
@@ -72,34 +72,34 @@ impl Api {
         Ok(launched.process)
     }
 
-    /// Whether it answers.
+    /// Checks that the manager responds.
     pub(crate) fn health(&mut self) -> Result<(), Failure> {
         let _: serde_json::Value = self.ask(&Method::GET, "/v1/health", None::<&()>)?;
         Ok(())
     }
 
-    /// Those that have not ended, at most so many.
+    /// Lists live processes, at most `most`.
     pub(crate) fn live(&mut self, most: usize) -> Result<Vec<ProcessView>, Failure> {
         let list: ProcessList =
             self.ask(&Method::GET, &format!("/v1/processes?limit={most}"), None::<&()>)?;
         Ok(list.processes)
     }
 
-    /// Waits until a process has ended or runs.
+    /// Waits until a process reaches a goal, such as ended or running.
     pub(crate) fn wait(&mut self, id: &str, goal: &str) -> Result<ProcessView, Failure> {
         let path = format!("/v1/wait?id={id}&mode=all&for={goal}");
         let reply: WaitReply = self.ask(&Method::GET, &path, None::<&()>)?;
-        reply.processes.into_iter().next().ok_or_else(|| "a wait answered without a process".into())
+        reply.processes.into_iter().next().ok_or_else(|| "the response to a wait contains no process".into())
     }
 
-    /// Reads the beginning and the end of the output under a budget of tokens; the size of the answer in bytes.
+    /// Reads the start and the end of the output under a token budget; returns the size of the response in bytes.
     pub(crate) fn text(&mut self, id: &str, tokens: u32) -> Result<usize, Failure> {
         let page: serde_json::Value =
             self.ask(&Method::GET, &format!("/v1/processes/{id}/text?max_tokens={tokens}"), None::<&()>)?;
         Ok(page.to_string().len())
     }
 
-    /// Waits until nothing lives.
+    /// Waits until no process is live.
     pub(crate) fn wait_for_all(&mut self) -> Result<(), Failure> {
         while let Some(process) = self.live(1)?.into_iter().next() {
             self.wait(&process.id, "ended")?;
@@ -107,7 +107,7 @@ impl Api {
         Ok(())
     }
 
-    /// Asks a process and all its descendants to end.
+    /// Cancels a process and all its descendants.
     pub(crate) fn cancel(&mut self, id: &str) -> Result<(), Failure> {
         let path = format!("/v1/processes/{id}/cancel");
         let _: ActionReply = self.ask(&Method::POST, &path, Some(&CancelRequest::default()))?;
@@ -147,7 +147,7 @@ impl Api {
         })?;
         if !status.is_success() {
             let text = String::from_utf8_lossy(&answer);
-            return Err(format!("{method} {path} was answered with {status}: {text}").into());
+            return Err(format!("the response to {method} {path} was {status}: {text}").into());
         }
         Ok(serde_json::from_slice(&answer)?)
     }

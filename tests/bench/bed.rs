@@ -1,4 +1,4 @@
-//! A manager of our own on a state directory of its own.
+//! A manager with its own state directory.
 
 use crate::Failure;
 use crate::act::ACT;
@@ -15,12 +15,12 @@ use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-/// The name of a manager's socket in its state directory.
+/// Name of the socket in a state directory.
 const SOCKET: &str = "longhaul.sock";
-/// How long a manager may take to come or to go before it counts as broken.
+/// Timeout for the start and the exit of a manager.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A state directory with a manager on it; the manager is gone, with all that still runs, when it is dropped.
+/// A state directory with a manager. When it is dropped, it ends the manager and all processes.
 pub(crate) struct Bed {
     program: PathBuf,
     state: PathBuf,
@@ -31,14 +31,14 @@ pub(crate) struct Bed {
 }
 
 impl Bed {
-    /// A manager with so many slots on an empty state directory, or on a copy of `seed`.
+    /// Starts a manager with `slots` slots on an empty state directory, or on a copy of `seed`.
     pub(crate) fn start(program: &Path, slots: u32, seed: Option<&Path>) -> Result<Self, Failure> {
         let mut bed = Self::prepare(program, slots, seed)?;
         bed.restart()?;
         Ok(bed)
     }
 
-    /// The same on an empty state directory, with other variables for the manager.
+    /// Starts a manager on an empty state directory, with additional environment variables.
     pub(crate) fn adjusted(
         program: &Path,
         slots: u32,
@@ -50,7 +50,7 @@ impl Bed {
         Ok(bed)
     }
 
-    /// The same without the manager.
+    /// Prepares the state directory without a manager.
     fn prepare(program: &Path, slots: u32, seed: Option<&Path>) -> Result<Self, Failure> {
         let home = ground::patch("bed-")?;
         let state = home.join("state");
@@ -58,7 +58,7 @@ impl Bed {
         if let Some(seed) = seed {
             for entry in fs::read_dir(seed)? {
                 let entry = entry?;
-                // By it the copy would be known as one, and refused.
+                // This file marks the directory as a copy, which a manager refuses.
                 if entry.file_name() == "location" {
                     continue;
                 }
@@ -68,7 +68,7 @@ impl Bed {
         Ok(Self { program: program.to_owned(), state, slots, settings: Vec::new(), manager: None, home })
     }
 
-    /// Starts the manager and gives the time until it answered.
+    /// Starts the manager and returns the time until it answered.
     pub(crate) fn restart(&mut self) -> Result<Duration, Failure> {
         let began = Instant::now();
         let log = fs::File::create(self.home.join("serve.log"))?;
@@ -86,7 +86,7 @@ impl Bed {
             let over = manager.try_wait()?.is_some() || began.elapsed() > TIMEOUT;
             if over {
                 let log = fs::read_to_string(self.home.join("serve.log"))?;
-                return Err(format!("the manager does not answer: {log}").into());
+                return Err(format!("the manager does not respond: {log}").into());
             }
             sleep(Duration::from_micros(500));
         }
@@ -94,7 +94,7 @@ impl Bed {
         Ok(began.elapsed())
     }
 
-    /// Asks the manager to go; what runs goes on.
+    /// Stops the manager; running processes continue.
     pub(crate) fn stop(&mut self) -> Result<(), Failure> {
         let Some(mut manager) = self.manager.take() else {
             return Ok(());
@@ -106,14 +106,14 @@ impl Bed {
             if began.elapsed() > TIMEOUT {
                 manager.kill()?;
                 manager.wait()?;
-                return Err("the manager did not go when it was asked".into());
+                return Err("the manager did not exit on request".into());
             }
             sleep(Duration::from_millis(1));
         }
         Ok(())
     }
 
-    /// The program, with this bed as its place.
+    /// Returns a command of the program with this state directory.
     pub(crate) fn command(&self) -> Command {
         let mut command = Command::new(&self.program);
         command.current_dir(&self.home).env("LONGHAUL_STATE_DIR", &self.state);
@@ -126,7 +126,7 @@ impl Bed {
         command
     }
 
-    /// Runs the program to its end with its output thrown away.
+    /// Runs the program to its end and discards its output.
     pub(crate) fn call(&self, arguments: &[&str]) -> Result<(), Failure> {
         let mut command = self.command();
         command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
@@ -137,27 +137,27 @@ impl Bed {
         Err(format!("longhaul {} ended with {status}", arguments.join(" ")).into())
     }
 
-    /// A connection to the manager.
+    /// Opens a connection to the manager.
     pub(crate) fn api(&self) -> Result<Api, Failure> {
         Api::connect(&self.socket(), &self.home)
     }
 
-    /// Where the manager listens.
+    /// Returns the path of the socket.
     pub(crate) fn socket(&self) -> PathBuf {
         self.state.join(SOCKET)
     }
 
-    /// The process id of the manager.
+    /// Returns the process id of the manager.
     pub(crate) fn manager(&self) -> Result<u32, Failure> {
         Ok(self.manager.as_ref().ok_or("no manager runs")?.id())
     }
 
-    /// A path of this name beside the state directory.
+    /// Returns a path with this name next to the state directory.
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.home.join(name)
     }
 
-    /// A named pipe of this name.
+    /// Creates a named pipe with this name.
     pub(crate) fn pipe(&self, name: &str) -> Result<PathBuf, Failure> {
         let path = self.path(name);
         mknodat(CWD, &path, rustix::fs::FileType::Fifo, Mode::RUSR | Mode::WUSR, 0)?;
@@ -188,7 +188,8 @@ impl Bed {
 
 impl Drop for Bed {
     fn drop(&mut self) {
-        // Nobody is left to tell; a manager that does not obey is killed, and no part lasts longer than ten minutes.
+        // `drop` cannot return an error. A manager that does not stop is killed, and no role lasts longer than ten
+        // minutes.
         if self.clear().is_err()
             && let Some(manager) = &mut self.manager
         {
@@ -198,7 +199,7 @@ impl Drop for Bed {
     }
 }
 
-/// The command line that makes this program play a part.
+/// Returns the command line with which this program plays a role.
 pub(crate) fn part(name: &str, arguments: &[&str]) -> Result<Vec<String>, Failure> {
     let me = env::current_exe()?.to_string_lossy().into_owned();
     let mut command = vec![me, ACT.to_owned(), name.to_owned()];

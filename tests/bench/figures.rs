@@ -1,6 +1,6 @@
-//! The figures with their floors and aims.
+//! The figures with their floors and targets.
 //!
-//! A floor must be held everywhere, an aim on a quiet machine of two cores.
+//! A floor must be reached everywhere, a target on a quiet machine with two cores.
 
 /// A figure that is measured.
 #[derive(Clone, Debug, PartialEq)]
@@ -12,7 +12,7 @@ pub(crate) struct Figure {
     pub(crate) aim: f64,
 }
 
-/// What a value counts.
+/// Unit of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Unit {
     Milliseconds,
@@ -22,7 +22,7 @@ pub(crate) enum Unit {
     Times,
 }
 
-/// Which way is better.
+/// The better direction of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Better {
     Lower,
@@ -30,12 +30,12 @@ pub(crate) enum Better {
 }
 
 impl Figure {
-    /// Whether a value is at least as good as the floor.
+    /// Returns true if a value is at least as good as the floor.
     pub(crate) fn is_held_by(&self, value: f64) -> bool {
         self.reaches(value, self.floor)
     }
 
-    /// Whether a value is at least as good as the aim.
+    /// Returns true if a value is at least as good as the target.
     pub(crate) fn is_met_by(&self, value: f64) -> bool {
         self.reaches(value, self.aim)
     }
@@ -75,20 +75,20 @@ pub(crate) const RUN_FULL: Figure = lower("run -b, 100,000 records, p50", Millis
 pub(crate) const FIRST_ACT: Figure = lower("launch to first act, p50", Milliseconds, 10.0, 5.0);
 pub(crate) const CLI_LOOP: Figure = higher("run -b in a loop, 8 slots", PerSecond, 250.0, 400.0);
 pub(crate) const HTTP_LOOP: Figure = higher("launches on one connection, 8 slots", PerSecond, 400.0, 800.0);
-pub(crate) const WAIT_P50: Figure = lower("exit to wait's return, p50", Milliseconds, 5.0, 2.0);
-pub(crate) const WAIT_P99: Figure = lower("exit to wait's return, p99", Milliseconds, 20.0, 8.0);
-pub(crate) const CROWD_LAUNCH: Figure = lower("launch beside 1,000 waits, p99", Milliseconds, 50.0, 20.0);
-pub(crate) const CROWD_WAIT: Figure = lower("wait's return beside 1,000 waits, p99", Milliseconds, 20.0, 8.0);
+pub(crate) const WAIT_P50: Figure = lower("exit until wait returns, p50", Milliseconds, 5.0, 2.0);
+pub(crate) const WAIT_P99: Figure = lower("exit until wait returns, p99", Milliseconds, 20.0, 8.0);
+pub(crate) const CROWD_LAUNCH: Figure = lower("launch during 1,000 waits, p99", Milliseconds, 50.0, 20.0);
+pub(crate) const CROWD_WAIT: Figure = lower("wait during 1,000 waits, p99", Milliseconds, 20.0, 8.0);
 pub(crate) const TEXT: Figure = lower("head and tail of 1 GiB, p99", Milliseconds, 50.0, 20.0);
 pub(crate) const STATUS: Figure = lower("status, 10,000 records, p50", Milliseconds, 15.0, 4.0);
 pub(crate) const OUTPUT_WALL: Figure = lower("1 GiB of output", Seconds, 1.0, 0.6);
-pub(crate) const OUTPUT_RATIO: Figure = lower("1 GiB of output, to a plain file's", Times, 3.0, 1.5);
+pub(crate) const OUTPUT_RATIO: Figure = lower("1 GiB of output, ratio to a file", Times, 3.0, 1.5);
 pub(crate) const RSS_IDLE: Figure = lower("manager, idle, resident", Mebibytes, 30.0, 15.0);
 pub(crate) const RSS_FULL: Figure = lower("manager, 10,000 records, resident", Mebibytes, 40.0, 20.0);
 pub(crate) const SHIM: Figure = lower("private memory per running process", Mebibytes, 1.0, 0.4);
 pub(crate) const FOLLOW_P50: Figure = lower("line written to logs -f, p50", Milliseconds, 5.0, 1.0);
 pub(crate) const FOLLOW_P99: Figure = lower("line written to logs -f, p99", Milliseconds, 20.0, 5.0);
-pub(crate) const WAKEUPS: Figure = lower("manager's wake-ups, 20 sleepers", PerSecond, 2.0, 0.2);
+pub(crate) const WAKEUPS: Figure = lower("manager wake-ups, 20 sleepers", PerSecond, 2.0, 0.2);
 pub(crate) const START: Figure = lower("start, 10,000 records, 100 live", Seconds, 1.0, 0.3);
 pub(crate) const DECISIONS: Figure = higher("decide and evolve", PerSecond, 1e6, 2e6);
 pub(crate) const MEMORY_COMMITS: Figure = higher("commits, memory", PerSecond, 100_000.0, 200_000.0);
@@ -100,16 +100,12 @@ pub(crate) const CHOOSE_MEMORY: Figure = lower("choose of 100,000, memory, p99",
 pub(crate) const CHOOSE_SQLITE: Figure = lower("choose of 100,000, sqlite, p99", Milliseconds, 1.0, 0.5);
 pub(crate) const CLAIM_P50: Figure = lower("durable claim of 100,000, p50", Milliseconds, 1.0, 0.7);
 pub(crate) const CLAIM_P99: Figure = lower("durable claim of 100,000, p99", Milliseconds, 10.0, 5.0);
-pub(crate) const PAGE_NEWEST: Figure = lower("page of 50 of 1,000,000, p99", Milliseconds, 5.0, 2.0);
-pub(crate) const PAGE_DEEP: Figure = lower("page of 50, anywhere in them, p99", Milliseconds, 5.0, 2.0);
-pub(crate) const PAGE_LIVE: Figure = lower("page of 50 that live, p99", Milliseconds, 5.0, 2.0);
+pub(crate) const PAGE_NEWEST: Figure = lower("first page of 1,000,000, p99", Milliseconds, 5.0, 2.0);
+pub(crate) const PAGE_DEEP: Figure = lower("any page of 1,000,000, p99", Milliseconds, 5.0, 2.0);
+pub(crate) const PAGE_LIVE: Figure = lower("page of live processes, p99", Milliseconds, 5.0, 2.0);
 pub(crate) const CASCADE: Figure = lower("cascade, 1,000 descendants", Seconds, 1.0, 0.5);
-pub(crate) const ACROSS_CANCEL_P50: Figure =
-    lower("cancel on another node to gone, p50", Milliseconds, 50.0, 10.0);
-pub(crate) const ACROSS_CANCEL_P99: Figure =
-    lower("cancel on another node to gone, p99", Milliseconds, 50.0, 20.0);
-pub(crate) const ACROSS_END_P50: Figure =
-    lower("end on another node to wait, p50", Milliseconds, 100.0, 10.0);
-pub(crate) const ACROSS_END_P99: Figure =
-    lower("end on another node to wait, p99", Milliseconds, 100.0, 20.0);
-pub(crate) const LAUNCH_RATIO: Figure = lower("launch p99, bad subscribers to none", Times, 1.1, 1.05);
+pub(crate) const ACROSS_CANCEL_P50: Figure = lower("cancel on another node, p50", Milliseconds, 50.0, 10.0);
+pub(crate) const ACROSS_CANCEL_P99: Figure = lower("cancel on another node, p99", Milliseconds, 50.0, 20.0);
+pub(crate) const ACROSS_END_P50: Figure = lower("wait for another node, p50", Milliseconds, 100.0, 10.0);
+pub(crate) const ACROSS_END_P99: Figure = lower("wait for another node, p99", Milliseconds, 100.0, 20.0);
+pub(crate) const LAUNCH_RATIO: Figure = lower("launch p99, ratio with subscribers", Times, 1.1, 1.05);

@@ -1,7 +1,7 @@
-//! Where the state directories of the measures lie.
+//! The temporary directories of the measurements.
 //!
-//! All of them go together, when everything has been measured: what is deleted between two measures would slow the
-//! second (see `machine`).
+//! All directories are removed after the last measurement, because a deletion between two measurements slows down the
+//! second one (see `machine`).
 
 use crate::Failure;
 use std::path::{Path, PathBuf};
@@ -10,13 +10,13 @@ use tempfile::TempDir;
 
 static GROUND: OnceLock<PathBuf> = OnceLock::new();
 
-/// Gives a new directory that stays until the ground is cleared.
+/// Creates a new directory, which stays until `clear`.
 pub(crate) fn patch(prefix: &str) -> Result<PathBuf, Failure> {
     let home = tempfile::Builder::new().prefix(prefix).disable_cleanup(true).tempdir_in(ground()?)?;
     Ok(home.path().to_owned())
 }
 
-/// Removes every patch.
+/// Removes all directories.
 pub(crate) fn clear() -> Result<(), Failure> {
     match GROUND.get() {
         Some(ground) => Ok(std::fs::remove_dir_all(ground)?),
@@ -29,6 +29,6 @@ fn ground() -> Result<&'static Path, Failure> {
         return Ok(ground);
     }
     let made = tempfile::Builder::new().prefix("longhaul-bench-").tempdir()?;
-    // Only the main thread lays out beds.
+    // Only the main thread creates directories.
     Ok(GROUND.get_or_init(|| TempDir::keep(made)))
 }

@@ -1,8 +1,7 @@
-//! What the machine itself can do at this moment, for a figure says little without it.
+//! The speed of the machine itself, for comparison with the figures.
 //!
-//! ext4 takes no inode again for minutes after it was freed, and looks past each of them whenever a file is created:
-//! where thousands of files were deleted a moment ago, creating one costs a hundred times as much as on rested ground,
-//! and a launch creates five.
+//! For some minutes, ext4 does not reuse the inodes of deleted files, and skips each of them when it creates a file.
+//! After thousands of deletions, creating a file takes a hundred times as long, and a launch creates five files.
 
 use crate::{Failure, ground};
 use std::fs::File;
@@ -12,12 +11,13 @@ use std::time::Instant;
 
 const TIMES: u32 = 300;
 
-/// One line: programs started, files created, and small writes synced, each one after the other.
+/// Returns one line with the rates of started programs, created files and synced small writes, each measured
+/// sequentially.
 pub(crate) fn pace() -> Result<String, Failure> {
     let home = ground::patch("longhaul-pace-")?;
     let spawned = rate(|_| {
         let status = Command::new("/bin/true").stdin(Stdio::null()).status()?;
-        if status.success() { Ok(()) } else { Err(format!("/bin/true ended with {status}").into()) }
+        if status.success() { Ok(()) } else { Err(format!("/bin/true exited with {status}").into()) }
     })?;
     let created = rate(|turn| {
         File::create(home.join(turn.to_string()))?;

@@ -1,9 +1,9 @@
-//! Measures the product and prints one table: figure, what was measured, floor, aim, verdict.
+//! Measures the product and prints one table: figure, value, floor, target, verdict.
 //!
-//! `cargo build --release -p longhaul && cargo run --release -p longhaul-tests --bin bench`, on a machine that has
-//! nothing else to do: the first line of the report says how busy it was.
+//! `cargo build --release -p longhaul && cargo run --release -p longhaul-tests --bin bench`, on an idle machine. The
+//! first line of the report shows the load.
 
-#![expect(clippy::print_stdout, reason = "its report is what it is for")]
+#![expect(clippy::print_stdout, reason = "the program prints a report")]
 
 mod act;
 mod api;
@@ -24,11 +24,11 @@ mod stores;
 use options::{Options, Task};
 use std::process::ExitCode;
 
-/// What went wrong, told to a person.
+/// An error message for a person.
 type Failure = Box<dyn std::error::Error>;
 
 fn main() -> ExitCode {
-    // Nothing may come before this: the first act of a child is what is measured.
+    // The time of the start must be taken before anything else.
     let arrived = act::now();
     match act::play(arrived) {
         Some(Ok(())) => return ExitCode::SUCCESS,
@@ -58,7 +58,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Runs the measures and prints each as soon as it is done; true if every floor was held.
+/// Runs the measurements and prints each result at once. Returns true if every floor was reached.
 fn measure(only: Option<&str>, quick: bool) -> Result<bool, Failure> {
     let chosen = measures::chosen(only)?;
     let program = program::find()?;

@@ -1,24 +1,24 @@
-//! What the caller wants.
+//! Command line options.
 
 use crate::Failure;
 
-/// How to call it.
+/// Usage text.
 pub(crate) const USAGE: &str = "\
 bench [--quick] [--only NAME] [--list]
 
-  --quick      fewer repetitions: a look, not a measurement
-  --only NAME  only the measures whose name begins so
-  --list       the names
+  --quick      fewer repetitions, for a quick check
+  --only NAME  only the measurements whose name starts with NAME
+  --list       list the names
 
-The program is LONGHAUL_BIN, else `longhaul` beside this one. Exit code 1 if a floor was missed.";
+The program is LONGHAUL_BIN, or else `longhaul` next to this program. The exit code is 1 if a floor was missed.";
 
-/// A call, understood.
+/// Parsed options.
 pub(crate) struct Options {
     pub(crate) task: Task,
     pub(crate) quick: bool,
 }
 
-/// What to do.
+/// The task of a call.
 pub(crate) enum Task {
     Explain,
     List,
@@ -33,7 +33,7 @@ impl Options {
         while let Some(argument) = arguments.next() {
             match argument.as_str() {
                 "--quick" => quick = true,
-                "--only" => only = Some(arguments.next().ok_or("--only wants a name")?),
+                "--only" => only = Some(arguments.next().ok_or("--only requires a name")?),
                 "--list" => return Ok(Self { task: Task::List, quick }),
                 "--help" | "-h" => return Ok(Self { task: Task::Explain, quick }),
                 other => return Err(format!("unknown argument {other:?}\n\n{USAGE}").into()),

@@ -1,27 +1,27 @@
-//! What the kernel tells about a process.
+//! Process information from `/proc`.
 
 use crate::Failure;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs;
 
-/// Resident memory in MiB.
+/// Returns the resident memory in MiB.
 pub(crate) fn resident(pid: u32) -> Result<f64, Failure> {
     Ok(kilobytes(&format!("/proc/{pid}/status"), "VmRSS:")? / 1024.0)
 }
 
-/// Memory in MiB that no other process shares.
+/// Returns the memory in MiB that no other process shares.
 pub(crate) fn private(pid: u32) -> Result<f64, Failure> {
     let path = format!("/proc/{pid}/smaps_rollup");
     Ok((kilobytes(&path, "Private_Dirty:")? + kilobytes(&path, "Private_Clean:")?) / 1024.0)
 }
 
-/// The parent of a process.
+/// Returns the parent of a process.
 pub(crate) fn parent(pid: u32) -> Result<u32, Failure> {
     Ok(field(&format!("/proc/{pid}/status"), "PPid:")?.parse()?)
 }
 
-/// How often each thread of a process went to sleep: each time, something woke it before or will.
+/// The number of voluntary context switches of each thread; each of them stands for one wake-up.
 #[derive(Debug)]
 pub(crate) struct Naps(BTreeMap<OsString, u64>);
 
@@ -31,7 +31,7 @@ impl Naps {
         for thread in fs::read_dir(format!("/proc/{pid}/task"))? {
             let thread = thread?;
             let path = thread.path().join("status");
-            // A thread may have ended since it was listed.
+            // The thread may have ended since it was listed.
             if let Ok(count) = field(&path.to_string_lossy(), "voluntary_ctxt_switches:") {
                 naps.insert(thread.file_name(), count.parse()?);
             }
@@ -39,7 +39,7 @@ impl Naps {
         Ok(Self(naps))
     }
 
-    /// How often those that are there now did since an earlier count; those that have ended take nothing away.
+    /// Returns the switches since an earlier count, of threads that are still alive.
     pub(crate) fn since(&self, before: &Self) -> u64 {
         let fresh = |(thread, count): (&OsString, &u64)| {
             count.saturating_sub(before.0.get(thread).copied().unwrap_or(0))

@@ -4,7 +4,7 @@ use crate::Failure;
 use std::env;
 use std::path::PathBuf;
 
-/// `LONGHAUL_BIN`, else `longhaul` beside this program.
+/// Returns `LONGHAUL_BIN`, or else `longhaul` next to this program.
 pub(crate) fn find() -> Result<PathBuf, Failure> {
     let path = match env::var_os("LONGHAUL_BIN") {
         Some(path) => PathBuf::from(path),

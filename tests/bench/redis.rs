@@ -1,4 +1,4 @@
-//! A Redis server of our own, on a socket in the ground.
+//! A Redis server for the measurements.
 
 use crate::Failure;
 use crate::ground;
@@ -8,17 +8,17 @@ use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-/// How long a server may take to come.
+/// Timeout for the start of a server.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A server, which is killed when it is dropped.
+/// A server that is killed when it is dropped.
 pub(crate) struct Redis {
     server: Child,
     socket: PathBuf,
 }
 
 impl Redis {
-    /// One that waits for its disk once a second.
+    /// Starts a server that syncs once a second.
     pub(crate) fn start() -> Result<Self, Failure> {
         let home = ground::patch("redis-")?;
         let socket = home.join("socket");
@@ -44,7 +44,7 @@ impl Redis {
         Ok(redis)
     }
 
-    /// The URL of a store in it.
+    /// Returns the store URL of the server.
     pub(crate) fn url(&self) -> String {
         format!("redis+unix://{}?durability=cache", self.socket.display())
     }
@@ -52,7 +52,7 @@ impl Redis {
 
 impl Drop for Redis {
     fn drop(&mut self) {
-        // It may be gone already.
+        // The server may have exited already.
         let _ = self.server.kill();
         let _ = self.server.wait();
     }

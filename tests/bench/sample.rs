@@ -1,8 +1,8 @@
-//! Many measurements of one thing.
+//! Repeated measurements of one value.
 
 use std::time::Duration;
 
-/// Values in milliseconds, or in whatever was put in.
+/// Values in milliseconds, or in the unit that the caller uses.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Sample(Vec<f64>);
 
@@ -15,12 +15,12 @@ impl Sample {
         self.add(span.as_secs_f64() * 1e3);
     }
 
-    /// The value that half of them do not exceed.
+    /// Returns the median.
     pub(crate) fn median(&self) -> Result<f64, &'static str> {
         self.percentile(50)
     }
 
-    /// The smallest value that so many percent of them do not exceed.
+    /// Returns the smallest value that `percent` percent of the values do not exceed.
     pub(crate) fn percentile(&self, percent: usize) -> Result<f64, &'static str> {
         let mut values = self.0.clone();
         values.sort_by(f64::total_cmp);

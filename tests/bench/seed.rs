@@ -1,4 +1,4 @@
-//! State directories with finished records, written through the store and not through a manager.
+//! State directories with finished records, written through the store instead of a manager.
 
 use crate::Failure;
 use longhaul_adapters::sqlite::{SqliteOptions, SqliteStore};
@@ -16,10 +16,10 @@ use std::time::Duration;
 use tempfile::TempDir;
 use tokio::task::JoinSet;
 
-/// So many writers at once, for the store commits together what arrives together.
+/// Number of concurrent writers; the store commits concurrent writes together.
 const WRITERS: usize = 256;
 
-/// A state directory in which so many commands have completed.
+/// Creates a state directory with `count` completed commands.
 pub(crate) fn finished(count: usize) -> Result<TempDir, Failure> {
     let home = tempfile::Builder::new().prefix("longhaul-seed-").tempdir()?;
     let clock = Arc::new(SystemClock::open(home.path())?);
@@ -64,7 +64,7 @@ async fn finish_one<S: ProcessStore + Queues>(store: &S, clock: &dyn Clock) -> R
         fail_if_queued: false,
     };
     let SubmitOutcome::Waiting(stored) = store.submit(submission).await? else {
-        return Err("a new record did not stand waiting".into());
+        return Err("a new record is not waiting".into());
     };
     let (next, events) = lived(&stored.process, &ctx)?;
     let change = Change {
@@ -80,7 +80,7 @@ async fn finish_one<S: ProcessStore + Queues>(store: &S, clock: &dyn Clock) -> R
     Ok(())
 }
 
-/// The whole life of a command at once.
+/// Takes a process through all its states.
 pub(crate) fn lived(process: &Process, ctx: &DecisionContext) -> Result<(Process, Vec<Event>), Failure> {
     let attempt = AttemptNo(1);
     let exit = Exit {

@@ -1,4 +1,4 @@
-//! Stores on their own, without a manager, and what is written into them.
+//! Stores without a manager, and their content.
 
 use crate::Failure;
 use crate::seed;
@@ -19,27 +19,27 @@ use tempfile::TempDir;
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinSet;
 
-/// A failure that may cross threads.
+/// An error that can be sent between threads.
 type Refused = Box<dyn std::error::Error + Send + Sync>;
 
-/// So many writers fill a store, for it commits together what arrives together.
+/// Number of writers that fill a store, which commits concurrent writes together.
 const WRITERS: usize = 256;
-/// So many records are taken in at once.
+/// Number of records per call of `migrate`.
 const LOAD: usize = 2_000;
 
-/// A directory on a disk, which `/tmp` may not be.
+/// Creates a directory on a disk; `/tmp` may be in memory.
 pub(crate) fn on_disk() -> Result<TempDir, Failure> {
     let here = std::env::current_exe()?;
-    let here = here.parent().ok_or("this program lies nowhere")?;
+    let here = here.parent().ok_or("the program has no parent directory")?;
     Ok(tempfile::Builder::new().prefix("longhaul-store-").tempdir_in(here)?)
 }
 
-/// A directory that only memory holds.
+/// Creates a directory in memory.
 pub(crate) fn in_memory() -> Result<TempDir, Failure> {
     Ok(tempfile::Builder::new().prefix("longhaul-store-").tempdir_in("/dev/shm")?)
 }
 
-/// Two threads, as the machine has cores that a floor is meant for.
+/// Returns a runtime with two threads, the number of cores that the floors assume.
 pub(crate) fn runtime() -> Result<Runtime, Failure> {
     Ok(Builder::new_multi_thread().worker_threads(2).enable_all().build()?)
 }
@@ -56,7 +56,7 @@ pub(crate) fn files(home: &Path) -> Result<FsStore, Failure> {
     Ok(FsStore::open(&home.join("store"), clock(home)?, FsOptions::default())?)
 }
 
-/// A process that was submitted now.
+/// Returns a submission of a new process.
 pub(crate) fn work(clock: &dyn Clock, spec: &Arc<Spec>) -> Submission {
     let (process, events) =
         Process::submit(&context(clock), RandomIds.process(), Lineage::default(), Arc::clone(spec));
@@ -64,7 +64,7 @@ pub(crate) fn work(clock: &dyn Clock, spec: &Arc<Spec>) -> Submission {
     Submission { process, events, limits, claim_for: None, fail_if_queued: false }
 }
 
-/// Lets so many writers submit processes and end each: two commits in each of so many turns.
+/// Lets `writers` writers submit and end a process in each of `turns` turns, which are two commits per turn.
 pub(crate) async fn turns(
     store: &Arc<dyn Store>,
     clock: &Arc<dyn Clock>,
@@ -77,7 +77,7 @@ pub(crate) async fn turns(
         async move {
             for _ in 0..turns {
                 let SubmitOutcome::Waiting(stored) = store.submit(work(&*clock, &spec)).await? else {
-                    return Err("a new record did not stand waiting".into());
+                    return Err("a new record is not waiting".into());
                 };
                 store.commit(cancelling(&stored, &*clock)?).await?;
             }
@@ -87,7 +87,7 @@ pub(crate) async fn turns(
     .await
 }
 
-/// Lets processes wait that use so many keys in turn.
+/// Submits waiting processes that use the keys in turn.
 pub(crate) async fn line_up(
     store: &Arc<dyn Store>,
     clock: &Arc<dyn Clock>,
@@ -112,11 +112,11 @@ pub(crate) async fn line_up(
     .await
 }
 
-/// Writes completed records into a store in which nothing was ever kept.
+/// Writes completed records into an empty store.
 pub(crate) async fn fill<S: Migrate>(store: &S, clock: &dyn Clock, count: u64) -> Result<(), Failure> {
     let spec = Arc::new(seed::spec()?);
     let mut ids: Vec<ProcessId> = (0..count).map(|_| RandomIds.process()).collect();
-    // An index over them is written much sooner in its order.
+    // Sorted ids make the index much faster to write.
     ids.sort_unstable();
     let mut last = Seq(0);
     for ids in ids.chunks(LOAD) {
@@ -163,7 +163,7 @@ fn cancelling(stored: &StoredProcess, clock: &dyn Clock) -> Result<Change, Refus
     })
 }
 
-/// Lets so many writers do so many acts in all: each is told its number and its share.
+/// Distributes `acts` actions over `writers` writers; each writer gets its number and its share.
 async fn share<A>(writers: usize, acts: u32, write: impl Fn(usize, usize) -> A) -> Result<(), Failure>
 where
     A: Future<Output = Result<(), Refused>> + Send + 'static,

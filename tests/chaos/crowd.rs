@@ -1,7 +1,7 @@
-//! The clients: several at once, each on any node.
+//! The clients of a run. They work concurrently and send each request to any node.
 
+use crate::faults::FaultInjector;
 use crate::ground::Ground;
-use crate::havoc::Havoc;
 use crate::ledger::{Fate, Launch, Ledger};
 use crate::order;
 use longhaul_tests::Chance;
@@ -15,16 +15,16 @@ use std::thread::{JoinHandle, sleep};
 use std::time::Duration;
 
 const CLIENTS: u64 = 12;
-/// A client that hears nothing for so long asks somebody else.
+/// Timeout of a request; afterwards the client asks another node.
 const TIMEOUT: Duration = Duration::from_secs(3);
-/// The latest processes, among which clients choose.
+/// Number of most recent processes among which clients choose.
 const LATEST: usize = 40;
-/// The latest of them are those that may live and have children.
+/// Number of most recent processes that may be live and become parents.
 const PARENTS: usize = 6;
-/// The pauses between two questions of a client, in milliseconds.
+/// Maximum pause between two requests of a client, in milliseconds.
 const PAUSE: u64 = 400;
 
-/// The clients at work.
+/// The running clients.
 pub(crate) struct Crowd {
     clients: Vec<JoinHandle<()>>,
     shared: Arc<Shared>,
@@ -36,16 +36,16 @@ struct Shared {
     journal: PathBuf,
     work: PathBuf,
     over: AtomicBool,
-    /// What was accepted lately.
+    /// The most recently accepted processes.
     latest: Mutex<Vec<String>>,
     ledger: Mutex<Ledger>,
 }
 
 impl Crowd {
-    pub(crate) fn gather(ground: &Ground, havoc: &Havoc, chance: &mut Chance) -> Self {
+    pub(crate) fn gather(ground: &Ground, injector: &FaultInjector, chance: &mut Chance) -> Self {
         let shared = Arc::new(Shared {
-            nodes: havoc.names(),
-            sockets: havoc.sockets(),
+            nodes: injector.names(),
+            sockets: injector.sockets(),
             journal: ground.journal(),
             work: ground.work(),
             over: AtomicBool::new(false),
@@ -61,7 +61,7 @@ impl Crowd {
         Self { clients, shared }
     }
 
-    /// Lets everybody finish what he asks, and gives what was said.
+    /// Waits until all clients have finished their requests, and returns the ledger.
     pub(crate) fn part(self) -> Ledger {
         self.shared.over.store(true, Ordering::Relaxed);
         for client in self.clients {
@@ -100,7 +100,7 @@ impl Client {
                 17 | 18 => self.tell("resume", &json!({ "no_descendants": !often })),
                 _ => self.tell("priority", &json!({ "first": true })),
             }
-            // The pace of a client, and no wait for anything.
+            // The pause limits the request rate; it waits for no event.
             sleep(Duration::from_millis(self.chance.below(PAUSE)));
         }
     }
@@ -116,7 +116,7 @@ impl Client {
         self.send(&request);
     }
 
-    /// The same launch once more, mostly one whose answer did not come: it must not run twice.
+    /// Repeats a launch, usually one without an answer. The process must not run twice.
     fn launch_again(&mut self) {
         let known: Vec<LaunchRequest> = {
             let ledger = self.shared.ledger();
@@ -137,9 +137,9 @@ impl Client {
         let key = request.launch_key.clone().unwrap_or_default();
         let body = serde_json::to_value(request).unwrap();
         let fate = match self.ask("/v1/processes", &body) {
-            Answer::Nobody => return,
-            Answer::Silence | Answer::Said { status: 500.., .. } => Fate::Unanswered,
-            Answer::Said { status: 200 | 201, body } => {
+            Answer::NoConnection => return,
+            Answer::NoResponse | Answer::Response { status: 500.., .. } => Fate::Unanswered,
+            Answer::Response { status: 200 | 201, body } => {
                 let id = body["process"]["id"].as_str().unwrap_or_default().to_owned();
                 let mut latest = self.shared.latest();
                 if latest.len() >= LATEST {
@@ -149,8 +149,8 @@ impl Client {
                 Fate::Accepted { id }
             }
             // The ancestors may free a slot, so the same launch may be accepted later.
-            Answer::Said { body, .. } if body["type"] == "deadlock_with_ancestors" => Fate::Unanswered,
-            Answer::Said { .. } => Fate::Refused,
+            Answer::Response { body, .. } if body["type"] == "deadlock_with_ancestors" => Fate::Unanswered,
+            Answer::Response { .. } => Fate::Refused,
         };
         self.shared.ledger().answered(&key, fate);
     }
@@ -168,22 +168,22 @@ impl Client {
         let socket = self.chance.pick(&self.shared.sockets).unwrap();
         let mut answer = ask(&socket, "POST", path, body, TIMEOUT);
         for other in &self.shared.sockets {
-            if matches!(answer, Answer::Nobody) {
+            if matches!(answer, Answer::NoConnection) {
                 answer = ask(other, "POST", path, body, TIMEOUT);
             }
         }
         let mut ledger = self.shared.ledger();
         ledger.asked += 1;
         match &answer {
-            Answer::Said { status: 400.., body } => {
+            Answer::Response { status: 400.., body } => {
                 let slug = body["type"].as_str().unwrap_or("nothing").to_owned();
                 if matches!(slug.as_str(), "internal" | "nothing" | "invalid_request") {
-                    ledger.oddities.push(format!("{path} was answered {body}"));
+                    ledger.oddities.push(format!("the answer to {path} was {body}"));
                 }
                 *ledger.refusals.entry(slug).or_default() += 1;
             }
-            Answer::Silence => ledger.silences += 1,
-            Answer::Said { .. } | Answer::Nobody => {}
+            Answer::NoResponse => ledger.silences += 1,
+            Answer::Response { .. } | Answer::NoConnection => {}
         }
         drop(ledger);
         answer

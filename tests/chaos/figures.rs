@@ -1,7 +1,7 @@
-//! What a run met.
+//! Numbers that show what a run covered.
 
+use crate::faults::{Fault, FaultHistory};
 use crate::follower::Log;
-use crate::havoc::{Fault, Past};
 use crate::journal::Journal;
 use crate::ledger::{Fate, Ledger};
 use crate::limits::Peaks;
@@ -11,7 +11,7 @@ use longhaul_tests::Findings;
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// What a run met, in numbers.
+/// Counts of the events and faults of a run.
 #[derive(Debug, Default)]
 pub(crate) struct Figures {
     launches: usize,
@@ -40,7 +40,7 @@ impl Figures {
         settled: &Settled,
         log: &Log,
         journal: &Journal,
-        past: &Past,
+        past: &FaultHistory,
         (peaks, lost): (Peaks, usize),
     ) -> Self {
         let fates =
@@ -58,7 +58,7 @@ impl Figures {
             children: settled.records.values().filter(|view| view.parent_id.is_some()).count(),
             events: log.followed.len(),
             lost,
-            rejoined: past.logs.values().map(|log| log.matches("has joined anew").count()).sum(),
+            rejoined: past.logs.values().map(|log| log.matches("registered the node again").count()).sum(),
             faults: past.faults.clone(),
             peaks,
             strays: settled.strays,
@@ -74,7 +74,7 @@ impl Figures {
         figures
     }
 
-    /// A run that is long enough has met all that it is for.
+    /// Notes a finding for each situation that a sufficiently long run should have met.
     pub(crate) fn met_everything(&self, findings: &mut Findings) {
         let is_full = |(key, slots): &&(&str, usize)| *slots > 1 && self.peaks.keys.get(*key) == Some(slots);
         let full = KEYS.iter().filter(is_full).count();
@@ -83,16 +83,16 @@ impl Figures {
             ("an attempt after the first", self.retried),
             ("a child", self.children),
             ("an attempt that was lost with its node", self.lost),
-            ("a node that joined anew", self.rejoined),
+            ("a node that joined again", self.rejoined),
             ("a key of which every slot was taken", full),
         ];
         for (what, count) in met {
             if count == 0 {
-                findings.note(format_args!("the run did not meet {what}, and shows nothing about it"));
+                findings.note(format_args!("the run did not cover {what}"));
             }
         }
         for fault in Fault::ALL.iter().filter(|fault| !self.faults.contains_key(fault)) {
-            findings.note(format_args!("the run did not meet {fault:?}, and shows nothing about it"));
+            findings.note(format_args!("the run did not cover {fault:?}"));
         }
     }
 }
@@ -101,30 +101,30 @@ impl fmt::Display for Figures {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "launches {}: accepted {}, refused {}, unanswered {}; {} questions, {} without an answer",
+            "launches {}: accepted {}, refused {}, unanswered {}; {} requests, {} without an answer",
             self.launches, self.accepted, self.refused, self.unanswered, self.asked, self.silences
         )?;
-        writeln!(f, "answers that refused: {:?}", self.refusals)?;
+        writeln!(f, "refusals: {:?}", self.refusals)?;
         writeln!(
             f,
-            "attempts that ran {}, {} of them after the first; {} children; ends {:?}",
+            "attempts that ran {}, {} of them retries; {} children; endings {:?}",
             self.attempts, self.retried, self.children, self.statuses
         )?;
-        writeln!(f, "faults {:?}; managers that left {:?}", self.faults, self.left)?;
+        writeln!(f, "faults {:?}; managers that exited {:?}", self.faults, self.left)?;
         writeln!(
             f,
-            "attempts lost with their node {}, of which wrote on {}; copies at once {}; nodes joined anew {}; strays {}",
+            "attempts lost with their node {}, of which continued {}; concurrent copies {}; nodes joined again {}; orphans {}",
             self.lost, self.peaks.outlived, self.peaks.copies, self.rejoined, self.strays
         )?;
         writeln!(
             f,
-            "commands that left processes behind {}, which were swept within {} ms",
+            "commands that left processes behind {}, which were killed within {} ms",
             self.peaks.littered,
             self.peaks.longest_litter / 1_000
         )?;
         write!(
             f,
-            "events {}; most at once {:?}, roots of a node {}",
+            "events {}; maximum running at once {:?}, roots of a node {}",
             self.events, self.peaks.keys, self.peaks.roots
         )
     }

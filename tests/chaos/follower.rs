@@ -1,4 +1,4 @@
-//! A reader of the log of events, who follows it while it is written.
+//! A reader that follows the event log while nodes write it.
 
 use longhaul_adapters::redis::{RedisOptions, RedisStore};
 use longhaul_ports::{EventCursor, EventLog, LoggedEvent, StoreError};
@@ -8,25 +8,25 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::time::sleep;
 
-/// So many events are read in one go.
+/// Maximum number of events per read.
 const PAGE: u32 = 2_000;
-/// The time between two looks.
+/// Interval between two reads.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// The reader at work.
+/// The running reader.
 pub(crate) struct Follower {
     over: Arc<AtomicBool>,
     reader: JoinHandle<Log>,
 }
 
-/// The log.
+/// The event log.
 #[derive(Debug, Default)]
 pub(crate) struct Log {
-    /// As it was read while it was written.
+    /// The events as they were read during the run.
     pub(crate) followed: Vec<LoggedEvent>,
-    /// What of it is kept at the end.
+    /// The events that the store has at the end.
     pub(crate) kept: Vec<LoggedEvent>,
-    /// Events were let go that nobody had read.
+    /// True if the store pruned events before the reader read them.
     pub(crate) gap: bool,
 }
 
@@ -41,14 +41,14 @@ impl Follower {
         Self { over, reader }
     }
 
-    /// Reads to the end.
+    /// Reads to the end of the log.
     pub(crate) fn end(self) -> Log {
         self.over.store(true, Ordering::Relaxed);
         self.reader.join().unwrap()
     }
 }
 
-/// A store beside those of the managers, which writes nothing.
+/// Opens the store for reading, separately from the managers.
 pub(crate) async fn open(url: &str) -> RedisStore {
     loop {
         if let Ok(store) = RedisStore::open(RedisOptions::of_url(url).unwrap()).await {
@@ -79,7 +79,7 @@ async fn follow(url: &str, over: &AtomicBool) -> Log {
     log
 }
 
-/// Reads all there is after a place; says whether something is missing there.
+/// Reads all events after a cursor. Returns true if events are missing there.
 async fn read(
     store: &RedisStore,
     after: &mut Option<EventCursor>,

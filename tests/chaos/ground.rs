@@ -1,14 +1,14 @@
-//! Where everything of a run is kept.
+//! The directories of a run.
 
 use crate::member::{KEYS, Member};
 use longhaul_tests::Owner;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
-/// The nodes, by their names.
+/// Names of the nodes.
 const NODES: [&str; 5] = ["ada", "bob", "cleo", "dan", "eve"];
 
-/// A temporary directory, which goes with the run unless there is something to look at.
+/// A temporary directory that is deleted at the end of the run, unless the run has findings.
 pub(crate) struct Ground {
     directory: TempDir,
     /// The user of all nodes.
@@ -29,21 +29,21 @@ impl Ground {
         self.directory.path()
     }
 
-    /// Where commands begin.
+    /// Returns the working directory of the commands.
     pub(crate) fn work(&self) -> PathBuf {
         self.path().join("work")
     }
 
-    /// To what commands write what they do.
+    /// Returns the journal to which commands write.
     pub(crate) fn journal(&self) -> PathBuf {
         self.path().join("journal")
     }
 
-    /// A manager for each node, on its way.
+    /// Starts a manager for each node.
     pub(crate) fn members(&self, url: &str) -> Vec<Member> {
         let config = self.path().join("config");
         std::fs::create_dir_all(config.join("longhaul")).unwrap();
-        // A manager makes the key of the cluster there.
+        // A manager creates the cluster key in this directory.
         self.owner.give(&config.join("longhaul"));
         let limits = KEYS.map(|(key, slots)| format!("{key} = {slots}")).join(", ");
         let text = format!("store = \"{url}\"\n[keys]\nlimit = {{ {limits} }}\n");

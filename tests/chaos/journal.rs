@@ -1,46 +1,46 @@
-//! What the commands wrote.
+//! The journal to which the commands write.
 
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 
-/// An attempt, as commands know themselves: the id of the process, and a number.
+/// An attempt as its command knows it: process id and attempt number.
 pub(crate) type Attempt = (String, u32);
 
-/// What a process says of itself that stands below the command.
+/// First word of a line of a descendant of the command.
 const BELOW: &str = "below";
 
-/// Everything that was written, by attempt.
+/// All lines of the journal, by attempt.
 #[derive(Debug, Default)]
 pub(crate) struct Journal {
     pub(crate) traces: BTreeMap<Attempt, Trace>,
     pub(crate) lines: usize,
 }
 
-/// What one attempt wrote.
+/// The lines of one attempt.
 #[derive(Debug, Default)]
 pub(crate) struct Trace {
-    /// Its process ids: one, unless it was begun twice.
+    /// Process ids of the commands: one, unless the attempt was started twice.
     pub(crate) pids: Vec<u32>,
-    /// The socket of the manager under which it began.
+    /// The socket of the manager that started the attempt.
     pub(crate) socket: String,
-    /// The code that it said it would exit with.
+    /// The exit code that the command announced.
     pub(crate) code: Option<i32>,
-    /// How many signs were given until its own last one; what comes after is from processes that it left behind.
+    /// Number of lines up to the last line of the command itself; later lines are from processes that it left behind.
     own: usize,
-    /// Where it wrote in the journal, and when by the clock on the wall, in microseconds.
+    /// The line number in the journal and the wall clock time of each line, in microseconds.
     pub(crate) signs: Vec<(usize, u64)>,
 }
 
-/// One line.
+/// One line of the journal.
 #[derive(Clone, Debug)]
 pub(crate) struct Line {
     pub(crate) attempt: Attempt,
     pub(crate) word: String,
     pub(crate) at: u64,
     pub(crate) pid: u32,
-    /// Who was the parent of the process when it began: its supervisor.
+    /// Parent of the command when it started: its shim.
     pub(crate) parent: u32,
     pub(crate) rest: String,
 }
@@ -68,7 +68,7 @@ impl Journal {
         journal
     }
 
-    /// The latest lines.
+    /// Returns the last lines.
     pub(crate) fn tail(path: &Path, bytes: u64) -> Vec<Line> {
         let Ok(mut file) = File::open(path) else { return Vec::new() };
         let length = file.metadata().map(|known| known.len()).unwrap_or_default();
@@ -83,18 +83,18 @@ impl Journal {
 }
 
 impl Trace {
-    /// The last sign of the command itself.
+    /// Returns the last line of the command itself.
     pub(crate) fn last_own(&self) -> Option<(usize, u64)> {
         self.signs.get(..self.own)?.last().copied()
     }
 
-    /// When it began, by the clock on the wall.
+    /// Returns the wall clock time of the start.
     pub(crate) fn began(&self) -> u64 {
         self.signs.first().map_or(0, |sign| sign.1)
     }
 }
 
-/// Every whole line.
+/// Parses every complete line.
 fn lines(text: &[u8]) -> Vec<Line> {
     String::from_utf8_lossy(text).lines().filter_map(line).collect()
 }

@@ -1,17 +1,17 @@
-//! What clients asked for, and what they were told.
+//! The requests of clients and the answers to them.
 
 use longhaul_wire::api::LaunchRequest;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Everything that was asked, by the launch key of each launch.
+/// All launches, by launch key, and other requests.
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
     pub(crate) launches: BTreeMap<String, Launch>,
-    /// The processes whose end was asked for, whatever came of it.
+    /// The processes that a client tried to cancel, with any result.
     pub(crate) cancelled: BTreeSet<String>,
-    /// Answers that contradict each other, or that nobody should ever get.
+    /// Answers that contradict each other, or that no client should get.
     pub(crate) oddities: Vec<String>,
-    /// How often a slug was the answer.
+    /// Number of refusals by error code.
     pub(crate) refusals: BTreeMap<String, u64>,
     pub(crate) asked: u64,
     pub(crate) silences: u64,
@@ -21,12 +21,12 @@ pub(crate) struct Ledger {
 #[derive(Debug)]
 pub(crate) struct Launch {
     pub(crate) request: LaunchRequest,
-    /// Once it was sent and what came of that is not known.
+    /// True if at least one request was sent without a known result.
     pub(crate) in_doubt: bool,
     pub(crate) fate: Fate,
 }
 
-/// What a launch was answered.
+/// The answer to a launch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Fate {
     Unanswered,
@@ -35,14 +35,14 @@ pub(crate) enum Fate {
 }
 
 impl Ledger {
-    /// Puts down what a launch was answered, which has to agree with what it was answered before.
+    /// Records the answer to a launch, which must agree with earlier answers.
     pub(crate) fn answered(&mut self, launch_key: &str, fate: Fate) {
         let Some(launch) = self.launches.get_mut(launch_key) else { return };
         match (&launch.fate, &fate) {
             (_, Fate::Unanswered) => launch.in_doubt = true,
             (Fate::Unanswered, Fate::Accepted { .. } | Fate::Refused) => launch.fate = fate,
             (before, after) if before == after => {}
-            // What nobody knew the fate of at the refusal may have been accepted nevertheless.
+            // A launch without an answer may have been accepted although a repetition was refused.
             (Fate::Refused, Fate::Accepted { .. }) if launch.in_doubt => launch.fate = fate,
             (before @ (Fate::Accepted { .. } | Fate::Refused), after) => {
                 self.oddities.push(format!("the launch {launch_key} was {before:?}, then {after:?}"));
@@ -50,7 +50,7 @@ impl Ledger {
         }
     }
 
-    /// The launches that were accepted, by the ids of their processes.
+    /// Returns the accepted launches with the ids of their processes.
     pub(crate) fn accepted(&self) -> impl Iterator<Item = (&str, &Launch)> {
         self.launches.values().filter_map(|launch| match &launch.fate {
             Fate::Accepted { id } => Some((id.as_str(), launch)),

@@ -1,6 +1,6 @@
-//! Limits, as the commands themselves saw them: whoever writes to the journal runs.
+//! Checks the limits as the commands saw them: a command that writes to the journal is running.
 
-use crate::havoc::Past;
+use crate::faults::FaultHistory;
 use crate::journal::{Attempt, Journal, Trace};
 use crate::member::{KEYS, ROOTS};
 use crate::outage::Outage;
@@ -9,27 +9,28 @@ use crate::settling::Settled;
 use longhaul_tests::Findings;
 use std::collections::BTreeMap;
 
-/// What clocks that are read one after the other may differ, in microseconds.
+/// Maximum difference between two readings of the clock, in microseconds.
 const BLUR: u64 = 50_000;
 
-/// The most that ran at once, by key; and what went on although its node was lost, which no limit covers.
+/// Maximum numbers of commands that ran at once, and of commands that continued after their node was lost, to which
+/// no limit applies.
 #[derive(Debug, Default)]
 pub(crate) struct Peaks {
     pub(crate) keys: BTreeMap<String, usize>,
     pub(crate) roots: usize,
     pub(crate) outlived: usize,
-    /// Commands that left processes behind, which keep their slot until they are swept. The longest such time, in
-    /// microseconds.
+    /// Number of commands that left processes behind, which keep their slot until these are killed, and the longest
+    /// such time in microseconds.
     pub(crate) littered: usize,
     pub(crate) longest_litter: u64,
-    /// Attempts of one process that ran at once.
+    /// Number of attempts that ran while another attempt of their process ran.
     pub(crate) copies: usize,
 }
 
 pub(crate) fn check(
     settled: &Settled,
     journal: &Journal,
-    past: &Past,
+    past: &FaultHistory,
     losses: &BTreeMap<Attempt, Loss>,
     findings: &mut Findings,
 ) -> Peaks {
@@ -67,7 +68,7 @@ pub(crate) fn check(
     peaks
 }
 
-/// From where to where in the journal an attempt certainly ran and counted.
+/// The lines of the journal between which an attempt certainly ran and counted.
 #[derive(Clone, Copy)]
 struct Span<'a> {
     attempt: &'a Attempt,
@@ -76,7 +77,7 @@ struct Span<'a> {
 }
 
 impl<'a> Span<'a> {
-    /// None of one that began only after its node was lost.
+    /// Returns `None` for an attempt that started only after its node was lost.
     fn of(attempt: &'a Attempt, trace: &Trace, lost: Option<u64>) -> Option<Self> {
         let counts = |at: u64| lost.is_none_or(|lost| at.saturating_add(BLUR) < lost);
         let mut places = trace.signs.iter().filter(|sign| counts(sign.1)).map(|sign| sign.0);
@@ -85,7 +86,7 @@ impl<'a> Span<'a> {
     }
 }
 
-/// The most of them at once.
+/// Returns the maximum number of spans that overlap.
 fn peak(mut spans: Vec<Span<'_>>, most: usize, what: &str, findings: &mut Findings) -> usize {
     spans.sort_by_key(|span| span.from);
     let (mut running, mut peak) = (Vec::<Span<'_>>::new(), 0);
@@ -96,7 +97,7 @@ fn peak(mut spans: Vec<Span<'_>>, most: usize, what: &str, findings: &mut Findin
         if running.len() > most {
             let at_once: Vec<&Attempt> = running.iter().map(|span| span.attempt).collect();
             findings.note(format_args!(
-                "{what} runs {most} at once, and ran {at_once:?} at line {} of the journal",
+                "{what} allows {most} at once, and {at_once:?} ran at line {} of the journal",
                 span.from + 1
             ));
         }
@@ -104,8 +105,9 @@ fn peak(mut spans: Vec<Span<'_>>, most: usize, what: &str, findings: &mut Findin
     peak
 }
 
-/// Attempts of one process never run at once, unless the node of the older one could not know that it was lost.
-fn copies(journal: &Journal, past: &Past, findings: &mut Findings) -> usize {
+/// Counts concurrent attempts of one process. They are allowed only if the node of the older attempt was down, so
+/// that it could not know that it was lost.
+fn copies(journal: &Journal, past: &FaultHistory, findings: &mut Findings) -> usize {
     let mut found = 0;
     let mut before: Option<(&Attempt, &Trace)> = None;
     for (attempt, trace) in &journal.traces {
@@ -119,7 +121,7 @@ fn copies(journal: &Journal, past: &Past, findings: &mut Findings) -> usize {
             let was_out = |outage: &Outage| outage.covers(trace.began());
             if !past.outages.get(node).is_some_and(|outages| outages.iter().any(was_out)) {
                 findings
-                    .note(format_args!("{attempt:?} began while {older:?} ran on {node}, which was there"));
+                    .note(format_args!("{attempt:?} started while {older:?} ran on {node}, which was up"));
             }
         }
         before = Some((attempt, trace));
@@ -127,7 +129,7 @@ fn copies(journal: &Journal, past: &Past, findings: &mut Findings) -> usize {
     found
 }
 
-/// The name of the node with this socket.
+/// Returns the name of the node with this socket.
 fn node_of(socket: &str) -> &str {
     socket.rsplit('/').nth(2).unwrap_or_default()
 }

@@ -1,22 +1,22 @@
-//! Five managers on one Redis, while everything that can be killed is.
+//! Five managers on one Redis, while every program is killed at random.
 //!
-//! Managers are killed and halted, for a moment or for longer than their lease and its grace; supervisors and commands
-//! are killed; so is the server, which syncs each write. Clients launch, cancel, halt and move work on all of them
-//! meanwhile, and send again what was not answered. Then everything is let be, and what came of it is held to what was
-//! promised: by the records, by the log of events, by the answers that clients were given, and by a journal to which the
-//! commands themselves wrote, in the order in which they did.
+//! Managers are killed and stopped, briefly or for longer than their lease and its grace. Shims, commands and the
+//! server, which syncs each write, are killed too. Meanwhile clients launch, cancel, pause and move processes on all
+//! nodes, and repeat requests without an answer. When the faults are over, the results are checked against the
+//! promises: the records, the event log, the answers that clients got, and a journal to which the commands wrote in
+//! the order of their writes.
 //!
-//! `LONGHAUL_CHAOS_SECONDS` says for how long, `LONGHAUL_CHAOS_SEED` what is drawn. A seed repeats the plan and not its
-//! course: the machine has a say in that.
+//! `LONGHAUL_CHAOS_SECONDS` sets the duration, `LONGHAUL_CHAOS_SEED` the random numbers. A seed repeats the plan of a
+//! run and not its exact course, which depends on timing.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on has failed")]
-#![expect(clippy::print_stdout, reason = "what a run saw is the point of a long one")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failed step fails the test")]
+#![expect(clippy::print_stdout, reason = "the figures are the result of a long run")]
 
 mod crowd;
+mod faults;
 mod figures;
 mod follower;
 mod ground;
-mod havoc;
 mod journal;
 mod ledger;
 mod limits;
@@ -31,18 +31,18 @@ mod truth;
 mod worker;
 
 use crowd::Crowd;
+use faults::FaultInjector;
 use figures::Figures;
 use follower::Follower;
 use ground::Ground;
-use havoc::Havoc;
 use journal::Journal;
 use longhaul_tests::{Chance, Findings, Owner, fresh_seed, wanted};
 use server::Server;
 use std::time::{Duration, Instant};
 
-/// How long a run lasts unless it is told otherwise.
+/// Default duration of a run.
 const SECONDS: u64 = 30;
-/// A run that is no shorter has met everything at least once, also on a slow machine.
+/// A run of at least this duration covers every situation, also on a slow machine.
 const LONG_ENOUGH: u64 = 60;
 
 #[test]
@@ -54,22 +54,22 @@ fn five_nodes_keep_every_promise_while_everything_is_killed() {
     let mut ground = Ground::new(Owner::of_run(seed));
     let Some(server) = Server::start(ground.path()) else { return };
     let members = ground.members(&server.url());
-    let mut havoc = Havoc::new(server, members, chance.fork(), ground.journal());
-    havoc.until_all_are_here();
-    let follower = Follower::start(havoc.url());
-    let crowd = Crowd::gather(&ground, &havoc, &mut chance);
+    let mut injector = FaultInjector::new(server, members, chance.fork(), ground.journal());
+    injector.until_all_are_here();
+    let follower = Follower::start(injector.url());
+    let crowd = Crowd::gather(&ground, &injector, &mut chance);
 
     let begun = Instant::now();
     while begun.elapsed() < Duration::from_secs(seconds) {
-        havoc.go_on();
+        injector.step();
     }
     let ledger = crowd.part();
-    havoc.heal();
+    injector.recover_all();
     let mut findings = Findings::default();
-    let settled = settling::settle(&havoc, &ledger, &ground, &mut findings);
+    let settled = settling::settle(&injector, &ledger, &ground, &mut findings);
     let log = follower.end();
     let journal = Journal::read(&ground.journal());
-    let past = havoc.past();
+    let past = injector.past();
 
     let losses = replay::check(&log, &settled, &mut findings);
     truth::check(&ledger, &settled, &journal, (&past, &losses), &mut findings);
@@ -79,9 +79,9 @@ fn five_nodes_keep_every_promise_while_everything_is_killed() {
     if seconds >= LONG_ENOUGH {
         figures.met_everything(&mut findings);
     }
-    drop(havoc);
+    drop(injector);
     if !findings.is_empty() {
         let kept = ground.keep();
-        panic!("seed {seed}, all that is left is in {}:\n{findings}", kept.display());
+        panic!("seed {seed}, the files of the run are in {}:\n{findings}", kept.display());
     }
 }

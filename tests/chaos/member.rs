@@ -1,4 +1,4 @@
-//! One node: a state directory of its own, and a manager that is killed and halted.
+//! One node: a state directory and a manager that is killed and stopped.
 
 use crate::outage::{self, Outage};
 use crate::process::signal;
@@ -8,12 +8,12 @@ use std::fs::{self, OpenOptions};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ExitStatus, Stdio};
 
-/// So many roots run at once on a node.
+/// Maximum number of roots that run at once on a node.
 pub(crate) const ROOTS: usize = 6;
-/// The keys that have limits, and how many may run at once.
+/// The keys with a limit, and the limits.
 pub(crate) const KEYS: [(&str, usize); 3] = [("one", 1), ("two", 2), ("three", 3)];
 
-/// A node, and what became of its manager.
+/// A node and the history of its managers.
 pub(crate) struct Member {
     name: String,
     home: PathBuf,
@@ -21,7 +21,7 @@ pub(crate) struct Member {
     owner: Owner,
     course: Course,
     outages: Vec<Outage>,
-    /// Managers that went without being killed.
+    /// Managers that exited without being killed.
     left: Vec<ExitStatus>,
 }
 
@@ -32,7 +32,7 @@ enum Course {
 }
 
 impl Member {
-    /// One that is on its way, with the configuration in a directory that all share.
+    /// Starts a manager, with a configuration directory that all nodes share.
     pub(crate) fn start(name: &str, home: &Path, config: &Path, owner: Owner) -> Self {
         fs::create_dir_all(home).unwrap();
         owner.give(home);
@@ -65,7 +65,7 @@ impl Member {
         &self.left
     }
 
-    /// What its managers told.
+    /// Returns the logs of its managers.
     pub(crate) fn log(&self) -> String {
         String::from_utf8_lossy(&fs::read(self.home.join("serve.log")).unwrap_or_default()).into_owned()
     }
@@ -96,7 +96,7 @@ impl Member {
         }
     }
 
-    /// Starts it again, or lets it go on.
+    /// Restarts or continues the manager.
     pub(crate) fn recover(&mut self) {
         match std::mem::replace(&mut self.course, Course::Down) {
             Course::Halted(manager) => {
@@ -109,8 +109,9 @@ impl Member {
         outage::ends(&mut self.outages);
     }
 
-    /// Starts it again if it went by itself, as one does that begins while there is no store.
-    pub(crate) fn look_after(&mut self) {
+    /// Restarts the manager if it has exited without being killed, as it does if it starts while the store is
+    /// unreachable.
+    pub(crate) fn restart_if_exited(&mut self) {
         if let Course::Up(manager) = &mut self.course
             && let Ok(Some(exited)) = manager.try_wait()
         {
@@ -157,7 +158,7 @@ impl Drop for Member {
     }
 }
 
-/// What two or three nodes call themselves as well.
+/// Returns the label of the node; two or three nodes share each label.
 pub(crate) fn label(name: &str) -> &'static str {
     if name < "cleo" { "even" } else { "odd" }
 }

@@ -1,4 +1,4 @@
-//! What is launched.
+//! The launches of a run.
 
 use crate::member::{KEYS, label};
 use crate::worker::{Manner, arguments};
@@ -8,7 +8,7 @@ use std::path::Path;
 
 const SESSIONS: [&str; 3] = ["red", "green", "blue"];
 
-/// A launch as chance has it, with a key of its own.
+/// Returns a random launch with its own launch key.
 pub(crate) fn drawn(
     chance: &mut Chance,
     launch_key: &str,

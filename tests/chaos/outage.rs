@@ -1,13 +1,13 @@
-//! What was done to whom, and when.
+//! The outages of managers and of the server.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// A time during which a manager or the server did nothing, in microseconds of the clock on the wall: all processes of
-/// this machine share it.
+/// A time during which a manager or the server did nothing, in microseconds of the wall clock, which all processes of
+/// the run share.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Outage {
     pub(crate) from: u64,
-    /// Until it was started or let go on; none while it still lasts.
+    /// The end of the outage; `None` while it lasts.
     pub(crate) until: Option<u64>,
 }
 
@@ -16,20 +16,20 @@ impl Outage {
         Self { from: now(), until: None }
     }
 
-    /// Whether it lasts at a moment.
+    /// Returns true if the outage lasts at this time.
     pub(crate) fn covers(&self, at: u64) -> bool {
         self.from <= at && self.until.is_none_or(|until| at <= until)
     }
 }
 
-/// Ends the latest one.
+/// Ends the latest outage.
 pub(crate) fn ends(outages: &mut [Outage]) {
     if let Some(last) = outages.last_mut() {
         last.until.get_or_insert_with(now);
     }
 }
 
-/// The clock on the wall, in microseconds.
+/// Returns the wall clock time in microseconds.
 pub(crate) fn now() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_micros()).unwrap_or(u64::MAX)

@@ -1,4 +1,4 @@
-//! The log of events, told once more: it has to lead to the records, and over no limit on the way.
+//! Replays the event log. The result must equal the records, and no step may exceed a limit.
 
 use crate::follower::Log;
 use crate::journal::Attempt;
@@ -16,11 +16,11 @@ use std::collections::{BTreeMap, BTreeSet};
 #[derive(Clone, Debug)]
 pub(crate) struct Loss {
     pub(crate) node: String,
-    /// By the clock of the store, which is that on the wall, in microseconds.
+    /// Time of the loss by the clock of the store, which is the wall clock, in microseconds.
     pub(crate) at: u64,
 }
 
-/// Gives the attempts that were lost on the way.
+/// Replays the log and returns the attempts that were lost.
 pub(crate) fn check(log: &Log, settled: &Settled, findings: &mut Findings) -> BTreeMap<Attempt, Loss> {
     if log.gap {
         findings.note("events are missing in the log");
@@ -30,27 +30,28 @@ pub(crate) fn check(log: &Log, settled: &Settled, findings: &mut Findings) -> BT
     check_facts(log, settled, findings)
 }
 
-/// What was read while it was written is what is kept.
+/// Checks that the events read during the run equal the events in the store.
 fn check_kept(log: &Log, findings: &mut Findings) {
-    let Some(first) = log.kept.first() else { return findings.note("no event is kept") };
+    let Some(first) = log.kept.first() else { return findings.note("the store has no events") };
     let followed: Vec<&LoggedEvent> =
         log.followed.iter().filter(|event| event.cursor >= first.cursor).collect();
     if followed.len() != log.kept.len() {
         let (followed, kept) = (followed.len(), log.kept.len());
-        findings.note(format_args!("{followed} events were read while they were written, {kept} are kept"));
+        findings.note(format_args!("{followed} events were read during the run, the store has {kept}"));
     }
     for (read, kept) in followed.iter().zip(&log.kept) {
         if *read != kept {
-            return findings.note(format_args!("the log was changed: {read:?} was read, {kept:?} is kept"));
+            return findings
+                .note(format_args!("the log was changed: {read:?} was read, the store has {kept:?}"));
         }
     }
 }
 
-/// One process, as far as it was told.
+/// One process, as far as it was replayed.
 struct Life {
     process: Process,
     last: (Revision, u32),
-    /// Its attempt was lost with its node, and no other one has begun.
+    /// True if its attempt was lost with its node, and no other attempt has started.
     lost: bool,
 }
 
@@ -72,7 +73,7 @@ fn check_facts(log: &Log, settled: &Settled, findings: &mut Findings) -> BTreeMa
             let at = u64::try_from(logged.event.at.0).unwrap_or(0).saturating_mul(1_000);
             losses.insert((logged.id.to_string(), life.process.attempt.0), Loss { node, at });
         }
-        // What was being stopped when its node went away is not lost with it: it ends as if nobody had seen how.
+        // An attempt that was stopping when its node was lost is not lost: it ends with an unobserved exit.
         if let Fact::Ended { ending: Ending::Interrupted { why: Interruption::NodeGone }, .. } =
             &logged.event.fact
             && let Some(node) = &stored.process.node
@@ -93,7 +94,7 @@ fn check_facts(log: &Log, settled: &Settled, findings: &mut Findings) -> BTreeMa
                     format!("{state:?} {attempt:?} {retries} {node:?} {cascade:?} {conditions:?}")
                 };
                 let (told, kept) = (facts(&life.process), facts(&stored.process));
-                findings.note(format_args!("{id}: the events tell {told}, the store keeps {kept}"));
+                findings.note(format_args!("{id}: the events lead to {told}, the store has {kept}"));
             }
             Some(life) if life.last.0 > stored.revision => {
                 findings.note(format_args!("{id} has events of a revision that it never had"));
@@ -104,7 +105,7 @@ fn check_facts(log: &Log, settled: &Settled, findings: &mut Findings) -> BTreeMa
     losses
 }
 
-/// No key is ever held by more than it has slots.
+/// Checks that no key is held by more processes than it has slots.
 fn count(holders: &mut BTreeMap<String, BTreeSet<ProcessId>>, process: &Process, findings: &mut Findings) {
     let Some(key) = &process.spec.key else { return };
     let holding = holders.entry(key.to_string()).or_default();
@@ -129,7 +130,7 @@ impl Life {
             capabilities: Capabilities::ALL,
         };
         let (first, _) = Process::submit(&ctx, process.id, process.lineage.clone(), process.spec.clone());
-        // A launch is sealed before it is submitted, and what its seal says never changes.
+        // A launch is signed before it is submitted, and its signature never changes.
         let process = Process { signature: process.signature.clone(), ..first };
         Self { process, last: (Revision(0), 0), lost: false }
     }
@@ -139,19 +140,19 @@ impl Life {
         let place = (logged.revision, logged.index);
         let follows = place.1 == 0 && place.0 > self.last.0 || place == (self.last.0, self.last.1 + 1);
         if !follows {
-            findings.note(format_args!("{id}: event {place:?} follows {:?}", self.last));
+            findings.note(format_args!("{id}: event {place:?} comes after {:?}", self.last));
         }
         self.last = place;
         match fact {
             Fact::Claimed { attempt, .. } => {
                 if attempt.0 != self.process.attempt.0 + 1 {
-                    findings.note(format_args!("{id}: {attempt:?} follows {:?}", self.process.attempt));
+                    findings.note(format_args!("{id}: {attempt:?} comes after {:?}", self.process.attempt));
                 }
                 self.lost = false;
             }
             Fact::NodeLost { .. } => self.lost = true,
             Fact::Ended { ending, .. } | Fact::RetryScheduled { after: ending, .. } if self.lost => {
-                // Whoever had it may say nothing any more, whatever he saw.
+                // The node that had the lost attempt may not write to the record any more.
                 let is_fair = match ending {
                     Ending::Interrupted { why } => *why == Interruption::NodeGone,
                     Ending::Cancelled { exit, .. } => exit.is_none(),
@@ -162,7 +163,7 @@ impl Life {
                 }
             }
             Fact::Spawned { .. } if self.lost => {
-                findings.note(format_args!("{id} was lost with its node, and then began"));
+                findings.note(format_args!("{id} was lost with its node, and then started"));
             }
             Fact::Ended { .. }
             | Fact::RetryScheduled { .. }
@@ -214,19 +215,19 @@ fn ending(state: &State) -> Option<&Ending> {
     }
 }
 
-/// What clients are told leads to what clients see.
+/// Checks that the events of the HTTP interface lead to the records of the HTTP interface.
 fn check_told(settled: &Settled, findings: &mut Findings) {
     let mut last: BTreeMap<&str, (&str, &str)> = BTreeMap::new();
     let mut seen = BTreeSet::new();
     let mut is_whole = true;
     for event in &settled.told {
         if event.event == "GAP" {
-            // A long run outlives the oldest of its events.
+            // In a long run, the oldest events are pruned.
             is_whole = false;
             continue;
         }
         if !seen.insert(&event.id) {
-            findings.note(format_args!("the event {} was told twice", event.id));
+            findings.note(format_args!("the event {} was sent twice", event.id));
         }
         let Some(subject) = event.subject.as_deref() else { continue };
         let sequence = event.sequence.as_deref().unwrap_or_default();
@@ -240,7 +241,7 @@ fn check_told(settled: &Settled, findings: &mut Findings) {
     for (id, view) in &settled.records {
         let told = last.get(id.as_str()).map(|(_, status)| *status);
         if told != Some(view.status.as_str()) && (is_whole || told.is_some()) {
-            findings.note(format_args!("{id} is {}, and the events tell {told:?}", view.status));
+            findings.note(format_args!("{id} is {}, and the events lead to {told:?}", view.status));
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The Redis of a run: it syncs each write, and is killed and halted.
+//! The Redis of a run: it syncs each write, and is killed and stopped.
 
 use crate::outage::{self, Outage};
 use crate::process::signal;
@@ -6,18 +6,18 @@ use longhaul_tests::{Keeps, Redis};
 use rustix::process::Signal;
 use std::path::Path;
 
-/// How long leases last, and the grace behind them, in seconds.
+/// Duration of leases and of their grace, in seconds.
 pub(crate) const LEASE: u64 = 3;
 pub(crate) const GRACE: u64 = 2;
 
-/// A server that is killed when the run is over.
+/// A server that is killed at the end of the run.
 pub(crate) struct Server {
     redis: Redis,
     outages: Vec<Outage>,
 }
 
 impl Server {
-    /// None where the program is missing and may be.
+    /// Starts a server. Returns `None` if the program is missing and may be missing.
     pub(crate) fn start(ground: &Path) -> Option<Self> {
         Some(Self { redis: Redis::start(ground, Keeps::EachWrite)?, outages: Vec::new() })
     }
@@ -31,26 +31,26 @@ impl Server {
         &self.outages
     }
 
-    /// Kills it: it loses all that it has not on disk.
+    /// Kills the server, which loses everything that is not on disk.
     pub(crate) fn kill(&mut self) {
         self.outages.push(Outage::begins());
         self.redis.kill();
     }
 
-    /// Starts it again on what it kept.
+    /// Restarts the server on the data that it kept.
     pub(crate) fn restart(&mut self) {
         self.redis.restart();
         outage::ends(&mut self.outages);
     }
 
-    /// Stops it where it stands.
+    /// Stops the server with `SIGSTOP`.
     pub(crate) fn halt(&mut self) {
         self.outages.push(Outage::begins());
         signal(self.redis.pid(), Signal::STOP);
     }
 
-    /// Lets it go on.
-    pub(crate) fn go_on(&mut self) {
+    /// Continues the server.
+    pub(crate) fn resume(&mut self) {
         signal(self.redis.pid(), Signal::CONT);
         outage::ends(&mut self.outages);
     }

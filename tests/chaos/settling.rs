@@ -1,8 +1,8 @@
-//! The time after all faults: everything comes to its end, and is written down.
+//! The phase after all faults: every process ends and its end is recorded.
 
+use crate::faults::FaultInjector;
 use crate::follower;
 use crate::ground::Ground;
-use crate::havoc::Havoc;
 use crate::ledger::Ledger;
 use crate::process::{naming, signal, variable};
 use longhaul_ports::{ProcessStore, StoredProcess};
@@ -16,32 +16,37 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-/// What waits gets so long to come to its end by itself.
+/// Time for live processes to end without a cancel.
 const DRAIN: Duration = Duration::from_secs(10);
-/// Of what was told to end something does so in so long a time; how much there is depends on the run.
+/// Maximum time between two ends of cancelled processes; their number depends on the run.
 const END: Duration = Duration::from_secs(60);
-/// Commands of attempts that nobody watches any more live for so long at most.
+/// Maximum remaining time of commands whose attempts no manager watches any more.
 const LEFT: Duration = Duration::from_secs(8);
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How everything stands when it is over.
+/// The state at the end of a run.
 #[derive(Debug, Default)]
 pub(crate) struct Settled {
-    /// As clients see it, by id.
+    /// The records of the HTTP interface, by id.
     pub(crate) records: BTreeMap<String, ProcessView>,
-    /// As the store keeps it.
+    /// The records in the store.
     pub(crate) stored: Vec<StoredProcess>,
-    /// The events, as clients are told them.
+    /// The events of the HTTP interface.
     pub(crate) told: Vec<Envelope>,
-    /// What was told to end because the run did.
+    /// The processes that were cancelled because the run ended.
     pub(crate) dismissed: BTreeSet<String>,
-    /// What lived on of attempts that had been interrupted.
+    /// Number of commands that were still running although their attempts were interrupted.
     pub(crate) strays: usize,
 }
 
-pub(crate) fn settle(havoc: &Havoc, ledger: &Ledger, ground: &Ground, findings: &mut Findings) -> Settled {
+pub(crate) fn settle(
+    injector: &FaultInjector,
+    ledger: &Ledger,
+    ground: &Ground,
+    findings: &mut Findings,
+) -> Settled {
     let mut settled = Settled::default();
-    let sockets = havoc.sockets();
+    let sockets = injector.sockets();
     let Some(socket) = sockets.first() else { return settled };
     let begun = Instant::now();
     while begun.elapsed() < DRAIN && !live(socket).is_some_and(|live| live.is_empty()) {
@@ -57,14 +62,14 @@ pub(crate) fn settle(havoc: &Havoc, ledger: &Ledger, ground: &Ground, findings: 
             (begun, fewest) = (Instant::now(), live.len());
         }
         if begun.elapsed() > END && live.is_none() {
-            findings.note("what lives is not told");
+            findings.note("the live processes cannot be listed");
             break;
         }
         let live = live.unwrap_or_default();
         if begun.elapsed() > END {
             for process in live.iter().take(5) {
                 let stands = serde_json::to_string(process).unwrap_or_default();
-                findings.note(format_args!("{} does not come to its end: {stands}", process.id));
+                findings.note(format_args!("{} does not end: {stands}", process.id));
             }
             break;
         }
@@ -72,7 +77,7 @@ pub(crate) fn settle(havoc: &Havoc, ledger: &Ledger, ground: &Ground, findings: 
             if settled.dismissed.insert(process.id.clone()) {
                 let body = json!({ "force": true });
                 let _ = ask(socket, "POST", &format!("/v1/processes/{}/cancel", process.id), &body, TIMEOUT);
-                // Nobody waited meanwhile.
+                // The timeout starts with the first cancel.
                 begun = Instant::now();
             }
         }
@@ -88,7 +93,7 @@ pub(crate) fn settle(havoc: &Havoc, ledger: &Ledger, ground: &Ground, findings: 
     }
     let read = |event: Value| serde_json::from_value(event).unwrap();
     settled.told = events.unwrap_or_default().into_iter().map(read).collect();
-    settled.stored = stored(&havoc.url(), &settled, ledger);
+    settled.stored = stored(&injector.url(), &settled, ledger);
     settled
 }
 
@@ -96,8 +101,8 @@ fn live(socket: &Path) -> Option<Vec<ProcessView>> {
     list(socket, "live=true", TIMEOUT)
 }
 
-/// Waits until no command is left. What was interrupted may be: what was paused when its node was lost stays so, and
-/// what it had left behind has nobody who sweeps it. Gives how many there were of those.
+/// Waits until no command is left, and returns the number of orphans. Orphans are allowed: a command that was paused
+/// when its node was lost stays paused, and no manager kills the descendants that it left behind.
 fn empty(socket: &Path, ground: &Ground, findings: &mut Findings) -> usize {
     let journal = ground.journal().to_string_lossy().into_owned();
     let begun = Instant::now();
@@ -109,19 +114,23 @@ fn empty(socket: &Path, ground: &Ground, findings: &mut Findings) -> usize {
         let of = variable(pid, "LONGHAUL_ID").unwrap_or_default();
         let answer = ask(socket, "GET", &format!("/v1/processes/{of}"), &Value::Null, TIMEOUT);
         match answer {
-            Answer::Said { status: 200, body } if body["status"] == "interrupted" => strays += 1,
-            Answer::Said { body, .. } => {
-                findings
-                    .note(format_args!("process {pid} lives, and all is over: {of} is {}", body["status"]));
+            Answer::Response { status: 200, body } if body["status"] == "interrupted" => strays += 1,
+            Answer::Response { body, .. } => {
+                findings.note(format_args!(
+                    "process {pid} is alive at the end of the run: {of} is {}",
+                    body["status"]
+                ));
             }
-            Answer::Nobody | Answer::Silence => findings.note(format_args!("process {pid} lives: {of}")),
+            Answer::NoConnection | Answer::NoResponse => {
+                findings.note(format_args!("process {pid} is alive: {of}"))
+            }
         }
         signal(pid, Signal::KILL);
     }
     strays
 }
 
-/// The records of everything that anybody heard of.
+/// Loads all records that a client or a list has named.
 fn stored(url: &str, settled: &Settled, ledger: &Ledger) -> Vec<StoredProcess> {
     let ids: BTreeSet<&str> =
         settled.records.keys().map(String::as_str).chain(ledger.accepted().map(|(id, _)| id)).collect();

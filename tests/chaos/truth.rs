@@ -1,6 +1,6 @@
-//! Nothing doubled, nothing lost, and every end a true one.
+//! Checks that nothing is duplicated or lost, and that every ending is correct.
 
-use crate::havoc::Past;
+use crate::faults::FaultHistory;
 use crate::journal::{Attempt, Journal, Trace};
 use crate::ledger::{Fate, Launch, Ledger};
 use crate::outage::Outage;
@@ -10,20 +10,21 @@ use longhaul_tests::Findings;
 use longhaul_wire::api::ProcessView;
 use std::collections::BTreeMap;
 
-/// Who was away no longer ago, in microseconds, may have been lost: that is told when somebody looks.
+/// A loss may be reported up to this long after the outage of the node, in microseconds, because it is noticed only
+/// at the next check.
 const MEMORY: u64 = 10_000_000;
 
 pub(crate) fn check(
     ledger: &Ledger,
     settled: &Settled,
     journal: &Journal,
-    (past, losses): (&Past, &BTreeMap<Attempt, Loss>),
+    (past, losses): (&FaultHistory, &BTreeMap<Attempt, Loss>),
     findings: &mut Findings,
 ) {
     ledger.oddities.iter().for_each(|what| findings.note(what));
     for (node, log) in &past.logs {
         for line in log.lines().filter(|line| line.contains("panicked")) {
-            findings.note(format_args!("{node} told: {line}"));
+            findings.note(format_args!("{node} logged: {line}"));
         }
     }
     check_kept(ledger, settled, findings);
@@ -32,7 +33,7 @@ pub(crate) fn check(
     check_losses(past, losses, findings);
 }
 
-/// What was accepted is there, once; what was refused is not.
+/// Checks that each accepted launch is stored once, and that no refused launch is stored.
 fn check_kept(ledger: &Ledger, settled: &Settled, findings: &mut Findings) {
     let mut by_key: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for view in settled.records.values() {
@@ -46,31 +47,35 @@ fn check_kept(ledger: &Ledger, settled: &Settled, findings: &mut Findings) {
             Fate::Refused | Fate::Unanswered => found.len() <= 1,
         };
         if !is_durable {
-            findings
-                .note(format_args!("the launch {key} was {:?}, and the store has {found:?}", launch.fate));
+            findings.note(format_args!(
+                "the answer to launch {key} was {:?}, and the store has {found:?}",
+                launch.fate
+            ));
         }
     }
     for key in by_key.keys().filter(|key| !ledger.launches.contains_key(**key)) {
-        findings.note(format_args!("nobody asked for the launch {key:?}"));
+        findings.note(format_args!("no client sent the launch {key:?}"));
     }
 }
 
-/// An attempt begins once, a process without retries is begun once, and nothing begins that no record tells of.
+/// Checks that each attempt starts once, that a process without retries starts once, and that each start has a
+/// record.
 fn check_starts(settled: &Settled, journal: &Journal, findings: &mut Findings) {
     let mut begun: BTreeMap<&str, Vec<u32>> = BTreeMap::new();
     for ((id, number), trace) in &journal.traces {
         if trace.pids.len() != 1 {
-            findings.note(format_args!("attempt {number} of {id} began as {:?}", trace.pids));
+            findings.note(format_args!("attempt {number} of {id} started as {:?}", trace.pids));
         }
         begun.entry(id).or_default().push(*number);
     }
     for (id, numbers) in begun {
         let Some(view) = settled.records.get(id) else {
-            findings.note(format_args!("{id} ran, and no record tells of it"));
+            findings.note(format_args!("{id} ran, and has no record"));
             continue;
         };
         if numbers.iter().any(|number| *number > view.attempt) {
-            findings.note(format_args!("{id} ran as {numbers:?}, and its record knows {}", view.attempt));
+            findings
+                .note(format_args!("{id} ran as {numbers:?}, and its record has attempt {}", view.attempt));
         }
         let most = usize::try_from(view.max_attempts).unwrap_or(usize::MAX);
         if numbers.len() > most {
@@ -79,12 +84,12 @@ fn check_starts(settled: &Settled, journal: &Journal, findings: &mut Findings) {
     }
 }
 
-/// Each end is as the command itself, a client or a fault has it.
+/// Checks that each ending is explained by the command itself, a client or a fault.
 fn check_ends(
     ledger: &Ledger,
     settled: &Settled,
     journal: &Journal,
-    (past, losses): (&Past, &BTreeMap<Attempt, Loss>),
+    (past, losses): (&FaultHistory, &BTreeMap<Attempt, Loss>),
     findings: &mut Findings,
 ) {
     let launches: BTreeMap<&str, &Launch> =
@@ -114,7 +119,7 @@ fn check_ends(
             let signs = trace.map(|trace| (trace.code, trace.signs.len()));
             let reason = view.reason.as_deref().unwrap_or_default();
             findings.note(format_args!(
-                "{id} is {} ({reason}) with the code {:?} of attempt {}, and wrote {signs:?}",
+                "{id} is {} ({reason}) with exit code {:?} of attempt {}, and wrote {signs:?}",
                 view.status, view.exit_code, view.attempt
             ));
         }
@@ -125,7 +130,7 @@ fn ended_with(trace: Option<&Trace>, code: Option<i32>) -> bool {
     trace.is_some_and(|trace| trace.code == code)
 }
 
-/// Somebody asked for its end, or for that of one above it, or one above it takes it along.
+/// Returns true if a client cancelled the process or one of its ancestors, or if the end of an ancestor cancelled it.
 fn is_cancelled(view: &ProcessView, ledger: &Ledger, settled: &Settled) -> bool {
     let mut at = Some(view);
     let mut is_itself = true;
@@ -140,14 +145,14 @@ fn is_cancelled(view: &ProcessView, ledger: &Ledger, settled: &Settled) -> bool 
     false
 }
 
-/// A node is lost only if it was away.
-fn check_losses(past: &Past, losses: &BTreeMap<Attempt, Loss>, findings: &mut Findings) {
+/// Checks that a node was lost only if it was down.
+fn check_losses(past: &FaultHistory, losses: &BTreeMap<Attempt, Loss>, findings: &mut Findings) {
     for (attempt, loss) in losses {
         let was_out = |outage: &Outage| {
             outage.from < loss.at && outage.until.is_none_or(|until| until.saturating_add(MEMORY) > loss.at)
         };
         if !past.outages.get(&loss.node).is_some_and(|outages| outages.iter().any(was_out)) {
-            findings.note(format_args!("{attempt:?} was called lost, and {} was there", loss.node));
+            findings.note(format_args!("{attempt:?} was recorded as lost, and {} was up", loss.node));
         }
     }
 }

@@ -1,10 +1,10 @@
-//! What the commands of a run do: they write to the journal that they live, for as long as they do.
+//! The commands of a run: while they run, they write to the journal.
 
-/// For bash: it tells the time and waits without another process.
+/// A script for bash, which reads the time and waits without another process.
 ///
-/// Each line is one write that appends, so that the order of the lines is an order in which all of it happened. The
-/// command holds its slot before its first line and still after its last one, and after the last one of what it leaves
-/// behind.
+/// Each line is one appending write, so that the order of the lines is the order of the events. The command holds its
+/// slot before its first line, and still after its own last line and after the last line of the processes that it
+/// leaves behind.
 const SCRIPT: &str = r#"
 journal=$1 life=$2 code=$3 manner=$4
 exec 9<> <(:)
@@ -17,7 +17,7 @@ stubborn) trap '' TERM ;;
 esac
 say start "$LONGHAUL_SOCKET"
 if [ "$manner" = litter ]; then
-    # What a command leaves behind is swept after it.
+    # The manager kills this process after the end of the command.
     (trap '' TERM; while :; do say live below; read -rt 0.1 -u 9; done) &
 fi
 until=$((${EPOCHREALTIME/[.,]/} + life * 1000))
@@ -29,18 +29,18 @@ say end "$code"
 exit "$code"
 "#;
 
-/// How a command goes about its work.
+/// The behaviour of a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Manner {
-    /// It ends when it is asked to.
+    /// Ends on `SIGTERM`.
     Gentle,
-    /// It has to be killed.
+    /// Must be killed.
     Stubborn,
-    /// It leaves a process behind when it ends.
+    /// Leaves a process behind when it ends.
     Litter,
 }
 
-/// The arguments of `bash` for a command that lives for so many milliseconds and exits with a code.
+/// Returns the arguments of `bash` for a command that runs for `life` milliseconds and exits with `code`.
 pub(crate) fn arguments(journal: &str, life: u64, code: i32, manner: Manner) -> Vec<String> {
     let manner = match manner {
         Manner::Gentle => "gentle",

@@ -1,13 +1,10 @@
-//! Sweep of system calls. For each kind of call that the manager or a supervisor makes on its files: the n-th call
-//! kills
+//! Sweep of system calls. For each kind of call that the manager or a shim makes on its files, the n-th call kills
 //! its process, fails, or is executed by half, for every n until a run passes without a fault. Then a manager without
-//! faults reports the results of the work.
+//! faults reports the results.
 //!
 //! By default, every 32nd call is tried (`LONGHAUL_CALLS_STRIDE`), starting at the first (`LONGHAUL_CALLS_FIRST`),
-//! without
-//! a time limit (`LONGHAUL_CALLS_SECONDS`). `LONGHAUL_CALLS_ONLY=sqlite-Sync-kill` selects the cases whose name
-//! contains
-//! that text.
+//! without a time limit (`LONGHAUL_CALLS_SECONDS`). `LONGHAUL_CALLS_ONLY=sqlite-Sync-kill` selects the cases whose
+//! name contains that text.
 
 use crate::case::{Latitude, World};
 use crate::oracle;
@@ -22,8 +19,8 @@ use std::time::{Duration, Instant};
 
 /// Step between the calls that are tried, because trying all of them takes too long.
 const STRIDE: usize = 32;
-/// Time limit that is never reached.
-const EVER: Duration = Duration::from_secs(24 * 3600);
+/// Default time limit, which is never reached.
+const NO_LIMIT: Duration = Duration::from_secs(24 * 3600);
 
 #[test]
 fn nothing_that_happens_at_a_system_call_breaks_a_promise() {
@@ -38,13 +35,13 @@ fn nothing_that_happens_at_a_system_call_breaks_a_promise() {
     let begun = Instant::now();
     let until = begun
         + std::env::var("LONGHAUL_CALLS_SECONDS")
-            .map_or(EVER, |text| Duration::from_secs(text.parse().unwrap()));
+            .map_or(NO_LIMIT, |text| Duration::from_secs(text.parse().unwrap()));
 
     let lanes: Vec<Lane> = Lane::all().filter(|lane| lane.to_string().contains(&only)).collect();
     let ran = side_by_side(&lanes, until, |lane| lane.run(first, stride, until));
     let struck: usize = ran.iter().map(|(struck, _)| struck).sum();
     eprintln!(
-        "{struck} calls were struck in {} lanes, every {stride} from {first} on, in {:.0} s",
+        "{struck} calls got a fault in {} lanes, every {stride} from {first} on, in {:.0} s",
         lanes.len(),
         begun.elapsed().as_secs_f64()
     );

@@ -72,7 +72,7 @@ impl Case {
     }
 }
 
-/// Reports about a process that are allowed in addition to the true one, after a fault.
+/// Deviations from the true report about a process that are allowed after a fault.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Latitude {
     /// An unknown end is allowed: the only program that knew the end was killed.
@@ -82,7 +82,7 @@ pub(crate) struct Latitude {
 }
 
 impl Latitude {
-    /// Returns what is allowed after a kill. Only a supervisor can be the only witness of a start or an end.
+    /// Returns what is allowed after a kill. Only a shim can be the only program that knows a start or an end.
     pub(crate) const fn of_a_death(is_of_a_supervisor: bool) -> Self {
         Self { unknown: is_of_a_supervisor, unstarted: is_of_a_supervisor }
     }
@@ -107,7 +107,7 @@ impl Detour {
             return Self::After("fs.commit.write=enospc@30");
         }
         match point {
-            // Files of a supervisor that failed for lack of space are removed.
+            // Files of a shim that failed for lack of space are removed.
             "os.attempt.clear" => Self::After("shim.fork=enospc@1"),
             "sqlite.checkpoint" => Self::LongLog,
             "app.copy.rename" | "app.copy.directory" => Self::Copy,

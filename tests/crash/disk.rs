@@ -1,6 +1,6 @@
 //! An ext4 file system for one run: in a file, with a journal, visible only to this thread and its child processes.
 
-#![expect(unsafe_code, reason = "neither mounts of one's own nor a lost disk have a safe form")]
+#![expect(unsafe_code, reason = "neither private mounts nor a lost disk have a safe interface")]
 
 use longhaul_tests::within;
 use std::fs::{self, File};
@@ -92,8 +92,8 @@ impl Disk {
         let place = format!(" {} ", self.place.display());
         let mount = mounts.lines().find(|line| line.contains(&place)).unwrap();
         let device = mount.split("/dev/").nth(1).and_then(|rest| rest.split(' ').next()).unwrap();
-        assert!(device.starts_with("loop"), "{device} is no disk of a test");
-        fs::write(format!("/sys/fs/ext4/{device}/trigger_fs_error"), "a test wants it").unwrap();
+        assert!(device.starts_with("loop"), "{device} is not a disk of a test");
+        fs::write(format!("/sys/fs/ext4/{device}/trigger_fs_error"), "requested by a test").unwrap();
     }
 
     /// Mounts the disk again, as after another boot, once no process uses it.

@@ -1,11 +1,10 @@
-//! Sweep of crash points. At each point the real manager and the real supervisors are killed, fail, panic or wait,
-//! while
-//! they run some work of every kind. Then a manager without faults reports the results of the work.
+//! Sweep of crash points. At each point the real manager and the real shims are killed, fail, panic or wait while
+//! they run processes of every kind. Then a manager without faults reports the results.
 //!
 //! The sweep runs kills first, then all other faults, each in random order, for `LONGHAUL_CRASH_SECONDS` (default: 60;
 //! `all` runs all cases). `LONGHAUL_CRASH_ONLY=sqlite.commit` selects the cases whose rule contains that text.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on has failed")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failed step fails the test")]
 #![cfg_attr(not(debug_assertions), expect(dead_code, unused_imports, reason = "a release has no points"))]
 
 mod calls;
@@ -27,8 +26,8 @@ use std::hash::BuildHasher;
 use std::time::{Duration, Instant};
 
 const SECONDS: u64 = 60;
-/// Time limit that is never reached.
-const EVER: Duration = Duration::from_secs(24 * 3600);
+/// Default time limit, which is never reached.
+const NO_LIMIT: Duration = Duration::from_secs(24 * 3600);
 
 #[cfg(debug_assertions)]
 #[test]
@@ -53,7 +52,7 @@ fn nothing_that_happens_at_a_crash_point_breaks_a_promise() {
     for cases in [&mut kills, &mut rest] {
         cases.sort_by_cached_key(|case| chance.hash_one(case.rule()));
     }
-    let ever = Instant::now() + EVER;
+    let ever = Instant::now() + NO_LIMIT;
     let until = match std::env::var("LONGHAUL_CRASH_SECONDS") {
         _ if only.is_some() => ever,
         Ok(all) if all == "all" => ever,
@@ -63,7 +62,7 @@ fn nothing_that_happens_at_a_crash_point_breaks_a_promise() {
     let killed = sweep::side_by_side(&kills, until, sweep::play);
     let others = sweep::side_by_side(&rest, until, sweep::play);
     eprintln!(
-        "{} points: {} kills of {}, struck otherwise {} times of {}, in {:.0} s",
+        "{} points: {} of {} kills, {} of {} other faults, in {:.0} s",
         points.len(),
         killed.len(),
         kills.len(),
@@ -102,12 +101,12 @@ fn every_point_is_passed(worlds: &[World], points: &[longhaul_tests::Point]) -> 
             plays.push(play);
         }
     }
-    let played = sweep::side_by_side(&plays, Instant::now() + EVER, |(world, detour)| {
+    let played = sweep::side_by_side(&plays, Instant::now() + NO_LIMIT, |(world, detour)| {
         sweep::play_untouched(*world, *detour)
     });
     let passed: BTreeSet<&String> = played.iter().flat_map(|(_, passed)| passed).collect();
     let missed = points.iter().filter(|point| !passed.contains(&point.name));
-    let missed = missed.map(|point| format!("{} is never passed", point.name));
+    let missed = missed.map(|point| format!("no run passes {}", point.name));
     missed.chain(played.iter().flat_map(|(wrong, _)| wrong.clone())).collect()
 }
 

@@ -22,11 +22,11 @@ pub(crate) fn judge(
     scene.disarm();
     let mut wrong = Vec::new();
     for (name, left) in &ledger.survivors {
-        wrong.push(format!("{left:?} of {name} lived after it was cancelled"));
+        wrong.push(format!("processes {left:?} of {name} were alive after the cancel"));
     }
     let mut spared = 0;
     let called_live = first_answer(scene, ledger)?;
-    let records = scene.until_all(&ledger.kept(), "over", is_over)?;
+    let records = scene.until_all(&ledger.kept(), "ended", is_over)?;
     let ran = fs::read_to_string(scene.work().join("ran")).unwrap_or_default();
     for (work, record) in ledger.work.iter().filter(|work| work.end != End::Pruned).zip(records) {
         match end_of(&ran, work, record) {
@@ -34,12 +34,15 @@ pub(crate) fn judge(
             Verdict::Unknown(record) => {
                 spared += 1;
                 if called_live.contains(&work.id) {
-                    wrong.push(format!("the first answer called {} live, which was lost before", work.name));
+                    wrong.push(format!(
+                        "the first answer called {} live, although it was lost before",
+                        work.name
+                    ));
                 }
-                // If both manager and supervisor were killed, the end is unknown.
+                // If both manager and shim were killed, the end is unknown.
                 if !latitude.is_some_and(|allowed| allowed.unknown || work.name == "orphan") {
                     wrong.push(format!(
-                        "{} is not known to have ended as it did: {}",
+                        "the record of {} does not show the real ending: {}",
                         work.name,
                         brief(&record)
                     ));
@@ -57,7 +60,7 @@ pub(crate) fn judge(
         }
     }
     if spared > 2 {
-        wrong.push(format!("one thing happened, and {spared} ends are not true"));
+        wrong.push(format!("one fault happened, and {spared} endings are not correct"));
     }
     let mut runs: BTreeMap<&str, usize> = BTreeMap::new();
     ran.lines().for_each(|line| *runs.entry(line).or_default() += 1);
@@ -65,9 +68,9 @@ pub(crate) fn judge(
         runs.iter().filter(|(_, runs)| **runs > 1).map(|(line, runs)| format!("{line} ran {runs} times")),
     );
     if scene.work().join("overlap").exists() {
-        wrong.push("two held a key that one may hold".to_owned());
+        wrong.push("two processes held a key with one slot".to_owned());
     }
-    wrong.extend(strangers(scene, ledger)?);
+    wrong.extend(unexpected(scene, ledger)?);
     wrong.extend(lingering(scene, ledger));
     Ok(wrong)
 }
@@ -115,7 +118,7 @@ fn end_of(ran: &str, work: &Work, record: Value) -> Verdict {
 }
 
 /// Returns unexpected processes. A launch that was repeated must exist once.
-fn strangers(scene: &mut Scene, ledger: &Ledger) -> Result<Vec<String>, String> {
+fn unexpected(scene: &mut Scene, ledger: &Ledger) -> Result<Vec<String>, String> {
     let all: Value =
         serde_json::from_str(&scene.ask(&["status", "-a", "--json"])?).map_err(|error| error.to_string())?;
     let listed = all["processes"].as_array().cloned().unwrap_or_default();
@@ -124,10 +127,10 @@ fn strangers(scene: &mut Scene, ledger: &Ledger) -> Result<Vec<String>, String> 
         let id = id_of(each);
         each["metadata"].is_null() && !ledger.work.iter().any(|work| work.id == id)
     };
-    let strangers = listed.iter().filter(is_unknown).map(|each| format!("not launched: {}", brief(each)));
+    let unexpected = listed.iter().filter(is_unknown).map(|each| format!("not launched: {}", brief(each)));
     let pruned = ledger.work.iter().filter(|work| work.end == End::Pruned);
     let back = pruned.filter(|work| listed.iter().any(|each| id_of(each) == work.id));
-    Ok(strangers.chain(back.map(|work| format!("{} was pruned and exists", work.name))).collect())
+    Ok(unexpected.chain(back.map(|work| format!("{} was pruned and exists", work.name))).collect())
 }
 
 /// Returns processes that are still running although they were reported as ended.
@@ -139,7 +142,7 @@ fn lingering(scene: &Scene, ledger: &Ledger) -> Vec<String> {
         if left.is_empty() || begun.elapsed() > LINGERING {
             return left
                 .iter()
-                .map(|(name, left)| format!("{left:?} of {name} live after its end"))
+                .map(|(name, left)| format!("processes {left:?} of {name} are alive after its end"))
                 .collect();
         }
         std::thread::sleep(Duration::from_millis(20));

@@ -21,13 +21,13 @@ const QUIET_CUTS: usize = 2;
 const CLIENTS: usize = 3;
 /// Number of reported ends before a cut; a random short time is added.
 const ENDS: usize = 4;
-const LONGEST_MOMENT: Duration = Duration::from_millis(60);
+const MAX_MOMENT: Duration = Duration::from_millis(60);
 /// Time after the cut until all programs are killed, so that some of them notice the missing disk.
 const AFTERMATH: Duration = Duration::from_millis(30);
 const FILES: u32 = 4096;
 
 #[test]
-#[ignore = "mounts a disk of its own"]
+#[ignore = "mounts a disk"]
 fn nothing_acknowledged_is_lost_with_the_power() {
     let cuts = std::env::var("LONGHAUL_CUTS").map_or(CUTS, |text| text.parse().unwrap());
     for world in [World::Sqlite, World::Fs] {
@@ -42,7 +42,7 @@ fn nothing_acknowledged_is_lost_with_the_power() {
 }
 
 #[test]
-#[ignore = "mounts a disk of its own"]
+#[ignore = "mounts a disk"]
 fn launch_that_was_acknowledged_just_before_the_power_went_is_there() {
     for world in [World::Sqlite, World::Fs] {
         let mut scene = Scene::on_a_disk(world, FILES);
@@ -61,10 +61,10 @@ fn launch_that_was_acknowledged_just_before_the_power_went_is_there() {
 }
 
 #[test]
-#[ignore = "mounts a disk of its own"]
+#[ignore = "mounts a disk"]
 fn command_that_began_before_the_power_went_never_begins_again() {
     for loss in [Loss::Unforced, Loss::Bytes] {
-        // Only the supervisor has recorded the start: the manager has not processed it yet.
+        // Only the shim has recorded the start: the manager has not processed it yet.
         let mut scene =
             Scene::on_a_disk(World::Sqlite, FILES).with_rules("engine.commit.running=delay:5000@1");
         scene.serve().unwrap();
@@ -75,7 +75,7 @@ fn command_that_began_before_the_power_went_never_begins_again() {
         scene.end_all();
         scene.come_back();
         scene.disarm();
-        let record = scene.until(id.trim_end(), "over", is_over).unwrap();
+        let record = scene.until(id.trim_end(), "ended", is_over).unwrap();
         let ran = fs::read_to_string(scene.work().join("ran")).unwrap();
         assert_eq!((ran.as_str(), &record["status"]), ("begun\n", &Value::from("interrupted")), "{record}");
     }
@@ -96,11 +96,11 @@ fn lose_power_under_load(scene: &mut Scene, round: &str, loss: Loss) -> Result<V
     let cut = std::thread::scope(|scope| {
         for client in 0..CLIENTS {
             let (seen, told) = (&*scene, &told);
-            scope.spawn(move || launch_until_nobody_answers(seen, &format!("{round}-{client}"), told));
+            scope.spawn(move || launch_until_no_answer(seen, &format!("{round}-{client}"), told));
         }
         let ends = || told.lock().unwrap().iter().filter(|each: &&Told| each.end.is_some()).count();
-        until("some ends were told", || (ends() >= ENDS).then_some(()));
-        let moment = RandomState::new().hash_one(round) % u64::try_from(LONGEST_MOMENT.as_micros()).unwrap();
+        until("some ends were reported", || (ends() >= ENDS).then_some(()));
+        let moment = RandomState::new().hash_one(round) % u64::try_from(MAX_MOMENT.as_micros()).unwrap();
         // A random delay, so that the cut comes at any moment.
         std::thread::sleep(Duration::from_micros(moment));
         let cut = Instant::now();
@@ -114,7 +114,7 @@ fn lose_power_under_load(scene: &mut Scene, round: &str, loss: Loss) -> Result<V
     judge(scene, told.into_iter().map(|each| each.before(cut)).collect())
 }
 
-fn launch_until_nobody_answers(scene: &Scene, round: &str, told: &Mutex<Vec<Told>>) {
+fn launch_until_no_answer(scene: &Scene, round: &str, told: &Mutex<Vec<Told>>) {
     for (no, code) in (41..47).cycle().enumerate() {
         let name = format!("{round}-{no}");
         let at = {
@@ -152,7 +152,7 @@ fn judge(scene: &mut Scene, mut told: Vec<Told>) -> Result<Vec<String>, String> 
     }
     let known: Vec<String> = told.iter().filter_map(|each| Some(each.id.clone()?.0)).collect();
     let known: Vec<&str> = known.iter().map(String::as_str).collect();
-    let records = scene.until_all(&known, "over", is_over)?;
+    let records = scene.until_all(&known, "ended", is_over)?;
     let ran = fs::read_to_string(scene.work().join("ran")).unwrap_or_default();
     let mut unknown = 0;
     for (each, record) in told.iter().zip(&records) {
@@ -172,8 +172,7 @@ fn judge(scene: &mut Scene, mut told: Vec<Told>) -> Result<Vec<String>, String> 
 }
 
 impl Told {
-    /// Returns the part of the observations that counts. A kernel that abandons its journal can report a sync as
-    /// successful
+    /// Returns the observations that count. A kernel that abandons its journal can report a sync as successful
     /// although the data is lost; a real power cut does not do this, so observations after the cut are dropped.
     fn before(self, cut: Instant) -> Self {
         Self {
@@ -189,9 +188,9 @@ fn flaw_of(told: &Told, record: &Value, runs: usize, is_unknown: bool) -> Option
     if runs > 1 {
         Some("ran twice")
     } else if told.end.is_some() && !is_true {
-        Some("had ended, and that is not known any more")
+        Some("had ended, and its record does not show that any more")
     } else if !is_true && !is_unknown {
-        Some("did not end so")
+        Some("did not end like this")
     } else {
         None
     }

@@ -1,6 +1,5 @@
 //! A disk that becomes read-only after an error. Running commands continue and can be stopped, no write is
-//! acknowledged,
-//! and everything that was acknowledged is there when the disk is back.
+//! acknowledged, and everything that was acknowledged is there when the disk is back.
 
 use crate::case::World;
 use crate::room::is_gone;
@@ -15,8 +14,8 @@ const FILES: u32 = 4096;
 const SOON: Duration = Duration::from_secs(10);
 
 #[test]
-#[ignore = "mounts a disk of its own"]
-fn disk_that_may_not_be_written_any_more_keeps_what_was_acknowledged_and_holds_nobody_up() {
+#[ignore = "mounts a disk"]
+fn read_only_disk_keeps_acknowledged_records_and_blocks_no_client() {
     for world in [World::Sqlite, World::Fs] {
         let mut scene = Scene::on_a_disk(world, FILES);
         let wrong = protect(&mut scene).unwrap_or_else(|stuck| vec![stuck]);
@@ -30,9 +29,9 @@ fn protect(scene: &mut Scene) -> Result<Vec<String>, String> {
     let gated = ledger.launch(scene, ("gated", End::Code(5, 1)), &[], wait)?;
     let tree = ledger.launch(scene, ("tree", End::Cancelled), &[], "setsid sleep 300 & sleep 300")?;
     let seven = ledger.launch(scene, ("seven", End::Code(7, 1)), &[], "exit 7")?;
-    scene.until(&seven, "over", is_over)?;
+    scene.until(&seven, "ended", is_over)?;
     for id in [&gated, &tree] {
-        scene.until(id, "at work", |record| record["status"] == "running")?;
+        scene.until(id, "running", |record| record["status"] == "running")?;
     }
     scene.disk().protect();
     let mut wrong = Vec::new();
@@ -41,10 +40,10 @@ fn protect(scene: &mut Scene) -> Result<Vec<String>, String> {
     }
     // A stop is executed, and the reply says that it is not recorded.
     let told = scene.run(&["cancel", &tree, "--no-wait", "--no-autostart"]);
-    within(SOON, &format!("what was cancelled is gone ({told:?})"), || is_gone(scene, &tree));
+    within(SOON, &format!("the cancelled command has exited ({told:?})"), || is_gone(scene, &tree));
     scene.run(&["status", "-a", "--no-autostart"])?;
     fs::write(scene.work().join("go"), "").map_err(|error| error.to_string())?;
-    within(SOON, "what ends by itself is gone", || is_gone(scene, &gated));
+    within(SOON, "the other command has exited", || is_gone(scene, &gated));
     // Neither the store nor the directory can store the exit, so it must not be reported as durable.
     let waited = scene.run(&["wait", &gated, "--timeout", "1s", "--no-autostart"]);
     if !waited.as_ref().is_err_and(|told| told.starts_with("Some(75)")) {
@@ -53,7 +52,7 @@ fn protect(scene: &mut Scene) -> Result<Vec<String>, String> {
 
     scene.end_all();
     scene.come_back();
-    let records = scene.until_all(&[&gated, &tree, &seven], "over", is_over)?;
+    let records = scene.until_all(&[&gated, &tree, &seven], "ended", is_over)?;
     let ends = [("failed", 5), ("cancelled", 143), ("failed", 7)];
     for (record, (status, code)) in records.iter().zip(ends) {
         let is_true =
@@ -65,7 +64,7 @@ fn protect(scene: &mut Scene) -> Result<Vec<String>, String> {
     }
     let ran = fs::read_to_string(scene.work().join("ran")).unwrap_or_default();
     if ran.lines().count() != 3 {
-        wrong.push(format!("not each ran once: {ran}"));
+        wrong.push(format!("not each command ran once: {ran}"));
     }
     Ok(wrong)
 }

@@ -1,6 +1,5 @@
 //! A full disk. Running commands continue, stop requests work, no write is acknowledged that is not stored, and with
-//! free
-//! space everything continues without intervention.
+//! free space everything continues without intervention.
 
 use crate::case::World;
 use crate::oracle;
@@ -24,7 +23,7 @@ const ALMOST_FULL: u64 = 6 << 20;
 /// Free space, in bytes, that must remain for records.
 const HEADROOM: u64 = 1 << 20;
 /// Time in which a running command shows visible activity.
-const BEAT: Duration = Duration::from_millis(500);
+const ACTIVITY: Duration = Duration::from_millis(500);
 /// Time limit for operations that need no disk space.
 const SOON: Duration = Duration::from_secs(10);
 
@@ -36,8 +35,8 @@ enum Filling {
 }
 
 #[test]
-#[ignore = "mounts a disk of its own"]
-fn full_disk_stops_nothing_that_runs_and_service_goes_on_by_itself_once_there_is_room() {
+#[ignore = "mounts a disk"]
+fn full_disk_ends_no_running_process_and_service_continues_once_there_is_space() {
     let disks = [
         (World::Sqlite, Filling::Bytes),
         (World::Fs, Filling::Files),
@@ -52,7 +51,7 @@ fn full_disk_stops_nothing_that_runs_and_service_goes_on_by_itself_once_there_is
 }
 
 #[test]
-#[ignore = "mounts a disk of its own"]
+#[ignore = "mounts a disk"]
 fn output_leaves_the_last_room_to_records() {
     for world in [World::Sqlite, World::Fs].into_iter().take(if is_thorough() { 2 } else { 1 }) {
         let mut scene = Scene::on_a_disk(world, MANY_FILES);
@@ -71,7 +70,7 @@ fn flood(scene: &mut Scene) -> Result<Vec<String>, String> {
     let mut ledger = Ledger::default();
     let bounds = ["--log-head", "1g", "--log-tail", "1g"];
     let flood = ledger.launch(scene, ("flood", End::Cancelled), &bounds, "exec cat /dev/zero")?;
-    until("output takes no more room", || {
+    until("output uses no more space", || {
         let before = scene.disk().free();
         std::thread::sleep(Duration::from_millis(100));
         (before < ALMOST_FULL && scene.disk().free() == before).then_some(())
@@ -84,12 +83,12 @@ fn flood(scene: &mut Scene) -> Result<Vec<String>, String> {
     ledger.launch(scene, ("late", End::Code(3, 1)), &[], "exit 3")?;
     let left = scene.disk().free();
     let others: Vec<&str> = ledger.kept().into_iter().filter(|id| *id != flood).collect();
-    scene.until_all(&others, "over", is_over)?;
+    scene.until_all(&others, "ended", is_over)?;
     let floods = scene.run(&["inspect", "--no-autostart", &flood])?.contains("\"running\"");
     scene.ask(&["cancel", &flood])?;
     let mut wrong = oracle::judge(scene, &ledger, None)?;
     if !floods || left < HEADROOM {
-        wrong.push(format!("{left} bytes were left, and the flood went on: {floods}"));
+        wrong.push(format!("{left} bytes were left, and the flood continues: {floods}"));
     }
     Ok(wrong)
 }
@@ -103,7 +102,7 @@ fn fill_and_empty(scene: &mut Scene, filling: Filling) -> Result<Vec<String>, St
     let runs = ledger.launch(scene, ("runs", End::Code(6, 1)), &[], lease_renew_interval)?;
     let halted = ledger.launch(scene, ("halted", End::Code(6, 1)), &[], lease_renew_interval)?;
     for id in [&gated, &tree, &runs, &halted] {
-        scene.until(id, "at work", |record| record["pid"].is_u64())?;
+        scene.until(id, "running", |record| record["pid"].is_u64())?;
     }
     scene.ask(&["pause", &halted])?;
     let manager = scene.manager();
@@ -133,18 +132,18 @@ fn fill_and_empty(scene: &mut Scene, filling: Filling) -> Result<Vec<String>, St
     {
         wrong.push(format!("a cancel was refused: {told}"));
     }
-    within(SOON, "what was cancelled is gone", || is_gone(scene, &tree));
+    within(SOON, "the cancelled command has exited", || is_gone(scene, &tree));
     fs::write(scene.work().join("go"), "").map_err(|error| error.to_string())?;
-    within(SOON, "what ends by itself is gone", || is_gone(scene, &gated));
+    within(SOON, "the other command has exited", || is_gone(scene, &gated));
     scene.run(&["status", "-a", "--no-autostart"])?;
     // Space for the exit record is reserved at the start.
     let waited = scene.run(&["wait", &gated, "--timeout", "10s", "--no-autostart"]);
     if !waited.as_ref().is_err_and(|told| told.starts_with("Some(5)")) {
-        wrong.push(format!("the end of what ended is not told: {waited:?}"));
+        wrong.push(format!("the end of the command is not reported: {waited:?}"));
     }
 
     filling.empty(&filled);
-    let last = until("there is service again", || launch(scene).ok());
+    let last = until("launches are accepted again", || launch(scene).ok());
     ledger.work.push(Work { name: "small", id: last, end: End::Code(0, 1) });
     let small = ledger.work.iter_mut().filter(|work| work.name == "small");
     let small: Vec<&mut Work> = small.collect();
@@ -152,13 +151,13 @@ fn fill_and_empty(scene: &mut Scene, filling: Filling) -> Result<Vec<String>, St
     // These processes share a name, and therefore the line that counts their runs.
     small.into_iter().for_each(|work| work.end = End::Code(0, many));
     for id in [&runs, &halted] {
-        if scene.until(id, "known", |_| true)?["status"] == "paused" {
+        if scene.until(id, "readable", |_| true)?["status"] == "paused" {
             scene.ask(&["resume", id])?;
         }
     }
-    scene.until_all(&ledger.kept(), "over", is_over)?;
+    scene.until_all(&ledger.kept(), "ended", is_over)?;
     if scene.manager() != manager {
-        wrong.push("it took another manager".to_owned());
+        wrong.push("another manager had to be started".to_owned());
     }
     wrong.extend(oracle::judge(scene, &ledger, None)?);
     Ok(wrong)
@@ -176,11 +175,11 @@ fn order(scene: &Scene, verb: &str, (name, id): (&str, &str)) -> Result<Vec<Stri
     let record: Value = serde_json::from_str(&record).map_err(|error| format!("{error}: {record}"))?;
     let done = || fs::metadata(scene.work().join(format!("{name}.beat"))).map_or(0, |file| file.len());
     let before = done();
-    std::thread::sleep(BEAT);
+    std::thread::sleep(ACTIVITY);
     let beats = done() > before;
     let is_true = if beats { record["status"] == "running" } else { record["status"] == "paused" };
     if !is_true {
-        wrong.push(format!("after a {verb} it is at work: {beats}, and called {}", record["status"]));
+        wrong.push(format!("after a {verb}, active: {beats}, and called {}", record["status"]));
     }
     Ok(wrong)
 }

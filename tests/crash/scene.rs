@@ -19,7 +19,7 @@ const TIMEOUT: Duration = Duration::from_secs(20);
 /// Number of rejections in a row after which a manager is restarted: some failures last until a restart.
 const MAX_REFUSALS: u32 = 6;
 /// Delay between two requests of a client.
-const LOOK_AGAIN: Duration = Duration::from_millis(40);
+const INTERVAL: Duration = Duration::from_millis(40);
 /// Environment variable that marks all processes of a run.
 const MARK: &str = "LONGHAUL_CRASH_RUN";
 
@@ -30,7 +30,7 @@ const PREFIX: &str = "lhc-";
 
 static RUNS: AtomicU32 = AtomicU32::new(0);
 
-/// Decides the result of system calls of managers and supervisors.
+/// Decides the result of system calls of managers and shims.
 pub(crate) type Judge = Arc<dyn Fn(&Call) -> Fate + Send + Sync>;
 
 /// Environment of one run.
@@ -50,7 +50,7 @@ pub(crate) struct Scene {
     /// Judge of the system calls of the managers of this run, active while they are armed.
     judge: Option<Judge>,
     /// Number of managers that were restarted because their store had failed permanently.
-    opened_anew: usize,
+    reopened: usize,
     _redis: Option<Redis>,
 }
 
@@ -95,7 +95,7 @@ impl Scene {
             rules: rules.join(","),
             armed: true,
             judge: None,
-            opened_anew: 0,
+            reopened: 0,
             _redis: redis,
         }
     }
@@ -193,8 +193,7 @@ impl Scene {
     }
 
     /// Ensures that a manager answers. Starts another manager if the present one has ended; a fault of the first
-    /// manager
-    /// happens only once.
+    /// manager happens only once.
     pub(crate) fn serve(&mut self) -> Result<(), String> {
         let begun = Instant::now();
         while begun.elapsed() < TIMEOUT {
@@ -281,17 +280,16 @@ impl Scene {
             if refusals == MAX_REFUSALS {
                 self.crash();
             }
-            self.open_anew();
+            self.reopen();
             if begun.elapsed() > TIMEOUT {
-                return Err(format!("{args:?} is never done: {told}"));
+                return Err(format!("{args:?} never succeeded: {told}"));
             }
             std::thread::sleep(Duration::from_millis(50));
         }
     }
 
     /// Sends a request once. Returns the printed text, or code and reason of the rejection. A launch whose command
-    /// could not
-    /// be started counts as accepted: its id is printed, and its exit code is 126 or 127.
+    /// could not be started counts as accepted: its id is printed, and its exit code is 126 or 127.
     pub(crate) fn run(&self, args: &[&str]) -> Result<String, String> {
         let output = self.command(args).output().unwrap();
         match output.status.code() {
@@ -330,20 +328,20 @@ impl Scene {
             if records.len() == ids.len() && records.iter().all(&is_so) {
                 return Ok(records);
             }
-            self.open_anew();
+            self.reopen();
             if begun.elapsed() > TIMEOUT {
                 let not_so: Vec<_> = records.iter().filter(|record| !is_so(record)).map(brief).collect();
-                return Err(format!("some are never {what}: {not_so:?}"));
+                return Err(format!("not {what} within {TIMEOUT:?}: {not_so:?}"));
             }
-            std::thread::sleep(LOOK_AGAIN);
+            std::thread::sleep(INTERVAL);
         }
     }
 
     /// Ends a manager whose store has failed, as its message asks: until then it acknowledges no write.
-    fn open_anew(&mut self) {
+    fn reopen(&mut self) {
         let failures = self.log().matches(READ_ONLY).count();
-        if self.judge.is_some() && failures > self.opened_anew {
-            self.opened_anew = failures;
+        if self.judge.is_some() && failures > self.reopened {
+            self.reopened = failures;
             self.crash();
         }
     }
@@ -353,8 +351,7 @@ impl Scene {
         processes().filter(|pid| self.is_marked(*pid, entry)).collect()
     }
 
-    /// Returns all processes of this run. Supervisors have no environment, but contain the directory in their
-    /// arguments.
+    /// Returns all processes of this run. Shims have no environment, but contain the directory in their arguments.
     fn all(&self) -> Vec<u32> {
         let (mark, ground) = (format!("{MARK}={}", self.mark), self.dir.path().display().to_string());
         let names_it = |pid: u32| {
@@ -373,7 +370,7 @@ impl Scene {
 
     /// Kills all processes of this run.
     pub(crate) fn end_all(&self) {
-        within(TIMEOUT, "the run is over", || {
+        within(TIMEOUT, "all processes of the run have exited", || {
             let left = self.all();
             kill_together("-KILL", &left);
             left.is_empty().then_some(())
@@ -385,7 +382,7 @@ impl Scene {
         let begun = Instant::now();
         while !self.work().join(name).exists() {
             if begun.elapsed() > TIMEOUT {
-                return Err(format!("{name} is never written"));
+                return Err(format!("no command wrote {name}"));
             }
             std::thread::sleep(Duration::from_millis(10));
         }

@@ -1,4 +1,4 @@
-//! Work of a run: a few small processes of every kind.
+//! The processes of a run: a few small processes of every kind.
 
 use crate::case::Detour;
 use crate::scene::Scene;
@@ -69,7 +69,7 @@ impl Ledger {
 pub(crate) fn play(scene: &mut Scene, detour: Detour) -> Result<Ledger, String> {
     let mut ledger = Ledger::default();
     let pruned = ledger.launch(scene, ("pruned", End::Pruned), &[], "true")?;
-    scene.until(&pruned, "over", is_over)?;
+    scene.until(&pruned, "ended", is_over)?;
     scene.ask(&["prune", "--keep", "0"])?;
 
     let tree =
@@ -97,7 +97,7 @@ pub(crate) fn play(scene: &mut Scene, detour: Detour) -> Result<Ledger, String> 
     }
 
     halt(scene, &tree)?;
-    scene.until(&child, "at work", is_begun)?;
+    scene.until(&child, "running", is_begun)?;
     cancel(scene, &mut ledger, &[("tree", &tree), ("child", &child)])?;
     strand(scene, &orphan)?;
 
@@ -105,7 +105,7 @@ pub(crate) fn play(scene: &mut Scene, detour: Detour) -> Result<Ledger, String> 
     scene.serve()?;
     fs::write(scene.work().join("go"), "").map_err(|error| error.to_string())?;
     ledger.launch(scene, ("late", End::Code(3, 1)), &[], "exit 3")?;
-    scene.until_all(&ledger.kept(), "over", is_over)?;
+    scene.until_all(&ledger.kept(), "ended", is_over)?;
     if detour == Detour::Copy {
         copy(scene)?;
     }
@@ -118,19 +118,19 @@ pub(crate) fn play_briefly(scene: &mut Scene) -> Result<Ledger, String> {
     ledger.launch(scene, ("seven", End::Code(7, 1)), &[], "echo said; exit 7")?;
     ledger.launch(scene, ("gated", End::Code(5, 1)), &[], "until [ -e go ]; do sleep 0.02; done; exit 5")?;
     let tree = ledger.launch(scene, ("tree", End::Cancelled), &[], "setsid sleep 300 & sleep 300")?;
-    scene.until(&tree, "at work", is_begun)?;
+    scene.until(&tree, "running", is_begun)?;
     cancel(scene, &mut ledger, &[("tree", &tree)])?;
 
     scene.crash();
     scene.serve()?;
     fs::write(scene.work().join("go"), "").map_err(|error| error.to_string())?;
-    scene.until_all(&ledger.kept(), "over", is_over)?;
+    scene.until_all(&ledger.kept(), "ended", is_over)?;
     Ok(ledger)
 }
 
 /// Pauses a tree, so that a paused tree is cancelled. A tree that has ended meanwhile is not paused.
 fn halt(scene: &mut Scene, tree: &str) -> Result<(), String> {
-    let record = scene.until(tree, "at work", |record| record["status"] == "running" || is_over(record))?;
+    let record = scene.until(tree, "running", |record| record["status"] == "running" || is_over(record))?;
     if !is_over(&record) {
         scene.until_written("tree")?;
         scene.ask(&["pause", tree])?;
@@ -144,7 +144,7 @@ fn cancel(scene: &mut Scene, ledger: &mut Ledger, tree: &[(&'static str, &String
         scene.ask(&["cancel", "--no-wait", root])?;
     }
     for (name, id) in tree {
-        let record = scene.until(id, "over", is_over)?;
+        let record = scene.until(id, "ended", is_over)?;
         let left = scene.alive(&format!("LONGHAUL_ID={id}"));
         // For an interrupted process, the only promise is that its descendants end soon.
         if record["status"] == "cancelled" && !left.is_empty() {
@@ -154,19 +154,19 @@ fn cancel(scene: &mut Scene, ledger: &mut Ledger, tree: &[(&'static str, &String
     Ok(())
 }
 
-/// Kills the supervisor of a running command.
+/// Kills the shim of a running command.
 fn strand(scene: &mut Scene, id: &str) -> Result<(), String> {
-    let record = scene.until(id, "at work", |record| record["pid"].is_u64() || is_over(record))?;
+    let record = scene.until(id, "running", |record| record["pid"].is_u64() || is_over(record))?;
     let pid = record["pid"].as_u64().and_then(|pid| u32::try_from(pid).ok());
     if let Some(stat) = pid.filter(|_| !is_over(&record)).and_then(stat) {
-        // Without a live supervisor there is nothing to kill.
+        // Without a live shim there is nothing to kill.
         let name = fs::read_to_string(format!("/proc/{}/cmdline", stat.parent)).unwrap_or_default();
         if name.starts_with("longhaul-shim") {
             kill("-KILL", stat.parent);
         }
     }
     fs::write(scene.work().join("free"), "").map_err(|error| error.to_string())?;
-    scene.until(id, "over", is_over).map(drop)
+    scene.until(id, "ended", is_over).map(drop)
 }
 
 fn lengthen(scene: &mut Scene) -> Result<(), String> {
@@ -191,7 +191,7 @@ fn copy(scene: &mut Scene) -> Result<(), String> {
     let struck = struck.map_err(|error| error.to_string())?;
     let is_there = scene.beside("copied").exists();
     if struck.status.success() && !is_there {
-        return Err("a copy that is said to be made is not there".to_owned());
+        return Err("the copy was reported as made, and does not exist".to_owned());
     }
     if is_there {
         fs::remove_file(scene.beside("copied")).map_err(|error| error.to_string())?;
@@ -199,7 +199,7 @@ fn copy(scene: &mut Scene) -> Result<(), String> {
         let _ = fs::remove_file(scene.beside("copied.state"));
     }
     let again = scene.command(&["store", "copy", &from, &to]).output().map_err(|error| error.to_string())?;
-    if again.status.success() { Ok(()) } else { Err(format!("it cannot be copied again: {again:?}")) }
+    if again.status.success() { Ok(()) } else { Err(format!("the store cannot be copied again: {again:?}")) }
 }
 
 fn is_begun(record: &Value) -> bool {

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 /// Duration of a slow sync.
 const SLOW: Duration = Duration::from_secs(3);
-/// Time limit for operations that need no disk, also on a busy machine.
+/// Time limit for operations that need no disk, also under load.
 const SOON: Duration = Duration::from_secs(1);
 
 /// Says whether the next sync of the store is slow, and whether the slow sync has started.
@@ -24,7 +24,7 @@ struct Stall {
 }
 
 #[test]
-fn slow_disk_delays_launches_and_nobody_else() {
+fn slow_disk_delays_only_launches() {
     if !may_watch() {
         return;
     }
@@ -56,7 +56,7 @@ fn launch_slowly(scene: &mut Scene, stall: &Stall) -> Result<Vec<String>, String
     let mut ledger = Ledger::default();
     let wait = "echo said; until [ -e go ]; do sleep 0.02; done; exit 5";
     let gated = ledger.launch(scene, ("gated", End::Code(5, 1)), &[], wait)?;
-    scene.until(&gated, "at work", |record| record["status"] == "running")?;
+    scene.until(&gated, "running", |record| record["status"] == "running")?;
     let mut wrong = Vec::new();
     let mut expect = |is_so: bool, what: String| {
         if !is_so {
@@ -67,7 +67,7 @@ fn launch_slowly(scene: &mut Scene, stall: &Stall) -> Result<Vec<String>, String
     stall.is_due.store(true, Ordering::SeqCst);
     std::thread::scope(|scope| {
         let launched = scope.spawn(|| scene.run(&["run", "-b", "--no-autostart", "--", "true"]));
-        until("the sync is under way", || stall.is_held.load(Ordering::SeqCst).then_some(()));
+        until("the sync is in progress", || stall.is_held.load(Ordering::SeqCst).then_some(()));
         for args in [&["status", "-a"][..], &["inspect", &gated], &["logs", &gated]] {
             let asked = Instant::now();
             let answer = scene.run(&[args, &["--no-autostart"]].concat());
@@ -79,7 +79,7 @@ fn launch_slowly(scene: &mut Scene, stall: &Stall) -> Result<Vec<String>, String
         expect(launched.is_ok() && took >= SLOW, format!("acknowledged after {took:?}: {launched:?}"));
     });
     fs::write(scene.work().join("go"), "").map_err(|error| error.to_string())?;
-    scene.until_all(&ledger.kept(), "over", is_over)?;
+    scene.until_all(&ledger.kept(), "ended", is_over)?;
     wrong.extend(
         oracle::judge(scene, &ledger, None)?.into_iter().filter(|each| !each.starts_with("not launched")),
     );

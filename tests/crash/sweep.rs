@@ -23,7 +23,7 @@ pub(crate) fn play(case: &Case) -> Vec<String> {
     let mut scene = Scene::new(case.world, &rules);
     let mut wrong = judged(&mut scene, detour, Some(case.latitude()));
     if scene.passed().iter().filter(|name| **name == case.point).count() < case.pass {
-        wrong.push("the point was never passed".to_owned());
+        wrong.push("no program passed the point".to_owned());
     }
     tell(&scene, &rule, wrong)
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 /// Environment variable with the file in which each process of a test program registers itself.
 pub(crate) const CENSUS: &str = "ZOO_CENSUS";
-const LONGEST_LIFE: Duration = Duration::from_secs(120);
+const MAX_LIFE: Duration = Duration::from_secs(120);
 const NAP: Duration = Duration::from_millis(50);
 
 /// Registers this process with its pid and start time, which identify it.
@@ -40,7 +40,7 @@ pub(crate) fn beside(what: &str) -> PathBuf {
 /// Waits until the time limit of test programs. Returns the exit code of a program that was never stopped.
 pub(crate) fn linger() -> i32 {
     let begin = Instant::now();
-    while begin.elapsed() < LONGEST_LIFE {
+    while begin.elapsed() < MAX_LIFE {
         std::thread::sleep(NAP);
     }
     99
@@ -49,7 +49,7 @@ pub(crate) fn linger() -> i32 {
 /// Repeats an action until the time limit of test programs.
 pub(crate) fn again_and_again(mut act: impl FnMut()) -> i32 {
     let begin = Instant::now();
-    while begin.elapsed() < LONGEST_LIFE {
+    while begin.elapsed() < MAX_LIFE {
         act();
     }
     99
@@ -58,7 +58,7 @@ pub(crate) fn again_and_again(mut act: impl FnMut()) -> i32 {
 /// Waits until the test has written a file.
 pub(crate) fn await_word(what: &str) {
     let begin = Instant::now();
-    while !beside(what).exists() && begin.elapsed() < LONGEST_LIFE {
+    while !beside(what).exists() && begin.elapsed() < MAX_LIFE {
         std::thread::sleep(Duration::from_millis(2));
     }
 }

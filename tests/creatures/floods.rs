@@ -7,7 +7,7 @@ const PIECE: usize = 1 << 16;
 
 /// Writes as fast as the pipe allows.
 pub(crate) fn floods(_: &[String]) -> i32 {
-    let line = "all work and no play makes jack a dull boy\n".repeat(PIECE / 43);
+    let line = "a line of output that has forty-two chars.\n".repeat(PIECE / 43);
     let mut out = std::io::stdout().lock();
     ready();
     again_and_again(|| out.write_all(line.as_bytes()).unwrap())

@@ -48,7 +48,7 @@ pub(crate) fn kills_group(_: &[String]) -> i32 {
     98
 }
 
-/// Kills its supervisor, then exits with the given code when the test allows it.
+/// Kills its shim, then exits with the given code when the test allows it.
 pub(crate) fn kills_supervisor(words: &[String]) -> i32 {
     kill(parent(), KILL);
     ready();
@@ -61,7 +61,7 @@ pub(crate) fn kills_supervisor(words: &[String]) -> i32 {
     }
 }
 
-/// Stops its supervisor with SIGSTOP.
+/// Stops its shim with SIGSTOP.
 pub(crate) fn stops_supervisor(_: &[String]) -> i32 {
     await_word("go");
     kill(parent(), STOP);

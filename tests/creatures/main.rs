@@ -3,7 +3,7 @@
 //! Each process first registers itself in a file, so that the test can count live processes independently. No process
 //! lives longer than two minutes.
 
-#![expect(clippy::unwrap_used, reason = "a creature that cannot do its worst has failed")]
+#![expect(clippy::unwrap_used, reason = "a failed step fails the test program")]
 
 mod census;
 mod files;

@@ -2,7 +2,7 @@
 
 #![expect(
     unsafe_code,
-    reason = "a fork without exec, ignored signals and closed descriptors are what a zoo is for"
+    reason = "the test programs need a fork without exec, ignored signals and closed descriptors"
 )]
 
 use std::process::{Command, Stdio};
@@ -15,7 +15,7 @@ const LAST: i32 = 64;
 
 /// Forks and registers the child. Returns true in the child.
 pub(crate) fn fork() -> bool {
-    // SAFETY: no creature has a second thread, so that the child may do whatever its parent might.
+    // SAFETY: no test program has a second thread, so the child may do everything that its parent may do.
     let pid = unsafe { libc::fork() };
     assert!(pid >= 0, "no fork");
     if pid == 0 {
@@ -66,7 +66,7 @@ pub(crate) fn kill_itself(signal: i32) {
 }
 
 pub(crate) fn parent() -> u32 {
-    // SAFETY: reads a number.
+    // SAFETY: the call only returns a number.
     u32::try_from(unsafe { libc::getppid() }).unwrap()
 }
 
@@ -78,7 +78,7 @@ pub(crate) fn be_traced() {
 }
 
 pub(crate) fn close(descriptor: i32) {
-    // SAFETY: a creature uses none of them afterwards.
+    // SAFETY: a test program does not use the descriptor afterwards.
     unsafe { libc::close(descriptor) };
 }
 

@@ -1,6 +1,6 @@
 //! A program that damages the files of its own attempt.
 
-#![expect(clippy::print_stdout, reason = "what it prints is its output, which it then destroys")]
+#![expect(clippy::print_stdout, reason = "the program prints output that it then destroys")]
 
 use crate::census::{linger, ready};
 use crate::system::parent;
@@ -52,7 +52,7 @@ fn forge(directory: &Path) {
     file.write_all(text.as_bytes()).unwrap();
 }
 
-/// Returns the attempt directory, which its supervisor holds open.
+/// Returns the attempt directory, which its shim holds open.
 fn attempt_directory() -> PathBuf {
     let held = fs::read_dir(format!("/proc/{}/fd", parent())).unwrap();
     let mut places = held.filter_map(|entry| fs::read_link(entry.unwrap().path()).ok());

@@ -1,8 +1,8 @@
-//! What reads bytes that somebody else wrote, or that a disk gave back: one function for each, which takes any bytes.
+//! Decoders of untrusted or stored bytes: one function each, which accepts any bytes.
 //!
-//! The fuzz targets and the test of their corpora call the same functions, so that what one of them finds is a file more
-//! in the corpus and a test for ever. Each of them breaks (it panics) if a decoder panics, reads the same bytes in two
-//! ways, or does not read what it wrote itself as what it was.
+//! The fuzz targets and the test of their corpora call the same functions, so that a finding becomes a file of the
+//! corpus and is tested in every run. A function panics if its decoder panics, reads the same bytes in two ways, or
+//! does not read back what it wrote.
 
 mod attempt_files;
 mod configuration;
@@ -23,19 +23,19 @@ mod state_dir_files;
 use longhaul_api::ApiError;
 use std::fmt::{Debug, Display};
 
-/// That the bytes were understood, or why not.
+/// Success, or the reason why the bytes were rejected.
 pub(crate) type Verdict = Result<(), String>;
 
-/// Something that reads bytes.
+/// A decoder.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Decoder {
-    /// The name of its target, and of the directory of its corpus.
+    /// Name of the fuzz target and of the directory of its corpus.
     pub(crate) name: &'static str,
-    /// Reads any bytes.
+    /// Decodes any bytes.
     pub(crate) take: fn(&[u8]) -> Verdict,
 }
 
-/// All of them.
+/// All decoders.
 pub(crate) const DECODERS: [Decoder; 14] = [
     Decoder { name: "attempt_files", take: attempt_files::take },
     Decoder { name: "configuration", take: configuration::take },
@@ -53,33 +53,33 @@ pub(crate) const DECODERS: [Decoder; 14] = [
     Decoder { name: "state_dir_files", take: state_dir_files::take },
 ];
 
-/// Hands bytes to the decoder of that name.
+/// Passes bytes to the decoder with this name.
 ///
 /// # Panics
-/// If there is none, if the decoder breaks, or if it refuses without a word, or with more of them than it was given.
+/// If there is no such decoder, if the decoder breaks, or if the reason of a rejection is empty or too long.
 pub(crate) fn check(name: &str, bytes: &[u8]) -> Verdict {
     let decoder = DECODERS.iter().find(|decoder| decoder.name == name);
     assert!(decoder.is_some(), "there is no decoder {name}");
     let verdict = decoder.map_or(Ok(()), |decoder| (decoder.take)(bytes));
     if let Err(why) = &verdict {
-        assert!(!why.trim().is_empty(), "it was refused, and nobody says why");
-        // What is quoted may grow by its escapes, and by no more.
+        assert!(!why.trim().is_empty(), "the bytes were rejected without a reason");
+        // Quoted input may grow by its escapes.
         let most = bytes.len().saturating_mul(12).saturating_add(4_096);
-        assert!(why.len() <= most, "a refusal of {} bytes is answered with {}", bytes.len(), why.len());
+        assert!(why.len() <= most, "the reason for the rejection of {} bytes has {}", bytes.len(), why.len());
     }
     verdict
 }
 
-/// Reads twice, and once more what was written of it: it is the same thing each time.
+/// Decodes twice, encodes the value and decodes it again; all results must be equal.
 fn same<T: PartialEq + Debug, E: Display>(
     read: impl Fn() -> Result<T, E>,
     again: impl Fn(&T) -> Result<T, E>,
 ) -> Verdict {
     let (one, other) = (told(read()), told(read()));
-    assert_eq!(one, other, "it is read in two ways");
+    assert_eq!(one, other, "two decodings differ");
     let found = one?;
     let rewritten = told(again(&found));
-    assert_eq!(rewritten.as_ref(), Ok(&found), "it is read otherwise once it was written anew");
+    assert_eq!(rewritten.as_ref(), Ok(&found), "the decoding of the encoded value differs");
     Ok(())
 }
 
@@ -87,13 +87,13 @@ fn told<T, E: Display>(result: Result<T, E>) -> Result<T, String> {
     result.map_err(|error| error.to_string())
 }
 
-/// All that a client is told of what is wrong.
+/// Returns the whole error that a client gets.
 fn said(fault: ApiError) -> String {
     told(serde_json::to_string(&fault.into_problem())).unwrap_or_else(|error| error)
 }
 
-/// Text of which the first line says what the rest is.
+/// Splits a text into its first line, which selects the format, and the rest.
 fn headed(bytes: &[u8]) -> Result<(&str, &str), String> {
-    let text = std::str::from_utf8(bytes).map_err(|_| "it is no text".to_owned())?;
-    text.split_once('\n').ok_or_else(|| "it has no first line".to_owned())
+    let text = std::str::from_utf8(bytes).map_err(|_| "the input is not text".to_owned())?;
+    text.split_once('\n').ok_or_else(|| "the input has no first line".to_owned())
 }

@@ -1,6 +1,6 @@
-//! The corpora of the fuzz targets, and what is close to them, against every decoder.
+//! Passes the corpora of the fuzz targets, and changed copies of them, to every decoder.
 //!
-//! `just fuzz` looks for more; what it finds becomes a file in `fuzz/seeds`.
+//! `just fuzz` searches for more inputs; a finding becomes a file in `fuzz/seeds`.
 #![expect(clippy::indexing_slicing, reason = "a test fails by panicking, its helpers too")]
 
 mod decoder;
@@ -9,14 +9,14 @@ use decoder::{DECODERS, Decoder, check};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// So many changed copies of its corpus each decoder is given, unless `LONGHAUL_DECODERS_CHANGED` says how many.
+/// Number of changed copies of the corpus for each decoder; `LONGHAUL_DECODERS_CHANGED` overrides it.
 const CHANGED: u64 = 1_500;
 
 fn root() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../fuzz"))
 }
 
-/// The corpus of a decoder in the order of its names.
+/// Returns the corpus of a decoder, sorted by name.
 fn corpus(decoder: &Decoder) -> Vec<(PathBuf, Vec<u8>)> {
     let directory = fs::read_dir(root().join("seeds").join(decoder.name)).into_iter().flatten().flatten();
     let mut paths: Vec<PathBuf> = directory.map(|entry| entry.path()).collect();
@@ -24,7 +24,7 @@ fn corpus(decoder: &Decoder) -> Vec<(PathBuf, Vec<u8>)> {
     paths.into_iter().filter_map(|path| fs::read(&path).ok().map(|bytes| (path, bytes))).collect()
 }
 
-/// Numbers that look drawn, and are the same in each run.
+/// A generator of pseudorandom numbers, which are the same in each run.
 struct Draw(u64);
 
 impl Draw {
@@ -36,7 +36,7 @@ impl Draw {
     }
 }
 
-/// A copy that is cut, repeated, mixed with another one, or has other bytes in a few places.
+/// Returns a copy that is cut, repeated, mixed with another input, or changed in a few bytes.
 fn changed(draw: &mut Draw, seed: &[u8], other: &[u8]) -> Vec<u8> {
     const TELLING: &[u8] = b"\0\x01\x7f\x80\xff\n\r=\"{}[],:-09.%\x1b";
     let mut bytes = seed.to_vec();
@@ -67,10 +67,10 @@ fn corpora_hold_what_each_decoder_takes_and_what_it_refuses() {
         let verdicts: Vec<_> = corpus(decoder).iter().map(|(_, bytes)| check(decoder.name, bytes)).collect();
         assert!(
             verdicts.iter().any(Result::is_ok),
-            "{} takes nothing of its corpus: {verdicts:?}",
+            "{} accepts no input of its corpus: {verdicts:?}",
             decoder.name
         );
-        // An output is read as far as it can be, whatever its files hold.
+        // The files of an output are never rejected: the decoder reads as far as it can.
         let refuses = decoder.name != "output_files";
         assert_eq!(verdicts.iter().any(Result::is_err), refuses, "what {} refuses", decoder.name);
     }
@@ -109,6 +109,6 @@ fn every_decoder_has_a_fuzz_target() {
     for Decoder { name, .. } in &DECODERS {
         assert!(manifest.contains(&format!("name = \"{name}\"")), "fuzz/Cargo.toml has no target {name}");
         let target = fs::read_to_string(root().join(format!("targets/{name}.rs"))).unwrap();
-        assert!(target.contains(&format!("check(\"{name}\"")), "the target {name} asks another decoder");
+        assert!(target.contains(&format!("check(\"{name}\"")), "the target {name} calls another decoder");
     }
 }

@@ -1,4 +1,4 @@
-//! An agent: a client of MCP that speaks with `longhaul mcp` over its standard streams.
+//! An agent: an MCP client that speaks to `longhaul mcp` over its standard streams.
 
 use longhaul_tests::Home;
 use serde_json::{Value, json};
@@ -7,10 +7,10 @@ use std::process::{Child, ChildStdin, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
-/// How long an answer may take on a machine that does much else.
+/// Timeout of a response, long enough for a machine under load.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A client with a `longhaul mcp` of its own, which is killed with the test.
+/// A client with its own `longhaul mcp`, which is killed with the test.
 #[derive(Debug)]
 pub(crate) struct Agent {
     program: Child,
@@ -20,7 +20,7 @@ pub(crate) struct Agent {
 }
 
 impl Agent {
-    /// Starts `longhaul mcp` in a home, and makes itself known to it.
+    /// Starts `longhaul mcp` with a state directory and initializes the session.
     pub(crate) fn connect(home: &Home, args: &[&str]) -> Self {
         let mut command = home.command(&[&["mcp"], args].concat());
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
@@ -42,26 +42,26 @@ impl Agent {
         agent
     }
 
-    /// The process id of its `longhaul mcp`.
+    /// Returns the process id of its `longhaul mcp`.
     pub(crate) fn pid(&self) -> u32 {
         self.program.id()
     }
 
-    /// Calls a tool, which has to do it; gives what it says.
+    /// Calls a tool that must succeed; returns its result.
     pub(crate) fn call(&mut self, tool: &str, arguments: &Value) -> Value {
         let result = self.request("tools/call", &json!({"name": tool, "arguments": arguments}));
         assert_ne!(result["isError"], true, "{tool} {arguments}: {result}");
         result["structuredContent"].clone()
     }
 
-    /// Calls a tool, which has to refuse it; gives why.
+    /// Calls a tool that must fail; returns its error.
     pub(crate) fn refused(&mut self, tool: &str, arguments: &Value) -> Value {
         let result = self.request("tools/call", &json!({"name": tool, "arguments": arguments}));
         assert_eq!(result["isError"], true, "{tool} {arguments}: {result}");
         serde_json::from_str(result["content"][0]["text"].as_str().unwrap()).unwrap()
     }
 
-    /// Asks and waits for the result.
+    /// Sends a request and waits for the result.
     pub(crate) fn request(&mut self, method: &str, params: &Value) -> Value {
         let id = self.ask(method, params);
         loop {
@@ -73,7 +73,7 @@ impl Agent {
         }
     }
 
-    /// Asks, and does not wait.
+    /// Sends a request without waiting for the result.
     pub(crate) fn ask(&mut self, method: &str, params: &Value) -> u64 {
         self.asked += 1;
         self.send(&json!({"jsonrpc": "2.0", "id": self.asked, "method": method, "params": params}));

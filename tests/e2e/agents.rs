@@ -1,4 +1,5 @@
-//! Agents and their connections end, hang and misbehave: what runs and everybody else goes on. Rows D8, E3, H5 and E8.
+//! Agents and connections that end, hang or misbehave do not affect processes or other clients. Requirements D8, E3,
+//! H5 and E8.
 
 use crate::agent::Agent;
 use crate::socket::http;
@@ -12,35 +13,35 @@ use std::os::unix::net::UnixStream;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
-/// So many clients at once.
+/// Number of concurrent clients.
 const MANY: usize = 1_000;
-/// What authors of agents are told.
+/// The guide for authors of agents.
 const GUIDE: &str = include_str!("../../docs/agents.md");
-/// The process that the guide speaks of.
+/// The id of the process in the examples of the guide.
 const EXAMPLE: &str = "0199d3f0-6c1e-7b52-9f53-0d9a3c6f4e11";
 
-/// Starts something that says `begin`, and `end` when the gate is open, and gives its id, its process id, and where the
-/// agent goes on to read.
+/// Starts a command that prints `begin`, and prints `end` after the gate is open. Returns its id, its process id and
+/// the cursor of the agent.
 fn begin(home: &Home, agent: &mut Agent) -> (String, u32, String) {
     let line = format!("echo begin; {GATED}; echo end; exec sleep 60");
     let start = json!({"process_type": "server", "name": "n", "command": line});
     let started = agent.call("start_background_process", &start);
     let id = started["process_id"].as_str().unwrap().to_owned();
-    until("it began", || (home.ok(&["logs", &id]) == "begin").then_some(()));
+    until("the command has started", || (home.ok(&["logs", &id]) == "begin").then_some(()));
     let read = agent.call("read_process_output", &json!({"process_id": id}));
     assert_eq!(read["text"], "begin\n", "{read}");
     (id.clone(), home.pid(&id), read["next_cursor"].as_str().unwrap().to_owned())
 }
 
-/// Opens the gate; what the cursor gives after that is what came after it.
+/// Opens the gate. A read from the cursor must return only the output after the cursor.
 fn reads_on(home: &Home, agent: &mut Agent, id: &str, cursor: &str) {
     home.open_gate();
-    until("it said more", || home.ok(&["logs", id]).ends_with("end").then_some(()));
+    until("the command printed more", || home.ok(&["logs", id]).ends_with("end").then_some(()));
     let read = agent.call("read_process_output", &json!({"process_id": id, "cursor": cursor}));
     assert_eq!(read["text"], "end\n", "{read}");
 }
 
-/// Lets this program have as many connections as it may.
+/// Raises the limit of open files of this test to its maximum.
 fn widen() {
     let found = getrlimit(Resource::Nofile);
     let _ = setrlimit(Resource::Nofile, Rlimit { current: found.maximum, maximum: found.maximum });
@@ -50,14 +51,14 @@ fn descriptors(pid: u32) -> usize {
     std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count()
 }
 
-/// Asks a manager over its socket, and does not read what it says.
+/// Sends a request over the socket of a manager and does not read the response.
 fn parked(home: &Home, path: &str) -> UnixStream {
     let mut stream = UnixStream::connect(home.state().join("longhaul.sock")).unwrap();
     write!(stream, "GET {path} HTTP/1.1\r\nhost: longhaul\r\nconnection: close\r\n\r\n").unwrap();
     stream
 }
 
-/// Whether nothing came yet.
+/// Returns true if no byte has arrived.
 fn is_silent(stream: &mut UnixStream) -> bool {
     stream.set_nonblocking(true).unwrap();
     let read = stream.read(&mut [0; 1]);
@@ -82,7 +83,7 @@ fn e3_an_agent_that_is_killed_leaves_its_work_and_another_reads_on() {
     let _never_read = agent.ask("tools/call", &wait);
     let program = agent.pid();
     kill("-KILL", program);
-    until("its program is gone", || (!is_alive(program)).then_some(()));
+    until("longhaul mcp has exited", || (!is_alive(program)).then_some(()));
     assert!(home.status(&id) == "running" && home.pid(&id) == pid && is_alive(pid));
     let mut other = Agent::connect(&home, &[]);
     reads_on(&home, &mut other, &id, &cursor);
@@ -95,8 +96,8 @@ fn e3_the_manager_is_killed_and_the_same_agent_reads_on_with_the_same_cursor() {
     let mut agent = Agent::connect(&home, &[]);
     let (id, pid, cursor) = begin(&home, &mut agent);
     home.end_manager("-KILL");
-    assert!(is_alive(pid), "nothing that runs is touched");
-    let status = until("the agent is answered again", || {
+    assert!(is_alive(pid), "running processes are not affected");
+    let status = until("the agent gets a response again", || {
         let call = json!({"name": "get_process_status", "arguments": {"process_id": id}});
         let status = agent.request("tools/call", &call);
         (status["isError"] != true).then(|| status["structuredContent"].clone())
@@ -167,14 +168,14 @@ fn d8_the_guide_has_the_lifecycle_and_the_schema_of_every_tool() {
     }
 }
 
-/// What the guide says of a tool.
+/// Returns the section of the guide about a tool.
 fn section_of(tool: &str) -> &'static str {
     let begin = format!("\n### `{tool}`\n");
     let section = GUIDE.split_once(&begin).unwrap().1;
     section.split("\n### ").next().unwrap()
 }
 
-/// The example of a tool: what it is asked, and what it answers.
+/// Returns the example of a tool: the arguments and the result.
 fn guide_of(tool: &str) -> [&'static str; 2] {
     let mut blocks =
         section_of(tool).split("```json\n").skip(1).map(|rest| rest.split("```").next().unwrap());
@@ -189,10 +190,10 @@ fn h5_agents_read_both_outputs_apart_and_together() {
     let start = json!({"process_type": "server", "name": "n", "command": line});
     let started = agent.call("start_background_process", &start);
     let id = started["process_id"].as_str().unwrap();
-    until("the first is there", || (home.ok(&["logs", id]) == "out1").then_some(()));
+    until("the first line is stored", || (home.ok(&["logs", id]) == "out1").then_some(()));
     home.open_gate();
     home.until_written("said");
-    until("both are there", || home.ok(&["logs", id]).contains("err1").then_some(()));
+    until("both lines are stored", || home.ok(&["logs", id]).contains("err1").then_some(()));
     let mut read = |stream: &str| {
         agent.call("read_process_output", &json!({"process_id": id, "stream": stream}))["text"].clone()
     };
@@ -210,9 +211,9 @@ fn dropped_client_ends_its_wait_and_not_the_process() {
     let before = descriptors(manager);
     let waits: Vec<UnixStream> =
         (0..50).map(|_| parked(&home, &format!("/v1/wait?id={id}&timeout_ms=60000"))).collect();
-    until("they are connected", || (descriptors(manager) >= before + 50).then_some(()));
+    until("the clients are connected", || (descriptors(manager) >= before + 50).then_some(()));
     drop(waits);
-    until("nothing is left of them", || (descriptors(manager) < before + 10).then_some(()));
+    until("their connections are closed", || (descriptors(manager) < before + 10).then_some(()));
     assert!(home.status(&id) == "running" && is_alive(pid));
 }
 
@@ -224,8 +225,8 @@ fn thousand_parked_waits_do_not_delay_a_launch_and_all_are_answered() {
     home.until_status(&id, "running");
     let mut waits: Vec<UnixStream> =
         (0..MANY).map(|_| parked(&home, &format!("/v1/wait?id={id}&timeout_ms=60000"))).collect();
-    launches_at_once(&home, "a launch beside a thousand waits");
-    assert!(waits.iter_mut().all(is_silent), "all of them wait");
+    launches_at_once(&home, "a launch during a thousand waits");
+    assert!(waits.iter_mut().all(is_silent), "all of them still wait");
     assert_eq!(home.run(&["cancel", "--force", &id]).code, 0);
     for wait in &mut waits {
         wait.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
@@ -249,7 +250,7 @@ fn thousand_silent_slow_and_half_open_clients_change_nothing_for_the_others() {
             "POST /v1/processes HTTP/1.1\r\n{known}content-type: application/json\r\ncontent-length: 900\r\n\r\n{{"
         ),
         format!("GET /v1/events?format=sse HTTP/1.1\r\n{known}\r\n"),
-        "\u{16}\u{3}\u{1} is no HTTP\r\n\r\n".to_owned(),
+        "\u{16}\u{3}\u{1} is not HTTP\r\n\r\n".to_owned(),
     ];
     let mut clients = Vec::new();
     let mut local = Vec::new();
@@ -260,14 +261,14 @@ fn thousand_silent_slow_and_half_open_clients_change_nothing_for_the_others() {
     }
     for (n, kind) in kinds.iter().cycle().take(MANY).enumerate() {
         let mut client = TcpStream::connect(&served.address).unwrap();
-        // Whom the manager did not take in may not write.
+        // A client whose connection was rejected cannot write.
         let _ = client.write_all(kind.as_bytes());
         if n % 7 == 0 {
             let _ = client.shutdown(Shutdown::Write);
         }
         clients.push(client);
     }
-    best_of_three(Duration::from_secs(1), "somebody who is known is answered", || {
+    best_of_three(Duration::from_secs(1), "an authenticated client gets a response", || {
         let begin = Instant::now();
         let mut client = TcpStream::connect(&served.address).unwrap();
         client.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
@@ -277,7 +278,7 @@ fn thousand_silent_slow_and_half_open_clients_change_nothing_for_the_others() {
         assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
         begin.elapsed()
     });
-    launches_at_once(home, "a launch beside a thousand of them");
+    launches_at_once(home, "a launch during a thousand such connections");
     assert_eq!(home.status(&id), "running");
     assert_eq!(http(home, "GET", "/v1/ready", &Value::Null).0, 200);
     drop((clients, local));

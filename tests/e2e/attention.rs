@@ -1,4 +1,4 @@
-//! What a process waits for, whether it is ready, and what is written to it. Row H5.
+//! Waiting for input, readiness, and writing to standard input. Requirement H5.
 
 use crate::socket::{http, lines_of};
 use longhaul_tests::{Answer, GATED, Home, best_of_three, is_alive, until};
@@ -8,24 +8,24 @@ use std::net::TcpListener;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-/// So long after its last word whoever asks for input is told of.
+/// Time after its last output within which a process that waits for input is reported.
 const PROMPT: Duration = Duration::from_secs(2);
 
 #[test]
-fn a_shell_that_reads_is_flagged_within_two_seconds_and_goes_on_when_it_is_answered() {
+fn a_shell_that_waits_for_input_is_reported_within_two_seconds_and_continues_after_an_answer() {
     let home = Home::new();
-    best_of_three(PROMPT, "it is flagged", || {
+    best_of_three(PROMPT, "the process is reported as waiting for input", || {
         let script = "printf 'name? '; read name; echo \"hello $name\"; sleep 60";
         let id = piped(&home, &["sh", "-c", script]);
         home.until_status(&id, "running");
         let begin = Instant::now();
-        until("it waits for input", || waits(&home, &id).then_some(()));
+        until("the process waits for input", || waits(&home, &id).then_some(()));
         let took = begin.elapsed();
         let shown = home.ok(&["status", &id]);
         assert!(shown.contains("waiting_for_input") && shown.contains("longhaul send"), "{shown}");
         assert!(home.ok(&["send", &id, "Ada", "--json"]).contains("\"bytes\""));
-        until("it was answered", || home.ok(&["logs", &id]).contains("hello Ada").then_some(()));
-        until("nothing is asked any more", || (!waits(&home, &id)).then_some(()));
+        until("the command read the answer", || home.ok(&["logs", &id]).contains("hello Ada").then_some(()));
+        until("the process does not wait for input any more", || (!waits(&home, &id)).then_some(()));
         took
     });
 }
@@ -45,9 +45,9 @@ fn readers_are_flagged_and_what_sleeps_accepts_or_polls_never_is() {
     }
     let cat = piped(&home, &["cat"]);
     let python = piped(&home, &["python3", "-c", "print(input('name? '))"]);
-    // They were started last: whoever would be flagged by mistake is by now.
+    // The last processes that started are flagged. All others had more time to be flagged by mistake.
     for id in [&cat, &python] {
-        until("it waits for input", || waits(&home, id).then_some(()));
+        until("the process waits for input", || waits(&home, id).then_some(()));
     }
     for id in &idle {
         assert!(!waits(&home, id), "{}", home.record(id));
@@ -83,7 +83,7 @@ fn input_outlives_the_manager() {
     home.end_manager("-KILL");
     assert_eq!(home.run(&["send", &id, "after"]).code, 0);
     until("both were read", || (home.ok(&["logs", &id]) == "before\nafter").then_some(()));
-    until("it is flagged by the next manager too", || waits(&home, &id).then_some(()));
+    until("the next manager reports it too", || waits(&home, &id).then_some(()));
     assert_eq!(home.run(&["send", &id, "--close"]).code, 0);
     assert_eq!(home.run(&["wait", &id]).code, 0);
 }
@@ -125,7 +125,9 @@ fn a_line_or_a_command_tells_that_it_is_ready() {
     let script = "echo warming up; while [ ! -e go ]; do sleep 0.02; done; echo now serving; sleep 60";
     let told = home.ok(&["run", "-b", "--ready-log", "^now", "--", "sh", "-c", script]);
     let asked = home.ok(&["run", "-b", "--ready-cmd", "test -e go", "--", "sleep", "60"]);
-    until("it warms up", || home.ok(&["logs", &told]).contains("warming").then_some(()));
+    until("the process prints its first line", || {
+        home.ok(&["logs", &told]).contains("warming").then_some(())
+    });
     for id in [&told, &asked] {
         assert_eq!(home.record(id)["ready"], false);
     }
@@ -159,9 +161,9 @@ fn silence_is_told_as_a_launch_or_the_configuration_asks() {
     assert!(home.record(&stalls)["idle_ms"].as_u64().unwrap() >= 2_000);
 }
 
-/// Launches a command with an open standard input; gives its id.
+/// Launches a command with an open standard input; returns its id.
 #[test]
-fn lines_that_were_said_while_no_manager_lived_are_told_by_the_next_one_and_once() {
+fn lines_printed_while_no_manager_runs_are_reported_once_by_the_next_manager() {
     let home = Home::new();
     assert_eq!(home.run(&["status"]).code, 0);
     let watching = |script: &str| {
@@ -180,18 +182,18 @@ fn lines_that_were_said_while_no_manager_lived_are_told_by_the_next_one_and_once
     let lives = watching(&format!("echo err 1; {GATED}; echo err 2; touch said; sleep 60"));
     let ends = watching(&format!("echo err 1; {GATED}; echo err 2; exit 3"));
     for id in [&lives, &ends] {
-        until("the first line is told", || (told(id) == ["err 1"]).then_some(()));
+        until("the first line is reported", || (told(id) == ["err 1"]).then_some(()));
     }
     let (pid, stays) = (home.pid(&ends), home.pid(&lives));
     home.end_manager("-KILL");
     home.open_gate();
     home.until_written("said");
-    until("the other one is over", || (!is_alive(pid)).then_some(()));
+    until("the other command has exited", || (!is_alive(pid)).then_some(()));
     for _ in 0..2 {
         assert_eq!(home.run(&["status"]).code, 0);
-        until("the end is told", || (told(&ends).last()? == "failed").then_some(()));
+        until("the end is reported", || (told(&ends).last()? == "failed").then_some(()));
         assert_eq!(told(&ends), ["err 1", "err 2", "failed"]);
-        until("the line is told", || (told(&lives).len() > 1).then_some(()));
+        until("the second line is reported", || (told(&lives).len() > 1).then_some(()));
         assert_eq!(told(&lives), ["err 1", "err 2"]);
         home.end_manager("-KILL");
     }
@@ -211,7 +213,7 @@ fn has(home: &Home, id: &str, condition: &str) -> bool {
     conditions.as_array().is_some_and(|all| all.iter().any(|each| each == condition))
 }
 
-/// Runs `longhaul` with something to read.
+/// Runs `longhaul` with this standard input.
 fn said(home: &Home, args: &[&str], input: &[u8]) -> Answer {
     let mut command = home.command(args);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());

@@ -1,4 +1,4 @@
-//! Bad input: what happened, why, what to do, and the exit code of the table.
+//! Bad input: the error says what happened, why and what to do, with the documented exit code.
 
 use longhaul_tests::{Answer, Home};
 use std::os::unix::fs::PermissionsExt;
@@ -108,7 +108,7 @@ fn a_damaged_database_is_refused_untouched() {
     let _ = home.launch(&["true"]);
     home.end_manager("-TERM");
     let path = home.state().join("longhaul.db");
-    let rubbish = b"this is no database, it only has its name".repeat(500);
+    let rubbish = b"this is not a database, it only has its name".repeat(500);
     std::fs::write(&path, &rubbish).unwrap();
     for side in ["longhaul.db-wal", "longhaul.db-shm"] {
         let _ = std::fs::remove_file(home.state().join(side));
@@ -130,12 +130,12 @@ fn a_state_directory_that_others_may_write_is_refused() {
 }
 
 #[test]
-fn another_user_who_reaches_the_sockets_is_turned_away_by_the_word_of_the_kernel() {
+fn connections_of_another_user_are_rejected_by_peer_credentials() {
     let home = Home::new();
     let _ = home.ok(&["run", "--", "true"]);
     let top = home.state().parent().unwrap().to_owned();
     let sockets = ["longhaul.sock", "mcp.sock"].map(|name| home.state().join(name));
-    // As if somebody had opened every door in front of it.
+    // Open all permissions on the path to the sockets.
     for path in [top, home.state()].iter().chain(&sockets) {
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o777)).unwrap();
     }
@@ -163,7 +163,7 @@ fn another_user_who_reaches_the_sockets_is_turned_away_by_the_word_of_the_kernel
         assert!(told, "{}: {stranger:?}", socket.display());
         let owner = answer(&["/usr/bin/env"]);
         let heard = !owner.out.contains("not_authorised") && !owner.out.trim().is_empty();
-        assert!(heard, "{}: its owner is listened to: {owner:?}", socket.display());
+        assert!(heard, "{}: the manager accepts its owner: {owner:?}", socket.display());
     }
 }
 

@@ -1,14 +1,15 @@
-//! A wall clock that is far off changes nothing but what is shown.
+//! A wrong wall clock changes only displayed times.
 
 use longhaul_tests::Home;
 use std::time::{Duration, Instant};
 
 const DAY_MS: i64 = 86_400_000;
 
-/// What a manager takes down of a wall clock that was never set: steady time counts from the boot.
+/// The offset that a manager records if the wall clock was never set: monotonic time counts from the boot.
 const NEVER_SET: i64 = i64::MAX;
 
-/// A home whose first manager of this boot began when the wall clock stood elsewhere: since then it was moved by as much.
+/// Creates a state directory whose first manager of this boot started with another wall clock, which was moved by
+/// `by_ms` since then.
 fn home_where_the_wall_moved(by_ms: i64) -> Home {
     let home = Home::new();
     let _ = home.ok(&["run", "--", "true"]);
@@ -54,7 +55,7 @@ fn timeouts_delays_retries_graces_and_order_are_the_same_whatever_the_wall_clock
         home.until_status(&stubborn, "running");
         assert_eq!(home.run(&["cancel", &stubborn]).code, 0, "{what}");
         assert_eq!(home.run(&["wait", &delayed]).code, 0, "{what}");
-        assert!(begin.elapsed() >= Duration::from_millis(400), "{what}: it was delayed");
+        assert!(begin.elapsed() >= Duration::from_millis(400), "{what}: the grace did not last");
         for id in [&limited, &retried] {
             let _ = home.run(&["wait", id]);
         }
@@ -70,7 +71,7 @@ fn timeouts_delays_retries_graces_and_order_are_the_same_whatever_the_wall_clock
             assert_eq!(record["attempt"], attempts, "{what}: {record}");
             assert!(record["duration_ms"].as_u64().unwrap() < 15_000, "{what}: {record}");
             let moment = |field: &str| record[field].as_str().unwrap().to_owned();
-            // They are written so that order of text is order of time.
+            // The format of timestamps sorts by time.
             assert!(moment("queued_at") <= moment("started_at"), "{what}: {record}");
             assert!(moment("started_at") <= moment("completed_at"), "{what}: {record}");
             let moved_apart = moment("queued_at")[..10] != moment_of_the_wall()[..10];

@@ -1,12 +1,12 @@
-//! Whole trees: cancel, pause, resume. Rows C4, H3, H4.
+//! Process trees: cancel, pause and resume. Requirements C4, H3 and H4.
 
 use longhaul_tests::{Home, descendants, is_alive, ticks, until};
 use std::time::{Duration, Instant};
 
-/// Ignores TERM, and starts three grandchildren in sessions of their own that ignore it too.
+/// A script that ignores TERM and starts three grandchildren in their own sessions, which ignore TERM too.
 const STUBBORN: &str = "trap '' TERM; for i in 1 2 3; do setsid sh -c \"trap '' TERM; while :; do sleep 1; done\" & done; \
                         while :; do sleep 1; done";
-/// Starts three grandchildren in sessions of their own that burn processor time.
+/// A script that starts three grandchildren in their own sessions, which use processor time.
 const BURNERS: &str = "for i in 1 2 3; do setsid sh -c 'while :; do :; done' & done; wait";
 
 #[test]
@@ -14,7 +14,7 @@ fn cancel_ends_a_tree_that_ignores_term_and_has_left_its_session_and_says_how() 
     let home = Home::new();
     let id = home.ok(&["run", "-b", "--grace", "1s", "--", "sh", "-c", STUBBORN]);
     let pid = home.pid(&id);
-    let tree = until("the whole tree is up", || {
+    let tree = until("the whole tree has started", || {
         let tree = descendants(home.shim(&id));
         (tree.len() >= 8).then_some(tree)
     });
@@ -22,14 +22,14 @@ fn cancel_ends_a_tree_that_ignores_term_and_has_left_its_session_and_says_how() 
     let answer = home.run(&["cancel", &id]);
     assert!(begin.elapsed() < Duration::from_secs(3), "grace + 1 s: {:?}", begin.elapsed());
     assert_eq!(answer.code, 0);
-    assert!(answer.err.contains("KILL"), "it says how: {answer:?}");
+    assert!(answer.err.contains("KILL"), "the answer names the signal: {answer:?}");
     assert!(!is_alive(pid));
     assert_eq!(tree.into_iter().filter(|pid| is_alive(*pid)).collect::<Vec<_>>(), Vec::<u32>::new());
     assert_eq!(home.status(&id), "cancelled");
 }
 
 #[test]
-fn a_paused_tree_gains_no_tick_and_goes_on_after_resume() {
+fn a_paused_tree_uses_no_processor_time_and_continues_after_resume() {
     let home = Home::new();
     let id = home.launch(&["sh", "-c", BURNERS]);
     let shim = home.shim(&id);
@@ -44,7 +44,7 @@ fn a_paused_tree_gains_no_tick_and_goes_on_after_resume() {
     std::thread::sleep(Duration::from_secs(1)); // The promise is about one second.
     assert_eq!(all(), before, "no tick within a second after pause");
     assert_eq!(home.run(&["resume", &id]).code, 0);
-    until("they burn again", || (all() != before).then_some(()));
+    until("they use processor time again", || (all() != before).then_some(()));
     assert_eq!(home.run(&["cancel", "--force", &id]).code, 0);
     assert!(tree.iter().all(|pid| !is_alive(*pid)));
 }

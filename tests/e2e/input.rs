@@ -1,4 +1,4 @@
-//! The standard input of the program, handed over to a command.
+//! The standard input of `longhaul run`, which it passes to the command.
 
 use longhaul_tests::{Answer, Home, until};
 use std::fs::File;
@@ -6,13 +6,13 @@ use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
 use std::process::{Child, Command, Stdio};
 
-/// Runs it with this as its standard input.
+/// Runs a command with this standard input.
 fn fed(mut command: Command, input: &[u8]) -> Answer {
     let mut child =
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut stdin = child.stdin.take().unwrap();
     let input = input.to_vec();
-    // Nobody may be left to read it.
+    // The reader may exit before it has read everything.
     let feeder = std::thread::spawn(move || drop(stdin.write_all(&input)));
     let answer = Answer::of(child.wait_with_output().unwrap());
     feeder.join().unwrap();
@@ -26,7 +26,7 @@ fn a_pipe_reaches_the_command_in_the_foreground() {
         let answer = fed(home.command(arguments), b"hi\nthere");
         assert_eq!((answer.code, answer.out.as_str(), answer.err.as_str()), (0, "hi\nthere", ""));
     }
-    // Its end reaches the command too, without a byte before it.
+    // An empty input reaches the command as an end of file.
     assert_eq!(fed(home.command(&["run", "--", "wc", "-c"]), b"").out, "0\n");
 }
 
@@ -46,7 +46,7 @@ fn input_that_is_larger_than_every_buffer_arrives_whole() {
     let input: Vec<u8> = (0..8_000_000_u32).map(|n| n.wrapping_mul(2_654_435_761).to_be_bytes()[0]).collect();
     let path = home.work().join("copy");
     let copy = path.to_str().unwrap();
-    // It begins to read late, so that everything between is full before.
+    // The command starts to read late, so that all buffers in between are full.
     let answer = fed(home.command(&["run", "--", "sh", "-c", "sleep 1.5; cat > $0", copy]), &input);
     assert_eq!((answer.code, answer.err.as_str()), (0, ""));
     assert!(std::fs::read(&path).unwrap() == input);
@@ -69,7 +69,7 @@ fn a_command_that_does_not_read_its_input_ends_as_ever() {
         source.kill().unwrap();
         source.wait().unwrap();
     }
-    // An input without an end keeps nobody waiting either.
+    // An input without an end does not delay the exit either.
     let (_writer, reader) = held();
     let answer = Answer::of(home.command(&["run", "--", "true"]).stdin(reader).output().unwrap());
     assert_eq!((answer.code, answer.err.as_str()), (0, ""));
@@ -93,7 +93,7 @@ fn input_is_left_alone_where_nothing_or_another_input_is_wanted() {
 }
 
 #[test]
-fn a_background_launch_hands_its_input_over_only_when_told_to() {
+fn a_background_launch_passes_its_input_on_only_with_the_stdin_flag() {
     let home = Home::new();
     let answer = fed(home.command(&["run", "-b", "--stdin", "-", "--", "wc", "-c"]), &[b'x'; 300_000]);
     assert_eq!((answer.code, answer.err.as_str()), (0, ""));
@@ -103,14 +103,14 @@ fn a_background_launch_hands_its_input_over_only_when_told_to() {
 
     let (_writer, reader) = held();
     let answer = Answer::of(home.command(&["run", "-b", "--", "wc", "-c"]).stdin(reader).output().unwrap());
-    assert_eq!((answer.code, answer.err.as_str()), (0, ""), "a script whose input is a pipe hears nothing");
+    assert_eq!((answer.code, answer.err.as_str()), (0, ""), "a script whose input is a pipe gets no warning");
     let id = answer.out.trim_end();
     assert_eq!(home.run(&["wait", id]).code, 0);
     assert_eq!(home.ok(&["logs", id]), "0");
 }
 
 #[test]
-fn input_that_a_background_launch_leaves_where_it_is_is_told_of() {
+fn a_background_launch_reports_input_that_it_does_not_read() {
     let home = Home::new();
     for (flags, is_told) in [(&[][..], true), (&["--stdin", "none"], false), (&["--stdin-pipe"], false)] {
         let (mut writer, mut reader) = held();
@@ -136,7 +136,7 @@ fn descriptors_of_the_client_are_read_by_the_client() {
         let answer = fed(home.command(&["run", "--stdin", path, "--", "cat"]), b"hi");
         assert_eq!((answer.code, answer.out.as_str(), answer.err.as_str()), (0, "hi", ""), "{path}");
     }
-    // As a shell does for `<(…)`.
+    // A shell passes such a descriptor for `<(…)`.
     for background in [&[][..], &["-b"]] {
         let run = home.command(&[&["run"], background, &["--stdin", "/dev/fd/3", "--", "cat"]].concat());
         let mut shell = Command::new("sh");
@@ -157,7 +157,7 @@ fn descriptors_of_the_client_are_read_by_the_client() {
 }
 
 #[test]
-fn a_restart_says_that_its_input_is_open_where_nobody_hands_it_over_again() {
+fn a_restart_reports_that_the_input_is_not_passed_on_again() {
     let home = Home::new();
     assert_eq!(fed(home.command(&["run", "--name", "fed", "--", "cat"]), b"x").out, "x");
     let again = home.run(&["restart", "-b", "fed"]);
@@ -199,7 +199,7 @@ fn input_stays_open_when_the_client_is_killed_and_can_be_ended_by_another() {
     assert_eq!(std::fs::read(home.work().join("seen")).unwrap(), b"one\ntwo\n");
 }
 
-/// A pipe whose writer stays.
+/// A pipe whose writer stays open.
 fn held() -> (File, File) {
     let (reader, writer) = std::io::pipe().unwrap();
     (OwnedFd::from(writer).into(), OwnedFd::from(reader).into())

@@ -1,4 +1,4 @@
-//! Launch, wait, cancel, restart, retry: rows C1, C4, C5, C6, C7, E5.
+//! Launch, wait, cancel, restart and retry. Requirements C1, C4, C5, C6, C7 and E5.
 
 use longhaul_tests::{Home, is_alive, until};
 use std::process::Stdio;
@@ -26,7 +26,7 @@ fn a_foreground_run_streams_both_outputs_and_passes_the_code() {
 }
 
 #[test]
-fn wait_tells_the_code_the_signal_and_the_timeout() {
+fn wait_returns_the_exit_code_the_signal_and_the_timeout() {
     let home = Home::new();
     let code = |command: &[&str]| home.run(&["wait", &home.launch(command)]).code;
     assert_eq!(code(&["true"]), 0);

@@ -1,4 +1,4 @@
-//! A link that somebody planted leads nothing of ours to where it points.
+//! A planted symbolic link does not make the manager write to its target.
 
 use longhaul_tests::Home;
 use std::collections::BTreeSet;
@@ -6,13 +6,13 @@ use std::fs::{self, DirBuilder};
 use std::os::unix::fs::{DirBuilderExt, symlink};
 use std::path::{Path, PathBuf};
 
-/// The setting by which the kernel itself refuses some links.
+/// The kernel setting that refuses some links.
 const GUARD: &str = "/proc/sys/fs/protected_symlinks";
 
-/// Names of directories; all others are files and sockets.
+/// The names of directories; all other names are files and sockets.
 const DIRECTORIES: [&str; 2] = ["attempts", "environments"];
 
-/// Names under which files are written first, and beside which SQLite keeps what it does.
+/// Names of temporary files, including those of SQLite.
 const DRAFTS: [&str; 10] = [
     "clock.tmp",
     "last_node.tmp",
@@ -26,7 +26,7 @@ const DRAFTS: [&str; 10] = [
     "store_mark.tmp",
 ];
 
-/// Lets the kernel follow every link while it lives, where that may be set.
+/// Disables the protection of the kernel while the value lives, where that is possible.
 struct Unguarded(Option<String>);
 
 impl Unguarded {
@@ -58,7 +58,7 @@ fn no_name_that_is_made_in_a_state_directory_is_a_way_out_of_it() {
     let _unguarded = Unguarded::now();
     let mut names: BTreeSet<String> = names_of_a_whole_run().into_iter().collect();
     assert!(names.len() > 12 && names.contains("attempts") && names.contains("manager.log"), "{names:?}");
-    // What is there for a moment only.
+    // These files exist only for a moment.
     names.extend(DRAFTS.map(str::to_owned));
     for name in names {
         let home = Home::new();
@@ -68,15 +68,15 @@ fn no_name_that_is_made_in_a_state_directory_is_a_way_out_of_it() {
         fs::create_dir_all(&empty).unwrap();
         let target = if DIRECTORIES.contains(&name.as_str()) { &empty } else { &absent };
         symlink(target, home.state().join(&name)).unwrap();
-        // It may begin all the same, where it replaces the link, or refuse.
+        // The manager may start, by replacing the link, or refuse to start.
         let answer = home.run(&["run", "--", "true"]);
         home.end_manager("-TERM");
-        assert!(!absent.exists(), "{name} was made where the link leads: {answer:?}");
+        assert!(!absent.exists(), "{name} was created at the target of the link: {answer:?}");
         assert_eq!(everything_in(&empty), Vec::<PathBuf>::new(), "{name} was followed: {answer:?}");
     }
 }
 
-/// The names that a manager makes at the top of its state directory.
+/// Returns the names that a manager creates at the top of its state directory.
 fn names_of_a_whole_run() -> Vec<String> {
     let home = Home::new();
     let _ = home.ok(&["run", "--", "true"]);

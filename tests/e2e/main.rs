@@ -1,6 +1,6 @@
-//! The whole product, as a user has it: the real program, a real state directory, real processes.
+//! The whole product as a user runs it: the real programs, a real state directory and real processes.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on has failed")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failed step fails the test")]
 
 mod agent;
 mod agents;

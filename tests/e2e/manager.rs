@@ -1,4 +1,4 @@
-//! One manager per state directory, started when it is needed.
+//! There is one manager per state directory, which starts when it is needed.
 
 use longhaul_tests::{Home, until};
 use std::os::unix::fs::PermissionsExt;
@@ -62,7 +62,7 @@ fn a_state_directory_with_a_very_long_path_works() {
     let lock = std::fs::read_to_string(long.join("manager.lock")).unwrap();
     let pid: u32 = lock.lines().find_map(|line| line.strip_prefix("pid=")).unwrap().parse().unwrap();
     longhaul_tests::kill("-TERM", pid);
-    until("it is gone", || (!longhaul_tests::is_alive(pid)).then_some(()));
+    until("the manager has exited", || (!longhaul_tests::is_alive(pid)).then_some(()));
 }
 
 #[test]
@@ -85,7 +85,7 @@ fn init_gives_a_project_its_own_state() {
     let lock = std::fs::read_to_string(project.join(".longhaul/manager.lock")).unwrap();
     let pid: u32 = lock.lines().find_map(|line| line.strip_prefix("pid=")).unwrap().parse().unwrap();
     longhaul_tests::kill("-TERM", pid);
-    until("it is gone", || (!longhaul_tests::is_alive(pid)).then_some(()));
+    until("the manager has exited", || (!longhaul_tests::is_alive(pid)).then_some(()));
 }
 
 #[test]

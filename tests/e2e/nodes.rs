@@ -1,15 +1,15 @@
-//! Two managers on one Redis, as two machines would have them.
+//! Two managers on one Redis, as on two machines.
 
 use longhaul_tests::{GATED, Home, Keeps, Redis, is_alive, kill, until, within};
 use serde_json::Value;
 use std::time::Duration;
 
-/// How long a lease lasts, and the grace behind it, in seconds.
+/// Duration of a lease and of its grace, in seconds.
 pub(crate) const TIMES: &str = "lease=3&grace=2";
-/// Long enough for a lease and its grace to be over and for somebody to act upon it.
+/// Time for a lease and its grace to expire and for another node to notice.
 const LOST: Duration = Duration::from_secs(30);
 
-/// Two homes, and what they share.
+/// Two nodes and their Redis.
 pub(crate) struct Two {
     pub(crate) alpha: Home,
     pub(crate) beta: Home,
@@ -18,17 +18,17 @@ pub(crate) struct Two {
 }
 
 impl Two {
-    /// Both are there.
+    /// Starts both nodes.
     pub(crate) fn new() -> Option<Self> {
         Self::with_times(TIMES)
     }
 
-    /// The same with a lease and a grace that a test chooses.
+    /// Starts both nodes with these URL parameters for lease and grace.
     pub(crate) fn with_times(times: &str) -> Option<Self> {
         let ground = tempfile::Builder::new().prefix("lh-redis-").tempdir().unwrap();
         let redis = Redis::start(ground.path(), Keeps::Nothing)?;
         let url = format!("redis+unix://{}?durability=cache&{times}", redis.socket().display());
-        // Both have a directory for their configuration of their own.
+        // Each node has its own configuration directory.
         let key = redis.socket().with_file_name("cluster.key").display().to_string();
         let home = |id: &str, labels: &str| {
             let home = Home::new();
@@ -43,8 +43,8 @@ impl Two {
         };
         let (alpha, beta) = (home("alpha", "[]"), home("beta", "[\"gpu\", \"os=linux\"]"));
         let two = Self { alpha, beta, redis, _ground: ground };
-        until("both are there", || (two.presence("alpha")? == "here").then_some(()));
-        until("both are there", || (two.presence("beta")? == "here").then_some(()));
+        until("both nodes are present", || (two.presence("alpha")? == "here").then_some(()));
+        until("both nodes are present", || (two.presence("beta")? == "here").then_some(()));
         Some(two)
     }
 
@@ -57,7 +57,7 @@ impl Two {
         self.node(id)?["presence"].as_str().map(str::to_owned)
     }
 
-    /// Launches a shell script from alpha, in the directory of beta.
+    /// Launches a shell script from alpha, in the working directory of beta.
     pub(crate) fn launch(&self, place: &[&str], script: &str) -> String {
         let work = self.beta.work();
         let flags = ["-b", "-C", work.to_str().unwrap(), "--clear-env", "-e", "PATH"];
@@ -91,9 +91,9 @@ fn work_runs_on_the_node_that_is_asked_for_and_is_cancelled_from_another() {
     let pid = two.alpha.pid(&named);
     assert_eq!(two.alpha.run(&["cancel", &named]).code, 0);
     two.alpha.until_status(&named, "cancelled");
-    until("its command is gone", || (!is_alive(pid)).then_some(()));
-    let nobody = two.launch(&["--node-label", "none"], "true");
-    let why = two.alpha.ok(&["why", &nobody, "--json"]);
+    until("its command has exited", || (!is_alive(pid)).then_some(()));
+    let unplaceable = two.launch(&["--node-label", "none"], "true");
+    let why = two.alpha.ok(&["why", &unplaceable, "--json"]);
     assert!(why.contains("no_node"), "{why}");
     let _ = two.alpha.run(&["cancel", "--all", "--force", "--yes"]);
 }
@@ -110,7 +110,7 @@ fn order_to_another_node_is_answered_when_it_is_carried_out() {
     let answer: Value = serde_json::from_str(&two.alpha.ok(&["resume", &id, "--json"])).unwrap();
     assert_eq!((&answer["process"]["status"], &answer["changed"]), (&"running".into(), &true.into()));
     assert_eq!(answer["note"], Value::Null);
-    // A manager that stands still is not waited for.
+    // The command does not wait for a stopped manager.
     let manager = two.beta.manager().unwrap();
     kill("-STOP", manager);
     let asked = two.alpha.run(&["pause", &id]);
@@ -195,7 +195,7 @@ fn launch_for_a_node_that_never_joined_is_refused_and_names_those_that_did() {
 }
 
 #[test]
-fn record_of_work_elsewhere_tells_nothing_of_its_output_that_only_its_node_knows() {
+fn record_of_a_process_on_another_node_has_no_local_details_of_its_output() {
     let Some(two) = Two::new() else { return };
     let id = two.launch(&["--node", "beta"], &format!("echo hey; : > said; {GATED}"));
     two.alpha.until_status(&id, "running");
@@ -215,7 +215,7 @@ fn record_of_work_elsewhere_tells_nothing_of_its_output_that_only_its_node_knows
 }
 
 #[test]
-fn what_may_run_elsewhere_takes_no_environment_and_no_directory_from_here() {
+fn process_that_may_run_on_another_node_captures_no_environment_and_no_directory() {
     let Some(two) = Two::new() else { return };
     let refused = two.alpha.run(&["run", "-b", "--node", "beta", "--", "true"]);
     assert_ne!(refused.code, 0, "{refused:?}");
@@ -228,13 +228,13 @@ fn what_may_run_elsewhere_takes_no_environment_and_no_directory_from_here() {
         assert_eq!(refused.code, 2, "{refused:?}");
         assert!(refused.err.contains("-C DIR --clear-env"), "{refused:?}");
     }
-    // The own node has what is here.
+    // The own node has the captured environment and the directory.
     let own = two.alpha.ok(&["run", "-b", "--node", "alpha", "--", "true"]);
     two.alpha.until_status(&own, "completed");
 }
 
 #[test]
-fn node_that_drains_starts_nothing_and_goes_on_with_what_it_has() {
+fn draining_node_starts_nothing_and_finishes_its_processes() {
     let Some(two) = Two::new() else { return };
     let running = two.launch(&["--node", "beta"], "sleep 60");
     two.alpha.until_status(&running, "running");
@@ -258,7 +258,7 @@ fn node_that_drains_starts_nothing_and_goes_on_with_what_it_has() {
 }
 
 #[test]
-fn lost_node_interrupts_what_it_ran_and_its_return_doubles_nothing() {
+fn processes_of_a_lost_node_are_interrupted_and_do_not_run_twice_after_its_return() {
     let Some(two) = Two::new() else { return };
     let script = format!("echo run >> runs; {GATED}");
     let id = two.launch(&["--node", "beta"], &script);
@@ -266,8 +266,8 @@ fn lost_node_interrupts_what_it_ran_and_its_return_doubles_nothing() {
     two.beta.until_written("runs");
     let pid = two.alpha.pid(&id);
     two.beta.end_manager("-KILL");
-    assert!(is_alive(pid), "its supervisor lives on");
-    let record = within(LOST, "it is interrupted", || {
+    assert!(is_alive(pid), "its shim is still running");
+    let record = within(LOST, "the process is interrupted", || {
         let record = two.alpha.record(&id);
         (record["status"] == "interrupted").then_some(record)
     });
@@ -275,13 +275,13 @@ fn lost_node_interrupts_what_it_ran_and_its_return_doubles_nothing() {
     assert!(record["exit_code"].is_null(), "{record}");
     assert_eq!(two.presence("beta").as_deref(), Some("lost"));
     let _ = two.beta.ok(&["status"]);
-    until("it is there again", || (two.presence("beta")? == "here").then_some(()));
+    until("beta is present again", || (two.presence("beta")? == "here").then_some(()));
     let next = two.launch(&["--node", "beta"], "true");
     two.alpha.until_status(&next, "completed");
     assert_eq!(two.alpha.status(&id), "interrupted");
     assert_eq!(std::fs::read_to_string(two.beta.work().join("runs")).unwrap(), "run\n");
     two.beta.open_gate();
-    until("its command is gone", || (!is_alive(pid)).then_some(()));
+    until("its command has exited", || (!is_alive(pid)).then_some(()));
     assert_eq!(two.alpha.status(&id), "interrupted", "a late end changes nothing");
 }
 
@@ -295,15 +295,15 @@ fn work_that_runs_again_elsewhere_ends_with_the_lease_of_a_killed_manager() {
     two.alpha.until_status(&stays, "running");
     let (pid, other) = (two.alpha.pid(&id), two.alpha.pid(&stays));
     two.beta.end_manager("-KILL");
-    within(Duration::from_secs(8), "it ends with the lease", || (!is_alive(pid)).then_some(()));
-    assert!(is_alive(other), "what runs nowhere else goes on");
-    within(LOST, "it is queued again", || (two.alpha.status(&id) == "pending").then_some(()));
+    within(Duration::from_secs(8), "the command ends with the lease", || (!is_alive(pid)).then_some(()));
+    assert!(is_alive(other), "a process that is not started elsewhere continues");
+    within(LOST, "the process is queued again", || (two.alpha.status(&id) == "pending").then_some(()));
     let _ = two.beta.ok(&["status"]);
     two.alpha.until_status(&id, "running");
     assert_eq!(std::fs::read_to_string(two.beta.work().join("runs")).unwrap(), "run\nrun\n");
     let _ = two.alpha.run(&["cancel", &id, "--force"]);
     let _ = two.alpha.run(&["cancel", &stays, "--force"]);
-    until("its command is gone", || (!is_alive(other)).then_some(()));
+    until("its command has exited", || (!is_alive(other)).then_some(()));
 }
 
 #[test]
@@ -315,7 +315,7 @@ fn work_that_runs_again_elsewhere_outlives_a_manager_that_is_back_in_time() {
     let pid = two.alpha.pid(&id);
     two.beta.end_manager("-KILL");
     let _ = two.beta.ok(&["status"]);
-    // Longer than the lease that the killed one had.
+    // Wait for longer than the lease of the killed manager.
     std::thread::sleep(Duration::from_secs(5));
     assert!(is_alive(pid));
     assert_eq!((two.alpha.status(&id), two.alpha.pid(&id)), ("running".to_owned(), pid));
@@ -323,15 +323,15 @@ fn work_that_runs_again_elsewhere_outlives_a_manager_that_is_back_in_time() {
 }
 
 #[test]
-fn what_lives_on_of_interrupted_work_is_cancelled_from_another_node() {
+fn orphan_of_an_interrupted_process_is_cancelled_from_another_node() {
     let Some(two) = Two::new() else { return };
     let id = two.launch(&["--node", "beta"], "exec sleep 600");
     two.alpha.until_status(&id, "running");
     let pid = two.alpha.pid(&id);
     two.beta.end_manager("-KILL");
-    within(LOST, "it is interrupted", || (two.alpha.status(&id) == "interrupted").then_some(()));
+    within(LOST, "the process is interrupted", || (two.alpha.status(&id) == "interrupted").then_some(()));
     let _ = two.beta.ok(&["status"]);
-    within(LOST, "its node sees that it lives", || {
+    within(LOST, "its node reports that the command is running", || {
         let record = two.beta.record(&id);
         record["conditions"].as_array()?.iter().any(|each| each == "orphaned").then_some(())
     });
@@ -339,8 +339,8 @@ fn what_lives_on_of_interrupted_work_is_cancelled_from_another_node() {
     let told = two.alpha.run(&["cancel", &id]);
     assert_eq!(told.code, 0, "{told:?}");
     assert!(told.err.contains("its remaining processes are stopped"), "{told:?}");
-    within(LOST, "its command is gone", || (!is_alive(pid)).then_some(()));
-    assert_eq!(two.alpha.status(&id), "interrupted", "ended is final");
+    within(LOST, "its command has exited", || (!is_alive(pid)).then_some(()));
+    assert_eq!(two.alpha.status(&id), "interrupted", "an ending is final");
 }
 
 #[test]
@@ -352,7 +352,9 @@ fn signal_reaches_work_on_another_node() {
     two.beta.until_written("heard");
     let _ = two.alpha.ok(&["signal", &id, "SIGUSR1"]);
     let heard = two.beta.work().join("heard");
-    until("it is heard", || (std::fs::read_to_string(&heard).ok()? == "up\nusr1\n").then_some(()));
+    until("the command received the signal", || {
+        (std::fs::read_to_string(&heard).ok()? == "up\nusr1\n").then_some(())
+    });
     let refused = two.alpha.run(&["signal", &id, "STOP"]);
     assert_eq!(refused.code, 2, "{refused:?}");
     assert!(refused.err.contains("longhaul pause"), "{refused:?}");

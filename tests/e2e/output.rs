@@ -1,4 +1,4 @@
-//! Output: complete, apart, in order, followed. Rows C3, H5.
+//! Output: complete, separate, in order, and followed. Requirements C3 and H5.
 
 use longhaul_tests::{GATED, Home, kill, until};
 use std::io::{BufRead, BufReader};
@@ -56,13 +56,13 @@ fn a_follower_lives_through_a_crash_of_nothing_but_its_manager() {
 }
 
 #[test]
-fn output_that_could_not_be_stored_is_told_by_logs() {
+fn output_that_could_not_be_stored_is_reported_by_logs() {
     let home = Home::new();
     let script = format!("echo ready; {GATED}; head -c 1000000 /dev/zero; echo last; exit 7");
     let bounds = ["--log-head", "4096", "--log-tail", "4096"];
     let id = home.ok(&[&["run", "-b"][..], &bounds, &["--", "sh", "-c", &script]].concat());
-    until("it is ready", || home.ok(&["logs", &id]).contains("ready").then_some(()));
-    // The manager, which stands in for the supervisor, keeps what its bounds allow and no more.
+    until("the command is ready", || home.ok(&["logs", &id]).contains("ready").then_some(()));
+    // The manager reads the pipe in place of the shim, up to its bounds.
     kill("-KILL", home.shim(&id));
     home.open_gate();
     assert_eq!(home.run(&["wait", &id]).code, 7);
@@ -80,20 +80,20 @@ fn output_that_could_not_be_stored_is_told_by_logs() {
 }
 
 #[test]
-fn output_that_cannot_be_stored_is_told_by_logs_while_the_command_runs() {
+fn output_that_cannot_be_stored_is_reported_by_logs_while_the_command_runs() {
     let home = Home::new();
     let id = home.launch(&[
         "sh",
         "-c",
         &format!("echo ready; {GATED}; head -c 100000 /dev/zero; exec sleep 1000"),
     ]);
-    until("it is ready", || home.ok(&["logs", &id]).contains("ready").then_some(()));
-    // Files of its supervisor cannot grow beyond this, as on a full disk.
+    until("the command is ready", || home.ok(&["logs", &id]).contains("ready").then_some(()));
+    // The limit keeps the files of the shim from growing, like a full disk.
     let limit = ["--pid", &home.shim(&id).to_string(), "--fsize=4096"];
     assert!(std::process::Command::new("prlimit").args(limit).status().unwrap().success());
     home.open_gate();
     let told = "95910 bytes of the output could not be stored here and are lost";
-    until("the loss is told", || home.run(&["logs", &id]).err.contains(told).then_some(()));
+    until("the loss is reported", || home.run(&["logs", &id]).err.contains(told).then_some(()));
     let json = home.run(&["logs", "--json", &id]);
     let last: serde_json::Value = serde_json::from_str(json.out.lines().last().unwrap()).unwrap();
     assert_eq!((last["note"].as_str(), home.status(&id).as_str()), (Some(told), "running"));

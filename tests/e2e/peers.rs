@@ -1,4 +1,4 @@
-//! Output and input of what runs on another node: asked of it, as two machines would.
+//! Output and input of processes on another node, requested from that node as on two machines.
 
 use crate::agent::Agent;
 use crate::nodes::{TIMES, Two};
@@ -8,12 +8,12 @@ use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
-/// A node that is not there is found out by then, however it is not: two seconds for a connection, five for an answer.
+/// Time to detect an unreachable node: two seconds for a connection plus five for a response, and a margin.
 const BOUND: Duration = Duration::from_secs(12);
-/// Long enough for a lease and its grace to be over and for somebody to act upon it.
+/// Time for a lease and its grace to expire and for another node to notice.
 const LOST: Duration = Duration::from_secs(30);
 
-/// `longhaul` with these words, whose output is read while it runs.
+/// Starts `longhaul` with these arguments; its output is read while it runs.
 fn spawned(home: &Home, words: &[&str]) -> Child {
     home.command(words).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
 }
@@ -24,7 +24,7 @@ fn next_line(reader: &mut impl BufRead) -> String {
     line
 }
 
-/// Two nodes, and a process of the second one that has said so and waits for its gate.
+/// Two nodes, and a process on beta that has created `said` and waits for its gate.
 fn two_and_one(script: &str) -> Option<(Two, String)> {
     let two = Two::new()?;
     let id = two.launch(&["--node", "beta"], script);
@@ -83,7 +83,7 @@ fn input_of_another_node_is_written_from_here() {
     );
     two.alpha.until_status(&id, "running");
     let _ = two.alpha.ok(&["send", &id, "hello"]);
-    until("it was read", || two.alpha.ok(&["logs", &id]).contains("got hello").then_some(()));
+    until("the command read the input", || two.alpha.ok(&["logs", &id]).contains("got hello").then_some(()));
     let mut agent = Agent::connect(&two.alpha, &[]);
     let sent = agent.call("send_process_input", &json!({"process_id": id, "text": "agent\n", "close": true}));
     assert_eq!((sent["bytes"].as_u64(), sent["closed"].as_bool()), (Some(6), Some(true)), "{sent}");
@@ -130,7 +130,7 @@ fn end_of_an_output_outlives_its_node() {
         (Some(100), Some("beta"))
     );
     let _ = two.beta.ok(&["status"]);
-    until("its node is there again", || {
+    until("its node is present again", || {
         let again = two.alpha.run(&["logs", "-n", "all", &id]);
         (again.out.trim_end() == whole && again.err.is_empty()).then_some(())
     });
@@ -138,13 +138,13 @@ fn end_of_an_output_outlives_its_node() {
 
 #[test]
 fn node_that_is_gone_is_named_within_seconds_and_takes_no_input() {
-    // It has to be what it was for as long as the test takes.
+    // The node must not be lost during the test.
     let Some(two) = Two::with_times("lease=60&grace=60") else { return };
     let script = format!("echo begun; : > said; {GATED}; echo never read");
     let id = two.launch(&["--node", "beta", "--stdin-pipe"], &script);
     two.beta.until_written("said");
     let manager = two.beta.manager().unwrap();
-    // First it is halted: whoever connects is not answered. Then it is dead.
+    // First the manager is stopped, and connections get no response. Then it is dead.
     kill("-STOP", manager);
     for state in ["halted", "dead"] {
         for words in [&["logs", &id] as &[&str], &["send", &id, "hello"]] {
@@ -157,10 +157,10 @@ fn node_that_is_gone_is_named_within_seconds_and_takes_no_input() {
         }
         if state == "halted" {
             kill("-KILL", manager);
-            until("it is dead", || (!is_alive(manager)).then_some(()));
+            until("the manager has exited", || (!is_alive(manager)).then_some(()));
         }
     }
-    // Its work ends with its next manager, and not with the lease.
+    // The processes end with the next manager, and not with the lease.
     let _ = two.beta.run(&["cancel", "--all", "--force", "--yes"]);
 }
 
@@ -198,12 +198,12 @@ fn follower_outlives_the_manager_of_the_other_node() {
     assert_eq!(next_line(&mut said), "last\n");
     let mut rest = String::new();
     said.read_to_string(&mut rest).unwrap();
-    assert_eq!(rest, "", "nothing is told twice");
+    assert_eq!(rest, "", "no output is repeated");
     assert!(following.wait().unwrap().success());
 }
 
 #[test]
-fn follower_of_a_node_that_is_lost_ends_with_what_was_told() {
+fn follower_of_a_lost_node_ends_with_the_stored_output() {
     let script = format!("echo first; {GATED}");
     let Some((two, id)) = two_and_one(&script) else { return };
     let mut following = spawned(&two.alpha, &["logs", "-f", &id]);
@@ -215,7 +215,7 @@ fn follower_of_a_node_that_is_lost_ends_with_what_was_told() {
     let mut err = String::new();
     following.stderr.take().unwrap().read_to_string(&mut err).unwrap();
     assert!(err.contains("node beta cannot be reached"), "{err}");
-    assert!(ended.success(), "all was shown that there is: {err}");
-    assert_eq!(next_line(&mut said), "", "nothing is told twice");
+    assert!(ended.success(), "all available output was shown: {err}");
+    assert_eq!(next_line(&mut said), "", "no output is repeated");
     two.beta.open_gate();
 }

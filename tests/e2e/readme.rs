@@ -1,9 +1,9 @@
-//! Every command block of the README and of the tour runs and prints what the page shows.
+//! Runs every command block of the README and of the tour, and compares the output with the page.
 //!
-//! In a `console` block a line that begins with `$ ` is a command; the lines below it are its output, standard error
-//! included. Ids, times, durations and the space between columns are normalised before they are compared. `[..]` matches
-//! anything within a line, and a line that is only `...` any number of lines. The blocks of a page run in order in one
-//! shell. A `sh` block holds commands that are not run; their programs must exist.
+//! In a `console` block, a line that starts with `$ ` is a command; the lines below it are its output, including
+//! standard error. Ids, times, durations and the space between columns are normalised before they are compared.
+//! `[..]` matches anything within a line, and a line that is only `...` matches any number of lines. The blocks of a
+//! page run in order in one shell. A `sh` block holds commands that are not run; their programs must exist.
 
 use longhaul_tests::{Home, program};
 use regex::Regex;
@@ -14,7 +14,7 @@ use std::process::{Command, Stdio};
 const README: &str = include_str!("../../README.md");
 const TOUR: &str = include_str!("../../docs/tour.md");
 const COOKBOOK: &str = include_str!("../../docs/cookbook.md");
-/// Printed by the shell after each command, with its exit code.
+/// The line that the shell prints after each command, followed by its exit code.
 const MARK: &str = "-- done --";
 
 #[test]
@@ -47,7 +47,7 @@ fn run_console_blocks(page: &'static str) {
     let mut lines = BufReader::new(shell.stdout.take().unwrap()).lines();
     writeln!(stdin, "exec 2>&1").unwrap();
     for step in steps {
-        // The shell reads its script from its standard input, which a command in the foreground would be handed.
+        // The shell reads its script from standard input, which a command in the foreground would inherit.
         writeln!(stdin, "{{ {}\n}} < /dev/null\necho \"{MARK}\"", step.command).unwrap();
         let printed: Vec<String> = lines
             .by_ref()
@@ -85,7 +85,7 @@ fn every_program_that_the_pages_name_exists() {
     }
 }
 
-/// The parts of an output that differ from run to run, with the words that replace them.
+/// The parts of an output that differ from run to run, and their replacements.
 struct Patterns(Vec<(Regex, &'static str)>);
 
 impl Patterns {
@@ -147,7 +147,7 @@ fn matches_all(expected: &[&str], printed: &[&str]) -> bool {
     }
 }
 
-/// Whether a line fits a pattern with `[..]` in it.
+/// Returns true if a line matches a pattern that may contain `[..]`.
 fn matches(pattern: &str, line: &str) -> bool {
     let mut parts = pattern.split("[..]");
     let begin = parts.next().unwrap_or_default();

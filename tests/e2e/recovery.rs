@@ -1,4 +1,4 @@
-//! The manager is killed again and again while it finds out what became of its work: every fact is found once.
+//! The manager is killed repeatedly during its recovery, and still records every fact exactly once.
 
 use crate::socket::{configure, ids, json_of};
 use longhaul_tests::{Home, until};
@@ -8,35 +8,35 @@ use std::process::{Child, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-/// So often it is killed while it begins.
+/// Number of kills during startup.
 const KILLS: u32 = 20;
-/// The kills are spread over what a start takes here, and over no less than this.
-const SHORTEST: Duration = Duration::from_millis(60);
-/// What each command does first, so that nobody runs twice unseen.
+/// Minimum time over which the kills are spread; the measured duration of a start may be longer.
+const MIN_SPAN: Duration = Duration::from_millis(60);
+/// First command of each script, which makes a second start visible.
 const BEGIN: &str = "echo $LONGHAUL_ID >> begun";
-/// How most begin: many of them must not keep the machine busy by looking.
+/// Gate of most scripts; a long interval keeps the processor load low.
 const GATED: &str = "while [ ! -e go ]; do sleep 0.2; done";
 const RUNNING: i32 = 15;
 const WAITING: i32 = 9;
-/// Before which kills something ends. The last of these makes room for what waits, so late that what follows it cannot be
-/// kept from its start so often that it is given up.
+/// The kills before which a process ends. The last one frees the slot for the waiting process, so late that the kills
+/// cannot prevent the next start so often that the manager gives up.
 const ENDS_BEFORE: [u32; 3] = [1, 8, 17];
 
-/// One process, and the code with which it ends.
+/// One process and its exit code.
 struct Work {
     id: String,
     code: i32,
 }
 
-/// Some of every kind.
+/// Processes of every kind.
 struct Crowd {
     running: Vec<Work>,
     /// A parent and its children.
     tree: Vec<Work>,
     paused: Work,
-    /// Each ends with a file of its own.
+    /// Processes that wait for a file each.
     meanwhile: Vec<Work>,
-    /// One after the other, behind the last of those that end meanwhile.
+    /// Processes that wait for one slot, behind the last of those that end meanwhile.
     waiting: Vec<Work>,
 }
 
@@ -54,7 +54,7 @@ fn manager_killed_twenty_times_while_it_recovers_loses_nothing_and_starts_nothin
         home.end_manager("-KILL");
         kill_while_it_recovers(&home);
         let adopted: Vec<u32> = live.iter().map(|work| home.pid(&work.id)).collect();
-        assert_eq!(adopted, pids, "{store}: adopted, and nobody else");
+        assert_eq!(adopted, pids, "{store}: exactly these were adopted");
         assert_eq!(home.status(&crowd.paused.id), "paused", "{store}");
         for work in &crowd.meanwhile {
             assert_eq!(ending(&home, &work.id), work.code, "{store}: {}", home.record(&work.id));
@@ -67,19 +67,19 @@ fn manager_killed_twenty_times_while_it_recovers_loses_nothing_and_starts_nothin
     }
 }
 
-/// Kills it at moments that are spread evenly over the time that a start takes here, and lets it be after that.
+/// Kills the manager at moments spread evenly over the duration of a start, then lets it run.
 fn kill_while_it_recovers(home: &Home) {
     let begun = Instant::now();
     let first = serve(home);
-    until("it answers", || UnixStream::connect(home.state().join("longhaul.sock")).ok());
-    let span = begun.elapsed().max(SHORTEST);
+    until("the manager accepts connections", || UnixStream::connect(home.state().join("longhaul.sock")).ok());
+    let span = begun.elapsed().max(MIN_SPAN);
     end(first);
     for kill in 0..KILLS {
         if ENDS_BEFORE.contains(&kill) {
             std::fs::write(home.work().join(format!("end-{kill}")), "").unwrap();
         }
         let manager = serve(home);
-        // The moment is what is tried; nothing is waited for.
+        // The moment of the kill is the tested variable; the sleep waits for no event.
         sleep(span * kill / KILLS);
         end(manager);
     }
@@ -94,7 +94,7 @@ fn end(mut manager: Child) {
     manager.wait().unwrap();
 }
 
-/// The code with which a process ends; another one of ours if that is never known.
+/// Returns the exit code of a process, or another code if its exit was not observed.
 fn ending(home: &Home, id: &str) -> i32 {
     home.run(&["wait", "--timeout", "30s", id]).code
 }
@@ -132,7 +132,7 @@ impl Crowd {
         crowd
     }
 
-    /// What runs from before the first kill until after the last.
+    /// Returns the processes that run from before the first kill until after the last.
     fn live(&self) -> impl Iterator<Item = &Work> {
         self.running.iter().chain(&self.tree).chain([&self.paused])
     }
@@ -141,7 +141,7 @@ impl Crowd {
         self.live().chain(&self.meanwhile).chain(&self.waiting)
     }
 
-    /// All of it is there, ran once, and came to its true end, which was recorded once.
+    /// Checks that every process exists, ran once, and has its correct ending, recorded once.
     fn check(&self, home: &Home, store: &str) {
         for Work { id, code } in self.all() {
             assert_eq!(ending(home, id), *code, "{store}");
@@ -154,7 +154,7 @@ impl Crowd {
         assert_eq!(listed.iter().map(String::as_str).collect::<BTreeSet<_>>(), known, "{store}");
         let begun = std::fs::read_to_string(home.work().join("begun")).unwrap();
         assert_eq!(begun.lines().collect::<BTreeSet<_>>(), known, "{store}");
-        assert_eq!(begun.lines().count(), known.len(), "{store}: somebody began twice: {begun}");
+        assert_eq!(begun.lines().count(), known.len(), "{store}: a command started twice: {begun}");
         for event in ["PROCESS_STARTED", "PROCESS_FAILED"] {
             let told = home.ok(&["events", "--after", "start", "--type", event, "--json"]);
             assert_eq!(told.lines().count(), known.len(), "{store}: {event}: {told}");

@@ -1,4 +1,4 @@
-//! Reported work over HTTP: rows D1 to D4.
+//! Reported work over HTTP. Requirements D1 to D4.
 
 use crate::socket::http;
 use longhaul_tests::{Home, until};
@@ -62,5 +62,5 @@ fn a_missing_heartbeat_interrupts() {
     let _ = home.launch(&["true"]);
     let (_, launched) = http(&home, "POST", "/v1/processes", &json!({ "reported": { "heartbeat_ms": 300 } }));
     let id = launched["process"]["id"].as_str().unwrap().to_owned();
-    until("it is interrupted", || (home.status(&id) == "interrupted").then_some(()));
+    until("the process is interrupted", || (home.status(&id) == "interrupted").then_some(()));
 }

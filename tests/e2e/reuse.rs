@@ -1,10 +1,10 @@
-//! A process id that was given to somebody else is nobody of ours.
+//! A reused process id is not taken for a process of this manager.
 
 use longhaul_tests::{Answer, program};
 use std::process::Command;
 
-/// In a space of process ids of its own, where the next one can be chosen: the command and its supervisor are killed with
-/// the manager, and a stranger gets the command's id.
+/// The script runs in its own PID namespace, where it can choose the next process id: it kills the command and its
+/// shim together with the manager, and starts an unrelated process with the process id of the command.
 const SCRIPT: &str = r#"
 set -e
 id=$(longhaul run -b -- sleep 600)
@@ -24,11 +24,11 @@ while :; do
     [ "$!" != "$pid" ] || break
     kill -KILL "$!"
     tries=$((tries + 1))
-    [ "$tries" -lt 50 ] || { echo "no stranger got the id" >&2; exit 98; }
+    [ "$tries" -lt 50 ] || { echo "no unrelated process got the id" >&2; exit 98; }
 done
 echo "status $(longhaul inspect "$id" | sed -n 's/^ *"status": "\(.*\)",$/\1/p' | head -n 1)"
 longhaul cancel --force "$id" >/dev/null 2>&1 || true
-kill -0 "$pid" && echo "the stranger lives"
+kill -0 "$pid" && echo "the unrelated process is alive"
 longhaul status >/dev/null
 kill -TERM "$(sed -n 's/^pid=//p' "$LONGHAUL_STATE_DIR/manager.lock")"
 "#;
@@ -42,7 +42,8 @@ fn a_process_id_that_a_stranger_has_now_is_neither_adopted_nor_signalled() {
         eprintln!("THIS TEST WAS NOT RUN: it needs root, unshare and /proc/sys/kernel/ns_last_pid");
         return;
     }
-    // No home of the other tests: those end a manager by the process id in its lock, and this one is of another space.
+    // The test does not use `Home`, which ends a manager by the process id in its lock; this manager is in another
+    // PID namespace.
     let top = tempfile::tempdir().unwrap();
     let programs = program("longhaul").parent().unwrap().to_owned();
     let path = format!("{}:{}", programs.display(), std::env::var("PATH").unwrap());
@@ -53,5 +54,5 @@ fn a_process_id_that_a_stranger_has_now_is_neither_adopted_nor_signalled() {
     let answer = Answer::of(command.output().unwrap());
     assert_eq!(answer.code, 0, "{answer:?}");
     assert!(answer.out.contains("status interrupted"), "{answer:?}");
-    assert!(answer.out.contains("the stranger lives"), "{answer:?}");
+    assert!(answer.out.contains("the unrelated process is alive"), "{answer:?}");
 }

@@ -1,5 +1,5 @@
-//! The limit on parallel processes, interrupted work, and launches that are never doubled: rows C6 and C8, and what
-//! all commands promise about revisions.
+//! The limit of parallel processes, interrupted processes, and launches that are not duplicated: requirements C6 and
+//! C8, and the promise of all commands about revisions.
 
 use crate::socket::{configure, ids, json_of};
 use longhaul_tests::{Home, kill_together};
@@ -21,7 +21,7 @@ fn c6_ten_roots_run_at_once_and_the_next_queues_or_is_refused_on_request() {
     let child = home.ok(&["run", "-b", "--parent", &running[0], "--", "sleep", "60"]);
     home.until_status(&child, "running");
     assert_eq!(home.run(&["cancel", "--force", &running[1]]).code, 0);
-    assert_eq!(home.run(&["wait", &next]).code, 0, "a place was free");
+    assert_eq!(home.run(&["wait", &next]).code, 0, "a slot was free");
     configure(&home, "[limits]\nmax_parallel = 2\n");
     home.end_manager("-TERM");
     let late = home.launch(&["true"]);
@@ -46,7 +46,7 @@ fn c8_interrupted_work_is_shown_with_its_reason_and_restarted_singly_or_all_at_o
     let one = home.ok(&["restart", "--interrupted", &work[0]]);
     assert_eq!(one.lines().count(), 1, "{one}");
     let rest = home.ok(&["restart", "--interrupted"]);
-    assert_eq!(rest.lines().count(), 2, "those that are not running again yet: {rest}");
+    assert_eq!(rest.lines().count(), 2, "the processes that are not running again yet: {rest}");
     let all = json_of(&home, &["status", "-a", "--json"]);
     let processes = all["processes"].as_array().unwrap();
     for id in &work {
@@ -75,7 +75,7 @@ fn a_launch_key_never_gives_two_copies_and_tells_what_differs() {
     assert!(other.code != 0 && other.err.contains("key_conflict"), "{other:?}");
     assert!(
         other.err.contains("program") || other.err.contains("command"),
-        "it names what differs: {other:?}"
+        "the error names the difference: {other:?}"
     );
     assert_eq!(home.run(&["cancel", "--force", id]).code, 0);
     let ended = launch(&["sh", "-c", "echo x >> runs; sleep 60"]);

@@ -1,4 +1,4 @@
-//! Records of distributed work: rows D1 to D6.
+//! Records of distributed work. Requirements D1 to D6.
 
 use crate::socket::{http, ids, json_of};
 use longhaul_tests::Home;
@@ -51,7 +51,11 @@ fn d3_update_of_a_running_one_reports_and_of_an_ended_one_is_refused() {
         http(&home, "PATCH", &path, &json!({"progress": 55, "stage": "copy", "status": "running"}));
     assert_eq!((code, &outcome["process"]["progress"]), (200, &json!(55.0)));
     let (code, outcome) = http(&home, "PATCH", &path, &json!({"status": "running"}));
-    assert_eq!((code, &outcome["process"]["stage"]), (200, &json!("copy")), "running is no change");
+    assert_eq!(
+        (code, &outcome["process"]["stage"]),
+        (200, &json!("copy")),
+        "reporting the running status is not a change"
+    );
     let unknown = "/v1/processes/00000000-0000-4000-8000-000000000000";
     let (code, problem) = http(&home, "PATCH", unknown, &json!({"progress": 1}));
     assert_eq!((code, problem["type"].as_str()), (404, Some("process_not_found")));
@@ -61,7 +65,7 @@ fn d3_update_of_a_running_one_reports_and_of_an_ended_one_is_refused() {
     assert_eq!(problem["current_status"], "completed");
     assert!(problem["attempted"].is_string(), "{problem}");
     assert_eq!(home.run(&["track", "progress", &id, "60"]).code, 4);
-    assert_eq!(home.record(&id)["progress"], 100.0, "an ended one keeps its end");
+    assert_eq!(home.record(&id)["progress"], 100.0, "an ended process keeps its ending");
 }
 
 #[test]
@@ -85,7 +89,7 @@ fn d4_the_same_ending_again_changes_nothing_and_another_is_refused() {
     let command = home.launch(&["sleep", "60"]);
     home.until_status(&command, "running");
     for verb in [&["track", "complete", &command][..], &["track", "fail", &command, "--error", "x"]] {
-        assert_eq!(home.run(verb).code, 4, "a command ends by itself: {verb:?}");
+        assert_eq!(home.run(verb).code, 4, "a command cannot be ended by a report: {verb:?}");
     }
     assert_eq!(home.status(&command), "running");
 }
@@ -107,7 +111,7 @@ fn d5_a_session_lists_what_lives_and_what_ended_as_a_snapshot() {
     assert_eq!(ids(&shown).len(), 2);
     assert_eq!(home.run(&["track", "complete", &live]).code, 0);
     let kept = snapshot["processes"].as_array().unwrap().iter().find(|one| one["id"] == live.as_str());
-    assert_eq!(kept.unwrap()["status"], "running", "what the caller has stays as it was");
+    assert_eq!(kept.unwrap()["status"], "running", "a snapshot of the caller does not change");
 }
 
 #[test]
@@ -120,7 +124,7 @@ fn d6_one_session_runs_on_several_nodes_and_a_node_never_changes() {
     let before: Vec<Value> = [&first, &second, &unplaced].into_iter().map(|id| node(id)).collect();
     assert_eq!((&before[0], &before[1]), (&json!("host-1"), &json!("host-2")));
     let moved = http(&home, "PATCH", &format!("/v1/processes/{first}"), &json!({"node_id": "host-9"}));
-    assert_eq!(moved.0, 400, "there is no such change: {}", moved.1);
+    assert_eq!(moved.0, 400, "no report changes the node: {}", moved.1);
     home.end_manager("-KILL");
     for id in [&first, &second, &unplaced] {
         assert_eq!(home.run(&["track", "progress", id, "50"]).code, 0);

@@ -1,4 +1,4 @@
-//! What agents and programs are shown: rows E2 to E5, D7 and Q9.
+//! Interfaces for agents and programs. Requirements E2 to E5, D7 and Q9.
 
 use crate::agent::Agent;
 use crate::socket::{Stream, configure, http, json_of, lines_of};
@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader};
 use std::process::Stdio;
 
-/// One process of each ending, in this order: completed, failed, timeout, cancelled, interrupted.
+/// Creates one process of each ending, in this order: completed, failed, timeout, cancelled, interrupted.
 fn one_of_each(home: &Home, session: &str) -> [String; 5] {
     let run = |extra: &[&str], script: &str| {
         let launch = [&["run", "-b", "--session", session], extra, &["--", "sh", "-c", script]].concat();
@@ -62,7 +62,7 @@ fn e2_a_record_tells_everything_and_every_status_of_a_life() {
     assert_eq!(begun["process"]["status"], "starting", "the answer does not wait for the command");
     let begun = begun["process"]["id"].as_str().unwrap();
     home.until_status(begun, "running");
-    assert!(is_alive(home.pid(begun)), "its process is told as long as it is one");
+    assert!(is_alive(home.pid(begun)), "the record has the process id while the command runs");
     let (_, waits) = http(&home, "POST", "/v1/processes", &command);
     assert_eq!(waits["process"]["status"], "pending");
     assert_eq!(home.run(&["pause", begun]).code, 0);
@@ -99,7 +99,7 @@ fn e3_the_tools_have_their_names_and_inputs() {
     assert_eq!(home.ok(&["logs", &id]), "42", "a command is a shell command line");
     let status = agent.call("get_process_status", &json!({"process_id": id}));
     assert_eq!((&status["status"], &status["exit_code"]), (&json!("completed"), &json!(0)));
-    assert!(home.record(&id)["timeout_ms"].is_null(), "no timeout is none");
+    assert!(home.record(&id)["timeout_ms"].is_null(), "without a timeout, the record has none");
 }
 
 #[test]
@@ -116,7 +116,7 @@ fn e3_lists_are_of_all_of_what_lives_of_what_completed_or_of_what_failed() {
         names(&list["processes"], "process_id")
     };
     let set = |ids: &[&String]| ids.iter().map(|id| (*id).clone()).collect::<BTreeSet<String>>();
-    assert_eq!(listed("running"), set(&[&runs, &waits]), "every live one");
+    assert_eq!(listed("running"), set(&[&runs, &waits]), "every live process");
     assert_eq!(listed("completed"), set(&[&completed]));
     assert_eq!(listed("failed"), set(&[&failed, &timeout, &interrupted]));
     let all = set(&[&completed, &failed, &timeout, &cancelled, &interrupted, &runs, &waits]);
@@ -133,18 +133,18 @@ fn e3_stop_is_gentle_or_by_force() {
         agent.call("start_background_process", &start)["process_id"].as_str().unwrap().to_owned()
     };
     let gentle = start("gentle");
-    // Whether a signal that is no kill came first shows by chance only.
+    // A signal before the kill would be visible only by chance, so several processes are tried.
     let forced: Vec<String> = (0..8).map(|n| start(&format!("forced{n}"))).collect();
     home.until_written("gentle");
     (0..8).for_each(|n| home.until_written(&format!("forced{n}")));
     let pids: Vec<u32> = forced.iter().chain([&gentle]).map(|id| home.pid(id)).collect();
     let _ = agent.call("stop_background_process", &json!({"process_id": gentle}));
-    // The shell tells as well, on its other output, if the signal met a child of its own.
+    // The shell prints a message as well, if the signal reached its child.
     let said = home.ok(&["logs", &gentle]);
-    assert!(said.lines().any(|line| line == "bye"), "it was asked: {said:?}");
+    assert!(said.lines().any(|line| line == "bye"), "the command received TERM: {said:?}");
     for id in &forced {
         let _ = agent.call("stop_background_process", &json!({"process_id": id, "force": true}));
-        assert_eq!(home.ok(&["logs", id]), "", "it was asked nothing");
+        assert_eq!(home.ok(&["logs", id]), "", "the command received no TERM");
     }
     assert!(pids.iter().all(|pid| !is_alive(*pid)));
     assert!(forced.iter().chain([&gentle]).all(|id| home.status(id) == "cancelled"));
@@ -191,13 +191,17 @@ fn e4_a_subscriber_goes_on_where_it_was_after_the_manager_was_killed() {
     let mut live = Stream::open(&home, &format!("/v1/events?format=sse&after={cursor}"));
     let second = home.launch(&["sh", "-c", &format!("{GATED}; exit 4")]);
     let began = live.until(|event| event["event"] == "PROCESS_STARTED");
-    assert_eq!(began["subject"], second.as_str(), "it is told while it happens");
+    assert_eq!(began["subject"], second.as_str(), "the event arrives while the process runs");
     home.end_manager("-KILL");
     home.open_gate();
     assert_eq!(home.run(&["wait", &second]).code, 4);
     let rest = lines_of(&home, &format!("/v1/events?after={cursor}"));
     let told: Vec<&str> = rest.iter().map(|event| event["event"].as_str().unwrap()).collect();
-    assert_eq!(told, ["PROCESS_QUEUED", "PROCESS_STARTED", "PROCESS_FAILED"], "nothing twice, nothing lost");
+    assert_eq!(
+        told,
+        ["PROCESS_QUEUED", "PROCESS_STARTED", "PROCESS_FAILED"],
+        "no event is duplicated or lost"
+    );
     assert!(rest.iter().all(|event| event["subject"] == second.as_str()));
 }
 
@@ -216,7 +220,7 @@ fn e5_past_its_timeout_the_whole_tree_is_stopped_and_zero_is_none() {
     let other = started["process_id"].as_str().unwrap();
     assert_eq!(home.run(&["wait", &id]).code, 124);
     assert_eq!(home.status(&id), "timeout");
-    until("its child is gone", || (!is_alive(child)).then_some(()));
+    until("its child has exited", || (!is_alive(child)).then_some(()));
     for id in [&endless, other] {
         let record = home.record(id);
         assert_eq!((&record["status"], &record["timeout_ms"]), (&json!("running"), &Value::Null));
@@ -250,11 +254,11 @@ fn d7_the_status_tool_gives_the_whole_record_or_not_found() {
         assert!(!is_said || !status[&name].is_null(), "{field}: {status}");
     }
     assert_eq!((&status["progress"], &status["stage"]), (&json!(40.0), &json!("copying")));
-    assert!(status.to_string().len() < 4_096, "what is long is cut: {status}");
+    assert!(status.to_string().len() < 4_096, "long output is cut: {status}");
     let uri = format!("longhaul://process/{id}");
-    assert!(status.to_string().contains(&uri), "the way to the rest: {status}");
+    assert!(status.to_string().contains(&uri), "the URI of the rest: {status}");
     let rest = agent.request("resources/read", &json!({"uri": uri})).to_string();
-    assert!(rest.contains(&large), "the rest is there");
+    assert!(rest.contains(&large), "the URI returns the rest");
     let unknown = json!({"process_id": "00000000-0000-4000-8000-000000000000"});
     assert_eq!(agent.refused("get_background_process_status", &unknown)["code"], "process_not_found");
 }
@@ -262,7 +266,7 @@ fn d7_the_status_tool_gives_the_whole_record_or_not_found() {
 #[test]
 fn q9_fifty_children_that_end_together_are_one_notice_with_fifty() {
     let home = Home::new();
-    // As long as a machine may take that does much else.
+    // The window is long enough for a machine under load.
     configure(&home, "completions.window = \"3s\"\nlimits.max_per_level = 60\n");
     let parent = home.ok(&["track", "start", "--session", "s"]);
     for _ in 0..50 {
@@ -280,7 +284,7 @@ fn q9_fifty_children_that_end_together_are_one_notice_with_fifty() {
     };
     until("all run", || (live("running")["processes"].as_array()?.len() == 51).then_some(()));
     let mut notices = Stream::open(&home, "/v1/sessions/s/completions?format=sse");
-    assert_eq!(notices.until(|_| true)["live_count"], 51, "where the session stands");
+    assert_eq!(notices.until(|_| true)["live_count"], 51, "the number of live processes of the session");
     let mut wait = home.command(&["wait", "--session", "s", "--json"]);
     let mut waiting = wait.stdout(Stdio::piped()).spawn().unwrap();
     let mut told = BufReader::new(waiting.stdout.take().unwrap())
@@ -296,7 +300,7 @@ fn q9_fifty_children_that_end_together_are_one_notice_with_fifty() {
     let last = notices.until(|_| true);
     assert_eq!((last["ended"].as_array().unwrap().len(), &last["all_complete"]), (1, &json!(true)));
     let told: Vec<Value> = told.collect();
-    assert_eq!(told, [notice, last], "who waits at a shell is told the same");
+    assert_eq!(told, [notice, last], "`wait` prints the same");
     assert_eq!(waiting.wait().unwrap().code(), Some(0));
 }
 
@@ -316,14 +320,14 @@ fn q9_silence_is_marked_as_idle_until_something_is_said() {
         let record = home.record(id);
         record["conditions"].to_string().contains("idle")
     };
-    until("it is idle", || is_idle().then_some(()));
+    until("the process is idle", || is_idle().then_some(()));
     home.open_gate();
-    until("it spoke", || home.ok(&["logs", id]).ends_with("two").then_some(()));
-    until("it is idle no more, or again", || {
+    until("the command printed a line", || home.ok(&["logs", id]).ends_with("two").then_some(()));
+    until("the process is not idle any more, or idle again", || {
         let events = lines_of(&home, "/v1/events?type=PROCESS_IDLE");
         (events.len() >= 2 || !is_idle()).then_some(())
     });
     let events = lines_of(&home, &format!("/v1/events?type=PROCESS_IDLE&process={id}"));
-    assert!(!events.is_empty(), "others are told");
+    assert!(!events.is_empty(), "other subscribers get events");
     assert_eq!(json_of(&home, &["inspect", id])["status"], "running");
 }

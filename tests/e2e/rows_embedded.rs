@@ -1,4 +1,4 @@
-//! Rows whose face is the embedded engine, or whose promise is about days: Q5 and H7.
+//! Requirements on the embedded engine, or on periods of days: Q5 and H7.
 
 use longhaul_adapters::memory::MemoryStore;
 use longhaul_domain::{CommandSpec, NodeId, ProcessId, Retention, Spec, Status, Work};
@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
-/// A host program with an engine in it, over virtual time.
+/// Creates an embedded engine that runs in virtual time.
 async fn host(adjust: impl FnOnce(&mut EngineSettings)) -> (Engine, VirtualClock) {
     let clock = VirtualClock::default();
     let shared: Arc<dyn Clock> = Arc::new(clock.clone());
@@ -47,7 +47,7 @@ async fn end_of(engine: &Engine, clock: &VirtualClock, id: ProcessId) -> Status 
     waited.processes.first().unwrap().process.status()
 }
 
-/// What a callback on its own thread says; no clock of ours drives that thread.
+/// Returns the next notification from a callback thread, which runs in real time.
 fn heard(from: &Receiver<(ProcessId, &'static str)>, id: ProcessId, fact: &str) {
     loop {
         let told = from.recv_timeout(Duration::from_secs(20)).unwrap();
@@ -82,7 +82,7 @@ async fn q5_callbacks_tell_start_and_end_and_cannot_block_or_break_the_engine() 
     heard(&told, again, "ended");
     drop(telling);
     drop(release);
-    // A way to begin anew in a test: another engine over another store knows nothing of this one.
+    // A new engine over another store knows nothing of the first one.
     let (fresh, _) = host(|_| {}).await;
     assert!(matches!(fresh.process(id).await, Err(EngineError::NotFound { .. })));
 }
@@ -96,14 +96,14 @@ async fn h7_ended_records_go_by_themselves_and_live_ones_never() {
     let ended = launch(&engine, "exit", &["0"]).await;
     assert_eq!(end_of(&engine, &clock, ended).await, Status::Completed);
     clock.run_for(minute / 2).await;
-    assert!(engine.process(ended).await.is_ok(), "its time is not over");
+    assert!(engine.process(ended).await.is_ok(), "its retention period is not over");
     clock.run_for(minute * 3).await;
     assert!(matches!(engine.process(ended).await, Err(EngineError::NotFound { .. })));
     assert_eq!(engine.process(live).await.unwrap().process.status(), Status::Running);
-    assert_eq!(engine.swept(), 1, "how many went is told");
+    assert_eq!(engine.swept(), 1, "the number of pruned records is reported");
     let (keeping, clock) = host(|settings| settings.retention = None).await;
     let kept = launch(&keeping, "exit", &["0"]).await;
     assert_eq!(end_of(&keeping, &clock, kept).await, Status::Completed);
     clock.run_for(minute * 60 * 24 * 30).await;
-    assert!(keeping.process(kept).await.is_ok(), "it can be switched off");
+    assert!(keeping.process(kept).await.is_ok(), "pruning can be switched off");
 }

@@ -1,11 +1,11 @@
-//! Hierarchies of agents: rows H1 to H8.
+//! Hierarchies of agents. Requirements H1 to H8.
 
 use crate::socket::{configure, http, ids, json_of};
 use longhaul_tests::{Home, best_of_three, is_alive, kill, ticks, until, within};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
-/// Launches a command that sleeps, with this much more on the command line.
+/// Launches a command that sleeps, with additional arguments.
 fn sleeper(home: &Home, extra: &[&str]) -> String {
     home.ok(&[&["run", "-b"], extra, &["--", "sleep", "60"]].concat())
 }
@@ -33,7 +33,7 @@ fn h1_a_child_knows_its_place_and_everything_about_its_agent() {
     let launcher = home.launch(&["sh", "-c", &script]);
     assert_eq!(home.run(&["wait", &launcher]).code, 0);
     let adopted = std::fs::read_to_string(home.work().join("child")).unwrap();
-    assert_eq!(home.record(adopted.trim())["parent_id"], launcher.as_str(), "LONGHAUL_ID names its parent");
+    assert_eq!(home.record(adopted.trim())["parent_id"], launcher.as_str(), "LONGHAUL_ID sets the parent");
 }
 
 #[test]
@@ -118,7 +118,7 @@ fn h3_a_tree_is_paused_and_resumed_with_all_its_processes() {
     let parent = home.launch(&["sh", "-c", BURN, "parent"]);
     let below = home.ok(&["run", "-b", "--parent", &parent, "--", "sh", "-c", BURN, "below"]);
     let burner = |name: &str| {
-        until("it burns", || {
+        until("the process uses processor time", || {
             let pid = std::fs::read_to_string(home.work().join(name)).ok()?.trim().parse::<u32>().ok()?;
             (ticks(pid) > 2).then_some(pid)
         })
@@ -130,12 +130,12 @@ fn h3_a_tree_is_paused_and_resumed_with_all_its_processes() {
     std::thread::sleep(Duration::from_secs(1)); // The promise is about one second.
     assert_eq!(burners.map(ticks), before, "no process of the tree gains a tick");
     assert_eq!(home.run(&["resume", &parent]).code, 0);
-    until("they go on", || burners.iter().zip(before).all(|(pid, was)| ticks(*pid) > was).then_some(()));
+    until("they continue", || burners.iter().zip(before).all(|(pid, was)| ticks(*pid) > was).then_some(()));
     assert_eq!(home.run(&["pause", "--no-descendants", &parent]).code, 0);
-    assert_eq!(home.status(&below), "running", "alone it is only itself");
+    assert_eq!(home.status(&below), "running", "with --no-descendants only the process itself is paused");
     assert_eq!(home.run(&["resume", &parent]).code, 0);
     assert_eq!(home.run(&["pause", &below]).code, 0);
-    assert_eq!(home.status(&parent), "running", "what is above is never meant");
+    assert_eq!(home.status(&parent), "running", "ancestors are never affected");
     assert_eq!(home.run(&["cancel", "--force", &parent]).code, 0);
     assert!(burners.iter().all(|pid| !is_alive(*pid)));
 }
@@ -160,10 +160,14 @@ fn h4_terminate_ends_all_descendants_within_one_grace_and_nobody_joins_meanwhile
     assert_eq!(home.run(&["cancel", "--no-wait", &root]).code, 0);
     let joined = home.run(&["run", "-b", "--parent", &below, "--", "true"]);
     assert_ne!(joined.code, 0, "no child joins a tree that is ending: {joined:?}");
-    within(Duration::from_secs(4), "the whole tree is gone", || {
+    within(Duration::from_secs(4), "the whole tree has exited", || {
         pids.iter().all(|pid| !is_alive(*pid)).then_some(())
     });
-    assert!(begin.elapsed() >= Duration::from_millis(900), "each had its grace: {:?}", begin.elapsed());
+    assert!(
+        begin.elapsed() >= Duration::from_millis(900),
+        "each process had its grace: {:?}",
+        begin.elapsed()
+    );
     for id in [&root, &below, &deepest, &waits] {
         home.until_status(id, "cancelled");
     }
@@ -205,10 +209,10 @@ fn h4_children_of_a_parent_that_ends_by_itself_are_kept_cancelled_or_waited_for(
     assert_eq!(home.run(&["wait", keeps, cancels]).code, 0);
     home.until_status(kept, "running");
     assert_eq!(home.status(cancels), "completed");
-    until("its own work is over", || {
+    until("its own command has exited", || {
         (home.record(waits)["conditions"][0] == "waits_for_children").then_some(())
     });
-    assert_eq!(home.status(waits), "running", "it has not ended before its children");
+    assert_eq!(home.status(waits), "running", "a parent does not end before its children");
     assert_eq!(home.run(&["cancel", "--force", awaited]).code, 0);
     assert_eq!(home.run(&["wait", waits]).code, 0);
 }
@@ -225,17 +229,17 @@ fn h4_a_session_ends_as_each_of_its_processes_declared() {
     for id in [&cancels, &grace] {
         home.until_status(id, "cancelled");
     }
-    // Nothing else is touched.
+    // Other processes are not affected.
     [&keeps, &other].iter().for_each(|id| home.until_status(id, "running"));
     assert_eq!(home.run(&["session", "end", "s", "--policy", "cancel"]).code, 0);
     home.until_status(&keeps, "cancelled");
-    assert_eq!(home.run(&["wait", "--session", "s"]).code, 143, "all of it is over");
+    assert_eq!(home.run(&["wait", "--session", "s"]).code, 143, "all processes of the session have ended");
 }
 
 #[test]
 fn h5_both_outputs_are_apart_together_in_order_and_readable_at_any_time() {
     let home = Home::new();
-    // Each line waits until the one before it was seen: two pipes have no order but that of time.
+    // Each line waits until the test has seen the previous one: two pipes are ordered only by time.
     let turn = "while [ ! -e $name$i ]; do sleep 0.02; done";
     let script = format!(
         "for i in 1 2 3; do echo out$i; name=out; {turn}; echo err$i >&2; name=err; {turn}; done; sleep 60"
@@ -259,10 +263,10 @@ fn h5_both_outputs_are_apart_together_in_order_and_readable_at_any_time() {
 #[test]
 fn h6_a_failure_is_seen_within_half_a_second() {
     let home = Home::new();
-    best_of_three(Duration::from_millis(500), "who looks and who waits is told", || {
+    best_of_three(Duration::from_millis(500), "status and wait report the end", || {
         let id = home.launch(&["sh", "-c", "echo $$ > pid; exec sleep 60"]);
         let pid = home.pid(&id);
-        until("it is what was launched", || {
+        until("the process id is that of the command", || {
             std::fs::read_to_string(home.work().join("pid"))
                 .ok()
                 .filter(|text| text.trim() == pid.to_string())
@@ -270,7 +274,7 @@ fn h6_a_failure_is_seen_within_half_a_second() {
         let mut waiter = home.command(&["wait", &id]).spawn().unwrap();
         let begin = Instant::now();
         kill("-SEGV", pid);
-        until("it has failed", || (home.status(&id) == "failed").then_some(()));
+        until("the process has failed", || (home.status(&id) == "failed").then_some(()));
         let told = waiter.wait().unwrap();
         let took = begin.elapsed();
         assert_eq!(told.code(), Some(128 + 11));
@@ -295,7 +299,7 @@ fn h7_ended_records_go_when_they_are_old_enough_and_live_ones_never() {
     assert_eq!(home.run(&["inspect", &done]).code, 3);
     assert_eq!((home.status(&live).as_str(), home.status(&reports).as_str()), ("running", "running"));
     let (_, health) = http(&home, "GET", "/v1/health", &Value::Null);
-    assert_eq!(health["pruned"], 1, "how many went is told");
+    assert_eq!(health["pruned"], 1, "the number of pruned records is reported");
 }
 
 #[test]
@@ -307,10 +311,12 @@ fn h8_retries_wait_longer_each_time_and_why_tells_when() {
     assert_eq!(home.record(&id)["attempt"], 4);
     let runs = std::fs::read_to_string(home.work().join("runs")).unwrap();
     let at: Vec<u64> = runs.lines().map(|line| line.parse().unwrap()).collect();
-    // Half of each wait is chance: they are at least 100, 200 and 400 ms.
+    // Half of each delay is random: the delays are at least 100, 200 and 400 ms.
     assert!(at.len() == 4 && (1..4).all(|no| at[no] - at[no - 1] >= 50 << no), "{at:?}");
     let slow = home.ok(&["run", "-b", "--retry", "1", "--backoff", "1h..1h", "--", "false"]);
-    until("it waits for its retry", || (home.record(&slow)["pending"]["why"] == "retry").then_some(()));
+    until("the process waits for its retry", || {
+        (home.record(&slow)["pending"]["why"] == "retry").then_some(())
+    });
     let why = json_of(&home, &["why", &slow, "--json"]);
     assert_eq!((&why["why"], &why["next_attempt"]), (&json!("retry"), &json!(2)));
     assert!(why["due_at"].is_string() && why["last_error"].is_string(), "{why}");
@@ -335,7 +341,7 @@ fn h8_limits_per_process_and_per_level_end_what_exceeds_them_and_usage_is_shown(
         reply["usage"]["cpu_ms"].as_u64().is_some_and(|ms| ms > 0).then_some(reply)
     });
     assert!(usage["uptime_ms"].is_u64() && usage["usage"]["memory_bytes"].as_u64() > Some(0), "{usage}");
-    assert!(usage["usage"]["limited_by"].is_string(), "which mechanism is in force: {usage}");
+    assert!(usage["usage"]["limited_by"].is_string(), "the active mechanism: {usage}");
     assert!(home.ok(&["status", "-o", "wide"]).contains("MEMORY"));
     let _ = home.run(&["wait", &burns]);
     let ended = home.record(&burns);

@@ -1,10 +1,10 @@
-//! Queued launches with concurrency slots: rows Q1 to Q6 and Q8.
+//! Queued launches with concurrency slots. Requirements Q1 to Q6 and Q8.
 
 use crate::socket::{configure, http, ids, json_of};
 use longhaul_tests::{Home, is_alive, until};
 use serde_json::{Value, json};
 
-/// A launch for an agent, which its host executes itself.
+/// Returns a launch of reported work for an agent, which its host executes itself.
 fn agent(model: &str) -> Value {
     json!({
         "reported": {"queued": true}, "session_id": "parent", "parent_message_id": "m1",
@@ -46,7 +46,7 @@ fn q1_a_launch_keeps_everything_about_its_agent_and_its_host_completes_it() {
         assert_eq!(record[field], value, "{field}");
     }
     let second = record["id"].as_str().unwrap();
-    assert_eq!(home.run(&["track", "complete", second]).code, 4, "its turn has not come");
+    assert_eq!(home.run(&["track", "complete", second]).code, 4, "the process is still waiting");
     assert_eq!(home.run(&["track", "complete", &first]).code, 0);
     home.until_status(second, "running");
     assert_eq!(home.run(&["track", "complete", second, "--result", "{\"ok\": true}"]).code, 0);
@@ -90,7 +90,7 @@ fn q2_a_slot_is_not_given_on_while_what_a_command_left_behind_lives() {
     let first = launch(&home, &request);
     let seen = "kill -0 $(cat left) && echo beside > seen || echo after > seen";
     let second = home.ok(&["run", "-b", "--key", "k", "--", "sh", "-c", seen]);
-    until("the sweep is told of", || {
+    until("the cleanup is reported", || {
         let record = home.record(&first);
         let is_told = record["conditions"].as_array().unwrap().contains(&json!("cleaning_up"));
         is_told.then(|| assert_eq!(record["status"], "running", "its slot is not free"))
@@ -124,7 +124,7 @@ fn q2_limits_are_per_key_per_tier_and_default_and_change_while_running() {
     let by_default = started("other", 1);
     assert_eq!(home.run(&["queue", "claude-opus*", "--limit", "0"]).code, 0);
     home.until_status(&by_pattern, "running");
-    assert_eq!(home.status(&by_default), "pending", "another key is not touched");
+    assert_eq!(home.status(&by_default), "pending", "another key is not affected");
     let agent = json!({"command": {"program": "sleep", "args": ["60"], "directory": "/"}, "prompt": "p"});
     assert_eq!(home.record(&launch(&home, &agent))["key"], "sonnet", "the key of an agent without a model");
 }
@@ -180,7 +180,7 @@ fn q3_complete_and_fail_need_running_and_cancel_takes_pending_too() {
     assert_eq!(home.run(&["wait", &after]).code, 0);
     let record = home.record(&command);
     assert_eq!((&record["status"], &record["attempt"]), (&json!("cancelled"), &json!(0)));
-    assert!(!home.work().join("never").exists(), "it left the queue");
+    assert!(!home.work().join("never").exists(), "the process left the queue");
     let runs = home.launch(&["sleep", "60"]);
     let pid = home.pid(&runs);
     assert_eq!(home.run(&["cancel", &runs]).code, 0);
@@ -213,7 +213,7 @@ fn q4_queries_by_id_status_session_parent_all_and_counts_per_key() {
     assert!(queue["oldest_wait_ms"].is_u64());
     let revision = home.record(&waits)["revision"].as_u64().unwrap();
     assert_eq!(home.run(&["queue", "move", &waits, "--priority", "9"]).code, 0);
-    assert!(home.record(&waits)["revision"].as_u64().unwrap() > revision, "when it last changed shows");
+    assert!(home.record(&waits)["revision"].as_u64().unwrap() > revision, "the last change is visible");
 }
 
 #[test]
@@ -247,11 +247,11 @@ fn q8_clear_stops_and_removes_everything_only_when_it_is_asked_to() {
     let told = json_of(&home, &["reset", "--dry-run", "--json"]);
     assert_eq!(told["stopped"], json!([runs]));
     let refused = home.run(&["reset"]);
-    assert_eq!(refused.code, 2, "there is nobody to ask: {refused:?}");
+    assert_eq!(refused.code, 2, "there is no terminal to ask on: {refused:?}");
     assert!(refused.err.contains("--yes") && is_alive(pid), "{refused:?}");
     assert_eq!(home.run(&["reset", "--yes"]).code, 0);
-    until("it is stopped", || (!is_alive(pid)).then_some(()));
+    until("the command has exited", || (!is_alive(pid)).then_some(()));
     assert_eq!(ids(&json_of(&home, &["status", "-a", "--json"])), Vec::<String>::new());
     assert_eq!(home.run(&["inspect", &done]).code, 3);
-    assert_eq!(home.run(&["run", "--", "echo", "again"]).out, "again\n", "it works on");
+    assert_eq!(home.run(&["run", "--", "echo", "again"]).out, "again\n", "the manager continues to work");
 }

@@ -1,4 +1,4 @@
-//! A secret in an environment is where it was promised to be, and nowhere else.
+//! A secret in an environment is only in the promised places.
 
 use crate::socket::configure;
 use longhaul_tests::{GATED, Home, is_alive, kill, program, until};
@@ -9,16 +9,16 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// What is searched for in everything.
+/// The secret that is searched for everywhere.
 const MARKER: &str = "m4rk3r-5ecret-0f0e1d";
-/// What the command says of it, so that it is known that it got there.
+/// Output of the command that proves that the command received the secret.
 const SAID: &str = "said-by-the-command-itself";
 
 #[test]
 fn a_secret_of_the_environment_is_in_the_environment_store_and_the_output_of_its_command_and_nowhere_else() {
     let home = Home::new();
     let receiver = Receiver::open(&home);
-    // A manager that is started by a client has its environment: this one is not the secret's.
+    // A manager that a client starts inherits the environment of the client. This client has no secret.
     let _ = home.ok(&["run", "--", "true"]);
     let launch = |line: &str| {
         let mut command = home.command(&["run", "-b", "--", "sh", "-c", line]);
@@ -36,20 +36,23 @@ fn a_secret_of_the_environment_is_in_the_environment_store_and_the_output_of_its
     for pid in [shim, manager] {
         for file in ["cmdline", "environ"] {
             let shown = fs::read(format!("/proc/{pid}/{file}")).unwrap();
-            assert!(!holds(&shown), "everybody of this user sees it in {file} of {pid}");
+            assert!(!holds(&shown), "every process of this user can read the secret in {file} of {pid}");
         }
     }
     kill("-KILL", manager);
-    until("the manager is gone", || (!is_alive(manager)).then_some(()));
+    until("the manager has exited", || (!is_alive(manager)).then_some(()));
     home.open_gate();
-    until("the command is over", || (!is_alive(pid)).then_some(()));
+    until("the command has exited", || (!is_alive(pid)).then_some(()));
     assert_eq!(home.run(&["wait", &watched]).code, 3, "the command got its secret");
     assert_eq!(home.ok(&["logs", &watched]), SAID);
 
     let bundle = home.work().join("bundle.txt");
     let said = home.command(&["doctor", "--bundle"]).arg(&bundle).env("API_TOKEN", MARKER).output().unwrap();
     assert!(!holds(&said.stdout) && !holds(&said.stderr), "{said:?}");
-    assert!(fs::read_to_string(&bundle).unwrap().contains(&watched), "the bundle tells of it: {said:?}");
+    assert!(
+        fs::read_to_string(&bundle).unwrap().contains(&watched),
+        "the bundle contains the process: {said:?}"
+    );
     let answers =
         ["/v1/processes?all=true", "/v1/stats", "/v1/version", "/v1/queues", "/v1/nodes", "/metrics"];
     for path in answers.map(str::to_owned).into_iter().chain([format!("/v1/processes/{watched}")]) {
@@ -61,29 +64,29 @@ fn a_secret_of_the_environment_is_in_the_environment_store_and_the_output_of_its
         let answer = home.run(&words);
         assert!(!holds(answer.out.as_bytes()) && !holds(answer.err.as_bytes()), "{words:?}");
     }
-    until("both ends were sent", || {
+    until("both endings were sent", || {
         let letters = receiver.letters();
         let has = |id: &str| letters.iter().any(|letter| String::from_utf8_lossy(letter).contains(id));
         (has(&crashed) && has(&watched)).then_some(())
     });
-    assert!(!receiver.letters().iter().any(|letter| holds(letter)), "it was sent away");
+    assert!(!receiver.letters().iter().any(|letter| holds(letter)), "the secret was sent to the receiver");
     home.end_manager("-TERM");
     let copy = home.work().join("copy");
     let stores = [format!("sqlite:{}/longhaul.db", home.state().display()), format!("fs:{}", copy.display())];
     let _ = home.ok(&["store", "copy", &stores[0], &stores[1]]);
-    assert!(!files_with(&copy, watched.as_bytes()).is_empty(), "the copy tells of it");
+    assert!(!files_with(&copy, watched.as_bytes()).is_empty(), "the copy contains the process");
 
     let places = files_with(home.state().parent().unwrap(), MARKER.as_bytes());
     let environments = home.state().join("environments");
     let (kept, strange): (Vec<_>, Vec<_>) =
         places.into_iter().partition(|path| path.starts_with(&environments));
-    assert!(!kept.is_empty(), "the search finds nothing at all");
-    // A core of the command is its own: where the machine writes one, it lies where the command worked.
+    assert!(!kept.is_empty(), "the search does not even find the file of the environment");
+    // A core dump belongs to the command. If the kernel writes one, it is in the working directory of the command.
     let strange: Vec<_> = strange.into_iter().filter(|path| !is_core(path)).collect();
     assert_eq!(strange, Vec::<PathBuf>::new());
 }
 
-/// All that the manager answers.
+/// Returns the whole response of the manager.
 fn answer(home: &Home, path: &str) -> Vec<u8> {
     let mut stream = UnixStream::connect(home.state().join("longhaul.sock")).unwrap();
     write!(stream, "GET {path} HTTP/1.1\r\nhost: longhaul\r\nconnection: close\r\n\r\n").unwrap();
@@ -92,7 +95,7 @@ fn answer(home: &Home, path: &str) -> Vec<u8> {
     bytes
 }
 
-/// The marker in a form in which a shell reads it and a search does not.
+/// Returns the marker in a form that a shell decodes and a search does not find.
 fn half_hidden() -> String {
     let (head, tail) = MARKER.split_at(6);
     format!("'{head}''{tail}'")
@@ -110,7 +113,7 @@ fn is_core(path: &Path) -> bool {
     path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("core"))
 }
 
-/// Every file below a directory that holds these bytes.
+/// Returns every file below a directory that contains these bytes.
 fn files_with(directory: &Path, part: &[u8]) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in fs::read_dir(directory).unwrap().flatten() {
@@ -124,11 +127,11 @@ fn files_with(directory: &Path, part: &[u8]) -> Vec<PathBuf> {
     found
 }
 
-/// Where the webhooks of a manager go to.
+/// The receiver of the webhooks of a manager.
 struct Receiver(Arc<Mutex<Vec<Vec<u8>>>>);
 
 impl Receiver {
-    /// Has all events of the managers of this home sent here.
+    /// Configures a webhook for all events of the managers of this state directory.
     fn open(home: &Home) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
@@ -156,7 +159,7 @@ impl Receiver {
     }
 }
 
-/// All bytes of a letter; none if it broke off.
+/// Reads all bytes of a webhook request. Returns `None` if the connection broke off.
 fn letter(stream: &TcpStream) -> Option<Vec<u8>> {
     let mut reader = BufReader::new(stream);
     let mut head = String::new();

@@ -1,4 +1,4 @@
-//! Plain HTTP over the socket of a manager, as a client in any language speaks it.
+//! Plain HTTP over the socket of a manager, as a client in any language uses it.
 
 use longhaul_tests::Home;
 use serde_json::Value;
@@ -6,7 +6,7 @@ use std::io::{BufRead, BufReader, Lines, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
-/// Asks the manager of a home; gives the status code and the body.
+/// Sends a request to the manager of a state directory; returns the status code and the body.
 pub(crate) fn http(home: &Home, method: &str, path: &str, body: &Value) -> (u16, Value) {
     let body = if body.is_null() { String::new() } else { body.to_string() };
     let mut stream = UnixStream::connect(home.state().join("longhaul.sock")).unwrap();
@@ -24,40 +24,40 @@ pub(crate) fn http(home: &Home, method: &str, path: &str, body: &Value) -> (u16,
     (code, serde_json::from_str(body).unwrap_or(Value::Null))
 }
 
-/// Reads an answer of the command line that is one JSON document.
+/// Runs a command whose output is one JSON document, and parses it.
 pub(crate) fn json_of(home: &Home, args: &[&str]) -> Value {
     serde_json::from_str(&home.ok(args)).unwrap()
 }
 
-/// Writes the configuration that the next manager of a home reads.
+/// Writes the configuration for the next manager of a state directory.
 pub(crate) fn configure(home: &Home, toml: &str) {
     let dir = home.state().parent().unwrap().join("config/longhaul");
     std::fs::create_dir_all(&dir).unwrap();
     std::fs::write(dir.join("config.toml"), toml).unwrap();
 }
 
-/// The ids in a listing.
+/// Returns the ids in a list.
 pub(crate) fn ids(listing: &Value) -> Vec<String> {
     let id = |process: &Value| process["id"].as_str().unwrap().to_owned();
     listing["processes"].as_array().unwrap().iter().map(id).collect()
 }
 
-/// Reads a stream of lines of JSON that ends with what there is.
+/// Reads a stream of JSON lines to its end.
 pub(crate) fn lines_of(home: &Home, path: &str) -> Vec<Value> {
     let mut stream = Stream::open(home, path);
     std::iter::from_fn(|| stream.next()).collect()
 }
 
-/// A stream that goes on as long as it is read: server-sent events, or lines of JSON.
+/// A stream without an end: server-sent events or JSON lines.
 #[derive(Debug)]
 pub(crate) struct Stream(Lines<BufReader<UnixStream>>);
 
 impl Stream {
-    /// Asks for it.
+    /// Opens the stream.
     pub(crate) fn open(home: &Home, path: &str) -> Self {
         let mut stream = UnixStream::connect(home.state().join("longhaul.sock")).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
-        // In the first version of the protocol a body is not cut into chunks.
+        // HTTP/1.0 has no chunked bodies.
         write!(stream, "GET {path} HTTP/1.0\r\nhost: longhaul\r\n\r\n").unwrap();
         let mut lines = BufReader::new(stream).lines();
         assert!(lines.next().unwrap().unwrap().contains(" 200 "), "{path}");
@@ -65,7 +65,7 @@ impl Stream {
         Self(lines)
     }
 
-    /// The next of what was told so.
+    /// Returns the next item that matches a condition.
     pub(crate) fn until(&mut self, is: impl Fn(&Value) -> bool) -> Value {
         self.find(is).unwrap()
     }

@@ -1,4 +1,4 @@
-//! Kill the manager, the shim, both: the truth survives. Rows Q6, C2, C8, E8.
+//! Kills the manager, the shim, or both; the records stay correct. Requirements Q6, C2, C8 and E8.
 
 use crate::socket::configure;
 use longhaul_tests::{GATED, Home, best_of_three, is_alive, kill, kill_together, until, within};
@@ -18,20 +18,20 @@ fn the_manager_is_killed_and_the_exit_code_and_the_whole_output_are_there() {
 }
 
 #[test]
-fn an_end_that_nobody_watched_is_read_at_the_next_start() {
+fn an_unobserved_exit_is_read_by_the_next_manager() {
     let home = Home::new();
     let id = home.launch(&["sh", "-c", &format!("{GATED}; echo done; exit 9")]);
     let pid = home.pid(&id);
     home.end_manager("-KILL");
     home.open_gate();
-    until("the command is over", || (!is_alive(pid)).then_some(()));
+    until("the command has exited", || (!is_alive(pid)).then_some(()));
     assert_eq!(home.status(&id), "failed");
     assert_eq!(home.record(&id)["exit_code"].as_i64(), Some(9));
     assert_eq!(home.ok(&["logs", &id]), "done");
 }
 
 #[test]
-fn an_end_tells_who_or_what_caused_it_and_what_was_the_case() {
+fn an_ending_names_its_cause_and_its_circumstances() {
     let home = Home::new();
     let paused = home.launch(&["sleep", "60"]);
     let exit_unobserved = home.launch(&["sh", "-c", &format!("{GATED}; exit 9")]);
@@ -45,12 +45,12 @@ fn an_end_tells_who_or_what_caused_it_and_what_was_the_case() {
     let in_force = home.record(&exit_unobserved)["containment"].clone();
     home.end_manager("-KILL");
     home.open_gate();
-    until("the command is over", || (!is_alive(runs)).then_some(()));
+    until("the command has exited", || (!is_alive(runs)).then_some(()));
     let said = |id: &str| {
         let record = home.record(id);
         let facts = ["paused", "output_open", "exit_unobserved"].map(|fact| record["exit"][fact].clone());
-        assert_eq!(record["containment"], in_force, "it is known for ever: {record}");
-        (record["ended_by"].as_str().unwrap_or("nobody").to_owned(), facts.map(|fact| fact == true))
+        assert_eq!(record["containment"], in_force, "the record keeps the containment: {record}");
+        (record["ended_by"].as_str().unwrap_or("none").to_owned(), facts.map(|fact| fact == true))
     };
     assert!(in_force.is_string());
     assert_eq!(said(&paused), ("outside".to_owned(), [true, false, false]));
@@ -85,13 +85,13 @@ fn what_waits_is_still_queued_in_order_after_a_crash() {
 #[test]
 fn the_command_and_its_supervisor_are_killed_and_it_is_interrupted_within_half_a_second() {
     let home = Home::new();
-    best_of_three(Duration::from_millis(500), "it is interrupted", || {
+    best_of_three(Duration::from_millis(500), "the process is interrupted", || {
         let id = home.launch(&["sleep", "60"]);
         home.until_status(&id, "running");
         let both = [home.shim(&id), home.pid(&id)];
         let begin = Instant::now();
         kill_together("-KILL", &both);
-        let record = until("it is interrupted", || {
+        let record = until("the process is interrupted", || {
             let record = home.record(&id);
             assert!(record["status"] == "running" || record["status"] == "interrupted", "{record}");
             (record["status"] == "interrupted").then_some(record)
@@ -105,7 +105,7 @@ fn the_command_and_its_supervisor_are_killed_and_it_is_interrupted_within_half_a
 
 #[test]
 fn everything_is_killed_at_once_and_the_very_first_answer_is_right() {
-    // Whoever does not collect its orphans leaves zombies, as the first process of many a container does.
+    // A subreaper that does not collect orphans leaves zombies, like the first process of many containers.
     rustix::process::set_child_subreaper(Some(rustix::process::getpid())).unwrap();
     let firsts: [&[&str]; 4] = [
         &["status", "-a", "--json"],
@@ -124,14 +124,17 @@ fn everything_is_killed_at_once_and_the_very_first_answer_is_right() {
                 let pid = home.pid(&id);
                 kill_together("-KILL", &[home.manager().unwrap(), home.shim(&id), pid]);
                 if wait_for_zombies {
-                    until("the command is over", || (!is_alive(pid)).then_some(()));
+                    until("the command has exited", || (!is_alive(pid)).then_some(()));
                 }
                 let answer = home.run(first);
                 let case = format!("{store} {first:?} {wait_for_zombies}: {} {}", answer.out, answer.err);
                 assert_eq!(answer.code, 0, "{case}");
                 match first[0] {
                     "restart" => {
-                        assert!(answer.out.contains(&id), "it is the origin of what runs now: {case}")
+                        assert!(
+                            answer.out.contains(&id),
+                            "the process is the origin of the running one: {case}"
+                        )
                     }
                     _ => assert!(answer.out.contains("\"interrupted\""), "{case}"),
                 }
@@ -144,7 +147,7 @@ fn everything_is_killed_at_once_and_the_very_first_answer_is_right() {
 #[test]
 fn the_supervisor_alone_is_killed_and_the_true_code_is_recorded() {
     let home = Home::new();
-    // The manager gets a second to notice: whoever ends together with its supervisor is interrupted.
+    // The manager has a second to notice the kill. A command that ends together with its shim is interrupted.
     let id = home.launch(&["sh", "-c", &format!("{GATED}; sleep 1; echo still here; exit 41")]);
     home.until_status(&id, "running");
     kill("-KILL", home.shim(&id));
@@ -154,14 +157,14 @@ fn the_supervisor_alone_is_killed_and_the_true_code_is_recorded() {
 }
 
 #[test]
-fn an_end_that_nobody_saw_is_told_as_the_latest_possible_one() {
+fn an_unobserved_end_is_dated_with_the_latest_possible_time() {
     let home = Home::new();
     let id = home.launch(&["sh", "-c", &format!("{GATED}; exit 9")]);
     let (runs, shim) = (home.pid(&id), home.shim(&id));
     kill("-STOP", shim);
     home.end_manager("-KILL");
     home.open_gate();
-    until("it has ended", || (!is_alive(runs)).then_some(()));
+    until("the command has exited", || (!is_alive(runs)).then_some(()));
     assert_eq!(home.run(&["wait", &id]).code, 9);
     assert_eq!(home.record(&id)["completed_at_precision"], "latest");
     let shown = home.ok(&["status", &id]);
@@ -169,7 +172,7 @@ fn an_end_that_nobody_saw_is_told_as_the_latest_possible_one() {
 }
 
 #[test]
-fn a_supervisor_that_somebody_halts_is_shown_and_hides_no_end() {
+fn a_stopped_shim_is_reported_and_hides_no_end() {
     let home = Home::new();
     let id = home.launch(&["sh", "-c", &format!("{GATED}; exit 43")]);
     home.until_status(&id, "running");
@@ -178,7 +181,7 @@ fn a_supervisor_that_somebody_halts_is_shown_and_hides_no_end() {
         let conditions = home.record(id)["conditions"].clone();
         conditions.as_array().unwrap().contains(&serde_json::json!("supervisor_stopped"))
     };
-    until("the record shows it", || shows(&id).then_some(()));
+    until("the record shows the stopped shim", || shows(&id).then_some(()));
     home.open_gate();
     assert_eq!(home.run(&["wait", &id]).code, 43);
     let late = home.run(&["cancel", &id]);
@@ -196,12 +199,12 @@ fn the_grace_and_the_stop_signal_of_a_launch_outlive_its_manager_and_its_supervi
     let home = Home::new();
     let script = "trap 'sleep 6; exit 7' INT; echo ready; while :; do sleep 0.01; done";
     let id = home.ok(&["run", "-b", "--grace", "60s", "--stop-signal", "INT", "--", "sh", "-c", script]);
-    until("it is ready", || home.ok(&["logs", &id]).contains("ready").then_some(()));
+    until("the command is ready", || home.ok(&["logs", &id]).contains("ready").then_some(()));
     home.end_manager("-TERM");
     home.until_status(&id, "running");
     let shim = home.shim(&id);
     kill("-KILL", shim);
-    until("the supervisor is gone", || (!is_alive(shim)).then_some(()));
+    until("the shim has exited", || (!is_alive(shim)).then_some(()));
     assert_eq!(home.run(&["cancel", &id]).code, 0);
     home.until_status(&id, "cancelled");
     let record = home.record(&id);
@@ -244,8 +247,10 @@ fn the_manager_stops_everything_within_the_grace_when_asked_to() {
     let pids = [home.pid(&gentle), home.pid(&stubborn)];
     home.until_written("up");
     kill("-TERM", manager.id());
-    // The longest grace is the default of 5 s, and a second to verify.
-    within(Duration::from_secs(7), "all are gone", || pids.iter().all(|pid| !is_alive(*pid)).then_some(()));
+    // The longest grace is the default of 5 s, plus a second to verify.
+    within(Duration::from_secs(7), "all commands have exited", || {
+        pids.iter().all(|pid| !is_alive(*pid)).then_some(())
+    });
     let _ = manager.wait().unwrap();
     assert_eq!(home.status(&gentle), "cancelled");
     assert_eq!(home.status(&stubborn), "cancelled");
@@ -256,11 +261,11 @@ fn a_timeout_is_kept_while_no_manager_is_there() {
     let home = Home::new();
     let script = "echo $$ > pid; exec sleep 60";
     let id = home.ok(&["run", "-b", "--timeout", "3s", "--", "sh", "-c", script]);
-    // Before it began there is nothing that could go on without a manager.
+    // Until the command runs, no timeout exists that could expire without a manager.
     let pid = until("its process id", || {
         std::fs::read_to_string(home.work().join("pid")).ok()?.trim().parse().ok()
     });
     home.end_manager("-KILL");
-    until("the time is over", || (!is_alive(pid)).then_some(()));
+    until("the timeout has expired", || (!is_alive(pid)).then_some(()));
     assert_eq!(home.status(&id), "timeout");
 }

@@ -1,10 +1,10 @@
-//! What a person at a terminal sees and types.
+//! The interface for a person at a terminal.
 
 use longhaul_tests::{Home, program, until};
 use std::io::Write;
 use std::process::{Child, Stdio};
 
-/// A command on a terminal of its own, which `script` keeps.
+/// A command on its own terminal, which `script` provides.
 struct Terminal {
     child: Child,
     shown: std::path::PathBuf,
@@ -53,7 +53,7 @@ fn enter_cancels_the_process_that_is_highlighted() {
     terminal.until_shown("project work");
     terminal.press("\r");
     assert_eq!(terminal.code(), 0);
-    // The newest is the first of the list.
+    // The newest process is the first in the list.
     assert_eq!((home.status(&second).as_str(), home.status(&first).as_str()), ("cancelled", "running"));
 }
 

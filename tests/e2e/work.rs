@@ -1,4 +1,4 @@
-//! Real work: a server, a build, a run of tests.
+//! Typical commands: a server, a build and a test run.
 
 use longhaul_tests::{Home, until};
 use std::io::{Read, Write};

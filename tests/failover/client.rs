@@ -195,7 +195,7 @@ impl Client {
         let at = Instant::now();
         let mut ledger = locked(&self.ledger);
         let refusal = match answer {
-            Answer::Said { status: 200 | 201, body } => {
+            Answer::Response { status: 200 | 201, body } => {
                 let id = body["process"]["id"].as_str().unwrap().to_owned();
                 let key = request.launch_key.unwrap_or_default();
                 if let Some(launch) = ledger.launches.get_mut(&key) {
@@ -204,9 +204,9 @@ impl Client {
                 }
                 return true;
             }
-            Answer::Said { body, .. } => body["type"].as_str().unwrap_or("nothing").to_owned(),
-            Answer::Nobody => "no manager".to_owned(),
-            Answer::Silence => "silence".to_owned(),
+            Answer::Response { body, .. } => body["type"].as_str().unwrap_or("nothing").to_owned(),
+            Answer::NoConnection => "no manager".to_owned(),
+            Answer::NoResponse => "silence".to_owned(),
         };
         *ledger.refusals.entry(refusal).or_default() += 1;
         if let Some(launch) = request.launch_key.as_ref().and_then(|key| ledger.launches.get_mut(key)) {

@@ -67,8 +67,7 @@ impl Cluster {
         });
         for sentinel in &sentinels {
             // Shortens the intervals of the sentinels; the order of their actions stays the same. Versions before 7.0
-            // do not have
-            // this command and are slower.
+            // do not have this command and are slower.
             let _ = sentinel.ask(&["SENTINEL", "DEBUG", "info-period", "1000", "publish-period", "500"]);
         }
         Self { primary, replicas, sentinels, hosts: hosts.join(",") }
@@ -99,7 +98,7 @@ impl Cluster {
     }
 
     pub(crate) fn until_one_is_promoted(&self) {
-        within(CHANGING, "one is promoted", || self.is_one_promoted().then_some(()));
+        within(CHANGING, "a replica is promoted", || self.is_one_promoted().then_some(()));
     }
 
     pub(crate) fn until_whole_again(&self) {
@@ -182,7 +181,7 @@ fn run(directory: &Path, machines: &Machines, machine: Machine) -> Child {
     within(BEGINNING, "the server listens", || {
         let exited = process.try_wait().unwrap();
         let log = || fs::read_to_string(directory.join("log")).unwrap_or_default();
-        assert!(exited.is_none(), "it does not start: {}", log());
+        assert!(exited.is_none(), "the server does not start: {}", log());
         UnixStream::connect(&socket).is_ok().then_some(())
     });
     process

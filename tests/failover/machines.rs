@@ -1,9 +1,8 @@
 //! Simulated machines on a network that can be partitioned.
 //!
 //! If permitted, each machine is a network namespace, and packets across a cut are dropped without notice, as by a
-//! failed
-//! switch. Otherwise each machine is a group of loopback addresses behind proxies: connections across a cut are closed,
-//! and all managers are on the side of the old primary.
+//! failed switch. Otherwise each machine is a group of loopback addresses behind proxies: connections across a cut
+//! are closed, and all managers are on the side of the old primary.
 
 use crate::partition::{Machine, Network};
 use std::ffi::OsStr;

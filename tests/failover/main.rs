@@ -1,17 +1,16 @@
 //! Managers on a Redis server with sentinels, whose primary is killed or cut off while clients launch continuously.
 //!
-//! Three managers run: with the primary, with a replica and with a sentinel. If the network is partitioned, they are on
-//! different sides. At the end, everything that was acknowledged to a client must exist and must have run and ended
-//! exactly
-//! once, according to the records and to the journal that the commands wrote.
+//! Three managers run: with the primary, with a replica and with a sentinel. If the network is partitioned, they are
+//! on different sides. At the end, everything that was acknowledged to a client must exist and must have run and
+//! ended exactly once, according to the records and to the journal that the commands wrote.
 
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
     clippy::indexing_slicing,
-    reason = "a test that cannot go on has failed"
+    reason = "a failed step fails the test"
 )]
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "what a run saw is what it is for")]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "the figures are the result of a run")]
 
 mod client;
 mod cluster;
@@ -74,7 +73,7 @@ fn nothing_less_than_all_replicas_is_taken_for_safe_and_launches_outlive_a_prima
 /// The nodes restore acknowledged records that the promoted replica lacks.
 #[test]
 #[cfg_attr(not(redis), ignore = "redis-server is missing (Debian: apt-get install redis-server)")]
-fn launches_are_given_back_that_a_promoted_replica_lacks_though_nothing_was_promised() {
+fn launches_that_a_promoted_replica_lacks_are_restored_without_a_durability_promise() {
     // A waiting process for any node may run on both sides of a partition that is longer than a lease.
     Run { keys: Keys::MayBeLost, ..Run::start(SYNCED, "cache") }
         .goes(&Fault::CutOff(&[PRIMARY, REPLICAS[0]]));
@@ -111,7 +110,7 @@ struct Course {
 
 impl Run {
     fn start(settings: &str, durability: &str) -> Self {
-        // In memory if possible: a server that waits for a busy disk is taken for dead.
+        // In memory if possible: sentinels declare a server dead that waits for a busy disk.
         let place = Some("/dev/shm").filter(|place| Path::new(place).is_dir());
         let place = place.map_or_else(std::env::temp_dir, PathBuf::from);
         let ground = tempfile::Builder::new().prefix("lh-failover-").tempdir_in(place).unwrap();
@@ -141,8 +140,10 @@ impl Run {
         let journal = self.ground.path().join("journal");
         let clients = Clients::start(&sockets, &journal, self.keys == Keys::Kept);
         let begun = Instant::now();
-        longhaul_tests::until("launches go well", || (clients.acknowledged() >= BEFORE).then_some(()));
-        assert!(!self.cluster.is_one_promoted(), "nothing has happened yet");
+        longhaul_tests::until("enough launches are acknowledged", || {
+            (clients.acknowledged() >= BEFORE).then_some(())
+        });
+        assert!(!self.cluster.is_one_promoted(), "no replica is promoted before the fault");
 
         let at = Instant::now();
         let begun_before = truth::begun(&journal);
@@ -168,7 +169,9 @@ impl Run {
         }
         let served = Instant::now();
         if !clients.are_heard(&names, whole) {
-            findings.note(format_args!("not everybody is served {RESUMING:?} after all is whole again"));
+            findings.note(format_args!(
+                "not all clients are served {RESUMING:?} after all servers are connected again"
+            ));
         }
         let course = Course { begun, fault: at, promoted, mended, whole, served, begun_apart };
         let ledger = clients.part();
@@ -181,17 +184,17 @@ impl Run {
             drop(self.nodes);
             self.ground.disable_cleanup(true);
             let kept = self.ground.path().display();
-            panic!("all that is left is in {kept}:\n{findings}\n{replication:#?}");
+            panic!("the files of the run are in {kept}:\n{findings}\n{replication:#?}");
         }
     }
 
     fn check_managers(&mut self, findings: &mut Findings) {
         for node in &mut self.nodes {
             if !node.is_up() {
-                findings.note(format_args!("the manager of {} is gone", node.name));
+                findings.note(format_args!("the manager of {} has exited", node.name));
             }
             for line in node.log().lines().filter(|line| line.contains("panicked")) {
-                findings.note(format_args!("{} told: {line}", node.name));
+                findings.note(format_args!("{} logged: {line}", node.name));
             }
         }
     }
@@ -213,8 +216,8 @@ impl Course {
         let after = |from: Instant| at.iter().filter(|at| **at > from).min().map(|at| *at - from);
         println!("failover ({network}): {count:?}");
         println!(
-            "  acknowledged: {} before, {} until another one was promoted ({:.1?}), {} until it was mended, {} until all \
-             was whole ({:.1?}), {} later",
+            "  acknowledged: {} before, {} until a replica was promoted ({:.1?}), {} until the fault ended, {} until all \
+             servers were connected ({:.1?}), {} later",
             within(self.begun, self.fault),
             within(self.fault, self.promoted),
             self.promoted - self.fault,
@@ -224,8 +227,8 @@ impl Course {
             at.iter().filter(|at| **at > self.whole).count(),
         );
         println!(
-            "  first acknowledged: {:.1?} after the fault, {:.1?} after the promotion, {:.1?} after the mending; everybody \
-             {:.1?} after all was whole; {} commands began meanwhile; refusals: {:?}",
+            "  first acknowledged: {:.1?} after the fault, {:.1?} after the promotion, {:.1?} after the end of the fault; all clients \
+             {:.1?} after all servers were connected; {} commands started meanwhile; refusals: {:?}",
             after(self.fault).unwrap_or_default(),
             after(self.promoted).unwrap_or_default(),
             after(self.mended).unwrap_or_default(),

@@ -40,7 +40,7 @@ impl Node {
             let exited = node.manager.try_wait().unwrap();
             assert!(exited.is_none(), "{name} does not start: {}", node.log());
             let answer = ask(&node.socket(), "GET", "/v1/processes?limit=1", &Value::Null, ANSWERING);
-            matches!(answer, Answer::Said { status: 200, .. }).then_some(())
+            matches!(answer, Answer::Response { status: 200, .. }).then_some(())
         });
         node
     }

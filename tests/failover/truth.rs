@@ -70,7 +70,7 @@ pub(crate) fn check(
         let found = by_key.remove(key.as_str()).unwrap_or_default();
         let ids: Vec<&str> = found.iter().map(|view| view.id.as_str()).collect();
         let Some(Acknowledged { id, .. }) = &launch.acknowledged else {
-            findings.note(format_args!("the launch {key} was never acknowledged, and is there as {ids:?}"));
+            findings.note(format_args!("the launch {key} was never acknowledged, and the store has {ids:?}"));
             continue;
         };
         count.acknowledged += 1;
@@ -79,15 +79,17 @@ pub(crate) fn check(
         if found.len() > 1 && launch.in_doubt && keys == Keys::MayBeLost {
             count.again += 1;
         } else if ids != [id] {
-            findings.note(format_args!("the launch {key} was acknowledged as {id}, and is there as {ids:?}"));
+            findings
+                .note(format_args!("the launch {key} was acknowledged as {id}, and the store has {ids:?}"));
         }
         for view in found {
             check_end(key, launch, view, &written, findings);
         }
         for line in written.lines().filter(|line| line.ends_with(&format!(" {key}"))) {
             if !ids.iter().any(|id| line.starts_with(id)) {
-                findings
-                    .note(format_args!("the launch {key} is there as {ids:?}, and there is also {line:?}"));
+                findings.note(format_args!(
+                    "the store has the launch {key} as {ids:?}, and the journal also has {line:?}"
+                ));
             }
         }
     }
@@ -110,7 +112,7 @@ fn check_end(key: &str, launch: &Launch, view: &ProcessView, written: &str, find
     if view.status != status || view.exit_code != Some(launch.code) {
         let reason = view.reason.as_deref().unwrap_or_default();
         findings.note(format_args!(
-            "{id} ({key}, of {}) is {} ({reason}) with the code {:?} after attempt {}, and has to be {status}",
+            "{id} ({key}, of {}) is {} ({reason}) with exit code {:?} after attempt {}, and must be {status}",
             launch.node, view.status, view.exit_code, view.attempt
         ));
     }

@@ -1,15 +1,15 @@
-//! What the machines did, held against the records.
+//! Comparison of what the machines ran with the records.
 
 use crate::world::World;
 use longhaul_engine::ports::Clock;
 use longhaul_testkit::fakes::FakeCall;
 use std::time::Duration;
 
-/// A manager that is at work has stopped a copy after this long.
+/// Time after which a running manager must have stopped an older copy.
 const STOPPED: Duration = Duration::from_secs(10);
 
 impl World {
-    /// No attempt is started twice, and nothing runs whose record says that it is over.
+    /// Checks that no attempt is started twice, and that no command runs whose record has ended.
     pub(crate) fn check_machines(&mut self) {
         for node in &mut self.nodes {
             let here = node.id().clone();
@@ -24,7 +24,7 @@ impl World {
                         && let Some(first) = oracle.started.insert(entry.key, here.clone())
                     {
                         oracle.violated(format_args!(
-                            "{name} began twice, on {first} and {here}: {:?}",
+                            "{name} started twice, on {first} and {here}: {:?}",
                             entry.key
                         ));
                     }
@@ -37,7 +37,7 @@ impl World {
                     if over && !oracle.lost.contains(&key) {
                         let name = oracle.name(key.id);
                         oracle.violated(format_args!(
-                            "{name}/{} runs on {here}, its record is over",
+                            "{name}/{} runs on {here}, and its record has ended",
                             key.attempt
                         ));
                     }
@@ -52,8 +52,8 @@ impl World {
         }
     }
 
-    /// Of two attempts of a process the older runs on only where nobody could stop it: what its node lost and another got
-    /// is over there soon after the manager is at work.
+    /// Checks that the older of two attempts of a process runs only where no manager could stop it. A node that lost
+    /// a process to another node stops its copy soon after its manager is running again.
     fn check_copies(&self) {
         let now = self.ground.clock.now();
         for node in &self.nodes {
@@ -68,8 +68,10 @@ impl World {
                     if is_at_work || !oracle.lost.contains(&key) {
                         let (name, newer) = (oracle.name(key.id), life.process.attempt.0);
                         let here = node.id();
-                        oracle
-                            .violated(format_args!("{name}/{} runs on {here} beside /{newer}", key.attempt));
+                        oracle.violated(format_args!(
+                            "{name}/{} runs on {here} at the same time as /{newer}",
+                            key.attempt
+                        ));
                     }
                 });
             }

@@ -1,7 +1,7 @@
-//! A store of many machines that loses what it knew: everything, or what happened since a moment.
+//! A shared store that loses data: everything, or everything since a point in time.
 //!
-//! Several engines, each of which keeps its own work beside the store. What was acknowledged has to be there afterwards,
-//! and nothing may run twice.
+//! Several engines, each with an outbox for its own processes. Afterwards everything that was acknowledged must be
+//! there, and nothing may run twice.
 
 use crate::node::facts;
 use futures_util::FutureExt;
@@ -23,10 +23,10 @@ use std::time::Duration;
 const LEASE: Duration = Duration::from_secs(5);
 const GRACE: Duration = Duration::from_secs(10);
 const SECOND: Duration = Duration::from_secs(1);
-/// Everything has come to its end after this long.
+/// Time in seconds after which everything has ended.
 const REST: u64 = 400;
 const SEEDS: u64 = 24;
-/// The slots of the one key that is limited.
+/// The number of slots of the one limited key.
 const SLOTS: u32 = 2;
 
 struct Node {
@@ -43,7 +43,7 @@ struct World {
     nodes: Vec<Node>,
     chance: Chance,
     acknowledged: Arc<Mutex<BTreeSet<ProcessId>>>,
-    /// What was launched under a launch key, to be launched again.
+    /// Specs that were launched with a launch key, to be launched again.
     keyed: Vec<Spec>,
     /// The processes that were acknowledged for each launch key.
     holders: Arc<Mutex<BTreeMap<LaunchKey, BTreeSet<ProcessId>>>>,
@@ -98,7 +98,7 @@ impl World {
         self.second().await;
     }
 
-    /// For less than a lease: who stays away longer than that may have lost what runs there.
+    /// Cuts a node off for less than a lease. After a longer time its processes could be lost.
     fn cut_off(&mut self) {
         let place = self.chance.below(self.nodes.len() as u64);
         let seconds = 1 + self.chance.below(2);
@@ -107,7 +107,7 @@ impl World {
             node.cut_for = seconds;
         }
         self.note(&format!("n{place} is cut off for {seconds} s"));
-        // What concerns nobody else runs there meanwhile.
+        // Meanwhile the node accepts launches that affect no other node.
         for _ in 0..self.chance.below(3) {
             let command = self.command();
             self.ask(place, Spec::of(Work::Command(Box::new(command))));
@@ -117,14 +117,14 @@ impl World {
     fn lose(&mut self) {
         self.losses += 1;
         let dump = self.chance.pick(&self.dumps).filter(|_| self.chance.odds(2));
-        self.note(if dump.is_some() { "the store goes back" } else { "the store loses everything" });
+        self.note(if dump.is_some() { "the store is reset to a dump" } else { "the store loses everything" });
         match dump {
             Some(dump) => self.memory.go_back(&dump),
             None => self.memory.lose_everything(),
         }
-        // A dump from before that is one of another founding.
+        // Earlier dumps belong to another incarnation of the store.
         self.dumps.clear();
-        // Whoever hears of it late has to be waited for.
+        // Some nodes notice the loss late.
         if self.chance.odds(2) {
             self.cut_off();
         }
@@ -135,13 +135,13 @@ impl World {
         let command = self.command();
         let key = if self.chance.odds(2) { SlotKey::new("few").ok() } else { None };
         let placement = if self.chance.odds(2) { Placement::Anywhere } else { Placement::Here };
-        // What may run again elsewhere is not given up for a store that only forgot it.
+        // A process that may run again elsewhere must not be given up because the store has lost it.
         let again = u32::from(self.chance.odds(3));
         let retry = RetryPolicy { retries: again, after_interruption: again > 0, ..RetryPolicy::none() };
         let mut spec = Spec { key, placement, retry, ..Spec::of(Work::Command(Box::new(command))) };
         if self.chance.odds(2) {
             spec.launch_key = LaunchKey::new(&format!("launch-{}", self.keyed.len())).ok();
-            // Only what may run anywhere is the same launch wherever it is asked for.
+            // A repeated launch with another node is the same launch only if its placement is not restricted.
             spec.placement = Placement::Anywhere;
             self.keyed.push(spec.clone());
         }
@@ -190,7 +190,7 @@ impl World {
         }
     }
 
-    /// Nothing runs twice, wherever.
+    /// Checks that nothing runs twice on any node.
     fn look(&mut self) {
         let mut runs: BTreeMap<ProcessId, usize> = BTreeMap::new();
         let acknowledged = self.acknowledged.lock().unwrap_or_else(PoisonError::into_inner).clone();
@@ -201,12 +201,12 @@ impl World {
         for (id, begun) in runs.into_iter().filter(|(_, begun)| *begun > 1) {
             if self.told.insert(id) {
                 let what = self.story_of(id);
-                self.violations.push(format!("{id} began {begun} times: {what}"));
+                self.violations.push(format!("{id} started {begun} times: {what}"));
             }
         }
     }
 
-    /// What happened to a process, and to all meanwhile.
+    /// Returns the log lines about a process and about all nodes.
     fn story_of(&self, id: ProcessId) -> String {
         let mut story = self.log.clone();
         for (number, node) in self.nodes.iter().enumerate() {
@@ -262,7 +262,7 @@ impl World {
         }
         let policy = self.memory.policy().await.map(|(_, policy)| policy.slots.get("few").copied());
         if !matches!(policy, Ok(Some(SLOTS))) {
-            self.violations.push(format!("the policy did not come back: {policy:?}"));
+            self.violations.push(format!("the policy was not restored: {policy:?}"));
         }
         let end = self.memory.end().await.unwrap_or_default();
         if end < self.highest {
@@ -304,11 +304,11 @@ impl Node {
     }
 }
 
-/// What a seed came to.
+/// The result of a seed.
 struct Played {
     losses: u64,
     accepted: usize,
-    /// So many of these while the store was away.
+    /// Number of launches that were accepted while the store was unreachable.
     alone: u64,
     violations: Vec<String>,
 }
@@ -331,7 +331,7 @@ fn play(seed: u64) -> Played {
 }
 
 #[test]
-fn what_a_store_loses_is_there_again_and_nothing_runs_twice() {
+fn lost_records_are_restored_and_nothing_runs_twice() {
     let first = wanted("LONGHAUL_SIM_FIRST").unwrap_or(1);
     let many = wanted("LONGHAUL_SIM_SEEDS").unwrap_or(SEEDS);
     let (mut losses, mut accepted, mut alone, mut failed) = (0, 0, 0, Vec::new());
@@ -347,7 +347,7 @@ fn what_a_store_loses_is_there_again_and_nothing_runs_twice() {
             break;
         }
     }
-    println!("{losses} losses, {accepted} launches, {alone} of them while the store was away");
+    println!("{losses} losses, {accepted} launches, {alone} of them while the store was unreachable");
     assert!(failed.is_empty(), "{}", failed.join("\n"));
-    assert!(losses > many && accepted > 0 && alone > 0, "nothing happened at all");
+    assert!(losses > many && accepted > 0 && alone > 0, "the seeds covered nothing");
 }

@@ -1,16 +1,18 @@
-//! Whole deployments in virtual time: several engines over one store, while everything around them fails.
+//! Simulation of whole deployments in virtual time: several engines over one store, with faults of everything around
+//! them.
 //!
-//! One seed derives everything: identities, chance, faults, crashes, scripts and what is asked. The same seed gives the
-//! same log byte for byte. `LONGHAUL_SIM_SEED=7` replays one seed with its log, `LONGHAUL_SIM_SEEDS=100000` runs so many.
+//! Everything follows from one seed: ids, random numbers, faults, crashes, scripts and requests. The same seed gives
+//! the same log, byte for byte. `LONGHAUL_SIM_SEED=7` replays one seed and prints its log,
+//! `LONGHAUL_SIM_SEEDS=100000` runs that number of seeds.
 //!
-//! Half of it is a single machine, where leases never end: a node crashes and comes back, and nobody else takes over what
-//! it owned. The other half is many machines, whose leases end: nodes are cut off from the store, stand still and are away
-//! for longer than a lease and its grace. `LONGHAUL_SIM_LEASED=1` replays a seed of that half.
+//! Half of the seeds have leases that never expire: a crashed node comes back, and no other node takes over its
+//! processes. In the other half, leases expire: nodes are cut off from the store, frozen, or down for longer than a
+//! lease and its grace. `LONGHAUL_SIM_LEASED=1` replays a seed of that half.
 //!
-//! Some seeds are played on a real Redis too, in the same virtual time; `LONGHAUL_SIM_REDIS_SEEDS=50` plays more, and
-//! `LONGHAUL_SIM_REDIS=1` replays one there.
+//! Some seeds also run on a real Redis, in the same virtual time. `LONGHAUL_SIM_REDIS_SEEDS=50` runs more, and
+//! `LONGHAUL_SIM_REDIS=1` replays one on Redis.
 
-#![expect(clippy::print_stdout, reason = "the log of a replayed seed is what was asked for")]
+#![expect(clippy::print_stdout, reason = "a replay prints the log of its seed")]
 #![expect(clippy::panic, reason = "a test fails by panicking")]
 
 mod checks;
@@ -32,18 +34,19 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::{available_parallelism, scope};
 use witness::Sabotage;
 
-/// The first seed of the many; further runs may begin elsewhere.
+/// Default for the first of many seeds.
 const FIRST: u64 = 1;
 const SEEDS: u64 = 1_000;
 const TWICE: u64 = 20;
 const WILD: u64 = 8;
 const LEASED_SEEDS: u64 = 200;
-/// Some in a row in which nodes are lost; each is played with leases that end, and without, in some seconds.
+/// The first of some consecutive seeds in which nodes are lost. Each runs with and without expiring leases, in some
+/// seconds.
 const REDIS_FIRST: u64 = 27;
 const REDIS_SEEDS: u64 = 3;
-/// Among so many seeds there are some in which a machine stood still until its work ran elsewhere.
+/// This number of seeds contains some in which a frozen machine kept running a process that was started elsewhere.
 const SEEDS_WITH_COPIES: u64 = 1_000;
-/// Seeds that once showed a mistake, beyond those of every run.
+/// Seeds that once showed a defect, in addition to those of every run.
 const LESSONS: [u64; 7] = [1_011_477, 1_013_885, 2_002_176, 2_039_104, 2_047_901, 4_093_522, 5_055_053];
 
 #[test]
@@ -76,7 +79,7 @@ fn every_seed_keeps_every_promise() {
     });
     println!("{} seeds, {events:?} events, {crashes:?} crashes", after - first);
     assert!(failed.is_empty(), "{}", told(&failed));
-    assert!(crashes.into_inner() > 0 && events.into_inner() > 0, "nothing happened at all");
+    assert!(crashes.into_inner() > 0 && events.into_inner() > 0, "the seeds covered nothing");
 }
 
 #[test]
@@ -97,12 +100,12 @@ fn every_seed_on_many_machines_keeps_every_promise() {
         }
     }
     println!(
-        "{losses} attempts were taken from their nodes, {again} looks found a copy beside a newer attempt"
+        "{losses} attempts were lost with their nodes, {again} checks found a copy next to a newer attempt"
     );
     assert!(failed.is_empty(), "{}", told(&failed));
-    assert!(losses > 0, "nobody was ever lost");
-    // Only a machine that stands still for long leaves a copy, which is rare.
-    assert!(again > 0 || many < SEEDS_WITH_COPIES, "nothing ever ran twice");
+    assert!(losses > 0, "no attempt was lost");
+    // Only a machine that is frozen for a long time leaves a copy, which is rare.
+    assert!(again > 0 || many < SEEDS_WITH_COPIES, "no process ever ran twice");
 }
 
 #[test]
@@ -131,9 +134,9 @@ fn every_seed_on_a_real_redis_keeps_every_promise() {
             break;
         }
     }
-    println!("{events} events, {crashes} crashes, {losses} attempts were taken from their nodes");
+    println!("{events} events, {crashes} crashes, {losses} attempts were lost with their nodes");
     assert!(failed.is_empty(), "with `LONGHAUL_SIM_REDIS=1`: {}", told(&failed));
-    assert!(events > 0 && crashes > 0 && losses > 0, "nothing happened at all");
+    assert!(events > 0 && crashes > 0 && losses > 0, "the seeds covered nothing");
 }
 
 #[test]
@@ -199,7 +202,7 @@ fn the_oracle_sees_a_store_that_breaks_a_promise() {
             let Outcome { violations, .. } = run_sabotaged(seed, sabotage);
             violations.iter().any(|violation| violation.contains(sabotage.shows()))
         });
-        assert!(seen, "nobody noticed {sabotage:?}");
+        assert!(seen, "the oracle did not notice {sabotage:?}");
     }
 }
 

@@ -1,4 +1,4 @@
-//! A node: a machine with its children, and the lives of the engine on it, one after the other.
+//! A node: a machine with its child processes, and the successive engines on it.
 
 use crate::oracle::Oracle;
 use crate::witness::Witness;
@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::task::JoinHandle;
 
-/// A node: what outlives its engines, and the present life.
+/// A node: the state that outlives its engines, and the present engine.
 pub(crate) struct Node {
     pub(crate) settings: EngineSettings,
     pub(crate) spawner: Arc<ScriptedSpawner>,
@@ -23,12 +23,12 @@ pub(crate) struct Node {
     ids: Arc<SequentialIds>,
     chance: Chance,
     phase: Phase,
-    /// What goes wrong between it and the store alone.
+    /// Faults between this node and the store.
     wire: Arc<FaultPlan>,
     cut_until: Timestamp,
-    /// Since when its engine is up and does not stand still.
+    /// The time since which the engine is running and not frozen; `None` otherwise.
     pub(crate) at_work_since: Option<Timestamp>,
-    /// How much of the machine's journal was looked at.
+    /// Number of entries of the machine's journal that were checked.
     pub(crate) read: usize,
 }
 
@@ -38,16 +38,16 @@ enum Phase {
     Up { trouble: Arc<FaultPlan>, engine: Engine },
 }
 
-/// What the lives of all nodes have in common.
+/// State that the engines of all nodes share.
 pub(crate) struct Ground {
     pub(crate) clock: VirtualClock,
     pub(crate) store: Arc<Witness>,
-    /// Vouches for what any node accepts.
+    /// Signs the launches that any node accepts.
     pub(crate) signer: FakeSigner,
     pub(crate) oracle: Arc<Mutex<Oracle>>,
-    /// Nothing goes wrong any more.
+    /// True once faults are switched off.
     pub(crate) calm: bool,
-    /// The longest time between two lives of a node, in milliseconds.
+    /// The longest time between two engines of a node, in milliseconds.
     pub(crate) longest_away: u64,
 }
 
@@ -72,9 +72,7 @@ impl Node {
             });
             if !recorded && !oracle.lost.contains(&order.key) {
                 let attempt = order.key.attempt;
-                oracle.violated(format_args!(
-                    "{name}: attempt {attempt} starts on {here} and no record says so"
-                ));
+                oracle.violated(format_args!("{name}: attempt {attempt} starts on {here} without a record"));
             }
             ChildScript::of_words(&order.command.program, &order.command.args)
         });
@@ -103,7 +101,7 @@ impl Node {
         }
     }
 
-    /// The manager is killed; with the machine, if that starts anew.
+    /// Kills the manager, and all commands as well if the machine reboots.
     pub(crate) fn kill(&mut self, ground: &Ground, reboot: bool) {
         ground.with(|oracle| oracle.note(format_args!("{} is killed, reboot: {reboot}", self.id())));
         match &self.phase {
@@ -116,16 +114,16 @@ impl Node {
         }
     }
 
-    /// It does not reach the store for a while; its children and their manager go on.
+    /// Cuts the node off from the store for a while; its children and its manager keep running.
     pub(crate) fn cut_off(&mut self, ground: &Ground, span: Duration) {
         ground.with(|oracle| oracle.note(format_args!("{} is cut off for {span:?}", self.id())));
         self.wire.set_down(true);
         self.cut_until = ground.clock.now().plus(span);
     }
 
-    /// Its manager stands still for a while; its children go on.
+    /// Freezes the manager for a while; its children keep running.
     pub(crate) fn freeze(&mut self, ground: &Ground, span: Duration) {
-        ground.with(|oracle| oracle.note(format_args!("{} stands still for {span:?}", self.id())));
+        ground.with(|oracle| oracle.note(format_args!("{} is frozen for {span:?}", self.id())));
         match &self.phase {
             Phase::Up { trouble, .. } | Phase::Starting { trouble, .. } => {
                 trouble.freeze(ground.clock.now().plus(span));
@@ -134,7 +132,7 @@ impl Node {
         }
     }
 
-    /// Nothing goes wrong in this life any more.
+    /// Switches off all faults of the present engine.
     pub(crate) fn calm(&mut self, now: Timestamp) {
         self.wire.set_down(false);
         self.cut_until = now;
@@ -147,7 +145,7 @@ impl Node {
         }
     }
 
-    /// Buries a dead life and begins the next one. True if one ended.
+    /// Cleans up a dead engine and starts the next one. Returns true if an engine has ended.
     pub(crate) fn tick(&mut self, ground: &Ground) -> bool {
         let id = self.id().clone();
         let now = ground.clock.now();
@@ -168,7 +166,7 @@ impl Node {
             }
             Phase::Up { .. } => false,
             Phase::Starting { trouble, start } if trouble.is_dead() => {
-                ground.with(|oracle| oracle.note(format_args!("{id} is down before it was up")));
+                ground.with(|oracle| oracle.note(format_args!("{id} went down during its start")));
                 start.abort();
                 self.bury(ground);
                 true
@@ -185,8 +183,7 @@ impl Node {
                         self.bury(ground);
                     }
                     Some(Err(error)) => {
-                        ground
-                            .with(|oracle| oracle.violated(format_args!("{id} broke at its start: {error}")));
+                        ground.with(|oracle| oracle.violated(format_args!("{id} failed to start: {error}")));
                         trouble.kill();
                         self.bury(ground);
                     }
@@ -212,7 +209,7 @@ impl Node {
     fn begin(&mut self, ground: &Ground) {
         let trouble = Arc::new(FaultPlan::mortal(Arc::new(ground.clock.clone())));
         if !ground.calm {
-            trouble.set_mischief(self.mischief());
+            trouble.set_mischief(self.random_faults());
         }
         let cut = Arc::new(FaultyStore::sharing(ground.store.clone(), self.wire.clone()));
         let parts = EnginePorts {
@@ -233,8 +230,8 @@ impl Node {
         self.phase = Phase::Starting { trouble, start };
     }
 
-    /// Some lives are quiet, some are not.
-    fn mischief(&mut self) -> RandomFaults {
+    /// Returns the faults of an engine; some engines have none.
+    fn random_faults(&mut self) -> RandomFaults {
         RandomFaults {
             seed: self.chance.draw(),
             one_in: [0, 200, 50, 20, 8]

@@ -1,4 +1,4 @@
-//! What has to be true, told after every single write.
+//! Invariants that are checked after every write.
 
 use longhaul_domain::{
     Capabilities, Condition, DecisionContext, Ending, ExitStatus, Fact, LaunchKey, NodeId, Policy, Process,
@@ -12,7 +12,7 @@ use longhaul_testkit::fakes::VirtualClock;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-/// Follows every write and notes what must not be.
+/// Follows every write and records violations.
 #[derive(Debug)]
 pub(crate) struct Oracle {
     pub(crate) clock: VirtualClock,
@@ -21,10 +21,10 @@ pub(crate) struct Oracle {
     pub(crate) lives: BTreeMap<ProcessId, Life>,
     pub(crate) policy: Policy,
     pub(crate) events: u64,
-    /// Accepted orders to end something.
+    /// The processes that an accepted request must end.
     pub(crate) must_end: BTreeSet<ProcessId>,
     pub(crate) started: BTreeMap<AttemptKey, NodeId>,
-    /// Attempts whose node was lost under them.
+    /// The attempts that were lost with their node.
     pub(crate) lost: BTreeSet<AttemptKey>,
     pub(crate) again: u64,
     launch_keys: BTreeMap<(Option<SessionId>, LaunchKey), ProcessId>,
@@ -32,7 +32,7 @@ pub(crate) struct Oracle {
     pub(crate) roots: u32,
 }
 
-/// A process as its events tell it.
+/// A process as its events describe it.
 #[derive(Debug)]
 pub(crate) struct Life {
     pub(crate) number: usize,
@@ -40,7 +40,7 @@ pub(crate) struct Life {
     pub(crate) seq: Seq,
     pub(crate) owner: Option<NodeId>,
     pub(crate) swept: bool,
-    /// It and all below it were told to end.
+    /// True if the process and its descendants were cancelled.
     pub(crate) terminated: bool,
     last: (Revision, u32),
 }
@@ -112,12 +112,12 @@ impl Oracle {
         }
     }
 
-    /// What stands in the log for a process.
+    /// Returns the short name of a process in the log.
     pub(crate) fn name(&self, id: ProcessId) -> String {
         self.lives.get(&id).map_or_else(|| format!("unknown {id}"), |life| format!("p{}", life.number))
     }
 
-    /// A new process was accepted: before its events are known.
+    /// Records an accepted submission, before its events are known.
     pub(crate) fn accepted(&mut self, asked: &Submission, stored: &StoredProcess) {
         let id = stored.process.id;
         if self.lives.contains_key(&id) {
@@ -177,7 +177,7 @@ impl Oracle {
         self.lives.insert(id, life);
     }
 
-    /// What a claim gave away, before its events are known.
+    /// Records the result of a claim, before its events are known.
     pub(crate) fn claimed(&mut self, node: &NodeId, room: &ClaimCapacity, given: &[StoredProcess]) {
         let ids: BTreeSet<ProcessId> = given.iter().map(|stored| stored.process.id).collect();
         let mut unfair = Vec::new();
@@ -200,13 +200,13 @@ impl Oracle {
         }
     }
 
-    /// One event was written.
+    /// Records one committed event.
     pub(crate) fn happened(&mut self, logged: &LoggedEvent) {
         self.events += 1;
         let name = self.name(logged.id);
         self.note(format_args!("{name} r{}.{} {:?}", logged.revision.0, logged.index, logged.event.fact));
         let Some(life) = self.lives.get_mut(&logged.id) else {
-            return self.violated(format_args!("an event of {name}: {logged:?}"));
+            return self.violated(format_args!("an event of the unknown process {name}: {logged:?}"));
         };
         let place = (logged.revision, logged.index);
         let follows = place.1 == 0 && place.0 > life.last.0 || place == (life.last.0, life.last.1 + 1);
@@ -265,21 +265,21 @@ impl Oracle {
         self.lost.insert(AttemptKey { id, attempt });
     }
 
-    /// Who owns a process, where no event tells of it.
+    /// Records the owner of a process, which no event contains.
     pub(crate) fn owned(&mut self, id: ProcessId, owner: Option<&NodeId>) {
         if let Some(life) = self.lives.get_mut(&id) {
             life.owner = owner.cloned();
         }
     }
 
-    /// A record as the store keeps it, after all its events are known.
+    /// Compares the stored record with the events, after all its events are known.
     pub(crate) fn compare(&mut self, stored: &StoredProcess) {
         let id = stored.process.id;
         let Some(life) = self.lives.get_mut(&id) else { return };
         life.owner = stored.owner.as_ref().map(|owner| owner.node.clone());
         if life.process != stored.process {
             let (told, kept) = (life.process.clone(), &stored.process);
-            self.violated(format_args!("the events tell {told:?}, the store keeps {kept:?}"));
+            self.violated(format_args!("the events lead to {told:?}, the store has {kept:?}"));
         }
         let Some(owner) = stored.owner.as_ref().map(|owner| owner.node.clone()) else { return };
         let roots = self.lives.values().filter(|life| {
@@ -294,18 +294,18 @@ impl Oracle {
     pub(crate) fn swept(&mut self, ids: &[ProcessId]) {
         for id in ids {
             let name = self.name(*id);
-            self.note(format_args!("{name} was let go"));
+            self.note(format_args!("{name} was pruned"));
             let ended = self.lives.get_mut(id).is_some_and(|life| {
                 life.swept = true;
                 life.has_ended()
             });
             if !ended {
-                self.violated(format_args!("{name} was let go while it lived"));
+                self.violated(format_args!("{name} was pruned while it was live"));
             }
         }
     }
 
-    /// Those who hold a slot of a key.
+    /// Returns the number of processes that hold a slot of a key.
     pub(crate) fn holders(&self, key: &SlotKey) -> usize {
         let holds = |life: &&Life| life.standing() == SlotState::Holding && life.key() == Some(key);
         self.lives.values().filter(holds).count()
@@ -316,16 +316,16 @@ impl Oracle {
         let (slots, holders) = (self.policy.slots_of(&key), self.holders(&key));
         if slots.is_some_and(|slots| holders > usize::try_from(slots).unwrap_or(usize::MAX)) {
             self.violated(format_args!(
-                "{} is holder {holders} of {key}, which has {slots:?}",
+                "{} is holder {holders} of {key}, which has {slots:?} slots",
                 self.name(id)
             ));
         }
         if self.policy.held.contains_key(&key) {
-            self.violated(format_args!("{} took a slot of {key}, which is held back", self.name(id)));
+            self.violated(format_args!("{} took a slot of {key}, which is on hold", self.name(id)));
         }
     }
 
-    /// What holds of it is what its script can do.
+    /// Checks that the script of a process can cause a condition.
     fn noticed(&mut self, id: ProcessId, condition: Condition) {
         self.noticed_more(id);
         let Some(life) = self.lives.get(&id) else { return };
@@ -334,23 +334,23 @@ impl Oracle {
             Condition::WaitingForInput => program.as_deref() == Some("ask"),
             Condition::Ready => matches!(program.as_deref(), Some("serve" | "echo")),
             Condition::Idle | Condition::Stalled => life.process.spec.silence != SilencePolicy::default(),
-            // No script leaves anything behind or has a supervisor.
+            // No script leaves descendants behind or has a shim.
             Condition::CleaningUp | Condition::SupervisorStopped => false,
         };
         if !can_be {
-            self.violated(format_args!("{} is said to be {condition}", self.name(id)));
+            self.violated(format_args!("{} has the condition {condition}", self.name(id)));
         }
     }
 
-    /// Nothing is told beside the status of what does not run.
+    /// Checks that a process that is not running has no condition.
     fn noticed_more(&mut self, id: ProcessId) {
         let Some(status) = self.lives.get(&id).map(|life| life.process.status()) else { return };
         if !matches!(status, Status::Running | Status::Paused | Status::Stopping) {
-            self.violated(format_args!("{} is {status} and something is told of it", self.name(id)));
+            self.violated(format_args!("{} is {status} and has a condition", self.name(id)));
         }
     }
 
-    /// The exit code is the one that the script says, and nobody exited who never began.
+    /// Checks that the exit code is that of the script, and that a process that never started has none.
     fn ended_truly(&mut self, id: ProcessId, ending: &Ending) {
         let Some(command) = self.lives.get(&id).and_then(|life| life.process.spec.command().cloned()) else {
             return;

@@ -1,7 +1,7 @@
-//! The store in a real Redis server, as one that answers at once.
+//! The store in a real Redis server, as a store that answers immediately.
 //!
-//! While it is asked the whole simulation stands still: nothing happens between a question and its answer, as with the
-//! store in memory. Its time is the simulation's. So the same seed is the same story there.
+//! The simulation stands still during each request: no virtual time passes between a request and its answer, as with
+//! the store in memory. The server uses the time of the simulation, so a seed gives the same run on both stores.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -25,7 +25,7 @@ use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
 
-/// A server that is killed when it is dropped, and those who speak to it.
+/// A server that is killed when it is dropped, and the connections to it.
 pub(crate) struct Server {
     redis: Redis,
     _directory: TempDir,
@@ -33,7 +33,7 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// None where the program is missing and may be.
+    /// Starts a server. Returns `None` if the program is missing and may be missing.
     pub(crate) fn start() -> Option<Self> {
         let directory = tempfile::tempdir().unwrap();
         let redis = Redis::start(directory.path(), Keeps::Nothing)?;
@@ -41,7 +41,7 @@ impl Server {
         Some(Self { redis, _directory: directory, runtime: runtime.unwrap() })
     }
 
-    /// An empty store whose time is that of this clock.
+    /// Returns an empty store that uses the time of this clock.
     pub(crate) fn store(&self, clock: &VirtualClock, leases: Option<LeaseTimes>) -> RedisAtOnce {
         let url = format!("redis+unix://{}", self.redis.socket().display());
         let options = RedisOptions {
@@ -57,18 +57,18 @@ impl Server {
         RedisAtOnce {
             store: Arc::new(store.unwrap()),
             runtime: self.runtime.handle().clone(),
-            rung: Arc::new(watch::Sender::new(0)),
+            changes: Arc::new(watch::Sender::new(0)),
         }
     }
 }
 
-/// A store whose every answer is there when it is asked for.
+/// A store whose calls return only complete answers.
 #[derive(Clone)]
 pub(crate) struct RedisAtOnce {
     store: Arc<RedisStore>,
     runtime: tokio::runtime::Handle,
-    /// Counts what may be news for those who wait.
-    rung: Arc<watch::Sender<u64>>,
+    /// Counts changes that may wake waiting nodes.
+    changes: Arc<watch::Sender<u64>>,
 }
 
 impl RedisAtOnce {
@@ -79,13 +79,13 @@ impl RedisAtOnce {
         at_once(&self.runtime, ask(self.store.clone()))
     }
 
-    /// The same, of which others may have to hear.
-    fn tell<T: Send + 'static, F: Future<Output = T> + Send + 'static>(
+    /// Calls the store and wakes waiting nodes.
+    fn ask_and_wake<T: Send + 'static, F: Future<Output = T> + Send + 'static>(
         &self,
         ask: impl FnOnce(Arc<RedisStore>) -> F,
     ) -> T {
         let answer = self.ask(ask);
-        self.rung.send_modify(|count| *count += 1);
+        self.changes.send_modify(|count| *count += 1);
         answer
     }
 }
@@ -96,29 +96,29 @@ impl fmt::Debug for RedisAtOnce {
     }
 }
 
-/// Waits on this thread for what is done on others, in whose time it is done.
+/// Blocks this thread while other threads run a future in real time.
 fn at_once<T: Send + 'static>(
     runtime: &tokio::runtime::Handle,
     work: impl Future<Output = T> + Send + 'static,
 ) -> T {
-    let (tell, told) = mpsc::channel();
-    runtime.spawn(async move { tell.send(work.await) });
+    let (sender, told) = mpsc::channel();
+    runtime.spawn(async move { sender.send(work.await) });
     told.recv().unwrap()
 }
 
 #[async_trait]
 impl ProcessStore for RedisAtOnce {
     async fn submit(&self, new: Submission) -> Result<SubmitOutcome, StoreError> {
-        self.tell(|store| async move { store.submit(new).await })
+        self.ask_and_wake(|store| async move { store.submit(new).await })
     }
 
     async fn claim(&self, by: &Lease, room: &ClaimCapacity) -> Result<Vec<StoredProcess>, StoreError> {
         let (by, room) = (by.clone(), room.clone());
-        self.tell(|store| async move { store.claim(&by, &room).await })
+        self.ask_and_wake(|store| async move { store.claim(&by, &room).await })
     }
 
     async fn commit(&self, change: Change) -> Result<Revision, StoreError> {
-        self.tell(|store| async move { store.commit(change).await })
+        self.ask_and_wake(|store| async move { store.commit(change).await })
     }
 
     async fn enqueue_action(
@@ -128,7 +128,7 @@ impl ProcessStore for RedisAtOnce {
         wish: PendingAction,
     ) -> Result<ActionSeq, StoreError> {
         let id = *id;
-        self.tell(|store| async move { store.enqueue_action(&id, op, wish).await })
+        self.ask_and_wake(|store| async move { store.enqueue_action(&id, op, wish).await })
     }
 
     async fn update_live_stats(
@@ -155,12 +155,12 @@ impl ProcessStore for RedisAtOnce {
 impl Maintenance for RedisAtOnce {
     async fn claim_due(&self, by: &Lease, most: u32) -> Result<Vec<StoredProcess>, StoreError> {
         let by = by.clone();
-        self.tell(|store| async move { store.claim_due(&by, most).await })
+        self.ask_and_wake(|store| async move { store.claim_due(&by, most).await })
     }
 
     async fn prune(&self, rule: &Retention, most: u32) -> Result<PrunedBatch, StoreError> {
         let rule = *rule;
-        self.tell(|store| async move { store.prune(&rule, most).await })
+        self.ask_and_wake(|store| async move { store.prune(&rule, most).await })
     }
 }
 
@@ -176,7 +176,7 @@ impl Queues for RedisAtOnce {
         policy: &Policy,
     ) -> Result<PolicyVersion, StoreError> {
         let policy = policy.clone();
-        self.tell(|store| async move { store.set_policy(expected, &policy).await })
+        self.ask_and_wake(|store| async move { store.set_policy(expected, &policy).await })
     }
 
     async fn queues(&self, only: Option<&SlotKey>) -> Result<Vec<QueueState>, StoreError> {
@@ -192,13 +192,13 @@ impl Queues for RedisAtOnce {
 #[async_trait]
 impl EventLog for RedisAtOnce {
     async fn read(&self, after: Option<EventCursor>, most: u32, wait: bool) -> Result<EventPage, StoreError> {
-        let mut rung = self.rung.subscribe();
+        let mut changes = self.changes.subscribe();
         loop {
             let page = self.ask(|store| async move { store.read(after, most, false).await })?;
             if !wait || !page.events.is_empty() {
                 return Ok(page);
             }
-            rung.changed().await.unwrap();
+            changes.changed().await.unwrap();
         }
     }
 
@@ -227,7 +227,7 @@ impl Membership for RedisAtOnce {
 
     async fn register(&self, me: &NodeDescriptor) -> Result<Lease, StoreError> {
         let me = me.clone();
-        self.tell(|store| async move { store.register(&me).await })
+        self.ask_and_wake(|store| async move { store.register(&me).await })
     }
 
     async fn renew_lease(&self, by: &Lease) -> Result<NodeUpdates, StoreError> {
@@ -236,19 +236,19 @@ impl Membership for RedisAtOnce {
     }
 
     async fn wait_for_updates(&self, by: &Lease) -> Result<NodeUpdates, StoreError> {
-        let mut rung = self.rung.subscribe();
+        let mut changes = self.changes.subscribe();
         loop {
             let by = by.clone();
             if let Some(calls) = self.ask(|store| async move { store.news(&by).await })? {
                 return Ok(calls);
             }
-            rung.changed().await.unwrap();
+            changes.changed().await.unwrap();
         }
     }
 
     async fn leave(&self, by: &Lease) -> Result<(), StoreError> {
         let by = by.clone();
-        self.tell(|store| async move { store.leave(&by).await })
+        self.ask_and_wake(|store| async move { store.leave(&by).await })
     }
 
     async fn nodes(&self) -> Result<Vec<NodeDescriptor>, StoreError> {
@@ -257,7 +257,7 @@ impl Membership for RedisAtOnce {
 
     async fn advertise(&self, by: &Lease, offer: &NodeAdvertisement) -> Result<(), StoreError> {
         let (by, offer) = (by.clone(), offer.clone());
-        self.tell(|store| async move { store.advertise(&by, &offer).await })
+        self.ask_and_wake(|store| async move { store.advertise(&by, &offer).await })
     }
 
     async fn list_nodes(&self) -> Result<Vec<KnownNode>, StoreError> {
@@ -266,11 +266,11 @@ impl Membership for RedisAtOnce {
 
     async fn drain(&self, node: &NodeId, drain: bool) -> Result<bool, StoreError> {
         let node = node.clone();
-        self.tell(|store| async move { store.drain(&node, drain).await })
+        self.ask_and_wake(|store| async move { store.drain(&node, drain).await })
     }
 
     async fn forget(&self, node: &NodeId) -> Result<ForgetOutcome, StoreError> {
         let node = node.clone();
-        self.tell(|store| async move { store.forget(&node).await })
+        self.ask_and_wake(|store| async move { store.forget(&node).await })
     }
 }

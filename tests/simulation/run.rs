@@ -1,4 +1,4 @@
-//! One seed, from its beginning to its end.
+//! The run of one seed.
 
 use crate::redis::Server;
 use crate::specs::KEYS;
@@ -7,23 +7,23 @@ use crate::world::{Place, Wall, World};
 use longhaul_domain::{ProcessId, SlotKey};
 use std::time::Duration;
 
-/// What came of a seed.
+/// The result of a seed.
 pub(crate) struct Outcome {
     pub(crate) log: Vec<String>,
     pub(crate) violations: Vec<String>,
     pub(crate) events: u64,
     pub(crate) crashes: u64,
-    /// Attempts that were taken from their node.
+    /// Number of attempts that were lost with their node.
     pub(crate) losses: u64,
-    /// Attempts that began although an older one of the same process still ran somewhere.
+    /// Number of attempts that started while an older attempt of the same process was still running elsewhere.
     pub(crate) again: u64,
 }
 
-/// Everything that was accepted gets this long to come to rest once nothing goes wrong any more.
+/// Time in seconds for everything to settle after the faults are switched off.
 const REST: u64 = 60;
-/// The same where leases end: whoever stood still goes on late.
+/// Like `REST`, where leases expire: a frozen node continues late.
 const LEASED_REST: u64 = 150;
-/// Everything that is told to end has ended after this long.
+/// Time in seconds after which every cancelled process has ended.
 const END: u64 = 60;
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -31,17 +31,17 @@ pub(crate) fn run(seed: u64) -> Outcome {
     play(seed, None, false, Place::Memory, Wall::Steady)
 }
 
-/// The same, while somebody sets the clock on the wall again and again.
+/// Runs a seed while the wall clock is set again and again.
 pub(crate) fn run_under_a_wild_clock(seed: u64, leased: bool) -> Outcome {
     play(seed, None, leased, Place::Memory, Wall::Wild)
 }
 
-/// The same on many machines, whose leases end.
+/// Runs a seed with several nodes whose leases expire.
 pub(crate) fn run_leased(seed: u64) -> Outcome {
     play(seed, None, true, Place::Memory, Wall::Steady)
 }
 
-/// The same on a real server.
+/// Runs a seed on a real server.
 pub(crate) fn run_on_redis(server: &Server, seed: u64, leased: bool) -> Outcome {
     play(seed, None, leased, Place::Redis(server), Wall::Steady)
 }
@@ -79,7 +79,7 @@ fn play(seed: u64, sabotage: Option<Sabotage>, leased: bool, place: Place<'_>, w
     outcome
 }
 
-/// Says which seed it was when one panics.
+/// Prints the seed if the run panics.
 struct Shown(u64);
 
 impl Drop for Shown {
@@ -88,7 +88,7 @@ impl Drop for Shown {
     }
 }
 
-/// A crash that was on its way still comes: then the rest begins anew.
+/// Lets everything settle. If a crash that was already scheduled still happens, the time starts again.
 async fn rest(world: &mut World, long: u64) {
     let mut quiet = 0;
     while quiet < long {
@@ -116,7 +116,7 @@ async fn end_all(world: &mut World) {
 
 fn tell_all(world: &World, live: Vec<ProcessId>, round: u64) {
     let engines = world.engines();
-    // A crash that was on its way may still come when something happens at last.
+    // A scheduled crash may still happen at the next event.
     if engines.len() < world.nodes.len() && (round == 0 || round + 10 >= END) {
         world.ground.with(|oracle| oracle.violated("a node did not come up again"));
     }

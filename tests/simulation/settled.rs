@@ -1,4 +1,4 @@
-//! What has to be true once nothing has gone wrong for a while.
+//! Invariants that hold after some time without faults.
 
 use crate::oracle::{Life, Oracle};
 use crate::world::World;
@@ -6,7 +6,7 @@ use longhaul_domain::{Pending, ProcessId, SlotState, State, StopCause, Timestamp
 use longhaul_engine::ports::Clock;
 
 impl World {
-    /// Nothing is left undone.
+    /// Checks that no work is left undone.
     pub(crate) fn check_settled(&self) {
         let nodes = self.nodes.len();
         self.ground.with(|oracle| {
@@ -23,25 +23,26 @@ impl World {
         self.check_nothing_lost();
     }
 
-    /// Everything has ended: no slot is taken, no child lives.
+    /// Checks that everything has ended: no slot is taken, no child is running.
     pub(crate) fn check_over(&self) {
         let lines = self.ground.store.lines();
         self.ground.with(|oracle| {
             let live: Vec<_> =
                 oracle.lives.values().filter(|life| !life.has_ended()).map(|life| life.number).collect();
             if !live.is_empty() {
-                oracle.violated(format_args!("over: p{live:?} still live"));
+                oracle.violated(format_args!("at the end: p{live:?} are still live"));
             }
             if !lines.is_empty() {
-                oracle.violated(format_args!("over: slots or places are still taken: {lines:?}"));
+                oracle.violated(format_args!("at the end: slots or places are still taken: {lines:?}"));
             }
         });
         for node in &self.nodes {
             let mut live = node.spawner.live();
-            // What was interrupted with its node may run on to its end there.
+            // A command whose process was interrupted with its node may run to its end there.
             self.ground.with(|oracle| live.retain(|key| !oracle.lost.contains(key)));
             if !live.is_empty() {
-                self.ground.with(|oracle| oracle.violated(format_args!("over: {live:?} still run")));
+                self.ground
+                    .with(|oracle| oracle.violated(format_args!("at the end: {live:?} are still running")));
             }
         }
         self.check_nothing_lost();
@@ -56,7 +57,7 @@ impl World {
                 .filter(|(id, life)| {
                     !life.swept && kept(id).is_none_or(|stored| stored.process != life.process)
                 })
-                .map(|(_, life)| format!("p{} is not kept as its events tell it", life.number))
+                .map(|(_, life)| format!("the record of p{} differs from its events", life.number))
                 .collect();
             for what in wrong {
                 oracle.violated(what);
@@ -65,19 +66,20 @@ impl World {
     }
 }
 
-/// What should have happened by now.
+/// Returns what should have happened by now.
 fn undone(oracle: &Oracle, life: &Life, now: Timestamp, nodes: usize) -> Option<String> {
     let process = &life.process;
     let above = || process.lineage.ancestors.iter().filter_map(|id| oracle.lives.get(id));
     if life.has_ended() {
         let spared = |other: &Life| !other.has_ended() && is_spared(life, other);
         let waits = oracle.lives.values().any(spared);
-        return (process.cascade.is_some() && !waits).then(|| "still tells those below it".to_owned());
+        return (process.cascade.is_some() && !waits)
+            .then(|| "is still cancelling its descendants".to_owned());
     }
     if oracle.must_end.contains(&process.id) {
-        return Some(format!("was to end and is {:?}", process.state));
+        return Some(format!("was cancelled and is {:?}", process.state));
     }
-    // What was told to end, and only waits for those whom the end of its session spares.
+    // A cancelled process may wait for descendants that the end of its session does not affect.
     let waits_for_spared = |top: &Life| {
         let spared = |other: &Life| !other.has_ended() && is_spared(top, other);
         matches!(top.process.state, State::AwaitingChildren(_)) && oracle.lives.values().any(spared)
@@ -87,10 +89,10 @@ fn undone(oracle: &Oracle, life: &Life, now: Timestamp, nodes: usize) -> Option<
         top.terminated && !is_spared(top, life) && !(itself && waits_for_spared(top))
     };
     if let Some(told) = std::iter::once(life).chain(above()).find(told) {
-        return Some(format!("lives although p{} was told to end with all below it", told.number));
+        return Some(format!("is live although p{} was cancelled with all its descendants", told.number));
     }
     if process.session_deadline().is_some_and(|by| by < now) {
-        return Some("outlived its session".to_owned());
+        return Some("was not cancelled with its session".to_owned());
     }
     match &process.state {
         State::Pending(Pending::Queued) => idle_room(oracle, life, nodes),
@@ -98,28 +100,28 @@ fn undone(oracle: &Oracle, life: &Life, now: Timestamp, nodes: usize) -> Option<
             (*at < now).then(|| format!("was due at {at:?} and is {:?}", process.state))
         }
         State::Starting { .. } | State::Stopping { .. } | State::CancelRequested { .. } => {
-            Some(format!("does not get on: {:?}", process.state))
+            Some(format!("makes no progress: {:?}", process.state))
         }
         State::Running { timeout_at, .. } => {
             let program = process.spec.command().map(|command| command.program.as_str());
             let finite = matches!(program, Some("exit" | "sleep" | "lost" | "echo"));
-            (finite || timeout_at.is_some()).then(|| "has an end that nobody saw".to_owned())
+            (finite || timeout_at.is_some()).then(|| "has an end that was not observed".to_owned())
         }
         State::AwaitingChildren(_) => {
             let below =
                 |other: &&Life| !other.has_ended() && other.process.lineage.ancestors.contains(&process.id);
             let waits = oracle.lives.values().find(below).is_some();
-            (!waits).then(|| "waits for nobody".to_owned())
+            (!waits).then(|| "waits for no other process".to_owned())
         }
         State::Reported { .. } => {
             let beats = process.heartbeat_due(None).is_some();
-            beats.then(|| "gives no sign of life and still runs".to_owned())
+            beats.then(|| "sends no heartbeat and is still running".to_owned())
         }
         State::Paused { .. } | State::Ended(_) => None,
     }
 }
 
-/// Whether a process outlives one above it whose session ended: it is of another one.
+/// Returns true if the end of a session does not cancel `below`, because it belongs to another session than `top`.
 fn is_spared(top: &Life, below: &Life) -> bool {
     let by_session = top.process.cascade.is_some_and(|cascade| cascade.cause == StopCause::Session);
     let theirs = &below.process.spec.session;
@@ -129,7 +131,7 @@ fn is_spared(top: &Life, below: &Life) -> bool {
         && *theirs != top.process.spec.session
 }
 
-/// Why a waiter still waits although it need not.
+/// Returns a message if a waiting process could start.
 fn idle_room(oracle: &Oracle, life: &Life, nodes: usize) -> Option<String> {
     if let Some(key) = life.key() {
         let slots =

@@ -1,4 +1,4 @@
-//! The store of all nodes, with an oracle that looks at every write.
+//! The store of all nodes, with an oracle that checks every write.
 
 use crate::oracle::Oracle;
 use async_trait::async_trait;
@@ -17,20 +17,20 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// A promise that the store breaks, to see whether the oracle sees it.
+/// A promise that the store breaks on purpose, to test the oracle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Sabotage {
-    /// It forgets the limits of its keys.
+    /// Ignores the limits of keys.
     ForgetsLimits,
-    /// It changes records and keeps no event of it.
+    /// Changes records without an event.
     ForgetsEvents,
-    /// It answers a submission and forgets it.
+    /// Acknowledges a submission and loses it.
     LosesLaunches,
-    /// It never calls anybody for freed slots: what waits goes on waiting.
+    /// Never notifies a node of a free slot, so that processes keep waiting.
     SwallowsCalls,
-    /// It takes children under parents that are closing.
+    /// Accepts children of parents that are stopping.
     ForgetsMarks,
-    /// It takes what a lost node writes, whatever became of the record meanwhile.
+    /// Accepts the writes of a lost node.
     TakesOldLeases,
 }
 
@@ -43,14 +43,14 @@ impl Sabotage {
         Self::ForgetsMarks,
     ];
 
-    /// Those that show only where leases end.
+    /// Faults that are visible only where leases expire.
     pub(crate) const LEASED: [Self; 1] = [Self::TakesOldLeases];
 
-    /// What the oracle says about it.
+    /// Returns a text of the violation that the oracle reports.
     pub(crate) const fn shows(self) -> &'static str {
         match self {
             Self::ForgetsLimits => "is holder",
-            Self::ForgetsEvents => "the events tell",
+            Self::ForgetsEvents => "the events lead to",
             Self::LosesLaunches => "was acknowledged and is lost",
             Self::SwallowsCalls => "waits although",
             Self::ForgetsMarks => "while it was closing",
@@ -59,7 +59,8 @@ impl Sabotage {
     }
 }
 
-/// A store that answers at once, with an oracle that looks at every write. Nothing can happen between the write and the look.
+/// A store that answers immediately, with an oracle that checks every write. Nothing can happen between the write and
+/// the check.
 #[derive(Clone)]
 pub(crate) struct Witness {
     inner: Arc<dyn Store>,
@@ -74,12 +75,12 @@ impl Witness {
         Self { inner, cursor: Arc::default(), oracle, newest: Arc::default(), sabotage }
     }
 
-    /// The records, without any fault.
+    /// Returns a record, without injected faults.
     pub(crate) fn present(&self, id: ProcessId) -> Option<StoredProcess> {
         now(self.inner.load(&[id]))?.ok()?.pop().flatten()
     }
 
-    /// Who holds and who waits, without any fault.
+    /// Returns the queues, without injected faults.
     pub(crate) fn lines(&self) -> Vec<QueueState> {
         now(self.inner.queues(None)).and_then(Result::ok).unwrap_or_default()
     }
@@ -105,7 +106,7 @@ impl Witness {
         }
     }
 
-    /// Whether whoever writes so does it under a lease that its node has lost.
+    /// Returns true if the writer's node has lost the lease of this write.
     fn is_stale(&self, author: &Writer) -> bool {
         let Writer::Owner(lease) = author else { return false };
         let newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
@@ -119,7 +120,7 @@ impl Witness {
         self.sabotage == Some(sabotage)
     }
 
-    /// A submission whose ancestors the store no longer sees.
+    /// Accepts a submission as if its ancestors did not exist.
     async fn orphaned(&self, new: Submission) -> Result<SubmitOutcome, StoreError> {
         let mut without = new.clone();
         let lineage = std::mem::take(&mut without.process.lineage);
@@ -138,7 +139,7 @@ impl fmt::Debug for Witness {
     }
 }
 
-/// The store never parks in these calls.
+/// Returns the result of a store call, which never waits here.
 fn now<T>(answer: impl Future<Output = T>) -> Option<T> {
     answer.now_or_never()
 }
@@ -367,7 +368,7 @@ impl Membership for Witness {
 }
 
 impl Witness {
-    /// Calls that are no mere news of a slot or a waiter.
+    /// Returns true if there is no work for the node other than a free slot or a waiting process.
     fn has_nothing_for(&self, calls: &NodeUpdates) -> bool {
         let waits = self.oracle().lives.values().any(|life| life.standing() == SlotState::Waiting);
         !calls.pending_actions.is_empty() || !waits

@@ -1,4 +1,4 @@
-//! What is asked of the engines.
+//! Random requests to the engines.
 
 use crate::node::Ground;
 use crate::oracle::Oracle;
@@ -16,14 +16,14 @@ use std::fmt::Debug;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-/// Where answers go.
+/// The recipient of the answers.
 #[derive(Clone)]
 struct Desk {
     oracle: Arc<Mutex<Oracle>>,
     number: u64,
 }
 
-/// Asks one thing of an engine. The answer comes when it comes, or never if the engine dies before.
+/// Sends one request to an engine. The answer comes later, or never if the engine dies first.
 pub(crate) fn ask(ground: &Ground, chance: &mut Chance, engine: &Engine, number: u64) {
     let desk = Desk { oracle: ground.oracle.clone(), number };
     let mut chance = chance.fork();
@@ -56,7 +56,7 @@ impl Desk {
     }
 
     fn answered(&self, what: impl Debug) {
-        self.with(|oracle| oracle.note(format_args!("#{} is told {what:?}", self.number)));
+        self.with(|oracle| oracle.note(format_args!("#{} gets {what:?}", self.number)));
     }
 
     fn launched(&self, launched: &Result<LaunchOutcome, EngineError>) {
@@ -64,26 +64,26 @@ impl Desk {
             Ok(LaunchOutcome { stored, created }) => {
                 let id = stored.process.id;
                 let name = oracle.name(id);
-                oracle.note(format_args!("#{} is told {name}, created: {created}", self.number));
+                oracle.note(format_args!("#{} gets {name}, created: {created}", self.number));
                 if !oracle.lives.contains_key(&id) {
                     oracle.violated(format_args!("{id} was acknowledged and is lost"));
                 }
             }
-            Err(error) => oracle.note(format_args!("#{} is told {error:?}", self.number)),
+            Err(error) => oracle.note(format_args!("#{} gets {error:?}", self.number)),
         });
     }
 
-    /// Whoever was told that it will end can rely on it.
+    /// Records that a process must end if the answer promises it.
     fn ends(&self, id: ProcessId, answer: &Result<ActionOutcome, EngineError>) {
         self.with(|oracle| match answer {
             Ok(answer) => {
                 let told = (answer.changed, answer.note);
-                oracle.note(format_args!("#{} is told {told:?}", self.number));
+                oracle.note(format_args!("#{} gets {told:?}", self.number));
                 if answer.changed {
                     oracle.must_end.insert(id);
                 }
             }
-            Err(error) => oracle.note(format_args!("#{} is told {error:?}", self.number)),
+            Err(error) => oracle.note(format_args!("#{} gets {error:?}", self.number)),
         });
     }
 

@@ -1,4 +1,4 @@
-//! All nodes of one seed over their store, and the passing of time.
+//! All nodes of one seed with their store, and virtual time.
 
 use crate::node::{Ground, Node, facts};
 use crate::oracle::Oracle;
@@ -15,34 +15,34 @@ use longhaul_tests::Chance;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-/// All nodes of one seed over their store.
+/// All nodes of one seed with their store.
 pub(crate) struct World {
     pub(crate) ground: Ground,
     pub(crate) nodes: Vec<Node>,
     pub(crate) chance: Chance,
     pub(crate) crashes: u64,
-    /// Whether leases end.
+    /// True if leases expire.
     leased: bool,
     wall: Wall,
 }
 
-/// What becomes of the clock on the wall.
+/// Behaviour of the wall clock.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Wall {
-    /// It shows steady time.
+    /// Shows monotonic time.
     Steady,
-    /// Somebody sets it before each step.
+    /// Is set before each step.
     Wild,
 }
 
-/// What a wild clock shows, in milliseconds: around 1970, before it, and ten days ahead and back.
+/// Offsets of a wild clock in milliseconds: around 1970, before it, and ten days ahead and back.
 const WILD: [i64; 5] = [0, -432_000_000, 1_700_864_000_000, 1_699_136_000_000, i64::MAX / 2];
 
-/// How long a lease lasts, and how long its node keeps what it owns after it.
+/// Duration of a lease, and of the grace after it.
 const LEASE: Duration = Duration::from_secs(5);
 const GRACE: Duration = Duration::from_secs(10);
 
-/// Where the store of a seed is.
+/// The store of a seed.
 #[derive(Clone, Copy)]
 pub(crate) enum Place<'a> {
     Memory,
@@ -107,7 +107,7 @@ impl World {
         Self { ground, nodes, chance, crashes: 0, leased, wall }
     }
 
-    /// Asks for something, lets something happen, and looks.
+    /// Sends a request, injects a fault, and checks the invariants.
     pub(crate) async fn step(&mut self, number: u64) {
         if self.wall == Wall::Wild
             && let Some(shown) = WILD.iter().cycle().nth(usize::try_from(number).unwrap_or_default())
@@ -137,7 +137,7 @@ impl World {
         self.pass(Duration::from_millis(span)).await;
     }
 
-    /// A node is cut off from the store, or stands still, for longer than a lease at times.
+    /// Cuts a node off from the store or freezes it, sometimes for longer than a lease.
     fn part(&mut self) {
         if self.chance.odds(4) {
             let place = self.chance.below(self.nodes.len() as u64);
@@ -156,7 +156,7 @@ impl World {
         }
     }
 
-    /// Lets time pass and buries the dead.
+    /// Lets time pass and restarts dead nodes.
     pub(crate) async fn pass(&mut self, span: Duration) {
         self.ground.clock.run_for(span).await;
         for node in &mut self.nodes {
@@ -166,7 +166,7 @@ impl World {
         self.check_machines();
     }
 
-    /// From here on nothing goes wrong.
+    /// Switches off all faults.
     pub(crate) fn calm(&mut self) {
         (self.ground.calm, self.ground.longest_away) = (true, 4_000);
         self.ground.with(|oracle| oracle.note("calm"));

@@ -1,4 +1,5 @@
-//! The clients: some launch and see to it that enough lives, one cancels, one asks and is killed.
+//! The clients of a run: some launch processes and keep enough of them alive, one cancels, and one is killed during
+//! its requests.
 
 use crate::ground::Ground;
 use crate::ledger::{Launch, Ledger};
@@ -11,19 +12,19 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{JoinHandle, sleep};
 use std::time::{Duration, Instant};
 
-/// So many clients launch.
+/// Number of clients that launch processes.
 const LAUNCHERS: u64 = 4;
-/// So many of the processes of each of them live, if all goes well.
+/// Number of live processes that each of them keeps.
 const LIVE: usize = 50;
-/// A client that hears nothing for so long asks again.
+/// Timeout of a request; afterwards the client repeats it.
 const TIMEOUT: Duration = Duration::from_secs(3);
-/// The latest processes, among which clients choose.
+/// Number of most recent processes among which clients choose.
 const LATEST: usize = 200;
-/// A short life ends before anybody can do anything about it.
+/// Lifetime in milliseconds below which a process ends before a client can act on it.
 const SHORT_MS: u64 = 200;
 const LONG_MS: u64 = 18_000;
 
-/// The clients at work.
+/// The running clients.
 pub(crate) struct Crowd {
     clients: Vec<JoinHandle<()>>,
     shared: Arc<Shared>,
@@ -56,7 +57,7 @@ impl Crowd {
         Self { clients, shared }
     }
 
-    /// Lets everybody finish what he does, and gives what was said.
+    /// Waits until all clients have finished their requests, and returns the ledger.
     pub(crate) fn part(self) -> Ledger {
         self.shared.over.store(true, Ordering::Relaxed);
         for client in self.clients {
@@ -79,10 +80,10 @@ impl Shared {
         self.over.load(Ordering::Relaxed)
     }
 
-    /// Where a cancel succeeds, nothing of the process may live.
+    /// Cancels processes at random. After a successful cancel, no command of the process may be alive.
     fn cancel_some(&self, chance: &mut Chance) {
         while !self.is_over() {
-            // The pace of a client, and no wait for anything.
+            // The pause limits the request rate; it waits for no event.
             sleep(Duration::from_millis(200 + chance.below(600)));
             let latest = self.latest().clone();
             let Some(id) = chance.pick(&latest) else { continue };
@@ -93,7 +94,7 @@ impl Shared {
                 let mut ledger = self.ledger();
                 ledger.gone += 1;
                 if !left.is_empty() {
-                    ledger.oddities.push(format!("{id} was cancelled, and {left:?} of it live"));
+                    ledger.oddities.push(format!("{id} was cancelled, and its processes {left:?} are alive"));
                 }
             }
         }
@@ -123,7 +124,7 @@ struct Launcher {
 
 impl Launcher {
     fn work(mut self) {
-        // When those that were launched ought to be over.
+        // Expected end times of the launched processes.
         let mut ends: Vec<Instant> = Vec::new();
         while !self.shared.is_over() {
             ends.retain(|end| *end > Instant::now());
@@ -139,7 +140,7 @@ impl Launcher {
         }
     }
 
-    /// Sends it until it is answered, or the run is over: it must not run twice.
+    /// Repeats a launch until it is answered or the run is over. The process must not run twice.
     fn launch(&mut self, life: u64) {
         self.launches += 1;
         let key = format!("client-{}-{}", self.number, self.launches);
@@ -150,7 +151,7 @@ impl Launcher {
         let body = serde_json::to_value(request).unwrap();
         while !self.shared.is_over() {
             match ask(&ground.socket(), "POST", "/v1/processes", &body, TIMEOUT) {
-                Answer::Said { status: 200 | 201, body } => {
+                Answer::Response { status: 200 | 201, body } => {
                     let id = body.pointer("/process/id").and_then(|id| id.as_str()).unwrap_or_default();
                     self.shared.ledger().accepted(&key, id);
                     let mut latest = self.shared.latest();
@@ -160,11 +161,14 @@ impl Launcher {
                     latest.push(id.to_owned());
                     return;
                 }
-                Answer::Said { status: 503, .. } | Answer::Nobody | Answer::Silence => {
+                Answer::Response { status: 503, .. } | Answer::NoConnection | Answer::NoResponse => {
                     sleep(Duration::from_millis(20));
                 }
-                Answer::Said { status, body } => {
-                    self.shared.ledger().oddities.push(format!("a launch was answered {status}: {body}"));
+                Answer::Response { status, body } => {
+                    self.shared
+                        .ledger()
+                        .oddities
+                        .push(format!("the answer to a launch was {status}: {body}"));
                     return;
                 }
             }

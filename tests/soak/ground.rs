@@ -1,11 +1,11 @@
-//! Where a run takes place: a folder with the state directory, a place to work, and the journal.
+//! The directory of a run: the state directory, a working directory and the journal.
 
 use longhaul_tests::{Owner, program};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// The folder of a run, which belongs to somebody else.
+/// The directory of a run, which belongs to an ordinary user.
 #[derive(Clone, Debug)]
 pub(crate) struct Ground {
     root: PathBuf,
@@ -22,7 +22,7 @@ impl Ground {
         Self { root: root.to_owned(), owner }
     }
 
-    /// The shell of the commands.
+    /// Returns the shell of the commands.
     pub(crate) fn shell(&self) -> String {
         self.owner.shell(&self.root).display().to_string()
     }
@@ -47,7 +47,7 @@ impl Ground {
         self.root.join("serve.log")
     }
 
-    /// `longhaul` with these arguments, which starts no manager by itself and says nothing.
+    /// Returns a `longhaul` command with these arguments. It starts no manager and prints nothing.
     pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = self.owner.command(program("longhaul"));
         for (variable, _) in std::env::vars_os() {

@@ -1,9 +1,9 @@
-//! What the commands of a run do: they write down that they began and that they end.
+//! The journal: the commands of a run write down that they start and end.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// For sh. Each line is one write that appends.
+/// A script for sh. Each line is one appending write.
 const SCRIPT: &str = r#"
 printf '%s %s start %s %s\n' "$LONGHAUL_ID" "$LONGHAUL_ATTEMPT" $$ "$PPID" >> "$1"
 echo begun
@@ -13,7 +13,7 @@ printf '%s %s end %s %s\n' "$LONGHAUL_ID" "$LONGHAUL_ATTEMPT" $$ "$PPID" >> "$1"
 exit "$3"
 "#;
 
-/// The arguments of `sh` for a command that lives for so many milliseconds and exits with a code.
+/// Returns the arguments of `sh` for a command that runs for `life` milliseconds and exits with `code`.
 pub(crate) fn arguments(journal: &Path, life: u64, code: i32) -> Vec<String> {
     let seconds = format!("{}.{:03}", life / 1_000, life % 1_000);
     ["-c", SCRIPT, "worker", &journal.to_string_lossy(), &seconds, &code.to_string()]
@@ -21,10 +21,10 @@ pub(crate) fn arguments(journal: &Path, life: u64, code: i32) -> Vec<String> {
         .into()
 }
 
-/// What one process wrote.
+/// The lines of one process.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Trace {
-    /// Each begin: the attempt, the command, and its supervisor.
+    /// Each start: the attempt, the command and its shim.
     pub(crate) begins: Vec<Begin>,
     pub(crate) has_ended: bool,
 }
@@ -35,7 +35,7 @@ pub(crate) struct Begin {
     pub(crate) supervisor: u32,
 }
 
-/// Everything that was written, by the ids of the processes.
+/// Reads the journal, by process id.
 pub(crate) fn read(path: &Path) -> BTreeMap<String, Trace> {
     let mut traces: BTreeMap<String, Trace> = BTreeMap::new();
     for line in String::from_utf8_lossy(&std::fs::read(path).unwrap_or_default()).lines() {

@@ -1,7 +1,7 @@
-//! What is left on the machine when all work has ended.
+//! Checks what is left on the machine after all work has ended.
 
+use crate::faults::FaultInjector;
 use crate::ground::Ground;
-use crate::havoc::Havoc;
 use crate::settling::Settled;
 use longhaul_tests::{Findings, is_alive};
 use std::collections::BTreeSet;
@@ -9,16 +9,17 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// Supervisors wait a second for their end to be confirmed, and a killed one is noticed by the next look.
+/// Shims wait a second until their end is confirmed, and a killed shim is noticed at the next check.
 const LEAVE: Duration = Duration::from_secs(10);
-/// So many descriptors more than a new manager may an old one have: connections of the store, and the like.
+/// Number of additional descriptors that an old manager may have compared with a new one, such as connections of the
+/// store.
 const DESCRIPTORS: usize = 12;
-/// A manager that lives on under the same work may grow by so much, in KiB; its caches fill at first.
+/// Maximum memory growth in KiB of a manager under constant work; caches fill at first.
 const GROWTH: u64 = 24 * 1_024;
-/// Control groups lie at most so deep below the top.
+/// Maximum depth of control groups below the root.
 const DEPTH: usize = 5;
 
-/// How it was before any work.
+/// The state of the machine before any work.
 #[derive(Debug)]
 pub(crate) struct Before {
     descriptors: usize,
@@ -29,14 +30,14 @@ impl Before {
         Self { descriptors: descriptors(manager) }
     }
 
-    /// Holds what is there after all work to what was there before.
+    /// Compares the machine after all work with the state before.
     pub(crate) fn check(
         &self,
         ground: &Ground,
         manager: u32,
         (early, late): (u64, u64),
         settled: &Settled,
-        havoc: &Havoc,
+        injector: &FaultInjector,
         findings: &mut Findings,
     ) {
         let state = ground.state();
@@ -52,7 +53,7 @@ impl Before {
         for pid in left {
             let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
             findings.note(format_args!(
-                "process {pid} is left: {}",
+                "process {pid} is still alive: {}",
                 String::from_utf8_lossy(&line).replace('\0', " ")
             ));
         }
@@ -66,31 +67,32 @@ impl Before {
         for group in
             groups(Path::new("/sys/fs/cgroup"), DEPTH, &settled.records.keys().map(String::as_str).collect())
         {
-            findings.note(format_args!("the control group {} is left", group.display()));
+            findings.note(format_args!("the control group {} still exists", group.display()));
         }
         for (id, attempt) in attempts(&state) {
             if !settled.records.contains_key(&id) {
-                findings.note(format_args!("the directory {} is left, and no record", attempt.display()));
+                findings
+                    .note(format_args!("the directory {} still exists without a record", attempt.display()));
             }
-            // That of a killed supervisor stays until its record is let go.
-            if !havoc.past().orphaned.contains(&id) && attempt.join("ctl").exists() {
-                findings.note(format_args!("a socket is left in {}", attempt.display()));
+            // The socket of a killed shim stays until its record is deleted.
+            if !injector.past().orphaned.contains(&id) && attempt.join("ctl").exists() {
+                findings.note(format_args!("a socket still exists in {}", attempt.display()));
             }
         }
     }
 }
 
-/// Every living process that a manager here began for the process of an id, without its supervisor.
+/// Returns the live processes that a manager started for a process id, without the shim.
 pub(crate) fn commands_of(id: &str) -> Vec<u32> {
     processes().filter(|pid| is_of(*pid, id)).filter(|pid| is_alive(*pid)).collect()
 }
 
-/// Whether a manager began this for the process of an id.
+/// Returns true if a manager started this for a process id.
 pub(crate) fn is_of(pid: u32, id: &str) -> bool {
     variables(pid).contains(&format!("LONGHAUL_ID={id}"))
 }
 
-/// The memory that a process has, in KiB.
+/// Returns the resident memory of a process in KiB.
 pub(crate) fn resident(pid: u32) -> u64 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or_default();
@@ -101,7 +103,7 @@ fn descriptors(pid: u32) -> usize {
     fs::read_dir(format!("/proc/{pid}/fd")).map_or(0, Iterator::count)
 }
 
-/// Whoever has something of the state directory open, or was begun under its manager.
+/// Returns the processes that have a file of the state directory open, or that its manager started.
 fn holders(state: &Path, socket: &Path) -> Vec<u32> {
     let under = format!("LONGHAUL_SOCKET={}", socket.display());
     let mut found = BTreeSet::new();
@@ -121,13 +123,13 @@ fn processes() -> impl Iterator<Item = u32> {
     entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
 }
 
-/// The environment with which a process began.
+/// Returns the environment with which a process started.
 fn variables(pid: u32) -> Vec<String> {
     let all = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
     String::from_utf8_lossy(&all).split('\0').map(str::to_owned).collect()
 }
 
-/// The control groups of attempts of these processes.
+/// Returns the control groups of the attempts of these processes.
 fn groups(below: &Path, depth: usize, ids: &BTreeSet<&str>) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in fs::read_dir(below).into_iter().flatten().flatten() {
@@ -144,7 +146,7 @@ fn groups(below: &Path, depth: usize, ids: &BTreeSet<&str>) -> Vec<PathBuf> {
     found
 }
 
-/// The directories of attempts, with the ids of their processes.
+/// Returns the attempt directories with the ids of their processes.
 fn attempts(state: &Path) -> Vec<(String, PathBuf)> {
     let mut found = Vec::new();
     for process in fs::read_dir(state.join("attempts")).into_iter().flatten().flatten() {

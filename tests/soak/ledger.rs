@@ -1,28 +1,28 @@
-//! What clients asked for, and what they were told.
+//! The requests of clients and the answers to them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Everything that was asked.
+/// All requests of a run.
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
-    /// By the launch key of each launch.
+    /// All launches, by launch key.
     pub(crate) launches: BTreeMap<String, Launch>,
-    /// The processes whose end was asked for, whatever came of it.
+    /// The processes that a client tried to cancel, with any result.
     pub(crate) cancelled: BTreeSet<String>,
-    /// Answers that nobody should ever get, and what lived after it was said to be gone.
+    /// Answers that no client should get, and commands that were alive after a successful cancel.
     pub(crate) oddities: Vec<String>,
-    /// The cancels that were answered: all of it is gone.
+    /// Number of successful cancels.
     pub(crate) gone: u64,
-    /// The clients that were killed.
+    /// Number of killed clients.
     pub(crate) clients: u64,
 }
 
 /// One launch.
 #[derive(Debug)]
 pub(crate) struct Launch {
-    /// The code with which it is to exit.
+    /// The exit code that the command was given.
     pub(crate) code: i32,
-    /// The process that it was answered with, if it was.
+    /// The id of the process, if the launch was answered.
     pub(crate) id: Option<String>,
 }
 
@@ -31,7 +31,7 @@ impl Ledger {
         let Some(launch) = self.launches.get_mut(key) else { return };
         match &launch.id {
             Some(before) if before != id => {
-                self.oddities.push(format!("the launch {key} was answered with {before}, then with {id}"));
+                self.oddities.push(format!("the answer to launch {key} was {before}, then {id}"));
             }
             Some(_) => {}
             None => launch.id = Some(id.to_owned()),

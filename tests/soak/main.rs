@@ -1,20 +1,20 @@
-//! One machine for a long time: two hundred live processes, while managers, supervisors and clients are killed.
+//! One node over a long time: two hundred live processes, while managers, shims and clients are killed.
 //!
-//! In the first two thirds the manager is killed at random moments, while it begins too; supervisors are killed beside it
-//! or while it is away; clients are killed in the middle of what they ask. In the last third one manager lives on under
-//! the same work, so that what it does not let go of adds up. Then all work ends, and what came of it is held to what was
-//! promised: by the records, by what clients were told, by a journal to which the commands themselves wrote, and by what
-//! is left on the machine.
+//! In the first two thirds, the manager is killed at random moments, also during its startup; shims are killed while
+//! a manager runs and while none does; clients are killed during their requests. In the last third, one manager keeps
+//! running under the same load, so that leaks add up. Then all work ends, and the results are checked against the
+//! promises: the records, the answers that clients got, a journal to which the commands wrote, and what is left on
+//! the machine.
 //!
-//! `LONGHAUL_SOAK_SECONDS` says for how long, `LONGHAUL_SOAK_SEED` what is drawn. A seed repeats the plan and not its
-//! course: the machine has a say in that.
+//! `LONGHAUL_SOAK_SECONDS` sets the duration, `LONGHAUL_SOAK_SEED` the random numbers. A seed repeats the plan of a
+//! run and not its exact course, which depends on timing.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-#![expect(clippy::print_stdout, reason = "what a run saw is the point of a long one")]
+#![expect(clippy::unwrap_used, reason = "a failed step fails the test")]
+#![expect(clippy::print_stdout, reason = "the figures are the result of a long run")]
 
 mod crowd;
+mod faults;
 mod ground;
-mod havoc;
 mod journal;
 mod leaks;
 mod ledger;
@@ -23,13 +23,13 @@ mod settling;
 mod truth;
 
 use crowd::Crowd;
+use faults::FaultInjector;
 use ground::Ground;
-use havoc::Havoc;
 use leaks::Before;
 use longhaul_tests::{Chance, Findings, Owner, fresh_seed, wanted};
 use std::time::{Duration, Instant};
 
-/// How long a run lasts unless it is told otherwise.
+/// Default duration of a run.
 const SECONDS: u64 = 45;
 
 #[test]
@@ -40,31 +40,31 @@ fn work_outlives_every_kill_and_leaves_nothing_behind() {
     let mut chance = Chance::seeded(seed);
     let folder = tempfile::Builder::new().prefix("lh-soak-").tempdir().unwrap();
     let ground = Ground::below(folder.path(), Owner::of_run(seed));
-    let mut havoc = Havoc::new(&ground, chance.fork());
-    havoc.until_it_answers();
-    let before = Before::look(havoc.manager());
+    let mut injector = FaultInjector::new(&ground, chance.fork());
+    injector.until_it_answers();
+    let before = Before::look(injector.manager());
     let crowd = Crowd::gather(&ground, &mut chance);
 
     let begun = Instant::now();
     while begun.elapsed() < Duration::from_secs(seconds) * 2 / 3 {
-        havoc.go_on();
+        injector.step();
     }
-    havoc.let_the_manager_live();
-    let early = leaks::resident(havoc.manager());
+    injector.let_the_manager_live();
+    let early = leaks::resident(injector.manager());
     while begun.elapsed() < Duration::from_secs(seconds) {
-        havoc.go_on();
+        injector.step();
     }
-    let late = leaks::resident(havoc.manager());
+    let late = leaks::resident(injector.manager());
     let ledger = crowd.part();
 
     let mut findings = Findings::default();
     let settled = settling::settle(&ground, &mut findings);
-    let tally = truth::check(&ledger, &settled, &havoc, &ground, &mut findings);
-    before.check(&ground, havoc.manager(), (early, late), &settled, &havoc, &mut findings);
-    println!("{}\n{tally}\nresident {} to {} KiB", havoc.past(), early, late);
-    drop(havoc);
+    let tally = truth::check(&ledger, &settled, &injector, &ground, &mut findings);
+    before.check(&ground, injector.manager(), (early, late), &settled, &injector, &mut findings);
+    println!("{}\n{tally}\nresident {} to {} KiB", injector.past(), early, late);
+    drop(injector);
     if !findings.is_empty() {
         let kept = folder.keep();
-        panic!("seed {seed}, all that is left is in {}:\n{findings}", kept.display());
+        panic!("seed {seed}, the files of the run are in {}:\n{findings}", kept.display());
     }
 }

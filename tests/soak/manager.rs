@@ -1,13 +1,13 @@
-//! The manager, as a child of the test: it can be killed and is waited for.
+//! The manager, as a child process of the test.
 
 use crate::ground::Ground;
 use std::fs::OpenOptions;
 use std::process::{Child, Stdio};
 
-/// More than a run keeps alive.
+/// Limit of running processes, above the number that a run keeps alive.
 const AT_ONCE: &str = "400";
 
-/// A manager that runs, or ran.
+/// A manager that runs or ran.
 pub(crate) struct Manager {
     child: Child,
 }
@@ -28,12 +28,12 @@ impl Manager {
         self.child.id()
     }
 
-    /// How it went, if it went by itself.
+    /// Returns the exit status if the manager has exited without being killed.
     pub(crate) fn has_left(&mut self) -> Option<String> {
         self.child.try_wait().ok().flatten().map(|status| status.to_string())
     }
 
-    /// Ends it by signal 9: it never gets to tidy up.
+    /// Kills the manager with `SIGKILL`.
     pub(crate) fn end(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();

@@ -1,4 +1,4 @@
-//! The time after all faults: everything comes to its end, and is written down.
+//! The phase after all faults: every process ends and its end is recorded.
 
 use crate::ground::Ground;
 use longhaul_tests::Findings;
@@ -9,18 +9,18 @@ use std::collections::BTreeMap;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-/// What lives gets so long to come to its end by itself, which the longest life allows.
+/// Time for live processes to end without a cancel, longer than the longest lifetime.
 const DRAIN: Duration = Duration::from_secs(6);
-/// What was told to end has so long for it.
+/// Time for cancelled processes to end.
 const END: Duration = Duration::from_secs(60);
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How everything stands when it is over.
+/// The state at the end of a run.
 #[derive(Debug, Default)]
 pub(crate) struct Settled {
-    /// By id.
+    /// The records, by id.
     pub(crate) records: BTreeMap<String, ProcessView>,
-    /// What was told to end because the run did.
+    /// The processes that were cancelled because the run ended.
     pub(crate) dismissed: Vec<String>,
 }
 

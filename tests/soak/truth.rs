@@ -1,7 +1,7 @@
-//! Nothing lost, nothing doubled, every end a true one.
+//! Checks that nothing is lost or duplicated, and that every ending is correct.
 
+use crate::faults::FaultInjector;
 use crate::ground::Ground;
-use crate::havoc::Havoc;
 use crate::journal;
 use crate::ledger::Ledger;
 use crate::settling::Settled;
@@ -9,7 +9,7 @@ use longhaul_tests::Findings;
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// What came of a run.
+/// The counts of a run.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
     launches: usize,
@@ -26,8 +26,8 @@ impl fmt::Display for Tally {
         let Self { launches, accepted, begun, ends, orphaned, cancelled, clients } = self;
         write!(
             f,
-            "launches {launches}, accepted {accepted}, begun {begun}; ends {ends:?}; of those whose supervisor was killed \
-             {orphaned:?}; cancels that were answered {cancelled}; clients killed {clients}"
+            "launches {launches}, accepted {accepted}, started {begun}; endings {ends:?}; of those whose shim was killed \
+             {orphaned:?}; successful cancels {cancelled}; clients killed {clients}"
         )
     }
 }
@@ -35,7 +35,7 @@ impl fmt::Display for Tally {
 pub(crate) fn check(
     ledger: &Ledger,
     settled: &Settled,
-    havoc: &Havoc,
+    injector: &FaultInjector,
     ground: &Ground,
     findings: &mut Findings,
 ) -> Tally {
@@ -45,10 +45,10 @@ pub(crate) fn check(
     let traces = journal::read(&ground.journal());
     for (id, trace) in &traces {
         if trace.begins.len() > 1 {
-            findings.note(format_args!("{id} began as {:?}", trace.begins));
+            findings.note(format_args!("{id} started as {:?}", trace.begins));
         }
         if !settled.records.contains_key(id) {
-            findings.note(format_args!("{id} ran, and no record tells of it"));
+            findings.note(format_args!("{id} ran, and has no record"));
         }
     }
     let mut by_key: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
@@ -65,18 +65,21 @@ pub(crate) fn check(
     for (key, launch) in &ledger.launches {
         let found = by_key.remove(key.as_str()).unwrap_or_default();
         if found.len() > 1 || launch.id.as_ref().is_some_and(|id| found != [id.as_str()]) {
-            findings
-                .note(format_args!("the launch {key} was answered {:?}, and there is {found:?}", launch.id));
+            findings.note(format_args!(
+                "the answer to launch {key} was {:?}, and the store has {found:?}",
+                launch.id
+            ));
         }
         tally.accepted += usize::from(launch.id.is_some());
         let Some(view) = found.first().and_then(|id| settled.records.get(*id)) else { continue };
         let wrote_its_end = traces.get(&view.id).is_some_and(|trace| trace.has_ended);
-        let was_orphaned = havoc.past().orphaned.contains(&view.id);
-        let was_unwatched = havoc.past().exit_unobserved.contains(&view.id);
+        let was_orphaned = injector.past().orphaned.contains(&view.id);
+        let was_unwatched = injector.past().exit_unobserved.contains(&view.id);
         let was_told_to_end = ledger.cancelled.contains(&view.id) || settled.dismissed.contains(&view.id);
         let is_true = match view.status.as_str() {
             "completed" => launch.code == 0 && view.exit_code == Some(0) && wrote_its_end,
-            // Without supervisor and manager nobody reads what it says: the kernel ends who writes into a broken pipe.
+            // Without shim and manager no program reads the output, and the kernel kills a command that writes to the
+            // broken pipe.
             "failed" if was_unwatched && view.exit_code.is_none() => !wrote_its_end,
             "failed" => launch.code != 0 && view.exit_code == Some(launch.code) && wrote_its_end,
             "cancelled" => was_told_to_end,
@@ -86,8 +89,8 @@ pub(crate) fn check(
         if !is_true {
             let (status, reason, code) = (&view.status, &view.reason, view.exit_code);
             findings.note(format_args!(
-                "{} is {status} ({reason:?}) with the code {code:?} instead of {}; wrote its end: {wrote_its_end}; its \
-                 supervisor was killed: {was_orphaned}; attempt {}",
+                "{} is {status} ({reason:?}) with exit code {code:?} instead of {}; wrote its end: {wrote_its_end}; its \
+                 shim was killed: {was_orphaned}; attempt {}",
                 view.id, launch.code, view.attempt
             ));
         }
@@ -97,7 +100,7 @@ pub(crate) fn check(
         }
     }
     for key in by_key.keys() {
-        findings.note(format_args!("nobody asked for the launch {key:?}"));
+        findings.note(format_args!("no client sent the launch {key:?}"));
     }
     tally
 }

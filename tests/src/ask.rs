@@ -1,4 +1,4 @@
-//! One question to a manager, which may be dead, halted or without a store.
+//! One HTTP request to a manager, which may be dead, stopped or without a store.
 
 use crate::owner::Owner;
 use longhaul_wire::api::ProcessView;
@@ -8,27 +8,27 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
 
-/// What came back.
+/// Outcome of a request.
 #[derive(Clone, Debug)]
 pub enum Answer {
-    /// An answer.
-    Said {
-        /// The code.
+    /// The manager sent a complete response.
+    Response {
+        /// HTTP status code.
         status: u16,
-        /// The document.
+        /// JSON body.
         body: Value,
     },
-    /// Nobody was there to be asked.
-    Nobody,
-    /// It was asked, and what came of it is not known.
-    Silence,
+    /// The connection failed.
+    NoConnection,
+    /// The request was sent, and no complete response came.
+    NoResponse,
 }
 
-/// Asks, and waits for the answer for so long at most.
+/// Sends a request and reads the response. Each read and each write may take `patience` at most.
 #[must_use]
-pub fn ask(socket: &Path, method: &str, path: &str, body: &Value, patience: Duration) -> Answer {
+pub fn ask(socket: &Path, method: &str, path: &str, body: &Value, timeout: Duration) -> Answer {
     let body = if body.is_null() { String::new() } else { body.to_string() };
-    let Ok(mut stream) = connect(socket) else { return Answer::Nobody };
+    let Ok(mut stream) = connect(socket) else { return Answer::NoConnection };
     let question = format!(
         "{method} {path} HTTP/1.1\r\nhost: longhaul\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\
          connection: close\r\n\r\n{body}",
@@ -36,27 +36,27 @@ pub fn ask(socket: &Path, method: &str, path: &str, body: &Value, patience: Dura
     );
     let mut answer = Vec::new();
     let heard = stream
-        .set_read_timeout(Some(patience))
-        .and_then(|()| stream.set_write_timeout(Some(patience)))
+        .set_read_timeout(Some(timeout))
+        .and_then(|()| stream.set_write_timeout(Some(timeout)))
         .and_then(|()| stream.write_all(question.as_bytes()))
         .and_then(|()| stream.read_to_end(&mut answer));
     if heard.is_err() {
-        return Answer::Silence;
+        return Answer::NoResponse;
     }
-    said(&String::from_utf8_lossy(&answer)).unwrap_or(Answer::Silence)
+    said(&String::from_utf8_lossy(&answer)).unwrap_or(Answer::NoResponse)
 }
 
-/// A manager serves nobody but its owner.
+/// Connects as the owner of the socket, because a manager serves only its owner.
 fn connect(socket: &Path) -> io::Result<UnixStream> {
     Owner::of(socket).act(|| UnixStream::connect(socket))
 }
 
-/// A stream of lines of JSON that ends with what there is; none if it broke off.
+/// Reads a stream of JSON lines to its end. Returns `None` if the stream broke off.
 #[must_use]
-pub fn lines(socket: &Path, path: &str, patience: Duration) -> Option<Vec<Value>> {
+pub fn lines(socket: &Path, path: &str, timeout: Duration) -> Option<Vec<Value>> {
     let mut stream = connect(socket).ok()?;
-    stream.set_read_timeout(Some(patience)).ok()?;
-    // In the first version of the protocol a body is not cut into chunks.
+    stream.set_read_timeout(Some(timeout)).ok()?;
+    // HTTP/1.0 has no chunked bodies.
     write!(stream, "GET {path} HTTP/1.0\r\nhost: longhaul\r\n\r\n").ok()?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer).ok()?;
@@ -67,14 +67,14 @@ pub fn lines(socket: &Path, path: &str, patience: Duration) -> Option<Vec<Value>
     body.lines().filter(|line| line.starts_with('{')).map(|line| serde_json::from_str(line).ok()).collect()
 }
 
-/// All records that a filter admits, page by page; none if one cannot be had, or if a manager whose store is away can tell
-/// of its own alone.
+/// Lists all records that match a filter, page by page. Returns `None` if a page cannot be read, or if the store is
+/// unreachable, so that the manager knows only its own records.
 #[must_use]
-pub fn list(socket: &Path, filter: &str, patience: Duration) -> Option<Vec<ProcessView>> {
+pub fn list(socket: &Path, filter: &str, timeout: Duration) -> Option<Vec<ProcessView>> {
     let (mut all, mut cursor) = (Vec::new(), String::new());
     loop {
         let path = format!("/v1/processes?{filter}&limit=1000{cursor}");
-        let Answer::Said { status: 200, body } = ask(socket, "GET", &path, &Value::Null, patience) else {
+        let Answer::Response { status: 200, body } = ask(socket, "GET", &path, &Value::Null, timeout) else {
             return None;
         };
         if body.get("stale_since").is_some_and(|since| !since.is_null()) {
@@ -93,5 +93,5 @@ pub fn list(socket: &Path, filter: &str, patience: Duration) -> Option<Vec<Proce
 fn said(answer: &str) -> Option<Answer> {
     let status = answer.split(' ').nth(1)?.parse().ok()?;
     let body = answer.split_once("\r\n\r\n")?.1;
-    Some(Answer::Said { status, body: serde_json::from_str(body).ok()? })
+    Some(Answer::Response { status, body: serde_json::from_str(body).ok()? })
 }

@@ -1,51 +1,51 @@
-//! Everything that a seed decides.
+//! Random numbers that follow from a seed.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// Draws numbers from a seed; the same seed gives the same ones.
+/// A random number generator; the same seed gives the same numbers.
 #[derive(Clone, Debug)]
 pub struct Chance {
     state: u64,
 }
 
 impl Chance {
-    /// Begins with this seed.
+    /// Creates a generator from a seed.
     #[must_use]
     pub const fn seeded(seed: u64) -> Self {
         Self { state: mix(seed) }
     }
 
-    /// Another source, which draws other numbers.
+    /// Returns a second generator with other numbers.
     #[must_use]
     pub const fn fork(&mut self) -> Self {
         Self::seeded(self.draw())
     }
 
-    /// Any number.
+    /// Returns any number.
     pub const fn draw(&mut self) -> u64 {
         self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
         mix(self.state)
     }
 
-    /// A number below a bound; 0 if the bound is.
+    /// Returns a number below `bound`, or 0 if `bound` is 0.
     pub const fn below(&mut self, bound: u64) -> u64 {
         let drawn = self.draw();
         if bound == 0 { 0 } else { drawn % bound }
     }
 
-    /// True once in so many times.
+    /// Returns true with a probability of one in `one_in`.
     pub const fn odds(&mut self, one_in: u64) -> bool {
         self.below(one_in) == 0
     }
 
-    /// One of these; none of nothing.
+    /// Returns a random element. Returns `None` if the slice is empty.
     pub fn pick<T: Clone>(&mut self, from: &[T]) -> Option<T> {
         let place = self.below(u64::try_from(from.len()).unwrap_or(0));
         from.get(usize::try_from(place).unwrap_or(0)).cloned()
     }
 }
 
-/// A seed that nobody has drawn before.
+/// Returns a seed that differs in each call.
 #[must_use]
 pub fn fresh_seed() -> u64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();

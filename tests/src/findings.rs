@@ -1,21 +1,21 @@
-//! What was promised and is not so.
+//! Broken promises that a run found.
 
 use std::fmt;
 
-/// So many of them are told; the rest follows from the same.
-const MOST: usize = 40;
+/// Maximum number of findings to print; later ones usually have the same cause.
+const MAX_PRINTED: usize = 40;
 
-/// Everything that broke a promise.
+/// All broken promises of a run.
 #[derive(Debug, Default)]
 pub struct Findings(Vec<String>);
 
 impl Findings {
-    /// Keeps one more.
+    /// Adds a finding.
     pub fn note(&mut self, what: impl fmt::Display) {
         self.0.push(what.to_string());
     }
 
-    /// Whether nothing was found.
+    /// Returns true if there are no findings.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -24,10 +24,10 @@ impl Findings {
 
 impl fmt::Display for Findings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for what in self.0.iter().take(MOST) {
+        for what in self.0.iter().take(MAX_PRINTED) {
             writeln!(f, "- {what}")?;
         }
-        match self.0.len().saturating_sub(MOST) {
+        match self.0.len().saturating_sub(MAX_PRINTED) {
             0 => Ok(()),
             more => writeln!(f, "- and {more} more"),
         }

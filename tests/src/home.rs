@@ -1,4 +1,4 @@
-//! A state directory of its own with at most one manager in it, which ends with the test.
+//! A state directory with at most one manager. Both end with the test.
 
 use serde_json::Value;
 use std::ffi::OsStr;
@@ -6,16 +6,16 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-/// How a shell script begins that shall not end before its test has seen it run: see [`Home::open_gate`].
+/// First line of a shell script that waits until its test calls [`Home::open_gate`].
 pub const GATED: &str = "while [ ! -e go ]; do sleep 0.02; done";
 
-/// A state directory of its own. Dropping it stops its manager and everything that ran under it.
+/// A state directory. When it is dropped, it kills its manager and everything that ran under the manager.
 #[derive(Debug)]
 pub struct Home {
     dir: tempfile::TempDir,
 }
 
-/// What a command printed, and how it ended.
+/// Output and exit code of a command.
 #[derive(Clone, Debug)]
 pub struct Answer {
     /// The exit code.
@@ -26,16 +26,20 @@ pub struct Answer {
     pub err: String,
 }
 
-/// The path of one of our programs, built beside the tests.
+/// Returns the path of a program of the workspace, which cargo builds next to the tests.
 ///
 /// # Panics
-/// When it was not built: `cargo build --workspace --bins` does.
+/// If the program was not built: `cargo build --workspace --bins` builds it.
 #[must_use]
 #[expect(clippy::unwrap_used, reason = "a test without its own path cannot go on")]
 pub fn program(name: &str) -> PathBuf {
     let own = std::env::current_exe().unwrap();
     let beside = own.parent().and_then(Path::parent).map(|dir| dir.join(name)).unwrap();
-    assert!(beside.exists(), "{} is missing: run scripts/test, which builds it first", beside.display());
+    assert!(
+        beside.exists(),
+        "{} is missing: run scripts/test, which builds the programs first",
+        beside.display()
+    );
     beside
 }
 
@@ -43,22 +47,22 @@ pub fn program(name: &str) -> PathBuf {
     clippy::unwrap_used,
     clippy::indexing_slicing,
     clippy::new_without_default,
-    reason = "a test without its world cannot go on"
+    reason = "a test without its world cannot continue"
 )]
 impl Home {
-    /// A fresh one.
+    /// Creates an empty state directory.
     #[must_use]
     pub fn new() -> Self {
         Self { dir: tempfile::Builder::new().prefix("lh-").tempdir().unwrap() }
     }
 
-    /// The state directory.
+    /// Returns the path of the state directory.
     #[must_use]
     pub fn state(&self) -> PathBuf {
         self.dir.path().join("state")
     }
 
-    /// A directory to work in, beside the state.
+    /// Returns the working directory of the commands.
     #[must_use]
     pub fn work(&self) -> PathBuf {
         let work = self.dir.path().join("work");
@@ -66,7 +70,7 @@ impl Home {
         work
     }
 
-    /// `longhaul` with these arguments, ready to be changed and run.
+    /// Returns a `longhaul` command with these arguments, ready to be changed and run.
     #[must_use]
     pub fn command(&self, args: &[&str]) -> Command {
         let mut command = self.command_named(program("longhaul"));
@@ -74,7 +78,7 @@ impl Home {
         command
     }
 
-    /// Another program, in which `longhaul` finds this state directory.
+    /// Returns a command of another program, in which `longhaul` finds this state directory.
     #[must_use]
     pub fn command_named(&self, name: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new(name);
@@ -94,7 +98,8 @@ impl Home {
         Answer::of(self.command(args).output().unwrap())
     }
 
-    /// Runs `longhaul` with these arguments; it must succeed. Gives its standard output without the last line feed.
+    /// Runs `longhaul` with these arguments. The run must succeed. Returns standard output without the last line
+    /// feed.
     #[must_use]
     pub fn ok(&self, args: &[&str]) -> String {
         let answer = self.run(args);
@@ -102,19 +107,19 @@ impl Home {
         answer.out.trim_end().to_owned()
     }
 
-    /// Launches a command in the background; gives its id.
+    /// Launches a command in the background and returns the id of the process.
     #[must_use]
     pub fn launch(&self, command: &[&str]) -> String {
         self.ok(&[&["run", "-b", "--"], command].concat())
     }
 
-    /// The record of a process.
+    /// Returns the record of a process.
     #[must_use]
     pub fn record(&self, id: &str) -> Value {
         serde_json::from_str(&self.ok(&["inspect", id])).unwrap()
     }
 
-    /// The status of a process.
+    /// Returns the status of a process.
     #[must_use]
     pub fn status(&self, id: &str) -> String {
         self.record(id)["status"].as_str().unwrap_or_default().to_owned()
@@ -125,32 +130,32 @@ impl Home {
         crate::until(&format!("{id} is {status}"), || (self.status(id) == status).then_some(()));
     }
 
-    /// Lets a command go on that waits for this file in its directory, as one that [`GATED`] begins does.
+    /// Lets a script continue that starts with [`GATED`].
     ///
     /// # Panics
-    /// When the file cannot be written.
+    /// If the file cannot be written.
     pub fn open_gate(&self) {
         fs::write(self.work().join("go"), "").unwrap();
     }
 
-    /// Waits until a command has written this file in its directory: then it has come so far.
+    /// Waits until a command has written this file to its directory.
     pub fn until_written(&self, name: &str) {
         crate::until(&format!("{name} is written"), || self.work().join(name).exists().then_some(()));
     }
 
-    /// The process id of a running command.
+    /// Returns the process id of a running command.
     #[must_use]
     pub fn pid(&self, id: &str) -> u32 {
-        crate::until("it has a pid", || u32::try_from(self.record(id)["pid"].as_u64()?).ok())
+        crate::until("the command has a pid", || u32::try_from(self.record(id)["pid"].as_u64()?).ok())
     }
 
-    /// The process id of the supervisor of a running command: its parent.
+    /// Returns the process id of the shim of a running command, which is the parent of the command.
     #[must_use]
     pub fn shim(&self, id: &str) -> u32 {
         crate::stat(self.pid(id)).unwrap().parent
     }
 
-    /// The process id of the manager; none if there is none.
+    /// Returns the process id of the manager. Returns `None` if no manager runs.
     #[must_use]
     pub fn manager(&self) -> Option<u32> {
         let lock = fs::read_to_string(self.state().join("manager.lock")).ok()?;
@@ -158,7 +163,7 @@ impl Home {
         crate::is_alive(pid).then_some(pid)
     }
 
-    /// Ends the manager with a signal, and waits until it is gone.
+    /// Sends a signal to the manager, and waits until the manager has exited.
     pub fn end_manager(&self, signal: &str) {
         let Some(pid) = self.manager() else { return };
         crate::kill(signal, pid);
@@ -167,7 +172,7 @@ impl Home {
 }
 
 impl Drop for Home {
-    /// Ends by their ids the manager and the commands that are still recorded as live.
+    /// Kills the manager, and the commands that are still recorded as live, by their process ids.
     fn drop(&mut self) {
         let Some(manager) = self.manager() else { return };
         let _ = self.command(&["cancel", "--all", "--force", "--yes", "--no-autostart"]).output();
@@ -183,7 +188,7 @@ impl Drop for Home {
 }
 
 impl Answer {
-    /// Reads what a command printed.
+    /// Converts the output of a command.
     #[must_use]
     pub fn of(output: Output) -> Self {
         Self {

@@ -1,5 +1,5 @@
-//! What the tests of the whole product share: a home of its own for a manager, a server, what is drawn and what is found,
-//! and honest waiting.
+//! Shared parts of the tests of the whole product: state directories, servers, random choices, findings, and polling
+//! with a deadline.
 
 pub mod ask;
 mod chance;
@@ -24,20 +24,20 @@ pub use watch::{Call, CallKind, Fate, Program, may_watch, spawn_watched};
 
 use std::time::{Duration, Instant};
 
-/// Looks again and again until something is so; panics with `what` when a generous time is over.
+/// Polls `look` until it returns a value, for at most 20 s.
 ///
 /// # Panics
-/// When it does not come true within 20 s.
+/// If `look` returns no value in time. The message contains `what`.
 pub fn until<T>(what: &str, look: impl FnMut() -> Option<T>) -> T {
     within(Duration::from_secs(20), what, look)
 }
 
-/// Measures up to three times how long something takes, until it is no longer than a time that a promise names.
+/// Measures a duration up to three times, until one is within a promised bound.
 ///
-/// The product is as fast as its best try: what else the machine does can only make one slower.
+/// The best try counts: other load on the machine can only make the product slower.
 ///
 /// # Panics
-/// When each of them takes longer.
+/// If all three durations exceed `bound`.
 #[expect(clippy::panic, reason = "a test that waits in vain has failed")]
 pub fn best_of_three(bound: Duration, what: &str, mut measure: impl FnMut() -> Duration) {
     let mut took = Vec::new();
@@ -51,10 +51,10 @@ pub fn best_of_three(bound: Duration, what: &str, mut measure: impl FnMut() -> D
     panic!("not within {bound:?}: {what}, but {took:?}");
 }
 
-/// Looks again and again until something is so, within a time that a promise names.
+/// Polls `look` until it returns a value, for at most a promised time.
 ///
 /// # Panics
-/// When it does not come true within `bound`.
+/// If `look` returns no value within `bound`.
 #[expect(clippy::panic, reason = "a test that waits in vain has failed")]
 pub fn within<T>(bound: Duration, what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     let begin = Instant::now();
@@ -65,7 +65,7 @@ pub fn within<T>(bound: Duration, what: &str, mut look: impl FnMut() -> Option<T
         if begin.elapsed() > bound {
             panic!("not within {bound:?}: {what}");
         }
-        // The world outside has no bell for this: look a hundred times a second.
+        // The condition lies outside this process, so nothing can notify the test: poll every 10 ms.
         std::thread::sleep(Duration::from_millis(10));
     }
 }

@@ -1,4 +1,4 @@
-//! The user as whom a run starts its programs: faults that the kernel hides from ordinary users are not seen as root.
+//! The user that runs the programs of a run. The kernel hides some faults from ordinary users that root can see.
 
 use crate::program;
 use rustix::process::{Gid, Uid};
@@ -9,10 +9,10 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// An ordinary user who owns nothing else.
+/// User id of the ordinary user, which owns nothing else.
 pub const USER: u32 = 47_017;
 
-/// The user of one run.
+/// The user that runs the programs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Owner {
     /// The user of the tests.
@@ -22,22 +22,22 @@ pub enum Owner {
 }
 
 impl Owner {
-    /// The owner of a run by its number: every second one is an ordinary user, if this is root and an ordinary user may
-    /// execute our programs.
+    /// Returns the owner for a run number. Every second run is an ordinary user, if the tests run as root and an
+    /// ordinary user may execute the programs.
     #[must_use]
     pub fn of_run(number: u64) -> Self {
         let is_possible = || rustix::process::geteuid().is_root() && is_open_to_all(&program("longhaul"));
         if number % 2 == 1 && is_possible() { Self::Ordinary } else { Self::Same }
     }
 
-    /// The owner of a file; the user of the tests where there is none.
+    /// Returns the owner of a file, or the user of the tests if the file does not exist.
     #[must_use]
     pub fn of(path: &Path) -> Self {
         let is_ordinary = fs::metadata(path).is_ok_and(|found| found.uid() == USER);
         if is_ordinary && rustix::process::geteuid().is_root() { Self::Ordinary } else { Self::Same }
     }
 
-    /// A command that this user executes.
+    /// Returns a command that runs as this user.
     #[must_use]
     pub fn command(self, program: impl AsRef<Path>) -> Command {
         let mut command = Command::new(program.as_ref());
@@ -47,16 +47,16 @@ impl Owner {
         command
     }
 
-    /// Does something in this thread as this user, such as a connection to a manager that serves nobody but its owner.
+    /// Runs `act` in this thread as this user, for example a connection to a manager that serves only its owner.
     ///
     /// # Panics
-    /// If the system refuses the change of the user.
-    #[expect(clippy::unwrap_used, reason = "a test without its world cannot go on")]
+    /// If the system refuses to change the user.
+    #[expect(clippy::unwrap_used, reason = "a test cannot continue without its environment")]
     pub fn act<T>(self, act: impl FnOnce() -> T) -> T {
         if self == Self::Same {
             return act();
         }
-        // Root stays what this thread may become again.
+        // The saved ids stay root, so that the thread can become root again.
         set_thread_res_gid(Gid::ROOT, Gid::from_raw(USER), Gid::ROOT).unwrap();
         set_thread_res_uid(Uid::ROOT, Uid::from_raw(USER), Uid::ROOT).unwrap();
         let done = act();
@@ -65,24 +65,24 @@ impl Owner {
         done
     }
 
-    /// Gives a file or a directory to this user.
+    /// Changes the owner of a file or directory to this user.
     ///
     /// # Panics
     /// If the path does not exist.
-    #[expect(clippy::unwrap_used, reason = "a test without its world cannot go on")]
+    #[expect(clippy::unwrap_used, reason = "a test cannot continue without its environment")]
     pub fn give(self, path: &Path) {
         if self == Self::Ordinary {
             chown(path, Some(USER), Some(USER)).unwrap();
         }
     }
 
-    /// A shell for the commands of this user: for an ordinary one a copy that the user may execute and not read, so that the
-    /// kernel hides its processes from the manager.
+    /// Returns a shell for the commands of this user. An ordinary user gets a copy that it may execute and not read,
+    /// so that the kernel hides its processes from the manager.
     ///
     /// # Panics
     /// If the copy cannot be made.
     #[must_use]
-    #[expect(clippy::unwrap_used, reason = "a test without its world cannot go on")]
+    #[expect(clippy::unwrap_used, reason = "a test cannot continue without its environment")]
     pub fn shell(self, directory: &Path) -> PathBuf {
         if self == Self::Same {
             return "sh".into();

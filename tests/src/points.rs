@@ -1,22 +1,22 @@
-//! The crash points that the sources name.
+//! The crash points in the source code.
 
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// A point at which a program may be made to die, break or dawdle.
+/// A point at which tests can kill, fail or delay a program.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Point {
-    /// What it is called.
+    /// The name in the macro.
     pub name: String,
-    /// Whether the step behind it can be made to fail.
+    /// True if the step after the point can be made to fail.
     pub can_fail: bool,
 }
 
-/// The macros that name points, and whether those can fail.
+/// The macros that define points, and true if the point can fail.
 const MACROS: [(&str, bool); 2] = [("failpoint!(", true), ("crashpoint!(", false)];
 
-/// Every point that the sources of the product name, in the order of their names.
+/// Returns every point in the sources of the product, sorted by name.
 ///
 /// # Errors
 /// If the sources cannot be read.
@@ -25,7 +25,7 @@ pub fn points() -> io::Result<Vec<Point>> {
     let mut files = Vec::new();
     for member in fs::read_dir(crates)? {
         let member = member?.path();
-        // Its own sources speak of points and have none.
+        // The sources of `failpoint` contain the macros and define no points.
         if !member.ends_with("failpoint") {
             find(&member.join("src"), &mut files)?;
         }
@@ -39,7 +39,7 @@ pub fn points() -> io::Result<Vec<Point>> {
     Ok(points)
 }
 
-/// The points that one source names: every text in the brackets of one of the macros.
+/// Returns the points of one source file: the first string literal in each call of one of the macros.
 #[must_use]
 pub fn points_in(source: &str) -> Vec<Point> {
     let mut points = Vec::new();
@@ -52,7 +52,7 @@ pub fn points_in(source: &str) -> Vec<Point> {
     points
 }
 
-/// What comes before the bracket that closes the one before it.
+/// Returns the text up to the closing bracket.
 fn in_brackets(rest: &str) -> &str {
     let mut depth = 1_usize;
     let end = rest.find(|letter| {

@@ -1,25 +1,25 @@
-//! What the kernel says about processes.
+//! Process information from `/proc`.
 
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs;
 
-/// The part of `/proc/<pid>/stat` that tests ask for.
+/// The fields of `/proc/<pid>/stat` that tests use.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stat {
-    /// R, S, D, T, Z, …
+    /// State: R, S, D, T, Z, …
     pub state: char,
-    /// Its parent.
+    /// Process id of the parent.
     pub parent: u32,
-    /// Its session.
+    /// Session id.
     pub session: u32,
-    /// Processor time, in ticks.
+    /// Processor time, in clock ticks.
     pub ticks: u64,
-    /// Threads that have not ended; a zombie counts itself.
+    /// Number of threads that have not ended; a zombie counts itself.
     pub threads: u64,
 }
 
-/// What the kernel says about a process; none if there is none.
+/// Reads the status of a process. Returns `None` if there is no such process.
 #[must_use]
 pub fn stat(pid: u32) -> Option<Stat> {
     let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
@@ -34,19 +34,20 @@ pub fn stat(pid: u32) -> Option<Stat> {
     })
 }
 
-/// Whether a process runs: a zombie does not, unless other threads of it still do and hold its files.
+/// Returns true if a process runs. A zombie does not run, unless it has other live threads, which keep its files
+/// open.
 #[must_use]
 pub fn is_alive(pid: u32) -> bool {
     stat(pid).is_some_and(|stat| stat.threads > 1 || (stat.state != 'Z' && stat.state != 'X'))
 }
 
-/// Processor time of a process, in ticks; 0 if there is none.
+/// Returns the processor time of a process in clock ticks, or 0 if there is no such process.
 #[must_use]
 pub fn ticks(pid: u32) -> u64 {
     stat(pid).map_or(0, |stat| stat.ticks)
 }
 
-/// Every process below `pid`.
+/// Returns all descendants of `pid`.
 #[must_use]
 pub fn descendants(pid: u32) -> Vec<u32> {
     let all: Vec<(u32, u32)> = fs::read_dir("/proc")
@@ -68,15 +69,15 @@ pub fn descendants(pid: u32) -> Vec<u32> {
 /// Sends a signal to a process that this test started.
 ///
 /// # Panics
-/// When it may not be sent.
+/// If the signal may not be sent.
 pub fn kill(signal: &str, pid: u32) {
     kill_together(signal, &[pid]);
 }
 
-/// Sends a signal to several at once, so that nobody sees one of them gone and another alive; whoever is gone needs none.
+/// Sends a signal to several processes with no delay in between. Processes that are gone are skipped.
 ///
 /// # Panics
-/// When it may not be sent, or has another name than those that tests use.
+/// If a signal may not be sent, or is not one of those that tests use.
 #[expect(clippy::panic, reason = "a test that cannot send a signal cannot go on")]
 pub fn kill_together(signal: &str, pids: &[u32]) {
     let number = match signal {
@@ -85,7 +86,7 @@ pub fn kill_together(signal: &str, pids: &[u32]) {
         "-STOP" => Signal::STOP,
         "-CONT" => Signal::CONT,
         "-SEGV" => Signal::SEGV,
-        _ => panic!("{signal} is the name of no signal that tests send"),
+        _ => panic!("{signal} is not a signal that tests send"),
     };
     for pid in pids {
         let sent = pid.cast_signed();

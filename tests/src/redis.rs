@@ -1,4 +1,4 @@
-//! A Redis of a test's own, in a directory and on a Unix socket.
+//! A Redis server for one test, in its own directory and on a Unix socket.
 
 use std::fs;
 use std::io::{self, Write as _};
@@ -10,16 +10,16 @@ use std::time::Duration;
 const PROGRAM: &str = "redis-server";
 const TIMEOUT: Duration = Duration::from_secs(20);
 
-/// What a server keeps on its disk.
+/// The persistence of a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Keeps {
-    /// Nothing at all.
+    /// Nothing is written to disk.
     Nothing,
-    /// Each write, before it is acknowledged.
+    /// Each write is synced before the server acknowledges it.
     EachWrite,
 }
 
-/// A server that is killed when the test is over.
+/// A Redis server that is killed at the end of the test.
 #[derive(Debug)]
 pub struct Redis {
     directory: PathBuf,
@@ -27,12 +27,12 @@ pub struct Redis {
     process: Child,
 }
 
-#[expect(clippy::unwrap_used, reason = "a test without its server cannot go on")]
+#[expect(clippy::unwrap_used, reason = "a test without its server cannot continue")]
 impl Redis {
-    /// Whether there is one on this machine; where it has to be, nobody goes on without.
+    /// Returns true if the server program is installed.
     ///
     /// # Panics
-    /// When it is missing where it must not be.
+    /// If the program is missing and `CI` is `true`.
     #[must_use]
     pub fn is_here() -> bool {
         let found = Command::new(PROGRAM).arg("--version").stdout(Stdio::null()).status().is_ok();
@@ -40,10 +40,10 @@ impl Redis {
         found
     }
 
-    /// Starts one below a directory; none where the program is missing and may be.
+    /// Starts a server below a directory. Returns `None` if the program is missing and may be missing.
     ///
     /// # Panics
-    /// When it does not start, or is missing where it must not be.
+    /// If the server does not start, or is missing although it is required.
     #[must_use]
     pub fn start(ground: &Path, keeps: Keeps) -> Option<Self> {
         let directory = ground.join("redis");
@@ -64,22 +64,22 @@ impl Redis {
         }
     }
 
-    /// Where it listens.
+    /// Returns the path of the socket.
     #[must_use]
     pub fn socket(&self) -> PathBuf {
         self.directory.join("socket")
     }
 
-    /// Its process id.
+    /// Returns the process id.
     #[must_use]
     pub fn pid(&self) -> u32 {
         self.process.id()
     }
 
-    /// Runs a script in it.
+    /// Runs a Lua script in the server.
     ///
     /// # Panics
-    /// When the script fails.
+    /// If the script fails.
     pub fn eval(&self, script: &str) {
         let mut client = Command::new("redis-cli");
         client.arg("-s").arg(self.socket()).args(["-e", "eval", script, "0"]);
@@ -87,19 +87,19 @@ impl Redis {
         assert!(said.status.success(), "{said:?}");
     }
 
-    /// Kills it: it loses all that it has not on its disk.
+    /// Kills the server, which loses everything that is not on its disk.
     ///
     /// # Panics
-    /// When it cannot be waited for.
+    /// If the exit of the server cannot be collected.
     pub fn kill(&mut self) {
         self.process.kill().unwrap();
         self.process.wait().unwrap();
     }
 
-    /// Starts it again on what it kept.
+    /// Restarts the server on the data that it kept.
     ///
     /// # Panics
-    /// When it does not start.
+    /// If the server does not start.
     pub fn restart(&mut self) {
         let _ = fs::remove_file(self.socket());
         if self.keeps == Keeps::EachWrite {
@@ -109,14 +109,14 @@ impl Redis {
         self.until_it_answers();
     }
 
-    /// Takes out what the kill has cut off, as whoever runs a server does.
+    /// Removes an incomplete entry at the end of the append-only file, as an operator does after a crash.
     fn take_out_torn(&self) {
         let mut files = Command::new("redis-check-aof");
         files.arg("--fix").arg(self.directory.join("appendonlydir/appendonly.aof.manifest"));
         let mut files = files.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
-        // It asks before it cuts anything.
+        // `redis-check-aof` asks before it truncates the file.
         let _ = files.stdin.take().unwrap().write_all(b"y\n");
-        assert!(files.wait().unwrap().success(), "what the server has written cannot be mended");
+        assert!(files.wait().unwrap().success(), "the append-only file cannot be repaired");
     }
 
     fn until_it_answers(&mut self) {
@@ -143,13 +143,14 @@ fn may_miss() -> bool {
 fn run(directory: &Path, keeps: Keeps) -> io::Result<Child> {
     let appends: &[&str] = match keeps {
         Keeps::Nothing => &["--appendonly", "no"],
-        // By itself it would take a file that ends inside of a script for whole: half of that would come into effect later.
+        // By default the server accepts a file that ends inside a script, and applies half of the script at a later
+        // start.
         Keeps::EachWrite => &["--appendonly", "yes", "--appendfsync", "always", "--aof-load-truncated", "no"],
     };
     Command::new(PROGRAM)
         .current_dir(directory)
         .args(["--port", "0", "--save", "", "--logfile", "log", "--unixsocket", "socket"])
-        // Some runs act as another user.
+        // Some runs connect as another user.
         .args(["--unixsocketperm", "777"])
         .args(appends)
         .stdin(Stdio::null())

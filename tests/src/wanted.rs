@@ -1,14 +1,14 @@
-//! What whoever runs a test wants of it.
+//! Settings of a test run from environment variables.
 
 use std::env;
 
-/// The number in a variable of the environment; none if it is not set, or empty.
+/// Returns the number in an environment variable. Returns `None` if the variable is not set or empty.
 ///
 /// # Panics
-/// When it is no number.
+/// If the value is not a number.
 #[must_use]
-#[expect(clippy::panic, reason = "a test that is not told what it was meant to be must not go on")]
+#[expect(clippy::panic, reason = "a test must not continue with an invalid setting")]
 pub fn wanted(variable: &str) -> Option<u64> {
     let text = env::var(variable).ok().filter(|text| !text.is_empty())?;
-    Some(text.parse().unwrap_or_else(|_| panic!("{variable} is no number: {text}")))
+    Some(text.parse().unwrap_or_else(|_| panic!("{variable} is not a number: {text}")))
 }

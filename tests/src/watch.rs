@@ -1,8 +1,8 @@
-//! System calls under watch: what a program and all that it starts ask of the kernel is decided by a test.
+//! Interception of system calls: a test decides what happens to each call of a program and of its descendants.
 //!
-//! The kernel holds each call that changes something and asks here first (seccomp's user notification): it may go on, fail,
-//! write half of what it was given, wait, or be the last one of its process. In contrast to tracing, one count goes
-//! through all processes and threads, and a short write is a true one: half of the bytes are in the file.
+//! The kernel stops each call that changes something and asks the test (seccomp user notification). The test lets the
+//! call pass, fails it, writes half of the data, delays it, or kills the process. In contrast to ptrace, one counter
+//! covers all processes and threads, and a short write is real: half of the bytes are in the file.
 
 mod call;
 mod filter;
@@ -17,28 +17,28 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-/// What becomes of a call.
+/// Decision about a system call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fate {
-    /// It is made as if nobody had looked.
+    /// The call is executed.
     Pass,
-    /// It is not made, and fails with this number of an error.
+    /// The call is not executed, and fails with this error number.
     Fail(i32),
-    /// It is not made, and its process is gone.
+    /// The call is not executed, and its process is killed.
     Kill,
-    /// Of a write that can be cut short, half is done; any other call is made.
+    /// A write is executed for half of its bytes; any other call is executed.
     Short,
-    /// It is made after this time.
+    /// The call is executed after this time.
     Delay(Duration),
 }
 
-/// Starts a program whose calls are decided by `judge`, as are those of whatever it starts; only of our own programs, and
-/// only calls that change something, are asked about.
+/// Starts a program. `judge` decides about the system calls of the program and of its descendants, as far as they are
+/// programs of this workspace and the calls change something.
 ///
-/// It judges in a thread of its own until the last of these processes is gone.
+/// `judge` runs in its own thread until the last of these processes has exited.
 ///
 /// # Errors
-/// If the program cannot be started, or the kernel does not let anyone watch.
+/// If the program cannot be started, or the kernel does not support interception.
 pub fn spawn_watched(
     command: &mut Command,
     judge: impl FnMut(&Call) -> Fate + Send + 'static,
@@ -49,18 +49,18 @@ pub fn spawn_watched(
     command.spawn()
 }
 
-/// Whether programs can be watched on this machine; where it has to be so, nobody goes on without.
+/// Returns true if system calls can be intercepted here.
 ///
 /// # Panics
-/// Where it is not so and `CI` is `true`.
+/// If they cannot be intercepted and `CI` is `true`.
 #[must_use]
 pub fn may_watch() -> bool {
     let tried = spawn_watched(&mut Command::new("true"), |_| Fate::Pass);
     let is_so = tried.is_ok_and(|mut child| child.wait().is_ok_and(|status| status.success()));
     let may_miss = std::env::var_os("CI").is_none_or(|ci| ci != "true");
-    assert!(is_so || may_miss, "the kernel lets nobody watch system calls here");
+    assert!(is_so || may_miss, "the kernel does not let tests intercept system calls");
     if !is_so {
-        eprintln!("ignored: the kernel lets nobody watch system calls here");
+        eprintln!("ignored: the kernel does not let tests intercept system calls");
     }
     is_so
 }
@@ -87,7 +87,7 @@ fn answer(held: &Arc<OwnedFd>, asked: &filter::Asked, fate: Fate) {
             None => filter::go_on(held, asked.id),
         },
         Fate::Delay(span) => {
-            // Nobody else waits for it.
+            // A delay blocks only this call.
             let (held, id) = (Arc::clone(held), asked.id);
             thread::spawn(move || {
                 thread::sleep(span);

@@ -68,15 +68,15 @@ impl Cell {
         };
         let is_root = rustix::process::geteuid().is_root();
         let owner = match who {
-            Who::Root if !is_root => return skip("this is no root"),
-            Who::User if is_root && !has_setpriv() => return skip("there is no setpriv"),
+            Who::Root if !is_root => return skip("the tests do not run as root"),
+            Who::User if is_root && !has_setpriv() => return skip("setpriv is missing"),
             Who::User if is_root => Owner::Ordinary,
             Who::Root | Who::User => Owner::Same,
         };
         let directory = tempfile::Builder::new().prefix("zoo-").tempdir().unwrap();
         let cgroup = match (containment, own_group()) {
             (Containment::Subreaper | Containment::Group, _) => None,
-            (Containment::Cgroup, None) => return skip("no cgroup v2 can be made here"),
+            (Containment::Cgroup, None) => return skip("no cgroup v2 can be created here"),
             (Containment::Cgroup, Some(parent)) => Some(delegate(&parent, &directory, owner)),
         };
         let programs = copy_programs(directory.path());
@@ -166,7 +166,7 @@ impl Cell {
 
     pub(crate) fn manager_log(&self) -> String {
         let text = fs::read_to_string(self.directory.path().join("manager.out")).unwrap_or_default();
-        format!("the manager says:\n{text}")
+        format!("the manager printed:\n{text}")
     }
 
     /// Launches a harmless process that must not be affected by other processes.
@@ -185,7 +185,7 @@ impl Cell {
             (&json!("running"), Some(bystander.pid.into())),
             "{view}"
         );
-        assert!(is_alive(self.manager.id()), "the manager is gone");
+        assert!(is_alive(self.manager.id()), "the manager has exited");
         let manager = self.keeper.must("GET", "/v1/version", &Value::Null)["pid"].clone();
         assert_eq!(manager, json!(self.manager.id()), "another manager");
         let held = self.descriptors();
@@ -194,7 +194,7 @@ impl Cell {
         });
         let peak = self.peak_memory();
         assert!(peak < MAX_MEMORY, "the manager grew to {peak} kB");
-        until("one supervisor is left", || (self.supervisors() <= 1).then_some(()));
+        until("at most one shim is left", || (self.supervisors() <= 1).then_some(()));
         if let Some(cgroup) = &self.cgroup {
             let left = groups_below(cgroup);
             until(&format!("one cgroup is left of {left:?}"), || {
@@ -220,7 +220,7 @@ impl Cell {
         peak.trim().trim_end_matches(" kB").parse().unwrap()
     }
 
-    /// Returns the number of supervisors of this cell.
+    /// Returns the number of shims of this cell.
     fn supervisors(&self) -> usize {
         let state = self.state().display().to_string();
         let pids =

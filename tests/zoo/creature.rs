@@ -36,7 +36,7 @@ impl Creature {
 
     /// Waits until the program has reached its final state.
     pub(crate) fn until_ready(&self) {
-        until("it is ready", || self.census.beside("ready").exists().then_some(()));
+        until("the program is ready", || self.census.beside("ready").exists().then_some(()));
     }
 
     /// Lets a program continue that waits for the test.
@@ -56,7 +56,7 @@ impl Creature {
         assert_eq!(
             answer["timed_out"],
             false,
-            "its end was not told: {answer}; alive {:?}",
+            "the end was not reported: {answer}; alive {:?}",
             self.census.alive()
         );
         answer["processes"][0].clone()
@@ -82,13 +82,12 @@ impl Creature {
             "{view}"
         );
         assert!(took < STOPPED, "stopped after {took:?}: {view}");
-        until("all are buried", || self.census.unburied().is_empty().then_some(()));
+        until("all processes are reaped", || self.census.unburied().is_empty().then_some(()));
         view
     }
 
     /// Cancels a process that has left its group, with containment by group: the record must say that only the group
-    /// was
-    /// verified.
+    /// was verified.
     pub(crate) fn cancelled_or_escaped(&self) -> Value {
         match self.containment {
             Containment::Cgroup | Containment::Subreaper => self.cancelled(),
@@ -126,7 +125,8 @@ impl Creature {
     /// Waits until the process runs, and checks the reported containment.
     pub(crate) fn runs(&self) -> Value {
         // The program can be ready before its manager has processed its start.
-        let view = until("it runs", || Some(self.view()).filter(|view| view["status"] != "starting"));
+        let view =
+            until("the process runs", || Some(self.view()).filter(|view| view["status"] != "starting"));
         let told = (view["status"].as_str(), view["containment"].as_str());
         assert_eq!(told, (Some("running"), Some(self.containment.word())), "{view}");
         view

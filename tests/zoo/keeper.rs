@@ -43,7 +43,7 @@ impl Keeper {
     /// Sends a request that must succeed. Returns the document.
     pub(crate) fn must(&self, method: &str, path: &str, body: &Value) -> Value {
         let (status, answer) = self.ask(method, path, body).unwrap_or((0, Value::Null));
-        assert!((200..300).contains(&status), "{method} {path} was answered with {status}: {answer}");
+        assert!((200..300).contains(&status), "the answer to {method} {path} was {status}: {answer}");
         answer
     }
 

@@ -1,10 +1,9 @@
 //! Hostile programs under the real manager, with each kind of containment, as root and as a plain user.
 //!
-//! The reports of the manager are compared with an independent count of live processes, from `/proc` and from the file
-//! in
-//! which every process registers itself.
+//! The reports of the manager are compared with an independent count of live processes, from `/proc` and from the
+//! file in which every process registers itself.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on has failed")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failed step fails the test")]
 
 mod cell;
 mod census;
@@ -32,7 +31,7 @@ fn no_creature_of_root_leaves_its_subreaper() {
 }
 
 #[test]
-fn no_creature_of_root_is_told_wrongly_in_its_group() {
+fn programs_of_root_are_reported_correctly_with_containment_by_group() {
     keep(Containment::Group, Who::Root);
 }
 
@@ -47,22 +46,21 @@ fn no_creature_of_a_user_leaves_its_subreaper() {
 }
 
 #[test]
-fn no_creature_of_a_user_is_told_wrongly_in_its_group() {
+fn programs_of_a_user_are_reported_correctly_with_containment_by_group() {
     keep(Containment::Group, Who::User);
 }
 
 #[test]
-fn no_end_of_root_is_told_wrongly_whoever_is_killed_first() {
+fn ends_of_root_are_reported_correctly_in_every_order_of_kills() {
     kill_in_every_order(Who::Root);
 }
 
 #[test]
-fn no_end_of_a_user_is_told_wrongly_whoever_is_killed_first() {
+fn ends_of_a_user_are_reported_correctly_in_every_order_of_kills() {
     kill_in_every_order(Who::User);
 }
 
-/// Kills managers and supervisors in a sample of all orders; with `LONGHAUL_ZOO_DEEP`, in all orders and with each kind
-/// of
+/// Kills managers and shims in a sample of all orders; with `LONGHAUL_ZOO_DEEP`, in all orders and with each kind of
 /// containment.
 fn kill_in_every_order(who: Who) {
     let is_deep = std::env::var_os("LONGHAUL_ZOO_DEEP").is_some();

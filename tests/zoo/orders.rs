@@ -1,9 +1,9 @@
-//! Orders of kills of managers and supervisors, combined with times of the end of the commands. The reports of the next
+//! Orders of kills of managers and shims, combined with times of the end of the commands. The reports of the next
+//! manager must be true in every case.
 //! manager must be true in every case.
 //!
 //! The kernel hides most facts about programs that their user cannot inspect, so such programs run in addition to
-//! ordinary
-//! ones.
+//! ordinary ones.
 
 use crate::cell::Cell;
 use crate::creature::{Creature, end};
@@ -69,7 +69,7 @@ pub(crate) fn round(cell: &mut Cell, order: Order, moment: Moment) {
             let creature = cell.show(&["ends", kind, &ends.to_string()], &more);
             let may_be_unseen = match order {
                 Order::Manager => false,
-                // The manager becomes the parent of commands without a supervisor, and sees the exit status of ordinary
+                // The manager becomes the parent of commands without a shim, and sees the exit status of ordinary
                 // programs.
                 Order::Supervisors => kind != "plain",
                 Order::ManagerFirst | Order::SupervisorsFirst => true,

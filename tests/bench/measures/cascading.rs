@@ -1,4 +1,4 @@
-//! How soon all that lives below a process is gone.
+//! Time until all descendants of a cancelled process have exited.
 
 use super::Found;
 use crate::Failure;
@@ -23,14 +23,14 @@ pub(super) fn descendants(program: &Path, quick: bool) -> Result<Found, Failure>
     Ok(vec![(CASCADE, sample.median()?)])
 }
 
-/// The seconds from the cancel of the root until the last signal was obeyed.
+/// Returns the seconds from the cancel of the root until the last descendant has exited.
 fn cascade(program: &Path, on_each: usize) -> Result<f64, Failure> {
     let bed = Bed::adjusted(program, 8, &LIMITS)?;
     let mut api = bed.api()?;
     let pipe = bed.pipe("alive")?;
-    // Open for both directions, so that nobody waits for the other end.
+    // The pipe is opened in both directions, so that opening does not block.
     let mut arrivals = BufReader::new(File::options().read(true).write(true).open(&pipe)?);
-    // Each holds the pipe open for as long as it lives.
+    // Each descendant holds the pipe open while it runs.
     let pipe_name = pipe.to_string_lossy().into_owned();
     let command = ["sh", "-c", "exec 3>\"$0\"; echo >&3; exec sleep 600", pipe_name.as_str()];
     let root = api.launch(&command)?.id;
@@ -41,7 +41,7 @@ fn cascade(program: &Path, on_each: usize) -> Result<f64, Failure> {
             let child = api.launch_under(Some(&parent), &command)?.id;
             first.get_or_insert(child);
         }
-        parent = first.ok_or("a level without processes")?;
+        parent = first.ok_or("a level has no processes")?;
     }
     for _ in 0..=LEVELS * on_each {
         arrivals.read_line(&mut String::new())?;
@@ -50,7 +50,7 @@ fn cascade(program: &Path, on_each: usize) -> Result<f64, Failure> {
     drop(arrivals);
     let began = Instant::now();
     api.cancel(&root)?;
-    // It ends when nobody holds it any more.
+    // The read ends when no process holds the pipe any more.
     alive.read_to_end(&mut Vec::new())?;
     let span = began.elapsed();
     api.wait_for_all()?;

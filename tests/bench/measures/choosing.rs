@@ -1,4 +1,4 @@
-//! How long it takes to give a node the next of many waiters.
+//! Time to claim the next of many waiting processes for a node.
 
 use super::Found;
 use crate::Failure;
@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 const KEYS: usize = 1_000;
 
-/// Choosing is what is left of a claim where nothing has to reach a disk: the time that the processors spend on it.
+/// Choosing is the processor time of a claim in a store that writes to no disk.
 pub(super) fn claims(_: &Path, quick: bool) -> Result<Found, Failure> {
     let runtime = stores::runtime()?;
     let (ram, disk) = (stores::in_memory()?, stores::on_disk()?);
@@ -32,7 +32,7 @@ pub(super) fn claims(_: &Path, quick: bool) -> Result<Found, Failure> {
     ])
 }
 
-/// What each claim took, by the clock and of the processors.
+/// Wall clock time and processor time of each claim.
 #[derive(Default)]
 struct Claims {
     passed: Sample,
@@ -50,19 +50,19 @@ async fn ask(store: &Arc<dyn Store>, clock: &Arc<dyn Clock>, quick: bool) -> Res
     for round in 0..if quick { 100 } else { 1_000 } {
         let (began, before) = (Instant::now(), spent());
         let claimed = store.claim(&lease, &room).await?;
-        // The first ones find cold caches.
+        // The first rounds fill the caches.
         if round >= 5 {
             claims.passed.add_span(began.elapsed());
             claims.computed.add_span(spent().saturating_sub(before));
         }
         if claimed.len() != 1 {
-            return Err("nobody was claimed though many wait".into());
+            return Err("no process was claimed although many wait".into());
         }
     }
     Ok(claims)
 }
 
-/// The time that the processors spent on this program.
+/// Returns the processor time of this program.
 fn spent() -> Duration {
     let time = clock_gettime(ClockId::ProcessCPUTime);
     Duration::try_from(time).unwrap_or_default()

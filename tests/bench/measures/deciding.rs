@@ -1,4 +1,4 @@
-//! How many decisions a second one core makes.
+//! Number of decisions per second on one core.
 
 use super::Found;
 use crate::Failure;
@@ -42,7 +42,7 @@ pub(super) fn decisions(_: &Path, quick: bool) -> Result<Found, Failure> {
         let began = Instant::now();
         for _ in 0..lives {
             if live(id, &spec, &script)? != Status::Completed {
-                return Err("a life did not end as it should".into());
+                return Err("a process did not end as expected".into());
             }
         }
         let made = f64::from(lives) * f64::from(u32::try_from(script.len())?);
@@ -68,7 +68,7 @@ fn live(id: ProcessId, spec: &Arc<Spec>, script: &[Input]) -> Result<Status, Fai
     Ok(black_box(process.status()))
 }
 
-/// From the claim to the end.
+/// Returns the inputs from the claim to the end.
 fn script() -> Result<Vec<Input>, Failure> {
     let attempt = AttemptNo(1);
     let report = |stage: &str| -> Result<Input, Failure> {

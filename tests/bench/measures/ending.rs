@@ -1,4 +1,4 @@
-//! How soon an end is known.
+//! Time until an end is reported.
 
 use super::Found;
 use crate::Failure;
@@ -12,7 +12,7 @@ use std::process::Stdio;
 use std::thread::sleep;
 use std::time::Duration;
 
-/// Long enough for a client to have sent its question.
+/// Time within which a client has sent its request.
 const SETTLED: Duration = Duration::from_millis(30);
 
 pub(super) fn wait(program: &Path, quick: bool) -> Result<Found, Failure> {
@@ -21,7 +21,7 @@ pub(super) fn wait(program: &Path, quick: bool) -> Result<Found, Failure> {
     Ok(vec![(WAIT_P50, sample.median()?), (WAIT_P99, sample.percentile(99)?)])
 }
 
-/// The times in milliseconds from a child's exit until a client that waits for it returns.
+/// Returns the times in milliseconds from the exit of a child until a waiting client returns.
 pub(super) fn returns(bed: &Bed, count: u32) -> Result<Sample, Failure> {
     let (gate, left) = (bed.pipe("gate")?, bed.path("left"));
     let command = part("leave", &[&gate.to_string_lossy(), &left.to_string_lossy()])?;
@@ -37,14 +37,14 @@ pub(super) fn returns(bed: &Bed, count: u32) -> Result<Sample, Failure> {
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()?;
-        // Opening waits for the child, which stands at the gate then; it leaves when the gate is dropped.
+        // Opening blocks until the child is at the gate. The child exits when the gate is dropped.
         let opened = File::options().write(true).open(&gate)?;
         sleep(SETTLED);
         drop(opened);
         let status = client.wait()?;
         let returned = now();
         if !status.success() {
-            return Err(format!("wait ended with {status}").into());
+            return Err(format!("wait exited with {status}").into());
         }
         sample.add(millis(stamp(&left)?, returned));
         fs::remove_file(&left)?;

@@ -1,4 +1,4 @@
-//! How soon a written line is seen.
+//! Time until a follower sees a written line.
 
 use super::Found;
 use crate::Failure;
@@ -13,7 +13,7 @@ use std::process::Stdio;
 use std::thread::sleep;
 use std::time::Duration;
 
-/// Long enough for a client to have sent its question.
+/// Time within which a client has sent its request.
 const SETTLED: Duration = Duration::from_millis(100);
 
 pub(super) fn lines(program: &Path, quick: bool) -> Result<Found, Failure> {

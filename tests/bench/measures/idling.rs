@@ -1,4 +1,4 @@
-//! What the manager does when there is nothing to do.
+//! Wake-ups of an idle manager.
 
 use super::Found;
 use crate::Failure;
@@ -17,7 +17,7 @@ pub(super) fn wakeups(program: &Path, quick: bool) -> Result<Found, Failure> {
         api.wait(&process.id, "running")?;
     }
     drop(api);
-    // What the launches left to do is done by then.
+    // The work that follows the launches is done by then.
     sleep(Duration::from_secs(2));
     let manager = bed.manager()?;
     let (began, before) = (Instant::now(), Naps::of(manager)?);

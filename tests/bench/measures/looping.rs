@@ -1,4 +1,4 @@
-//! How many launches a second, from the first call until the last process has ended.
+//! Number of launches per second, from the first call until the last process has ended.
 
 use super::Found;
 use crate::Failure;

@@ -1,4 +1,4 @@
-//! How soon a node does what another one was asked, and knows what happened there.
+//! Time for a request to reach another node, and for an end on another node to be reported.
 
 use super::Found;
 use crate::Failure;
@@ -14,7 +14,7 @@ use std::path::Path;
 use std::thread::{self, sleep};
 use std::time::Duration;
 
-/// Long enough for a client to have sent its question, and for a node to have told of a start.
+/// Time within which a client has sent its request, and a node has reported a start.
 const SETTLED: Duration = Duration::from_millis(30);
 
 pub(super) fn across(program: &Path, quick: bool) -> Result<Found, Failure> {
@@ -31,7 +31,7 @@ pub(super) fn across(program: &Path, quick: bool) -> Result<Found, Failure> {
     let (here, there) = (bed("here")?, bed("there")?);
     let cancels = cancels(&here, &there, count)?;
     let ends = ends(&here, &there, count)?;
-    // The server goes last: what still runs has to be told to end.
+    // The server must outlive the nodes, which cancel their running processes.
     drop((here, there));
     drop(redis);
     Ok(vec![
@@ -42,7 +42,7 @@ pub(super) fn across(program: &Path, quick: bool) -> Result<Found, Failure> {
     ])
 }
 
-/// The times in milliseconds from the question of a client here until the process there is gone by its signal.
+/// Returns the times in milliseconds from a cancel on this node until the process on the other node has exited.
 fn cancels(here: &Bed, there: &Bed, count: u32) -> Result<Sample, Failure> {
     let pipe = there.pipe("held")?;
     let line = format!("exec sleep 600 > '{}'", pipe.display());
@@ -50,7 +50,7 @@ fn cancels(here: &Bed, there: &Bed, count: u32) -> Result<Sample, Failure> {
     let mut sample = Sample::default();
     for _ in 0..count {
         let process = launching.launch(&["sh", "-c", &line])?;
-        // Opening waits for the process, and reading for the end of whoever holds the other end.
+        // Opening blocks until the process starts, and reading until it has exited.
         let mut held = File::open(&pipe)?;
         let gone = thread::spawn(move || held.read_to_end(&mut Vec::new()).map(|_| now()));
         sleep(SETTLED);
@@ -63,7 +63,8 @@ fn cancels(here: &Bed, there: &Bed, count: u32) -> Result<Sample, Failure> {
     Ok(sample)
 }
 
-/// The times in milliseconds from the exit of a process there until a client that waits here is answered.
+/// Returns the times in milliseconds from the exit of a process on the other node until a client on this node gets
+/// the response.
 fn ends(here: &Bed, there: &Bed, count: u32) -> Result<Sample, Failure> {
     let (gate, left) = (there.pipe("gate")?, there.path("left"));
     let command = part("leave", &[&gate.to_string_lossy(), &left.to_string_lossy()])?;
@@ -77,7 +78,7 @@ fn ends(here: &Bed, there: &Bed, count: u32) -> Result<Sample, Failure> {
                 let answer = here.api().and_then(|mut api| api.wait(&process.id, "ended"));
                 answer.map(|_| now()).map_err(|failure| failure.to_string())
             });
-            // Opening waits for the process, which stands at the gate then; it leaves when the gate is dropped.
+            // Opening blocks until the process is at the gate. The process exits when the gate is dropped.
             let opened = File::options().write(true).open(&gate)?;
             sleep(SETTLED);
             drop(opened);

@@ -1,4 +1,4 @@
-//! What a flood of output costs the work that makes it.
+//! The cost of a large output for the command that writes it.
 
 use super::Found;
 use crate::Failure;
@@ -11,7 +11,7 @@ use std::process::{Command, Stdio};
 use std::time::Instant;
 
 const GIBIBYTE: u64 = 1 << 30;
-/// What an agent asks for by default is about this.
+/// About the default budget of an agent.
 const TOKENS: u32 = 2_000;
 
 pub(super) fn gibibyte(program: &Path, quick: bool) -> Result<Found, Failure> {
@@ -37,7 +37,7 @@ pub(super) fn gibibyte(program: &Path, quick: bool) -> Result<Found, Failure> {
     Ok(vec![(OUTPUT_WALL, whole), (OUTPUT_RATIO, wall / plain)])
 }
 
-/// How long an agent waits for the beginning and the end of a long output.
+/// Returns the time to read the start and the end of a long output.
 pub(super) fn text(program: &Path, quick: bool) -> Result<Found, Failure> {
     let bytes = if quick { GIBIBYTE / 8 } else { GIBIBYTE };
     let bed = Bed::start(program, 8, None)?;
@@ -49,16 +49,16 @@ pub(super) fn text(program: &Path, quick: bool) -> Result<Found, Failure> {
     let mut sample = Sample::default();
     for _ in 0..if quick { 20 } else { 200 } {
         let began = Instant::now();
-        // A token is some four bytes, and what fills no page was folded.
+        // A token is about four bytes. A much shorter response means that lines were folded.
         if api.text(&process.id, TOKENS)? < usize::try_from(TOKENS)? * 2 {
-            return Err("a long output was answered with hardly anything".into());
+            return Err("the response to a long output was nearly empty".into());
         }
         sample.add_span(began.elapsed());
     }
     Ok(vec![(TEXT, sample.percentile(99)?)])
 }
 
-/// The seconds that the same output takes without us.
+/// Returns the seconds that the same output takes without a manager.
 fn to_plain_file(command: &[&str], path: &Path) -> Result<f64, Failure> {
     let (program, arguments) = command.split_first().ok_or("a command has a program")?;
     let began = Instant::now();
@@ -67,7 +67,7 @@ fn to_plain_file(command: &[&str], path: &Path) -> Result<f64, Failure> {
     let seconds = began.elapsed().as_secs_f64();
     fs::remove_file(path)?;
     if !status.success() {
-        return Err(format!("the flood ended with {status}").into());
+        return Err(format!("the command exited with {status}").into());
     }
     Ok(seconds)
 }

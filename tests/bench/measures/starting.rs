@@ -1,4 +1,4 @@
-//! How soon a manager is there again.
+//! Time until a restarted manager responds.
 
 use super::Found;
 use crate::Failure;

@@ -1,4 +1,4 @@
-//! How long a look takes.
+//! Duration of `status`.
 
 use super::Found;
 use crate::Failure;

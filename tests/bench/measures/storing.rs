@@ -1,4 +1,4 @@
-//! How many commits a second a store takes, each of them durable where the store is.
+//! Number of commits per second of a store, durable where the store is durable.
 
 use super::Found;
 use crate::Failure;
@@ -18,7 +18,7 @@ pub(super) fn memory(_: &Path, quick: bool) -> Result<Found, Failure> {
     let home = stores::in_memory()?;
     let clock = stores::clock(home.path())?;
     let store: Arc<dyn Store> = Arc::new(MemoryStore::new(Arc::clone(&clock)));
-    // One core does it: more of them wait for each other at the one lock.
+    // One thread is enough: more threads wait for the one lock.
     let runtime = Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let count = if quick { 10_000 } else { 100_000 };

@@ -1,6 +1,6 @@
-//! What subscribers that sleep, panic or never read cost a launch.
+//! The effect on launches of subscribers that sleep, panic or never read.
 //!
-//! Around the engine everything is faked, so that no disk and no child hides it.
+//! Everything around the engine is a fake, so that neither a disk nor a child hides the effect.
 
 use super::Found;
 use crate::Failure;
@@ -18,7 +18,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Rounds with and without alternate, so that whatever else the machine does falls on both.
+/// Rounds with and without subscribers alternate, so that other load affects both.
 pub(super) fn launches(_: &Path, quick: bool) -> Result<Found, Failure> {
     let (rounds, count) = if quick { (3, 300) } else { (9, 2_000) };
     let runtime = stores::runtime()?;
@@ -40,7 +40,7 @@ pub(super) fn launches(_: &Path, quick: bool) -> Result<Found, Failure> {
         }
         Ok(vec![(LAUNCH_RATIO, beside.median()? / alone.median()?)])
     });
-    // One of them sleeps still.
+    // One subscriber is still sleeping.
     runtime.shutdown_background();
     found
 }
@@ -66,7 +66,7 @@ async fn engine() -> Result<Engine, Failure> {
     Ok(Engine::start(parts, EngineSettings::of(node)).await?)
 }
 
-/// The milliseconds that 99 of 100 launches do not exceed.
+/// Returns the 99th percentile of the launch times in milliseconds.
 async fn p99(engine: &Engine, count: u32) -> Result<f64, Failure> {
     let spec = Spec::of(Work::Command(Box::new(CommandSpec::of("run", &[], "/work"))));
     let mut sample = Sample::default();
@@ -81,7 +81,7 @@ async fn p99(engine: &Engine, count: u32) -> Result<f64, Failure> {
         let began = Instant::now();
         let id = engine.launch(launch).await?.stored.process.id;
         sample.add_span(began.elapsed());
-        // Only a few live at a time: the fakes are made for few.
+        // Only a few processes are live at a time, because the fakes are slow with many.
         engine.command(id, Action::Force { cause: StopCause::User }, None).await?;
         while !engine.process(id).await?.process.status().is_ended() {
             tokio::task::yield_now().await;

@@ -1,7 +1,7 @@
-// Passes requests on to a manager and adds its token, which the conformance tool cannot send. Whatever else a request
-// says stays as it is, a false Host or Origin above all.
+// Forwards requests to a manager and adds its token, which the conformance tool cannot send. Everything else in a
+// request stays unchanged, in particular a false Host or Origin.
 //
-// Arguments: the address of the manager's MCP. Prints its own address.
+// Argument: the MCP address of the manager. Prints its own address.
 
 import http from 'node:http';
 
@@ -21,6 +21,6 @@ const proxy = http.createServer((request, response) => {
   response.on('close', () => onward.destroy());
   request.pipe(onward);
 });
-// Whoever started it is gone then.
+// The parent has exited.
 process.stdin.on('end', () => process.exit()).resume();
 proxy.listen(0, '127.0.0.1', () => console.log(`http://127.0.0.1:${proxy.address().port}${target.pathname}`));

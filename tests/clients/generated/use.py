@@ -57,7 +57,7 @@ def main():
     assert (session.live, session.ended) == (0, 2), session
     missing = show_process.sync("nonesuch", client=client)
     assert isinstance(missing, Problem) and missing.type_ == "process_not_found", missing
-    print("openapi-python-client: well")
+    print("openapi-python-client: passed")
 
 
 main()

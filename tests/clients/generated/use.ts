@@ -45,5 +45,5 @@ assert((await ended(sleeper)) === 'cancelled', sleeper);
 
 const missing = await client.GET('/v1/processes/{reference}', { params: { path: { reference: 'nonesuch' } } });
 assert(missing.error?.type === 'process_not_found', missing);
-console.log('openapi-typescript: well');
+console.log('openapi-typescript: passed');
 process.exit(0);

@@ -1,5 +1,5 @@
-// Uses a manager as an agent would, with the official TypeScript SDKs: the first generation and the second, over stdio
-// and over HTTP, in both eras of MCP.
+// Uses a manager like an agent, with the official TypeScript SDKs: the first and the second generation, over stdio
+// and over HTTP, in both versions of MCP.
 //
 // Arguments: the program, a Python that has pytest, and the sample suite. The environment names the state directory
 // (LONGHAUL_STATE_DIR), the address of the manager (MCP_URL) and its token (MCP_TOKEN).
@@ -42,7 +42,7 @@ for (const [way, client, transport] of ways) {
     assert.ok(['starting', 'running'].includes(status.status), status.status);
     await call(client, 'stop_background_process', { process_id: left, force: true });
   });
-  console.log(`typescript: ${way}: well`);
+  console.log(`typescript: ${way}: passed`);
 }
 process.exit(0);
 
@@ -58,7 +58,7 @@ async function connected(client, transport, use) {
 async function call(client, name, args) {
   const result = await client.callTool({ name, arguments: args });
   assert.ok(!result.isError, `${name}: ${JSON.stringify(result)}`);
-  // Some clients show a model the text alone, others the structured content alone.
+  // Some clients show a model only the text, others only the structured content.
   assert.deepEqual(JSON.parse(result.content[0].text), result.structuredContent);
   return result.structuredContent;
 }
@@ -69,8 +69,8 @@ async function refused(client, name, args) {
   return JSON.parse(result.content[0].text);
 }
 
-// Every tool refuses a process that there is not, or an argument that it does not know, and the client is told so. The
-// schemas of the answers are known to the client by then, which may hold errors to them.
+// Every tool rejects an unknown process or an unknown argument, and the client gets the error. The client knows the
+// output schemas by then, and may apply them to errors.
 async function isToldWhatIsWrong(client, tools) {
   const unknown = '00000000-0000-4000-8000-000000000000';
   const needed = { pattern: '.', text: 'x', error: 'x' };

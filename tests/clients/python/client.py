@@ -1,4 +1,4 @@
-"""Uses a manager as an agent would, with the official Python SDK: over stdio and over HTTP, in every era of MCP that the
+"""Uses a manager like an agent, with the official Python SDK: over stdio and over HTTP, in every version of MCP that the
 installed generation of the SDK speaks.
 
 Arguments: the program. The environment names the state directory (LONGHAUL_STATE_DIR), the address of the manager
@@ -84,7 +84,7 @@ async def call(client, tool, arguments):
     result = await client.call_tool(tool, arguments)
     content = field(result, "structuredContent")
     assert not field(result, "isError"), f"{tool}: {result}"
-    # Some clients show a model the text alone, others the structured content alone.
+    # Some clients show a model only the text, others only the structured content.
     assert json.loads(result.content[0].text) == content, f"{tool}: {result}"
     return content
 
@@ -118,7 +118,7 @@ async def runs_a_test_suite(client):
     waited = await call(client, "wait_for_process", {"process_ids": [process], "timeout_seconds": 50})
     assert waited["reason"] == "met", waited
     status = await call(client, "get_process_status", {"process_id": process})
-    # A suite that fails is what an agent wants to know, and no error of the tool.
+    # A failing test suite is a result for the agent, and not an error of the tool.
     assert (status["status"], status["exit_code"]) == ("failed", 1), status
     assert status["metadata"] == {"ticket": 7}, status
     same = await call(client, "get_background_process_status", {"process_id": process})
@@ -158,7 +158,7 @@ async def reports_work_of_its_own(client):
 
 
 async def is_told_what_is_wrong(client, tools):
-    """Every tool refuses a process that there is not, or an argument that it does not know, and the client is told so."""
+    """Every tool rejects an unknown process or an unknown argument, and the client gets the error."""
     unknown = "00000000-0000-4000-8000-000000000000"
     for tool in tools:
         problem = await refused(client, tool.name, {"no_such_argument": 1})
@@ -194,7 +194,7 @@ async def uses(transport, mode):
         status = await call(client, "get_process_status", {"process_id": left})
         assert status["status"] in ("starting", "running"), status
         await call(client, "stop_background_process", {"process_id": left, "force": True})
-    print(f"python: SDK {version('mcp')}, {transport.__name__} in MCP {revision}: well")
+    print(f"python: SDK {version('mcp')}, {transport.__name__} in MCP {revision}: passed")
 
 
 async def main():

@@ -1,4 +1,4 @@
-"""Gives generated requests processes that exist, and keeps them from waiting for ever.
+"""Fills generated requests with ids of existing processes, and keeps them from waiting forever.
 
 The environment has the address of the manager (LONGHAUL_URL) and its token (MCP_TOKEN).
 """
@@ -11,13 +11,13 @@ import schemathesis
 
 URL = os.environ["LONGHAUL_URL"]
 TOKEN = {"Authorization": f"Bearer {os.environ['MCP_TOKEN']}"}
-# What ends by itself, what does not, and what somebody reports on.
+# A process that ends, one that does not, and reported work.
 WORK = [
     {"command": {"program": "echo", "args": ["hello"], "directory": "/"}},
     {"command": {"program": "sleep", "args": ["600"], "directory": "/"}, "session_id": "0"},
     {"reported": {}, "name": "reported"},
 ]
-# So many requests are made of one set of processes: some requests end them, and one clears all away.
+# Number of requests per set of processes: some requests end them, and one deletes all of them.
 SHARED_BY = 60
 STREAMS = ("/v1/events", "/v1/sessions/{id}/completions")
 WAITS = ("timeout_ms", "wait_ms")
@@ -46,7 +46,7 @@ def before_call(context, case, kwargs):
     query = case.query
     if not isinstance(query, dict):
         return
-    # A stream ends when all is told that there is, and a wait soon: their clients are elsewhere.
+    # Streams must end with the available data, and waits must end soon; other tests cover their clients.
     if str(query.get("follow", case.path in STREAMS)).lower() == "true":
         query["follow"] = False
     if case.path == "/v1/wait":

@@ -1,4 +1,4 @@
-//! `identity`, `exit` and the note of a lease, with the check sum that they have and with one that is right.
+//! `identity`, `exit` and the lease note, with the given checksum and with a correct one.
 
 use super::{Verdict, same};
 use longhaul_shim::{ExitRecord, Identity, LeaseNote};
@@ -15,7 +15,7 @@ fn read(bytes: &[u8]) -> Verdict {
     exit.or(identity).or(lease)
 }
 
-/// The same lines with the check sum that belongs to them: mutations alone hardly ever find one.
+/// Returns the same lines with a correct checksum, which random mutations hardly ever produce.
 fn sealed(bytes: &[u8]) -> Vec<u8> {
     let end = bytes.windows(5).rposition(|window| window == b"\nend=");
     let mut sealed = end.map_or(bytes, |end| &bytes[..end]).to_vec();

@@ -1,4 +1,4 @@
-//! A file of the configuration, and what it comes to.
+//! A configuration file and the resulting settings.
 
 use super::{Verdict, scratch};
 use longhaul::config::{ConfigSources, Layers, ManagerConfig, show, show_json};
@@ -10,7 +10,7 @@ pub(super) fn take(bytes: &[u8]) -> Verdict {
         std::fs::write(&file, bytes).map_err(|error| error.to_string())?;
         let (one, other) = (read(&file), read(&file));
         let texts = |layers: &Layers| (show(layers, true), show_json(layers).to_string());
-        assert_eq!(one.as_ref().map(texts), other.as_ref().map(texts), "it is read in two ways");
+        assert_eq!(one.as_ref().map(texts), other.as_ref().map(texts), "two decodings differ");
         let layers = one?;
         ManagerConfig::of(&layers, Path::new("/nonexistent/state"))
             .map(drop)

@@ -1,4 +1,4 @@
-//! Places in an output and in the event log, as clients hand them back: the first line says in which.
+//! Cursors of an output and of the event log, as clients send them; the first line selects the kind.
 
 use super::{Verdict, headed, said, same};
 use longhaul_domain::ProcessId;

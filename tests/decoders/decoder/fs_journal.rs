@@ -1,4 +1,4 @@
-//! Commits and checkpoints of the store in files, with the check sum that they have and with one that is right.
+//! Commits and checkpoints of the file store, with the given checksum and with a correct one.
 
 use super::{Verdict, same};
 use longhaul_adapters::fs::decoders::{reread, signed};

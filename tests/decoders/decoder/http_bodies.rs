@@ -1,4 +1,4 @@
-//! Bodies of requests, as the HTTP face reads them: the first line says of which.
+//! Request bodies of the HTTP interface; the first line selects the request.
 
 use super::{Verdict, headed, said, told};
 use longhaul_http::decoders::{query, read_body};
@@ -16,7 +16,7 @@ pub(super) fn take(bytes: &[u8]) -> Verdict {
                 let launch = longhaul_api::decoders::launch(request).map_err(said)?;
                 Ok(format!("{:?}", launch.spec))
             };
-            assert_eq!(launch(), launch(), "it is understood in two ways");
+            assert_eq!(launch(), launch(), "two decodings differ");
             launch().map(drop)
         }
         "input" => body_of::<api::InputRequest>(body),
@@ -35,10 +35,10 @@ pub(super) fn take(bytes: &[u8]) -> Verdict {
         "end-session" => body_of::<api::EndSessionRequest>(body),
         "cancel-level" => body_of::<api::CancelLevelRequest>(body),
         "query" => {
-            assert_eq!(query(body), query(body), "it is read in two ways");
+            assert_eq!(query(body), query(body), "two decodings differ");
             Ok(())
         }
-        _ => Err("there is no such request".to_owned()),
+        _ => Err("unknown request".to_owned()),
     }
 }
 
@@ -48,17 +48,17 @@ fn body_of<T: DeserializeOwned + Serialize>(body: &str) -> Verdict {
         told(serde_json::to_value(&request))
     };
     let (one, other) = (value(body.as_bytes()), value(body.as_bytes()));
-    assert_eq!(one, other, "it is read in two ways");
+    assert_eq!(one, other, "two decodings differ");
     let found = one?;
     let again = value(found.to_string().as_bytes());
     assert!(
         again.as_ref().is_ok_and(|again| is_close(again, &found)),
-        "it is read otherwise once it was written anew: {again:?} of {found:?}"
+        "the decoding of the encoded value differs: {again:?} of {found:?}"
     );
     Ok(())
 }
 
-/// Whether two documents say the same. The last bit of a fraction is not kept by its text.
+/// Returns true if two documents are equal, except for the last bit of a fraction, which its text does not preserve.
 fn is_close(one: &Value, other: &Value) -> bool {
     match (one, other) {
         (Value::Number(one), Value::Number(other)) if one != other => {

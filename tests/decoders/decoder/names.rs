@@ -1,4 +1,4 @@
-//! Ids and names: what is one is written as it was read, and fits into one line of a terminal.
+//! Ids and names: a valid name is displayed as it was read, and fits into one line of a terminal.
 
 use super::{Verdict, same};
 use longhaul_domain::{
@@ -10,7 +10,7 @@ use std::fmt::{Debug, Display};
 use std::str::FromStr;
 
 pub(super) fn take(bytes: &[u8]) -> Verdict {
-    let text = std::str::from_utf8(bytes).map_err(|_| "it is no text".to_owned())?;
+    let text = std::str::from_utf8(bytes).map_err(|_| "the input is not text".to_owned())?;
     let words = [
         read::<ProcessId>(text),
         read::<ProcessType>(text),
@@ -47,7 +47,10 @@ where
 {
     read::<T>(text)?;
     let shown = text.parse::<T>().map(|name| name.to_string()).unwrap_or_default();
-    assert_eq!(shown, text, "a name is another one when it is shown");
-    assert!(!shown.chars().any(char::is_control) && shown.len() <= 128, "no name: {shown:?}");
+    assert_eq!(shown, text, "the displayed name differs");
+    assert!(
+        !shown.chars().any(char::is_control) && shown.len() <= 128,
+        "an invalid name was accepted: {shown:?}"
+    );
     Ok(())
 }

@@ -1,4 +1,5 @@
-//! The files of an output, whatever is in them: each is a length in two bytes and its content; none has no file.
+//! The files of an output with any content. The input has a two-byte length and the content of each file; files
+//! without data do not exist.
 
 use super::{Verdict, scratch};
 use longhaul_shim::{OutputReader, ReadChunk};
@@ -13,7 +14,7 @@ pub(super) fn take(bytes: &[u8]) -> Verdict {
         lay_out(directory, bytes).map_err(|error| error.to_string())?;
         let read = || read(directory).map_err(|error| error.to_string());
         let (one, other) = (read(), read());
-        assert_eq!(one, other, "it is read in two ways");
+        assert_eq!(one, other, "two decodings differ");
         one.map(drop)
     })
 }
@@ -40,7 +41,7 @@ fn remove(path: &Path) -> io::Result<()> {
     }
 }
 
-/// What an output tells.
+/// The readable facts about an output.
 #[derive(Debug, PartialEq)]
 struct Told {
     length: u64,
@@ -51,7 +52,7 @@ struct Told {
     last_time: Option<u64>,
 }
 
-/// Everything that can be asked of an output; it ends, and stays within its length.
+/// Reads an output in every way; each read must end and stay within the length.
 fn read(directory: &Path) -> io::Result<Told> {
     let log = OutputReader::open(directory)?;
     let length = log.length()?;
@@ -59,17 +60,20 @@ fn read(directory: &Path) -> io::Result<Told> {
     loop {
         match log.read_at(at, &mut buffer)? {
             ReadChunk::Bytes(got) => {
-                assert!(got > 0 && got <= buffer.len(), "it read {got} bytes");
+                assert!(got > 0 && got <= buffer.len(), "a read returned {got} bytes");
                 text.extend_from_slice(&buffer[..got]);
                 at = at.saturating_add(got as u64);
             }
             ReadChunk::Gap { resume } => {
-                assert!(resume > at, "a gap at {at} leads to {resume}");
+                assert!(resume > at, "the gap at {at} ends at {resume}");
                 at = resume;
             }
             ReadChunk::End => break,
         }
-        assert!(text.len() <= 8 * usize::from(u16::MAX), "more was read than there is");
+        assert!(
+            text.len() <= 8 * usize::from(u16::MAX),
+            "the reads returned more bytes than the files contain"
+        );
     }
     let (mut runs, mut end) = (0_usize, 0_u64);
     for run in log.entries(0)? {
@@ -80,6 +84,6 @@ fn read(directory: &Path) -> io::Result<Told> {
     }
     let lines = log.offset_of_last_lines(3)?;
     let moment = log.offset_at_time(1_000)?;
-    assert!(lines <= length.max(log.gap()?.map_or(0, |gap| gap.end)), "a line begins behind the end");
+    assert!(lines <= length.max(log.gap()?.map_or(0, |gap| gap.end)), "a line starts after the end");
     Ok(Told { length, text, runs, lines, moment, last_time: log.last_time()? })
 }

@@ -1,4 +1,4 @@
-//! Frames of output on the wire; however they arrive, they are the same.
+//! Frames of output; the result must not depend on how the bytes are split.
 
 use super::{Verdict, told};
 use longhaul_wire::output::{InvalidFrame, OutputFrame};
@@ -13,16 +13,16 @@ pub(super) fn take(bytes: &[u8]) -> Verdict {
     let mut whole = bytes.to_vec();
     let mut at_once = Vec::new();
     told(drain(&mut whole, &mut at_once))?;
-    assert_eq!((&frames, &buffer), (&at_once, &whole), "what arrives in two pieces is something else");
+    assert_eq!((&frames, &buffer), (&at_once, &whole), "the result depends on how the bytes are split");
     for frame in frames {
         let mut written = Vec::new();
         frame.encode(&mut written);
         assert_eq!(
             OutputFrame::take(&mut written),
             Ok(Some(frame)),
-            "it is read otherwise once it was written anew"
+            "the decoding of the encoded value differs"
         );
-        assert!(written.is_empty(), "something is left of a whole frame");
+        assert!(written.is_empty(), "bytes are left after a whole frame");
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! What stores keep: the first line says which record it is; of a process, its two parts are two lines.
+//! Records of stores; the first line selects the kind. The two parts of a process are two lines.
 
 use super::{Verdict, headed, same};
 use longhaul_wire::record;
@@ -29,6 +29,6 @@ pub(super) fn take(bytes: &[u8]) -> Verdict {
             || record::decode_pending_action(body),
             |wish| record::decode_pending_action(&record::encode_pending_action(wish)),
         ),
-        _ => Err("there is no such record".to_owned()),
+        _ => Err("unknown record".to_owned()),
     }
 }

@@ -1,4 +1,4 @@
-//! A directory for decoders that read files, in memory where there is such a place.
+//! A directory for decoders that read files, in memory if possible.
 
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
@@ -10,10 +10,10 @@ thread_local! {
     };
 }
 
-/// Hands out the directory of this thread; whoever gets it says what is in it first.
+/// Passes the directory of this thread to `work`, which must write all files that it reads.
 pub(super) fn with<T>(work: impl FnOnce(&Path) -> Result<T, String>) -> Result<T, String> {
     DIRECTORY.with(|directory| match directory {
         Some(directory) => work(directory.path()),
-        None => Err("there is no place for files".to_owned()),
+        None => Err("no temporary directory can be created".to_owned()),
     })
 }

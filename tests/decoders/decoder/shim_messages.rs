@@ -1,4 +1,4 @@
-//! Messages to and from a supervisor; however they arrive, they are the same.
+//! Messages to and from a shim; the result must not depend on how the bytes are split.
 
 use super::{Verdict, told};
 use longhaul_shim::{ControlFrame, FrameBuffer, MAX_FRAME_LEN, ProtocolError, ShimMessage, ShimRequest};
@@ -7,12 +7,12 @@ pub(super) fn take(bytes: &[u8]) -> Verdict {
     let (whole, ended) = frames(&[bytes]);
     let half = bytes.len() / 2;
     let pieces = frames(&[&bytes[..half], &bytes[half..]]);
-    assert_eq!((&whole, &ended), (&pieces.0, &pieces.1), "what arrives in two pieces is something else");
+    assert_eq!((&whole, &ended), (&pieces.0, &pieces.1), "the result depends on how the bytes are split");
     for frame in &whole {
         understood(frame)?;
     }
     told(ended)?;
-    if whole.is_empty() { Err("it holds no whole message".to_owned()) } else { Ok(()) }
+    if whole.is_empty() { Err("the input has no complete message".to_owned()) } else { Ok(()) }
 }
 
 fn frames(pieces: &[&[u8]]) -> (Vec<ControlFrame>, Result<(), ProtocolError>) {
@@ -30,10 +30,10 @@ fn frames(pieces: &[&[u8]]) -> (Vec<ControlFrame>, Result<(), ProtocolError>) {
     (frames, Ok(()))
 }
 
-/// Reads a message as whoever gets it may; what is understood is read as the same once it was written anew.
+/// Decodes a message in both directions, encodes it and decodes it again; all results must be equal.
 fn understood(frame: &ControlFrame) -> Verdict {
-    assert_eq!(ShimRequest::decode(frame), ShimRequest::decode(frame), "it is read in two ways");
-    assert_eq!(ShimMessage::decode(frame), ShimMessage::decode(frame), "it is read in two ways");
+    assert_eq!(ShimRequest::decode(frame), ShimRequest::decode(frame), "two decodings differ");
+    assert_eq!(ShimMessage::decode(frame), ShimMessage::decode(frame), "two decodings differ");
     let (order, notice) = (ShimRequest::decode(frame), ShimMessage::decode(frame));
     if let Ok(Some(order)) = &order {
         assert_eq!(ShimRequest::from_bytes(&order.encode()).as_ref(), Ok(order));

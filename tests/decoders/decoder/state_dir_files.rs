@@ -1,11 +1,11 @@
-//! Decoders of files in the state directory: captured environments and the anchor of the steady clock.
+//! Files in the state directory: captured environments and the anchor of the monotonic clock.
 
 use super::{Verdict, same};
 use longhaul_adapters::system::decoders::{clock, environment, written_environment};
 
 pub(super) fn take(bytes: &[u8]) -> Verdict {
     let anchor = std::str::from_utf8(bytes)
-        .map_err(|_| "it is no text".to_owned())
+        .map_err(|_| "the input is not text".to_owned())
         .and_then(|text| same(|| clock(text), |written| clock(written)));
     let variables = same(
         || environment(bytes).map(sorted),

@@ -1,4 +1,4 @@
-//! One call that is asked about: what it does, where, and who wants it.
+//! One intercepted system call: its kind, its file, and the program that makes it.
 
 use super::filter::{Asked, descriptor_of};
 use libc::c_long;
@@ -10,58 +10,58 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-/// The longest path that the kernel takes.
-const LONGEST_PATH: usize = 4096;
-/// No write is cut short beyond this.
-const LARGEST_HALF: usize = 1 << 20;
+/// Maximum length of a path in Linux.
+const MAX_PATH: usize = 4096;
+/// Maximum number of bytes that a short write writes.
+const MAX_HALF: usize = 1 << 20;
 
-/// A call that one of our programs wants to make.
+/// A system call that a program of the workspace is about to make.
 #[derive(Clone, Debug)]
 pub struct Call {
-    /// What it does.
+    /// Kind of the call.
     pub kind: CallKind,
-    /// Who wants it.
+    /// The program that makes the call.
     pub program: Program,
-    /// The file that it concerns; none for those that concern no file.
+    /// The file that the call changes; `None` for calls that change no file.
     pub place: Option<PathBuf>,
 }
 
-/// What calls do.
+/// Kind of a system call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CallKind {
-    /// Bytes are written.
+    /// Writes bytes.
     Write,
-    /// What was written is forced to the disk.
+    /// Syncs written bytes to disk.
     Sync,
-    /// A file gets another name.
+    /// Renames a file.
     Rename,
-    /// A file is made if there is none.
+    /// Creates a file if it does not exist.
     Create,
-    /// A directory is made.
+    /// Creates a directory.
     Directory,
-    /// A file gets another length, room, or a hole.
+    /// Changes the length or the allocation of a file.
     Size,
-    /// A file or directory is removed.
+    /// Removes a file or directory.
     Remove,
-    /// A process is made.
+    /// Creates a process.
     Process,
-    /// A process becomes another program.
+    /// Executes another program in the process.
     Program,
 }
 
-/// Which of our programs makes a call; a child that is to become a command counts as the one that made it.
+/// The program that makes a call. A child that has not yet executed its command counts as its parent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Program {
     /// The manager.
     Manager,
-    /// A supervisor.
+    /// A shim.
     Shim,
 }
 
-/// How the arguments of a call name a file.
+/// The way in which the arguments of a call name a file.
 enum Naming {
     Descriptor(usize),
-    /// A descriptor of a directory, then a path.
+    /// A directory descriptor, followed by a path.
     Below(usize),
     #[cfg_attr(
         not(target_arch = "x86_64"),
@@ -72,7 +72,7 @@ enum Naming {
 }
 
 impl CallKind {
-    /// All of them.
+    /// All kinds.
     pub const ALL: [Self; 9] = [
         Self::Write,
         Self::Sync,
@@ -87,7 +87,7 @@ impl CallKind {
 }
 
 impl Call {
-    /// What is asked about; none if it is not one of our programs that asks.
+    /// Reads the arguments of a call. Returns `None` if the caller is not a program of the workspace.
     pub(super) fn read(asked: &Asked) -> Option<Self> {
         let program = program_of(asked.thread)?;
         let (kind, naming) = meaning_of(asked.number)?;
@@ -104,15 +104,16 @@ impl Call {
     }
 }
 
-/// Ends the process of a thread.
+/// Kills the process of a thread.
 pub(super) fn kill_asker(thread: u32) {
     if let Some(pid) = process_of(thread).and_then(|pid| Pid::from_raw(pid.try_into().ok()?)) {
-        // It may be gone by itself.
+        // The process may have exited already.
         let _ = rustix::process::kill_process(pid, Signal::KILL);
     }
 }
 
-/// Writes the first half of what a call was given; none if it is no write, or too short for one.
+/// Writes the first half of the bytes of a write. Returns `None` if the call is not a write, or too short to be
+/// split.
 pub(super) fn write_half(asked: &Asked) -> Option<i64> {
     let at = match asked.number {
         libc::SYS_write => None,
@@ -120,7 +121,7 @@ pub(super) fn write_half(asked: &Asked) -> Option<i64> {
         _ => return None,
     };
     let length = usize::try_from(asked.arguments[2]).ok()?;
-    if !(2..=2 * LARGEST_HALF).contains(&length) {
+    if !(2..=2 * MAX_HALF).contains(&length) {
         return None;
     }
     let half = memory_of(asked, asked.arguments[1], length / 2)?;
@@ -166,7 +167,7 @@ fn program_of(thread: u32) -> Option<Program> {
     }
 }
 
-/// `clone3` has its flags in memory, where the kernel's filter cannot look.
+/// The flags of `clone3` are in memory, which the filter in the kernel cannot read.
 fn is_of_a_thread(asked: &Asked) -> bool {
     let flags = memory_of(asked, asked.arguments[0], 8);
     let flags = flags.and_then(|bytes| bytes.try_into().ok()).map_or(0, u64::from_ne_bytes);
@@ -192,7 +193,7 @@ fn path_below(asked: &Asked, at: usize) -> Option<PathBuf> {
 }
 
 fn path_at(asked: &Asked, at: usize) -> Option<PathBuf> {
-    let bytes = memory_of(asked, *asked.arguments.get(at)?, LONGEST_PATH)?;
+    let bytes = memory_of(asked, *asked.arguments.get(at)?, MAX_PATH)?;
     let end = bytes.iter().position(|byte| *byte == 0)?;
     Some(Path::new(OsStr::from_bytes(bytes.get(..end)?)).to_owned())
 }
@@ -201,13 +202,13 @@ fn cwd_of(asked: &Asked) -> PathBuf {
     fs::read_link(format!("/proc/{}/cwd", asked.thread)).unwrap_or_default()
 }
 
-/// A descriptor among the arguments: the lower half of its register, with a sign.
+/// Returns a descriptor argument: the lower half of the register, sign-extended.
 fn descriptor(asked: &Asked, at: usize) -> Option<i32> {
     let register = asked.arguments.get(at)? & u64::from(u32::MAX);
     Some(u32::try_from(register).ok()?.cast_signed())
 }
 
-/// What is in the memory of the asker at an address; less where the memory ends before.
+/// Reads the memory of the calling process at an address. Returns fewer bytes if the mapping ends earlier.
 fn memory_of(asked: &Asked, address: u64, length: usize) -> Option<Vec<u8>> {
     let memory = File::open(format!("/proc/{}/mem", asked.thread)).ok()?;
     let mut bytes = vec![0; length];

@@ -1,6 +1,6 @@
-//! The kernel's side: which calls it asks about, and how it is answered.
+//! The kernel side: the filter that selects calls, and the replies to the kernel.
 
-#![expect(unsafe_code, reason = "seccomp has no safe form")]
+#![expect(unsafe_code, reason = "seccomp has no safe interface")]
 
 use libc::{SYS_clone, SYS_openat, c_long, seccomp_notif, seccomp_notif_resp, sock_filter, sock_fprog};
 use std::fs::File;
@@ -16,7 +16,7 @@ use rustix::net::{
     SendFlags, recvmsg, sendmsg,
 };
 
-/// Calls that are always asked about.
+/// Calls that are always intercepted.
 pub(super) const WATCHED: &[c_long] = &[
     libc::SYS_write,
     libc::SYS_pwrite64,
@@ -48,7 +48,7 @@ pub(super) const WATCHED: &[c_long] = &[
     libc::SYS_vfork,
 ];
 
-/// Calls that are asked about if one of these bits is set in an argument, or if one is not.
+/// Calls that are intercepted depending on a bit of an argument.
 const SOMETIMES: [(c_long, u32, u32, bool); 2] = [
     (SYS_openat, 2, libc::O_CREAT.cast_unsigned(), true),
     (SYS_clone, 0, libc::CLONE_THREAD.cast_unsigned(), false),
@@ -57,16 +57,16 @@ const SOMETIMES: [(c_long, u32, u32, bool); 2] = [
 const NUMBER: u32 = 0;
 const ARGUMENTS: u32 = 16;
 
-/// What a child puts in force before it becomes the program.
+/// The filter that a child installs before it executes the program.
 pub(super) struct Filter {
     code: Vec<sock_filter>,
     socket: UnixStream,
 }
 
-/// Where the child hands over what the kernel asks through.
+/// Socket on which the child sends the notification descriptor.
 pub(super) struct Listener(UnixStream);
 
-/// A call that waits for an answer.
+/// A call that waits for a reply.
 pub(super) struct Asked {
     pub(super) id: u64,
     pub(super) thread: u32,
@@ -92,13 +92,13 @@ impl Filter {
             sendmsg(socket, &[IoSlice::new(b"!")], &mut rights, SendFlags::empty())?;
             Ok(())
         };
-        // SAFETY: between fork and exec it makes system calls only and allocates nothing.
+        // SAFETY: between fork and exec the child makes system calls only and allocates nothing.
         unsafe { command.pre_exec(install) };
     }
 }
 
 impl Listener {
-    /// What the child sends; none if it never came so far.
+    /// Receives the notification descriptor. Returns `None` if the child failed before it sent the descriptor.
     pub(super) fn accept(&self) -> Option<OwnedFd> {
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
         let mut rights = RecvAncillaryBuffer::new(&mut space);
@@ -111,15 +111,15 @@ impl Listener {
     }
 }
 
-/// Puts the filter in force for the caller; gives what the kernel asks through.
+/// Installs the filter in the calling process. Returns the notification descriptor.
 fn install(code: &[sock_filter]) -> io::Result<OwnedFd> {
     let program =
         sock_fprog { len: u16::try_from(code.len()).unwrap_or(0), filter: code.as_ptr().cast_mut() };
-    // SAFETY: it takes numbers only.
+    // SAFETY: the call takes numbers only.
     if unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) } != 0 {
         return Err(io::Error::last_os_error());
     }
-    // SAFETY: the kernel reads the program, which lives until it has.
+    // SAFETY: the kernel reads the filter, which outlives the call.
     let fd = unsafe {
         libc::syscall(
             libc::SYS_seccomp,
@@ -129,13 +129,13 @@ fn install(code: &[sock_filter]) -> io::Result<OwnedFd> {
         )
     };
     match i32::try_from(fd) {
-        // SAFETY: the kernel has just made it for us.
+        // SAFETY: the kernel has just created the descriptor for this process.
         Ok(fd) if fd >= 0 => Ok(unsafe { OwnedFd::from_raw_fd(fd) }),
         Ok(_) | Err(_) => Err(io::Error::last_os_error()),
     }
 }
 
-/// The next call; none when nobody is left who could make one.
+/// Waits for the next call. Returns `None` if no process is left that could make one.
 pub(super) fn receive(held: &OwnedFd) -> Option<Asked> {
     loop {
         let mut polled = [rustix::event::PollFd::new(held, rustix::event::PollFlags::IN)];
@@ -150,11 +150,11 @@ pub(super) fn receive(held: &OwnedFd) -> Option<Asked> {
             }
             return None;
         }
-        // SAFETY: all zeros is a value of this form, and what the kernel wants to be given.
+        // SAFETY: all zeros is a valid value of this type, and the kernel requires zeros.
         let mut asked: seccomp_notif = unsafe { MaybeUninit::zeroed().assume_init() };
-        // SAFETY: the kernel writes one of this form.
+        // SAFETY: the kernel writes a value of this type.
         let done = unsafe { libc::ioctl(held.as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_RECV, &raw mut asked) };
-        // Whoever asked may be gone before it is looked at.
+        // The calling process may have exited already.
         if done == 0 {
             return Some(Asked {
                 id: asked.id,
@@ -166,28 +166,28 @@ pub(super) fn receive(held: &OwnedFd) -> Option<Asked> {
     }
 }
 
-/// Lets a call be made.
+/// Lets the kernel execute a call.
 pub(super) fn go_on(held: &OwnedFd, id: u64) {
     let flags = u32::try_from(libc::SECCOMP_USER_NOTIF_FLAG_CONTINUE).unwrap_or(0);
     reply(held, seccomp_notif_resp { id, val: 0, error: 0, flags });
 }
 
-/// Fails a call that is not made.
+/// Fails a call without executing it.
 pub(super) fn fail(held: &OwnedFd, id: u64, errno: i32) {
     reply(held, seccomp_notif_resp { id, val: 0, error: errno.saturating_neg(), flags: 0 });
 }
 
-/// Gives a result for a call that is not made.
+/// Returns a result for a call without executing it.
 pub(super) fn give(held: &OwnedFd, id: u64, result: i64) {
     reply(held, seccomp_notif_resp { id, val: result, error: 0, flags: 0 });
 }
 
 fn reply(held: &OwnedFd, response: seccomp_notif_resp) {
-    // SAFETY: the kernel reads one of this form. Whoever asked may be gone, and then nobody waits for it.
+    // SAFETY: the kernel reads a value of this type. The reply is ignored if the calling process has exited.
     let _ = unsafe { libc::ioctl(held.as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_SEND, &raw const response) };
 }
 
-/// Takes a descriptor of another process; both share its place in the file.
+/// Duplicates a descriptor of another process; both share the file offset.
 pub(super) fn descriptor_of(process: u32, fd: i32) -> Option<File> {
     let process = rustix::process::Pid::from_raw(i32::try_from(process).ok()?)?;
     let process = rustix::process::pidfd_open(process, rustix::process::PidfdFlags::empty()).ok()?;
@@ -195,7 +195,7 @@ pub(super) fn descriptor_of(process: u32, fd: i32) -> Option<File> {
     Some(rustix::process::pidfd_getfd(process, fd, flags).ok()?.into())
 }
 
-/// The filter: what is watched is asked about, all else passes.
+/// Returns the filter program: it intercepts the selected calls and lets all others pass.
 fn code() -> Vec<sock_filter> {
     const LOAD: u32 = libc::BPF_LD | libc::BPF_W | libc::BPF_ABS;
     const IS: u32 = libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K;

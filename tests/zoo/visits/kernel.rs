@@ -10,7 +10,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 pub(crate) const VISITS: &[(&str, Visit)] =
-    &[("cannot be killed for a while", unkillable), ("is killed for want of memory", out_of_memory)];
+    &[("cannot be killed for a while", unkillable), ("is killed because memory is full", out_of_memory)];
 
 /// Memory limit of the cgroup, in bytes.
 const MEMORY: u64 = 24 << 20;
@@ -36,7 +36,7 @@ impl OldGroup {
             Some(path) => Some(Self { path }),
             None => {
                 eprintln!(
-                    "SKIPPED: {creature}: no cgroup v1 with the controller {controller} can be made here"
+                    "SKIPPED: {creature}: no cgroup v1 with the controller {controller} can be created here"
                 );
                 None
             }
@@ -66,15 +66,15 @@ fn unkillable(cell: &Cell) {
     let pid = creature.pid();
     group.set("cgroup.procs", &pid.to_string());
     group.set("freezer.state", "FROZEN");
-    until("it is frozen", || {
+    until("the process is frozen", || {
         fs::read_to_string(group.path.join("freezer.state")).unwrap().starts_with("FROZEN").then_some(())
     });
     // The reply comes while the process is stopping: the client must not wait for a process that cannot end.
     let told = cell.keeper.ask("POST", &format!("/v1/processes/{}/cancel", creature.id), &json!({})).unwrap();
     assert!(told.0 == 200 || told.0 == 202, "{told:?}");
-    let view = until("it is reported as stuck", || {
+    let view = until("the process is reported as stuck", || {
         let view = creature.view();
-        assert_eq!(view["status"], "stopping", "alive, and called otherwise: {view}");
+        assert_eq!(view["status"], "stopping", "alive, and reported otherwise: {view}");
         let conditions = view["conditions"].as_array().unwrap();
         conditions.contains(&json!("stuck")).then_some(view)
     });
@@ -89,7 +89,7 @@ fn unkillable(cell: &Cell) {
 
 /// The kernel log names the killed process; a manager that cannot read the log does not report the cause.
 fn out_of_memory(cell: &Cell) {
-    let Some(group) = OldGroup::make("memory", "is killed for want of memory") else { return };
+    let Some(group) = OldGroup::make("memory", "is killed because memory is full") else { return };
     group.set("memory.limit_in_bytes", &MEMORY.to_string());
     let creature = cell.show(&["eats-memory"], &Value::Null);
     creature.until_ready();

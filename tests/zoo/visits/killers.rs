@@ -9,10 +9,10 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, Stdio};
 
 pub(crate) const VISITS: &[(&str, Visit)] = &[
-    ("halts its supervisor", stops_supervisor),
-    ("kills its supervisor and continues", outlives_supervisor),
-    ("kills its supervisor and is cancelled", kills_supervisor),
-    ("dies with its supervisor", dies_with_supervisor),
+    ("stops its shim", stops_supervisor),
+    ("kills its shim and continues", outlives_supervisor),
+    ("kills its shim and is cancelled", kills_supervisor),
+    ("dies with its shim", dies_with_supervisor),
     ("kills its group", kills_group),
     ("dies by every signal", dies_by),
     ("leaves a core", dumps_core),
@@ -70,11 +70,11 @@ fn killed_from_outside(cell: &Cell) {
     assert_eq!(view["exit"]["limit"], Value::Null, "{view}");
 }
 
-/// The manager takes over after the death of the supervisor, and reports the real exit code.
+/// The manager takes over after the death of the shim, and reports the real exit code.
 fn outlives_supervisor(cell: &Cell) {
     let creature = cell.show(&["kills-supervisor", "41"], &Value::Null);
     creature.until_ready();
-    until("it has another parent", || is_orphan(&creature).then_some(()));
+    until("the process has another parent", || is_orphan(&creature).then_some(()));
     creature.runs();
     creature.let_go();
     let view = creature.ended();
@@ -86,13 +86,12 @@ fn outlives_supervisor(cell: &Cell) {
 fn kills_supervisor(cell: &Cell) {
     let creature = cell.show(&["kills-supervisor"], &Value::Null);
     creature.until_ready();
-    until("it has another parent", || is_orphan(&creature).then_some(()));
+    until("the process has another parent", || is_orphan(&creature).then_some(()));
     let view = creature.cancelled();
     assert_eq!(view["exit"]["signal"], 15, "{view}");
 }
 
-/// Command and supervisor end at the same time: the record contains the real signal, or says that the end was
-/// unobserved.
+/// Command and shim end at the same time: the record contains the real signal, or says that the end was unobserved.
 fn dies_with_supervisor(cell: &Cell) {
     let creature = cell.show(&["ties-itself-to-its-parent"], &Value::Null);
     creature.until_ready();
@@ -105,15 +104,15 @@ fn dies_with_supervisor(cell: &Cell) {
     assert!(view["reason"].as_str().is_some_and(|reason| is_true || reason.contains("supervisor")), "{view}");
 }
 
-/// The manager stops the tree without the stopped supervisor.
+/// The manager stops the tree without the stopped shim.
 fn stops_supervisor(cell: &Cell) {
     let creature = cell.show(&["stops-supervisor"], &Value::Null);
     let supervisor = stat(creature.pid()).unwrap().parent;
     creature.let_go();
-    until("its supervisor is halted", || (stat(supervisor)?.state == 'T').then_some(()));
+    until("its shim is stopped", || (stat(supervisor)?.state == 'T').then_some(()));
     let view = creature.cancelled();
     assert_eq!(view["exit"]["stopped_by"], "user", "{view}");
-    until("the supervisor has ended too", || (!is_alive(supervisor)).then_some(()));
+    until("the shim has ended too", || (!is_alive(supervisor)).then_some(()));
 }
 
 fn is_orphan(creature: &Creature) -> bool {

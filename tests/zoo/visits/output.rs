@@ -14,8 +14,8 @@ pub(crate) const VISITS: &[(&str, Visit)] = &[
     ("floods both outputs", floods_both),
     ("one long line", long_line),
     ("zero bytes", nulls),
-    ("no text", invalid_text),
-    ("lies about its progress", lies),
+    ("invalid text", invalid_text),
+    ("reports invalid progress", lies),
 ];
 
 const HEAD: u64 = 64 << 10;
@@ -23,7 +23,7 @@ const TAIL: u64 = 1 << 20;
 /// Step, in bytes, in which disk space is freed; the index and the file system need additional space.
 const SEGMENT: u64 = 1 << 20;
 const BESIDE: u64 = 512 << 10;
-/// Memory of a supervisor, in kilobytes, independent of the amount of output.
+/// Maximum memory of a shim, in kilobytes, independent of the amount of output.
 const SUPERVISOR: u64 = 6 << 10;
 
 fn floods(cell: &Cell) {
@@ -75,22 +75,22 @@ fn lies(cell: &Cell) {
     assert!(!page.contains("\\u001b]0;"), "{page}");
 }
 
-/// Checks that the output stays within its limit, that the command is not blocked, and that its supervisor stays small.
+/// Checks that the output stays within its limit, that the command is not blocked, and that its shim stays small.
 fn is_bounded(creature: &Creature) {
     creature.until_ready();
     let written = || creature.view()["output_bytes"].as_u64().filter(|bytes| *bytes > 8 * (HEAD + TAIL));
-    until("it has written eight times what is kept", written);
+    until("the program has written eight times the limit", written);
     let view = creature.runs();
     let directory = Path::new(view["log_path"].as_str().unwrap()).parent().unwrap();
     for _ in 0..20 {
         let kept = room(directory);
-        assert!(kept <= HEAD + TAIL + SEGMENT + BESIDE, "{kept} bytes are kept");
+        assert!(kept <= HEAD + TAIL + SEGMENT + BESIDE, "{kept} bytes are stored");
     }
     let supervisor = stat(u32::try_from(view["pid"].as_u64().unwrap()).unwrap()).unwrap().parent;
     let status = fs::read_to_string(format!("/proc/{supervisor}/status")).unwrap();
     let memory = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
     let memory: u64 = memory.trim().trim_end_matches(" kB").parse().unwrap();
-    assert!(memory < SUPERVISOR, "its supervisor grew to {memory} kB");
+    assert!(memory < SUPERVISOR, "its shim grew to {memory} kB");
     let view = creature.cancelled();
     assert_eq!(end(&view), ("cancelled", None, Some(15), Some("user"), Some(15)), "{view}");
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 pub(crate) const VISITS: &[(&str, Visit)] = &[
     ("ignores TERM", ignores_term),
     ("ignores all", ignores_all),
-    ("ends when asked", obeys),
+    ("ends on request", obeys),
     ("halts itself", stops_itself),
     ("paused, then cancelled", paused_then_cancelled),
     ("longer than its timeout", over_its_time),
@@ -22,7 +22,7 @@ pub(crate) const VISITS: &[(&str, Visit)] = &[
     ("loses its directory", loses_directory),
     ("takes its limits away", lowers_limits),
     ("writes too large a file", over_file_size),
-    ("gone in no time", instant),
+    ("ends at once", instant),
 ];
 
 fn ignores_term(cell: &Cell) {
@@ -43,7 +43,7 @@ fn obeys(cell: &Cell) {
 fn stops_itself(cell: &Cell) {
     let creature = cell.show(&["stops-itself"], &Value::Null);
     let pid = creature.pid();
-    until("it halted", || (stat(pid)?.state == 'T').then_some(()));
+    until("the process is stopped", || (stat(pid)?.state == 'T').then_some(()));
     let view = creature.cancelled();
     assert_eq!(end(&view), ("cancelled", None, Some(15), Some("user"), Some(15)), "{view}");
 }
@@ -61,7 +61,7 @@ fn paused_then_cancelled(cell: &Cell) {
     let before = counts(&creature);
     // An event that must not happen cannot be waited for.
     std::thread::sleep(Duration::from_millis(100));
-    assert_eq!(counts(&creature), before, "it counted on while it was paused");
+    assert_eq!(counts(&creature), before, "the process continued to count while it was paused");
     let view = creature.cancelled_as_it_is();
     assert_eq!(end(&view), ("cancelled", None, Some(15), Some("user"), Some(15)), "{view}");
 }
@@ -126,7 +126,7 @@ fn loses_directory(cell: &Cell) {
 
 fn lowers_limits(cell: &Cell) {
     let creature = cell.show(&["lowers-limits"], &Value::Null);
-    until("it continues", || creature.output().starts_with(b"still here").then_some(()));
+    until("the process continues", || creature.output().starts_with(b"still here").then_some(()));
     let view = creature.cancelled();
     assert_eq!(end(&view), ("cancelled", None, Some(15), Some("user"), Some(15)), "{view}");
 }

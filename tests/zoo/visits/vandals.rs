@@ -7,11 +7,11 @@ use serde_json::Value;
 use std::fs;
 
 pub(crate) const VISITS: &[(&str, Visit)] = &[
-    ("truncates what is kept of it", truncates),
-    ("forges its end", forges),
+    ("truncates its files", truncates),
+    ("forges its exit record", forges),
     ("links its files elsewhere", links),
     ("removes its directory", removes),
-    ("stands in the way of its record", blocks),
+    ("blocks its exit record", blocks),
 ];
 
 fn truncates(cell: &Cell) {
@@ -34,7 +34,7 @@ fn removes(cell: &Cell) {
 fn blocks(cell: &Cell) {
     let creature = cell.show(&["vandal", "blocks"], &Value::Null);
     ends_truly(&creature);
-    // Only the owner may remove that file; afterwards the supervisor can exit.
+    // Only the owner may remove that file; afterwards the shim can exit.
     let log = creature.view()["log_path"].as_str().unwrap().to_owned();
     let directory = std::path::Path::new(&log).parent().unwrap();
     for name in ["exit", "exit.tmp"] {

@@ -10,7 +10,7 @@ use std::net::TcpListener;
 
 pub(crate) const VISITS: &[(&str, Visit)] = &[
     ("starts a manager", starts_a_manager),
-    ("starts a child of itself", starts_a_child),
+    ("starts its own child", starts_a_child),
     ("a storm of forks", storms),
     ("changes parents all the time", re_parents),
     ("hops from session to session", hops),
@@ -114,7 +114,7 @@ fn traces(cell: &Cell) {
     assert_eq!(view["status"], "cancelled", "{view}");
 }
 
-/// What it submits to the manager that runs it is its child, and ends with it.
+/// A process that it submits to its own manager is its child, and ends with it.
 fn starts_a_child(cell: &Cell) {
     let program = cell.program("longhaul").display().to_string();
     let zoo = cell.program("zoo").display().to_string();
@@ -129,10 +129,10 @@ fn starts_a_child(cell: &Cell) {
     creature.order("cancel", &json!({}));
     let view = creature.ended();
     assert_eq!(view["status"], "cancelled", "{view}");
-    until("the inner one is gone too", || creature.census.alive().is_empty().then_some(()));
+    until("the inner process has exited too", || creature.census.alive().is_empty().then_some(()));
 }
 
-/// A manager that it starts is no part of it, nor is what that runs.
+/// A manager that it starts is not part of its tree, nor are the processes of that manager.
 fn starts_a_manager(cell: &Cell) {
     let program = cell.program("longhaul").display().to_string();
     let zoo = cell.program("zoo").display().to_string();
@@ -147,18 +147,18 @@ fn starts_a_manager(cell: &Cell) {
     creature.until_ready();
     let lock = fs::read_to_string(state.join("manager.lock")).unwrap();
     let manager: u32 = lock.lines().find_map(|line| line.strip_prefix("pid=")).unwrap().parse().unwrap();
-    // The one that its manager runs says that it is ready, too.
-    until("the inner one runs", || (creature.census.alive().len() >= 3).then_some(()));
+    // The process of the inner manager reports that it is ready, too.
+    until("the inner process runs", || (creature.census.alive().len() >= 3).then_some(()));
     creature.order("cancel", &json!({}));
     let view = creature.ended();
     assert_eq!(end(&view), ("cancelled", None, Some(15), Some("user"), Some(15)), "{view}");
     let alive = creature.census.alive();
     assert!(is_alive(manager) && alive.contains(&manager), "the inner manager was stopped too: {view}");
-    assert!(alive.len() >= 2, "what the inner manager runs was stopped too: {alive:?}, {view}");
-    // It puts away its cgroup if it is asked to leave once nothing runs.
+    assert!(alive.len() >= 2, "the process of the inner manager was stopped too: {alive:?}, {view}");
+    // The inner manager removes its cgroup if it is asked to exit while no process runs.
     alive.iter().filter(|pid| **pid != manager).for_each(|pid| kill("-KILL", *pid));
-    until("it runs nothing", || (creature.census.alive().len() == 1).then_some(()));
-    until("its supervisor left", || (descendants(manager).is_empty()).then_some(()));
+    until("the inner manager runs no process", || (creature.census.alive().len() == 1).then_some(()));
+    until("its shim has exited", || (descendants(manager).is_empty()).then_some(()));
     kill("-TERM", manager);
-    until("all are gone", || creature.census.alive().is_empty().then_some(()));
+    until("all processes have exited", || creature.census.alive().is_empty().then_some(()));
 }

@@ -1,4 +1,4 @@
-//! Whoever kills: managers at work and managers that begin, and supervisors with or without one.
+//! The faults of a run: kills running and starting managers, and shims with or without a manager.
 
 use crate::ground::Ground;
 use crate::journal;
@@ -12,87 +12,94 @@ use std::fmt;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-/// How long it takes at most until a manager answers again.
+/// Time within which a manager must answer again.
 const RETURN: Duration = Duration::from_secs(30);
-/// The pauses between two faults, in milliseconds.
+/// Maximum pause between two faults, in milliseconds.
 const PAUSE: u64 = 600;
-/// A manager that began so long ago watches everything that it found.
+/// After this time, a manager watches all processes that it adopted.
 const ADOPTION: Duration = Duration::from_secs(5);
-/// A manager is killed up to so many milliseconds after it began.
+/// Maximum time in milliseconds after which a starting manager is killed.
 const BEGINNING: u64 = 150;
 
-/// Everything that was done.
+/// All faults of a run.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Past {
+pub(crate) struct FaultHistory {
     managers: u64,
     beginning: u64,
     supervisors: u64,
     both: u64,
-    /// How managers went that nobody killed.
+    /// The managers that exited without being killed.
     left: Vec<String>,
-    /// The processes whose supervisor was killed.
+    /// The processes whose shim was killed.
     pub(crate) orphaned: BTreeSet<String>,
-    /// Those of them that no manager held the pipes of: they may die of the next word that they say.
+    /// Those of them whose pipes no manager held. Their next write to the broken pipe may kill them.
     pub(crate) exit_unobserved: BTreeSet<String>,
 }
 
-impl fmt::Display for Past {
+impl fmt::Display for FaultHistory {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { managers, beginning, supervisors, both, left, orphaned: _, exit_unobserved: _ } = self;
         write!(
             f,
-            "killed: managers {managers}, of them at their beginning {beginning}; supervisors {supervisors}, of them \
-             without a manager {both}; left by themselves {left:?}"
+            "killed: managers {managers}, of them during startup {beginning}; shims {supervisors}, of them \
+             without a manager {both}; exited without a kill {left:?}"
         )
     }
 }
 
-/// The manager, and what is being done to it.
-pub(crate) struct Havoc {
+/// The manager and the faults in progress.
+pub(crate) struct FaultInjector {
     ground: Ground,
     chance: Chance,
     manager: Manager,
-    /// Since when it may be asked.
+    /// The time at which the manager was started.
     since: Instant,
     may_kill_it: bool,
-    past: Past,
+    past: FaultHistory,
 }
 
-impl Havoc {
+impl FaultInjector {
     pub(crate) fn new(ground: &Ground, chance: Chance) -> Self {
         let manager = Manager::start(ground);
         let since = Instant::now();
-        Self { ground: ground.clone(), chance, manager, since, may_kill_it: true, past: Past::default() }
+        Self {
+            ground: ground.clone(),
+            chance,
+            manager,
+            since,
+            may_kill_it: true,
+            past: FaultHistory::default(),
+        }
     }
 
     pub(crate) fn manager(&self) -> u32 {
         self.manager.pid()
     }
 
-    pub(crate) const fn past(&self) -> &Past {
+    pub(crate) const fn past(&self) -> &FaultHistory {
         &self.past
     }
 
     pub(crate) fn until_it_answers(&mut self) {
         within(RETURN, "the manager answers", || {
-            self.look_after();
+            self.restart_if_exited();
             let patience = Duration::from_secs(2);
             let answer = ask(&self.ground.socket(), "GET", "/v1/version", &Value::Null, patience);
-            matches!(answer, Answer::Said { status: 200, .. }).then_some(())
+            matches!(answer, Answer::Response { status: 200, .. }).then_some(())
         });
     }
 
-    /// From now on only others are killed.
+    /// Kills only shims from now on.
     pub(crate) fn let_the_manager_live(&mut self) {
         self.may_kill_it = false;
         self.until_it_answers();
     }
 
-    /// Waits for a while, and does one thing.
-    pub(crate) fn go_on(&mut self) {
-        // The time in which nothing is done is what this waits for.
+    /// Waits for a while, then injects one fault.
+    pub(crate) fn step(&mut self) {
+        // The pause limits the fault rate; it waits for no event.
         sleep(Duration::from_millis(self.chance.below(PAUSE)));
-        self.look_after();
+        self.restart_if_exited();
         match self.chance.below(8) {
             0..=3 if self.may_kill_it => self.kill_manager(false),
             4 if self.may_kill_it => self.kill_manager(true),
@@ -100,8 +107,8 @@ impl Havoc {
         }
     }
 
-    /// Starts it again if it went by itself.
-    fn look_after(&mut self) {
+    /// Restarts the manager if it has exited without being killed.
+    fn restart_if_exited(&mut self) {
         if let Some(how) = self.manager.has_left() {
             self.past.left.push(how);
             self.begin_anew();
@@ -111,13 +118,13 @@ impl Havoc {
     fn kill_manager(&mut self, with_supervisor: bool) {
         self.past.managers += 1;
         self.manager.end();
-        // Nobody is there who watches.
+        // No manager watches the processes now.
         self.since = Instant::now();
         if with_supervisor {
             self.past.both += 1;
             self.kill_supervisor();
         }
-        // Nobody is there for a moment.
+        // No manager runs for a while.
         sleep(Duration::from_millis(self.chance.below(PAUSE)));
         self.begin_anew();
         while self.chance.odds(4) {
@@ -139,8 +146,7 @@ impl Havoc {
             .into_iter()
             .filter(|(_, trace)| !trace.has_ended)
             .filter_map(|(id, trace)| Some((id, *trace.begins.last()?)))
-            // The numbers may belong to somebody else by now, even both of them: only the parent of the command is its
-            // supervisor.
+            // Other processes may have got these process ids by now. Only the parent of the command is its shim.
             .filter(|(id, begin)| {
                 stat(begin.pid).is_some_and(|stat| stat.parent == begin.supervisor && stat.state != 'Z')
                     && leaks::is_of(begin.pid, id)

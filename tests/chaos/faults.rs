@@ -1,4 +1,5 @@
-//! Whoever kills and halts, in an order that chance deals, and mends it after a while.
+//! The faults of a run: kills and stops managers, shims, commands and the server in random order, and recovers them
+//! later.
 
 use crate::journal::{Attempt, Journal, Line};
 use crate::member::Member;
@@ -13,23 +14,23 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-/// At most so many nodes are out at once.
+/// Maximum number of nodes that are down at once.
 const MAX_OUT: usize = 3;
-/// How much of the end of the journal is searched for somebody who lives.
+/// Number of bytes at the end of the journal that are searched for running commands.
 const RECENT: u64 = 16 * 1_024;
-/// How long it takes at most until all are there again.
+/// Time within which all nodes must be present again.
 const RETURN: Duration = Duration::from_secs(60);
 
-/// What can happen.
+/// A kind of fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Fault {
     ManagerKilled,
-    /// For longer than its lease and its grace.
+    /// For longer than the lease and its grace.
     ManagerKilledForLong,
     ManagerHalted,
     ManagerHaltedForLong,
-    SupervisorKilled,
-    /// Together with its manager: nobody is left who knows.
+    ShimKilled,
+    /// The shim together with its manager, so that no program has seen the exit.
     BothKilled,
     CommandKilled,
     ServerKilled,
@@ -42,59 +43,59 @@ impl Fault {
         Self::ManagerKilledForLong,
         Self::ManagerHalted,
         Self::ManagerHaltedForLong,
-        Self::SupervisorKilled,
+        Self::ShimKilled,
         Self::BothKilled,
         Self::CommandKilled,
         Self::ServerKilled,
         Self::ServerHalted,
     ];
 
-    /// How often it is in the deck.
+    /// Number of times the fault is in the deck.
     const fn share(self) -> usize {
         match self {
-            Self::ManagerKilled | Self::SupervisorKilled => 3,
+            Self::ManagerKilled | Self::ShimKilled => 3,
             Self::ManagerHalted | Self::ServerKilled | Self::ManagerHaltedForLong => 2,
             Self::ManagerKilledForLong | Self::BothKilled | Self::CommandKilled | Self::ServerHalted => 1,
         }
     }
 }
 
-/// Who is mended, and when.
-enum Mending {
+/// A scheduled recovery.
+enum Recovery {
     Member(usize),
     ServerRestarts,
-    ServerGoesOn,
+    ServerContinues,
 }
 
-/// Everything that was done.
+/// All faults of a run.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Past {
+pub(crate) struct FaultHistory {
     pub(crate) faults: BTreeMap<Fault, u64>,
-    /// The attempts whose supervisor was killed.
+    /// The attempts whose shim was killed.
     pub(crate) orphaned: BTreeSet<Attempt>,
     /// The attempts whose command was killed.
     pub(crate) killed: BTreeSet<Attempt>,
-    /// When the managers were out, by their nodes.
+    /// The outages of the managers, by node.
     pub(crate) outages: BTreeMap<String, Vec<Outage>>,
     pub(crate) server: Vec<Outage>,
-    /// How managers went that nobody killed, and what all of them told.
+    /// The managers that exited without being killed.
     pub(crate) left: Vec<String>,
     pub(crate) logs: BTreeMap<String, String>,
 }
 
-/// The nodes and the server, and what is being done to them.
-pub(crate) struct Havoc {
+/// The nodes and the server, and the faults in progress.
+pub(crate) struct FaultInjector {
     members: Vec<Member>,
     server: Server,
     chance: Chance,
     journal: PathBuf,
     deck: Vec<Fault>,
     next: Instant,
-    mendings: Vec<(Instant, Mending)>,
-    past: Past,
+    recoveries: Vec<(Instant, Recovery)>,
+    past: FaultHistory,
 }
 
-impl Havoc {
+impl FaultInjector {
     pub(crate) fn new(server: Server, members: Vec<Member>, chance: Chance, journal: PathBuf) -> Self {
         Self {
             members,
@@ -103,8 +104,8 @@ impl Havoc {
             journal,
             deck: Vec::new(),
             next: Instant::now(),
-            mendings: Vec::new(),
-            past: Past::default(),
+            recoveries: Vec::new(),
+            past: FaultHistory::default(),
         }
     }
 
@@ -120,36 +121,36 @@ impl Havoc {
         self.members.iter().map(Member::socket).collect()
     }
 
-    /// Does what is due, after a moment.
-    pub(crate) fn go_on(&mut self) {
-        // The time in which nothing is due is what this waits for.
+    /// Sleeps briefly, then carries out what is due.
+    pub(crate) fn step(&mut self) {
+        // The pause keeps the loop from spinning; it waits for no event.
         std::thread::sleep(Duration::from_millis(20));
-        self.mend(false);
-        self.members.iter_mut().for_each(Member::look_after);
+        self.recover(false);
+        self.members.iter_mut().for_each(Member::restart_if_exited);
         if self.next > Instant::now() {
             return;
         }
         self.next = Instant::now() + self.drawn(300, 1_000);
-        let Some(fault) = self.deal() else { return };
-        if self.strike(fault) {
+        let Some(fault) = self.next_fault() else { return };
+        if self.inject(fault) {
             *self.past.faults.entry(fault).or_default() += 1;
         } else {
-            // Its turn comes again.
+            // The fault is tried again later.
             self.deck.insert(0, fault);
         }
     }
 
-    /// Mends everything, and waits until all nodes are there.
-    pub(crate) fn heal(&mut self) {
-        self.mend(true);
+    /// Recovers everything, and waits until all nodes are present.
+    pub(crate) fn recover_all(&mut self) {
+        self.recover(true);
         self.until_all_are_here();
     }
 
     pub(crate) fn until_all_are_here(&mut self) {
-        within(RETURN, "all nodes are there", || {
-            self.members.iter_mut().for_each(Member::look_after);
+        within(RETURN, "all nodes are present", || {
+            self.members.iter_mut().for_each(Member::restart_if_exited);
             let first = self.members.first()?.socket();
-            let Answer::Said { status: 200, body } =
+            let Answer::Response { status: 200, body } =
                 ask(&first, "GET", "/v1/nodes", &Value::Null, Duration::from_secs(5))
             else {
                 return None;
@@ -159,7 +160,7 @@ impl Havoc {
         });
     }
 
-    pub(crate) fn past(&self) -> Past {
+    pub(crate) fn past(&self) -> FaultHistory {
         let mut past = self.past.clone();
         past.server = self.server.outages().to_vec();
         for member in &self.members {
@@ -170,22 +171,24 @@ impl Havoc {
         past
     }
 
-    fn mend(&mut self, all: bool) {
+    fn recover(&mut self, all: bool) {
         let now = Instant::now();
         let (due, later): (Vec<_>, Vec<_>) =
-            std::mem::take(&mut self.mendings).into_iter().partition(|(at, _)| all || *at <= now);
-        self.mendings = later;
-        for (_, mending) in due {
-            match mending {
-                Mending::Member(number) => self.members.get_mut(number).into_iter().for_each(Member::recover),
-                Mending::ServerRestarts => self.server.restart(),
-                Mending::ServerGoesOn => self.server.go_on(),
+            std::mem::take(&mut self.recoveries).into_iter().partition(|(at, _)| all || *at <= now);
+        self.recoveries = later;
+        for (_, recovery) in due {
+            match recovery {
+                Recovery::Member(number) => {
+                    self.members.get_mut(number).into_iter().for_each(Member::recover)
+                }
+                Recovery::ServerRestarts => self.server.restart(),
+                Recovery::ServerContinues => self.server.resume(),
             }
         }
     }
 
-    /// The next fault; each deck holds all of them.
-    fn deal(&mut self) -> Option<Fault> {
+    /// Returns the next fault. Each deck holds every kind.
+    fn next_fault(&mut self) -> Option<Fault> {
         if self.deck.is_empty() {
             let mut sorted: Vec<Fault> =
                 Fault::ALL.iter().flat_map(|fault| std::iter::repeat_n(*fault, fault.share())).collect();
@@ -197,31 +200,31 @@ impl Havoc {
         self.deck.pop()
     }
 
-    /// False if there is nobody now to whom it could be done.
-    fn strike(&mut self, fault: Fault) -> bool {
+    /// Injects a fault. Returns false if it is not possible now.
+    fn inject(&mut self, fault: Fault) -> bool {
         match fault {
-            Fault::ManagerKilled => self.put_out(Member::kill, (0, 1_500)),
-            Fault::ManagerKilledForLong => self.put_out(Member::kill, (7_000, 9_000)),
-            Fault::ManagerHalted => self.put_out(Member::halt, (300, 2_500)),
-            Fault::ManagerHaltedForLong => self.put_out(Member::halt, (7_000, 9_000)),
-            Fault::SupervisorKilled => {
-                let Some(victim) = self.somebody(None) else { return false };
+            Fault::ManagerKilled => self.take_down(Member::kill, (0, 1_500)),
+            Fault::ManagerKilledForLong => self.take_down(Member::kill, (7_000, 9_000)),
+            Fault::ManagerHalted => self.take_down(Member::halt, (300, 2_500)),
+            Fault::ManagerHaltedForLong => self.take_down(Member::halt, (7_000, 9_000)),
+            Fault::ShimKilled => {
+                let Some(victim) = self.running_command(None) else { return false };
                 signal(victim.parent, Signal::KILL);
                 self.past.orphaned.insert(victim.attempt);
                 true
             }
             Fault::BothKilled => {
-                let Some(number) = self.somebody_up() else { return false };
+                let Some(number) = self.running_member() else { return false };
                 let socket = self.members.get(number).map(Member::socket);
-                let Some(victim) = self.somebody(socket) else { return false };
+                let Some(victim) = self.running_command(socket) else { return false };
                 self.members.get_mut(number).into_iter().for_each(Member::kill);
                 signal(victim.parent, Signal::KILL);
                 self.past.orphaned.insert(victim.attempt);
-                self.later((0, 1_500), Mending::Member(number));
+                self.later((0, 1_500), Recovery::Member(number));
                 true
             }
             Fault::CommandKilled => {
-                let Some(victim) = self.somebody(None) else { return false };
+                let Some(victim) = self.running_command(None) else { return false };
                 signal(victim.pid, Signal::KILL);
                 self.past.killed.insert(victim.attempt);
                 true
@@ -231,7 +234,7 @@ impl Havoc {
                     return false;
                 }
                 self.server.kill();
-                self.later((0, 2_000), Mending::ServerRestarts);
+                self.later((0, 2_000), Recovery::ServerRestarts);
                 true
             }
             Fault::ServerHalted => {
@@ -239,22 +242,22 @@ impl Havoc {
                     return false;
                 }
                 self.server.halt();
-                self.later((300, 2_500), Mending::ServerGoesOn);
+                self.later((300, 2_500), Recovery::ServerContinues);
                 true
             }
         }
     }
 
-    fn put_out(&mut self, how: fn(&mut Member), span: (u64, u64)) -> bool {
-        let Some(number) = self.somebody_up() else { return false };
+    fn take_down(&mut self, how: fn(&mut Member), span: (u64, u64)) -> bool {
+        let Some(number) = self.running_member() else { return false };
         self.members.get_mut(number).into_iter().for_each(how);
-        self.later(span, Mending::Member(number));
+        self.later(span, Recovery::Member(number));
         true
     }
 
-    fn later(&mut self, span: (u64, u64), mending: Mending) {
+    fn later(&mut self, span: (u64, u64), recovery: Recovery) {
         let at = Instant::now() + self.drawn(span.0, span.1);
-        self.mendings.push((at, mending));
+        self.recoveries.push((at, recovery));
     }
 
     fn drawn(&mut self, least: u64, most: u64) -> Duration {
@@ -262,12 +265,12 @@ impl Havoc {
     }
 
     fn is_server_out(&self) -> bool {
-        self.mendings
+        self.recoveries
             .iter()
-            .any(|(_, mending)| matches!(mending, Mending::ServerRestarts | Mending::ServerGoesOn))
+            .any(|(_, recovery)| matches!(recovery, Recovery::ServerRestarts | Recovery::ServerContinues))
     }
 
-    fn somebody_up(&mut self) -> Option<usize> {
+    fn running_member(&mut self) -> Option<usize> {
         let up: Vec<usize> =
             self.members.iter().enumerate().filter(|(_, member)| member.is_up()).map(|(at, _)| at).collect();
         if self.members.len() - up.len() >= MAX_OUT {
@@ -276,8 +279,8 @@ impl Havoc {
         self.chance.pick(&up)
     }
 
-    /// A command that lives below its supervisor; of one node if a socket says so.
-    fn somebody(&mut self, of: Option<PathBuf>) -> Option<Line> {
+    /// Returns a running command whose shim is alive, on the node with this socket if one is given.
+    fn running_command(&mut self, of: Option<PathBuf>) -> Option<Line> {
         let of = of.map(|socket| socket.to_string_lossy().into_owned());
         let living: Vec<Line> = Journal::tail(&self.journal, RECENT)
             .into_iter()
