@@ -1,4 +1,4 @@
-//! Every command block of the README and of the tour runs and prints what the page shows.
+//! Every command block of the README and of two pages of the guide runs and prints what the page shows.
 //!
 //! In a `console` block, a line that starts with `$ ` is a command. The lines below it are its output, including standard
 //! error. The pages show the output on a terminal without hints, and the test reads the output through a pipe. Values that
@@ -14,6 +14,7 @@ use std::process::{Command, Stdio};
 
 const README: &str = include_str!("../../README.md");
 const TOUR: &str = include_str!("../../docs/tour.md");
+const QUEUES: &str = include_str!("../../docs/queues.md");
 const COOKBOOK: &str = include_str!("../../docs/cookbook.md");
 /// Printed by the shell after each command, with its exit code.
 const MARK: &str = "-- done --";
@@ -26,6 +27,11 @@ fn every_console_block_of_the_readme_prints_what_it_shows() {
 #[test]
 fn every_console_block_of_the_tour_prints_what_it_shows() {
     run_console_blocks(TOUR);
+}
+
+#[test]
+fn every_console_block_of_the_page_about_queues_prints_what_it_shows() {
+    run_console_blocks(QUEUES);
 }
 
 fn run_console_blocks(page: &'static str) {
