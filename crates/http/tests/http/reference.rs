@@ -231,9 +231,9 @@ fn meaning(code: &str, explanations: &str) -> String {
         text.split(". ").next().unwrap_or_default().trim_end_matches('.').to_owned()
     });
     let known = HTTP_CODES.iter().find(|(known, _)| *known == code);
-    explained
-        .or_else(|| known.map(|(_, meaning)| (*meaning).to_owned()))
-        .unwrap_or_else(|| panic!("{code} is explained neither by `longhaul explain` nor here"))
+    let meaning = explained.or_else(|| known.map(|(_, meaning)| (*meaning).to_owned()));
+    assert!(meaning.is_some(), "{code} is explained neither by `longhaul explain` nor here");
+    meaning.unwrap()
 }
 
 fn on_one_line(text: &str) -> String {
