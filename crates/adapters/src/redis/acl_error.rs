@@ -60,7 +60,7 @@ impl AclError {
             }
             Self::Keys { .. } => format!("allow the user to use them: ACL SETUSER USER ~lh:{{{namespace}}}:*"),
             Self::Command { .. } => {
-                "allow the user to run it; docs/clustering.md has the complete line (\"A Redis user for longhaul\")".to_owned()
+                "allow the user to run it; docs/operations/redis.md has the complete line (\"A Redis user for longhaul\")".to_owned()
             }
         }
     }

@@ -22,6 +22,7 @@ mod output;
 mod peers;
 mod queue;
 mod ready;
+mod reference;
 mod report;
 mod request;
 mod revision;
