@@ -96,6 +96,7 @@ pub(crate) fn lived(process: &Process, ctx: &DecisionContext) -> Result<(Process
         dropped_bytes: 0,
         started_at: None,
         circumstances: ExitCircumstances::PLAIN,
+        first_error: None,
     };
     let seen = [
         Observation::Claimed { attempt, node: NodeId::new("seed")? },

@@ -28,6 +28,7 @@ const EXIT: Exit = Exit {
     dropped_bytes: 0,
     started_at: None,
     circumstances: ExitCircumstances::PLAIN,
+    first_error: None,
 };
 
 pub(super) fn decisions(_: &Path, quick: bool) -> Result<Found, Failure> {

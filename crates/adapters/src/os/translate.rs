@@ -66,6 +66,7 @@ pub(super) fn over(
             end_time_unknown: record.undated,
             unverified: record.unverified,
         },
+        first_error: None,
     };
     Observation::Exited { attempt, exit }
 }

@@ -580,6 +580,36 @@ mod tests {
         assert!(said.contains("etcd") && !said.contains("hunter2"), "{said}");
     }
 
+    #[test]
+    fn output_is_searched_for_errors_unless_the_list_of_patterns_is_empty() {
+        let default = from_file("").unwrap().watch;
+        assert_eq!(default.iter().map(|watch| watch.name.as_str()).collect::<Vec<_>>(), ["error"]);
+        assert_eq!(default.first().unwrap().source, WatchSource::Stderr);
+        assert_eq!(from_file("watch.default = []\n").unwrap().watch, []);
+        let own = from_file("watch.default = [\"oom=out of memory\"]\n").unwrap().watch;
+        assert_eq!((own[0].name.as_str(), own[0].source), ("oom", WatchSource::Both));
+        for wrong in ["error", "e=(", "stderr:=x"] {
+            let error = from_file(&format!("watch.default = [\"{wrong}\"]\n")).unwrap_err();
+            assert!(error.to_string().contains("watch.default"), "{error}");
+        }
+    }
+
+    #[test]
+    fn failure_rules_are_checked_when_the_configuration_is_read() {
+        let top = tempfile::tempdir().unwrap();
+        let path = top.path().join("rules.toml");
+        let read = |rules: &str| {
+            std::fs::write(&path, rules).unwrap();
+            from_file(&format!("failure.rules = {:?}\n", path.display().to_string()))
+        };
+        let rule = "[[rule]]\nname = \"own\"\nkind = \"own\"\npattern = \"OWN: (?P<message>.+)\"\n";
+        assert_eq!(read(rule).unwrap().failure_rules.as_deref(), Some(rule));
+        let error = read("[[rule]]\nname = \"own\"\n").unwrap_err().to_string();
+        assert!(error.contains("failure.rules"), "{error}");
+        std::fs::remove_file(&path).unwrap();
+        assert!(from_file(&format!("failure.rules = {:?}\n", path.display().to_string())).is_err());
+    }
+
     fn from_file(lines: &str) -> Result<ManagerConfig, ConfigError> {
         let top = tempfile::tempdir().unwrap();
         let path = top.path().join("config.toml");

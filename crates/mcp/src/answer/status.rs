@@ -64,7 +64,7 @@ const MAX_SHORT_FIELD_LEN: usize = 400;
 /// Fields with JSON of the caller, which is returned unchanged.
 const CALLER_FIELDS: &[&str] = &["metadata", "result"];
 /// Objects whose fields are left out of the schema: they are rare, and two tools include this schema.
-const OMITTED_FROM_SCHEMA: &[&str] = &["late_exit", "limits", "start_failure", "usage"];
+const OMITTED_FROM_SCHEMA: &[&str] = &["first_error", "late_exit", "limits", "start_failure", "usage"];
 /// Fields that are shown even if they are false, because false is informative.
 const SHOWN_WHEN_FALSE: &[&str] = &["ready"];
 
