@@ -339,7 +339,7 @@ fn failure_rules(layers: &Layers, state_dir: &Path) -> Result<Option<String>, Co
         text: format!("{name:?}"),
         origin: Box::new(setting.origin.clone()),
         why,
-        help: "correct the file, or remove the key; docs/events.md shows a rule".to_owned(),
+        help: "correct the file, or remove the key; docs/tour.md shows a rule".to_owned(),
     };
     let rules = std::fs::read_to_string(state_dir.join(name)).map_err(|error| invalid(error.to_string()))?;
     RuleSet::parse(&rules).map_err(|error| invalid(error.to_string()))?;

@@ -101,6 +101,8 @@ async fn held_queue_starts_nobody_and_says_who_holds_it() {
             "due_at": null,
             "next_attempt": null,
             "last_error": null,
+            "first_error": null,
+            "earlier_attempts": [],
             "placement": null,
             "queued_at": NOON,
             "at": "2023-11-14T22:13:21.000Z",
