@@ -1,7 +1,7 @@
-//! The store in memory: the reference for what every store does.
+//! Memory store: the reference for the behaviour of every store.
 //!
-//! One lock around plain ordered maps: the records, and an index over them that follows from the records alone. It is not
-//! durable beyond the process that holds it.
+//! One lock protects plain ordered maps: the records, and an index that is derived from the records alone. The data
+//! lasts only as long as the program.
 
 mod claim;
 mod index;
@@ -36,7 +36,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
 
-/// The store in memory. Clones are the same store, so that an engine can be dropped and another one opened on it.
+/// The memory store. Clones share the data, so that an engine can be dropped and another one opened on the same
+/// store.
 #[derive(Clone)]
 pub struct MemoryStore {
     clock: Arc<dyn Clock>,
@@ -44,37 +45,37 @@ pub struct MemoryStore {
     changed: Arc<Notify>,
 }
 
-/// All that was in a store in memory once.
+/// Snapshot of a memory store.
 #[derive(Clone, Debug)]
 pub struct MemorySnapshot(MemoryState);
 
 impl MemoryStore {
-    /// An empty store that takes its time from this clock.
+    /// Creates an empty store that uses this clock.
     #[must_use]
     pub fn new(clock: Arc<dyn Clock>) -> Self {
         Self { clock, state: Arc::default(), changed: Arc::default() }
     }
 
-    /// The same with leases that end: each sign of life makes one last for `lease`, and what a node owned is taken from
-    /// it when `grace` is over too.
+    /// Makes leases expire: each renewal extends a lease by `lease`. When a lease has been expired for `grace`, its
+    /// node loses the ownership of its processes.
     #[must_use]
     pub fn with_leases(self, lease: Duration, grace: Duration) -> Self {
         self.write(|state, _| state.leases = Leases::ending(lease, grace));
         self
     }
 
-    /// Loses everything, as a server does that is emptied.
+    /// Deletes all data, like a server whose data was flushed.
     pub fn lose_everything(&self) {
         self.write(|state, now| state.forget_everything(now));
     }
 
-    /// All that is here now.
+    /// Returns a snapshot of the present data.
     #[must_use]
     pub fn snapshot(&self) -> MemorySnapshot {
         MemorySnapshot(self.look(Clone::clone))
     }
 
-    /// Stands as it stood once, as a server does that was restored from a dump.
+    /// Restores a snapshot, like a server that was restored from a dump.
     pub fn go_back(&self, to: &MemorySnapshot) {
         self.write(|state, now| state.go_back(now, to.0.clone()));
     }
@@ -83,7 +84,7 @@ impl MemoryStore {
         query(&self.state.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Every write wakes those who park here; they look whether it concerns them.
+    /// Executes a write and wakes all waiting tasks. Each task checks whether the write concerns it.
     fn write<T>(&self, write: impl FnOnce(&mut MemoryState, Timestamp) -> T) -> T {
         let now = self.clock.now();
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
@@ -97,7 +98,7 @@ impl MemoryStore {
         answer
     }
 
-    /// Parks until `query` has an answer.
+    /// Waits until `query` returns a value.
     async fn parked<T>(&self, mut query: impl FnMut(&mut MemoryState) -> Option<T> + Send) -> T {
         loop {
             let changed = self.changed.notified();

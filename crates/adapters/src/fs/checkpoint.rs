@@ -1,8 +1,8 @@
-//! Checkpoints: everything in one file, so that the commits before it can go.
+//! Checkpoints: files that contain the whole store, so that the earlier commits can be deleted.
 //!
-//! A checkpoint is written while the store goes on: it takes in everything up to the commit that it begins at, and may
-//! show parts of what came after. The commits from there on are kept and read again, and each of their lines is
-//! absolute, so that both together are what the store is.
+//! A checkpoint is written while the store is in use. It contains every change up to the commit that it starts at,
+//! and may contain some later changes. The commits after its start are kept and replayed. Each line is absolute, so
+//! the checkpoint and these commits together give the exact content of the store.
 
 use super::failure::{WriteError, closed};
 use super::journal::{JournalKind, JournalWriter};
@@ -19,14 +19,14 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
 
-/// A checkpoint follows after so many commits.
+/// Number of commits after which a checkpoint is written.
 pub(super) const CHECKPOINT_COMMITS: u64 = 1_000;
-/// So many lines are taken down before a writer gets its turn.
+/// Number of lines to write before a waiting writer may continue.
 const STEP: usize = 256;
-/// So many of the latest answers are kept for good: nobody sends a write again much later.
+/// Maximum number of the latest replies to store. A client does not repeat an older operation.
 const MAX_REPLIES: usize = 10_000;
 
-/// Writes checkpoints beside everything else.
+/// Writes checkpoints on a separate thread.
 #[derive(Debug)]
 pub(super) struct CheckpointWriter {
     asked: Option<SyncSender<()>>,
@@ -47,7 +47,7 @@ impl CheckpointWriter {
         Ok(Self { asked: Some(asked), thread: Some(thread) })
     }
 
-    /// A handle for whoever sees that one is due.
+    /// Returns a handle to request a checkpoint.
     pub(super) fn order(&self) -> Result<SyncSender<()>, StoreError> {
         self.asked.clone().ok_or_else(closed)
     }
@@ -57,13 +57,13 @@ impl Drop for CheckpointWriter {
     fn drop(&mut self) {
         self.asked = None;
         if let Some(thread) = self.thread.take() {
-            // A thread that panicked has nothing left to finish.
+            // A thread that panicked cannot finish anything.
             let _ = thread.join();
         }
     }
 }
 
-/// Writes one; without it the commits stay, which is no loss.
+/// Writes a checkpoint and logs a failure. After a failure the commits are kept, so no data is lost.
 pub(super) fn write_or_tell(shared: &JournalShared) {
     if let Err(trouble) = write(shared) {
         tracing::warn!(%trouble, "could not write a checkpoint of the store");
@@ -110,7 +110,7 @@ fn take_down<W: Write>(shared: &JournalShared, pen: &mut JournalWriter<W>) -> io
     pen.line(&JournalLine::Until { commit: shared.book.blocking_read().last })
 }
 
-/// Everything but processes and events.
+/// Writes everything except processes and events.
 fn take_down_ground<W: Write>(shared: &JournalShared, pen: &mut JournalWriter<W>) -> io::Result<()> {
     let lines = ground(&shared.book.blocking_read().core);
     lines.iter().try_for_each(|line| pen.line(line))

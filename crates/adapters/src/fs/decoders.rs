@@ -1,4 +1,4 @@
-//! The reader of the files, over bytes: for those who look for bytes that it does not stand.
+//! Decoders of the store's files, for fuzz tests.
 
 use super::FORMAT;
 use super::checkpoint::ground;
@@ -12,10 +12,10 @@ use longhaul_ports::StoreError;
 use std::cell::Cell;
 use std::io;
 
-/// Reads a commit or a checkpoint into an empty store, and writes a checkpoint of it.
+/// Reads a commit or checkpoint into an empty store, and writes a checkpoint of that store.
 ///
 /// # Errors
-/// [`StoreError::Corrupt`] and [`StoreError::Format`] for what is no whole file of a store.
+/// Returns [`StoreError::Corrupt`] or [`StoreError::Format`] if the bytes are not a complete file of a store.
 pub fn reread(file: &[u8]) -> Result<Vec<u8>, StoreError> {
     let mut core = StoreState::default();
     let known = Cell::new(ReplayState::Exactly);
@@ -30,7 +30,7 @@ pub fn reread(file: &[u8]) -> Result<Vec<u8>, StoreError> {
     written(&core).map_err(|error| StoreError::Unavailable { source: Box::new(error) })
 }
 
-/// Puts the first line of a checkpoint before these lines, and one behind them that proves them whole.
+/// Adds the first line of a checkpoint before `lines`, and a last line with the checksum after them.
 #[must_use]
 pub fn signed(lines: &[u8]) -> Vec<u8> {
     let mut file = format!("{{\"longhaul\":\"{KIND}\",\"format\":{FORMAT},\"checkpoint\":1}}\n").into_bytes();

@@ -1,4 +1,4 @@
-//! What the writer, the readers and the checkpoints of a store share.
+//! State that the writer, the readers and the checkpoint thread of a store share.
 
 use super::failure::{blocked, corrupt, within};
 use super::journal::{self, JournalKind};
@@ -11,29 +11,30 @@ use std::sync::atomic::AtomicU64;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Notify, RwLock};
 
-/// What the writer, the readers and the checkpoints of a store share.
+/// State that the writer, the readers and the checkpoint thread of a store share.
 #[derive(Debug)]
 pub(super) struct JournalShared {
     pub(super) place: StoreDir,
-    /// Whoever writes holds it until what it wrote is on the disk: nobody sees what a crash may undo.
+    /// The writer holds the write lock until its changes are on the disk, so that no reader sees changes that a crash
+    /// may undo.
     pub(super) book: RwLock<JournalView>,
-    /// Told after every write; whoever parks looks whether it concerns them.
+    /// Notified after every write. Each waiting task checks whether the write concerns it.
     pub(super) changed: Notify,
-    /// The last commit that the checkpoint takes in.
+    /// The last commit that the checkpoint fully contains.
     pub(super) taken_in: AtomicU64,
-    /// Held by the one who writes a checkpoint.
+    /// Held while a checkpoint is written.
     checkpointing: Mutex<()>,
-    /// Held by whoever replaces many files, or reads all; whoever holds it waits for nothing else.
+    /// Held while many files are replaced or all files are read. A task that holds this lock waits for no other lock.
     files: Mutex<()>,
     failed: Mutex<Option<String>>,
 }
 
-/// The records and the last commit that they show.
+/// The records, and the last commit that they contain.
 #[derive(Debug)]
 pub(super) struct JournalView {
     pub(super) core: StoreState,
     pub(super) last: u64,
-    /// Why the records cannot be told any more.
+    /// Reason for which the records cannot be read any more.
     pub(super) lost: Option<String>,
 }
 
@@ -52,7 +53,7 @@ impl JournalShared {
         })
     }
 
-    /// To be taken without the book.
+    /// Locks the checkpoint. Must not be called while `book` is locked.
     pub(super) fn checkpointing(&self) -> MutexGuard<'_, ()> {
         self.checkpointing.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -61,20 +62,20 @@ impl JournalShared {
         self.files.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// From here on nothing is acknowledged.
+    /// Stops all acknowledgements from now on.
     pub(super) fn fail(&self, why: String) {
         tracing::error!(why, "the store is read-only from now on");
         self.failed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(why);
     }
 
-    /// Why nothing is acknowledged any more.
+    /// Returns the reason for which the store acknowledges nothing more.
     pub(super) fn failed(&self) -> Option<String> {
         self.failed.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
 impl JournalView {
-    /// The records as the files tell them, and the last commit that the checkpoint takes in.
+    /// Reads the records from the files. Also returns the last commit that the checkpoint fully contains.
     pub(super) fn read(place: &StoreDir) -> Result<(Self, u64), StoreError> {
         let mut core = StoreState::default();
         let (taken_in, until) = read_checkpoint(place, &mut core)?;
@@ -102,7 +103,8 @@ impl JournalView {
     }
 }
 
-/// Gives the commit that it takes in and the last one that it may show parts of.
+/// Reads the checkpoint. Returns the commit that it fully contains, and the last commit of which it may contain
+/// parts.
 fn read_checkpoint(place: &StoreDir, core: &mut StoreState) -> Result<(u64, u64), StoreError> {
     let path = place.checkpoint();
     match path.try_exists() {

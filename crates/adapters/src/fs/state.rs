@@ -1,4 +1,4 @@
-//! The store in memory, with a note of what changed since it was last written.
+//! The memory store with a set of the changes since the last write.
 
 use super::journal_line::{JournalLine, WrittenExtent};
 use crate::fingerprint::Fingerprint;
@@ -16,19 +16,19 @@ use longhaul_wire::record;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-/// The largest specification that is kept, in bytes.
+/// Maximum size of a spec in bytes.
 const MAX_SPEC_BYTES: usize = 1024 * 1024;
 
-/// Everything that a store knows.
+/// The complete state of the store.
 #[derive(Debug, Default)]
 pub(super) struct StoreState {
     pub(super) ledger: MemoryState,
-    /// Launch keys whose process was let go: such a key never starts a second copy.
+    /// Launch keys of deleted processes. Such a key must not start a second process.
     pub(super) old_keys: BTreeMap<(Option<SessionId>, LaunchKey), RetiredLaunchKey>,
     news: DirtySet,
 }
 
-/// What changed since it was last written.
+/// Changes since the last write.
 #[derive(Debug, Default)]
 struct DirtySet {
     rows: BTreeMap<ProcessId, WrittenExtent>,
@@ -38,7 +38,7 @@ struct DirtySet {
     old_keys: Vec<RetiredLaunchKey>,
     answers: Vec<(OpId, OpReply)>,
     policy: bool,
-    /// Everything after it is new.
+    /// Events after this cursor are not written yet.
     cursor: EventCursor,
     claims: u64,
 }
@@ -63,8 +63,8 @@ impl StoreState {
         Ok(submitted)
     }
 
-    /// What the ledger has forgotten: the same id, or the same launch key in the same session, of a process that was
-    /// let go.
+    /// Returns the outcome for a submission whose process is deleted: one with the same id, or with the same launch
+    /// key in the same session.
     fn bygone(&self, new: &Submission) -> Option<SubmitOutcome> {
         let (id, spec) = (new.process.id, &new.process.spec);
         if self.ledger.stored(&id).is_some() {
@@ -128,7 +128,7 @@ impl StoreState {
         live_stats.iter().map(touch).collect()
     }
 
-    /// Who has which row for itself need not outlive a restart.
+    /// Does not mark the rows as changed: which engine holds a due row need not survive a restart.
     pub(super) fn claim_due(
         &mut self,
         now: Timestamp,
@@ -157,7 +157,7 @@ impl StoreState {
         swept
     }
 
-    /// Keeps a launch key without its process.
+    /// Stores the launch key of a deleted process.
     pub(super) fn retire(&mut self, old: RetiredLaunchKey) {
         let scope = (old.session.clone(), old.key.clone());
         self.ledger.launch_keys.remove(&scope);
@@ -185,7 +185,7 @@ impl StoreState {
         self.news.nodes.insert(by.node.clone());
     }
 
-    /// What is kept beside processes and events.
+    /// Returns the metadata other than processes and events.
     pub(super) fn store_metadata(&self) -> StoreMetadata {
         let ledger = &self.ledger;
         let mut served: Vec<(u64, Option<SlotKey>)> =
@@ -245,7 +245,7 @@ impl StoreState {
         }
     }
 
-    /// Puts a row into the ledger, with all by which it is found.
+    /// Adds a row to the ledger and its indexes.
     pub(super) fn place(&mut self, row: MemoryRow) {
         let (id, spec) = (row.stored.process.id, &row.stored.process.spec);
         if let Some(key) = &spec.launch_key {
@@ -259,7 +259,7 @@ impl StoreState {
         self.news.rows.entry(id).or_insert(WrittenExtent::Change);
     }
 
-    /// Whether anything changed but vitals, which may wait a moment.
+    /// Returns true if anything except live stats changed. Live stats may be written later.
     pub(super) fn wants_writing(&self) -> bool {
         let news = &self.news;
         news.policy
@@ -271,12 +271,12 @@ impl StoreState {
                 && news.answers.is_empty())
     }
 
-    /// Whether anything changed at all.
+    /// Returns true if anything changed.
     pub(super) fn has_news(&self) -> bool {
         self.wants_writing() || !self.news.live_stats.is_empty()
     }
 
-    /// What changed since the last time, as it is now.
+    /// Returns the present state of everything that changed since the last call.
     pub(super) fn take_news(&mut self) -> Vec<JournalLine> {
         let next =
             DirtySet { cursor: self.ledger.last_cursor, claims: self.ledger.claims, ..DirtySet::default() };
@@ -313,7 +313,7 @@ impl StoreState {
         })
     }
 
-    /// Forgets that anything changed: all of it was read from files.
+    /// Clears the set of changes, after the state was read from files.
     pub(super) fn as_written(&mut self) {
         self.news =
             DirtySet { cursor: self.ledger.last_cursor, claims: self.ledger.claims, ..DirtySet::default() };

@@ -1,4 +1,4 @@
-//! Disks that fail, which nothing outside can bring about.
+//! Tests with simulated disk failures.
 
 use super::*;
 use longhaul_domain::*;
@@ -6,7 +6,7 @@ use longhaul_ports::*;
 use longhaul_testkit::fakes::{SequentialIds, VirtualClock};
 use std::sync::atomic::Ordering;
 
-/// The steps of a write that can fail.
+/// Steps of a write that can fail.
 const ROOM: u8 = 1;
 const SYNC: u8 = 2;
 const SYNC_OF_THE_DIRECTORY: u8 = 4;

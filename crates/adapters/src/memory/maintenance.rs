@@ -1,4 +1,4 @@
-//! What has to be done for processes that nobody owns.
+//! Maintenance of processes without an owner.
 
 use super::state::{MemoryRow, MemoryState};
 use crate::fingerprint::Fingerprint;
@@ -6,7 +6,7 @@ use longhaul_domain::{ProcessId, Retention, Seq, Timestamp};
 use longhaul_ports::{Lease, PrunedBatch, StoreError, StoredProcess};
 use std::time::Duration;
 
-/// A row is handed to one engine for so long.
+/// Time for which a due row belongs to the engine that claimed it.
 const DUE_LEASE: Duration = Duration::from_secs(5);
 
 impl MemoryState {
@@ -38,11 +38,11 @@ impl MemoryState {
         PrunedBatch { ids, more, total: self.swept }
     }
 
-    /// The records that a sweep took out, oldest first, and whether more are covered.
+    /// Deletes ended records by the retention rule, oldest first. Returns them, and whether more records are covered.
     pub(crate) fn let_go(&mut self, now: Timestamp, rule: &Retention, most: u32) -> (Vec<MemoryRow>, bool) {
         let most = usize::try_from(most).unwrap_or(usize::MAX);
         let ended = self.rows.index().ended();
-        // What ended later is younger and has fewer after it: behind the first that stays all stay.
+        // Rows are sorted by the time of their end. Behind the first row that the rule keeps, all rows are kept.
         let covered = ended
             .iter()
             .zip((0..ended.len() as u64).rev())

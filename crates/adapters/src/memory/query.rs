@@ -1,4 +1,4 @@
-//! Lists, queues and the event log.
+//! Listings, queues and the event log.
 
 use super::index::{InOrder, Queue};
 use super::state::MemoryState;
@@ -11,9 +11,9 @@ use longhaul_ports::{
 use std::ops::Bound;
 use uuid::Uuid;
 
-/// Rows that have to be put into order first are worth it if they are so many times fewer.
+/// Factor by which a set of rows must be smaller than the whole store to be worth sorting.
 const SORT_RATIO: usize = 16;
-/// The most records on a page.
+/// Maximum number of records on a page.
 const MAX_PAGE: u32 = 1_000;
 
 impl MemoryState {
@@ -35,10 +35,11 @@ impl MemoryState {
         }
     }
 
-    /// Rows among which is everything that a filter admits, put into order for it, if they are no more than `most`.
+    /// Returns a sorted set of at most `most` rows that contains every row that the filter selects. Returns `None` if
+    /// there is no such set.
     fn few(&self, filter: &ProcessFilter, most: usize) -> Option<InOrder> {
         if let Some(begin) = &filter.id_prefix {
-            // Nothing else is printed so either.
+            // No id starts with this text.
             let Some((low, high)) = prefix::range(begin) else { return Some(InOrder::new()) };
             let [low, high] = [low, high].map(|id| ProcessId::new(Uuid::from_bytes(id)));
             let rows = self.rows.between(low, high).take(most.saturating_add(1));
@@ -93,13 +94,13 @@ impl MemoryState {
         }
     }
 
-    /// The place after the newest event.
+    /// Returns the cursor after the newest event.
     pub(crate) const fn end(&self) -> EventCursor {
         self.last_cursor
     }
 }
 
-/// What is left of a list.
+/// Returns the range of sequence numbers that remains to be listed.
 fn rest(page: &PageRequest) -> (Bound<Seq>, Bound<Seq>) {
     let after = page.after.map_or(Bound::Unbounded, |PageKey(after)| Bound::Excluded(after));
     match page.order {

@@ -1,4 +1,4 @@
-//! New processes and the guards that they pass.
+//! Submission of new processes, with its checks.
 
 use super::index::PlacementQueue;
 use super::state::{MemoryRow, MemoryState, class, count, slot_state};
@@ -39,7 +39,7 @@ impl MemoryState {
         Ok(SubmitOutcome::Waiting(stored))
     }
 
-    /// The same id, or the same launch key in the same session.
+    /// Finds a process with the same id, or with the same launch key in the same session.
     fn existing(&self, new: &Submission) -> Option<SubmitOutcome> {
         let spec = &new.process.spec;
         if let Some(stored) = self.stored(&new.process.id) {
@@ -61,7 +61,7 @@ impl MemoryState {
         })
     }
 
-    /// The same id, of a process that was let go.
+    /// Finds the tombstone of a deleted process with the same id.
     pub(crate) fn buried(&self, new: &Submission) -> Option<SubmitOutcome> {
         let id = new.process.id;
         let same_spec = *self.tombs.get(&id)? == Fingerprint::of(&new.process.spec);
@@ -101,7 +101,7 @@ impl MemoryState {
         if self.stored(parent).is_none() {
             return Err(StoreRejection::ParentMissing { parent: *parent });
         }
-        // An ancestor further above that was let go had ended before.
+        // An ancestor further above that was deleted had ended before.
         let closing = ancestors.iter().find(|ancestor| {
             let head = self.stored(ancestor).map(|stored| stored.process.head());
             head.is_some_and(|head| head.is_ending() || (*ancestor == parent && head.closing))
@@ -123,8 +123,8 @@ impl MemoryState {
         self.rows.index().holders(key).values().copied().collect()
     }
 
-    /// What keeps it from being claimed at once: its key is full or held, the node has no room, or somebody ahead in
-    /// its key waits.
+    /// Returns the reason for which the process cannot be claimed at once: its key is full or on hold, the node has
+    /// no free root slot, or an earlier process of the key waits.
     fn obstacle(&self, new: &Submission, head: &ProcessHeader) -> Option<StoreRejection> {
         let by_key = || StoreRejection::NoSlot {
             holders: head.key.as_ref().map(|_| self.ids_of_holders(&head.key)).unwrap_or_default(),
@@ -183,7 +183,8 @@ impl MemoryState {
     }
 }
 
-/// A shared waiter may belong to other nodes only; the store cannot tell, so it counts as one that this node may run.
+/// Returns true if the node may run a waiting process of this class. A class that several nodes may run counts as
+/// runnable, because the store cannot decide this.
 fn may_run(claimant: &ClaimRequest, class: &PlacementClass) -> bool {
     match class {
         PlacementClass::Node(node) => *node == claimant.lease.node,

@@ -1,4 +1,4 @@
-//! Every change is held to an index that is made anew, by [`super::rows`]; these go through many.
+//! Random sequences of operations. [`super::rows`] compares the index with a newly built one after every change.
 
 use super::MemoryStore;
 use longhaul_testkit::fakes::VirtualClock;

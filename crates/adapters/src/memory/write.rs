@@ -14,7 +14,7 @@ impl MemoryState {
         }
         let id = change.next.id;
         let before = self.stored(&id).ok_or(StoreError::Missing { id })?;
-        // First, because whoever decided on an old record may only have been overtaken by a claim.
+        // Checked first: a caller that decided on an old record may have been overtaken by a claim only.
         if before.revision != change.expected {
             return Err(StoreError::Conflict { found: before.revision });
         }
@@ -51,7 +51,7 @@ impl MemoryState {
         Ok(revision)
     }
 
-    /// The earliest descendant that lives.
+    /// Returns the earliest live descendant.
     fn live_below(&self, process: &Process) -> Option<ProcessId> {
         let (root, level) = (process.lineage.root(process.id), process.lineage.level());
         let index = self.rows.index();
