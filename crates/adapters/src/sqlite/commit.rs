@@ -1,4 +1,4 @@
-//! Decided changes.
+//! Commits of decisions.
 
 use super::answers::OpReplies;
 use super::failure::StepAbort;
@@ -20,7 +20,7 @@ impl WriteConnection {
         if let Some(answer) = before.answers.to(change.op) {
             return Ok(Revision(row::uint(answer)));
         }
-        // First, because whoever decided on an old record may only have been overtaken by a claim.
+        // Checked first: a caller that decided on an old record may have been overtaken by a claim only.
         if before.revision != change.expected {
             return Err(StoreError::Conflict { found: before.revision }.into());
         }
@@ -103,7 +103,7 @@ impl WriteConnection {
         Ok(self.sql(sql)?.query_row([], |row| row.get(0))?)
     }
 
-    /// What was answered to this write of a process whose record is gone: its latest answers are kept.
+    /// Returns the stored reply to a repeated operation on a pruned process.
     pub(super) fn answered_before_the_sweep(
         &self,
         id: &ProcessId,

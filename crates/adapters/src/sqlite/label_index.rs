@@ -1,16 +1,16 @@
-//! Labels, by which old processes are found. New ones are filed many at a time, which changes far fewer pages than
-//! filing each at once; until then they are few enough to be looked through.
+//! Label index, which finds old processes by their attributes. New processes are indexed in batches, because a batch
+//! changes far fewer pages than single insertions. Until then they are few enough to be scanned.
 
 use super::failure::StepAbort;
 use super::write_connection::WriteConnection;
 use rusqlite::types::Value;
 use rusqlite::{Connection, params};
 
-/// So many processes are filed together.
+/// Number of processes to index in one batch.
 const STEP: i64 = 256;
 
 impl WriteConnection {
-    /// Files the new processes once they are many.
+    /// Indexes the new processes once there are enough for a batch.
     pub(super) fn file(&self) -> rusqlite::Result<()> {
         let (filed, newest): (i64, i64) = self
             .sql("SELECT labelled_seq, coalesce((SELECT max(seq) FROM process), 0) FROM meta")?
@@ -28,12 +28,12 @@ impl WriteConnection {
     }
 }
 
-/// The latest process that was filed, or a place after it.
+/// Returns a sequence number up to which all processes are indexed.
 pub(super) fn filed(connection: &Connection) -> Result<i64, StepAbort> {
     Ok(connection.prepare_cached("SELECT labelled_seq FROM meta")?.query_row([], |row| row.get(0))?)
 }
 
-/// Of all that a label says, the node alone can change.
+/// Updates the label of the node, the only label that can change.
 pub(super) fn moved(
     connection: &Connection,
     seq: i64,
@@ -56,11 +56,11 @@ pub(super) fn moved(
     Ok(())
 }
 
-/// Takes out the labels of a process that is still there.
+/// Deletes the labels of a process whose row still exists.
 pub(super) fn unfile(connection: &Connection, seq: i64) -> Result<(), StepAbort> {
     let mut labels = connection.prepare_cached("SELECT what, value FROM labels WHERE seq = ?1")?;
     let mut labels = labels.query([seq])?;
-    // One by one: only with all that a label says is it found at once.
+    // Deletes the labels one by one, because the index finds an entry only by all of its columns.
     let mut delete =
         connection.prepare_cached("DELETE FROM label WHERE what = ?1 AND value = ?2 AND seq = ?3")?;
     while let Some(label) = labels.next()? {

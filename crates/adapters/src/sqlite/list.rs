@@ -9,15 +9,15 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, Row, params_from_iter};
 use std::collections::BTreeSet;
 
-/// A page ends early when its records are larger than this together, in bytes.
+/// Maximum total size of the records on a page, in bytes. A page ends early beyond it.
 const MAX_PAGE_BYTES: usize = 8 * 1024 * 1024;
-/// The most records on a page.
+/// Maximum number of records on a page.
 const MAX_PAGE: u32 = 1_000;
 
-/// So many records next to the place where a page begins are looked through before an index is asked: labels are
-/// filed late, and what is asked for most often is new.
+/// Number of records next to the start of a page to scan before an index is used: labels are indexed late, and most
+/// requests ask for new records.
 const WINDOW: i64 = 256;
-/// Fewer than this are few.
+/// Number of rows below which a result counts as small.
 const SMALL_RESULT: u32 = 1_000;
 
 pub(super) fn page(
@@ -61,16 +61,16 @@ pub(super) fn page(
     })
 }
 
-/// What is on the page so far.
+/// The page that is being collected.
 #[derive(Default)]
 struct ListPage {
     most: usize,
     processes: Vec<StoredProcess>,
     bytes: usize,
     damaged: Vec<ProcessId>,
-    /// The sequence of the last row that was looked at.
+    /// Sequence number of the last row that was read.
     last: Option<i64>,
-    /// Another one was found that has no place.
+    /// True if a further matching row was found that does not fit on the page.
     more: bool,
 }
 
@@ -98,41 +98,41 @@ impl ListPage {
     }
 }
 
-/// The conditions of a filter, and the values that they compare with.
+/// Conditions of a filter, and the values of their parameters.
 #[derive(Default)]
 struct ListQuery {
     conditions: Vec<String>,
     values: Vec<Value>,
-    /// None if no index leads to what is asked for.
+    /// Index to use. `None` if no index helps.
     lead: Option<IndexChoice>,
 }
 
-/// What finds candidates without looking at every record.
+/// Index that finds candidates without a scan of all records.
 enum IndexChoice {
     Label {
         what: &'static str,
         value: Value,
     },
-    /// The lowest and the highest id.
+    /// Range of ids, lowest and highest.
     Ids(Vec<u8>, Vec<u8>),
-    /// A condition on the slot_state of live ones.
+    /// Live processes with this condition on `slot_state`.
     Live(&'static str),
-    /// Ended ones, by the words for statuses other than completed.
+    /// Ended processes with one of these statuses other than `completed`.
     Ended(Vec<&'static str>),
 }
 
 impl ListQuery {
-    /// None if no record can pass.
+    /// Returns `None` if no record can match the filter.
     fn of(connection: &Connection, filter: &ProcessFilter) -> Result<Option<Self>, StepAbort> {
         let mut question = Self::default();
-        // The first condition that can lead does; those that let fewest pass come first.
+        // The first condition that has an index decides. The most selective conditions come first.
         if let Some(begin) = &filter.id_prefix {
             let Some((low, high)) = prefix::range(begin) else {
                 return Ok(None);
             };
             question.compare("p.id >=", Value::Blob(low.to_vec()));
             question.compare("p.id <=", Value::Blob(high.to_vec()));
-            // A short beginning is that of many.
+            // A short prefix matches too many ids.
             if begin.len() > 3 {
                 question.lead = Some(IndexChoice::Ids(low.to_vec(), high.to_vec()));
             }
@@ -146,7 +146,7 @@ impl ListQuery {
         question.statuses(connection, filter)?;
         if let Some(owner) = &filter.owner {
             question.compare("p.owner_node =", Value::Text(owner.to_string()));
-            // Whoever has an owner holds a slot.
+            // A process with an owner holds a slot.
             question.lead.get_or_insert(IndexChoice::Live("slot_state = 1"));
         }
         for (what, value) in [
@@ -165,7 +165,7 @@ impl ListQuery {
         }
         if let Some(level) = filter.level {
             let value = Value::Integer(level.0.into());
-            // Most are roots: those have no label of their level.
+            // Most processes are roots, which have no label of their level.
             if level == Level(0) {
                 question.compare("p.level =", value);
             } else {
@@ -190,13 +190,13 @@ impl ListQuery {
         self.conditions.push(format!("{side} ?{}", self.values.len()));
     }
 
-    /// Descendants are found in the family of their root.
+    /// Adds the condition for descendants. They are found through the tree of their root.
     fn below(&mut self, connection: &Connection, ancestor: ProcessId) -> Result<(), StepAbort> {
         let root: Option<Option<[u8; 16]>> = connection
             .prepare_cached("SELECT root FROM process WHERE id = ?1")?
             .query_row([ancestor.as_uuid().as_bytes()], |row| row.get(0))
             .optional()?;
-        // One that was swept may have been a root or not, so every family is looked through.
+        // A pruned ancestor may have been a root or not, so all trees are scanned.
         if let Some(root) = root {
             self.label("root", Some(blob(root.map_or(ancestor, row::id))));
         }
@@ -223,14 +223,14 @@ impl ListQuery {
         let live = match (ended, pending) {
             (true, _) => return Ok(()),
             (false, true) => "slot_state < 3",
-            // What is at work neither waits nor has ended; a delay or a retry stands here too.
+            // An active process neither waits nor has ended. A delayed process and one before a retry are active too.
             (false, false) => "slot_state BETWEEN 1 AND 2",
         };
         self.lead.get_or_insert(IndexChoice::Live(live));
         Ok(())
     }
 
-    /// Looks at every record between two places.
+    /// Scans all records between two sequence numbers.
     fn walk(
         &self,
         connection: &Connection,
@@ -258,7 +258,7 @@ impl ListQuery {
         Ok(())
     }
 
-    /// Looks at the records between two places that an index leads to.
+    /// Reads the records between two sequence numbers that the index returns.
     fn follow(
         &self,
         connection: &Connection,
@@ -314,7 +314,7 @@ impl ListQuery {
     }
 }
 
-/// Each once.
+/// Returns the statuses of the filter without duplicates.
 fn words(filter: &ProcessFilter) -> Vec<&'static str> {
     let words: BTreeSet<&'static str> = filter.statuses.iter().map(|status| status.as_str()).collect();
     words.into_iter().collect()
@@ -331,7 +331,8 @@ fn ended_as(word: &str) -> String {
     )
 }
 
-/// Whether so few ended as one of these that looking at each is cheaper than whatever else may lead.
+/// Returns true if the number of processes that ended with one of these statuses is so small that reading all of them
+/// is cheaper than any other index.
 fn are_few(connection: &Connection, words: &[&str]) -> Result<bool, StepAbort> {
     let mut left = SMALL_RESULT;
     for word in words {

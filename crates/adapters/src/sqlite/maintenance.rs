@@ -26,8 +26,8 @@ impl Maintenance for SqliteStore {
     }
 }
 
-/// Rows without owner that want a decision at some time, as (due, id, revision), the earliest `?1` of them. The cross
-/// join begins with the wishes, of which there are few.
+/// Rows without an owner that need a decision at some time, as (due, id, revision), the earliest `?1` of them. The
+/// cross join starts with the pending actions, of which there are few.
 const DUE_WITHOUT_OWNER: &str = "
     SELECT min(due), id, revision FROM (
         SELECT * FROM (
@@ -66,8 +66,8 @@ fn due(
     Ok(rows)
 }
 
-/// When the next row without owner is due. One that an engine has for itself is due again when its time is over, so
-/// that a timer set by this never fires in vain.
+/// Returns the due time of the first row without an owner. A claimed row is due when its claim expires, so that a
+/// timer for this time always finds a row to claim.
 pub(super) fn first_due(
     connection: &Connection,
     handed: &IssuedRows,

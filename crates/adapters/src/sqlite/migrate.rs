@@ -1,4 +1,4 @@
-//! Everything that a database keeps, into another store and out of one.
+//! Copies the complete content of a database into another store, or out of one.
 
 use super::failure::StepAbort;
 use super::membership::facts;
@@ -18,14 +18,15 @@ use std::path::Path;
 use std::time::Duration;
 
 impl SqliteStore {
-    /// Whether another program has the database at `path` open; not so if there is none, or none of ours.
+    /// Returns true if another program has the database at `path` open. Returns false if there is no longhaul
+    /// database.
     #[must_use]
     pub fn is_used(path: &Path) -> bool {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let alone = || {
             let connection = Connection::open_with_flags(path, flags)?;
             connection.busy_timeout(Duration::ZERO)?;
-            // Whoever has it open in WAL mode holds a shared lock on it all the time.
+            // A program that has the database open in WAL mode always holds a shared lock.
             connection.query_row("PRAGMA locking_mode = EXCLUSIVE", [], |_| Ok(()))?;
             connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))
         };
@@ -141,7 +142,7 @@ impl WriteConnection {
                 params![session, old.key.as_str(), old.id.as_uuid().as_bytes(), signed(old.launch)],
             )?;
         }
-        // The newest one's number says how many there ever were.
+        // The number of the newest tombstone is the total number of pruned processes.
         let count = u64::try_from(store_metadata.swept.len()).unwrap_or(u64::MAX);
         let first = store_metadata.swept_total.saturating_sub(count).saturating_add(1);
         for (no, tombstone) in (first..).zip(&store_metadata.swept) {
@@ -227,7 +228,7 @@ fn swept(connection: &Connection) -> Result<Vec<Tombstone>, StepAbort> {
     Ok(swept)
 }
 
-/// A fingerprint is the same bits, as a column holds them.
+/// Converts a fingerprint to a column value with the same bits.
 const fn signed(fingerprint: u64) -> i64 {
     fingerprint.cast_signed()
 }

@@ -1,4 +1,4 @@
-//! Who has to be called: one bell for each node that registered.
+//! Notifies nodes of new work: one notifier for each registered node.
 
 use longhaul_domain::{Epoch, NodeId};
 use longhaul_ports::Lease;
@@ -7,30 +7,30 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
-/// What a committed step means for nodes.
+/// Consequence of a committed step for nodes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum NodeEvent {
-    /// Something that any node may want to know.
+    /// An update that may concern every node.
     ForAll,
-    /// Something for this node.
+    /// An update for this node.
     For(NodeId),
-    /// A node has a new lease; its older one is fenced.
+    /// A node has registered with a new lease; its older lease is fenced.
     Registered {
         lease: Lease,
-        /// There is something for it already.
+        /// True if work already exists for the node.
         busy: bool,
     },
-    /// The log has grown.
+    /// New events were logged.
     Logged,
 }
 
-/// The bells of all nodes.
+/// Notifiers of all nodes.
 #[derive(Debug, Default)]
 pub(super) struct NodeNotifiers {
     bells: Mutex<BTreeMap<NodeId, Arc<NodeNotifier>>>,
 }
 
-/// Keeps that it was rung until someone asks.
+/// Stores a notification until it is received.
 #[derive(Debug)]
 pub(super) struct NodeNotifier {
     epoch: Epoch,
@@ -39,7 +39,7 @@ pub(super) struct NodeNotifier {
 }
 
 impl NodeNotifiers {
-    /// Tells those whom it concerns.
+    /// Notifies the nodes that the event concerns.
     pub(super) fn tell(&self, news: &NodeEvent) {
         match news {
             NodeEvent::ForAll => self.lock().values().for_each(|notifier| notifier.ring()),
@@ -58,7 +58,7 @@ impl NodeNotifiers {
         }
     }
 
-    /// The bell of this lease; one that was registered before the store was opened gets its bell now.
+    /// Returns the notifier of a lease. Creates it if the node registered before the store was opened.
     pub(super) fn of(&self, lease: &Lease) -> Arc<NodeNotifier> {
         let mut bells = self.lock();
         match bells.get(&lease.node) {
@@ -86,7 +86,7 @@ impl NodeNotifier {
         self.notify.notify_waiters();
     }
 
-    /// Parks until it was rung since someone heard it last.
+    /// Waits for the next notification.
     pub(super) async fn rung(&self) -> NotificationGuard<'_> {
         loop {
             let mut notified = std::pin::pin!(self.notify.notified());
@@ -99,7 +99,7 @@ impl NodeNotifier {
     }
 }
 
-/// Someone heard the bell; unless it is answered, it counts as not heard, so that whoever stops waiting loses nothing.
+/// A received notification. Unless it is confirmed, it is delivered again, so that a cancelled wait loses nothing.
 #[derive(Debug)]
 pub(super) struct NotificationGuard<'a> {
     notifier: Option<&'a NodeNotifier>,

@@ -1,4 +1,4 @@
-//! Orders for owners.
+//! Pending actions for the owners of processes.
 
 use super::failure::StepAbort;
 use super::notifiers::NodeEvent;
