@@ -70,7 +70,7 @@ async fn filters(store: &Arc<dyn Store>) -> Vec<(&'static str, ProcessFilter)> {
         ("id prefix of none", ProcessFilter { id_prefix: Some("0000-".to_owned()), ..none() }),
         ("id prefix of 1", ProcessFilter { id_prefix: Some(oldest[..1].to_owned()), ..none() }),
         ("rare name", ProcessFilter { name: ProcessName::new("rare").ok(), ..none() }),
-        ("unknown name", ProcessFilter { name: ProcessName::new("nobody").ok(), ..none() }),
+        ("unknown name", ProcessFilter { name: ProcessName::new("unknown").ok(), ..none() }),
         ("common name", ProcessFilter { name: ProcessName::new("common").ok(), ..none() }),
         ("rare project", ProcessFilter { project: ProjectName::new("rare").ok(), ..none() }),
         ("common project", ProcessFilter { project: ProjectName::new("common").ok(), ..none() }),

@@ -53,7 +53,7 @@ impl Scale {
     /// Runs a step and records the number of bytes that it writes to the log.
     async fn weigh<T>(&mut self, name: &'static str, step: impl AsyncFn(&Self) -> T) -> T {
         let emptied = self.beside.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0));
-        assert_eq!(emptied, Ok(0), "nobody reads the log");
+        assert_eq!(emptied, Ok(0), "no reader uses the log");
         let done = step(self).await;
         let bytes = std::fs::metadata(&self.log).unwrap().len();
         // The 32 bytes of the header of the log are not part of the change.

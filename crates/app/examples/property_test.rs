@@ -1,7 +1,7 @@
-//! A property test of one's own deployment: whatever is launched in whichever order, never do more run than there are
-//! slots, and everything ends.
+//! A property test of a deployment: in any order of launches, the slots are never exceeded and every process ends.
 //!
-//! `cargo test -p longhaul --example property_test` tries many, `cargo run -p longhaul --example property_test` a few.
+//! `cargo test -p longhaul --example property_test` runs many cases; `cargo run -p longhaul --example property_test`
+//! runs a few.
 
 use longhaul_adapters::memory::MemoryStore;
 use longhaul_domain::{CommandSpec, NodeId, Priority, SlotKey, Spec, Work};
@@ -15,10 +15,10 @@ use proptest::test_runner::{Config, TestRunner};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The slots of each key of this deployment.
+/// Number of slots of each key.
 const SLOTS: [(&str, u32); 2] = [("opus", 1), ("sonnet", 2)];
 
-/// What is launched: a key, how urgent it is, a script for its command, and the pause after its launch.
+/// A launch: key, priority, script of the command, and delay after the launch.
 type Step = (usize, i64, String, u64);
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -43,7 +43,7 @@ fn spec((key, priority, script, _): &Step) -> Result<Spec, Box<dyn std::error::E
     })
 }
 
-/// Runs the deployment; gives the most that ever ran at once under each key.
+/// Runs the deployment. Returns the maximum number of concurrent processes of each key.
 async fn run(steps: &[Step]) -> Result<Vec<u32>, Box<dyn std::error::Error>> {
     let clock = VirtualClock::default();
     let shared: Arc<dyn Clock> = Arc::new(clock.clone());
@@ -102,7 +102,7 @@ async fn run(steps: &[Step]) -> Result<Vec<u32>, Box<dyn std::error::Error>> {
     Ok(most)
 }
 
-/// Tries this many random lives of the deployment.
+/// Runs this number of random cases.
 fn holds(cases: u32) -> Result<(), Box<dyn std::error::Error>> {
     let mut runner = TestRunner::new(Config { cases, failure_persistence: None, ..Config::default() });
     runner.run(&steps(), |steps| {

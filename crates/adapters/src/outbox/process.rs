@@ -111,8 +111,8 @@ impl ProcessStore for OutboxStore {
     }
 
     async fn list(&self, filter: &ProcessFilter, page: &PageRequest) -> Result<Listing, StoreError> {
-        if let Some(nobody) = self.list_below_alone(filter) {
-            return Ok(nobody);
+        if let Some(empty) = self.list_below_alone(filter) {
+            return Ok(empty);
         }
         let listing = self.asked(self.inner.list(filter, page)).await?;
         self.heard(&listing.processes);

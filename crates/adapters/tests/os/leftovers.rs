@@ -19,7 +19,7 @@ async fn the_end_is_told_once_nothing_is_left_and_dated_when_the_command_ended()
     let begun = std::time::Instant::now();
     end_command(&bench);
     let told = sweeping(&bench).await;
-    assert!(is_alive(left), "it is told of while it lasts");
+    assert!(is_alive(left), "the cleanup is reported while it is in progress");
     let exit = bench.exited().await;
     assert!(!is_alive(left) && begun.elapsed() >= Duration::from_secs(1));
     assert_eq!((code(&exit), exit.at, exit.stopped), (7, told, None));

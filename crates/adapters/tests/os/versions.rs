@@ -37,7 +37,7 @@ impl Foreign {
     fn start(bench: &Bench, key: AttemptKey, build: Build) -> Self {
         let path = bench.attempt(key);
         std::fs::create_dir_all(&path).unwrap();
-        let lock = AttemptDirectory::open(&path).unwrap().lock().unwrap().expect("nobody has it");
+        let lock = AttemptDirectory::open(&path).unwrap().lock().unwrap().expect("the lock is free");
         let mut command = Command::new("sh");
         command.args(["-c", WAITS]).current_dir(bench.path()).process_group(0);
         let child = command.spawn().unwrap();

@@ -137,7 +137,7 @@ async fn what_is_done_after_it_was_given_without_an_answer_is_not_lost() {
     node.remote.is(Mood::Away);
     let taken = node.remote.memory.load(&[id]).await.unwrap().remove(0).unwrap();
     assert_eq!(taken.process.status(), Status::Starting);
-    assert!(store.is_local_only(&id), "nobody has said that it was taken");
+    assert!(store.is_local_only(&id), "the store has not confirmed the restore");
     node.write(&store, &lease, id, spawned()).await;
     end(&node, &store, &lease, id).await;
     node.remote.is(Mood::Here);

@@ -128,7 +128,7 @@ async fn without_room_on_the_disk_nothing_is_accepted() {
     let mut rounds = 0;
     while store.submit(node.launch()).await.is_err() {
         rounds += 1;
-        assert!(rounds < 100, "with room it goes on");
+        assert!(rounds < 100, "writes succeed once there is free space");
         tokio::time::sleep(std::time::Duration::from_millis(50)).await;
     }
 }

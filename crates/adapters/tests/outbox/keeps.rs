@@ -154,7 +154,7 @@ async fn what_was_swept_is_let_go() {
     assert_eq!(store.prune(&everything, 1).await.unwrap().ids, [ids[0]]);
     assert_eq!(node.remote.prune(&everything, 1).await.unwrap().ids, [ids[1]]);
     assert_eq!(recalled(&store, ids[0]).await, None);
-    assert!(recalled(&store, ids[1]).await.is_some(), "nobody has told yet");
+    assert!(recalled(&store, ids[1]).await.is_some(), "the store has not reported the change yet");
     store.reconcile(&lease).await.unwrap();
     assert_eq!(recalled(&store, ids[1]).await, None);
     assert_eq!(there(&node.remote, ids[1]).await, None, "swept work is not brought back");

@@ -41,7 +41,7 @@ impl Remote {
         let mood = *self.mood.lock().unwrap();
         match mood {
             Mood::Here | Mood::Deaf => answer.await,
-            Mood::Away => Err(StoreError::Unavailable { source: "nobody is there".into() }),
+            Mood::Away => Err(StoreError::Unavailable { source: "the store is unreachable".into() }),
             Mood::Stuck => {
                 answer.await?;
                 std::future::pending().await

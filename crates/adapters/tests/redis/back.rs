@@ -150,11 +150,11 @@ async fn nothing_is_taken_from_a_server_that_went_back_before_that_was_told() {
         assert!(source.to_string().contains("has lost data"), "{source}");
     }
     let there = store.load(&[waiter, own.process.id]).await.unwrap();
-    assert_eq!(there[0].as_ref().unwrap().process.status(), Status::Pending, "nobody took it");
+    assert_eq!(there[0].as_ref().unwrap().process.status(), Status::Pending, "the process was not claimed");
     assert!(there[1].is_none(), "a launch that was refused is nowhere");
 
     let after = store.renew_lease(&lease).await.unwrap().history.unwrap();
-    assert_ne!(after.server, before.server, "whoever gives a sign of life is told");
+    assert_ne!(after.server, before.server, "a lease renewal reports the new server");
     let claimed = store.claim(&lease, &room()).await.unwrap();
     assert_eq!(claimed[0].process.id, waiter, "from then on it is theirs who were told");
 }
@@ -190,11 +190,11 @@ async fn nothing_is_taken_from_a_namespace_that_was_emptied_and_filled_again_bef
         assert!(source.to_string().contains("has lost data"), "{source}");
     }
     let there = store.load(&[waiter.process.id, keyed.process.id]).await.unwrap();
-    assert_eq!(there[0].as_ref().unwrap().process.status(), Status::Pending, "nobody took it");
+    assert_eq!(there[0].as_ref().unwrap().process.status(), Status::Pending, "the process was not claimed");
     assert!(there[1].is_none(), "a launch that was refused is nowhere");
 
     let after = store.renew_lease(&lease).await.unwrap().history.unwrap();
-    assert_ne!(after.incarnation, before.incarnation, "a sign of life tells the loss");
+    assert_ne!(after.incarnation, before.incarnation, "a lease renewal reports the loss");
     let claimed = store.claim(&lease, &room()).await.unwrap();
     assert_eq!(claimed[0].process.id, waiter.process.id);
     store.submit(keyed).await.unwrap();
@@ -210,7 +210,7 @@ async fn a_server_that_went_back_is_known_for_it_though_others_wrote_on() {
     assert!(after.continues(&before), "the place of the next event does not tell it");
     assert_ne!(after.server, before.server);
     let later = store.renew_lease(&lease).await.unwrap().history.unwrap();
-    assert_eq!(later.server, after.server, "it is told once");
+    assert_eq!(later.server, after.server, "the change is reported once");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -217,7 +217,7 @@ impl Fleet {
     /// Returns a namespace whose keys are on the first shard.
     fn namespace_of_the_first(&self) -> &'static str {
         let is_there = |namespace: &&&str| self.slot_of(namespace) < SLOTS / SHARDS;
-        NAMESPACES.iter().find(is_there).expect("one of so many is there")
+        NAMESPACES.iter().find(is_there).expect("a namespace exists for the slot")
     }
 
     /// Moves the hash slot of a namespace to the second shard, as an administrator does to distribute the load.

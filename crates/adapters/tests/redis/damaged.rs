@@ -133,7 +133,7 @@ async fn what_was_set_aside_and_is_mended_has_its_place_again() {
     for id in mended {
         vandal.set(&of("p:", *id), "rev", "1").await;
     }
-    assert!(world.claim(&lease).await.is_empty(), "nobody has looked again");
+    assert!(world.claim(&lease).await.is_empty(), "the queue was not read again");
     for _ in 0..4 {
         world.clock.advance(Duration::from_secs(1));
         world.store.renew_lease(&lease).await.unwrap();
@@ -181,7 +181,7 @@ async fn a_claim_whose_body_cannot_be_read_keeps_no_slot() {
         world.clock.advance(Duration::from_secs(1));
         world.store.renew_lease(&lease).await.unwrap();
     }
-    assert_eq!(claimed(&lease).await, [], "nobody brings back what is damaged still");
+    assert_eq!(claimed(&lease).await, [], "a record that is still damaged stays quarantined");
     assert_eq!(world.store.claim_due(&lease, 10).await.unwrap(), []);
 
     let (mended, spec) = &damaged[1];
@@ -294,7 +294,7 @@ async fn what_leads_to_nobody_holds_up_nobody() {
     let other = b"=anywhere\x1f0".as_slice();
     for lane in [lane, other] {
         let ready = [b"ready:", lane].concat();
-        vandal.act("ZADD", &ready, &[b"-1e9", b"nobody made this"]).await;
+        vandal.act("ZADD", &ready, &[b"-1e9", b"unknown entry"]).await;
         let forged = [b"0".repeat(32), b"stranger".to_vec()].concat();
         vandal.act("ZADD", &ready, &[b"-1e8", &forged]).await;
         vandal.act("HSET", b"at", &[&[lane, b"\x1fstranger"].concat(), &forged]).await;
@@ -330,7 +330,7 @@ async fn a_write_that_meets_damage_changes_nothing_and_says_what_it_met() {
         assert_eq!(world.store.end().await.unwrap(), end, "nothing of it was written");
         vandal.act("DEL", &key, &[]).await;
         assert_eq!(world.load(id).await.revision, starting.revision);
-        world.store.commit(over).await.expect("what was taken away is in nobody's way");
+        world.store.commit(over).await.expect("a quarantined entry does not affect commits");
     }
     world.store.commit(world.change(&sound, never_ran(&sound))).await.unwrap();
 }
@@ -434,7 +434,7 @@ async fn events_go_on_behind_those_of_strangers() {
     let page = world.store.read(Some(last), 100, false).await.unwrap();
     let read: Vec<_> = page.events.iter().map(|logged| (logged.cursor, logged.id)).collect();
     assert_eq!(read, [(EventCursor(501), first.process.id)]);
-    assert!(page.gap, "it is told that there was something else");
+    assert!(page.gap, "the gap is reported");
     let told = world.store.read(Some(EventCursor(500)), 100, false).await.unwrap();
     assert!(!told.gap);
 }
@@ -447,12 +447,12 @@ async fn a_node_whose_record_is_damaged_comes_back_and_stops_nobody() {
     vandal.set(b"node:a", "epoch", "garbage").await;
     let fenced = world.store.renew_lease(&a).await;
     assert!(matches!(fenced, Err(StoreError::Fenced { .. })), "{fenced:?}");
-    let anew = world.node("a").await;
-    assert!(anew.epoch >= Epoch(1));
-    world.run(world.draft(), &anew).await;
+    let again = world.node("a").await;
+    assert!(again.epoch >= Epoch(1));
+    world.run(world.draft(), &again).await;
 
     vandal.spoil(b"node:a").await;
-    let refused = world.store.renew_lease(&anew).await;
+    let refused = world.store.renew_lease(&again).await;
     assert!(is_corrupt(&refused), "{refused:?}");
     world.store.renew_lease(&b).await.unwrap();
     world.store.claim_due(&b, 10).await.unwrap();
@@ -493,7 +493,7 @@ async fn a_damaged_record_hides_no_other() {
     }
     let page = PageRequest { order: SortOrder::OldestFirst, after: None, most: 9 };
     let listing = world.store.list(&ProcessFilter::default(), &page).await.unwrap();
-    assert!(is_corrupt(&listing.whole()), "whoever must have all is told");
+    assert!(is_corrupt(&listing.whole()), "a caller that needs a complete list gets an error");
     assert!(is_corrupt(&world.store.load(&[last, first]).await));
     let each = world.store.load_each(&[first, last, second]).await.unwrap();
     let kinds: Vec<bool> = each.iter().map(Result::is_ok).collect();

@@ -105,7 +105,7 @@ async fn answers_out_of_step_are_refused_and_the_next_question_has_its_own() {
     let third = world.store.register(&facts("c")).await.unwrap();
     world.store.renew_lease(&third).await.unwrap();
     // The foreign reply is a code that this request never returns. It must not be taken for `fenced`.
-    world.store.drain(&node("nobody"), true).await.unwrap();
+    world.store.drain(&node("unknown"), true).await.unwrap();
     refused_out_of_step(&proxy, async || world.store.advertise(&lease, &NodeAdvertisement::default()).await)
         .await;
     world.store.renew_lease(&lease).await.unwrap();
@@ -159,7 +159,7 @@ async fn a_write_that_no_server_got_is_surely_not_applied() {
     let begun = Instant::now();
     let away = error_of(world.store.submit(submission).await);
     assert!(matches!(away, StoreError::Unavailable { .. }), "{away:?}");
-    assert!(begun.elapsed() < Duration::from_secs(3), "it is told soon: {:?}", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_secs(3), "the loss is reported soon: {:?}", begun.elapsed());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

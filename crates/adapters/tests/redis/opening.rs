@@ -218,7 +218,11 @@ async fn the_key_of_a_namespace_changes_only_for_who_has_the_one_before() {
     assert_eq!(RedisStore::cluster_key(&options).await.unwrap(), None);
     let agree = |signing, trusted| RedisStore::agree_on_key(&options, signing, trusted);
     assert_eq!(agree("one", None).await.unwrap(), "one");
-    assert_eq!(agree("two", None).await.unwrap(), "one", "a node with another key is told which it is");
+    assert_eq!(
+        agree("two", None).await.unwrap(),
+        "one",
+        "a node with another key gets the id of the agreed key"
+    );
     assert_eq!(agree("two", Some("three")).await.unwrap(), "one");
     assert_eq!(agree("two", Some("one")).await.unwrap(), "two");
     assert_eq!(agree("one", None).await.unwrap(), "two");

@@ -86,7 +86,7 @@ async fn cut_off(machines: &[Machine]) {
     let begun = Instant::now();
     let (mut asked, mut refused) = (0, 0);
     while !fleet.is_one_promoted() || asked < 20 {
-        assert!(begun.elapsed() < Duration::from_secs(60), "nobody was promoted");
+        assert!(begun.elapsed() < Duration::from_secs(60), "no replica was promoted");
         // The launches are sent concurrently, because each of them may wait until its timeout.
         let mut next = || attempt(&world, launches.next().unwrap().clone());
         let answers = tokio::join!(next(), next(), next(), next(), next());

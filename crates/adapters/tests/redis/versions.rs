@@ -29,7 +29,7 @@ async fn older_node_leaves_a_newer_specification_to_newer_nodes() {
     let unreadable = newer.submit(newer.draft().priority(50)).await;
 
     let claimed = older.claim(&old_node).await;
-    assert_eq!(claimed.len(), 1, "the newer specification goes first, and holds up nobody");
+    assert_eq!(claimed.len(), 1, "the newer specification is first in the queue and blocks no other process");
     assert_eq!(claimed[0].process.id, readable.process.id);
     assert_eq!(newer.claim(&new_node).await[0].process.id, unreadable.process.id);
 }

@@ -149,12 +149,12 @@ fn seal_of_one_launch_is_none_of_another() {
     let restarted_from = first.lineage.restarted_from;
     let child =
         Process { lineage: Lineage { ancestors: vec![id(7)], restarted_from, outside: 0 }, ..first.clone() };
-    let anew = Lineage { restarted_from: None, ..first.lineage.clone() };
-    let anew = Process { lineage: anew, ..first.clone() };
+    let not_restarted = Lineage { restarted_from: None, ..first.lineage.clone() };
+    let not_restarted = Process { lineage: not_restarted, ..first.clone() };
     let mut other = spec();
     other.placement = Placement::Node(node("b"));
     let elsewhere = Process { spec: Arc::new(other), ..first.clone() };
-    for changed in [of_another_id, child, anew, elsewhere] {
+    for changed in [of_another_id, child, not_restarted, elsewhere] {
         assert_eq!(signer.verify(&changed), Err(SignatureError::Altered));
         assert_eq!(admit(&signer, &changed, NOW), Err(SignatureError::Altered));
     }

@@ -122,7 +122,7 @@ async fn a_receiver_that_is_gone_stays_off_over_restarts_until_somebody_switches
     chat.letters.lock().unwrap().clear();
     start(&world, vec![webhook("chat", &[])], &post, &places).await;
     world.pass(Duration::from_secs(1)).await;
-    assert_eq!(chat.words(), LIFE[1..], "it goes on with what was refused");
+    assert_eq!(chat.words(), LIFE[1..], "delivery resumes with the rejected event");
 }
 
 #[tokio::test(start_paused = true)]

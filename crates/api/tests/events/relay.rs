@@ -39,7 +39,7 @@ fn reads(world: &World) -> usize {
 async fn joined(readers: Vec<tokio::task::JoinHandle<Vec<EventItem>>>) -> Vec<Vec<EventItem>> {
     let mut all = Vec::new();
     for reader in readers {
-        all.push(tokio::time::timeout(TIMEOUT, reader).await.expect("it is told").unwrap());
+        all.push(tokio::time::timeout(TIMEOUT, reader).await.expect("the reader receives an event").unwrap());
     }
     all
 }
@@ -80,8 +80,8 @@ async fn sessions_are_told_of_their_ends_by_one_reader_of_the_log() {
     let ids =
         [world.launch(of_session("exit 0", "s0")).await, world.launch(of_session("exit 0", "s1")).await];
     for (n, notice) in notices.into_iter().enumerate() {
-        let batch = world.clock.run_until(Duration::from_secs(60), notice).await.expect("it is told");
-        let batch = batch.unwrap().expect("it goes on");
+        let batch = world.clock.run_until(Duration::from_secs(60), notice).await.expect("a batch arrives");
+        let batch = batch.unwrap().expect("the batches continue");
         assert_eq!(batch.ended.iter().map(|ended| &ended.id).collect::<Vec<_>>(), [&ids[n % 2]]);
     }
     let change = world.clock.run_until(Duration::from_secs(60), changes.next()).await.flatten();

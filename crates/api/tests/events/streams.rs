@@ -124,7 +124,7 @@ async fn nonsense_is_refused() {
         let fault = world.api.events(&request).await.unwrap_err();
         assert_eq!((fault.problem().status, fault.problem().slug.as_str()), (400, "invalid_request"));
     }
-    let unknown = EventsRequest { process: Some("nobody".to_owned()), ..EventsRequest::default() };
+    let unknown = EventsRequest { process: Some("unknown".to_owned()), ..EventsRequest::default() };
     assert_eq!(world.api.events(&unknown).await.unwrap_err().problem().status, 404);
 }
 
@@ -271,5 +271,5 @@ async fn an_event_tells_in_its_own_right_what_happened_and_the_record_who_it_was
     }
     assert_eq!(after[2].data.exit_code, Some(3));
     let of_session = EventsRequest { session: Some("s".to_owned()), ..EventsRequest::default() };
-    assert_eq!(world.envelopes(&of_session).await, [], "a session is told of what is known to be its own");
+    assert_eq!(world.envelopes(&of_session).await, [], "a session gets only its own events");
 }

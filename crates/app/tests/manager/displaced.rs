@@ -40,7 +40,7 @@ impl Scene {
         assert_eq!(said.code, DISPLACED, "{said:?}");
         assert!(said.err.contains("removed, moved"), "{said:?}");
         assert!(said.err.contains("state_dir_lost"), "{said:?}");
-        assert!(test_kill_process(self.command).is_ok(), "its work goes on");
+        assert!(test_kill_process(self.command).is_ok(), "the command continues");
         (said, self.bench, self.id)
     }
 }

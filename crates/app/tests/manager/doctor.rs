@@ -59,7 +59,7 @@ fn doctor_tells_of_each_part_of_this_machine_with_a_manager_and_without() {
     until("the supervisor has ended", || without(1, "warning"));
     kill_process(Pid::from_raw(i32::try_from(pid).unwrap()).unwrap(), Signal::KILL).unwrap();
     until("nothing of it lives", || without(0, "ok"));
-    assert!(!bench.is_serving(), "a look starts nobody");
+    assert!(!bench.is_serving(), "the check starts no manager");
     until("the next manager finds out", || bench.show(&id)["status"] == "interrupted");
 }
 

@@ -277,7 +277,7 @@ fn work_is_launched_over_the_network_as_over_the_socket() {
 fn tokens_are_private_made_at_first_need_and_changed_without_a_restart() {
     let bench = Bench::new();
     bench.launch("true");
-    assert!(!bench.state().join("token").exists(), "nobody needs one yet");
+    assert!(!bench.state().join("token").exists(), "no listener needs a token yet");
     bench.end_manager(rustix::process::Signal::TERM);
     let served = Served::on(bench, &["-vv", "--listen", "127.0.0.1:0"]);
     let (control, reading) = (served.token(false), served.token(true));
@@ -365,7 +365,7 @@ fn bad_clients_change_nothing_for_good_ones() {
             2 => "\u{16}\u{3}\u{1}\u{2}\u{0}\u{1}".to_owned(),
             3 => format!("POST /v1/processes HTTP/1.1\r\n{host}\r\nContent-Length: 99999999\r\n\r\n{{"),
             4 => format!("GET /v1/openapi.json HTTP/1.1\r\n{host}\r\n{control}\r\n\r\n").repeat(20),
-            5 => format!("GET /v1/wait?ids=x HTTP/1.1\r\n{host}\r\nAuthorization: Bearer nobody\r\n\r\n"),
+            5 => format!("GET /v1/wait?ids=x HTTP/1.1\r\n{host}\r\nAuthorization: Bearer unknown\r\n\r\n"),
             _ => format!("GET / HTTP/1.1\r\n{}", "X: y\r\n".repeat(90)),
         };
         let _ = stream.write_all(words.as_bytes());

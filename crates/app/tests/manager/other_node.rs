@@ -30,7 +30,7 @@ fn live_work_of_a_node_is_not_stranded_by_another_name() {
         bench.end_manager(Signal::TERM);
 
         let bench = bench.with_config(&named("node.id = \"uu\"\n"));
-        assert_eq!(bench.run(&["status"]).code, 0, "{store}: what has ended is in nobody's way");
+        assert_eq!(bench.run(&["status"]).code, 0, "{store}: ended processes do not block the start");
         assert!(version(&bench).contains("node uu,"), "{store}: {}", version(&bench));
         bench.end_manager(Signal::TERM);
     }

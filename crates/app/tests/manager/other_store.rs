@@ -31,7 +31,7 @@ fn live_work_of_one_store_outlives_the_change_to_another_one() {
         bench.end_manager(Signal::TERM);
 
         let bench = bench.with_config(&format!("store = \"{other}\"\n"));
-        assert_eq!(bench.run(&["status"]).code, 0, "{other}: what has ended is in nobody's way");
+        assert_eq!(bench.run(&["status"]).code, 0, "{other}: ended processes do not block the start");
         bench.end_manager(Signal::TERM);
     }
 }
@@ -113,7 +113,7 @@ fn store_that_is_named_beside_that_of_the_manager_is_told() {
     assert!(!said.err.contains("secret"), "{}", said.err);
     let warns = |said: Said| said.err.contains("warning");
     assert!(!warns(naming(&["status", "--quiet"])) && !warns(naming(&["status", "--json"])));
-    assert!(!warns(bench.run(&["status"])), "nobody names one");
+    assert!(!warns(bench.run(&["status"])), "no store is configured");
     let same = bench.with_config("store = \"sqlite:\"\n");
     assert!(!warns(same.run(&["status"])), "it is the same");
 }

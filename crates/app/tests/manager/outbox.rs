@@ -67,14 +67,14 @@ fn end_that_is_seen_while_the_store_is_away_is_shown_and_ends_waits() {
     let place = tempfile::tempdir().unwrap();
     let Some(mut server) = Server::start(place.path()) else { return };
     let a = server.node("a");
-    let go = place.path().join("go");
-    let id = a.launch(&format!("until [ -e {} ]; do sleep 0.05; done; exit 4", go.display()));
+    let release = place.path().join("go");
+    let id = a.launch(&format!("until [ -e {} ]; do sleep 0.05; done; exit 4", release.display()));
     until("it runs", || a.show(&id)["status"] == "running");
     let before = a.log().lines().count();
     server.stop();
     until("the absence is known", || a.show(&id)["stale_since"].is_string());
     let mut wait = a.command(&["wait", &id]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    fs::write(&go, "").unwrap();
+    fs::write(&release, "").unwrap();
     until("the wait ends", || wait.try_wait().unwrap().is_some());
     assert_eq!(wait.wait().unwrap().code(), Some(4));
     let shown = a.show(&id);
@@ -112,7 +112,7 @@ fn launch_runs_here_while_the_store_is_away_where_that_was_asked_for() {
     let shown = a.show(&runs);
     assert!(shown["conditions"].as_array().unwrap().contains(&"local_only".into()), "{shown}");
     assert!(shown["stale_since"].is_null(), "it is the truth: {shown}");
-    assert_eq!(a.run(&["cancel", &stopped]).code, 0, "nobody else need be asked");
+    assert_eq!(a.run(&["cancel", &stopped]).code, 0, "no other node has to be asked");
     for flags in [&["--key", "k"], &["--launch-key", "k"], &["--delay", "1s"]] {
         let refused = a.run(&[&["run", "-b"], flags as &[&str], &["--", "true"]].concat());
         assert!(

@@ -24,7 +24,7 @@ fn loses_its_store(bench: &Bench, take_away: impl FnOnce()) -> Said {
     assert_ne!(late.code, 0, "a launch that no store keeps is not acknowledged: {late:?}");
     until("it leaves", || manager.try_wait().unwrap().is_some());
     let said = Said::of(manager.wait_with_output().unwrap());
-    assert!(test_kill_process(command).is_ok(), "its work goes on");
+    assert!(test_kill_process(command).is_ok(), "the command continues");
     kill_process(command, Signal::KILL).unwrap();
     said
 }

@@ -108,7 +108,7 @@ async fn a_question_on_a_terminal_is_told_within_two_seconds_after_the_last_outp
         world.says(id, OutputSource::Stdout, "busy\n").await;
         world.pass(Duration::from_millis(100)).await;
     }
-    assert_eq!(world.spawner.looked(), [], "nobody looks at what talks");
+    assert_eq!(world.spawner.looked(), [], "a command with output is not inspected");
     let asking = TreeSnapshot { waits_for_input: true, has_terminal: true, ..TreeSnapshot::default() };
     world.spawner.show(key, asking);
     world.pass(seconds(2)).await;

@@ -239,7 +239,7 @@ async fn descendants_on_another_node_are_told_through_their_owner() {
     assert_eq!(here.process(below).await.unwrap().process.status(), Status::Cancelled);
     assert_eq!(here.process(root).await.unwrap().process.cascade, None);
     let pending_actions = store.calls().iter().filter(|call| **call == PortCall::Wish).count();
-    assert_eq!(pending_actions, 1, "it is told once");
+    assert_eq!(pending_actions, 1, "the action is queued once");
 }
 
 #[tokio::test(start_paused = true)]

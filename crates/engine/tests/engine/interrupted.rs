@@ -45,7 +45,7 @@ async fn all_interrupted_work_is_brought_back_once_however_often_it_is_asked_for
     }
     assert_eq!(world.restarted(None).await, [(Some(first), true), (Some(second), true)]);
     assert_eq!(world.restarted(None).await, []);
-    assert_eq!(world.restarted(Some(&[first])).await, [(Some(first), false)], "who names it is told");
+    assert_eq!(world.restarted(Some(&[first])).await, [(Some(first), false)], "a named process is reported");
     world.settle().await;
     assert_eq!(world.spawner.live().len(), 2);
 }

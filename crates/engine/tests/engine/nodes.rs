@@ -232,7 +232,7 @@ async fn work_of_a_lost_node_is_interrupted_once_lease_and_grace_are_over() {
     cluster.pass(LEASE + GRACE - seconds(1)).await;
     let stored = b.stored(process).await;
     assert_eq!(stored.process.status(), Status::Running, "the grace is not over");
-    assert!(b.engine.unreachable_since(&stored).is_some(), "nobody can tell how it is");
+    assert!(b.engine.unreachable_since(&stored).is_some(), "its state is unknown");
     cluster.pass(seconds(2)).await;
     assert_eq!(ending(&b.stored(process).await), Ending::Interrupted { why: Interruption::NodeGone });
     assert_eq!(a.spawner.live().len(), 1, "what did not opt in runs on");
@@ -515,7 +515,7 @@ async fn a_wait_hears_of_an_end_on_another_node() {
     let waiting = b.engine.wait(&ids, WaitCondition::Ended, WaitMode::All, None);
     let waited = cluster.clock.run_until(seconds(60), waiting).await.expect("it ends").unwrap();
     assert_eq!(waited.processes[0].process.status(), Status::Completed);
-    assert!(cluster.clock.now().since(began) < seconds(3), "it is told when it happens");
+    assert!(cluster.clock.now().since(began) < seconds(3), "the change is reported at once");
 }
 
 #[tokio::test(start_paused = true)]
@@ -618,7 +618,7 @@ async fn a_node_that_stood_still_stops_its_copies_when_it_goes_on() {
     cluster.pass(seconds(2)).await;
     a.life.freeze(cluster.clock.now().plus(seconds(40)));
     cluster.pass(seconds(39)).await;
-    assert_eq!((a.spawner.live().len(), b.spawner.live().len()), (1, 1), "nobody could stop it");
+    assert_eq!((a.spawner.live().len(), b.spawner.live().len()), (1, 1), "no node could stop it");
     cluster.pass(seconds(8)).await;
     assert_eq!((a.spawner.live().len(), b.spawner.live().len()), (0, 1));
     assert_eq!(b.stored(process).await.process.attempt.0, 2);
@@ -636,7 +636,7 @@ async fn copies_that_outlived_their_manager_are_stopped_when_it_comes_back() {
     let again = cluster.start(a.settings.clone(), Arc::new(a.spawner.reopened()), a.ids.clone()).await;
     cluster.pass(seconds(8)).await;
     let left: Vec<ProcessId> = again.spawner.live().into_iter().map(|key| key.id).collect();
-    assert_eq!(left, [kept], "only what goes on elsewhere is stopped");
+    assert_eq!(left, [kept], "only the process that continues elsewhere is stopped");
     assert_eq!((b.status(process).await, b.stored(process).await.process.attempt.0), (Status::Running, 2));
     cluster.pass(seconds(60)).await;
     let stored = b.stored(kept).await;
@@ -657,7 +657,7 @@ async fn a_copy_of_what_was_cancelled_before_it_ran_again_is_stopped_when_its_no
     assert_eq!(ending(&b.stored(process).await), Ending::Cancelled { by: StopCause::User, exit: None });
     let again = cluster.start(a.settings.clone(), Arc::new(a.spawner.reopened()), a.ids.clone()).await;
     cluster.pass(seconds(8)).await;
-    assert_eq!(again.spawner.live(), [], "nobody saw its end, and it may live on here");
+    assert_eq!(again.spawner.live(), [], "its end was not observed, so it may be an orphan here");
     assert_eq!(b.status(process).await, Status::Cancelled);
 }
 
@@ -744,7 +744,7 @@ async fn work_that_was_taken_and_not_yet_called_lost_goes_on_where_it_runs() {
     let again = cluster.start(a.settings.clone(), Arc::new(a.spawner.reopened()), a.ids.clone()).await;
     cluster.pass(seconds(10)).await;
     assert_eq!(again.status(process).await, Status::Interrupted);
-    assert_eq!(again.spawner.live().len(), 1, "nobody asked for its end");
+    assert_eq!(again.spawner.live().len(), 1, "no stop was requested");
 }
 
 #[tokio::test(start_paused = true)]
@@ -926,7 +926,7 @@ async fn what_is_left_of_interrupted_work_is_stopped_when_its_node_comes_back() 
         cluster.pass(LEASE + GRACE + seconds(5)).await;
         b.tell(process, Action::Cancel { cause: StopCause::User }).await;
         cluster.pass(seconds(30)).await;
-        assert_eq!(a.spawner.live().len(), 1, "nobody can reach it");
+        assert_eq!(a.spawner.live().len(), 1, "no node can reach it");
         let _again;
         if restarts {
             _again = cluster.start(a.settings.clone(), Arc::new(a.spawner.reopened()), a.ids.clone()).await;
@@ -1067,7 +1067,7 @@ async fn what_runs_again_elsewhere_is_to_end_with_the_lease_even_without_its_man
     assert!(until > now && until <= now.plus(LEASE), "{until:?} at {now:?}");
     a.cut(true);
     cluster.pass(seconds(3)).await;
-    assert_eq!(a.spawner.lease(), Some(LeaseEnd::At(until)), "nobody prolonged it");
+    assert_eq!(a.spawner.lease(), Some(LeaseEnd::At(until)), "the lease was not renewed");
     a.cut(false);
     cluster.pass(seconds(3)).await;
     a.engine.shut_down(Shutdown::Leave).await.unwrap();

@@ -48,7 +48,7 @@ async fn a_limit_that_is_raised_lets_waiters_go_at_once_and_a_lowered_one_stops_
     world.engine.set_slots("k", Some(1)).await.unwrap();
     world.cancel(ids[0]).await;
     world.pass(seconds(1)).await;
-    assert_eq!(running(&world, &ids).await, 2, "what runs goes on, and the next one waits");
+    assert_eq!(running(&world, &ids).await, 2, "running processes continue, and the next one waits");
     world.engine.set_slots("k", Some(0)).await.unwrap();
     world.settle().await;
     assert_eq!(running(&world, &ids).await, 5, "0 means no limit");
@@ -87,7 +87,7 @@ async fn a_held_queue_lets_nobody_go_until_it_is_released_and_what_runs_goes_on(
     assert_eq!(again.held[&key("k")], hold, "a hold that stands is kept");
     world.crash().await;
     world.pass(seconds(10)).await;
-    assert_eq!(running(&world, &waits).await, 0, "a restart releases nobody");
+    assert_eq!(running(&world, &waits).await, 0, "a restart releases no process");
     let view = world.engine.queues(Some(&key("k"))).await.unwrap().remove(0);
     assert_eq!((view.held, view.waiters.len(), view.holders), (Some(hold), 2, ids));
     assert!(world.engine.release_queue(&key("k")).await.unwrap().held.is_empty());

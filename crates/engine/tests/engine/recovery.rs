@@ -69,7 +69,7 @@ async fn what_cannot_be_examined_in_time_is_marked_until_it_is() {
     }
     let before = world.clock.now();
     world.crash().await;
-    assert!(world.clock.now().since(before) <= seconds(5), "nobody waits for longer");
+    assert!(world.clock.now().since(before) <= seconds(5), "the recovery does not wait longer");
     assert_eq!(world.status(lost).await, Status::Interrupted, "the first answer is right");
     for id in [lives, lost_later, cancelled] {
         let stored = world.stored(id).await;

@@ -128,7 +128,11 @@ async fn output_is_measured_until_a_record_tells_of_it() {
     world.end(id).await;
     world.end(gone).await;
     assert_eq!(written(id).await, None, "its exit tells");
-    assert_eq!(written(gone).await, Some(6), "nothing else tells of one whose end was not seen");
+    assert_eq!(
+        written(gone).await,
+        Some(6),
+        "no other record counts the output of a process whose end was not observed"
+    );
     world.spawner.output().remove(gone).await.unwrap();
     assert_eq!(written(gone).await, None);
 }

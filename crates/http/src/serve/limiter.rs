@@ -291,7 +291,10 @@ mod tests {
         assert!(works.iter().all(Option::is_some));
         let (third, mut third_told) = crowd.acquire(HERE).unwrap();
         assert!(third.work(Access::ReadOnly).is_none(), "all readers are at work");
-        assert!(readers[0].0.work(Access::ReadOnly).is_some(), "one that is in goes on asking");
+        assert!(
+            readers[0].0.work(Access::ReadOnly).is_some(),
+            "an admitted reader can send further requests"
+        );
         let control: Vec<_> = (0..2).map(|_| crowd.acquire(HERE).unwrap()).collect();
         assert!(control.iter().all(|(place, _)| place.work(Access::Control).is_some()));
         assert!(is_told(&mut third_told), "it has no standing");

@@ -238,7 +238,7 @@ mod tests {
             assert!(test_server.answer(&mut known).await.starts_with("HTTP/1.1 200"));
         }
         let mut stranger = test_server.connect().await;
-        test_server.ask(&mut stranger, "/", "nobody").await;
+        test_server.ask(&mut stranger, "/", "unknown").await;
         let mut whole = String::new();
         tokio::time::timeout(LONG, stranger.read_to_string(&mut whole)).await.unwrap().unwrap();
         assert!(whole.starts_with("HTTP/1.1 401") && whole.contains("x-request-id"), "{whole}");

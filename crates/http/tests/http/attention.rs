@@ -49,7 +49,7 @@ async fn input_without_a_reader_is_refused_with_the_way_out() {
     for nothing in [json!({}), json!({ "text": "" }), json!({ "text": "x", "base64": "AA==" })] {
         assert_eq!(world.post(&input(&asking), nothing.clone()).await.problem().status, 400, "{nothing}");
     }
-    assert_eq!(world.post(&input("nobody"), json!({ "close": true })).await.problem().status, 404);
+    assert_eq!(world.post(&input("unknown"), json!({ "close": true })).await.problem().status, 404);
     let stale = format!("{}?revision=1", input(&asking));
     let moved = world.post(&stale, json!({ "text": "x" })).await.problem();
     assert_eq!((moved.status, moved.slug.as_str()), (409, "revision_conflict"));

@@ -74,7 +74,10 @@ async fn references_of_the_document_lead_somewhere_and_requests_are_closed() {
     }
     let components = document["components"]["schemas"].as_object().unwrap();
     for (name, schema) in components {
-        assert!(references.contains(&format!("#/components/schemas/{name}")), "nobody speaks of {name}");
+        assert!(
+            references.contains(&format!("#/components/schemas/{name}")),
+            "no operation refers to {name}"
+        );
         let is_request = name.ends_with("Request") && schema["type"] == "object";
         assert_eq!(schema.get("additionalProperties") == Some(&Value::Bool(false)), is_request, "{name}");
     }

@@ -64,7 +64,7 @@ async fn level_of_a_tree_is_ended_and_other_trees_are_left_alone() {
     for nonsense in [json!({}), json!({ "tree": top }), json!({ "level": -1 }), json!({ "level": 256 })] {
         assert_eq!(world.post("/v1/cancel", nonsense).await.problem().slug, "invalid_request");
     }
-    let unknown = json!({ "level": 1, "tree": "nobody" });
+    let unknown = json!({ "level": 1, "tree": "unknown" });
     assert_eq!(world.post("/v1/cancel", unknown).await.problem().slug, "process_not_found");
 }
 
@@ -179,7 +179,7 @@ async fn full_level_and_too_deep_a_tree_name_level_used_and_max() {
 #[tokio::test(start_paused = true)]
 async fn parent_that_is_unknown_or_ending_takes_no_child() {
     let world = World::new().await;
-    let problem = world.post("/v1/processes", child("run", "nobody")).await.problem();
+    let problem = world.post("/v1/processes", child("run", "unknown")).await.problem();
     assert_eq!((problem.status, problem.slug.as_str()), (404, "process_not_found"));
     assert_eq!(problem.detail.as_deref(), Some("the launch gives it as its parent"));
     let ended = world.launch("exit 0").await;

@@ -81,19 +81,19 @@ fn what_the_work_wrote_into_the_room_for_its_end_is_no_part_of_the_record() {
 #[test]
 fn last_form_of_a_record_that_is_kept_elsewhere_is_not_waited_for() {
     let mut attempt = Attempt::idle();
-    let (blocked, go) = (attempt.path().join("exit.tmp/full"), attempt.path().join("go"));
-    // The leftover process ignores the stop signal until `go` exists, so that the final record is written only after
+    let (blocked, release) = (attempt.path().join("exit.tmp/full"), attempt.path().join("go"));
+    // The leftover process ignores the stop signal until `release` exists, so that the final record is written only after
     // that.
     let mut launch = script(&format!(
         "trap '' TERM; {{ while [ ! -e {} ]; do sleep 0.01; done; }} & exit 3",
-        go.display()
+        release.display()
     ));
     launch.stop_plan.steps = vec![StopStep { signal: 15, wait_ms: 60_000 }];
     attempt.peer.tell(&ShimRequest::Launch(Box::new(launch)));
     let first = attempt.peer.exited();
     assert_eq!((first.ending, first.settled), (ProgramEnd::Exited { code: 3 }, false));
     fs::create_dir_all(&blocked).unwrap();
-    fs::write(&go, "").unwrap();
+    fs::write(&release, "").unwrap();
     let last = attempt.peer.settled();
     attempt.peer.tell(&ShimRequest::Acknowledge);
     until("the shim leaves", || attempt.shim.try_wait().unwrap());
@@ -297,18 +297,18 @@ fn exit_is_told_at_once_though_leftovers_hold_the_output() {
 #[test]
 fn end_of_a_sweep_is_told_though_a_stranger_holds_the_output() {
     let directory = crate::harness::Directory::new();
-    let (pid_file, go) = (directory.path().join("pid"), directory.path().join("go"));
+    let (pid_file, release) = (directory.path().join("pid"), directory.path().join("go"));
     let mut attempt = Attempt::launch(&script(&format!(
         "setsid sleep 60 & echo $! > {}; while [ ! -e {} ]; do sleep 0.01; done; exit 4",
         pid_file.display(),
-        go.display()
+        release.display()
     )));
     attempt.peer.started();
     let pid = until("the leftover runs", || {
         pid_file.metadata().is_ok_and(|file| file.len() > 0).then(|| number_in(&pid_file))
     });
     let stranger = fs::OpenOptions::new().write(true).open(format!("/proc/{pid}/fd/1")).unwrap();
-    fs::write(&go, "").unwrap();
+    fs::write(&release, "").unwrap();
     assert!(attempt.peer.exited().sweeping);
     let swept = attempt.peer.exited();
     assert!(!swept.sweeping && swept.output_open && !swept.settled, "{swept:?}");
@@ -372,12 +372,14 @@ fn exit_record_waits_for_room_on_the_disk_and_the_shim_stays() {
 #[test]
 fn shim_leaves_when_its_directory_was_removed() {
     let directory = crate::harness::Directory::new();
-    let go = directory.path().join("go");
-    let mut attempt =
-        Attempt::launch(&script(&format!("while [ ! -e {} ]; do sleep 0.01; done; exit 6", go.display())));
+    let release = directory.path().join("go");
+    let mut attempt = Attempt::launch(&script(&format!(
+        "while [ ! -e {} ]; do sleep 0.01; done; exit 6",
+        release.display()
+    )));
     attempt.peer.started();
     fs::remove_dir_all(attempt.path()).unwrap();
-    fs::write(&go, "").unwrap();
+    fs::write(&release, "").unwrap();
     let durable = attempt.peer.hear_until(|notice| match notice {
         ShimMessage::Exited { durable, .. } => Some(durable),
         _ => None,

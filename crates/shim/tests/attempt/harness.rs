@@ -228,7 +228,7 @@ pub(crate) fn script(text: &str) -> LaunchOrder {
 /// Calls `ask` repeatedly until it returns a value.
 ///
 /// # Panics
-/// Panics if there is no value within [`PATIENCE`].
+/// Panics if there is no value within [`TIMEOUT`].
 pub(crate) fn until<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
     let end = Instant::now() + TIMEOUT;
     loop {

@@ -19,9 +19,11 @@ fn force() -> ShimRequest {
 #[test]
 fn descriptors_keep_output_and_exit_reachable_when_the_shim_is_killed() {
     let directory = crate::harness::Directory::new();
-    let go = directory.path().join("go");
-    let text =
-        format!("echo before; while [ ! -e {} ]; do sleep 0.01; done; echo after; exit 41", go.display());
+    let release = directory.path().join("go");
+    let text = format!(
+        "echo before; while [ ! -e {} ]; do sleep 0.01; done; echo after; exit 41",
+        release.display()
+    );
     let mut attempt = Attempt::launch(&script(&text));
     let (identity, descriptors) = attempt.peer.started();
     assert_eq!(descriptors, [Descriptor::Pidfd, Descriptor::Stdout, Descriptor::Stderr]);
@@ -29,7 +31,7 @@ fn descriptors_keep_output_and_exit_reachable_when_the_shim_is_killed() {
     attempt.await_output("before");
     attempt.shim.kill().unwrap();
     attempt.shim.wait().unwrap();
-    std::fs::write(&go, "").unwrap();
+    std::fs::write(&release, "").unwrap();
     // Only this test holds the read end now. Without it, SIGPIPE would end the command.
     until("the work ended", || (!is_alive(identity.pid)).then_some(()));
     let mut stdout = File::from(attempt.peer.descriptors.remove(1));

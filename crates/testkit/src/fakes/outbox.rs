@@ -147,7 +147,7 @@ impl OutboxFake {
         if now.incarnation.is_none() || now.continues(&told) {
             return Ok(());
         }
-        Err(StoreError::Unavailable { source: "the store lost something since the last sign of life".into() })
+        Err(StoreError::Unavailable { source: "the store has lost data since the last lease renewal".into() })
     }
 
     fn came_to(&self, history: &History) {

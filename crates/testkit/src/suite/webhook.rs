@@ -55,7 +55,7 @@ fn webhook_request(address: &str, id: &str) -> WebhookRequest {
 }
 
 /// Returns a local address on which no program listens.
-fn nobody() -> SocketAddr {
+fn unreachable_address() -> SocketAddr {
     let listener = must(TcpListener::bind("127.0.0.1:0"));
     must(listener.local_addr())
 }
@@ -110,7 +110,10 @@ pub async fn a_wish_for_time_is_told(world: &WebhookFixture) {
 
 /// A receiver that does not exist, disconnects, or does not send HTTP causes the error `Unreachable`.
 pub async fn who_gives_no_answer_cannot_be_reached(world: &WebhookFixture) {
-    refused!(world.send(&format!("http://{}/", nobody())).await, WebhookTransportError::Unreachable { .. });
+    refused!(
+        world.send(&format!("http://{}/", unreachable_address())).await,
+        WebhookTransportError::Unreachable { .. }
+    );
     let endless = format!("HTTP/1.1 200 OK\r\n{}", "x: yyyyyyyyyyyyyyyyyyyyyyyyyyyy\r\n".repeat(40_000));
     for answer in ["", "SSH-2.0-OpenSSH_9.2\r\n", "HTTP/1.1 200 OK\r\nx", &endless] {
         let receiver = TestReceiver::saying(answer, ReceiverBehavior::HangsUp).await;

@@ -54,7 +54,7 @@ fn store_that_goes_away_after_the_launch_is_waited_for() {
         (code.unwrap(), out)
     });
     assert_eq!((code, out.as_slice()), (1, &b"out\xff"[..]));
-    assert_eq!(said.text(), "", "nobody who reads no hints is told");
+    assert_eq!(said.text(), "", "without hints nothing is printed");
 }
 
 #[test]

@@ -71,7 +71,10 @@ pub async fn claim_for_takes_nothing_of_a_held_key(world: &StoreFixture) {
             if key.as_str() == "k" && holders.is_empty()
     );
     let submitted = must(world.try_submit(draft()).await);
-    assert!(matches!(submitted, SubmitOutcome::Waiting(_)), "a held key gives nobody a slot: {submitted:?}");
+    assert!(
+        matches!(submitted, SubmitOutcome::Waiting(_)),
+        "a key on hold gives no process a slot: {submitted:?}"
+    );
     assert_eq!(world.claim_ids(&node).await, []);
 }
 

@@ -48,7 +48,7 @@ pub async fn a_slot_returns_whatever_ends_its_holder(world: &StoreFixture) {
         Status::Cancelled,
         Status::Interrupted,
     ]);
-    assert_eq!(crowd.let_go, every_way, "the lives have to let go in every way there is");
+    assert_eq!(crowd.let_go, every_way, "slots must be released in every possible way");
 }
 
 /// The process histories, and every status in which a process freed its slot.

@@ -44,9 +44,9 @@ async fn all_pages(
 pub async fn records_are_loaded_in_the_order_of_the_question(world: &StoreFixture) {
     let first = world.submit(world.draft()).await;
     let second = world.submit(world.draft()).await;
-    let nobody = world.draft().id;
+    let missing = world.draft().id;
     let (one, two) = (first.process.id, second.process.id);
-    let found = must(world.store.load(&[two, nobody, one, two]).await);
+    let found = must(world.store.load(&[two, missing, one, two]).await);
     assert_eq!(found, [Some(second.clone()), None, Some(first), Some(second)]);
     assert_eq!(must(world.store.load(&[]).await), []);
 }

@@ -7,13 +7,13 @@ use longhaul_ports::{StoreError, StoreRejection};
 
 /// A child of an unknown parent is refused.
 pub async fn a_missing_parent_is_refused(world: &StoreFixture) {
-    let nobody = world.draft().id;
+    let missing = world.draft().id;
     let mut draft = world.draft();
-    draft.lineage = Lineage::default().child_of(nobody);
+    draft.lineage = Lineage::default().child_of(missing);
     let id = draft.id;
     refused!(
         world.try_submit(draft).await,
-        StoreError::Refused(StoreRejection::ParentMissing { parent }) if *parent == nobody
+        StoreError::Refused(StoreRejection::ParentMissing { parent }) if *parent == missing
     );
     assert!(!world.exists(id).await);
 }
