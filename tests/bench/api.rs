@@ -79,9 +79,9 @@ impl Api {
     }
 
     /// Those that have not ended, at most so many.
-    pub(crate) fn live(&mut self, most: usize) -> Result<Vec<ProcessView>, Failure> {
+    pub(crate) fn live(&mut self, limit: usize) -> Result<Vec<ProcessView>, Failure> {
         let list: ProcessList =
-            self.ask(&Method::GET, &format!("/v1/processes?limit={most}"), None::<&()>)?;
+            self.ask(&Method::GET, &format!("/v1/processes?limit={limit}"), None::<&()>)?;
         Ok(list.processes)
     }
 

@@ -64,8 +64,8 @@ pub(crate) fn check(name: &str, bytes: &[u8]) -> Verdict {
     if let Err(why) = &verdict {
         assert!(!why.trim().is_empty(), "it was refused, and nobody says why");
         // What is quoted may grow by its escapes, and by no more.
-        let most = bytes.len().saturating_mul(12).saturating_add(4_096);
-        assert!(why.len() <= most, "a refusal of {} bytes is answered with {}", bytes.len(), why.len());
+        let limit = bytes.len().saturating_mul(12).saturating_add(4_096);
+        assert!(why.len() <= limit, "a refusal of {} bytes is answered with {}", bytes.len(), why.len());
     }
     verdict
 }

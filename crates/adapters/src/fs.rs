@@ -58,7 +58,7 @@ pub struct FsStore {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FsOptions {
     /// Maximum size of all files in KiB. `None` means no limit. A checkpoint may exceed the limit for a short time.
-    pub most_kib: Option<u32>,
+    pub max_kib: Option<u32>,
 }
 
 impl FsStore {
@@ -71,8 +71,8 @@ impl FsStore {
     /// [`StoreError::ReadOnly`] if the directory is not writable, and [`StoreError::Unavailable`] if another program
     /// uses it or it cannot be opened.
     pub fn open(path: &Path, clock: Arc<dyn Clock>, options: FsOptions) -> Result<Self, StoreError> {
-        let most = options.most_kib.map(|kib| u64::from(kib) * 1024);
-        let store_dir = StoreDir::take(path, most)?;
+        let limit = options.max_kib.map(|kib| u64::from(kib) * 1024);
+        let store_dir = StoreDir::take(path, limit)?;
         let shared = Arc::new(JournalShared::open(store_dir)?);
         shared.place.tidy();
         shared.place.sign();
@@ -88,7 +88,7 @@ impl FsStore {
     /// Returns the same errors as [`FsStore::open`].
     pub fn end_of(path: &Path) -> Result<Option<EventCursor>, StoreError> {
         match StoreDir::of_existing(path)? {
-            Some(store_dir) => Ok(Some(JournalView::read(&store_dir)?.0.core.ledger.end())),
+            Some(store_dir) => Ok(Some(JournalView::read(&store_dir)?.0.state.ledger.end())),
             None => Ok(None),
         }
     }
@@ -103,8 +103,8 @@ impl FsStore {
     }
 
     /// Waits until the journal is durable, and returns the records for reading.
-    async fn book(&self) -> Result<RwLockReadGuard<'_, JournalView>, StoreError> {
-        let journal_view = self.shared.book.read().await;
+    async fn view(&self) -> Result<RwLockReadGuard<'_, JournalView>, StoreError> {
+        let journal_view = self.shared.view.read().await;
         match &journal_view.lost {
             None => Ok(journal_view),
             Some(why) => Err(StoreError::Unavailable { source: why.clone().into() }),
@@ -121,7 +121,7 @@ impl FsStore {
             tokio::pin!(changed);
             changed.as_mut().enable();
             {
-                let mut journal_view = self.shared.book.write().await;
+                let mut journal_view = self.shared.view.write().await;
                 if let Some(why) = &journal_view.lost {
                     return Err(StoreError::Unavailable { source: why.clone().into() });
                 }

@@ -91,7 +91,7 @@ impl MemoryStore {
         let due = state.rows.index().first_due();
         let answer = write(&mut state, now);
         if state.rows.index().first_due().is_some_and(|next| due.is_none_or(|due| next < due)) {
-            state.news.for_all();
+            state.updates.for_all();
         }
         drop(state);
         self.changed.notify_waiters();
@@ -167,12 +167,12 @@ impl ProcessStore for MemoryStore {
 
 #[async_trait]
 impl Maintenance for MemoryStore {
-    async fn claim_due(&self, by: &Lease, most: u32) -> Result<Vec<StoredProcess>, StoreError> {
-        self.write(|state, now| state.claim_due(now, by, most))
+    async fn claim_due(&self, by: &Lease, limit: u32) -> Result<Vec<StoredProcess>, StoreError> {
+        self.write(|state, now| state.claim_due(now, by, limit))
     }
 
-    async fn prune(&self, rule: &Retention, most: u32) -> Result<PrunedBatch, StoreError> {
-        Ok(self.write(|state, now| state.prune(now, rule, most)))
+    async fn prune(&self, rule: &Retention, limit: u32) -> Result<PrunedBatch, StoreError> {
+        Ok(self.write(|state, now| state.prune(now, rule, limit)))
     }
 }
 
@@ -201,12 +201,17 @@ impl Queues for MemoryStore {
 
 #[async_trait]
 impl EventLog for MemoryStore {
-    async fn read(&self, after: Option<EventCursor>, most: u32, wait: bool) -> Result<EventPage, StoreError> {
+    async fn read(
+        &self,
+        after: Option<EventCursor>,
+        limit: u32,
+        wait: bool,
+    ) -> Result<EventPage, StoreError> {
         if !wait {
-            return Ok(self.look(|state| state.events(after, most)));
+            return Ok(self.look(|state| state.events(after, limit)));
         }
         let page =
-            |state: &mut MemoryState| Some(state.events(after, most)).filter(|page| !page.events.is_empty());
+            |state: &mut MemoryState| Some(state.events(after, limit)).filter(|page| !page.events.is_empty());
         Ok(self.parked(page).await)
     }
 
@@ -239,7 +244,7 @@ impl Membership for MemoryStore {
     async fn renew_lease(&self, by: &Lease) -> Result<NodeUpdates, StoreError> {
         let now = self.clock.now();
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.beaten(now, by)?;
+        state.record_heartbeat(now, by)?;
         Ok(state.calls(now, by))
     }
 
@@ -248,7 +253,7 @@ impl Membership for MemoryStore {
             if let Err(fenced) = state.check(by) {
                 return Some(Err(fenced));
             }
-            let updates = state.news.take(&by.node);
+            let updates = state.updates.take(&by.node);
             updates.then(|| Ok(state.calls(self.clock.now(), by)))
         };
         self.parked(calls).await

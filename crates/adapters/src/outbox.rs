@@ -48,9 +48,9 @@ pub struct OutboxStore {
     outage: OutageTracker,
     index: Mutex<OutboxIndex>,
     writer: OutboxWriter,
-    accepts_alone: bool,
+    accepts_local_only: bool,
     /// Held while this node changes local-only records or restores records to the store.
-    giving: tokio::sync::Mutex<()>,
+    restore_lock: tokio::sync::Mutex<()>,
 }
 
 /// Options of an outbox.
@@ -58,29 +58,29 @@ pub struct OutboxStore {
 pub struct OutboxOptions {
     /// Address of the store, without secrets. Records of one store are never restored to a store with another
     /// address.
-    pub place: String,
+    pub address: String,
     /// Time for which an ended record is kept after its end was acknowledged. The default is 10 minutes, or zero if
     /// the store survives the loss of its server.
     pub keeps_ended: Duration,
     /// Maximum number of ended records to keep. The default is 10,000.
-    pub most_ended: usize,
+    pub max_ended: usize,
     /// Maximum size of the file in KiB. `None` means no limit.
-    pub most_kib: Option<u32>,
+    pub max_kib: Option<u32>,
     /// True if this node accepts launches that affect no other node while the store is unreachable. The default is
     /// false.
-    pub accepts_alone: bool,
+    pub accepts_local_only: bool,
 }
 
 impl OutboxOptions {
     /// Returns the default options for the store at this address.
     #[must_use]
-    pub fn at(place: impl Into<String>) -> Self {
+    pub fn at(address: impl Into<String>) -> Self {
         Self {
-            place: place.into(),
+            address: address.into(),
             keeps_ended: Duration::from_secs(600),
-            most_ended: 10_000,
-            most_kib: None,
-            accepts_alone: false,
+            max_ended: 10_000,
+            max_kib: None,
+            accepts_local_only: false,
         }
     }
 }
@@ -98,22 +98,22 @@ impl OutboxStore {
         clock: Arc<dyn Clock>,
         options: OutboxOptions,
     ) -> Result<Self, StoreError> {
-        let connection = opening::open(path, options.most_kib)?;
+        let connection = opening::open(path, options.max_kib)?;
         let found = row::headings(&connection).map_err(|halt| halt.at(path))?;
         let mark = row::mark(&connection).map_err(|halt| halt.at(path))?;
-        let belongs = mark.place.is_empty() || mark.place == options.place || {
+        let belongs = mark.address.is_empty() || mark.address == options.address || {
             let incarnation = inner.history().await?.incarnation;
             let known = mark.history.as_ref().and_then(|history| history.incarnation.clone());
             incarnation.is_some() && incarnation == known
         };
         let writer = OutboxWriter::start(connection)?;
         let (mark, found) = if belongs {
-            (OutboxMeta { place: options.place, ..mark }, found)
+            (OutboxMeta { address: options.address, ..mark }, found)
         } else if let Some(live) = found.iter().find(|heading| heading.ended_at.is_none()) {
-            return Err(failure::foreign(path, &mark.place, live.id));
+            return Err(failure::foreign(path, &mark.address, live.id));
         } else {
-            found.iter().for_each(|heading| writer.soon(OutboxChange::LetGo(heading.id)));
-            (OutboxMeta { place: options.place, ..OutboxMeta::default() }, Vec::new())
+            found.iter().for_each(|heading| writer.soon(OutboxChange::Delete(heading.id)));
+            (OutboxMeta { address: options.address, ..OutboxMeta::default() }, Vec::new())
         };
         writer.durably(OutboxChange::Mark(Box::new(mark.clone()))).await?;
         Ok(Self {
@@ -121,10 +121,10 @@ impl OutboxStore {
             path: path.to_owned(),
             outage: OutageTracker::new(clock.clone()),
             clock,
-            index: Mutex::new(OutboxIndex::new(options.keeps_ended, options.most_ended, mark, found)),
+            index: Mutex::new(OutboxIndex::new(options.keeps_ended, options.max_ended, mark, found)),
             writer,
-            accepts_alone: options.accepts_alone,
-            giving: tokio::sync::Mutex::default(),
+            accepts_local_only: options.accepts_local_only,
+            restore_lock: tokio::sync::Mutex::default(),
         })
     }
 
@@ -133,43 +133,43 @@ impl OutboxStore {
     ///
     /// # Errors
     /// Returns the same errors as [`OutboxStore::open`].
-    pub fn check_unfounded(path: &Path, place: &str) -> Result<(), StoreError> {
+    pub fn check_unfounded(path: &Path, address: &str) -> Result<(), StoreError> {
         if !path.exists() {
             return Ok(());
         }
         let connection = opening::open(path, None)?;
         let mark = row::mark(&connection).map_err(|halt| halt.at(path))?;
-        if mark.place.is_empty() || mark.place == place {
+        if mark.address.is_empty() || mark.address == address {
             return Ok(());
         }
         let found = row::headings(&connection).map_err(|halt| halt.at(path))?;
         match found.iter().find(|heading| heading.ended_at.is_none()) {
-            Some(live) => Err(failure::foreign(path, &mark.place, live.id)),
+            Some(live) => Err(failure::foreign(path, &mark.address, live.id)),
             None => Ok(()),
         }
     }
 
     /// Changes the index, and sends the changes to the writer in the same order.
-    fn keep(&self, change: impl FnOnce(&mut OutboxIndex) -> Vec<OutboxChange>) {
+    fn update(&self, change: impl FnOnce(&mut OutboxIndex) -> Vec<OutboxChange>) {
         let mut index = self.index.lock().unwrap_or_else(PoisonError::into_inner);
         change(&mut index).into_iter().for_each(|entry| self.writer.soon(entry));
     }
 
-    fn look<T>(&self, look: impl FnOnce(&mut OutboxIndex) -> T) -> T {
-        look(&mut self.index.lock().unwrap_or_else(PoisonError::into_inner))
+    fn with_index<T>(&self, action: impl FnOnce(&mut OutboxIndex) -> T) -> T {
+        action(&mut self.index.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Updates the outbox from records that the store returned.
-    fn heard<'a>(&self, stored: impl IntoIterator<Item = &'a StoredProcess>) {
+    fn note_records<'a>(&self, stored: impl IntoIterator<Item = &'a StoredProcess>) {
         let now = self.clock.now();
-        self.keep(|index| stored.into_iter().flat_map(|stored| index.heard(now, stored)).collect());
+        self.update(|index| stored.into_iter().flat_map(|stored| index.note_records(now, stored)).collect());
     }
 
     /// Awaits a call to the store, and updates the outage state from its result.
-    async fn asked<T>(&self, question: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
-        let asked = self.outage.ask();
-        let answer = question.await;
-        self.outage.told(asked, &answer);
+    async fn call<T>(&self, request: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+        let started = self.outage.ask();
+        let answer = request.await;
+        self.outage.record(started, &answer);
         answer
     }
 }

@@ -137,9 +137,9 @@ impl LaunchSigner for ClusterSigner {
         if here.now > signature.until {
             return Err(SignatureError::Expired { until: signature.until });
         }
-        let most = process.spec.retry.retries.saturating_add(1).saturating_mul(MAX_NEVER_RAN);
-        if process.attempt.0 > most {
-            return Err(SignatureError::TooOften { attempt: process.attempt, most });
+        let limit = process.spec.retry.retries.saturating_add(1).saturating_mul(MAX_NEVER_RAN);
+        if process.attempt.0 > limit {
+            return Err(SignatureError::TooOften { attempt: process.attempt, limit });
         }
         Ok(())
     }

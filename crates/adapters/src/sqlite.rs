@@ -76,12 +76,12 @@ pub struct SqliteOptions {
     /// Minimum number of events to keep. The default is 100,000.
     pub kept_events: u64,
     /// Maximum size of the database in KiB. `None` means no limit.
-    pub most_kib: Option<u32>,
+    pub max_kib: Option<u32>,
 }
 
 impl Default for SqliteOptions {
     fn default() -> Self {
-        Self { readers: 2, cache_kib: 768, kept_events: 100_000, most_kib: None }
+        Self { readers: 2, cache_kib: 768, kept_events: 100_000, max_kib: None }
     }
 }
 
@@ -109,14 +109,14 @@ impl SqliteStore {
             })
             .collect::<Result<Vec<Connection>, StoreError>>()?;
         let notifiers = Arc::new(NodeNotifiers::default());
-        let (grown, newest) = watch::channel(write_connection.newest());
+        let (has_new_processes, newest) = watch::channel(write_connection.newest());
         Ok(Self {
             path: path.to_owned(),
             clock,
             issued: Arc::new(IssuedRows::default()),
             newest,
             readers: QueryThreads::start(readers)?,
-            writer: DatabaseThread::start(write_connection, Arc::clone(&notifiers), grown)?,
+            writer: DatabaseThread::start(write_connection, Arc::clone(&notifiers), has_new_processes)?,
             notifiers,
         })
     }
@@ -150,9 +150,9 @@ impl SqliteStore {
 
     async fn read<T: Send + 'static>(
         &self,
-        question: impl FnOnce(&Connection) -> Result<T, StepAbort> + Send + 'static,
+        query: impl FnOnce(&Connection) -> Result<T, StepAbort> + Send + 'static,
     ) -> Result<T, StoreError> {
-        self.readers.ask(question).await
+        self.readers.ask(query).await
     }
 }
 

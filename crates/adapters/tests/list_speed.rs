@@ -21,7 +21,7 @@ const RECORDS: usize = 100_000;
 /// Number of records, the oldest, that have rare values such as the name `rare`.
 const RARE: usize = 20;
 
-#[ignore = "measures, and needs a quiet machine"]
+#[ignore = "a measurement, which needs an idle machine"]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_page_of_many_records_is_fast_whatever_is_asked_for() {
     let directory = tempfile::tempdir().unwrap();
@@ -38,7 +38,7 @@ async fn a_page_of_many_records_is_fast_whatever_is_asked_for() {
             "{name:>7} filled: {:.0} writes a second",
             2.0 * RECORDS as f64 / begun.elapsed().as_secs_f64()
         );
-        let page = PageRequest { order: SortOrder::NewestFirst, after: None, most: 50 };
+        let page = PageRequest { order: SortOrder::NewestFirst, after: None, limit: 50 };
         for (what, filter) in filters(&store).await {
             let mut spans = Vec::new();
             let mut found = 0;
@@ -58,7 +58,7 @@ async fn a_page_of_many_records_is_fast_whatever_is_asked_for() {
 }
 
 async fn filters(store: &Arc<dyn Store>) -> Vec<(&'static str, ProcessFilter)> {
-    let oldest = PageRequest { order: SortOrder::OldestFirst, after: None, most: 1 };
+    let oldest = PageRequest { order: SortOrder::OldestFirst, after: None, limit: 1 };
     let oldest =
         store.list(&ProcessFilter::default(), &oldest).await.unwrap().processes[0].process.id.to_string();
     let none = ProcessFilter::default;

@@ -120,15 +120,15 @@ async fn a_change_writes_a_few_pages() {
     let records = rounds() * 3;
     println!("{} bytes a record, with all its events and labels", pages * page / records);
     for (what, sql) in [
-        ("what was asked for", "SELECT avg(length(spec)) FROM process"),
-        ("a life that ended", "SELECT avg(length(life)) FROM process"),
+        ("launch spec", "SELECT avg(length(spec)) FROM process"),
+        ("ended process", "SELECT avg(length(life)) FROM process"),
         ("an event", "SELECT avg(length(body)) FROM event"),
     ] {
         let mean: f64 = scale.beside.query_row(sql, [], |row| row.get(0)).unwrap();
         println!("{what}: {mean:.0} bytes");
     }
     let mut too_much = Vec::new();
-    for (name, most) in [
+    for (name, limit) in [
         ("submit", 7),
         ("submit of a child", 8),
         ("submit and claim", 8),
@@ -144,7 +144,7 @@ async fn a_change_writes_a_few_pages() {
         let mean = written.iter().sum::<u64>() / count;
         let at = |percent: usize| written[(written.len() - 1) * percent / 100] / (page + 24);
         println!("{name}: {mean} bytes, p50 {} p99 {} most {} pages", at(50), at(99), at(100));
-        if mean > most * (page + 24) {
+        if mean > limit * (page + 24) {
             too_much.push(name);
         }
     }

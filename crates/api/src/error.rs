@@ -416,10 +416,10 @@ fn refused(refusal: &StoreRejection) -> ApiError {
             .because("a child is one level below its parent")
             .help("`limits.max_levels` sets the maximum level")
             .at_level(*level, None, deepest.0.into()),
-        StoreRejection::LevelFull { level, live, most } => ApiError::new(409, "level_limit_reached", title)
+        StoreRejection::LevelFull { level, live, limit } => ApiError::new(409, "level_limit_reached", title)
             .because("the number of live processes on a level of a tree is limited")
             .help("wait until one of them ends, or raise `limits.max_per_level`")
-            .at_level(*level, Some(*live), *most),
+            .at_level(*level, Some(*live), *limit),
         StoreRejection::NoSlot { key, holders } => {
             let fault = ApiError::new(409, "no_slot", title);
             match key {

@@ -48,7 +48,7 @@ struct SearchQuery {
     pattern: Pattern,
     budget: Budget,
     context: u32,
-    most: u32,
+    limit: u32,
 }
 
 impl Api {
@@ -97,7 +97,7 @@ impl Api {
     ) -> Result<SearchView, ApiError> {
         let budget = Budget::of(request.max_tokens)?;
         let context = within("context", request.context, 0..=MAX_CONTEXT)?.unwrap_or(0);
-        let most = within("max_matches", request.max_matches, 1..=MAX_MATCHES)?.unwrap_or(DEFAULT_MATCHES);
+        let limit = within("max_matches", request.max_matches, 1..=MAX_MATCHES)?.unwrap_or(DEFAULT_MATCHES);
         let case = if request.ignore_case { CaseMode::Ignored } else { CaseMode::Kept };
         let pattern = Pattern::new(&request.pattern, case).map_err(|error| {
             ApiError::new(400, "pattern_invalid", error.to_string())
@@ -107,7 +107,7 @@ impl Api {
         let stored = self.engine.process(id).await?;
         let place = ReadPosition::of_search(&stored, request)?;
         if let Some(node) = elsewhere(&self.engine, &stored, place.cursor.attempt).await {
-            let search = SearchQuery { pattern, budget, context, most };
+            let search = SearchQuery { pattern, budget, context, limit };
             return self.search_there(&node, &stored, request, search).await;
         }
         let log = AttemptLog::new(&self.engine, &stored, &place.cursor);
@@ -122,7 +122,7 @@ impl Api {
             log,
             manner,
             budget,
-            most,
+            limit,
             context,
             expired: place.expired,
             tail_only: None,

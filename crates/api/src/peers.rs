@@ -94,17 +94,17 @@ impl PeerClient {
         }
     }
 
-    /// Sends a request to a node and parses the reply. A reply with more than `most` bytes is an error.
+    /// Sends a request to a node and parses the reply. A reply with more than `limit` bytes is an error.
     pub(crate) async fn fetch<T: DeserializeOwned>(
         &self,
         engine: &Engine,
         node: &NodeId,
         question: PeerRequest,
-        most: usize,
+        limit: usize,
     ) -> Result<T, PeerRequestError> {
         let until = Instant::now() + question.patience.saturating_add(REST);
         let answer = self.ask(engine, node, question).await?;
-        let read = tokio::time::timeout_at(until, whole(answer.body, most)).await;
+        let read = tokio::time::timeout_at(until, whole(answer.body, limit)).await;
         let unreachable = |why: &str| PeerRequestError::Away(Unreachable::of(node, why));
         let bytes = read
             .map_err(|_| unreachable("the reply of the node is incomplete"))?

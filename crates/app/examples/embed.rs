@@ -32,7 +32,7 @@ async fn embed() -> Result<(), Box<dyn Error>> {
     let ended = engine.wait(&[id], WaitCondition::Ended, WaitMode::All, None).await?;
     for process in ended.processes.iter().map(|stored| &stored.process) {
         let key = AttemptKey { id, attempt: process.attempt };
-        let page = engine.output(key, OutputRead { from: 0, most: 1 << 16, only: None }).await?;
+        let page = engine.output(key, OutputRead { from: 0, limit: 1 << 16, only: None }).await?;
         for chunk in page.chunks {
             std::io::stdout().write_all(&chunk.bytes)?;
         }

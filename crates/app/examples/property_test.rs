@@ -68,7 +68,7 @@ async fn run(steps: &[Step]) -> Result<Vec<u32>, Box<dyn std::error::Error>> {
     for (key, slots) in SLOTS {
         engine.set_slots(key, Some(slots)).await?;
     }
-    let (mut ids, mut most) = (Vec::new(), vec![0; SLOTS.len()]);
+    let (mut ids, mut limit) = (Vec::new(), vec![0; SLOTS.len()]);
     for step in steps {
         let launch = Launch {
             spec: spec(step)?,
@@ -82,7 +82,7 @@ async fn run(steps: &[Step]) -> Result<Vec<u32>, Box<dyn std::error::Error>> {
         for view in engine.queues(None).await? {
             let place =
                 SLOTS.iter().position(|(key, _)| view.key.as_ref().is_some_and(|k| k.as_str() == *key));
-            if let Some(seen) = place.and_then(|place| most.get_mut(place)) {
+            if let Some(seen) = place.and_then(|place| limit.get_mut(place)) {
                 *seen = u32::try_from(view.holders.len())?.max(*seen);
             }
         }
@@ -92,14 +92,14 @@ async fn run(steps: &[Step]) -> Result<Vec<u32>, Box<dyn std::error::Error>> {
     let known = engine
         .list(
             &ProcessFilter::default(),
-            &PageRequest { order: SortOrder::NewestFirst, most: 100, after: None },
+            &PageRequest { order: SortOrder::NewestFirst, limit: 100, after: None },
         )
         .await?;
     if known.processes.len() != steps.len() {
         return Err("something was lost".into());
     }
     clock.run_until(Duration::from_secs(60), engine.shut_down(Shutdown::StopAll)).await.ok_or("no end")??;
-    Ok(most)
+    Ok(limit)
 }
 
 /// Runs this number of random cases.
@@ -109,8 +109,8 @@ fn holds(cases: u32) -> Result<(), Box<dyn std::error::Error>> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build();
         let fail = |error: String| TestCaseError::fail(error);
         let runtime = runtime.map_err(|error| fail(error.to_string()))?;
-        let most = runtime.block_on(run(&steps)).map_err(|error| fail(error.to_string()))?;
-        for ((key, slots), seen) in SLOTS.iter().zip(most) {
+        let limit = runtime.block_on(run(&steps)).map_err(|error| fail(error.to_string()))?;
+        for ((key, slots), seen) in SLOTS.iter().zip(limit) {
             prop_assert!(seen <= *slots, "{seen} ran under {key}, which has {slots} slots");
         }
         Ok(())

@@ -88,8 +88,8 @@ impl<W: Write> Write for LossyWriter<W> {
     }
 }
 
-/// Returns at most `most` lines from the end of a log, all of them after `offset` (in bytes).
-pub(crate) fn last_lines(path: &Path, offset: u64, most: usize) -> Vec<String> {
+/// Returns at most `limit` lines from the end of a log, all of them after `offset` (in bytes).
+pub(crate) fn last_lines(path: &Path, offset: u64, limit: usize) -> Vec<String> {
     let tail = || -> io::Result<String> {
         let mut file = File::open(path)?;
         let end = file.metadata()?.len();
@@ -102,7 +102,7 @@ pub(crate) fn last_lines(path: &Path, offset: u64, most: usize) -> Vec<String> {
     };
     let text = tail().unwrap_or_default();
     let lines: Vec<&str> = text.lines().collect();
-    let begin = lines.len().saturating_sub(most);
+    let begin = lines.len().saturating_sub(limit);
     lines.into_iter().skip(begin).map(str::to_owned).collect()
 }
 

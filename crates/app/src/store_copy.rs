@@ -223,7 +223,7 @@ async fn fill(
     vouching: &SignatureHandling,
 ) -> Result<CopyCounts, CopyError> {
     let mut counts = CopyCounts::default();
-    let mut page = PageRequest { order: SortOrder::OldestFirst, after: None, most: PAGE };
+    let mut page = PageRequest { order: SortOrder::OldestFirst, after: None, limit: PAGE };
     loop {
         let listing = original
             .list(&ProcessFilter::default(), &page)
@@ -252,7 +252,7 @@ async fn fill(
     Ok(CopyCounts {
         nodes: store_metadata.nodes.len(),
         old_keys: store_metadata.old_keys.len(),
-        swept: store_metadata.swept.len(),
+        swept: store_metadata.tombstones.len(),
         ..counts
     })
 }
@@ -266,7 +266,7 @@ async fn compare(
     vouching: &SignatureHandling,
 ) -> Result<CopyCounts, CopyError> {
     let mut counts = CopyCounts::default();
-    let mut page = PageRequest { order: SortOrder::OldestFirst, after: None, most: PAGE };
+    let mut page = PageRequest { order: SortOrder::OldestFirst, after: None, limit: PAGE };
     loop {
         let listing =
             copy.list(&ProcessFilter::default(), &page).await.and_then(Listing::whole).map_err(failed(to))?;
@@ -304,7 +304,7 @@ async fn compare(
     Ok(CopyCounts {
         nodes: found.nodes.len(),
         old_keys: found.old_keys.len(),
-        swept: found.swept.len(),
+        swept: found.tombstones.len(),
         ..counts
     })
 }

@@ -41,7 +41,7 @@ impl Process {
         let decision = Decider { process: self, ctx, live_stats };
         match input {
             Input::Action(command) => decision.asked(command),
-            Input::Observation(Observation::ActionRequested(wish)) => decision.asked(&wish.command()),
+            Input::Observation(Observation::ActionRequested(action)) => decision.asked(&action.command()),
             Input::Observation(observation) => Ok(decision.seen(observation)),
             Input::Tick => Ok(decision.tick()),
         }
@@ -68,7 +68,7 @@ impl Decider<'_> {
     /// stopped with its descendants, that cascade has already started and is not decided again.
     fn ended_with(&self, ending: Ending, live_stats: LiveStats) -> Decision {
         let at = self.moment_of(&ending);
-        let by_itself = !self.told_to_end() && !matches!(ending, Ending::Cancelled { .. });
+        let by_itself = !self.stop_requested() && !matches!(ending, Ending::Cancelled { .. });
         let observation = !matches!(ending, Ending::Interrupted { .. });
         match self.process.spec.children {
             ChildrenPolicy::Cancel if by_itself && self.process.cascade.is_none() => Decision {
@@ -91,7 +91,7 @@ impl Decider<'_> {
         }
     }
 
-    fn told_to_end(&self) -> bool {
+    fn stop_requested(&self) -> bool {
         match &self.process.state {
             State::CancelRequested { .. } => true,
             State::Stopping { cause, .. } => !matches!(cause, StopCause::Timeout),
@@ -106,8 +106,8 @@ impl Decider<'_> {
     }
 
     /// Returns the end of a process whose own work ended earlier.
-    fn released(&self, lingering: &AwaitingChildren) -> Event {
-        self.event(Fact::Ended { ending: lingering.ending.clone(), live_stats: lingering.live_stats.clone() })
+    fn released(&self, awaiting: &AwaitingChildren) -> Event {
+        self.event(Fact::Ended { ending: awaiting.ending.clone(), live_stats: awaiting.live_stats.clone() })
     }
 
     /// Returns the end of an attempt: a retry if the policy allows one, or else the end of the process.

@@ -153,7 +153,7 @@ impl EngineShared {
 
     /// Returns true if a process has a live descendant.
     pub(crate) async fn has_live_below(&self, id: ProcessId) -> Result<bool, EngineError> {
-        let mut page = PageRequest { order: SortOrder::NewestFirst, after: None, most: 1 };
+        let mut page = PageRequest { order: SortOrder::NewestFirst, after: None, limit: 1 };
         loop {
             let listing = self.parts.store.list(&below(id), &page).await?;
             match (listing.processes.is_empty(), listing.next) {
@@ -166,7 +166,7 @@ impl EngineShared {
 
     /// Returns every record that matches a filter, oldest first.
     pub(crate) async fn all(&self, filter: &ProcessFilter) -> Result<Vec<StoredProcess>, EngineError> {
-        let mut page = PageRequest { order: SortOrder::OldestFirst, after: None, most: PAGE };
+        let mut page = PageRequest { order: SortOrder::OldestFirst, after: None, limit: PAGE };
         let mut found = Vec::new();
         loop {
             let listing = self.parts.store.list(filter, &page).await?;

@@ -56,7 +56,7 @@ async fn renew_lease(core: &Arc<EngineShared>) {
         biased;
         answer = core.parts.store.renew_lease(&lease) => answer,
         () = core.parts.clock.sleep_until(Deadline::At(patience)) => {
-            core.regard.missed();
+            core.history_tracker.missed();
             return core.log_retry(None, &RenewalTimeout, "the store did not answer a lease renewal in time");
         }
     };
@@ -70,7 +70,7 @@ async fn renew_lease(core: &Arc<EngineShared>) {
             core.verify_lease(lease).await;
         }
         Err(error) => {
-            core.regard.missed();
+            core.history_tracker.missed();
             core.log_retry(None, &error, "the store did not answer a lease renewal");
         }
     }

@@ -187,7 +187,7 @@ impl EngineShared {
     async fn all_end_within(&self, ids: &[ProcessId], patience: Duration) -> Result<bool, EngineError> {
         let deadline = self.parts.clock.awake().plus(patience);
         let ear = self.notifier.subscribe(ids);
-        let one = PageRequest { order: SortOrder::OldestFirst, after: None, most: 1 };
+        let one = PageRequest { order: SortOrder::OldestFirst, after: None, limit: 1 };
         loop {
             let listing = self.parts.store.list(&live(), &one).await?;
             if listing.processes.is_empty() && listing.damaged.is_empty() && listing.next.is_none() {
@@ -207,7 +207,7 @@ impl EngineShared {
     async fn remove_ended(self: &Arc<Self>, removed: &mut u64) -> Result<(), EngineError> {
         let everything = Retention { age: None, count: None, before: Some(Timestamp(i64::MAX)) };
         let ended = ProcessFilter { statuses: ENDED.to_vec(), ..ProcessFilter::default() };
-        let one = PageRequest { order: SortOrder::OldestFirst, after: None, most: 1 };
+        let one = PageRequest { order: SortOrder::OldestFirst, after: None, limit: 1 };
         for _ in 0..MAX_CHECKS {
             let pruned = self.prune_all(&everything).await?;
             *removed = removed.saturating_add(u64::try_from(pruned.ids.len()).unwrap_or(u64::MAX));

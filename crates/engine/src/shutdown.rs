@@ -81,7 +81,7 @@ impl Engine {
     }
 
     async fn listed(&self, filter: &ProcessFilter) -> Result<Vec<StoredProcess>, EngineError> {
-        let mut page = PageRequest { order: SortOrder::NewestFirst, after: None, most: PAGE };
+        let mut page = PageRequest { order: SortOrder::NewestFirst, after: None, limit: PAGE };
         let mut listed = Vec::new();
         loop {
             let listing = self.list(filter, &page).await?;

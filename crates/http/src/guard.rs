@@ -172,9 +172,9 @@ pub(crate) fn check_body(head: &Parts) -> Result<(), RequestRejection> {
     if !is_json && (has_body || headers.contains_key(CONTENT_TYPE)) {
         return Err(RequestRejection::Kind);
     }
-    let most = if head.uri.path() == MCP { MAX_MCP_BODY_BYTES } else { MAX_BODY_BYTES };
-    if length.is_some_and(|length| length > most) {
-        return Err(RequestRejection::TooLarge { most });
+    let limit = if head.uri.path() == MCP { MAX_MCP_BODY_BYTES } else { MAX_BODY_BYTES };
+    if length.is_some_and(|length| length > limit) {
+        return Err(RequestRejection::TooLarge { limit });
     }
     Ok(())
 }
@@ -365,10 +365,10 @@ mod tests {
         assert_eq!(ask(&[("transfer-encoding", "chunked")], "/v1/reset"), Err(RequestRejection::Kind));
         assert_eq!(ask(&[json, json, ("content-length", "2")], "/v1/reset"), Err(RequestRejection::Kind));
         let large = |path, length| ask(&[json, ("content-length", length)], path);
-        assert_eq!(large("/v1/reset", "1048577"), Err(RequestRejection::TooLarge { most: 1 << 20 }));
+        assert_eq!(large("/v1/reset", "1048577"), Err(RequestRejection::TooLarge { limit: 1 << 20 }));
         assert_eq!(large("/mcp", "1048577"), Ok(Access::Control));
-        assert_eq!(large("/mcp", "4194305"), Err(RequestRejection::TooLarge { most: 4 << 20 }));
-        assert_eq!(large("/v1/reset", "-1"), Err(RequestRejection::TooLarge { most: 1 << 20 }));
+        assert_eq!(large("/mcp", "4194305"), Err(RequestRejection::TooLarge { limit: 4 << 20 }));
+        assert_eq!(large("/v1/reset", "-1"), Err(RequestRejection::TooLarge { limit: 1 << 20 }));
     }
 
     fn asked(headers: &[(&str, &str)]) -> Result<Access, RequestRejection> {

@@ -96,8 +96,8 @@ fn within(
 ) -> Result<(), String> {
     let least = schema.get(lower).and_then(Value::as_f64).unwrap_or_default();
     match schema.get(upper).and_then(Value::as_f64) {
-        Some(most) if !(least..=most).contains(&number) => {
-            Err(format!("{name} must be from {least} to {most}, not {shown}"))
+        Some(limit) if !(least..=limit).contains(&number) => {
+            Err(format!("{name} must be from {least} to {limit}, not {shown}"))
         }
         None if number < least => Err(format!("{name} must be at least {least}, not {shown}")),
         Some(_) | None => Ok(()),

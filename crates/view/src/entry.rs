@@ -115,10 +115,10 @@ impl<'w> WindowEntries<'w> {
         Ok(self.told(RenderedLine { end: last_end, ..first }, count))
     }
 
-    /// Returns the line at `start`. Earlier states that a redraw has overwritten are skipped, up to index `most`.
-    fn settled_line(&self, start: usize, most: usize) -> Result<RenderedLine, EntriesEnd> {
+    /// Returns the line at `start`. Earlier states that a redraw has overwritten are skipped, up to index `limit`.
+    fn settled_line(&self, start: usize, limit: usize) -> Result<RenderedLine, EntriesEnd> {
         let mut line = self.line(start)?;
-        while line.form == LineForm::Redrawn && line.end < most {
+        while line.form == LineForm::Redrawn && line.end < limit {
             line = self.line(line.end)?;
         }
         Ok(line)

@@ -62,7 +62,7 @@ pub struct Searcher {
     context: usize,
     longest: usize,
     /// Number of hits that may still be reported.
-    most: usize,
+    limit: usize,
     window: Window,
     /// Index in the window of the first line that was not searched yet.
     at: usize,
@@ -85,7 +85,7 @@ impl Searcher {
             manner,
             context: 0,
             longest: usize::MAX,
-            most: usize::MAX,
+            limit: usize::MAX,
             window: Window::new(start),
             at: 0,
             line,
@@ -113,8 +113,8 @@ impl Searcher {
 
     /// Sets the maximum number of hits to report; later hits are only counted.
     #[must_use]
-    pub const fn most(mut self, hits: usize) -> Self {
-        self.most = hits;
+    pub const fn limit(mut self, hits: usize) -> Self {
+        self.limit = hits;
         self
     }
 
@@ -148,7 +148,7 @@ impl Searcher {
 
     /// Counts all further hits without reporting them.
     pub const fn count_only(&mut self) {
-        self.most = 0;
+        self.limit = 0;
     }
 
     /// Removes and returns the hits whose context lines are complete.
@@ -191,7 +191,7 @@ impl Searcher {
             let Some(line) = self.next_line(self.at) else { return };
             let text = self.text(&line);
             let is_hit = self.pattern.is_match(&text);
-            if is_hit && self.most > 0 && !self.tell(&line) {
+            if is_hit && self.limit > 0 && !self.tell(&line) {
                 return;
             }
             self.total += u64::from(is_hit);
@@ -261,7 +261,7 @@ impl Searcher {
             further: Vec::new(),
         };
         self.hits.push(hit);
-        self.most -= 1;
+        self.limit -= 1;
         self.after = after;
         self.told = end;
         true

@@ -40,7 +40,7 @@ impl CheckpointWriter {
             .name("store-checkpoint".to_owned())
             .spawn(move || {
                 while orders.recv().is_ok() {
-                    write_or_tell(&shared);
+                    write_or_log(&shared);
                 }
             })
             .map_err(|error| StoreError::Unavailable { source: Box::new(error) })?;
@@ -64,7 +64,7 @@ impl Drop for CheckpointWriter {
 }
 
 /// Writes a checkpoint and logs a failure. After a failure the commits are kept, so no data is lost.
-pub(super) fn write_or_tell(shared: &JournalShared) {
+pub(super) fn write_or_log(shared: &JournalShared) {
     if let Err(trouble) = write(shared) {
         tracing::warn!(%trouble, "could not write a checkpoint of the store");
         if trouble.is_final() {
@@ -77,64 +77,64 @@ pub(super) fn write_or_tell(shared: &JournalShared) {
 
 fn write(shared: &JournalShared) -> Result<(), WriteError> {
     let _alone = shared.checkpointing();
-    let from = shared.book.blocking_read().last;
-    if from <= shared.taken_in.load(Ordering::Relaxed) || shared.failed().is_some() {
+    let from = shared.view.blocking_read().last;
+    if from <= shared.checkpointed.load(Ordering::Relaxed) || shared.failed().is_some() {
         return Ok(());
     }
     shared.place.prepare(JournalFileId::Checkpoint, |to| {
-        let mut pen = JournalWriter::begin(to, JournalKind::Checkpoint(from))?;
-        take_down(shared, &mut pen)?;
-        pen.finish().map(drop)
+        let mut writer = JournalWriter::begin(to, JournalKind::Checkpoint(from))?;
+        write_all(shared, &mut writer)?;
+        writer.finish().map(drop)
     })?;
     let _files = shared.files();
     shared.place.publish(JournalFileId::Checkpoint)?;
-    shared.taken_in.store(from, Ordering::Relaxed);
+    shared.checkpointed.store(from, Ordering::Relaxed);
     if let Err(error) = shared.place.remove_commits(from) {
         tracing::warn!(%error, "could not remove commit files that a checkpoint contains");
     }
     Ok(())
 }
 
-fn take_down<W: Write>(shared: &JournalShared, pen: &mut JournalWriter<W>) -> io::Result<()> {
-    take_down_ground(shared, pen)?;
+fn write_all<W: Write>(shared: &JournalShared, writer: &mut JournalWriter<W>) -> io::Result<()> {
+    write_metadata(shared, writer)?;
     let mut after: Option<ProcessId> = None;
     while let Some((lines, last)) = next_rows(shared, after) {
-        lines.iter().try_for_each(|line| pen.line(line))?;
+        lines.iter().try_for_each(|line| writer.line(line))?;
         after = Some(last);
     }
     let mut after = EventCursor(0);
     while let Some((lines, last)) = next_events(shared, after) {
-        lines.iter().try_for_each(|line| pen.line(line))?;
+        lines.iter().try_for_each(|line| writer.line(line))?;
         after = last;
     }
-    pen.line(&JournalLine::Until { commit: shared.book.blocking_read().last })
+    writer.line(&JournalLine::Until { commit: shared.view.blocking_read().last })
 }
 
 /// Writes everything except processes and events.
-fn take_down_ground<W: Write>(shared: &JournalShared, pen: &mut JournalWriter<W>) -> io::Result<()> {
-    let lines = ground(&shared.book.blocking_read().core);
-    lines.iter().try_for_each(|line| pen.line(line))
+fn write_metadata<W: Write>(shared: &JournalShared, writer: &mut JournalWriter<W>) -> io::Result<()> {
+    let lines = ground(&shared.view.blocking_read().state);
+    lines.iter().try_for_each(|line| writer.line(line))
 }
 
-pub(super) fn ground(core: &StoreState) -> Vec<JournalLine> {
-    let ledger = &core.ledger;
+pub(super) fn ground(state: &StoreState) -> Vec<JournalLine> {
+    let ledger = &state.ledger;
     let beyond = ledger.ops_in_order.len().saturating_sub(MAX_REPLIES);
     let ops = ledger.ops_in_order.iter().skip(beyond);
-    let swept = ledger.tombs_in_order.iter().filter_map(|id| Some((*id, *ledger.tombs.get(id)?)));
-    std::iter::once(core.counters())
+    let pruned = ledger.tombstone_order.iter().filter_map(|id| Some((*id, *ledger.tombstones.get(id)?)));
+    std::iter::once(state.counters())
         .chain(ledger.nodes.values().map(JournalLine::node))
         .chain(std::iter::once(JournalLine::policy(ledger.policy.0, &ledger.policy.1)))
         .chain(ledger.served.iter().map(|(key, at)| JournalLine::served(key.as_ref(), *at)))
-        .chain(core.old_keys.values().map(JournalLine::launch_key))
-        .chain(swept.map(|(id, spec)| JournalLine::swept(id, spec)))
+        .chain(state.old_keys.values().map(JournalLine::launch_key))
+        .chain(pruned.map(|(id, spec)| JournalLine::pruned(id, spec)))
         .chain(ops.filter_map(|op| Some(JournalLine::answer(*op, ledger.answered(op)?))))
         .collect()
 }
 
 fn next_rows(shared: &JournalShared, after: Option<ProcessId>) -> Option<(Vec<JournalLine>, ProcessId)> {
-    let book = shared.book.blocking_read();
+    let view = shared.view.blocking_read();
     let begin = after.map_or(Bound::Unbounded, Bound::Excluded);
-    let rows = book.core.ledger.rows.by_id().range((begin, Bound::Unbounded)).take(STEP);
+    let rows = view.state.ledger.rows.by_id().range((begin, Bound::Unbounded)).take(STEP);
     let mut last = None;
     let lines = rows
         .map(|(id, row)| {
@@ -146,8 +146,8 @@ fn next_rows(shared: &JournalShared, after: Option<ProcessId>) -> Option<(Vec<Jo
 }
 
 fn next_events(shared: &JournalShared, after: EventCursor) -> Option<(Vec<JournalLine>, EventCursor)> {
-    let book = shared.book.blocking_read();
-    let log = &book.core.ledger.log;
+    let view = shared.view.blocking_read();
+    let log = &view.state.ledger.log;
     let begin = log.partition_point(|logged| logged.cursor <= after);
     let mut last = None;
     let lines = log

@@ -60,9 +60,9 @@ pub(super) struct JournalWriter<W> {
 
 impl<W: Write> JournalWriter<W> {
     pub(super) fn begin(to: W, title: JournalKind) -> io::Result<Self> {
-        let mut pen = Self { to, lines: 0, sum: Fingerprint::new() };
-        pen.put(&JournalHeader::from(title))?;
-        Ok(pen)
+        let mut writer = Self { to, lines: 0, sum: Fingerprint::new() };
+        writer.put(&JournalHeader::from(title))?;
+        Ok(writer)
     }
 
     pub(super) fn line(&mut self, line: &JournalLine) -> io::Result<()> {

@@ -200,7 +200,7 @@ impl JournalLine {
         }
     }
 
-    pub(super) fn swept(id: ProcessId, spec: u64) -> Self {
+    pub(super) fn pruned(id: ProcessId, spec: u64) -> Self {
         Self::Tombstone(TombstoneLine { id: id.to_string(), spec: format!("{spec:016x}") })
     }
 
@@ -297,7 +297,7 @@ impl ProcessLine {
                     .map_or(Ok(LiveStats::default()), |live_stats| read_vitals(&live_stats))?,
             },
             last_wish: ActionSeq(self.last_action),
-            handed_until: None,
+            claimed_until: None,
             orphaned: None,
             given: None,
         })

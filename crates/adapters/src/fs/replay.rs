@@ -27,7 +27,7 @@ impl StoreState {
                 ledger.last_seq = ledger.last_seq.max(Seq(counters.seq));
                 ledger.last_cursor = ledger.last_cursor.max(EventCursor(counters.cursor));
                 ledger.claims = ledger.claims.max(counters.claims);
-                ledger.swept = ledger.swept.max(counters.pruned);
+                ledger.pruned_total = ledger.pruned_total.max(counters.pruned);
             }
             JournalLine::Node(line) => self.read_node(line.read()?),
             JournalLine::Policy { version, policy } => {

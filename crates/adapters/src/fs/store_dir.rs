@@ -41,7 +41,7 @@ pub(super) struct StoreDir {
     root: PathBuf,
     lock: File,
     /// Maximum size of all files in bytes.
-    most: Option<u64>,
+    limit: Option<u64>,
     #[cfg(test)]
     pub(super) fails: AtomicU8,
 }
@@ -56,7 +56,7 @@ pub(super) enum JournalFileId {
 impl StoreDir {
     /// Locks the directory for this program. Creates the directory if it does not exist. Does not change a directory
     /// that is not a longhaul store.
-    pub(super) fn take(root: &Path, most: Option<u64>) -> Result<Self, StoreError> {
+    pub(super) fn take(root: &Path, limit: Option<u64>) -> Result<Self, StoreError> {
         let known = kind_of(root)?;
         if known == StoreFileKind::Missing {
             make_directory(root)?;
@@ -82,7 +82,7 @@ impl StoreDir {
         let place = Self {
             root: root.to_owned(),
             lock,
-            most,
+            limit,
             #[cfg(test)]
             fails: AtomicU8::new(0),
         };
@@ -140,9 +140,9 @@ impl StoreDir {
 
     /// Removes incomplete files that a crash left behind.
     pub(super) fn tidy(&self) {
-        for sheet in [JournalFileId::Commit(0), JournalFileId::Checkpoint] {
+        for file_id in [JournalFileId::Commit(0), JournalFileId::Checkpoint] {
             // The file is rewritten before it is used again.
-            let _ = fs::remove_file(self.draft(sheet));
+            let _ = fs::remove_file(self.draft(file_id));
         }
     }
 
@@ -159,11 +159,11 @@ impl StoreDir {
     /// Writes a file under a temporary name, under which it has no effect.
     pub(super) fn prepare(
         &self,
-        sheet: JournalFileId,
+        file_id: JournalFileId,
         fill: impl FnOnce(&mut dyn Write) -> io::Result<()>,
     ) -> Result<(), WriteError> {
-        let draft = self.draft(sheet);
-        let written = self.write_draft(sheet, &draft, fill);
+        let draft = self.draft(file_id);
+        let written = self.write_draft(file_id, &draft, fill);
         if written.is_err() {
             // The first error is returned; a leftover file has no effect.
             let _ = fs::remove_file(&draft);
@@ -172,36 +172,36 @@ impl StoreDir {
     }
 
     /// Renames a prepared file to its final name, after which it takes effect.
-    pub(super) fn publish(&self, sheet: JournalFileId) -> Result<(), WriteError> {
-        let path = match sheet {
+    pub(super) fn publish(&self, file_id: JournalFileId) -> Result<(), WriteError> {
+        let path = match file_id {
             JournalFileId::Commit(no) => self.commit(no),
             JournalFileId::Checkpoint => self.checkpoint(),
         };
-        sheet.before_rename().map_err(WriteError::before)?;
-        fs::rename(self.draft(sheet), &path).map_err(WriteError::before)?;
+        file_id.before_rename().map_err(WriteError::before)?;
+        fs::rename(self.draft(file_id), &path).map_err(WriteError::before)?;
         let parent = path.parent().unwrap_or(&self.root);
-        let fails = self.may_fail(4).and_then(|()| sheet.before_directory());
+        let fails = self.may_fail(4).and_then(|()| file_id.before_directory());
         let synced = fails.and_then(|()| File::open(parent)?.sync_all());
         synced.map_err(WriteError::Unsure)
     }
 
     fn write_draft(
         &self,
-        sheet: JournalFileId,
+        file_id: JournalFileId,
         draft: &Path,
         fill: impl FnOnce(&mut dyn Write) -> io::Result<()>,
     ) -> Result<(), WriteError> {
-        self.may_fail(1).and_then(|()| sheet.before_write()).map_err(WriteError::before)?;
+        self.may_fail(1).and_then(|()| file_id.before_write()).map_err(WriteError::before)?;
         let file = begin(draft).map_err(WriteError::before)?;
         let mut buffer = BufWriter::new(file);
         fill(&mut buffer).map_err(WriteError::before)?;
         let file = buffer.into_inner().map_err(|error| WriteError::before(error.into_error()))?;
-        match sheet {
+        match file_id {
             JournalFileId::Commit(_) => self.bounded(&file)?,
             // The rename replaces the present checkpoint.
             JournalFileId::Checkpoint => {}
         }
-        let fails = self.may_fail(2).and_then(|()| sheet.before_sync());
+        let fails = self.may_fail(2).and_then(|()| file_id.before_sync());
         fails.and_then(|()| file.sync_all()).map_err(WriteError::at_sync)
     }
 
@@ -219,21 +219,21 @@ impl StoreDir {
 
     /// Checks the configured size limit. A full disk shows when the file is written.
     fn bounded(&self, file: &File) -> Result<(), WriteError> {
-        let Some(most) = self.most else {
+        let Some(limit) = self.limit else {
             return Ok(());
         };
         let there: u64 = self.commits().map_or(0, |commits| commits.values().sum());
         let checkpoint = fs::metadata(self.checkpoint()).map_or(0, |found| found.len());
         let new = file.metadata().map_or(0, |found| found.len());
-        if there.saturating_add(checkpoint).saturating_add(new) > most {
+        if there.saturating_add(checkpoint).saturating_add(new) > limit {
             Err(WriteError::Full)
         } else {
             Ok(())
         }
     }
 
-    fn draft(&self, sheet: JournalFileId) -> PathBuf {
-        match sheet {
+    fn draft(&self, file_id: JournalFileId) -> PathBuf {
+        match file_id {
             JournalFileId::Commit(_) => self.root.join(COMMITS).join(format!("next{DRAFT}")),
             JournalFileId::Checkpoint => self.root.join(format!("{CHECKPOINT}{DRAFT}")),
         }

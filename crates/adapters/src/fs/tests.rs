@@ -131,7 +131,7 @@ impl World {
     }
 
     async fn all(&self, store: &FsStore) -> Vec<ProcessId> {
-        let page = PageRequest { order: SortOrder::OldestFirst, after: None, most: 100 };
+        let page = PageRequest { order: SortOrder::OldestFirst, after: None, limit: 100 };
         let listing = store.list(&ProcessFilter::default(), &page).await.unwrap();
         listing.processes.into_iter().map(|stored| stored.process.id).collect()
     }

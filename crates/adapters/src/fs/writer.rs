@@ -46,20 +46,20 @@ impl JournalThread {
         due: SyncSender<()>,
     ) -> Result<Self, StoreError> {
         let (line, jobs) = channel();
-        let asked_at = shared.taken_in.load(Ordering::Relaxed);
-        let desk = JournalContext {
+        let requested_at = shared.checkpointed.load(Ordering::Relaxed);
+        let context = JournalContext {
             shared,
             clock,
             due,
-            asked_at,
+            requested_at,
             first_due: None,
             light_since: None,
             was_full: false,
-            squeezed: (0, 0),
+            compacted: (0, 0),
         };
         let thread = thread::Builder::new()
             .name("store-writer".to_owned())
-            .spawn(move || desk.work(&jobs))
+            .spawn(move || context.work(&jobs))
             .map_err(|error| StoreError::Unavailable { source: Box::new(error) })?;
         Ok(Self { line: Some(line), thread: Some(thread) })
     }
@@ -92,7 +92,7 @@ impl Drop for JournalThread {
 /// A step whose caller waits for a reply.
 trait JournalJob: Send {
     fn effort(&self) -> FileDurability;
-    fn run(&mut self, core: &mut StoreState, now: Timestamp);
+    fn run(&mut self, state: &mut StoreState, now: Timestamp);
     /// Sends the result of the last run.
     fn answer(&mut self);
     /// Sends an error instead of the result.
@@ -116,8 +116,8 @@ where
         self.effort
     }
 
-    fn run(&mut self, core: &mut StoreState, now: Timestamp) {
-        self.answer = Some((self.step)(core, now));
+    fn run(&mut self, state: &mut StoreState, now: Timestamp) {
+        self.answer = Some((self.step)(state, now));
     }
 
     fn answer(&mut self) {
@@ -142,7 +142,7 @@ struct JournalContext {
     /// Requests a checkpoint.
     due: SyncSender<()>,
     /// Number of the commit at which the last checkpoint was requested.
-    asked_at: u64,
+    requested_at: u64,
     /// Time at which the first row without an owner is due, as of the last step.
     first_due: Option<Timestamp>,
     /// Time since which a light step waits to be written.
@@ -150,7 +150,7 @@ struct JournalContext {
     /// True if the disk was full at the last write.
     was_full: bool,
     /// Number of the commit at which a full store was last compacted, and the number of pruned records at that time.
-    squeezed: (u64, u64),
+    compacted: (u64, u64),
 }
 
 impl JournalContext {
@@ -210,49 +210,49 @@ impl JournalContext {
     /// disk.
     fn commit(&mut self, batch: &mut [Box<dyn JournalJob>]) -> Result<(), WriteError> {
         let shared = Arc::clone(&self.shared);
-        let mut book = shared.book.blocking_write();
+        let mut view = shared.view.blocking_write();
         for job in batch.iter_mut() {
-            job.run(&mut book.core, self.clock.now());
+            job.run(&mut view.state, self.clock.now());
         }
-        let next = book.core.ledger.rows.index().first_due();
+        let next = view.state.ledger.rows.index().first_due();
         if next.is_some_and(|next| self.first_due.is_none_or(|due| next < due)) {
-            book.core.ledger.news.for_all();
+            view.state.ledger.updates.for_all();
         }
         self.first_due = next;
-        if !self.is_to_be_written(&book.core, batch) {
+        if !self.is_to_be_written(&view.state, batch) {
             return Ok(());
         }
-        let no = book.last.saturating_add(1);
-        let lines = book.core.take_news();
+        let no = view.last.saturating_add(1);
+        let lines = view.state.take_changes();
         let place = &self.shared.place;
         let prepared = place.prepare(JournalFileId::Commit(no), |to| {
-            let mut pen = JournalWriter::begin(to, JournalKind::Commit(no))?;
-            lines.iter().try_for_each(|line| pen.line(line))?;
-            pen.finish().map(drop)
+            let mut writer = JournalWriter::begin(to, JournalKind::Commit(no))?;
+            lines.iter().try_for_each(|line| writer.line(line))?;
+            writer.finish().map(drop)
         });
         let written = prepared.and_then(|()| place.publish(JournalFileId::Commit(no)));
         self.light_since = None;
         match written {
             Ok(()) => {
-                book.last = no;
+                view.last = no;
                 self.was_full = false;
                 Ok(())
             }
             Err(trouble) => {
-                self.read_again(&mut book);
+                self.read_again(&mut view);
                 Err(trouble)
             }
         }
     }
 
     /// Returns true if the changes must be written now: a durable step is among them, or the maximum delay is over.
-    fn is_to_be_written(&mut self, core: &StoreState, batch: &[Box<dyn JournalJob>]) -> bool {
+    fn is_to_be_written(&mut self, state: &StoreState, batch: &[Box<dyn JournalJob>]) -> bool {
         let light = batch.iter().all(|job| job.effort() == FileDurability::Light);
-        if !core.has_news() {
+        if !state.has_changes() {
             self.light_since = None;
             return false;
         }
-        if core.wants_writing() || !light || batch.is_empty() {
+        if state.needs_write() || !light || batch.is_empty() {
             return true;
         }
         let since = *self.light_since.get_or_insert_with(Instant::now);
@@ -260,17 +260,17 @@ impl JournalContext {
     }
 
     /// Reads the records again from the files, because unwritten changes did not take effect.
-    fn read_again(&self, book: &mut JournalView) {
+    fn read_again(&self, view: &mut JournalView) {
         let _files = self.shared.files();
         match JournalView::read(&self.shared.place) {
             Ok((mut fresh, _)) => {
-                fresh.core.ledger.news = std::mem::take(&mut book.core.ledger.news);
-                fresh.core.ledger.news.for_all();
-                *book = fresh;
+                fresh.state.ledger.updates = std::mem::take(&mut view.state.ledger.updates);
+                fresh.state.ledger.updates.for_all();
+                *view = fresh;
             }
             Err(error) => {
                 tracing::error!(%error, "could not read the store");
-                book.lost = Some(error.to_string());
+                view.lost = Some(error.to_string());
                 self.shared.fail(format!(
                     "the store cannot be read ({error}); restart the manager to open it again"
                 ));
@@ -311,27 +311,28 @@ impl JournalContext {
     /// Requests a checkpoint to free space in a full store if that may help. Does so at most once for each later
     /// commit.
     fn compact(&mut self) -> bool {
-        let (last, swept) = {
-            let book = self.shared.book.blocking_read();
-            (book.last, book.core.ledger.swept)
+        let (last, pruned) = {
+            let view = self.shared.view.blocking_read();
+            (view.last, view.state.ledger.pruned_total)
         };
-        let taken_in = self.shared.taken_in.load(Ordering::Relaxed);
-        let worth_it = swept > self.squeezed.1 || last.saturating_sub(taken_in) >= MIN_CHECKPOINT_COMMITS;
-        if last == self.squeezed.0 || !worth_it {
+        let checkpointed = self.shared.checkpointed.load(Ordering::Relaxed);
+        let worth_it =
+            pruned > self.compacted.1 || last.saturating_sub(checkpointed) >= MIN_CHECKPOINT_COMMITS;
+        if last == self.compacted.0 || !worth_it {
             return false;
         }
-        self.squeezed = (last, swept);
-        checkpoint::write_or_tell(&self.shared);
-        self.shared.taken_in.load(Ordering::Relaxed) > taken_in
+        self.compacted = (last, pruned);
+        checkpoint::write_or_log(&self.shared);
+        self.shared.checkpointed.load(Ordering::Relaxed) > checkpointed
     }
 
     fn order_checkpoint(&mut self) {
-        let last = self.shared.book.blocking_read().last;
-        let done = self.shared.taken_in.load(Ordering::Relaxed);
-        if last.saturating_sub(self.asked_at.max(done)) >= CHECKPOINT_COMMITS {
+        let last = self.shared.view.blocking_read().last;
+        let done = self.shared.checkpointed.load(Ordering::Relaxed);
+        if last.saturating_sub(self.requested_at.max(done)) >= CHECKPOINT_COMMITS {
             // If a checkpoint is in progress, it frees enough space; the rest follows with the next checkpoint.
             if self.due.try_send(()).is_ok() {
-                self.asked_at = last;
+                self.requested_at = last;
             }
         }
     }

@@ -55,7 +55,7 @@ impl MemoryState {
         let attempt = before.process.attempt.next();
         let events = [Event { at: now, fact: Fact::Claimed { attempt, node: to.node.clone() } }];
         let stored = self.rows.change(&id, |row| {
-            (row.handed_until, row.orphaned) = (None, None);
+            (row.claimed_until, row.orphaned) = (None, None);
             let stored = &mut row.stored;
             stored.process.evolve(&events);
             stored.revision = stored.revision.next();

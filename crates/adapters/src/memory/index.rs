@@ -129,15 +129,15 @@ impl RowIndex {
         found.chain(live).min_by_key(|found| found.len()).unwrap_or(&self.all)
     }
 
-    /// Returns the rows with these final statuses. Returns `None` if there are more than `most`, or if one of the
+    /// Returns the rows with these final statuses. Returns `None` if there are more than `limit`, or if one of the
     /// statuses is a live one.
-    pub(crate) fn ended_as(&self, statuses: &[Status], most: usize) -> Option<InOrder> {
+    pub(crate) fn ended_as(&self, statuses: &[Status], limit: usize) -> Option<InOrder> {
         if statuses.is_empty() || statuses.iter().any(|status| !status.is_ended()) {
             return None;
         }
         let found: Vec<&InOrder> = statuses.iter().filter_map(|status| self.ended_as.get(status)).collect();
         let count: usize = found.iter().map(|found| found.len()).sum();
-        (count <= most).then(|| found.into_iter().flatten().map(|(seq, id)| (*seq, *id)).collect())
+        (count <= limit).then(|| found.into_iter().flatten().map(|(seq, id)| (*seq, *id)).collect())
     }
 
     pub(super) fn insert(&mut self, row: &MemoryRow) {

@@ -16,7 +16,7 @@ pub(crate) struct Leases {
     terms: Option<LeaseSettings>,
     of: BTreeMap<NodeId, LeaseRow>,
     /// Time of the latest heartbeat of any node.
-    last_sign: Option<Timestamp>,
+    last_heartbeat: Option<Timestamp>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -50,7 +50,7 @@ impl Leases {
     }
 
     /// Returns an instance with the same settings and no nodes.
-    pub(super) fn begun_anew(&self) -> Self {
+    pub(super) fn reset(&self) -> Self {
         Self { terms: self.terms, ..Self::default() }
     }
 
@@ -138,7 +138,7 @@ impl MemoryState {
 
     /// Starts the lease of a node that registered.
     pub(super) fn begin_lease(&mut self, now: Timestamp, node: &NodeId) {
-        self.hear(now);
+        self.restart_leases_after_silence(now);
         let record = self.leases.of.entry(node.clone()).or_default();
         record.lost = false;
         record.offer = NodeAdvertisement::default();
@@ -146,9 +146,9 @@ impl MemoryState {
     }
 
     /// Records a heartbeat of a node.
-    pub(crate) fn beaten(&mut self, now: Timestamp, by: &Lease) -> Result<(), StoreError> {
+    pub(crate) fn record_heartbeat(&mut self, now: Timestamp, by: &Lease) -> Result<(), StoreError> {
         self.check(by)?;
-        self.hear(now);
+        self.restart_leases_after_silence(now);
         self.prolong(now, &by.node);
         Ok(())
     }
@@ -157,24 +157,24 @@ impl MemoryState {
         if let (Some(terms), Some(record)) = (self.leases.terms, self.leases.of.get_mut(node)) {
             record.until = record.until.max(now.plus(terms.lease));
         }
-        self.leases.last_sign = Some(now);
+        self.leases.last_heartbeat = Some(now);
     }
 
     /// Restarts every lease if no node sent a heartbeat for a long time: in that case the store was unreachable.
-    fn hear(&mut self, now: Timestamp) {
-        let (Some(terms), Some(last)) = (self.leases.terms, self.leases.last_sign) else { return };
+    fn restart_leases_after_silence(&mut self, now: Timestamp) {
+        let (Some(terms), Some(last)) = (self.leases.terms, self.leases.last_heartbeat) else { return };
         if now.since(last) <= terms.lease {
             return;
         }
         for record in self.leases.of.values_mut().filter(|record| !record.lost) {
             record.until = record.until.max(now.plus(terms.lease));
         }
-        self.leases.last_sign = Some(now);
+        self.leases.last_heartbeat = Some(now);
     }
 
     /// Removes the ownership from every node whose lease and grace have expired.
     pub(super) fn take_from_lost(&mut self, now: Timestamp) {
-        self.hear(now);
+        self.restart_leases_after_silence(now);
         let is_over = |node: &&Node| match self.leases.presence_at(now, node) {
             Presence::Unreachable { lost_at, .. } => lost_at <= now,
             Presence::Present { .. } | Presence::Lost { .. } | Presence::Left => false,
@@ -238,7 +238,7 @@ impl MemoryState {
         let is_known = self.nodes.get(node).is_some_and(|known| !known.forgotten);
         if is_known {
             self.leases.of.entry(node.clone()).or_default().draining = drain;
-            self.news.for_one(node);
+            self.updates.for_one(node);
         }
         is_known
     }

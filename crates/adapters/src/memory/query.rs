@@ -18,16 +18,16 @@ const MAX_PAGE: u32 = 1_000;
 
 impl MemoryState {
     pub(crate) fn list(&self, filter: &ProcessFilter, page: &PageRequest) -> Listing {
-        let most = usize::try_from(page.most.clamp(1, MAX_PAGE)).unwrap_or(usize::MAX);
+        let limit = usize::try_from(page.limit.clamp(1, MAX_PAGE)).unwrap_or(usize::MAX);
         let narrowest = self.rows.index().narrowest(filter);
         let few = self.few(filter, narrowest.len() / SORT_RATIO);
         let rest = few.as_ref().unwrap_or(narrowest).range(rest(page)).map(|(_, id)| id);
         let mut processes = match page.order {
-            SortOrder::NewestFirst => self.admitted(filter, rest.rev(), most.saturating_add(1)),
-            SortOrder::OldestFirst => self.admitted(filter, rest, most.saturating_add(1)),
+            SortOrder::NewestFirst => self.admitted(filter, rest.rev(), limit.saturating_add(1)),
+            SortOrder::OldestFirst => self.admitted(filter, rest, limit.saturating_add(1)),
         };
-        let more = processes.len() > most;
-        processes.truncate(most);
+        let more = processes.len() > limit;
+        processes.truncate(limit);
         Listing {
             next: processes.last().filter(|_| more).map(|stored| PageKey(stored.seq)),
             processes,
@@ -35,28 +35,28 @@ impl MemoryState {
         }
     }
 
-    /// Returns a sorted set of at most `most` rows that contains every row that the filter selects. Returns `None` if
+    /// Returns a sorted set of at most `limit` rows that contains every row that the filter selects. Returns `None` if
     /// there is no such set.
-    fn few(&self, filter: &ProcessFilter, most: usize) -> Option<InOrder> {
+    fn few(&self, filter: &ProcessFilter, limit: usize) -> Option<InOrder> {
         if let Some(begin) = &filter.id_prefix {
             // No id starts with this text.
             let Some((low, high)) = prefix::range(begin) else { return Some(InOrder::new()) };
             let [low, high] = [low, high].map(|id| ProcessId::new(Uuid::from_bytes(id)));
-            let rows = self.rows.between(low, high).take(most.saturating_add(1));
+            let rows = self.rows.between(low, high).take(limit.saturating_add(1));
             let found: InOrder = rows.map(|row| (row.stored.seq, row.stored.process.id)).collect();
-            return Some(found).filter(|found| found.len() <= most);
+            return Some(found).filter(|found| found.len() <= limit);
         }
-        self.rows.index().ended_as(&filter.statuses, most)
+        self.rows.index().ended_as(&filter.statuses, limit)
     }
 
     fn admitted<'a>(
         &self,
         filter: &ProcessFilter,
         among: impl Iterator<Item = &'a ProcessId>,
-        most: usize,
+        limit: usize,
     ) -> Vec<StoredProcess> {
         let among = among.filter_map(|id| self.stored(id));
-        among.filter(|stored| filter.admits(stored)).take(most).cloned().collect()
+        among.filter(|stored| filter.admits(stored)).take(limit).cloned().collect()
     }
 
     pub(crate) fn queues(&self, only: Option<&SlotKey>) -> Vec<QueueState> {
@@ -78,7 +78,7 @@ impl MemoryState {
         }
     }
 
-    pub(crate) fn events(&self, after: Option<EventCursor>, most: u32) -> EventPage {
+    pub(crate) fn events(&self, after: Option<EventCursor>, limit: u32) -> EventPage {
         let first = self.log.front().map(|logged| logged.cursor);
         EventPage {
             gap: match (after, first) {
@@ -88,7 +88,7 @@ impl MemoryState {
             events: self
                 .log
                 .range(self.log.partition_point(|logged| Some(logged.cursor) <= after)..)
-                .take(usize::try_from(most).unwrap_or(usize::MAX))
+                .take(usize::try_from(limit).unwrap_or(usize::MAX))
                 .cloned()
                 .collect(),
         }

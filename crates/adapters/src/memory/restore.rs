@@ -26,7 +26,7 @@ impl MemoryState {
     pub(super) fn record_position(&self, id: &ProcessId) -> RecordPosition {
         match self.rows.get(id) {
             Some(row) => RecordPosition::At(row.record_position()),
-            None if self.tombs.contains_key(id) => RecordPosition::Pruned,
+            None if self.tombstones.contains_key(id) => RecordPosition::Pruned,
             None => RecordPosition::Missing,
         }
     }
@@ -42,7 +42,7 @@ impl MemoryState {
         }
         if let Some(kept) = marks.policy.as_ref().filter(|(version, _)| *version > self.policy.0) {
             self.policy = kept.clone();
-            self.news.for_all();
+            self.updates.for_all();
         }
     }
 
@@ -58,7 +58,7 @@ impl MemoryState {
 
     fn take_back(&mut self, now: Timestamp, by: &Lease, kept: &StoredProcess) -> RestoreOutcome {
         let id = kept.process.id;
-        if self.tombs.contains_key(&id) {
+        if self.tombstones.contains_key(&id) {
             return RestoreOutcome::Pruned;
         }
         let found = self.rows.get(&id);
@@ -81,7 +81,7 @@ impl MemoryState {
         let row = MemoryRow {
             last_wish: kept.pending_actions.iter().map(|(no, _)| *no).fold(last_wish, ActionSeq::max),
             stored: StoredProcess { revision: at, seq, owner, ..kept.clone() },
-            handed_until: None,
+            claimed_until: None,
             // The node that runs the process may still register and report it.
             orphaned: is_orphan.then(|| now.plus(self.leases.until_lost())),
             given: Some(RestoredFrom { from: kept.revision, at }),
@@ -91,10 +91,10 @@ impl MemoryState {
             self.launch_keys.entry(scope).or_insert_with(|| (id, Arc::clone(&kept.process.spec)));
         }
         if slot_state(&row.stored) == SlotState::Waiting {
-            self.news.waiter(&class(&kept.process.spec));
+            self.updates.waiter(&class(&kept.process.spec));
         }
         if let Some(owner) = row.stored.owner.as_ref().filter(|_| !kept.pending_actions.is_empty()) {
-            self.news.for_one(&owner.node);
+            self.updates.for_one(&owner.node);
         }
         self.rows.insert(row);
         self.append(id, at, [Event { at: now, fact: Fact::Restored { node: by.node.clone() } }]);
@@ -129,7 +129,7 @@ impl MemoryState {
 
     /// Deletes all data and starts a new incarnation.
     pub(super) fn forget_everything(&mut self, now: Timestamp) {
-        let leases = self.leases.begun_anew();
+        let leases = self.leases.reset();
         let incarnation = self.incarnation.saturating_add(1);
         self.go_back(now, Self { leases, incarnation, ..Self::default() });
     }
@@ -137,8 +137,8 @@ impl MemoryState {
     /// Restores an earlier state. A node that registers from now on gets an epoch that no lease has used.
     pub(super) fn go_back(&mut self, now: Timestamp, earlier: Self) {
         let lost = std::mem::replace(self, earlier);
-        self.news = lost.news;
-        self.news.for_all();
+        self.updates = lost.updates;
+        self.updates.for_all();
         self.epochs_from = Epoch(u64::try_from(now.0).unwrap_or(0));
     }
 }

@@ -45,11 +45,11 @@ pub(crate) struct MemoryState {
     pub(crate) served: BTreeMap<Option<SlotKey>, u64>,
     pub(crate) claims: u64,
     /// Tombstones: deleted processes with the fingerprints of their launch specs.
-    pub(crate) tombs: BTreeMap<ProcessId, u64>,
-    pub(crate) tombs_in_order: VecDeque<ProcessId>,
+    pub(crate) tombstones: BTreeMap<ProcessId, u64>,
+    pub(crate) tombstone_order: VecDeque<ProcessId>,
     /// Total number of deleted records.
-    pub(crate) swept: u64,
-    pub(crate) news: UpdateCounters,
+    pub(crate) pruned_total: u64,
+    pub(crate) updates: UpdateCounters,
     /// Output tails of processes, if leases can expire.
     pub(super) tails: BTreeMap<ProcessId, (AttemptNo, OutputTail)>,
     pub(crate) ops: BTreeMap<OpId, OpReply>,
@@ -62,7 +62,7 @@ pub(crate) struct MemoryRow {
     pub(crate) stored: StoredProcess,
     pub(crate) last_wish: ActionSeq,
     /// Time until which the row belongs to the engine that claimed it as due.
-    pub(crate) handed_until: Option<Timestamp>,
+    pub(crate) claimed_until: Option<Timestamp>,
     /// Time at which the node lost its ownership. Used while the process holds a slot and has no owner.
     pub(crate) orphaned: Option<Timestamp>,
     /// Set if the record was lost and restored.
@@ -147,12 +147,12 @@ impl MemoryState {
 
     /// Adds the tombstone of a deleted process.
     pub(crate) fn mark_pruned(&mut self, id: ProcessId, spec: u64) {
-        if self.tombs.insert(id, spec).is_none() {
-            self.tombs_in_order.push_back(id);
+        if self.tombstones.insert(id, spec).is_none() {
+            self.tombstone_order.push_back(id);
         }
-        while self.tombs_in_order.len() > MAX_TOMBSTONES {
-            if let Some(oldest) = self.tombs_in_order.pop_front() {
-                self.tombs.remove(&oldest);
+        while self.tombstone_order.len() > MAX_TOMBSTONES {
+            if let Some(oldest) = self.tombstone_order.pop_front() {
+                self.tombstones.remove(&oldest);
             }
         }
     }
@@ -182,7 +182,7 @@ impl MemoryRow {
     /// Returns the due time as in [`due`](Self::due), but not before the present claim of an engine expires.
     pub(crate) fn due_again(&self) -> Option<Timestamp> {
         let due = self.due()?;
-        Some(self.handed_until.map_or(due, |until| due.max(until)))
+        Some(self.claimed_until.map_or(due, |until| due.max(until)))
     }
 }
 

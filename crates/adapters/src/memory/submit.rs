@@ -34,7 +34,7 @@ impl MemoryState {
             return Ok(SubmitOutcome::Claimed(claimed));
         }
         if slot_state(&stored) == SlotState::Waiting {
-            self.news.waiter(&class(&stored.process.spec));
+            self.updates.waiter(&class(&stored.process.spec));
         }
         Ok(SubmitOutcome::Waiting(stored))
     }
@@ -49,8 +49,8 @@ impl MemoryState {
                 same_spec: stored.process.spec == *spec,
             });
         }
-        if let Some(buried) = self.buried(new) {
-            return Some(buried);
+        if let Some(find_tombstone) = self.find_tombstone(new) {
+            return Some(find_tombstone);
         }
         let key = spec.launch_key.clone()?;
         let (id, first) = self.launch_keys.get(&(spec.session.clone(), key))?;
@@ -62,9 +62,9 @@ impl MemoryState {
     }
 
     /// Finds the tombstone of a deleted process with the same id.
-    pub(crate) fn buried(&self, new: &Submission) -> Option<SubmitOutcome> {
+    pub(crate) fn find_tombstone(&self, new: &Submission) -> Option<SubmitOutcome> {
         let id = new.process.id;
-        let same_spec = *self.tombs.get(&id)? == Fingerprint::of(&new.process.spec);
+        let same_spec = *self.tombstones.get(&id)? == Fingerprint::of(&new.process.spec);
         Some(SubmitOutcome::Existing { id, stored: None, same_spec })
     }
 
@@ -114,7 +114,7 @@ impl MemoryState {
         }
         let live = self.rows.index().live_on(*root, head.level);
         if live >= limits.tree.per_level {
-            return Err(StoreRejection::LevelFull { level: head.level, live, most: limits.tree.per_level });
+            return Err(StoreRejection::LevelFull { level: head.level, live, limit: limits.tree.per_level });
         }
         Ok(())
     }
@@ -175,7 +175,7 @@ impl MemoryState {
         self.rows.insert(MemoryRow {
             stored: stored.clone(),
             last_wish: ActionSeq(0),
-            handed_until: None,
+            claimed_until: None,
             orphaned: None,
             given: None,
         });

@@ -54,7 +54,7 @@ impl MemoryState {
         self.renew(&lease);
         self.begin_lease(now, &lease.node);
         if self.has_work_for(&lease) {
-            self.news.for_one(&lease.node);
+            self.updates.for_one(&lease.node);
         }
         Ok(lease)
     }

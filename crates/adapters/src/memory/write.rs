@@ -28,7 +28,7 @@ impl MemoryState {
         let revision = before.revision.next();
         let class = class(&before.process.spec);
         let after = self.rows.change(&id, |row| {
-            row.handed_until = None;
+            row.claimed_until = None;
             let stored = &mut row.stored;
             stored.process = change.next;
             stored.revision = revision;
@@ -41,10 +41,10 @@ impl MemoryState {
             after
         });
         if after == Some(SlotState::Waiting) {
-            self.news.waiter(&class);
+            self.updates.waiter(&class);
         }
         if held && after != Some(SlotState::Holding) {
-            self.news.for_all();
+            self.updates.for_all();
         }
         self.append(id, revision, change.events);
         self.remember(change.op, OpReply::Committed(revision));
@@ -78,7 +78,7 @@ impl MemoryState {
             return Err(StoreError::Refused(StoreRejection::TooManyPendingActions));
         }
         if let Some(owner) = stored.owner.clone() {
-            self.news.for_one(&owner.node);
+            self.updates.for_one(&owner.node);
         }
         let leave = |row: &mut MemoryRow| {
             row.last_wish = row.last_wish.next();
@@ -116,7 +116,7 @@ impl MemoryState {
             return Err(StoreError::Refused(StoreRejection::StalePolicy { found }));
         }
         self.policy = (found.next(), policy.clone());
-        self.news.for_all();
+        self.updates.for_all();
         Ok(found.next())
     }
 }

@@ -137,9 +137,9 @@ impl OutputLog for OsOutput {
         counted.unwrap_or_else(|error| Err(io::Error::other(error))).map_err(failed)
     }
 
-    async fn kept(&self, after: Option<ProcessId>, most: u32) -> Result<Vec<ProcessId>, OutputError> {
+    async fn kept(&self, after: Option<ProcessId>, limit: u32) -> Result<Vec<ProcessId>, OutputError> {
         let attempts = Arc::clone(&self.attempts);
-        let listed = tokio::task::spawn_blocking(move || attempts.kept(after, most)).await;
+        let listed = tokio::task::spawn_blocking(move || attempts.kept(after, limit)).await;
         let failed = |error: io::Error| OutputError::Unlisted { source: Box::new(error) };
         listed.unwrap_or_else(|error| Err(io::Error::other(error))).map_err(failed)
     }

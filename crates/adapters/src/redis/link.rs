@@ -217,9 +217,9 @@ impl RedisConnection {
         // During a known outage one try is enough to see if the server is back. The same applies to writes while
         // replicas are missing.
         let is_in_vain = self.silence.is_known() || (request.writes() && self.lacking.is_known());
-        let most = if is_in_vain { Duration::ZERO } else { self.patience };
+        let limit = if is_in_vain { Duration::ZERO } else { self.patience };
         loop {
-            let mut patience = most;
+            let mut patience = limit;
             let why = match self.connection().await {
                 Ok((connection, step)) => {
                     let why = match self.try_once(connection, &request).await {

@@ -114,7 +114,7 @@ impl ServerInfo {
                 .then(|| format!("{}:{}", text("master_host"), text("master_port"))),
             eviction: text("maxmemory_policy").to_owned(),
             used_memory: count("used_memory"),
-            most_memory: Some(count("maxmemory")).filter(|most| *most > 0),
+            most_memory: Some(count("maxmemory")).filter(|limit| *limit > 0),
             appends: text("aof_enabled") == "1",
             synced,
             begins_torn: false,

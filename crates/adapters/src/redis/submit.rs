@@ -188,7 +188,7 @@ fn refusal(
         "deep" => StoreRejection::TooDeep { level: head.level, deepest: tree.deepest },
         "level" => {
             let live = u32::try_from(reply.number()?).unwrap_or(u32::MAX);
-            StoreRejection::LevelFull { level: head.level, live, most: tree.per_level }
+            StoreRejection::LevelFull { level: head.level, live, limit: tree.per_level }
         }
         "starved" => {
             let key =

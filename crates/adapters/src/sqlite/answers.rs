@@ -34,8 +34,8 @@ impl OpReplies {
     }
 
     /// Deletes all but the latest replies.
-    pub(super) fn keep(&mut self, most: usize) {
-        let beyond = self.0.len().saturating_sub(most.saturating_mul(ENTRY_LEN));
+    pub(super) fn keep(&mut self, limit: usize) {
+        let beyond = self.0.len().saturating_sub(limit.saturating_mul(ENTRY_LEN));
         self.0.drain(..beyond);
     }
 }

@@ -18,7 +18,7 @@ impl WriteConnection {
         self.check(by)?;
         let classes: BTreeSet<String> = room.classes.iter().map(class::of_class).collect();
         let mut roots = room.roots.saturating_sub(self.roots_of(&by.node)?);
-        let mut lines = self.line_up()?;
+        let mut lines = self.ready_keys()?;
         let mut claimed = Vec::new();
         while row::count(claimed.len()) < room.batch {
             let Some((key, seq)) = lines.next(&classes, roots == 0) else {
@@ -30,7 +30,7 @@ impl WriteConnection {
                 Err(StepAbort::Answer(error)) if error.is_damage() => {
                     tracing::error!(seq, %error, "quarantined a damaged record of a waiting process");
                     self.set_aside(seq)?;
-                    self.look_again(&mut lines, key)?;
+                    self.refresh_key(&mut lines, key)?;
                     continue;
                 }
                 Err(halt) => return Err(halt),
@@ -41,7 +41,7 @@ impl WriteConnection {
             if is_root && owned {
                 roots = roots.saturating_sub(1);
             }
-            self.look_again(&mut lines, key)?;
+            self.refresh_key(&mut lines, key)?;
         }
         self.lines.keep(lines);
         Ok(claimed)

@@ -51,12 +51,12 @@ impl WriteConnection {
             self.lines.moved(head.key.as_ref());
         }
         if head.slot_state == SlotState::Waiting {
-            self.tell(waiter(&change.next.spec.placement));
+            self.notify(waiter(&change.next.spec.placement));
         }
         let freed =
             before.slot_state == row::slot_state(SlotState::Holding) && head.slot_state != SlotState::Holding;
         if freed && self.someone_waits()? {
-            self.tell(NodeEvent::ForAll);
+            self.notify(NodeEvent::ForAll);
         }
         if before.has_pending_actions
             && head.slot_state != SlotState::Holding

@@ -12,7 +12,12 @@ const MAX_PAGE: u32 = 10_000;
 
 #[async_trait]
 impl EventLog for SqliteStore {
-    async fn read(&self, after: Option<EventCursor>, most: u32, wait: bool) -> Result<EventPage, StoreError> {
+    async fn read(
+        &self,
+        after: Option<EventCursor>,
+        limit: u32,
+        wait: bool,
+    ) -> Result<EventPage, StoreError> {
         let mut newest = self.newest.clone();
         loop {
             if let Some(after) = after.filter(|_| wait) {
@@ -21,7 +26,7 @@ impl EventLog for SqliteStore {
             }
             // Marked as seen before the query, so that an event logged during the query counts as new.
             newest.mark_unchanged();
-            let page = self.read(move |connection| page(connection, after, most.clamp(1, MAX_PAGE))).await?;
+            let page = self.read(move |connection| page(connection, after, limit.clamp(1, MAX_PAGE))).await?;
             if !wait || !page.events.is_empty() {
                 return Ok(page);
             }
@@ -41,7 +46,7 @@ impl EventLog for SqliteStore {
     }
 }
 
-fn page(connection: &Connection, after: Option<EventCursor>, most: u32) -> Result<EventPage, StepAbort> {
+fn page(connection: &Connection, after: Option<EventCursor>, limit: u32) -> Result<EventPage, StepAbort> {
     let mut page = EventPage::default();
     let mut from = after.map_or(0, |after| row::int(after.0));
     let mut passed_over = false;
@@ -50,7 +55,7 @@ fn page(connection: &Connection, after: Option<EventCursor>, most: u32) -> Resul
         let mut statement = connection.prepare_cached(
             "SELECT cursor, id, revision, idx, body FROM event WHERE cursor > ?1 ORDER BY cursor LIMIT ?2",
         )?;
-        let mut rows = statement.query(params![from, most])?;
+        let mut rows = statement.query(params![from, limit])?;
         let before = from;
         while let Some(row) = rows.next()? {
             from = row.get(0)?;

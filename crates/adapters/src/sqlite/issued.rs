@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// Time for which a due row belongs to the engine that claimed it.
-const FOR: Duration = Duration::from_secs(5);
+const CLAIM_DURATION: Duration = Duration::from_secs(5);
 
 /// Claimed due rows, with the time at which each claim expires.
 #[derive(Debug, Default)]
@@ -15,23 +15,23 @@ pub(super) struct IssuedRows {
 }
 
 impl IssuedRows {
-    /// Claims at most `most` of the unclaimed candidates for [`FOR`].
+    /// Claims at most `limit` of the unclaimed candidates for [`CLAIM_DURATION`].
     pub(super) fn take(
         &self,
         now: Timestamp,
         candidates: &[(ProcessId, Revision)],
-        most: usize,
+        limit: usize,
     ) -> Vec<ProcessId> {
         let mut rows = self.lock();
         rows.retain(|_, (_, until)| *until > now);
         let mut taken = Vec::new();
         for (id, revision) in candidates {
-            if taken.len() >= most {
+            if taken.len() >= limit {
                 break;
             }
             let free = rows.get(id).is_none_or(|(known, _)| known != revision);
             if free {
-                rows.insert(*id, (*revision, now.plus(FOR)));
+                rows.insert(*id, (*revision, now.plus(CLAIM_DURATION)));
                 taken.push(*id);
             }
         }

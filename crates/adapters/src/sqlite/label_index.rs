@@ -7,29 +7,29 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, params};
 
 /// Number of processes to index in one batch.
-const STEP: i64 = 256;
+const INDEX_BATCH: i64 = 256;
 
 impl WriteConnection {
     /// Indexes the new processes once there are enough for a batch.
-    pub(super) fn file(&self) -> rusqlite::Result<()> {
-        let (filed, newest): (i64, i64) = self
+    pub(super) fn index_labels(&self) -> rusqlite::Result<()> {
+        let (indexed_up_to, newest): (i64, i64) = self
             .sql("SELECT labelled_seq, coalesce((SELECT max(seq) FROM process), 0) FROM meta")?
             .query_row([], |row| Ok((row.get(0)?, row.get(1)?)))?;
-        if newest < filed.saturating_add(STEP) {
+        if newest < indexed_up_to.saturating_add(INDEX_BATCH) {
             return Ok(());
         }
         self.sql(
             "INSERT INTO label (what, value, seq)
             SELECT what, value, seq FROM labels WHERE seq > ?1 AND seq <= ?2 ORDER BY what, value, seq",
         )?
-        .execute([filed, newest])?;
+        .execute([indexed_up_to, newest])?;
         self.sql("UPDATE meta SET labelled_seq = ?1")?.execute([newest])?;
         Ok(())
     }
 }
 
 /// Returns a sequence number up to which all processes are indexed.
-pub(super) fn filed(connection: &Connection) -> Result<i64, StepAbort> {
+pub(super) fn indexed_up_to(connection: &Connection) -> Result<i64, StepAbort> {
     Ok(connection.prepare_cached("SELECT labelled_seq FROM meta")?.query_row([], |row| row.get(0))?)
 }
 
@@ -40,7 +40,7 @@ pub(super) fn moved(
     from: Option<&str>,
     to: Option<&str>,
 ) -> Result<(), StepAbort> {
-    if from == to || seq > filed(connection)? {
+    if from == to || seq > indexed_up_to(connection)? {
         return Ok(());
     }
     if let Some(from) = from {
@@ -57,7 +57,7 @@ pub(super) fn moved(
 }
 
 /// Deletes the labels of a process whose row still exists.
-pub(super) fn unfile(connection: &Connection, seq: i64) -> Result<(), StepAbort> {
+pub(super) fn remove_labels(connection: &Connection, seq: i64) -> Result<(), StepAbort> {
     let mut labels = connection.prepare_cached("SELECT what, value FROM labels WHERE seq = ?1")?;
     let mut labels = labels.query([seq])?;
     // Deletes the labels one by one, because the index finds an entry only by all of its columns.

@@ -25,46 +25,53 @@ pub(super) fn page(
     filter: &ProcessFilter,
     page: &PageRequest,
 ) -> Result<Listing, StepAbort> {
-    let Some(question) = ListQuery::of(connection, filter)? else {
+    let Some(query) = ListQuery::of(connection, filter)? else {
         return Ok(Listing { processes: Vec::new(), next: None, damaged: Vec::new() });
     };
-    let mut sheet = ListPage { most: page.most.clamp(1, MAX_PAGE) as usize, ..ListPage::default() };
-    let filed = label_index::filed(connection)?;
+    let mut list_page = ListPage { limit: page.limit.clamp(1, MAX_PAGE) as usize, ..ListPage::default() };
+    let indexed_up_to = label_index::indexed_up_to(connection)?;
     let after = page.after.map(|PageKey(after)| row::int(after.0));
-    match (&question.lead, page.order) {
+    match (&query.lead, page.order) {
         (None, order) => {
             let (above, below) = match order {
                 SortOrder::NewestFirst => (0, after.unwrap_or(i64::MAX)),
                 SortOrder::OldestFirst => (after.unwrap_or(0), i64::MAX),
             };
-            question.walk(connection, &mut sheet, order, above, below)?;
+            query.walk(connection, &mut list_page, order, above, below)?;
         }
         (Some(lead), SortOrder::NewestFirst) => {
             let newest: i64 = connection
                 .prepare_cached("SELECT coalesce(max(seq), 0) FROM process")?
                 .query_row([], |row| row.get(0))?;
             let below = after.unwrap_or(i64::MAX).min(newest.saturating_add(1));
-            let seam = filed.min(below.saturating_sub(WINDOW)).max(0);
-            question.walk(connection, &mut sheet, page.order, seam, below)?;
-            question.follow(connection, &mut sheet, lead, page.order, 0, seam.saturating_add(1))?;
+            let seam = indexed_up_to.min(below.saturating_sub(WINDOW)).max(0);
+            query.walk(connection, &mut list_page, page.order, seam, below)?;
+            query.follow(connection, &mut list_page, lead, page.order, 0, seam.saturating_add(1))?;
         }
         (Some(lead), SortOrder::OldestFirst) => {
             let above = after.unwrap_or(0);
-            question.follow(connection, &mut sheet, lead, page.order, above, filed.saturating_add(1))?;
-            question.walk(connection, &mut sheet, page.order, above.max(filed), i64::MAX)?;
+            query.follow(
+                connection,
+                &mut list_page,
+                lead,
+                page.order,
+                above,
+                indexed_up_to.saturating_add(1),
+            )?;
+            query.walk(connection, &mut list_page, page.order, above.max(indexed_up_to), i64::MAX)?;
         }
     }
     Ok(Listing {
-        next: sheet.last.filter(|_| sheet.more).map(|seq| PageKey(Seq(row::uint(seq)))),
-        processes: sheet.processes,
-        damaged: sheet.damaged,
+        next: list_page.last.filter(|_| list_page.more).map(|seq| PageKey(Seq(row::uint(seq)))),
+        processes: list_page.processes,
+        damaged: list_page.damaged,
     })
 }
 
 /// The page that is being collected.
 #[derive(Default)]
 struct ListPage {
-    most: usize,
+    limit: usize,
     processes: Vec<StoredProcess>,
     bytes: usize,
     damaged: Vec<ProcessId>,
@@ -76,7 +83,7 @@ struct ListPage {
 
 impl ListPage {
     fn add(&mut self, connection: &Connection, row: &Row<'_>) -> Result<(), StepAbort> {
-        self.more = self.processes.len() == self.most || self.bytes > MAX_PAGE_BYTES;
+        self.more = self.processes.len() == self.limit || self.bytes > MAX_PAGE_BYTES;
         if self.more {
             return Ok(());
         }
@@ -124,30 +131,30 @@ enum IndexChoice {
 impl ListQuery {
     /// Returns `None` if no record can match the filter.
     fn of(connection: &Connection, filter: &ProcessFilter) -> Result<Option<Self>, StepAbort> {
-        let mut question = Self::default();
+        let mut query = Self::default();
         // The first condition that has an index decides. The most selective conditions come first.
         if let Some(begin) = &filter.id_prefix {
             let Some((low, high)) = prefix::range(begin) else {
                 return Ok(None);
             };
-            question.compare("p.id >=", Value::Blob(low.to_vec()));
-            question.compare("p.id <=", Value::Blob(high.to_vec()));
+            query.compare("p.id >=", Value::Blob(low.to_vec()));
+            query.compare("p.id <=", Value::Blob(high.to_vec()));
             // A short prefix matches too many ids.
             if begin.len() > 3 {
-                question.lead = Some(IndexChoice::Ids(low.to_vec(), high.to_vec()));
+                query.lead = Some(IndexChoice::Ids(low.to_vec(), high.to_vec()));
             }
         }
         if let Some(parent) = filter.parent {
-            question.label("parent", Some(blob(parent)));
+            query.label("parent", Some(blob(parent)));
         }
         if let Some(ancestor) = filter.ancestor {
-            question.below(connection, ancestor)?;
+            query.below(connection, ancestor)?;
         }
-        question.statuses(connection, filter)?;
+        query.statuses(connection, filter)?;
         if let Some(owner) = &filter.owner {
-            question.compare("p.owner_node =", Value::Text(owner.to_string()));
+            query.compare("p.owner_node =", Value::Text(owner.to_string()));
             // A process with an owner holds a slot.
-            question.lead.get_or_insert(IndexChoice::Live("slot_state = 1"));
+            query.lead.get_or_insert(IndexChoice::Live("slot_state = 1"));
         }
         for (what, value) in [
             ("name", filter.name.as_ref().map(|name| name.as_str())),
@@ -158,24 +165,24 @@ impl ListQuery {
             ("node", filter.node.as_ref().map(|name| name.as_str())),
             ("kind", filter.kind.as_ref().map(ToString::to_string).as_deref()),
         ] {
-            question.label(what, value.map(|value| Value::Text(value.to_owned())));
+            query.label(what, value.map(|value| Value::Text(value.to_owned())));
         }
         if let Some(kind) = &filter.not_kind {
-            question.compare("p.kind <>", Value::Text(kind.to_string()));
+            query.compare("p.kind <>", Value::Text(kind.to_string()));
         }
         if let Some(level) = filter.level {
             let value = Value::Integer(level.0.into());
             // Most processes are roots, which have no label of their level.
             if level == Level(0) {
-                question.compare("p.level =", value);
+                query.compare("p.level =", value);
             } else {
-                question.label("level", Some(value));
+                query.label("level", Some(value));
             }
         }
         if !filter.statuses.is_empty() && filter.statuses.iter().all(is_unwell) {
-            question.lead.get_or_insert(IndexChoice::Ended(words(filter)));
+            query.lead.get_or_insert(IndexChoice::Ended(words(filter)));
         }
-        Ok(Some(question))
+        Ok(Some(query))
     }
 
     fn label(&mut self, what: &'static str, value: Option<Value>) {
@@ -234,7 +241,7 @@ impl ListQuery {
     fn walk(
         &self,
         connection: &Connection,
-        sheet: &mut ListPage,
+        list_page: &mut ListPage,
         order: SortOrder,
         above: i64,
         below: i64,
@@ -250,10 +257,10 @@ impl ListQuery {
         );
         let mut statement = connection.prepare_cached(&sql)?;
         let mut rows = statement.query(params_from_iter(values))?;
-        while !sheet.more
+        while !list_page.more
             && let Some(row) = rows.next()?
         {
-            sheet.add(connection, row)?;
+            list_page.add(connection, row)?;
         }
         Ok(())
     }
@@ -262,7 +269,7 @@ impl ListQuery {
     fn follow(
         &self,
         connection: &Connection,
-        sheet: &mut ListPage,
+        list_page: &mut ListPage,
         lead: &IndexChoice,
         order: SortOrder,
         above: i64,
@@ -296,14 +303,14 @@ impl ListQuery {
         let mut values_of_one = self.values.clone();
         values_of_one.push(Value::Null);
         let mut seqs = leading.query(params_from_iter(values))?;
-        while !sheet.more
+        while !list_page.more
             && let Some(seq) = seqs.next()?
         {
             if let Some(last) = values_of_one.last_mut() {
                 *last = seq.get(0)?;
             }
             if let Some(row) = one.query(params_from_iter(&values_of_one))?.next()? {
-                sheet.add(connection, row)?;
+                list_page.add(connection, row)?;
             }
         }
         Ok(())

@@ -30,10 +30,10 @@ impl Membership for SqliteStore {
     async fn wait_for_updates(&self, by: &Lease) -> Result<NodeUpdates, StoreError> {
         let lease = by.clone();
         self.read(move |connection| check(connection, &lease)).await?;
-        let bell = self.notifiers.of(by);
-        let heard = bell.rung().await;
+        let notifier = self.notifiers.of(by);
+        let notification = notifier.notified().await;
         let calls = self.renew_lease(by).await?;
-        heard.answered();
+        notification.answered();
         Ok(calls)
     }
 
@@ -87,7 +87,7 @@ impl WriteConnection {
         let busy = self.someone_waits()?
             || first_due(&self.connection, &IssuedRows::default())?.is_some()
             || !has_pending_actions(&self.connection, &lease)?.is_empty();
-        self.tell(NodeEvent::Registered { lease: lease.clone(), busy });
+        self.notify(NodeEvent::Registered { lease: lease.clone(), busy });
         Ok(lease)
     }
 

@@ -67,7 +67,7 @@ impl WriteConnection {
         let spec = record::encode_spec(process);
         let seq = row::insert(&self.connection, process, &spec, stored.revision, stored.owner.as_ref())?;
         let seq = row::int(seq.0);
-        self.grew();
+        self.process_added();
         self.lines.moved(process.spec.key.as_ref());
         if let Some(key) = &process.spec.launch_key {
             let session = process.spec.session.as_ref().map_or("", |session| session.as_str());
@@ -143,9 +143,9 @@ impl WriteConnection {
             )?;
         }
         // The number of the newest tombstone is the total number of pruned processes.
-        let count = u64::try_from(store_metadata.swept.len()).unwrap_or(u64::MAX);
-        let first = store_metadata.swept_total.saturating_sub(count).saturating_add(1);
-        for (no, tombstone) in (first..).zip(&store_metadata.swept) {
+        let count = u64::try_from(store_metadata.tombstones.len()).unwrap_or(u64::MAX);
+        let first = store_metadata.pruned_total.saturating_sub(count).saturating_add(1);
+        for (no, tombstone) in (first..).zip(&store_metadata.tombstones) {
             self.sql("INSERT INTO tombstone (no, id, fingerprint, answers) VALUES (?1, ?2, ?3, x'')")?
                 .execute(params![row::int(no), tombstone.id.as_uuid().as_bytes(), signed(tombstone.spec)])?;
         }
@@ -165,8 +165,8 @@ fn store_metadata(connection: &Connection) -> Result<StoreMetadata, StepAbort> {
         nodes: nodes(connection)?,
         served: served(connection)?,
         old_keys: old_keys(connection)?,
-        swept: swept(connection)?,
-        swept_total: number("SELECT coalesce(max(no), 0) FROM tombstone")?,
+        tombstones: tombstones(connection)?,
+        pruned_total: number("SELECT coalesce(max(no), 0) FROM tombstone")?,
         last_seq: Seq(number("SELECT max(coalesce((SELECT max(seq) FROM process), 0), last_seq) FROM meta")?),
         end: EventCursor(number("SELECT coalesce(max(cursor), 0) FROM event")?),
     })
@@ -218,14 +218,14 @@ fn old_keys(connection: &Connection) -> Result<Vec<RetiredLaunchKey>, StepAbort>
     Ok(keys)
 }
 
-fn swept(connection: &Connection) -> Result<Vec<Tombstone>, StepAbort> {
+fn tombstones(connection: &Connection) -> Result<Vec<Tombstone>, StepAbort> {
     let mut statement = connection.prepare("SELECT id, fingerprint FROM tombstone ORDER BY no")?;
     let mut rows = statement.query([])?;
-    let mut swept = Vec::new();
+    let mut pruned = Vec::new();
     while let Some(row) = rows.next()? {
-        swept.push(Tombstone { id: row::id(row.get(0)?), spec: unsigned(row.get(1)?) });
+        pruned.push(Tombstone { id: row::id(row.get(0)?), spec: unsigned(row.get(1)?) });
     }
-    Ok(swept)
+    Ok(pruned)
 }
 
 /// Converts a fingerprint to a column value with the same bits.

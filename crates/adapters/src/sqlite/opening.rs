@@ -261,9 +261,9 @@ pub(super) fn for_writing(connection: &Connection, options: &SqliteOptions) -> r
     connection.pragma_update(None, "synchronous", "FULL")?;
     let limit = format!("PRAGMA journal_size_limit = {}", super::SqliteStore::MAX_WAL_BYTES);
     connection.query_row(&limit, [], |_| Ok(()))?;
-    if let Some(kib) = options.most_kib {
-        let most = u64::from(kib) * 1024 / u64::from(page_size(connection)?);
-        connection.query_row(&format!("PRAGMA max_page_count = {most}"), [], |_| Ok(()))?;
+    if let Some(kib) = options.max_kib {
+        let limit = u64::from(kib) * 1024 / u64::from(page_size(connection)?);
+        connection.query_row(&format!("PRAGMA max_page_count = {limit}"), [], |_| Ok(()))?;
     }
     Ok(())
 }

@@ -18,15 +18,15 @@ const MAX_PRUNED_REPLIES: usize = 4;
 const MAX_UNSERVED_EVENTS: i64 = 40_000;
 
 impl WriteConnection {
-    pub(super) fn prune(&mut self, rule: &Retention, most: u32) -> Result<PrunedBatch, StepAbort> {
-        let mut swept = PrunedBatch::default();
-        for (seq, id) in self.covered(rule, most.saturating_add(1))? {
-            if row::count(swept.ids.len()) >= most {
-                swept.more = true;
+    pub(super) fn prune(&mut self, rule: &Retention, limit: u32) -> Result<PrunedBatch, StepAbort> {
+        let mut pruned = PrunedBatch::default();
+        for (seq, id) in self.covered(rule, limit.saturating_add(1))? {
+            if row::count(pruned.ids.len()) >= limit {
+                pruned.more = true;
                 break;
             }
             self.forget(seq, id)?;
-            swept.ids.push(id);
+            pruned.ids.push(id);
         }
         self.sql("DELETE FROM tombstone WHERE no <= (SELECT max(no) FROM tombstone) - ?1")?
             .execute([MAX_TOMBSTONES])?;
@@ -36,15 +36,15 @@ impl WriteConnection {
         if forgotten > 0 {
             self.lines.forget();
         }
-        swept.total = self
+        pruned.total = self
             .sql("SELECT coalesce(max(no), 0) FROM tombstone")?
             .query_row([], |row| row.get::<_, i64>(0))
             .map(row::uint)?;
-        Ok(swept)
+        Ok(pruned)
     }
 
     /// Returns the oldest ended records that the rule covers.
-    fn covered(&self, rule: &Retention, most: u32) -> Result<Vec<(i64, ProcessId)>, StepAbort> {
+    fn covered(&self, rule: &Retention, limit: u32) -> Result<Vec<(i64, ProcessId)>, StepAbort> {
         let now = self.now();
         let ended: i64 = self
             .sql("SELECT count(*) FROM process WHERE completed_at IS NOT NULL")?
@@ -59,7 +59,7 @@ impl WriteConnection {
         )?;
         let mut rows = statement.query([])?;
         let mut covered = Vec::new();
-        while let Some(row) = rows.next()?.filter(|_| row::count(covered.len()) < most) {
+        while let Some(row) = rows.next()?.filter(|_| row::count(covered.len()) < limit) {
             newer = newer.saturating_sub(1);
             if !rule.is_due_for_pruning(now, Timestamp(row.get(2)?), newer) {
                 break;
@@ -78,7 +78,7 @@ impl WriteConnection {
             self.sql("SELECT answers FROM process WHERE seq = ?1")?.query_row([seq], |row| row.get(0))?;
         let mut answers = OpReplies::new(answers);
         answers.keep(MAX_PRUNED_REPLIES);
-        label_index::unfile(&self.connection, seq)?;
+        label_index::remove_labels(&self.connection, seq)?;
         // A sequence number is never used again, whatever the order of the deletions.
         self.sql("UPDATE meta SET last_seq = ?1 WHERE last_seq < ?1")?.execute([seq])?;
         for sql in [

@@ -47,14 +47,14 @@ impl QueryThreads {
     /// Executes a query, which sees one consistent snapshot.
     pub(super) async fn ask<T: Send + 'static>(
         &self,
-        question: impl FnOnce(&Connection) -> Result<T, StepAbort> + Send + 'static,
+        query: impl FnOnce(&Connection) -> Result<T, StepAbort> + Send + 'static,
     ) -> Result<T, StoreError> {
         let (to, answer) = oneshot::channel();
         let ask: DatabaseQuery = Box::new(move |connection| {
             let answered = connection
                 .unchecked_transaction()
                 .map_err(StepAbort::from)
-                .and_then(|_moment| question(connection));
+                .and_then(|_moment| query(connection));
             // The caller may have stopped waiting.
             let _ = to.send(answered.map_err(StepAbort::into_error));
         });
@@ -77,8 +77,8 @@ impl Drop for QueryThreads {
 
 impl QueryQueue {
     fn answer_all(&self, connection: &Connection) {
-        while let Some(question) = self.next() {
-            question(connection);
+        while let Some(query) = self.next() {
+            query(connection);
         }
     }
 

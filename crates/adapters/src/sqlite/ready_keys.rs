@@ -115,7 +115,7 @@ impl WaiterGroup {
 
 impl WriteConnection {
     /// Returns the present queues.
-    pub(super) fn line_up(&mut self) -> Result<ReadyKeys, StepAbort> {
+    pub(super) fn ready_keys(&mut self) -> Result<ReadyKeys, StepAbort> {
         let (version, policy) = self.policy()?;
         let database = self.sql("PRAGMA data_version")?.query_row([], |row| row.get(0))?;
         let known = self.lines.known.take();
@@ -136,7 +136,7 @@ impl WriteConnection {
     }
 
     /// Reads the queue of one key again.
-    pub(super) fn look_again(&mut self, lines: &mut ReadyKeys, key: String) -> Result<(), StepAbort> {
+    pub(super) fn refresh_key(&mut self, lines: &mut ReadyKeys, key: String) -> Result<(), StepAbort> {
         let policy = self.policy()?.1;
         self.look(lines, key, &policy)
     }

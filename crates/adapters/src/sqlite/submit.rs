@@ -67,11 +67,11 @@ impl WriteConnection {
                 stored: Some(stored),
             }));
         }
-        let swept = self
+        let pruned = self
             .sql("SELECT fingerprint FROM tombstone WHERE id = ?1")?
             .query_row([process.id.as_uuid().as_bytes()], |row| row.get::<_, i64>(0))
             .optional()?;
-        if let Some(kept) = swept {
+        if let Some(kept) = pruned {
             return Ok(Some(SubmitOutcome::Existing {
                 id: process.id,
                 stored: None,
@@ -146,7 +146,7 @@ impl WriteConnection {
             .query_row(params![root.as_uuid().as_bytes(), head.level.0], |row| row.get(0))?;
         if live >= limits.tree.per_level {
             return Err(
-                StoreRejection::LevelFull { level: head.level, live, most: limits.tree.per_level }.into()
+                StoreRejection::LevelFull { level: head.level, live, limit: limits.tree.per_level }.into()
             );
         }
         Ok(())
@@ -251,7 +251,7 @@ impl WriteConnection {
             None => (&new.process, Revision(1), None),
         };
         let seq = row::insert(&self.connection, process, spec, revision, owner.as_ref())?;
-        self.grew();
+        self.process_added();
         self.lines.moved(process.spec.key.as_ref());
         if let Some(key) = &new.process.spec.launch_key {
             self.sql("INSERT INTO launch (session, key, id, fingerprint) VALUES (?1, ?2, ?3, ?4)")?.execute(
@@ -284,7 +284,7 @@ impl WriteConnection {
 
     fn notify_submitted(&mut self, stored: &StoredProcess, head: &ProcessHeader) -> Result<(), StepAbort> {
         if head.slot_state == SlotState::Waiting {
-            self.tell(waiter(&stored.process.spec.placement));
+            self.notify(waiter(&stored.process.spec.placement));
         }
         match head.due {
             Some(due) => self.notify_if_first_due(due.0),
@@ -296,7 +296,7 @@ impl WriteConnection {
     pub(super) fn notify_if_first_due(&mut self, due: i64) -> Result<(), StepAbort> {
         let first = first_due(&self.connection, &IssuedRows::default())?;
         if first == Some(Timestamp(due)) {
-            self.tell(NodeEvent::ForAll);
+            self.notify(NodeEvent::ForAll);
         }
         Ok(())
     }

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
 
 /// Size of the write-ahead log in bytes beyond which it is checkpointed.
-const LONG_LOG: i32 = 4_096_000;
+const CHECKPOINT_BYTES: i32 = 4_096_000;
 /// Number of excess events that triggers a trim, so that trims are rare.
 const TRIM_BATCH: u64 = 1_000;
 
@@ -28,17 +28,17 @@ pub(super) struct WriteConnection {
     /// Number of pages in the write-ahead log after the last commit.
     log_pages: Arc<AtomicI32>,
     /// Number of pages beyond which the write-ahead log is checkpointed.
-    long_log: i32,
+    max_log_pages: i32,
     kept_events: u64,
     /// True if processes were added that are not in the label index.
-    grown: bool,
+    has_new_processes: bool,
     pub(super) lines: ReadyKeyCache,
     /// A cursor at or before the oldest event.
     oldest: i64,
     newest: i64,
     policy: Option<(PolicyVersion, Policy)>,
     effort: Option<SyncMode>,
-    news: Vec<NodeEvent>,
+    events: Vec<NodeEvent>,
     marked: usize,
 }
 
@@ -55,7 +55,7 @@ impl WriteConnection {
             Ok(())
         }))?;
         let page_size = opening::page_size(&connection)?;
-        let page_size = i32::try_from(page_size).unwrap_or(LONG_LOG).max(1);
+        let page_size = i32::try_from(page_size).unwrap_or(CHECKPOINT_BYTES).max(1);
         let oldest =
             connection.query_row("SELECT coalesce(min(cursor), 0) FROM event", [], |row| row.get(0))?;
         let newest =
@@ -64,15 +64,15 @@ impl WriteConnection {
             connection,
             clock,
             log_pages,
-            long_log: LONG_LOG / page_size,
-            grown: false,
+            max_log_pages: CHECKPOINT_BYTES / page_size,
+            has_new_processes: false,
             lines: ReadyKeyCache::default(),
             kept_events: kept_events.max(1),
             oldest,
             newest,
             policy: None,
             effort: None,
-            news: Vec::new(),
+            events: Vec::new(),
             marked: 0,
         })
     }
@@ -89,7 +89,7 @@ impl WriteConnection {
     /// Records that an event was logged at this cursor.
     pub(super) fn logged(&mut self, place: EventCursor) {
         self.newest = self.newest.max(row::int(place.0));
-        self.tell(NodeEvent::Logged);
+        self.notify(NodeEvent::Logged);
     }
 
     pub(super) fn sql(&self, sql: &str) -> rusqlite::Result<CachedStatement<'_>> {
@@ -97,9 +97,9 @@ impl WriteConnection {
     }
 
     /// Keeps a notification until the commit is done.
-    pub(super) fn tell(&mut self, news: NodeEvent) {
-        if !self.news.contains(&news) {
-            self.news.push(news);
+    pub(super) fn notify(&mut self, events: NodeEvent) {
+        if !self.events.contains(&events) {
+            self.events.push(events);
         }
     }
 
@@ -116,7 +116,7 @@ impl WriteConnection {
             self.newest = self.connection.last_insert_rowid();
         }
         if !events.is_empty() {
-            self.tell(NodeEvent::Logged);
+            self.notify(NodeEvent::Logged);
         }
         Ok(())
     }
@@ -159,14 +159,14 @@ impl WriteConnection {
             self.connection.pragma_update(None, "synchronous", level)?;
             self.effort = Some(effort);
         }
-        self.news.clear();
-        self.grown = false;
+        self.events.clear();
+        self.has_new_processes = false;
         self.lines.begin();
         self.run("BEGIN IMMEDIATE")
     }
 
     pub(super) fn mark(&mut self) -> rusqlite::Result<()> {
-        self.marked = self.news.len();
+        self.marked = self.events.len();
         self.run("SAVEPOINT step")
     }
 
@@ -175,7 +175,7 @@ impl WriteConnection {
     }
 
     pub(super) fn revert(&mut self) -> rusqlite::Result<()> {
-        self.news.truncate(self.marked);
+        self.events.truncate(self.marked);
         self.policy = None;
         self.lines.doubt();
         self.run("ROLLBACK TO step")?;
@@ -188,15 +188,15 @@ impl WriteConnection {
     }
 
     /// Records that a process was added.
-    pub(super) const fn grew(&mut self) {
-        self.grown = true;
+    pub(super) const fn process_added(&mut self) {
+        self.has_new_processes = true;
     }
 
     /// Executes occasional maintenance within the present transaction. On a full disk it can fail only if the
     /// transaction added data.
-    pub(super) fn upkeep(&mut self) -> rusqlite::Result<()> {
-        if self.grown {
-            self.file()?;
+    pub(super) fn maintain(&mut self) -> rusqlite::Result<()> {
+        if self.has_new_processes {
+            self.index_labels()?;
         }
         self.trim()
     }
@@ -219,12 +219,12 @@ impl WriteConnection {
         failpoint!("sqlite.commit").map_err(database::failure)?;
         self.run("COMMIT")?;
         failpoint!("sqlite.committed").map_err(database::failure)?;
-        Ok(std::mem::take(&mut self.news))
+        Ok(std::mem::take(&mut self.events))
     }
 
     /// Rolls back the transaction, unless the database has already done so.
     pub(super) fn abandon(&mut self) {
-        self.news.clear();
+        self.events.clear();
         self.policy = None;
         self.lines.forget();
         if self.is_open()
@@ -237,7 +237,7 @@ impl WriteConnection {
 
     /// Checkpoints the write-ahead log if it is long.
     pub(super) fn checkpoint(&self) -> rusqlite::Result<()> {
-        if self.log_pages.load(Ordering::Relaxed) < self.long_log {
+        if self.log_pages.load(Ordering::Relaxed) < self.max_log_pages {
             return Ok(());
         }
         self.log_pages.store(0, Ordering::Relaxed);

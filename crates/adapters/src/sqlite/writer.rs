@@ -35,14 +35,14 @@ pub(super) struct DatabaseThread {
 impl DatabaseThread {
     pub(super) fn start(
         ledger: WriteConnection,
-        bells: Arc<NodeNotifiers>,
+        notifiers: Arc<NodeNotifiers>,
         newest: watch::Sender<EventCursor>,
     ) -> Result<Self, StoreError> {
         let (line, jobs) = channel();
-        let desk = DatabaseContext { ledger, bells, newest, synced: None, failed: None };
+        let context = DatabaseContext { ledger, notifiers, newest, synced: None, failed: None };
         let thread = thread::Builder::new()
             .name("store-writer".to_owned())
-            .spawn(move || desk.work(&jobs))
+            .spawn(move || context.work(&jobs))
             .map_err(|error| StoreError::Unavailable { source: Box::new(error) })?;
         Ok(Self { line: Some(line), thread: Some(thread) })
     }
@@ -134,7 +134,7 @@ where
 /// State of the writer thread.
 struct DatabaseContext {
     ledger: WriteConnection,
-    bells: Arc<NodeNotifiers>,
+    notifiers: Arc<NodeNotifiers>,
     /// Cursor of the newest event.
     newest: watch::Sender<EventCursor>,
     /// Time of the last synced commit.
@@ -173,10 +173,10 @@ impl DatabaseContext {
             return;
         }
         match self.commit(&mut batch) {
-            Ok(news) => {
+            Ok(events) => {
                 // Replies come before notifications, because the notified tasks compete for the same processors.
                 batch.iter_mut().for_each(|job| job.answer());
-                self.tell(&news);
+                self.notify(&events);
             }
             Err(undone) => self.undone(batch, undone),
         }
@@ -203,20 +203,20 @@ impl DatabaseContext {
                 Err(error) => return Err(BatchFailure::Before(error)),
             }
         }
-        self.ledger.upkeep().map_err(BatchFailure::Before)?;
-        let news = self.ledger.commit().map_err(BatchFailure::AtCommit)?;
+        self.ledger.maintain().map_err(BatchFailure::Before)?;
+        let events = self.ledger.commit().map_err(BatchFailure::AtCommit)?;
         if effort == SyncMode::Durable {
             self.synced = Some(self.ledger.now());
         }
-        Ok(news)
+        Ok(events)
     }
 
     /// Sends the notifications.
-    fn tell(&self, news: &[NodeEvent]) {
-        if news.contains(&NodeEvent::Logged) {
+    fn notify(&self, events: &[NodeEvent]) {
+        if events.contains(&NodeEvent::Logged) {
             self.newest.send_replace(self.ledger.newest());
         }
-        news.iter().for_each(|news| self.bells.tell(news));
+        events.iter().for_each(|events| self.notifiers.notify(events));
     }
 
     /// Returns the sync mode of a batch. Light steps are not synced one by one, but a crash loses at most the last

@@ -176,7 +176,7 @@ async fn sweeping(bench: &Bench) -> Timestamp {
 /// Checks that the exit is that of the command and that the leftover is gone.
 fn over(exit: &Exit, left: u32) {
     assert_eq!((exit.status, exit.stopped), (ExitStatus::Code(7), None));
-    assert!(!is_alive(left), "its place is given on while it lives");
+    assert!(!is_alive(left), "the slot is released although the leftover is live");
     assert!(!exit.circumstances.unverified);
 }
 

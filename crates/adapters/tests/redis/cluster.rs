@@ -26,7 +26,7 @@ async fn the_shard_with_the_keys_is_found_from_any_node() {
         all_are_known(&from_all, &[id]).await;
     }
     let used = fleet.primaries.iter().filter(|node| node.server.ask(&["DBSIZE"]) != "0");
-    assert!(used.count() > 1, "all namespaces are on one shard, which tells nothing");
+    assert!(used.count() > 1, "all namespaces are on one shard, so the test proves nothing");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

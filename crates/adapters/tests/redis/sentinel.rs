@@ -98,7 +98,7 @@ async fn cut_off(machines: &[Machine]) {
             }
         }
     }
-    assert!(refused > 0, "it was cut off from those that had to have it");
+    assert!(refused > 0, "the master was cut off from the required replicas");
     fleet.network.mend();
     let primary = &fleet.primary;
     wait_for(|| primary.ask(&["ROLE"]).starts_with("slave")).await;

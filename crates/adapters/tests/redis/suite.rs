@@ -50,6 +50,6 @@ mod agreement {
         }
         let ScriptTally { accepted, refused, claimed, written, unwritten, handed, swept } = tally;
         let least = [accepted, refused, claimed, written, unwritten, handed, swept].into_iter().min();
-        assert!(least >= Some(20), "the script has to come to something: {tally:?}");
+        assert!(least >= Some(20), "the script must have an effect: {tally:?}");
     }
 }

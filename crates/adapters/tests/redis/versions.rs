@@ -76,7 +76,7 @@ async fn newer_record_is_named_as_such_and_hides_no_other() {
     assert_eq!(found[0].as_ref().unwrap_err().to_string(), newer_record.to_string());
     assert_eq!(found[1].as_ref().unwrap().as_ref().unwrap().process.id, readable.process.id);
 
-    let page = PageRequest { order: SortOrder::NewestFirst, after: None, most: 10 };
+    let page = PageRequest { order: SortOrder::NewestFirst, after: None, limit: 10 };
     let listing = older.store.list(&ProcessFilter::default(), &page).await.unwrap();
     assert_eq!(listing.damaged, [unreadable]);
     assert_eq!(listing.processes.len(), 1);

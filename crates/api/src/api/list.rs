@@ -116,7 +116,9 @@ async fn add_root(
         return Ok(());
     }
     match listing.processes.last() {
-        Some(last) if listing.processes.len() >= page.most as usize => listing.next = Some(PageKey(last.seq)),
+        Some(last) if listing.processes.len() >= page.limit as usize => {
+            listing.next = Some(PageKey(last.seq))
+        }
         Some(_) | None => listing.processes.push(root),
     }
     Ok(())
@@ -177,15 +179,15 @@ fn prefix(text: &str) -> Result<String, ApiError> {
 }
 
 fn page(request: &ListRequest) -> Result<PageRequest, ApiError> {
-    let most = request.limit.unwrap_or(DEFAULT_PAGE);
-    if !(1..=MAX_PAGE).contains(&most) {
+    let limit = request.limit.unwrap_or(DEFAULT_PAGE);
+    if !(1..=MAX_PAGE).contains(&limit) {
         return Err(ApiError::invalid("limit", format!("a page may have 1 to {MAX_PAGE} processes")));
     }
     let after = match request.cursor.as_deref() {
         Some(text) => Some(text.parse().map_err(|error| ApiError::unreadable("cursor", text, &error))?),
         None => None,
     };
-    Ok(PageRequest { order: SortOrder::NewestFirst, after: after.map(|seq| PageKey(Seq(seq))), most })
+    Ok(PageRequest { order: SortOrder::NewestFirst, after: after.map(|seq| PageKey(Seq(seq))), limit })
 }
 
 #[cfg(test)]
@@ -218,7 +220,7 @@ mod tests {
         let with = |limit, cursor: Option<&str>| {
             page(&ListRequest { limit, cursor: cursor.map(str::to_owned), ..ListRequest::default() })
         };
-        assert_eq!(with(None, None).unwrap().most, 50);
+        assert_eq!(with(None, None).unwrap().limit, 50);
         assert!(with(Some(0), None).is_err());
         assert!(with(Some(1_001), None).is_err());
         assert!(with(None, Some("x")).is_err());

@@ -169,7 +169,7 @@ pub(crate) fn json_text(what: &str, value: &Value) -> Result<JsonText, ApiError>
 
 /// Returns true if lists and objects are nested deeper than `levels`.
 fn is_deeper(value: &Value, levels: usize) -> bool {
-    let inside = |most: usize| move |value: &Value| is_deeper(value, most);
+    let inside = |limit: usize| move |value: &Value| is_deeper(value, limit);
     match (value, levels.checked_sub(1)) {
         (Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_), _) => false,
         (Value::Array(_) | Value::Object(_), None) => true,

@@ -34,8 +34,8 @@ impl Api {
         let target = target(stored, "text", request);
         let patience = PROMPT.saturating_add(Duration::from_millis(request.wait_ms.unwrap_or(0)));
         let question = PeerRequest { target, body: None, patience };
-        let most = budget.bytes().saturating_mul(2);
-        let away = match self.peers.fetch::<OutputView>(&self.engine, node, question, most).await {
+        let limit = budget.bytes().saturating_mul(2);
+        let away = match self.peers.fetch::<OutputView>(&self.engine, node, question, limit).await {
             Ok(view) => return Ok(view),
             Err(PeerRequestError::Refused(fault)) => return Err(fault),
             Err(PeerRequestError::Away(away)) => away,
@@ -67,8 +67,8 @@ impl Api {
     ) -> Result<SearchView, ApiError> {
         let question =
             PeerRequest { target: target(stored, "search", request), body: None, patience: SEARCH };
-        let most = search.budget.bytes().saturating_mul(2);
-        let away = match self.peers.fetch::<SearchView>(&self.engine, node, question, most).await {
+        let limit = search.budget.bytes().saturating_mul(2);
+        let away = match self.peers.fetch::<SearchView>(&self.engine, node, question, limit).await {
             Ok(view) => return Ok(view),
             Err(PeerRequestError::Refused(fault)) => return Err(fault),
             Err(PeerRequestError::Away(away)) => away,
@@ -78,13 +78,13 @@ impl Api {
             return Err(away.output(stored.process.id));
         };
         let log = AttemptLog { kept: Some(&kept), ..AttemptLog::new(&self.engine, stored, &place.cursor) };
-        let SearchQuery { pattern, budget, context, most } = search;
+        let SearchQuery { pattern, budget, context, limit } = search;
         let manner = manner(request.raw);
         let scan = LogScan {
             log,
             manner,
             budget,
-            most,
+            limit,
             context,
             expired: place.expired,
             tail_only: Some(&tail_only),

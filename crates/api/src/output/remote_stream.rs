@@ -276,7 +276,7 @@ impl RemoteOutput {
                 "node {node} cannot be reached: {why}; this is the complete output, stored with the record"
             )
         });
-        let page = kept.read(OutputRead { from, most: u32::MAX, only: self.of.only });
+        let page = kept.read(OutputRead { from, limit: u32::MAX, only: self.of.only });
         if page.gap > 0 {
             let offset = kept.tail.begin();
             self.ready.push_back(OutputFrame { kind: FrameKind::Gap, offset, at: 0, bytes: Vec::new() });

@@ -286,7 +286,7 @@ async fn a_thousand_ends_at_once_call_a_thousand_times_one_after_the_other() {
         ids.push(world.run("exit 0 5000").await);
     }
     world.pass(Duration::from_millis(5_015)).await;
-    assert!(ran(&world).await.len() <= 3, "they wait in the log, and are no processes yet");
+    assert!(ran(&world).await.len() <= 3, "the hooks wait in the log and have no processes yet");
     let others = world.run("exit 0").await;
     world.end(&others).await;
     world.pass(Duration::from_secs(60)).await;

@@ -60,7 +60,7 @@ async fn an_event_is_the_same_whenever_and_by_whomever_it_is_read() {
     let mut seen: Vec<&str> = later.iter().map(|envelope| envelope.id.as_str()).collect();
     seen.sort_unstable();
     seen.dedup();
-    assert_eq!(seen.len(), later.len(), "an id stands for one event");
+    assert_eq!(seen.len(), later.len(), "an id identifies one event");
     assert_eq!(words(&later).iter().filter(|word| **word == "PROCESS_RETRY_SCHEDULED").count(), 2);
 }
 
@@ -248,7 +248,7 @@ async fn a_stage_is_told_with_how_far_it_is_as_long_as_that_is_known() {
     world.api.complete(&id, serde_json::from_value(json!({})).unwrap(), None).await.unwrap();
     let over = world.envelopes(&EventsRequest::default()).await;
     let over = over.iter().filter(|told| told.event == "PROCESS_PROGRESS");
-    assert!(over.into_iter().all(|told| told.data.progress.is_none()), "100 % belongs to the end");
+    assert!(over.into_iter().all(|told| told.data.progress.is_none()), "100 % is reported only at the end");
 }
 
 #[tokio::test(start_paused = true)]

@@ -247,25 +247,25 @@ fn eviction(server: &ServerInfo) -> DoctorCheck {
 fn memory(server: &ServerInfo) -> DoctorCheck {
     const NAME: &str = "redis.memory";
     let used = server.used_memory;
-    let Some(most) = server.most_memory else {
+    let Some(limit) = server.most_memory else {
         let told = format!("{} used, no limit", amount(used));
         return DoctorCheck::ok(NAME, told).with("used_bytes", used);
     };
-    let percent = used.saturating_mul(100).checked_div(most).unwrap_or(100);
-    let told = format!("{} of {} used, {percent} %", amount(used), amount(most));
-    let check = if used >= most {
+    let percent = used.saturating_mul(100).checked_div(limit).unwrap_or(100);
+    let told = format!("{} of {} used, {percent} %", amount(used), amount(limit));
+    let check = if used >= limit {
         DoctorCheck::problem(NAME, told)
             .because("the memory is full: launches are refused; ends and stops are still recorded")
     } else if percent >= NEARLY_FULL {
         DoctorCheck::warning(NAME, told)
             .because("a full server refuses launches; ends and stops are still recorded")
     } else {
-        return DoctorCheck::ok(NAME, told).with("used_bytes", used).with("limit_bytes", most);
+        return DoctorCheck::ok(NAME, told).with("used_bytes", used).with("limit_bytes", limit);
     };
     check
         .so("raise `maxmemory`, or delete old records: `longhaul prune`, `retention.count`")
         .with("used_bytes", used)
-        .with("limit_bytes", most)
+        .with("limit_bytes", limit)
 }
 
 fn disk(server: &ServerInfo, durability: Durability) -> DoctorCheck {

@@ -129,7 +129,7 @@ impl ManagerConfig {
                 // 0 means no limit, as in the other limits.
                 per_level: match small(layers, key_of!("limits.max_per_level")) {
                     0 => u32::MAX,
-                    most => most,
+                    limit => limit,
                 },
             },
             policy: Policy {

@@ -203,7 +203,9 @@ fn reading_token_reads_everything_and_changes_nothing() {
         }
     }
     assert!(seen > 25, "{seen} routes");
-    until("it runs, for all that was asked", || served.bench.show(&id)["status"] == "running");
+    until("the process runs in spite of all rejected requests", || {
+        served.bench.show(&id)["status"] == "running"
+    });
     let cancel = format!("/v1/processes/{id}/cancel");
     let cancelled = web.ask("POST", &cancel, &[&web.host(), &served.control(), json], "{}");
     assert_eq!(cancelled.status, 200, "{cancelled:?}");
@@ -308,7 +310,7 @@ fn token_that_others_may_read_keeps_the_manager_from_serving() {
         assert_eq!(said.code, 6, "{said:?}");
         assert!(said.err.contains("chmod 600") && said.err.contains("private_file_unusable"), "{}", said.err);
     }
-    assert_eq!(bench.run(&["run", "--", "true"]).code, 0, "who does not listen needs no token");
+    assert_eq!(bench.run(&["run", "--", "true"]).code, 0, "a manager without listeners needs no token");
 }
 
 #[test]
@@ -334,7 +336,7 @@ fn other_machines_are_let_in_by_intent_alone() {
     let wildcard = format!("Host: 0.0.0.0:{}", web.port());
     assert_eq!(loopback.get("/v1/health", &[&wildcard, &served.control()]).status, 403);
     let forwarded = ["Host: evil.example", "X-Forwarded-Host: 127.0.0.1", &served.control()];
-    assert_eq!(loopback.get("/v1/health", &forwarded).status, 403, "nothing that a proxy says is believed");
+    assert_eq!(loopback.get("/v1/health", &forwarded).status, 403, "proxy headers are ignored");
 }
 
 #[test]
@@ -383,10 +385,14 @@ fn bad_clients_change_nothing_for_good_ones() {
         assert_eq!(served.bench.run(&["run", "-b", "--", "true"]).code, 0);
         times.push(begun.elapsed());
         let begun = Instant::now();
-        assert_eq!(good.ask(), 200, "it has been there before them");
+        assert_eq!(good.ask(), 200, "the connection is older than the unauthenticated ones");
         times.push(begun.elapsed());
         let begun = Instant::now();
-        assert_eq!(web.get("/v1/health", &[&web.host(), &served.control()]).status, 200, "a new one gets in");
+        assert_eq!(
+            web.get("/v1/health", &[&web.host(), &served.control()]).status,
+            200,
+            "a new connection is accepted"
+        );
         times.push(begun.elapsed());
     }
     times.sort();
@@ -394,7 +400,7 @@ fn bad_clients_change_nothing_for_good_ones() {
     assert!(usual < Duration::from_millis(100) && slowest < Duration::from_secs(2), "{usual:?}, {slowest:?}");
     let pid = served.bench.manager().unwrap().as_raw_nonzero();
     let open = || std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count();
-    until("most strangers are turned out", || open() < 600);
+    until("most unauthenticated connections are closed", || open() < 600);
 }
 
 /// A client that keeps its connection open.

@@ -23,7 +23,11 @@ fn live_work_of_a_node_is_not_stranded_by_another_name() {
         }
 
         let bench = bench.with_config(&named(""));
-        assert_eq!(bench.show(&id)["status"], "running", "{store}: without a name it is the one before");
+        assert_eq!(
+            bench.show(&id)["status"],
+            "running",
+            "{store}: without a name the node keeps its former one"
+        );
         assert!(version(&bench).contains("node u,"), "{store}: {}", version(&bench));
         std::fs::write(bench.top().join("go"), "").unwrap();
         assert_eq!(bench.run(&["wait", &id]).code, 5, "{store}");

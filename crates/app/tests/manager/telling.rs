@@ -163,7 +163,7 @@ fn killed_manager_repeats_no_more_than_what_was_under_way() {
         for n in 0..5 {
             // A dying manager may accept a connection without answering, so the launch is repeated with its launch key.
             let key = format!("{kill}/{n}");
-            until("it is launched", || {
+            until("the process is launched", || {
                 let said = bench.run(&["run", "-b", "--launch-key", &key, "--", "true"]);
                 ids.extend((said.code == 0).then(|| said.out.trim().to_owned()));
                 said.code == 0
@@ -190,8 +190,8 @@ fn killed_manager_repeats_no_more_than_what_was_under_way() {
         }
     }
     let repeats = heard.len() - once.len();
-    assert_eq!(once, all, "each in its turn");
-    assert!(repeats <= KILLS, "{repeats} of {} came again", once.len());
+    assert_eq!(once, all, "the events arrive in order");
+    assert!(repeats <= KILLS, "{repeats} of {} events were repeated", once.len());
 }
 
 /// Reads one webhook delivery and returns its id. Returns `None` at the end of the connection.

@@ -131,10 +131,10 @@ enum AgentConfigFormat {
 }
 
 fn with_entry(client: McpClient, entry: &ServerEntry, text: &str) -> Result<EditedConfig, EditError> {
-    let wish = wish(client, entry);
+    let desired = desired(client, entry);
     match shape(client) {
-        AgentConfigFormat::Toml { group } => table::with_entry(text, group, NAME, &wish),
-        AgentConfigFormat::Json { group } => json::with_entry(text, group, NAME, &wish),
+        AgentConfigFormat::Toml { group } => table::with_entry(text, group, NAME, &desired),
+        AgentConfigFormat::Json { group } => json::with_entry(text, group, NAME, &desired),
     }
 }
 
@@ -170,7 +170,7 @@ fn file(client: McpClient, homes: &ConfigPaths) -> PathBuf {
     }
 }
 
-fn wish(client: McpClient, entry: &ServerEntry) -> DesiredEntry {
+fn desired(client: McpClient, entry: &ServerEntry) -> DesiredEntry {
     let ServerEntry { program, args } = entry;
     let ours = |key, value| EntryMember { key, value, rule: MergeRule::Ours };
     let kind = |word: &str| EntryMember { key: "type", value: json!(word), rule: MergeRule::Kind };

@@ -133,7 +133,7 @@ where
                 }
             }
             () = &mut queue, if !queue_told => queue_told = true,
-            wish = pending_actions() => match wish {
+            signal = pending_actions() => match signal {
                 UserSignal::Detach => {
                     console.say(&format!("\n{} continues in the background: longhaul logs -f {}", process.id, short(&process.id)));
                     if input_open {
@@ -143,7 +143,7 @@ where
                 }
                 UserSignal::Interrupt | UserSignal::Terminate => {
                     stops += 1;
-                    by_ctrl_c |= wish == UserSignal::Interrupt;
+                    by_ctrl_c |= signal == UserSignal::Interrupt;
                     match stops {
                         1 => console.hint("\ncancelling; press Ctrl-C again to kill it"),
                         2 => console.hint("\nkilling"),

@@ -247,7 +247,7 @@ impl LogsRequest<'_> {
             return OutputDisplay::Matches(Box::new(Matches::new(Grep {
                 pattern: pattern.clone(),
                 context: args.context.map_or(0, wide),
-                most: args.max_matches.map_or(usize::MAX, wide),
+                limit: args.max_matches.map_or(usize::MAX, wide),
                 raw: args.raw,
                 first,
                 prefix,

@@ -90,16 +90,16 @@ pub(crate) async fn status(context: &VerbContext, args: &StatusArgs) -> Result<i
     }
 }
 
-/// Reads all pages of a list, up to `most` processes. `None` means no limit.
+/// Reads all pages of a list, up to `limit` processes. `None` means no limit.
 pub(super) async fn all_pages(
     context: &VerbContext,
     path: RequestPath,
-    most: Option<u32>,
+    limit: Option<u32>,
 ) -> Result<ProcessList, CliError> {
-    let page = most.map_or(PAGE, |most| most.min(PAGE));
+    let page = limit.map_or(PAGE, |limit| limit.min(PAGE));
     let path = path.with("limit", &page.to_string());
     let mut all: ProcessList = context.client.fetch(&path).await?;
-    let wanted = most.and_then(|most| usize::try_from(most).ok()).unwrap_or(usize::MAX);
+    let wanted = limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX);
     while all.processes.len() < wanted {
         let Some(cursor) = all.cursor.take() else {
             break;

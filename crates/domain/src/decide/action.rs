@@ -87,7 +87,7 @@ impl Decider<'_> {
                 let ending = Ending::Completed { exit: None, result: result.cloned() };
                 Ok(self.ended_with(ending, live_stats))
             }
-            State::AwaitingChildren(lingering) => match &lingering.ending {
+            State::AwaitingChildren(awaiting) => match &awaiting.ending {
                 Ending::Completed { .. } => Ok(Decision::noted(NoOpReason::NoChange)),
                 Ending::Failed { .. }
                 | Ending::Timeout { .. }
@@ -118,7 +118,7 @@ impl Decider<'_> {
                 Ok(self.ended(Ending::Failed { failure }))
             }
             State::CancelRequested { cause, .. } => Ok(self.ended(stopped(*cause, None))),
-            State::AwaitingChildren(lingering) => match &lingering.ending {
+            State::AwaitingChildren(awaiting) => match &awaiting.ending {
                 Ending::Failed { .. } => Ok(Decision::noted(NoOpReason::NoChange)),
                 Ending::Completed { .. }
                 | Ending::Timeout { .. }
@@ -153,8 +153,8 @@ impl Decider<'_> {
                 note: None,
             },
             State::Stopping { .. } | State::CancelRequested { .. } => Decision::noted(NoOpReason::NoChange),
-            State::AwaitingChildren(lingering) => {
-                Decision { events: vec![self.released(lingering)], ..Decision::nothing() }
+            State::AwaitingChildren(awaiting) => {
+                Decision { events: vec![self.released(awaiting)], ..Decision::nothing() }
             }
             State::Ended(ended) => self.stop_rest(ended, cause, false),
         }
@@ -187,8 +187,8 @@ impl Decider<'_> {
                 step.effects.push(Effect::Kill { attempt, cause: why });
                 step
             }
-            State::AwaitingChildren(lingering) => {
-                Decision { events: vec![self.released(lingering)], ..Decision::nothing() }
+            State::AwaitingChildren(awaiting) => {
+                Decision { events: vec![self.released(awaiting)], ..Decision::nothing() }
             }
             State::Ended(ended) => self.stop_rest(ended, cause, true),
         }

@@ -290,8 +290,8 @@ impl Decider<'_> {
         if self.process.cascade.is_some() {
             step.events.push(self.event(Fact::CascadeEnded));
         }
-        if let State::AwaitingChildren(lingering) = &self.process.state {
-            step.events.push(self.released(lingering));
+        if let State::AwaitingChildren(awaiting) = &self.process.state {
+            step.events.push(self.released(awaiting));
         }
         if step.events.is_empty() { Decision::noted(NoOpReason::Stale) } else { step }
     }

@@ -138,7 +138,7 @@ async fn twenty_sleepers_wake_the_engine_once_a_minute_at_most() {
     world.pass(seconds(600)).await;
     let wake_ups = world.wake_ups(began);
     assert!(wake_ups <= 11, "{wake_ups} in ten minutes");
-    assert!(world.spawner.looked().len() >= before + 20, "all of them are looked at");
+    assert!(world.spawner.looked().len() >= before + 20, "all commands are inspected");
 }
 
 #[tokio::test(start_paused = true)]

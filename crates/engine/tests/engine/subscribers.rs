@@ -121,7 +121,7 @@ async fn one_that_never_reads_and_one_that_panics_harm_nobody_while_a_thousand_r
     assert_eq!(held.len(), 16);
     assert_eq!(disconnect.last(), Some(&SubscriptionItem::Resync { from: held[15].cursor }));
     assert_eq!(silent.next().await, None);
-    assert_eq!(calls.load(Ordering::SeqCst), 1, "one that panicked is called no more");
+    assert_eq!(calls.load(Ordering::SeqCst), 1, "a subscriber that panicked is not called again");
 }
 
 #[tokio::test(start_paused = true)]
@@ -298,10 +298,10 @@ async fn dropping_the_guard_ends_a_callback() {
     let id = world.launch("exit 0").await;
     world.end(id).await;
     world.settle().await;
-    eventually("it is called", || calls.load(Ordering::SeqCst) == 4);
+    eventually("the subscriber is called", || calls.load(Ordering::SeqCst) == 4);
     drop(guard);
     world.settle().await;
-    eventually("its thread ends", || Arc::strong_count(&kept) == 1);
+    eventually("the thread of the subscriber ends", || Arc::strong_count(&kept) == 1);
     let id = world.launch("exit 0").await;
     world.end(id).await;
     assert_eq!(calls.load(Ordering::SeqCst), 4);

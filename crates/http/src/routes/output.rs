@@ -34,7 +34,7 @@ const ABOUT: &str = "Frames, ending with an end frame. A frame is a header of 25
                      returns output as JSON";
 
 pub(crate) fn entries() -> Vec<Route> {
-    let whole = |most: u64| json!({ "type": "integer", "minimum": 0, "maximum": most });
+    let whole = |limit: u64| json!({ "type": "integer", "minimum": 0, "maximum": limit });
     vec![
         Route::get("/v1/processes/{reference}/output", output)
             .named("stream_output", "Returns the output of a process as frames, once or continuously")
@@ -286,7 +286,7 @@ impl PageStream {
             let ahead = next.map_or(PIECE, |next| {
                 u32::try_from(next.saturating_sub(self.position)).unwrap_or(PIECE).min(PIECE)
             });
-            let wanted = OutputRead { from: self.position, most: ahead, only: self.only };
+            let wanted = OutputRead { from: self.position, limit: ahead, only: self.only };
             let page = match self.api.engine.output(self.key(), wanted).await {
                 Err(error) if is_missing(&error) => return Ok(None),
                 other => other?,

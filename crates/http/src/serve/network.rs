@@ -29,7 +29,7 @@ pub struct Network {
     control: Router,
     reading: Router,
     turning: Router,
-    crowd: ConnectionLimiter,
+    limiter: ConnectionLimiter,
     patience: Duration,
 }
 
@@ -53,8 +53,11 @@ impl Network {
     #[must_use]
     pub fn new(routes: Router, guard: Guard, tls: Option<ServerTls>, connections: usize) -> Self {
         let readers = (connections / 2).max(1);
-        let room =
-            ConnectionLimits { most: connections, strangers: MAX_UNAUTHENTICATED.min(connections), readers };
+        let room = ConnectionLimits {
+            limit: connections,
+            unauthenticated: MAX_UNAUTHENTICATED.min(connections),
+            readers,
+        };
         Self {
             guard: Arc::new(guard),
             tls,
@@ -63,7 +66,7 @@ impl Network {
             turning: marked(
                 Router::new().fallback(async |Extension(turned): Extension<RequestRejection>| turned),
             ),
-            crowd: ConnectionLimiter::new(room),
+            limiter: ConnectionLimiter::new(room),
             patience: HEADER_TIMEOUT,
         }
     }
@@ -126,7 +129,7 @@ fn welcome(stream: TcpStream, peer: SocketAddr, network: &Network, open: &mut Op
             return;
         }
     };
-    let Some((place, told)) = network.crowd.acquire(peer.ip()) else {
+    let Some((place, told)) = network.limiter.acquire(peer.ip()) else {
         tracing::warn!(%peer, "closed a connection: the maximum number of connections is reached");
         return;
     };
@@ -161,7 +164,7 @@ async fn speak(
     place: Arc<ConnectionSlot>,
     watcher: Watcher,
 ) {
-    let Network { guard, tls, control, reading, turning, patience, crowd: _ } = network;
+    let Network { guard, tls, control, reading, turning, patience, limiter: _ } = network;
     let doorway = NetworkService { guard, door, control, reading, turning, place };
     let service = service_fn(move |request| doorway.clone().answer(request));
     let habits = Http1Options { header: patience, keep_alive: true, head: HEAD };
@@ -177,7 +180,7 @@ async fn speak(
 /// Completes if the client is still unauthenticated after `patience`; otherwise never completes.
 async fn unknown_after(place: &ConnectionSlot, patience: Duration) {
     tokio::time::sleep(patience).await;
-    if !place.is_of_stranger() {
+    if !place.is_unauthenticated() {
         pending::<()>().await;
     }
 }

@@ -65,7 +65,7 @@ async fn wait_for_ready_ends_when_the_port_is_open() {
     let wait = format!("/v1/wait?id={id}&for=ready");
     let reply = world.clock.run_until(millis(30_000), world.get(&wait)).await.unwrap().json();
     assert_eq!((&reply["timed_out"], &reply["processes"][0]["ready"]), (&json!(false), &json!(true)));
-    assert_eq!(reply["processes"][0]["conditions"], json!([]), "it is no cause for attention");
+    assert_eq!(reply["processes"][0]["conditions"], json!([]), "the process has no condition");
     let ready = world.show(&id).await;
     assert_eq!(ready["listening_ports"], json!([{ "address": "127.0.0.1", "port": 8080 }]));
     let listed = world.get("/v1/processes?usage=true").await.json();

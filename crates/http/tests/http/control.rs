@@ -112,7 +112,7 @@ async fn client_that_hangs_up_leaves_nothing_half_done() {
     {
         let path = format!("/v1/processes/{id}/cancel");
         let asked = world.post(&path, json!({}));
-        assert!(tokio::time::timeout(millis(20), asked).await.is_err(), "it was answered at once");
+        assert!(tokio::time::timeout(millis(20), asked).await.is_err(), "the reply came at once");
     }
     world.pass(millis(2_000)).await;
     assert_eq!(world.show(&id).await["status"], "cancelled");

@@ -38,7 +38,7 @@ async fn wait_for_the_end_of_a_tree_lasts_as_long_as_its_last_process() {
         (reply["timed_out"].clone(), reply["processes"][0]["cancelling_descendants"].clone())
     };
     assert_eq!(wait("ended").await, (json!(false), json!(true)), "the process itself has ended");
-    assert_eq!(wait("tree_ended").await, (json!(true), json!(true)), "its child has not");
+    assert_eq!(wait("tree_ended").await, (json!(true), json!(true)), "the child has not ended");
     world.pass(millis(6_000)).await;
     assert_eq!(wait("tree_ended").await, (json!(false), json!(false)));
 }
@@ -181,7 +181,7 @@ async fn parent_that_is_unknown_or_ending_takes_no_child() {
     let world = World::new().await;
     let problem = world.post("/v1/processes", child("run", "unknown")).await.problem();
     assert_eq!((problem.status, problem.slug.as_str()), (404, "process_not_found"));
-    assert_eq!(problem.detail.as_deref(), Some("the launch gives it as its parent"));
+    assert_eq!(problem.detail.as_deref(), Some("the launch names the parent"));
     let ended = world.launch("exit 0").await;
     world.pass(millis(10)).await;
     let problem = world.post("/v1/processes", child("run", &ended)).await.problem();

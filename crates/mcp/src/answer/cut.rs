@@ -41,9 +41,9 @@ fn shortened(value: &Value, length: usize, room: usize, rest: &str) -> Value {
     }
 }
 
-/// Returns the start of a text, at most `most` bytes in JSON.
-pub(super) fn begin(text: &str, most: usize) -> &str {
-    let mut room = most;
+/// Returns the start of a text, at most `limit` bytes in JSON.
+pub(super) fn begin(text: &str, limit: usize) -> &str {
+    let mut room = limit;
     for (place, letter) in text.char_indices() {
         let size = match letter {
             '"' | '\\' | '\n' | '\t' | '\r' => 2,

@@ -96,7 +96,7 @@ fn last_form_of_a_record_that_is_kept_elsewhere_is_not_waited_for() {
     fs::write(&release, "").unwrap();
     let last = attempt.peer.settled();
     attempt.peer.tell(&ShimRequest::Acknowledge);
-    until("the shim leaves", || attempt.shim.try_wait().unwrap());
+    until("the shim exits", || attempt.shim.try_wait().unwrap());
     assert_eq!(last.ending, first.ending);
     assert_eq!(attempt.files().exit_record().unwrap(), Some(first));
 }
@@ -173,7 +173,7 @@ fn file_that_is_no_program_fails_to_execute() {
 fn peer_that_leaves_before_the_launch_means_that_nothing_runs() {
     let mut attempt = Attempt::idle();
     drop(attempt.peer);
-    until("the shim leaves", || attempt.shim.try_wait().unwrap());
+    until("the shim exits", || attempt.shim.try_wait().unwrap());
     let names: Vec<_> =
         fs::read_dir(attempt.directory.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert!(names.is_empty(), "left behind: {names:?}");
@@ -282,7 +282,7 @@ fn exit_is_told_at_once_though_leftovers_hold_the_output() {
     attempt.peer.started();
     let begin = Instant::now();
     let first = attempt.peer.exited();
-    assert!(begin.elapsed().as_millis() < 1_000, "told after {:?}", begin.elapsed());
+    assert!(begin.elapsed().as_millis() < 1_000, "reported after {:?}", begin.elapsed());
     assert_eq!(first.ending, ProgramEnd::Exited { code: 4 });
     assert!(first.leftovers >= 1 && first.output_open && first.sweeping && !first.settled, "{first:?}");
     let settled = attempt.peer.settled();
@@ -314,7 +314,7 @@ fn end_of_a_sweep_is_told_though_a_stranger_holds_the_output() {
     assert!(!swept.sweeping && swept.output_open && !swept.settled, "{swept:?}");
     assert!(!is_alive(pid));
     let kept = attempt.files().exit_record().unwrap().unwrap();
-    assert!(kept.sweeping || kept.settled, "on disk it is replaced once: {kept:?}");
+    assert!(kept.sweeping || kept.settled, "the record on disk is replaced once: {kept:?}");
     let settled = attempt.peer.settled();
     assert!(settled.output_open && !settled.sweeping, "{settled:?}");
     drop(stranger);
@@ -385,5 +385,5 @@ fn shim_leaves_when_its_directory_was_removed() {
         _ => None,
     });
     assert!(!durable);
-    until("the shim leaves", || attempt.shim.try_wait().unwrap());
+    until("the shim exits", || attempt.shim.try_wait().unwrap());
 }

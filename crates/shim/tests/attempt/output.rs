@@ -138,16 +138,16 @@ fn flood_stays_inside_its_bound_and_keeps_head_and_tail() {
         let (head, tail) = (MIB, 4 * MIB);
         let mut attempt = Attempt::launch(&bounded(text, head, tail, rotate));
         attempt.peer.started();
-        let mut most = 0;
+        let mut limit = 0;
         let output = attempt.output();
         until("all was written", || {
-            most = most.max(disk_use(attempt.path()));
+            limit = limit.max(disk_use(attempt.path()));
             (output.length().unwrap() == 40 * MIB).then_some(())
         });
         let record = attempt.peer.settled();
         assert_eq!(record.output_bytes, 40 * MIB);
         // Allow some more for the index and for blocks that the file system itself uses.
-        assert!(most <= head + tail + MIB + 256 * 1_024, "{most} bytes on disk with rotate {rotate}");
+        assert!(limit <= head + tail + MIB + 256 * 1_024, "{limit} bytes on disk with rotate {rotate}");
         let (pieces, end) = read_all(&output);
         assert_eq!(end, 40 * MIB);
         assert_eq!(pieces.len(), 2, "head and tail");
@@ -255,7 +255,7 @@ fn output_that_cannot_be_stored_is_told_where_it_is_missing_while_the_work_goes_
     until("the loss is recorded", || (attempt.output().losses().unwrap() == missing).then_some(()));
     limit("unlimited:unlimited");
     fs::write(&release, "").unwrap();
-    until("more is stored", || (attempt.output().length().unwrap() == MIB + 4).then_some(()));
+    until("later output is stored", || (attempt.output().length().unwrap() == MIB + 4).then_some(()));
     assert_eq!(attempt.output().losses().unwrap(), missing);
     attempt.peer.tell(&ShimRequest::Stop(ShimStopRequest::new(StopReason::User)));
     let record = attempt.peer.settled();

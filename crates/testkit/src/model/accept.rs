@@ -95,7 +95,7 @@ impl StoreModel {
                 }
             }
             if live >= limits.tree.per_level {
-                return Err(StoreRejection::LevelFull { level, live, most: limits.tree.per_level });
+                return Err(StoreRejection::LevelFull { level, live, limit: limits.tree.per_level });
             }
         }
         let will_wait = process.state.slot_state() == SlotState::Waiting || process.due().is_some();

@@ -339,8 +339,8 @@ impl<'a> OperationScript<'a> {
             count: Some(self.draw(20)),
             before: self.odds(4).then(|| self.one.now()),
         };
-        let most = if self.odds(4) { 0 } else { 2 };
-        let swept = both!(self, "a sweep", store => store.prune(&rule, most));
+        let limit = if self.odds(4) { 0 } else { 2 };
+        let swept = both!(self, "a sweep", store => store.prune(&rule, limit));
         self.tally.swept += swept.map_or(0, |swept| swept.ids.len());
     }
 
@@ -361,7 +361,7 @@ impl<'a> OperationScript<'a> {
         for order in [SortOrder::NewestFirst, SortOrder::OldestFirst] {
             let mut after: Option<PageKey> = None;
             loop {
-                let page = PageRequest { order, after, most: 7 };
+                let page = PageRequest { order, after, limit: 7 };
                 let listing =
                     must(both!(self, "a page", store => store.list(&ProcessFilter::default(), &page)));
                 after = listing.next;
@@ -373,7 +373,7 @@ impl<'a> OperationScript<'a> {
         let statuses = vec![Status::Pending, Status::Running];
         let filter =
             ProcessFilter { statuses, level: Some(longhaul_domain::Level(0)), ..ProcessFilter::default() };
-        let page = PageRequest { order: SortOrder::NewestFirst, after: None, most: 1000 };
+        let page = PageRequest { order: SortOrder::NewestFirst, after: None, limit: 1000 };
         both!(self, "a filtered page", store => store.list(&filter, &page)).ok();
         let session = Some(must(SessionId::new("s")));
         let filter = ProcessFilter { session, ..ProcessFilter::default() };

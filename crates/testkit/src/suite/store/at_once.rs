@@ -103,7 +103,7 @@ pub async fn or_refuse_refuses_who_would_wait_for_a_slot(world: &StoreFixture) {
         );
     }
     let page =
-        longhaul_ports::PageRequest { order: longhaul_ports::SortOrder::OldestFirst, after: None, most: 10 };
+        longhaul_ports::PageRequest { order: longhaul_ports::SortOrder::OldestFirst, after: None, limit: 10 };
     let all = must(world.store.list(&longhaul_ports::ProcessFilter::default(), &page).await).processes;
     assert_eq!(ids(&all), [delayed.process.id, reported.process.id]);
 }

@@ -173,7 +173,7 @@ pub async fn a_level_counts_who_waits_for_its_children(world: &StoreFixture) {
     let (parent, child) = world.lingering(&node, world.draft().child_of(&root)).await;
     refused!(
         world.try_submit(world.draft().within(tree).child_of(&root)).await,
-        StoreError::Refused(StoreRejection::LevelFull { level: Level(1), live: 1, most: 1 })
+        StoreError::Refused(StoreRejection::LevelFull { level: Level(1), live: 1, limit: 1 })
     );
     world.exit(&child, 0).await;
     must(world.turn(&parent, descendants_ended()).await);
@@ -201,7 +201,7 @@ pub async fn a_full_level_is_refused_until_one_ends(world: &StoreFixture) {
     world.submit(draft(&root)).await;
     refused!(
         world.try_submit(draft(&root)).await,
-        StoreError::Refused(StoreRejection::LevelFull { level: Level(1), live: 2, most: 2 })
+        StoreError::Refused(StoreRejection::LevelFull { level: Level(1), live: 2, limit: 2 })
     );
     world.submit(draft(&child)).await;
     world.submit(draft(&other)).await;
