@@ -32,7 +32,7 @@ impl World {
                 for key in live {
                     let life = oracle.lives.get(&key.id);
                     let over = life.is_none_or(|life| {
-                        life.pruned_total || life.has_ended() || life.process.attempt != key.attempt
+                        life.swept || life.has_ended() || life.process.attempt != key.attempt
                     });
                     if over && !oracle.lost.contains(&key) {
                         let name = oracle.name(key.id);

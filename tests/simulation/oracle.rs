@@ -128,7 +128,7 @@ impl Oracle {
             let is_parent = lineage.ancestors.last() == Some(ancestor);
             let is_closed = self.lives.get(ancestor).is_none_or(|life| {
                 let head = life.process.head();
-                if is_parent { life.pruned_total || head.closing } else { head.is_ending() }
+                if is_parent { life.swept || head.closing } else { head.is_ending() }
             });
             if is_closed {
                 self.violated(format_args!("{id} joined {} while it was closing", self.name(*ancestor)));
@@ -145,7 +145,7 @@ impl Oracle {
                 self.violated(format_args!("{id} is one too many on level {level} of {}", self.name(*root)));
             }
         }
-        if level > self.tree.deepest {
+        if level > self.tree.max_level {
             self.violated(format_args!("{id} is too deep, on level {level}"));
         }
         let spec = &asked.process.spec;
@@ -291,12 +291,12 @@ impl Oracle {
         }
     }
 
-    pub(crate) fn pruned_total(&mut self, ids: &[ProcessId]) {
+    pub(crate) fn swept(&mut self, ids: &[ProcessId]) {
         for id in ids {
             let name = self.name(*id);
             self.note(format_args!("{name} was let go"));
             let ended = self.lives.get_mut(id).is_some_and(|life| {
-                life.pruned_total = true;
+                life.swept = true;
                 life.has_ended()
             });
             if !ended {

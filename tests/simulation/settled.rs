@@ -54,7 +54,7 @@ impl World {
                 .lives
                 .iter()
                 .filter(|(id, life)| {
-                    !life.pruned_total && kept(id).is_none_or(|stored| stored.process != life.process)
+                    !life.swept && kept(id).is_none_or(|stored| stored.process != life.process)
                 })
                 .map(|(_, life)| format!("p{} is not kept as its events tell it", life.number))
                 .collect();

@@ -250,7 +250,7 @@ impl Maintenance for Witness {
     async fn prune(&self, rule: &Retention, limit: u32) -> Result<PrunedBatch, StoreError> {
         let answer = self.inner.prune(rule, limit).await;
         if let Ok(swept) = &answer {
-            self.oracle().pruned_total(&swept.ids);
+            self.oracle().swept(&swept.ids);
         }
         answer
     }

@@ -76,8 +76,8 @@ impl Havoc {
     pub(crate) fn until_it_answers(&mut self) {
         within(RETURN, "the manager answers", || {
             self.look_after();
-            let patience = Duration::from_secs(2);
-            let answer = ask(&self.ground.socket(), "GET", "/v1/version", &Value::Null, patience);
+            let time_limit = Duration::from_secs(2);
+            let answer = ask(&self.ground.socket(), "GET", "/v1/version", &Value::Null, time_limit);
             matches!(answer, Answer::Said { status: 200, .. }).then_some(())
         });
     }

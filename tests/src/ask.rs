@@ -26,7 +26,7 @@ pub enum Answer {
 
 /// Asks, and waits for the answer for so long at most.
 #[must_use]
-pub fn ask(socket: &Path, method: &str, path: &str, body: &Value, patience: Duration) -> Answer {
+pub fn ask(socket: &Path, method: &str, path: &str, body: &Value, time_limit: Duration) -> Answer {
     let body = if body.is_null() { String::new() } else { body.to_string() };
     let Ok(mut stream) = connect(socket) else { return Answer::Nobody };
     let question = format!(
@@ -36,8 +36,8 @@ pub fn ask(socket: &Path, method: &str, path: &str, body: &Value, patience: Dura
     );
     let mut answer = Vec::new();
     let heard = stream
-        .set_read_timeout(Some(patience))
-        .and_then(|()| stream.set_write_timeout(Some(patience)))
+        .set_read_timeout(Some(time_limit))
+        .and_then(|()| stream.set_write_timeout(Some(time_limit)))
         .and_then(|()| stream.write_all(question.as_bytes()))
         .and_then(|()| stream.read_to_end(&mut answer));
     if heard.is_err() {
@@ -53,9 +53,9 @@ fn connect(socket: &Path) -> io::Result<UnixStream> {
 
 /// A stream of lines of JSON that ends with what there is; none if it broke off.
 #[must_use]
-pub fn lines(socket: &Path, path: &str, patience: Duration) -> Option<Vec<Value>> {
+pub fn lines(socket: &Path, path: &str, time_limit: Duration) -> Option<Vec<Value>> {
     let mut stream = connect(socket).ok()?;
-    stream.set_read_timeout(Some(patience)).ok()?;
+    stream.set_read_timeout(Some(time_limit)).ok()?;
     // In the first version of the protocol a body is not cut into chunks.
     write!(stream, "GET {path} HTTP/1.0\r\nhost: longhaul\r\n\r\n").ok()?;
     let mut answer = String::new();
@@ -70,11 +70,11 @@ pub fn lines(socket: &Path, path: &str, patience: Duration) -> Option<Vec<Value>
 /// All records that a filter admits, page by page; none if one cannot be had, or if a manager whose store is away can tell
 /// of its own alone.
 #[must_use]
-pub fn list(socket: &Path, filter: &str, patience: Duration) -> Option<Vec<ProcessView>> {
+pub fn list(socket: &Path, filter: &str, time_limit: Duration) -> Option<Vec<ProcessView>> {
     let (mut all, mut cursor) = (Vec::new(), String::new());
     loop {
         let path = format!("/v1/processes?{filter}&limit=1000{cursor}");
-        let Answer::Said { status: 200, body } = ask(socket, "GET", &path, &Value::Null, patience) else {
+        let Answer::Said { status: 200, body } = ask(socket, "GET", &path, &Value::Null, time_limit) else {
             return None;
         };
         if body.get("stale_since").is_some_and(|since| !since.is_null()) {

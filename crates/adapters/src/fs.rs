@@ -74,8 +74,8 @@ impl FsStore {
         let limit = options.max_kib.map(|kib| u64::from(kib) * 1024);
         let store_dir = StoreDir::take(path, limit)?;
         let shared = Arc::new(JournalShared::open(store_dir)?);
-        shared.place.tidy();
-        shared.place.sign();
+        shared.store_dir.tidy();
+        shared.store_dir.sign();
         let checkpoints = CheckpointWriter::start(Arc::clone(&shared))?;
         let writer = JournalThread::start(Arc::clone(&shared), Arc::clone(&clock), checkpoints.order()?)?;
         Ok(Self { shared, clock, writer, _checkpoints: checkpoints })
@@ -136,7 +136,7 @@ impl FsStore {
 
 impl fmt::Debug for FsStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("FsStore").field("path", &self.shared.place.root()).finish_non_exhaustive()
+        f.debug_struct("FsStore").field("path", &self.shared.store_dir.root()).finish_non_exhaustive()
     }
 }
 

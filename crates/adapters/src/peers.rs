@@ -93,7 +93,7 @@ impl PeerTransport for HttpPeerTransport {
     async fn ask(&self, call: &PeerHttpRequest) -> Result<PeerResponse, PeerError> {
         let request = request(call)?;
         let mut line = self.line(call).await?;
-        match timeout(call.patience, line.sender.send_request(request)).await {
+        match timeout(call.time_limit, line.sender.send_request(request)).await {
             Ok(Ok(answer)) => Ok(line.answered(call, answer)),
             Ok(Err(error)) => {
                 Err(PeerError::Unreachable { address: call.address.clone(), source: error.into() })

@@ -92,7 +92,7 @@ impl ClusterSigner {
             .key(&signature.key)
             .ok_or_else(|| SignatureError::UnknownKey { key: signature.key.to_string() })?;
         let statement = statement::of(process, &signature.key, &signature.user, signature.until);
-        if key.vouches(&statement, &signature.code) { Ok(signature) } else { Err(SignatureError::Altered) }
+        if key.verifies(&statement, &signature.code) { Ok(signature) } else { Err(SignatureError::Altered) }
     }
 
     /// Returns the key with this id. Reads the file again if it changed, because another node may already sign with a

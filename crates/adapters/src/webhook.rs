@@ -28,19 +28,19 @@ pub struct WebhookOptions {
     /// PEM file of trusted CA certificates. Without it, the certificates of the machine are trusted.
     pub authorities: Option<PathBuf>,
     /// Timeout from the start of the connection to the head of the response.
-    pub patience: Duration,
+    pub time_limit: Duration,
 }
 
 impl Default for WebhookOptions {
     fn default() -> Self {
-        Self { authorities: None, patience: Duration::from_secs(30) }
+        Self { authorities: None, time_limit: Duration::from_secs(30) }
     }
 }
 
 /// Delivers webhook requests over HTTP. A connection is kept open for the next request to the same receiver.
 pub struct HttpWebhookTransport {
     connector: Result<TlsConnector, TrustError>,
-    patience: Duration,
+    time_limit: Duration,
     lines: ConnectionPool,
 }
 
@@ -59,7 +59,7 @@ impl HttpWebhookTransport {
     pub fn new(options: &WebhookOptions) -> Self {
         Self {
             connector: connector(options.authorities.as_deref()),
-            patience: options.patience,
+            time_limit: options.time_limit,
             lines: ConnectionPool::default(),
         }
     }
@@ -88,7 +88,7 @@ impl HttpWebhookTransport {
         receiver: &WebhookTarget,
     ) -> Result<WebhookConnection, Box<dyn std::error::Error + Send + Sync>> {
         let WebhookTarget { is_secret, host, port } = receiver;
-        let idle = self.patience.saturating_mul(2);
+        let idle = self.time_limit.saturating_mul(2);
         let trusted = match (is_secret, &self.connector) {
             (false, _) => None,
             (true, Ok(connector)) => Some((connector, server_name(host)?)),
@@ -143,7 +143,7 @@ impl fmt::Display for WebhookTarget {
 #[async_trait]
 impl WebhookTransport for HttpWebhookTransport {
     async fn post(&self, webhook: &WebhookRequest) -> Result<WebhookResponse, WebhookTransportError> {
-        match timeout(self.patience, self.carry(webhook)).await {
+        match timeout(self.time_limit, self.carry(webhook)).await {
             Ok(answer) => answer,
             Err(_) => Err(WebhookTransportError::Silent { address: webhook.address.clone() }),
         }
@@ -152,7 +152,7 @@ impl WebhookTransport for HttpWebhookTransport {
 
 impl fmt::Debug for HttpWebhookTransport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("HttpWebhookTransport").field("patience", &self.patience).finish_non_exhaustive()
+        f.debug_struct("HttpWebhookTransport").field("patience", &self.time_limit).finish_non_exhaustive()
     }
 }
 

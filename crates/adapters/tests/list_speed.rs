@@ -148,7 +148,7 @@ async fn put(
     let limits = SubmitLimits {
         policy: PolicyVersion(0),
         slots: None,
-        tree: TreeLimits { deepest: Level(9), per_level: 900 },
+        tree: TreeLimits { max_level: Level(9), per_level: 900 },
     };
     let new = Submission { process: process.clone(), events, limits, claim_for: None, fail_if_queued: false };
     let SubmitOutcome::Waiting(stored) = store.submit(new).await.unwrap() else { panic!() };

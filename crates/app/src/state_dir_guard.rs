@@ -100,8 +100,8 @@ impl StateDirGuard {
             StoreChoice::Sqlite(path) => {
                 let mut journal = path.clone().into_os_string();
                 journal.push(JOURNAL);
-                let mut held = vec![GuardedFile::growing(path, u64::MAX)?];
-                held.extend(GuardedFile::growing(Path::new(&journal), MAX_WAL_BYTES));
+                let mut held = vec![GuardedFile::min_length(path, u64::MAX)?];
+                held.extend(GuardedFile::min_length(Path::new(&journal), MAX_WAL_BYTES));
                 held
             }
         };
@@ -111,12 +111,12 @@ impl StateDirGuard {
     }
 
     /// Watches an additional path. A change of the path triggers an inspection, but is not a loss.
-    pub(crate) fn hear_of(&self, path: &Path) {
+    pub(crate) fn watch_path(&self, path: &Path) {
         self.path_watcher.guard(path);
     }
 
     /// Returns a channel that changes with each inspection by [`lost`](Self::lost).
-    pub(crate) fn looks(&self) -> watch::Receiver<()> {
+    pub(crate) fn check_signal(&self) -> watch::Receiver<()> {
         self.looked.subscribe()
     }
 
@@ -154,7 +154,7 @@ impl StateDirGuard {
     /// may call this at a time.
     pub(crate) async fn lost(&self) {
         let mut lost = self.lost.subscribe();
-        let mut ear = self.path_watcher.ear();
+        let mut ear = self.path_watcher.waiter();
         while self.holds() {
             self.looked.send_replace(());
             tokio::select! {
@@ -192,7 +192,7 @@ impl GuardedFile {
     }
 
     /// Guards a file that must not become shorter than its largest length so far, or than `limit` bytes if that is less.
-    fn growing(path: &Path, limit: u64) -> io::Result<Self> {
+    fn min_length(path: &Path, limit: u64) -> io::Result<Self> {
         let length = Some(MinLength { kept: AtomicU64::new(0), limit });
         let held = Self { length, ..Self::at(path)? };
         // This first inspection records the current length of the file.
@@ -290,7 +290,7 @@ mod tests {
             let guard = StateDirGuard { store: Arc::default(), ..guard.clone() };
             guard.watch_store(&store).unwrap();
         }
-        let mut looks = guard.looks();
+        let mut looks = guard.check_signal();
         let losing = tokio::spawn(async move { guard.lost().await });
         let work = |round: u32| {
             let attempt = path.join(format!("attempts/{round}"));

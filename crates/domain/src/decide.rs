@@ -40,9 +40,9 @@ impl Process {
     ) -> Result<Decision, Rejection> {
         let decision = Decider { process: self, ctx, live_stats };
         match input {
-            Input::Action(command) => decision.asked(command),
-            Input::Observation(Observation::ActionRequested(action)) => decision.asked(&action.command()),
-            Input::Observation(observation) => Ok(decision.seen(observation)),
+            Input::Action(command) => decision.on_action(command),
+            Input::Observation(Observation::ActionRequested(action)) => decision.on_action(&action.command()),
+            Input::Observation(observation) => Ok(decision.on_observation(observation)),
             Input::Tick => Ok(decision.tick()),
         }
     }
@@ -123,7 +123,7 @@ impl Decider<'_> {
 
     fn stop(&self, cause: StopCause) -> Decision {
         let (kill_at, until) = match &self.process.spec.work {
-            Work::Command(command) => (self.ctx.awake.plus(command.stop.patience()), self.ctx.now),
+            Work::Command(command) => (self.ctx.awake.plus(command.stop.total_grace()), self.ctx.now),
             Work::Reported(reported) => (self.ctx.awake, self.ctx.now.plus(reported.grace)),
         };
         let mut step = Decision {

@@ -36,18 +36,18 @@ impl Engine {
         reference: &str,
         session: Option<&SessionId>,
     ) -> Result<ProcessId, EngineError> {
-        match self.find_among_told(reference, session).await {
+        match self.find_in_memory(reference, session).await {
             // While the store is unreachable, the process may belong to another node, so ask the store once more.
             Err(EngineError::NotFound { .. }) if self.away_since().is_some() => {
                 let ask = PageRequest { order: SortOrder::NewestFirst, after: None, limit: 1 };
                 self.core.parts.store.list(&ProcessFilter::default(), &ask).await?;
-                self.find_among_told(reference, session).await
+                self.find_in_memory(reference, session).await
             }
             found => found,
         }
     }
 
-    async fn find_among_told(
+    async fn find_in_memory(
         &self,
         reference: &str,
         session: Option<&SessionId>,

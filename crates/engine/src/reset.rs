@@ -139,7 +139,7 @@ impl EngineShared {
         let ids: Vec<ProcessId> =
             waiting.into_iter().chain(running).map(|stored| stored.process.id).collect();
         let graces = live.iter().filter_map(|stored| stored.process.spec.command());
-        let grace = graces.map(|command| command.stop.patience()).max().unwrap_or_default();
+        let grace = graces.map(|command| command.stop.total_grace()).max().unwrap_or_default();
         let cause = StopCause::User;
         if let Err(unwritable) = self.cancel_or_warn(ids.clone(), &Action::Cancel { cause }).await {
             return Ok(Some(unwritable));
@@ -184,8 +184,8 @@ impl EngineShared {
     }
 
     /// Waits until no process is live. Returns false if the time limit passes first.
-    async fn all_end_within(&self, ids: &[ProcessId], patience: Duration) -> Result<bool, EngineError> {
-        let deadline = self.parts.clock.awake().plus(patience);
+    async fn all_end_within(&self, ids: &[ProcessId], time_limit: Duration) -> Result<bool, EngineError> {
+        let deadline = self.parts.clock.awake().plus(time_limit);
         let ear = self.notifier.subscribe(ids);
         let one = PageRequest { order: SortOrder::OldestFirst, after: None, limit: 1 };
         loop {

@@ -139,8 +139,8 @@ mockall::mock! {
 
     #[async_trait]
     impl Prober for Prober {
-        async fn answers(&self, url: &str, patience: Duration) -> bool;
-        async fn succeeds(&self, order: ProbeCommand, patience: Duration) -> bool;
+        async fn answers(&self, url: &str, time_limit: Duration) -> bool;
+        async fn succeeds(&self, order: ProbeCommand, time_limit: Duration) -> bool;
     }
 }
 

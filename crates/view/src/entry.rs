@@ -92,7 +92,7 @@ impl<'w> WindowEntries<'w> {
             None => self.line(self.at)?,
         };
         if first.form != LineForm::Whole {
-            return Ok(self.told(first, 1));
+            return Ok(self.folded_line(first, 1));
         }
         let (begin, mut last_end, mut count) = (first.start, first.end, 1_u64);
         while last_end - begin < MAX_RUN_LEN {
@@ -112,7 +112,7 @@ impl<'w> WindowEntries<'w> {
             }
             (last_end, count) = (next.end, count + 1);
         }
-        Ok(self.told(RenderedLine { end: last_end, ..first }, count))
+        Ok(self.folded_line(RenderedLine { end: last_end, ..first }, count))
     }
 
     /// Returns the line at `start`. Earlier states that a redraw has overwritten are skipped, up to index `limit`.
@@ -124,7 +124,7 @@ impl<'w> WindowEntries<'w> {
         Ok(line)
     }
 
-    fn told(&mut self, shown: RenderedLine, count: u64) -> FoldedLine {
+    fn folded_line(&mut self, shown: RenderedLine, count: u64) -> FoldedLine {
         let RenderedLine { mut text, start, end, form } = shown;
         self.at = end;
         if count > 1 {

@@ -191,7 +191,7 @@ impl Searcher {
             let Some(line) = self.next_line(self.at) else { return };
             let text = self.text(&line);
             let is_hit = self.pattern.is_match(&text);
-            if is_hit && self.limit > 0 && !self.tell(&line) {
+            if is_hit && self.limit > 0 && !self.record_hit(&line) {
                 return;
             }
             self.total += u64::from(is_hit);
@@ -233,7 +233,7 @@ impl Searcher {
     }
 
     /// Stores a hit with its context lines. Returns false if the context lines after the hit are not in the window yet.
-    fn tell(&mut self, line: &SearchedLine) -> bool {
+    fn record_hit(&mut self, line: &SearchedLine) -> bool {
         let mut after = Vec::new();
         let mut end = line.end;
         if line.form == MatchForm::Whole {
@@ -257,7 +257,7 @@ impl Searcher {
             next: self.window.offset(line.end),
             text: around(&text, found, self.longest),
             before: self.before(line.start),
-            after: after.iter().filter_map(|start| self.told_line(*start)).collect(),
+            after: after.iter().filter_map(|start| self.line_text(*start)).collect(),
             further: Vec::new(),
         };
         self.hits.push(hit);
@@ -290,13 +290,13 @@ impl Searcher {
                 break;
             };
             begin = memchr::memrchr(b'\n', earlier).map_or(0, |feed| feed + 1).max(self.told);
-            lines.extend(self.told_line(begin));
+            lines.extend(self.line_text(begin));
         }
         lines.reverse();
         lines
     }
 
-    fn told_line(&self, start: usize) -> Option<String> {
+    fn line_text(&self, start: usize) -> Option<String> {
         let line = self.settled_line(start)?;
         Some(around(&self.text(&line), (0, 0), self.longest))
     }

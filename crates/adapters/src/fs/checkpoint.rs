@@ -81,15 +81,15 @@ fn write(shared: &JournalShared) -> Result<(), WriteError> {
     if from <= shared.checkpointed.load(Ordering::Relaxed) || shared.failed().is_some() {
         return Ok(());
     }
-    shared.place.prepare(JournalFileId::Checkpoint, |to| {
+    shared.store_dir.prepare(JournalFileId::Checkpoint, |to| {
         let mut writer = JournalWriter::begin(to, JournalKind::Checkpoint(from))?;
         write_all(shared, &mut writer)?;
         writer.finish().map(drop)
     })?;
     let _files = shared.files();
-    shared.place.publish(JournalFileId::Checkpoint)?;
+    shared.store_dir.publish(JournalFileId::Checkpoint)?;
     shared.checkpointed.store(from, Ordering::Relaxed);
-    if let Err(error) = shared.place.remove_commits(from) {
+    if let Err(error) = shared.store_dir.remove_commits(from) {
         tracing::warn!(%error, "could not remove commit files that a checkpoint contains");
     }
     Ok(())
@@ -127,7 +127,7 @@ pub(super) fn ground(state: &StoreState) -> Vec<JournalLine> {
         .chain(ledger.served.iter().map(|(key, at)| JournalLine::served(key.as_ref(), *at)))
         .chain(state.old_keys.values().map(JournalLine::launch_key))
         .chain(pruned.map(|(id, spec)| JournalLine::pruned(id, spec)))
-        .chain(ops.filter_map(|op| Some(JournalLine::answer(*op, ledger.answered(op)?))))
+        .chain(ops.filter_map(|op| Some(JournalLine::answer(*op, ledger.stored_reply(op)?))))
         .collect()
 }
 

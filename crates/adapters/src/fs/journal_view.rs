@@ -14,7 +14,7 @@ use tokio::sync::{Notify, RwLock};
 /// State that the writer, the readers and the checkpoint thread of a store share.
 #[derive(Debug)]
 pub(super) struct JournalShared {
-    pub(super) place: StoreDir,
+    pub(super) store_dir: StoreDir,
     /// The writer holds the write lock until its changes are on the disk, so that no reader sees changes that a crash
     /// may undo.
     pub(super) view: RwLock<JournalView>,
@@ -40,10 +40,10 @@ pub(super) struct JournalView {
 
 impl JournalShared {
     /// Reads the whole store.
-    pub(super) fn open(place: StoreDir) -> Result<Self, StoreError> {
-        let (view, checkpointed) = JournalView::read(&place)?;
+    pub(super) fn open(store_dir: StoreDir) -> Result<Self, StoreError> {
+        let (view, checkpointed) = JournalView::read(&store_dir)?;
         Ok(Self {
-            place,
+            store_dir,
             view: RwLock::new(view),
             changed: Notify::new(),
             checkpointed: AtomicU64::new(checkpointed),

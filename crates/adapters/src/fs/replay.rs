@@ -69,7 +69,7 @@ impl StoreState {
             }
             JournalLine::OpReply(line) => {
                 let (op, answer) = line.read()?;
-                if self.ledger.answered(&op).is_none() {
+                if self.ledger.stored_reply(&op).is_none() {
                     self.ledger.remember(op, answer);
                 }
             }
@@ -91,7 +91,7 @@ impl StoreState {
     fn read_process(&mut self, mut line: ProcessLine, known: ReplayState) -> Result<(), StoreError> {
         let of = id(&line.id)?;
         if let Some(spec) = line.spec.take() {
-            self.place(line.read(spec.get())?);
+            self.insert_row(line.read(spec.get())?);
             return Ok(());
         }
         let Some(before) = self.ledger.rows.get(&of) else {

@@ -91,7 +91,7 @@ impl StoreState {
 
     pub(super) fn commit(&mut self, change: Change) -> Result<Revision, StoreError> {
         let (id, op) = (change.next.id, change.op);
-        let repeated = self.ledger.answered(&op).is_some();
+        let repeated = self.ledger.stored_reply(&op).is_some();
         let revision = self.ledger.commit(change)?;
         if !repeated {
             self.changed(id);
@@ -106,7 +106,7 @@ impl StoreState {
         op: OpId,
         action: PendingAction,
     ) -> Result<ActionSeq, StoreError> {
-        let repeated = self.ledger.answered(&op).is_some();
+        let repeated = self.ledger.stored_reply(&op).is_some();
         let no = self.ledger.enqueue_action(id, op, action)?;
         if !repeated {
             self.changed(*id);
@@ -211,7 +211,7 @@ impl StoreState {
         let last_wish = stored.pending_actions.iter().map(|(no, _)| *no).max().unwrap_or_default();
         self.dirty.rows.insert(id, WrittenExtent::Whole);
         self.ledger.last_seq = self.ledger.last_seq.max(stored.seq);
-        self.place(MemoryRow { stored, last_wish, claimed_until: None, orphaned: None, given: None });
+        self.insert_row(MemoryRow { stored, last_wish, claimed_until: None, orphaned: None, given: None });
     }
 
     pub(super) fn take_event(&mut self, logged: LoggedEvent) {
@@ -246,7 +246,7 @@ impl StoreState {
     }
 
     /// Adds a row to the ledger and its indexes.
-    pub(super) fn place(&mut self, row: MemoryRow) {
+    pub(super) fn insert_row(&mut self, row: MemoryRow) {
         let (id, spec) = (row.stored.process.id, &row.stored.process.spec);
         if let Some(key) = &spec.launch_key {
             let scope = (spec.session.clone(), key.clone());

@@ -191,7 +191,7 @@ impl JournalContext {
             return;
         }
         if self.was_full
-            && let Err(trouble) = self.shared.place.has_room(0)
+            && let Err(trouble) = self.shared.store_dir.has_room(0)
         {
             self.light_since = None;
             batch.iter_mut().for_each(|job| job.fail(&|op| trouble.answer(op)));
@@ -224,7 +224,7 @@ impl JournalContext {
         }
         let no = view.last.saturating_add(1);
         let lines = view.state.take_changes();
-        let place = &self.shared.place;
+        let place = &self.shared.store_dir;
         let prepared = place.prepare(JournalFileId::Commit(no), |to| {
             let mut writer = JournalWriter::begin(to, JournalKind::Commit(no))?;
             lines.iter().try_for_each(|line| writer.line(line))?;
@@ -262,7 +262,7 @@ impl JournalContext {
     /// Reads the records again from the files, because unwritten changes did not take effect.
     fn read_again(&self, view: &mut JournalView) {
         let _files = self.shared.files();
-        match JournalView::read(&self.shared.place) {
+        match JournalView::read(&self.shared.store_dir) {
             Ok((mut fresh, _)) => {
                 fresh.state.ledger.updates = std::mem::take(&mut view.state.ledger.updates);
                 fresh.state.ledger.updates.for_all();

@@ -120,7 +120,7 @@ impl RowIndex {
 
     /// Returns the smallest index set that contains every row that the filter selects.
     pub(crate) fn narrowest(&self, filter: &ProcessFilter) -> &InOrder {
-        let labelled = IndexLabel::asked(filter).map(|label| self.labels.get(&label));
+        let labelled = IndexLabel::of_filter(filter).map(|label| self.labels.get(&label));
         let owned = filter.owner.iter().map(|node| self.owned.get(node));
         let found = labelled.chain(owned).map(|found| found.unwrap_or(&EMPTY));
         let statuses = &filter.statuses;
@@ -158,7 +158,7 @@ impl RowIndex {
         self.leave(&IndexPosition::of(row));
     }
 
-    pub(super) fn moved(&mut self, from: &IndexPosition, to: &IndexPosition) {
+    pub(super) fn update_position(&mut self, from: &IndexPosition, to: &IndexPosition) {
         if from != to {
             self.leave(from);
             self.enter(to);

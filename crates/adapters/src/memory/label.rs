@@ -36,7 +36,7 @@ impl IndexLabel {
     }
 
     /// Returns labels that every row selected by the filter has.
-    pub(super) fn asked(filter: &ProcessFilter) -> impl Iterator<Item = Self> {
+    pub(super) fn of_filter(filter: &ProcessFilter) -> impl Iterator<Item = Self> {
         let named = [
             filter.session.clone().map(Self::Session),
             filter.project.clone().map(Self::Project),

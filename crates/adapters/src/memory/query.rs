@@ -21,7 +21,7 @@ impl MemoryState {
         let limit = usize::try_from(page.limit.clamp(1, MAX_PAGE)).unwrap_or(usize::MAX);
         let narrowest = self.rows.index().narrowest(filter);
         let few = self.few(filter, narrowest.len() / SORT_RATIO);
-        let rest = few.as_ref().unwrap_or(narrowest).range(rest(page)).map(|(_, id)| id);
+        let rest = few.as_ref().unwrap_or(narrowest).range(remaining(page)).map(|(_, id)| id);
         let mut processes = match page.order {
             SortOrder::NewestFirst => self.admitted(filter, rest.rev(), limit.saturating_add(1)),
             SortOrder::OldestFirst => self.admitted(filter, rest, limit.saturating_add(1)),
@@ -101,7 +101,7 @@ impl MemoryState {
 }
 
 /// Returns the range of sequence numbers that remains to be listed.
-fn rest(page: &PageRequest) -> (Bound<Seq>, Bound<Seq>) {
+fn remaining(page: &PageRequest) -> (Bound<Seq>, Bound<Seq>) {
     let after = page.after.map_or(Bound::Unbounded, |PageKey(after)| Bound::Excluded(after));
     match page.order {
         SortOrder::NewestFirst => (Bound::Unbounded, after),

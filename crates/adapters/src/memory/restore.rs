@@ -53,10 +53,10 @@ impl MemoryState {
         kept: &[StoredProcess],
     ) -> Result<Vec<RestoreOutcome>, StoreError> {
         self.check(by)?;
-        Ok(kept.iter().map(|kept| self.take_back(now, by, kept)).collect())
+        Ok(kept.iter().map(|kept| self.restore_record(now, by, kept)).collect())
     }
 
-    fn take_back(&mut self, now: Timestamp, by: &Lease, kept: &StoredProcess) -> RestoreOutcome {
+    fn restore_record(&mut self, now: Timestamp, by: &Lease, kept: &StoredProcess) -> RestoreOutcome {
         let id = kept.process.id;
         if self.tombstones.contains_key(&id) {
             return RestoreOutcome::Pruned;
@@ -91,7 +91,7 @@ impl MemoryState {
             self.launch_keys.entry(scope).or_insert_with(|| (id, Arc::clone(&kept.process.spec)));
         }
         if slot_state(&row.stored) == SlotState::Waiting {
-            self.updates.waiter(&class(&kept.process.spec));
+            self.updates.note_waiter(&class(&kept.process.spec));
         }
         if let Some(owner) = row.stored.owner.as_ref().filter(|_| !kept.pending_actions.is_empty()) {
             self.updates.for_one(&owner.node);

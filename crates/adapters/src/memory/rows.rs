@@ -60,7 +60,7 @@ impl IndexedRows {
         let row = self.rows.get_mut(id)?;
         let before = IndexPosition::of(row);
         let answer = change(row);
-        self.index.moved(&before, &IndexPosition::of(row));
+        self.index.update_position(&before, &IndexPosition::of(row));
         self.check();
         Some(answer)
     }

@@ -131,7 +131,7 @@ impl MemoryState {
         History { incarnation, server: "memory".to_owned(), end: self.last_cursor }
     }
 
-    pub(crate) fn answered(&self, op: &OpId) -> Option<OpReply> {
+    pub(crate) fn stored_reply(&self, op: &OpId) -> Option<OpReply> {
         self.ops.get(op).copied()
     }
 

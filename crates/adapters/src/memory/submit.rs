@@ -34,7 +34,7 @@ impl MemoryState {
             return Ok(SubmitOutcome::Claimed(claimed));
         }
         if slot_state(&stored) == SlotState::Waiting {
-            self.updates.waiter(&class(&stored.process.spec));
+            self.updates.note_waiter(&class(&stored.process.spec));
         }
         Ok(SubmitOutcome::Waiting(stored))
     }
@@ -109,8 +109,8 @@ impl MemoryState {
         if let Some(ancestor) = closing {
             return Err(StoreRejection::AncestorClosing { ancestor: *ancestor });
         }
-        if head.level > limits.tree.deepest {
-            return Err(StoreRejection::TooDeep { level: head.level, deepest: limits.tree.deepest });
+        if head.level > limits.tree.max_level {
+            return Err(StoreRejection::TooDeep { level: head.level, max_level: limits.tree.max_level });
         }
         let live = self.rows.index().live_on(*root, head.level);
         if live >= limits.tree.per_level {

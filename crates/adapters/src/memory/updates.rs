@@ -23,7 +23,7 @@ impl UpdateCounters {
     }
 
     /// Counts a waiting process for the nodes that may run it.
-    pub(crate) fn waiter(&mut self, class: &PlacementClass) {
+    pub(crate) fn note_waiter(&mut self, class: &PlacementClass) {
         match class {
             PlacementClass::Node(node) => self.for_one(node),
             PlacementClass::Shared(_) => self.for_all(),

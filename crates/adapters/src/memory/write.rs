@@ -9,7 +9,7 @@ use longhaul_ports::{Change, StoreError, StoreRejection, Writer, max_pending_act
 
 impl MemoryState {
     pub(crate) fn commit(&mut self, change: Change) -> Result<Revision, StoreError> {
-        if let Some(OpReply::Committed(revision)) = self.answered(&change.op) {
+        if let Some(OpReply::Committed(revision)) = self.stored_reply(&change.op) {
             return Ok(revision);
         }
         let id = change.next.id;
@@ -41,7 +41,7 @@ impl MemoryState {
             after
         });
         if after == Some(SlotState::Waiting) {
-            self.updates.waiter(&class);
+            self.updates.note_waiter(&class);
         }
         if held && after != Some(SlotState::Holding) {
             self.updates.for_all();
@@ -69,7 +69,7 @@ impl MemoryState {
         op: OpId,
         action: PendingAction,
     ) -> Result<ActionSeq, StoreError> {
-        if let Some(OpReply::Wished(no)) = self.answered(&op) {
+        if let Some(OpReply::Wished(no)) = self.stored_reply(&op) {
             return Ok(no);
         }
         let stored = self.stored(id).ok_or(StoreError::Missing { id: *id })?;

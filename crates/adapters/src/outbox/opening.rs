@@ -71,8 +71,8 @@ fn number(header: &[u8], at: usize) -> Option<u32> {
 }
 
 fn create(path: &Path) -> Result<(), StoreError> {
-    let draft = beside(path, ".new");
-    for leftover in [draft.clone(), beside(&draft, "-journal")] {
+    let draft = with_suffix(path, ".new");
+    for leftover in [draft.clone(), with_suffix(&draft, "-journal")] {
         match fs::remove_file(&leftover) {
             Ok(()) => {}
             Err(error) if error.kind() == ErrorKind::NotFound => {}
@@ -151,7 +151,7 @@ fn for_writing(connection: &Connection, max_kib: Option<u32>) -> rusqlite::Resul
     Ok(())
 }
 
-fn beside(path: &Path, ending: &str) -> PathBuf {
+fn with_suffix(path: &Path, ending: &str) -> PathBuf {
     let mut name = OsString::from(path.as_os_str());
     name.push(ending);
     PathBuf::from(name)

@@ -22,14 +22,14 @@ impl EventLog for RedisStore {
         limit: u32,
         wait: bool,
     ) -> Result<EventPage, StoreError> {
-        let mut ear = self.notifications.ear();
+        let mut waiter = self.notifications.waiter();
         loop {
-            ear.open();
+            waiter.open();
             let page = self.events(after, limit.clamp(1, MAX_PAGE)).await?;
             if !wait || !page.events.is_empty() {
                 return Ok(page);
             }
-            ear.heard().await;
+            waiter.notified().await;
         }
     }
 

@@ -4,7 +4,7 @@ use super::answers::OpReplies;
 use super::failure::StepAbort;
 use super::notifiers::NodeEvent;
 use super::row::{self, CurrentRow};
-use super::submit::waiter;
+use super::submit::waiter_event;
 use super::write_connection::WriteConnection;
 use longhaul_domain::{OpId, Process, ProcessId, Revision, SlotState};
 use longhaul_ports::{Change, StoreError, StoreRejection};
@@ -51,11 +51,11 @@ impl WriteConnection {
             self.lines.moved(head.key.as_ref());
         }
         if head.slot_state == SlotState::Waiting {
-            self.notify(waiter(&change.next.spec.placement));
+            self.notify(waiter_event(&change.next.spec.placement));
         }
         let freed =
             before.slot_state == row::slot_state(SlotState::Holding) && head.slot_state != SlotState::Holding;
-        if freed && self.someone_waits()? {
+        if freed && self.has_waiters()? {
             self.notify(NodeEvent::ForAll);
         }
         if before.has_pending_actions
@@ -97,7 +97,7 @@ impl WriteConnection {
         }
     }
 
-    pub(super) fn someone_waits(&self) -> Result<bool, StepAbort> {
+    pub(super) fn has_waiters(&self) -> Result<bool, StepAbort> {
         let sql =
             "SELECT EXISTS (SELECT 1 FROM process INDEXED BY live WHERE slot_state < 3 AND slot_state = 0)";
         Ok(self.sql(sql)?.query_row([], |row| row.get(0))?)

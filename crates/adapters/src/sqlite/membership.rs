@@ -33,7 +33,7 @@ impl Membership for SqliteStore {
         let notifier = self.notifiers.of(by);
         let notification = notifier.notified().await;
         let calls = self.renew_lease(by).await?;
-        notification.answered();
+        notification.confirm();
         Ok(calls)
     }
 
@@ -84,7 +84,7 @@ impl WriteConnection {
         )?
         .execute(params![me.id.as_str(), epoch])?;
         let lease = Lease { node: me.id.clone(), epoch: Epoch(row::uint(epoch)) };
-        let busy = self.someone_waits()?
+        let busy = self.has_waiters()?
             || first_due(&self.connection, &IssuedRows::default())?.is_some()
             || !has_pending_actions(&self.connection, &lease)?.is_empty();
         self.notify(NodeEvent::Registered { lease: lease.clone(), busy });

@@ -106,7 +106,7 @@ pub(super) struct NotificationGuard<'a> {
 }
 
 impl NotificationGuard<'_> {
-    pub(super) fn answered(mut self) {
+    pub(super) fn confirm(mut self) {
         self.notifier = None;
     }
 }
@@ -127,7 +127,7 @@ mod tests {
     async fn a_bell_that_was_heard_and_not_answered_rings_again() {
         let notifier = NodeNotifier::new(Epoch(1), true);
         drop(notifier.notified().await);
-        notifier.notified().await.answered();
+        notifier.notified().await.confirm();
         let silent = tokio::time::timeout(std::time::Duration::from_millis(20), notifier.notified()).await;
         assert!(silent.is_err());
     }
@@ -138,9 +138,9 @@ mod tests {
         let lease = |epoch| Lease { node: NodeId::new("n").unwrap(), epoch: Epoch(epoch) };
         let old = notifiers.of(&lease(1));
         notifiers.notify(&NodeEvent::Registered { lease: lease(2), busy: false });
-        old.notified().await.answered();
+        old.notified().await.confirm();
         assert!(!notifiers.of(&lease(2)).pending.load(Ordering::SeqCst));
         notifiers.notify(&NodeEvent::For(NodeId::new("n").unwrap()));
-        notifiers.of(&lease(2)).notified().await.answered();
+        notifiers.of(&lease(2)).notified().await.confirm();
     }
 }

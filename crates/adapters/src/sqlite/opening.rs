@@ -40,7 +40,7 @@ pub struct DatabaseState {
 /// Prepares the database: rejects a foreign file, creates a missing database, and migrates an older schema.
 pub(super) fn prepare(path: &Path) -> Result<(), StoreError> {
     let mut version = version_of(path)?;
-    if version.is_some_and(|version| version <= VERSION) && beside(path, "-journal").exists() {
+    if version.is_some_and(|version| version <= VERSION) && with_suffix(path, "-journal").exists() {
         // A schema change was interrupted; reading the database undoes it.
         open(path)
             .and_then(|connection| connection.query_row("PRAGMA user_version", [], |_| Ok(())))
@@ -95,15 +95,15 @@ fn number(header: &[u8], at: usize) -> Option<u32> {
 
 fn create(path: &Path) -> Result<(), StoreError> {
     // SQLite would read this file as the log of the new database.
-    let log = beside(path, "-wal");
+    let log = with_suffix(path, "-wal");
     if log.exists() {
         return Err(StoreError::Corrupt {
             what: format!("{} is missing, but its log {} exists", path.display(), log.display()),
             remedy: "restore the database, or move the log away to start with an empty one".to_owned(),
         });
     }
-    let draft = beside(path, ".new");
-    for leftover in [draft.clone(), beside(&draft, "-journal")] {
+    let draft = with_suffix(path, ".new");
+    for leftover in [draft.clone(), with_suffix(&draft, "-journal")] {
         match fs::remove_file(&leftover) {
             Ok(()) => {}
             Err(error) if error.kind() == ErrorKind::NotFound => {}
@@ -117,7 +117,7 @@ fn create(path: &Path) -> Result<(), StoreError> {
         .open(&draft)
         .map_err(|error| blocked(path, error))?;
     let made = apply_migrations(&draft, 0).map_err(|error| at_opening(path, error));
-    let placed = made.and_then(|()| place(&draft, path).map_err(|error| blocked(path, error)));
+    let placed = made.and_then(|()| link(&draft, path).map_err(|error| blocked(path, error)));
     if placed.is_err() {
         // The first error is returned; a leftover is removed at the next start.
         let _ = fs::remove_file(&draft);
@@ -127,7 +127,7 @@ fn create(path: &Path) -> Result<(), StoreError> {
 
 /// Gives the database its name. Uses a hard link because, unlike a rename, it never replaces a database that another
 /// program created meanwhile.
-fn place(draft: &Path, path: &Path) -> io::Result<()> {
+fn link(draft: &Path, path: &Path) -> io::Result<()> {
     failpoint!("sqlite.create.sync")?;
     File::open(draft)?.sync_all()?;
     failpoint!("sqlite.create.link")?;
@@ -211,7 +211,7 @@ pub(super) fn end(path: &Path) -> Result<Option<EventCursor>, StoreError> {
         Some(_) => {}
     }
     // An interrupted schema change is undone before the read.
-    let connection = if beside(path, "-journal").exists() { open(path) } else { for_looking(path) };
+    let connection = if with_suffix(path, "-journal").exists() { open(path) } else { for_looking(path) };
     let newest: Option<i64> = connection
         .and_then(|connection| connection.query_row("SELECT max(cursor) FROM event", [], |row| row.get(0)))
         .map_err(|error| at_opening(path, error))?;
@@ -221,7 +221,7 @@ pub(super) fn end(path: &Path) -> Result<Option<EventCursor>, StoreError> {
 /// Opens a read-only connection. Without a write-ahead log, the file is complete and is read without a lock. With a
 /// log, the log is read and left unchanged.
 fn for_looking(path: &Path) -> rusqlite::Result<Connection> {
-    if beside(path, "-wal").exists() {
+    if with_suffix(path, "-wal").exists() {
         let connection = open(path)?;
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
         return Ok(connection);
@@ -284,7 +284,7 @@ fn open(path: &Path) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
-fn beside(path: &Path, ending: &str) -> PathBuf {
+fn with_suffix(path: &Path, ending: &str) -> PathBuf {
     let mut name = OsString::from(path.as_os_str());
     name.push(ending);
     PathBuf::from(name)

@@ -138,8 +138,10 @@ impl WriteConnection {
                 return Err(StoreRejection::AncestorClosing { ancestor: *ancestor }.into());
             }
         }
-        if head.level > limits.tree.deepest {
-            return Err(StoreRejection::TooDeep { level: head.level, deepest: limits.tree.deepest }.into());
+        if head.level > limits.tree.max_level {
+            return Err(
+                StoreRejection::TooDeep { level: head.level, max_level: limits.tree.max_level }.into()
+            );
         }
         let live: u32 = self
             .sql("SELECT count(*) FROM process WHERE root = ?1 AND level = ?2 AND slot_state < 3")?
@@ -284,7 +286,7 @@ impl WriteConnection {
 
     fn notify_submitted(&mut self, stored: &StoredProcess, head: &ProcessHeader) -> Result<(), StepAbort> {
         if head.slot_state == SlotState::Waiting {
-            self.notify(waiter(&stored.process.spec.placement));
+            self.notify(waiter_event(&stored.process.spec.placement));
         }
         match head.due {
             Some(due) => self.notify_if_first_due(due.0),
@@ -319,7 +321,7 @@ enum ClaimObstacle {
 }
 
 /// Returns the event for the nodes that may run a waiting process.
-pub(super) fn waiter(placement: &Placement) -> NodeEvent {
+pub(super) fn waiter_event(placement: &Placement) -> NodeEvent {
     match placement {
         Placement::Node(node) => NodeEvent::For(node.clone()),
         Placement::Here | Placement::Labels(_) | Placement::Anywhere => NodeEvent::ForAll,

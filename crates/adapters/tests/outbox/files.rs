@@ -81,7 +81,7 @@ async fn live_work_of_one_store_is_not_given_to_another() {
     let refused = node.open_at(&node.path(), "elsewhere").await.unwrap_err();
     let StoreError::Unavailable { source } = refused else { panic!("{refused:?}") };
     let foreign = source.downcast_ref::<ForeignOutbox>().expect("nothing is damaged");
-    assert_eq!((foreign.live, foreign.place.as_str()), (id, "here under another name"));
+    assert_eq!((foreign.live, foreign.address.as_str()), (id, "here under another name"));
     assert!(foreign.help().contains("use here under another name"), "{}", foreign.help());
     assert!(OutboxStore::check_unfounded(&node.path(), "elsewhere").is_err());
     assert!(OutboxStore::check_unfounded(&node.path(), "here under another name").is_ok());

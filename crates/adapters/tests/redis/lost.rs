@@ -131,7 +131,7 @@ async fn a_write_without_any_answer_may_have_been_applied() {
     let server = Server::start();
     let proxy = Proxy::before(&server.socket(), &server.directory().join("proxy"));
     let url = format!("redis+unix://{}", proxy.socket().display());
-    let options = RedisOptions { url, patience: Duration::from_millis(300), ..server.options() };
+    let options = RedisOptions { url, time_limit: Duration::from_millis(300), ..server.options() };
     let world =
         StoreFixture::new(Arc::new(RedisStore::open(options).await.unwrap()), VirtualClock::default());
     let submission = world.submission(world.draft()).await;
@@ -149,7 +149,7 @@ async fn a_write_without_any_answer_may_have_been_applied() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_write_that_no_server_got_is_surely_not_applied() {
     let mut server = Server::start();
-    let options = RedisOptions { patience: Duration::from_millis(300), ..server.options() };
+    let options = RedisOptions { time_limit: Duration::from_millis(300), ..server.options() };
     let world =
         StoreFixture::new(Arc::new(RedisStore::open(options).await.unwrap()), VirtualClock::default());
     let submission = world.submission(world.draft()).await;
@@ -322,7 +322,7 @@ async fn a_server_that_loads_its_data_is_waited_for_and_not_taken_for_a_broken_o
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_became_a_replica_gets_no_writes() {
     let server = Server::start();
-    let options = RedisOptions { patience: Duration::from_millis(500), ..server.options() };
+    let options = RedisOptions { time_limit: Duration::from_millis(500), ..server.options() };
     let world =
         StoreFixture::new(Arc::new(RedisStore::open(options).await.unwrap()), VirtualClock::default());
     world.submit(world.draft()).await;
@@ -347,7 +347,7 @@ async fn a_write_is_acknowledged_when_every_replica_has_it() {
     wait_for(|| primary.ask(&["INFO", "replication"]).contains("state=online")).await;
     let options = RedisOptions {
         durability: "replicated:1".parse().unwrap(),
-        patience: Duration::from_secs(2),
+        time_limit: Duration::from_secs(2),
         ..primary.options()
     };
     let world =

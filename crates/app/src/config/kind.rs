@@ -91,15 +91,15 @@ impl ValueKind {
                 _ => Err(misfit("the value is neither true nor false")),
             },
             (
-                Self::Span(least) | Self::SpanOrNever(least),
+                Self::Span(min) | Self::SpanOrNever(min),
                 RawConfigValue::Text(text) | RawConfigValue::Number(text),
             ) => {
                 let span =
                     longhaul_cli::length(text).map_err(|_unread| misfit("the value is not a duration"))?;
-                if span < least {
+                if span < min {
                     return Err(misfit(&format!(
                         "the value is shorter than {}",
-                        RawValue(&ConfigValue::Span(least))
+                        RawValue(&ConfigValue::Span(min))
                     )));
                 }
                 if matches!(self, Self::Span(_)) && span > MAX_DURATION {

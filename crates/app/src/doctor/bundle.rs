@@ -54,7 +54,7 @@ impl DiagnosticsBundle<'_> {
         let state_dir = &self.place.state_dir;
         let mut scrub = Scrub::default();
         for name in SECRET_FILES {
-            scrub.learn(&end_of(&state_dir.join(name), LOG_END).unwrap_or_default());
+            scrub.add_secrets(&end_of(&state_dir.join(name), LOG_END).unwrap_or_default());
         }
         let parts = [
             ("longhaul", versions()),

@@ -88,7 +88,7 @@ impl PathWatcher {
     }
 
     /// Creates a waiter. The caller must be inside a Tokio runtime.
-    pub(super) fn ear(&self) -> PathWaiter<'_> {
+    pub(super) fn waiter(&self) -> PathWaiter<'_> {
         let heard = self.inotify.as_ref().and_then(|inotify| {
             let opened = inotify.try_clone().and_then(Receiver::from_owned_fd_unchecked);
             opened

@@ -64,7 +64,7 @@ pub(crate) fn plan(
         why: why.to_string(),
         paste: snippet(client, entry),
     };
-    let place = ConfigFile::look(path.clone())?.map_err(|odd| left(path, &odd))?;
+    let place = ConfigFile::read(path.clone())?.map_err(|odd| left(path, &odd))?;
     match with_entry(client, entry, place.text.as_deref().unwrap_or_default()) {
         Ok(after) => Ok(ConfigPlan { place, after }),
         Err(stuck) => Err(left(place.path, &stuck)),
@@ -114,7 +114,7 @@ impl ConfigPlan {
     ///
     /// # Errors
     /// Fails if the file cannot be written, or if it was changed after it was read.
-    pub(crate) fn make(&self) -> Result<(), CliError> {
+    pub(crate) fn apply(&self) -> Result<(), CliError> {
         self.place.replace(&self.after.text)
     }
 }
@@ -219,7 +219,7 @@ mod tests {
             for client in McpClient::value_variants() {
                 let first = plan(*client, &entry(), &homes).unwrap();
                 assert!(!first.is_done());
-                first.make().unwrap();
+                first.apply().unwrap();
                 let text = fs::read_to_string(first.path()).unwrap();
                 assert!(text.contains("/opt/longhaul") && text.contains("--read-only"), "{client:?}: {text}");
                 assert_eq!(text, snippet(*client, &entry()));

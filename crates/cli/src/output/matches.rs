@@ -66,7 +66,7 @@ impl Matches {
             OutputPiece::Note { .. } => {}
             OutputPiece::Gap { .. } => self.searcher.break_off(self.next),
         }
-        let mut shown = self.told()?;
+        let mut shown = self.format_matches()?;
         if let Some(id) = &self.grep.json {
             shown.extend(json_aside(id, piece)?);
         }
@@ -76,7 +76,7 @@ impl Matches {
     /// Returns the remaining bytes to print at the end of the output.
     pub(crate) fn finish(&mut self) -> Result<Vec<u8>, CliError> {
         self.searcher.finish(self.next, WindowEnd::Over);
-        self.told()
+        self.format_matches()
     }
 
     /// Returns true if a line has matched.
@@ -89,7 +89,7 @@ impl Matches {
         usize::try_from(self.searcher.total()).unwrap_or(usize::MAX) >= self.grep.limit
     }
 
-    fn told(&mut self) -> Result<Vec<u8>, CliError> {
+    fn format_matches(&mut self) -> Result<Vec<u8>, CliError> {
         let mut shown = Vec::new();
         for hit in self.searcher.take() {
             match &self.grep.json {

@@ -218,7 +218,7 @@ async fn print_queue_position(context: &VerbContext, id: &str) {
 /// Waits until a process has ended. Reconnects to the manager if necessary.
 async fn end(context: &VerbContext, id: &str) -> Result<ProcessView, CliError> {
     let path = RequestPath::wait().with("id", id).with("mode", "all");
-    let reply: WaitReply = super::wait::patiently(context, &path, None).await?;
+    let reply: WaitReply = super::wait::with_retries(context, &path, None).await?;
     reply
         .processes
         .into_iter()

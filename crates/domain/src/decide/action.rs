@@ -16,7 +16,7 @@ use crate::state::{Ended, OrphanStop, Pending, State, StopPhase};
 use crate::time::AwakeTime;
 
 impl Decider<'_> {
-    pub(super) fn asked(&self, command: &Action) -> Result<Decision, Rejection> {
+    pub(super) fn on_action(&self, command: &Action) -> Result<Decision, Rejection> {
         match command {
             Action::Progress(report) => self.progress(report),
             Action::ReportOutcome(report) => self.report_outcome(report),

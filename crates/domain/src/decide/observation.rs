@@ -13,7 +13,7 @@ use crate::state::{Containment, Pending, State};
 use crate::time::Timestamp;
 
 impl Decider<'_> {
-    pub(super) fn seen(&self, observation: &Observation) -> Decision {
+    pub(super) fn on_observation(&self, observation: &Observation) -> Decision {
         match observation {
             Observation::Claimed { attempt, node } => self.claimed(*attempt, node),
             Observation::OwnerLost => self.orphaned(),
@@ -174,7 +174,7 @@ impl Decider<'_> {
             // The node was lost before it recorded the stop or the end, and the process was to be retried.
             return self.cancel(cause);
         }
-        let began = self.begun_unheard(exit);
+        let began = self.unreported_start(exit);
         let mut step = self.of(attempt, || self.exited_now(exit));
         if !step.events.is_empty() {
             step.events.splice(..0, began);
@@ -190,7 +190,7 @@ impl Decider<'_> {
     }
 
     /// Returns the start of an attempt whose first observation is its exit.
-    fn begun_unheard(&self, exit: &Exit) -> Option<Event> {
+    fn unreported_start(&self, exit: &Exit) -> Option<Event> {
         let claimed = match &self.process.state {
             State::Starting { since } => *since,
             State::Stopping { execution: None, .. } => self.process.queued_at,

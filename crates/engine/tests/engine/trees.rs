@@ -188,7 +188,7 @@ async fn force_after_terminate_kills_the_whole_tree_at_once() {
 #[tokio::test(start_paused = true)]
 async fn a_thousand_descendants_are_all_signalled_within_a_second() {
     let world = World::with(|settings| {
-        settings.tree = TreeLimits { deepest: Level(10), per_level: 200 };
+        settings.tree = TreeLimits { max_level: Level(10), per_level: 200 };
     })
     .await;
     let root = world.launch("stubborn").await;

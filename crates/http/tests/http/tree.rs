@@ -162,7 +162,7 @@ async fn pages_of_a_tree_hold_every_member_once() {
 
 #[tokio::test(start_paused = true)]
 async fn full_level_and_too_deep_a_tree_name_level_used_and_max() {
-    let tree = TreeLimits { deepest: Level(1), per_level: 2 };
+    let tree = TreeLimits { max_level: Level(1), per_level: 2 };
     let world = World::with(|settings| settings.tree = tree).await;
     let top = world.launch("run").await;
     let first = world.submit(child("run", &top)).await;

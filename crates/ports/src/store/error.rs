@@ -144,12 +144,12 @@ pub enum StoreRejection {
         descendant: ProcessId,
     },
     /// The tree would become too deep.
-    #[error("level {level} is deeper than the maximum of {deepest}")]
+    #[error("level {level} is deeper than the maximum of {max_level}")]
     TooDeep {
         /// Level of the new process.
         level: Level,
         /// Deepest allowed level.
-        deepest: Level,
+        max_level: Level,
     },
     /// The level of the tree has the maximum number of live processes.
     #[error("level {level} of the tree has {live} of {limit} live processes")]

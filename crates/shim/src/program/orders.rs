@@ -62,7 +62,7 @@ impl Supervisor {
             }
             ShimRequest::CloseInput => {
                 let changed = self.input.close(&self.directory);
-                self.tell(place, changed, &ShimMessage::InputClosed);
+                self.reply(place, changed, &ShimMessage::InputClosed);
             }
         }
     }
@@ -161,7 +161,7 @@ impl Supervisor {
         let changed = self.pause == PauseState::Free;
         let held = self.hold();
         let notice = ShimMessage::Paused { stopped: held.stopped, missed: held.missed };
-        self.tell(place, changed, &notice);
+        self.reply(place, changed, &notice);
     }
 
     fn resume(&mut self, place: usize) {
@@ -173,11 +173,11 @@ impl Supervisor {
         if changed {
             self.release();
         }
-        self.tell(place, changed, &ShimMessage::Resumed);
+        self.reply(place, changed, &ShimMessage::Resumed);
     }
 
     /// Answers one peer. If the state changed (`changed`), sends the message to all other peers too.
-    fn tell(&mut self, place: usize, changed: bool, notice: &ShimMessage) {
+    fn reply(&mut self, place: usize, changed: bool, notice: &ShimMessage) {
         if changed {
             self.connections.broadcast(notice);
         }

@@ -302,7 +302,7 @@ impl StoreModel {
             limits: SubmitLimits {
                 policy: if new.policy == 1 { self.policy.0.next() } else { self.version(new.policy == 0) },
                 slots,
-                tree: TreeLimits { deepest: Level(2), per_level: 3 },
+                tree: TreeLimits { max_level: Level(2), per_level: 3 },
             },
             claim_for,
             fail_if_queued: new.fail_if_queued,

@@ -51,7 +51,7 @@ pub struct ScriptTally {
     /// Number of due processes that were handed out.
     pub handed: usize,
     /// Number of pruned records.
-    pub swept: usize,
+    pub pruned: usize,
 }
 
 impl ScriptTally {
@@ -65,7 +65,7 @@ impl ScriptTally {
             written: self.written + other.written,
             unwritten: self.unwritten + other.unwritten,
             handed: self.handed + other.handed,
-            swept: self.swept + other.swept,
+            pruned: self.pruned + other.pruned,
         }
     }
 }
@@ -340,8 +340,8 @@ impl<'a> OperationScript<'a> {
             before: self.odds(4).then(|| self.one.now()),
         };
         let limit = if self.odds(4) { 0 } else { 2 };
-        let swept = both!(self, "a sweep", store => store.prune(&rule, limit));
-        self.tally.swept += swept.map_or(0, |swept| swept.ids.len());
+        let pruned = both!(self, "a sweep", store => store.prune(&rule, limit));
+        self.tally.pruned += pruned.map_or(0, |pruned| pruned.ids.len());
     }
 
     async fn set_policy(&mut self) {
