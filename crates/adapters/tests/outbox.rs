@@ -187,7 +187,7 @@ async fn end(node: &Node, store: &OutboxStore, lease: &Lease, id: ProcessId) {
 }
 
 fn page() -> PageRequest {
-    PageRequest { order: SortOrder::NewestFirst, after: None, most: 100 }
+    PageRequest { order: SortOrder::NewestFirst, after: None, limit: 100 }
 }
 
 async fn recalled(store: &OutboxStore, id: ProcessId) -> Option<StoredProcess> {

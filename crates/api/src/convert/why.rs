@@ -33,10 +33,10 @@ pub(crate) async fn why(engine: &Engine, id: ProcessId) -> Result<WhyView, Engin
             |stored| holder(&stored.process),
         ));
     }
-    Ok(told(&stored, &why, holders, engine.now()))
+    Ok(view(&stored, &why, holders, engine.now()))
 }
 
-fn told(stored: &StoredProcess, why: &WaitReason, holders: Vec<HolderView>, now: Timestamp) -> WhyView {
+fn view(stored: &StoredProcess, why: &WaitReason, holders: Vec<HolderView>, now: Timestamp) -> WhyView {
     let process = &stored.process;
     let common = WhyView {
         id: process.id.to_string(),
