@@ -78,10 +78,10 @@ impl Api {
         Ok(())
     }
 
-    /// Lists live processes, at most `most`.
-    pub(crate) fn live(&mut self, most: usize) -> Result<Vec<ProcessView>, Failure> {
+    /// Lists live processes, at most `limit`.
+    pub(crate) fn live(&mut self, limit: usize) -> Result<Vec<ProcessView>, Failure> {
         let list: ProcessList =
-            self.ask(&Method::GET, &format!("/v1/processes?limit={most}"), None::<&()>)?;
+            self.ask(&Method::GET, &format!("/v1/processes?limit={limit}"), None::<&()>)?;
         Ok(list.processes)
     }
 

@@ -135,7 +135,7 @@ mod tests {
         let path = home.path().join("longhaul.db");
         let store = SqliteStore::open(&path, clock, SqliteOptions::default()).unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        let page = PageRequest { order: SortOrder::NewestFirst, after: None, most: 1_000 };
+        let page = PageRequest { order: SortOrder::NewestFirst, after: None, limit: 1_000 };
         let listing = runtime.block_on(store.list(&ProcessFilter::default(), &page)).unwrap();
         assert_eq!(listing.processes.len(), 300);
         assert!(listing.processes.iter().all(|stored| stored.process.status() == Status::Completed));

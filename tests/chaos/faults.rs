@@ -260,8 +260,8 @@ impl FaultInjector {
         self.recoveries.push((at, recovery));
     }
 
-    fn drawn(&mut self, least: u64, most: u64) -> Duration {
-        Duration::from_millis(least + self.chance.below(most - least))
+    fn drawn(&mut self, least: u64, limit: u64) -> Duration {
+        Duration::from_millis(least + self.chance.below(limit - least))
     }
 
     fn is_server_out(&self) -> bool {

@@ -87,17 +87,17 @@ impl<'a> Span<'a> {
 }
 
 /// Returns the maximum number of spans that overlap.
-fn peak(mut spans: Vec<Span<'_>>, most: usize, what: &str, findings: &mut Findings) -> usize {
+fn peak(mut spans: Vec<Span<'_>>, limit: usize, what: &str, findings: &mut Findings) -> usize {
     spans.sort_by_key(|span| span.from);
     let (mut running, mut peak) = (Vec::<Span<'_>>::new(), 0);
     for span in spans {
         running.retain(|other| other.to > span.from);
         running.push(span);
         peak = peak.max(running.len());
-        if running.len() > most {
+        if running.len() > limit {
             let at_once: Vec<&Attempt> = running.iter().map(|span| span.attempt).collect();
             findings.note(format_args!(
-                "{what} allows {most} at once, and {at_once:?} ran at line {} of the journal",
+                "{what} allows {limit} at once, and {at_once:?} ran at line {} of the journal",
                 span.from + 1
             ));
         }

@@ -77,9 +77,9 @@ fn check_starts(settled: &Settled, journal: &Journal, findings: &mut Findings) {
             findings
                 .note(format_args!("{id} ran as {numbers:?}, and its record has attempt {}", view.attempt));
         }
-        let most = usize::try_from(view.max_attempts).unwrap_or(usize::MAX);
-        if numbers.len() > most {
-            findings.note(format_args!("{id} ran as {numbers:?}, and may run {most} times"));
+        let limit = usize::try_from(view.max_attempts).unwrap_or(usize::MAX);
+        if numbers.len() > limit {
+            findings.note(format_args!("{id} ran as {numbers:?}, and may run {limit} times"));
         }
     }
 }

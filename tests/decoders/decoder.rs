@@ -64,8 +64,13 @@ pub(crate) fn check(name: &str, bytes: &[u8]) -> Verdict {
     if let Err(why) = &verdict {
         assert!(!why.trim().is_empty(), "the bytes were rejected without a reason");
         // Quoted input may grow by its escapes.
-        let most = bytes.len().saturating_mul(12).saturating_add(4_096);
-        assert!(why.len() <= most, "the reason for the rejection of {} bytes has {}", bytes.len(), why.len());
+        let limit = bytes.len().saturating_mul(12).saturating_add(4_096);
+        assert!(
+            why.len() <= limit,
+            "the reason for the rejection of {} bytes has {}",
+            bytes.len(),
+            why.len()
+        );
     }
     verdict
 }

@@ -100,7 +100,7 @@ async fn h7_ended_records_go_by_themselves_and_live_ones_never() {
     clock.run_for(minute * 3).await;
     assert!(matches!(engine.process(ended).await, Err(EngineError::NotFound { .. })));
     assert_eq!(engine.process(live).await.unwrap().process.status(), Status::Running);
-    assert_eq!(engine.swept(), 1, "the number of pruned records is reported");
+    assert_eq!(engine.pruned_total(), 1, "the number of pruned records is reported");
     let (keeping, clock) = host(|settings| settings.retention = None).await;
     let kept = launch(&keeping, "exit", &["0"]).await;
     assert_eq!(end_of(&keeping, &clock, kept).await, Status::Completed);

@@ -111,13 +111,13 @@ fn q2_limits_are_per_key_per_tier_and_default_and_change_while_running() {
     let home = Home::new();
     configure(&home, "[keys.limit]\n\"claude-opus*\" = 1\n\"claude-opus-4\" = 2\n\"*\" = 1\n");
     let run = |key: &str| home.ok(&["run", "-b", "--key", key, "--", "sleep", "60"]);
-    let started = |key: &str, most: usize| {
-        let all: Vec<String> = (0..=most).map(|_| run(key)).collect();
-        for id in &all[..most] {
+    let started = |key: &str, limit: usize| {
+        let all: Vec<String> = (0..=limit).map(|_| run(key)).collect();
+        for id in &all[..limit] {
             home.until_status(id, "running");
         }
-        assert_eq!(home.status(&all[most]), "pending", "{key} has {most} slots");
-        all[most].clone()
+        assert_eq!(home.status(&all[limit]), "pending", "{key} has {limit} slots");
+        all[limit].clone()
     };
     let by_pattern = started("claude-opus-3", 1);
     let _ = started("claude-opus-4", 2);

@@ -145,7 +145,7 @@ impl Oracle {
                 self.violated(format_args!("{id} is one too many on level {level} of {}", self.name(*root)));
             }
         }
-        if level > self.tree.deepest {
+        if level > self.tree.max_level {
             self.violated(format_args!("{id} is too deep, on level {level}"));
         }
         let spec = &asked.process.spec;

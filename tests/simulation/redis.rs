@@ -153,14 +153,14 @@ impl ProcessStore for RedisAtOnce {
 
 #[async_trait]
 impl Maintenance for RedisAtOnce {
-    async fn claim_due(&self, by: &Lease, most: u32) -> Result<Vec<StoredProcess>, StoreError> {
+    async fn claim_due(&self, by: &Lease, limit: u32) -> Result<Vec<StoredProcess>, StoreError> {
         let by = by.clone();
-        self.ask_and_wake(|store| async move { store.claim_due(&by, most).await })
+        self.ask_and_wake(|store| async move { store.claim_due(&by, limit).await })
     }
 
-    async fn prune(&self, rule: &Retention, most: u32) -> Result<PrunedBatch, StoreError> {
+    async fn prune(&self, rule: &Retention, limit: u32) -> Result<PrunedBatch, StoreError> {
         let rule = *rule;
-        self.ask_and_wake(|store| async move { store.prune(&rule, most).await })
+        self.ask_and_wake(|store| async move { store.prune(&rule, limit).await })
     }
 }
 
@@ -191,10 +191,15 @@ impl Queues for RedisAtOnce {
 
 #[async_trait]
 impl EventLog for RedisAtOnce {
-    async fn read(&self, after: Option<EventCursor>, most: u32, wait: bool) -> Result<EventPage, StoreError> {
+    async fn read(
+        &self,
+        after: Option<EventCursor>,
+        limit: u32,
+        wait: bool,
+    ) -> Result<EventPage, StoreError> {
         let mut changes = self.changes.subscribe();
         loop {
-            let page = self.ask(|store| async move { store.read(after, most, false).await })?;
+            let page = self.ask(|store| async move { store.read(after, limit, false).await })?;
             if !wait || !page.events.is_empty() {
                 return Ok(page);
             }

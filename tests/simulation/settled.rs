@@ -148,12 +148,12 @@ fn idle_room(oracle: &Oracle, life: &Life, nodes: usize) -> Option<String> {
         | longhaul_domain::Placement::Labels(_)
         | longhaul_domain::Placement::Anywhere => true,
     };
-    let most = match &life.process.spec.placement {
+    let limit = match &life.process.spec.placement {
         longhaul_domain::Placement::Node(_) => roots,
         longhaul_domain::Placement::Here
         | longhaul_domain::Placement::Labels(_)
         | longhaul_domain::Placement::Anywhere => roots.saturating_mul(nodes),
     };
-    let full = life.is_root() && oracle.lives.values().filter(busy).filter(here).count() >= most;
+    let full = life.is_root() && oracle.lives.values().filter(busy).filter(here).count() >= limit;
     (!full).then(|| "waits although it could run".to_owned())
 }

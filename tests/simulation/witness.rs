@@ -238,8 +238,8 @@ impl ProcessStore for Witness {
 
 #[async_trait]
 impl Maintenance for Witness {
-    async fn claim_due(&self, by: &Lease, most: u32) -> Result<Vec<StoredProcess>, StoreError> {
-        let answer = self.inner.claim_due(by, most).await;
+    async fn claim_due(&self, by: &Lease, limit: u32) -> Result<Vec<StoredProcess>, StoreError> {
+        let answer = self.inner.claim_due(by, limit).await;
         let known: Vec<ProcessId> = self.oracle().lives.keys().copied().collect();
         let there = now(self.inner.load(&known)).and_then(Result::ok).unwrap_or_default();
         for stored in there.into_iter().flatten() {
@@ -248,8 +248,8 @@ impl Maintenance for Witness {
         answer
     }
 
-    async fn prune(&self, rule: &Retention, most: u32) -> Result<PrunedBatch, StoreError> {
-        let answer = self.inner.prune(rule, most).await;
+    async fn prune(&self, rule: &Retention, limit: u32) -> Result<PrunedBatch, StoreError> {
+        let answer = self.inner.prune(rule, limit).await;
         if let Ok(swept) = &answer {
             self.oracle().swept(&swept.ids);
         }
@@ -293,8 +293,13 @@ impl Queues for Witness {
 
 #[async_trait]
 impl EventLog for Witness {
-    async fn read(&self, after: Option<EventCursor>, most: u32, wait: bool) -> Result<EventPage, StoreError> {
-        self.inner.read(after, most, wait).await
+    async fn read(
+        &self,
+        after: Option<EventCursor>,
+        limit: u32,
+        wait: bool,
+    ) -> Result<EventPage, StoreError> {
+        self.inner.read(after, limit, wait).await
     }
 
     async fn end(&self) -> Result<EventCursor, StoreError> {

@@ -74,7 +74,7 @@ impl World {
     ) -> Self {
         let mut chance = Chance::seeded(seed);
         let clock = VirtualClock::default();
-        let tree = TreeLimits { deepest: Level(3), per_level: 3 };
+        let tree = TreeLimits { max_level: Level(3), per_level: 3 };
         let roots = u32::try_from(2 + chance.below(5)).unwrap_or(2);
         let oracle = Arc::new(Mutex::new(Oracle::new(clock.clone(), tree, roots)));
         let store = Arc::new(Witness::new(place.store(&clock, leased), oracle.clone(), sabotage));

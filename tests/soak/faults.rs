@@ -83,8 +83,8 @@ impl FaultInjector {
     pub(crate) fn until_it_answers(&mut self) {
         within(RETURN, "the manager answers", || {
             self.restart_if_exited();
-            let patience = Duration::from_secs(2);
-            let answer = ask(&self.ground.socket(), "GET", "/v1/version", &Value::Null, patience);
+            let timeout = Duration::from_secs(2);
+            let answer = ask(&self.ground.socket(), "GET", "/v1/version", &Value::Null, timeout);
             matches!(answer, Answer::Response { status: 200, .. }).then_some(())
         });
     }

@@ -24,7 +24,7 @@ pub enum Answer {
     NoResponse,
 }
 
-/// Sends a request and reads the response. Each read and each write may take `patience` at most.
+/// Sends a request and reads the response. Each read and each write may take `timeout` at most.
 #[must_use]
 pub fn ask(socket: &Path, method: &str, path: &str, body: &Value, timeout: Duration) -> Answer {
     let body = if body.is_null() { String::new() } else { body.to_string() };

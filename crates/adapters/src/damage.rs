@@ -1,18 +1,18 @@
-//! Records that are damaged, each named in the log once.
+//! Reports each damaged record once in the log.
 
 use longhaul_ports::StoreError;
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
 
-/// So many are remembered; then each is named once more.
+/// Maximum number of reported records to remember. Beyond it, the set is cleared and records are reported again.
 const MAX_NAMED: usize = 1_000;
 
-/// Those that were named.
+/// The damaged records that were already reported.
 #[derive(Debug, Default)]
 pub(crate) struct NamedDamage(Mutex<BTreeSet<String>>);
 
 impl NamedDamage {
-    /// Names one in the log, unless it was.
+    /// Logs a damaged record, unless it was already reported.
     pub(crate) fn name(&self, error: &StoreError) {
         let mut named = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if named.len() >= MAX_NAMED {

@@ -1,9 +1,9 @@
-//! What crash points in databases need.
+//! Crash-point support for the SQLite databases.
 
 use rusqlite::{Error, ffi};
 use std::io::{self, ErrorKind};
 
-/// A failure of the system as SQLite tells of it.
+/// Converts an I/O error into the SQLite error of the same cause.
 pub(super) fn failure(error: io::Error) -> Error {
     let code =
         if error.kind() == ErrorKind::StorageFull { ffi::SQLITE_FULL } else { ffi::SQLITE_IOERR_FSYNC };

@@ -1,4 +1,4 @@
-//! Small files that are whole after a power cut, or as they were before.
+//! Atomic and durable replacement of small files: after a power cut a file has its old or its new content.
 
 use longhaul_failpoint::failpoint;
 use std::fs::{self, DirBuilder, File, OpenOptions};
@@ -6,8 +6,9 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
-/// Makes a directory that only its owner may enter, and its parents, and makes its entry durable. A link in its place is
-/// refused: whoever may change it would decide where things are kept.
+/// Creates a directory that only its owner can access, and its parents, and syncs its directory entry.
+///
+/// Rejects a symbolic link, because another user could redirect the files through it.
 pub(super) fn make_private_directory(path: &Path) -> io::Result<()> {
     if path.is_symlink() {
         let why =
@@ -25,9 +26,10 @@ pub(super) fn make_private_directory(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Replaces a file, readable by its owner only; `temporary` must lie in the same directory and be used by nobody else.
+/// Replaces a file atomically. The new file is readable by its owner only. `temporary` must be in the same directory,
+/// and no other task may use that name.
 pub(super) fn replace(path: &Path, temporary: &Path, bytes: &[u8]) -> io::Result<()> {
-    // One that a crash left behind may belong to nobody any more.
+    // A crash may have left this file behind.
     match fs::remove_file(temporary) {
         Ok(()) => {}
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}

@@ -1,9 +1,9 @@
-//! Short texts that stand for long ones.
+//! Short hashes that identify long texts.
 
 use longhaul_domain::Spec;
 use longhaul_wire::record;
 
-/// The FNV-1a hash of bytes, which may come in pieces.
+/// FNV-1a hash of bytes, which can be added in several pieces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Fingerprint(u64);
 
@@ -22,7 +22,7 @@ impl Fingerprint {
         self.0
     }
 
-    /// Tells one specification from another when the record itself is gone.
+    /// Returns the fingerprint of a spec. It distinguishes specs after the record itself is deleted.
     pub(crate) fn of(spec: &Spec) -> u64 {
         let mut fingerprint = Self::new();
         fingerprint.add(record::encode_spec_alone(spec).as_bytes());

@@ -1,14 +1,14 @@
-//! The store of one machine in files that people and tools can read: the store in memory with a log of its changes.
+//! Local store in files that people and tools can read: the memory store with a journal of its changes.
 //!
-//! Each commit is one file of JSON lines, written under another name, forced to the disk and renamed; steps that wait
-//! at the same time share one. After every thousand commits a checkpoint takes everything down in one file, and the
-//! commits before it go. One program at a time uses a store.
+//! Each commit is one file of JSON lines. The file is written under a temporary name, synced and renamed. Steps that
+//! wait at the same time share one commit. After every thousand commits a checkpoint writes the whole store to one
+//! file and deletes the earlier commits. Only one program at a time can use a store.
 //!
 //! ```text
 //! jq -c 'select(.process) | .process | {id, revision}' store/checkpoint.jsonl store/commits/*.jsonl
 //! ```
 //!
-//! After a write that the disk failed nothing more is acknowledged until the store is opened again.
+//! If the disk fails during a write, the store acknowledges nothing more until it is opened again.
 
 mod checkpoint;
 #[cfg(feature = "decoders")]
@@ -37,62 +37,63 @@ use store_dir::StoreDir;
 use tokio::sync::RwLockReadGuard;
 use writer::{FileDurability, JournalThread};
 
-/// Format that this program writes, and the newest that it reads. Format 1 differs only in the names of its fields.
+/// Format version that this program writes, and the newest that it reads. Format 1 has different field names.
 const FORMAT: u32 = 2;
 
-/// Steps that carry no op: whoever lost their answer lists what there is.
+/// For steps without an operation id: a caller that lost the reply lists the records instead.
 const NO_OP: Option<OpId> = None;
 
 /// A store in a directory of JSON files.
 ///
-/// It may be opened and dropped anywhere; both do I/O and may take a while for a large store.
+/// Opening and dropping the store block on I/O; for a large store both may take long.
 pub struct FsStore {
     shared: Arc<JournalShared>,
     clock: Arc<dyn Clock>,
-    // Dropped in this order: the writer orders checkpoints.
+    // Dropped first, because the writer requests checkpoints.
     writer: JournalThread,
     _checkpoints: CheckpointWriter,
 }
 
-/// How a directory is used.
+/// Options of an [`FsStore`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FsOptions {
-    /// The most that its files may take, in KiB; none means as much as the disk has. A checkpoint may pass it for a
-    /// moment.
-    pub most_kib: Option<u32>,
+    /// Maximum size of all files in KiB. `None` means no limit. A checkpoint may exceed the limit for a short time.
+    pub max_kib: Option<u32>,
 }
 
 impl FsStore {
-    /// Opens the store in the directory `path`, or makes a new one if there is none; the directory above must exist.
+    /// Opens the store in the directory `path`. Creates the store if it does not exist; the parent directory must
+    /// exist.
     ///
     /// # Errors
-    /// [`StoreError::Corrupt`] and [`StoreError::Format`] if the directory is not one of ours, of a newer program, or
-    /// damaged: it was left untouched. [`StoreError::ReadOnly`] if it may not be written, [`StoreError::Unavailable`]
-    /// if another program uses it or it cannot be opened.
+    /// Returns [`StoreError::Corrupt`] or [`StoreError::Format`] if the directory is not a longhaul store, was
+    /// written by a newer version, or is damaged. The directory is not changed in these cases. Returns
+    /// [`StoreError::ReadOnly`] if the directory is not writable, and [`StoreError::Unavailable`] if another program
+    /// uses it or it cannot be opened.
     pub fn open(path: &Path, clock: Arc<dyn Clock>, options: FsOptions) -> Result<Self, StoreError> {
-        let most = options.most_kib.map(|kib| u64::from(kib) * 1024);
-        let store_dir = StoreDir::take(path, most)?;
+        let limit = options.max_kib.map(|kib| u64::from(kib) * 1024);
+        let store_dir = StoreDir::take(path, limit)?;
         let shared = Arc::new(JournalShared::open(store_dir)?);
-        shared.place.tidy();
-        shared.place.sign();
+        shared.store_dir.tidy();
+        shared.store_dir.sign();
         let checkpoints = CheckpointWriter::start(Arc::clone(&shared))?;
         let writer = JournalThread::start(Arc::clone(&shared), Arc::clone(&clock), checkpoints.order()?)?;
         Ok(Self { shared, clock, writer, _checkpoints: checkpoints })
     }
 
-    /// The place of the newest event in the store at `path`, which is read as a whole; none if there is no store. Nothing
-    /// is changed.
+    /// Returns the cursor of the newest event in the store at `path`, or `None` if there is no store. Reads the whole
+    /// store and changes nothing.
     ///
     /// # Errors
-    /// As [`FsStore::open`].
+    /// Returns the same errors as [`FsStore::open`].
     pub fn end_of(path: &Path) -> Result<Option<EventCursor>, StoreError> {
         match StoreDir::of_existing(path)? {
-            Some(store_dir) => Ok(Some(JournalView::read(&store_dir)?.0.core.ledger.end())),
+            Some(store_dir) => Ok(Some(JournalView::read(&store_dir)?.0.state.ledger.end())),
             None => Ok(None),
         }
     }
 
-    /// One durable step; `op` names it where its answer may get lost.
+    /// Executes one durable step. `op` identifies the step if its reply may get lost.
     async fn write<T: Send + 'static>(
         &self,
         op: impl Into<Option<OpId>> + Send,
@@ -101,16 +102,16 @@ impl FsStore {
         self.writer.apply(op.into(), FileDurability::Durable, step).await
     }
 
-    /// The records as they are on the disk.
-    async fn book(&self) -> Result<RwLockReadGuard<'_, JournalView>, StoreError> {
-        let journal_view = self.shared.book.read().await;
+    /// Waits until the journal is durable, and returns the records for reading.
+    async fn view(&self) -> Result<RwLockReadGuard<'_, JournalView>, StoreError> {
+        let journal_view = self.shared.view.read().await;
         match &journal_view.lost {
             None => Ok(journal_view),
             Some(why) => Err(StoreError::Unavailable { source: why.clone().into() }),
         }
     }
 
-    /// Parks until `look` has an answer.
+    /// Waits until `look` returns a value.
     async fn parked<T>(
         &self,
         mut look: impl FnMut(&mut JournalView) -> Option<T> + Send,
@@ -120,7 +121,7 @@ impl FsStore {
             tokio::pin!(changed);
             changed.as_mut().enable();
             {
-                let mut journal_view = self.shared.book.write().await;
+                let mut journal_view = self.shared.view.write().await;
                 if let Some(why) = &journal_view.lost {
                     return Err(StoreError::Unavailable { source: why.clone().into() });
                 }
@@ -135,7 +136,7 @@ impl FsStore {
 
 impl fmt::Debug for FsStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("FsStore").field("path", &self.shared.place.root()).finish_non_exhaustive()
+        f.debug_struct("FsStore").field("path", &self.shared.store_dir.root()).finish_non_exhaustive()
     }
 }
 

@@ -1,18 +1,19 @@
-//! Driven adapters of longhaul, one module and one Cargo feature each; none imports another, except that `fs` is
-//! `memory` with a log.
+//! Driven adapters of longhaul, one module and one Cargo feature each. No module imports another, except that `fs` is
+//! `memory` with a journal.
 //!
-//! | feature | module | port | for |
+//! | feature | module | port | purpose |
 //! | --- | --- | --- | --- |
-//! | `memory` | [`memory`] | store | tests and embedding; the reference |
-//! | `sqlite` | [`sqlite`] | store | one machine |
-//! | `fs` | [`fs`] | store | people and tools that want to read JSON files |
-//! | `redis` | [`redis`] | store | many machines |
-//! | `outbox` | [`outbox`] | store, around that of many machines | a node's own work while that store is away or has lost it |
-//! | `signing` | [`signing`] | notary | launches in a store of many machines |
-//! | `peers` | [`peers`] | peers | what only other nodes have |
+//! | `memory` | [`memory`] | store | tests and embedding; the reference implementation |
+//! | `sqlite` | [`sqlite`] | store | local store |
+//! | `fs` | [`fs`] | store | local store in JSON files for people and tools |
+//! | `redis` | [`redis`] | store | shared store of a cluster |
+//! | `outbox` | [`outbox`] | store, around a shared store | a node's own work while the shared store is away or has
+//! lost it |
+//! | `signing` | [`signing`] | launch signer | signed launches in a shared store |
+//! | `peers` | [`peers`] | peer transport | requests to other nodes |
 //! | `os` | [`os`] | spawner, output, prober | commands on this machine, each under its shim |
-//! | `system` | [`system`] | clock, ids, vault | this machine's time, chance and disk |
-//! | `webhook` | [`webhook`] | post, bookmarks | events for programs elsewhere |
+//! | `system` | [`system`] | clock, ids, environment store | time, randomness and disk of this machine |
+//! | `webhook` | [`webhook`] | webhook transport, reader cursors | delivery of events over HTTP |
 
 #[cfg(feature = "redis")]
 mod damage;

@@ -1,7 +1,7 @@
-//! The store in memory: the reference for what every store does.
+//! Memory store: the reference for the behaviour of every store.
 //!
-//! One lock around plain ordered maps: the records, and an index over them that follows from the records alone. It is not
-//! durable beyond the process that holds it.
+//! One lock protects plain ordered maps: the records, and an index that is derived from the records alone. The data
+//! lasts only as long as the program.
 
 mod claim;
 mod index;
@@ -36,7 +36,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
 
-/// The store in memory. Clones are the same store, so that an engine can be dropped and another one opened on it.
+/// The memory store. Clones share the data, so that an engine can be dropped and another one opened on the same
+/// store.
 #[derive(Clone)]
 pub struct MemoryStore {
     clock: Arc<dyn Clock>,
@@ -44,37 +45,37 @@ pub struct MemoryStore {
     changed: Arc<Notify>,
 }
 
-/// All that was in a store in memory once.
+/// Snapshot of a memory store.
 #[derive(Clone, Debug)]
 pub struct MemorySnapshot(MemoryState);
 
 impl MemoryStore {
-    /// An empty store that takes its time from this clock.
+    /// Creates an empty store that uses this clock.
     #[must_use]
     pub fn new(clock: Arc<dyn Clock>) -> Self {
         Self { clock, state: Arc::default(), changed: Arc::default() }
     }
 
-    /// The same with leases that end: each sign of life makes one last for `lease`, and what a node owned is taken from
-    /// it when `grace` is over too.
+    /// Makes leases expire: each renewal extends a lease by `lease`. When a lease has been expired for `grace`, its
+    /// node loses the ownership of its processes.
     #[must_use]
     pub fn with_leases(self, lease: Duration, grace: Duration) -> Self {
         self.write(|state, _| state.leases = Leases::ending(lease, grace));
         self
     }
 
-    /// Loses everything, as a server does that is emptied.
+    /// Deletes all data, like a server whose data was flushed.
     pub fn lose_everything(&self) {
         self.write(|state, now| state.forget_everything(now));
     }
 
-    /// All that is here now.
+    /// Returns a snapshot of the present data.
     #[must_use]
     pub fn snapshot(&self) -> MemorySnapshot {
         MemorySnapshot(self.look(Clone::clone))
     }
 
-    /// Stands as it stood once, as a server does that was restored from a dump.
+    /// Restores a snapshot, like a server that was restored from a dump.
     pub fn go_back(&self, to: &MemorySnapshot) {
         self.write(|state, now| state.go_back(now, to.0.clone()));
     }
@@ -83,21 +84,21 @@ impl MemoryStore {
         query(&self.state.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Every write wakes those who park here; they look whether it concerns them.
+    /// Executes a write and wakes all waiting tasks. Each task checks whether the write concerns it.
     fn write<T>(&self, write: impl FnOnce(&mut MemoryState, Timestamp) -> T) -> T {
         let now = self.clock.now();
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let due = state.rows.index().first_due();
         let answer = write(&mut state, now);
         if state.rows.index().first_due().is_some_and(|next| due.is_none_or(|due| next < due)) {
-            state.news.for_all();
+            state.updates.for_all();
         }
         drop(state);
         self.changed.notify_waiters();
         answer
     }
 
-    /// Parks until `query` has an answer.
+    /// Waits until `query` returns a value.
     async fn parked<T>(&self, mut query: impl FnMut(&mut MemoryState) -> Option<T> + Send) -> T {
         loop {
             let changed = self.changed.notified();
@@ -166,12 +167,12 @@ impl ProcessStore for MemoryStore {
 
 #[async_trait]
 impl Maintenance for MemoryStore {
-    async fn claim_due(&self, by: &Lease, most: u32) -> Result<Vec<StoredProcess>, StoreError> {
-        self.write(|state, now| state.claim_due(now, by, most))
+    async fn claim_due(&self, by: &Lease, limit: u32) -> Result<Vec<StoredProcess>, StoreError> {
+        self.write(|state, now| state.claim_due(now, by, limit))
     }
 
-    async fn prune(&self, rule: &Retention, most: u32) -> Result<PrunedBatch, StoreError> {
-        Ok(self.write(|state, now| state.prune(now, rule, most)))
+    async fn prune(&self, rule: &Retention, limit: u32) -> Result<PrunedBatch, StoreError> {
+        Ok(self.write(|state, now| state.prune(now, rule, limit)))
     }
 }
 
@@ -200,12 +201,17 @@ impl Queues for MemoryStore {
 
 #[async_trait]
 impl EventLog for MemoryStore {
-    async fn read(&self, after: Option<EventCursor>, most: u32, wait: bool) -> Result<EventPage, StoreError> {
+    async fn read(
+        &self,
+        after: Option<EventCursor>,
+        limit: u32,
+        wait: bool,
+    ) -> Result<EventPage, StoreError> {
         if !wait {
-            return Ok(self.look(|state| state.events(after, most)));
+            return Ok(self.look(|state| state.events(after, limit)));
         }
         let page =
-            |state: &mut MemoryState| Some(state.events(after, most)).filter(|page| !page.events.is_empty());
+            |state: &mut MemoryState| Some(state.events(after, limit)).filter(|page| !page.events.is_empty());
         Ok(self.parked(page).await)
     }
 
@@ -238,7 +244,7 @@ impl Membership for MemoryStore {
     async fn renew_lease(&self, by: &Lease) -> Result<NodeUpdates, StoreError> {
         let now = self.clock.now();
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.beaten(now, by)?;
+        state.record_heartbeat(now, by)?;
         Ok(state.calls(now, by))
     }
 
@@ -247,7 +253,7 @@ impl Membership for MemoryStore {
             if let Err(fenced) = state.check(by) {
                 return Some(Err(fenced));
             }
-            let updates = state.news.take(&by.node);
+            let updates = state.updates.take(&by.node);
             updates.then(|| Ok(state.calls(self.clock.now(), by)))
         };
         self.parked(calls).await

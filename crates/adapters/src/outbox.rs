@@ -1,12 +1,12 @@
-//! What a node keeps for itself beside a store of many machines.
+//! Outbox: a node's own copy of the records that it wrote to a shared store.
 //!
-//! A launch is kept in a local SQLite file before it is handed to the store, and what the store says of the work of this
-//! node is kept as it is said. So the node can show its own work while the store is away, and give back what the store
-//! lost. Nothing is acknowledged from here, unless the node was told to accept launches alone while the store is away:
-//! every write is the store's, and so is every read but those that ask for what is kept.
+//! A launch is written to a local SQLite file before it is sent to the store, and later the replies of the store
+//! about the work of this node are written too. Therefore the node can show its own work while the store is
+//! unreachable, and can restore records that the store lost. The store acknowledges every write and answers every
+//! other read. The only exception is a node that is configured to accept local-only launches.
 //!
-//! What was asked for is on the disk before the store sees it. What becomes of it is written within a moment: the
-//! directories of the attempts tell of it as well.
+//! The launch spec is on the disk before the store receives it. Later changes are written within milliseconds; after
+//! a crash the attempt directories contain the same facts.
 
 mod events;
 mod failure;
@@ -35,12 +35,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use writer::{OutboxChange, OutboxWriter};
 
-/// A store of many machines that can be given back what it lost.
+/// A shared store that can restore lost records.
 pub trait SharedStore: Store + Restore {}
 
 impl<T: Store + Restore> SharedStore for T {}
 
-/// A store of many machines, with what this node keeps of its own work.
+/// A shared store together with the outbox of this node.
 pub struct OutboxStore {
     inner: Arc<dyn SharedStore>,
     path: PathBuf,
@@ -48,70 +48,72 @@ pub struct OutboxStore {
     outage: OutageTracker,
     index: Mutex<OutboxIndex>,
     writer: OutboxWriter,
-    accepts_alone: bool,
-    /// Held by whoever writes what this node alone knows, or gives it to the store.
-    giving: tokio::sync::Mutex<()>,
+    accepts_local_only: bool,
+    /// Held while this node changes local-only records or restores records to the store.
+    restore_lock: tokio::sync::Mutex<()>,
 }
 
-/// How an outbox is kept.
+/// Options of an outbox.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OutboxOptions {
-    /// Where the store is, without any secret: what is kept of one store is never given to another.
-    pub place: String,
-    /// So long an ended record is kept after its end was acknowledged; 10 minutes by default, nothing if the store
-    /// outlives the loss of its server.
+    /// Address of the store, without secrets. Records of one store are never restored to a store with another
+    /// address.
+    pub address: String,
+    /// Time for which an ended record is kept after its end was acknowledged. The default is 10 minutes, or zero if
+    /// the store survives the loss of its server.
     pub keeps_ended: Duration,
-    /// The most ended records that are kept; 10,000 by default.
-    pub most_ended: usize,
-    /// The most that the file may take, in KiB; none means as much as the disk has.
-    pub most_kib: Option<u32>,
-    /// Whether launches that concern nobody else are accepted by this node alone while the store is away; not by default.
-    pub accepts_alone: bool,
+    /// Maximum number of ended records to keep. The default is 10,000.
+    pub max_ended: usize,
+    /// Maximum size of the file in KiB. `None` means no limit.
+    pub max_kib: Option<u32>,
+    /// True if this node accepts launches that affect no other node while the store is unreachable. The default is
+    /// false.
+    pub accepts_local_only: bool,
 }
 
 impl OutboxOptions {
-    /// For the store at this place, all else as by default.
+    /// Returns the default options for the store at this address.
     #[must_use]
-    pub fn at(place: impl Into<String>) -> Self {
+    pub fn at(address: impl Into<String>) -> Self {
         Self {
-            place: place.into(),
+            address: address.into(),
             keeps_ended: Duration::from_secs(600),
-            most_ended: 10_000,
-            most_kib: None,
-            accepts_alone: false,
+            max_ended: 10_000,
+            max_kib: None,
+            accepts_local_only: false,
         }
     }
 }
 
 impl OutboxStore {
-    /// Opens the file at `path`, or makes a new one if there is none. It blocks for some milliseconds.
+    /// Opens the file at `path`. Creates the file if it does not exist. Blocks for some milliseconds.
     ///
     /// # Errors
-    /// [`StoreError::Corrupt`] and [`StoreError::Format`] if the file is not one of ours or of a newer program,
-    /// [`StoreError::Unavailable`] with a [`ForeignOutbox`] if it keeps live work of another store: it was left untouched.
-    /// [`StoreError::ReadOnly`] if it cannot be written.
+    /// Returns [`StoreError::Corrupt`] or [`StoreError::Format`] if the file is not an outbox or was written by a
+    /// newer version, [`StoreError::Unavailable`] with a [`ForeignOutbox`] if it contains live processes of another
+    /// store, and [`StoreError::ReadOnly`] if it is not writable. The file is not changed in these cases.
     pub async fn open(
         inner: Arc<dyn SharedStore>,
         path: &Path,
         clock: Arc<dyn Clock>,
         options: OutboxOptions,
     ) -> Result<Self, StoreError> {
-        let connection = opening::open(path, options.most_kib)?;
+        let connection = opening::open(path, options.max_kib)?;
         let found = row::headings(&connection).map_err(|halt| halt.at(path))?;
         let mark = row::mark(&connection).map_err(|halt| halt.at(path))?;
-        let belongs = mark.place.is_empty() || mark.place == options.place || {
+        let belongs = mark.address.is_empty() || mark.address == options.address || {
             let incarnation = inner.history().await?.incarnation;
             let known = mark.history.as_ref().and_then(|history| history.incarnation.clone());
             incarnation.is_some() && incarnation == known
         };
         let writer = OutboxWriter::start(connection)?;
         let (mark, found) = if belongs {
-            (OutboxMeta { place: options.place, ..mark }, found)
+            (OutboxMeta { address: options.address, ..mark }, found)
         } else if let Some(live) = found.iter().find(|heading| heading.ended_at.is_none()) {
-            return Err(failure::foreign(path, &mark.place, live.id));
+            return Err(failure::foreign(path, &mark.address, live.id));
         } else {
-            found.iter().for_each(|heading| writer.soon(OutboxChange::LetGo(heading.id)));
-            (OutboxMeta { place: options.place, ..OutboxMeta::default() }, Vec::new())
+            found.iter().for_each(|heading| writer.soon(OutboxChange::Delete(heading.id)));
+            (OutboxMeta { address: options.address, ..OutboxMeta::default() }, Vec::new())
         };
         writer.durably(OutboxChange::Mark(Box::new(mark.clone()))).await?;
         Ok(Self {
@@ -119,55 +121,55 @@ impl OutboxStore {
             path: path.to_owned(),
             outage: OutageTracker::new(clock.clone()),
             clock,
-            index: Mutex::new(OutboxIndex::new(options.keeps_ended, options.most_ended, mark, found)),
+            index: Mutex::new(OutboxIndex::new(options.keeps_ended, options.max_ended, mark, found)),
             writer,
-            accepts_alone: options.accepts_alone,
-            giving: tokio::sync::Mutex::default(),
+            accepts_local_only: options.accepts_local_only,
+            restore_lock: tokio::sync::Mutex::default(),
         })
     }
 
-    /// Refuses a store that is not there yet, while the file at `path` keeps live work of one at another place: it would
-    /// be founded for nothing.
+    /// Returns an error if the file at `path` contains live processes of a store at another address. Called before a
+    /// new store is created, so that no store is created without need.
     ///
     /// # Errors
-    /// As [`OutboxStore::open`].
-    pub fn check_unfounded(path: &Path, place: &str) -> Result<(), StoreError> {
+    /// Returns the same errors as [`OutboxStore::open`].
+    pub fn check_unfounded(path: &Path, address: &str) -> Result<(), StoreError> {
         if !path.exists() {
             return Ok(());
         }
         let connection = opening::open(path, None)?;
         let mark = row::mark(&connection).map_err(|halt| halt.at(path))?;
-        if mark.place.is_empty() || mark.place == place {
+        if mark.address.is_empty() || mark.address == address {
             return Ok(());
         }
         let found = row::headings(&connection).map_err(|halt| halt.at(path))?;
         match found.iter().find(|heading| heading.ended_at.is_none()) {
-            Some(live) => Err(failure::foreign(path, &mark.place, live.id)),
+            Some(live) => Err(failure::foreign(path, &mark.address, live.id)),
             None => Ok(()),
         }
     }
 
-    /// Changes what is in mind, and has it written in the same order.
-    fn keep(&self, change: impl FnOnce(&mut OutboxIndex) -> Vec<OutboxChange>) {
+    /// Changes the index, and sends the changes to the writer in the same order.
+    fn update(&self, change: impl FnOnce(&mut OutboxIndex) -> Vec<OutboxChange>) {
         let mut index = self.index.lock().unwrap_or_else(PoisonError::into_inner);
         change(&mut index).into_iter().for_each(|entry| self.writer.soon(entry));
     }
 
-    fn look<T>(&self, look: impl FnOnce(&mut OutboxIndex) -> T) -> T {
-        look(&mut self.index.lock().unwrap_or_else(PoisonError::into_inner))
+    fn with_index<T>(&self, action: impl FnOnce(&mut OutboxIndex) -> T) -> T {
+        action(&mut self.index.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// The store told of records.
-    fn heard<'a>(&self, stored: impl IntoIterator<Item = &'a StoredProcess>) {
+    /// Updates the outbox from records that the store returned.
+    fn note_records<'a>(&self, stored: impl IntoIterator<Item = &'a StoredProcess>) {
         let now = self.clock.now();
-        self.keep(|index| stored.into_iter().flat_map(|stored| index.heard(now, stored)).collect());
+        self.update(|index| stored.into_iter().flat_map(|stored| index.note_records(now, stored)).collect());
     }
 
-    /// Asks the store, and learns whether it is there.
-    async fn asked<T>(&self, question: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
-        let asked = self.outage.ask();
-        let answer = question.await;
-        self.outage.told(asked, &answer);
+    /// Awaits a call to the store, and updates the outage state from its result.
+    async fn call<T>(&self, request: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+        let started = self.outage.ask();
+        let answer = request.await;
+        self.outage.record(started, &answer);
         answer
     }
 }

@@ -1,4 +1,4 @@
-//! Requests to other nodes, over the network and over sockets of this machine.
+//! Requests to other nodes over TCP and over Unix sockets.
 
 pub use crate::trust::TrustError;
 
@@ -22,14 +22,14 @@ use tokio::task::AbortHandle;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
-/// A node that is there is connected to by then.
+/// Timeout for a connection to another node.
 const CONNECT: Duration = Duration::from_secs(2);
-/// The most bytes of the head of an answer, and of what is read of it ahead.
+/// Maximum size of the head of a response, and of the read buffer, in bytes.
 const MAX_HEAD_BYTES: usize = 64 * 1_024;
-/// What an address of a socket begins with.
+/// URL prefix of a Unix socket address.
 const SOCKET: &str = "http+unix://";
 
-/// Asks other nodes, each request over a connection of its own.
+/// Sends requests to other nodes, each over its own connection.
 pub struct HttpPeerTransport {
     connector: Result<TlsConnector, TrustError>,
 }
@@ -37,17 +37,17 @@ pub struct HttpPeerTransport {
 type Cause = Box<dyn Error + Send + Sync>;
 
 impl Default for HttpPeerTransport {
-    /// Trusts the certificates that this machine trusts. Where it trusts none, requests to `https` addresses say so.
+    /// Trusts the CA certificates of this machine. Without such certificates, requests to `https` addresses fail.
     fn default() -> Self {
         Self { connector: connector(None) }
     }
 }
 
 impl HttpPeerTransport {
-    /// Trusts the certificates of a file, in PEM.
+    /// Trusts the CA certificates of a PEM file.
     ///
     /// # Errors
-    /// [`TrustError`] if there are none in it.
+    /// Returns a [`TrustError`] if the file contains no usable certificates.
     pub fn trusting(authorities: &Path) -> Result<Self, TrustError> {
         connector(Some(authorities)).map(|connector| Self { connector: Ok(connector) })
     }
@@ -75,7 +75,7 @@ impl HttpPeerTransport {
         };
         let opened = in_time(async {
             let stream = TcpStream::connect((host.as_str(), port)).await?;
-            // A request is one small write, and nobody gains by its waiting.
+            // A request is one small write, so a delay would save no packets.
             let _ = stream.set_nodelay(true);
             Ok(match trusted {
                 None => PeerConnection::open(stream).await?,
@@ -93,7 +93,7 @@ impl PeerTransport for HttpPeerTransport {
     async fn ask(&self, call: &PeerHttpRequest) -> Result<PeerResponse, PeerError> {
         let request = request(call)?;
         let mut line = self.line(call).await?;
-        match timeout(call.patience, line.sender.send_request(request)).await {
+        match timeout(call.time_limit, line.sender.send_request(request)).await {
             Ok(Ok(answer)) => Ok(line.answered(call, answer)),
             Ok(Err(error)) => {
                 Err(PeerError::Unreachable { address: call.address.clone(), source: error.into() })
@@ -115,7 +115,7 @@ struct PeerConnection {
     held: ConnectionGuard,
 }
 
-/// Ends a connection when nobody wants its answer any more.
+/// Closes a connection when its response is dropped.
 #[derive(Debug)]
 struct ConnectionGuard(AbortHandle);
 
@@ -132,7 +132,7 @@ impl PeerConnection {
     {
         let (sender, connection) =
             http1::Builder::new().max_buf_size(MAX_HEAD_BYTES).handshake(TokioIo::new(stream)).await?;
-        // Whoever waits for an answer is told why there is none.
+        // If the connection fails, the pending request returns the reason.
         let conversation = tokio::spawn(async move { drop(connection.await) });
         Ok(Self { sender, held: ConnectionGuard(conversation.abort_handle()) })
     }
@@ -197,7 +197,8 @@ fn request(call: &PeerHttpRequest) -> Result<Request<Full<Bytes>>, PeerError> {
     Ok(request)
 }
 
-/// Connects to a socket of this very user. Anybody else's could be put where a node says that it is.
+/// Connects to a Unix socket that belongs to the user of this program. Another user could have put a socket at the
+/// address of a node.
 async fn own_socket(path: &Path) -> Result<UnixStream, Cause> {
     let stream = UnixStream::connect(path).await?;
     let (owner, own) = (stream.peer_cred()?.uid(), rustix::process::geteuid().as_raw());
@@ -207,7 +208,7 @@ async fn own_socket(path: &Path) -> Result<UnixStream, Cause> {
     Ok(stream)
 }
 
-/// Whether a handshake failed because of who the other side is, or says that it is.
+/// Returns true if the handshake failed because the certificate of the other side was not accepted.
 fn is_of_trust(cause: &Cause) -> bool {
     let inner = cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
     let refused = inner.and_then(|inner| inner.downcast_ref::<rustls::Error>());

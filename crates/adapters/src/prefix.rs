@@ -1,6 +1,6 @@
-//! Beginnings of ids.
+//! Prefixes of ids.
 
-/// The lowest and the highest id that is printed so; none if no id is.
+/// Returns the lowest and the highest id that start with this text. Returns `None` if no id does.
 pub(crate) fn range(begin: &str) -> Option<([u8; 16], [u8; 16])> {
     const HYPHENS: [usize; 4] = [8, 13, 18, 23];
     if begin.len() > 36 {

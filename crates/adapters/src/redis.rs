@@ -114,7 +114,7 @@ impl RedisStore {
     }
 
     /// Creates the namespace again after it was emptied.
-    async fn found_anew(&self) -> Result<(), StoreError> {
+    async fn create_namespace(&self) -> Result<(), StoreError> {
         opening::found(&self.link).await?;
         self.found_policy().await
     }

@@ -1,11 +1,12 @@
-//! Seals of launches under a key that all nodes of a cluster share.
+//! Signatures of launches under a key that all nodes of a cluster share.
 //!
-//! A seal is a text: `1.KEY.UNTIL.CODE.USER`: its version, the id of the key, until when the launch may be started (in
-//! milliseconds), an HMAC with SHA-256 over all of it and over what is launched, and the name of the user who accepted
-//! it. Half of the code is kept (128 bits, which RFC 2104 allows): it stands in every record.
+//! The text form of a signature is `1.KEY.UNTIL.CODE.USER`: the version, the id of the key, the time until which the
+//! launch may be started (in milliseconds), the HMAC-SHA-256 over these fields and the launch, and the name of the
+//! user who accepted the launch. The code is truncated to 128 bits, which RFC 2104 allows, because it is part of
+//! every record.
 //!
-//! What is covered is what was read and will be executed, written anew in one way, and not the text in the store: nobody
-//! has to rely on two readers to agree.
+//! The HMAC covers a canonical encoding of the decoded launch, not the text in the store. Therefore the signature
+//! does not depend on two decoders that agree.
 
 mod file;
 mod key;
@@ -24,18 +25,19 @@ use signature::SignatureText;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-/// Vouches for launches with the first of the cluster's keys, and for what is sealed with any of them.
+/// Signs launches with the first cluster key, and verifies signatures of all cluster keys.
 #[derive(Debug)]
 pub struct ClusterSigner {
     file: KeyFile,
-    /// Signs for as long as this notary is there, so that a new key is not used before all nodes may have it.
+    /// The signing key stays the same for the lifetime of this signer, so that a new key is not used before all nodes
+    /// have it.
     signing: ClusterKey,
     known: Mutex<CachedKeys>,
     user: String,
     valid_for: Duration,
 }
 
-/// What was last read of the file.
+/// Keys of the last read of the file.
 #[derive(Debug)]
 struct CachedKeys {
     stamp: Option<KeyFileStamp>,
@@ -43,11 +45,11 @@ struct CachedKeys {
 }
 
 impl ClusterSigner {
-    /// Vouches with the keys of a file, as they are now, for what runs as the user of this program. A launch may be
-    /// started for so long after it was accepted, or after the moment before which it was not to be started.
+    /// Creates a signer with the keys of the file. Commands run as the user of this program. A launch may be started
+    /// within `valid_for` after it was accepted, or after the end of its delay.
     ///
     /// # Errors
-    /// [`KeyFileError`] if the file is missing or is not fit for use.
+    /// Returns a [`KeyFileError`] if the file is missing or cannot be used.
     pub fn open(file: KeyFile, valid_for: Duration) -> Result<Self, KeyFileError> {
         let stamp = file.stamp();
         let keys = file.keys()?;
@@ -61,13 +63,13 @@ impl ClusterSigner {
         })
     }
 
-    /// The same where commands run as somebody else than this program.
+    /// Sets the user of the commands, if it differs from the user of this program.
     #[must_use]
     pub fn as_user(self, name: &str) -> Self {
         Self { user: name.to_owned(), ..self }
     }
 
-    /// Vouches for a process as if it had been accepted at that moment.
+    /// Signs a process as if it had been accepted at `moment`.
     #[must_use]
     pub fn seal_from(&self, process: &Process, moment: Timestamp) -> LaunchSignature {
         let begin = process.spec.not_before.map_or(moment, |not_before| not_before.max(moment));
@@ -77,7 +79,7 @@ impl ClusterSigner {
             .launch_signature()
     }
 
-    /// The id of the key that a seal was made with; none if it cannot be read.
+    /// Returns the id of the key that made the signature. Returns `None` if the signature cannot be parsed.
     #[must_use]
     pub fn key_of(launch_signature: &LaunchSignature) -> Option<KeyId> {
         SignatureText::read(launch_signature).map(|signature| signature.key)
@@ -90,10 +92,11 @@ impl ClusterSigner {
             .key(&signature.key)
             .ok_or_else(|| SignatureError::UnknownKey { key: signature.key.to_string() })?;
         let statement = statement::of(process, &signature.key, &signature.user, signature.until);
-        if key.vouches(&statement, &signature.code) { Ok(signature) } else { Err(SignatureError::Altered) }
+        if key.verifies(&statement, &signature.code) { Ok(signature) } else { Err(SignatureError::Altered) }
     }
 
-    /// The key of an id. A file that changed is read again: another node may seal with a new key already.
+    /// Returns the key with this id. Reads the file again if it changed, because another node may already sign with a
+    /// new key.
     fn key(&self, id: &KeyId) -> Option<ClusterKey> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(key) = known.keys.find(id) {
@@ -134,9 +137,9 @@ impl LaunchSigner for ClusterSigner {
         if here.now > signature.until {
             return Err(SignatureError::Expired { until: signature.until });
         }
-        let most = process.spec.retry.retries.saturating_add(1).saturating_mul(MAX_NEVER_RAN);
-        if process.attempt.0 > most {
-            return Err(SignatureError::TooOften { attempt: process.attempt, most });
+        let limit = process.spec.retry.retries.saturating_add(1).saturating_mul(MAX_NEVER_RAN);
+        if process.attempt.0 > limit {
+            return Err(SignatureError::TooOften { attempt: process.attempt, limit });
         }
         Ok(())
     }

@@ -1,12 +1,12 @@
-//! The store of one machine: a SQLite database in WAL mode.
+//! Local store: a SQLite database in WAL mode.
 //!
-//! One thread writes: it takes every operation that waits, applies each under a savepoint of its own so that a refusal
-//! undoes nothing else, commits them together, and answers only when the commit is durable. Threads beside it read.
-//! After a commit that failed on the disk nothing more is acknowledged until the store is opened again.
+//! One thread writes. It takes all waiting operations, executes each under its own savepoint, so that a rejection
+//! undoes only that operation, commits them together, and replies once the commit is durable. Other threads read.
+//! After a commit that failed on the disk, the store acknowledges nothing more until it is opened again.
 //!
-//! Heads are columns, bodies are the records of [`longhaul_wire::record`]. What was asked for is written once, what
-//! changes is written with each commit. Who is called, and which due rows were handed out, is kept in memory: one
-//! manager at a time uses a database.
+//! The fields that queries need are columns; the other fields are records of [`longhaul_wire::record`]. The launch
+//! spec is written once, and the changing part with each commit. Notifications and claims of due rows are kept in
+//! memory, because only one manager at a time uses a database.
 
 mod answers;
 mod claim;
@@ -53,48 +53,48 @@ use writer::{DatabaseThread, SyncMode};
 
 /// A store in a SQLite database.
 ///
-/// It may be opened and dropped anywhere; both do I/O and may take some milliseconds.
+/// Opening and dropping the store block on I/O for some milliseconds.
 pub struct SqliteStore {
     path: PathBuf,
     clock: Arc<dyn Clock>,
     notifiers: Arc<NodeNotifiers>,
     issued: Arc<IssuedRows>,
-    /// The place of the newest event.
+    /// Cursor of the newest event.
     newest: watch::Receiver<EventCursor>,
-    // Dropped in this order: who closes the database last tidies it up, and that must be the writer.
+    // Dropped before the writer: SQLite cleans up when the last connection is closed, and that must be the writer's.
     readers: QueryThreads,
     writer: DatabaseThread,
 }
 
-/// How a database is used.
+/// Options of a [`SqliteStore`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SqliteOptions {
-    /// Threads that read, each with a connection; 2 by default.
+    /// Number of reader threads, each with its own connection. The default is 2.
     pub readers: usize,
-    /// Memory for pages of each connection, in KiB; 768 by default.
+    /// Size of the page cache of each connection in KiB. The default is 768.
     pub cache_kib: u32,
-    /// Events that are kept at least; 100,000 by default.
+    /// Minimum number of events to keep. The default is 100,000.
     pub kept_events: u64,
-    /// The most that the database may take, in KiB; none means as much as the disk has.
-    pub most_kib: Option<u32>,
+    /// Maximum size of the database in KiB. `None` means no limit.
+    pub max_kib: Option<u32>,
 }
 
 impl Default for SqliteOptions {
     fn default() -> Self {
-        Self { readers: 2, cache_kib: 768, kept_events: 100_000, most_kib: None }
+        Self { readers: 2, cache_kib: 768, kept_events: 100_000, max_kib: None }
     }
 }
 
 impl SqliteStore {
-    /// A log in use that is longer is truncated to this length, in bytes, and never to less.
+    /// Size in bytes to which a longer write-ahead log is truncated. It is never truncated to less.
     pub const MAX_WAL_BYTES: u64 = 8 << 20;
 
-    /// Opens the database at `path`, or makes a new one if there is none.
+    /// Opens the database at `path`. Creates the database if it does not exist.
     ///
     /// # Errors
-    /// [`StoreError::Corrupt`] and [`StoreError::Format`] if the file is not one of ours or of a newer program: it was
-    /// left untouched. [`StoreError::ReadOnly`] if it may not be written, [`StoreError::Unavailable`] if it cannot be
-    /// opened.
+    /// Returns [`StoreError::Corrupt`] or [`StoreError::Format`] if the file is not a longhaul database or was
+    /// written by a newer version; the file is not changed. Returns [`StoreError::ReadOnly`] if the file is not
+    /// writable, and [`StoreError::Unavailable`] if it cannot be opened.
     pub fn open(path: &Path, clock: Arc<dyn Clock>, options: SqliteOptions) -> Result<Self, StoreError> {
         opening::prepare(path)?;
         let connection = opening::connect(path, &options)?;
@@ -109,35 +109,37 @@ impl SqliteStore {
             })
             .collect::<Result<Vec<Connection>, StoreError>>()?;
         let notifiers = Arc::new(NodeNotifiers::default());
-        let (grown, newest) = watch::channel(write_connection.newest());
+        let (has_new_processes, newest) = watch::channel(write_connection.newest());
         Ok(Self {
             path: path.to_owned(),
             clock,
             issued: Arc::new(IssuedRows::default()),
             newest,
             readers: QueryThreads::start(readers)?,
-            writer: DatabaseThread::start(write_connection, Arc::clone(&notifiers), grown)?,
+            writer: DatabaseThread::start(write_connection, Arc::clone(&notifiers), has_new_processes)?,
             notifiers,
         })
     }
 
-    /// Looks whether the database at `path` is whole, without leaving a trace; none if there is none.
+    /// Checks the integrity of the database at `path` without changing any file. Returns `None` if there is no
+    /// database.
     ///
     /// # Errors
-    /// As [`SqliteStore::open`].
+    /// Returns the same errors as [`SqliteStore::open`].
     pub fn look(path: &Path) -> Result<Option<DatabaseState>, StoreError> {
         opening::look(path)
     }
 
-    /// The place of the newest event in the database at `path`, read without leaving a trace; none if there is no database.
+    /// Returns the cursor of the newest event in the database at `path` without changing any file. Returns `None` if
+    /// there is no database.
     ///
     /// # Errors
-    /// As [`SqliteStore::open`].
+    /// Returns the same errors as [`SqliteStore::open`].
     pub fn end_of(path: &Path) -> Result<Option<EventCursor>, StoreError> {
         opening::end(path)
     }
 
-    /// One durable step; `op` names it where its answer may get lost.
+    /// Executes one durable step. `op` identifies the step if its reply may get lost.
     async fn write<T: Send + 'static>(
         &self,
         op: impl Into<Option<OpId>> + Send,
@@ -148,9 +150,9 @@ impl SqliteStore {
 
     async fn read<T: Send + 'static>(
         &self,
-        question: impl FnOnce(&Connection) -> Result<T, StepAbort> + Send + 'static,
+        query: impl FnOnce(&Connection) -> Result<T, StepAbort> + Send + 'static,
     ) -> Result<T, StoreError> {
-        self.readers.ask(question).await
+        self.readers.ask(query).await
     }
 }
 

@@ -1,4 +1,4 @@
-//! What this machine gives by itself: its time, its chance, and a private place for environments.
+//! Services of the local machine: clock, random ids and the environment store.
 
 mod clock;
 #[cfg(feature = "decoders")]

@@ -1,4 +1,4 @@
-//! Whom to trust.
+//! Trusted CA certificates for TLS connections.
 
 use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject as _;
@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio_rustls::TlsConnector;
 
-/// Where machines keep the certificates that they trust.
+/// Usual paths of the CA certificates of a machine.
 const PLACES: [&str; 5] = [
     "/etc/ssl/certs/ca-certificates.crt",
     "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
@@ -18,45 +18,45 @@ const PLACES: [&str; 5] = [
     "/etc/ssl/cert.pem",
 ];
 
-/// Why nobody can be trusted.
+/// Reason for which no CA certificates can be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TrustError {
-    /// There is no file of certificates.
+    /// The machine has no file of CA certificates.
     #[error("this machine has no CA certificates: install them, or set a CA file in the configuration")]
     Nowhere,
     /// The file cannot be read.
     #[error("{} cannot be read", path.display())]
     Unreadable {
-        /// Which.
+        /// Path of the file.
         path: PathBuf,
-        /// Why.
+        /// Error of the operating system.
         #[source]
         source: io::Error,
     },
-    /// The file cannot be used.
+    /// The file contains no usable certificates.
     #[error("{} contains no usable CA certificates", path.display())]
     Unusable {
-        /// Which.
+        /// Path of the file.
         path: PathBuf,
     },
-    /// The library refuses to begin.
+    /// The TLS library failed.
     #[error("TLS cannot be used")]
     Refused {
-        /// Why.
+        /// Error of the TLS library.
         #[source]
         source: rustls::Error,
     },
 }
 
-/// What makes sure that a receiver is who it should be.
+/// Creates a TLS connector that trusts the given CA certificates, or else those of the machine.
 pub(crate) fn connector(authorities: Option<&Path>) -> Result<TlsConnector, TrustError> {
     let found = PLACES.iter().map(Path::new).find(|place| place.is_file());
     let path = authorities.or(found).ok_or(TrustError::Nowhere)?;
     let pem =
         std::fs::read(path).map_err(|source| TrustError::Unreadable { path: path.to_owned(), source })?;
     let mut roots = RootCertStore::empty();
-    // One that cannot be read, or is of a kind that nobody trusts, does not spoil the others.
+    // Certificates that cannot be read or are of an unsupported kind are skipped.
     roots.add_parsable_certificates(CertificateDer::pem_slice_iter(&pem).filter_map(Result::ok));
     if roots.is_empty() {
         return Err(TrustError::Unusable { path: path.to_owned() });
@@ -70,7 +70,7 @@ pub(crate) fn connector(authorities: Option<&Path>) -> Result<TlsConnector, Trus
     Ok(TlsConnector::from(Arc::new(config)))
 }
 
-/// The name that a certificate has to bear.
+/// Returns the host name that the server's certificate must contain.
 pub(crate) fn server_name(host: &str) -> Result<ServerName<'static>, InvalidDnsNameError> {
     ServerName::try_from(host.to_owned())
 }

@@ -1,4 +1,4 @@
-//! Letters over HTTP, and bookmarks in files: what the courier needs of this machine.
+//! Webhook delivery over HTTP, and reader cursors in files.
 
 mod connection;
 mod cursors;
@@ -22,29 +22,29 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
-/// How letters are carried.
+/// Options of webhook delivery.
 #[derive(Clone, Debug)]
 pub struct WebhookOptions {
-    /// The certificates that are trusted, in PEM; those of this machine without it.
+    /// PEM file of trusted CA certificates. Without it, the certificates of the machine are trusted.
     pub authorities: Option<PathBuf>,
-    /// From the first byte sent to the head of the answer, the way there included.
-    pub patience: Duration,
+    /// Timeout from the start of the connection to the head of the response.
+    pub time_limit: Duration,
 }
 
 impl Default for WebhookOptions {
     fn default() -> Self {
-        Self { authorities: None, patience: Duration::from_secs(30) }
+        Self { authorities: None, time_limit: Duration::from_secs(30) }
     }
 }
 
-/// Carries letters over HTTP. A connection is kept for the next letter to the same receiver.
+/// Delivers webhook requests over HTTP. A connection is kept open for the next request to the same receiver.
 pub struct HttpWebhookTransport {
     connector: Result<TlsConnector, TrustError>,
-    patience: Duration,
+    time_limit: Duration,
     lines: ConnectionPool,
 }
 
-/// Who gets a letter.
+/// Receiver of a webhook request.
 #[derive(Clone, Debug)]
 struct WebhookTarget {
     is_secret: bool,
@@ -53,12 +53,13 @@ struct WebhookTarget {
 }
 
 impl HttpWebhookTransport {
-    /// Finds out whom to trust. Where nobody can be trusted, letters to `https` addresses say so when they are sent.
+    /// Creates a transport. If no CA certificates can be loaded, each request to an `https` address returns that
+    /// error.
     #[must_use]
     pub fn new(options: &WebhookOptions) -> Self {
         Self {
             connector: connector(options.authorities.as_deref()),
-            patience: options.patience,
+            time_limit: options.time_limit,
             lines: ConnectionPool::default(),
         }
     }
@@ -74,7 +75,8 @@ impl HttpWebhookTransport {
         {
             return Ok(self.receipt(&name, connection, answer).await);
         }
-        // There was none, or the receiver had closed it: what is sent twice can be told by its id.
+        // There was no idle connection, or the receiver had closed it. Sending twice is safe: the receiver recognises
+        // the event id.
         let request = request(webhook, &uri)?;
         let mut connection = self.line(&receiver).await.map_err(unreachable)?;
         let answer = connection.ask(request).await.map_err(|error| unreachable(error.into()))?;
@@ -86,14 +88,14 @@ impl HttpWebhookTransport {
         receiver: &WebhookTarget,
     ) -> Result<WebhookConnection, Box<dyn std::error::Error + Send + Sync>> {
         let WebhookTarget { is_secret, host, port } = receiver;
-        let idle = self.patience.saturating_mul(2);
+        let idle = self.time_limit.saturating_mul(2);
         let trusted = match (is_secret, &self.connector) {
             (false, _) => None,
             (true, Ok(connector)) => Some((connector, server_name(host)?)),
             (true, Err(error)) => return Err(error.to_string().into()),
         };
         let stream = TcpStream::connect((host.as_str(), *port)).await?;
-        // A letter is one small write, and nobody gains by its waiting.
+        // A request is one small write, so a delay would save no packets.
         let _ = stream.set_nodelay(true);
         Ok(match trusted {
             None => WebhookConnection::open(stream, idle).await?,
@@ -141,7 +143,7 @@ impl fmt::Display for WebhookTarget {
 #[async_trait]
 impl WebhookTransport for HttpWebhookTransport {
     async fn post(&self, webhook: &WebhookRequest) -> Result<WebhookResponse, WebhookTransportError> {
-        match timeout(self.patience, self.carry(webhook)).await {
+        match timeout(self.time_limit, self.carry(webhook)).await {
             Ok(answer) => answer,
             Err(_) => Err(WebhookTransportError::Silent { address: webhook.address.clone() }),
         }
@@ -150,7 +152,7 @@ impl WebhookTransport for HttpWebhookTransport {
 
 impl fmt::Debug for HttpWebhookTransport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("HttpWebhookTransport").field("patience", &self.patience).finish_non_exhaustive()
+        f.debug_struct("HttpWebhookTransport").field("patience", &self.time_limit).finish_non_exhaustive()
     }
 }
 
@@ -176,7 +178,7 @@ fn unusable(error: impl std::error::Error) -> WebhookTransportError {
     WebhookTransportError::Unusable { why: error.to_string() }
 }
 
-/// What it says in seconds; a date is not worth the trouble.
+/// Returns the number of seconds of a `Retry-After` header. The date form is ignored.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let seconds = headers.get(RETRY_AFTER)?.to_str().ok()?.parse().ok()?;
     Some(Duration::from_secs(seconds))

@@ -105,7 +105,7 @@ async fn what_is_no_record_outlives_a_restart_too() {
         assert_eq!(policy.held.values().next().unwrap().by.as_deref(), Some("me"));
         let rule = Retention { age: None, count: None, before: None };
         assert_eq!(store.prune(&rule, 9).await.unwrap().total, 1);
-        assert!(store.renew_lease(&lease).await.is_ok() != checkpointed, "epochs are kept");
+        assert!(store.renew_lease(&lease).await.is_ok() != checkpointed, "epochs are preserved");
         assert_eq!(store.read(None, 1, false).await.unwrap().events.len(), 1);
     }
 }
@@ -397,7 +397,7 @@ async fn a_full_store_takes_work_again_once_there_is_room() {
     let path = directory.path().join("store");
     let clock = VirtualClock::default();
     let ids = SequentialIds::default();
-    let options = FsOptions { most_kib: Some(800) };
+    let options = FsOptions { max_kib: Some(800) };
     let store = FsStore::open(&path, Arc::new(clock.clone()), options).unwrap();
     let mut accepted = Vec::new();
     let full = loop {
@@ -428,7 +428,7 @@ async fn what_does_not_fit_leaves_room_for_what_does() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("store");
     let ids = SequentialIds::default();
-    let options = FsOptions { most_kib: Some(800) };
+    let options = FsOptions { max_kib: Some(800) };
     let store = Arc::new(FsStore::open(&path, Arc::new(VirtualClock::default()), options).unwrap());
     let mut small = Vec::new();
     let mut large_ones = Vec::new();
@@ -565,7 +565,7 @@ type Picture = (
 
 async fn picture(store: &FsStore) -> Picture {
     let mut all = Vec::new();
-    let mut page = PageRequest { order: SortOrder::OldestFirst, after: None, most: 1_000 };
+    let mut page = PageRequest { order: SortOrder::OldestFirst, after: None, limit: 1_000 };
     loop {
         let listing = store.list(&ProcessFilter::default(), &page).await.unwrap();
         all.extend(listing.processes);
@@ -591,7 +591,7 @@ async fn until(what: &str, mut holds: impl FnMut() -> bool) {
         }
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    assert!(holds(), "in vain: {what}");
+    assert!(holds(), "timed out: {what}");
 }
 
 fn facts() -> NodeDescriptor {

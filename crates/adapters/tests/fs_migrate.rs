@@ -86,7 +86,7 @@ async fn what_was_let_go_is_remembered_in_the_other_store_too() {
         assert_eq!(again, SubmitOutcome::Existing { id, stored: None, same_spec: true });
         let store_metadata = store.store_metadata().await.unwrap();
         assert_eq!(
-            (store_metadata.swept_total, store_metadata.swept.len(), store_metadata.old_keys.len()),
+            (store_metadata.pruned_total, store_metadata.tombstones.len(), store_metadata.old_keys.len()),
             (1, 1, 1)
         );
         assert!(store.end().await.unwrap() > EventCursor(0));

@@ -15,7 +15,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-#[ignore = "measures, and needs a quiet machine"]
+#[ignore = "a measurement, which needs an idle machine"]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn it_commits_fast_enough() {
     let directory = tempfile::tempdir().unwrap();
@@ -42,7 +42,7 @@ async fn it_commits_fast_enough() {
             line.await.unwrap();
         }
         let rate = f64::from(turns * 2) / begun.elapsed().as_secs_f64();
-        println!("durable commits by {writers} beside {there} records: {rate:.0} a second");
+        println!("durable commits by {writers} writers with {there} records: {rate:.0} a second");
         drop(store);
         let begun = Instant::now();
         drop(open(&path));

@@ -21,7 +21,7 @@ const RECORDS: usize = 100_000;
 /// Number of records, the oldest, that have rare values such as the name `rare`.
 const RARE: usize = 20;
 
-#[ignore = "measures, and needs a quiet machine"]
+#[ignore = "a measurement, which needs an idle machine"]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_page_of_many_records_is_fast_whatever_is_asked_for() {
     let directory = tempfile::tempdir().unwrap();
@@ -38,7 +38,7 @@ async fn a_page_of_many_records_is_fast_whatever_is_asked_for() {
             "{name:>7} filled: {:.0} writes a second",
             2.0 * RECORDS as f64 / begun.elapsed().as_secs_f64()
         );
-        let page = PageRequest { order: SortOrder::NewestFirst, after: None, most: 50 };
+        let page = PageRequest { order: SortOrder::NewestFirst, after: None, limit: 50 };
         for (what, filter) in filters(&store).await {
             let mut spans = Vec::new();
             let mut found = 0;
@@ -58,7 +58,7 @@ async fn a_page_of_many_records_is_fast_whatever_is_asked_for() {
 }
 
 async fn filters(store: &Arc<dyn Store>) -> Vec<(&'static str, ProcessFilter)> {
-    let oldest = PageRequest { order: SortOrder::OldestFirst, after: None, most: 1 };
+    let oldest = PageRequest { order: SortOrder::OldestFirst, after: None, limit: 1 };
     let oldest =
         store.list(&ProcessFilter::default(), &oldest).await.unwrap().processes[0].process.id.to_string();
     let none = ProcessFilter::default;
@@ -70,7 +70,7 @@ async fn filters(store: &Arc<dyn Store>) -> Vec<(&'static str, ProcessFilter)> {
         ("id prefix of none", ProcessFilter { id_prefix: Some("0000-".to_owned()), ..none() }),
         ("id prefix of 1", ProcessFilter { id_prefix: Some(oldest[..1].to_owned()), ..none() }),
         ("rare name", ProcessFilter { name: ProcessName::new("rare").ok(), ..none() }),
-        ("unknown name", ProcessFilter { name: ProcessName::new("nobody").ok(), ..none() }),
+        ("unknown name", ProcessFilter { name: ProcessName::new("unknown").ok(), ..none() }),
         ("common name", ProcessFilter { name: ProcessName::new("common").ok(), ..none() }),
         ("rare project", ProcessFilter { project: ProjectName::new("rare").ok(), ..none() }),
         ("common project", ProcessFilter { project: ProjectName::new("common").ok(), ..none() }),
@@ -148,7 +148,7 @@ async fn put(
     let limits = SubmitLimits {
         policy: PolicyVersion(0),
         slots: None,
-        tree: TreeLimits { deepest: Level(9), per_level: 900 },
+        tree: TreeLimits { max_level: Level(9), per_level: 900 },
     };
     let new = Submission { process: process.clone(), events, limits, claim_for: None, fail_if_queued: false };
     let SubmitOutcome::Waiting(stored) = store.submit(new).await.unwrap() else { panic!() };

@@ -43,7 +43,7 @@ async fn end_that_waited_to_be_collected_was_watched_by_nobody() {
             assert_eq!((code(&exit), exit.circumstances.exit_unobserved), (7, true));
             assert!(
                 exit.circumstances.end_time_unknown && exit.at >= over,
-                "nobody knows when it was: {exit:?}"
+                "the end time is unknown: {exit:?}"
             );
         }
         other => panic!("{other:?}"),

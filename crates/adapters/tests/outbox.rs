@@ -173,6 +173,7 @@ async fn end(node: &Node, store: &OutboxStore, lease: &Lease, id: ProcessId) {
         dropped_bytes: 0,
         started_at: None,
         circumstances: ExitCircumstances::PLAIN,
+        first_error: None,
     };
     node.write(
         store,
@@ -187,7 +188,7 @@ async fn end(node: &Node, store: &OutboxStore, lease: &Lease, id: ProcessId) {
 }
 
 fn page() -> PageRequest {
-    PageRequest { order: SortOrder::NewestFirst, after: None, most: 100 }
+    PageRequest { order: SortOrder::NewestFirst, after: None, limit: 100 }
 }
 
 async fn recalled(store: &OutboxStore, id: ProcessId) -> Option<StoredProcess> {

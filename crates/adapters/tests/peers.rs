@@ -19,7 +19,7 @@ fn call(address: &str, body: Option<&str>) -> PeerHttpRequest {
         target: "/v1/processes/x/text?cursor=a%20b".to_owned(),
         headers: vec![("longhaul-peer".to_owned(), "1 proof".to_owned())],
         body: body.map(|body| body.as_bytes().to_vec()),
-        patience: TIMEOUT,
+        time_limit: TIMEOUT,
     }
 }
 

@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 
 const WAITING: u64 = 100_000;
 
-#[ignore = "measures, and needs a quiet machine"]
+#[ignore = "a measurement, which needs an idle machine"]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn it_is_fast() {
     for mode in ["everysec", "always"] {
@@ -49,7 +49,7 @@ async fn it_is_fast() {
     }
 }
 
-#[ignore = "measures, and needs a quiet machine"]
+#[ignore = "a measurement, which needs an idle machine"]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_claim_among_many_is_fast() {
     for keys in [0, 1, 1_000, WAITING] {
@@ -80,7 +80,7 @@ async fn a_claim_among_many_is_fast() {
     }
 }
 
-#[ignore = "measures, and needs a quiet machine"]
+#[ignore = "a measurement, which needs an idle machine"]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn it_is_small() {
     let bench = Bench::open("everysec").await;
@@ -179,6 +179,7 @@ impl Bench {
                     dropped_bytes: 0,
                     started_at: None,
                     circumstances: ExitCircumstances::PLAIN,
+                    first_error: None,
                 };
                 bench.turn(running, Observation::Exited { attempt, exit }).await;
             })

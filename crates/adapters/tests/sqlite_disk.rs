@@ -225,7 +225,7 @@ async fn a_full_store_takes_work_again_once_there_is_room() {
     let path = directory.path().join("store.db");
     let clock = VirtualClock::default();
     let ids = SequentialIds::default();
-    let options = SqliteOptions { most_kib: Some(800), ..SqliteOptions::default() };
+    let options = SqliteOptions { max_kib: Some(800), ..SqliteOptions::default() };
     let store = SqliteStore::open(&path, Arc::new(clock.clone()), options).unwrap();
     let mut accepted = Vec::new();
     let full = loop {
@@ -253,7 +253,7 @@ async fn what_does_not_fit_leaves_room_for_what_does() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("store.db");
     let ids = SequentialIds::default();
-    let options = SqliteOptions { most_kib: Some(800), ..SqliteOptions::default() };
+    let options = SqliteOptions { max_kib: Some(800), ..SqliteOptions::default() };
     let store = Arc::new(SqliteStore::open(&path, Arc::new(VirtualClock::default()), options).unwrap());
     let mut small = Vec::new();
     let mut large_ones = Vec::new();
@@ -539,7 +539,7 @@ async fn a_list_holds_exactly_what_its_filter_admits_whichever_conditions_meet()
                 all.iter().filter(|stored| filter.admits(stored)).collect();
             found += usize::from(!expected.is_empty());
             for order in [SortOrder::NewestFirst, SortOrder::OldestFirst] {
-                let mut page = PageRequest { order, after: None, most: 61 };
+                let mut page = PageRequest { order, after: None, limit: 61 };
                 let mut listed = Vec::new();
                 loop {
                     let Listing { processes, next, .. } = store.list(&filter, &page).await.unwrap();
@@ -625,7 +625,7 @@ async fn a_log_that_is_cut_or_changed_anywhere_keeps_all_that_came_before() {
             fs::write(place.path().join("store.db-wal"), bytes).unwrap();
             let store = open(&path, &clock);
             let expected: Vec<_> = written.iter().filter(|(_, end)| *end <= at).map(|(id, _)| *id).collect();
-            let page = PageRequest { order: SortOrder::OldestFirst, after: None, most: 100 };
+            let page = PageRequest { order: SortOrder::OldestFirst, after: None, limit: 100 };
             let found = store.list(&ProcessFilter::default(), &page).await.unwrap();
             let found: Vec<_> = found.processes.iter().map(|stored| stored.process.id).collect();
             assert_eq!(found, expected, "{what} at {at} of {}", whole.len());
@@ -764,17 +764,21 @@ async fn a_damaged_row_hides_and_holds_up_no_other() {
     beside.execute("UPDATE process SET life = '{' WHERE id = ?1", [id]).unwrap();
     beside.execute("UPDATE event SET body = 'x' WHERE id = ?1", [id]).unwrap();
 
-    let page = PageRequest { order: SortOrder::OldestFirst, after: None, most: 10 };
+    let page = PageRequest { order: SortOrder::OldestFirst, after: None, limit: 10 };
     let listing = store.list(&ProcessFilter::default(), &page).await.unwrap();
     assert_eq!(listing.processes.iter().map(|one| one.process.id).collect::<Vec<_>>(), known);
-    assert_eq!(listing.damaged, [damaged], "it is named");
+    assert_eq!(listing.damaged, [damaged], "the damaged record is reported");
     let each = store.load_each(&[known[0], damaged]).await.unwrap();
     assert!(each[0].is_ok() && matches!(each[1], Err(StoreError::Corrupt { .. })), "{each:?}");
     let page = store.read(None, 1, false).await.unwrap();
-    assert_eq!((page.events[0].id, page.gap), (known[0], true), "its events are passed over");
+    assert_eq!((page.events[0].id, page.gap), (known[0], true), "the events of the record are skipped");
 
     let claimed = store.claim(&lease, &room(&lease, 10)).await.unwrap();
-    assert_eq!(claimed.iter().map(|one| one.process.id).collect::<Vec<_>>(), known, "all others have a turn");
+    assert_eq!(
+        claimed.iter().map(|one| one.process.id).collect::<Vec<_>>(),
+        known,
+        "all other processes are claimed"
+    );
     assert!(store.claim(&lease, &room(&lease, 10)).await.unwrap().is_empty());
 }
 
@@ -803,7 +807,7 @@ fn files(directory: &Path) -> BTreeMap<String, Vec<u8>> {
 
 /// Returns the visible content of a store, for comparison.
 async fn picture(store: &SqliteStore) -> impl PartialEq + std::fmt::Debug + use<> {
-    let page = PageRequest { order: SortOrder::OldestFirst, after: None, most: 1_000 };
+    let page = PageRequest { order: SortOrder::OldestFirst, after: None, limit: 1_000 };
     (
         store.list(&ProcessFilter::default(), &page).await.unwrap(),
         store.queues(None).await.unwrap(),

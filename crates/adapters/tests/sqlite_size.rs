@@ -53,7 +53,7 @@ impl Scale {
     /// Runs a step and records the number of bytes that it writes to the log.
     async fn weigh<T>(&mut self, name: &'static str, step: impl AsyncFn(&Self) -> T) -> T {
         let emptied = self.beside.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0));
-        assert_eq!(emptied, Ok(0), "nobody reads the log");
+        assert_eq!(emptied, Ok(0), "no reader uses the log");
         let done = step(self).await;
         let bytes = std::fs::metadata(&self.log).unwrap().len();
         // The 32 bytes of the header of the log are not part of the change.
@@ -120,15 +120,15 @@ async fn a_change_writes_a_few_pages() {
     let records = rounds() * 3;
     println!("{} bytes a record, with all its events and labels", pages * page / records);
     for (what, sql) in [
-        ("what was asked for", "SELECT avg(length(spec)) FROM process"),
-        ("a life that ended", "SELECT avg(length(life)) FROM process"),
+        ("launch spec", "SELECT avg(length(spec)) FROM process"),
+        ("ended process", "SELECT avg(length(life)) FROM process"),
         ("an event", "SELECT avg(length(body)) FROM event"),
     ] {
         let mean: f64 = scale.beside.query_row(sql, [], |row| row.get(0)).unwrap();
         println!("{what}: {mean:.0} bytes");
     }
     let mut too_much = Vec::new();
-    for (name, most) in [
+    for (name, limit) in [
         ("submit", 7),
         ("submit of a child", 8),
         ("submit and claim", 8),
@@ -144,7 +144,7 @@ async fn a_change_writes_a_few_pages() {
         let mean = written.iter().sum::<u64>() / count;
         let at = |percent: usize| written[(written.len() - 1) * percent / 100] / (page + 24);
         println!("{name}: {mean} bytes, p50 {} p99 {} most {} pages", at(50), at(99), at(100));
-        if mean > most * (page + 24) {
+        if mean > limit * (page + 24) {
             too_much.push(name);
         }
     }
@@ -200,6 +200,7 @@ async fn live(scale: &mut Scale) {
             dropped_bytes: 0,
             started_at: None,
             circumstances: ExitCircumstances::PLAIN,
+            first_error: None,
         };
         let exited = Observation::Exited { attempt: AttemptNo(1), exit };
         scale.weigh("exited", async |scale| scale.see(id, exited.clone()).await).await;

@@ -90,7 +90,7 @@ async fn it_is_fast_and_small() {
     for fill in fill {
         fill.await.unwrap();
     }
-    let page = PageRequest { order: SortOrder::NewestFirst, after: None, most: 50 };
+    let page = PageRequest { order: SortOrder::NewestFirst, after: None, limit: 50 };
     for (name, filter) in [
         ("list the newest 50 of 100,000", ProcessFilter::default()),
         (
@@ -158,7 +158,7 @@ async fn a_long_queue_of_many_keys_is_claimed_from_fast() {
         ClaimCapacity { roots: 100_000, batch: 1, classes: vec![PlacementClass::Shared(Placement::Here)] };
     let claims = times(500, async |_| drop(store.claim(&lease, &room).await.unwrap())).await;
     report("claim 1 of 100,000 of 1,000 keys", &claims);
-    let page = PageRequest { order: SortOrder::NewestFirst, after: None, most: 50 };
+    let page = PageRequest { order: SortOrder::NewestFirst, after: None, limit: 50 };
     let waiting = ProcessFilter { statuses: vec![Status::Pending], ..ProcessFilter::default() };
     let lists = times(50, async |_| drop(store.list(&waiting, &page).await.unwrap())).await;
     report("list 50 that wait", &lists);

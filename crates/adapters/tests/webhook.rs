@@ -21,7 +21,7 @@ use tokio_rustls::TlsAcceptor;
 const TIMEOUT: Duration = Duration::from_millis(500);
 
 fn post() -> HttpWebhookTransport {
-    HttpWebhookTransport::new(&WebhookOptions { authorities: None, patience: TIMEOUT })
+    HttpWebhookTransport::new(&WebhookOptions { authorities: None, time_limit: TIMEOUT })
 }
 
 mod carrying {
@@ -93,8 +93,8 @@ async fn letters_to_one_receiver_share_a_connection() {
 #[tokio::test]
 async fn connection_that_nobody_uses_is_closed_and_the_next_letter_opens_another() {
     let (address, connections, _heard) = counted(b"HTTP/1.1 204 No Content\r\n\r\n").await;
-    let patience = Duration::from_millis(50);
-    let post = HttpWebhookTransport::new(&WebhookOptions { authorities: None, patience });
+    let time_limit = Duration::from_millis(50);
+    let post = HttpWebhookTransport::new(&WebhookOptions { authorities: None, time_limit });
     post.post(&letter(&format!("http://{address}/"))).await.unwrap();
     let is_closed = async {
         while connections.closed.load(SeqCst) == 0 {
@@ -165,7 +165,7 @@ async fn only_a_trusted_receiver_of_the_right_name_gets_a_letter_over_tls() {
     let trusted = |authorities: &PathBuf| {
         HttpWebhookTransport::new(&WebhookOptions {
             authorities: Some(authorities.clone()),
-            patience: TIMEOUT * 4,
+            time_limit: TIMEOUT * 4,
         })
     };
     let good = secure(&certified.cert.pem(), &certified.signing_key.serialize_pem()).await;

@@ -125,7 +125,7 @@ impl CompletionBatches {
     async fn open_for(&mut self, session: SessionId, place: EventCursor, moment: CountTime) -> Option<()> {
         self.read = place;
         self.meet(&session, moment).await?;
-        let view = self.standing(&session);
+        let view = self.current_view(&session);
         self.done.push_back(view);
         self.only = Some(session);
         Some(())
@@ -187,7 +187,7 @@ impl CompletionBatches {
                 }
                 (self.has_gap, self.read) = (true, *to);
                 if let Some(session) = self.only.clone() {
-                    let view = self.standing(&session);
+                    let view = self.current_view(&session);
                     self.done.push_back(view);
                 }
             }
@@ -218,7 +218,7 @@ impl CompletionBatches {
             group.is_known = true;
             let before = group.batcher.end(now, event.at, logged.cursor, ended, group.live.len());
             if let Some(batch) = before {
-                let view = self.told(&session, batch);
+                let view = self.batch_view(&session, batch);
                 self.done.push_back(view);
             }
         }
@@ -247,7 +247,7 @@ impl CompletionBatches {
             let batch = group.batcher.close();
             let is_over = group.live.is_empty() && self.only.is_none();
             if let Some(batch) = batch {
-                let view = self.told(&session, batch);
+                let view = self.batch_view(&session, batch);
                 self.done.push_back(view);
             }
             if is_over {
@@ -256,7 +256,7 @@ impl CompletionBatches {
         }
     }
 
-    fn told(&mut self, session: &SessionId, batch: CompletionBatch<EndedProcessView>) -> BatchView {
+    fn batch_view(&mut self, session: &SessionId, batch: CompletionBatch<EndedProcessView>) -> BatchView {
         let mut counts = BTreeMap::new();
         for ended in &batch.ends {
             *counts.entry(ended.status.clone()).or_insert(0) += 1;
@@ -274,7 +274,7 @@ impl CompletionBatches {
     }
 
     /// Returns a batch without ends that reports the current state of a session.
-    fn standing(&mut self, session: &SessionId) -> BatchView {
+    fn current_view(&mut self, session: &SessionId) -> BatchView {
         let group = self.groups.get(session);
         let live = group.map_or(0, |group| group.live.len());
         BatchView {

@@ -412,14 +412,14 @@ fn refused(refusal: &StoreRejection) -> ApiError {
         StoreRejection::AncestorClosing { ancestor } => ApiError::new(409, "ancestor_stopping", title)
             .because("a process that is ending accepts no new children")
             .among([ancestor.to_string()]),
-        StoreRejection::TooDeep { level, deepest } => ApiError::new(409, "too_deep", title)
+        StoreRejection::TooDeep { level, max_level } => ApiError::new(409, "too_deep", title)
             .because("a child is one level below its parent")
             .help("`limits.max_levels` sets the maximum level")
-            .at_level(*level, None, deepest.0.into()),
-        StoreRejection::LevelFull { level, live, most } => ApiError::new(409, "level_limit_reached", title)
+            .at_level(*level, None, max_level.0.into()),
+        StoreRejection::LevelFull { level, live, limit } => ApiError::new(409, "level_limit_reached", title)
             .because("the number of live processes on a level of a tree is limited")
             .help("wait until one of them ends, or raise `limits.max_per_level`")
-            .at_level(*level, Some(*live), *most),
+            .at_level(*level, Some(*live), *limit),
         StoreRejection::NoSlot { key, holders } => {
             let fault = ApiError::new(409, "no_slot", title);
             match key {

@@ -152,7 +152,7 @@ async fn count(metrics: Metrics, engine: Engine) -> Option<()> {
     let live = ProcessFilter { statuses, ..ProcessFilter::default() };
     loop {
         metrics.roll().begin();
-        let mut ask = PageRequest { order: SortOrder::OldestFirst, after: None, most: PAGE };
+        let mut ask = PageRequest { order: SortOrder::OldestFirst, after: None, limit: PAGE };
         loop {
             let page = patiently(&engine, || engine.list(&live, &ask)).await?;
             let mut live_gauge = metrics.roll();

@@ -48,7 +48,7 @@ struct SearchQuery {
     pattern: Pattern,
     budget: Budget,
     context: u32,
-    most: u32,
+    limit: u32,
 }
 
 impl Api {
@@ -62,9 +62,9 @@ impl Api {
     /// is invalid.
     pub async fn read_output(&self, reference: &str, request: &ReadRequest) -> Result<OutputView, ApiError> {
         let budget = Budget::of(request.max_tokens)?;
-        let patience = patience(request)?;
+        let time_limit = time_limit(request)?;
         let id = self.engine.find(reference).await?;
-        let deadline = patience.map(|patience| self.engine.now().0.saturating_add(patience));
+        let deadline = time_limit.map(|time_limit| self.engine.now().0.saturating_add(time_limit));
         loop {
             let stored = self.engine.process(id).await?;
             let attempt = ReadPosition::of_read(&stored, request)?.cursor.attempt;
@@ -97,7 +97,7 @@ impl Api {
     ) -> Result<SearchView, ApiError> {
         let budget = Budget::of(request.max_tokens)?;
         let context = within("context", request.context, 0..=MAX_CONTEXT)?.unwrap_or(0);
-        let most = within("max_matches", request.max_matches, 1..=MAX_MATCHES)?.unwrap_or(DEFAULT_MATCHES);
+        let limit = within("max_matches", request.max_matches, 1..=MAX_MATCHES)?.unwrap_or(DEFAULT_MATCHES);
         let case = if request.ignore_case { CaseMode::Ignored } else { CaseMode::Kept };
         let pattern = Pattern::new(&request.pattern, case).map_err(|error| {
             ApiError::new(400, "pattern_invalid", error.to_string())
@@ -107,11 +107,11 @@ impl Api {
         let stored = self.engine.process(id).await?;
         let place = ReadPosition::of_search(&stored, request)?;
         if let Some(node) = elsewhere(&self.engine, &stored, place.cursor.attempt).await {
-            let search = SearchQuery { pattern, budget, context, most };
+            let search = SearchQuery { pattern, budget, context, limit };
             return self.search_there(&node, &stored, request, search).await;
         }
         let log = AttemptLog::new(&self.engine, &stored, &place.cursor);
-        let Some(place) = self.kept(&stored, &log, place).await? else {
+        let Some(place) = self.stored_output(&stored, &log, place).await? else {
             return Ok(LogScan::nothing(&log.cursor));
         };
         let log = AttemptLog::new(&self.engine, &stored, &place.cursor);
@@ -122,7 +122,7 @@ impl Api {
             log,
             manner,
             budget,
-            most,
+            limit,
             context,
             expired: place.expired,
             tail_only: None,
@@ -160,7 +160,7 @@ impl Api {
     ) -> Result<RenderedPage, ApiError> {
         let place = ReadPosition::of_read(stored, request)?;
         let log = AttemptLog::new(&self.engine, stored, &place.cursor);
-        let Some(place) = self.kept(stored, &log, place).await? else {
+        let Some(place) = self.stored_output(stored, &log, place).await? else {
             let next_cursor = log.cursor.to_string();
             let (attempt, eof) = (log.cursor.attempt.0, log.is_over);
             let view = OutputView { attempt, next_cursor, eof, ..OutputView::default() };
@@ -181,7 +181,7 @@ impl Api {
             };
             losses.retain(|loss| loss.offset >= from);
         }
-        let longest = lost(&losses, &place.cursor, u64::MAX);
+        let longest = losses_in(&losses, &place.cursor, u64::MAX);
         let budget = if longest.is_empty() {
             budget
         } else {
@@ -190,13 +190,13 @@ impl Api {
         let mut shown = PageReader { budget, ..pages }.read(&place, begin).await?;
         let until = OutputCursor::parse(&shown.view.next_cursor, place.cursor.owner)
             .map_or(u64::MAX, |next| next.offset);
-        shown.view.lost = lost(&losses, &place.cursor, until);
+        shown.view.lost = losses_in(&losses, &place.cursor, until);
         Ok(shown)
     }
 
     /// Returns the position to read from. If the output of the requested attempt was removed, this is the start of the
     /// next attempt with stored output. Returns `None` if no output exists yet.
-    async fn kept(
+    async fn stored_output(
         &self,
         stored: &StoredProcess,
         log: &AttemptLog<'_>,
@@ -252,7 +252,7 @@ impl Api {
 }
 
 /// Returns the places up to offset `until` where output could not be stored.
-fn lost(losses: &[Loss], cursor: &OutputCursor, until: u64) -> Vec<LostOutputView> {
+fn losses_in(losses: &[Loss], cursor: &OutputCursor, until: u64) -> Vec<LostOutputView> {
     let mut told: Vec<LostOutputView> = Vec::new();
     for loss in losses.iter().filter(|loss| loss.offset <= until) {
         let is_full = told.len() >= MAX_LOSSES;
@@ -282,7 +282,7 @@ async fn others_first() {
 }
 
 /// Returns the maximum wait in milliseconds, or `None` if the request does not wait.
-fn patience(request: &ReadRequest) -> Result<Option<i64>, ApiError> {
+fn time_limit(request: &ReadRequest) -> Result<Option<i64>, ApiError> {
     match request.wait_ms {
         Some(wait) if wait > MAX_WAIT_MS => {
             Err(ApiError::invalid("wait_ms", format!("the maximum is {MAX_WAIT_MS}"))

@@ -65,7 +65,7 @@ pub(crate) struct PeerRequest {
     /// Body of the request. A request without a body is a `GET` and changes nothing.
     pub(crate) body: Option<Vec<u8>>,
     /// Timeout until the head of the reply.
-    pub(crate) patience: Duration,
+    pub(crate) time_limit: Duration,
 }
 
 impl PeerClient {
@@ -94,17 +94,17 @@ impl PeerClient {
         }
     }
 
-    /// Sends a request to a node and parses the reply. A reply with more than `most` bytes is an error.
+    /// Sends a request to a node and parses the reply. A reply with more than `limit` bytes is an error.
     pub(crate) async fn fetch<T: DeserializeOwned>(
         &self,
         engine: &Engine,
         node: &NodeId,
         question: PeerRequest,
-        most: usize,
+        limit: usize,
     ) -> Result<T, PeerRequestError> {
-        let until = Instant::now() + question.patience.saturating_add(REST);
+        let until = Instant::now() + question.time_limit.saturating_add(REST);
         let answer = self.ask(engine, node, question).await?;
-        let read = tokio::time::timeout_at(until, whole(answer.body, most)).await;
+        let read = tokio::time::timeout_at(until, whole(answer.body, limit)).await;
         let unreachable = |why: &str| PeerRequestError::Away(Unreachable::of(node, why));
         let bytes = read
             .map_err(|_| unreachable("the reply of the node is incomplete"))?
@@ -159,14 +159,14 @@ impl PeerConfig {
         let known = engine.nodes().await.map_err(|error| unreachable(&error.to_string()))?;
         let known = known.into_iter().find(|known| known.facts.id == *node);
         let known = known.ok_or_else(|| unreachable("the store has no node with this name any more"))?;
-        let no_way = |why: &str| Unreachable::by_no_way(node, told(&known, why));
+        let no_way = |why: &str| Unreachable::by_no_way(node, unreachable_text(&known, why));
         let unnamed = || no_way("the node has no address: set node.address there");
         let address = known.offer.address.clone().ok_or_else(unnamed)?;
         let way = PeerAddress::of(&address, self.in_the_clear).map_err(no_way)?;
-        let PeerRequest { target, body, patience } = question;
+        let PeerRequest { target, body, time_limit } = question;
         let method = if body.is_some() { "POST" } else { "GET" };
         let unshared = || {
-            unreachable(&told(
+            unreachable(&unreachable_text(
                 &known,
                 "the nodes do not share a cluster key: set cluster_key to its \
          file",
@@ -191,12 +191,12 @@ impl PeerConfig {
         if body.is_some() {
             headers.push(("content-type".to_owned(), "application/json".to_owned()));
         }
-        Ok(PeerHttpRequest { address, target, headers, body, patience })
+        Ok(PeerHttpRequest { address, target, headers, body, time_limit })
     }
 }
 
 /// Appends the presence of a node to the reason why it is unreachable.
-fn told(known: &KnownNode, why: &str) -> String {
+fn unreachable_text(known: &KnownNode, why: &str) -> String {
     match known.presence {
         Presence::Present { .. } => why.to_owned(),
         Presence::Unreachable { .. } => format!("{why}; the node does not renew its lease"),

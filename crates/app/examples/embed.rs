@@ -1,6 +1,6 @@
-//! Runs a command under an engine that lives in this very program, with a store in memory.
+//! Embeds an engine in a program, with the memory store.
 //!
-//! Run it with `cargo run -p longhaul --example embed`.
+//! Run the example with `cargo run -p longhaul --example embed`.
 
 use longhaul_adapters::memory::MemoryStore;
 use longhaul_adapters::os::{ContainmentChoice, OsOptions, OsOutput, OsSpawner};
@@ -15,7 +15,8 @@ use std::io::Write;
 use std::sync::Arc;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    // Each command runs under a supervisor of its own: this program once more, which goes no further than here then.
+    // Each command runs under its own shim. The shim is this program, started again; in that case this call does not
+    // return.
     longhaul_shim::run_if_asked();
     tokio::runtime::Runtime::new()?.block_on(embed())
 }
@@ -31,7 +32,7 @@ async fn embed() -> Result<(), Box<dyn Error>> {
     let ended = engine.wait(&[id], WaitCondition::Ended, WaitMode::All, None).await?;
     for process in ended.processes.iter().map(|stored| &stored.process) {
         let key = AttemptKey { id, attempt: process.attempt };
-        let page = engine.output(key, OutputRead { from: 0, most: 1 << 16, only: None }).await?;
+        let page = engine.output(key, OutputRead { from: 0, limit: 1 << 16, only: None }).await?;
         for chunk in page.chunks {
             std::io::stdout().write_all(&chunk.bytes)?;
         }
@@ -41,7 +42,7 @@ async fn embed() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Puts an engine together: which parts it has is decided here and nowhere else.
+/// Assembles the engine from its ports.
 async fn start(dir: &std::path::Path) -> Result<Engine, Box<dyn Error>> {
     let clock = SystemClock::open(dir)?;
     let boot = clock.boot_id().to_owned();

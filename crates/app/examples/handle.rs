@@ -1,6 +1,7 @@
-//! Opens a longhaul in this very program, with everything that its configuration chooses, and finds it again elsewhere.
+//! Opens a complete longhaul in a program, as its configuration defines it, and finds a process again from another
+//! place.
 //!
-//! Run it with `cargo run -p longhaul --example handle`.
+//! Run the example with `cargo run -p longhaul --example handle`.
 
 use longhaul::Longhaul;
 use longhaul_domain::{CommandSpec, Spec, Work};
@@ -10,7 +11,8 @@ use std::io::Write;
 use std::path::Path;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    // Each command runs under a supervisor of its own: this program once more, which goes no further than here then.
+    // Each command runs under its own shim. The shim is this program, started again; in that case this call does not
+    // return.
     longhaul_shim::run_if_asked();
     tokio::runtime::Runtime::new()?.block_on(handle())
 }
@@ -23,7 +25,7 @@ async fn handle() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Nothing was handed over to here but the place.
+/// Finds the process with the directory alone.
 async fn elsewhere(dir: &Path) -> Result<(), Box<dyn Error>> {
     let longhaul = Longhaul::at(dir).ok_or("this program has not opened it")?;
     let engine = longhaul.engine();

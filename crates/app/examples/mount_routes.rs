@@ -1,7 +1,8 @@
-//! A web service that mounts the routes of longhaul beside its own.
+//! Mounts the routes of longhaul in a web service.
 //!
-//! Run it with `cargo run -p longhaul --example mount_routes`: it asks itself a few things and ends. With `--stay` it
-//! serves until it is stopped. Whoever can reach the port can do everything: put your own authorisation in front.
+//! Run the example with `cargo run -p longhaul --example mount_routes`. It sends some requests to itself and ends.
+//! With `--stay` it serves until it is stopped. Every client that can reach the port has full access, so add an
+//! authorisation layer of your own.
 
 use axum::Router;
 use axum::routing::get;
@@ -60,7 +61,7 @@ async fn service() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Sends a request; gives the body of the answer.
+/// Sends a request and returns the body of the response.
 async fn ask(
     to: std::net::SocketAddr,
     method: &str,
@@ -77,7 +78,7 @@ async fn ask(
     Ok(answer.split_once("\r\n\r\n").map(|(_, body)| body.to_owned()).ok_or("no answer")?)
 }
 
-/// The same parts as in the example `embed`.
+/// Creates an engine as in the example `embed`.
 async fn start(dir: &Path) -> Result<Engine, Box<dyn Error>> {
     let clock = SystemClock::open(dir)?;
     let boot = clock.boot_id().to_owned();

@@ -1,6 +1,6 @@
-//! The program `longhaul` with a store of one's own: `store = "files:/path/of/records"` in its configuration opens it.
+//! The program `longhaul` with a custom store. The configuration `store = "files:/path/of/records"` opens that store.
 //!
-//! `cargo run -p longhaul --example own_program -- --help` shows that it is the whole program.
+//! `cargo run -p longhaul --example own_program -- --help` shows that the program is complete.
 
 use longhaul::{Longhaul, StoreContext};
 use longhaul_adapters::sqlite::{SqliteOptions, SqliteStore};
@@ -13,7 +13,7 @@ fn main() -> ExitCode {
     Longhaul::builder().movable_store("files", open).run()
 }
 
-/// Opens the store. Here it is a SQLite database; yours goes in its place.
+/// Opens the store. The example uses a SQLite database in place of a custom store.
 async fn open(opening: StoreContext) -> Result<SqliteStore, StoreError> {
     SqliteStore::open(Path::new(&opening.rest), opening.clock, SqliteOptions::default())
 }

@@ -1,8 +1,8 @@
-//! A spawner of one's own: commands are Rust functions on threads. It can neither pause nor signal what it runs, says
-//! so, and whoever asks for it is refused.
+//! A custom spawner whose commands are Rust functions on threads. It can neither pause nor signal them, and its
+//! capabilities say so, so that the engine rejects such actions.
 //!
-//! Run it with `cargo run -p longhaul --example own_spawner`, and the suite over it with
-//! `cargo test -p longhaul --example own_spawner`.
+//! Run the example with `cargo run -p longhaul --example own_spawner`, and the spawner suite with `cargo test -p
+//! longhaul --example own_spawner`.
 
 use async_trait::async_trait;
 use longhaul_adapters::memory::MemoryStore;
@@ -26,40 +26,40 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::mpsc;
 
-/// What a command does; it has to look now and then whether it was told to end.
-type Function = fn(&[String], &Asked) -> i32;
+/// A command. The function must check from time to time whether its stop was requested.
+type Function = fn(&[String], &StopFlag) -> i32;
 
-/// Whether a function was told to end, and why.
+/// The requested stop of a function, with its cause.
 #[derive(Clone, Debug, Default)]
-struct Asked(Arc<Mutex<Option<StopCause>>>);
+struct StopFlag(Arc<Mutex<Option<StopCause>>>);
 
-impl Asked {
+impl StopFlag {
     fn cause(&self) -> Option<StopCause> {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Runs functions by their names.
+/// Runs registered functions by name.
 #[derive(Debug)]
 struct ThreadSpawner {
     functions: BTreeMap<String, Function>,
     clock: Arc<dyn Clock>,
-    running: Mutex<BTreeMap<AttemptKey, Asked>>,
-    tell: mpsc::UnboundedSender<SpawnerEvent>,
-    told: tokio::sync::Mutex<mpsc::UnboundedReceiver<SpawnerEvent>>,
+    running: Mutex<BTreeMap<AttemptKey, StopFlag>>,
+    sender: mpsc::UnboundedSender<SpawnerEvent>,
+    receiver: tokio::sync::Mutex<mpsc::UnboundedReceiver<SpawnerEvent>>,
 }
 
 impl ThreadSpawner {
     fn new(clock: Arc<dyn Clock>, functions: BTreeMap<String, Function>) -> Self {
-        let (tell, told) = mpsc::unbounded_channel();
-        Self { functions, clock, running: Mutex::default(), tell, told: told.into() }
+        let (sender, receiver) = mpsc::unbounded_channel();
+        Self { functions, clock, running: Mutex::default(), sender, receiver: receiver.into() }
     }
 
-    fn running(&self) -> MutexGuard<'_, BTreeMap<AttemptKey, Asked>> {
+    fn running(&self) -> MutexGuard<'_, BTreeMap<AttemptKey, StopFlag>> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn asked(&self, key: AttemptKey) -> Result<Asked, SpawnError> {
+    fn stop_flag(&self, key: AttemptKey) -> Result<StopFlag, SpawnError> {
         self.running().get(&key).cloned().ok_or(SpawnError::Unknown { key })
     }
 }
@@ -78,27 +78,27 @@ impl Spawner for ThreadSpawner {
                 failure: StartFailure { stage: StartStage::Exec, errno: None, detail },
             });
         };
-        let asked = match self.running().entry(key) {
-            // Started before: it is not started twice.
+        let stop = match self.running().entry(key) {
+            // The attempt was started before and is not started again.
             Entry::Occupied(_) => return Ok(()),
-            Entry::Vacant(new) => new.insert(Asked::default()).clone(),
+            Entry::Vacant(new) => new.insert(StopFlag::default()).clone(),
         };
-        let (tell, clock) = (self.tell.clone(), Arc::clone(&self.clock));
+        let (sender, clock) = (self.sender.clone(), Arc::clone(&self.clock));
         let at = clock.now();
         let spawned = Observation::Spawned { attempt: key.attempt, pid: None, containment: None, at };
-        // Nobody listens any more once the engine has ended.
-        let _ = tell.send(SpawnerEvent { id: key.id, observation: spawned });
+        // The send fails only after the engine has ended.
+        let _ = sender.send(SpawnerEvent { id: key.id, observation: spawned });
         std::thread::spawn(move || {
-            let status = ExitStatus::Code(function(&args, &asked));
-            let exit = Exit { stopped: asked.cause(), ..Exit::of(status, clock.now()) };
+            let status = ExitStatus::Code(function(&args, &stop));
+            let exit = Exit { stopped: stop.cause(), ..Exit::of(status, clock.now()) };
             let observation = Observation::Exited { attempt: key.attempt, exit };
-            let _ = tell.send(SpawnerEvent { id: key.id, observation });
+            let _ = sender.send(SpawnerEvent { id: key.id, observation });
         });
         Ok(())
     }
 
     async fn adopt(&self, key: AttemptKey, _command: &CommandSpec) -> Result<Adopted, SpawnError> {
-        // Threads end with their program: whatever an earlier life started is gone.
+        // Threads end with their program, so no attempt of an earlier run exists.
         let why = Interruption::SupervisorKilled {
             evidence: "threads do not outlive their program".to_owned(),
             unverified: false,
@@ -107,8 +107,8 @@ impl Spawner for ThreadSpawner {
     }
 
     async fn stop(&self, key: AttemptKey, order: StopRequest) -> Result<(), SpawnError> {
-        let asked = self.asked(key)?;
-        asked.0.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(order.cause);
+        let stop = self.stop_flag(key)?;
+        stop.0.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(order.cause);
         Ok(())
     }
 
@@ -117,17 +117,17 @@ impl Spawner for ThreadSpawner {
     }
 
     async fn resume(&self, key: AttemptKey) -> Result<(), SpawnError> {
-        self.asked(key).map(|_| ())
+        self.stop_flag(key).map(|_| ())
     }
 
     async fn usage(&self, key: AttemptKey) -> Result<TreeUsage, SpawnError> {
-        self.asked(key).map(|_| TreeUsage { processes: 1, ..TreeUsage::default() })
+        self.stop_flag(key).map(|_| TreeUsage { processes: 1, ..TreeUsage::default() })
     }
 
     async fn next(&self) -> SpawnerEvent {
-        match self.told.lock().await.recv().await {
-            Some(seen) => seen,
-            // This spawner holds a sender itself, so that this never is the end.
+        match self.receiver.lock().await.recv().await {
+            Some(event) => event,
+            // Unreachable: this spawner holds a sender, so the channel stays open.
             None => std::future::pending().await,
         }
     }
@@ -137,16 +137,16 @@ impl Spawner for ThreadSpawner {
     }
 }
 
-/// Waits until it is told to end.
-fn idle(_: &[String], asked: &Asked) -> i32 {
-    while asked.cause().is_none() {
+/// Waits until its stop is requested.
+fn idle(_: &[String], stop: &StopFlag) -> i32 {
+    while stop.cause().is_none() {
         std::thread::sleep(Duration::from_millis(5));
     }
     0
 }
 
-/// Succeeds if its arguments are sorted.
-fn sorted(args: &[String], _: &Asked) -> i32 {
+/// Succeeds if the arguments are sorted.
+fn sorted(args: &[String], _: &StopFlag) -> i32 {
     i32::from(!args.is_sorted())
 }
 
@@ -200,7 +200,7 @@ async fn launch(engine: &Engine, words: &[&str]) -> Result<longhaul_domain::Proc
 
 #[cfg(test)]
 mod suite {
-    use super::{Asked, Function, ThreadSpawner};
+    use super::{Function, StopFlag, ThreadSpawner};
     use async_trait::async_trait;
     use longhaul_adapters::system::SystemClock;
     use longhaul_domain::CommandSpec;
@@ -214,11 +214,11 @@ mod suite {
         clock: Arc<SystemClock>,
     }
 
-    /// Exits after so many milliseconds with this code, or as soon as it is told to end.
-    fn exit(args: &[String], asked: &Asked) -> i32 {
+    /// Exits after a number of milliseconds with a given code, or as soon as its stop is requested.
+    fn exit(args: &[String], stop: &StopFlag) -> i32 {
         let number = |place: usize| args.get(place).and_then(|arg| arg.parse().ok()).unwrap_or_default();
         let begin = Instant::now();
-        while begin.elapsed() < Duration::from_millis(number(0)) && asked.cause().is_none() {
+        while begin.elapsed() < Duration::from_millis(number(0)) && stop.cause().is_none() {
             std::thread::sleep(Duration::from_millis(5));
         }
         i32::try_from(number(1)).unwrap_or(-1)

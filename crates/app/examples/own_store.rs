@@ -1,7 +1,7 @@
-//! A store of one's own: the store in memory with a trail of everything that was changed, and the suite that says
-//! whether it still is a store.
+//! A custom store: the memory store with an audit log of all changes, and the store suite that checks it.
 //!
-//! `cargo test -p longhaul --example own_store` runs the suite, `cargo run -p longhaul --example own_store` shows it.
+//! `cargo test -p longhaul --example own_store` runs the suite; `cargo run -p longhaul --example own_store` prints an
+//! audit log.
 
 use async_trait::async_trait;
 use longhaul_adapters::memory::MemoryStore;
@@ -12,7 +12,7 @@ use longhaul_engine::ports::{
 };
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// A store that remembers who changed what.
+/// A store that logs every change and its author.
 #[derive(Clone, Debug)]
 pub struct AuditedStore<S> {
     inner: S,
@@ -20,12 +20,12 @@ pub struct AuditedStore<S> {
 }
 
 impl<S: Store> AuditedStore<S> {
-    /// Watches what is done to a store.
+    /// Wraps a store.
     pub fn new(inner: S) -> Self {
         Self { inner, trail: Arc::default() }
     }
 
-    /// One line for each change so far.
+    /// Returns one line for each change so far.
     #[must_use]
     pub fn trail(&self) -> Vec<String> {
         self.trail.lock().unwrap_or_else(PoisonError::into_inner).clone()
@@ -73,12 +73,12 @@ impl<S: Store> StoreDecorator for AuditedStore<S> {
         Ok(claimed)
     }
 
-    async fn prune(&self, rule: &Retention, most: u32) -> Result<PrunedBatch, StoreError> {
-        let swept = self.inner.prune(rule, most).await?;
-        for id in &swept.ids {
-            self.note(format!("{id} let go"));
+    async fn prune(&self, rule: &Retention, limit: u32) -> Result<PrunedBatch, StoreError> {
+        let pruned = self.inner.prune(rule, limit).await?;
+        for id in &pruned.ids {
+            self.note(format!("{id} pruned"));
         }
-        Ok(swept)
+        Ok(pruned)
     }
 }
 
@@ -86,7 +86,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build()?.block_on(show())
 }
 
-/// Runs scripted work on it, in time that costs none.
+/// Runs scripted work on a virtual clock and prints the audit log.
 async fn show() -> Result<(), Box<dyn std::error::Error>> {
     use longhaul_domain::{CommandSpec, NodeId, Spec, Work};
     use longhaul_engine::{Engine, EnginePorts, EngineSettings, Launch, Launcher};

@@ -1,7 +1,7 @@
-//! A property test of one's own deployment: whatever is launched in whichever order, never do more run than there are
-//! slots, and everything ends.
+//! A property test of a deployment: in any order of launches, the slots are never exceeded and every process ends.
 //!
-//! `cargo test -p longhaul --example property_test` tries many, `cargo run -p longhaul --example property_test` a few.
+//! `cargo test -p longhaul --example property_test` runs many cases; `cargo run -p longhaul --example property_test`
+//! runs a few.
 
 use longhaul_adapters::memory::MemoryStore;
 use longhaul_domain::{CommandSpec, NodeId, Priority, SlotKey, Spec, Work};
@@ -15,10 +15,10 @@ use proptest::test_runner::{Config, TestRunner};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The slots of each key of this deployment.
+/// Number of slots of each key.
 const SLOTS: [(&str, u32); 2] = [("opus", 1), ("sonnet", 2)];
 
-/// What is launched: a key, how urgent it is, a script for its command, and the pause after its launch.
+/// A launch: key, priority, script of the command, and delay after the launch.
 type Step = (usize, i64, String, u64);
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -43,7 +43,7 @@ fn spec((key, priority, script, _): &Step) -> Result<Spec, Box<dyn std::error::E
     })
 }
 
-/// Runs the deployment; gives the most that ever ran at once under each key.
+/// Runs the deployment. Returns the maximum number of concurrent processes of each key.
 async fn run(steps: &[Step]) -> Result<Vec<u32>, Box<dyn std::error::Error>> {
     let clock = VirtualClock::default();
     let shared: Arc<dyn Clock> = Arc::new(clock.clone());
@@ -68,7 +68,7 @@ async fn run(steps: &[Step]) -> Result<Vec<u32>, Box<dyn std::error::Error>> {
     for (key, slots) in SLOTS {
         engine.set_slots(key, Some(slots)).await?;
     }
-    let (mut ids, mut most) = (Vec::new(), vec![0; SLOTS.len()]);
+    let (mut ids, mut limit) = (Vec::new(), vec![0; SLOTS.len()]);
     for step in steps {
         let launch = Launch {
             spec: spec(step)?,
@@ -82,7 +82,7 @@ async fn run(steps: &[Step]) -> Result<Vec<u32>, Box<dyn std::error::Error>> {
         for view in engine.queues(None).await? {
             let place =
                 SLOTS.iter().position(|(key, _)| view.key.as_ref().is_some_and(|k| k.as_str() == *key));
-            if let Some(seen) = place.and_then(|place| most.get_mut(place)) {
+            if let Some(seen) = place.and_then(|place| limit.get_mut(place)) {
                 *seen = u32::try_from(view.holders.len())?.max(*seen);
             }
         }
@@ -92,25 +92,25 @@ async fn run(steps: &[Step]) -> Result<Vec<u32>, Box<dyn std::error::Error>> {
     let known = engine
         .list(
             &ProcessFilter::default(),
-            &PageRequest { order: SortOrder::NewestFirst, most: 100, after: None },
+            &PageRequest { order: SortOrder::NewestFirst, limit: 100, after: None },
         )
         .await?;
     if known.processes.len() != steps.len() {
         return Err("something was lost".into());
     }
     clock.run_until(Duration::from_secs(60), engine.shut_down(Shutdown::StopAll)).await.ok_or("no end")??;
-    Ok(most)
+    Ok(limit)
 }
 
-/// Tries this many random lives of the deployment.
+/// Runs this number of random cases.
 fn holds(cases: u32) -> Result<(), Box<dyn std::error::Error>> {
     let mut runner = TestRunner::new(Config { cases, failure_persistence: None, ..Config::default() });
     runner.run(&steps(), |steps| {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build();
         let fail = |error: String| TestCaseError::fail(error);
         let runtime = runtime.map_err(|error| fail(error.to_string()))?;
-        let most = runtime.block_on(run(&steps)).map_err(|error| fail(error.to_string()))?;
-        for ((key, slots), seen) in SLOTS.iter().zip(most) {
+        let limit = runtime.block_on(run(&steps)).map_err(|error| fail(error.to_string()))?;
+        for ((key, slots), seen) in SLOTS.iter().zip(limit) {
             prop_assert!(seen <= *slots, "{seen} ran under {key}, which has {slots} slots");
         }
         Ok(())

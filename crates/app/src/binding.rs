@@ -359,7 +359,7 @@ async fn unhoused<S: Store + ?Sized>(store: &S, node: &NodeId) -> Result<Lease, 
 pub(crate) async fn live<S: Store + ?Sized>(store: &S) -> Result<Vec<LiveProcess>, StoreError> {
     let statuses = Status::ALL.into_iter().filter(|status| !status.is_ended()).collect();
     let filter = ProcessFilter { statuses, ..ProcessFilter::default() };
-    let mut page = PageRequest { order: Default::default(), after: None, most: PAGE };
+    let mut page = PageRequest { order: Default::default(), after: None, limit: PAGE };
     let mut live = Vec::new();
     loop {
         let listing = store.list(&filter, &page).await?.whole()?;

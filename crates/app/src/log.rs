@@ -49,7 +49,7 @@ pub(crate) fn begin(verbosity: u8) -> LogGuard {
         // A span covers a request. Its end is logged with the result and the duration.
         .with_span_events(FmtSpan::CLOSE)
         .event_format(RepeatFilter::of(tracing_subscriber::fmt::format().with_target(verbosity > 0)))
-        .with_filter(told(verbosity));
+        .with_filter(targets(verbosity));
     let all = tracing_subscriber::registry().with(log);
     #[cfg(feature = "otel")]
     let (telemetry, all) = {
@@ -66,7 +66,7 @@ pub(crate) fn begin(verbosity: u8) -> LogGuard {
 
 /// Returns the log filter for a number of `-v` flags. Without `-v`, warnings of the MCP library are left out, because
 /// it logs each connection and each client that disconnects.
-fn told(verbosity: u8) -> Targets {
+fn targets(verbosity: u8) -> Targets {
     match verbosity {
         0 => Targets::new().with_default(LevelFilter::INFO).with_target("rmcp", LevelFilter::ERROR),
         1 => Targets::new().with_default(LevelFilter::DEBUG),
@@ -88,8 +88,8 @@ impl<W: Write> Write for LossyWriter<W> {
     }
 }
 
-/// Returns at most `most` lines from the end of a log, all of them after `offset` (in bytes).
-pub(crate) fn last_lines(path: &Path, offset: u64, most: usize) -> Vec<String> {
+/// Returns at most `limit` lines from the end of a log, all of them after `offset` (in bytes).
+pub(crate) fn last_lines(path: &Path, offset: u64, limit: usize) -> Vec<String> {
     let tail = || -> io::Result<String> {
         let mut file = File::open(path)?;
         let end = file.metadata()?.len();
@@ -102,7 +102,7 @@ pub(crate) fn last_lines(path: &Path, offset: u64, most: usize) -> Vec<String> {
     };
     let text = tail().unwrap_or_default();
     let lines: Vec<&str> = text.lines().collect();
-    let begin = lines.len().saturating_sub(most);
+    let begin = lines.len().saturating_sub(limit);
     lines.into_iter().skip(begin).map(str::to_owned).collect()
 }
 
@@ -115,13 +115,15 @@ mod tests {
         use tracing::Level;
         for target in ["rmcp", "rmcp::service"] {
             assert!(
-                !told(0).would_enable(target, &Level::WARN) && told(0).would_enable(target, &Level::ERROR)
+                !targets(0).would_enable(target, &Level::WARN)
+                    && targets(0).would_enable(target, &Level::ERROR)
             );
-            assert!(told(1).would_enable(target, &Level::DEBUG));
+            assert!(targets(1).would_enable(target, &Level::DEBUG));
         }
         for target in ["longhaul", "longhaul_mcp::serve", "longhaul_engine"] {
             assert!(
-                told(0).would_enable(target, &Level::INFO) && !told(0).would_enable(target, &Level::DEBUG)
+                targets(0).would_enable(target, &Level::INFO)
+                    && !targets(0).would_enable(target, &Level::DEBUG)
             );
         }
     }

@@ -46,7 +46,7 @@ impl PreviousNodeName {
         let live = living(&state.path().join(ATTEMPTS));
         let statuses = Status::ALL.into_iter().filter(|status| !status.is_ended()).collect();
         let filter = ProcessFilter { statuses, ..ProcessFilter::default() };
-        let mut page = PageRequest { order: SortOrder::default(), after: None, most: PAGE };
+        let mut page = PageRequest { order: SortOrder::default(), after: None, limit: PAGE };
         let mut all: BTreeSet<ProcessId> = live.clone();
         loop {
             let listing = store.list(&filter, &page).await.and_then(Listing::whole).map_err(failed)?;

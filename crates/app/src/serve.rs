@@ -181,7 +181,7 @@ async fn manage(
         doors.guard.peers = peer_gate(settings);
     }
     let urls = doors.as_ref().map_or_else(Vec::new, |doors| doors.urls.clone());
-    tell(state, &urls);
+    print_addresses(state, &urls);
     let ComposedParts { mut parts, node, sole_user: _held, mark } = compose(state, settings, around).await?;
     state_dir_guard.watch_store(&settings.store).map_err(system("watch the files of the store"))?;
     crashpoint!("app.composed");
@@ -244,7 +244,7 @@ async fn manage(
             () = engine.replaced() => {
                 // Stops immediately, as in a crash: further writes would change records of the other manager.
                 engine.abandon();
-                take_down(state);
+                remove_address_file(state);
                 let failure = ProgramError::Replaced { node: settings.node.clone() };
                 tracing::error!("{failure}; the manager exits; its processes continue");
                 return Err(failure);
@@ -261,7 +261,7 @@ async fn manage(
     }
     end_all.send_replace(true);
     let open = serving.join_all().await;
-    take_down(state);
+    remove_address_file(state);
     let ended = end(&engine, settings.stop_processes, &mut signals).await;
     let closing: JoinSet<()> =
         open.into_iter().map(|open: OpenConnections| open.close(DRAIN_TIMEOUT)).collect();
@@ -277,18 +277,18 @@ async fn until(mut told: watch::Receiver<bool>) {
 }
 
 /// Removes the sockets and the list of network addresses, by which clients find the manager.
-fn take_down(state: &StateDir) {
+fn remove_address_file(state: &StateDir) {
     for name in [SOCKET, MCP_SOCKET] {
         if let Err(error) = state.remove_socket_at(name) {
             tracing::warn!(%error, name, "the socket could not be removed");
         }
     }
-    tell(state, &[]);
+    print_addresses(state, &[]);
 }
 
 /// Writes the network addresses of the manager to a file for clients. An error is only logged.
-fn tell(state: &StateDir, urls: &[String]) {
-    if let Err(error) = network::tell(state, urls) {
+fn print_addresses(state: &StateDir, urls: &[String]) {
+    if let Err(error) = network::write_addresses(state, urls) {
         tracing::warn!(%error, "the file with the network addresses could not be written");
     }
 }

@@ -63,7 +63,7 @@ struct GuardedFile {
 #[derive(Debug)]
 struct MinLength {
     kept: AtomicU64,
-    most: u64,
+    limit: u64,
 }
 
 /// Identity of a file, which does not depend on its path.
@@ -100,8 +100,8 @@ impl StateDirGuard {
             StoreChoice::Sqlite(path) => {
                 let mut journal = path.clone().into_os_string();
                 journal.push(JOURNAL);
-                let mut held = vec![GuardedFile::growing(path, u64::MAX)?];
-                held.extend(GuardedFile::growing(Path::new(&journal), MAX_WAL_BYTES));
+                let mut held = vec![GuardedFile::min_length(path, u64::MAX)?];
+                held.extend(GuardedFile::min_length(Path::new(&journal), MAX_WAL_BYTES));
                 held
             }
         };
@@ -111,12 +111,12 @@ impl StateDirGuard {
     }
 
     /// Watches an additional path. A change of the path triggers an inspection, but is not a loss.
-    pub(crate) fn hear_of(&self, path: &Path) {
+    pub(crate) fn watch_path(&self, path: &Path) {
         self.path_watcher.guard(path);
     }
 
     /// Returns a channel that changes with each inspection by [`lost`](Self::lost).
-    pub(crate) fn looks(&self) -> watch::Receiver<()> {
+    pub(crate) fn check_signal(&self) -> watch::Receiver<()> {
         self.looked.subscribe()
     }
 
@@ -154,7 +154,7 @@ impl StateDirGuard {
     /// may call this at a time.
     pub(crate) async fn lost(&self) {
         let mut lost = self.lost.subscribe();
-        let mut ear = self.path_watcher.ear();
+        let mut ear = self.path_watcher.waiter();
         while self.holds() {
             self.looked.send_replace(());
             tokio::select! {
@@ -191,9 +191,9 @@ impl GuardedFile {
         Ok(Self { path: path.to_owned(), place: Inode::of(rustix::fs::stat(path)?), length: None })
     }
 
-    /// Guards a file that must not become shorter than its largest length so far, or than `most` bytes if that is less.
-    fn growing(path: &Path, most: u64) -> io::Result<Self> {
-        let length = Some(MinLength { kept: AtomicU64::new(0), most });
+    /// Guards a file that must not become shorter than its largest length so far, or than `limit` bytes if that is less.
+    fn min_length(path: &Path, limit: u64) -> io::Result<Self> {
+        let length = Some(MinLength { kept: AtomicU64::new(0), limit });
         let held = Self { length, ..Self::at(path)? };
         // This first inspection records the current length of the file.
         let _ = held.is_lost();
@@ -217,7 +217,7 @@ impl MinLength {
     /// Records the length `found` and returns true if the file was truncated. `before` is the recorded length before
     /// `found` was read.
     fn is_cut_to(&self, found: i64, before: u64) -> bool {
-        let found = u64::try_from(found).unwrap_or(0).min(self.most);
+        let found = u64::try_from(found).unwrap_or(0).min(self.limit);
         self.kept.fetch_max(found, Ordering::AcqRel);
         found < before
     }
@@ -253,7 +253,7 @@ mod tests {
 
     #[tokio::test]
     async fn directory_that_is_removed_moved_or_replaced_is_lost_at_once() {
-        const { assert!(SOON.as_secs() * 3 < path_watcher::BEHIND.as_secs()) };
+        const { assert!(SOON.as_secs() * 3 < path_watcher::FALLBACK_INTERVAL.as_secs()) };
         for take_away in WAYS {
             let top = tempfile::tempdir().unwrap();
             let (path, guard, _lock) = standing(top.path(), PathWatcher::open());
@@ -290,7 +290,7 @@ mod tests {
             let guard = StateDirGuard { store: Arc::default(), ..guard.clone() };
             guard.watch_store(&store).unwrap();
         }
-        let mut looks = guard.looks();
+        let mut looks = guard.check_signal();
         let losing = tokio::spawn(async move { guard.lost().await });
         let work = |round: u32| {
             let attempt = path.join(format!("attempts/{round}"));
@@ -370,7 +370,7 @@ mod tests {
 
     #[test]
     fn look_that_a_later_look_overtakes_loses_nothing() {
-        let length = MinLength { kept: AtomicU64::new(0), most: u64::MAX };
+        let length = MinLength { kept: AtomicU64::new(0), limit: u64::MAX };
         assert!(!length.is_cut_to(104, 0));
         assert!(!length.is_cut_to(100, 0), "it began while nothing was known");
         assert!(length.is_cut_to(100, 104));

@@ -63,7 +63,7 @@ impl<V: Fn(&str) -> Option<OsString>> LookupRequest<V> {
         {
             return Ok(path);
         }
-        usual(variable)
+        default_path(variable)
     }
 }
 
@@ -75,7 +75,7 @@ fn project_state(here: &Path) -> Option<PathBuf> {
         .find(|path| path.symlink_metadata().is_ok_and(|found| found.is_dir() && found.uid() == me))
 }
 
-fn usual(variable: impl Fn(&str) -> Option<PathBuf>) -> Result<PathBuf, StateDirLookupError> {
+fn default_path(variable: impl Fn(&str) -> Option<PathBuf>) -> Result<PathBuf, StateDirLookupError> {
     let absolute = |name| variable(name).filter(|path: &PathBuf| path.is_absolute());
     absolute("XDG_STATE_HOME")
         .or_else(|| absolute("HOME").map(|home| home.join(".local/state")))

@@ -103,7 +103,7 @@ pub(crate) fn store_adopt(
         return Err(missing().into());
     }
     if let Some(left) = &left
-        && !left_behind(consent, left)?
+        && !confirm_leftovers(consent, left)?
     {
         return Ok(String::new());
     }
@@ -136,7 +136,7 @@ pub(crate) fn store_adopt(
         return Ok(format!("{store} is already the store of {}\n", state.path().display()));
     }
     let unrecorded = lost_records.map(|lost| live_attempts(state.path(), &lost.live)).unwrap_or_default();
-    Ok(told(&state, store, &Adoption { lost, waiting, left: left.as_ref(), unrecorded: &unrecorded }, json))
+    Ok(report(&state, store, &Adoption { lost, waiting, left: left.as_ref(), unrecorded: &unrecorded }, json))
 }
 
 /// The consequences of an adoption.
@@ -161,7 +161,7 @@ enum AdoptionState {
     Missing,
 }
 
-fn told(state: &StateDir, store: &StoreChoice, adoption: &Adoption<'_>, json: bool) -> String {
+fn report(state: &StateDir, store: &StoreChoice, adoption: &Adoption<'_>, json: bool) -> String {
     let &Adoption { lost, waiting, left, unrecorded } = adoption;
     let left_behind = left.map_or(0, |left| left.live.len());
     if json {
@@ -338,7 +338,7 @@ fn starts_waiting(consent: ConsentMode, waiting: usize, original: &Path) -> Resu
 }
 
 /// Asks the user to allow that running attempts with records in the previous store continue without a record.
-fn left_behind(consent: ConsentMode, left: &StoreMismatch) -> Result<bool, ProgramError> {
+fn confirm_leftovers(consent: ConsentMode, left: &StoreMismatch) -> Result<bool, ProgramError> {
     let live = left.live.len();
     let question = format!(
         "{} of this state directory may have records only in {} and would continue without a record. Abandon that \

@@ -63,7 +63,7 @@ pub(crate) fn store_copy(
         let placed = match copied {
             Ok(counts) => {
                 let placed = draft.put_in_place(&from).await;
-                placed.map(|()| counts).map_err(|error| left_behind(&draft.store, error))
+                placed.map(|()| counts).map_err(|error| with_leftovers(&draft.store, error))
             }
             Err(error) => Err(error),
         };
@@ -73,7 +73,7 @@ pub(crate) fn store_copy(
         }
         Ok((placed?, cleared))
     })?;
-    Ok(counts.told(&from, &to, cleared.as_deref(), json))
+    Ok(counts.report(&from, &to, cleared.as_deref(), json))
 }
 
 /// Numbers of records that were copied, by kind.
@@ -87,7 +87,7 @@ struct CopyCounts {
 }
 
 impl CopyCounts {
-    fn told(self, from: &StoreChoice, to: &StoreChoice, cleared: Option<&str>, as_json: bool) -> String {
+    fn report(self, from: &StoreChoice, to: &StoreChoice, cleared: Option<&str>, as_json: bool) -> String {
         let Self { processes, events, nodes, old_keys, swept } = self;
         if as_json {
             let told = json!({
@@ -182,11 +182,11 @@ async fn copy(
         }
         Ok(counts)
     };
-    copied.await.map_err(|error| left_behind(to, error))
+    copied.await.map_err(|error| with_leftovers(to, error))
 }
 
 /// Extends an error of a copy if an incomplete copy remains in the store.
-fn left_behind(to: &StoreChoice, error: CopyError) -> CopyError {
+fn with_leftovers(to: &StoreChoice, error: CopyError) -> CopyError {
     if is_added(to) { CopyError::Partial { store: to.to_string(), source: Box::new(error) } } else { error }
 }
 
@@ -223,14 +223,14 @@ async fn fill(
     vouching: &SignatureHandling,
 ) -> Result<CopyCounts, CopyError> {
     let mut counts = CopyCounts::default();
-    let mut page = PageRequest { order: SortOrder::OldestFirst, after: None, most: PAGE };
+    let mut page = PageRequest { order: SortOrder::OldestFirst, after: None, limit: PAGE };
     loop {
         let listing = original
             .list(&ProcessFilter::default(), &page)
             .await
             .and_then(Listing::whole)
             .map_err(failed(from))?;
-        let vouched = listing.processes.into_iter().map(|stored| vouching.vouched(stored));
+        let vouched = listing.processes.into_iter().map(|stored| vouching.signed(stored));
         let processes: Vec<StoredProcess> = vouched.collect::<Result<_, _>>()?;
         copy.import_processes(&processes).await.map_err(failed(to))?;
         counts.processes += processes.len() as u64;
@@ -252,7 +252,7 @@ async fn fill(
     Ok(CopyCounts {
         nodes: store_metadata.nodes.len(),
         old_keys: store_metadata.old_keys.len(),
-        swept: store_metadata.swept.len(),
+        swept: store_metadata.tombstones.len(),
         ..counts
     })
 }
@@ -266,7 +266,7 @@ async fn compare(
     vouching: &SignatureHandling,
 ) -> Result<CopyCounts, CopyError> {
     let mut counts = CopyCounts::default();
-    let mut page = PageRequest { order: SortOrder::OldestFirst, after: None, most: PAGE };
+    let mut page = PageRequest { order: SortOrder::OldestFirst, after: None, limit: PAGE };
     loop {
         let listing =
             copy.list(&ProcessFilter::default(), &page).await.and_then(Listing::whole).map_err(failed(to))?;
@@ -274,7 +274,7 @@ async fn compare(
         let expected = original.load(&ids).await.map_err(failed(from))?;
         for (found, expected) in listing.processes.into_iter().zip(expected) {
             let id = found.process.id;
-            if Some(found) != expected.map(|expected| vouching.vouched(expected)).transpose()? {
+            if Some(found) != expected.map(|expected| vouching.signed(expected)).transpose()? {
                 return Err(CopyError::Differs { what: format!("the process {id}") });
             }
             counts.processes += 1;
@@ -304,7 +304,7 @@ async fn compare(
     Ok(CopyCounts {
         nodes: found.nodes.len(),
         old_keys: found.old_keys.len(),
-        swept: found.swept.len(),
+        swept: found.tombstones.len(),
         ..counts
     })
 }

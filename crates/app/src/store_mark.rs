@@ -59,7 +59,7 @@ enum StorePreview {
 
 /// Error for a store that lacks records which it had before.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{}", self.told())]
+#[error("{}", self.text())]
 pub struct MissingRecords {
     /// Name of the store.
     pub store: String,
@@ -262,7 +262,7 @@ pub(crate) fn accept_loss(
 }
 
 impl MissingRecords {
-    fn told(&self) -> String {
+    fn text(&self) -> String {
         match self.found {
             None => format!("the store {} does not exist any more", self.store),
             Some(_) => format!("the store {} has lost its newest records", self.store),

@@ -42,7 +42,7 @@ pub(crate) struct Client {
     socket: PathBuf,
     state_dir: PathBuf,
     autostart: Option<Autostart>,
-    patience: Duration,
+    time_limit: Duration,
     /// Process id of the manager that accepted the last connection; 0 if it is not known.
     manager: AtomicU32,
     /// Prints the reason why a response takes long.
@@ -56,7 +56,7 @@ impl Client {
             socket: place.socket,
             state_dir: place.state_dir,
             autostart: place.autostart,
-            patience: REQUEST_TIMEOUT,
+            time_limit: REQUEST_TIMEOUT,
             manager: AtomicU32::new(0),
             explain: None,
         }
@@ -71,8 +71,8 @@ impl Client {
 
     /// Sets the time limit of ordinary requests.
     #[must_use]
-    pub(crate) const fn with_patience(mut self, patience: Duration) -> Self {
-        self.patience = patience;
+    pub(crate) const fn with_time_limit(mut self, time_limit: Duration) -> Self {
+        self.time_limit = time_limit;
         self
     }
 
@@ -83,18 +83,18 @@ impl Client {
 
     /// Sends a GET request with the usual time limit.
     pub(crate) async fn fetch<T: DeserializeOwned>(&self, path: &RequestPath) -> Result<T, CliError> {
-        self.ask(Method::GET, path, None, Some(self.patience)).await
+        self.ask(Method::GET, path, None, Some(self.time_limit)).await
     }
 
-    /// Sends a GET request that the manager may answer late. The time limit is `patience` plus the usual limit; `None`
+    /// Sends a GET request that the manager may answer late. The time limit is `time_limit` plus the usual limit; `None`
     /// means no limit.
     pub(crate) async fn fetch_slowly<T: DeserializeOwned>(
         &self,
         path: &RequestPath,
-        patience: Option<Duration>,
+        time_limit: Option<Duration>,
     ) -> Result<T, CliError> {
-        let patience = patience.map(|patience| patience.saturating_add(self.patience));
-        self.ask(Method::GET, path, None, patience).await
+        let time_limit = time_limit.map(|time_limit| time_limit.saturating_add(self.time_limit));
+        self.ask(Method::GET, path, None, time_limit).await
     }
 
     /// Sends a POST request with the usual time limit.
@@ -103,7 +103,7 @@ impl Client {
         path: &RequestPath,
         body: &B,
     ) -> Result<T, CliError> {
-        self.ask(Method::POST, path, Some(encoded(body)?), Some(self.patience)).await
+        self.ask(Method::POST, path, Some(encoded(body)?), Some(self.time_limit)).await
     }
 
     /// Sends a POST request without a time limit.
@@ -121,23 +121,23 @@ impl Client {
         path: &RequestPath,
         body: &B,
     ) -> Result<T, CliError> {
-        self.ask(Method::PATCH, path, Some(encoded(body)?), Some(self.patience)).await
+        self.ask(Method::PATCH, path, Some(encoded(body)?), Some(self.time_limit)).await
     }
 
     /// Sends a DELETE request with the usual time limit.
     pub(crate) async fn remove<T: DeserializeOwned>(&self, path: &RequestPath) -> Result<T, CliError> {
-        self.ask(Method::DELETE, path, None, Some(self.patience)).await
+        self.ask(Method::DELETE, path, None, Some(self.time_limit)).await
     }
 
     /// Opens a stream of output frames.
     pub(crate) async fn stream(&self, path: &RequestPath) -> Result<FrameStream, CliError> {
-        let answer = self.answer(Method::GET, path, None, Some(self.patience)).await?;
+        let answer = self.answer(Method::GET, path, None, Some(self.time_limit)).await?;
         Ok(FrameStream::new(answer.into_body()))
     }
 
     /// Opens a stream of server-sent events.
     pub(crate) async fn events(&self, path: &RequestPath) -> Result<EventStream, CliError> {
-        let answer = self.answer(Method::GET, path, None, Some(self.patience)).await?;
+        let answer = self.answer(Method::GET, path, None, Some(self.time_limit)).await?;
         Ok(EventStream::new(answer.into_body()))
     }
 
@@ -151,10 +151,10 @@ impl Client {
         method: Method,
         path: &RequestPath,
         body: Option<Bytes>,
-        patience: Option<Duration>,
+        time_limit: Option<Duration>,
     ) -> Result<T, CliError> {
-        let answer = self.answer(method, path, body, patience).await?;
-        let bytes = self.within(patience, whole(answer.into_body())).await?;
+        let answer = self.answer(method, path, body, time_limit).await?;
+        let bytes = self.within(time_limit, whole(answer.into_body())).await?;
         serde_json::from_slice(&bytes).map_err(|error| CliError::Broken {
             why: format!("the reply of the manager cannot be decoded: {error}"),
         })
@@ -166,12 +166,12 @@ impl Client {
         method: Method,
         path: &RequestPath,
         body: Option<Bytes>,
-        patience: Option<Duration>,
+        time_limit: Option<Duration>,
     ) -> Result<Response<Incoming>, CliError> {
         let is_question = method == Method::GET;
         let request = request(method, path, body)?;
-        let answer = self.within(patience, async {
-            if is_question { self.put(request).await } else { self.exchange(request).await }
+        let answer = self.within(time_limit, async {
+            if is_question { self.send_get(request).await } else { self.exchange(request).await }
         });
         let answer = answer.await?;
         self.check_protocol(&answer)?;
@@ -179,13 +179,13 @@ impl Client {
             return Ok(answer);
         }
         let status = answer.status();
-        let bytes = self.within(Some(self.patience), whole(answer.into_body())).await?;
+        let bytes = self.within(Some(self.time_limit), whole(answer.into_body())).await?;
         Err(refusal(status, &bytes))
     }
 
     /// Sends a GET request, and sends it again if the manager closes the connection before it answers: a killed manager
     /// may still accept connections for a moment. Repeating a GET request is safe because it changes nothing.
-    async fn put(&self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, CliError> {
+    async fn send_get(&self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, CliError> {
         let until = Instant::now() + DISCONNECT_TIMEOUT;
         loop {
             match self.exchange(request.clone()).await {
@@ -216,11 +216,11 @@ impl Client {
     /// that.
     async fn within<T>(
         &self,
-        patience: Option<Duration>,
+        time_limit: Option<Duration>,
         answer: impl Future<Output = Result<T, CliError>>,
     ) -> Result<T, CliError> {
         let mut answer = pin!(answer);
-        let first = patience.map_or(SILENCE, |patience| patience.min(SILENCE));
+        let first = time_limit.map_or(SILENCE, |time_limit| time_limit.min(SILENCE));
         if let Ok(answer) = timeout(first, &mut answer).await {
             return answer;
         }
@@ -229,11 +229,13 @@ impl Client {
                 "the manager (process {pid}) is stopped by a signal and answers nothing: `kill -CONT {pid}` lets it continue"
             ));
         }
-        match patience {
+        match time_limit {
             None => answer.await,
-            Some(patience) => timeout(patience.saturating_sub(first), answer).await.unwrap_or_else(|_| {
-                Err(CliError::Silent { waited: patience, stopped: self.stopped_manager() })
-            }),
+            Some(time_limit) => {
+                timeout(time_limit.saturating_sub(first), answer).await.unwrap_or_else(|_| {
+                    Err(CliError::Silent { waited: time_limit, stopped: self.stopped_manager() })
+                })
+            }
         }
     }
 
@@ -254,7 +256,7 @@ impl Client {
             return Err(CliError::Forbidden { socket: at.to_owned(), source });
         }
         let start = self.autostart.as_ref();
-        let Some(start) = start.filter(|_| socket::means_nobody(source.kind())) else {
+        let Some(start) = start.filter(|_| socket::means_no_listener(source.kind())) else {
             return Err(self.down(source, None));
         };
         match start() {

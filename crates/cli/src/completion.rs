@@ -71,7 +71,7 @@ pub(crate) fn references() -> Vec<CompletionCandidate> {
 
 /// Returns the names and ids of processes that have not ended.
 pub(crate) fn live() -> Vec<CompletionCandidate> {
-    asked(&RequestPath::processes().with("limit", "50")).map(|list| candidates(&list)).unwrap_or_default()
+    fetch(&RequestPath::processes().with("limit", "50")).map(|list| candidates(&list)).unwrap_or_default()
 }
 
 /// Returns all statuses of processes.
@@ -81,22 +81,22 @@ pub(crate) fn statuses() -> Vec<CompletionCandidate> {
 
 /// Returns the sessions of the newest processes.
 pub(crate) fn sessions() -> Vec<CompletionCandidate> {
-    processes().map(|list| told(&list, |process| process.session_id.as_deref())).unwrap_or_default()
+    processes().map(|list| field_values(&list, |process| process.session_id.as_deref())).unwrap_or_default()
 }
 
 /// Returns the agent ids of the newest processes.
 pub(crate) fn agents() -> Vec<CompletionCandidate> {
-    processes().map(|list| told(&list, |process| process.agent_id.as_deref())).unwrap_or_default()
+    processes().map(|list| field_values(&list, |process| process.agent_id.as_deref())).unwrap_or_default()
 }
 
 /// Returns the concurrency keys that have a limit or that running or waiting processes use.
 pub(crate) fn keys() -> Vec<CompletionCandidate> {
-    asked(&RequestPath::queues()).map(|listing| of_queues(&listing)).unwrap_or_default()
+    fetch(&RequestPath::queues()).map(|listing| of_queues(&listing)).unwrap_or_default()
 }
 
 /// Returns the nodes of the cluster.
 pub(crate) fn nodes() -> Vec<CompletionCandidate> {
-    let listing: Option<NodeListing> = asked(&RequestPath::nodes());
+    let listing: Option<NodeListing> = fetch(&RequestPath::nodes());
     let shown = |node: &NodeView| CompletionCandidate::new(&node.id).help(Some(node.presence.clone().into()));
     listing.map(|listing| listing.nodes.iter().map(shown).collect()).unwrap_or_default()
 }
@@ -107,15 +107,15 @@ pub(crate) fn signals() -> Vec<CompletionCandidate> {
 }
 
 fn processes() -> Option<ProcessList> {
-    asked(&RequestPath::processes().with("all", "true").with("limit", "50"))
+    fetch(&RequestPath::processes().with("all", "true").with("limit", "50"))
 }
 
 /// Sends a request to a running manager. Returns `None` if no manager runs, or if the request fails.
-fn asked<T: DeserializeOwned>(path: &RequestPath) -> Option<T> {
+fn fetch<T: DeserializeOwned>(path: &RequestPath) -> Option<T> {
     let socket = SOCKET.get().and_then(|socket| socket())?;
     let state_dir = socket.parent().map(PathBuf::from).unwrap_or_default();
     let client = Client::new(ManagerLocator { socket, state_dir, autostart: None, store: None })
-        .with_patience(COMPLETION_TIMEOUT);
+        .with_time_limit(COMPLETION_TIMEOUT);
     runtime().and_then(|runtime| runtime.block_on(client.fetch(path))).ok()
 }
 
@@ -147,7 +147,7 @@ fn candidates(list: &ProcessList) -> Vec<CompletionCandidate> {
 }
 
 /// Returns one field of all processes without duplicates; the value of the newest process comes first.
-fn told<'a>(
+fn field_values<'a>(
     list: &'a ProcessList,
     word: impl Fn(&'a ProcessView) -> Option<&'a str>,
 ) -> Vec<CompletionCandidate> {
@@ -215,7 +215,7 @@ mod tests {
         first.session_id = Some("s1".to_owned());
         let processes = vec![first.clone(), samples::queued(), first];
         let list = ProcessList { processes, ..ProcessList::default() };
-        let sessions = told(&list, |process| process.session_id.as_deref());
+        let sessions = field_values(&list, |process| process.session_id.as_deref());
         assert_eq!(sessions.iter().map(|each| each.get_value()).collect::<Vec<_>>(), ["s1"]);
         let listing = QueueListing {
             queues: vec![samples::queue(), QueueView::default()],

@@ -82,7 +82,7 @@ pub fn manager_version(place: &ManagerLocator) -> Result<Option<VersionReply>, B
 }
 
 async fn version_of(place: &ManagerLocator) -> Result<VersionReply, CliError> {
-    let client = Client::new(place.without_autostart()).with_patience(VERSION_TIMEOUT);
+    let client = Client::new(place.without_autostart()).with_time_limit(VERSION_TIMEOUT);
     client.fetch(&RequestPath::version()).await
 }
 
@@ -108,7 +108,7 @@ async fn print_store_mismatch(context: &VerbContext, command: &Verb, place: &Man
 /// # Errors
 /// Fails if the socket may not be used, or if it is answered by a program that is not a compatible manager.
 pub fn manager_stats(place: &ManagerLocator) -> Result<Option<StatsView>, Box<Problem>> {
-    let client = Client::new(place.without_autostart()).with_patience(COUNTING);
+    let client = Client::new(place.without_autostart()).with_time_limit(COUNTING);
     match runtime().and_then(|runtime| runtime.block_on(client.fetch(&RequestPath::stats()))) {
         Ok(stats) => Ok(Some(stats)),
         Err(CliError::Down { .. }) => Ok(None),
@@ -121,7 +121,7 @@ pub fn manager_stats(place: &ManagerLocator) -> Result<Option<StatsView>, Box<Pr
 /// # Errors
 /// Fails if the socket may not be used, or if it is answered by a program that is not a compatible manager.
 pub fn manager_records(place: &ManagerLocator) -> Result<Option<Vec<ProcessView>>, Box<Problem>> {
-    let client = Client::new(place.without_autostart()).with_patience(VERSION_TIMEOUT);
+    let client = Client::new(place.without_autostart()).with_time_limit(VERSION_TIMEOUT);
     let path = RequestPath::processes().with("all", "true").with("limit", NEWEST_RECORDS);
     let answer: Result<ProcessList, CliError> =
         runtime().and_then(|runtime| runtime.block_on(client.fetch(&path)));
@@ -138,7 +138,7 @@ pub fn manager_records(place: &ManagerLocator) -> Result<Option<Vec<ProcessView>
 /// # Errors
 /// Fails if the socket may not be used, or if it is answered by a program that is not a compatible manager.
 pub fn manager_lacks(place: &ManagerLocator, ids: &[String]) -> Result<Option<Vec<String>>, Box<Problem>> {
-    let client = Client::new(place.without_autostart()).with_patience(COUNTING);
+    let client = Client::new(place.without_autostart()).with_time_limit(COUNTING);
     let asked = async {
         let live = live_ids(&client).await?;
         let mut lacking = Vec::new();

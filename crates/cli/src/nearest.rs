@@ -50,7 +50,7 @@ mod tests {
         let nearest = |path: &str| nearest_path(&top.path().join(path)).unwrap();
         assert_eq!(nearest("hmoe").as_os_str(), home.as_os_str(), "and nothing behind it");
         assert_eq!(nearest("hmoe/me"), home.join("me"));
-        assert_eq!(nearest("hmoe/nobody"), home);
+        assert_eq!(nearest("hmoe/missing"), home);
         assert_eq!(nearest("home/nothing/at/all"), home);
         assert_eq!(nearest("strange"), top.path());
     }

@@ -1,18 +1,18 @@
-//! Who is next: the order of claim, as one pure rule that every store keeps.
+//! Admission: the order in which waiting processes are claimed, as one pure rule that every store applies.
 //!
-//! Among keys with a waiter that the node may run, a free slot and no hold: the highest priority of the first such
-//! waiter, then the key that was served least recently, then the lowest submit sequence. Within a key: priority, then
-//! sequence.
+//! The rule considers the keys that have a free slot, no hold, and a waiting process that the node may run. Among
+//! these keys, the highest priority of the first such process decides, then the key that was served least recently,
+//! then the lowest submit sequence number. Within a key, the order is priority, then sequence number.
 
 use crate::id::{Priority, Seq};
 use std::cmp::{Ordering, Reverse};
 
-/// The place of a waiter within its key: higher priority first, then the earlier submit.
+/// Position of a waiting process within its key: higher priority first, then the earlier submission.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rank {
-    /// How urgent it is.
+    /// Priority of the process; a higher value is served first.
     pub priority: Priority,
-    /// When it was submitted.
+    /// Position of the process in the order of submission.
     pub seq: Seq,
 }
 
@@ -28,23 +28,23 @@ impl PartialOrd for Rank {
     }
 }
 
-/// A key with a waiter that the node may run.
+/// A key with a waiting process that the node may run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ReadyKey {
-    /// Its first such waiter.
+    /// Position of the first such process.
     pub first: Rank,
-    /// When the key was served last: a count that grows with each claim; 0 means never.
+    /// Claim number at which the key was served last. The number grows with each claim; 0 means never.
     pub served: u64,
-    /// Its slots; none means no limit.
+    /// Number of slots of the key. `None` means no limit.
     pub slots: Option<u32>,
-    /// How many of them are taken.
+    /// Number of slots that are taken.
     pub taken: u32,
-    /// Its waiters are held back.
+    /// True while the queue is on hold, so that no waiting process starts.
     pub held: bool,
 }
 
 impl ReadyKey {
-    /// Whether one of its waiters may go now.
+    /// Returns true if the key has a free slot and is not on hold.
     #[must_use]
     pub fn is_open(&self) -> bool {
         !self.held && self.slots.is_none_or(|slots| self.taken < slots)
@@ -55,7 +55,7 @@ impl ReadyKey {
     }
 }
 
-/// The line whose first waiter goes next; none if every line is closed.
+/// Returns the key whose first waiting process is claimed next. Returns `None` if no key is open.
 pub fn next<T>(lines: impl IntoIterator<Item = (T, ReadyKey)>) -> Option<T> {
     lines
         .into_iter()

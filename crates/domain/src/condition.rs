@@ -1,29 +1,29 @@
-//! What is true of a live process beside its status: that it is ready, or that it may want attention.
+//! Conditions: facts about a live process that do not change its status, such as ready or idle.
 
 use crate::time::Timestamp;
 use std::fmt;
 
-/// Something that may hold of a live process for a while.
+/// A fact about a live process that has a start time and does not change its status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Condition {
-    /// It does what it was started for, as its launch asked to find out. It holds until the attempt ends.
+    /// The readiness check of the launch has succeeded. Holds until the attempt ends.
     Ready,
-    /// It has said nothing for as long as its launch calls idle.
+    /// The command wrote no output for the idle time of its launch.
     Idle,
-    /// It has said nothing for as long as its launch calls stalled, and used no processor meanwhile.
+    /// The command wrote no output and used no CPU time for the stall time of its launch.
     Stalled,
-    /// A process of its tree waits for input that nobody has given.
+    /// A process of the command's tree waits for input.
     WaitingForInput,
-    /// Its command has ended by itself, and what it left behind is being ended. It holds until that is over, and with it
-    /// the attempt.
+    /// The command has exited by itself, and its leftovers are being stopped. Holds until the leftovers are gone and
+    /// the attempt ends.
     CleaningUp,
-    /// Its supervisor was halted by somebody: its output is not read until the supervisor goes on. The manager lets it go
-    /// on when the command ends or an order needs it.
+    /// The shim was stopped by a signal from outside. The output is not read until the shim continues. The manager
+    /// continues the shim when the command exits or an action needs it.
     SupervisorStopped,
 }
 
 impl Condition {
-    /// All of them.
+    /// All conditions.
     pub const ALL: [Self; 6] = [
         Self::Ready,
         Self::Idle,
@@ -33,7 +33,7 @@ impl Condition {
         Self::SupervisorStopped,
     ];
 
-    /// The word for it.
+    /// Returns the name of the condition.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -53,10 +53,10 @@ impl fmt::Display for Condition {
     }
 }
 
-/// Which conditions hold, and since when.
+/// The conditions of an attempt, with their start times.
 ///
-/// They belong to an attempt: a new one begins without any, and nothing of the kind holds of what has ended. All but
-/// [`Condition::Ready`] and [`Condition::CleaningUp`] are told of work in progress, so that a pause and a stop end them.
+/// A new attempt starts without conditions, and an ended process has none. All conditions except [`Condition::Ready`]
+/// and [`Condition::CleaningUp`] describe work in progress, so a pause or a stop ends them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Conditions {
     ready: Option<Timestamp>,
@@ -68,7 +68,7 @@ pub struct Conditions {
 }
 
 impl Conditions {
-    /// Since when it holds; none if it does not.
+    /// Returns the start time of a condition. Returns `None` if the condition does not hold.
     #[must_use]
     pub const fn since(&self, condition: Condition) -> Option<Timestamp> {
         match condition {
@@ -81,13 +81,13 @@ impl Conditions {
         }
     }
 
-    /// Whether it holds.
+    /// Returns true if the condition holds.
     #[must_use]
     pub const fn holds(&self, condition: Condition) -> bool {
         self.since(condition).is_some()
     }
 
-    /// Those that hold, each with the moment since when.
+    /// Returns the conditions that hold, with their start times.
     pub fn iter(&self) -> impl Iterator<Item = (Condition, Timestamp)> {
         let all = *self;
         Condition::ALL
@@ -95,7 +95,7 @@ impl Conditions {
             .filter_map(move |condition| all.since(condition).map(|since| (condition, since)))
     }
 
-    /// These, with one of them begun or over.
+    /// Returns the conditions after one of them has started or ended.
     #[must_use]
     pub const fn with(mut self, condition: Condition, since: Option<Timestamp>) -> Self {
         match condition {
@@ -109,7 +109,7 @@ impl Conditions {
         self
     }
 
-    /// What is left of them when the work is halted or told to end.
+    /// Returns the conditions that remain when the process is paused or stopped.
     pub(crate) fn undisturbed(self) -> Self {
         Self { ready: self.ready, cleaning_up: self.cleaning_up, ..Self::default() }
     }

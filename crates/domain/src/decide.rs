@@ -1,7 +1,7 @@
-//! What follows from an input: the whole lifecycle, as one pure function.
+//! Decides what follows from an input: the whole lifecycle as one pure function.
 //!
-//! `decide` reads a process and changes nothing; [`Process::evolve`] applies what it returns. Commands that the
-//! status forbids are refused; observations that come too late are noted and change nothing.
+//! `decide` reads a process and changes nothing; [`Process::evolve`] applies the result. An action that the status
+//! does not allow is rejected. An observation that comes too late is noted and changes nothing.
 
 use crate::condition::Condition;
 use crate::effect::{Decision, Effect};
@@ -18,7 +18,7 @@ use crate::time::Timestamp;
 mod action;
 mod observation;
 
-/// A decision under way: the process as it is, and the world as it is known.
+/// Input of a decision: the process and the context.
 pub(crate) struct Decider<'a> {
     process: &'a Process,
     ctx: &'a DecisionContext,
@@ -26,12 +26,12 @@ pub(crate) struct Decider<'a> {
 }
 
 impl Process {
-    /// Decides one input: the facts that follow and the effects that they call for.
+    /// Decides one input. Returns the events that follow and the effects that they require.
     ///
-    /// `live_stats` are the latest known; an ending keeps them.
+    /// `live_stats` are the latest known ones; an ending stores them.
     ///
     /// # Errors
-    /// [`Rejection`] if a command is refused; then nothing follows.
+    /// Returns a [`Rejection`] if an action is not allowed; nothing changes in this case.
     pub fn decide(
         &self,
         ctx: &DecisionContext,
@@ -40,9 +40,9 @@ impl Process {
     ) -> Result<Decision, Rejection> {
         let decision = Decider { process: self, ctx, live_stats };
         match input {
-            Input::Action(command) => decision.asked(command),
-            Input::Observation(Observation::ActionRequested(wish)) => decision.asked(&wish.command()),
-            Input::Observation(observation) => Ok(decision.seen(observation)),
+            Input::Action(command) => decision.on_action(command),
+            Input::Observation(Observation::ActionRequested(action)) => decision.on_action(&action.command()),
+            Input::Observation(observation) => Ok(decision.on_observation(observation)),
             Input::Tick => Ok(decision.tick()),
         }
     }
@@ -53,7 +53,7 @@ impl Decider<'_> {
         Event { at: self.ctx.now, fact }
     }
 
-    /// When an end was: as its exit tells, which may become known much later; else now.
+    /// Returns the time of an end: the time of the exit, which may be reported much later, or else the present time.
     fn moment_of(&self, ending: &Ending) -> Timestamp {
         let now = self.ctx.now;
         let began = self.process.started_at.unwrap_or(self.process.queued_at);
@@ -64,11 +64,11 @@ impl Decider<'_> {
         self.ended_with(ending, self.live_stats.clone())
     }
 
-    /// The end of a process, and what its policy says of its descendants. Whoever told it to end has said that already,
-    /// whatever its end is called then.
+    /// Returns the end of a process and the consequences of its policy for its descendants. If the process was
+    /// stopped with its descendants, that cascade has already started and is not decided again.
     fn ended_with(&self, ending: Ending, live_stats: LiveStats) -> Decision {
         let at = self.moment_of(&ending);
-        let by_itself = !self.told_to_end() && !matches!(ending, Ending::Cancelled { .. });
+        let by_itself = !self.stop_requested() && !matches!(ending, Ending::Cancelled { .. });
         let observation = !matches!(ending, Ending::Interrupted { .. });
         match self.process.spec.children {
             ChildrenPolicy::Cancel if by_itself && self.process.cascade.is_none() => Decision {
@@ -91,7 +91,7 @@ impl Decider<'_> {
         }
     }
 
-    fn told_to_end(&self) -> bool {
+    fn stop_requested(&self) -> bool {
         match &self.process.state {
             State::CancelRequested { .. } => true,
             State::Stopping { cause, .. } => !matches!(cause, StopCause::Timeout),
@@ -105,12 +105,12 @@ impl Decider<'_> {
         }
     }
 
-    /// The end of a process whose own work was over before.
-    fn released(&self, lingering: &AwaitingChildren) -> Event {
-        self.event(Fact::Ended { ending: lingering.ending.clone(), live_stats: lingering.live_stats.clone() })
+    /// Returns the end of a process whose own work ended earlier.
+    fn released(&self, awaiting: &AwaitingChildren) -> Event {
+        self.event(Fact::Ended { ending: awaiting.ending.clone(), live_stats: awaiting.live_stats.clone() })
     }
 
-    /// The end of an attempt: another one if the policy says so, else the end of the process.
+    /// Returns the end of an attempt: a retry if the policy allows one, or else the end of the process.
     fn attempt_ended(&self, ending: Ending) -> Decision {
         let retry = &self.process.spec.retry;
         if retry.covers(&ending, self.process.retries) {
@@ -123,7 +123,7 @@ impl Decider<'_> {
 
     fn stop(&self, cause: StopCause) -> Decision {
         let (kill_at, until) = match &self.process.spec.work {
-            Work::Command(command) => (self.ctx.awake.plus(command.stop.patience()), self.ctx.now),
+            Work::Command(command) => (self.ctx.awake.plus(command.stop.total_grace()), self.ctx.now),
             Work::Reported(reported) => (self.ctx.awake, self.ctx.now.plus(reported.grace)),
         };
         let mut step = Decision {
@@ -201,10 +201,10 @@ impl Decider<'_> {
     }
 }
 
-/// A tree that is not empty so long after KILL is stuck.
+/// Time after KILL at which a process tree that is not empty counts as stuck.
 const STUCK_AFTER: std::time::Duration = std::time::Duration::from_secs(2);
 
-/// A stop that was decided by its cause: the timeout has a status of its own.
+/// Returns the ending of a stopped process. It depends on the cause: a timeout has its own status.
 const fn stopped(cause: StopCause, exit: Option<crate::ending::Exit>) -> Ending {
     match cause {
         StopCause::Timeout => Ending::Timeout { exit },

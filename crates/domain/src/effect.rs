@@ -1,80 +1,80 @@
-//! What the outside must do after a decision is durable. Each is safe to do again for the same attempt, except a signal:
-//! what a crash cut off is not sent.
+//! Effects that the engine executes after a decision is durable. Each effect may be repeated for the same attempt,
+//! except a signal: a signal that was interrupted by a crash is not sent again.
 
 use crate::ending::StopCause;
 use crate::id::AttemptNo;
 use crate::progress::ProgressReport;
 use crate::signal::{Signal, SignalTarget};
 
-/// Something that the outside must do.
+/// An effect that the engine executes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Effect {
-    /// Start the command of this attempt, unless it was started already.
+    /// Starts the command of this attempt, unless it was started before.
     Spawn {
-        /// The attempt.
+        /// Attempt to start.
         attempt: AttemptNo,
     },
-    /// Stop the tree of this attempt; if its start is unanswered, as soon as it is answered.
+    /// Stops the process tree of this attempt. If its start is not confirmed yet, stops it upon confirmation.
     Stop {
-        /// The attempt.
+        /// Attempt to stop.
         attempt: AttemptNo,
-        /// Why.
+        /// Reason for the stop.
         cause: StopCause,
     },
-    /// Kill the tree of this attempt now.
+    /// Kills the process tree of this attempt immediately.
     Kill {
-        /// The attempt.
+        /// Attempt to kill.
         attempt: AttemptNo,
-        /// Why.
+        /// Reason for the stop.
         cause: StopCause,
     },
-    /// Halt the tree of this attempt.
+    /// Pauses the process tree of this attempt.
     Pause {
-        /// The attempt.
+        /// Attempt to pause.
         attempt: AttemptNo,
     },
-    /// Let the tree of this attempt go on.
+    /// Resumes the process tree of this attempt.
     Resume {
-        /// The attempt.
+        /// Attempt to resume.
         attempt: AttemptNo,
     },
-    /// Send a signal to this attempt: once, and never again.
+    /// Sends a signal to this attempt, at most once.
     Signal {
-        /// The attempt.
+        /// Attempt that receives the signal.
         attempt: AttemptNo,
-        /// Which.
+        /// Signal to send.
         signal: Signal,
-        /// To whom.
+        /// Part of the process tree that receives the signal.
         target: SignalTarget,
     },
-    /// Stop what is left of this attempt, on its node and nowhere else.
+    /// Stops the orphan of this attempt, on its own node only.
     StopOrphan {
-        /// The attempt.
+        /// Attempt that may be running as an orphan.
         attempt: AttemptNo,
-        /// Why.
+        /// Reason for the stop.
         cause: StopCause,
-        /// Without a grace.
+        /// True if the orphan is killed immediately, without a grace period.
         force: bool,
     },
-    /// Keep a report among the vitals.
+    /// Stores a report in the live stats.
     Keep {
-        /// The report.
+        /// Report to store.
         report: ProgressReport,
     },
-    /// Launch the same details as a new process.
+    /// Launches a new process with the same spec.
     Relaunch,
-    /// Cancel every live descendant, deepest first, without waiting between them; tell when none is left.
+    /// Cancels all live descendants, deepest first, without a wait between them. Reports when none is live.
     Cascade {
-        /// Without a grace.
+        /// True if the descendants are killed immediately, without a grace period.
         force: bool,
     },
-    /// Tell when no descendant lives any more.
+    /// Reports when no descendant is live any more.
     AwaitDescendants,
 }
 
 impl Effect {
-    /// True for effects that only stop: they go ahead even when the store cannot commit. A pause that is recorded nowhere
-    /// would halt work that every face calls running, so that it waits for the store.
+    /// Returns true for effects that only stop a process. They are executed even if the store cannot commit. A pause
+    /// is not among them: unless it is recorded, all interfaces would show halted work as running.
     #[must_use]
     pub const fn only_stops(&self) -> bool {
         match self {
@@ -91,44 +91,44 @@ impl Effect {
     }
 }
 
-/// What a decision comes to: facts to make durable, then things to do.
+/// Result of a decision: events to commit, then effects to execute.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Decision {
-    /// What becomes true.
+    /// Events that follow from the input.
     pub events: Vec<crate::event::Event>,
-    /// What must be done once that is durable.
+    /// Effects to execute once the events are durable.
     pub effects: Vec<Effect>,
-    /// What the caller should know besides.
+    /// Reason why nothing changed, for the caller.
     pub note: Option<NoOpReason>,
 }
 
 impl Decision {
-    /// Nothing happens.
+    /// Returns a decision that changes nothing.
     #[must_use]
     pub const fn nothing() -> Self {
         Self { events: Vec::new(), effects: Vec::new(), note: None }
     }
 
-    /// Nothing happens, and the caller is told why.
+    /// Returns a decision that changes nothing, with the reason for the caller.
     #[must_use]
     pub const fn noted(note: NoOpReason) -> Self {
         Self { events: Vec::new(), effects: Vec::new(), note: Some(note) }
     }
 }
 
-/// Why nothing happened although nothing was refused.
+/// Reason why an input that was not rejected changes nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NoOpReason {
-    /// It is so already: the same was asked before.
+    /// The process already has the requested state.
     NoChange,
-    /// It had ended already.
+    /// The process has already ended.
     AlreadyEnded,
-    /// It had ended already, and what may be left of it was told to end.
+    /// The process has already ended, and the stop of its possible orphan was requested.
     OrphanStopRequested,
-    /// Its policy says that it goes on.
+    /// The policy of the process keeps it running.
     KeptByPolicy,
-    /// The process is cancelled together with an ancestor, whatever its own policy says.
+    /// The process is being cancelled together with an ancestor, whatever its own policy is.
     EndsWithAncestor,
-    /// What was seen comes too late, or belongs to another attempt.
+    /// The observation comes too late or belongs to another attempt.
     Stale,
 }

@@ -1,4 +1,4 @@
-//! How a process ended, with the evidence for it.
+//! How a process ended, with the evidence.
 
 use crate::first_error::FirstError;
 use crate::json::JsonText;
@@ -6,42 +6,42 @@ use crate::status::Status;
 use crate::time::Timestamp;
 use std::time::Duration;
 
-/// The end of a process: what it is called, and why it is called that.
+/// How a process ended, with its reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ending {
-    /// It did what it was there for.
+    /// The work succeeded.
     Completed {
-        /// How the command exited; none for reported work.
+        /// Exit of the command; `None` for reported work.
         exit: Option<Exit>,
-        /// What the reporter handed over.
+        /// Result that the reporter sent.
         result: Option<JsonText>,
     },
-    /// It did not.
+    /// The work failed.
     Failed {
-        /// What went wrong.
+        /// Reason for the failure.
         failure: Failure,
     },
-    /// Its time was over and it was stopped.
+    /// The process was stopped because its timeout expired.
     Timeout {
-        /// How it exited then.
+        /// Exit of the command.
         exit: Option<Exit>,
     },
-    /// It was stopped, or never started, because someone asked.
+    /// The process was stopped, or removed before its start, by a request.
     Cancelled {
-        /// Who asked.
+        /// Origin of the request.
         by: StopCause,
-        /// How it exited then; none if it never ran, and for reported work.
+        /// Exit of the command; `None` if no command ran and for reported work.
         exit: Option<Exit>,
     },
-    /// Its end was not seen.
+    /// The end was not observed.
     Interrupted {
-        /// Why it was not seen.
+        /// Reason why the end was not observed.
         why: Interruption,
     },
 }
 
 impl Ending {
-    /// The status it leaves behind.
+    /// Returns the final status.
     #[must_use]
     pub const fn status(&self) -> Status {
         match self {
@@ -53,7 +53,7 @@ impl Ending {
         }
     }
 
-    /// How the command exited, if that is known.
+    /// Returns the exit of the command, if it is known.
     #[must_use]
     pub const fn exit(&self) -> Option<&Exit> {
         match self {
@@ -68,7 +68,7 @@ impl Ending {
         }
     }
 
-    /// What the moment of the end tells.
+    /// Returns the precision of the end time.
     #[must_use]
     pub const fn dating(&self) -> EndTimePrecision {
         match self {
@@ -87,19 +87,19 @@ impl Ending {
         }
     }
 
-    /// Whether nobody could verify that the tree of the command is empty.
+    /// Returns true if it is unknown whether the process tree of the command is empty.
     #[must_use]
     pub const fn is_unverified(&self) -> bool {
         match (self, self.exit()) {
             (Self::Interrupted { why: Interruption::SupervisorKilled { unverified, .. } }, _) => *unverified,
-            // Whoever lost the record does not know either who belongs to the tree.
+            // Without the record, the processes of the tree are unknown too.
             (Self::Interrupted { why: Interruption::RecordLost { .. } }, _) => true,
             (_, Some(exit)) => exit.circumstances.unverified,
             (_, None) => false,
         }
     }
 
-    /// Who or what ended it; none if it never ran, or if a reporter tells of it.
+    /// Returns the cause of the command's end. Returns `None` if no command ran, and for reported work.
     #[must_use]
     pub const fn blame(&self) -> Option<EndedBy> {
         match self {
@@ -113,32 +113,32 @@ impl Ending {
     }
 }
 
-/// What the moment of an end tells.
+/// Precision of an end time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EndTimePrecision {
-    /// It ended then.
+    /// The process ended at this time.
     Exact,
-    /// It ended then or before: nobody saw it end.
+    /// The process ended at this time or earlier, because its end was not observed.
     Latest,
-    /// It was given up then: nobody knows whether it has ended.
+    /// The process was declared lost at this time. It may still be running.
     DeclaredLost,
 }
 
-/// Who or what ended a command.
+/// The cause of a command's end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EndedBy {
-    /// It returned, or crashed by a fault of its own.
+    /// The command exited by itself or crashed.
     Itself,
-    /// A stop of ours.
+    /// A stop by longhaul.
     Stop(StopCause),
-    /// A limit.
+    /// A resource limit.
     Limit(ExceededLimit),
-    /// A signal that no stop of ours sent.
+    /// A signal that longhaul did not send.
     Outside,
 }
 
 impl EndedBy {
-    /// The word for it.
+    /// Returns the name of the cause.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -150,59 +150,59 @@ impl EndedBy {
     }
 }
 
-/// What went wrong.
+/// Reason for a failure.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Failure {
-    /// The command exited with another code than 0, or by a signal that nobody of ours sent.
+    /// The command exited with a code other than 0, or by a signal that longhaul did not send.
     Exit(Exit),
     /// The command could not be started.
     Start(StartFailure),
-    /// Five attempts in a row provably never ran.
+    /// Five consecutive attempts provably never ran.
     NeverRan {
-        /// How many.
+        /// Number of these attempts.
         times: u32,
     },
-    /// The reporter said so.
+    /// The reporter reported a failure.
     Reported {
-        /// In these words.
+        /// Error message of the reporter.
         error: String,
     },
 }
 
-/// Why a command could not be started.
+/// Reason why a command could not be started.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StartFailure {
-    /// The step that failed.
+    /// Step that failed.
     pub stage: StartStage,
-    /// The operating system's error number, if it gave one.
+    /// Error number of the operating system, if any.
     pub errno: Option<i32>,
-    /// What was tried and what is nearest to it, for people.
+    /// Description of the error and the closest match, for people.
     pub detail: String,
 }
 
-/// The steps of a start.
+/// Step of a start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StartStage {
-    /// Making the attempt's directory and starting its supervisor.
+    /// Creating the attempt directory and starting the shim.
     Supervisor,
-    /// Making sure that it was launched by somebody who may.
+    /// Verifying the launch signature.
     Signature,
     /// Finding the captured environment.
     Environment,
     /// Finding the program.
     Program,
-    /// Entering the working directory.
+    /// Changing to the working directory.
     Directory,
-    /// Opening its standard input.
+    /// Opening the standard input.
     Stdin,
-    /// Setting its resource limits.
+    /// Setting the resource limits.
     Limits,
-    /// Executing it.
+    /// Executing the program.
     Exec,
 }
 
 impl StartStage {
-    /// The word for it.
+    /// Returns the name of the step.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -218,39 +218,39 @@ impl StartStage {
     }
 }
 
-/// How a command exited, as its supervisor saw it.
+/// Exit of a command, as its shim observed it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Exit {
-    /// Code or signal.
+    /// Exit code or signal.
     pub status: ExitStatus,
-    /// When.
+    /// Time of the exit.
     pub at: Timestamp,
-    /// The stop that was under way when it exited, as the supervisor knew it.
+    /// Stop that was in progress at the exit, as known to the shim.
     pub stopped: Option<StopCause>,
-    /// The last signal that was needed to end the tree, if it was stopped.
+    /// Last signal that was needed to end the process tree, if it was stopped.
     pub last_signal: Option<u8>,
-    /// Descendants that had to be killed after the command itself was gone.
+    /// Number of descendants that were killed after the command had exited.
     pub leftovers_killed: u32,
-    /// Descendants that were alive when the command exited by itself.
+    /// Number of descendants that were live when the command exited by itself.
     pub leftovers_found: u32,
-    /// The limit that ended it, as far as that can be told.
+    /// Limit that ended the command, if it is known.
     pub limit: Option<ExceededLimit>,
-    /// What it used.
+    /// Resource usage.
     pub usage: Usage,
-    /// Bytes of output that were written to the log.
+    /// Number of output bytes that were written to the log.
     pub output_bytes: u64,
-    /// Bytes of output that could not be kept, because the disk was full or failing.
+    /// Number of output bytes that were dropped because the disk was full or failed.
     pub dropped_bytes: u64,
-    /// When the command began, as far as its supervisor knew: the end may be the first that is heard of it.
+    /// Start time of the command as known to the shim. The exit may be the first observation of an attempt.
     pub started_at: Option<Timestamp>,
-    /// What was the case when it ended.
+    /// Circumstances of the exit.
     pub circumstances: ExitCircumstances,
     /// First error in the output of a command that failed by itself, if the output states one.
     pub first_error: Option<Box<FirstError>>,
 }
 
 impl Exit {
-    /// An exit at this moment, of which nothing more is known.
+    /// Creates an exit at this time, without further details.
     #[must_use]
     pub const fn of(status: ExitStatus, at: Timestamp) -> Self {
         Self {
@@ -271,23 +271,23 @@ impl Exit {
     }
 }
 
-/// What was the case when a command ended.
+/// Circumstances of an exit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ExitCircumstances {
-    /// It was paused.
+    /// True if the command was paused.
     pub paused: bool,
-    /// Somebody still held its output open when its end was told: what they write later is not kept for long.
+    /// True if another process held the output open at the exit. Its later output is kept only for a short time.
     pub output_open: bool,
-    /// No manager was there to see it.
+    /// True if no manager was running at the exit.
     pub exit_unobserved: bool,
-    /// Nobody saw the moment: the command ended then or before.
+    /// True if the exit time was not observed: the command exited at the recorded time or earlier.
     pub end_time_unknown: bool,
-    /// Nobody could verify that its tree is empty.
+    /// True if it is unknown whether the process tree is empty.
     pub unverified: bool,
 }
 
 impl ExitCircumstances {
-    /// Nothing remarkable.
+    /// An exit without special circumstances.
     pub const PLAIN: Self = Self {
         paused: false,
         output_open: false,
@@ -298,7 +298,7 @@ impl ExitCircumstances {
 }
 
 impl Exit {
-    /// Who or what ended it, as far as code, signal and supervisor tell.
+    /// Returns the cause of the end, derived from exit code, signal and the record of the shim.
     #[must_use]
     pub const fn blame(&self) -> EndedBy {
         match (self.stopped, self.limit, self.status) {
@@ -310,7 +310,8 @@ impl Exit {
     }
 }
 
-/// Whether a signal comes of what a program itself does: QUIT and all others are sent.
+/// Returns true if the signal results from a fault of the program itself. QUIT and the other signals are sent by a
+/// process.
 const fn is_fault(signal: u8) -> bool {
     const ILL_SIGNAL: u8 = 4;
     const TRAP: u8 = 5;
@@ -324,33 +325,33 @@ const fn is_fault(signal: u8) -> bool {
     matches!(signal, ILL_SIGNAL | TRAP | ABRT | BUS | FPE | SEGV | PIPE | ALRM | SYS)
 }
 
-/// Code or signal.
+/// Exit code or signal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ExitStatus {
-    /// The code it exited with.
+    /// Exit code.
     Code(i32),
-    /// The signal that ended it.
+    /// Signal that ended the command.
     Signal {
-        /// Its number.
+        /// Number of the signal.
         number: u8,
-        /// Whether a core was dumped.
+        /// True if a core dump was written.
         core: bool,
     },
 }
 
-/// A limit that ended an attempt.
+/// Limit that ended an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ExceededLimit {
-    /// Its processor time was over.
+    /// The CPU time limit.
     Cpu,
-    /// The kernel ended it for want of memory: its own limit, or the machine's.
+    /// A memory limit: of the attempt or of the machine. The kernel killed the command.
     Memory,
-    /// It wrote a file that was larger than allowed.
+    /// The file size limit.
     FileSize,
 }
 
 impl ExceededLimit {
-    /// The word for it.
+    /// Returns the name of the limit.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -361,35 +362,36 @@ impl ExceededLimit {
     }
 }
 
-/// What the whole tree of an attempt uses at a moment.
+/// Present resource usage of the process tree of an attempt.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TreeUsage {
-    /// Processes alive.
+    /// Number of live processes.
     pub processes: u32,
-    /// Processor time, of those that ended as well as far as that is known.
+    /// CPU time, including ended processes as far as it is known.
     pub cpu: Duration,
-    /// Resident memory, in bytes.
+    /// Resident memory in bytes.
     pub memory: u64,
-    /// Bytes read from storage; none where that is not told.
+    /// Number of bytes read from storage. `None` if unknown.
     pub read: Option<u64>,
-    /// Bytes written to storage; none where that is not told.
+    /// Number of bytes written to storage. `None` if unknown.
     pub written: Option<u64>,
-    /// What keeps it within its limits.
+    /// Mechanism that enforces the limits.
     pub limited_by: LimitMechanism,
 }
 
-/// What keeps an attempt within its limits.
+/// Mechanism that enforces the limits of an attempt.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum LimitMechanism {
-    /// Each of its processes by itself (`setrlimit`).
+    /// Each process has its own limits (`setrlimit`).
     #[default]
     Rlimit,
-    /// The tree as a whole where a controller is delegated (memory, number of processes); each process for the rest.
+    /// The process tree has common limits for memory and number of processes if these controllers are delegated. Each
+    /// process has its own limits for the rest.
     Cgroup,
 }
 
 impl LimitMechanism {
-    /// The word for it.
+    /// Returns the name of the mechanism.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -399,36 +401,36 @@ impl LimitMechanism {
     }
 }
 
-/// What the command of an attempt used up, with those of its descendants that it waited for.
+/// Resource usage of the command of an attempt and the descendants that it waited for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
-    /// Processor time in its own code.
+    /// CPU time in user mode.
     pub user: Duration,
-    /// Processor time in the kernel.
+    /// CPU time in kernel mode.
     pub system: Duration,
-    /// The largest resident memory of one process, in bytes.
+    /// Maximum resident memory of a single process, in bytes.
     pub peak_memory: u64,
 }
 
-/// Who or what asked for a stop.
+/// Cause of a stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StopCause {
-    /// A person or a program.
+    /// A request of a person or a program.
     User,
     /// The timeout of the process.
     Timeout,
-    /// The end of its parent.
+    /// The end of the parent.
     Parent,
-    /// The end of its session.
+    /// The end of the session.
     Session,
     /// The shutdown of the manager.
     Shutdown,
-    /// A limit of ours: the lease of its node is over, and it may run elsewhere.
+    /// The expired lease of the node: the process may now run on another node.
     Limit,
 }
 
 impl StopCause {
-    /// The word for it.
+    /// Returns the name of the cause.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -442,34 +444,34 @@ impl StopCause {
     }
 }
 
-/// Why an end was not seen.
+/// Reason why an end was not observed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Interruption {
-    /// The machine was started anew.
+    /// The machine was rebooted.
     Reboot,
-    /// Its supervisor was killed.
+    /// The shim was killed.
     SupervisorKilled {
-        /// What is known all the same.
+        /// Known facts about the end.
         evidence: String,
-        /// Nobody could verify that its tree is empty.
+        /// True if it is unknown whether the process tree is empty.
         unverified: bool,
     },
-    /// Its node went away and its lease is over.
+    /// The node is gone and its lease has expired.
     NodeGone,
-    /// The reporter gave no sign of life for its heartbeat.
+    /// The reporter sent no heartbeat within the agreed interval.
     HeartbeatMissed {
-        /// The last one.
+        /// Time of the last heartbeat.
         last: Timestamp,
     },
-    /// What the node kept of the attempt is gone or damaged.
+    /// The node's record of the attempt is gone or damaged.
     RecordLost {
-        /// What was found.
+        /// Description of what was found.
         found: String,
     },
 }
 
 impl Interruption {
-    /// The word for it.
+    /// Returns the name of the reason.
     #[must_use]
     pub const fn as_str(&self) -> &'static str {
         match self {

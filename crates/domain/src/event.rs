@@ -1,4 +1,4 @@
-//! What became true. The record of a process is the fold of its events.
+//! Events. The record of a process is the fold of its events.
 
 use crate::condition::Condition;
 use crate::ending::{Ending, Exit, StopCause};
@@ -9,163 +9,165 @@ use crate::signal::{Signal, SignalTarget};
 use crate::state::Containment;
 use crate::time::{AwakeTime, Timestamp};
 
-/// Something that became true of a process.
+/// A fact about a process, with its time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
-    /// When.
+    /// Time of the event.
     pub at: Timestamp,
-    /// What.
+    /// The fact.
     pub fact: Fact,
 }
 
-/// What became true.
+/// A fact about a process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fact {
-    /// It was accepted. Always the first.
+    /// The process was accepted. This is always the first event.
     Submitted,
-    /// A node has it; the attempt begins.
+    /// A node claimed the process, and a new attempt starts.
     Claimed {
-        /// Which attempt.
+        /// Attempt that starts.
         attempt: AttemptNo,
-        /// Which node.
+        /// Node that claimed the process.
         node: NodeId,
     },
-    /// Its command runs.
+    /// The command was started.
     Spawned {
-        /// The process id, if it has one.
+        /// Operating-system process id, if any.
         pid: Option<u32>,
-        /// What keeps its descendants together.
+        /// Mechanism that contains the descendants.
         containment: Option<Containment>,
-        /// When its time is over.
+        /// Time at which the timeout expires.
         timeout_at: Option<AwakeTime>,
     },
-    /// The attempt never ran; it is back in its place.
+    /// The attempt never ran; the process waits again in its former place in the queue.
     NeverRan,
-    /// A moment that it waited for has come; it stands in the queue.
+    /// The start time of a delayed process or the time of a retry has come; the process is in the queue.
     BecameDue,
-    /// The attempt failed and there will be another.
+    /// The attempt failed and a retry is scheduled.
     RetryScheduled {
-        /// When.
+        /// Time of the next attempt.
         due: Timestamp,
-        /// How the attempt ended.
+        /// How the failed attempt ended.
         after: Ending,
     },
-    /// The worker does something else now.
+    /// The worker reported a new stage.
     StageChanged {
-        /// What.
+        /// New stage.
         stage: Stage,
     },
     /// The command reported a result or an error of its work.
     OutcomeReported(ReportedOutcome),
-    /// It is halted.
+    /// The process was paused.
     Paused {
-        /// What is left of its timeout.
+        /// Time that remains of the timeout.
         timeout_left: Option<std::time::Duration>,
     },
-    /// It goes on.
+    /// The process was resumed.
     Resumed {
-        /// When its time is over now.
+        /// Time at which the timeout now expires.
         timeout_at: Option<AwakeTime>,
     },
-    /// It was told to end. During a stop: the stop goes on for another cause, with the grace that it had.
+    /// The process was asked to end. During a stop: the stop continues with another cause and the same grace period.
     StopRequested {
-        /// Why.
+        /// Cause of the stop.
         cause: StopCause,
-        /// The end of its grace; for reported work see `until`.
+        /// End of the grace period; reported work uses `until` instead.
         kill_at: AwakeTime,
-        /// When reported work counts as cancelled without an answer.
+        /// Time at which reported work counts as cancelled if the reporter does not answer.
         until: Timestamp,
     },
-    /// Its tree is being killed.
+    /// The process tree is being killed.
     KillStarted {
-        /// The moment from which it counts as stuck.
+        /// Time at which the stop counts as stuck.
         stuck_at: AwakeTime,
     },
-    /// Killed, and still not empty.
+    /// The process tree was killed but still contains live processes.
     BecameStuck,
-    /// Its own work is over; it ends when its descendants have.
+    /// The own work of the process has ended. The process ends once its descendants have ended.
     AwaitingChildren {
-        /// How it ended.
+        /// How the own work ended.
         ending: Ending,
-        /// Its last progress and stage.
+        /// Last live stats.
         live_stats: LiveStats,
     },
-    /// Its descendants were told to end; none can join any more.
+    /// The descendants were asked to end; no child can join any more.
     CascadeStarted {
-        /// Why.
+        /// Cause of the cascade.
         cause: StopCause,
-        /// Without a grace.
+        /// True if the descendants are killed immediately, without a grace period.
         force: bool,
     },
-    /// None of its descendants lives any more.
+    /// No descendant is live any more.
     CascadeEnded,
-    /// It was moved in its queue.
+    /// The process was moved in its queue.
     Prioritized {
-        /// How urgent it is now.
+        /// New priority.
         priority: Priority,
     },
-    /// Its session ended.
+    /// The session of the process ended.
     SessionEnded {
-        /// When it is cancelled for that.
+        /// Time at which the process will be cancelled for this reason.
         cancel_at: Timestamp,
     },
-    /// It goes on after the end of its session: the moment at which it was to leave is taken back.
+    /// The process continues after the end of its session; its scheduled cancel was withdrawn.
     SessionKept,
-    /// It ended.
+    /// The process ended.
     Ended {
-        /// How.
+        /// How the process ended.
         ending: Ending,
-        /// Its last progress and stage.
+        /// Last live stats.
         live_stats: LiveStats,
     },
-    /// Something holds of it from now on.
+    /// A condition started.
     ConditionStarted {
-        /// What.
+        /// Condition that started.
         condition: Condition,
     },
-    /// Something holds of it no more.
+    /// A condition ended.
     ConditionEnded {
-        /// What.
+        /// Condition that ended.
         condition: Condition,
     },
-    /// A line of its output matches a pattern that its launch asked to watch for.
+    /// A line of the output matches a watch pattern of the launch.
     OutputMatched {
-        /// The name of the pattern.
+        /// Name of the pattern.
         pattern: String,
-        /// The offset in the output at which the line begins.
+        /// Byte offset in the output at which the line starts.
         offset: u64,
-        /// The line, without control characters and cut where it is long.
+        /// Text of the line, without control characters and truncated if too long.
         line: String,
     },
-    /// The node that had it is lost: its lease and the grace after it were over. What follows from that follows.
+    /// The node of the process is lost: its lease and the grace period after it have expired. The consequences follow
+    /// as further events.
     NodeLost {
-        /// Which node.
+        /// Node that is lost.
         node: NodeId,
     },
-    /// A signal was sent to it.
+    /// A signal was sent to the process.
     SignalSent {
-        /// Which.
+        /// Signal that was sent.
         signal: Signal,
-        /// To whom.
+        /// Part of the process tree that received the signal.
         target: SignalTarget,
     },
-    /// What may be left of it was told to end: it ended when its node was lost, and may live on there.
+    /// The stop of a possible orphan was requested: the process ended when its node was lost, and may still be
+    /// running there.
     OrphanStopRequested {
-        /// Why.
+        /// Cause of the stop.
         cause: StopCause,
-        /// Without a grace.
+        /// True if the orphan is killed immediately, without a grace period.
         force: bool,
     },
-    /// The store had lost the record as it stood, and its node gave it back.
+    /// The store had lost the record in this state, and its node restored it.
     Restored {
-        /// Which node.
+        /// Node that restored the record.
         node: NodeId,
     },
-    /// A truth that came too late to change anything.
+    /// An exit was reported after the end was recorded. The ending stays unchanged.
     LateExit {
-        /// Of which attempt.
+        /// Attempt that exited.
         attempt: AttemptNo,
-        /// The exit.
+        /// Details of the exit.
         exit: Exit,
     },
 }

@@ -100,14 +100,14 @@ impl Default for Policy {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TreeLimits {
     /// Maximum level of a process in a tree.
-    pub deepest: crate::id::Level,
+    pub max_level: crate::id::Level,
     /// Maximum number of live processes on one level of a tree.
     pub per_level: u32,
 }
 
 impl Default for TreeLimits {
     fn default() -> Self {
-        Self { deepest: crate::id::Level(10), per_level: 20 }
+        Self { max_level: crate::id::Level(10), per_level: 20 }
     }
 }
 

@@ -332,7 +332,7 @@ impl StopPolicy {
 
     /// Returns the time from the first signal to KILL.
     #[must_use]
-    pub fn patience(&self) -> Duration {
+    pub fn total_grace(&self) -> Duration {
         self.grace.saturating_add(self.interrupt_first.unwrap_or_default())
     }
 }

@@ -242,7 +242,7 @@ impl State {
             Self::Running { execution, .. }
             | Self::Paused { execution, .. }
             | Self::Stopping { execution: Some(execution), .. } => execution.containment,
-            Self::AwaitingChildren(lingering) => lingering.containment,
+            Self::AwaitingChildren(awaiting) => awaiting.containment,
             Self::Ended(ended) => ended.containment,
             Self::Pending(_)
             | Self::Starting { .. }

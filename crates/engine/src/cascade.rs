@@ -153,7 +153,7 @@ impl EngineShared {
 
     /// Returns true if a process has a live descendant.
     pub(crate) async fn has_live_below(&self, id: ProcessId) -> Result<bool, EngineError> {
-        let mut page = PageRequest { order: SortOrder::NewestFirst, after: None, most: 1 };
+        let mut page = PageRequest { order: SortOrder::NewestFirst, after: None, limit: 1 };
         loop {
             let listing = self.parts.store.list(&below(id), &page).await?;
             match (listing.processes.is_empty(), listing.next) {
@@ -166,7 +166,7 @@ impl EngineShared {
 
     /// Returns every record that matches a filter, oldest first.
     pub(crate) async fn all(&self, filter: &ProcessFilter) -> Result<Vec<StoredProcess>, EngineError> {
-        let mut page = PageRequest { order: SortOrder::OldestFirst, after: None, most: PAGE };
+        let mut page = PageRequest { order: SortOrder::OldestFirst, after: None, limit: PAGE };
         let mut found = Vec::new();
         loop {
             let listing = self.parts.store.list(filter, &page).await?;
@@ -231,7 +231,7 @@ impl EngineShared {
         let command = if force { Action::Force { cause } } else { Action::Cancel { cause } };
         let mut by_level: BTreeMap<Level, Vec<ProcessId>> = BTreeMap::new();
         for each in below {
-            if goes_with(top, &each) && !self.is_told(&each, &command) {
+            if is_included(top, &each) && !self.is_told(&each, &command) {
                 by_level.entry(each.process.lineage.level()).or_default().push(each.process.id);
             }
         }
@@ -338,7 +338,7 @@ impl EngineShared {
 
 /// Returns true if a cascade from `top` includes the descendant. The end of a session does not affect processes of
 /// other sessions.
-fn goes_with(top: &StoredProcess, descendant: &StoredProcess) -> bool {
+fn is_included(top: &StoredProcess, descendant: &StoredProcess) -> bool {
     let by_session = top.process.cascade.is_some_and(|cascade| cascade.cause == StopCause::Session);
     let theirs = &descendant.process.spec.session;
     !by_session || theirs.is_none() || *theirs == top.process.spec.session

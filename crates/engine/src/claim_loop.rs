@@ -49,7 +49,7 @@ pub(crate) async fn claim(core: Arc<EngineShared>) {
             }
             Err(error) => {
                 core.log_retry(None, &error, "the store did not answer a claim");
-                core.regard.missed();
+                core.history_tracker.missed();
                 // The store may have delivered updates that were not handled, so all pending work is requested again.
                 greeted = None;
                 let until: AwakeTime = core.parts.clock.awake().plus(RETRY_DELAY);
@@ -152,7 +152,7 @@ async fn starting(core: &EngineShared) -> Result<Vec<StoredProcess>, EngineError
         owner: Some(core.here().clone()),
         ..ProcessFilter::default()
     };
-    let page = PageRequest { order: SortOrder::OldestFirst, after: None, most: MAX_STARTING_BATCH };
+    let page = PageRequest { order: SortOrder::OldestFirst, after: None, limit: MAX_STARTING_BATCH };
     Ok(core.parts.store.list(&filter, &page).await?.processes)
 }
 

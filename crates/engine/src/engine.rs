@@ -48,7 +48,7 @@ pub(crate) struct EngineShared {
     pub(crate) settings: EngineSettings,
     pub(crate) lease_state: LeaseState,
     pub(crate) neighbours: PeerState,
-    pub(crate) regard: HistoryTracker,
+    pub(crate) history_tracker: HistoryTracker,
     pub(crate) copies: LocalAttempts,
     pub(crate) policy: Mutex<(PolicyVersion, Policy)>,
     /// Serializes policy changes of this node, so that each change is based on the previous one.
@@ -98,7 +98,7 @@ impl Engine {
             settings,
             lease_state: LeaseState::new(lease, ends, sent),
             neighbours: PeerState::default(),
-            regard: HistoryTracker::default(),
+            history_tracker: HistoryTracker::default(),
             copies: LocalAttempts::default(),
             policy: Mutex::new(policy),
             policy_turns: tokio::sync::Mutex::default(),

@@ -50,7 +50,7 @@ impl EngineShared {
     async fn read_output_ends(&self, key: AttemptKey, analyzer: &mut Analyzer) -> Result<(), OutputError> {
         let mut from = 0;
         loop {
-            let wanted = OutputRead { from, most: PAGE_LEN, only: None };
+            let wanted = OutputRead { from, limit: PAGE_LEN, only: None };
             let page = self.parts.output.read(key, wanted).await?;
             for chunk in &page.chunks {
                 analyzer.push(stream_of(chunk.source), chunk.offset, &chunk.bytes);

@@ -36,18 +36,18 @@ impl Engine {
         reference: &str,
         session: Option<&SessionId>,
     ) -> Result<ProcessId, EngineError> {
-        match self.find_among_told(reference, session).await {
+        match self.find_in_memory(reference, session).await {
             // While the store is unreachable, the process may belong to another node, so ask the store once more.
             Err(EngineError::NotFound { .. }) if self.away_since().is_some() => {
-                let ask = PageRequest { order: SortOrder::NewestFirst, after: None, most: 1 };
+                let ask = PageRequest { order: SortOrder::NewestFirst, after: None, limit: 1 };
                 self.core.parts.store.list(&ProcessFilter::default(), &ask).await?;
-                self.find_among_told(reference, session).await
+                self.find_in_memory(reference, session).await
             }
             found => found,
         }
     }
 
-    async fn find_among_told(
+    async fn find_in_memory(
         &self,
         reference: &str,
         session: Option<&SessionId>,
@@ -133,8 +133,8 @@ impl Engine {
         Ok(self.page(others, 1).await?.first().map(|stored| stored.process.id))
     }
 
-    async fn page(&self, filter: ProcessFilter, most: u32) -> Result<Vec<StoredProcess>, EngineError> {
-        let ask = PageRequest { order: SortOrder::NewestFirst, after: None, most };
+    async fn page(&self, filter: ProcessFilter, limit: u32) -> Result<Vec<StoredProcess>, EngineError> {
+        let ask = PageRequest { order: SortOrder::NewestFirst, after: None, limit };
         Ok(self.list(&filter, &ask).await?.processes)
     }
 

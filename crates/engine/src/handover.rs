@@ -25,7 +25,7 @@ pub async fn interrupt_attempts<S: Store + ?Sized>(
 ) -> Result<usize, StoreError> {
     let filter =
         ProcessFilter { statuses: LIVE.to_vec(), owner: Some(by.node.clone()), ..ProcessFilter::default() };
-    let mut page = PageRequest { order: SortOrder::OldestFirst, after: None, most: PAGE };
+    let mut page = PageRequest { order: SortOrder::OldestFirst, after: None, limit: PAGE };
     let mut live = Vec::new();
     loop {
         let listing = store.list(&filter, &page).await?.whole()?;

@@ -51,12 +51,12 @@ pub(crate) async fn renew_periodically(core: Arc<EngineShared>) {
 
 async fn renew_lease(core: &Arc<EngineShared>) {
     let (lease, asked) = (core.lease(), core.mark_before_request());
-    let patience = asked.at.plus(core.settings.lease_renew_interval.saturating_mul(2));
+    let time_limit = asked.at.plus(core.settings.lease_renew_interval.saturating_mul(2));
     let answer = tokio::select! {
         biased;
         answer = core.parts.store.renew_lease(&lease) => answer,
-        () = core.parts.clock.sleep_until(Deadline::At(patience)) => {
-            core.regard.missed();
+        () = core.parts.clock.sleep_until(Deadline::At(time_limit)) => {
+            core.history_tracker.missed();
             return core.log_retry(None, &RenewalTimeout, "the store did not answer a lease renewal in time");
         }
     };
@@ -70,7 +70,7 @@ async fn renew_lease(core: &Arc<EngineShared>) {
             core.verify_lease(lease).await;
         }
         Err(error) => {
-            core.regard.missed();
+            core.history_tracker.missed();
             core.log_retry(None, &error, "the store did not answer a lease renewal");
         }
     }
@@ -96,11 +96,11 @@ fn handle_updates_concurrently(core: &Arc<EngineShared>, calls: NodeUpdates) {
 }
 
 async fn refresh_members(core: &EngineShared) {
-    let patience = core.parts.clock.now().plus(core.settings.lease_renew_interval);
+    let time_limit = core.parts.clock.now().plus(core.settings.lease_renew_interval);
     let known = tokio::select! {
         biased;
         known = core.parts.store.list_nodes() => known,
-        () = core.parts.clock.sleep_until(Deadline::At(patience)) => return,
+        () = core.parts.clock.sleep_until(Deadline::At(time_limit)) => return,
     };
     let Ok(known) = known else { return };
     core.neighbours.note_left(&known, core.parts.clock.now());

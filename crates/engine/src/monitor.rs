@@ -201,13 +201,13 @@ impl EngineShared {
     /// Records a report of an attempt, which ends its silence.
     pub(crate) fn reported(self: &Arc<Self>, key: AttemptKey) {
         let awake = self.parts.clock.awake();
-        let news = self.attention.with(key, |monitored| {
-            let news = monitored.silence.reported(awake);
+        let changes = self.attention.with(key, |monitored| {
+            let changes = monitored.silence.reported(awake);
             monitored.settle(self);
-            news
+            changes
         });
         self.attention.rearm(self.attention.lock_set(), key.id);
-        self.tell(key, news.unwrap_or_default());
+        self.tell(key, changes.unwrap_or_default());
     }
 
     /// Schedules an inspection soon after input was written to an attempt.
@@ -263,7 +263,7 @@ impl EngineShared {
         }) else {
             return;
         };
-        let mut news = Vec::new();
+        let mut changes = Vec::new();
         let awake = self.parts.clock.awake();
         let silence_is_known =
             attention.with(key, |monitored| monitored.silence_is_known(awake)).unwrap_or(false);
@@ -273,7 +273,7 @@ impl EngineShared {
         {
             let (now, awake) = self.times();
             let heard = attention.with(key, |monitored| monitored.silence.heard(now, awake, &size));
-            news.extend(heard.unwrap_or_default());
+            changes.extend(heard.unwrap_or_default());
         }
         let (_, awake) = self.times();
         let looks =
@@ -281,22 +281,22 @@ impl EngineShared {
         if looks {
             let look = self.inspect_tree(key).await;
             let (now, awake) = self.times();
-            news.extend(
+            changes.extend(
                 attention
                     .with(key, |monitored| monitored.silence.seen(now, awake, look.as_ref()))
                     .unwrap_or_default(),
             );
         }
         let (now, awake) = self.times();
-        news.extend(
+        changes.extend(
             attention.with(key, |monitored| monitored.silence.passed(now, awake)).unwrap_or_default(),
         );
-        if news.iter().any(|(_, holds)| *holds) && !self.is_present(key).await {
+        if changes.iter().any(|(_, holds)| *holds) && !self.is_present(key).await {
             return attention.forget(key);
         }
         attention.with(key, |monitored| monitored.settle(self));
         attention.rearm(attention.lock_set(), key.id);
-        self.tell(key, news);
+        self.tell(key, changes);
     }
 
     /// Returns the output size of an attempt, or `None` if it cannot be read now.
@@ -337,9 +337,9 @@ impl EngineShared {
         }
     }
 
-    fn tell(&self, key: AttemptKey, news: Vec<ConditionChange>) {
+    fn tell(&self, key: AttemptKey, changes: Vec<ConditionChange>) {
         let at = self.parts.clock.now();
-        for (condition, holds) in news {
+        for (condition, holds) in changes {
             let observation = Observation::ConditionObserved { attempt: key.attempt, condition, holds, at };
             self.lanes.seen(key.id, observation);
         }

@@ -67,11 +67,11 @@ impl EngineShared {
     async fn tail_of(&self, key: AttemptKey) -> Result<OutputTail, OutputError> {
         let output = &self.parts.output;
         let total = output.size(key).await?.end;
-        let most = self.settings.output_tail_bytes;
+        let limit = self.settings.output_tail_bytes;
         let mut chunks: Vec<OutputChunk> = Vec::new();
-        let mut from = total.saturating_sub(most.into());
+        let mut from = total.saturating_sub(limit.into());
         while from < total {
-            let page = output.read(key, OutputRead { from, most: PIECE, only: None }).await?;
+            let page = output.read(key, OutputRead { from, limit: PIECE, only: None }).await?;
             page.chunks.into_iter().for_each(|chunk| append(&mut chunks, chunk));
             if page.next <= from {
                 break;

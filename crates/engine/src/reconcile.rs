@@ -91,40 +91,40 @@ impl HistoryTracker {
 impl EngineShared {
     /// Returns the state to pass to [`heard`](Self::heard). Call this before the request is sent.
     pub(crate) fn mark_before_request(&self) -> HistoryQuery {
-        HistoryQuery { at: self.parts.clock.now(), known: self.regard.heard().history.clone() }
+        HistoryQuery { at: self.parts.clock.now(), known: self.history_tracker.heard().history.clone() }
     }
 
     /// Checks the history position in an answer. After data loss, no process is started until the records were
     /// restored.
     pub(crate) fn check_history(self: &Arc<Self>, asked: &HistoryQuery, calls: &NodeUpdates) {
         let Some(history) = &calls.history else { return };
-        if self.regard.went_back(asked, history) {
+        if self.history_tracker.went_back(asked, history) {
             tracing::warn!("the store lost data: restoring the lost records");
             self.lease_state.hold(self.parts.clock.now());
             return self.compare_beside();
         }
-        if self.regard.is_due(self.parts.clock.now()) {
+        if self.history_tracker.is_due(self.parts.clock.now()) {
             self.compare_beside();
         }
     }
 
     /// Compares this node's own copy with the store, in a background task.
     pub(crate) fn compare_beside(self: &Arc<Self>) {
-        self.regard.wanted.store(true, Ordering::SeqCst);
-        if self.regard.comparing.swap(true, Ordering::SeqCst) {
+        self.history_tracker.wanted.store(true, Ordering::SeqCst);
+        if self.history_tracker.comparing.swap(true, Ordering::SeqCst) {
             return;
         }
         let core = self.clone();
         tokio::spawn(async move {
-            while core.regard.wanted.swap(false, Ordering::SeqCst) && !core.is_closing() {
+            while core.history_tracker.wanted.swap(false, Ordering::SeqCst) && !core.is_closing() {
                 let lease = core.lease();
                 if let Err(StoreError::Fenced { .. }) = core.restore_records(&lease).await {
                     core.verify_lease(lease).await;
                 }
             }
-            core.regard.comparing.store(false, Ordering::SeqCst);
+            core.history_tracker.comparing.store(false, Ordering::SeqCst);
             // A request that arrived between the loop's last check and this line started no task of its own.
-            if core.regard.wanted.load(Ordering::SeqCst) {
+            if core.history_tracker.wanted.load(Ordering::SeqCst) {
                 core.compare_beside();
             }
         });
@@ -152,7 +152,7 @@ impl EngineShared {
     pub(crate) async fn reconciled(self: &Arc<Self>, by: &Lease) -> Result<ReconcileResult, StoreError> {
         let mut is_told = false;
         loop {
-            self.regard.compares(self.parts.clock.now());
+            self.history_tracker.compares(self.parts.clock.now());
             match self.parts.store.reconcile(by).await {
                 Ok(reconciled) => {
                     if reconciled.went_back {

@@ -68,7 +68,7 @@ pub(crate) fn examine_unknown_attempts(
 /// Returns the live commands of this node and marks them as unverified. Reported work is monitored at once.
 async fn listed(core: &Arc<EngineShared>, only_unheard: bool) -> Result<Vec<StoredProcess>, EngineError> {
     let filter = ProcessFilter { statuses: LIVE.to_vec(), ..ProcessFilter::default() };
-    let mut page = PageRequest { order: SortOrder::OldestFirst, after: None, most: PAGE };
+    let mut page = PageRequest { order: SortOrder::OldestFirst, after: None, limit: PAGE };
     let mut listed = Vec::new();
     loop {
         let listing = core.parts.store.list(&filter, &page).await?;

@@ -222,7 +222,7 @@ impl EngineShared {
             let Some(command) = spec.command() else { return };
             core.stop_copy(key, command, false).await;
             let until: AwakeTime =
-                core.parts.clock.awake().plus(command.stop.patience().min(LOST_LEASE_GRACE));
+                core.parts.clock.awake().plus(command.stop.total_grace().min(LOST_LEASE_GRACE));
             core.parts.clock.sleep_until(Deadline::Awake(until)).await;
             core.stop_copy(key, command, true).await;
         });

@@ -139,7 +139,7 @@ impl EngineShared {
         let ids: Vec<ProcessId> =
             waiting.into_iter().chain(running).map(|stored| stored.process.id).collect();
         let graces = live.iter().filter_map(|stored| stored.process.spec.command());
-        let grace = graces.map(|command| command.stop.patience()).max().unwrap_or_default();
+        let grace = graces.map(|command| command.stop.total_grace()).max().unwrap_or_default();
         let cause = StopCause::User;
         if let Err(unwritable) = self.cancel_or_warn(ids.clone(), &Action::Cancel { cause }).await {
             return Ok(Some(unwritable));
@@ -184,10 +184,10 @@ impl EngineShared {
     }
 
     /// Waits until no process is live. Returns false if the time limit passes first.
-    async fn all_end_within(&self, ids: &[ProcessId], patience: Duration) -> Result<bool, EngineError> {
-        let deadline = self.parts.clock.awake().plus(patience);
+    async fn all_end_within(&self, ids: &[ProcessId], time_limit: Duration) -> Result<bool, EngineError> {
+        let deadline = self.parts.clock.awake().plus(time_limit);
         let ear = self.notifier.subscribe(ids);
-        let one = PageRequest { order: SortOrder::OldestFirst, after: None, most: 1 };
+        let one = PageRequest { order: SortOrder::OldestFirst, after: None, limit: 1 };
         loop {
             let listing = self.parts.store.list(&live(), &one).await?;
             if listing.processes.is_empty() && listing.damaged.is_empty() && listing.next.is_none() {
@@ -207,7 +207,7 @@ impl EngineShared {
     async fn remove_ended(self: &Arc<Self>, removed: &mut u64) -> Result<(), EngineError> {
         let everything = Retention { age: None, count: None, before: Some(Timestamp(i64::MAX)) };
         let ended = ProcessFilter { statuses: ENDED.to_vec(), ..ProcessFilter::default() };
-        let one = PageRequest { order: SortOrder::OldestFirst, after: None, most: 1 };
+        let one = PageRequest { order: SortOrder::OldestFirst, after: None, limit: 1 };
         for _ in 0..MAX_CHECKS {
             let pruned = self.prune_all(&everything).await?;
             *removed = removed.saturating_add(u64::try_from(pruned.ids.len()).unwrap_or(u64::MAX));

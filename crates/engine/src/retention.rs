@@ -59,11 +59,11 @@ impl Engine {
         let (core, rule) = (self.core.clone(), *rule);
         run_to_completion(async move {
             let before = match bytes {
-                Some(most) => core.outputs().await?.prune_cutoff(most),
+                Some(limit) => core.outputs().await?.prune_cutoff(limit),
                 None => None,
             };
             let by_count = match rule.count {
-                Some(most) => core.prune_cutoff(most).await?,
+                Some(limit) => core.prune_cutoff(limit).await?,
                 None => None,
             };
             let rule = Retention { count: None, before: rule.before.max(before).max(by_count), ..rule };
@@ -74,7 +74,7 @@ impl Engine {
 
     /// Returns the number of records that the store has ever pruned, as far as this engine knows.
     #[must_use]
-    pub fn swept(&self) -> u64 {
+    pub fn pruned_total(&self) -> u64 {
         self.core.sweeps.total.load(Ordering::Relaxed)
     }
 }
@@ -105,19 +105,19 @@ impl EngineShared {
         Ok(pruned)
     }
 
-    /// Returns the time before which records must have ended to be pruned, so that the newest `most` records remain. If
+    /// Returns the time before which records must have ended to be pruned, so that the newest `limit` records remain. If
     /// several records ended in the same millisecond, a few more may remain.
-    async fn prune_cutoff(&self, most: u64) -> Result<Option<Timestamp>, EngineError> {
+    async fn prune_cutoff(&self, limit: u64) -> Result<Option<Timestamp>, EngineError> {
         let mut ended: Vec<Timestamp> = Vec::new();
         let filter = ProcessFilter { statuses: ENDED.to_vec(), ..ProcessFilter::default() };
         self.each(&filter, |stored| ended.extend(stored.process.completed_at())).await?;
         ended.sort_unstable_by(|one, other| other.cmp(one));
-        let most = usize::try_from(most).unwrap_or(usize::MAX);
-        let Some(first_to_go) = ended.get(most) else {
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        let Some(first_to_go) = ended.get(limit) else {
             return Ok(None);
         };
         let behind = Timestamp(first_to_go.0.saturating_add(1));
-        Ok(match most.checked_sub(1).and_then(|last| ended.get(last)) {
+        Ok(match limit.checked_sub(1).and_then(|last| ended.get(last)) {
             Some(last_to_stay) => Some(behind.min(*last_to_stay)),
             None => Some(behind),
         })
@@ -147,10 +147,10 @@ impl EngineShared {
         }
     }
 
-    async fn prune(&self, rule: &Retention, most: u32) -> Result<PrunedBatch, EngineError> {
+    async fn prune(&self, rule: &Retention, limit: u32) -> Result<PrunedBatch, EngineError> {
         let mut repeats = 0;
         loop {
-            match self.parts.store.prune(rule, most).await {
+            match self.parts.store.prune(rule, limit).await {
                 Ok(swept) => {
                     self.sweeps.total.store(swept.total, Ordering::Relaxed);
                     return Ok(swept);
@@ -179,7 +179,7 @@ impl EngineShared {
         filter: &ProcessFilter,
         mut look: impl FnMut(StoredProcess) + Send,
     ) -> Result<Vec<ProcessId>, EngineError> {
-        let mut page = PageRequest { order: SortOrder::OldestFirst, after: None, most: PAGE };
+        let mut page = PageRequest { order: SortOrder::OldestFirst, after: None, limit: PAGE };
         let mut damaged = Vec::new();
         loop {
             let listing = self.parts.store.list(filter, &page).await?;

@@ -81,7 +81,7 @@ impl Engine {
     }
 
     async fn listed(&self, filter: &ProcessFilter) -> Result<Vec<StoredProcess>, EngineError> {
-        let mut page = PageRequest { order: SortOrder::NewestFirst, after: None, most: PAGE };
+        let mut page = PageRequest { order: SortOrder::NewestFirst, after: None, limit: PAGE };
         let mut listed = Vec::new();
         loop {
             let listing = self.list(filter, &page).await?;
@@ -94,15 +94,15 @@ impl Engine {
     }
 
     async fn stop_all(&self) -> Result<(), EngineError> {
-        let mut patience = Duration::ZERO;
+        let mut time_limit = Duration::ZERO;
         let mut ids: Vec<ProcessId> = Vec::new();
         let filter = ProcessFilter { owner: Some(self.node().clone()), ..ProcessFilter::default() };
         for stored in self.listed(&filter).await? {
             if stored.process.status().is_ended() || stored.process.status() == Status::Pending {
                 continue;
             }
-            let grace = stored.process.spec.command().map(|command| command.stop.patience());
-            patience = patience.max(grace.unwrap_or_default());
+            let grace = stored.process.spec.command().map(|command| command.stop.total_grace());
+            time_limit = time_limit.max(grace.unwrap_or_default());
             ids.push(stored.process.id);
         }
         for id in &ids {
@@ -112,7 +112,7 @@ impl Engine {
             }
         }
         let waited = self
-            .wait(&ids, WaitCondition::Ended, WaitMode::All, Some(patience.saturating_add(VERIFY_TIMEOUT)))
+            .wait(&ids, WaitCondition::Ended, WaitMode::All, Some(time_limit.saturating_add(VERIFY_TIMEOUT)))
             .await?;
         if waited.timed_out {
             tracing::warn!("some processes are still stopping; the next manager continues");

@@ -102,16 +102,16 @@ impl Subscription {
     /// ended.
     pub async fn next(&mut self) -> Option<SubscriptionItem> {
         let event = self.events.recv().await;
-        self.told(event)
+        self.take_event(event)
     }
 
     /// Like [`next`](Self::next), for threads that may block.
     fn next_blocking(&mut self) -> Option<SubscriptionItem> {
         let event = self.events.blocking_recv();
-        self.told(event)
+        self.take_event(event)
     }
 
-    fn told(&mut self, event: Option<LoggedEvent>) -> Option<SubscriptionItem> {
+    fn take_event(&mut self, event: Option<LoggedEvent>) -> Option<SubscriptionItem> {
         if let Some(event) = event {
             return Some(SubscriptionItem::Event(event));
         }

@@ -47,7 +47,7 @@ impl EngineShared {
         loop {
             let (stored, known) = match kept.take() {
                 Some(stored) => (self.with_vitals(stored), RecordSource::Kept),
-                None => self.told(id, input, expected).await?,
+                None => self.reply(id, input, expected).await?,
             };
             if let Some(expected) = expected
                 && expected != stored.revision
@@ -111,7 +111,7 @@ impl EngineShared {
 
     /// Loads the record from the store. If the store does not answer, an action uses this node's own copy, so that a
     /// stop can be carried out without being recorded.
-    async fn told(
+    async fn reply(
         self: &Arc<Self>,
         id: ProcessId,
         input: &Input,

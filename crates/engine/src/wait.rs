@@ -41,7 +41,7 @@ pub struct WaitOutcome {
 }
 
 impl Engine {
-    /// Waits until the condition is reached or `patience` has passed. Cancel safe.
+    /// Waits until the condition is reached or `total_grace` has passed. Cancel safe.
     ///
     /// # Errors
     /// [`EngineError::NotFound`] for an unknown id; [`EngineError::Invalid`] for [`WaitCondition::Ready`] on a process
@@ -51,10 +51,10 @@ impl Engine {
         ids: &[ProcessId],
         goal: WaitCondition,
         mode: WaitMode,
-        patience: Option<Duration>,
+        time_limit: Option<Duration>,
     ) -> Result<WaitOutcome, EngineError> {
         let core = &self.core;
-        let deadline = patience.map(|patience| core.parts.clock.awake().plus(patience));
+        let deadline = time_limit.map(|time_limit| core.parts.clock.awake().plus(time_limit));
         let ear = core.notifier.subscribe(ids);
         let (mut known, mut reached) = (HashMap::with_capacity(ids.len()), HashSet::new());
         let mut changed: BTreeSet<ProcessId> = ids.iter().copied().collect();
@@ -103,7 +103,7 @@ impl Engine {
 }
 
 impl Engine {
-    /// Waits until a process has a later revision, and returns its record. Returns `None` if `patience` passes first.
+    /// Waits until a process has a later revision, and returns its record. Returns `None` if `total_grace` passes first.
     ///
     /// # Errors
     /// [`EngineError::NotFound`] for an unknown id; [`EngineError::Store`] if the store cannot be read.
@@ -111,10 +111,10 @@ impl Engine {
         &self,
         id: ProcessId,
         from: Revision,
-        patience: Duration,
+        time_limit: Duration,
     ) -> Result<Option<StoredProcess>, EngineError> {
         let core = &self.core;
-        let deadline = core.parts.clock.awake().plus(patience);
+        let deadline = core.parts.clock.awake().plus(time_limit);
         let ear = core.notifier.subscribe(&[id]);
         loop {
             let stored = core.load(id).await?;

@@ -127,14 +127,15 @@ impl EngineShared {
             return Ok(WaitReason::NoNode { placement: spec.placement.clone(), draining });
         }
         let roots = self.roots_held().await?;
-        let crowd = SlotUsers { node: self.here(), nodes: &runners.nodes, full: self.is_full(roots.len()) };
+        let slot_users =
+            SlotUsers { node: self.here(), nodes: &runners.nodes, full: self.is_full(roots.len()) };
         let Some(queue) = self.queue_of(&stored.process).await? else {
             // The process was claimed after its record was loaded.
             return Ok(WaitReason::NotWaiting {
                 status: self.load(stored.process.id).await?.process.status(),
             });
         };
-        let ahead = self.ahead_of(stored, &queue, &crowd).await?;
+        let ahead = self.ahead_of(stored, &queue, &slot_users).await?;
         let position = ahead.saturating_add(1);
         if let (Some(key), Some(hold)) = (&queue.key, &queue.held) {
             return Ok(WaitReason::Held { key: key.clone(), hold: hold.clone(), position });
@@ -143,7 +144,7 @@ impl EngineShared {
             return Ok(WaitReason::Settling { until, position });
         }
         let is_open = queue.slots.is_none_or(|slots| count(queue.holders.len()) < slots);
-        if is_open && crowd.lacks_root_slot(stored) {
+        if is_open && slot_users.lacks_root_slot(stored) {
             return Ok(WaitReason::NodeFull { limit: self.settings.max_parallel, holders: roots, position });
         }
         Ok(WaitReason::Queued {
@@ -185,15 +186,15 @@ impl EngineShared {
         &self,
         stored: &StoredProcess,
         queue: &QueueState,
-        crowd: &SlotUsers<'_>,
+        slot_users: &SlotUsers<'_>,
     ) -> Result<u32, EngineError> {
         let before: Vec<ProcessId> =
             queue.waiters.iter().copied().take_while(|waiter| *waiter != stored.process.id).collect();
         let mut ahead: u32 = 0;
         for chunk in before.chunks(CHUNK) {
             for waiter in self.parts.store.load_each(chunk).await?.into_iter().flatten().flatten() {
-                let passed = !fits_any(&waiter.process.spec.placement, crowd.nodes)
-                    || (crowd.lacks_root_slot(&waiter) && !crowd.lacks_root_slot(stored));
+                let passed = !fits_any(&waiter.process.spec.placement, slot_users.nodes)
+                    || (slot_users.lacks_root_slot(&waiter) && !slot_users.lacks_root_slot(stored));
                 ahead = ahead.saturating_add(u32::from(!passed));
             }
         }

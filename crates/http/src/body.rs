@@ -145,9 +145,9 @@ fn make_whole(value: &mut Value) {
     }
 }
 
-/// Returns true if more than `most` lists and objects are open at once. Only brackets and strings are recognised; the
+/// Returns true if more than `limit` lists and objects are open at once. Only brackets and strings are recognised; the
 /// JSON is not validated.
-fn is_deeper(text: &[u8], most: usize) -> bool {
+fn is_deeper(text: &[u8], limit: usize) -> bool {
     let mut open = 0_usize;
     let mut bytes = text.iter();
     while let Some(byte) = bytes.next() {
@@ -157,7 +157,7 @@ fn is_deeper(text: &[u8], most: usize) -> bool {
             b'"' => skip_string(&mut bytes),
             _ => {}
         }
-        if open > most {
+        if open > limit {
             return true;
         }
     }

@@ -140,9 +140,9 @@ impl ListenerKind {
             SocketAddr::V4(address) => address.ip().to_string(),
             SocketAddr::V6(address) => format!("[{}]", address.ip()),
         };
-        let usual = if self.secure { 443 } else { 80 };
+        let default_port = if self.secure { 443 } else { 80 };
         let is = |name: &str| {
-            host == format!("{name}:{}", local.port()) || (local.port() == usual && host == name)
+            host == format!("{name}:{}", local.port()) || (local.port() == default_port && host == name)
         };
         is(&ip) || (local.ip().is_loopback() && is("localhost"))
     }
@@ -172,9 +172,9 @@ pub(crate) fn check_body(head: &Parts) -> Result<(), RequestRejection> {
     if !is_json && (has_body || headers.contains_key(CONTENT_TYPE)) {
         return Err(RequestRejection::Kind);
     }
-    let most = if head.uri.path() == MCP { MAX_MCP_BODY_BYTES } else { MAX_BODY_BYTES };
-    if length.is_some_and(|length| length > most) {
-        return Err(RequestRejection::TooLarge { most });
+    let limit = if head.uri.path() == MCP { MAX_MCP_BODY_BYTES } else { MAX_BODY_BYTES };
+    if length.is_some_and(|length| length > limit) {
+        return Err(RequestRejection::TooLarge { limit });
     }
     Ok(())
 }
@@ -204,7 +204,7 @@ mod tests {
     #[test]
     fn own_names_are_taken_to_the_letter_and_no_other() {
         for host in ["127.0.0.1:7337", "localhost:7337", "LOCALHOST:7337", "dev.example:80", "proxied"] {
-            assert_eq!(asked(&[("host", host)]), Ok(Access::Control), "{host}");
+            assert_eq!(check_headers(&[("host", host)]), Ok(Access::Control), "{host}");
         }
         for host in [
             "",
@@ -223,11 +223,11 @@ mod tests {
             "[::1]:7337",
             "127.1:7337",
         ] {
-            assert_eq!(asked(&[("host", host)]), Err(RequestRejection::Host), "{host}");
+            assert_eq!(check_headers(&[("host", host)]), Err(RequestRejection::Host), "{host}");
         }
-        assert_eq!(asked(&[]), Err(RequestRejection::Host));
+        assert_eq!(check_headers(&[]), Err(RequestRejection::Host));
         let twice = [("host", "127.0.0.1:7337"), ("host", "127.0.0.1:7337")];
-        assert_eq!(asked(&twice), Err(RequestRejection::Host));
+        assert_eq!(check_headers(&twice), Err(RequestRejection::Host));
     }
 
     #[test]
@@ -255,7 +255,8 @@ mod tests {
 
     #[test]
     fn web_pages_are_refused_but_its_own_and_those_that_were_named() {
-        let from = |name: &'static str, value: &str| asked(&[("host", "localhost:7337"), (name, value)]);
+        let from =
+            |name: &'static str, value: &str| check_headers(&[("host", "localhost:7337"), (name, value)]);
         for own in ["http://localhost:7337", "http://127.0.0.1:7337", "HTTP://LOCALHOST:7337"] {
             assert_eq!(from("origin", own), Ok(Access::Control), "{own}");
         }
@@ -290,7 +291,7 @@ mod tests {
             ("origin", "https://dash.example"),
             ("origin", "https://dash.example"),
         ];
-        assert_eq!(asked(&twice), Err(RequestRejection::Origin));
+        assert_eq!(check_headers(&twice), Err(RequestRejection::Origin));
         for (site, expected) in [
             ("cross-site", Err(RequestRejection::Origin)),
             ("same-site", Err(RequestRejection::Origin)),
@@ -365,13 +366,13 @@ mod tests {
         assert_eq!(ask(&[("transfer-encoding", "chunked")], "/v1/reset"), Err(RequestRejection::Kind));
         assert_eq!(ask(&[json, json, ("content-length", "2")], "/v1/reset"), Err(RequestRejection::Kind));
         let large = |path, length| ask(&[json, ("content-length", length)], path);
-        assert_eq!(large("/v1/reset", "1048577"), Err(RequestRejection::TooLarge { most: 1 << 20 }));
+        assert_eq!(large("/v1/reset", "1048577"), Err(RequestRejection::TooLarge { limit: 1 << 20 }));
         assert_eq!(large("/mcp", "1048577"), Ok(Access::Control));
-        assert_eq!(large("/mcp", "4194305"), Err(RequestRejection::TooLarge { most: 4 << 20 }));
-        assert_eq!(large("/v1/reset", "-1"), Err(RequestRejection::TooLarge { most: 1 << 20 }));
+        assert_eq!(large("/mcp", "4194305"), Err(RequestRejection::TooLarge { limit: 4 << 20 }));
+        assert_eq!(large("/v1/reset", "-1"), Err(RequestRejection::TooLarge { limit: 1 << 20 }));
     }
 
-    fn asked(headers: &[(&str, &str)]) -> Result<Access, RequestRejection> {
+    fn check_headers(headers: &[(&str, &str)]) -> Result<Access, RequestRejection> {
         let request = headers
             .iter()
             .fold(Request::get("/v1/health"), |request, (name, value)| request.header(*name, *value));

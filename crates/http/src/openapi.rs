@@ -95,13 +95,13 @@ fn operation(
         }
     }
     for parameter in &operation.parameters {
-        built = built.parameter(beside(parameter, schemas));
+        built = built.parameter(parameter_builder(parameter, schemas));
     }
     if let Some(body) = &operation.body {
         built = built.request_body(Some(taken(body, schemas).build()));
     }
     for answer in &operation.answers {
-        let mut response = answered(answer, schemas);
+        let mut response = response(answer, schemas);
         if answer.status == 201 {
             response.links.extend(links.iter().map(|(id, link)| ((*id).to_owned(), link.clone().into())));
         }
@@ -116,12 +116,12 @@ fn operation(
     {
         let content = ContentBuilder::new().schema(Some(problem.clone())).build();
         let response = ResponseBuilder::new().description(about).content("application/problem+json", content);
-        built = built.response(range, dressed(response).build());
+        built = built.response(range, with_common_headers(response).build());
     }
     built
 }
 
-fn beside(parameter: &Parameter, schemas: &mut Schemas) -> ParameterBuilder {
+fn parameter_builder(parameter: &Parameter, schemas: &mut Schemas) -> ParameterBuilder {
     let place = match parameter.place {
         ParameterLocation::Query => ParameterIn::Query,
         ParameterLocation::Header => ParameterIn::Header,
@@ -140,7 +140,7 @@ fn taken(body: &RequestBody, schemas: &mut Schemas) -> RequestBodyBuilder {
     RequestBodyBuilder::new().content("application/json", content).required(Some(required))
 }
 
-fn answered(answer: &ResponseDoc, schemas: &mut Schemas) -> Response {
+fn response(answer: &ResponseDoc, schemas: &mut Schemas) -> Response {
     let mut response = ResponseBuilder::new().description(answer.about);
     for (media, shape) in &answer.media {
         let content = match shape {
@@ -152,7 +152,7 @@ fn answered(answer: &ResponseDoc, schemas: &mut Schemas) -> Response {
     for (name, about) in &answer.headers {
         response = response.header(*name, header(about));
     }
-    dressed(response).build()
+    with_common_headers(response).build()
 }
 
 fn header(about: &str) -> Header {
@@ -162,7 +162,7 @@ fn header(about: &str) -> Header {
 }
 
 /// Adds the headers that every response has.
-fn dressed(response: ResponseBuilder) -> ResponseBuilder {
+fn with_common_headers(response: ResponseBuilder) -> ResponseBuilder {
     response
         .header(REQUEST_ID.as_str(), header("Id of the request"))
         .header(longhaul_wire::api::PROTOCOL_HEADER, header("Version of this API"))

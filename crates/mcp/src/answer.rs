@@ -8,7 +8,7 @@ mod wait;
 
 pub(crate) use list::{ListResult, counts, items, list_schema};
 pub(crate) use output::{SendAnswer, read_schema, search_schema, sent_schema};
-pub(crate) use status::{Children, StatusContext, brief, brief_schema, least_schema, whole, whole_schema};
+pub(crate) use status::{Children, StatusContext, brief, brief_schema, minimal_schema, whole, whole_schema};
 pub(crate) use wait::{
     MatchedLine, WaitEndReason, WaitResult, WaitedProcess, suggested_wait, wait_schema, waiting,
 };

@@ -94,12 +94,12 @@ fn within(
     number: f64,
     shown: &Value,
 ) -> Result<(), String> {
-    let least = schema.get(lower).and_then(Value::as_f64).unwrap_or_default();
+    let min = schema.get(lower).and_then(Value::as_f64).unwrap_or_default();
     match schema.get(upper).and_then(Value::as_f64) {
-        Some(most) if !(least..=most).contains(&number) => {
-            Err(format!("{name} must be from {least} to {most}, not {shown}"))
+        Some(limit) if !(min..=limit).contains(&number) => {
+            Err(format!("{name} must be from {min} to {limit}, not {shown}"))
         }
-        None if number < least => Err(format!("{name} must be at least {least}, not {shown}")),
+        None if number < min => Err(format!("{name} must be at least {min}, not {shown}")),
         Some(_) | None => Ok(()),
     }
 }
@@ -141,7 +141,7 @@ mod tests {
     use crate::tool::Tool;
     use serde_json::json;
 
-    fn said(tool: Tool, arguments: Value) -> String {
+    fn error_text(tool: Tool, arguments: Value) -> String {
         let Value::Object(arguments) = arguments else { panic!("arguments are an object") };
         check(&tool.input(), &arguments).unwrap_err()
     }
@@ -151,7 +151,7 @@ mod tests {
         let start = |field: &str, value: Value| {
             let mut arguments = json!({ "process_type": "build", "name": "n", "command": "c" });
             arguments[field] = value;
-            said(Tool::StartBackgroundProcess, arguments)
+            error_text(Tool::StartBackgroundProcess, arguments)
         };
         assert_eq!(start("name", json!(7)), "name must be a string, not 7");
         assert_eq!(start("timeout", json!("60")), "timeout must be a number, not \"60\"");
@@ -175,9 +175,9 @@ mod tests {
             ),
             "{unknown}"
         );
-        let ids = said(Tool::WaitForProcess, json!({ "process_ids": [] }));
+        let ids = error_text(Tool::WaitForProcess, json!({ "process_ids": [] }));
         assert_eq!(ids, "the length of process_ids must be from 1 to 16, not 0");
-        assert_eq!(said(Tool::PauseProcess, json!({})), "process_id is missing");
+        assert_eq!(error_text(Tool::PauseProcess, json!({})), "process_id is missing");
     }
 
     #[test]

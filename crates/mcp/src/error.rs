@@ -50,7 +50,7 @@ impl ToolError {
     }
 
     /// Returns the error for a wait above the maximum number of concurrent waits.
-    pub(crate) fn crowded() -> Self {
+    pub(crate) fn too_many_calls() -> Self {
         let mut refusal = Self::of("too_many_waits", "the maximum number of waiting calls is reached");
         refusal.0.retryable = true;
         refusal.hint("cancel some of the waiting calls, then try again")

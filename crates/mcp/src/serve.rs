@@ -73,16 +73,16 @@ impl McpInterface {
     ///
     /// # Errors
     /// Writing the rejection of the handshake failed.
-    pub async fn serve_stream<S>(&self, stream: S, patience: Duration) -> io::Result<()>
+    pub async fn serve_stream<S>(&self, stream: S, time_limit: Duration) -> io::Result<()>
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
         let (read, mut write) = tokio::io::split(stream);
         let mut read = BufReader::with_capacity(BUFFER, read);
-        let opened = timeout(patience, handshake::read(&mut read)).await;
+        let opened = timeout(time_limit, handshake::read(&mut read)).await;
         match opened.unwrap_or(Err(HandshakeError::Gone)) {
             Ok(caller) => {
-                self.speak(read, write, caller, patience).await;
+                self.speak(read, write, caller, time_limit).await;
                 Ok(())
             }
             Err(error) => {
@@ -103,12 +103,12 @@ impl McpInterface {
         drop(permit);
     }
 
-    async fn speak<R, W>(&self, read: R, write: W, caller: Caller, patience: Duration)
+    async fn speak<R, W>(&self, read: R, write: W, caller: Caller, time_limit: Duration)
     where
         R: AsyncBufRead + Send + Unpin + 'static,
         W: AsyncWrite + Send + Unpin + 'static,
     {
-        match timeout(patience, self.server(caller).serve(MessageStream::new(read, write))).await {
+        match timeout(time_limit, self.server(caller).serve(MessageStream::new(read, write))).await {
             Ok(Ok(running)) => {
                 if let Err(error) = running.waiting().await {
                     tracing::debug!(%error, "a connection was interrupted");

@@ -125,7 +125,7 @@ impl Server {
         let readers = caller.read_only.then_some(&self.shared.waits_of_readers);
         let all = [Some(&self.waits), readers, Some(&self.shared.waits)].into_iter().flatten();
         let taken = all.map(|room| room.try_acquire()).collect::<Result<Vec<_>, _>>();
-        taken.map_err(|_| ToolError::crowded())
+        taken.map_err(|_| ToolError::too_many_calls())
     }
 
     /// Waits, and sends progress notifications, because clients that receive nothing time out.

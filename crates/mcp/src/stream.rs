@@ -155,7 +155,9 @@ impl<R, W> MessageStream<R, W> {
                             ErrorData::invalid_request("a request with this id is already running", None);
                         Err((asked.id.clone(), error))
                     }
-                    RequestAdmission::Crowded => Err((asked.id.clone(), ToolError::crowded().into_error())),
+                    RequestAdmission::Crowded => {
+                        Err((asked.id.clone(), ToolError::too_many_calls().into_error()))
+                    }
                 }
             }
             JsonRpcMessage::Notification(told) => {

@@ -250,7 +250,7 @@ impl Tool {
     pub(crate) fn output(self) -> Map<String, Value> {
         match self {
             // The result is that of `get_process_status`, so clients find the full schema there.
-            Self::GetBackgroundProcessStatus => answer::least_schema(),
+            Self::GetBackgroundProcessStatus => answer::minimal_schema(),
             Self::GetProcessStatus => answer::whole_schema(),
             Self::StartBackgroundProcess
             | Self::RegisterProcess

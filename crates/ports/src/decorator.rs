@@ -154,7 +154,7 @@ methods! {
             write Submit = submit(new: Submission) -> SubmitOutcome, op OpId::new(*new.process.id.as_uuid());
             write Claim = claim(by: &Lease, room: &ClaimCapacity) -> Vec<StoredProcess>;
             write Commit = commit(change: Change) -> Revision, op change.op;
-            write EnqueueAction = enqueue_action(id: &ProcessId, op: OpId, wish: PendingAction) -> ActionSeq, op op;
+            write EnqueueAction = enqueue_action(id: &ProcessId, op: OpId, action: PendingAction) -> ActionSeq, op op;
             write UpdateLiveStats = update_live_stats(by: &Writer, live_stats: &[(ProcessId, AttemptNo, LiveStats)]) -> Vec<Result<(), StoreError>>;
             read Load = load(ids: &[ProcessId]) -> Vec<Option<StoredProcess>>;
             read LoadEach = load_each(ids: &[ProcessId]) -> Vec<Result<Option<StoredProcess>, StoreError>>;
@@ -166,8 +166,8 @@ methods! {
         tells {}
         recalls {}
         does {
-            read ClaimDue = claim_due(by: &Lease, most: u32) -> Vec<StoredProcess>;
-            write Prune = prune(rule: &Retention, most: u32) -> PrunedBatch;
+            read ClaimDue = claim_due(by: &Lease, limit: u32) -> Vec<StoredProcess>;
+            write Prune = prune(rule: &Retention, limit: u32) -> PrunedBatch;
             write Reconcile = reconcile(by: &Lease) -> ReconcileResult;
         }
     }
@@ -185,7 +185,7 @@ methods! {
         tells {}
         recalls {}
         does {
-            read Read = read(after: Option<EventCursor>, most: u32, wait: bool) -> EventPage;
+            read Read = read(after: Option<EventCursor>, limit: u32, wait: bool) -> EventPage;
             read End = end() -> EventCursor;
         }
     }

@@ -9,7 +9,7 @@ use std::fmt::Debug;
 /// stored.
 #[async_trait]
 pub trait EventLog: Debug + Send + Sync + 'static {
-    /// Reads at most `most` events after a cursor, oldest first; without a cursor, from the oldest stored event. With
+    /// Reads at most `limit` events after a cursor, oldest first; without a cursor, from the oldest stored event. With
     /// `wait`, the call waits until there is at least one event. The events of one process are ordered by revision and
     /// index.
     ///
@@ -17,7 +17,8 @@ pub trait EventLog: Debug + Send + Sync + 'static {
     ///
     /// # Errors
     /// Fails only if the store as a whole cannot be read.
-    async fn read(&self, after: Option<EventCursor>, most: u32, wait: bool) -> Result<EventPage, StoreError>;
+    async fn read(&self, after: Option<EventCursor>, limit: u32, wait: bool)
+    -> Result<EventPage, StoreError>;
 
     /// Returns the cursor after the newest event. A reader that starts there sees only later events.
     ///

@@ -8,7 +8,7 @@ use std::fmt::Debug;
 /// Finds processes that need a decision, and prunes old records.
 #[async_trait]
 pub trait Maintenance: Debug + Send + Sync + 'static {
-    /// Returns at most `most` processes without an owner that need a decision, the longest overdue first. A process is
+    /// Returns at most `limit` processes without an owner that need a decision, the longest overdue first. A process is
     /// due if one of these conditions holds:
     ///
     /// - A time that was set for the process has passed.
@@ -25,14 +25,14 @@ pub trait Maintenance: Debug + Send + Sync + 'static {
     ///
     /// # Errors
     /// Returns [`StoreError::Fenced`] if the lease is not the newest of its node.
-    async fn claim_due(&self, by: &Lease, most: u32) -> Result<Vec<StoredProcess>, StoreError>;
+    async fn claim_due(&self, by: &Lease, limit: u32) -> Result<Vec<StoredProcess>, StoreError>;
 
-    /// Prunes at most `most` ended records that are covered by the retention rule, oldest first. Live processes and
-    /// ended processes that are due are never pruned. With `most` 0, the call only returns the total.
+    /// Prunes at most `limit` ended records that are covered by the retention rule, oldest first. Live processes and
+    /// ended processes that are due are never pruned. With `limit` 0, the call only returns the total.
     ///
     /// # Errors
     /// Fails only if the store as a whole cannot be written.
-    async fn prune(&self, rule: &Retention, most: u32) -> Result<PrunedBatch, StoreError>;
+    async fn prune(&self, rule: &Retention, limit: u32) -> Result<PrunedBatch, StoreError>;
 
     /// Compares this node's own copy of its records with the store, and restores records that the store has lost, see
     /// [`Restore`](crate::Restore). A local store has nothing to compare.

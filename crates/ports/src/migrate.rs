@@ -54,9 +54,9 @@ pub struct StoreMetadata {
     /// Launch keys of pruned processes, sorted by session and key.
     pub old_keys: Vec<RetiredLaunchKey>,
     /// Tombstones of pruned processes, in the order of pruning.
-    pub swept: Vec<Tombstone>,
+    pub tombstones: Vec<Tombstone>,
     /// Number of processes that this store has ever pruned.
-    pub swept_total: u64,
+    pub pruned_total: u64,
     /// Sequence number of the latest submission.
     pub last_seq: Seq,
     /// Cursor after the newest event.

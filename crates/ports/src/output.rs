@@ -22,7 +22,7 @@ pub trait OutputLog: Debug + Send + Sync + 'static {
         Ok(Vec::new())
     }
 
-    /// Reads at most `wanted.most` bytes from an offset, as one chunk for each run of bytes of one stream. Dropped
+    /// Reads at most `wanted.limit` bytes from an offset, as one chunk for each run of bytes of one stream. Dropped
     /// bytes are skipped and counted as a gap.
     ///
     /// # Errors
@@ -63,12 +63,12 @@ pub trait OutputLog: Debug + Send + Sync + 'static {
     /// Returns [`OutputError::Failed`] if the size cannot be determined.
     async fn size_on_disk(&self, id: ProcessId) -> Result<u64, OutputError>;
 
-    /// Lists processes that have stored output or other files: at most `most` processes with an id after `after`, in
+    /// Lists processes that have stored output or other files: at most `limit` processes with an id after `after`, in
     /// the order of their ids.
     ///
     /// # Errors
     /// Returns [`OutputError::Unlisted`] if the processes cannot be listed.
-    async fn kept(&self, after: Option<ProcessId>, most: u32) -> Result<Vec<ProcessId>, OutputError>;
+    async fn kept(&self, after: Option<ProcessId>, limit: u32) -> Result<Vec<ProcessId>, OutputError>;
 
     /// Removes everything that is stored for a process, including its output.
     ///
@@ -107,7 +107,7 @@ pub struct OutputRead {
     /// Offset at which to start.
     pub from: u64,
     /// Maximum number of bytes, from 1 to 1 MiB.
-    pub most: u32,
+    pub limit: u32,
     /// Stream to read; `None` reads both.
     pub only: Option<OutputStream>,
 }

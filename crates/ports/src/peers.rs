@@ -34,7 +34,7 @@ pub struct PeerHttpRequest {
     /// JSON body of the request. A request without a body changes nothing on the other node.
     pub body: Option<Vec<u8>>,
     /// Time limit for the arrival of the response head.
-    pub patience: Duration,
+    pub time_limit: Duration,
 }
 
 impl fmt::Debug for PeerHttpRequest {

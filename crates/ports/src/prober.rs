@@ -6,7 +6,7 @@ use std::time::Duration;
 
 /// Checks by a probe if a running command is ready.
 ///
-/// A probe without a result within `patience` counts as failed.
+/// A probe without a result within `time_limit` counts as failed.
 ///
 /// # Cancel safety
 /// Dropping the call ends the probe and cleans up everything that the probe started.
@@ -16,11 +16,11 @@ pub trait Prober: Debug + Send + Sync + 'static {
     /// followed.
     ///
     /// Returns false for an address that cannot be contacted, such as one with another scheme or an unknown host.
-    async fn answers(&self, url: &str, patience: Duration) -> bool;
+    async fn answers(&self, url: &str, time_limit: Duration) -> bool;
 
     /// Returns true if a command exits with code 0. The command has no input and its output is discarded. The command
-    /// and all its descendants are killed when `patience` is over or the call is dropped.
-    async fn succeeds(&self, order: ProbeCommand, patience: Duration) -> bool;
+    /// and all its descendants are killed when `time_limit` is over or the call is dropped.
+    async fn succeeds(&self, order: ProbeCommand, time_limit: Duration) -> bool;
 }
 
 /// A command that reports by its exit code if another command is ready.
@@ -54,11 +54,11 @@ pub struct NoopProber;
 
 #[async_trait]
 impl Prober for NoopProber {
-    async fn answers(&self, _url: &str, _patience: Duration) -> bool {
+    async fn answers(&self, _url: &str, _time_limit: Duration) -> bool {
         false
     }
 
-    async fn succeeds(&self, _order: ProbeCommand, _patience: Duration) -> bool {
+    async fn succeeds(&self, _order: ProbeCommand, _time_limit: Duration) -> bool {
         false
     }
 }

@@ -84,12 +84,12 @@ pub enum SignatureError {
         until: Timestamp,
     },
     /// The number of the attempt is higher than the retry policy allows.
-    #[error("attempt {attempt} of this launch exceeds the maximum of its retry policy, {most}")]
+    #[error("attempt {attempt} of this launch exceeds the maximum of its retry policy, {limit}")]
     TooOften {
         /// Number of the refused attempt.
         attempt: AttemptNo,
         /// Highest attempt number that the retry policy can lead to.
-        most: u32,
+        limit: u32,
     },
 }
 

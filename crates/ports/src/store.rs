@@ -106,7 +106,7 @@ pub trait ProcessStore: Debug + Send + Sync + 'static {
         &self,
         id: &ProcessId,
         op: OpId,
-        wish: PendingAction,
+        action: PendingAction,
     ) -> Result<ActionSeq, StoreError>;
 
     /// Stores the live stats of running attempts. The call creates no revision and no event; a crash may lose the last

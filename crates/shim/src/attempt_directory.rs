@@ -102,14 +102,14 @@ impl AttemptDirectory {
         UnixStream::connect(self.through_proc(SOCKET))
     }
 
-    /// Connects to the shim. While the shim is alive and has no socket yet, waits for the socket for up to `patience`.
-    pub fn connect_within(&self, patience: Duration) -> io::Result<UnixStream> {
+    /// Connects to the shim. While the shim is alive and has no socket yet, waits for the socket for up to `time_limit`.
+    pub fn connect_within(&self, time_limit: Duration) -> io::Result<UnixStream> {
         let begin = Instant::now();
         loop {
             match self.connect() {
                 Err(error)
                     if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused)
-                        && begin.elapsed() < patience
+                        && begin.elapsed() < time_limit
                         && self.is_locked()? =>
                 {
                     std::thread::sleep(CONNECT_RETRY_DELAY);
@@ -164,7 +164,7 @@ impl AttemptDirectory {
     }
 
     /// Creates a file, and first removes a file that a failed attempt may have left under this name.
-    fn create_anew(&self, name: &str) -> io::Result<OwnedFd> {
+    fn recreate(&self, name: &str) -> io::Result<OwnedFd> {
         match self.create(name) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 self.remove(name)?;
@@ -196,7 +196,7 @@ impl AttemptDirectory {
     /// On a file system that cannot reserve space, this creates the file only and is not an error.
     pub(crate) fn reserve(&self, name: &str) -> io::Result<fs::File> {
         let temporary = temporary(name);
-        let file = self.create_anew(&temporary)?;
+        let file = self.recreate(&temporary)?;
         let room = || rustix::fs::fallocate(&file, FallocateFlags::KEEP_SIZE, 0, RESERVED_BYTES);
         match rustix::io::retry_on_intr(room) {
             Err(error @ (Errno::NOSPC | Errno::DQUOT | Errno::IO)) => {
@@ -230,7 +230,7 @@ impl AttemptDirectory {
         let replaces = self.exists(name);
         let mut file = match reserved.filter(|file| self.is_at(&temporary, file)) {
             Some(reserved) => reserved,
-            None => self.create_anew(&temporary)?.into(),
+            None => self.recreate(&temporary)?.into(),
         };
         let written = tried(name, replaces, WriteStep::Write).and_then(|()| {
             file.write_all(bytes)?;

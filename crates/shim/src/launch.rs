@@ -237,8 +237,8 @@ impl LaunchOrder {
         if let Some(bytes) = self.tree_limits.memory {
             frame.number(tag::TREE_MEMORY, bytes);
         }
-        if let Some(most) = self.tree_limits.processes {
-            frame.number(tag::TREE_PROCESSES, most);
+        if let Some(limit) = self.tree_limits.processes {
+            frame.number(tag::TREE_PROCESSES, limit);
         }
         frame.finish()
     }

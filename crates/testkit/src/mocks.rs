@@ -61,13 +61,13 @@ mockall::mock! {
 
     #[async_trait]
     impl Maintenance for Store {
-        async fn claim_due(&self, by: &Lease, most: u32) -> Result<Vec<StoredProcess>, StoreError>;
-        async fn prune(&self, rule: &Retention, most: u32) -> Result<PrunedBatch, StoreError>;
+        async fn claim_due(&self, by: &Lease, limit: u32) -> Result<Vec<StoredProcess>, StoreError>;
+        async fn prune(&self, rule: &Retention, limit: u32) -> Result<PrunedBatch, StoreError>;
     }
 
     #[async_trait]
     impl EventLog for Store {
-        async fn read(&self, after: Option<EventCursor>, most: u32, wait: bool) -> Result<EventPage, StoreError>;
+        async fn read(&self, after: Option<EventCursor>, limit: u32, wait: bool) -> Result<EventPage, StoreError>;
         async fn end(&self) -> Result<EventCursor, StoreError>;
     }
 
@@ -139,8 +139,8 @@ mockall::mock! {
 
     #[async_trait]
     impl Prober for Prober {
-        async fn answers(&self, url: &str, patience: Duration) -> bool;
-        async fn succeeds(&self, order: ProbeCommand, patience: Duration) -> bool;
+        async fn answers(&self, url: &str, time_limit: Duration) -> bool;
+        async fn succeeds(&self, order: ProbeCommand, time_limit: Duration) -> bool;
     }
 }
 
@@ -163,7 +163,7 @@ mockall::mock! {
         async fn grown(&self, key: AttemptKey, beyond: u64) -> Result<(), OutputError>;
         fn place(&self, key: AttemptKey) -> OutputLocation;
         async fn size_on_disk(&self, id: ProcessId) -> Result<u64, OutputError>;
-        async fn kept(&self, after: Option<ProcessId>, most: u32) -> Result<Vec<ProcessId>, OutputError>;
+        async fn kept(&self, after: Option<ProcessId>, limit: u32) -> Result<Vec<ProcessId>, OutputError>;
         async fn remove(&self, id: ProcessId) -> Result<(), OutputError>;
     }
 }

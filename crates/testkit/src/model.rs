@@ -160,8 +160,8 @@ impl StoreModel {
             ModelRequest::Touch(author, id, attempt, live_stats) => {
                 ModelReply::Touched(self.update_live_stats(author, *id, *attempt, live_stats))
             }
-            ModelRequest::Attention(lease, most) => ModelReply::Records(self.claim_due(lease, *most)),
-            ModelRequest::Prune(rule, most) => ModelReply::Pruned(self.prune(rule, *most)),
+            ModelRequest::Attention(lease, limit) => ModelReply::Records(self.claim_due(lease, *limit)),
+            ModelRequest::Prune(rule, limit) => ModelReply::Pruned(self.prune(rule, *limit)),
             ModelRequest::SetPolicy(expected, policy) => {
                 ModelReply::Policy(self.set_policy(*expected, policy))
             }

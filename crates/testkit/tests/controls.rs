@@ -246,7 +246,7 @@ impl ProcessStore for BrokenStore {
 
     async fn list(&self, filter: &ProcessFilter, page: &PageRequest) -> Result<Listing, StoreError> {
         let mut page = page.clone();
-        if self.broken == Broken::ListsWithoutBound && page.most > 1_000 {
+        if self.broken == Broken::ListsWithoutBound && page.limit > 1_000 {
             let first = self.inner.list(filter, &page).await?;
             let Some(next) = first.next else { return Ok(first) };
             let rest = self.inner.list(filter, &PageRequest { after: Some(next), ..page }).await?;
@@ -265,11 +265,11 @@ impl ProcessStore for BrokenStore {
 
 #[async_trait]
 impl Maintenance for BrokenStore {
-    async fn claim_due(&self, by: &Lease, most: u32) -> Result<Vec<StoredProcess>, StoreError> {
+    async fn claim_due(&self, by: &Lease, limit: u32) -> Result<Vec<StoredProcess>, StoreError> {
         if self.broken == Broken::AttendsToNobody {
             return Ok(Vec::new());
         }
-        let mut due = self.inner.claim_due(by, most).await?;
+        let mut due = self.inner.claim_due(by, limit).await?;
         if self.broken == Broken::HandsOutOnce {
             let mut handed = locked(&self.handed);
             due.retain(|stored| !handed.contains(&stored.process.id));
@@ -281,13 +281,13 @@ impl Maintenance for BrokenStore {
         Ok(due)
     }
 
-    async fn prune(&self, rule: &Retention, most: u32) -> Result<PrunedBatch, StoreError> {
+    async fn prune(&self, rule: &Retention, limit: u32) -> Result<PrunedBatch, StoreError> {
         let rule = if self.broken == Broken::SweepsTheWrongOnes {
             Retention { age: Some(Duration::ZERO), count: None, before: None }
         } else {
             *rule
         };
-        let mut swept = self.inner.prune(&rule, most).await?;
+        let mut swept = self.inner.prune(&rule, limit).await?;
         self.gone().extend(&swept.ids);
         if self.broken == Broken::HidesTotals {
             swept.total = swept.ids.len() as u64;
@@ -328,9 +328,14 @@ impl Queues for BrokenStore {
 
 #[async_trait]
 impl EventLog for BrokenStore {
-    async fn read(&self, after: Option<EventCursor>, most: u32, wait: bool) -> Result<EventPage, StoreError> {
+    async fn read(
+        &self,
+        after: Option<EventCursor>,
+        limit: u32,
+        wait: bool,
+    ) -> Result<EventPage, StoreError> {
         let wait = wait && self.broken != Broken::NeverParks;
-        let mut page = self.inner.read(after, most, wait).await?;
+        let mut page = self.inner.read(after, limit, wait).await?;
         if self.broken == Broken::HidesGaps {
             page.gap = false;
         }

@@ -217,7 +217,7 @@ async fn output_skips_its_gap_and_says_so() {
     output.write(key(1), OutputSource::Stdout, b"abc\ndef\n");
     output.write(key(1), OutputSource::Stderr, b"x\n");
     output.drop_middle(key(1), 2, 5);
-    let wanted = OutputRead { from: 0, most: 100, only: None };
+    let wanted = OutputRead { from: 0, limit: 100, only: None };
     let page = output.read(key(1), wanted).await.unwrap();
     let pieces: Vec<_> = page.chunks.iter().map(|chunk| (chunk.offset, chunk.bytes.as_slice())).collect();
     assert_eq!(pieces, [(0, b"ab".as_slice()), (5, b"ef\n"), (8, b"x\n")]);

@@ -139,7 +139,7 @@ async fn the_other_ports_fail_with_the_store_and_a_dead_life_asks_nothing_any_mo
     trouble.fail_on(PortCall::Start, 1, Fault::Unknown);
     let started = spawner.start(order(id)).await;
     assert!(matches!(started, Err(SpawnError::Unreachable { .. })), "{started:?}");
-    assert_eq!(children.live().len(), 1, "it was started all the same");
+    assert_eq!(children.live().len(), 1, "it was started anyway");
     trouble.fail_on(PortCall::Keep, 1, Fault::Unavailable);
     assert!(store.keep(&[]).await.is_err(), "the first one fails");
     assert!(store.keep(&[]).await.is_ok(), "the second one does not");

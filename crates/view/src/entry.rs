@@ -92,7 +92,7 @@ impl<'w> WindowEntries<'w> {
             None => self.line(self.at)?,
         };
         if first.form != LineForm::Whole {
-            return Ok(self.told(first, 1));
+            return Ok(self.folded_line(first, 1));
         }
         let (begin, mut last_end, mut count) = (first.start, first.end, 1_u64);
         while last_end - begin < MAX_RUN_LEN {
@@ -112,19 +112,19 @@ impl<'w> WindowEntries<'w> {
             }
             (last_end, count) = (next.end, count + 1);
         }
-        Ok(self.told(RenderedLine { end: last_end, ..first }, count))
+        Ok(self.folded_line(RenderedLine { end: last_end, ..first }, count))
     }
 
-    /// Returns the line at `start`. Earlier states that a redraw has overwritten are skipped, up to index `most`.
-    fn settled_line(&self, start: usize, most: usize) -> Result<RenderedLine, EntriesEnd> {
+    /// Returns the line at `start`. Earlier states that a redraw has overwritten are skipped, up to index `limit`.
+    fn settled_line(&self, start: usize, limit: usize) -> Result<RenderedLine, EntriesEnd> {
         let mut line = self.line(start)?;
-        while line.form == LineForm::Redrawn && line.end < most {
+        while line.form == LineForm::Redrawn && line.end < limit {
             line = self.line(line.end)?;
         }
         Ok(line)
     }
 
-    fn told(&mut self, shown: RenderedLine, count: u64) -> FoldedLine {
+    fn folded_line(&mut self, shown: RenderedLine, count: u64) -> FoldedLine {
         let RenderedLine { mut text, start, end, form } = shown;
         self.at = end;
         if count > 1 {

@@ -62,7 +62,7 @@ pub struct Searcher {
     context: usize,
     longest: usize,
     /// Number of hits that may still be reported.
-    most: usize,
+    limit: usize,
     window: Window,
     /// Index in the window of the first line that was not searched yet.
     at: usize,
@@ -85,7 +85,7 @@ impl Searcher {
             manner,
             context: 0,
             longest: usize::MAX,
-            most: usize::MAX,
+            limit: usize::MAX,
             window: Window::new(start),
             at: 0,
             line,
@@ -113,8 +113,8 @@ impl Searcher {
 
     /// Sets the maximum number of hits to report; later hits are only counted.
     #[must_use]
-    pub const fn most(mut self, hits: usize) -> Self {
-        self.most = hits;
+    pub const fn limit(mut self, hits: usize) -> Self {
+        self.limit = hits;
         self
     }
 
@@ -148,7 +148,7 @@ impl Searcher {
 
     /// Counts all further hits without reporting them.
     pub const fn count_only(&mut self) {
-        self.most = 0;
+        self.limit = 0;
     }
 
     /// Removes and returns the hits whose context lines are complete.
@@ -191,7 +191,7 @@ impl Searcher {
             let Some(line) = self.next_line(self.at) else { return };
             let text = self.text(&line);
             let is_hit = self.pattern.is_match(&text);
-            if is_hit && self.most > 0 && !self.tell(&line) {
+            if is_hit && self.limit > 0 && !self.record_hit(&line) {
                 return;
             }
             self.total += u64::from(is_hit);
@@ -233,7 +233,7 @@ impl Searcher {
     }
 
     /// Stores a hit with its context lines. Returns false if the context lines after the hit are not in the window yet.
-    fn tell(&mut self, line: &SearchedLine) -> bool {
+    fn record_hit(&mut self, line: &SearchedLine) -> bool {
         let mut after = Vec::new();
         let mut end = line.end;
         if line.form == MatchForm::Whole {
@@ -257,11 +257,11 @@ impl Searcher {
             next: self.window.offset(line.end),
             text: around(&text, found, self.longest),
             before: self.before(line.start),
-            after: after.iter().filter_map(|start| self.told_line(*start)).collect(),
+            after: after.iter().filter_map(|start| self.line_text(*start)).collect(),
             further: Vec::new(),
         };
         self.hits.push(hit);
-        self.most -= 1;
+        self.limit -= 1;
         self.after = after;
         self.told = end;
         true
@@ -290,13 +290,13 @@ impl Searcher {
                 break;
             };
             begin = memchr::memrchr(b'\n', earlier).map_or(0, |feed| feed + 1).max(self.told);
-            lines.extend(self.told_line(begin));
+            lines.extend(self.line_text(begin));
         }
         lines.reverse();
         lines
     }
 
-    fn told_line(&self, start: usize) -> Option<String> {
+    fn line_text(&self, start: usize) -> Option<String> {
         let line = self.settled_line(start)?;
         Some(around(&self.text(&line), (0, 0), self.longest))
     }

@@ -71,17 +71,17 @@ fn folded(window: &Window, base: &OutputCursor, first: usize, room: usize) -> (S
 fn end_of(window: &Window, line: &FoldedLine, room: usize) -> (String, usize) {
     let raw = window.slice(line.start, line.end);
     let ending = if line.text.ends_with('\n') { "\n" } else { "" };
-    let mut most = MAX_LINE_LEN.min(room);
+    let mut limit = MAX_LINE_LEN.min(room);
     loop {
-        let begin = boundary(raw, raw.len().saturating_sub(most));
+        let begin = boundary(raw, raw.len().saturating_sub(limit));
         let text = format!("{}{ending}", shown(raw.get(begin..).unwrap_or_default()));
         if json_length(&text) <= room {
             return (text, line.start + begin);
         }
-        if most == 0 {
+        if limit == 0 {
             return (String::new(), line.end);
         }
-        most /= 2;
+        limit /= 2;
     }
 }
 

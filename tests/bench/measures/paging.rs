@@ -49,7 +49,7 @@ pub(super) fn pages(_: &Path, quick: bool) -> Result<Found, Failure> {
 
 /// Returns the milliseconds that one page takes.
 async fn page(store: &SqliteStore, filter: &ProcessFilter, after: Option<PageKey>) -> Result<f64, Failure> {
-    let ask = PageRequest { order: SortOrder::NewestFirst, after, most: 50 };
+    let ask = PageRequest { order: SortOrder::NewestFirst, after, limit: 50 };
     let began = Instant::now();
     let listing = store.list(filter, &ask).await?;
     let span = began.elapsed();

@@ -1,8 +1,8 @@
-//! Checkpoints: everything in one file, so that the commits before it can go.
+//! Checkpoints: files that contain the whole store, so that the earlier commits can be deleted.
 //!
-//! A checkpoint is written while the store goes on: it takes in everything up to the commit that it begins at, and may
-//! show parts of what came after. The commits from there on are kept and read again, and each of their lines is
-//! absolute, so that both together are what the store is.
+//! A checkpoint is written while the store is in use. It contains every change up to the commit that it starts at,
+//! and may contain some later changes. The commits after its start are kept and replayed. Each line is absolute, so
+//! the checkpoint and these commits together give the exact content of the store.
 
 use super::failure::{WriteError, closed};
 use super::journal::{JournalKind, JournalWriter};
@@ -19,14 +19,14 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
 
-/// A checkpoint follows after so many commits.
+/// Number of commits after which a checkpoint is written.
 pub(super) const CHECKPOINT_COMMITS: u64 = 1_000;
-/// So many lines are taken down before a writer gets its turn.
+/// Number of lines to write before a waiting writer may continue.
 const STEP: usize = 256;
-/// So many of the latest answers are kept for good: nobody sends a write again much later.
+/// Maximum number of the latest replies to store. A client does not repeat an older operation.
 const MAX_REPLIES: usize = 10_000;
 
-/// Writes checkpoints beside everything else.
+/// Writes checkpoints on a separate thread.
 #[derive(Debug)]
 pub(super) struct CheckpointWriter {
     asked: Option<SyncSender<()>>,
@@ -40,14 +40,14 @@ impl CheckpointWriter {
             .name("store-checkpoint".to_owned())
             .spawn(move || {
                 while orders.recv().is_ok() {
-                    write_or_tell(&shared);
+                    write_or_log(&shared);
                 }
             })
             .map_err(|error| StoreError::Unavailable { source: Box::new(error) })?;
         Ok(Self { asked: Some(asked), thread: Some(thread) })
     }
 
-    /// A handle for whoever sees that one is due.
+    /// Returns a handle to request a checkpoint.
     pub(super) fn order(&self) -> Result<SyncSender<()>, StoreError> {
         self.asked.clone().ok_or_else(closed)
     }
@@ -57,14 +57,14 @@ impl Drop for CheckpointWriter {
     fn drop(&mut self) {
         self.asked = None;
         if let Some(thread) = self.thread.take() {
-            // A thread that panicked has nothing left to finish.
+            // A thread that panicked cannot finish anything.
             let _ = thread.join();
         }
     }
 }
 
-/// Writes one; without it the commits stay, which is no loss.
-pub(super) fn write_or_tell(shared: &JournalShared) {
+/// Writes a checkpoint and logs a failure. After a failure the commits are kept, so no data is lost.
+pub(super) fn write_or_log(shared: &JournalShared) {
     if let Err(trouble) = write(shared) {
         tracing::warn!(%trouble, "could not write a checkpoint of the store");
         if trouble.is_final() {
@@ -77,64 +77,64 @@ pub(super) fn write_or_tell(shared: &JournalShared) {
 
 fn write(shared: &JournalShared) -> Result<(), WriteError> {
     let _alone = shared.checkpointing();
-    let from = shared.book.blocking_read().last;
-    if from <= shared.taken_in.load(Ordering::Relaxed) || shared.failed().is_some() {
+    let from = shared.view.blocking_read().last;
+    if from <= shared.checkpointed.load(Ordering::Relaxed) || shared.failed().is_some() {
         return Ok(());
     }
-    shared.place.prepare(JournalFileId::Checkpoint, |to| {
-        let mut pen = JournalWriter::begin(to, JournalKind::Checkpoint(from))?;
-        take_down(shared, &mut pen)?;
-        pen.finish().map(drop)
+    shared.store_dir.prepare(JournalFileId::Checkpoint, |to| {
+        let mut writer = JournalWriter::begin(to, JournalKind::Checkpoint(from))?;
+        write_all(shared, &mut writer)?;
+        writer.finish().map(drop)
     })?;
     let _files = shared.files();
-    shared.place.publish(JournalFileId::Checkpoint)?;
-    shared.taken_in.store(from, Ordering::Relaxed);
-    if let Err(error) = shared.place.remove_commits(from) {
+    shared.store_dir.publish(JournalFileId::Checkpoint)?;
+    shared.checkpointed.store(from, Ordering::Relaxed);
+    if let Err(error) = shared.store_dir.remove_commits(from) {
         tracing::warn!(%error, "could not remove commit files that a checkpoint contains");
     }
     Ok(())
 }
 
-fn take_down<W: Write>(shared: &JournalShared, pen: &mut JournalWriter<W>) -> io::Result<()> {
-    take_down_ground(shared, pen)?;
+fn write_all<W: Write>(shared: &JournalShared, writer: &mut JournalWriter<W>) -> io::Result<()> {
+    write_metadata(shared, writer)?;
     let mut after: Option<ProcessId> = None;
     while let Some((lines, last)) = next_rows(shared, after) {
-        lines.iter().try_for_each(|line| pen.line(line))?;
+        lines.iter().try_for_each(|line| writer.line(line))?;
         after = Some(last);
     }
     let mut after = EventCursor(0);
     while let Some((lines, last)) = next_events(shared, after) {
-        lines.iter().try_for_each(|line| pen.line(line))?;
+        lines.iter().try_for_each(|line| writer.line(line))?;
         after = last;
     }
-    pen.line(&JournalLine::Until { commit: shared.book.blocking_read().last })
+    writer.line(&JournalLine::Until { commit: shared.view.blocking_read().last })
 }
 
-/// Everything but processes and events.
-fn take_down_ground<W: Write>(shared: &JournalShared, pen: &mut JournalWriter<W>) -> io::Result<()> {
-    let lines = ground(&shared.book.blocking_read().core);
-    lines.iter().try_for_each(|line| pen.line(line))
+/// Writes everything except processes and events.
+fn write_metadata<W: Write>(shared: &JournalShared, writer: &mut JournalWriter<W>) -> io::Result<()> {
+    let lines = ground(&shared.view.blocking_read().state);
+    lines.iter().try_for_each(|line| writer.line(line))
 }
 
-pub(super) fn ground(core: &StoreState) -> Vec<JournalLine> {
-    let ledger = &core.ledger;
+pub(super) fn ground(state: &StoreState) -> Vec<JournalLine> {
+    let ledger = &state.ledger;
     let beyond = ledger.ops_in_order.len().saturating_sub(MAX_REPLIES);
     let ops = ledger.ops_in_order.iter().skip(beyond);
-    let swept = ledger.tombs_in_order.iter().filter_map(|id| Some((*id, *ledger.tombs.get(id)?)));
-    std::iter::once(core.counters())
+    let pruned = ledger.tombstone_order.iter().filter_map(|id| Some((*id, *ledger.tombstones.get(id)?)));
+    std::iter::once(state.counters())
         .chain(ledger.nodes.values().map(JournalLine::node))
         .chain(std::iter::once(JournalLine::policy(ledger.policy.0, &ledger.policy.1)))
         .chain(ledger.served.iter().map(|(key, at)| JournalLine::served(key.as_ref(), *at)))
-        .chain(core.old_keys.values().map(JournalLine::launch_key))
-        .chain(swept.map(|(id, spec)| JournalLine::swept(id, spec)))
-        .chain(ops.filter_map(|op| Some(JournalLine::answer(*op, ledger.answered(op)?))))
+        .chain(state.old_keys.values().map(JournalLine::launch_key))
+        .chain(pruned.map(|(id, spec)| JournalLine::pruned(id, spec)))
+        .chain(ops.filter_map(|op| Some(JournalLine::answer(*op, ledger.stored_reply(op)?))))
         .collect()
 }
 
 fn next_rows(shared: &JournalShared, after: Option<ProcessId>) -> Option<(Vec<JournalLine>, ProcessId)> {
-    let book = shared.book.blocking_read();
+    let view = shared.view.blocking_read();
     let begin = after.map_or(Bound::Unbounded, Bound::Excluded);
-    let rows = book.core.ledger.rows.by_id().range((begin, Bound::Unbounded)).take(STEP);
+    let rows = view.state.ledger.rows.by_id().range((begin, Bound::Unbounded)).take(STEP);
     let mut last = None;
     let lines = rows
         .map(|(id, row)| {
@@ -146,8 +146,8 @@ fn next_rows(shared: &JournalShared, after: Option<ProcessId>) -> Option<(Vec<Jo
 }
 
 fn next_events(shared: &JournalShared, after: EventCursor) -> Option<(Vec<JournalLine>, EventCursor)> {
-    let book = shared.book.blocking_read();
-    let log = &book.core.ledger.log;
+    let view = shared.view.blocking_read();
+    let log = &view.state.ledger.log;
     let begin = log.partition_point(|logged| logged.cursor <= after);
     let mut last = None;
     let lines = log

@@ -1,4 +1,4 @@
-//! The reader of the files, over bytes: for those who look for bytes that it does not stand.
+//! Decoders of the store's files, for fuzz tests.
 
 use super::FORMAT;
 use super::checkpoint::ground;
@@ -12,12 +12,12 @@ use longhaul_ports::StoreError;
 use std::cell::Cell;
 use std::io;
 
-/// Reads a commit or a checkpoint into an empty store, and writes a checkpoint of it.
+/// Reads a commit or checkpoint into an empty store, and writes a checkpoint of that store.
 ///
 /// # Errors
-/// [`StoreError::Corrupt`] and [`StoreError::Format`] for what is no whole file of a store.
+/// Returns [`StoreError::Corrupt`] or [`StoreError::Format`] if the bytes are not a complete file of a store.
 pub fn reread(file: &[u8]) -> Result<Vec<u8>, StoreError> {
-    let mut core = StoreState::default();
+    let mut state = StoreState::default();
     let known = Cell::new(ReplayState::Exactly);
     let titled = |title| {
         known.set(match title {
@@ -26,11 +26,11 @@ pub fn reread(file: &[u8]) -> Result<Vec<u8>, StoreError> {
         });
         Ok(())
     };
-    journal::whole(file, titled, &mut |line| core.read(line, known.get()))?;
-    written(&core).map_err(|error| StoreError::Unavailable { source: Box::new(error) })
+    journal::whole(file, titled, &mut |line| state.read(line, known.get()))?;
+    written(&state).map_err(|error| StoreError::Unavailable { source: Box::new(error) })
 }
 
-/// Puts the first line of a checkpoint before these lines, and one behind them that proves them whole.
+/// Adds the first line of a checkpoint before `lines`, and a last line with the checksum after them.
 #[must_use]
 pub fn signed(lines: &[u8]) -> Vec<u8> {
     let mut file = format!("{{\"longhaul\":\"{KIND}\",\"format\":{FORMAT},\"checkpoint\":1}}\n").into_bytes();
@@ -46,12 +46,12 @@ pub fn signed(lines: &[u8]) -> Vec<u8> {
     file
 }
 
-fn written(core: &StoreState) -> io::Result<Vec<u8>> {
-    let mut pen = JournalWriter::begin(Vec::new(), JournalKind::Checkpoint(1))?;
-    let rows = core.ledger.rows.by_id().values().map(|row| JournalLine::process(row, WrittenExtent::Whole));
-    let lines = ground(core).into_iter().chain(rows).chain(core.ledger.log.iter().map(JournalLine::event));
+fn written(state: &StoreState) -> io::Result<Vec<u8>> {
+    let mut writer = JournalWriter::begin(Vec::new(), JournalKind::Checkpoint(1))?;
+    let rows = state.ledger.rows.by_id().values().map(|row| JournalLine::process(row, WrittenExtent::Whole));
+    let lines = ground(state).into_iter().chain(rows).chain(state.ledger.log.iter().map(JournalLine::event));
     for line in lines {
-        pen.line(&line)?;
+        writer.line(&line)?;
     }
-    pen.finish()
+    writer.finish()
 }

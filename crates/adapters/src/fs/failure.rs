@@ -1,31 +1,31 @@
-//! What went wrong with files, and what it means for those who wait for an answer.
+//! Errors of file operations, and their translation into store errors.
 
 use longhaul_domain::OpId;
 use longhaul_ports::{StoreError, StoreRejection};
 use std::io::{self, ErrorKind};
 use std::path::Path;
 
-/// What to do about files that cannot be used.
+/// Advice for the operator if the files cannot be used.
 const RECOVERY_HELP: &str =
     "nothing was changed: move the directory away and start again, or restore a copy of it";
 
-/// Why a file was not written.
+/// Reason for which a file was not written.
 #[derive(Debug)]
 pub(super) enum WriteError {
-    /// There is no room; there may be some later.
+    /// The disk is full.
     Full,
-    /// Nothing may be written there.
+    /// The directory is read-only.
     ReadOnly(io::Error),
-    /// It failed before it counted.
+    /// The write failed before the file could take effect.
     NotWritten(io::Error),
-    /// The disk failed before the file had its name: it counts for nothing.
+    /// The disk failed before the file was renamed, so the file has no effect.
     Disk(io::Error),
-    /// The disk failed when the file had its name: it may count.
+    /// The disk failed after the file was renamed, so the file may have an effect.
     Unsure(io::Error),
 }
 
 impl WriteError {
-    /// What a failure before the file had its name means.
+    /// Converts an error that occurred before the file was renamed.
     pub(super) fn before(error: io::Error) -> Self {
         const FULL: [ErrorKind; 3] =
             [ErrorKind::StorageFull, ErrorKind::QuotaExceeded, ErrorKind::FileTooLarge];
@@ -40,7 +40,7 @@ impl WriteError {
         }
     }
 
-    /// What a file that could not be forced to the disk means. What there is no room for was never there.
+    /// Converts an error of a sync. A file without disk space was not written.
     pub(super) fn at_sync(error: io::Error) -> Self {
         match Self::before(error) {
             Self::ReadOnly(error) | Self::NotWritten(error) => Self::Disk(error),
@@ -48,7 +48,7 @@ impl WriteError {
         }
     }
 
-    /// Whether nothing may be acknowledged after it.
+    /// Returns true if nothing may be acknowledged after this error.
     pub(super) const fn is_final(&self) -> bool {
         match self {
             Self::Disk(_) | Self::Unsure(_) => true,
@@ -79,7 +79,7 @@ impl std::fmt::Display for WriteError {
     }
 }
 
-/// `EIO` on every system.
+/// `EIO` on every supported architecture.
 const EIO: i32 = 5;
 const FORBIDDEN: [ErrorKind; 2] = [ErrorKind::PermissionDenied, ErrorKind::ReadOnlyFilesystem];
 
@@ -87,7 +87,7 @@ pub(super) fn corrupt(what: impl Into<String>) -> StoreError {
     StoreError::Corrupt { what: what.into(), remedy: RECOVERY_HELP.to_owned() }
 }
 
-/// Names the file in which something was found.
+/// Adds the path of the damaged file to an error.
 pub(super) fn within(path: &Path) -> impl Fn(StoreError) -> StoreError {
     move |error| {
         if let StoreError::Corrupt { what, remedy } = error {
@@ -97,7 +97,7 @@ pub(super) fn within(path: &Path) -> impl Fn(StoreError) -> StoreError {
     }
 }
 
-/// The error for what cannot be opened, read or made.
+/// Returns the store error for a path that cannot be opened, read or created.
 pub(super) fn blocked(path: &Path, error: io::Error) -> StoreError {
     if FORBIDDEN.contains(&error.kind()) {
         return StoreError::ReadOnly { why: format!("{} ({error})", path.display()) };
@@ -105,7 +105,7 @@ pub(super) fn blocked(path: &Path, error: io::Error) -> StoreError {
     StoreError::Unavailable { source: format!("{} ({error})", path.display()).into() }
 }
 
-/// The thread that should have answered is gone.
+/// The writer thread ended without a reply.
 #[derive(Debug, thiserror::Error)]
 #[error("the store was closed")]
 struct WriterGone;

@@ -1,4 +1,4 @@
-//! One file of lines: a first line that says what it is, the lines, and a last one that proves them whole.
+//! A journal file: a first line with its kind, the content lines, and a last line with a checksum.
 
 use super::failure::{corrupt, within};
 use super::journal_line::{JournalLine, hexadecimal};
@@ -10,12 +10,12 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, Write};
 use std::path::Path;
 
-/// What a file is.
+/// Kind of a journal file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum JournalKind {
-    /// The changes of this commit.
+    /// The changes of the commit with this number.
     Commit(u64),
-    /// Everything as it was after this commit, and parts of it as they were later.
+    /// The whole store after the commit with this number, possibly with parts of later commits.
     Checkpoint(u64),
 }
 
@@ -47,11 +47,11 @@ struct JournalEnd {
 #[derive(Serialize, Deserialize)]
 struct JournalTrailer {
     lines: u64,
-    /// The fingerprint of all bytes before this line, in hexadecimal digits.
+    /// Fingerprint of all bytes before this line, in hexadecimal digits.
     sum: String,
 }
 
-/// Writes lines, wherever they go.
+/// Writes the lines of a journal file to any output.
 pub(super) struct JournalWriter<W> {
     to: W,
     lines: u64,
@@ -60,9 +60,9 @@ pub(super) struct JournalWriter<W> {
 
 impl<W: Write> JournalWriter<W> {
     pub(super) fn begin(to: W, title: JournalKind) -> io::Result<Self> {
-        let mut pen = Self { to, lines: 0, sum: Fingerprint::new() };
-        pen.put(&JournalHeader::from(title))?;
-        Ok(pen)
+        let mut writer = Self { to, lines: 0, sum: Fingerprint::new() };
+        writer.put(&JournalHeader::from(title))?;
+        Ok(writer)
     }
 
     pub(super) fn line(&mut self, line: &JournalLine) -> io::Result<()> {
@@ -84,7 +84,7 @@ impl<W: Write> JournalWriter<W> {
     }
 }
 
-/// Reads a file and hands out its lines, of which none counts unless all of them are there.
+/// Reads a file and passes its lines to a function. The lines are valid only if the file is complete.
 pub(super) fn read(
     path: &Path,
     title: impl FnOnce(JournalKind) -> Result<(), StoreError>,
@@ -135,7 +135,7 @@ pub(super) fn whole(
             };
         }
         lines += 1;
-        // The parser's own words may quote a value.
+        // The message of the parser may quote a value.
         let line =
             serde_json::from_str(found).map_err(|_| corrupt(format!("line {} is unreadable", lines + 1)))?;
         take(line)?;
@@ -143,7 +143,8 @@ pub(super) fn whole(
     }
 }
 
-/// The next line without its end; none at the end of the file. A line without an end was cut short.
+/// Reads the next line without its line break. Returns `None` at the end of the file. A line without a line break is
+/// incomplete.
 fn next<'a>(from: &mut impl BufRead, text: &'a mut String) -> Result<Option<&'a str>, StoreError> {
     text.clear();
     match from.read_line(text) {

@@ -1,7 +1,6 @@
-//! The lines of the files: one JSON document each, so that `jq` and `grep` read them.
+//! Lines of the journal files: one JSON document each, so that `jq` and `grep` can read them.
 //!
-//! What a line says is absolute: reading it twice, or after something newer, does no harm as long as everything that
-//! came later is read again too.
+//! A line is absolute: replaying it twice, or after a later line, is harmless if all later lines are replayed too.
 
 use super::failure::corrupt;
 use crate::memory::state::{MemoryRow, Node, OpReply};
@@ -16,25 +15,25 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use std::str::FromStr;
 
-/// One line between the first and the last of a file.
+/// A content line of a journal file.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum JournalLine {
-    /// Numbers that only grow.
+    /// Counters that only grow.
     Counters(Counters),
-    /// A node that registered.
+    /// A registered node.
     Node(NodeLine),
-    /// The limits of the queues.
+    /// The policy.
     Policy { version: u64, policy: Box<RawValue> },
-    /// When a key was served last.
+    /// The claim at which a key was served last.
     Served {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         key: Option<String>,
         at: u64,
     },
-    /// A process as it is; what never changes stands in its first line alone.
+    /// The present state of a process. Only its first line contains the fields that never change.
     Process(Box<ProcessLine>),
-    /// The latest facts about a live attempt.
+    /// The live stats of a running attempt.
     #[serde(alias = "vitals")]
     LiveStats {
         id: String,
@@ -46,16 +45,16 @@ pub(super) enum JournalLine {
     Tombstone(TombstoneLine),
     /// Launch key whose process was pruned.
     LaunchKey(KeyLine),
-    /// Something that became true.
+    /// An event.
     Event(EventLine),
     /// Reply to a write operation.
     #[serde(alias = "answer")]
     OpReply(OpReplyLine),
-    /// The last commit that a checkpoint may show parts of.
+    /// The last commit of which a checkpoint may contain parts.
     Until { commit: u64 },
 }
 
-/// Numbers that only grow.
+/// Counters that only grow.
 #[derive(Clone, Copy, Serialize, Deserialize)]
 pub(super) struct Counters {
     pub(super) seq: u64,
@@ -123,7 +122,7 @@ struct PendingActionLine {
 #[derive(Serialize, Deserialize)]
 pub(super) struct TombstoneLine {
     pub(super) id: String,
-    /// Of its specification, in hexadecimal digits.
+    /// Fingerprint of the spec, in hexadecimal digits.
     pub(super) spec: String,
 }
 
@@ -133,7 +132,7 @@ pub(super) struct KeyLine {
     session: Option<String>,
     key: String,
     id: String,
-    /// Of what a launch compares, in hexadecimal digits.
+    /// Fingerprint of the launch spec, in hexadecimal digits.
     launch: String,
 }
 
@@ -157,12 +156,12 @@ pub(super) struct OpReplyLine {
     action: Option<u64>,
 }
 
-/// How much of a process is written.
+/// Selects which fields of a process are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum WrittenExtent {
-    /// What commits change.
+    /// The fields that commits change.
     Change,
-    /// What was asked for as well.
+    /// All fields, including the launch spec.
     Whole,
 }
 
@@ -201,7 +200,7 @@ impl JournalLine {
         }
     }
 
-    pub(super) fn swept(id: ProcessId, spec: u64) -> Self {
+    pub(super) fn pruned(id: ProcessId, spec: u64) -> Self {
         Self::Tombstone(TombstoneLine { id: id.to_string(), spec: format!("{spec:016x}") })
     }
 
@@ -271,7 +270,7 @@ impl ProcessLine {
         }
     }
 
-    /// The row, with the part that never changes as given.
+    /// Returns the row. `spec` is the part that never changes.
     pub(super) fn read(self, spec: &str) -> Result<MemoryRow, StoreError> {
         let process = record::decode(spec, self.life.get()).map_err(broken)?;
         if process.id.to_string() != self.id {
@@ -298,7 +297,7 @@ impl ProcessLine {
                     .map_or(Ok(LiveStats::default()), |live_stats| read_vitals(&live_stats))?,
             },
             last_wish: ActionSeq(self.last_action),
-            handed_until: None,
+            claimed_until: None,
             orphaned: None,
             given: None,
         })
@@ -367,7 +366,7 @@ fn broken(broken: RecordDecodeError) -> StoreError {
     }
 }
 
-/// A record is JSON already.
+/// Wraps text that is already JSON.
 fn raw(text: String) -> Box<RawValue> {
     #[expect(clippy::expect_used, reason = "what was written as JSON is JSON")]
     RawValue::from_string(text).expect("a record is JSON")

@@ -1,4 +1,4 @@
-//! What the writer, the readers and the checkpoints of a store share.
+//! State that the writer, the readers and the checkpoint thread of a store share.
 
 use super::failure::{blocked, corrupt, within};
 use super::journal::{self, JournalKind};
@@ -11,48 +11,49 @@ use std::sync::atomic::AtomicU64;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Notify, RwLock};
 
-/// What the writer, the readers and the checkpoints of a store share.
+/// State that the writer, the readers and the checkpoint thread of a store share.
 #[derive(Debug)]
 pub(super) struct JournalShared {
-    pub(super) place: StoreDir,
-    /// Whoever writes holds it until what it wrote is on the disk: nobody sees what a crash may undo.
-    pub(super) book: RwLock<JournalView>,
-    /// Told after every write; whoever parks looks whether it concerns them.
+    pub(super) store_dir: StoreDir,
+    /// The writer holds the write lock until its changes are on the disk, so that no reader sees changes that a crash
+    /// may undo.
+    pub(super) view: RwLock<JournalView>,
+    /// Notified after every write. Each waiting task checks whether the write concerns it.
     pub(super) changed: Notify,
-    /// The last commit that the checkpoint takes in.
-    pub(super) taken_in: AtomicU64,
-    /// Held by the one who writes a checkpoint.
+    /// The last commit that the checkpoint fully contains.
+    pub(super) checkpointed: AtomicU64,
+    /// Held while a checkpoint is written.
     checkpointing: Mutex<()>,
-    /// Held by whoever replaces many files, or reads all; whoever holds it waits for nothing else.
+    /// Held while many files are replaced or all files are read. A task that holds this lock waits for no other lock.
     files: Mutex<()>,
     failed: Mutex<Option<String>>,
 }
 
-/// The records and the last commit that they show.
+/// The records, and the last commit that they contain.
 #[derive(Debug)]
 pub(super) struct JournalView {
-    pub(super) core: StoreState,
+    pub(super) state: StoreState,
     pub(super) last: u64,
-    /// Why the records cannot be told any more.
+    /// Reason for which the records cannot be read any more.
     pub(super) lost: Option<String>,
 }
 
 impl JournalShared {
     /// Reads the whole store.
-    pub(super) fn open(place: StoreDir) -> Result<Self, StoreError> {
-        let (book, taken_in) = JournalView::read(&place)?;
+    pub(super) fn open(store_dir: StoreDir) -> Result<Self, StoreError> {
+        let (view, checkpointed) = JournalView::read(&store_dir)?;
         Ok(Self {
-            place,
-            book: RwLock::new(book),
+            store_dir,
+            view: RwLock::new(view),
             changed: Notify::new(),
-            taken_in: AtomicU64::new(taken_in),
+            checkpointed: AtomicU64::new(checkpointed),
             checkpointing: Mutex::default(),
             files: Mutex::default(),
             failed: Mutex::default(),
         })
     }
 
-    /// To be taken without the book.
+    /// Locks the checkpoint. Must not be called while `view` is locked.
     pub(super) fn checkpointing(&self) -> MutexGuard<'_, ()> {
         self.checkpointing.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -61,25 +62,25 @@ impl JournalShared {
         self.files.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// From here on nothing is acknowledged.
+    /// Stops all acknowledgements from now on.
     pub(super) fn fail(&self, why: String) {
         tracing::error!(why, "the store is read-only from now on");
         self.failed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(why);
     }
 
-    /// Why nothing is acknowledged any more.
+    /// Returns the reason for which the store acknowledges nothing more.
     pub(super) fn failed(&self) -> Option<String> {
         self.failed.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
 impl JournalView {
-    /// The records as the files tell them, and the last commit that the checkpoint takes in.
+    /// Reads the records from the files. Also returns the last commit that the checkpoint fully contains.
     pub(super) fn read(place: &StoreDir) -> Result<(Self, u64), StoreError> {
-        let mut core = StoreState::default();
-        let (taken_in, until) = read_checkpoint(place, &mut core)?;
-        let mut last = taken_in;
-        for no in place.commits()?.into_keys().filter(|no| *no > taken_in) {
+        let mut state = StoreState::default();
+        let (checkpointed, until) = read_checkpoint(place, &mut state)?;
+        let mut last = checkpointed;
+        for no in place.commits()?.into_keys().filter(|no| *no > checkpointed) {
             if no != last.saturating_add(1) {
                 return Err(missing(place, last.saturating_add(1)));
             }
@@ -91,29 +92,30 @@ impl JournalView {
                     Err(corrupt("the file name does not match the commit"))
                 }
             };
-            journal::read(&path, title, |line| core.read(line, known))?;
+            journal::read(&path, title, |line| state.read(line, known))?;
             last = no;
         }
         if last < until {
             return Err(missing(place, last.saturating_add(1)));
         }
-        core.as_written();
-        Ok((Self { core, last, lost: None }, taken_in))
+        state.clear_changes();
+        Ok((Self { state, last, lost: None }, checkpointed))
     }
 }
 
-/// Gives the commit that it takes in and the last one that it may show parts of.
-fn read_checkpoint(place: &StoreDir, core: &mut StoreState) -> Result<(u64, u64), StoreError> {
+/// Reads the checkpoint. Returns the commit that it fully contains, and the last commit of which it may contain
+/// parts.
+fn read_checkpoint(place: &StoreDir, state: &mut StoreState) -> Result<(u64, u64), StoreError> {
     let path = place.checkpoint();
     match path.try_exists() {
         Ok(true) => {}
         Ok(false) => return Ok((0, 0)),
         Err(error) => return Err(blocked(&path, error)),
     }
-    let (mut taken_in, mut until) = (0, None);
+    let (mut checkpointed, mut until) = (0, None);
     let title = |title| match title {
         JournalKind::Checkpoint(no) => {
-            taken_in = no;
+            checkpointed = no;
             Ok(())
         }
         JournalKind::Commit(_) => Err(corrupt("the file is not a checkpoint")),
@@ -123,10 +125,10 @@ fn read_checkpoint(place: &StoreDir, core: &mut StoreState) -> Result<(u64, u64)
             until = Some(commit);
             return Ok(());
         }
-        core.read(line, ReplayState::InPart)
+        state.read(line, ReplayState::InPart)
     })?;
     let until = until.ok_or_else(|| within(&path)(corrupt("the file does not contain its last commit")))?;
-    Ok((taken_in, until))
+    Ok((checkpointed, until))
 }
 
 fn missing(place: &StoreDir, no: u64) -> StoreError {

@@ -7,21 +7,21 @@ use longhaul_ports::{
 
 #[async_trait]
 impl Maintenance for FsStore {
-    async fn claim_due(&self, by: &Lease, most: u32) -> Result<Vec<StoredProcess>, StoreError> {
+    async fn claim_due(&self, by: &Lease, limit: u32) -> Result<Vec<StoredProcess>, StoreError> {
         let by = by.clone();
-        self.write(NO_OP, move |core, now| core.claim_due(now, &by, most)).await
+        self.write(NO_OP, move |state, now| state.claim_due(now, &by, limit)).await
     }
 
-    async fn prune(&self, rule: &Retention, most: u32) -> Result<PrunedBatch, StoreError> {
+    async fn prune(&self, rule: &Retention, limit: u32) -> Result<PrunedBatch, StoreError> {
         let rule = *rule;
-        self.write(NO_OP, move |core, now| Ok(core.prune(now, &rule, most))).await
+        self.write(NO_OP, move |state, now| Ok(state.prune(now, &rule, limit))).await
     }
 }
 
 #[async_trait]
 impl Queues for FsStore {
     async fn policy(&self) -> Result<(PolicyVersion, Policy), StoreError> {
-        Ok(self.book().await?.core.ledger.policy.clone())
+        Ok(self.view().await?.state.ledger.policy.clone())
     }
 
     async fn set_policy(
@@ -30,14 +30,14 @@ impl Queues for FsStore {
         policy: &Policy,
     ) -> Result<PolicyVersion, StoreError> {
         let policy = policy.clone();
-        self.write(NO_OP, move |core, _| core.set_policy(expected, &policy)).await
+        self.write(NO_OP, move |state, _| state.set_policy(expected, &policy)).await
     }
 
     async fn queues(&self, only: Option<&SlotKey>) -> Result<Vec<QueueState>, StoreError> {
-        Ok(self.book().await?.core.ledger.queues(only))
+        Ok(self.view().await?.state.ledger.queues(only))
     }
 
     async fn label_classes(&self) -> Result<Vec<PlacementClass>, StoreError> {
-        Ok(self.book().await?.core.ledger.label_classes())
+        Ok(self.view().await?.state.ledger.label_classes())
     }
 }

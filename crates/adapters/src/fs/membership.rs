@@ -8,23 +8,23 @@ impl OutputTails for FsStore {}
 impl Membership for FsStore {
     async fn register(&self, me: &NodeDescriptor) -> Result<Lease, StoreError> {
         let me = me.clone();
-        self.write(NO_OP, move |core, now| core.register(now, &me)).await
+        self.write(NO_OP, move |state, now| state.register(now, &me)).await
     }
 
     async fn renew_lease(&self, by: &Lease) -> Result<NodeUpdates, StoreError> {
         let now = self.clock.now();
-        let book = self.book().await?;
-        book.core.ledger.check(by)?;
-        Ok(book.core.ledger.calls(now, by))
+        let view = self.view().await?;
+        view.state.ledger.check(by)?;
+        Ok(view.state.ledger.calls(now, by))
     }
 
     async fn wait_for_updates(&self, by: &Lease) -> Result<NodeUpdates, StoreError> {
-        self.parked(|book| {
-            let ledger = &mut book.core.ledger;
+        self.parked(|view| {
+            let ledger = &mut view.state.ledger;
             if let Err(fenced) = ledger.check(by) {
                 return Some(Err(fenced));
             }
-            let news = ledger.news.take(&by.node);
+            let news = ledger.updates.take(&by.node);
             news.then(|| Ok(ledger.calls(self.clock.now(), by)))
         })
         .await?
@@ -32,14 +32,14 @@ impl Membership for FsStore {
 
     async fn leave(&self, by: &Lease) -> Result<(), StoreError> {
         let by = by.clone();
-        self.write(NO_OP, move |core, _| {
-            core.leave(&by);
+        self.write(NO_OP, move |state, _| {
+            state.leave(&by);
             Ok(())
         })
         .await
     }
 
     async fn nodes(&self) -> Result<Vec<NodeDescriptor>, StoreError> {
-        Ok(self.book().await?.core.ledger.members().cloned().collect())
+        Ok(self.view().await?.state.ledger.members().cloned().collect())
     }
 }

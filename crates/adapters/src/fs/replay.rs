@@ -1,4 +1,4 @@
-//! What was written, read again.
+//! Replays the lines of journal files.
 
 use super::failure::corrupt;
 use super::journal_line::{JournalLine, ProcessLine, hexadecimal, id, name, read_policy, read_vitals};
@@ -9,17 +9,17 @@ use longhaul_ports::{EventCursor, Lease, StoreError};
 use longhaul_wire::record;
 use std::sync::Arc;
 
-/// How what was read so far fits what is read next.
+/// Relation between the lines read so far and the next file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ReplayState {
-    /// Nothing is missing.
+    /// The next file follows without a gap.
     Exactly,
-    /// A checkpoint may show what comes later already.
+    /// A checkpoint may already contain changes of the next file.
     InPart,
 }
 
 impl StoreState {
-    /// Reads a line again. What a checkpoint took in already may lack what has gone since.
+    /// Replays a line. A line may refer to a record that a later commit deleted before the checkpoint was written.
     pub(super) fn read(&mut self, line: JournalLine, known: ReplayState) -> Result<(), StoreError> {
         match line {
             JournalLine::Counters(counters) => {
@@ -27,7 +27,7 @@ impl StoreState {
                 ledger.last_seq = ledger.last_seq.max(Seq(counters.seq));
                 ledger.last_cursor = ledger.last_cursor.max(EventCursor(counters.cursor));
                 ledger.claims = ledger.claims.max(counters.claims);
-                ledger.swept = ledger.swept.max(counters.pruned);
+                ledger.pruned_total = ledger.pruned_total.max(counters.pruned);
             }
             JournalLine::Node(line) => self.read_node(line.read()?),
             JournalLine::Policy { version, policy } => {
@@ -51,7 +51,7 @@ impl StoreState {
             }
             JournalLine::Tombstone(line) => {
                 let of = id(&line.id)?;
-                // One that came from another store was never here.
+                // A restored process may have no earlier record here.
                 self.ledger.rows.remove(&of);
                 self.ledger.mark_pruned(of, hexadecimal(&line.spec)?);
             }
@@ -60,7 +60,7 @@ impl StoreState {
                 let logged = line.read()?;
                 let last = self.ledger.log.back().map_or(EventCursor(0), |last| last.cursor);
                 if logged.cursor > last {
-                    // What was trimmed while a checkpoint was written leaves no hole in the middle.
+                    // Events that were trimmed while the checkpoint was written must not leave a gap in the log.
                     if logged.cursor.0 > last.0.saturating_add(1) {
                         self.ledger.log.clear();
                     }
@@ -69,7 +69,7 @@ impl StoreState {
             }
             JournalLine::OpReply(line) => {
                 let (op, answer) = line.read()?;
-                if self.ledger.answered(&op).is_none() {
+                if self.ledger.stored_reply(&op).is_none() {
                     self.ledger.remember(op, answer);
                 }
             }
@@ -91,7 +91,7 @@ impl StoreState {
     fn read_process(&mut self, mut line: ProcessLine, known: ReplayState) -> Result<(), StoreError> {
         let of = id(&line.id)?;
         if let Some(spec) = line.spec.take() {
-            self.place(line.read(spec.get())?);
+            self.insert_row(line.read(spec.get())?);
             return Ok(());
         }
         let Some(before) = self.ledger.rows.get(&of) else {
@@ -101,7 +101,7 @@ impl StoreState {
             };
         };
         let mut row = line.read(&record::encode_spec(&before.stored.process))?;
-        // The same text in one place only.
+        // Share one copy of the spec.
         row.stored.process.spec = Arc::clone(&before.stored.process.spec);
         self.ledger.rows.insert(row);
         Ok(())

@@ -1,4 +1,4 @@
-//! The store in memory, with a note of what changed since it was last written.
+//! The memory store with a set of the changes since the last write.
 
 use super::journal_line::{JournalLine, WrittenExtent};
 use crate::fingerprint::Fingerprint;
@@ -16,36 +16,36 @@ use longhaul_wire::record;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-/// The largest specification that is kept, in bytes.
+/// Maximum size of a spec in bytes.
 const MAX_SPEC_BYTES: usize = 1024 * 1024;
 
-/// Everything that a store knows.
+/// The complete state of the store.
 #[derive(Debug, Default)]
 pub(super) struct StoreState {
     pub(super) ledger: MemoryState,
-    /// Launch keys whose process was let go: such a key never starts a second copy.
+    /// Launch keys of deleted processes. Such a key must not start a second process.
     pub(super) old_keys: BTreeMap<(Option<SessionId>, LaunchKey), RetiredLaunchKey>,
-    news: DirtySet,
+    dirty: DirtySet,
 }
 
-/// What changed since it was last written.
+/// Changes since the last write.
 #[derive(Debug, Default)]
 struct DirtySet {
     rows: BTreeMap<ProcessId, WrittenExtent>,
     live_stats: BTreeSet<ProcessId>,
     nodes: BTreeSet<NodeId>,
-    swept: Vec<(ProcessId, u64)>,
+    pruned: Vec<(ProcessId, u64)>,
     old_keys: Vec<RetiredLaunchKey>,
     answers: Vec<(OpId, OpReply)>,
     policy: bool,
-    /// Everything after it is new.
+    /// Events after this cursor are not written yet.
     cursor: EventCursor,
     claims: u64,
 }
 
 impl StoreState {
     pub(super) fn submit(&mut self, now: Timestamp, new: Submission) -> Result<SubmitOutcome, StoreError> {
-        if let Some(existing) = self.bygone(&new) {
+        if let Some(existing) = self.find_pruned(&new) {
             return Ok(existing);
         }
         let bytes = record::encode_spec(&new.process).len();
@@ -56,22 +56,22 @@ impl StoreState {
         let submitted = self.ledger.submit(now, new)?;
         match &submitted {
             SubmitOutcome::Waiting(stored) | SubmitOutcome::Claimed(stored) => {
-                self.news.rows.insert(stored.process.id, WrittenExtent::Whole);
+                self.dirty.rows.insert(stored.process.id, WrittenExtent::Whole);
             }
             SubmitOutcome::Existing { .. } => {}
         }
         Ok(submitted)
     }
 
-    /// What the ledger has forgotten: the same id, or the same launch key in the same session, of a process that was
-    /// let go.
-    fn bygone(&self, new: &Submission) -> Option<SubmitOutcome> {
+    /// Returns the outcome for a submission whose process is deleted: one with the same id, or with the same launch
+    /// key in the same session.
+    fn find_pruned(&self, new: &Submission) -> Option<SubmitOutcome> {
         let (id, spec) = (new.process.id, &new.process.spec);
         if self.ledger.stored(&id).is_some() {
             return None;
         }
-        if let Some(buried) = self.ledger.buried(new) {
-            return Some(buried);
+        if let Some(find_tombstone) = self.ledger.find_tombstone(new) {
+            return Some(find_tombstone);
         }
         let old = self.old_keys.get(&(spec.session.clone(), spec.launch_key.clone()?))?;
         let same_spec = old.launch == Fingerprint::of(&spec.launch_part());
@@ -91,11 +91,11 @@ impl StoreState {
 
     pub(super) fn commit(&mut self, change: Change) -> Result<Revision, StoreError> {
         let (id, op) = (change.next.id, change.op);
-        let repeated = self.ledger.answered(&op).is_some();
+        let repeated = self.ledger.stored_reply(&op).is_some();
         let revision = self.ledger.commit(change)?;
         if !repeated {
             self.changed(id);
-            self.news.answers.push((op, OpReply::Committed(revision)));
+            self.dirty.answers.push((op, OpReply::Committed(revision)));
         }
         Ok(revision)
     }
@@ -106,11 +106,11 @@ impl StoreState {
         op: OpId,
         action: PendingAction,
     ) -> Result<ActionSeq, StoreError> {
-        let repeated = self.ledger.answered(&op).is_some();
+        let repeated = self.ledger.stored_reply(&op).is_some();
         let no = self.ledger.enqueue_action(id, op, action)?;
         if !repeated {
             self.changed(*id);
-            self.news.answers.push((op, OpReply::Wished(no)));
+            self.dirty.answers.push((op, OpReply::Wished(no)));
         }
         Ok(no)
     }
@@ -122,42 +122,42 @@ impl StoreState {
     ) -> Vec<Result<(), StoreError>> {
         let touch = |(id, attempt, live_stats): &(ProcessId, AttemptNo, LiveStats)| {
             self.ledger.update_live_stats(by, *id, *attempt, live_stats)?;
-            self.news.live_stats.insert(*id);
+            self.dirty.live_stats.insert(*id);
             Ok(())
         };
         live_stats.iter().map(touch).collect()
     }
 
-    /// Who has which row for itself need not outlive a restart.
+    /// Does not mark the rows as changed: which engine holds a due row need not survive a restart.
     pub(super) fn claim_due(
         &mut self,
         now: Timestamp,
         by: &Lease,
-        most: u32,
+        limit: u32,
     ) -> Result<Vec<StoredProcess>, StoreError> {
-        self.ledger.claim_due(now, by, most)
+        self.ledger.claim_due(now, by, limit)
     }
 
-    pub(super) fn prune(&mut self, now: Timestamp, rule: &Retention, most: u32) -> PrunedBatch {
-        let (gone, more) = self.ledger.let_go(now, rule, most);
-        let mut swept = PrunedBatch { ids: Vec::new(), more, total: self.ledger.swept };
+    pub(super) fn prune(&mut self, now: Timestamp, rule: &Retention, limit: u32) -> PrunedBatch {
+        let (gone, more) = self.ledger.prune_rows(now, rule, limit);
+        let mut pruned = PrunedBatch { ids: Vec::new(), more, total: self.ledger.pruned_total };
         for MemoryRow { stored, .. } in gone {
             let (id, spec) = (stored.process.id, &stored.process.spec);
-            self.news.rows.remove(&id);
-            self.news.live_stats.remove(&id);
-            self.news.swept.push((id, Fingerprint::of(spec)));
+            self.dirty.rows.remove(&id);
+            self.dirty.live_stats.remove(&id);
+            self.dirty.pruned.push((id, Fingerprint::of(spec)));
             if let Some(key) = spec.launch_key.clone() {
                 let launch = Fingerprint::of(&spec.launch_part());
                 let old = RetiredLaunchKey { session: spec.session.clone(), key, id, launch };
-                self.news.old_keys.push(old.clone());
+                self.dirty.old_keys.push(old.clone());
                 self.retire(old);
             }
-            swept.ids.push(id);
+            pruned.ids.push(id);
         }
-        swept
+        pruned
     }
 
-    /// Keeps a launch key without its process.
+    /// Stores the launch key of a deleted process.
     pub(super) fn retire(&mut self, old: RetiredLaunchKey) {
         let scope = (old.session.clone(), old.key.clone());
         self.ledger.launch_keys.remove(&scope);
@@ -170,22 +170,22 @@ impl StoreState {
         policy: &Policy,
     ) -> Result<PolicyVersion, StoreError> {
         let version = self.ledger.set_policy(expected, policy)?;
-        self.news.policy = true;
+        self.dirty.policy = true;
         Ok(version)
     }
 
     pub(super) fn register(&mut self, now: Timestamp, me: &NodeDescriptor) -> Result<Lease, StoreError> {
         let lease = self.ledger.register(now, me)?;
-        self.news.nodes.insert(me.id.clone());
+        self.dirty.nodes.insert(me.id.clone());
         Ok(lease)
     }
 
     pub(super) fn leave(&mut self, by: &Lease) {
         self.ledger.leave(by);
-        self.news.nodes.insert(by.node.clone());
+        self.dirty.nodes.insert(by.node.clone());
     }
 
-    /// What is kept beside processes and events.
+    /// Returns the metadata other than processes and events.
     pub(super) fn store_metadata(&self) -> StoreMetadata {
         let ledger = &self.ledger;
         let mut served: Vec<(u64, Option<SlotKey>)> =
@@ -193,14 +193,14 @@ impl StoreState {
         served.sort();
         let member =
             |node: &Node| RegisteredNode { facts: node.facts.clone(), epoch: node.epoch, left: node.left };
-        let tombstone = |id: &ProcessId| Some(Tombstone { id: *id, spec: *ledger.tombs.get(id)? });
+        let tombstone = |id: &ProcessId| Some(Tombstone { id: *id, spec: *ledger.tombstones.get(id)? });
         StoreMetadata {
             policy: ledger.policy.clone(),
             nodes: ledger.nodes.values().map(member).collect(),
             served: served.into_iter().map(|(_, key)| key).collect(),
             old_keys: self.old_keys.values().cloned().collect(),
-            swept: ledger.tombs_in_order.iter().filter_map(tombstone).collect(),
-            swept_total: ledger.swept,
+            tombstones: ledger.tombstone_order.iter().filter_map(tombstone).collect(),
+            pruned_total: ledger.pruned_total,
             last_seq: ledger.last_seq,
             end: ledger.last_cursor,
         }
@@ -209,9 +209,9 @@ impl StoreState {
     pub(super) fn take_process(&mut self, stored: StoredProcess) {
         let id = stored.process.id;
         let last_wish = stored.pending_actions.iter().map(|(no, _)| *no).max().unwrap_or_default();
-        self.news.rows.insert(id, WrittenExtent::Whole);
+        self.dirty.rows.insert(id, WrittenExtent::Whole);
         self.ledger.last_seq = self.ledger.last_seq.max(stored.seq);
-        self.place(MemoryRow { stored, last_wish, handed_until: None, orphaned: None, given: None });
+        self.insert_row(MemoryRow { stored, last_wish, claimed_until: None, orphaned: None, given: None });
     }
 
     pub(super) fn take_event(&mut self, logged: LoggedEvent) {
@@ -222,31 +222,31 @@ impl StoreState {
     pub(super) fn import_metadata(&mut self, store_metadata: &StoreMetadata) {
         let ledger = &mut self.ledger;
         ledger.policy = store_metadata.policy.clone();
-        self.news.policy = true;
+        self.dirty.policy = true;
         for member in &store_metadata.nodes {
             let RegisteredNode { facts, epoch, left } = member.clone();
-            self.news.nodes.insert(facts.id.clone());
+            self.dirty.nodes.insert(facts.id.clone());
             ledger.nodes.insert(facts.id.clone(), Node { facts, epoch, left, forgotten: false });
         }
         for key in &store_metadata.served {
             ledger.claims += 1;
             ledger.served.insert(key.clone(), ledger.claims);
         }
-        ledger.swept = store_metadata.swept_total;
+        ledger.pruned_total = store_metadata.pruned_total;
         ledger.last_seq = ledger.last_seq.max(store_metadata.last_seq);
         ledger.last_cursor = ledger.last_cursor.max(store_metadata.end);
         for old in &store_metadata.old_keys {
-            self.news.old_keys.push(old.clone());
+            self.dirty.old_keys.push(old.clone());
             self.retire(old.clone());
         }
-        for tombstone in &store_metadata.swept {
-            self.news.swept.push((tombstone.id, tombstone.spec));
+        for tombstone in &store_metadata.tombstones {
+            self.dirty.pruned.push((tombstone.id, tombstone.spec));
             self.ledger.mark_pruned(tombstone.id, tombstone.spec);
         }
     }
 
-    /// Puts a row into the ledger, with all by which it is found.
-    pub(super) fn place(&mut self, row: MemoryRow) {
+    /// Adds a row to the ledger and its indexes.
+    pub(super) fn insert_row(&mut self, row: MemoryRow) {
         let (id, spec) = (row.stored.process.id, &row.stored.process.spec);
         if let Some(key) = &spec.launch_key {
             let scope = (spec.session.clone(), key.clone());
@@ -256,51 +256,51 @@ impl StoreState {
     }
 
     fn changed(&mut self, id: ProcessId) {
-        self.news.rows.entry(id).or_insert(WrittenExtent::Change);
+        self.dirty.rows.entry(id).or_insert(WrittenExtent::Change);
     }
 
-    /// Whether anything changed but vitals, which may wait a moment.
-    pub(super) fn wants_writing(&self) -> bool {
-        let news = &self.news;
-        news.policy
-            || news.cursor != self.ledger.last_cursor
-            || !(news.rows.is_empty()
-                && news.nodes.is_empty()
-                && news.swept.is_empty()
-                && news.old_keys.is_empty()
-                && news.answers.is_empty())
+    /// Returns true if anything except live stats changed. Live stats may be written later.
+    pub(super) fn needs_write(&self) -> bool {
+        let dirty = &self.dirty;
+        dirty.policy
+            || dirty.cursor != self.ledger.last_cursor
+            || !(dirty.rows.is_empty()
+                && dirty.nodes.is_empty()
+                && dirty.pruned.is_empty()
+                && dirty.old_keys.is_empty()
+                && dirty.answers.is_empty())
     }
 
-    /// Whether anything changed at all.
-    pub(super) fn has_news(&self) -> bool {
-        self.wants_writing() || !self.news.live_stats.is_empty()
+    /// Returns true if anything changed.
+    pub(super) fn has_changes(&self) -> bool {
+        self.needs_write() || !self.dirty.live_stats.is_empty()
     }
 
-    /// What changed since the last time, as it is now.
-    pub(super) fn take_news(&mut self) -> Vec<JournalLine> {
+    /// Returns the present state of everything that changed since the last call.
+    pub(super) fn take_changes(&mut self) -> Vec<JournalLine> {
         let next =
             DirtySet { cursor: self.ledger.last_cursor, claims: self.ledger.claims, ..DirtySet::default() };
-        let news = std::mem::replace(&mut self.news, next);
+        let dirty = std::mem::replace(&mut self.dirty, next);
         let ledger = &self.ledger;
         let mut lines = vec![self.counters()];
-        lines.extend(news.nodes.iter().filter_map(|node| ledger.nodes.get(node)).map(JournalLine::node));
-        if news.policy {
+        lines.extend(dirty.nodes.iter().filter_map(|node| ledger.nodes.get(node)).map(JournalLine::node));
+        if dirty.policy {
             lines.push(JournalLine::policy(ledger.policy.0, &ledger.policy.1));
         }
-        let served = ledger.served.iter().filter(|(_, at)| **at > news.claims);
+        let served = ledger.served.iter().filter(|(_, at)| **at > dirty.claims);
         lines.extend(served.map(|(key, at)| JournalLine::served(key.as_ref(), *at)));
-        for (id, extent) in &news.rows {
+        for (id, extent) in &dirty.rows {
             lines.extend(ledger.rows.get(id).map(|row| JournalLine::process(row, *extent)));
         }
-        for id in news.live_stats.iter().filter(|id| !news.rows.contains_key(id)) {
+        for id in dirty.live_stats.iter().filter(|id| !dirty.rows.contains_key(id)) {
             lines.extend(ledger.rows.get(id).map(|row| JournalLine::live_stats(&row.stored)));
         }
-        lines.extend(news.old_keys.iter().map(JournalLine::launch_key));
-        lines.extend(news.swept.iter().map(|(id, spec)| JournalLine::swept(*id, *spec)));
-        let fresh = ledger.log.iter().rev().take_while(|logged| logged.cursor > news.cursor);
+        lines.extend(dirty.old_keys.iter().map(JournalLine::launch_key));
+        lines.extend(dirty.pruned.iter().map(|(id, spec)| JournalLine::pruned(*id, *spec)));
+        let fresh = ledger.log.iter().rev().take_while(|logged| logged.cursor > dirty.cursor);
         let fresh: Vec<JournalLine> = fresh.map(JournalLine::event).collect();
         lines.extend(fresh.into_iter().rev());
-        lines.extend(news.answers.iter().map(|(op, answer)| JournalLine::answer(*op, *answer)));
+        lines.extend(dirty.answers.iter().map(|(op, answer)| JournalLine::answer(*op, *answer)));
         lines
     }
 
@@ -309,13 +309,13 @@ impl StoreState {
             seq: self.ledger.last_seq.0,
             cursor: self.ledger.last_cursor.0,
             claims: self.ledger.claims,
-            pruned: self.ledger.swept,
+            pruned: self.ledger.pruned_total,
         })
     }
 
-    /// Forgets that anything changed: all of it was read from files.
-    pub(super) fn as_written(&mut self) {
-        self.news =
+    /// Clears the set of changes, after the state was read from files.
+    pub(super) fn clear_changes(&mut self) {
+        self.dirty =
             DirtySet { cursor: self.ledger.last_cursor, claims: self.ledger.claims, ..DirtySet::default() };
     }
 }

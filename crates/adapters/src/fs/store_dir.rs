@@ -1,10 +1,10 @@
-//! The directory of a store: what lies where, and whose it is.
+//! Directory of a store: its files, its lock and its format.
 //!
 //! ```text
-//! FORMAT              the kind of this directory and its version
-//! lock                held by the one program that uses it
-//! checkpoint.jsonl    everything, as it was after some commit
-//! commits/N.jsonl     what changed since, one file a commit
+//! FORMAT              the kind of this directory and its format version
+//! lock                held by the one program that uses the store
+//! checkpoint.jsonl    the whole store after some commit
+//! commits/N.jsonl     the changes since then, one file for each commit
 //! ```
 
 use super::FORMAT;
@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 #[cfg(test)]
 use std::sync::atomic::{AtomicU8, Ordering};
 
-/// What a store of this kind calls itself.
+/// Name of this kind of store in the file `FORMAT`.
 pub(super) const KIND: &str = "fs";
 
 const MARK: &str = "FORMAT";
@@ -28,25 +28,25 @@ const CHECKPOINT: &str = "checkpoint.jsonl";
 const COMMITS: &str = "commits";
 const LINES: &str = ".jsonl";
 const DRAFT: &str = ".tmp";
-/// `O_NONBLOCK` where this is built for: nothing waits for a writer of a pipe.
+/// `O_NONBLOCK` on the supported architectures: opening a named pipe must not block.
 const NONBLOCK: i32 = 0o4000;
-/// No holder writes more about itself.
+/// Maximum number of bytes to read about the holder of the lock.
 const MAX_HOLDER_LEN: u64 = 4_096;
-/// So much room must be there before a store that was full is written again.
+/// Free space in bytes that a full store needs before it is written again.
 const PROBE: usize = 16 * 1024;
 
-/// The directory of a store, locked.
+/// The locked directory of a store.
 #[derive(Debug)]
 pub(super) struct StoreDir {
     root: PathBuf,
     lock: File,
-    /// The most bytes that its files may take.
-    most: Option<u64>,
+    /// Maximum size of all files in bytes.
+    limit: Option<u64>,
     #[cfg(test)]
     pub(super) fails: AtomicU8,
 }
 
-/// A file that is written under another name first.
+/// A file that is first written under a temporary name.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum JournalFileId {
     Commit(u64),
@@ -54,8 +54,9 @@ pub(super) enum JournalFileId {
 }
 
 impl StoreDir {
-    /// Takes the directory for this program; makes it if there is none. What is not ours is left as it is.
-    pub(super) fn take(root: &Path, most: Option<u64>) -> Result<Self, StoreError> {
+    /// Locks the directory for this program. Creates the directory if it does not exist. Does not change a directory
+    /// that is not a longhaul store.
+    pub(super) fn take(root: &Path, limit: Option<u64>) -> Result<Self, StoreError> {
         let known = kind_of(root)?;
         if known == StoreFileKind::Missing {
             make_directory(root)?;
@@ -81,18 +82,18 @@ impl StoreDir {
         let place = Self {
             root: root.to_owned(),
             lock,
-            most,
+            limit,
             #[cfg(test)]
             fails: AtomicU8::new(0),
         };
-        // Whoever had the lock may have made it whole meanwhile.
+        // The previous holder of the lock may have completed the directory meanwhile.
         if kind_of(root)? != StoreFileKind::Ours {
             place.populate().map_err(|error| blocked(root, error))?;
         }
         Ok(place)
     }
 
-    /// Takes the directory of a store that is there; none if there is none.
+    /// Locks an existing store. Returns `None` if there is no store.
     pub(super) fn of_existing(root: &Path) -> Result<Option<Self>, StoreError> {
         match kind_of(root)? {
             StoreFileKind::Ours => Self::take(root, None).map(Some),
@@ -104,11 +105,11 @@ impl StoreDir {
         &self.root
     }
 
-    /// Says who holds the lock, once everything was found in order.
+    /// Writes the holder of the lock into the lock file, after the store was read successfully.
     pub(super) fn sign(&self) {
         let mut file = &self.lock;
         let text = format!("pid={}\n", std::process::id());
-        // It is for people only.
+        // The text is only information for people.
         let _ = self.lock.set_len(0).and_then(|()| file.write_all(text.as_bytes()));
     }
 
@@ -120,7 +121,7 @@ impl StoreDir {
         self.root.join(COMMITS).join(format!("{no:012}{LINES}"))
     }
 
-    /// The commits that are there, with their sizes.
+    /// Returns the numbers and sizes of the existing commits.
     pub(super) fn commits(&self) -> Result<BTreeMap<u64, u64>, StoreError> {
         let directory = self.root.join(COMMITS);
         let failed = |error| blocked(&directory, error);
@@ -137,15 +138,15 @@ impl StoreDir {
         Ok(commits)
     }
 
-    /// Removes what a sudden end left half-written.
+    /// Removes incomplete files that a crash left behind.
     pub(super) fn tidy(&self) {
-        for sheet in [JournalFileId::Commit(0), JournalFileId::Checkpoint] {
-            // It is written anew before it is used again.
-            let _ = fs::remove_file(self.draft(sheet));
+        for file_id in [JournalFileId::Commit(0), JournalFileId::Checkpoint] {
+            // The file is rewritten before it is used again.
+            let _ = fs::remove_file(self.draft(file_id));
         }
     }
 
-    /// Lets go of commits that a checkpoint has taken in.
+    /// Deletes the commits that a checkpoint contains.
     pub(super) fn remove_commits(&self, upto: u64) -> Result<(), StoreError> {
         for no in self.commits()?.into_keys().take_while(|no| *no <= upto) {
             let path = self.commit(no);
@@ -155,90 +156,90 @@ impl StoreDir {
         Ok(())
     }
 
-    /// Writes a file under another name, where it counts for nothing.
+    /// Writes a file under a temporary name, under which it has no effect.
     pub(super) fn prepare(
         &self,
-        sheet: JournalFileId,
+        file_id: JournalFileId,
         fill: impl FnOnce(&mut dyn Write) -> io::Result<()>,
     ) -> Result<(), WriteError> {
-        let draft = self.draft(sheet);
-        let written = self.write_draft(sheet, &draft, fill);
+        let draft = self.draft(file_id);
+        let written = self.write_draft(file_id, &draft, fill);
         if written.is_err() {
-            // What matters is the first error; a leftover counts for nothing.
+            // The first error is returned; a leftover file has no effect.
             let _ = fs::remove_file(&draft);
         }
         written
     }
 
-    /// Gives a prepared file its name: from here on it counts.
-    pub(super) fn publish(&self, sheet: JournalFileId) -> Result<(), WriteError> {
-        let path = match sheet {
+    /// Renames a prepared file to its final name, after which it takes effect.
+    pub(super) fn publish(&self, file_id: JournalFileId) -> Result<(), WriteError> {
+        let path = match file_id {
             JournalFileId::Commit(no) => self.commit(no),
             JournalFileId::Checkpoint => self.checkpoint(),
         };
-        sheet.before_rename().map_err(WriteError::before)?;
-        fs::rename(self.draft(sheet), &path).map_err(WriteError::before)?;
+        file_id.before_rename().map_err(WriteError::before)?;
+        fs::rename(self.draft(file_id), &path).map_err(WriteError::before)?;
         let parent = path.parent().unwrap_or(&self.root);
-        let fails = self.may_fail(4).and_then(|()| sheet.before_directory());
+        let fails = self.may_fail(4).and_then(|()| file_id.before_directory());
         let synced = fails.and_then(|()| File::open(parent)?.sync_all());
         synced.map_err(WriteError::Unsure)
     }
 
     fn write_draft(
         &self,
-        sheet: JournalFileId,
+        file_id: JournalFileId,
         draft: &Path,
         fill: impl FnOnce(&mut dyn Write) -> io::Result<()>,
     ) -> Result<(), WriteError> {
-        self.may_fail(1).and_then(|()| sheet.before_write()).map_err(WriteError::before)?;
+        self.may_fail(1).and_then(|()| file_id.before_write()).map_err(WriteError::before)?;
         let file = begin(draft).map_err(WriteError::before)?;
         let mut buffer = BufWriter::new(file);
         fill(&mut buffer).map_err(WriteError::before)?;
         let file = buffer.into_inner().map_err(|error| WriteError::before(error.into_error()))?;
-        match sheet {
+        match file_id {
             JournalFileId::Commit(_) => self.bounded(&file)?,
-            // It takes the place of what is there.
+            // The rename replaces the present checkpoint.
             JournalFileId::Checkpoint => {}
         }
-        let fails = self.may_fail(2).and_then(|()| sheet.before_sync());
+        let fails = self.may_fail(2).and_then(|()| file_id.before_sync());
         fails.and_then(|()| file.sync_all()).map_err(WriteError::at_sync)
     }
 
-    /// Whether there is room for a little, without writing anything that counts.
+    /// Checks that a small amount of space is free, without an effect on the store.
     pub(super) fn has_room(&self, bytes: usize) -> Result<(), WriteError> {
         let draft = self.draft(JournalFileId::Commit(0));
         let probed = self.may_fail(1).and_then(|()| {
             let mut file = begin(&draft)?;
             file.write_all(&vec![b' '; bytes.saturating_add(PROBE)])
         });
-        // It is written anew before it is used again.
+        // The file is rewritten before it is used again.
         let _ = fs::remove_file(&draft);
         probed.map_err(WriteError::before)
     }
 
-    /// Only a bound of our own can be met here; the disk's own shows when it is written.
+    /// Checks the configured size limit. A full disk shows when the file is written.
     fn bounded(&self, file: &File) -> Result<(), WriteError> {
-        let Some(most) = self.most else {
+        let Some(limit) = self.limit else {
             return Ok(());
         };
         let there: u64 = self.commits().map_or(0, |commits| commits.values().sum());
         let checkpoint = fs::metadata(self.checkpoint()).map_or(0, |found| found.len());
         let new = file.metadata().map_or(0, |found| found.len());
-        if there.saturating_add(checkpoint).saturating_add(new) > most {
+        if there.saturating_add(checkpoint).saturating_add(new) > limit {
             Err(WriteError::Full)
         } else {
             Ok(())
         }
     }
 
-    fn draft(&self, sheet: JournalFileId) -> PathBuf {
-        match sheet {
+    fn draft(&self, file_id: JournalFileId) -> PathBuf {
+        match file_id {
             JournalFileId::Commit(_) => self.root.join(COMMITS).join(format!("next{DRAFT}")),
             JournalFileId::Checkpoint => self.root.join(format!("{CHECKPOINT}{DRAFT}")),
         }
     }
 
-    /// Puts in what a store begins with; the mark comes last.
+    /// Creates the files of a new store. The file `FORMAT` is written last.
     fn populate(&self) -> io::Result<()> {
         match DirBuilder::new().mode(0o700).create(self.root.join(COMMITS)) {
             Ok(()) => {}
@@ -274,7 +275,8 @@ impl StoreDir {
     }
 }
 
-/// Makes a draft. What has its name was left behind by a crash, or is a link, which is not followed.
+/// Creates a temporary file. An existing file of that name is a leftover of a crash, or a symbolic link that must not
+/// be followed.
 fn begin(draft: &Path) -> io::Result<File> {
     match fs::remove_file(draft) {
         Ok(()) => {}
@@ -284,7 +286,7 @@ fn begin(draft: &Path) -> io::Result<File> {
     OpenOptions::new().write(true).create_new(true).mode(0o600).open(draft)
 }
 
-/// The crash points of a sheet.
+/// Crash points of a journal file.
 #[cfg_attr(
     not(debug_assertions),
     expect(clippy::unnecessary_wraps, clippy::missing_const_for_fn, reason = "they fail where points are")
@@ -321,7 +323,7 @@ impl JournalFileId {
 
 impl Drop for StoreDir {
     fn drop(&mut self) {
-        // Who is gone should not be named any more.
+        // Removes the holder from the lock file, because this program no longer uses the store.
         let _ = self.lock.set_len(0);
     }
 }
@@ -329,12 +331,12 @@ impl Drop for StoreDir {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum StoreFileKind {
     Missing,
-    /// A store whose making was cut short, or an empty directory.
+    /// A store whose creation was interrupted, or an empty directory.
     Unfinished,
     Ours,
 }
 
-/// Whose directory it is, without touching it.
+/// Returns the kind of the directory without changing it.
 fn kind_of(root: &Path) -> Result<StoreFileKind, StoreError> {
     match fs::metadata(root) {
         Ok(found) if !found.is_dir() => return Err(corrupt(format!("{} is no directory", root.display()))),
@@ -359,7 +361,8 @@ fn kind_of(root: &Path) -> Result<StoreFileKind, StoreError> {
     }
 }
 
-/// A directory without a mark is ours if nothing is in it but what we put there first.
+/// Accepts a directory without the file `FORMAT` only if it contains nothing but files that the creation writes
+/// first.
 fn unfinished(root: &Path) -> Result<StoreFileKind, StoreError> {
     let failed = |error| blocked(root, error);
     for entry in fs::read_dir(root).map_err(failed)? {
@@ -386,7 +389,7 @@ fn make_directory(root: &Path) -> Result<(), StoreError> {
 
 fn held(root: &Path, lock: File) -> StoreError {
     let mut text = String::new();
-    // What cannot be read is simply not told.
+    // An unreadable holder is omitted from the message.
     let _ = lock.take(MAX_HOLDER_LEN).read_to_string(&mut text);
     let by = match text.lines().find_map(|line| line.strip_prefix("pid=")) {
         Some(pid) => format!("process {pid}"),

@@ -1,4 +1,4 @@
-//! Disks that fail, which nothing outside can bring about.
+//! Tests with simulated disk failures.
 
 use super::*;
 use longhaul_domain::*;
@@ -6,7 +6,7 @@ use longhaul_ports::*;
 use longhaul_testkit::fakes::{SequentialIds, VirtualClock};
 use std::sync::atomic::Ordering;
 
-/// The steps of a write that can fail.
+/// Steps of a write that can fail.
 const ROOM: u8 = 1;
 const SYNC: u8 = 2;
 const SYNC_OF_THE_DIRECTORY: u8 = 4;
@@ -16,13 +16,13 @@ async fn a_full_disk_takes_work_again_once_there_is_room() {
     let world = World::new();
     let store = world.open();
     let first = world.submit(&store).await.unwrap();
-    store.shared.place.fails.store(ROOM, Ordering::Relaxed);
+    store.shared.store_dir.fails.store(ROOM, Ordering::Relaxed);
     for _ in 0..3 {
         let refused = world.submit(&store).await;
         assert!(matches!(refused, Err(StoreError::Refused(StoreRejection::Full))), "{refused:?}");
         assert_eq!(world.all(&store).await, [first]);
     }
-    store.shared.place.fails.store(0, Ordering::Relaxed);
+    store.shared.store_dir.fails.store(0, Ordering::Relaxed);
     let second = world.submit(&store).await.unwrap();
     assert_eq!(world.all(&store).await, [first, second]);
     drop(store);
@@ -34,10 +34,10 @@ async fn after_a_failed_sync_nothing_is_acknowledged_until_it_is_opened_again() 
     let world = World::new();
     let store = world.open();
     let first = world.submit(&store).await.unwrap();
-    store.shared.place.fails.store(SYNC, Ordering::Relaxed);
+    store.shared.store_dir.fails.store(SYNC, Ordering::Relaxed);
     let lost = world.submit(&store).await;
     assert!(matches!(lost, Err(StoreError::Unavailable { .. })), "{lost:?}");
-    store.shared.place.fails.store(0, Ordering::Relaxed);
+    store.shared.store_dir.fails.store(0, Ordering::Relaxed);
     let refused = world.submit(&store).await;
     assert!(matches!(refused, Err(StoreError::ReadOnly { .. })), "{refused:?}");
     assert_eq!(world.all(&store).await, [first], "what is there can be read, what failed is not");
@@ -52,10 +52,10 @@ async fn a_write_that_may_count_is_told_as_such() {
     let world = World::new();
     let store = world.open();
     let first = world.submit(&store).await.unwrap();
-    store.shared.place.fails.store(SYNC_OF_THE_DIRECTORY, Ordering::Relaxed);
+    store.shared.store_dir.fails.store(SYNC_OF_THE_DIRECTORY, Ordering::Relaxed);
     let unsure = world.submit(&store).await;
     assert!(matches!(unsure, Err(StoreError::Unknown { .. })), "{unsure:?}");
-    store.shared.place.fails.store(0, Ordering::Relaxed);
+    store.shared.store_dir.fails.store(0, Ordering::Relaxed);
     let refused = world.submit(&store).await;
     assert!(matches!(refused, Err(StoreError::ReadOnly { .. })), "{refused:?}");
     let seen = world.all(&store).await;
@@ -131,7 +131,7 @@ impl World {
     }
 
     async fn all(&self, store: &FsStore) -> Vec<ProcessId> {
-        let page = PageRequest { order: SortOrder::OldestFirst, after: None, most: 100 };
+        let page = PageRequest { order: SortOrder::OldestFirst, after: None, limit: 100 };
         let listing = store.list(&ProcessFilter::default(), &page).await.unwrap();
         listing.processes.into_iter().map(|stored| stored.process.id).collect()
     }

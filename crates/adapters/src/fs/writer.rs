@@ -1,4 +1,4 @@
-//! The one thread that writes.
+//! The thread that executes all writes.
 
 use super::checkpoint::{self, CHECKPOINT_COMMITS};
 use super::failure::{WriteError, closed};
@@ -15,23 +15,24 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
-/// The most steps in one commit: beyond this the first of them would wait for the last.
+/// Maximum number of steps in one commit. A larger commit would delay the reply to its first step.
 const MAX_BATCH: usize = 512;
-/// Light steps are written after this long at the latest.
+/// Maximum delay before a light step is written.
 const MAX_WRITE_DELAY: Duration = Duration::from_millis(900);
-/// A full store with so many commits or more gains room by a checkpoint, as does one that was swept.
+/// Minimum number of commits for which a full store, or a store with pruned records, writes a checkpoint to free
+/// space.
 const MIN_CHECKPOINT_COMMITS: u64 = 16;
 
-/// How hard a step tries to outlive a crash.
+/// Durability of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum FileDurability {
-    /// It is on the disk before it is answered.
+    /// The step is on the disk before the reply.
     Durable,
-    /// A crash may lose it within the next second.
+    /// A crash may lose the step within the next second.
     Light,
 }
 
-/// Takes steps from many callers and commits those that wait together.
+/// Accepts steps from many callers, and commits waiting steps together.
 #[derive(Debug)]
 pub(super) struct JournalThread {
     line: Option<Sender<Box<dyn JournalJob>>>,
@@ -45,25 +46,25 @@ impl JournalThread {
         due: SyncSender<()>,
     ) -> Result<Self, StoreError> {
         let (line, jobs) = channel();
-        let asked_at = shared.taken_in.load(Ordering::Relaxed);
-        let desk = JournalContext {
+        let requested_at = shared.checkpointed.load(Ordering::Relaxed);
+        let context = JournalContext {
             shared,
             clock,
             due,
-            asked_at,
+            requested_at,
             first_due: None,
             light_since: None,
             was_full: false,
-            squeezed: (0, 0),
+            compacted: (0, 0),
         };
         let thread = thread::Builder::new()
             .name("store-writer".to_owned())
-            .spawn(move || desk.work(&jobs))
+            .spawn(move || context.work(&jobs))
             .map_err(|error| StoreError::Unavailable { source: Box::new(error) })?;
         Ok(Self { line: Some(line), thread: Some(thread) })
     }
 
-    /// Applies one step; it may be run again if the batch that it was in had to be undone.
+    /// Executes one step. The step may run more than once, because a failed batch is undone and repeated.
     pub(super) async fn apply<T: Send + 'static>(
         &self,
         op: Option<OpId>,
@@ -82,19 +83,19 @@ impl Drop for JournalThread {
     fn drop(&mut self) {
         self.line = None;
         if let Some(thread) = self.thread.take() {
-            // A thread that panicked has nothing left to write.
+            // A thread that panicked cannot write anything more.
             let _ = thread.join();
         }
     }
 }
 
-/// A step that waits for its answer.
+/// A step whose caller waits for a reply.
 trait JournalJob: Send {
     fn effort(&self) -> FileDurability;
-    fn run(&mut self, core: &mut StoreState, now: Timestamp);
-    /// Hands out the answer of the last run.
+    fn run(&mut self, state: &mut StoreState, now: Timestamp);
+    /// Sends the result of the last run.
     fn answer(&mut self);
-    /// Answers with an error instead.
+    /// Sends an error instead of the result.
     fn fail(&mut self, error: &dyn Fn(Option<OpId>) -> StoreError);
 }
 
@@ -115,41 +116,41 @@ where
         self.effort
     }
 
-    fn run(&mut self, core: &mut StoreState, now: Timestamp) {
-        self.answer = Some((self.step)(core, now));
+    fn run(&mut self, state: &mut StoreState, now: Timestamp) {
+        self.answer = Some((self.step)(state, now));
     }
 
     fn answer(&mut self) {
         if let (Some(to), Some(answer)) = (self.to.take(), self.answer.take()) {
-            // Whoever asked may have gone away; the step stands.
+            // The caller may have stopped waiting; the step remains committed.
             let _ = to.send(answer);
         }
     }
 
     fn fail(&mut self, error: &dyn Fn(Option<OpId>) -> StoreError) {
         if let Some(to) = self.to.take() {
-            // Whoever asked may have gone away.
+            // The caller may have stopped waiting.
             let _ = to.send(Err(error(self.op)));
         }
     }
 }
 
-/// Where the writing thread works.
+/// State of the writer thread.
 struct JournalContext {
     shared: Arc<JournalShared>,
     clock: Arc<dyn Clock>,
-    /// Orders a checkpoint.
+    /// Requests a checkpoint.
     due: SyncSender<()>,
-    /// The commit at which one was ordered last.
-    asked_at: u64,
-    /// When the first row without owner is due, as of the last step.
+    /// Number of the commit at which the last checkpoint was requested.
+    requested_at: u64,
+    /// Time at which the first row without an owner is due, as of the last step.
     first_due: Option<Timestamp>,
-    /// Since when something light waits to be written.
+    /// Time since which a light step waits to be written.
     light_since: Option<Instant>,
-    /// The last write found no room.
+    /// True if the disk was full at the last write.
     was_full: bool,
-    /// The commit at which a full store was made smaller last, and what had been swept by then.
-    squeezed: (u64, u64),
+    /// Number of the commit at which a full store was last compacted, and the number of pruned records at that time.
+    compacted: (u64, u64),
 }
 
 impl JournalContext {
@@ -169,7 +170,8 @@ impl JournalContext {
         }
     }
 
-    /// The next step, or nothing when it is time to write what is light; none when the store is closed.
+    /// Returns the next step, or `Some(None)` when the light steps must be written. Returns `None` if the store is
+    /// closed.
     fn next(&self, jobs: &Receiver<Box<dyn JournalJob>>) -> Option<Option<Box<dyn JournalJob>>> {
         let Some(since) = self.light_since else {
             return jobs.recv().ok().map(Some);
@@ -189,7 +191,7 @@ impl JournalContext {
             return;
         }
         if self.was_full
-            && let Err(trouble) = self.shared.place.has_room(0)
+            && let Err(trouble) = self.shared.store_dir.has_room(0)
         {
             self.light_since = None;
             batch.iter_mut().for_each(|job| job.fail(&|op| trouble.answer(op)));
@@ -204,70 +206,71 @@ impl JournalContext {
         }
     }
 
-    /// Runs every step and writes what changed into one file. Until that is on the disk nobody else looks.
+    /// Runs every step and writes the changes into one file. No reader sees the changes until the file is on the
+    /// disk.
     fn commit(&mut self, batch: &mut [Box<dyn JournalJob>]) -> Result<(), WriteError> {
         let shared = Arc::clone(&self.shared);
-        let mut book = shared.book.blocking_write();
+        let mut view = shared.view.blocking_write();
         for job in batch.iter_mut() {
-            job.run(&mut book.core, self.clock.now());
+            job.run(&mut view.state, self.clock.now());
         }
-        let next = book.core.ledger.rows.index().first_due();
+        let next = view.state.ledger.rows.index().first_due();
         if next.is_some_and(|next| self.first_due.is_none_or(|due| next < due)) {
-            book.core.ledger.news.for_all();
+            view.state.ledger.updates.for_all();
         }
         self.first_due = next;
-        if !self.is_to_be_written(&book.core, batch) {
+        if !self.is_to_be_written(&view.state, batch) {
             return Ok(());
         }
-        let no = book.last.saturating_add(1);
-        let lines = book.core.take_news();
-        let place = &self.shared.place;
+        let no = view.last.saturating_add(1);
+        let lines = view.state.take_changes();
+        let place = &self.shared.store_dir;
         let prepared = place.prepare(JournalFileId::Commit(no), |to| {
-            let mut pen = JournalWriter::begin(to, JournalKind::Commit(no))?;
-            lines.iter().try_for_each(|line| pen.line(line))?;
-            pen.finish().map(drop)
+            let mut writer = JournalWriter::begin(to, JournalKind::Commit(no))?;
+            lines.iter().try_for_each(|line| writer.line(line))?;
+            writer.finish().map(drop)
         });
         let written = prepared.and_then(|()| place.publish(JournalFileId::Commit(no)));
         self.light_since = None;
         match written {
             Ok(()) => {
-                book.last = no;
+                view.last = no;
                 self.was_full = false;
                 Ok(())
             }
             Err(trouble) => {
-                self.read_again(&mut book);
+                self.read_again(&mut view);
                 Err(trouble)
             }
         }
     }
 
-    /// Light steps wait for one that is not, or for their time.
-    fn is_to_be_written(&mut self, core: &StoreState, batch: &[Box<dyn JournalJob>]) -> bool {
+    /// Returns true if the changes must be written now: a durable step is among them, or the maximum delay is over.
+    fn is_to_be_written(&mut self, state: &StoreState, batch: &[Box<dyn JournalJob>]) -> bool {
         let light = batch.iter().all(|job| job.effort() == FileDurability::Light);
-        if !core.has_news() {
+        if !state.has_changes() {
             self.light_since = None;
             return false;
         }
-        if core.wants_writing() || !light || batch.is_empty() {
+        if state.needs_write() || !light || batch.is_empty() {
             return true;
         }
         let since = *self.light_since.get_or_insert_with(Instant::now);
         since.elapsed() >= MAX_WRITE_DELAY
     }
 
-    /// What was not written did not happen: the files say what did.
-    fn read_again(&self, book: &mut JournalView) {
+    /// Reads the records again from the files, because unwritten changes did not take effect.
+    fn read_again(&self, view: &mut JournalView) {
         let _files = self.shared.files();
-        match JournalView::read(&self.shared.place) {
+        match JournalView::read(&self.shared.store_dir) {
             Ok((mut fresh, _)) => {
-                fresh.core.ledger.news = std::mem::take(&mut book.core.ledger.news);
-                fresh.core.ledger.news.for_all();
-                *book = fresh;
+                fresh.state.ledger.updates = std::mem::take(&mut view.state.ledger.updates);
+                fresh.state.ledger.updates.for_all();
+                *view = fresh;
             }
             Err(error) => {
                 tracing::error!(%error, "could not read the store");
-                book.lost = Some(error.to_string());
+                view.lost = Some(error.to_string());
                 self.shared.fail(format!(
                     "the store cannot be read ({error}); restart the manager to open it again"
                 ));
@@ -275,7 +278,8 @@ impl JournalContext {
         }
     }
 
-    /// A full disk may still take one small step; a disk that failed is not asked again.
+    /// Handles a failed batch. If the disk is full, each step is tried alone, because a small one may succeed. After
+    /// another disk failure no step is tried.
     fn undone(&mut self, mut batch: Vec<Box<dyn JournalJob>>, trouble: &WriteError) {
         if trouble.is_final() {
             self.shared
@@ -304,29 +308,31 @@ impl JournalContext {
         batch.iter_mut().for_each(|job| job.fail(&|op| trouble.answer(op)));
     }
 
-    /// Makes a full store smaller if that is worth a try; once for every commit that follows.
+    /// Requests a checkpoint to free space in a full store if that may help. Does so at most once for each later
+    /// commit.
     fn compact(&mut self) -> bool {
-        let (last, swept) = {
-            let book = self.shared.book.blocking_read();
-            (book.last, book.core.ledger.swept)
+        let (last, pruned) = {
+            let view = self.shared.view.blocking_read();
+            (view.last, view.state.ledger.pruned_total)
         };
-        let taken_in = self.shared.taken_in.load(Ordering::Relaxed);
-        let worth_it = swept > self.squeezed.1 || last.saturating_sub(taken_in) >= MIN_CHECKPOINT_COMMITS;
-        if last == self.squeezed.0 || !worth_it {
+        let checkpointed = self.shared.checkpointed.load(Ordering::Relaxed);
+        let worth_it =
+            pruned > self.compacted.1 || last.saturating_sub(checkpointed) >= MIN_CHECKPOINT_COMMITS;
+        if last == self.compacted.0 || !worth_it {
             return false;
         }
-        self.squeezed = (last, swept);
-        checkpoint::write_or_tell(&self.shared);
-        self.shared.taken_in.load(Ordering::Relaxed) > taken_in
+        self.compacted = (last, pruned);
+        checkpoint::write_or_log(&self.shared);
+        self.shared.checkpointed.load(Ordering::Relaxed) > checkpointed
     }
 
     fn order_checkpoint(&mut self) {
-        let last = self.shared.book.blocking_read().last;
-        let done = self.shared.taken_in.load(Ordering::Relaxed);
-        if last.saturating_sub(self.asked_at.max(done)) >= CHECKPOINT_COMMITS {
-            // One that is under way takes in enough; what it leaves is ordered next time.
+        let last = self.shared.view.blocking_read().last;
+        let done = self.shared.checkpointed.load(Ordering::Relaxed);
+        if last.saturating_sub(self.requested_at.max(done)) >= CHECKPOINT_COMMITS {
+            // If a checkpoint is in progress, it frees enough space; the rest follows with the next checkpoint.
             if self.due.try_send(()).is_ok() {
-                self.asked_at = last;
+                self.requested_at = last;
             }
         }
     }

@@ -1,4 +1,4 @@
-//! Who is next.
+//! Chooses the next process to claim.
 
 use super::index::PlacementQueue;
 use super::state::{MemoryState, count, slot_state};
@@ -26,7 +26,7 @@ impl MemoryState {
         Ok(claimed)
     }
 
-    /// The line of each key with a waiter that the node may run, by its first such waiter.
+    /// Returns the queue of each key that contains a waiting process for this node, with the first such process.
     fn lines(&self, by: &Lease, room: &ClaimCapacity) -> impl Iterator<Item = (ProcessId, ReadyKey)> {
         let index = self.rows.index();
         let roots_full = count(index.roots_of(&by.node).len()) >= room.roots;
@@ -49,13 +49,13 @@ impl MemoryState {
         }
     }
 
-    /// Gives a waiter to a node. Reported work runs elsewhere, so nobody owns it.
+    /// Assigns a waiting process to a node. Reported work runs elsewhere, so it gets no owner.
     pub(crate) fn hand_over(&mut self, now: Timestamp, to: &Lease, id: ProcessId) -> Option<StoredProcess> {
         let before = self.stored(&id).filter(|stored| slot_state(stored) == SlotState::Waiting)?;
         let attempt = before.process.attempt.next();
         let events = [Event { at: now, fact: Fact::Claimed { attempt, node: to.node.clone() } }];
         let stored = self.rows.change(&id, |row| {
-            (row.handed_until, row.orphaned) = (None, None);
+            (row.claimed_until, row.orphaned) = (None, None);
             let stored = &mut row.stored;
             stored.process.evolve(&events);
             stored.revision = stored.revision.next();

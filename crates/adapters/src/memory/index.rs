@@ -1,4 +1,4 @@
-//! Where rows are found without a look at all of them.
+//! Index that finds rows without a scan of all rows.
 
 use super::label::IndexLabel;
 use super::state::{MemoryRow, class, rank, slot_state};
@@ -9,20 +9,20 @@ use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::Arc;
 
-/// Rows in the order of their submits.
+/// Rows in submit order.
 pub(crate) type InOrder = BTreeMap<Seq, ProcessId>;
 
-/// Where rows are found without a look at all of them. All of it follows from the rows.
+/// Index that finds rows without a scan of all rows. It is derived from the rows alone.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct RowIndex {
     all: InOrder,
     labels: BTreeMap<IndexLabel, InOrder>,
     live: InOrder,
-    /// What has ended, by its status.
+    /// Ended rows by status.
     ended_as: BTreeMap<Status, InOrder>,
-    /// How many live on each level under each root.
+    /// Number of live rows on each level under each root.
     levels: BTreeMap<(ProcessId, Level), u32>,
-    /// The keys for which somebody waits, or of which somebody holds a slot.
+    /// Keys that have a waiting process or a slot holder.
     queues: BTreeMap<Option<SlotKey>, Queue>,
     owned: BTreeMap<NodeId, InOrder>,
     /// The roots that each node holds.
@@ -31,21 +31,21 @@ pub(crate) struct RowIndex {
     ended: BTreeMap<(Timestamp, Seq), ProcessId>,
 }
 
-/// Who waits for one key, and who holds its slots.
+/// Waiting processes and slot holders of one key.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Queue {
     waiting: BTreeMap<PlacementQueue, BTreeMap<Rank, ProcessId>>,
     holding: InOrder,
 }
 
-/// Waiters of one key that the same nodes may run at the same times.
+/// Waiting processes of one key that have the same placement class.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct PlacementQueue {
     pub(crate) class: PlacementClass,
     pub(crate) root: bool,
 }
 
-/// All that decides where a row is found, as it is at one moment.
+/// All values that determine the entries of a row in the index.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct IndexPosition {
     id: ProcessId,
@@ -57,29 +57,29 @@ pub(super) struct IndexPosition {
     priority: Priority,
     owner: Option<NodeId>,
     due: Option<Timestamp>,
-    /// When, and as what.
+    /// Time of the end and final status.
     ended: Option<(Timestamp, Status)>,
 }
 
 static EMPTY: InOrder = BTreeMap::new();
 
 impl RowIndex {
-    /// Whether something has this sequence.
+    /// Returns true if a row has this sequence number.
     pub(crate) fn is_taken(&self, seq: Seq) -> bool {
         self.all.contains_key(&seq)
     }
 
-    /// When the first row without owner is due.
+    /// Returns the earliest due time of a row without an owner.
     pub(crate) fn first_due(&self) -> Option<Timestamp> {
         self.due.first_key_value().map(|((due, _), _)| *due)
     }
 
-    /// The rows without owner that are due by then.
+    /// Returns the rows without an owner that are due by this time.
     pub(crate) fn due(&self, by: Timestamp) -> impl Iterator<Item = &ProcessId> {
         self.due.range(..=(by, Seq(u64::MAX))).map(|(_, id)| id)
     }
 
-    /// What has ended, with its moment, oldest first.
+    /// Returns the ended rows with the time of their end, oldest first.
     pub(crate) const fn ended(&self) -> &BTreeMap<(Timestamp, Seq), ProcessId> {
         &self.ended
     }
@@ -88,23 +88,23 @@ impl RowIndex {
         self.levels.get(&(root, level)).copied().unwrap_or(0)
     }
 
-    /// Whether anybody lives on a deeper level of that tree.
+    /// Returns true if a live row exists on a deeper level of the tree.
     pub(crate) fn lives_below(&self, root: ProcessId, level: Level) -> bool {
         let deeper = (Bound::Excluded((root, level)), Bound::Included((root, Level(u8::MAX))));
         self.levels.range(deeper).next().is_some()
     }
 
-    /// The descendants of a process, at any depth, whether they live or have ended.
+    /// Returns the descendants of a process at any depth, live and ended.
     pub(crate) fn family_of(&self, id: &ProcessId) -> &InOrder {
         self.labels.get(&IndexLabel::Below(*id)).unwrap_or(&EMPTY)
     }
 
-    /// The keys for which somebody waits, or of which somebody holds a slot.
+    /// Returns the keys that have a waiting process or a slot holder.
     pub(crate) const fn queues(&self) -> &BTreeMap<Option<SlotKey>, Queue> {
         &self.queues
     }
 
-    /// Who holds a slot of a key.
+    /// Returns the slot holders of a key.
     pub(crate) fn holders(&self, key: &Option<SlotKey>) -> &InOrder {
         self.queues.get(key).map_or(&EMPTY, Queue::holders)
     }
@@ -113,14 +113,14 @@ impl RowIndex {
         self.owned.get(node).unwrap_or(&EMPTY)
     }
 
-    /// The roots that a node holds.
+    /// Returns the roots that a node holds.
     pub(crate) fn roots_of(&self, node: &NodeId) -> &InOrder {
         self.roots.get(node).unwrap_or(&EMPTY)
     }
 
-    /// The fewest rows among which is everything that a filter admits.
+    /// Returns the smallest index set that contains every row that the filter selects.
     pub(crate) fn narrowest(&self, filter: &ProcessFilter) -> &InOrder {
-        let labelled = IndexLabel::asked(filter).map(|label| self.labels.get(&label));
+        let labelled = IndexLabel::of_filter(filter).map(|label| self.labels.get(&label));
         let owned = filter.owner.iter().map(|node| self.owned.get(node));
         let found = labelled.chain(owned).map(|found| found.unwrap_or(&EMPTY));
         let statuses = &filter.statuses;
@@ -129,14 +129,15 @@ impl RowIndex {
         found.chain(live).min_by_key(|found| found.len()).unwrap_or(&self.all)
     }
 
-    /// The rows of these ended statuses, if they are no more than `most`; with a live one among them never.
-    pub(crate) fn ended_as(&self, statuses: &[Status], most: usize) -> Option<InOrder> {
+    /// Returns the rows with these final statuses. Returns `None` if there are more than `limit`, or if one of the
+    /// statuses is a live one.
+    pub(crate) fn ended_as(&self, statuses: &[Status], limit: usize) -> Option<InOrder> {
         if statuses.is_empty() || statuses.iter().any(|status| !status.is_ended()) {
             return None;
         }
         let found: Vec<&InOrder> = statuses.iter().filter_map(|status| self.ended_as.get(status)).collect();
         let count: usize = found.iter().map(|found| found.len()).sum();
-        (count <= most).then(|| found.into_iter().flatten().map(|(seq, id)| (*seq, *id)).collect())
+        (count <= limit).then(|| found.into_iter().flatten().map(|(seq, id)| (*seq, *id)).collect())
     }
 
     pub(super) fn insert(&mut self, row: &MemoryRow) {
@@ -157,7 +158,7 @@ impl RowIndex {
         self.leave(&IndexPosition::of(row));
     }
 
-    pub(super) fn moved(&mut self, from: &IndexPosition, to: &IndexPosition) {
+    pub(super) fn update_position(&mut self, from: &IndexPosition, to: &IndexPosition) {
         if from != to {
             self.leave(from);
             self.enter(to);
@@ -198,7 +199,7 @@ impl RowIndex {
         }
     }
 
-    /// The exact opposite of [`enter`](Self::enter).
+    /// Removes the entries that [`enter`](Self::enter) adds.
     fn leave(&mut self, place: &IndexPosition) {
         let seq = place.seq;
         if let Some(level) = place.level()
@@ -239,23 +240,23 @@ impl RowIndex {
 }
 
 impl Queue {
-    /// Who holds a slot.
+    /// Returns the slot holders.
     pub(crate) const fn holders(&self) -> &InOrder {
         &self.holding
     }
 
-    /// The best waiter of those lanes.
+    /// Returns the best waiting process of the placement queues that `may` accepts.
     pub(crate) fn first(&self, may: impl Fn(&PlacementQueue) -> bool) -> Option<(Rank, ProcessId)> {
         let lanes = self.waiting.iter().filter(|(lane, _)| may(lane));
         lanes.filter_map(|(_, lane)| lane.first_key_value()).map(|(rank, id)| (*rank, *id)).min()
     }
 
-    /// The classes of those who wait.
+    /// Returns the placement classes of the waiting processes.
     pub(crate) fn classes(&self) -> impl Iterator<Item = &PlacementClass> {
         self.waiting.keys().map(|lane| &lane.class)
     }
 
-    /// All waiters, best first.
+    /// Returns all waiting processes, best first.
     pub(crate) fn ranked(&self) -> Vec<ProcessId> {
         let mut ranked: Vec<(&Rank, &ProcessId)> = self.waiting.values().flatten().collect();
         ranked.sort_unstable();
@@ -285,7 +286,7 @@ impl IndexPosition {
         self.slot_state != SlotState::Ended
     }
 
-    /// The level that it makes fuller; roots stand on none.
+    /// Returns the level on which the row is counted. Roots are not counted.
     fn level(&self) -> Option<(ProcessId, Level)> {
         self.root.filter(|_| self.is_live()).map(|root| (root, self.level))
     }

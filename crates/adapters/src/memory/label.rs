@@ -1,11 +1,11 @@
-//! What rows have in common for as long as they are there.
+//! Labels of rows: attributes that never change.
 
 use longhaul_domain::{
     AgentId, Level, Process, ProcessId, ProcessName, ProcessType, ProjectName, SessionId, SlotKey,
 };
 use longhaul_ports::ProcessFilter;
 
-/// What rows have in common for as long as they are there.
+/// Label of a row: an attribute that never changes.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum IndexLabel {
     Session(SessionId),
@@ -14,9 +14,9 @@ pub(super) enum IndexLabel {
     Key(SlotKey),
     Agent(AgentId),
     Type(ProcessType),
-    /// At any depth.
+    /// A descendant of this process at any depth.
     Below(ProcessId),
-    /// Most rows are roots: those have no label of their level.
+    /// The level of a process. Roots have no such label, because most rows are roots.
     Level(Level),
 }
 
@@ -35,8 +35,8 @@ impl IndexLabel {
         named.into_iter().flatten().chain(lineage.ancestors.iter().copied().map(Self::Below))
     }
 
-    /// Every row that a filter admits has all of these.
-    pub(super) fn asked(filter: &ProcessFilter) -> impl Iterator<Item = Self> {
+    /// Returns labels that every row selected by the filter has.
+    pub(super) fn of_filter(filter: &ProcessFilter) -> impl Iterator<Item = Self> {
         let named = [
             filter.session.clone().map(Self::Session),
             filter.project.clone().map(Self::Project),

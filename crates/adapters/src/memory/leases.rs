@@ -1,4 +1,4 @@
-//! The leases of nodes, where they end, and what is known of nodes beside them.
+//! Leases of nodes that expire, and further facts about nodes.
 
 use super::state::{MemoryState, Node, fenced};
 use longhaul_domain::{NodeId, ProcessId, Timestamp};
@@ -9,14 +9,14 @@ use longhaul_ports::{
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// What is known of nodes beside their registrations.
+/// Facts about nodes other than their registrations.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Leases {
-    /// How long leases last, and what comes after; without it they never end.
+    /// Lease duration and grace. If `None`, leases never expire.
     terms: Option<LeaseSettings>,
     of: BTreeMap<NodeId, LeaseRow>,
-    /// The latest sign of life of any node.
-    last_sign: Option<Timestamp>,
+    /// Time of the latest heartbeat of any node.
+    last_heartbeat: Option<Timestamp>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -27,7 +27,7 @@ struct LeaseSettings {
 
 #[derive(Clone, Debug, Default)]
 struct LeaseRow {
-    /// When the lease ends, if leases do.
+    /// Time at which the lease expires, if leases expire.
     until: Timestamp,
     lost: bool,
     draining: bool,
@@ -43,18 +43,18 @@ impl Leases {
         self.terms.is_some()
     }
 
-    /// When the lease of a node ends; none if it never does.
+    /// Returns the time at which the lease of a node expires. Returns `None` if the lease never expires.
     pub(super) fn until(&self, node: &NodeId) -> Option<Timestamp> {
         self.terms?;
         self.of.get(node).map(|record| record.until)
     }
 
-    /// The same terms, and nothing known of anybody.
-    pub(super) fn begun_anew(&self) -> Self {
+    /// Returns an instance with the same settings and no nodes.
+    pub(super) fn reset(&self) -> Self {
         Self { terms: self.terms, ..Self::default() }
     }
 
-    /// From a last sign of life until work counts as lost.
+    /// Returns the time from the last heartbeat of a node until its work counts as lost.
     pub(super) fn until_lost(&self) -> Duration {
         self.terms.map_or(Duration::ZERO, |terms| terms.lease.saturating_add(terms.grace))
     }
@@ -96,7 +96,7 @@ impl Leases {
 }
 
 impl MemoryState {
-    /// Refuses a lease that is not the newest of its node, or is over.
+    /// Rejects a lease that is expired or is not the newest lease of its node.
     pub(crate) fn check_living(&self, now: Timestamp, lease: &Lease) -> Result<(), StoreError> {
         self.check(lease)?;
         let left = self.nodes.get(&lease.node).is_some_and(|node| node.left);
@@ -106,8 +106,8 @@ impl MemoryState {
         }
     }
 
-    /// Refuses another home than the one that has the name of this node, as long as only that one can tell what became of
-    /// what the node owns.
+    /// Rejects a registration of this node name from a different state directory while the node owns processes,
+    /// because only the earlier state directory can report what happened to these processes.
     pub(crate) fn check_home(&mut self, now: Timestamp, me: &NodeDescriptor) -> Result<(), StoreError> {
         let Some(node) = self.nodes.get(&me.id).filter(|node| !node.forgotten) else { return Ok(()) };
         let Some(home) = me.other_home(node.facts.home.as_ref()) else { return Ok(()) };
@@ -136,19 +136,19 @@ impl MemoryState {
         Err(StoreError::Refused(StoreRejection::NameHeld { node: me.id.clone(), home, open, free_in }))
     }
 
-    /// A node registered: its lease begins.
+    /// Starts the lease of a node that registered.
     pub(super) fn begin_lease(&mut self, now: Timestamp, node: &NodeId) {
-        self.hear(now);
+        self.restart_leases_after_silence(now);
         let record = self.leases.of.entry(node.clone()).or_default();
         record.lost = false;
         record.offer = NodeAdvertisement::default();
         self.prolong(now, node);
     }
 
-    /// A node gave a sign of life.
-    pub(crate) fn beaten(&mut self, now: Timestamp, by: &Lease) -> Result<(), StoreError> {
+    /// Records a heartbeat of a node.
+    pub(crate) fn record_heartbeat(&mut self, now: Timestamp, by: &Lease) -> Result<(), StoreError> {
         self.check(by)?;
-        self.hear(now);
+        self.restart_leases_after_silence(now);
         self.prolong(now, &by.node);
         Ok(())
     }
@@ -157,24 +157,24 @@ impl MemoryState {
         if let (Some(terms), Some(record)) = (self.leases.terms, self.leases.of.get_mut(node)) {
             record.until = record.until.max(now.plus(terms.lease));
         }
-        self.leases.last_sign = Some(now);
+        self.leases.last_heartbeat = Some(now);
     }
 
-    /// After a silence of everybody every lease begins anew: it was the store that was away.
-    fn hear(&mut self, now: Timestamp) {
-        let (Some(terms), Some(last)) = (self.leases.terms, self.leases.last_sign) else { return };
+    /// Restarts every lease if no node sent a heartbeat for a long time: in that case the store was unreachable.
+    fn restart_leases_after_silence(&mut self, now: Timestamp) {
+        let (Some(terms), Some(last)) = (self.leases.terms, self.leases.last_heartbeat) else { return };
         if now.since(last) <= terms.lease {
             return;
         }
         for record in self.leases.of.values_mut().filter(|record| !record.lost) {
             record.until = record.until.max(now.plus(terms.lease));
         }
-        self.leases.last_sign = Some(now);
+        self.leases.last_heartbeat = Some(now);
     }
 
-    /// Takes from every node whose lease and grace are over what it owns.
+    /// Removes the ownership from every node whose lease and grace have expired.
     pub(super) fn take_from_lost(&mut self, now: Timestamp) {
-        self.hear(now);
+        self.restart_leases_after_silence(now);
         let is_over = |node: &&Node| match self.leases.presence_at(now, node) {
             Presence::Unreachable { lost_at, .. } => lost_at <= now,
             Presence::Present { .. } | Presence::Lost { .. } | Presence::Left => false,
@@ -186,7 +186,7 @@ impl MemoryState {
         }
     }
 
-    /// What the node owns has no owner from here on, and its lease writes nothing any more.
+    /// Removes the owner from all processes of the node. The lease of the node is fenced from now on.
     fn take_from(&mut self, now: Timestamp, node: &NodeId) {
         if let Some(known) = self.nodes.get_mut(node) {
             known.epoch = known.epoch.next();
@@ -203,7 +203,7 @@ impl MemoryState {
         }
     }
 
-    /// When rows have to be taken from a node next, if no lease is prolonged.
+    /// Returns the earliest time at which a node loses its ownership, unless a lease is renewed before.
     pub(super) fn next_loss(&self) -> Option<Timestamp> {
         let lost_at = |node: &Node| match self.leases.presence(node) {
             Presence::Unreachable { lost_at, .. } => Some(lost_at),
@@ -238,7 +238,7 @@ impl MemoryState {
         let is_known = self.nodes.get(node).is_some_and(|known| !known.forgotten);
         if is_known {
             self.leases.of.entry(node.clone()).or_default().draining = drain;
-            self.news.for_one(node);
+            self.updates.for_one(node);
         }
         is_known
     }
@@ -260,7 +260,7 @@ impl MemoryState {
         ForgetOutcome::Forgotten
     }
 
-    /// The sets of labels for which somebody waits.
+    /// Returns the label sets for which a process waits.
     pub(crate) fn label_classes(&self) -> Vec<PlacementClass> {
         let queues = self.rows.index().queues().values();
         let mut classes: Vec<PlacementClass> =

@@ -1,4 +1,4 @@
-//! What has to be done for processes that nobody owns.
+//! Maintenance of processes without an owner.
 
 use super::state::{MemoryRow, MemoryState};
 use crate::fingerprint::Fingerprint;
@@ -6,7 +6,7 @@ use longhaul_domain::{ProcessId, Retention, Seq, Timestamp};
 use longhaul_ports::{Lease, PrunedBatch, StoreError, StoredProcess};
 use std::time::Duration;
 
-/// A row is handed to one engine for so long.
+/// Time for which a due row belongs to the engine that claimed it.
 const DUE_LEASE: Duration = Duration::from_secs(5);
 
 impl MemoryState {
@@ -14,7 +14,7 @@ impl MemoryState {
         &mut self,
         now: Timestamp,
         by: &Lease,
-        most: u32,
+        limit: u32,
     ) -> Result<Vec<StoredProcess>, StoreError> {
         self.check(by)?;
         self.take_from_lost(now);
@@ -22,42 +22,47 @@ impl MemoryState {
         let mut due: Vec<(Timestamp, Seq, ProcessId)> =
             due.filter_map(|row| Some((row.due()?, row.stored.seq, row.stored.process.id))).collect();
         due.sort_unstable();
-        due.truncate(usize::try_from(most).unwrap_or(usize::MAX));
+        due.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
         let hand = |(.., id): (Timestamp, Seq, ProcessId)| {
             self.rows.change(&id, |row| {
-                row.handed_until = Some(now.plus(DUE_LEASE));
+                row.claimed_until = Some(now.plus(DUE_LEASE));
                 row.stored.clone()
             })
         };
         Ok(due.into_iter().filter_map(hand).collect())
     }
 
-    pub(crate) fn prune(&mut self, now: Timestamp, rule: &Retention, most: u32) -> PrunedBatch {
-        let (gone, more) = self.let_go(now, rule, most);
+    pub(crate) fn prune(&mut self, now: Timestamp, rule: &Retention, limit: u32) -> PrunedBatch {
+        let (gone, more) = self.prune_rows(now, rule, limit);
         let ids = gone.iter().map(|row| row.stored.process.id).collect();
-        PrunedBatch { ids, more, total: self.swept }
+        PrunedBatch { ids, more, total: self.pruned_total }
     }
 
-    /// The records that a sweep took out, oldest first, and whether more are covered.
-    pub(crate) fn let_go(&mut self, now: Timestamp, rule: &Retention, most: u32) -> (Vec<MemoryRow>, bool) {
-        let most = usize::try_from(most).unwrap_or(usize::MAX);
+    /// Deletes ended records by the retention rule, oldest first. Returns them, and whether more records are covered.
+    pub(crate) fn prune_rows(
+        &mut self,
+        now: Timestamp,
+        rule: &Retention,
+        limit: u32,
+    ) -> (Vec<MemoryRow>, bool) {
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         let ended = self.rows.index().ended();
-        // What ended later is younger and has fewer after it: behind the first that stays all stay.
+        // Rows are sorted by the time of their end. Behind the first row that the rule keeps, all rows are kept.
         let covered = ended
             .iter()
             .zip((0..ended.len() as u64).rev())
             .take_while(|(((completed_at, _), _), newer)| rule.is_due_for_pruning(now, *completed_at, *newer))
             .map(|((_, id), _)| *id)
             .filter(|id| self.rows.get(id).is_some_and(|row| row.due().is_none()));
-        let mut covered: Vec<ProcessId> = covered.take(most.saturating_add(1)).collect();
-        let more = covered.len() > most;
-        covered.truncate(most);
+        let mut covered: Vec<ProcessId> = covered.take(limit.saturating_add(1)).collect();
+        let more = covered.len() > limit;
+        covered.truncate(limit);
         let gone: Vec<MemoryRow> = covered.iter().filter_map(|id| self.rows.remove(id)).collect();
         for MemoryRow { stored, .. } in &gone {
             self.tails.remove(&stored.process.id);
             self.mark_pruned(stored.process.id, Fingerprint::of(&stored.process.spec));
         }
-        self.swept = self.swept.saturating_add(gone.len() as u64);
+        self.pruned_total = self.pruned_total.saturating_add(gone.len() as u64);
         (gone, more)
     }
 }

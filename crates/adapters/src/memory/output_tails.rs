@@ -1,10 +1,10 @@
-//! The last output of processes, for when their node cannot be asked any more.
+//! Output tails of processes, for use when their node is unreachable.
 
 use super::state::MemoryState;
 use longhaul_ports::{AttemptKey, Lease, OutputTail, StoreError, Writer};
 
 impl MemoryState {
-    /// Keeps the last output of an attempt, where leases end: elsewhere the whole of it is at hand.
+    /// Stores the output tail of an attempt if leases can expire. Otherwise the whole output stays available.
     pub(super) fn store_tail(
         &mut self,
         by: &Lease,

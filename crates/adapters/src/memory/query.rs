@@ -1,4 +1,4 @@
-//! Lists, queues and the event log.
+//! Listings, queues and the event log.
 
 use super::index::{InOrder, Queue};
 use super::state::MemoryState;
@@ -11,23 +11,23 @@ use longhaul_ports::{
 use std::ops::Bound;
 use uuid::Uuid;
 
-/// Rows that have to be put into order first are worth it if they are so many times fewer.
+/// Factor by which a set of rows must be smaller than the whole store to be worth sorting.
 const SORT_RATIO: usize = 16;
-/// The most records on a page.
+/// Maximum number of records on a page.
 const MAX_PAGE: u32 = 1_000;
 
 impl MemoryState {
     pub(crate) fn list(&self, filter: &ProcessFilter, page: &PageRequest) -> Listing {
-        let most = usize::try_from(page.most.clamp(1, MAX_PAGE)).unwrap_or(usize::MAX);
+        let limit = usize::try_from(page.limit.clamp(1, MAX_PAGE)).unwrap_or(usize::MAX);
         let narrowest = self.rows.index().narrowest(filter);
         let few = self.few(filter, narrowest.len() / SORT_RATIO);
-        let rest = few.as_ref().unwrap_or(narrowest).range(rest(page)).map(|(_, id)| id);
+        let rest = few.as_ref().unwrap_or(narrowest).range(remaining(page)).map(|(_, id)| id);
         let mut processes = match page.order {
-            SortOrder::NewestFirst => self.admitted(filter, rest.rev(), most.saturating_add(1)),
-            SortOrder::OldestFirst => self.admitted(filter, rest, most.saturating_add(1)),
+            SortOrder::NewestFirst => self.admitted(filter, rest.rev(), limit.saturating_add(1)),
+            SortOrder::OldestFirst => self.admitted(filter, rest, limit.saturating_add(1)),
         };
-        let more = processes.len() > most;
-        processes.truncate(most);
+        let more = processes.len() > limit;
+        processes.truncate(limit);
         Listing {
             next: processes.last().filter(|_| more).map(|stored| PageKey(stored.seq)),
             processes,
@@ -35,27 +35,28 @@ impl MemoryState {
         }
     }
 
-    /// Rows among which is everything that a filter admits, put into order for it, if they are no more than `most`.
-    fn few(&self, filter: &ProcessFilter, most: usize) -> Option<InOrder> {
+    /// Returns a sorted set of at most `limit` rows that contains every row that the filter selects. Returns `None` if
+    /// there is no such set.
+    fn few(&self, filter: &ProcessFilter, limit: usize) -> Option<InOrder> {
         if let Some(begin) = &filter.id_prefix {
-            // Nothing else is printed so either.
+            // No id starts with this text.
             let Some((low, high)) = prefix::range(begin) else { return Some(InOrder::new()) };
             let [low, high] = [low, high].map(|id| ProcessId::new(Uuid::from_bytes(id)));
-            let rows = self.rows.between(low, high).take(most.saturating_add(1));
+            let rows = self.rows.between(low, high).take(limit.saturating_add(1));
             let found: InOrder = rows.map(|row| (row.stored.seq, row.stored.process.id)).collect();
-            return Some(found).filter(|found| found.len() <= most);
+            return Some(found).filter(|found| found.len() <= limit);
         }
-        self.rows.index().ended_as(&filter.statuses, most)
+        self.rows.index().ended_as(&filter.statuses, limit)
     }
 
     fn admitted<'a>(
         &self,
         filter: &ProcessFilter,
         among: impl Iterator<Item = &'a ProcessId>,
-        most: usize,
+        limit: usize,
     ) -> Vec<StoredProcess> {
         let among = among.filter_map(|id| self.stored(id));
-        among.filter(|stored| filter.admits(stored)).take(most).cloned().collect()
+        among.filter(|stored| filter.admits(stored)).take(limit).cloned().collect()
     }
 
     pub(crate) fn queues(&self, only: Option<&SlotKey>) -> Vec<QueueState> {
@@ -77,7 +78,7 @@ impl MemoryState {
         }
     }
 
-    pub(crate) fn events(&self, after: Option<EventCursor>, most: u32) -> EventPage {
+    pub(crate) fn events(&self, after: Option<EventCursor>, limit: u32) -> EventPage {
         let first = self.log.front().map(|logged| logged.cursor);
         EventPage {
             gap: match (after, first) {
@@ -87,20 +88,20 @@ impl MemoryState {
             events: self
                 .log
                 .range(self.log.partition_point(|logged| Some(logged.cursor) <= after)..)
-                .take(usize::try_from(most).unwrap_or(usize::MAX))
+                .take(usize::try_from(limit).unwrap_or(usize::MAX))
                 .cloned()
                 .collect(),
         }
     }
 
-    /// The place after the newest event.
+    /// Returns the cursor after the newest event.
     pub(crate) const fn end(&self) -> EventCursor {
         self.last_cursor
     }
 }
 
-/// What is left of a list.
-fn rest(page: &PageRequest) -> (Bound<Seq>, Bound<Seq>) {
+/// Returns the range of sequence numbers that remains to be listed.
+fn remaining(page: &PageRequest) -> (Bound<Seq>, Bound<Seq>) {
     let after = page.after.map_or(Bound::Unbounded, |PageKey(after)| Bound::Excluded(after));
     match page.order {
         SortOrder::NewestFirst => (Bound::Unbounded, after),

@@ -1,4 +1,4 @@
-//! Records that this store lost and is given again.
+//! Restores records that this store has lost.
 
 use super::state::{MemoryRow, MemoryState, Node, class, slot_state};
 use longhaul_domain::{
@@ -10,15 +10,15 @@ use longhaul_ports::{
 };
 use std::sync::Arc;
 
-/// Others may have seen a little more than whoever raises a mark first.
+/// Safety margin when a counter is raised, because another node may have seen a higher value.
 const MARK_MARGIN: u64 = 100_000;
 
-/// From which record a row was made when it was given back; it counts until the row is written again.
+/// Revisions of a restored row. Valid until the row is written again.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RestoredFrom {
-    /// The revision at which it was given.
+    /// Revision of the restored record.
     from: Revision,
-    /// The one that it has stood at since.
+    /// Revision of the row since the restore.
     at: Revision,
 }
 
@@ -26,7 +26,7 @@ impl MemoryState {
     pub(super) fn record_position(&self, id: &ProcessId) -> RecordPosition {
         match self.rows.get(id) {
             Some(row) => RecordPosition::At(row.record_position()),
-            None if self.tombs.contains_key(id) => RecordPosition::Pruned,
+            None if self.tombstones.contains_key(id) => RecordPosition::Pruned,
             None => RecordPosition::Missing,
         }
     }
@@ -34,7 +34,7 @@ impl MemoryState {
     pub(super) fn advance_marks(&mut self, marks: &HighWaterMarks) {
         if marks.end > self.last_cursor {
             self.last_cursor = EventCursor(marks.end.0.saturating_add(MARK_MARGIN));
-            // Who comes later must see that something was lost, though the place after the newest event tells it no more.
+            // Later nodes must notice the loss, although the cursor after the newest event no longer shows it.
             self.raised_to = self.last_cursor;
         }
         if marks.seq > self.last_seq {
@@ -42,7 +42,7 @@ impl MemoryState {
         }
         if let Some(kept) = marks.policy.as_ref().filter(|(version, _)| *version > self.policy.0) {
             self.policy = kept.clone();
-            self.news.for_all();
+            self.updates.for_all();
         }
     }
 
@@ -53,12 +53,12 @@ impl MemoryState {
         kept: &[StoredProcess],
     ) -> Result<Vec<RestoreOutcome>, StoreError> {
         self.check(by)?;
-        Ok(kept.iter().map(|kept| self.take_back(now, by, kept)).collect())
+        Ok(kept.iter().map(|kept| self.restore_record(now, by, kept)).collect())
     }
 
-    fn take_back(&mut self, now: Timestamp, by: &Lease, kept: &StoredProcess) -> RestoreOutcome {
+    fn restore_record(&mut self, now: Timestamp, by: &Lease, kept: &StoredProcess) -> RestoreOutcome {
         let id = kept.process.id;
-        if self.tombs.contains_key(&id) {
+        if self.tombstones.contains_key(&id) {
             return RestoreOutcome::Pruned;
         }
         let found = self.rows.get(&id);
@@ -81,8 +81,8 @@ impl MemoryState {
         let row = MemoryRow {
             last_wish: kept.pending_actions.iter().map(|(no, _)| *no).fold(last_wish, ActionSeq::max),
             stored: StoredProcess { revision: at, seq, owner, ..kept.clone() },
-            handed_until: None,
-            // Whoever has it may still come and say so.
+            claimed_until: None,
+            // The node that runs the process may still register and report it.
             orphaned: is_orphan.then(|| now.plus(self.leases.until_lost())),
             given: Some(RestoredFrom { from: kept.revision, at }),
         };
@@ -91,25 +91,25 @@ impl MemoryState {
             self.launch_keys.entry(scope).or_insert_with(|| (id, Arc::clone(&kept.process.spec)));
         }
         if slot_state(&row.stored) == SlotState::Waiting {
-            self.news.waiter(&class(&kept.process.spec));
+            self.updates.note_waiter(&class(&kept.process.spec));
         }
         if let Some(owner) = row.stored.owner.as_ref().filter(|_| !kept.pending_actions.is_empty()) {
-            self.news.for_one(&owner.node);
+            self.updates.for_one(&owner.node);
         }
         self.rows.insert(row);
         self.append(id, at, [Event { at: now, fact: Fact::Restored { node: by.node.clone() } }]);
         RestoreOutcome::Inserted(at)
     }
 
-    /// Whether its launch key belongs to another process.
+    /// Returns true if the launch key belongs to another process.
     fn is_key_of_another(&self, process: &Process) -> bool {
         let Some(key) = process.spec.launch_key.clone() else { return false };
         let holder = self.launch_keys.get(&(process.spec.session.clone(), key));
         holder.is_some_and(|(id, _)| *id != process.id)
     }
 
-    /// The newest lease of a node that owned something; none if it was lost. One that is not known is expected: it has a
-    /// lease from now on, under the number that it had.
+    /// Returns the newest lease of the former owner, or `None` if that lease is lost. An unknown node is expected to
+    /// return: it gets a lease with its former epoch.
     fn newest_of(&mut self, now: Timestamp, owner: &Lease) -> Option<Lease> {
         if !self.nodes.contains_key(&owner.node) {
             let facts = NodeDescriptor {
@@ -127,24 +127,24 @@ impl MemoryState {
         is_here.then(|| Lease { node: owner.node.clone(), epoch: node.epoch })
     }
 
-    /// Loses everything: what comes is founded anew.
+    /// Deletes all data and starts a new incarnation.
     pub(super) fn forget_everything(&mut self, now: Timestamp) {
-        let leases = self.leases.begun_anew();
+        let leases = self.leases.reset();
         let incarnation = self.incarnation.saturating_add(1);
         self.go_back(now, Self { leases, incarnation, ..Self::default() });
     }
 
-    /// Stands as it stood once. Whoever joins from here on does so under an epoch that no lease had.
+    /// Restores an earlier state. A node that registers from now on gets an epoch that no lease has used.
     pub(super) fn go_back(&mut self, now: Timestamp, earlier: Self) {
         let lost = std::mem::replace(self, earlier);
-        self.news = lost.news;
-        self.news.for_all();
+        self.updates = lost.updates;
+        self.updates.for_all();
         self.epochs_from = Epoch(u64::try_from(now.0).unwrap_or(0));
     }
 }
 
 impl MemoryRow {
-    /// How far it has come, as far as whoever gives it back is concerned.
+    /// Returns the revision to compare with a record that is to be restored.
     fn record_position(&self) -> Revision {
         match self.given {
             Some(given) if given.at == self.stored.revision => given.from,
@@ -153,7 +153,7 @@ impl MemoryRow {
     }
 
     fn gives_way_to(&self, by: &Lease, kept: &StoredProcess) -> bool {
-        // An end is final: whoever knows of none knows less, however often that was given back.
+        // An end is final: a record that has not ended is older, whatever its revision.
         if slot_state(&self.stored) == SlotState::Ended && slot_state(kept) != SlotState::Ended {
             return false;
         }

@@ -1,11 +1,11 @@
-//! The records, and the index over them.
+//! Records with their index.
 
 use super::index::{IndexPosition, RowIndex};
 use super::state::MemoryRow;
 use longhaul_domain::ProcessId;
 use std::collections::BTreeMap;
 
-/// The records, and the index over them. Rows change only here, so that the index follows.
+/// Records with their index. Rows are changed only here, so that the index stays consistent.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct IndexedRows {
     rows: BTreeMap<ProcessId, MemoryRow>,
@@ -25,18 +25,18 @@ impl IndexedRows {
         self.rows.get(id)
     }
 
-    /// The rows with ids from one to the other.
+    /// Returns the rows with ids in this range.
     pub(crate) fn between(&self, low: ProcessId, high: ProcessId) -> impl Iterator<Item = &MemoryRow> {
         self.rows.range(low..=high).map(|(_, row)| row)
     }
 
-    /// All rows by their ids, for whoever takes everything down.
+    /// Returns all rows by id, for a checkpoint.
     #[cfg(feature = "fs")]
     pub(crate) const fn by_id(&self) -> &BTreeMap<ProcessId, MemoryRow> {
         &self.rows
     }
 
-    /// Puts a row in, in the place of an older one.
+    /// Inserts a row, or replaces an older one.
     pub(crate) fn insert(&mut self, row: MemoryRow) {
         self.remove(&row.stored.process.id);
         self.index.insert(&row);
@@ -51,7 +51,7 @@ impl IndexedRows {
         Some(row)
     }
 
-    /// Changes a row. Its identity, its session and its place in its tree stay as they are.
+    /// Changes a row. The id, the session and the lineage must stay the same.
     pub(crate) fn change<T>(
         &mut self,
         id: &ProcessId,
@@ -60,12 +60,12 @@ impl IndexedRows {
         let row = self.rows.get_mut(id)?;
         let before = IndexPosition::of(row);
         let answer = change(row);
-        self.index.moved(&before, &IndexPosition::of(row));
+        self.index.update_position(&before, &IndexPosition::of(row));
         self.check();
         Some(answer)
     }
 
-    /// In tests every change is held to an index that is made anew.
+    /// In tests, compares the index with a newly built one after every change.
     #[cfg(test)]
     fn check(&self) {
         let mut fresh = RowIndex::default();

@@ -1,4 +1,4 @@
-//! Everything that a store in memory knows.
+//! Complete state of a memory store.
 
 use super::leases::Leases;
 use super::restore::RestoredFrom;
@@ -16,70 +16,70 @@ use longhaul_ports::{
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-/// The newest events that are kept.
+/// Maximum number of events to keep.
 const MAX_EVENTS: usize = 100_000;
-/// The newest writes whose answers are kept.
+/// Maximum number of operations whose replies are kept.
 const MAX_OPS: usize = 100_000;
-/// So many swept ids are remembered, so that sending one again does not start it again.
+/// Maximum number of tombstones to keep. A tombstone prevents that a repeated launch starts a pruned process again.
 const MAX_TOMBSTONES: usize = 100_000;
 
-/// Everything that a store in memory knows.
+/// Complete state of a memory store.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct MemoryState {
     pub(crate) rows: IndexedRows,
     pub(crate) last_seq: Seq,
-    /// They outlive the records: a key never starts a second copy.
+    /// Launch keys. They outlive the records, so that a key never starts a second process.
     pub(crate) launch_keys: BTreeMap<(Option<SessionId>, LaunchKey), (ProcessId, Arc<Spec>)>,
     pub(crate) log: VecDeque<LoggedEvent>,
     pub(crate) last_cursor: EventCursor,
-    /// How often everything here was lost.
+    /// Number of times that all data was lost.
     pub(crate) incarnation: u64,
-    /// The place to which the log was raised last, when somebody gave back what was lost.
+    /// Cursor to which the event log was last raised by a restore.
     pub(crate) raised_to: EventCursor,
-    /// Every new epoch is higher.
+    /// Every new epoch is higher than this one.
     pub(crate) epochs_from: Epoch,
     pub(crate) nodes: BTreeMap<NodeId, Node>,
     pub(super) leases: Leases,
     pub(crate) policy: (PolicyVersion, Policy),
-    /// When each key was served last, as a count of claims.
+    /// Claim number at which each key was served last.
     pub(crate) served: BTreeMap<Option<SlotKey>, u64>,
     pub(crate) claims: u64,
-    /// Processes that were let go, with the fingerprint of what was asked for.
-    pub(crate) tombs: BTreeMap<ProcessId, u64>,
-    pub(crate) tombs_in_order: VecDeque<ProcessId>,
-    /// How many records were ever let go.
-    pub(crate) swept: u64,
-    pub(crate) news: UpdateCounters,
-    /// The last output of processes, where leases end.
+    /// Tombstones: deleted processes with the fingerprints of their launch specs.
+    pub(crate) tombstones: BTreeMap<ProcessId, u64>,
+    pub(crate) tombstone_order: VecDeque<ProcessId>,
+    /// Total number of deleted records.
+    pub(crate) pruned_total: u64,
+    pub(crate) updates: UpdateCounters,
+    /// Output tails of processes, if leases can expire.
     pub(super) tails: BTreeMap<ProcessId, (AttemptNo, OutputTail)>,
     pub(crate) ops: BTreeMap<OpId, OpReply>,
     pub(crate) ops_in_order: VecDeque<OpId>,
 }
 
-/// A record and what belongs to it alone.
+/// A record and the data that belongs to it alone.
 #[derive(Clone, Debug)]
 pub(crate) struct MemoryRow {
     pub(crate) stored: StoredProcess,
     pub(crate) last_wish: ActionSeq,
-    /// It was handed to one engine and is not handed out again before.
-    pub(crate) handed_until: Option<Timestamp>,
-    /// When it was taken from its node; it counts as long as it holds a slot and nobody owns it.
+    /// Time until which the row belongs to the engine that claimed it as due.
+    pub(crate) claimed_until: Option<Timestamp>,
+    /// Time at which the node lost its ownership. Used while the process holds a slot and has no owner.
     pub(crate) orphaned: Option<Timestamp>,
-    /// It was lost, and given back.
+    /// Set if the record was lost and restored.
     pub(crate) given: Option<RestoredFrom>,
 }
 
-/// A node that registered at least once.
+/// A node that has registered.
 #[derive(Clone, Debug)]
 pub(crate) struct Node {
     pub(crate) facts: NodeDescriptor,
     pub(crate) epoch: Epoch,
     pub(crate) left: bool,
-    /// Only its epoch is remembered.
+    /// True if the node was forgotten, so that only its epoch is stored.
     pub(crate) forgotten: bool,
 }
 
-/// The answer that an op gets whenever it is sent.
+/// Stored reply to a repeated operation.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum OpReply {
     Committed(Revision),
@@ -91,7 +91,7 @@ impl MemoryState {
         self.rows.get(id).map(|row| &row.stored)
     }
 
-    /// Refuses a lease that is not the newest of its node.
+    /// Rejects a lease that is not the newest lease of its node.
     pub(crate) fn check(&self, lease: &Lease) -> Result<(), StoreError> {
         match self.nodes.get(&lease.node) {
             Some(node) if node.epoch == lease.epoch => Ok(()),
@@ -99,7 +99,7 @@ impl MemoryState {
         }
     }
 
-    /// Refuses whoever may not write this record.
+    /// Rejects a writer that may not change this record.
     pub(crate) fn check_author(&self, stored: &StoredProcess, author: &Writer) -> Result<(), StoreError> {
         match (&stored.owner, author) {
             (None, Writer::Anyone) => Ok(()),
@@ -125,13 +125,13 @@ impl MemoryState {
         }
     }
 
-    /// How far this has come.
+    /// Returns the present history of this store.
     pub(crate) fn history(&self) -> History {
         let incarnation = Some(format!("{}/{}", self.incarnation, self.raised_to.0));
         History { incarnation, server: "memory".to_owned(), end: self.last_cursor }
     }
 
-    pub(crate) fn answered(&self, op: &OpId) -> Option<OpReply> {
+    pub(crate) fn stored_reply(&self, op: &OpId) -> Option<OpReply> {
         self.ops.get(op).copied()
     }
 
@@ -145,19 +145,19 @@ impl MemoryState {
         }
     }
 
-    /// Remembers what was let go.
+    /// Adds the tombstone of a deleted process.
     pub(crate) fn mark_pruned(&mut self, id: ProcessId, spec: u64) {
-        if self.tombs.insert(id, spec).is_none() {
-            self.tombs_in_order.push_back(id);
+        if self.tombstones.insert(id, spec).is_none() {
+            self.tombstone_order.push_back(id);
         }
-        while self.tombs_in_order.len() > MAX_TOMBSTONES {
-            if let Some(oldest) = self.tombs_in_order.pop_front() {
-                self.tombs.remove(&oldest);
+        while self.tombstone_order.len() > MAX_TOMBSTONES {
+            if let Some(oldest) = self.tombstone_order.pop_front() {
+                self.tombstones.remove(&oldest);
             }
         }
     }
 
-    /// Gives what a node owns to its newest lease.
+    /// Assigns the processes of a node to its newest lease.
     pub(crate) fn renew(&mut self, lease: &Lease) {
         let owned: Vec<ProcessId> = self.rows.index().owned_by(&lease.node).values().copied().collect();
         for id in owned {
@@ -167,7 +167,7 @@ impl MemoryState {
 }
 
 impl MemoryRow {
-    /// When it wants a decision, if nobody owns it.
+    /// Returns the time at which a row without an owner needs a decision. Returns `None` if the row has an owner.
     pub(crate) fn due(&self) -> Option<Timestamp> {
         if self.stored.owner.is_some() {
             return None;
@@ -179,10 +179,10 @@ impl MemoryRow {
         orphaned.into_iter().chain(self.stored.process.due()).min()
     }
 
-    /// The same, and while an engine has it for itself not before its time is over.
+    /// Returns the due time as in [`due`](Self::due), but not before the present claim of an engine expires.
     pub(crate) fn due_again(&self) -> Option<Timestamp> {
         let due = self.due()?;
-        Some(self.handed_until.map_or(due, |until| due.max(until)))
+        Some(self.claimed_until.map_or(due, |until| due.max(until)))
     }
 }
 
@@ -194,7 +194,7 @@ pub(crate) fn rank(stored: &StoredProcess) -> Rank {
     Rank { priority: stored.process.priority, seq: stored.seq }
 }
 
-/// The nodes that may run it.
+/// Returns the placement class of a spec: the nodes that may run the process.
 pub(crate) fn class(spec: &Spec) -> PlacementClass {
     PlacementClass::of(&spec.placement)
 }

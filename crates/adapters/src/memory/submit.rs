@@ -1,4 +1,4 @@
-//! New processes and the guards that they pass.
+//! Submission of new processes, with its checks.
 
 use super::index::PlacementQueue;
 use super::state::{MemoryRow, MemoryState, class, count, slot_state};
@@ -34,12 +34,12 @@ impl MemoryState {
             return Ok(SubmitOutcome::Claimed(claimed));
         }
         if slot_state(&stored) == SlotState::Waiting {
-            self.news.waiter(&class(&stored.process.spec));
+            self.updates.note_waiter(&class(&stored.process.spec));
         }
         Ok(SubmitOutcome::Waiting(stored))
     }
 
-    /// The same id, or the same launch key in the same session.
+    /// Finds a process with the same id, or with the same launch key in the same session.
     fn existing(&self, new: &Submission) -> Option<SubmitOutcome> {
         let spec = &new.process.spec;
         if let Some(stored) = self.stored(&new.process.id) {
@@ -49,8 +49,8 @@ impl MemoryState {
                 same_spec: stored.process.spec == *spec,
             });
         }
-        if let Some(buried) = self.buried(new) {
-            return Some(buried);
+        if let Some(find_tombstone) = self.find_tombstone(new) {
+            return Some(find_tombstone);
         }
         let key = spec.launch_key.clone()?;
         let (id, first) = self.launch_keys.get(&(spec.session.clone(), key))?;
@@ -61,10 +61,10 @@ impl MemoryState {
         })
     }
 
-    /// The same id, of a process that was let go.
-    pub(crate) fn buried(&self, new: &Submission) -> Option<SubmitOutcome> {
+    /// Finds the tombstone of a deleted process with the same id.
+    pub(crate) fn find_tombstone(&self, new: &Submission) -> Option<SubmitOutcome> {
         let id = new.process.id;
-        let same_spec = *self.tombs.get(&id)? == Fingerprint::of(&new.process.spec);
+        let same_spec = *self.tombstones.get(&id)? == Fingerprint::of(&new.process.spec);
         Some(SubmitOutcome::Existing { id, stored: None, same_spec })
     }
 
@@ -101,7 +101,7 @@ impl MemoryState {
         if self.stored(parent).is_none() {
             return Err(StoreRejection::ParentMissing { parent: *parent });
         }
-        // An ancestor further above that was let go had ended before.
+        // An ancestor further above that was deleted had ended before.
         let closing = ancestors.iter().find(|ancestor| {
             let head = self.stored(ancestor).map(|stored| stored.process.head());
             head.is_some_and(|head| head.is_ending() || (*ancestor == parent && head.closing))
@@ -109,12 +109,12 @@ impl MemoryState {
         if let Some(ancestor) = closing {
             return Err(StoreRejection::AncestorClosing { ancestor: *ancestor });
         }
-        if head.level > limits.tree.deepest {
-            return Err(StoreRejection::TooDeep { level: head.level, deepest: limits.tree.deepest });
+        if head.level > limits.tree.max_level {
+            return Err(StoreRejection::TooDeep { level: head.level, max_level: limits.tree.max_level });
         }
         let live = self.rows.index().live_on(*root, head.level);
         if live >= limits.tree.per_level {
-            return Err(StoreRejection::LevelFull { level: head.level, live, most: limits.tree.per_level });
+            return Err(StoreRejection::LevelFull { level: head.level, live, limit: limits.tree.per_level });
         }
         Ok(())
     }
@@ -123,8 +123,8 @@ impl MemoryState {
         self.rows.index().holders(key).values().copied().collect()
     }
 
-    /// What keeps it from being claimed at once: its key is full or held, the node has no room, or somebody ahead in
-    /// its key waits.
+    /// Returns the reason for which the process cannot be claimed at once: its key is full or on hold, the node has
+    /// no free root slot, or an earlier process of the key waits.
     fn obstacle(&self, new: &Submission, head: &ProcessHeader) -> Option<StoreRejection> {
         let by_key = || StoreRejection::NoSlot {
             holders: head.key.as_ref().map(|_| self.ids_of_holders(&head.key)).unwrap_or_default(),
@@ -175,7 +175,7 @@ impl MemoryState {
         self.rows.insert(MemoryRow {
             stored: stored.clone(),
             last_wish: ActionSeq(0),
-            handed_until: None,
+            claimed_until: None,
             orphaned: None,
             given: None,
         });
@@ -183,7 +183,8 @@ impl MemoryState {
     }
 }
 
-/// A shared waiter may belong to other nodes only; the store cannot tell, so it counts as one that this node may run.
+/// Returns true if the node may run a waiting process of this class. A class that several nodes may run counts as
+/// runnable, because the store cannot decide this.
 fn may_run(claimant: &ClaimRequest, class: &PlacementClass) -> bool {
     match class {
         PlacementClass::Node(node) => *node == claimant.lease.node,

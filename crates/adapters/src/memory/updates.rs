@@ -1,11 +1,11 @@
-//! What is new for each node since it last waited for a call.
+//! Counters of updates for each node since it last received its updates.
 
 use super::state::{MemoryState, Node};
 use longhaul_domain::{Epoch, NodeId, Timestamp};
 use longhaul_ports::{Lease, NodeDescriptor, NodeUpdates, PlacementClass, StoreError};
 use std::collections::BTreeMap;
 
-/// Counts of what is new, for all nodes and for single ones. Only waiting for a call takes them in.
+/// Counters of updates for all nodes and for single nodes. Only `wait_for_work` consumes them.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct UpdateCounters {
     for_all: u64,
@@ -22,15 +22,15 @@ impl UpdateCounters {
         *self.for_one.entry(node.clone()).or_default() += 1;
     }
 
-    /// A waiter concerns those who may run it.
-    pub(crate) fn waiter(&mut self, class: &PlacementClass) {
+    /// Counts a waiting process for the nodes that may run it.
+    pub(crate) fn note_waiter(&mut self, class: &PlacementClass) {
         match class {
             PlacementClass::Node(node) => self.for_one(node),
             PlacementClass::Shared(_) => self.for_all(),
         }
     }
 
-    /// Whether there is something new; from here on it is not.
+    /// Returns true if there are new updates for the node, and marks them as seen.
     pub(crate) fn take(&mut self, node: &NodeId) -> bool {
         let now = self.for_all + self.for_one.get(node).copied().unwrap_or(0);
         let before = self.taken.insert(node.clone(), now);
@@ -54,12 +54,13 @@ impl MemoryState {
         self.renew(&lease);
         self.begin_lease(now, &lease.node);
         if self.has_work_for(&lease) {
-            self.news.for_one(&lease.node);
+            self.updates.for_one(&lease.node);
         }
         Ok(lease)
     }
 
-    /// What an earlier life of the node took in is new to this one.
+    /// Returns true if there is work for the lease. Updates that an earlier lease of the node received are new to
+    /// this lease.
     fn has_work_for(&self, lease: &Lease) -> bool {
         let index = self.rows.index();
         let mut owned = index.owned_by(&lease.node).values().filter_map(|id| self.stored(id));
@@ -68,7 +69,7 @@ impl MemoryState {
             || owned.any(|own| !own.pending_actions.is_empty())
     }
 
-    /// An older life that leaves late does not take the new one with it.
+    /// Removes the counters of a lease. Does nothing if the node has a newer lease.
     pub(crate) fn leave(&mut self, by: &Lease) {
         if let Some(node) = self.nodes.get_mut(&by.node)
             && node.epoch == by.epoch

@@ -9,12 +9,12 @@ use longhaul_ports::{Change, StoreError, StoreRejection, Writer, max_pending_act
 
 impl MemoryState {
     pub(crate) fn commit(&mut self, change: Change) -> Result<Revision, StoreError> {
-        if let Some(OpReply::Committed(revision)) = self.answered(&change.op) {
+        if let Some(OpReply::Committed(revision)) = self.stored_reply(&change.op) {
             return Ok(revision);
         }
         let id = change.next.id;
         let before = self.stored(&id).ok_or(StoreError::Missing { id })?;
-        // First, because whoever decided on an old record may only have been overtaken by a claim.
+        // Checked first: a caller that decided on an old record may have been overtaken by a claim only.
         if before.revision != change.expected {
             return Err(StoreError::Conflict { found: before.revision });
         }
@@ -28,7 +28,7 @@ impl MemoryState {
         let revision = before.revision.next();
         let class = class(&before.process.spec);
         let after = self.rows.change(&id, |row| {
-            row.handed_until = None;
+            row.claimed_until = None;
             let stored = &mut row.stored;
             stored.process = change.next;
             stored.revision = revision;
@@ -41,17 +41,17 @@ impl MemoryState {
             after
         });
         if after == Some(SlotState::Waiting) {
-            self.news.waiter(&class);
+            self.updates.note_waiter(&class);
         }
         if held && after != Some(SlotState::Holding) {
-            self.news.for_all();
+            self.updates.for_all();
         }
         self.append(id, revision, change.events);
         self.remember(change.op, OpReply::Committed(revision));
         Ok(revision)
     }
 
-    /// The earliest descendant that lives.
+    /// Returns the earliest live descendant.
     fn live_below(&self, process: &Process) -> Option<ProcessId> {
         let (root, level) = (process.lineage.root(process.id), process.lineage.level());
         let index = self.rows.index();
@@ -69,7 +69,7 @@ impl MemoryState {
         op: OpId,
         action: PendingAction,
     ) -> Result<ActionSeq, StoreError> {
-        if let Some(OpReply::Wished(no)) = self.answered(&op) {
+        if let Some(OpReply::Wished(no)) = self.stored_reply(&op) {
             return Ok(no);
         }
         let stored = self.stored(id).ok_or(StoreError::Missing { id: *id })?;
@@ -78,7 +78,7 @@ impl MemoryState {
             return Err(StoreError::Refused(StoreRejection::TooManyPendingActions));
         }
         if let Some(owner) = stored.owner.clone() {
-            self.news.for_one(&owner.node);
+            self.updates.for_one(&owner.node);
         }
         let leave = |row: &mut MemoryRow| {
             row.last_wish = row.last_wish.next();
@@ -116,7 +116,7 @@ impl MemoryState {
             return Err(StoreError::Refused(StoreRejection::StalePolicy { found }));
         }
         self.policy = (found.next(), policy.clone());
-        self.news.for_all();
+        self.updates.for_all();
         Ok(found.next())
     }
 }

@@ -133,8 +133,8 @@ impl Attempts {
         Ok(bytes)
     }
 
-    /// Returns up to `most` processes that have a directory, in the order of their ids, starting after `after`.
-    pub(super) fn kept(&self, after: Option<ProcessId>, most: u32) -> io::Result<Vec<ProcessId>> {
+    /// Returns up to `limit` processes that have a directory, in the order of their ids, starting after `after`.
+    pub(super) fn kept(&self, after: Option<ProcessId>, limit: u32) -> io::Result<Vec<ProcessId>> {
         let mut ids = Vec::new();
         for entry in fs::read_dir(&self.path)? {
             let name = entry?.file_name();
@@ -147,7 +147,7 @@ impl Attempts {
             }
         }
         ids.sort_unstable();
-        ids.truncate(usize::try_from(most).unwrap_or(usize::MAX));
+        ids.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
         Ok(ids)
     }
 

@@ -9,14 +9,14 @@ const MAX_CHAR_LEN: usize = 4;
 
 /// Returns the candidate nearest to `name`, or `None` if no candidate is near enough to be a likely typo.
 pub(super) fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let patience = (name.chars().count() / 3).clamp(1, 3);
+    let time_limit = (name.chars().count() / 3).clamp(1, 3);
     let near = candidates.into_iter().take(MAX_COMPARED).filter_map(|each| {
         // The byte length rules out most candidates without a comparison of characters.
-        if name.len().abs_diff(each.len()) > patience * MAX_CHAR_LEN {
+        if name.len().abs_diff(each.len()) > time_limit * MAX_CHAR_LEN {
             return None;
         }
         let distance = strsim::osa_distance(name, each);
-        (1..=patience).contains(&distance).then_some((distance, each))
+        (1..=time_limit).contains(&distance).then_some((distance, each))
     });
     near.min().map(|(_, each)| each)
 }

@@ -44,7 +44,7 @@ impl OsOutput {
     }
 
     /// Runs `work` on the output files of an attempt in a blocking thread.
-    async fn beside<T: Send + 'static>(
+    async fn on_blocking_thread<T: Send + 'static>(
         &self,
         key: AttemptKey,
         tried: &'static str,
@@ -66,15 +66,15 @@ impl OsOutput {
 #[async_trait]
 impl OutputLog for OsOutput {
     async fn size(&self, key: AttemptKey) -> Result<OutputSize, OutputError> {
-        self.beside(key, "measured", |pages| pages.size()).await
+        self.on_blocking_thread(key, "measured", |pages| pages.size()).await
     }
 
     async fn losses(&self, key: AttemptKey) -> Result<Vec<Loss>, OutputError> {
-        self.beside(key, "read", |pages| pages.losses()).await
+        self.on_blocking_thread(key, "read", |pages| pages.losses()).await
     }
 
     async fn read(&self, key: AttemptKey, wanted: OutputRead) -> Result<OutputPage, OutputError> {
-        self.beside(key, "read", move |pages| pages.read(wanted)).await
+        self.on_blocking_thread(key, "read", move |pages| pages.read(wanted)).await
     }
 
     async fn last_lines(
@@ -83,11 +83,11 @@ impl OutputLog for OsOutput {
         lines: u32,
         only: Option<OutputSource>,
     ) -> Result<u64, OutputError> {
-        self.beside(key, "read", move |pages| pages.last_lines(lines, only)).await
+        self.on_blocking_thread(key, "read", move |pages| pages.last_lines(lines, only)).await
     }
 
     async fn since(&self, key: AttemptKey, moment: Timestamp) -> Result<u64, OutputError> {
-        self.beside(key, "read", move |pages| pages.since(moment)).await
+        self.on_blocking_thread(key, "read", move |pages| pages.since(moment)).await
     }
 
     async fn grown(&self, key: AttemptKey, beyond: u64) -> Result<(), OutputError> {
@@ -108,20 +108,22 @@ impl OutputLog for OsOutput {
         };
         loop {
             // Subscribe before the check, so that a change in between is not missed.
-            let news = interest.news();
+            let growth = interest.growth();
             let (grown, ended) = self
-                .beside(key, "watched", move |pages| Ok((pages.goes_beyond(beyond)?, pages.has_ended())))
+                .on_blocking_thread(key, "watched", move |pages| {
+                    Ok((pages.goes_beyond(beyond)?, pages.has_ended()))
+                })
                 .await?;
             if grown {
                 return Ok(());
             }
             if ended {
                 // Leftovers of the command may still write a little.
-                return match tokio::time::timeout(ENDED, news).await {
+                return match tokio::time::timeout(ENDED, growth).await {
                     Ok(()) | Err(_) => Ok(()),
                 };
             }
-            news.await;
+            growth.await;
         }
     }
 
@@ -137,9 +139,9 @@ impl OutputLog for OsOutput {
         counted.unwrap_or_else(|error| Err(io::Error::other(error))).map_err(failed)
     }
 
-    async fn kept(&self, after: Option<ProcessId>, most: u32) -> Result<Vec<ProcessId>, OutputError> {
+    async fn kept(&self, after: Option<ProcessId>, limit: u32) -> Result<Vec<ProcessId>, OutputError> {
         let attempts = Arc::clone(&self.attempts);
-        let listed = tokio::task::spawn_blocking(move || attempts.kept(after, most)).await;
+        let listed = tokio::task::spawn_blocking(move || attempts.kept(after, limit)).await;
         let failed = |error: io::Error| OutputError::Unlisted { source: Box::new(error) };
         listed.unwrap_or_else(|error| Err(io::Error::other(error))).map_err(failed)
     }

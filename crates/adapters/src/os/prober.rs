@@ -42,8 +42,8 @@ impl OsProber {
 
 #[async_trait]
 impl Prober for OsProber {
-    async fn answers(&self, url: &str, patience: Duration) -> bool {
-        let status = tokio::time::timeout(patience, http::status(url, self.reach)).await;
+    async fn answers(&self, url: &str, time_limit: Duration) -> bool {
+        let status = tokio::time::timeout(time_limit, http::status(url, self.reach)).await;
         match status {
             Ok(Ok(status)) => (200..400).contains(&status),
             Ok(Err(why)) => {
@@ -54,9 +54,9 @@ impl Prober for OsProber {
         }
     }
 
-    async fn succeeds(&self, order: ProbeCommand, patience: Duration) -> bool {
+    async fn succeeds(&self, order: ProbeCommand, time_limit: Duration) -> bool {
         match ProbeProcess::start(&self.shared, order).await {
-            Ok(probe_command) => probe_command.succeeds(patience).await,
+            Ok(probe_command) => probe_command.succeeds(time_limit).await,
             Err(why) => {
                 tracing::debug!(why, "could not start the command of a readiness check");
                 false

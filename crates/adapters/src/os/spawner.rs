@@ -131,9 +131,9 @@ impl OsSpawner {
     async fn answered<T>(
         key: AttemptKey,
         answer: oneshot::Receiver<Result<T, String>>,
-        patience: Duration,
+        time_limit: Duration,
     ) -> Result<T, SpawnError> {
-        match tokio::time::timeout(patience, answer).await {
+        match tokio::time::timeout(time_limit, answer).await {
             Ok(Ok(Ok(told))) => Ok(told),
             Ok(Ok(Err(what))) => Err(SpawnError::Unreachable { key, what }),
             Ok(Err(_)) => Err(SpawnError::Unknown { key }),
@@ -285,8 +285,8 @@ impl SpawnerShared {
     /// Removes the control group of an ended attempt if its shim was killed before it could do so. Returns false if the
     /// group still exists.
     pub(super) fn remove_cgroup(&self, key: AttemptKey, known: Option<PathBuf>) -> bool {
-        let usual = || self.cgroups.as_ref().map(|cgroups| cgroups.path_of(key));
-        let Some(group) = known.or_else(usual).filter(|group| group.exists()) else { return true };
+        let default_group = || self.cgroups.as_ref().map(|cgroups| cgroups.path_of(key));
+        let Some(group) = known.or_else(default_group).filter(|group| group.exists()) else { return true };
         if !self.attempts.has_shim(key) {
             cgroups::remove(&group);
         }

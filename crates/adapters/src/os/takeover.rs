@@ -39,7 +39,7 @@ pub(super) async fn stand_in(watch: &mut AttemptWatch, orphan: UnsupervisedAttem
     // If the command has ended already, the time of its end is unknown: the shim was gone or the whole manager was
     // stopped.
     let had_ended = pidfd::is_over(&pidfd);
-    watch.see_living(&identity);
+    watch.note_running(&identity);
     watch.hold_input();
     let tree = OrphanedTree::new(&watch.shared, watch.key, &identity);
     let held = std::mem::take(&mut watch.held);

@@ -72,7 +72,7 @@ pub(super) fn over(
 }
 
 /// Returns the observation that a command has ended and its leftovers are being killed.
-pub(super) fn sweeping(key: AttemptKey, record: &ExitRecord) -> Observation {
+pub(super) fn cleaning_up(key: AttemptKey, record: &ExitRecord) -> Observation {
     Observation::ConditionObserved {
         attempt: key.attempt,
         condition: Condition::CleaningUp,

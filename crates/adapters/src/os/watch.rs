@@ -220,13 +220,13 @@ impl AttemptWatch {
     pub(super) fn see_start(&mut self, identity: &Identity) {
         if self.keep_identity(identity) {
             let spawned = translate::spawned(self.key, identity);
-            self.see(AttemptState::Running(spawned));
+            self.set_state(AttemptState::Running(spawned));
         }
     }
 
     /// Reports that the command runs. If the command is ending already, callers that asked for the state get only the
     /// end: "running" would be outdated when they read it.
-    pub(super) fn see_living(&mut self, identity: &Identity) {
+    pub(super) fn note_running(&mut self, identity: &Identity) {
         let is_asked = matches!(self.audience, WatchRecipient::Finders);
         if is_asked && pidfd::is_ending(identity.pid, identity.start_time) {
             self.see_ending(identity);
@@ -271,7 +271,7 @@ impl AttemptWatch {
                 translate::over(self.key, &record, &self.conduct.program, exit_unobserved)
             }
         };
-        self.see(AttemptState::Over(over));
+        self.set_state(AttemptState::Over(over));
     }
 
     /// Reports once that the end was not observed. `is_verified` is true if the tree is known to be empty.
@@ -279,7 +279,7 @@ impl AttemptWatch {
         if let Interruption::SupervisorKilled { unverified, .. } = &mut why {
             *unverified = !is_verified;
         }
-        self.see(AttemptState::Over(translate::lost(self.key, why)));
+        self.set_state(AttemptState::Over(translate::lost(self.key, why)));
     }
 
     /// Returns the identity of the command, once it is known.
@@ -324,7 +324,7 @@ impl AttemptWatch {
         drop(self.shared.seen.send(seen));
     }
 
-    fn see(&mut self, known: AttemptState) {
+    fn set_state(&mut self, known: AttemptState) {
         if self.is_over() {
             return;
         }
@@ -394,18 +394,19 @@ impl AttemptWatch {
                         if tries < MAX_CONNECT_ATTEMPTS {
                             tokio::time::sleep(CONNECT_RETRY_DELAY).await;
                         } else {
-                            let gives_up =
-                                self.gives_up(&format!("the supervisor cannot be reached: {error}")).await;
+                            let exceeds_retries = self
+                                .exceeds_retries(&format!("the supervisor cannot be reached: {error}"))
+                                .await;
                             if self.ends_deaf_shim(&error) {
                                 tokio::time::sleep(CONNECT_RETRY_DELAY).await;
-                            } else if gives_up {
+                            } else if exceeds_retries {
                                 return WatchStage::Left;
                             }
                         }
                     }
                 },
                 Err(what) => {
-                    if self.gives_up(&what).await {
+                    if self.exceeds_retries(&what).await {
                         return WatchStage::Left;
                     }
                 }
@@ -424,7 +425,7 @@ impl AttemptWatch {
 
     /// Answers all waiting requests with an error. Returns true if the watch should end: callers that adopt an attempt
     /// ask again later, but an attempt that already reports events is examined until that works.
-    async fn gives_up(&mut self, what: &str) -> bool {
+    async fn exceeds_retries(&mut self, what: &str) -> bool {
         while let Ok(ask) = self.asks.try_recv() {
             match ask {
                 AttemptRequest::Find(answer) => self.finders.push(answer),

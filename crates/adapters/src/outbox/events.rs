@@ -9,16 +9,21 @@ use longhaul_ports::{EventCursor, EventLog, EventPage, StoreError};
 
 #[async_trait]
 impl EventLog for OutboxStore {
-    async fn read(&self, after: Option<EventCursor>, most: u32, wait: bool) -> Result<EventPage, StoreError> {
-        let page = self.asked(self.inner.read(after, most, wait)).await?;
+    async fn read(
+        &self,
+        after: Option<EventCursor>,
+        limit: u32,
+        wait: bool,
+    ) -> Result<EventPage, StoreError> {
+        let page = self.call(self.inner.read(after, limit, wait)).await?;
         if let Some(last) = page.events.last() {
             let end = last.cursor;
-            self.look(|shelf| shelf.note_mark(&self.writer, |mark| mark.end = mark.end.max(end)));
+            self.with_index(|index| index.update_meta(&self.writer, |mark| mark.end = mark.end.max(end)));
         }
         Ok(page)
     }
 
     async fn end(&self) -> Result<EventCursor, StoreError> {
-        self.asked(self.inner.end()).await
+        self.call(self.inner.end()).await
     }
 }

@@ -95,12 +95,12 @@ pub(super) fn closed() -> StoreError {
 
 /// The outbox file contains live processes of a different store. The file is not damaged.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{} has live work of another store, {place}, for example {live}", path.display())]
+#[error("{} has live work of another store, {address}, for example {live}", path.display())]
 pub struct ForeignOutbox {
     /// Path of the outbox file.
     pub path: PathBuf,
     /// Address of the store that the file belongs to, without its password.
-    pub place: String,
+    pub address: String,
     /// One of the live processes in the file.
     pub live: ProcessId,
 }
@@ -109,9 +109,9 @@ impl ForeignOutbox {
     /// Returns advice for the operator on how to resolve the error.
     #[must_use]
     pub fn help(&self) -> String {
-        let Self { path, place, .. } = self;
+        let Self { path, address, .. } = self;
         format!(
-            "use {place} again until its processes have ended, or move {} away: records in it are then not restored \
+            "use {address} again until its processes have ended, or move {} away: records in it are then not restored \
              to a store that lost them",
             path.display()
         )
@@ -119,7 +119,7 @@ impl ForeignOutbox {
 }
 
 /// Returns the store error for a file that contains live processes of a different store.
-pub(super) fn foreign(path: &Path, place: &str, live: ProcessId) -> StoreError {
-    let source = ForeignOutbox { path: path.to_owned(), place: place.to_owned(), live };
+pub(super) fn foreign(path: &Path, address: &str, live: ProcessId) -> StoreError {
+    let source = ForeignOutbox { path: path.to_owned(), address: address.to_owned(), live };
     StoreError::Unavailable { source: Box::new(source) }
 }

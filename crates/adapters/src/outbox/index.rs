@@ -17,10 +17,10 @@ pub(super) struct OutboxIndex {
     me: Option<Lease>,
     /// Time for which an ended record stays in the outbox after the store acknowledged its end.
     keeps_ended: Duration,
-    most_ended: usize,
+    max_ended: usize,
     known: HashMap<ProcessId, IndexedRecord>,
     /// Local-only processes: accepted by this node and not yet known to the shared store. Usually empty.
-    alone: BTreeSet<ProcessId>,
+    local_only: BTreeSet<ProcessId>,
     ended: BTreeSet<(Timestamp, ProcessId)>,
     mark: OutboxMeta,
     /// Maximum number of roots that this node runs at once. `None` until the node has claimed for the first time.
@@ -68,28 +68,29 @@ enum LaunchState {
 impl OutboxIndex {
     pub(super) fn new(
         keeps_ended: Duration,
-        most_ended: usize,
+        max_ended: usize,
         mark: OutboxMeta,
         found: Vec<RowHeader>,
     ) -> Self {
-        // `alone` starts empty: the next comparison finds local-only processes because the store lacks them.
-        let (known, alone, ended) = (HashMap::new(), BTreeSet::new(), BTreeSet::new());
-        let mut shelf = Self { me: None, keeps_ended, most_ended, known, alone, ended, mark, roots: None };
+        // `local_only` starts empty: the next comparison finds local-only processes because the store lacks them.
+        let (known, local_only, ended) = (HashMap::new(), BTreeSet::new(), BTreeSet::new());
+        let mut index =
+            Self { me: None, keeps_ended, max_ended, known, local_only, ended, mark, roots: None };
         for heading in found {
             let offer = match heading.stage {
                 HandoffStage::Offered => LaunchState::Doubtful,
                 HandoffStage::Accepted => LaunchState::Accepted,
             };
             if let Some(at) = heading.ended_at {
-                shelf.ended.insert((at, heading.id));
+                index.ended.insert((at, heading.id));
             }
             let RowHeader { id, revision, seq, owner, ended_at, pending_actions, .. } = heading;
-            shelf.known.insert(
+            index.known.insert(
                 id,
                 IndexedRecord { offer, revision, seq, owner, pending_actions, ended_at, is_root: true },
             );
         }
-        shelf
+        index
     }
 
     pub(super) const fn mark(&self) -> &OutboxMeta {
@@ -97,19 +98,19 @@ impl OutboxIndex {
     }
 
     /// Changes the metadata about the shared store. The metadata is written soon if `change` changed it.
-    pub(super) fn note_mark(&mut self, keeper: &OutboxWriter, change: impl FnOnce(&mut OutboxMeta)) {
+    pub(super) fn update_meta(&mut self, writer: &OutboxWriter, change: impl FnOnce(&mut OutboxMeta)) {
         let mut next = self.mark.clone();
         change(&mut next);
         if next != self.mark {
             self.mark = next.clone();
-            keeper.soon(OutboxChange::Mark(Box::new(next)));
+            writer.soon(OutboxChange::Mark(Box::new(next)));
         }
     }
 
     /// Records the history that the store reported. If the store has lost data, the earlier history stays, so that the
     /// next comparison notices the loss.
-    pub(super) fn reached(&mut self, keeper: &OutboxWriter, history: &History) {
-        self.note_mark(keeper, |mark| {
+    pub(super) fn note_history(&mut self, writer: &OutboxWriter, history: &History) {
+        self.update_meta(writer, |mark| {
             mark.end = mark.end.max(history.end);
             if mark.history.as_ref().is_none_or(|earlier| history.continues(earlier)) {
                 mark.history = Some(history.clone());
@@ -118,14 +119,14 @@ impl OutboxIndex {
     }
 
     /// Records the policy in force. Ignores a version older than the known one: such a store has lost the newer policy.
-    pub(super) fn in_force(&mut self, keeper: &OutboxWriter, version: PolicyVersion, policy: &Policy) {
+    pub(super) fn set_policy(&mut self, writer: &OutboxWriter, version: PolicyVersion, policy: &Policy) {
         if self.mark.policy.as_ref().is_none_or(|(known, _)| *known < version) {
-            self.note_mark(keeper, |mark| mark.policy = Some((version, policy.clone())));
+            self.update_meta(writer, |mark| mark.policy = Some((version, policy.clone())));
         }
     }
 
     /// Sets the lease under which this node works from now on.
-    pub(super) fn is_mine(&mut self, lease: &Lease) {
+    pub(super) fn set_lease(&mut self, lease: &Lease) {
         self.me = Some(lease.clone());
     }
 
@@ -179,7 +180,7 @@ impl OutboxIndex {
         let line = OutboxRow {
             stage: HandoffStage::Offered,
             stored,
-            vitals_told: false,
+            writes_live_stats: false,
             ended_at: None,
             is_new: true,
         };
@@ -187,7 +188,7 @@ impl OutboxIndex {
     }
 
     /// Marks a launch as doubtful if the store has not answered it.
-    pub(super) fn doubt(&mut self, id: &ProcessId) {
+    pub(super) fn mark_doubtful(&mut self, id: &ProcessId) {
         if let Some(known) = self.known.get_mut(id).filter(|known| known.offer == LaunchState::Open) {
             known.offer = LaunchState::Doubtful;
         }
@@ -199,7 +200,7 @@ impl OutboxIndex {
     }
 
     /// Sets the maximum number of roots that this node runs at once.
-    pub(super) fn has_room_for(&mut self, roots: u32) {
+    pub(super) fn set_root_limit(&mut self, roots: u32) {
         self.roots = Some(roots);
     }
 
@@ -209,7 +210,7 @@ impl OutboxIndex {
     /// - the process is not pinned to this node,
     /// - the node is draining, or
     /// - all root slots of the node are taken, or their number is not known yet.
-    pub(super) fn place_for(&self, new: &Submission) -> Option<Lease> {
+    pub(super) fn lease_for(&self, new: &Submission) -> Option<Lease> {
         let me = self.me.clone()?;
         let holds = |known: &&IndexedRecord| {
             known.is_root && known.ended_at.is_none() && self.is_owned_here(known.owner.as_ref())
@@ -225,39 +226,39 @@ impl OutboxIndex {
     }
 
     /// Accepts an offered launch as local-only. Returns the record to write.
-    pub(super) fn take_alone(&mut self, stored: &StoredProcess) -> OutboxChange {
+    pub(super) fn accept_local_only(&mut self, stored: &StoredProcess) -> OutboxChange {
         self.mark.seq = self.mark.seq.max(stored.seq);
         self.known.insert(stored.process.id, IndexedRecord::of(stored, LaunchState::Accepted, None));
-        self.alone.insert(stored.process.id);
+        self.local_only.insert(stored.process.id);
         let (stage, stored) = (HandoffStage::Accepted, stored.clone());
         OutboxChange::Put(Box::new(OutboxRow {
             stage,
             stored,
-            vitals_told: false,
+            writes_live_stats: false,
             ended_at: None,
             is_new: false,
         }))
     }
 
     /// Returns the local-only processes.
-    pub(super) fn alone(&self) -> BTreeSet<ProcessId> {
-        self.alone.clone()
+    pub(super) fn local_only(&self) -> BTreeSet<ProcessId> {
+        self.local_only.clone()
     }
 
     /// Returns the number of root slots that live local-only processes take. The store does not count these slots.
-    pub(super) fn roots_alone(&self) -> u32 {
+    pub(super) fn local_only_roots(&self) -> u32 {
         let holds = |known: &&IndexedRecord| known.owner.is_some() && known.ended_at.is_none();
-        let alone = self.alone.iter().filter_map(|id| self.known.get(id));
-        u32::try_from(alone.filter(holds).count()).unwrap_or(u32::MAX)
+        let local_only = self.local_only.iter().filter_map(|id| self.known.get(id));
+        u32::try_from(local_only.filter(holds).count()).unwrap_or(u32::MAX)
     }
 
     pub(super) fn is_local_only(&self, id: &ProcessId) -> bool {
-        self.alone.contains(id)
+        self.local_only.contains(id)
     }
 
     /// Applies a change to a local-only process. Refuses the change if the expected revision is wrong, or if its author
     /// is the owner under a lease of another node.
-    pub(super) fn change_alone(&mut self, now: Timestamp, change: &Change) -> LocalOnlyChange {
+    pub(super) fn change_local_only(&mut self, now: Timestamp, change: &Change) -> LocalOnlyChange {
         let Some(before) =
             self.known.get(&change.next.id).filter(|_| self.is_local_only(&change.next.id)).cloned()
         else {
@@ -285,40 +286,40 @@ impl OutboxIndex {
     }
 
     /// Removes a process from the outbox. Returns `None` if the process is not in the outbox.
-    pub(super) fn let_go(&mut self, id: &ProcessId) -> Option<OutboxChange> {
+    pub(super) fn remove(&mut self, id: &ProcessId) -> Option<OutboxChange> {
         let known = self.known.remove(id)?;
-        self.alone.remove(id);
+        self.local_only.remove(id);
         if let Some(at) = known.ended_at {
             self.ended.remove(&(at, *id));
         }
-        Some(OutboxChange::LetGo(*id))
+        Some(OutboxChange::Delete(*id))
     }
 
     /// Records that the store acknowledged a launch of this node.
-    pub(super) fn accepted_as(&mut self, now: Timestamp, stored: &StoredProcess) -> Vec<OutboxChange> {
-        self.learn(now, stored, true)
+    pub(super) fn note_accepted(&mut self, now: Timestamp, stored: &StoredProcess) -> Vec<OutboxChange> {
+        self.apply_record(now, stored, true)
     }
 
     /// Updates the outbox from a record that the store returned. Records that do not concern this node are ignored.
-    pub(super) fn heard(&mut self, now: Timestamp, stored: &StoredProcess) -> Vec<OutboxChange> {
+    pub(super) fn note_records(&mut self, now: Timestamp, stored: &StoredProcess) -> Vec<OutboxChange> {
         self.mark.seq = self.mark.seq.max(stored.seq);
         if self.known.contains_key(&stored.process.id) || self.belongs_here(stored) {
-            return self.learn(now, stored, false);
+            return self.apply_record(now, stored, false);
         }
         Vec::new()
     }
 
     /// Replaces the outbox record by the record of the store, even if the outbox has a later revision.
-    pub(super) fn corrected(&mut self, now: Timestamp, stored: &StoredProcess) -> Vec<OutboxChange> {
+    pub(super) fn overwrite(&mut self, now: Timestamp, stored: &StoredProcess) -> Vec<OutboxChange> {
         if let Some(known) = self.known.get_mut(&stored.process.id) {
             known.revision = Revision(0);
         }
-        self.alone.remove(&stored.process.id);
-        self.heard(now, stored)
+        self.local_only.remove(&stored.process.id);
+        self.note_records(now, stored)
     }
 
     /// Records a change that the store acknowledged. Processes that are not in the outbox are ignored.
-    pub(super) fn committed(
+    pub(super) fn note_commit(
         &mut self,
         now: Timestamp,
         next: Process,
@@ -332,14 +333,14 @@ impl OutboxIndex {
     }
 
     /// Removes ended records that are too old or exceed the maximum number.
-    pub(super) fn outdated(&mut self, now: Timestamp) -> Vec<OutboxChange> {
+    pub(super) fn remove_outdated(&mut self, now: Timestamp) -> Vec<OutboxChange> {
         let mut gone = Vec::new();
         while let Some(&(at, id)) = self.ended.first()
-            && (self.ended.len() > self.most_ended || at.plus(self.keeps_ended) <= now)
+            && (self.ended.len() > self.max_ended || at.plus(self.keeps_ended) <= now)
         {
             self.ended.pop_first();
             self.known.remove(&id);
-            gone.push(OutboxChange::LetGo(id));
+            gone.push(OutboxChange::Delete(id));
         }
         gone
     }
@@ -362,7 +363,7 @@ impl OutboxIndex {
 
     /// Applies a record of the store if it is newer than the outbox record. Removes the process from the outbox if
     /// another node owns it.
-    fn learn(&mut self, now: Timestamp, stored: &StoredProcess, is_answer: bool) -> Vec<OutboxChange> {
+    fn apply_record(&mut self, now: Timestamp, stored: &StoredProcess, is_answer: bool) -> Vec<OutboxChange> {
         let id = stored.process.id;
         if let Some(known) = self.known.get(&id) {
             // A local-only process is not in the store until this node has restored it there.
@@ -382,12 +383,12 @@ impl OutboxIndex {
             }
         }
         if stored.owner.is_some() && self.me.is_some() && !self.is_owned_here(stored.owner.as_ref()) {
-            return self.let_go(&id).into_iter().collect();
+            return self.remove(&id).into_iter().collect();
         }
         self.put(now, stored.clone(), true)
     }
 
-    fn put(&mut self, now: Timestamp, stored: StoredProcess, vitals_told: bool) -> Vec<OutboxChange> {
+    fn put(&mut self, now: Timestamp, stored: StoredProcess, writes_live_stats: bool) -> Vec<OutboxChange> {
         let id = stored.process.id;
         self.mark.seq = self.mark.seq.max(stored.seq);
         let known = self.known.get(&id);
@@ -395,15 +396,15 @@ impl OutboxIndex {
             return Vec::new();
         }
         if stored.process.status().is_ended() && self.keeps_ended.is_zero() {
-            return self.let_go(&id).into_iter().collect();
+            return self.remove(&id).into_iter().collect();
         }
-        let mut entries = vec![OutboxChange::Put(self.line(now, stored, vitals_told))];
-        entries.extend(self.outdated(now));
+        let mut entries = vec![OutboxChange::Put(self.line(now, stored, writes_live_stats))];
+        entries.extend(self.remove_outdated(now));
         entries
     }
 
     /// Updates the index and returns the row to write. A local-only process never expires from the outbox.
-    fn line(&mut self, now: Timestamp, stored: StoredProcess, vitals_told: bool) -> Box<OutboxRow> {
+    fn line(&mut self, now: Timestamp, stored: StoredProcess, writes_live_stats: bool) -> Box<OutboxRow> {
         let id = stored.process.id;
         let known = self.known.get(&id);
         let before = known.and_then(|known| known.ended_at);
@@ -417,7 +418,7 @@ impl OutboxIndex {
             self.ended.insert((at, id));
         }
         self.known.insert(id, IndexedRecord::of(&stored, LaunchState::Accepted, ended_at));
-        Box::new(OutboxRow { stage: HandoffStage::Accepted, stored, vitals_told, ended_at, is_new })
+        Box::new(OutboxRow { stage: HandoffStage::Accepted, stored, writes_live_stats, ended_at, is_new })
     }
 }
 

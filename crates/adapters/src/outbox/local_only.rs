@@ -45,15 +45,15 @@ impl OutboxStore {
         let Some(new) = new.filter(Submission::is_nobody_elses) else { return Ok(None) };
         let now = self.clock.now();
         let id = new.process.id;
-        let taken = self.look(|shelf| {
-            let owner = shelf.place_for(&new)?;
-            let stored = new.claimed_by(owner, shelf.next_seq(), now);
-            let entry = shelf.take_alone(&stored);
+        let taken = self.with_index(|index| {
+            let owner = index.lease_for(&new)?;
+            let stored = new.claimed_by(owner, index.next_seq(), now);
+            let entry = index.accept_local_only(&stored);
             Some((stored, self.writer.durably(entry)))
         });
         let Some((stored, kept)) = taken else { return Ok(None) };
         if let Err(error) = kept.await {
-            self.keep(|shelf| shelf.let_go(&id).into_iter().collect());
+            self.update(|index| index.remove(&id).into_iter().collect());
             return Err(error);
         }
         tracing::warn!(%id, "the store is unavailable: only this node knows of the launch until the store is back");
@@ -61,14 +61,14 @@ impl OutboxStore {
     }
 
     /// Commits a change to a local-only process in the outbox. Returns `None` if the process is not local-only.
-    pub(super) async fn commit_alone(&self, change: &Change) -> Option<Result<Revision, StoreError>> {
-        if !self.look(|shelf| shelf.is_local_only(&change.next.id)) {
+    pub(super) async fn commit_local_only(&self, change: &Change) -> Option<Result<Revision, StoreError>> {
+        if !self.with_index(|index| index.is_local_only(&change.next.id)) {
             return None;
         }
         // While the lock is held, no record is restored to the store.
-        let _turn = self.giving.lock().await;
+        let _turn = self.restore_lock.lock().await;
         let now = self.clock.now();
-        let written = self.look(|shelf| match shelf.change_alone(now, change) {
+        let written = self.with_index(|index| match index.change_local_only(now, change) {
             LocalOnlyChange::Shared => None,
             LocalOnlyChange::Refused(error) => Some(Err(error)),
             LocalOnlyChange::Changed { revision, entry, before } => {
@@ -80,7 +80,7 @@ impl OutboxStore {
             Err(error) => return Some(Err(error)),
         };
         if let Err(error) = kept.await {
-            self.look(|shelf| shelf.undo(change.next.id, before));
+            self.with_index(|index| index.undo(change.next.id, before));
             return Some(Err(error));
         }
         Some(Ok(revision))
@@ -88,17 +88,17 @@ impl OutboxStore {
 
     /// Returns one entry for each id: the record if the process is local-only, and `None` otherwise. Returns `None`
     /// instead of the list if no id is local-only.
-    pub(super) async fn load_alone(
+    pub(super) async fn load_local_only(
         &self,
         ids: &[ProcessId],
     ) -> Result<Option<Vec<Option<StoredProcess>>>, StoreError> {
-        let alone = self.look(|shelf| {
-            let of: Vec<bool> = ids.iter().map(|id| shelf.is_local_only(id)).collect();
+        let local_only = self.with_index(|index| {
+            let of: Vec<bool> = ids.iter().map(|id| index.is_local_only(id)).collect();
             of.contains(&true).then_some(of)
         });
-        let Some(alone) = alone else { return Ok(None) };
-        let mut kept = self.kept(ids).await?;
-        for (kept, is_local_only) in kept.iter_mut().zip(alone) {
+        let Some(local_only) = local_only else { return Ok(None) };
+        let mut kept = self.load_records(ids).await?;
+        for (kept, is_local_only) in kept.iter_mut().zip(local_only) {
             *kept = kept.take().filter(|_| is_local_only);
         }
         Ok(Some(kept))
@@ -106,9 +106,9 @@ impl OutboxStore {
 
     /// Returns an empty listing if the filter selects descendants of a local-only process. Such a process has no
     /// children, because only the store accepts a child, and only after its parent.
-    pub(super) fn list_below_alone(&self, filter: &ProcessFilter) -> Option<Listing> {
+    pub(super) fn list_below_local_only(&self, filter: &ProcessFilter) -> Option<Listing> {
         let above = filter.ancestor.or(filter.parent)?;
-        self.look(|shelf| shelf.is_local_only(&above)).then(|| Listing {
+        self.with_index(|index| index.is_local_only(&above)).then(|| Listing {
             processes: Vec::new(),
             next: None,
             damaged: Vec::new(),

@@ -11,19 +11,19 @@ use longhaul_ports::{Lease, Maintenance, PrunedBatch, ReconcileResult, StoreErro
 
 #[async_trait]
 impl Maintenance for OutboxStore {
-    async fn claim_due(&self, by: &Lease, most: u32) -> Result<Vec<StoredProcess>, StoreError> {
-        let rows = self.asked(self.inner.claim_due(by, most)).await?;
-        self.heard(&rows);
+    async fn claim_due(&self, by: &Lease, limit: u32) -> Result<Vec<StoredProcess>, StoreError> {
+        let rows = self.call(self.inner.claim_due(by, limit)).await?;
+        self.note_records(&rows);
         Ok(rows)
     }
 
-    async fn prune(&self, rule: &Retention, most: u32) -> Result<PrunedBatch, StoreError> {
-        let swept = self.asked(self.inner.prune(rule, most)).await?;
-        self.keep(|shelf| swept.ids.iter().filter_map(|id| shelf.let_go(id)).collect());
-        Ok(swept)
+    async fn prune(&self, rule: &Retention, limit: u32) -> Result<PrunedBatch, StoreError> {
+        let pruned = self.call(self.inner.prune(rule, limit)).await?;
+        self.update(|index| pruned.ids.iter().filter_map(|id| index.remove(id)).collect());
+        Ok(pruned)
     }
 
     async fn reconcile(&self, by: &Lease) -> Result<ReconcileResult, StoreError> {
-        self.asked(self.compare(by)).await
+        self.call(self.compare(by)).await
     }
 }

@@ -14,11 +14,11 @@ use longhaul_ports::{
 #[async_trait]
 impl OutputTails for OutboxStore {
     async fn store_tail(&self, by: &Lease, key: AttemptKey, tail: &OutputTail) -> Result<bool, StoreError> {
-        self.asked(self.inner.store_tail(by, key, tail)).await
+        self.call(self.inner.store_tail(by, key, tail)).await
     }
 
     async fn load_tail(&self, id: ProcessId) -> Result<Option<(AttemptNo, OutputTail)>, StoreError> {
-        self.asked(self.inner.load_tail(id)).await
+        self.call(self.inner.load_tail(id)).await
     }
 }
 
@@ -29,53 +29,53 @@ impl Membership for OutboxStore {
     }
 
     async fn register(&self, me: &NodeDescriptor) -> Result<Lease, StoreError> {
-        let lease = self.asked(self.inner.register(me)).await?;
-        self.look(|shelf| shelf.is_mine(&lease));
+        let lease = self.call(self.inner.register(me)).await?;
+        self.with_index(|index| index.set_lease(&lease));
         Ok(lease)
     }
 
     async fn renew_lease(&self, by: &Lease) -> Result<NodeUpdates, StoreError> {
-        let calls = self.asked(self.inner.renew_lease(by)).await?;
-        self.reached(&calls);
+        let calls = self.call(self.inner.renew_lease(by)).await?;
+        self.note_history(&calls);
         Ok(calls)
     }
 
     async fn wait_for_updates(&self, by: &Lease) -> Result<NodeUpdates, StoreError> {
-        let calls = self.asked(self.inner.wait_for_updates(by)).await?;
-        self.reached(&calls);
+        let calls = self.call(self.inner.wait_for_updates(by)).await?;
+        self.note_history(&calls);
         Ok(calls)
     }
 
     async fn leave(&self, by: &Lease) -> Result<(), StoreError> {
-        self.asked(self.inner.leave(by)).await
+        self.call(self.inner.leave(by)).await
     }
 
     async fn nodes(&self) -> Result<Vec<NodeDescriptor>, StoreError> {
-        self.asked(self.inner.nodes()).await
+        self.call(self.inner.nodes()).await
     }
 
     async fn advertise(&self, by: &Lease, offer: &NodeAdvertisement) -> Result<(), StoreError> {
-        self.asked(self.inner.advertise(by, offer)).await
+        self.call(self.inner.advertise(by, offer)).await
     }
 
     async fn list_nodes(&self) -> Result<Vec<KnownNode>, StoreError> {
-        let known = self.asked(self.inner.list_nodes()).await?;
+        let known = self.call(self.inner.list_nodes()).await?;
         self.note_drain(&known).await;
         Ok(known)
     }
 
     async fn drain(&self, node: &NodeId, drain: bool) -> Result<bool, StoreError> {
-        let known = self.asked(self.inner.drain(node, drain)).await?;
-        self.look(|shelf| {
-            if known && shelf.is_me(node) {
-                shelf.note_mark(&self.writer, |mark| mark.draining = drain);
+        let known = self.call(self.inner.drain(node, drain)).await?;
+        self.with_index(|index| {
+            if known && index.is_me(node) {
+                index.update_meta(&self.writer, |mark| mark.draining = drain);
             }
         });
         Ok(known)
     }
 
     async fn forget(&self, node: &NodeId) -> Result<ForgetOutcome, StoreError> {
-        self.asked(self.inner.forget(node)).await
+        self.call(self.inner.forget(node)).await
     }
 }
 
@@ -84,22 +84,22 @@ impl OutboxStore {
     /// store has lost data, since the store may have lost the drain state too.
     async fn note_drain(&self, known: &[KnownNode]) {
         let is_news = |node: &KnownNode| {
-            self.look(|shelf| shelf.is_me(&node.facts.id) && shelf.mark().draining != node.draining)
+            self.with_index(|index| index.is_me(&node.facts.id) && index.mark().draining != node.draining)
         };
         let Some(me) = known.iter().find(|node| is_news(node)) else { return };
         // The history is read after the node list, so that a loss between the two reads is noticed.
         let Ok(history) = self.inner.history().await else { return };
-        self.look(|shelf| {
-            let earlier = shelf.mark().history.as_ref();
+        self.with_index(|index| {
+            let earlier = index.mark().history.as_ref();
             if earlier.is_some_and(|earlier| history.continues(earlier) && history.server == earlier.server) {
-                shelf.note_mark(&self.writer, |mark| mark.draining = me.draining);
+                index.update_meta(&self.writer, |mark| mark.draining = me.draining);
             }
         });
     }
 
-    fn reached(&self, calls: &NodeUpdates) {
+    fn note_history(&self, calls: &NodeUpdates) {
         if let Some(history) = &calls.history {
-            self.look(|shelf| shelf.reached(&self.writer, history));
+            self.with_index(|index| index.note_history(&self.writer, history));
         }
     }
 }

@@ -25,7 +25,7 @@ const APPLICATION_AT: usize = 68;
 const CACHE_KIB: i64 = 512;
 
 /// Opens a connection to the file at `path`. Creates the file if it does not exist.
-pub(super) fn open(path: &Path, most_kib: Option<u32>) -> Result<Connection, StoreError> {
+pub(super) fn open(path: &Path, max_kib: Option<u32>) -> Result<Connection, StoreError> {
     match version_of(path)? {
         None => create(path)?,
         Some(found) if found != VERSION => {
@@ -35,7 +35,7 @@ pub(super) fn open(path: &Path, most_kib: Option<u32>) -> Result<Connection, Sto
     }
     let connection = connect(path).map_err(|error| at_opening(path, &error))?;
     check(&connection, path)?;
-    for_writing(&connection, most_kib).map_err(|error| at_opening(path, &error))?;
+    for_writing(&connection, max_kib).map_err(|error| at_opening(path, &error))?;
     Ok(connection)
 }
 
@@ -71,8 +71,8 @@ fn number(header: &[u8], at: usize) -> Option<u32> {
 }
 
 fn create(path: &Path) -> Result<(), StoreError> {
-    let draft = beside(path, ".new");
-    for leftover in [draft.clone(), beside(&draft, "-journal")] {
+    let draft = with_suffix(path, ".new");
+    for leftover in [draft.clone(), with_suffix(&draft, "-journal")] {
         match fs::remove_file(&leftover) {
             Ok(()) => {}
             Err(error) if error.kind() == ErrorKind::NotFound => {}
@@ -81,8 +81,8 @@ fn create(path: &Path) -> Result<(), StoreError> {
     }
     let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft);
     made.map_err(|error| blocked(path, &error))?;
-    let written = lay_out(&draft).map_err(|error| at_opening(path, &error));
-    let placed = written.and_then(|()| place(&draft, path).map_err(|error| blocked(path, &error)));
+    let written = create_tables(&draft).map_err(|error| at_opening(path, &error));
+    let placed = written.and_then(|()| link(&draft, path).map_err(|error| blocked(path, &error)));
     if placed.is_err() {
         // The first error is returned; a leftover draft is removed at the next start.
         let _ = fs::remove_file(&draft);
@@ -90,7 +90,7 @@ fn create(path: &Path) -> Result<(), StoreError> {
     placed
 }
 
-fn lay_out(draft: &Path) -> rusqlite::Result<()> {
+fn create_tables(draft: &Path) -> rusqlite::Result<()> {
     let mut connection = connect(draft)?;
     let transaction = connection.transaction()?;
     transaction.execute_batch(SCHEMA)?;
@@ -100,7 +100,7 @@ fn lay_out(draft: &Path) -> rusqlite::Result<()> {
     transaction.commit()
 }
 
-fn place(draft: &Path, path: &Path) -> io::Result<()> {
+fn link(draft: &Path, path: &Path) -> io::Result<()> {
     failpoint!("outbox.create.sync")?;
     File::open(draft)?.sync_all()?;
     failpoint!("outbox.create.rename")?;
@@ -139,19 +139,19 @@ fn check(connection: &Connection, path: &Path) -> Result<(), StoreError> {
     Ok(())
 }
 
-fn for_writing(connection: &Connection, most_kib: Option<u32>) -> rusqlite::Result<()> {
+fn for_writing(connection: &Connection, max_kib: Option<u32>) -> rusqlite::Result<()> {
     connection.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.query_row("PRAGMA journal_size_limit = 4194304", [], |_| Ok(()))?;
-    if let Some(kib) = most_kib {
+    if let Some(kib) = max_kib {
         let page: u32 = connection.query_row("PRAGMA page_size", [], |row| row.get(0))?;
-        let most = u64::from(kib) * 1_024 / u64::from(page.max(1));
-        connection.query_row(&format!("PRAGMA max_page_count = {most}"), [], |_| Ok(()))?;
+        let limit = u64::from(kib) * 1_024 / u64::from(page.max(1));
+        connection.query_row(&format!("PRAGMA max_page_count = {limit}"), [], |_| Ok(()))?;
     }
     Ok(())
 }
 
-fn beside(path: &Path, ending: &str) -> PathBuf {
+fn with_suffix(path: &Path, ending: &str) -> PathBuf {
     let mut name = OsString::from(path.as_os_str());
     name.push(ending);
     PathBuf::from(name)

@@ -19,17 +19,17 @@ pub(super) struct OutageTracker {
 #[derive(Debug)]
 struct OutageState {
     /// Time of the latest answer of the store, successful or not.
-    heard: Timestamp,
-    heard_awake: AwakeTime,
+    answered_at: Timestamp,
+    answered_awake: AwakeTime,
     away: Option<Outage>,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Outage {
     /// Time of the last warning.
-    told: AwakeTime,
+    warned_at: AwakeTime,
     /// Number of calls that got no answer.
-    questions: u64,
+    calls: u64,
 }
 
 /// A call to the store that has not finished, with its start time.
@@ -40,13 +40,13 @@ pub(super) struct InFlightCall {
 
 impl OutageTracker {
     pub(super) fn new(clock: Arc<dyn Clock>) -> Self {
-        let (heard, heard_awake) = (clock.now(), clock.awake());
-        Self { clock, state: Mutex::new(OutageState { heard, heard_awake, away: None }) }
+        let (answered_at, answered_awake) = (clock.now(), clock.awake());
+        Self { clock, state: Mutex::new(OutageState { answered_at, answered_awake, away: None }) }
     }
 
     /// Returns the time of the last answer if the store is unreachable. Returns `None` otherwise.
     pub(super) fn since(&self) -> Option<Timestamp> {
-        self.look(|state| state.away.map(|_| state.heard))
+        self.with_state(|state| state.away.map(|_| state.answered_at))
     }
 
     pub(super) fn ask(&self) -> InFlightCall {
@@ -54,26 +54,26 @@ impl OutageTracker {
     }
 
     /// Updates the outage state from the result of a call.
-    pub(super) fn told<T>(&self, asked: InFlightCall, answer: &Result<T, StoreError>) {
+    pub(super) fn record<T>(&self, call: InFlightCall, answer: &Result<T, StoreError>) {
         let (now, awake) = (self.clock.now(), self.clock.awake());
         match answer {
             Err(error @ (StoreError::Unavailable { .. } | StoreError::Unknown { .. })) => {
                 // If another call was answered since this call started, the store is reachable.
-                self.look(|state| {
-                    if state.heard_awake <= asked.at {
+                self.with_state(|state| {
+                    if state.answered_awake <= call.at {
                         state.missed(awake, error);
                     }
                 });
             }
-            Ok(_) | Err(_) => self.look(|state| {
+            Ok(_) | Err(_) => self.with_state(|state| {
                 state.is_back();
-                (state.heard, state.heard_awake) = (now, awake);
+                (state.answered_at, state.answered_awake) = (now, awake);
             }),
         }
     }
 
-    fn look<T>(&self, look: impl FnOnce(&mut OutageState) -> T) -> T {
-        look(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
+    fn with_state<T>(&self, action: impl FnOnce(&mut OutageState) -> T) -> T {
+        action(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
@@ -85,19 +85,19 @@ impl OutageState {
             let why = error.source().map(ToString::to_string);
             tracing::warn!(%error, why, "the store does not answer: operations that need it wait, and running \
              processes continue");
-            self.away = Some(Outage { told: now, questions: 1 });
+            self.away = Some(Outage { warned_at: now, calls: 1 });
             return;
         };
-        away.questions += 1;
-        if now.since(away.told) >= REPORT_INTERVAL {
-            away.told = now;
-            tracing::warn!(%error, questions = away.questions, "the store still does not answer");
+        away.calls += 1;
+        if now.since(away.warned_at) >= REPORT_INTERVAL {
+            away.warned_at = now;
+            tracing::warn!(%error, calls = away.calls, "the store still does not answer");
         }
     }
 
     fn is_back(&mut self) {
-        if let Some(Outage { questions, .. }) = self.away.take() {
-            tracing::warn!(questions, "the store answers again");
+        if let Some(Outage { calls, .. }) = self.away.take() {
+            tracing::warn!(calls, "the store answers again");
         }
     }
 }

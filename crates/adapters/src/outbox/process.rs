@@ -20,11 +20,11 @@ impl ProcessStore for OutboxStore {
     async fn submit(&self, mut new: Submission) -> Result<SubmitOutcome, StoreError> {
         let id = new.process.id;
         if let Some(claimant) = &mut new.claim_for {
-            claimant.roots = claimant.roots.saturating_sub(self.look(|shelf| shelf.roots_alone()));
+            claimant.roots = claimant.roots.saturating_sub(self.with_index(|index| index.local_only_roots()));
         }
         let offer = self.offer(&new).await?;
-        let copy = self.accepts_alone.then(|| new.clone());
-        let answer = self.asked(self.inner.submit(new)).await;
+        let copy = self.accepts_local_only.then(|| new.clone());
+        let answer = self.call(self.inner.submit(new)).await;
         match &answer {
             Ok(SubmitOutcome::Waiting(stored) | SubmitOutcome::Claimed(stored)) => self.accepted(stored),
             Ok(SubmitOutcome::Existing { id: holder, stored: Some(stored), .. }) if *holder == id => {
@@ -39,7 +39,7 @@ impl ProcessStore for OutboxStore {
                 Some(stored) => return Ok(SubmitOutcome::Claimed(stored)),
                 None => {
                     self.withdraw(&id).await;
-                    if self.accepts_alone {
+                    if self.accepts_local_only {
                         return answer.map_err(NotLocalOnly::because);
                     }
                 }
@@ -50,24 +50,24 @@ impl ProcessStore for OutboxStore {
     }
 
     async fn claim(&self, by: &Lease, room: &ClaimCapacity) -> Result<Vec<StoredProcess>, StoreError> {
-        let held = self.look(|shelf| {
-            shelf.has_room_for(room.roots);
-            shelf.roots_alone()
+        let held = self.with_index(|index| {
+            index.set_root_limit(room.roots);
+            index.local_only_roots()
         });
         let room = ClaimCapacity { roots: room.roots.saturating_sub(held), ..room.clone() };
-        let claimed = self.asked(self.inner.claim(by, &room)).await?;
-        self.heard(&claimed);
+        let claimed = self.call(self.inner.claim(by, &room)).await?;
+        self.note_records(&claimed);
         Ok(claimed)
     }
 
     async fn commit(&self, change: Change) -> Result<Revision, StoreError> {
-        if let Some(answer) = self.commit_alone(&change).await {
+        if let Some(answer) = self.commit_local_only(&change).await {
             return answer;
         }
         let (next, author, taken) = (change.next.clone(), change.author.clone(), change.taken);
-        let revision = self.asked(self.inner.commit(change)).await?;
+        let revision = self.call(self.inner.commit(change)).await?;
         let now = self.clock.now();
-        self.keep(|shelf| shelf.committed(now, next, revision, &author, taken));
+        self.update(|index| index.note_commit(now, next, revision, &author, taken));
         Ok(revision)
     }
 
@@ -77,7 +77,7 @@ impl ProcessStore for OutboxStore {
         op: OpId,
         action: PendingAction,
     ) -> Result<ActionSeq, StoreError> {
-        self.asked(self.inner.enqueue_action(id, op, action)).await
+        self.call(self.inner.enqueue_action(id, op, action)).await
     }
 
     async fn update_live_stats(
@@ -85,7 +85,7 @@ impl ProcessStore for OutboxStore {
         by: &Writer,
         live_stats: &[(ProcessId, AttemptNo, LiveStats)],
     ) -> Result<Vec<Result<(), StoreError>>, StoreError> {
-        self.asked(self.inner.update_live_stats(by, live_stats)).await
+        self.call(self.inner.update_live_stats(by, live_stats)).await
     }
 
     async fn load(&self, ids: &[ProcessId]) -> Result<Vec<Option<StoredProcess>>, StoreError> {
@@ -96,26 +96,26 @@ impl ProcessStore for OutboxStore {
         &self,
         ids: &[ProcessId],
     ) -> Result<Vec<Result<Option<StoredProcess>, StoreError>>, StoreError> {
-        let alone = self.load_alone(ids).await?.unwrap_or_default();
-        if !alone.is_empty() && alone.iter().all(Option::is_some) {
-            return Ok(alone.into_iter().map(Ok).collect());
+        let local_only = self.load_local_only(ids).await?.unwrap_or_default();
+        if !local_only.is_empty() && local_only.iter().all(Option::is_some) {
+            return Ok(local_only.into_iter().map(Ok).collect());
         }
-        let mut found = self.asked(self.inner.load_each(ids)).await?;
-        self.heard(found.iter().flatten().flatten());
-        for (found, alone) in found.iter_mut().zip(alone) {
-            if alone.is_some() {
-                *found = Ok(alone);
+        let mut found = self.call(self.inner.load_each(ids)).await?;
+        self.note_records(found.iter().flatten().flatten());
+        for (found, local_only) in found.iter_mut().zip(local_only) {
+            if local_only.is_some() {
+                *found = Ok(local_only);
             }
         }
         Ok(found)
     }
 
     async fn list(&self, filter: &ProcessFilter, page: &PageRequest) -> Result<Listing, StoreError> {
-        if let Some(nobody) = self.list_below_alone(filter) {
-            return Ok(nobody);
+        if let Some(empty) = self.list_below_local_only(filter) {
+            return Ok(empty);
         }
-        let listing = self.asked(self.inner.list(filter, page)).await?;
-        self.heard(&listing.processes);
+        let listing = self.call(self.inner.list(filter, page)).await?;
+        self.note_records(&listing.processes);
         Ok(listing)
     }
 
@@ -133,11 +133,11 @@ impl ProcessStore for OutboxStore {
     }
 
     fn is_local_only(&self, id: &ProcessId) -> bool {
-        self.look(|shelf| shelf.is_local_only(id))
+        self.with_index(|index| index.is_local_only(id))
     }
 
     async fn load_cached(&self, ids: &[ProcessId]) -> Vec<Option<StoredProcess>> {
-        self.kept(ids).await.unwrap_or_else(|error| {
+        self.load_records(ids).await.unwrap_or_else(|error| {
             tracing::warn!(%error, "could not read the records of this node in the outbox");
             vec![None; ids.len()]
         })
@@ -146,7 +146,7 @@ impl ProcessStore for OutboxStore {
     async fn list_cached(&self, filter: &ProcessFilter, page: &PageRequest) -> Option<Listing> {
         let (filter, page) = (filter.clone(), page.clone());
         let found = self.writer.ask(move |connection| {
-            let most = usize::try_from(page.most.clamp(1, MAX_PAGE)).unwrap_or(usize::MAX);
+            let limit = usize::try_from(page.limit.clamp(1, MAX_PAGE)).unwrap_or(usize::MAX);
             let is_newest_first = page.order == SortOrder::NewestFirst;
             let mut processes = Vec::new();
             row::each_accepted(connection, is_newest_first, |stored| {
@@ -156,10 +156,10 @@ impl ProcessStore for OutboxStore {
                 if is_behind && filter.admits(&stored) {
                     processes.push(stored);
                 }
-                processes.len() <= most
+                processes.len() <= limit
             })?;
-            let more = processes.len() > most;
-            processes.truncate(most);
+            let more = processes.len() > limit;
+            processes.truncate(limit);
             let next = processes.last().filter(|_| more).map(|stored| PageKey(stored.seq));
             Ok(Listing { processes, next, damaged: Vec::new() })
         });
@@ -183,7 +183,7 @@ struct LaunchHandoff<'a> {
 
 impl Drop for LaunchHandoff<'_> {
     fn drop(&mut self) {
-        self.outbox.look(|shelf| shelf.doubt(&self.id));
+        self.outbox.with_index(|index| index.mark_doubtful(&self.id));
     }
 }
 
@@ -191,15 +191,15 @@ impl OutboxStore {
     /// Writes a launch durably to the outbox before it is sent to the store.
     async fn offer(&self, new: &Submission) -> Result<LaunchHandoff<'_>, StoreError> {
         let id = new.process.id;
-        let (was_doubtful, kept) = self.look(|shelf| {
-            let was_doubtful = shelf.is_doubtful(&id);
-            (was_doubtful, shelf.offer(&new.process).map(|entry| self.writer.durably(entry)))
+        let (was_doubtful, kept) = self.with_index(|index| {
+            let was_doubtful = index.is_doubtful(&id);
+            (was_doubtful, index.offer(&new.process).map(|entry| self.writer.durably(entry)))
         });
         let offer = LaunchHandoff { outbox: self, id, was_doubtful };
         if let Some(kept) = kept
             && let Err(error) = kept.await
         {
-            self.keep(|shelf| shelf.let_go(&id).into_iter().collect());
+            self.update(|index| index.remove(&id).into_iter().collect());
             return Err(error);
         }
         Ok(offer)
@@ -209,16 +209,16 @@ impl OutboxStore {
     /// outbox as soon as it knows the result.
     fn accepted(&self, stored: &StoredProcess) {
         let now = self.clock.now();
-        self.look(|shelf| {
-            shelf.accepted_as(now, stored).into_iter().for_each(|entry| self.writer.at_once(entry));
+        self.with_index(|index| {
+            index.note_accepted(now, stored).into_iter().for_each(|entry| self.writer.at_once(entry));
         });
     }
 
     /// Removes a rejected launch from the outbox. The removal is durable, because a launch must not be restored once
     /// its caller knows that it was rejected.
     async fn withdraw(&self, id: &ProcessId) {
-        let gone = self.look(|shelf| {
-            let entry = if shelf.is_offered(id) { shelf.let_go(id) } else { None };
+        let gone = self.with_index(|index| {
+            let entry = if index.is_offered(id) { index.remove(id) } else { None };
             entry.map(|entry| self.writer.durably(entry))
         });
         if let Some(gone) = gone

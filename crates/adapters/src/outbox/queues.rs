@@ -11,8 +11,8 @@ use longhaul_ports::{PlacementClass, QueueState, Queues, StoreError};
 #[async_trait]
 impl Queues for OutboxStore {
     async fn policy(&self) -> Result<(PolicyVersion, Policy), StoreError> {
-        let (version, policy) = self.asked(self.inner.policy()).await?;
-        self.look(|shelf| shelf.in_force(&self.writer, version, &policy));
+        let (version, policy) = self.call(self.inner.policy()).await?;
+        self.with_index(|index| index.set_policy(&self.writer, version, &policy));
         Ok((version, policy))
     }
 
@@ -21,16 +21,16 @@ impl Queues for OutboxStore {
         expected: PolicyVersion,
         policy: &Policy,
     ) -> Result<PolicyVersion, StoreError> {
-        let version = self.asked(self.inner.set_policy(expected, policy)).await?;
-        self.look(|shelf| shelf.in_force(&self.writer, version, policy));
+        let version = self.call(self.inner.set_policy(expected, policy)).await?;
+        self.with_index(|index| index.set_policy(&self.writer, version, policy));
         Ok(version)
     }
 
     async fn queues(&self, only: Option<&SlotKey>) -> Result<Vec<QueueState>, StoreError> {
-        self.asked(self.inner.queues(only)).await
+        self.call(self.inner.queues(only)).await
     }
 
     async fn label_classes(&self) -> Result<Vec<PlacementClass>, StoreError> {
-        self.asked(self.inner.label_classes()).await
+        self.call(self.inner.label_classes()).await
     }
 }

@@ -8,9 +8,9 @@ use longhaul_ports::{
 };
 
 /// Maximum number of processes that are compared in one call.
-const COMPARED: usize = 500;
+const MAX_COMPARED: usize = 500;
 /// Maximum number of records that are restored in one call. Each record may be large.
-const GIVEN: usize = 16;
+const MAX_RESTORED: usize = 16;
 
 /// Result of the comparison between outbox and store.
 #[derive(Debug, Default)]
@@ -21,7 +21,7 @@ struct OutboxComparison {
     /// Processes that the store has with a later revision than the outbox.
     newer: Vec<ProcessId>,
     /// Processes that the store has pruned.
-    swept: Vec<ProcessId>,
+    pruned: Vec<ProcessId>,
 }
 
 /// The way in which the store is behind the outbox for one process.
@@ -37,17 +37,17 @@ enum StoreLag {
 impl OutboxStore {
     pub(super) async fn compare(&self, by: &Lease) -> Result<ReconcileResult, StoreError> {
         let now = self.clock.now();
-        self.keep(|shelf| {
-            shelf.is_mine(by);
-            shelf.outdated(now)
+        self.update(|index| {
+            index.set_lease(by);
+            index.remove_outdated(now)
         });
-        let alone = self.look(|shelf| shelf.alone());
+        let local_only = self.with_index(|index| index.local_only());
         let mut history = self.inner.history().await?;
-        let before = self.look(|shelf| shelf.mark().clone());
+        let before = self.with_index(|index| index.mark().clone());
         let mut went_back = before.history.is_some_and(|earlier| !history.continues(&earlier));
-        let compared = self.compare_all(self.look(|shelf| shelf.accepted())).await?;
+        let compared = self.compare_all(self.with_index(|index| index.accepted())).await?;
         let mut lost = self.lost(compared.behind).await?;
-        lost.extend(self.settle_doubts(went_back).await?);
+        lost.extend(self.settle_doubtful(went_back).await?);
         let (version, _) = self.inner.policy().await?;
         let has_old_policy = before.policy.as_ref().is_some_and(|(known, _)| *known > version);
         if went_back || has_old_policy || !lost.is_empty() || history.end < before.end {
@@ -57,27 +57,28 @@ impl OutboxStore {
             // loss.
             history = self.inner.history().await?;
         }
-        self.keep(|shelf| compared.swept.iter().filter_map(|id| shelf.let_go(id)).collect());
+        self.update(|index| compared.pruned.iter().filter_map(|id| index.remove(id)).collect());
         let restored_records = self.restore_records(by, &lost).await?;
         // A restored record proves a loss, unless the record was local-only: the store never had that record.
-        went_back |= restored_records.iter().any(|id| !alone.contains(id));
-        self.relearn(&compared.newer).await?;
-        self.mind_drain(by, went_back, before.draining).await?;
+        went_back |= restored_records.iter().any(|id| !local_only.contains(id));
+        self.overwrite_records(&compared.newer).await?;
+        self.sync_drain_state(by, went_back, before.draining).await?;
         self.caught_up(&history).await?;
         Ok(ReconcileResult { went_back, restored_records })
     }
 
     async fn compare_all(&self, ids: Vec<ProcessId>) -> Result<OutboxComparison, StoreError> {
         let mut compared = OutboxComparison::default();
-        for ids in ids.chunks(COMPARED) {
+        for ids in ids.chunks(MAX_COMPARED) {
             let record_positions = self.inner.record_positions(ids).await?;
             for (id, record_position) in ids.iter().copied().zip(record_positions) {
                 // The process may have been removed from the outbox since the list was made.
-                let known = self.look(|shelf| Some((shelf.revision_of(&id)?, shelf.is_local_only(&id))));
+                let known =
+                    self.with_index(|index| Some((index.revision_of(&id)?, index.is_local_only(&id))));
                 let Some((kept, is_local_only)) = known else { continue };
                 match record_position {
                     RecordPosition::Missing => compared.behind.push((id, StoreLag::Missing)),
-                    RecordPosition::Pruned => compared.swept.push(id),
+                    RecordPosition::Pruned => compared.pruned.push(id),
                     RecordPosition::At(there) if there < kept => {
                         compared.behind.push((id, StoreLag::Earlier))
                     }
@@ -96,7 +97,7 @@ impl OutboxStore {
     /// Returns the processes of `behind` whose record in the store is missing or differs from the outbox record.
     async fn lost(&self, behind: Vec<(ProcessId, StoreLag)>) -> Result<Vec<ProcessId>, StoreError> {
         let mut lost = Vec::with_capacity(behind.len());
-        for behind in behind.chunks(COMPARED) {
+        for behind in behind.chunks(MAX_COMPARED) {
             let ids: Vec<ProcessId> = behind.iter().map(|(id, _)| *id).collect();
             let earlier = behind.iter().any(|(_, how)| *how == StoreLag::Earlier);
             let there = if earlier {
@@ -104,7 +105,7 @@ impl OutboxStore {
             } else {
                 ids.iter().map(|_| Ok(None)).collect()
             };
-            let kept = self.kept(&ids).await?;
+            let kept = self.load_records(&ids).await?;
             for (there, kept) in there.into_iter().zip(kept) {
                 // A record that is damaged in the store is not replaced.
                 let (Ok(there), Some(kept)) = (there, kept) else { continue };
@@ -122,17 +123,17 @@ impl OutboxStore {
     /// Resolves launches that the store has not answered. Returns the launches to restore: the store lacks them and has
     /// lost data, so their callers may know them as accepted. If the store has not lost data, a missing launch never
     /// arrived and is removed from the outbox.
-    async fn settle_doubts(&self, went_back: bool) -> Result<Vec<ProcessId>, StoreError> {
+    async fn settle_doubtful(&self, went_back: bool) -> Result<Vec<ProcessId>, StoreError> {
         let mut lost = Vec::new();
-        for ids in self.look(|shelf| shelf.doubtful()).chunks(COMPARED) {
+        for ids in self.with_index(|index| index.doubtful()).chunks(MAX_COMPARED) {
             for (id, record_position) in ids.iter().copied().zip(self.inner.record_positions(ids).await?) {
                 match record_position {
-                    RecordPosition::At(_) => self.relearn(&[id]).await?,
+                    RecordPosition::At(_) => self.overwrite_records(&[id]).await?,
                     RecordPosition::Damaged => {}
                     RecordPosition::Missing if went_back => lost.push(id),
                     RecordPosition::Missing | RecordPosition::Pruned => {
-                        self.keep(|shelf| {
-                            let gone = if shelf.is_doubtful(&id) { shelf.let_go(&id) } else { None };
+                        self.update(|index| {
+                            let gone = if index.is_doubtful(&id) { index.remove(&id) } else { None };
                             gone.into_iter().collect()
                         });
                     }
@@ -144,9 +145,9 @@ impl OutboxStore {
 
     async fn restore_records(&self, by: &Lease, lost: &[ProcessId]) -> Result<Vec<ProcessId>, StoreError> {
         let mut restored_records = Vec::new();
-        for ids in lost.chunks(GIVEN) {
-            let _turn = self.giving.lock().await;
-            let kept: Vec<StoredProcess> = self.kept(ids).await?.into_iter().flatten().collect();
+        for ids in lost.chunks(MAX_RESTORED) {
+            let _turn = self.restore_lock.lock().await;
+            let kept: Vec<StoredProcess> = self.load_records(ids).await?.into_iter().flatten().collect();
             let answers = self.inner.restore(by, &kept).await?;
             let mut again = Vec::new();
             for (kept, answer) in kept.iter().zip(answers) {
@@ -157,35 +158,40 @@ impl OutboxStore {
                         again.push(id);
                     }
                     RestoreOutcome::AlreadyPresent(_) => again.push(id),
-                    RestoreOutcome::Pruned => self.keep(|shelf| shelf.let_go(&id).into_iter().collect()),
+                    RestoreOutcome::Pruned => self.update(|index| index.remove(&id).into_iter().collect()),
                 }
             }
-            self.relearn(&again).await?;
+            self.overwrite_records(&again).await?;
         }
         Ok(restored_records)
     }
 
     /// Replaces the outbox records by the records of the store, even if the outbox has later revisions.
-    async fn relearn(&self, ids: &[ProcessId]) -> Result<(), StoreError> {
-        for ids in ids.chunks(COMPARED) {
+    async fn overwrite_records(&self, ids: &[ProcessId]) -> Result<(), StoreError> {
+        for ids in ids.chunks(MAX_COMPARED) {
             let there = self.inner.load_each(ids).await?;
             let now = self.clock.now();
-            self.keep(|shelf| {
-                there.iter().flatten().flatten().flat_map(|stored| shelf.corrected(now, stored)).collect()
+            self.update(|index| {
+                there.iter().flatten().flatten().flat_map(|stored| index.overwrite(now, stored)).collect()
             });
         }
         Ok(())
     }
 
     /// Restores the drain state of this node if the store has lost it. Otherwise stores the drain state in the outbox.
-    async fn mind_drain(&self, by: &Lease, went_back: bool, was_draining: bool) -> Result<(), StoreError> {
+    async fn sync_drain_state(
+        &self,
+        by: &Lease,
+        went_back: bool,
+        was_draining: bool,
+    ) -> Result<(), StoreError> {
         let known = self.inner.list_nodes().await?;
         let Some(me) = known.into_iter().find(|node| node.facts.id == by.node) else { return Ok(()) };
         if went_back && was_draining != me.draining {
             self.inner.drain(&by.node, was_draining).await?;
             return Ok(());
         }
-        self.look(|shelf| shelf.note_mark(&self.writer, |mark| mark.draining = me.draining));
+        self.with_index(|index| index.update_meta(&self.writer, |mark| mark.draining = me.draining));
         Ok(())
     }
 
@@ -194,8 +200,8 @@ impl OutboxStore {
     async fn caught_up(&self, compared: &History) -> Result<(), StoreError> {
         let history = self.inner.history().await?;
         if history.continues(compared) {
-            self.look(|shelf| {
-                shelf.note_mark(&self.writer, |mark| {
+            self.with_index(|index| {
+                index.update_meta(&self.writer, |mark| {
                     mark.end = mark.end.max(history.end);
                     mark.history = Some(history);
                 });
@@ -204,7 +210,10 @@ impl OutboxStore {
         Ok(())
     }
 
-    pub(super) async fn kept(&self, ids: &[ProcessId]) -> Result<Vec<Option<StoredProcess>>, StoreError> {
+    pub(super) async fn load_records(
+        &self,
+        ids: &[ProcessId],
+    ) -> Result<Vec<Option<StoredProcess>>, StoreError> {
         let ids = ids.to_vec();
         self.writer.ask(move |connection| ids.iter().map(|id| row::by_id(connection, id)).collect()).await
     }

@@ -24,9 +24,9 @@ pub(super) enum HandoffStage {
 #[derive(Debug)]
 pub(super) struct OutboxRow {
     pub(super) stage: HandoffStage,
-    /// Record of the process. Its live stats are written only if `vitals_told` is true.
+    /// Record of the process. Its live stats are written only if `writes_live_stats` is true.
     pub(super) stored: StoredProcess,
-    pub(super) vitals_told: bool,
+    pub(super) writes_live_stats: bool,
     /// Time at which the store acknowledged the end of the process. `None` if the process has not ended.
     pub(super) ended_at: Option<Timestamp>,
     /// True if the launch spec has to be written too.
@@ -49,7 +49,7 @@ pub(super) struct RowHeader {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct OutboxMeta {
     /// Address of the store.
-    pub(super) place: String,
+    pub(super) address: String,
     /// Latest known history of the store.
     pub(super) history: Option<History>,
     /// Highest event cursor of the store that was seen.
@@ -77,7 +77,7 @@ pub(super) fn put(connection: &Connection, line: &OutboxRow) -> Result<(), Outbo
             )?
             .execute(params![id, spec])?;
     }
-    let live_stats = line.vitals_told.then(|| record::encode_live_stats(&stored.live_stats));
+    let live_stats = line.writes_live_stats.then(|| record::encode_live_stats(&stored.live_stats));
     connection
         .prepare_cached(
             "INSERT INTO record (
@@ -102,7 +102,7 @@ pub(super) fn put(connection: &Connection, line: &OutboxRow) -> Result<(), Outbo
     Ok(())
 }
 
-pub(super) fn let_go(connection: &Connection, id: &ProcessId) -> Result<(), OutboxError> {
+pub(super) fn delete(connection: &Connection, id: &ProcessId) -> Result<(), OutboxError> {
     let id = id.as_uuid().as_bytes();
     connection.prepare_cached("DELETE FROM record WHERE id = ?1")?.execute([id])?;
     connection.prepare_cached("DELETE FROM launch_spec WHERE id = ?1")?.execute([id])?;
@@ -164,7 +164,7 @@ pub(super) fn mark(connection: &Connection) -> Result<OutboxMeta, OutboxError> {
         let (incarnation, reached) = (row.get(1)?, EventCursor(uint(row.get(3)?)));
         let policy: (Option<i64>, Option<String>) = (row.get(6)?, row.get(7)?);
         let mark = OutboxMeta {
-            place: row.get(0)?,
+            address: row.get(0)?,
             history: server.map(|server| History { incarnation, server, end: reached }),
             end: EventCursor(uint(row.get(4)?)),
             seq: Seq(uint(row.get(5)?)),
@@ -183,14 +183,14 @@ pub(super) fn mark(connection: &Connection) -> Result<OutboxMeta, OutboxError> {
     Ok(OutboxMeta { policy, ..mark })
 }
 
-pub(super) fn put_mark(connection: &Connection, mark: &OutboxMeta) -> Result<(), OutboxError> {
+pub(super) fn put_meta(connection: &Connection, mark: &OutboxMeta) -> Result<(), OutboxError> {
     connection
         .prepare_cached(
             "UPDATE meta SET store = ?1, incarnation = ?2, server = ?3, reached = ?4, cursor = ?5, seq = ?6,
                 policy_version = ?7, policy = ?8, draining = ?9",
         )?
         .execute(params![
-            mark.place,
+            mark.address,
             mark.history.as_ref().and_then(|history| history.incarnation.as_deref()),
             mark.history.as_ref().map(|history| history.server.as_str()),
             mark.history.as_ref().map_or(0, |history| int(history.end.0)),

@@ -14,7 +14,7 @@ pub(super) const TABLES: [&str; 3] = ["record", "launch_spec", "meta"];
 /// - `record`: records of this node that the shared store must not lose. `stage`: 0 offered, 1 accepted. `ended_at`:
 ///   time at which the end was acknowledged, by the clock of this machine. `pending_actions`: one line for each.
 /// - `launch_spec`: specs of these records, in a table of its own because specs never change.
-/// - `meta`: one row about the shared store. `store`: its address. `reached`: last known position of its event log.
+/// - `meta`: one row about the shared store. `store`: its address. `note_history`: last known position of its event log.
 ///   `cursor`: highest position that was ever known.
 pub(super) const SCHEMA: &str = "
 CREATE TABLE record (

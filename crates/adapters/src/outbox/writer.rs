@@ -27,7 +27,7 @@ pub(super) enum OutboxChange {
     /// Writes the record of a process.
     Put(Box<OutboxRow>),
     /// Deletes all data of a process.
-    LetGo(ProcessId),
+    Delete(ProcessId),
     /// Writes the metadata about the shared store.
     Mark(Box<OutboxMeta>),
 }
@@ -37,7 +37,7 @@ impl OutboxChange {
     const fn subject(&self) -> Option<ProcessId> {
         match self {
             Self::Put(row) => Some(row.stored.process.id),
-            Self::LetGo(id) => Some(*id),
+            Self::Delete(id) => Some(*id),
             Self::Mark(_) => None,
         }
     }
@@ -288,17 +288,17 @@ impl OutboxWriterContext {
         for (id, line) in &self.backlog.lines {
             match line {
                 Some(line) => row::put(&transaction, line)?,
-                None => row::let_go(&transaction, id)?,
+                None => row::delete(&transaction, id)?,
             }
         }
         if let Some(mark) = &self.backlog.mark {
-            row::put_mark(&transaction, mark)?;
+            row::put_meta(&transaction, mark)?;
         }
         for entry in durable {
             match entry {
                 OutboxChange::Put(line) => row::put(&transaction, line)?,
-                OutboxChange::LetGo(id) => row::let_go(&transaction, id)?,
-                OutboxChange::Mark(mark) => row::put_mark(&transaction, mark)?,
+                OutboxChange::Delete(id) => row::delete(&transaction, id)?,
+                OutboxChange::Mark(mark) => row::put_meta(&transaction, mark)?,
             }
         }
         failpoint!("outbox.commit").map_err(database::failure)?;
@@ -323,15 +323,15 @@ impl WriteBacklog {
 
     fn add(&mut self, entry: OutboxChange) {
         match entry {
-            OutboxChange::LetGo(id) => {
+            OutboxChange::Delete(id) => {
                 self.lines.insert(id, None);
             }
             OutboxChange::Put(mut line) => {
                 let before = self.lines.remove(&line.stored.process.id).flatten();
                 if let Some(before) = before {
                     line.is_new |= before.is_new;
-                    if before.vitals_told && !line.vitals_told {
-                        line.vitals_told = true;
+                    if before.writes_live_stats && !line.writes_live_stats {
+                        line.writes_live_stats = true;
                         line.stored.live_stats = before.stored.live_stats;
                     }
                 }
@@ -355,8 +355,8 @@ mod tests {
     use super::*;
     use crate::outbox::opening;
 
-    fn meta(place: &str) -> OutboxChange {
-        OutboxChange::Mark(Box::new(OutboxMeta { place: place.to_owned(), ..OutboxMeta::default() }))
+    fn meta(address: &str) -> OutboxChange {
+        OutboxChange::Mark(Box::new(OutboxMeta { address: address.to_owned(), ..OutboxMeta::default() }))
     }
 
     #[tokio::test]
@@ -372,6 +372,6 @@ mod tests {
         release.send(()).unwrap();
         durable.await.unwrap();
         let read = writer.ask(row::mark).await.unwrap();
-        assert_eq!(read.place, "second");
+        assert_eq!(read.address, "second");
     }
 }

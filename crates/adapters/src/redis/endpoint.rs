@@ -150,7 +150,7 @@ fn sentinels(rest: &str) -> Result<redis::sentinel::SentinelClient, RedisError> 
 mod tests {
     use super::*;
 
-    fn behind(url: &str) -> RedisOptions {
+    fn options(url: &str) -> RedisOptions {
         RedisOptions { durability: Durability::Cache, ..RedisOptions::at(url) }
     }
 
@@ -159,7 +159,7 @@ mod tests {
         for url in
             ["redis+sentinel://a,b:1/main", "redis+sentinel://u:p@a:1/main?db=2", "redis+sentinel://p@a/m"]
         {
-            assert!(matches!(Endpoint::of(&behind(url)), Ok(Endpoint::Told(_))), "{url}");
+            assert!(matches!(Endpoint::of(&options(url)), Ok(Endpoint::Told(_))), "{url}");
         }
         for url in [
             "redis+sentinel://a,b",
@@ -167,7 +167,7 @@ mod tests {
             "redis+sentinel://a:x/m",
             "redis+sentinel://a/m?db=x",
         ] {
-            assert!(Endpoint::of(&behind(url)).is_err(), "{url}");
+            assert!(Endpoint::of(&options(url)).is_err(), "{url}");
         }
     }
 }

@@ -16,15 +16,20 @@ const LAST: u64 = 1 << 52;
 
 #[async_trait]
 impl EventLog for RedisStore {
-    async fn read(&self, after: Option<EventCursor>, most: u32, wait: bool) -> Result<EventPage, StoreError> {
-        let mut ear = self.notifications.ear();
+    async fn read(
+        &self,
+        after: Option<EventCursor>,
+        limit: u32,
+        wait: bool,
+    ) -> Result<EventPage, StoreError> {
+        let mut waiter = self.notifications.waiter();
         loop {
-            ear.open();
-            let page = self.events(after, most.clamp(1, MAX_PAGE)).await?;
+            waiter.open();
+            let page = self.events(after, limit.clamp(1, MAX_PAGE)).await?;
             if !wait || !page.events.is_empty() {
                 return Ok(page);
             }
-            ear.heard().await;
+            waiter.notified().await;
         }
     }
 
@@ -34,14 +39,14 @@ impl EventLog for RedisStore {
 }
 
 impl RedisStore {
-    async fn events(&self, after: Option<EventCursor>, most: u32) -> Result<EventPage, StoreError> {
+    async fn events(&self, after: Option<EventCursor>, limit: u32) -> Result<EventPage, StoreError> {
         let mut page = EventPage::default();
         let mut passed_over = false;
         let mut from = after.map_or(0, |after| after.0.min(LAST));
         // Entries of other writers are skipped, regardless of their number.
         while page.events.is_empty() {
             let mut args = ScriptArgs::default();
-            args.number(from).number(most.into());
+            args.number(from).number(limit.into());
             let mut reply = self.link.read(&EVENTS, args).await?;
             if reply.is_empty() {
                 break;

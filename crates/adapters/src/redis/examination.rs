@@ -101,7 +101,7 @@ impl RedisStore {
             | RedisFailureClass::Other => not_applied(error),
         })?;
         server.ask_begin(&mut connection).await.map_err(not_applied)?;
-        let (round_trips, skew) = asked(&mut connection).await.map_err(not_applied)?;
+        let (round_trips, skew) = measure(&mut connection).await.map_err(not_applied)?;
         let meta = format!("{}meta", options.prefix());
         let needs = field(&mut connection, &meta, "min_reader").await.map_err(not_applied)?;
         let namespace = match needs.map(|needs| needs.parse::<u64>().unwrap_or(u64::MAX)) {
@@ -116,7 +116,7 @@ impl RedisStore {
 }
 
 /// Reads the time of the server several times to measure round trips and the clock difference.
-async fn asked(connection: &mut MultiplexedConnection) -> Result<(RoundTrips, ClockSkew), RedisError> {
+async fn measure(connection: &mut MultiplexedConnection) -> Result<(RoundTrips, ClockSkew), RedisError> {
     let begun = Instant::now();
     let mut taken = Vec::with_capacity(QUESTIONS);
     let mut skew = ClockSkew { ahead: 0, within: Duration::MAX };

@@ -19,9 +19,9 @@ struct HistoryState {
     /// Number of connections that led to a namespace with lost data.
     losses: u64,
     /// Number of these losses that lease renewals have reported.
-    told: u64,
+    reported: u64,
     /// Incarnation and event cursor of the latest lease renewal.
-    told_last: Option<(String, EventCursor)>,
+    last_report: Option<(String, EventCursor)>,
 }
 
 /// Error for a claim from a namespace that has lost data.
@@ -32,43 +32,43 @@ pub(super) struct StoreRegressed;
 impl HistoryGuard {
     /// Records the history position that a new connection found.
     pub(super) fn meets(&self, here: History) {
-        let mut heard = self.heard();
+        let mut state = self.state();
         // A namespace that did not exist yet had nothing to lose.
         let is_lost = |before: &History| {
             before.incarnation.is_some() && (!here.continues(before) || here.server != before.server)
         };
-        if heard.furthest.as_ref().is_some_and(is_lost) {
-            heard.losses += 1;
+        if state.furthest.as_ref().is_some_and(is_lost) {
+            state.losses += 1;
         }
-        heard.furthest = Some(here);
+        state.furthest = Some(here);
     }
 
     /// Records the history position from the answer to a request.
-    pub(super) fn hears(&self, incarnation: Option<String>, end: EventCursor) -> History {
-        self.heard().takes_in(incarnation, end)
+    pub(super) fn note_answer(&self, incarnation: Option<String>, end: EventCursor) -> History {
+        self.state().takes_in(incarnation, end)
     }
 
     /// Records the history position from a lease renewal, which also reports all losses so far to the caller.
-    pub(super) fn tells(&self, incarnation: Option<String>, end: EventCursor) -> History {
-        let mut heard = self.heard();
-        heard.told = heard.losses;
-        heard.told_last = incarnation.clone().map(|incarnation| (incarnation, end));
-        heard.takes_in(incarnation, end)
+    pub(super) fn note_renewal(&self, incarnation: Option<String>, end: EventCursor) -> History {
+        let mut state = self.state();
+        state.reported = state.losses;
+        state.last_report = incarnation.clone().map(|incarnation| (incarnation, end));
+        state.takes_in(incarnation, end)
     }
 
     /// Returns the incarnation and the cursor after the newest event from the latest lease renewal. Returns `None`
     /// before the first renewal.
-    pub(super) fn told_last(&self) -> Option<(String, EventCursor)> {
-        self.heard().told_last.clone()
+    pub(super) fn last_report(&self) -> Option<(String, EventCursor)> {
+        self.state().last_report.clone()
     }
 
     /// Returns true if a data loss was not reported by a lease renewal yet.
     pub(super) fn is_unconfirmed(&self) -> bool {
-        let heard = self.heard();
-        heard.told < heard.losses
+        let state = self.state();
+        state.reported < state.losses
     }
 
-    fn heard(&self) -> MutexGuard<'_, HistoryState> {
+    fn state(&self) -> MutexGuard<'_, HistoryState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -120,12 +120,12 @@ mod tests {
         ] {
             let past = HistoryGuard::default();
             past.meets(at("a", "", 3));
-            let before = past.tells(Some("a".to_owned()), EventCursor(7));
+            let before = past.note_renewal(Some("a".to_owned()), EventCursor(7));
             past.meets(here.clone());
             assert_eq!(past.is_unconfirmed(), is_lost, "{here:?}");
-            let heard = past.hears(here.incarnation.clone(), EventCursor(100));
-            assert_eq!(past.is_unconfirmed(), is_lost, "only who gives signs of life has to know");
-            assert_eq!(past.tells(here.incarnation, EventCursor(100)).server, heard.server);
+            let heard = past.note_answer(here.incarnation.clone(), EventCursor(100));
+            assert_eq!(past.is_unconfirmed(), is_lost, "only a lease renewal reports the loss");
+            assert_eq!(past.note_renewal(here.incarnation, EventCursor(100)).server, heard.server);
             assert_eq!((past.is_unconfirmed(), heard.server != before.server), (false, is_lost));
         }
     }
@@ -142,8 +142,8 @@ mod tests {
     fn an_answer_that_was_overtaken_takes_nothing_back() {
         let past = HistoryGuard::default();
         past.meets(at("a", "", 3));
-        past.hears(Some("a".to_owned()), EventCursor(7));
-        past.hears(Some("a".to_owned()), EventCursor(5));
+        past.note_answer(Some("a".to_owned()), EventCursor(7));
+        past.note_answer(Some("a".to_owned()), EventCursor(5));
         past.meets(at("a", "", 6));
         assert!(past.is_unconfirmed());
     }

@@ -39,7 +39,7 @@ pub(super) struct RedisConnection {
     place: Endpoint,
     prefix: String,
     clock: Option<Arc<dyn Clock>>,
-    patience: Duration,
+    time_limit: Duration,
     promise: DurabilityCheck,
     live: Mutex<Option<LiveConnection>>,
     /// Held by the task that opens the connection.
@@ -66,7 +66,7 @@ impl RedisConnection {
             place,
             prefix: options.prefix(),
             clock: options.clock.clone(),
-            patience: options.patience,
+            time_limit: options.time_limit,
             promise: DurabilityCheck::new(options.durability),
             live: Mutex::default(),
             connecting: tokio::sync::Mutex::default(),
@@ -133,7 +133,7 @@ impl RedisConnection {
         op: impl Into<Option<OpId>> + Send,
         mut args: ScriptArgs,
     ) -> Result<ScriptReply, StoreError> {
-        let args = match self.past.told_last().filter(|_| self.is_told) {
+        let args = match self.past.last_report().filter(|_| self.is_told) {
             Some((incarnation, end)) => {
                 args.bytes(&unspelled(&incarnation)).number(end.0);
                 args
@@ -178,13 +178,13 @@ impl RedisConnection {
     /// Returns the history position of the namespace.
     pub(super) async fn history(&self) -> Result<History, StoreError> {
         let (incarnation, end) = history_in(&mut self.look(self.how_far()).await?)?;
-        Ok(self.past.hears(incarnation, end))
+        Ok(self.past.note_answer(incarnation, end))
     }
 
     /// Returns the history position from the answer to a lease renewal, which reports all losses so far to the caller.
     pub(super) fn tell(&self, answer: &mut ScriptReply) -> Result<History, StoreError> {
         let (incarnation, end) = history_in(answer)?;
-        Ok(self.past.tells(incarnation, end))
+        Ok(self.past.note_renewal(incarnation, end))
     }
 
     /// Returns true if a data loss was not reported by a lease renewal yet.
@@ -217,9 +217,9 @@ impl RedisConnection {
         // During a known outage one try is enough to see if the server is back. The same applies to writes while
         // replicas are missing.
         let is_in_vain = self.silence.is_known() || (request.writes() && self.lacking.is_known());
-        let most = if is_in_vain { Duration::ZERO } else { self.patience };
+        let limit = if is_in_vain { Duration::ZERO } else { self.time_limit };
         loop {
-            let mut patience = most;
+            let mut time_limit = limit;
             let why = match self.connection().await {
                 Ok((connection, step)) => {
                     let why = match self.try_once(connection, &request).await {
@@ -235,12 +235,12 @@ impl RedisConnection {
                     match why.verdict() {
                         RedisFailureClass::Unacknowledged => {
                             maybe_applied = true;
-                            self.lacking.goes_on();
+                            self.lacking.note_success();
                         }
                         RedisFailureClass::Lost => {
                             maybe_applied |= matches!(why, SendError::Met(_));
                             step.lose();
-                            self.silence.goes_on();
+                            self.silence.note_success();
                         }
                         RedisFailureClass::Demoted | RedisFailureClass::Leaderless => step.lose(),
                         RedisFailureClass::Busy | RedisFailureClass::NotLoaded => {}
@@ -261,13 +261,13 @@ impl RedisConnection {
                         RedisFailureClass::Busy | RedisFailureClass::Leaderless
                     );
                     if !maybe_applied && !will_be {
-                        patience = patience.min(ABSENT);
+                        time_limit = time_limit.min(ABSENT);
                     }
-                    self.silence.goes_on();
+                    self.silence.note_success();
                     SendError::Unseen(error)
                 }
             };
-            if begun.elapsed() + pause >= patience {
+            if begun.elapsed() + pause >= time_limit {
                 return Err(RequestError { maybe_applied, why });
             }
             tokio::time::sleep(pause).await;
@@ -342,7 +342,7 @@ impl RedisConnection {
         }
         let mut connection = connect(&self.place, RESPONSE_TIMEOUT).await?;
         self.promise.look(&mut connection).await?;
-        self.past.meets(self.standing(&mut connection).await?);
+        self.past.meets(self.fetch_history(&mut connection).await?);
         let live = (connection, DesyncFlag::default());
         *self.live.lock().unwrap_or_else(PoisonError::into_inner) = Some(live.clone());
         Ok(live)
@@ -350,7 +350,7 @@ impl RedisConnection {
 
     /// Reads the history position of the namespace over a new connection. The run id of the server is included where
     /// another server may lack data.
-    async fn standing(&self, connection: &mut MultiplexedConnection) -> Result<History, RedisError> {
+    async fn fetch_history(&self, connection: &mut MultiplexedConnection) -> Result<History, RedisError> {
         let told: Result<(Option<Vec<u8>>, Option<u64>), _> = self.how_far().query_async(connection).await;
         let (incarnation, end) = match told {
             // The script that creates the namespace reports which key is damaged.

@@ -27,7 +27,7 @@ impl RedisStore {
         let Some(conditions) = conditions(filter) else {
             return Ok(listing);
         };
-        let most = page.most.clamp(1, MAX_PAGE) as usize;
+        let limit = page.limit.clamp(1, MAX_PAGE) as usize;
         let mut after = page.after;
         for _ in 0..STEPS {
             let mut args = ScriptArgs::default();
@@ -36,7 +36,7 @@ impl RedisStore {
                 SortOrder::OldestFirst => "old",
             })
             .text(&after.map(|PageKey(Seq(after))| after.to_string()).unwrap_or_default())
-            .number(most.saturating_sub(listing.processes.len()) as u64)
+            .number(limit.saturating_sub(listing.processes.len()) as u64)
             .number(MAX_PAGE_BYTES)
             .number(SCAN_BATCH);
             for (kind, value) in &conditions {

@@ -17,10 +17,10 @@ const PRUNE_BATCH: usize = 100;
 
 #[async_trait]
 impl Maintenance for RedisStore {
-    async fn claim_due(&self, by: &Lease, most: u32) -> Result<Vec<StoredProcess>, StoreError> {
+    async fn claim_due(&self, by: &Lease, limit: u32) -> Result<Vec<StoredProcess>, StoreError> {
         let mut args = ScriptArgs::default();
         self.push_times(push_lease(&mut args, by))
-            .number(most.into())
+            .number(limit.into())
             .text(&DUE_LEASE.as_millis().to_string());
         let mut reply = self.link.take(&CLAIM_DUE, NO_OP, args).await?;
         match reply.word()?.as_str() {
@@ -35,11 +35,11 @@ impl Maintenance for RedisStore {
         Ok(rows)
     }
 
-    async fn prune(&self, rule: &Retention, most: u32) -> Result<PrunedBatch, StoreError> {
-        let most = usize::try_from(most).unwrap_or(usize::MAX);
-        let mut covered = self.covered(rule, most.saturating_add(1)).await?;
-        let more = covered.len() > most;
-        covered.truncate(most);
+    async fn prune(&self, rule: &Retention, limit: u32) -> Result<PrunedBatch, StoreError> {
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        let mut covered = self.covered(rule, limit.saturating_add(1)).await?;
+        let more = covered.len() > limit;
+        covered.truncate(limit);
         let mut swept = PrunedBatch { more, ..PrunedBatch::default() };
         // An empty call still returns the total.
         let mut pieces = covered.chunks(PRUNE_BATCH);
@@ -64,7 +64,7 @@ impl Maintenance for RedisStore {
 
 impl RedisStore {
     /// Returns the oldest ended processes that the retention rule covers and that need no decision.
-    async fn covered(&self, rule: &Retention, most: usize) -> Result<Vec<ProcessId>, StoreError> {
+    async fn covered(&self, rule: &Retention, limit: usize) -> Result<Vec<ProcessId>, StoreError> {
         let mut covered = Vec::new();
         let mut place = 0_u64;
         loop {
@@ -80,7 +80,7 @@ impl RedisStore {
                 let busy = reply.word()? == "1";
                 place = place.saturating_add(1);
                 // Processes are ordered by their end. Once the rule keeps one, it keeps all later ones.
-                if covered.len() >= most
+                if covered.len() >= limit
                     || !rule.is_due_for_pruning(now, completed_at, all.saturating_sub(place))
                 {
                     return Ok(covered);

@@ -53,7 +53,7 @@ impl Membership for RedisStore {
         let mut reply = self.link.write(&REGISTER, NO_OP, args.clone()).await?;
         let mut word = reply.word()?;
         if word == "empty" {
-            self.found_anew().await?;
+            self.create_namespace().await?;
             reply = self.link.write(&REGISTER, NO_OP, args).await?;
             word = reply.word()?;
         }
@@ -93,13 +93,13 @@ impl Membership for RedisStore {
     }
 
     async fn wait_for_updates(&self, by: &Lease) -> Result<NodeUpdates, StoreError> {
-        let mut ear = self.notifications.ear();
+        let mut waiter = self.notifications.waiter();
         loop {
-            ear.open();
+            waiter.open();
             if let Some(calls) = self.news(by).await? {
                 return Ok(calls);
             }
-            ear.heard().await;
+            waiter.notified().await;
         }
     }
 

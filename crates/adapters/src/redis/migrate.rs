@@ -24,7 +24,7 @@ const MAX_BATCH_BYTES: usize = 256 * 1024;
 impl Migrate for RedisStore {
     async fn store_metadata(&self) -> Result<StoreMetadata, StoreError> {
         let mut marks = self.part("marks", "").await?;
-        let (swept_total, last_seq, end) = (marks.number()?, marks.number()?, marks.number()?);
+        let (pruned_total, last_seq, end) = (marks.number()?, marks.number()?, marks.number()?);
         let nodes = self.members().await?.into_iter();
         Ok(StoreMetadata {
             policy: self.policy().await?,
@@ -37,8 +37,8 @@ impl Migrate for RedisStore {
                 .collect(),
             served: self.served().await?,
             old_keys: self.old_keys().await?,
-            swept: self.tombstones().await?,
-            swept_total,
+            tombstones: self.tombstones().await?,
+            pruned_total,
             last_seq: Seq(last_seq),
             end: EventCursor(end),
         })
@@ -91,16 +91,16 @@ impl Migrate for RedisStore {
             args
         });
         self.send(&IMPORT_METADATA, &sort("launch"), old_keys).await?;
-        let tombs = store_metadata.swept.iter().map(|tomb| {
+        let tombstones = store_metadata.tombstones.iter().map(|tombstone| {
             let mut args = ScriptArgs::default();
-            args.bytes(tomb.id.as_uuid().as_bytes()).text(&format!("{:016x}", tomb.spec));
+            args.bytes(tombstone.id.as_uuid().as_bytes()).text(&format!("{:016x}", tombstone.spec));
             args
         });
-        self.send(&IMPORT_METADATA, &sort("tombstones"), tombs).await?;
+        self.send(&IMPORT_METADATA, &sort("tombstones"), tombstones).await?;
         let mut marks = sort("marks");
         marks
             .number(version.0)
-            .number(store_metadata.swept_total)
+            .number(store_metadata.pruned_total)
             .number(store_metadata.last_seq.0)
             .number(store_metadata.end.0);
         self.link.write(&IMPORT_METADATA, NO_OP, marks).await.map(drop)
@@ -162,14 +162,14 @@ impl RedisStore {
     }
 
     async fn tombstones(&self) -> Result<Vec<Tombstone>, StoreError> {
-        let mut swept = Vec::new();
+        let mut tombstones = Vec::new();
         loop {
-            let mut reply = self.part("tombstones", &swept.len().to_string()).await?;
+            let mut reply = self.part("tombstones", &tombstones.len().to_string()).await?;
             if reply.is_empty() {
-                return Ok(swept);
+                return Ok(tombstones);
             }
             while !reply.is_empty() {
-                swept.push(Tombstone { id: id(&reply.bytes()?)?, spec: print(&reply.bytes()?)? });
+                tombstones.push(Tombstone { id: id(&reply.bytes()?)?, spec: print(&reply.bytes()?)? });
             }
         }
     }

@@ -26,7 +26,7 @@ const MAX_WAIT: Duration = Duration::from_secs(10);
 /// Listens to the stream that every change appends to.
 #[derive(Debug)]
 pub(super) struct NotificationListener {
-    rung: watch::Receiver<u64>,
+    receiver: watch::Receiver<u64>,
     task: JoinHandle<()>,
 }
 
@@ -36,12 +36,12 @@ pub(super) struct NotificationWaiter(watch::Receiver<u64>);
 
 impl NotificationListener {
     pub(super) fn start(link: Arc<RedisConnection>) -> Self {
-        let (ring, rung) = watch::channel(0);
-        Self { rung, task: tokio::spawn(listen(link, ring)) }
+        let (sender, receiver) = watch::channel(0);
+        Self { receiver, task: tokio::spawn(listen(link, sender)) }
     }
 
-    pub(super) fn ear(&self) -> NotificationWaiter {
-        NotificationWaiter(self.rung.clone())
+    pub(super) fn waiter(&self) -> NotificationWaiter {
+        NotificationWaiter(self.receiver.clone())
     }
 }
 
@@ -58,22 +58,22 @@ impl NotificationWaiter {
     }
 
     /// Waits for a notification or until it is time to ask the server anyway.
-    pub(super) async fn heard(&mut self) {
+    pub(super) async fn notified(&mut self) {
         // If the listener has ended, the next query reports the reason.
         let _ = tokio::time::timeout(MAX_WAIT, self.0.changed()).await;
     }
 }
 
-async fn listen(link: Arc<RedisConnection>, ring: watch::Sender<u64>) {
+async fn listen(link: Arc<RedisConnection>, sender: watch::Sender<u64>) {
     loop {
         // The waiting tasks meet the same error in their own queries.
-        let Err(_) = hear(&link, &ring).await;
-        ring.send_modify(|count| *count += 1);
+        let Err(_) = receive(&link, &sender).await;
+        sender.send_modify(|count| *count += 1);
         tokio::time::sleep(RECONNECTING).await;
     }
 }
 
-async fn hear(link: &RedisConnection, ring: &watch::Sender<u64>) -> Result<Infallible, StoreError> {
+async fn receive(link: &RedisConnection, sender: &watch::Sender<u64>) -> Result<Infallible, StoreError> {
     let mut connection = link.blocking(BLOCKED + LATE).await?;
     let stream = format!("{}notify", link.prefix());
     let mut last = newest(&mut connection, &stream).await?;
@@ -81,7 +81,7 @@ async fn hear(link: &RedisConnection, ring: &watch::Sender<u64>) -> Result<Infal
     // that.
     link.history().await?;
     loop {
-        ring.send_modify(|count| *count += 1);
+        sender.send_modify(|count| *count += 1);
         tokio::time::sleep(NOTIFY_DELAY).await;
         loop {
             let heard: Value = redis::cmd("XREAD")

@@ -26,7 +26,7 @@ pub struct RedisOptions {
     /// Duration of node leases; `None` for leases that never expire.
     pub leases: Option<LeaseTimes>,
     /// Time for which a failing request is retried. Default: 5 seconds.
-    pub patience: Duration,
+    pub time_limit: Duration,
     /// True if, during an outage of the server, a node runs launches that affect no other node instead of refusing
     /// them. Requires an outbox around the store. Default: false.
     pub runs_during_outage: bool,
@@ -82,7 +82,7 @@ impl RedisOptions {
             namespace: "longhaul".to_owned(),
             durability: Durability::default(),
             leases: Some(LeaseTimes::default()),
-            patience: Duration::from_secs(5),
+            time_limit: Duration::from_secs(5),
             runs_during_outage: false,
             tls: RedisTlsFiles::default(),
             clock: None,

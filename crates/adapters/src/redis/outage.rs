@@ -14,7 +14,7 @@ pub(super) struct OutageDetector {
 
 impl OutageDetector {
     /// Records a failed request.
-    pub(super) fn goes_on(&self) {
+    pub(super) fn note_success(&self) {
         self.since.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(Instant::now);
     }
 

@@ -46,7 +46,7 @@ impl Restore for RedisStore {
             args
         };
         if self.link.write(&ADVANCE_MARKS, NO_OP, args()).await?.word()? == "empty" {
-            self.found_anew().await?;
+            self.create_namespace().await?;
             self.link.write(&ADVANCE_MARKS, NO_OP, args()).await?;
         }
         match &marks.policy {

@@ -114,7 +114,7 @@ impl ServerInfo {
                 .then(|| format!("{}:{}", text("master_host"), text("master_port"))),
             eviction: text("maxmemory_policy").to_owned(),
             used_memory: count("used_memory"),
-            most_memory: Some(count("maxmemory")).filter(|most| *most > 0),
+            most_memory: Some(count("maxmemory")).filter(|limit| *limit > 0),
             appends: text("aof_enabled") == "1",
             synced,
             begins_torn: false,
@@ -227,7 +227,7 @@ mod tests {
     }
 
     /// If a name occurs twice, the later line counts.
-    fn told(changes: &str) -> Vec<UnsuitableServer> {
+    fn problems(changes: &str) -> Vec<UnsuitableServer> {
         let facts = ServerInfo::read(&format!("{FIT}{changes}"), SyncPolicy::When("always".to_owned()));
         facts.faults(replicated())
     }
@@ -240,7 +240,7 @@ mod tests {
             "valkey_version:7.2.4\nredis_version:7.2.4",
             "valkey_version:10.0.0\nredis_version:7.2.4",
         ] {
-            assert_eq!(told(changes), [], "{changes}");
+            assert_eq!(problems(changes), [], "{changes}");
         }
     }
 
@@ -252,7 +252,7 @@ mod tests {
             ("redis_version:", "Redis"),
             ("valkey_version:7.1.0\nredis_version:7.2.4", "Valkey"),
         ] {
-            let refused = told(changes);
+            let refused = problems(changes);
             assert!(
                 matches!(&refused[..], [UnsuitableServer::TooOld { server: named, .. }] if named == server),
                 "{refused:?}"
@@ -263,7 +263,7 @@ mod tests {
     #[test]
     fn replicas_that_nobody_counts_on_are_refused_as_those_that_are_missing() {
         for connected in ["1", "3", ""] {
-            let refused = told(&format!("connected_slaves:{connected}"));
+            let refused = problems(&format!("connected_slaves:{connected}"));
             assert!(matches!(&refused[..], [UnsuitableServer::OtherReplicas { .. }]), "{refused:?}");
         }
     }

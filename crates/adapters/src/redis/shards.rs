@@ -59,7 +59,7 @@ impl Shards {
                 Err(error) => met = Some(error),
             }
         }
-        Err(met.unwrap_or_else(nobody_leads))
+        Err(met.unwrap_or_else(no_leader))
     }
 
     async fn leader(&self, seed: &str) -> Result<Client, RedisError> {
@@ -71,11 +71,10 @@ impl Shards {
         let (told, slot, ranges): (String, i64, Vec<Value>) = asked.query_async(&mut connection).await?;
         // A node that is cut off from the others does not know of later failovers.
         if !told.lines().any(|line| line.trim_end() == "cluster_state:ok") {
-            return Err(nobody_leads());
+            return Err(no_leader());
         }
         let host = seed.rsplit_once(':').map_or(seed, |(host, _)| host);
-        let address =
-            ranges.iter().find_map(|range| leader_of(range, slot, host)).ok_or_else(nobody_leads)?;
+        let address = ranges.iter().find_map(|range| leader_of(range, slot, host)).ok_or_else(no_leader)?;
         let leader = self.at(&address).map_err(passed_on)?;
         // Connect once to verify: the report may contain a node that has left the cluster.
         dial(&leader, RESPONSE_TIMEOUT).await?;
@@ -113,7 +112,7 @@ fn leader_of(range: &Value, slot: i64, asked: &str) -> Option<String> {
     Some(format!("{host}:{port}"))
 }
 
-fn nobody_leads() -> RedisError {
+fn no_leader() -> RedisError {
     let kind = ErrorKind::Server(ServerErrorKind::ClusterDown);
     (kind, "no shard of the cluster has the keys of the namespace now").into()
 }

@@ -83,7 +83,7 @@ fn args(new: &Submission, head: &ProcessHeader, spec: &str, min_reader: u32) -> 
     };
     args.number(limits.policy.0)
         .text(&limits.slots.map(|slots| slots.to_string()).unwrap_or_default())
-        .number(limits.tree.deepest.0.into())
+        .number(limits.tree.max_level.0.into())
         .number(limits.tree.per_level.into());
     match &new.claim_for {
         Some(claimant) => push_lease(&mut args, &claimant.lease).number(claimant.roots.into()),
@@ -185,10 +185,10 @@ fn refusal(
         "stale" => StoreRejection::StalePolicy { found: PolicyVersion(reply.number()?) },
         "parentless" => StoreRejection::ParentMissing { parent: id(&reply.bytes()?)? },
         "closing" => StoreRejection::AncestorClosing { ancestor: id(&reply.bytes()?)? },
-        "deep" => StoreRejection::TooDeep { level: head.level, deepest: tree.deepest },
+        "deep" => StoreRejection::TooDeep { level: head.level, max_level: tree.max_level },
         "level" => {
             let live = u32::try_from(reply.number()?).unwrap_or(u32::MAX);
-            StoreRejection::LevelFull { level: head.level, live, most: tree.per_level }
+            StoreRejection::LevelFull { level: head.level, live, limit: tree.per_level }
         }
         "starved" => {
             let key =

@@ -147,7 +147,7 @@ impl KeyFile {
         if keys.trusted().is_some() {
             return Err(KeyFileError::Rotating { path: self.path.clone() });
         }
-        let keys = keys.behind(self.new_key()?);
+        let keys = keys.with_signing_key(self.new_key()?);
         self.write(&keys, true)?;
         Ok(keys)
     }
@@ -162,7 +162,7 @@ impl KeyFile {
         if keys.trusted().is_none() {
             return Err(KeyFileError::Alone { path: self.path.clone() });
         }
-        let keys = keys.alone();
+        let keys = keys.without_second_key();
         self.write(&keys, true)?;
         Ok(keys)
     }
@@ -176,7 +176,7 @@ impl KeyFile {
     }
 
     fn new_key(&self) -> Result<ClusterKey, KeyFileError> {
-        ClusterKey::made().map_err(|source| self.failed("made", source))
+        ClusterKey::random().map_err(|source| self.failed("made", source))
     }
 
     /// Reads the text of the file. Returns `None` if the file does not exist.

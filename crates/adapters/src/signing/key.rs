@@ -64,7 +64,7 @@ impl ClusterKey {
     }
 
     /// Creates a new random key.
-    pub(super) fn made() -> std::io::Result<Self> {
+    pub(super) fn random() -> std::io::Result<Self> {
         let mut secret = [0; SECRET];
         let filled = rustix::rand::getrandom(&mut secret, rustix::rand::GetRandomFlags::empty())?;
         if filled == SECRET { Ok(Self::of(secret)) } else { Err(std::io::ErrorKind::UnexpectedEof.into()) }
@@ -84,7 +84,7 @@ impl ClusterKey {
 
     /// Returns true if `code` is the MAC of the statement. Compares in constant time, so that the duration reveals
     /// nothing about the correct MAC.
-    pub(super) fn vouches(&self, statement: &[u8], code: &[u8; CODE]) -> bool {
+    pub(super) fn verifies(&self, statement: &[u8], code: &[u8; CODE]) -> bool {
         mac(&self.secret, &[statement]).verify_truncated_left(code).is_ok()
     }
 
@@ -126,12 +126,12 @@ impl ClusterKeys {
     }
 
     /// Adds `first` as the signing key. The former signing key is still trusted.
-    pub(super) fn behind(self, first: ClusterKey) -> Self {
+    pub(super) fn with_signing_key(self, first: ClusterKey) -> Self {
         Self { first, other: Some(self.first) }
     }
 
     /// Removes the second key.
-    pub(super) fn alone(self) -> Self {
+    pub(super) fn without_second_key(self) -> Self {
         Self::one(self.first)
     }
 

@@ -1,13 +1,13 @@
-//! What the latest writes of a process were answered, so that sending one again gets the same answer.
+//! Stored replies to the latest operations on a process, so that a repeated operation gets the same reply.
 
 use longhaul_domain::OpId;
 
-/// So many answers are kept for one process.
+/// Maximum number of replies to keep for one process.
 const MAX_REPLIES: usize = 64;
 const OP: usize = 16;
 const ENTRY_LEN: usize = OP + 8;
 
-/// Answers one after the other, the oldest first: the op, then the answer as a big-endian number.
+/// Replies, the oldest first. Each is the operation id, followed by the reply as a big-endian number.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct OpReplies(Vec<u8>);
 
@@ -20,7 +20,7 @@ impl OpReplies {
         &self.0
     }
 
-    /// What was answered to this write before.
+    /// Returns the stored reply to this operation.
     pub(super) fn to(&self, op: OpId) -> Option<i64> {
         let entries = self.0.chunks_exact(ENTRY_LEN).filter_map(|entry| entry.split_at_checked(OP));
         let (_, answer) = entries.rev().find(|(of, _)| of == op.as_uuid().as_bytes())?;
@@ -33,9 +33,9 @@ impl OpReplies {
         self.keep(MAX_REPLIES);
     }
 
-    /// Lets go of all but the latest.
-    pub(super) fn keep(&mut self, most: usize) {
-        let beyond = self.0.len().saturating_sub(most.saturating_mul(ENTRY_LEN));
+    /// Deletes all but the latest replies.
+    pub(super) fn keep(&mut self, limit: usize) {
+        let beyond = self.0.len().saturating_sub(limit.saturating_mul(ENTRY_LEN));
         self.0.drain(..beyond);
     }
 }

@@ -1,4 +1,5 @@
-//! Who is next. The rule itself is [`longhaul_domain::admission`]; what it looks at is in [`super::ready_keys`].
+//! Chooses the next process to claim. The rule is [`longhaul_domain::admission`]; its input comes from
+//! [`super::ready_keys`].
 
 use super::class;
 use super::failure::StepAbort;
@@ -17,7 +18,7 @@ impl WriteConnection {
         self.check(by)?;
         let classes: BTreeSet<String> = room.classes.iter().map(class::of_class).collect();
         let mut roots = room.roots.saturating_sub(self.roots_of(&by.node)?);
-        let mut lines = self.line_up()?;
+        let mut lines = self.ready_keys()?;
         let mut claimed = Vec::new();
         while row::count(claimed.len()) < room.batch {
             let Some((key, seq)) = lines.next(&classes, roots == 0) else {
@@ -29,7 +30,7 @@ impl WriteConnection {
                 Err(StepAbort::Answer(error)) if error.is_damage() => {
                     tracing::error!(seq, %error, "quarantined a damaged record of a waiting process");
                     self.set_aside(seq)?;
-                    self.look_again(&mut lines, key)?;
+                    self.refresh_key(&mut lines, key)?;
                     continue;
                 }
                 Err(halt) => return Err(halt),
@@ -40,13 +41,13 @@ impl WriteConnection {
             if is_root && owned {
                 roots = roots.saturating_sub(1);
             }
-            self.look_again(&mut lines, key)?;
+            self.refresh_key(&mut lines, key)?;
         }
         self.lines.keep(lines);
         Ok(claimed)
     }
 
-    /// Lets what is damaged stand in no line, so that it holds up nobody.
+    /// Removes a damaged record from its queue, so that it does not block later processes.
     fn set_aside(&self, seq: i64) -> Result<(), StepAbort> {
         self.sql("UPDATE process SET slot_state = 2 WHERE seq = ?1 AND slot_state = 0")?.execute([seq])?;
         Ok(())
@@ -64,7 +65,7 @@ impl WriteConnection {
         Ok(StoredProcess { process, revision, owner, live_stats: LiveStats::default(), ..stored })
     }
 
-    /// Remembers when its key was served, as the place of its claim in the log.
+    /// Records when the key was served, as the event cursor of the claim.
     pub(super) fn serve(&self, process: &Process) -> Result<(), StepAbort> {
         self.sql(
             "INSERT INTO served (key, at) VALUES (?1, (SELECT max(cursor) FROM event))
@@ -74,7 +75,7 @@ impl WriteConnection {
         Ok(())
     }
 
-    /// The roots that a node holds: what it owns always stands so.
+    /// Returns the number of roots that a node holds.
     pub(super) fn roots_of(&self, node: &NodeId) -> Result<u32, StepAbort> {
         let sql = "SELECT count(*) FROM process INDEXED BY live
             WHERE slot_state < 3 AND slot_state = 1 AND owner_node = ?1 AND child = 0";
@@ -82,7 +83,7 @@ impl WriteConnection {
     }
 }
 
-/// A waiter as it is once a node has it. Reported work runs elsewhere, so nobody owns it.
+/// A waiting process in the state after its claim. Reported work runs elsewhere, so it gets no owner.
 pub(super) struct ClaimedRow {
     pub(super) process: Process,
     pub(super) events: [Event; 1],

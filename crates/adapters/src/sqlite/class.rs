@@ -1,14 +1,14 @@
-//! Placement classes as text, so that an index can tell them apart.
+//! Text form of placement classes, for use in an index.
 
 use longhaul_domain::{Capability, NodeId, Placement};
 use longhaul_ports::PlacementClass;
 
-/// Names cannot hold control characters, so a separator is safe.
+/// Separator of names. Safe, because names contain no control characters.
 const SEPARATOR: &str = "\u{1f}";
 
-/// What the classes of waiters that are pinned to a node begin with.
+/// Prefix of the class of processes that are pinned to a node.
 pub(super) const PINNED: &str = "node:";
-/// What the classes of waiters that are placed by labels begin with.
+/// Prefix of the class of processes that are placed by labels.
 const LABELLED: &str = "labels:";
 
 pub(super) fn of_placement(placement: &Placement) -> String {
@@ -30,7 +30,7 @@ pub(super) fn of_class(class: &PlacementClass) -> String {
     }
 }
 
-/// The labels of a class of waiters that are placed by labels; none for another class.
+/// Returns the labels of a class that is placed by labels. Returns `None` for other classes.
 pub(super) fn labels(class: &str) -> Option<Vec<Capability>> {
     let words = class.strip_prefix(LABELLED)?.split(SEPARATOR).filter(|word| !word.is_empty());
     words.map(|word| Capability::new(word).ok()).collect()

@@ -1,10 +1,10 @@
-//! Decided changes.
+//! Commits of decisions.
 
 use super::answers::OpReplies;
 use super::failure::StepAbort;
 use super::notifiers::NodeEvent;
 use super::row::{self, CurrentRow};
-use super::submit::waiter;
+use super::submit::waiter_event;
 use super::write_connection::WriteConnection;
 use longhaul_domain::{OpId, Process, ProcessId, Revision, SlotState};
 use longhaul_ports::{Change, StoreError, StoreRejection};
@@ -20,7 +20,7 @@ impl WriteConnection {
         if let Some(answer) = before.answers.to(change.op) {
             return Ok(Revision(row::uint(answer)));
         }
-        // First, because whoever decided on an old record may only have been overtaken by a claim.
+        // Checked first: a caller that decided on an old record may have been overtaken by a claim only.
         if before.revision != change.expected {
             return Err(StoreError::Conflict { found: before.revision }.into());
         }
@@ -51,12 +51,12 @@ impl WriteConnection {
             self.lines.moved(head.key.as_ref());
         }
         if head.slot_state == SlotState::Waiting {
-            self.tell(waiter(&change.next.spec.placement));
+            self.notify(waiter_event(&change.next.spec.placement));
         }
         let freed =
             before.slot_state == row::slot_state(SlotState::Holding) && head.slot_state != SlotState::Holding;
-        if freed && self.someone_waits()? {
-            self.tell(NodeEvent::ForAll);
+        if freed && self.has_waiters()? {
+            self.notify(NodeEvent::ForAll);
         }
         if before.has_pending_actions
             && head.slot_state != SlotState::Holding
@@ -97,13 +97,13 @@ impl WriteConnection {
         }
     }
 
-    pub(super) fn someone_waits(&self) -> Result<bool, StepAbort> {
+    pub(super) fn has_waiters(&self) -> Result<bool, StepAbort> {
         let sql =
             "SELECT EXISTS (SELECT 1 FROM process INDEXED BY live WHERE slot_state < 3 AND slot_state = 0)";
         Ok(self.sql(sql)?.query_row([], |row| row.get(0))?)
     }
 
-    /// What was answered to this write of a process whose record is gone: its latest answers are kept.
+    /// Returns the stored reply to a repeated operation on a pruned process.
     pub(super) fn answered_before_the_sweep(
         &self,
         id: &ProcessId,

@@ -7,21 +7,26 @@ use longhaul_ports::{EventCursor, EventLog, EventPage, LoggedEvent, StoreError};
 use longhaul_wire::record;
 use rusqlite::{Connection, Row, params};
 
-/// The most events on a page.
+/// Maximum number of events on a page.
 const MAX_PAGE: u32 = 10_000;
 
 #[async_trait]
 impl EventLog for SqliteStore {
-    async fn read(&self, after: Option<EventCursor>, most: u32, wait: bool) -> Result<EventPage, StoreError> {
+    async fn read(
+        &self,
+        after: Option<EventCursor>,
+        limit: u32,
+        wait: bool,
+    ) -> Result<EventPage, StoreError> {
         let mut newest = self.newest.clone();
         loop {
             if let Some(after) = after.filter(|_| wait) {
-                // Nobody is asked for what cannot be there yet.
+                // Waits until a new event may exist, so that no query is wasted.
                 newest.wait_for(|newest| *newest > after).await.map_err(|_| closed())?;
             }
-            // Seen before the question, so that what is logged during it counts as new.
+            // Marked as seen before the query, so that an event logged during the query counts as new.
             newest.mark_unchanged();
-            let page = self.read(move |connection| page(connection, after, most.clamp(1, MAX_PAGE))).await?;
+            let page = self.read(move |connection| page(connection, after, limit.clamp(1, MAX_PAGE))).await?;
             if !wait || !page.events.is_empty() {
                 return Ok(page);
             }
@@ -31,7 +36,7 @@ impl EventLog for SqliteStore {
 
     async fn end(&self) -> Result<EventCursor, StoreError> {
         self.read(|connection| {
-            // The newest event is never let go of.
+            // The newest event is never deleted.
             let last: Option<i64> = connection
                 .prepare_cached("SELECT max(cursor) FROM event")?
                 .query_row([], |row| row.get(0))?;
@@ -41,16 +46,16 @@ impl EventLog for SqliteStore {
     }
 }
 
-fn page(connection: &Connection, after: Option<EventCursor>, most: u32) -> Result<EventPage, StepAbort> {
+fn page(connection: &Connection, after: Option<EventCursor>, limit: u32) -> Result<EventPage, StepAbort> {
     let mut page = EventPage::default();
     let mut from = after.map_or(0, |after| row::int(after.0));
     let mut passed_over = false;
-    // What is damaged is passed over, however much it is.
+    // Skips damaged events, however many there are.
     while page.events.is_empty() {
         let mut statement = connection.prepare_cached(
             "SELECT cursor, id, revision, idx, body FROM event WHERE cursor > ?1 ORDER BY cursor LIMIT ?2",
         )?;
-        let mut rows = statement.query(params![from, most])?;
+        let mut rows = statement.query(params![from, limit])?;
         let before = from;
         while let Some(row) = rows.next()? {
             from = row.get(0)?;
@@ -67,7 +72,7 @@ fn page(connection: &Connection, after: Option<EventCursor>, most: u32) -> Resul
             break;
         }
     }
-    // Places are given without holes, so a page that begins later lost what was before.
+    // Cursors have no gaps, so a page that starts later shows that earlier events were deleted.
     let is_behind = match (after, page.events.first()) {
         (Some(after), Some(first)) => first.cursor.0 > after.0.saturating_add(1),
         (Some(_) | None, _) => false,

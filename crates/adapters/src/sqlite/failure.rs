@@ -1,24 +1,24 @@
-//! What went wrong, and what it means for those who wait for an answer.
+//! Errors of the database, and their translation into store errors.
 
 use longhaul_ports::{StoreError, StoreRejection};
 use longhaul_wire::record::RecordDecodeError;
 use rusqlite::ErrorCode;
 use std::path::Path;
 
-/// What to do about a database that cannot be used.
+/// Advice for the operator if the database cannot be used.
 const RECOVERY_HELP: &str = "move the file away and start again, or restore a copy of it";
 
-/// Why a step stopped half-way.
+/// Reason for which a step was aborted.
 #[derive(Debug)]
 pub(super) enum StepAbort {
-    /// It is an answer: the step is undone, all else goes on.
+    /// The step has an error as its result. The step is undone; other steps of the batch continue.
     Answer(StoreError),
     /// The database failed.
     Database(rusqlite::Error),
 }
 
 impl StepAbort {
-    /// The error for a step that only read.
+    /// Returns the store error for a step that only read.
     pub(super) fn into_error(self) -> StoreError {
         match self {
             Self::Answer(error) => error,
@@ -61,18 +61,18 @@ impl From<RecordDecodeError> for StepAbort {
     }
 }
 
-/// What a failure of the database says about it.
+/// Class of a database error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum DatabaseFailureClass {
-    /// There is no room; there may be some later.
+    /// The disk is full.
     Full,
-    /// The disk failed: what it holds now is unknown.
+    /// The disk failed, so its content is uncertain.
     Disk,
     /// The file is damaged.
     Damaged,
-    /// It may be read but not written.
+    /// The database is read-only.
     ReadOnly,
-    /// Anything else: the step failed, the database is as it was.
+    /// Another error: the step failed and the database is unchanged.
     Step,
 }
 
@@ -88,7 +88,7 @@ impl DatabaseFailureClass {
     }
 }
 
-/// The error for a step that surely left nothing behind.
+/// Returns the store error for a step that was certainly not applied.
 pub(super) fn not_applied(error: rusqlite::Error) -> StoreError {
     match DatabaseFailureClass::on(&error) {
         DatabaseFailureClass::Damaged => corrupt(error.to_string()),
@@ -100,7 +100,7 @@ pub(super) fn not_applied(error: rusqlite::Error) -> StoreError {
     }
 }
 
-/// The error for a database that could not be opened.
+/// Returns the store error for a database that could not be opened.
 pub(super) fn at_opening(path: &Path, error: rusqlite::Error) -> StoreError {
     match DatabaseFailureClass::on(&error) {
         DatabaseFailureClass::Damaged => corrupt(format!("{} ({error})", path.display())),
@@ -117,7 +117,7 @@ pub(super) fn corrupt(what: impl Into<String>) -> StoreError {
     StoreError::Corrupt { what: what.into(), remedy: RECOVERY_HELP.to_owned() }
 }
 
-/// The thread that should have answered is gone.
+/// The database thread ended without a reply.
 #[derive(Debug, thiserror::Error)]
 #[error("the store was closed")]
 pub(super) struct DatabaseThreadGone;

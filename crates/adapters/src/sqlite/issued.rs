@@ -1,49 +1,49 @@
-//! Which due rows were handed out to an engine and are not to be handed out again yet.
+//! Due rows that an engine has claimed and that must not be claimed again yet.
 
 use longhaul_domain::{ProcessId, Revision, Timestamp};
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// So long an engine has a row for itself.
-const FOR: Duration = Duration::from_secs(5);
+/// Time for which a due row belongs to the engine that claimed it.
+const CLAIM_DURATION: Duration = Duration::from_secs(5);
 
-/// The rows that are handed out, and until when.
+/// Claimed due rows, with the time at which each claim expires.
 #[derive(Debug, Default)]
 pub(super) struct IssuedRows {
     rows: Mutex<BTreeMap<ProcessId, (Revision, Timestamp)>>,
 }
 
 impl IssuedRows {
-    /// Takes at most `most` of the candidates that nobody has, for the next five seconds.
+    /// Claims at most `limit` of the unclaimed candidates for [`CLAIM_DURATION`].
     pub(super) fn take(
         &self,
         now: Timestamp,
         candidates: &[(ProcessId, Revision)],
-        most: usize,
+        limit: usize,
     ) -> Vec<ProcessId> {
         let mut rows = self.lock();
         rows.retain(|_, (_, until)| *until > now);
         let mut taken = Vec::new();
         for (id, revision) in candidates {
-            if taken.len() >= most {
+            if taken.len() >= limit {
                 break;
             }
             let free = rows.get(id).is_none_or(|(known, _)| known != revision);
             if free {
-                rows.insert(*id, (*revision, now.plus(FOR)));
+                rows.insert(*id, (*revision, now.plus(CLAIM_DURATION)));
                 taken.push(*id);
             }
         }
         taken
     }
 
-    /// Until when this row, as it is, is somebody's.
+    /// Returns the time until which this revision of the row is claimed.
     pub(super) fn until(&self, id: &ProcessId, revision: Revision) -> Option<Timestamp> {
         self.lock().get(id).filter(|(known, _)| *known == revision).map(|(_, until)| *until)
     }
 
-    /// How many are handed out at most.
+    /// Returns an upper bound of the number of claimed rows.
     pub(super) fn len(&self) -> usize {
         self.lock().len()
     }

@@ -1,46 +1,46 @@
-//! Labels, by which old processes are found. New ones are filed many at a time, which changes far fewer pages than
-//! filing each at once; until then they are few enough to be looked through.
+//! Label index, which finds old processes by their attributes. New processes are indexed in batches, because a batch
+//! changes far fewer pages than single insertions. Until then they are few enough to be scanned.
 
 use super::failure::StepAbort;
 use super::write_connection::WriteConnection;
 use rusqlite::types::Value;
 use rusqlite::{Connection, params};
 
-/// So many processes are filed together.
-const STEP: i64 = 256;
+/// Number of processes to index in one batch.
+const INDEX_BATCH: i64 = 256;
 
 impl WriteConnection {
-    /// Files the new processes once they are many.
-    pub(super) fn file(&self) -> rusqlite::Result<()> {
-        let (filed, newest): (i64, i64) = self
+    /// Indexes the new processes once there are enough for a batch.
+    pub(super) fn index_labels(&self) -> rusqlite::Result<()> {
+        let (indexed_up_to, newest): (i64, i64) = self
             .sql("SELECT labelled_seq, coalesce((SELECT max(seq) FROM process), 0) FROM meta")?
             .query_row([], |row| Ok((row.get(0)?, row.get(1)?)))?;
-        if newest < filed.saturating_add(STEP) {
+        if newest < indexed_up_to.saturating_add(INDEX_BATCH) {
             return Ok(());
         }
         self.sql(
             "INSERT INTO label (what, value, seq)
             SELECT what, value, seq FROM labels WHERE seq > ?1 AND seq <= ?2 ORDER BY what, value, seq",
         )?
-        .execute([filed, newest])?;
+        .execute([indexed_up_to, newest])?;
         self.sql("UPDATE meta SET labelled_seq = ?1")?.execute([newest])?;
         Ok(())
     }
 }
 
-/// The latest process that was filed, or a place after it.
-pub(super) fn filed(connection: &Connection) -> Result<i64, StepAbort> {
+/// Returns a sequence number up to which all processes are indexed.
+pub(super) fn indexed_up_to(connection: &Connection) -> Result<i64, StepAbort> {
     Ok(connection.prepare_cached("SELECT labelled_seq FROM meta")?.query_row([], |row| row.get(0))?)
 }
 
-/// Of all that a label says, the node alone can change.
+/// Updates the label of the node, the only label that can change.
 pub(super) fn moved(
     connection: &Connection,
     seq: i64,
     from: Option<&str>,
     to: Option<&str>,
 ) -> Result<(), StepAbort> {
-    if from == to || seq > filed(connection)? {
+    if from == to || seq > indexed_up_to(connection)? {
         return Ok(());
     }
     if let Some(from) = from {
@@ -56,11 +56,11 @@ pub(super) fn moved(
     Ok(())
 }
 
-/// Takes out the labels of a process that is still there.
-pub(super) fn unfile(connection: &Connection, seq: i64) -> Result<(), StepAbort> {
+/// Deletes the labels of a process whose row still exists.
+pub(super) fn remove_labels(connection: &Connection, seq: i64) -> Result<(), StepAbort> {
     let mut labels = connection.prepare_cached("SELECT what, value FROM labels WHERE seq = ?1")?;
     let mut labels = labels.query([seq])?;
-    // One by one: only with all that a label says is it found at once.
+    // Deletes the labels one by one, because the index finds an entry only by all of its columns.
     let mut delete =
         connection.prepare_cached("DELETE FROM label WHERE what = ?1 AND value = ?2 AND seq = ?3")?;
     while let Some(label) = labels.next()? {

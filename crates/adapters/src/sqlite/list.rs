@@ -9,15 +9,15 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, Row, params_from_iter};
 use std::collections::BTreeSet;
 
-/// A page ends early when its records are larger than this together, in bytes.
+/// Maximum total size of the records on a page, in bytes. A page ends early beyond it.
 const MAX_PAGE_BYTES: usize = 8 * 1024 * 1024;
-/// The most records on a page.
+/// Maximum number of records on a page.
 const MAX_PAGE: u32 = 1_000;
 
-/// So many records next to the place where a page begins are looked through before an index is asked: labels are
-/// filed late, and what is asked for most often is new.
+/// Number of records next to the start of a page to scan before an index is used: labels are indexed late, and most
+/// requests ask for new records.
 const WINDOW: i64 = 256;
-/// Fewer than this are few.
+/// Number of rows below which a result counts as small.
 const SMALL_RESULT: u32 = 1_000;
 
 pub(super) fn page(
@@ -25,58 +25,65 @@ pub(super) fn page(
     filter: &ProcessFilter,
     page: &PageRequest,
 ) -> Result<Listing, StepAbort> {
-    let Some(question) = ListQuery::of(connection, filter)? else {
+    let Some(query) = ListQuery::of(connection, filter)? else {
         return Ok(Listing { processes: Vec::new(), next: None, damaged: Vec::new() });
     };
-    let mut sheet = ListPage { most: page.most.clamp(1, MAX_PAGE) as usize, ..ListPage::default() };
-    let filed = label_index::filed(connection)?;
+    let mut list_page = ListPage { limit: page.limit.clamp(1, MAX_PAGE) as usize, ..ListPage::default() };
+    let indexed_up_to = label_index::indexed_up_to(connection)?;
     let after = page.after.map(|PageKey(after)| row::int(after.0));
-    match (&question.lead, page.order) {
+    match (&query.lead, page.order) {
         (None, order) => {
             let (above, below) = match order {
                 SortOrder::NewestFirst => (0, after.unwrap_or(i64::MAX)),
                 SortOrder::OldestFirst => (after.unwrap_or(0), i64::MAX),
             };
-            question.walk(connection, &mut sheet, order, above, below)?;
+            query.walk(connection, &mut list_page, order, above, below)?;
         }
         (Some(lead), SortOrder::NewestFirst) => {
             let newest: i64 = connection
                 .prepare_cached("SELECT coalesce(max(seq), 0) FROM process")?
                 .query_row([], |row| row.get(0))?;
             let below = after.unwrap_or(i64::MAX).min(newest.saturating_add(1));
-            let seam = filed.min(below.saturating_sub(WINDOW)).max(0);
-            question.walk(connection, &mut sheet, page.order, seam, below)?;
-            question.follow(connection, &mut sheet, lead, page.order, 0, seam.saturating_add(1))?;
+            let seam = indexed_up_to.min(below.saturating_sub(WINDOW)).max(0);
+            query.walk(connection, &mut list_page, page.order, seam, below)?;
+            query.follow(connection, &mut list_page, lead, page.order, 0, seam.saturating_add(1))?;
         }
         (Some(lead), SortOrder::OldestFirst) => {
             let above = after.unwrap_or(0);
-            question.follow(connection, &mut sheet, lead, page.order, above, filed.saturating_add(1))?;
-            question.walk(connection, &mut sheet, page.order, above.max(filed), i64::MAX)?;
+            query.follow(
+                connection,
+                &mut list_page,
+                lead,
+                page.order,
+                above,
+                indexed_up_to.saturating_add(1),
+            )?;
+            query.walk(connection, &mut list_page, page.order, above.max(indexed_up_to), i64::MAX)?;
         }
     }
     Ok(Listing {
-        next: sheet.last.filter(|_| sheet.more).map(|seq| PageKey(Seq(row::uint(seq)))),
-        processes: sheet.processes,
-        damaged: sheet.damaged,
+        next: list_page.last.filter(|_| list_page.more).map(|seq| PageKey(Seq(row::uint(seq)))),
+        processes: list_page.processes,
+        damaged: list_page.damaged,
     })
 }
 
-/// What is on the page so far.
+/// The page that is being collected.
 #[derive(Default)]
 struct ListPage {
-    most: usize,
+    limit: usize,
     processes: Vec<StoredProcess>,
     bytes: usize,
     damaged: Vec<ProcessId>,
-    /// The sequence of the last row that was looked at.
+    /// Sequence number of the last row that was read.
     last: Option<i64>,
-    /// Another one was found that has no place.
+    /// True if a further matching row was found that does not fit on the page.
     more: bool,
 }
 
 impl ListPage {
     fn add(&mut self, connection: &Connection, row: &Row<'_>) -> Result<(), StepAbort> {
-        self.more = self.processes.len() == self.most || self.bytes > MAX_PAGE_BYTES;
+        self.more = self.processes.len() == self.limit || self.bytes > MAX_PAGE_BYTES;
         if self.more {
             return Ok(());
         }
@@ -98,56 +105,56 @@ impl ListPage {
     }
 }
 
-/// The conditions of a filter, and the values that they compare with.
+/// Conditions of a filter, and the values of their parameters.
 #[derive(Default)]
 struct ListQuery {
     conditions: Vec<String>,
     values: Vec<Value>,
-    /// None if no index leads to what is asked for.
+    /// Index to use. `None` if no index helps.
     lead: Option<IndexChoice>,
 }
 
-/// What finds candidates without looking at every record.
+/// Index that finds candidates without a scan of all records.
 enum IndexChoice {
     Label {
         what: &'static str,
         value: Value,
     },
-    /// The lowest and the highest id.
+    /// Range of ids, lowest and highest.
     Ids(Vec<u8>, Vec<u8>),
-    /// A condition on the slot_state of live ones.
+    /// Live processes with this condition on `slot_state`.
     Live(&'static str),
-    /// Ended ones, by the words for statuses other than completed.
+    /// Ended processes with one of these statuses other than `completed`.
     Ended(Vec<&'static str>),
 }
 
 impl ListQuery {
-    /// None if no record can pass.
+    /// Returns `None` if no record can match the filter.
     fn of(connection: &Connection, filter: &ProcessFilter) -> Result<Option<Self>, StepAbort> {
-        let mut question = Self::default();
-        // The first condition that can lead does; those that let fewest pass come first.
+        let mut query = Self::default();
+        // The first condition that has an index decides. The most selective conditions come first.
         if let Some(begin) = &filter.id_prefix {
             let Some((low, high)) = prefix::range(begin) else {
                 return Ok(None);
             };
-            question.compare("p.id >=", Value::Blob(low.to_vec()));
-            question.compare("p.id <=", Value::Blob(high.to_vec()));
-            // A short beginning is that of many.
+            query.compare("p.id >=", Value::Blob(low.to_vec()));
+            query.compare("p.id <=", Value::Blob(high.to_vec()));
+            // A short prefix matches too many ids.
             if begin.len() > 3 {
-                question.lead = Some(IndexChoice::Ids(low.to_vec(), high.to_vec()));
+                query.lead = Some(IndexChoice::Ids(low.to_vec(), high.to_vec()));
             }
         }
         if let Some(parent) = filter.parent {
-            question.label("parent", Some(blob(parent)));
+            query.label("parent", Some(blob(parent)));
         }
         if let Some(ancestor) = filter.ancestor {
-            question.below(connection, ancestor)?;
+            query.below(connection, ancestor)?;
         }
-        question.statuses(connection, filter)?;
+        query.statuses(connection, filter)?;
         if let Some(owner) = &filter.owner {
-            question.compare("p.owner_node =", Value::Text(owner.to_string()));
-            // Whoever has an owner holds a slot.
-            question.lead.get_or_insert(IndexChoice::Live("slot_state = 1"));
+            query.compare("p.owner_node =", Value::Text(owner.to_string()));
+            // A process with an owner holds a slot.
+            query.lead.get_or_insert(IndexChoice::Live("slot_state = 1"));
         }
         for (what, value) in [
             ("name", filter.name.as_ref().map(|name| name.as_str())),
@@ -158,24 +165,24 @@ impl ListQuery {
             ("node", filter.node.as_ref().map(|name| name.as_str())),
             ("kind", filter.kind.as_ref().map(ToString::to_string).as_deref()),
         ] {
-            question.label(what, value.map(|value| Value::Text(value.to_owned())));
+            query.label(what, value.map(|value| Value::Text(value.to_owned())));
         }
         if let Some(kind) = &filter.not_kind {
-            question.compare("p.kind <>", Value::Text(kind.to_string()));
+            query.compare("p.kind <>", Value::Text(kind.to_string()));
         }
         if let Some(level) = filter.level {
             let value = Value::Integer(level.0.into());
-            // Most are roots: those have no label of their level.
+            // Most processes are roots, which have no label of their level.
             if level == Level(0) {
-                question.compare("p.level =", value);
+                query.compare("p.level =", value);
             } else {
-                question.label("level", Some(value));
+                query.label("level", Some(value));
             }
         }
         if !filter.statuses.is_empty() && filter.statuses.iter().all(is_unwell) {
-            question.lead.get_or_insert(IndexChoice::Ended(words(filter)));
+            query.lead.get_or_insert(IndexChoice::Ended(words(filter)));
         }
-        Ok(Some(question))
+        Ok(Some(query))
     }
 
     fn label(&mut self, what: &'static str, value: Option<Value>) {
@@ -190,13 +197,13 @@ impl ListQuery {
         self.conditions.push(format!("{side} ?{}", self.values.len()));
     }
 
-    /// Descendants are found in the family of their root.
+    /// Adds the condition for descendants. They are found through the tree of their root.
     fn below(&mut self, connection: &Connection, ancestor: ProcessId) -> Result<(), StepAbort> {
         let root: Option<Option<[u8; 16]>> = connection
             .prepare_cached("SELECT root FROM process WHERE id = ?1")?
             .query_row([ancestor.as_uuid().as_bytes()], |row| row.get(0))
             .optional()?;
-        // One that was swept may have been a root or not, so every family is looked through.
+        // A pruned ancestor may have been a root or not, so all trees are scanned.
         if let Some(root) = root {
             self.label("root", Some(blob(root.map_or(ancestor, row::id))));
         }
@@ -223,18 +230,18 @@ impl ListQuery {
         let live = match (ended, pending) {
             (true, _) => return Ok(()),
             (false, true) => "slot_state < 3",
-            // What is at work neither waits nor has ended; a delay or a retry stands here too.
+            // An active process neither waits nor has ended. A delayed process and one before a retry are active too.
             (false, false) => "slot_state BETWEEN 1 AND 2",
         };
         self.lead.get_or_insert(IndexChoice::Live(live));
         Ok(())
     }
 
-    /// Looks at every record between two places.
+    /// Scans all records between two sequence numbers.
     fn walk(
         &self,
         connection: &Connection,
-        sheet: &mut ListPage,
+        list_page: &mut ListPage,
         order: SortOrder,
         above: i64,
         below: i64,
@@ -250,19 +257,19 @@ impl ListQuery {
         );
         let mut statement = connection.prepare_cached(&sql)?;
         let mut rows = statement.query(params_from_iter(values))?;
-        while !sheet.more
+        while !list_page.more
             && let Some(row) = rows.next()?
         {
-            sheet.add(connection, row)?;
+            list_page.add(connection, row)?;
         }
         Ok(())
     }
 
-    /// Looks at the records between two places that an index leads to.
+    /// Reads the records between two sequence numbers that the index returns.
     fn follow(
         &self,
         connection: &Connection,
-        sheet: &mut ListPage,
+        list_page: &mut ListPage,
         lead: &IndexChoice,
         order: SortOrder,
         above: i64,
@@ -296,14 +303,14 @@ impl ListQuery {
         let mut values_of_one = self.values.clone();
         values_of_one.push(Value::Null);
         let mut seqs = leading.query(params_from_iter(values))?;
-        while !sheet.more
+        while !list_page.more
             && let Some(seq) = seqs.next()?
         {
             if let Some(last) = values_of_one.last_mut() {
                 *last = seq.get(0)?;
             }
             if let Some(row) = one.query(params_from_iter(&values_of_one))?.next()? {
-                sheet.add(connection, row)?;
+                list_page.add(connection, row)?;
             }
         }
         Ok(())
@@ -314,7 +321,7 @@ impl ListQuery {
     }
 }
 
-/// Each once.
+/// Returns the statuses of the filter without duplicates.
 fn words(filter: &ProcessFilter) -> Vec<&'static str> {
     let words: BTreeSet<&'static str> = filter.statuses.iter().map(|status| status.as_str()).collect();
     words.into_iter().collect()
@@ -331,7 +338,8 @@ fn ended_as(word: &str) -> String {
     )
 }
 
-/// Whether so few ended as one of these that looking at each is cheaper than whatever else may lead.
+/// Returns true if the number of processes that ended with one of these statuses is so small that reading all of them
+/// is cheaper than any other index.
 fn are_few(connection: &Connection, words: &[&str]) -> Result<bool, StepAbort> {
     let mut left = SMALL_RESULT;
     for word in words {

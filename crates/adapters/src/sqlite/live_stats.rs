@@ -1,4 +1,4 @@
-//! The latest facts about live attempts.
+//! Live stats of running attempts.
 
 use super::failure::StepAbort;
 use super::row;

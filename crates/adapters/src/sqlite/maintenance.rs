@@ -11,23 +11,23 @@ use std::sync::Arc;
 
 #[async_trait]
 impl Maintenance for SqliteStore {
-    async fn claim_due(&self, by: &Lease, most: u32) -> Result<Vec<StoredProcess>, StoreError> {
+    async fn claim_due(&self, by: &Lease, limit: u32) -> Result<Vec<StoredProcess>, StoreError> {
         let (by, now, handed) = (by.clone(), self.clock.now(), Arc::clone(&self.issued));
         self.read(move |connection| {
             check(connection, &by)?;
-            due(connection, now, &handed, most)
+            due(connection, now, &handed, limit)
         })
         .await
     }
 
-    async fn prune(&self, rule: &Retention, most: u32) -> Result<PrunedBatch, StoreError> {
+    async fn prune(&self, rule: &Retention, limit: u32) -> Result<PrunedBatch, StoreError> {
         let rule = *rule;
-        self.write(NO_OP, move |ledger| ledger.prune(&rule, most)).await
+        self.write(NO_OP, move |ledger| ledger.prune(&rule, limit)).await
     }
 }
 
-/// Rows without owner that want a decision at some time, as (due, id, revision), the earliest `?1` of them. The cross
-/// join begins with the wishes, of which there are few.
+/// Rows without an owner that need a decision at some time, as (due, id, revision), the earliest `?1` of them. The
+/// cross join starts with the pending actions, of which there are few.
 const DUE_WITHOUT_OWNER: &str = "
     SELECT min(due), id, revision FROM (
         SELECT * FROM (
@@ -42,10 +42,10 @@ fn due(
     connection: &Connection,
     now: Timestamp,
     handed: &IssuedRows,
-    most: u32,
+    limit: u32,
 ) -> Result<Vec<StoredProcess>, StepAbort> {
     let mut statement = connection.prepare_cached(DUE_WITHOUT_OWNER)?;
-    let mut found = statement.query([row::count(handed.len()).saturating_add(most)])?;
+    let mut found = statement.query([row::count(handed.len()).saturating_add(limit)])?;
     let mut candidates = Vec::new();
     while let Some(row) = found.next()? {
         if Timestamp(row.get(0)?) > now {
@@ -54,7 +54,7 @@ fn due(
         candidates.push((row::id(row.get(1)?), Revision(row::uint(row.get(2)?))));
     }
     let mut rows = Vec::new();
-    for id in handed.take(now, &candidates, most as usize) {
+    for id in handed.take(now, &candidates, limit as usize) {
         match row::by_id(connection, &id) {
             Ok(stored) => rows.extend(stored),
             Err(StepAbort::Answer(error)) if error.is_damage() => {
@@ -66,8 +66,8 @@ fn due(
     Ok(rows)
 }
 
-/// When the next row without owner is due. One that an engine has for itself is due again when its time is over, so
-/// that a timer set by this never fires in vain.
+/// Returns the due time of the first row without an owner. A claimed row is due when its claim expires, so that a
+/// timer for this time always finds a row to claim.
 pub(super) fn first_due(
     connection: &Connection,
     handed: &IssuedRows,

@@ -30,17 +30,17 @@ impl Membership for SqliteStore {
     async fn wait_for_updates(&self, by: &Lease) -> Result<NodeUpdates, StoreError> {
         let lease = by.clone();
         self.read(move |connection| check(connection, &lease)).await?;
-        let bell = self.notifiers.of(by);
-        let heard = bell.rung().await;
+        let notifier = self.notifiers.of(by);
+        let notification = notifier.notified().await;
         let calls = self.renew_lease(by).await?;
-        heard.answered();
+        notification.confirm();
         Ok(calls)
     }
 
     async fn leave(&self, by: &Lease) -> Result<(), StoreError> {
         let by = by.clone();
         self.write(NO_OP, move |ledger| {
-            // An older life that leaves late does not take the new one with it.
+            // An older lease that leaves late must not remove the newer lease of the same node.
             ledger
                 .sql("UPDATE node SET has_left = 1 WHERE id = ?1 AND epoch = ?2")?
                 .execute(params![by.node.as_str(), row::int(by.epoch.0)])?;
@@ -84,14 +84,14 @@ impl WriteConnection {
         )?
         .execute(params![me.id.as_str(), epoch])?;
         let lease = Lease { node: me.id.clone(), epoch: Epoch(row::uint(epoch)) };
-        let busy = self.someone_waits()?
+        let busy = self.has_waiters()?
             || first_due(&self.connection, &IssuedRows::default())?.is_some()
             || !has_pending_actions(&self.connection, &lease)?.is_empty();
-        self.tell(NodeEvent::Registered { lease: lease.clone(), busy });
+        self.notify(NodeEvent::Registered { lease: lease.clone(), busy });
         Ok(lease)
     }
 
-    /// Refuses another home than the one that has the name of this node, while the node owns something.
+    /// Rejects a registration of this node name from a different state directory while the node owns processes.
     fn check_home(&self, me: &NodeDescriptor) -> Result<(), StepAbort> {
         let before = self
             .sql("SELECT state_dir_id, state_dir_path FROM node WHERE id = ?1")?
@@ -118,13 +118,13 @@ impl WriteConnection {
     }
 }
 
-/// A node as it registered, from its id, boot, version, home and place.
+/// Reads the registration of a node from its id, boot id, version, state directory id and path.
 pub(super) fn facts(row: &Row<'_>) -> Result<NodeDescriptor, StepAbort> {
     let id: String = row.get(0)?;
     Ok(NodeDescriptor { id: row::name(&id)?, boot: row.get(1)?, version: row.get(2)?, home: home(row, 3)? })
 }
 
-/// A home and where it was, which stand in this column and the next.
+/// Reads the state directory of a node from two columns, its id and its path.
 fn home(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<NodeHome>> {
     let (id, place): (Option<String>, Option<String>) = (row.get(column)?, row.get(column + 1)?);
     Ok(id.map(|id| NodeHome { id, place: place.unwrap_or_default() }))
@@ -147,7 +147,8 @@ fn calls(
     })
 }
 
-/// Processes of this node with open wishes. The cross join begins with the wishes, of which there are few.
+/// Processes of this node with pending actions. The cross join starts with the pending actions, of which there are
+/// few.
 fn has_pending_actions(connection: &Connection, by: &Lease) -> Result<Vec<ProcessId>, StepAbort> {
     let sql = "SELECT DISTINCT p.id FROM pending_action a CROSS JOIN process p ON p.seq = a.seq
         WHERE p.owner_node = ?1 ORDER BY p.seq";

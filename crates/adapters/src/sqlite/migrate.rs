@@ -1,4 +1,4 @@
-//! Everything that a database keeps, into another store and out of one.
+//! Copies the complete content of a database into another store, or out of one.
 
 use super::failure::StepAbort;
 use super::membership::facts;
@@ -18,14 +18,15 @@ use std::path::Path;
 use std::time::Duration;
 
 impl SqliteStore {
-    /// Whether another program has the database at `path` open; not so if there is none, or none of ours.
+    /// Returns true if another program has the database at `path` open. Returns false if there is no longhaul
+    /// database.
     #[must_use]
     pub fn is_used(path: &Path) -> bool {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let alone = || {
             let connection = Connection::open_with_flags(path, flags)?;
             connection.busy_timeout(Duration::ZERO)?;
-            // Whoever has it open in WAL mode holds a shared lock on it all the time.
+            // A program that has the database open in WAL mode always holds a shared lock.
             connection.query_row("PRAGMA locking_mode = EXCLUSIVE", [], |_| Ok(()))?;
             connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))
         };
@@ -66,7 +67,7 @@ impl WriteConnection {
         let spec = record::encode_spec(process);
         let seq = row::insert(&self.connection, process, &spec, stored.revision, stored.owner.as_ref())?;
         let seq = row::int(seq.0);
-        self.grew();
+        self.process_added();
         self.lines.moved(process.spec.key.as_ref());
         if let Some(key) = &process.spec.launch_key {
             let session = process.spec.session.as_ref().map_or("", |session| session.as_str());
@@ -141,10 +142,10 @@ impl WriteConnection {
                 params![session, old.key.as_str(), old.id.as_uuid().as_bytes(), signed(old.launch)],
             )?;
         }
-        // The newest one's number says how many there ever were.
-        let count = u64::try_from(store_metadata.swept.len()).unwrap_or(u64::MAX);
-        let first = store_metadata.swept_total.saturating_sub(count).saturating_add(1);
-        for (no, tombstone) in (first..).zip(&store_metadata.swept) {
+        // The number of the newest tombstone is the total number of pruned processes.
+        let count = u64::try_from(store_metadata.tombstones.len()).unwrap_or(u64::MAX);
+        let first = store_metadata.pruned_total.saturating_sub(count).saturating_add(1);
+        for (no, tombstone) in (first..).zip(&store_metadata.tombstones) {
             self.sql("INSERT INTO tombstone (no, id, fingerprint, answers) VALUES (?1, ?2, ?3, x'')")?
                 .execute(params![row::int(no), tombstone.id.as_uuid().as_bytes(), signed(tombstone.spec)])?;
         }
@@ -164,8 +165,8 @@ fn store_metadata(connection: &Connection) -> Result<StoreMetadata, StepAbort> {
         nodes: nodes(connection)?,
         served: served(connection)?,
         old_keys: old_keys(connection)?,
-        swept: swept(connection)?,
-        swept_total: number("SELECT coalesce(max(no), 0) FROM tombstone")?,
+        tombstones: tombstones(connection)?,
+        pruned_total: number("SELECT coalesce(max(no), 0) FROM tombstone")?,
         last_seq: Seq(number("SELECT max(coalesce((SELECT max(seq) FROM process), 0), last_seq) FROM meta")?),
         end: EventCursor(number("SELECT coalesce(max(cursor), 0) FROM event")?),
     })
@@ -217,17 +218,17 @@ fn old_keys(connection: &Connection) -> Result<Vec<RetiredLaunchKey>, StepAbort>
     Ok(keys)
 }
 
-fn swept(connection: &Connection) -> Result<Vec<Tombstone>, StepAbort> {
+fn tombstones(connection: &Connection) -> Result<Vec<Tombstone>, StepAbort> {
     let mut statement = connection.prepare("SELECT id, fingerprint FROM tombstone ORDER BY no")?;
     let mut rows = statement.query([])?;
-    let mut swept = Vec::new();
+    let mut pruned = Vec::new();
     while let Some(row) = rows.next()? {
-        swept.push(Tombstone { id: row::id(row.get(0)?), spec: unsigned(row.get(1)?) });
+        pruned.push(Tombstone { id: row::id(row.get(0)?), spec: unsigned(row.get(1)?) });
     }
-    Ok(swept)
+    Ok(pruned)
 }
 
-/// A fingerprint is the same bits, as a column holds them.
+/// Converts a fingerprint to a column value with the same bits.
 const fn signed(fingerprint: u64) -> i64 {
     fingerprint.cast_signed()
 }

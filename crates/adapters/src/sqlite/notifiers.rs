@@ -1,4 +1,4 @@
-//! Who has to be called: one bell for each node that registered.
+//! Notifies nodes of new work: one notifier for each registered node.
 
 use longhaul_domain::{Epoch, NodeId};
 use longhaul_ports::Lease;
@@ -7,91 +7,91 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
-/// What a committed step means for nodes.
+/// Consequence of a committed step for nodes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum NodeEvent {
-    /// Something that any node may want to know.
+    /// An update that may concern every node.
     ForAll,
-    /// Something for this node.
+    /// An update for this node.
     For(NodeId),
-    /// A node has a new lease; its older one is fenced.
+    /// A node has registered with a new lease; its older lease is fenced.
     Registered {
         lease: Lease,
-        /// There is something for it already.
+        /// True if work already exists for the node.
         busy: bool,
     },
-    /// The log has grown.
+    /// New events were logged.
     Logged,
 }
 
-/// The bells of all nodes.
+/// Notifiers of all nodes.
 #[derive(Debug, Default)]
 pub(super) struct NodeNotifiers {
-    bells: Mutex<BTreeMap<NodeId, Arc<NodeNotifier>>>,
+    notifiers: Mutex<BTreeMap<NodeId, Arc<NodeNotifier>>>,
 }
 
-/// Keeps that it was rung until someone asks.
+/// Stores a notification until it is received.
 #[derive(Debug)]
 pub(super) struct NodeNotifier {
     epoch: Epoch,
-    rung: AtomicBool,
+    pending: AtomicBool,
     notify: Notify,
 }
 
 impl NodeNotifiers {
-    /// Tells those whom it concerns.
-    pub(super) fn tell(&self, news: &NodeEvent) {
-        match news {
-            NodeEvent::ForAll => self.lock().values().for_each(|notifier| notifier.ring()),
+    /// Notifies the nodes that the event concerns.
+    pub(super) fn notify(&self, event: &NodeEvent) {
+        match event {
+            NodeEvent::ForAll => self.lock().values().for_each(|notifier| notifier.notify()),
             NodeEvent::For(node) => {
                 if let Some(notifier) = self.lock().get(node) {
-                    notifier.ring();
+                    notifier.notify();
                 }
             }
             NodeEvent::Registered { lease, busy } => {
                 let notifier = Arc::new(NodeNotifier::new(lease.epoch, *busy));
                 if let Some(old) = self.lock().insert(lease.node.clone(), notifier) {
-                    old.ring();
+                    old.notify();
                 }
             }
             NodeEvent::Logged => {}
         }
     }
 
-    /// The bell of this lease; one that was registered before the store was opened gets its bell now.
+    /// Returns the notifier of a lease. Creates it if the node registered before the store was opened.
     pub(super) fn of(&self, lease: &Lease) -> Arc<NodeNotifier> {
-        let mut bells = self.lock();
-        match bells.get(&lease.node) {
+        let mut notifiers = self.lock();
+        match notifiers.get(&lease.node) {
             Some(notifier) if notifier.epoch >= lease.epoch => Arc::clone(notifier),
             Some(_) | None => {
                 let notifier = Arc::new(NodeNotifier::new(lease.epoch, false));
-                bells.insert(lease.node.clone(), Arc::clone(&notifier));
+                notifiers.insert(lease.node.clone(), Arc::clone(&notifier));
                 notifier
             }
         }
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<NodeId, Arc<NodeNotifier>>> {
-        self.bells.lock().unwrap_or_else(PoisonError::into_inner)
+        self.notifiers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl NodeNotifier {
-    fn new(epoch: Epoch, rung: bool) -> Self {
-        Self { epoch, rung: AtomicBool::new(rung), notify: Notify::new() }
+    fn new(epoch: Epoch, pending: bool) -> Self {
+        Self { epoch, pending: AtomicBool::new(pending), notify: Notify::new() }
     }
 
-    fn ring(&self) {
-        self.rung.store(true, Ordering::SeqCst);
+    fn notify(&self) {
+        self.pending.store(true, Ordering::SeqCst);
         self.notify.notify_waiters();
     }
 
-    /// Parks until it was rung since someone heard it last.
-    pub(super) async fn rung(&self) -> NotificationGuard<'_> {
+    /// Waits for the next notification.
+    pub(super) async fn notified(&self) -> NotificationGuard<'_> {
         loop {
             let mut notified = std::pin::pin!(self.notify.notified());
             notified.as_mut().enable();
-            if self.rung.swap(false, Ordering::SeqCst) {
+            if self.pending.swap(false, Ordering::SeqCst) {
                 return NotificationGuard { notifier: Some(self) };
             }
             notified.await;
@@ -99,14 +99,14 @@ impl NodeNotifier {
     }
 }
 
-/// Someone heard the bell; unless it is answered, it counts as not heard, so that whoever stops waiting loses nothing.
+/// A received notification. Unless it is confirmed, it is delivered again, so that a cancelled wait loses nothing.
 #[derive(Debug)]
 pub(super) struct NotificationGuard<'a> {
     notifier: Option<&'a NodeNotifier>,
 }
 
 impl NotificationGuard<'_> {
-    pub(super) fn answered(mut self) {
+    pub(super) fn confirm(mut self) {
         self.notifier = None;
     }
 }
@@ -114,7 +114,7 @@ impl NotificationGuard<'_> {
 impl Drop for NotificationGuard<'_> {
     fn drop(&mut self) {
         if let Some(notifier) = self.notifier {
-            notifier.ring();
+            notifier.notify();
         }
     }
 }
@@ -126,21 +126,21 @@ mod tests {
     #[tokio::test]
     async fn a_bell_that_was_heard_and_not_answered_rings_again() {
         let notifier = NodeNotifier::new(Epoch(1), true);
-        drop(notifier.rung().await);
-        notifier.rung().await.answered();
-        let silent = tokio::time::timeout(std::time::Duration::from_millis(20), notifier.rung()).await;
+        drop(notifier.notified().await);
+        notifier.notified().await.confirm();
+        let silent = tokio::time::timeout(std::time::Duration::from_millis(20), notifier.notified()).await;
         assert!(silent.is_err());
     }
 
     #[tokio::test]
     async fn a_new_lease_is_not_called_by_what_rang_for_the_old_one_which_is() {
-        let bells = NodeNotifiers::default();
+        let notifiers = NodeNotifiers::default();
         let lease = |epoch| Lease { node: NodeId::new("n").unwrap(), epoch: Epoch(epoch) };
-        let old = bells.of(&lease(1));
-        bells.tell(&NodeEvent::Registered { lease: lease(2), busy: false });
-        old.rung().await.answered();
-        assert!(!bells.of(&lease(2)).rung.load(Ordering::SeqCst));
-        bells.tell(&NodeEvent::For(NodeId::new("n").unwrap()));
-        bells.of(&lease(2)).rung().await.answered();
+        let old = notifiers.of(&lease(1));
+        notifiers.notify(&NodeEvent::Registered { lease: lease(2), busy: false });
+        old.notified().await.confirm();
+        assert!(!notifiers.of(&lease(2)).pending.load(Ordering::SeqCst));
+        notifiers.notify(&NodeEvent::For(NodeId::new("n").unwrap()));
+        notifiers.of(&lease(2)).notified().await.confirm();
     }
 }

@@ -1,8 +1,8 @@
-//! Opening a database without touching one that is not ours.
+//! Opens a database without changing a file that is not a longhaul database.
 //!
-//! The header of the file alone says whose it is and of which version, because every change of the schema is made
-//! outside the write-ahead log; so a foreign or newer file is refused before SQLite sees it. A new database is made
-//! under another name and renamed when it is whole.
+//! The header of the file names the application and the schema version. It is always up to date, because schema
+//! changes are made outside the write-ahead log. Therefore a file of another application or of a newer version is
+//! rejected before SQLite opens it. A new database is created under a temporary name and renamed once it is complete.
 
 use super::SqliteOptions;
 use super::failure::{at_opening, corrupt};
@@ -22,26 +22,26 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 const HEADER: usize = 100;
-/// Every page of a database is read only up to this size, in bytes.
+/// Maximum size in bytes of a database of which every page is checked.
 const MAX_CHECKED_BYTES: u64 = 256 << 20;
-/// `O_NONBLOCK` on every architecture that this is built for, except on MIPS and SPARC.
+/// `O_NONBLOCK` on the supported architectures; the value differs on MIPS and SPARC only.
 const NONBLOCK: i32 = 0o4000;
 const MAGIC: &[u8] = b"SQLite format 3\0";
 
-/// What a look at a database found.
+/// Result of the check of a database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DatabaseState {
-    /// Its size.
+    /// Size of the database in bytes.
     pub bytes: u64,
-    /// Whether every page was read.
+    /// True if every page was checked.
     pub whole: bool,
 }
 
-/// Looks at what is there: refuses what is not ours, makes what is missing, renews what is older.
+/// Prepares the database: rejects a foreign file, creates a missing database, and migrates an older schema.
 pub(super) fn prepare(path: &Path) -> Result<(), StoreError> {
     let mut version = version_of(path)?;
-    if version.is_some_and(|version| version <= VERSION) && beside(path, "-journal").exists() {
-        // A change of the schema was cut short; reading undoes it.
+    if version.is_some_and(|version| version <= VERSION) && with_suffix(path, "-journal").exists() {
+        // A schema change was interrupted; reading the database undoes it.
         open(path)
             .and_then(|connection| connection.query_row("PRAGMA user_version", [], |_| Ok(())))
             .map_err(|error| at_opening(path, error))?;
@@ -58,10 +58,10 @@ pub(super) fn prepare(path: &Path) -> Result<(), StoreError> {
     }
 }
 
-/// The version that the header of the file names; none if there is no file.
+/// Returns the schema version from the header of the file. Returns `None` if the file does not exist.
 fn version_of(path: &Path) -> Result<Option<u32>, StoreError> {
     let mut header = Vec::with_capacity(HEADER);
-    // Nothing else waits for a writer or a device.
+    // With this flag, opening a named pipe or a device does not block.
     match OpenOptions::new().read(true).custom_flags(NONBLOCK).open(path) {
         Ok(file) if !file.metadata().map_err(|error| blocked(path, error))?.is_file() => {
             return Err(corrupt(format!("{} is not a regular file", path.display())));
@@ -94,16 +94,16 @@ fn number(header: &[u8], at: usize) -> Option<u32> {
 }
 
 fn create(path: &Path) -> Result<(), StoreError> {
-    // It would be read as the log of the new database.
-    let log = beside(path, "-wal");
+    // SQLite would read this file as the log of the new database.
+    let log = with_suffix(path, "-wal");
     if log.exists() {
         return Err(StoreError::Corrupt {
             what: format!("{} is missing, but its log {} exists", path.display(), log.display()),
             remedy: "restore the database, or move the log away to start with an empty one".to_owned(),
         });
     }
-    let draft = beside(path, ".new");
-    for leftover in [draft.clone(), beside(&draft, "-journal")] {
+    let draft = with_suffix(path, ".new");
+    for leftover in [draft.clone(), with_suffix(&draft, "-journal")] {
         match fs::remove_file(&leftover) {
             Ok(()) => {}
             Err(error) if error.kind() == ErrorKind::NotFound => {}
@@ -117,16 +117,17 @@ fn create(path: &Path) -> Result<(), StoreError> {
         .open(&draft)
         .map_err(|error| blocked(path, error))?;
     let made = apply_migrations(&draft, 0).map_err(|error| at_opening(path, error));
-    let placed = made.and_then(|()| place(&draft, path).map_err(|error| blocked(path, error)));
+    let placed = made.and_then(|()| link(&draft, path).map_err(|error| blocked(path, error)));
     if placed.is_err() {
-        // What matters is the first error; a leftover is removed at the next start.
+        // The first error is returned; a leftover is removed at the next start.
         let _ = fs::remove_file(&draft);
     }
     placed
 }
 
-/// A link, unlike a rename, never replaces a database that someone else made meanwhile.
-fn place(draft: &Path, path: &Path) -> io::Result<()> {
+/// Gives the database its name. Uses a hard link because, unlike a rename, it never replaces a database that another
+/// program created meanwhile.
+fn link(draft: &Path, path: &Path) -> io::Result<()> {
     failpoint!("sqlite.create.sync")?;
     File::open(draft)?.sync_all()?;
     failpoint!("sqlite.create.link")?;
@@ -177,8 +178,8 @@ fn check(path: &Path, version: u32) -> Result<(), StoreError> {
     }
 }
 
-/// Looks whether a database is whole, without leaving a trace; none if there is none. The pages of a large one are not
-/// read.
+/// Checks the integrity of a database without changing any file. Returns `None` if there is no database. The pages of
+/// a large database are not read.
 pub(super) fn look(path: &Path) -> Result<Option<DatabaseState>, StoreError> {
     match version_of(path)? {
         None => return Ok(None),
@@ -201,25 +202,26 @@ pub(super) fn look(path: &Path) -> Result<Option<DatabaseState>, StoreError> {
     }
 }
 
-/// The place of the newest event in a database, read without leaving a trace; none if there is no database.
+/// Returns the cursor of the newest event in a database without changing any file. Returns `None` if there is no
+/// database.
 pub(super) fn end(path: &Path) -> Result<Option<EventCursor>, StoreError> {
     match version_of(path)? {
         None => return Ok(None),
         Some(found) if found > VERSION => return Err(StoreError::Format { found, supported: VERSION }),
         Some(_) => {}
     }
-    // A change of the schema that was cut short is undone before anything is read.
-    let connection = if beside(path, "-journal").exists() { open(path) } else { for_looking(path) };
+    // An interrupted schema change is undone before the read.
+    let connection = if with_suffix(path, "-journal").exists() { open(path) } else { for_looking(path) };
     let newest: Option<i64> = connection
         .and_then(|connection| connection.query_row("SELECT max(cursor) FROM event", [], |row| row.get(0)))
         .map_err(|error| at_opening(path, error))?;
     Ok(Some(EventCursor(newest.map_or(0, row::uint))))
 }
 
-/// A connection that changes nothing: without a log beside it the file is all there is, and no lock or log is needed
-/// to read it; with one, the log is read and left as it is.
+/// Opens a read-only connection. Without a write-ahead log, the file is complete and is read without a lock. With a
+/// log, the log is read and left unchanged.
 fn for_looking(path: &Path) -> rusqlite::Result<Connection> {
-    if beside(path, "-wal").exists() {
+    if with_suffix(path, "-wal").exists() {
         let connection = open(path)?;
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
         return Ok(connection);
@@ -239,7 +241,7 @@ fn for_looking(path: &Path) -> rusqlite::Result<Connection> {
     Connection::open_with_flags(name, flags)
 }
 
-/// A connection to a database that was prepared.
+/// Opens a connection to a prepared database.
 pub(super) fn connect(path: &Path, options: &SqliteOptions) -> Result<Connection, StoreError> {
     let connect = || {
         let connection = open(path)?;
@@ -253,20 +255,20 @@ pub(super) fn connect(path: &Path, options: &SqliteOptions) -> Result<Connection
     connect().map_err(|error| at_opening(path, error))
 }
 
-/// A commit is durable when it returns.
+/// Configures a connection for writing: a commit is durable when it returns.
 pub(super) fn for_writing(connection: &Connection, options: &SqliteOptions) -> rusqlite::Result<()> {
     connection.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     let limit = format!("PRAGMA journal_size_limit = {}", super::SqliteStore::MAX_WAL_BYTES);
     connection.query_row(&limit, [], |_| Ok(()))?;
-    if let Some(kib) = options.most_kib {
-        let most = u64::from(kib) * 1024 / u64::from(page_size(connection)?);
-        connection.query_row(&format!("PRAGMA max_page_count = {most}"), [], |_| Ok(()))?;
+    if let Some(kib) = options.max_kib {
+        let limit = u64::from(kib) * 1024 / u64::from(page_size(connection)?);
+        connection.query_row(&format!("PRAGMA max_page_count = {limit}"), [], |_| Ok(()))?;
     }
     Ok(())
 }
 
-/// In bytes; a database keeps the size that it was made with.
+/// Returns the page size in bytes. A database keeps the page size that it was created with.
 pub(super) fn page_size(connection: &Connection) -> rusqlite::Result<u32> {
     connection.query_row("PRAGMA page_size", [], |row| row.get(0))
 }
@@ -282,7 +284,7 @@ fn open(path: &Path) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
-fn beside(path: &Path, ending: &str) -> PathBuf {
+fn with_suffix(path: &Path, ending: &str) -> PathBuf {
     let mut name = OsString::from(path.as_os_str());
     name.push(ending);
     PathBuf::from(name)
@@ -343,7 +345,8 @@ mod tests {
                 UPDATE mark SET highest = 7, filed = 5";
             connection.execute_batch(child).unwrap();
             if older >= 2 {
-                // The second step files the level of what is there already; later versions file it with each record.
+                // The second migration indexes the level of existing records; later versions index it with each new
+                // record.
                 connection
                     .execute("INSERT INTO label (what, value, seq) VALUES ('level', 2, 5)", [])
                     .unwrap();

@@ -1,4 +1,4 @@
-//! Orders for owners.
+//! Pending actions for the owners of processes.
 
 use super::failure::StepAbort;
 use super::notifiers::NodeEvent;
@@ -44,7 +44,7 @@ impl WriteConnection {
             record::encode_pending_action(action)
         ])?;
         match before.owner {
-            Some(owner) => self.tell(NodeEvent::For(owner.node)),
+            Some(owner) => self.notify(NodeEvent::For(owner.node)),
             None => self.notify_if_first_due(queued_at)?,
         }
         Ok(ActionSeq(row::uint(no)))

@@ -7,7 +7,7 @@ use longhaul_ports::{
     StoredProcess, Submission, SubmitOutcome, Writer,
 };
 
-/// Steps that carry no op: whoever lost their answer lists what there is.
+/// For steps without an operation id: a caller that lost the reply lists the records instead.
 pub(super) const NO_OP: Option<OpId> = None;
 
 #[async_trait]

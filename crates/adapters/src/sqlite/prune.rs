@@ -1,4 +1,4 @@
-//! Letting go of what is old.
+//! Deletes old records.
 
 use super::answers::OpReplies;
 use super::failure::StepAbort;
@@ -10,23 +10,23 @@ use longhaul_domain::{ProcessId, Retention, Timestamp};
 use longhaul_ports::{PrunedBatch, StoreError};
 use rusqlite::params;
 
-/// So many swept ids are remembered, so that sending one again does not start it again.
+/// Maximum number of tombstones to keep. A tombstone prevents that a repeated launch starts a pruned process again.
 const MAX_TOMBSTONES: i64 = 100_000;
-/// So many of the answers that a swept process gave are remembered, so that sending a write again gets the same one.
+/// Number of replies of a pruned process to keep, so that a repeated operation gets the same reply.
 const MAX_PRUNED_REPLIES: usize = 4;
-/// A key that was not served while so many events were logged counts as never served.
+/// Number of logged events after which a key that was not served counts as never served.
 const MAX_UNSERVED_EVENTS: i64 = 40_000;
 
 impl WriteConnection {
-    pub(super) fn prune(&mut self, rule: &Retention, most: u32) -> Result<PrunedBatch, StepAbort> {
-        let mut swept = PrunedBatch::default();
-        for (seq, id) in self.covered(rule, most.saturating_add(1))? {
-            if row::count(swept.ids.len()) >= most {
-                swept.more = true;
+    pub(super) fn prune(&mut self, rule: &Retention, limit: u32) -> Result<PrunedBatch, StepAbort> {
+        let mut pruned = PrunedBatch::default();
+        for (seq, id) in self.covered(rule, limit.saturating_add(1))? {
+            if row::count(pruned.ids.len()) >= limit {
+                pruned.more = true;
                 break;
             }
             self.forget(seq, id)?;
-            swept.ids.push(id);
+            pruned.ids.push(id);
         }
         self.sql("DELETE FROM tombstone WHERE no <= (SELECT max(no) FROM tombstone) - ?1")?
             .execute([MAX_TOMBSTONES])?;
@@ -36,15 +36,15 @@ impl WriteConnection {
         if forgotten > 0 {
             self.lines.forget();
         }
-        swept.total = self
+        pruned.total = self
             .sql("SELECT coalesce(max(no), 0) FROM tombstone")?
             .query_row([], |row| row.get::<_, i64>(0))
             .map(row::uint)?;
-        Ok(swept)
+        Ok(pruned)
     }
 
-    /// The oldest ended records that the rule covers.
-    fn covered(&self, rule: &Retention, most: u32) -> Result<Vec<(i64, ProcessId)>, StepAbort> {
+    /// Returns the oldest ended records that the rule covers.
+    fn covered(&self, rule: &Retention, limit: u32) -> Result<Vec<(i64, ProcessId)>, StepAbort> {
         let now = self.now();
         let ended: i64 = self
             .sql("SELECT count(*) FROM process WHERE completed_at IS NOT NULL")?
@@ -59,12 +59,12 @@ impl WriteConnection {
         )?;
         let mut rows = statement.query([])?;
         let mut covered = Vec::new();
-        while let Some(row) = rows.next()?.filter(|_| row::count(covered.len()) < most) {
+        while let Some(row) = rows.next()?.filter(|_| row::count(covered.len()) < limit) {
             newer = newer.saturating_sub(1);
             if !rule.is_due_for_pruning(now, Timestamp(row.get(2)?), newer) {
                 break;
             }
-            // What still has something to do, or to answer, stays.
+            // A process with pending actions or unfinished work is kept.
             if !row.get::<_, bool>(3)? {
                 covered.push((row.get(0)?, row::id(row.get(1)?)));
             }
@@ -78,8 +78,8 @@ impl WriteConnection {
             self.sql("SELECT answers FROM process WHERE seq = ?1")?.query_row([seq], |row| row.get(0))?;
         let mut answers = OpReplies::new(answers);
         answers.keep(MAX_PRUNED_REPLIES);
-        label_index::unfile(&self.connection, seq)?;
-        // A sequence is never used again, in whatever order the records go.
+        label_index::remove_labels(&self.connection, seq)?;
+        // A sequence number is never used again, whatever the order of the deletions.
         self.sql("UPDATE meta SET last_seq = ?1 WHERE last_seq < ?1")?.execute([seq])?;
         for sql in [
             "DELETE FROM process WHERE seq = ?1",
@@ -89,7 +89,7 @@ impl WriteConnection {
         ] {
             self.sql(sql)?.execute([seq])?;
         }
-        // Written last, into room that was just made: a full store can still be swept.
+        // Written last, into space that the deletions freed, so that a full store can be pruned.
         self.sql("INSERT OR REPLACE INTO tombstone (id, fingerprint, answers) VALUES (?1, ?2, ?3)")?
             .execute(params![id.as_uuid().as_bytes(), fingerprint(&stored.process.spec), answers.bytes()])?;
         Ok(())

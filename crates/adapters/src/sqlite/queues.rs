@@ -54,7 +54,7 @@ impl WriteConnection {
         let version = found.next();
         self.sql("INSERT OR REPLACE INTO policy (one, version, body) VALUES (1, ?1, ?2)")?
             .execute(params![row::int(version.0), record::encode_policy(policy)])?;
-        self.tell(NodeEvent::ForAll);
+        self.notify(NodeEvent::ForAll);
         Ok(version)
     }
 }

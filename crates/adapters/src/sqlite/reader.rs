@@ -1,4 +1,4 @@
-//! The threads that read.
+//! The threads that execute queries.
 
 use super::failure::{StepAbort, closed};
 use longhaul_ports::StoreError;
@@ -10,13 +10,13 @@ use tokio::sync::oneshot;
 
 type DatabaseQuery = Box<dyn FnOnce(&Connection) + Send>;
 
-/// Threads with a connection each, which take questions from one line.
+/// Reader threads with a connection each. They take queries from one queue.
 pub(super) struct QueryThreads {
     line: Arc<QueryQueue>,
     threads: Vec<JoinHandle<()>>,
 }
 
-/// The questions that wait. A question calls one thread, where threads that take turns at a channel would call each other.
+/// Queue of waiting queries. A query wakes one thread; with a shared channel the threads would wake each other.
 #[derive(Default)]
 struct QueryQueue {
     waiting: Mutex<QueuedQuery>,
@@ -26,7 +26,7 @@ struct QueryQueue {
 #[derive(Default)]
 struct QueuedQuery {
     questions: VecDeque<DatabaseQuery>,
-    /// Nothing comes any more.
+    /// True if no more queries can come.
     is_over: bool,
 }
 
@@ -44,18 +44,18 @@ impl QueryThreads {
         Ok(readers)
     }
 
-    /// Asks one question; all that it reads is of one moment.
+    /// Executes a query, which sees one consistent snapshot.
     pub(super) async fn ask<T: Send + 'static>(
         &self,
-        question: impl FnOnce(&Connection) -> Result<T, StepAbort> + Send + 'static,
+        query: impl FnOnce(&Connection) -> Result<T, StepAbort> + Send + 'static,
     ) -> Result<T, StoreError> {
         let (to, answer) = oneshot::channel();
         let ask: DatabaseQuery = Box::new(move |connection| {
             let answered = connection
                 .unchecked_transaction()
                 .map_err(StepAbort::from)
-                .and_then(|_moment| question(connection));
-            // Whoever asked may have gone away.
+                .and_then(|_moment| query(connection));
+            // The caller may have stopped waiting.
             let _ = to.send(answered.map_err(StepAbort::into_error));
         });
         self.line.lock().questions.push_back(ask);
@@ -69,7 +69,7 @@ impl Drop for QueryThreads {
         self.line.lock().is_over = true;
         self.line.came.notify_all();
         for thread in self.threads.drain(..) {
-            // A thread that panicked has nothing left to close.
+            // A thread that panicked cannot close anything more.
             let _ = thread.join();
         }
     }
@@ -77,12 +77,12 @@ impl Drop for QueryThreads {
 
 impl QueryQueue {
     fn answer_all(&self, connection: &Connection) {
-        while let Some(question) = self.next() {
-            question(connection);
+        while let Some(query) = self.next() {
+            query(connection);
         }
     }
 
-    /// The question that came first; none when everything is answered and nothing comes any more.
+    /// Returns the oldest query. Returns `None` once the queue is empty and closed.
     fn next(&self) -> Option<DatabaseQuery> {
         let nothing = |waiting: &mut QueuedQuery| waiting.questions.is_empty() && !waiting.is_over;
         let waiting = self.came.wait_while(self.lock(), nothing);

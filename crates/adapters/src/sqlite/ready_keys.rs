@@ -1,5 +1,5 @@
-//! The lines of waiters, one for each key, as the rule of admission sees them. They are read from the indexes once, and
-//! after that only those where something moved are read again: most claims look at many lines and change one.
+//! Queues of waiting processes, one for each key, as input of the admission rule. They are read from the indexes
+//! once. After that, only the queues with changes are read again: most claims inspect many queues and change one.
 
 use super::failure::StepAbort;
 use super::row;
@@ -9,14 +9,14 @@ use longhaul_domain::{Policy, PolicyVersion, Priority, Seq, SlotKey};
 use rusqlite::{OptionalExtension, Row, params};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Beyond so many lines they are read anew for each claim rather than kept.
+/// Maximum number of queues to cache. Beyond it, they are read again for each claim.
 const MAX_CACHED_KEYS: usize = 10_000;
 
-/// What is known of the lines between claims.
+/// Cache of the queues between claims.
 #[derive(Debug, Default)]
 pub(super) struct ReadyKeyCache {
     known: Option<ReadyKeys>,
-    /// The keys where the present transaction moved something.
+    /// Keys that the present transaction has changed.
     moved: BTreeSet<String>,
 }
 
@@ -25,7 +25,7 @@ impl ReadyKeyCache {
         self.known = Some(lines).filter(|lines| lines.keys.len() <= MAX_CACHED_KEYS);
     }
 
-    /// Somebody joined or left the waiters or the holders of this key.
+    /// Records that the waiting processes or slot holders of this key have changed.
     pub(super) fn moved(&mut self, key: Option<&SlotKey>) {
         let key = key.map_or("", |key| key.as_str());
         if !self.moved.contains(key) {
@@ -42,7 +42,7 @@ impl ReadyKeyCache {
         self.moved.clear();
     }
 
-    /// What was read since the transaction began may not have become true.
+    /// Discards the cache, because the transaction in which it was read may not be committed.
     pub(super) fn doubt(&mut self) {
         if let Some(lines) = &mut self.known {
             lines.stale.extend(self.moved.iter().cloned());
@@ -54,13 +54,13 @@ impl ReadyKeyCache {
     }
 }
 
-/// Every key with a waiter.
+/// All keys with a waiting process.
 #[derive(Debug)]
 pub(super) struct ReadyKeys {
     keys: BTreeMap<String, KeyQueue>,
     stale: BTreeSet<String>,
     policy: PolicyVersion,
-    /// Changes when another connection writes.
+    /// Data version of the database; it changes when another connection writes.
     database: i64,
 }
 
@@ -74,7 +74,7 @@ struct KeyQueue {
 }
 
 impl ReadyKeys {
-    /// The key and the sequence of who goes next among the waiters of these classes.
+    /// Returns the key and the sequence number of the next waiting process of these placement classes.
     pub(super) fn next(&self, classes: &BTreeSet<String>, roots_full: bool) -> Option<(String, i64)> {
         let lines = self.keys.iter().filter_map(|(key, line)| {
             let open = line
@@ -96,7 +96,7 @@ impl ReadyKeys {
     }
 }
 
-/// Waiters of one key that may be claimed alike.
+/// Waiting processes of one key that have the same claim conditions.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct WaiterGroup {
     pub(super) class: String,
@@ -114,8 +114,8 @@ impl WaiterGroup {
 }
 
 impl WriteConnection {
-    /// The lines as they are now.
-    pub(super) fn line_up(&mut self) -> Result<ReadyKeys, StepAbort> {
+    /// Returns the present queues.
+    pub(super) fn ready_keys(&mut self) -> Result<ReadyKeys, StepAbort> {
         let (version, policy) = self.policy()?;
         let database = self.sql("PRAGMA data_version")?.query_row([], |row| row.get(0))?;
         let known = self.lines.known.take();
@@ -135,8 +135,8 @@ impl WriteConnection {
         Ok(lines)
     }
 
-    /// Reads one line again.
-    pub(super) fn look_again(&mut self, lines: &mut ReadyKeys, key: String) -> Result<(), StepAbort> {
+    /// Reads the queue of one key again.
+    pub(super) fn refresh_key(&mut self, lines: &mut ReadyKeys, key: String) -> Result<(), StepAbort> {
         let policy = self.policy()?.1;
         self.look(lines, key, &policy)
     }
@@ -173,7 +173,7 @@ impl WriteConnection {
         Ok(())
     }
 
-    /// The key with waiters after this one; the first of all without one.
+    /// Returns the next key with a waiting process after `last`, or the first key if `last` is `None`.
     fn next_key(&self, last: Option<&str>) -> Result<Option<String>, StepAbort> {
         let after = if last.is_some() { "AND key > ?1" } else { "AND ?1 IS NULL" };
         let sql = format!(
@@ -183,7 +183,8 @@ impl WriteConnection {
         Ok(self.sql(&sql)?.query_row([last], |row| row.get(0)).optional()?)
     }
 
-    /// The group after this one in the same key, found by a leap or two; the first one of the key without one.
+    /// Returns the group after `last` in the same key, or the first group if `last` is `None`. Needs at most two
+    /// index seeks.
     pub(super) fn next_group_of(
         &self,
         key: &str,
@@ -202,7 +203,7 @@ impl WriteConnection {
                 return Ok(next);
             }
         }
-        // No class has an empty name, so that all come after it.
+        // No class has an empty name, so all classes come after it.
         let class = last.map_or("", |last| &last.class);
         let next = self
             .sql(
@@ -214,7 +215,7 @@ impl WriteConnection {
         Ok(next)
     }
 
-    /// How many slots of a key are taken; more than there are slots need not be counted.
+    /// Returns the number of taken slots of a key. Counts no more than `slots`.
     pub(super) fn taken(&self, key: &str, slots: u32) -> Result<u32, StepAbort> {
         let sql = "SELECT count(*) FROM (
             SELECT 1 FROM process INDEXED BY live WHERE slot_state < 3 AND slot_state = 1 AND key = ?1 LIMIT ?2)";

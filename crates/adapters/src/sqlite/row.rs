@@ -1,4 +1,4 @@
-//! Rows of the process table, and what belongs to them.
+//! Rows of the process table, with the data that belongs to them.
 
 use super::answers::OpReplies;
 use super::failure::{StepAbort, corrupt};
@@ -13,10 +13,10 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use std::str::FromStr;
 use uuid::Uuid;
 
-/// A specification that is larger than this, in bytes, is kept beside the row.
+/// Maximum size in bytes of a launch spec inside the row. A larger one is stored in a separate table.
 const MAX_INLINE_SPEC_BYTES: usize = 1_024;
 
-/// What [`stored`] reads, to be followed by conditions on `p`.
+/// Selects the columns that [`stored`] reads. Conditions on `p` follow.
 pub(super) const SELECT: &str = "
     SELECT p.seq, p.revision, p.owner_node, p.owner_epoch, p.life, coalesce(p.spec, s.body), l.body,
         p.action_seq > 0 AND EXISTS (SELECT 1 FROM pending_action a WHERE a.seq = p.seq), p.id
@@ -24,14 +24,14 @@ pub(super) const SELECT: &str = "
     LEFT JOIN spec s ON p.spec IS NULL AND s.seq = p.seq
     LEFT JOIN live_stats l ON l.seq = p.seq AND l.attempt = p.attempt ";
 
-/// The record of an id.
+/// Returns the record with this id.
 pub(super) fn by_id(connection: &Connection, id: &ProcessId) -> Result<Option<StoredProcess>, StepAbort> {
     let mut statement = connection.prepare_cached(&format!("{SELECT} WHERE p.id = ?1"))?;
     let mut rows = statement.query([id.as_uuid().as_bytes()])?;
     rows.next()?.map(|row| stored(connection, row)).transpose()
 }
 
-/// The record of a submit sequence.
+/// Returns the record with this submit sequence number.
 pub(super) fn by_seq(connection: &Connection, seq: i64) -> Result<Option<StoredProcess>, StepAbort> {
     let mut statement = connection.prepare_cached(&format!("{SELECT} WHERE p.seq = ?1"))?;
     let mut rows = statement.query([seq])?;
@@ -73,7 +73,7 @@ fn pending_actions(connection: &Connection, seq: i64) -> Result<Vec<(ActionSeq, 
     Ok(pending_actions)
 }
 
-/// Writes a new process.
+/// Inserts a new process.
 pub(super) fn insert(
     connection: &Connection,
     process: &Process,
@@ -132,7 +132,7 @@ pub(super) fn insert(
     Ok(Seq(uint(seq)))
 }
 
-/// The columns of a row that a change is checked against.
+/// Columns of a row against which a change is checked.
 #[derive(Debug)]
 pub(super) struct CurrentRow {
     pub(super) seq: i64,
@@ -143,7 +143,7 @@ pub(super) struct CurrentRow {
     pub(super) due: Option<i64>,
     pub(super) slot_state: i64,
     pub(super) priority: i64,
-    /// Whether anything was ever has_pending_actions of it.
+    /// True if an action was ever queued for the process.
     pub(super) has_pending_actions: bool,
     pub(super) answers: OpReplies,
 }
@@ -178,7 +178,7 @@ pub(super) fn before(connection: &Connection, id: &ProcessId) -> Result<Option<C
     Ok(Some(CurrentRow { owner: owner(node, epoch)?, ..before }))
 }
 
-/// Writes what changed, and what was answered; no index is touched if nothing changed that it holds.
+/// Writes the changed columns and the reply. No index is touched unless one of its columns changed.
 pub(super) fn update(
     connection: &Connection,
     before: &CurrentRow,
@@ -239,7 +239,7 @@ pub(super) fn update(
     Ok(())
 }
 
-/// As the schema spells it.
+/// Returns the column value of a slot state.
 pub(super) const fn slot_state(slot_state: SlotState) -> i64 {
     match slot_state {
         SlotState::Waiting => 0,
@@ -271,7 +271,7 @@ pub(super) fn joined(ids: &[ProcessId]) -> Vec<u8> {
     ids.iter().flat_map(|id| *id.as_uuid().as_bytes()).collect()
 }
 
-/// Counters stay far below the largest that a column holds.
+/// Converts a counter to a column value. Counters never reach the limit of `i64`.
 pub(super) fn int(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }

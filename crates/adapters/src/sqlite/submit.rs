@@ -1,4 +1,4 @@
-//! New processes and the guards that they pass.
+//! Submission of new processes, with its checks.
 
 use super::claim::ClaimedRow;
 use super::class;
@@ -19,7 +19,7 @@ use longhaul_ports::{
 use longhaul_wire::record;
 use rusqlite::{OptionalExtension, params};
 
-/// The largest specification that is kept, in bytes.
+/// Maximum size of a spec in bytes.
 const MAX_SPEC_BYTES: usize = 1024 * 1024;
 
 impl WriteConnection {
@@ -57,7 +57,7 @@ impl WriteConnection {
         }
     }
 
-    /// The same id, or the same launch key in the same session.
+    /// Finds a process with the same id, or with the same launch key in the same session.
     fn existing(&self, process: &Process) -> Result<Option<SubmitOutcome>, StepAbort> {
         let connection = &self.connection;
         if let Some(stored) = row::by_id(connection, &process.id)? {
@@ -67,11 +67,11 @@ impl WriteConnection {
                 stored: Some(stored),
             }));
         }
-        let swept = self
+        let pruned = self
             .sql("SELECT fingerprint FROM tombstone WHERE id = ?1")?
             .query_row([process.id.as_uuid().as_bytes()], |row| row.get::<_, i64>(0))
             .optional()?;
-        if let Some(kept) = swept {
+        if let Some(kept) = pruned {
             return Ok(Some(SubmitOutcome::Existing {
                 id: process.id,
                 stored: None,
@@ -122,7 +122,7 @@ impl WriteConnection {
         let (Some(root), Some(parent)) = (head.ancestors.first(), head.ancestors.last()) else {
             return Ok(());
         };
-        // Whether it is closing, and whether its work is over.
+        // Returns whether the ancestor is closing and whether its work is over.
         let closing = |id: &ProcessId| {
             self.sql("SELECT closing, slot_state = 3 AND due IS NULL FROM process WHERE id = ?1")?
                 .query_row([id.as_uuid().as_bytes()], |row| Ok((row.get(0)?, row.get(1)?)))
@@ -132,34 +132,37 @@ impl WriteConnection {
             return Err(StoreRejection::ParentMissing { parent: *parent }.into());
         }
         for ancestor in &head.ancestors {
-            // One further above that was swept had ended before.
+            // An ancestor further above that was pruned had ended before.
             let (closing, is_over) = closing(ancestor)?.unwrap_or((true, true));
             if closing && (ancestor == parent || !is_over) {
                 return Err(StoreRejection::AncestorClosing { ancestor: *ancestor }.into());
             }
         }
-        if head.level > limits.tree.deepest {
-            return Err(StoreRejection::TooDeep { level: head.level, deepest: limits.tree.deepest }.into());
+        if head.level > limits.tree.max_level {
+            return Err(
+                StoreRejection::TooDeep { level: head.level, max_level: limits.tree.max_level }.into()
+            );
         }
         let live: u32 = self
             .sql("SELECT count(*) FROM process WHERE root = ?1 AND level = ?2 AND slot_state < 3")?
             .query_row(params![root.as_uuid().as_bytes(), head.level.0], |row| row.get(0))?;
         if live >= limits.tree.per_level {
             return Err(
-                StoreRejection::LevelFull { level: head.level, live, most: limits.tree.per_level }.into()
+                StoreRejection::LevelFull { level: head.level, live, limit: limits.tree.per_level }.into()
             );
         }
         Ok(())
     }
 
-    /// Who holds a slot of its key, in the order of their submits.
+    /// Returns the slot holders of the key, in submit order.
     fn holders(&self, head: &ProcessHeader) -> Result<Vec<ProcessId>, StepAbort> {
         let sql = "SELECT id FROM process INDEXED BY live
             WHERE slot_state < 3 AND slot_state = 1 AND key = ?1 ORDER BY seq";
         row::ids(&self.connection, sql, [row::key(head)])
     }
 
-    /// Whether it may be claimed at once: nobody ahead in its key waits, and there is room.
+    /// Decides whether the process may be claimed at once: no earlier process of its key waits, and there are free
+    /// slots.
     fn claimable(&mut self, new: &Submission, head: &ProcessHeader) -> Result<ImmediateClaim, StepAbort> {
         let Some(claimant) = &new.claim_for else {
             return Ok(ImmediateClaim::Blocked(ClaimObstacle::Key));
@@ -191,7 +194,7 @@ impl WriteConnection {
         }
     }
 
-    /// The refusal that names who is in the way.
+    /// Returns the rejection that names the processes in the way.
     fn no_slot(&self, head: &ProcessHeader, obstacle: &ClaimObstacle) -> Result<StoreRejection, StepAbort> {
         Ok(match obstacle {
             ClaimObstacle::Key => StoreRejection::NoSlot {
@@ -214,7 +217,8 @@ impl WriteConnection {
         })
     }
 
-    /// A waiter of its key that goes first, and that is neither pinned elsewhere nor held back by the limit on roots.
+    /// Finds an earlier waiting process of the same key that is neither pinned to another node nor blocked by the
+    /// limit on roots.
     fn someone_ahead(
         &self,
         claimant: &ClaimRequest,
@@ -249,7 +253,7 @@ impl WriteConnection {
             None => (&new.process, Revision(1), None),
         };
         let seq = row::insert(&self.connection, process, spec, revision, owner.as_ref())?;
-        self.grew();
+        self.process_added();
         self.lines.moved(process.spec.key.as_ref());
         if let Some(key) = &new.process.spec.launch_key {
             self.sql("INSERT INTO launch (session, key, id, fingerprint) VALUES (?1, ?2, ?3, ?4)")?.execute(
@@ -282,7 +286,7 @@ impl WriteConnection {
 
     fn notify_submitted(&mut self, stored: &StoredProcess, head: &ProcessHeader) -> Result<(), StepAbort> {
         if head.slot_state == SlotState::Waiting {
-            self.tell(waiter(&stored.process.spec.placement));
+            self.notify(waiter_event(&stored.process.spec.placement));
         }
         match head.due {
             Some(due) => self.notify_if_first_due(due.0),
@@ -290,34 +294,34 @@ impl WriteConnection {
         }
     }
 
-    /// Nodes set a timer by the first due row, so a new first one is news.
+    /// Notifies the nodes if the row is the first due row, because nodes set a timer for it.
     pub(super) fn notify_if_first_due(&mut self, due: i64) -> Result<(), StepAbort> {
         let first = first_due(&self.connection, &IssuedRows::default())?;
         if first == Some(Timestamp(due)) {
-            self.tell(NodeEvent::ForAll);
+            self.notify(NodeEvent::ForAll);
         }
         Ok(())
     }
 }
 
-/// Whether a submission may be claimed at once.
+/// Result of the check whether a submission may be claimed at once.
 enum ImmediateClaim {
     For(Lease),
     Blocked(ClaimObstacle),
-    /// It does not want to.
+    /// The submission does not ask for an immediate claim.
     None,
 }
 
-/// What keeps a submission from being claimed at once.
+/// Reason for which a submission cannot be claimed at once.
 enum ClaimObstacle {
-    /// Its key: no free slot, held back, someone ahead, or nobody to claim it.
+    /// The key has no free slot, is on hold, has an earlier waiting process, or no node may claim it.
     Key,
-    /// The limit on the roots of this node.
+    /// This node has reached its limit on roots.
     Roots(NodeId),
 }
 
-/// A waiter concerns those who may run it.
-pub(super) fn waiter(placement: &Placement) -> NodeEvent {
+/// Returns the event for the nodes that may run a waiting process.
+pub(super) fn waiter_event(placement: &Placement) -> NodeEvent {
     match placement {
         Placement::Node(node) => NodeEvent::For(node.clone()),
         Placement::Here | Placement::Labels(_) | Placement::Anywhere => NodeEvent::ForAll,
@@ -327,7 +331,7 @@ pub(super) fn waiter(placement: &Placement) -> NodeEvent {
 fn may_run(node: &NodeId, placement: &Placement) -> bool {
     match placement {
         Placement::Node(pinned) => pinned == node,
-        // Which labels a node has the engine knows; it asks only for what fits.
+        // Only the engine knows the labels of its node; it submits only what they allow.
         Placement::Here | Placement::Labels(_) | Placement::Anywhere => true,
     }
 }
@@ -336,7 +340,7 @@ fn session(spec: &Spec) -> &str {
     spec.session.as_ref().map_or("", |session| session.as_str())
 }
 
-/// As a column holds it.
+/// Returns the column value of the spec's fingerprint.
 pub(super) fn fingerprint(spec: &Spec) -> i64 {
     Fingerprint::of(spec).cast_signed()
 }

@@ -1,4 +1,4 @@
-//! What the writing thread works on: the connection, and what it keeps in mind beside it.
+//! The connection of the writer thread, with its caches.
 
 use super::failure::StepAbort;
 use super::notifiers::NodeEvent;
@@ -16,29 +16,29 @@ use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
 
-/// The log is moved into the database beyond so many bytes.
-const LONG_LOG: i32 = 4_096_000;
-/// So many events may be there beyond those that are kept, so that trimming is rare.
+/// Size of the write-ahead log in bytes beyond which it is checkpointed.
+const CHECKPOINT_BYTES: i32 = 4_096_000;
+/// Number of excess events that triggers a trim, so that trims are rare.
 const TRIM_BATCH: u64 = 1_000;
 
-/// The connection of the writer.
+/// The connection of the writer thread.
 pub(super) struct WriteConnection {
     pub(super) connection: Connection,
     clock: Arc<dyn Clock>,
-    /// Pages in the log after the last commit.
+    /// Number of pages in the write-ahead log after the last commit.
     log_pages: Arc<AtomicI32>,
-    /// So many pages in the log are too many.
-    long_log: i32,
+    /// Number of pages beyond which the write-ahead log is checkpointed.
+    max_log_pages: i32,
     kept_events: u64,
-    /// Processes were added that are not filed.
-    grown: bool,
+    /// True if processes were added that are not in the label index.
+    has_new_processes: bool,
     pub(super) lines: ReadyKeyCache,
-    /// A place at or before the oldest event.
+    /// A cursor at or before the oldest event.
     oldest: i64,
     newest: i64,
     policy: Option<(PolicyVersion, Policy)>,
     effort: Option<SyncMode>,
-    news: Vec<NodeEvent>,
+    events: Vec<NodeEvent>,
     marked: usize,
 }
 
@@ -55,7 +55,7 @@ impl WriteConnection {
             Ok(())
         }))?;
         let page_size = opening::page_size(&connection)?;
-        let page_size = i32::try_from(page_size).unwrap_or(LONG_LOG).max(1);
+        let page_size = i32::try_from(page_size).unwrap_or(CHECKPOINT_BYTES).max(1);
         let oldest =
             connection.query_row("SELECT coalesce(min(cursor), 0) FROM event", [], |row| row.get(0))?;
         let newest =
@@ -64,15 +64,15 @@ impl WriteConnection {
             connection,
             clock,
             log_pages,
-            long_log: LONG_LOG / page_size,
-            grown: false,
+            max_log_pages: CHECKPOINT_BYTES / page_size,
+            has_new_processes: false,
             lines: ReadyKeyCache::default(),
             kept_events: kept_events.max(1),
             oldest,
             newest,
             policy: None,
             effort: None,
-            news: Vec::new(),
+            events: Vec::new(),
             marked: 0,
         })
     }
@@ -81,25 +81,25 @@ impl WriteConnection {
         self.clock.now()
     }
 
-    /// The place of the newest event.
+    /// Returns the cursor of the newest event.
     pub(super) fn newest(&self) -> EventCursor {
         EventCursor(row::uint(self.newest))
     }
 
-    /// An event was added at this place.
+    /// Records that an event was logged at this cursor.
     pub(super) fn logged(&mut self, place: EventCursor) {
         self.newest = self.newest.max(row::int(place.0));
-        self.tell(NodeEvent::Logged);
+        self.notify(NodeEvent::Logged);
     }
 
     pub(super) fn sql(&self, sql: &str) -> rusqlite::Result<CachedStatement<'_>> {
         self.connection.prepare_cached(sql)
     }
 
-    /// Keeps news for the moment after the commit.
-    pub(super) fn tell(&mut self, news: NodeEvent) {
-        if !self.news.contains(&news) {
-            self.news.push(news);
+    /// Keeps a notification until the commit is done.
+    pub(super) fn notify(&mut self, events: NodeEvent) {
+        if !self.events.contains(&events) {
+            self.events.push(events);
         }
     }
 
@@ -116,17 +116,17 @@ impl WriteConnection {
             self.newest = self.connection.last_insert_rowid();
         }
         if !events.is_empty() {
-            self.tell(NodeEvent::Logged);
+            self.notify(NodeEvent::Logged);
         }
         Ok(())
     }
 
-    /// Refuses a lease that is not the newest of its node.
+    /// Rejects a lease that is not the newest lease of its node.
     pub(super) fn check(&self, lease: &Lease) -> Result<(), StepAbort> {
         check(&self.connection, lease)
     }
 
-    /// Refuses whoever may not write a row with this owner.
+    /// Rejects a writer that may not change a row with this owner.
     pub(super) fn check_author(&self, owner: Option<&Lease>, author: &Writer) -> Result<(), StepAbort> {
         match (owner, author) {
             (None, Writer::Anyone) => Ok(()),
@@ -137,7 +137,7 @@ impl WriteConnection {
         }
     }
 
-    /// The policy in force, read again only when it has changed.
+    /// Returns the policy in force. Reads it only after a change.
     pub(super) fn policy(&mut self) -> Result<(PolicyVersion, Policy), StepAbort> {
         let version = policy_version(&self.connection)?;
         match &self.policy {
@@ -159,14 +159,14 @@ impl WriteConnection {
             self.connection.pragma_update(None, "synchronous", level)?;
             self.effort = Some(effort);
         }
-        self.news.clear();
-        self.grown = false;
+        self.events.clear();
+        self.has_new_processes = false;
         self.lines.begin();
         self.run("BEGIN IMMEDIATE")
     }
 
     pub(super) fn mark(&mut self) -> rusqlite::Result<()> {
-        self.marked = self.news.len();
+        self.marked = self.events.len();
         self.run("SAVEPOINT step")
     }
 
@@ -175,40 +175,40 @@ impl WriteConnection {
     }
 
     pub(super) fn revert(&mut self) -> rusqlite::Result<()> {
-        self.news.truncate(self.marked);
+        self.events.truncate(self.marked);
         self.policy = None;
         self.lines.doubt();
         self.run("ROLLBACK TO step")?;
         self.run("RELEASE step")
     }
 
-    /// Whether the database still has the transaction that was begun.
+    /// Returns true if the database still has an open transaction.
     pub(super) fn is_open(&self) -> bool {
         !self.connection.is_autocommit()
     }
 
-    /// A process was added.
-    pub(super) const fn grew(&mut self) {
-        self.grown = true;
+    /// Records that a process was added.
+    pub(super) const fn process_added(&mut self) {
+        self.has_new_processes = true;
     }
 
-    /// Does what is only due now and then, as part of what was done. Only what added something can make it fail for
-    /// want of room.
-    pub(super) fn upkeep(&mut self) -> rusqlite::Result<()> {
-        if self.grown {
-            self.file()?;
+    /// Executes occasional maintenance within the present transaction. On a full disk it can fail only if the
+    /// transaction added data.
+    pub(super) fn maintain(&mut self) -> rusqlite::Result<()> {
+        if self.has_new_processes {
+            self.index_labels()?;
         }
         self.trim()
     }
 
-    /// Lets go of events beyond those that are kept, some at a time.
+    /// Deletes old events in batches.
     fn trim(&mut self) -> rusqlite::Result<()> {
         let there = u64::try_from(self.newest.saturating_sub(self.oldest)).unwrap_or(0);
         if there < self.kept_events.saturating_add(TRIM_BATCH) {
             return Ok(());
         }
         let last = self.newest.saturating_sub(row::int(self.kept_events));
-        // The newest stays whatever happens, because the next one gets its place from it.
+        // The newest event is always kept, because the next event gets its cursor from it.
         self.sql("DELETE FROM event WHERE cursor <= ?1 AND cursor < (SELECT max(cursor) FROM event)")?
             .execute([last])?;
         self.oldest = last;
@@ -219,12 +219,12 @@ impl WriteConnection {
         failpoint!("sqlite.commit").map_err(database::failure)?;
         self.run("COMMIT")?;
         failpoint!("sqlite.committed").map_err(database::failure)?;
-        Ok(std::mem::take(&mut self.news))
+        Ok(std::mem::take(&mut self.events))
     }
 
-    /// Undoes whatever is left of a transaction; the database may have undone it already.
+    /// Rolls back the transaction, unless the database has already done so.
     pub(super) fn abandon(&mut self) {
-        self.news.clear();
+        self.events.clear();
         self.policy = None;
         self.lines.forget();
         if self.is_open()
@@ -235,9 +235,9 @@ impl WriteConnection {
         self.oldest = 0;
     }
 
-    /// Moves the log into the database if it is long.
+    /// Checkpoints the write-ahead log if it is long.
     pub(super) fn checkpoint(&self) -> rusqlite::Result<()> {
-        if self.log_pages.load(Ordering::Relaxed) < self.long_log {
+        if self.log_pages.load(Ordering::Relaxed) < self.max_log_pages {
             return Ok(());
         }
         self.log_pages.store(0, Ordering::Relaxed);
@@ -250,7 +250,7 @@ impl WriteConnection {
     }
 }
 
-/// Refuses a lease that is not the newest of its node.
+/// Rejects a lease that is not the newest lease of its node.
 pub(super) fn check(connection: &Connection, lease: &Lease) -> Result<(), StepAbort> {
     if epoch(connection, &lease.node)? == Some(lease.epoch) { Ok(()) } else { Err(fenced(lease).into()) }
 }
@@ -275,7 +275,7 @@ pub(super) fn policy_version(connection: &Connection) -> Result<PolicyVersion, S
     Ok(PolicyVersion(version.map_or(0, row::uint)))
 }
 
-/// The policy in force; before the first change it is the default.
+/// Returns the policy in force, or the default before the first change.
 pub(super) fn policy(connection: &Connection) -> Result<(PolicyVersion, Policy), StepAbort> {
     let found = connection
         .prepare_cached("SELECT version, body FROM policy")?

@@ -1,4 +1,4 @@
-//! The one thread that writes.
+//! The thread that executes all writes.
 
 use super::failure::{DatabaseFailureClass, StepAbort, closed, corrupt, not_applied};
 use super::notifiers::{NodeEvent, NodeNotifiers};
@@ -11,22 +11,22 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 use tokio::sync::{oneshot, watch};
 
-/// The most steps in one commit: beyond this the first of them would wait for the last.
+/// Maximum number of steps in one commit. A larger commit would delay the reply to its first step.
 const MAX_BATCH: usize = 512;
 
-/// Light steps are forced to the disk after this long at the latest.
+/// Maximum delay before light steps are synced to the disk.
 const MAX_SYNC_DELAY: Duration = Duration::from_secs(1);
 
-/// How hard a step tries to outlive a crash.
+/// Durability of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum SyncMode {
-    /// It is on the disk before it is answered.
+    /// The step is on the disk before the reply.
     Durable,
-    /// A crash of the machine may lose it within the next second.
+    /// A crash of the machine may lose the step within the next second.
     Light,
 }
 
-/// Takes steps from many callers and commits those that wait together.
+/// Accepts steps from many callers, and commits waiting steps together.
 pub(super) struct DatabaseThread {
     line: Option<Sender<Box<dyn DatabaseJob>>>,
     thread: Option<JoinHandle<()>>,
@@ -35,19 +35,19 @@ pub(super) struct DatabaseThread {
 impl DatabaseThread {
     pub(super) fn start(
         ledger: WriteConnection,
-        bells: Arc<NodeNotifiers>,
+        notifiers: Arc<NodeNotifiers>,
         newest: watch::Sender<EventCursor>,
     ) -> Result<Self, StoreError> {
         let (line, jobs) = channel();
-        let desk = DatabaseContext { ledger, bells, newest, synced: None, failed: None };
+        let context = DatabaseContext { ledger, notifiers, newest, synced: None, failed: None };
         let thread = thread::Builder::new()
             .name("store-writer".to_owned())
-            .spawn(move || desk.work(&jobs))
+            .spawn(move || context.work(&jobs))
             .map_err(|error| StoreError::Unavailable { source: Box::new(error) })?;
         Ok(Self { line: Some(line), thread: Some(thread) })
     }
 
-    /// Applies one step; it may be run again if the batch that it was in had to be undone.
+    /// Executes one step. The step may run more than once, because a failed batch is undone and repeated.
     pub(super) async fn apply<T: Send + 'static>(
         &self,
         op: Option<OpId>,
@@ -66,23 +66,23 @@ impl Drop for DatabaseThread {
     fn drop(&mut self) {
         self.line = None;
         if let Some(thread) = self.thread.take() {
-            // A thread that panicked has nothing left to close.
+            // A thread that panicked cannot close anything more.
             let _ = thread.join();
         }
     }
 }
 
-/// A step that waits for its answer.
+/// A step whose caller waits for a reply.
 trait DatabaseJob: Send {
     fn effort(&self) -> SyncMode;
     fn run(&mut self, ledger: &mut WriteConnection) -> Result<StepResult, rusqlite::Error>;
-    /// Hands out the answer of the last run.
+    /// Sends the result of the last run.
     fn answer(&mut self);
-    /// Answers with an error instead.
+    /// Sends an error instead of the result.
     fn fail(&mut self, error: &dyn Fn(Option<OpId>) -> StoreError);
 }
 
-/// What became of a step that the database carried out.
+/// Result of an executed step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum StepResult {
     Applied,
@@ -118,37 +118,37 @@ where
 
     fn answer(&mut self) {
         if let (Some(to), Some(answer)) = (self.to.take(), self.answer.take()) {
-            // Whoever asked may have gone away; the step stands.
+            // The caller may have stopped waiting; the step remains committed.
             let _ = to.send(answer);
         }
     }
 
     fn fail(&mut self, error: &dyn Fn(Option<OpId>) -> StoreError) {
         if let Some(to) = self.to.take() {
-            // Whoever asked may have gone away.
+            // The caller may have stopped waiting.
             let _ = to.send(Err(error(self.op)));
         }
     }
 }
 
-/// Where the writing thread works.
+/// State of the writer thread.
 struct DatabaseContext {
     ledger: WriteConnection,
-    bells: Arc<NodeNotifiers>,
-    /// The place of the newest event.
+    notifiers: Arc<NodeNotifiers>,
+    /// Cursor of the newest event.
     newest: watch::Sender<EventCursor>,
-    /// When a commit was last forced to the disk.
+    /// Time of the last synced commit.
     synced: Option<Timestamp>,
-    /// Why nothing is acknowledged any more.
+    /// Reason for which the store acknowledges nothing more.
     failed: Option<String>,
 }
 
-/// Why a batch was undone.
+/// Reason for which a batch was undone.
 #[derive(Debug)]
 enum BatchFailure {
-    /// Before the commit: surely nothing of it is left.
+    /// A failure before the commit: the batch was certainly not applied.
     Before(rusqlite::Error),
-    /// By the commit itself.
+    /// A failure of the commit itself.
     AtCommit(rusqlite::Error),
 }
 
@@ -173,16 +173,16 @@ impl DatabaseContext {
             return;
         }
         match self.commit(&mut batch) {
-            Ok(news) => {
-                // Whoever asked goes first: those who listen take the time of the same processors.
+            Ok(events) => {
+                // Replies come before notifications, because the notified tasks compete for the same processors.
                 batch.iter_mut().for_each(|job| job.answer());
-                self.tell(&news);
+                self.notify(&events);
             }
             Err(undone) => self.undone(batch, undone),
         }
     }
 
-    /// Runs every step under a savepoint of its own and commits them together.
+    /// Runs every step under its own savepoint and commits them together.
     fn commit(&mut self, batch: &mut [Box<dyn DatabaseJob>]) -> Result<Vec<NodeEvent>, BatchFailure> {
         let effort = self.effort_for(batch);
         self.ledger.begin(effort).map_err(BatchFailure::Before)?;
@@ -203,30 +203,32 @@ impl DatabaseContext {
                 Err(error) => return Err(BatchFailure::Before(error)),
             }
         }
-        self.ledger.upkeep().map_err(BatchFailure::Before)?;
-        let news = self.ledger.commit().map_err(BatchFailure::AtCommit)?;
+        self.ledger.maintain().map_err(BatchFailure::Before)?;
+        let events = self.ledger.commit().map_err(BatchFailure::AtCommit)?;
         if effort == SyncMode::Durable {
             self.synced = Some(self.ledger.now());
         }
-        Ok(news)
+        Ok(events)
     }
 
-    /// Calls those whom it concerns.
-    fn tell(&self, news: &[NodeEvent]) {
-        if news.contains(&NodeEvent::Logged) {
+    /// Sends the notifications.
+    fn notify(&self, events: &[NodeEvent]) {
+        if events.contains(&NodeEvent::Logged) {
             self.newest.send_replace(self.ledger.newest());
         }
-        news.iter().for_each(|news| self.bells.tell(news));
+        events.iter().for_each(|events| self.notifiers.notify(events));
     }
 
-    /// Light steps are not synced one by one, but neither may a crash take more than the last second of them.
+    /// Returns the sync mode of a batch. Light steps are not synced one by one, but a crash loses at most the last
+    /// second of them.
     fn effort_for(&self, batch: &[Box<dyn DatabaseJob>]) -> SyncMode {
         let light = batch.iter().all(|job| job.effort() == SyncMode::Light);
         let lately = self.synced.is_some_and(|synced| self.ledger.now().since(synced) < MAX_SYNC_DELAY);
         if light && lately { SyncMode::Light } else { SyncMode::Durable }
     }
 
-    /// A full disk may still take one small step; a disk that failed is not asked again.
+    /// Handles a failed batch. If the disk is full, each step is tried alone, because a small one may succeed. After
+    /// another disk failure no step is tried.
     fn undone(&mut self, mut batch: Vec<Box<dyn DatabaseJob>>, undone: BatchFailure) {
         self.ledger.abandon();
         let (error, at_commit) = match undone {
@@ -252,7 +254,7 @@ impl DatabaseContext {
         }
         let message = error.to_string();
         let answer = |op| match verdict {
-            // The frames of the commit may have reached the disk.
+            // The commit may have reached the disk partly or completely.
             DatabaseFailureClass::Disk if at_commit => {
                 StoreError::Unknown { op, source: message.clone().into() }
             }
@@ -266,7 +268,7 @@ impl DatabaseContext {
         batch.iter_mut().for_each(|job| job.fail(&answer));
     }
 
-    /// Moves the log into the database once it is long, when nobody waits for it.
+    /// Checkpoints a long write-ahead log when no step waits.
     fn tidy(&mut self) {
         if self.failed.is_some() {
             return;

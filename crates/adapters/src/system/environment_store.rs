@@ -108,7 +108,7 @@ impl FileEnvironmentStore {
         Ok((kept, damaged))
     }
 
-    async fn beside<T: Send + 'static>(
+    async fn on_blocking_thread<T: Send + 'static>(
         &self,
         tried: &'static str,
         work: impl FnOnce(&FileStoreInner) -> Result<T, EnvironmentStoreError> + Send + 'static,
@@ -126,7 +126,10 @@ impl EnvironmentStore for FileEnvironmentStore {
         let hash = hash_of(&bytes);
         if !self.inner.knows(&hash) {
             let name = hash.clone();
-            self.beside("written", move |inner| inner.keep(name, &bytes).map_err(failed("written"))).await?;
+            self.on_blocking_thread("written", move |inner| {
+                inner.keep(name, &bytes).map_err(failed("written"))
+            })
+            .await?;
         }
         Ok(EnvironmentHash(hash))
     }
@@ -136,7 +139,7 @@ impl EnvironmentStore for FileEnvironmentStore {
             return Ok(variables);
         }
         let asked = hash.clone();
-        let variables = self.beside("read", move |inner| inner.open(asked)).await?;
+        let variables = self.on_blocking_thread("read", move |inner| inner.open(asked)).await?;
         self.inner.remember(&hash.0, &variables);
         Ok(variables)
     }

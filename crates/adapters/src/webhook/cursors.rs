@@ -48,14 +48,14 @@ impl FileReaderCursors {
     }
 
     fn place(&self, reader: &str) -> io::Result<Option<EventCursor>> {
-        let Some(kept) = self.kept(reader)? else { return Ok(None) };
+        let Some(kept) = self.durable_cursor(reader)? else { return Ok(None) };
         let note = read(self.path(reader, CursorFile::Note)?)?;
         let noted = note.as_deref().and_then(read_note);
         // A note that was damaged by a power cut is ignored.
         Ok(Some(noted.filter(|(base, _)| *base == kept).map_or(kept, |(_, place)| place)))
     }
 
-    fn kept(&self, reader: &str) -> io::Result<Option<EventCursor>> {
+    fn durable_cursor(&self, reader: &str) -> io::Result<Option<EventCursor>> {
         let Some(bytes) = read(self.path(reader, CursorFile::Kept)?)? else { return Ok(None) };
         match numbers(&bytes).as_deref() {
             Some([place]) => Ok(Some(EventCursor(*place))),
@@ -70,7 +70,7 @@ impl FileReaderCursors {
     }
 
     fn note_place(&self, reader: &str, place: EventCursor) -> io::Result<()> {
-        let Some(base) = self.kept(reader)? else { return self.keep_place(reader, place) };
+        let Some(base) = self.durable_cursor(reader)? else { return self.keep_place(reader, place) };
         let path = self.path(reader, CursorFile::Note)?;
         let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path)?;
         // All notes have the same length, so that a new note overwrites the old note completely.

@@ -108,7 +108,10 @@ impl Bench {
 
     /// Returns the next observation of any kind.
     pub(crate) async fn seen(&self) -> Observation {
-        tokio::time::timeout(SOON, self.spawner.next()).await.expect("nothing was seen").observation
+        tokio::time::timeout(SOON, self.spawner.next())
+            .await
+            .expect("the spawner reported nothing")
+            .observation
     }
 
     /// Returns the next observation that is not about a halted shim.
@@ -137,7 +140,7 @@ impl Bench {
     }
 
     pub(crate) async fn text(&self, key: AttemptKey) -> String {
-        let page = self.output.read(key, OutputRead { from: 0, most: 1 << 20, only: None }).await.unwrap();
+        let page = self.output.read(key, OutputRead { from: 0, limit: 1 << 20, only: None }).await.unwrap();
         let bytes: Vec<u8> = page.chunks.into_iter().flat_map(|chunk| chunk.bytes).collect();
         String::from_utf8(bytes).unwrap()
     }
@@ -261,7 +264,7 @@ pub(crate) fn is_halted(pid: u32) -> bool {
 pub(crate) async fn until(mut is_so: impl AsyncFnMut() -> bool) {
     let deadline = Instant::now() + SOON;
     while !is_so().await {
-        assert!(Instant::now() < deadline, "it did not come to be");
+        assert!(Instant::now() < deadline, "the condition did not become true");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }

@@ -168,7 +168,7 @@ async fn the_next_life_tells_an_end_that_a_halted_supervisor_has_not_seen() {
         other => panic!("{other:?}"),
     };
     assert_eq!((code(&exit), exit.stopped, exit.circumstances.exit_unobserved), (7, None, true));
-    assert!(exit.circumstances.end_time_unknown && exit.at >= over, "nobody knows when it was: {exit:?}");
+    assert!(exit.circumstances.end_time_unknown && exit.at >= over, "the end time is unknown: {exit:?}");
 }
 
 #[tokio::test]

@@ -37,11 +37,11 @@ async fn a_leased_command_ends_with_the_lease_when_its_manager_is_gone() {
     // After this line no spawner watches the command or renews the lease.
     bench.next_life();
     while !is_gone(pid) {
-        assert!(begin.elapsed() < Duration::from_secs(7), "it outlived the lease by far");
+        assert!(begin.elapsed() < Duration::from_secs(7), "the command ran much longer than its lease");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     assert!(begin.elapsed() >= Duration::from_millis(1_900), "{:?}", begin.elapsed());
-    assert!(!is_gone(other), "only what is leased ends with the lease");
+    assert!(!is_gone(other), "only a leased command ends with the lease");
     // The shim writes the exit record after it has reaped the command, so the test waits for the record.
     let found = loop {
         match bench.adopt(key(1)).await.unwrap() {

@@ -19,7 +19,7 @@ async fn the_end_is_told_once_nothing_is_left_and_dated_when_the_command_ended()
     let begun = std::time::Instant::now();
     end_command(&bench);
     let told = sweeping(&bench).await;
-    assert!(is_alive(left), "it is told of while it lasts");
+    assert!(is_alive(left), "the cleanup is reported while it is in progress");
     let exit = bench.exited().await;
     assert!(!is_alive(left) && begun.elapsed() >= Duration::from_secs(1));
     assert_eq!((code(&exit), exit.at, exit.stopped), (7, told, None));
@@ -176,7 +176,7 @@ async fn sweeping(bench: &Bench) -> Timestamp {
 /// Checks that the exit is that of the command and that the leftover is gone.
 fn over(exit: &Exit, left: u32) {
     assert_eq!((exit.status, exit.stopped), (ExitStatus::Code(7), None));
-    assert!(!is_alive(left), "its place is given on while it lives");
+    assert!(!is_alive(left), "the slot is released although the leftover is live");
     assert!(!exit.circumstances.unverified);
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 const BURN: &str = "echo ready; while :; do :; done";
 /// Script that waits with a child, almost without CPU time, until the file `go` exists. Then it uses a whole CPU.
-const BURNS_WHEN_TOLD: &str =
+const BURNS_ON_REQUEST: &str =
     "ulimit -c 0; sleep 60 & echo $! ready; while [ ! -e go ]; do sleep 0.05; done; while :; do :; done";
 const XCPU: ExitStatus = ExitStatus::Signal { number: 24, core: false };
 
@@ -74,7 +74,11 @@ async fn no_more_files_than_allowed_are_open() {
     let script = "python3 -c 'held = [open(\"/dev/null\") for _ in range(20)]' 2>&1";
     let (exit, text) = end(script, limits).await;
     assert!(text.contains("Too many open files"), "{text}");
-    assert_eq!((code(&exit), exit.limit), (1, None), "what leaves by itself was not ended by a limit");
+    assert_eq!(
+        (code(&exit), exit.limit),
+        (1, None),
+        "a command that exits by itself was not ended by a limit"
+    );
 }
 
 #[tokio::test]
@@ -183,7 +187,7 @@ async fn what_is_looked_at_while_it_ends_is_told_or_unknown() {
 #[tokio::test]
 async fn the_next_life_counts_and_names_limits_too() {
     let mut bench = Bench::new();
-    start(&bench, BURNS_WHEN_TOLD, cpu(1)).await;
+    start(&bench, BURNS_ON_REQUEST, cpu(1)).await;
     bench.says(key(1), "ready").await;
     bench.next_life();
     bench.adopt(key(1)).await.unwrap();
@@ -205,7 +209,7 @@ async fn a_command_in_a_control_group_without_its_shim_is_counted_and_its_limit_
 
 async fn without_shim(containment: ContainmentChoice) {
     let bench = Bench::with(containment);
-    start(&bench, BURNS_WHEN_TOLD, cpu(1)).await;
+    start(&bench, BURNS_ON_REQUEST, cpu(1)).await;
     bench.says(key(1), "ready").await;
     let child: u32 = bench.text(key(1)).await.split(' ').next().unwrap().parse().unwrap();
     bench.kill_shim(key(1));

@@ -78,7 +78,7 @@ async fn no_cgroup_is_left_of_a_supervisor_that_is_killed_after_it_has_recorded_
         assert_eq!(code(&bench.exited().await), 7);
         // The shim still runs, because it waits until the manager has recorded the end.
         kill(identity.shim_pid);
-        assert!(group.exists(), "its supervisor has removed it already");
+        assert!(group.exists(), "the shim has already removed the cgroup");
         bench.spawner.end_recorded(key(1)).await;
         until(async || !group.exists()).await;
     }

@@ -52,10 +52,7 @@ async fn is_never_noticed(program: &str, arguments: &[&str]) {
     bench.says(key(1), "ready").await;
     until(async || state(pid) == Some('S')).await;
     for _ in 0..LOOKS {
-        assert!(
-            !waits(&bench, key(1)).await,
-            "{program} {arguments:?} was taken for one that waits for input"
-        );
+        assert!(!waits(&bench, key(1)).await, "{program} {arguments:?} was reported as waiting for input");
     }
     assert_eq!(state(pid), Some('S'), "{program} {arguments:?} did not stay asleep");
     bench.spawner.stop(key(1), by_user(true)).await.unwrap();

@@ -24,7 +24,7 @@ async fn killing_the_shim_loses_neither_the_exit_code_nor_output() {
     assert_eq!(
         (code(&exit), exit.circumstances),
         (7, ExitCircumstances::PLAIN),
-        "it was watched all the time"
+        "the command was watched all the time"
     );
     assert_eq!(bench.text(key(1)).await, "before\nafter\nerror\n");
 }
@@ -189,7 +189,7 @@ async fn a_descendant_without_variables_in_a_session_of_its_own_is_found_without
         until(async || state(shim).is_none_or(|state| state == 'Z')).await;
         bench.spawner.stop(key(1), by_user(false)).await.unwrap();
         let exit = bench.exited().await;
-        assert!(state(grandchild).is_none_or(|state| state == 'Z'), "it lives: {exit:?}");
+        assert!(state(grandchild).is_none_or(|state| state == 'Z'), "the descendant is live: {exit:?}");
         assert_eq!(exit.stopped, Some(StopCause::User));
     }
 }
@@ -217,7 +217,7 @@ async fn a_command_without_shim_is_halted_and_stopped_with_its_tree() {
     assert_eq!(
         (exit.stopped, exit.circumstances.paused),
         (Some(StopCause::User), false),
-        "a stop lets it go on"
+        "a stop resumes the command"
     );
     until(async || state(grandchild).is_none_or(|state| state == 'Z')).await;
 }
@@ -277,7 +277,9 @@ async fn the_next_life_takes_over_a_command_whose_shim_is_gone() {
     std::fs::write(bench.path().join("go"), "").unwrap();
     match bench.next().await {
         Observation::Exited { exit, .. } => assert_eq!(code(&exit), 7),
-        Observation::SupervisorLost { why, .. } => eprintln!("SKIPPED: this kernel does not tell: {why:?}"),
+        Observation::SupervisorLost { why, .. } => {
+            eprintln!("SKIPPED: this kernel does not report it: {why:?}")
+        }
         other => panic!("{other:?}"),
     }
 }

@@ -97,7 +97,7 @@ async fn measure_what_a_look_costs() {
             usages.push(spent() - begin);
         }
         let (look, usage) = (median(&mut looks), median(&mut usages));
-        eprintln!("{processes} processes, somebody listens: {listens}: a look {look:?}, usage {usage:?}");
+        eprintln!("{processes} processes, a port is open: {listens}: inspection {look:?}, usage {usage:?}");
         drop(listener);
         bench.spawner.stop(key(1), crate::bench::by_user(true)).await.unwrap();
         bench.exited().await;

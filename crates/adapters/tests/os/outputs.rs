@@ -26,7 +26,7 @@ async fn both_streams_are_told_apart() {
     bench.spawned().await;
     bench.exited().await;
     let of = async |only| {
-        let page = bench.output.read(key(1), OutputRead { from: 0, most: 100, only }).await.unwrap();
+        let page = bench.output.read(key(1), OutputRead { from: 0, limit: 100, only }).await.unwrap();
         let bytes: Vec<u8> = page.chunks.into_iter().flat_map(|chunk| chunk.bytes).collect();
         String::from_utf8(bytes).unwrap()
     };
@@ -57,11 +57,12 @@ async fn a_flood_keeps_head_and_tail_and_tells_the_gap() {
     let size = bench.output.size(key(1)).await.unwrap();
     assert_eq!(size.end, 8_000_011);
     let (start, resume) = size.gap.unwrap();
-    let page = bench.output.read(key(1), OutputRead { from: 0, most: 1 << 20, only: None }).await.unwrap();
+    let page = bench.output.read(key(1), OutputRead { from: 0, limit: 1 << 20, only: None }).await.unwrap();
     assert!(page.chunks.first().unwrap().bytes.starts_with(b"first\n"));
     assert_eq!(page.gap, resume - start);
     let last = bench.output.last_lines(key(1), 1, None).await.unwrap();
-    let page = bench.output.read(key(1), OutputRead { from: last, most: 1 << 20, only: None }).await.unwrap();
+    let page =
+        bench.output.read(key(1), OutputRead { from: last, limit: 1 << 20, only: None }).await.unwrap();
     assert!(page.chunks.is_empty() || page.next <= size.end);
 }
 
@@ -104,7 +105,7 @@ async fn last_output_is_dated_like_its_last_piece_and_silence_is_not_dated() {
     assert_eq!(bench.output.size(key(1)).await.unwrap().last_at, None);
     std::fs::write(bench.path().join("go"), "").unwrap();
     bench.exited().await;
-    let page = bench.output.read(key(1), OutputRead { from: 0, most: 100, only: None }).await.unwrap();
+    let page = bench.output.read(key(1), OutputRead { from: 0, limit: 100, only: None }).await.unwrap();
     let (first, last) = (page.chunks.first().unwrap().at, page.chunks.last().unwrap().at);
     assert!(last > first);
     assert_eq!(bench.output.size(key(1)).await.unwrap().last_at, Some(last));

@@ -33,7 +33,7 @@ async fn a_signal_goes_to_the_main_process_alone_unless_it_is_for_the_tree() {
     bench.says(key(1), "child usr").await;
     bench.spawner.signal(key(1), Signal::named("TERM").unwrap(), SignalTarget::Main).await.unwrap();
     let exit = bench.exited().await;
-    assert_eq!((code(&exit), exit.stopped), (7, None), "what it does of its own is its own end");
+    assert_eq!((code(&exit), exit.stopped), (7, None), "an exit by itself is not a stop");
     let gone = bench.spawner.signal(key(1), usr1(), SignalTarget::Tree).await;
     assert!(matches!(gone, Err(SpawnError::Unreachable { .. })), "{gone:?}");
 }

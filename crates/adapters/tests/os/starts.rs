@@ -52,7 +52,7 @@ async fn a_missing_program_is_refused_and_names_the_nearest() {
     let mut order = bench.order(key(1), "");
     order.command = CommandSpec::of("slep", &[], "/");
     let Err(SpawnError::Refused { failure }) = bench.spawner.start(order).await else {
-        panic!("it was started");
+        panic!("the command was started");
     };
     assert_eq!(failure.stage, StartStage::Program);
     assert!(failure.detail.ends_with("nearest: sleep"), "{}", failure.detail);

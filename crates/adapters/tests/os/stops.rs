@@ -205,7 +205,10 @@ async fn a_manager_inside_a_managed_process_is_not_stopped_with_it() {
         let manager: u32 = std::fs::read_to_string(&opened).unwrap().parse().unwrap();
         bench.spawner.stop(key(1), by_user(true)).await.unwrap();
         bench.exited().await;
-        assert!(state(manager).is_some_and(|state| state != 'Z'), "it was stopped with the work around it");
+        assert!(
+            state(manager).is_some_and(|state| state != 'Z'),
+            "the inner command was stopped with the outer one"
+        );
         std::fs::write(bench.path().join("go"), "").unwrap();
         until(async || state(manager).is_none_or(|state| state == 'Z')).await;
     }

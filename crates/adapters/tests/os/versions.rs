@@ -37,7 +37,7 @@ impl Foreign {
     fn start(bench: &Bench, key: AttemptKey, build: Build) -> Self {
         let path = bench.attempt(key);
         std::fs::create_dir_all(&path).unwrap();
-        let lock = AttemptDirectory::open(&path).unwrap().lock().unwrap().expect("nobody has it");
+        let lock = AttemptDirectory::open(&path).unwrap().lock().unwrap().expect("the lock is free");
         let mut command = Command::new("sh");
         command.args(["-c", WAITS]).current_dir(bench.path()).process_group(0);
         let child = command.spawn().unwrap();
@@ -65,7 +65,7 @@ impl Foreign {
     /// Waits until the manager has acknowledged that the end was recorded.
     async fn acknowledged(self) {
         let left = tokio::task::spawn_blocking(|| self.thread.join().unwrap());
-        tokio::time::timeout(SOON, left).await.expect("it was never acknowledged").unwrap().unwrap();
+        tokio::time::timeout(SOON, left).await.expect("the exit was never acknowledged").unwrap().unwrap();
     }
 }
 
@@ -121,7 +121,7 @@ impl Part {
             }
             8 => return true,
             _ => {
-                let text = "this build does not know it".to_owned();
+                let text = "this build does not know the message".to_owned();
                 let error = ShimMessage::Error { code: ErrorCode::Unknown, text };
                 tell(socket, &self.build.message(error.encode()));
             }

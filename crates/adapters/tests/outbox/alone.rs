@@ -12,7 +12,7 @@ async fn lonely(roots: u32) -> (Node, OutboxStore, Lease) {
 async fn lonely_with(roots: u32, options: OutboxOptions) -> (Node, OutboxStore, Lease) {
     let node = Node::new();
     let inner = Arc::new(node.remote.clone());
-    let options = OutboxOptions { accepts_alone: true, ..options };
+    let options = OutboxOptions { accepts_local_only: true, ..options };
     let store = OutboxStore::open(inner, &node.path(), Arc::new(node.clock.clone()), options).await.unwrap();
     let lease = store.register(&facts("me")).await.unwrap();
     store.reconcile(&lease).await.unwrap();
@@ -84,14 +84,14 @@ async fn what_others_may_have_a_say_in_is_refused_while_the_store_is_away() {
     assert!(matches!(store.submit(child).await, Err(StoreError::Unavailable { .. })), "a tree");
     accepted(&node, &store).await;
     let second = store.submit(node.launch()).await;
-    assert!(matches!(second, Err(StoreError::Unavailable { .. })), "there is one place: {second:?}");
+    assert!(matches!(second, Err(StoreError::Unavailable { .. })), "there is only one slot: {second:?}");
 
     node.remote.is(Mood::Here);
     store.reconcile(&lease).await.unwrap();
     store.drain(&name("me"), true).await.unwrap();
     node.remote.is(Mood::Away);
     let drained = store.submit(node.launch()).await;
-    assert!(matches!(drained, Err(StoreError::Unavailable { .. })), "it drains: {drained:?}");
+    assert!(matches!(drained, Err(StoreError::Unavailable { .. })), "the node is draining: {drained:?}");
 }
 
 #[tokio::test]
@@ -137,7 +137,7 @@ async fn what_is_done_after_it_was_given_without_an_answer_is_not_lost() {
     node.remote.is(Mood::Away);
     let taken = node.remote.memory.load(&[id]).await.unwrap().remove(0).unwrap();
     assert_eq!(taken.process.status(), Status::Starting);
-    assert!(store.is_local_only(&id), "nobody has said that it was taken");
+    assert!(store.is_local_only(&id), "the store has not confirmed the restore");
     node.write(&store, &lease, id, spawned()).await;
     end(&node, &store, &lease, id).await;
     node.remote.is(Mood::Here);
@@ -208,9 +208,9 @@ async fn what_runs_alone_takes_its_place_before_the_store_counts_it() {
     waits.claim_for.as_mut().unwrap().roots = 1;
     let SubmitOutcome::Waiting(_) = store.submit(waits).await.unwrap() else { unreachable!() };
     let room = ClaimCapacity { roots: 1, batch: 9, classes: vec![PlacementClass::Node(name("me"))] };
-    assert_eq!(store.claim(&lease, &room).await.unwrap(), [], "its place is taken");
+    assert_eq!(store.claim(&lease, &room).await.unwrap(), [], "the slot is taken");
     store.reconcile(&lease).await.unwrap();
-    assert_eq!(store.claim(&lease, &room).await.unwrap(), [], "the store counts it now");
+    assert_eq!(store.claim(&lease, &room).await.unwrap(), [], "the store now counts the process");
     end(&node, &store, &lease, id).await;
     assert_eq!(store.claim(&lease, &room).await.unwrap().len(), 1);
 }

@@ -64,7 +64,7 @@ async fn a_damaged_page_is_found_when_it_is_opened() {
     fs::write(node.path(), &bytes).unwrap();
     let refused = node.open_at(&node.path(), "here").await;
     assert!(matches!(refused, Err(StoreError::Corrupt { .. })), "{refused:?}");
-    assert_eq!(fs::read(node.path()).unwrap(), bytes, "it was left as it was");
+    assert_eq!(fs::read(node.path()).unwrap(), bytes, "the file was not changed");
 }
 
 #[tokio::test]
@@ -81,7 +81,7 @@ async fn live_work_of_one_store_is_not_given_to_another() {
     let refused = node.open_at(&node.path(), "elsewhere").await.unwrap_err();
     let StoreError::Unavailable { source } = refused else { panic!("{refused:?}") };
     let foreign = source.downcast_ref::<ForeignOutbox>().expect("nothing is damaged");
-    assert_eq!((foreign.live, foreign.place.as_str()), (id, "here under another name"));
+    assert_eq!((foreign.live, foreign.address.as_str()), (id, "here under another name"));
     assert!(foreign.help().contains("use here under another name"), "{}", foreign.help());
     assert!(OutboxStore::check_unfounded(&node.path(), "elsewhere").is_err());
     assert!(OutboxStore::check_unfounded(&node.path(), "here under another name").is_ok());
@@ -101,7 +101,7 @@ async fn live_work_of_one_store_is_not_given_to_another() {
 async fn without_room_on_the_disk_nothing_is_accepted() {
     let node = Node::new();
     let clock = Arc::new(node.clock.clone());
-    let options = OutboxOptions { most_kib: Some(64), ..OutboxOptions::at("here") };
+    let options = OutboxOptions { max_kib: Some(64), ..OutboxOptions::at("here") };
     let store = OutboxStore::open(Arc::new(node.remote.clone()), &node.path(), clock, options).await.unwrap();
     let lease = store.register(&facts("me")).await.unwrap();
     let (mut accepted, mut refused) = (Vec::new(), None);
@@ -116,9 +116,9 @@ async fn without_room_on_the_disk_nothing_is_accepted() {
             }
         }
     }
-    let (id, error) = refused.expect("64 KiB hold fewer");
+    let (id, error) = refused.expect("fewer records fit into 64 KiB");
     assert!(matches!(error, StoreError::Refused(StoreRejection::Full)), "{error:?}");
-    assert_eq!(there(&node.remote, id).await, None, "the store was not even asked");
+    assert_eq!(there(&node.remote, id).await, None, "the store received no request");
     for id in &accepted {
         end(&node, &store, &lease, *id).await;
     }
@@ -128,7 +128,7 @@ async fn without_room_on_the_disk_nothing_is_accepted() {
     let mut rounds = 0;
     while store.submit(node.launch()).await.is_err() {
         rounds += 1;
-        assert!(rounds < 100, "with room it goes on");
+        assert!(rounds < 100, "writes succeed once there is free space");
         tokio::time::sleep(std::time::Duration::from_millis(50)).await;
     }
 }

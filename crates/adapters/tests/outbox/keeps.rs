@@ -20,17 +20,17 @@ async fn work_of_this_node_is_shown_while_the_store_is_away() {
     node.remote.is(Mood::Away);
     assert!(
         matches!(store.load(&[runs_id]).await, Err(StoreError::Unavailable { .. })),
-        "no read is made up"
+        "no read returns outbox records"
     );
     assert_eq!(store.away_since(), Some(heard_at), "since the last answer");
     let shown = recalled(&store, runs_id).await.unwrap();
     assert_eq!((shown.process.status(), shown.revision), (Status::Running, Revision(3)));
     assert_eq!(shown.owner, Some(lease));
     node.remote.is(Mood::Here);
-    assert_eq!(Some(shown), there(&node.remote, runs_id).await, "as the store has it");
+    assert_eq!(Some(shown), there(&node.remote, runs_id).await, "the record equals that of the store");
     node.remote.is(Mood::Away);
     let listed = |filter: ProcessFilter, order| {
-        let page = PageRequest { order, after: None, most: 1 };
+        let page = PageRequest { order, after: None, limit: 1 };
         let store = &store;
         async move {
             let mut found = Vec::new();
@@ -78,7 +78,11 @@ async fn work_of_others_is_not_kept() {
     store.load(&[id]).await.unwrap();
     assert_eq!(recalled(&store, id).await, None);
     store.reconcile(&lease).await.unwrap();
-    assert_eq!(there(&node.remote, id).await.unwrap().revision, Revision(2), "nor is it given back");
+    assert_eq!(
+        there(&node.remote, id).await.unwrap().revision,
+        Revision(2),
+        "the process is not restored either"
+    );
 }
 
 #[tokio::test]
@@ -121,7 +125,7 @@ async fn what_has_ended_is_let_go_ten_minutes_later() {
 #[tokio::test]
 async fn of_what_has_ended_only_the_newest_are_kept() {
     let node = Node::new();
-    let options = OutboxOptions { most_ended: 2, ..OutboxOptions::at("here") };
+    let options = OutboxOptions { max_ended: 2, ..OutboxOptions::at("here") };
     let clock = Arc::new(node.clock.clone());
     let store = OutboxStore::open(Arc::new(node.remote.clone()), &node.path(), clock, options).await.unwrap();
     let lease = store.register(&facts("me")).await.unwrap();
@@ -154,10 +158,10 @@ async fn what_was_swept_is_let_go() {
     assert_eq!(store.prune(&everything, 1).await.unwrap().ids, [ids[0]]);
     assert_eq!(node.remote.prune(&everything, 1).await.unwrap().ids, [ids[1]]);
     assert_eq!(recalled(&store, ids[0]).await, None);
-    assert!(recalled(&store, ids[1]).await.is_some(), "nobody has told yet");
+    assert!(recalled(&store, ids[1]).await.is_some(), "the store has not reported the change yet");
     store.reconcile(&lease).await.unwrap();
     assert_eq!(recalled(&store, ids[1]).await, None);
-    assert_eq!(there(&node.remote, ids[1]).await, None, "swept work is not brought back");
+    assert_eq!(there(&node.remote, ids[1]).await, None, "a pruned process is not restored");
 }
 
 /// Measures the time to store a launch in the outbox and prints it, without a limit that could fail.
@@ -178,7 +182,7 @@ async fn what_keeping_a_launch_costs() {
     took.sort_unstable();
     let begun = std::time::Instant::now();
     let listed =
-        store.list_cached(&ProcessFilter::default(), &PageRequest { most: 50, ..page() }).await.unwrap();
+        store.list_cached(&ProcessFilter::default(), &PageRequest { limit: 50, ..page() }).await.unwrap();
     assert_eq!(listed.processes.len(), 50);
     eprintln!("median {:?}, 95 in 100 {:?}; a page of 500 {:?}", took[250], took[475], begun.elapsed());
 }

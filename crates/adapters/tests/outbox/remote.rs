@@ -41,7 +41,7 @@ impl Remote {
         let mood = *self.mood.lock().unwrap();
         match mood {
             Mood::Here | Mood::Deaf => answer.await,
-            Mood::Away => Err(StoreError::Unavailable { source: "nobody is there".into() }),
+            Mood::Away => Err(StoreError::Unavailable { source: "the store is unreachable".into() }),
             Mood::Stuck => {
                 answer.await?;
                 std::future::pending().await
@@ -96,12 +96,12 @@ impl ProcessStore for Remote {
 
 #[async_trait]
 impl Maintenance for Remote {
-    async fn claim_due(&self, by: &Lease, most: u32) -> Result<Vec<StoredProcess>, StoreError> {
-        self.ask(self.memory.claim_due(by, most)).await
+    async fn claim_due(&self, by: &Lease, limit: u32) -> Result<Vec<StoredProcess>, StoreError> {
+        self.ask(self.memory.claim_due(by, limit)).await
     }
 
-    async fn prune(&self, rule: &Retention, most: u32) -> Result<PrunedBatch, StoreError> {
-        self.ask(self.memory.prune(rule, most)).await
+    async fn prune(&self, rule: &Retention, limit: u32) -> Result<PrunedBatch, StoreError> {
+        self.ask(self.memory.prune(rule, limit)).await
     }
 }
 
@@ -126,8 +126,13 @@ impl Queues for Remote {
 
 #[async_trait]
 impl EventLog for Remote {
-    async fn read(&self, after: Option<EventCursor>, most: u32, wait: bool) -> Result<EventPage, StoreError> {
-        self.ask(self.memory.read(after, most, wait)).await
+    async fn read(
+        &self,
+        after: Option<EventCursor>,
+        limit: u32,
+        wait: bool,
+    ) -> Result<EventPage, StoreError> {
+        self.ask(self.memory.read(after, limit, wait)).await
     }
 
     async fn end(&self) -> Result<EventCursor, StoreError> {

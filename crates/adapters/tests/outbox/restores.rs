@@ -26,7 +26,7 @@ async fn a_store_that_was_emptied_gets_back_what_is_this_nodes() {
     let lease = store.register(&facts("me")).await.unwrap();
     let reconciled = store.reconcile(&lease).await.unwrap();
     assert!(reconciled.went_back);
-    assert_eq!(reconciled.restored_records, [ended, runs, waits], "what ended, what lives, what waits");
+    assert_eq!(reconciled.restored_records, [ended, runs, waits], "ended, live and waiting processes");
     let after = store.load(&[ended, runs, waits]).await.unwrap();
     for (before, after) in before.iter().flatten().zip(after.iter().flatten()) {
         assert_eq!(after.process, before.process);
@@ -34,13 +34,13 @@ async fn a_store_that_was_emptied_gets_back_what_is_this_nodes() {
         assert_eq!(after.seq, before.seq);
     }
     let owner = after[1].as_ref().unwrap().owner.as_ref();
-    assert_eq!(owner, Some(&lease), "what runs belongs to the newest lease");
+    assert_eq!(owner, Some(&lease), "running processes belong to the newest lease");
     assert!(store.end().await.unwrap() > end_before, "cursors never go back");
     assert_eq!(store.policy().await.unwrap(), (version, policy));
     assert!(store.list_nodes().await.unwrap()[0].draining);
 
     let again = store.reconcile(&lease).await.unwrap();
-    assert_eq!(again, ReconcileResult::default(), "giving back ends");
+    assert_eq!(again, ReconcileResult::default(), "the restore ends");
     let mut fresh = node.launch();
     fresh.limits.policy = version;
     let id = fresh.process.id;
@@ -64,7 +64,7 @@ async fn what_an_old_dump_has_earlier_is_given_back_as_it_stood() {
 
     node.remote.memory.go_back(&dump);
     let told = store.load(&[ended]).await.unwrap().remove(0).unwrap();
-    assert_eq!(told.process.status(), Status::Running, "that is what the store says");
+    assert_eq!(told.process.status(), Status::Running, "the outbox has the record of the store");
     let lease = store.register(&facts("me")).await.unwrap();
     let reconciled = store.reconcile(&lease).await.unwrap();
     assert!(reconciled.went_back);
@@ -124,7 +124,7 @@ async fn a_launch_in_doubt_stays_so_when_the_next_try_finds_nobody() {
     node.remote.is(Mood::Here);
     node.remote.memory.lose_everything();
     let reconciled = store.reconcile(&store.register(&facts("me")).await.unwrap()).await.unwrap();
-    assert_eq!(reconciled.restored_records, [id], "the store had it, and may have said so");
+    assert_eq!(reconciled.restored_records, [id], "the store had the launch and may have acknowledged it");
     drop(lease);
 }
 
@@ -163,8 +163,12 @@ async fn two_nodes_give_back_the_same_without_end() {
     node.remote.memory.lose_everything();
     let mine = here.register(&facts("me")).await.unwrap();
     let other = there_store.register(&facts("other")).await.unwrap();
-    assert_eq!(here.reconcile(&mine).await.unwrap().restored_records, [id], "as it waited once");
-    assert_eq!(there_store.reconcile(&other).await.unwrap().restored_records, [id], "as it runs");
+    assert_eq!(here.reconcile(&mine).await.unwrap().restored_records, [id], "the process waits as before");
+    assert_eq!(
+        there_store.reconcile(&other).await.unwrap().restored_records,
+        [id],
+        "the process runs as before"
+    );
     for _ in 0..3 {
         assert_eq!(here.reconcile(&mine).await.unwrap().restored_records, []);
         assert_eq!(there_store.reconcile(&other).await.unwrap().restored_records, []);
@@ -189,7 +193,7 @@ async fn what_one_node_noticed_is_seen_by_every_other() {
     node.remote.memory.go_back(&dump);
     assert!(here.reconcile(&mine).await.unwrap().went_back);
     let after = beyond.renew_lease(&other).await.unwrap().history.unwrap();
-    assert!(after.end >= before.end, "the place alone tells nothing any more");
+    assert!(after.end >= before.end, "the cursor alone does not show the loss");
     assert!(!after.continues(&before));
     assert!(beyond.reconcile(&other).await.unwrap().went_back);
     for _ in 0..2 {
@@ -209,7 +213,7 @@ async fn a_drain_that_was_said_elsewhere_is_given_back_as_it_was_last() {
         node.remote.memory.lose_everything();
         lease = store.register(&facts("me")).await.unwrap();
         let is_draining = async || store.list_nodes().await.unwrap()[0].draining;
-        assert!(!is_draining().await, "an emptied store tells nothing of it");
+        assert!(!is_draining().await, "an emptied store does not report the loss");
         store.reconcile(&lease).await.unwrap();
         assert_eq!(is_draining().await, drains);
     }

@@ -232,9 +232,9 @@ impl Kept {
             .filter(|(name, _)| name.starts_with(b"full"))
             .map(|(name, members)| (name.clone(), members.clone()))
             .collect();
-        assert_eq!(kept, shut, "what is not ready is shut");
+        assert_eq!(kept, shut, "a key without a ready process is closed");
         let listed = self.hashes.get(&b"at"[..]).map(|at| at.keys().cloned().collect()).unwrap_or_default();
-        assert_eq!(places, listed, "only who waits is ready");
+        assert_eq!(places, listed, "only waiting processes are ready");
         let ready = self.indexes.iter().filter(|(name, _)| name.starts_with(b"ready:"));
         assert_eq!(ready.map(|(_, entries)| entries.len()).sum::<usize>(), places.len());
     }

@@ -50,10 +50,10 @@ async fn a_dump_that_was_restored_shows_and_takes_back_what_came_later() {
     assert!(behind.incarnation == before.incarnation && !behind.continues(&before), "{behind:?} {before:?}");
     assert!(matches!(error_of(store.renew_lease(&lease).await), StoreError::Fenced { .. }));
     let known = store.list_nodes().await.unwrap();
-    assert!(known[0].epoch < lease.epoch, "a node can tell that the store is older than its lease");
+    assert!(known[0].epoch < lease.epoch, "a node notices that the store is older than its lease");
 
     let again: Lease = store.register(&here()).await.unwrap();
-    assert!(again.epoch > lease.epoch, "no lease of a node has the number of an earlier one");
+    assert!(again.epoch > lease.epoch, "no lease of a node reuses an earlier epoch");
     let ids = [kept_there.process.id, ended.process.id, later.process.id];
     let record_positions = store.record_positions(&ids).await.unwrap();
     assert_eq!(record_positions[0], RecordPosition::At(kept_there.revision));
@@ -76,7 +76,7 @@ async fn a_dump_that_was_restored_shows_and_takes_back_what_came_later() {
     let there = world.load(later.process.id).await;
     assert_eq!((there.owner.clone(), there.process.clone()), (Some(again), later.process.clone()));
     let now = store.history().await.unwrap();
-    assert!(now.end > before.end, "no place of the log is given twice");
+    assert!(now.end > before.end, "no event cursor is used twice");
     world.exit(&there, 0).await;
 }
 
@@ -150,13 +150,13 @@ async fn nothing_is_taken_from_a_server_that_went_back_before_that_was_told() {
         assert!(source.to_string().contains("has lost data"), "{source}");
     }
     let there = store.load(&[waiter, own.process.id]).await.unwrap();
-    assert_eq!(there[0].as_ref().unwrap().process.status(), Status::Pending, "nobody took it");
-    assert!(there[1].is_none(), "a launch that was refused is nowhere");
+    assert_eq!(there[0].as_ref().unwrap().process.status(), Status::Pending, "the process was not claimed");
+    assert!(there[1].is_none(), "a rejected launch is not stored");
 
     let after = store.renew_lease(&lease).await.unwrap().history.unwrap();
-    assert_ne!(after.server, before.server, "whoever gives a sign of life is told");
+    assert_ne!(after.server, before.server, "a lease renewal reports the new server");
     let claimed = store.claim(&lease, &room()).await.unwrap();
-    assert_eq!(claimed[0].process.id, waiter, "from then on it is theirs who were told");
+    assert_eq!(claimed[0].process.id, waiter, "after the report, the nodes that received it handle the loss");
 }
 
 /// The connection is not interrupted, so the loss of data shows only in the metadata of the namespace.
@@ -190,11 +190,11 @@ async fn nothing_is_taken_from_a_namespace_that_was_emptied_and_filled_again_bef
         assert!(source.to_string().contains("has lost data"), "{source}");
     }
     let there = store.load(&[waiter.process.id, keyed.process.id]).await.unwrap();
-    assert_eq!(there[0].as_ref().unwrap().process.status(), Status::Pending, "nobody took it");
-    assert!(there[1].is_none(), "a launch that was refused is nowhere");
+    assert_eq!(there[0].as_ref().unwrap().process.status(), Status::Pending, "the process was not claimed");
+    assert!(there[1].is_none(), "a rejected launch is not stored");
 
     let after = store.renew_lease(&lease).await.unwrap().history.unwrap();
-    assert_ne!(after.incarnation, before.incarnation, "a sign of life tells the loss");
+    assert_ne!(after.incarnation, before.incarnation, "a lease renewal reports the loss");
     let claimed = store.claim(&lease, &room()).await.unwrap();
     assert_eq!(claimed[0].process.id, waiter.process.id);
     store.submit(keyed).await.unwrap();
@@ -207,10 +207,10 @@ async fn a_server_that_went_back_is_known_for_it_though_others_wrote_on() {
     store.policy().await.unwrap();
     server.ask(&["HINCRBY", "lh:{longhaul}:meta", "cursor", "100"]);
     let after = store.renew_lease(&lease).await.unwrap().history.unwrap();
-    assert!(after.continues(&before), "the place of the next event does not tell it");
+    assert!(after.continues(&before), "the cursor of the next event does not show the loss");
     assert_ne!(after.server, before.server);
     let later = store.renew_lease(&lease).await.unwrap().history.unwrap();
-    assert_eq!(later.server, after.server, "it is told once");
+    assert_eq!(later.server, after.server, "the change is reported once");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -258,12 +258,12 @@ async fn a_server_that_is_known_to_be_away_keeps_nobody_waiting() {
         let away = error_of(store.submit(submission.clone()).await);
         assert!(matches!(away, StoreError::Unavailable { .. }), "{away:?}");
     }
-    assert!(begun.elapsed() < Duration::from_secs(2), "twenty were told in {:?}", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_secs(2), "twenty nodes got the report in {:?}", begun.elapsed());
     server.restart();
     // A request during the connection attempt of another request fails at once, so the request is repeated.
     let deadline = Instant::now() + Duration::from_secs(20);
     while store.load(&[id]).await.is_err() {
-        assert!(Instant::now() < deadline, "the server is back, and is not found");
+        assert!(Instant::now() < deadline, "the server is back, but the node does not find it");
         tokio::task::yield_now().await;
     }
 }

@@ -33,7 +33,7 @@ async fn whoever_goes_next_is_who_the_reference_says() {
         claimed += script.claimed;
         refused += script.refused;
     }
-    assert!(claimed > 500 && refused > 50, "the script has to come to something: {claimed} {refused}");
+    assert!(claimed > 500 && refused > 50, "the script must claim and reject processes: {claimed} {refused}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -43,11 +43,7 @@ async fn whoever_goes_next_stays_so_when_answers_get_lost() {
     let mut script = Script::new(77, None, Some((server, proxy))).await;
     script.run(400).await;
     let lost = script.proxy.as_ref().map_or(0, Proxy::lost);
-    assert!(
-        lost > 50 && script.claimed > 20,
-        "the script has to come to something: {lost} {}",
-        script.claimed
-    );
+    assert!(lost > 50 && script.claimed > 20, "the script must lose leases: {lost} {}", script.claimed);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -62,7 +58,7 @@ async fn whoever_loses_its_node_is_who_the_reference_says() {
         fenced += script.fenced;
     }
     let least = claimed.min(handed).min(fenced);
-    assert!(least > 30, "the script has to come to something: {claimed} {handed} {fenced}");
+    assert!(least > 30, "the script must claim, hand out and fence: {claimed} {handed} {fenced}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -73,7 +69,7 @@ async fn every_index_follows_from_the_heads_whatever_is_asked() {
         tally = tally.and(agree(&memory(None), &redis, seed, 400).await);
         audit(&server).await;
     }
-    assert!(tally.written > 100 && tally.swept > 5, "the script has to come to something: {tally:?}");
+    assert!(tally.written > 100 && tally.pruned > 5, "the script must have an effect: {tally:?}");
 }
 
 fn memory(leases: Option<LeaseTimes>) -> StoreFixture {
@@ -210,8 +206,8 @@ impl Script {
         }
     }
 
-    fn wait(&self, most: usize) {
-        let span = Duration::from_millis(u64::from(self.small(most)));
+    fn wait(&self, limit: usize) {
+        let span = Duration::from_millis(u64::from(self.small(limit)));
         self.memory.clock.advance(span);
         self.redis.clock.advance(span);
     }
@@ -228,15 +224,14 @@ impl Script {
                     let due = calls.due.map(|due| due.max(calls.now));
                     Ok(NodeUpdates { lease_until: None, due, history: None, ..calls })
                 };
-                let beaten = both!(self, format!("a beat of {lease:?}"), store => beaten(store));
+                let beaten = both!(self, format!("a renewal of {lease:?}"), store => beaten(store));
                 if beaten.is_err() {
                     self.fenced += 1;
                     self.register(&node).await;
                 }
             }
             8..=11 => {
-                let due =
-                    both!(self, format!("attention for {lease:?}"), store => store.claim_due(&lease, 3));
+                let due = both!(self, format!("due work for {lease:?}"), store => store.claim_due(&lease, 3));
                 self.handed += due.map_or(0, |due| due.len());
             }
             12..=14 => self.wait(6_000),
@@ -246,12 +241,12 @@ impl Script {
                 both!(self, format!("a drain of {node}"), store => store.drain(&node, drain)).unwrap();
             }
             17 => both!(self, format!("a leave of {lease:?}"), store => store.leave(&lease)).unwrap(),
-            18 => drop(both!(self, format!("a farewell to {node}"), store => store.forget(&node))),
+            18 => drop(both!(self, format!("a forget of {node}"), store => store.forget(&node))),
             19 => {
                 let (id, op) = (self.known.last().copied(), self.chance.op());
                 let Some(id) = id else { return };
                 let action = longhaul_domain::PendingAction::Pause;
-                both!(self, format!("a wish for {id}"), store => store.enqueue_action(&id, op, action)).ok();
+                both!(self, format!("a pending action for {id}"), store => store.enqueue_action(&id, op, action)).ok();
             }
             _ => {}
         }

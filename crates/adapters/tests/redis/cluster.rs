@@ -26,7 +26,7 @@ async fn the_shard_with_the_keys_is_found_from_any_node() {
         all_are_known(&from_all, &[id]).await;
     }
     let used = fleet.primaries.iter().filter(|node| node.server.ask(&["DBSIZE"]) != "0");
-    assert!(used.count() > 1, "all namespaces are on one shard, which tells nothing");
+    assert!(used.count() > 1, "all namespaces are on one shard, so the test proves nothing");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -217,7 +217,7 @@ impl Fleet {
     /// Returns a namespace whose keys are on the first shard.
     fn namespace_of_the_first(&self) -> &'static str {
         let is_there = |namespace: &&&str| self.slot_of(namespace) < SLOTS / SHARDS;
-        NAMESPACES.iter().find(is_there).expect("one of so many is there")
+        NAMESPACES.iter().find(is_there).expect("a namespace exists for the slot")
     }
 
     /// Moves the hash slot of a namespace to the second shard, as an administrator does to distribute the load.

@@ -107,8 +107,8 @@ async fn a_damaged_waiter_holds_up_nobody() {
     let after = world.submit(world.draft().key("k")).await.process.id;
     let claimed: Vec<ProcessId> =
         world.claim(&lease).await.into_iter().map(|stored| stored.process.id).collect();
-    assert_eq!(claimed, [before, after], "everybody else has a turn, at once");
-    assert!(world.claim(&lease).await.is_empty(), "and none of them comes again");
+    assert_eq!(claimed, [before, after], "every other process is claimed at once");
+    assert!(world.claim(&lease).await.is_empty(), "no process is claimed again");
 
     for id in damaged.iter().filter(|id| **id != damaged[4] && **id != damaged[2] && **id != damaged[7]) {
         let loaded = world.store.load(&[*id]).await;
@@ -128,12 +128,12 @@ async fn what_was_set_aside_and_is_mended_has_its_place_again() {
         vandal.set(&of("p:", id), "rev", "abc").await;
         waiters.push(id);
     }
-    assert!(world.claim(&lease).await.is_empty(), "all are set aside");
+    assert!(world.claim(&lease).await.is_empty(), "all damaged records are quarantined");
     let (mended, still_damaged) = waiters.split_at(30);
     for id in mended {
         vandal.set(&of("p:", *id), "rev", "1").await;
     }
-    assert!(world.claim(&lease).await.is_empty(), "nobody has looked again");
+    assert!(world.claim(&lease).await.is_empty(), "the queue was not read again");
     for _ in 0..4 {
         world.clock.advance(Duration::from_secs(1));
         world.store.renew_lease(&lease).await.unwrap();
@@ -142,7 +142,7 @@ async fn what_was_set_aside_and_is_mended_has_its_place_again() {
     for _ in 0..waiters.len() {
         claimed.extend(world.claim(&lease).await.iter().map(|stored| stored.process.id));
     }
-    assert_eq!(claimed, mended, "each has its turn, once and in its order");
+    assert_eq!(claimed, mended, "each process is claimed once and in order");
     vandal.set(&of("p:", still_damaged[0]), "rev", "1").await;
     for _ in 0..4 {
         world.clock.advance(Duration::from_secs(1));
@@ -181,7 +181,7 @@ async fn a_claim_whose_body_cannot_be_read_keeps_no_slot() {
         world.clock.advance(Duration::from_secs(1));
         world.store.renew_lease(&lease).await.unwrap();
     }
-    assert_eq!(claimed(&lease).await, [], "nobody brings back what is damaged still");
+    assert_eq!(claimed(&lease).await, [], "a record that is still damaged stays quarantined");
     assert_eq!(world.store.claim_due(&lease, 10).await.unwrap(), []);
 
     let (mended, spec) = &damaged[1];
@@ -204,7 +204,7 @@ async fn work_of_a_lost_node_that_is_mended_is_decided_about() {
         world.clock.advance(Duration::from_secs(1));
         world.store.renew_lease(&b).await.unwrap();
     }
-    assert_eq!(world.store.claim_due(&b, 10).await.unwrap(), [], "it is damaged");
+    assert_eq!(world.store.claim_due(&b, 10).await.unwrap(), [], "the record is damaged");
     vandal.set(&of("p:", id), "rev", &running.revision.to_string()).await;
     world.clock.advance(Duration::from_secs(1));
     world.store.renew_lease(&b).await.unwrap();
@@ -264,10 +264,10 @@ async fn a_shared_key_of_another_kind_is_named_before_anything_is_written() {
         let opened = RedisStore::open(server.options()).await.map(drop);
         let Err(StoreError::Corrupt { what, remedy }) = &opened else { panic!("{name}: {opened:?}") };
         assert!(what.ends_with(&key) && remedy.contains("restore"), "{what}; {remedy}");
-        assert_eq!(server.ask(&["DBSIZE"]), "1", "{name}: nothing was founded");
+        assert_eq!(server.ask(&["DBSIZE"]), "1", "{name}: no store was created");
         server.ask(&["DEL", &key]);
     }
-    RedisStore::open(server.options()).await.expect("without them it is founded");
+    RedisStore::open(server.options()).await.expect("without the damaged keys the store is created");
 }
 
 /// Extreme but valid values must not be taken for damage.
@@ -294,7 +294,7 @@ async fn what_leads_to_nobody_holds_up_nobody() {
     let other = b"=anywhere\x1f0".as_slice();
     for lane in [lane, other] {
         let ready = [b"ready:", lane].concat();
-        vandal.act("ZADD", &ready, &[b"-1e9", b"nobody made this"]).await;
+        vandal.act("ZADD", &ready, &[b"-1e9", b"unknown entry"]).await;
         let forged = [b"0".repeat(32), b"stranger".to_vec()].concat();
         vandal.act("ZADD", &ready, &[b"-1e8", &forged]).await;
         vandal.act("HSET", b"at", &[&[lane, b"\x1fstranger"].concat(), &forged]).await;
@@ -327,10 +327,10 @@ async fn a_write_that_meets_damage_changes_nothing_and_says_what_it_met() {
         let refused = world.store.commit(over.clone()).await;
         let Err(StoreError::Corrupt { what, .. }) = &refused else { panic!("{spoilt}: {refused:?}") };
         assert!(what.contains("a key is not a"), "{what}");
-        assert_eq!(world.store.end().await.unwrap(), end, "nothing of it was written");
+        assert_eq!(world.store.end().await.unwrap(), end, "no part of the change was written");
         vandal.act("DEL", &key, &[]).await;
         assert_eq!(world.load(id).await.revision, starting.revision);
-        world.store.commit(over).await.expect("what was taken away is in nobody's way");
+        world.store.commit(over).await.expect("a quarantined entry does not affect commits");
     }
     world.store.commit(world.change(&sound, never_ran(&sound))).await.unwrap();
 }
@@ -351,7 +351,7 @@ async fn an_end_that_meets_damage_among_those_behind_it_changes_nothing() {
         let end = world.store.end().await.unwrap();
         let refused = world.try_exit(&holder, 0).await;
         assert!(is_corrupt(&refused), "{spoilt}: {refused:?}");
-        assert_eq!(world.store.end().await.unwrap(), end, "{spoilt}: nothing of it was written");
+        assert_eq!(world.store.end().await.unwrap(), end, "{spoilt}: no part of the change was written");
         assert_eq!(world.load(holder.process.id).await.revision, holder.revision, "{spoilt}");
         vandal.act("DEL", spoilt.as_bytes(), &[]).await;
         world.exit(&holder, 0).await;
@@ -434,7 +434,7 @@ async fn events_go_on_behind_those_of_strangers() {
     let page = world.store.read(Some(last), 100, false).await.unwrap();
     let read: Vec<_> = page.events.iter().map(|logged| (logged.cursor, logged.id)).collect();
     assert_eq!(read, [(EventCursor(501), first.process.id)]);
-    assert!(page.gap, "it is told that there was something else");
+    assert!(page.gap, "the gap is reported");
     let told = world.store.read(Some(EventCursor(500)), 100, false).await.unwrap();
     assert!(!told.gap);
 }
@@ -447,12 +447,12 @@ async fn a_node_whose_record_is_damaged_comes_back_and_stops_nobody() {
     vandal.set(b"node:a", "epoch", "garbage").await;
     let fenced = world.store.renew_lease(&a).await;
     assert!(matches!(fenced, Err(StoreError::Fenced { .. })), "{fenced:?}");
-    let anew = world.node("a").await;
-    assert!(anew.epoch >= Epoch(1));
-    world.run(world.draft(), &anew).await;
+    let again = world.node("a").await;
+    assert!(again.epoch >= Epoch(1));
+    world.run(world.draft(), &again).await;
 
     vandal.spoil(b"node:a").await;
-    let refused = world.store.renew_lease(&anew).await;
+    let refused = world.store.renew_lease(&again).await;
     assert!(is_corrupt(&refused), "{refused:?}");
     world.store.renew_lease(&b).await.unwrap();
     world.store.claim_due(&b, 10).await.unwrap();
@@ -479,7 +479,7 @@ async fn a_damaged_record_hides_no_other() {
     for order in [SortOrder::NewestFirst, SortOrder::OldestFirst] {
         let (mut read, mut damaged, mut after) = (Vec::new(), Vec::new(), None);
         loop {
-            let page = PageRequest { order, after, most: 1 };
+            let page = PageRequest { order, after, limit: 1 };
             let listing = world.store.list(&ProcessFilter::default(), &page).await.unwrap();
             read.extend(listing.processes.iter().map(|one| one.process.id));
             damaged.extend(listing.damaged);
@@ -489,11 +489,11 @@ async fn a_damaged_record_hides_no_other() {
             }
         }
         damaged.sort();
-        assert_eq!((read, damaged), (vec![last], both.clone()), "they are named, once");
+        assert_eq!((read, damaged), (vec![last], both.clone()), "the damaged records are reported once");
     }
-    let page = PageRequest { order: SortOrder::OldestFirst, after: None, most: 9 };
+    let page = PageRequest { order: SortOrder::OldestFirst, after: None, limit: 9 };
     let listing = world.store.list(&ProcessFilter::default(), &page).await.unwrap();
-    assert!(is_corrupt(&listing.whole()), "whoever must have all is told");
+    assert!(is_corrupt(&listing.whole()), "a caller that needs a complete list gets an error");
     assert!(is_corrupt(&world.store.load(&[last, first]).await));
     let each = world.store.load_each(&[first, last, second]).await.unwrap();
     let kinds: Vec<bool> = each.iter().map(Result::is_ok).collect();

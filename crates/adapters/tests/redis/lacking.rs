@@ -24,11 +24,11 @@ async fn nobody_waits_long_for_a_replica_that_is_known_to_be_away() {
     assert!(matches!(first, Err(StoreError::Unknown { .. })), "{first:?}");
     let begun = Instant::now();
     let again = store.submit(unknown).await;
-    assert!(matches!(again, Err(StoreError::Unknown { .. })), "it may be there: {again:?}");
+    assert!(matches!(again, Err(StoreError::Unknown { .. })), "the launch may be stored: {again:?}");
     assert!(begun.elapsed() < SOON, "{:?}", begun.elapsed());
     let begun = Instant::now();
     assert_eq!(store.load(&[known.process.id]).await.unwrap().len(), 1);
-    assert!(begun.elapsed() < SOON, "nobody who asks waits for replicas");
+    assert!(begun.elapsed() < SOON, "a read does not wait for replicas");
 
     replica.thaw();
     let begun = Instant::now();
@@ -48,7 +48,7 @@ async fn a_claim_that_a_replica_lacks_is_not_kept_though_it_is_read() {
     let is_durable = async |store: &RedisStore, stored: &StoredProcess| {
         store.is_durable(&stored.process.id, stored.process.attempt).await
     };
-    assert!(is_durable(&store, &sound).await.unwrap(), "its claim was acknowledged");
+    assert!(is_durable(&store, &sound).await.unwrap(), "the claim was acknowledged");
 
     let waiting = world.submit(world.draft()).await;
     replica.freeze();
@@ -57,11 +57,11 @@ async fn a_claim_that_a_replica_lacks_is_not_kept_though_it_is_read() {
     let claimed = store.claim(&lease, &room).await;
     assert!(matches!(claimed, Err(StoreError::Unknown { .. })), "{claimed:?}");
     let read = world.load(waiting.process.id).await;
-    assert!(read.owner.is_some(), "it looks as if it was claimed");
+    assert!(read.owner.is_some(), "the record looks claimed");
     let untold = is_durable(&store, &read).await;
     assert!(matches!(untold, Err(StoreError::Unknown { .. })), "{untold:?}");
     let other = Arc::new(RedisStore::open(options(&primary, "cache")).await.unwrap());
-    assert!(is_durable(&other, &read).await.unwrap(), "who asks for no replicas is not told of them");
+    assert!(is_durable(&other, &read).await.unwrap(), "without required replicas no error reports them");
     // The store has to use a new connection, over which nothing was written.
     primary.ask(&["CLIENT", "KILL", "TYPE", "normal"]);
     let untold = is_durable(&store, &read).await;
@@ -77,7 +77,7 @@ async fn a_claim_that_a_replica_lacks_is_not_kept_though_it_is_read() {
     };
     assert!(kept);
     let stale = store.is_durable(&read.process.id, read.process.attempt.next()).await.unwrap();
-    assert!(!stale, "another attempt is not the one that was claimed");
+    assert!(!stale, "another attempt is not the claimed one");
 }
 
 /// In newer Redis versions, `WAIT` covers only writes of the same connection, and a repeated request may use a new
@@ -97,7 +97,11 @@ async fn what_was_written_before_is_acknowledged_only_when_every_replica_has_it(
         for step in ["submit", "commit", "wish"] {
             if is_again {
                 primary.ask(&["CLIENT", "KILL", "TYPE", "normal"]);
-                assert_eq!(store.load(&[new.process.id]).await.unwrap().len(), 1, "it reads over a new one");
+                assert_eq!(
+                    store.load(&[new.process.id]).await.unwrap().len(),
+                    1,
+                    "the store reads over a new connection"
+                );
             }
             let before = changes(&primary);
             let answered = match step {
@@ -106,7 +110,7 @@ async fn what_was_written_before_is_acknowledged_only_when_every_replica_has_it(
                 _ => store.enqueue_action(&waiting.process.id, op, PendingAction::Pause).await.map(drop),
             };
             assert!(matches!(answered, Err(StoreError::Unknown { .. })), "{step} {is_again}: {answered:?}");
-            assert!(changes(&primary) > before, "{step} {is_again}: nothing was written to wait for");
+            assert!(changes(&primary) > before, "{step} {is_again}: no write to wait for");
         }
     }
     replica.thaw();

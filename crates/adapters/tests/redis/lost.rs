@@ -27,7 +27,7 @@ async fn a_write_whose_answer_got_lost_counts_once() {
     let facts = NodeDescriptor { id: node("a"), home: None, boot: "b".to_owned(), version: "1".to_owned() };
     proxy.lose_answers_after(0);
     let lease = world.store.register(&facts).await.unwrap();
-    assert_eq!(lease.epoch, longhaul_domain::Epoch(1), "a registration that was sent twice is one");
+    assert_eq!(lease.epoch, longhaul_domain::Epoch(1), "a repeated registration has one effect");
 
     let submission = world.submission(world.draft().key("k")).await;
     let id = submission.process.id;
@@ -41,7 +41,7 @@ async fn a_write_whose_answer_got_lost_counts_once() {
     proxy.lose_answers_after(0);
     let claimed = world.claim(&lease).await;
     assert_eq!(claimed.iter().map(|stored| stored.process.id).collect::<Vec<_>>(), [id]);
-    assert_eq!(world.load(id).await.revision, longhaul_domain::Revision(2), "it was claimed once");
+    assert_eq!(world.load(id).await.revision, longhaul_domain::Revision(2), "the process was claimed once");
 
     let wished = {
         let op = world.ids.op();
@@ -61,8 +61,8 @@ async fn a_write_whose_answer_got_lost_counts_once() {
     proxy.lose_answers_after(0);
     let newer = world.store.set_policy(version, &policy).await.unwrap();
     assert_eq!(world.store.policy().await.unwrap().0, newer);
-    assert_eq!(newer, version.next(), "a change that was sent twice is one");
-    assert!(proxy.lost() >= 6, "answers were lost: {}", proxy.lost());
+    assert_eq!(newer, version.next(), "a repeated change has one effect");
+    assert!(proxy.lost() >= 6, "replies were lost: {}", proxy.lost());
 }
 
 /// Shifts the replies of the connection by one request until `ask` gets a foreign reply, and checks that the store
@@ -105,7 +105,7 @@ async fn answers_out_of_step_are_refused_and_the_next_question_has_its_own() {
     let third = world.store.register(&facts("c")).await.unwrap();
     world.store.renew_lease(&third).await.unwrap();
     // The foreign reply is a code that this request never returns. It must not be taken for `fenced`.
-    world.store.drain(&node("nobody"), true).await.unwrap();
+    world.store.drain(&node("unknown"), true).await.unwrap();
     refused_out_of_step(&proxy, async || world.store.advertise(&lease, &NodeAdvertisement::default()).await)
         .await;
     world.store.renew_lease(&lease).await.unwrap();
@@ -131,7 +131,7 @@ async fn a_write_without_any_answer_may_have_been_applied() {
     let server = Server::start();
     let proxy = Proxy::before(&server.socket(), &server.directory().join("proxy"));
     let url = format!("redis+unix://{}", proxy.socket().display());
-    let options = RedisOptions { url, patience: Duration::from_millis(300), ..server.options() };
+    let options = RedisOptions { url, time_limit: Duration::from_millis(300), ..server.options() };
     let world =
         StoreFixture::new(Arc::new(RedisStore::open(options).await.unwrap()), VirtualClock::default());
     let submission = world.submission(world.draft()).await;
@@ -149,7 +149,7 @@ async fn a_write_without_any_answer_may_have_been_applied() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_write_that_no_server_got_is_surely_not_applied() {
     let mut server = Server::start();
-    let options = RedisOptions { patience: Duration::from_millis(300), ..server.options() };
+    let options = RedisOptions { time_limit: Duration::from_millis(300), ..server.options() };
     let world =
         StoreFixture::new(Arc::new(RedisStore::open(options).await.unwrap()), VirtualClock::default());
     let submission = world.submission(world.draft()).await;
@@ -159,7 +159,7 @@ async fn a_write_that_no_server_got_is_surely_not_applied() {
     let begun = Instant::now();
     let away = error_of(world.store.submit(submission).await);
     assert!(matches!(away, StoreError::Unavailable { .. }), "{away:?}");
-    assert!(begun.elapsed() < Duration::from_secs(3), "it is told soon: {:?}", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_secs(3), "the loss is reported soon: {:?}", begun.elapsed());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -186,7 +186,7 @@ async fn what_was_acknowledged_is_there_after_the_server_was_killed() {
     assert_eq!(loaded, acknowledged.iter().cloned().map(Some).collect::<Vec<_>>());
     let later = world.submit(world.draft()).await;
     let wait_for_updates = tokio::time::timeout(Duration::from_secs(10), parked).await;
-    assert!(wait_for_updates.unwrap().unwrap().is_ok(), "who waited is called by what happens afterwards");
+    assert!(wait_for_updates.unwrap().unwrap().is_ok(), "a waiting node is notified by later events");
     assert_eq!(world.claim(&lease).await.len(), 1);
     assert_eq!(world.load(later.process.id).await.owner, Some(lease));
 }
@@ -261,7 +261,7 @@ async fn a_full_server_takes_ends_and_stops_and_signs_of_life() {
     let full = error_of(world.try_submit(world.draft()).await);
     assert!(
         matches!(full, StoreError::Refused(StoreRejection::Full)),
-        "what is new is refused still: {full:?}"
+        "new processes are still rejected: {full:?}"
     );
 }
 
@@ -286,13 +286,13 @@ async fn a_server_whose_settings_were_changed_gets_no_writes_until_they_are_mend
         assert!(matches!(&refused, StoreError::ReadOnly { why } if why.contains(named)), "{refused:?}");
         let refused = error_of(world.store.commit(world.change(&running, cancel())).await);
         assert!(matches!(refused, StoreError::ReadOnly { .. }), "{refused:?}");
-        assert_eq!(world.load(running.process.id).await.revision, running.revision, "it can be read");
+        assert_eq!(world.load(running.process.id).await.revision, running.revision, "the record can be read");
         world.store.renew_lease(&lease).await.unwrap();
         server.ask(&["CONFIG", "SET", setting, mended]);
         let begun = Instant::now();
         while let Err(refused) = world.try_submit(world.draft()).await {
             assert!(matches!(refused, StoreError::ReadOnly { .. }), "{refused:?}");
-            assert!(begun.elapsed() < Duration::from_secs(5), "it is used again when it was mended");
+            assert!(begun.elapsed() < Duration::from_secs(5), "the server is used again after its repair");
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
@@ -314,7 +314,7 @@ async fn a_server_that_loads_its_data_is_waited_for_and_not_taken_for_a_broken_o
     server.kill();
     server.restart();
     // While the server loads its data, it reports that its append-only file is off.
-    assert!(server.ask(&["PING"]).starts_with("LOADING"), "it has to take its time");
+    assert!(server.ask(&["PING"]).starts_with("LOADING"), "the call must take some time");
     let accepted = world.store.submit(submission).await;
     assert!(accepted.is_ok(), "{accepted:?}");
 }
@@ -322,7 +322,7 @@ async fn a_server_that_loads_its_data_is_waited_for_and_not_taken_for_a_broken_o
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_became_a_replica_gets_no_writes() {
     let server = Server::start();
-    let options = RedisOptions { patience: Duration::from_millis(500), ..server.options() };
+    let options = RedisOptions { time_limit: Duration::from_millis(500), ..server.options() };
     let world =
         StoreFixture::new(Arc::new(RedisStore::open(options).await.unwrap()), VirtualClock::default());
     world.submit(world.draft()).await;
@@ -334,7 +334,7 @@ async fn a_server_that_became_a_replica_gets_no_writes() {
     server.ask(&["REPLICAOF", "NO", "ONE"]);
     let begun = Instant::now();
     while world.try_submit(world.draft()).await.is_err() {
-        assert!(begun.elapsed() < Duration::from_secs(5), "it is used again when it was promoted");
+        assert!(begun.elapsed() < Duration::from_secs(5), "the server is used again after its promotion");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
@@ -347,7 +347,7 @@ async fn a_write_is_acknowledged_when_every_replica_has_it() {
     wait_for(|| primary.ask(&["INFO", "replication"]).contains("state=online")).await;
     let options = RedisOptions {
         durability: "replicated:1".parse().unwrap(),
-        patience: Duration::from_secs(2),
+        time_limit: Duration::from_secs(2),
         ..primary.options()
     };
     let world =

@@ -54,7 +54,7 @@ async fn a_namespace_is_renamed_as_a_whole_and_replaces_none() {
         world.submit(world.draft()).await;
     }
     let before = (everything(draft.as_ref()).await, draft.store_metadata().await.unwrap());
-    assert!(!RedisStore::rename(&named("draft"), "dra").await.unwrap(), "that one is taken");
+    assert!(!RedisStore::rename(&named("draft"), "dra").await.unwrap(), "the namespace is taken");
     assert!(!RedisStore::exists(&named("place")).await.unwrap());
     assert!(RedisStore::rename(&named("draft"), "place").await.unwrap());
     assert!(!RedisStore::exists(&named("draft")).await.unwrap());
@@ -64,7 +64,7 @@ async fn a_namespace_is_renamed_as_a_whole_and_replaces_none() {
     assert!(!RedisStore::discard(&named("place")).await.unwrap());
     assert_eq!(server.ask(&["KEYS", "lh:{place}:*"]), "");
     assert!(everything(other.as_ref()).await.is_empty());
-    assert!(RedisStore::exists(&named("dra")).await.unwrap(), "what begins alike is left alone");
+    assert!(RedisStore::exists(&named("dra")).await.unwrap(), "keys with the same prefix are not changed");
 }
 
 fn redis(server: &Server, namespace: &str, clock: &VirtualClock) -> Arc<RedisStore> {

@@ -19,7 +19,7 @@ async fn refusal(settings: &[&str], durability: Durability) -> Option<Unsuitable
     match opened {
         Ok(_) => None,
         Err(StoreError::Unavailable { source }) => {
-            assert_eq!(kept, "0", "what is refused is left as it is");
+            assert_eq!(kept, "0", "a rejected store is not changed");
             Some(source.downcast_ref::<UnsuitableServer>().unwrap().clone())
         }
         Err(other) => unreachable!("{other:?}"),
@@ -136,7 +136,7 @@ async fn commands_that_a_user_lacks_are_named_and_nothing_is_written_to_find_the
     server.ask(&["ACL", "SETUSER", "store", "-hset", "-zadd", "-del", "-xread"]);
     assert_eq!(RedisStore::lacking(&options).await.unwrap(), ["xread", "del", "hset", "zadd"]);
     server.ask(&["ACL", "SETUSER", "store", "-evalsha"]);
-    assert_eq!(RedisStore::lacking(&options).await.unwrap(), ["evalsha", "xread"], "no script can tell");
+    assert_eq!(RedisStore::lacking(&options).await.unwrap(), ["evalsha", "xread"], "no script can detect it");
     assert_eq!(server.ask(&["DBSIZE"]), "0");
 }
 
@@ -150,7 +150,7 @@ async fn a_server_that_still_loads_its_data_is_waited_for() {
     assert_eq!(server.ask(&["SAVE"]), "OK");
     server.kill();
     server.restart();
-    assert!(server.ask(&["PING"]).starts_with("LOADING"), "it has to take its time");
+    assert!(server.ask(&["PING"]).starts_with("LOADING"), "the call must take some time");
     drop(RedisStore::open(server.options()).await.unwrap());
 }
 
@@ -188,7 +188,7 @@ async fn the_user_of_the_list_that_is_shipped_may_do_what_a_store_does() {
     store.set_policy(version, &policy).await.unwrap();
     assert_eq!(store.queues(None).await.unwrap().len(), 1);
     store.label_classes().await.unwrap();
-    let page = PageRequest { order: SortOrder::NewestFirst, after: None, most: 10 };
+    let page = PageRequest { order: SortOrder::NewestFirst, after: None, limit: 10 };
     let filter = ProcessFilter { id_prefix: Some("0".to_owned()), ..ProcessFilter::default() };
     store.list(&filter, &page).await.unwrap();
     let filter =
@@ -218,7 +218,11 @@ async fn the_key_of_a_namespace_changes_only_for_who_has_the_one_before() {
     assert_eq!(RedisStore::cluster_key(&options).await.unwrap(), None);
     let agree = |signing, trusted| RedisStore::agree_on_key(&options, signing, trusted);
     assert_eq!(agree("one", None).await.unwrap(), "one");
-    assert_eq!(agree("two", None).await.unwrap(), "one", "a node with another key is told which it is");
+    assert_eq!(
+        agree("two", None).await.unwrap(),
+        "one",
+        "a node with another key gets the id of the agreed key"
+    );
     assert_eq!(agree("two", Some("three")).await.unwrap(), "one");
     assert_eq!(agree("two", Some("one")).await.unwrap(), "two");
     assert_eq!(agree("one", None).await.unwrap(), "two");

@@ -86,7 +86,7 @@ async fn cut_off(machines: &[Machine]) {
     let begun = Instant::now();
     let (mut asked, mut refused) = (0, 0);
     while !fleet.is_one_promoted() || asked < 20 {
-        assert!(begun.elapsed() < Duration::from_secs(60), "nobody was promoted");
+        assert!(begun.elapsed() < Duration::from_secs(60), "no replica was promoted");
         // The launches are sent concurrently, because each of them may wait until its timeout.
         let mut next = || attempt(&world, launches.next().unwrap().clone());
         let answers = tokio::join!(next(), next(), next(), next(), next());
@@ -98,7 +98,7 @@ async fn cut_off(machines: &[Machine]) {
             }
         }
     }
-    assert!(refused > 0, "it was cut off from those that had to have it");
+    assert!(refused > 0, "the master was cut off from the required replicas");
     fleet.network.mend();
     let primary = &fleet.primary;
     wait_for(|| primary.ask(&["ROLE"]).starts_with("slave")).await;

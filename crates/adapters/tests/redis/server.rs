@@ -227,7 +227,7 @@ pub(crate) fn now<T>(future: impl Future<Output = Result<T, StoreError>>) -> Res
 
 /// Returns the error of a call that must fail. Unlike `unwrap_err`, accepts results without `Debug`.
 pub(crate) fn error_of<T>(answer: Result<T, StoreError>) -> StoreError {
-    answer.err().expect("it has to fail")
+    answer.err().expect("the call must fail")
 }
 
 /// Returns a port that is currently not in use.
@@ -239,7 +239,7 @@ pub(crate) fn free_port() -> String {
 pub(crate) async fn wait_for(condition: impl Fn() -> bool) {
     let begun = Instant::now();
     while !condition() {
-        assert!(begun.elapsed() < Duration::from_secs(30), "it never came true");
+        assert!(begun.elapsed() < Duration::from_secs(30), "the condition did not become true");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }

@@ -85,7 +85,7 @@ async fn open(url: &str) -> Result<RedisStore, StoreError> {
 async fn fault(url: &str) -> TlsFault {
     let begun = Instant::now();
     let StoreError::Unavailable { source } = error_of(open(url).await) else { unreachable!("{url}") };
-    assert!(begun.elapsed() < Duration::from_secs(5), "it is said at once");
+    assert!(begun.elapsed() < Duration::from_secs(5), "the error is reported at once");
     source.downcast_ref::<TlsFault>().unwrap_or_else(|| unreachable!("{source:?}")).clone()
 }
 
@@ -149,7 +149,7 @@ async fn a_connection_through_tls_that_breaks_is_made_anew() {
     server.restart();
     let begun = Instant::now();
     while store.policy().await.is_err_and(|error| matches!(error, StoreError::Unavailable { .. })) {
-        assert!(begun.elapsed() < Duration::from_secs(10), "it never came back");
+        assert!(begun.elapsed() < Duration::from_secs(10), "the connection did not recover");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }

@@ -37,7 +37,7 @@ async fn what_happens_at_one_store_calls_who_waits_at_another() {
     assert_eq!(read.await.unwrap().unwrap().events[0].id, stored.process.id);
     assert!(
         begun.elapsed() < Duration::from_secs(2),
-        "they are woken rather than late: {:?}",
+        "the nodes are notified, not late: {:?}",
         begun.elapsed()
     );
 
@@ -53,7 +53,7 @@ async fn what_happens_at_one_store_calls_who_waits_at_another() {
     assert_eq!(
         here.store.renew_lease(&lease).await.unwrap().pending_actions,
         [],
-        "it is an order for the other one"
+        "the action belongs to the other node"
     );
 }
 

@@ -29,7 +29,7 @@ async fn older_node_leaves_a_newer_specification_to_newer_nodes() {
     let unreadable = newer.submit(newer.draft().priority(50)).await;
 
     let claimed = older.claim(&old_node).await;
-    assert_eq!(claimed.len(), 1, "the newer specification goes first, and holds up nobody");
+    assert_eq!(claimed.len(), 1, "the newer specification is first in the queue and blocks no other process");
     assert_eq!(claimed[0].process.id, readable.process.id);
     assert_eq!(newer.claim(&new_node).await[0].process.id, unreadable.process.id);
 }
@@ -76,7 +76,7 @@ async fn newer_record_is_named_as_such_and_hides_no_other() {
     assert_eq!(found[0].as_ref().unwrap_err().to_string(), newer_record.to_string());
     assert_eq!(found[1].as_ref().unwrap().as_ref().unwrap().process.id, readable.process.id);
 
-    let page = PageRequest { order: SortOrder::NewestFirst, after: None, most: 10 };
+    let page = PageRequest { order: SortOrder::NewestFirst, after: None, limit: 10 };
     let listing = older.store.list(&ProcessFilter::default(), &page).await.unwrap();
     assert_eq!(listing.damaged, [unreadable]);
     assert_eq!(listing.processes.len(), 1);

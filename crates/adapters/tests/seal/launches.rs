@@ -149,12 +149,12 @@ fn seal_of_one_launch_is_none_of_another() {
     let restarted_from = first.lineage.restarted_from;
     let child =
         Process { lineage: Lineage { ancestors: vec![id(7)], restarted_from, outside: 0 }, ..first.clone() };
-    let anew = Lineage { restarted_from: None, ..first.lineage.clone() };
-    let anew = Process { lineage: anew, ..first.clone() };
+    let not_restarted = Lineage { restarted_from: None, ..first.lineage.clone() };
+    let not_restarted = Process { lineage: not_restarted, ..first.clone() };
     let mut other = spec();
     other.placement = Placement::Node(node("b"));
     let elsewhere = Process { spec: Arc::new(other), ..first.clone() };
-    for changed in [of_another_id, child, anew, elsewhere] {
+    for changed in [of_another_id, child, not_restarted, elsewhere] {
         assert_eq!(signer.verify(&changed), Err(SignatureError::Altered));
         assert_eq!(admit(&signer, &changed, NOW), Err(SignatureError::Altered));
     }
@@ -184,11 +184,11 @@ fn launch_that_is_true_is_not_admitted_elsewhere_later_or_once_more() {
         admit(&signer, &process, until.plus(Duration::from_millis(1))),
         Err(SignatureError::Expired { until })
     );
-    assert_eq!(signer.verify(&process), Ok(()), "what has ended may be run again as a new launch");
+    assert_eq!(signer.verify(&process), Ok(()), "an ended process may be restarted as a new launch");
     let last = Process { attempt: AttemptNo(15), ..process.clone() };
     assert_eq!(admit(&signer, &last, NOW), Ok(()));
     let more = Process { attempt: AttemptNo(16), ..process };
-    let too_often = SignatureError::TooOften { attempt: AttemptNo(16), most: 15 };
+    let too_often = SignatureError::TooOften { attempt: AttemptNo(16), limit: 15 };
     assert_eq!(admit(&signer, &more, NOW), Err(too_often));
 }
 
@@ -206,7 +206,7 @@ fn launch_of_another_user_is_not_run_as_this_one() {
     let place = Place::new();
     let (theirs, here) = (signer(&place).as_user("ada.l"), signer(&place).as_user("ada"));
     let process = sealed(&theirs, spec());
-    assert_eq!(here.verify(&process), Ok(()), "it may be run again in this user's own name");
+    assert_eq!(here.verify(&process), Ok(()), "this user may restart the process in their own name");
     let refused = SignatureError::OtherUser { sealed: "ada.l".to_owned(), here: "ada".to_owned() };
     assert_eq!(admit(&here, &process, NOW), Err(refused));
 }

@@ -21,6 +21,6 @@ pub(crate) async fn assert_same(one: &dyn Movable, other: &dyn Movable) {
 }
 
 pub(crate) async fn everything(store: &dyn Movable) -> Vec<StoredProcess> {
-    let page = PageRequest { order: SortOrder::OldestFirst, after: None, most: 1_000 };
+    let page = PageRequest { order: SortOrder::OldestFirst, after: None, limit: 1_000 };
     store.list(&ProcessFilter::default(), &page).await.unwrap().processes
 }

@@ -38,7 +38,7 @@ impl Api {
             (true, true) => engine.command(id, Action::Force { cause }, expected).await?,
             (true, false) => engine.command(id, Action::Cancel { cause }, expected).await?,
         };
-        Ok(heard(engine, answer).await)
+        Ok(reply_of(engine, answer).await)
     }
 
     /// Cancels all processes of one level and their descendants, in one tree or in all trees.
@@ -177,18 +177,18 @@ pub(super) async fn ask(
     expected: Option<Revision>,
 ) -> Result<ActionReply, ApiError> {
     let answer = engine.command(id, command, expected).await?;
-    Ok(heard(engine, answer).await)
+    Ok(reply_of(engine, answer).await)
 }
 
 /// Converts the result of an action to a reply. If another node owns the process, waits a short time for that node to
 /// execute the action.
-async fn heard(engine: &Engine, answer: ActionOutcome) -> ActionReply {
+async fn reply_of(engine: &Engine, answer: ActionOutcome) -> ActionReply {
     let (answer, is_open) = settled(engine, answer).await;
     let outcome = outcome(engine, answer).await;
     if is_open { ActionReply { note: Some(ASKED.to_owned()), ..outcome } } else { outcome }
 }
 
-/// Converts the results of an action on many processes, as [`heard`] does for one process.
+/// Converts the results of an action on many processes, as [`reply_of`] does for one process.
 async fn all_heard(engine: &Engine, told: Vec<MemberOutcome>) -> OutcomesReply {
     let each: Vec<_> = told
         .into_iter()

@@ -59,7 +59,7 @@ impl Api {
             serde_json::to_vec(&request).map_err(|error| ApiError::invalid("input", error.to_string()))?;
         let revision = expected.map(|revision| format!("?revision={}", revision.0)).unwrap_or_default();
         let target = format!("/v1/processes/{id}/input{revision}");
-        let question = PeerRequest { target, body: Some(body), patience: INPUT };
+        let question = PeerRequest { target, body: Some(body), time_limit: INPUT };
         match self.peers.fetch::<InputReply>(&self.engine, node, question, MAX_REPLY_BYTES).await {
             Ok(reply) if reply.id == id.to_string() && reply.bytes <= count(bytes.len()) => Ok(reply),
             Ok(_) => Err(Unreachable::of(node, "the reply belongs to another request").input(id)),

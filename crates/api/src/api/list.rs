@@ -65,10 +65,10 @@ enum ListScope {
 async fn listed(
     engine: &Engine,
     session: Option<SessionId>,
-    usual: ListScope,
+    default: ListScope,
     request: &ListRequest,
 ) -> Result<ProcessList, ApiError> {
-    let filter = ProcessFilter { session, ..filter(engine, usual, request).await? };
+    let filter = ProcessFilter { session, ..filter(engine, default, request).await? };
     let page = page(request)?;
     let depth = if request.usage { DetailLevel::Usage } else { DetailLevel::Records };
     let mut listing = engine.list(&filter, &page).await?;
@@ -116,19 +116,25 @@ async fn add_root(
         return Ok(());
     }
     match listing.processes.last() {
-        Some(last) if listing.processes.len() >= page.most as usize => listing.next = Some(PageKey(last.seq)),
+        Some(last) if listing.processes.len() >= page.limit as usize => {
+            listing.next = Some(PageKey(last.seq))
+        }
         Some(_) | None => listing.processes.push(root),
     }
     Ok(())
 }
 
-async fn filter(engine: &Engine, usual: ListScope, request: &ListRequest) -> Result<ProcessFilter, ApiError> {
+async fn filter(
+    engine: &Engine,
+    default: ListScope,
+    request: &ListRequest,
+) -> Result<ProcessFilter, ApiError> {
     let parent = match request.parent.as_deref() {
         Some(reference) => Some(engine.find(reference).await?),
         None => None,
     };
     Ok(ProcessFilter {
-        statuses: statuses(request, usual)?,
+        statuses: statuses(request, default)?,
         project: parsed(request.project.as_deref(), "project")?,
         name: parsed(request.name.as_deref(), "name")?,
         node: parsed(request.node.as_deref(), "node")?,
@@ -149,7 +155,7 @@ async fn filter(engine: &Engine, usual: ListScope, request: &ListRequest) -> Res
 
 /// Returns the statuses that the request names, or the default ones. An empty list means all statuses. `live` takes
 /// precedence over `all`.
-fn statuses(request: &ListRequest, usual: ListScope) -> Result<Vec<Status>, ApiError> {
+fn statuses(request: &ListRequest, default: ListScope) -> Result<Vec<Status>, ApiError> {
     if !request.statuses.is_empty() {
         if request.live.is_some() {
             return Err(ApiError::invalid("filter", "both `status` and `live` are given"));
@@ -160,7 +166,7 @@ fn statuses(request: &ListRequest, usual: ListScope) -> Result<Vec<Status>, ApiE
             .map(|word| word.parse().map_err(|error| ApiError::unreadable("status", word, &error)))
             .collect();
     }
-    let all = request.all.unwrap_or(usual == ListScope::All);
+    let all = request.all.unwrap_or(default == ListScope::All);
     let wants =
         |status: &Status| request.live.map_or(all || !status.is_ended(), |live| status.is_ended() != live);
     let wanted: Vec<Status> = Status::ALL.into_iter().filter(wants).collect();
@@ -177,15 +183,15 @@ fn prefix(text: &str) -> Result<String, ApiError> {
 }
 
 fn page(request: &ListRequest) -> Result<PageRequest, ApiError> {
-    let most = request.limit.unwrap_or(DEFAULT_PAGE);
-    if !(1..=MAX_PAGE).contains(&most) {
+    let limit = request.limit.unwrap_or(DEFAULT_PAGE);
+    if !(1..=MAX_PAGE).contains(&limit) {
         return Err(ApiError::invalid("limit", format!("a page may have 1 to {MAX_PAGE} processes")));
     }
     let after = match request.cursor.as_deref() {
         Some(text) => Some(text.parse().map_err(|error| ApiError::unreadable("cursor", text, &error))?),
         None => None,
     };
-    Ok(PageRequest { order: SortOrder::NewestFirst, after: after.map(|seq| PageKey(Seq(seq))), most })
+    Ok(PageRequest { order: SortOrder::NewestFirst, after: after.map(|seq| PageKey(Seq(seq))), limit })
 }
 
 #[cfg(test)]
@@ -218,7 +224,7 @@ mod tests {
         let with = |limit, cursor: Option<&str>| {
             page(&ListRequest { limit, cursor: cursor.map(str::to_owned), ..ListRequest::default() })
         };
-        assert_eq!(with(None, None).unwrap().most, 50);
+        assert_eq!(with(None, None).unwrap().limit, 50);
         assert!(with(Some(0), None).is_err());
         assert!(with(Some(1_001), None).is_err());
         assert!(with(None, Some("x")).is_err());

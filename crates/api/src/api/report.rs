@@ -46,7 +46,7 @@ impl Api {
                 .transpose()?,
             error: request.error.map(error_text).transpose()?,
         };
-        let asked = request.status.as_deref().map(asked).transpose()?;
+        let asked = request.status.as_deref().map(reported_status).transpose()?;
         let engine = &self.engine;
         let id = engine.find(reference).await?;
         let process = engine.process(id).await?.process;
@@ -61,9 +61,9 @@ impl Api {
             return ask(engine, id, Action::ReportOutcome(outcome), expected).await;
         }
         match asked {
-            None => told(engine, id, report, expected).await,
+            None => apply_report(engine, id, report, expected).await,
             Some(ReportedStatus::Running) if is_under_way(process.status()) => {
-                told(engine, id, report, expected).await
+                apply_report(engine, id, report, expected).await
             }
             Some(ReportedStatus::Running) => Err(ApiError::not_running(&process)),
             Some(ReportedStatus::End(end)) => {
@@ -136,7 +136,7 @@ fn eta(millis: u64) -> Result<Duration, ApiError> {
 }
 
 /// Stores a progress report. An empty report counts as a heartbeat and is answered as "no change".
-async fn told(
+async fn apply_report(
     engine: &Engine,
     id: ProcessId,
     report: ProgressReport,
@@ -214,7 +214,7 @@ enum ReportedEnd {
     Cancelled,
 }
 
-fn asked(word: &str) -> Result<ReportedStatus, ApiError> {
+fn reported_status(word: &str) -> Result<ReportedStatus, ApiError> {
     let status: Status = word.parse().map_err(|error| ApiError::unreadable("status", word, &error))?;
     match status {
         Status::Running => Ok(ReportedStatus::Running),

@@ -25,7 +25,7 @@ impl Api {
             ..ProcessFilter::default()
         };
         let mut found = BTreeMap::new();
-        let mut page = PageRequest { order: SortOrder::NewestFirst, after: None, most: NEWEST };
+        let mut page = PageRequest { order: SortOrder::NewestFirst, after: None, limit: NEWEST };
         loop {
             let listing = engine.list(&live, &page).await?;
             listing.processes.iter().for_each(|stored| count(&mut found, stored));
@@ -76,7 +76,7 @@ impl Api {
     async fn check_known(&self, session: SessionId) -> Result<(), ApiError> {
         let title = format!("no process belongs to session {:?}", session.as_str());
         let filter = ProcessFilter { session: Some(session), ..ProcessFilter::default() };
-        let page = PageRequest { order: SortOrder::NewestFirst, after: None, most: 1 };
+        let page = PageRequest { order: SortOrder::NewestFirst, after: None, limit: 1 };
         let listing = self.engine.list(&filter, &page).await?;
         if !listing.processes.is_empty() || !listing.damaged.is_empty() {
             return Ok(());

@@ -65,7 +65,7 @@ impl Api {
     pub fn health(&self) -> HealthReply {
         HealthReply {
             status: "ok".to_owned(),
-            pruned: self.engine.swept(),
+            pruned: self.engine.pruned_total(),
             retention: self.retention.clone(),
         }
     }
@@ -75,7 +75,7 @@ impl Api {
     /// # Errors
     /// Returns `not_ready` if the store does not respond in time or is unreachable.
     pub async fn ready(&self) -> Result<ReadyReply, ApiError> {
-        let one = PageRequest { order: SortOrder::NewestFirst, after: None, most: 1 };
+        let one = PageRequest { order: SortOrder::NewestFirst, after: None, limit: 1 };
         let not_ready = || ApiError::new(503, "not_ready", "the store does not answer");
         let no_filter = ProcessFilter::default();
         match tokio::time::timeout(PROMPT, self.engine.list(&no_filter, &one)).await {

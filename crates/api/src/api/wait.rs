@@ -21,7 +21,7 @@ impl Api {
     pub async fn wait(&self, request: &WaitRequest) -> Result<WaitReply, ApiError> {
         let engine = &self.engine;
         let (goal, mode) = (goal(request)?, mode(request)?);
-        let patience = request.timeout_ms.map(Duration::from_millis);
+        let time_limit = request.timeout_ms.map(Duration::from_millis);
         if request.ids.len() > MAX_IDS {
             return Err(ApiError::invalid("wait", format!("more than {MAX_IDS} processes are given")));
         }
@@ -34,7 +34,7 @@ impl Api {
                 ApiError::invalid("wait", "no process is given").help("give `id`, once for each process")
             );
         }
-        let waited = engine.wait(&ids, goal, mode, patience).await?;
+        let waited = engine.wait(&ids, goal, mode, time_limit).await?;
         Ok(WaitReply {
             processes: views(engine, &waited.processes, DetailLevel::Records).await,
             timed_out: waited.timed_out,

@@ -12,7 +12,7 @@ use std::time::Duration;
 #[derive(Debug)]
 pub(crate) struct Batcher<T> {
     window: Duration,
-    most: usize,
+    limit: usize,
     open: Option<OpenBatch<T>>,
 }
 
@@ -38,9 +38,9 @@ struct OpenBatch<T> {
 }
 
 impl<T> Batcher<T> {
-    /// Creates a batcher. A batch has at most `most` ends.
-    pub(crate) const fn new(window: Duration, most: usize) -> Self {
-        Self { window, most, open: None }
+    /// Creates a batcher. A batch has at most `limit` ends.
+    pub(crate) const fn new(window: Duration, limit: usize) -> Self {
+        Self { window, limit, open: None }
     }
 
     /// Adds an end after which `live` processes remain. Returns the previous batch if the end does not belong to it.
@@ -52,7 +52,8 @@ impl<T> Batcher<T> {
         end: T,
         live: usize,
     ) -> Option<CompletionBatch<T>> {
-        let fits = self.holds(at) && self.open.as_ref().is_some_and(|open| open.batch.ends.len() < self.most);
+        let fits =
+            self.holds(at) && self.open.as_ref().is_some_and(|open| open.batch.ends.len() < self.limit);
         let before = if fits { None } else { self.close() };
         match &mut self.open {
             Some(open) => {

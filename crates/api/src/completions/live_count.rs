@@ -53,7 +53,7 @@ pub(crate) async fn live(
         CountTime::Past(..) => Vec::new(),
     };
     let filter = ProcessFilter { statuses, session: Some(session.clone()), ..ProcessFilter::default() };
-    let mut page = PageRequest { order: SortOrder::OldestFirst, after: None, most: PAGE };
+    let mut page = PageRequest { order: SortOrder::OldestFirst, after: None, limit: PAGE };
     let mut live = BTreeSet::new();
     loop {
         let listing = patiently(engine, || engine.list(&filter, &page)).await?;
@@ -75,7 +75,7 @@ pub(crate) async fn live(
 /// Returns true if any process of a session is stored, live or ended. Returns `None` when the engine has shut down.
 pub(crate) async fn has_any(engine: &Engine, session: &SessionId) -> Option<bool> {
     let filter = ProcessFilter { session: Some(session.clone()), ..ProcessFilter::default() };
-    let page = PageRequest { order: SortOrder::NewestFirst, after: None, most: 1 };
+    let page = PageRequest { order: SortOrder::NewestFirst, after: None, limit: 1 };
     let listing = patiently(engine, || engine.list(&filter, &page)).await?;
     Some(!listing.processes.is_empty())
 }

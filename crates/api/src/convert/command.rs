@@ -102,8 +102,8 @@ pub(super) fn command(
         stop: StopPolicy { grace, signal, interrupt_first: interrupted.then_some(StopPolicy::REPORT_GRACE) },
         leftovers: if request.keep_leftovers { Leftovers::Keep } else { Leftovers::Stop },
         output: OutputBound {
-            head: kept("head", request.output.head, defaults.output.head)?,
-            tail: kept("tail", request.output.tail, defaults.output.tail)?,
+            head: output_bytes("head", request.output.head, defaults.output.head)?,
+            tail: output_bytes("tail", request.output.tail, defaults.output.tail)?,
         },
         limits: limits(&request.limits)?,
         ready_when: request.ready_when.map(monitoring::ready_when).transpose()?,
@@ -211,9 +211,9 @@ fn stdin(path: Option<String>, pipe: bool) -> Result<Stdin, ApiError> {
     }
 }
 
-fn kept(end: &str, asked: Option<u64>, usual: u64) -> Result<u64, ApiError> {
+fn output_bytes(end: &str, asked: Option<u64>, default: u64) -> Result<u64, ApiError> {
     match asked {
-        None => Ok(usual),
+        None => Ok(default),
         Some(bytes) if bytes <= MAX_OUTPUT_BYTES => Ok(bytes),
         Some(bytes) => Err(ApiError::invalid(
             "limit of the stored output",

@@ -1,7 +1,7 @@
 //! Converts stored processes to the views that clients get, with live data from the engine.
 
 use crate::convert::moment::rfc3339;
-use crate::convert::process::{BlockedBy, ProcessContext, output_at_end, seen};
+use crate::convert::process::{BlockedBy, ProcessContext, basic_view, output_at_end};
 use crate::peers::elsewhere;
 use futures_util::{StreamExt, stream};
 use longhaul_domain::{Pending, Placement, Policy, State};
@@ -26,15 +26,15 @@ pub enum DetailLevel {
 /// Returns the current view of one process, and marks it if its output was removed.
 pub async fn view(engine: &Engine, stored: &StoredProcess, depth: DetailLevel) -> ProcessView {
     let waits = WaitReasons::of(engine, std::slice::from_ref(stored)).await;
-    let mut seen = look(engine, stored, depth, &waits).await;
+    let mut view = look(engine, stored, depth, &waits).await;
     // Only the node that has the output knows whether it was removed.
     if elsewhere(engine, stored, stored.process.attempt).await.is_none()
         && output_is_gone(engine, stored).await
     {
-        seen.conditions.push("output_removed".to_owned());
-        seen.log_path = None;
+        view.conditions.push("output_removed".to_owned());
+        view.log_path = None;
     }
-    seen
+    view
 }
 
 /// Returns true if the latest attempt wrote output that is no longer stored.
@@ -97,23 +97,23 @@ async fn look(
         elsewhere,
         members,
     };
-    let mut seen = seen(stored, around);
+    let mut view = basic_view(stored, around);
     if engine.unreachable_since(stored).is_some() {
-        seen.conditions.push("unreachable".to_owned());
+        view.conditions.push("unreachable".to_owned());
     }
     if engine.is_unexamined(stored) {
-        seen.conditions.push("recovery_pending".to_owned());
+        view.conditions.push("recovery_pending".to_owned());
     }
     if engine.is_orphaned(stored) {
-        seen.conditions.push("orphaned".to_owned());
+        view.conditions.push("orphaned".to_owned());
     }
     if engine.is_local_only(process.id) {
-        seen.conditions.push("local_only".to_owned());
+        view.conditions.push("local_only".to_owned());
     } else if let Some(since) = engine.away_since() {
-        seen.conditions.push("stale".to_owned());
-        seen.stale_since = Some(rfc3339(since));
+        view.conditions.push("stale".to_owned());
+        view.stale_since = Some(rfc3339(since));
     }
-    seen
+    view
 }
 
 /// Data that explains why queued processes wait. It is read once for all processes of a list.

@@ -131,17 +131,17 @@ fn children(word: &str) -> Result<ChildrenPolicy, ApiError> {
     }
 }
 
-/// Parses the policy for the end of a session. `grace` is in milliseconds; `usual` applies if it is missing.
+/// Parses the policy for the end of a session. `grace` is in milliseconds; `default` applies if it is missing.
 pub(crate) fn session_policy(
     word: &str,
     grace: Option<u64>,
-    usual: Duration,
+    default: Duration,
 ) -> Result<SessionPolicy, ApiError> {
     match (word, grace) {
         ("keep", None) => Ok(SessionPolicy::Keep),
         ("cancel", None) => Ok(SessionPolicy::Cancel),
         ("grace", Some(grace)) => Ok(SessionPolicy::Grace(within("grace of the session", grace)?)),
-        ("grace", None) => Ok(SessionPolicy::Grace(usual)),
+        ("grace", None) => Ok(SessionPolicy::Grace(default)),
         ("keep" | "cancel", Some(_)) => Err(graceless()),
         _ => Err(ApiError::unreadable(
             "policy for the end of a session",
@@ -169,7 +169,7 @@ pub(crate) fn json_text(what: &str, value: &Value) -> Result<JsonText, ApiError>
 
 /// Returns true if lists and objects are nested deeper than `levels`.
 fn is_deeper(value: &Value, levels: usize) -> bool {
-    let inside = |most: usize| move |value: &Value| is_deeper(value, most);
+    let inside = |limit: usize| move |value: &Value| is_deeper(value, limit);
     match (value, levels.checked_sub(1)) {
         (Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_), _) => false,
         (Value::Array(_) | Value::Object(_), None) => true,
@@ -196,11 +196,11 @@ where
     Ok(text.map(str::parse).transpose()?)
 }
 
-fn text(what: &str, text: Option<String>, longest: usize) -> Result<Option<String>, ApiError> {
+fn text(what: &str, text: Option<String>, max_len: usize) -> Result<Option<String>, ApiError> {
     match text {
-        Some(text) if text.len() > longest => Err(ApiError::invalid(
+        Some(text) if text.len() > max_len => Err(ApiError::invalid(
             what,
-            format!("the text has {} bytes; the maximum is {longest}", text.len()),
+            format!("the text has {} bytes; the maximum is {max_len}", text.len()),
         )),
         Some(text) if text.contains('\0') => Err(ApiError::invalid(what, "the text contains a NUL byte")),
         other => Ok(other),
@@ -257,8 +257,8 @@ fn retry(request: &RetryRequest) -> Result<RetryPolicy, ApiError> {
         ));
     }
     let none = RetryPolicy::none();
-    let wait = |what, millis: Option<u64>, usual| match millis.map(Duration::from_millis) {
-        None => Ok(usual),
+    let wait = |what, millis: Option<u64>, default| match millis.map(Duration::from_millis) {
+        None => Ok(default),
         Some(wait) if wait <= RetryPolicy::MAX_RETRY_DELAY => Ok(wait),
         Some(_) => Err(ApiError::invalid(what, "the delay is longer than an hour")),
     };

@@ -57,7 +57,7 @@ pub(super) enum BlockedBy {
 }
 
 /// Converts a record and its live data to the view that clients get.
-pub(super) fn seen(stored: &StoredProcess, around: ProcessContext) -> ProcessView {
+pub(super) fn basic_view(stored: &StoredProcess, around: ProcessContext) -> ProcessView {
     let now = around.now;
     let process = &stored.process;
     let spec = &process.spec;

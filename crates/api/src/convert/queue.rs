@@ -9,7 +9,7 @@ use longhaul_wire::api::{HoldView, QueueListing, QueueView};
 /// Converts queues and their policy to a list for clients.
 pub(crate) fn listing(queues: &[Queue], policy: &Policy, now: Timestamp) -> QueueListing {
     QueueListing {
-        queues: queues.iter().map(|queue| seen(queue, now)).collect(),
+        queues: queues.iter().map(|queue| view(queue, now)).collect(),
         slots: policy.slots.clone(),
         default_slots: policy.default_slots,
         at: rfc3339(now),
@@ -33,7 +33,7 @@ pub(super) fn hold(hold: &QueueHold) -> HoldView {
     HoldView { since: rfc3339(hold.since), by: hold.by.clone() }
 }
 
-fn seen(queue: &Queue, now: Timestamp) -> QueueView {
+fn view(queue: &Queue, now: Timestamp) -> QueueView {
     let ids = |ids: &[longhaul_domain::ProcessId]| ids.iter().map(ToString::to_string).collect::<Vec<_>>();
     QueueView {
         key: queue.key.as_ref().map(ToString::to_string),

@@ -27,7 +27,7 @@ pub(crate) async fn uses(engine: &Engine, scope: &ProcessFilter) -> Result<Vec<L
     let statuses = Status::ALL.into_iter().filter(|status| !status.is_ended()).collect();
     let filter = ProcessFilter { statuses, ..scope.clone() };
     let mut live = root(engine, &filter).await?;
-    let mut page = PageRequest { order: SortOrder::NewestFirst, after: None, most: PAGE };
+    let mut page = PageRequest { order: SortOrder::NewestFirst, after: None, limit: PAGE };
     loop {
         let listing = engine.list(&filter, &page).await?;
         live.extend(listing.processes);

@@ -37,11 +37,11 @@ pub(crate) async fn why(engine: &Engine, id: ProcessId) -> Result<WhyView, Engin
             |stored| holder(&stored.process),
         ));
     }
-    let mut told = told(&stored, &why, holders, engine.now());
+    let mut view = view(&stored, &why, holders, engine.now());
     if stored.process.attempt > AttemptNo(1) {
-        told.earlier_attempts = earlier_attempts(engine, &stored.process).await;
+        view.earlier_attempts = earlier_attempts(engine, &stored.process).await;
     }
-    Ok(told)
+    Ok(view)
 }
 
 /// Returns the earlier attempts of a process that the newest events of the log contain. Attempts are left out if the log
@@ -73,7 +73,7 @@ async fn earlier_attempts(engine: &Engine, process: &Process) -> Vec<EarlierAtte
     found
 }
 
-fn told(stored: &StoredProcess, why: &WaitReason, holders: Vec<HolderView>, now: Timestamp) -> WhyView {
+fn view(stored: &StoredProcess, why: &WaitReason, holders: Vec<HolderView>, now: Timestamp) -> WhyView {
     let process = &stored.process;
     let common = WhyView {
         id: process.id.to_string(),

@@ -98,7 +98,7 @@ impl EventReader {
             match &mut self.way {
                 ReadMode::Shared(seat) => {
                     let way = match seat.next().await {
-                        RelayItem::Next(relayed) => return Some(self.heard(relayed)),
+                        RelayItem::Next(relayed) => return Some(self.reader_item(relayed)),
                         RelayItem::Behind => ReadMode::Own,
                         RelayItem::Over => ReadMode::Last,
                     };
@@ -141,7 +141,7 @@ impl EventReader {
         Some(seen)
     }
 
-    fn heard(&self, relayed: BroadcastItem) -> ReaderItem {
+    fn reader_item(&self, relayed: BroadcastItem) -> ReaderItem {
         match relayed {
             BroadcastItem::Gap { from, to } => ReaderItem::Gap { from: Some(from), to },
             BroadcastItem::Event(shape) if shape.is_wanted(&self.wanted) => ReaderItem::Event(shape),

@@ -65,10 +65,10 @@ impl EventSnapshot {
     /// and the current progress.
     pub(crate) async fn telling(&self, engine: &Engine) -> Option<SerializedEvent> {
         let kind = self.kind?;
-        Some(self.telling.get_or_init(|| self.told(kind, engine)).await.clone())
+        Some(self.telling.get_or_init(|| self.serialize(kind, engine)).await.clone())
     }
 
-    async fn told(&self, kind: EventKind, engine: &Engine) -> SerializedEvent {
+    async fn serialize(&self, kind: EventKind, engine: &Engine) -> SerializedEvent {
         let Self { logged, subject, .. } = self;
         let mut envelope = envelope(kind, logged, subject.as_ref(), engine.node());
         if let Fact::StageChanged { stage } = &logged.event.fact {

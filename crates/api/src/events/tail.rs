@@ -18,7 +18,7 @@ pub(crate) async fn tail(engine: &Engine, key: AttemptKey) -> Option<String> {
     let mut from = begin;
     let mut bytes = Vec::new();
     for _ in 0..MAX_PAGES {
-        let page = engine.output(key, OutputRead { from, most: READ, only: None }).await.ok()?;
+        let page = engine.output(key, OutputRead { from, limit: READ, only: None }).await.ok()?;
         bytes.extend(page.chunks.into_iter().flat_map(|chunk| chunk.bytes));
         if page.next >= page.end || page.next <= from {
             break;

@@ -160,10 +160,10 @@ mod tests {
     #[test]
     fn life_of_a_process_is_counted_by_its_spans() {
         let mut tally = EventCounters::default();
-        tell(&mut tally, 1, 1_000, Fact::Submitted);
-        tell(&mut tally, 1, 1_400, claimed());
-        tell(&mut tally, 1, 1_410, spawned());
-        tell(&mut tally, 1, 3_410, completed());
+        count_event(&mut tally, 1, 1_000, Fact::Submitted);
+        count_event(&mut tally, 1, 1_400, claimed());
+        count_event(&mut tally, 1, 1_410, spawned());
+        count_event(&mut tally, 1, 3_410, completed());
         assert_eq!(
             (tally.launches, tally.endings[&Status::Completed], tally.endings[&Status::Failed]),
             (1, 1, 0)
@@ -178,39 +178,39 @@ mod tests {
     #[test]
     fn wait_for_a_moment_is_no_wait_for_a_slot() {
         let mut tally = EventCounters::default();
-        tell(&mut tally, 1, 0, Fact::Submitted);
-        tell(&mut tally, 1, 60_000, Fact::BecameDue);
-        tell(&mut tally, 1, 60_100, claimed());
+        count_event(&mut tally, 1, 0, Fact::Submitted);
+        count_event(&mut tally, 1, 60_000, Fact::BecameDue);
+        count_event(&mut tally, 1, 60_100, claimed());
         assert!((tally.queue_wait.sum() - 0.1).abs() < 1e-9);
     }
 
     #[test]
     fn cancelled_waiter_has_no_duration_and_reported_work_has() {
         let mut tally = EventCounters::default();
-        tell(&mut tally, 1, 0, Fact::Submitted);
+        count_event(&mut tally, 1, 0, Fact::Submitted);
         let ending = Ending::Cancelled { by: StopCause::User, exit: None };
-        tell(&mut tally, 1, 500, Fact::Ended { ending, live_stats: LiveStats::default() });
+        count_event(&mut tally, 1, 500, Fact::Ended { ending, live_stats: LiveStats::default() });
         assert_eq!((tally.duration.count(), tally.endings[&Status::Cancelled]), (0, 1));
-        tell(&mut tally, 2, 0, Fact::Submitted);
-        tell(&mut tally, 2, 500, completed());
+        count_event(&mut tally, 2, 0, Fact::Submitted);
+        count_event(&mut tally, 2, 500, completed());
         assert_eq!(tally.duration.count(), 1);
     }
 
     #[test]
     fn what_waits_for_its_children_is_counted_once() {
         let mut tally = EventCounters::default();
-        tell(&mut tally, 1, 0, Fact::Submitted);
-        tell(&mut tally, 1, 10, claimed());
-        tell(&mut tally, 1, 20, spawned());
+        count_event(&mut tally, 1, 0, Fact::Submitted);
+        count_event(&mut tally, 1, 10, claimed());
+        count_event(&mut tally, 1, 20, spawned());
         let live_stats = LiveStats { output_bytes: 7, ..LiveStats::default() };
         let ending = Ending::Completed { exit: None, result: None };
-        tell(
+        count_event(
             &mut tally,
             1,
             1_020,
             Fact::AwaitingChildren { ending: ending.clone(), live_stats: live_stats.clone() },
         );
-        tell(&mut tally, 1, 9_000, Fact::Ended { ending, live_stats });
+        count_event(&mut tally, 1, 9_000, Fact::Ended { ending, live_stats });
         assert_eq!((tally.duration.count(), tally.output_bytes), (1, 7));
         assert_eq!(tally.endings[&Status::Completed], 1);
     }
@@ -218,7 +218,7 @@ mod tests {
     #[test]
     fn end_without_its_begin_is_an_end_and_no_span() {
         let mut tally = EventCounters::default();
-        tell(&mut tally, 1, 500, completed());
+        count_event(&mut tally, 1, 500, completed());
         tally.missed();
         assert_eq!((tally.endings[&Status::Completed], tally.duration.count(), tally.gaps), (1, 0, 1));
     }
@@ -227,12 +227,12 @@ mod tests {
     fn memory_of_what_is_open_is_bounded() {
         let mut tally = EventCounters::default();
         for number in 0..=MAX_OPEN as u128 {
-            tell(&mut tally, number, 0, Fact::Submitted);
+            count_event(&mut tally, number, 0, Fact::Submitted);
         }
         assert_eq!((tally.open.len(), tally.launches), (MAX_OPEN, MAX_OPEN as u64 + 1));
     }
 
-    fn tell(tally: &mut EventCounters, number: u128, at: i64, fact: Fact) {
+    fn count_event(tally: &mut EventCounters, number: u128, at: i64, fact: Fact) {
         let at = Timestamp(at);
         let logged = LoggedEvent {
             cursor: EventCursor(1),

@@ -139,7 +139,7 @@ mod tests {
         (by_status, waiting, running)
     }
 
-    fn told(roll: &LiveGauge) -> (BTreeMap<Status, u64>, u64, u64) {
+    fn totals(roll: &LiveGauge) -> (BTreeMap<Status, u64>, u64, u64) {
         let by_status = Status::ALL.into_iter().map(|status| (status, roll.of_status(status)));
         let sum = |of: fn(&KeyGauge) -> u64| roll.lines().map(|(_, line)| of(&line)).sum();
         (
@@ -177,7 +177,7 @@ mod tests {
                     roll.counted();
                 }
                 let newest = all.iter().filter_map(|records| records.get(step.min(records.len().saturating_sub(1))));
-                prop_assert_eq!(told(&roll), truth(newest));
+                prop_assert_eq!(totals(&roll), truth(newest));
             }
             roll.counted();
             let live = all.iter().filter_map(|records| records.last()).filter(|last| !last.status().is_ended());

@@ -31,7 +31,7 @@ impl Api {
         counted(&mut text, &self.metrics.tally());
         self.metrics.about_store(&mut text);
         text.counter("longhaul_pruned_total", "Records that were ever pruned");
-        text.sample("longhaul_pruned_total", &[], self.engine.swept());
+        text.sample("longhaul_pruned_total", &[], self.engine.pruned_total());
         Ok(text.finish())
     }
 

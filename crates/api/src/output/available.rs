@@ -23,7 +23,7 @@ impl AvailableOutput {
     pub(super) fn read(&self, wanted: OutputRead) -> OutputPage {
         let begin = self.tail.begin();
         let from = wanted.from.max(begin);
-        let mut left = usize::try_from(wanted.most).unwrap_or(usize::MAX);
+        let mut left = usize::try_from(wanted.limit).unwrap_or(usize::MAX);
         let (mut chunks, mut next) = (Vec::new(), from);
         for chunk in &self.tail.chunks {
             let end = chunk.offset.saturating_add(wide(chunk.bytes.len()));
@@ -75,10 +75,10 @@ impl AvailableOutput {
     }
 }
 
-/// Returns the part of a chunk after an offset, at most `most` bytes.
-fn cut(chunk: &OutputChunk, from: u64, most: usize) -> OutputChunk {
+/// Returns the part of a chunk after an offset, at most `limit` bytes.
+fn cut(chunk: &OutputChunk, from: u64, limit: usize) -> OutputChunk {
     let skip = usize::try_from(from.saturating_sub(chunk.offset)).unwrap_or(usize::MAX);
-    let bytes: Vec<u8> = chunk.bytes.iter().copied().skip(skip).take(most).collect();
+    let bytes: Vec<u8> = chunk.bytes.iter().copied().skip(skip).take(limit).collect();
     OutputChunk { offset: chunk.offset.max(from), bytes, ..chunk.clone() }
 }
 
@@ -114,7 +114,7 @@ mod tests {
 
     #[test]
     fn offsets_are_those_of_the_whole_output() {
-        let wanted = |from, most| OutputRead { from, most, only: None };
+        let wanted = |from, limit| OutputRead { from, limit, only: None };
         assert_eq!(kept().size().gap, Some((0, 100)));
         assert_eq!(text(wanted(0, 1_000)), ("one\ntwo\noh\nthree\nfour".to_owned(), 121, 100));
         assert_eq!(text(wanted(104, 5)), ("two\no".to_owned(), 109, 0));
@@ -128,16 +128,16 @@ mod tests {
 
     #[test]
     fn pages_go_on_where_the_one_before_ended() {
-        for most in 1..30 {
+        for limit in 1..30 {
             for only in [None, Some(OutputSource::Stdout), Some(OutputSource::Stderr)] {
                 let (mut from, mut all) = (0, String::new());
                 while from < 121 {
-                    let (piece, next, _) = text(OutputRead { from, most, only });
-                    assert!(next > from, "{from} {most} {only:?}");
+                    let (piece, next, _) = text(OutputRead { from, limit, only });
+                    assert!(next > from, "{from} {limit} {only:?}");
                     all.push_str(&piece);
                     from = next;
                 }
-                assert_eq!(all, text(OutputRead { from: 0, most: 1_000, only }).0, "{most} {only:?}");
+                assert_eq!(all, text(OutputRead { from: 0, limit: 1_000, only }).0, "{limit} {only:?}");
             }
         }
     }

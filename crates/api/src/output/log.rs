@@ -80,23 +80,23 @@ impl<'e> AttemptLog<'e> {
         if self.is_over { WindowEnd::Over } else { WindowEnd::Pause }
     }
 
-    /// Reads about `most` bytes of the chosen stream from the start of a section. Returns `None` if part of the section
+    /// Reads about `limit` bytes of the chosen stream from the start of a section. Returns `None` if part of the section
     /// was dropped during the read.
     pub(super) async fn window(
         &self,
         stretch: OutputExtent,
-        most: usize,
+        limit: usize,
     ) -> Result<Option<Window>, ApiError> {
         let mut window = Window::new(stretch.from);
         let mut at = stretch.from;
         while at < stretch.until {
-            let room = most.saturating_sub(window.bytes().len());
+            let room = limit.saturating_sub(window.bytes().len());
             if room == 0 {
                 window.close(at, WindowEnd::More);
                 return self.unless_dropped(stretch.from, window).await;
             }
-            let most = u32::try_from(room.min(PIECE)).unwrap_or(u32::MAX);
-            let wanted = OutputRead { from: at, most, only: self.only() };
+            let limit = u32::try_from(room.min(PIECE)).unwrap_or(u32::MAX);
+            let wanted = OutputRead { from: at, limit, only: self.only() };
             let page = match self.kept {
                 Some(kept) => kept.read(wanted),
                 None => match self.engine.output(self.key, wanted).await {

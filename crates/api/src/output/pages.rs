@@ -212,14 +212,14 @@ impl PageReader<'_> {
         room: usize,
     ) -> Result<Option<Page>, ApiError> {
         let farthest = from.offset.saturating_add(MAX_REDRAW_BYTES);
-        let (mut from, mut most) = (*from, FIRST);
+        let (mut from, mut limit) = (*from, FIRST);
         loop {
-            let Some(window) = self.log.window(stretch, most).await? else { return Ok(None) };
+            let Some(window) = self.log.window(stretch, limit).await? else { return Ok(None) };
             let page = page(&window, &from, room, self.manner);
             if page.stop != PageStop::Undecided {
                 return Ok(Some(page));
             }
-            if most >= MAX_READ_BYTES {
+            if limit >= MAX_READ_BYTES {
                 // The whole window may consist of redraws that later output replaces. In this case the search
                 // continues.
                 let is_silent = page.text.is_empty() && page.next != from;
@@ -229,7 +229,7 @@ impl PageReader<'_> {
                 from = page.next;
                 stretch.from = from.offset;
             }
-            most = MAX_READ_BYTES;
+            limit = MAX_READ_BYTES;
         }
     }
 

@@ -32,16 +32,16 @@ impl Api {
         budget: Budget,
     ) -> Result<OutputView, ApiError> {
         let target = target(stored, "text", request);
-        let patience = PROMPT.saturating_add(Duration::from_millis(request.wait_ms.unwrap_or(0)));
-        let question = PeerRequest { target, body: None, patience };
-        let most = budget.bytes().saturating_mul(2);
-        let away = match self.peers.fetch::<OutputView>(&self.engine, node, question, most).await {
+        let time_limit = PROMPT.saturating_add(Duration::from_millis(request.wait_ms.unwrap_or(0)));
+        let question = PeerRequest { target, body: None, time_limit };
+        let limit = budget.bytes().saturating_mul(2);
+        let away = match self.peers.fetch::<OutputView>(&self.engine, node, question, limit).await {
             Ok(view) => return Ok(view),
             Err(PeerRequestError::Refused(fault)) => return Err(fault),
             Err(PeerRequestError::Away(away)) => away,
         };
         let place = ReadPosition::of_read(stored, request)?;
-        let Some((kept, tail_only)) = self.left_of(stored, &place, &away).await? else {
+        let Some((kept, tail_only)) = self.tail_of(stored, &place, &away).await? else {
             return Err(away.output(stored.process.id));
         };
         let log = AttemptLog { kept: Some(&kept), ..AttemptLog::new(&self.engine, stored, &place.cursor) };
@@ -66,25 +66,25 @@ impl Api {
         search: SearchQuery,
     ) -> Result<SearchView, ApiError> {
         let question =
-            PeerRequest { target: target(stored, "search", request), body: None, patience: SEARCH };
-        let most = search.budget.bytes().saturating_mul(2);
-        let away = match self.peers.fetch::<SearchView>(&self.engine, node, question, most).await {
+            PeerRequest { target: target(stored, "search", request), body: None, time_limit: SEARCH };
+        let limit = search.budget.bytes().saturating_mul(2);
+        let away = match self.peers.fetch::<SearchView>(&self.engine, node, question, limit).await {
             Ok(view) => return Ok(view),
             Err(PeerRequestError::Refused(fault)) => return Err(fault),
             Err(PeerRequestError::Away(away)) => away,
         };
         let place = ReadPosition::of_search(stored, request)?;
-        let Some((kept, tail_only)) = self.left_of(stored, &place, &away).await? else {
+        let Some((kept, tail_only)) = self.tail_of(stored, &place, &away).await? else {
             return Err(away.output(stored.process.id));
         };
         let log = AttemptLog { kept: Some(&kept), ..AttemptLog::new(&self.engine, stored, &place.cursor) };
-        let SearchQuery { pattern, budget, context, most } = search;
+        let SearchQuery { pattern, budget, context, limit } = search;
         let manner = manner(request.raw);
         let scan = LogScan {
             log,
             manner,
             budget,
-            most,
+            limit,
             context,
             expired: place.expired,
             tail_only: Some(&tail_only),
@@ -94,13 +94,13 @@ impl Api {
     }
 
     /// Returns the stored output tail of an attempt whose node is unreachable, with the reason for the reply.
-    async fn left_of(
+    async fn tail_of(
         &self,
         stored: &StoredProcess,
         place: &ReadPosition,
         away: &Unreachable,
     ) -> Result<Option<(AvailableOutput, TailOnlyReason)>, ApiError> {
-        let kept = self.kept_beside(stored.process.id, place.cursor.attempt).await?;
+        let kept = self.tail_if_unreachable(stored.process.id, place.cursor.attempt).await?;
         let end = away.why.floor_char_boundary(MAX_REASON_LEN);
         let why = away.why.get(..end).unwrap_or_default().to_owned();
         Ok(kept.map(|kept| {

@@ -127,7 +127,7 @@ impl RemoteOutput {
     }
 
     async fn connect(&mut self) -> Result<(), Result<Unreachable, ApiError>> {
-        let question = PeerRequest { target: self.target(), body: None, patience: PROMPT };
+        let question = PeerRequest { target: self.target(), body: None, time_limit: PROMPT };
         let asked = Instant::now();
         let answer = self.api.peers.ask(&self.api.engine, &self.node, question).await;
         if self.of.goes_on {
@@ -235,7 +235,7 @@ impl RemoteOutput {
             if self.said.is_some() {
                 return Ok(());
             }
-            self.say(format!("node {} cannot be reached: {}", away.node, away.why));
+            self.push_note(format!("node {} cannot be reached: {}", away.node, away.why));
             return Ok(());
         }
         if let Some(tries) = &mut self.tries
@@ -246,10 +246,13 @@ impl RemoteOutput {
             return Ok(());
         }
         self.is_over = true;
-        match self.api.kept_beside(id, attempt).await? {
+        match self.api.tail_if_unreachable(id, attempt).await? {
             Some(kept) => self.send_available(&kept, &away),
             None if self.has_told => {
-                self.say(format!("the rest is on node {}, which cannot be reached: {}", away.node, away.why));
+                self.push_note(format!(
+                    "the rest is on node {}, which cannot be reached: {}",
+                    away.node, away.why
+                ));
             }
             None => return Err(away.output(id)),
         }
@@ -269,14 +272,14 @@ impl RemoteOutput {
         self.next = ReadFrom::From(from);
         let Unreachable { node, why, .. } = away;
         let bytes = size.end.saturating_sub(kept.tail.begin());
-        self.say(if bytes < size.end {
+        self.push_note(if bytes < size.end {
             format!("node {node} cannot be reached: {why}; these are the last {bytes} of {} bytes", size.end)
         } else {
             format!(
                 "node {node} cannot be reached: {why}; this is the complete output, stored with the record"
             )
         });
-        let page = kept.read(OutputRead { from, most: u32::MAX, only: self.of.only });
+        let page = kept.read(OutputRead { from, limit: u32::MAX, only: self.of.only });
         if page.gap > 0 {
             let offset = kept.tail.begin();
             self.ready.push_back(OutputFrame { kind: FrameKind::Gap, offset, at: 0, bytes: Vec::new() });
@@ -297,7 +300,7 @@ impl RemoteOutput {
     }
 
     /// Queues a note, unless it repeats the previous note.
-    fn say(&mut self, text: String) {
+    fn push_note(&mut self, text: String) {
         if self.said.as_ref() == Some(&text) {
             return;
         }
@@ -349,7 +352,7 @@ impl Api {
     }
 
     /// Returns the output tail that is stored with the record of the process, if it belongs to this attempt.
-    pub(super) async fn kept_beside(
+    pub(super) async fn tail_if_unreachable(
         &self,
         id: ProcessId,
         attempt: AttemptNo,

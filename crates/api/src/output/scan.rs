@@ -28,7 +28,7 @@ pub(super) struct LogScan<'e> {
     pub(super) log: AttemptLog<'e>,
     pub(super) manner: RenderMode,
     pub(super) budget: Budget,
-    pub(super) most: u32,
+    pub(super) limit: u32,
     pub(super) context: u32,
     pub(super) expired: bool,
     /// Reason why only the stored output tail is searched. `None` if the whole log is available.
@@ -70,7 +70,7 @@ impl LogScan<'_> {
                 Searcher::new(pattern.clone(), at, line, self.manner)
                     .context(wide(self.context))
                     .longest(MAX_LINE_LEN)
-                    .most(wide(self.most).saturating_add(1))
+                    .limit(wide(self.limit).saturating_add(1))
             });
             let stretch = self.log.stretch(&size, at);
             let is_last = stretch.until >= size.end;
@@ -96,7 +96,7 @@ impl LogScan<'_> {
             let is_done = is_end && !is_late;
             let room = self.budget.room_beside(&self.longest(&from, size.end, dropped, expired));
             for hit in searcher.take() {
-                found.add(&from, hit, room, wide(self.most));
+                found.add(&from, hit, room, wide(self.limit));
             }
             if found.next.is_some() {
                 searcher.count_only();
@@ -186,7 +186,7 @@ struct ScanMatches {
 }
 
 impl ScanMatches {
-    fn add(&mut self, from: &OutputCursor, hit: SearchHit, room: usize, most: usize) {
+    fn add(&mut self, from: &OutputCursor, hit: SearchHit, room: usize, limit: usize) {
         if self.next.is_some() {
             return;
         }
@@ -203,7 +203,7 @@ impl ScanMatches {
             shorten(&mut view, room);
         }
         let cost = length(&view).saturating_add(1);
-        if self.matches.len() >= most || self.used.saturating_add(cost) > room {
+        if self.matches.len() >= limit || self.used.saturating_add(cost) > room {
             self.next = Some(place);
             self.report_further_matches(room);
             return;

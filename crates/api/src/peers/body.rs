@@ -6,12 +6,12 @@ use longhaul_wire::output::{HEAD, InvalidFrame, MAX_FRAME_BYTES, OutputFrame};
 /// Number of bytes that are moved to the buffer at once. Kept small, because removing a frame moves all bytes after it.
 const CHUNK_SIZE: usize = 16 * 1024;
 
-/// Reads a complete body. Returns `None` if it has more than `most` bytes.
-pub(super) async fn whole(mut body: Box<dyn PeerBody>, most: usize) -> Result<Option<Vec<u8>>, PeerError> {
+/// Reads a complete body. Returns `None` if it has more than `limit` bytes.
+pub(super) async fn whole(mut body: Box<dyn PeerBody>, limit: usize) -> Result<Option<Vec<u8>>, PeerError> {
     let mut all = Vec::new();
     while let Some(bytes) = body.next().await? {
         all.extend_from_slice(&bytes);
-        if all.len() > most {
+        if all.len() > limit {
             return Ok(None);
         }
     }

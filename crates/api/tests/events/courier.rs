@@ -19,7 +19,7 @@ async fn every_event_arrives_in_order_and_signed() {
     let id = world.run("exit 0 10").await;
     world.end(&id).await;
     world.clock.settle().await;
-    assert_eq!(chat.words(), LIFE, "and nothing of what was before");
+    assert_eq!(chat.words(), LIFE, "no earlier event is delivered");
     assert!(chat.envelopes().iter().all(|envelope| envelope.subject.as_ref() == Some(&id)));
     let letters = chat.letters.lock().unwrap();
     let (_, letter) = &letters[0];
@@ -47,14 +47,18 @@ async fn a_receiver_that_is_away_gets_everything_later_and_delays_nobody() {
     world.end(&id).await;
     world.clock.settle().await;
     assert_eq!(good.words(), LIFE);
-    assert_eq!((broken.words().len(), silent.words().len()), (1, 1), "they are in their first try");
+    assert_eq!(
+        (broken.words().len(), silent.words().len()),
+        (1, 1),
+        "the deliveries are in their first attempt"
+    );
     world.pass(Duration::from_secs(600)).await;
     assert_eq!(broken.words()[5..], LIFE);
     away.then(Answer::Status(200));
     world.pass(Duration::from_secs(600)).await;
     let words = away.words();
     assert_eq!(words[words.len() - 3..], LIFE);
-    assert!(words[..words.len() - 3].iter().all(|word| word == LIFE[0]), "the first is first");
+    assert!(words[..words.len() - 3].iter().all(|word| word == LIFE[0]), "the first delivery comes first");
 }
 
 #[tokio::test(start_paused = true)]
@@ -77,7 +81,7 @@ async fn a_restart_loses_nothing_and_keeps_the_order() {
     chat.letters.lock().unwrap().clear();
     start(&world, vec![webhook("chat", &[])], &post, &places).await;
     world.pass(Duration::from_secs(1)).await;
-    assert_eq!(chat.words(), Vec::<String>::new(), "what was delivered is not delivered again");
+    assert_eq!(chat.words(), Vec::<String>::new(), "a delivered event is not delivered again");
 }
 
 #[tokio::test(start_paused = true)]
@@ -122,7 +126,7 @@ async fn a_receiver_that_is_gone_stays_off_over_restarts_until_somebody_switches
     chat.letters.lock().unwrap().clear();
     start(&world, vec![webhook("chat", &[])], &post, &places).await;
     world.pass(Duration::from_secs(1)).await;
-    assert_eq!(chat.words(), LIFE[1..], "it goes on with what was refused");
+    assert_eq!(chat.words(), LIFE[1..], "delivery resumes with the rejected event");
 }
 
 #[tokio::test(start_paused = true)]
@@ -141,7 +145,7 @@ async fn another_address_switches_a_receiver_on_again() {
 
 #[tokio::test(start_paused = true)]
 async fn a_crash_repeats_what_was_under_way_and_a_power_cut_a_hundred_at_most() {
-    for (cuts_power, most) in [(false, 1), (true, 100)] {
+    for (cuts_power, limit) in [(false, 1), (true, 100)] {
         let mut world = World::new().await;
         let chat = Receiver::new(&world, &[], Answer::Status(200));
         let (post, places) = (Hosts::of(&[("chat", &chat)]), Arc::<Places>::default());
@@ -162,7 +166,7 @@ async fn a_crash_repeats_what_was_under_way_and_a_power_cut_a_hundred_at_most() 
         start(&world, vec![webhook("chat", &[])], &post, &places).await;
         world.pass(Duration::from_secs(1)).await;
         let repeated = chat.words().len();
-        assert!(repeated <= most, "{repeated}");
+        assert!(repeated <= limit, "{repeated}");
     }
 }
 

@@ -193,7 +193,7 @@ async fn what_a_hook_launches_calls_no_hook_and_completes_no_session() {
     world.end(&another).await;
     world.pass(Duration::from_secs(60)).await;
     expected.extend(["exit 0 1 start another", "exit 0 20000 end another", "exit 0 1 session s"]);
-    assert_eq!(commands(&world).await, expected, "others are told of as before");
+    assert_eq!(commands(&world).await, expected, "other events are delivered as before");
 }
 
 #[tokio::test(start_paused = true)]
@@ -286,7 +286,7 @@ async fn a_thousand_ends_at_once_call_a_thousand_times_one_after_the_other() {
         ids.push(world.run("exit 0 5000").await);
     }
     world.pass(Duration::from_millis(5_015)).await;
-    assert!(ran(&world).await.len() <= 3, "they wait in the log, and are no processes yet");
+    assert!(ran(&world).await.len() <= 3, "the hooks wait in the log and have no processes yet");
     let others = world.run("exit 0").await;
     world.end(&others).await;
     world.pass(Duration::from_secs(60)).await;
@@ -320,7 +320,7 @@ async fn a_hook_whose_program_is_missing_fails_and_the_next_call_has_its_turn() 
     assert_eq!(
         lines,
         ["exit 0 0 a completed", "exit 0 0 b completed", "missing a failed", "missing b failed"],
-        "and the failure of a hook calls nobody"
+        "the failure of a hook starts no hook"
     );
 }
 

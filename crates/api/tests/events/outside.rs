@@ -101,9 +101,10 @@ impl WebhookTransport for Hosts {
             Answer::Status(status) => Ok(WebhookResponse { status, retry_after: None }),
             Answer::Later(status, span) => Ok(WebhookResponse { status, retry_after: Some(span) }),
             Answer::Silence => std::future::pending().await,
-            Answer::Nobody => {
-                Err(WebhookTransportError::Unreachable { address, source: "nobody is there".into() })
-            }
+            Answer::Nobody => Err(WebhookTransportError::Unreachable {
+                address,
+                source: "the receiver is unreachable".into(),
+            }),
         }
     }
 }

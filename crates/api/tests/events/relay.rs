@@ -19,11 +19,11 @@ async fn listener(world: &World, request: &EventsRequest) -> Events {
     events
 }
 
-/// Reads `most` items in a separate task.
-fn reading(mut events: Events, most: usize) -> tokio::task::JoinHandle<Vec<EventItem>> {
+/// Reads `limit` items in a separate task.
+fn reading(mut events: Events, limit: usize) -> tokio::task::JoinHandle<Vec<EventItem>> {
     tokio::spawn(async move {
         let mut told = Vec::new();
-        while told.len() < most {
+        while told.len() < limit {
             let Some(next) = events.next().await else { break };
             told.push(next);
         }
@@ -39,7 +39,7 @@ fn reads(world: &World) -> usize {
 async fn joined(readers: Vec<tokio::task::JoinHandle<Vec<EventItem>>>) -> Vec<Vec<EventItem>> {
     let mut all = Vec::new();
     for reader in readers {
-        all.push(tokio::time::timeout(TIMEOUT, reader).await.expect("it is told").unwrap());
+        all.push(tokio::time::timeout(TIMEOUT, reader).await.expect("the reader receives an event").unwrap());
     }
     all
 }
@@ -71,7 +71,7 @@ async fn sessions_are_told_of_their_ends_by_one_reader_of_the_log() {
     let mut notices = Vec::new();
     for n in 0..100 {
         let mut one = world.api.notices(&format!("s{}", n % 2), None, true).await.unwrap();
-        one.next().await.expect("where it stands");
+        one.next().await.expect("the present state");
         notices.push(tokio::spawn(async move { one.next().await }));
     }
     let mut changes = world.api.changes().await.unwrap();
@@ -80,14 +80,14 @@ async fn sessions_are_told_of_their_ends_by_one_reader_of_the_log() {
     let ids =
         [world.launch(of_session("exit 0", "s0")).await, world.launch(of_session("exit 0", "s1")).await];
     for (n, notice) in notices.into_iter().enumerate() {
-        let batch = world.clock.run_until(Duration::from_secs(60), notice).await.expect("it is told");
-        let batch = batch.unwrap().expect("it goes on");
+        let batch = world.clock.run_until(Duration::from_secs(60), notice).await.expect("a batch arrives");
+        let batch = batch.unwrap().expect("the batches continue");
         assert_eq!(batch.ended.iter().map(|ended| &ended.id).collect::<Vec<_>>(), [&ids[n % 2]]);
     }
     let change = world.clock.run_until(Duration::from_secs(60), changes.next()).await.flatten();
     assert_eq!(change, Some(ProcessChange::Of(ids[0].parse().unwrap())));
     let seen = reads(&world) - before;
-    assert!(seen < 40, "{seen} reads for two launches and a hundred who listen");
+    assert!(seen < 40, "{seen} reads for two launches and a hundred readers");
 }
 
 #[tokio::test(start_paused = true)]
@@ -98,7 +98,8 @@ async fn a_text_is_written_once_for_all() {
     world.run("run").await;
     let EventItem::Event(one) = next_of(&world, &mut first).await else { panic!("no event") };
     let EventItem::Event(other) = next_of(&world, &mut second).await else { panic!("no event") };
-    let texts = [one.as_event(|told| told.cursor.clone()), other.as_event(|_| unreachable!("it is there"))];
+    let texts =
+        [one.as_event(|told| told.cursor.clone()), other.as_event(|_| unreachable!("the event is there"))];
     assert_eq!(texts[0], texts[1]);
     assert_eq!(&*other.as_line(|told| told.event.clone()), b"PROCESS_QUEUED");
 }
@@ -175,9 +176,9 @@ async fn each_of_a_crowd_is_told_what_it_asked_for_and_nothing_else() {
     world.clock.settle().await;
     let one = EventsRequest { process: Some(kept.clone()), ..following() };
     let mut readers = Vec::new();
-    for (request, most) in [(session("mine"), 4), (session("other"), 3), (ends, 3), (one, 1)] {
+    for (request, limit) in [(session("mine"), 4), (session("other"), 3), (ends, 3), (one, 1)] {
         for _ in 0..40 {
-            readers.push(reading(listener(&world, &request).await, most));
+            readers.push(reading(listener(&world, &request).await, limit));
         }
     }
     let mine = world.launch(of_session("exit 0", "mine")).await;

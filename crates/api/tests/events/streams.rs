@@ -60,7 +60,7 @@ async fn an_event_is_the_same_whenever_and_by_whomever_it_is_read() {
     let mut seen: Vec<&str> = later.iter().map(|envelope| envelope.id.as_str()).collect();
     seen.sort_unstable();
     seen.dedup();
-    assert_eq!(seen.len(), later.len(), "an id stands for one event");
+    assert_eq!(seen.len(), later.len(), "an id identifies one event");
     assert_eq!(words(&later).iter().filter(|word| **word == "PROCESS_RETRY_SCHEDULED").count(), 2);
 }
 
@@ -124,7 +124,7 @@ async fn nonsense_is_refused() {
         let fault = world.api.events(&request).await.unwrap_err();
         assert_eq!((fault.problem().status, fault.problem().slug.as_str()), (400, "invalid_request"));
     }
-    let unknown = EventsRequest { process: Some("nobody".to_owned()), ..EventsRequest::default() };
+    let unknown = EventsRequest { process: Some("unknown".to_owned()), ..EventsRequest::default() };
     assert_eq!(world.api.events(&unknown).await.unwrap_err().problem().status, 404);
 }
 
@@ -248,7 +248,7 @@ async fn a_stage_is_told_with_how_far_it_is_as_long_as_that_is_known() {
     world.api.complete(&id, serde_json::from_value(json!({})).unwrap(), None).await.unwrap();
     let over = world.envelopes(&EventsRequest::default()).await;
     let over = over.iter().filter(|told| told.event == "PROCESS_PROGRESS");
-    assert!(over.into_iter().all(|told| told.data.progress.is_none()), "100 % belongs to the end");
+    assert!(over.into_iter().all(|told| told.data.progress.is_none()), "100 % is reported only at the end");
 }
 
 #[tokio::test(start_paused = true)]
@@ -277,5 +277,5 @@ async fn an_event_tells_in_its_own_right_what_happened_and_the_record_who_it_was
     }
     assert_eq!(after[2].data.exit_code, Some(3));
     let of_session = EventsRequest { session: Some("s".to_owned()), ..EventsRequest::default() };
-    assert_eq!(world.envelopes(&of_session).await, [], "a session is told of what is known to be its own");
+    assert_eq!(world.envelopes(&of_session).await, [], "a session gets only its own events");
 }

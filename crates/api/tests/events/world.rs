@@ -135,7 +135,7 @@ async fn api(
 /// Returns the next item. Fails after one hour of virtual time without an item.
 pub(crate) async fn next_of(world: &World, events: &mut Events) -> EventItem {
     let next = world.clock.run_until(Duration::from_secs(3_600), events.next()).await;
-    next.flatten().expect("something is told")
+    next.flatten().expect("an event arrives")
 }
 
 pub(crate) fn envelopes(told: &[EventItem]) -> Vec<Envelope> {

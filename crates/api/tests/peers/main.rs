@@ -133,7 +133,7 @@ async fn before(peer: Trickling) -> (Api, StoredProcess) {
     let id = there.launch(request).await.unwrap().process.id;
     clock.settle().await;
     let stored = here.engine.process(id.parse().unwrap()).await.unwrap();
-    assert_eq!(stored.process.attempt, AttemptNo(1), "it runs there");
+    assert_eq!(stored.process.attempt, AttemptNo(1), "the process runs on the other node");
     (here, stored)
 }
 

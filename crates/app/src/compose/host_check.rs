@@ -378,7 +378,7 @@ mod tests {
     use crate::compose::empty_store;
     use crate::doctor::{CheckResult, DoctorReport};
 
-    fn told(check: DoctorCheck) -> (CheckResult, String) {
+    fn result_text(check: DoctorCheck) -> (CheckResult, String) {
         let report = DoctorReport::of(vec![check]);
         (report.health(), report.text())
     }
@@ -390,18 +390,18 @@ mod tests {
             let supervised = vec![supervised_by(7, false); supervised];
             HostSurvey { supervised, unsupervised, survivors, ..HostSurvey::default() }
         };
-        assert_eq!(told(of_seen("o", &seen(0, 0), 0, false)).0, CheckResult::Ok);
-        assert_eq!(told(of_seen("o", &seen(3, 0), 0, false)).0, CheckResult::Ok);
-        let (health, text) = told(of_seen("o", &seen(3, 1), 0, false));
+        assert_eq!(result_text(of_seen("o", &seen(0, 0), 0, false)).0, CheckResult::Ok);
+        assert_eq!(result_text(of_seen("o", &seen(3, 0), 0, false)).0, CheckResult::Ok);
+        let (health, text) = result_text(of_seen("o", &seen(3, 1), 0, false));
         assert!(health == CheckResult::Warning && text.contains("longhaul status"), "{text}");
         // An attempt that a manager supervises does not count as unsupervised, so this one has no supervisor at all.
         let ended = HostSurvey { survivors: (70..95).collect(), ..HostSurvey::default() };
         for (seen, is_managed) in [(seen(3, 1), true), (ended.clone(), true), (ended, false)] {
-            let (health, text) = told(of_seen("o", &seen, 0, is_managed));
+            let (health, text) = result_text(of_seen("o", &seen, 0, is_managed));
             assert!(health == CheckResult::Warning && text.contains("alive: 70"), "{text}");
             assert!(!text.contains("all is well"), "{text}");
         }
-        assert!(told(of_seen("o", &seen(0, 0), 7, false)).1.contains("7 empty control groups"));
+        assert!(result_text(of_seen("o", &seen(0, 0), 7, false)).1.contains("7 empty control groups"));
     }
 
     fn supervised_by(pid: u32, is_stopped: bool) -> SupervisedAttempt {
@@ -415,13 +415,13 @@ mod tests {
             ..HostSurvey::default()
         };
         assert_eq!(of_supervisors(&seen(false)), None);
-        let (health, text) = told(of_supervisors(&seen(true)).unwrap());
+        let (health, text) = result_text(of_supervisors(&seen(true)).unwrap());
         assert!(health == CheckResult::Warning && text.contains("kill -CONT 8\n"), "{text}");
     }
 
     #[test]
     fn work_of_the_original_is_not_taken_for_orphans_in_a_copy() {
-        let (health, text) = told(of_seen(
+        let (health, text) = result_text(of_seen(
             "o",
             &HostSurvey { elsewhere: vec![supervised_by(7, false)], ..HostSurvey::default() },
             0,
@@ -438,18 +438,18 @@ mod tests {
         std::fs::create_dir(&directory).unwrap();
         let empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
         std::fs::write(directory.join(empty), "").unwrap();
-        assert_eq!(told(of_environments(top.path()).unwrap()).0, CheckResult::Ok);
+        assert_eq!(result_text(of_environments(top.path()).unwrap()).0, CheckResult::Ok);
         std::fs::write(directory.join(empty), "A").unwrap();
-        let (health, text) = told(of_environments(top.path()).unwrap());
+        let (health, text) = result_text(of_environments(top.path()).unwrap());
         assert!(health == CheckResult::Problem && text.contains(empty), "{text}");
     }
 
     #[test]
     fn a_wall_clock_that_was_moved_is_told_and_harms_nothing() {
-        assert_eq!(told(of_drift("c", None)).0, CheckResult::Ok);
-        assert_eq!(told(of_drift("c", Some(-900))).0, CheckResult::Ok);
+        assert_eq!(result_text(of_drift("c", None)).0, CheckResult::Ok);
+        assert_eq!(result_text(of_drift("c", Some(-900))).0, CheckResult::Ok);
         for (moved, way) in [(864_000_000, "864000 s ahead"), (-864_000_000, "864000 s back")] {
-            let (health, text) = told(of_drift("c", Some(moved)));
+            let (health, text) = result_text(of_drift("c", Some(moved)));
             assert!(health == CheckResult::Warning && text.contains(way), "{text}");
         }
     }
@@ -466,7 +466,7 @@ mod tests {
         {
             let url = format!("{scheme}:host=x password=hunter2");
             let choice = StoreChoice::Other(url.clone());
-            let (found, text) = told(of_added(&state, &choice, &url, &stores).await);
+            let (found, text) = result_text(of_added(&state, &choice, &url, &stores).await);
             assert_eq!(found, health, "{text}");
             assert!(!text.contains("hunter2") && !text.contains("host=x"), "{text}");
             assert_eq!(text.contains("no route to host"), scheme == "away", "{text}");
@@ -479,11 +479,11 @@ mod tests {
         let top = tempfile::tempdir().unwrap();
         let path = top.path().join("store");
         let choice = StoreChoice::Fs(path.clone());
-        assert_eq!(told(of_files(&path, &choice, false)).0, CheckResult::Ok);
+        assert_eq!(result_text(of_files(&path, &choice, false)).0, CheckResult::Ok);
         assert!(!path.exists());
         std::fs::create_dir(&path).unwrap();
         std::fs::write(path.join("FORMAT"), "precious").unwrap();
-        assert_eq!(told(of_files(&path, &choice, false)).0, CheckResult::Problem);
+        assert_eq!(result_text(of_files(&path, &choice, false)).0, CheckResult::Problem);
         assert_eq!(std::fs::read_to_string(path.join("FORMAT")).unwrap(), "precious");
     }
 
@@ -491,10 +491,10 @@ mod tests {
     fn a_damaged_database_is_a_problem_and_is_left_alone() {
         let top = tempfile::tempdir().unwrap();
         let path = top.path().join("store.db");
-        assert_eq!(told(of_database(&path)).0, CheckResult::Ok);
+        assert_eq!(result_text(of_database(&path)).0, CheckResult::Ok);
         assert!(!path.exists());
         std::fs::write(&path, "precious").unwrap();
-        let (health, text) = told(of_database(&path));
+        let (health, text) = result_text(of_database(&path));
         assert!(health == CheckResult::Problem && text.contains("help:"), "{text}");
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "precious");
     }

@@ -172,8 +172,8 @@ fn away(error: &StoreError, namespace: &str, url: &str) -> DoctorCheck {
 }
 
 fn not_reached(why: String, url: &str) -> DoctorCheck {
-    let usual = "start the server, or correct `store`; the manager continues when the server is back";
-    let help = url_hints::advice(url, &why).unwrap_or(usual);
+    let default = "start the server, or correct `store`; the manager continues when the server is back";
+    let help = url_hints::advice(url, &why).unwrap_or(default);
     DoctorCheck::obstacle("redis.server", "the server does not answer")
         .because(format!("{why}; until then launches are refused, and running processes continue"))
         .so(help)
@@ -247,25 +247,25 @@ fn eviction(server: &ServerInfo) -> DoctorCheck {
 fn memory(server: &ServerInfo) -> DoctorCheck {
     const NAME: &str = "redis.memory";
     let used = server.used_memory;
-    let Some(most) = server.most_memory else {
+    let Some(limit) = server.most_memory else {
         let told = format!("{} used, no limit", amount(used));
         return DoctorCheck::ok(NAME, told).with("used_bytes", used);
     };
-    let percent = used.saturating_mul(100).checked_div(most).unwrap_or(100);
-    let told = format!("{} of {} used, {percent} %", amount(used), amount(most));
-    let check = if used >= most {
+    let percent = used.saturating_mul(100).checked_div(limit).unwrap_or(100);
+    let told = format!("{} of {} used, {percent} %", amount(used), amount(limit));
+    let check = if used >= limit {
         DoctorCheck::problem(NAME, told)
             .because("the memory is full: launches are refused; ends and stops are still recorded")
     } else if percent >= NEARLY_FULL {
         DoctorCheck::warning(NAME, told)
             .because("a full server refuses launches; ends and stops are still recorded")
     } else {
-        return DoctorCheck::ok(NAME, told).with("used_bytes", used).with("limit_bytes", most);
+        return DoctorCheck::ok(NAME, told).with("used_bytes", used).with("limit_bytes", limit);
     };
     check
         .so("raise `maxmemory`, or delete old records: `longhaul prune`, `retention.count`")
         .with("used_bytes", used)
-        .with("limit_bytes", most)
+        .with("limit_bytes", limit)
 }
 
 fn disk(server: &ServerInfo, durability: Durability) -> DoctorCheck {
@@ -437,7 +437,7 @@ mod tests {
         RedisOptions::of_url(&format!("redis://user:hunter2@host/0?namespace=team&{query}")).unwrap()
     }
 
-    fn told(found: &ServerCheck, query: &str) -> (CheckResult, String) {
+    fn result_text(found: &ServerCheck, query: &str) -> (CheckResult, String) {
         let report = DoctorReport::of(of_found(found, &options(query)));
         assert!(!format!("{}{}", report.text(), report.json()).contains("hunter2"));
         (report.health(), report.text())
@@ -447,14 +447,14 @@ mod tests {
     fn server_that_begins_on_half_a_change_is_named() {
         let mut found = healthy();
         found.server.begins_torn = true;
-        let (health, text) = told(&found, "durability=single");
+        let (health, text) = result_text(&found, "durability=single");
         assert!(health == CheckResult::Warning && text.contains("redis-check-aof --fix"), "{text}");
-        assert_eq!(told(&found, "durability=cache").0, CheckResult::Ok);
+        assert_eq!(result_text(&found, "durability=cache").0, CheckResult::Ok);
     }
 
     #[test]
     fn everything_of_a_healthy_server_is_told() {
-        let (health, text) = told(&healthy(), "durability=single");
+        let (health, text) = result_text(&healthy(), "durability=single");
         assert_eq!(health, CheckResult::Ok);
         assert_eq!(
             text,
@@ -488,7 +488,7 @@ all is well
         found.namespace = NamespaceState::Unreadable { layout: 9, supported: 1 };
         let terms = "durability=cache&lease=5&grace=10".to_owned();
         found.differing = vec![NodeSettings { node: "beta".to_owned(), terms }];
-        let (health, text) = told(&found, "durability=single&lease=2");
+        let (health, text) = result_text(&found, "durability=single&lease=2");
         assert_eq!(health, CheckResult::Problem);
         assert_eq!(
             text,
@@ -545,7 +545,7 @@ warning  redis.agreement         beta uses durability=cache&lease=5&grace=10; th
         for (number, (spoil, query, expected)) in spoils.into_iter().enumerate() {
             let mut found = healthy();
             spoil(&mut found);
-            let (health, text) = told(&found, query);
+            let (health, text) = result_text(&found, query);
             assert_eq!(health, expected, "{number}: {text}");
         }
     }
@@ -554,9 +554,9 @@ warning  redis.agreement         beta uses durability=cache&lease=5&grace=10; th
     fn clocks_are_apart_only_by_what_is_sure() {
         let mut found = healthy();
         found.skew = ClockSkew { ahead: 1_400_000, within: Duration::from_millis(500) };
-        assert_eq!(told(&found, "").0, CheckResult::Ok);
+        assert_eq!(result_text(&found, "").0, CheckResult::Ok);
         found.skew.within = Duration::from_millis(300);
-        assert_eq!(told(&found, "").0, CheckResult::Warning);
+        assert_eq!(result_text(&found, "").0, CheckResult::Warning);
     }
 
     #[tokio::test]

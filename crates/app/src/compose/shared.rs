@@ -128,7 +128,7 @@ pub(crate) async fn sealed_with(url: &str, key: &KeyId) -> Result<usize, StoreEr
     let store = RedisStore::open(options).await?;
     let statuses = Status::ALL.into_iter().filter(|status| !status.is_ended()).collect();
     let filter = ProcessFilter { statuses, ..ProcessFilter::default() };
-    let mut page = PageRequest { order: SortOrder::default(), after: None, most: PAGE };
+    let mut page = PageRequest { order: SortOrder::default(), after: None, limit: PAGE };
     let mut sealed = 0;
     loop {
         let listing = store.list(&filter, &page).await?.whole()?;
@@ -149,8 +149,10 @@ pub(crate) async fn opened_by_node(
     clock: &Arc<dyn Clock>,
 ) -> Result<Arc<dyn Store>, StoreError> {
     let options = options(url)?;
-    let kept =
-        OutboxOptions { accepts_alone: options.runs_during_outage, ..OutboxOptions::at(choice.to_string()) };
+    let kept = OutboxOptions {
+        accepts_local_only: options.runs_during_outage,
+        ..OutboxOptions::at(choice.to_string())
+    };
     let kept = match options.durability {
         // With replicas, the loss of one server loses no acknowledged write, so ended records need not be stored here.
         Durability::Replicated { .. } => OutboxOptions { keeps_ended: Duration::ZERO, ..kept },
@@ -158,7 +160,7 @@ pub(crate) async fn opened_by_node(
     };
     let outbox = state_dir.join(OUTBOX);
     if !RedisStore::exists(&options).await? {
-        OutboxStore::check_unfounded(&outbox, &kept.place)?;
+        OutboxStore::check_unfounded(&outbox, &kept.address)?;
     }
     let store = Arc::new(RedisStore::open(options).await?);
     Ok(Arc::new(OutboxStore::open(store, &outbox, clock.clone(), kept).await?))

@@ -78,11 +78,11 @@ impl ValueKind {
             (Self::CountOrNever(_) | Self::SpanOrNever(_), RawConfigValue::Text(text)) if text == "never" => {
                 Ok(ConfigValue::Never)
             }
-            (Self::Count(most) | Self::CountOrNever(most), RawConfigValue::Number(text)) => {
-                count(text, most).map_err(|why| misfit(&why))
+            (Self::Count(limit) | Self::CountOrNever(limit), RawConfigValue::Number(text)) => {
+                count(text, limit).map_err(|why| misfit(&why))
             }
-            (Self::Count(most) | Self::CountOrNever(most), RawConfigValue::Text(text)) if outside => {
-                count(text, most).map_err(|why| misfit(&why))
+            (Self::Count(limit) | Self::CountOrNever(limit), RawConfigValue::Text(text)) if outside => {
+                count(text, limit).map_err(|why| misfit(&why))
             }
             (Self::Flag, RawConfigValue::Flag(flag)) => Ok(ConfigValue::Flag(*flag)),
             (Self::Flag, RawConfigValue::Text(text)) if outside => match text.as_str() {
@@ -91,15 +91,15 @@ impl ValueKind {
                 _ => Err(misfit("the value is neither true nor false")),
             },
             (
-                Self::Span(least) | Self::SpanOrNever(least),
+                Self::Span(min) | Self::SpanOrNever(min),
                 RawConfigValue::Text(text) | RawConfigValue::Number(text),
             ) => {
                 let span =
                     longhaul_cli::length(text).map_err(|_unread| misfit("the value is not a duration"))?;
-                if span < least {
+                if span < min {
                     return Err(misfit(&format!(
                         "the value is shorter than {}",
-                        RawValue(&ConfigValue::Span(least))
+                        RawValue(&ConfigValue::Span(min))
                     )));
                 }
                 if matches!(self, Self::Span(_)) && span > MAX_DURATION {
@@ -150,10 +150,10 @@ impl ValueKind {
     /// Returns advice with an example of a valid value.
     fn example(self) -> String {
         match self {
-            Self::Count(most) if most >= u64::from(u32::MAX) => {
+            Self::Count(limit) if limit >= u64::from(u32::MAX) => {
                 "give a whole number such as 10, without quotes".to_owned()
             }
-            Self::Count(most) => format!("give a whole number from 0 to {most}, without quotes"),
+            Self::Count(limit) => format!("give a whole number from 0 to {limit}, without quotes"),
             Self::CountOrNever(_) => {
                 "give a whole number such as 10, without quotes, or \"never\"".to_owned()
             }
@@ -227,10 +227,10 @@ const DURATION_UNITS: &[(&str, u64)] =
 const SIZES: &[(&str, u64)] =
     &[("TiB", 1 << 40), ("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10), ("B", 1)];
 
-fn count(text: &str, most: u64) -> Result<ConfigValue, String> {
+fn count(text: &str, limit: u64) -> Result<ConfigValue, String> {
     match text.parse::<u64>() {
-        Ok(count) if count <= most => Ok(ConfigValue::Count(count)),
-        Ok(_) => Err(format!("the value is greater than {most}")),
+        Ok(count) if count <= limit => Ok(ConfigValue::Count(count)),
+        Ok(_) => Err(format!("the value is greater than {limit}")),
         Err(_) => Err("the value is not a whole number of at least 0".to_owned()),
     }
 }

@@ -131,11 +131,13 @@ impl ManagerConfig {
         Ok(Self {
             max_parallel: small(layers, key_of!("limits.max_parallel")),
             tree: TreeLimits {
-                deepest: Level(u8::try_from(count(layers, key_of!("limits.max_levels"))).unwrap_or(u8::MAX)),
+                max_level: Level(
+                    u8::try_from(count(layers, key_of!("limits.max_levels"))).unwrap_or(u8::MAX),
+                ),
                 // 0 means no limit, as in the other limits.
                 per_level: match small(layers, key_of!("limits.max_per_level")) {
                     0 => u32::MAX,
-                    most => most,
+                    limit => limit,
                 },
             },
             policy: Policy {

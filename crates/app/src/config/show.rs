@@ -190,9 +190,9 @@ fn schema_of_levels() -> serde_json::Value {
 
 fn schema_of_kind(kind: ValueKind) -> serde_json::Value {
     match kind {
-        ValueKind::Count(most) => json!({ "type": "integer", "minimum": 0, "maximum": most }),
-        ValueKind::CountOrNever(most) => {
-            json!({ "anyOf": [{ "type": "integer", "minimum": 0, "maximum": most }, { "const": "never" }] })
+        ValueKind::Count(limit) => json!({ "type": "integer", "minimum": 0, "maximum": limit }),
+        ValueKind::CountOrNever(limit) => {
+            json!({ "anyOf": [{ "type": "integer", "minimum": 0, "maximum": limit }, { "const": "never" }] })
         }
         ValueKind::Flag => json!({ "type": "boolean" }),
         // A duration has too many valid forms for a pattern.

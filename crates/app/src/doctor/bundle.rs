@@ -54,7 +54,7 @@ impl DiagnosticsBundle<'_> {
         let state_dir = &self.place.state_dir;
         let mut scrub = Scrub::default();
         for name in SECRET_FILES {
-            scrub.learn(&end_of(&state_dir.join(name), LOG_END).unwrap_or_default());
+            scrub.add_secrets(&end_of(&state_dir.join(name), LOG_END).unwrap_or_default());
         }
         let parts = [
             ("longhaul", versions()),
@@ -167,14 +167,14 @@ fn log(state_dir: &Path) -> String {
     }
 }
 
-/// Returns at most `most` bytes from the end of a file. Refuses a symbolic link.
-fn end_of(path: &Path, most: u64) -> io::Result<String> {
+/// Returns at most `limit` bytes from the end of a file. Refuses a symbolic link.
+fn end_of(path: &Path, limit: u64) -> io::Result<String> {
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let mut file = File::from(rustix::fs::open(path, flags, Mode::empty())?);
     let length = file.metadata()?.len();
-    file.seek(SeekFrom::Start(length.saturating_sub(most)))?;
+    file.seek(SeekFrom::Start(length.saturating_sub(limit)))?;
     let mut bytes = Vec::new();
-    file.take(most).read_to_end(&mut bytes)?;
+    file.take(limit).read_to_end(&mut bytes)?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 

@@ -31,7 +31,7 @@ fn of(files: Option<u64>, processes: Option<u64>, pids: Option<u64>) -> DoctorCh
         shown(processes),
         pids.map_or_else(|| "?".to_owned(), |pids| pids.to_string())
     );
-    let below = |limit: Option<u64>, least: u64| limit.is_some_and(|limit| limit < least);
+    let below = |limit: Option<u64>, min: u64| limit.is_some_and(|limit| limit < min);
     let check = if below(files, LOW_OPEN_FILES) {
         DoctorCheck::warning(NAME, told)
             .because("a manager needs several open files for each running process")

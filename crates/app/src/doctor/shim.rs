@@ -22,16 +22,16 @@ const MAX_OUTPUT_BYTES: u64 = 256;
 /// Checks which program is used as the shim, and its version.
 pub(super) fn shim(settings: &ManagerConfig) -> DoctorCheck {
     match find(settings.shim.as_deref()) {
-        Ok(path) if std::env::current_exe().is_ok_and(|own| own == path) => told(&path, VERSION),
+        Ok(path) if std::env::current_exe().is_ok_and(|own| own == path) => version_check(&path, VERSION),
         Ok(path) => looked_at(&path),
         Err(error) => DoctorCheck::problem(NAME, format!("the shim cannot be found: {error}")),
     }
 }
 
 fn looked_at(path: &Path) -> DoctorCheck {
-    match access(path, Access::EXEC_OK).map_err(io::Error::from).and_then(|()| asked(path, PROGRAM_TIMEOUT)) {
+    match access(path, Access::EXEC_OK).map_err(io::Error::from).and_then(|()| shim_version(path, PROGRAM_TIMEOUT)) {
         Ok(said) => match version_in(&said) {
-            Some(version) => told(path, version),
+            Some(version) => version_check(path, version),
             None => DoctorCheck::warning(NAME, path.display().to_string())
                 .because("the program does not report its version, so it is a shim of another release, or not a shim")
                 .so(mending()),
@@ -49,7 +49,7 @@ fn version_in(said: &str) -> Option<&str> {
     version.chars().all(|letter| letter.is_ascii_graphic()).then_some(version)
 }
 
-fn told(path: &Path, version: &str) -> DoctorCheck {
+fn version_check(path: &Path, version: &str) -> DoctorCheck {
     let found = format!("{}, {version}", path.display());
     let check = if version == VERSION {
         DoctorCheck::ok(NAME, found)
@@ -71,8 +71,8 @@ fn mending() -> String {
 }
 
 /// Executes the program with the argument for its version, otherwise as a manager executes it. Returns its output, or
-/// an empty text after `patience`.
-fn asked(path: &Path, patience: Duration) -> io::Result<String> {
+/// an empty text after `time_limit`.
+fn shim_version(path: &Path, time_limit: Duration) -> io::Result<String> {
     let mut program = Command::new(path)
         .arg(VERSION_ARGUMENT)
         .env_clear()
@@ -83,7 +83,7 @@ fn asked(path: &Path, patience: Duration) -> io::Result<String> {
         .spawn()?;
     let begun = Instant::now();
     while program.try_wait()?.is_none() {
-        if begun.elapsed() > patience {
+        if begun.elapsed() > time_limit {
             program.kill()?;
             program.wait()?;
             return Ok(String::new());
@@ -134,7 +134,7 @@ mod tests {
         }
         let top = tempfile::tempdir().unwrap();
         let silent = program(top.path(), "exec sleep 60", 0o755);
-        assert_eq!(asked(&silent, POLL_INTERVAL).unwrap(), "", "the call does not wait");
+        assert_eq!(shim_version(&silent, POLL_INTERVAL).unwrap(), "", "the call does not wait");
     }
 
     #[test]

@@ -52,12 +52,12 @@ mod tests {
 
     #[test]
     fn work_keeps_descriptors_of_its_own() {
-        let most = |raised, doors| Descriptors { given: None, raised }.for_connections(doors);
-        assert_eq!(most(65_536, 1), 4_096);
-        assert_eq!(most(65_536, 3), 4_096);
-        assert_eq!(most(1_024, 1), 896);
-        assert_eq!(most(1_024, 2), 448);
-        assert_eq!(most(100, 1), 50);
-        assert_eq!(most(0, 1), 1);
+        let limit = |raised, doors| Descriptors { given: None, raised }.for_connections(doors);
+        assert_eq!(limit(65_536, 1), 4_096);
+        assert_eq!(limit(65_536, 3), 4_096);
+        assert_eq!(limit(1_024, 1), 896);
+        assert_eq!(limit(1_024, 2), 448);
+        assert_eq!(limit(100, 1), 50);
+        assert_eq!(limit(0, 1), 1);
     }
 }

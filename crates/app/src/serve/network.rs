@@ -135,7 +135,7 @@ pub(super) fn mcp_door(guard: &Guard, urls: &[String], read_only: bool) -> longh
 
 /// Writes the network addresses of the manager to a file in the state directory, where clients read them. Removes the
 /// file if there are none.
-pub(super) fn tell(state: &StateDir, urls: &[String]) -> Result<(), ProgramError> {
+pub(super) fn write_addresses(state: &StateDir, urls: &[String]) -> Result<(), ProgramError> {
     if urls.is_empty() {
         return state
             .remove_private(LISTEN)

@@ -35,7 +35,7 @@ impl Socket {
     /// # Cancel safety
     /// Dropping the call loses nothing.
     pub(super) async fn bound_again(&mut self, state: &StateDir, guard: &StateDirGuard) -> UnixListener {
-        let mut looks = guard.looks();
+        let mut looks = guard.check_signal();
         while place(state, self.name).is_ok_and(|found| found == self.bound) {
             // The sender exists as long as the guard, so this cannot fail.
             let _ = looks.changed().await;
@@ -65,7 +65,7 @@ impl Socket {
 fn listen(state: &StateDir, guard: &StateDirGuard, name: &str) -> io::Result<(Inode, UnixListener)> {
     failpoint!("app.socket")?;
     let listener = state.listen_at(name)?;
-    guard.hear_of(&state.path().join(name));
+    guard.watch_path(&state.path().join(name));
     let bound = place(state, name)?;
     listener.set_nonblocking(true)?;
     Ok((bound, UnixListener::from_std(listener)?))

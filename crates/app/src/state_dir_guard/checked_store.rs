@@ -36,7 +36,7 @@ impl CheckedStore {
     }
 
     /// Returns the reason for refusing a call.
-    fn gone(&self) -> Box<dyn Error + Send + Sync> {
+    fn gone_error(&self) -> Box<dyn Error + Send + Sync> {
         self.state_dir_guard.loss().unwrap_or(LostResource::StateDir).to_string().into()
     }
 
@@ -56,11 +56,11 @@ impl CheckedStore {
         work: impl Future<Output = Result<T, StoreError>> + Send,
     ) -> Result<T, StoreError> {
         if !self.state_dir_guard.holds() {
-            return Err(StoreError::Unavailable { source: self.gone() });
+            return Err(StoreError::Unavailable { source: self.gone_error() });
         }
         let answer = work.await;
         if !self.state_dir_guard.holds() {
-            return Err(StoreError::Unknown { op, source: self.gone() });
+            return Err(StoreError::Unknown { op, source: self.gone_error() });
         }
         self.written.send_replace(());
         answer
@@ -74,7 +74,7 @@ impl CheckedStore {
     ) -> Result<T, StoreError> {
         let answer = work.await;
         if self.state_dir_guard.is_lost() {
-            Err(StoreError::Unavailable { source: self.gone() })
+            Err(StoreError::Unavailable { source: self.gone_error() })
         } else {
             answer
         }

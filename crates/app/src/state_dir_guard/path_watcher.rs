@@ -17,7 +17,7 @@ use tokio::net::unix::pipe::Receiver;
 use tokio::sync::Notify;
 
 /// Interval between two inspections of paths that inotify reports on.
-pub(crate) const BEHIND: Duration = Duration::from_secs(60);
+pub(crate) const FALLBACK_INTERVAL: Duration = Duration::from_secs(60);
 /// Interval between two inspections of paths that inotify does not report on. Also the time until a second inspection
 /// after a reported change, because a directory is removed only after its content.
 pub(crate) const POLL_INTERVAL: Duration = Duration::from_secs(1);
@@ -88,7 +88,7 @@ impl PathWatcher {
     }
 
     /// Creates a waiter. The caller must be inside a Tokio runtime.
-    pub(super) fn ear(&self) -> PathWaiter<'_> {
+    pub(super) fn waiter(&self) -> PathWaiter<'_> {
         let heard = self.inotify.as_ref().and_then(|inotify| {
             let opened = inotify.try_clone().and_then(Receiver::from_owned_fd_unchecked);
             opened
@@ -106,10 +106,10 @@ impl PathWaiter<'_> {
     /// Waits until a path may have changed, or until the next periodic inspection.
     pub(super) async fn rings(&mut self) {
         let hears = self.heard.is_some() && !self.alarm.is_deaf.load(Ordering::Relaxed);
-        let pause = if hears && self.is_calm { BEHIND } else { POLL_INTERVAL };
+        let pause = if hears && self.is_calm { FALLBACK_INTERVAL } else { POLL_INTERVAL };
         self.is_calm = tokio::select! {
-            rung = rung(self.heard.as_ref()) => {
-                if rung.is_err() {
+            notified = notified(self.heard.as_ref()) => {
+                if notified.is_err() {
                     self.heard = None;
                 }
                 false
@@ -121,7 +121,7 @@ impl PathWaiter<'_> {
 }
 
 /// Waits for inotify events and consumes all of them.
-async fn rung(heard: Option<&Receiver>) -> io::Result<()> {
+async fn notified(heard: Option<&Receiver>) -> io::Result<()> {
     let Some(heard) = heard else { return std::future::pending().await };
     let mut events = [0; BUFFER];
     loop {

@@ -94,7 +94,7 @@ impl StagingCopy {
                 let bound = if matches!(place, StoreChoice::Sqlite(_)) { place } else { store };
                 StoreBinding::copy(from, bound)?;
                 match (path_of(store)?, path_of(place)?) {
-                    (Some(draft), Some(place)) => moved(draft, place),
+                    (Some(draft), Some(place)) => publish(draft, place),
                     (_, _) => Ok(()),
                 }
             }
@@ -136,7 +136,7 @@ fn taken(path: &Path) -> bool {
     path.symlink_metadata().is_ok()
 }
 
-fn moved(draft: &Path, place: &Path) -> Result<(), CopyError> {
+fn publish(draft: &Path, place: &Path) -> Result<(), CopyError> {
     let renamed = failpoint!("app.copy.rename").and_then(|()| fs::rename(draft, place)).and_then(|()| {
         failpoint!("app.copy.directory")?;
         let parent = place.parent().filter(|parent| !parent.as_os_str().is_empty());

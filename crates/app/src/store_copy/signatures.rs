@@ -34,7 +34,7 @@ impl SignatureHandling {
     }
 
     /// Verifies or signs a record, and returns the record as the copy must contain it.
-    pub(super) fn vouched(&self, mut stored: StoredProcess) -> Result<StoredProcess, CopyError> {
+    pub(super) fn signed(&self, mut stored: StoredProcess) -> Result<StoredProcess, CopyError> {
         match self {
             Self::Nothing => {}
             Self::Checked(signer) => {

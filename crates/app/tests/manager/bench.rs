@@ -100,7 +100,7 @@ impl Bench {
 
     /// Sends the manager a signal and waits until it has exited.
     pub(crate) fn end_manager(&self, signal: Signal) {
-        let pid = self.manager().expect("there is a manager");
+        let pid = self.manager().expect("a manager is running");
         kill_process(pid, signal).unwrap();
         until("the manager is gone", || !is_alive(pid));
     }
@@ -133,7 +133,7 @@ pub(crate) struct Said {
 impl Said {
     pub(crate) fn of(output: Output) -> Self {
         Self {
-            code: output.status.code().expect("it was not killed"),
+            code: output.status.code().expect("the manager was not killed"),
             out: String::from_utf8(output.stdout).unwrap(),
             err: String::from_utf8(output.stderr).unwrap(),
         }
@@ -144,7 +144,7 @@ impl Said {
 pub(crate) fn until(what: &str, mut holds: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !holds() {
-        assert!(begun.elapsed() < TIMEOUT, "in vain: {what}");
+        assert!(begun.elapsed() < TIMEOUT, "timed out: {what}");
         std::thread::sleep(Duration::from_millis(5));
     }
 }

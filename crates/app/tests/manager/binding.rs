@@ -37,7 +37,7 @@ fn store_whose_work_has_ended_serves_any_state_directory() {
         until("it runs", || bench.show(&live)["status"] == "running");
         bench.end_manager(Signal::KILL);
         let bench = bench.at("state");
-        assert_eq!(bench.run(&["status"]).code, 6, "{store}: it belongs to the other one now");
+        assert_eq!(bench.run(&["status"]).code, 6, "{store}: the store now belongs to the other directory");
         let bench = bench.at("elsewhere");
         assert_eq!(bench.show(&live)["status"], "running", "{store}");
     }
@@ -176,7 +176,7 @@ fn unnamed_store_elsewhere_is_refused_without_a_guess_at_its_directory() {
 
         let adopted = bench.run(&["store", "adopt"]);
         assert_eq!(adopted.code, 0, "{adopted:?}");
-        assert!(!adopted.out.contains("interrupted"), "its attempts are here: {adopted:?}");
+        assert!(!adopted.out.contains("interrupted"), "the attempts are here: {adopted:?}");
         assert_eq!(bench.show(&id)["status"], "running");
     }
 }
@@ -262,7 +262,7 @@ fn start_that_no_record_tells_of_is_not_made_again_by_whoever_adopts_the_store()
         armed(&["status"]);
         let script = "echo $$ $LONGHAUL_ID >>ran; exec sleep 30";
         armed(&["run", "-b", "--no-autostart", "--", "sh", "-c", script]);
-        until("its manager is gone", || !bench.is_serving());
+        until("the manager is gone", || !bench.is_serving());
         let ran = || std::fs::read_to_string(bench.top().join("ran")).unwrap_or_default();
         until("it runs", || ran().ends_with('\n'));
 

@@ -43,12 +43,16 @@ fn copy_of_a_state_directory_runs_nothing_until_it_is_adopted() {
         fs::write(bench.top().join("go"), "").unwrap();
         assert_eq!(bench.run(&["wait", id]).code, 0, "{store}");
         assert_eq!(bench.run(&["wait", &going]).code, 5, "{store}");
-        assert_eq!(fs::read_to_string(bench.top().join("ran")).unwrap(), "one\n", "{store}: it ran once");
+        assert_eq!(
+            fs::read_to_string(bench.top().join("ran")).unwrap(),
+            "one\n",
+            "{store}: the command ran once"
+        );
         let served = at(&bench, "copy", &["store", "adopt", "--yes"]);
         assert!(served.code == 6 && served.err.contains("the original"), "{store} {served:?}");
 
         bench.end_manager(Signal::TERM);
-        until("the supervisors of what has ended are gone, and the delayed process is asked about", || {
+        until("the shims of ended processes are gone, and the delayed process is confirmed", || {
             let asked = at(&bench, "copy", &["store", "adopt"]);
             asked.code == 2 && asked.err.contains("1 waiting process would start here")
         });
@@ -57,7 +61,7 @@ fn copy_of_a_state_directory_runs_nothing_until_it_is_adopted() {
             adopted.code == 0 && adopted.out.contains("1 waiting process of the copied state directory"),
             "{store} {adopted:?}"
         );
-        assert_eq!(bench.run(&["status"]).code, 0, "{store}: the original is what it was");
+        assert_eq!(bench.run(&["status"]).code, 0, "{store}: the original is unchanged");
         bench.end_manager(Signal::TERM);
         let ids = ["state", "copy"]
             .map(|name| fs::read_to_string(bench.top().join(name).join("state_id")).unwrap());
@@ -66,7 +70,7 @@ fn copy_of_a_state_directory_runs_nothing_until_it_is_adopted() {
         let fresh = bench.launch("exit 3");
         assert_eq!(bench.run(&["wait", &fresh]).code, 3, "{store}");
         bench.end_manager(Signal::TERM);
-        assert_eq!(bench.run(&["status"]).code, 0, "{store}: it was adopted for good");
+        assert_eq!(bench.run(&["status"]).code, 0, "{store}: the adoption is permanent");
     }
 }
 

@@ -40,7 +40,7 @@ impl Scene {
         assert_eq!(said.code, DISPLACED, "{said:?}");
         assert!(said.err.contains("removed, moved"), "{said:?}");
         assert!(said.err.contains("state_dir_lost"), "{said:?}");
-        assert!(test_kill_process(self.command).is_ok(), "its work goes on");
+        assert!(test_kill_process(self.command).is_ok(), "the command continues");
         (said, self.bench, self.id)
     }
 }
@@ -55,7 +55,7 @@ fn manager_whose_directory_is_removed_leaves_and_its_work_goes_on() {
         Err(error) => error.kind() == std::io::ErrorKind::NotFound,
     });
     let (_, bench, _) = scene.leaves();
-    assert!(!bench.state().exists(), "it left nothing behind at that path");
+    assert!(!bench.state().exists(), "the manager left no files at that path");
     let said = bench.run(&["run", "--", "echo", "fresh"]);
     assert_eq!((said.code, said.out.as_str()), (0, "fresh\n"), "{said:?}");
     kill_process(command, Signal::KILL).unwrap();

@@ -58,8 +58,8 @@ fn doctor_tells_of_each_part_of_this_machine_with_a_manager_and_without() {
     kill_process(Pid::from_raw(shim).unwrap(), Signal::KILL).unwrap();
     until("the supervisor has ended", || without(1, "warning"));
     kill_process(Pid::from_raw(i32::try_from(pid).unwrap()).unwrap(), Signal::KILL).unwrap();
-    until("nothing of it lives", || without(0, "ok"));
-    assert!(!bench.is_serving(), "a look starts nobody");
+    until("no process of the command is live", || without(0, "ok"));
+    assert!(!bench.is_serving(), "the check starts no manager");
     until("the next manager finds out", || bench.show(&id)["status"] == "interrupted");
 }
 
@@ -77,7 +77,7 @@ fn doctor_names_processes_that_outlived_their_attempt() {
         let said = bench.run(&["doctor"]);
         said.out.contains(&named)
             && said.out.contains("warning  orphans")
-            && !said.out.contains("all is well")
+            && !said.out.contains("no problem was found")
     });
     left.kill().unwrap();
     left.wait().unwrap();
@@ -133,8 +133,8 @@ fn doctor_tells_how_a_server_is_and_that_it_is_gone() {
     assert_eq!(found(&all, "redis.leases")["figures"]["lease_ms"], 7_000);
     assert_eq!(found(&all, "redis.durability")["state"], "warning", "{all:#}");
     let keys = server.ask(&["-a", "hunter2", "--no-auth-warning", "DBSIZE"]);
-    assert_eq!(keys.trim(), "0", "a look founds nothing");
-    assert!(!bench.top().join(".config/longhaul/cluster.key").exists(), "and makes no key");
+    assert_eq!(keys.trim(), "0", "the check creates nothing");
+    assert!(!bench.top().join(".config/longhaul/cluster.key").exists(), "the check creates no key");
 
     let id = bench.launch("true");
     assert_eq!(bench.run(&["wait", &id]).code, 0);
@@ -147,7 +147,7 @@ fn doctor_tells_how_a_server_is_and_that_it_is_gone() {
     std::fs::rename(&key, &kept).unwrap();
     let keyless = told(&bench.run(&["doctor", "--json"]));
     assert_eq!(found(&keyless, "redis.cluster_key")["state"], "problem", "{keyless:#}");
-    assert!(!key.exists(), "a look makes no key");
+    assert!(!key.exists(), "the check creates no key");
     std::fs::rename(&kept, &key).unwrap();
 
     server.ask(&["-a", "hunter2", "--no-auth-warning", "CONFIG", "SET", "maxmemory-policy", "allkeys-lru"]);
@@ -175,14 +175,14 @@ fn doctor_tells_of_stopped_supervisors_and_of_live_work_whose_record_was_lost() 
     let shim = Pid::from_raw(shim).unwrap();
     let told = |what: &str, parts: &[&str]| {
         let said = bench.run(&["doctor"]).out;
-        assert!(!said.contains("all is well"), "{what}: {said}");
+        assert!(!said.contains("no problem was found"), "{what}: {said}");
         for part in parts {
             assert!(said.contains(part), "{what}: {part} in {said}");
         }
     };
     kill_process(shim, Signal::STOP).unwrap();
     let stat = format!("/proc/{}/stat", shim.as_raw_nonzero());
-    until("it is stopped", || std::fs::read_to_string(&stat).unwrap().contains(") T "));
+    until("the manager is stopped", || std::fs::read_to_string(&stat).unwrap().contains(") T "));
     told("stopped", &["warning  supervisors", &format!("kill -CONT {}", shim.as_raw_nonzero())]);
     kill_process(shim, Signal::CONT).unwrap();
 
@@ -198,7 +198,7 @@ fn doctor_tells_of_stopped_supervisors_and_of_live_work_whose_record_was_lost() 
     assert_eq!(bench.run(&["status"]).code, 0);
     told("unrecorded", &["warning  unrecorded", &id, &format!("kill {pid}\n")]);
     kill_process(Pid::from_raw(pid.try_into().unwrap()).unwrap(), Signal::KILL).unwrap();
-    until("nothing is left to tell", || bench.run(&["doctor"]).out.contains("all is well"));
+    until("no findings are left", || bench.run(&["doctor"]).out.contains("no problem was found"));
 }
 
 #[test]

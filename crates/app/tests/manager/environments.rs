@@ -18,7 +18,7 @@ fn start_with_a_damaged_environment_fails_at_once_and_says_so() {
         fs::write(entry.path(), bytes).unwrap();
     }
     let damaged = bench.run(&["restart", "-b", &id]).out.trim().to_owned();
-    until("it has failed", || bench.show(&damaged)["status"] == "failed");
+    until("the launch has failed", || bench.show(&damaged)["status"] == "failed");
     let waited = bench.run(&["wait", &damaged]);
     assert_eq!(waited.code, 125, "{waited:?}");
     for words in [&["status", &damaged][..], &["inspect", &damaged], &["wait", &damaged]] {
@@ -29,6 +29,6 @@ fn start_with_a_damaged_environment_fails_at_once_and_says_so() {
         }
     }
     let fresh = bench.launch("exit 4");
-    assert_eq!(bench.run(&["wait", &fresh]).code, 4, "it was kept again");
+    assert_eq!(bench.run(&["wait", &fresh]).code, 4, "the environment was stored again");
     assert_eq!(bench.run(&["restart", &damaged]).code, 3);
 }

@@ -37,7 +37,7 @@ async fn reset_lets_another_handle_take_the_place_whoever_has_a_clone() {
     assert!(Longhaul::at(top.path()).is_none());
     let next = open(top.path()).await.unwrap();
     assert_eq!(status(&next, id).await, Some(Status::Running));
-    assert!(kept.engine().launch(reported()).await.is_err(), "what was reset takes nothing new");
+    assert!(kept.engine().launch(reported()).await.is_err(), "a reset engine accepts nothing new");
     next.shut_down(Shutdown::Leave).await.unwrap();
 }
 
@@ -47,7 +47,7 @@ async fn handle_is_refused_where_a_manager_serves() {
     bench.launch("true");
     let pid = bench.manager().unwrap().as_raw_nonzero().get().unsigned_abs();
     let Err(ProgramError::Lock(LockError::Held { holder, .. })) = open(bench.state()).await else {
-        panic!("it is open")
+        panic!("the store is open")
     };
     assert_eq!(holder.pid, Some(pid));
 }
@@ -94,7 +94,7 @@ async fn launch(handle: &Longhaul) -> ProcessId {
 }
 
 async fn status(handle: &Longhaul, id: ProcessId) -> Option<Status> {
-    let page = PageRequest { order: SortOrder::NewestFirst, after: None, most: 10 };
+    let page = PageRequest { order: SortOrder::NewestFirst, after: None, limit: 10 };
     let listing = handle.engine().list(&ProcessFilter::default(), &page).await.unwrap();
     listing.processes.iter().find(|stored| stored.process.id == id).map(|stored| stored.process.status())
 }

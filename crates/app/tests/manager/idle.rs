@@ -42,7 +42,7 @@ fn manager_of_twenty_sleepers_sleeps_too() {
         until("it runs", || bench.show(id)["pid"].is_u64());
     }
     let manager = bench.manager().unwrap().as_raw_nonzero().get();
-    until("what follows a launch is done", || {
+    until("the work after the launch is done", || {
         let before = Naps::of(manager);
         sleep(Duration::from_secs(1));
         Naps::of(manager).since(&before) <= QUIET

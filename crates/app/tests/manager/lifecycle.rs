@@ -138,7 +138,7 @@ fn stats_and_the_wide_table_tell_what_live_work_uses() {
         let said = bench.run(&["--json", "stats"]);
         serde_json::from_str::<serde_json::Value>(&said.out).unwrap()["total"].clone()
     };
-    until("it has used processor time", || used()["usage"]["cpu_ms"].as_u64().is_some_and(|cpu| cpu > 0));
+    until("the command has used CPU time", || used()["usage"]["cpu_ms"].as_u64().is_some_and(|cpu| cpu > 0));
     let total = used();
     assert!(total["usage"]["memory_bytes"].as_u64().unwrap() > 0 && total["uptime_ms"].as_u64().unwrap() > 0);
     assert!(total["usage"]["written_bytes"].is_u64(), "{total}");
@@ -159,7 +159,7 @@ fn manager_that_begins_while_its_killed_predecessor_is_ending_waits_for_it() {
         for _ in 0..20 {
             let pid = manager.id().to_string();
             let lock = bench.state().join("manager.lock");
-            until("it has its place", || {
+            until("the process has its slot", || {
                 let holder = std::fs::read_to_string(&lock).unwrap_or_default();
                 holder.contains(&format!("pid={pid}\n")) && bench.state().join("longhaul.sock").exists()
             });
@@ -167,8 +167,8 @@ fn manager_that_begins_while_its_killed_predecessor_is_ending_waits_for_it() {
             std::fs::remove_file(bench.state().join("longhaul.sock")).unwrap();
             let mut next = serve();
             manager.wait().unwrap();
-            until("the next one serves", || {
-                assert!(next.try_wait().unwrap().is_none(), "{store}: it left");
+            until("the next manager serves", || {
+                assert!(next.try_wait().unwrap().is_none(), "{store}: the manager left");
                 bench.state().join("longhaul.sock").exists()
             });
             manager = next;

@@ -203,7 +203,9 @@ fn reading_token_reads_everything_and_changes_nothing() {
         }
     }
     assert!(seen > 25, "{seen} routes");
-    until("it runs, for all that was asked", || served.bench.show(&id)["status"] == "running");
+    until("the process runs in spite of all rejected requests", || {
+        served.bench.show(&id)["status"] == "running"
+    });
     let cancel = format!("/v1/processes/{id}/cancel");
     let cancelled = web.ask("POST", &cancel, &[&web.host(), &served.control(), json], "{}");
     assert_eq!(cancelled.status, 200, "{cancelled:?}");
@@ -277,7 +279,7 @@ fn work_is_launched_over_the_network_as_over_the_socket() {
 fn tokens_are_private_made_at_first_need_and_changed_without_a_restart() {
     let bench = Bench::new();
     bench.launch("true");
-    assert!(!bench.state().join("token").exists(), "nobody needs one yet");
+    assert!(!bench.state().join("token").exists(), "no listener needs a token yet");
     bench.end_manager(rustix::process::Signal::TERM);
     let served = Served::on(bench, &["-vv", "--listen", "127.0.0.1:0"]);
     let (control, reading) = (served.token(false), served.token(true));
@@ -308,7 +310,7 @@ fn token_that_others_may_read_keeps_the_manager_from_serving() {
         assert_eq!(said.code, 6, "{said:?}");
         assert!(said.err.contains("chmod 600") && said.err.contains("private_file_unusable"), "{}", said.err);
     }
-    assert_eq!(bench.run(&["run", "--", "true"]).code, 0, "who does not listen needs no token");
+    assert_eq!(bench.run(&["run", "--", "true"]).code, 0, "a manager without listeners needs no token");
 }
 
 #[test]
@@ -334,7 +336,7 @@ fn other_machines_are_let_in_by_intent_alone() {
     let wildcard = format!("Host: 0.0.0.0:{}", web.port());
     assert_eq!(loopback.get("/v1/health", &[&wildcard, &served.control()]).status, 403);
     let forwarded = ["Host: evil.example", "X-Forwarded-Host: 127.0.0.1", &served.control()];
-    assert_eq!(loopback.get("/v1/health", &forwarded).status, 403, "nothing that a proxy says is believed");
+    assert_eq!(loopback.get("/v1/health", &forwarded).status, 403, "proxy headers are ignored");
 }
 
 #[test]
@@ -365,7 +367,7 @@ fn bad_clients_change_nothing_for_good_ones() {
             2 => "\u{16}\u{3}\u{1}\u{2}\u{0}\u{1}".to_owned(),
             3 => format!("POST /v1/processes HTTP/1.1\r\n{host}\r\nContent-Length: 99999999\r\n\r\n{{"),
             4 => format!("GET /v1/openapi.json HTTP/1.1\r\n{host}\r\n{control}\r\n\r\n").repeat(20),
-            5 => format!("GET /v1/wait?ids=x HTTP/1.1\r\n{host}\r\nAuthorization: Bearer nobody\r\n\r\n"),
+            5 => format!("GET /v1/wait?ids=x HTTP/1.1\r\n{host}\r\nAuthorization: Bearer unknown\r\n\r\n"),
             _ => format!("GET / HTTP/1.1\r\n{}", "X: y\r\n".repeat(90)),
         };
         let _ = stream.write_all(words.as_bytes());
@@ -383,10 +385,14 @@ fn bad_clients_change_nothing_for_good_ones() {
         assert_eq!(served.bench.run(&["run", "-b", "--", "true"]).code, 0);
         times.push(begun.elapsed());
         let begun = Instant::now();
-        assert_eq!(good.ask(), 200, "it has been there before them");
+        assert_eq!(good.ask(), 200, "the connection is older than the unauthenticated ones");
         times.push(begun.elapsed());
         let begun = Instant::now();
-        assert_eq!(web.get("/v1/health", &[&web.host(), &served.control()]).status, 200, "a new one gets in");
+        assert_eq!(
+            web.get("/v1/health", &[&web.host(), &served.control()]).status,
+            200,
+            "a new connection is accepted"
+        );
         times.push(begun.elapsed());
     }
     times.sort();
@@ -394,7 +400,7 @@ fn bad_clients_change_nothing_for_good_ones() {
     assert!(usual < Duration::from_millis(100) && slowest < Duration::from_secs(2), "{usual:?}, {slowest:?}");
     let pid = served.bench.manager().unwrap().as_raw_nonzero();
     let open = || std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count();
-    until("most strangers are turned out", || open() < 600);
+    until("most unauthenticated connections are closed", || open() < 600);
 }
 
 /// A client that keeps its connection open.

@@ -28,13 +28,13 @@ fn second_state_directory_under_a_name_that_is_taken_is_refused() {
     for part in ["node_name_taken", "1 process has not ended", "longhaul node forget"] {
         assert!(said.err.contains(part), "{part} in {}", said.err);
     }
-    assert_eq!(bench.show(&id)["status"], "running", "nothing was done to what lives there");
+    assert_eq!(bench.show(&id)["status"], "running", "the running processes there were not changed");
     std::fs::write(bench.top().join("go"), "").unwrap();
     assert_eq!(bench.run(&["wait", &id]).code, 5);
     bench.end_manager(Signal::TERM);
 
     let bench = bench.at("elsewhere");
-    assert_eq!(bench.run(&["status"]).code, 0, "a name that was left is free");
+    assert_eq!(bench.run(&["status"]).code, 0, "a released name is free");
 }
 
 #[test]
@@ -51,7 +51,7 @@ fn manager_whose_name_another_directory_took_after_its_lease_leaves_and_its_work
     let _new = Serving(loop {
         let mut new = at(&bench, "elsewhere", &["serve"]).stderr(Stdio::null()).spawn().unwrap();
         let socket = bench.top().join("elsewhere/longhaul.sock");
-        until("it serves or leaves", || socket.exists() || new.try_wait().unwrap().is_some());
+        until("the manager serves or leaves", || socket.exists() || new.try_wait().unwrap().is_some());
         if new.try_wait().unwrap().is_none() {
             break new;
         }
@@ -62,7 +62,7 @@ fn manager_whose_name_another_directory_took_after_its_lease_leaves_and_its_work
     assert_eq!(said.code, 8, "{said:?}");
     assert!(said.err.contains("node_name_taken") && said.err.contains("node.id"), "{}", said.err);
     std::fs::write(bench.top().join("go"), "").unwrap();
-    until("its work went on", || bench.top().join("came").exists());
+    until("the command continued", || bench.top().join("came").exists());
 }
 
 /// Returns the program with another state directory.

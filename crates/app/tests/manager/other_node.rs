@@ -23,14 +23,18 @@ fn live_work_of_a_node_is_not_stranded_by_another_name() {
         }
 
         let bench = bench.with_config(&named(""));
-        assert_eq!(bench.show(&id)["status"], "running", "{store}: without a name it is the one before");
+        assert_eq!(
+            bench.show(&id)["status"],
+            "running",
+            "{store}: without a name the node keeps its former one"
+        );
         assert!(version(&bench).contains("node u,"), "{store}: {}", version(&bench));
         std::fs::write(bench.top().join("go"), "").unwrap();
         assert_eq!(bench.run(&["wait", &id]).code, 5, "{store}");
         bench.end_manager(Signal::TERM);
 
         let bench = bench.with_config(&named("node.id = \"uu\"\n"));
-        assert_eq!(bench.run(&["status"]).code, 0, "{store}: what has ended is in nobody's way");
+        assert_eq!(bench.run(&["status"]).code, 0, "{store}: ended processes do not block the start");
         assert!(version(&bench).contains("node uu,"), "{store}: {}", version(&bench));
         bench.end_manager(Signal::TERM);
     }

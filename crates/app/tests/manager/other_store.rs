@@ -20,7 +20,7 @@ fn live_work_of_one_store_outlives_the_change_to_another_one() {
         for part in ["store_mismatch", &id, "longhaul.db", "store copy"] {
             assert!(said.err.contains(part), "{other}: {part} in {}", said.err);
         }
-        assert!(!bench.state().join("store").exists(), "nothing is in the way of a copy");
+        assert!(!bench.state().join("store").exists(), "nothing blocks a copy");
 
         let bench = bench.with_config("");
         assert_eq!(bench.show(&id)["status"], "running", "{other}");
@@ -31,7 +31,7 @@ fn live_work_of_one_store_outlives_the_change_to_another_one() {
         bench.end_manager(Signal::TERM);
 
         let bench = bench.with_config(&format!("store = \"{other}\"\n"));
-        assert_eq!(bench.run(&["status"]).code, 0, "{other}: what has ended is in nobody's way");
+        assert_eq!(bench.run(&["status"]).code, 0, "{other}: ended processes do not block the start");
         bench.end_manager(Signal::TERM);
     }
 }
@@ -66,9 +66,9 @@ fn live_work_of_a_store_that_is_given_up_is_left_alone() {
     let again = bench.run(&["store", "adopt"]);
     assert!(again.code == 0 && again.out.contains("already"), "{again:?}");
     assert_eq!(bench.run(&["status"]).code, 0);
-    until("it is noticed", || bench.log().contains(&id));
+    until("the change is noticed", || bench.log().contains(&id));
     std::fs::write(bench.top().join("go"), "").unwrap();
-    until("it went on", || bench.top().join("came").exists());
+    until("the command continued", || bench.top().join("came").exists());
 }
 
 #[test]
@@ -94,7 +94,7 @@ fn live_work_whose_records_ended_with_their_manager_is_told_and_given_up() {
     assert_eq!(bench.run(&["store", "adopt", "--yes"]).code, 0);
     assert_eq!(bench.run(&["status"]).code, 0);
     std::fs::write(bench.top().join("go"), "").unwrap();
-    until("it went on", || bench.top().join("came").exists());
+    until("the command continued", || bench.top().join("came").exists());
 }
 
 #[test]
@@ -113,7 +113,7 @@ fn store_that_is_named_beside_that_of_the_manager_is_told() {
     assert!(!said.err.contains("secret"), "{}", said.err);
     let warns = |said: Said| said.err.contains("warning");
     assert!(!warns(naming(&["status", "--quiet"])) && !warns(naming(&["status", "--json"])));
-    assert!(!warns(bench.run(&["status"])), "nobody names one");
+    assert!(!warns(bench.run(&["status"])), "no store is configured");
     let same = bench.with_config("store = \"sqlite:\"\n");
-    assert!(!warns(same.run(&["status"])), "it is the same");
+    assert!(!warns(same.run(&["status"])), "the store is the same");
 }

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 /// Time limit of responses while an outage of the store is known, generous for a busy machine.
 const AT_ONCE: Duration = Duration::from_secs(3);
 /// Waiting time after which a failing condition prints the state of both nodes.
-const TOLD_AFTER: Duration = Duration::from_secs(10);
+const REPORT_DELAY: Duration = Duration::from_secs(10);
 /// Maximum number of log lines of all managers for one loss of data.
 const FEW_LINES: usize = 40;
 
@@ -24,11 +24,11 @@ fn node_shows_and_stops_its_own_work_while_the_store_is_away() {
     let stopped = a.launch("echo words; exec sleep 300");
     let lives = a.launch("exec sleep 300");
     until("both run", || [&stopped, &lives].iter().all(|id| a.show(id)["status"] == "running"));
-    until("it has spoken", || a.run(&["logs", &stopped]).out.contains("words"));
+    until("the command has written output", || a.run(&["logs", &stopped]).out.contains("words"));
     let pid = pid_of(&a, &stopped);
 
     server.stop();
-    until("the absence is known", || a.show(&lives)["stale_since"].is_string());
+    until("the outage is known", || a.show(&lives)["stale_since"].is_string());
     let (refused, took) = timed(|| a.run(&["run", "-b", "--", "true"]));
     assert!(refused.code == 6 && took < AT_ONCE, "{took:?} {refused:?}");
     assert!(refused.err.contains("store_unavailable"), "{refused:?}");
@@ -45,18 +45,18 @@ fn node_shows_and_stops_its_own_work_while_the_store_is_away() {
     let logs = a.run(&["logs", &stopped]);
     assert!(logs.code == 0 && logs.out.contains("words"), "{logs:?}");
     let elsewhere = a.run(&["inspect", "0199d3f0-6c1e-4b52-9f53-0d9a3c6f4e11"]);
-    assert!(elsewhere.code == 6, "it may be another node's: {elsewhere:?}");
+    assert!(elsewhere.code == 6, "the process may belong to another node: {elsewhere:?}");
     let (told, took) = timed(|| a.run(&["cancel", &stopped]));
     assert!(
         told.code == 6 && took < AT_ONCE && told.err.contains("received a stop request"),
         "{took:?} {told:?}"
     );
-    assert!(!told.err.contains("nothing was done"), "{told:?}");
-    until("it is stopped", || !is_alive(pid));
+    assert!(!told.err.contains("nothing was changed"), "{told:?}");
+    until("the process is stopped", || !is_alive(pid));
 
     server.begin();
-    until("a launch is taken", || a.run(&["run", "-b", "--", "true"]).code == 0);
-    until("its end is recorded", || a.show(&stopped)["status"] == "cancelled");
+    until("a launch is accepted", || a.run(&["run", "-b", "--", "true"]).code == 0);
+    until("the end is recorded", || a.show(&stopped)["status"] == "cancelled");
     let shown = a.show(&lives);
     assert_eq!((&shown["status"], &shown["stale_since"]), (&"running".into(), &Value::Null), "{shown}");
     a.run(&["cancel", "--force", &lives]);
@@ -67,29 +67,29 @@ fn end_that_is_seen_while_the_store_is_away_is_shown_and_ends_waits() {
     let place = tempfile::tempdir().unwrap();
     let Some(mut server) = Server::start(place.path()) else { return };
     let a = server.node("a");
-    let go = place.path().join("go");
-    let id = a.launch(&format!("until [ -e {} ]; do sleep 0.05; done; exit 4", go.display()));
+    let release = place.path().join("go");
+    let id = a.launch(&format!("until [ -e {} ]; do sleep 0.05; done; exit 4", release.display()));
     until("it runs", || a.show(&id)["status"] == "running");
     let before = a.log().lines().count();
     server.stop();
-    until("the absence is known", || a.show(&id)["stale_since"].is_string());
+    until("the outage is known", || a.show(&id)["stale_since"].is_string());
     let mut wait = a.command(&["wait", &id]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    fs::write(&go, "").unwrap();
+    fs::write(&release, "").unwrap();
     until("the wait ends", || wait.try_wait().unwrap().is_some());
     assert_eq!(wait.wait().unwrap().code(), Some(4));
     let shown = a.show(&id);
     assert_eq!((&shown["status"], &shown["exit"]["code"]), (&"failed".into(), &4.into()), "{shown}");
-    assert!(shown["stale_since"].is_string(), "it is not recorded yet: {shown}");
+    assert!(shown["stale_since"].is_string(), "the end is not recorded yet: {shown}");
 
     server.begin();
-    until("the store is heard", || a.show(&id)["stale_since"].is_null());
-    assert_eq!(a.show(&id)["status"], "failed", "what was shown once stays");
+    until("the store answers", || a.show(&id)["stale_since"].is_null());
+    assert_eq!(a.show(&id)["status"], "failed", "a process that was shown once stays visible");
     let log = a.log();
     let told: Vec<&str> = log.lines().skip(before).filter(|line| line.contains("the store ")).collect();
     assert!(told.iter().any(|line| line.contains("the store does not answer")), "{log}");
     assert!(told.iter().any(|line| line.contains("the store answers again")), "{log}");
     let warned = log.lines().skip(before).filter(|line| line.contains("WARN")).count();
-    assert!(warned < 10, "{warned} warnings of one absence: {log}");
+    assert!(warned < 10, "{warned} warnings of one outage: {log}");
 }
 
 #[test]
@@ -102,7 +102,7 @@ fn launch_runs_here_while_the_store_is_away_where_that_was_asked_for() {
     let marks = place.path().join("marks");
     let mark = |then: &str| format!("echo $LONGHAUL_ID >> {}; {then}", marks.display());
     server.stop();
-    until("the absence is known", || a.show(&before)["stale_since"].is_string());
+    until("the outage is known", || a.show(&before)["stale_since"].is_string());
     // Wait until the lease of the node has expired.
     std::thread::sleep(Duration::from_secs(3));
     let [fails, runs, stopped] =
@@ -111,8 +111,8 @@ fn launch_runs_here_while_the_store_is_away_where_that_was_asked_for() {
     until("both run", || [&runs, &stopped].iter().all(|id| a.show(id)["status"] == "running"));
     let shown = a.show(&runs);
     assert!(shown["conditions"].as_array().unwrap().contains(&"local_only".into()), "{shown}");
-    assert!(shown["stale_since"].is_null(), "it is the truth: {shown}");
-    assert_eq!(a.run(&["cancel", &stopped]).code, 0, "nobody else need be asked");
+    assert!(shown["stale_since"].is_null(), "the shown state is correct: {shown}");
+    assert_eq!(a.run(&["cancel", &stopped]).code, 0, "no other node has to be asked");
     for flags in [&["--key", "k"], &["--launch-key", "k"], &["--delay", "1s"]] {
         let refused = a.run(&[&["run", "-b"], flags as &[&str], &["--", "true"]].concat());
         assert!(
@@ -122,7 +122,10 @@ fn launch_runs_here_while_the_store_is_away_where_that_was_asked_for() {
     }
     assert_eq!(a.show(&stopped)["status"], "cancelled");
     let keyed = a.run(&["run", "-b", "--key", "gpu", "--", "true"]);
-    assert!(keyed.code == 6 && keyed.err.contains("store_unavailable"), "a limit is everybody's: {keyed:?}");
+    assert!(
+        keyed.code == 6 && keyed.err.contains("store_unavailable"),
+        "a limit applies to all nodes: {keyed:?}"
+    );
     let pid = pid_of(&a, &runs);
     a.end_manager(Signal::KILL);
 
@@ -140,9 +143,9 @@ fn launch_runs_here_while_the_store_is_away_where_that_was_asked_for() {
     assert!(!a.show(&runs)["conditions"].as_array().unwrap().contains(&"local_only".into()));
     assert_eq!(pid_of(&a, &runs), pid);
     assert_eq!(b.run(&["cancel", "--force", &runs]).code, 0);
-    until("it is gone", || !is_alive(pid));
+    until("the process is gone", || !is_alive(pid));
     let ran = fs::read_to_string(&marks).unwrap();
-    assert_eq!(ran.lines().count(), 3, "each ran once: {ran}");
+    assert_eq!(ran.lines().count(), 3, "each command ran once: {ran}");
 }
 
 #[test]
@@ -161,7 +164,7 @@ fn namespace_that_is_emptied_under_running_managers_gets_back_what_it_lost() {
     let events = a.run(&["--json", "events", "--after", &format!("e-{cursor:x}")]);
     let given: Vec<&str> = events.out.lines().filter(|line| line.contains("PROCESS_RESTORED")).collect();
     assert!(work.ids().iter().all(|id| given.iter().any(|line| line.contains(id.as_str()))), "{events:?}");
-    assert!(newest_cursor(&a) > cursor, "places in the log never go back");
+    assert!(newest_cursor(&a) > cursor, "event cursors never go back");
     work.ends_well(&a, &b);
 }
 
@@ -172,7 +175,7 @@ fn what_waits_while_a_loss_is_mended_says_that_nothing_is_started_and_for_how_lo
     let a = server.node("a");
     assert_eq!(a.run(&["status"]).code, 0);
     server.ask(&["FLUSHALL"]);
-    until("it is noticed", || a.log().contains("starts nothing new for the duration of one lease"));
+    until("the loss is noticed", || a.log().contains("starts nothing new for the duration of one lease"));
     let waits = a.launch("true");
     let told = a.run(&["--json", "why", &waits]);
     let told: Value = serde_json::from_str(&told.out).unwrap();
@@ -182,7 +185,7 @@ fn what_waits_while_a_loss_is_mended_says_that_nothing_is_started_and_for_how_lo
     }
     let refused = a.run(&["run", "-b", "--no-queue", "--", "true"]);
     assert!(refused.err.contains("[no_slot]") && refused.err.contains("has lost data"), "{refused:?}");
-    until("it runs then", || a.show(&waits)["status"] == "completed");
+    until("the process runs then", || a.show(&waits)["status"] == "completed");
     a.end_manager(Signal::TERM);
 }
 
@@ -203,7 +206,7 @@ fn namespace_that_is_an_old_one_gets_back_what_came_later() {
     fs::rename(&dump, &server.directory).unwrap();
     server.begin();
     work.is_there_again(&a, &b);
-    until("what had ended has ended", || a.show(&early)["exit_code"] == 4);
+    until("ended processes stay ended", || a.show(&early)["exit_code"] == 4);
     work.ends_well(&a, &b);
 }
 
@@ -217,7 +220,7 @@ fn manager_that_was_killed_gives_back_what_it_kept_when_it_begins_again() {
     a.end_manager(Signal::KILL);
     server.ask(&["FLUSHALL"]);
     work.is_there_again(&a, &b);
-    until("what was acknowledged last is there", || a.show(&last)["status"] == "running");
+    until("the last acknowledged launch is stored", || a.show(&last)["status"] == "running");
     assert_eq!(a.run(&["cancel", "--force", &last]).code, 0);
     work.ends_well(&a, &b);
 }
@@ -262,7 +265,7 @@ impl Work {
         let waits = behind("waits", "exit 5");
         let beyond = b.launch(&line("beyond", "exec sleep 300"));
         assert_eq!(a.run(&["wait", &failed]).code, 3);
-        until("all stands as it should", || {
+        until("all states are as expected", || {
             let stands = |node: &Bench, id: &str| node.show(id)["status"].as_str().unwrap().to_owned();
             [stands(a, &runs), stands(a, &holds), stands(b, &beyond)] == ["running", "running", "running"]
                 && stands(a, &waits) == "pending"
@@ -292,15 +295,15 @@ impl Work {
                     let shown: Value = serde_json::from_str(&said.out).unwrap_or_default();
                     shown["status"] == status
                 });
-                if !is_so && begun.elapsed() > TOLD_AFTER {
+                if !is_so && begun.elapsed() > REPORT_DELAY {
                     eprintln!("{said:?}\n{}\n{}", a.log(), b.log());
-                    std::thread::sleep(TOLD_AFTER);
+                    std::thread::sleep(REPORT_DELAY);
                 }
                 is_so
             });
         }
         assert_eq!(a.show(&self.failed)["exit_code"], 3);
-        assert_eq!(pid_of(a, &self.runs), self.pids[0], "it is the one that ran before");
+        assert_eq!(pid_of(a, &self.runs), self.pids[0], "the command is the one that ran before");
         assert_eq!(pid_of(b, &self.beyond), self.pids[1]);
     }
 
@@ -309,7 +312,7 @@ impl Work {
         let late = until_launched(b, "exit 6");
         assert_eq!(b.run(&["wait", &late]).code, 6);
         assert_eq!(a.run(&["cancel", "--force", &self.holds]).code, 0);
-        assert_eq!(a.run(&["wait", &self.waits]).code, 5, "its limit holds: {:?}", a.show(&self.waits));
+        assert_eq!(a.run(&["wait", &self.waits]).code, 5, "the limit holds: {:?}", a.show(&self.waits));
         assert_eq!(b.run(&["cancel", "--force", &self.runs]).code, 0, "from the other node");
         assert_eq!(a.run(&["cancel", "--force", &self.beyond]).code, 0);
         until("all has ended", || !self.pids.iter().any(|pid| is_alive(*pid)));
@@ -322,7 +325,7 @@ impl Work {
 
 fn until_launched(node: &Bench, line: &str) -> String {
     let mut id = None;
-    until("a launch is taken again", || {
+    until("launches are accepted again", || {
         let said = node.run(&["run", "-b", "--", "sh", "-c", line]);
         id = (said.code == 0).then(|| said.out.trim().to_owned());
         id.is_some()

@@ -87,7 +87,7 @@ fn store_of_ones_own_that_went_back_is_not_served_until_the_loss_is_accepted() {
     let bench = serving(&store);
     let (id, pid) = launched(&bench);
     let marked = || std::fs::read_to_string(bench.state().join("store_mark")).unwrap_or_default();
-    until("it is marked", || marked().starts_with("newest_event="));
+    until("the store is marked", || marked().starts_with("newest_event="));
     bench.end_manager(Signal::KILL);
     for ending in ["", "-wal", "-shm"] {
         let _ = std::fs::remove_file(top.path().join(format!("shared.db{ending}")));
@@ -102,6 +102,6 @@ fn store_of_ones_own_that_went_back_is_not_served_until_the_loss_is_accepted() {
     assert!(unasked.code == 2 && unasked.err.contains("adopt --yes"), "{unasked:?}");
     let adopted = bench.run(&["store", "adopt", "--yes"]);
     assert!(adopted.code == 0 && adopted.out.contains(&id), "{adopted:?}");
-    assert_eq!(bench.run(&["run", "--", "true"]).code, 0, "from here on it is served");
+    assert_eq!(bench.run(&["run", "--", "true"]).code, 0, "the store is served from now on");
     kill_process(pid, Signal::KILL).unwrap();
 }

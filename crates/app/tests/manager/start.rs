@@ -164,7 +164,9 @@ fn manager_that_managed_work_started_survives_that_work() {
     let id =
         bench.launch(&format!("{program} --state-dir {state} run -b --no-parent -- sleep 30; exec sleep 30"));
     until("the inner manager serves", || inner.is_serving());
-    until("its work runs", || inner.run(&["--no-autostart", "status", "--json"]).out.contains("\"running\""));
+    until("the inner command runs", || {
+        inner.run(&["--no-autostart", "status", "--json"]).out.contains("\"running\"")
+    });
     let said = bench.run(&["cancel", &id]);
     assert_eq!(said.code, 0, "{said:?}");
     until("the outer work has ended", || bench.show(&id)["status"] == "cancelled");

@@ -21,10 +21,10 @@ fn loses_its_store(bench: &Bench, take_away: impl FnOnce()) -> Said {
     let command = Pid::from_raw(pid).unwrap();
     take_away();
     let late = bench.run(&["--no-autostart", "run", "-b", "--", "true"]);
-    assert_ne!(late.code, 0, "a launch that no store keeps is not acknowledged: {late:?}");
+    assert_ne!(late.code, 0, "an unstored launch is not acknowledged: {late:?}");
     until("it leaves", || manager.try_wait().unwrap().is_some());
     let said = Said::of(manager.wait_with_output().unwrap());
-    assert!(test_kill_process(command).is_ok(), "its work goes on");
+    assert!(test_kill_process(command).is_ok(), "the command continues");
     kill_process(command, Signal::KILL).unwrap();
     said
 }
@@ -97,7 +97,7 @@ impl Damaged {
         // The mark of the store is written shortly after the commits.
         let marked = || fs::read_to_string(bench.state().join("store_mark")).unwrap_or_default();
         let events = bench.run(&["events", "--json"]).out.lines().count();
-        until("it is marked", || {
+        until("the store is marked", || {
             let newest = marked().split(['=', '\n']).nth(1).and_then(|newest| newest.parse().ok());
             newest.is_some_and(|newest: usize| newest >= events)
         });
@@ -212,7 +212,7 @@ fn store_that_lost_records_is_not_served_and_is_never_empty() {
         damaged.mend();
         assert_eq!(bench.show(id)["status"], "running", "{name}");
         fs::write(bench.top().join("go"), "").unwrap();
-        assert_eq!(bench.run(&["wait", id]).code, 5, "{name}: nothing of it was changed meanwhile");
+        assert_eq!(bench.run(&["wait", id]).code, 5, "{name}: the store was not changed");
         assert_eq!(bench.run(&["doctor"]).code, 0, "{name}");
     }
 }
@@ -228,7 +228,7 @@ fn loss_of_a_store_is_accepted_on_consent_and_what_runs_is_named() {
         let Damaged { bench, id, command, .. } = &damaged;
         let unasked = bench.run(&["store", "adopt"]);
         assert!(unasked.code == 2 && unasked.err.contains("adopt --yes"), "{config} {unasked:?}");
-        assert_eq!(bench.run(&["status"]).code, 6, "{config}: nothing was done");
+        assert_eq!(bench.run(&["status"]).code, 6, "{config}: nothing was changed");
         let adopted = bench.run(&["store", "adopt", "--yes"]);
         assert!(adopted.code == 0 && adopted.out.contains(id), "{config} {adopted:?}");
         let again = bench.run(&["store", "adopt"]);
@@ -236,11 +236,11 @@ fn loss_of_a_store_is_accepted_on_consent_and_what_runs_is_named() {
         let listed = bench.run(&["status", "-a", "--json"]);
         let listed: serde_json::Value = serde_json::from_str(&listed.out).unwrap();
         assert_eq!(listed["processes"].as_array().unwrap().len(), kept, "{config} {listed:#}");
-        assert!(test_kill_process(*command).is_ok(), "{config}: it runs on");
+        assert!(test_kill_process(*command).is_ok(), "{config}: the command continues");
         let fresh = bench.launch("exit 3");
         assert_eq!(bench.run(&["wait", &fresh]).code, 3);
         bench.end_manager(Signal::KILL);
-        assert_eq!(bench.show(&fresh)["exit"]["code"], 3, "{config}: it is served from there on");
+        assert_eq!(bench.show(&fresh)["exit"]["code"], 3, "{config}: the store is served from now on");
     }
 }
 
@@ -288,11 +288,11 @@ fn socket_that_is_removed_is_bound_again_by_the_same_manager() {
     let other = std::os::unix::net::UnixListener::bind(&aside).unwrap();
     other.set_nonblocking(true).unwrap();
     fs::rename(aside, &sockets[0]).unwrap();
-    until("it is the manager's again", || {
+    until("the store belongs to the manager again", || {
         bench.command(&["--no-autostart", "version"]).output().is_ok_and(|output| output.status.success())
     });
     assert_eq!(bench.manager(), manager);
-    assert!(waiting.try_wait().unwrap().is_none(), "who was connected stays so");
+    assert!(waiting.try_wait().unwrap().is_none(), "existing connections stay open");
     assert_eq!(bench.run(&["cancel", "--force", &id]).code, 0);
     waiting.wait().unwrap();
 }

@@ -122,7 +122,7 @@ fn webhook_gets_signed_events_and_nobody_else_is_asked() {
     let good = bench.launch("exit 0");
     let bad = bench.launch("exit 9");
     assert_eq!((bench.run(&["wait", &good]).code, bench.run(&["wait", &bad]).code), (0, 9));
-    until("it was told", || !heard.lock().unwrap().is_empty());
+    until("an event was delivered", || !heard.lock().unwrap().is_empty());
     let letters = heard.lock().unwrap().clone();
     assert_eq!(letters.len(), 1);
     let (head, body) = letters[0].split_once("\r\n\r\n").unwrap();
@@ -163,14 +163,14 @@ fn killed_manager_repeats_no_more_than_what_was_under_way() {
         for n in 0..5 {
             // A dying manager may accept a connection without answering, so the launch is repeated with its launch key.
             let key = format!("{kill}/{n}");
-            until("it is launched", || {
+            until("the process is launched", || {
                 let said = bench.run(&["run", "-b", "--launch-key", &key, "--", "true"]);
                 ids.extend((said.code == 0).then(|| said.out.trim().to_owned()));
                 said.code == 0
             });
         }
         // The kill comes during deliveries or when all deliveries are done.
-        until("some of it is told", || heard.lock().unwrap().len() > kill * 12);
+        until("some events were delivered", || heard.lock().unwrap().len() > kill * 12);
         bench.end_manager(Signal::KILL);
     }
     for id in &ids {
@@ -179,7 +179,9 @@ fn killed_manager_repeats_no_more_than_what_was_under_way() {
     let all: Vec<Value> = lines(&bench.run(&["events", "--json"]));
     let all: Vec<&str> = all.iter().map(|event| event["id"].as_str().unwrap()).collect();
     assert!(all.len() >= 3 * ids.len());
-    until("everything was told", || all.iter().all(|id| heard.lock().unwrap().iter().any(|told| told == id)));
+    until("all events were delivered", || {
+        all.iter().all(|id| heard.lock().unwrap().iter().any(|told| told == id))
+    });
     let heard = heard.lock().unwrap().clone();
     let mut once: Vec<&str> = Vec::new();
     for id in &heard {
@@ -188,8 +190,8 @@ fn killed_manager_repeats_no_more_than_what_was_under_way() {
         }
     }
     let repeats = heard.len() - once.len();
-    assert_eq!(once, all, "each in its turn");
-    assert!(repeats <= KILLS, "{repeats} of {} came again", once.len());
+    assert_eq!(once, all, "the events arrive in order");
+    assert!(repeats <= KILLS, "{repeats} of {} events were repeated", once.len());
 }
 
 /// Reads one webhook delivery and returns its id. Returns `None` at the end of the connection.

@@ -234,7 +234,7 @@ fn key_that_sealed_what_waits_is_not_let_go_unasked() {
     assert!(refused.err.contains(&old), "{refused:?}");
     let doctor = b.run(&["doctor"]);
     assert!(doctor.out.contains(&format!("{old} is still needed: 1 process has")), "{doctor:?}");
-    assert!(b.run(&["store", "key"]).out.contains(&old), "nothing was done");
+    assert!(b.run(&["store", "key"]).out.contains(&old), "nothing was changed");
     assert_eq!(a.run(&["cancel", &waits]).code, 0);
     assert_eq!(a.run(&["store", "key", "--retire"]).code, 0);
     assert!(!b.run(&["store", "key"]).out.contains(&old));

@@ -1,11 +1,11 @@
-//! What may be said when changing processes.
+//! Arguments of the subcommands that change processes.
 
 use crate::completion::{live, references, signals};
 use crate::value::{DurationArg, PercentArg, SignalArg, reference};
 use clap::Args;
 use clap_complete::engine::ArgValueCandidates;
 
-/// The revision that a command is about.
+/// Option for the expected revision of a process.
 #[derive(Clone, Copy, Debug, Default, Args)]
 pub struct RevisionArgs {
     /// Act only if the process still has this revision
@@ -80,7 +80,7 @@ pub struct RetryArgs {
     pub expected: RevisionArgs,
 }
 
-/// What `pause` and `resume` take.
+/// Arguments of `pause` and `resume`.
 #[derive(Clone, Debug, Args)]
 pub struct TargetArgs {
     /// Processes: ids, unique prefixes, names or @last

@@ -1,14 +1,14 @@
-//! The verbs that are called all the time, read without building what all the other verbs take.
+//! Parser for the most frequent subcommands, without the definitions of all other subcommands.
 //!
-//! Building every verb with its flags costs half a millisecond, a third of what a background launch costs its caller.
-//! Whatever is not understood here is read again with everything there is, so that errors, help and completions always
-//! come from the whole.
+//! Building the definitions of all subcommands takes half a millisecond, which is a third of the time of a background
+//! launch. Arguments that this parser does not understand are parsed again with all definitions, so that errors, help
+//! and completions always come from the complete parser.
 
 use super::{Cli, GlobalArgs, LogsArgs, ProgressArgs, RunArgs, StatusArgs, WaitArgs};
 use clap::{Args as _, Command, FromArgMatches as _};
 use std::ffi::OsString;
 
-/// Reads the arguments, the first of which names the program, if the second is a verb that is called all the time.
+/// Parses the arguments if the second one is a frequent subcommand. The first argument is the name of the program.
 pub(super) fn read(arguments: &[OsString]) -> Option<Cli> {
     let verb = verb(arguments.get(1)?.to_str()?)?;
     let program = GlobalArgs::augment_args(Command::new("longhaul")).subcommand(verb);

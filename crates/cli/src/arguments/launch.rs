@@ -1,4 +1,4 @@
-//! What may be said about a launch.
+//! Arguments of `run`.
 
 use super::{MonitorArgs, PlacementArgs, WorkArgs};
 use crate::value::{BackoffArg, DurationArg, EnvArg, RetryOnArg, SignalArg, SizeArg, StdinArg};
@@ -31,7 +31,7 @@ pub struct RunArgs {
     /// Run in the background and print the id
     #[arg(short, long)]
     pub background: bool,
-    /// What every launch takes.
+    /// Options of every launch.
     #[command(flatten)]
     pub work: WorkArgs,
     /// Working directory of the command
@@ -107,7 +107,7 @@ pub struct RunArgs {
     /// Placement options.
     #[command(flatten)]
     pub place: PlacementArgs,
-    /// Description options.
+    /// Monitoring options.
     #[command(flatten)]
     pub attention: MonitorArgs,
     /// Print the launch request; start nothing

@@ -1,4 +1,4 @@
-//! What may be said about work of every sort when it is launched.
+//! Options that every kind of launch has.
 
 use crate::completion::{agents, keys, references, sessions};
 use crate::value::{DurationArg, StartTime, key, reference};
@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum};
 use clap_complete::engine::ArgValueCandidates;
 use std::path::PathBuf;
 
-/// What every launch takes.
+/// Options of every launch.
 #[derive(Clone, Debug, Default, Args)]
 pub struct WorkArgs {
     /// Name that can be used instead of the id
@@ -89,14 +89,14 @@ pub struct WorkArgs {
     pub capability: Vec<String>,
 }
 
-/// What becomes of the children of a process that ends by itself.
+/// Treatment of the children of a process that ends by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum ChildrenRule {
-    /// They go on
+    /// The children keep running
     Keep,
-    /// They are cancelled
+    /// The children are cancelled
     Cancel,
-    /// It has not ended before they have
+    /// The process waits for its children before it ends
     Wait,
 }
 
@@ -112,14 +112,14 @@ impl ChildrenRule {
     }
 }
 
-/// What becomes of a process when its session ends.
+/// Treatment of a process when its session ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum SessionRule {
-    /// It goes on
+    /// The process keeps running
     Keep,
-    /// It is cancelled
+    /// The process is cancelled
     Cancel,
-    /// It may go on for a time, and is cancelled then
+    /// The process is cancelled after a grace period
     Grace,
 }
 

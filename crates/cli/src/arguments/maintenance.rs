@@ -1,4 +1,4 @@
-//! What may be said about everything together: sessions, numbers, and what is let go.
+//! Arguments of the subcommands for sessions, statistics, retention and stores.
 
 use super::SessionRule;
 use crate::completion::{references, sessions};
@@ -14,7 +14,7 @@ pub struct SessionArgs {
     pub verb: SessionVerb,
 }
 
-/// What to do with a session.
+/// Subcommands of `session`.
 #[derive(Clone, Debug, Subcommand)]
 pub enum SessionVerb {
     /// List sessions with live or recent processes
@@ -82,7 +82,7 @@ pub struct StoreArgs {
     pub verb: StoreVerb,
 }
 
-/// What to do with stores.
+/// Subcommands of `store`.
 #[derive(Clone, Debug, Subcommand)]
 pub enum StoreVerb {
     /// Copy a store to an empty one and compare all records; no manager may be running

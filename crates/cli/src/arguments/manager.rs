@@ -1,4 +1,4 @@
-//! What may be said about the manager and the program itself.
+//! Arguments of the subcommands for the manager and the program itself.
 
 use clap::{Args, Subcommand};
 use clap_complete::Shell;
@@ -40,7 +40,7 @@ pub struct ServeArgs {
     /// Stay in the foreground; this is the default
     #[arg(long, conflicts_with = "autostarted")]
     pub foreground: bool,
-    /// A client started it and is waiting for it
+    /// A client started the manager and waits for it
     #[arg(long, hide = true)]
     pub autostarted: bool,
 }
@@ -80,7 +80,7 @@ pub struct ConfigArgs {
     pub verb: ConfigVerb,
 }
 
-/// What to do with the configuration.
+/// Subcommands of `config`.
 #[derive(Clone, Debug, Subcommand)]
 pub enum ConfigVerb {
     /// Print every key and its value
@@ -100,9 +100,9 @@ pub enum ConfigVerb {
 /// Arguments of `completions`.
 #[derive(Clone, Debug, Args)]
 pub struct CompletionsArgs {
-    /// The shell
+    /// Shell
     pub shell: Shell,
-    /// Complete flags and verbs only, without asking the manager for ids
+    /// Complete only flags and subcommands, without asking the manager for ids
     #[arg(long = "static")]
     pub fixed: bool,
 }

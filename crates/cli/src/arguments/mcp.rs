@@ -1,4 +1,4 @@
-//! What may be said about agents.
+//! Arguments of `mcp`.
 
 use crate::value::word;
 use clap::{Args, Subcommand, ValueEnum};
@@ -15,15 +15,15 @@ Examples:
 #[derive(Clone, Debug, Default, Args)]
 #[command(args_conflicts_with_subcommands = true, after_help = EXAMPLES)]
 pub struct McpArgs {
-    /// How far the client may go.
+    /// Permissions of the client.
     #[command(flatten)]
     pub scope: McpScope,
-    /// What else to do.
+    /// Subcommand; `None` serves the agent.
     #[command(subcommand)]
     pub verb: Option<McpVerb>,
 }
 
-/// How far a client may go.
+/// Permissions of an MCP client.
 #[derive(Clone, Debug, Default, Args)]
 pub struct McpScope {
     /// Session of all processes that the agent starts
@@ -34,7 +34,7 @@ pub struct McpScope {
     pub read_only: bool,
 }
 
-/// What else to do for agents.
+/// Subcommands of `mcp`.
 #[derive(Clone, Debug, Subcommand)]
 pub enum McpVerb {
     /// Add longhaul to the configuration of an agent
@@ -57,7 +57,7 @@ pub struct McpInstallArgs {
     /// Configure only the project in this directory
     #[arg(long)]
     pub local: bool,
-    /// Scope of the action.
+    /// Permissions of the client.
     #[command(flatten)]
     pub scope: McpScope,
 }
@@ -65,12 +65,12 @@ pub struct McpInstallArgs {
 /// Arguments of `mcp tools`.
 #[derive(Clone, Debug, Default, Args)]
 pub struct McpToolsArgs {
-    /// How far the client may go.
+    /// Permissions of the client.
     #[command(flatten)]
     pub scope: McpScope,
 }
 
-/// An agent that longhaul can be entered into.
+/// An agent whose configuration longhaul can edit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum McpClient {
     /// Claude Code

@@ -1,11 +1,11 @@
-//! What may be said of a command that is to be told of while it runs, and of what is written to it.
+//! Options for the monitoring of a command, and the arguments of `send`.
 
 use crate::completion::references;
 use crate::value::{WatchArg, reference};
 use clap::Args;
 use clap_complete::engine::ArgValueCandidates;
 
-/// Arguments of `run` in addition to those of every launch.
+/// Monitoring options of `run`.
 #[derive(Clone, Debug, Default, Args)]
 pub struct MonitorArgs {
     /// Ready when it listens on this TCP port

@@ -1,4 +1,4 @@
-//! What may be said about nodes.
+//! Arguments of `node`, and the placement options of a launch.
 
 use crate::completion::nodes;
 use crate::value::{node_label, word};
@@ -13,7 +13,7 @@ pub struct NodeArgs {
     pub verb: NodeVerb,
 }
 
-/// What to do with a node.
+/// Subcommands of `node`.
 #[derive(Clone, Debug, Subcommand)]
 pub enum NodeVerb {
     /// List the nodes that share the store
@@ -26,7 +26,7 @@ pub enum NodeVerb {
     Forget(NodeName),
 }
 
-/// Which node is meant.
+/// Argument that names a node.
 #[derive(Clone, Debug, Args)]
 pub struct NodeName {
     /// Node
@@ -34,7 +34,7 @@ pub struct NodeName {
     pub id: String,
 }
 
-/// Where a launch may run.
+/// Options for the nodes on which a launch may run.
 #[derive(Clone, Debug, Default, Args)]
 pub struct PlacementArgs {
     /// Run on this node; needs --clear-env unless it is the node of this manager

@@ -1,4 +1,4 @@
-//! What may be said when looking at processes.
+//! Arguments of the subcommands that show processes, output and events.
 
 use crate::completion::{agents, nodes, references, sessions, statuses};
 use crate::value::{BadValue, DurationArg, reference, word};
@@ -129,12 +129,12 @@ pub struct LogsArgs {
     pub exit_status: bool,
 }
 
-/// How many lines are shown.
+/// Number of lines to show.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LineCount {
-    /// So many from the end.
+    /// This number of lines from the end.
     Last(u64),
-    /// All statuses.
+    /// All lines.
     All,
 }
 
@@ -185,21 +185,21 @@ pub struct WaitArgs {
 }
 
 impl WaitArgs {
-    /// Whether all of a session is waited for, which is told batch by batch.
+    /// Returns true if the command waits for a whole session, whose completions are printed in batches.
     pub(crate) fn prints_completions(&self) -> bool {
         self.session.is_some() && self.ids.is_empty() && !self.any && self.goal == WaitGoal::Ended
     }
 }
 
-/// What to wait for.
+/// State to wait for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum WaitGoal {
-    /// Its end
+    /// The end of the process
     #[default]
     Ended,
-    /// Its start
+    /// The start of the process
     Running,
-    /// That it does what it was started for, as its launch asked to find out
+    /// The readiness of the process, as defined by its readiness check
     Ready,
 }
 
@@ -236,6 +236,6 @@ pub struct InspectArgs {
 /// Arguments of `explain`.
 #[derive(Clone, Debug, Args)]
 pub struct ExplainArgs {
-    /// The word in brackets behind an error; without it all are listed
+    /// Error code, as printed in brackets after an error; without it, all codes are listed
     pub code: Option<String>,
 }

@@ -1,4 +1,4 @@
-//! What may be said about queues.
+//! Arguments of `queue` and `why`.
 
 use super::RevisionArgs;
 use crate::completion::{keys, references};
@@ -30,12 +30,12 @@ pub struct QueueArgs {
     /// Release the hold
     #[arg(long, requires = "key")]
     pub release: bool,
-    /// What else to do.
+    /// Subcommand; `None` acts on the queue of the key.
     #[command(subcommand)]
     pub verb: Option<QueueVerb>,
 }
 
-/// What to do with one that waits.
+/// Subcommands of `queue`.
 #[derive(Clone, Debug, Subcommand)]
 pub enum QueueVerb {
     /// Move a waiting process

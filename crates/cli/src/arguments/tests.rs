@@ -1,4 +1,4 @@
-//! Command lines as they are understood.
+//! Tests of the argument parser.
 
 use super::*;
 use crate::value::SlotsArg;
@@ -149,7 +149,7 @@ fn reference_of_the_command_line_is_the_help() {
     );
 }
 
-/// Appends the help of all subcommands; that of flags which every verb takes is told once.
+/// Appends the help of all subcommands. Options of every subcommand appear only once.
 fn append(command: &mut clap::Command, text: &mut String) {
     for each in command.get_subcommands_mut() {
         let mut alone = each.clone().disable_help_flag(true);

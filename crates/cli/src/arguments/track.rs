@@ -1,4 +1,4 @@
-//! What may be said about work that its caller does itself and reports.
+//! Arguments of `track`.
 
 use super::{RevisionArgs, WorkArgs};
 use crate::completion::references;
@@ -18,12 +18,12 @@ Examples:
 #[derive(Clone, Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct TrackArgs {
-    /// What to report.
+    /// Subcommand.
     #[command(subcommand)]
     pub verb: TrackVerb,
 }
 
-/// What to report.
+/// Subcommands of `track`.
 #[derive(Clone, Debug, Subcommand)]
 pub enum TrackVerb {
     /// Register the work and print its id
@@ -39,7 +39,7 @@ pub enum TrackVerb {
 /// Arguments of `track start`.
 #[derive(Clone, Debug, Default, Args)]
 pub struct TrackStartArgs {
-    /// What every launch takes.
+    /// Options of every launch.
     #[command(flatten)]
     pub work: WorkArgs,
     /// Label of the place where the work runs

@@ -1,4 +1,4 @@
-//! Arguments that cannot be understood.
+//! Error for arguments that cannot be parsed.
 
 use crate::json::on_one_line;
 use clap::error::ErrorKind;
@@ -6,7 +6,7 @@ use longhaul_wire::api::Problem;
 use std::ffi::OsString;
 use std::io::Write;
 
-/// Says why the arguments were not understood, or holds the help that they asked for.
+/// Error of the argument parser, or the requested help text.
 #[derive(Debug, thiserror::Error)]
 #[error("{error}")]
 pub struct UsageError {
@@ -24,7 +24,7 @@ impl UsageError {
         match self.problem() {
             Some(problem) => {
                 let text = on_one_line(&problem).unwrap_or_default();
-                // Without a standard error the exit code has to do.
+                // If standard error is closed, only the exit code reports the error.
                 let _closed = std::io::stderr().write_all(text.as_bytes());
                 std::process::exit(self.error.exit_code())
             }
@@ -64,7 +64,7 @@ impl UsageError {
     }
 }
 
-/// Looks for the wish for JSON among arguments that are not understood as a whole.
+/// Returns true if the arguments request JSON output, even if they cannot be parsed as a whole.
 fn wants_json(arguments: impl IntoIterator<Item = OsString>) -> bool {
     let mut format_follows = false;
     for argument in arguments.into_iter().skip(1) {

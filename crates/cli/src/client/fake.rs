@@ -66,7 +66,7 @@ impl FakeManager {
             autostart: None,
             store: None,
         })
-        .with_patience(Duration::from_secs(10))
+        .with_time_limit(Duration::from_secs(10))
     }
 
     /// Returns all requests received so far, as `METHOD path`.

@@ -28,7 +28,7 @@ pub(super) async fn connect(path: &Path) -> io::Result<UnixStream> {
 }
 
 /// Returns true if this error of [`connect`] means that no program listens at the socket.
-pub(super) fn means_nobody(kind: ErrorKind) -> bool {
+pub(super) fn means_no_listener(kind: ErrorKind) -> bool {
     // `NotADirectory` is included because the code that starts a manager then reports a precise error about the path.
     matches!(kind, ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::ConnectionRefused)
 }
@@ -67,8 +67,8 @@ mod tests {
     async fn missing_and_abandoned_sockets_mean_nobody() {
         let top = tempfile::tempdir().unwrap();
         let path = top.path().join("s.sock");
-        assert!(means_nobody(connect(&path).await.unwrap_err().kind()));
+        assert!(means_no_listener(connect(&path).await.unwrap_err().kind()));
         drop(tokio::net::UnixListener::bind(&path).unwrap());
-        assert!(means_nobody(connect(&path).await.unwrap_err().kind()));
+        assert!(means_no_listener(connect(&path).await.unwrap_err().kind()));
     }
 }

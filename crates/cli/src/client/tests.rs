@@ -113,7 +113,7 @@ fn silent_manager_is_given_up() {
     let failure = FakeManager::run(
         |_| FakeResponse::Silence,
         |fake| async move {
-            let client = fake.client().with_patience(Duration::from_millis(20));
+            let client = fake.client().with_time_limit(Duration::from_millis(20));
             client.fetch::<VersionReply>(&RequestPath::version()).await.unwrap_err()
         },
     );

@@ -129,7 +129,7 @@ pub(super) struct CallKeys {
 
 impl CallKeys {
     /// Adds a new launch key to the arguments of the tool call.
-    pub(super) fn put(&mut self, message: &mut Value) {
+    pub(super) fn add_launch_key(&mut self, message: &mut Value) {
         if let Some(Value::Object(arguments)) = message.pointer_mut("/params/arguments") {
             arguments.insert(KEY.to_owned(), self.next().into());
         }
@@ -179,7 +179,7 @@ mod tests {
         let mut keys = CallKeys::default();
         let mut given = || {
             let mut message = json!({ "params": { "name": START, "arguments": { "name": "n" } } });
-            keys.put(&mut message);
+            keys.add_launch_key(&mut message);
             assert_eq!(message["params"]["arguments"]["name"], "n");
             message["params"]["arguments"][KEY].as_str().unwrap().to_owned()
         };

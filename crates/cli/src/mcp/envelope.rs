@@ -22,12 +22,12 @@ impl MessageEnvelope {
     }
 
     /// Returns the id if the message is a request.
-    pub(super) fn asks(&self) -> Option<String> {
+    pub(super) fn request_id(&self) -> Option<String> {
         self.id.as_ref().filter(|_| self.method.is_some()).and_then(key)
     }
 
     /// Returns the id if the message is a response.
-    pub(super) fn answers(&self) -> Option<String> {
+    pub(super) fn response_id(&self) -> Option<String> {
         self.id.as_ref().filter(|_| self.method.is_none()).and_then(key)
     }
 }
@@ -76,7 +76,7 @@ mod tests {
 
     #[test]
     fn begin_of_an_answer_tells_whose_it_is() {
-        let answers = |begin: &str| MessageEnvelope::of_begin(begin.as_bytes()).answers();
+        let answers = |begin: &str| MessageEnvelope::of_begin(begin.as_bytes()).response_id();
         assert_eq!(answers(r#"{"jsonrpc":"2.0","id":7,"result":{"text":"aaa"#), Some("7".to_owned()));
         assert_eq!(answers(r#"{"id":"a\"b","result":["#), Some(r#""a\"b""#.to_owned()));
         assert_eq!(answers(r#"{"jsonrpc":"2.0","method":"m","id":7,"params":{"#), None);

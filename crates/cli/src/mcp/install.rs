@@ -64,7 +64,7 @@ pub(crate) fn plan(
         why: why.to_string(),
         paste: snippet(client, entry),
     };
-    let place = ConfigFile::look(path.clone())?.map_err(|odd| left(path, &odd))?;
+    let place = ConfigFile::read(path.clone())?.map_err(|odd| left(path, &odd))?;
     match with_entry(client, entry, place.text.as_deref().unwrap_or_default()) {
         Ok(after) => Ok(ConfigPlan { place, after }),
         Err(stuck) => Err(left(place.path, &stuck)),
@@ -114,7 +114,7 @@ impl ConfigPlan {
     ///
     /// # Errors
     /// Fails if the file cannot be written, or if it was changed after it was read.
-    pub(crate) fn make(&self) -> Result<(), CliError> {
+    pub(crate) fn apply(&self) -> Result<(), CliError> {
         self.place.replace(&self.after.text)
     }
 }
@@ -131,10 +131,10 @@ enum AgentConfigFormat {
 }
 
 fn with_entry(client: McpClient, entry: &ServerEntry, text: &str) -> Result<EditedConfig, EditError> {
-    let wish = wish(client, entry);
+    let desired = desired(client, entry);
     match shape(client) {
-        AgentConfigFormat::Toml { group } => table::with_entry(text, group, NAME, &wish),
-        AgentConfigFormat::Json { group } => json::with_entry(text, group, NAME, &wish),
+        AgentConfigFormat::Toml { group } => table::with_entry(text, group, NAME, &desired),
+        AgentConfigFormat::Json { group } => json::with_entry(text, group, NAME, &desired),
     }
 }
 
@@ -170,7 +170,7 @@ fn file(client: McpClient, homes: &ConfigPaths) -> PathBuf {
     }
 }
 
-fn wish(client: McpClient, entry: &ServerEntry) -> DesiredEntry {
+fn desired(client: McpClient, entry: &ServerEntry) -> DesiredEntry {
     let ServerEntry { program, args } = entry;
     let ours = |key, value| EntryMember { key, value, rule: MergeRule::Ours };
     let kind = |word: &str| EntryMember { key: "type", value: json!(word), rule: MergeRule::Kind };
@@ -219,7 +219,7 @@ mod tests {
             for client in McpClient::value_variants() {
                 let first = plan(*client, &entry(), &homes).unwrap();
                 assert!(!first.is_done());
-                first.make().unwrap();
+                first.apply().unwrap();
                 let text = fs::read_to_string(first.path()).unwrap();
                 assert!(text.contains("/opt/longhaul") && text.contains("--read-only"), "{client:?}: {text}");
                 assert_eq!(text, snippet(*client, &entry()));

@@ -43,7 +43,7 @@ impl<R: AsyncRead + Unpin> LineReader<R> {
         loop {
             let there = self.source.fill_buf().await?;
             if there.is_empty() {
-                return Ok(self.rest());
+                return Ok(self.take_rest());
             }
             let end = there.iter().position(|byte| *byte == b'\n');
             let taken = end.map_or(there.len(), |end| end + 1);
@@ -65,7 +65,7 @@ impl<R: AsyncRead + Unpin> LineReader<R> {
     }
 
     /// Returns the incomplete line at the end of the stream, if there is one.
-    fn rest(&mut self) -> Option<ReadLine> {
+    fn take_rest(&mut self) -> Option<ReadLine> {
         let line = std::mem::take(&mut self.line);
         if std::mem::take(&mut self.skips) {
             return Some(ReadLine::TooLong(line));

@@ -130,11 +130,13 @@ where
             }
             match self.event().await {
                 ProxyEvent::Client(said) => match said? {
-                    Some(line) => self.said(line).await,
+                    Some(line) => self.handle_client_line(line).await,
                     None => self.ends = Some(Instant::now() + DRAIN_TIMEOUT),
                 },
-                ProxyEvent::Manager(Ok(Some(line))) => self.heard(line),
-                ProxyEvent::Manager(Ok(None) | Err(_)) | ProxyEvent::ToManager(Ok(0) | Err(_)) => self.lost(),
+                ProxyEvent::Manager(Ok(Some(line))) => self.handle_manager_line(line),
+                ProxyEvent::Manager(Ok(None) | Err(_)) | ProxyEvent::ToManager(Ok(0) | Err(_)) => {
+                    self.handle_loss()
+                }
                 ProxyEvent::ToClient(written) => {
                     if written? == 0 {
                         return Err(io::ErrorKind::WriteZero.into());
@@ -178,7 +180,7 @@ where
     }
 
     /// Handles a line of the client. Connects to a manager first if necessary.
-    async fn said(&mut self, line: ReadLine) {
+    async fn handle_client_line(&mut self, line: ReadLine) {
         let line = match line {
             ReadLine::Whole(line) | ReadLine::Unended(line) if line.iter().all(u8::is_ascii_whitespace) => {
                 return;
@@ -201,16 +203,16 @@ where
             self.to_client.extend(answer.map(OutgoingLine::of));
             return;
         }
-        let ClientLine { line, id } = self.session.said(line);
+        let ClientLine { line, id } = self.session.client_line(line);
         self.to_manager.push_back(OutgoingLine { id, line, sent: 0 });
     }
 
-    fn heard(&mut self, line: ReadLine) {
+    fn handle_manager_line(&mut self, line: ReadLine) {
         let line = match line {
             ReadLine::Whole(line) => line,
             // The manager broke off within a line. The end of the connection follows and is handled there.
             ReadLine::Unended(_) => return,
-            ReadLine::TooLong(begin) => return self.heard_too_much(&begin),
+            ReadLine::TooLong(begin) => return self.handle_oversized(&begin),
         };
         self.refused = refusal(&line);
         if self.refused.is_some() {
@@ -218,7 +220,7 @@ where
             return;
         }
         self.failed = 0;
-        match self.session.heard(&line) {
+        match self.session.server_line(&line) {
             ServerLineAction::Pass => self.to_client.push_back(OutgoingLine::of(line)),
             ServerLineAction::Instead(line) => self.to_client.push_back(OutgoingLine::of(line)),
             ServerLineAction::Hide => {}
@@ -226,37 +228,37 @@ where
     }
 
     /// Answers a request whose response was too long to be forwarded.
-    fn heard_too_much(&mut self, begin: &[u8]) {
-        match self.session.heard_too_much(begin) {
+    fn handle_oversized(&mut self, begin: &[u8]) {
+        match self.session.oversized_response(begin) {
             Some(answer) => self.to_client.push_back(OutgoingLine::of(answer)),
             // The response cannot be assigned to a request, so a client could wait forever. Reconnecting answers or
             // repeats all open requests.
-            None => self.lost(),
+            None => self.handle_loss(),
         }
     }
 
     /// Handles the loss of the connection. Open requests that cannot be repeated are answered with an error.
-    fn lost(&mut self) {
+    fn handle_loss(&mut self) {
         self.link = None;
         let unsent = self.to_manager.drain(..).filter(|parcel| parcel.sent == 0);
         let unsent: Vec<String> = unsent.filter_map(|parcel| parcel.id).collect();
         let has_spoken = self.failed == 0;
         self.failed = self.failed.saturating_add(1);
         if let Some(refused) = self.refused.take() {
-            self.give_up(&refused);
+            self.refuse_open_requests(&refused);
         } else {
-            let answers = self.session.lost(&unsent, has_spoken);
+            let answers = self.session.manager_lost(&unsent, has_spoken);
             self.to_client.extend(answers.into_iter().map(OutgoingLine::of));
             if self.failed >= MAX_RECONNECTS {
-                self.give_up(&ConnectRefusal::silent());
+                self.refuse_open_requests(&ConnectRefusal::silent());
             }
         }
-        self.look_out();
+        self.plan_reconnect();
     }
 
     /// Plans the next attempt to reconnect, if a manager is needed before the client sends its next message.
-    fn look_out(&mut self) {
-        let is_needed = self.session.goes_on() || (self.ends.is_none() && self.session.listens());
+    fn plan_reconnect(&mut self) {
+        let is_needed = self.session.repeats_any() || (self.ends.is_none() && self.session.listens());
         self.retry = is_needed.then(|| Instant::now() + pause(self.failed));
     }
 
@@ -269,14 +271,14 @@ where
             // A manager that is shutting down is soon followed by the next one, so open requests are refused only after
             // several failures.
             if self.failed >= MAX_RECONNECTS {
-                self.give_up(&refused);
+                self.refuse_open_requests(&refused);
             }
-            self.look_out();
+            self.plan_reconnect();
         }
     }
 
-    fn give_up(&mut self, refused: &ConnectRefusal) {
-        let answers = self.session.gave_up(&refused.why, &refused.slug);
+    fn refuse_open_requests(&mut self, refused: &ConnectRefusal) {
+        let answers = self.session.refuse_all(&refused.why, &refused.slug);
         self.to_client.extend(answers.into_iter().map(OutgoingLine::of));
     }
 
@@ -284,7 +286,7 @@ where
         let (read, write) = tokio::io::split(self.dial.dial().await?);
         self.link = Some(ManagerConnection { lines: LineReader::new(read), write });
         self.retry = None;
-        self.to_manager.extend(self.session.again().into_iter().map(OutgoingLine::of));
+        self.to_manager.extend(self.session.replay().into_iter().map(OutgoingLine::of));
         Ok(())
     }
 }

@@ -80,7 +80,7 @@ pub(super) enum ServerLineAction {
 
 impl Session {
     /// Records a line of the client and returns the line to send. A start of a process gets a launch key.
-    pub(super) fn said(&mut self, line: Vec<u8>) -> ClientLine {
+    pub(super) fn client_line(&mut self, line: Vec<u8>) -> ClientLine {
         let Ok(message) = serde_json::from_slice::<Value>(&line) else {
             return ClientLine { line, id: None };
         };
@@ -104,14 +104,14 @@ impl Session {
     }
 
     /// Records a line of the manager and returns how to handle it.
-    pub(super) fn heard(&mut self, line: &[u8]) -> ServerLineAction {
+    pub(super) fn server_line(&mut self, line: &[u8]) -> ServerLineAction {
         if self.open.is_empty() {
             return ServerLineAction::Pass;
         }
         let Ok(message) = serde_json::from_slice::<MessageEnvelope>(line) else {
             return ServerLineAction::Pass;
         };
-        let Some(id) = message.answers() else { return ServerLineAction::Pass };
+        let Some(id) = message.response_id() else { return ServerLineAction::Pass };
         let open = self.open.remove(&id);
         match open.map(|open| (open.call, open.line)) {
             Some((ToolCall::Own, _)) => ServerLineAction::Hide,
@@ -139,8 +139,8 @@ impl Session {
 
     /// Returns the error response to a request whose response exceeds the maximum line length. Returns `None` if the
     /// start of the response does not contain the id of an open request.
-    pub(super) fn heard_too_much(&mut self, begin: &[u8]) -> Option<Vec<u8>> {
-        let id = MessageEnvelope::of_begin(begin).answers()?;
+    pub(super) fn oversized_response(&mut self, begin: &[u8]) -> Option<Vec<u8>> {
+        let id = MessageEnvelope::of_begin(begin).response_id()?;
         let open = self.open.remove(&id).filter(|open| open.call.is_of_client())?;
         if let ToolCall::Subscribes(uri) = &open.call {
             self.subscribed.remove(uri);
@@ -155,7 +155,7 @@ impl Session {
     }
 
     /// Returns true if an open request would be repeated to another manager.
-    pub(super) fn goes_on(&self) -> bool {
+    pub(super) fn repeats_any(&self) -> bool {
         self.open.values().any(|open| open.call.is_repeatable())
     }
 
@@ -166,30 +166,30 @@ impl Session {
 
     /// Records the loss of a manager and returns error responses to the requests that are not repeated. `unsent` are
     /// the ids of requests that were never sent to that manager. `has_spoken` is true if that manager sent any message.
-    pub(super) fn lost(&mut self, unsent: &[String], has_spoken: bool) -> Vec<Vec<u8>> {
+    pub(super) fn manager_lost(&mut self, unsent: &[String], has_spoken: bool) -> Vec<Vec<u8>> {
         let mut answers = Vec::new();
         for (id, mut open) in std::mem::take(&mut self.open) {
             open.may_be_done |= !unsent.contains(&id);
             open.ended += u32::from(has_spoken);
-            if open.goes_on() {
+            if open.is_repeated() {
                 self.open.insert(id, open);
             } else if open.call.is_of_client() {
-                answers.push(self.cut_off(&id, &open, LOST, "connection_broken"));
+                answers.push(self.lost_response(&id, &open, LOST, "connection_broken"));
             }
         }
         answers
     }
 
     /// Returns error responses to all open requests, because no other manager is available.
-    pub(super) fn gave_up(&mut self, why: &str, slug: &str) -> Vec<Vec<u8>> {
+    pub(super) fn refuse_all(&mut self, why: &str, slug: &str) -> Vec<Vec<u8>> {
         let open = std::mem::take(&mut self.open).into_iter();
         let open = open.filter(|(_, open)| open.call.is_of_client());
-        open.map(|(id, open)| self.cut_off(&id, &open, why, slug)).collect()
+        open.map(|(id, open)| self.lost_response(&id, &open, why, slug)).collect()
     }
 
     /// Returns the lines to send first to another manager: the introduction, the subscriptions and the repeated
     /// requests.
-    pub(super) fn again(&mut self) -> Vec<Vec<u8>> {
+    pub(super) fn replay(&mut self) -> Vec<Vec<u8>> {
         let mut lines = Vec::new();
         let is_beginning = self.open.values().any(|open| open.call == ToolCall::Introduces);
         if let Some(mut initialize) = self.initialize.clone().filter(|_| !is_beginning) {
@@ -240,7 +240,7 @@ impl Session {
         let mut kept = Vec::new();
         match &call {
             ToolCall::Launches => {
-                self.keys.put(&mut message);
+                self.keys.add_launch_key(&mut message);
                 said = line(&message);
                 kept.clone_from(&said);
             }
@@ -277,7 +277,7 @@ impl Session {
     }
 
     /// Returns the error response to a request that no manager will answer.
-    fn cut_off(&mut self, id: &str, open: &OpenCall, why: &str, slug: &str) -> Vec<u8> {
+    fn lost_response(&mut self, id: &str, open: &OpenCall, why: &str, slug: &str) -> Vec<u8> {
         if let ToolCall::Subscribes(uri) = &open.call {
             self.subscribed.remove(uri);
         }
@@ -301,7 +301,7 @@ impl Session {
 
 impl OpenCall {
     /// Returns true if the request is repeated to the next manager.
-    fn goes_on(&self) -> bool {
+    fn is_repeated(&self) -> bool {
         match &self.call {
             ToolCall::Introduces => true,
             ToolCall::Launches | ToolCall::Subscribes(_) => self.ended < STARTS,
@@ -321,7 +321,7 @@ impl OpenCall {
 /// Returns the error response to a line that was too long to be read. The request id is taken from the first bytes of
 /// the line and is null if they do not contain one.
 pub(super) fn unreadable(begin: &[u8], why: &str) -> Vec<u8> {
-    let id = MessageEnvelope::of_begin(begin).asks().unwrap_or_else(|| "null".to_owned());
+    let id = MessageEnvelope::of_begin(begin).request_id().unwrap_or_else(|| "null".to_owned());
     refusal(&id, INVALID, why, &json!({ "type": "payload_too_large", "retryable": false }))
 }
 
@@ -350,19 +350,19 @@ mod tests {
 
     fn introduced() -> Session {
         let mut session = Session::default();
-        session.said(
+        session.client_line(
             br#"{"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":"2025-11-25"}}"#
                 .to_vec(),
         );
-        assert_eq!(session.heard(br#"{"jsonrpc":"2.0","id":0,"result":{}}"#), ServerLineAction::Pass);
-        session.said(br#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#.to_vec());
+        assert_eq!(session.server_line(br#"{"jsonrpc":"2.0","id":0,"result":{}}"#), ServerLineAction::Pass);
+        session.client_line(br#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#.to_vec());
         session
     }
 
     #[test]
     fn next_manager_is_told_who_the_client_is_and_the_client_sees_nothing_of_it() {
         let mut session = introduced();
-        let lines = session.again();
+        let lines = session.replay();
         let again = parsed(&lines[0]);
         assert_eq!(again["method"], "initialize");
         assert_eq!(again["params"]["protocolVersion"], "2025-11-25");
@@ -370,19 +370,19 @@ mod tests {
         assert_eq!(parsed(&lines[1])["method"], "notifications/initialized");
         assert_eq!(lines.len(), 2);
         let answer = json!({ "jsonrpc": "2.0", "id": again["id"], "result": {} }).to_string();
-        assert_eq!(session.heard(answer.as_bytes()), ServerLineAction::Hide);
-        assert_eq!(session.heard(answer.as_bytes()), ServerLineAction::Pass, "only once");
+        assert_eq!(session.server_line(answer.as_bytes()), ServerLineAction::Hide);
+        assert_eq!(session.server_line(answer.as_bytes()), ServerLineAction::Pass, "only once");
     }
 
     #[test]
     fn introduction_that_was_cut_off_is_put_again_as_it_was() {
         let mut session = Session::default();
-        session.said(br#"{"jsonrpc":"2.0","id":"a","method":"initialize"}"#.to_vec());
-        assert!(session.lost(&[], false).is_empty() && session.goes_on());
-        let lines = session.again();
+        session.client_line(br#"{"jsonrpc":"2.0","id":"a","method":"initialize"}"#.to_vec());
+        assert!(session.manager_lost(&[], false).is_empty() && session.repeats_any());
+        let lines = session.replay();
         assert_eq!(lines.len(), 1);
         assert_eq!(parsed(&lines[0])["id"], "a");
-        assert_eq!(session.heard(br#"{"jsonrpc":"2.0","id":"a","result":{}}"#), ServerLineAction::Pass);
+        assert_eq!(session.server_line(br#"{"jsonrpc":"2.0","id":"a","result":{}}"#), ServerLineAction::Pass);
     }
 
     fn tool(id: i64, name: &str) -> Vec<u8> {
@@ -392,10 +392,10 @@ mod tests {
     #[test]
     fn writing_call_in_flight_is_answered_and_never_asked_for_again() {
         let mut session = introduced();
-        session.said(tool(7, "send_process_input"));
-        session.said(tool(8, "restart_process"));
-        assert_eq!(session.heard(br#"{"jsonrpc":"2.0","id":7,"result":{}}"#), ServerLineAction::Pass);
-        let lost = session.lost(&[], true);
+        session.client_line(tool(7, "send_process_input"));
+        session.client_line(tool(8, "restart_process"));
+        assert_eq!(session.server_line(br#"{"jsonrpc":"2.0","id":7,"result":{}}"#), ServerLineAction::Pass);
+        let lost = session.manager_lost(&[], true);
         assert_eq!(lost.len(), 1);
         let answer = parsed(&lost[0]);
         assert_eq!(answer["id"], 8);
@@ -404,31 +404,31 @@ mod tests {
             "the manager was restarted; the call may have been executed: check before you repeat it"
         );
         assert_eq!(answer["error"]["data"]["retryable"], false);
-        assert!(!session.is_waiting() && !session.goes_on());
+        assert!(!session.is_waiting() && !session.repeats_any());
     }
 
     #[test]
     fn writing_call_that_never_left_may_be_asked_for_again() {
         let mut session = introduced();
-        let said = session.said(tool(7, "send_process_input"));
-        let lost = session.lost(&[said.id.unwrap()], true);
+        let said = session.client_line(tool(7, "send_process_input"));
+        let lost = session.manager_lost(&[said.id.unwrap()], true);
         assert_eq!(parsed(&lost[0])["error"]["data"]["retryable"], true);
     }
 
     #[test]
     fn start_is_put_again_as_it_was_until_it_seems_to_end_managers() {
         let mut session = introduced();
-        let said = session.said(tool(7, "start_background_process"));
+        let said = session.client_line(tool(7, "start_background_process"));
         let key = parsed(&said.line)["params"]["arguments"]["launch_key"].clone();
         assert!(key.as_str().unwrap().starts_with("mcp-"));
         for _ in 1..STARTS {
-            assert!(session.lost(&[], true).is_empty() && session.goes_on());
-            assert_eq!(session.again().pop(), Some(said.line.clone()));
+            assert!(session.manager_lost(&[], true).is_empty() && session.repeats_any());
+            assert_eq!(session.replay().pop(), Some(said.line.clone()));
             // A manager that sent no message has probably not read the request, so the request cannot have ended it.
-            assert!(session.lost(&[], false).is_empty());
-            assert_eq!(session.again().pop(), Some(said.line.clone()));
+            assert!(session.manager_lost(&[], false).is_empty());
+            assert_eq!(session.replay().pop(), Some(said.line.clone()));
         }
-        let lost = session.lost(&[], true);
+        let lost = session.manager_lost(&[], true);
         let error = &parsed(&lost[0])["error"];
         assert_eq!((&error["data"]["retryable"], &error["data"]["launch_key"]), (&json!(false), &key));
         assert!(error["message"].as_str().unwrap().ends_with(key.as_str().unwrap()), "{error}");
@@ -437,9 +437,9 @@ mod tests {
     #[test]
     fn start_that_may_have_been_done_is_not_asked_for_again_when_there_is_no_manager() {
         let mut session = introduced();
-        session.said(tool(7, "start_background_process"));
-        session.lost(&[], true);
-        let answers = session.gave_up("no manager answers", "manager_unreachable");
+        session.client_line(tool(7, "start_background_process"));
+        session.manager_lost(&[], true);
+        let answers = session.refuse_all("no manager answers", "manager_unreachable");
         let error = &parsed(&answers[0])["error"];
         let said = "no manager answers; the process may have been started: try again with launch_key mcp-";
         assert!(error["message"].as_str().unwrap().starts_with(said), "{error}");
@@ -449,20 +449,20 @@ mod tests {
     #[test]
     fn looking_that_ends_two_managers_is_not_put_to_a_third() {
         let mut session = introduced();
-        let said = session.said(tool(7, "get_process_status"));
-        assert!(session.lost(&[], true).is_empty());
-        assert_eq!(session.again().pop(), Some(said.line));
-        let lost = session.lost(&[], true);
+        let said = session.client_line(tool(7, "get_process_status"));
+        assert!(session.manager_lost(&[], true).is_empty());
+        assert_eq!(session.replay().pop(), Some(said.line));
+        let lost = session.manager_lost(&[], true);
         assert_eq!(parsed(&lost[0])["error"]["data"]["retryable"], true);
     }
 
     #[test]
     fn answer_that_is_too_long_is_told_so_to_whoever_asked() {
         let mut session = introduced();
-        session.said(tool(7, "read_process_output"));
-        assert_eq!(session.heard_too_much(b"{\"jsonrpc\":\"2.0\",\"result\":{\"content\":["), None);
+        session.client_line(tool(7, "read_process_output"));
+        assert_eq!(session.oversized_response(b"{\"jsonrpc\":\"2.0\",\"result\":{\"content\":["), None);
         let begin = b"{\"jsonrpc\":\"2.0\",\"id\":7,\"result\":{\"content\":[";
-        let answer = parsed(&session.heard_too_much(begin).unwrap());
+        let answer = parsed(&session.oversized_response(begin).unwrap());
         assert_eq!(
             (&answer["id"], &answer["error"]["data"]["type"]),
             (&json!(7), &json!("answer_too_large"))
@@ -475,20 +475,20 @@ mod tests {
         let mut session = introduced();
         for id in ["1.5", "null", "true", "[]", "18446744073709551615"] {
             let line = format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"tools/list"}}"#);
-            assert_eq!(session.said(line.into_bytes()).id, None, "{id}");
+            assert_eq!(session.client_line(line.into_bytes()).id, None, "{id}");
         }
         assert!(!session.is_waiting());
-        session.said(br#"{"jsonrpc":"2.0","id":7.0,"method":"tools/list"}"#.to_vec());
-        assert_eq!(session.heard(br#"{"jsonrpc":"2.0","id":7,"result":{}}"#), ServerLineAction::Pass);
+        session.client_line(br#"{"jsonrpc":"2.0","id":7.0,"method":"tools/list"}"#.to_vec());
+        assert_eq!(session.server_line(br#"{"jsonrpc":"2.0","id":7,"result":{}}"#), ServerLineAction::Pass);
         assert!(!session.is_waiting());
     }
 
     #[test]
     fn introduction_that_was_refused_is_not_told_to_another_manager() {
         let mut session = introduced();
-        session.said(br#"{"jsonrpc":"2.0","id":9,"method":"initialize","params":{}}"#.to_vec());
-        session.heard(br#"{"jsonrpc":"2.0","id":9,"error":{"code":-32602,"message":"wrong"}}"#);
-        let lines = session.again();
+        session.client_line(br#"{"jsonrpc":"2.0","id":9,"method":"initialize","params":{}}"#.to_vec());
+        session.server_line(br#"{"jsonrpc":"2.0","id":9,"error":{"code":-32602,"message":"wrong"}}"#);
+        let lines = session.replay();
         assert_eq!(parsed(&lines[0])["params"]["protocolVersion"], "2025-11-25");
         assert_eq!(parsed(&lines[1])["method"], "notifications/initialized");
     }
@@ -497,19 +497,22 @@ mod tests {
     fn calls_are_put_again_in_their_order() {
         let mut session = introduced();
         let names = ["wait_for_process", "start_background_process", "get_process_status"];
-        let said: Vec<_> =
-            [30, 4, 5].into_iter().zip(names).map(|(id, name)| session.said(tool(id, name)).line).collect();
-        assert!(session.lost(&[], true).is_empty());
-        assert_eq!(session.again().split_off(2), said);
+        let said: Vec<_> = [30, 4, 5]
+            .into_iter()
+            .zip(names)
+            .map(|(id, name)| session.client_line(tool(id, name)).line)
+            .collect();
+        assert!(session.manager_lost(&[], true).is_empty());
+        assert_eq!(session.replay().split_off(2), said);
     }
 
     #[test]
     fn wait_that_took_long_is_left_to_the_client() {
         let mut session = introduced();
-        session.said(tool(7, "wait_for_process"));
+        session.client_line(tool(7, "wait_for_process"));
         let begun = Instant::now().checked_sub(MAX_RESEND_AGE).unwrap();
         session.open.get_mut("7").unwrap().since = begun;
-        let lost = session.lost(&[], true);
+        let lost = session.manager_lost(&[], true);
         let error = &parsed(&lost[0])["error"];
         assert_eq!((&error["message"], &error["data"]["retryable"]), (&json!(LOST), &json!(true)));
     }
@@ -517,10 +520,10 @@ mod tests {
     #[test]
     fn cancelled_call_is_not_put_again() {
         let mut session = introduced();
-        session.said(tool(7, "start_background_process"));
+        session.client_line(tool(7, "start_background_process"));
         let cancelled = json!({ "method": "notifications/cancelled", "params": { "requestId": 7 } });
-        session.said(line(&cancelled));
-        assert!(session.lost(&[], true).is_empty() && !session.goes_on());
+        session.client_line(line(&cancelled));
+        assert!(session.manager_lost(&[], true).is_empty() && !session.repeats_any());
     }
 
     #[test]
@@ -528,19 +531,20 @@ mod tests {
         let mut session = introduced();
         let (kept, refused) = ("longhaul://process/a", "longhaul://process/b");
         for uri in [kept, refused] {
-            session
-                .said(line(&json!({ "id": uri, "method": "resources/subscribe", "params": { "uri": uri } })));
+            session.client_line(line(
+                &json!({ "id": uri, "method": "resources/subscribe", "params": { "uri": uri } }),
+            ));
         }
-        session.heard(&line(&json!({ "id": kept, "result": {} })));
-        session.heard(&line(&json!({ "id": refused, "error": {} })));
-        assert!(session.lost(&[], true).is_empty() && session.listens() && !session.goes_on());
-        let lines = session.again();
+        session.server_line(&line(&json!({ "id": kept, "result": {} })));
+        session.server_line(&line(&json!({ "id": refused, "error": {} })));
+        assert!(session.manager_lost(&[], true).is_empty() && session.listens() && !session.repeats_any());
+        let lines = session.replay();
         assert_eq!(lines.len(), 3);
         let again = parsed(&lines[2]);
         assert_eq!(again["params"]["uri"], kept);
         let answer = line(&json!({ "id": again["id"], "result": {} }));
-        assert_eq!(session.heard(&answer), ServerLineAction::Instead(updated(kept)));
-        assert!(session.lost(&[], true).is_empty());
+        assert_eq!(session.server_line(&answer), ServerLineAction::Instead(updated(kept)));
+        assert!(session.manager_lost(&[], true).is_empty());
     }
 
     #[test]
@@ -548,14 +552,14 @@ mod tests {
         let mut session = introduced();
         for uri in ["longhaul://process/a", "longhaul://process/b"] {
             let line = json!({ "id": uri, "method": "resources/subscribe", "params": { "uri": uri } });
-            session.said(line.to_string().into_bytes());
-            session.heard(json!({ "id": uri, "result": {} }).to_string().as_bytes());
+            session.client_line(line.to_string().into_bytes());
+            session.server_line(json!({ "id": uri, "result": {} }).to_string().as_bytes());
         }
-        session.said(
+        session.client_line(
             br#"{"id":9,"method":"resources/unsubscribe","params":{"uri":"longhaul://process/a"}}"#.to_vec(),
         );
-        session.heard(br#"{"id":9,"result":{}}"#);
-        let lines = session.again();
+        session.server_line(br#"{"id":9,"result":{}}"#);
+        let lines = session.replay();
         assert_eq!(lines.len(), 3);
         assert_eq!(parsed(&lines[2])["params"]["uri"], "longhaul://process/b");
     }
@@ -563,16 +567,20 @@ mod tests {
     #[test]
     fn client_of_the_stateless_era_has_nothing_to_be_told_again() {
         let mut session = Session::default();
-        session.said(br#"{"jsonrpc":"2.0","id":1,"method":"tools/list","params":{"_meta":{}}}"#.to_vec());
-        session.heard(br#"{"jsonrpc":"2.0","id":1,"result":{}}"#);
-        assert!(session.again().is_empty());
+        session
+            .client_line(br#"{"jsonrpc":"2.0","id":1,"method":"tools/list","params":{"_meta":{}}}"#.to_vec());
+        session.server_line(br#"{"jsonrpc":"2.0","id":1,"result":{}}"#);
+        assert!(session.replay().is_empty());
     }
 
     #[test]
     fn request_of_the_manager_is_no_answer() {
         let mut session = introduced();
-        session.said(br#"{"jsonrpc":"2.0","id":7,"method":"tools/call"}"#.to_vec());
-        assert_eq!(session.heard(br#"{"jsonrpc":"2.0","id":7,"method":"ping"}"#), ServerLineAction::Pass);
+        session.client_line(br#"{"jsonrpc":"2.0","id":7,"method":"tools/call"}"#.to_vec());
+        assert_eq!(
+            session.server_line(br#"{"jsonrpc":"2.0","id":7,"method":"ping"}"#),
+            ServerLineAction::Pass
+        );
         assert!(session.is_waiting());
     }
 
@@ -580,7 +588,7 @@ mod tests {
     fn what_cannot_be_carried_is_answered_only_where_somebody_waits() {
         let mut session = Session::default();
         let request = br#"{"jsonrpc":"2.0","id":3,"method":"tools/call"}"#;
-        session.said(request.to_vec());
+        session.client_line(request.to_vec());
         let answer = session.refused(request, "no manager answers", "manager_unreachable").unwrap();
         assert_eq!(parsed(&answer)["error"]["data"]["type"], "manager_unreachable");
         assert!(!session.is_waiting());

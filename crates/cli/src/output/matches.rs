@@ -14,7 +14,7 @@ pub(crate) struct Grep {
     /// Number of lines of context before and after each match.
     pub(crate) context: usize,
     /// Maximum number of matches.
-    pub(crate) most: usize,
+    pub(crate) limit: usize,
     /// Searches and shows the original bytes, without processing of control characters.
     pub(crate) raw: bool,
     /// Number of the first line of the output; `None` if it is not known.
@@ -52,7 +52,7 @@ impl Matches {
         // Without a known line number, counting starts at 1, because adjacent matches are recognised by their numbers.
         let first = grep.first.unwrap_or(1);
         let searcher = Searcher::new(grep.pattern.clone(), 0, Some(first), manner);
-        let searcher = searcher.context(grep.context).most(grep.most);
+        let searcher = searcher.context(grep.context).limit(grep.limit);
         Self { grep, searcher, next: 0, shown: None }
     }
 
@@ -66,7 +66,7 @@ impl Matches {
             OutputPiece::Note { .. } => {}
             OutputPiece::Gap { .. } => self.searcher.break_off(self.next),
         }
-        let mut shown = self.told()?;
+        let mut shown = self.format_matches()?;
         if let Some(id) = &self.grep.json {
             shown.extend(json_aside(id, piece)?);
         }
@@ -76,7 +76,7 @@ impl Matches {
     /// Returns the remaining bytes to print at the end of the output.
     pub(crate) fn finish(&mut self) -> Result<Vec<u8>, CliError> {
         self.searcher.finish(self.next, WindowEnd::Over);
-        self.told()
+        self.format_matches()
     }
 
     /// Returns true if a line has matched.
@@ -86,10 +86,10 @@ impl Matches {
 
     /// Returns true if the maximum number of matches is reached.
     pub(crate) fn is_full(&self) -> bool {
-        usize::try_from(self.searcher.total()).unwrap_or(usize::MAX) >= self.grep.most
+        usize::try_from(self.searcher.total()).unwrap_or(usize::MAX) >= self.grep.limit
     }
 
-    fn told(&mut self) -> Result<Vec<u8>, CliError> {
+    fn format_matches(&mut self) -> Result<Vec<u8>, CliError> {
         let mut shown = Vec::new();
         for hit in self.searcher.take() {
             match &self.grep.json {
@@ -186,7 +186,7 @@ mod tests {
         Grep {
             pattern: Pattern::new("o", CaseMode::Kept).unwrap(),
             context,
-            most: usize::MAX,
+            limit: usize::MAX,
             raw: false,
             first: Some(1),
             prefix: None,

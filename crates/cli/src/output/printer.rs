@@ -223,7 +223,7 @@ mod tests {
         assert_eq!(shown(&mut printer, b"out"), "");
         let piece = OutputPiece::Stderr { at: 0, bytes: b"err\n".to_vec() };
         assert_eq!(printer.show(&piece).unwrap(), b"web | err\n");
-        assert_eq!(shown(&mut printer, b" goes on\n"), "web | out goes on\n");
+        assert_eq!(shown(&mut printer, b" continues\n"), "web | out continues\n");
     }
 
     #[test]

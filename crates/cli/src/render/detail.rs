@@ -511,6 +511,6 @@ tests (0a1b2c3d-1111-4111-8111-111111111111)  ● running
     }
 
     fn page(process: &ProcessView) -> String {
-        detail(process, ConsoleStream::default(), true, RenderTime::said(samples::NOW, true))
+        detail(process, ConsoleStream::default(), true, RenderTime::parse(samples::NOW, true))
     }
 }

@@ -14,7 +14,7 @@ pub(crate) struct RenderTime {
 impl RenderTime {
     /// Creates a reference time from the manager's clock, as given in a response. Falls back to the local clock if the
     /// response contains no valid time.
-    pub(crate) fn said(at: &str, utc: bool) -> Self {
+    pub(crate) fn parse(at: &str, utc: bool) -> Self {
         Self { at: at.parse().unwrap_or_else(|_unreadable: jiff::Error| Timestamp::now()), utc }
     }
 
@@ -80,7 +80,7 @@ mod tests {
 
     #[test]
     fn moments_are_told_from_now() {
-        let now = RenderTime::said("2026-11-21T01:50:00Z", true);
+        let now = RenderTime::parse("2026-11-21T01:50:00Z", true);
         assert_eq!(now.ago("2026-11-21T01:48:00Z"), "2m ago");
         assert_eq!(now.ago("2026-11-21T01:49:59.500Z"), "now");
         assert_eq!(now.ago("2026-11-21T02:00:00Z"), "now");

@@ -112,6 +112,6 @@ beta     unreachable  5s ago  yes           -  -             0.1.0
     }
 
     fn now() -> RenderTime {
-        RenderTime::said("2026-11-21T01:50:00.000Z", true)
+        RenderTime::parse("2026-11-21T01:50:00.000Z", true)
     }
 }

@@ -96,7 +96,7 @@ fn facts(why: &WhyView, now: RenderTime) -> Vec<(&'static str, String)> {
     add("slots", why.slots.filter(|_| contended).map(|slots| slots.to_string()));
     let more = why.holders.len().saturating_sub(MAX_NAMED);
     for (index, holder) in why.holders.iter().take(MAX_NAMED).enumerate() {
-        add(if index == 0 { "taken by" } else { "" }, Some(told(holder, now)));
+        add(if index == 0 { "taken by" } else { "" }, Some(holder_text(holder, now)));
     }
     add("", (more > 0).then(|| format!("and {more} more")));
     add(
@@ -136,7 +136,7 @@ fn facts(why: &WhyView, now: RenderTime) -> Vec<(&'static str, String)> {
     facts
 }
 
-fn told(holder: &HolderView, now: RenderTime) -> String {
+fn holder_text(holder: &HolderView, now: RenderTime) -> String {
     let mut text = named(&holder.id, holder.name.as_deref());
     if let Some(status) = &holder.status {
         text.push_str(&format!(", {status}"));
@@ -274,6 +274,6 @@ claude-*      4        -        -            -  -
     }
 
     fn now() -> RenderTime {
-        RenderTime::said(samples::NOW, true)
+        RenderTime::parse(samples::NOW, true)
     }
 }

@@ -50,7 +50,7 @@ mod tests {
             unicode: true,
             width: 120,
         };
-        let now = RenderTime::said("2026-11-21T01:50:00.000Z", true);
+        let now = RenderTime::parse("2026-11-21T01:50:00.000Z", true);
         let table = sessions(&listing, look(true), now);
         assert!(
             table.contains("alice") && table.contains("5s ago") && !table.contains('\u{1b}'),

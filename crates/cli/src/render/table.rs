@@ -236,20 +236,20 @@ fn progress(process: &ProcessView, look: TableFormat) -> String {
     format!("{}{} {progress:>3.0}%", full.repeat(filled), empty.repeat(BAR.saturating_sub(filled)))
 }
 
-fn text(text: Option<&str>, look: TableFormat, longest: usize) -> String {
+fn text(text: Option<&str>, look: TableFormat, max_len: usize) -> String {
     match text {
         None | Some("") => "-".to_owned(),
-        Some(text) if look.face.terminal && !look.wide => cut(&clean_label(text), longest, look.unicode),
+        Some(text) if look.face.terminal && !look.wide => cut(&clean_label(text), max_len, look.unicode),
         Some(text) => clean_label(text).into_owned(),
     }
 }
 
-fn cut(text: &str, longest: usize, unicode: bool) -> String {
-    if text.chars().count() <= longest {
+fn cut(text: &str, max_len: usize, unicode: bool) -> String {
+    if text.chars().count() <= max_len {
         return text.to_owned();
     }
     let mark = if unicode { "…" } else { ".." };
-    let kept: String = text.chars().take(longest.saturating_sub(mark.chars().count())).collect();
+    let kept: String = text.chars().take(max_len.saturating_sub(mark.chars().count())).collect();
     format!("{kept}{mark}")
 }
 
@@ -386,6 +386,6 @@ ID        NAME   STATUS     PROGRESS         ETA
     }
 
     fn now() -> RenderTime {
-        RenderTime::said(samples::NOW, true)
+        RenderTime::parse(samples::NOW, true)
     }
 }

@@ -18,11 +18,11 @@ pub(super) fn read(path: &Path) -> io::Result<String> {
     read_within(path, READ_TIMEOUT)
 }
 
-fn read_within(path: &Path, patience: Duration) -> io::Result<String> {
+fn read_within(path: &Path, time_limit: Duration) -> io::Result<String> {
     // Without `NONBLOCK`, opening a named pipe would block until a writer opens the pipe.
     let flags = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or(0);
     let mut file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
-    let until = Instant::now() + patience;
+    let until = Instant::now() + time_limit;
     let mut bytes = Vec::new();
     let mut part = [0; 8192];
     loop {

@@ -48,12 +48,12 @@ pub fn length(text: &str) -> Result<Duration, BadValue> {
     Ok(if length.is_zero() { length } else { length.max(Duration::from_millis(1)) })
 }
 
-/// Parses a duration of at most `longest`. Fails with the text `too_long` if the duration is longer.
-pub(super) fn length_within(text: &str, longest: Duration, too_long: &str) -> Result<Duration, BadValue> {
+/// Parses a duration of at most `max`. Fails with the text `too_long` if the duration is longer.
+pub(super) fn length_within(text: &str, max: Duration, too_long: &str) -> Result<Duration, BadValue> {
     let text = text.trim();
     let read = if is_plain_number(text) { seconds(text) } else { friendly(text) };
     match read {
-        Ok(length) if length <= longest => Ok(length),
+        Ok(length) if length <= max => Ok(length),
         Ok(_) | Err(InvalidDuration::TooLong) => Err(BadValue::new(too_long)),
         Err(InvalidDuration::Wrong(wrong)) => Err(wrong),
     }

@@ -84,7 +84,7 @@ fn print_paced(context: &VerbContext, reply: PauseReply) -> Result<i32, CliError
     }
     let PauseReply { process, changed, note, descendants } = reply;
     if !is_json {
-        tell(context, &ActionReply { process, changed, note })?;
+        print_outcome(context, &ActionReply { process, changed, note })?;
     }
     print_each(context, &descendants, line)
 }
@@ -102,7 +102,7 @@ async fn order<B: Serialize>(
         let path = RequestPath::process_part(id, verb).with_some("revision", expected.revision);
         codes.push(match context.client.send(&path, body).await {
             Ok(outcome) => {
-                tell(context, &outcome)?;
+                print_outcome(context, &outcome)?;
                 DONE
             }
             Err(failure) => complained(context, failure),
@@ -112,7 +112,7 @@ async fn order<B: Serialize>(
 }
 
 /// Prints the outcome of an action on one process.
-pub(super) fn tell(context: &VerbContext, outcome: &ActionReply) -> Result<(), CliError> {
+pub(super) fn print_outcome(context: &VerbContext, outcome: &ActionReply) -> Result<(), CliError> {
     print_as(context, outcome, line)
 }
 

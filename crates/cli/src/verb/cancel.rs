@@ -31,25 +31,25 @@ const STEP: Duration = Duration::from_millis(100);
 pub(crate) async fn cancel(context: &VerbContext, args: &CancelArgs) -> Result<i32, CliError> {
     let mut codes = Vec::new();
     let mut stopping = Vec::new();
-    for outcome in told(context, args).await? {
+    for outcome in report_each(context, args).await? {
         match outcome {
             Ok(outcome) => stopping.push(outcome),
             Err(failure) => codes.push(complained(context, failure)),
         }
     }
     for outcome in stopping {
-        codes.push(see_off(context, args, outcome).await?);
+        codes.push(wait_for_end(context, args, outcome).await?);
     }
     Ok(first_failed(codes))
 }
 
 /// Sends the cancel action to all selected processes and returns the outcomes.
-async fn told(
+async fn report_each(
     context: &VerbContext,
     args: &CancelArgs,
 ) -> Result<Vec<Result<ActionReply, CliError>>, CliError> {
     if let Some(level) = args.level {
-        return told_level(context, args, level).await;
+        return report_level(context, args, level).await;
     }
     let ids = chosen(context, args).await?;
     check_expected(args.expected, ids.len())?;
@@ -63,7 +63,7 @@ async fn told(
 }
 
 /// Cancels all processes on a level: of one tree, or of all trees after the user has confirmed.
-async fn told_level(
+async fn report_level(
     context: &VerbContext,
     args: &CancelArgs,
     level: u8,
@@ -90,7 +90,7 @@ async fn told_level(
 }
 
 /// Waits until the cancelled process has ended, and prints the result.
-async fn see_off(
+async fn wait_for_end(
     context: &VerbContext,
     args: &CancelArgs,
     mut outcome: ActionReply,
@@ -105,7 +105,7 @@ async fn see_off(
     if !outcome.changed && is_over(&outcome.process) {
         console.say(&format!("already ended: {}", ended_line(&outcome.process, console.unicode)));
     } else if !args.no_wait {
-        let (process, was_away) = gone(context, outcome.process).await?;
+        let (process, was_away) = wait_until_ended(context, outcome.process).await?;
         outcome.process = process;
         if ParsedStatus::of(&outcome.process).is_ended() {
             console.say(&ended_line(&outcome.process, console.unicode));
@@ -148,7 +148,10 @@ async fn see_off(
 
 /// Waits until the process and its descendants have ended, or until further waiting is useless. Returns the process and
 /// true if its node was unreachable in the meantime.
-async fn gone(context: &VerbContext, process: ProcessView) -> Result<(ProcessView, bool), CliError> {
+async fn wait_until_ended(
+    context: &VerbContext,
+    process: ProcessView,
+) -> Result<(ProcessView, bool), CliError> {
     let until = Instant::now() + END_TIMEOUT;
     let mut process = process;
     let mut was_away = false;
@@ -156,7 +159,7 @@ async fn gone(context: &VerbContext, process: ProcessView) -> Result<(ProcessVie
         let slice = if was_away { SLICE } else { HINT_DELAY };
         let path =
             RequestPath::wait().with("id", &process.id).with("timeout_ms", &slice.as_millis().to_string());
-        let reply: WaitReply = super::wait::patiently(context, &path, Some(slice)).await?;
+        let reply: WaitReply = super::wait::with_retries(context, &path, Some(slice)).await?;
         match reply.processes.into_iter().next() {
             Some(seen) => process = seen,
             None => break,

@@ -133,7 +133,7 @@ where
                 }
             }
             () = &mut queue, if !queue_told => queue_told = true,
-            wish = pending_actions() => match wish {
+            signal = pending_actions() => match signal {
                 UserSignal::Detach => {
                     console.say(&format!("\n{} continues in the background: longhaul logs -f {}", process.id, short(&process.id)));
                     if input_open {
@@ -143,7 +143,7 @@ where
                 }
                 UserSignal::Interrupt | UserSignal::Terminate => {
                     stops += 1;
-                    by_ctrl_c |= wish == UserSignal::Interrupt;
+                    by_ctrl_c |= signal == UserSignal::Interrupt;
                     match stops {
                         1 => console.hint("\ncancelling; press Ctrl-C again to kill it"),
                         2 => console.hint("\nkilling"),
@@ -218,7 +218,7 @@ async fn print_queue_position(context: &VerbContext, id: &str) {
 /// Waits until a process has ended. Reconnects to the manager if necessary.
 async fn end(context: &VerbContext, id: &str) -> Result<ProcessView, CliError> {
     let path = RequestPath::wait().with("id", id).with("mode", "all");
-    let reply: WaitReply = super::wait::patiently(context, &path, None).await?;
+    let reply: WaitReply = super::wait::with_retries(context, &path, None).await?;
     reply
         .processes
         .into_iter()

@@ -1,7 +1,7 @@
 //! Forwards the standard input of this program to a command.
 
 use super::send::{StdinUpload, UnreadInput};
-use super::wait::patiently;
+use super::wait::with_retries;
 use crate::arguments::RunArgs;
 use crate::client::RequestPath;
 use crate::dispatch::VerbContext;
@@ -101,7 +101,7 @@ async fn send_all(
     sending: &mut StdinUpload<'_>,
 ) -> Result<(), CliError> {
     let running = RequestPath::wait().with("id", id).with("for", "running");
-    let reply = patiently(context, &running, None).await?;
+    let reply = with_retries(context, &running, None).await?;
     if reply.processes.first().is_some_and(|process| ParsedStatus::of(process).is_ended()) {
         return Ok(());
     }

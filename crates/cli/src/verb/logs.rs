@@ -48,7 +48,7 @@ pub(super) async fn logs_to<W: AsyncWrite + Unpin>(
     if args.exit_status {
         for id in &args.ids {
             let path = RequestPath::wait().with("id", id).with("mode", "all");
-            let reply: WaitReply = super::wait::patiently(context, &path, None).await?;
+            let reply: WaitReply = super::wait::with_retries(context, &path, None).await?;
             codes.extend(reply.processes.iter().map(of_process));
         }
     }
@@ -217,7 +217,7 @@ fn pieces(index: usize, follower: OutputFollower<'_>) -> LocalBoxStream<'_, Inde
     .boxed_local()
 }
 
-fn asked(args: &LogsArgs, id: &str) -> FollowRequest {
+fn follow_request(args: &LogsArgs, id: &str) -> FollowRequest {
     FollowRequest {
         reference: id.to_owned(),
         follow: args.follow,
@@ -241,7 +241,7 @@ impl LogsRequest<'_> {
         id: &str,
         prefix: Option<String>,
     ) -> Result<(OutputFollower<'a>, OutputDisplay), CliError> {
-        let mut follower = OutputFollower::new(&context.client, asked(self.args, id));
+        let mut follower = OutputFollower::new(&context.client, follow_request(self.args, id));
         let first = if self.pattern.is_some() { follower.first_line().await? } else { None };
         Ok((follower, self.showing(context, id, prefix, first)))
     }
@@ -260,7 +260,7 @@ impl LogsRequest<'_> {
             return OutputDisplay::Matches(Box::new(Matches::new(Grep {
                 pattern: pattern.clone(),
                 context: args.context.map_or(0, wide),
-                most: args.max_matches.map_or(usize::MAX, wide),
+                limit: args.max_matches.map_or(usize::MAX, wide),
                 raw: args.raw,
                 first,
                 prefix,

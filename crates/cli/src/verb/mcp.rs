@@ -130,7 +130,7 @@ fn install(context: &VerbContext, args: &McpInstallArgs) -> Result<i32, CliError
         if !question.ask(console)? {
             return Ok(DONE);
         }
-        plan.make()?;
+        plan.apply()?;
         console.say(&format!("{path} was changed; restart the agent to use longhaul"));
     }
     if plan.stays_off() {

@@ -35,7 +35,7 @@ async fn list(context: &VerbContext) -> Result<i32, CliError> {
             console.print(&listing.nodes.iter().map(|node| format!("{}\n", node.id)).collect::<String>())?;
         }
         Some(OutputFormat::Table | OutputFormat::Wide) | None => {
-            let now = RenderTime::said(&listing.at, console.utc);
+            let now = RenderTime::parse(&listing.at, console.utc);
             console.print(&render::nodes(&listing, TableFormat::of(console), now))?;
         }
     }

@@ -9,7 +9,7 @@ use longhaul_wire::api::Problem;
 /// of the list.
 pub(super) fn print_outage(context: &VerbContext, stale_since: Option<&str>, at: &str) {
     if let Some(since) = stale_since {
-        let since = RenderTime::said(at, context.console.utc).clock(since);
+        let since = RenderTime::parse(at, context.console.utc).clock(since);
         let text = "the list contains only what this node stores about its own work";
         context.console.say(&format!("the store has not answered since {since}: {text}"));
     }

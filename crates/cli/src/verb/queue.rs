@@ -1,6 +1,6 @@
 //! Implements `queue`.
 
-use super::action::tell;
+use super::action::print_outcome;
 use crate::arguments::{MoveArgs, OutputFormat, QueueArgs, QueueVerb};
 use crate::client::RequestPath;
 use crate::dispatch::VerbContext;
@@ -23,7 +23,7 @@ struct QueueJson<'a> {
 /// Lists the queues, or changes one queue.
 pub(crate) async fn queue(context: &VerbContext, args: &QueueArgs) -> Result<i32, CliError> {
     if let Some(QueueVerb::Move(args)) = &args.verb {
-        return move_to(context, args).await;
+        return move_process(context, args).await;
     }
     let Some(key) = &args.key else {
         let listing: QueueListing = context.client.fetch(&RequestPath::queues()).await?;
@@ -76,7 +76,7 @@ fn show(context: &VerbContext, listing: &QueueListing, wide: bool) -> Result<(),
         console.say("no process runs or waits");
     } else {
         let look = TableFormat { wide, ..TableFormat::of(console) };
-        console.print(&queues(listing, look, RenderTime::said(&listing.at, console.utc)))?;
+        console.print(&queues(listing, look, RenderTime::parse(&listing.at, console.utc)))?;
     }
     console.hint(&match listing.default_slots {
         0 => "all other keys have no limit".to_owned(),
@@ -86,12 +86,12 @@ fn show(context: &VerbContext, listing: &QueueListing, wide: bool) -> Result<(),
 }
 
 /// Changes the priority of a waiting process, or its place in the queue.
-async fn move_to(context: &VerbContext, args: &MoveArgs) -> Result<i32, CliError> {
+async fn move_process(context: &VerbContext, args: &MoveArgs) -> Result<i32, CliError> {
     let path = RequestPath::process_part(&args.id, "priority").with_some("revision", args.expected.revision);
     let request = PriorityRequest { priority: args.priority, first: args.first };
     let outcome: ActionReply = context.client.send(&path, &request).await?;
     if context.console.format.is_some() {
-        tell(context, &outcome)?;
+        print_outcome(context, &outcome)?;
         return Ok(DONE);
     }
     let process = &outcome.process;

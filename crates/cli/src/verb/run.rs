@@ -171,8 +171,8 @@ pub(super) async fn announce(context: &VerbContext, mut launched: LaunchReply) -
     let for_people = console.wants_hints();
     let waits = ParsedStatus::of(&launched.process) == ParsedStatus::Pending;
     if for_people || !waits {
-        let patience = if waits { START } else { FAILED_START };
-        launched.process = started(context, launched.process, patience).await;
+        let time_limit = if waits { START } else { FAILED_START };
+        launched.process = started(context, launched.process, time_limit).await;
     }
     let id = &launched.process.id;
     match console.format {
@@ -223,16 +223,16 @@ pub(super) fn untold(failure: CliError, id: &str) -> CliError {
     failure
 }
 
-/// Waits up to `patience` for a process to start, so that its pid or its start failure can be shown.
-async fn started(context: &VerbContext, process: ProcessView, patience: Duration) -> ProcessView {
+/// Waits up to `time_limit` for a process to start, so that its pid or its start failure can be shown.
+async fn started(context: &VerbContext, process: ProcessView, time_limit: Duration) -> ProcessView {
     if ParsedStatus::of(&process).has_started() {
         return process;
     }
     let path = RequestPath::wait()
         .with("id", &process.id)
         .with("for", "running")
-        .with("timeout_ms", &patience.as_millis().to_string());
-    let reply: Result<WaitReply, CliError> = context.client.fetch_slowly(&path, Some(patience)).await;
+        .with("timeout_ms", &time_limit.as_millis().to_string());
+    let reply: Result<WaitReply, CliError> = context.client.fetch_slowly(&path, Some(time_limit)).await;
     reply.ok().and_then(|reply| reply.processes.into_iter().next()).unwrap_or(process)
 }
 

@@ -40,7 +40,7 @@ pub(crate) async fn send(context: &VerbContext, args: &SendArgs) -> Result<i32, 
             help: "use --close to close the input of the process".to_owned(),
         });
     }
-    sending.tell()?;
+    sending.print_outcome()?;
     Ok(DONE)
 }
 
@@ -140,7 +140,7 @@ impl<'a> StdinUpload<'a> {
         self.reply = InputReply { bytes, ..reply };
     }
 
-    fn tell(&self) -> Result<(), CliError> {
+    fn print_outcome(&self) -> Result<(), CliError> {
         let console = &self.context.console;
         let InputReply { id, bytes, closed } = &self.reply;
         match console.format {

@@ -49,7 +49,7 @@ async fn list(context: &VerbContext) -> Result<i32, CliError> {
             console.say(&emptiness(listing.stale_since.as_deref(), "no session has processes"));
         }
         Some(OutputFormat::Table | OutputFormat::Wide) | None => {
-            let now = RenderTime::said(&listing.at, console.utc);
+            let now = RenderTime::parse(&listing.at, console.utc);
             console.print(&render::sessions(&listing, TableFormat::of(console), now))?;
         }
     }

@@ -67,7 +67,7 @@ pub(crate) async fn status(context: &VerbContext, args: &StatusArgs) -> Result<i
                     }
                     seen.show(context, args, &list, false)?;
                     if !args.watch && context.console.wants_hints() && !is_for_programs(context) {
-                        let rest = rest(context, args, project.as_deref(), &list).await?;
+                        let rest = remaining_pages(context, args, project.as_deref(), &list).await?;
                         context.console.hint(&summary(
                             &list.processes,
                             &rest.processes,
@@ -90,16 +90,16 @@ pub(crate) async fn status(context: &VerbContext, args: &StatusArgs) -> Result<i
     }
 }
 
-/// Reads all pages of a list, up to `most` processes. `None` means no limit.
+/// Reads all pages of a list, up to `limit` processes. `None` means no limit.
 pub(super) async fn all_pages(
     context: &VerbContext,
     path: RequestPath,
-    most: Option<u32>,
+    limit: Option<u32>,
 ) -> Result<ProcessList, CliError> {
-    let page = most.map_or(PAGE, |most| most.min(PAGE));
+    let page = limit.map_or(PAGE, |limit| limit.min(PAGE));
     let path = path.with("limit", &page.to_string());
     let mut all: ProcessList = context.client.fetch(&path).await?;
-    let wanted = most.and_then(|most| usize::try_from(most).ok()).unwrap_or(usize::MAX);
+    let wanted = limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX);
     while all.processes.len() < wanted {
         let Some(cursor) = all.cursor.take() else {
             break;
@@ -188,7 +188,7 @@ async fn listed(
 }
 
 /// Reads the rest of a list that was cut off, so that all processes can be counted.
-async fn rest(
+async fn remaining_pages(
     context: &VerbContext,
     args: &StatusArgs,
     project: Option<&str>,
@@ -249,7 +249,7 @@ async fn change(context: &VerbContext, processes: &[ProcessView]) -> Result<(), 
     for process in live {
         path = path.with("id", &process.id);
     }
-    let _reply: WaitReply = super::wait::patiently(context, &path, Some(REFRESH_INTERVAL)).await?;
+    let _reply: WaitReply = super::wait::with_retries(context, &path, Some(REFRESH_INTERVAL)).await?;
     Ok(())
 }
 
@@ -387,7 +387,7 @@ fn text_of(context: &VerbContext, list: &ProcessList) -> Result<String, CliError
             Ok(list.processes.iter().map(|process| format!("{}\n", process.id)).collect())
         }
         Some(OutputFormat::Table | OutputFormat::Wide) | None => {
-            Ok(table(&list.processes, TableFormat::of(console), RenderTime::said(&list.at, console.utc)))
+            Ok(table(&list.processes, TableFormat::of(console), RenderTime::parse(&list.at, console.utc)))
         }
     }
 }

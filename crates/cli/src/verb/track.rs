@@ -1,6 +1,6 @@
 //! Implements `track`.
 
-use super::action::tell;
+use super::action::print_outcome;
 use super::run::{IdFile, announce, submit};
 use crate::arguments::{
     TrackArgs, TrackCompleteArgs, TrackFailArgs, TrackProgressArgs, TrackStartArgs, TrackVerb,
@@ -44,7 +44,7 @@ async fn progress(context: &VerbContext, args: &TrackProgressArgs) -> Result<i32
     };
     let outcome: ActionReply = context.client.amend(&path, &update).await?;
     if context.console.format.is_some() {
-        tell(context, &outcome)?;
+        print_outcome(context, &outcome)?;
     }
     warn_of_stop(context, &outcome.process);
     Ok(DONE)
@@ -67,14 +67,14 @@ pub(super) fn warn_of_stop(context: &VerbContext, process: &ProcessView) {
 async fn complete(context: &VerbContext, args: &TrackCompleteArgs) -> Result<i32, CliError> {
     let path = RequestPath::process_part(&args.id, "complete").with_some("revision", args.expected.revision);
     let outcome: ActionReply = context.client.send(&path, &CompleteRequest { result: result(args)? }).await?;
-    tell(context, &outcome)?;
+    print_outcome(context, &outcome)?;
     Ok(DONE)
 }
 
 async fn fail(context: &VerbContext, args: &TrackFailArgs) -> Result<i32, CliError> {
     let path = RequestPath::process_part(&args.id, "fail").with_some("revision", args.expected.revision);
     let outcome: ActionReply = context.client.send(&path, &FailRequest { error: args.error.clone() }).await?;
-    tell(context, &outcome)?;
+    print_outcome(context, &outcome)?;
     Ok(DONE)
 }
 

@@ -53,7 +53,7 @@ pub(crate) async fn wait(context: &VerbContext, args: &WaitArgs) -> Result<i32, 
         for process in of_session {
             let standing = ParsedStatus::of(&process);
             if standing.is_ended() && standing != ParsedStatus::Completed {
-                tell(context, &process, args.goal);
+                print_end(context, &process, args.goal);
             }
             ids.push(process.id.clone());
             known.push(Some(process));
@@ -86,7 +86,7 @@ pub(crate) async fn wait(context: &VerbContext, args: &WaitArgs) -> Result<i32, 
         for (index, process) in waiting.iter().zip(reply.processes) {
             if is_reached(Some(&process), args.goal) {
                 nothing_new = false;
-                bar.aside(|| tell(context, &process, args.goal));
+                bar.aside(|| print_end(context, &process, args.goal));
             }
             if let Some(place) = known.get_mut(*index) {
                 *place = Some(process);
@@ -106,14 +106,14 @@ pub(crate) async fn wait(context: &VerbContext, args: &WaitArgs) -> Result<i32, 
 }
 
 /// Sends a long poll, and repeats it if the manager restarts meanwhile.
-pub(super) async fn patiently(
+pub(super) async fn with_retries(
     context: &VerbContext,
     path: &RequestPath,
-    patience: Option<Duration>,
+    time_limit: Option<Duration>,
 ) -> Result<WaitReply, CliError> {
     let mut lost_since = None;
     loop {
-        let failure = match context.client.fetch_slowly(path, patience).await {
+        let failure = match context.client.fetch_slowly(path, time_limit).await {
             Err(failure) if failure.is_passing() => failure,
             outcome => return outcome,
         };
@@ -158,7 +158,7 @@ async fn ask(
         path = path.with("id", id);
     }
     let path = path.with_some("timeout_ms", slice.map(|slice| slice.as_millis()));
-    patiently(context, &path, slice).await
+    with_retries(context, &path, slice).await
 }
 
 fn is_reached(process: Option<&ProcessView>, goal: WaitGoal) -> bool {
@@ -169,7 +169,7 @@ fn is_reached(process: Option<&ProcessView>, goal: WaitGoal) -> bool {
     })
 }
 
-fn tell(context: &VerbContext, process: &ProcessView, goal: WaitGoal) {
+fn print_end(context: &VerbContext, process: &ProcessView, goal: WaitGoal) {
     let console = &context.console;
     let standing = ParsedStatus::of(process);
     console.say(&if standing.is_ended() {
@@ -266,10 +266,10 @@ impl WaitProgress {
         }
     }
 
-    fn aside(&self, tell: impl FnOnce()) {
+    fn aside(&self, print: impl FnOnce()) {
         match &self.bar {
-            Some(bar) => bar.suspend(tell),
-            None => tell(),
+            Some(bar) => bar.suspend(print),
+            None => print(),
         }
     }
 

@@ -26,7 +26,7 @@ pub(crate) async fn why(context: &VerbContext, args: &WhyArgs) -> Result<i32, Cl
         Some(OutputFormat::Json | OutputFormat::Ndjson) => console.print_json(&why)?,
         Some(OutputFormat::Name) => console.print(&format!("{}\n", why.id))?,
         Some(OutputFormat::Table | OutputFormat::Wide) | None => {
-            console.print(&text_of(&why, console.unicode, RenderTime::said(&why.at, console.utc)))?;
+            console.print(&text_of(&why, console.unicode, RenderTime::parse(&why.at, console.utc)))?;
             if matches!(why.status.as_str(), "failed" | "timeout" | "interrupted") {
                 print_last_lines(context, &why.id, LAST_LINES, &mut tokio::io::stdout()).await?;
             }

@@ -1,4 +1,4 @@
-//! What follows from a command.
+//! Decisions on actions.
 
 use super::{Decider, stopped};
 use crate::effect::{Decision, Effect, NoOpReason};
@@ -16,7 +16,7 @@ use crate::state::{Ended, OrphanStop, Pending, State, StopPhase};
 use crate::time::AwakeTime;
 
 impl Decider<'_> {
-    pub(super) fn asked(&self, command: &Action) -> Result<Decision, Rejection> {
+    pub(super) fn on_action(&self, command: &Action) -> Result<Decision, Rejection> {
         match command {
             Action::Progress(report) => self.progress(report),
             Action::ReportOutcome(report) => self.report_outcome(report),
@@ -35,7 +35,7 @@ impl Decider<'_> {
         }
     }
 
-    /// A report is kept while anything of the attempt is alive: it may arrive before the start was noted.
+    /// Accepts a report while the attempt is live. A report may arrive before its start was observed.
     fn progress(&self, report: &ProgressReport) -> Result<Decision, Rejection> {
         match &self.process.state {
             State::Starting { .. }
@@ -87,7 +87,7 @@ impl Decider<'_> {
                 let ending = Ending::Completed { exit: None, result: result.cloned() };
                 Ok(self.ended_with(ending, live_stats))
             }
-            State::AwaitingChildren(lingering) => match &lingering.ending {
+            State::AwaitingChildren(awaiting) => match &awaiting.ending {
                 Ending::Completed { .. } => Ok(Decision::noted(NoOpReason::NoChange)),
                 Ending::Failed { .. }
                 | Ending::Timeout { .. }
@@ -109,7 +109,7 @@ impl Decider<'_> {
         }
     }
 
-    /// A reporter that fails after it was asked to end has acknowledged the cancel.
+    /// A reporter that fails after a cancel request has acknowledged the cancel.
     fn fail(&self, error: &str) -> Result<Decision, Rejection> {
         self.only_reported(ActionKind::Fail)?;
         match &self.process.state {
@@ -118,7 +118,7 @@ impl Decider<'_> {
                 Ok(self.ended(Ending::Failed { failure }))
             }
             State::CancelRequested { cause, .. } => Ok(self.ended(stopped(*cause, None))),
-            State::AwaitingChildren(lingering) => match &lingering.ending {
+            State::AwaitingChildren(awaiting) => match &awaiting.ending {
                 Ending::Failed { .. } => Ok(Decision::noted(NoOpReason::NoChange)),
                 Ending::Completed { .. }
                 | Ending::Timeout { .. }
@@ -153,8 +153,8 @@ impl Decider<'_> {
                 note: None,
             },
             State::Stopping { .. } | State::CancelRequested { .. } => Decision::noted(NoOpReason::NoChange),
-            State::AwaitingChildren(lingering) => {
-                Decision { events: vec![self.released(lingering)], ..Decision::nothing() }
+            State::AwaitingChildren(awaiting) => {
+                Decision { events: vec![self.released(awaiting)], ..Decision::nothing() }
             }
             State::Ended(ended) => self.stop_rest(ended, cause, false),
         }
@@ -187,14 +187,15 @@ impl Decider<'_> {
                 step.effects.push(Effect::Kill { attempt, cause: why });
                 step
             }
-            State::AwaitingChildren(lingering) => {
-                Decision { events: vec![self.released(lingering)], ..Decision::nothing() }
+            State::AwaitingChildren(awaiting) => {
+                Decision { events: vec![self.released(awaiting)], ..Decision::nothing() }
             }
             State::Ended(ended) => self.stop_rest(ended, cause, true),
         }
     }
 
-    /// Ended is final; what may live on of it on a node that was lost and is back is stopped there.
+    /// The end is final. If the process may be running as an orphan on a lost node, the orphan is stopped when that
+    /// node returns.
     fn stop_rest(&self, ended: &Ended, cause: StopCause, force: bool) -> Decision {
         if !self.process.may_live_on() {
             return Decision::noted(NoOpReason::AlreadyEnded);
@@ -214,7 +215,7 @@ impl Decider<'_> {
         }
     }
 
-    /// What is halted gets it when it goes on, and what is told to end may still have something to say.
+    /// A paused process receives the signal when it is resumed. A stopping process may still handle it.
     fn signal(&self, signal: Signal, target: SignalTarget) -> Result<Decision, Rejection> {
         match &self.process.state {
             State::Running { .. } | State::Paused { .. } | State::Stopping { execution: Some(_), .. } => {
@@ -237,11 +238,11 @@ impl Decider<'_> {
         }
     }
 
-    /// The mark comes with the same commit, so that no child can join in between, and the descendants are told before
-    /// the process itself: signals leave deepest first.
+    /// Marks the process as closing in the same commit, so that no child can join later. The cascade comes before the
+    /// stop of the process itself, because descendants are stopped deepest first.
     pub(super) fn terminate(&self, cause: StopCause, force: bool) -> Decision {
         let mut step = match &self.process.state {
-            // It ends as it did when the last of them has ended.
+            // The process ends with its recorded ending as soon as its last descendant has ended.
             State::AwaitingChildren(_) => Decision::noted(NoOpReason::NoChange),
             State::Pending(_)
             | State::Starting { .. }
@@ -288,11 +289,11 @@ impl Decider<'_> {
         }
     }
 
-    /// Its descendants go with it, except those of another session: whoever performs the cascade leaves them alone.
+    /// The descendants end with the process, except those of another session, which the cascade skips.
     fn end_session(&self, policy: Option<SessionPolicy>) -> Decision {
         match &self.process.state {
             State::Ended(ended) => {
-                // Nothing is left that could wait for the end of a grace.
+                // After the own work has ended, a grace period has no effect.
                 return match policy.unwrap_or(self.process.spec.on_session_end) {
                     SessionPolicy::Cancel => self.stop_rest(ended, StopCause::Session, false),
                     SessionPolicy::Keep | SessionPolicy::Grace(_) => {
@@ -316,7 +317,7 @@ impl Decider<'_> {
             SessionPolicy::Keep if self.process.cancel_at.is_none() => {
                 Decision::noted(NoOpReason::KeptByPolicy)
             }
-            // A grace that it was given before stands until somebody takes it back in so many words.
+            // A running grace period stays in force unless the caller requests the policy `keep` explicitly.
             SessionPolicy::Keep if policy.is_none() => Decision::noted(NoOpReason::NoChange),
             SessionPolicy::Keep => {
                 Decision { events: vec![self.event(Fact::SessionKept)], ..Decision::nothing() }
@@ -332,8 +333,8 @@ impl Decider<'_> {
         }
     }
 
-    /// A timeout that is followed by another attempt, or by a wait for the descendants, ends only the attempt: whoever
-    /// asks for the end of the process meanwhile must not see it go on.
+    /// Returns true if the new cause replaces the present one. A timeout may be followed by another attempt or by a
+    /// wait for descendants, so a later request to end the process must take precedence.
     fn outranks(&self, cause: StopCause, before: StopCause) -> bool {
         let covers = |ending| self.process.spec.retry.covers(&ending, self.process.retries);
         let lost = Ending::Interrupted { why: Interruption::NodeGone };
@@ -344,7 +345,7 @@ impl Decider<'_> {
                 || covers(lost))
     }
 
-    /// A stop under way that goes on for another cause, with the grace that it has.
+    /// Returns the event by which a running stop gets another cause. Its grace period stays the same.
     fn cause_changed(&self, cause: StopCause, phase: StopPhase) -> Event {
         self.event(Fact::StopRequested {
             cause,
@@ -398,7 +399,8 @@ impl Decider<'_> {
         }
     }
 
-    /// Reported work can never be halted or signalled, so a later try is not worth hinting at; only its end is a better reason.
+    /// Returns the rejection of a pause or signal. Reported work never supports these actions, so the rejection does
+    /// not suggest a later try. If the process has ended, that is the reason instead.
     fn not_haltable(&self, verb: ActionKind) -> Rejection {
         match self.process.spec.work {
             Work::Reported(_) if !self.process.status().is_ended() => self.unsupported(verb, "reported work"),
@@ -406,7 +408,7 @@ impl Decider<'_> {
         }
     }
 
-    /// When the time of a paused process is over if it goes on now.
+    /// Returns the time at which the timeout of a paused process expires if it is resumed now.
     pub(super) fn timeout_resumed(&self) -> Option<AwakeTime> {
         match &self.process.state {
             State::Paused { timeout_left, .. } => timeout_left.map(|left| self.ctx.awake.plus(left)),
@@ -452,7 +454,7 @@ impl Decider<'_> {
         self.unsupported(verb, "a process whose own work has ended: it only waits for its children")
     }
 
-    /// The end of a command is seen, not reported.
+    /// Rejects an action that only reported work supports, because the end of a command is observed.
     fn only_reported(&self, verb: ActionKind) -> Result<(), Rejection> {
         match self.process.spec.work {
             Work::Reported(_) => Ok(()),

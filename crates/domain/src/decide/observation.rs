@@ -1,4 +1,4 @@
-//! What follows from an observation. What comes too late, or from another attempt, changes nothing.
+//! Decisions on observations. An observation that comes too late or belongs to another attempt changes nothing.
 
 use super::{Decider, stopped};
 use crate::condition::Condition;
@@ -13,12 +13,12 @@ use crate::state::{Containment, Pending, State};
 use crate::time::Timestamp;
 
 impl Decider<'_> {
-    pub(super) fn seen(&self, observation: &Observation) -> Decision {
+    pub(super) fn on_observation(&self, observation: &Observation) -> Decision {
         match observation {
             Observation::Claimed { attempt, node } => self.claimed(*attempt, node),
             Observation::OwnerLost => self.orphaned(),
             Observation::NodeLost { why } => self.node_lost(why),
-            // Answered like the command that it stands for, before this function is asked.
+            // Decided as the action that it contains, before this function is called.
             Observation::ActionRequested(_) => Decision::noted(NoOpReason::Stale),
             Observation::Spawned { attempt, pid, containment, at } => {
                 self.of(*attempt, || self.spawned(*pid, *containment, *at))
@@ -43,7 +43,7 @@ impl Decider<'_> {
         }
     }
 
-    /// Only what was seen of the present attempt counts.
+    /// Ignores the observation unless it belongs to the present attempt.
     fn of(&self, attempt: AttemptNo, decide: impl FnOnce() -> Decision) -> Decision {
         if attempt == self.process.attempt { decide() } else { Decision::noted(NoOpReason::Stale) }
     }
@@ -70,7 +70,7 @@ impl Decider<'_> {
         }
     }
 
-    /// A start that is answered after the stop was asked is stopped now that there is something to stop.
+    /// If a stop was requested before the start was confirmed, the attempt is stopped now.
     fn spawned(&self, pid: Option<u32>, containment: Option<Containment>, at: Timestamp) -> Decision {
         let timeout = match &self.process.spec.work {
             Work::Command(command) => command.timeout,
@@ -128,7 +128,8 @@ impl Decider<'_> {
         }
     }
 
-    /// The process is interrupted, since nobody recorded the end of what ran. How that ended is attached.
+    /// Interrupts the process, because the end of the earlier attempt was not observed. The exit of that attempt is
+    /// added as a late exit.
     fn already_ran(&self, earlier: AttemptNo, exit: Option<&Exit>) -> Decision {
         match &self.process.state {
             State::Starting { .. } | State::Stopping { execution: None, .. } => {
@@ -148,7 +149,7 @@ impl Decider<'_> {
         }
     }
 
-    /// What ran is said never to have run: whatever told so has lost what it knew of the attempt.
+    /// Interrupts the process: the attempt ran, but the spawner has lost its record of the attempt.
     fn record_lost(&self) -> Decision {
         let found = "the attempt ran, but its files are missing on its node".to_owned();
         self.node_lost(&Interruption::RecordLost { found })
@@ -170,10 +171,10 @@ impl Decider<'_> {
             && ends_the_process(cause)
             && self.is_past(attempt)
         {
-            // Its node could record neither the stop nor the end before it was lost, and it was to be tried again.
+            // The node was lost before it recorded the stop or the end, and the process was to be retried.
             return self.cancel(cause);
         }
-        let began = self.begun_unheard(exit);
+        let began = self.unreported_start(exit);
         let mut step = self.of(attempt, || self.exited_now(exit));
         if !step.events.is_empty() {
             step.events.splice(..0, began);
@@ -181,15 +182,15 @@ impl Decider<'_> {
         step
     }
 
-    /// Whether another attempt followed on one, or is waited for.
+    /// Returns true if a later attempt has started or is scheduled.
     const fn is_past(&self, attempt: AttemptNo) -> bool {
         let present = self.process.attempt.0;
         attempt.0 < present
             || (attempt.0 == present && present > 0 && matches!(self.process.state, State::Pending(_)))
     }
 
-    /// The begin of an attempt of which nothing was heard before its end.
-    fn begun_unheard(&self, exit: &Exit) -> Option<Event> {
+    /// Returns the start of an attempt whose first observation is its exit.
+    fn unreported_start(&self, exit: &Exit) -> Option<Event> {
         let claimed = match &self.process.state {
             State::Starting { since } => *since,
             State::Stopping { execution: None, .. } => self.process.queued_at,
@@ -212,8 +213,8 @@ impl Decider<'_> {
                 self.attempt_ended(ending_of(exit, exit.stopped))
             }
             State::Stopping { cause, since, .. } => {
-                // A stop that reached only the supervisor is a wish to end the process all the same, but what was only
-                // waiting for the end of what it had left behind when somebody asked had ended by itself.
+                // A stop that reached only the supervisor counts as a request to end the process. But if only the
+                // cleanup of leftovers was in progress at that time, the command had ended by itself.
                 let by_itself = exit.stopped.is_none() && exit.leftovers_found > 0 && exit.at < *since;
                 match cause {
                     StopCause::Timeout if by_itself => self.attempt_ended(ending_of(exit, None)),
@@ -235,7 +236,7 @@ impl Decider<'_> {
         }
     }
 
-    /// Its node is lost: that is told before what follows from it.
+    /// Records the loss of the node before its consequences.
     fn orphaned(&self) -> Decision {
         let mut step = self.node_lost(&Interruption::NodeGone);
         if !step.events.is_empty()
@@ -246,7 +247,7 @@ impl Decider<'_> {
         step
     }
 
-    /// The owner, its machine or the supervisor is gone: nobody saw the end.
+    /// Handles the loss of the owner, its machine or the supervisor: the end of the attempt was not observed.
     fn node_lost(&self, why: &Interruption) -> Decision {
         let interrupted = Ending::Interrupted { why: why.clone() };
         match &self.process.state {
@@ -289,13 +290,13 @@ impl Decider<'_> {
         if self.process.cascade.is_some() {
             step.events.push(self.event(Fact::CascadeEnded));
         }
-        if let State::AwaitingChildren(lingering) = &self.process.state {
-            step.events.push(self.released(lingering));
+        if let State::AwaitingChildren(awaiting) = &self.process.state {
+            step.events.push(self.released(awaiting));
         }
         if step.events.is_empty() { Decision::noted(NoOpReason::Stale) } else { step }
     }
 
-    /// Conditions are told of work in progress; what is halted or told to end is silent for that reason.
+    /// Records a change of a condition. Conditions describe work in progress; paused or stopping work is ignored.
     fn noticed(&self, condition: Condition, holds: bool, at: Timestamp) -> Decision {
         if !self.can_be(condition) || self.is_cleaning_up() {
             return Decision::noted(NoOpReason::Stale);
@@ -310,13 +311,13 @@ impl Decider<'_> {
         Decision { events: vec![Event { at, fact }], ..Decision::nothing() }
     }
 
-    /// When something was seen of a running attempt, which may become known later.
+    /// Returns the time of an observation of a running attempt, which may be reported later.
     fn moment_seen(&self, at: Timestamp) -> Timestamp {
         let began = self.process.started_at.unwrap_or(self.process.queued_at);
         at.min(self.ctx.now).max(began)
     }
 
-    /// Of a command that has ended, nothing begins any more.
+    /// Returns true if the command has exited and its leftovers are being stopped. No condition starts then.
     const fn is_cleaning_up(&self) -> bool {
         self.process.conditions.holds(Condition::CleaningUp)
     }
@@ -350,7 +351,7 @@ impl Decider<'_> {
         }
     }
 
-    /// What a command says while it is halted or stopped is said all the same.
+    /// Records matching output, even of a paused or stopping command.
     fn output_matched(&self, fact: Fact, at: Timestamp) -> Decision {
         match &self.process.state {
             State::Running { .. } | State::Paused { .. } | State::Stopping { execution: Some(_), .. } => {
@@ -368,7 +369,7 @@ impl Decider<'_> {
 
     fn pause_failed(&self) -> Decision {
         match &self.process.state {
-            // It may have been carried out all the same, by a later try even: nobody else would let it go on.
+            // The pause may have succeeded in a later try. The process is resumed, because no other part would do so.
             State::Paused { .. } => Decision {
                 events: vec![self.event(Fact::Resumed { timeout_at: self.timeout_resumed() })],
                 effects: vec![Effect::Resume { attempt: self.process.attempt }],
@@ -386,16 +387,16 @@ impl Decider<'_> {
     }
 }
 
-/// Whether an attempt that was stopped so was to be the last one.
+/// Returns true if the process ends with an attempt that was stopped for this cause.
 const fn ends_the_process(cause: StopCause) -> bool {
     match cause {
         StopCause::User | StopCause::Parent | StopCause::Session => true,
-        // The time of one attempt, the end of a manager, and the loss of a node are no word about the process.
+        // A timeout, a shutdown of the manager and the loss of a node concern the attempt, not the process.
         StopCause::Timeout | StopCause::Shutdown | StopCause::Limit => false,
     }
 }
 
-/// What an exit is called: by the stop that caused it, else by its code.
+/// Returns the ending for an exit: determined by the stop that caused it, or else by the exit code.
 fn ending_of(exit: &Exit, cause: Option<StopCause>) -> Ending {
     match (cause, exit.status) {
         (Some(cause), _) => stopped(cause, Some(exit.clone())),

@@ -169,12 +169,8 @@ fn a_stop_of_what_waits_only_for_its_sweep_changes_nothing_of_its_end() {
             life.status().as_str()
         };
         assert_eq!(ended(1, -1, None), "completed", "{cause}");
-        assert_eq!(ended(1, 0, None), name, "it ended when it was asked to");
-        assert_eq!(
-            ended(0, -1, None),
-            name,
-            "nothing was left, so that the stop came first as far as is known"
-        );
+        assert_eq!(ended(1, 0, None), name, "the command ended on request");
+        assert_eq!(ended(0, -1, None), name, "there were no leftovers, so the stop is assumed to come first");
         assert_eq!(ended(1, -1, Some(StopCause::User)), "cancelled", "{cause}");
     }
 }

@@ -141,7 +141,7 @@ pub(crate) fn input(name: &str, attempt: AttemptNo) -> Input {
         "supervisor_lost" => seen(Observation::SupervisorLost {
             attempt,
             why: Interruption::SupervisorKilled {
-                evidence: "its lock is free".to_owned(),
+                evidence: "the lock is free".to_owned(),
                 unverified: false,
             },
         }),

@@ -144,7 +144,7 @@ pub(crate) fn wild_events() -> impl Strategy<Value = Vec<longhaul_domain::Event>
 /// Generates specs of every kind of work.
 pub(crate) fn specs() -> impl Strategy<Value = Spec> {
     let commands = prop::option::of(0_u64..100).prop_map(|timeout| {
-        let Work::Command(mut command) = command_spec().work else { unreachable!("it is a command") };
+        let Work::Command(mut command) = command_spec().work else { unreachable!("the work is a command") };
         command.timeout = timeout.map(Duration::from_secs);
         Work::Command(command)
     });

@@ -38,7 +38,7 @@ proptest! {
         for turn in live(&script) {
             if let State::Ended(before) = &turn.before.state {
                 let State::Ended(after) = &turn.after.state else {
-                    return Err(TestCaseError::fail(format!("{turn:?} brought it back")));
+                    return Err(TestCaseError::fail(format!("{turn:?} made an ended process live")));
                 };
                 prop_assert_eq!(&before.ending, &after.ending);
                 prop_assert_eq!((before.at, &before.live_stats), (after.at, &after.live_stats));
@@ -109,7 +109,7 @@ proptest! {
         let cancel = input("cancel", life.process.attempt);
         turn(&mut life, cancel);
         for _ in 0..4 {
-            prop_assert!(!matches!(life.process.state, State::AwaitingChildren(_)), "it waits for others");
+            prop_assert!(!matches!(life.process.state, State::AwaitingChildren(_)), "the process waits for its descendants");
             answer(&mut life);
         }
         prop_assert!(life.process.status().is_ended(), "{:?}", life.process.state);
@@ -122,7 +122,7 @@ proptest! {
         turn(&mut life, terminate);
         prop_assert!(life.process.cascade.is_some());
         for _ in 0..4 {
-            prop_assert!(life.process.head().closing, "someone may join {:?}", life.process.state);
+            prop_assert!(life.process.head().closing, "a child may join {:?}", life.process.state);
             answer(&mut life);
         }
         prop_assert!(life.process.status().is_ended(), "{:?}", life.process.state);

@@ -35,7 +35,7 @@ fn pausing_resuming_and_stopping_keep_the_execution() {
 fn a_queued_report_starts_when_it_is_claimed_and_keeps_its_label() {
     let life = crate::situations::queued_report().later(9).after(&["claimed"]);
     assert_eq!(life.process.started_at, Some(life.ctx.now));
-    assert_eq!(life.process.node, None, "the node that claims it is not where it runs");
+    assert_eq!(life.process.node, None, "the claiming node is not the node of the work");
 }
 
 #[test]
@@ -113,7 +113,7 @@ fn only_starts_in_a_row_that_never_ran_count() {
     let ran = four.after(&["claimed", "spawned", "exited_1", "retry_now"]);
     let again = ran.after(&["claimed", "never_ran"]);
     assert_eq!((again.process.never_ran, again.process.status()), (1, Status::Pending));
-    assert_eq!(again.process.retries, 1, "what never ran costs no retry");
+    assert_eq!(again.process.retries, 1, "an attempt that never ran uses no retry");
 }
 
 #[test]
@@ -129,7 +129,7 @@ fn a_retry_remembers_how_the_last_attempt_ended() {
 fn whoever_lingers_runs_without_slot_and_asks_for_a_look_at_its_descendants() {
     let life = awaiting_command().after(&["claimed", "spawned"]).later(5).after(&["exited_1"]).later(5);
     let State::AwaitingChildren(lingering) = &life.process.state else { panic!("{:?}", life.process.state) };
-    assert_eq!(lingering.since, Timestamp(88), "since its exit");
+    assert_eq!(lingering.since, Timestamp(88), "counted from the exit");
     assert_eq!(lingering.ending.status(), Status::Failed);
     assert_eq!((life.process.wanted(), life.process.wanted_below()), (None, Some(Effect::AwaitDescendants)));
     let head = life.process.head();
@@ -145,7 +145,7 @@ fn a_mark_outlasts_the_end_until_all_below_have_ended() {
     let mark = Cascade { cause: StopCause::User, force: false };
     assert_eq!((life.process.status(), life.process.cascade), (Status::Cancelled, Some(mark)));
     assert_eq!(life.process.wanted_below(), Some(Effect::Cascade { force: false }));
-    assert_eq!(life.process.head().due, Some(life.process.queued_at), "no sweep takes it");
+    assert_eq!(life.process.head().due, Some(life.process.queued_at), "the process is not pruned");
     let done = life.after(&["descendants_ended"]).process;
     assert_eq!((done.cascade, done.wanted_below(), done.head().due), (None, None, None));
 }
@@ -192,7 +192,7 @@ fn a_move_in_the_queue_changes_the_record_and_not_what_was_asked_for() {
     assert_eq!((moved.priority.value(), moved.head().priority.value()), (7, 7));
     assert_eq!(moved.spec.priority, Priority::default());
     let claimed = command().after(&["prioritize", "claimed", "never_ran"]).process;
-    assert_eq!(claimed.priority.value(), 7, "it goes back to the place that it was moved to");
+    assert_eq!(claimed.priority.value(), 7, "the process returns to the position that it was moved to");
 }
 
 fn after_exit(spec: &Spec, status: ExitStatus) -> Status {

@@ -134,7 +134,7 @@ fn a_reporter_has_a_minute_to_acknowledge_a_cancel_asleep_or_not() {
     let life = report().after(&["cancel"]);
     let until = life.ctx.now.plus(Duration::from_secs(60));
     assert_eq!(life.process.next_deadline(), Some(Deadline::At(until)));
-    assert_eq!(life.process.head().due, Some(until), "a row without owner tells the store");
+    assert_eq!(life.process.head().due, Some(until), "an ownerless process has a due time");
 }
 
 #[test]

@@ -273,7 +273,10 @@ fn records_go_by_age_and_by_count_but_the_count_takes_none_of_the_last_day() {
     assert!(kept.is_due_for_pruning(after(day + Duration::from_millis(1)), ended, 100_000));
     assert!(!kept.is_due_for_pruning(after(2 * day), ended, 99_999));
     let bounded = Retention { before: Some(Timestamp(1)), ..kept };
-    assert!(bounded.is_due_for_pruning(after(Duration::ZERO), ended, 0), "a bound in bytes spares no day");
+    assert!(
+        bounded.is_due_for_pruning(after(Duration::ZERO), ended, 0),
+        "a limit in bytes has no minimum age"
+    );
     assert!(!bounded.is_due_for_pruning(after(Duration::ZERO), Timestamp(1), 0));
     let forever = Retention { age: None, count: None, before: None };
     assert!(!forever.is_due_for_pruning(Timestamp(i64::MAX), ended, u64::MAX));
@@ -358,7 +361,7 @@ fn process_is_ending_from_its_stop_until_its_descendants_have_ended() {
     assert!(!ended.is_ending(), "nothing is due below it");
     assert!(
         ProcessHeader { due: Some(Timestamp(7)), ..ended }.is_ending(),
-        "its descendants still have to end"
+        "the descendants still have to end"
     );
 }
 

@@ -74,15 +74,19 @@ impl OutputScan {
         key: AttemptKey,
         show: &mut impl FnMut(OutputLine<'_>) -> bool,
     ) -> bool {
-        let page =
-            match core.parts.output.read(key, OutputRead { from: self.next, most: PAGE, only: None }).await {
-                Ok(page) if page.next > self.next => page,
-                Ok(_) | Err(OutputError::Missing { .. }) => return false,
-                Err(error) => {
-                    tracing::debug!(id = %key.id, %error, "could not read output; retrying");
-                    return false;
-                }
-            };
+        let page = match core
+            .parts
+            .output
+            .read(key, OutputRead { from: self.next, limit: PAGE, only: None })
+            .await
+        {
+            Ok(page) if page.next > self.next => page,
+            Ok(_) | Err(OutputError::Missing { .. }) => return false,
+            Err(error) => {
+                tracing::debug!(id = %key.id, %error, "could not read output; retrying");
+                return false;
+            }
+        };
         if page.gap > 0 {
             self.feed.interrupt();
         }

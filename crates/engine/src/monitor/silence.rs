@@ -124,9 +124,9 @@ impl SilenceMonitor {
             size.last_at.map(|at| AwakeTime(awake.0.saturating_sub(millis(now.since(at)))).max(before));
         match known {
             Some(known) if known < size.end => {
-                let news = self.broken(awake);
+                let changes = self.broken(awake);
                 self.since = spoke.unwrap_or(awake).min(awake);
-                news
+                changes
             }
             Some(_) => Vec::new(),
             None => {
@@ -174,7 +174,7 @@ impl SilenceMonitor {
             return Vec::new();
         };
         self.has_terminal = look.has_terminal;
-        let mut news = self.change(Condition::WaitingForInput, look.waits_for_input, now);
+        let mut changes = self.change(Condition::WaitingForInput, look.waits_for_input, now);
         let was_busy = match self.calm {
             Some((since, used)) => {
                 look.cpu < used || look.cpu.saturating_sub(used) > awake.since(since) / IDLE_SHARE
@@ -185,22 +185,22 @@ impl SilenceMonitor {
             let is_first = self.calm.is_none();
             self.calm = Some((awake, look.cpu));
             if !is_first {
-                news.extend(self.change(Condition::Stalled, false, now));
+                changes.extend(self.change(Condition::Stalled, false, now));
             }
         }
-        news
+        changes
     }
 
     /// Returns the conditions that start because their time limit has passed.
     pub(super) fn passed(&mut self, now: Timestamp, awake: AwakeTime) -> Vec<ConditionChange> {
-        let mut news = Vec::new();
+        let mut changes = Vec::new();
         if self.idle_at().is_some_and(|at| at <= awake) {
-            news.extend(self.change(Condition::Idle, true, now));
+            changes.extend(self.change(Condition::Idle, true, now));
         }
         if self.stalled_at().is_some_and(|at| at <= awake) {
-            news.extend(self.change(Condition::Stalled, true, now));
+            changes.extend(self.change(Condition::Stalled, true, now));
         }
-        news
+        changes
     }
 
     /// Returns the time of the next check, or `None` if no check can change a condition.
@@ -440,12 +440,12 @@ mod tests {
     #[test]
     fn what_held_before_a_restart_holds_until_something_newer_was_said() {
         let held = Conditions::default().with(Condition::Idle, Some(at(-5_000).0));
-        for (spoke, news) in [(-9_000, vec![]), (-1_000, vec![(Condition::Idle, false)])] {
+        for (spoke, changes) in [(-9_000, vec![]), (-1_000, vec![(Condition::Idle, false)])] {
             let mut silence =
                 SilenceMonitor::new(SilencePolicy::default(), InspectMode::Open, held, AwakeTime(0), None);
             let (now, awake) = at(0);
             let size = OutputSize { end: 5, gap: None, last_at: Some(at(spoke).0) };
-            assert_eq!(silence.heard(now, awake, &size), news);
+            assert_eq!(silence.heard(now, awake, &size), changes);
             assert_eq!(silence.since, AwakeTime(START.0 + spoke));
         }
     }

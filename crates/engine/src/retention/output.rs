@@ -29,25 +29,25 @@ pub(super) struct OutputUsage {
 
 impl OutputUsage {
     /// Returns the time before which records must have ended to be pruned, so that the output of the others is at most
-    /// `most` bytes. Returns `None` if nothing has to be pruned.
-    pub(super) fn prune_cutoff(&self, most: u64) -> Option<Timestamp> {
+    /// `limit` bytes. Returns `None` if nothing has to be pruned.
+    pub(super) fn prune_cutoff(&self, limit: u64) -> Option<Timestamp> {
         let mut bytes = 0_u64;
         for each in self.ended.iter().rev() {
             bytes = bytes.saturating_add(each.bytes);
-            if bytes > most {
+            if bytes > limit {
                 return Some(Timestamp(each.ended_at.0.saturating_add(1)));
             }
         }
         None
     }
 
-    /// Returns the processes, oldest first, whose output must be deleted so that the rest is at most `most` bytes. Only
+    /// Returns the processes, oldest first, whose output must be deleted so that the rest is at most `limit` bytes. Only
     /// processes that ended before `before` are included.
-    pub(super) fn beyond(&self, most: u64, before: Timestamp) -> Vec<ProcessId> {
+    pub(super) fn beyond(&self, limit: u64, before: Timestamp) -> Vec<ProcessId> {
         let mut total = self.ended.iter().fold(self.live, |total, each| total.saturating_add(each.bytes));
         let mut beyond = Vec::new();
         for each in self.ended.iter().take_while(|each| each.ended_at < before) {
-            if total <= most {
+            if total <= limit {
                 break;
             }
             if each.bytes > 0 {

@@ -71,13 +71,13 @@ async fn round(core: &Arc<EngineShared>) -> Result<(), EngineError> {
         (Some(_), _) | (_, Some(_)) => core.outputs().await?,
     };
     let young = Timestamp(core.parts.clock.now().0.saturating_sub(millis(MIN_PRUNE_AGE)));
-    let by_bytes = bounds.0.and_then(|most| outputs.prune_cutoff(most)).map(|before| before.min(young));
+    let by_bytes = bounds.0.and_then(|limit| outputs.prune_cutoff(limit)).map(|before| before.min(young));
     let pruned = core.prune_all(&Retention { before: rule.before.max(by_bytes), ..rule }).await?;
     if !pruned.ids.is_empty() {
         tracing::info!(records = pruned.ids.len(), bytes = pruned.bytes, "pruned old records");
     }
-    if let Some(most) = bounds.1 {
-        for id in outputs.without(&pruned.ids).beyond(most, young) {
+    if let Some(limit) = bounds.1 {
+        for id in outputs.without(&pruned.ids).beyond(limit, young) {
             core.remove_output(id).await;
         }
     }

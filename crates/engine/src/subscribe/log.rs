@@ -18,19 +18,19 @@ impl Engine {
     pub async fn log(
         &self,
         after: Option<EventCursor>,
-        most: u32,
+        limit: u32,
         wait: bool,
     ) -> Result<EventPage, EngineError> {
         let store = &self.core.parts.store;
         let mut over = self.core.listeners.over.subscribe();
         if wait && !*over.borrow_and_update() {
             tokio::select! {
-                page = store.read(after, most, true) => return Ok(page?),
+                page = store.read(after, limit, true) => return Ok(page?),
                 _ = over.wait_for(|over| *over) => {}
             }
         }
         // Events that were committed before the engine ended are still returned.
-        Ok(store.read(after, most, false).await?)
+        Ok(store.read(after, limit, false).await?)
     }
 
     /// Returns the cursor of the newest event.

@@ -108,7 +108,7 @@ async fn a_question_on_a_terminal_is_told_within_two_seconds_after_the_last_outp
         world.says(id, OutputSource::Stdout, "busy\n").await;
         world.pass(Duration::from_millis(100)).await;
     }
-    assert_eq!(world.spawner.looked(), [], "nobody looks at what talks");
+    assert_eq!(world.spawner.looked(), [], "a command with output is not inspected");
     let asking = TreeSnapshot { waits_for_input: true, has_terminal: true, ..TreeSnapshot::default() };
     world.spawner.show(key, asking);
     world.pass(seconds(2)).await;
@@ -138,7 +138,7 @@ async fn twenty_sleepers_wake_the_engine_once_a_minute_at_most() {
     world.pass(seconds(600)).await;
     let wake_ups = world.wake_ups(began);
     assert!(wake_ups <= 11, "{wake_ups} in ten minutes");
-    assert!(world.spawner.looked().len() >= before + 20, "all of them are looked at");
+    assert!(world.spawner.looked().len() >= before + 20, "all commands are inspected");
 }
 
 #[tokio::test(start_paused = true)]

@@ -79,7 +79,7 @@ async fn one_descendant_that_hangs_in_the_store_does_not_keep_the_others_waiting
     world.engine.terminate(ids[0], false, None).await.unwrap();
     world.pass(seconds(1)).await;
     let asked = asked(&world);
-    assert_eq!(asked.len(), 5, "and it is asked again itself: {asked:?}");
+    assert_eq!(asked.len(), 5, "the process itself is stopped again: {asked:?}");
     assert!(asked.iter().all(|(at, _)| at - began.0 <= 200), "{asked:?}");
     world.pass(seconds(60)).await;
     for id in ids {
@@ -95,7 +95,7 @@ async fn a_store_that_cannot_write_does_not_keep_a_tree_from_being_stopped() {
         world.store.fail_on(PortCall::Commit, nth, Fault::ReadOnly);
     }
     let answer = world.engine.terminate(ids[0], false, None).await;
-    assert!(matches!(answer, Err(EngineError::StopUnrecorded { .. })), "the answer says so: {answer:?}");
+    assert!(matches!(answer, Err(EngineError::StopUnrecorded { .. })), "the reply says so: {answer:?}");
     world.pass(seconds(6)).await;
     assert!(world.spawner.live().is_empty());
     for id in ids {
@@ -117,7 +117,7 @@ async fn a_child_that_joins_in_the_instant_of_the_end_is_waited_for() {
     let late = child(&world, root, command("exit 0 5000")).await;
     world.pass(seconds(3)).await;
     assert_eq!(world.status(late).await, Status::Running);
-    assert_eq!(world.status(root).await, Status::Running, "a child lives");
+    assert_eq!(world.status(root).await, Status::Running, "a child is live");
     world.pass(seconds(3)).await;
     assert_eq!(world.status(late).await, Status::Completed);
     assert_eq!(world.status(root).await, Status::Completed);
@@ -158,7 +158,7 @@ async fn a_process_that_waits_for_its_children_runs_on_without_a_slot_and_ends_a
     let next = world.launch("exit 0 3000").await;
     world.pass(seconds(2)).await;
     assert_eq!(world.status(root).await, Status::Running);
-    assert_eq!(world.status(next).await, Status::Running, "it holds no slot");
+    assert_eq!(world.status(next).await, Status::Running, "the process holds no slot");
     // Launches by the children are still accepted.
     let late = child(&world, deeper, command("exit 0 10000")).await;
     world.pass(seconds(8)).await;
@@ -200,7 +200,7 @@ async fn cancel_of_a_process_that_waits_for_its_children_ends_it_alone_and_termi
         if all {
             world.engine.terminate(root, false, None).await.unwrap();
             world.pass(seconds(1)).await;
-            assert_eq!(world.status(root).await, Status::Running, "its children are still ending");
+            assert_eq!(world.status(root).await, Status::Running, "the children are still ending");
             world.pass(seconds(6)).await;
             assert_eq!(world.status(below).await, Status::Cancelled);
         } else {
@@ -229,7 +229,7 @@ async fn descendants_on_another_node_are_told_through_their_owner() {
     }
     let below = here.launch(launch(placed, Some(root))).await.unwrap().stored.process.id;
     clock.settle().await;
-    assert_eq!(far.live().len(), 1, "it runs on the other node");
+    assert_eq!(far.live().len(), 1, "the process runs on the other node");
     here.terminate(root, false, None).await.unwrap();
     clock.run_for(seconds(4)).await;
     assert_eq!(here.process(root).await.unwrap().process.status(), Status::Cancelled);
@@ -239,7 +239,7 @@ async fn descendants_on_another_node_are_told_through_their_owner() {
     assert_eq!(here.process(below).await.unwrap().process.status(), Status::Cancelled);
     assert_eq!(here.process(root).await.unwrap().process.cascade, None);
     let pending_actions = store.calls().iter().filter(|call| **call == PortCall::Wish).count();
-    assert_eq!(pending_actions, 1, "it is told once");
+    assert_eq!(pending_actions, 1, "the action is queued once");
 }
 
 #[tokio::test(start_paused = true)]
@@ -297,7 +297,7 @@ async fn a_tree_is_stopped_even_while_the_store_cannot_be_reached_at_all() {
     let ids = family(&world, "run").await;
     world.store.set_down(true);
     let answer = world.engine.terminate(ids[0], false, None).await;
-    assert!(matches!(answer, Err(EngineError::StopUnrecorded { .. })), "the answer says so: {answer:?}");
+    assert!(matches!(answer, Err(EngineError::StopUnrecorded { .. })), "the reply says so: {answer:?}");
     world.pass(seconds(1)).await;
     assert!(world.spawner.live().is_empty());
     world.store.set_down(false);

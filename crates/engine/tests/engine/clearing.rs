@@ -14,7 +14,7 @@ impl World {
         let page = longhaul_engine::ports::PageRequest {
             order: longhaul_engine::ports::SortOrder::OldestFirst,
             after: None,
-            most: 1_000,
+            limit: 1_000,
         };
         self.engine.list(&ProcessFilter::default(), &page).await.unwrap().processes
     }
@@ -60,7 +60,10 @@ async fn everything_is_stopped_and_nothing_is_left() {
     assert!(world.spawner.live().is_empty());
     assert_eq!(live.iter().map(|id| world.spawner.runs(*id)).collect::<Vec<_>>(), [1, 1, 1, 1, 0, 0, 0]);
     assert!(world.spawner.output().kept(None, u32::MAX).await.unwrap().is_empty());
-    assert!(world.clock.now().since(asked_at) < seconds(8), "one grace, not one for each");
+    assert!(
+        world.clock.now().since(asked_at) < seconds(8),
+        "one grace period in total, not one for each process"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -136,7 +139,7 @@ async fn a_caller_that_goes_away_does_not_stop_a_clear_half_way() {
     world.settle().await;
     let clearing = world.engine.clear(false);
     tokio::select! {
-        _ = clearing => panic!("a stubborn one takes its grace"),
+        _ = clearing => panic!("a command that ignores signals takes its full grace period"),
         () = world.settle() => {}
     }
     world.pass(seconds(10)).await;
@@ -179,7 +182,7 @@ async fn a_clear_without_room_stops_what_runs_and_says_what_is_left_to_do() {
     assert!(matches!(source, StoreError::Refused(StoreRejection::Full)), "{source:?}");
     // Reported work and waiting processes have no command that could be stopped.
     assert_eq!((stopped, removed), ([&live[..4], &live[6..]].concat(), 0));
-    assert!(world.clock.now().since(asked_at) < seconds(2), "nothing is waited for in vain");
+    assert!(world.clock.now().since(asked_at) < seconds(2), "the engine does not wait without need");
     world.pass(seconds(10)).await;
     assert!(world.spawner.live().is_empty());
     world.store.set_full(false);

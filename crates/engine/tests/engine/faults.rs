@@ -26,7 +26,7 @@ async fn a_launch_that_nobody_acknowledges_is_given_up_soon_and_starts_once_if_i
     let tries = world.store.calls().iter().filter(|call| **call == PortCall::Submit).count();
     assert!((2..=4).contains(&tries), "each of them may take seconds: {tries}");
     world.pass(seconds(30)).await;
-    let page = PageRequest { order: SortOrder::OldestFirst, after: None, most: 10 };
+    let page = PageRequest { order: SortOrder::OldestFirst, after: None, limit: 10 };
     let listing = world.engine.list(&ProcessFilter::default(), &page).await.unwrap();
     let [there] = listing.processes.as_slice() else { panic!("{listing:?}") };
     assert_eq!(there.process.status(), Status::Completed);
@@ -41,7 +41,7 @@ async fn a_launch_whose_answer_was_lost_is_not_called_refused_and_may_run() {
     let said = world.try_launch(command("exit 0 100")).await;
     assert!(matches!(said, Err(EngineError::Store { source: StoreError::Unknown { .. } })), "{said:?}");
     world.pass(seconds(30)).await;
-    let page = PageRequest { order: SortOrder::OldestFirst, after: None, most: 10 };
+    let page = PageRequest { order: SortOrder::OldestFirst, after: None, limit: 10 };
     let listing = world.engine.list(&ProcessFilter::default(), &page).await.unwrap();
     let [there] = listing.processes.as_slice() else { panic!("{listing:?}") };
     assert_eq!(there.process.status(), Status::Completed);
@@ -66,8 +66,8 @@ async fn an_end_is_told_while_what_was_seen_before_it_waits_for_its_record() {
     world.engine.terminate(id, false, None).await.unwrap();
     world.store.set_full(true);
     world.pass(seconds(60)).await;
-    assert!(world.spawner.live().is_empty(), "it was killed after its grace");
-    let page = PageRequest { order: SortOrder::OldestFirst, after: None, most: 10 };
+    assert!(world.spawner.live().is_empty(), "the command was killed after its grace period");
+    let page = PageRequest { order: SortOrder::OldestFirst, after: None, limit: 10 };
     let listing = world.engine.list(&ProcessFilter::default(), &page).await.unwrap();
     let [there] = listing.processes.as_slice() else { panic!("{listing:?}") };
     assert_eq!(there.process.status(), Status::Cancelled);
@@ -199,8 +199,8 @@ async fn a_stop_without_room_for_its_record_says_what_became_of_the_process() {
     assert_eq!(reached(runs).await, Some(StopReach::Told));
     world.settle().await;
     assert!(world.spawner.live().is_empty());
-    assert_eq!(reached(runs).await, Some(StopReach::Ended), "and later how it went");
-    assert_eq!(reached(waits).await, None, "nothing of it could be stopped");
+    assert_eq!(reached(runs).await, Some(StopReach::Ended), "the result becomes known later");
+    assert_eq!(reached(waits).await, None, "no process of the attempt could be stopped");
     world.store.set_full(false);
     assert_eq!(world.end(runs).await, Status::Cancelled);
     assert_eq!(world.end(ends).await, Status::Failed);
@@ -215,7 +215,7 @@ async fn nothing_starts_on_a_claim_that_may_be_there_for_now_only() {
     let id = world.launch("run").await;
     world.pass(seconds(10)).await;
     assert_eq!(world.status(id).await, Status::Starting);
-    assert!(world.spawner.live().is_empty(), "it waits until the store says that it is kept");
+    assert!(world.spawner.live().is_empty(), "the start waits until the store reports the claim as durable");
     world.store.set_unkept(false);
     world.pass(seconds(2)).await;
     assert_eq!(world.status(id).await, Status::Running);

@@ -25,7 +25,7 @@ async fn what_is_written_arrives_and_the_end_of_input_ends_the_command() {
     assert_eq!(world.end(id).await, Status::Completed);
     let key = world.key(id).await;
     assert_eq!(world.spawner.input(key), b"one\ntwo\n");
-    let page = world.engine.output(key, OutputRead { from: 0, most: 100, only: None }).await.unwrap();
+    let page = world.engine.output(key, OutputRead { from: 0, limit: 100, only: None }).await.unwrap();
     assert_eq!(page.chunks.iter().flat_map(|chunk| chunk.bytes.clone()).collect::<Vec<_>>(), b"one\ntwo\n");
 }
 

@@ -45,7 +45,7 @@ async fn all_interrupted_work_is_brought_back_once_however_often_it_is_asked_for
     }
     assert_eq!(world.restarted(None).await, [(Some(first), true), (Some(second), true)]);
     assert_eq!(world.restarted(None).await, []);
-    assert_eq!(world.restarted(Some(&[first])).await, [(Some(first), false)], "who names it is told");
+    assert_eq!(world.restarted(Some(&[first])).await, [(Some(first), false)], "a named process is reported");
     world.settle().await;
     assert_eq!(world.spawner.live().len(), 2);
 }
@@ -169,16 +169,20 @@ async fn children_of_what_is_restarted_are_left_to_it() {
     let restart = async |options| world.engine.restart_interrupted(RestartScope::All, options).await.unwrap();
     let planned = restart(InterruptedRestartOptions { dry_run: true, ..all }).await;
     assert_eq!((ids(&planned.planned), origins(&planned)), (vec![grandparent, alone], Vec::new()));
-    assert!(world.spawner.live().is_empty(), "nothing was done");
+    assert!(world.spawner.live().is_empty(), "nothing was changed");
     let done = restart(all).await;
     assert_eq!(origins(&done), [grandparent, alone]);
     let left = [parent, grandchild].map(|id| (id, SkipReason::AncestorRestarted { ancestor: grandparent }));
     assert_eq!((skipped(&planned), skipped(&done)), (left.to_vec(), left.to_vec()));
     let again = restart(all).await;
-    assert_eq!((origins(&again), skipped(&again)), (Vec::new(), left.to_vec()), "and is said again");
+    assert_eq!(
+        (origins(&again), skipped(&again)),
+        (Vec::new(), left.to_vec()),
+        "the process is reported again"
+    );
     let children = restart(InterruptedRestartOptions { with_children: true, ..all }).await;
-    assert_eq!(origins(&children), [parent, grandchild], "unless they are asked for");
-    assert_eq!(skipped(&restart(all).await), [], "they were restarted");
+    assert_eq!(origins(&children), [parent, grandchild], "unless they are requested");
+    assert_eq!(skipped(&restart(all).await), [], "the processes were restarted");
 }
 
 #[tokio::test(start_paused = true)]
@@ -213,7 +217,7 @@ async fn child_that_was_attached_from_outside_is_restarted_beside_its_parent() {
     for child in [attached, from_other] {
         let lineage = restart_of(child).lineage;
         assert_eq!(lineage.ancestors, [restart_of(parent).id], "a child of the parent that runs now");
-        assert_eq!(lineage.launchers(), [], "which did not launch it");
+        assert_eq!(lineage.launchers(), [], "the parent did not launch the child");
     }
 }
 
@@ -355,7 +359,7 @@ async fn a_child_is_restarted_by_itself_where_nobody_above_it_is() {
     let both = restart(&[grandchild, grandparent]).await;
     assert_eq!(origins(&both), [grandparent]);
     assert_eq!(skipped(&both), [(grandchild, SkipReason::AncestorRestarted { ancestor: grandparent })]);
-    assert_eq!(origins(&restart(&[grandchild]).await), [grandchild], "who names it alone means it");
+    assert_eq!(origins(&restart(&[grandchild]).await), [grandchild], "a single named process is restarted");
 }
 
 #[tokio::test(start_paused = true)]

@@ -226,6 +226,6 @@ async fn a_start_that_is_never_answered_delays_a_shutdown_for_a_bounded_time() {
     let id = world.launch("slow 3600000").await;
     world.settle().await;
     let done = world.engine.shut_down(Shutdown::Leave);
-    world.clock.run_until(seconds(3), done).await.expect("it ends in time").unwrap();
+    world.clock.run_until(seconds(3), done).await.expect("the process ends in time").unwrap();
     assert_eq!(world.status(id).await, Status::Starting);
 }

@@ -28,7 +28,7 @@ async fn launches(world: &World) -> (Duration, Duration) {
 /// kind is its median round.
 #[test]
 #[ignore = "a measurement"]
-#[expect(clippy::print_stdout, reason = "a measurement tells its numbers")]
+#[expect(clippy::print_stdout, reason = "a measurement prints its results")]
 fn measure_a_launch_with_and_without_bad_subscribers() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     runtime.block_on(async {

@@ -147,7 +147,7 @@ fn placed(labels: &[&str], words: &str) -> Spec {
 
 fn ending(stored: &StoredProcess) -> Ending {
     let State::Ended(ended) = &stored.process.state else {
-        unreachable!("it has not ended: {:?}", stored.process.state)
+        unreachable!("the process has not ended: {:?}", stored.process.state)
     };
     ended.ending.clone()
 }
@@ -232,10 +232,10 @@ async fn work_of_a_lost_node_is_interrupted_once_lease_and_grace_are_over() {
     cluster.pass(LEASE + GRACE - seconds(1)).await;
     let stored = b.stored(process).await;
     assert_eq!(stored.process.status(), Status::Running, "the grace is not over");
-    assert!(b.engine.unreachable_since(&stored).is_some(), "nobody can tell how it is");
+    assert!(b.engine.unreachable_since(&stored).is_some(), "its state is unknown");
     cluster.pass(seconds(2)).await;
     assert_eq!(ending(&b.stored(process).await), Ending::Interrupted { why: Interruption::NodeGone });
-    assert_eq!(a.spawner.live().len(), 1, "what did not opt in runs on");
+    assert_eq!(a.spawner.live().len(), 1, "processes that did not opt in keep running");
     let page = b.engine.log(None, 100, false).await.unwrap();
     let told = |fact: &Fact| matches!(fact, Fact::NodeLost { node } if *node == id("a"));
     assert!(page.events.iter().any(|logged| logged.id == process && told(&logged.event.fact)));
@@ -250,7 +250,7 @@ async fn work_of_a_node_that_left_is_unreachable_once_a_lease_would_be_over() {
     b.engine.shut_down(Shutdown::Leave).await.unwrap();
     cluster.pass(seconds(3)).await;
     let unreachable = async || a.engine.unreachable_since(&a.stored(process).await);
-    assert_eq!(unreachable().await, None, "it may be back in a moment");
+    assert_eq!(unreachable().await, None, "the node may return soon");
     cluster.pass(seconds(5)).await;
     assert!(unreachable().await.is_some());
     assert_eq!(a.status(process).await, Status::Running);
@@ -379,7 +379,7 @@ async fn the_late_end_of_interrupted_work_is_attached() {
     let stored = b.stored(process).await;
     let State::Ended(ended) = &stored.process.state else { unreachable!("{:?}", stored.process.state) };
     assert_eq!(stored.process.status(), Status::Interrupted);
-    assert!(ended.late.is_some(), "its end became known later");
+    assert!(ended.late.is_some(), "the end became known later");
 }
 
 #[tokio::test(start_paused = true)]
@@ -515,7 +515,7 @@ async fn a_wait_hears_of_an_end_on_another_node() {
     let waiting = b.engine.wait(&ids, WaitCondition::Ended, WaitMode::All, None);
     let waited = cluster.clock.run_until(seconds(60), waiting).await.expect("it ends").unwrap();
     assert_eq!(waited.processes[0].process.status(), Status::Completed);
-    assert!(cluster.clock.now().since(began) < seconds(3), "it is told when it happens");
+    assert!(cluster.clock.now().since(began) < seconds(3), "the change is reported at once");
 }
 
 #[tokio::test(start_paused = true)]
@@ -558,7 +558,7 @@ async fn a_tree_over_several_nodes_ends_as_one() {
     for process in [root, child, other] {
         assert_eq!(a.status(process).await, Status::Cancelled);
     }
-    assert!(a.stored(root).await.process.cascade.is_none(), "it is known that all have ended");
+    assert!(a.stored(root).await.process.cascade.is_none(), "the end of all processes is known");
 }
 
 #[tokio::test(start_paused = true)]
@@ -605,7 +605,7 @@ async fn what_begins_after_it_was_given_to_others_is_stopped() {
     let stored = b.stored(process).await;
     assert_eq!((stored.process.status(), stored.process.attempt.0), (Status::Running, 2));
     cluster.pass(seconds(10)).await;
-    assert_eq!(a.spawner.runs(process), 1, "it began when the node went on");
+    assert_eq!(a.spawner.runs(process), 1, "the restart began when the node resumed");
     assert_eq!(a.spawner.live(), []);
     assert_eq!(b.spawner.live().len(), 1);
 }
@@ -618,7 +618,7 @@ async fn a_node_that_stood_still_stops_its_copies_when_it_goes_on() {
     cluster.pass(seconds(2)).await;
     a.life.freeze(cluster.clock.now().plus(seconds(40)));
     cluster.pass(seconds(39)).await;
-    assert_eq!((a.spawner.live().len(), b.spawner.live().len()), (1, 1), "nobody could stop it");
+    assert_eq!((a.spawner.live().len(), b.spawner.live().len()), (1, 1), "no node could stop it");
     cluster.pass(seconds(8)).await;
     assert_eq!((a.spawner.live().len(), b.spawner.live().len()), (0, 1));
     assert_eq!(b.stored(process).await.process.attempt.0, 2);
@@ -636,12 +636,12 @@ async fn copies_that_outlived_their_manager_are_stopped_when_it_comes_back() {
     let again = cluster.start(a.settings.clone(), Arc::new(a.spawner.reopened()), a.ids.clone()).await;
     cluster.pass(seconds(8)).await;
     let left: Vec<ProcessId> = again.spawner.live().into_iter().map(|key| key.id).collect();
-    assert_eq!(left, [kept], "only what goes on elsewhere is stopped");
+    assert_eq!(left, [kept], "only the process that continues elsewhere is stopped");
     assert_eq!((b.status(process).await, b.stored(process).await.process.attempt.0), (Status::Running, 2));
     cluster.pass(seconds(60)).await;
     let stored = b.stored(kept).await;
     let State::Ended(ended) = &stored.process.state else { unreachable!("{:?}", stored.process.state) };
-    assert!(ended.late.is_some(), "its end became known later");
+    assert!(ended.late.is_some(), "the end became known later");
 }
 
 #[tokio::test(start_paused = true)]
@@ -657,7 +657,7 @@ async fn a_copy_of_what_was_cancelled_before_it_ran_again_is_stopped_when_its_no
     assert_eq!(ending(&b.stored(process).await), Ending::Cancelled { by: StopCause::User, exit: None });
     let again = cluster.start(a.settings.clone(), Arc::new(a.spawner.reopened()), a.ids.clone()).await;
     cluster.pass(seconds(8)).await;
-    assert_eq!(again.spawner.live(), [], "nobody saw its end, and it may live on here");
+    assert_eq!(again.spawner.live(), [], "its end was not observed, so it may be an orphan here");
     assert_eq!(b.status(process).await, Status::Cancelled);
 }
 
@@ -677,7 +677,7 @@ async fn an_order_for_lost_work_invents_no_end() {
         assert_eq!(ending(&stored), Ending::Interrupted { why: Interruption::NodeGone });
         assert_eq!(stored.pending_actions, []);
     }
-    assert_eq!(b.spawner.journal(), [], "nothing is done about it on another machine");
+    assert_eq!(b.spawner.journal(), [], "no action is taken on another machine");
 }
 
 #[tokio::test(start_paused = true)]
@@ -744,7 +744,7 @@ async fn work_that_was_taken_and_not_yet_called_lost_goes_on_where_it_runs() {
     let again = cluster.start(a.settings.clone(), Arc::new(a.spawner.reopened()), a.ids.clone()).await;
     cluster.pass(seconds(10)).await;
     assert_eq!(again.status(process).await, Status::Interrupted);
-    assert_eq!(again.spawner.live().len(), 1, "nobody asked for its end");
+    assert_eq!(again.spawner.live().len(), 1, "no stop was requested");
 }
 
 #[tokio::test(start_paused = true)]
@@ -787,7 +787,7 @@ async fn an_order_to_end_is_heeded_though_its_node_is_lost() {
         let stored = b.stored(process).await;
         assert_eq!(stored.process.status(), Status::Cancelled, "{:?}", stored.process.state);
         assert_eq!((stored.process.attempt.0, stored.pending_actions), (1, vec![]));
-        assert_eq!(b.spawner.runs(process), 0, "it is not run again");
+        assert_eq!(b.spawner.runs(process), 0, "the process is not run again");
     }
 }
 
@@ -859,7 +859,7 @@ async fn ended_late(cluster: &Cluster, b: &Node, process: ProcessId) {
     cluster.pass(seconds(10)).await;
     let stored = b.stored(process).await;
     let State::Ended(ended) = &stored.process.state else { unreachable!("{:?}", stored.process.state) };
-    assert_eq!(ended.ending, Ending::Interrupted { why: Interruption::NodeGone }, "ended is final");
+    assert_eq!(ended.ending, Ending::Interrupted { why: Interruption::NodeGone }, "the ending is final");
     let late = ended.late.as_ref().unwrap();
     assert_eq!(late.exit.stopped, Some(StopCause::User));
     assert_eq!(stored.pending_actions, []);
@@ -878,7 +878,7 @@ async fn what_is_left_of_interrupted_work_is_stopped_by_a_cancel_on_any_node() {
         let answer = asked.engine.terminate(process, false, None).await.unwrap();
         assert_eq!((answer.changed, answer.note), (true, Some(NoOpReason::OrphanStopRequested)));
         cluster.pass(seconds(2)).await;
-        assert_eq!(a.spawner.live(), [], "asked of its own node: {asks_its_own}");
+        assert_eq!(a.spawner.live(), [], "requested from the own node: {asks_its_own}");
         ended_late(&cluster, &b, process).await;
         assert!(!a.engine.is_orphaned(&b.stored(process).await));
         let again = asked.engine.terminate(process, true, None).await.unwrap();
@@ -894,17 +894,21 @@ async fn interrupted_work_that_was_cancelled_since_is_not_brought_back() {
     a.engine.terminate(process, false, None).await.unwrap();
     let revival =
         b.engine.restart_interrupted(RestartScope::All, InterruptedRestartOptions::default()).await.unwrap();
-    assert_eq!((revival.launched.len(), skipped(&revival)), (0, vec![process]), "it received a stop request");
+    assert_eq!(
+        (revival.launched.len(), skipped(&revival)),
+        (0, vec![process]),
+        "the process received a stop request"
+    );
     ended_late(&cluster, &b, process).await;
     let revival =
         b.engine.restart_interrupted(RestartScope::All, InterruptedRestartOptions::default()).await.unwrap();
-    assert_eq!((revival.launched.len(), skipped(&revival)), (0, vec![process]), "its end is known");
+    assert_eq!((revival.launched.len(), skipped(&revival)), (0, vec![process]), "the end is known");
     let named = b
         .engine
         .restart_interrupted(RestartScope::These(&[process]), InterruptedRestartOptions::default())
         .await
         .unwrap();
-    assert_eq!((named.launched.len(), skipped(&named)), (1, Vec::new()), "who names it means it");
+    assert_eq!((named.launched.len(), skipped(&named)), (1, Vec::new()), "a named process is acted on");
 }
 
 fn skipped(revival: &InterruptedRestart) -> Vec<ProcessId> {
@@ -926,7 +930,7 @@ async fn what_is_left_of_interrupted_work_is_stopped_when_its_node_comes_back() 
         cluster.pass(LEASE + GRACE + seconds(5)).await;
         b.tell(process, Action::Cancel { cause: StopCause::User }).await;
         cluster.pass(seconds(30)).await;
-        assert_eq!(a.spawner.live().len(), 1, "nobody can reach it");
+        assert_eq!(a.spawner.live().len(), 1, "no node can reach it");
         let _again;
         if restarts {
             _again = cluster.start(a.settings.clone(), Arc::new(a.spawner.reopened()), a.ids.clone()).await;
@@ -1067,9 +1071,9 @@ async fn what_runs_again_elsewhere_is_to_end_with_the_lease_even_without_its_man
     assert!(until > now && until <= now.plus(LEASE), "{until:?} at {now:?}");
     a.cut(true);
     cluster.pass(seconds(3)).await;
-    assert_eq!(a.spawner.lease(), Some(LeaseEnd::At(until)), "nobody prolonged it");
+    assert_eq!(a.spawner.lease(), Some(LeaseEnd::At(until)), "the lease was not renewed");
     a.cut(false);
     cluster.pass(seconds(3)).await;
     a.engine.shut_down(Shutdown::Leave).await.unwrap();
-    assert_eq!(a.spawner.lease(), Some(LeaseEnd::Never), "what it owns stays its own");
+    assert_eq!(a.spawner.lease(), Some(LeaseEnd::Never), "the node keeps its processes");
 }

@@ -17,7 +17,7 @@ async fn an_order_for_what_nobody_owns_is_answered_by_whoever_runs() {
         leave(&world, id, PendingAction::Cancel { cause: StopCause::User }).await;
         world.settle().await;
         if crash {
-            assert_eq!(world.status(id).await, Status::Running, "nobody is there to answer it");
+            assert_eq!(world.status(id).await, Status::Running, "no owner can execute it");
             world.crash().await;
         }
         world.pass(seconds(1)).await;

@@ -256,7 +256,7 @@ async fn output_is_found_by_size_by_lines_and_by_time() {
     missing(engine.output_size(none).await.map(drop));
     missing(engine.output_tail(none, 1, None).await.map(drop));
     missing(engine.output_since(none, later).await.map(drop));
-    let all = OutputRead { from: 0, most: 100, only: None };
+    let all = OutputRead { from: 0, limit: 100, only: None };
     missing(engine.output(none, all).await.map(drop));
 }
 
@@ -271,7 +271,7 @@ async fn who_follows_output_that_is_not_there_yet_hears_of_the_start() {
         async move { engine.follow(id, AttemptNo(1), 0).await }
     });
     world.pass(seconds(5)).await;
-    assert!(!follower.is_finished(), "there is nothing to tell yet");
+    assert!(!follower.is_finished(), "there is nothing to report yet");
     world.engine.release_queue(&"k".parse().unwrap()).await.unwrap();
     let told = world.clock.run_until(Duration::from_secs(5), follower).await.unwrap().unwrap();
     assert_eq!(told.unwrap(), FollowProgress::Changed);

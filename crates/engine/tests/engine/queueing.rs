@@ -95,7 +95,7 @@ async fn reported_work_without_a_queue_takes_a_slot_of_its_key_or_is_refused() {
         no_queue: true,
     };
     let first = world.engine.launch(start(Some("k"))).await.unwrap().stored.process.id;
-    assert_eq!(world.status(first).await, Status::Running, "it starts at once");
+    assert_eq!(world.status(first).await, Status::Running, "the process starts at once");
     match world.engine.launch(start(Some("k"))).await {
         Err(EngineError::Refused { refusal: StoreRejection::NoSlot { holders, .. } }) => {
             assert_eq!(holders, [first]);
@@ -205,5 +205,5 @@ async fn what_is_launched_beside_waits_for_no_free_root() {
     assert_eq!(statuses, [Status::Running, Status::Pending, Status::Running]);
     world.end(beside).await;
     world.clock.settle().await;
-    assert_eq!(world.status(waiter).await, Status::Pending, "the limit holds for the others");
+    assert_eq!(world.status(waiter).await, Status::Pending, "the limit applies to the other processes");
 }

@@ -48,7 +48,7 @@ async fn a_limit_that_is_raised_lets_waiters_go_at_once_and_a_lowered_one_stops_
     world.engine.set_slots("k", Some(1)).await.unwrap();
     world.cancel(ids[0]).await;
     world.pass(seconds(1)).await;
-    assert_eq!(running(&world, &ids).await, 2, "what runs goes on, and the next one waits");
+    assert_eq!(running(&world, &ids).await, 2, "running processes continue, and the next one waits");
     world.engine.set_slots("k", Some(0)).await.unwrap();
     world.settle().await;
     assert_eq!(running(&world, &ids).await, 5, "0 means no limit");
@@ -84,10 +84,10 @@ async fn a_held_queue_lets_nobody_go_until_it_is_released_and_what_runs_goes_on(
     assert_eq!(running(&world, &other).await, 1, "others pass");
     world.pass(seconds(10)).await;
     let again = world.engine.hold_queue(&key("k"), Some("bob".to_owned())).await.unwrap();
-    assert_eq!(again.held[&key("k")], hold, "a hold that stands is kept");
+    assert_eq!(again.held[&key("k")], hold, "an existing hold is kept");
     world.crash().await;
     world.pass(seconds(10)).await;
-    assert_eq!(running(&world, &waits).await, 0, "a restart releases nobody");
+    assert_eq!(running(&world, &waits).await, 0, "a restart releases no process");
     let view = world.engine.queues(Some(&key("k"))).await.unwrap().remove(0);
     assert_eq!((view.held, view.waiters.len(), view.holders), (Some(hold), 2, ids));
     assert!(world.engine.release_queue(&key("k")).await.unwrap().held.is_empty());
@@ -134,11 +134,11 @@ async fn what_was_changed_while_running_outlives_a_restart_with_the_same_configu
     world.settings.policy = Some(Policy { slots, default_slots: 9, ..Policy::default() });
     world.crash().await;
     let policy = world.engine.policy().await.unwrap();
-    assert_eq!((policy.slots["k"], policy.slots["other"]), (7, 4), "an edit elsewhere leaves it alone");
+    assert_eq!((policy.slots["k"], policy.slots["other"]), (7, 4), "another change does not affect the hold");
     world.engine.set_slots("k", Some(5)).await.unwrap();
     world.settings.policy = None;
     world.crash().await;
-    assert_eq!(world.engine.policy().await.unwrap().slots["k"], 5, "nothing configured leaves all");
+    assert_eq!(world.engine.policy().await.unwrap().slots["k"], 5, "an empty configuration changes nothing");
 }
 
 #[tokio::test(start_paused = true)]
@@ -233,5 +233,9 @@ async fn what_a_launch_does_not_bound_is_bounded_as_its_level_is() {
     assert_eq!(limits(deepest).await, ResourceLimits::default(), "a level without bounds has none");
     world.settle().await;
     let orders = world.orders.lock().unwrap();
-    assert_eq!(orders[1].command.limits.cpu_seconds, Some(5), "it is what the command starts with");
+    assert_eq!(
+        orders[1].command.limits.cpu_seconds,
+        Some(5),
+        "the limit is the one at the start of the command"
+    );
 }

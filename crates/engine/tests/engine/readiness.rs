@@ -49,7 +49,7 @@ async fn an_address_is_asked_soon_after_the_start_and_then_every_second() {
     world.prober.works(URL);
     world.pass(seconds(10)).await;
     assert!(is_ready(&world, id).await);
-    assert_eq!(world.prober.asked().len(), 9, "nobody is asked any more");
+    assert_eq!(world.prober.asked().len(), 9, "no probe runs any more");
 }
 
 #[tokio::test(start_paused = true)]

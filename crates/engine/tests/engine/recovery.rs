@@ -37,7 +37,7 @@ async fn what_is_adopted_is_named_with_the_command_of_its_launch() {
     world.spawner.end_recorded(key).await;
     world.cancel(id).await;
     world.settle().await;
-    assert_eq!(world.spawner.adopted().last(), Some(&(key, asked)), "by an order to what is not watched");
+    assert_eq!(world.spawner.adopted().last(), Some(&(key, asked)), "by an action on an unwatched attempt");
     assert_eq!(world.spawner.adopted().len(), 2);
 }
 
@@ -50,7 +50,7 @@ async fn an_end_that_was_missed_is_recorded_before_anyone_can_ask() {
     world.pass(seconds(10)).await;
     world.crash().await;
     assert_eq!(world.status(id).await, Status::Failed);
-    assert_eq!(ran(&world, id).await, seconds(1), "it ended when it did, not when that was found");
+    assert_eq!(ran(&world, id).await, seconds(1), "the end time is that of the exit, not of its discovery");
 }
 
 #[tokio::test(start_paused = true)]
@@ -69,8 +69,8 @@ async fn what_cannot_be_examined_in_time_is_marked_until_it_is() {
     }
     let before = world.clock.now();
     world.crash().await;
-    assert!(world.clock.now().since(before) <= seconds(5), "nobody waits for longer");
-    assert_eq!(world.status(lost).await, Status::Interrupted, "the first answer is right");
+    assert!(world.clock.now().since(before) <= seconds(5), "the recovery does not wait longer");
+    assert_eq!(world.status(lost).await, Status::Interrupted, "the first reply is correct");
     for id in [lives, lost_later, cancelled] {
         let stored = world.stored(id).await;
         assert_eq!(stored.process.status(), Status::Running);

@@ -109,7 +109,7 @@ async fn a_manager_that_was_away_does_not_count_as_a_missed_heartbeat() {
     world.pass(seconds(11)).await;
     let State::Ended(ended) = world.stored(id).await.process.state else { panic!("ended") };
     let why = Interruption::HeartbeatMissed { last: begun };
-    assert_eq!(ended.ending, Ending::Interrupted { why }, "the last sign of life was its start");
+    assert_eq!(ended.ending, Ending::Interrupted { why }, "the last heartbeat was the start");
 }
 
 #[tokio::test(start_paused = true)]

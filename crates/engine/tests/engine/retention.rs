@@ -37,10 +37,10 @@ async fn an_ended_record_and_its_output_go_when_their_time_is_over_and_are_count
     let id = world.printed(10).await;
     world.pass(seconds(59)).await;
     assert!(world.knows(id).await && world.has_output(id).await);
-    assert_eq!(world.engine.swept(), 0);
+    assert_eq!(world.engine.pruned_total(), 0);
     world.pass(seconds(20)).await;
     assert!(!world.knows(id).await && !world.has_output(id).await);
-    assert_eq!(world.engine.swept(), 1);
+    assert_eq!(world.engine.pruned_total(), 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -78,7 +78,7 @@ async fn without_a_rule_everything_stays_and_the_total_is_told_all_the_same() {
     assert_eq!((pruned.ids.as_slice(), pruned.bytes, pruned.total), (&ids[..], 20, 2));
     world.crash().await;
     world.settle().await;
-    assert_eq!(world.engine.swept(), 2);
+    assert_eq!(world.engine.pruned_total(), 2);
 }
 
 #[tokio::test(start_paused = true)]
@@ -102,7 +102,7 @@ async fn a_dry_run_tells_what_prune_then_does() {
         let before = world.spawner.output().kept(None, u32::MAX).await.unwrap();
         let would = world.engine.prune(&rule, bytes, true).await.unwrap();
         let after = world.spawner.output().kept(None, u32::MAX).await.unwrap();
-        assert_eq!((world.engine.swept(), before), (0, after), "a dry run changes nothing");
+        assert_eq!((world.engine.pruned_total(), before), (0, after), "a dry run changes nothing");
         let did = world.engine.prune(&rule, bytes, false).await.unwrap();
         assert_eq!((&would.ids, would.bytes), (&did.ids, did.bytes), "{rule:?} {bytes:?}");
         assert!(!did.ids.is_empty() && did.ids.len() < 12, "{rule:?} takes {}", did.ids.len());
@@ -120,7 +120,7 @@ async fn who_prunes_down_to_a_count_means_what_has_just_ended_too() {
         ids.push(world.printed(1).await);
         world.pass(seconds(1)).await;
     }
-    let down_to = |most| Retention { count: Some(most), ..NOTHING };
+    let down_to = |limit| Retention { count: Some(limit), ..NOTHING };
     assert_eq!(world.engine.prune(&down_to(3), None, false).await.unwrap().ids, ids[..2]);
     assert_eq!(world.engine.prune(&down_to(3), None, false).await.unwrap().ids, []);
     assert_eq!(world.engine.prune(&down_to(0), None, false).await.unwrap().ids, ids[2..]);
@@ -202,7 +202,7 @@ async fn past_the_total_the_oldest_output_goes_and_its_record_stays() {
     assert_eq!(kept, [false, false, true, true]);
     assert!(world.has_output(live).await);
     world.pass(HOUR).await;
-    assert!(world.has_output(ids[2]).await, "what is gone already is not counted again");
+    assert!(world.has_output(ids[2]).await, "pruned output is not counted again");
 }
 
 #[tokio::test(start_paused = true)]
@@ -236,7 +236,7 @@ async fn output_of_processes_that_the_store_never_knew_is_left_alone() {
     }
     world.printed(10).await;
     world.pass(48 * HOUR).await;
-    assert_eq!(world.engine.swept(), 1);
+    assert_eq!(world.engine.pruned_total(), 1);
     for id in foreign {
         assert!(world.has_output(id).await);
     }
@@ -291,5 +291,5 @@ async fn a_sweep_goes_through_any_number_of_batches() {
     let pruned = world.engine.prune(&older_than(seconds(1)), None, false).await.unwrap();
     assert_eq!((pruned.ids.len(), pruned.total), (450, 450));
     let sweeps = world.store.calls().into_iter().filter(|call| *call == PortCall::Prune).count();
-    assert_eq!(sweeps, 2 + 3, "two by the engine itself, then 200 records each");
+    assert_eq!(sweeps, 2 + 3, "two batches by the engine itself, then 200 records each");
 }

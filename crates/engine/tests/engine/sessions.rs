@@ -35,7 +35,7 @@ async fn each_process_of_a_session_does_what_it_declared_when_the_session_ends()
     let over = world.launch_spec(of("s", SessionPolicy::Cancel, command("exit 0"))).await;
     world.end(over).await;
     let told = world.engine.end_session(&session("s"), None).await.unwrap();
-    assert_eq!(ids(&told), [keeps, goes, leaves], "what ended is not asked");
+    assert_eq!(ids(&told), [keeps, goes, leaves], "an ended process gets no request");
     let notes: Vec<Option<NoOpReason>> =
         told.iter().map(|told| told.outcome.as_ref().unwrap().note).collect();
     assert_eq!(notes, [Some(NoOpReason::KeptByPolicy), None, None]);
@@ -216,7 +216,11 @@ async fn who_joins_a_session_after_its_end_is_reached_by_the_next_one() {
     let after = world.launch_spec(of("s", SessionPolicy::Keep, command("run"))).await;
     world.pass(seconds(61)).await;
     assert_eq!(cause(&world, before).await, Some(StopCause::Session));
-    assert_eq!(world.status(after).await, Status::Running, "that end does not concern it");
+    assert_eq!(
+        world.status(after).await,
+        Status::Running,
+        "the end of the session does not concern the process"
+    );
     let told = world.engine.end_session(&session("s"), Some(SessionPolicy::Cancel)).await.unwrap();
     assert_eq!(ids(&told), [after]);
     assert_eq!(world.end(after).await, Status::Cancelled);

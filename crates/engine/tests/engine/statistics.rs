@@ -11,9 +11,9 @@ use std::time::Duration;
 struct Chance(u64);
 
 impl Chance {
-    fn below(&mut self, most: u64) -> u64 {
+    fn below(&mut self, limit: u64) -> u64 {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % most
+        (self.0 >> 33) % limit
     }
 }
 
@@ -58,7 +58,7 @@ impl World {
     }
 
     async fn matching(&self, filter: &ProcessFilter) -> Vec<StoredProcess> {
-        let page = PageRequest { order: SortOrder::OldestFirst, after: None, most: 1_000 };
+        let page = PageRequest { order: SortOrder::OldestFirst, after: None, limit: 1_000 };
         self.engine.list(filter, &page).await.unwrap().processes
     }
 }
@@ -74,7 +74,7 @@ fn recount(records: &[&StoredProcess]) -> LevelStats {
         .filter_map(|stored| Some(stored.process.completed_at()?.since(stored.process.started_at?)))
         .collect();
     let is_enough =
-        |most: &Duration| spans.iter().filter(|span| *span <= most).count() * 100 >= spans.len() * 95;
+        |limit: &Duration| spans.iter().filter(|span| *span <= limit).count() * 100 >= spans.len() * 95;
     let millis: u128 = spans.iter().map(Duration::as_millis).sum();
     LevelStats {
         live: of(&|status| !status.is_ended()),
@@ -123,12 +123,16 @@ async fn output_is_measured_until_a_record_tells_of_it() {
         world.spawner.output().write(key, OutputSource::Stdout, b"hello\n");
     }
     assert_eq!(written(id).await, Some(6));
-    assert_eq!(world.stored(id).await, before, "nothing is committed for it");
+    assert_eq!(world.stored(id).await, before, "the statistics cause no commit");
     world.cancel(id).await;
     world.end(id).await;
     world.end(gone).await;
-    assert_eq!(written(id).await, None, "its exit tells");
-    assert_eq!(written(gone).await, Some(6), "nothing else tells of one whose end was not seen");
+    assert_eq!(written(id).await, None, "the exit contains it");
+    assert_eq!(
+        written(gone).await,
+        Some(6),
+        "no other record counts the output of a process whose end was not observed"
+    );
     world.spawner.output().remove(gone).await.unwrap();
     assert_eq!(written(gone).await, None);
 }

@@ -12,7 +12,7 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Returns the next item of a subscription. Fails the test if no item arrives in time.
 async fn next_of(subscription: &mut Subscription) -> Option<SubscriptionItem> {
-    tokio::time::timeout(TIMEOUT, subscription.next()).await.expect("it is told, or it is over")
+    tokio::time::timeout(TIMEOUT, subscription.next()).await.expect("the subscription gets an item or ends")
 }
 
 /// Returns all items until the subscription ends, or sends nothing for one second of virtual time.
@@ -121,7 +121,7 @@ async fn one_that_never_reads_and_one_that_panics_harm_nobody_while_a_thousand_r
     assert_eq!(held.len(), 16);
     assert_eq!(disconnect.last(), Some(&SubscriptionItem::Resync { from: held[15].cursor }));
     assert_eq!(silent.next().await, None);
-    assert_eq!(calls.load(Ordering::SeqCst), 1, "one that panicked is called no more");
+    assert_eq!(calls.load(Ordering::SeqCst), 1, "a subscriber that panicked is not called again");
 }
 
 #[tokio::test(start_paused = true)]
@@ -177,7 +177,9 @@ async fn events_that_are_no_longer_kept_are_a_resync() {
     };
     assert_eq!(next_of(&mut subscription).await, None);
     let mut resumed = world.engine.subscribe(Some(from), 10).await.unwrap();
-    let Some(SubscriptionItem::Event(logged)) = next_of(&mut resumed).await else { panic!("it goes on") };
+    let Some(SubscriptionItem::Event(logged)) = next_of(&mut resumed).await else {
+        panic!("the subscription continues")
+    };
     assert_eq!(logged.cursor, EventCursor(from.0 + 1));
 }
 
@@ -250,7 +252,7 @@ async fn a_callback_that_sleeps_for_ever_delays_neither_others_nor_the_end() {
     let id = world.launch("exit 0 1000").await;
     assert_eq!(world.end(id).await, Status::Completed);
     world.settle().await;
-    eventually("the other one is told", || told.lock().unwrap().len() == 4);
+    eventually("the other subscriber gets all items", || told.lock().unwrap().len() == 4);
     world.shut_down(Shutdown::StopAll).await;
     drop((sleeping, release));
 }
@@ -275,7 +277,7 @@ async fn a_callback_that_falls_behind_is_told_so_and_called_no_more() {
     world.pass(seconds(2)).await;
     drop(release);
     let is_over = || matches!(told.lock().unwrap().last(), Some(SubscriptionItem::Resync { .. }));
-    eventually("it is told that it fell behind", is_over);
+    eventually("the slow subscriber gets the end of its subscription", is_over);
     let notices = told.lock().unwrap().clone();
     let last = events(&notices).last().unwrap().cursor;
     assert_eq!(notices.last(), Some(&SubscriptionItem::Resync { from: last }));
@@ -296,10 +298,10 @@ async fn dropping_the_guard_ends_a_callback() {
     let id = world.launch("exit 0").await;
     world.end(id).await;
     world.settle().await;
-    eventually("it is called", || calls.load(Ordering::SeqCst) == 4);
+    eventually("the subscriber is called", || calls.load(Ordering::SeqCst) == 4);
     drop(guard);
     world.settle().await;
-    eventually("its thread ends", || Arc::strong_count(&kept) == 1);
+    eventually("the thread of the subscriber ends", || Arc::strong_count(&kept) == 1);
     let id = world.launch("exit 0").await;
     world.end(id).await;
     assert_eq!(calls.load(Ordering::SeqCst), 4);

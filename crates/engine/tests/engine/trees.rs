@@ -73,13 +73,17 @@ async fn terminate_asks_a_whole_tree_deepest_first_within_one_grace() {
         .map(|(_, id)| [0, 1, 1, 2, 2][ids.iter().position(|known| known == id).unwrap()])
         .collect();
     assert_eq!(levels, [2, 2, 1, 1, 0]);
-    assert!(asked.iter().all(|(at, _)| *at == asked[0].0), "one grace for the tree: {asked:?}");
+    assert!(asked.iter().all(|(at, _)| *at == asked[0].0), "one grace period for the tree: {asked:?}");
     world.pass(seconds(6)).await;
     assert_eq!(cancelled_by(&ending(&world, ids[0]).await), Some(StopCause::User));
     for id in &ids[1..] {
         assert_eq!(cancelled_by(&ending(&world, *id).await), Some(StopCause::Parent));
     }
-    assert_eq!(world.stored(ids[0]).await.process.cascade, None, "the mark goes when none is left");
+    assert_eq!(
+        world.stored(ids[0]).await.process.cascade,
+        None,
+        "the cascade ends when no descendant is live"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -134,7 +138,7 @@ async fn terminate_of_what_ended_reaches_the_life_below_it() {
     let below = child(&world, root, command("run")).await;
     let deeper = child(&world, below, command("run")).await;
     assert_eq!(world.end(root).await, Status::Completed);
-    assert_eq!(world.status(below).await, Status::Running, "children are kept by default");
+    assert_eq!(world.status(below).await, Status::Running, "children keep running by default");
     let answer = world.engine.terminate(root, false, None).await.unwrap();
     assert!(answer.changed);
     // The cascade continues after a crash as well.
@@ -143,7 +147,7 @@ async fn terminate_of_what_ended_reaches_the_life_below_it() {
     assert_eq!(world.end(deeper).await, Status::Cancelled);
     world.pass(seconds(6)).await;
     assert_eq!(world.stored(root).await.process.cascade, None);
-    assert_eq!(world.status(root).await, Status::Completed, "ended is final");
+    assert_eq!(world.status(root).await, Status::Completed, "the ending is final");
 }
 
 #[tokio::test(start_paused = true)]
@@ -184,7 +188,7 @@ async fn force_after_terminate_kills_the_whole_tree_at_once() {
 #[tokio::test(start_paused = true)]
 async fn a_thousand_descendants_are_all_signalled_within_a_second() {
     let world = World::with(|settings| {
-        settings.tree = TreeLimits { deepest: Level(10), per_level: 200 };
+        settings.tree = TreeLimits { max_level: Level(10), per_level: 200 };
     })
     .await;
     let root = world.launch("stubborn").await;

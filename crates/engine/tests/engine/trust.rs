@@ -132,7 +132,7 @@ async fn question_that_was_put_into_the_record_of_running_work_is_never_asked() 
     world.crash().await;
     world.pass(seconds(60)).await;
     assert_eq!(world.prober.asked(), []);
-    assert_eq!(world.status(id).await, Status::Running, "what began was trusted then");
+    assert_eq!(world.status(id).await, Status::Running, "an attempt that started was trusted at that time");
     world.cancel(id).await;
     assert_eq!(world.end(id).await, Status::Cancelled);
 }

@@ -88,13 +88,17 @@ async fn a_process_is_found_by_id_prefix_name_and_as_the_last() {
     }
     world.cancel(twin).await;
     world.end(twin).await;
-    assert_eq!(world.engine.find("tests").await.unwrap(), id, "the live one is meant");
+    assert_eq!(world.engine.find("tests").await.unwrap(), id, "the name selects the live process");
     for _ in 0..12 {
         let later = world.launch_spec(named.clone()).await;
         world.cancel(later).await;
         world.end(later).await;
     }
-    assert_eq!(world.engine.find("tests").await.unwrap(), id, "however many have ended since");
+    assert_eq!(
+        world.engine.find("tests").await.unwrap(),
+        id,
+        "the number of ended processes does not matter"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -113,7 +117,11 @@ async fn a_bound_caller_finds_its_own_by_name_and_others_by_id_alone() {
     let hidden = world.launch_spec(named("db", "bob")).await;
     let alice = session("alice");
     let find = async |reference: &str| world.engine.find_for(reference, Some(&alice)).await;
-    assert_eq!(find("web").await.unwrap(), mine, "an ended own one comes before a live one of others");
+    assert_eq!(
+        find("web").await.unwrap(),
+        mine,
+        "an own ended process comes before a live process of others"
+    );
     assert_eq!(find("@last").await.unwrap(), mine);
     for reference in [theirs.to_string(), format!("bg-{theirs}"), theirs.to_string()[..8].to_owned()] {
         assert_eq!(find(&reference).await.unwrap(), theirs, "{reference}");
@@ -125,7 +133,7 @@ async fn a_bound_caller_finds_its_own_by_name_and_others_by_id_alone() {
         }
         other => panic!("{other:?}"),
     }
-    assert_eq!(world.engine.find("db").await.unwrap(), hidden, "who is not bound finds it by name");
+    assert_eq!(world.engine.find("db").await.unwrap(), hidden, "an unbound caller finds the process by name");
 }
 
 #[tokio::test(start_paused = true)]
@@ -134,7 +142,7 @@ async fn a_follower_is_woken_by_output_and_by_the_end() {
     let id = world.launch("echo hello").await;
     world.end(id).await;
     let key = AttemptKey { id, attempt: AttemptNo(1) };
-    let page = world.engine.output(key, OutputRead { from: 0, most: 100, only: None }).await.unwrap();
+    let page = world.engine.output(key, OutputRead { from: 0, limit: 100, only: None }).await.unwrap();
     assert_eq!(page.chunks[0].bytes, b"hello\n");
     let followed = world.engine.follow(id, key.attempt, page.next).await.unwrap();
     assert_eq!(followed, FollowProgress::Over);

@@ -100,7 +100,7 @@ async fn trees_that_hold_every_slot_and_wait_for_their_own_children_are_told_as_
     let below = child(&world, one, keyed("run", "k")).await;
     assert!(
         matches!(why(&world, below).await, WaitReason::Queued { stalled: false, .. }),
-        "one of them works on"
+        "one of the processes keeps running"
     );
     let beside = child(&world, other, keyed("run", "k")).await;
     for id in [below, beside] {
@@ -141,7 +141,7 @@ async fn check_at_rest(world: &World, told: &BTreeMap<ProcessId, WaitReason>, se
     for (id, why) in told {
         match why {
             WaitReason::Queued { slots, holders, position, ahead, .. } => {
-                let slots = slots.expect("without a limit only a full node keeps one waiting");
+                let slots = slots.expect("without a key limit only a full node makes a process wait");
                 assert!(holders.len() >= slots as usize, "seed {seed}: {id} could go: {why:?}");
                 assert_eq!(*position, ahead + 1);
             }
@@ -224,8 +224,8 @@ async fn whoever_is_told_to_be_next_in_its_key_is_the_one_that_goes_next() {
 pub(crate) struct Dice(pub(crate) u64);
 
 impl Dice {
-    pub(crate) fn below(&mut self, most: u64) -> u64 {
+    pub(crate) fn below(&mut self, limit: u64) -> u64 {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % most
+        (self.0 >> 33) % limit
     }
 }

@@ -139,7 +139,7 @@ impl World {
     pub(crate) async fn end(&self, id: ProcessId) -> Status {
         let ended = self.engine.wait(std::slice::from_ref(&id), WaitCondition::Ended, WaitMode::All, None);
         let waited = self.clock.run_until(Duration::from_secs(86_400), ended).await;
-        waited.expect("it ends within a day").unwrap().processes[0].process.status()
+        waited.expect("the process ends within a day").unwrap().processes[0].process.status()
     }
 
     pub(crate) async fn ask(

@@ -38,7 +38,7 @@ pub(crate) enum RequestRejection {
     /// The body is too large.
     TooLarge {
         /// Maximum size of the body, in bytes.
-        most: u64,
+        limit: u64,
     },
     /// The body ended early or could not be read.
     Broken,
@@ -124,10 +124,10 @@ impl RequestRejection {
             }
             Self::Kind => ApiError::new(415, "unsupported_media_type", "the body of a request must be JSON")
                 .help("send `Content-Type: application/json`"),
-            Self::TooLarge { most } => ApiError::new(
+            Self::TooLarge { limit } => ApiError::new(
                 413,
                 "payload_too_large",
-                format!("the body of a request may have at most {most} bytes"),
+                format!("the body of a request may have at most {limit} bytes"),
             )
             .help("put large inputs in a file that the command reads"),
             Self::Broken => ApiError::new(400, "invalid_request", "the body of the request ended early"),

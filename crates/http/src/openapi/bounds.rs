@@ -59,7 +59,7 @@ const NAME: &str =
 
 fn of_field(request: &str, field: &str) -> Map<String, Value> {
     let name = || json!({ "minLength": 1, "maxLength": MAX_NAME_LEN, "pattern": NAME });
-    let text = |most: usize| json!({ "maxLength": most, "pattern": r"^[^\u0000]*$" });
+    let text = |limit: usize| json!({ "maxLength": limit, "pattern": r"^[^\u0000]*$" });
     let span = || json!({ "maximum": MAX_DURATION_MS });
     let word = |words: &[&str]| {
         let mut words: Vec<Value> = words.iter().map(|word| json!(word)).collect();

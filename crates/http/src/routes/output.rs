@@ -34,7 +34,7 @@ const ABOUT: &str = "Frames, ending with an end frame. A frame is a header of 25
                      returns output as JSON";
 
 pub(crate) fn entries() -> Vec<Route> {
-    let whole = |most: u64| json!({ "type": "integer", "minimum": 0, "maximum": most });
+    let whole = |limit: u64| json!({ "type": "integer", "minimum": 0, "maximum": limit });
     vec![
         Route::get("/v1/processes/{reference}/output", output)
             .named("stream_output", "Returns the output of a process as frames, once or continuously")
@@ -101,7 +101,7 @@ async fn output(
     let mut reader = PageStream::new(api, &stored, &query)?;
     reader.wants_notes = headers.contains_key(NOTES_HEADER);
     let begin = reader.begin(&query)?;
-    let is_there = reader.look_there(&stored, begin).await?;
+    let is_there = reader.open_remote(&stored, begin).await?;
     if !is_there {
         reader.position = reader.offset(begin).await?;
         reader.begin = reader.position;
@@ -219,7 +219,7 @@ impl PageStream {
     }
 
     /// Opens the output on another node if it is stored there. Returns false if the output is read on this node.
-    async fn look_there(&mut self, stored: &StoredProcess, begin: ReadFrom) -> Result<bool, ApiError> {
+    async fn open_remote(&mut self, stored: &StoredProcess, begin: ReadFrom) -> Result<bool, ApiError> {
         let found = self.api.following(stored, self.attempt, self.only, self.follow, begin).await;
         let Some(mut there) = found else { return Ok(false) };
         there.open().await?;
@@ -249,7 +249,7 @@ impl PageStream {
             if let Some(piece) = self.piece().await? {
                 return Ok(Some(piece));
             }
-            if self.follow && self.goes_on().await? {
+            if self.follow && self.may_continue().await? {
                 continue;
             }
             self.ended = true;
@@ -286,7 +286,7 @@ impl PageStream {
             let ahead = next.map_or(PIECE, |next| {
                 u32::try_from(next.saturating_sub(self.position)).unwrap_or(PIECE).min(PIECE)
             });
-            let wanted = OutputRead { from: self.position, most: ahead, only: self.only };
+            let wanted = OutputRead { from: self.position, limit: ahead, only: self.only };
             let page = match self.api.engine.output(self.key(), wanted).await {
                 Err(error) if is_missing(&error) => return Ok(None),
                 other => other?,
@@ -342,9 +342,9 @@ impl PageStream {
     }
 
     /// Waits until there may be more output. Returns false if there will be no more.
-    async fn goes_on(&mut self) -> Result<bool, ApiError> {
+    async fn may_continue(&mut self) -> Result<bool, ApiError> {
         match self.api.engine.follow(self.id, self.attempt, self.position).await? {
-            FollowProgress::Changed => return self.look_again().await,
+            FollowProgress::Changed => return self.reload().await,
             FollowProgress::Over => {}
         }
         // Output may have been written between the last read and the end of the attempt.
@@ -367,17 +367,17 @@ impl PageStream {
                 self.position = 0;
                 self.begin = 0;
                 self.told.clear();
-                self.look_again().await
+                self.reload().await
             }
             Some(_) | None => Ok(false),
         }
     }
 
     /// Continues with the next read, on another node if the attempt runs there.
-    async fn look_again(&mut self) -> Result<bool, ApiError> {
+    async fn reload(&mut self) -> Result<bool, ApiError> {
         if self.api.engine.is_shared() {
             let stored = self.api.engine.process(self.id).await?;
-            self.look_there(&stored, ReadFrom::From(self.position)).await?;
+            self.open_remote(&stored, ReadFrom::From(self.position)).await?;
         }
         Ok(true)
     }

@@ -96,7 +96,7 @@ async fn why(
     Ok(JsonReply::ok(api.why(&reference).await?))
 }
 
-fn depth(query: &QueryString, usual: DetailLevel) -> Result<DetailLevel, ApiError> {
+fn depth(query: &QueryString, default: DetailLevel) -> Result<DetailLevel, ApiError> {
     query.only(&["usage"])?;
-    Ok(if query.flag("usage")? { DetailLevel::Usage } else { usual })
+    Ok(if query.flag("usage")? { DetailLevel::Usage } else { default })
 }

@@ -43,10 +43,10 @@ impl OpenConnections {
         Self { graceful: GracefulShutdown::new(), tasks: JoinSet::new() }
     }
 
-    /// Waits until the current responses are complete, for at most `patience`, and then aborts the rest.
-    pub async fn close(self, patience: Duration) {
+    /// Waits until the current responses are complete, for at most `time_limit`, and then aborts the rest.
+    pub async fn close(self, time_limit: Duration) {
         let Self { graceful, mut tasks } = self;
-        if tokio::time::timeout(patience, graceful.shutdown()).await.is_err() {
+        if tokio::time::timeout(time_limit, graceful.shutdown()).await.is_err() {
             tracing::debug!(open = tasks.len(), "closed the remaining connections");
         }
         tasks.shutdown().await;

@@ -19,9 +19,9 @@ pub(super) struct ConnectionLimiter(Arc<Mutex<ConnectionSlots>>);
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ConnectionLimits {
     /// Maximum number of connections in total.
-    pub(super) most: usize,
+    pub(super) limit: usize,
     /// Maximum number of unauthenticated connections.
-    pub(super) strangers: usize,
+    pub(super) unauthenticated: usize,
     /// Maximum number of connections whose last request had a read-only token.
     pub(super) readers: usize,
 }
@@ -44,7 +44,7 @@ struct SlotEntry {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum ConnectionState {
-    Stranger,
+    Unauthenticated,
     Idle { access: Access, since: u64 },
     AtWork { access: Access, requests: u32 },
 }
@@ -52,8 +52,8 @@ enum ConnectionState {
 /// The place of one connection. Dropping it frees the place.
 #[derive(Debug)]
 pub(super) struct ConnectionSlot {
-    crowd: ConnectionLimiter,
-    seat: u64,
+    limiter: ConnectionLimiter,
+    slot: u64,
 }
 
 /// Marks its connection as working while a request is being answered.
@@ -69,23 +69,25 @@ impl ConnectionLimiter {
     /// working on
     /// a request. The connection must close when the receiver ends.
     pub(super) fn acquire(&self, peer: IpAddr) -> Option<(Arc<ConnectionSlot>, oneshot::Receiver<()>)> {
-        let mut seats = self.seats();
-        let ConnectionLimits { most, strangers, readers: _ } = seats.room;
-        if seats.strangers().count() >= strangers {
-            let eldest = seats.oldest_of_busiest_peer();
-            seats.free(eldest);
+        let mut slots = self.slots();
+        let ConnectionLimits { limit, unauthenticated, readers: _ } = slots.room;
+        if slots.unauthenticated().count() >= unauthenticated {
+            let eldest = slots.oldest_of_busiest_peer();
+            slots.free(eldest);
         }
-        if seats.taken.len() >= most {
-            let leaves = seats.longest_idle().or_else(|| seats.oldest_of_busiest_peer());
-            seats.free(Some(leaves?));
+        if slots.taken.len() >= limit {
+            let leaves = slots.longest_idle().or_else(|| slots.oldest_of_busiest_peer());
+            slots.free(Some(leaves?));
         }
         let (leave, told) = oneshot::channel();
-        let seat = seats.next();
-        seats.taken.insert(seat, SlotEntry { peer, standing: ConnectionState::Stranger, _leave: leave });
-        Some((Arc::new(ConnectionSlot { crowd: self.clone(), seat }), told))
+        let slot = slots.next();
+        slots
+            .taken
+            .insert(slot, SlotEntry { peer, standing: ConnectionState::Unauthenticated, _leave: leave });
+        Some((Arc::new(ConnectionSlot { limiter: self.clone(), slot }), told))
     }
 
-    fn seats(&self) -> MutexGuard<'_, ConnectionSlots> {
+    fn slots(&self) -> MutexGuard<'_, ConnectionSlots> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -96,14 +98,15 @@ impl ConnectionSlots {
         self.turn
     }
 
-    fn strangers(&self) -> impl Iterator<Item = (u64, IpAddr)> {
-        let strangers = self.taken.iter().filter(|(_, seat)| seat.standing == ConnectionState::Stranger);
-        strangers.map(|(number, seat)| (*number, seat.peer))
+    fn unauthenticated(&self) -> impl Iterator<Item = (u64, IpAddr)> {
+        let unauthenticated =
+            self.taken.iter().filter(|(_, slot)| slot.standing == ConnectionState::Unauthenticated);
+        unauthenticated.map(|(number, slot)| (*number, slot.peer))
     }
 
     fn oldest_of_busiest_peer(&self) -> Option<u64> {
         let mut held: HashMap<IpAddr, (usize, u64)> = HashMap::new();
-        for (number, peer) in self.strangers() {
+        for (number, peer) in self.unauthenticated() {
             // Entries come in order of age, so the first entry of an address is its oldest.
             held.entry(peer).or_insert((0, number)).0 += 1;
         }
@@ -111,9 +114,9 @@ impl ConnectionSlots {
     }
 
     fn longest_idle(&self) -> Option<u64> {
-        let idle = self.taken.iter().filter_map(|(number, seat)| match seat.standing {
+        let idle = self.taken.iter().filter_map(|(number, slot)| match slot.standing {
             ConnectionState::Idle { since, .. } => Some((since, *number)),
-            ConnectionState::Stranger | ConnectionState::AtWork { .. } => None,
+            ConnectionState::Unauthenticated | ConnectionState::AtWork { .. } => None,
         });
         idle.min().map(|(_, number)| number)
     }
@@ -124,14 +127,14 @@ impl ConnectionSlots {
     fn admit_reader(&mut self, newcomer: u64) -> bool {
         let others = self.taken.iter().filter(|(number, _)| **number != newcomer);
         let (mut readers, mut longest_idle) = (0, None);
-        for (number, seat) in others {
-            match seat.standing {
+        for (number, slot) in others {
+            match slot.standing {
                 ConnectionState::Idle { access: Access::ReadOnly, since } => {
                     readers += 1;
                     longest_idle = longest_idle.into_iter().chain([(since, *number)]).min();
                 }
                 ConnectionState::AtWork { access: Access::ReadOnly, .. } => readers += 1,
-                ConnectionState::Stranger
+                ConnectionState::Unauthenticated
                 | ConnectionState::Idle { access: Access::Control, .. }
                 | ConnectionState::AtWork { access: Access::Control, .. } => {}
             }
@@ -143,9 +146,9 @@ impl ConnectionSlots {
         longest_idle.is_some()
     }
 
-    fn free(&mut self, seat: Option<u64>) {
-        if let Some(seat) = seat {
-            self.taken.remove(&seat);
+    fn free(&mut self, slot: Option<u64>) {
+        if let Some(slot) = slot {
+            self.taken.remove(&slot);
         }
     }
 }
@@ -154,7 +157,7 @@ impl ConnectionState {
     fn is_of_reader(self) -> bool {
         match self {
             Self::Idle { access, .. } | Self::AtWork { access, .. } => access == Access::ReadOnly,
-            Self::Stranger => false,
+            Self::Unauthenticated => false,
         }
     }
 }
@@ -162,47 +165,47 @@ impl ConnectionState {
 impl ConnectionSlot {
     /// Marks the connection as authenticated and working. Returns `None` if the limit for read-only tokens is reached.
     pub(super) fn work(self: &Arc<Self>, access: Access) -> Option<ActiveRequest> {
-        let mut seats = self.crowd.seats();
-        let is_reader = seats.taken.get(&self.seat).is_some_and(|seat| seat.standing.is_of_reader());
+        let mut slots = self.limiter.slots();
+        let is_reader = slots.taken.get(&self.slot).is_some_and(|slot| slot.standing.is_of_reader());
         match access {
             // Only new readers are counted, because counting takes time proportional to the number of connections.
-            Access::ReadOnly if !is_reader && !seats.admit_reader(self.seat) => return None,
+            Access::ReadOnly if !is_reader && !slots.admit_reader(self.slot) => return None,
             Access::ReadOnly | Access::Control => {}
         }
-        if let Some(seat) = seats.taken.get_mut(&self.seat) {
-            let requests = match seat.standing {
-                ConnectionState::Stranger | ConnectionState::Idle { .. } => 1,
+        if let Some(slot) = slots.taken.get_mut(&self.slot) {
+            let requests = match slot.standing {
+                ConnectionState::Unauthenticated | ConnectionState::Idle { .. } => 1,
                 ConnectionState::AtWork { requests, .. } => requests.saturating_add(1),
             };
-            seat.standing = ConnectionState::AtWork { access, requests };
+            slot.standing = ConnectionState::AtWork { access, requests };
         }
         Some(ActiveRequest(self.clone()))
     }
 
     /// Returns true if the connection has not been authenticated yet.
-    pub(super) fn is_of_stranger(&self) -> bool {
-        let seats = self.crowd.seats();
-        seats.taken.get(&self.seat).is_some_and(|seat| seat.standing == ConnectionState::Stranger)
+    pub(super) fn is_unauthenticated(&self) -> bool {
+        let slots = self.limiter.slots();
+        slots.taken.get(&self.slot).is_some_and(|slot| slot.standing == ConnectionState::Unauthenticated)
     }
 }
 
 impl Drop for ConnectionSlot {
     fn drop(&mut self) {
-        self.crowd.seats().free(Some(self.seat));
+        self.limiter.slots().free(Some(self.slot));
     }
 }
 
 impl Drop for ActiveRequest {
     fn drop(&mut self) {
-        let mut seats = self.0.crowd.seats();
-        let since = seats.next();
-        if let Some(seat) = seats.taken.get_mut(&self.0.seat) {
-            seat.standing = match seat.standing {
+        let mut slots = self.0.limiter.slots();
+        let since = slots.next();
+        if let Some(slot) = slots.taken.get_mut(&self.0.slot) {
+            slot.standing = match slot.standing {
                 ConnectionState::AtWork { access, requests } if requests > 1 => {
                     ConnectionState::AtWork { access, requests: requests - 1 }
                 }
                 ConnectionState::AtWork { access, .. } => ConnectionState::Idle { access, since },
-                other @ (ConnectionState::Stranger | ConnectionState::Idle { .. }) => other,
+                other @ (ConnectionState::Unauthenticated | ConnectionState::Idle { .. }) => other,
             };
         }
     }
@@ -217,25 +220,25 @@ mod tests {
 
     #[test]
     fn strangers_crowd_out_the_eldest_stranger_and_nobody_known() {
-        let crowd = ConnectionLimiter::new(room(10, 2));
-        let mut known = crowd.acquire(HERE).unwrap();
+        let limiter = ConnectionLimiter::new(room(10, 2));
+        let mut known = limiter.acquire(HERE).unwrap();
         let work = known.0.work(Access::Control).unwrap();
-        let mut strangers: Vec<_> = (0..5).map(|_| crowd.acquire(HERE).unwrap()).collect();
-        let gone: Vec<bool> = strangers.iter_mut().map(|(_, told)| is_told(told)).collect();
+        let mut unauthenticated: Vec<_> = (0..5).map(|_| limiter.acquire(HERE).unwrap()).collect();
+        let gone: Vec<bool> = unauthenticated.iter_mut().map(|(_, told)| is_told(told)).collect();
         assert_eq!(gone, [true, true, true, false, false]);
         assert!(!is_told(&mut known.1));
         drop(work);
         for _ in 0..5 {
-            strangers.push(crowd.acquire(HERE).unwrap());
+            unauthenticated.push(limiter.acquire(HERE).unwrap());
         }
         assert!(!is_told(&mut known.1), "an idle one stays while there is room");
     }
 
     #[test]
     fn address_that_holds_most_places_loses_one_first() {
-        let crowd = ConnectionLimiter::new(room(10, 3));
-        let mut lone = crowd.acquire(THERE).unwrap();
-        let mut many: Vec<_> = (0..20).map(|_| crowd.acquire(HERE).unwrap()).collect();
+        let limiter = ConnectionLimiter::new(room(10, 3));
+        let mut lone = limiter.acquire(THERE).unwrap();
+        let mut many: Vec<_> = (0..20).map(|_| limiter.acquire(HERE).unwrap()).collect();
         assert!(!is_told(&mut lone.1), "it is the eldest of all, and the only one from there");
         let stay = many.iter_mut().filter_map(|(_, told)| (!is_told(told)).then_some(()));
         assert_eq!(stay.count(), 2);
@@ -243,80 +246,83 @@ mod tests {
 
     #[test]
     fn longest_idle_leaves_first_and_none_at_work() {
-        let crowd = ConnectionLimiter::new(room(3, 2));
+        let limiter = ConnectionLimiter::new(room(3, 2));
         let mut places: Vec<_> = (0..3)
             .map(|_| {
-                let (place, told) = crowd.acquire(HERE).unwrap();
+                let (place, told) = limiter.acquire(HERE).unwrap();
                 let work = place.work(Access::Control).unwrap();
                 (place, told, Some(work))
             })
             .collect();
-        assert!(crowd.acquire(HERE).is_none(), "all are at work");
+        assert!(limiter.acquire(HERE).is_none(), "all are at work");
         drop(places[1].2.take());
         drop(places[0].2.take());
-        let (newcomer, _told) = crowd.acquire(HERE).unwrap();
+        let (newcomer, _told) = limiter.acquire(HERE).unwrap();
         let gone: Vec<bool> = places.iter_mut().map(|(_, told, _)| is_told(told)).collect();
         assert_eq!(gone, [false, true, false]);
         let _work = newcomer.work(Access::Control).unwrap();
-        let _next = crowd.acquire(HERE).unwrap();
+        let _next = limiter.acquire(HERE).unwrap();
         assert!(is_told(&mut places[0].1));
     }
 
     #[test]
     fn place_is_free_again_when_it_is_left() {
-        let crowd = ConnectionLimiter::new(room(1, 1));
-        let (place, _told) = crowd.acquire(HERE).unwrap();
+        let limiter = ConnectionLimiter::new(room(1, 1));
+        let (place, _told) = limiter.acquire(HERE).unwrap();
         let first = place.work(Access::Control).unwrap();
         let second = place.work(Access::Control).unwrap();
         drop(first);
-        assert!(crowd.acquire(HERE).is_none(), "a second request is being answered");
+        assert!(limiter.acquire(HERE).is_none(), "a second request is being answered");
         drop((second, place));
-        assert!(crowd.seats().taken.is_empty());
+        assert!(limiter.slots().taken.is_empty());
     }
 
     #[test]
     fn standing_comes_with_the_first_known_request() {
-        let crowd = ConnectionLimiter::new(room(9, 9));
-        let (place, _told) = crowd.acquire(HERE).unwrap();
-        assert!(place.is_of_stranger());
+        let limiter = ConnectionLimiter::new(room(9, 9));
+        let (place, _told) = limiter.acquire(HERE).unwrap();
+        assert!(place.is_unauthenticated());
         drop(place.work(Access::Control).unwrap());
-        assert!(!place.is_of_stranger());
+        assert!(!place.is_unauthenticated());
     }
 
     #[test]
     fn readers_have_a_share_and_leave_the_rest_to_control() {
-        let crowd = ConnectionLimiter::new(ConnectionLimits { most: 4, strangers: 4, readers: 2 });
-        let mut readers: Vec<_> = (0..2).map(|_| crowd.acquire(HERE).unwrap()).collect();
+        let limiter = ConnectionLimiter::new(ConnectionLimits { limit: 4, unauthenticated: 4, readers: 2 });
+        let mut readers: Vec<_> = (0..2).map(|_| limiter.acquire(HERE).unwrap()).collect();
         let mut works: Vec<_> = readers.iter().map(|(place, _)| place.work(Access::ReadOnly)).collect();
         assert!(works.iter().all(Option::is_some));
-        let (third, mut third_told) = crowd.acquire(HERE).unwrap();
+        let (third, mut third_told) = limiter.acquire(HERE).unwrap();
         assert!(third.work(Access::ReadOnly).is_none(), "all readers are at work");
-        assert!(readers[0].0.work(Access::ReadOnly).is_some(), "one that is in goes on asking");
-        let control: Vec<_> = (0..2).map(|_| crowd.acquire(HERE).unwrap()).collect();
+        assert!(
+            readers[0].0.work(Access::ReadOnly).is_some(),
+            "an admitted reader can send further requests"
+        );
+        let control: Vec<_> = (0..2).map(|_| limiter.acquire(HERE).unwrap()).collect();
         assert!(control.iter().all(|(place, _)| place.work(Access::Control).is_some()));
         assert!(is_told(&mut third_told), "it has no standing");
         drop(third);
         drop(control);
         works.swap_remove(1);
-        let (fourth, _told) = crowd.acquire(HERE).unwrap();
+        let (fourth, _told) = limiter.acquire(HERE).unwrap();
         let work = fourth.work(Access::ReadOnly);
         assert!(work.is_some() && is_told(&mut readers[1].1) && !is_told(&mut readers[0].1));
     }
 
     #[test]
     fn connection_counts_as_what_it_was_last_asked_with() {
-        let crowd = ConnectionLimiter::new(ConnectionLimits { most: 4, strangers: 4, readers: 1 });
-        let (one, mut told) = crowd.acquire(HERE).unwrap();
+        let limiter = ConnectionLimiter::new(ConnectionLimits { limit: 4, unauthenticated: 4, readers: 1 });
+        let (one, mut told) = limiter.acquire(HERE).unwrap();
         drop(one.work(Access::ReadOnly));
         drop(one.work(Access::Control));
-        let (other, _told) = crowd.acquire(HERE).unwrap();
+        let (other, _told) = limiter.acquire(HERE).unwrap();
         let work = other.work(Access::ReadOnly);
         assert!(work.is_some() && !is_told(&mut told));
         assert!(one.work(Access::ReadOnly).is_none());
     }
 
-    fn room(most: usize, strangers: usize) -> ConnectionLimits {
-        ConnectionLimits { most, strangers, readers: most }
+    fn room(limit: usize, unauthenticated: usize) -> ConnectionLimits {
+        ConnectionLimits { limit, unauthenticated, readers: limit }
     }
 
     fn is_told(told: &mut oneshot::Receiver<()>) -> bool {

@@ -29,8 +29,8 @@ pub struct Network {
     control: Router,
     reading: Router,
     turning: Router,
-    crowd: ConnectionLimiter,
-    patience: Duration,
+    limiter: ConnectionLimiter,
+    time_limit: Duration,
 }
 
 /// Maximum number of unauthenticated connections.
@@ -53,8 +53,11 @@ impl Network {
     #[must_use]
     pub fn new(routes: Router, guard: Guard, tls: Option<ServerTls>, connections: usize) -> Self {
         let readers = (connections / 2).max(1);
-        let room =
-            ConnectionLimits { most: connections, strangers: MAX_UNAUTHENTICATED.min(connections), readers };
+        let room = ConnectionLimits {
+            limit: connections,
+            unauthenticated: MAX_UNAUTHENTICATED.min(connections),
+            readers,
+        };
         Self {
             guard: Arc::new(guard),
             tls,
@@ -63,8 +66,8 @@ impl Network {
             turning: marked(
                 Router::new().fallback(async |Extension(turned): Extension<RequestRejection>| turned),
             ),
-            crowd: ConnectionLimiter::new(room),
-            patience: HEADER_TIMEOUT,
+            limiter: ConnectionLimiter::new(room),
+            time_limit: HEADER_TIMEOUT,
         }
     }
 
@@ -84,8 +87,8 @@ impl Network {
 
     /// Changes the time limit for authentication; the default is 30 seconds.
     #[must_use]
-    pub const fn with_patience(mut self, patience: Duration) -> Self {
-        self.patience = patience;
+    pub const fn with_time_limit(mut self, time_limit: Duration) -> Self {
+        self.time_limit = time_limit;
         self
     }
 }
@@ -126,17 +129,17 @@ fn welcome(stream: TcpStream, peer: SocketAddr, network: &Network, open: &mut Op
             return;
         }
     };
-    let Some((place, told)) = network.crowd.acquire(peer.ip()) else {
+    let Some((place, told)) = network.limiter.acquire(peer.ip()) else {
         tracing::warn!(%peer, "closed a connection: the maximum number of connections is reached");
         return;
     };
     let door = ListenerKind { local, secure: network.tls.is_some() };
     let conversation = speak(stream, network.clone(), door, place.clone(), open.watcher());
-    let patience = network.patience;
+    let time_limit = network.time_limit;
     open.spawn(async move {
         tokio::select! {
             () = conversation => {}
-            () = unknown_after(&place, patience) => tracing::debug!(%peer, "closed a connection without an \
+            () = unknown_after(&place, time_limit) => tracing::debug!(%peer, "closed a connection without an \
              authenticated request"),
             _ = told => tracing::debug!(%peer, "closed an idle connection to make room for another"),
         }
@@ -161,10 +164,10 @@ async fn speak(
     place: Arc<ConnectionSlot>,
     watcher: Watcher,
 ) {
-    let Network { guard, tls, control, reading, turning, patience, crowd: _ } = network;
+    let Network { guard, tls, control, reading, turning, time_limit, limiter: _ } = network;
     let doorway = NetworkService { guard, door, control, reading, turning, place };
     let service = service_fn(move |request| doorway.clone().answer(request));
-    let habits = Http1Options { header: patience, keep_alive: true, head: HEAD };
+    let habits = Http1Options { header: time_limit, keep_alive: true, head: HEAD };
     match tls {
         None => converse(stream, service, habits, watcher).await,
         Some(ServerTls(acceptor)) => match acceptor.accept(stream).await {
@@ -174,10 +177,10 @@ async fn speak(
     }
 }
 
-/// Completes if the client is still unauthenticated after `patience`; otherwise never completes.
-async fn unknown_after(place: &ConnectionSlot, patience: Duration) {
-    tokio::time::sleep(patience).await;
-    if !place.is_of_stranger() {
+/// Completes if the client is still unauthenticated after `time_limit`; otherwise never completes.
+async fn unknown_after(place: &ConnectionSlot, time_limit: Duration) {
+    tokio::time::sleep(time_limit).await;
+    if !place.is_unauthenticated() {
         pending::<()>().await;
     }
 }
@@ -238,7 +241,7 @@ mod tests {
             assert!(test_server.answer(&mut known).await.starts_with("HTTP/1.1 200"));
         }
         let mut stranger = test_server.connect().await;
-        test_server.ask(&mut stranger, "/", "nobody").await;
+        test_server.ask(&mut stranger, "/", "unknown").await;
         let mut whole = String::new();
         tokio::time::timeout(LONG, stranger.read_to_string(&mut whole)).await.unwrap().unwrap();
         assert!(whole.starts_with("HTTP/1.1 401") && whole.contains("x-request-id"), "{whole}");
@@ -345,7 +348,7 @@ mod tests {
                 .route("/slow", get(slow))
                 .route("/never", get(never));
             let guard = Guard { hosts: Vec::new(), origins: Vec::new(), gate: Arc::new(One), peers: None };
-            let network = Network::new(routes, guard, None, connections).with_patience(TIMEOUT);
+            let network = Network::new(routes, guard, None, connections).with_time_limit(TIMEOUT);
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             let host = listener.local_addr().unwrap().to_string();
             tokio::spawn(serve_network(listener, network, pending()));

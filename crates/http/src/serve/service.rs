@@ -149,11 +149,11 @@ async fn let_finish(head: &Parts, body: Incoming) {
 /// Reads the whole body of a request. Needed for services that would report a body that ends early as a failure of
 /// their
 /// own.
-async fn whole(body: Incoming, most: u64) -> Result<Bytes, RequestRejection> {
-    let length = usize::try_from(most).unwrap_or(usize::MAX);
+async fn whole(body: Incoming, limit: u64) -> Result<Bytes, RequestRejection> {
+    let length = usize::try_from(limit).unwrap_or(usize::MAX);
     match tokio::time::timeout(HEADER_TIMEOUT, Limited::new(body, length).collect()).await {
         Ok(Ok(body)) => Ok(body.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(RequestRejection::TooLarge { most }),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(RequestRejection::TooLarge { limit }),
         Ok(Err(_)) => Err(RequestRejection::Broken),
         Err(_) => Err(RequestRejection::Late),
     }

@@ -49,7 +49,7 @@ async fn input_without_a_reader_is_refused_with_the_way_out() {
     for nothing in [json!({}), json!({ "text": "" }), json!({ "text": "x", "base64": "AA==" })] {
         assert_eq!(world.post(&input(&asking), nothing.clone()).await.problem().status, 400, "{nothing}");
     }
-    assert_eq!(world.post(&input("nobody"), json!({ "close": true })).await.problem().status, 404);
+    assert_eq!(world.post(&input("unknown"), json!({ "close": true })).await.problem().status, 404);
     let stale = format!("{}?revision=1", input(&asking));
     let moved = world.post(&stale, json!({ "text": "x" })).await.problem();
     assert_eq!((moved.status, moved.slug.as_str()), (409, "revision_conflict"));
@@ -65,7 +65,7 @@ async fn wait_for_ready_ends_when_the_port_is_open() {
     let wait = format!("/v1/wait?id={id}&for=ready");
     let reply = world.clock.run_until(millis(30_000), world.get(&wait)).await.unwrap().json();
     assert_eq!((&reply["timed_out"], &reply["processes"][0]["ready"]), (&json!(false), &json!(true)));
-    assert_eq!(reply["processes"][0]["conditions"], json!([]), "it is no cause for attention");
+    assert_eq!(reply["processes"][0]["conditions"], json!([]), "the process has no condition");
     let ready = world.show(&id).await;
     assert_eq!(ready["listening_ports"], json!([{ "address": "127.0.0.1", "port": 8080 }]));
     let listed = world.get("/v1/processes?usage=true").await.json();

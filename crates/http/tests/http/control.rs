@@ -92,7 +92,7 @@ async fn restart_makes_a_new_process_linked_to_the_old_one() {
 #[tokio::test(start_paused = true)]
 async fn unknown_and_ambiguous_references_are_told_apart() {
     let world = World::new().await;
-    let problem = world.get("/v1/processes/nobody").await.problem();
+    let problem = world.get("/v1/processes/unknown").await.problem();
     assert_eq!((problem.status, problem.slug.as_str()), (404, "process_not_found"));
     let twin = crate::world::with(crate::world::command("run"), "name", json!("twin"));
     world.post("/v1/processes", twin.clone()).await;
@@ -112,7 +112,7 @@ async fn client_that_hangs_up_leaves_nothing_half_done() {
     {
         let path = format!("/v1/processes/{id}/cancel");
         let asked = world.post(&path, json!({}));
-        assert!(tokio::time::timeout(millis(20), asked).await.is_err(), "it was answered at once");
+        assert!(tokio::time::timeout(millis(20), asked).await.is_err(), "the reply came at once");
     }
     world.pass(millis(2_000)).await;
     assert_eq!(world.show(&id).await["status"], "cancelled");

@@ -18,7 +18,7 @@ async fn every_operation_of_the_document_is_served_and_named_once() {
         }
         let concrete = path.replace(['{', '}'], "");
         let answer = world.ask("PUT", &concrete, Body::empty()).await;
-        assert_eq!(answer.status, 405, "{path} is not there");
+        assert_eq!(answer.status, 405, "{path} is missing");
         let allowed: BTreeSet<String> =
             answer.headers["allow"].to_str().unwrap().split(',').map(str::to_owned).collect();
         let allowed: BTreeSet<String> = allowed.into_iter().filter(|method| method != "HEAD").collect();
@@ -74,7 +74,10 @@ async fn references_of_the_document_lead_somewhere_and_requests_are_closed() {
     }
     let components = document["components"]["schemas"].as_object().unwrap();
     for (name, schema) in components {
-        assert!(references.contains(&format!("#/components/schemas/{name}")), "nobody speaks of {name}");
+        assert!(
+            references.contains(&format!("#/components/schemas/{name}")),
+            "no operation refers to {name}"
+        );
         let is_request = name.ends_with("Request") && schema["type"] == "object";
         assert_eq!(schema.get("additionalProperties") == Some(&Value::Bool(false)), is_request, "{name}");
     }
@@ -116,7 +119,7 @@ async fn bounds_of_requests_are_in_the_document() {
         operations(&document).into_iter().find(|(path, ..)| path == "/v1/sessions/{id}").unwrap();
     let parameters = session["parameters"].as_array().unwrap();
     assert!(parameters.iter().any(|one| one["name"] == "project"));
-    assert!(parameters.iter().all(|one| one["name"] != "session"), "the path names it");
+    assert!(parameters.iter().all(|one| one["name"] != "session"), "the path contains the parameter");
     let level = field("CancelLevelRequest", "level");
     assert_eq!((level["maximum"].clone(), level["minimum"].clone()), (255.into(), 0.into()));
 }

@@ -112,7 +112,7 @@ async fn children_are_launched_under_whatever_names_the_parent() {
     let child = world.post("/v1/processes", child).await.json();
     assert_eq!(child["process"]["parent_id"], parent.as_str());
     assert_eq!(child["process"]["level"], 1);
-    let orphan = with(command("run"), "parent_id", json!("nobody"));
+    let orphan = with(command("run"), "parent_id", json!("unknown"));
     let problem = world.post("/v1/processes", orphan).await.problem();
     assert_eq!((problem.status, problem.slug.as_str()), (404, "process_not_found"));
 }

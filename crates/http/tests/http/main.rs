@@ -4,7 +4,7 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::indexing_slicing,
-    reason = "helpers of tests fail like tests"
+    reason = "test helpers fail by panicking"
 )]
 
 mod attention;

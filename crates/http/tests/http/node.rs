@@ -37,7 +37,7 @@ async fn node_drains_until_it_is_told_otherwise() {
     assert_eq!(world.get("/v1/nodes").await.json()["nodes"][1]["draining"], true);
     let undrained = world.post("/v1/nodes/there%2F2/undrain", json!({})).await;
     assert_eq!((undrained.status.as_u16(), &undrained.json()["draining"]), (200, &json!(false)));
-    let unknown = world.post("/v1/nodes/nobody/drain", json!({})).await;
+    let unknown = world.post("/v1/nodes/unknown/drain", json!({})).await;
     assert_eq!((unknown.status.as_u16(), &unknown.json()["type"]), (404, &json!("node_not_found")));
 }
 
@@ -45,7 +45,7 @@ async fn node_drains_until_it_is_told_otherwise() {
 async fn node_that_is_there_is_not_forgotten() {
     let world = two().await;
     for (path, status, slug) in
-        [("/v1/nodes/here", 409, "node_alive"), ("/v1/nodes/nobody", 404, "node_not_found")]
+        [("/v1/nodes/here", 409, "node_alive"), ("/v1/nodes/unknown", 404, "node_not_found")]
     {
         let refused = world.ask("DELETE", path, Body::empty()).await;
         assert_eq!((refused.status.as_u16(), &refused.json()["type"]), (status, &json!(slug)), "{path}");

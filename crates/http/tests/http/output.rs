@@ -76,7 +76,7 @@ async fn stream_offset_and_lines_choose_what_is_read() {
         let bytes: Vec<u8> = frames.iter().flat_map(|frame| frame.bytes.clone()).collect();
         String::from_utf8(bytes).unwrap()
     };
-    assert_eq!(world.show(&id).await["output_bytes"], 12, "while it runs");
+    assert_eq!(world.show(&id).await["output_bytes"], 12, "while the process runs");
     assert_eq!(read("").await, "one\nbad\ntwo\n");
     assert_eq!(read("stream=stderr").await, "bad\n");
     assert_eq!(read("stream=stdout").await, "one\ntwo\n");

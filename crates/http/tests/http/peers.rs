@@ -24,7 +24,10 @@ async fn node_that_proves_itself_reads_output_and_writes_input_and_does_nothing_
     }
     let body = json!({"text": "hello"}).to_string();
     let input = door.ask("POST", &format!("/v1/processes/{id}/input"), &body, Lie::None).await;
-    assert!(input.contains("accepts no input") && !input.contains("peer_"), "it was asked: {input}");
+    assert!(
+        input.contains("accepts no input") && !input.contains("peer_"),
+        "the peer got the request: {input}"
+    );
     for (method, path) in [
         ("GET", "/v1/processes".to_owned()),
         ("GET", format!("/v1/processes/{id}")),

@@ -67,7 +67,7 @@ async fn change_that_matches_no_more_is_refused_with_the_present_revision() {
     assert_eq!(world.show(&id).await["status"], "running");
     assert_eq!(ask(&pause, &format!("\"{revision}\"")).await.json()["process"]["status"], "paused");
     assert_eq!(ask(&format!("/v1/processes/{id}/resume"), "*").await.status, 200);
-    assert_eq!(ask("/v1/processes/nobody/pause", "*").await.problem().status, 404);
+    assert_eq!(ask("/v1/processes/unknown/pause", "*").await.problem().status, 404);
 }
 
 #[tokio::test(start_paused = true)]
@@ -88,7 +88,7 @@ async fn report_gives_the_tag_to_go_on_from() {
 async fn every_answer_has_the_id_of_its_request() {
     let world = World::new().await;
     let own = [("x-request-id", "job-7")];
-    for (path, status) in [("/v1/health", 200), ("/v1/processes/nobody", 404), ("/nowhere", 404)] {
+    for (path, status) in [("/v1/health", 200), ("/v1/processes/unknown", 404), ("/nowhere", 404)] {
         let answer = world.ask_with("GET", path, &own, Body::empty()).await;
         assert_eq!(
             (answer.status.as_u16(), &answer.headers["x-request-id"]),

@@ -57,7 +57,7 @@ async fn end_of_a_session_that_no_process_belongs_to_is_refused() {
     assert_eq!(
         (reply.status.as_u16(), &reply.json()["outcomes"]),
         (200, &json!([])),
-        "its processes have ended"
+        "the processes of the session have ended"
     );
 }
 
@@ -157,6 +157,6 @@ async fn sessions_are_listed_with_what_they_have_newest_first() {
     let mut rest = [counts(1), counts(2)];
     rest.sort_unstable();
     assert_eq!(rest, [("alice", Some(1), Some(0)), ("old", Some(0), Some(1))]);
-    assert_eq!(sessions.len(), 3, "one without a session belongs to none");
+    assert_eq!(sessions.len(), 3, "a process without a session belongs to no session");
     assert_eq!(world.get("/v1/sessions?limit=1").await.problem().slug, "invalid_request");
 }

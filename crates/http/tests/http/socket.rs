@@ -87,7 +87,7 @@ async fn connection_beyond_the_bound_is_told_so_at_once() {
     drop((first, second));
     let deadline = tokio::time::Instant::now() + TIMEOUT;
     while !server.answer(HEALTH).await.starts_with("HTTP/1.1 200") {
-        assert!(tokio::time::Instant::now() < deadline, "the room never comes free");
+        assert!(tokio::time::Instant::now() < deadline, "the connection slot is not released");
     }
 }
 
@@ -147,7 +147,7 @@ async fn end_of_the_server_cuts_off_those_who_still_wait() {
     assert!(server.answer(HEALTH).await.starts_with("HTTP/1.1 200"));
     server.stop.take().unwrap().send(()).unwrap();
     let open = server.task.take().unwrap().await.unwrap();
-    assert!(UnixStream::connect(&server.path).await.is_err(), "it still takes connections");
+    assert!(UnixStream::connect(&server.path).await.is_err(), "the server still accepts connections");
     open.close(millis(50)).await;
     let mut rest = Vec::new();
     let cut = tokio::time::timeout(TIMEOUT, waiting.read_to_end(&mut rest)).await;

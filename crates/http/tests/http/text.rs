@@ -412,11 +412,11 @@ fn key(id: &str) -> AttemptKey {
 struct Chance(u64);
 
 impl Chance {
-    fn below(&mut self, most: usize) -> usize {
+    fn below(&mut self, limit: usize) -> usize {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
-        usize::try_from(self.0 % most as u64).unwrap()
+        usize::try_from(self.0 % limit as u64).unwrap()
     }
 
     /// Generates output of one random kind or of mixed kinds: binary, one huge line, colours, repeated lines, redrawn

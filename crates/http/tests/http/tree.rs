@@ -38,7 +38,7 @@ async fn wait_for_the_end_of_a_tree_lasts_as_long_as_its_last_process() {
         (reply["timed_out"].clone(), reply["processes"][0]["cancelling_descendants"].clone())
     };
     assert_eq!(wait("ended").await, (json!(false), json!(true)), "the process itself has ended");
-    assert_eq!(wait("tree_ended").await, (json!(true), json!(true)), "its child has not");
+    assert_eq!(wait("tree_ended").await, (json!(true), json!(true)), "the child has not ended");
     world.pass(millis(6_000)).await;
     assert_eq!(wait("tree_ended").await, (json!(false), json!(false)));
 }
@@ -64,7 +64,7 @@ async fn level_of_a_tree_is_ended_and_other_trees_are_left_alone() {
     for nonsense in [json!({}), json!({ "tree": top }), json!({ "level": -1 }), json!({ "level": 256 })] {
         assert_eq!(world.post("/v1/cancel", nonsense).await.problem().slug, "invalid_request");
     }
-    let unknown = json!({ "level": 1, "tree": "nobody" });
+    let unknown = json!({ "level": 1, "tree": "unknown" });
     assert_eq!(world.post("/v1/cancel", unknown).await.problem().slug, "process_not_found");
 }
 
@@ -162,7 +162,7 @@ async fn pages_of_a_tree_hold_every_member_once() {
 
 #[tokio::test(start_paused = true)]
 async fn full_level_and_too_deep_a_tree_name_level_used_and_max() {
-    let tree = TreeLimits { deepest: Level(1), per_level: 2 };
+    let tree = TreeLimits { max_level: Level(1), per_level: 2 };
     let world = World::with(|settings| settings.tree = tree).await;
     let top = world.launch("run").await;
     let first = world.submit(child("run", &top)).await;
@@ -179,9 +179,9 @@ async fn full_level_and_too_deep_a_tree_name_level_used_and_max() {
 #[tokio::test(start_paused = true)]
 async fn parent_that_is_unknown_or_ending_takes_no_child() {
     let world = World::new().await;
-    let problem = world.post("/v1/processes", child("run", "nobody")).await.problem();
+    let problem = world.post("/v1/processes", child("run", "unknown")).await.problem();
     assert_eq!((problem.status, problem.slug.as_str()), (404, "process_not_found"));
-    assert_eq!(problem.detail.as_deref(), Some("the launch gives it as its parent"));
+    assert_eq!(problem.detail.as_deref(), Some("the launch names the parent"));
     let ended = world.launch("exit 0").await;
     world.pass(millis(10)).await;
     let problem = world.post("/v1/processes", child("run", &ended)).await.problem();

@@ -75,6 +75,6 @@ async fn interrupted_work_is_run_again_once_however_often_it_is_asked() {
     assert_eq!(twice["processes"][0]["id"], again["processes"][0]["id"]);
     let problem = world.post("/v1/restart-interrupted", json!({ "ids": [fine] })).await.problem();
     assert_eq!((problem.status, problem.slug.as_str()), (400, "invalid_request"));
-    let problem = world.post("/v1/restart-interrupted", json!({ "ids": ["nobody"] })).await.problem();
+    let problem = world.post("/v1/restart-interrupted", json!({ "ids": ["unknown"] })).await.problem();
     assert_eq!(problem.slug, "process_not_found");
 }

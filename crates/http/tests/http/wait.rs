@@ -52,7 +52,7 @@ async fn client_that_goes_away_ends_its_wait_and_nothing_else() {
 async fn wait_for_nobody_or_for_strangers_is_refused() {
     let world = World::new().await;
     assert_eq!(world.get("/v1/wait").await.problem().status, 400);
-    assert_eq!(world.get("/v1/wait?id=nobody").await.problem().status, 404);
+    assert_eq!(world.get("/v1/wait?id=unknown").await.problem().status, 404);
     let id = world.launch("run").await;
     for query in ["mode=both", "for=ever", "timeout_ms=-1", "timeout=5"] {
         assert_eq!(world.get(&format!("/v1/wait?id={id}&{query}")).await.problem().status, 400, "{query}");

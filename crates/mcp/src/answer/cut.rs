@@ -3,13 +3,13 @@
 use crate::answer::JsonObject;
 use serde_json::{Value, json};
 
-/// Shortens the fields of a record that are longer than `longest` bytes of JSON. `rest` is the resource with the full
+/// Shortens the fields of a record that are longer than `max_len` bytes of JSON. `rest` is the resource with the full
 /// values.
-pub(super) fn cut(fields: &mut JsonObject, longest: usize, rest: &str) {
+pub(super) fn cut(fields: &mut JsonObject, max_len: usize, rest: &str) {
     for value in fields.values_mut() {
         let length = value.to_string().len();
-        if length > longest {
-            *value = shortened(value, length, longest / 2, rest);
+        if length > max_len {
+            *value = shortened(value, length, max_len / 2, rest);
         }
     }
 }
@@ -41,9 +41,9 @@ fn shortened(value: &Value, length: usize, room: usize, rest: &str) -> Value {
     }
 }
 
-/// Returns the start of a text, at most `most` bytes in JSON.
-pub(super) fn begin(text: &str, most: usize) -> &str {
-    let mut room = most;
+/// Returns the start of a text, at most `limit` bytes in JSON.
+pub(super) fn begin(text: &str, limit: usize) -> &str {
+    let mut room = limit;
     for (place, letter) in text.char_indices() {
         let size = match letter {
             '"' | '\\' | '\n' | '\t' | '\r' => 2,

@@ -92,7 +92,7 @@ pub(crate) struct Children {
 
 /// Returns the whole record of a process with its context.
 pub(crate) fn whole(view: &ProcessView, around: &StatusContext) -> JsonObject {
-    let mut fields = told(view);
+    let mut fields = object(view);
     cut(&mut fields, MAX_FULL_FIELD_LEN, &crate::resource::uri(&view.id));
     add(&mut fields, view, around);
     fields
@@ -100,7 +100,7 @@ pub(crate) fn whole(view: &ProcessView, around: &StatusContext) -> JsonObject {
 
 /// Returns the short form of a process, which is enough for an agent to continue.
 pub(crate) fn brief(view: &ProcessView, around: &StatusContext) -> JsonObject {
-    let mut fields = told(view);
+    let mut fields = object(view);
     fields.retain(|name, _| BRIEF.contains(&name.as_str()) || name == "output_bytes");
     if fields.get("reason") == fields.get("error") {
         fields.remove("reason");
@@ -116,11 +116,11 @@ pub(crate) fn is_terminal(status: &str) -> bool {
     matches!(status, "completed" | "failed" | "timeout" | "cancelled" | "interrupted")
 }
 
-fn told(view: &ProcessView) -> JsonObject {
+fn object(view: &ProcessView) -> JsonObject {
     let Ok(Value::Object(record)) = serde_json::to_value(view) else { return JsonObject::new() };
     let mut fields = JsonObject::new();
     for (name, value) in record {
-        let value = if CALLER_FIELDS.contains(&name.as_str()) { Some(value) } else { spoken(&name, value) };
+        let value = if CALLER_FIELDS.contains(&name.as_str()) { Some(value) } else { field_of(&name, value) };
         if let Some(value) = value.filter(|value| !value.is_null()) {
             fields.insert(renamed(&name), value);
         }
@@ -129,7 +129,7 @@ fn told(view: &ProcessView) -> JsonObject {
 }
 
 /// Converts a value: durations become seconds, and null and empty values become `None`.
-fn spoken(name: &str, value: Value) -> Option<Value> {
+fn field_of(name: &str, value: Value) -> Option<Value> {
     match value {
         Value::Null => None,
         Value::Bool(false) if !SHOWN_WHEN_FALSE.contains(&name) => None,
@@ -137,7 +137,7 @@ fn spoken(name: &str, value: Value) -> Option<Value> {
         Value::Object(inner) => {
             let inner: JsonObject = inner
                 .into_iter()
-                .filter_map(|(name, value)| Some((renamed(&name), spoken(&name, value)?)))
+                .filter_map(|(name, value)| Some((renamed(&name), field_of(&name, value)?)))
                 .collect();
             (!inner.is_empty()).then_some(Value::Object(inner))
         }
@@ -259,7 +259,7 @@ pub(crate) fn whole_schema() -> JsonObject {
 }
 
 /// Returns the schema of the fields that every result about one process has.
-pub(crate) fn least_schema() -> JsonObject {
+pub(crate) fn minimal_schema() -> JsonObject {
     schema_of(REQUIRED)
 }
 

@@ -15,7 +15,7 @@ impl ToolContext<'_> {
     pub(super) async fn stop(self, asked: StopInput) -> Result<JsonObject, ToolError> {
         let request = CancelRequest { force: asked.force, no_descendants: false };
         let id = self.find(&asked.process_id).await?;
-        Ok(self.came_of(&self.stopped(&id, request).await?).await)
+        Ok(self.outcome(&self.stopped(&id, request).await?).await)
     }
 
     async fn stopped(self, id: &str, request: CancelRequest) -> Result<ActionReply, ToolError> {
@@ -56,7 +56,7 @@ impl ToolContext<'_> {
     }
 
     /// Converts the outcome of an action on one process to a tool result.
-    pub(super) async fn came_of(self, outcome: &ActionReply) -> JsonObject {
+    pub(super) async fn outcome(self, outcome: &ActionReply) -> JsonObject {
         let mut answer = self.brief(&outcome.process).await;
         answer.insert("changed".to_owned(), outcome.changed.into());
         if let Some(note) = &outcome.note {
@@ -65,17 +65,17 @@ impl ToolContext<'_> {
         answer
     }
 
-    /// Waits until a process reaches `goal` (by default: has ended) or `patience` is over, and returns the process.
+    /// Waits until a process reaches `goal` (by default: has ended) or `time_limit` is over, and returns the process.
     pub(super) async fn waited(
         self,
         id: &str,
         goal: Option<&str>,
-        patience: Duration,
+        time_limit: Duration,
     ) -> Result<Option<ProcessView>, ToolError> {
         let request = WaitRequest {
             ids: vec![id.to_owned()],
             goal: goal.map(str::to_owned),
-            timeout_ms: Some(super::millis(patience)),
+            timeout_ms: Some(super::millis(time_limit)),
             ..WaitRequest::default()
         };
         let reply = self.api.wait(&request).await?;
@@ -83,6 +83,6 @@ impl ToolContext<'_> {
     }
 
     async fn paced(self, PauseReply { process, changed, note, .. }: PauseReply) -> JsonObject {
-        self.came_of(&ActionReply { process, changed, note }).await
+        self.outcome(&ActionReply { process, changed, note }).await
     }
 }

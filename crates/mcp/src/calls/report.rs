@@ -42,20 +42,20 @@ impl ToolContext<'_> {
             ..UpdateRequest::default()
         };
         let outcome = self.api.update(&self.find(&asked.process_id).await?, request, None).await?;
-        Ok(self.came_of(&outcome).await)
+        Ok(self.outcome(&outcome).await)
     }
 
     /// Completes reported work.
     pub(super) async fn complete(self, asked: CompleteInput) -> Result<JsonObject, ToolError> {
         let request = CompleteRequest { result: asked.result };
         let outcome = self.api.complete(&self.find(&asked.process_id).await?, request, None).await?;
-        Ok(self.came_of(&outcome).await)
+        Ok(self.outcome(&outcome).await)
     }
 
     /// Records the failure of reported work.
     pub(super) async fn fail(self, asked: FailInput) -> Result<JsonObject, ToolError> {
         let request = FailRequest { error: asked.error };
         let outcome = self.api.fail(&self.find(&asked.process_id).await?, request, None).await?;
-        Ok(self.came_of(&outcome).await)
+        Ok(self.outcome(&outcome).await)
     }
 }

@@ -62,7 +62,7 @@ pub(crate) async fn around(api: &Api, view: &ProcessView) -> StatusContext {
 /// Counts the children of a process. Returns `None` if the process has no children.
 async fn children(api: &Api, view: &ProcessView) -> Option<Children> {
     let filter = ProcessFilter { parent: Some(view.id.parse().ok()?), ..ProcessFilter::default() };
-    let page = PageRequest { order: SortOrder::NewestFirst, after: None, most: MAX_CHILDREN };
+    let page = PageRequest { order: SortOrder::NewestFirst, after: None, limit: MAX_CHILDREN };
     let found = api.engine.list(&filter, &page).await.ok()?;
     let total = found.processes.len();
     let live = found.processes.iter().filter(|stored| !stored.process.status().is_ended()).count();

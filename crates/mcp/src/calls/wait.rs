@@ -21,16 +21,16 @@ const STEP: Duration = Duration::from_millis(100);
 impl ToolContext<'_> {
     /// Waits until a condition on processes is met, or the time limit is reached.
     pub(super) async fn wait(self, asked: WaitInput) -> Result<JsonObject, ToolError> {
-        let patience = span(asked.timeout_seconds.unwrap_or(DEFAULT_WAIT_SECS));
+        let time_limit = span(asked.timeout_seconds.unwrap_or(DEFAULT_WAIT_SECS));
         check(&asked)?;
         let ids = self.find_all(&asked.process_ids).await?;
         match (asked.until, &asked.pattern) {
             (WaitUntil::OutputMatch, Some(pattern)) => {
-                self.wait_for_match(&asked, ids, pattern, patience).await
+                self.wait_for_match(&asked, ids, pattern, time_limit).await
             }
             (WaitUntil::OutputMatch, None)
             | (WaitUntil::Ended | WaitUntil::Running | WaitUntil::Ready, _) => {
-                let reply = self.api.wait(&request(ids, asked.until, asked.mode, patience)).await?;
+                let reply = self.api.wait(&request(ids, asked.until, asked.mode, time_limit)).await?;
                 let reason = match reply.timed_out {
                     true => WaitEndReason::Timeout,
                     false if asked.until == WaitUntil::Ready && !is_ready(&asked, &reply.processes) => {
@@ -38,7 +38,7 @@ impl ToolContext<'_> {
                     }
                     false => WaitEndReason::Met,
                 };
-                Ok(object(&told(self.api, &reply.processes, reason).await))
+                Ok(object(&result(self.api, &reply.processes, reason).await))
             }
         }
     }
@@ -48,14 +48,14 @@ impl ToolContext<'_> {
         asked: &WaitInput,
         ids: Vec<String>,
         pattern: &str,
-        patience: Duration,
+        time_limit: Duration,
     ) -> Result<JsonObject, ToolError> {
         let mut looks = JoinSet::new();
         for id in &ids {
             let (api, id, pattern) = (self.api.clone(), id.clone(), pattern.to_owned());
             looks.spawn(async move { first_match(&api, &id, &pattern).await });
         }
-        let until = Instant::now() + patience;
+        let until = Instant::now() + time_limit;
         let mut matched = None;
         let mut open = ids.len();
         // Dropping the set stops the remaining searches.
@@ -79,7 +79,7 @@ impl ToolContext<'_> {
             }
         };
         let now = self.api.wait(&request(ids, asked.until, asked.mode, Duration::ZERO)).await?;
-        let mut answer = told(self.api, &now.processes, reason).await;
+        let mut answer = result(self.api, &now.processes, reason).await;
         answer.matched = matched;
         Ok(object(&answer))
     }
@@ -88,10 +88,10 @@ impl ToolContext<'_> {
 /// Converts the reply to a wait to a tool result.
 pub(crate) async fn answered(api: &Api, reply: &WaitReply) -> JsonObject {
     let reason = if reply.timed_out { WaitEndReason::Timeout } else { WaitEndReason::Met };
-    object(&told(api, &reply.processes, reason).await)
+    object(&result(api, &reply.processes, reason).await)
 }
 
-async fn told(api: &Api, processes: &[ProcessView], reason: WaitEndReason) -> WaitResult {
+async fn result(api: &Api, processes: &[ProcessView], reason: WaitEndReason) -> WaitResult {
     let mut answer = WaitResult { reason, processes: Vec::new(), matched: None, suggested_wait_s: None };
     for view in processes {
         answer.processes.push(match view.completed_at {
@@ -131,7 +131,7 @@ pub(crate) fn request(
     ids: Vec<String>,
     until: WaitUntil,
     mode: WaitModeInput,
-    patience: Duration,
+    time_limit: Duration,
 ) -> WaitRequest {
     WaitRequest {
         ids,
@@ -144,7 +144,7 @@ pub(crate) fn request(
             WaitModeInput::Any => Some("any".to_owned()),
             WaitModeInput::All => None,
         },
-        timeout_ms: Some(millis(patience)),
+        timeout_ms: Some(millis(time_limit)),
     }
 }
 
@@ -188,7 +188,7 @@ async fn first_match(api: &Api, reference: &str, pattern: &str) -> Result<Option
 mod tests {
     use super::*;
 
-    fn asked(until: WaitUntil, pattern: Option<&str>) -> WaitInput {
+    fn input(until: WaitUntil, pattern: Option<&str>) -> WaitInput {
         WaitInput {
             process_ids: vec!["p".into()],
             until,
@@ -200,8 +200,8 @@ mod tests {
 
     #[test]
     fn pattern_and_output_match_come_together() {
-        assert!(check(&asked(WaitUntil::OutputMatch, None)).is_err());
-        assert!(check(&asked(WaitUntil::OutputMatch, Some("x"))).is_ok());
-        assert!(check(&asked(WaitUntil::Running, Some("x"))).is_err());
+        assert!(check(&input(WaitUntil::OutputMatch, None)).is_err());
+        assert!(check(&input(WaitUntil::OutputMatch, Some("x"))).is_ok());
+        assert!(check(&input(WaitUntil::Running, Some("x"))).is_err());
     }
 }

@@ -20,7 +20,7 @@ async fn list_of_tools_is_the_one_in_the_golden_file() {
         std::fs::write(GOLDEN, &listed).unwrap();
     }
     let golden = std::fs::read_to_string(GOLDEN).unwrap();
-    assert!(golden == listed, "the list of tools changed: look at it, then write it with UPDATE_GOLDEN=1");
+    assert!(golden == listed, "the list of tools changed: review it, then update it with UPDATE_GOLDEN=1");
 }
 
 #[tokio::test]

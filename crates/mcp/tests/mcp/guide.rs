@@ -23,7 +23,10 @@ async fn guide_says_what_the_tools_say_of_themselves() {
         std::fs::write(GUIDE, &written).unwrap();
         return;
     }
-    assert!(guide == written, "docs/agents.md is not what the tools say: write it with UPDATE_GOLDEN=1");
+    assert!(
+        guide == written,
+        "docs/agents.md differs from the tool descriptions: update it with UPDATE_GOLDEN=1"
+    );
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@
     clippy::unwrap_used,
     clippy::indexing_slicing,
     clippy::panic,
-    reason = "helpers of tests fail like tests"
+    reason = "test helpers fail by panicking"
 )]
 
 mod attention;

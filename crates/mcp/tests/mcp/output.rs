@@ -120,6 +120,6 @@ async fn input_goes_only_where_somebody_reads() {
     );
     let nothing = client.refusal("send_process_input", json!({ "process_id": id })).await;
     assert_eq!(nothing["code"], "invalid_request");
-    let nobody = client.refusal("send_process_input", json!({ "process_id": "x", "close": true })).await;
-    assert_eq!(nobody["code"], "process_not_found");
+    let unknown = client.refusal("send_process_input", json!({ "process_id": "x", "close": true })).await;
+    assert_eq!(unknown["code"], "process_not_found");
 }

@@ -33,7 +33,7 @@ async fn unknown_resource_is_an_error_of_the_protocol() {
     let world = World::new().await;
     for era in [Era::Initialize, Era::Stateless] {
         let client = world.client(era).await;
-        for uri in ["longhaul://process/nobody", "longhaul://process/", "file:///etc/passwd"] {
+        for uri in ["longhaul://process/unknown", "longhaul://process/", "file:///etc/passwd"] {
             let asked = ReadResourceRequestParams::new(uri);
             assert!(client.running.read_resource(asked).await.is_err(), "{era:?} {uri}");
         }

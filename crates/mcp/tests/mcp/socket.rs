@@ -104,6 +104,6 @@ async fn connections_are_bounded_and_room_comes_back() {
         if read.is_ok() && !text.is_empty() {
             break;
         }
-        assert!(std::time::Instant::now() < until, "no room came back");
+        assert!(std::time::Instant::now() < until, "no connection slot was released");
     }
 }

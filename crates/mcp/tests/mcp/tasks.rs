@@ -91,7 +91,7 @@ async fn what_is_met_or_has_a_time_of_its_own_is_no_task() {
     let timed = json!({ "process_ids": [going], "timeout_seconds": 1 });
     let timed = world.until(client.call("wait_for_process", timed)).await;
     assert_eq!(timed["reason"], "timeout");
-    let missing = client.refusal("wait_for_process", json!({ "process_ids": ["nobody"] })).await;
+    let missing = client.refusal("wait_for_process", json!({ "process_ids": ["unknown"] })).await;
     assert_eq!(missing["code"], "process_not_found");
 }
 

@@ -80,7 +80,7 @@ async fn both_status_tools_tell_the_whole_record() {
 #[tokio::test]
 async fn process_that_failed_is_an_answer_and_an_unknown_one_an_error() {
     let client = World::new().await.client(Era::Initialize).await;
-    let missing = client.refusal("get_process_status", json!({ "process_id": "nobody" })).await;
+    let missing = client.refusal("get_process_status", json!({ "process_id": "unknown" })).await;
     assert_eq!(missing["code"], "process_not_found");
     assert_eq!(missing["hint"], "call list_background_processes to find the process");
     for (tool, arguments) in [

@@ -46,7 +46,7 @@ async fn wait_that_takes_too_long_says_when_to_ask_again_in_few_words() {
     let answer = world.until(client.call("wait_for_process", wait(&[&id]))).await;
     assert_eq!((&answer["reason"], &answer["suggested_wait_s"]), (&json!("timeout"), &json!(55)));
     assert!(answer.to_string().len() <= 60 * 4, "{answer}");
-    let missing = client.refusal("wait_for_process", wait(&["nobody"])).await;
+    let missing = client.refusal("wait_for_process", wait(&["unknown"])).await;
     assert_eq!(missing["code"], "process_not_found");
 }
 

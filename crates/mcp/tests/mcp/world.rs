@@ -126,7 +126,7 @@ impl World {
         };
         tokio::select! {
             done = work => done,
-            () = passing => unreachable!("time never ends"),
+            () = passing => unreachable!("the time does not overflow"),
         }
     }
 }

@@ -144,22 +144,22 @@ pub enum StoreRejection {
         descendant: ProcessId,
     },
     /// The tree would become too deep.
-    #[error("level {level} is deeper than the maximum of {deepest}")]
+    #[error("level {level} is deeper than the maximum of {max_level}")]
     TooDeep {
         /// Level of the new process.
         level: Level,
         /// Deepest allowed level.
-        deepest: Level,
+        max_level: Level,
     },
     /// The level of the tree has the maximum number of live processes.
-    #[error("level {level} of the tree has {live} of {most} live processes")]
+    #[error("level {level} of the tree has {live} of {limit} live processes")]
     LevelFull {
         /// Level of the new process.
         level: Level,
         /// Number of live processes on the level.
         live: u32,
         /// Maximum number of live processes on a level.
-        most: u32,
+        limit: u32,
     },
     /// The process would have to wait for a slot, but the caller asked for a refusal instead.
     #[error("no slot is free")]

@@ -46,7 +46,7 @@ pub struct PageRequest {
     /// Position after which the page starts; `None` starts at the first record.
     pub after: Option<PageKey>,
     /// Maximum number of records on the page, clamped to the range from 1 to 1,000.
-    pub most: u32,
+    pub limit: u32,
 }
 
 /// The order of a list.

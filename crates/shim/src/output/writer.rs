@@ -314,14 +314,14 @@ impl OutputWriter {
         if self.length < self.head {
             return Ok(self.head.saturating_sub(self.length).min(STEP));
         }
-        let most = (self.tail / 2).max(MIN_TAIL_BYTES);
+        let limit = (self.tail / 2).max(MIN_TAIL_BYTES);
         let used = self.length.saturating_sub(self.log.base);
         let entries = self.index_length.saturating_sub(self.index.base());
-        if present.is_none() || used >= most || entries >= self.index_limit() {
+        if present.is_none() || used >= limit || entries >= self.index_limit() {
             self.turn(present)?;
-            return Ok(most.min(STEP));
+            return Ok(limit.min(STEP));
         }
-        Ok(most.saturating_sub(used).min(STEP))
+        Ok(limit.saturating_sub(used).min(STEP))
     }
 
     /// Starts the next tail file, which replaces the older one.

@@ -128,8 +128,8 @@ fn limit_group(path: &Path, limits: &CgroupLimits) -> Vec<u32> {
         let _killed_one_by_one = set("memory.oom.group", "1");
         needless.push(ADDRESS_SPACE);
     }
-    if let Some(most) = limits.processes
-        && set("pids.max", &most.to_string())
+    if let Some(limit) = limits.processes
+        && set("pids.max", &limit.to_string())
     {
         needless.push(PROCESSES);
     }

@@ -61,8 +61,8 @@ impl Supervisor {
                 }
             }
             ShimRequest::CloseInput => {
-                let news = self.input.close(&self.directory);
-                self.tell(place, news, &ShimMessage::InputClosed);
+                let changed = self.input.close(&self.directory);
+                self.reply(place, changed, &ShimMessage::InputClosed);
             }
         }
     }
@@ -158,30 +158,30 @@ impl Supervisor {
                 "only a running process that is not being stopped can be paused",
             );
         }
-        let news = self.pause == PauseState::Free;
+        let changed = self.pause == PauseState::Free;
         let held = self.hold();
         let notice = ShimMessage::Paused { stopped: held.stopped, missed: held.missed };
-        self.tell(place, news, &notice);
+        self.reply(place, changed, &notice);
     }
 
     fn resume(&mut self, place: usize) {
         if self.leader.since().is_none() || self.stopping.is_some() {
             return self.refuse(place, ErrorCode::Illegal, "only a paused process can be resumed");
         }
-        let news = self.pause != PauseState::Free;
+        let changed = self.pause != PauseState::Free;
         // Do not resume a tree that the shim has not paused: another process may have stopped it for its own reason.
-        if news {
+        if changed {
             self.release();
         }
-        self.tell(place, news, &ShimMessage::Resumed);
+        self.reply(place, changed, &ShimMessage::Resumed);
     }
 
-    /// Answers one peer. If the state changed (`news`), sends the message to all other peers too.
-    fn tell(&mut self, place: usize, news: bool, notice: &ShimMessage) {
-        if news {
+    /// Answers one peer. If the state changed (`changed`), sends the message to all other peers too.
+    fn reply(&mut self, place: usize, changed: bool, notice: &ShimMessage) {
+        if changed {
             self.connections.broadcast(notice);
         }
-        let told = self.connections.nth(place).is_some_and(|each| each.greeted) && news;
+        let told = self.connections.nth(place).is_some_and(|each| each.greeted) && changed;
         if !told {
             self.answer(place, notice);
         }

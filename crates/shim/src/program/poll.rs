@@ -61,7 +61,7 @@ impl Supervisor {
         }
         let mut found = fds.iter().map(PollFd::revents);
         let mut next = || found.next().is_some_and(|flags| !flags.is_empty());
-        let mut news = ReadyDescriptors {
+        let mut changed = ReadyDescriptors {
             signals: next(),
             listener: next(),
             report: next(),
@@ -72,12 +72,12 @@ impl Supervisor {
         let _woken = found.next();
         for (place, flags) in found.enumerate() {
             if flags.intersects(PollFlags::OUT) {
-                news.writable.push(place);
+                changed.writable.push(place);
             }
             if flags.intersects(PollFlags::IN | PollFlags::HUP | PollFlags::ERR) {
-                news.readable.push(place);
+                changed.readable.push(place);
             }
         }
-        Ok(news)
+        Ok(changed)
     }
 }

@@ -77,13 +77,13 @@ impl Supervisor {
                 std::thread::sleep(BATCH_DELAY);
             }
             let deadline = self.next_deadline();
-            let Ok(news) = self.poll(deadline) else {
+            let Ok(changed) = self.poll(deadline) else {
                 // This fails only if the kernel interface is broken. Do not give up the attempt, and do not loop
                 // without a pause.
                 std::thread::sleep(POLL_DELAY);
                 continue;
             };
-            self.react(&news);
+            self.react(&changed);
         }
         crashpoint!("shim.leave");
         self.tree.remove_cgroup();
@@ -203,30 +203,30 @@ impl Supervisor {
         all.into_iter().flatten().min()
     }
 
-    fn react(&mut self, news: &ReadyDescriptors) {
-        for place in &news.writable {
+    fn react(&mut self, changed: &ReadyDescriptors) {
+        for place in &changed.writable {
             if let Some(connection) = self.connections.nth(*place) {
                 connection.flush();
             }
         }
         // Handle the report of the start before the end of the program: a program that ends at once did run.
-        if news.report || news.signals {
+        if changed.report || changed.signals {
             self.hear_report();
         }
-        if news.stdout {
+        if changed.stdout {
             self.pumps.pump(StreamId::Stdout);
         }
-        if news.stderr {
+        if changed.stderr {
             self.pumps.pump(StreamId::Stderr);
         }
-        if news.signals {
+        if changed.signals {
             self.reap();
         }
-        for place in &news.readable {
+        for place in &changed.readable {
             self.serve(*place);
         }
         self.connections.drop_broken(clock::awake_ms());
-        if news.listener {
+        if changed.listener {
             self.connections.accept();
         }
     }

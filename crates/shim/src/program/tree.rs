@@ -113,7 +113,7 @@ impl ProcessTree {
         let (mut members, mut found) = (Vec::new(), TreeVisit::default());
         for _ in 0..SCANS {
             found = TreeVisit { others: found.others, ..TreeVisit::default() };
-            self.visit_anew(&mut found, |member| members.push(member));
+            self.revisit(&mut found, |member| members.push(member));
             // A process that ended during the scan may have forked a child that the scan missed.
             if !members.is_empty() || !found.changed {
                 break;
@@ -229,11 +229,11 @@ impl ProcessTree {
     /// Calls `see` with every living process of the tree, parents first.
     fn visit(&self, see: impl FnMut(TreeMember)) -> TreeVisit {
         let mut found = TreeVisit::default();
-        self.visit_anew(&mut found, see);
+        self.revisit(&mut found, see);
         found
     }
 
-    fn visit_anew(&self, found: &mut TreeVisit, mut see: impl FnMut(TreeMember)) {
+    fn revisit(&self, found: &mut TreeVisit, mut see: impl FnMut(TreeMember)) {
         let inside = self.cgroup.as_ref().map_or_else(Vec::new, Cgroup::pids);
         match self.containment {
             Containment::Group => self.visit_group(found, see),

@@ -81,22 +81,22 @@ fn what_the_work_wrote_into_the_room_for_its_end_is_no_part_of_the_record() {
 #[test]
 fn last_form_of_a_record_that_is_kept_elsewhere_is_not_waited_for() {
     let mut attempt = Attempt::idle();
-    let (blocked, go) = (attempt.path().join("exit.tmp/full"), attempt.path().join("go"));
-    // The leftover process ignores the stop signal until `go` exists, so that the final record is written only after
+    let (blocked, release) = (attempt.path().join("exit.tmp/full"), attempt.path().join("go"));
+    // The leftover process ignores the stop signal until `release` exists, so that the final record is written only after
     // that.
     let mut launch = script(&format!(
         "trap '' TERM; {{ while [ ! -e {} ]; do sleep 0.01; done; }} & exit 3",
-        go.display()
+        release.display()
     ));
     launch.stop_plan.steps = vec![StopStep { signal: 15, wait_ms: 60_000 }];
     attempt.peer.tell(&ShimRequest::Launch(Box::new(launch)));
     let first = attempt.peer.exited();
     assert_eq!((first.ending, first.settled), (ProgramEnd::Exited { code: 3 }, false));
     fs::create_dir_all(&blocked).unwrap();
-    fs::write(&go, "").unwrap();
+    fs::write(&release, "").unwrap();
     let last = attempt.peer.settled();
     attempt.peer.tell(&ShimRequest::Acknowledge);
-    until("the shim leaves", || attempt.shim.try_wait().unwrap());
+    until("the shim exits", || attempt.shim.try_wait().unwrap());
     assert_eq!(last.ending, first.ending);
     assert_eq!(attempt.files().exit_record().unwrap(), Some(first));
 }
@@ -173,7 +173,7 @@ fn file_that_is_no_program_fails_to_execute() {
 fn peer_that_leaves_before_the_launch_means_that_nothing_runs() {
     let mut attempt = Attempt::idle();
     drop(attempt.peer);
-    until("the shim leaves", || attempt.shim.try_wait().unwrap());
+    until("the shim exits", || attempt.shim.try_wait().unwrap());
     let names: Vec<_> =
         fs::read_dir(attempt.directory.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert!(names.is_empty(), "left behind: {names:?}");
@@ -282,7 +282,7 @@ fn exit_is_told_at_once_though_leftovers_hold_the_output() {
     attempt.peer.started();
     let begin = Instant::now();
     let first = attempt.peer.exited();
-    assert!(begin.elapsed().as_millis() < 1_000, "told after {:?}", begin.elapsed());
+    assert!(begin.elapsed().as_millis() < 1_000, "reported after {:?}", begin.elapsed());
     assert_eq!(first.ending, ProgramEnd::Exited { code: 4 });
     assert!(first.leftovers >= 1 && first.output_open && first.sweeping && !first.settled, "{first:?}");
     let settled = attempt.peer.settled();
@@ -297,24 +297,24 @@ fn exit_is_told_at_once_though_leftovers_hold_the_output() {
 #[test]
 fn end_of_a_sweep_is_told_though_a_stranger_holds_the_output() {
     let directory = crate::harness::Directory::new();
-    let (pid_file, go) = (directory.path().join("pid"), directory.path().join("go"));
+    let (pid_file, release) = (directory.path().join("pid"), directory.path().join("go"));
     let mut attempt = Attempt::launch(&script(&format!(
         "setsid sleep 60 & echo $! > {}; while [ ! -e {} ]; do sleep 0.01; done; exit 4",
         pid_file.display(),
-        go.display()
+        release.display()
     )));
     attempt.peer.started();
     let pid = until("the leftover runs", || {
         pid_file.metadata().is_ok_and(|file| file.len() > 0).then(|| number_in(&pid_file))
     });
     let stranger = fs::OpenOptions::new().write(true).open(format!("/proc/{pid}/fd/1")).unwrap();
-    fs::write(&go, "").unwrap();
+    fs::write(&release, "").unwrap();
     assert!(attempt.peer.exited().sweeping);
     let swept = attempt.peer.exited();
     assert!(!swept.sweeping && swept.output_open && !swept.settled, "{swept:?}");
     assert!(!is_alive(pid));
     let kept = attempt.files().exit_record().unwrap().unwrap();
-    assert!(kept.sweeping || kept.settled, "on disk it is replaced once: {kept:?}");
+    assert!(kept.sweeping || kept.settled, "the record on disk is replaced once: {kept:?}");
     let settled = attempt.peer.settled();
     assert!(settled.output_open && !settled.sweeping, "{settled:?}");
     drop(stranger);
@@ -372,16 +372,18 @@ fn exit_record_waits_for_room_on_the_disk_and_the_shim_stays() {
 #[test]
 fn shim_leaves_when_its_directory_was_removed() {
     let directory = crate::harness::Directory::new();
-    let go = directory.path().join("go");
-    let mut attempt =
-        Attempt::launch(&script(&format!("while [ ! -e {} ]; do sleep 0.01; done; exit 6", go.display())));
+    let release = directory.path().join("go");
+    let mut attempt = Attempt::launch(&script(&format!(
+        "while [ ! -e {} ]; do sleep 0.01; done; exit 6",
+        release.display()
+    )));
     attempt.peer.started();
     fs::remove_dir_all(attempt.path()).unwrap();
-    fs::write(&go, "").unwrap();
+    fs::write(&release, "").unwrap();
     let durable = attempt.peer.hear_until(|notice| match notice {
         ShimMessage::Exited { durable, .. } => Some(durable),
         _ => None,
     });
     assert!(!durable);
-    until("the shim leaves", || attempt.shim.try_wait().unwrap());
+    until("the shim exits", || attempt.shim.try_wait().unwrap());
 }

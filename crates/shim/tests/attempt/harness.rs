@@ -84,14 +84,14 @@ impl Peer {
                 Ok(0) => return None,
                 Ok(_) => {}
                 Err(error) if error.kind() == io::ErrorKind::ConnectionReset => return None,
-                Err(error) => panic!("nothing heard: {error}"),
+                Err(error) => panic!("no message received: {error}"),
             }
         }
     }
 
     pub(crate) fn hear_until<T>(&mut self, mut wanted: impl FnMut(ShimMessage) -> Option<T>) -> T {
         loop {
-            let notice = self.hear().expect("the shim left before saying what was waited for");
+            let notice = self.hear().expect("the shim exited before it sent the expected message");
             if let Some(found) = wanted(notice) {
                 return found;
             }
@@ -101,7 +101,7 @@ impl Peer {
     pub(crate) fn started(&mut self) -> (Identity, Vec<Descriptor>) {
         self.hear_until(|notice| match notice {
             ShimMessage::Started { identity, descriptors } => Some((*identity, descriptors)),
-            ShimMessage::Exited { record, .. } => panic!("ended before it started: {record:?}"),
+            ShimMessage::Exited { record, .. } => panic!("the attempt ended before its start: {record:?}"),
             ShimMessage::Refused { why, .. } => panic!("refused: {why}"),
             _ => None,
         })
@@ -196,7 +196,7 @@ impl Attempt {
         if let Err(error) = self.peer.try_to_tell(&ShimRequest::Acknowledge) {
             assert_eq!(error.kind(), std::io::ErrorKind::BrokenPipe);
         }
-        until("the shim leaves", || self.shim.try_wait().unwrap());
+        until("the shim exits", || self.shim.try_wait().unwrap());
         self.directory
     }
 
@@ -228,14 +228,14 @@ pub(crate) fn script(text: &str) -> LaunchOrder {
 /// Calls `ask` repeatedly until it returns a value.
 ///
 /// # Panics
-/// Panics if there is no value within [`PATIENCE`].
+/// Panics if there is no value within [`TIMEOUT`].
 pub(crate) fn until<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
     let end = Instant::now() + TIMEOUT;
     loop {
         if let Some(answer) = ask() {
             return answer;
         }
-        assert!(Instant::now() < end, "waited in vain until {what}");
+        assert!(Instant::now() < end, "timed out waiting until {what}");
         thread::sleep(Duration::from_millis(5));
     }
 }

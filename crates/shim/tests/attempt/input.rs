@@ -136,14 +136,14 @@ fn whoever_holds_the_input_keeps_it_open_when_the_shim_is_killed() {
     attempt.shim.wait().unwrap();
     assert_eq!(rustix::io::write(pipe.as_fd(), b"on\n"), Ok(3));
     let mut said = String::new();
-    until("the work has answered", || {
+    until("the command has answered", || {
         let mut bytes = [0; 64];
         let got = std::io::Read::read(&mut stdout, &mut bytes).unwrap_or(0);
         said.push_str(std::str::from_utf8(&bytes[..got]).unwrap());
         said.contains("got on\n").then_some(())
     });
     drop(pipe);
-    until("the work has ended", || {
+    until("the command has ended", || {
         let mut bytes = [0; 64];
         let got = std::io::Read::read(&mut stdout, &mut bytes).unwrap_or(0);
         said.push_str(std::str::from_utf8(&bytes[..got]).unwrap());

@@ -141,10 +141,12 @@ type Spoil = fn(&Node, &Path);
 #[test]
 fn a_note_that_says_nothing_counts_as_a_lease_that_is_over() {
     let ways: [(&str, Spoil); 4] = [
-        ("it is gone", |_, note| std::fs::remove_file(note).unwrap()),
-        ("it is torn", |_, note| std::fs::write(note, "longhaul-lease 1\nboot_id=boot\nuntil").unwrap()),
-        ("it is of another boot", |node, _| node.write("another", LeaseNote::NO_EXPIRY)),
-        ("it is none", |_, note| {
+        ("the lease file is gone", |_, note| std::fs::remove_file(note).unwrap()),
+        ("the lease file is incomplete", |_, note| {
+            std::fs::write(note, "longhaul-lease 1\nboot_id=boot\nuntil").unwrap()
+        }),
+        ("the lease is of another boot", |node, _| node.write("another", LeaseNote::NO_EXPIRY)),
+        ("the file is not a lease", |_, note| {
             std::fs::remove_file(note).unwrap();
             std::fs::create_dir(note).unwrap();
         }),
@@ -227,6 +229,6 @@ fn shim_says_that_it_minds_leases() {
     let status = other.status();
     assert_eq!(status.phase, AttemptPhase::Running);
     other.tell(&longhaul_shim::ShimRequest::Stop(longhaul_shim::ShimStopRequest::new(StopReason::User)));
-    until("the work ends", || (!is_alive(status.pid)).then_some(()));
+    until("the command ends", || (!is_alive(status.pid)).then_some(()));
     attempt.finish();
 }

@@ -4,7 +4,7 @@
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
-    reason = "helpers of tests fail by panicking too"
+    reason = "test helpers fail by panicking too"
 )]
 #![expect(clippy::wildcard_enum_match_arm, reason = "a test waits for one message among many")]
 

@@ -52,10 +52,7 @@ fn one_gibibyte_of_output() {
         assert_eq!((record.ending, record.output_bytes), (ProgramEnd::Exited { code: 0 }, 1 << 30));
         let index = fs::metadata(attempt.path().join("output.idx")).unwrap().len();
         let work = record.utime_ms + record.stime_ms;
-        eprintln!(
-            "{text}: {:?}, {work} ms of processor by the work, {index} bytes of index",
-            begin.elapsed()
-        );
+        eprintln!("{text}: {:?}, {work} ms CPU time of the command, {index} bytes of index", begin.elapsed());
         attempt.finish();
     }
 }

@@ -98,15 +98,16 @@ fn index_that_cannot_be_made_is_tried_again_and_loses_no_output() {
     for rotate in [false, true] {
         let mut attempt = Attempt::idle();
         let index = attempt.path().join("output.idx");
-        let go = attempt.path().join("go");
+        let release = attempt.path().join("go");
         fs::create_dir(&index).unwrap();
-        let text = format!("echo one; while [ ! -e {} ]; do sleep 0.01; done; echo two >&2", go.display());
+        let text =
+            format!("echo one; while [ ! -e {} ]; do sleep 0.01; done; echo two >&2", release.display());
         attempt.peer.tell(&ShimRequest::Launch(Box::new(bounded(&text, MIB, MIB, rotate))));
         attempt.peer.started();
         attempt.await_output("one");
         assert_eq!(attempt.output().offset_of_last_lines(1).unwrap(), 0);
         fs::remove_dir(&index).unwrap();
-        fs::write(&go, "").unwrap();
+        fs::write(&release, "").unwrap();
         let record = attempt.peer.settled();
         assert!(record.write_errors > 0 && record.dropped_bytes == 0, "{record:?}");
         let runs: Vec<_> = attempt.output().entries(0).unwrap().map(Result::unwrap).collect();
@@ -137,16 +138,16 @@ fn flood_stays_inside_its_bound_and_keeps_head_and_tail() {
         let (head, tail) = (MIB, 4 * MIB);
         let mut attempt = Attempt::launch(&bounded(text, head, tail, rotate));
         attempt.peer.started();
-        let mut most = 0;
+        let mut limit = 0;
         let output = attempt.output();
         until("all was written", || {
-            most = most.max(disk_use(attempt.path()));
+            limit = limit.max(disk_use(attempt.path()));
             (output.length().unwrap() == 40 * MIB).then_some(())
         });
         let record = attempt.peer.settled();
         assert_eq!(record.output_bytes, 40 * MIB);
         // Allow some more for the index and for blocks that the file system itself uses.
-        assert!(most <= head + tail + MIB + 256 * 1_024, "{most} bytes on disk with rotate {rotate}");
+        assert!(limit <= head + tail + MIB + 256 * 1_024, "{limit} bytes on disk with rotate {rotate}");
         let (pieces, end) = read_all(&output);
         assert_eq!(end, 40 * MIB);
         assert_eq!(pieces.len(), 2, "head and tail");
@@ -245,16 +246,16 @@ fn output_that_cannot_be_stored_is_told_where_it_is_missing_while_the_work_goes_
         assert!(limited.unwrap().success());
     };
     limit("1048576:unlimited");
-    let go = attempt.path().join("go");
-    let waits = format!("while [ ! -e {} ]; do sleep 0.01; done", go.display());
+    let release = attempt.path().join("go");
+    let waits = format!("while [ ! -e {} ]; do sleep 0.01; done", release.display());
     let text = format!("head -c 3145728 /dev/zero; {waits}; echo two; exec sleep 1000");
     attempt.peer.tell(&ShimRequest::Launch(Box::new(script(&text))));
     attempt.peer.started();
     let missing = [Loss { offset: MIB, bytes: 2 * MIB }];
-    until("the loss is told", || (attempt.output().losses().unwrap() == missing).then_some(()));
+    until("the loss is recorded", || (attempt.output().losses().unwrap() == missing).then_some(()));
     limit("unlimited:unlimited");
-    fs::write(&go, "").unwrap();
-    until("more is stored", || (attempt.output().length().unwrap() == MIB + 4).then_some(()));
+    fs::write(&release, "").unwrap();
+    until("later output is stored", || (attempt.output().length().unwrap() == MIB + 4).then_some(()));
     assert_eq!(attempt.output().losses().unwrap(), missing);
     attempt.peer.tell(&ShimRequest::Stop(ShimStopRequest::new(StopReason::User)));
     let record = attempt.peer.settled();

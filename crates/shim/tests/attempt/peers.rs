@@ -19,9 +19,11 @@ fn force() -> ShimRequest {
 #[test]
 fn descriptors_keep_output_and_exit_reachable_when_the_shim_is_killed() {
     let directory = crate::harness::Directory::new();
-    let go = directory.path().join("go");
-    let text =
-        format!("echo before; while [ ! -e {} ]; do sleep 0.01; done; echo after; exit 41", go.display());
+    let release = directory.path().join("go");
+    let text = format!(
+        "echo before; while [ ! -e {} ]; do sleep 0.01; done; echo after; exit 41",
+        release.display()
+    );
     let mut attempt = Attempt::launch(&script(&text));
     let (identity, descriptors) = attempt.peer.started();
     assert_eq!(descriptors, [Descriptor::Pidfd, Descriptor::Stdout, Descriptor::Stderr]);
@@ -29,9 +31,9 @@ fn descriptors_keep_output_and_exit_reachable_when_the_shim_is_killed() {
     attempt.await_output("before");
     attempt.shim.kill().unwrap();
     attempt.shim.wait().unwrap();
-    std::fs::write(&go, "").unwrap();
+    std::fs::write(&release, "").unwrap();
     // Only this test holds the read end now. Without it, SIGPIPE would end the command.
-    until("the work ended", || (!is_alive(identity.pid)).then_some(()));
+    until("the command ended", || (!is_alive(identity.pid)).then_some(()));
     let mut stdout = File::from(attempt.peer.descriptors.remove(1));
     let mut text = [0; 64];
     let got = stdout.read(&mut text).unwrap();
@@ -66,7 +68,7 @@ fn shim_goes_on_when_every_manager_is_gone() {
     attempt.peer.started();
     let files = attempt.files();
     drop(attempt.peer);
-    until("the shim leaves", || attempt.shim.try_wait().unwrap());
+    until("the shim exits", || attempt.shim.try_wait().unwrap());
     assert_eq!(files.exit_record().unwrap().unwrap().ending, ProgramEnd::Exited { code: 12 });
 }
 
@@ -84,7 +86,7 @@ fn attempt_whose_starter_is_gone_at_once_is_found_and_stopped() {
         next.tell(&force());
         assert_eq!(next.settled().stopped, Some(StopReason::User));
         next.tell(&ShimRequest::Acknowledge);
-        until("the shim leaves", || attempt.shim.try_wait().unwrap());
+        until("the shim exits", || attempt.shim.try_wait().unwrap());
         assert!(!attempt.directory.path().join("ctl").exists());
     }
 }
@@ -94,13 +96,13 @@ fn starter_that_is_gone_before_it_hears_of_the_start_loses_nothing() {
     let mut attempt = Attempt::launch(&script("sleep 60"));
     let files = attempt.files();
     drop(attempt.peer);
-    until("the work has an identity", || files.identity().unwrap());
+    until("the command has an identity", || files.identity().unwrap());
     let mut next = Peer::new(files.connect_within(TIMEOUT).unwrap());
     next.tell(&ShimRequest::Hello(ShimHello::default()));
     next.tell(&force());
     assert_eq!(next.settled().stopped, Some(StopReason::User));
     next.tell(&ShimRequest::Acknowledge);
-    until("the shim leaves", || attempt.shim.try_wait().unwrap());
+    until("the shim exits", || attempt.shim.try_wait().unwrap());
 }
 
 #[test]
@@ -142,7 +144,7 @@ fn hostile_peers_neither_block_nor_end_the_shim() {
     let mut sent = 0;
     while deaf.write_all(&order).is_ok() {
         sent += order.len();
-        assert!(sent < 64 << 20, "a peer that never reads was served for ever");
+        assert!(sent < 64 << 20, "the shim waits forever for a peer that never reads");
     }
     // Peers that have not sent a hello are replaced by new peers.
     let silent: Vec<_> = (0..20).map(|_| attempt.files().connect().unwrap()).collect();

@@ -68,7 +68,7 @@ fn orphan_in_a_session_of_its_own_stays_with_the_supervisor_and_ends_with_the_st
     let mut attempt = Attempt::launch(&script(&text));
     let (identity, _) = attempt.peer.started();
     let far = number_in(&number);
-    until("the supervisor is its parent", || {
+    until("the shim is the parent", || {
         ProcessStat::read(far).filter(|stat| stat.parent == identity.shim_pid).map(drop)
     });
     attempt.peer.tell(&ShimRequest::Stop(ShimStopRequest::new(StopReason::User)));
@@ -161,7 +161,7 @@ fn timeout_needs_no_manager() {
     assert_eq!(record.stopped, Some(StopReason::Timeout));
     assert_eq!(record.ending, ProgramEnd::Signaled { signal: 9, core: false });
     assert!(record.run_ms >= 200, "{record:?}");
-    until("the shim leaves", || attempt.shim.try_wait().unwrap());
+    until("the shim exits", || attempt.shim.try_wait().unwrap());
     assert!(!is_alive(number_in(&directory.path().join("far"))));
 }
 
@@ -209,10 +209,12 @@ fn pause_holds_and_resume_frees_grandchildren_in_sessions_of_their_own() {
         assert_eq!((stopped, missed), (2, 0), "{containment}");
         let before = (ticks(far), ticks(identity.pid));
         std::thread::sleep(std::time::Duration::from_millis(120));
-        assert_eq!((ticks(far), ticks(identity.pid)), before, "{containment}: ran on while paused");
+        assert_eq!((ticks(far), ticks(identity.pid)), before, "{containment}: kept running while paused");
         attempt.peer.tell(&ShimRequest::Resume);
         attempt.peer.hear_until(|notice| matches!(notice, ShimMessage::Resumed).then_some(()));
-        until("both run again", || (ticks(far) > before.0 && ticks(identity.pid) > before.1).then_some(()));
+        until("both processes run again", || {
+            (ticks(far) > before.0 && ticks(identity.pid) > before.1).then_some(())
+        });
         attempt.peer.tell(&ShimRequest::Stop(ShimStopRequest {
             force: true,
             ..ShimStopRequest::new(StopReason::User)
@@ -244,10 +246,10 @@ fn process_that_stopped_itself_is_shown_and_still_obeys_a_stop() {
     let mut attempt =
         Attempt::launch(&script("trap 'exit 8' TERM; kill -STOP $$; while :; do sleep 0.01; done"));
     let (identity, _) = attempt.peer.started();
-    until("it stopped itself", || (state(identity.pid) == Some('T')).then_some(()));
+    until("the command halted itself", || (state(identity.pid) == Some('T')).then_some(()));
     let shown =
         |status: longhaul_shim::AttemptStatus| status.phase == AttemptPhase::Running && status.leader_stopped;
-    until("it is shown as stopped", || shown(attempt.peer.status()).then_some(()));
+    until("the command is shown as halted", || shown(attempt.peer.status()).then_some(()));
     attempt.peer.tell(&ShimRequest::Stop(ShimStopRequest::new(StopReason::User)));
     assert_eq!(attempt.peer.settled().ending, ProgramEnd::Exited { code: 8 });
     attempt.finish();
@@ -368,7 +370,7 @@ fn heirs_that_are_born_all_the_time_are_all_ended_before_the_end_is_told() {
             let mut attempt = Attempt::launch(&launch);
             attempt.peer.started();
             let count = || std::fs::read_to_string(&born).unwrap_or_default().lines().count();
-            until("a few were born", || (count() > 20).then_some(()));
+            until("some descendants were started", || (count() > 20).then_some(()));
             if stopped {
                 attempt.peer.tell(&ShimRequest::Stop(ShimStopRequest::new(StopReason::User)));
             }

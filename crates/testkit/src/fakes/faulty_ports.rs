@@ -192,9 +192,9 @@ impl OutputLog for FaultyOutput {
         self.through(PortCall::Output, id, self.inner.size_on_disk(id)).await
     }
 
-    async fn kept(&self, after: Option<ProcessId>, most: u32) -> Result<Vec<ProcessId>, OutputError> {
+    async fn kept(&self, after: Option<ProcessId>, limit: u32) -> Result<Vec<ProcessId>, OutputError> {
         let error = |failed| OutputError::Unlisted { source: says(failed).into() };
-        self.trouble.through(PortCall::Output, self.inner.kept(after, most), error).await
+        self.trouble.through(PortCall::Output, self.inner.kept(after, limit), error).await
     }
 
     async fn remove(&self, id: ProcessId) -> Result<(), OutputError> {

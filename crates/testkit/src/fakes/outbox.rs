@@ -147,7 +147,7 @@ impl OutboxFake {
         if now.incarnation.is_none() || now.continues(&told) {
             return Ok(());
         }
-        Err(StoreError::Unavailable { source: "the store lost something since the last sign of life".into() })
+        Err(StoreError::Unavailable { source: "the store has lost data since the last lease renewal".into() })
     }
 
     fn came_to(&self, history: &History) {
@@ -321,14 +321,14 @@ impl ProcessStore for OutboxFake {
 
 #[async_trait]
 impl Maintenance for OutboxFake {
-    async fn claim_due(&self, by: &Lease, most: u32) -> Result<Vec<StoredProcess>, StoreError> {
-        let rows = self.asked(self.inner.claim_due(by, most)).await?;
+    async fn claim_due(&self, by: &Lease, limit: u32) -> Result<Vec<StoredProcess>, StoreError> {
+        let rows = self.asked(self.inner.claim_due(by, limit)).await?;
         self.heard(&rows);
         Ok(rows)
     }
 
-    async fn prune(&self, rule: &Retention, most: u32) -> Result<PrunedBatch, StoreError> {
-        let swept = self.asked(self.inner.prune(rule, most)).await?;
+    async fn prune(&self, rule: &Retention, limit: u32) -> Result<PrunedBatch, StoreError> {
+        let swept = self.asked(self.inner.prune(rule, limit)).await?;
         let mut kept = self.kept();
         swept.ids.iter().for_each(|id| drop(kept.records.remove(id)));
         Ok(swept)
@@ -397,8 +397,13 @@ impl Queues for OutboxFake {
 
 #[async_trait]
 impl EventLog for OutboxFake {
-    async fn read(&self, after: Option<EventCursor>, most: u32, wait: bool) -> Result<EventPage, StoreError> {
-        self.asked(self.inner.read(after, most, wait)).await
+    async fn read(
+        &self,
+        after: Option<EventCursor>,
+        limit: u32,
+        wait: bool,
+    ) -> Result<EventPage, StoreError> {
+        self.asked(self.inner.read(after, limit, wait)).await
     }
 
     async fn end(&self) -> Result<EventCursor, StoreError> {

@@ -142,10 +142,10 @@ impl OutputLog for FakeOutput {
         Ok(logs.iter().filter(|(key, _)| key.id == id).map(|(_, log)| offset(log.bytes.len())).sum())
     }
 
-    async fn kept(&self, after: Option<ProcessId>, most: u32) -> Result<Vec<ProcessId>, OutputError> {
+    async fn kept(&self, after: Option<ProcessId>, limit: u32) -> Result<Vec<ProcessId>, OutputError> {
         let ids: BTreeSet<ProcessId> = locked(&self.logs).keys().map(|key| key.id).collect();
         let later = ids.into_iter().filter(|id| after.is_none_or(|after| *id > after));
-        Ok(later.take(usize::try_from(most).unwrap_or(usize::MAX)).collect())
+        Ok(later.take(usize::try_from(limit).unwrap_or(usize::MAX)).collect())
     }
 
     async fn remove(&self, id: ProcessId) -> Result<(), OutputError> {
@@ -167,7 +167,7 @@ impl FakeLog {
 
     fn page(&self, wanted: OutputRead) -> OutputPage {
         let mut page = OutputPage { chunks: Vec::new(), next: wanted.from, gap: 0, end: self.end() };
-        let mut left = wanted.most;
+        let mut left = wanted.limit;
         for (place, byte) in (0_u64..).zip(&self.bytes) {
             if place < wanted.from {
                 continue;

@@ -56,11 +56,11 @@ impl FakeProber {
 
 #[async_trait]
 impl Prober for FakeProber {
-    async fn answers(&self, url: &str, _patience: Duration) -> bool {
+    async fn answers(&self, url: &str, _time_limit: Duration) -> bool {
         self.ask(url)
     }
 
-    async fn succeeds(&self, order: ProbeCommand, _patience: Duration) -> bool {
+    async fn succeeds(&self, order: ProbeCommand, _time_limit: Duration) -> bool {
         let works = self.ask(&order.program);
         locked(&self.known).orders.push(order);
         works

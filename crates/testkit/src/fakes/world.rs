@@ -424,7 +424,7 @@ impl FakeAttemptPhase {
         let stopping = self.stopping.get_or_insert(FakeStop {
             cause: order.cause,
             obeys_at: None,
-            kill_at: Some(now.plus(command.stop.patience())),
+            kill_at: Some(now.plus(command.stop.total_grace())),
         });
         if order.force {
             stopping.kill_at = Some(now);

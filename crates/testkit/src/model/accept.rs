@@ -81,8 +81,8 @@ impl StoreModel {
                 }
             }
             let level = process.lineage.level();
-            if level > limits.tree.deepest {
-                return Err(StoreRejection::TooDeep { level, deepest: limits.tree.deepest });
+            if level > limits.tree.max_level {
+                return Err(StoreRejection::TooDeep { level, max_level: limits.tree.max_level });
             }
             let mut live = 0;
             for row in &self.rows {
@@ -95,7 +95,7 @@ impl StoreModel {
                 }
             }
             if live >= limits.tree.per_level {
-                return Err(StoreRejection::LevelFull { level, live, most: limits.tree.per_level });
+                return Err(StoreRejection::LevelFull { level, live, limit: limits.tree.per_level });
             }
         }
         let will_wait = process.state.slot_state() == SlotState::Waiting || process.due().is_some();

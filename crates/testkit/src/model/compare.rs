@@ -175,11 +175,11 @@ async fn ask(world: &StoreFixture, asked: &ModelRequest) -> ModelReply {
             let answer = answers.map(|mut answers| answers.pop().unwrap_or(Ok(())));
             ModelReply::Touched(answer.and_then(|answer| answer).map_err(ModelRejection::from))
         }
-        ModelRequest::Attention(lease, most) => {
-            ModelReply::Records(store.claim_due(lease, *most).await.map_err(ModelRejection::from))
+        ModelRequest::Attention(lease, limit) => {
+            ModelReply::Records(store.claim_due(lease, *limit).await.map_err(ModelRejection::from))
         }
-        ModelRequest::Prune(rule, most) => {
-            ModelReply::Pruned(store.prune(rule, *most).await.map_err(ModelRejection::from))
+        ModelRequest::Prune(rule, limit) => {
+            ModelReply::Pruned(store.prune(rule, *limit).await.map_err(ModelRejection::from))
         }
         ModelRequest::SetPolicy(expected, policy) => {
             ModelReply::Policy(store.set_policy(*expected, policy).await.map_err(ModelRejection::from))
@@ -204,7 +204,7 @@ impl ModelRow {
 }
 
 async fn records(world: &StoreFixture) -> Vec<StoredProcess> {
-    let page = PageRequest { order: SortOrder::OldestFirst, after: None, most: 1_000 };
+    let page = PageRequest { order: SortOrder::OldestFirst, after: None, limit: 1_000 };
     must(world.store.list(&longhaul_ports::ProcessFilter::default(), &page).await).processes
 }
 

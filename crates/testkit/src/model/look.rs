@@ -8,7 +8,7 @@ use std::cmp::Reverse;
 use std::time::Duration;
 
 impl StoreModel {
-    pub(super) fn claim_due(&mut self, by: &Lease, most: u32) -> Result<Vec<StoredProcess>, ModelRejection> {
+    pub(super) fn claim_due(&mut self, by: &Lease, limit: u32) -> Result<Vec<StoredProcess>, ModelRejection> {
         self.check(by)?;
         let now = self.now;
         let mut due: Vec<(Timestamp, &mut ModelRow)> = Vec::new();
@@ -20,7 +20,7 @@ impl StoreModel {
             }
         }
         due.sort_by_key(|(at, row)| (*at, row.stored.seq));
-        due.truncate(most as usize);
+        due.truncate(limit as usize);
         let hand = |(_, row): (Timestamp, &mut ModelRow)| {
             row.handed_until = Some(now.plus(Duration::from_secs(5)));
             row.stored.clone()
@@ -44,7 +44,7 @@ impl StoreModel {
         owned.filter(|row| !row.stored.pending_actions.is_empty()).map(ModelRow::id).collect()
     }
 
-    pub(super) fn prune(&mut self, rule: &Retention, most: u32) -> Result<PrunedBatch, ModelRejection> {
+    pub(super) fn prune(&mut self, rule: &Retention, limit: u32) -> Result<PrunedBatch, ModelRejection> {
         let mut ended: Vec<(Timestamp, Seq, ProcessId, bool)> = Vec::new();
         for row in &self.rows {
             if let Some(at) = row.stored.process.completed_at() {
@@ -60,8 +60,8 @@ impl StoreModel {
                 covered.push(id);
             }
         }
-        let more = covered.len() > most as usize;
-        covered.truncate(most as usize);
+        let more = covered.len() > limit as usize;
+        covered.truncate(limit as usize);
         for row in self.rows.extract_if(.., |row| covered.contains(&row.id())) {
             self.gone.push((row.id(), row.stored.process.spec));
         }

@@ -123,11 +123,11 @@ pub(super) fn steps() -> impl Strategy<Value = ScriptStep> {
         2 => (any::<Index>(), 0..1_000_u64).prop_map(|(which, output_bytes)| {
             ScriptStep::Touch(which, Box::new(LiveStats { output_bytes, ..LiveStats::default() }))
         }),
-        2 => (0..3_u8, 0..4_u32).prop_map(|(node, most)| ScriptStep::Attention(node, most)),
+        2 => (0..3_u8, 0..4_u32).prop_map(|(node, limit)| ScriptStep::Attention(node, limit)),
         2 => (option::of(0..5_000_u64), option::of(0..3_u64), proptest::bool::weighted(0.4), 0..4_u32)
-            .prop_map(|(age, count, all, most)| {
+            .prop_map(|(age, count, all, limit)| {
                 let before = all.then_some(longhaul_domain::Timestamp(i64::MAX));
-                ScriptStep::Prune(Retention { age: age.map(Duration::from_millis), count, before }, most)
+                ScriptStep::Prune(Retention { age: age.map(Duration::from_millis), count, before }, limit)
             }),
         1 => (proptest::collection::vec(0..4_u32, 0..3), option::of(0..3_u8), seldom())
             .prop_map(|(slots, held, stale)| ScriptStep::SetPolicy { slots, held, stale }),
@@ -237,10 +237,10 @@ impl StoreModel {
                 let (id, attempt) = (stored.process.id, stored.process.attempt);
                 Some(ModelRequest::Touch(author(&stored), id, attempt, live_stats.as_ref().clone()))
             }
-            ScriptStep::Attention(node, most) => {
-                Some(ModelRequest::Attention(self.lease_of(*node, false)?, *most))
+            ScriptStep::Attention(node, limit) => {
+                Some(ModelRequest::Attention(self.lease_of(*node, false)?, *limit))
             }
-            ScriptStep::Prune(rule, most) => Some(ModelRequest::Prune(*rule, *most)),
+            ScriptStep::Prune(rule, limit) => Some(ModelRequest::Prune(*rule, *limit)),
             ScriptStep::SetPolicy { slots, held, stale } => {
                 let slots = ["a", "b", "c*"].map(str::to_owned).into_iter().zip(slots.iter().copied());
                 let hold = QueueHold { since: self.now, by: None };
@@ -302,7 +302,7 @@ impl StoreModel {
             limits: SubmitLimits {
                 policy: if new.policy == 1 { self.policy.0.next() } else { self.version(new.policy == 0) },
                 slots,
-                tree: TreeLimits { deepest: Level(2), per_level: 3 },
+                tree: TreeLimits { max_level: Level(2), per_level: 3 },
             },
             claim_for,
             fail_if_queued: new.fail_if_queued,

@@ -47,13 +47,13 @@ pub struct ScriptedRecord {
     pub ctx: DecisionContext,
 }
 
-/// Generates histories of up to `most` inputs. Most observations refer to the current attempt, so that processes
+/// Generates histories of up to `limit` inputs. Most observations refer to the current attempt, so that processes
 /// advance.
-pub fn lives(most: usize) -> impl Strategy<Value = ProcessScript> {
+pub fn lives(limit: usize) -> impl Strategy<Value = ProcessScript> {
     let step = (span(), any::<u64>(), inputs(), proptest::bool::weighted(0.85)).prop_map(
         |(pass, chance, input, aimed)| ScriptEvent { pass, chance: RandomBits(chance), input, aimed },
     );
-    (specs(), vec(step, 0..=most)).prop_map(|(spec, moves)| ProcessScript { spec, moves })
+    (specs(), vec(step, 0..=limit)).prop_map(|(spec, moves)| ProcessScript { spec, moves })
 }
 
 impl ProcessScript {

@@ -51,7 +51,7 @@ pub struct ScriptTally {
     /// Number of due processes that were handed out.
     pub handed: usize,
     /// Number of pruned records.
-    pub swept: usize,
+    pub pruned: usize,
 }
 
 impl ScriptTally {
@@ -65,7 +65,7 @@ impl ScriptTally {
             written: self.written + other.written,
             unwritten: self.unwritten + other.unwritten,
             handed: self.handed + other.handed,
-            swept: self.swept + other.swept,
+            pruned: self.pruned + other.pruned,
         }
     }
 }
@@ -339,9 +339,9 @@ impl<'a> OperationScript<'a> {
             count: Some(self.draw(20)),
             before: self.odds(4).then(|| self.one.now()),
         };
-        let most = if self.odds(4) { 0 } else { 2 };
-        let swept = both!(self, "a sweep", store => store.prune(&rule, most));
-        self.tally.swept += swept.map_or(0, |swept| swept.ids.len());
+        let limit = if self.odds(4) { 0 } else { 2 };
+        let pruned = both!(self, "a sweep", store => store.prune(&rule, limit));
+        self.tally.pruned += pruned.map_or(0, |pruned| pruned.ids.len());
     }
 
     async fn set_policy(&mut self) {
@@ -361,7 +361,7 @@ impl<'a> OperationScript<'a> {
         for order in [SortOrder::NewestFirst, SortOrder::OldestFirst] {
             let mut after: Option<PageKey> = None;
             loop {
-                let page = PageRequest { order, after, most: 7 };
+                let page = PageRequest { order, after, limit: 7 };
                 let listing =
                     must(both!(self, "a page", store => store.list(&ProcessFilter::default(), &page)));
                 after = listing.next;
@@ -373,7 +373,7 @@ impl<'a> OperationScript<'a> {
         let statuses = vec![Status::Pending, Status::Running];
         let filter =
             ProcessFilter { statuses, level: Some(longhaul_domain::Level(0)), ..ProcessFilter::default() };
-        let page = PageRequest { order: SortOrder::NewestFirst, after: None, most: 1000 };
+        let page = PageRequest { order: SortOrder::NewestFirst, after: None, limit: 1000 };
         both!(self, "a filtered page", store => store.list(&filter, &page)).ok();
         let session = Some(must(SessionId::new("s")));
         let filter = ProcessFilter { session, ..ProcessFilter::default() };

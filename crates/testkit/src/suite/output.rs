@@ -68,7 +68,7 @@ pub fn open(open: impl FnOnce() -> OutputFixture) -> OutputFixture {
     open()
 }
 
-const ALL: OutputRead = OutputRead { from: 0, most: 1 << 20, only: None };
+const ALL: OutputRead = OutputRead { from: 0, limit: 1 << 20, only: None };
 
 fn bytes(page: &OutputPage) -> Vec<u8> {
     page.chunks.iter().flat_map(|chunk| chunk.bytes.clone()).collect()
@@ -124,13 +124,13 @@ pub async fn pages_go_on_where_the_last_one_ended(world: &OutputFixture) {
         world.err(key, &format!("warning {line}\n")).await;
     }
     let whole = bytes(&world.page(key, ALL).await);
-    for most in [1, 7, 64] {
+    for limit in [1, 7, 64] {
         let mut found = Vec::new();
         let mut from = 0;
         loop {
-            let page = world.page(key, OutputRead { from, most, only: None }).await;
+            let page = world.page(key, OutputRead { from, limit, only: None }).await;
             let bytes = bytes(&page);
-            assert!(bytes.len() <= usize::try_from(most).unwrap_or(0));
+            assert!(bytes.len() <= usize::try_from(limit).unwrap_or(0));
             found.extend(bytes);
             if page.next == page.end {
                 break;
@@ -152,11 +152,11 @@ pub async fn a_chosen_stream_comes_alone(world: &OutputFixture) {
     for (only, expected) in
         [(OutputSource::Stdout, "out\n".repeat(10)), (OutputSource::Stderr, "error\n".repeat(10))]
     {
-        for most in [1 << 20, 9] {
+        for limit in [1 << 20, 9] {
             let mut found = Vec::new();
             let mut from = 0;
             for _ in 0..200 {
-                let page = world.page(key, OutputRead { from, most, only: Some(only) }).await;
+                let page = world.page(key, OutputRead { from, limit, only: Some(only) }).await;
                 assert!(page.chunks.iter().all(|chunk| chunk.source == only));
                 found.extend(bytes(&page));
                 from = page.next;

@@ -15,16 +15,16 @@ const OK_RESPONSE: &str = "HTTP/1.1 204 No Content\r\n\r\n";
 /// Fixture of one rule: a webhook transport. The receivers run on this machine, without TLS.
 pub struct WebhookFixture {
     post: Arc<dyn WebhookTransport>,
-    patience: Duration,
+    time_limit: Duration,
 }
 
 impl WebhookFixture {
-    /// Creates a fixture around a transport whose response timeout is `patience`. A timeout below one second keeps the
+    /// Creates a fixture around a transport whose response timeout is `time_limit`. A timeout below one second keeps the
     /// rules
     /// fast.
     #[must_use]
-    pub fn new(post: Arc<dyn WebhookTransport>, patience: Duration) -> Self {
-        Self { post, patience }
+    pub fn new(post: Arc<dyn WebhookTransport>, time_limit: Duration) -> Self {
+        Self { post, time_limit }
     }
 
     async fn send(&self, address: &str) -> Result<WebhookResponse, WebhookTransportError> {
@@ -55,7 +55,7 @@ fn webhook_request(address: &str, id: &str) -> WebhookRequest {
 }
 
 /// Returns a local address on which no program listens.
-fn nobody() -> SocketAddr {
+fn unreachable_address() -> SocketAddr {
     let listener = must(TcpListener::bind("127.0.0.1:0"));
     must(listener.local_addr())
 }
@@ -110,7 +110,10 @@ pub async fn a_wish_for_time_is_told(world: &WebhookFixture) {
 
 /// A receiver that does not exist, disconnects, or does not send HTTP causes the error `Unreachable`.
 pub async fn who_gives_no_answer_cannot_be_reached(world: &WebhookFixture) {
-    refused!(world.send(&format!("http://{}/", nobody())).await, WebhookTransportError::Unreachable { .. });
+    refused!(
+        world.send(&format!("http://{}/", unreachable_address())).await,
+        WebhookTransportError::Unreachable { .. }
+    );
     let endless = format!("HTTP/1.1 200 OK\r\n{}", "x: yyyyyyyyyyyyyyyyyyyyyyyyyyyy\r\n".repeat(40_000));
     for answer in ["", "SSH-2.0-OpenSSH_9.2\r\n", "HTTP/1.1 200 OK\r\nx", &endless] {
         let receiver = TestReceiver::saying(answer, ReceiverBehavior::HangsUp).await;
@@ -124,7 +127,7 @@ pub async fn a_silent_receiver_is_given_up(world: &WebhookFixture) {
         let receiver = TestReceiver::saying(answer, ReceiverBehavior::Stays).await;
         let begun = Instant::now();
         refused!(world.send(&receiver.url("/")).await, WebhookTransportError::Silent { .. });
-        assert!(begun.elapsed() < world.patience * 4, "{:?}", begun.elapsed());
+        assert!(begun.elapsed() < world.time_limit * 4, "{:?}", begun.elapsed());
     }
 }
 
@@ -140,7 +143,7 @@ pub async fn what_follows_the_head_holds_nobody_up(world: &WebhookFixture) {
         for _ in 0..2 {
             let begun = Instant::now();
             assert_eq!(must(world.send(&receiver.url("/")).await).status, 200, "{answer:?}");
-            assert!(begun.elapsed() < world.patience, "{answer:?}: {:?}", begun.elapsed());
+            assert!(begun.elapsed() < world.time_limit, "{answer:?}: {:?}", begun.elapsed());
         }
         assert_eq!(receiver.requests().len(), 2);
     }

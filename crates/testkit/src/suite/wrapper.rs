@@ -41,7 +41,7 @@ pub async fn every_method_reaches_the_store_inside(world: &StoreFixture, probe: 
     );
     must(store.load(&[id]).await);
     must(store.load_each(&[id]).await);
-    let page = PageRequest { order: SortOrder::OldestFirst, after: None, most: 10 };
+    let page = PageRequest { order: SortOrder::OldestFirst, after: None, limit: 10 };
     must(store.list(&ProcessFilter::default(), &page).await);
     must(store.is_durable(&id, attempt).await);
     store.away_since();

@@ -125,9 +125,9 @@ fn joined_from(output: &[u8], rooms: &[usize], manner: RenderMode, is_torn: bool
     let (mut text, mut from) = (String::new(), base());
     for room in rooms.iter().cycle().take(100_000) {
         let start = usize::try_from(from.offset).unwrap();
-        let mut most = 8;
+        let mut limit = 8;
         let page = loop {
-            let end = (start + most).min(output.len());
+            let end = (start + limit).min(output.len());
             let ending = if end == output.len() { WindowEnd::Over } else { WindowEnd::More };
             let mut window = Window::new(from.offset);
             window.push(from.offset, &output[start..end]);
@@ -137,7 +137,7 @@ fn joined_from(output: &[u8], rooms: &[usize], manner: RenderMode, is_torn: bool
             if page.stop != PageStop::Undecided || !page.text.is_empty() {
                 break page;
             }
-            most *= 2;
+            limit *= 2;
         };
         text.push_str(&page.text);
         from = OutputCursor::parse(&page.next.to_string(), base().owner).unwrap();

@@ -33,8 +33,8 @@ pub(super) enum PendingActionRecord {
 }
 
 impl From<&PendingAction> for PendingActionRecord {
-    fn from(wish: &PendingAction) -> Self {
-        match *wish {
+    fn from(action: &PendingAction) -> Self {
+        match *action {
             PendingAction::Cancel { cause } => Self::Cancel { cause: cause.into() },
             PendingAction::Force { cause } => Self::Force { cause: cause.into() },
             PendingAction::Pause => Self::Pause,

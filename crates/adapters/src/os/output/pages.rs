@@ -50,7 +50,7 @@ impl OutputPages {
     pub(super) fn read(&self, wanted: OutputRead) -> io::Result<OutputPage> {
         let end = self.log.length()?;
         let mut page = OutputPage { chunks: Vec::new(), next: wanted.from.min(end), gap: 0, end };
-        let mut room = u64::from(wanted.most.clamp(1, MAX_PAGE_BYTES));
+        let mut room = u64::from(wanted.limit.clamp(1, MAX_PAGE_BYTES));
         let mut time = 0;
         for run in self.log.entries(page.next)? {
             let run = run?;
@@ -232,7 +232,7 @@ mod tests {
     fn a_page_is_cut_where_the_stream_changes() {
         let dir = tempfile::tempdir().unwrap();
         let pages = written(dir.path(), &[("one\n", OUT, 5), ("two\n", ERR, 6), ("three\n", OUT, 7)]);
-        let page = pages.read(OutputRead { from: 1, most: 100, only: None }).unwrap();
+        let page = pages.read(OutputRead { from: 1, limit: 100, only: None }).unwrap();
         assert_eq!(texts(&page), ["ne\n", "two\n", "three\n"]);
         assert_eq!((page.next, page.end, page.gap), (14, 14, 0));
         assert_eq!(page.chunks.last().unwrap().at, Timestamp(7));
@@ -242,10 +242,10 @@ mod tests {
     fn pages_of_any_size_put_together_are_the_whole() {
         let dir = tempfile::tempdir().unwrap();
         let pages = written(dir.path(), &[("one\n", OUT, 5), ("two\n", ERR, 6), ("three\n", OUT, 7)]);
-        for most in 1..20 {
+        for limit in 1..20 {
             let (mut whole, mut from) = (String::new(), 0);
             loop {
-                let page = pages.read(OutputRead { from, most, only: None }).unwrap();
+                let page = pages.read(OutputRead { from, limit, only: None }).unwrap();
                 whole.push_str(&texts(&page).concat());
                 assert!(page.next > from || page.next == page.end);
                 from = page.next;
@@ -261,7 +261,7 @@ mod tests {
     fn one_stream_alone_leaves_out_the_other() {
         let dir = tempfile::tempdir().unwrap();
         let pages = written(dir.path(), &[("one\n", OUT, 5), ("two\n", ERR, 6), ("three\n", OUT, 7)]);
-        let page = pages.read(OutputRead { from: 0, most: 100, only: Some(OutputSource::Stdout) }).unwrap();
+        let page = pages.read(OutputRead { from: 0, limit: 100, only: Some(OutputSource::Stdout) }).unwrap();
         assert_eq!(texts(&page), ["one\n", "three\n"]);
         assert_eq!((page.next, page.gap), (14, 0));
     }
@@ -284,11 +284,11 @@ mod tests {
         let pages = written(dir.path(), &[("one", OUT, 1)]);
         std::fs::write(dir.path().join("output.log"), "onetwo").unwrap();
         let lock = pages.directory.lock().unwrap().unwrap();
-        assert_eq!(texts(&pages.read(OutputRead { from: 0, most: 9, only: None }).unwrap()), ["one"]);
+        assert_eq!(texts(&pages.read(OutputRead { from: 0, limit: 9, only: None }).unwrap()), ["one"]);
         assert!(!pages.goes_beyond(3).unwrap());
         drop(lock);
         assert_eq!(
-            texts(&pages.read(OutputRead { from: 0, most: 9, only: None }).unwrap()).concat(),
+            texts(&pages.read(OutputRead { from: 0, limit: 9, only: None }).unwrap()).concat(),
             "onetwo"
         );
         std::fs::write(dir.path().join(EXIT), "").unwrap();

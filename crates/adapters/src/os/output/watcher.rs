@@ -36,7 +36,7 @@ struct InotifySource {
 
 #[derive(Debug)]
 struct WatchedDir {
-    news: Arc<Notify>,
+    notify: Arc<Notify>,
     waiters: usize,
 }
 
@@ -45,7 +45,7 @@ struct WatchedDir {
 pub(super) struct WatchGuard {
     growth: Arc<OutputWatcher>,
     watch: i32,
-    news: Arc<Notify>,
+    notify: Arc<Notify>,
 }
 
 impl OutputWatcher {
@@ -55,10 +55,10 @@ impl OutputWatcher {
         let inotify = Self::listening(this, &mut state)?;
         let kinds = WatchFlags::MODIFY | WatchFlags::CREATE | WatchFlags::MOVED_TO | WatchFlags::DELETE_SELF;
         let watch = add_watch(&*inotify, directory, kinds | WatchFlags::ONLYDIR | WatchFlags::DONT_FOLLOW)?;
-        let fresh = || WatchedDir { news: Arc::default(), waiters: 0 };
+        let fresh = || WatchedDir { notify: Arc::default(), waiters: 0 };
         let watched = state.watches.entry(watch).or_insert_with(fresh);
         watched.waiters = watched.waiters.saturating_add(1);
-        Ok(WatchGuard { growth: Arc::clone(this), watch, news: Arc::clone(&watched.news) })
+        Ok(WatchGuard { growth: Arc::clone(this), watch, notify: Arc::clone(&watched.notify) })
     }
 
     /// Ensures that a task reads the inotify events, even after the runtime of an earlier task has ended.
@@ -70,16 +70,16 @@ impl OutputWatcher {
         let readiness = pidfd::watch(&*inotify)?;
         let listener = tokio::spawn(listen(Arc::downgrade(this), Arc::clone(&inotify), readiness));
         for (_, watched) in std::mem::take(&mut state.watches) {
-            watched.news.notify_waiters();
+            watched.notify.notify_waiters();
         }
         state.source = Some(InotifySource { inotify: Arc::clone(&inotify), listener });
         Ok(inotify)
     }
 
-    fn tell(&self, watch: i32, everybody: bool, gone: bool) {
+    fn notify(&self, watch: i32, everybody: bool, gone: bool) {
         let mut state = self.lock();
         for (_, watched) in state.watches.iter().filter(|(each, _)| everybody || **each == watch) {
-            watched.news.notify_waiters();
+            watched.notify.notify_waiters();
         }
         if gone {
             // The kernel may reuse this watch number for another directory.
@@ -102,10 +102,10 @@ impl Drop for OutputWatcher {
 
 impl WatchGuard {
     /// Returns a future that also counts changes between this call and its first poll.
-    pub(super) fn news(&self) -> std::pin::Pin<Box<OwnedNotified>> {
-        let mut news = Box::pin(Arc::clone(&self.news).notified_owned());
-        news.as_mut().enable();
-        news
+    pub(super) fn growth(&self) -> std::pin::Pin<Box<OwnedNotified>> {
+        let mut growth = Box::pin(Arc::clone(&self.notify).notified_owned());
+        growth.as_mut().enable();
+        growth
     }
 }
 
@@ -113,7 +113,8 @@ impl Drop for WatchGuard {
     fn drop(&mut self) {
         let mut state = self.growth.lock();
         let GrowthState { source, watches } = &mut *state;
-        let Some(watched) = watches.get_mut(&self.watch).filter(|each| Arc::ptr_eq(&each.news, &self.news))
+        let Some(watched) =
+            watches.get_mut(&self.watch).filter(|each| Arc::ptr_eq(&each.notify, &self.notify))
         else {
             return;
         };
@@ -139,7 +140,11 @@ async fn listen(growth: Weak<OutputWatcher>, inotify: Arc<OwnedFd>, readiness: R
         while let Ok((watch, kinds)) =
             readiness.try_io(|| Ok(events.next().map(|event| (event.wd(), event.events()))?))
         {
-            growth.tell(watch, kinds.contains(ReadFlags::QUEUE_OVERFLOW), kinds.contains(ReadFlags::IGNORED));
+            growth.notify(
+                watch,
+                kinds.contains(ReadFlags::QUEUE_OVERFLOW),
+                kinds.contains(ReadFlags::IGNORED),
+            );
         }
     }
 }

@@ -111,7 +111,7 @@ async fn ask(mut stream: TcpStream, target: &ProbeTarget<'_>) -> Result<u16, Pro
     let mut answer = Vec::new();
     let mut block = [0; BLOCK];
     loop {
-        match told(&answer)? {
+        match parse_status(&answer)? {
             Some(status) => return Ok(status),
             None if answer.len() >= MAX_RESPONSE_BYTES => return Err(ProbeError::Answer),
             None => {}
@@ -126,7 +126,7 @@ async fn ask(mut stream: TcpStream, target: &ProbeTarget<'_>) -> Result<u16, Pro
 
 /// Parses the status from the start of a response and skips informational responses (1xx). Returns `None` if more bytes
 /// are needed.
-fn told(answer: &[u8]) -> Result<Option<u16>, ProbeError> {
+fn parse_status(answer: &[u8]) -> Result<Option<u16>, ProbeError> {
     let mut rest = answer;
     loop {
         let Some(end) = find(rest, b"\n") else {

@@ -80,11 +80,11 @@ impl ProbeProcess {
     }
 
     /// Waits for the end of the command. Returns false if it exits with another code than 0 or exceeds the timeout.
-    pub(super) async fn succeeds(mut self, patience: Duration) -> bool {
+    pub(super) async fn succeeds(mut self, time_limit: Duration) -> bool {
         let Some(watched) = self.pidfd.as_ref().and_then(|pidfd| pidfd.try_clone().ok()) else {
             return false;
         };
-        let ended = tokio::time::timeout(patience, pidfd::ended(watched)).await;
+        let ended = tokio::time::timeout(time_limit, pidfd::ended(watched)).await;
         if !matches!(ended, Ok(Ok(()))) {
             return false;
         }

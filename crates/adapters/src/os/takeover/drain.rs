@@ -261,7 +261,7 @@ mod tests {
         OutputBound { head, tail, rotate: false }
     }
 
-    fn begun(path: &Path, bound: OutputBound) -> (OutputDrain, [std::io::PipeWriter; 2]) {
+    fn started(path: &Path, bound: OutputBound) -> (OutputDrain, [std::io::PipeWriter; 2]) {
         let directory = AttemptDirectory::open(path).unwrap();
         let (stdout, stdout_in) = std::io::pipe().unwrap();
         let (stderr, stderr_in) = std::io::pipe().unwrap();
@@ -280,7 +280,7 @@ mod tests {
     async fn output_goes_on_behind_what_is_there_and_every_byte_is_described() {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("output.log"), "before").unwrap();
-        let (mut drain, [mut stdout, mut stderr]) = begun(dir.path(), bound(0, 100));
+        let (mut drain, [mut stdout, mut stderr]) = started(dir.path(), bound(0, 100));
         stdout.write_all(b"one").unwrap();
         while drain.length() < 9 {
             drain.step().await;
@@ -317,7 +317,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("output.log"), "").unwrap();
         std::fs::write(dir.path().join("output.idx"), "").unwrap();
-        let (mut drain, [mut stdout, _stderr]) = begun(dir.path(), bound(0, 4));
+        let (mut drain, [mut stdout, _stderr]) = started(dir.path(), bound(0, 4));
         stdout.write_all(b"123456").unwrap();
         drain.finish();
         stdout.write_all(b"789").unwrap();
@@ -330,7 +330,7 @@ mod tests {
         for (before, kept) in [("123", 5 - 3 + 4), ("123456789", 4)] {
             let dir = tempfile::tempdir().unwrap();
             std::fs::write(dir.path().join("output.log"), before).unwrap();
-            let (mut drain, [mut stdout, _stderr]) = begun(dir.path(), bound(5, 4));
+            let (mut drain, [mut stdout, _stderr]) = started(dir.path(), bound(5, 4));
             stdout.write_all(b"abcdefghijk").unwrap();
             drain.finish();
             let length = u64::try_from(before.len()).unwrap();

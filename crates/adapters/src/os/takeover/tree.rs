@@ -112,7 +112,7 @@ impl OrphanedTree {
 
     /// Sends a signal to every process of the tree.
     pub(super) async fn signal(&self, signal: i32) {
-        self.beside(move |inner| {
+        self.on_blocking_thread(move |inner| {
             if signal == SIGKILL {
                 inner.kill();
             } else {
@@ -126,7 +126,7 @@ impl OrphanedTree {
 
     /// Sends a signal that a user requested. Paused processes receive it when they continue.
     pub(super) async fn send(&self, PendingSignal { signal, target }: PendingSignal) -> Result<(), String> {
-        let reached = self.beside(move |inner| {
+        let reached = self.on_blocking_thread(move |inner| {
             let mut members = inner.members();
             members.retain(|member| target == SignalTarget::Tree || member.pid == inner.leader);
             members.iter().filter(|member| deliver(member, signal.number().into())).count()
@@ -140,7 +140,7 @@ impl OrphanedTree {
     /// Stops every process of the tree with `SIGSTOP`. If some keep running, all are resumed and the error contains
     /// their number.
     pub(super) async fn hold(&self) -> Result<(), String> {
-        self.beside(|inner| {
+        self.on_blocking_thread(|inner| {
             let mut running = 0;
             let mut asked = BTreeSet::new();
             for _ in 0..MAX_HOLD_PASSES {
@@ -171,12 +171,12 @@ impl OrphanedTree {
 
     /// Resumes every process of the tree.
     pub(super) async fn release(&self) {
-        self.beside(TreeInner::release).await;
+        self.on_blocking_thread(TreeInner::release).await;
     }
 
     /// Returns the resource usage of the whole tree, or `None` if no process is left.
     pub(super) async fn usage(&self) -> Option<TreeUsage> {
-        self.beside(|inner| {
+        self.on_blocking_thread(|inner| {
             let cgroup = inner.cgroup.as_deref();
             TreeMembers::of(inner.members(), cgroup).usage(cgroup)
         })
@@ -186,7 +186,7 @@ impl OrphanedTree {
 
     /// Returns the inputs that the tree waits for and the ports that it listens on, or `None` if no process is left.
     pub(super) async fn look(&self) -> Option<CachedSnapshot> {
-        self.beside(|inner| {
+        self.on_blocking_thread(|inner| {
             let cgroup = inner.cgroup.as_deref();
             inspect::into(&TreeMembers::of(inner.members(), cgroup), cgroup)
         })
@@ -196,7 +196,7 @@ impl OrphanedTree {
 
     /// Counts the live processes of the tree without the command itself.
     pub(super) async fn others(&self) -> OtherMembers {
-        let looked = self.beside(|inner| {
+        let looked = self.on_blocking_thread(|inner| {
             let scan = inner.scan_until_sure();
             let others = scan.members.iter().filter(|member| member.pid != inner.leader).count();
             // Some process exists although no scan caught it alive.
@@ -216,7 +216,7 @@ impl OrphanedTree {
         let mut named = false;
         let mut found_empty = None;
         let is_verified = loop {
-            match self.beside(TreeInner::kill).await {
+            match self.on_blocking_thread(TreeInner::kill).await {
                 Some(KillRound { reached, is_empty: false, .. }) => {
                     found_empty = None;
                     if !named && begin.elapsed() >= SURVIVORS_AFTER {
@@ -251,7 +251,7 @@ impl OrphanedTree {
     }
 
     /// Runs `work` in a blocking thread, because it scans all processes of the machine.
-    async fn beside<T: Send + 'static>(
+    async fn on_blocking_thread<T: Send + 'static>(
         &self,
         work: impl FnOnce(&TreeInner) -> T + Send + 'static,
     ) -> Option<T> {
@@ -429,7 +429,7 @@ impl TreeInner {
             scan.members.extend(fresh);
             rest = others;
         }
-        scan.set_strangers_apart(|stat| !self.is_ours(stat));
+        scan.exclude_foreign(|stat| !self.is_ours(stat));
         // This manager itself may run inside the group. Processes that it has adopted still belong to the tree.
         scan.strangers.extend(inside.get(&me));
         scan
@@ -445,7 +445,7 @@ impl TreeInner {
 
 impl ProcessScan {
     /// Moves shims and managers, with all their descendants, from the members to the strangers.
-    fn set_strangers_apart(&mut self, is_stranger: impl Fn(&ProcessStat) -> bool) {
+    fn exclude_foreign(&mut self, is_stranger: impl Fn(&ProcessStat) -> bool) {
         loop {
             let known = &self.strangers;
             let is_apart =

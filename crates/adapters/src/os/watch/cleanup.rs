@@ -69,7 +69,7 @@ impl AttemptWatch {
     /// Reports once that a clean-up is in progress. Reports the start of the command first if that was never reported.
     pub(super) fn report_cleanup(&mut self) {
         if let (AttemptState::Nothing, Some(identity)) = (&self.known, self.identity.clone()) {
-            self.see(AttemptState::Running(translate::spawned(self.key, &identity)));
+            self.set_state(AttemptState::Running(translate::spawned(self.key, &identity)));
         }
         let is_known = match self.known {
             AttemptState::Running(_) => true,
@@ -77,7 +77,7 @@ impl AttemptWatch {
         };
         if let Some(sweep) = &mut self.cleanup {
             sweep.due = None;
-            let sweeping = translate::sweeping(self.key, &sweep.record);
+            let sweeping = translate::cleaning_up(self.key, &sweep.record);
             if is_known {
                 self.tell(&sweeping);
             }

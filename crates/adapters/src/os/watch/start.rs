@@ -102,7 +102,7 @@ impl AttemptWatch {
                 Ok(StartAttempt::Short { why, made }) => {
                     starting.accept();
                     starting.made = made;
-                    if let Some(stage) = self.wait_out(&why, starting.next_pause()).await {
+                    if let Some(stage) = self.sleep_unless_stopped(&why, starting.next_pause()).await {
                         return stage;
                     }
                 }
@@ -116,7 +116,7 @@ impl AttemptWatch {
             return WatchStage::Examine;
         };
         loop {
-            if let Some(stage) = self.wait_out(why, starting.next_pause()).await {
+            if let Some(stage) = self.sleep_unless_stopped(why, starting.next_pause()).await {
                 return stage;
             }
             let (shared, key) = (Arc::clone(&self.shared), self.key);
@@ -145,14 +145,17 @@ impl AttemptWatch {
                 WatchStage::Left
             }
             None => {
-                self.see(AttemptState::Over(Observation::SpawnFailed { attempt: self.key.attempt, failure }));
+                self.set_state(AttemptState::Over(Observation::SpawnFailed {
+                    attempt: self.key.attempt,
+                    failure,
+                }));
                 WatchStage::Over
             }
         }
     }
 
     /// Waits until the next try. A stop request ends the attempt as one that never ran.
-    async fn wait_out(&mut self, why: &str, pause: Duration) -> Option<WatchStage> {
+    async fn sleep_unless_stopped(&mut self, why: &str, pause: Duration) -> Option<WatchStage> {
         tracing::warn!(id = %self.key.id, attempt = %self.key.attempt, why, ?pause, "a start waits");
         let unstarted = || "the command has not started yet".to_owned();
         let next = tokio::time::Instant::now() + pause;

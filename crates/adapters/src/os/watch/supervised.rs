@@ -167,7 +167,7 @@ impl AttemptWatch {
             }
             ShimMessage::Started { identity, .. } => {
                 self.held = held.or(std::mem::take(&mut self.held));
-                self.see_living(&identity);
+                self.note_running(&identity);
                 self.hold_input();
                 None
             }

@@ -40,7 +40,7 @@ pub(super) enum RingRead {
 #[derive(Debug)]
 pub(super) struct RingBuffer {
     kept: Mutex<RingSlot>,
-    benches: Mutex<Vec<Arc<WakerGroup>>>,
+    waker_groups: Mutex<Vec<Arc<WakerGroup>>>,
     feeder: OnceLock<AbortHandle>,
 }
 
@@ -81,7 +81,7 @@ impl BroadcastItem {
 impl RingBuffer {
     pub(super) fn from(place: EventCursor) -> Self {
         let kept = RingSlot { base: place, newest: VecDeque::new(), bytes: 0, is_over: false };
-        Self { kept: Mutex::new(kept), benches: Mutex::default(), feeder: OnceLock::new() }
+        Self { kept: Mutex::new(kept), waker_groups: Mutex::default(), feeder: OnceLock::new() }
     }
 
     /// Sets the task that fills the buffer. Dropping the buffer aborts this task.
@@ -127,34 +127,34 @@ impl RingBuffer {
     /// Marks the buffer as ended and wakes all subscribers.
     pub(super) fn end(&self) {
         self.kept().is_over = true;
-        for bench in self.benches().iter() {
+        for bench in self.waker_groups().iter() {
             bench.ring();
         }
     }
 
     /// Returns a waker group in which the caller is registered.
     pub(super) fn bench(&self) -> Arc<WakerGroup> {
-        let mut benches = self.benches();
-        if let Some(bench) = benches.iter().find(|bench| bench.register_subscriber()) {
+        let mut waker_groups = self.waker_groups();
+        if let Some(bench) = waker_groups.iter().find(|bench| bench.register_subscriber()) {
             return bench.clone();
         }
         let bench = Arc::new(WakerGroup::new());
         bench.register_subscriber();
-        benches.push(bench.clone());
+        waker_groups.push(bench.clone());
         bench
     }
 
     /// Returns the waker groups that have waiting subscribers.
     pub(super) fn waiting(&self) -> Vec<Arc<WakerGroup>> {
-        self.benches().iter().filter(|bench| bench.waiting() > 0).cloned().collect()
+        self.waker_groups().iter().filter(|bench| bench.waiting() > 0).cloned().collect()
     }
 
     fn kept(&self) -> MutexGuard<'_, RingSlot> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn benches(&self) -> MutexGuard<'_, Vec<Arc<WakerGroup>>> {
-        self.benches.lock().unwrap_or_else(PoisonError::into_inner)
+    fn waker_groups(&self) -> MutexGuard<'_, Vec<Arc<WakerGroup>>> {
+        self.waker_groups.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

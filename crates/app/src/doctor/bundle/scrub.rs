@@ -25,7 +25,7 @@ pub(super) struct Scrub {
 
 impl Scrub {
     /// Adds each line of a text as a known secret. Short lines are ignored.
-    pub(super) fn learn(&mut self, text: &str) {
+    pub(super) fn add_secrets(&mut self, text: &str) {
         let lines = text.lines().map(str::trim).filter(|line| line.len() >= MIN_SECRET_LEN);
         self.known.extend(lines.map(str::to_owned));
     }
@@ -167,7 +167,7 @@ mod tests {
     #[test]
     fn what_is_known_is_found_everywhere() {
         let mut scrub = Scrub::default();
-        scrub.learn("0123456789abcdef\nab\n");
+        scrub.add_secrets("0123456789abcdef\nab\n");
         assert_eq!(scrub.apply("x=0123456789abcdef, ab"), "x=***, ab");
     }
 

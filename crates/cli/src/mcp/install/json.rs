@@ -14,7 +14,7 @@ pub(super) fn with_entry(
     text: &str,
     group: &str,
     name: &str,
-    wish: &DesiredEntry,
+    desired: &DesiredEntry,
 ) -> Result<EditedConfig, EditError> {
     let (mark, body) = without_mark(text);
     let body = if body.trim().is_empty() { "{}\n" } else { body };
@@ -28,13 +28,13 @@ pub(super) fn with_entry(
     let mut is_switched_off = false;
     if let Some(Value::Object(found)) = entries.get_mut(name) {
         is_switched_off = is_off(found);
-        for member in wish.changes(found)? {
+        for member in desired.changes(found)? {
             after = with_member(&after, group, name, member).ok_or(EditError::Layout)?;
             found.insert(member.key.to_owned(), member.value.clone());
         }
     } else {
-        after = with_whole(&after, group, name, wish).ok_or(EditError::Layout)?;
-        let whole = wish.0.iter().map(|member| (member.key.to_owned(), member.value.clone()));
+        after = with_whole(&after, group, name, desired).ok_or(EditError::Layout)?;
+        let whole = desired.0.iter().map(|member| (member.key.to_owned(), member.value.clone()));
         entries.insert(name.to_owned(), whole.collect());
     }
     // Guards against errors in the text edit: the result must parse to exactly the expected value.
@@ -64,10 +64,10 @@ fn with_member(text: &str, group: &str, name: &str, member: &EntryMember) -> Opt
 }
 
 /// Returns the text with the whole entry inserted, or replaced if it exists.
-fn with_whole(text: &str, group: &str, name: &str, wish: &DesiredEntry) -> Option<String> {
+fn with_whole(text: &str, group: &str, name: &str, desired: &DesiredEntry) -> Option<String> {
     let top = ObjectSpan::top(text)?;
     let (unit, newline) = (unit(&top, text), newline(text));
-    let entry = whole(wish, &unit, newline);
+    let entry = whole(desired, &unit, newline);
     let Some(found) = top.value_of(text, group) else {
         let inner = format!("{{{newline}{unit}{unit}{}: {entry}{newline}{unit}}}", quoted(name),);
         return Some(top.with(text, &format!("{}: {inner}", quoted(group)), &unit, 0, newline));
@@ -89,8 +89,8 @@ fn unit(top: &ObjectSpan, text: &str) -> String {
 }
 
 /// Returns the entry as text on several lines, indented for its place under two keys.
-fn whole(wish: &DesiredEntry, unit: &str, newline: &str) -> String {
-    let members: Vec<String> = wish
+fn whole(desired: &DesiredEntry, unit: &str, newline: &str) -> String {
+    let members: Vec<String> = desired
         .0
         .iter()
         .map(|member| format!("{}{}: {}", unit.repeat(3), quoted(member.key), on_one_line(&member.value)))

@@ -32,7 +32,7 @@ impl ConfigFile {
     ///
     /// # Errors
     /// Fails if the file cannot be read.
-    pub(super) fn look(path: PathBuf) -> Result<Result<Self, FileProblem>, CliError> {
+    pub(super) fn read(path: PathBuf) -> Result<Result<Self, FileProblem>, CliError> {
         let link = match fs::symlink_metadata(&path) {
             Ok(found) => found.is_symlink(),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -142,7 +142,7 @@ mod tests {
     use super::*;
 
     fn place(path: &Path) -> ConfigFile {
-        ConfigFile::look(path.to_owned()).unwrap().unwrap()
+        ConfigFile::read(path.to_owned()).unwrap().unwrap()
     }
 
     fn names(directory: &Path) -> usize {
@@ -194,16 +194,16 @@ mod tests {
         let top = tempfile::tempdir().unwrap();
         let link = top.path().join("link");
         std::os::unix::fs::symlink(top.path().join("gone"), &link).unwrap();
-        let dangling = ConfigFile::look(link).unwrap();
+        let dangling = ConfigFile::read(link).unwrap();
         assert_eq!(dangling, Err(FileProblem::Dangling { to: top.path().join("gone") }));
         for (path, name) in [("/dev/null", "null"), (top.path().to_str().unwrap(), "directory")] {
             let link = top.path().join(name);
             std::os::unix::fs::symlink(path, &link).unwrap();
-            assert_eq!(ConfigFile::look(link).unwrap(), Err(FileProblem::NoFile));
+            assert_eq!(ConfigFile::read(link).unwrap(), Err(FileProblem::NoFile));
         }
         let round = top.path().join("round");
         std::os::unix::fs::symlink(&round, &round).unwrap();
-        assert!(matches!(ConfigFile::look(round), Err(CliError::File { .. })));
+        assert!(matches!(ConfigFile::read(round), Err(CliError::File { .. })));
     }
 
     #[test]

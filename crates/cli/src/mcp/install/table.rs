@@ -9,7 +9,7 @@ pub(super) fn with_entry(
     text: &str,
     group: &str,
     name: &str,
-    wish: &DesiredEntry,
+    desired: &DesiredEntry,
 ) -> Result<EditedConfig, EditError> {
     let (mark, body) = without_mark(text);
     let before = read(body)?;
@@ -25,18 +25,18 @@ pub(super) fn with_entry(
     let found = entries.as_object_mut().map(|entries| entries.entry(name).or_insert(Value::Null));
     let (after, off) = match found {
         Some(Value::Object(found)) => {
-            let changes = wish.changes(found)?;
+            let changes = desired.changes(found)?;
             let off = is_off(found);
             let after = with_members(body, group, name, &changes, newline)?;
             found.extend(changes.into_iter().map(|member| (member.key.to_owned(), member.value.clone())));
             (after, off)
         }
         Some(found @ Value::Null) => {
-            *found = wish.0.iter().map(|member| (member.key.to_owned(), member.value.clone())).collect();
-            let appended = with_table(body, group, name, wish, newline);
+            *found = desired.0.iter().map(|member| (member.key.to_owned(), member.value.clone())).collect();
+            let appended = with_table(body, group, name, desired, newline);
             let after = match read(&appended) {
                 // The group is an inline table, which cannot be extended by a separate `[group.name]` section.
-                Err(_) if group_is_there => with_inline(body, group, name, wish, newline)?,
+                Err(_) if group_is_there => with_inline(body, group, name, desired, newline)?,
                 Err(_) | Ok(_) => appended,
             };
             (after, false)
@@ -67,14 +67,17 @@ fn read(text: &str) -> Result<Map<String, Value>, EditError> {
 }
 
 /// Returns the text with the entry as a new section at the end.
-fn with_table(text: &str, group: &str, name: &str, wish: &DesiredEntry, newline: &str) -> String {
+fn with_table(text: &str, group: &str, name: &str, desired: &DesiredEntry, newline: &str) -> String {
     let gap = match text {
         "" => String::new(),
         text if text.ends_with('\n') => newline.to_owned(),
         _ => newline.repeat(2),
     };
-    let lines: String =
-        wish.0.iter().map(|member| format!("{} = {}{newline}", member.key, value(&member.value))).collect();
+    let lines: String = desired
+        .0
+        .iter()
+        .map(|member| format!("{} = {}{newline}", member.key, value(&member.value)))
+        .collect();
     format!("{text}{gap}[{group}.{name}]{newline}{lines}")
 }
 
@@ -104,12 +107,12 @@ fn with_inline(
     text: &str,
     group: &str,
     name: &str,
-    wish: &DesiredEntry,
+    desired: &DesiredEntry,
     newline: &str,
 ) -> Result<String, EditError> {
     edited(text, newline, |document| {
         let mut entry = toml_edit::InlineTable::new();
-        for member in &wish.0 {
+        for member in &desired.0 {
             put(&mut entry, member);
         }
         document.get_mut(group)?.as_table_like_mut()?.insert(name, toml_edit::value(entry));
@@ -165,13 +168,13 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn wish() -> DesiredEntry {
+    fn desired() -> DesiredEntry {
         let member = |key, value| EntryMember { key, value, rule: MergeRule::Ours };
         DesiredEntry(vec![member("command", json!("/bin/longhaul")), member("args", json!(["mcp", "a b"]))])
     }
 
     fn put(text: &str) -> Result<String, EditError> {
-        with_entry(text, "mcp_servers", "longhaul", &wish()).map(|edited| edited.text)
+        with_entry(text, "mcp_servers", "longhaul", &desired()).map(|edited| edited.text)
     }
 
     const TABLE: &str = "[mcp_servers.longhaul]\ncommand = \"/bin/longhaul\"\nargs = [\"mcp\", \"a b\"]\n";
@@ -196,7 +199,7 @@ mod tests {
     fn what_the_user_says_of_our_table_stays_in_its_place() {
         let text = "a = 1 # one\n[mcp_servers.longhaul] # ours\n# why\nenabled = false\ncommand   =   \"/old\" # old\n\
                     startup_timeout_sec = 20\nargs = [ # many\n  \"x\",\n]\n[mcp_servers.longhaul.env]\nA = '1'\n\n[z]\nb = 2\n";
-        let edited = with_entry(text, "mcp_servers", "longhaul", &wish()).unwrap();
+        let edited = with_entry(text, "mcp_servers", "longhaul", &desired()).unwrap();
         let expected = text
             .replace("\"/old\"", "\"/bin/longhaul\"")
             .replace("[ # many\n  \"x\",\n]", "[\"mcp\", \"a b\"]");

@@ -232,7 +232,7 @@ async fn listener_is_told_to_look_without_saying_anything() {
     let told = world.hear().await;
     assert_eq!((&told["method"], &told["params"]), (&json!("notifications/resources/updated"), &params));
     second.say(json!({ "method": "notifications/resources/updated", "params": params, "own": true })).await;
-    assert_eq!(world.hear().await["own"], true, "it was told once");
+    assert_eq!(world.hear().await["own"], true, "the notification arrived once");
 }
 
 #[tokio::test]

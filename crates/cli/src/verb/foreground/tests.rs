@@ -54,7 +54,7 @@ fn store_that_goes_away_after_the_launch_is_waited_for() {
         (code.unwrap(), out)
     });
     assert_eq!((code, out.as_slice()), (1, &b"out\xff"[..]));
-    assert_eq!(said.text(), "", "nobody who reads no hints is told");
+    assert_eq!(said.text(), "", "without hints nothing is printed");
 }
 
 #[test]
@@ -204,19 +204,19 @@ fn accompanied(pending_actions: &[UserSignal], ended: &ProcessView) -> Came {
             let cancels = asked.filter(|(asked, _)| asked.ends_with("/cancel"));
             cancels.map(|(_, body)| body).collect::<Vec<_>>()
         };
-        let mut wished = 0;
-        let wish = async || {
-            until(|| cancels().len() >= wished).await;
-            let Some(wish) = pending_actions.pop_front() else {
+        let mut signals = 0;
+        let next_signal = async || {
+            until(|| cancels().len() >= signals).await;
+            let Some(next_signal) = pending_actions.pop_front() else {
                 over.set(true);
                 return std::future::pending().await;
             };
-            wished += 1;
-            wish
+            signals += 1;
+            next_signal
         };
         let (mut out, mut err) = (Vec::new(), Vec::new());
         let outcome =
-            accompany_with(&context, samples::running(), wish, NO_INPUT, (&mut out, &mut err)).await;
+            accompany_with(&context, samples::running(), next_signal, NO_INPUT, (&mut out, &mut err)).await;
         Came { outcome, out, err, said: said.text(), cancels: cancels() }
     })
 }

@@ -170,7 +170,7 @@ fn watch_of_a_pipe_tells_of_each_end_once() {
             _ => problem(500, "internal"),
         }
     });
-    assert!(came.outcome.is_err(), "the watch goes on until something fails");
+    assert!(came.outcome.is_err(), "the watch continues until a request fails");
     let rows: Vec<&str> = came.out.lines().filter(|line| line.contains("0a1b2c3d")).collect();
     assert_eq!(rows.len(), 2, "{}", came.out);
     assert!(rows[0].contains("running") && rows[1].contains("failed"), "{rows:?}");

@@ -54,7 +54,7 @@ pub async fn giving_back_twice_is_giving_back_once(world: &RestoreFixture) {
     let end = must(world.store.end().await);
     assert_eq!(world.give(&again, &running).await, RestoreOutcome::AlreadyPresent(there.revision));
     assert_eq!(world.load(running.process.id).await, there);
-    assert_eq!(must(world.store.end().await), end, "no event tells of it twice");
+    assert_eq!(must(world.store.end().await), end, "the restore is logged only once");
 }
 
 /// A later revision of a record replaces an earlier one that another node restored first.
@@ -345,7 +345,7 @@ pub async fn marks_only_rise(world: &RestoreFixture) {
     assert_eq!(must(world.store.end().await), end);
     assert_eq!(world.submit(world.draft()).await.seq, first.seq.next());
     let page = must(world.store.read(Some(EventCursor(40)), 10, false).await);
-    assert!(page.gap, "whoever read on from an earlier place learns that something is missing");
+    assert!(page.gap, "a reader with an earlier cursor gets a gap");
 }
 
 /// A policy with a later version replaces an earlier one and keeps its version. An earlier policy never replaces a
@@ -391,8 +391,8 @@ pub async fn another_founding_is_another_history(world: &RestoreFixture) {
     assert!(!history(world).await.continues(&later));
     world.node("a").await;
     must(world.restore.advance_marks(&HighWaterMarks { end: later.end, ..HighWaterMarks::default() }).await);
-    let anew = history(world).await;
-    assert!(anew.incarnation.is_some() && !anew.continues(&later), "{anew:?} after {later:?}");
+    let emptied = history(world).await;
+    assert!(emptied.incarnation.is_some() && !emptied.continues(&later), "{emptied:?} after {later:?}");
 }
 
 /// A node can register in an emptied store; the store then accepts and claims work.

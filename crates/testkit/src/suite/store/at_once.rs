@@ -71,7 +71,10 @@ pub async fn claim_for_takes_nothing_of_a_held_key(world: &StoreFixture) {
             if key.as_str() == "k" && holders.is_empty()
     );
     let submitted = must(world.try_submit(draft()).await);
-    assert!(matches!(submitted, SubmitOutcome::Waiting(_)), "a held key gives nobody a slot: {submitted:?}");
+    assert!(
+        matches!(submitted, SubmitOutcome::Waiting(_)),
+        "a key on hold gives no process a slot: {submitted:?}"
+    );
     assert_eq!(world.claim_ids(&node).await, []);
 }
 
@@ -100,7 +103,7 @@ pub async fn or_refuse_refuses_who_would_wait_for_a_slot(world: &StoreFixture) {
         );
     }
     let page =
-        longhaul_ports::PageRequest { order: longhaul_ports::SortOrder::OldestFirst, after: None, most: 10 };
+        longhaul_ports::PageRequest { order: longhaul_ports::SortOrder::OldestFirst, after: None, limit: 10 };
     let all = must(world.store.list(&longhaul_ports::ProcessFilter::default(), &page).await).processes;
     assert_eq!(ids(&all), [delayed.process.id, reported.process.id]);
 }

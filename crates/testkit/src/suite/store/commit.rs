@@ -115,7 +115,7 @@ pub async fn anyone_writes_what_has_no_owner(world: &StoreFixture) {
     let second = world.submit(world.draft().reported()).await;
     let mut change = world.change(&second, complete());
     change.author = Writer::Owner(node);
-    kept("a node may write what nobody owns, under its newest lease", world.store.commit(change).await);
+    kept("a node may write an ownerless process under its newest lease", world.store.commit(change).await);
 }
 
 /// A process without an owner cannot be written under an old lease, nor by a node that never registered.
@@ -135,18 +135,18 @@ pub async fn an_old_lease_writes_nothing_that_nobody_owns(world: &StoreFixture) 
     }
     assert_eq!(world.load(stored.process.id).await, stored);
     change.author = Writer::Owner(new);
-    kept("a node may write what nobody owns, under its newest lease", world.store.commit(change).await);
+    kept("a node may write an ownerless process under its newest lease", world.store.commit(change).await);
 }
 
 /// A commit for an unknown process returns the error `Missing`.
 pub async fn a_missing_process_is_told(world: &StoreFixture) {
     let stored = world.submit(world.draft()).await;
     let mut change = world.change(&stored, cancel());
-    let nobody = world.draft().id;
-    change.next.id = nobody;
+    let missing = world.draft().id;
+    change.next.id = missing;
     refused!(
         world.store.commit(change).await,
-        StoreError::Missing { id } if *id == nobody
+        StoreError::Missing { id } if *id == missing
     );
 }
 

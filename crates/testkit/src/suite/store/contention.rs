@@ -136,7 +136,7 @@ async fn assert_slots(store: &dyn Store) {
 }
 
 async fn check_log(world: &StoreFixture) {
-    let page = PageRequest { order: SortOrder::OldestFirst, after: None, most: 1000 };
+    let page = PageRequest { order: SortOrder::OldestFirst, after: None, limit: 1000 };
     let records = must(world.store.list(&ProcessFilter::default(), &page).await).processes;
     let seqs: Vec<_> = records.iter().map(|stored| stored.seq).collect();
     assert!(seqs.windows(2).all(|pair| match pair {

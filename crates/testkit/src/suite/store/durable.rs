@@ -52,7 +52,7 @@ struct StoreSnapshot {
 }
 
 async fn picture(world: &StoreFixture) -> StoreSnapshot {
-    let page = PageRequest { order: SortOrder::OldestFirst, after: None, most: 1000 };
+    let page = PageRequest { order: SortOrder::OldestFirst, after: None, limit: 1000 };
     let mut nodes = must(world.store.nodes().await);
     nodes.sort_by(|a, b| a.id.cmp(&b.id));
     StoreSnapshot {

@@ -30,8 +30,8 @@ pub async fn a_slot_returns_whatever_ends_its_holder(world: &StoreFixture) {
     let (version, mut policy) = must(world.store.policy().await);
     policy.default_slots = SLOTS;
     must(world.store.set_policy(version, &policy).await);
-    let mut crowd = SlotTrace { to_come: drawn(), ..SlotTrace::default() };
-    while crowd.go_on(world, &node).await {
+    let mut trace = SlotTrace { to_come: drawn(), ..SlotTrace::default() };
+    while trace.step(world, &node).await {
         agrees(world).await;
     }
     assert_eq!(must(world.store.queues(None).await), []);
@@ -48,7 +48,7 @@ pub async fn a_slot_returns_whatever_ends_its_holder(world: &StoreFixture) {
         Status::Cancelled,
         Status::Interrupted,
     ]);
-    assert_eq!(crowd.let_go, every_way, "the lives have to let go in every way there is");
+    assert_eq!(trace.released_by, every_way, "slots must be released in every possible way");
 }
 
 /// The process histories, and every status in which a process freed its slot.
@@ -57,12 +57,12 @@ struct SlotTrace {
     to_come: Vec<ProcessScript>,
     present: Vec<(ProcessId, ProcessScript)>,
     chance: SequentialIds,
-    let_go: BTreeSet<Status>,
+    released_by: BTreeSet<Status>,
 }
 
 impl SlotTrace {
     /// Applies one random step. Returns false when all processes have ended.
-    async fn go_on(&mut self, world: &StoreFixture, node: &Lease) -> bool {
+    async fn step(&mut self, world: &StoreFixture, node: &Lease) -> bool {
         while self.present.len() < MAX_CONCURRENT
             && let Some(life) = self.to_come.pop()
         {
@@ -138,7 +138,7 @@ impl SlotTrace {
         let change = world.change(stored, input);
         let holds = |process: &Process| process.state.slot_state() == SlotState::Holding;
         if holds(&stored.process) && !holds(&change.next) {
-            self.let_go.insert(change.next.status());
+            self.released_by.insert(change.next.status());
         }
         must::<_, StoreError>(world.store.commit(change).await);
     }
@@ -197,7 +197,7 @@ async fn agrees(world: &StoreFixture) {
 }
 
 async fn all(world: &StoreFixture) -> Vec<StoredProcess> {
-    let page = PageRequest { order: SortOrder::OldestFirst, after: None, most: 1000 };
+    let page = PageRequest { order: SortOrder::OldestFirst, after: None, limit: 1000 };
     must(world.store.list(&ProcessFilter::default(), &page).await).processes
 }
 

@@ -216,7 +216,7 @@ pub async fn the_lease_of_a_lost_node_is_fenced_everywhere(world: &StoreFixture)
     assert_eq!(world.load(waiter.process.id).await, waiter);
     assert!(
         matches!(presence(world, "a").await, Presence::Lost { .. }),
-        "an older life takes nobody with it"
+        "the end of an older lease affects no newer one"
     );
 }
 

@@ -8,8 +8,8 @@ use longhaul_domain::{
 };
 use longhaul_ports::{Listing, PageKey, PageRequest, ProcessFilter, SortOrder, StoredProcess};
 
-const fn page(order: SortOrder, after: Option<PageKey>, most: u32) -> PageRequest {
-    PageRequest { order, after, most }
+const fn page(order: SortOrder, after: Option<PageKey>, limit: u32) -> PageRequest {
+    PageRequest { order, after, limit }
 }
 
 async fn listed(world: &StoreFixture, filter: &ProcessFilter) -> Vec<ProcessId> {
@@ -22,13 +22,14 @@ async fn all_pages(
     world: &StoreFixture,
     filter: &ProcessFilter,
     order: SortOrder,
-    most: u32,
+    limit: u32,
 ) -> Vec<StoredProcess> {
     let mut found = Vec::new();
     let mut after = None;
     loop {
-        let Listing { processes, next, .. } = must(world.store.list(filter, &page(order, after, most)).await);
-        assert!(processes.len() <= usize::try_from(most).unwrap_or(usize::MAX));
+        let Listing { processes, next, .. } =
+            must(world.store.list(filter, &page(order, after, limit)).await);
+        assert!(processes.len() <= usize::try_from(limit).unwrap_or(usize::MAX));
         found.extend(processes);
         match next {
             Some(next) => {
@@ -44,9 +45,9 @@ async fn all_pages(
 pub async fn records_are_loaded_in_the_order_of_the_question(world: &StoreFixture) {
     let first = world.submit(world.draft()).await;
     let second = world.submit(world.draft()).await;
-    let nobody = world.draft().id;
+    let missing = world.draft().id;
     let (one, two) = (first.process.id, second.process.id);
-    let found = must(world.store.load(&[two, nobody, one, two]).await);
+    let found = must(world.store.load(&[two, missing, one, two]).await);
     assert_eq!(found, [Some(second.clone()), None, Some(first), Some(second)]);
     assert_eq!(must(world.store.load(&[]).await), []);
 }
@@ -81,8 +82,8 @@ pub async fn a_page_holds_one_to_a_thousand_records(world: &StoreFixture) {
     for order in [SortOrder::NewestFirst, SortOrder::OldestFirst] {
         let mut counts = Vec::new();
         let mut after = None;
-        for most in [0, u32::MAX, 1_001] {
-            let listing = must(world.store.list(&ProcessFilter::default(), &page(order, after, most)).await);
+        for limit in [0, u32::MAX, 1_001] {
+            let listing = must(world.store.list(&ProcessFilter::default(), &page(order, after, limit)).await);
             counts.push(listing.processes.len());
             after = listing.next;
             if after.is_none() {

@@ -111,10 +111,10 @@ pub async fn vitals_are_answered_in_order(world: &StoreFixture) {
     let node = world.node("a").await;
     let first = world.run(world.draft(), &node).await;
     let second = world.run(world.draft(), &node).await;
-    let nobody = world.draft().id;
+    let missing = world.draft().id;
     let told = [
         (first.process.id, AttemptNo(7), live_stats(world, 1)),
-        (nobody, AttemptNo(1), live_stats(world, 2)),
+        (missing, AttemptNo(1), live_stats(world, 2)),
         (second.process.id, AttemptNo(1), live_stats(world, 3)),
     ];
     let answers = must(world.store.update_live_stats(&author(&first), &told).await);

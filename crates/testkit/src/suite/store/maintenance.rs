@@ -306,8 +306,8 @@ pub async fn a_sweep_tells_how_many_were_ever_let_go(world: &StoreFixture) {
     assert_eq!((asked.ids, asked.more, asked.total), (Vec::new(), true, 0));
     assert_eq!(all(world).await.len(), 3);
     let mut totals = Vec::new();
-    for most in [2, 0, 2, 2, 0] {
-        totals.push(must(world.store.prune(&rule, most).await).total);
+    for limit in [2, 0, 2, 2, 0] {
+        totals.push(must(world.store.prune(&rule, limit).await).total);
     }
     assert_eq!(totals, [2, 2, 3, 3, 3]);
 }
@@ -322,6 +322,6 @@ pub async fn a_sweep_without_bounds_takes_nothing(world: &StoreFixture) {
 }
 
 async fn all(world: &StoreFixture) -> Vec<longhaul_domain::ProcessId> {
-    let page = PageRequest { order: SortOrder::OldestFirst, after: None, most: 100 };
+    let page = PageRequest { order: SortOrder::OldestFirst, after: None, limit: 100 };
     ids(&must(world.store.list(&ProcessFilter::default(), &page).await).processes)
 }

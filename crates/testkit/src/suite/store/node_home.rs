@@ -92,9 +92,9 @@ pub async fn a_home_that_was_moved_is_the_same(world: &StoreFixture) {
 pub async fn a_registration_without_a_home_gets_the_name(world: &StoreFixture) {
     let lease = must(join(world, "a", Some("first")).await);
     let running = world.run(world.draft(), &lease).await;
-    let nobody = kept("it names no home", join(world, "a", None).await);
+    let without_home = kept("it names no home", join(world, "a", None).await);
     refused!(world.store.renew_lease(&lease).await, StoreError::Fenced { .. });
-    assert_eq!(world.load(running.process.id).await.owner, Some(nobody));
+    assert_eq!(world.load(running.process.id).await.owner, Some(without_home));
     let second = kept("the home is not known", join(world, "a", Some("second")).await);
     assert_eq!(world.load(running.process.id).await.owner, Some(second));
     refused_for("second", join(world, "a", Some("first")).await);
@@ -145,7 +145,7 @@ pub async fn a_name_under_which_work_was_left_behind_is_nobody_elses(world: &Sto
         join(world, "a", Some("second")).await,
         StoreError::Refused(StoreRejection::NameHeld { open: 1, free_in: Some(free_in), .. }) if *free_in == GRACE - S
     );
-    kept("nobody took anything", world.store.renew_lease(&lease).await);
+    kept("no process changed its owner", world.store.renew_lease(&lease).await);
     world.clock.advance(LEASE + GRACE);
     kept("what it owned is lost now", join(world, "a", Some("second")).await);
     let orphan = world.load(id).await;

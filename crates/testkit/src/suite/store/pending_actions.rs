@@ -93,10 +93,10 @@ pub async fn wishes_are_taken_by_the_commit_that_answers_them(world: &StoreFixtu
 
 /// A pending action for an unknown process returns the error `Missing`.
 pub async fn a_wish_for_nobody_is_told(world: &StoreFixture) {
-    let nobody = world.draft().id;
+    let missing = world.draft().id;
     refused!(
-        world.store.enqueue_action(&nobody, world.ids.op(), CANCEL).await,
-        StoreError::Missing { id } if *id == nobody
+        world.store.enqueue_action(&missing, world.ids.op(), CANCEL).await,
+        StoreError::Missing { id } if *id == missing
     );
 }
 

@@ -13,7 +13,7 @@ pub async fn accepted_work_is_there_on_return(world: &StoreFixture) {
     let stored = world.submit(world.draft().key("k")).await;
     let id = stored.process.id;
     assert_eq!(world.load(id).await, stored);
-    let page = PageRequest { order: SortOrder::NewestFirst, after: None, most: 10 };
+    let page = PageRequest { order: SortOrder::NewestFirst, after: None, limit: 10 };
     let listing = must(world.store.list(&ProcessFilter::default(), &page).await);
     assert_eq!(listing.processes.as_slice(), std::slice::from_ref(&stored));
     let log = must(world.store.read(None, 10, false).await);

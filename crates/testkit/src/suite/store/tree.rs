@@ -7,13 +7,13 @@ use longhaul_ports::{StoreError, StoreRejection};
 
 /// A child of an unknown parent is refused.
 pub async fn a_missing_parent_is_refused(world: &StoreFixture) {
-    let nobody = world.draft().id;
+    let missing = world.draft().id;
     let mut draft = world.draft();
-    draft.lineage = Lineage::default().child_of(nobody);
+    draft.lineage = Lineage::default().child_of(missing);
     let id = draft.id;
     refused!(
         world.try_submit(draft).await,
-        StoreError::Refused(StoreRejection::ParentMissing { parent }) if *parent == nobody
+        StoreError::Refused(StoreRejection::ParentMissing { parent }) if *parent == missing
     );
     assert!(!world.exists(id).await);
 }
@@ -168,12 +168,12 @@ pub async fn a_tree_that_was_told_to_end_gets_no_children(world: &StoreFixture) 
 /// A process that waits for its children still counts on its level.
 pub async fn a_level_counts_who_waits_for_its_children(world: &StoreFixture) {
     let node = world.node("a").await;
-    let tree = TreeLimits { deepest: Level(10), per_level: 1 };
+    let tree = TreeLimits { max_level: Level(10), per_level: 1 };
     let root = world.run(world.draft(), &node).await;
     let (parent, child) = world.lingering(&node, world.draft().child_of(&root)).await;
     refused!(
         world.try_submit(world.draft().within(tree).child_of(&root)).await,
-        StoreError::Refused(StoreRejection::LevelFull { level: Level(1), live: 1, most: 1 })
+        StoreError::Refused(StoreRejection::LevelFull { level: Level(1), live: 1, limit: 1 })
     );
     world.exit(&child, 0).await;
     must(world.turn(&parent, descendants_ended()).await);
@@ -182,18 +182,18 @@ pub async fn a_level_counts_who_waits_for_its_children(world: &StoreFixture) {
 
 /// A tree cannot get deeper than its limit.
 pub async fn a_tree_too_deep_is_refused(world: &StoreFixture) {
-    let tree = TreeLimits { deepest: Level(1), per_level: 20 };
+    let tree = TreeLimits { max_level: Level(1), per_level: 20 };
     let root = world.submit(world.draft().within(tree)).await;
     let child = world.submit(world.draft().within(tree).child_of(&root)).await;
     refused!(
         world.try_submit(world.draft().within(tree).child_of(&child)).await,
-        StoreError::Refused(StoreRejection::TooDeep { level: Level(2), deepest: Level(1) })
+        StoreError::Refused(StoreRejection::TooDeep { level: Level(2), max_level: Level(1) })
     );
 }
 
 /// The number of live processes on a level of a tree is limited. Each ended process makes room for another.
 pub async fn a_full_level_is_refused_until_one_ends(world: &StoreFixture) {
-    let tree = TreeLimits { deepest: Level(10), per_level: 2 };
+    let tree = TreeLimits { max_level: Level(10), per_level: 2 };
     let root = world.submit(world.draft().within(tree)).await;
     let other = world.submit(world.draft().within(tree)).await;
     let draft = |parent| world.draft().within(tree).child_of(parent);
@@ -201,7 +201,7 @@ pub async fn a_full_level_is_refused_until_one_ends(world: &StoreFixture) {
     world.submit(draft(&root)).await;
     refused!(
         world.try_submit(draft(&root)).await,
-        StoreError::Refused(StoreRejection::LevelFull { level: Level(1), live: 2, most: 2 })
+        StoreError::Refused(StoreRejection::LevelFull { level: Level(1), live: 2, limit: 2 })
     );
     world.submit(draft(&child)).await;
     world.submit(draft(&other)).await;

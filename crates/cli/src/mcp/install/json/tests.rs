@@ -4,7 +4,7 @@ use super::super::desired::MergeRule;
 use super::*;
 use serde_json::json;
 
-fn wish() -> DesiredEntry {
+fn desired() -> DesiredEntry {
     let member = |key, value, rule| EntryMember { key, value, rule };
     DesiredEntry(vec![
         member("type", json!("stdio"), MergeRule::Kind),
@@ -15,7 +15,7 @@ fn wish() -> DesiredEntry {
 }
 
 fn put(text: &str) -> Result<String, EditError> {
-    with_entry(text, "mcpServers", "longhaul", &wish()).map(|edited| edited.text)
+    with_entry(text, "mcpServers", "longhaul", &desired()).map(|edited| edited.text)
 }
 
 #[test]
@@ -77,7 +77,7 @@ fn what_the_user_says_of_our_entry_stays_in_its_place() {
         .replace("[\n        \"mcp\"\n      ]", "[\"mcp\", \"--read-only\"]")
         .replace("/old/longhaul", "/bin/longhaul")
         .replace("1e4\n", "1e4,\n      \"type\": \"stdio\",\n      \"enabled\": true\n");
-    let edited = with_entry(text, "mcpServers", "longhaul", &wish()).unwrap();
+    let edited = with_entry(text, "mcpServers", "longhaul", &desired()).unwrap();
     assert_eq!(edited, EditedConfig { text: after, is_off: true });
 }
 
