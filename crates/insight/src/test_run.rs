@@ -2,8 +2,21 @@
 
 mod case;
 mod cause;
+mod collector;
 mod event;
+mod failed_test;
+mod failure_text;
+mod failures;
+mod go_json;
+mod json_lines;
+mod json_report;
+mod json_scanner;
+mod junit;
+mod plugin_lines;
+mod run;
 mod summary;
+mod tap;
+mod text;
 mod verdict;
 
 pub use case::{
@@ -11,8 +24,24 @@ pub use case::{
     TestSource,
 };
 pub use cause::cause_of;
+pub use collector::TestCollector;
 pub use event::{TestEvent, TestParser};
-pub use summary::{
-    FailedTest, FailureGroup, MAX_GROUPS, MAX_NAMED_FAILURES, SLOWEST, SlowTest, TestRun, TestSummary,
-};
+pub use failed_test::FailedTest;
+pub use failures::{MAX_COLLECTION_ERRORS, MAX_DETAILS_LEN, MAX_GROUPS, MAX_NAMED_FAILURES};
+pub use go_json::GoJsonParser;
+pub use json_report::JsonReportParser;
+pub use junit::JunitParser;
+pub use plugin_lines::PluginParser;
+pub use run::{MAX_FLAKY, SLOWEST, TestRun};
+pub use summary::{FailureGroup, SlowTest, TestSummary};
+pub use tap::TapParser;
 pub use verdict::{FailureHistory, TestWarning, doubt, history_of};
+
+/// Source of the plugin that reports the tests of pytest.
+///
+/// Store it as `longhaul_pytest.py` in a directory of `PYTHONPATH`, set `PYTEST_ADDOPTS` to `-p longhaul_pytest`, and name
+/// the report in [`PYTEST_REPORT_VARIABLE`].
+pub const PYTEST_PLUGIN: &str = include_str!("test_run/pytest_plugin.py");
+
+/// Environment variable that names the report of [`PYTEST_PLUGIN`].
+pub const PYTEST_REPORT_VARIABLE: &str = "LONGHAUL_PYTEST_REPORT";
