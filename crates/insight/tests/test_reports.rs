@@ -4,8 +4,8 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
 
 use longhaul_insight::test_run::{
-    FailedTest, Framework, GoJsonParser, JsonReportParser, JunitParser, PluginParser, TapParser, TestCounts,
-    TestEvent, TestParser, TestRun, TestSource, TestSummary,
+    FailedTest, Framework, TestCounts, TestEvent, TestOutcome, TestParser, TestRun, TestSource, TestSummary,
+    parser_of,
 };
 use std::fmt::Write as _;
 use std::fs;
@@ -35,20 +35,25 @@ fn source_of(name: &str) -> Option<TestSource> {
     match name.rsplit('.').next().unwrap() {
         "jsonl" => Some(TestSource::Plugin),
         "xml" => Some(TestSource::Junit),
+        "txt" if name != "expected.txt" => Some(TestSource::Console),
         "json" | "tap" => Some(TestSource::Stream),
         _ => None,
     }
 }
 
 fn parser(name: &str) -> Box<dyn TestParser> {
-    match source_of(name).unwrap() {
-        TestSource::Plugin => Box::new(PluginParser::default()),
-        TestSource::Junit => Box::new(JunitParser::new(None)),
-        TestSource::Stream if name.starts_with("go/") => Box::new(GoJsonParser::default()),
-        TestSource::Stream if name.ends_with(".tap") => Box::new(TapParser::default()),
-        TestSource::Stream => Box::new(JsonReportParser::new(None)),
-        TestSource::Console => unreachable!("{name}"),
-    }
+    let framework = if name.starts_with("go/") {
+        Some(Framework::GoTest)
+    } else if name.starts_with("tap/") {
+        Some(Framework::Tap)
+    } else if name.starts_with("cargo/") {
+        Some(Framework::CargoTest)
+    } else if name.starts_with("nextest/") {
+        Some(Framework::Nextest)
+    } else {
+        None
+    };
+    parser_of(source_of(name).unwrap(), framework)
 }
 
 fn events(name: &str, report: &[u8], piece: usize) -> Vec<TestEvent> {
@@ -134,7 +139,7 @@ fn results_do_not_depend_on_the_pieces() {
 }
 
 /// Returns the results in `events`, without the held-back details.
-fn finished(events: &[TestEvent]) -> Vec<(String, longhaul_insight::test_run::TestOutcome)> {
+fn finished(events: &[TestEvent]) -> Vec<(String, TestOutcome)> {
     let case = |event: &TestEvent| {
         let TestEvent::Finished(case) = event else { return None };
         Some((case.id.clone(), case.outcome))
@@ -191,6 +196,33 @@ fn results_agree_with_the_numbers_of_the_tools() {
         ("jest/report.xml", Framework::Jest, [8, 3, 4, 0, 1, 0, 0, 0]),
         ("vitest/report.xml", Framework::Vitest, [13, 5, 4, 1, 3, 0, 0, 0]),
         ("nextest/retries.xml", Framework::Nextest, [8, 2, 6, 0, 0, 0, 0, 0]),
+        ("pytest/plain.txt", Framework::Pytest, [9, 3, 3, 1, 1, 1, 0, 0]),
+        ("pytest/quiet.txt", Framework::Pytest, [9, 3, 3, 1, 1, 1, 0, 0]),
+        ("pytest/verbose.txt", Framework::Pytest, [9, 3, 3, 1, 1, 1, 0, 0]),
+        ("pytest/xdist.txt", Framework::Pytest, [9, 3, 3, 1, 1, 1, 0, 0]),
+        ("pytest/xdist_verbose.txt", Framework::Pytest, [9, 3, 3, 1, 1, 1, 0, 0]),
+        ("pytest/xdist_killed.txt", Framework::Pytest, [20, 18, 2, 0, 0, 0, 0, 0]),
+        ("pytest/killed.txt", Framework::Pytest, [12, 11, 1, 0, 0, 0, 0, 0]),
+        ("pytest/collection_error.txt", Framework::Pytest, [1, 0, 0, 1, 0, 0, 0, 0]),
+        ("pytest/no_tests.txt", Framework::Pytest, [0; 8]),
+        ("pytest/more.txt", Framework::Pytest, [19, 2, 12, 2, 1, 1, 1, 0]),
+        ("pytest/more_quiet.txt", Framework::Pytest, [19, 2, 12, 2, 1, 1, 1, 0]),
+        ("cargo/plain.txt", Framework::CargoTest, [11, 2, 7, 0, 2, 0, 0, 0]),
+        ("cargo/quiet.txt", Framework::CargoTest, [11, 2, 7, 0, 2, 0, 0, 0]),
+        ("nextest/plain.txt", Framework::Nextest, [10, 2, 6, 0, 2, 0, 0, 0]),
+        ("nextest/retries.txt", Framework::Nextest, [10, 2, 6, 0, 2, 0, 0, 0]),
+        ("nextest/flaky.txt", Framework::Nextest, [2, 2, 0, 0, 0, 0, 0, 0]),
+        ("nextest/signals.txt", Framework::Nextest, [4, 2, 2, 0, 0, 0, 0, 0]),
+        ("jest/one_file.txt", Framework::Jest, [5, 1, 2, 0, 1, 0, 0, 1]),
+        ("jest/plain.txt", Framework::Jest, [10, 3, 4, 1, 1, 0, 0, 1]),
+        ("jest/verbose.txt", Framework::Jest, [10, 3, 4, 1, 1, 0, 0, 1]),
+        // "Tests 3 failed | 4 passed | 1 expected fail | 2 skipped | 1 todo (11)", and two failed suites.
+        ("vitest/plain.txt", Framework::Vitest, [13, 4, 3, 2, 2, 1, 0, 1]),
+        ("vitest/verbose.txt", Framework::Vitest, [13, 4, 3, 2, 2, 1, 0, 1]),
+        // Without -v, go names only the failed tests.
+        ("go/plain.txt", Framework::GoTest, [7, 0, 6, 1, 0, 0, 0, 0]),
+        ("go/verbose.txt", Framework::GoTest, [13, 5, 6, 1, 1, 0, 0, 0]),
+        ("tap/prove.txt", Framework::Tap, [8, 5, 2, 1, 0, 0, 0, 0]),
         ("nextest/flaky.xml", Framework::Nextest, [2, 2, 0, 0, 0, 0, 0, 0]),
     ] {
         let summary = summary(name);
@@ -198,5 +230,34 @@ fn results_agree_with_the_numbers_of_the_tools() {
         assert_eq!([total, passed, failed, errors, skipped, xfailed, xpassed, todo], counts, "{name}");
         assert_eq!(summary.framework, Some(framework), "{name}");
         assert_eq!(summary.contradicting, None, "{name}");
+    }
+}
+
+/// Returns the ids of the failed tests in order.
+fn failed(name: &str) -> Vec<String> {
+    let mut ids: Vec<String> = summary(name).failures.into_iter().map(|failed| failed.id).collect();
+    ids.sort();
+    ids.dedup();
+    ids
+}
+
+#[test]
+fn all_sources_of_a_tool_name_the_same_failed_tests() {
+    for (best, others) in [
+        (
+            "pytest/plain.jsonl",
+            &["pytest/plain.xml", "pytest/plain.txt", "pytest/verbose.txt", "pytest/xdist.txt"][..],
+        ),
+        ("pytest/more.jsonl", &["pytest/more.xml", "pytest/more_pytest7.xml", "pytest/more.txt"]),
+        ("pytest/xdist_killed.jsonl", &["pytest/xdist_killed.txt"]),
+        ("cargo/plain.txt", &["cargo/quiet.txt"]),
+        ("nextest/retries.xml", &["nextest/plain.txt", "nextest/retries.txt"]),
+        ("jest/report.json", &["jest/report.xml", "jest/plain.txt", "jest/verbose.txt"]),
+        ("go/report.json", &["go/plain.txt", "go/verbose.txt"]),
+    ] {
+        assert!(!failed(best).is_empty(), "{best}");
+        for other in others {
+            assert_eq!(failed(best), failed(other), "{best} and {other}");
+        }
     }
 }

@@ -146,14 +146,14 @@ mod tests {
     #[test]
     fn hundred_thousand_tests_need_bounded_memory() {
         let mut collector = TestCollector::new(None);
-        let (name, message, text) = ("n".repeat(2000), "x y".repeat(300), "t".repeat(16 * 1024));
+        let (name, message, text) = ("n".repeat(2000), "x y".repeat(20), "t".repeat(16 * 1024));
         let mut case = TestCase::new("", TestOutcome::Failed);
         let mut failure =
             TestFailure { trace: Some(text.clone()), captured: Some(text), ..TestFailure::default() };
         for number in 0..100_000_u32 {
             case.id = TestCase::new(&format!("{number}{name}"), TestOutcome::Failed).id;
             case.duration = Some(Duration::from_millis(u64::from(number % 977)));
-            failure.message = format!("{}{message}", "m".repeat(usize::try_from(number % 900).unwrap()));
+            failure.message = format!("{}{message}", "m".repeat(usize::try_from(number % 300).unwrap()));
             case.failure = Some(Box::new(std::mem::take(&mut failure)));
             let event = TestEvent::Finished(case);
             collector.add(TestSource::Plugin, &event);

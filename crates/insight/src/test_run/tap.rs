@@ -36,6 +36,11 @@ impl TestParser for TapParser {
     }
 }
 
+/// Returns true for the plan of the tests, such as `1..4`.
+pub(super) fn is_plan(line: &str) -> bool {
+    plan_of(line).is_some()
+}
+
 #[derive(Debug, Default)]
 struct TapOutput {
     is_recognized: bool,

@@ -1,0 +1,43 @@
+//! Results in the text that test frameworks print for people.
+
+mod cargo;
+mod detail;
+mod go;
+mod jest;
+mod nextest;
+mod numbers;
+mod parser;
+mod prove;
+mod pytest;
+mod vitest;
+
+use super::event::TestEvent;
+use cargo::CargoConsole;
+use go::GoConsole;
+use jest::JestConsole;
+use nextest::NextestConsole;
+use prove::ProveConsole;
+use pytest::PytestConsole;
+use vitest::VitestConsole;
+
+pub use parser::{ConsoleParser, parser_of};
+
+/// Returns true for `running 4 tests`.
+pub(super) fn is_start_of_cargo(line: &str) -> bool {
+    cargo::running(line).is_some()
+}
+
+/// Maximum number of failures that one line may name.
+const MAX_EXPLAINED: usize = 100;
+
+/// Reads the lines that one test framework prints.
+trait ConsoleReader: std::fmt::Debug + Send {
+    /// Reads the next line.
+    fn read(&mut self, line: &str, emit: &mut dyn FnMut(TestEvent));
+
+    /// Reads a last line without its end. Its rest could change its meaning, so most readers drop it.
+    fn read_unfinished(&mut self, _line: &str, _emit: &mut dyn FnMut(TestEvent)) {}
+
+    /// Reads the end of the output.
+    fn finish(&mut self, emit: &mut dyn FnMut(TestEvent));
+}

@@ -1,0 +1,83 @@
+//! The parser of text for people.
+
+use super::{
+    CargoConsole, ConsoleReader, GoConsole, JestConsole, NextestConsole, ProveConsole, PytestConsole,
+    VitestConsole,
+};
+use crate::bounded_lines::BoundedLines;
+use crate::test_run::case::{Framework, TestSource};
+use crate::test_run::event::{TestEvent, TestParser};
+use crate::test_run::recognize::recognize_line;
+
+/// Reads the text that a test framework prints for people.
+///
+/// Without a known framework, the first line that only one framework prints decides. Whatever a test prints later changes
+/// the framework no more.
+#[derive(Debug)]
+pub struct ConsoleParser {
+    lines: BoundedLines,
+    framework: Option<Framework>,
+    reader: Option<Box<dyn ConsoleReader>>,
+}
+
+impl ConsoleParser {
+    /// Creates a parser. `framework` is the framework that the command names.
+    #[must_use]
+    pub fn new(framework: Option<Framework>) -> Self {
+        Self { lines: BoundedLines::default(), framework, reader: None }
+    }
+}
+
+impl TestParser for ConsoleParser {
+    fn push(&mut self, bytes: &[u8], emit: &mut dyn FnMut(TestEvent)) {
+        let Self { lines, framework, reader } = self;
+        lines.push(bytes, |line| {
+            if reader.is_none() {
+                let known = *framework;
+                let recognized = recognize_line(line.text).map(|recognized| recognized.framework);
+                *reader = known.or(recognized).and_then(reader_of);
+                if let (Some(framework), Some(_)) = (known.or(recognized), &reader) {
+                    emit(TestEvent::Recognized(framework));
+                }
+            }
+            if let Some(reader) = reader {
+                reader.read(line.text, emit);
+            }
+        });
+    }
+
+    fn finish(&mut self, emit: &mut dyn FnMut(TestEvent)) {
+        if let Some(reader) = &mut self.reader {
+            self.lines.finish(|line| reader.read_unfinished(line.text, emit));
+            reader.finish(emit);
+        }
+    }
+}
+
+/// Returns the reader of the text of a framework.
+fn reader_of(framework: Framework) -> Option<Box<dyn ConsoleReader>> {
+    match framework {
+        Framework::Pytest => Some(Box::new(PytestConsole::default())),
+        Framework::CargoTest => Some(Box::new(CargoConsole::default())),
+        Framework::Nextest => Some(Box::new(NextestConsole::default())),
+        Framework::GoTest => Some(Box::new(GoConsole::default())),
+        Framework::Jest => Some(Box::new(JestConsole::default())),
+        Framework::Vitest => Some(Box::new(VitestConsole::default())),
+        Framework::Tap => Some(Box::new(ProveConsole::default())),
+        Framework::Junit => None,
+    }
+}
+
+/// Creates the parser of a source. `framework` is the framework that the command names.
+#[must_use]
+pub fn parser_of(source: TestSource, framework: Option<Framework>) -> Box<dyn TestParser> {
+    use crate::test_run::{GoJsonParser, JsonReportParser, JunitParser, PluginParser, TapParser};
+    match (source, framework) {
+        (TestSource::Plugin, _) => Box::new(PluginParser::default()),
+        (TestSource::Junit, _) => Box::new(JunitParser::new(framework)),
+        (TestSource::Stream, Some(Framework::GoTest)) => Box::new(GoJsonParser::default()),
+        (TestSource::Stream, Some(Framework::Tap)) => Box::new(TapParser::default()),
+        (TestSource::Stream, _) => Box::new(JsonReportParser::new(framework)),
+        (TestSource::Console, _) => Box::new(ConsoleParser::new(framework)),
+    }
+}
