@@ -30,7 +30,8 @@ pub fn detect(argv: &[String]) -> Option<DetectedTests> {
             let is_json = |pair: &[&str]| matches!(pair, ["--reporter", "json"]);
             (rest.contains(&"--reporter=json") || rest.windows(2).any(is_json)) && !has("--outputFile")
         }
-        Some(Framework::Tap) => true,
+        // Without -v, prove prints only its report.
+        Some(Framework::Tap) => has("-v") || has("--verbose") || has("--test"),
         Some(Framework::Pytest | Framework::CargoTest | Framework::Nextest | Framework::Junit) | None => {
             false
         }
@@ -91,9 +92,7 @@ fn framework_of<'a>(words: &'a [&'a str]) -> Option<(Option<Framework>, &'a [&'a
             }
             _ => None,
         },
-        // Without -v, prove prints only its report.
-        "prove" if rest.iter().any(|word| matches!(*word, "-v" | "--verbose")) => found(Framework::Tap, rest),
-        "prove" => Some((None, rest)),
+        "prove" => found(Framework::Tap, rest),
         "node" if rest.contains(&"--test") => {
             let is_tap = rest.contains(&"--test-reporter=tap");
             is_tap.then_some((Some(Framework::Tap), rest))
@@ -182,8 +181,8 @@ mod tests {
             ("yarn jest a.test.js", Some(Jest)),
             ("npm test", None),
             ("pnpm run test:unit", None),
-            ("prove -l t", None),
-            ("prove -v t", Some(Tap)),
+            ("prove -l t", Some(Tap)),
+            ("node --test --test-reporter=tap", Some(Tap)),
         ] {
             assert_eq!(detected(command).map(|found| found.framework), Some(framework), "{command}");
         }
@@ -210,6 +209,8 @@ mod tests {
         for (command, output) in [
             ("go test -json ./...", TestSource::Stream),
             ("go test ./... -args", TestSource::Console),
+            ("prove t", TestSource::Console),
+            ("prove -v t", TestSource::Stream),
             ("jest --json", TestSource::Stream),
             ("jest --json --outputFile=a.json", TestSource::Console),
             ("vitest run --reporter=json", TestSource::Stream),

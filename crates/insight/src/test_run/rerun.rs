@@ -7,7 +7,7 @@ use super::failed_test::FailedTest;
 /// 128 KiB in one argument.
 const MAX_ARGUMENTS_LEN: usize = 100 * 1024;
 
-/// Returns the command that runs exactly the failed tests of a run again, or `None` if there is none.
+/// Returns the command that runs the failed tests of a run again, and no others, or `None` if there is none.
 ///
 /// The options of the command stay, and what it selected is replaced. There is no such command if no test failed, if the
 /// framework cannot select tests by name, if only the output names the framework, or if the command would be too long.
@@ -24,16 +24,16 @@ pub fn rerun_command(framework: Framework, argv: &[String], failed: &[FailedTest
             rerun.extend(kept(arguments, &PYTEST_SELECTION, &PYTEST_VALUES));
             rerun.extend(failed.iter().map(|failed| failed.id.clone()));
         }
-        Framework::CargoTest => rerun.extend(cargo_arguments(arguments, failed)?),
+        Framework::CargoTest => rerun.extend(cargo_arguments(arguments, failed)),
         Framework::Nextest => {
             rerun.extend(kept(before_dashes(arguments), &NEXTEST_SELECTION, &CARGO_VALUES));
             rerun.push("-E".to_owned());
-            rerun.push(nextest_filter(failed)?);
+            rerun.push(nextest_filter(failed));
         }
-        Framework::GoTest => rerun.extend(go_arguments(arguments, failed)?),
+        Framework::GoTest => rerun.extend(go_arguments(arguments, failed)),
         Framework::Jest | Framework::Vitest => {
             rerun.extend(kept(arguments, &["-t", "--testNamePattern"], &SCRIPT_VALUES));
-            rerun.extend(script_selection(failed));
+            rerun.extend(script_selection(framework, failed));
         }
         Framework::Tap | Framework::Junit => return None,
     }
@@ -41,10 +41,25 @@ pub fn rerun_command(framework: Framework, argv: &[String], failed: &[FailedTest
     (length <= MAX_ARGUMENTS_LEN).then_some(rerun)
 }
 
-/// Options of pytest that select tests, each with a value.
-const PYTEST_SELECTION: [&str; 4] = ["-k", "--deselect", "--ignore", "--lf"];
+/// Options that select tests, each with a value, of pytest.
+const PYTEST_SELECTION: [&str; 4] = ["-k", "--deselect", "--ignore", "--ignore-glob"];
+/// Options without a value that select tests or stop early, of all frameworks.
+const FLAGS: [&str; 12] = [
+    "--lf",
+    "--last-failed",
+    "--ff",
+    "--failed-first",
+    "--sw",
+    "--stepwise",
+    "-x",
+    "--exitfirst",
+    "--doc",
+    "--exact",
+    "--onlyFailures",
+    "--onlyChanged",
+];
 /// Options of pytest with a value in the next word.
-const PYTEST_VALUES: [&str; 16] = [
+const PYTEST_VALUES: [&str; 27] = [
     "-m",
     "-c",
     "-n",
@@ -61,6 +76,17 @@ const PYTEST_VALUES: [&str; 16] = [
     "--dist",
     "--timeout",
     "--cov",
+    "--cov-report",
+    "--basetemp",
+    "--confcutdir",
+    "--log-level",
+    "--log-cli-level",
+    "--reruns",
+    "--reruns-delay",
+    "--import-mode",
+    "--capture",
+    "--color",
+    "--numprocesses",
 ];
 /// Options of nextest that select tests.
 const NEXTEST_SELECTION: [&str; 4] = ["-E", "--filter-expr", "--filterset", "--partition"];
@@ -142,9 +168,11 @@ fn kept(arguments: &[String], selection: &[&str], with_value: &[&str]) -> Vec<St
     while let Some(word) = words.next() {
         let name = word.split('=').next().unwrap_or_default();
         if selection.contains(&name) {
-            if !word.contains('=') && !matches!(name, "--lf") {
+            if !word.contains('=') {
                 words.next();
             }
+        } else if FLAGS.contains(&name) {
+            // Part of the old selection.
         } else if word.starts_with('-') && word != "--" {
             kept.push(word.clone());
             if with_value.contains(&word.as_str()) {
@@ -160,23 +188,27 @@ fn before_dashes(arguments: &[String]) -> &[String] {
     arguments.get(..end).unwrap_or(arguments)
 }
 
-/// Returns the arguments of `cargo test`: `--exact` behind `--`, and the names. Documentation tests have no exact name on
-/// the command line, because their names contain the line; they are run by that name too.
-fn cargo_arguments(arguments: &[String], failed: &[FailedTest]) -> Option<Vec<String>> {
+/// Returns the arguments of `cargo test`: behind `--`, `--exact` and the names.
+///
+/// Documentation tests do not accept `--exact`. With one of them, the command also runs the tests whose names contain one
+/// of the names.
+fn cargo_arguments(arguments: &[String], failed: &[FailedTest]) -> Vec<String> {
     let front = before_dashes(arguments);
     let behind = arguments.get(front.len().saturating_add(1)..).unwrap_or_default();
     let mut rerun = kept(front, &[], &CARGO_VALUES);
     rerun.push("--".to_owned());
     let with_value = ["--skip", "--test-threads", "--format", "--color", "-Z", "--logfile", "--shuffle-seed"];
-    rerun.extend(kept(behind, &["--exact", "--skip"], &with_value));
-    rerun.push("--exact".to_owned());
-    let names = failed.iter().map(|failed| failed.id.clone());
-    rerun.extend(names);
-    Some(rerun)
+    rerun.extend(kept(behind, &["--skip"], &with_value));
+    let has_documentation_test = failed.iter().any(|failed| failed.id.contains(" - "));
+    if !has_documentation_test {
+        rerun.push("--exact".to_owned());
+    }
+    rerun.extend(failed.iter().map(|failed| failed.id.clone()));
+    rerun
 }
 
 /// Returns `test(=a) | test(=b)`. In the language of filters, some characters need a backslash.
-fn nextest_filter(failed: &[FailedTest]) -> Option<String> {
+fn nextest_filter(failed: &[FailedTest]) -> String {
     let escaped = |id: &str| {
         let mut name = String::new();
         for c in id.chars() {
@@ -188,12 +220,12 @@ fn nextest_filter(failed: &[FailedTest]) -> Option<String> {
         format!("test(={name})")
     };
     let names: Vec<String> = failed.iter().map(|failed| escaped(&failed.id)).collect();
-    (!names.is_empty()).then(|| names.join(" | "))
+    names.join(" | ")
 }
 
 /// Returns the arguments of `go test`: the names in `-run`, and the packages as before. Of a subtest, the test that
 /// contains it is run.
-fn go_arguments(arguments: &[String], failed: &[FailedTest]) -> Option<Vec<String>> {
+fn go_arguments(arguments: &[String], failed: &[FailedTest]) -> Vec<String> {
     let tests = failed.iter().filter(|failed| failed.phase != TestPhase::Collect);
     let mut names: Vec<String> =
         tests.map(|failed| regex::escape(failed.id.split('/').next().unwrap_or_default())).collect();
@@ -217,13 +249,19 @@ fn go_arguments(arguments: &[String], failed: &[FailedTest]) -> Option<Vec<Strin
             rerun.extend(words.next().cloned());
         }
     }
-    Some(rerun)
+    rerun
 }
 
 /// Returns `-t` with a pattern of the names, and the files. A file whose tests could not run is run as a whole.
-fn script_selection(failed: &[FailedTest]) -> Vec<String> {
+fn script_selection(framework: Framework, failed: &[FailedTest]) -> Vec<String> {
     let has_broken_file = failed.iter().any(|failed| failed.phase == TestPhase::Collect);
-    let mut files: Vec<String> = failed.iter().filter_map(|failed| failed.file.clone()).collect();
+    let file_of = |failed: &FailedTest| {
+        let file = failed.file.as_ref()?;
+        // Jest reads a file name as a regular expression.
+        let is_special = framework == Framework::Jest && file.contains(|c| "[](){}+*?^$|\\".contains(c));
+        Some(if is_special { regex::escape(file) } else { file.clone() })
+    };
+    let mut files: Vec<String> = failed.iter().filter_map(file_of).collect();
     files.sort();
     files.dedup();
     let mut names: Vec<String> = failed.iter().map(|failed| regex::escape(&failed.id)).collect();
@@ -267,10 +305,17 @@ mod tests {
             ),
             (
                 Framework::CargoTest,
-                "cargo test -p a --lib old -- --nocapture old",
+                "cargo test -p a --lib old -- --nocapture --exact old",
+                &["tests::bad"],
+                None,
+                "cargo|test|-p|a|--lib|--|--nocapture|--exact|tests::bad",
+            ),
+            (
+                Framework::CargoTest,
+                "cargo test",
                 &["tests::bad", "src/lib.rs - add (line 1)"],
                 None,
-                "cargo|test|-p|a|--lib|--|--nocapture|--exact|tests::bad|src/lib.rs - add (line 1)",
+                "cargo|test|--|tests::bad|src/lib.rs - add (line 1)",
             ),
             (
                 Framework::Nextest,
