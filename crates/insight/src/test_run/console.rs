@@ -20,7 +20,7 @@ use prove::ProveConsole;
 use pytest::PytestConsole;
 use vitest::VitestConsole;
 
-pub use parser::{ConsoleParser, parser_of};
+pub use parser::ConsoleParser;
 
 /// Returns true for `running 4 tests`.
 pub(super) fn is_start_of_cargo(line: &str) -> bool {

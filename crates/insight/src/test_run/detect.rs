@@ -13,11 +13,40 @@ pub struct DetectedTests {
 
 /// Returns the framework that a command runs, or `None` if the command runs no tests.
 ///
-/// The directory and a version suffix of the program do not matter: `/usr/bin/python3.11 -m pytest` runs pytest.
+/// The directory and a version suffix of the program do not matter: `/usr/bin/python3.11 -m pytest` runs pytest. Of a
+/// command in a shell, the first part that runs tests counts. `environment` contains the names of the variables; those of
+/// Jest and Vitest decide which framework `npm test` runs.
 #[must_use]
-pub fn detect(argv: &[String]) -> Option<DetectedTests> {
+pub fn detect(argv: &[String], environment: &[&str]) -> Option<DetectedTests> {
     let words: Vec<&str> = argv.iter().map(String::as_str).collect();
-    let (framework, rest) = framework_of(&words)?;
+    let detected = match words.as_slice() {
+        [shell, .., "-c" | "-lc" | "-ec" | "-euc", script] if is_shell(shell) => detect_script(script),
+        _ => detect_words(&words),
+    }?;
+    let has = |start: &str| environment.iter().any(|name| name.starts_with(start));
+    let by_environment = || {
+        let named = [("VITEST", Framework::Vitest), ("JEST_", Framework::Jest)];
+        named.into_iter().find_map(|(start, framework)| has(start).then_some(framework))
+    };
+    Some(DetectedTests { framework: detected.framework.or_else(by_environment), ..detected })
+}
+
+fn is_shell(program: &str) -> bool {
+    matches!(base_name(program), "sh" | "bash" | "dash" | "zsh" | "ksh" | "ash")
+}
+
+/// Finds the first part of a script that runs tests. Quotes and expansions are not understood.
+fn detect_script(script: &str) -> Option<DetectedTests> {
+    script.split(['&', ';', '|', '\n', '(', ')']).find_map(|part| {
+        let words: Vec<&str> =
+            part.split_whitespace().filter(|word| *word != "exec" && *word != "!").collect();
+        detect_words(skip_assignments(&words))
+    })
+}
+
+/// Detects a command that no shell reads.
+pub(super) fn detect_words(words: &[&str]) -> Option<DetectedTests> {
+    let (framework, rest) = framework_of(words)?;
     let has = |option: &str| {
         rest.iter().take_while(|word| **word != "--").any(|word| {
             *word == option || word.strip_prefix(option).is_some_and(|value| value.starts_with('='))
@@ -102,7 +131,7 @@ fn framework_of<'a>(words: &'a [&'a str]) -> Option<(Option<Framework>, &'a [&'a
 }
 
 /// Returns the name of a program without its directory, its version and the suffix of Windows.
-fn base_name(program: &str) -> &str {
+pub(super) fn base_name(program: &str) -> &str {
     let name = program.rsplit(['/', '\\']).next().unwrap_or_default();
     let name = name.strip_suffix(".exe").or_else(|| name.strip_suffix(".cmd")).unwrap_or(name);
     for start in ["python", "pypy", "pytest"] {
@@ -159,7 +188,7 @@ mod tests {
     use super::*;
 
     fn detected(command: &str) -> Option<DetectedTests> {
-        detect(&command.split_whitespace().map(str::to_owned).collect::<Vec<_>>())
+        detect(&command.split_whitespace().map(str::to_owned).collect::<Vec<_>>(), &[])
     }
 
     #[test]
@@ -186,6 +215,18 @@ mod tests {
         ] {
             assert_eq!(detected(command).map(|found| found.framework), Some(framework), "{command}");
         }
+    }
+
+    #[test]
+    fn commands_in_a_shell_and_variables_are_detected() {
+        let script = |script: &str| ["bash", "-c", script].map(str::to_owned).to_vec();
+        let framework = |argv: &[String], names: &[&str]| detect(argv, names).map(|found| found.framework);
+        let pytest = script("cd a && A=1 pytest -q | tee log");
+        assert_eq!(framework(&pytest, &[]), Some(Some(Framework::Pytest)));
+        assert_eq!(framework(&script("make; exit 1"), &[]), None);
+        let npm = ["npm", "test"].map(str::to_owned);
+        assert_eq!(framework(&npm, &["HOME"]), Some(None));
+        assert_eq!(framework(&npm, &["HOME", "JEST_JUNIT_OUTPUT_DIR"]), Some(Some(Framework::Jest)));
     }
 
     #[test]

@@ -1,11 +1,11 @@
 //! Reports of Jest (`--json`) and Vitest (`--reporter=json`).
 
-mod open_file;
+mod file_results;
 
 use super::case::{Framework, TestCounts};
 use super::event::{TestEvent, TestParser};
 use super::json_scanner::{JsonPath, JsonScanner, JsonToken};
-use open_file::OpenFile;
+use file_results::FileResults;
 
 /// Path of the results of one file.
 const FILE: [&str; 2] = ["testResults", ""];
@@ -108,7 +108,7 @@ struct JsonReport {
     errors: u64,
     is_interrupted: bool,
     is_refused: bool,
-    file: OpenFile,
+    file: FileResults,
 }
 
 impl JsonReport {

@@ -26,7 +26,7 @@ pub(super) enum JsonToken<'a> {
 /// has an empty key for its elements.
 #[derive(Clone, Debug, Default)]
 pub(super) struct JsonScanner {
-    state: State,
+    state: ScannerState,
     /// Keys of the open objects and arrays, outermost first.
     path: Vec<Level>,
     held: Vec<u8>,
@@ -39,7 +39,7 @@ struct Level {
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum State {
+enum ScannerState {
     /// Before a key, a value, or a sign between them.
     #[default]
     Between,
@@ -59,12 +59,12 @@ enum State {
 impl JsonScanner {
     /// Returns true if the document was read to its end.
     pub(super) fn has_ended(&self) -> bool {
-        self.state == State::Ended
+        self.state == ScannerState::Ended
     }
 
     /// Returns true if the bytes are no JSON document.
     pub(super) fn is_invalid(&self) -> bool {
-        self.state == State::Invalid
+        self.state == ScannerState::Invalid
     }
 
     /// Reads the next bytes and returns the number of those that belong to the document.
@@ -76,13 +76,13 @@ impl JsonScanner {
         let mut rest = bytes;
         while let Some(first) = rest.first() {
             let used = match self.state {
-                State::Text { is_key, is_escaped } => self.text(rest, is_key, is_escaped, emit),
-                State::Word => self.word(rest, emit),
-                State::Between | State::BeforeValue => {
+                ScannerState::Text { is_key, is_escaped } => self.text(rest, is_key, is_escaped, emit),
+                ScannerState::Word => self.word(rest, emit),
+                ScannerState::Between | ScannerState::BeforeValue => {
                     self.sign(*first, emit);
                     1
                 }
-                State::Ended | State::Invalid => break,
+                ScannerState::Ended | ScannerState::Invalid => break,
             };
             rest = rest.get(used..).unwrap_or_default();
         }
@@ -93,12 +93,14 @@ impl JsonScanner {
         let is_object = self.path.last().is_some_and(|level| level.is_object);
         match byte {
             b' ' | b'\t' | b'\r' | b'\n' => {}
-            b',' if self.state == State::Between => {}
-            b':' if self.state == State::Between && is_object => self.state = State::BeforeValue,
+            b',' if self.state == ScannerState::Between => {}
+            b':' if self.state == ScannerState::Between && is_object => {
+                self.state = ScannerState::BeforeValue
+            }
             b'{' | b'[' if self.path.len() < MAX_DEPTH => {
                 emit(&JsonPath(&self.path), JsonToken::Open);
                 self.path.push(Level { is_object: byte == b'{', key: String::new() });
-                self.state = State::Between;
+                self.state = ScannerState::Between;
             }
             b'}' | b']' if !self.path.is_empty() && is_object == (byte == b'}') => {
                 self.path.pop();
@@ -107,15 +109,15 @@ impl JsonScanner {
             }
             b'"' => {
                 self.held.clear();
-                let is_key = is_object && self.state == State::Between;
-                self.state = State::Text { is_key, is_escaped: false };
+                let is_key = is_object && self.state == ScannerState::Between;
+                self.state = ScannerState::Text { is_key, is_escaped: false };
             }
             b'-' | b'0'..=b'9' | b'a'..=b'z' => {
                 self.held.clear();
                 self.held.push(byte);
-                self.state = State::Word;
+                self.state = ScannerState::Word;
             }
-            _ => self.state = State::Invalid,
+            _ => self.state = ScannerState::Invalid,
         }
     }
 
@@ -128,7 +130,7 @@ impl JsonScanner {
     ) -> usize {
         if is_escaped {
             self.hold(bytes.get(..1).unwrap_or_default());
-            self.state = State::Text { is_key, is_escaped: false };
+            self.state = ScannerState::Text { is_key, is_escaped: false };
             return 1;
         }
         let end = memchr::memchr2(b'"', b'\\', bytes).unwrap_or(bytes.len());
@@ -137,7 +139,7 @@ impl JsonScanner {
             None => return end,
             Some(b'\\') => {
                 self.hold(b"\\");
-                self.state = State::Text { is_key, is_escaped: true };
+                self.state = ScannerState::Text { is_key, is_escaped: true };
             }
             Some(_) => {
                 let text = decoded(&self.held);
@@ -145,7 +147,7 @@ impl JsonScanner {
                     Some(level) => {
                         level.key.clear();
                         level.key.push_str(crate::bounded_text::cut(&text, MAX_KEY_LEN));
-                        self.state = State::Between;
+                        self.state = ScannerState::Between;
                     }
                     None => {
                         emit(&JsonPath(&self.path), JsonToken::Text(&text));
@@ -173,7 +175,7 @@ impl JsonScanner {
     }
 
     fn end_value(&mut self) {
-        self.state = if self.path.is_empty() { State::Ended } else { State::Between };
+        self.state = if self.path.is_empty() { ScannerState::Ended } else { ScannerState::Between };
     }
 
     fn hold(&mut self, bytes: &[u8]) {

@@ -140,16 +140,17 @@ const SCRIPT_VALUES: [&str; 12] = [
 
 /// Returns the position of the first argument behind the name of the framework.
 fn first_argument(framework: Framework, argv: &[String]) -> Option<usize> {
-    let detected = super::detect::detect(argv)?;
+    let words: Vec<&str> = argv.iter().map(String::as_str).collect();
+    let detected = super::detect::detect_words(&words)?;
     let is_name = |word: &str| {
-        let base = word.rsplit(['/', '\\']).next().unwrap_or_default();
+        let base = super::detect::base_name(word);
         match framework {
-            Framework::Pytest => base.starts_with("pytest") || base == "py.test",
+            Framework::Pytest => matches!(base, "pytest" | "py.test"),
             Framework::CargoTest => matches!(word, "test" | "t"),
             Framework::Nextest => matches!(word, "run" | "r"),
             Framework::GoTest => word == "test",
-            Framework::Jest => base.starts_with("jest"),
-            Framework::Vitest => base.starts_with("vitest"),
+            Framework::Jest => base == "jest",
+            Framework::Vitest => base == "vitest",
             Framework::Tap | Framework::Junit => false,
         }
     };
@@ -356,6 +357,8 @@ mod tests {
         assert_eq!(rerun(Framework::Pytest, "pytest", &[], None), None);
         assert_eq!(rerun(Framework::Tap, "prove -v", &["a"], None), None);
         assert_eq!(rerun(Framework::Jest, "npm test", &["a"], None), None);
+        let script = ["sh", "-c", "pytest -q"].map(str::to_owned);
+        assert_eq!(rerun_command(Framework::Pytest, &script, &failed(&["a"], None)), None);
         let long = "n".repeat(1000);
         assert_eq!(rerun(Framework::Pytest, "pytest", &[long.as_str(); 200], None), None);
     }

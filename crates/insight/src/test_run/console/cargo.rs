@@ -11,7 +11,7 @@ use std::time::Duration;
 /// Reads the output of `cargo test`: the lines of its test programs, one program after the other.
 #[derive(Debug, Default)]
 pub(super) struct CargoConsole {
-    section: Section,
+    section: CargoSection,
     /// True if the current program names each test.
     is_verbose: bool,
     detail: Option<OpenDetail>,
@@ -25,7 +25,7 @@ pub(super) struct CargoConsole {
 
 /// Part of the output of a test program.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Section {
+enum CargoSection {
     /// Between the programs.
     #[default]
     Outside,
@@ -41,16 +41,16 @@ impl ConsoleReader for CargoConsole {
     fn read(&mut self, line: &str, emit: &mut dyn FnMut(TestEvent)) {
         if let Some(rest) = line.strip_prefix("test result: ") {
             self.end_program(rest, emit);
-        } else if let Some(count) = running(line).filter(|_| self.section == Section::Outside) {
-            self.section = Section::Results;
+        } else if let Some(count) = running(line).filter(|_| self.section == CargoSection::Outside) {
+            self.section = CargoSection::Results;
             self.is_verbose = false;
             emit(TestEvent::Collected(count));
         } else {
             match self.section {
-                Section::Outside => self.read_cargo(line, emit),
-                Section::Results => self.read_result(line, emit),
-                Section::Details => self.read_detail(line, emit),
-                Section::Names => self.read_abort(line),
+                CargoSection::Outside => self.read_cargo(line, emit),
+                CargoSection::Results => self.read_result(line, emit),
+                CargoSection::Details => self.read_detail(line, emit),
+                CargoSection::Names => self.read_abort(line),
             }
         }
     }
@@ -59,7 +59,7 @@ impl ConsoleReader for CargoConsole {
         self.end_detail(emit);
         if let Some(message) = self.compiler_error.take().filter(|_| self.programs == 0) {
             emit(TestEvent::Broken { message });
-        } else if self.section == Section::Outside && self.programs > 0 && !self.has_aborted {
+        } else if self.section == CargoSection::Outside && self.programs > 0 && !self.has_aborted {
             emit(TestEvent::Ended { duration: self.duration });
         }
     }
@@ -80,7 +80,7 @@ impl CargoConsole {
 
     fn read_result(&mut self, line: &str, emit: &mut dyn FnMut(TestEvent)) {
         if line == "failures:" {
-            self.section = Section::Details;
+            self.section = CargoSection::Details;
         } else if let Some((name, outcome)) = result(line) {
             self.is_verbose = true;
             emit(TestEvent::Finished(case(name, outcome)));
@@ -102,7 +102,7 @@ impl CargoConsole {
             self.detail = Some(OpenDetail::new(test_name(name)));
         } else if line == "failures:" {
             self.end_detail(emit);
-            self.section = Section::Names;
+            self.section = CargoSection::Names;
         } else if let Some(detail) = &mut self.detail {
             detail.push(line);
         }
@@ -112,7 +112,7 @@ impl CargoConsole {
     fn read_abort(&mut self, line: &str) {
         if line.starts_with("error: test failed, to rerun pass ") || line.starts_with("     Running ") {
             self.has_aborted = true;
-            self.section = Section::Outside;
+            self.section = CargoSection::Outside;
         }
     }
 
@@ -127,7 +127,7 @@ impl CargoConsole {
     /// Reads the summary of a program: `FAILED. 1 passed; 2 failed; …; finished in 0.09s`.
     fn end_program(&mut self, summary: &str, emit: &mut dyn FnMut(TestEvent)) {
         self.end_detail(emit);
-        self.section = Section::Outside;
+        self.section = CargoSection::Outside;
         self.programs = self.programs.saturating_add(1);
         let Some((_, summary)) = summary.split_once(". ") else { return };
         let mut counts = TestCounts::ZERO;

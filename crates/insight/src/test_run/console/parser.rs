@@ -5,7 +5,7 @@ use super::{
     VitestConsole,
 };
 use crate::bounded_lines::BoundedLines;
-use crate::test_run::case::{Framework, TestSource};
+use crate::test_run::case::Framework;
 use crate::test_run::event::{TestEvent, TestParser};
 use crate::test_run::recognize::recognize_line;
 
@@ -65,19 +65,5 @@ fn reader_of(framework: Framework) -> Option<Box<dyn ConsoleReader>> {
         Framework::Vitest => Some(Box::new(VitestConsole::default())),
         Framework::Tap => Some(Box::new(ProveConsole::default())),
         Framework::Junit => None,
-    }
-}
-
-/// Creates the parser of a source. `framework` is the framework that the command names.
-#[must_use]
-pub fn parser_of(source: TestSource, framework: Option<Framework>) -> Box<dyn TestParser> {
-    use crate::test_run::{GoJsonParser, JsonReportParser, JunitParser, PluginParser, TapParser};
-    match (source, framework) {
-        (TestSource::Plugin, _) => Box::new(PluginParser::default()),
-        (TestSource::Junit, _) => Box::new(JunitParser::new(framework)),
-        (TestSource::Stream, Some(Framework::GoTest)) => Box::new(GoJsonParser::default()),
-        (TestSource::Stream, Some(Framework::Tap)) => Box::new(TapParser::default()),
-        (TestSource::Stream, _) => Box::new(JsonReportParser::new(framework)),
-        (TestSource::Console, _) => Box::new(ConsoleParser::new(framework)),
     }
 }

@@ -14,7 +14,7 @@ use blocks::FailureBlocks;
 /// tests, and the last line.
 #[derive(Debug, Default)]
 pub(super) struct PytestConsole {
-    section: Section,
+    section: PytestSection,
     blocks: FailureBlocks,
     has_collected: bool,
     is_interrupted: bool,
@@ -23,7 +23,7 @@ pub(super) struct PytestConsole {
 
 /// Part of the output.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Section {
+enum PytestSection {
     #[default]
     Progress,
     /// The blocks of errors and failures.
@@ -47,20 +47,20 @@ impl ConsoleReader for PytestConsole {
             return;
         }
         match self.section {
-            Section::Progress => self.read_progress(line, emit),
-            Section::Blocks => self.blocks.read(line),
-            Section::Names => self.read_name(line, emit),
-            Section::Other => {}
+            PytestSection::Progress => self.read_progress(line, emit),
+            PytestSection::Blocks => self.blocks.read(line),
+            PytestSection::Names => self.read_name(line, emit),
+            PytestSection::Other => {}
         }
         // Without the decoration of `-q`, the last line stands alone.
-        if self.section != Section::Blocks && line.ends_with('s') && line.contains(" in ") {
+        if self.section != PytestSection::Blocks && line.ends_with('s') && line.contains(" in ") {
             self.read_end(line, emit);
         }
     }
 
     /// Counts the dots of a run that was killed.
     fn read_unfinished(&mut self, line: &str, emit: &mut dyn FnMut(TestEvent)) {
-        if let Some(counts) = progress::dots(line).filter(|_| self.section == Section::Progress) {
+        if let Some(counts) = progress::dots(line).filter(|_| self.section == PytestSection::Progress) {
             emit(TestEvent::Counted(counts));
         }
     }
@@ -75,12 +75,12 @@ impl PytestConsole {
     fn start_section(&mut self, title: &str, emit: &mut dyn FnMut(TestEvent)) {
         self.blocks.end();
         self.section = match title {
-            "test session starts" => Section::Progress,
-            "ERRORS" | "FAILURES" => Section::Blocks,
-            "short test summary info" => Section::Names,
+            "test session starts" => PytestSection::Progress,
+            "ERRORS" | "FAILURES" => PytestSection::Blocks,
+            "short test summary info" => PytestSection::Names,
             _ => {
                 self.read_end(title, emit);
-                Section::Other
+                PytestSection::Other
             }
         };
     }

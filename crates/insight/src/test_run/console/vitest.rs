@@ -10,7 +10,7 @@ use crate::test_run::text;
 /// Reads the output of Vitest: the numbers of each file, the failures, and the numbers at the end.
 #[derive(Debug, Default)]
 pub(super) struct VitestConsole {
-    section: Section,
+    section: VitestSection,
     detail: Option<OpenDetail>,
     /// Number of files and hooks that failed apart from tests.
     errors: u64,
@@ -19,7 +19,7 @@ pub(super) struct VitestConsole {
 
 /// Part of the output.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Section {
+enum VitestSection {
     #[default]
     Progress,
     FailedSuites,
@@ -31,11 +31,13 @@ impl ConsoleReader for VitestConsole {
         if let Some(title) = super::pytest::framed(line, '⎯') {
             self.end_detail(emit);
             if title.starts_with("Failed Suites ") {
-                self.section = Section::FailedSuites;
+                self.section = VitestSection::FailedSuites;
             } else if title.starts_with("Failed Tests ") {
-                self.section = Section::FailedTests;
+                self.section = VitestSection::FailedTests;
             }
-        } else if let Some(name) = line.strip_prefix(" FAIL ").filter(|_| self.section != Section::Progress) {
+        } else if let Some(name) =
+            line.strip_prefix(" FAIL ").filter(|_| self.section != VitestSection::Progress)
+        {
             self.end_detail(emit);
             self.detail = Some(OpenDetail::new(name.trim()));
         } else if line.starts_with("⎯⎯⎯") {
@@ -49,7 +51,7 @@ impl ConsoleReader for VitestConsole {
             emit(TestEvent::Broken { message: text::message(line) });
         } else if let Some(detail) = &mut self.detail {
             detail.push(line);
-        } else if self.section == Section::Progress {
+        } else if self.section == VitestSection::Progress {
             read_progress(line, emit);
         }
     }
@@ -66,7 +68,7 @@ impl VitestConsole {
         let read = javascript::read(text.trim_matches('\n'));
         let (file, name) = detail.name.split_once(" > ").unwrap_or((&detail.name, ""));
         let file = file.split(" [ ").next().unwrap_or_default();
-        let is_suite = self.section == Section::FailedSuites;
+        let is_suite = self.section == VitestSection::FailedSuites;
         let id = if name.is_empty() { file.to_owned() } else { name.replace(" > ", " ") };
         let outcome = if is_suite { TestOutcome::Error } else { TestOutcome::Failed };
         let mut case = TestCase::new(&id, outcome);

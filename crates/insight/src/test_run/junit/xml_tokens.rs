@@ -46,7 +46,7 @@ pub(super) struct XmlAttribute {
 /// Splits XML into tokens. Entities that a document declares are never expanded.
 #[derive(Clone, Debug, Default)]
 pub(super) struct XmlTokens {
-    state: State,
+    state: XmlState,
     /// Name of the current tag.
     name: Vec<u8>,
     /// Attributes of the current tag, of which `used` are valid. The others only keep their memory.
@@ -57,7 +57,7 @@ pub(super) struct XmlTokens {
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum State {
+enum XmlState {
     #[default]
     Text,
     /// Behind `&` in text.
@@ -92,7 +92,7 @@ enum State {
 impl XmlTokens {
     /// Returns true if the document may end here: no tag, comment or the like is open.
     pub(super) const fn is_between(&self) -> bool {
-        matches!(self.state, State::Text | State::TextReference)
+        matches!(self.state, XmlState::Text | XmlState::TextReference)
     }
 
     /// Reads the next bytes.
@@ -100,23 +100,23 @@ impl XmlTokens {
         let mut rest = bytes;
         while let Some(first) = rest.first() {
             let used = match self.state {
-                State::Text => self.text(rest, emit),
-                State::Value(quote) => self.value(rest, quote),
-                State::Comment(dashes) => self.comment(rest, dashes),
-                State::Data(brackets) => self.data(rest, brackets, emit),
-                State::Refused => return,
-                State::TextReference
-                | State::Open
-                | State::StartName
-                | State::Inside
-                | State::AttributeName
-                | State::BeforeValue
-                | State::ValueReference(_)
-                | State::Closing
-                | State::EndName
-                | State::Declaration
-                | State::Doctype(_)
-                | State::Instruction(_) => self.byte(*first, emit),
+                XmlState::Text => self.text(rest, emit),
+                XmlState::Value(quote) => self.value(rest, quote),
+                XmlState::Comment(dashes) => self.comment(rest, dashes),
+                XmlState::Data(brackets) => self.data(rest, brackets, emit),
+                XmlState::Refused => return,
+                XmlState::TextReference
+                | XmlState::Open
+                | XmlState::StartName
+                | XmlState::Inside
+                | XmlState::AttributeName
+                | XmlState::BeforeValue
+                | XmlState::ValueReference(_)
+                | XmlState::Closing
+                | XmlState::EndName
+                | XmlState::Declaration
+                | XmlState::Doctype(_)
+                | XmlState::Instruction(_) => self.byte(*first, emit),
             };
             rest = rest.get(used..).unwrap_or_default();
         }
@@ -129,8 +129,8 @@ impl XmlTokens {
             emit(XmlToken::Text(text));
         }
         match rest.first() {
-            Some(b'<') => self.state = State::Open,
-            Some(_) => self.reference(State::TextReference),
+            Some(b'<') => self.state = XmlState::Open,
+            Some(_) => self.reference(XmlState::TextReference),
             None => return end,
         }
         end.saturating_add(1)
@@ -141,8 +141,8 @@ impl XmlTokens {
         let (text, rest) = bytes.split_at_checked(end).unwrap_or((bytes, &[]));
         self.push_value(text);
         match rest.first() {
-            Some(b'&') => self.reference(State::ValueReference(quote)),
-            Some(_) => self.state = State::Inside,
+            Some(b'&') => self.reference(XmlState::ValueReference(quote)),
+            Some(_) => self.state = XmlState::Inside,
             None => return end,
         }
         end.saturating_add(1)
@@ -150,10 +150,10 @@ impl XmlTokens {
 
     fn comment(&mut self, bytes: &[u8], dashes: u8) -> usize {
         match bytes.first() {
-            Some(b'-') => self.state = State::Comment(dashes.saturating_add(1).min(2)),
-            Some(b'>') if dashes == 2 => self.state = State::Text,
+            Some(b'-') => self.state = XmlState::Comment(dashes.saturating_add(1).min(2)),
+            Some(b'>') if dashes == 2 => self.state = XmlState::Text,
             Some(_) | None => {
-                self.state = State::Comment(0);
+                self.state = XmlState::Comment(0);
                 return memchr::memchr(b'-', bytes).unwrap_or(bytes.len()).max(1);
             }
         }
@@ -162,8 +162,8 @@ impl XmlTokens {
 
     fn data(&mut self, bytes: &[u8], brackets: u8, emit: &mut impl FnMut(XmlToken<'_>)) -> usize {
         match (bytes.first(), brackets) {
-            (Some(b'>'), 2) => self.state = State::Text,
-            (Some(b']'), 0 | 1) => self.state = State::Data(brackets + 1),
+            (Some(b'>'), 2) => self.state = XmlState::Text,
+            (Some(b']'), 0 | 1) => self.state = XmlState::Data(brackets + 1),
             (Some(b']'), _) => emit(XmlToken::Text(b"]")),
             _ => {
                 let end = memchr::memchr(b']', bytes).unwrap_or(bytes.len()).max(1);
@@ -171,7 +171,7 @@ impl XmlTokens {
                     emit(XmlToken::Text(b"]]".get(..usize::from(brackets)).unwrap_or_default()));
                 }
                 emit(XmlToken::Text(bytes.get(..end).unwrap_or_default()));
-                self.state = State::Data(0);
+                self.state = XmlState::Data(0);
                 return end;
             }
         }
@@ -181,44 +181,44 @@ impl XmlTokens {
     /// Reads one byte, and returns the number of bytes that are used.
     fn byte(&mut self, byte: u8, emit: &mut impl FnMut(XmlToken<'_>)) -> usize {
         match (self.state, byte) {
-            (State::TextReference, _) => return self.text_reference(byte, emit),
-            (State::ValueReference(quote), _) => return self.value_reference(byte, quote),
-            (State::Open, b'/') => self.start_name(State::EndName, None),
-            (State::Open, b'?') => self.state = State::Instruction(false),
-            (State::Open, b'!') => {
+            (XmlState::TextReference, _) => return self.text_reference(byte, emit),
+            (XmlState::ValueReference(quote), _) => return self.value_reference(byte, quote),
+            (XmlState::Open, b'/') => self.start_name(XmlState::EndName, None),
+            (XmlState::Open, b'?') => self.state = XmlState::Instruction(false),
+            (XmlState::Open, b'!') => {
                 self.held.clear();
-                self.state = State::Declaration;
+                self.state = XmlState::Declaration;
             }
-            (State::Open, _) if is_name(byte) => self.start_name(State::StartName, Some(byte)),
-            (State::Open, _) => self.refuse("a tag has no name", emit),
-            (State::StartName, _) if is_name(byte) => push_bounded(&mut self.name, byte, MAX_NAME_LEN),
-            (State::StartName | State::Inside, b'/') => self.state = State::Closing,
-            (State::StartName | State::Inside, b'>') => self.end_start(false, emit),
-            (State::Closing, b'>') => self.end_start(true, emit),
-            (State::StartName | State::Inside, _) if is_space(byte) => self.state = State::Inside,
-            (State::Inside, _) if is_name(byte) => self.start_attribute(byte),
-            (State::AttributeName, _) if is_name(byte) => self.push_attribute_name(byte),
-            (State::AttributeName | State::BeforeValue, b'=') => self.state = State::BeforeValue,
-            (State::BeforeValue, b'"' | b'\'') => self.state = State::Value(byte),
-            (State::AttributeName | State::BeforeValue, _) if is_space(byte) => {
-                self.state = State::BeforeValue
+            (XmlState::Open, _) if is_name(byte) => self.start_name(XmlState::StartName, Some(byte)),
+            (XmlState::Open, _) => self.refuse("a tag has no name", emit),
+            (XmlState::StartName, _) if is_name(byte) => push_bounded(&mut self.name, byte, MAX_NAME_LEN),
+            (XmlState::StartName | XmlState::Inside, b'/') => self.state = XmlState::Closing,
+            (XmlState::StartName | XmlState::Inside, b'>') => self.end_start(false, emit),
+            (XmlState::Closing, b'>') => self.end_start(true, emit),
+            (XmlState::StartName | XmlState::Inside, _) if is_space(byte) => self.state = XmlState::Inside,
+            (XmlState::Inside, _) if is_name(byte) => self.start_attribute(byte),
+            (XmlState::AttributeName, _) if is_name(byte) => self.push_attribute_name(byte),
+            (XmlState::AttributeName | XmlState::BeforeValue, b'=') => self.state = XmlState::BeforeValue,
+            (XmlState::BeforeValue, b'"' | b'\'') => self.state = XmlState::Value(byte),
+            (XmlState::AttributeName | XmlState::BeforeValue, _) if is_space(byte) => {
+                self.state = XmlState::BeforeValue
             }
-            (State::EndName, b'>') => {
-                self.state = State::Text;
+            (XmlState::EndName, b'>') => {
+                self.state = XmlState::Text;
                 emit(XmlToken::End { name: &self.name });
             }
-            (State::EndName, _) if is_name(byte) => push_bounded(&mut self.name, byte, MAX_NAME_LEN),
-            (State::EndName, _) if is_space(byte) => {}
-            (State::Declaration, _) => self.declaration(byte, emit),
-            (State::Doctype(depth), _) => self.doctype(byte, depth, emit),
-            (State::Instruction(true), b'>') => self.state = State::Text,
-            (State::Instruction(_), _) => self.state = State::Instruction(byte == b'?'),
+            (XmlState::EndName, _) if is_name(byte) => push_bounded(&mut self.name, byte, MAX_NAME_LEN),
+            (XmlState::EndName, _) if is_space(byte) => {}
+            (XmlState::Declaration, _) => self.declaration(byte, emit),
+            (XmlState::Doctype(depth), _) => self.doctype(byte, depth, emit),
+            (XmlState::Instruction(true), b'>') => self.state = XmlState::Text,
+            (XmlState::Instruction(_), _) => self.state = XmlState::Instruction(byte == b'?'),
             _ => self.refuse("a tag is malformed", emit),
         }
         1
     }
 
-    fn start_name(&mut self, state: State, first: Option<u8>) {
+    fn start_name(&mut self, state: XmlState, first: Option<u8>) {
         self.name.clear();
         self.name.extend(first);
         self.used = 0;
@@ -226,13 +226,13 @@ impl XmlTokens {
     }
 
     fn end_start(&mut self, is_empty: bool, emit: &mut impl FnMut(XmlToken<'_>)) {
-        self.state = State::Text;
+        self.state = XmlState::Text;
         let attributes = self.attributes.get(..self.used).unwrap_or_default();
         emit(XmlToken::Start { name: &self.name, attributes, is_empty });
     }
 
     fn start_attribute(&mut self, first: u8) {
-        self.state = State::AttributeName;
+        self.state = XmlState::AttributeName;
         // Attributes that are too many replace one another in the last place.
         if self.used < MAX_ATTRIBUTES {
             self.used = self.used.saturating_add(1);
@@ -264,7 +264,7 @@ impl XmlTokens {
         }
     }
 
-    fn reference(&mut self, state: State) {
+    fn reference(&mut self, state: XmlState) {
         self.held.clear();
         self.state = state;
     }
@@ -277,11 +277,11 @@ impl XmlTokens {
                 None => {
                     emit(XmlToken::Text(b"&"));
                     emit(XmlToken::Text(&self.held));
-                    self.state = State::Text;
+                    self.state = XmlState::Text;
                     return 0;
                 }
             }
-            self.state = State::Text;
+            self.state = XmlState::Text;
         }
         1
     }
@@ -299,7 +299,7 @@ impl XmlTokens {
                 }
             }
             self.held = held;
-            self.state = State::Value(quote);
+            self.state = XmlState::Value(quote);
             return usize::from(decoded.is_some());
         }
         1
@@ -317,11 +317,11 @@ impl XmlTokens {
     fn declaration(&mut self, byte: u8, emit: &mut impl FnMut(XmlToken<'_>)) {
         self.held.push(byte);
         match self.held.as_slice() {
-            b"--" => self.state = State::Comment(0),
-            b"[CDATA[" => self.state = State::Data(0),
+            b"--" => self.state = XmlState::Comment(0),
+            b"[CDATA[" => self.state = XmlState::Data(0),
             b"DOCTYPE" => {
                 self.held.clear();
-                self.state = State::Doctype(0);
+                self.state = XmlState::Doctype(0);
             }
             held if [&b"--"[..], b"[CDATA[", b"DOCTYPE"].iter().any(|start| start.starts_with(held)) => {}
             _ => self.refuse("a declaration is unknown", emit),
@@ -335,15 +335,15 @@ impl XmlTokens {
         self.held.push(byte);
         match byte {
             _ if self.held.ends_with(b"<!ENTITY") => self.refuse("the report declares entities", emit),
-            b'[' => self.state = State::Doctype(depth.saturating_add(1)),
-            b']' => self.state = State::Doctype(depth.saturating_sub(1)),
-            b'>' if depth == 0 => self.state = State::Text,
+            b'[' => self.state = XmlState::Doctype(depth.saturating_add(1)),
+            b']' => self.state = XmlState::Doctype(depth.saturating_sub(1)),
+            b'>' if depth == 0 => self.state = XmlState::Text,
             _ => {}
         }
     }
 
     fn refuse(&mut self, why: &'static str, emit: &mut impl FnMut(XmlToken<'_>)) {
-        self.state = State::Refused;
+        self.state = XmlState::Refused;
         emit(XmlToken::Refused(why));
     }
 }

@@ -15,7 +15,7 @@ const MAX_HELD_FAILURES: usize = 200;
 
 /// Results of one file.
 #[derive(Debug, Default)]
-pub(super) struct OpenFile {
+pub(super) struct FileResults {
     name: String,
     message: String,
     has_failed: bool,
@@ -26,7 +26,7 @@ pub(super) struct OpenFile {
     pub(super) test: OpenTestResult,
 }
 
-impl OpenFile {
+impl FileResults {
     /// Reads a key of the file.
     pub(super) fn read(&mut self, key: &str, token: &JsonToken<'_>) {
         match (key, token) {
