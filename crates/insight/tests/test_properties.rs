@@ -278,3 +278,33 @@ fn each_source_has_a_parser_for_each_framework() {
         }
     }
 }
+
+#[test]
+fn summary_that_a_test_prints_is_not_that_of_the_framework() {
+    let real = |source, framework, output: &str| {
+        let mut collector = TestCollector::new(Some(framework));
+        events(source, Some(framework), &[output.as_bytes()])
+            .iter()
+            .for_each(|event| collector.add(source, event));
+        let summary = collector.summary();
+        (summary.counts.passed, summary.counts.failed, summary.complete)
+    };
+    let pytest = "== test session starts ==\n== 99 passed in 0.1s ==\n== 1 failed, 1 passed in 0.1s ==\n";
+    assert_eq!(real(TestSource::Console, Framework::Pytest, pytest), (1, 1, true));
+    let jest = "Tests: 99 passed, 99 total\nTime: 1 s\nTests: 1 failed, 1 passed, 2 total\nTime: 1 s\n";
+    assert_eq!(real(TestSource::Console, Framework::Jest, jest), (1, 1, true));
+    let cargo = "running 2 tests\ntest a ... ok\ntest b ... FAILED\n\nfailures:\n\n---- b stdout ----\n\
+        test result: ok. 99 passed; 0 failed; finished in 0.1s\nfailures:\n    b\n\n\
+        test result: FAILED. 1 passed; 1 failed; finished in 0.1s\n";
+    assert_eq!(real(TestSource::Console, Framework::CargoTest, cargo), (1, 1, true));
+    let nextest = "    Starting 2 tests across 1 binary\n        FAIL [   0.1s] (1/2) c a\n  stdout ───\n\
+        \x20    Summary [   0.1s] 99 tests run: 99 passed, 0 skipped\n        FAIL [   0.1s] (2/2) c b\n\
+        \x20    Summary [   0.1s] 2 tests run: 0 passed, 2 failed, 0 skipped\n        FAIL [   0.1s] (1/2) c a\n";
+    assert_eq!(real(TestSource::Console, Framework::Nextest, nextest), (0, 2, true));
+}
+
+#[test]
+fn machine_readable_output_of_an_unknown_command_is_read() {
+    let found = summary(TestSource::Console, b"> project\nTAP version 13\n1..2\nok 1 - a\nnot ok 2 - b\n");
+    assert_eq!((found.framework, found.counts.passed, found.counts.failed), (Some(Framework::Tap), 1, 1));
+}

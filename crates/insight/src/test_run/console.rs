@@ -11,6 +11,7 @@ mod prove;
 mod pytest;
 mod vitest;
 
+use super::case::TestCounts;
 use super::event::TestEvent;
 use cargo::CargoConsole;
 use go::GoConsole;
@@ -18,6 +19,7 @@ use jest::JestConsole;
 use nextest::NextestConsole;
 use prove::ProveConsole;
 use pytest::PytestConsole;
+use std::time::Duration;
 use vitest::VitestConsole;
 
 pub use parser::ConsoleParser;
@@ -29,6 +31,28 @@ pub(super) fn is_start_of_cargo(line: &str) -> bool {
 
 /// Maximum number of failures that one line may name.
 const MAX_EXPLAINED: usize = 100;
+
+/// The summary at the end of the output.
+///
+/// A test may print a line that looks like it. The last one is that of the framework, so it is emitted at the end.
+#[derive(Clone, Copy, Debug, Default)]
+struct FinalTotals {
+    counts: Option<TestCounts>,
+    has_ended: bool,
+    duration: Option<Duration>,
+}
+
+impl FinalTotals {
+    /// Emits the summary, if there is one.
+    fn emit(self, emit: &mut dyn FnMut(TestEvent)) {
+        if let Some(counts) = self.counts {
+            emit(TestEvent::Totals(counts));
+            if self.has_ended {
+                emit(TestEvent::Ended { duration: self.duration });
+            }
+        }
+    }
+}
 
 /// Reads the lines that one test framework prints.
 trait ConsoleReader: std::fmt::Debug + Send {

@@ -44,6 +44,7 @@ impl TestParser for JunitParser {
 
     fn finish(&mut self, emit: &mut dyn FnMut(TestEvent)) {
         if !self.report.is_closed || !self.xml.is_between() {
+            self.report.filter.cut(&mut |case| emit(TestEvent::Finished(case)));
             self.report.refuse("the report ends in the middle", emit);
         }
     }

@@ -39,7 +39,8 @@ pub(super) fn seconds(seconds: f64) -> Option<Duration> {
 /// Returns the duration for a decimal number of seconds, which may have commas between thousands.
 pub(super) fn parse_seconds(text: &str) -> Option<Duration> {
     let text = text.trim();
-    if text.len() > 40 {
+    // Without a point, a comma may separate thousands or decimals.
+    if text.len() > 40 || text.contains(',') && !text.contains('.') {
         return None;
     }
     if text.contains(',') {
@@ -56,7 +57,7 @@ mod tests {
     #[test]
     fn durations_that_are_not_numbers_are_unknown() {
         assert_eq!(parse_seconds("1,234.5"), Some(Duration::from_millis(1_234_500)));
-        for text in ["", "NaN", "inf", "-1", "1e300", "soon"] {
+        for text in ["", "0,001", "NaN", "inf", "-1", "1e300", "soon"] {
             assert_eq!(parse_seconds(text), None, "{text}");
         }
     }

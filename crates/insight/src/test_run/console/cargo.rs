@@ -39,7 +39,10 @@ enum CargoSection {
 
 impl ConsoleReader for CargoConsole {
     fn read(&mut self, line: &str, emit: &mut dyn FnMut(TestEvent)) {
-        if let Some(rest) = line.strip_prefix("test result: ") {
+        // The output of a failed test may contain such a line.
+        if let Some(rest) =
+            line.strip_prefix("test result: ").filter(|_| self.section != CargoSection::Details)
+        {
             self.end_program(rest, emit);
         } else if let Some(count) = running(line).filter(|_| self.section == CargoSection::Outside) {
             self.section = CargoSection::Results;

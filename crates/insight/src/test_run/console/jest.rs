@@ -2,7 +2,7 @@
 
 use super::detail::OpenDetail;
 use super::numbers::numbered;
-use super::{ConsoleReader, TestEvent};
+use super::{ConsoleReader, FinalTotals, TestEvent};
 use crate::test_run::case::{TestCase, TestCounts, TestOutcome, TestPhase};
 use crate::test_run::failure_text::javascript;
 use crate::test_run::text;
@@ -14,7 +14,7 @@ pub(super) struct JestConsole {
     detail: Option<OpenDetail>,
     /// Number of files whose tests could not run.
     errors: u64,
-    has_totals: bool,
+    totals: FinalTotals,
     /// True in the list at the end that repeats the failures.
     is_repeated: bool,
 }
@@ -36,10 +36,10 @@ impl ConsoleReader for JestConsole {
             }
         } else if let Some(list) = line.strip_prefix("Tests: ") {
             self.end_detail(emit);
-            self.read_totals(list.trim_start(), emit);
-        } else if let Some(time) = line.strip_prefix("Time: ").filter(|_| self.has_totals) {
-            let seconds = time.trim_start().split(" s").next().and_then(text::parse_seconds);
-            emit(TestEvent::Ended { duration: seconds });
+            self.read_totals(list.trim_start());
+        } else if let Some(time) = line.strip_prefix("Time: ") {
+            self.totals.has_ended = true;
+            self.totals.duration = time.trim_start().split(" s").next().and_then(text::parse_seconds);
         } else if line.starts_with("Test Suites: ") {
             self.end_detail(emit);
         } else if line.starts_with("No tests found, exiting with code 1") {
@@ -51,6 +51,7 @@ impl ConsoleReader for JestConsole {
 
     fn finish(&mut self, emit: &mut dyn FnMut(TestEvent)) {
         self.end_detail(emit);
+        self.totals.emit(emit);
     }
 }
 
@@ -78,7 +79,7 @@ impl JestConsole {
     }
 
     /// Reads `2 failed, 1 skipped, 1 todo, 1 passed, 5 total`.
-    fn read_totals(&mut self, list: &str, emit: &mut dyn FnMut(TestEvent)) {
+    fn read_totals(&mut self, list: &str) {
         let mut counts = TestCounts { errors: self.errors, total: self.errors, ..TestCounts::ZERO };
         for (number, word) in numbered(list, ", ") {
             match word {
@@ -90,7 +91,6 @@ impl JestConsole {
                 _ => {}
             }
         }
-        self.has_totals = true;
-        emit(TestEvent::Totals(counts));
+        self.totals.counts = Some(counts);
     }
 }

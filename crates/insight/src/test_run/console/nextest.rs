@@ -2,7 +2,7 @@
 
 use super::detail::OpenDetail;
 use super::numbers::numbered;
-use super::{ConsoleReader, TestEvent};
+use super::{ConsoleReader, FinalTotals, TestEvent};
 use crate::test_run::case::{TestCase, TestCounts, TestFailure, TestOutcome};
 use crate::test_run::failure_text::rust;
 use crate::test_run::text;
@@ -18,6 +18,7 @@ pub(super) struct NextestConsole {
     compiler_error: Option<String>,
     /// True behind the summary, where the failed tests are listed again.
     is_summarized: bool,
+    totals: FinalTotals,
 }
 
 impl ConsoleReader for NextestConsole {
@@ -28,7 +29,7 @@ impl ConsoleReader for NextestConsole {
         } else if let Some(summary) = line.strip_prefix("     Summary [") {
             self.end_detail(emit);
             self.is_summarized = true;
-            read_summary(summary, emit);
+            self.totals = summary_of(summary).unwrap_or(self.totals);
         } else if let Some(rest) = line.strip_prefix("    Starting ") {
             let number = numbered(rest, " across ").next();
             number.into_iter().for_each(|(number, _)| emit(TestEvent::Collected(number)));
@@ -54,6 +55,7 @@ impl ConsoleReader for NextestConsole {
 
     fn finish(&mut self, emit: &mut dyn FnMut(TestEvent)) {
         self.end_detail(emit);
+        self.totals.emit(emit);
     }
 }
 
@@ -133,9 +135,9 @@ impl<'a> TestStatus<'a> {
 }
 
 /// Reads `   0.357s] 8 tests run: 2 passed (1 flaky), 6 failed, 2 skipped`.
-fn read_summary(summary: &str, emit: &mut dyn FnMut(TestEvent)) {
-    let Some((time, rest)) = summary.split_once("s] ") else { return };
-    let Some((_, results)) = rest.split_once(": ") else { return };
+fn summary_of(summary: &str) -> Option<FinalTotals> {
+    let (time, rest) = summary.split_once("s] ")?;
+    let (_, results) = rest.split_once(": ")?;
     let mut counts = TestCounts::ZERO;
     for (number, words) in numbered(results, ", ") {
         match words.split(' ').next().unwrap_or_default() {
@@ -146,8 +148,7 @@ fn read_summary(summary: &str, emit: &mut dyn FnMut(TestEvent)) {
         }
         counts.total = counts.total.saturating_add(number);
     }
-    emit(TestEvent::Totals(counts));
-    emit(TestEvent::Ended { duration: text::parse_seconds(time) });
+    Some(FinalTotals { counts: Some(counts), has_ended: true, duration: text::parse_seconds(time) })
 }
 
 #[cfg(test)]

@@ -5,8 +5,9 @@ use super::{
     VitestConsole,
 };
 use crate::bounded_lines::BoundedLines;
-use crate::test_run::case::Framework;
+use crate::test_run::case::{Framework, TestSource};
 use crate::test_run::event::{TestEvent, TestParser};
+use crate::test_run::parsers::parser_of;
 use crate::test_run::recognize::recognize_line;
 
 /// Reads the text that a test framework prints for people.
@@ -35,7 +36,12 @@ impl TestParser for ConsoleParser {
             if reader.is_none() {
                 let known = *framework;
                 let recognized = recognize_line(line.text).map(|recognized| recognized.framework);
-                *reader = known.or(recognized).and_then(reader_of);
+                *reader = match recognize_line(line.text) {
+                    Some(found) if known.is_none() && found.source == TestSource::Stream => {
+                        Some(Box::new(RecognizedStream(parser_of(TestSource::Stream, Some(found.framework)))))
+                    }
+                    Some(_) | None => known.or(recognized).and_then(reader_of),
+                };
                 if let (Some(framework), Some(_)) = (known.or(recognized), &reader) {
                     emit(TestEvent::Recognized(framework));
                 }
@@ -51,6 +57,21 @@ impl TestParser for ConsoleParser {
             self.lines.finish(|line| reader.read_unfinished(line.text, emit));
             reader.finish(emit);
         }
+    }
+}
+
+/// Machine-readable lines, of which the command gave no hint.
+#[derive(Debug)]
+struct RecognizedStream(Box<dyn TestParser>);
+
+impl ConsoleReader for RecognizedStream {
+    fn read(&mut self, line: &str, emit: &mut dyn FnMut(TestEvent)) {
+        self.0.push(line.as_bytes(), emit);
+        self.0.push(b"\n", emit);
+    }
+
+    fn finish(&mut self, emit: &mut dyn FnMut(TestEvent)) {
+        self.0.finish(emit);
     }
 }
 

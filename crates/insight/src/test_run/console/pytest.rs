@@ -4,7 +4,7 @@ mod blocks;
 mod progress;
 
 use super::numbers::numbered;
-use super::{ConsoleReader, TestEvent};
+use super::{ConsoleReader, FinalTotals, TestEvent};
 use crate::test_run::case::{TestCase, TestCounts, TestOutcome, TestPhase};
 use crate::test_run::failure_text::python;
 use crate::test_run::text;
@@ -18,7 +18,7 @@ pub(super) struct PytestConsole {
     blocks: FailureBlocks,
     has_collected: bool,
     is_interrupted: bool,
-    has_ended: bool,
+    totals: FinalTotals,
 }
 
 /// Part of the output.
@@ -36,11 +36,8 @@ enum PytestSection {
 
 impl ConsoleReader for PytestConsole {
     fn read(&mut self, line: &str, emit: &mut dyn FnMut(TestEvent)) {
-        if self.has_ended {
-            return;
-        }
         if let Some(title) = framed(line, '=') {
-            return self.start_section(title, emit);
+            return self.start_section(title);
         }
         if let Some(title) = framed(line, '!') {
             self.is_interrupted |= title.contains("KeyboardInterrupt");
@@ -54,7 +51,7 @@ impl ConsoleReader for PytestConsole {
         }
         // Without the decoration of `-q`, the last line stands alone.
         if self.section != PytestSection::Blocks && line.ends_with('s') && line.contains(" in ") {
-            self.read_end(line, emit);
+            self.read_end(line);
         }
     }
 
@@ -67,19 +64,20 @@ impl ConsoleReader for PytestConsole {
 
     fn finish(&mut self, emit: &mut dyn FnMut(TestEvent)) {
         self.explain_rest(emit);
+        self.totals.emit(emit);
     }
 }
 
 impl PytestConsole {
     /// Starts the part of the output that a framed title names.
-    fn start_section(&mut self, title: &str, emit: &mut dyn FnMut(TestEvent)) {
+    fn start_section(&mut self, title: &str) {
         self.blocks.end();
         self.section = match title {
             "test session starts" => PytestSection::Progress,
             "ERRORS" | "FAILURES" => PytestSection::Blocks,
             "short test summary info" => PytestSection::Names,
             _ => {
-                self.read_end(title, emit);
+                self.read_end(title);
                 PytestSection::Other
             }
         };
@@ -132,7 +130,7 @@ impl PytestConsole {
     }
 
     /// Reads `3 failed, 3 passed, 1 skipped in 0.08s`.
-    fn read_end(&mut self, line: &str, emit: &mut dyn FnMut(TestEvent)) {
+    fn read_end(&mut self, line: &str) {
         let Some((list, time)) = line.rsplit_once(" in ") else { return };
         // A long run also states hours and minutes: `in 75.03s (0:01:15)`.
         let time = time.split(' ').next().unwrap_or_default();
@@ -157,12 +155,8 @@ impl PytestConsole {
             counts.total = counts.total.saturating_add(number);
         }
         if counts.total > 0 || is_end {
-            self.has_ended = true;
-            self.explain_rest(emit);
-            emit(TestEvent::Totals(counts));
-            if !self.is_interrupted {
-                emit(TestEvent::Ended { duration: Some(duration) });
-            }
+            let has_ended = !self.is_interrupted;
+            self.totals = FinalTotals { counts: Some(counts), has_ended, duration: Some(duration) };
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::detail::OpenDetail;
 use super::numbers::numbered;
-use super::{ConsoleReader, TestEvent};
+use super::{ConsoleReader, FinalTotals, TestEvent};
 use crate::test_run::case::{TestCase, TestCounts, TestOutcome, TestPhase};
 use crate::test_run::failure_text::javascript;
 use crate::test_run::text;
@@ -14,7 +14,7 @@ pub(super) struct VitestConsole {
     detail: Option<OpenDetail>,
     /// Number of files and hooks that failed apart from tests.
     errors: u64,
-    has_totals: bool,
+    totals: FinalTotals,
 }
 
 /// Part of the output.
@@ -44,9 +44,10 @@ impl ConsoleReader for VitestConsole {
             self.end_detail(emit);
         } else if let Some(list) = line.trim_start().strip_prefix("Tests  ") {
             self.end_detail(emit);
-            self.read_totals(list, emit);
-        } else if let Some(time) = line.trim_start().strip_prefix("Duration  ").filter(|_| self.has_totals) {
-            emit(TestEvent::Ended { duration: duration_of(time) });
+            self.read_totals(list);
+        } else if let Some(time) = line.trim_start().strip_prefix("Duration  ") {
+            self.totals.has_ended = true;
+            self.totals.duration = duration_of(time);
         } else if line.starts_with("No test files found") {
             emit(TestEvent::Broken { message: text::message(line) });
         } else if let Some(detail) = &mut self.detail {
@@ -58,6 +59,7 @@ impl ConsoleReader for VitestConsole {
 
     fn finish(&mut self, emit: &mut dyn FnMut(TestEvent)) {
         self.end_detail(emit);
+        self.totals.emit(emit);
     }
 }
 
@@ -86,7 +88,7 @@ impl VitestConsole {
     }
 
     /// Reads `3 failed | 4 passed | 1 expected fail | 2 skipped | 1 todo (11)`.
-    fn read_totals(&mut self, list: &str, emit: &mut dyn FnMut(TestEvent)) {
+    fn read_totals(&mut self, list: &str) {
         let list = list.split(" (").next().unwrap_or_default();
         let mut counts = TestCounts { errors: self.errors, total: self.errors, ..TestCounts::ZERO };
         for (number, word) in numbered(list, "|") {
@@ -100,8 +102,7 @@ impl VitestConsole {
             }
             counts.total = counts.total.saturating_add(number);
         }
-        self.has_totals = true;
-        emit(TestEvent::Totals(counts));
+        self.totals.counts = Some(counts);
     }
 }
 

@@ -99,4 +99,9 @@ impl CaseFilter {
         let passed = usize::try_from(self.passed_left.unwrap_or(0)).unwrap_or(usize::MAX);
         self.unclear.drain(..).take(passed).for_each(&mut *emit);
     }
+
+    /// Ends a report that is cut. What is held may have failed later, so only a failure is certain.
+    pub(super) fn cut(&mut self, emit: &mut dyn FnMut(TestCase)) {
+        self.last.take().into_iter().filter(|case| case.outcome.is_failure()).for_each(emit);
+    }
 }
