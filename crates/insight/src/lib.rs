@@ -9,6 +9,7 @@
 //! crate performs no I/O and reads no clock.
 
 mod bounded_lines;
+mod bounded_text;
 pub mod failure;
 pub mod progress;
 pub mod test_run;

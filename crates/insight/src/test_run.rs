@@ -1,9 +1,46 @@
 //! Results of tests: the vocabulary that all parsers share, and the parsers.
+//!
+//! [`detect`] finds the framework in the command, and [`recognize`] finds it in the output. [`parser_of`] returns the
+//! [`TestParser`] of a source: our plugin of pytest, a JUnit report, machine-readable output, or text for people. A parser
+//! reads bytes in pieces and emits [`TestEvent`]s. A [`TestCollector`] consumes the events of all sources of a run and
+//! answers with a [`TestSummary`] of the most reliable one. [`doubt`] compares the summary with a successful exit, and
+//! [`rerun_command`] returns the command that runs the failed tests again.
+//!
+//! ```
+//! use longhaul_insight::test_run::{TestCollector, TestSource, detect, parser_of};
+//!
+//! let command = ["cargo".to_owned(), "test".to_owned()];
+//! let framework = detect(&command, &[]).and_then(|detected| detected.framework);
+//! let mut collector = TestCollector::new(framework);
+//! let mut parser = parser_of(TestSource::Console, framework);
+//! let mut emit = |event| collector.add(TestSource::Console, &event);
+//! parser.push(b"running 2 tests\ntest a ... ok\ntest b ... FAILED\n", &mut emit);
+//! assert_eq!((collector.counts().passed, collector.counts().failed), (1, 1));
+//! assert!(!collector.summary().complete, "the test program did not print its result");
+//! ```
 
 mod case;
 mod cause;
+mod collector;
+mod console;
+mod detect;
 mod event;
+mod failed_test;
+mod failure_text;
+mod failures;
+mod go_json;
+mod json_lines;
+mod json_report;
+mod json_scanner;
+mod junit;
+mod parsers;
+mod plugin_lines;
+mod recognize;
+mod rerun;
+mod run;
 mod summary;
+mod tap;
+mod text;
 mod verdict;
 
 pub use case::{
@@ -11,8 +48,29 @@ pub use case::{
     TestSource,
 };
 pub use cause::cause_of;
+pub use collector::TestCollector;
+pub use console::ConsoleParser;
+pub use detect::{DetectedTests, detect};
 pub use event::{TestEvent, TestParser};
-pub use summary::{
-    FailedTest, FailureGroup, MAX_GROUPS, MAX_NAMED_FAILURES, SLOWEST, SlowTest, TestRun, TestSummary,
-};
+pub use failed_test::FailedTest;
+pub use failures::{MAX_COLLECTION_ERRORS, MAX_DETAILS_LEN, MAX_GROUPS, MAX_NAMED_FAILURES};
+pub use go_json::GoJsonParser;
+pub use json_report::JsonReportParser;
+pub use junit::JunitParser;
+pub use parsers::parser_of;
+pub use plugin_lines::PluginParser;
+pub use recognize::{RECOGNIZED_LINES, RecognizedOutput, recognize};
+pub use rerun::rerun_command;
+pub use run::{MAX_FLAKY, SLOWEST, TestRun};
+pub use summary::{FailureGroup, SlowTest, TestSummary};
+pub use tap::TapParser;
 pub use verdict::{FailureHistory, TestWarning, doubt, history_of};
+
+/// Source of the plugin that reports the tests of pytest.
+///
+/// Store it as `longhaul_pytest.py` in a directory of `PYTHONPATH`, set `PYTEST_ADDOPTS` to `-p longhaul_pytest`, and name
+/// the report in [`PYTEST_REPORT_VARIABLE`].
+pub const PYTEST_PLUGIN: &str = include_str!("test_run/pytest_plugin.py");
+
+/// Environment variable that names the report of [`PYTEST_PLUGIN`].
+pub const PYTEST_REPORT_VARIABLE: &str = "LONGHAUL_PYTEST_REPORT";

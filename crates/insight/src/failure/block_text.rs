@@ -1,6 +1,6 @@
 //! The bounded text of an error that has several lines.
 
-use super::finding::cut;
+use crate::bounded_text::cut;
 
 /// Maximum number of stored lines of one error.
 pub const MAX_BLOCK_LINES: usize = 200;

@@ -1,5 +1,6 @@
 //! One error that was found.
 
+use crate::bounded_text::cut;
 use serde::{Deserialize, Serialize};
 
 /// Maximum length of a message and of a file name in bytes.
@@ -66,10 +67,4 @@ impl Finding {
 pub(super) fn one_line(text: &str) -> String {
     let line = text.trim().lines().next().unwrap_or_default();
     cut(line, MAX_MESSAGE_LEN).trim_end().to_owned()
-}
-
-/// Returns the start of a text, at most `limit` bytes long.
-pub(super) fn cut(text: &str, limit: usize) -> &str {
-    let end = (0..=limit.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
-    text.get(..end).unwrap_or_default()
 }

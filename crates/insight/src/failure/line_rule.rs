@@ -1,8 +1,9 @@
 //! A compiled rule.
 
-use super::finding::{Finding, MAX_MESSAGE_LEN, Stream, cut, one_line};
+use super::finding::{Finding, MAX_MESSAGE_LEN, Stream, one_line};
 use super::raw_rule::{RawBlock, RawRule};
 use super::rule_error::RuleError;
+use crate::bounded_text::cut;
 use regex::{Captures, Regex, RegexBuilder};
 
 /// Maximum memory of a compiled regular expression in bytes.

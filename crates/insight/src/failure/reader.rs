@@ -1,11 +1,12 @@
 //! The search for errors in the lines of one stream.
 
 use super::block_text::{BlockText, MAX_BLOCK_LINES};
-use super::finding::{Finding, MAX_MESSAGE_LEN, Stream, cut, one_line};
+use super::finding::{Finding, MAX_MESSAGE_LEN, Stream, one_line};
 use super::findings::Findings;
 use super::line_rule::{LineRule, RuleBlock, locate};
 use super::rule_set::RuleSet;
 use super::trace::{self, Fit, TRACE_WEIGHT, Trace, TraceReport};
+use crate::bounded_text::cut;
 
 /// Weight from which a rule states a known cause.
 const STRONG_WEIGHT: u8 = 60;

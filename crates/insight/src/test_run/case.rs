@@ -100,6 +100,14 @@ pub struct TestCase {
     pub failure: Option<Box<TestFailure>>,
 }
 
+impl TestCase {
+    /// Creates a test of which only the id and the result are known. A longer id is cut.
+    #[must_use]
+    pub fn new(id: &str, outcome: TestOutcome) -> Self {
+        Self { id: super::text::id(id), outcome, file: None, line: None, duration: None, failure: None }
+    }
+}
+
 /// Details of a failed test. Each text has at most [`MAX_TEXT_LEN`] bytes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TestFailure {
@@ -149,6 +157,14 @@ pub struct TestCounts {
     pub todo: u64,
 }
 
+impl TestOutcome {
+    /// Returns true if the test failed or could not be run to its end.
+    #[must_use]
+    pub const fn is_failure(self) -> bool {
+        matches!(self, Self::Failed | Self::Error)
+    }
+}
+
 impl TestCounts {
     /// No tests.
     pub const ZERO: Self =
@@ -167,6 +183,33 @@ impl TestCounts {
             xpassed: self.xpassed.saturating_add(other.xpassed),
             todo: self.todo.saturating_add(other.todo),
         }
+    }
+
+    /// Returns the counts of one test with this result.
+    #[must_use]
+    pub fn one(outcome: TestOutcome) -> Self {
+        let mut counts = Self::ZERO;
+        counts.add(outcome);
+        counts
+    }
+
+    /// Returns true if each number is at least that of `other`.
+    #[must_use]
+    pub const fn covers(self, other: Self) -> bool {
+        self.total >= other.total
+            && self.passed >= other.passed
+            && self.failed >= other.failed
+            && self.errors >= other.errors
+            && self.skipped >= other.skipped
+            && self.xfailed >= other.xfailed
+            && self.xpassed >= other.xpassed
+            && self.todo >= other.todo
+    }
+
+    /// Returns the number of tests that failed or could not be run to their end.
+    #[must_use]
+    pub const fn failures(self) -> u64 {
+        self.failed.saturating_add(self.errors)
     }
 
     /// Adds one test.

@@ -13,6 +13,10 @@ pub enum TestEvent {
     Collected(u64),
     /// A test ended.
     Finished(TestCase),
+    /// Tests ended whose names the output does not state, such as the dots of pytest.
+    Counted(TestCounts),
+    /// Name or details of a failed test that was counted before. It counts nothing itself.
+    Explained(TestCase),
     /// Summary of the framework itself for one part of the run. A part without single tests is known only from here.
     Totals(TestCounts),
     /// The framework ended the run itself.
@@ -33,7 +37,7 @@ pub enum TestEvent {
 }
 
 /// Reads the output or the report of a run of tests in pieces of any size.
-pub trait TestParser {
+pub trait TestParser: std::fmt::Debug + Send {
     /// Reads the next bytes.
     fn push(&mut self, bytes: &[u8], emit: &mut dyn FnMut(TestEvent));
 

@@ -1,5 +1,6 @@
 //! Comparison of a run of tests with its exit code and with earlier runs.
 
+use super::case::TestCounts;
 use super::summary::TestSummary;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -29,6 +30,14 @@ pub enum TestWarning {
         /// Number of failed tests and errors.
         failures: u64,
     },
+    /// The command exited with code 0, but the framework's own summary contradicts the results of the single tests, or
+    /// another report of the same run.
+    Contradiction {
+        /// Numbers of the summary that is not used.
+        stated: TestCounts,
+        /// Numbers of the results that are used.
+        counted: TestCounts,
+    },
     /// The command exited with code 0, but the report is incomplete.
     Incomplete,
 }
@@ -41,6 +50,9 @@ pub fn doubt(summary: &TestSummary, before: Option<u64>) -> Option<TestWarning> 
     let failures = counts.failed.saturating_add(counts.errors);
     if failures > 0 {
         return Some(TestWarning::FailuresIgnored { failures });
+    }
+    if let Some(stated) = summary.contradicting {
+        return Some(TestWarning::Contradiction { stated, counted: counts });
     }
     if counts.total == 0 {
         return Some(TestWarning::NoTests);
@@ -81,7 +93,7 @@ pub fn history_of(id: &str, earlier: &[BTreeSet<String>]) -> FailureHistory {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::test_run::{TestCounts, TestEvent, TestRun, TestSource};
+    use crate::test_run::{TestCase, TestEvent, TestOutcome, TestRun, TestSource};
 
     fn summary(collected: Option<u64>, counts: TestCounts) -> TestSummary {
         let mut run = TestRun::new(TestSource::Console);
@@ -112,6 +124,20 @@ mod tests {
         let mut unfinished = TestRun::new(TestSource::Console);
         unfinished.add(&TestEvent::Totals(passed(3)));
         assert_eq!(doubt(&unfinished.summary(), None), Some(TestWarning::Incomplete));
+    }
+
+    #[test]
+    fn totals_that_contradict_the_single_results_are_doubted() {
+        let mut run = TestRun::new(TestSource::Junit);
+        for outcome in [TestOutcome::Passed, TestOutcome::Passed] {
+            run.add(&TestEvent::Finished(TestCase::new("t", outcome)));
+        }
+        run.add(&TestEvent::Totals(passed(1)));
+        run.add(&TestEvent::Ended { duration: None });
+        assert_eq!(
+            doubt(&run.summary(), None),
+            Some(TestWarning::Contradiction { stated: passed(1), counted: passed(2) })
+        );
     }
 
     #[test]

@@ -1,0 +1,67 @@
+//! Results in the text that test frameworks print for people.
+
+mod cargo;
+mod detail;
+mod go;
+mod jest;
+mod nextest;
+mod numbers;
+mod parser;
+mod prove;
+mod pytest;
+mod vitest;
+
+use super::case::TestCounts;
+use super::event::TestEvent;
+use cargo::CargoConsole;
+use go::GoConsole;
+use jest::JestConsole;
+use nextest::NextestConsole;
+use prove::ProveConsole;
+use pytest::PytestConsole;
+use std::time::Duration;
+use vitest::VitestConsole;
+
+pub use parser::ConsoleParser;
+
+/// Returns true for `running 4 tests`.
+pub(super) fn is_start_of_cargo(line: &str) -> bool {
+    cargo::running(line).is_some()
+}
+
+/// Maximum number of failures that one line may name.
+const MAX_EXPLAINED: usize = 100;
+
+/// The summary at the end of the output.
+///
+/// A test may print a line that looks like it. The last one is that of the framework, so it is emitted at the end.
+#[derive(Clone, Copy, Debug, Default)]
+struct FinalTotals {
+    counts: Option<TestCounts>,
+    has_ended: bool,
+    duration: Option<Duration>,
+}
+
+impl FinalTotals {
+    /// Emits the summary, if there is one.
+    fn emit(self, emit: &mut dyn FnMut(TestEvent)) {
+        if let Some(counts) = self.counts {
+            emit(TestEvent::Totals(counts));
+            if self.has_ended {
+                emit(TestEvent::Ended { duration: self.duration });
+            }
+        }
+    }
+}
+
+/// Reads the lines that one test framework prints.
+trait ConsoleReader: std::fmt::Debug + Send {
+    /// Reads the next line.
+    fn read(&mut self, line: &str, emit: &mut dyn FnMut(TestEvent));
+
+    /// Reads a last line without its end. Its rest could change its meaning, so most readers drop it.
+    fn read_unfinished(&mut self, _line: &str, _emit: &mut dyn FnMut(TestEvent)) {}
+
+    /// Reads the end of the output.
+    fn finish(&mut self, emit: &mut dyn FnMut(TestEvent));
+}

@@ -1,0 +1,243 @@
+//! Output of `cargo test`.
+
+use super::detail::OpenDetail;
+use super::numbers::numbered;
+use super::{ConsoleReader, TestEvent};
+use crate::test_run::case::{TestCase, TestCounts, TestOutcome};
+use crate::test_run::failure_text::{Place, rust};
+use crate::test_run::text;
+use std::time::Duration;
+
+/// Reads the output of `cargo test`: the lines of its test programs, one program after the other.
+#[derive(Debug, Default)]
+pub(super) struct CargoConsole {
+    section: CargoSection,
+    /// True if the current program names each test.
+    is_verbose: bool,
+    detail: Option<OpenDetail>,
+    /// Number of programs that ended.
+    programs: u64,
+    /// True if a program did not print its summary.
+    has_aborted: bool,
+    duration: Option<Duration>,
+    compiler_error: Option<String>,
+}
+
+/// Part of the output of a test program.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum CargoSection {
+    /// Between the programs.
+    #[default]
+    Outside,
+    /// The results of the tests.
+    Results,
+    /// The output of the failed tests.
+    Details,
+    /// The list of the failed tests.
+    Names,
+}
+
+impl ConsoleReader for CargoConsole {
+    fn read(&mut self, line: &str, emit: &mut dyn FnMut(TestEvent)) {
+        // The output of a failed test may contain such a line.
+        if let Some(rest) =
+            line.strip_prefix("test result: ").filter(|_| self.section != CargoSection::Details)
+        {
+            self.end_program(rest, emit);
+        } else if let Some(count) = running(line).filter(|_| self.section == CargoSection::Outside) {
+            self.section = CargoSection::Results;
+            self.is_verbose = false;
+            emit(TestEvent::Collected(count));
+        } else {
+            match self.section {
+                CargoSection::Outside => self.read_cargo(line, emit),
+                CargoSection::Results => self.read_result(line, emit),
+                CargoSection::Details => self.read_detail(line, emit),
+                CargoSection::Names => self.read_abort(line),
+            }
+        }
+    }
+
+    fn finish(&mut self, emit: &mut dyn FnMut(TestEvent)) {
+        self.end_detail(emit);
+        if let Some(message) = self.compiler_error.take().filter(|_| self.programs == 0) {
+            emit(TestEvent::Broken { message });
+        } else if self.section == CargoSection::Outside && self.programs > 0 && !self.has_aborted {
+            emit(TestEvent::Ended { duration: self.duration });
+        }
+    }
+}
+
+impl CargoConsole {
+    /// Reads a line of cargo or of the compiler.
+    fn read_cargo(&mut self, line: &str, emit: &mut dyn FnMut(TestEvent)) {
+        let is_error = line.starts_with("error[") || line.starts_with("error: ");
+        if is_error && self.compiler_error.is_none() && !line.contains("to rerun pass") {
+            self.compiler_error = Some(text::message(line));
+        }
+        if line.starts_with("error: could not compile") {
+            let message = self.compiler_error.take().unwrap_or_else(|| text::message(line));
+            emit(TestEvent::Broken { message });
+        }
+    }
+
+    fn read_result(&mut self, line: &str, emit: &mut dyn FnMut(TestEvent)) {
+        if line == "failures:" {
+            self.section = CargoSection::Details;
+        } else if let Some((name, outcome)) = result(line) {
+            self.is_verbose = true;
+            emit(TestEvent::Finished(case(name, outcome)));
+        } else if let Some(name) = line.strip_suffix(" --- FAILED").filter(|_| !self.is_verbose) {
+            emit(TestEvent::Finished(case(name, TestOutcome::Failed)));
+        } else if let Some(counts) = dots(line).filter(|_| !self.is_verbose) {
+            emit(TestEvent::Counted(counts));
+        } else {
+            self.read_abort(line);
+        }
+    }
+
+    fn read_detail(&mut self, line: &str, emit: &mut dyn FnMut(TestEvent)) {
+        let heading = line.strip_prefix("---- ").and_then(|rest| rest.strip_suffix(" ----"));
+        let name = heading
+            .and_then(|heading| heading.strip_suffix(" stdout").or_else(|| heading.strip_suffix(" stderr")));
+        if let Some(name) = name {
+            self.end_detail(emit);
+            self.detail = Some(OpenDetail::new(test_name(name)));
+        } else if line == "failures:" {
+            self.end_detail(emit);
+            self.section = CargoSection::Names;
+        } else if let Some(detail) = &mut self.detail {
+            detail.push(line);
+        }
+    }
+
+    /// Notes that cargo continues although the program printed no summary.
+    fn read_abort(&mut self, line: &str) {
+        if line.starts_with("error: test failed, to rerun pass ") || line.starts_with("     Running ") {
+            self.has_aborted = true;
+            self.section = CargoSection::Outside;
+        }
+    }
+
+    fn end_detail(&mut self, emit: &mut dyn FnMut(TestEvent)) {
+        if let Some(detail) = self.detail.take() {
+            let mut case = case(&detail.name, TestOutcome::Failed);
+            rust::read(detail.text.text().trim_start_matches('\n')).attach(&mut case);
+            emit(TestEvent::Explained(case));
+        }
+    }
+
+    /// Reads the summary of a program: `FAILED. 1 passed; 2 failed; …; finished in 0.09s`.
+    fn end_program(&mut self, summary: &str, emit: &mut dyn FnMut(TestEvent)) {
+        self.end_detail(emit);
+        self.section = CargoSection::Outside;
+        self.programs = self.programs.saturating_add(1);
+        let Some((_, summary)) = summary.split_once(". ") else { return };
+        let mut counts = TestCounts::ZERO;
+        for (number, word) in numbered(summary, ";") {
+            match word {
+                "passed" | "measured" => counts.passed = counts.passed.saturating_add(number),
+                "failed" => counts.failed = number,
+                "ignored" => counts.skipped = number,
+                _ => continue,
+            }
+            counts.total = counts.total.saturating_add(number);
+        }
+        emit(TestEvent::Totals(counts));
+        let duration = summary
+            .rsplit_once("finished in ")
+            .and_then(|(_, duration)| text::parse_seconds(duration.trim_end().strip_suffix('s')?));
+        self.duration = match (self.duration, duration) {
+            (Some(one), Some(other)) => Some(one.saturating_add(other)),
+            (known, None) => known,
+            (None, Some(duration)) => Some(duration),
+        };
+    }
+}
+
+/// Returns the number of `running 4 tests`.
+pub(super) fn running(line: &str) -> Option<u64> {
+    let number = line.strip_prefix("running ")?;
+    let number = number.strip_suffix(" tests").or_else(|| number.strip_suffix(" test"))?;
+    number.parse().ok().filter(|number| *number < 1_000_000_000)
+}
+
+/// Reads `test tests::bad ... FAILED`.
+fn result(line: &str) -> Option<(&str, TestOutcome)> {
+    let (name, result) = line.strip_prefix("test ")?.rsplit_once(" ... ")?;
+    // A time may follow: `ok <0.005s>`. So may the reason why a test is ignored.
+    let outcome = match result.split([' ', ',']).next()? {
+        "ok" => TestOutcome::Passed,
+        "FAILED" => TestOutcome::Failed,
+        "ignored" => TestOutcome::Skipped,
+        "bench:" => TestOutcome::Passed,
+        _ => return None,
+    };
+    Some((test_name(name), outcome))
+}
+
+/// Returns the results of a line such as `..F.i 88/120`.
+fn dots(line: &str) -> Option<TestCounts> {
+    let dots = match line.split_once(' ') {
+        Some((dots, rest)) => {
+            let (seen, all) = rest.split_once('/')?;
+            seen.parse::<u64>().and(all.parse::<u64>()).ok()?;
+            dots
+        }
+        None => line,
+    };
+    let mut counts = TestCounts::ZERO;
+    for dot in dots.chars() {
+        counts.add(match dot {
+            '.' => TestOutcome::Passed,
+            'F' => TestOutcome::Failed,
+            'i' => TestOutcome::Skipped,
+            _ => return None,
+        });
+    }
+    (counts.total > 0).then_some(counts)
+}
+
+/// Returns the name of a test without the remarks that the test program adds.
+fn test_name(name: &str) -> &str {
+    [" - should panic", " - compile fail", " - compile"]
+        .iter()
+        .find_map(|remark| name.strip_suffix(remark))
+        .unwrap_or(name)
+}
+
+/// Returns a test. A documentation test has its place in its name: `src/lib.rs - add (line 1)`.
+fn case(name: &str, outcome: TestOutcome) -> TestCase {
+    let mut case = TestCase::new(name, outcome);
+    let place = name.split_once(" - ").and_then(|(file, rest)| {
+        let line = rest.rsplit_once("(line ")?.1.strip_suffix(')')?;
+        Place::new(file, line)
+    });
+    if let Some(Place { file, line }) = place {
+        (case.file, case.line) = (Some(file), Some(line));
+    }
+    case
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn results_are_read_without_remarks() {
+        for (line, expected) in [
+            ("test tests::should - should panic ... FAILED", Some(("tests::should", TestOutcome::Failed))),
+            ("test needs_root ... ignored, needs root", Some(("needs_root", TestOutcome::Skipped))),
+            ("test a ... ok <0.005s>", Some(("a", TestOutcome::Passed))),
+            ("test a ... splendid", None),
+            ("testing ... ok", None),
+        ] {
+            assert_eq!(result(line), expected, "{line}");
+        }
+        assert_eq!(
+            dots(".Fi 3/4").map(|counts| (counts.passed, counts.failed, counts.skipped)),
+            Some((1, 1, 1))
+        );
+        assert_eq!((dots(""), dots("...ok"), dots(". 1/x")), (None, None, None));
+    }
+}

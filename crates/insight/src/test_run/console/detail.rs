@@ -1,0 +1,26 @@
+//! The lines that explain one failure.
+
+use crate::bounded_text::BoundedText;
+use crate::test_run::case::MAX_TEXT_LEN;
+
+/// A failure whose lines are being read.
+#[derive(Clone, Debug)]
+pub(super) struct OpenDetail {
+    /// Name of the test as the heading states it.
+    pub(super) name: String,
+    /// Lines behind the heading.
+    pub(super) text: BoundedText,
+}
+
+impl OpenDetail {
+    /// Starts the lines of a test.
+    pub(super) fn new(name: &str) -> Self {
+        Self { name: crate::test_run::text::id(name), text: BoundedText::new(MAX_TEXT_LEN) }
+    }
+
+    /// Adds a line.
+    pub(super) fn push(&mut self, line: &str) {
+        self.text.push(line.as_bytes());
+        self.text.push(b"\n");
+    }
+}

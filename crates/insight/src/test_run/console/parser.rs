@@ -1,0 +1,90 @@
+//! The parser of text for people.
+
+use super::{
+    CargoConsole, ConsoleReader, GoConsole, JestConsole, NextestConsole, ProveConsole, PytestConsole,
+    VitestConsole,
+};
+use crate::bounded_lines::BoundedLines;
+use crate::test_run::case::{Framework, TestSource};
+use crate::test_run::event::{TestEvent, TestParser};
+use crate::test_run::parsers::parser_of;
+use crate::test_run::recognize::recognize_line;
+
+/// Reads the text that a test framework prints for people.
+///
+/// Without a known framework, the first line that only one framework prints decides. Whatever a test prints later changes
+/// the framework no more.
+#[derive(Debug)]
+pub struct ConsoleParser {
+    lines: BoundedLines,
+    framework: Option<Framework>,
+    reader: Option<Box<dyn ConsoleReader>>,
+}
+
+impl ConsoleParser {
+    /// Creates a parser. `framework` is the framework that the command names.
+    #[must_use]
+    pub fn new(framework: Option<Framework>) -> Self {
+        Self { lines: BoundedLines::default(), framework, reader: None }
+    }
+}
+
+impl TestParser for ConsoleParser {
+    fn push(&mut self, bytes: &[u8], emit: &mut dyn FnMut(TestEvent)) {
+        let Self { lines, framework, reader } = self;
+        lines.push(bytes, |line| {
+            if reader.is_none() {
+                let known = *framework;
+                let recognized = recognize_line(line.text).map(|recognized| recognized.framework);
+                *reader = match recognize_line(line.text) {
+                    Some(found) if known.is_none() && found.source == TestSource::Stream => {
+                        Some(Box::new(RecognizedStream(parser_of(TestSource::Stream, Some(found.framework)))))
+                    }
+                    Some(_) | None => known.or(recognized).and_then(reader_of),
+                };
+                if let (Some(framework), Some(_)) = (known.or(recognized), &reader) {
+                    emit(TestEvent::Recognized(framework));
+                }
+            }
+            if let Some(reader) = reader {
+                reader.read(line.text, emit);
+            }
+        });
+    }
+
+    fn finish(&mut self, emit: &mut dyn FnMut(TestEvent)) {
+        if let Some(reader) = &mut self.reader {
+            self.lines.finish(|line| reader.read_unfinished(line.text, emit));
+            reader.finish(emit);
+        }
+    }
+}
+
+/// Machine-readable lines, of which the command gave no hint.
+#[derive(Debug)]
+struct RecognizedStream(Box<dyn TestParser>);
+
+impl ConsoleReader for RecognizedStream {
+    fn read(&mut self, line: &str, emit: &mut dyn FnMut(TestEvent)) {
+        self.0.push(line.as_bytes(), emit);
+        self.0.push(b"\n", emit);
+    }
+
+    fn finish(&mut self, emit: &mut dyn FnMut(TestEvent)) {
+        self.0.finish(emit);
+    }
+}
+
+/// Returns the reader of the text of a framework.
+fn reader_of(framework: Framework) -> Option<Box<dyn ConsoleReader>> {
+    match framework {
+        Framework::Pytest => Some(Box::new(PytestConsole::default())),
+        Framework::CargoTest => Some(Box::new(CargoConsole::default())),
+        Framework::Nextest => Some(Box::new(NextestConsole::default())),
+        Framework::GoTest => Some(Box::new(GoConsole::default())),
+        Framework::Jest => Some(Box::new(JestConsole::default())),
+        Framework::Vitest => Some(Box::new(VitestConsole::default())),
+        Framework::Tap => Some(Box::new(ProveConsole::default())),
+        Framework::Junit => None,
+    }
+}

@@ -1,0 +1,239 @@
+//! A test of a report while its element is read.
+
+use super::Attributes;
+use crate::bounded_text::BoundedText;
+use crate::test_run::case::{Framework, MAX_TEXT_LEN, TestCase, TestFailure, TestOutcome, TestPhase};
+use crate::test_run::failure_text::{ReadFailure, javascript, python, rust, split_kind};
+use crate::test_run::text;
+
+/// The failure, the error or the like of a test.
+#[derive(Debug)]
+pub(super) struct CaseResult {
+    kind: ResultKind,
+    message: Option<String>,
+    error_type: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum ResultKind {
+    Failure,
+    Error,
+    Skipped,
+    /// An attempt that failed before the test passed.
+    Flaky,
+    /// A further attempt of a test that failed.
+    Rerun,
+}
+
+impl CaseResult {
+    /// Creates the result that an element states, or returns `None` for any other element.
+    pub(super) fn new(name: &[u8], attributes: &Attributes<'_>) -> Option<Self> {
+        let kind = match name {
+            b"failure" => ResultKind::Failure,
+            b"error" => ResultKind::Error,
+            b"skipped" => ResultKind::Skipped,
+            b"flakyFailure" | b"flakyError" => ResultKind::Flaky,
+            b"rerunFailure" | b"rerunError" => ResultKind::Rerun,
+            _ => return None,
+        };
+        Some(Self { kind, message: attributes.text("message"), error_type: attributes.text("type") })
+    }
+}
+
+/// A test whose element was not read to its end.
+#[derive(Debug)]
+pub(super) struct OpenCase {
+    class: String,
+    name: String,
+    file: Option<String>,
+    line: Option<u32>,
+    time: Option<String>,
+    is_not_run: bool,
+    /// Result that counts: the first failure or error, or else the first other one.
+    result: Option<CaseResult>,
+    /// True if further attempts were reported.
+    is_flaky: bool,
+    /// True if the text of the current result is needed.
+    is_reading: bool,
+    text: BoundedText,
+    output: BoundedText,
+}
+
+impl OpenCase {
+    /// Creates the test of a start tag.
+    pub(super) fn new(attributes: &Attributes<'_>) -> Self {
+        let status = attributes.text("status").unwrap_or_default();
+        Self {
+            class: attributes.text("classname").unwrap_or_default(),
+            name: attributes.text("name").unwrap_or_default(),
+            file: attributes.text("file").map(|file| text::id(&file)),
+            line: attributes.number("line").and_then(|line| u32::try_from(line).ok()),
+            time: attributes.text("time"),
+            is_not_run: matches!(status.as_str(), "notrun" | "skipped" | "disabled" | "ignored"),
+            result: None,
+            is_flaky: false,
+            is_reading: false,
+            text: BoundedText::new(MAX_TEXT_LEN),
+            output: BoundedText::new(MAX_TEXT_LEN),
+        }
+    }
+
+    /// Starts an element that states a result.
+    pub(super) fn start(&mut self, result: CaseResult) {
+        let is_failure = |kind| matches!(kind, ResultKind::Failure | ResultKind::Error);
+        self.is_flaky |= result.kind == ResultKind::Flaky;
+        self.is_reading = match &self.result {
+            None => result.kind != ResultKind::Rerun,
+            Some(known) => is_failure(result.kind) && !is_failure(known.kind),
+        };
+        if self.is_reading {
+            self.text.clear();
+            self.result = Some(result);
+        }
+    }
+
+    /// Ends an element that states a result.
+    pub(super) const fn end_result(&mut self) {
+        self.is_reading = false;
+    }
+
+    /// Adds text of the current result.
+    pub(super) fn push_text(&mut self, bytes: &[u8]) {
+        if self.is_reading {
+            self.text.push(bytes);
+        }
+    }
+
+    /// Adds output of the test.
+    pub(super) fn push_output(&mut self, bytes: &[u8]) {
+        self.output.push(bytes);
+    }
+
+    /// Returns the test with its result.
+    pub(super) fn finish(self, framework: Framework) -> TestCase {
+        let is_xfail = |result: &CaseResult| result.error_type.as_deref() == Some("pytest.xfail");
+        let outcome = match &self.result {
+            Some(CaseResult { kind: ResultKind::Failure, .. }) => TestOutcome::Failed,
+            Some(CaseResult { kind: ResultKind::Error, .. }) => TestOutcome::Error,
+            Some(result) if result.kind == ResultKind::Skipped && is_xfail(result) => TestOutcome::Xfailed,
+            Some(CaseResult { kind: ResultKind::Skipped, .. }) => TestOutcome::Skipped,
+            Some(CaseResult { kind: ResultKind::Flaky | ResultKind::Rerun, .. }) => TestOutcome::Passed,
+            None if self.is_not_run => TestOutcome::Skipped,
+            None => TestOutcome::Passed,
+        };
+        let read = (outcome.is_failure() || self.is_flaky).then(|| self.read_failure(framework));
+        let place = read.as_ref().and_then(|read| read.place.as_ref()).map(|place| place.file.clone());
+        let mut case = TestCase::new(&self.id(framework, place.as_deref()), outcome);
+        case.duration = self.time.as_deref().and_then(text::parse_seconds);
+        case.line = match framework {
+            // pytest numbers the lines from 0.
+            Framework::Pytest => self.line.map(|line| line.saturating_add(1)),
+            Framework::CargoTest
+            | Framework::Nextest
+            | Framework::GoTest
+            | Framework::Jest
+            | Framework::Vitest
+            | Framework::Tap
+            | Framework::Junit => self.line,
+        };
+        case.file = match framework {
+            Framework::Pytest => Some(text::id(case.id.split("::").next().unwrap_or_default())),
+            Framework::Vitest => Some(text::id(&self.class)),
+            Framework::CargoTest
+            | Framework::Nextest
+            | Framework::GoTest
+            | Framework::Jest
+            | Framework::Tap
+            | Framework::Junit => self.file.clone(),
+        };
+        if let Some(read) = read {
+            read.attach(&mut case);
+        }
+        if let Some(failure) = &mut case.failure {
+            failure.flaky = !outcome.is_failure();
+            failure.captured = text::block(&self.output.text());
+            let is_collection = framework == Framework::Vitest && self.name == self.class
+                || failure.phase == TestPhase::Collect;
+            if is_collection && outcome.is_failure() {
+                failure.phase = TestPhase::Collect;
+                case.outcome = TestOutcome::Error;
+            }
+        }
+        case
+    }
+
+    fn read_failure(&self, framework: Framework) -> ReadFailure {
+        let unknown = CaseResult { kind: ResultKind::Failure, message: None, error_type: None };
+        let result = self.result.as_ref().unwrap_or(&unknown);
+        let message = result.message.as_deref().unwrap_or_default();
+        let trace = self.text.text();
+        match framework {
+            Framework::Pytest => python::read(message, &trace),
+            Framework::Nextest | Framework::CargoTest => rust::read(&trace),
+            Framework::Jest | Framework::Vitest => javascript::read(trace.trim_start_matches('\n')),
+            Framework::GoTest | Framework::Tap | Framework::Junit => other_failure(result, message, &trace),
+        }
+    }
+
+    /// Returns the name by which the framework runs the test alone. `place` is the file of the failure.
+    fn id(&self, framework: Framework, place: Option<&str>) -> String {
+        let (class, name) = (self.class.trim(), self.name.trim());
+        match framework {
+            Framework::Pytest => self.pytest_id(place),
+            Framework::Vitest => name.replace(" > ", " "),
+            Framework::Jest | Framework::Nextest | Framework::CargoTest => name.to_owned(),
+            Framework::GoTest | Framework::Tap | Framework::Junit => {
+                if class.is_empty() || name.starts_with(class) || name.ends_with(class) {
+                    name.to_owned()
+                } else {
+                    format!("{class}.{name}")
+                }
+            }
+        }
+    }
+
+    /// Returns the node id of a test of pytest. The report has only the module and the classes with dots between them.
+    fn pytest_id(&self, place: Option<&str>) -> String {
+        if self.class.is_empty() {
+            // An error of collection has the module as its name.
+            return place.map_or_else(|| self.name.replace('.', "/") + ".py", str::to_owned);
+        }
+        let module_of = |file: &str| file.strip_suffix(".py").unwrap_or(file).replace(['/', '\\'], ".");
+        let known = self.file.as_deref().or(place).filter(|file| self.class.starts_with(&module_of(file)));
+        let (file, classes) = match known {
+            Some(file) => (file.to_owned(), self.class.get(module_of(file).len()..).unwrap_or_default()),
+            None => {
+                // By convention, modules start with a small letter, and classes with a capital one.
+                let is_class = |at: &(usize, &str)| {
+                    self.class.get(at.0 + 1..).is_some_and(|rest| rest.starts_with(char::is_uppercase))
+                };
+                let at = self.class.match_indices('.').find(is_class).map_or(self.class.len(), |(at, _)| at);
+                let (module, classes) = self.class.split_at_checked(at).unwrap_or((&self.class, ""));
+                (module.replace('.', "/") + ".py", classes)
+            }
+        };
+        let classes = classes.replace('.', "::");
+        format!("{file}{classes}::{}", self.name)
+    }
+}
+
+/// Reads a failure of a framework without a form of its own.
+fn other_failure(result: &CaseResult, message: &str, trace: &str) -> ReadFailure {
+    let first = text::message(trace);
+    let message = if message.trim().is_empty() { first.as_str() } else { message };
+    let (kind, rest) = split_kind(message);
+    let error_type = result.error_type.as_deref().filter(|name| !name.is_empty());
+    let value = |start: &str, end: char| {
+        let (_, rest) = message.split_once(start)?;
+        text::value(rest.split(end).next().unwrap_or_default())
+    };
+    let failure = TestFailure {
+        kind: kind.or(error_type).map(text::message),
+        message: text::message(rest),
+        expected: value("expected:<", '>').or_else(|| value("expected: <", '>')),
+        actual: value("but was:<", '>').or_else(|| value("but was: <", '>')),
+        trace: text::block(trace),
+        ..TestFailure::default()
+    };
+    ReadFailure { failure, place: None }
+}

@@ -1,0 +1,135 @@
+//! The numbers of tests that a report states in its attributes.
+
+use super::Attributes;
+use crate::test_run::case::{Framework, TestCase, TestCounts, TestPhase};
+
+/// Numbers of one element.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Stated {
+    /// Number of tests, if the element states it.
+    pub(super) tests: Option<u64>,
+    /// Number of failed tests.
+    pub(super) failures: u64,
+    /// Number of errors.
+    pub(super) errors: u64,
+    /// Number of skipped tests, if the element states it.
+    pub(super) skipped: Option<u64>,
+}
+
+impl Stated {
+    fn new(attributes: &Attributes<'_>) -> Self {
+        Self {
+            tests: attributes.number("tests"),
+            failures: attributes.number("failures").unwrap_or(0),
+            errors: attributes.number("errors").unwrap_or(0),
+            skipped: attributes.number("skipped").or_else(|| attributes.number("disabled")),
+        }
+    }
+
+    /// Returns the number of tests that passed.
+    pub(super) fn passed(&self) -> Option<u64> {
+        let others = self.failures.saturating_add(self.errors).saturating_add(self.skipped.unwrap_or(0));
+        Some(self.tests?.saturating_sub(others))
+    }
+
+    const fn plus(self, other: Self) -> Self {
+        Self {
+            tests: sum(self.tests, other.tests),
+            failures: self.failures.saturating_add(other.failures),
+            errors: self.errors.saturating_add(other.errors),
+            skipped: sum(self.skipped, other.skipped),
+        }
+    }
+}
+
+const fn sum(one: Option<u64>, other: Option<u64>) -> Option<u64> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.saturating_add(other)),
+        (Some(one), None) | (None, Some(one)) => Some(one),
+        (None, None) => None,
+    }
+}
+
+/// Adds up the numbers of all elements.
+///
+/// A suite that contains suites may or may not include their tests in its numbers. The numbers that agree with the results
+/// are used.
+#[derive(Clone, Debug, Default)]
+pub(super) struct StatedTotals {
+    /// Numbers of the open suites, outermost first.
+    open: Vec<Stated>,
+    root: Stated,
+    /// Sum of the suites that no other suite contains.
+    outer: Stated,
+    /// Sum of all suites.
+    all: Stated,
+    counted: TestCounts,
+    /// Tests that the framework counts twice.
+    twice: u64,
+    /// Errors of tests that also failed.
+    repeated: u64,
+}
+
+impl StatedTotals {
+    /// Starts a suite, or the element around all suites.
+    pub(super) fn start(&mut self, attributes: &Attributes<'_>) {
+        self.open.push(Stated::new(attributes));
+    }
+
+    /// Returns the numbers of the innermost open suite.
+    pub(super) fn current(&self) -> Stated {
+        self.open.last().copied().unwrap_or_default()
+    }
+
+    /// Ends a suite, or the element around all suites.
+    pub(super) fn end(&mut self) {
+        let Some(stated) = self.open.pop() else { return };
+        match self.open.len() {
+            0 => self.root = stated,
+            1 => self.outer = self.outer.plus(stated),
+            _ => {}
+        }
+        self.all = self.all.plus(stated);
+    }
+
+    /// Counts one result. pytest counts a test of which only the tear-down failed twice: as passed and as an error.
+    pub(super) fn count(&mut self, case: &TestCase, framework: Framework) {
+        self.counted.add(case.outcome);
+        let is_teardown = case.failure.as_ref().is_some_and(|failure| failure.phase == TestPhase::Teardown);
+        if framework == Framework::Pytest && is_teardown {
+            self.twice = self.twice.saturating_add(1);
+        }
+    }
+
+    /// Notes that a result belongs to a test that already failed.
+    pub(super) const fn count_repeated(&mut self) {
+        self.repeated = self.repeated.saturating_add(1);
+    }
+
+    /// Returns the numbers of the whole report, if it states them.
+    pub(super) fn totals(&self) -> Option<TestCounts> {
+        let failures = self.counted.failures();
+        let candidates = [self.root, self.outer, self.all];
+        let agrees = |stated: &&Stated| {
+            stated.tests == Some(self.counted.total)
+                && stated.failures.saturating_add(stated.errors) == failures
+        };
+        let stated = candidates.iter().find(agrees);
+        let stated = *stated.or_else(|| candidates.iter().find(|stated| stated.tests.is_some()))?;
+        let total = stated.tests?.saturating_sub(self.twice);
+        let errors = stated.errors.saturating_sub(self.repeated);
+        let skipped = stated.skipped.or(self.outer.skipped).unwrap_or(self.counted.skipped);
+        let apart = self.counted.xfailed.saturating_add(self.counted.todo);
+        let skipped = skipped.saturating_sub(apart);
+        let others = [stated.failures, errors, skipped, apart].into_iter().fold(0, u64::saturating_add);
+        // Reports that know no errors count them as failures.
+        let (failed, errors) = if stated.failures.saturating_add(errors) == failures {
+            (self.counted.failed, self.counted.errors)
+        } else {
+            (stated.failures, errors)
+        };
+        let passed = total.saturating_sub(others);
+        let TestCounts { xfailed, todo, .. } = self.counted;
+        Some(TestCounts { total, passed, failed, errors, skipped, xfailed, xpassed: 0, todo })
+    }
+}

@@ -1,0 +1,259 @@
+//! The report of our plugin of pytest.
+
+use super::case::{Framework, TestCase, TestFailure, TestOutcome, TestPhase};
+use super::event::{TestEvent, TestParser};
+use super::failure_text::python;
+use super::json_lines::JsonLines;
+use super::text;
+use crate::bounded_text::clean;
+use serde::Deserialize;
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// Maximum number of tests that run at the same time, or are repeated later.
+const MAX_OPEN: usize = 512;
+/// Format of the lines that this version reads.
+const FORMAT: u32 = 1;
+
+/// Reads the report of [`PYTEST_PLUGIN`](super::PYTEST_PLUGIN).
+#[derive(Debug, Default)]
+pub struct PluginParser {
+    lines: JsonLines,
+    report: PluginReport,
+}
+
+impl TestParser for PluginParser {
+    fn push(&mut self, bytes: &[u8], emit: &mut dyn FnMut(TestEvent)) {
+        let report = &mut self.report;
+        self.lines.push(bytes, &mut |line| report.read(line, emit));
+    }
+
+    /// The last line may be unfinished. It is dropped, because the run was killed while the plugin wrote it.
+    fn finish(&mut self, _emit: &mut dyn FnMut(TestEvent)) {}
+}
+
+/// A line of the report.
+#[derive(Debug, Deserialize)]
+struct PluginLine<'a> {
+    #[serde(borrow)]
+    event: Cow<'a, str>,
+    format: Option<u32>,
+    count: Option<u64>,
+    exit: Option<i64>,
+    id: Option<String>,
+    phase: Option<String>,
+    outcome: Option<String>,
+    duration: Option<f64>,
+    worker: Option<String>,
+    kind: Option<String>,
+    message: Option<String>,
+    expected: Option<String>,
+    actual: Option<String>,
+    trace: Option<String>,
+    captured: Option<String>,
+    file: Option<String>,
+    line: Option<u32>,
+}
+
+/// State of a report.
+#[derive(Debug, Default)]
+struct PluginReport {
+    /// Tests whose tear-down was not reported yet, by worker and id.
+    open: BTreeMap<(String, String), OpenTest>,
+    has_collection_errors: bool,
+    is_refused: bool,
+}
+
+/// A test whose tear-down was not reported yet.
+#[derive(Debug, Default)]
+struct OpenTest {
+    /// The worst result so far, with its details.
+    case: Option<TestCase>,
+    duration: Duration,
+    /// True if an attempt failed and is repeated.
+    is_repeated: bool,
+    /// True if the current attempt failed and is repeated, so that it is no result.
+    is_void: bool,
+}
+
+impl PluginReport {
+    fn read(&mut self, line: &[u8], emit: &mut dyn FnMut(TestEvent)) {
+        if self.is_refused {
+            return;
+        }
+        let Ok(line) = serde_json::from_slice::<PluginLine<'_>>(line) else {
+            return self.refuse("a line is no event of the plugin", emit);
+        };
+        match &*line.event {
+            "start" if line.format != Some(FORMAT) => self.refuse("the plugin has another format", emit),
+            "start" => emit(TestEvent::Recognized(Framework::Pytest)),
+            "collected" => line.count.into_iter().for_each(|count| emit(TestEvent::Collected(count))),
+            "collect_error" => {
+                self.has_collection_errors = true;
+                emit(TestEvent::Finished(line.case(TestOutcome::Error, TestPhase::Collect)));
+            }
+            "phase" => self.read_phase(line, emit),
+            "internal_error" => {
+                let message = text::message(&clean(line.message.unwrap_or_default().as_bytes()));
+                emit(TestEvent::Broken { message });
+            }
+            "finish" => self.finish(line.exit, emit),
+            // A newer plugin may report more.
+            _ => {}
+        }
+    }
+
+    fn read_phase(&mut self, mut line: PluginLine<'_>, emit: &mut dyn FnMut(TestEvent)) {
+        let phase = match line.phase.as_deref() {
+            Some("setup") => TestPhase::Setup,
+            Some("teardown") => TestPhase::Teardown,
+            Some(_) | None => TestPhase::Call,
+        };
+        let outcome = line.outcome.as_deref().and_then(outcome_of);
+        let is_rerun = line.outcome.as_deref() == Some("rerun");
+        if outcome.is_none() && !is_rerun {
+            return self.refuse("a test has an unknown result", emit);
+        }
+        // A worker that crashed reports no tear-down. The controller does not state the worker.
+        let has_crashed = line.phase.as_deref() == Some("crash");
+        if has_crashed {
+            self.open.retain(|(_, id), _| Some(id) != line.id.as_ref());
+        }
+        let is_last = phase == TestPhase::Teardown || has_crashed;
+        let key = (line.worker.take().unwrap_or_default(), line.id.clone().unwrap_or_default());
+        if self.open.len() >= MAX_OPEN && !self.open.contains_key(&key) {
+            return self.refuse("too many tests run at the same time", emit);
+        }
+        let open = self.open.entry(key.clone()).or_default();
+        open.is_void |= is_rerun;
+        open.duration =
+            open.duration.saturating_add(line.duration.and_then(text::seconds).unwrap_or_default());
+        // After the set-up alone, the test has no result yet.
+        let is_result = outcome != Some(TestOutcome::Passed) || phase == TestPhase::Call;
+        if let Some(outcome) = outcome.filter(|_| is_result)
+            && open.case.as_ref().is_none_or(|case| rank(outcome) > rank(case.outcome))
+        {
+            open.case = Some(line.case(outcome, phase));
+        }
+        if !is_last {
+            return;
+        }
+        if open.is_void {
+            *open = OpenTest { is_repeated: true, ..OpenTest::default() };
+        } else if let Some(case) = self.open.remove(&key).and_then(OpenTest::finish) {
+            emit(TestEvent::Finished(case));
+        }
+    }
+
+    fn finish(&mut self, exit: Option<i64>, emit: &mut dyn FnMut(TestEvent)) {
+        for case in std::mem::take(&mut self.open).into_values().filter_map(OpenTest::finish) {
+            emit(TestEvent::Finished(case));
+        }
+        let broken = |message: &str| TestEvent::Broken { message: message.to_owned() };
+        match exit {
+            Some(0 | 1 | 5) => emit(TestEvent::Ended { duration: None }),
+            Some(2) if self.has_collection_errors => emit(TestEvent::Ended { duration: None }),
+            Some(3) => emit(broken("pytest had an internal error")),
+            Some(4) => emit(broken("pytest rejected its command line")),
+            // Interrupted from outside.
+            Some(_) | None => {}
+        }
+    }
+
+    fn refuse(&mut self, why: &str, emit: &mut dyn FnMut(TestEvent)) {
+        self.is_refused = true;
+        emit(TestEvent::Unreadable { why: why.to_owned() });
+    }
+}
+
+impl OpenTest {
+    /// Returns the result of the test, if one is known.
+    fn finish(self) -> Option<TestCase> {
+        let mut case = self.case.filter(|_| !self.is_void)?;
+        case.duration = Some(self.duration);
+        if self.is_repeated && !case.outcome.is_failure() {
+            case.failure = Some(Box::new(TestFailure { flaky: true, ..TestFailure::default() }));
+        }
+        Some(case)
+    }
+}
+
+impl PluginLine<'_> {
+    /// Returns the test of this line, with the details of its failure.
+    fn case(&self, outcome: TestOutcome, phase: TestPhase) -> TestCase {
+        let clean_text =
+            |text: &Option<String>| text.as_ref().map(|text| clean(text.as_bytes()).into_owned());
+        let mut case = TestCase::new(&clean_text(&self.id).unwrap_or_default(), outcome);
+        case.file = clean_text(&self.file).map(|file| text::id(&file));
+        case.line = self.line;
+        if outcome.is_failure() {
+            let message = clean_text(&self.message).unwrap_or_default();
+            let (expected, actual) = python::compared(&message);
+            case.failure = Some(Box::new(TestFailure {
+                phase,
+                kind: clean_text(&self.kind).map(|kind| text::message(&kind)),
+                message: text::message(&message),
+                expected: clean_text(&self.expected).and_then(|value| text::value(&value)).or(expected),
+                actual: clean_text(&self.actual).and_then(|value| text::value(&value)).or(actual),
+                trace: clean_text(&self.trace).and_then(|trace| text::block(&trace)),
+                captured: clean_text(&self.captured).and_then(|output| text::block(&output)),
+                flaky: false,
+            }));
+        }
+        case
+    }
+}
+
+fn outcome_of(name: &str) -> Option<TestOutcome> {
+    match name {
+        "passed" => Some(TestOutcome::Passed),
+        "failed" => Some(TestOutcome::Failed),
+        "error" => Some(TestOutcome::Error),
+        "skipped" => Some(TestOutcome::Skipped),
+        "xfailed" => Some(TestOutcome::Xfailed),
+        "xpassed" => Some(TestOutcome::Xpassed),
+        _ => None,
+    }
+}
+
+/// Returns how much a result of one phase decides the result of the test.
+const fn rank(outcome: TestOutcome) -> u8 {
+    match outcome {
+        TestOutcome::Passed | TestOutcome::Todo => 0,
+        TestOutcome::Skipped | TestOutcome::Xfailed | TestOutcome::Xpassed => 1,
+        TestOutcome::Error => 2,
+        TestOutcome::Failed => 3,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn events(report: &str) -> Vec<TestEvent> {
+        let (mut parser, mut events) = (PluginParser::default(), Vec::new());
+        parser.push(report.as_bytes(), &mut |event| events.push(event));
+        parser.finish(&mut |event| events.push(event));
+        events
+    }
+
+    #[test]
+    fn test_whose_tear_down_is_missing_has_no_result() {
+        let report = "{\"event\":\"phase\",\"id\":\"a\",\"phase\":\"call\",\"outcome\":\"passed\"}\n";
+        assert_eq!(events(report), []);
+        let ended = format!("{report}{{\"event\":\"finish\",\"exit\":1}}\n");
+        assert_eq!(events(&ended).len(), 2, "pytest ended, so the result counts");
+    }
+
+    #[test]
+    fn unknown_results_and_formats_are_unreadable() {
+        for line in [
+            "{\"event\":\"phase\",\"id\":\"a\",\"phase\":\"call\",\"outcome\":\"splendid\"}\n",
+            "{\"event\":\"start\",\"format\":2}\n",
+            "passed\n",
+        ] {
+            assert!(matches!(events(line)[..], [TestEvent::Unreadable { .. }]), "{line}");
+        }
+    }
+}

@@ -1,0 +1,258 @@
+//! Summary of one source of results, built from the events of its parser.
+
+use super::case::{Framework, TestCase, TestCounts, TestSource};
+use super::event::TestEvent;
+use super::failures::Failures;
+use super::summary::{SlowTest, TestSummary};
+use crate::bounded_text::cut;
+use std::time::Duration;
+
+/// Number of slowest tests in a summary.
+pub const SLOWEST: usize = 10;
+/// Maximum number of flaky tests that a summary names.
+pub const MAX_FLAKY: usize = 50;
+/// Maximum length of the reason why a run is broken or a report unreadable.
+const MAX_REASON_LEN: usize = 1024;
+
+/// Builds the summary of a run from the events of a parser. Needs memory for the failures and groups only.
+#[derive(Clone, Debug)]
+pub struct TestRun {
+    source: TestSource,
+    framework: Option<Framework>,
+    /// Tests that were reported one by one.
+    counted: TestCounts,
+    /// Sum of the summaries of the framework.
+    totals: Option<TestCounts>,
+    collected: Option<u64>,
+    duration: Option<Duration>,
+    has_ended: bool,
+    failures: Failures,
+    flaky: Vec<String>,
+    slowest: Vec<SlowTest>,
+    broken: Option<String>,
+    unreadable: Option<String>,
+}
+
+impl TestRun {
+    /// Creates a run without results.
+    #[must_use]
+    pub fn new(source: TestSource) -> Self {
+        Self {
+            source,
+            framework: None,
+            counted: TestCounts::ZERO,
+            totals: None,
+            collected: None,
+            duration: None,
+            has_ended: false,
+            failures: Failures::default(),
+            flaky: Vec::new(),
+            slowest: Vec::new(),
+            broken: None,
+            unreadable: None,
+        }
+    }
+
+    /// Returns true if the output or the report was recognized as one of a test framework.
+    #[must_use]
+    pub const fn is_recognized(&self) -> bool {
+        self.framework.is_some()
+    }
+
+    /// Adds one event.
+    pub fn add(&mut self, event: &TestEvent) {
+        match event {
+            TestEvent::Recognized(framework) => self.framework = Some(*framework),
+            TestEvent::Collected(more) => {
+                self.collected = Some(self.collected.unwrap_or(0).saturating_add(*more));
+            }
+            TestEvent::Finished(case) => self.add_case(case),
+            TestEvent::Counted(counts) => self.counted = self.counted.plus(*counts),
+            TestEvent::Explained(case) => self.failures.explain(case),
+            TestEvent::Totals(counts) => {
+                self.totals = Some(self.totals.unwrap_or_default().plus(*counts));
+            }
+            TestEvent::Ended { duration } => {
+                self.has_ended = true;
+                self.duration = duration.or(self.duration);
+            }
+            TestEvent::Broken { message } => {
+                self.broken.get_or_insert_with(|| cut(message, MAX_REASON_LEN).to_owned());
+            }
+            TestEvent::Unreadable { why } => {
+                self.unreadable.get_or_insert_with(|| cut(why, MAX_REASON_LEN).to_owned());
+            }
+        }
+    }
+
+    fn add_case(&mut self, case: &TestCase) {
+        self.counted.add(case.outcome);
+        if let Some(duration) = case.duration {
+            self.add_duration(&case.id, duration);
+        }
+        if case.outcome.is_failure() {
+            self.failures.add(case);
+        } else if case.failure.as_ref().is_some_and(|failure| failure.flaky) && self.flaky.len() < MAX_FLAKY {
+            self.flaky.push(case.id.clone());
+        }
+    }
+
+    fn add_duration(&mut self, id: &str, duration: Duration) {
+        let position = self.slowest.partition_point(|slow| slow.duration >= duration);
+        if position < SLOWEST {
+            self.slowest.insert(position, SlowTest { id: id.to_owned(), duration });
+            self.slowest.truncate(SLOWEST);
+        }
+    }
+
+    /// Returns the number of tests with each result so far.
+    ///
+    /// The numbers are those of the tests that were reported one by one, or the summary of the framework if it adds to
+    /// them: some frameworks print only failed tests one by one. A summary that lacks results is not used. At the end of
+    /// text for people, a summary that lacks no failure is enough, because a test may print a line that looks like a
+    /// result.
+    #[must_use]
+    pub fn counts(&self) -> TestCounts {
+        let counted = self.counted;
+        let is_usable = |totals: &TestCounts| match self.source {
+            TestSource::Console if self.has_ended => totals.failures() >= counted.failures(),
+            TestSource::Plugin | TestSource::Junit | TestSource::Stream | TestSource::Console => {
+                totals.covers(counted)
+            }
+        };
+        self.totals.filter(is_usable).unwrap_or(counted)
+    }
+
+    /// Returns true if the framework ended the run itself.
+    #[must_use]
+    pub const fn is_complete(&self) -> bool {
+        self.has_ended && self.unreadable.is_none()
+    }
+
+    /// Returns the summary of the framework if it contradicts the single results.
+    fn contradicting(&self) -> Option<TestCounts> {
+        let totals = self.totals.filter(|_| self.has_ended)?;
+        let is_contradicting = match self.source {
+            TestSource::Plugin | TestSource::Junit | TestSource::Stream => {
+                totals.total != self.counted.total || totals.failures() != self.counted.failures()
+            }
+            // Text for people lists only some of the tests.
+            TestSource::Console => totals.failures() < self.counted.failures(),
+        };
+        is_contradicting.then_some(totals)
+    }
+
+    /// Returns the approximate number of bytes that the run occupies.
+    #[must_use]
+    pub fn held_bytes(&self) -> usize {
+        let slowest: usize = self.slowest.iter().map(|slow| slow.id.len()).sum();
+        let flaky: usize = self.flaky.iter().map(String::len).sum();
+        size_of::<Self>()
+            .saturating_add(self.failures.held_bytes())
+            .saturating_add(slowest)
+            .saturating_add(flaky)
+    }
+
+    /// Returns the results so far.
+    #[must_use]
+    pub fn summary(&self) -> TestSummary {
+        TestSummary {
+            framework: self.framework,
+            source: self.source,
+            counts: self.counts(),
+            collected: self.collected,
+            duration: self.duration,
+            complete: self.is_complete(),
+            failures: self.failures.named().to_vec(),
+            collection_errors: self.failures.collection().to_vec(),
+            groups: self.failures.groups(),
+            flaky: self.flaky.clone(),
+            slowest: self.slowest.clone(),
+            broken: self.broken.clone(),
+            unreadable: self.unreadable.clone(),
+            contradicting: self.contradicting(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::test_run::{MAX_GROUPS, MAX_NAMED_FAILURES, TestFailure, TestOutcome};
+
+    fn case(id: &str, outcome: TestOutcome, message: &str) -> TestEvent {
+        let failure = (!message.is_empty()).then(|| {
+            Box::new(TestFailure {
+                kind: Some("AssertionError".to_owned()),
+                message: message.to_owned(),
+                ..TestFailure::default()
+            })
+        });
+        let duration = Some(Duration::from_millis(id.len() as u64));
+        TestEvent::Finished(TestCase {
+            id: id.to_owned(),
+            outcome,
+            file: None,
+            line: None,
+            duration,
+            failure,
+        })
+    }
+
+    fn run(events: &[TestEvent]) -> TestSummary {
+        let mut run = TestRun::new(TestSource::Console);
+        events.iter().for_each(|event| run.add(event));
+        run.summary()
+    }
+
+    #[test]
+    fn failures_with_the_same_message_except_for_numbers_are_one_group() {
+        let summary = run(&[
+            case("a", TestOutcome::Failed, "assert 3 < 3"),
+            case("bb", TestOutcome::Failed, "assert 4 < 3"),
+            case("ccc", TestOutcome::Error, "no database"),
+            case("dddd", TestOutcome::Passed, ""),
+        ]);
+        assert_eq!((summary.counts.total, summary.counts.failed, summary.counts.errors), (4, 2, 1));
+        let groups: Vec<_> = summary
+            .groups
+            .iter()
+            .map(|group| (group.cause.as_str(), group.count, group.first.as_str()))
+            .collect();
+        assert_eq!(
+            groups,
+            [("AssertionError: assert # < #", 2, "a"), ("AssertionError: no database", 1, "ccc")]
+        );
+        assert_eq!(summary.slowest[0].id, "dddd");
+    }
+
+    #[test]
+    fn run_without_its_end_is_incomplete() {
+        let events = [case("a", TestOutcome::Passed, "")];
+        assert!(!run(&events).complete);
+        let ended = TestEvent::Ended { duration: None };
+        assert!(run(&[events[0].clone(), ended.clone()]).complete);
+        let cut = TestEvent::Unreadable { why: "the file ends in the middle of a tag".to_owned() };
+        assert!(!run(&[events[0].clone(), ended, cut]).complete);
+    }
+
+    #[test]
+    fn totals_count_only_where_they_have_more_tests_than_were_reported_one_by_one() {
+        let totals = |total, passed| TestEvent::Totals(TestCounts { total, passed, ..TestCounts::ZERO });
+        let one = case("a", TestOutcome::Passed, "");
+        assert_eq!(run(&[one.clone(), totals(3, 3), totals(2, 2)]).counts.passed, 5);
+        assert_eq!(run(&[one.clone(), one, totals(1, 1)]).counts.passed, 2);
+    }
+
+    #[test]
+    fn hundred_thousand_failures_need_bounded_memory() {
+        let mut run = TestRun::new(TestSource::Junit);
+        for number in 0..100_000 {
+            run.add(&case(&format!("t{number}"), TestOutcome::Failed, &"x".repeat(number % 300)));
+        }
+        let summary = run.summary();
+        assert_eq!((summary.counts.failed, summary.failures.len()), (100_000, MAX_NAMED_FAILURES));
+        assert!(summary.groups.len() <= MAX_GROUPS);
+        assert!(run.held_bytes() < 4 * 1024 * 1024, "{} bytes", run.held_bytes());
+    }
+}

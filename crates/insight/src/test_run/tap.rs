@@ -1,0 +1,174 @@
+//! Output in the Test Anything Protocol, versions 13 and 14.
+
+mod point;
+mod yaml;
+
+use super::case::{Framework, TestCase, TestOutcome};
+use super::event::{TestEvent, TestParser};
+use super::text;
+use crate::bounded_lines::BoundedLines;
+use point::{TapPoint, plan_of};
+use std::collections::BTreeMap;
+use yaml::TapDetails;
+
+/// Maximum depth of subtests.
+const MAX_DEPTH: usize = 32;
+/// Number of spaces before the lines of a subtest.
+const INDENT: usize = 4;
+
+/// Reads output in the Test Anything Protocol. A test that has subtests is no test of its own, unless it fails although
+/// none of them does.
+#[derive(Debug, Default)]
+pub struct TapParser {
+    lines: BoundedLines,
+    output: TapOutput,
+}
+
+impl TestParser for TapParser {
+    fn push(&mut self, bytes: &[u8], emit: &mut dyn FnMut(TestEvent)) {
+        let output = &mut self.output;
+        self.lines.push(bytes, |line| output.read(line.text, emit));
+    }
+
+    /// An unfinished last line is dropped: its rest could make a failure an expected one.
+    fn finish(&mut self, emit: &mut dyn FnMut(TestEvent)) {
+        self.output.finish(emit);
+    }
+}
+
+/// Returns true for the plan of the tests, such as `1..4`.
+pub(super) fn is_plan(line: &str) -> bool {
+    plan_of(line).is_some()
+}
+
+#[derive(Debug, Default)]
+struct TapOutput {
+    is_recognized: bool,
+    /// Number of tests in the plan, once it is read.
+    planned: Option<u64>,
+    /// Number of tests of the current plan.
+    seen: u64,
+    /// True if an earlier plan had another number of tests.
+    is_short: bool,
+    has_bailed_out: bool,
+    /// The last test, to which details may follow.
+    last: Option<OpenPoint>,
+    /// Names of the open subtests and what is known of them.
+    levels: BTreeMap<usize, TapLevel>,
+}
+
+#[derive(Debug, Default)]
+struct TapLevel {
+    /// Name of the subtest that is announced at this level.
+    name: Option<String>,
+    /// Number of tests since the last test of the level above.
+    tests: u64,
+    /// Number of failed tests among them.
+    failures: u64,
+}
+
+#[derive(Debug)]
+struct OpenPoint {
+    case: TestCase,
+    /// Number of spaces before the test.
+    indent: usize,
+    details: TapDetails,
+}
+
+impl TapOutput {
+    fn read(&mut self, line: &str, emit: &mut dyn FnMut(TestEvent)) {
+        let content = line.trim_start_matches(' ');
+        let indent = line.len().saturating_sub(content.len());
+        if let Some(last) = &mut self.last
+            && last.details.takes(indent.checked_sub(last.indent), content)
+        {
+            return;
+        }
+        let level = indent / INDENT;
+        if let Some(point) = TapPoint::parse(content) {
+            self.release(emit);
+            self.recognize(emit);
+            self.add(&point, indent, level.min(MAX_DEPTH));
+        } else if let Some(name) = content.strip_prefix("# Subtest: ") {
+            self.release(emit);
+            self.level(level).name = Some(text::id(name));
+        } else if content.starts_with("TAP version ") {
+            self.recognize(emit);
+        } else if let Some(planned) = plan_of(line) {
+            self.release(emit);
+            self.recognize(emit);
+            self.end_plan();
+            self.planned = Some(planned);
+            emit(TestEvent::Collected(planned));
+        } else if let Some(reason) = line.strip_prefix("Bail out!") {
+            self.release(emit);
+            self.recognize(emit);
+            self.has_bailed_out = true;
+            let reason = text::message(reason);
+            let message = if reason.is_empty() { "the tests bailed out".to_owned() } else { reason };
+            emit(TestEvent::Broken { message });
+        }
+    }
+
+    fn recognize(&mut self, emit: &mut dyn FnMut(TestEvent)) {
+        if !self.is_recognized {
+            self.is_recognized = true;
+            emit(TestEvent::Recognized(Framework::Tap));
+        }
+    }
+
+    /// Returns a level, at most [`MAX_DEPTH`] deep.
+    fn level(&mut self, level: usize) -> &mut TapLevel {
+        self.levels.entry(level.min(MAX_DEPTH)).or_default()
+    }
+
+    fn add(&mut self, point: &TapPoint<'_>, indent: usize, level: usize) {
+        let outcome = point.outcome();
+        let inner = self.levels.remove(&level.saturating_add(1)).unwrap_or_default();
+        self.levels.retain(|deep, _| *deep <= level);
+        let has_failed = outcome == TestOutcome::Failed;
+        let own = self.level(level);
+        own.tests = own.tests.saturating_add(1);
+        own.failures = own.failures.saturating_add(u64::from(has_failed));
+        own.name = None;
+        if level == 0 {
+            self.seen = self.seen.saturating_add(1);
+        }
+        if inner.tests > 0 && (!has_failed || inner.failures > 0) {
+            return;
+        }
+        let mut id = String::new();
+        for name in self.levels.range(..level).filter_map(|(_, level)| level.name.as_deref()) {
+            id.push_str(name);
+            id.push_str(" > ");
+        }
+        id.push_str(&point.name());
+        let case = TestCase::new(&id, outcome);
+        self.last = Some(OpenPoint { case, indent, details: TapDetails::default() });
+    }
+
+    /// Emits the last test.
+    fn release(&mut self, emit: &mut dyn FnMut(TestEvent)) {
+        if let Some(OpenPoint { mut case, details, .. }) = self.last.take() {
+            details.attach(&mut case);
+            emit(TestEvent::Finished(case));
+        }
+    }
+
+    /// Ends the current plan before the next one.
+    fn end_plan(&mut self) {
+        // A plan may also follow behind its tests.
+        if let Some(planned) = self.planned.take() {
+            self.is_short |= planned != self.seen;
+            self.seen = 0;
+        }
+    }
+
+    fn finish(&mut self, emit: &mut dyn FnMut(TestEvent)) {
+        self.release(emit);
+        let is_whole = self.planned == Some(self.seen) && !self.is_short;
+        if is_whole && !self.has_bailed_out {
+            emit(TestEvent::Ended { duration: None });
+        }
+    }
+}
