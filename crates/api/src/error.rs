@@ -95,7 +95,9 @@ impl ApiError {
         if !is_unknown {
             return fault;
         }
-        fault.because("the launch gives it as its parent").help("launch without a parent, or give a live one")
+        fault
+            .because("the launch names this process as its parent")
+            .help("launch without a parent, or give a live one")
     }
 
     /// Creates the error for an unknown node name.

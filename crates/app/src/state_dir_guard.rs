@@ -191,7 +191,8 @@ impl GuardedFile {
         Ok(Self { path: path.to_owned(), place: Inode::of(rustix::fs::stat(path)?), length: None })
     }
 
-    /// Guards a file that must not become shorter than its largest length so far, or than `limit` bytes if that is less.
+    /// Guards a file that must not become shorter than its largest length so far, or than `limit` bytes if that is
+    /// less.
     fn min_length(path: &Path, limit: u64) -> io::Result<Self> {
         let length = Some(MinLength { kept: AtomicU64::new(0), limit });
         let held = Self { length, ..Self::at(path)? };

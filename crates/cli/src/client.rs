@@ -86,8 +86,8 @@ impl Client {
         self.ask(Method::GET, path, None, Some(self.time_limit)).await
     }
 
-    /// Sends a GET request that the manager may answer late. The time limit is `time_limit` plus the usual limit; `None`
-    /// means no limit.
+    /// Sends a GET request that the manager may answer late. The time limit is `time_limit` plus the usual limit;
+    /// `None` means no limit.
     pub(crate) async fn fetch_slowly<T: DeserializeOwned>(
         &self,
         path: &RequestPath,

@@ -113,8 +113,9 @@ impl LiveStats {
         }
     }
 
-    /// Returns the estimated remaining time: the estimate of the worker, which counts down, or else an estimate from the
-    /// progress. Returns `None` if the worker gave no estimate, unless two reports at least 2 s apart show an advance.
+    /// Returns the estimated remaining time: the estimate of the worker, which counts down, or else an estimate from
+    /// the progress. Returns `None` if the worker gave no estimate, unless two reports at least 2 s apart show an
+    /// advance.
     #[must_use]
     pub fn eta(&self, now: Timestamp) -> Option<Duration> {
         if let Some(reported) = self.reported_eta {

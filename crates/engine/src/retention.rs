@@ -105,8 +105,8 @@ impl EngineShared {
         Ok(pruned)
     }
 
-    /// Returns the time before which records must have ended to be pruned, so that the newest `limit` records remain. If
-    /// several records ended in the same millisecond, a few more may remain.
+    /// Returns the time before which records must have ended to be pruned, so that the newest `limit` records remain.
+    /// If several records ended in the same millisecond, a few more may remain.
     async fn prune_cutoff(&self, limit: u64) -> Result<Option<Timestamp>, EngineError> {
         let mut ended: Vec<Timestamp> = Vec::new();
         let filter = ProcessFilter { statuses: ENDED.to_vec(), ..ProcessFilter::default() };

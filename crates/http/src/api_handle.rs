@@ -6,8 +6,7 @@ use longhaul_api::{Api, PEER_HEADER};
 use std::convert::Infallible;
 
 /// The [`Api`] that serves one request. Requests of another node get a variant that answers only from this node, so
-/// that
-/// no request is forwarded a second time.
+/// that no request is forwarded a second time.
 #[derive(Debug)]
 pub(crate) struct ApiHandle(pub(crate) Api);
 

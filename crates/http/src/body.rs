@@ -17,8 +17,7 @@ pub(crate) const MAX_BODY_BYTES: usize = 1024 * 1024;
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Maximum nesting depth of lists and objects in a body. Leaves room for the deepest caller-defined JSON that is
-/// stored,
-/// plus the objects around it.
+/// stored, plus the objects around it.
 const MAX_JSON_DEPTH: usize = 66;
 
 /// Paths of nested objects in requests.

@@ -39,9 +39,8 @@ pub struct Guard {
 
 /// Verifier of access tokens.
 pub trait TokenVerifier: Debug + Send + Sync + 'static {
-    /// Returns the access that a token grants. Returns `None` if the token is unknown. The duration must not depend on
-    /// the
-    /// token, so that timing reveals nothing.
+    /// Returns the access that a token grants. Returns `None` if the token is unknown. The duration must not depend
+    /// on the token, so that timing reveals nothing.
     fn admit(&self, token: &str) -> Option<Access>;
 }
 

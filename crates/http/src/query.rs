@@ -27,9 +27,8 @@ impl QueryString {
         self.pairs
     }
 
-    /// Refuses unknown parameters, because a misspelt filter must not list everything. Also refuses repeated parameters
-    /// that
-    /// have a single value.
+    /// Refuses unknown parameters, because a misspelt filter must not list everything. Also refuses repeated
+    /// parameters that have a single value.
     pub(crate) fn only(&self, known: &[&str]) -> Result<(), ApiError> {
         if let Some(name) = self.repeated() {
             return Err(ApiError::new(
@@ -83,8 +82,7 @@ impl QueryString {
     }
 
     /// Parses the value of a parameter that must not be empty. An empty value usually comes from an unset shell
-    /// variable, and
-    /// must not disable a precondition.
+    /// variable, and must not disable a precondition.
     pub(crate) fn whole<T>(&self, name: &str) -> Result<Option<T>, ApiError>
     where
         T: FromStr,

@@ -29,8 +29,7 @@ impl JsonReply<()> {
 
 impl JsonReply<LaunchReply> {
     /// Builds the response to a launch: 201 with the location of a new process, or 200 with the process that already
-    /// has the
-    /// launch key.
+    /// has the launch key.
     pub(crate) fn launched(launched: LaunchReply) -> Self {
         let location = launched.created.then(|| format!("/v1/processes/{}", launched.process.id));
         let status = if launched.created { StatusCode::CREATED } else { StatusCode::OK };

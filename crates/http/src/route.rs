@@ -191,8 +191,7 @@ impl Route {
     }
 
     /// Declares a response whose body has one of these media types and no schema. An empty list declares a response
-    /// without
-    /// a body.
+    /// without a body.
     pub(crate) fn answers_raw(mut self, status: u16, about: &'static str, media: &[&'static str]) -> Self {
         let media = media.iter().map(|media| (*media, None)).collect();
         self.operation.answers.push(ResponseDoc { status, about, media, headers: Vec::new() });
@@ -232,9 +231,8 @@ impl Route {
         self.parameter(ParameterLocation::Header, "idempotency-key", about, key)
     }
 
-    /// Declares the header `idempotency-key` and caches the responses in `replays`, so that a repeated request gets the
-    /// same
-    /// response.
+    /// Declares the header `idempotency-key` and caches the responses in `replays`, so that a repeated request gets
+    /// the same response.
     pub(crate) fn replayed(mut self, replays: &IdempotencyCache) -> Self {
         self.handler = self.handler.layer(from_fn_with_state(replays.clone(), replayed));
         self.keyed(

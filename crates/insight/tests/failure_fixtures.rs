@@ -1,5 +1,5 @@
-//! The first error in captured outputs of real commands: the table `fixtures/failure/expected.tsv` names each output and
-//! the error that must be found in it. In clean outputs, nothing may be found.
+//! The first error in captured outputs of real commands: the table `fixtures/failure/expected.tsv` names each output
+//! and the error that must be found in it. In clean outputs, nothing may be found.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
 

@@ -1,5 +1,5 @@
-//! Speed of the search for errors. Run with
-//! `cargo test --release -p longhaul-insight --test failure_speed -- --ignored --nocapture`.
+//! Speed of the search for errors. Run with `cargo test --release -p longhaul-insight --test failure_speed --
+//! --ignored --nocapture`.
 
 #![expect(
     clippy::unwrap_used,

@@ -102,7 +102,8 @@ impl AttemptDirectory {
         UnixStream::connect(self.through_proc(SOCKET))
     }
 
-    /// Connects to the shim. While the shim is alive and has no socket yet, waits for the socket for up to `time_limit`.
+    /// Connects to the shim. While the shim is alive and has no socket yet, waits for the socket for up to
+    /// `time_limit`.
     pub fn connect_within(&self, time_limit: Duration) -> io::Result<UnixStream> {
         let begin = Instant::now();
         loop {

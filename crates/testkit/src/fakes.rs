@@ -2,9 +2,8 @@
 //! demand.
 //!
 //! All fakes are deterministic; no fake starts a task or reads a real clock. Run such a test on a single-threaded
-//! runtime
-//! with paused time (`#[tokio::test(start_paused = true)]`). There, [`VirtualClock::settle`] returns exactly when every
-//! other task waits.
+//! runtime with paused time (`#[tokio::test(start_paused = true)]`). There, [`VirtualClock::settle`] returns exactly
+//! when every other task waits.
 
 mod clock;
 mod environment_store;

@@ -99,9 +99,8 @@ impl ModelRow {
         self.stored.process.state.slot_state()
     }
 
-    /// Returns the time at which the process is due for a decision if no node owns it. With a pending action, a process
-    /// has
-    /// been due since it was queued.
+    /// Returns the time at which the process is due for a decision if no node owns it. With a pending action, a
+    /// process has been due since it was queued.
     pub(crate) fn due(&self) -> Option<Timestamp> {
         if self.stored.pending_actions.is_empty() {
             return self.stored.process.due();

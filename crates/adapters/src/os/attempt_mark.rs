@@ -2,10 +2,8 @@
 //!
 //! A command is started with two environment variables and with a resource limit that no other attempt has. Its
 //! descendants inherit all three. A process can remove the variables, and only a program with ptrace permission can
-//! read
-//! them. The limit is the soft limit of file locks (`RLIMIT_LOCKS`): Linux has not enforced it since 2.4, and every
-//! program
-//! can read it in `/proc/PID/limits`.
+//! read them. The limit is the soft limit of file locks (`RLIMIT_LOCKS`): Linux has not enforced it since 2.4, and
+//! every program can read it in `/proc/PID/limits`.
 
 use super::{launch, procfs};
 use longhaul_ports::AttemptKey;

@@ -1,8 +1,8 @@
 //! Placement classes in the notation of the scripts.
 //!
-//! A script must know if a waiting process is pinned to a node: `pinned_to` in `lua/updates.lua` decides that. If a record
-//! needs a newer format than the first one, its class starts with the number of that format. A node claims only classes
-//! with formats that it can read, so it never receives a process that it cannot read.
+//! A script must know if a waiting process is pinned to a node: `pinned_to` in `lua/updates.lua` decides that. If a
+//! record needs a newer format than the first one, its class starts with the number of that format. A node claims
+//! only classes with formats that it can read, so it never receives a process that it cannot read.
 
 use longhaul_domain::Placement;
 use longhaul_ports::PlacementClass;

@@ -207,10 +207,9 @@ impl Kept {
         }
     }
 
-    /// Checks the `ready:` lists. A lane is a placement class, separately for roots and children. Each key is listed in
-    /// each lane in which it has a waiting process, at its correct position or too early. A key that is not listed has
-    /// no
-    /// free slot and is in the `full` indexes.
+    /// Checks the `ready:` lists. A lane is a placement class, separately for roots and children. Each key is listed
+    /// in each lane in which it has a waiting process, at its correct position or too early. A key that is not listed
+    /// has no free slot and is in the `full` indexes.
     fn check_ready(&self) {
         let mut places = BTreeSet::new();
         let mut shut = Indexes::new();

@@ -80,8 +80,8 @@ impl<'e> AttemptLog<'e> {
         if self.is_over { WindowEnd::Over } else { WindowEnd::Pause }
     }
 
-    /// Reads about `limit` bytes of the chosen stream from the start of a section. Returns `None` if part of the section
-    /// was dropped during the read.
+    /// Reads about `limit` bytes of the chosen stream from the start of a section. Returns `None` if part of the
+    /// section was dropped during the read.
     pub(super) async fn window(
         &self,
         stretch: OutputExtent,

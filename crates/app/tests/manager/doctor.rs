@@ -77,7 +77,7 @@ fn doctor_names_processes_that_outlived_their_attempt() {
         let said = bench.run(&["doctor"]);
         said.out.contains(&named)
             && said.out.contains("warning  orphans")
-            && !said.out.contains("no problem was found")
+            && !said.out.contains("all is well")
     });
     left.kill().unwrap();
     left.wait().unwrap();
@@ -175,7 +175,7 @@ fn doctor_tells_of_stopped_supervisors_and_of_live_work_whose_record_was_lost() 
     let shim = Pid::from_raw(shim).unwrap();
     let told = |what: &str, parts: &[&str]| {
         let said = bench.run(&["doctor"]).out;
-        assert!(!said.contains("no problem was found"), "{what}: {said}");
+        assert!(!said.contains("all is well"), "{what}: {said}");
         for part in parts {
             assert!(said.contains(part), "{what}: {part} in {said}");
         }
@@ -198,7 +198,7 @@ fn doctor_tells_of_stopped_supervisors_and_of_live_work_whose_record_was_lost() 
     assert_eq!(bench.run(&["status"]).code, 0);
     told("unrecorded", &["warning  unrecorded", &id, &format!("kill {pid}\n")]);
     kill_process(Pid::from_raw(pid.try_into().unwrap()).unwrap(), Signal::KILL).unwrap();
-    until("no findings are left", || bench.run(&["doctor"]).out.contains("no problem was found"));
+    until("no findings are left", || bench.run(&["doctor"]).out.contains("all is well"));
 }
 
 #[test]

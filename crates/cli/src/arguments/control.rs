@@ -58,7 +58,8 @@ pub struct RestartArgs {
     /// Restart interrupted processes in the background: all that were not restarted yet, or the named ones
     #[arg(long, conflicts_with = "revision")]
     pub interrupted: bool,
-    /// With --interrupted: also restart children that a restarted parent has not launched again yet; they run twice if the parent launches them later
+    /// With --interrupted: also restart children that a restarted parent has not launched again yet; they run twice
+    /// if the parent launches them later
     #[arg(long, requires = "interrupted")]
     pub with_children: bool,
     /// With --interrupted: print which processes would be restarted or skipped, and why

@@ -41,8 +41,8 @@ impl OutputUsage {
         None
     }
 
-    /// Returns the processes, oldest first, whose output must be deleted so that the rest is at most `limit` bytes. Only
-    /// processes that ended before `before` are included.
+    /// Returns the processes, oldest first, whose output must be deleted so that the rest is at most `limit` bytes.
+    /// Only processes that ended before `before` are included.
     pub(super) fn beyond(&self, limit: u64, before: Timestamp) -> Vec<ProcessId> {
         let mut total = self.ended.iter().fold(self.live, |total, each| total.saturating_add(each.bytes));
         let mut beyond = Vec::new();

@@ -228,8 +228,7 @@ impl PageStream {
     }
 
     /// Reads the first page before the response starts, so that a damaged log causes an error response instead of a
-    /// broken
-    /// stream.
+    /// broken stream.
     async fn first(&mut self) -> Result<Option<Bytes>, ApiError> {
         if self.attempt == AttemptNo(0) {
             return Ok(None);

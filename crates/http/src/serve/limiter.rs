@@ -66,8 +66,7 @@ impl ConnectionLimiter {
     }
 
     /// Takes a place for a connection, by closing another one if necessary. Returns `None` if every connection is
-    /// working on
-    /// a request. The connection must close when the receiver ends.
+    /// working on a request. The connection must close when the receiver ends.
     pub(super) fn acquire(&self, peer: IpAddr) -> Option<(Arc<ConnectionSlot>, oneshot::Receiver<()>)> {
         let mut slots = self.slots();
         let ConnectionLimits { limit, unauthenticated, readers: _ } = slots.room;
@@ -121,9 +120,8 @@ impl ConnectionSlots {
         idle.min().map(|(_, number)| number)
     }
 
-    /// Returns true if the connection `newcomer` may become a reader. If the limit is reached, the reader that has been
-    /// idle
-    /// the longest is closed.
+    /// Returns true if the connection `newcomer` may become a reader. If the limit is reached, the reader that has
+    /// been idle the longest is closed.
     fn admit_reader(&mut self, newcomer: u64) -> bool {
         let others = self.taken.iter().filter(|(number, _)| **number != newcomer);
         let (mut readers, mut longest_idle) = (0, None);

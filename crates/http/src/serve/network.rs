@@ -46,8 +46,7 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(120);
 
 impl Network {
     /// Configures serving these routes to at most `connections` clients at once, over all listeners. Without `tls`,
-    /// traffic
-    /// is not encrypted.
+    /// traffic is not encrypted.
     ///
     /// Clients with read-only tokens can use at most half of the connections.
     #[must_use]

@@ -67,8 +67,7 @@ impl NetworkService {
                 }
             }
             // No route reads the body of such a request. The body is still drained: if the connection broke while the
-            // client
-            // sends, the client could not read the response.
+            // client sends, the client could not read the response.
             _ if [Method::GET, Method::HEAD].contains(&head.method) => {
                 let_finish(&head, body).await;
                 (Body::empty(), None)
@@ -147,8 +146,7 @@ async fn let_finish(head: &Parts, body: Incoming) {
 }
 
 /// Reads the whole body of a request. Needed for services that would report a body that ends early as a failure of
-/// their
-/// own.
+/// their own.
 async fn whole(body: Incoming, limit: u64) -> Result<Bytes, RequestRejection> {
     let length = usize::try_from(limit).unwrap_or(usize::MAX);
     match tokio::time::timeout(HEADER_TIMEOUT, Limited::new(body, length).collect()).await {

@@ -181,7 +181,7 @@ async fn parent_that_is_unknown_or_ending_takes_no_child() {
     let world = World::new().await;
     let problem = world.post("/v1/processes", child("run", "unknown")).await.problem();
     assert_eq!((problem.status, problem.slug.as_str()), (404, "process_not_found"));
-    assert_eq!(problem.detail.as_deref(), Some("the launch names the parent"));
+    assert_eq!(problem.detail.as_deref(), Some("the launch names this process as its parent"));
     let ended = world.launch("exit 0").await;
     world.pass(millis(10)).await;
     let problem = world.post("/v1/processes", child("run", &ended)).await.problem();

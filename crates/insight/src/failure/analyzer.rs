@@ -44,7 +44,8 @@ impl Analyzer {
         }
     }
 
-    /// Reads the next bytes of a stream, which are at `offset` of the output. Both streams share one sequence of offsets.
+    /// Reads the next bytes of a stream, which are at `offset` of the output. Both streams share one sequence of
+    /// offsets.
     ///
     /// If bytes are missing before the offset, the lines around the gap are dropped. Bytes that were already read are
     /// ignored.

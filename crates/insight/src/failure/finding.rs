@@ -44,7 +44,8 @@ pub struct Finding {
     /// All lines of the error, such as the whole traceback, if it has several.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
-    /// How much the error explains, from 0 to 100. An error of the command itself has more than the report of a wrapper.
+    /// How much the error explains, from 0 to 100. An error of the command itself has more than the report of a
+    /// wrapper.
     pub weight: u8,
 }
 

@@ -56,7 +56,8 @@ pub(super) struct RawBlock {
     pub(super) matching: Option<String>,
     /// Maximum number of lines, with the first one.
     pub(super) max_lines: Option<usize>,
-    /// Regular expression with groups `file`, `line` and `column`. The first line that matches is the place of the error.
+    /// Regular expression with groups `file`, `line` and `column`. The first line that matches is the place of the
+    /// error.
     pub(super) location: Option<String>,
     /// Regular expression with the group `message`. The first line that matches continues the message of the finding.
     pub(super) message: Option<String>,

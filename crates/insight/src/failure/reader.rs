@@ -120,8 +120,8 @@ impl Reader {
         true
     }
 
-    /// Returns true if a trace may start although another error is open. A line that is only perhaps a trace does not end the
-    /// block of a compiler's error.
+    /// Returns true if a trace may start although another error is open. A line that is only perhaps a trace does not
+    /// end the block of a compiler's error.
     fn yields_to(&self, is_certain: bool) -> bool {
         match &self.open {
             OpenError::Nothing | OpenError::Trace(_) => true,

@@ -93,8 +93,8 @@ impl RuleSet {
             || (!self.unfiltered.is_empty() && self.unfiltered.is_match(line))
     }
 
-    /// Returns the length of the lines at the start of `bytes` in which nothing can be found. The bytes are whole lines of
-    /// printable ASCII, as most output is. This is faster than a question for each line.
+    /// Returns the length of the lines at the start of `bytes` in which nothing can be found. The bytes are whole
+    /// lines of printable ASCII, as most output is. This is faster than a question for each line.
     pub(super) fn skippable(&self, bytes: &[u8]) -> usize {
         let Some(texts) = self.texts.as_ref().filter(|_| self.unfiltered.is_empty()) else { return 0 };
         let Some(hit) = texts.find(bytes) else { return bytes.len() };

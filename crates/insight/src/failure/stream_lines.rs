@@ -4,8 +4,8 @@ use crate::bounded_lines::{BoundedLines, Line};
 
 /// Splits one stream into lines.
 ///
-/// Both streams share one sequence of offsets. So the next line of a stream does not start behind its previous bytes, but
-/// where its next bytes are.
+/// Both streams share one sequence of offsets. So the next line of a stream does not start behind its previous bytes,
+/// but where its next bytes are.
 #[derive(Clone, Debug, Default)]
 pub(super) struct StreamLines {
     lines: BoundedLines,
@@ -57,8 +57,8 @@ impl StreamLines {
     }
 }
 
-/// Returns the offset in the output of a line that starts at `own` in its stream. The current bytes start at `start` in the
-/// stream and at `offset` in the output.
+/// Returns the offset in the output of a line that starts at `own` in its stream. The current bytes start at `start`
+/// in the stream and at `offset` in the output.
 fn place(own: u64, start: u64, offset: u64, unfinished: Option<u64>) -> u64 {
     match (unfinished, own.checked_sub(start)) {
         (_, Some(distance)) if distance > 0 => offset.saturating_add(distance),

@@ -82,8 +82,8 @@ fn what_the_work_wrote_into_the_room_for_its_end_is_no_part_of_the_record() {
 fn last_form_of_a_record_that_is_kept_elsewhere_is_not_waited_for() {
     let mut attempt = Attempt::idle();
     let (blocked, release) = (attempt.path().join("exit.tmp/full"), attempt.path().join("go"));
-    // The leftover process ignores the stop signal until `release` exists, so that the final record is written only after
-    // that.
+    // The leftover process ignores the stop signal until `release` exists, so that the final record is written only
+    // after that.
     let mut launch = script(&format!(
         "trap '' TERM; {{ while [ ! -e {} ]; do sleep 0.01; done; }} & exit 3",
         release.display()

@@ -90,8 +90,7 @@ impl VirtualClock {
     /// Returns when every other task waits. The time of this clock does not advance.
     ///
     /// The result is exact on a single-threaded runtime with paused time. On other runtimes the other tasks get one
-    /// real
-    /// millisecond.
+    /// real millisecond.
     pub async fn settle(&self) {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }

@@ -56,8 +56,7 @@ impl FaultPlan {
     }
 
     /// Makes the n-th call from now on fail; the first call is 1. Several planned faults take effect in the order in
-    /// which
-    /// they were added.
+    /// which they were added.
     pub fn fail(&self, nth: u32, fault: Fault) {
         locked(&self.faults).plan(None, nth, fault);
     }
@@ -68,8 +67,7 @@ impl FaultPlan {
     }
 
     /// Makes one call in `one_in` fail, chosen by a seed. Reads fail before they are executed; writes fail before or
-    /// after
-    /// they are applied. 0 disables these faults.
+    /// after they are applied. 0 disables these faults.
     pub fn set_chaos(&self, seed: u64, one_in: u32) {
         self.set_mischief(RandomFaults { seed, one_in, late: Duration::ZERO, crash_in: 0 });
     }

@@ -73,8 +73,7 @@ impl OutboxFake {
     }
 
     /// Accepts a launch without the store, under the lease of this node. Returns `None` if the launch involves other
-    /// nodes or
-    /// no slot for it is free.
+    /// nodes or no slot for it is free.
     fn accept_alone(&self, new: &Submission) -> Option<StoredProcess> {
         let claimant = new.claim_for.as_ref().filter(|_| new.is_nobody_elses())?;
         let mut kept = self.kept();
@@ -160,8 +159,7 @@ impl OutboxFake {
     }
 
     /// Returns the records that the store lacks or has only in an older revision: ended ones first, then live ones,
-    /// then
-    /// pending ones.
+    /// then pending ones.
     async fn lost(&self) -> Result<Vec<StoredProcess>, StoreError> {
         let ids: Vec<ProcessId> = self.kept().records.keys().copied().collect();
         let mut lost = Vec::new();

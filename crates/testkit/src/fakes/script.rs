@@ -163,9 +163,8 @@ impl ChildScript {
         Self { obedience: StopBehavior::Ends { after }, ..self }
     }
 
-    /// Reads a script from the words of a command line, so that a test can write the script into its launch:
-    /// `exit CODE [MS]`, `sleep MS`, `run`, `stubborn`, `undying`, `missing`, `never`, `lost MS`, `slow MS`, `echo
-    /// WORD…`,
+    /// Reads a script from the words of a command line, so that a test can write the script into its launch: `exit
+    /// CODE [MS]`, `sleep MS`, `run`, `stubborn`, `undying`, `missing`, `never`, `lost MS`, `slow MS`, `echo WORD…`,
     /// `ask`, `cat`, `serve PORT [MS]`. `MS` is a time in milliseconds.
     ///
     /// Any other command runs until it is stopped.

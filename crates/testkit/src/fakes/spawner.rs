@@ -22,10 +22,9 @@ use tokio::sync::Notify;
 
 /// Runs scripted processes in virtual time.
 ///
-/// The processes run on a simulated machine that outlives the manager. [`reopened`](Self::reopened) returns the spawner
-/// for the next run of the manager, which finds the processes through `adopt`. All state is computed from the clock
-/// when
-/// it is requested, so the same script always gives the same observations.
+/// The processes run on a simulated machine that outlives the manager. [`reopened`](Self::reopened) returns the
+/// spawner for the next run of the manager, which finds the processes through `adopt`. All state is computed from the
+/// clock when it is requested, so the same script always gives the same observations.
 pub struct ScriptedSpawner {
     machine: Arc<FakeMachine>,
     capabilities: Capabilities,

@@ -161,8 +161,7 @@ impl StoreModel {
     }
 
     /// Returns the next process to claim. Only the first waiting process of each open key is considered. Among these,
-    /// the
-    /// order is: highest priority, then the key that was served longest ago, then the earliest submission.
+    /// the order is: highest priority, then the key that was served longest ago, then the earliest submission.
     fn next(&self, by: &Lease, room: &ClaimCapacity) -> Option<ProcessId> {
         let roots_full = self.roots_of(&by.node).len() >= room.roots as usize;
         let may = |row: &&ModelRow| {

@@ -95,9 +95,8 @@ pub struct NewProcess {
     launch_key: Option<u8>,
     session: bool,
     children: u8,
-    /// Kind of work: 0 is reported work that starts at once, 1 is reported work that waits in its queue, other numbers
-    /// are
-    /// commands.
+    /// Kind of work: 0 is reported work that starts at once, 1 is reported work that waits in its queue, other
+    /// numbers are commands.
     work: u8,
     delay: Option<u32>,
     claim_for: Option<(u8, u32, bool)>,

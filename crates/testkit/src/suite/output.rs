@@ -13,9 +13,8 @@ use std::time::Duration;
 /// Writes the output that a rule reads.
 #[async_trait]
 pub trait OutputFeed: Debug + Send + Sync + 'static {
-    /// Appends to the output of a running attempt, and creates the output if necessary. `bytes` may be empty. The bytes
-    /// can
-    /// be read when the call returns.
+    /// Appends to the output of a running attempt, and creates the output if necessary. `bytes` may be empty. The
+    /// bytes can be read when the call returns.
     async fn write(&self, key: AttemptKey, source: OutputSource, bytes: &[u8]);
 
     /// Lets this time pass.

@@ -15,9 +15,8 @@ pub struct ReaderCursorsFixture {
 }
 
 impl ReaderCursorsFixture {
-    /// Creates a fixture. `reopen` opens the store of cursors; each later call opens it with its previous contents, as
-    /// after
-    /// a restart of the node.
+    /// Creates a fixture. `reopen` opens the store of cursors; each later call opens it with its previous contents,
+    /// as after a restart of the node.
     #[must_use]
     pub fn new(reopen: impl Fn() -> Arc<dyn ReaderCursors> + Send + Sync + 'static) -> Self {
         Self { bookmarks: reopen(), reopen: Box::new(reopen), _guard: None }

@@ -54,8 +54,7 @@ pub trait TestCommands: Debug + Send + Sync + 'static {
     }
 
     /// Returns a command with a pipe as its standard input. The command waits for one line, and then runs without
-    /// reading
-    /// any more. Needed for spawners that can write input and inspect process trees.
+    /// reading any more. Needed for spawners that can write input and inspect process trees.
     fn asks(&self) -> Option<CommandSpec> {
         None
     }
@@ -186,8 +185,7 @@ impl SpawnerFixture {
     }
 
     /// Returns the next event of the spawner. Returns `None` if no event comes within this real time, during which at
-    /// least
-    /// as much time of the commands passes.
+    /// least as much time of the commands passes.
     async fn seen_within(&self, span: Duration) -> Option<SpawnerEvent> {
         let spawner = self.spawner().await;
         let next = spawner.next();

@@ -19,9 +19,8 @@ pub struct WebhookFixture {
 }
 
 impl WebhookFixture {
-    /// Creates a fixture around a transport whose response timeout is `time_limit`. A timeout below one second keeps the
-    /// rules
-    /// fast.
+    /// Creates a fixture around a transport whose response timeout is `time_limit`. A timeout below one second keeps
+    /// the rules fast.
     #[must_use]
     pub fn new(post: Arc<dyn WebhookTransport>, time_limit: Duration) -> Self {
         Self { post, time_limit }

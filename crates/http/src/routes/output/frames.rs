@@ -14,9 +14,8 @@ impl FrameBatch {
         let mut lost = page.gap;
         let mut position = from;
         for chunk in &page.chunks {
-            // A page reports the number of dropped bytes but not their offset. The gap is put into the first hole that
-            // is wide
-            // enough.
+            // A page reports the number of dropped bytes but not their offset. The gap is put into the first hole
+            // that is wide enough.
             if lost > 0 && chunk.offset.saturating_sub(position) >= lost {
                 gap(chunk.offset, chunk.at.0).encode(&mut out);
                 lost = 0;

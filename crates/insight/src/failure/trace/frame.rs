@@ -22,8 +22,8 @@ impl Frame {
     }
 }
 
-/// The frame that is shown as the place of an error: the one of the program itself that is nearest to the error, or else
-/// the nearest one of a library.
+/// The frame that is shown as the place of an error: the one of the program itself that is nearest to the error, or
+/// else the nearest one of a library.
 #[derive(Clone, Debug, Default)]
 pub(super) struct NearestFrame {
     own: Option<Frame>,

@@ -206,8 +206,7 @@ pub async fn what_nobody_claims_as_its_own_is_due_at_last(world: &RestoreFixture
 }
 
 /// A record that another node restored still belongs to its owner, whether the owner continues its old lease or
-/// registers
-/// again.
+/// registers again.
 pub async fn its_owner_takes_up_what_another_node_gave_back(world: &RestoreFixture) {
     let old = world.node("b").await;
     let running = world.run(world.draft(), &old).await;
@@ -349,8 +348,7 @@ pub async fn marks_only_rise(world: &RestoreFixture) {
 }
 
 /// A policy with a later version replaces an earlier one and keeps its version. An earlier policy never replaces a
-/// later
-/// one.
+/// later one.
 pub async fn a_later_policy_comes_back(world: &RestoreFixture) {
     world.node("a").await;
     for slots in 1..=3 {

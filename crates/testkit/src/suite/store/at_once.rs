@@ -33,9 +33,8 @@ pub async fn claim_for_needs_the_newest_lease(world: &StoreFixture) {
 }
 
 /// A submission does not overtake a waiting process with the same key, an equal or higher priority, and a placement
-/// that
-/// includes this node, even if other nodes could run that process too. A process that is pinned to another node is
-/// overtaken.
+/// that includes this node, even if other nodes could run that process too. A process that is pinned to another node
+/// is overtaken.
 pub async fn claim_for_waits_behind_whoever_this_node_may_run(world: &StoreFixture) {
     let here = world.node("a").await;
     let there = world.node("b").await;
@@ -79,8 +78,7 @@ pub async fn claim_for_takes_nothing_of_a_held_key(world: &StoreFixture) {
 }
 
 /// A submission that must not wait is refused only if it would wait for a slot. Delayed work and work that needs no
-/// slot
-/// are accepted. The refusal names the key, unless the root limit of the node is the only obstacle.
+/// slot are accepted. The refusal names the key, unless the root limit of the node is the only obstacle.
 pub async fn or_refuse_refuses_who_would_wait_for_a_slot(world: &StoreFixture) {
     let here = world.node("a").await;
     let there = world.node("b").await;

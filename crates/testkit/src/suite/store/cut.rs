@@ -107,8 +107,7 @@ pub async fn a_wish_that_is_cut_off_is_left_once(world: &StoreFixture) {
 }
 
 /// A claim has no operation id. After a cut, a node finds the processes that it claimed by their owner, and a second
-/// claim
-/// returns the remaining ones.
+/// claim returns the remaining ones.
 pub async fn a_claim_that_is_cut_off_is_found_in_the_list(world: &StoreFixture) {
     let lease = world.node("a").await;
     for at in CUTS {

@@ -91,8 +91,7 @@ impl SlotTrace {
     }
 
     /// Returns the next input of a process. Returns `None` if the process has ended. Starts and exits are preferred
-    /// over
-    /// random inputs, because otherwise hardly any command would start and exit without being stopped.
+    /// over random inputs, because otherwise hardly any command would start and exit without being stopped.
     fn input(&self, world: &StoreFixture, stored: &StoredProcess, life: &mut ProcessScript) -> Option<Input> {
         if life.moves.is_empty() && stored.process.status().is_ended() {
             return None;

@@ -332,8 +332,7 @@ pub async fn a_node_that_comes_back_has_a_higher_epoch_and_owns_nothing(world: &
 }
 
 /// If no node renewed its lease for a whole lease duration, the store itself was unreachable. No node loses its
-/// processes
-/// for that.
+/// processes for that.
 pub async fn a_silence_of_everybody_takes_nothing_from_anybody(world: &StoreFixture) {
     let (node, other) = (world.node("a").await, world.node("b").await);
     let running = world.run(world.draft(), &node).await;

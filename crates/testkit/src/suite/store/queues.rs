@@ -106,8 +106,7 @@ pub async fn queues_show_holders_and_waiters_in_order(world: &StoreFixture) {
 }
 
 /// Queues are sorted by key; the queue of work without a key comes first. A key without waiting and running processes
-/// is
-/// not listed, even if it is requested explicitly.
+/// is not listed, even if it is requested explicitly.
 pub async fn queues_stand_in_the_order_of_their_keys(world: &StoreFixture) {
     for key in ["b", "a", "c"] {
         world.submit(world.draft().key(key)).await;
@@ -143,9 +142,8 @@ pub async fn a_hold_is_kept_with_its_moment_and_its_author(world: &StoreFixture)
     assert!(must(world.store.queues(None).await).iter().all(|queue| queue.held.is_none()));
 }
 
-/// A changed priority takes effect everywhere: in the listed queue, in the order of claims, and in the comparison with
-/// a
-/// submission that requests an immediate claim.
+/// A changed priority takes effect everywhere: in the listed queue, in the order of claims, and in the comparison
+/// with a submission that requests an immediate claim.
 pub async fn a_moved_waiter_takes_its_new_place(world: &StoreFixture) {
     let node = world.node("a").await;
     let mut waiters = Vec::new();

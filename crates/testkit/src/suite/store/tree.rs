@@ -69,8 +69,7 @@ pub async fn below_the_child_of_one_that_is_over_work_goes_on(world: &StoreFixtu
 }
 
 /// A process that was terminated together with its descendants keeps its tree closed after its own end, until the end
-/// of
-/// all descendants was observed.
+/// of all descendants was observed.
 pub async fn one_that_ended_before_its_descendants_keeps_its_tree_closed(world: &StoreFixture) {
     let node = world.node("a").await;
     let root = world.run(world.draft(), &node).await;
@@ -86,8 +85,7 @@ pub async fn one_that_ended_before_its_descendants_keeps_its_tree_closed(world: 
 }
 
 /// A change that requires the absence of live descendants is refused, and writes nothing, while a descendant at any
-/// depth
-/// is alive.
+/// depth is alive.
 pub async fn a_change_for_the_childless_is_refused_while_a_descendant_lives(world: &StoreFixture) {
     let node = world.node("a").await;
     let (_other, _its_child) = world.lingering(&node, world.draft()).await;

@@ -57,9 +57,8 @@ impl StoreFixture {
     }
 
     /// Adds a way to open a second handle on the same contents while the first one is in use, as another operating
-    /// system
-    /// process would. Rules with several nodes then use a separate handle for each node, because a lock inside one
-    /// operating system process would hide every race in the database.
+    /// system process would. Rules with several nodes then use a separate handle for each node, because a lock inside
+    /// one operating system process would hide every race in the database.
     #[must_use]
     pub fn with_another<O>(self, open: impl Fn() -> O + Send + Sync + 'static) -> Self
     where

@@ -74,9 +74,8 @@ impl ReceivedRequest {
         self.headers.iter().find(|(is, _)| is == name).map(|(_, value)| value.as_str())
     }
 
-    /// Parses the request at the start of the received bytes. Returns the request and its length in bytes, or `None` if
-    /// the
-    /// request is not complete.
+    /// Parses the request at the start of the received bytes. Returns the request and its length in bytes, or `None`
+    /// if the request is not complete.
     fn parsed(bytes: &[u8]) -> Option<(Self, usize)> {
         let end = bytes.windows(4).position(|window| window == b"\r\n\r\n")? + 4;
         let head = String::from_utf8_lossy(bytes.get(..end)?).into_owned();
