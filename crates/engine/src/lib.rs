@@ -19,6 +19,8 @@ mod environment;
 mod error;
 mod error_chain;
 mod find;
+#[cfg(test)]
+mod fixtures;
 mod follow;
 mod handover;
 mod inbox;

@@ -63,3 +63,40 @@ impl StartDedup {
 const fn start_of(process: &Process) -> StartOnce {
     (process.id, process.attempt, process.never_ran)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixtures::{command, waiting};
+
+    #[test]
+    fn attempt_starts_once_unless_its_start_was_postponed() {
+        let (starts, process) = (StartDedup::default(), waiting(1, command()).process);
+        assert!(!starts.is_begun(&process));
+        assert!(starts.begin(&process));
+        assert!(starts.is_begun(&process) && !starts.begin(&process));
+        starts.failed(&process);
+        assert!(!starts.is_begun(&process) && starts.begin(&process));
+    }
+
+    #[test]
+    fn ended_attempt_is_remembered_for_as_many_later_ones_as_promised() {
+        let (starts, first) = (StartDedup::default(), waiting(0, command()).process);
+        let ends = |process: &Process| {
+            starts.begin(process);
+            starts.over(process.id, process.attempt);
+        };
+        ends(&first);
+        for number in 1..MAX_FINISHED_ATTEMPTS {
+            ends(&Process { never_ran: u32::try_from(number).unwrap(), ..waiting(1, command()).process });
+            if number == 1 {
+                // The end of one attempt covers all its starts, so each start needs another attempt.
+                starts.known().over.truncate(2);
+            }
+            starts.known().over.truncate(number + 1);
+        }
+        assert!(!starts.begin(&first));
+        ends(&waiting(2, command()).process);
+        assert!(starts.begin(&first));
+    }
+}
