@@ -400,3 +400,53 @@ async fn side_by_side<F: Future<Output = ()> + Send>(mut all: impl Iterator<Item
     })
     .await;
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixtures::{command, waiting};
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::Waker;
+
+    #[test]
+    fn monitor_that_has_ended_has_nothing_to_do_and_accepts_nothing() {
+        let monitor = Monitor::default();
+        let id = waiting(1, command()).process.id;
+        monitor.lock_set().due.insert((AwakeTime(5), id));
+        assert_eq!(monitor.first(), Some(AwakeTime(5)));
+        monitor.end();
+        assert_eq!(monitor.first(), None);
+        assert!(monitor.lock_set().is_over);
+    }
+
+    #[test]
+    fn record_is_outdated_if_a_later_one_of_its_process_was_removed() {
+        let (stored, other) = (waiting(1, command()), waiting(2, command()));
+        let mut set = MonitoredSet::default();
+        assert!(!set.knows_newer(&stored));
+        set.gone.push_back((stored.process.id, Revision(3)));
+        let at = |revision| StoredProcess { revision: Revision(revision), ..stored.clone() };
+        assert!(set.knows_newer(&at(2)));
+        assert!(!set.knows_newer(&at(3)));
+        assert!(!set.knows_newer(&other));
+        set.gone.push_back((stored.process.id, Revision(5)));
+        assert!(set.knows_newer(&at(4)), "the latest removal counts");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn four_inspections_run_at_once_and_the_next_begins_when_one_has_ended() {
+        let (running, most) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        let inspections = (0..10).map(|_| async {
+            let now = running.fetch_add(1, Ordering::Relaxed) + 1;
+            most.fetch_max(now, Ordering::Relaxed);
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            running.fetch_sub(1, Ordering::Relaxed);
+        });
+        let began = tokio::time::Instant::now();
+        side_by_side(inspections).await;
+        assert_eq!(most.load(Ordering::Relaxed), MAX_CONCURRENT);
+        assert_eq!(began.elapsed().as_secs(), 3);
+        let mut nothing = std::pin::pin!(side_by_side(std::iter::empty::<std::future::Ready<()>>()));
+        assert!(nothing.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready());
+    }
+}

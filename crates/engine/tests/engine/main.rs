@@ -11,6 +11,7 @@ mod attention;
 mod cascades;
 mod clearing;
 mod faults;
+mod handle;
 mod input;
 mod interrupted;
 mod lifecycle;
