@@ -67,13 +67,7 @@ mod tests {
             version: "0".to_owned(),
         };
         let presence = Presence::Unreachable { since: Timestamp(0), lost_at: Timestamp(0) };
-        KnownNode {
-            facts,
-            epoch: Epoch(1),
-            offer: NodeAdvertisement::default(),
-            presence,
-            draining: false,
-        }
+        KnownNode { facts, epoch: Epoch(1), offer: NodeAdvertisement::default(), presence, draining: false }
     }
 
     #[test]

@@ -148,17 +148,15 @@ mod tests {
 
     #[test]
     fn limits_include_their_last_value() {
-        let watching = |name: String, pattern: String| WatchPattern {
-            name,
-            pattern,
-            source: WatchSource::Both,
-        };
+        let watching =
+            |name: String, pattern: String| WatchPattern { name, pattern, source: WatchSource::Both };
         let checked = |watch: Vec<WatchPattern>| {
             let mut command = CommandSpec::of("make", &[], "/");
             command.watch = watch;
             check(&command)
         };
-        let many = |count: u32| (0..count).map(|number| watching(number.to_string(), "x".to_owned())).collect();
+        let many =
+            |count: u32| (0..count).map(|number| watching(number.to_string(), "x".to_owned())).collect();
         assert!(checked(many(16)).is_ok());
         assert!(checked(many(17)).is_err());
         assert!(checked(vec![watching("n".repeat(64), "x".to_owned())]).is_ok());

@@ -480,13 +480,29 @@ mod tests {
         };
         assert_eq!(times(InspectMode::Open, &look(false, 0), 130_000), [750, 1_500, 5_000, 20_000, 80_000]);
         assert_eq!(times(InspectMode::OnInput, &look(false, 0), 5_000), [750, 1_500, 3_000, 4_000, 5_000]);
-        assert_eq!(times(InspectMode::OnInput, &look(true, 0), 40_000), [750, 1_500, 3_000, 6_000, 15_000, 25_000, 35_000]);
+        assert_eq!(
+            times(InspectMode::OnInput, &look(true, 0), 40_000),
+            [750, 1_500, 3_000, 6_000, 15_000, 25_000, 35_000]
+        );
     }
 
     #[test]
     fn grids_are_at_most_half_of_the_delay_unless_they_equal_it() {
         let seconds = Duration::from_secs;
-        for (pause, grid) in [(240, 60), (120, 60), (119, 15), (60, 60), (59, 15), (30, 15), (29, 5), (15, 15), (10, 5), (9, 1), (2, 1), (1, 1)] {
+        for (pause, grid) in [
+            (240, 60),
+            (120, 60),
+            (119, 15),
+            (60, 60),
+            (59, 15),
+            (30, 15),
+            (29, 5),
+            (15, 15),
+            (10, 5),
+            (9, 1),
+            (2, 1),
+            (1, 1),
+        ] {
             assert_eq!(raster(seconds(pause)), seconds(grid), "{pause}");
         }
         assert_eq!(raster(Duration::from_millis(999)), MIN_TIMER_GRID);
@@ -541,7 +557,8 @@ mod tests {
         assert_eq!(silence.passed(at(15_000).0, awake(15_000)), [(Condition::Stalled, true)]);
         // A first inspection proves nothing, so it ends nothing either.
         let held = Conditions::default().with(Condition::Stalled, Some(at(-1).0));
-        let mut silence = SilenceMonitor::new(policy(None, Some(10)), InspectMode::Open, held, START, Some(0));
+        let mut silence =
+            SilenceMonitor::new(policy(None, Some(10)), InspectMode::Open, held, START, Some(0));
         assert_eq!(silence.seen(at(0).0, awake(0), Some(&look(false, 7))), []);
     }
 

@@ -4,12 +4,10 @@ use crate::nodes::Cluster;
 use crate::queues::{key, keyed, with_slots};
 use crate::world::{World, command, node, retrying, seconds};
 use longhaul_domain::{
-    AgentDescriptor, AgentId, LaunchKey, NodeId, NoOpReason, Priority, ProcessId, ProcessName, SessionId,
+    AgentDescriptor, AgentId, LaunchKey, NoOpReason, NodeId, Priority, ProcessId, ProcessName, SessionId,
     SlotKey, Spec, Status,
 };
-use longhaul_engine::ports::{
-    AttemptKey, EventCursor, EventLog, IdSource, Loss, NodeDescriptor, Store,
-};
+use longhaul_engine::ports::{AttemptKey, EventCursor, EventLog, IdSource, Loss, NodeDescriptor, Store};
 use longhaul_engine::{EngineError, Shutdown};
 use longhaul_testkit::fakes::{Fault, PortCall, SequentialIds};
 use std::time::Duration;
@@ -318,7 +316,8 @@ async fn move_of_a_store_interrupts_the_attempts_of_that_node_alone() {
     let store: &dyn Store = &cluster.store;
     let lease = store.register(&me).await.unwrap();
     let ids = SequentialIds::seeded(5);
-    let count = longhaul_engine::interrupt_attempts(store, &cluster.clock, &ids, &lease, "/old").await.unwrap();
+    let count =
+        longhaul_engine::interrupt_attempts(store, &cluster.clock, &ids, &lease, "/old").await.unwrap();
     assert_eq!(count, 1);
     assert_eq!((b.status(own).await, b.status(other).await), (Status::Interrupted, Status::Running));
 }

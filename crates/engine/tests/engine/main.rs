@@ -32,6 +32,7 @@ mod subscribers;
 mod tails;
 mod trees;
 mod trust;
+mod turns;
 mod waiting;
 mod watching;
 mod why;
