@@ -81,22 +81,16 @@ mod tests {
 
     #[test]
     fn ended_attempt_is_remembered_for_as_many_later_ones_as_promised() {
-        let (starts, first) = (StartDedup::default(), waiting(0, command()).process);
-        let ends = |process: &Process| {
-            starts.begin(process);
-            starts.over(process.id, process.attempt);
+        let (starts, first) = (StartDedup::default(), waiting(1, command()).process);
+        let ends = |number: usize| {
+            let attempt = AttemptNo(u32::try_from(number).unwrap());
+            starts.begin(&Process { attempt, ..first.clone() });
+            starts.over(first.id, attempt);
         };
-        ends(&first);
-        for number in 1..MAX_FINISHED_ATTEMPTS {
-            ends(&Process { never_ran: u32::try_from(number).unwrap(), ..waiting(1, command()).process });
-            if number == 1 {
-                // The end of one attempt covers all its starts, so each start needs another attempt.
-                starts.known().over.truncate(2);
-            }
-            starts.known().over.truncate(number + 1);
-        }
-        assert!(!starts.begin(&first));
-        ends(&waiting(2, command()).process);
-        assert!(starts.begin(&first));
+        (0..MAX_FINISHED_ATTEMPTS).for_each(ends);
+        assert!(starts.is_begun(&first));
+        ends(MAX_FINISHED_ATTEMPTS);
+        assert!(!starts.is_begun(&first));
+        assert!(starts.is_begun(&Process { attempt: AttemptNo(1), ..first.clone() }));
     }
 }

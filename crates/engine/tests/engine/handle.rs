@@ -109,11 +109,9 @@ async fn output_that_could_not_be_stored_is_told() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn only_node_of_a_local_store_can_neither_be_drained_nor_forgotten() {
+async fn node_that_runs_cannot_be_forgotten_and_only_expiring_leases_make_a_store_shared() {
     let world = World::new().await;
     assert!(!world.engine.is_shared());
-    let refused = world.engine.drain(&node(), true).await;
-    assert!(matches!(refused, Err(EngineError::DrainUnsupported { .. })), "{refused:?}");
     let refused = world.engine.forget(&node()).await;
     assert!(matches!(refused, Err(EngineError::NodeAlive { .. })), "{refused:?}");
     let cluster = Cluster::new();
