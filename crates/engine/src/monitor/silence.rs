@@ -476,7 +476,7 @@ mod tests {
     #[test]
     fn inspection_times_follow_the_schedule_of_each_kind_of_process() {
         let times =
-            |eyes, found: &TreeSnapshot| looks(&mut fresh(SilencePolicy::default(), eyes), 130_000, found);
+            |eyes, found: &TreeSnapshot| looks(&mut fresh(SilencePolicy::default(), eyes), 145_000, found);
         let closed = times(InspectMode::Open, &look(false, 0));
         assert_eq!(closed, [750, 1_500, 6_000, 25_000, 140_000]);
         let may_ask = times(InspectMode::OnInput, &look(false, 0));

@@ -24,6 +24,7 @@ mod queueing;
 mod queues;
 mod readiness;
 mod recovery;
+mod refusals;
 mod reported;
 mod retention;
 mod sessions;
