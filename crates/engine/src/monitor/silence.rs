@@ -482,7 +482,7 @@ mod tests {
         let may_ask = times(InspectMode::OnInput, &look(false, 0));
         assert_eq!(may_ask[..5], [750, 1_500, 3_000, 4_000, 5_000]);
         let asks = times(InspectMode::OnInput, &look(true, 0));
-        assert_eq!(asks[..7], [750, 1_500, 3_000, 6_000, 15_000, 25_000, 35_000]);
+        assert_eq!(asks[..7], [750, 1_500, 3_000, 6_000, 12_000, 25_000, 35_000]);
     }
 
     #[test]
@@ -617,5 +617,16 @@ mod tests {
         assert!(!silence.needs_output_notification());
         silence.seen(at(1_500).0, awake(1_500), Some(&look(false, 0)));
         assert!(silence.needs_output_notification());
+    }
+
+    #[test]
+    fn output_of_the_instant_in_which_a_condition_began_does_not_end_it() {
+        let held = Conditions::default().with(Condition::Idle, Some(at(-5_000).0));
+        for (spoke, news) in [(-5_000, vec![]), (-4_999, vec![(Condition::Idle, false)])] {
+            let mut silence =
+                SilenceMonitor::new(SilencePolicy::default(), InspectMode::Open, held, AwakeTime(0), None);
+            let size = OutputSize { end: 5, gap: None, last_at: Some(at(spoke).0) };
+            assert_eq!(silence.heard(at(0).0, awake(0), &size), news, "{spoke}");
+        }
     }
 }

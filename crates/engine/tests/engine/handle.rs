@@ -8,7 +8,7 @@ use longhaul_domain::{
     SlotKey, Spec, Status,
 };
 use longhaul_engine::ports::{AttemptKey, EventCursor, EventLog, IdSource, Loss, NodeDescriptor, Store};
-use longhaul_engine::{EngineError, Shutdown};
+use longhaul_engine::{EngineError, Shutdown, SubscriptionItem, WaitCondition, WaitMode};
 use longhaul_testkit::fakes::{Fault, PortCall, SequentialIds};
 use std::time::Duration;
 
@@ -296,6 +296,79 @@ async fn usage_of_a_process_between_two_attempts_is_unknown() {
     assert_eq!(world.status(id).await, Status::Pending);
     assert_eq!(world.engine.usage(id).await.unwrap(), None);
     assert_eq!(world.engine.look(id).await.unwrap(), None);
+    let starts = world.launch("slow 5000").await;
+    world.settle().await;
+    assert_eq!(world.status(starts).await, Status::Starting);
+    assert_eq!(world.engine.usage(starts).await.unwrap(), None);
+    assert_eq!(world.engine.look(starts).await.unwrap(), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn reads_of_many_records_or_of_none_cost_few_requests() {
+    let world = World::with(|settings| settings.max_parallel = 0).await;
+    let mut ids = Vec::new();
+    for _ in 0..10 {
+        ids.push(world.launch("run").await);
+    }
+    world.settle().await;
+    let reads = || world.store.calls().iter().filter(|call| **call == PortCall::Read).count();
+    let before = reads();
+    world.engine.wait(&ids, WaitCondition::Running, WaitMode::All, None).await.unwrap();
+    assert_eq!(reads() - before, 1);
+    let before = reads();
+    assert!(world.engine.find("nothing").await.is_err());
+    assert_eq!(reads() - before, 2, "one for the live ones of that name and one for all");
+}
+
+#[tokio::test(start_paused = true)]
+async fn subscription_from_the_current_end_is_no_resync() {
+    let world = World::new().await;
+    world.launch("exit 0").await;
+    world.pass(seconds(1)).await;
+    let end = world.engine.log_end().await.unwrap();
+    let mut subscription = world.engine.subscribe(Some(end), 10).await.unwrap();
+    let id = world.launch("run").await;
+    world.settle().await;
+    let first = subscription.next().await;
+    assert!(matches!(&first, Some(SubscriptionItem::Event(logged)) if logged.id == id), "{first:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn reader_of_the_log_waits_before_it_tries_again() {
+    let world = World::new().await;
+    let _subscription = world.engine.subscribe(None, 10).await.unwrap();
+    world.settle().await;
+    let reads = || world.store.calls().iter().filter(|call| **call == PortCall::Events).count();
+    for _ in 0..3 {
+        world.store.fail_on(PortCall::Events, 1, Fault::Unavailable);
+    }
+    let before = reads();
+    world.launch("run").await;
+    world.settle().await;
+    assert_eq!(reads() - before, 1);
+    world.pass(seconds(10)).await;
+    assert!(reads() - before >= 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn callback_hears_what_happens_from_the_time_on_at_which_it_listens() {
+    let world = World::new().await;
+    world.launch("exit 0").await;
+    world.pass(seconds(1)).await;
+    world.store.fail_on(PortCall::Events, 1, Fault::Unavailable);
+    let (sender, heard) = std::sync::mpsc::channel();
+    let mut guard = world.engine.on_event(move |notice| sender.send(notice.clone()).unwrap());
+    {
+        let mut listening = std::pin::pin!(guard.listening());
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        assert!(listening.as_mut().poll(&mut context).is_pending());
+    }
+    world.pass(seconds(10)).await;
+    guard.listening().await;
+    let id = world.launch("run").await;
+    world.settle().await;
+    let first = heard.recv_timeout(seconds(60)).unwrap();
+    assert!(matches!(&first, SubscriptionItem::Event(logged) if logged.id == id), "{first:?}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -10,7 +10,7 @@ use longhaul_engine::{
     EngineError, EngineSettings, Launch, LaunchBlocked, LaunchOutcome, Launcher, WaitCondition, WaitMode,
     WaitReason,
 };
-use longhaul_testkit::fakes::{OutboxFake, ScriptedSpawner, SequentialIds};
+use longhaul_testkit::fakes::{Fault, OutboxFake, PortCall, ScriptedSpawner, SequentialIds};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -210,7 +210,13 @@ async fn without_the_store_a_node_shows_its_own_work_and_stops_it() {
     assert_eq!(a.engine.find("web").await.unwrap(), own);
     let unknown = a.engine.find("nothing").await;
     assert!(unavailable(&unknown), "another node may have it: {unknown:?}");
-    let stopped = a.engine.command(own, Action::Cancel { cause: StopCause::User }, None).await;
+    let stop = Action::Cancel { cause: StopCause::User };
+    let revision = a.stored(own).await.revision;
+    let refused = a.engine.command(own, stop.clone(), Some(revision)).await;
+    assert!(unavailable(&refused), "nobody knows whether this is the latest revision: {refused:?}");
+    cluster.pass(seconds(1)).await;
+    assert_eq!(a.spawner.live().len(), 1);
+    let stopped = a.engine.command(own, stop, None).await;
     assert!(matches!(stopped, Err(EngineError::StopUnrecorded { .. })), "{stopped:?}");
     let paused = a.engine.command(ended, Action::Pause, None).await;
     assert!(unavailable(&paused), "the copy may be outdated: {paused:?}");
@@ -242,5 +248,33 @@ async fn launch_that_was_accepted_without_the_store_runs_at_once_and_is_recorded
     assert_eq!(cluster.recorded(process).await, Some(Status::Running));
     cluster.pass(seconds(60)).await;
     assert_eq!(cluster.recorded(process).await, Some(Status::Completed));
+    assert_eq!(a.spawner.runs(process), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn observation_is_not_decided_on_a_record_that_is_older_than_the_copy() {
+    let cluster = Cluster::new();
+    let a = cluster.keeping("a", 1).await;
+    let process = a.launch(command("exit 4 5000")).await;
+    cluster.pass(seconds(2)).await;
+    let before = cluster.store.snapshot();
+    a.tell(process, Action::Pause).await;
+    a.tell(process, Action::Resume).await;
+    cluster.pass(seconds(2)).await;
+    cluster.store.go_back(&before);
+    // The lost record cannot be restored for a while, and meanwhile the command exits.
+    for _ in 0..20 {
+        a.trouble.fail_on(PortCall::Events, 1, Fault::Unavailable);
+    }
+    cluster.pass(seconds(3)).await;
+    assert_eq!(cluster.recorded(process).await, Some(Status::Running));
+    cluster.pass(seconds(30)).await;
+    let found = cluster.store.load(&[process]).await.unwrap().pop().flatten().unwrap();
+    assert_eq!(found.process.status(), Status::Failed);
+    let facts = a.engine.log(None, 1_000, false).await.unwrap().events;
+    let ends = facts.iter().filter(|logged| {
+        logged.id == process && matches!(logged.event.fact, longhaul_domain::Fact::Ended { .. })
+    });
+    assert_eq!(ends.count(), 1);
     assert_eq!(a.spawner.runs(process), 1);
 }
