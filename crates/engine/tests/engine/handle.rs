@@ -4,10 +4,13 @@ use crate::nodes::Cluster;
 use crate::queues::{key, keyed, with_slots};
 use crate::world::{World, command, node, retrying, seconds};
 use longhaul_domain::{
-    AgentDescriptor, AgentId, LaunchKey, NoOpReason, NodeId, Priority, ProcessId, ProcessName, SessionId,
-    SlotKey, Spec, Status,
+    AgentDescriptor, AgentId, LaunchKey, NoOpReason, NodeId, PendingAction, Priority, ProcessId, ProcessName,
+    SessionId, SlotKey, Spec, Status,
 };
-use longhaul_engine::ports::{AttemptKey, EventCursor, EventLog, IdSource, Loss, NodeDescriptor, Store};
+use longhaul_engine::ports::{
+    AttemptKey, EventCursor, EventLog, IdSource, Loss, NodeDescriptor, PageRequest, ProcessFilter,
+    ProcessStore, SortOrder, Store,
+};
 use longhaul_engine::{EngineError, Shutdown, SubscriptionItem, WaitCondition, WaitMode};
 use longhaul_testkit::fakes::{Fault, PortCall, SequentialIds};
 use std::time::Duration;
@@ -391,4 +394,67 @@ async fn move_of_a_store_interrupts_the_attempts_of_that_node_alone() {
         longhaul_engine::interrupt_attempts(store, &cluster.clock, &ids, &lease, "/old").await.unwrap();
     assert_eq!(count, 1);
     assert_eq!((b.status(own).await, b.status(other).await), (Status::Interrupted, Status::Running));
+}
+
+#[tokio::test(start_paused = true)]
+async fn terminate_of_what_ended_needs_its_current_revision_if_one_is_given() {
+    let world = World::new().await;
+    let id = world.launch("exit 0").await;
+    world.end(id).await;
+    world.pass(seconds(1)).await;
+    let now = world.stored(id).await.revision;
+    let told = world.engine.terminate(id, false, Some(now)).await.unwrap();
+    assert_eq!((told.changed, told.note), (false, Some(NoOpReason::AlreadyEnded)));
+    let before = longhaul_domain::Revision(now.0 - 1);
+    let refused = world.engine.terminate(id, false, Some(before)).await;
+    assert!(matches!(refused, Err(EngineError::RevisionMoved { found, .. }) if found == now), "{refused:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn wait_until_all_run_counts_none_that_runs_no_longer() {
+    let world = World::new().await;
+    let first = world.launch_spec(retrying("exit 1 1000", 9)).await;
+    world.settle().await;
+    let not_before = Some(world.engine.now().plus(Duration::from_millis(1_100)));
+    let second = world.launch_spec(Spec { not_before, ..command("run") }).await;
+    let ids = [first, second];
+    let waits = world.engine.wait(&ids, WaitCondition::Running, WaitMode::All, None);
+    let waited = world.clock.run_until(seconds(3_600), waits).await.unwrap().unwrap();
+    for stored in &waited.processes {
+        assert_eq!(stored.process.status(), Status::Running);
+        assert_eq!(stored.revision, world.stored(stored.process.id).await.revision);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn process_whose_end_is_not_recorded_yet_is_not_listed_as_running() {
+    let world = World::new().await;
+    let (ends, runs) = (world.launch("exit 0 1000").await, world.launch("run").await);
+    world.settle().await;
+    world.store.set_full(true);
+    world.pass(seconds(3)).await;
+    let filter = ProcessFilter { statuses: vec![Status::Running], ..ProcessFilter::default() };
+    let page = PageRequest { order: SortOrder::OldestFirst, after: None, most: 10 };
+    let listing = world.engine.list(&filter, &page).await.unwrap();
+    let listed: Vec<ProcessId> = listing.processes.iter().map(|stored| stored.process.id).collect();
+    assert_eq!(listed, [runs]);
+    assert_eq!(world.status(ends).await, Status::Completed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn action_shows_none_of_the_pending_actions_that_were_executed_before() {
+    let mut world = World::new().await;
+    let id = world.launch("run").await;
+    world.settle().await;
+    world.engine.abandon();
+    world.settle().await;
+    for action in [PendingAction::Pause, PendingAction::Resume] {
+        world.store.enqueue_action(&id, world.ids.op(), action).await.unwrap();
+    }
+    world.spawner = std::sync::Arc::new(world.spawner.reopened());
+    world.start().await;
+    world.pass(seconds(1)).await;
+    assert_eq!(world.status(id).await, Status::Running);
+    let paused = world.ask(id, longhaul_domain::Action::Pause).await.unwrap();
+    assert_eq!((paused.changed, paused.stored.pending_actions), (true, vec![]));
 }

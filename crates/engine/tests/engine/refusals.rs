@@ -3,12 +3,15 @@
 use crate::nodes::{Cluster, LEASE, Node, id};
 use crate::queues::{key, keyed};
 use crate::world::{command, seconds};
-use longhaul_domain::{Action, Epoch, PolicyVersion, Retention, Status, StopCause};
+use longhaul_adapters::memory::MemoryStore;
+use longhaul_domain::{Action, Epoch, NodeId, PolicyVersion, Retention, Status, StopCause};
 use longhaul_engine::ports::{
-    Lease, NodeDescriptor, Store, StoreCall, StoreDecorator, StoreError, StoreMethod, StoreRejection,
+    ForgetOutcome, Lease, NodeDescriptor, Store, StoreCall, StoreDecorator, StoreError, StoreMethod,
+    StoreRejection,
 };
 use longhaul_engine::{EngineError, EngineSettings, LaunchOutcome};
 use longhaul_testkit::fakes::{ScriptedSpawner, SequentialIds};
+use std::pin::Pin;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -45,6 +48,18 @@ impl StoreDecorator for RefusingStore {
 
     fn inner(&self) -> &dyn Store {
         self.inner.as_ref()
+    }
+
+    fn forget<'s, 'n, 'async_trait>(
+        &'s self,
+        _node: &'n NodeId,
+    ) -> Pin<Box<dyn Future<Output = Result<ForgetOutcome, StoreError>> + Send + 'async_trait>>
+    where
+        's: 'async_trait,
+        'n: 'async_trait,
+        Self: 'async_trait,
+    {
+        Box::pin(async { Ok(ForgetOutcome::Unknown) })
     }
 
     async fn around<T: Send>(
@@ -216,4 +231,20 @@ async fn start_of_another_node_is_not_made_here_after_a_claim_without_an_answer(
     let lease: Option<Lease> = b.stored(slow).await.owner;
     assert_eq!(lease.unwrap().node, id("b"));
     b.tell(slow, Action::Cancel { cause: StopCause::User }).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn node_that_the_store_does_not_know_is_alive_in_a_local_store_and_unknown_in_a_shared_one() {
+    let shared = Cluster::new();
+    let clock = shared.clock.clone();
+    let local = Cluster { store: MemoryStore::new(Arc::new(clock.clone())), clock };
+    for (cluster, is_shared) in [(shared, true), (local, false)] {
+        let (a, _refusals) = refusing(&cluster).await;
+        let refused = a.engine.forget(&id("a")).await;
+        if is_shared {
+            assert!(matches!(refused, Err(EngineError::NodeUnknown { .. })), "{refused:?}");
+        } else {
+            assert!(matches!(refused, Err(EngineError::NodeAlive { .. })), "{refused:?}");
+        }
+    }
 }
