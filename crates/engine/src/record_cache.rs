@@ -89,7 +89,7 @@ mod tests {
     fn descendants_are_those_below_the_process() {
         let (cache, top, other) = (RecordCache::default(), starting(1), starting(3));
         let mut child = starting(2);
-        child.process.lineage = Lineage { ancestors: vec![top.process.id].into(), ..Lineage::default() };
+        child.process.lineage = Lineage { ancestors: vec![top.process.id], ..Lineage::default() };
         for stored in [&top, &child, &other] {
             cache.keep(&lease().node, stored);
         }

@@ -76,12 +76,13 @@ impl StoreDecorator for RefusingStore {
             return work.await;
         }
         self.refused.left.store(left - 1, Ordering::Relaxed);
-        Err(match call.method {
-            StoreMethod::SetPolicy => {
-                StoreError::Refused(StoreRejection::StalePolicy { found: PolicyVersion::default() })
-            }
-            StoreMethod::Prune => StoreError::Unknown { op: None, source: "the test says so".into() },
-            _ => StoreError::Fenced { node: id("a"), epoch: Epoch(1) },
+        let policy = StoreRejection::StalePolicy { found: PolicyVersion::default() };
+        Err(if call.method == StoreMethod::SetPolicy {
+            StoreError::Refused(policy)
+        } else if call.method == StoreMethod::Prune {
+            StoreError::Unknown { op: None, source: "the test says so".into() }
+        } else {
+            StoreError::Fenced { node: id("a"), epoch: Epoch(1) }
         })
     }
 }
