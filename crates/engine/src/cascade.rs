@@ -351,3 +351,91 @@ pub(crate) fn below(id: ProcessId) -> ProcessFilter {
 fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixtures::{Fixture, command, running, waiting};
+    use longhaul_domain::{ActionSeq, Cascade, SessionId, Spec};
+    use std::pin::pin;
+    use std::task::{Context, Waker};
+
+    #[test]
+    fn check_that_is_requested_while_one_runs_is_repeated_once() {
+        let (tracker, id) = (CascadeTracker::default(), waiting(1, command()).process.id);
+        assert!(!tracker.is_awaited(id));
+        assert!(tracker.begin(id));
+        assert!(tracker.is_awaited(id));
+        assert!(!tracker.finish(id), "nobody requested another check");
+        assert!(tracker.begin(id));
+        assert!(!tracker.begin(id), "one is running already");
+        assert!(tracker.finish(id));
+        assert!(!tracker.begin(id), "the repeated check is running");
+        assert!(tracker.finish(id) && !tracker.finish(id));
+    }
+
+    #[test]
+    fn cascades_wait_until_the_work_of_the_previous_run_is_recovered() {
+        let tracker = CascadeTracker::default();
+        let mut opened = pin!(tracker.opened());
+        let mut context = Context::from_waker(Waker::noop());
+        assert!(opened.as_mut().poll(&mut context).is_pending());
+        tracker.open();
+        assert!(opened.as_mut().poll(&mut context).is_ready());
+    }
+
+    #[test]
+    fn end_of_a_session_takes_those_of_that_session_and_those_without_one() {
+        let of = |session: Option<&str>| {
+            let session = session.map(|name| SessionId::new(name).unwrap());
+            waiting(1, Spec { session, ..command() })
+        };
+        let top = |cause| {
+            let mut top = of(Some("a"));
+            top.process.cascade = Some(Cascade { cause, force: false });
+            top
+        };
+        let ended = top(StopCause::Session);
+        assert!(is_included(&ended, &of(Some("a"))) && is_included(&ended, &of(None)));
+        assert!(!is_included(&ended, &of(Some("b"))));
+        for other in [top(StopCause::User), of(Some("a"))] {
+            assert!(is_included(&other, &of(Some("b"))));
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn descendant_is_told_once_by_a_pending_action_or_by_its_record() {
+        let fixture = Fixture::new(false).await;
+        let core = &fixture.engine.core;
+        let cause = StopCause::Parent;
+        let (cancel, force) = (Action::Cancel { cause }, Action::Force { cause });
+        let mut stored = running(1, command());
+        assert!(!core.is_told(&stored, &cancel));
+        stored.pending_actions.push((ActionSeq(1), PendingAction::Cancel { cause }));
+        assert!(core.is_told(&stored, &cancel) && !core.is_told(&stored, &force));
+        stored.pending_actions = vec![(ActionSeq(2), PendingAction::Pause)];
+        assert!(!core.is_told(&stored, &cancel));
+        let step = stored.process.decide(&core.context(), &stored.live_stats, &Input::Action(cancel.clone()));
+        stored.process.evolve(&step.unwrap().events);
+        assert!(core.is_told(&stored, &cancel) && !core.is_told(&stored, &force));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn delay_between_retries_doubles_up_to_its_limit_and_none_follows_a_shutdown() {
+        let fixture = Fixture::new(false).await;
+        let core = &fixture.engine.core;
+        let mut wait = Duration::from_secs(2);
+        for (before, after) in [(2, 4), (4, 5), (5, 5)] {
+            let began = core.parts.clock.now();
+            let waited = core.wait_before_retry(&mut wait);
+            assert_eq!(fixture.clock.run_until(Duration::from_secs(60), waited).await, Some(true));
+            assert_eq!(core.parts.clock.now().since(began), Duration::from_secs(before));
+            assert_eq!(wait, Duration::from_secs(after));
+        }
+        fixture.engine.abandon();
+        let began = core.parts.clock.now();
+        let waited = core.wait_before_retry(&mut wait);
+        assert_eq!(fixture.clock.run_until(Duration::from_secs(60), waited).await, Some(false));
+        assert_eq!(core.parts.clock.now(), began);
+    }
+}

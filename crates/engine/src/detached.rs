@@ -16,3 +16,30 @@ pub(crate) async fn run_to_completion<T: Send + 'static>(
         Err(_) => Err(EngineError::ShuttingDown),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::pin::pin;
+    use std::task::{Context, Poll, Waker};
+
+    #[tokio::test]
+    async fn panic_of_the_work_is_an_internal_error() {
+        let broken: Result<(), _> = run_to_completion(async { panic!("the test says so") }).await;
+        let Err(EngineError::Broken { what }) = broken else { panic!("{broken:?}") };
+        assert!(what.contains("the test says so"), "{what}");
+    }
+
+    #[test]
+    fn work_that_ends_with_the_runtime_is_a_shutdown() {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let mut work = pin!(run_to_completion(std::future::pending::<Result<(), EngineError>>()));
+        let mut context = Context::from_waker(Waker::noop());
+        let entered = runtime.enter();
+        assert!(work.as_mut().poll(&mut context).is_pending());
+        drop(entered);
+        drop(runtime);
+        let ended = work.as_mut().poll(&mut context);
+        assert!(matches!(ended, Poll::Ready(Err(EngineError::ShuttingDown))), "{ended:?}");
+    }
+}

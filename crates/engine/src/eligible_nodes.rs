@@ -52,3 +52,29 @@ impl EngineShared {
 pub(crate) fn fits_any(placement: &Placement, nodes: &[KnownNode]) -> bool {
     nodes.iter().any(|node| node.fits(placement))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use longhaul_domain::{Epoch, Timestamp};
+    use longhaul_ports::{NodeAdvertisement, NodeDescriptor};
+
+    pub(crate) fn known(name: &str) -> KnownNode {
+        let facts = NodeDescriptor {
+            id: NodeId::new(name).unwrap(),
+            home: None,
+            boot: "b".to_owned(),
+            version: "0".to_owned(),
+        };
+        let presence = Presence::Unreachable { since: Timestamp(0), lost_at: Timestamp(0) };
+        KnownNode { facts, epoch: Epoch(1), offer: NodeAdvertisement::default(), presence, draining: false }
+    }
+
+    #[test]
+    fn draining_nodes_are_named_if_no_other_node_fits() {
+        let placement = Placement::Node(NodeId::new("b").unwrap());
+        let runners = EligibleNodes { nodes: vec![known("a")], draining: vec![known("b"), known("c")] };
+        assert_eq!(runners.unavailable(&placement), Some(vec![NodeId::new("b").unwrap()]));
+        assert_eq!(runners.unavailable(&Placement::Anywhere), None);
+    }
+}

@@ -304,3 +304,32 @@ fn conflict(differs: &[&str]) -> String {
     }
     format!("which was launched with another {}", differs.join(", "))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixtures::{command, waiting};
+
+    #[test]
+    fn conflict_of_launch_keys_says_what_differs_or_that_nobody_knows() {
+        let id = waiting(1, command()).process.id;
+        let said =
+            |differs| EngineError::KeyConflict { key: "k".to_owned(), holder: id, differs }.to_string();
+        assert_eq!(
+            said(vec!["name", "command"]),
+            format!(
+                "the launch key \"k\" belongs to process {id}, which was launched with another name, command"
+            )
+        );
+        assert_eq!(
+            said(Vec::new()),
+            format!("the launch key \"k\" belongs to process {id}, whose record was pruned")
+        );
+    }
+
+    #[test]
+    fn stop_without_a_record_says_how_far_it_got() {
+        assert_eq!(StopReach::Told.to_string(), "received a stop request");
+        assert_eq!(StopReach::Ended.to_string(), "has ended");
+    }
+}

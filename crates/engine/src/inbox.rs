@@ -249,3 +249,37 @@ pub(crate) const fn last_of(observation: &Observation) -> Option<AttemptNo> {
         | Observation::OutputMatched { .. } => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixtures::{Fixture, lease, running};
+    use longhaul_domain::{NodeId, Timestamp};
+    use longhaul_ports::{Lease, StoredProcess};
+
+    #[tokio::test(start_paused = true)]
+    async fn start_that_came_too_late_is_stopped_in_a_shared_store() {
+        let own = running(1, crate::fixtures::command());
+        let there = Lease { node: NodeId::new("there").unwrap(), ..lease() };
+        let elsewhere = StoredProcess { owner: Some(there), ..own.clone() };
+        let spawned = |attempt| {
+            let at = Timestamp(1);
+            Input::Observation(Observation::Spawned { attempt, pid: None, containment: None, at })
+        };
+        let (first, second) = (own.process.attempt, own.process.attempt.next());
+        let key = AttemptKey { id: own.process.id, attempt: first };
+        for (leases, stored, attempt, late) in [
+            (true, &own, first, false),
+            (true, &own, second, true),
+            (true, &elsewhere, first, true),
+            (false, &elsewhere, first, false),
+        ] {
+            let fixture = Fixture::new(leases).await;
+            let core = &fixture.engine.core;
+            let answer = ActionOutcome { stored: stored.clone(), changed: false, note: None };
+            assert_eq!(began_too_late(core, &answer, &spawned(attempt)), late);
+            assert_eq!(core.copies.is_stopping(AttemptKey { attempt, ..key }), late);
+            assert!(!began_too_late(core, &answer, &Input::Tick));
+        }
+    }
+}

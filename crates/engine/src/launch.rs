@@ -393,3 +393,31 @@ const fn is_decided(error: &EngineError) -> bool {
     let looked = matches!(error, EngineError::Refused { refusal } if !matches!(refusal, StoreRejection::Full | StoreRejection::StalePolicy { .. }));
     looked || matches!(error, EngineError::KeyConflict { .. } | EngineError::LaunchPruned { .. })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixtures::{command, waiting};
+    use longhaul_domain::PolicyVersion;
+
+    #[test]
+    fn error_proves_that_nothing_was_accepted_only_after_the_store_looked_for_the_id() {
+        let id = waiting(1, command()).process.id;
+        let refused = |refusal| EngineError::Refused { refusal };
+        let (key, differs) = ("k".to_owned(), Vec::new());
+        for proof in [
+            refused(StoreRejection::ParentMissing { parent: id }),
+            EngineError::KeyConflict { key: key.clone(), holder: id, differs },
+            EngineError::LaunchPruned { key, id },
+        ] {
+            assert!(is_decided(&proof), "{proof:?}");
+        }
+        for other in [
+            refused(StoreRejection::Full),
+            refused(StoreRejection::StalePolicy { found: PolicyVersion::default() }),
+            EngineError::ShuttingDown,
+        ] {
+            assert!(!is_decided(&other), "{other:?}");
+        }
+    }
+}

@@ -145,3 +145,95 @@ impl LeaseChanges {
         let _ = self.held.changed().await;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use longhaul_domain::{Epoch, PolicyVersion};
+
+    const LEASE_LENGTH: i64 = 8_000;
+
+    fn lease(epoch: u64) -> Lease {
+        Lease { node: NodeId::new("a").unwrap(), epoch: Epoch(epoch) }
+    }
+
+    /// Returns the answer to a lease renewal, by a store whose clock shows another time than the clock of the node.
+    fn answer() -> NodeUpdates {
+        NodeUpdates {
+            policy: PolicyVersion::default(),
+            pending_actions: Vec::new(),
+            due: None,
+            now: Timestamp(500_000),
+            lease_until: Some(Timestamp(500_000 + LEASE_LENGTH)),
+            history: None,
+        }
+    }
+
+    fn renewed(sent: i64) -> LeaseState {
+        let state = LeaseState::new(lease(1), true, Timestamp(0));
+        state.extend(&lease(1), Timestamp(sent), &answer());
+        state
+    }
+
+    #[test]
+    fn lease_is_valid_from_its_first_renewal_until_it_ends() {
+        let state = LeaseState::new(lease(1), true, Timestamp(0));
+        assert!(!state.may_claim(Timestamp(0)), "it was not renewed yet");
+        let state = renewed(100);
+        assert_eq!(state.until(), Some(Timestamp(100 + LEASE_LENGTH)));
+        assert!(state.may_claim(Timestamp(100 + LEASE_LENGTH - 1)));
+        assert!(!state.may_claim(Timestamp(100 + LEASE_LENGTH)));
+    }
+
+    #[test]
+    fn answer_to_an_older_renewal_or_lease_changes_nothing() {
+        let state = renewed(100);
+        let changes = state.changes();
+        state.extend(&lease(1), Timestamp(50), &answer());
+        state.extend(&lease(1), Timestamp(100), &answer());
+        state.extend(&lease(2), Timestamp(900), &answer());
+        assert_eq!(state.until(), Some(Timestamp(100 + LEASE_LENGTH)));
+        assert!(!changes.held.has_changed().unwrap(), "nobody is woken without a reason");
+        state.extend(&lease(1), Timestamp(101), &answer());
+        assert!(changes.held.has_changed().unwrap());
+    }
+
+    #[test]
+    fn after_data_loss_nothing_is_claimed_for_one_lease_length() {
+        let state = renewed(0);
+        state.hold(Timestamp(1_000));
+        let until = Timestamp(1_000 + LEASE_LENGTH);
+        state.hold(Timestamp(500));
+        assert_eq!(state.held_until(Timestamp(1_000)), Some(until), "an earlier loss does not shorten it");
+        state.extend(&lease(1), Timestamp(5_000), &answer());
+        assert!(!state.may_claim(Timestamp(until.0 - 1)));
+        assert_eq!(state.held_until(Timestamp(until.0 - 1)), Some(until));
+        assert!(state.may_claim(until));
+        assert_eq!(state.held_until(until), None);
+    }
+
+    #[tokio::test]
+    async fn node_that_was_replaced_has_no_lease_any_more() {
+        let state = renewed(0);
+        assert!(!state.is_replaced());
+        let replaced = async {
+            state.replaced();
+        };
+        tokio::join!(biased; replaced, state.until_replaced());
+        assert!(state.is_replaced());
+        assert!(!state.may_claim(Timestamp(1)));
+        assert_eq!(state.until(), None);
+        state.extend(&lease(1), Timestamp(5_000), &answer());
+        assert!(state.is_replaced(), "no answer brings it back");
+    }
+
+    #[test]
+    fn wait_for_the_replacement_lasts_until_there_is_one() {
+        let state = renewed(0);
+        let mut waits = std::pin::pin!(state.until_replaced());
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        assert!(waits.as_mut().poll(&mut context).is_pending());
+        state.replaced();
+        assert!(waits.as_mut().poll(&mut context).is_ready());
+    }
+}

@@ -20,6 +20,8 @@ mod error;
 mod error_chain;
 mod failure_analysis;
 mod find;
+#[cfg(test)]
+mod fixtures;
 mod follow;
 mod handover;
 mod inbox;

@@ -109,3 +109,44 @@ impl EngineShared {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixtures::{command, waiting};
+
+    #[test]
+    fn cached_stats_are_shown_for_their_attempt_until_they_are_forgotten() {
+        let stored = waiting(1, command());
+        let (id, attempt) = (stored.process.id, stored.process.attempt);
+        let cache = LiveStatsCache::default();
+        let live_stats = LiveStats { last_heartbeat: Some(Timestamp(7)), ..LiveStats::default() };
+        let kept = CachedLiveStats {
+            attempt,
+            author: Writer::Anyone,
+            live_stats,
+            written: Timestamp(0),
+            dirty: false,
+        };
+        let shown = || {
+            let mut stored = stored.clone();
+            cache.overlay(&mut stored);
+            stored.live_stats.last_heartbeat
+        };
+        let other = CachedLiveStats { attempt: attempt.next(), ..kept.clone() };
+        cache.live.lock().unwrap().insert(id, other);
+        assert_eq!(shown(), None);
+        cache.live.lock().unwrap().insert(id, kept);
+        assert_eq!(shown(), Some(Timestamp(7)));
+        cache.forget(id);
+        assert_eq!(shown(), None);
+    }
+
+    #[test]
+    fn time_in_which_nobody_could_report_is_remembered() {
+        let cache = LiveStatsCache::default();
+        assert_eq!(cache.away_until(), None);
+        cache.was_away_until(Timestamp(9));
+        assert_eq!(cache.away_until(), Some(Timestamp(9)));
+    }
+}

@@ -133,3 +133,87 @@ pub(crate) fn counted(seen: Observation) -> Observation {
         | Observation::OutputMatched { .. }) => seen,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixtures::{command, waiting};
+    use longhaul_domain::{Exit, ExitStatus, Timestamp};
+
+    fn key(attempt: u32) -> AttemptKey {
+        AttemptKey { id: waiting(1, command()).process.id, attempt: AttemptNo(attempt) }
+    }
+
+    fn lost(attempt: u32) -> Observation {
+        Observation::SupervisorLost { attempt: AttemptNo(attempt), why: Interruption::Reboot }
+    }
+
+    /// Returns the attempts of an engine that has found all attempts of its previous run, and runs attempt 2.
+    fn running() -> LocalAttempts {
+        let copies = LocalAttempts::default();
+        copies.are_known();
+        copies.began(&waiting(1, command()).process, key(2));
+        copies
+    }
+
+    #[test]
+    fn attempt_is_alive_until_its_end_was_observed_and_known_until_the_end_is_durable() {
+        let copies = running();
+        assert!(copies.is_known(key(2)) && copies.is_alive(key(2)));
+        assert!(!copies.is_known(key(1)) && !copies.is_alive(key(1)));
+        assert_eq!(copies.running().len(), 1);
+        copies.seen(key(2).id, lost(2));
+        assert!(copies.is_known(key(2)) && !copies.is_alive(key(2)));
+        assert_eq!(copies.running().len(), 0);
+        copies.is_over(key(2));
+        assert!(!copies.is_known(key(2)));
+    }
+
+    #[test]
+    fn attempt_is_stopped_once_and_not_after_its_end() {
+        let copies = running();
+        assert!(!copies.is_stopping(key(2)));
+        assert!(copies.mark_stopping(key(2)));
+        assert!(copies.is_stopping(key(2)));
+        assert!(!copies.mark_stopping(key(2)));
+        assert!(copies.is_alive(key(2)), "it was not observed to end");
+        assert_eq!(copies.running().len(), 0);
+        copies.seen(key(2).id, lost(2));
+        assert!(!copies.is_stopping(key(2)));
+        assert!(!copies.mark_stopping(key(2)));
+    }
+
+    #[test]
+    fn only_an_older_attempt_that_has_not_ended_delays_a_start() {
+        let copies = running();
+        assert!(!copies.may_be_left_before(key(2)));
+        assert!(copies.may_be_left_before(key(3)));
+        copies.seen(key(2).id, lost(2));
+        assert!(!copies.may_be_left_before(key(3)));
+        let other = AttemptKey { id: waiting(2, command()).process.id, attempt: AttemptNo(3) };
+        assert!(!copies.may_be_left_before(other));
+    }
+
+    #[test]
+    fn until_earlier_attempts_were_found_only_a_first_attempt_may_start() {
+        let copies = LocalAttempts::default();
+        assert!(!copies.may_be_left_before(key(1)));
+        assert!(copies.may_be_left_before(key(2)));
+        copies.are_known();
+        assert!(!copies.may_be_left_before(key(2)));
+    }
+
+    #[test]
+    fn exit_of_an_attempt_that_was_given_up_counts_as_the_loss_of_its_node() {
+        let exited = |stopped| Observation::Exited {
+            attempt: AttemptNo(2),
+            exit: Exit { stopped, ..Exit::of(ExitStatus::Code(1), Timestamp(5)) },
+        };
+        let gone = Observation::SupervisorLost { attempt: AttemptNo(2), why: Interruption::NodeGone };
+        let copies = running();
+        assert_eq!(copies.seen(key(2).id, exited(Some(GIVEN_UP))), gone);
+        for other in [None, Some(StopCause::User)] {
+            assert_eq!(counted(exited(other)), exited(other));
+        }
+    }
+}

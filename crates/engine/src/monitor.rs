@@ -407,3 +407,166 @@ async fn side_by_side<F: Future<Output = ()> + Send>(mut all: impl Iterator<Item
     })
     .await;
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixtures::{Fixture, after, command, running, waiting};
+    use longhaul_domain::Interruption;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::Waker;
+
+    #[test]
+    fn monitor_that_has_ended_has_nothing_to_do_and_accepts_nothing() {
+        let monitor = Monitor::default();
+        let id = waiting(1, command()).process.id;
+        monitor.lock_set().due.insert((AwakeTime(5), id));
+        assert_eq!(monitor.first(), Some(AwakeTime(5)));
+        monitor.end();
+        assert_eq!(monitor.first(), None);
+        assert!(monitor.lock_set().is_over);
+    }
+
+    #[test]
+    fn record_is_outdated_if_a_later_one_of_its_process_was_removed() {
+        let (stored, other) = (waiting(1, command()), waiting(2, command()));
+        let mut set = MonitoredSet::default();
+        assert!(!set.knows_newer(&stored));
+        set.gone.push_back((stored.process.id, Revision(3)));
+        let at = |revision| StoredProcess { revision: Revision(revision), ..stored.clone() };
+        assert!(set.knows_newer(&at(2)));
+        assert!(!set.knows_newer(&at(3)));
+        assert!(!set.knows_newer(&other));
+        set.gone.push_back((stored.process.id, Revision(5)));
+        assert!(set.knows_newer(&at(4)), "the latest removal counts");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn four_inspections_run_at_once_and_the_next_begins_when_one_has_ended() {
+        let (running, most) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        let inspections = (0..10).map(|_| async {
+            let now = running.fetch_add(1, Ordering::Relaxed) + 1;
+            most.fetch_max(now, Ordering::Relaxed);
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            running.fetch_sub(1, Ordering::Relaxed);
+        });
+        let began = tokio::time::Instant::now();
+        side_by_side(inspections).await;
+        assert_eq!(most.load(Ordering::Relaxed), MAX_CONCURRENT);
+        assert_eq!(began.elapsed().as_secs(), 3);
+        let mut nothing = std::pin::pin!(side_by_side(std::iter::empty::<std::future::Ready<()>>()));
+        assert!(nothing.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready());
+    }
+
+    fn key_of(stored: &StoredProcess) -> AttemptKey {
+        AttemptKey { id: stored.process.id, attempt: stored.process.attempt }
+    }
+
+    fn known(core: &EngineShared) -> Vec<ProcessId> {
+        core.attention.lock_set().of.keys().copied().collect()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn running_command_is_monitored_until_its_record_says_that_it_ended() {
+        let fixture = Fixture::new(false).await;
+        let core = &fixture.engine.core;
+        let stored = running(1, command());
+        core.update_from(&stored);
+        assert_eq!(known(core), [stored.process.id]);
+        assert!(core.attention.first().is_some());
+        let attempt = stored.process.attempt;
+        let over = after(&stored, &[Observation::SupervisorLost { attempt, why: Interruption::Reboot }]);
+        core.update_from(&over);
+        assert_eq!(known(core), []);
+        assert_eq!(core.attention.first(), None);
+        core.update_from(&stored);
+        assert_eq!(known(core), [], "an outdated record does not bring it back");
+        let other = running(2, command());
+        core.update_from(&other);
+        assert_eq!(known(core), [other.process.id]);
+        core.attention.end();
+        core.update_from(&other);
+        assert_eq!(known(core), [], "after the end nothing is accepted");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn next_attempt_takes_the_place_of_the_one_before() {
+        let fixture = Fixture::new(false).await;
+        let core = &fixture.engine.core;
+        let stored = running(1, command());
+        core.update_from(&stored);
+        let mut next = stored.clone();
+        next.process.attempt = stored.process.attempt.next();
+        next.revision = stored.revision.next();
+        core.update_from(&next);
+        assert!(core.attention.with(key_of(&stored), |_| ()).is_none());
+        assert!(core.attention.with(key_of(&next), |_| ()).is_some());
+        core.attention.forget(key_of(&stored));
+        assert_eq!(known(core), [stored.process.id], "another attempt is monitored now");
+        core.attention.forget(key_of(&next));
+        assert_eq!((known(core), core.attention.first()), (vec![], None));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn as_many_finished_attempts_are_remembered_as_promised() {
+        let fixture = Fixture::new(false).await;
+        let core = &fixture.engine.core;
+        for number in 1..=u64::try_from(MAX_FINISHED_ATTEMPTS).unwrap() + 1 {
+            let stored = running(number, command());
+            core.update_from(&stored);
+            let count = core.attention.lock_set().gone.len();
+            assert!(core.attention.lock_set().remove(&stored).is_some());
+            assert_eq!(core.attention.lock_set().gone.len(), (count + 1).min(MAX_FINISHED_ATTEMPTS));
+        }
+        assert!(core.attention.lock_set().remove(&running(1, command())).is_none());
+        let first = core.attention.lock_set().gone.front().map(|(id, _)| *id);
+        assert_eq!(first, Some(running(2, command()).process.id), "the oldest is forgotten");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn attempt_is_present_until_it_ends_or_another_follows() {
+        let fixture = Fixture::new(false).await;
+        let core = &fixture.engine.core;
+        let unknown = key_of(&running(1, command()));
+        assert!(!core.is_present(unknown).await);
+        let launch = crate::launch::Launch {
+            spec: command(),
+            parent: None,
+            launcher: crate::launch::Launcher::Parent,
+            captured: None,
+            no_queue: false,
+        };
+        let id = fixture.engine.launch(launch).await.unwrap().stored.process.id;
+        fixture.clock.settle().await;
+        let key = key_of(&core.load(id).await.unwrap());
+        assert!(core.is_present(key).await);
+        assert!(!core.is_present(AttemptKey { attempt: key.attempt.next(), ..key }).await);
+        fixture.spawner.exit(key, 0);
+        fixture.clock.settle().await;
+        assert!(!core.is_present(key).await);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn matches_are_missing_only_of_the_attempt_that_the_record_is_about() {
+        let fixture = Fixture::new(false).await;
+        let core = &fixture.engine.core;
+        let mut spec = command();
+        if let longhaul_domain::Work::Command(command) = &mut spec.work {
+            command.watch = vec![longhaul_domain::WatchPattern {
+                name: "e".to_owned(),
+                pattern: "error".to_owned(),
+                source: longhaul_domain::WatchSource::Both,
+            }];
+        }
+        let stored = running(1, spec);
+        let output = fixture.spawner.output();
+        output.write(key_of(&stored), longhaul_ports::OutputSource::Stdout, b"an error\n");
+        let lost = |attempt| Observation::SupervisorLost { attempt, why: Interruption::Reboot };
+        let attempt = stored.process.attempt;
+        for (end, count) in [(lost(attempt), 1), (lost(attempt.next()), 0), (Observation::OwnerLost, 0)] {
+            let missed = core.missed(&stored, &end);
+            let missed = fixture.clock.run_until(Duration::from_secs(60), missed).await.unwrap();
+            assert_eq!(missed.len(), count, "{end:?}");
+        }
+    }
+}

@@ -92,3 +92,43 @@ impl Drop for HubSubscription<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixtures::{command, waiting};
+    use std::pin::pin;
+    use std::task::{Context, Poll, Waker};
+
+    /// Returns the changes that a subscription delivers now.
+    fn now(subscription: &HubSubscription<'_>) -> Poll<BTreeSet<ProcessId>> {
+        pin!(subscription.next()).poll(&mut Context::from_waker(Waker::noop()))
+    }
+
+    #[test]
+    fn change_wakes_the_subscribers_of_its_process_alone_and_a_gap_wakes_everybody() {
+        let ids = [1, 2].map(|number| waiting(number, command()).process.id);
+        let notifier = Notifier::default();
+        let (first, both) = (notifier.subscribe(&ids[..1]), notifier.subscribe(&ids));
+        assert!(now(&first).is_pending());
+        notifier.changed(ids[1]);
+        assert!(now(&first).is_pending());
+        assert_eq!(now(&both), Poll::Ready(BTreeSet::from([ids[1]])));
+        assert!(now(&both).is_pending(), "each change is delivered once");
+        notifier.all_changed();
+        assert_eq!(now(&first), Poll::Ready(BTreeSet::from([ids[0]])));
+        assert_eq!(now(&both), Poll::Ready(BTreeSet::from(ids)));
+    }
+
+    #[test]
+    fn subscription_that_ends_leaves_the_others_and_nothing_of_its_own() {
+        let id = waiting(1, command()).process.id;
+        let notifier = Notifier::default();
+        let (kept, ended) = (notifier.subscribe(&[id]), notifier.subscribe(&[id]));
+        drop(ended);
+        notifier.changed(id);
+        assert!(now(&kept).is_ready());
+        drop(kept);
+        assert!(notifier.waiting.lock().unwrap().is_empty());
+    }
+}

@@ -252,3 +252,61 @@ impl EngineShared {
         StoreError::Unavailable { source: Box::new(LostRecord { id }) }.into()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use longhaul_ports::EventCursor;
+
+    fn history(server: &str, end: u64) -> History {
+        History { incarnation: Some("data".to_owned()), server: server.to_owned(), end: EventCursor(end) }
+    }
+
+    fn asked(known: &History) -> HistoryQuery {
+        HistoryQuery { at: Timestamp(0), known: Some(known.clone()) }
+    }
+
+    fn tracker(known: &History) -> HistoryTracker {
+        let tracker = HistoryTracker::default();
+        assert!(!tracker.went_back(&HistoryQuery { at: Timestamp(0), known: None }, known));
+        tracker
+    }
+
+    #[test]
+    fn older_position_or_another_server_proves_a_loss_which_counts_once() {
+        let known = history("a", 5);
+        for later in [history("a", 5), history("a", 6)] {
+            assert!(!tracker(&known).went_back(&asked(&known), &later), "{later:?}");
+        }
+        for lost in [history("a", 4), history("b", 6)] {
+            let tracker = tracker(&known);
+            assert!(tracker.went_back(&asked(&known), &lost), "{lost:?}");
+            assert_eq!(tracker.heard().history.as_ref(), Some(&lost));
+            assert!(!tracker.went_back(&asked(&known), &lost), "it was noticed before");
+        }
+    }
+
+    #[test]
+    fn answer_that_was_overtaken_by_a_newer_one_is_no_loss() {
+        let (old, new) = (history("a", 5), history("a", 9));
+        let tracker = tracker(&old);
+        assert!(!tracker.went_back(&asked(&old), &new));
+        assert!(!tracker.went_back(&asked(&old), &history("a", 6)));
+        assert_eq!(tracker.heard().history.as_ref(), Some(&new), "the newest position is kept");
+    }
+
+    #[test]
+    fn comparison_is_due_after_its_interval_and_once_after_a_request_without_an_answer() {
+        let tracker = HistoryTracker::default();
+        let interval = Timestamp(0).plus(RECONCILE_INTERVAL);
+        assert!(!tracker.is_due(interval), "nothing was compared before");
+        tracker.missed();
+        assert!(tracker.is_due(Timestamp(0)));
+        assert!(!tracker.is_due(Timestamp(0)));
+        tracker.compares(Timestamp(0));
+        assert!(!tracker.is_due(Timestamp(interval.0 - 1)));
+        assert!(tracker.is_due(interval));
+        tracker.compares(interval);
+        assert!(!tracker.is_due(interval));
+    }
+}

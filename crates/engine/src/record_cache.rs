@@ -44,3 +44,56 @@ impl RecordCache {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixtures::{command, context, lease, waiting};
+    use longhaul_domain::{Action, AttemptNo, Decision, Input, Lineage, Observation, StopCause};
+    use longhaul_ports::Lease;
+
+    fn starting(number: u64) -> StoredProcess {
+        let mut stored = waiting(number, command());
+        let claimed = Input::Observation(Observation::Claimed { attempt: AttemptNo(1), node: lease().node });
+        let Decision { events, .. } =
+            stored.process.decide(&context(), &stored.live_stats, &claimed).unwrap();
+        stored.process.evolve(&events);
+        StoredProcess { owner: Some(lease()), ..stored }
+    }
+
+    #[test]
+    fn record_is_kept_while_this_node_owns_it_and_it_holds_a_slot() {
+        let (cache, stored) = (RecordCache::default(), starting(1));
+        let id = stored.process.id;
+        assert!(!cache.keep(&lease().node, &stored));
+        assert!(cache.knows(id));
+        let other = Lease { node: NodeId::new("there").unwrap(), ..lease() };
+        assert!(!cache.keep(&lease().node, &StoredProcess { owner: Some(other), ..stored.clone() }));
+        assert!(!cache.knows(id));
+        cache.keep(&lease().node, &stored);
+        assert_eq!(cache.take(id), Some(stored));
+        assert!(!cache.knows(id) && cache.take(id).is_none());
+    }
+
+    #[test]
+    fn write_that_gives_the_slot_back_is_told_from_one_without_an_owner() {
+        let (cache, mut stored) = (RecordCache::default(), waiting(1, command()));
+        let cancel = Input::Action(Action::Cancel { cause: StopCause::User });
+        let step = stored.process.decide(&context(), &stored.live_stats, &cancel).unwrap();
+        stored.process.evolve(&step.events);
+        assert!(!cache.keep(&lease().node, &stored));
+        assert!(cache.keep(&lease().node, &StoredProcess { owner: Some(lease()), ..stored }));
+    }
+
+    #[test]
+    fn descendants_are_those_below_the_process() {
+        let (cache, top, other) = (RecordCache::default(), starting(1), starting(3));
+        let mut child = starting(2);
+        child.process.lineage = Lineage { ancestors: vec![top.process.id], ..Lineage::default() };
+        for stored in [&top, &child, &other] {
+            cache.keep(&lease().node, stored);
+        }
+        assert_eq!(cache.below(top.process.id), [child]);
+        assert_eq!(cache.below(other.process.id), []);
+    }
+}

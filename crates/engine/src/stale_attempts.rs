@@ -157,3 +157,20 @@ const fn is_unseen(state: &State) -> bool {
 fn was_stopped(seen: &Observation) -> bool {
     matches!(seen, Observation::Exited { exit: Exit { stopped: Some(_), .. }, .. })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use longhaul_domain::{ExitStatus, StopCause, Timestamp};
+
+    #[test]
+    fn only_an_exit_with_a_cause_was_a_stop() {
+        let exited = |stopped| Observation::Exited {
+            attempt: AttemptNo(1),
+            exit: Exit { stopped, ..Exit::of(ExitStatus::Code(0), Timestamp(1)) },
+        };
+        assert!(was_stopped(&exited(Some(StopCause::User))));
+        assert!(!was_stopped(&exited(None)));
+        assert!(!was_stopped(&Observation::NeverRan { attempt: AttemptNo(1) }));
+    }
+}

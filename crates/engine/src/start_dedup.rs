@@ -63,3 +63,34 @@ impl StartDedup {
 const fn start_of(process: &Process) -> StartOnce {
     (process.id, process.attempt, process.never_ran)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixtures::{command, waiting};
+
+    #[test]
+    fn attempt_starts_once_unless_its_start_was_postponed() {
+        let (starts, process) = (StartDedup::default(), waiting(1, command()).process);
+        assert!(!starts.is_begun(&process));
+        assert!(starts.begin(&process));
+        assert!(starts.is_begun(&process) && !starts.begin(&process));
+        starts.failed(&process);
+        assert!(!starts.is_begun(&process) && starts.begin(&process));
+    }
+
+    #[test]
+    fn ended_attempt_is_remembered_for_as_many_later_ones_as_promised() {
+        let (starts, first) = (StartDedup::default(), waiting(1, command()).process);
+        let ends = |number: usize| {
+            let attempt = AttemptNo(u32::try_from(number).unwrap());
+            starts.begin(&Process { attempt, ..first.clone() });
+            starts.over(first.id, attempt);
+        };
+        (0..MAX_FINISHED_ATTEMPTS).for_each(ends);
+        assert!(starts.is_begun(&first));
+        ends(MAX_FINISHED_ATTEMPTS);
+        assert!(!starts.is_begun(&first));
+        assert!(starts.is_begun(&Process { attempt: AttemptNo(1), ..first.clone() }));
+    }
+}

@@ -214,3 +214,54 @@ async fn check_heartbeat(core: &Arc<EngineShared>, id: ProcessId, as_of: Option<
         None => {}
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixtures::{command, waiting};
+
+    fn id() -> ProcessId {
+        waiting(1, command()).process.id
+    }
+
+    #[test]
+    fn deadlines_of_both_clocks_are_due_when_their_time_has_come() {
+        let timers = Timers::default();
+        timers.set(TimerJob::Vitals(id()), Some(Deadline::At(Timestamp(10))));
+        timers.set(TimerJob::Tick(id()), Some(Deadline::Awake(AwakeTime(5))));
+        assert_eq!(timers.first(), (Some(Timestamp(10)), Some(AwakeTime(5))));
+        assert_eq!(timers.take_due(Timestamp(9), AwakeTime(4)), []);
+        assert_eq!(timers.take_due(Timestamp(10), AwakeTime(4)), [(TimerJob::Vitals(id()), None)]);
+        assert_eq!(timers.take_due(Timestamp(9), AwakeTime(5)), [(TimerJob::Tick(id()), None)]);
+        assert_eq!(timers.first(), (None, None));
+    }
+
+    #[test]
+    fn deadline_is_replaced_by_a_newer_record_and_not_by_an_older_one() {
+        let timers = Timers::default();
+        let job = TimerJob::Heartbeat(id());
+        let set = |revision, at| {
+            timers.set_as_of(Some(Revision(revision)), job, Some(Deadline::At(Timestamp(at))));
+        };
+        set(2, 20);
+        set(1, 10);
+        assert_eq!(timers.first().0, Some(Timestamp(20)));
+        set(2, 25);
+        assert_eq!(timers.first().0, Some(Timestamp(25)));
+        set(3, 30);
+        assert_eq!(timers.take_due(Timestamp(30), AwakeTime(0)), [(job, Some(Revision(3)))]);
+    }
+
+    #[test]
+    fn only_a_changed_deadline_wakes_the_task() {
+        let timers = Timers::default();
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        let mut woken = || std::pin::pin!(timers.changed.notified()).poll(&mut context).is_ready();
+        timers.schedule_due_check(Some(Timestamp(10)));
+        assert!(woken());
+        timers.schedule_due_check(Some(Timestamp(10)));
+        assert!(!woken());
+        timers.schedule_due_check(Some(Timestamp(11)));
+        assert!(woken());
+    }
+}

@@ -66,3 +66,28 @@ impl EngineShared {
         stored
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixtures::{command, waiting};
+
+    fn never_ran(attempt: u32) -> Observation {
+        Observation::NeverRan { attempt: AttemptNo(attempt) }
+    }
+
+    #[test]
+    fn end_of_the_latest_attempt_is_kept_and_of_each_attempt_the_first_one() {
+        let (exits, id) = (UncommittedExits::default(), waiting(1, command()).process.id);
+        assert!(!exits.has(id));
+        assert!(exits.note(id, AttemptNo(2), &never_ran(2)));
+        assert!(!exits.note(id, AttemptNo(2), &never_ran(7)), "the first end counts");
+        assert!(!exits.note(id, AttemptNo(1), &never_ran(1)));
+        assert_eq!(exits.of(id), Some((AttemptNo(2), never_ran(2))));
+        assert!(exits.note(id, AttemptNo(3), &never_ran(3)));
+        exits.recorded(id, AttemptNo(2));
+        assert_eq!(exits.of(id), Some((AttemptNo(3), never_ran(3))), "only an older attempt was recorded");
+        exits.recorded(id, AttemptNo(3));
+        assert!(!exits.has(id));
+    }
+}

@@ -160,3 +160,22 @@ impl WaitCondition {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixtures::{command, context, waiting};
+    use longhaul_domain::{Action, Cascade, Input, StopCause};
+
+    #[test]
+    fn tree_has_ended_when_its_top_has_and_no_descendant_is_awaited() {
+        let mut process = waiting(1, command()).process;
+        assert!(!WaitCondition::TreeEnded.is_reached(&process));
+        let cancel = Input::Action(Action::Cancel { cause: StopCause::User });
+        let step = process.decide(&context(), &Default::default(), &cancel).unwrap();
+        process.evolve(&step.events);
+        assert!(WaitCondition::Ended.is_reached(&process) && WaitCondition::TreeEnded.is_reached(&process));
+        process.cascade = Some(Cascade { force: false, cause: StopCause::User });
+        assert!(WaitCondition::Ended.is_reached(&process) && !WaitCondition::TreeEnded.is_reached(&process));
+    }
+}

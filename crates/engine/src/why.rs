@@ -246,3 +246,51 @@ impl SlotUsers<'_> {
 fn count(length: usize) -> u32 {
     u32::try_from(length).unwrap_or(u32::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixtures::{command, waiting};
+    use longhaul_domain::{Capability, Epoch, Lineage, Spec};
+    use longhaul_ports::{NodeAdvertisement, NodeDescriptor, Presence};
+
+    fn known(name: &str, label: &str) -> KnownNode {
+        KnownNode {
+            facts: NodeDescriptor {
+                id: NodeId::new(name).unwrap(),
+                home: None,
+                boot: "b".to_owned(),
+                version: "0".to_owned(),
+            },
+            epoch: Epoch(1),
+            offer: NodeAdvertisement {
+                labels: [Capability::new(label).unwrap()].into(),
+                ..NodeAdvertisement::default()
+            },
+            presence: Presence::Left,
+            draining: false,
+        }
+    }
+
+    #[test]
+    fn root_lacks_a_slot_where_only_a_full_node_can_run_it() {
+        let here = NodeId::new("a").unwrap();
+        let (alone, two) = ([known("a", "gpu")], [known("a", "gpu"), known("b", "big")]);
+        let twins = [known("a", "gpu"), known("b", "gpu")];
+        let lacks = |nodes: &[KnownNode], placement: &Placement, full| {
+            let stored = waiting(1, Spec { placement: placement.clone(), ..command() });
+            SlotUsers { node: &here, nodes, full }.lacks_root_slot(&stored)
+        };
+        let label = |label: &str| Placement::Labels(vec![Capability::new(label).unwrap()]);
+        let node = |name: &str| Placement::Node(NodeId::new(name).unwrap());
+        assert!(lacks(&two, &node("a"), true) && !lacks(&two, &node("b"), true));
+        assert!(!lacks(&two, &node("a"), false));
+        assert!(lacks(&alone, &Placement::Anywhere, true) && !lacks(&two, &Placement::Anywhere, true));
+        assert!(lacks(&two, &label("gpu"), true));
+        assert!(!lacks(&two, &label("big"), true), "another node can run it");
+        assert!(!lacks(&twins, &label("gpu"), true), "two nodes can run it");
+        let mut child = waiting(2, command());
+        child.process.lineage = Lineage { ancestors: vec![child.process.id], ..Lineage::default() };
+        assert!(!SlotUsers { node: &here, nodes: &alone, full: true }.lacks_root_slot(&child));
+    }
+}

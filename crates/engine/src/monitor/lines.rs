@@ -171,4 +171,38 @@ mod tests {
         let red = chunk(0, OutputSource::Stderr, b"\x1b[31merror\x1b[0m: no\n");
         assert_eq!(lines(&mut feed, &red), [(0, "error: no".to_owned())]);
     }
+
+    #[test]
+    fn line_of_the_maximum_length_is_shown_at_once() {
+        assert_eq!(MAX_LINE_LEN, 65_536);
+        let mut feed = LineFeed::default();
+        assert_eq!(lines(&mut feed, &chunk(0, OutputSource::Stdout, &[b'x'; 65_535])).len(), 0);
+        assert_eq!(lines(&mut feed, &chunk(65_535, OutputSource::Stdout, b"x")).len(), 1);
+        assert!(!feed.waits());
+        assert_eq!(
+            lines(&mut feed, &chunk(65_536, OutputSource::Stdout, b"a\nb\n")),
+            [(65_536, "a".to_owned()), (65_538, "b".to_owned())]
+        );
+    }
+
+    #[test]
+    fn each_stream_waits_by_itself() {
+        for source in [OutputSource::Stdout, OutputSource::Stderr] {
+            let mut feed = LineFeed::default();
+            assert!(!feed.waits());
+            lines(&mut feed, &chunk(0, source, b"Name: "));
+            assert!(feed.waits());
+            let mut shown = Vec::new();
+            feed.show_unfinished(|line| shown.push((line.source, line.text().into_owned())));
+            assert_eq!(shown, [(source, "Name: ".to_owned())]);
+            assert!(!feed.waits());
+        }
+    }
+
+    #[test]
+    fn only_bytes_that_a_terminal_shows_are_text() {
+        let mut feed = LineFeed::default();
+        let line = chunk(0, OutputSource::Stdout, "a\tb ~\u{7f}\u{e9}\n".as_bytes());
+        assert_eq!(lines(&mut feed, &line)[0].1, "a\tb ~\u{e9}");
+    }
 }

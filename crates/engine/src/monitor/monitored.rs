@@ -266,3 +266,117 @@ fn awake_at(core: &EngineShared, moment: Timestamp) -> AwakeTime {
     let (now, awake) = (core.parts.clock.now(), core.parts.clock.awake());
     AwakeTime(awake.0.saturating_sub(millis(now.since(moment))))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixtures::{Fixture, after, command, lease, running, waiting};
+    use longhaul_domain::{AttemptNo, NodeId, Observation, ReadyWhen, ReportedSpec, SilencePolicy};
+    use longhaul_ports::{Lease, TreeSnapshot};
+
+    fn ready_when() -> Spec {
+        let mut spec = command();
+        if let Work::Command(command) = &mut spec.work {
+            command.ready_when = Some(ReadyWhen::Port(80));
+        }
+        spec
+    }
+
+    fn monitored(core: &EngineShared, stored: &StoredProcess) -> MonitoredWork {
+        let phase = MonitorPhase::of(core, stored).unwrap();
+        MonitoredWork::of(core, stored, phase, WatchStart::Here).unwrap()
+    }
+
+    /// Lets the work be silent for so long that new output is to be reported at once.
+    fn silence(monitored: &mut MonitoredWork, awake: AwakeTime) {
+        let later = awake.plus(Duration::from_secs(30));
+        monitored.silence.seen(Timestamp(0), later, Some(&TreeSnapshot::default()));
+        assert!(monitored.silence.needs_output_notification());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn commands_of_other_nodes_are_not_monitored() {
+        let fixture = Fixture::new(false).await;
+        let core = &fixture.engine.core;
+        let phase = |stored: &StoredProcess| {
+            let there = Lease { node: NodeId::new("there").unwrap(), ..lease() };
+            let elsewhere = StoredProcess { owner: Some(there), ..stored.clone() };
+            assert_eq!(MonitorPhase::of(core, &elsewhere), None);
+            assert_eq!(MonitorPhase::of(core, &StoredProcess { owner: None, ..stored.clone() }), None);
+            MonitorPhase::of(core, stored)
+        };
+        let attempt = AttemptNo(1);
+        let starting = after(&waiting(1, command()), &[Observation::Claimed { attempt, node: lease().node }]);
+        assert_eq!(phase(&starting), Some(MonitorPhase::Starting));
+        let running = running(1, command());
+        assert_eq!(phase(&running), Some(MonitorPhase::Working));
+        let acted = |action| {
+            let mut stored = running.clone();
+            let input = longhaul_domain::Input::Action(action);
+            let step = stored.process.decide(&core.context(), &stored.live_stats, &input).unwrap();
+            stored.process.evolve(&step.events);
+            stored
+        };
+        let cause = longhaul_domain::StopCause::User;
+        for action in [longhaul_domain::Action::Pause, longhaul_domain::Action::Cancel { cause }] {
+            assert_eq!(phase(&acted(action)), Some(MonitorPhase::Halted));
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn output_is_listened_to_only_while_a_running_command_is_silent_for_long() {
+        let fixture = Fixture::new(false).await;
+        let core = &fixture.engine.core;
+        let stored = running(1, command());
+        let awake = core.parts.clock.awake();
+        let mut work = monitored(core, &stored);
+        work.settle(core);
+        assert!(work.ear.is_none() && work.due.is_some());
+        assert!(!work.silence_is_known(awake));
+        silence(&mut work, awake);
+        work.settle(core);
+        assert!(work.ear.is_some());
+        assert!(work.silence_is_known(awake));
+        work.stop_listening();
+        assert!(work.ear.is_none() && !work.silence_is_known(awake));
+        work.phase = MonitorPhase::Halted;
+        work.settle(core);
+        assert!(work.ear.is_none() && work.due.is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn reported_work_has_no_output_to_listen_to() {
+        let fixture = Fixture::new(false).await;
+        let core = &fixture.engine.core;
+        let idle_after = Some(Duration::from_secs(5));
+        let silence = SilencePolicy { idle_after, stall_after: None };
+        let spec = Spec { silence, ..Spec::of(Work::Reported(ReportedSpec::default())) };
+        let mut work = monitored(core, &waiting(1, spec));
+        assert!(!work.is_command());
+        work.silence.seen(Timestamp(0), AwakeTime(i64::MAX), None);
+        work.settle(core);
+        assert!(work.ear.is_none());
+        assert!(monitored(core, &running(2, command())).is_command());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn readiness_is_asked_for_where_it_was_requested_by_one_task_at_a_time() {
+        let fixture = Fixture::new(false).await;
+        let core = &fixture.engine.core;
+        let plain = running(1, command());
+        assert!(!asks_if_ready(&plain.process.spec) && !asks(plain.process.spec.command().unwrap()));
+        let mut work = monitored(core, &plain);
+        work.take_in(core, &plain, MonitorPhase::Working);
+        assert!(work.ready.is_none());
+        let stored = running(2, ready_when());
+        assert!(asks_if_ready(&stored.process.spec) && asks(stored.process.spec.command().unwrap()));
+        let mut work = monitored(core, &stored);
+        work.take_in(core, &stored, MonitorPhase::Working);
+        let first = work.ready.as_ref().map(|task| task.0.id());
+        assert!(first.is_some());
+        work.take_in(core, &stored, MonitorPhase::Working);
+        assert_eq!(work.ready.as_ref().map(|task| task.0.id()), first, "it goes on");
+        work.take_in(core, &stored, MonitorPhase::Halted);
+        assert!(work.ready.is_none());
+    }
+}

@@ -153,4 +153,48 @@ mod tests {
         assert!(ready(ReadyWhen::Http { url: "http://127.0.0.1:1".to_owned() }).is_ok());
         assert!(ready(ReadyWhen::Port(80)).is_ok());
     }
+
+    #[test]
+    fn limits_include_their_last_value() {
+        let watching =
+            |name: String, pattern: String| WatchPattern { name, pattern, source: WatchSource::Both };
+        let checked = |watch: Vec<WatchPattern>| {
+            let mut command = CommandSpec::of("make", &[], "/");
+            command.watch = watch;
+            check(&command)
+        };
+        let many =
+            |count: u32| (0..count).map(|number| watching(number.to_string(), "x".to_owned())).collect();
+        assert!(checked(many(16)).is_ok());
+        assert!(checked(many(17)).is_err());
+        assert!(checked(vec![watching("n".repeat(64), "x".to_owned())]).is_ok());
+        assert!(checked(vec![watching("n".repeat(65), "x".to_owned())]).is_err());
+        assert!(checked(vec![watching("n".to_owned(), "x".repeat(1_024))]).is_ok());
+        assert!(checked(vec![watching("n".to_owned(), "x".repeat(1_025))]).is_err());
+        assert!(checked(vec![watching("n".to_owned(), r"\w{5}".to_owned())]).is_ok());
+        assert_eq!(MAX_PROGRAM_BYTES, 1_048_576);
+    }
+
+    #[test]
+    fn invalid_pattern_of_an_older_version_is_skipped_and_a_pattern_covers_its_stream() {
+        let watching = |name: &str, pattern: &str, source| WatchPattern {
+            name: name.to_owned(),
+            pattern: pattern.to_owned(),
+            source,
+        };
+        let mut command = CommandSpec::of("make", &[], "/");
+        command.watch = vec![
+            watching("broken", "(", WatchSource::Both),
+            watching("out", "x", WatchSource::Stdout),
+            watching("err", "x", WatchSource::Stderr),
+            watching("both", "x", WatchSource::Both),
+        ];
+        let compiled = CompiledPattern::of(&command);
+        let covered = compiled.iter().map(|pattern| {
+            let covers = [OutputSource::Stdout, OutputSource::Stderr].map(|source| pattern.covers(source));
+            (pattern.name.as_str(), covers)
+        });
+        let covered: Vec<_> = covered.collect();
+        assert_eq!(covered, [("out", [true, false]), ("err", [false, true]), ("both", [true, true])]);
+    }
 }

@@ -112,3 +112,31 @@ async fn wait_for_growth(core: &EngineShared, key: AttemptKey, beyond: u64) {
         core.parts.clock.sleep_until(Deadline::Awake(again)).await;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixtures::{Fixture, command, running};
+    use longhaul_ports::OutputSource;
+
+    #[tokio::test(start_paused = true)]
+    async fn output_of_an_ended_attempt_is_awaited_for_a_short_time_and_complete_output_not_at_all() {
+        for (written, waited) in [(9, Duration::ZERO), (8, Duration::ZERO), (20, OUTPUT_DRAIN_TIMEOUT)] {
+            let fixture = Fixture::new(false).await;
+            let core = &fixture.engine.core;
+            let stored = running(1, command());
+            let key = AttemptKey { id: stored.process.id, attempt: stored.process.attempt };
+            fixture.spawner.output().write(key, OutputSource::Stdout, b"one\ntwo 2");
+            let (_over, told) = watch::channel(Some(written));
+            let mut lines = Vec::new();
+            let began = core.parts.clock.awake();
+            let scanned = scan(core, key, 0, told, |line| {
+                lines.push(line.text().into_owned());
+                true
+            });
+            fixture.clock.run_until(Duration::from_secs(60), scanned).await.expect("it ends");
+            assert_eq!(core.parts.clock.awake().since(began), waited, "{written}");
+            assert_eq!(lines, ["one", "two 2"]);
+        }
+    }
+}

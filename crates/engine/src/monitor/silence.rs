@@ -463,4 +463,170 @@ mod tests {
         assert_eq!(silence.passed(later, AwakeTime(awake.0 + 1_000)), []);
         assert!(silence.since >= awake);
     }
+
+    fn policy(idle: Option<u64>, stall: Option<u64>) -> SilencePolicy {
+        let seconds = |span: Option<u64>| span.map(Duration::from_secs);
+        SilencePolicy { idle_after: seconds(idle), stall_after: seconds(stall) }
+    }
+
+    fn awake(millis: i64) -> AwakeTime {
+        at(millis).1
+    }
+
+    #[test]
+    fn inspection_times_follow_the_schedule_of_each_kind_of_process() {
+        let times =
+            |eyes, found: &TreeSnapshot| looks(&mut fresh(SilencePolicy::default(), eyes), 145_000, found);
+        let closed = times(InspectMode::Open, &look(false, 0));
+        assert_eq!(closed, [750, 1_500, 6_000, 25_000, 140_000]);
+        let may_ask = times(InspectMode::OnInput, &look(false, 0));
+        assert_eq!(may_ask[..5], [750, 1_500, 3_000, 4_000, 5_000]);
+        let asks = times(InspectMode::OnInput, &look(true, 0));
+        assert_eq!(asks[..7], [750, 1_500, 3_000, 6_000, 12_000, 25_000, 35_000]);
+    }
+
+    #[test]
+    fn grids_are_at_most_half_of_the_delay_unless_they_equal_it() {
+        let seconds = Duration::from_secs;
+        for (pause, grid) in [
+            (240, 60),
+            (120, 60),
+            (119, 15),
+            (60, 60),
+            (59, 15),
+            (30, 15),
+            (29, 5),
+            (15, 15),
+            (10, 5),
+            (9, 1),
+            (2, 1),
+            (1, 1),
+        ] {
+            assert_eq!(raster(seconds(pause)), seconds(grid), "{pause}");
+        }
+        assert_eq!(raster(Duration::from_millis(999)), MIN_TIMER_GRID);
+        assert_eq!(later(AwakeTime(1_000), MIN_TIMER_GRID), AwakeTime(1_000));
+        assert_eq!(later(AwakeTime(1_001), MIN_TIMER_GRID), AwakeTime(1_250));
+        assert_eq!(later(AwakeTime(1_249), MIN_TIMER_GRID), AwakeTime(1_250));
+    }
+
+    #[test]
+    fn required_inspection_is_made_once_and_only_where_there_is_a_tree() {
+        let mut silence = fresh(SilencePolicy::default(), InspectMode::Open);
+        assert!(!silence.needs_inspection(awake(100)));
+        silence.require_inspection();
+        assert!(silence.needs_inspection(awake(100)));
+        silence.seen(at(100).0, awake(100), Some(&look(false, 0)));
+        assert!(!silence.needs_inspection(awake(101)));
+        silence.require_inspection();
+        silence.broken(awake(200));
+        assert!(!silence.needs_inspection(awake(201)), "new output answers it");
+        let mut closed = fresh(SilencePolicy::default(), InspectMode::Closed);
+        closed.require_inspection();
+        assert!(!closed.needs_inspection(awake(100)));
+    }
+
+    #[test]
+    fn stall_is_proved_by_an_inspection_where_there_is_a_tree() {
+        let stalls = policy(None, Some(10));
+        let mut silence = fresh(stalls, InspectMode::Open);
+        silence.seen(at(1_000).0, awake(1_000), Some(&look(false, 5)));
+        assert!(!silence.needs_inspection(awake(1_400)));
+        silence.seen(at(5_000).0, awake(5_000), Some(&look(false, 5)));
+        assert!(!silence.needs_inspection(awake(10_999)));
+        assert!(silence.needs_inspection(awake(11_000)));
+        let closed = fresh(stalls, InspectMode::Closed);
+        assert!(!closed.needs_inspection(awake(60_000)));
+    }
+
+    #[test]
+    fn tree_is_calm_while_it_uses_at_most_a_hundredth_of_a_processor() {
+        for (used, calm) in [(100, true), (101, false)] {
+            let mut silence = fresh(policy(None, Some(10)), InspectMode::Open);
+            silence.seen(at(0).0, awake(0), Some(&look(false, 1_000)));
+            silence.seen(at(10_000).0, awake(10_000), Some(&look(false, 1_000 + used)));
+            let news = silence.passed(at(10_000).0, awake(10_000));
+            assert_eq!(news == [(Condition::Stalled, true)], calm, "{used}");
+        }
+        // The CPU time becomes less when a member of the tree ends; the measurement then begins again.
+        let mut silence = fresh(policy(None, Some(10)), InspectMode::Open);
+        silence.seen(at(0).0, awake(0), Some(&look(false, 1_000)));
+        silence.seen(at(5_000).0, awake(5_000), Some(&look(false, 10)));
+        assert_eq!(silence.passed(at(10_000).0, awake(10_000)), []);
+        assert_eq!(silence.passed(at(15_000).0, awake(15_000)), [(Condition::Stalled, true)]);
+        // A first inspection proves nothing, so it ends nothing either.
+        let held = Conditions::default().with(Condition::Stalled, Some(at(-1).0));
+        let mut silence =
+            SilenceMonitor::new(policy(None, Some(10)), InspectMode::Open, held, START, Some(0));
+        assert_eq!(silence.seen(at(0).0, awake(0), Some(&look(false, 7))), []);
+    }
+
+    #[test]
+    fn failed_inspection_begins_the_measurement_again() {
+        let mut silence = fresh(policy(None, Some(10)), InspectMode::Open);
+        silence.seen(at(0).0, awake(0), Some(&look(false, 0)));
+        assert_eq!(silence.seen(at(5_000).0, awake(5_000), None), []);
+        assert_eq!(silence.passed(at(20_000).0, awake(20_000)), []);
+    }
+
+    #[test]
+    fn silence_goes_on_without_a_look_at_the_output_until_something_is_due() {
+        let mut silence = fresh(policy(Some(5), None), InspectMode::Closed);
+        assert!(silence.goes_on(awake(4_999)));
+        assert!(!silence.goes_on(awake(5_000)));
+        let mut silence = fresh(policy(None, Some(7)), InspectMode::Closed);
+        assert!(silence.goes_on(awake(6_999)));
+        assert!(!silence.goes_on(awake(7_000)));
+        let mut unknown =
+            SilenceMonitor::new(policy(None, None), InspectMode::Open, Conditions::default(), START, None);
+        assert!(!unknown.goes_on(awake(1)));
+    }
+
+    #[test]
+    fn output_that_was_written_since_the_last_check_is_dated_by_its_time_within_that_span() {
+        let mut silence = fresh(policy(Some(60), None), InspectMode::Closed);
+        assert!(silence.goes_on(awake(4_000)));
+        let size = |end, last: i64| OutputSize { end, gap: None, last_at: Some(at(last).0) };
+        silence.heard(at(5_000).0, awake(5_000), &size(3, 4_500));
+        assert_eq!((silence.since, silence.end()), (awake(4_500), 3));
+        silence.heard(at(6_000).0, awake(6_000), &size(4, 2_000));
+        assert_eq!(silence.since, awake(5_000), "not before the last check");
+        silence.heard(at(7_000).0, awake(7_000), &size(4, 6_500));
+        assert_eq!(silence.since, awake(5_000), "the size is the same");
+        silence.heard(at(8_000).0, awake(8_000), &OutputSize { end: 5, gap: None, last_at: None });
+        assert_eq!(silence.since, awake(8_000));
+    }
+
+    #[test]
+    fn report_ends_idleness_and_leaves_the_wait_for_input() {
+        let mut silence = fresh(policy(Some(5), None), InspectMode::Open);
+        silence.seen(at(6_000).0, awake(6_000), Some(&look(true, 0)));
+        silence.passed(at(6_000).0, awake(6_000));
+        assert_eq!(silence.reported(awake(7_000)), [(Condition::Idle, false)]);
+        assert!(silence.held().holds(Condition::WaitingForInput));
+        assert!(silence.needs_output_notification(), "output would end the wait");
+        assert_eq!(silence.passed(at(11_999).0, awake(11_999)), []);
+        assert_eq!(silence.passed(at(12_000).0, awake(12_000)), [(Condition::Idle, true)]);
+    }
+
+    #[test]
+    fn output_is_worth_a_notification_once_inspections_are_rare() {
+        let mut silence = fresh(SilencePolicy::default(), InspectMode::Open);
+        assert!(!silence.needs_output_notification());
+        silence.seen(at(1_499).0, awake(1_499), Some(&look(false, 0)));
+        assert!(!silence.needs_output_notification());
+        silence.seen(at(1_500).0, awake(1_500), Some(&look(false, 0)));
+        assert!(silence.needs_output_notification());
+    }
+
+    #[test]
+    fn output_of_the_instant_in_which_a_condition_began_does_not_end_it() {
+        let held = Conditions::default().with(Condition::Idle, Some(at(-5_000).0));
+        for (spoke, news) in [(-5_000, vec![]), (-4_999, vec![(Condition::Idle, false)])] {
+            let mut silence =
+                SilenceMonitor::new(SilencePolicy::default(), InspectMode::Open, held, AwakeTime(0), None);
+            let size = OutputSize { end: 5, gap: None, last_at: Some(at(spoke).0) };
+            assert_eq!(silence.heard(at(0).0, awake(0), &size), news, "{spoke}");
+        }
+    }
 }

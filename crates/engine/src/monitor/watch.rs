@@ -156,3 +156,45 @@ impl WatchSearch {
         self.patterns.iter().any(|counted| counted.told.len() < MAX_MATCHES)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixtures::{Fixture, command, running};
+    use longhaul_domain::{CommandSpec, WatchPattern, WatchSource};
+
+    fn patterns(count: usize) -> Vec<CompiledPattern> {
+        let mut spec = CommandSpec::of("run", &[], "/");
+        spec.watch = (0..count)
+            .map(|number| WatchPattern {
+                name: number.to_string(),
+                pattern: "x".to_owned(),
+                source: WatchSource::Both,
+            })
+            .collect();
+        CompiledPattern::of(&spec)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn search_goes_on_until_every_pattern_has_all_its_matches_and_ends_with_its_guard() {
+        let fixture = Fixture::new(false).await;
+        let core = &fixture.engine.core;
+        let stored = running(1, command());
+        let key = AttemptKey { id: stored.process.id, attempt: stored.process.attempt };
+        let (mut search, from) = WatchSearch::new(core, key, patterns(2), WatchStart::Here).await;
+        assert_eq!(from, 0);
+        let all = || (0..100_u64).collect::<BTreeSet<u64>>();
+        search.patterns[0].told = all();
+        search.patterns[1].told = (0..99).collect();
+        assert!(search.goes_on());
+        search.patterns[1].told = all();
+        assert!(!search.goes_on());
+        let watch = PatternWatch::start(core, key, patterns(1), WatchStart::Here);
+        let task = watch.task.abort_handle();
+        fixture.clock.settle().await;
+        assert!(!task.is_finished());
+        drop(watch);
+        fixture.clock.settle().await;
+        assert!(task.is_finished());
+    }
+}

@@ -135,3 +135,46 @@ fn recorded_bytes(process: &Process) -> Option<u64> {
     let exit = ended.ending.exit().filter(|_| process.attempt <= AttemptNo(1))?;
     Some(exit.output_bytes.min(bound.head.saturating_add(bound.tail)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixtures::{command, waiting};
+
+    /// Returns the output of ended processes: end and size of each.
+    fn usage(live: u64, ended: &[(i64, u64)]) -> OutputUsage {
+        let ended = (0..).zip(ended).map(|(number, (at, bytes))| EndedOutput {
+            ended_at: Timestamp(*at),
+            seq: Seq(number),
+            id: waiting(number, command()).process.id,
+            bytes: *bytes,
+        });
+        OutputUsage { ended: ended.collect(), live }
+    }
+
+    fn ids(numbers: &[u64]) -> Vec<ProcessId> {
+        numbers.iter().map(|number| waiting(*number, command()).process.id).collect()
+    }
+
+    #[test]
+    fn records_go_until_the_output_of_the_newest_fits() {
+        let usage = usage(1_000, &[(1, 10), (2, 20), (3, 30)]);
+        assert_eq!(usage.prune_cutoff(60), None);
+        assert_eq!(usage.prune_cutoff(59), Some(Timestamp(2)));
+        assert_eq!(usage.prune_cutoff(50), Some(Timestamp(2)));
+        assert_eq!(usage.prune_cutoff(49), Some(Timestamp(3)));
+        assert_eq!(usage.prune_cutoff(0), Some(Timestamp(4)));
+    }
+
+    #[test]
+    fn oldest_output_goes_until_the_total_fits_but_none_that_is_young_or_empty() {
+        let usage = usage(100, &[(1, 10), (2, 0), (3, 30), (9, 40)]);
+        let gone = |most| usage.beyond(most, Timestamp(9));
+        assert_eq!(gone(180), []);
+        assert_eq!(gone(179), ids(&[0]));
+        assert_eq!(gone(170), ids(&[0]));
+        assert_eq!(gone(169), ids(&[0, 2]));
+        assert_eq!(gone(0), ids(&[0, 2]));
+        assert_eq!(usage.clone().without(&ids(&[0])).beyond(0, Timestamp(9)), ids(&[2]));
+    }
+}

@@ -95,3 +95,15 @@ fn message(panic: &(dyn Any + Send)) -> &str {
     let text = panic.downcast_ref::<&str>().copied();
     text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn message_of_a_panic_is_found_in_both_its_forms() {
+        assert_eq!(message(&"plain"), "plain");
+        assert_eq!(message(&"formatted".to_owned()), "formatted");
+        assert_eq!(message(&7), "no message");
+    }
+}

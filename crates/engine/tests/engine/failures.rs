@@ -77,9 +77,9 @@ async fn each_failed_attempt_has_the_first_error_of_its_own_output() {
     assert_eq!(world.end(id).await, Status::Failed);
     assert_eq!(world.first_error(id).await.unwrap().message, "second attempt");
     let facts = world.facts(id).await;
-    let retried = facts.iter().find_map(|fact| match fact {
-        Fact::RetryScheduled { after, .. } => Some(Ending::clone(after)),
-        _ => None,
+    let retried = facts.iter().find_map(|fact| {
+        let Fact::RetryScheduled { after, .. } = fact else { return None };
+        Some(Ending::clone(after))
     });
     let first = retried.unwrap().exit().unwrap().first_error.clone().unwrap();
     assert_eq!(first.message, "first attempt");

@@ -21,39 +21,39 @@ use longhaul_testkit::fakes::{
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-const LEASE: Duration = Duration::from_secs(5);
-const GRACE: Duration = Duration::from_secs(10);
+pub(crate) const LEASE: Duration = Duration::from_secs(5);
+pub(crate) const GRACE: Duration = Duration::from_secs(10);
 
 /// A shared store, and the clock for the engines that use it.
-struct Cluster {
-    clock: VirtualClock,
-    store: MemoryStore,
+pub(crate) struct Cluster {
+    pub(crate) clock: VirtualClock,
+    pub(crate) store: MemoryStore,
 }
 
 /// A node: its engine and the fakes of its machine.
-struct Node {
-    engine: Engine,
+pub(crate) struct Node {
+    pub(crate) engine: Engine,
     /// Planned faults between the node and the store.
-    trouble: Arc<FaultPlan>,
+    pub(crate) trouble: Arc<FaultPlan>,
     /// Planned faults of the node's manager.
-    life: Arc<FaultPlan>,
-    spawner: Arc<ScriptedSpawner>,
-    ids: Arc<SequentialIds>,
-    settings: EngineSettings,
+    pub(crate) life: Arc<FaultPlan>,
+    pub(crate) spawner: Arc<ScriptedSpawner>,
+    pub(crate) ids: Arc<SequentialIds>,
+    pub(crate) settings: EngineSettings,
 }
 
 impl Cluster {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let clock = VirtualClock::default();
         let store = MemoryStore::new(Arc::new(clock.clone())).with_leases(LEASE, GRACE);
         Self { clock, store }
     }
 
-    async fn node(&self, name: &str, seed: u64) -> Node {
+    pub(crate) async fn node(&self, name: &str, seed: u64) -> Node {
         self.node_with(name, seed, NodeAdvertisement::default()).await
     }
 
-    async fn node_with(&self, name: &str, seed: u64, offer: NodeAdvertisement) -> Node {
+    pub(crate) async fn node_with(&self, name: &str, seed: u64, offer: NodeAdvertisement) -> Node {
         let facts =
             NodeDescriptor { id: id(name), home: None, boot: "b".to_owned(), version: "0".to_owned() };
         let settings = EngineSettings { offer, ..EngineSettings::of(facts) };
@@ -61,16 +61,27 @@ impl Cluster {
         self.start(settings, spawner, Arc::new(SequentialIds::seeded(seed))).await
     }
 
-    async fn start(
+    pub(crate) async fn start(
         &self,
         settings: EngineSettings,
         spawner: Arc<ScriptedSpawner>,
         ids: Arc<SequentialIds>,
     ) -> Node {
+        self.start_on(settings, spawner, ids, |cut| cut).await
+    }
+
+    /// Starts a node that reaches the store through `layer`.
+    pub(crate) async fn start_on(
+        &self,
+        settings: EngineSettings,
+        spawner: Arc<ScriptedSpawner>,
+        ids: Arc<SequentialIds>,
+        layer: impl FnOnce(Arc<dyn Store>) -> Arc<dyn Store>,
+    ) -> Node {
         let trouble = Arc::new(FaultPlan::new(Arc::new(self.clock.clone())));
         let memory: Arc<dyn Store> = Arc::new(self.store.clone());
         let life = Arc::new(FaultPlan::new(Arc::new(self.clock.clone())));
-        let cut: Arc<dyn Store> = Arc::new(FaultyStore::sharing(memory, trouble.clone()));
+        let cut: Arc<dyn Store> = layer(Arc::new(FaultyStore::sharing(memory, trouble.clone())));
         let store = Arc::new(FaultyStore::sharing(cut, life.clone()));
         let parts = EnginePorts {
             store,
@@ -86,7 +97,7 @@ impl Cluster {
         Node { engine, trouble, life, spawner, ids, settings }
     }
 
-    async fn pass(&self, span: Duration) {
+    pub(crate) async fn pass(&self, span: Duration) {
         self.clock.run_for(span).await;
     }
 
@@ -97,40 +108,40 @@ impl Cluster {
 }
 
 impl Node {
-    async fn launch(&self, spec: Spec) -> ProcessId {
+    pub(crate) async fn launch(&self, spec: Spec) -> ProcessId {
         let launch =
             Launch { spec, parent: None, launcher: Launcher::Parent, captured: None, no_queue: false };
         self.engine.launch(launch).await.unwrap().stored.process.id
     }
 
-    async fn stored(&self, id: ProcessId) -> StoredProcess {
+    pub(crate) async fn stored(&self, id: ProcessId) -> StoredProcess {
         self.engine.process(id).await.unwrap()
     }
 
-    async fn status(&self, id: ProcessId) -> Status {
+    pub(crate) async fn status(&self, id: ProcessId) -> Status {
         self.stored(id).await.process.status()
     }
 
     /// Disconnects the node from the store, or connects it again. The engine and its commands continue.
-    fn cut(&self, cut: bool) {
+    pub(crate) fn cut(&self, cut: bool) {
         self.trouble.set_down(cut);
     }
 
-    async fn tell(&self, id: ProcessId, command: Action) {
+    pub(crate) async fn tell(&self, id: ProcessId, command: Action) {
         self.engine.command(id, command, None).await.unwrap();
     }
 }
 
-fn id(name: &str) -> NodeId {
+pub(crate) fn id(name: &str) -> NodeId {
     NodeId::new(name).unwrap()
 }
 
-fn anywhere(words: &str) -> Spec {
+pub(crate) fn anywhere(words: &str) -> Spec {
     Spec { placement: Placement::Anywhere, ..command(words) }
 }
 
 /// Returns the spec of a command that is retried on another node if its node is lost.
-fn requeued(words: &str) -> Spec {
+pub(crate) fn requeued(words: &str) -> Spec {
     let retry = RetryPolicy {
         retries: 3,
         first: Duration::from_millis(100),
@@ -145,7 +156,7 @@ fn placed(labels: &[&str], words: &str) -> Spec {
     Spec { placement: Placement::Labels(labels), ..command(words) }
 }
 
-fn ending(stored: &StoredProcess) -> Ending {
+pub(crate) fn ending(stored: &StoredProcess) -> Ending {
     let State::Ended(ended) = &stored.process.state else {
         unreachable!("the process has not ended: {:?}", stored.process.state)
     };

@@ -276,3 +276,17 @@ async fn who_follows_output_that_is_not_there_yet_hears_of_the_start() {
     let told = world.clock.run_until(Duration::from_secs(5), follower).await.unwrap().unwrap();
     assert_eq!(told.unwrap(), FollowProgress::Changed);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_pause_that_arrives_after_its_resume_is_taken_back() {
+    let shaky = Shaky::new().await;
+    let id = shaky.launch("run").await;
+    shaky.troubles.fail_on(PortCall::Halt, 1, Fault::Late(seconds(2)));
+    let engine = shaky.engine.clone();
+    let paused = tokio::spawn(async move { engine.command(id, Action::Pause, None).await });
+    shaky.clock.settle().await;
+    shaky.engine.command(id, Action::Resume, None).await.unwrap();
+    shaky.clock.run_for(seconds(5)).await;
+    paused.await.unwrap().unwrap();
+    assert_eq!((shaky.status(id).await, shaky.is_halted(id)), (Status::Running, false));
+}

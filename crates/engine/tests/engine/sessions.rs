@@ -225,3 +225,20 @@ async fn who_joins_a_session_after_its_end_is_reached_by_the_next_one() {
     assert_eq!(ids(&told), [after]);
     assert_eq!(world.end(after).await, Status::Cancelled);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_child_with_the_grace_of_its_parent_ends_by_its_own_policy() {
+    let world = World::new().await;
+    let session = SessionId::new("s").unwrap();
+    let of = || Spec {
+        session: Some(session.clone()),
+        on_session_end: SessionPolicy::Grace(seconds(5)),
+        ..command("run")
+    };
+    let parent = world.launch_spec(of()).await;
+    crate::trees::child(&world, parent, of()).await;
+    world.settle().await;
+    let outcomes = world.engine.end_session(&session, None).await.unwrap();
+    let notes: Vec<_> = outcomes.into_iter().map(|member| member.outcome.unwrap().note).collect();
+    assert_eq!(notes, [None, None]);
+}

@@ -1,6 +1,8 @@
 use crate::attention::adjusted;
-use crate::world::{World, seconds};
-use longhaul_domain::{Fact, RetryPolicy, Spec, Status, WatchPattern, WatchSource};
+use crate::world::{World, reported, seconds};
+use longhaul_domain::{
+    Action, Capabilities, Fact, ProgressReport, RetryPolicy, Spec, Stage, Status, WatchPattern, WatchSource,
+};
 use longhaul_engine::EngineError;
 use longhaul_engine::ports::OutputSource;
 use std::time::Duration;
@@ -172,4 +174,42 @@ async fn a_pattern_that_makes_no_sense_is_refused_at_the_launch() {
     let world = World::new().await;
     let refused = world.try_launch(watching("run", &[("e", "(", WatchSource::Both)])).await;
     assert!(matches!(refused, Err(EngineError::Invalid { what: "watch", .. })), "{refused:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_line_with_a_hole_in_it_is_told_only_with_what_follows_the_hole() {
+    let world = World::new().await;
+    let id = world.launch_spec(watching("run", &[("e", "error", WatchSource::Both)])).await;
+    world.pass(seconds(1)).await;
+    world.says(id, OutputSource::Stdout, "er").await;
+    world.spawner.output().drop_middle(world.key(id).await, 2, 5);
+    world.says(id, OutputSource::Stdout, "xxxror\n").await;
+    world.says(id, OutputSource::Stdout, "an error\n").await;
+    assert_eq!(world.told(id).await, ["e: an error"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn output_is_watched_though_no_tree_can_be_inspected() {
+    let world = World::able(Capabilities { inspection: false, ..Capabilities::ALL }).await;
+    let id = world.launch_spec(watching("run", &[("e", "error", WatchSource::Both)])).await;
+    world.pass(seconds(1)).await;
+    world.says(id, OutputSource::Stdout, "error\n").await;
+    assert_eq!(world.told(id).await, ["e: error"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_told_twice_after_a_restart_however_long_the_log_is() {
+    let mut world = World::new().await;
+    let id = world.launch_spec(watching("run", &[("e", "error", WatchSource::Both)])).await;
+    let noisy = world.launch_spec(reported(|_| {})).await;
+    world.pass(seconds(1)).await;
+    for number in 0..1_010 {
+        let stage = Stage::new(if number % 2 == 0 { "copy" } else { "verify" }).ok();
+        let report = ProgressReport { stage, ..ProgressReport::default() };
+        world.ask(noisy, Action::Progress(report)).await.unwrap();
+    }
+    world.says(id, OutputSource::Stdout, "error\n").await;
+    world.crash().await;
+    world.pass(seconds(1)).await;
+    assert_eq!(world.told(id).await, ["e: error"]);
 }

@@ -6,6 +6,7 @@ use longhaul_domain::{
 };
 use longhaul_engine::WaitReason;
 use longhaul_engine::ports::AttemptKey;
+use longhaul_testkit::fakes::{Fault, PortCall};
 use std::collections::BTreeMap;
 
 async fn why(world: &World, id: ProcessId) -> WaitReason {
@@ -110,6 +111,34 @@ async fn trees_that_hold_every_slot_and_wait_for_their_own_children_are_told_as_
     world.settle().await;
     assert_eq!(world.status(below).await, Status::Running);
     assert!(matches!(why(&world, beside).await, WaitReason::Queued { stalled: false, .. }));
+}
+
+#[tokio::test(start_paused = true)]
+async fn holder_whose_child_waits_for_another_key_does_not_count_as_stalled() {
+    let world = with_slots(&[("j", 1), ("k", 1)]).await;
+    let holder = world.launch_spec(keyed("run", "k")).await;
+    world.launch_spec(keyed("run", "j")).await;
+    child(&world, holder, keyed("run", "j")).await;
+    let waits = world.launch_spec(keyed("run", "k")).await;
+    world.settle().await;
+    let why = why(&world, waits).await;
+    assert!(matches!(why, WaitReason::Queued { stalled: false, .. }), "{why:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn waiter_that_the_store_cannot_hand_out_now_is_not_told_that_its_node_is_full() {
+    let world = with_slots(&[("k", 1)]).await;
+    let holder = world.launch_spec(keyed("run", "k")).await;
+    let waits = world.launch_spec(keyed("run", "k")).await;
+    world.settle().await;
+    for _ in 0..20 {
+        world.store.fail_on(PortCall::Claim, 1, Fault::Unavailable);
+    }
+    world.cancel(holder).await;
+    world.pass(seconds(1)).await;
+    let why = why(&world, waits).await;
+    let WaitReason::Queued { position: 1, slots: Some(1), holders, .. } = why else { panic!("{why:?}") };
+    assert_eq!(holders, []);
 }
 
 /// Returns the waiting processes with the reasons that the engine reports.
