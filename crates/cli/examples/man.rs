@@ -1,4 +1,4 @@
-//! Writes the manual pages of `longhaul`, one for each command.
+//! Writes the manual pages of `longhaul`: one page for each subcommand.
 //!
 //! ```text
 //! cargo run -p longhaul-cli --example man -- DIR

@@ -75,7 +75,7 @@ Of `run` and `restart` in the foreground, `wait` and `logs --exit-status`:
     disable_help_subcommand = true
 )]
 pub struct Cli {
-    /// Options of every subcommand.
+    /// Options that every subcommand accepts.
     #[command(flatten)]
     pub global: GlobalArgs,
     /// Subcommand to execute.
@@ -147,7 +147,7 @@ pub enum OutputFormat {
     Name,
 }
 
-/// Rule for when to print colours.
+/// Rule for when to print colors.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum ColorChoice {
     /// Only on a terminal, and not if NO_COLOR is set
@@ -237,16 +237,16 @@ pub enum Verb {
     Explain(ExplainArgs),
 }
 
-/// Parses the arguments of the program.
+/// Parses the arguments of this program.
 ///
 /// # Errors
-/// Fails if the arguments are invalid, or if help or the version was requested. The error can print itself and knows
-/// its exit code.
+/// Fails if the arguments are invalid, or if help or the version was requested. The error contains the text to print
+/// and the exit code.
 pub fn parse() -> Result<Cli, UsageError> {
     read(std::env::args_os()).map_err(|error| UsageError::new(error, std::env::args_os()))
 }
 
-/// Parses the given arguments. The first argument is the name of the program.
+/// Parses the given command line. Its first element is the name of the program.
 pub(crate) fn read<I>(arguments: I) -> Result<Cli, clap::Error>
 where
     I: IntoIterator<Item = std::ffi::OsString>,
@@ -255,8 +255,8 @@ where
     fast_path::read(&arguments).map_or_else(|| read_whole(&arguments), Ok)
 }
 
-/// Returns the error without flags that were set only by environment variables. Otherwise the usage line of the error
-/// would show these flags as if they were required.
+/// Returns the error without the flags that were set only by environment variables. With these flags, the usage line of
+/// the error would show them as if they were required.
 fn without_variables(arguments: &[std::ffi::OsString], error: clap::Error) -> clap::Error {
     let command = Cli::command().mut_args(|argument| argument.env(Resettable::<OsStr>::Reset));
     command

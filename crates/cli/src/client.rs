@@ -1,4 +1,4 @@
-//! HTTP/1.1 client of the manager over its Unix socket.
+//! HTTP/1.1 client that talks to the manager over its Unix socket.
 
 mod events;
 mod frames;
@@ -28,16 +28,17 @@ use tokio::time::{Instant, sleep, timeout};
 
 /// Time limit of an ordinary request.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
-/// Time after which a missing response is explained to the user.
+/// Waiting time after which the user gets an explanation why the response is late.
 const SILENCE: Duration = Duration::from_secs(2);
-/// Time during which a request is retried because a killed manager may still accept connections.
+/// Time during which a request is repeated after a broken connection. A manager that was killed may still accept
+/// connections for a moment.
 const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(1);
-/// Delay before a request is sent again after the manager broke the connection.
+/// Delay before a request is sent again after the manager has broken the connection.
 const STEP: Duration = Duration::from_millis(10);
-/// Maximum number of characters that are quoted from an error response in an unknown format.
+/// Maximum number of characters that are quoted from an error response whose format is unknown.
 const MAX_QUOTE_LEN: usize = 200;
 
-/// Client of the manager at one location.
+/// Client of the manager at one socket.
 pub(crate) struct Client {
     socket: PathBuf,
     state_dir: PathBuf,
@@ -45,12 +46,12 @@ pub(crate) struct Client {
     time_limit: Duration,
     /// Process id of the manager that accepted the last connection; 0 if it is not known.
     manager: AtomicU32,
-    /// Prints the reason why a response takes long.
+    /// Function that prints why a response is late.
     explain: Option<fn(&str)>,
 }
 
 impl Client {
-    /// Creates a client that starts a manager when needed, if `place` contains a function for that.
+    /// Creates a client. The client starts a manager when needed if `place` contains a function that starts one.
     pub(crate) fn new(place: ManagerLocator) -> Self {
         Self {
             socket: place.socket,
@@ -62,7 +63,7 @@ impl Client {
         }
     }
 
-    /// Sets the function that prints why a response takes long.
+    /// Sets the function that prints why a response is late.
     #[must_use]
     pub(crate) const fn with_explanations(mut self, explain: fn(&str)) -> Self {
         self.explain = Some(explain);
@@ -86,8 +87,8 @@ impl Client {
         self.ask(Method::GET, path, None, Some(self.time_limit)).await
     }
 
-    /// Sends a GET request that the manager may answer late. The time limit is `time_limit` plus the usual limit;
-    /// `None` means no limit.
+    /// Sends a GET request whose response the manager may delay on purpose. The client waits for `time_limit` plus the
+    /// usual time limit; `None` means no limit.
     pub(crate) async fn fetch_slowly<T: DeserializeOwned>(
         &self,
         path: &RequestPath,
@@ -141,7 +142,7 @@ impl Client {
         Ok(EventStream::new(answer.into_body()))
     }
 
-    /// Connects to another socket of the manager in the directory of its main socket.
+    /// Connects to the manager's socket with this file name, which lies in the directory of the main socket.
     pub(crate) async fn connect_beside(&self, name: &str) -> Result<tokio::net::UnixStream, CliError> {
         self.connect_to(&self.socket.with_file_name(name)).await
     }
@@ -160,7 +161,7 @@ impl Client {
         })
     }
 
-    /// Sends a request and returns the response if its status is a success. Any other status becomes an error.
+    /// Sends a request and returns the response if its HTTP status is a success. Converts any other status to an error.
     async fn answer(
         &self,
         method: Method,
@@ -183,13 +184,14 @@ impl Client {
         Err(refusal(status, &bytes))
     }
 
-    /// Sends a GET request, and sends it again if the manager closes the connection before it answers: a killed manager
-    /// may still accept connections for a moment. Repeating a GET request is safe because it changes nothing.
+    /// Sends a GET request. Sends it again if the manager closes the connection without a response, because a manager
+    /// that was killed may still accept connections for a moment. Repeating a GET request is safe because it changes
+    /// nothing.
     async fn send_get(&self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, CliError> {
         let until = Instant::now() + DISCONNECT_TIMEOUT;
         loop {
             match self.exchange(request.clone()).await {
-                // A client that may not start the next manager fails at once with this error.
+                // A client that may not start another manager does not retry: it returns this error at once.
                 Err(CliError::Broken { .. }) if self.autostart.is_some() && Instant::now() < until => {
                     sleep(STEP).await;
                 }
@@ -204,16 +206,16 @@ impl Client {
             hyper::client::conn::http1::handshake(hyper_util::rt::TokioIo::new(stream))
                 .await
                 .map_err(broken)?;
-        // The task ends when sender and body are dropped. The sender and the body report its errors.
+        // The spawned task ends when the sender and the body are dropped. Its errors are reported through these two.
         drop(tokio::spawn(connection));
         sender.send_request(request).await.map_err(|error| {
-            // A response that is not HTTP comes from a program that is not a manager.
+            // A response that is not HTTP means that the program at the socket is not a manager.
             if error.is_parse() { CliError::Stranger { socket: self.socket.clone() } } else { broken(error) }
         })
     }
 
-    /// Applies a time limit to a response. If the manager is stopped by a signal, the user gets an explanation before
-    /// that.
+    /// Waits for a response until a time limit. If the manager is stopped by a signal, this is explained to the user
+    /// before the limit is reached.
     async fn within<T>(
         &self,
         time_limit: Option<Duration>,

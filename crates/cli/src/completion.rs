@@ -21,19 +21,19 @@ use std::time::Duration;
 
 /// Environment variable through which a shell requests completions.
 const VARIABLE: &str = "COMPLETE";
-/// Time limit of a request for ids, because the user waits at the prompt.
+/// Time limit of a request for ids. It is short because the user waits at the prompt.
 const COMPLETION_TIMEOUT: Duration = Duration::from_millis(120);
 /// Name of the program in completion scripts.
 const PROGRAM: &str = "longhaul";
 
-/// Function that returns the manager's socket. Not set if completions may not contact the manager.
+/// Function that returns the path of the manager's socket. Not set if completions may not contact the manager.
 static SOCKET: OnceLock<fn() -> Option<PathBuf>> = OnceLock::new();
 
-/// Prints completions and ends the program if a shell requests them. Must be called before any other code of the
+/// If a shell requests completions, prints them and ends the program. Must be called before any other code of the
 /// program.
 ///
 /// `socket` returns the path of the manager's socket. The manager is contacted only to complete ids, keys and similar
-/// names, for about 0.1 s at most. A manager is never started for this.
+/// names, for about 0.1 s at most. Completion never starts a manager.
 pub fn complete_if_asked(socket: fn() -> Option<PathBuf>) {
     let _first = SOCKET.set(socket);
     if std::env::var_os(VARIABLE).is_some() {
@@ -41,8 +41,8 @@ pub fn complete_if_asked(socket: fn() -> Option<PathBuf>) {
     }
 }
 
-/// Returns the command definition that is used for completions. Each alias of a subcommand becomes a subcommand of its
-/// own, because a shell would be offered only one of several names.
+/// Returns the command-line definition for completions. In it, each alias of a subcommand is a separate subcommand,
+/// because a shell is offered only one name of each subcommand.
 fn completed() -> Command {
     let mut command = Cli::command();
     let others: Vec<Command> = command
@@ -74,7 +74,7 @@ pub(crate) fn live() -> Vec<CompletionCandidate> {
     fetch(&RequestPath::processes().with("limit", "50")).map(|list| candidates(&list)).unwrap_or_default()
 }
 
-/// Returns all statuses of processes.
+/// Returns all statuses that a process can have.
 pub(crate) fn statuses() -> Vec<CompletionCandidate> {
     status_words().into_iter().map(CompletionCandidate::new).collect()
 }
@@ -89,7 +89,7 @@ pub(crate) fn agents() -> Vec<CompletionCandidate> {
     processes().map(|list| field_values(&list, |process| process.agent_id.as_deref())).unwrap_or_default()
 }
 
-/// Returns the concurrency keys that have a limit or that running or waiting processes use.
+/// Returns the concurrency keys that have a limit, and those that running or waiting processes use.
 pub(crate) fn keys() -> Vec<CompletionCandidate> {
     fetch(&RequestPath::queues()).map(|listing| of_queues(&listing)).unwrap_or_default()
 }
@@ -110,7 +110,7 @@ fn processes() -> Option<ProcessList> {
     fetch(&RequestPath::processes().with("all", "true").with("limit", "50"))
 }
 
-/// Sends a request to a running manager. Returns `None` if no manager runs, or if the request fails.
+/// Sends a request to the running manager. Returns `None` if no manager is running or the request fails.
 fn fetch<T: DeserializeOwned>(path: &RequestPath) -> Option<T> {
     let socket = SOCKET.get().and_then(|socket| socket())?;
     let state_dir = socket.parent().map(PathBuf::from).unwrap_or_default();
@@ -146,7 +146,8 @@ fn candidates(list: &ProcessList) -> Vec<CompletionCandidate> {
     names
 }
 
-/// Returns one field of all processes without duplicates; the value of the newest process comes first.
+/// Returns the values of one field of all processes, without duplicates and in the order of the list, which is newest
+/// process first.
 fn field_values<'a>(
     list: &'a ProcessList,
     word: impl Fn(&'a ProcessView) -> Option<&'a str>,

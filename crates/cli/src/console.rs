@@ -1,4 +1,4 @@
-//! Output of the program: data to standard output, messages for people to standard error.
+//! Console output of the program: data goes to standard output, messages for people go to standard error.
 
 use crate::arguments::{ColorChoice, GlobalArgs, OutputFormat};
 use crate::failure::{CliError, report};
@@ -9,19 +9,19 @@ use std::cell::RefCell;
 use std::env;
 use std::io::{self, IsTerminal, Write};
 
-/// Assumed width in columns if the terminal does not report its width.
+/// Width in columns that is assumed if the terminal does not report its width.
 const DEFAULT_WIDTH: u16 = 100;
 
-/// The program's output streams, and the options for what is printed to them.
+/// Output streams of the program, and the options that determine what is printed to them.
 pub(crate) struct Console {
     pub(crate) format: Option<OutputFormat>,
     pub(crate) quiet: bool,
     /// True if hints are printed even when standard error is not a terminal.
     pub(crate) verbose: bool,
     pub(crate) utc: bool,
-    /// True if the user can be asked questions.
+    /// True if the program may ask the user questions.
     pub(crate) can_ask: bool,
-    /// True if every question is answered with yes automatically.
+    /// True if the program answers every question with yes, without asking the user.
     pub(crate) yes: bool,
     pub(crate) out: ConsoleStream,
     pub(crate) err: ConsoleStream,
@@ -40,14 +40,14 @@ pub(crate) struct ConsoleStream {
 }
 
 impl ConsoleStream {
-    /// Returns the text in the given style, or unchanged if colours are off.
+    /// Returns the text in the given style. Returns the text unchanged if colors are off.
     pub(crate) fn paint(self, style: Style, text: &str) -> String {
         if self.colour { format!("{style}{text}{style:#}") } else { text.to_owned() }
     }
 }
 
 impl Console {
-    /// Creates a console on the real standard output and standard error.
+    /// Creates a console that writes to the program's standard output and standard error.
     pub(crate) fn new(global: &GlobalArgs) -> Self {
         let face = |terminal: bool| ConsoleStream { terminal, colour: wants_colour(global.color, terminal) };
         let (out, err) = (face(io::stdout().is_terminal()), face(io::stderr().is_terminal()));
@@ -72,14 +72,15 @@ impl Console {
         matches!(self.format, Some(OutputFormat::Json | OutputFormat::Ndjson))
     }
 
-    /// Writes data to standard output and flushes.
+    /// Writes data to standard output and flushes it.
     pub(crate) fn print(&self, text: &str) -> Result<(), CliError> {
         let mut out = self.out_writer.borrow_mut();
         out.write_all(text.as_bytes())?;
         Ok(out.flush()?)
     }
 
-    /// Writes a value as JSON to standard output: on several lines on a terminal, otherwise on one line.
+    /// Writes a value as JSON to standard output. A terminal gets indented JSON on several lines, any other output gets
+    /// one line.
     pub(crate) fn print_json<T: Serialize>(&self, value: &T) -> Result<(), CliError> {
         let text = if self.out.terminal && self.format != Some(OutputFormat::Ndjson) {
             indented(value)
@@ -101,14 +102,14 @@ impl Console {
         }
     }
 
-    /// Prints a hint for people to standard error, if hints are wanted.
+    /// Prints a hint for people to standard error, if hints are enabled.
     pub(crate) fn hint(&self, text: &str) {
         if self.wants_hints() {
             self.say(text);
         }
     }
 
-    /// Returns true if hints are printed.
+    /// Returns true if hints are enabled.
     pub(crate) const fn wants_hints(&self) -> bool {
         (self.err.terminal || self.verbose) && !self.quiet && !self.is_json()
     }
@@ -118,7 +119,7 @@ impl Console {
         self.write_err(text);
     }
 
-    /// Prints a failure. Prints nothing if the user pressed Ctrl-C or if the reader of standard output has gone.
+    /// Prints a failure. Prints nothing if the user pressed Ctrl-C or if the reader of standard output has closed it.
     pub(crate) fn complain(&self, failure: CliError) {
         if failure.is_closed_output() || matches!(failure, CliError::Interrupted) {
             return;
@@ -132,7 +133,7 @@ impl Console {
     }
 
     fn write_err(&self, text: &str) {
-        // If standard error is closed, the failure cannot be reported anywhere.
+        // Errors of this write are ignored: if standard error is closed, the failure cannot be reported anywhere.
         let _closed = self.err_writer.borrow_mut().write_all(text.as_bytes());
     }
 
@@ -159,9 +160,9 @@ impl Console {
     }
 }
 
-/// Prints a message for people to standard error, for code that has no [`Console`].
+/// Prints a message for people to standard error. Meant for code that has no [`Console`].
 pub(crate) fn say_now(text: &str) {
-    // If standard error is closed, the failure cannot be reported anywhere.
+    // Errors of this write are ignored: if standard error is closed, the failure cannot be reported anywhere.
     let _closed = writeln!(io::stderr(), "{text}");
 }
 

@@ -17,17 +17,17 @@ use tokio::runtime::{Builder, Runtime};
 
 /// Time limit of a request for the manager's version.
 const VERSION_TIMEOUT: Duration = Duration::from_secs(2);
-/// Time limit of a request for which the manager reads all its records.
+/// Time limit of a request that makes the manager read all its records.
 const COUNTING: Duration = Duration::from_secs(10);
 
-/// Error code with which a manager answers for an unknown process id.
+/// Error code in the manager's response to a request with an unknown process id.
 const NOT_FOUND_CODE: &str = "process_not_found";
 /// Number of records that [`manager_records`] requests.
 const NEWEST_RECORDS: &str = "200";
-/// Maximum number of records that a manager puts on one page.
+/// Maximum number of records on one page of a manager's response.
 const MAX_PAGE: &str = "1000";
 
-/// Everything that the implementation of a subcommand needs.
+/// Objects and settings that every subcommand needs.
 pub(crate) struct VerbContext {
     pub(crate) client: Client,
     pub(crate) console: Console,
@@ -37,8 +37,8 @@ pub(crate) struct VerbContext {
 
 /// Executes a command line and returns the exit code.
 ///
-/// `serve`, `token`, `init`, `store`, `config`, `doctor` and `version` are refused here, because the program itself
-/// implements them.
+/// `serve`, `token`, `init`, `store`, `config`, `doctor` and `version` are refused here, because the main program
+/// implements them outside of this crate.
 #[must_use]
 pub fn run(cli: Cli, place: ManagerLocator) -> i32 {
     let Cli { global, command } = cli;
@@ -61,7 +61,8 @@ pub fn run(cli: Cli, place: ManagerLocator) -> i32 {
                 print_store_mismatch(&context, &command, &seen).await;
                 perform(&context, command).await
             });
-            // `shutdown_background` does not wait for a write that blocks because its reader does not read.
+            // Unlike dropping the runtime, `shutdown_background` does not wait for a write that blocks because no
+            // program reads the output.
             runtime.shutdown_background();
             code
         }
@@ -69,10 +70,11 @@ pub fn run(cli: Cli, place: ManagerLocator) -> i32 {
     }
 }
 
-/// Returns the version of the running manager. Returns `None` if no manager is running; none is started.
+/// Returns the version of the running manager. Returns `None` if no manager is running. This function never starts a
+/// manager.
 ///
 /// # Errors
-/// Fails if the socket may not be used, or if it is answered by a program that is not a compatible manager.
+/// Fails if the caller may not use the socket, or if the program at the socket is not a compatible manager.
 pub fn manager_version(place: &ManagerLocator) -> Result<Option<VersionReply>, Box<Problem>> {
     match runtime().and_then(|runtime| runtime.block_on(version_of(place))) {
         Ok(version) => Ok(Some(version)),
@@ -86,12 +88,12 @@ async fn version_of(place: &ManagerLocator) -> Result<VersionReply, CliError> {
     client.fetch(&RequestPath::version()).await
 }
 
-/// Prints a warning if the running manager uses a different store than the one that is configured now. A manager reads
-/// the configuration only when it starts, so commands would act on the wrong store. `mcp` prints no warning, because
-/// agents query the version themselves.
+/// Prints a warning if the running manager uses a store other than the currently configured one. A manager reads the
+/// configuration only when it starts, so commands would act on the wrong store. `mcp` prints no warning, because agents
+/// query the version themselves.
 async fn print_store_mismatch(context: &VerbContext, command: &Verb, place: &ManagerLocator) {
     let Some(named) = place.store.as_ref().filter(|_| !matches!(command, Verb::Mcp(_))) else { return };
-    // If this request fails, the command itself reports the failure.
+    // A failure of this request is ignored here, because the subcommand then fails in the same way and reports it.
     let Ok(manager) = version_of(place).await else { return };
     if manager.store != *named {
         context.console.say(&format!(
@@ -102,11 +104,11 @@ async fn print_store_mismatch(context: &VerbContext, command: &Verb, place: &Man
     }
 }
 
-/// Returns statistics about all records of the running manager. Returns `None` if no manager is running; none is
-/// started.
+/// Returns statistics about all records of the running manager. Returns `None` if no manager is running. This function
+/// never starts a manager.
 ///
 /// # Errors
-/// Fails if the socket may not be used, or if it is answered by a program that is not a compatible manager.
+/// Fails if the caller may not use the socket, or if the program at the socket is not a compatible manager.
 pub fn manager_stats(place: &ManagerLocator) -> Result<Option<StatsView>, Box<Problem>> {
     let client = Client::new(place.without_autostart()).with_time_limit(COUNTING);
     match runtime().and_then(|runtime| runtime.block_on(client.fetch(&RequestPath::stats()))) {
@@ -116,10 +118,11 @@ pub fn manager_stats(place: &ManagerLocator) -> Result<Option<StatsView>, Box<Pr
     }
 }
 
-/// Returns the newest records of the running manager. Returns `None` if no manager is running; none is started.
+/// Returns the newest records of the running manager. Returns `None` if no manager is running. This function never
+/// starts a manager.
 ///
 /// # Errors
-/// Fails if the socket may not be used, or if it is answered by a program that is not a compatible manager.
+/// Fails if the caller may not use the socket, or if the program at the socket is not a compatible manager.
 pub fn manager_records(place: &ManagerLocator) -> Result<Option<Vec<ProcessView>>, Box<Problem>> {
     let client = Client::new(place.without_autostart()).with_time_limit(VERSION_TIMEOUT);
     let path = RequestPath::processes().with("all", "true").with("limit", NEWEST_RECORDS);
@@ -132,11 +135,11 @@ pub fn manager_records(place: &ManagerLocator) -> Result<Option<Vec<ProcessView>
     }
 }
 
-/// Returns those of the given process ids for which the running manager has no live record. Returns `None` if no
-/// manager is running; none is started.
+/// Returns those of the given process ids that are not live in the running manager. Returns `None` if no manager is
+/// running. This function never starts a manager.
 ///
 /// # Errors
-/// Fails if the socket may not be used, or if it is answered by a program that is not a compatible manager.
+/// Fails if the caller may not use the socket, or if the program at the socket is not a compatible manager.
 pub fn manager_lacks(place: &ManagerLocator, ids: &[String]) -> Result<Option<Vec<String>>, Box<Problem>> {
     let client = Client::new(place.without_autostart()).with_time_limit(COUNTING);
     let asked = async {
@@ -145,7 +148,8 @@ pub fn manager_lacks(place: &ManagerLocator, ids: &[String]) -> Result<Option<Ve
         for id in ids.iter().filter(|id| !live.contains(*id)) {
             let found: Result<ProcessView, CliError> = client.fetch(&RequestPath::process(id)).await;
             match found {
-                // The list may be older than the process, and it does not contain processes that hooks started.
+                // The process is live although the list of live ids lacks it. Either the process was created after the
+                // list was read, or a hook started it: the list does not contain such processes.
                 Ok(process) if process.completed_at.is_none() => {}
                 Ok(process) if process.conditions.iter().any(|condition| condition == "orphaned") => {}
                 Ok(_) => lacking.push(id.clone()),
@@ -190,7 +194,7 @@ async fn perform(context: &VerbContext, command: Verb) -> i32 {
     finish(context, outcome, regime)
 }
 
-/// Executes a subcommand of the client. Returns the outcome and how it is converted to an exit code.
+/// Executes a client subcommand. Returns its outcome, and the mode in which the outcome becomes an exit code.
 pub(crate) async fn outcome_of(
     context: &VerbContext,
     command: &Verb,
@@ -260,7 +264,7 @@ async fn or_ctrl_c(work: impl Future<Output = Result<i32, CliError>>) -> Result<
 fn finish(context: &VerbContext, outcome: Result<i32, CliError>, regime: ExitCodeMode) -> i32 {
     match outcome {
         Ok(code) => code,
-        // The reader closed the output because it needs no more, for example `head`. This is a success.
+        // The reader, for example `head`, closed the output because it needs no more data. This counts as success.
         Err(failure) if failure.is_closed_output() && regime == ExitCodeMode::Control => exit_code::DONE,
         Err(failure) => {
             let code = exit_code::of_failure(&failure, regime);
@@ -270,8 +274,8 @@ fn finish(context: &VerbContext, outcome: Result<i32, CliError>, regime: ExitCod
     }
 }
 
-/// Returns the location of the manager to talk to. Inside a process this is the manager that runs the process, unless a
-/// state directory was given on the command line.
+/// Returns the location of the manager to use. Inside a process, this is the manager that runs the process, unless the
+/// command line names a state directory.
 fn settled(place: ManagerLocator, global: &GlobalArgs, around: &CallerContext) -> ManagerLocator {
     let own = around.variable("LONGHAUL_SOCKET").map(PathBuf::from);
     match own {

@@ -8,9 +8,9 @@ use longhaul_wire::api::{Problem, ProcessView};
 pub(crate) const DONE: i32 = 0;
 /// The operation failed.
 pub(crate) const FAILED: i32 = 1;
-/// Invalid usage, or a question had to be asked without a terminal.
+/// The arguments are invalid, or a question was necessary but could not be asked without a terminal.
 pub(crate) const USAGE: i32 = 2;
-/// No process matches the reference, or more than one process does.
+/// No process matches the given id or name, or more than one process matches it.
 pub(crate) const NOT_FOUND: i32 = 3;
 /// The status of the process does not allow the action.
 pub(crate) const INVALID_TRANSITION: i32 = 4;
@@ -18,9 +18,9 @@ pub(crate) const INVALID_TRANSITION: i32 = 4;
 pub(crate) const REFUSED: i32 = 5;
 /// The manager or its store cannot be reached, or the manager has an incompatible version.
 pub(crate) const UNREACHABLE: i32 = 6;
-/// The caller is not authorised.
+/// The caller is not authorized.
 pub(crate) const FORBIDDEN: i32 = 7;
-/// A manager lost its state directory.
+/// The manager's state directory was removed, moved or replaced.
 pub(crate) const STATE_DIR_LOST: i32 = 8;
 /// The time limit of a wait was exceeded.
 pub(crate) const WAIT_TIMED_OUT: i32 = 75;
@@ -37,12 +37,12 @@ pub(crate) const CTRL_C: i32 = 130;
 /// Error number of the operating system for a file that does not exist.
 const ENOENT: i32 = 2;
 
-/// Meaning of the exit code of a subcommand.
+/// Meaning of a subcommand's exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ExitCodeMode {
     /// The exit code reports whether the subcommand succeeded.
     Control,
-    /// The exit code is that of the process.
+    /// The exit code is the exit code of the process.
     PassThrough,
 }
 
@@ -51,13 +51,15 @@ pub(crate) fn of_failure(failure: &CliError, regime: ExitCodeMode) -> i32 {
     let code = match failure {
         CliError::Interrupted => return CTRL_C,
         CliError::Usage { .. } | CliError::Choice { .. } | CliError::NotText { .. } => return USAGE,
-        // No process was started, so this code cannot be mistaken for the exit code of a process.
+        // A foreground launch returns this code too, because no process was started whose exit code it could be
+        // mistaken for.
         CliError::Problem { problem }
             if matches!(problem.slug.as_str(), "invalid_request" | "environment_not_portable") =>
         {
             return USAGE;
         }
-        // No process exists, so this code cannot be mistaken for the exit code of a process.
+        // Subcommands that pass on the exit code of a process return this code too, because no process exists whose
+        // exit code it could be mistaken for.
         CliError::Problem { problem } if is_unknown(&problem.slug) => return NOT_FOUND,
         CliError::Problem { problem } => of_problem(problem),
         CliError::Unclear { cause, .. } => return of_failure(cause, regime),
@@ -79,12 +81,13 @@ pub(crate) fn of_failure(failure: &CliError, regime: ExitCodeMode) -> i32 {
     }
 }
 
-/// Returns true if this error code means that a reference matches no object, or more than one.
+/// Returns true if this error code means that the given id or name matches no object, or more than one.
 fn is_unknown(slug: &str) -> bool {
     matches!(slug, "process_not_found" | "ambiguous_id" | "session_not_found" | "node_not_found")
 }
 
-/// Returns the exit code for a process that has ended, or for a wait that timed out while the process was live.
+/// Returns the exit code that describes how a process ended. If the process is still live, returns the exit code of a
+/// wait that timed out.
 pub(crate) fn of_process(process: &ProcessView) -> i32 {
     match ParsedStatus::of(process) {
         ParsedStatus::Completed => process.exit_code.unwrap_or(DONE),
@@ -169,8 +172,8 @@ fn of_failed(process: &ProcessView) -> i32 {
     }
 }
 
-/// Returns the exit code for a command that could not be started. The stage that failed distinguishes a missing program
-/// from one that cannot be executed.
+/// Returns the exit code for a command that could not be started. The stage at which the start failed distinguishes a
+/// missing program from a program that cannot be executed.
 fn of_failed_start(process: &ProcessView) -> i32 {
     let failure = process.start_failure.as_ref();
     match failure.map(|failure| (failure.stage.as_str(), failure.errno)) {
@@ -323,7 +326,7 @@ mod tests {
             ("program", Some(13), 126),
             ("program", Some(21), 126),
             ("program", None, 126),
-            // The program file exists, but the interpreter that it names does not.
+            // The program file exists, but the interpreter that its first line names does not.
             ("exec", Some(2), 126),
             ("exec", Some(8), 126),
             ("directory", Some(2), 125),

@@ -37,34 +37,35 @@ pub(crate) enum CliError {
     Silent {
         /// Time that the client waited for the response.
         waited: Duration,
-        /// Process id of the manager, if the manager is stopped by a signal.
+        /// Process id of the manager. Set only if a signal has stopped the manager.
         stopped: Option<u32>,
     },
     /// The response to a launch was lost, so it is unknown whether the process was created.
     #[error("the launch may or may not have happened: {cause}")]
     Unclear { cause: Box<Self>, launch_key: Option<bool> },
-    /// The process was launched, but its id could not be written.
+    /// The process was launched, but its id could not be written to standard output or to a file.
     #[error("{id} was launched, but its id cannot be written to {to}")]
     Untold { id: String, to: String, source: io::Error },
     /// The arguments are invalid or contradict each other.
     #[error("{what}")]
     Usage { what: String, why: Option<String>, help: String },
-    /// The user would have to choose or confirm, but cannot be asked.
+    /// The user must choose or confirm something, but there is no way to ask the user.
     #[error("{what}")]
     Choice { what: String, candidates: Vec<String>, help: String },
     /// An argument of the command is not UTF-8.
     #[error("argument {position} of the command is not UTF-8: {shown:?}")]
     NotText { position: usize, shown: String },
-    /// A file of the caller cannot be used.
+    /// A file that the caller named cannot be used.
     #[error("cannot {verb} {}", path.display())]
     File { verb: &'static str, path: PathBuf, nearest: Option<PathBuf>, source: io::Error },
-    /// A configuration file of another program was left unchanged, because the edit could not be limited to one entry.
+    /// The configuration file of another program was left unchanged, because the edit would have affected more than one
+    /// entry.
     #[error("{} was left as it is", path.display())]
     Unchanged { path: PathBuf, why: String, paste: String },
     /// The request was accepted, but its execution failed.
     #[error("{what}")]
     Unfinished { what: String, why: Option<String>, help: String },
-    /// Standard output cannot be written.
+    /// Writing to standard output failed.
     #[error("cannot write to standard output")]
     Output { source: io::Error },
     /// The user pressed Ctrl-C.
@@ -73,15 +74,18 @@ pub(crate) enum CliError {
 }
 
 impl CliError {
-    /// Creates the error for a file of the caller. If the file does not exist, the most similar existing path is added.
+    /// Creates the error for a file that the caller named. If the file does not exist, the error contains the most
+    /// similar existing path.
     pub(crate) fn file(verb: &'static str, path: &Path, source: io::Error) -> Self {
         let missing = source.kind() == io::ErrorKind::NotFound;
         let nearest = if missing { nearest_path(path) } else { None };
         Self::File { verb, path: path.to_owned(), nearest, source }
     }
 
-    /// Converts the failure of a launch. If the response was lost, the new error says that the process may have been
-    /// created. `launch_key` is `None` if a launch key cannot be used here, otherwise it says whether one was used.
+    /// Converts the error of a launch. If the response was lost, the new error says that the process may have been
+    /// created.
+    ///
+    /// `launch_key` says whether the launch has a launch key; `None` means that it cannot have one.
     pub(crate) fn of_launch(self, launch_key: Option<bool>) -> Self {
         if matches!(self, Self::Broken { .. } | Self::Silent { .. }) {
             return Self::Unclear { cause: Box::new(self), launch_key };
@@ -89,7 +93,7 @@ impl CliError {
         self
     }
 
-    /// Returns the error code, which is the same in all interfaces.
+    /// Returns the error code, which is the same in the CLI, HTTP and MCP.
     pub(crate) fn slug(&self) -> &str {
         match self {
             Self::Problem { problem } => &problem.slug,
@@ -109,7 +113,7 @@ impl CliError {
         }
     }
 
-    /// Returns true if the manager may be available again soon.
+    /// Returns true if the failure is temporary, so that a manager may be available again soon.
     pub(crate) fn is_passing(&self) -> bool {
         match self {
             Self::Down { .. } | Self::Broken { .. } | Self::Silent { .. } => true,
@@ -130,17 +134,18 @@ impl CliError {
         }
     }
 
-    /// Returns true if the store does not answer. The manager itself waits until the store is back.
+    /// Returns true if the manager's store does not answer. The manager itself waits until the store is available
+    /// again.
     pub(crate) fn is_of_store(&self) -> bool {
         self.slug() == "store_unavailable"
     }
 
-    /// Returns true if the reader of standard output has closed it, so that the failure needs no message.
+    /// Returns true if the reader of standard output has closed it. Such a failure needs no message.
     pub(crate) fn is_closed_output(&self) -> bool {
         matches!(self, Self::Output { source } if source.kind() == io::ErrorKind::BrokenPipe)
     }
 
-    /// Converts the failure to the error document that all interfaces share.
+    /// Converts the failure to the error document that the CLI, HTTP and MCP share.
     pub(crate) fn into_problem(self) -> Problem {
         let report = report(&self);
         let slug = self.slug().to_owned();

@@ -1,4 +1,4 @@
-//! Writes JSON for the caller, with control characters escaped because the output may be shown on a terminal.
+//! Writes JSON output. Control characters are escaped, because the output may be shown on a terminal.
 
 use crate::failure::CliError;
 use longhaul_view::clean_json;

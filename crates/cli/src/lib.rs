@@ -1,8 +1,8 @@
-//! The command line of longhaul: a client of a running manager.
+//! Command-line interface of longhaul: a client of a running manager.
 //!
 //! [`parse`] reads the arguments. [`run`] executes them over the manager's Unix socket and returns the exit code. The
-//! program passes a [`ManagerLocator`], which contains the path of the socket and a function that starts a manager if
-//! none answers. Data goes to standard output, messages for people go to standard error.
+//! main program passes a [`ManagerLocator`], which contains the path of the socket and a function that starts a manager
+//! if none answers. Data goes to standard output, messages for people go to standard error.
 
 mod arguments;
 mod client;
@@ -37,8 +37,8 @@ pub use arguments::{
 };
 pub use completion::complete_if_asked;
 pub use dispatch::{manager_lacks, manager_records, manager_stats, manager_version, run};
-/// Escapes control characters in JSON text that could affect a terminal. Exported for subcommands of the program
-/// itself.
+/// Escapes those control characters in JSON text that could affect a terminal. Exported for subcommands that the main
+/// program implements.
 pub use longhaul_view::clean_json;
 pub use manager_locator::{Autostart, ManagerLocator, StartError};
 pub use shell_word::shell_word;

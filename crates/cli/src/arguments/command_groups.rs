@@ -1,9 +1,9 @@
-//! The list of commands in the help of the program, in groups.
+//! Groups of subcommands, as the help of the program lists them.
 
 use super::Cli;
 use clap::{Command, CommandFactory};
 
-/// The groups of commands, in the order of the help.
+/// Groups of subcommands, in the order in which the help shows them.
 const GROUPS: &[(&str, &[&str])] = &[
     ("Start", &["run", "track", "restart", "retry"]),
     ("Look", &["status", "logs", "wait", "why", "tree", "inspect", "events", "stats"]),
@@ -37,7 +37,7 @@ Examples:
   longhaul logs -f tests                       follow the output
   longhaul wait tests                          wait, and exit with the exit code";
 
-/// Returns the program's command, whose help lists the commands in groups instead of in one list.
+/// Returns the command-line definition of the program. Its help lists the subcommands in groups.
 pub(crate) fn grouped() -> Command {
     let command = Cli::command();
     let mut groups = String::new();

@@ -5,7 +5,7 @@ use crate::value::{DurationArg, PercentArg, SignalArg, reference};
 use clap::Args;
 use clap_complete::engine::ArgValueCandidates;
 
-/// Option for the expected revision of a process.
+/// Option for the revision that the process is expected to have.
 #[derive(Clone, Copy, Debug, Default, Args)]
 pub struct RevisionArgs {
     /// Act only if the process still has this revision

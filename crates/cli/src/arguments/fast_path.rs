@@ -1,14 +1,14 @@
-//! Parser for the most frequent subcommands, without the definitions of all other subcommands.
+//! Fast parser for the most frequent subcommands, which does not build the definitions of all other subcommands.
 //!
 //! Building the definitions of all subcommands takes half a millisecond, which is a third of the time of a background
-//! launch. Arguments that this parser does not understand are parsed again with all definitions, so that errors, help
-//! and completions always come from the complete parser.
+//! launch. If this parser does not understand the arguments, the complete parser parses them again. Therefore errors,
+//! help and completions always come from the complete parser.
 
 use super::{Cli, GlobalArgs, LogsArgs, ProgressArgs, RunArgs, StatusArgs, WaitArgs};
 use clap::{Args as _, Command, FromArgMatches as _};
 use std::ffi::OsString;
 
-/// Parses the arguments if the second one is a frequent subcommand. The first argument is the name of the program.
+/// Parses a command line if its second element is a frequent subcommand. The first element is the name of the program.
 pub(super) fn read(arguments: &[OsString]) -> Option<Cli> {
     let verb = verb(arguments.get(1)?.to_str()?)?;
     let program = GlobalArgs::augment_args(Command::new("longhaul")).subcommand(verb);

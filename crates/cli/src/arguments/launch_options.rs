@@ -89,7 +89,7 @@ pub struct WorkArgs {
     pub capability: Vec<String>,
 }
 
-/// Treatment of the children of a process that ends by itself.
+/// Rule for the children of a process that ends without being stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum ChildrenRule {
     /// The children keep running
@@ -101,7 +101,7 @@ pub enum ChildrenRule {
 }
 
 impl ChildrenRule {
-    /// Returns the value that the manager uses.
+    /// Returns the name of this rule in requests to the manager.
     #[must_use]
     pub const fn word(self) -> &'static str {
         match self {
@@ -112,7 +112,7 @@ impl ChildrenRule {
     }
 }
 
-/// Treatment of a process when its session ends.
+/// Rule for a process whose session ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum SessionRule {
     /// The process keeps running
@@ -124,7 +124,7 @@ pub enum SessionRule {
 }
 
 impl SessionRule {
-    /// Returns the value that the manager uses.
+    /// Returns the name of this rule in requests to the manager.
     #[must_use]
     pub const fn word(self) -> &'static str {
         match self {

@@ -1,4 +1,4 @@
-//! Arguments of the subcommands for sessions, statistics, retention and stores.
+//! Arguments of the subcommands that deal with sessions, statistics, retention and stores.
 
 use super::SessionRule;
 use crate::completion::{references, sessions};

@@ -1,4 +1,4 @@
-//! Arguments of the subcommands for the manager and the program itself.
+//! Arguments of the subcommands that deal with the manager or with the program itself.
 
 use clap::{Args, Subcommand};
 use clap_complete::Shell;

@@ -18,7 +18,7 @@ pub struct McpArgs {
     /// Permissions of the client.
     #[command(flatten)]
     pub scope: McpScope,
-    /// Subcommand; `None` serves the agent.
+    /// Subcommand of `mcp`. `None` means that this program serves an agent over MCP.
     #[command(subcommand)]
     pub verb: Option<McpVerb>,
 }

@@ -1,4 +1,4 @@
-//! Options for the monitoring of a command, and the arguments of `send`.
+//! Options that monitor a command, and the arguments of `send`.
 
 use crate::completion::references;
 use crate::value::{WatchArg, reference};

@@ -34,7 +34,7 @@ pub struct NodeName {
     pub id: String,
 }
 
-/// Options for the nodes on which a launch may run.
+/// Options that restrict the nodes on which a process may run.
 #[derive(Clone, Debug, Default, Args)]
 pub struct PlacementArgs {
     /// Run on this node; needs --clear-env unless it is the node of this manager

@@ -132,7 +132,7 @@ pub struct LogsArgs {
 /// Number of lines to show.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LineCount {
-    /// This number of lines from the end.
+    /// Only this number of lines, counted from the end of the output.
     Last(u64),
     /// All lines.
     All,
@@ -149,7 +149,7 @@ impl FromStr for LineCount {
     }
 }
 
-/// One of the two streams of a command.
+/// Output stream of a command: standard output or standard error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum StreamName {
     /// Standard output
@@ -185,13 +185,13 @@ pub struct WaitArgs {
 }
 
 impl WaitArgs {
-    /// Returns true if the command waits for a whole session, whose completions are printed in batches.
+    /// Returns true if `wait` waits for a whole session. The completions of a session are printed in batches.
     pub(crate) fn prints_completions(&self) -> bool {
         self.session.is_some() && self.ids.is_empty() && !self.any && self.goal == WaitGoal::Ended
     }
 }
 
-/// State to wait for.
+/// State of a process for which `wait` waits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum WaitGoal {
     /// The end of the process

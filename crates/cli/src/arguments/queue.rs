@@ -30,7 +30,7 @@ pub struct QueueArgs {
     /// Release the hold
     #[arg(long, requires = "key")]
     pub release: bool,
-    /// Subcommand; `None` acts on the queue of the key.
+    /// Subcommand of `queue`. `None` means that the other arguments act on the queue of the given key.
     #[command(subcommand)]
     pub verb: Option<QueueVerb>,
 }

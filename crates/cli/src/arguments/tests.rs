@@ -149,7 +149,7 @@ fn reference_of_the_command_line_is_the_help() {
     );
 }
 
-/// Appends the help of all subcommands. Options of every subcommand appear only once.
+/// Appends the help texts of all subcommands to `text`. Options that every subcommand accepts appear only once.
 fn append(command: &mut clap::Command, text: &mut String) {
     for each in command.get_subcommands_mut() {
         let mut alone = each.clone().disable_help_flag(true);

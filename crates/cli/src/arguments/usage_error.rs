@@ -1,4 +1,4 @@
-//! Error for arguments that cannot be parsed.
+//! Error that is returned for command-line arguments that cannot be parsed.
 
 use crate::json::on_one_line;
 use clap::error::ErrorKind;
@@ -6,7 +6,7 @@ use longhaul_wire::api::Problem;
 use std::ffi::OsString;
 use std::io::Write;
 
-/// Error of the argument parser, or the requested help text.
+/// Error of the argument parser. A requested help text is returned as this error too.
 #[derive(Debug, thiserror::Error)]
 #[error("{error}")]
 pub struct UsageError {
@@ -19,12 +19,14 @@ impl UsageError {
         Self { error: Box::new(error), json: wants_json(arguments) }
     }
 
-    /// Prints the error, as JSON if requested, and exits: with 0 after help, otherwise with 2.
+    /// Prints the error, as JSON if JSON output was requested, and ends the program. The exit code is 0 for a help text
+    /// and 2 for an error.
     pub fn exit(&self) -> ! {
         match self.problem() {
             Some(problem) => {
                 let text = on_one_line(&problem).unwrap_or_default();
-                // If standard error is closed, only the exit code reports the error.
+                // Errors of this write are ignored: if standard error is closed, the exit code still reports the
+                // failure.
                 let _closed = std::io::stderr().write_all(text.as_bytes());
                 std::process::exit(self.error.exit_code())
             }
@@ -32,7 +34,8 @@ impl UsageError {
         }
     }
 
-    /// Returns the error as JSON if JSON output was requested; `None` for help.
+    /// Returns the error as JSON if JSON output was requested. Returns `None` without this request, and for a help
+    /// text.
     fn problem(&self) -> Option<Problem> {
         if !self.json || !self.error.use_stderr() {
             return None;
@@ -64,7 +67,7 @@ impl UsageError {
     }
 }
 
-/// Returns true if the arguments request JSON output, even if they cannot be parsed as a whole.
+/// Returns true if the command line requests JSON output. This works even if the command line cannot be parsed.
 fn wants_json(arguments: impl IntoIterator<Item = OsString>) -> bool {
     let mut format_follows = false;
     for argument in arguments.into_iter().skip(1) {

@@ -4,13 +4,13 @@ use crate::failure::CliError;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 
-/// Maximum number of buffered bytes without an end of line; a longer line is an error.
+/// Maximum number of buffered bytes of an incomplete line. A longer line is an error.
 const MAX_EVENT_LEN: usize = 4 * 1024 * 1024;
 
 /// One server-sent event.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct ServerEvent {
-    /// Cursor from which to resume after this event.
+    /// Cursor with which a reader continues after this event.
     pub(crate) id: Option<String>,
     /// Type of the event.
     pub(crate) event: String,
@@ -56,7 +56,7 @@ impl EventStream {
         }
     }
 
-    /// Parses one line. An empty line completes the current event, which is returned.
+    /// Parses one line of the stream. An empty line completes the current event, which is then returned.
     fn line(&mut self, line: &str) -> Option<ServerEvent> {
         let (field, value) = line.split_once(':').unwrap_or((line, ""));
         let value = value.strip_prefix(' ').unwrap_or(value);
@@ -68,7 +68,7 @@ impl EventStream {
                 let sent = std::mem::take(&mut self.begun);
                 return Some(sent).filter(|sent| !sent.data.is_empty());
             }
-            // A comment, or a field of a later version.
+            // The line is a comment, or a field that only later versions define.
             _ => {}
         }
         None

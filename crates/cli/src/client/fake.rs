@@ -1,4 +1,4 @@
-//! A manager for tests: sends given responses over a real socket.
+//! Simulated manager for tests. It sends prepared responses over a real socket.
 
 use super::Client;
 use crate::manager_locator::ManagerLocator;
@@ -12,7 +12,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::task::LocalSet;
 
-/// Request as received: method, path with query, and body.
+/// Received request: method, path with query, and body.
 #[derive(Clone, Debug)]
 pub(crate) struct FakeRequest {
     pub(crate) method: String,
@@ -20,28 +20,29 @@ pub(crate) struct FakeRequest {
     pub(crate) body: String,
 }
 
-/// Response to a request.
+/// Response of the simulated manager to a request.
 pub(crate) enum FakeResponse {
-    /// JSON body with an HTTP status.
+    /// HTTP status with a JSON body.
     Json(u16, serde_json::Value),
-    /// A chunked stream of these pieces. Then the connection is closed, after a terminating chunk if `proper` is set.
+    /// A chunked stream of these pieces, after which the connection is closed. A terminating chunk is sent only if
+    /// `proper` is set.
     Stream { pieces: Vec<Vec<u8>>, proper: bool },
     /// A chunked stream that sends `first` at once, and `rest` as soon as `may_go_on` is true.
     Held { first: Vec<u8>, may_go_on: Rc<Cell<bool>>, rest: Vec<u8> },
     /// Raw bytes in place of an HTTP response.
     Raw(Vec<u8>),
-    /// The request is never answered.
+    /// No response is ever sent.
     Silence,
 }
 
-/// A manager for tests.
+/// Simulated manager for tests.
 pub(crate) struct FakeManager {
     top: TempDir,
     asked: Rc<RefCell<Vec<FakeRequest>>>,
 }
 
 impl FakeManager {
-    /// Runs a test against a manager that responds with `answer`.
+    /// Runs a test against a simulated manager that creates its responses with `answer`.
     pub(crate) fn run<T, F, A>(answer: A, test: impl FnOnce(Rc<Self>) -> F) -> T
     where
         F: Future<Output = T>,
@@ -69,7 +70,7 @@ impl FakeManager {
         .with_time_limit(Duration::from_secs(10))
     }
 
-    /// Returns all requests received so far, as `METHOD path`.
+    /// Returns all requests received so far, each as text in the form `METHOD path`.
     pub(crate) fn asked(&self) -> Vec<String> {
         self.asked.borrow().iter().map(|asked| format!("{} {}", asked.method, asked.path)).collect()
     }
@@ -80,7 +81,7 @@ impl FakeManager {
     }
 }
 
-/// Returns a response with one process.
+/// Returns a response that contains one process.
 pub(crate) fn process(process: &ProcessView) -> FakeResponse {
     FakeResponse::Json(200, serde_json::to_value(process).unwrap())
 }
@@ -93,7 +94,7 @@ pub(crate) fn problem(status: u16, slug: &str) -> FakeResponse {
     )
 }
 
-/// Encodes output frames from kind, offset and bytes.
+/// Encodes output frames. Each element consists of kind, offset and bytes.
 pub(crate) fn frames(frames: &[(FrameKind, u64, &[u8])]) -> Vec<u8> {
     let mut out = Vec::new();
     for (kind, offset, bytes) in frames {
@@ -102,12 +103,12 @@ pub(crate) fn frames(frames: &[(FrameKind, u64, &[u8])]) -> Vec<u8> {
     out
 }
 
-/// Returns a response with a complete output stream in one piece.
+/// Returns a response that sends a complete output stream in one chunk.
 pub(crate) fn output(all: &[(FrameKind, u64, &[u8])]) -> FakeResponse {
     FakeResponse::Stream { pieces: vec![frames(all)], proper: true }
 }
 
-/// Waits until the condition is true. The time limit of the test ends a wait without success.
+/// Waits until the condition is true. There is no time limit here; the time limit of the whole test applies.
 pub(crate) async fn until(holds: impl Fn() -> bool) {
     while !holds() {
         tokio::task::yield_now().await;
@@ -150,7 +151,7 @@ async fn converse<A: Fn(&FakeRequest) -> FakeResponse>(
                 chunk.extend_from_slice(&piece);
                 chunk.extend_from_slice(b"\r\n");
                 let _gone = stream.write_all(&chunk).await;
-                // Lets the reader receive each piece separately.
+                // Gives the reader the chance to receive each piece separately.
                 tokio::task::yield_now().await;
             }
             if proper {

@@ -5,8 +5,8 @@ use http_body_util::BodyExt;
 use hyper::body::{Bytes, Incoming};
 use longhaul_wire::output::{FrameKind, OutputFrame};
 
-/// Maximum number of bytes that are moved to the parse buffer at once. The buffer stays small because taking a frame
-/// moves all bytes after it.
+/// Maximum number of bytes that are added to the parse buffer at once. The buffer stays small because removing a frame
+/// from it moves all bytes that follow.
 const CHUNK_SIZE: usize = 16 * 1024;
 
 /// Stream of output frames.

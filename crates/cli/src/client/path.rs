@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-/// Path of a request with its query. All inserted values are percent-encoded.
+/// Path of an HTTP request with its query. All inserted values are percent-encoded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct RequestPath {
     text: String,
@@ -10,17 +10,17 @@ pub(crate) struct RequestPath {
 }
 
 impl RequestPath {
-    /// Path of the list of processes.
+    /// Returns the request path of the process list.
     pub(crate) fn processes() -> Self {
         Self::of("/v1/processes")
     }
 
-    /// Path of one process.
+    /// Returns the request path of one process.
     pub(crate) fn process(reference: &str) -> Self {
         Self::processes().below(reference)
     }
 
-    /// Path of a part of one process, such as its output or an action on it.
+    /// Returns the request path of a resource below one process, such as its output or an action on it.
     pub(crate) fn process_part(reference: &str, part: &str) -> Self {
         let mut path = Self::process(reference);
         path.text.push('/');
@@ -28,44 +28,44 @@ impl RequestPath {
         path
     }
 
-    /// Path of the long poll for changes of processes.
+    /// Returns the request path of the long poll that waits for changes of processes.
     pub(crate) fn wait() -> Self {
         Self::of("/v1/wait")
     }
 
-    /// Path of the event stream.
+    /// Returns the request path of the event stream.
     pub(crate) fn events() -> Self {
         Self::of("/v1/events")
     }
 
-    /// Path of the completions of a session.
+    /// Returns the request path of a session's completions.
     pub(crate) fn notices(session: &str) -> Self {
         let mut path = Self::of("/v1/sessions").below(session);
         path.text.push_str("/completions");
         path
     }
 
-    /// Path of the list of queues.
+    /// Returns the request path of the queue list.
     pub(crate) fn queues() -> Self {
         Self::of("/v1/queues")
     }
 
-    /// Path of one queue.
+    /// Returns the request path of one queue.
     pub(crate) fn queue(key: &str) -> Self {
         Self::queues().below(key)
     }
 
-    /// Path of the list of nodes.
+    /// Returns the request path of the node list.
     pub(crate) fn nodes() -> Self {
         Self::of("/v1/nodes")
     }
 
-    /// Path of one node.
+    /// Returns the request path of one node.
     pub(crate) fn node(id: &str) -> Self {
         Self::nodes().below(id)
     }
 
-    /// Path of an action on one node.
+    /// Returns the request path of an action on one node.
     pub(crate) fn node_part(id: &str, part: &str) -> Self {
         let mut path = Self::node(id);
         path.text.push('/');
@@ -73,44 +73,44 @@ impl RequestPath {
         path
     }
 
-    /// Path of the list of sessions.
+    /// Returns the request path of the session list.
     pub(crate) fn sessions() -> Self {
         Self::of("/v1/sessions")
     }
 
-    /// Path of the action that ends a session.
+    /// Returns the request path of the action that ends a session.
     pub(crate) fn session_end(session: &str) -> Self {
         let mut path = Self::sessions().below(session);
         path.text.push_str("/end");
         path
     }
 
-    /// Path of the action that cancels all processes on one level.
+    /// Returns the request path of the action that cancels all processes on one level.
     pub(crate) fn cancel_level() -> Self {
         Self::of("/v1/cancel")
     }
 
-    /// Path of the statistics about processes.
+    /// Returns the request path of the process statistics.
     pub(crate) fn stats() -> Self {
         Self::of("/v1/stats")
     }
 
-    /// Path of the action that deletes ended processes and their output.
+    /// Returns the request path of the action that deletes ended processes and their output.
     pub(crate) fn prune() -> Self {
         Self::of("/v1/prune")
     }
 
-    /// Path of the action that deletes all records.
+    /// Returns the request path of the action that deletes all records.
     pub(crate) fn clear() -> Self {
         Self::of("/v1/reset")
     }
 
-    /// Path of the action that runs interrupted processes again.
+    /// Returns the request path of the action that runs interrupted processes again.
     pub(crate) fn restart_interrupted() -> Self {
         Self::of("/v1/restart-interrupted")
     }
 
-    /// Path of the manager's version.
+    /// Returns the request path of the manager's version.
     pub(crate) fn version() -> Self {
         Self::of("/v1/version")
     }
@@ -151,7 +151,7 @@ impl RequestPath {
 }
 
 fn escape(value: &str, text: &mut String) {
-    // A server may interpret a path segment `.` or `..` as a step in the directory tree.
+    // Dots are encoded here, because a server may interpret a path segment `.` or `..` as a step in the directory tree.
     let dots = matches!(value, "." | "..");
     for byte in value.bytes() {
         match byte {

@@ -1,4 +1,4 @@
-//! Connects to a Unix socket at a path of any length.
+//! Connects to Unix sockets, whose paths may be longer than a socket address allows.
 
 use std::io::{self, ErrorKind};
 use std::os::fd::AsRawFd;
@@ -7,11 +7,11 @@ use std::time::Duration;
 use tokio::net::UnixStream;
 use tokio::time::{Instant, sleep};
 
-/// Maximum length in bytes of a path in a Unix socket address.
+/// Maximum length of the path in a Unix socket address, in bytes.
 const MAX_PATH_LEN: usize = 107;
-/// Maximum wait for a free place in the socket's connection backlog.
+/// Maximum time to wait until the socket's connection backlog has a free place.
 const CONNECT_QUEUE_TIMEOUT: Duration = Duration::from_secs(5);
-/// Delay between two attempts while the backlog is full. The kernel offers no way to wait for a free place.
+/// Delay between two connection attempts while the backlog is full. The kernel offers no way to wait for a free place.
 const QUEUE_STEP: Duration = Duration::from_millis(5);
 
 /// Connects to the socket at `path`, and retries while its connection backlog is full.
@@ -27,9 +27,10 @@ pub(super) async fn connect(path: &Path) -> io::Result<UnixStream> {
     }
 }
 
-/// Returns true if this error of [`connect`] means that no program listens at the socket.
+/// Returns true if this error of [`connect`] means that no program is listening at the socket.
 pub(super) fn means_no_listener(kind: ErrorKind) -> bool {
-    // `NotADirectory` is included because the code that starts a manager then reports a precise error about the path.
+    // `NotADirectory` counts as well: the code that then tries to start a manager reports a precise error about the
+    // path.
     matches!(kind, ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::ConnectionRefused)
 }
 

@@ -1,4 +1,4 @@
-//! Tests of the client against managers that behave in different ways.
+//! Tests of the client with simulated managers that behave in different ways.
 
 use super::fake::{FakeManager, FakeResponse, frames, output, problem};
 use super::*;

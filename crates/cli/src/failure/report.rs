@@ -1,4 +1,4 @@
-//! Formats an error for people: problem, reason and advice in at most five lines, then lines to copy.
+//! Formats an error for people: at most five lines with the problem, the reason and advice, followed by lines to copy.
 
 use super::CliError;
 use crate::explain::explanation;
@@ -6,9 +6,9 @@ use longhaul_view::clean_label;
 use longhaul_wire::api::{PROTOCOL, Problem};
 use std::fmt::Write;
 
-/// Maximum number of candidates that are listed.
+/// Maximum number of candidates (such as matching ids) that an error message lists.
 const MAX_CANDIDATES: usize = 6;
-/// Maximum number of lines of help, so that a report has at most five lines.
+/// Maximum number of lines with advice. It limits the whole report to five lines.
 const MAX_HELP: usize = 3;
 
 /// Text of an error for people.
@@ -39,7 +39,7 @@ impl ErrorReport {
         text
     }
 
-    /// Returns the help and the lines to copy as one text. Returns `None` if both are empty.
+    /// Returns the advice and the lines to copy as one text. Returns `None` if there are neither.
     pub(crate) fn advice(&self) -> Option<String> {
         let mut advice = self.help.join("; ");
         if let Some(paste) = &self.paste {
@@ -121,8 +121,8 @@ pub(crate) fn report(failure: &CliError) -> ErrorReport {
     ErrorReport { what: failure.to_string(), slug: failure.slug().to_owned(), why, help, paste }
 }
 
-/// Returns advice for a launch whose response was lost. `launch_key` says whether a launch key was used; `None` means
-/// that the launch cannot have a key.
+/// Returns advice for a launch whose response was lost. `launch_key` says whether the launch has a launch key; `None`
+/// means that it cannot have one.
 fn look_for_it(launch_key: Option<bool>) -> Vec<String> {
     let mut help = vec!["longhaul status -a      see whether it is there".to_owned()];
     match launch_key {
@@ -162,7 +162,8 @@ fn report_of_problem(problem: &Problem) -> ErrorReport {
     }
 }
 
-/// Returns the reason, with the differing fields and the use of the level limit if the title does not contain them.
+/// Returns the reason for a problem. Adds the differing fields and the usage of the level limit, unless the title
+/// already contains them.
 fn detail(problem: &Problem) -> Option<String> {
     let mut parts: Vec<String> = Vec::new();
     let is_said = |word: &str| problem.title.contains(word);
