@@ -6,7 +6,7 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Function that starts a manager and returns as soon as its socket answers.
+/// Function that starts a manager. It returns as soon as the manager answers at its socket.
 pub type Autostart = Box<dyn Fn() -> Result<(), StartError>>;
 
 /// Location of the manager that this program talks to.
@@ -15,10 +15,10 @@ pub struct ManagerLocator {
     pub socket: PathBuf,
     /// State directory of the manager.
     pub state_dir: PathBuf,
-    /// Starts a manager if none answers; `None` if no manager may be started.
+    /// Function that starts a manager if none answers. `None` if this program may not start a manager.
     pub autostart: Option<Autostart>,
-    /// Store that is configured for the manager here, written as the manager reports its own store. `None` if no store
-    /// is configured.
+    /// Currently configured store of the manager, written in the form in which a manager reports its store. `None` if
+    /// no store is configured.
     pub store: Option<String>,
 }
 
@@ -49,7 +49,7 @@ impl fmt::Debug for ManagerLocator {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StartError {
-    /// The program of the manager could not be executed.
+    /// The manager's program could not be executed.
     #[error("the manager could not be executed as {}: {source}", program.display())]
     Spawn {
         /// Path of the program.
@@ -60,7 +60,7 @@ pub enum StartError {
     /// The manager ended before its socket answered.
     #[error("the manager ended before it answered ({ending})")]
     Ended {
-        /// Description of the manager's exit.
+        /// Description of how the manager exited.
         ending: String,
         /// Last lines of the manager's log.
         last_lines: Vec<String>,
@@ -73,7 +73,7 @@ pub enum StartError {
         /// Last lines of the manager's log.
         last_lines: Vec<String>,
     },
-    /// The manager itself reported why it cannot serve.
+    /// The manager started, but reported that it cannot serve clients.
     #[error("{}", problem.title)]
     Refused {
         /// Problem that the manager reported.
@@ -82,7 +82,7 @@ pub enum StartError {
 }
 
 impl StartError {
-    /// Returns the last lines of the manager's log; empty if they are not known.
+    /// Returns the last lines of the manager's log. Returns an empty text if they are unknown.
     #[must_use]
     pub fn last_lines(&self) -> &[String] {
         match self {

@@ -1,8 +1,8 @@
-//! MCP support of the command line: a proxy between an agent and the manager, and the agent's configuration entry.
+//! MCP support of the CLI: a proxy between an agent and the manager, and the entry in the agent's configuration.
 //!
-//! The proxy forwards lines in both directions and knows no tools. It knows just enough of the protocol to survive a
-//! restart of the manager. After reconnecting, the proxy:
-//! - introduces the client again and restores its subscriptions,
+//! The proxy forwards lines in both directions and does not interpret tools. It interprets only the parts of the MCP
+//! protocol that it needs to survive a restart of the manager. After reconnecting, the proxy:
+//! - sends the client's `initialize` request again and restores the client's subscriptions,
 //! - repeats requests that are safe to repeat,
 //! - answers all other lost requests with an error.
 
@@ -20,8 +20,8 @@ pub(crate) use install::{ConfigPaths, ServerEntry, plan, snippet};
 pub(crate) use parent::parent_gone;
 pub(crate) use proxy::{ConnectRefusal, Connector, StdioProxy};
 
-/// File name of the manager's socket for MCP. The socket lies in the directory of the manager's main socket.
+/// File name of the manager's MCP socket, which lies in the same directory as the manager's main socket.
 pub(crate) const SOCKET: &str = "mcp.sock";
 
-/// Text for the instructions that an agent reads at each start.
+/// Text about longhaul for the instructions file that an agent reads at each start.
 pub(crate) const INSTRUCTIONS: &str = include_str!("mcp/instructions.md");

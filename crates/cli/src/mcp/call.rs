@@ -1,10 +1,11 @@
-//! Classifies requests of an MCP client by what may be done with them after the manager has restarted.
+//! Classifies the requests of an MCP client: the class decides how a request is treated after the manager has
+//! restarted.
 
 use serde_json::Value;
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 
-/// Tools that only read. Every other tool may change something.
+/// Names of the tools that only read. Every other tool may change something.
 const READ_ONLY_TOOLS: &[&str] = &[
     "get_background_process_status",
     "get_process_status",
@@ -13,7 +14,7 @@ const READ_ONLY_TOOLS: &[&str] = &[
     "search_process_output",
     "wait_for_process",
 ];
-/// Methods that only read, or that have the same effect when they are repeated.
+/// MCP methods that only read, or that have the same effect when they are called again.
 const ASKS: &[&str] = &[
     "ping",
     "prompts/list",
@@ -25,30 +26,32 @@ const ASKS: &[&str] = &[
     "tasks/get",
     "tools/list",
 ];
-/// Tool that starts a process. A launch key makes its calls safe to repeat.
+/// Name of the tool that starts a process. A call with a launch key is safe to repeat.
 const START: &str = "start_background_process";
 /// Argument of `start_background_process` that contains the launch key.
 pub(super) const KEY: &str = "launch_key";
 
-/// Kind of a request, which decides whether the request is repeated.
+/// Kind of a request. The kind decides whether the proxy repeats the request after a restart of the manager.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum ToolCall {
-    /// `initialize`: the introduction of the client. Repeated until a manager answers.
+    /// `initialize`, the first request of the client. The proxy repeats it until a manager answers.
     Introduces,
-    /// A request that may be repeated, because repeating it has no further effect.
+    /// A request that is safe to repeat, because the repetition has no further effect.
     Repeatable,
-    /// A start of a process to which the proxy adds a unique launch key. Repeating it starts no second process.
+    /// A request that starts a process, to which the proxy adds a unique launch key. Because of the key, repeating the
+    /// request starts no second process.
     Launches,
     /// A subscription to the resource with this URI. The proxy restores it after a restart of the manager.
     Subscribes(String),
-    /// `subscriptions/listen`: a request that lasts as long as the client listens. Only the client may repeat it: if
-    /// the proxy did, the client would not notice that it missed notifications, and would not query the missed changes.
+    /// `subscriptions/listen`: a request that stays open as long as the client listens. Only the client may repeat it.
+    /// If the proxy repeated it, the client would not notice that it missed notifications, and would not query the
+    /// missed changes.
     Listens,
     /// A request that may have changed something.
     Writes,
-    /// A request of the proxy itself, which the client does not know.
+    /// A request that the proxy itself sends and that the client does not expect.
     Own,
-    /// A request of the proxy itself that restores the subscription to the resource with this URI.
+    /// A request that the proxy itself sends to restore the subscription to the resource with this URI.
     Resubscribes(String),
 }
 
@@ -100,10 +103,10 @@ impl ToolCall {
         }
     }
 
-    /// Returns true if the effect may occur twice when the client itself repeats the request.
+    /// Returns true if a repetition by the client itself may make the effect occur twice.
     pub(super) const fn is_done_once(&self) -> bool {
         match self {
-            // If the client repeats a start, the proxy adds a different launch key.
+            // If the client repeats a start, the proxy adds a different launch key, so a second process starts.
             Self::Launches | Self::Writes => true,
             Self::Introduces
             | Self::Repeatable
@@ -115,7 +118,7 @@ impl ToolCall {
     }
 }
 
-/// Returns the URI of the resource that a message names.
+/// Returns the resource URI that a message contains.
 pub(super) fn uri(message: &Value) -> Option<String> {
     message.pointer("/params/uri").and_then(Value::as_str).map(str::to_owned)
 }

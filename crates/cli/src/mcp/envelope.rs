@@ -1,4 +1,4 @@
-//! The fields of a JSON-RPC message that identify it.
+//! Reads those fields of a JSON-RPC message that identify the message.
 
 use serde::de::{Deserializer as _, IgnoredAny, MapAccess, Visitor};
 use serde_json::Value;
@@ -13,10 +13,10 @@ pub(super) struct MessageEnvelope {
 }
 
 impl MessageEnvelope {
-    /// Parses the first bytes of an incomplete message. Fields that they do not contain stay empty.
+    /// Parses the first bytes of a message. Fields that these bytes do not contain stay empty.
     pub(super) fn of_begin(begin: &[u8]) -> Self {
         let mut head = Self::default();
-        // The text is incomplete, so parsing ends with an error after the fields that could be read.
+        // The text is incomplete, so the parser reports an error. The fields before the error have been read by then.
         let _broken = serde_json::Deserializer::from_slice(begin).deserialize_map(EnvelopeFields(&mut head));
         head
     }
@@ -32,10 +32,10 @@ impl MessageEnvelope {
     }
 }
 
-/// Returns the id of a request or response in normalised form. Returns `None` for an id that no response can contain.
-/// The number 1.0 becomes 1, because a response may use either form.
+/// Returns the id of a request or response in normalized form: the number 1.0 becomes 1, because a response may use
+/// either form. Returns `None` for an id that no response can contain.
 pub(super) fn key(id: &Value) -> Option<String> {
-    /// Limit below which a floating-point number represents every integer exactly.
+    /// Upper limit for integers: below it, a floating-point number represents every integer exactly.
     const EXACT: f64 = 9_007_199_254_740_992.0;
     match id {
         Value::String(_) => Some(id.to_string()),

@@ -1,4 +1,4 @@
-//! Detects that the client has closed standard input, even while no code reads from it.
+//! Detects that the client has closed standard input, even while this program is not reading standard input.
 
 use rustix::event::{PollFd, PollFlags, poll};
 use std::io::stdin;
@@ -10,14 +10,14 @@ use tokio::time::sleep;
 /// Time limit for forwarding the client's last messages.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Waits until the client has closed standard input, and then [`DRAIN_TIMEOUT`] longer. Never returns if that cannot be
-/// observed.
+/// Waits until the client has closed standard input, and then for another [`DRAIN_TIMEOUT`]. Never returns if the
+/// closing cannot be observed.
 ///
-/// This is needed because reading alone detects the end only after all earlier messages, and the proxy does not read
-/// while the client accepts no responses.
+/// Reading alone detects the end of standard input only after all earlier messages, and the proxy does not read while
+/// the client accepts no responses. This function detects the end in that case too.
 pub(crate) async fn client_gone() {
     let (tell, told) = oneshot::channel();
-    // The thread blocks until the program ends and uses no CPU time meanwhile.
+    // This thread may block until the program ends. It uses no CPU time while it is blocked.
     let watcher = std::thread::Builder::new().name("client".to_owned());
     let watched = watcher.spawn(move || {
         if is_hung_up(&stdin()) {
@@ -30,7 +30,7 @@ pub(crate) async fn client_gone() {
     sleep(DRAIN_TIMEOUT).await;
 }
 
-/// Blocks until the other end of a descriptor is closed. Returns false if that cannot be observed.
+/// Blocks until the other end of a pipe or socket is closed. Returns false if that cannot be observed.
 fn is_hung_up(input: &impl AsFd) -> bool {
     let closed = PollFlags::HUP | PollFlags::ERR | PollFlags::RDHUP;
     loop {

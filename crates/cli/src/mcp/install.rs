@@ -18,7 +18,7 @@ const NAME: &str = "longhaul";
 /// Number of unchanged lines that are shown before and after a change.
 const CONTEXT_LINES: usize = 3;
 
-/// Command line with which an agent starts its MCP server.
+/// Command line with which an agent starts longhaul as an MCP server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ServerEntry {
     /// Name or path of the program.
@@ -34,7 +34,7 @@ pub(crate) struct ConfigPlan {
     after: EditedConfig,
 }
 
-/// Directories that may contain the configuration of an agent.
+/// Directories in which the configuration of an agent may be stored.
 #[derive(Clone, Debug)]
 pub(crate) struct ConfigPaths {
     /// User's home directory (`HOME`).
@@ -45,14 +45,14 @@ pub(crate) struct ConfigPaths {
     pub(crate) codex: Option<PathBuf>,
     /// Configuration directory of Claude Code (`CLAUDE_CONFIG_DIR`), if set.
     pub(crate) claude: Option<PathBuf>,
-    /// Project directory, if the entry is for one project only.
+    /// Project directory. Set only if the entry applies to one project.
     pub(crate) project: Option<PathBuf>,
 }
 
-/// Plans the change to the configuration of an agent.
+/// Plans the change to an agent's configuration.
 ///
 /// # Errors
-/// Fails if the file cannot be read, or if the edit cannot be limited to the entry.
+/// Fails if the configuration file cannot be read, or if the edit would affect more than the longhaul entry.
 pub(crate) fn plan(
     client: McpClient,
     entry: &ServerEntry,
@@ -71,7 +71,7 @@ pub(crate) fn plan(
     }
 }
 
-/// Returns the text that belongs into the configuration of an agent.
+/// Returns the text to insert into the agent's configuration.
 pub(crate) fn snippet(client: McpClient, entry: &ServerEntry) -> String {
     with_entry(client, entry, "").map(|edited| edited.text).unwrap_or_default()
 }
@@ -87,12 +87,12 @@ impl ConfigPlan {
         self.place.text.as_deref() == Some(self.after.text.as_str())
     }
 
-    /// Returns true if the entry remains disabled because the user has disabled it.
+    /// Returns true if the user has disabled the entry. The change leaves it disabled.
     pub(crate) const fn stays_off(&self) -> bool {
         self.after.is_off
     }
 
-    /// Returns the change as a diff for people: removed, added and surrounding lines.
+    /// Returns the change as a diff for people: removed, added and neighboring lines.
     pub(crate) fn shown(&self) -> String {
         let old: Vec<&str> = self.place.text.as_deref().unwrap_or_default().lines().collect();
         let new: Vec<&str> = self.after.text.lines().collect();
@@ -280,7 +280,7 @@ mod tests {
             let failure = plan(McpClient::ClaudeCode, &entry(), &homes(top.path())).unwrap_err();
             let report = crate::failure::report(&failure).text(str::to_owned);
             assert!(report.contains(path.to_str().unwrap()) && report.contains(why), "{report}");
-            // The snippet appears unchanged in the report, so that the user can copy it.
+            // The user copies the snippet, so the report must contain it unchanged.
             assert!(report.ends_with(&format!("\n{}", snippet(McpClient::ClaudeCode, &entry()))), "{report}");
         };
         fs::write(&path, "// mine\n{}\n").unwrap();

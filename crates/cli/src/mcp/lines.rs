@@ -1,21 +1,21 @@
-//! Reads lines of bounded length.
+//! Reads lines whose length is limited.
 
 use std::io;
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 
 /// Maximum length of a forwarded line, in bytes.
 pub(super) const MAX_LINE_LEN: usize = 16 * 1024 * 1024;
-/// Number of bytes that are stored of a line that is too long. They usually contain the id of the message.
+/// Number of bytes that are kept from a line that is too long. They usually contain the id of the message.
 const KEPT_PREFIX_LEN: usize = 4 * 1024;
 /// Size of the read buffer, in bytes.
 const BUFFER: usize = 64 * 1024;
 
-/// Reader of lines of bounded length.
+/// Reader that limits the length of each line.
 #[derive(Debug)]
 pub(super) struct LineReader<R> {
     source: BufReader<R>,
     line: Vec<u8>,
-    /// True if the current line is too long, so that its rest is skipped.
+    /// True if the current line is too long. The rest of such a line is skipped.
     skips: bool,
 }
 
@@ -26,7 +26,7 @@ pub(super) enum ReadLine {
     Whole(Vec<u8>),
     /// The last line of the stream, without a line ending.
     Unended(Vec<u8>),
-    /// The first bytes of a line that was too long. The rest was dropped.
+    /// The first bytes of a line that is too long. The rest of the line was dropped.
     TooLong(Vec<u8>),
 }
 
@@ -64,7 +64,7 @@ impl<R: AsyncRead + Unpin> LineReader<R> {
         }
     }
 
-    /// Returns the incomplete line at the end of the stream, if there is one.
+    /// Returns the incomplete line at the end of the stream. Returns `None` if the stream ends with a complete line.
     fn take_rest(&mut self) -> Option<ReadLine> {
         let line = std::mem::take(&mut self.line);
         if std::mem::take(&mut self.skips) {

@@ -1,4 +1,4 @@
-//! Detects that the parent of this program has ended.
+//! Detects that the parent process of this program has ended.
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{Pid, PidfdFlags, getppid, pidfd_open};
@@ -7,13 +7,13 @@ use tokio::sync::oneshot;
 
 /// Waits until the parent process of this program has ended. Never returns if the parent cannot be observed.
 ///
-/// `PR_SET_PDEATHSIG` is not used, because the kernel sends that signal already when the thread that started this
-/// program ends. Clients start programs from short-lived threads.
+/// `PR_SET_PDEATHSIG` is not used, because the kernel sends its signal as soon as the thread that started this program
+/// ends. MCP clients start programs from short-lived threads.
 pub(crate) async fn parent_gone() {
     match parent() {
         ParentProcess::Lives(descriptor) => {
             let (tell, told) = oneshot::channel();
-            // The thread blocks until the program ends and uses no CPU time meanwhile.
+            // This thread may block until the program ends. It uses no CPU time while it is blocked.
             let watcher = std::thread::Builder::new().name("parent".to_owned());
             let watched = watcher.spawn(move || {
                 if has_ended(&descriptor) {
@@ -32,14 +32,15 @@ pub(crate) async fn parent_gone() {
 enum ParentProcess {
     Lives(OwnedFd),
     Gone,
-    /// The parent is the init process, or cannot be observed.
+    /// The parent is the init process, or it cannot be observed.
     None,
 }
 
 fn parent() -> ParentProcess {
     let Some(parent) = getppid().filter(|parent| *parent != Pid::INIT) else { return ParentProcess::None };
     let opened = pidfd_open(parent, PidfdFlags::empty());
-    // The pid may have been reused. It is certain to be the parent's only if the parent is still the same afterwards.
+    // If the parent ended before `pidfd_open`, another process may have got its pid. The descriptor certainly refers to
+    // the parent only if the parent is still the same afterwards.
     match (opened, getppid() == Some(parent)) {
         (_, false) => ParentProcess::Gone,
         (Ok(descriptor), true) => ParentProcess::Lives(descriptor),
@@ -47,7 +48,7 @@ fn parent() -> ParentProcess {
     }
 }
 
-/// Blocks until a process has ended. Returns false if that cannot be observed.
+/// Blocks until a process has ended. Returns false if its end cannot be observed.
 fn has_ended(process: &OwnedFd) -> bool {
     loop {
         let mut ends = [PollFd::new(process, PollFlags::IN)];

@@ -10,55 +10,55 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio::time::{Instant, sleep_until, timeout};
 
-/// Time limit for outstanding responses after the client has closed its input.
+/// Time limit for outstanding responses after the MCP client has closed its input.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Number of failures in a row, without any message from a manager, after which open requests are answered with an
-/// error.
+/// Number of consecutive failures, without any message from a manager, after which the proxy answers open requests with
+/// an error.
 const MAX_RECONNECTS: u32 = 3;
 
-/// Delay before the second attempt in a row to reconnect. The first attempt has no delay, and the delay doubles with
-/// each further attempt.
+/// Delay before the second of several consecutive attempts to reconnect. The first attempt has no delay; after the
+/// second attempt, the delay doubles with each further attempt.
 const RECONNECT_DELAY: Duration = Duration::from_millis(50);
 
-/// Maximum delay between two attempts to reconnect.
+/// Maximum delay between two consecutive attempts to reconnect.
 const MAX_RETRY_DELAY: Duration = Duration::from_secs(30);
 
-/// Opens connections to the manager.
+/// Connector that opens connections to the manager.
 pub(crate) trait Connector {
     /// Connection over which lines are sent and received.
     type Stream: AsyncRead + AsyncWrite + Unpin;
 
-    /// Connects to the running manager, or starts one if allowed. The returned connection has already sent the line
-    /// that identifies the client.
+    /// Connects to the running manager. Starts a manager if none is running and starting is allowed. The line that
+    /// identifies the client has already been sent on the returned connection.
     async fn dial(&self) -> Result<Self::Stream, ConnectRefusal>;
 }
 
 /// Reason why no connection to a manager is possible.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ConnectRefusal {
-    /// Error code of the refusal.
+    /// Error code for the client.
     pub(crate) slug: String,
     /// Error message for the client.
     pub(crate) why: String,
 }
 
-/// Forwards lines between a client and the current manager, across restarts of the manager.
+/// Proxy that forwards lines between an MCP client and the current manager, across restarts of the manager.
 ///
-/// At most one line is in transit in each direction, so that a slow reader at one end causes no memory growth.
+/// It holds at most one line in transit in each direction, so that a slow reader at one end causes no memory growth.
 pub(crate) struct StdioProxy<D: Connector, R, W> {
     dial: D,
     client: LineReader<R>,
     out: W,
     session: Session,
     link: Option<ManagerConnection<D::Stream>>,
-    /// Refusal that the manager sent in place of a session.
+    /// Refusal that the manager sent instead of opening a session.
     refused: Option<ConnectRefusal>,
-    /// Number of lost connections and failed attempts since a manager last sent a message.
+    /// Number of lost connections and failed connection attempts since the last message from a manager.
     failed: u32,
     /// Time of the next attempt to reconnect; `None` if none is planned.
     retry: Option<Instant>,
-    /// Deadline for outstanding responses; set when the client has closed its input.
+    /// Deadline for outstanding responses. Set as soon as the client has closed its input.
     ends: Option<Instant>,
     /// Lines that wait to be sent to the manager.
     to_manager: VecDeque<OutgoingLine>,
@@ -74,7 +74,7 @@ struct ManagerConnection<S> {
 
 /// Line that is being sent.
 struct OutgoingLine {
-    /// Id of the client's request in this line; `None` if the line is not a new request.
+    /// Id of the client's request that this line contains; `None` if the line is not a new request.
     id: Option<String>,
     line: Vec<u8>,
     sent: usize,
@@ -118,11 +118,11 @@ where
         }
     }
 
-    /// Forwards lines until the client closes its input and outstanding responses are delivered.
+    /// Forwards lines until the client has closed its input and all outstanding responses are delivered.
     ///
     /// # Errors
-    /// Fails if the client can no longer be read from or written to. A [`ConnectRefusal`] is not an error here; it is
-    /// sent to the client.
+    /// Fails if reading from the client or writing to the client fails. A [`ConnectRefusal`] is not an error here: it
+    /// is sent to the client.
     pub(crate) async fn carry(mut self) -> io::Result<()> {
         loop {
             if self.ends.is_some() && !self.is_busy() {
@@ -147,18 +147,18 @@ where
                 ProxyEvent::Late => break,
             }
         }
-        // A client that does not read must not keep the program alive.
+        // A client that does not read its messages must not keep this program alive.
         timeout(DRAIN_TIMEOUT, self.out.flush()).await.unwrap_or(Ok(()))
     }
 
-    /// Returns true if there is still something to forward after the client has closed its input.
+    /// Returns true if lines still have to be forwarded after the client has closed its input.
     fn is_busy(&self) -> bool {
         let may_come = self.link.is_some() || self.retry.is_some();
         let waits = may_come && (self.session.is_waiting() || !self.to_manager.is_empty());
         waits || !self.to_client.is_empty()
     }
 
-    /// Waits for the next event. Every branch is cancel safe: dropping it loses no byte.
+    /// Waits for the next event. Every branch is cancel safe: dropping its future loses no byte.
     async fn event(&mut self) -> ProxyEvent {
         let Self { client, out, link, to_manager, to_client, retry, ends, .. } = self;
         let (hears, speaks) = match link {
@@ -179,7 +179,7 @@ where
         }
     }
 
-    /// Handles a line of the client. Connects to a manager first if necessary.
+    /// Handles a line from the client. Connects to a manager first if there is no connection.
     async fn handle_client_line(&mut self, line: ReadLine) {
         let line = match line {
             ReadLine::Whole(line) | ReadLine::Unended(line) if line.iter().all(u8::is_ascii_whitespace) => {
@@ -210,13 +210,14 @@ where
     fn handle_manager_line(&mut self, line: ReadLine) {
         let line = match line {
             ReadLine::Whole(line) => line,
-            // The manager broke off within a line. The end of the connection follows and is handled there.
+            // The manager stopped in the middle of a line. The incomplete line is dropped, because the next event is
+            // the end of the connection, and its handler deals with the open requests.
             ReadLine::Unended(_) => return,
             ReadLine::TooLong(begin) => return self.handle_oversized(&begin),
         };
         self.refused = refusal(&line);
         if self.refused.is_some() {
-            // The manager closes the connection next. Open requests are answered then.
+            // The manager closes the connection after a refusal. Open requests are answered when that happens.
             return;
         }
         self.failed = 0;
@@ -227,17 +228,17 @@ where
         }
     }
 
-    /// Answers a request whose response was too long to be forwarded.
+    /// Answers the client's request whose response from the manager is too long to be forwarded.
     fn handle_oversized(&mut self, begin: &[u8]) {
         match self.session.oversized_response(begin) {
             Some(answer) => self.to_client.push_back(OutgoingLine::of(answer)),
-            // The response cannot be assigned to a request, so a client could wait forever. Reconnecting answers or
-            // repeats all open requests.
+            // It is unknown which request this response belongs to, so the client could wait for it forever. Therefore
+            // the proxy reconnects, which answers or repeats all open requests.
             None => self.handle_loss(),
         }
     }
 
-    /// Handles the loss of the connection. Open requests that cannot be repeated are answered with an error.
+    /// Handles a lost connection to the manager. Open requests that cannot be repeated are answered with an error.
     fn handle_loss(&mut self) {
         self.link = None;
         let unsent = self.to_manager.drain(..).filter(|parcel| parcel.sent == 0);
@@ -256,7 +257,8 @@ where
         self.plan_reconnect();
     }
 
-    /// Plans the next attempt to reconnect, if a manager is needed before the client sends its next message.
+    /// Plans the next attempt to reconnect. Plans none if no manager is needed before the client sends its next
+    /// message.
     fn plan_reconnect(&mut self) {
         let is_needed = self.session.repeats_any() || (self.ends.is_none() && self.session.listens());
         self.retry = is_needed.then(|| Instant::now() + pause(self.failed));
@@ -268,8 +270,8 @@ where
             && let Err(refused) = self.connect().await
         {
             self.failed = self.failed.saturating_add(1);
-            // A manager that is shutting down is soon followed by the next one, so open requests are refused only after
-            // several failures.
+            // Open requests are refused only after several failures, because a new manager usually follows soon after
+            // one that is shutting down.
             if self.failed >= MAX_RECONNECTS {
                 self.refuse_open_requests(&refused);
             }
@@ -304,13 +306,14 @@ impl OutgoingLine {
     }
 }
 
-/// Returns the delay before the next attempt to reconnect, after this number of failures.
+/// Returns the delay before the next attempt to reconnect after `failed` consecutive failures.
 fn pause(failed: u32) -> Duration {
     let doubled = failed.checked_sub(2).map(|times| RECONNECT_DELAY.saturating_mul(1 << times.min(16)));
     doubled.unwrap_or_default().min(MAX_RETRY_DELAY)
 }
 
-/// Writes as many bytes of the first line as the stream accepts. Removes the line when it is complete.
+/// Writes as many bytes of the first queued line as the stream accepts. Removes the line when all its bytes are
+/// written.
 async fn send(out: &mut (impl AsyncWrite + Unpin), queue: &mut VecDeque<OutgoingLine>) -> io::Result<usize> {
     let Some(first) = queue.front_mut() else { return Ok(0) };
     let rest = first.line.get(first.sent..).unwrap_or_default();
@@ -339,7 +342,7 @@ async fn next<R: AsyncRead + Unpin>(lines: Option<&mut LineReader<R>>) -> io::Re
     }
 }
 
-/// Returns the refusal that this line contains. Returns `None` for an ordinary line.
+/// Returns the refusal that a line from the manager contains. Returns `None` for any other line.
 fn refusal(line: &[u8]) -> Option<ConnectRefusal> {
     const ERROR_PREFIX: &[u8] = b"{\"longhaul_mcp_error\"";
     if !line.starts_with(ERROR_PREFIX) {

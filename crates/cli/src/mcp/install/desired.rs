@@ -1,31 +1,31 @@
-//! Desired content of the longhaul entry, and the rules for merging it into an existing entry.
+//! Desired content of the longhaul entry, and rules for merging this content into an existing entry.
 
 use serde_json::{Map, Value};
 
-/// Members that mark an entry as a remote server, which is reached over a network.
+/// Names of the members that mark an entry as a remote server, which an agent reaches over a network.
 const ELSEWHERE: [&str; 3] = ["url", "httpUrl", "serverUrl"];
 
-/// Desired members of the entry, in the order in which they are written.
+/// Desired members of the longhaul entry, in the order in which they are written.
 #[derive(Clone, Debug)]
 pub(super) struct DesiredEntry(pub(super) Vec<EntryMember>);
 
-/// Desired member of the entry.
+/// Desired member of the longhaul entry.
 #[derive(Clone, Debug)]
 pub(super) struct EntryMember {
     pub(super) key: &'static str,
-    /// A string, a boolean or an array of strings.
+    /// Value of the member: a string, a boolean or an array of strings.
     pub(super) value: Value,
     pub(super) rule: MergeRule,
 }
 
-/// Rule for a member that already exists with a different value.
+/// Rule that applies if the member already exists with a different value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum MergeRule {
     /// Overwrite the value.
     Ours,
     /// Leave the value unchanged, because the user may have set it deliberately.
     Offered,
-    /// Refuse the change, because the entry is of another kind and belongs to the user.
+    /// Refuse the change, because a different value means that the entry is of another kind and belongs to the user.
     Kind,
 }
 
@@ -37,7 +37,7 @@ pub(super) struct EditedConfig {
     pub(super) is_off: bool,
 }
 
-/// Reason why the entry cannot be inserted without changing other parts of the text.
+/// Reason why the entry cannot be inserted without changes to other parts of the text.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum EditError {
     #[error("it is not plain JSON (comments and trailing commas are not supported): {error}")]
@@ -53,7 +53,7 @@ pub(super) enum EditError {
 }
 
 impl DesiredEntry {
-    /// Returns the members that the existing entry lacks or that must be overwritten in it.
+    /// Returns the members that must be added to the existing entry or overwritten in it.
     pub(super) fn changes(&self, found: &Map<String, Value>) -> Result<Vec<&EntryMember>, EditError> {
         if let Some(key) = ELSEWHERE.into_iter().find(|key| found.contains_key(*key)) {
             return Err(EditError::Elsewhere { key });
@@ -83,7 +83,7 @@ pub(super) fn newline(text: &str) -> &'static str {
     if first.ends_with("\r\n") { "\r\n" } else { "\n" }
 }
 
-/// Splits a leading byte order mark from the text. Returns the mark (or an empty string) and the rest.
+/// Splits the text into its leading byte order mark, which may be empty, and the rest.
 pub(super) fn without_mark(text: &str) -> (&'static str, &str) {
     text.strip_prefix('\u{feff}').map_or(("", text), |rest| ("\u{feff}", rest))
 }

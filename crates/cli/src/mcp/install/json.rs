@@ -1,4 +1,4 @@
-//! Inserts the entry into a JSON file and leaves every other byte unchanged.
+//! Inserts the longhaul entry into a JSON file and leaves every other byte unchanged.
 
 use super::desired::{DesiredEntry, EditError, EditedConfig, EntryMember, is_off, newline, without_mark};
 use object::ObjectSpan;
@@ -6,10 +6,10 @@ use serde_json::{Map, Value};
 
 mod object;
 
-/// Default indentation for each level, if the file does not show its own.
+/// Indentation of each level, if the file itself shows none.
 const INDENT: &str = "  ";
 
-/// Returns the text with the entry under the keys `group` and `name`.
+/// Returns the text with the entry inserted under the keys `group` and `name`.
 pub(super) fn with_entry(
     text: &str,
     group: &str,
@@ -37,7 +37,7 @@ pub(super) fn with_entry(
         let whole = desired.0.iter().map(|member| (member.key.to_owned(), member.value.clone()));
         entries.insert(name.to_owned(), whole.collect());
     }
-    // Guards against errors in the text edit: the result must parse to exactly the expected value.
+    // This check detects errors of the text edit: the result must parse to exactly the expected value.
     if serde_json::from_str::<Value>(&after).ok() != Some(expected) {
         return Err(EditError::Layout);
     }
@@ -88,7 +88,7 @@ fn unit(top: &ObjectSpan, text: &str) -> String {
     top.indent(text).unwrap_or_else(|| INDENT.to_owned())
 }
 
-/// Returns the entry as text on several lines, indented for its place under two keys.
+/// Returns the entry as text on several lines, with the indentation for its place at the second level.
 fn whole(desired: &DesiredEntry, unit: &str, newline: &str) -> String {
     let members: Vec<String> = desired
         .0

@@ -1,4 +1,4 @@
-//! Reads a configuration file of another program, and replaces it atomically if it has not changed since.
+//! Reads another program's configuration file, and replaces it atomically if it has not changed after it was read.
 
 use crate::failure::CliError;
 use std::fs::{self, File, Metadata, OpenOptions, Permissions};
@@ -6,10 +6,10 @@ use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 
-/// Permissions of a new file. They are strict because agents also store secrets in this file.
+/// Permissions of a newly created file. They are strict because agents also store secrets in their configuration.
 pub(super) const PRIVATE: u32 = 0o600;
 
-/// Configuration file with the content that was read.
+/// Configuration file, with its content at the time when it was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct ConfigFile {
     /// Path of the file, with symbolic links resolved.
@@ -18,7 +18,7 @@ pub(super) struct ConfigFile {
     pub(super) text: Option<String>,
 }
 
-/// Reason why a path cannot be replaced.
+/// Reason why the file at a path cannot be replaced.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum FileProblem {
     #[error("it is a link to {}, which does not exist", to.display())]
@@ -81,7 +81,8 @@ impl ConfigFile {
         let fresh = directory.join(format!(".{name}.longhaul-{}", std::process::id()));
         let replaced = (|| {
             fill(&fresh, text, found.as_ref())?;
-            // This check comes last, so that only a very short time remains in which the file could change unnoticed.
+            // This check is the last step before the replacement, so that the file could change unnoticed only for a
+            // very short time.
             if !self.is_as_it_was()? {
                 return Ok(false);
             }
@@ -96,13 +97,13 @@ impl ConfigFile {
             File::open(directory)?.sync_all()?;
             Ok(true)
         })();
-        // Removes the temporary file. After a successful rename it does not exist, so errors are ignored.
+        // Removes the temporary file. Errors are ignored, because the file no longer exists after a successful rename.
         let _ = fs::remove_file(&fresh);
         replaced
     }
 
-    /// Returns the owner and permissions to preserve. Fails if the file is not writable, because a read-only file must
-    /// not be replaced. Returns `None` if the file does not exist.
+    /// Returns the existing file's metadata, whose owner and permissions the new file gets. Returns `None` if the file
+    /// does not exist. Fails if the file is not writable, because a read-only file must not be replaced.
     fn found(&self) -> io::Result<Option<Metadata>> {
         match self.text {
             None => Ok(None),
@@ -123,7 +124,7 @@ impl ConfigFile {
     }
 }
 
-/// Writes a new file with the owner and permissions of the file that it replaces.
+/// Writes a new file with the owner and permissions of the file that it will replace.
 fn fill(path: &Path, text: &str, like: Option<&Metadata>) -> io::Result<()> {
     let mut file = OpenOptions::new().write(true).create_new(true).mode(PRIVATE).open(path)?;
     if let Some(like) = like {

@@ -1,10 +1,10 @@
-//! Inserts the entry into a TOML file and leaves everything else unchanged.
+//! Inserts the longhaul entry into a TOML file and leaves everything else unchanged.
 
 use super::desired::{DesiredEntry, EditError, EditedConfig, EntryMember, is_off, newline, without_mark};
 use serde_json::{Map, Value};
 use toml_edit::{Array, DocumentMut, Item, TableLike, Value as TomlValue};
 
-/// Returns the text with the entry as table `group.name`.
+/// Returns the text with the entry inserted as table `group.name`.
 pub(super) fn with_entry(
     text: &str,
     group: &str,
@@ -43,14 +43,14 @@ pub(super) fn with_entry(
         }
         Some(_) | None => return Err(shape(format!("{group}.{name} in it"))),
     };
-    // Guards against errors in the text edit: the result must parse to exactly the expected value.
+    // This check detects errors of the text edit: the result must parse to exactly the expected value.
     if read(&after).ok() != Some(expected) {
         return Err(EditError::Layout);
     }
     Ok(EditedConfig { text: format!("{mark}{after}"), is_off: off })
 }
 
-/// Parses the text to a value without layout.
+/// Parses the text to a value that does not contain the layout of the text.
 fn read(text: &str) -> Result<Map<String, Value>, EditError> {
     let broken = |error: &dyn ToString| {
         let error = error.to_string();
@@ -66,7 +66,7 @@ fn read(text: &str) -> Result<Map<String, Value>, EditError> {
     }
 }
 
-/// Returns the text with the entry as a new section at the end.
+/// Returns the text with the entry added as a new section at the end.
 fn with_table(text: &str, group: &str, name: &str, desired: &DesiredEntry, newline: &str) -> String {
     let gap = match text {
         "" => String::new(),
@@ -81,7 +81,7 @@ fn with_table(text: &str, group: &str, name: &str, desired: &DesiredEntry, newli
     format!("{text}{gap}[{group}.{name}]{newline}{lines}")
 }
 
-/// Returns the text with members of an existing entry changed or added.
+/// Returns the text with some members of an existing entry changed or added.
 fn with_members(
     text: &str,
     group: &str,
@@ -120,7 +120,8 @@ fn with_inline(
     })
 }
 
-/// Applies a change to the parsed text. The parser supports only `\n`, so line endings are converted before and after.
+/// Applies a change to the parsed text. The parser supports only `\n`, so the line endings are converted to `\n` before
+/// the change and back afterwards.
 fn edited(
     text: &str,
     newline: &str,
@@ -131,7 +132,7 @@ fn edited(
         return Err(EditError::Layout);
     }
     let mut document: DocumentMut = plain.parse().map_err(|_| EditError::Layout)?;
-    // Refuses a text that parsing and printing alone would change.
+    // Refuses a text that changes when it is parsed and printed without any edit.
     if document.to_string() != plain {
         return Err(EditError::Layout);
     }

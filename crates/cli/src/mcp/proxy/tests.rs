@@ -7,7 +7,7 @@ use tokio::task::JoinHandle;
 const ROOM: usize = 4 * 1024;
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Connector that returns the connections that a test has prepared.
+/// Connector that returns connections prepared by a test.
 struct Ways(tokio::sync::Mutex<mpsc::UnboundedReceiver<Result<DuplexStream, ConnectRefusal>>>);
 
 impl Connector for Ways {
@@ -20,7 +20,7 @@ impl Connector for Ways {
     }
 }
 
-/// Test fixture with the client's end of a proxy and a sender for prepared manager connections.
+/// Test fixture: the client's end of a proxy, and a sender for prepared manager connections.
 struct World {
     to: tokio::io::WriteHalf<DuplexStream>,
     from: BufReader<tokio::io::ReadHalf<DuplexStream>>,
@@ -28,7 +28,7 @@ struct World {
     carried: JoinHandle<io::Result<()>>,
 }
 
-/// Manager's end of one connection.
+/// The manager's end of one connection.
 struct Manager(BufReader<DuplexStream>);
 
 fn world() -> World {
@@ -41,7 +41,7 @@ fn world() -> World {
 }
 
 impl World {
-    /// Prepares a connection that the proxy uses when it connects next. Returns the manager's end.
+    /// Prepares the connection that the proxy gets when it connects next. Returns the manager's end of the connection.
     fn manager(&self) -> Manager {
         let (near, far) = duplex(ROOM);
         self.ways.send(Ok(far)).unwrap();
@@ -219,7 +219,7 @@ async fn listener_is_told_to_look_without_saying_anything() {
     first.hear().await;
     first.say(answer(1)).await;
     world.hear().await;
-    // The proxy must also reconnect after a manager that ends at once.
+    // The proxy must also reconnect if the new manager ends immediately.
     drop(world.manager());
     drop(first);
     let mut second = world.manager();

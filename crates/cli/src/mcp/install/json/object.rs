@@ -1,4 +1,4 @@
-//! Finds the positions of an object and its members in JSON text.
+//! Finds the byte positions of an object and its members in JSON text.
 
 use std::ops::Range;
 
@@ -6,7 +6,7 @@ use std::ops::Range;
 pub(super) struct ObjectSpan {
     open: usize,
     close: usize,
-    /// Ranges of the key and the value of each member.
+    /// Byte ranges of the key and the value of each member.
     members: Vec<(Range<usize>, Range<usize>)>,
 }
 
@@ -40,14 +40,14 @@ impl ObjectSpan {
         }
     }
 
-    /// Returns the object that is the value of the member `name`.
+    /// Returns the positions of the object that is the value of the member `name`.
     pub(super) fn object(&self, text: &str, name: &str) -> Option<Self> {
         Self::at(text, self.value_of(text, name)?.start)
     }
 
-    /// Returns the range of the value of the member `name`.
+    /// Returns the byte range of the value of the member `name`.
     pub(super) fn value_of(&self, text: &str, name: &str) -> Option<Range<usize>> {
-        // Of several members with the same name, JSON parsers use the last one.
+        // If several members have the same name, JSON parsers use the last of them.
         let mut found = self.members.iter().rev();
         let is_named = |key: &Range<usize>| {
             text.get(key.clone()).and_then(|key| serde_json::from_str::<String>(key).ok()).as_deref()
@@ -56,7 +56,7 @@ impl ObjectSpan {
         found.find(|(key, _)| is_named(key)).map(|(_, value)| value.clone())
     }
 
-    /// Returns the indentation of the first member. Returns `None` if that member does not start its line.
+    /// Returns the indentation of the first member. Returns `None` if other text precedes that member on its line.
     pub(super) fn indent(&self, text: &str) -> Option<String> {
         let (key, _) = self.members.first()?;
         let before = text.get(self.open + 1..key.start)?;
@@ -64,11 +64,12 @@ impl ObjectSpan {
         line.chars().all(|c| c == ' ' || c == '\t').then(|| line.to_owned()).filter(|line| !line.is_empty())
     }
 
-    /// Returns the text with another member at the end of this object. `depth` is the nesting depth of the object,
-    /// `unit` the indentation for each level.
+    /// Returns the text with another member at the end of this object. `depth` is the nesting depth of the object, and
+    /// `unit` is the indentation of one level.
     ///
-    /// If the members of the object share one line, the new member is added to that line, but only inside an entry.
-    /// Objects above contain whole entries, which are easier to read on separate lines.
+    /// Inside an entry, the new member is added to the same line if all existing members share one line. In the outer
+    /// objects, whose members are whole entries, the new member always gets separate lines, because entries are easier
+    /// to read that way.
     pub(super) fn with(&self, text: &str, member: &str, unit: &str, depth: usize, newline: &str) -> String {
         let place = self.members.last().map_or(self.open + 1, |(_, value)| value.end);
         let comma = if self.members.is_empty() { "" } else { "," };
@@ -91,7 +92,7 @@ fn skipped(bytes: &[u8], from: usize) -> Option<usize> {
     rest.iter().position(|byte| !byte.is_ascii_whitespace()).map(|skipped| from + skipped)
 }
 
-/// Returns the end offset of the value that starts at `start`.
+/// Returns the end offset of the JSON value that starts at `start`.
 fn value_end(bytes: &[u8], start: usize) -> Option<usize> {
     let mut depth = 0_usize;
     let mut place = start;

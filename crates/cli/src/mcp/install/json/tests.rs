@@ -1,4 +1,4 @@
-//! Tests that insert entries into JSON of different layouts.
+//! Tests that insert entries into JSON text with different layouts.
 
 use super::super::desired::MergeRule;
 use super::*;
