@@ -1,10 +1,10 @@
-//! Finds a similar existing path or name for one that does not exist.
+//! Finds the existing path or name that is most similar to one that does not exist.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Returns the existing path that is most similar to a missing path. If no similar name exists, returns the nearest
-/// existing ancestor.
+/// Returns the existing path that is most similar to a missing path. If there is no similar path, returns the missing
+/// path's nearest existing ancestor.
 pub(crate) fn nearest_path(path: &Path) -> Option<PathBuf> {
     let path = std::path::absolute(path).ok()?;
     let mut missing = path.as_path();
@@ -14,7 +14,7 @@ pub(crate) fn nearest_path(path: &Path) -> Option<PathBuf> {
         parent = missing.parent()?;
     }
     let found = similar_entry(missing, parent).unwrap_or_else(|| parent.to_owned());
-    // The remaining components may exist below the corrected name.
+    // Below the corrected name, the remaining components of the path may exist.
     let rest = path.strip_prefix(missing).ok().filter(|rest| !rest.as_os_str().is_empty());
     let rest = rest.map(|rest| found.join(rest));
     Some(rest.filter(|whole| found != parent && whole.exists()).unwrap_or(found))

@@ -13,7 +13,8 @@ pub(crate) use printer::{PrintOptions, Printer};
 use crate::failure::CliError;
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 
-/// Copies the output of a process unchanged until it ends, each stream to its own writer. Gaps and notes go to `aside`.
+/// Copies the output of a process unchanged until the output ends: standard output to `out`, standard error to `err`.
+/// Gaps and notes are passed to `aside`.
 pub(crate) async fn pass_through<O, E>(
     follower: &mut OutputFollower<'_>,
     out: &mut O,
@@ -34,7 +35,7 @@ where
     Ok(())
 }
 
-/// Writes the bytes and flushes at once, because a reader waits for them.
+/// Writes the bytes and flushes immediately, because a reader may be waiting for them.
 pub(crate) async fn write<W: AsyncWrite + Unpin>(writer: &mut W, bytes: &[u8]) -> Result<(), CliError> {
     writer.write_all(bytes).await?;
     Ok(writer.flush().await?)

@@ -1,4 +1,4 @@
-//! Questions to the user at the terminal.
+//! Questions that the program asks the user at the terminal.
 
 use crate::console::Console;
 use crate::failure::CliError;
@@ -6,26 +6,26 @@ use crate::render::{label, waiting_line};
 use longhaul_view::clean_label;
 use longhaul_wire::api::ProcessView;
 
-/// Maximum number of lines that a question lists.
+/// Maximum number of lines in the list that a question shows.
 const MAX_LINES: usize = 20;
 
 /// A yes-or-no question.
 pub(crate) struct Prompt {
     /// Text of the question.
     pub(crate) text: String,
-    /// Description of the effect, for the error message if the user cannot be asked.
+    /// Description of what the action would do, for the error message if there is no way to ask the user.
     pub(crate) would: String,
-    /// Affected objects, one for each line.
+    /// Objects that the action would affect, one for each line.
     pub(crate) list: Vec<String>,
-    /// Command line that answers the question with yes in advance.
+    /// Command line that performs the action without asking this question.
     pub(crate) help: &'static str,
 }
 
 impl Prompt {
-    /// Asks the question and returns the answer. Returns true without a question if `--yes` is set.
+    /// Asks the question. Returns true if the user confirms. With `--yes`, returns true without asking.
     ///
     /// # Errors
-    /// Fails without a terminal, or if the user left the question without an answer.
+    /// Fails if there is no terminal, or if the user does not answer the question.
     pub(crate) fn ask(self, console: &Console) -> Result<bool, CliError> {
         if console.yes {
             return Ok(true);
@@ -45,10 +45,11 @@ impl Prompt {
     }
 }
 
-/// Lets the user choose from a list of processes: one process, or several in a second question.
+/// Lets the user choose one process from a list. The user can also ask for a second question, in which several
+/// processes can be chosen.
 ///
 /// # Errors
-/// Fails without a terminal, or if the user left the question without an answer.
+/// Fails if there is no terminal, or if the user does not answer the question.
 pub(crate) fn some_of(
     console: &Console,
     processes: &[ProcessView],
@@ -75,7 +76,7 @@ pub(crate) fn some_of(
 /// Lets the user choose one process from a list.
 ///
 /// # Errors
-/// Fails without a terminal, or if the user left the question without an answer.
+/// Fails if there is no terminal, or if the user does not answer the question.
 pub(crate) fn one_of(
     console: &Console,
     processes: &[ProcessView],
@@ -104,7 +105,7 @@ fn lines(console: &Console, processes: &[ProcessView], help: &str) -> Result<Vec
     Ok(processes.iter().map(|process| line(process, console.unicode)).collect())
 }
 
-/// Returns a line that distinguishes a process from others in a list.
+/// Returns one line about a process, by which the user can tell it from the other processes in a list.
 fn line(process: &ProcessView, unicode: bool) -> String {
     let mut line = waiting_line(process, unicode);
     for (what, word) in [("project", &process.project), ("stage", &process.stage)] {

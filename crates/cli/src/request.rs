@@ -19,8 +19,8 @@ use serde_json::{Map, Value};
 use std::ffi::OsString;
 use std::path::Path;
 
-/// Builds the request that launches a command. `socket` is the socket of the manager that receives the request. If
-/// `hands_over` is set, the command gets a pipe as standard input, because this program forwards its own input.
+/// Builds the request that launches a command. `socket` is the socket of the manager that will receive the request. If
+/// `hands_over` is set, this program forwards its own input, so the command gets a pipe as standard input.
 pub(crate) fn launch_request(
     run: &RunArgs,
     global: &GlobalArgs,
@@ -72,7 +72,7 @@ pub(crate) fn launch_request(
     })
 }
 
-/// Refuses a launch that may run on any of several nodes but depends on this machine's directory or environment.
+/// Refuses a launch that may run on several nodes if it depends on the directory or environment of this machine.
 fn check_place(run: &RunArgs) -> Result<(), CliError> {
     let is_shared = run.place.any_node || !run.place.node_label.is_empty();
     if !is_shared || (run.directory.is_some() && run.clear_env) {
@@ -85,12 +85,13 @@ fn check_place(run: &RunArgs) -> Result<(), CliError> {
     })
 }
 
-/// Returns true if the process may run on another machine, so that files cannot be checked here.
+/// Returns true if the process may run on another machine. The existence of its files cannot be checked here in this
+/// case.
 fn may_be_elsewhere(placement: &PlacementArgs) -> bool {
     placement.node.is_some() || placement.any_node || !placement.node_label.is_empty()
 }
 
-/// Builds the request that starts reported work. `socket` is the socket of the manager that receives the request.
+/// Builds the request that starts reported work. `socket` is the socket of the manager that will receive the request.
 pub(crate) fn track_request(
     start: &TrackStartArgs,
     global: &GlobalArgs,
@@ -145,7 +146,7 @@ fn work_request(
     })
 }
 
-/// Returns the request as JSON for display, with the values of environment variables hidden.
+/// Returns the request as JSON for display, without the values of environment variables.
 pub(crate) fn shown(request: &LaunchRequest) -> Value {
     let mut value = serde_json::to_value(request).unwrap_or_default();
     for part in ["captured", "declared"] {

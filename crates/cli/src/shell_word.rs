@@ -1,6 +1,6 @@
 //! Quotes words for a shell.
 
-/// Returns the word, quoted if a shell would not read it as one literal word.
+/// Returns the word in a form that a shell reads as one literal word. Quotes are added only if needed.
 #[must_use]
 pub fn shell_word(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "_-./:=,@%+".contains(c);

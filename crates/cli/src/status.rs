@@ -3,7 +3,7 @@
 use anstyle::{AnsiColor, Style};
 use longhaul_wire::api::ProcessView;
 
-/// Status of a process, with variants for statuses of later versions.
+/// Status of a process. It has extra variants for statuses that only later versions define.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ParsedStatus {
     Pending,
@@ -16,14 +16,14 @@ pub(crate) enum ParsedStatus {
     Timeout,
     Cancelled,
     Interrupted,
-    /// A live status that this version does not know.
+    /// A status of a live process that this version of the program does not support.
     OtherLive,
-    /// A final status that this version does not know.
+    /// A status of an ended process that this version of the program does not support.
     OtherEnded,
 }
 
 impl ParsedStatus {
-    /// Returns the status of a process. An unknown status is final if the process has an end time.
+    /// Returns the status of a process. An unknown status counts as final if the process has an end time.
     pub(crate) fn of(process: &ProcessView) -> Self {
         match process.status.as_str() {
             "pending" => Self::Pending,
@@ -59,7 +59,7 @@ impl ParsedStatus {
         }
     }
 
-    /// Returns true if the process is running or was running, or has ended.
+    /// Returns true if the status shows that the process has been running or has ended.
     pub(crate) const fn has_started(self) -> bool {
         match self {
             Self::Pending | Self::Starting | Self::OtherLive => false,
@@ -75,7 +75,7 @@ impl ParsedStatus {
         }
     }
 
-    /// Returns the symbol of the status. With `unicode` unset, the symbol is ASCII.
+    /// Returns a symbol for the status. The symbol is ASCII if `unicode` is false.
     pub(crate) const fn glyph(self, unicode: bool) -> &'static str {
         match (self, unicode) {
             (Self::Pending, true) => "◌",
@@ -100,7 +100,7 @@ impl ParsedStatus {
         }
     }
 
-    /// Returns the colour of the status. Returns `None` for statuses of later versions.
+    /// Returns the color of the status. Returns `None` for statuses that only later versions define.
     pub(crate) const fn colour(self) -> Option<AnsiColor> {
         match self {
             Self::Pending | Self::Cancelled => Some(AnsiColor::BrightBlack),
@@ -114,7 +114,7 @@ impl ParsedStatus {
         }
     }
 
-    /// Returns the colour of the status as a text style.
+    /// Returns the color of the status as a text style.
     pub(crate) const fn style(self) -> Style {
         match self.colour() {
             Some(colour) => Style::new().fg_color(Some(anstyle::Color::Ansi(colour))),

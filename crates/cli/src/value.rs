@@ -27,11 +27,11 @@ pub use watched::WatchArg;
 
 pub(crate) use reference::{key, node_label, reference, word};
 
-/// Error of a flag value that cannot be parsed.
+/// Error for a flag value that cannot be parsed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{why}")]
 pub struct BadValue {
-    /// Reason, with an example of a valid value.
+    /// Reason for the error, with an example of a valid value.
     why: String,
 }
 

@@ -1,4 +1,4 @@
-//! State of an MCP conversation that the proxy needs to continue it with another manager.
+//! State of an MCP session. The proxy uses it to continue the session with another manager.
 
 use crate::mcp::call::{CallKeys, KEY, ToolCall, uri};
 use crate::mcp::envelope::{MessageEnvelope, key};
@@ -8,33 +8,33 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// Error message for a request that was lost because the manager ended.
+/// Error message for a request whose response was lost because the manager ended.
 const LOST: &str = "the manager was restarted, try again";
 /// Addition to the error message for a lost request that may have changed something.
 const OUTCOME_UNKNOWN_HELP: &str = "the call may have been executed: check before you repeat it";
-/// Maximum age of a read request that is repeated. The client of an older request has probably stopped waiting.
+/// Maximum age of a read request that the proxy repeats. After this time the client has probably stopped waiting.
 const MAX_RESEND_AGE: Duration = Duration::from_secs(5);
-/// Number of managers that may end during a read request before the request is no longer repeated. The request itself
-/// may be what makes them end.
+/// Number of managers that may end while a read request is open. After that the proxy no longer repeats the request,
+/// because the request itself may be what makes the managers end.
 const MAX_READ_ATTEMPTS: u32 = 2;
-/// Number of managers that may end during a start or a subscription before the request is no longer repeated. The limit
-/// is higher than for reads, because the client cannot simply repeat a start.
+/// Number of managers that may end while a start or subscription request is open. After that the proxy no longer
+/// repeats the request. The limit is higher than for reads, because the client cannot simply repeat a start.
 const STARTS: u32 = 4;
-/// JSON-RPC error code of errors that the proxy reports.
+/// JSON-RPC error code that the proxy uses for its own errors.
 const CODE: i64 = -32_000;
 /// JSON-RPC error code of an invalid request.
 const INVALID: i64 = -32_600;
 /// Prefix of the ids of requests that the proxy itself sends.
 const RESENT_ID_PREFIX: &str = "longhaul-again-";
 
-/// State of the conversation, as far as another manager needs to know it.
+/// State of an MCP session that another manager needs to continue the session.
 #[derive(Debug, Default)]
 pub(super) struct Session {
-    /// The client's `initialize` request, after a manager has accepted it.
+    /// The client's `initialize` request. Set as soon as a manager has accepted it.
     initialize: Option<Value>,
     /// The client's `notifications/initialized` line.
     initialized: Option<Vec<u8>>,
-    /// Open requests by their id as JSON text.
+    /// Open requests. The key is the request id as JSON text.
     open: BTreeMap<String, OpenCall>,
     /// URIs of the resources that the client subscribes to.
     subscribed: BTreeSet<String>,
@@ -43,43 +43,44 @@ pub(super) struct Session {
     asked: u64,
 }
 
-/// Request without a response.
+/// Request that has not been answered yet.
 #[derive(Debug)]
 struct OpenCall {
     call: ToolCall,
-    /// Line with which the request was sent; empty if the request is never repeated.
+    /// Line that contained the request. Empty if the request is never repeated.
     line: Vec<u8>,
-    /// Sequence number. Requests are repeated in their original order.
+    /// Sequence number. It lets the proxy repeat requests in their original order.
     order: u64,
     since: Instant,
-    /// Number of managers that ended while the request was open and that had sent at least one message.
+    /// Number of managers that ended while this request was open. Managers that never sent a message do not count.
     ended: u32,
-    /// True if the request was sent to a manager that has ended.
+    /// True if the request was sent to a manager that has since ended.
     may_be_done: bool,
 }
 
-/// Line of the client on its way to the manager.
+/// Line from the client that is to be sent to the manager.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct ClientLine {
     /// Line to send to the manager.
     pub(super) line: Vec<u8>,
-    /// Id of the request in the line, as JSON text; `None` if the line is not a request.
+    /// Id of the request that the line contains, as JSON text; `None` if the line is not a request.
     pub(super) id: Option<String>,
 }
 
-/// Handling of a line of the manager.
+/// What the proxy does with a line from the manager.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum ServerLineAction {
     /// Forward the line to the client.
     Pass,
-    /// Drop the line, because it answers a request of the proxy.
+    /// Drop the line, because it answers a request that the proxy itself sent.
     Hide,
-    /// Send this line to the client in place of the received one.
+    /// Send this line to the client instead of the received line.
     Instead(Vec<u8>),
 }
 
 impl Session {
-    /// Records a line of the client and returns the line to send. A start of a process gets a launch key.
+    /// Records a line from the client and returns the line to send to the manager. A launch key is added to a request
+    /// that starts a process.
     pub(super) fn client_line(&mut self, line: Vec<u8>) -> ClientLine {
         let Ok(message) = serde_json::from_slice::<Value>(&line) else {
             return ClientLine { line, id: None };
@@ -103,7 +104,7 @@ impl Session {
         ClientLine { line, id: Some(id) }
     }
 
-    /// Records a line of the manager and returns how to handle it.
+    /// Records a line from the manager and returns what to do with it.
     pub(super) fn server_line(&mut self, line: &[u8]) -> ServerLineAction {
         if self.open.is_empty() {
             return ServerLineAction::Pass;
@@ -137,8 +138,8 @@ impl Session {
         }
     }
 
-    /// Returns the error response to a request whose response exceeds the maximum line length. Returns `None` if the
-    /// start of the response does not contain the id of an open request.
+    /// Returns the error response for the client if the manager's response exceeds the maximum line length. Returns
+    /// `None` if the first bytes of that response do not contain the id of an open request.
     pub(super) fn oversized_response(&mut self, begin: &[u8]) -> Option<Vec<u8>> {
         let id = MessageEnvelope::of_begin(begin).response_id()?;
         let open = self.open.remove(&id).filter(|open| open.call.is_of_client())?;
@@ -149,12 +150,12 @@ impl Session {
         Some(refusal(&id, CODE, &why, &json!({ "type": "answer_too_large", "retryable": false })))
     }
 
-    /// Returns true if the client waits for a response.
+    /// Returns true if the client is waiting for a response.
     pub(super) fn is_waiting(&self) -> bool {
         self.open.values().any(|open| open.call.is_of_client())
     }
 
-    /// Returns true if an open request would be repeated to another manager.
+    /// Returns true if at least one open request would be repeated to another manager.
     pub(super) fn repeats_any(&self) -> bool {
         self.open.values().any(|open| open.call.is_repeatable())
     }
@@ -164,8 +165,9 @@ impl Session {
         self.initialized.is_some() && !self.subscribed.is_empty()
     }
 
-    /// Records the loss of a manager and returns error responses to the requests that are not repeated. `unsent` are
-    /// the ids of requests that were never sent to that manager. `has_spoken` is true if that manager sent any message.
+    /// Records the loss of a manager. Returns error responses to the open requests that are not repeated. `unsent` are
+    /// the ids of requests that were never sent to the lost manager. `has_spoken` is true if the lost manager sent any
+    /// message.
     pub(super) fn manager_lost(&mut self, unsent: &[String], has_spoken: bool) -> Vec<Vec<u8>> {
         let mut answers = Vec::new();
         for (id, mut open) in std::mem::take(&mut self.open) {
@@ -187,8 +189,8 @@ impl Session {
         open.map(|(id, open)| self.lost_response(&id, &open, why, slug)).collect()
     }
 
-    /// Returns the lines to send first to another manager: the introduction, the subscriptions and the repeated
-    /// requests.
+    /// Returns the first lines to send to another manager: the `initialize` request, the subscriptions and the requests
+    /// to repeat.
     pub(super) fn replay(&mut self) -> Vec<Vec<u8>> {
         let mut lines = Vec::new();
         let is_beginning = self.open.values().any(|open| open.call == ToolCall::Introduces);
@@ -227,7 +229,7 @@ impl Session {
         Some(refusal(&id.to_string(), CODE, why, &json!({ "type": slug, "retryable": true })))
     }
 
-    /// Forgets a request that the client has cancelled, so that it is not repeated.
+    /// Removes a request that the client has cancelled, so that it is not repeated.
     fn cancelled(&mut self, message: &Value) {
         let Some(id) = message.pointer("/params/requestId").and_then(key) else { return };
         if self.open.get(&id).is_some_and(|open| open.call != ToolCall::Introduces) {
@@ -235,7 +237,7 @@ impl Session {
         }
     }
 
-    /// Records a new request and returns the line to send for it.
+    /// Records a new request and returns the line that is to be sent to the manager for it.
     fn opened(&mut self, id: &str, call: ToolCall, mut message: Value, mut said: Vec<u8>) -> Vec<u8> {
         let mut kept = Vec::new();
         match &call {
@@ -268,7 +270,7 @@ impl Session {
         id
     }
 
-    /// Returns the subscribed resources, without those for which a request of the client is still open.
+    /// Returns the subscribed resources, except those for which a request of the client is still open.
     fn known_subscriptions(&self) -> Vec<String> {
         let asks = |uri: &String| {
             self.open.values().any(|open| matches!(&open.call, ToolCall::Subscribes(asked) if asked == uri))
@@ -300,7 +302,7 @@ impl Session {
 }
 
 impl OpenCall {
-    /// Returns true if the request is repeated to the next manager.
+    /// Returns true if the request will be repeated to the next manager.
     fn is_repeated(&self) -> bool {
         match &self.call {
             ToolCall::Introduces => true,
@@ -310,7 +312,7 @@ impl OpenCall {
         }
     }
 
-    /// Returns the launch key that the proxy added to this request.
+    /// Returns the launch key that the proxy added to this request. Returns `None` if the proxy added none.
     fn launch_key(&self) -> Option<String> {
         let message: Value =
             serde_json::from_slice(&self.line).ok().filter(|_| self.call == ToolCall::Launches)?;
@@ -318,8 +320,8 @@ impl OpenCall {
     }
 }
 
-/// Returns the error response to a line that was too long to be read. The request id is taken from the first bytes of
-/// the line and is null if they do not contain one.
+/// Returns the error response to a line from the client that was too long to be read. The response contains the request
+/// id from the first bytes of the line, or null if those bytes do not contain the id.
 pub(super) fn unreadable(begin: &[u8], why: &str) -> Vec<u8> {
     let id = MessageEnvelope::of_begin(begin).request_id().unwrap_or_else(|| "null".to_owned());
     refusal(&id, INVALID, why, &json!({ "type": "payload_too_large", "retryable": false }))
@@ -330,7 +332,7 @@ fn refusal(id: &str, code: i64, why: &str, data: &Value) -> Vec<u8> {
     format!("{{\"jsonrpc\":\"2.0\",\"id\":{id},\"error\":{error}}}\n").into_bytes()
 }
 
-/// Returns the notification that a resource may have changed while its subscription was interrupted.
+/// Returns a notification for the client: the resource may have changed while its subscription was interrupted.
 fn updated(uri: &str) -> Vec<u8> {
     let method = "notifications/resources/updated";
     line(&json!({ "jsonrpc": "2.0", "method": method, "params": { "uri": uri } }))
@@ -424,7 +426,8 @@ mod tests {
         for _ in 1..STARTS {
             assert!(session.manager_lost(&[], true).is_empty() && session.repeats_any());
             assert_eq!(session.replay().pop(), Some(said.line.clone()));
-            // A manager that sent no message has probably not read the request, so the request cannot have ended it.
+            // A manager that sent no message has probably not read the request, so the request cannot have made the
+            // manager end.
             assert!(session.manager_lost(&[], false).is_empty());
             assert_eq!(session.replay().pop(), Some(said.line.clone()));
         }

@@ -1,4 +1,4 @@
-//! Modes in which the output of a process is shown.
+//! Modes in which the output of a process can be shown.
 
 use super::{Matches, OutputPiece, PrintOptions, Printer};
 use crate::failure::CliError;
@@ -19,7 +19,7 @@ impl OutputDisplay {
         Self::Folded(Box::default(), Printer::new(manner))
     }
 
-    /// Returns the bytes to print for a piece of output.
+    /// Returns the bytes to print for the next piece of output.
     pub(crate) fn show(&mut self, piece: &OutputPiece) -> Result<Vec<u8>, CliError> {
         match self {
             Self::All(printer) => printer.show(piece),
@@ -34,7 +34,8 @@ impl OutputDisplay {
         }
     }
 
-    /// Returns the remaining bytes to print at the end of the output, and true unless a search found no match.
+    /// Returns the last bytes to print at the end of the output, and a boolean. The boolean is false if a search found
+    /// no match, and true in all other cases.
     pub(crate) fn finish(self) -> Result<(Vec<u8>, bool), CliError> {
         match self {
             Self::All(printer) => Ok((printer.finish(), true)),
@@ -50,7 +51,7 @@ impl OutputDisplay {
         }
     }
 
-    /// Returns true if nothing that follows would be shown, because the maximum number of matches is reached.
+    /// Returns true if no further output would be shown, because the maximum number of matches is reached.
     pub(crate) fn is_full(&self) -> bool {
         match self {
             Self::All(_) | Self::Folded(..) => false,
@@ -59,18 +60,18 @@ impl OutputDisplay {
     }
 }
 
-/// Output whose redrawn and repeated lines are collapsed, separately for each run of pieces of one stream.
+/// Output whose redrawn and repeated lines are collapsed. Consecutive pieces of one stream are collapsed together.
 #[derive(Default)]
 pub(crate) struct FoldedOutput {
     collapser: LineCollapser,
     run: Option<StreamRun>,
 }
 
-/// Consecutive pieces of one stream.
+/// Run of consecutive pieces of one stream.
 #[derive(Clone, Copy)]
 struct StreamRun {
     is_stderr: bool,
-    /// Time of the first piece that has not been printed.
+    /// Time of the first piece of this run that has not been printed.
     at: i64,
 }
 

@@ -1,4 +1,4 @@
-//! Reads the output of one process and survives a broken connection.
+//! Reads the output of one process and reconnects after a broken connection.
 
 use crate::arguments::StreamName;
 use crate::client::{Client, FrameStream, RequestPath};
@@ -8,12 +8,12 @@ use longhaul_wire::output::{FrameKind, OutputFrame};
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
-/// Time limit for reconnecting to a manager after the connection broke.
+/// Time limit for reconnecting to a manager after the connection was lost.
 const RECONNECT_TIMEOUT: Duration = Duration::from_secs(15);
 /// Delay between two attempts to reconnect.
 const STEP: Duration = Duration::from_millis(100);
 
-/// Selection of the output to read.
+/// Selection of the output that is read.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct FollowRequest {
     pub(crate) reference: String,
@@ -35,11 +35,11 @@ pub(crate) enum OutputPiece {
         at: i64,
         bytes: Vec<u8>,
     },
-    /// Text from the manager about the output.
+    /// Note from the manager about the output.
     Note {
         text: String,
     },
-    /// Output is missing here. `dropped` is the number of bytes, or `None` if it is not known.
+    /// Output is missing at this point. `dropped` is the number of missing bytes, or `None` if the number is unknown.
     Gap {
         dropped: Option<u64>,
     },
@@ -52,7 +52,7 @@ pub(crate) struct OutputFollower<'a> {
     client: &'a Client,
     asked: FollowRequest,
     frames: Option<FrameStream>,
-    /// Offset of the next piece; `None` until the first piece was read.
+    /// Offset of the next piece; `None` until the first piece has been read.
     next: Option<u64>,
     lost_since: Option<Instant>,
 }
@@ -81,8 +81,8 @@ impl<'a> OutputFollower<'a> {
         }
     }
 
-    /// Returns the line number at which the requested output begins, and makes the reader start there. Returns `None`
-    /// if earlier lines are gone, so that the number is unknown.
+    /// Returns the line number at which the requested output begins, and makes the reader start at that line. Returns
+    /// `None` if the number is unknown because earlier lines are no longer stored.
     ///
     /// # Errors
     /// Fails if the output cannot be read.
@@ -159,8 +159,8 @@ impl<'a> OutputFollower<'a> {
         }
     }
 
-    /// Waits for a moment before the next attempt to reconnect. Returns the failure if a retry cannot help or the time
-    /// limit is over.
+    /// Waits for a short time before the next attempt to reconnect. Returns the failure if another attempt cannot help
+    /// or if the time limit has passed.
     async fn survive(&mut self, failure: CliError) -> Result<(), CliError> {
         let never_connected = self.frames.take().is_none() && self.lost_since.is_none();
         if !self.asked.follow || !failure.is_passing() || never_connected {

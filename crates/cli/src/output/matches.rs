@@ -1,4 +1,4 @@
-//! Shows the lines of output that match a pattern, in the format of `grep`.
+//! Shows the lines of output that match a pattern. The format is the one of `grep`.
 
 use super::OutputPiece;
 use super::printer::json_aside;
@@ -15,11 +15,11 @@ pub(crate) struct Grep {
     pub(crate) context: usize,
     /// Maximum number of matches.
     pub(crate) limit: usize,
-    /// Searches and shows the original bytes, without processing of control characters.
+    /// True if the original bytes are searched and shown, without processing of control characters.
     pub(crate) raw: bool,
-    /// Number of the first line of the output; `None` if it is not known.
+    /// Line number of the first line of the output; `None` if it is unknown.
     pub(crate) first: Option<u64>,
-    /// Text at the start of each line.
+    /// Prefix of each line.
     pub(crate) prefix: Option<String>,
     /// Process id for JSON output. If set, each match is shown as a JSON document.
     pub(crate) json: Option<String>,
@@ -29,14 +29,14 @@ pub(crate) struct Grep {
 pub(crate) struct Matches {
     grep: Grep,
     searcher: Searcher,
-    /// Number of bytes searched so far, which serves as the offset of the next byte. The true offset is not needed
+    /// Number of bytes searched so far. It serves as the offset of the next byte, because the true offset is not needed
     /// here.
     next: u64,
     /// Number of the last line that was shown.
     shown: Option<u64>,
 }
 
-/// JSON output for one match.
+/// JSON output of one match.
 #[derive(Serialize)]
 struct JsonMatch<'a> {
     id: &'a str,
@@ -49,7 +49,8 @@ struct JsonMatch<'a> {
 impl Matches {
     pub(crate) fn new(grep: Grep) -> Self {
         let manner = if grep.raw { RenderMode::Raw } else { RenderMode::Folded };
-        // Without a known line number, counting starts at 1, because adjacent matches are recognised by their numbers.
+        // If the line number is unknown, counting starts at 1. Numbers are needed in any case to detect adjacent
+        // matches.
         let first = grep.first.unwrap_or(1);
         let searcher = Searcher::new(grep.pattern.clone(), 0, Some(first), manner);
         let searcher = searcher.context(grep.context).limit(grep.limit);
@@ -73,13 +74,13 @@ impl Matches {
         Ok(shown)
     }
 
-    /// Returns the remaining bytes to print at the end of the output.
+    /// Returns the last bytes to print at the end of the output.
     pub(crate) fn finish(&mut self) -> Result<Vec<u8>, CliError> {
         self.searcher.finish(self.next, WindowEnd::Over);
         self.format_matches()
     }
 
-    /// Returns true if a line has matched.
+    /// Returns true if at least one line has matched.
     pub(crate) const fn found(&self) -> bool {
         self.searcher.total() > 0
     }

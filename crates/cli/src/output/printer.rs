@@ -1,4 +1,4 @@
-//! Formats the output of a process for a terminal, a file or a program.
+//! Formats the output of a process for a terminal, for a file or for another program.
 
 use super::OutputPiece;
 use crate::arguments::StreamName;
@@ -8,20 +8,20 @@ use crate::render::moment_of_millis;
 use longhaul_view::{Sanitizer, TerminalPolicy};
 use serde::Serialize;
 
-/// Maximum number of bytes of an incomplete line that are held back; a longer line is split.
+/// Maximum number of bytes that are held back while a line is incomplete. A longer line is split.
 const MAX_HELD_LINE_LEN: usize = 64 * 1024;
 
 /// Format in which output is shown.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct PrintOptions {
-    /// Control sequences that may reach the terminal; `None` passes all bytes unchanged.
+    /// Control sequences that may be passed on to the terminal; `None` passes all bytes unchanged.
     pub(crate) clean: Option<TerminalPolicy>,
-    /// Starts each line with its time.
+    /// True if each line starts with its time.
     pub(crate) timestamps: bool,
     pub(crate) utc: bool,
-    /// Text at the start of each line. If set, only complete lines are shown.
+    /// Prefix of each line. If it is set, only complete lines are shown.
     pub(crate) prefix: Option<String>,
-    /// Process id for JSON output. If set, each piece is shown as a JSON document.
+    /// Process id for JSON output. If it is set, each piece is shown as a JSON document.
     pub(crate) json: Option<String>,
 }
 
@@ -35,7 +35,7 @@ pub(crate) struct Printer {
 /// State of one stream, stdout or stderr.
 struct PrintedStream {
     sanitizer: Option<Sanitizer>,
-    /// Part of the current line that was not shown yet.
+    /// Part of the current line that has not been shown yet.
     held: Vec<u8>,
     inside_line: bool,
 }
@@ -60,7 +60,7 @@ struct JsonRemark<'a> {
 #[derive(Serialize)]
 #[serde(rename_all = "snake_case")]
 enum JsonOutputLine<'a> {
-    /// Number of bytes that are missing; `None` if it is not known.
+    /// Number of missing bytes; `None` if it is unknown.
     DroppedBytes(Option<u64>),
     Note(&'a str),
 }
@@ -75,8 +75,8 @@ impl Printer {
         Self { stdout: stream(), stderr: stream(), manner }
     }
 
-    /// Returns the bytes to print for a piece of output. Gaps and notes appear only in JSON output here; for people
-    /// they are printed to standard error by other code.
+    /// Returns the bytes to print for a piece of output. Gaps and notes are returned only for JSON output. For people,
+    /// other code prints them to standard error.
     pub(crate) fn show(&mut self, piece: &OutputPiece) -> Result<Vec<u8>, CliError> {
         let (name, at, bytes) = match piece {
             OutputPiece::Stdout { at, bytes } => (StreamName::Stdout, *at, bytes),
@@ -106,7 +106,7 @@ impl Printer {
         Ok(stream.lead(&self.manner, at, &cleaned))
     }
 
-    /// Returns the remaining bytes to print at the end of the output.
+    /// Returns the last bytes to print at the end of the output.
     pub(crate) fn finish(self) -> Vec<u8> {
         let mut shown = Vec::new();
         for stream in [self.stdout, self.stderr] {
@@ -126,7 +126,7 @@ impl Printer {
 }
 
 impl PrintedStream {
-    /// Adds the prefix and the time to the start of each line. Returns the bytes that can be shown now.
+    /// Adds the prefix and the time to the start of each line. Returns the bytes that can be printed now.
     fn lead(&mut self, manner: &PrintOptions, at: i64, bytes: &[u8]) -> Vec<u8> {
         let mut shown = Vec::new();
         for line in bytes.split_inclusive(|byte| *byte == b'\n') {
@@ -152,7 +152,7 @@ impl PrintedStream {
     }
 }
 
-/// Returns the JSON output for a gap or a note. Returns no bytes for output itself.
+/// Returns the JSON output for a gap or a note. Returns no bytes for a piece that contains output.
 pub(super) fn json_aside(id: &str, piece: &OutputPiece) -> Result<Vec<u8>, CliError> {
     let said = match piece {
         OutputPiece::Stdout { .. } | OutputPiece::Stderr { .. } => return Ok(Vec::new()),

@@ -15,9 +15,9 @@ pub(crate) fn length(millis: u64) -> String {
     }
 }
 
-/// Formats the duration of an ended process, such as `after 5s`. `completed_at_precision` says how exact the end time
-/// is: with `latest` the process may have ended earlier, with `given_up` the end is unknown and the function returns
-/// `None`.
+/// Formats the run time of an ended process, such as `after 5s`. `completed_at_precision` says how exact the end time
+/// is. With `latest`, the process may have ended earlier. With `given_up`, the end time is unknown and the function
+/// returns `None`.
 pub(crate) fn after(millis: Option<u64>, completed_at_precision: Option<&str>) -> Option<String> {
     let length = length(millis?);
     match completed_at_precision {

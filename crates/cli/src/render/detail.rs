@@ -1,4 +1,4 @@
-//! Formats the details of one process: its fields, the reason for its status, and useful next commands.
+//! Formats the details of one process: its fields, the reason for its status, and commands that the user may need next.
 
 use super::amount::{bytes, length, rough};
 use super::line::{descendants, ports, short};
@@ -10,9 +10,9 @@ use crate::value::SignalArg;
 use longhaul_view::clean_label;
 use longhaul_wire::api::{ExitView, FirstErrorView, LimitsView, ProcessView, TreeUsageView};
 
-/// Minimum width of the column with the next commands, in characters.
+/// Minimum width of the column that shows the next commands, in characters.
 const STEP: usize = 34;
-/// Minimum time without output that is shown, in milliseconds.
+/// Minimum time without output, in milliseconds. A shorter time is not shown.
 const MIN_SHOWN_SILENCE_MS: u64 = 2_000;
 
 /// Formats all details of a process.
@@ -154,7 +154,7 @@ fn why(process: &ProcessView, now: RenderTime) -> Option<String> {
     })
 }
 
-/// Returns the place of an error in its source file, as compilers print it.
+/// Returns the source location of an error as `file:line:column`, as compilers print it.
 pub(super) fn source_place(error: &FirstErrorView) -> Option<String> {
     let mut place = error.file.clone()?;
     for number in [error.line, error.column].into_iter().map_while(|number| number) {
@@ -171,7 +171,7 @@ fn progress(process: &ProcessView) -> Option<String> {
     })
 }
 
-/// Returns the session, with the effect that its end has on this process.
+/// Returns the session of the process, and what happens to the process when the session ends.
 fn session(process: &ProcessView, now: RenderTime) -> Option<String> {
     let mut text = process.session_id.clone()?;
     let rule = match (process.on_session_end.as_str(), process.session_grace_ms) {
@@ -219,7 +219,7 @@ fn usage(usage: &TreeUsageView) -> String {
     parts.join(", ")
 }
 
-/// Returns the requested resource limits, with the mechanism that enforces them. Returns `None` without limits.
+/// Returns the requested resource limits and the mechanism that enforces them. Returns `None` if there are no limits.
 fn limits(limits: &LimitsView, usage: Option<&TreeUsageView>) -> Option<String> {
     let mut parts = Vec::new();
     parts.extend(
@@ -238,13 +238,14 @@ fn limits(limits: &LimitsView, usage: Option<&TreeUsageView>) -> Option<String> 
     Some(parts.join(", ") + &by)
 }
 
-/// Returns the exit that was observed after the process had been marked as interrupted. The status does not change.
+/// Formats an exit that was observed only after the process had been recorded as interrupted. Such an exit does not
+/// change the status.
 fn late(process: &ProcessView) -> Option<String> {
     let seen = process.late_exit.as_ref().and_then(exit)?;
     Some(format!("the command ended later: {seen}"))
 }
 
-/// Returns a remark if the signal that ended the process was not sent by longhaul.
+/// Returns a remark if the process was ended by a signal that longhaul did not send.
 fn sent_by(process: &ProcessView) -> &'static str {
     match process.ended_by.as_deref() {
         Some("outside") => ", sent by another program",
@@ -326,7 +327,7 @@ fn next_steps(process: &ProcessView) -> Vec<(String, &'static str)> {
     steps
 }
 
-/// Formats a command so that a shell would execute it unchanged.
+/// Formats a command line so that a shell would execute exactly this command.
 fn command_line(words: &[String]) -> String {
     words.iter().map(|word| shell_word(word)).collect::<Vec<_>>().join(" ")
 }

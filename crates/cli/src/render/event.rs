@@ -7,7 +7,7 @@ use crate::value::SignalArg;
 use longhaul_view::clean_label;
 use longhaul_wire::event::{BatchView, EndedProcessView, Envelope};
 
-/// Maximum number of failed processes that are named in one line.
+/// Maximum number of failed processes whose names appear in one line.
 const MAX_NAMED: usize = 5;
 
 /// Formats an event as one line: time, type, process and details.
@@ -46,7 +46,7 @@ pub(crate) fn event_line(envelope: &Envelope, now: RenderTime, unicode: bool) ->
     line
 }
 
-/// Formats a batch of completions as one line: the ended processes and the number of live ones.
+/// Formats a batch of completions as one line: the ended processes and the number of processes that are still live.
 pub(crate) fn batch_line(batch: &BatchView, unicode: bool) -> String {
     let rest = match batch.live_count {
         0 => "all have ended".to_owned(),

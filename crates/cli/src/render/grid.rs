@@ -1,8 +1,8 @@
-//! Formats rows of short texts under column headings.
+//! Formats rows of short texts as columns with headings.
 
 use super::table::TableFormat;
 
-/// Space between two columns.
+/// Text between two columns.
 const COLUMN_GAP: &str = "  ";
 
 /// Alignment of a text within its column.
@@ -12,7 +12,7 @@ pub(crate) enum Align {
     Right,
 }
 
-/// Formats rows: aligned for a terminal, otherwise with tabs between the texts.
+/// Formats rows. For a terminal the columns are aligned; for any other output, tabs separate the texts.
 pub(crate) fn grid(heads: &[(&str, Align)], rows: &[Vec<String>], look: TableFormat) -> String {
     let names: Vec<String> = heads.iter().map(|(head, _)| (*head).to_owned()).collect();
     let all: Vec<&Vec<String>> = std::iter::once(&names).chain(rows).collect();

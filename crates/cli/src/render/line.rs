@@ -6,15 +6,15 @@ use crate::value::SignalArg;
 use longhaul_view::clean_label;
 use longhaul_wire::api::{ListeningPortView, ProcessView};
 
-/// Number of characters of an id that are shown to people.
+/// Length of the shortened id that people see, in characters.
 const SHORT_ID_LEN: usize = 8;
 
-/// Returns the first characters of an id, as shown to people.
+/// Returns the shortened id that people see: the first characters of the full id.
 pub(crate) fn short(id: &str) -> &str {
     id.get(..SHORT_ID_LEN).unwrap_or(id)
 }
 
-/// Returns the short id and the title of a process.
+/// Returns the shortened id and the title of a process.
 pub(crate) fn label(process: &ProcessView) -> String {
     match title(process) {
         Some(name) => format!("{} {}", short(&process.id), clean_label(name)),
@@ -22,7 +22,7 @@ pub(crate) fn label(process: &ProcessView) -> String {
     }
 }
 
-/// Returns the name of a process. A process without a name has the file name of its program as title.
+/// Returns the title of a process: its name, or the file name of its program if the process has no name.
 pub(crate) fn title(process: &ProcessView) -> Option<&str> {
     let program = || process.command.first().map(|program| base(program));
     process.name.as_deref().or_else(program).filter(|name| !name.is_empty())
@@ -32,7 +32,7 @@ fn base(program: &str) -> &str {
     program.rsplit('/').next().filter(|name| !name.is_empty()).unwrap_or(program)
 }
 
-/// Returns the reason for the status and the conditions, in a few words for a table cell. Returns `None` if there is
+/// Returns a few words for a table cell: the reason for the status, and the conditions. Returns `None` if there is
 /// nothing to add to the status.
 pub(crate) fn few_words(process: &ProcessView) -> Option<String> {
     let words = match ParsedStatus::of(process) {
@@ -67,7 +67,7 @@ pub(crate) fn few_words(process: &ProcessView) -> Option<String> {
     (!all.is_empty()).then(|| clean_label(&all.join(", ")).into_owned())
 }
 
-/// Formats the addresses on which a process and its descendants listen.
+/// Formats the network addresses on which a process and its descendants listen.
 pub(super) fn ports(listening: &[ListeningPortView]) -> String {
     let address = |listening: &ListeningPortView| match listening.address.contains(':') {
         true => format!("[{}]:{}", listening.address, listening.port),
@@ -137,7 +137,8 @@ fn how_it_ended(process: &ProcessView) -> Option<String> {
     }
 }
 
-/// Formats the exit of an interrupted process that was observed later. Returns an empty text without such an exit.
+/// Formats the exit of a process that was observed only after the process had been recorded as interrupted. Returns an
+/// empty text if there is no such exit.
 fn late_words(process: &ProcessView) -> String {
     match process.late_exit.as_ref().map(|exit| (exit.code, exit.signal)) {
         Some((_, Some(signal))) => format!("; seen late: {}", SignalArg::of(signal)),

@@ -1,10 +1,10 @@
-//! Formats points in time, absolute or relative to now.
+//! Formats points in time, either absolutely or relative to the current time.
 
 use super::amount::rough;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-/// Reference time to which other times are relative, and the time zone for display.
+/// Current time, from which relative times are calculated, and the time zone in which times are shown.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RenderTime {
     at: Timestamp,
@@ -12,8 +12,8 @@ pub(crate) struct RenderTime {
 }
 
 impl RenderTime {
-    /// Creates a reference time from the manager's clock, as given in a response. Falls back to the local clock if the
-    /// response contains no valid time.
+    /// Creates a reference time from the manager's time in a response. Uses the local clock if the response contains no
+    /// valid time.
     pub(crate) fn parse(at: &str, utc: bool) -> Self {
         Self { at: at.parse().unwrap_or_else(|_unreadable: jiff::Error| Timestamp::now()), utc }
     }
@@ -23,7 +23,7 @@ impl RenderTime {
         Self { at: Timestamp::now(), utc }
     }
 
-    /// Formats how long ago a time was, such as `5m ago`.
+    /// Formats the time that has passed since a point in time, such as `5m ago`.
     pub(crate) fn ago(self, moment: &str) -> String {
         match self.millis_since(moment) {
             Some(0..1_000) => "now".to_owned(),
@@ -32,7 +32,7 @@ impl RenderTime {
         }
     }
 
-    /// Formats the duration until a future time. Returns `None` if the time cannot be parsed.
+    /// Formats the duration until a future point in time. Returns `None` if the text is not a valid time.
     pub(crate) fn until(self, moment: &str) -> Option<String> {
         let moment: Timestamp = moment.parse().ok()?;
         let millis = moment.as_millisecond().checked_sub(self.at.as_millisecond())?;
@@ -52,7 +52,7 @@ impl RenderTime {
         format!("{:.3}", self.at)
     }
 
-    /// Returns the milliseconds since a time. Returns `None` if the time cannot be parsed.
+    /// Returns the milliseconds that have passed since a point in time. Returns `None` if the text is not a valid time.
     pub(crate) fn millis_since(self, moment: &str) -> Option<u64> {
         let moment: Timestamp = moment.parse().ok()?;
         let millis = self.at.as_millisecond().checked_sub(moment.as_millisecond())?;

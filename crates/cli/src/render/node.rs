@@ -16,7 +16,7 @@ const HEADS: [(&str, Align); 7] = [
     ("VERSION", Align::Left),
 ];
 
-/// Formats the list of nodes. On a terminal, a star marks the node that answered.
+/// Formats the node list. On a terminal, a star marks the node that sent this list.
 pub(crate) fn nodes(listing: &NodeListing, look: TableFormat, now: RenderTime) -> String {
     let mut heads = HEADS.to_vec();
     if look.wide {
@@ -32,7 +32,7 @@ fn row(node: &NodeView, look: TableFormat, now: RenderTime) -> Vec<String> {
         Some(text) if !text.is_empty() => clean_label(text).into_owned(),
         Some(_) | None => "-".to_owned(),
     };
-    // The lease of a node that is present ends in the future, so its end is shown only for other nodes.
+    // The lease end is shown only for nodes that are not present. The lease of a present node is always valid.
     let over = node.lease_until.as_deref().filter(|_| node.presence != "here");
     let mut row = vec![
         format!("{}{star}", text(Some(&node.id))),

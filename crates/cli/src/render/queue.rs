@@ -10,10 +10,10 @@ use crate::status::ParsedStatus;
 use longhaul_view::clean_label;
 use longhaul_wire::api::{HoldView, HolderView, ProcessView, QueueListing, QueueView, WhyView};
 
-/// Maximum number of slot holders that are listed.
+/// Maximum number of slot-holding processes that are listed.
 const MAX_NAMED: usize = 10;
 
-/// Formats the queues as a table, followed by the limits of keys that no process uses.
+/// Formats the queues as a table. The limits of unused keys follow below it.
 pub(crate) fn queues(listing: &QueueListing, look: TableFormat, now: RenderTime) -> String {
     let mut heads = vec![
         ("KEY", Align::Left),
@@ -36,7 +36,7 @@ pub(crate) fn queues(listing: &QueueListing, look: TableFormat, now: RenderTime)
     grid(&heads, &rows, look)
 }
 
-/// Formats the reason why a process waits.
+/// Formats the reason why a process is waiting.
 pub(crate) fn why(why: &WhyView, unicode: bool, now: RenderTime) -> String {
     let process = ProcessView { status: why.status.clone(), ..ProcessView::default() };
     let glyph = ParsedStatus::of(&process).glyph(unicode);

@@ -1,11 +1,11 @@
-//! Sample processes for tests, in the format of a manager's response.
+//! Sample processes for tests, as a manager would return them.
 
 use longhaul_wire::api::{
     ExitView, HoldView, HolderView, LevelStatsView, PendingView, ProcessView, QueueListing, QueueView,
     StatsView, SumUsageView, WhyView,
 };
 
-/// Current time in tests that use these samples.
+/// Time that counts as the current time in tests with these samples.
 pub(crate) const NOW: &str = "2026-11-21T01:50:00Z";
 
 /// A running test suite.
@@ -36,7 +36,7 @@ pub(crate) fn running() -> ProcessView {
     }
 }
 
-/// A build that waits for a slot.
+/// A build that is waiting for a slot.
 pub(crate) fn queued() -> ProcessView {
     ProcessView {
         id: "9f8e7d6c-2222-4222-8222-222222222222".to_owned(),
@@ -75,7 +75,7 @@ pub(crate) fn failed() -> ProcessView {
     }
 }
 
-/// A cancelled server that had to be killed, together with three leftover descendants.
+/// A cancelled server that had to be killed and left three descendants behind, which were killed too.
 pub(crate) fn cancelled() -> ProcessView {
     ProcessView {
         id: "c0ffee00-4444-4444-8444-444444444444".to_owned(),
@@ -99,7 +99,7 @@ pub(crate) fn cancelled() -> ProcessView {
     }
 }
 
-/// A process whose supervisor was killed.
+/// An interrupted process: the shim that supervised its command was killed.
 pub(crate) fn interrupted() -> ProcessView {
     ProcessView {
         id: "deadbeef-5555-4555-8555-555555555555".to_owned(),
@@ -117,7 +117,7 @@ pub(crate) fn interrupted() -> ProcessView {
     }
 }
 
-/// A tree of four processes on three levels, and a separate root, in no particular order.
+/// A tree of four processes on three levels and one separate root process, in no particular order.
 pub(crate) fn family() -> Vec<ProcessView> {
     let member =
         |id: &str, name: &str, parent: Option<&str>, level: u8, status: &str, at: &str| ProcessView {
@@ -150,7 +150,7 @@ pub(crate) fn family() -> Vec<ProcessView> {
     ]
 }
 
-/// The queue in which the build waits.
+/// The queue in which the sample build is waiting.
 pub(crate) fn queue() -> QueueView {
     QueueView {
         key: Some("cargo".to_owned()),
@@ -165,7 +165,8 @@ pub(crate) fn queue() -> QueueView {
     }
 }
 
-/// All queues: processes without a key, a queue with waiting processes, a held queue, and a limit of an unused key.
+/// List of all queues: the processes without a key, a queue with waiting processes, a held queue, and a limit of an
+/// unused key.
 pub(crate) fn listing() -> QueueListing {
     let held = QueueView {
         key: Some("deploy".to_owned()),
@@ -183,7 +184,7 @@ pub(crate) fn listing() -> QueueListing {
     }
 }
 
-/// The reason why the build waits.
+/// The reason why the sample build is waiting.
 pub(crate) fn why() -> WhyView {
     WhyView {
         id: queued().id,
@@ -207,7 +208,7 @@ pub(crate) fn why() -> WhyView {
     }
 }
 
-/// Statistics of two levels.
+/// Statistics with two levels.
 pub(crate) fn stats() -> StatsView {
     let counts = |completed, failed, timeout| {
         [("completed", completed), ("failed", failed), ("timeout", timeout)]

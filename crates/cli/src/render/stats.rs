@@ -1,14 +1,14 @@
-//! Formats statistics about processes for each level.
+//! Formats the process statistics of each level.
 
 use super::amount::{bytes, length};
 use super::grid::{Align, grid};
 use super::table::TableFormat;
 use longhaul_wire::api::{LevelStatsView, StatsView};
 
-/// Final statuses, each of which has its own column.
+/// Final statuses. Each of them has its own column.
 const ENDS: [&str; 5] = ["completed", "failed", "timeout", "cancelled", "interrupted"];
 
-/// Columns with the numbers of live and ended processes.
+/// Columns that count live and ended processes.
 const COUNTS: [(&str, Align); 11] = [
     ("LEVEL", Align::Left),
     ("LIVE", Align::Right),
@@ -23,7 +23,7 @@ const COUNTS: [(&str, Align); 11] = [
     ("P95", Align::Right),
 ];
 
-/// Columns with the resource usage of live processes.
+/// Columns that show the resource usage of live processes.
 const USES: [(&str, Align); 6] = [
     ("PROCESSES", Align::Right),
     ("CPU", Align::Right),
@@ -33,8 +33,9 @@ const USES: [(&str, Align); 6] = [
     ("UPTIME", Align::Right),
 ];
 
-/// Formats the statistics of each level, and their total in the last row. On a terminal, the resource usage of live
-/// processes follows in a second table, if there is any. Otherwise it is part of the same rows.
+/// Formats the statistics of each level, with the total in the last row. On a terminal, a second table shows the
+/// resource usage of live processes, if any usage is known. In any other output, the resource usage is part of the same
+/// rows.
 pub(crate) fn stats(stats: &StatsView, look: TableFormat) -> String {
     let all = || stats.levels.iter().chain([&stats.total]);
     if !look.face.terminal {

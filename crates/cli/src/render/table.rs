@@ -16,7 +16,7 @@ const BAR: usize = 10;
 /// Space between two columns, in characters.
 const COLUMN_GAP: usize = COLUMN_GAP_CELLS as usize;
 const COLUMN_GAP_CELLS: u16 = 2;
-/// Columns that are dropped on a narrow terminal, in this order.
+/// Columns that a narrow terminal does not show, in the order in which they are dropped.
 const SPARED: [&str; 5] = ["PROJECT", "STAGE", "STARTED", "ETA", "PROGRESS"];
 /// Maximum length of a name in a narrow table, in characters.
 const MAX_NAME_LEN: usize = 24;
@@ -43,14 +43,14 @@ impl TableFormat {
     }
 }
 
-/// Formats a list of processes: as an aligned table for a terminal, otherwise as tab-separated lines with untruncated
-/// texts.
+/// Formats a list of processes. A terminal gets an aligned table; any other output gets tab-separated lines whose texts
+/// are not truncated.
 pub(crate) fn table(processes: &[ProcessView], look: TableFormat, now: RenderTime) -> String {
     if look.face.terminal { for_people(processes, look, now) } else { for_pipes(processes, look, now) }
 }
 
-/// Counts the shown processes and the rest of the list by status, in one line. `more` means that `rest` is itself
-/// incomplete.
+/// Returns one line that counts the processes of a list by status. `rest` are the processes that are not shown, and
+/// `more` means that `rest` is incomplete.
 pub(crate) fn summary(shown: &[ProcessView], rest: &[ProcessView], more: bool) -> String {
     let mut ended: BTreeMap<&str, usize> = BTreeMap::new();
     let (mut live, mut queued) = (0_usize, 0_usize);
@@ -82,7 +82,7 @@ pub(crate) fn summary(shown: &[ProcessView], rest: &[ProcessView], more: bool) -
     text
 }
 
-/// Column: its heading, and the function that formats its cells.
+/// Table column: its heading, and the function that formats its cells.
 type TableColumn = (&'static str, fn(&ProcessView, TableFormat, RenderTime) -> String);
 
 const COLUMNS: [TableColumn; 7] = [
@@ -141,7 +141,7 @@ const WIDE: [TableColumn; 13] = [
     ("COMMAND", |process, look, _| text(Some(&process.command.join(" ")), look, usize::MAX)),
 ];
 
-/// Formats the number of bytes read or written; `-` if it is not known.
+/// Formats the number of bytes that were read or written; `-` if the number is unknown.
 fn moved(size: Option<u64>, look: TableFormat) -> String {
     match size {
         Some(size) if look.face.terminal => bytes(size),
@@ -155,7 +155,7 @@ fn columns(look: TableFormat) -> impl Iterator<Item = TableColumn> {
     COLUMNS.into_iter().chain([STARTED]).chain(wide.iter().copied())
 }
 
-/// Returns the columns that fit into the width. A wide table always has all columns.
+/// Returns the columns that fit into the width of the terminal. In the wide format, returns all columns.
 fn fitting(processes: &[ProcessView], look: TableFormat, now: RenderTime) -> Vec<TableColumn> {
     let mut columns: Vec<(TableColumn, usize)> = columns(look)
         .map(|(head, content)| {
@@ -175,7 +175,8 @@ fn fitting(processes: &[ProcessView], look: TableFormat, now: RenderTime) -> Vec
 fn for_people(processes: &[ProcessView], look: TableFormat, now: RenderTime) -> String {
     let columns = fitting(processes, look, now);
     let mut table = Table::new();
-    // If the table is still too wide, let the terminal wrap the lines rather than wrap text within cells.
+    // A table that is still too wide is not rearranged: lines that the terminal wraps are better than text wrapped
+    // within cells.
     table.set_content_arrangement(ContentArrangement::Disabled).load_style(TableStyle::new());
     if look.face.colour {
         table.enforce_styling();

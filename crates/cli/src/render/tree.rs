@@ -7,7 +7,7 @@ use longhaul_view::clean_label;
 use longhaul_wire::api::ProcessView;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Line-drawing texts that lead from a parent to its children.
+/// Texts that draw the lines between a parent and its children.
 struct TreeBranches {
     child: &'static str,
     last_child: &'static str,
@@ -19,7 +19,7 @@ const UNICODE: TreeBranches =
     TreeBranches { child: "├─ ", last_child: "└─ ", past: "│  ", past_last: "   " };
 const ASCII: TreeBranches = TreeBranches { child: "|- ", last_child: "`- ", past: "|  ", past_last: "   " };
 
-/// Draws the trees, the oldest process first. A process whose parent is not in the list starts a tree of its own.
+/// Draws the trees, starting with the oldest process. A process whose parent is not in the list is drawn as a root.
 pub(crate) fn tree(processes: &[ProcessView], look: TableFormat) -> String {
     let known: BTreeSet<&str> = processes.iter().map(|process| process.id.as_str()).collect();
     let mut children: BTreeMap<Option<&str>, Vec<&ProcessView>> = BTreeMap::new();
@@ -32,7 +32,7 @@ pub(crate) fn tree(processes: &[ProcessView], look: TableFormat) -> String {
     }
     let lines = if look.face.terminal && look.unicode { &UNICODE } else { &ASCII };
     let mut text = String::new();
-    // Depth-first traversal. The last element of `pile` is drawn next.
+    // Depth-first traversal. `pile` is a stack: its last element is drawn next.
     let mut pile: Vec<(&ProcessView, String, String)> = Vec::new();
     let tops = children.get(&None).map(Vec::as_slice).unwrap_or_default();
     pile.extend(tops.iter().rev().map(|top| (*top, String::new(), String::new())));

@@ -1,4 +1,4 @@
-//! Directory and environment variables of the caller.
+//! Current directory and environment variables of the caller.
 
 use super::variables_file;
 use crate::failure::CliError;
@@ -8,7 +8,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::{env, fmt, fs, io};
 
-/// Directory and environment variables of the caller.
+/// Current directory and environment variables of the caller.
 #[derive(Clone)]
 pub(crate) struct CallerContext {
     directory: Option<PathBuf>,
@@ -16,12 +16,12 @@ pub(crate) struct CallerContext {
 }
 
 impl CallerContext {
-    /// Captures the current directory and the environment of this program.
+    /// Captures the current directory and the environment variables of this program.
     pub(crate) fn here() -> Self {
         Self { directory: env::current_dir().ok(), variables: env::vars_os().collect() }
     }
 
-    /// Creates a context for tests.
+    /// Creates a test value with the given directory and variables.
     #[cfg(test)]
     pub(crate) fn of(directory: &Path, variables: &[(&str, &str)]) -> Self {
         let variables = variables.iter().map(|(name, value)| (name.into(), value.into())).collect();
@@ -52,8 +52,8 @@ impl CallerContext {
         value.to_str().filter(|value| !value.is_empty()).map(str::to_owned)
     }
 
-    /// Returns the id of the process inside which the caller runs. Returns `None` if the caller does not run inside a
-    /// process, or if that process belongs to a manager at another socket.
+    /// Returns the id of the process inside which the caller is running. Returns `None` if the caller is not running
+    /// inside a process, or if that process belongs to a manager with another socket.
     pub(crate) fn own_process(&self, socket: &Path) -> Option<String> {
         let own = self.variable("LONGHAUL_SOCKET").map(PathBuf::from);
         let same = own.is_none_or(|own| own == socket || is_same_file(&own, socket));
@@ -66,7 +66,7 @@ impl CallerContext {
         texts.filter_map(|(name, value)| Some((name?.to_owned(), value?.to_owned()))).collect()
     }
 
-    /// Returns the names of the variables that are not UTF-8. Invalid bytes in a name are replaced.
+    /// Returns the names of the variables that are not UTF-8. Invalid bytes in these names are replaced.
     pub(crate) fn lost_variables(&self) -> Vec<String> {
         let lost =
             self.variables.iter().filter(|(name, value)| name.to_str().is_none() || value.to_str().is_none());
@@ -88,7 +88,8 @@ fn is_same_file(left: &Path, right: &Path) -> bool {
     matches!((fs::canonicalize(left), fs::canonicalize(right)), (Ok(left), Ok(right)) if left == right)
 }
 
-/// Collects the variables that are declared in files and on the command line. The command line takes precedence.
+/// Collects the variables that are declared in files and on the command line. Variables on the command line take
+/// precedence.
 pub(super) fn declared(
     files: &[PathBuf],
     said: &[EnvArg],

@@ -1,4 +1,4 @@
-//! Directory, input file and project of a launch.
+//! Determines the directory, the input file and the project of a launch.
 
 use super::CallerContext;
 use crate::failure::CliError;
@@ -6,8 +6,8 @@ use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
-/// Returns the absolute directory in which the command runs. The directory must exist, unless the command may run on
-/// another machine (`elsewhere`).
+/// Returns the absolute path of the directory in which the command runs. The directory must exist, unless `elsewhere`
+/// says that the command may run on another machine.
 pub(super) fn directory(
     said: Option<&Path>,
     elsewhere: bool,
@@ -28,8 +28,8 @@ pub(super) fn directory(
     }
 }
 
-/// Returns the absolute path of a file. The file must exist, unless the command may run on another machine
-/// (`elsewhere`).
+/// Returns the absolute path of a file. The file must exist, unless `elsewhere` says that the command may run on
+/// another machine.
 pub(super) fn file(said: &Path, elsewhere: bool, around: &CallerContext) -> Result<String, CliError> {
     let path = absolute(said, around)?;
     if elsewhere {
@@ -48,8 +48,8 @@ pub(super) fn text(path: &Path) -> Result<String, CliError> {
     })
 }
 
-/// Returns the name of the git repository that contains the directory, or the directory's own name outside of a
-/// repository.
+/// Returns the name of the git repository that contains the directory. Outside of a repository, returns the name of the
+/// directory itself.
 pub(super) fn project(directory: &Path) -> Option<String> {
     let root = directory.ancestors().find(|ancestor| ancestor.join(".git").exists());
     let name = root.unwrap_or(directory).file_name()?;
@@ -61,6 +61,7 @@ fn absolute(said: &Path, around: &CallerContext) -> Result<PathBuf, CliError> {
         return Ok(said.to_owned());
     }
     let joined = around.directory()?.join(said);
-    // `canonicalize` also resolves `..` as the file system does. A path that does not exist is returned as it is.
+    // `canonicalize` resolves `..` in the same way as the file system. If the path does not exist, it is returned
+    // unresolved.
     Ok(fs::canonicalize(&joined).unwrap_or(joined))
 }

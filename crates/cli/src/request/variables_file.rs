@@ -1,4 +1,4 @@
-//! Reads files with environment variables. The file may be a pipe: `--env-file <(decrypt secrets)`.
+//! Reads files with environment variables. Such a file may be a pipe: `--env-file <(decrypt secrets)`.
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::OFlags;
@@ -8,9 +8,9 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-/// Maximum size of a file in bytes; a request cannot hold more.
+/// Maximum size of the file, in bytes. A larger file would not fit into a request.
 const MAX_FILE_BYTES: usize = 1024 * 1024;
-/// Time limit for the writer of a pipe to write everything and close the pipe.
+/// Time limit within which the writer of a pipe must write everything and close the pipe.
 const READ_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Reads a file to its end. Fails if a pipe is not closed within [`READ_TIMEOUT`].

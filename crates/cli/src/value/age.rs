@@ -1,4 +1,4 @@
-//! Minimum ages of ended processes.
+//! Minimum age of an ended process, as the value of a flag.
 
 use super::BadValue;
 use super::span::length_within;

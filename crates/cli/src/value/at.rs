@@ -1,4 +1,4 @@
-//! Points in time at which a process may start.
+//! Time at which a process may start, as the value of a flag.
 
 use super::BadValue;
 use jiff::civil::{DateTime, Time};
@@ -16,7 +16,7 @@ impl StartTime {
         self.0.to_string()
     }
 
-    /// Parses a time relative to `now`. A text without a time zone means the time zone of `now`.
+    /// Parses a time relative to `now`. A text without a time zone is interpreted in the time zone of `now`.
     fn read(text: &str, now: &Zoned) -> Result<Self, BadValue> {
         let text = text.trim();
         if let Ok(moment) = text.parse() {
