@@ -58,19 +58,20 @@ use crate::dispatch::VerbContext;
 use crate::exit_code::{DONE, ExitCodeMode, of_failure};
 use crate::failure::CliError;
 
-/// Prints a failure that must not stop the remaining processes from being handled, and returns its exit code.
+/// Prints the failure for one process and returns its exit code. The subcommand then continues with the next process.
 fn complained(context: &VerbContext, failure: CliError) -> i32 {
     let code = of_failure(&failure, ExitCodeMode::Control);
     context.console.complain(failure);
     code
 }
 
-/// Returns the first exit code that is not zero. Returns zero if all codes are zero.
+/// Returns the first exit code that is not zero, or zero if all exit codes are zero.
 fn first_failed(codes: impl IntoIterator<Item = i32>) -> i32 {
     codes.into_iter().find(|code| *code != DONE).unwrap_or(DONE)
 }
 
-/// Refuses an expected revision if the action affects more than one process, because each process has its own revision.
+/// Returns an error if a revision is expected and the action affects more than one process, because each process has
+/// its own revision.
 fn check_expected(expected: RevisionArgs, count: usize) -> Result<(), CliError> {
     if expected.revision.is_none() || count == 1 {
         return Ok(());

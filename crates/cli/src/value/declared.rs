@@ -4,7 +4,7 @@ use super::BadValue;
 use std::fmt;
 use std::str::FromStr;
 
-/// Environment variable for the command: `K=V`, or `K` to pass on the caller's own value.
+/// Environment variable for the command, given as `K=V`. `K` alone passes on the value that the caller has.
 #[derive(Clone, PartialEq, Eq)]
 pub struct EnvArg {
     name: String,

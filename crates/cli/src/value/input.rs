@@ -3,13 +3,14 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-/// Value of `--stdin`: `-`, `none`, a file descriptor of this program, or a file.
+/// Value of `--stdin`: `-`, `none`, the path of one of this program's file descriptors, or the path of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StdinArg {
-    /// The standard input of this program, which forwards it to the command.
+    /// The standard input of this program. This program forwards the data to the command.
     Own,
-    /// Another file descriptor of this program: `/dev/fd/3`, `/proc/self/fd/3`, or `<(…)` of a shell. This program
-    /// reads the descriptor and forwards the data, because such a path names a different file in any other program.
+    /// Another file descriptor of this program, given as `/dev/fd/3`, `/proc/self/fd/3` or `<(…)` of a shell. This
+    /// program reads from the descriptor and forwards the data, because in another program such a path names a
+    /// different file.
     Descriptor(u32),
     /// Empty input.
     Nothing,
@@ -32,7 +33,7 @@ impl From<OsString> for StdinArg {
     }
 }
 
-/// Returns the file descriptor number if the path names a descriptor of the program that opens it.
+/// Returns the file descriptor number if the path names a file descriptor of the program that opens the path.
 fn descriptor(path: &str) -> Option<u32> {
     const PLACES: [&str; 3] = ["/dev/fd/", "/proc/self/fd/", "/proc/thread-self/fd/"];
     if path == "/dev/stdin" {

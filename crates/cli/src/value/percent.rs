@@ -3,7 +3,7 @@
 use super::BadValue;
 use std::str::FromStr;
 
-/// Progress of work: `42`, `42%` or `412/1000`.
+/// Progress value, given as `42`, `42%` or `412/1000`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct PercentArg(f64);
 

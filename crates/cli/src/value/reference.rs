@@ -1,4 +1,4 @@
-//! Names of processes, queues, nodes and other things.
+//! Parses the names of processes, queues, nodes and other objects.
 
 use super::BadValue;
 
@@ -10,7 +10,7 @@ pub(crate) fn reference(text: &str) -> Result<String, BadValue> {
     Ok(text.to_owned())
 }
 
-/// Parses a concurrency key or a pattern of keys. Refuses an empty text.
+/// Parses a concurrency key or a key pattern. Refuses an empty text.
 pub(crate) fn key(text: &str) -> Result<String, BadValue> {
     if text.trim().is_empty() {
         return Err(BadValue::new("the value is empty; use a key, such as cargo"));

@@ -3,12 +3,12 @@
 use super::{BadValue, DurationArg};
 use std::str::FromStr;
 
-/// Waiting time between attempts: `1s..60s`, or `5s` for the first wait only.
+/// Delay between attempts: `1s..60s` sets the first and the longest delay, `5s` only the first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BackoffArg {
-    /// Waiting time before the second attempt; it doubles with each further attempt.
+    /// Delay before the second attempt. The delay doubles with each further attempt.
     pub first: DurationArg,
-    /// Upper limit of the waiting time.
+    /// Longest delay.
     pub cap: Option<DurationArg>,
 }
 
@@ -27,14 +27,14 @@ impl FromStr for BackoffArg {
     }
 }
 
-/// Kind of ending that is retried: an exit code, `timeout` or `interrupted`.
+/// Failure after which an attempt is retried: an exit code, `timeout` or `interrupted`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RetryOnArg {
     /// The command exited with this code.
     Code(i32),
     /// The attempt exceeded its time limit.
     Timeout,
-    /// The exit of the attempt was not observed. The work may then be executed twice.
+    /// The exit of the attempt was not observed. A retry may then execute the work twice.
     Interrupted,
 }
 

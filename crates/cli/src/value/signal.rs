@@ -4,7 +4,7 @@ use super::BadValue;
 use std::fmt;
 use std::str::FromStr;
 
-/// Signal numbers on Linux with their names, without the prefix `SIG`.
+/// Signal numbers on Linux and their names without the prefix `SIG`.
 const NAMES: [(u8, &str); 31] = [
     (1, "HUP"),
     (2, "INT"),
@@ -39,7 +39,7 @@ const NAMES: [(u8, &str); 31] = [
     (31, "SYS"),
 ];
 
-/// Signal as a name or number: `TERM`, `SIGINT`, `15`.
+/// Signal, given as a name or number: `TERM`, `SIGINT`, `15`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SignalArg(u8);
 
@@ -57,7 +57,7 @@ impl SignalArg {
 }
 
 impl fmt::Display for SignalArg {
-    /// Writes the name as in `SIGTERM`, or `signal 35` for a signal without a name.
+    /// Writes the signal with its prefix, such as `SIGTERM`. A signal without a name is written as `signal 35`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match NAMES.iter().find(|(number, _)| *number == self.0) {
             Some((_, name)) => write!(f, "SIG{name}"),

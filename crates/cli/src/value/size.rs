@@ -1,4 +1,4 @@
-//! Sizes in bytes.
+//! Sizes in bytes as values of command-line flags.
 
 use super::BadValue;
 use std::str::FromStr;

@@ -1,14 +1,14 @@
-//! Numbers of slots of a concurrency key.
+//! Slot limits of concurrency keys, as values of command-line flags.
 
 use super::BadValue;
 use std::str::FromStr;
 
-/// Maximum number of processes of a key that run at once: a number, 0 for no limit, or `default`.
+/// Maximum number of processes with the same key that run at once: a number, 0 for no limit, or `default`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SlotsArg {
-    /// Inherited limit: the one of a more general rule that covers the key.
+    /// Inherited limit: the limit of a more general pattern that matches the key.
     Default,
-    /// This number of processes; 0 means no limit.
+    /// Limit as a number of processes; 0 means no limit.
     Count(u32),
 }
 

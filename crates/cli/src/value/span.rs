@@ -6,12 +6,12 @@ use std::time::Duration;
 
 /// Maximum duration that a flag accepts: 30 days.
 const MAX_DURATION: Duration = Duration::from_secs(30 * 24 * 60 * 60);
-/// Number of digits that fit into every unit of a duration.
+/// Maximum number of digits that is accepted in any unit of a duration without overflow.
 const MAX_DIGITS: usize = 6;
-/// Error text for a value that is not a duration.
+/// Error text for a flag value that is not a duration.
 const UNREADABLE: &str = "use seconds, such as 90, or a number with a unit, such as 500ms, 5m or 1h 30m";
 
-/// Duration of at most 30 days: `90` or `1.5` (seconds), `5m`, `1h 30m`, `2 days`.
+/// Duration of at most 30 days, such as `90` or `1.5` (both in seconds), `5m`, `1h 30m` or `2 days`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct DurationArg(Duration);
 
@@ -20,7 +20,7 @@ impl DurationArg {
     #[must_use]
     pub fn as_millis(self) -> u64 {
         let whole = u64::try_from(self.0.as_millis()).unwrap_or(u64::MAX);
-        // A short duration must not become zero, because zero means "never" or "at once".
+        // A duration below one millisecond must not become zero, because zero means "never" or "at once".
         whole.max(u64::from(!self.0.is_zero()))
     }
 
@@ -39,7 +39,7 @@ impl FromStr for DurationArg {
     }
 }
 
-/// Parses a duration of any size in the format of [`DurationArg`]. A duration above zero is at least 1 ms.
+/// Parses a duration without a maximum, in the format of [`DurationArg`]. A duration above zero becomes at least 1 ms.
 ///
 /// # Errors
 /// Fails if the text is not a duration.
@@ -48,7 +48,7 @@ pub fn length(text: &str) -> Result<Duration, BadValue> {
     Ok(if length.is_zero() { length } else { length.max(Duration::from_millis(1)) })
 }
 
-/// Parses a duration of at most `max`. Fails with the text `too_long` if the duration is longer.
+/// Parses a duration of at most `max`. If the duration is longer, the function fails with the text `too_long`.
 pub(super) fn length_within(text: &str, max: Duration, too_long: &str) -> Result<Duration, BadValue> {
     let text = text.trim();
     let read = if is_plain_number(text) { seconds(text) } else { friendly(text) };
@@ -84,7 +84,8 @@ fn friendly(text: &str) -> Result<Duration, InvalidDuration> {
     Duration::try_from(length).map_err(|_negative| negative())
 }
 
-/// Determines why the parser refused the text: the duration is negative, too large to be counted, or not a duration.
+/// Determines why the parser refused the text. The duration is negative, it is too large to be represented, or the text
+/// is not a duration.
 fn refusal(text: &str) -> InvalidDuration {
     match shortened(text).parse::<jiff::Span>() {
         Ok(span) if span.is_negative() => negative(),
@@ -93,7 +94,7 @@ fn refusal(text: &str) -> InvalidDuration {
     }
 }
 
-/// Shortens every whole number in the text to [`MAX_DIGITS`] digits, so that it fits into every unit.
+/// Shortens every whole number in the text to [`MAX_DIGITS`] digits, so that no unit overflows.
 fn shortened(text: &str) -> String {
     let mut digits = 0;
     let mut fraction = false;

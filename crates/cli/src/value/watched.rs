@@ -1,9 +1,9 @@
-//! Patterns for lines of output that are reported as events.
+//! Patterns for output lines. Matching lines are reported as events.
 
 use super::BadValue;
 use std::str::FromStr;
 
-/// Named pattern to watch the output for: `NAME=REGEX`, `stdout:NAME=REGEX` or `stderr:NAME=REGEX`.
+/// Named pattern for output lines: `NAME=REGEX`, `stdout:NAME=REGEX` or `stderr:NAME=REGEX`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WatchArg {
     name: String,

@@ -13,7 +13,7 @@ use longhaul_wire::api::{ActionReply, OutcomeView, OutcomesReply, PauseReply, Pa
 use serde::Serialize;
 use serde_json::json;
 
-/// Note of an action that was passed to another node and is not executed yet.
+/// Note in a response: the action was passed to another node, which has not executed it yet.
 const ASKED: &str = "asked";
 
 /// Pauses processes.
@@ -26,7 +26,7 @@ pub(crate) async fn resume(context: &VerbContext, args: &TargetArgs) -> Result<i
     set(context, args, "resume").await
 }
 
-/// Starts the next attempt now for processes that wait for a retry.
+/// Starts the next attempt of processes that are waiting for a retry.
 pub(crate) async fn retry(context: &VerbContext, args: &RetryArgs) -> Result<i32, CliError> {
     order(context, &args.ids, args.expected, "retry", &json!({})).await
 }
@@ -34,7 +34,7 @@ pub(crate) async fn retry(context: &VerbContext, args: &RetryArgs) -> Result<i32
 /// Sends a signal to a process.
 pub(crate) async fn signal(context: &VerbContext, args: &SignalArgs) -> Result<i32, CliError> {
     let path = RequestPath::process_part(&args.id, "signal").with_some("revision", args.expected.revision);
-    // The signal is sent as a number, because some names have different numbers on other machines.
+    // The signal is sent as a number, because some signal names have different numbers on other machines.
     let request = SignalRequest { signal: args.signal.number().to_string(), tree: args.tree };
     let outcome: ActionReply = context.client.send(&path, &request).await?;
     print_as(context, &outcome, |outcome, _| signal_line(outcome))?;
@@ -76,7 +76,8 @@ async fn set(context: &VerbContext, args: &TargetArgs, verb: &str) -> Result<i32
     Ok(first_failed(codes))
 }
 
-/// Prints the outcome of a pause or resume. Returns the exit code of the first descendant that refused the action.
+/// Prints the outcome of a pause or resume. Returns the exit code for the first descendant that refused the action, or
+/// zero.
 fn print_paced(context: &VerbContext, reply: PauseReply) -> Result<i32, CliError> {
     let is_json = context.console.is_json();
     if is_json {
@@ -127,7 +128,8 @@ fn print_as(context: &VerbContext, outcome: &ActionReply, line: OutcomeText) -> 
     Ok(())
 }
 
-/// Prints the outcome of ending a session. Returns the exit code of the first process that refused its action.
+/// Prints what happened to the processes of an ended session. Returns the exit code for the first process whose action
+/// was refused, or zero.
 pub(super) fn print_session_end(context: &VerbContext, reply: &OutcomesReply) -> Result<i32, CliError> {
     if context.console.is_json() {
         context.console.print_json(reply)?;
@@ -135,11 +137,11 @@ pub(super) fn print_session_end(context: &VerbContext, reply: &OutcomesReply) ->
     print_each(context, &reply.outcomes, session_line)
 }
 
-/// Function that describes an outcome in one line of text.
+/// Function that formats an outcome as one line of text.
 type OutcomeText = fn(&ActionReply, RenderTime) -> String;
 
-/// Prints the outcome of an action for each of several processes, and an error for each refusal. Returns the exit code
-/// of the first refusal.
+/// Prints the outcome of an action for each of several processes, and an error for each refused action. Returns the
+/// exit code for the first refusal, or zero.
 fn print_each(context: &VerbContext, outcomes: &[OutcomeView], line: OutcomeText) -> Result<i32, CliError> {
     let mut codes = Vec::new();
     for view in outcomes {
@@ -152,7 +154,7 @@ fn print_each(context: &VerbContext, outcomes: &[OutcomeView], line: OutcomeText
     Ok(first_failed(codes))
 }
 
-/// Converts the outcome for one of several processes. A problem in the outcome becomes an error.
+/// Converts one of several outcomes in a response. An outcome that contains a problem becomes an error.
 pub(super) fn outcome(view: &OutcomeView) -> Result<ActionReply, CliError> {
     match (&view.process, &view.problem) {
         (_, Some(problem)) => Err(CliError::from(problem.clone())),
@@ -165,8 +167,8 @@ pub(super) fn outcome(view: &OutcomeView) -> Result<ActionReply, CliError> {
     }
 }
 
-/// Describes the outcome for one process of an ended session. If the session had been ended before, the cancellation
-/// time from then remains in force, and the line shows it.
+/// Formats what happened to one process of an ended session as one line. If the session was ended a second time, the
+/// cancellation time from the first time remains in force, and the line shows that time.
 fn session_line(outcome: &ActionReply, now: RenderTime) -> String {
     let process = &outcome.process;
     let earlier = process

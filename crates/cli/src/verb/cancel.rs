@@ -18,13 +18,14 @@ use longhaul_wire::api::{
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
-/// Maximum wait for a process to end: the longest usual grace period plus two seconds.
+/// Maximum time to wait for a process to end: the longest usual grace period plus two seconds.
 const END_TIMEOUT: Duration = Duration::from_secs(62);
-/// Duration of one long poll after the user was informed that the node is unreachable.
+/// Duration of one long poll after the user has been informed that the node is unreachable.
 const SLICE: Duration = Duration::from_secs(2);
-/// Duration of one long poll until the node is known to be unreachable; short, so that the user soon learns about it.
+/// Duration of one long poll before the node is known to be unreachable. It is short, so that the user is informed
+/// soon.
 const HINT_DELAY: Duration = Duration::from_secs(1);
-/// Interval of checks whether the last descendant has ended.
+/// Interval at which the program checks whether the last descendant has ended.
 const STEP: Duration = Duration::from_millis(100);
 
 /// Cancels processes with all their descendants.
@@ -43,7 +44,7 @@ pub(crate) async fn cancel(context: &VerbContext, args: &CancelArgs) -> Result<i
     Ok(first_failed(codes))
 }
 
-/// Sends the cancel action to all selected processes and returns the outcomes.
+/// Sends a cancel request for each selected process and returns the outcomes.
 async fn report_each(
     context: &VerbContext,
     args: &CancelArgs,
@@ -62,7 +63,8 @@ async fn report_each(
     Ok(outcomes)
 }
 
-/// Cancels all processes on a level: of one tree, or of all trees after the user has confirmed.
+/// Cancels all processes on one level of a tree. Without a tree, cancels this level of all trees after the user has
+/// confirmed.
 async fn report_level(
     context: &VerbContext,
     args: &CancelArgs,
@@ -146,8 +148,8 @@ async fn wait_for_end(
     Ok(FAILED)
 }
 
-/// Waits until the process and its descendants have ended, or until further waiting is useless. Returns the process and
-/// true if its node was unreachable in the meantime.
+/// Waits until the process and its cancelled descendants have ended, or until it is useless to wait longer. Returns the
+/// process, and true if its node was unreachable at any time during the wait.
 async fn wait_until_ended(
     context: &VerbContext,
     process: ProcessView,
@@ -174,7 +176,7 @@ async fn wait_until_ended(
             ));
         }
     }
-    // The long poll reports only the end of the process, not the end of its last descendant.
+    // The long poll ends with the process. Its descendants may end later, so their end is polled here.
     while ParsedStatus::of(&process).is_ended() && !is_over(&process) && Instant::now() < until {
         sleep(STEP).await;
         match context.client.fetch(&RequestPath::process(&process.id)).await {
@@ -186,7 +188,7 @@ async fn wait_until_ended(
     Ok((process, was_away))
 }
 
-/// Returns true if the process has ended, together with all descendants that are cancelled with it.
+/// Returns true if the process has ended and none of its descendants is still being cancelled.
 fn is_over(process: &ProcessView) -> bool {
     ParsedStatus::of(process).is_ended() && !process.cancelling_descendants
 }
@@ -195,7 +197,7 @@ fn is_stuck(process: &ProcessView) -> bool {
     process.conditions.iter().any(|condition| condition == "stuck")
 }
 
-/// Returns true if the node of the process is unreachable, so that actions wait until the node is back.
+/// Returns true if the node of the process is unreachable. Actions on the process then wait until the node is back.
 fn is_away(process: &ProcessView) -> bool {
     process.conditions.iter().any(|condition| condition == "unreachable")
 }

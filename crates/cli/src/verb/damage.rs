@@ -1,8 +1,8 @@
-//! Message about damaged records.
+//! Message for the user about damaged records.
 
 use crate::console::Console;
 
-/// Prints the ids of damaged records, which are missing in the output. Prints nothing without damaged records.
+/// Prints the ids of damaged records, because the output lacks these records. Prints nothing if no record is damaged.
 pub(super) fn print_damage(console: &Console, ids: &[&str]) {
     let Some(first) = ids.first() else { return };
     let (count, ids) = (ids.len(), ids.join(" "));

@@ -10,7 +10,7 @@ use crate::render::{RenderTime, event_line};
 use longhaul_view::clean_json;
 use longhaul_wire::event::Envelope;
 
-/// Prints past events, and with `--follow` new events as they happen.
+/// Prints past events. With `--follow`, also prints new events as they happen.
 pub(crate) async fn events(context: &VerbContext, args: &EventsArgs) -> Result<i32, CliError> {
     let mut path = RequestPath::events().with_some("session", args.session.as_ref());
     path = path.with_some("process", args.id.as_ref());
@@ -21,13 +21,13 @@ pub(crate) async fn events(context: &VerbContext, args: &EventsArgs) -> Result<i
     let mut telling = ResumableStream::new(&context.client, path, args.after.clone(), args.follow);
     let mut nothing_told = true;
     while let Some(sent) = telling.next().await? {
-        // This event only marks the point at which the past events end.
+        // A `caught_up` event only marks the point at which the past events end.
         if sent.event == "caught_up" {
             continue;
         }
         nothing_told = false;
         match console.format {
-            // Programs get the manager's JSON unchanged, including fields that this version does not know.
+            // JSON output contains the manager's JSON unchanged, including fields that this version does not know.
             Some(OutputFormat::Json | OutputFormat::Ndjson) => {
                 console.print(&format!("{}\n", clean_json(&sent.data)))?;
             }

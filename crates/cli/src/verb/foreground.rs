@@ -18,24 +18,24 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::sleep;
 
-/// Delay before the user is informed why the output is still empty.
+/// Time without output after which the user is informed why there is none.
 const HINT_DELAY: Duration = Duration::from_secs(1);
 
-/// Delay before a request is repeated after the store did not answer.
+/// Delay before a request is repeated because the store did not answer.
 const RETRY_DELAY: Duration = Duration::from_millis(500);
 
-/// Request of the user or of the program that started this one, received as a signal.
+/// Request that this program received as a signal, from the user or from the program that started it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum UserSignal {
     /// Ctrl-C (SIGINT): cancel the process.
     Interrupt,
     /// Ctrl-\ (SIGQUIT): leave the process running in the background.
     Detach,
-    /// SIGTERM: cancel the process, because its output has no reader any more.
+    /// SIGTERM: cancel the process, because no program reads its output any more.
     Terminate,
 }
 
-/// Listeners for the signals that are handled while a process is in the foreground.
+/// Listeners for the signals that this program handles while a process runs in the foreground.
 pub(super) struct ForegroundSignals {
     interrupt: Signal,
     quit: Signal,
@@ -67,8 +67,8 @@ impl ForegroundSignals {
     }
 }
 
-/// Shows the output of a process until it ends, and returns its exit code. If `hands_over` is set, the standard input
-/// of this program is forwarded to the process meanwhile.
+/// Shows the output of a process until the process ends, and returns its exit code. If `hands_over` is set, this
+/// program also forwards its standard input to the process.
 pub(super) async fn follow_in_foreground(
     context: &VerbContext,
     process: ProcessView,
@@ -80,7 +80,8 @@ pub(super) async fn follow_in_foreground(
     accompany_with(context, process, async || signals.next().await, input, streams).await
 }
 
-/// Implements [`follow_in_foreground`] with given sources of signals and input and given output streams.
+/// Implements [`follow_in_foreground`]. The sources of signals and input and the output streams are parameters, for
+/// tests.
 async fn accompany_with<O, E>(
     context: &VerbContext,
     process: ProcessView,
@@ -184,14 +185,15 @@ where
     }
 }
 
-/// Handles a store that does not answer. An accepted process continues meanwhile, so this program keeps following it.
+/// Handles a store that does not answer. An accepted process continues during that time, so this program keeps
+/// following the process.
 #[derive(Debug, Default)]
 struct StoreOutage {
     is_told: bool,
 }
 
 impl StoreOutage {
-    /// Waits for a moment if the failure came from the store. Returns every other failure as an error.
+    /// Waits for a short time if the failure is that the store does not answer. Returns any other failure as an error.
     async fn outlast(&mut self, context: &VerbContext, failure: CliError) -> Result<(), CliError> {
         if !failure.is_of_store() {
             return Err(failure);
@@ -204,7 +206,7 @@ impl StoreOutage {
     }
 }
 
-/// Prints, after a delay, why a pending process has no output yet.
+/// Waits for a delay and then prints why a pending process has no output yet.
 async fn print_queue_position(context: &VerbContext, id: &str) {
     sleep(HINT_DELAY).await;
     let Ok(process) = context.client.fetch::<ProcessView>(&RequestPath::process(id)).await else {
@@ -233,7 +235,7 @@ async fn cancel(context: &VerbContext, id: &str, force: bool) -> Result<(), CliE
     Ok(())
 }
 
-/// Prints the remark in a piece of output: a note, or that output is missing.
+/// Prints a remark that was received instead of output: a note, or the fact that output is missing.
 pub(super) fn print_remark(context: &VerbContext, piece: &OutputPiece) {
     let dropped = match piece {
         OutputPiece::Stdout { .. } | OutputPiece::Stderr { .. } => return,

@@ -16,14 +16,14 @@ use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 use tokio::io::AsyncRead;
 
-/// Major and minor device number of `/dev/null`.
+/// Major and minor device numbers of `/dev/null`.
 const NULL: (u32, u32) = (1, 3);
 
-/// Returns true if a launch forwards this program's standard input. If `--stdin` names another descriptor, that
-/// descriptor replaces the standard input.
+/// Returns true if a launch is to forward the standard input of this program. If `--stdin` names another file
+/// descriptor, that descriptor first becomes the standard input.
 ///
-/// A background launch forwards input only with `--stdin`, because the input of a script is often a pipe that another
-/// program reads.
+/// A background launch forwards input only with `--stdin`. The input of a script is often a pipe that another program
+/// is supposed to read.
 pub(super) fn is_wanted(args: &RunArgs) -> Result<bool, CliError> {
     let wanted = match &args.stdin {
         _ if args.stdin_pipe => false,
@@ -47,14 +47,15 @@ pub(super) fn is_wanted(args: &RunArgs) -> Result<bool, CliError> {
     Ok(wanted)
 }
 
-/// Replaces the standard input of this program with the file behind a descriptor.
+/// Makes the file behind a descriptor the standard input of this program.
 fn take_in(number: u32) -> Result<(), CliError> {
     let path = PathBuf::from(format!("/proc/self/fd/{number}"));
     let opened = File::open(&path).and_then(|file| Ok(rustix::stdio::dup2_stdin(file)?));
     opened.map_err(|source| CliError::file("read", &path, source))
 }
 
-/// Prints a note if standard input has data that will not be forwarded. `advice` says what the user can do instead.
+/// Prints a note if standard input contains data that will not be forwarded. `advice` says what the user can do
+/// instead.
 pub(super) fn note_ignored_input(context: &VerbContext, advice: &str) {
     if is_piped() && rustix::io::ioctl_fionread(io::stdin()).is_ok_and(|waiting| waiting > 0) {
         context
@@ -63,7 +64,7 @@ pub(super) fn note_ignored_input(context: &VerbContext, advice: &str) {
     }
 }
 
-/// Returns true if standard input may hold data to forward: it is neither a terminal nor `/dev/null`.
+/// Returns true if standard input may contain data to forward: it is neither a terminal nor `/dev/null`.
 pub(super) fn is_piped() -> bool {
     let stdin = io::stdin();
     !stdin.is_terminal()
@@ -73,9 +74,9 @@ pub(super) fn is_piped() -> bool {
         })
 }
 
-/// Forwards all of `source` to the process as soon as it runs, and then closes the input of the process.
+/// Forwards all of `source` to the process as soon as the process is running, and then closes the input of the process.
 ///
-/// If the process does not read all of it, or ends earlier, that is not an error.
+/// It is not an error if the process does not read all of the data, or ends earlier.
 pub(super) async fn hand_over(
     context: &VerbContext,
     id: &str,
@@ -109,7 +110,8 @@ async fn send_all(
     sending.close().await
 }
 
-/// Returns a hint on what the user can do with an input that is still open but no longer forwarded.
+/// Returns a hint for an input that is still open although no data is forwarded any more. The hint says what the user
+/// can do with the input.
 pub(super) fn left_open(id: &str) -> String {
     let id = clean_label(short(id));
     format!("its input is open: `longhaul send {id}` writes to it, `longhaul send --close {id}` closes it")

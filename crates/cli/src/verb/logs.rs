@@ -18,7 +18,7 @@ use longhaul_view::{CaseMode, Pattern, TerminalPolicy, clean_label};
 use longhaul_wire::api::{ProcessView, WaitReply};
 use tokio::io::AsyncWrite;
 
-/// Number of lines that are shown if no option sets it.
+/// Default number of lines that are shown.
 const DEFAULT_LINES: u64 = 50;
 
 /// Prints the output of processes to standard output.
@@ -55,7 +55,7 @@ pub(super) async fn logs_to<W: AsyncWrite + Unpin>(
     Ok(first_failed(codes))
 }
 
-/// Prints the last lines of the output of one process, each after a vertical bar.
+/// Prints the last lines of the output of one process. Each line starts with a vertical bar.
 pub(super) async fn print_last_lines<W: AsyncWrite + Unpin>(
     context: &VerbContext,
     id: &str,
@@ -68,7 +68,7 @@ pub(super) async fn print_last_lines<W: AsyncWrite + Unpin>(
     show(context, &wanted, id, Some(" ".to_owned()), out).await.map(|_| ())
 }
 
-/// Arguments of `logs` with the compiled search pattern.
+/// Arguments of `logs` together with the compiled search pattern.
 struct LogsRequest<'a> {
     args: &'a LogsArgs,
     pattern: Option<Pattern>,
@@ -83,8 +83,8 @@ fn pattern(args: &LogsArgs, text: &str) -> Result<Pattern, CliError> {
     })
 }
 
-/// Returns the reference with which the output is requested. JSON output needs the full process id, so the reference is
-/// resolved in this case.
+/// Returns the process reference for the output request. JSON output contains the full process id, so for JSON the
+/// reference is first resolved to that id.
 async fn named(context: &VerbContext, reference: &str) -> Result<String, CliError> {
     if !context.console.is_json() {
         return Ok(reference.to_owned());
@@ -93,7 +93,7 @@ async fn named(context: &VerbContext, reference: &str) -> Result<String, CliErro
     Ok(process.id)
 }
 
-/// Prints the output of one process. Returns true unless a search found no match.
+/// Prints the output of one process. Returns false if a search found no match, and true in all other cases.
 async fn show<W: AsyncWrite + Unpin>(
     context: &VerbContext,
     wanted: &LogsRequest<'_>,
@@ -119,7 +119,7 @@ async fn show<W: AsyncWrite + Unpin>(
     Ok(has_found)
 }
 
-/// Prints the reason if the output is empty because the process has not started yet.
+/// If the output is empty because the process has not started yet, prints the reason.
 async fn print_if_not_started(context: &VerbContext, id: &str) {
     let process: Result<ProcessView, CliError> = context.client.fetch(&RequestPath::process(id)).await;
     if let Ok(process) = process
@@ -132,7 +132,7 @@ async fn print_if_not_started(context: &VerbContext, id: &str) {
 }
 
 /// Prints the output of several processes: one after the other, or interleaved with `--follow`. Returns a list of exit
-/// codes, and true unless a search found no match.
+/// codes, and a boolean that is false if a search found no match.
 async fn show_many<W: AsyncWrite + Unpin>(
     context: &VerbContext,
     wanted: &LogsRequest<'_>,
@@ -204,7 +204,7 @@ async fn show_many<W: AsyncWrite + Unpin>(
     Ok((codes, has_found))
 }
 
-/// Piece of the output of the process at this index. `None` means the end of the output.
+/// Next piece of output, with the index of its process. `None` means that the output has ended.
 type IndexedOutput = (usize, Result<Option<OutputPiece>, CliError>);
 
 fn pieces(index: usize, follower: OutputFollower<'_>) -> LocalBoxStream<'_, IndexedOutput> {
@@ -233,8 +233,8 @@ fn follow_request(args: &LogsArgs, id: &str) -> FollowRequest {
 }
 
 impl LogsRequest<'_> {
-    /// Opens the output of a process. For a search, the number of the first line is read first, so that each match is
-    /// shown with its line number.
+    /// Opens the output of a process. For a search, also requests the number of the first line, so that each match can
+    /// be shown with its line number.
     async fn begin<'a>(
         &self,
         context: &'a VerbContext,

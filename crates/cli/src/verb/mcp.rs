@@ -15,11 +15,11 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
 use tokio::time::{Instant, sleep, timeout};
 
-/// Time limit for a manager that was just started to open its second socket, the one for MCP.
+/// Time limit for a newly started manager to open its MCP socket, which it opens after its main socket.
 const SOCKET_TIMEOUT: Duration = Duration::from_secs(2);
 /// Delay between two attempts to connect to the manager's MCP socket.
 const STEP: Duration = Duration::from_millis(10);
-/// Time limit of the request for the list of tools.
+/// Time limit of the request for the tool list.
 const TOOLS_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Serves an agent over MCP, or executes one of the `mcp` subcommands.
@@ -35,8 +35,8 @@ pub(crate) async fn mcp(context: &VerbContext, args: &McpArgs) -> Result<i32, Cl
     }
 }
 
-/// Forwards the MCP protocol between standard input and output and the manager. Processes that were started through it
-/// continue after it ends.
+/// Forwards MCP messages between this program's standard input and output and the manager. Processes that an agent
+/// starts this way continue after this program ends.
 async fn carry(context: &VerbContext, scope: &McpScope) -> Result<i32, CliError> {
     let way = McpSocket { client: &context.client, opening: opening(context, scope) };
     let carrier = StdioProxy::new(way, tokio::io::stdin(), tokio::io::stdout());
@@ -48,7 +48,7 @@ async fn carry(context: &VerbContext, scope: &McpScope) -> Result<i32, CliError>
     Ok(DONE)
 }
 
-/// Connector to the manager's MCP socket.
+/// Connector that opens connections to the manager's MCP socket.
 struct McpSocket<'a> {
     client: &'a Client,
     opening: String,
@@ -85,7 +85,7 @@ impl McpSocket<'_> {
     }
 }
 
-/// Returns the first line that is sent on a connection. The line identifies the client on whose behalf it speaks.
+/// Returns the first line to send on a connection. It identifies the MCP client for which the connection is used.
 fn opening(context: &VerbContext, scope: &McpScope) -> String {
     let around = &context.around;
     let directory =
@@ -145,8 +145,9 @@ fn install(context: &VerbContext, args: &McpInstallArgs) -> Result<i32, CliError
     Ok(DONE)
 }
 
-/// Returns the entry for the agent's configuration. A user-wide entry names this executable by its absolute path; an
-/// entry for a project names `longhaul`, which each team member finds on the search path.
+/// Returns the entry for the agent's configuration. An entry for all projects of the user contains the absolute path of
+/// this executable. An entry for one project contains only the name `longhaul`, which each team member's search path
+/// resolves.
 fn entry(context: &VerbContext, args: &McpInstallArgs) -> Result<ServerEntry, CliError> {
     let program = if args.local {
         "longhaul".to_owned()
@@ -156,7 +157,7 @@ fn entry(context: &VerbContext, args: &McpInstallArgs) -> Result<ServerEntry, Cl
         own.to_string_lossy().into_owned()
     };
     let mut words = vec!["mcp".to_owned()];
-    // A configuration that a team shares must not contain the state directory of one member.
+    // A project's configuration is shared by a team, so it must not contain the state directory of one team member.
     if let Some(state) = context.global.state_dir.as_ref().filter(|_| !args.local) {
         let state = std::path::absolute(state).unwrap_or_else(|_| state.clone());
         words.extend(["--state-dir".to_owned(), state.to_string_lossy().into_owned()]);
@@ -207,7 +208,7 @@ async fn tools(context: &VerbContext, args: &McpToolsArgs) -> Result<i32, CliErr
     Ok(DONE)
 }
 
-/// Requests the list of tools over the MCP protocol.
+/// Requests the tool list over the MCP protocol.
 async fn listed(stream: UnixStream) -> Result<Value, CliError> {
     let broken = |why: String| CliError::Broken { why };
     let mut stream = BufReader::new(stream);

@@ -14,7 +14,7 @@ use longhaul_wire::api::{NodeListing, NodeView};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-/// JSON output of the list of nodes.
+/// JSON output of the node list.
 #[derive(Serialize)]
 struct NodeJson<'a> {
     schema: &'static str,
@@ -72,15 +72,15 @@ pub(crate) async fn node(context: &VerbContext, args: &NodeArgs) -> Result<i32, 
     Ok(DONE)
 }
 
-/// Asks the user before a node is forgotten whose processes may still run without its manager. Such processes become
-/// interrupted.
+/// Asks the user for confirmation before a node is removed whose commands may still be running without a manager. The
+/// removal makes their processes interrupted.
 async fn may_be_forgotten(context: &VerbContext, id: &str) -> Result<bool, CliError> {
     if context.console.yes {
         return Ok(true);
     }
     let listing: NodeListing = context.client.fetch(&RequestPath::nodes()).await?;
-    // The other nodes have already decided the outcome of a lost node's processes. A node in any other state cannot be
-    // forgotten.
+    // Only a node that has left needs a confirmation. The processes of a lost node have already been recorded as ended
+    // by the other nodes, and a node in any other state cannot be removed.
     if !listing.nodes.iter().any(|node| node.id == id && node.presence == "left") {
         return Ok(true);
     }

@@ -1,12 +1,12 @@
-//! Messages for when the store does not answer and a node knows only its own processes.
+//! Messages for the time during which the store does not answer. A node then has records only of its own processes.
 
 use crate::dispatch::VerbContext;
 use crate::failure::CliError;
 use crate::render::RenderTime;
 use longhaul_wire::api::Problem;
 
-/// Prints a note if a list contains only the processes of one node because the store does not answer. `at` is the time
-/// of the list.
+/// If a list contains only the processes of one node because the store does not answer, prints a note about this. `at`
+/// is the time of the list.
 pub(super) fn print_outage(context: &VerbContext, stale_since: Option<&str>, at: &str) {
     if let Some(since) = stale_since {
         let since = RenderTime::parse(at, context.console.utc).clock(since);
@@ -15,7 +15,8 @@ pub(super) fn print_outage(context: &VerbContext, stale_since: Option<&str>, at:
     }
 }
 
-/// Returns the message for an empty list. While the store does not answer, other nodes may still run processes.
+/// Returns the message for an empty list. If the store does not answer, the message says that other nodes may still be
+/// running processes.
 pub(super) fn emptiness(stale_since: Option<&str>, nothing: &str) -> String {
     match stale_since {
         Some(_) => "this node stores no such process; processes of other nodes are unknown now".to_owned(),
@@ -23,8 +24,8 @@ pub(super) fn emptiness(stale_since: Option<&str>, nothing: &str) -> String {
     }
 }
 
-/// Refuses an action on all processes while the store does not answer, because the processes of other nodes are
-/// unknown.
+/// Returns an error for an action on all processes while the store does not answer, because the processes of other
+/// nodes are then unknown.
 pub(super) fn refuse_during_outage(stale_since: Option<&str>) -> Result<(), CliError> {
     if stale_since.is_none() {
         return Ok(());

@@ -1,4 +1,4 @@
-//! Implements `result` and `error`: what a command reports about its own work.
+//! Implements `result` and `error`, with which a command reports on its own work.
 
 use super::progress::enclosing;
 use crate::arguments::{ErrorArgs, ResultArgs};
@@ -11,10 +11,10 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
-/// Number of bytes that are read from a file. The manager refuses results of more than 64 KiB.
+/// Maximum number of bytes that are read from a file. The manager refuses results of more than 64 KiB.
 const MAX_FILE_LEN: u64 = 1024 * 1024;
 
-/// Reports the result of a process.
+/// Sends the result of a process to the manager.
 pub(crate) async fn result(context: &VerbContext, args: &ResultArgs) -> Result<i32, CliError> {
     let id = enclosing(args.id.as_deref(), "longhaul result JSON --id ID")?;
     let text = match args.result.strip_prefix('@') {
@@ -29,7 +29,7 @@ pub(crate) async fn result(context: &VerbContext, args: &ResultArgs) -> Result<i
     report(context, id, UpdateRequest { result: Some(result), ..UpdateRequest::default() }).await
 }
 
-/// Reports the error of a process.
+/// Sends the error message of a process to the manager.
 pub(crate) async fn error(context: &VerbContext, args: &ErrorArgs) -> Result<i32, CliError> {
     let id = enclosing(args.id.as_deref(), "longhaul error TEXT --id ID")?;
     report(context, id, UpdateRequest { error: Some(args.error.clone()), ..UpdateRequest::default() }).await

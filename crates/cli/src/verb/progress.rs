@@ -9,7 +9,8 @@ use crate::failure::CliError;
 use crate::value::{DurationArg, PercentArg};
 use longhaul_wire::api::{ActionReply, UpdateRequest};
 
-/// Returns the process that a command reports about. Outside a process the user has to give one, as in `help`.
+/// Returns the id of the process for which a command reports. Outside a process there is no such id, so the error shows
+/// the command line in `help`, with which the user can name a process.
 pub(super) fn enclosing<'a>(id: Option<&'a str>, help: &str) -> Result<&'a str, CliError> {
     id.filter(|id| !id.is_empty()).ok_or_else(|| CliError::Usage {
         what: "no process is given".to_owned(),
@@ -20,7 +21,7 @@ pub(super) fn enclosing<'a>(id: Option<&'a str>, help: &str) -> Result<&'a str, 
     })
 }
 
-/// Reports the progress of a process.
+/// Sends the progress of a process to the manager.
 pub(crate) async fn progress(context: &VerbContext, args: &ProgressArgs) -> Result<i32, CliError> {
     let id = enclosing(args.id.as_deref(), "longhaul progress N --id ID")?;
     let update = UpdateRequest {

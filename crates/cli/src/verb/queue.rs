@@ -12,7 +12,7 @@ use longhaul_view::clean_label;
 use longhaul_wire::api::{ActionReply, PriorityRequest, QueueListing, QueueRequest, SlotsRequest};
 use serde::Serialize;
 
-/// JSON output of the list of queues.
+/// JSON output of the queue list.
 #[derive(Serialize)]
 struct QueueJson<'a> {
     schema: &'static str,
@@ -101,7 +101,7 @@ async fn move_process(context: &VerbContext, args: &MoveArgs) -> Result<i32, Cli
     Ok(DONE)
 }
 
-/// Returns the name under which a hold is recorded: the session if set, otherwise the user name.
+/// Returns the name of the caller that is recorded with a hold: the session if there is one, otherwise the user name.
 fn by(context: &VerbContext) -> Option<String> {
     ["LONGHAUL_SESSION", "USER", "LOGNAME"].into_iter().find_map(|name| context.around.variable(name))
 }

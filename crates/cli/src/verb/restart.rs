@@ -16,11 +16,11 @@ use longhaul_wire::api::{
     LaunchReply, ProcessView, RestartInterruptedReply, RestartInterruptedRequest, RestartRequest,
 };
 
-/// Reason why data in standard input is not forwarded.
+/// Reason why the data in standard input is not forwarded.
 const NO_INPUT: &str =
     "a restart in the background, or of a command that was launched without input, passes no standard input";
 
-/// Runs processes again, as new processes.
+/// Runs processes again. Each run is a new process.
 pub(crate) async fn restart(context: &VerbContext, args: &RestartArgs) -> Result<i32, CliError> {
     if args.interrupted {
         return restart_interrupted(context, args).await;
@@ -53,7 +53,8 @@ pub(crate) async fn restart(context: &VerbContext, args: &RestartArgs) -> Result
     };
     let signals = ForegroundSignals::new()?;
     let launched = again(context, id, args.expected).await?;
-    // From here on the exit code describes the process, even if a later step fails.
+    // The process has been launched, so from here on the exit code describes how the process ended, even if a later
+    // step fails.
     let open = input_left_open(&launched.process);
     let hands_over = open.is_some() && is_piped();
     if !hands_over {
@@ -70,8 +71,8 @@ pub(crate) async fn restart(context: &VerbContext, args: &RestartArgs) -> Result
     }
 }
 
-/// Returns a hint if the restarted command reads its input from a pipe. The new process does not get the input that was
-/// forwarded to the original one, because that input could be read only once.
+/// Returns a hint if the restarted command reads its input from a pipe. The input that was forwarded to the original
+/// process could be read only once, so the new process does not get it.
 fn input_left_open(process: &ProcessView) -> Option<String> {
     let reads = process.stdin.as_deref() == Some("pipe") && !ParsedStatus::of(process).is_ended();
     reads.then(|| {
@@ -86,7 +87,7 @@ fn print_input_hint(context: &VerbContext, open: Option<String>) {
     }
 }
 
-/// Restarts interrupted processes that were not restarted yet, and prints which processes are skipped and why.
+/// Restarts the interrupted processes that have not been restarted yet. Prints which processes are skipped and why.
 async fn restart_interrupted(context: &VerbContext, args: &RestartArgs) -> Result<i32, CliError> {
     let project = context.global.project.clone().filter(|_| args.ids.is_empty());
     let RestartArgs { ids, with_children, dry_run, .. } = args.clone();

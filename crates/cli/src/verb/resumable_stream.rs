@@ -1,16 +1,16 @@
-//! Event stream that survives a broken connection.
+//! Event stream that reconnects after a broken connection.
 
 use crate::client::{Client, EventStream, RequestPath, ServerEvent};
 use crate::failure::CliError;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
-/// Time limit for reconnecting to a manager after the connection broke.
+/// Time limit for reconnecting to a manager after the connection was lost.
 const RECONNECT_TIMEOUT: Duration = Duration::from_secs(15);
 /// Delay between two attempts to reconnect.
 const STEP: Duration = Duration::from_millis(100);
 
-/// Event stream that resumes at its last cursor when the connection breaks.
+/// Event stream that reconnects after a broken connection and resumes after the last received event.
 pub(super) struct ResumableStream<'a> {
     client: &'a Client,
     path: RequestPath,
@@ -22,14 +22,14 @@ pub(super) struct ResumableStream<'a> {
 }
 
 impl<'a> ResumableStream<'a> {
-    /// Creates a stream of the events after a cursor. With `follow`, the stream ends only when no manager answers for
-    /// too long.
+    /// Creates a stream of the events after a cursor. If `follow` is set, the stream ends only when no manager has
+    /// answered for too long.
     pub(super) fn new(client: &'a Client, path: RequestPath, after: Option<String>, follow: bool) -> Self {
         let path = path.with("format", "sse").with("follow", if follow { "true" } else { "false" });
         Self { client, path, follow, stream: None, after, was_connected: false, lost_since: None }
     }
 
-    /// Returns the next event. Returns `None` after the last event if the stream does not follow.
+    /// Returns the next event. If the stream does not follow new events, returns `None` after the last past event.
     ///
     /// # Cancel safety
     /// Dropping the future loses no event.
@@ -44,7 +44,7 @@ impl<'a> ResumableStream<'a> {
                     return Ok(Some(sent));
                 }
                 Ok(None) if !self.follow => return Ok(None),
-                // A manager that shuts down closes its streams. The next manager may be running already.
+                // A manager that shuts down closes its streams. The next manager may already be running.
                 Ok(None) => {
                     self.survive(CliError::Broken { why: "the stream of events stopped".to_owned() }).await?;
                 }
@@ -65,8 +65,8 @@ impl<'a> ResumableStream<'a> {
         }
     }
 
-    /// Waits for a moment before the next attempt to reconnect. Returns the failure if a retry cannot help or the time
-    /// limit is over.
+    /// Waits for a short time before the next attempt to reconnect. Returns the failure if another attempt cannot help
+    /// or if the time limit has passed.
     async fn survive(&mut self, failure: CliError) -> Result<(), CliError> {
         self.stream = None;
         if !self.follow || !failure.is_passing() || !self.was_connected {

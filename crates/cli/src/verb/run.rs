@@ -19,9 +19,11 @@ use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::time::Duration;
 
-/// Maximum wait for the pid of a launched process that is still pending. Only a launch with hints for people waits.
+/// Maximum time to wait for a launched process that is still pending, so that its pid can be shown. Only a launch that
+/// prints hints for people waits.
 const START: Duration = Duration::from_millis(400);
-/// Maximum wait for an admitted process to start. Only the start itself shows that a program cannot be executed.
+/// Maximum time to wait for an admitted process to start. Only a start attempt shows whether the program can be
+/// executed.
 const FAILED_START: Duration = Duration::from_secs(2);
 
 /// Launches a command.
@@ -39,7 +41,8 @@ pub(crate) async fn run(context: &VerbContext, args: &RunArgs) -> Result<i32, Cl
     let launched = submit(context, &args.work, request).await?;
     id_file.write(&launched.process.id)?;
     print_if_not_placeable(context, &launched.process);
-    // With a launch key that was used before, the first process is returned, which has an input of its own.
+    // If the launch key was used before, the manager returns the first process. That process has its own input, so
+    // nothing is forwarded to it.
     let hands_over = hands_over && launched.created;
     let Some(signals) = signals else {
         let id = launched.process.id.clone();
@@ -55,7 +58,7 @@ pub(crate) async fn run(context: &VerbContext, args: &RunArgs) -> Result<i32, Cl
     follow_in_foreground(context, launched.process, signals, hands_over).await
 }
 
-/// Prints a note if no node may run the process at present. A misspelt node name or label has this effect.
+/// Prints a note if currently no node is able to run the process. The reason may be a misspelled node name or label.
 fn print_if_not_placeable(context: &VerbContext, process: &ProcessView) {
     let is_nowhere = process.pending.as_ref().is_some_and(|pending| pending.why == "no_node");
     if let Some(reason) = process.reason.as_deref().filter(|_| is_nowhere) {
@@ -64,10 +67,10 @@ fn print_if_not_placeable(context: &VerbContext, process: &ProcessView) {
     }
 }
 
-/// File into which the id of a new process is written.
+/// File that receives the id of a new process.
 ///
-/// The file is created before the launch. Otherwise a failure to create it would leave a running process behind whose
-/// id the caller does not know.
+/// The file is created before the launch. If its creation failed only after the launch, a process would be running
+/// whose id the caller does not know.
 pub(super) struct IdFile<'a>(Option<(&'a std::path::Path, File)>);
 
 impl<'a> IdFile<'a> {
@@ -76,14 +79,14 @@ impl<'a> IdFile<'a> {
         let Some(path) = work.id_file.as_deref() else {
             return Ok(Self(None));
         };
-        // Without `NONBLOCK`, opening a named pipe without a reader would block the launch.
+        // Without `NONBLOCK`, opening a named pipe that has no reader would block the launch.
         let flags = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or(0);
         let file = File::options().write(true).create(true).truncate(true).custom_flags(flags).open(path);
         let file = file.map_err(|source| CliError::file("write", path, source))?;
         Ok(Self(Some((path, file))))
     }
 
-    /// Writes the id to the file, if there is a file.
+    /// Writes the id to the file. Does nothing if no file was requested.
     pub(super) fn write(self, id: &str) -> Result<(), CliError> {
         let Some((path, mut file)) = self.0 else {
             return Ok(());
@@ -96,7 +99,7 @@ impl<'a> IdFile<'a> {
     }
 }
 
-/// Prints the names of the variables that are not passed to the command because they are not UTF-8.
+/// Prints the names of the variables that are not passed to the command because their name or value is not UTF-8.
 fn warn_of_lost_variables(context: &VerbContext, args: &RunArgs, request: &LaunchRequest) {
     let declared = request.command.as_ref().map(|command| &command.environment.declared);
     let mut lost = context.around.lost_variables();
@@ -107,10 +110,10 @@ fn warn_of_lost_variables(context: &VerbContext, args: &RunArgs, request: &Launc
     }
 }
 
-/// Sends a launch request, and prints a note if its launch key was used before.
+/// Sends a launch request. Prints a note if the launch key was used before.
 ///
-/// A parent that was inherited from the environment is dropped if the manager does not know it, because such a parent
-/// belongs to another manager's state.
+/// If the manager has no record of a parent that was inherited from the environment, the request is sent without this
+/// parent. Such a parent belongs to another manager.
 pub(super) async fn submit(
     context: &VerbContext,
     work: &WorkArgs,
@@ -148,8 +151,8 @@ pub(super) async fn submit(
     Ok(launched)
 }
 
-/// Sends a launch request. After a broken connection the request is repeated only with a launch key, which ensures that
-/// only one process is created.
+/// Sends a launch request. After a broken connection, the request is repeated only if it has a launch key, which
+/// ensures that only one process is created.
 async fn ask(context: &VerbContext, request: &LaunchRequest) -> Result<LaunchReply, CliError> {
     match context.client.send(&RequestPath::processes(), request).await {
         Err(CliError::Broken { .. }) if request.launch_key.is_some() => {
@@ -159,13 +162,14 @@ async fn ask(context: &VerbContext, request: &LaunchRequest) -> Result<LaunchRep
     }
 }
 
-/// Returns true if the manager has no process with this id.
+/// Returns true if the manager has no record of a process with this id.
 async fn is_unknown(context: &VerbContext, id: &str) -> bool {
     let known: Result<ProcessView, CliError> = context.client.fetch(&RequestPath::process(id)).await;
     known.is_err_and(|failure| failure.slug() == "process_not_found")
 }
 
-/// Prints the id of a process that runs in the background, and for people the commands that they can use on it.
+/// Prints the id of a process that runs in the background. For people, also prints the commands that they can use on
+/// the process.
 pub(super) async fn announce(context: &VerbContext, mut launched: LaunchReply) -> Result<i32, CliError> {
     let console = &context.console;
     let for_people = console.wants_hints();
@@ -192,7 +196,7 @@ pub(super) async fn announce(context: &VerbContext, mut launched: LaunchReply) -
     Ok(DONE)
 }
 
-/// Prints how a process ended. If the program was not found and its name is a shell command line, a hint follows.
+/// Prints how a process ended. If the program was not found and the command contains shell syntax, also prints a hint.
 pub(super) fn print_end(context: &VerbContext, process: &ProcessView) {
     let console = &context.console;
     console.say(&ended_line(process, console.unicode));
@@ -212,7 +216,8 @@ fn is_command_line(words: &[String]) -> bool {
     program.contains([' ', ';', '|', '&', '<', '>', '$', '=']) || arguments.iter().any(is_operator)
 }
 
-/// Adds the id of the launched process to an output failure, unless the reader has closed the output.
+/// Adds the id of the launched process to an error of writing to standard output. The error stays unchanged if the
+/// reader has closed standard output.
 pub(super) fn untold(failure: CliError, id: &str) -> CliError {
     if failure.is_closed_output() {
         return failure;
@@ -223,7 +228,7 @@ pub(super) fn untold(failure: CliError, id: &str) -> CliError {
     failure
 }
 
-/// Waits up to `time_limit` for a process to start, so that its pid or its start failure can be shown.
+/// Waits at most `time_limit` for a process to start, so that its pid or its start failure can be shown.
 async fn started(context: &VerbContext, process: ProcessView, time_limit: Duration) -> ProcessView {
     if ParsedStatus::of(&process).has_started() {
         return process;

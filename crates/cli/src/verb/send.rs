@@ -14,9 +14,9 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::time::sleep;
 
-/// Maximum number of bytes of input that are sent in one request.
+/// Maximum number of input bytes that are sent in one request.
 const PART: usize = 256 * 1024;
-/// Delay before a request is repeated after the manager could not accept input.
+/// Delay before a request is repeated because the manager could not accept input.
 const RETRY_DELAY: Duration = Duration::from_millis(200);
 
 /// Writes to the standard input of a process.
@@ -27,7 +27,7 @@ pub(crate) async fn send(context: &VerbContext, args: &SendArgs) -> Result<i32, 
             let line = if args.no_newline { text.to_owned() } else { format!("{text}\n") };
             sending.bytes(line.as_bytes()).await?;
         }
-        // With `--close` and no text, standard input is not read, because it might never end.
+        // With `--close` and without a text, standard input is not read, because it might never end.
         None if args.close => {}
         None | Some(_) => sending.all_of(tokio::io::stdin()).await?,
     }
@@ -44,12 +44,12 @@ pub(crate) async fn send(context: &VerbContext, args: &SendArgs) -> Result<i32, 
     Ok(DONE)
 }
 
-/// Returns true if the manager refused the bytes before it wrote any of them, and may accept them later.
+/// Returns true if the manager refused the bytes before it wrote any of them, but may accept them later.
 fn is_untouched(failure: &CliError) -> bool {
     failure.is_of_store() || matches!(failure.slug(), "input_unavailable" | "shutting_down")
 }
 
-/// Rule for input that the process does not read.
+/// Rule for an upload while the process does not read its input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum UnreadInput {
     /// The upload fails and reports how many bytes were accepted.
@@ -72,12 +72,12 @@ impl<'a> StdinUpload<'a> {
         Self { context, path: RequestPath::process_part(id, "input"), reply, unread }
     }
 
-    /// Returns the number of bytes that were accepted so far.
+    /// Returns the number of bytes that have been accepted so far.
     pub(super) const fn taken(&self) -> u64 {
         self.reply.bytes
     }
 
-    /// Forwards all data from `source` as it arrives, until its end.
+    /// Forwards the data from `source` as it arrives, until `source` ends.
     pub(super) async fn all_of(&mut self, mut source: impl AsyncRead + Unpin) -> Result<(), CliError> {
         let mut part = vec![0; PART];
         loop {
@@ -123,7 +123,7 @@ impl<'a> StdinUpload<'a> {
         Ok(())
     }
 
-    /// Returns true if no byte was accepted, so that it is not even known whether the process exists.
+    /// Returns true if no byte has been accepted yet. It is then even unknown whether the process exists.
     const fn asked_nothing(&self) -> bool {
         self.reply.bytes == 0
     }

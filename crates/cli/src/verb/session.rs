@@ -21,7 +21,7 @@ pub(crate) async fn session(context: &VerbContext, args: &SessionArgs) -> Result
     }
 }
 
-/// JSON output of the list of sessions.
+/// JSON output of the session list.
 #[derive(Serialize)]
 struct SessionJson<'a> {
     schema: &'static str,

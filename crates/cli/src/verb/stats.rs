@@ -18,7 +18,7 @@ struct StatsJson<'a> {
     stats: &'a StatsView,
 }
 
-/// Prints the number of processes on each level.
+/// Prints the process statistics of each level.
 pub(crate) async fn stats(context: &VerbContext, args: &StatsArgs) -> Result<i32, CliError> {
     let console = &context.console;
     let path = RequestPath::stats()

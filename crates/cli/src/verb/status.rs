@@ -20,18 +20,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use tokio::time::sleep;
 
-/// Number of processes on one page of a response.
+/// Number of processes that are requested for each page of a list.
 const PAGE: u32 = 200;
-/// Maximum number of processes that are read only to be counted.
+/// Maximum number of processes that are requested only to be counted.
 const MAX_COUNTED: u32 = 10_000;
-/// Type of the processes that execute hooks.
+/// Process type of the processes that execute hooks.
 const HOOK_TYPE: &str = "custom:hook";
-/// Maximum time between two updates of a watch. The long poll does not report every change.
+/// Maximum time between two updates with `--watch`. It is needed because the long poll does not report every change.
 const REFRESH_INTERVAL: Duration = Duration::from_secs(2);
 /// Maximum number of processes in one long poll.
 const MAX_WATCHED: usize = 50;
 
-/// JSON output of the list of processes.
+/// JSON output of the process list.
 #[derive(Serialize)]
 struct StatusJson<'a> {
     schema: &'static str,
@@ -43,7 +43,7 @@ struct StatusJson<'a> {
 
 /// Processes that the arguments select.
 enum StatusTargets {
-    /// A list of processes, limited to this project if it is set.
+    /// A list of processes. If a project is given, the list contains only its processes.
     List(Option<String>),
     /// Individual processes.
     Processes(Vec<ProcessView>),
@@ -90,7 +90,7 @@ pub(crate) async fn status(context: &VerbContext, args: &StatusArgs) -> Result<i
     }
 }
 
-/// Reads all pages of a list, up to `limit` processes. `None` means no limit.
+/// Reads all pages of a list, but at most `limit` processes. `None` means no limit.
 pub(super) async fn all_pages(
     context: &VerbContext,
     path: RequestPath,
@@ -132,7 +132,8 @@ async fn meant(context: &VerbContext, args: &StatusArgs) -> Result<(StatusTarget
     Ok((StatusTargets::Processes(processes), first_failed(codes)))
 }
 
-/// Interprets a word that is not a process as a project name, if any process was run in such a project.
+/// Interprets a word that is not a process reference as a project name, if at least one process belongs to such a
+/// project.
 async fn project(context: &VerbContext, word: &str, failure: CliError) -> Result<Option<String>, CliError> {
     if failure.slug() != "process_not_found" {
         return Err(failure);
@@ -168,7 +169,7 @@ async fn unknown(context: &VerbContext, word: &str, failure: CliError) -> CliErr
     CliError::Problem { problem }
 }
 
-/// Returns the request path for one process with its resource usage.
+/// Returns the request path for one process including its resource usage.
 fn page_of(reference: &str) -> RequestPath {
     RequestPath::process(reference).with("usage", "true")
 }
@@ -180,14 +181,14 @@ async fn listed(
 ) -> Result<ProcessList, CliError> {
     let path = path_of(context, args, project);
     if args.latest {
-        // `--latest` skips processes that hooks started, unless a type was requested.
+        // `--latest` skips the processes that hooks started, unless the user requested a process type.
         let hooks = args.kind.is_none().then_some(HOOK_TYPE);
         return context.client.fetch(&path.with_some("not_type", hooks).with("limit", "1")).await;
     }
     all_pages(context, path, args.limit).await
 }
 
-/// Reads the rest of a list that was cut off, so that all processes can be counted.
+/// Reads the remaining pages of a list that was cut off, so that all processes can be counted.
 async fn remaining_pages(
     context: &VerbContext,
     args: &StatusArgs,
@@ -236,7 +237,7 @@ fn nothing(args: &StatusArgs, project: Option<&str>) -> String {
     }
 }
 
-/// Waits until one of the live processes has ended, or until the refresh interval is over.
+/// Waits until one of the live processes has ended, or until the refresh interval has passed.
 async fn change(context: &VerbContext, processes: &[ProcessView]) -> Result<(), CliError> {
     let live: Vec<&ProcessView> =
         processes.iter().filter(|process| !ParsedStatus::of(process).is_ended()).take(MAX_WATCHED).collect();
@@ -258,24 +259,24 @@ fn is_for_programs(context: &VerbContext) -> bool {
     context.console.is_json() || context.console.format == Some(OutputFormat::Name)
 }
 
-/// Returns true if a watch redraws the whole screen instead of printing only changed rows.
+/// Returns true if `--watch` redraws the whole screen. Returns false if it prints only changed rows.
 fn redraws(context: &VerbContext) -> bool {
     context.console.out.terminal && !context.console.is_json()
 }
 
-/// State that was shown last, so that a watch prints only changes.
+/// State that was last shown. `--watch` compares it with the current state to print only changes.
 #[derive(Default)]
 struct ShownStatus {
     shown: bool,
     processes: BTreeMap<String, ProcessView>,
-    /// Time since when the store does not answer, as last shown.
+    /// Last shown start time of a store outage; `None` if the store answered.
     stale_since: Option<String>,
-    /// Ids of the damaged records that were already shown.
+    /// Ids of the damaged records that have already been shown.
     damaged: BTreeSet<String>,
 }
 
 impl ShownStatus {
-    /// Prints the ids of damaged records, each id only once.
+    /// Prints the ids of damaged records. Each id is printed only the first time.
     fn print_damaged(&mut self, context: &VerbContext, list: &ProcessList) {
         let new: Vec<&str> = list
             .damaged
@@ -286,7 +287,7 @@ impl ShownStatus {
         print_damage(&context.console, &new);
     }
 
-    /// Prints a note once when the store stops answering, because the list is then incomplete.
+    /// Prints one note when the store stops answering, because the list is incomplete from then on.
     fn print_outage(&mut self, context: &VerbContext, list: &ProcessList) {
         if list.stale_since != self.stale_since {
             print_outage(context, list.stale_since.as_deref(), &list.at);
@@ -325,7 +326,7 @@ impl ShownStatus {
         console.print(&text)
     }
 
-    /// Adds processes that were shown before and have left the list because they ended.
+    /// Adds to the list the processes that were shown before and are no longer listed because they have ended.
     async fn add_ended(&mut self, context: &VerbContext, list: &mut ProcessList) {
         let listed: BTreeSet<&str> = list.processes.iter().map(|process| process.id.as_str()).collect();
         let is_missing = |process: &&ProcessView| {
@@ -336,7 +337,7 @@ impl ShownStatus {
         for id in missing {
             match context.client.fetch::<ProcessView>(&RequestPath::process(&id)).await {
                 Ok(process) if ParsedStatus::of(&process).is_ended() => list.processes.push(process),
-                // The process is live but no longer matches the filter, or its record was pruned.
+                // Such a process is not added: it is live but no longer matches the filter, or its record was pruned.
                 Ok(_) => drop(self.processes.remove(&id)),
                 Err(failure) if failure.slug() == "process_not_found" => drop(self.processes.remove(&id)),
                 Err(_asked_again_next_time) => {}
@@ -362,7 +363,7 @@ impl ShownStatus {
     }
 }
 
-/// Returns true if anything but the run time has changed.
+/// Returns true if anything except the run time has changed.
 fn is_news(before: &ProcessView, after: &ProcessView) -> bool {
     (before.revision, &before.status, &before.stage, before.progress)
         != (after.revision, &after.status, &after.stage, after.progress)

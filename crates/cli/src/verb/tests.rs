@@ -1,4 +1,4 @@
-//! Tests of the subcommands against a fake manager with given responses.
+//! Tests of the subcommands with a simulated manager that sends prepared responses.
 
 mod act;
 mod events;
@@ -27,7 +27,7 @@ use std::cell::Cell;
 use std::path::Path;
 use std::rc::Rc;
 
-/// Result of a command line: outcome, output and received requests.
+/// Result of a command line in a test: outcome, output and the requests that the manager received.
 struct Came {
     outcome: Result<i32, CliError>,
     out: String,
@@ -50,7 +50,7 @@ impl Came {
     }
 }
 
-/// Runs a command line against a fake manager that responds with `answer`.
+/// Runs a command line with a simulated manager that creates its responses with `answer`.
 fn said(line: &str, terminal: bool, answer: impl Fn(&FakeRequest) -> FakeResponse + 'static) -> Came {
     said_from(surroundings(), line, terminal, None, answer)
 }

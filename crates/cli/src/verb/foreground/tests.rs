@@ -1,4 +1,4 @@
-//! Tests of a process in the foreground that receives signals.
+//! Tests of a foreground process whose client receives signals.
 
 use super::*;
 use crate::arguments::GlobalArgs;
@@ -14,7 +14,7 @@ use std::rc::Rc;
 
 const NO_INPUT: Option<tokio::io::Empty> = None;
 
-/// Result of following a process: exit code and output.
+/// Result of following a process in a test: exit code and output.
 struct Came {
     outcome: Result<i32, CliError>,
     out: Vec<u8>,
@@ -137,7 +137,8 @@ fn whole_input_is_handed_over_and_ended_behind_what_was_not_read_at_once() {
             return FakeResponse::Json(200, json!({"processes": [samples::running()], "timed_out": false}));
         }
         if asked.path.ends_with("/input") {
-            // The fake accepts two bytes with each request, and none with the request that closes the input.
+            // The simulated manager accepts two bytes with each request, and none with the request that closes the
+            // input.
             let closes = asked.body.contains("\"close\":true");
             over.set(over.get() || closes);
             return FakeResponse::Json(
@@ -191,8 +192,8 @@ fn input_that_nobody_reads_fails_nobody() {
     assert_eq!((code.unwrap(), said.text().as_str()), (1, ""));
 }
 
-/// Follows a process and sends the signals one after the other, each after the manager has received the request that
-/// the previous one caused. The process ends after the last signal.
+/// Follows a process and sends the signals one after the other. Each signal is sent after the manager has received the
+/// request that the previous signal caused. The process ends after the last signal.
 fn accompanied(pending_actions: &[UserSignal], ended: &ProcessView) -> Came {
     let over = Rc::new(Cell::new(pending_actions.is_empty()));
     let (console, _out, said) = Console::kept(None, false);
@@ -254,7 +255,7 @@ fn context(fake: &FakeManager, console: Console) -> VerbContext {
     }
 }
 
-/// Writer whose reader has closed the stream.
+/// Writer for a stream whose reader has closed it.
 struct Closed;
 
 impl AsyncWrite for Closed {

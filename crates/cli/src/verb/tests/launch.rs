@@ -280,7 +280,7 @@ fn only_one_process_is_restarted_in_the_foreground() {
     assert_eq!((came.code(), came.out.lines().count()), (0, 2));
 }
 
-/// Runs a command line inside a process of the fake manager.
+/// Runs a command line as if it were executed inside a process of the simulated manager.
 fn inside(line: &str, terminal: bool, answer: impl Fn(&FakeRequest) -> FakeResponse + 'static) -> Came {
     let around = CallerContext::of(Path::new("/"), &[("LONGHAUL_ID", "p1"), ("USER", "ada")]);
     said_from(around, line, terminal, None, answer)

@@ -1,4 +1,4 @@
-//! Tests of `node`, and of launches on another node.
+//! Tests of `node` and of launches on other nodes.
 
 use super::*;
 use longhaul_wire::api::{NodeListing, NodeView};
