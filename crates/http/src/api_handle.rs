@@ -1,12 +1,12 @@
-//! Extractor that gives a request handler the right [`Api`] for its client.
+//! Extractor that gives a request handler the [`Api`] variant that fits the client.
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use longhaul_api::{Api, PEER_HEADER};
 use std::convert::Infallible;
 
-/// The [`Api`] that serves one request. Requests of another node get a variant that answers only from this node, so
-/// that no request is forwarded a second time.
+/// [`Api`] that serves one request. A request from another node gets a variant that never forwards requests, so that no
+/// request is forwarded a second time.
 #[derive(Debug)]
 pub(crate) struct ApiHandle(pub(crate) Api);
 

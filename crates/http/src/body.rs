@@ -1,4 +1,4 @@
-//! Request bodies in JSON.
+//! JSON request bodies.
 
 use crate::error_response::ErrorResponse;
 use axum::body::Body;
@@ -16,11 +16,11 @@ pub(crate) const MAX_BODY_BYTES: usize = 1024 * 1024;
 /// Time limit for receiving a request body.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Maximum nesting depth of lists and objects in a body. Leaves room for the deepest caller-defined JSON that is
-/// stored, plus the objects around it.
+/// Maximum nesting depth of lists and objects in a request body. It allows for the maximum depth of caller-defined JSON
+/// plus the objects around that JSON.
 const MAX_JSON_DEPTH: usize = 66;
 
-/// Paths of nested objects in requests.
+/// Paths of the nested objects in request bodies.
 const OBJECTS: &[&str] = &[
     "/command",
     "/command/environment",
@@ -31,15 +31,15 @@ const OBJECTS: &[&str] = &[
     "/retry",
 ];
 
-/// Path of a list of objects in requests.
+/// Path of the list of objects in request bodies.
 const WATCHED: &str = "/command/watch";
 
-/// Fields with JSON of the caller's own, which is stored unchanged.
+/// Names of the fields that contain caller-defined JSON, which is stored unchanged.
 const VERBATIM: &[&str] = &["metadata", "result"];
-/// Largest float (2^53) up to which every integer has an exact float representation.
+/// Upper limit (2^53) up to which a float represents every integer exactly.
 const MAX_EXACT_INTEGER: f64 = 9_007_199_254_740_992.0;
 
-/// Extractor for a JSON request body. An empty body counts as an empty object.
+/// Extractor for a JSON request body. An empty body is treated as an empty object.
 #[derive(Debug)]
 pub(crate) struct JsonBody<T>(pub(crate) T);
 
@@ -65,8 +65,8 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for JsonBody<T> {
     }
 }
 
-/// Refuses bodies that are not declared as JSON. This protects against web pages: a page can send forms and plain text
-/// to any address without permission, but not JSON.
+/// Refuses bodies whose content type is not JSON. This protects against web pages: without permission, a page can send
+/// forms and plain text to any address, but not JSON.
 fn check_type(headers: &HeaderMap) -> Result<(), ApiError> {
     let mut kinds = headers.get_all(CONTENT_TYPE).iter();
     let Some(kind) = kinds.next() else { return Ok(()) };
@@ -95,8 +95,8 @@ pub(crate) fn read<T: DeserializeOwned>(text: &[u8]) -> Result<T, ApiError> {
             with_whole_numbers(text, &error.to_string()).ok_or_else(|| unreadable(error.to_string()))?
         }
     };
-    // serde reads a list as an object with its fields in order. That order is not part of the API, so such lists are
-    // refused.
+    // serde would accept a list in place of an object and assign the elements to the fields in order. The order of
+    // fields is not part of the API, so such lists are refused.
     let whole: Value = serde_json::from_slice(text).map_err(|error| unreadable(error.to_string()))?;
     let is_list = |place: &str| whole.pointer(place).is_some_and(Value::is_array);
     let misread = OBJECTS.iter().copied().find(|place| is_list(place)).or_else(|| {
@@ -111,15 +111,15 @@ pub(crate) fn read<T: DeserializeOwned>(text: &[u8]) -> Result<T, ApiError> {
     }
 }
 
-/// Parses a body again after 6.0 was found where 6 was expected: in JSON both are the same number. Returns `None` if
-/// this was not the error.
+/// Parses a body again if the first attempt failed because of a float, such as 6.0, in place of an integer. In JSON,
+/// both are the same number. Returns `None` if the first attempt failed for another reason.
 fn with_whole_numbers<T: DeserializeOwned>(text: &[u8], error: &str) -> Option<T> {
     if !error.contains("floating point") {
         return None;
     }
     let mut body: Value = serde_json::from_slice(text).ok()?;
     for (field, value) in body.as_object_mut()? {
-        // Caller-defined JSON must stay unchanged.
+        // Caller-defined JSON must not be changed.
         if !VERBATIM.contains(&field.as_str()) {
             make_whole(value);
         }
@@ -131,7 +131,7 @@ fn make_whole(value: &mut Value) {
     match value {
         Value::Number(number) => {
             let whole = number.as_f64().filter(|float| number.is_f64() && float.fract() == 0.0);
-            // Beyond 2^53, one float stands for several integers.
+            // Beyond 2^53, a float does not identify a single integer.
             let whole = whole.filter(|float| float.abs() <= MAX_EXACT_INTEGER);
             #[expect(clippy::cast_possible_truncation, reason = "it must be an integer of at most 2^53")]
             if let Some(float) = whole {
@@ -144,8 +144,8 @@ fn make_whole(value: &mut Value) {
     }
 }
 
-/// Returns true if more than `limit` lists and objects are open at once. Only brackets and strings are recognised; the
-/// JSON is not validated.
+/// Returns true if lists and objects are nested more than `limit` levels deep. Only brackets and strings are
+/// recognized; the JSON is not validated.
 fn is_deeper(text: &[u8], limit: usize) -> bool {
     let mut open = 0_usize;
     let mut bytes = text.iter();

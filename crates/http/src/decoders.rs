@@ -1,18 +1,18 @@
-//! The parsers of requests as public functions over bytes, for fuzzing.
+//! Public functions that parse parts of requests from bytes, for fuzz tests.
 
 use crate::{body, query};
 use longhaul_api::ApiError;
 use serde::de::DeserializeOwned;
 
-/// Parses the body of a request.
+/// Parses a request body.
 ///
 /// # Errors
-/// Returns an [`ApiError`] that describes the fault in the body.
+/// Returns an [`ApiError`] that describes the error in the body.
 pub fn read_body<T: DeserializeOwned>(text: &[u8]) -> Result<T, ApiError> {
     body::read(text)
 }
 
-/// Returns the decoded parameters of a query string, in their order.
+/// Returns the decoded parameters of a query string in their original order.
 #[must_use]
 pub fn query(text: &str) -> Vec<(String, String)> {
     query::QueryString::parse(text).into_pairs()

@@ -1,4 +1,4 @@
-//! Responses to errors.
+//! Error responses.
 
 use crate::precondition::tag;
 use crate::reply::json;
@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use longhaul_api::ApiError;
 use longhaul_engine::EngineError;
 
-/// An error that is sent as `application/problem+json`.
+/// Error that is sent as an `application/problem+json` document.
 #[derive(Debug)]
 pub(crate) struct ErrorResponse(pub(crate) ApiError);
 
@@ -36,7 +36,8 @@ impl IntoResponse for ErrorResponse {
         if let Some(tag) = known.and_then(|revision| HeaderValue::from_str(&tag(revision)).ok()) {
             response.headers_mut().insert(ETAG, tag);
         }
-        // The problem is also attached as an extension, so that middleware can add details such as the request id.
+        // The problem is also attached to the response as an extension, so that middleware can add details such as the
+        // request id.
         response.extensions_mut().insert(problem);
         response
     }

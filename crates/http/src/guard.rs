@@ -1,4 +1,4 @@
-//! Access control for requests over the network: host names, web origins, tokens and peers.
+//! Access control for network requests: checks host names, web origins, tokens and requests from other nodes.
 
 mod peer;
 mod rejection;
@@ -16,31 +16,32 @@ use std::fmt::Debug;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-/// Access control for requests over the network.
+/// Access control for network requests.
 ///
-/// A web page in a browser of the user can reach every port on the loopback interface. It can even do so under a host
-/// name of its own, if its owner changes the DNS entry of that name (DNS rebinding). A request is therefore accepted
-/// only if all of these hold:
+/// A web page in the user's browser can reach every port on the loopback interface. The page can even use a host name
+/// of its own for this, if the owner of the page changes the DNS entry of that name (DNS rebinding). A request is
+/// therefore accepted only if all of these conditions are met:
 /// - its `Host` is one of the manager's own names,
-/// - it does not come from a web page, or comes from an allowed one,
+/// - it does not come from a web page, or it comes from an allowed web page,
 /// - its content type is one that an HTML form cannot send,
 /// - it carries a valid token.
 #[derive(Clone, Debug)]
 pub struct Guard {
-    /// Host names of the manager in addition to its address: `host` or `host:port`, in lower case.
+    /// Additional host names of the manager, besides its address: `host` or `host:port`, in lower case.
     pub hosts: Vec<String>,
-    /// Allowed web origins in addition to the manager's own: `scheme://host` or `scheme://host:port`, in lower case.
+    /// Additional allowed web origins, besides the manager's own: `scheme://host` or `scheme://host:port`, in lower
+    /// case.
     pub origins: Vec<String>,
-    /// Verifier of the tokens.
+    /// Verifier of access tokens.
     pub gate: Arc<dyn TokenVerifier>,
-    /// Verifier of requests from other nodes of the store. If `None`, no other node may connect over the network.
+    /// Verifier of requests from other nodes of the cluster. If `None`, other nodes may not connect over the network.
     pub peers: Option<Arc<PeerGate>>,
 }
 
 /// Verifier of access tokens.
 pub trait TokenVerifier: Debug + Send + Sync + 'static {
-    /// Returns the access that a token grants. Returns `None` if the token is unknown. The duration must not depend
-    /// on the token, so that timing reveals nothing.
+    /// Returns the access that a token grants, or `None` if the token is unknown. The time that this function takes
+    /// must not depend on the token, so that it reveals nothing about valid tokens.
     fn admit(&self, token: &str) -> Option<Access>;
 }
 
@@ -49,11 +50,11 @@ pub trait TokenVerifier: Debug + Send + Sync + 'static {
 pub enum Access {
     /// Full access.
     Control,
-    /// Read access to everything.
+    /// Read-only access to everything.
     ReadOnly,
 }
 
-/// The listener through which a request arrived.
+/// Listener through which a request arrived.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ListenerKind {
     /// Local address of the connection.
@@ -62,18 +63,19 @@ pub(crate) struct ListenerKind {
     pub(crate) secure: bool,
 }
 
-/// Path of the MCP endpoint for agents. Its service checks itself which tools may change something, because every call
-/// is a POST.
+/// Path of the MCP endpoint for agents. Every MCP call is a POST, so the HTTP method does not show whether the call
+/// changes something. The MCP service checks this for each tool.
 pub(crate) const MCP: &str = "/mcp";
 /// Maximum size of a request body for [`MCP`], in bytes.
 pub(crate) const MAX_MCP_BODY_BYTES: u64 = 4 * 1024 * 1024;
 /// Maximum size of any other request body, in bytes.
 pub(crate) const MAX_BODY_BYTES: u64 = crate::body::MAX_BODY_BYTES as u64;
-/// Header in which a browser describes the origin of a request that has no `Origin`, such as the request for an image.
+/// Header in which a browser describes where a request comes from if the request has no `Origin`, such as an image
+/// request.
 const SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 impl Guard {
-    /// Authenticates a request by its head. The error tells an unknown client only why it was rejected.
+    /// Authenticates a request by its head. The error reveals to an unknown client only why the request was rejected.
     pub(crate) fn admit(&self, head: &Parts, door: ListenerKind) -> Result<Access, RequestRejection> {
         self.check_host(head, door)?;
         self.check_origin(&head.headers, door)?;
@@ -120,7 +122,7 @@ impl Guard {
 }
 
 impl Access {
-    /// Checks that this access permits the request, and that its body is acceptable.
+    /// Checks that this access permits the request and that the request body is acceptable.
     pub(crate) fn check(self, head: &Parts) -> Result<(), RequestRejection> {
         let reads = [Method::GET, Method::HEAD, Method::OPTIONS].contains(&head.method);
         match self {
@@ -132,7 +134,7 @@ impl Access {
 }
 
 impl ListenerKind {
-    /// Returns true if a host name in lower case names exactly this listener.
+    /// Returns true if a host name in lower case is exactly a name of this listener.
     fn is_named(self, host: &str) -> bool {
         let local = SocketAddr::new(self.local.ip().to_canonical(), self.local.port());
         let ip = match local {
@@ -146,16 +148,16 @@ impl ListenerKind {
         is(&ip) || (local.ip().is_loopback() && is("localhost"))
     }
 
-    /// Returns true if the origin is a page that this listener serves itself. Such a page needs a token like any other
-    /// client.
+    /// Returns true if the origin is this listener itself, so that the request comes from a page that it serves. Such a
+    /// page needs a token like any other client.
     fn is_origin(self, origin: &str) -> bool {
         let scheme = if self.secure { "https://" } else { "http://" };
         origin.strip_prefix(scheme).is_some_and(|host| self.is_named(host))
     }
 }
 
-/// Checks that a body is declared as JSON and is not too large. HTML forms cannot send JSON, and a web page cannot send
-/// it to another origin without asking first.
+/// Checks that a body is declared as JSON and is not too large. An HTML form cannot send JSON. A web page can send JSON
+/// to another origin only if that origin permits it in advance.
 pub(crate) fn check_body(head: &Parts) -> Result<(), RequestRejection> {
     let headers = &head.headers;
     let length = match headers.contains_key(CONTENT_LENGTH) {

@@ -1,4 +1,4 @@
-//! Replays the response to a request that is repeated with the same `Idempotency-Key`.
+//! Replays a stored response if a request is repeated with the same `Idempotency-Key`.
 
 use crate::body::whole;
 use crate::error_response::ErrorResponse;
@@ -15,13 +15,13 @@ use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Request header with the key under which a request may be repeated.
+/// Request header with the idempotency key, which allows the client to repeat the request.
 pub(crate) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// Response header that marks a replayed response.
 const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 /// Maximum number of cached responses.
 const MAX_RESPONSES: usize = 256;
-/// Maximum length of a key, in bytes; the same as for a launch key.
+/// Maximum length of a key, in bytes. A launch key has the same limit.
 const MAX_KEY_LEN: usize = longhaul_domain::MAX_NAME_LEN;
 
 /// Extractor for the `Idempotency-Key` of a request; `None` if the request has none.
@@ -36,8 +36,8 @@ impl<S: Send + Sync> FromRequestParts<S> for IdempotencyKey {
     }
 }
 
-/// Cached responses of the routes that create something, by idempotency key. The cache is in memory and ends with the
-/// manager; a permanent protection against duplicates is the task of the store.
+/// Cached responses of the routes that create something, by idempotency key. The cache is in memory and is lost when
+/// the manager ends; permanent protection against duplicates is the task of the store.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct IdempotencyCache {
     hasher: RandomState,
@@ -47,15 +47,15 @@ pub(crate) struct IdempotencyCache {
 #[derive(Debug, Default)]
 struct ReplayMap {
     slots: HashMap<String, ReplaySlot>,
-    /// Keys from oldest to newest.
+    /// Keys in order of age, oldest first.
     order: VecDeque<String>,
 }
 
 #[derive(Debug)]
 struct ReplaySlot {
-    /// Hash of the path, query and body that were sent with the key.
+    /// Hash of the path, query and body of the request that was sent with the key.
     request: u64,
-    /// The response; `None` while the request is still being answered.
+    /// Stored response; `None` while the first request is still being answered.
     answer: Option<SavedResponse>,
 }
 
@@ -64,12 +64,12 @@ struct SavedResponse {
     status: StatusCode,
     headers: HeaderMap,
     body: Bytes,
-    /// Problem document of an error response. Stored separately because each replay gets its own request id.
+    /// Problem document of an error response. It is stored separately because each replay gets its own request id.
     problem: Option<Problem>,
 }
 
-/// Middleware that replays the stored response if the same request was already answered. Requests without a key are
-/// passed on unchanged.
+/// Middleware that replays the stored response if the same request has already been answered. Requests without an
+/// idempotency key are passed on unchanged.
 pub(crate) async fn replayed(
     State(replays): State<IdempotencyCache>,
     request: Request,
@@ -83,7 +83,8 @@ pub(crate) async fn replayed(
         return Ok(saved.into_response());
     }
     let request = Request::from_parts(head, Body::from(body));
-    // The request continues even if its client disconnects, so that the response is stored when the client retries.
+    // The request is processed to its end even if its client disconnects, so that the response is stored when the
+    // client retries.
     let run = tokio::spawn(async move {
         let _end = ReplayGuard { replays: replays.clone(), key: key.clone() };
         let saved = SavedResponse::of(next.run(request).await).await;
@@ -97,7 +98,7 @@ pub(crate) async fn replayed(
 }
 
 impl IdempotencyCache {
-    /// Returns the stored response for the key. Returns `None` if the key is new; the caller must then compute the
+    /// Returns the stored response for the key. Returns `None` if the key is new; the caller must then create the
     /// response.
     ///
     /// # Errors
@@ -142,7 +143,7 @@ impl IdempotencyCache {
         }
     }
 
-    /// Removes a key for which no response was stored.
+    /// Removes a key that has no stored response.
     fn give_up(&self, key: &str) {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         if kept.slots.get(key).is_some_and(|slot| slot.answer.is_none()) {
@@ -152,7 +153,7 @@ impl IdempotencyCache {
     }
 }
 
-/// Guard that frees the key when the request ends without a stored response, for example after a panic.
+/// Guard that removes the key if its request ends without a stored response, for example after a panic.
 struct ReplayGuard {
     replays: IdempotencyCache,
     key: String,
@@ -167,7 +168,7 @@ impl Drop for ReplayGuard {
 impl SavedResponse {
     async fn of(response: Response) -> Self {
         let (mut head, body) = response.into_parts();
-        // Responses of these routes are completely in memory already.
+        // The responses of these routes are not streamed: they are already complete in memory.
         let body = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
         let problem = head.extensions.remove::<Problem>();
         Self { status: head.status, headers: head.headers, body, problem }
@@ -184,7 +185,8 @@ impl IntoResponse for SavedResponse {
     }
 }
 
-/// Converts a conflict of launch keys into the error for a reused `Idempotency-Key`; other errors are unchanged.
+/// Converts the error for conflicting launch keys to the error for a reused `Idempotency-Key`. Other errors stay
+/// unchanged.
 pub(crate) fn of_key(fault: ApiError) -> ApiError {
     match fault.problem().slug.as_str() {
         "key_conflict" => fault.of_kind(422, &reused().problem().slug),
@@ -199,7 +201,7 @@ fn reused() -> ApiError {
         .help("use a new key for another request")
 }
 
-/// Reads the key of a request: a quoted string as in the IETF draft, or bare text.
+/// Reads the idempotency key of a request. The key may be a quoted string, as in the IETF draft, or bare text.
 fn key(headers: &HeaderMap) -> Result<Option<String>, ApiError> {
     let mut all = headers.get_all(IDEMPOTENCY_KEY).iter();
     let Some(value) = all.next() else { return Ok(None) };

@@ -1,4 +1,4 @@
-//! Checks JSON-RPC calls of agents before they reach the MCP service.
+//! Checks the JSON-RPC calls that agents send, before the calls reach the MCP service.
 
 use axum::body::Body;
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
@@ -7,17 +7,17 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 
-/// A JSON-RPC call whose body is valid JSON.
+/// JSON-RPC call whose body is valid JSON.
 ///
-/// The MCP service answers calls that it cannot read with status 415 and plain text. This type replaces such a response
-/// with a JSON-RPC error that carries the id of the call.
+/// The MCP service answers calls that it cannot parse with status 415 and plain text. This type replaces such a
+/// response with a JSON-RPC error that contains the id of the call.
 #[derive(Debug)]
 pub(crate) struct JsonRpcCall {
     /// Id of the call; null if the id is missing or invalid.
     id: Value,
 }
 
-/// Error: the body of a call is not valid JSON.
+/// Error for a call whose body is not valid JSON.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct NotJson;
 
@@ -30,14 +30,14 @@ impl JsonRpcCall {
     /// Checks that the body is JSON and reads the id of the call.
     pub(crate) fn read(text: &[u8]) -> Result<Self, NotJson> {
         serde_json::from_slice::<IgnoredAny>(text).map_err(|_| NotJson)?;
-        // serde would read a list as an object with its fields in order.
+        // serde would accept a list in place of an object and assign the elements to the fields in order.
         let is_object = text.trim_ascii_start().first() == Some(&b'{');
         let named = is_object.then(|| serde_json::from_slice::<NamedParams>(text).ok()).flatten();
         let id = named.map(|NamedParams { id }| id).filter(|id| id.is_string() || id.is_i64() || id.is_u64());
         Ok(Self { id: id.unwrap_or_default() })
     }
 
-    /// Returns the response unchanged, unless its status is 415: then it becomes a JSON-RPC error.
+    /// Replaces a response with status 415 by a JSON-RPC error. Returns any other response unchanged.
     pub(crate) fn answered(self, mut answer: Response<Body>) -> Response<Body> {
         if answer.status() == StatusCode::UNSUPPORTED_MEDIA_TYPE {
             refuse(&mut answer, &self.id, -32_600, "the body is not a JSON-RPC 2.0 request");
@@ -47,7 +47,7 @@ impl JsonRpcCall {
 }
 
 impl NotJson {
-    /// Builds the JSON-RPC response to a body that is not JSON.
+    /// Builds the JSON-RPC response to a call whose body is not valid JSON.
     pub(crate) fn answer(self) -> Response<Body> {
         let mut answer = Response::default();
         refuse(&mut answer, &Value::Null, -32_700, "the body is not JSON");

@@ -1,4 +1,4 @@
-//! The OpenAPI 3.1 description of the API, generated from the routes and the wire types.
+//! OpenAPI 3.1 description of the API, generated from the routes and the wire types.
 
 mod bounds;
 mod schemas;
@@ -55,7 +55,7 @@ pub(crate) fn document(entries: &[Route]) -> Value {
             .build()]))
         .tags(Some(TAGS.map(|(name, about)| TagBuilder::new().name(name).description(Some(about)).build())))
         .paths(paths)
-        // Requests over the socket in the state directory need no token.
+        // Requests over the Unix socket in the state directory need no token.
         .security(Some([token, SecurityRequirement::default()]))
         .build();
     schemas.complete(serde_json::to_value(&document).unwrap_or_default())
@@ -107,7 +107,7 @@ fn operation(
         }
         built = built.response(answer.status.to_string(), response);
     }
-    // This response comes from the HTTP parser, so it has no body of ours.
+    // The HTTP parser sends this response itself, so it has no problem document as its body.
     built =
         built.response("431", ResponseBuilder::new().description("The headers of the request are too large"));
     let problem = schemas.given(SchemaGenerator::subschema_for::<Problem>);
@@ -168,7 +168,7 @@ fn with_common_headers(response: ResponseBuilder) -> ResponseBuilder {
         .header(longhaul_wire::api::PROTOCOL_HEADER, header("Version of this API"))
 }
 
-/// Groups of operations: name and description.
+/// Groups of operations, each with its name and description.
 const TAGS: [(&str, &str); 6] = [
     ("processes", "Launch, inspect and control processes, and read their output"),
     ("sessions", "Processes that belong together: lists, end of a session, notices"),
@@ -178,7 +178,7 @@ const TAGS: [(&str, &str); 6] = [
     ("manager", "The manager: health, metrics, records"),
 ];
 
-/// Returns the group of an operation; most paths start with the name of their group.
+/// Returns the group of an operation. Most paths start with the name of their group.
 fn tag(path: &str) -> &'static str {
     let noun = path.split('/').nth(2).unwrap_or_default();
     match noun {
@@ -187,7 +187,7 @@ fn tag(path: &str) -> &'static str {
     }
 }
 
-/// Returns links from the response that creates a process to the operations on that process.
+/// Returns OpenAPI links that lead from the response that creates a process to the operations on that process.
 fn links(entries: &[Route]) -> Vec<(&'static str, Link)> {
     let of_one = entries.iter().filter(|entry| entry.path.starts_with("/v1/processes/{reference}"));
     let link = |entry: &Route| {
@@ -207,12 +207,12 @@ const fn method(verb: RouteMethod) -> HttpMethod {
     }
 }
 
-/// Returns the names of the parameters in a path.
+/// Returns the names of the parameters in a path template.
 fn named_in(path: &'static str) -> impl Iterator<Item = &'static str> {
     path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'))
 }
 
-/// Returns a reference to a place in the document where the schema is inserted at the end.
+/// Returns a temporary reference, which the schema replaces when the document is complete.
 fn reference(place: &str) -> RefOr<Schema> {
     RefOr::Ref(Ref::new(place))
 }

@@ -1,4 +1,4 @@
-//! Preconditions: the revision on which the client based its command.
+//! Preconditions of requests: the revision that the process is expected to have.
 
 use crate::error_response::ErrorResponse;
 use crate::query::QueryString;
@@ -9,11 +9,11 @@ use axum::http::{HeaderMap, HeaderName};
 use longhaul_api::ApiError;
 use longhaul_domain::Revision;
 
-/// Extractor for the revision on which the client based its command, from `?revision=` or `If-Match`. Any other query
-/// parameter is refused.
+/// Extractor for the revision that the client expects, from `?revision=` or `If-Match`. Refuses any other query
+/// parameter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Precondition {
-    /// No precondition: every revision is accepted.
+    /// There is no precondition: every revision is accepted.
     Any,
     /// The revision from the query parameter `revision`.
     Asked(Revision),
@@ -29,7 +29,8 @@ impl Precondition {
         }
     }
 
-    /// Converts an error into its response. A revision conflict gets status 412 if the revision came from `If-Match`.
+    /// Converts an error to a response. A revision conflict gets status 412 if the expected revision came from
+    /// `If-Match`.
     pub(crate) fn judge<T>(self, outcome: Result<T, ApiError>) -> Result<T, ErrorResponse> {
         outcome.map_err(|fault| match self {
             Self::Matched(_) if fault.problem().slug == "revision_conflict" => {
@@ -62,7 +63,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Precondition {
     }
 }
 
-/// Returns true if the client already has this revision, according to its `If-None-Match`.
+/// Returns true if the client already has this revision, as its `If-None-Match` header says.
 pub(crate) fn is_known(headers: &HeaderMap, revision: u64) -> Result<bool, ApiError> {
     let Some(text) = joined(headers, &IF_NONE_MATCH)? else { return Ok(false) };
     if text.trim() == "*" {
@@ -81,7 +82,8 @@ pub(crate) fn tag(revision: u64) -> String {
     format!("\"{revision}\"")
 }
 
-/// Returns the revision in `If-Match`. Returns `None` if the header is missing or is `*`, which matches every revision.
+/// Returns the revision in `If-Match`. Returns `None` if there is no such header, or if it is `*`, which matches every
+/// revision.
 fn matched(headers: &HeaderMap) -> Result<Option<Revision>, ApiError> {
     let Some(text) = joined(headers, &IF_MATCH)? else { return Ok(None) };
     let text = text.trim();
@@ -100,7 +102,7 @@ fn matched(headers: &HeaderMap) -> Result<Option<Revision>, ApiError> {
     })
 }
 
-/// An entity tag that a client sent.
+/// Entity tag that a client sent.
 struct EntityTag<'a> {
     is_weak: bool,
     quoted: &'a str,

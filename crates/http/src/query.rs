@@ -1,4 +1,4 @@
-//! The query string of a request.
+//! Query strings of requests.
 
 use crate::error_response::ErrorResponse;
 use axum::extract::FromRequestParts;
@@ -8,10 +8,10 @@ use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::str::FromStr;
 
-/// Parameters that may be repeated, on the routes that accept them.
+/// Names of the parameters that may be repeated, on the routes that accept these parameters.
 const LISTS: &[&str] = &["id", "status", "type"];
 
-/// The decoded parameters of a query string, in their order. A name may occur more than once.
+/// Decoded parameters of a query string in their original order. A name may occur more than once.
 #[derive(Debug, Default)]
 pub(crate) struct QueryString {
     pairs: Vec<(String, String)>,
@@ -27,8 +27,8 @@ impl QueryString {
         self.pairs
     }
 
-    /// Refuses unknown parameters, because a misspelt filter must not list everything. Also refuses repeated
-    /// parameters that have a single value.
+    /// Refuses unknown parameters, because a request with a misspelled filter must not list everything. Also refuses a
+    /// repeated parameter that may have only one value.
     pub(crate) fn only(&self, known: &[&str]) -> Result<(), ApiError> {
         if let Some(name) = self.repeated() {
             return Err(ApiError::new(
@@ -50,14 +50,14 @@ impl QueryString {
         }
     }
 
-    /// Returns a parameter that is repeated although it is not a list.
+    /// Returns a parameter that is repeated although it may have only one value.
     fn repeated(&self) -> Option<&str> {
         let mut seen = BTreeSet::new();
         let mut names = self.pairs.iter().map(|(name, _)| name.as_str()).filter(|name| !LISTS.contains(name));
         names.find(|name| !seen.insert(*name))
     }
 
-    /// Returns every non-empty value of a parameter.
+    /// Returns all values of a parameter that are not empty.
     pub(crate) fn all<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a str> {
         self.pairs
             .iter()
@@ -81,8 +81,8 @@ impl QueryString {
             .transpose()
     }
 
-    /// Parses the value of a parameter that must not be empty. An empty value usually comes from an unset shell
-    /// variable, and must not disable a precondition.
+    /// Parses the value of a parameter. Refuses an empty value, because it usually comes from an unset shell variable
+    /// and must not disable a precondition.
     pub(crate) fn whole<T>(&self, name: &str) -> Result<Option<T>, ApiError>
     where
         T: FromStr,

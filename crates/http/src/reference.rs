@@ -5,7 +5,7 @@ use axum::extract::{FromRequestParts, Path};
 use axum::http::request::Parts;
 use longhaul_api::ApiError;
 
-/// The decoded `{ref}` of a path.
+/// Decoded value of `{ref}` in a path: a reference to a process.
 #[derive(Debug)]
 pub(crate) struct PathReference(pub(crate) String);
 

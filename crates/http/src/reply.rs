@@ -1,4 +1,4 @@
-//! Responses in JSON.
+//! JSON responses.
 
 use crate::precondition::tag;
 use axum::http::header::{CONTENT_TYPE, ETAG, LOCATION};
@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 use longhaul_wire::api::LaunchReply;
 use serde::Serialize;
 
-/// A JSON response with its status.
+/// JSON response with its HTTP status.
 #[derive(Debug)]
 pub(crate) struct JsonReply<T> {
     status: StatusCode,
@@ -19,7 +19,7 @@ pub(crate) struct JsonReply<T> {
 }
 
 impl JsonReply<()> {
-    /// Builds the response 304 for a client that already has this revision.
+    /// Builds a response with status 304, for a client that already has this revision.
     pub(crate) fn unchanged(revision: u64) -> Response {
         let mut response = StatusCode::NOT_MODIFIED.into_response();
         mark(&mut response, revision);
@@ -28,8 +28,8 @@ impl JsonReply<()> {
 }
 
 impl JsonReply<LaunchReply> {
-    /// Builds the response to a launch: 201 with the location of a new process, or 200 with the process that already
-    /// has the launch key.
+    /// Builds the response to a launch. The response is 201 with the location of a new process, or 200 with the
+    /// existing process that has the same launch key.
     pub(crate) fn launched(launched: LaunchReply) -> Self {
         let location = launched.created.then(|| format!("/v1/processes/{}", launched.process.id));
         let status = if launched.created { StatusCode::CREATED } else { StatusCode::OK };
@@ -69,7 +69,7 @@ fn mark(response: &mut Response, revision: u64) {
     }
 }
 
-/// Builds a response whose body is `value` in JSON.
+/// Builds a response whose body is `value` as JSON.
 pub(crate) fn json<T: Serialize>(status: StatusCode, media_type: &'static str, value: &T) -> Response {
     match serde_json::to_vec(value) {
         Ok(body) => {

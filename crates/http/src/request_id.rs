@@ -1,4 +1,4 @@
-//! Request ids, which connect a response, a problem document and the log lines of one request.
+//! Request ids. They connect the response, the problem document and the log lines of one request.
 
 use axum::extract::Request;
 use axum::http::header::CONTENT_LENGTH;
@@ -16,11 +16,11 @@ pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id"
 /// Maximum length of a request id that the client may choose, in bytes.
 const MAX_ID_LEN: usize = 128;
 
-/// The next generated id. The counter starts at a random number, so that the ids of two managers differ.
+/// Next id to generate. The counter starts at a random number, so that the ids of two managers differ.
 static NEXT: LazyLock<AtomicU64> =
     LazyLock::new(|| AtomicU64::new(RandomState::new().build_hasher().finish()));
 
-/// Assigns an id to every request, or uses the id that the client sent. The id appears in the response header, in the
+/// Assigns an id to every request, or uses the id that the client sent. The id appears in a response header, in the
 /// problem document and in the log.
 pub(crate) async fn identified(request: Request, next: Next) -> Response {
     let id = given(request.headers()).unwrap_or_else(made);
@@ -45,8 +45,8 @@ pub(crate) async fn identified(request: Request, next: Next) -> Response {
     response
 }
 
-/// Returns the request id that the client sent. Returns `None` if the header is missing, repeated, too long, or holds
-/// other bytes than visible ASCII.
+/// Returns the request id that the client sent. Returns `None` if the header is missing, repeated or too long, or if it
+/// contains bytes that are not visible ASCII.
 fn given(headers: &HeaderMap) -> Option<HeaderValue> {
     let mut all = headers.get_all(REQUEST_ID).iter();
     let id = all.next().filter(|_| all.next().is_none())?;
@@ -54,7 +54,7 @@ fn given(headers: &HeaderMap) -> Option<HeaderValue> {
     is_fine.then(|| id.clone())
 }
 
-/// Generates an id that no other request of this manager has.
+/// Generates an id that no other request to this manager has.
 pub(crate) fn made() -> HeaderValue {
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
     HeaderValue::from_str(&format!("{number:016x}")).unwrap_or(HeaderValue::from_static("unknown"))

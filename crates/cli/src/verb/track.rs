@@ -50,8 +50,8 @@ async fn progress(context: &VerbContext, args: &TrackProgressArgs) -> Result<i32
     Ok(DONE)
 }
 
-/// Prints a warning if the process is being stopped. Every progress report prints it, so that the reporter sees it in
-/// any case.
+/// Prints a warning if the process is being stopped. Every progress report prints this warning, so that the program
+/// that does the work receives it in any case.
 pub(super) fn warn_of_stop(context: &VerbContext, process: &ProcessView) {
     if process.status == "stopping" {
         let why = process.reason.as_deref().unwrap_or("the work received a stop request");
@@ -78,7 +78,8 @@ async fn fail(context: &VerbContext, args: &TrackFailArgs) -> Result<i32, CliErr
     Ok(DONE)
 }
 
-/// Returns the result of the work from the argument, a file or standard input. Returns `None` if no result was given.
+/// Returns the result of the work, read from the argument, a file or standard input. Returns `None` if no result was
+/// given.
 fn result(args: &TrackCompleteArgs) -> Result<Option<Value>, CliError> {
     let text = match (&args.result, &args.result_file) {
         (Some(text), _) => text.clone(),

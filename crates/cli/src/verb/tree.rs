@@ -13,7 +13,7 @@ use longhaul_wire::api::{ProcessList, ProcessView, ProcessesReply};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// JSON output of the tree.
+/// JSON output of the process tree.
 #[derive(Serialize)]
 struct TreeJson<'a> {
     schema: &'static str,
@@ -56,7 +56,7 @@ async fn below(context: &VerbContext, id: &str) -> Result<Vec<ProcessView>, CliE
     Ok(reply.processes)
 }
 
-/// Returns the live processes with their ancestors, or all processes; the oldest process comes first.
+/// Returns the processes to show, oldest first: either all processes, or the live processes and their ancestors.
 async fn forest(context: &VerbContext, all: bool) -> Result<(Vec<ProcessView>, Option<String>), CliError> {
     let path = RequestPath::processes()
         .with_some("all", all.then_some(true))
@@ -72,7 +72,7 @@ async fn forest(context: &VerbContext, all: bool) -> Result<(Vec<ProcessView>, O
     for root in roots {
         match below(context, &root).await {
             Ok(whole) => add_ancestors(&mut processes, whole),
-            // The root of the tree was pruned, so the ancestors cannot be shown.
+            // The record of the tree's root was pruned, so the ancestors cannot be shown.
             Err(failure) if failure.slug() == "process_not_found" => {}
             Err(failure) => return Err(failure),
         }
@@ -80,7 +80,8 @@ async fn forest(context: &VerbContext, all: bool) -> Result<(Vec<ProcessView>, O
     Ok((processes, stale_since))
 }
 
-/// Adds processes of a complete tree to the list: all live processes, and all ancestors of live or listed processes.
+/// Adds processes of a complete tree to the list: all live processes, and all ancestors of live processes or of
+/// processes in the list.
 fn add_ancestors(processes: &mut Vec<ProcessView>, whole: Vec<ProcessView>) {
     let mut known: BTreeSet<String> = processes.iter().map(|process| process.id.clone()).collect();
     let parents: BTreeMap<&str, &str> = whole

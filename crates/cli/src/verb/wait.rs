@@ -17,18 +17,18 @@ use serde::Serialize;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
-/// Time limit for reconnecting to a manager after the connection broke.
+/// Time limit for reconnecting to a manager after the connection was lost.
 const RECONNECT_TIMEOUT: Duration = Duration::from_secs(15);
 /// Delay between two attempts to reconnect.
 const STEP: Duration = Duration::from_millis(100);
-/// Delay before a request is repeated after the store did not answer.
+/// Delay before a request is repeated because the store did not answer.
 const RETRY_DELAY: Duration = Duration::from_millis(500);
 /// Interval at which progress is shown on a terminal.
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(2);
-/// Maximum number of processes in one long poll. Further processes are included as soon as one of these has ended.
+/// Maximum number of processes in one long poll. When one of them has ended, the next process takes its place.
 const MAX_NAMED: usize = 200;
 
-/// JSON output of the final state.
+/// JSON output of the processes after the wait.
 #[derive(Serialize)]
 struct WaitJson<'a> {
     schema: &'static str,
@@ -36,7 +36,8 @@ struct WaitJson<'a> {
     reply: &'a WaitReply,
 }
 
-/// Waits until processes have ended, started or become ready. Returns the exit code of the process that decides.
+/// Waits until processes have ended, started or become ready. Returns the exit code of the process that determines the
+/// result.
 pub(crate) async fn wait(context: &VerbContext, args: &WaitArgs) -> Result<i32, CliError> {
     if let Some(session) = args.session.as_ref().filter(|_| args.prints_completions()) {
         return session::wait_for_session(context, args, session).await;
@@ -59,7 +60,7 @@ pub(crate) async fn wait(context: &VerbContext, args: &WaitArgs) -> Result<i32, 
             known.push(Some(process));
         }
     }
-    // The first poll returns at once, so that a terminal shows the current state immediately.
+    // The first long poll returns at once, so that a terminal shows the current state immediately.
     let mut glance = Duration::ZERO;
     loop {
         let waiting: Vec<usize> = known
@@ -75,7 +76,7 @@ pub(crate) async fn wait(context: &VerbContext, args: &WaitArgs) -> Result<i32, 
         let slice = if bar.is_shown() { Some(left.map_or(glance, |left| left.min(glance))) } else { left };
         glance = PROGRESS_INTERVAL;
         let reply = match ask(context, args.goal, named(&ids, &waiting), slice).await {
-            // The processes are known and continue without the store, so keep waiting.
+            // The processes are known and continue while the store does not answer, so the wait continues too.
             Err(failure) if failure.is_of_store() && known.iter().any(Option::is_some) => {
                 sleep(RETRY_DELAY).await;
                 WaitReply { processes: Vec::new(), timed_out: true }
@@ -97,7 +98,8 @@ pub(crate) async fn wait(context: &VerbContext, args: &WaitArgs) -> Result<i32, 
             break;
         }
         if nothing_new && !reply.timed_out {
-            // The manager returned early for a reason that this version does not know. The delay avoids a busy loop.
+            // The manager returned early for a reason that this version of the program does not know. The delay avoids
+            // a busy loop.
             sleep(STEP).await;
         }
     }
@@ -105,7 +107,7 @@ pub(crate) async fn wait(context: &VerbContext, args: &WaitArgs) -> Result<i32, 
     conclude(context, args, known)
 }
 
-/// Sends a long poll, and repeats it if the manager restarts meanwhile.
+/// Sends a long poll. Repeats it if the manager restarts during the poll.
 pub(super) async fn with_retries(
     context: &VerbContext,
     path: &RequestPath,
@@ -117,7 +119,8 @@ pub(super) async fn with_retries(
             Err(failure) if failure.is_passing() => failure,
             outcome => return outcome,
         };
-        // If no manager answered the first request, the client has already tried to start one. A retry would not help.
+        // If no manager answered the first request, the client has already tried to start one, so a retry would not
+        // help.
         if matches!(failure, CliError::Down { .. }) && lost_since.is_none() {
             return Err(failure);
         }
@@ -129,7 +132,7 @@ pub(super) async fn with_retries(
     }
 }
 
-/// Returns all processes of a session; the oldest process comes first.
+/// Returns all processes of a session, oldest first.
 async fn of_session(context: &VerbContext, session: &str) -> Result<Vec<ProcessView>, CliError> {
     let path = RequestPath::processes().with("all", "true").with("session", session);
     let mut processes = all_pages(context, path, None).await?.processes;
@@ -141,7 +144,7 @@ fn named<'a>(ids: &'a [String], waiting: &'a [usize]) -> impl Iterator<Item = &'
     waiting.iter().filter_map(|index| ids.get(*index)).map(String::as_str).take(MAX_NAMED)
 }
 
-/// Waits until the first of these processes reaches the goal, or until `slice` is over.
+/// Waits until one of these processes reaches the goal, or until the time `slice` has passed.
 async fn ask(
     context: &VerbContext,
     goal: WaitGoal,
@@ -206,7 +209,7 @@ fn conclude(
     }
     let reply = WaitReply { processes, timed_out };
     match context.console.format {
-        // The completions of the session were already printed, one on each line.
+        // The completions of a session have already been printed, one on each line.
         Some(OutputFormat::Json | OutputFormat::Ndjson) if args.prints_completions() => {}
         Some(OutputFormat::Json | OutputFormat::Ndjson) => {
             context.console.print_json(&WaitJson { schema: "longhaul/wait/v1", reply: &reply })?;
@@ -217,7 +220,7 @@ fn conclude(
         }
         Some(OutputFormat::Table | OutputFormat::Wide) | None => {}
     }
-    // After a timeout, the exit code reports the timeout even if a process has failed.
+    // If the wait timed out, the exit code reports the timeout even if a process has failed.
     Ok(first.filter(|_| !timed_out).unwrap_or(WAIT_TIMED_OUT))
 }
 
@@ -230,7 +233,7 @@ fn code_of(process: &ProcessView, goal: WaitGoal) -> i32 {
     }
 }
 
-/// Progress display on a terminal during a wait.
+/// Progress display that a terminal shows during a wait.
 struct WaitProgress {
     bar: Option<ProgressBar>,
     unicode: bool,

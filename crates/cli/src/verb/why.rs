@@ -11,10 +11,10 @@ use crate::prompt::one_of;
 use crate::render::{RenderTime, why as text_of};
 use longhaul_wire::api::WhyView;
 
-/// Number of lines of output that are shown for a failed process.
+/// Number of output lines that are shown for a failed process.
 const LAST_LINES: u64 = 10;
 
-/// Explains why a process waits, or why it failed.
+/// Explains why a process is waiting or why it failed.
 pub(crate) async fn why(context: &VerbContext, args: &WhyArgs) -> Result<i32, CliError> {
     let console = &context.console;
     let Some(id) = meant(context, args).await? else {

@@ -1,27 +1,27 @@
-//! Authentication of other nodes of the store: every request carries a proof, and only a few paths are allowed.
+//! Authentication of other nodes of the cluster. Every request carries a proof, and only a few paths are allowed.
 
 use super::{Guard, RequestRejection, only};
 use axum::http::request::Parts;
 use axum::http::{HeaderName, Method};
 use longhaul_api::{PEER_HEADER, digest};
 
-/// Header with the proof that a request comes from another node.
+/// Header with the proof that a request was sent by another node.
 const HEADER: HeaderName = HeaderName::from_static(PEER_HEADER);
-/// Paths below `/v1/processes/{ref}/` that another node may read.
+/// Paths below `/v1/processes/{ref}/` that other nodes may read.
 const READABLE_PEER_PATHS: &[&str] = &["output", "text", "search"];
-/// Path below `/v1/processes/{ref}/` to which another node may write.
+/// Path below `/v1/processes/{ref}/` to which other nodes may write.
 const WRITABLE_PEER_PATHS: &str = "input";
 
-/// Digest that the body of a peer's request must have, according to the proof.
+/// Digest in the proof, which the body of another node's request must have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct SignedBody {
     digest: [u8; 32],
 }
 
 impl Guard {
-    /// Authenticates a request that claims to come from another node. Returns `None` if it has no peer header.
+    /// Authenticates a request that claims to come from another node. Returns `None` if the request has no peer header.
     ///
-    /// Host and origin are not checked, because no web page can create such a proof.
+    /// The host and origin of the request are not checked, because no web page can create a valid proof.
     pub(crate) fn admit_peer(&self, head: &Parts) -> Option<Result<SignedBody, RequestRejection>> {
         head.headers.contains_key(HEADER).then(|| self.check_peer(head))
     }
@@ -41,7 +41,7 @@ impl Guard {
 }
 
 impl SignedBody {
-    /// Checks that the body has the digest that was proven.
+    /// Checks that the body has the digest that the proof contains.
     pub(crate) fn check(self, body: &[u8]) -> Result<(), RequestRejection> {
         if digest(body) == self.digest { Ok(()) } else { Err(RequestRejection::Unproven) }
     }

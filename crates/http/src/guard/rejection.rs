@@ -1,4 +1,4 @@
-//! Reasons to reject a network request before it reaches the routes, and the responses to them.
+//! Reasons to reject a network request before it reaches the routes, and the responses that the client gets.
 
 use crate::error_response::ErrorResponse;
 use crate::json_rpc::NotJson;
@@ -12,26 +12,26 @@ use longhaul_api::{ApiError, PeerAuthError};
 pub(crate) enum RequestRejection {
     /// The `Host` header is missing or is not one of the manager's own names.
     Host,
-    /// The request comes from a web page that is not allowed.
+    /// The request comes from a web page whose origin is not allowed.
     Origin,
     /// The request has no token.
     NoToken,
     /// The token is unknown or malformed.
     BadToken,
-    /// The request claims to come from another node, but this manager shares no store.
+    /// The request claims to come from another node, but this manager is not part of a cluster.
     NoPeers,
-    /// The peer header is malformed, or the body is not the one that was proven.
+    /// The peer header is malformed, or the body does not have the digest in the proof.
     Unproven,
-    /// The proof of another node is not valid.
+    /// The proof in the request of another node is not valid.
     Peer {
-        /// Fault of the proof.
+        /// Reason why the proof is not valid.
         why: PeerAuthError,
     },
-    /// The request comes from another node, but peers may not use this path or method.
+    /// The request comes from another node, but other nodes may not use this path or method.
     NotForPeers,
     /// The token only permits reading, and the method could change something.
     ReadOnly,
-    /// The maximum number of clients with a read-only token is connected.
+    /// The maximum number of clients with a read-only token is already connected.
     Crowded,
     /// The body is not declared as JSON.
     Kind,
@@ -70,12 +70,12 @@ impl RequestRejection {
         }
     }
 
-    /// Returns true if the connection is closed after the response.
+    /// Returns true if the connection is closed after this response.
     fn is_last(self) -> bool {
         self.is_stranger() || self == Self::Crowded
     }
 
-    /// Returns the error for the response. Returns `None` if the response is a JSON-RPC error instead.
+    /// Returns the error to send as the response. Returns `None` if the response is a JSON-RPC error instead.
     fn fault(self) -> Option<ApiError> {
         Some(match self {
             Self::Host => ApiError::new(403, "forbidden_host", "the manager does not accept this host name")

@@ -1,10 +1,10 @@
-//! The digest of a token, by which the token is recognised without being stored.
+//! Digests of tokens. They allow the manager to recognize a token without storing it.
 
 use sha2::{Digest as _, Sha256};
 use std::fmt;
 use std::hint::black_box;
 
-/// SHA-256 digest of a token. The token can be recognised by the digest, but not recovered from it.
+/// SHA-256 digest of a token. The digest identifies the token, but the token cannot be recovered from it.
 #[derive(Clone, Copy)]
 pub struct TokenDigest([u8; 32]);
 
@@ -15,8 +15,8 @@ impl TokenDigest {
         Self(Sha256::digest(token.as_bytes()).into())
     }
 
-    /// Returns true if both digests are equal. Runs in constant time, so that timing reveals nothing about either
-    /// digest.
+    /// Returns true if both digests are equal. The comparison takes constant time, so that its duration reveals nothing
+    /// about either digest.
     #[must_use]
     pub fn is(&self, other: &Self) -> bool {
         let differs = self.0.iter().zip(&other.0).fold(0, |differs, (one, other)| differs | (one ^ other));

@@ -1,18 +1,18 @@
-//! Limits of request fields beyond their types, for the OpenAPI document. The limits are enforced where requests are
-//! interpreted, not here.
+//! Limits of request fields that their types do not express, for the OpenAPI document. The limits are enforced by the
+//! code that interprets requests, not here.
 
 use longhaul_domain::{MAX_NAME_LEN, RetryPolicy};
 use serde_json::{Map, Value, json};
 
-/// Maximum duration in a request, in milliseconds: 30 days.
+/// Maximum duration that a request may contain, in milliseconds: 30 days.
 const MAX_DURATION_MS: u64 = 30 * 24 * 3_600 * 1_000;
-/// Maximum length of a text about a process, in bytes.
+/// Maximum length of a text that describes a process, in bytes.
 const MAX_TEXT_LEN: usize = 4 * 1024;
 
-/// Adds the limits of its fields to the schema of a request.
+/// Adds the limits of the fields to the schema of a request.
 ///
-/// The schema stays a plain object. Rules that involve several fields are only described in prose, because client
-/// generators drop the fields of an object that also has `oneOf`, `anyOf` or `allOf`, or cannot merge them.
+/// The schema stays a plain object. Rules that involve several fields are only described in prose: if an object also
+/// has `oneOf`, `anyOf` or `allOf`, client generators drop its fields or cannot merge them.
 pub(super) fn narrow(name: &str, schema: &mut Value) {
     if let Some(properties) = schema.get_mut("properties").and_then(Value::as_object_mut) {
         for (field, property) in properties.iter_mut() {
@@ -53,7 +53,7 @@ pub(super) fn about_path(name: &str) -> &'static str {
     }
 }
 
-/// Pattern of a name: no control characters, and no space at either end.
+/// Regular expression for a name: no control characters, and no space at either end.
 const NAME: &str =
     r"^[^\s\u0000-\u001f\u007f-\u009f](?:[^\u0000-\u001f\u007f-\u009f]*[^\s\u0000-\u001f\u007f-\u009f])?$";
 
@@ -184,9 +184,9 @@ fn required(request: &str) -> &'static [&'static str] {
     }
 }
 
-/// Removes the defaults of fields, which mislead client generators. Response fields are always present. For a request
-/// field with a default, a generator may assume that the field is mandatory, or reject a default that is not among the
-/// enum values of the field.
+/// Removes the default values of fields, because they mislead client generators. Response fields are always present.
+/// For a request field with a default value, a generator may assume that the field is mandatory, or may reject a
+/// default value that is not among the enum values of the field.
 pub(super) fn without_defaults(schema: &mut Value) {
     let fields = schema.get_mut("properties").and_then(Value::as_object_mut);
     for field in fields.into_iter().flat_map(Map::values_mut).filter_map(Value::as_object_mut) {
@@ -194,7 +194,7 @@ pub(super) fn without_defaults(schema: &mut Value) {
     }
 }
 
-/// Adds the enum values to a response field that has a closed set of values.
+/// Adds the enum values to a response field whose set of values is closed.
 pub(super) fn list_words(name: &str, schema: &mut Value) {
     let words = match name {
         "ProcessView" => schema.pointer_mut("/properties/status"),
@@ -205,7 +205,7 @@ pub(super) fn list_words(name: &str, schema: &mut Value) {
     }
 }
 
-/// Adds the minimum and maximum of the integer type to the schema of an integer.
+/// Adds the smallest and the largest value of the integer type to the schema of an integer.
 fn fit(schema: &mut Map<String, Value>) {
     let (lowest, highest) = match schema.get("format").and_then(Value::as_str) {
         Some("uint8") => (json!(0), json!(u8::MAX)),

@@ -1,4 +1,4 @@
-//! The schemas of the OpenAPI document, generated from the wire types.
+//! Schemas of the OpenAPI document, generated from the wire types.
 
 use crate::openapi::{bounds, reference};
 use crate::route::SchemaFn;
@@ -7,20 +7,20 @@ use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 use utoipa::openapi::{RefOr, Schema};
 
-/// Location of named schemas in the document.
+/// Location of the named schemas in the OpenAPI document.
 const HOME: &str = "#/components/schemas/";
-/// Prefix of temporary references, which are replaced by their schemas at the end.
+/// Prefix of temporary references, which are replaced by their schemas when the document is complete.
 const TEMP_REF_PREFIX: &str = "#/loose/";
 
-/// Collects the schemas of the document. Request schemas are exact; response schemas allow unknown fields and values.
+/// Collection of the document's schemas. Request schemas are exact; response schemas allow unknown fields and values.
 pub(super) struct Schemas {
     taken: SchemaGenerator,
     given: SchemaGenerator,
-    /// Anonymous schemas, which are inserted where they are used.
+    /// Schemas without a name. They are inserted where they are used.
     loose: Vec<Value>,
 }
 
-/// A query parameter that corresponds to a field of a request type.
+/// Query parameter that corresponds to a field of a request type.
 pub(super) struct FieldParameter {
     pub(super) name: String,
     pub(super) about: String,
@@ -45,25 +45,25 @@ impl Default for Schemas {
 }
 
 impl Schemas {
-    /// Returns a reference to the schema of a request.
+    /// Returns a reference to the schema of a request type.
     pub(super) fn taken(&mut self, shape: SchemaFn) -> RefOr<Schema> {
         let schema = shape(&mut self.taken).to_value();
         self.placed(schema)
     }
 
-    /// Returns a reference to the schema of a response.
+    /// Returns a reference to the schema of a response type.
     pub(super) fn given(&mut self, shape: SchemaFn) -> RefOr<Schema> {
         let schema = shape(&mut self.given).to_value();
         self.placed(schema)
     }
 
-    /// Returns a temporary reference to a schema that is inserted where it is used.
+    /// Returns a temporary reference to a schema without a name. The schema later replaces the reference.
     pub(super) fn loose(&mut self, schema: Value) -> RefOr<Schema> {
         self.loose.push(schema);
         reference(&format!("{TEMP_REF_PREFIX}{}", self.loose.len() - 1))
     }
 
-    /// Returns the fields of a request type as query parameters, except the fields in `elsewhere`.
+    /// Returns the fields of a request type as query parameters. Leaves out the fields in `elsewhere`.
     pub(super) fn fields(&mut self, shape: SchemaFn, elsewhere: &[&str]) -> Vec<FieldParameter> {
         let schema = shape(&mut self.taken).to_value();
         let Some(name) = schema.get("$ref").and_then(Value::as_str).and_then(|at| at.strip_prefix(HOME))
@@ -73,7 +73,7 @@ impl Schemas {
         let mut whole = self.taken.definitions().get(name).cloned().unwrap_or_default();
         bounds::narrow(name, &mut whole);
         let required: Vec<String> = strings(whole.get("required"));
-        // The request type is used only as query parameters, so its own schema is not part of the document.
+        // The request type is used only for query parameters, so its own schema is not part of the document.
         self.taken.definitions_mut().remove(name);
         let Some(Value::Object(properties)) = whole.get_mut("properties").map(Value::take) else {
             return Vec::new();
@@ -101,13 +101,14 @@ impl Schemas {
         }
     }
 
-    /// Resolves the temporary references and adds the named schemas to the document.
+    /// Replaces the temporary references and adds the named schemas to the document.
     pub(super) fn complete(mut self, mut document: Value) -> Value {
         put(&mut document, &self.loose);
         let mut components = Map::new();
         for (name, mut schema) in self.taken.take_definitions(true) {
             bounds::narrow(&name, &mut schema);
-            // Null means the same as leaving the field out. The document describes only the second way.
+            // A field that is null has the same meaning as a missing field. The document describes only the missing
+            // field.
             let fields = schema.get_mut("properties").and_then(Value::as_object_mut);
             fields.into_iter().flat_map(Map::values_mut).for_each(without_null);
             components.insert(name, schema);
@@ -165,7 +166,7 @@ fn without_null(schema: &mut Value) {
     }
 }
 
-/// Allows the empty string for a query parameter, because an empty parameter counts as left out.
+/// Allows the empty string as the value of a query parameter, because an empty parameter counts as missing.
 fn may_be_empty(schema: &mut Map<String, Value>) {
     if schema.get("type").is_none_or(|kind| kind != "string") {
         return;

@@ -111,7 +111,7 @@ fn wait_of_a_person_shows_at_once_where_it_stands() {
     );
 }
 
-/// Returns a server-sent event with one batch of completions.
+/// Returns a server-sent event that contains one batch of completions.
 fn notice(cursor: &str, ended: &[(&str, &str)], live: u32) -> Vec<u8> {
     let mut counts = std::collections::BTreeMap::new();
     for (_, status) in ended {

@@ -1,4 +1,4 @@
-//! Waits for all processes of a session. Processes that end close together are reported in one batch.
+//! Waits for all processes of a session. Processes that end within a short time are reported in one batch.
 
 use super::{conclude, of_session};
 use crate::arguments::WaitArgs;
@@ -17,7 +17,7 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
 /// Prints each batch of completions until no process of the session is live. Returns the exit code of the process that
-/// decides.
+/// determines the result.
 pub(super) async fn wait_for_session(
     context: &VerbContext,
     args: &WaitArgs,
@@ -26,7 +26,8 @@ pub(super) async fn wait_for_session(
     let console = &context.console;
     let until = args.timeout.map(|timeout| Instant::now() + timeout.as_duration());
     let mut telling = ResumableStream::new(&context.client, RequestPath::notices(session), None, true);
-    // Ids of processes that had ended before. A process that ends during the lookup may also appear in a later batch.
+    // Ids of the processes that had ended before the first batch. They are left out of later batches, where a process
+    // that ended during the lookup may appear again.
     let mut before: Option<BTreeSet<String>> = None;
     loop {
         let sent = match until {
@@ -52,7 +53,7 @@ pub(super) async fn wait_for_session(
                     known.iter().filter(|each| ParsedStatus::of(each).is_ended()).map(as_ended).collect();
                 before = Some(batch.ended.iter().map(|ended| ended.id.clone()).collect());
                 line = recounted(&mut batch)?;
-                // If all processes had ended before, this is the only message.
+                // If all processes had already ended, this message is the only one.
                 if batch.all_complete {
                     console.say(&batch_line(&batch, console.unicode));
                 }
@@ -79,7 +80,7 @@ pub(super) async fn wait_for_session(
     conclude(context, args, known)
 }
 
-/// Returns the error for a session without processes: its name is wrong, or its records were pruned.
+/// Returns the error for a session that has no processes: the session name is wrong, or its records were pruned.
 pub(super) fn unknown(session: &str) -> CliError {
     CliError::from(Problem {
         slug: "session_not_found".to_owned(),
@@ -90,7 +91,7 @@ pub(super) fn unknown(session: &str) -> CliError {
     })
 }
 
-/// Prints the processes that had failed before the wait started.
+/// Prints the processes that had already failed when the wait started.
 fn say_what_was(context: &VerbContext, known: &[ProcessView]) {
     for process in known {
         let standing = ParsedStatus::of(process);
@@ -100,7 +101,7 @@ fn say_what_was(context: &VerbContext, known: &[ProcessView]) {
     }
 }
 
-/// Converts an ended process to its form in a batch of completions.
+/// Converts an ended process to an element of a batch of completions.
 fn as_ended(process: &ProcessView) -> EndedProcessView {
     EndedProcessView {
         id: process.id.clone(),
@@ -115,7 +116,7 @@ fn as_ended(process: &ProcessView) -> EndedProcessView {
     }
 }
 
-/// Updates the counts of a batch after its list of processes was changed. Returns the batch as JSON.
+/// Updates the counts of a batch after a change of its process list. Returns the batch as JSON.
 fn recounted(batch: &mut BatchView) -> Result<String, CliError> {
     batch.counts.clear();
     for ended in &batch.ended {
