@@ -212,7 +212,7 @@ fn named_in(path: &'static str) -> impl Iterator<Item = &'static str> {
     path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'))
 }
 
-/// Returns a temporary reference, which the schema replaces when the document is complete.
+/// Returns a reference to the schema at this place in the OpenAPI document.
 fn reference(place: &str) -> RefOr<Schema> {
     RefOr::Ref(Ref::new(place))
 }

@@ -1,4 +1,4 @@
-//! One route: its path, its handler and its OpenAPI description.
+//! Routes of the API: their paths, handlers and OpenAPI descriptions.
 
 use crate::idempotency::{IdempotencyCache, replayed};
 use axum::handler::Handler;
@@ -8,7 +8,7 @@ use longhaul_api::Api;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::{Value, json};
 
-/// One route with its description. The router and the OpenAPI document are built from the same routes.
+/// Route of the API with its OpenAPI description. The router and the OpenAPI document are built from the same routes.
 pub(crate) struct Route {
     pub(crate) verb: RouteMethod,
     pub(crate) path: &'static str,
@@ -27,19 +27,20 @@ pub(crate) enum RouteMethod {
 
 /// OpenAPI description of a route.
 pub(crate) struct Operation {
-    /// Name of the operation in generated clients.
+    /// Operation name that client generators use.
     pub(crate) id: &'static str,
     pub(crate) summary: &'static str,
     pub(crate) parameters: Vec<Parameter>,
-    /// Schema of a request type whose fields are the query parameters.
+    /// Schema of the request type whose fields are the query parameters.
     pub(crate) query: Option<SchemaFn>,
-    /// Fields of the query type that are not query parameters of this route, for example because the path holds them.
+    /// Fields of that request type that are not query parameters of this route, for example because the path contains
+    /// them.
     pub(crate) elsewhere: &'static [&'static str],
     pub(crate) body: Option<RequestBody>,
     pub(crate) answers: Vec<ResponseDoc>,
 }
 
-/// A query or header parameter, in addition to the parameters of the path.
+/// Query or header parameter of a route.
 pub(crate) struct Parameter {
     pub(crate) place: ParameterLocation,
     pub(crate) name: &'static str,
@@ -47,37 +48,37 @@ pub(crate) struct Parameter {
     pub(crate) schema: Value,
 }
 
-/// Part of the request that carries a parameter.
+/// Part of the request that contains a parameter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ParameterLocation {
     Query,
     Header,
 }
 
-/// A request body in JSON.
+/// JSON request body of a route.
 pub(crate) struct RequestBody {
     pub(crate) shape: SchemaFn,
-    /// True if an empty body, which counts as `{}`, is always refused.
+    /// True if an empty body, which is treated as `{}`, is always refused.
     pub(crate) required: bool,
 }
 
-/// Description of a response that is not an error.
+/// Description of a successful response.
 pub(crate) struct ResponseDoc {
     pub(crate) status: u16,
     pub(crate) about: &'static str,
     /// Media types of the response, each with its schema. Empty if the response has no body.
     pub(crate) media: Vec<(&'static str, Option<SchemaFn>)>,
-    /// Headers that only this response has: name and description.
+    /// Names and descriptions of headers that only this response has.
     pub(crate) headers: Vec<(&'static str, &'static str)>,
 }
 
-/// Function that generates the schema of a type.
+/// Function that generates the JSON schema of a type.
 pub(crate) type SchemaFn = fn(&mut SchemaGenerator) -> Schema;
 
 const JSON: &str = "application/json";
 
 impl Operation {
-    /// Returns true if the operation can create a process, which it reports with status 201.
+    /// Returns true if the operation can create a process. Its response then has status 201.
     pub(crate) fn makes_a_process(&self) -> bool {
         self.answers.iter().any(|answer| answer.status == 201)
     }
@@ -129,7 +130,7 @@ impl Route {
         Self { verb, path, handler, operation }
     }
 
-    /// Sets the name of the operation in generated clients, and its summary.
+    /// Sets the summary of the operation, and the operation name that client generators use.
     pub(crate) fn named(mut self, id: &'static str, summary: &'static str) -> Self {
         self.operation.id = id;
         self.operation.summary = summary;
@@ -142,7 +143,8 @@ impl Route {
         self
     }
 
-    /// Excludes fields of the query type that this route takes from elsewhere, such as the path.
+    /// Excludes fields of the query type from the query parameters, because this route takes them from another place,
+    /// such as the path.
     pub(crate) const fn but_for(mut self, fields: &'static [&'static str]) -> Self {
         self.operation.elsewhere = fields;
         self
@@ -182,7 +184,7 @@ impl Route {
         self
     }
 
-    /// Adds a header to the response that was declared last.
+    /// Adds a header to the most recently declared response.
     pub(crate) fn with_header(mut self, name: &'static str, about: &'static str) -> Self {
         if let Some(answer) = self.operation.answers.last_mut() {
             answer.headers.push((name, about));
@@ -190,15 +192,16 @@ impl Route {
         self
     }
 
-    /// Declares a response whose body has one of these media types and no schema. An empty list declares a response
-    /// without a body.
+    /// Declares a response whose body has one of these media types and no schema. If the list is empty, the response
+    /// has no body.
     pub(crate) fn answers_raw(mut self, status: u16, about: &'static str, media: &[&'static str]) -> Self {
         let media = media.iter().map(|media| (*media, None)).collect();
         self.operation.answers.push(ResponseDoc { status, about, media, headers: Vec::new() });
         self
     }
 
-    /// Declares the parameters `revision` and `if-match`: the request is refused if the process has another revision.
+    /// Declares the parameters `revision` and `if-match`. A request with one of them is refused if the process has
+    /// another revision.
     pub(crate) fn guarded(self) -> Self {
         let whole = json!({ "type": "integer", "minimum": 0, "maximum": u64::MAX });
         let tag = json!({ "type": "string", "pattern": r#"^(\*|"[0-9]{1,20}")$"# });
@@ -217,7 +220,7 @@ impl Route {
         )
     }
 
-    /// Declares the header `idempotency-key` of a launch, where the key is the launch key.
+    /// Declares the header `idempotency-key` for a launch. Its value is used as the launch key.
     pub(crate) fn idempotent(self) -> Self {
         self.keyed(
             "Launch key: in a session, launches with the same key create one process. A repeated launch must have \
@@ -231,8 +234,8 @@ impl Route {
         self.parameter(ParameterLocation::Header, "idempotency-key", about, key)
     }
 
-    /// Declares the header `idempotency-key` and caches the responses in `replays`, so that a repeated request gets
-    /// the same response.
+    /// Declares the header `idempotency-key`, and caches the responses in `replays`, so that a repeated request gets
+    /// the same response again.
     pub(crate) fn replayed(mut self, replays: &IdempotencyCache) -> Self {
         self.handler = self.handler.layer(from_fn_with_state(replays.clone(), replayed));
         self.keyed(

@@ -1,4 +1,4 @@
-//! The router: maps requests to their handlers.
+//! Router of the API, which maps requests to their handlers.
 
 use crate::error_response::ErrorResponse;
 use crate::request_id::identified;
@@ -13,7 +13,7 @@ use longhaul_wire::api::{PROTOCOL, PROTOCOL_HEADER};
 /// Response header with the version of the program.
 pub(crate) const VERSION_HEADER: HeaderName = HeaderName::from_static("longhaul-version");
 
-/// Builds the router of the API; its handlers call `api`.
+/// Builds the router of the API. Its handlers call `api`.
 pub fn router(api: Api) -> Router {
     entries()
         .into_iter()
@@ -40,7 +40,7 @@ async fn unknown_method(method: Method, uri: Uri) -> ErrorResponse {
     ))
 }
 
-/// Adds the versions of the protocol and of the program to every response, including refusals.
+/// Adds the protocol version and the program version to every response, including error responses.
 pub(crate) async fn named_protocol(mut response: Response) -> Response {
     let headers = response.headers_mut();
     headers.insert(HeaderName::from_static(PROTOCOL_HEADER), HeaderValue::from(PROTOCOL));

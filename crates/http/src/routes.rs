@@ -1,4 +1,4 @@
-//! The routes, one file for each resource. Each file declares its paths with their requests and responses.
+//! Routes of the API, with one file for each resource. Each file declares its paths with their requests and responses.
 
 mod control;
 mod document;

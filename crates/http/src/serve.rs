@@ -30,34 +30,34 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 /// Limits of a Unix socket server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SocketLimits {
-    /// User id of the only user that is served.
+    /// User id of the only user whose requests are served.
     pub owner: u32,
-    /// Maximum number of open connections. Further connections are answered `too_many_connections` and closed.
+    /// Maximum number of open connections. A further connection gets the error `too_many_connections` and is closed.
     pub connections: usize,
     /// Time limit for the head of a request.
     pub header: Duration,
 }
 
 impl SocketLimits {
-    /// Returns the default limits, for the user with this id.
+    /// Returns the default limits for a socket that serves the user with this id.
     #[must_use]
     pub const fn for_user(owner: u32) -> Self {
         Self { owner, connections: 4_096, header: Duration::from_secs(30) }
     }
 }
 
-/// Maximum size of a request head, and of the read buffer of a connection, in bytes.
+/// Maximum size of a request head, in bytes. The read buffer of a connection has the same limit.
 const HEAD: usize = 64 * 1024;
-/// Maximum number of excess connections that get an error response at the same time. Further ones are closed without a
-/// response.
+/// Maximum number of connections above the limit that get an error response at the same time. Further connections are
+/// closed without a response.
 const MAX_REJECTIONS: usize = 64;
-/// Time limit for the request of an excess connection, to which the error is the response.
+/// Time limit for receiving a request on a connection above the limit. The response to this request is the error.
 const REJECT_TIMEOUT: Duration = Duration::from_secs(2);
-/// Delay before the next accept after a failed one, in case the system has run out of file descriptors.
+/// Delay before the next `accept` call after one has failed, for example because there are no free file descriptors.
 const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(50);
 
-/// Accepts and serves connections until `stop` is done. Returns the connections that are still open then; their tasks
-/// keep running.
+/// Accepts and serves connections until `stop` completes. Returns the connections that are still open at that time;
+/// their tasks keep running.
 pub async fn serve(
     listener: UnixListener,
     router: Router,
@@ -110,7 +110,7 @@ pub async fn serve(
     }
 }
 
-/// Chooses the router for a connection: the real routes, or one that refuses every request.
+/// Chooses the router for a connection: the API router, or a router that refuses every request.
 struct NetworkAuth {
     known: Router,
     stranger: Router,
@@ -120,7 +120,7 @@ struct NetworkAuth {
     bounds: SocketLimits,
 }
 
-/// The router for one connection, with its limits and its place.
+/// Router for one connection, with the limits and the permit of the connection.
 struct ConnectionContext {
     router: Router,
     header: Duration,
@@ -147,12 +147,13 @@ fn refusing(fault: impl Fn() -> ApiError + Clone + Send + Sync + 'static) -> Rou
     marked(Router::new().fallback(async move || ErrorResponse(fault()).into_response()))
 }
 
-/// Adds the version headers and the request id to every response, as the API router does.
+/// Adds the version headers and the request id to every response, like the API router does.
 fn marked(router: Router) -> Router {
     router.layer(map_response(named_protocol)).layer(from_fn(identified))
 }
 
-/// Returns true if the client has closed its connection completely. A client that only finished sending still reads.
+/// Returns true if the client has closed its connection in both directions. A client that has only finished sending can
+/// still read.
 fn is_abandoned(stream: &impl AsFd) -> bool {
     let mut ends = [PollFd::new(stream, PollFlags::empty())];
     let looked = poll(&mut ends, Some(&Timespec { tv_sec: 0, tv_nsec: 0 }));

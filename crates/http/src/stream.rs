@@ -1,4 +1,4 @@
-//! Streaming responses, as server-sent events or as lines of JSON.
+//! Streaming responses: server-sent events or lines of JSON.
 
 use crate::query::QueryString;
 use axum::body::{Body, Bytes};
@@ -11,22 +11,22 @@ use serde::Serialize;
 use std::convert::Infallible;
 use std::time::Duration;
 
-/// Time without an item after which a client of server-sent events gets a comment, as a keep-alive.
+/// Time without an item after which a server-sent comment is sent to keep the connection alive.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
-/// First field of each event stream: a client that loses its connection waits this long (1000 ms) before it reconnects.
+/// First field of each event stream. It makes a client that loses its connection wait for 1000 ms before it reconnects.
 const RECONNECT_FIELD: &[u8] = b"retry: 1000\n\n";
 const COMMENT: &[u8] = b":\n\n";
 
-/// Format of a stream.
+/// Format of a streaming response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum StreamFormat {
     Sse,
-    /// One line of JSON for each item.
+    /// Lines of JSON: one line for each item.
     Ndjson,
 }
 
 impl StreamFormat {
-    /// Returns the format that `?format=` or `Accept` requests; lines of JSON by default.
+    /// Returns the format that `?format=` or `Accept` requests. The default is lines of JSON.
     pub(crate) fn asked(query: &QueryString, headers: &HeaderMap) -> Result<Self, ApiError> {
         match query.text("format") {
             Some("sse") => return Ok(Self::Sse),
@@ -52,21 +52,21 @@ impl StreamFormat {
     }
 }
 
-/// One item of a stream.
+/// Item of a streaming response.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct StreamItem(StreamContent);
 
 #[derive(Clone, Debug, PartialEq)]
 enum StreamContent {
-    /// Serialized once for all clients that receive the event.
+    /// Event, which is serialized only once for all clients that receive it.
     Shared(SerializedEvent),
     Own {
         event: String,
-        /// Cursor from which a client continues after this item.
+        /// Cursor after which a client continues when it has received this item.
         id: String,
         /// JSON in one line.
         json: String,
-        /// True if the item is skipped in the format with lines of JSON.
+        /// True if the item is left out when the format is lines of JSON.
         is_sse_alone: bool,
     },
 }
@@ -76,7 +76,7 @@ impl StreamItem {
         Self(StreamContent::Own { event, id, json: json(value), is_sse_alone: false })
     }
 
-    /// Creates an item that is sent only to clients of server-sent events.
+    /// Creates an item that is sent only in the format of server-sent events.
     pub(crate) fn of_sse_alone<T: Serialize>(event: String, id: String, value: &T) -> Self {
         Self(StreamContent::Own { event, id, json: json(value), is_sse_alone: true })
     }
@@ -116,7 +116,7 @@ fn line(json: &str) -> String {
     format!("{json}\n")
 }
 
-/// Builds a response that continues until `lines` ends. Each item is read only when the client is ready for it.
+/// Builds a response that continues until `lines` ends. Each item is read only when the client is ready to receive it.
 pub(crate) fn streamed(
     format: StreamFormat,
     lines: impl Stream<Item = StreamItem> + Send + 'static,
@@ -142,7 +142,8 @@ pub(crate) fn streamed(
     let head = [
         (CONTENT_TYPE, format.media_type()),
         (CACHE_CONTROL, "no-store"),
-        // Proxies that buffer a whole response would never deliver a stream.
+        // This header prevents proxies from buffering the response: a proxy that waits for its end would never deliver
+        // a stream.
         (HeaderName::from_static("x-accel-buffering"), "no"),
     ];
     (head, Body::from_stream(pieces)).into_response()

@@ -59,7 +59,8 @@ pub(crate) fn entries(replays: &IdempotencyCache) -> Vec<Route> {
     ]
 }
 
-/// `POST /v1/processes/{ref}/cancel`: cancels a process and all its descendants, or only the process if requested.
+/// `POST /v1/processes/{ref}/cancel`: cancels a process and all its descendants. If requested, cancels only the
+/// process.
 async fn cancel(
     State(api): State<Api>,
     PathReference(reference): PathReference,
@@ -69,7 +70,7 @@ async fn cancel(
     Ok(JsonReply::ok(expected.judge(api.cancel(&reference, request, expected.revision()).await)?))
 }
 
-/// `POST /v1/processes/{ref}/pause`: pauses a process and all its descendants, or only the process if requested.
+/// `POST /v1/processes/{ref}/pause`: pauses a process and all its descendants. If requested, pauses only the process.
 async fn pause(
     State(api): State<Api>,
     PathReference(reference): PathReference,
@@ -79,7 +80,8 @@ async fn pause(
     Ok(JsonReply::ok(expected.judge(api.pause(&reference, request, expected.revision()).await)?))
 }
 
-/// `POST /v1/processes/{ref}/resume`: resumes a process and all its descendants, or only the process if requested.
+/// `POST /v1/processes/{ref}/resume`: resumes a process and all its descendants. If requested, resumes only the
+/// process.
 async fn resume(
     State(api): State<Api>,
     PathReference(reference): PathReference,
@@ -99,7 +101,7 @@ async fn signal(
     Ok(JsonReply::ok(expected.judge(api.signal(&reference, request, expected.revision()).await)?))
 }
 
-/// `POST /v1/processes/{ref}/priority`: changes the priority of a process that waits in its queue.
+/// `POST /v1/processes/{ref}/priority`: changes the priority of a process that is waiting in its queue.
 async fn priority(
     State(api): State<Api>,
     PathReference(reference): PathReference,
@@ -109,7 +111,7 @@ async fn priority(
     Ok(JsonReply::ok(expected.judge(api.prioritize(&reference, request, expected.revision()).await)?))
 }
 
-/// `POST /v1/processes/{ref}/retry`: starts the next attempt now, for a process that waits for its retry.
+/// `POST /v1/processes/{ref}/retry`: immediately starts the next attempt of a process that is waiting for a retry.
 async fn retry(
     State(api): State<Api>,
     PathReference(reference): PathReference,
@@ -119,7 +121,8 @@ async fn retry(
 }
 
 /// `POST /v1/processes/{ref}/restart`: runs an ended process again as a new process. An `Idempotency-Key` becomes the
-/// launch key of the new process, so that the store still recognises it after the manager has forgotten its responses.
+/// launch key of the new process, so that the store still recognizes the key when the manager's cached responses are
+/// gone.
 async fn restart(
     State(api): State<Api>,
     PathReference(reference): PathReference,

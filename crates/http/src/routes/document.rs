@@ -1,4 +1,4 @@
-//! The route of the OpenAPI document.
+//! Route that returns the OpenAPI document.
 
 use crate::openapi;
 use crate::route::Route;

@@ -1,4 +1,4 @@
-//! Routes that stream events and the completions of a session.
+//! Routes that stream events, or the completions of a session.
 
 use crate::error_response::ErrorResponse;
 use crate::query::QueryString;
@@ -103,8 +103,8 @@ async fn notices(
     Ok(streamed(format, lines))
 }
 
-/// Returns the cursor from which to continue. The header `Last-Event-ID` takes precedence over the parameter `after`,
-/// because a reconnecting client repeats its first URL and adds the header.
+/// Returns the cursor after which the stream continues. The header `Last-Event-ID` takes precedence over the parameter
+/// `after`, because a reconnecting client repeats its first URL and adds the header.
 fn after(query: &QueryString, headers: &HeaderMap) -> Result<Option<String>, ApiError> {
     let Some(value) = headers.get("last-event-id").filter(|value| !value.is_empty()) else {
         return Ok(query.text("after").map(str::to_owned));

@@ -1,4 +1,4 @@
-//! Routes for the version, health and readiness of the manager.
+//! Routes that return the version, health and readiness of the manager.
 
 use crate::error_response::ErrorResponse;
 use crate::reply::JsonReply;
@@ -26,12 +26,12 @@ async fn version(State(api): State<Api>) -> JsonReply<VersionReply> {
     JsonReply::ok(api.version())
 }
 
-/// `GET /v1/health`: reports that the manager answers, and its retention settings.
+/// `GET /v1/health`: reports that the manager answers, together with its retention settings.
 async fn health(State(api): State<Api>) -> JsonReply<HealthReply> {
     JsonReply::ok(api.health())
 }
 
-/// `GET /v1/ready`: reports that the manager can work, because its store answers in time.
+/// `GET /v1/ready`: reports whether the manager can work, which means that its store answers in time.
 async fn ready(State(api): State<Api>) -> Result<JsonReply<ReadyReply>, ErrorResponse> {
     Ok(JsonReply::ok(api.ready().await?))
 }

@@ -1,4 +1,4 @@
-//! Route for the standard input of commands.
+//! Route that writes to the standard input of commands.
 
 use crate::api_handle::ApiHandle;
 use crate::body::JsonBody;

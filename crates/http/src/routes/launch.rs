@@ -23,7 +23,7 @@ pub(crate) fn entries() -> Vec<Route> {
     ]
 }
 
-/// `POST /v1/processes`: launches a process. An `Idempotency-Key` is used as the launch key, which the store keeps
+/// `POST /v1/processes`: launches a process. An `Idempotency-Key` is used as the launch key, which is stored
 /// permanently.
 async fn launch(
     State(api): State<Api>,

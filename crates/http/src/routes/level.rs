@@ -1,4 +1,4 @@
-//! Route that cancels one level of one tree or of all trees.
+//! Route that cancels all processes on one level of one tree or of all trees.
 
 use crate::body::JsonBody;
 use crate::error_response::ErrorResponse;
@@ -21,7 +21,7 @@ pub(crate) fn entries() -> Vec<Route> {
     ]
 }
 
-/// `POST /v1/cancel`: cancels the processes of one level and all their descendants.
+/// `POST /v1/cancel`: cancels the processes on one level and all their descendants.
 async fn cancel(
     State(api): State<Api>,
     JsonBody(request): JsonBody<CancelLevelRequest>,

@@ -1,4 +1,4 @@
-//! Route with metrics for Prometheus.
+//! Route that returns metrics for Prometheus.
 
 use crate::error_response::ErrorResponse;
 use crate::route::Route;

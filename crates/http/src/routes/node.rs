@@ -1,4 +1,4 @@
-//! Routes for the nodes of the store.
+//! Routes that show and change the nodes of the cluster.
 
 use crate::error_response::ErrorResponse;
 use crate::reply::JsonReply;

@@ -1,4 +1,4 @@
-//! Route that streams output as frames, once or while the output grows.
+//! Route that streams output as frames: either the current output, or also new output as it is written.
 
 use crate::api_handle::ApiHandle;
 use crate::error_response::ErrorResponse;
@@ -23,11 +23,11 @@ use std::collections::BTreeMap;
 
 mod frames;
 
-/// Maximum number of output bytes in one read, which is also the memory that a slow reader occupies.
+/// Maximum number of output bytes in one read. A slow reader occupies this amount of memory.
 const PIECE: u32 = 128 * 1024;
 const PARAMETERS: &[&str] = &["from", "lines", "since", "since_ms", "stream", "attempt", "follow"];
 
-/// Description of the frame format for clients.
+/// Description of the frame format for authors of clients.
 const ABOUT: &str = "Frames, ending with an end frame. A frame is a header of 25 bytes and its data. Header: kind \
                      (1 byte: 1 stdout, 2 stderr, 3 gap, 4 end, 5 note), offset (u64), steady time in milliseconds \
                      (i64), length of the data (u32), 4 zero bytes; numbers are little-endian. `read_output` \
@@ -79,10 +79,10 @@ pub(crate) fn entries() -> Vec<Route> {
     ]
 }
 
-/// `GET /v1/processes/{ref}/output`: streams the output as frames, of which the last is an end frame.
+/// `GET /v1/processes/{ref}/output`: streams the output as frames. The last frame is an end frame.
 ///
-/// Frames are read only when the client is ready for them. A slow client therefore occupies the memory of one page and
-/// delays no other client.
+/// Output is read only when the client is ready for more frames. A slow client therefore occupies the memory of only
+/// one page and does not delay other clients.
 async fn output(
     ApiHandle(api): ApiHandle,
     PathReference(reference): PathReference,
@@ -135,23 +135,23 @@ async fn output(
     Ok((head, Body::from_stream(pieces)).into_response())
 }
 
-/// Reads the output of a process, one page after the other.
+/// Reader that returns the output of a process page by page.
 #[derive(Debug)]
 struct PageStream {
     api: Api,
     id: ProcessId,
     attempt: AttemptNo,
-    /// True if the client chose the attempt, so that later attempts are not followed.
+    /// True if the client chose the attempt. Later attempts are then not followed.
     fixed: bool,
     follow: bool,
     only: Option<OutputSource>,
     /// Offset of the first byte that was requested.
     begin: u64,
     position: u64,
-    /// Reader of output that is stored on another node.
+    /// Reader of the output if the output is stored on another node.
     there: Option<RemoteOutput>,
     wants_notes: bool,
-    /// Lost output that was already reported to the client: number of lost bytes by offset.
+    /// Lost output that has already been reported to the client: number of lost bytes by offset.
     told: BTreeMap<u64, u64>,
     ended: bool,
 }
@@ -204,7 +204,7 @@ impl PageStream {
         })
     }
 
-    /// Converts the start position to an offset in the output that is stored on this node.
+    /// Converts the start position to an offset in output that is stored on this node.
     async fn offset(&self, begin: ReadFrom) -> Result<u64, ApiError> {
         let engine = &self.api.engine;
         let found = match begin {
@@ -218,7 +218,8 @@ impl PageStream {
         }
     }
 
-    /// Opens the output on another node if it is stored there. Returns false if the output is read on this node.
+    /// Opens the output on another node if it is stored there. Returns false if the output is to be read from this
+    /// node.
     async fn open_remote(&mut self, stored: &StoredProcess, begin: ReadFrom) -> Result<bool, ApiError> {
         let found = self.api.following(stored, self.attempt, self.only, self.follow, begin).await;
         let Some(mut there) = found else { return Ok(false) };
@@ -227,8 +228,8 @@ impl PageStream {
         Ok(true)
     }
 
-    /// Reads the first page before the response starts, so that a damaged log causes an error response instead of a
-    /// broken stream.
+    /// Reads the first page. It is read before the response starts, so that a damaged log causes an error response and
+    /// not a broken stream.
     async fn first(&mut self) -> Result<Option<Bytes>, ApiError> {
         if self.attempt == AttemptNo(0) {
             return Ok(None);
@@ -236,7 +237,7 @@ impl PageStream {
         self.piece().await
     }
 
-    /// Returns the next part of the stream: output, then an end frame, then `None`.
+    /// Returns the next part of the stream. After all output, returns an end frame, and then `None`.
     async fn next(&mut self) -> Result<Option<Bytes>, ApiError> {
         while !self.ended {
             if self.there.is_some() {
@@ -258,7 +259,7 @@ impl PageStream {
         Ok(None)
     }
 
-    /// Returns a note about output that could not be stored and was not reported at its offset.
+    /// Returns a note about lost output that has not been reported at its offset. Returns `None` if there is none.
     async fn loss(&self) -> Result<Option<String>, ApiError> {
         let stored = self.api.engine.process(self.id).await?;
         let process = &stored.process;
@@ -273,14 +274,14 @@ impl PageStream {
         Ok((lost > 0).then(|| format!("{lost} bytes of the output could not be stored and are lost")))
     }
 
-    /// Returns the output that is available now. Returns `None` if there is none.
+    /// Returns the next output that is currently available. Returns `None` if no output is available.
     async fn piece(&mut self) -> Result<Option<Bytes>, ApiError> {
         loop {
             let losses = self.losses().await?;
             if let Some(note) = self.report_losses(&losses) {
                 return Ok(Some(note));
             }
-            // A read stops at the next loss, so that the loss is reported at its offset.
+            // Each read ends at the next offset with lost output, so that the loss is reported exactly there.
             let next = losses.iter().map(|loss| loss.offset).find(|offset| *offset > self.position);
             let ahead = next.map_or(PIECE, |next| {
                 u32::try_from(next.saturating_sub(self.position)).unwrap_or(PIECE).min(PIECE)
@@ -308,7 +309,7 @@ impl PageStream {
         }
     }
 
-    /// Returns a note about output that is lost before the current position and was not reported yet.
+    /// Returns a note about output that was lost up to the current position and has not been reported yet.
     fn report_losses(&mut self, losses: &[Loss]) -> Option<Bytes> {
         let mut lost = 0_u64;
         for loss in losses.iter().filter(|loss| (self.begin..=self.position).contains(&loss.offset)) {
@@ -319,7 +320,7 @@ impl PageStream {
         (lost > 0).then(|| FrameBatch::note(self.position, note()))
     }
 
-    /// Returns the next frame from another node. Returns `None` at its end.
+    /// Returns the next frame from another node. Returns `None` after the last frame.
     async fn piece_there(&mut self) -> Result<Option<Bytes>, ApiError> {
         while let Some(there) = &mut self.there {
             let Some(frame) = there.next().await? else { return Ok(None) };
@@ -340,7 +341,7 @@ impl PageStream {
         frames
     }
 
-    /// Waits until there may be more output. Returns false if there will be no more.
+    /// Waits until more output may be available. Returns false if there will be no more output.
     async fn may_continue(&mut self) -> Result<bool, ApiError> {
         match self.api.engine.follow(self.id, self.attempt, self.position).await? {
             FollowProgress::Changed => return self.reload().await,
@@ -372,7 +373,7 @@ impl PageStream {
         }
     }
 
-    /// Continues with the next read, on another node if the attempt runs there.
+    /// Prepares the next read. If the attempt runs on another node, opens the output there.
     async fn reload(&mut self) -> Result<bool, ApiError> {
         if self.api.engine.is_shared() {
             let stored = self.api.engine.process(self.id).await?;
@@ -389,7 +390,8 @@ fn since(query: &QueryString, now: Timestamp) -> Result<Option<Timestamp>, ApiEr
     query.text("since").map(|text| moment(text, now)).transpose()
 }
 
-/// Returns true if there is no output: not yet, not at all, or not any more. Readers treat all three cases alike.
+/// Returns true if the output does not exist: it was not written yet, will never be written, or was deleted. Readers
+/// treat the three cases alike.
 fn is_missing(error: &EngineError) -> bool {
     matches!(error, EngineError::Output { source: OutputError::Missing { .. } })
 }

@@ -1,4 +1,4 @@
-//! Routes for queues.
+//! Routes that show and change queues.
 
 use crate::body::JsonBody;
 use crate::error_response::ErrorResponse;
@@ -32,7 +32,7 @@ async fn list(State(api): State<Api>) -> Result<JsonReply<QueueListing>, ErrorRe
     Ok(JsonReply::ok(api.queues(None).await?))
 }
 
-/// `GET /v1/queues/{key}`: shows one queue. An unused queue is shown too, with the slots that it would have.
+/// `GET /v1/queues/{key}`: shows one queue. An unused queue is shown with the number of slots that it would have.
 async fn show(
     State(api): State<Api>,
     key: Result<Path<String>, PathRejection>,
@@ -40,8 +40,8 @@ async fn show(
     Ok(JsonReply::ok(api.queues(Some(&text(key)?)).await?))
 }
 
-/// `PATCH /v1/queues/{key}`: changes the slots of a key, or holds or releases its queue. A refused request changes
-/// nothing.
+/// `PATCH /v1/queues/{key}`: changes the number of slots of a key, or holds or releases its queue. A refused request
+/// changes nothing.
 async fn change(
     State(api): State<Api>,
     key: Result<Path<String>, PathRejection>,

@@ -1,4 +1,4 @@
-//! Routes for the reports of workers about their processes.
+//! Routes through which commands and reporters report on their processes.
 
 use crate::body::JsonBody;
 use crate::error_response::ErrorResponse;

@@ -1,4 +1,4 @@
-//! Routes for sessions.
+//! Routes that show and end sessions.
 
 use crate::body::JsonBody;
 use crate::error_response::ErrorResponse;
@@ -53,7 +53,7 @@ async fn show(
     Ok(JsonReply::ok(api.session(&session(id)?, &list::read(&query)?).await?))
 }
 
-/// `POST /v1/sessions/{id}/end`: ends a session and applies its policy to each of its processes.
+/// `POST /v1/sessions/{id}/end`: ends a session and applies the session policy to each of its processes.
 async fn end(
     State(api): State<Api>,
     id: Result<Path<String>, PathRejection>,

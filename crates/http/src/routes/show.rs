@@ -1,4 +1,4 @@
-//! Routes that show one process, its tree, its resource usage, and the reason why it waits.
+//! Routes that show one process, its tree, its resource usage, and the reason why it is waiting.
 
 use crate::error_response::ErrorResponse;
 use crate::precondition::is_known;
@@ -44,7 +44,7 @@ pub(crate) fn entries() -> Vec<Route> {
     ]
 }
 
-/// `GET /v1/processes/{ref}`: shows a process; with `?usage=true` also the resource usage of its tree.
+/// `GET /v1/processes/{ref}`: shows a process. With `?usage=true`, also shows the resource usage of its tree.
 async fn show(
     State(api): State<Api>,
     PathReference(reference): PathReference,
@@ -55,7 +55,7 @@ async fn show(
     let process = api.show(&reference, depth).await?;
     let revision = process.revision;
     match (depth, is_known(&headers, revision)? && is_final(&process)) {
-        // Resource usage changes without a new revision, so such a response has no entity tag.
+        // A response with resource usage has no entity tag, because the usage changes without a new revision.
         (DetailLevel::Usage, _) => Ok(JsonReply::ok(process).into_response()),
         (DetailLevel::Records | DetailLevel::Ports, true) => Ok(JsonReply::unchanged(revision)),
         (DetailLevel::Records | DetailLevel::Ports, false) => {
@@ -64,14 +64,14 @@ async fn show(
     }
 }
 
-/// Returns true if the process can no longer change without a new revision. A live process can, because progress,
-/// conditions and facts that are not in the record change without one.
+/// Returns true if everything that is shown of the process can change only with a new revision. This is false for a
+/// live process: its progress, its conditions and facts outside of its record change without a new revision.
 fn is_final(process: &ProcessView) -> bool {
     let is_ended = process.status.parse().is_ok_and(Status::is_ended);
     is_ended && !process.cancelling_descendants && process.conditions.is_empty()
 }
 
-/// `GET /v1/processes/{ref}/tree`: lists a process and all processes that were ever below it.
+/// `GET /v1/processes/{ref}/tree`: lists a process and all its descendants, live and ended.
 async fn tree(
     State(api): State<Api>,
     PathReference(reference): PathReference,
@@ -88,7 +88,7 @@ async fn usage(
     Ok(JsonReply::ok(api.usage(&reference).await?))
 }
 
-/// `GET /v1/processes/{ref}/why`: explains why a process waits.
+/// `GET /v1/processes/{ref}/why`: explains why a process is waiting.
 async fn why(
     State(api): State<Api>,
     PathReference(reference): PathReference,

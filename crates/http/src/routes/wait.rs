@@ -1,4 +1,4 @@
-//! Route that waits for processes.
+//! Route that waits until processes reach a state.
 
 use crate::error_response::ErrorResponse;
 use crate::query::QueryString;
@@ -19,7 +19,8 @@ pub(crate) fn entries() -> Vec<Route> {
 
 const PARAMETERS: &[&str] = &["id", "mode", "timeout_ms", "for"];
 
-/// `GET /v1/wait`: waits for processes. If the client disconnects, only the wait ends.
+/// `GET /v1/wait`: waits until processes reach a state. If the client disconnects, the wait ends and the processes
+/// continue.
 async fn wait(State(api): State<Api>, query: QueryString) -> Result<JsonReply<WaitReply>, ErrorResponse> {
     query.only(PARAMETERS)?;
     let request = WaitRequest {

@@ -28,7 +28,7 @@ pub(super) struct Http1Options {
     pub(super) header: Duration,
     /// True if the connection may carry more than one request.
     pub(super) keep_alive: bool,
-    /// Maximum size of a request head, and of the read buffer, in bytes.
+    /// Maximum size of a request head, in bytes. The read buffer has the same limit.
     pub(super) head: usize,
 }
 
@@ -43,7 +43,7 @@ impl OpenConnections {
         Self { graceful: GracefulShutdown::new(), tasks: JoinSet::new() }
     }
 
-    /// Waits until the current responses are complete, for at most `time_limit`, and then aborts the rest.
+    /// Waits until the current responses are complete, but at most `time_limit`. Then aborts the remaining connections.
     pub async fn close(self, time_limit: Duration) {
         let Self { graceful, mut tasks } = self;
         if tokio::time::timeout(time_limit, graceful.shutdown()).await.is_err() {
@@ -52,7 +52,7 @@ impl OpenConnections {
         tasks.shutdown().await;
     }
 
-    /// Serves a connection in a task of its own, and drops `held` when the connection ends.
+    /// Serves a connection in a separate task. Drops `held` when the connection ends.
     pub(super) fn take<I, S>(
         &mut self,
         stream: I,
@@ -72,7 +72,7 @@ impl OpenConnections {
         });
     }
 
-    /// Returns a watcher that ends its connection gracefully when the manager shuts down.
+    /// Returns a watcher that closes its connection gracefully when the manager shuts down.
     pub(super) fn watcher(&self) -> Watcher {
         self.graceful.watcher()
     }
@@ -81,13 +81,13 @@ impl OpenConnections {
         self.tasks.spawn(conversation);
     }
 
-    /// Removes the tasks of connections that have ended.
+    /// Removes the finished tasks of connections that have ended.
     pub(super) fn tidy(&mut self) {
         while self.tasks.try_join_next().is_some() {}
     }
 }
 
-/// Answers requests on a connection until it ends.
+/// Answers the requests on a connection until the connection ends.
 pub(super) async fn converse<I, S>(stream: I, service: S, habits: Http1Options, watcher: Watcher)
 where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -105,7 +105,7 @@ where
         .header_read_timeout(habits.header)
         .keep_alive(habits.keep_alive)
         .max_buf_size(habits.head)
-        // hyper may read more than one buffer at once, and would accept a larger head without this limit.
+        // Without this limit, hyper could accept a larger head, because it may read more than one buffer at once.
         .max_header_size(habits.head)
         .serve_connection(stream, service);
     if let Err(error) = watcher.watch(connection).await {

@@ -8,10 +8,10 @@ use tokio::sync::oneshot;
 
 /// Limits the number of network connections and chooses which one is closed when all places are taken.
 ///
-/// A connection is authenticated by its first request with a valid token. Unauthenticated connections share a small
-/// number of places. When these are full, the oldest connection of the address with the most unauthenticated
-/// connections is closed. Unauthenticated clients therefore only displace each other. Clients with read-only tokens
-/// have a limited share of the places, so that they cannot displace clients with full access.
+/// The first request with a valid token authenticates a connection. Unauthenticated connections share a small number of
+/// places. When these places are full, the limiter finds the address with the most unauthenticated connections and
+/// closes its oldest unauthenticated connection. Unauthenticated clients therefore displace only each other. Clients
+/// with read-only tokens have a limited share of the places, so that they cannot displace clients with full access.
 #[derive(Clone, Debug)]
 pub(super) struct ConnectionLimiter(Arc<Mutex<ConnectionSlots>>);
 
@@ -29,7 +29,7 @@ pub(super) struct ConnectionLimits {
 #[derive(Debug)]
 struct ConnectionSlots {
     room: ConnectionLimits,
-    /// Sequence counter; an older entry has a smaller number.
+    /// Sequence counter that numbers the connections. An older connection has a smaller number.
     turn: u64,
     taken: BTreeMap<u64, SlotEntry>,
 }
@@ -38,7 +38,7 @@ struct ConnectionSlots {
 struct SlotEntry {
     peer: IpAddr,
     standing: ConnectionState,
-    /// Dropping the sender signals the connection to close.
+    /// Sender that makes the connection close when it is dropped.
     _leave: oneshot::Sender<()>,
 }
 
@@ -49,14 +49,14 @@ enum ConnectionState {
     AtWork { access: Access, requests: u32 },
 }
 
-/// The place of one connection. Dropping it frees the place.
+/// Place of one connection. The place becomes free when this value is dropped.
 #[derive(Debug)]
 pub(super) struct ConnectionSlot {
     limiter: ConnectionLimiter,
     slot: u64,
 }
 
-/// Marks its connection as working while a request is being answered.
+/// Marks its connection as working until it is dropped, while a request is being answered.
 #[derive(Debug)]
 pub(super) struct ActiveRequest(Arc<ConnectionSlot>);
 
@@ -65,8 +65,8 @@ impl ConnectionLimiter {
         Self(Arc::new(Mutex::new(ConnectionSlots { room, turn: 0, taken: BTreeMap::new() })))
     }
 
-    /// Takes a place for a connection, by closing another one if necessary. Returns `None` if every connection is
-    /// working on a request. The connection must close when the receiver ends.
+    /// Takes a place for a new connection and closes another connection if necessary. Returns `None` if every
+    /// connection is working on a request. The new connection must be closed when the returned receiver completes.
     pub(super) fn acquire(&self, peer: IpAddr) -> Option<(Arc<ConnectionSlot>, oneshot::Receiver<()>)> {
         let mut slots = self.slots();
         let ConnectionLimits { limit, unauthenticated, readers: _ } = slots.room;
@@ -106,7 +106,7 @@ impl ConnectionSlots {
     fn oldest_of_busiest_peer(&self) -> Option<u64> {
         let mut held: HashMap<IpAddr, (usize, u64)> = HashMap::new();
         for (number, peer) in self.unauthenticated() {
-            // Entries come in order of age, so the first entry of an address is its oldest.
+            // The connections are ordered by age, so the first one of each address is its oldest.
             held.entry(peer).or_insert((0, number)).0 += 1;
         }
         held.into_values().max_by_key(|(count, eldest)| (*count, u64::MAX - eldest)).map(|(_, eldest)| eldest)
@@ -120,8 +120,8 @@ impl ConnectionSlots {
         idle.min().map(|(_, number)| number)
     }
 
-    /// Returns true if the connection `newcomer` may become a reader. If the limit is reached, the reader that has
-    /// been idle the longest is closed.
+    /// Returns true if the connection `newcomer` may be used with a read-only token. If the limit for such connections
+    /// is reached, closes the one that has been idle the longest.
     fn admit_reader(&mut self, newcomer: u64) -> bool {
         let others = self.taken.iter().filter(|(number, _)| **number != newcomer);
         let (mut readers, mut longest_idle) = (0, None);
@@ -166,7 +166,7 @@ impl ConnectionSlot {
         let mut slots = self.limiter.slots();
         let is_reader = slots.taken.get(&self.slot).is_some_and(|slot| slot.standing.is_of_reader());
         match access {
-            // Only new readers are counted, because counting takes time proportional to the number of connections.
+            // Counting visits every connection, so it is done only when a connection starts to use a read-only token.
             Access::ReadOnly if !is_reader && !slots.admit_reader(self.slot) => return None,
             Access::ReadOnly | Access::Control => {}
         }

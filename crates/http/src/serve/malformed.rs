@@ -1,6 +1,6 @@
-//! Adds a problem document to hyper's responses to malformed requests.
+//! Adds a problem document to the responses that hyper sends to malformed requests.
 //!
-//! hyper answers a request that it cannot parse with a bare status, and no route sees the request.
+//! hyper answers a request that it cannot parse with a status and no body. The routes never receive such a request.
 
 use crate::request_id::{REQUEST_ID, made};
 use crate::router::VERSION_HEADER;
@@ -14,10 +14,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 
-/// A connection that replaces hyper's bare refusal of the first request by a response with a problem document.
+/// Connection on which hyper's response to a malformed first request is replaced by a response with a problem document.
 ///
-/// Bytes are replaced only until a request reaches the routes. After that, bytes that resemble a refusal may be part of
-/// a response body.
+/// Bytes are replaced only until a request reaches the routes. After that, similar bytes may be part of a response
+/// body.
 #[derive(Debug)]
 pub(super) struct MalformedRequestStream<I> {
     stream: I,
@@ -25,17 +25,17 @@ pub(super) struct MalformedRequestStream<I> {
     instead: Option<ReplacedBytes>,
 }
 
-/// The bytes of a response that replaces a bare refusal.
+/// Response bytes that replace hyper's response to a malformed request.
 #[derive(Debug)]
 struct ReplacedBytes {
     bytes: Vec<u8>,
     written: usize,
-    /// Length of the refusal that is replaced; this length is reported to the writer.
+    /// Length of the replaced response. This length is reported to the writer as written.
     stands_for: usize,
 }
 
 impl<I> MalformedRequestStream<I> {
-    /// Wraps `stream`. The caller sets `heard` to true when a request reaches the routes.
+    /// Wraps `stream`. The caller sets `heard` to true as soon as a request reaches the routes.
     pub(super) const fn new(stream: I, heard: Arc<AtomicBool>) -> Self {
         Self { stream, heard, instead: None }
     }
@@ -107,13 +107,13 @@ impl<I: Write + Unpin> Write for MalformedRequestStream<I> {
     }
 }
 
-/// Returns the status of a bare refusal. Returns `None` if the bytes are not a refusal.
+/// Returns the status if the bytes are hyper's response to a malformed request. Returns `None` for any other bytes.
 fn refused(bytes: &[u8]) -> Option<StatusCode> {
     let status = bytes.strip_prefix(b"HTTP/1.1 ")?.get(..3)?;
     StatusCode::from_bytes(status).ok().filter(StatusCode::is_client_error)
 }
 
-/// Builds a complete response with a problem document for this status.
+/// Builds a complete response with this status and a problem document.
 fn explained(status: StatusCode) -> Option<Vec<u8>> {
     let why = match status {
         StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE | StatusCode::URI_TOO_LONG => "its headers are too large",
@@ -148,7 +148,7 @@ mod tests {
 
     const BARE: &[u8] = b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
 
-    /// Writes `bytes` through a channel that accepts 7 bytes at a time, and returns the text that arrives.
+    /// Writes `bytes` through a channel that accepts 7 bytes at a time. Returns the text that arrives at the other end.
     async fn arrives(bytes: &[u8], heard: bool) -> String {
         let (near, mut far) = tokio::io::duplex(7);
         let heard = Arc::new(AtomicBool::new(heard));

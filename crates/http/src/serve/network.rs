@@ -37,16 +37,16 @@ pub struct Network {
 const MAX_UNAUTHENTICATED: usize = 256;
 /// Maximum size of a request head, in bytes.
 const HEAD: usize = 32 * 1024;
-/// Time limit for a client to authenticate, and for each further request head or body.
+/// Time limit within which a client must authenticate, and within which each further request head or body must arrive.
 pub(super) const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
-/// Idle time before the first TCP keep-alive probe, which detects a peer that disappeared.
+/// Idle time before the first TCP keep-alive probe. The probes detect a client that has disappeared.
 const SILENCE: Duration = Duration::from_secs(60);
 /// Maximum time that sent data may stay unacknowledged before the connection is closed.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(120);
 
 impl Network {
-    /// Configures serving these routes to at most `connections` clients at once, over all listeners. Without `tls`,
-    /// traffic is not encrypted.
+    /// Configures listeners that serve these routes. All listeners together serve at most `connections` clients at
+    /// once. Without `tls`, the traffic is not encrypted.
     ///
     /// Clients with read-only tokens can use at most half of the connections.
     #[must_use]
@@ -70,8 +70,8 @@ impl Network {
         }
     }
 
-    /// Adds the MCP endpoint at `/mcp`: `control` serves clients with full access, `reading` clients with read-only
-    /// access.
+    /// Adds the MCP endpoint at `/mcp`. The service `control` serves clients with full access, and `reading` serves
+    /// clients with read-only access.
     #[must_use]
     pub fn with_mcp<S>(mut self, control: S, reading: S) -> Self
     where
@@ -84,7 +84,7 @@ impl Network {
         self
     }
 
-    /// Changes the time limit for authentication; the default is 30 seconds.
+    /// Sets the time limit for authentication. The default is 30 seconds.
     #[must_use]
     pub const fn with_time_limit(mut self, time_limit: Duration) -> Self {
         self.time_limit = time_limit;
@@ -92,8 +92,8 @@ impl Network {
     }
 }
 
-/// Accepts and serves connections until `stop` is done. Returns the connections that are still open then; their tasks
-/// keep running.
+/// Accepts and serves connections until `stop` completes. Returns the connections that are still open at that time;
+/// their tasks keep running.
 pub async fn serve_network(
     listener: TcpListener,
     network: Network,
@@ -145,7 +145,7 @@ fn welcome(stream: TcpStream, peer: SocketAddr, network: &Network, open: &mut Op
     });
 }
 
-/// Sets the TCP options that detect a peer which disappeared. Returns the local address of the connection.
+/// Sets the TCP options that detect a client that has disappeared. Returns the local address of the connection.
 fn prepare(stream: &TcpStream) -> std::io::Result<SocketAddr> {
     stream.set_nodelay(true)?;
     sockopt::set_socket_keepalive(stream, true)?;
@@ -176,7 +176,8 @@ async fn speak(
     }
 }
 
-/// Completes if the client is still unauthenticated after `time_limit`; otherwise never completes.
+/// Completes after `time_limit` if the client is still unauthenticated at that time. If the client is authenticated by
+/// then, never completes.
 async fn unknown_after(place: &ConnectionSlot, time_limit: Duration) {
     tokio::time::sleep(time_limit).await;
     if !place.is_unauthenticated() {
@@ -194,7 +195,7 @@ mod tests {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
     const TIMEOUT: Duration = Duration::from_millis(300);
-    /// Timeout that is reached only if something hangs.
+    /// Timeout that is reached only if the code under test hangs.
     const LONG: Duration = Duration::from_secs(20);
 
     #[tokio::test]
@@ -304,7 +305,7 @@ mod tests {
             let start = format!("GET / HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer known\r\nX: ");
             let head = format!("{start}{}\r\n\r\n", "x".repeat(length - start.len() - 4));
             stream.write_all(head.as_bytes()).await.unwrap();
-            // The connection may be closed while the client still sends.
+            // The connection may be closed while the client is still sending.
             let mut word = [0; 12];
             let read = tokio::time::timeout(LONG, stream.read_exact(&mut word)).await.unwrap();
             assert_eq!(read.is_ok() && word == *b"HTTP/1.1 200", is_taken, "{length}: {word:?}");
@@ -323,10 +324,10 @@ mod tests {
         assert!(test_server.answer(&mut stream).await.starts_with("HTTP/1.1 403"));
     }
 
-    /// A listener with three routes: an immediate one, a slow one, and one that never answers.
+    /// Test server with three routes: one answers immediately, one answers slowly, and one never answers.
     struct House {
         host: String,
-        /// Number of requests to the route that never answers.
+        /// Number of requests that the route that never answers has received.
         waiting: Arc<AtomicUsize>,
     }
 
@@ -354,7 +355,7 @@ mod tests {
             Self { host, waiting }
         }
 
-        /// Waits until the route that never answers has `count` requests.
+        /// Waits until the route that never answers has received `count` requests.
         async fn entered(&self, count: usize) {
             let all = async {
                 while self.waiting.load(Ordering::Relaxed) < count {
@@ -375,7 +376,7 @@ mod tests {
             stream.write_all(head.as_bytes()).await.unwrap();
         }
 
-        /// Returns the text of a single read; the responses in this test are small enough for that.
+        /// Reads once and returns the text. The responses in this test are small enough to arrive in a single read.
         async fn answer(&self, stream: &mut TcpStream) -> String {
             let mut text = vec![0; 4_096];
             let length = tokio::time::timeout(LONG, stream.read(&mut text)).await.unwrap().unwrap();

@@ -22,19 +22,19 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-/// Maximum time to read and discard a body that is not needed.
+/// Maximum time for reading and discarding a request body that is not needed.
 const BODY_DRAIN_TIMEOUT: Duration = Duration::from_millis(500);
-/// Maximum number of bytes of such a discarded body that are read.
+/// Maximum number of bytes that are read from a request body that is not needed.
 const BODY_DRAIN_LIMIT: usize = 64 * 1024;
 
-/// Service of one network connection: checks each request, then passes it to the routes or rejects it.
+/// Service for one network connection. It checks each request, then passes it to the routes or rejects it.
 #[derive(Clone, Debug)]
 pub(super) struct NetworkService {
     pub(super) guard: Arc<Guard>,
     pub(super) door: ListenerKind,
     pub(super) control: Router,
     pub(super) reading: Router,
-    /// Router that answers every request with its rejection.
+    /// Router that answers a rejected request with the reason for the rejection.
     pub(super) turning: Router,
     pub(super) place: Arc<ConnectionSlot>,
 }
@@ -52,7 +52,7 @@ impl NetworkService {
             Ok(access) => access,
             Err(turned) => return self.reject_early(head, body, turned, None).await,
         };
-        // A client with a valid token counts as authenticated, even if its request is rejected for another reason.
+        // A connection with a valid token counts as authenticated, even if the request is rejected for another reason.
         let Some(work) = self.place.work(access) else {
             return self.reject_early(head, body, RequestRejection::Crowded, None).await;
         };
@@ -66,8 +66,8 @@ impl NetworkService {
                     Err(turned) => return self.turn(head, turned, Some(work)).await,
                 }
             }
-            // No route reads the body of such a request. The body is still drained: if the connection broke while the
-            // client sends, the client could not read the response.
+            // No route reads the body of a GET or HEAD request. The body is still read to its end: if the connection
+            // were closed while the client is sending, the client could not read the response.
             _ if [Method::GET, Method::HEAD].contains(&head.method) => {
                 let_finish(&head, body).await;
                 (Body::empty(), None)
@@ -86,7 +86,7 @@ impl NetworkService {
         Ok(holding(answer, Some(work)))
     }
 
-    /// Answers a request of another node.
+    /// Answers a request from another node.
     async fn answer_peer(
         self,
         head: Parts,
@@ -135,18 +135,17 @@ impl NetworkService {
     }
 }
 
-/// Reads and discards a body that is not needed. If the connection broke while the client still sends, the client could
-/// not read the response.
+/// Reads and discards a request body that is not needed. If the connection were closed while the client is still
+/// sending, the client could not read the response.
 async fn let_finish(head: &Parts, body: Incoming) {
-    // A client that sends `Expect: 100-continue` waits for permission and has not sent its body.
+    // A client that sends `Expect: 100-continue` is still waiting for permission and has not sent its body.
     if !body.is_end_stream() && !head.headers.contains_key(EXPECT) {
         let _ =
             tokio::time::timeout(BODY_DRAIN_TIMEOUT, Limited::new(body, BODY_DRAIN_LIMIT).collect()).await;
     }
 }
 
-/// Reads the whole body of a request. Needed for services that would report a body that ends early as a failure of
-/// their own.
+/// Reads the whole body of a request. Some services would otherwise report a body that ends early as their own failure.
 async fn whole(body: Incoming, limit: u64) -> Result<Bytes, RequestRejection> {
     let length = usize::try_from(limit).unwrap_or(usize::MAX);
     match tokio::time::timeout(HEADER_TIMEOUT, Limited::new(body, length).collect()).await {
@@ -165,12 +164,12 @@ fn call(head: &Parts, text: &[u8]) -> Result<Option<JsonRpcCall>, RequestRejecti
     JsonRpcCall::read(text).map(Some).map_err(|NotJson| RequestRejection::Unreadable)
 }
 
-/// Keeps the connection marked as working until the response body has been sent completely.
+/// Keeps the connection marked as working until the whole response body has been sent.
 fn holding(answer: Response<Body>, work: Option<ActiveRequest>) -> Response<Body> {
     answer.map(|body| Body::new(GuardedBody { body, _work: work }))
 }
 
-/// A response body that holds its [`ActiveRequest`] until it is dropped.
+/// Response body that holds its [`ActiveRequest`] until it is dropped.
 struct GuardedBody {
     body: Body,
     _work: Option<ActiveRequest>,

@@ -8,11 +8,11 @@ use std::fmt;
 use std::sync::Arc;
 use tokio_rustls::TlsAcceptor;
 
-/// A server certificate with its private key.
+/// Server certificate with its private key.
 #[derive(Clone)]
 pub struct ServerTls(pub(super) TlsAcceptor);
 
-/// Fault of a certificate or its key.
+/// Reason why a certificate or its private key cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TlsError {
@@ -30,7 +30,7 @@ pub enum TlsError {
         #[source]
         source: rustls::pki_types::pem::Error,
     },
-    /// The certificate and the key do not match, or are of an unsupported kind.
+    /// The certificate and the private key do not match, or their kind is not supported.
     #[error("the certificate and its key cannot be used")]
     Pair {
         /// Error of the TLS library.
@@ -40,10 +40,11 @@ pub enum TlsError {
 }
 
 impl ServerTls {
-    /// Reads a certificate, followed by its chain, and its private key; both in PEM.
+    /// Reads a certificate chain, which starts with the server certificate, and its private key. Both are in PEM
+    /// format.
     ///
     /// # Errors
-    /// Returns a [`TlsError`] that names the unusable part.
+    /// Returns a [`TlsError`] that says which part is unusable.
     pub fn of_pem(certificate: &[u8], key: &[u8]) -> Result<Self, TlsError> {
         let chain: Vec<_> = CertificateDer::pem_slice_iter(certificate)
             .collect::<Result<_, _>>()

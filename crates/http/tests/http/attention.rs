@@ -1,4 +1,4 @@
-//! Tests of conditions such as waiting for input or ready, and of input to commands.
+//! Tests of input to commands, and of conditions such as `ready` or waiting for input.
 
 use crate::world::{World, command, millis, with};
 use serde_json::{Value, json};

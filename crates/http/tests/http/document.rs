@@ -124,8 +124,7 @@ async fn bounds_of_requests_are_in_the_document() {
     assert_eq!((level["maximum"].clone(), level["minimum"].clone()), (255.into(), 0.into()));
 }
 
-/// Client generators drop or confuse fields of a schema that also has `oneOf` or a similar keyword, or that has several
-/// types.
+/// If a schema has `oneOf` or a similar keyword, or several types, client generators drop or confuse its fields.
 #[tokio::test(start_paused = true)]
 async fn requests_are_plain_objects_and_nothing_has_a_default() {
     let world = World::new().await;
@@ -145,7 +144,7 @@ async fn requests_are_plain_objects_and_nothing_has_a_default() {
             for keyword in ["oneOf", "anyOf", "allOf", "not"] {
                 assert!(schema.get(keyword).is_none(), "{name}.{field}: {keyword}");
             }
-            // A field without any type accepts arbitrary JSON.
+            // A field for which no type is declared accepts arbitrary JSON.
             let is_of_one_type = schema["type"].is_string() || schema["$ref"].is_string();
             assert!(is_of_one_type || schema.get("type").is_none(), "{name}.{field}: {schema}");
         }

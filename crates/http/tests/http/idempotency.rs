@@ -56,7 +56,7 @@ async fn restart_with_a_key_happens_once_though_its_answer_is_forgotten() {
         let again = keyed(&world, &path, "k", json!({})).await;
         assert_eq!((again.status.as_u16(), &again.json()["created"]), (200, &json!(false)));
         assert_eq!(again.json()["process"]["id"], first.json()["process"]["id"]);
-        // After this time the restarted process has ended.
+        // After these 10 ms the restarted process has ended.
         world.pass(millis(10)).await;
     }
     world.reopen();

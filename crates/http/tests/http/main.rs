@@ -1,4 +1,4 @@
-//! Tests of the HTTP interface over an engine whose ports are all fakes.
+//! Tests of the HTTP interface with an engine whose ports are all simulated.
 
 #![expect(
     clippy::unwrap_used,

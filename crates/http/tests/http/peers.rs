@@ -1,4 +1,4 @@
-//! Tests of requests from other nodes over the network.
+//! Tests of requests that other nodes send over the network.
 
 use crate::world::World;
 use longhaul_api::{PEER_HEADER, PeerGate, PeerSecrets, SignedRequest, digest, prove};
@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
-/// Timeout that is reached only if something hangs.
+/// Timeout that is reached only if the code under test hangs.
 const TIMEOUT: Duration = Duration::from_secs(20);
 
 #[tokio::test]
@@ -61,21 +61,21 @@ async fn proof_that_was_seen_by_others_opens_nothing_again() {
     assert!(again.starts_with("HTTP/1.1 401") && again.contains("the signature was used before"), "{again}");
 }
 
-/// Fault that a test puts into the proof of a request.
+/// Error that a test puts into the proof of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Lie {
     None,
-    /// Created with another secret.
+    /// The proof was created with another secret.
     Secret,
-    /// Created for another receiving node.
+    /// The proof was created for another receiving node.
     Audience,
-    /// Created for another path.
+    /// The proof was created for another path.
     Target,
-    /// Created for another body.
+    /// The proof was created for another request body.
     Body,
-    /// Arbitrary text instead of a proof.
+    /// The proof is replaced by arbitrary text.
     Words,
-    /// Arbitrary text instead of a proof, together with a valid token.
+    /// The proof is replaced by arbitrary text, and the request has a valid token.
     Token,
 }
 
@@ -97,7 +97,7 @@ impl TokenVerifier for One {
     }
 }
 
-/// A manager that listens on the network and has one process.
+/// Manager for tests that listens on the network and has one process.
 struct Door {
     _world: World,
     host: String,

@@ -1,10 +1,10 @@
-//! Conversion of a page of output to frames.
+//! Conversion of output pages to frames.
 
 use axum::body::Bytes;
 use longhaul_engine::ports::{OutputPage, OutputSource};
 use longhaul_wire::output::{FrameKind, OutputFrame};
 
-/// Encodes frames into the bytes that are sent together.
+/// Encoder that turns frames into bytes which are sent together.
 pub(super) struct FrameBatch;
 
 impl FrameBatch {
@@ -14,8 +14,8 @@ impl FrameBatch {
         let mut lost = page.gap;
         let mut position = from;
         for chunk in &page.chunks {
-            // A page reports the number of dropped bytes but not their offset. The gap is put into the first hole
-            // that is wide enough.
+            // A page reports the number of dropped bytes but not where they were dropped. The gap frame is placed at
+            // the first sufficiently wide distance between two chunks.
             if lost > 0 && chunk.offset.saturating_sub(position) >= lost {
                 gap(chunk.offset, chunk.at.0).encode(&mut out);
                 lost = 0;
@@ -47,7 +47,7 @@ impl FrameBatch {
         Self::one(&noted(offset, text))
     }
 
-    /// Encodes the end frame, after a final note if there is one.
+    /// Encodes the end frame. If there is a final note, the note precedes the end frame.
     pub(super) fn end(offset: u64, note: Option<String>) -> Bytes {
         let mut out = Vec::new();
         if let Some(note) = note {
