@@ -1,4 +1,4 @@
-//! Size of text in an answer, counted in bytes of JSON.
+//! Length of text inside JSON, in bytes, for responses of limited size.
 
 /// Returns the number of bytes that a text needs inside the quotes of a JSON string.
 ///
@@ -19,7 +19,7 @@ pub(crate) fn char_length(c: char) -> usize {
     if c.is_ascii() { byte_length(u8::try_from(c).unwrap_or(0)) } else { c.len_utf8() }
 }
 
-/// Returns the longest prefix of a text that needs at most `room` bytes of JSON.
+/// Returns the longest prefix of a text that needs at most `room` bytes inside a JSON string.
 pub(crate) fn fitting(text: &str, room: usize) -> &str {
     let mut used = 0;
     for (place, c) in text.char_indices() {

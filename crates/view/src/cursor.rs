@@ -1,19 +1,19 @@
-//! Cursors into the output of a process, as text that clients store and send back.
+//! Cursors: positions in the output of a process, as text that clients store and send back later.
 
 use longhaul_domain::{AttemptNo, ProcessId};
 use std::fmt;
 
-/// First character of the text: the version of its format.
+/// First character of a cursor's text, which identifies the version of the text format.
 const VERSION: char = '1';
-/// Number of check digits at the end of the text.
+/// Number of check digits at the end of a cursor's text.
 const CHECK: usize = 4;
 const DIGITS: &[u8; 36] = b"0123456789abcdefghijklmnopqrstuvwxyz";
 
-/// A position in the output of an attempt.
+/// Position in the output of an attempt.
 ///
-/// The text form is short, can be part of a URL, and never expires: it contains offsets into the log and nothing about
-/// the manager that created it. The check digits at its end detect typing errors and cursors of another process; they
-/// are not a security feature.
+/// The text form is short, can be part of a URL, and never expires: it contains offsets into the output log and nothing
+/// about the manager that created it. The check digits at its end detect typing errors and cursors of other processes.
+/// They are not a security feature.
 ///
 /// # Examples
 ///
@@ -34,18 +34,18 @@ pub struct OutputCursor {
     pub attempt: AttemptNo,
     /// Streams that the reader selected.
     pub choice: StreamSelection,
-    /// Offset in the log, in bytes.
+    /// Offset in the output log, in bytes.
     pub offset: u64,
-    /// Number of bytes of the folded text after `offset` that were already shown.
+    /// Number of bytes of the folded text after `offset` that have already been shown.
     pub skip: u32,
-    /// Number of the line that contains the offset, counted from 1; `None` if unknown.
+    /// Line number of the line that contains the offset, counted from 1; `None` if unknown.
     pub line: Option<u64>,
 }
 
-/// The streams that a reader selects.
+/// Output streams that a reader selects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StreamSelection {
-    /// Both streams, in the order in which they were written.
+    /// Both streams. Their output is mixed in the order in which it was written.
     Both,
     /// Only standard output.
     Stdout,
@@ -53,14 +53,14 @@ pub enum StreamSelection {
     Stderr,
 }
 
-/// A reason why a text is not a valid cursor.
+/// Reason why a text is not a valid cursor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CursorError {
     /// The text does not have the form of a cursor.
     Malformed,
-    /// The text has a format version that this program does not know.
+    /// The text has a version of the format that this program does not support.
     Version,
-    /// The check digits do not match: the text is misspelt, or the cursor belongs to another process.
+    /// The check digits do not match. The text contains a typing error, or the cursor belongs to another process.
     Foreign,
 }
 
@@ -87,7 +87,7 @@ impl OutputCursor {
     ///
     /// # Errors
     ///
-    /// Returns [`CursorError`] if the text is not a cursor or belongs to another process.
+    /// Returns [`CursorError`] if the text is not a valid cursor, or if the cursor belongs to another process.
     pub fn parse(text: &str, owner: ProcessId) -> Result<Self, CursorError> {
         let (body, check) = text.trim().rsplit_once('-').ok_or(CursorError::Malformed)?;
         let mut letters = body.chars();
@@ -176,7 +176,7 @@ fn number(text: &str) -> Result<u64, CursorError> {
     u64::from_str_radix(text, 36).map_err(|_| CursorError::Malformed)
 }
 
-/// Returns the check digits of a text: FNV-1a over the text and the process id.
+/// Returns the check digits of a text. They are computed with FNV-1a from the text and the process id.
 fn check_of(body: &str, owner: ProcessId) -> String {
     let bytes = body.bytes().chain(owner.as_uuid().as_bytes().iter().copied());
     let hash = bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {

@@ -1,4 +1,5 @@
-//! Output as shown to a person: redraws folded, repeated lines counted, control bytes removed.
+//! Folded output, as people see it: only the last state of a redrawn line, a count in place of repeated lines, and no
+//! control bytes.
 
 use crate::cursor::OutputCursor;
 use crate::label::turns_text;
@@ -6,51 +7,52 @@ use crate::redraw::fold_redraws;
 use crate::sanitizer::{Sanitizer, TerminalPolicy, sanitize};
 use crate::window::{Window, WindowEnd};
 
-/// Maximum number of characters that are shown of one line.
+/// Maximum number of characters that are shown from one line.
 pub(crate) const MAX_LINE_LEN: usize = 2_000;
-/// Maximum number of bytes that are treated as one line; a longer line is split into pieces.
+/// Maximum number of bytes that are treated as one line. A longer line is split into pieces.
 pub(crate) const MAX_PIECE_LEN: usize = 64 * 1024;
-/// Mark for the missing start of a line.
+/// Mark that is shown in place of the missing start of a line.
 pub(crate) const TRUNCATION_MARK: &str = "…";
-/// Size in bytes at which a run of equal lines ends; the next equal line starts a new run.
+/// Maximum size of a run of equal lines, in bytes. After it, the next equal line starts a new run.
 const MAX_RUN_LEN: usize = 256 * 1024;
-/// Maximum number of bytes at the end of a growing output that are checked for an unfinished character or sequence.
+/// Maximum number of bytes at the end of a growing output that are checked for an unfinished character or escape
+/// sequence.
 const MAX_PARTIAL_LEN: usize = 1024;
 
-/// One line of folded output, or a run of equal lines.
+/// Entry of folded output: one line, or a run of equal lines.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct FoldedLine {
     /// Text to show, with a line feed unless the line is unfinished.
     pub(crate) text: String,
-    /// Index of the first byte in the window.
+    /// Start of the entry: the index of its first byte in the window.
     pub(crate) start: usize,
-    /// Index after the last byte in the window.
+    /// End of the entry: the index after its last byte in the window.
     pub(crate) end: usize,
-    /// Number of line feeds in the entry.
+    /// Number of line feeds that the entry contains.
     pub(crate) feeds: u64,
     /// True if only the start of the line is shown.
     pub(crate) is_cut: bool,
 }
 
-/// A reason why there is no next entry.
+/// Reason why there is no next entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum EntriesEnd {
-    /// The end of the next entry is outside the window.
+    /// The next entry does not end inside the window.
     Undecided,
     /// The window contains no further complete entry.
     Done,
 }
 
-/// Splits a window into entries.
+/// Iterator that splits a window of output into entries.
 ///
-/// An entry depends only on the bytes from its start on. A reader that starts where another reader stopped therefore
-/// sees the same entries as a single reader.
+/// An entry depends only on the bytes from its start on. Therefore two readers, of which the second continues where the
+/// first stopped, together get the same entries as a single reader.
 #[derive(Debug)]
 pub(crate) struct WindowEntries<'w> {
     window: &'w Window,
     base: Option<OutputCursor>,
     at: usize,
-    /// The line that ended the previous run of equal lines and starts at `at`; already rendered.
+    /// Line at `at` that has already been rendered, because it ended the previous run of equal lines.
     ahead: Option<RenderedLine>,
 }
 
@@ -70,17 +72,17 @@ enum LineForm {
     Whole,
     /// The line ended with a line feed; only its start is shown.
     Cut,
-    /// A piece of a line that is longer than [`MAX_PIECE_LEN`].
+    /// The text is a piece of a line that is longer than [`MAX_PIECE_LEN`].
     Piece,
-    /// Overwritten earlier states of such a long line; nothing is shown.
+    /// Earlier states of such a long line, which a redraw has overwritten. Nothing is shown.
     Redrawn,
-    /// The last line, which has no line feed yet.
+    /// The line is the last one and has no line feed yet.
     Unfinished,
 }
 
 impl<'w> WindowEntries<'w> {
-    /// Creates an iterator that starts at index `at`. With `base`, the mark of a cut line contains a cursor into that
-    /// output.
+    /// Creates an iterator that starts at index `at`. If `base` is set, the mark of a line that was cut contains a
+    /// cursor into the output of `base`.
     pub(crate) const fn new(window: &'w Window, base: Option<OutputCursor>, at: usize) -> Self {
         Self { window, base, at, ahead: None }
     }
@@ -105,8 +107,8 @@ impl<'w> WindowEntries<'w> {
                 }
             };
             if next.form != LineForm::Whole || next.text != first.text {
-                // Overwritten states before the next line form an entry of their own, so the line is rendered again
-                // after them.
+                // If overwritten states precede the next line, they form a separate entry. The line is then rendered
+                // again after that entry.
                 self.ahead = (next.start == last_end).then_some(next);
                 break;
             }
@@ -115,7 +117,8 @@ impl<'w> WindowEntries<'w> {
         Ok(self.folded_line(RenderedLine { end: last_end, ..first }, count))
     }
 
-    /// Returns the line at `start`. Earlier states that a redraw has overwritten are skipped, up to index `limit`.
+    /// Returns the line at `start`. Skips its earlier states that a redraw has overwritten, but only up to index
+    /// `limit`.
     fn settled_line(&self, start: usize, limit: usize) -> Result<RenderedLine, EntriesEnd> {
         let mut line = self.line(start)?;
         while line.form == LineForm::Redrawn && line.end < limit {
@@ -149,7 +152,7 @@ impl<'w> WindowEntries<'w> {
         }
         let raw = self.window.slice(start, end);
         let text = shown(raw);
-        // The last state of a redrawn line is complete even if the start of the line is missing.
+        // If the line was redrawn, its last state is complete even if the start of the line is missing.
         let is_torn = self.window.is_torn_at(start) && drawn_over(bare(raw)).is_none();
         let torn = if is_torn { TRUNCATION_MARK } else { "" };
         if text.len() > MAX_LINE_LEN
@@ -171,7 +174,7 @@ impl<'w> WindowEntries<'w> {
     }
 }
 
-/// Finds the end and the form of the line that starts at an index.
+/// Returns the end and the form of the line that starts at an index.
 fn bounds(window: &Window, start: usize) -> Result<(usize, LineForm), EntriesEnd> {
     let rest = window.slice(start, window.bytes().len());
     let longest = rest.get(..MAX_PIECE_LEN).unwrap_or(rest);
@@ -192,19 +195,20 @@ fn bounds(window: &Window, start: usize) -> Result<(usize, LineForm), EntriesEnd
     if length == 0 { Err(EntriesEnd::Done) } else { Ok((start + length, LineForm::Unfinished)) }
 }
 
-/// Returns how many bytes of a line, or of a piece of a line, were overwritten by a redraw. Returns `None` for 0 bytes.
+/// Returns the number of bytes of a line, or of a piece of a line, that a redraw has overwritten. Returns `None` if
+/// there are no such bytes.
 pub(crate) fn drawn_over(part: &[u8]) -> Option<usize> {
     Some(part.len() - fold_redraws(part).len()).filter(|over| *over > 0)
 }
 
-/// Renders a line without the bytes that end it.
+/// Renders a line without its line ending.
 pub(crate) fn shown(raw: &[u8]) -> String {
     let drawn = fold_redraws(bare(raw));
     let clean = if is_harmless(drawn) { drawn.to_vec() } else { sanitize(drawn, TerminalPolicy::Plain) };
     String::from_utf8(clean).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
 }
 
-/// Returns true if the lines are shown byte for byte, because they contain nothing to fold or remove.
+/// Returns true if the lines are shown unchanged, because they contain nothing to fold or to remove.
 pub(crate) fn is_harmless(lines: &[u8]) -> bool {
     let (mut has_controls, mut is_beyond_ascii) = (false, false);
     for byte in lines {
@@ -215,14 +219,14 @@ pub(crate) fn is_harmless(lines: &[u8]) -> bool {
     !has_controls && (!is_beyond_ascii || std::str::from_utf8(lines).is_ok_and(is_text))
 }
 
-/// Returns a line without its line feed and the carriage returns before it.
+/// Returns a line without its line feed and without carriage returns directly before the line feed.
 pub(crate) fn bare(raw: &[u8]) -> &[u8] {
     let raw = raw.strip_suffix(b"\n").unwrap_or(raw);
     let end = raw.iter().rposition(|byte| *byte != b'\r').map_or(0, |last| last + 1);
     raw.get(..end).unwrap_or_default()
 }
 
-/// Returns the index in a line after the first `characters` shown characters.
+/// Returns the index in a line at which the first `characters` visible characters end.
 fn place_behind(raw: &[u8], characters: usize) -> usize {
     let drawn = fold_redraws(bare(raw));
     let skipped = bare(raw).len() - drawn.len();
@@ -239,7 +243,8 @@ fn place_behind(raw: &[u8], characters: usize) -> usize {
     bare(raw).len()
 }
 
-/// Returns the length of the longest prefix of a growing line that ends with no unfinished character or sequence.
+/// Returns the length of the longest prefix of a growing line that does not end in an unfinished character or escape
+/// sequence.
 fn settled(rest: &[u8]) -> usize {
     let (certain, doubtful) = rest.split_at(rest.len().saturating_sub(MAX_PARTIAL_LEN));
     let (mut sanitizer, mut ignored) = (Sanitizer::new(TerminalPolicy::Plain), Vec::new());
@@ -252,11 +257,11 @@ fn settled(rest: &[u8]) -> usize {
             settled = Some(certain.len() + place + 1);
         }
     }
-    // A sequence of more than `MAX_PARTIAL_LEN` bytes is not a valid one, so the whole line counts as settled.
+    // An escape sequence of more than `MAX_PARTIAL_LEN` bytes is not valid, so the whole line counts as finished.
     settled.unwrap_or(if certain.is_empty() { 0 } else { rest.len() })
 }
 
-/// Returns the greatest character boundary that is not after `at`.
+/// Returns the last character boundary at or before `at`.
 pub(crate) fn boundary(bytes: &[u8], at: usize) -> usize {
     let at = at.min(bytes.len());
     let is_inside = |place: usize| bytes.get(place).is_some_and(|byte| is_continuation(*byte));

@@ -1,17 +1,17 @@
-//! Folding of a stream of output.
+//! Folding of output that arrives in chunks.
 
 use crate::entry::WindowEntries;
 use crate::window::{Window, WindowEnd};
 
-/// Number of new bytes to collect before they are folded, so that a long run of equal lines is not scanned again for
-/// each new line.
+/// Number of new bytes that are collected before they are folded. Without this delay, a long run of equal lines would
+/// be scanned again for each new line.
 const BATCH_BYTES: usize = 256 * 1024;
 
-/// Folds output chunk by chunk: redrawn lines are reduced to their last state, equal lines are shown once with their
-/// number, and control bytes are removed.
+/// Folds output chunk by chunk. Redrawn lines are reduced to their last state, equal consecutive lines are shown once
+/// with their number, and control bytes are removed.
 ///
-/// The result is the same text as in pages, without a size limit. Some text is held back until more output arrives,
-/// because the next line may equal the last one.
+/// The result is the same text as the concatenated pages of the output. Some text is held back until more output
+/// arrives, because the next line may equal the last one.
 ///
 /// # Examples
 ///
@@ -27,19 +27,19 @@ const BATCH_BYTES: usize = 256 * 1024;
 #[derive(Clone, Debug)]
 pub struct LineCollapser {
     window: Window,
-    /// Number of bytes at the start of the window that were scanned already and whose text depends on the bytes that
-    /// follow.
+    /// Number of bytes at the start of the window that have been scanned but not yet shown, because their text depends
+    /// on the bytes that follow.
     waiting: usize,
 }
 
 impl LineCollapser {
-    /// Creates a folder for an output that is read from its start.
+    /// Creates a line collapser for output that is read from its start.
     #[must_use]
     pub const fn new() -> Self {
         Self { window: Window::new(0), waiting: 0 }
     }
 
-    /// Adds bytes and returns the text that can no longer change. May return an empty text until enough bytes are
+    /// Adds bytes and returns the text that can no longer change. Returns an empty text until enough bytes have been
     /// collected.
     #[must_use]
     pub fn push(&mut self, bytes: &[u8]) -> String {
@@ -90,7 +90,8 @@ mod tests {
             ),
             sizes in prop::collection::vec(1_usize..100_000, 1..5),
         ) {
-            // Several times larger than a batch, so that `push` returns text before `finish` does.
+            // The filler is several times larger than a batch, so that `push` returns some text before `finish` is
+            // called.
             let filler = b"filler\nfiller\n".repeat(BATCH_BYTES / 10);
             let output = [output.concat(), filler.clone(), output.concat(), filler].concat();
             let mut whole = LineCollapser::new();

@@ -1,4 +1,4 @@
-//! Replacement of unsafe characters in names and JSON text that are shown in a terminal.
+//! Replaces unsafe characters in names and JSON text that are shown on a terminal.
 
 use std::borrow::Cow;
 
@@ -37,8 +37,8 @@ pub fn clean_label(name: &str) -> Cow<'_, str> {
 /// ```
 #[must_use]
 pub fn clean_json(text: &str) -> Cow<'_, str> {
-    // The JSON serializer has escaped ASCII control characters in strings. Those that remain are the layout of the
-    // text.
+    // The JSON serializer has already escaped the ASCII control characters inside strings. The remaining ones, such as
+    // line feeds, are the layout of the text.
     let is_harmful = |c: char| c == '\u{7f}' || (!c.is_ascii() && shown(c) != c);
     if !text.chars().any(is_harmful) {
         return Cow::Borrowed(text);

@@ -2,12 +2,12 @@
 //!
 //! Output consists of arbitrary bytes. It may stop in the middle of a line or a character, and its author may try to
 //! attack the reader's terminal. This crate splits such bytes without losing any ([`LineSplitter`], [`last_lines`],
-//! [`fold_redraws`]) and makes them safe to display ([`Sanitizer`], [`clean_label`]). The crate performs no I/O and
-//! stores only the state of its parsers between two chunks.
+//! [`fold_redraws`]) and makes them safe to display ([`Sanitizer`], [`clean_label`]). The crate performs no I/O.
+//! Between two chunks it stores only the state of its parsers.
 //!
-//! [`page`] and [`tail`] are for readers with a size limit: the caller fills a [`Window`] with bytes of the log, and
-//! gets the part that fits and the [`OutputCursor`] to continue from. A [`Searcher`] finds matching lines in a stream
-//! of bytes.
+//! [`page`] and [`tail`] are for readers with a size limit. The caller fills a [`Window`] with bytes of the output log.
+//! It gets the part that fits, and an [`OutputCursor`] at which to continue. A [`Searcher`] finds matching lines in a
+//! stream of bytes.
 //!
 //! # Examples
 //!

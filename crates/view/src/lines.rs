@@ -1,8 +1,8 @@
-//! Splitting of output into lines without losing a byte.
+//! Splits output into lines without losing a byte.
 
 use std::iter::FusedIterator;
 
-/// Splits output into its lines, including an unfinished last line.
+/// Iterator over the lines of an output, including an unfinished last line.
 ///
 /// A line includes the line feed at its end, so that the concatenated lines are equal to the output.
 ///
@@ -53,7 +53,7 @@ impl DoubleEndedIterator for LineSplitter<'_> {
 
 impl FusedIterator for LineSplitter<'_> {}
 
-/// One line of output, including the bytes that end it.
+/// One line of output, including its line ending.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RawLine<'a> {
     bytes: &'a [u8],
@@ -66,7 +66,7 @@ impl<'a> RawLine<'a> {
         self.bytes
     }
 
-    /// Returns the line without the line feed, or carriage return and line feed, at its end.
+    /// Returns the line without its line ending, which is a line feed or a carriage return and a line feed.
     #[must_use]
     pub fn text(self) -> &'a [u8] {
         match self.bytes {
@@ -75,7 +75,7 @@ impl<'a> RawLine<'a> {
         }
     }
 
-    /// Returns true if the line ends with a line feed; only the last line of an output may lack it.
+    /// Returns true if the line ends with a line feed. Only the last line of an output may have none.
     #[must_use]
     pub fn is_complete(self) -> bool {
         self.bytes.ends_with(b"\n")

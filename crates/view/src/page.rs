@@ -6,13 +6,13 @@ use crate::entry::{EntriesEnd, WindowEntries};
 use crate::sanitizer::may_be_completed;
 use crate::window::{Window, WindowEnd, wide};
 
-/// Display form of output.
+/// Form in which output is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RenderMode {
-    /// Redraws are folded to their last state, repeated lines are counted, control bytes are removed, and long lines
-    /// are cut with a mark.
+    /// Folded form: redrawn lines are reduced to their last state, repeated lines are counted, control bytes are
+    /// removed, and long lines are cut off with a mark.
     Folded,
-    /// Output is shown as written; invalid UTF-8 becomes `U+FFFD`.
+    /// Raw form: output is shown as it was written, except that invalid UTF-8 becomes `U+FFFD`.
     Raw,
 }
 
@@ -23,28 +23,28 @@ pub struct Page {
     pub text: String,
     /// Cursor at which the next page starts.
     pub next: OutputCursor,
-    /// Reason why the page ends there.
+    /// Reason why the page ends at this cursor.
     pub stop: PageStop,
 }
 
-/// A reason why a page ends.
+/// Reason why a page ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PageStop {
     /// The page has reached its size limit.
     Full,
-    /// The next entry does not end inside the window. The caller must try again with a window of at least twice the
-    /// size.
+    /// The next entry does not end inside the window. The caller must try again with a window that is at least twice as
+    /// large.
     Undecided,
-    /// The whole window is shown, except bytes that need more output to be shown.
+    /// The whole window is shown, except bytes that cannot be shown before more output is known.
     Drained,
 }
 
-/// Shows as much from the start of a window as fits into `room` bytes of JSON. `from` is the cursor of the start of the
-/// window.
+/// Returns a page with as much of the start of a window as fits into `room` bytes of JSON. `from` is the cursor at the
+/// start of the window.
 ///
-/// A page ends with a whole line. Only if the first line is longer than the page, the line is cut, and the next page
-/// continues inside it. The concatenated pages are equal to one unlimited page, whatever their sizes. If there is
-/// output and `room` is at least 6, the page shows at least one character.
+/// A page ends at the end of a line. The only exception is a first line that is longer than the page: this line is cut,
+/// and the next page continues inside it. The concatenated pages are equal to one page without a size limit, whatever
+/// their sizes are. If there is output and `room` is at least 6, the page shows at least one character.
 ///
 /// # Examples
 ///
@@ -141,13 +141,14 @@ fn raw(window: &Window, from: &OutputCursor, room: usize) -> Page {
     Page { text: text.text, next: from.on_line(window.offset(text.end), line), stop }
 }
 
-/// Text of a raw page, with the number of window bytes that the text was made from.
+/// Text of a raw page, and the number of window bytes from which the text was made.
 #[derive(Debug, Default)]
 struct RenderedText {
     text: String,
     used: usize,
     end: usize,
-    /// Length of `text` up to and including its last line feed; `lines_end` is the matching number of window bytes.
+    /// Length of `text` up to and including its last line feed. `lines_end` is the corresponding number of window
+    /// bytes.
     lines_text: usize,
     lines_end: usize,
 }

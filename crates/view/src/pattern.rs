@@ -1,18 +1,18 @@
-//! Regular expressions from untrusted users.
+//! Regular expressions that come from untrusted users.
 
 use regex::bytes::{Regex, RegexBuilder};
 use std::fmt;
 
 /// Maximum length of a pattern, in bytes.
 const MAX_PATTERN_LEN: usize = 1024;
-/// Maximum memory of a compiled pattern, in bytes.
+/// Maximum memory that a compiled pattern may use, in bytes.
 const COMPILED: usize = 1024 * 1024;
-/// Maximum memory of the matcher's state cache, in bytes.
+/// Maximum memory that the state cache of the matcher may use, in bytes.
 const CACHED: usize = 2 * 1024 * 1024;
 /// Maximum nesting depth of groups.
 const DEPTH: u32 = 64;
 
-/// A regular expression whose search time is always proportional to the length of the searched text.
+/// Regular expression whose search time is always proportional to the length of the searched text.
 ///
 /// # Examples
 ///
@@ -26,21 +26,21 @@ const DEPTH: u32 = 64;
 #[derive(Clone, Debug)]
 pub struct Pattern {
     line: Regex,
-    /// Variant of the pattern that searches many lines at once; `None` if a match depends on where the text starts or
+    /// Variant of the pattern that can search many lines at once. `None` if a match depends on where the text starts or
     /// ends.
     lines: Option<Regex>,
 }
 
-/// Treatment of upper and lower case in a search.
+/// Whether a search distinguishes upper and lower case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CaseMode {
-    /// Upper and lower case differ.
+    /// The search distinguishes upper and lower case.
     Kept,
-    /// Upper and lower case are equal.
+    /// The search ignores the difference between upper and lower case.
     Ignored,
 }
 
-/// A reason why a text is refused as a pattern.
+/// Reason why a text is refused as a pattern.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PatternError {
     /// The text is empty.
@@ -50,7 +50,7 @@ pub enum PatternError {
         /// Length of the text in bytes.
         length: usize,
     },
-    /// The compiled pattern needs too much memory, for example because of nested large repetitions.
+    /// The compiled pattern needs too much memory, for example because of large nested repetitions.
     TooLarge,
     /// The text is not a valid regular expression.
     Broken {
@@ -89,17 +89,17 @@ impl Pattern {
         self.line.is_match(line)
     }
 
-    /// Finds the first match in a line and returns its start and end index.
+    /// Returns the start and end index of the first match in a line.
     pub(crate) fn find(&self, line: &[u8]) -> Option<(usize, usize)> {
         self.line.find(line).map(|found| (found.start(), found.end()))
     }
 }
 
 impl Pattern {
-    /// Returns true if one of several lines may match. If the result is false, no line matches.
+    /// Returns true if at least one of several lines may match. If the result is false, none of the lines matches.
     ///
     /// A match within a single line is also a match within the joined lines, because `^`, `$` and `\b` behave the same
-    /// at the edges of the line.
+    /// way at the start and end of the line in both cases.
     pub(crate) fn may_match(&self, lines: &[u8]) -> bool {
         self.lines.as_ref().is_none_or(|regex| regex.is_match(lines))
     }
@@ -120,8 +120,8 @@ impl fmt::Display for PatternError {
 
 impl std::error::Error for PatternError {}
 
-/// Returns true if a match depends on where the searched text starts or ends. The lines must then be searched one by
-/// one.
+/// Returns true if a match depends on where the searched text starts or ends. In this case the lines must be searched
+/// one by one.
 fn is_bound(text: &str) -> bool {
     let changes_edges = |group: &str| {
         let end = group.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(group.len());
@@ -135,7 +135,7 @@ fn refusal(error: &regex::Error) -> PatternError {
     if matches!(error, regex::Error::CompiledTooBig(_)) {
         return PatternError::TooLarge;
     }
-    // The error text of the parser contains the pattern with a marker. Only its last line describes the error.
+    // The parser's error text contains the pattern with a marker. Only the last line of the text describes the error.
     let text = error.to_string();
     let why = text.lines().last().unwrap_or_default();
     PatternError::Broken { why: why.trim().trim_start_matches("error: ").to_owned() }

@@ -2,9 +2,9 @@
 
 /// Returns the last state of a line that was redrawn with carriage returns.
 ///
-/// The last state starts after the last carriage return that is followed by other text. The bytes that end the line,
-/// and carriage returns directly before them, are preserved. A redraw counts as replacing the whole line; the rest of a
-/// longer earlier state, which a terminal would still show, is removed.
+/// The last state starts after the last carriage return that is followed by other text. The line ending, and carriage
+/// returns directly before it, are preserved. A redraw counts as a replacement of the whole line. If an earlier state
+/// is longer, a terminal would still show the rest of it; this function removes that rest.
 ///
 /// # Examples
 ///

@@ -1,23 +1,23 @@
-//! Removal of terminal control sequences from output.
+//! Removes terminal control sequences from output.
 
 use crate::label::turns_text;
 use anstyle_parse::state::{Action, State, state_change};
 
-/// Maximum length of a colour sequence that is passed on, in bytes between its introducer and its final byte.
+/// Maximum length of a color sequence that is passed on: the number of bytes between its introducer and its final byte.
 const MAX_STYLE_LEN: usize = 64;
 
-/// The control sequences that a terminal may receive.
+/// Control sequences that may be passed on to a terminal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TerminalPolicy {
-    /// No control sequences, only text.
+    /// No control sequences: only text is passed on.
     Plain,
-    /// Text and its colours: sequences that select a graphic rendition (SGR) are passed on.
+    /// Color sequences (SGR): text and the sequences that set its color and style are passed on.
     Colour,
 }
 
-/// Removes everything that would control a terminal from output, chunk by chunk.
+/// Filter that removes from output, chunk by chunk, everything that would control a terminal.
 ///
-/// - Passed on: text, tabs, carriage returns and line feeds, and colours if [`TerminalPolicy`] allows them.
+/// - Passed on: text, tabs, carriage returns and line feeds, and colors if [`TerminalPolicy`] allows them.
 /// - Removed: other control characters, escape sequences, control strings (titles, clipboard, images), and characters
 ///   that change the direction of text.
 /// - Replaced by `U+FFFD`: invalid UTF-8.
@@ -41,16 +41,16 @@ pub enum TerminalPolicy {
 pub struct Sanitizer {
     terminal: TerminalPolicy,
     state: State,
-    /// Parameters and intermediates of the current sequence. A length of [`MAX_STYLE_LEN`] + 1 means that the sequence
-    /// is too long.
+    /// Parameter and intermediate bytes of the current sequence. A length of [`MAX_STYLE_LEN`] + 1 means that the
+    /// sequence is too long.
     sequence: Vec<u8>,
-    /// First bytes of a character that the next chunk may complete.
+    /// First bytes of a character whose other bytes may be in the next chunk.
     begun: Vec<u8>,
     styled: bool,
 }
 
 impl Sanitizer {
-    /// Creates a sanitizer for an output that is read from its start.
+    /// Creates a sanitizer for output that is read from its start.
     #[must_use]
     pub const fn new(terminal: TerminalPolicy) -> Self {
         Self { terminal, state: State::Ground, sequence: Vec::new(), begun: Vec::new(), styled: false }
@@ -70,8 +70,8 @@ impl Sanitizer {
         }
     }
 
-    /// Ends the output: an unfinished character becomes `U+FFFD`, an unfinished sequence is removed, and an active
-    /// colour is reset.
+    /// Ends the output. An unfinished character becomes `U+FFFD`, an unfinished sequence is removed, and an active
+    /// color is reset.
     pub fn finish(mut self, shown: &mut Vec<u8>) {
         if !self.begun.is_empty() {
             self.accept(char::REPLACEMENT_CHARACTER, shown);
@@ -81,7 +81,7 @@ impl Sanitizer {
         }
     }
 
-    /// Returns true if neither a character nor a sequence is unfinished.
+    /// Returns true if the output so far does not end in an unfinished character or sequence.
     pub(crate) fn is_settled(&self) -> bool {
         self.state == State::Ground && self.begun.is_empty()
     }
@@ -130,7 +130,8 @@ impl Sanitizer {
             }
             ' '..='~' if self.state == State::Ground => shown.push(low_byte(c)),
             '\0'..='\u{7f}' => self.step(low_byte(c), shown),
-            // Terminals treat a C1 control character (`U+0080` to `U+009F`) like an escape followed by a letter.
+            // Terminals treat a C1 control character (`U+0080` to `U+009F`) like the escape character followed by a
+            // letter.
             '\u{80}'..='\u{9f}' => {
                 self.step(b'\x1b', shown);
                 self.step(low_byte(c) - 0x40, shown);
@@ -157,8 +158,8 @@ impl Sanitizer {
             | State::EscapeIntermediate
             | State::Ground
             | State::Utf8 => {
-                // No sequence contains such a character. The bytes before it were not a sequence, and the character is
-                // text.
+                // Such a character cannot be part of a sequence. The bytes before it were therefore not a sequence, and
+                // the character itself is text.
                 self.state = State::Ground;
                 if !turns_text(c) {
                     shown.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
@@ -185,7 +186,7 @@ impl Sanitizer {
                     self.style(shown);
                 }
             }
-            // Printable characters are handled before; the only one that reaches `Print` here is DEL.
+            // Printable characters have already been handled. Only the DEL character reaches `Print` here.
             Action::Print
             | Action::Nop
             | Action::Clear
@@ -207,7 +208,7 @@ impl Sanitizer {
         }
     }
 
-    /// Passes a colour sequence on, unless it is private, malformed or longer than [`MAX_STYLE_LEN`].
+    /// Passes on a color sequence, unless it is private, malformed or longer than [`MAX_STYLE_LEN`].
     fn style(&mut self, shown: &mut Vec<u8>) {
         let plain = self.sequence.iter().all(|byte| matches!(byte, b'0'..=b'9' | b';' | b':'));
         if !plain || self.sequence.len() > MAX_STYLE_LEN {
@@ -220,7 +221,7 @@ impl Sanitizer {
     }
 }
 
-/// Removes everything that would control a terminal from a complete output, like [`Sanitizer`].
+/// Removes everything that would control a terminal from a complete output. Follows the same rules as [`Sanitizer`].
 #[must_use]
 pub fn sanitize(output: &[u8], terminal: TerminalPolicy) -> Vec<u8> {
     let mut shown = Vec::new();
@@ -230,12 +231,12 @@ pub fn sanitize(output: &[u8], terminal: TerminalPolicy) -> Vec<u8> {
     shown
 }
 
-/// Returns true if more bytes could complete `start` to a valid character.
+/// Returns true if `start` is not a complete character but could become a valid one with more bytes.
 pub(crate) fn may_be_completed(start: &[u8]) -> bool {
     std::str::from_utf8(start).is_err_and(|error| error.error_len().is_none())
 }
 
-/// Returns the code of a character below `U+0100` as a byte.
+/// Returns the code point of a character below `U+0100` as a byte.
 const fn low_byte(c: char) -> u8 {
     c as u8
 }
@@ -379,7 +380,7 @@ mod tests {
         matches!(c, '\t' | '\r' | '\n') || !(c.is_control() || turns_text(c))
     }
 
-    /// Removes colours without the parser under test. Panics on malformed sequences.
+    /// Removes color sequences without the parser that is tested. Panics on malformed sequences.
     fn without_colours(shown: &str) -> String {
         let mut pieces = shown.split("\x1b[");
         let mut text = pieces.next().unwrap_or_default().to_owned();

@@ -1,4 +1,4 @@
-//! Search for matching lines in a stream of output.
+//! Searches a stream of output for matching lines.
 
 use crate::entry::{MAX_PIECE_LEN, TRUNCATION_MARK, bare, boundary, drawn_over, is_harmless, shown};
 use crate::page::RenderMode;
@@ -6,39 +6,40 @@ use crate::pattern::Pattern;
 use crate::window::{Window, WindowEnd, wide};
 use std::borrow::Cow;
 
-/// Overlap in bytes of two pieces of a long line. A longer match may be missed where the pieces meet.
+/// Number of bytes by which two pieces of a long line overlap. A match that is longer than the overlap may be missed
+/// where the two pieces meet.
 const OVERLAP: usize = 4 * 1024;
-/// Number of bytes of lines that are first searched together.
+/// Size of the block of lines that is first searched as a whole, in bytes.
 const BLOCK: usize = 8 * 1024;
 /// Maximum number of bytes that are scanned to find the last state of a redrawn context line.
 const REDRAW_LOOKBACK: usize = 256 * 1024;
-/// Maximum number of searched bytes that are retained for the context lines before a match.
+/// Maximum number of already searched bytes that are kept for the context lines before a match.
 const MAX_CONTEXT_BYTES: usize = 16 * 1024;
 
-/// A line that matches the pattern.
+/// Search hit: a line that matches the pattern.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SearchHit {
-    /// Number of the line, counted from 1; `None` if unknown.
+    /// Line number, counted from 1; `None` if unknown.
     pub line: Option<u64>,
-    /// Offset in the log at which the line starts.
+    /// Offset in the output log at which the line starts.
     pub offset: u64,
-    /// Offset in the log after the line.
+    /// Offset in the output log at which the line ends.
     pub next: u64,
-    /// Text of the line, or the part of a long line around the match.
+    /// Text of the line. For a long line, only the part around the match.
     pub text: String,
-    /// Context lines before the match, except lines that an earlier hit contains.
+    /// Context lines before the match, except lines that an earlier hit already contains.
     pub before: Vec<String>,
     /// Context lines after the match, up to the next hit.
     pub after: Vec<String>,
-    /// Remaining context lines after the match, which the next hit contains. Needed only if that hit is not shown.
+    /// Other context lines after the match, which the next hit already contains. Needed only if that hit is not shown.
     pub further: Vec<String>,
 }
 
 /// Searches output chunk by chunk. Only one chunk and a few context lines are in memory at a time.
 ///
-/// Lines are searched in the form in which [`RenderMode`] shows them; of a redrawn line, only its last state is
-/// searched. A line of more than 64 KiB is searched in overlapping pieces of that size, and each matching piece is a
-/// hit of its own.
+/// Lines are searched in the form in which [`RenderMode`] shows them. Of a redrawn line, only the last state is
+/// searched. A line of more than 64 KiB is searched in overlapping pieces of 64 KiB, and each matching piece is a
+/// separate hit.
 ///
 /// # Examples
 ///
@@ -64,10 +65,10 @@ pub struct Searcher {
     /// Number of hits that may still be reported.
     limit: usize,
     window: Window,
-    /// Index in the window of the first line that was not searched yet.
+    /// Index in the window of the first line that has not been searched yet.
     at: usize,
     line: Option<u64>,
-    /// Index in the window up to which lines are part of a hit or its context.
+    /// Index in the window up to which the lines already belong to a hit or to its context.
     told: usize,
     hits: Vec<SearchHit>,
     /// Start index of each context line after the last hit.
@@ -77,7 +78,7 @@ pub struct Searcher {
 }
 
 impl Searcher {
-    /// Creates a searcher that starts at an offset of the log, in the line with this number.
+    /// Creates a searcher that starts at an offset of the output log. `line` is the number of the line at this offset.
     #[must_use]
     pub const fn new(pattern: Pattern, start: u64, line: Option<u64>, manner: RenderMode) -> Self {
         Self {
@@ -104,29 +105,29 @@ impl Searcher {
         self
     }
 
-    /// Sets the maximum length of each line in a hit, in bytes; a longer line is cut.
+    /// Sets the maximum length of each line in a hit, in bytes. A longer line is cut.
     #[must_use]
     pub const fn longest(mut self, bytes: usize) -> Self {
         self.longest = bytes;
         self
     }
 
-    /// Sets the maximum number of hits to report; later hits are only counted.
+    /// Sets the maximum number of hits that are reported. Later hits are only counted.
     #[must_use]
     pub const fn limit(mut self, hits: usize) -> Self {
         self.limit = hits;
         self
     }
 
-    /// Adds bytes that start at an offset of the log, and searches all complete lines.
+    /// Adds bytes that start at an offset of the output log, and searches all complete lines.
     pub fn push(&mut self, offset: u64, bytes: &[u8]) {
         self.window.push(offset, bytes);
         self.search();
         self.forget();
     }
 
-    /// Ends the current line and continues at `offset`, because the bytes in between were dropped. Line numbers are
-    /// unknown from then on.
+    /// Ends the current line and continues at `offset`, because the bytes in between were dropped. From then on, line
+    /// numbers are unknown.
     pub fn break_off(&mut self, offset: u64) {
         self.finish(offset, WindowEnd::Over);
         self.line = None;
@@ -135,23 +136,24 @@ impl Searcher {
         self.after.clear();
     }
 
-    /// Sets the offset at which the log continues and the state of the output there, and searches the remaining bytes.
+    /// Searches the remaining bytes. `next` is the offset at which the output log continues, and `ending` says whether
+    /// more output may follow.
     pub fn finish(&mut self, next: u64, ending: WindowEnd) {
         self.window.close(next, ending);
         self.search();
         if ending == WindowEnd::More {
-            // A search that resumes from `place` finds the lines from this index on again.
+            // A later search that resumes at `place` will find the lines from this index on again.
             self.cut_the_last_hit(self.at);
         }
         self.told = self.told.min(self.at);
     }
 
-    /// Counts all further hits without reporting them.
+    /// Switches to counting: further hits are counted but not reported.
     pub const fn count_only(&mut self) {
         self.limit = 0;
     }
 
-    /// Removes and returns the hits whose context lines are complete.
+    /// Removes and returns the hits whose context lines are already complete.
     pub fn take(&mut self) -> Vec<SearchHit> {
         let is_open = self.told > self.at;
         let kept = if is_open { self.hits.pop() } else { None };
@@ -160,26 +162,26 @@ impl Searcher {
         hits
     }
 
-    /// Returns the number of matching lines so far.
+    /// Returns the number of matching lines found so far.
     #[must_use]
     pub const fn total(&self) -> u64 {
         self.total
     }
 
-    /// Returns the number of searched lines so far.
+    /// Returns the number of lines searched so far.
     #[must_use]
     pub const fn lines(&self) -> u64 {
         self.lines
     }
 
-    /// Returns the offset of the first line that was not searched completely, and its number if known.
+    /// Returns the offset of the first line that has not been searched completely, and its line number if known.
     #[must_use]
     pub fn place(&self) -> (u64, Option<u64>) {
         (self.window.offset(self.at), self.line)
     }
 
     fn search(&mut self) {
-        // End of a block of lines that may contain a match. The lines of this block are searched one by one.
+        // End of a block of lines that may contain a match. The lines in this block are searched one by one.
         let mut near = self.at;
         loop {
             if self.at >= near {
@@ -213,8 +215,7 @@ impl Searcher {
         }
     }
 
-    /// Skips blocks of lines that certainly contain no match, and returns the end of the next block that may contain
-    /// one.
+    /// Skips blocks of lines that certainly contain no match. Returns the end of the next block that may contain one.
     fn pass(&mut self) -> usize {
         loop {
             let rest = self.window.slice(self.at, self.window.bytes().len());
@@ -232,7 +233,7 @@ impl Searcher {
         }
     }
 
-    /// Stores a hit with its context lines. Returns false if the context lines after the hit are not in the window yet.
+    /// Stores a hit with its context lines. Returns false if the context lines after the hit have not been read yet.
     fn record_hit(&mut self, line: &SearchedLine) -> bool {
         let mut after = Vec::new();
         let mut end = line.end;
@@ -267,8 +268,8 @@ impl Searcher {
         true
     }
 
-    /// Moves the context lines of the last hit from index `start` on to [`SearchHit::further`], because a later hit
-    /// contains them.
+    /// Moves those context lines of the last hit that start at index `start` or later to [`SearchHit::further`],
+    /// because a later hit contains them.
     fn cut_the_last_hit(&mut self, start: usize) {
         let kept = self.after.iter().filter(|after| **after < start).count();
         if let Some(last) = self.hits.last_mut()
@@ -286,7 +287,7 @@ impl Searcher {
         let mut lines = Vec::new();
         while lines.len() < self.context && begin > self.told {
             let Some((b'\n', earlier)) = self.window.slice(0, begin).split_last() else {
-                // The bytes before are a piece of a long line and not a whole line.
+                // The preceding bytes are only a piece of a long line and not a whole line.
                 break;
             };
             begin = memchr::memrchr(b'\n', earlier).map_or(0, |feed| feed + 1).max(self.told);
@@ -301,8 +302,8 @@ impl Searcher {
         Some(around(&self.text(&line), (0, 0), self.longest))
     }
 
-    /// Returns how many bytes of a long line at `start` were overwritten by a redraw. Returns `None` for other lines,
-    /// which are folded as a whole.
+    /// Returns the number of bytes of the long line at `start` that a redraw has overwritten. Returns `None` for a
+    /// shorter line, which is folded as a whole.
     fn drawn_over(&self, start: usize) -> Option<usize> {
         let rest = self.window.slice(start, self.window.bytes().len());
         let longest = rest.get(..MAX_PIECE_LEN).filter(|_| rest.len() > MAX_PIECE_LEN)?;
@@ -344,7 +345,8 @@ impl Searcher {
         let bare = bare(raw);
         match self.manner {
             RenderMode::Raw => Cow::Borrowed(bare),
-            // The mark keeps a pattern such as `^x` from matching where the start of the line is missing.
+            // If the start of the line is missing, a mark takes its place, so that a pattern such as `^x` does not
+            // match there.
             RenderMode::Folded if self.window.is_torn_at(line.start) && drawn_over(bare).is_none() => {
                 Cow::Owned(format!("{TRUNCATION_MARK}{}", shown(raw)).into_bytes())
             }
@@ -353,7 +355,7 @@ impl Searcher {
         }
     }
 
-    /// Removes bytes from the window that are no longer needed.
+    /// Removes those bytes from the window that are no longer needed.
     fn forget(&mut self) {
         let mut keep = self.at;
         for _ in 0..self.context {
@@ -370,7 +372,7 @@ impl Searcher {
     }
 }
 
-/// Range and form of a line in the window.
+/// Byte range and form of a line in the window.
 #[derive(Clone, Copy, Debug)]
 struct SearchedLine {
     start: usize,
@@ -385,7 +387,7 @@ enum MatchForm {
     Unfinished,
 }
 
-/// Returns a line as text; of a line that is longer than `longest` bytes, only the part around the match.
+/// Returns a line as text. If the line is longer than `longest` bytes, returns only the part around the match.
 fn around(line: &[u8], (from, to): (usize, usize), longest: usize) -> String {
     if line.len() <= longest {
         return String::from_utf8_lossy(line).into_owned();

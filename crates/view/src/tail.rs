@@ -1,4 +1,4 @@
-//! The end of an output, with a limited size.
+//! End of an output, limited to a size.
 
 use crate::budget::{char_length, json_length};
 use crate::cursor::OutputCursor;
@@ -6,22 +6,23 @@ use crate::entry::{FoldedLine, MAX_LINE_LEN, WindowEntries, boundary, drawn_over
 use crate::page::RenderMode;
 use crate::window::Window;
 
-/// The shown end of an output.
+/// End of an output, as it is shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TailBuffer {
     /// Text to show.
     pub text: String,
-    /// Cursor of the start of the text.
+    /// Cursor at the start of the text.
     pub start: OutputCursor,
-    /// Cursor at which the output continues after the text.
+    /// Cursor at the end of the text, where the output continues.
     pub next: OutputCursor,
 }
 
-/// Shows as much of the end of a window as fits into `room` bytes of JSON.
+/// Returns as much of the end of a window as fits into `room` bytes of JSON.
 ///
-/// The text starts with a whole line. If the last line alone is too long, its end is shown. `starts_line` is false if
-/// the window starts in the middle of a line. The rest of that line is then left out if other lines follow, but the
-/// last state of a redrawn line is shown.
+/// The text starts with a whole line. If the last line alone does not fit, only the end of this line is shown.
+///
+/// `starts_line` is false if the window starts in the middle of a line. If other lines follow, the rest of that line is
+/// left out. If that line was redrawn, its last state is shown nevertheless.
 #[must_use]
 pub fn tail(
     window: &Window,
@@ -67,7 +68,7 @@ fn folded(window: &Window, base: &OutputCursor, first: usize, room: usize) -> (S
     (kept.concat(), start, end)
 }
 
-/// Returns the end of a line that is too long to be shown completely, with its start index.
+/// Returns the end of a line that is too long to be shown completely, and the index at which the returned text starts.
 fn end_of(window: &Window, line: &FoldedLine, room: usize) -> (String, usize) {
     let raw = window.slice(line.start, line.end);
     let ending = if line.text.ends_with('\n') { "\n" } else { "" };
@@ -116,14 +117,14 @@ fn raw(window: &Window, first: usize, room: usize) -> (String, usize, usize) {
     (String::from_utf8_lossy(window.slice(start, bytes.len())).into_owned(), start, bytes.len())
 }
 
-/// Returns the index of the last state of the first line if the line was redrawn, or the result of
-/// [`behind_first_line`].
+/// Returns the index at which the last state of the first line starts if that line was redrawn. For any other line,
+/// returns the result of [`behind_first_line`].
 fn last_state_or_next_line(bytes: &[u8]) -> usize {
     let end = memchr::memchr(b'\n', bytes).map_or(bytes.len(), |feed| feed + 1);
     drawn_over(bytes.get(..end).unwrap_or(bytes)).unwrap_or_else(|| behind_first_line(bytes))
 }
 
-/// Returns the start of the second line, or the first character boundary if there is only one line.
+/// Returns the index of the second line. If there is only one line, returns the index of the first character boundary.
 fn behind_first_line(bytes: &[u8]) -> usize {
     let behind = memchr::memchr(b'\n', bytes).map(|feed| feed + 1);
     behind.filter(|behind| *behind < bytes.len()).unwrap_or_else(|| {

@@ -1,6 +1,6 @@
-//! A part of an output in memory, with the log offset of each byte.
+//! Part of an output in memory, with the log offset of each byte.
 
-/// Consecutive bytes of the selected streams of an output, each with its offset in the log.
+/// Window into an output: bytes of the selected streams in the order of the output log, each with its log offset.
 ///
 /// The offsets may have gaps: if only one stream is read, the bytes of the other stream are left out.
 ///
@@ -25,18 +25,19 @@ pub struct Window {
     is_torn: bool,
 }
 
-/// State of the output after the last byte of a window.
+/// What follows in the output after the last byte of a window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WindowEnd {
-    /// More bytes follow in the log that were not read yet.
+    /// The log contains more bytes, which have not been read yet.
     More,
-    /// No more bytes at present; the command may still write.
+    /// The log contains no more bytes at present, but the command may still write some.
     Pause,
-    /// The output is complete.
+    /// The output is complete: no more bytes will follow.
     Over,
 }
 
-/// Start of a range without gaps: an index in the window and the log offset of the byte at this index.
+/// Start of a range of bytes without gaps in their offsets: an index in the window and the log offset of the byte
+/// there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct WindowRun {
     index: usize,
@@ -44,20 +45,20 @@ struct WindowRun {
 }
 
 impl Window {
-    /// Creates an empty window at an offset of the log, in the state [`WindowEnd::More`].
+    /// Creates an empty window at an offset of the output log, in the state [`WindowEnd::More`].
     #[must_use]
     pub const fn new(start: u64) -> Self {
         Self { bytes: Vec::new(), runs: Vec::new(), next: start, ending: WindowEnd::More, is_torn: false }
     }
 
-    /// Marks that the bytes before the window were dropped. The first line may then lack its start and is shown with a
-    /// mark.
+    /// Records that the bytes before the window were dropped. The start of the first line may then be missing, and a
+    /// mark is shown in its place.
     #[must_use]
     pub fn torn(self) -> Self {
         Self { is_torn: true, ..self }
     }
 
-    /// Appends bytes that start at an offset of the log.
+    /// Appends bytes that start at an offset of the output log.
     pub fn push(&mut self, offset: u64, bytes: &[u8]) {
         if bytes.is_empty() {
             return;
@@ -69,7 +70,7 @@ impl Window {
         self.next = offset.saturating_add(wide(bytes.len()));
     }
 
-    /// Sets the offset at which the log continues after the window, and the state of the output there.
+    /// Sets the offset at which the output log continues after the window, and whether more output may follow.
     pub fn close(&mut self, next: u64, ending: WindowEnd) {
         self.next = self.next.max(next);
         self.ending = ending;
@@ -97,7 +98,7 @@ impl Window {
         &self.bytes
     }
 
-    /// Returns the ranges without gaps, each with the log offset of its first byte.
+    /// Returns the byte ranges without gaps in their offsets, each with the log offset of its first byte.
     pub fn pieces(&self) -> impl Iterator<Item = (u64, &[u8])> {
         let ends = self.runs.iter().skip(1).map(|run| run.index).chain([self.bytes.len()]);
         self.runs.iter().zip(ends).map(|(run, end)| (run.offset, self.slice(run.index, end)))
@@ -109,20 +110,21 @@ impl Window {
         wide(memchr::memchr_iter(b'\n', &self.bytes).count())
     }
 
-    /// Returns the index after line feed `number`, counted from 1. Returns `None` if the window has fewer line
-    /// feeds.
+    /// Returns the index after the line feed with this number, counted from 1. Returns `None` if the window has fewer
+    /// line feeds.
     #[must_use]
     pub fn behind_feed(&self, number: u64) -> Option<usize> {
         let before = usize::try_from(number.checked_sub(1)?).ok()?;
         memchr::memchr_iter(b'\n', &self.bytes).nth(before).map(|feed| feed + 1)
     }
 
-    /// Returns the bytes from index `from` up to index `to`, or an empty slice if the range is not inside the window.
+    /// Returns the bytes from index `from` to index `to`, without the byte at `to`. Returns an empty slice if the range
+    /// is not inside the window.
     pub(crate) fn slice(&self, from: usize, to: usize) -> &[u8] {
         self.bytes.get(from..to).unwrap_or_default()
     }
 
-    /// Returns the log offset of the byte at an index. For an index after the last byte, returns the offset at which
+    /// Returns the log offset of the byte at an index. For the index after the last byte, returns the offset at which
     /// the log continues.
     #[must_use]
     pub fn offset(&self, index: usize) -> u64 {
@@ -134,18 +136,18 @@ impl Window {
         run.map_or(self.next, |run| run.offset.saturating_add(wide(index - run.index)))
     }
 
-    /// Returns true if a line that starts at this index may lack its start.
+    /// Returns true if the start of the line at this index may be missing.
     pub(crate) const fn is_torn_at(&self, index: usize) -> bool {
         self.is_torn && index == 0
     }
 
-    /// Returns the offset at which the log continues after the window.
+    /// Returns the offset at which the output log continues after the window.
     #[must_use]
     pub const fn next(&self) -> u64 {
         self.next
     }
 
-    /// Returns the state of the output after the window.
+    /// Returns what follows in the output after the window.
     #[must_use]
     pub const fn ending(&self) -> WindowEnd {
         self.ending

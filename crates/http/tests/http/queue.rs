@@ -54,7 +54,7 @@ async fn raised_limit_lets_a_waiter_start_at_once() {
     let unlimited = world.patch("/v1/queues/opus", json!({ "slots": 0 })).await.json();
     assert_eq!(unlimited["queues"][0]["slots"], json!(null));
     let default = world.patch("/v1/queues/opus", json!({ "slots": "default" })).await.json();
-    // The number of slots is the configured one again.
+    // The key now has the configured number of slots again.
     let configured = (&json!({ "opus": 1 }), &json!(1));
     assert_eq!((&default["slots"], &default["queues"][0]["slots"]), configured);
 }
@@ -253,7 +253,7 @@ fn keyed() -> Value {
     with(command("run"), "key", json!("opus"))
 }
 
-/// Launches a process that holds the only slot, and a second one that waits for the slot.
+/// Launches a process that holds the only slot, and a second process that is waiting for this slot.
 async fn two(world: &World) -> (String, String) {
     (world.submit(keyed()).await, world.submit(keyed()).await)
 }

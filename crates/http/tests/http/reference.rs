@@ -1,4 +1,4 @@
-//! The reference page of the HTTP API, which is generated from the OpenAPI document.
+//! Generates the reference page of the HTTP API from the OpenAPI document.
 
 use crate::world::World;
 use serde_json::Value;
@@ -30,7 +30,7 @@ curl --unix-socket ~/.local/state/longhaul/longhaul.sock http://localhost/v1/pro
 ```
 ";
 
-/// Meanings of the error codes that only HTTP uses. `longhaul explain` contains all others.
+/// Meanings of the error codes that only HTTP uses. `longhaul explain` describes all other error codes.
 const HTTP_CODES: &[(&str, &str)] = &[
     ("cursor_invalid", "The cursor does not belong to this output, or it is damaged"),
     ("forbidden_host", "The header `Host` names an address that the manager does not serve"),
@@ -86,7 +86,7 @@ fn page(document: &Value) -> String {
     page
 }
 
-/// Returns the section of an operation.
+/// Returns the section of the reference page that describes an operation.
 fn section(method: &str, path: &str, operation: &Value) -> String {
     let mut text =
         format!("\n### {} {path}\n\n{}.\n", method.to_ascii_uppercase(), string(&operation["summary"]));
@@ -117,7 +117,7 @@ fn section(method: &str, path: &str, operation: &Value) -> String {
     text
 }
 
-/// Returns the type of an answer of this media type.
+/// Returns the description of a response body's type, for this media type and schema.
 fn answer(media: &str, shape: &Value) -> String {
     match shape.get("schema") {
         Some(schema) if media == "application/json" => kind(schema),
@@ -126,7 +126,7 @@ fn answer(media: &str, shape: &Value) -> String {
     }
 }
 
-/// Returns the section of a type.
+/// Returns the section of the reference page that describes a type.
 fn definition(name: &str, schema: &Value) -> String {
     let mut text = format!("\n### `{name}`\n\n{}\n", schema["description"].as_str().unwrap_or_default());
     if let Some(fields) = schema.get("properties").and_then(Value::as_object) {
@@ -149,7 +149,7 @@ fn definition(name: &str, schema: &Value) -> String {
     text
 }
 
-/// Returns the name of a type, with links to the types that the page describes.
+/// Returns the name of a type, with links to those types that the reference page describes.
 fn kind(schema: &Value) -> String {
     if let Some(name) = schema.get("$ref").and_then(|reference| string(reference).rsplit('/').next()) {
         return format!("[`{name}`](#{})", name.to_lowercase());
@@ -181,13 +181,13 @@ fn string(value: &Value) -> &str {
     value.as_str().unwrap()
 }
 
-/// Returns a description as one cell of a table.
+/// Returns a description in a form that fits into one table cell.
 fn cell(description: &Value) -> String {
     let text = description.as_str().unwrap_or_default();
     text.replace("\n- ", "<br>- ").replace('\n', " ").replace('|', "\\|")
 }
 
-/// Returns the table of the error codes, which it reads from the sources.
+/// Returns the table of the error codes. The codes are read from the source files.
 fn error_codes() -> String {
     let mut codes: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for file in
@@ -222,7 +222,7 @@ fn error_codes() -> String {
     table
 }
 
-/// Returns the first sentence of the explanation of an error code.
+/// Returns the first sentence of an error code's explanation.
 fn meaning(code: &str, explanations: &str) -> String {
     let quoted = format!("\"{code}\", \"");
     let explained = explanations.split_once(&quoted).map(|(_, rest)| {
@@ -240,7 +240,7 @@ fn on_one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// Returns the Rust files below a folder.
+/// Returns all Rust files below a directory.
 fn sources(folder: &Path) -> impl Iterator<Item = PathBuf> {
     let (mut folders, mut files) = (vec![folder.to_owned()], Vec::new());
     while let Some(folder) = folders.pop() {

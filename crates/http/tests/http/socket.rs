@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 const HEALTH: &[u8] = b"GET /v1/health HTTP/1.1\r\nhost: longhaul\r\nconnection: close\r\n\r\n";
-/// Timeout that is reached only if something hangs.
+/// Timeout that is reached only if the code under test hangs.
 const TIMEOUT: Duration = Duration::from_secs(20);
 
 #[tokio::test]
@@ -162,7 +162,7 @@ struct Server {
     _directory: tempfile::TempDir,
 }
 
-/// A bound socket that is not served yet.
+/// Bound Unix socket on which no server is running yet.
 struct Prepared {
     listener: UnixListener,
     path: PathBuf,
@@ -201,7 +201,8 @@ impl Server {
         UnixStream::connect(&self.path).await.unwrap()
     }
 
-    /// Sends a request and returns all that is received. The connection may be closed before everything was sent.
+    /// Sends a request and returns everything that is received. The server may close the connection before the whole
+    /// request was sent.
     async fn answer(&self, request: &[u8]) -> String {
         let mut client = self.connect().await;
         let _ = client.write_all(request).await;

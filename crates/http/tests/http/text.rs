@@ -4,7 +4,7 @@ use longhaul_engine::ports::{AttemptKey, OutputLog, OutputSource};
 use longhaul_wire::api::{OutputView, SearchView};
 use serde_json::json;
 
-/// Bytes that a response may have in addition to four for each token.
+/// Number of bytes that a response may have in addition to four bytes for each token.
 const ALLOWANCE: usize = 160;
 
 #[tokio::test(start_paused = true)]
@@ -61,7 +61,7 @@ async fn smallest_answer_shows_both_ends_too() {
             assert!(head.starts_with("line 1") && !view.text.is_empty(), "{head:?} {:?}", view.text);
             assert!(whole.ends_with(&view.text), "{:?}", view.text);
             let left = whole.len() - head.len() - view.text.len();
-            // In a folded page, a line that is cut counts with its full length.
+            // In a folded page, a line that is cut off counts with its full length.
             assert!((left..left + 400).contains(&usize::try_from(omitted.bytes).unwrap()), "{omitted:?}");
         }
     }
@@ -179,7 +179,7 @@ async fn no_answer_exceeds_its_budget_and_the_pages_joined_are_the_log() {
             let (few, many) = (self::joined(&world, &id, &few).await, self::joined(&world, &id, many).await);
             assert!(few == many, "folded pages of {tokens}");
         } else {
-            // Ends the process, because others wait for its slot.
+            // Ends the process, because other processes are waiting for its slot.
             world.spawner.exit(key(&id), 0);
             world.pass(millis(10)).await;
         }
@@ -318,7 +318,7 @@ async fn search_that_takes_too_long_stops_and_can_go_on() {
     let mut chance = Chance(3);
     let line: Vec<u8> = (0..400).map(|_| b"ab"[chance.below(2)]).chain(*b"\n").collect();
     let id = running(&world, &line.repeat(100_000)).await;
-    // This pattern, `[ab]*a[ab]{390}c`, has hundreds of possible matches open at every byte.
+    // This pattern, `[ab]*a[ab]{390}c`, has hundreds of unfinished possible matches at every byte.
     let pattern = "%5Bab%5D*a%5Bab%5D%7B390%7Dc";
     let began = std::time::Instant::now();
     let first = search(&world, &id, &format!("pattern={pattern}")).await;
@@ -384,7 +384,7 @@ async fn search(world: &World, id: &str, query: &str) -> SearchView {
     serde_json::from_slice(&answer.bytes).unwrap()
 }
 
-/// Returns the text of all pages, joined.
+/// Reads all pages and returns their joined text.
 async fn joined(world: &World, id: &str, query: &str) -> String {
     let (mut text, mut cursor) = (String::new(), cursor(id, 0));
     loop {
@@ -408,7 +408,7 @@ fn key(id: &str) -> AttemptKey {
     AttemptKey { id: id.parse::<ProcessId>().unwrap(), attempt: AttemptNo(1) }
 }
 
-/// A deterministic random number generator.
+/// Random number generator that always returns the same sequence.
 struct Chance(u64);
 
 impl Chance {
@@ -419,8 +419,8 @@ impl Chance {
         usize::try_from(self.0 % limit as u64).unwrap()
     }
 
-    /// Generates output of one random kind or of mixed kinds: binary, one huge line, colours, repeated lines, redrawn
-    /// lines.
+    /// Generates output of one randomly chosen kind, or of several kinds mixed: binary data, one huge line, colors,
+    /// repeated lines, redrawn lines.
     fn output(&mut self) -> Vec<u8> {
         let kind = self.below(7);
         let mut output = Vec::new();

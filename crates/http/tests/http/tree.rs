@@ -321,7 +321,8 @@ async fn cancel_told_by_a_reporter_reaches_its_descendants() {
     assert_eq!(world.show(&below).await["status"], "cancelled");
 }
 
-/// Launches three running processes, each a child of the previous one.
+/// Launches a chain of three running processes: the second is a child of the first, and the third a child of the
+/// second.
 async fn line(world: &World) -> [String; 3] {
     let top = world.launch("run").await;
     let middle = world.submit(child("run", &top)).await;

@@ -1,4 +1,4 @@
-//! The test environment: the HTTP interface over an engine whose ports are all fakes.
+//! Test environment: the HTTP interface with an engine whose ports are all simulated.
 
 use axum::body::Body;
 use axum::http::{HeaderMap, Request, StatusCode};
@@ -30,7 +30,7 @@ pub(crate) struct World {
     api: Api,
 }
 
-/// A complete response.
+/// Complete response to a test request.
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
@@ -90,7 +90,8 @@ impl World {
         Self { clock, store, spawner, orders, engine, router: router(api.clone()), api }
     }
 
-    /// Replaces the router, as if another manager used the same store. The new router has no cached responses.
+    /// Replaces the router with a new one that has no cached responses, as if another manager were using the same
+    /// store.
     pub(crate) fn reopen(&mut self) {
         self.router = router(self.api.clone());
     }
@@ -137,8 +138,8 @@ impl World {
         answer.json()["process"]["id"].as_str().unwrap().to_owned()
     }
 
-    /// Launches a command and returns the id of the process. The words of the command are the script for the fake
-    /// spawner.
+    /// Launches a command and returns the id of its process. The simulated spawner interprets the words of the command
+    /// as a script.
     pub(crate) async fn launch(&self, words: &str) -> String {
         self.submit(command(words)).await
     }
@@ -159,7 +160,7 @@ impl Answer {
         serde_json::from_slice(&self.bytes).unwrap()
     }
 
-    /// Returns the problem document of an error response, after checking that its headers and fields are correct.
+    /// Checks the headers and fields of an error response and returns its problem document.
     pub(crate) fn problem(&self) -> Problem {
         assert_eq!(self.headers["content-type"], "application/problem+json", "{self:?}");
         assert_eq!(self.headers["longhaul-protocol"], "1");

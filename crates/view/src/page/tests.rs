@@ -104,7 +104,7 @@ proptest! {
         let short: String = lines.iter().map(|(last, ..)| format!("{last}\n")).collect();
         let whole = page(&window(short.as_bytes(), 0, WindowEnd::Over), &base(), usize::MAX, RenderMode::Folded).text;
         let pages = joined(long.as_bytes(), &rooms, RenderMode::Folded);
-        // A very long run of equal lines is shown as several runs, each with its own count.
+        // A very long run of equal lines is shown as several runs, each with a count of its own lines.
         let total = |text: &str| text.lines().map(|line| line.split_once(" ×").map_or(1, |(_, n)| n.parse().unwrap())).sum::<u64>();
         let kinds = |text: &str| {
             let mut kinds: Vec<_> = text.lines().map(|line| line.split(" ×").next().unwrap().to_owned()).collect();
@@ -119,8 +119,8 @@ fn joined(output: &[u8], rooms: &[usize], manner: RenderMode) -> String {
     joined_from(output, rooms, manner, false)
 }
 
-/// Reads page after page, each with the smallest window that suffices. If `is_torn` is true, the bytes before the
-/// output were dropped.
+/// Reads all pages one after the other, each with the smallest window that is sufficient. If `is_torn` is true, the
+/// bytes before the output were dropped.
 fn joined_from(output: &[u8], rooms: &[usize], manner: RenderMode, is_torn: bool) -> String {
     let (mut text, mut from) = (String::new(), base());
     for room in rooms.iter().cycle().take(100_000) {

@@ -154,7 +154,7 @@ fn hits(output: &[u8], chunks: &[usize], text: &str, context: usize, manner: Ren
     hits
 }
 
-/// Computes the expected hits with a simple search that does not use [`Searcher`].
+/// Computes the expected hits by a simple search that does not use [`Searcher`].
 fn plain(output: &str, context: usize) -> Vec<SearchHit> {
     let lines: Vec<&str> = output.split_inclusive('\n').collect();
     let text = |line: usize| lines[line].trim_end_matches('\n').to_owned();
