@@ -32,7 +32,7 @@ pub(crate) struct Console {
     err_writer: RefCell<Box<dyn Write>>,
 }
 
-/// Properties of standard output or standard error.
+/// Properties of an output stream: standard output or standard error.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct ConsoleStream {
     pub(crate) terminal: bool,

@@ -32,10 +32,11 @@
 //! Each file of `routes` declares its paths together with their requests and responses. The router and the OpenAPI
 //! document are built from the same declarations.
 //!
-//! Commands to one process accept `?revision=` or `If-Match` and are refused if the process has another revision by
-//! then. Requests that create something accept an `Idempotency-Key`. For a launch, that key is the launch key and the
-//! work itself is compared; for other requests, the path, the query and every byte of the body are compared. Every
-//! response has an `x-request-id`.
+//! Requests that act on one process accept `?revision=` or `If-Match`. Such a request is refused if the process has
+//! another revision. Requests that create something accept an `Idempotency-Key`. If the key was used before, the
+//! manager compares the repeated request with the first one. For a launch, the key is the launch key and the work is
+//! compared. For other requests, the path, the query and every byte of the body are compared. Every response has an
+//! `x-request-id`.
 //!
 //! `{ref}` is an id, `bg-<id>`, a unique prefix of 4 or more characters, a name, or `@last`.
 

@@ -64,7 +64,7 @@ enum StreamContent {
         event: String,
         /// Cursor after which a client continues when it has received this item.
         id: String,
-        /// JSON in one line.
+        /// Content of the item as JSON on one line.
         json: String,
         /// True if the item is left out when the format is lines of JSON.
         is_sse_alone: bool,

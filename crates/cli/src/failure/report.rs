@@ -23,7 +23,7 @@ pub(crate) struct ErrorReport {
 }
 
 impl ErrorReport {
-    /// Returns the report as text. `paint` is applied to the word `error:`.
+    /// Returns the report as text. The function `paint` adds color to the word `error:`.
     pub(crate) fn text(&self, paint: impl Fn(&str) -> String) -> String {
         let mut text = format!("{} {}  [{}]\n", paint("error:"), one_line(&self.what), one_line(&self.slug));
         if let Some(why) = &self.why {

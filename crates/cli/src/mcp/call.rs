@@ -90,7 +90,7 @@ impl ToolCall {
         }
     }
 
-    /// Returns true if the client waits for the response.
+    /// Returns true if the client is waiting for the response.
     pub(super) const fn is_of_client(&self) -> bool {
         match self {
             Self::Introduces

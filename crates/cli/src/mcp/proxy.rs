@@ -60,9 +60,9 @@ pub(crate) struct StdioProxy<D: Connector, R, W> {
     retry: Option<Instant>,
     /// Deadline for outstanding responses. Set as soon as the client has closed its input.
     ends: Option<Instant>,
-    /// Lines that wait to be sent to the manager.
+    /// Lines that are still to be sent to the manager.
     to_manager: VecDeque<OutgoingLine>,
-    /// Lines that wait to be sent to the client.
+    /// Lines that are still to be sent to the client.
     to_client: VecDeque<OutgoingLine>,
 }
 
@@ -86,9 +86,9 @@ enum ProxyEvent {
     Client(io::Result<Option<ReadLine>>),
     /// The manager sent a line or closed the connection.
     Manager(io::Result<Option<ReadLine>>),
-    /// This number of bytes was written to the client.
+    /// The proxy wrote this number of bytes to the client.
     ToClient(io::Result<usize>),
-    /// This number of bytes was written to the manager.
+    /// The proxy wrote this number of bytes to the manager.
     ToManager(io::Result<usize>),
     /// The next attempt to reconnect is due.
     Retry,

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 /// Error message for a request whose response was lost because the manager ended.
 const LOST: &str = "the manager was restarted, try again";
-/// Addition to the error message for a lost request that may have changed something.
+/// Text that is added to the error message if the lost request may have changed something.
 const OUTCOME_UNKNOWN_HELP: &str = "the call may have been executed: check before you repeat it";
 /// Maximum age of a read request that the proxy repeats. After this time the client has probably stopped waiting.
 const MAX_RESEND_AGE: Duration = Duration::from_secs(5);

@@ -32,7 +32,7 @@ pub(crate) struct Matches {
     /// Number of bytes searched so far. It serves as the offset of the next byte, because the true offset is not needed
     /// here.
     next: u64,
-    /// Number of the last line that was shown.
+    /// Line number of the last line that was shown.
     shown: Option<u64>,
 }
 

@@ -1,4 +1,4 @@
-//! Formats queues, and the reason why a process waits.
+//! Formats queues, and the reason why a process is waiting.
 
 use super::amount::{length, rough};
 use super::detail::source_place;
@@ -13,7 +13,7 @@ use longhaul_wire::api::{HoldView, HolderView, ProcessView, QueueListing, QueueV
 /// Maximum number of slot-holding processes that are listed.
 const MAX_NAMED: usize = 10;
 
-/// Formats the queues as a table. The limits of unused keys follow below it.
+/// Formats the queues as a table. The limits of unused keys follow below the table.
 pub(crate) fn queues(listing: &QueueListing, look: TableFormat, now: RenderTime) -> String {
     let mut heads = vec![
         ("KEY", Align::Left),

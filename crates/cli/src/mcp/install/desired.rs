@@ -33,7 +33,7 @@ pub(super) enum MergeRule {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct EditedConfig {
     pub(super) text: String,
-    /// True if the user has disabled the entry. The edit leaves it disabled.
+    /// True if the user has disabled the entry. The edit leaves the entry disabled.
     pub(super) is_off: bool,
 }
 
