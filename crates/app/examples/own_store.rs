@@ -47,7 +47,7 @@ impl<S: Store> StoreDecorator for AuditedStore<S> {
     async fn submit(&self, new: Submission) -> Result<SubmitOutcome, StoreError> {
         let id = new.process.id;
         let submitted = self.inner.submit(new).await?;
-        // If the process already existed, this call does not change it.
+        // A process that existed before is not changed by this call.
         if !matches!(submitted, SubmitOutcome::Existing { .. }) {
             self.note(format!("{id} submitted"));
         }
