@@ -45,7 +45,7 @@ pub enum ProgramError {
     /// The manager cannot listen on the configured network addresses.
     #[error(transparent)]
     Listen(#[from] ListenError),
-    /// The lock of the state directory cannot be acquired, usually because another manager holds it.
+    /// The lock on the state directory cannot be acquired, usually because another manager holds the lock.
     #[error(transparent)]
     Lock(#[from] LockError),
     /// The log file cannot be written.
@@ -86,7 +86,7 @@ pub enum ProgramError {
         /// Time since the last lease renewal of the other manager.
         heard: Duration,
     },
-    /// Another state directory used the name of this node, and its processes have not ended.
+    /// Another state directory used the name of this node, and processes of that state directory have not ended.
     #[error("node {node} belongs to another state directory, {home}, where {} not ended", have_many(*open))]
     NameHeld {
         /// Name of the node.

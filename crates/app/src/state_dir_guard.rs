@@ -45,8 +45,8 @@ pub(crate) struct StateDirGuard {
 pub(crate) enum LostResource {
     /// The state directory was removed, moved or replaced.
     StateDir,
-    /// A file or directory of the store was truncated or is no longer at this path, so no other manager would find new
-    /// writes.
+    /// A file or directory of the store was truncated or is no longer at this path. Other managers would therefore not
+    /// find new writes.
     Store(PathBuf),
 }
 

@@ -25,7 +25,7 @@ impl Api {
         listed(&self.engine, session, ListScope::Live, request).await
     }
 
-    /// Lists the processes of a session, live and ended.
+    /// Lists all processes of a session, both live and ended.
     ///
     /// # Errors
     /// Returns an error if the request is invalid, or if the store does not respond.

@@ -1,4 +1,4 @@
-//! Removal of ended processes, reset of the manager, and restart of interrupted processes.
+//! Use cases that remove ended processes, reset the manager, and restart interrupted processes.
 
 use crate::api::Api;
 use crate::api::list::parsed;

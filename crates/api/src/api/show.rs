@@ -1,4 +1,4 @@
-//! Details of one process, its tree and its resource usage; version and health of the manager.
+//! Use cases that show one process, its tree and its resource usage, and the version and health of the manager.
 
 use crate::api::Api;
 use crate::convert::{self, DetailLevel, views};
@@ -9,7 +9,7 @@ use longhaul_wire::api::{
 };
 use std::time::Duration;
 
-/// Timeout of the readiness check: a store that needs longer to respond is not ready.
+/// Timeout of the manager's readiness check. If the store needs longer to respond, the manager is not ready.
 const PROMPT: Duration = Duration::from_secs(1);
 
 impl Api {

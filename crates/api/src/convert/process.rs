@@ -166,7 +166,7 @@ pub(super) fn basic_view(stored: &StoredProcess, around: ProcessContext) -> Proc
     }
 }
 
-/// Converts a process that holds a slot to the entry that is shown to the processes waiting for this slot.
+/// Converts a process that holds a slot to the view of a slot holder that clients get.
 pub(super) fn holder(process: &Process) -> HolderView {
     HolderView {
         id: process.id.to_string(),

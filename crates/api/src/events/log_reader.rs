@@ -145,7 +145,7 @@ impl LogReader {
     }
 }
 
-/// Repeats a store request until it succeeds. Returns `None` when the engine has shut down.
+/// Repeats a store request until it succeeds. Returns `None` if the engine shuts down before that.
 pub(crate) async fn patiently<T, F: Future<Output = Result<T, EngineError>>>(
     engine: &Engine,
     ask: impl Fn() -> F,

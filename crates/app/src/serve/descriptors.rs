@@ -5,7 +5,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 /// Maximum to which the soft limit is raised. A manager needs no more descriptors, and some systems allow more than
 /// their memory can hold.
 const MAX_DESCRIPTORS: u64 = 65_536;
-/// Number of descriptors that are reserved for the store, logs and starts.
+/// Number of descriptors that are reserved for the store, for logs and for starting commands.
 const RESERVED_DESCRIPTORS: u64 = 128;
 /// Maximum number of connections that one listener accepts.
 const DEFAULT_CONNECTIONS: u64 = 4_096;

@@ -84,7 +84,8 @@ fn directory_that_is_moved_away_is_served_where_it_is_now() {
 #[test]
 fn nothing_is_acknowledged_once_the_directory_is_gone() {
     let bench = Bench::new();
-    // Inotify does not report a change of the second of two links, so only the check at each write detects the loss.
+    // If a path contains a link to another link, inotify does not report a change of the second link. Only the check at
+    // each write detects the loss.
     let second = bench.top().join("second");
     fs::create_dir(bench.top().join("real")).unwrap();
     symlink("real", &second).unwrap();

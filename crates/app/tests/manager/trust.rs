@@ -131,7 +131,7 @@ fn what_is_sealed_by_others_or_played_again_is_not_executed() {
     let played = a.launch(&line);
     ended(a, &played);
     assert_eq!(count(), 1);
-    // An attacker signs a launch for node `a` with another key and stores it in place of a waiting launch.
+    // An attacker signs a launch for node `a` with another key and replaces a waiting launch with it.
     let foreign = Bench::new();
     let foreign = {
         let url = server.url("evil");
@@ -158,7 +158,7 @@ fn what_is_sealed_by_others_or_played_again_is_not_executed() {
     let mine = held(a, "true # place");
     let put = spec.trim_end().replace(&evil, &mine);
     nodes.forge("# place", "return ARGV[2]", &[&put]);
-    // An attacker stores the validly signed record of an old process in place of a waiting one.
+    // An attacker replaces the record of a waiting process with the validly signed record of an old process.
     let old = server.ask(&[
         "EVAL",
         "for _, key in ipairs(redis.call('KEYS', 'lh:{team}:b:*')) do \

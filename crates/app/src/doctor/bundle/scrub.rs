@@ -2,7 +2,8 @@
 
 /// Text that replaces a secret.
 const GONE: &str = "***";
-/// Minimum length in bytes of a known secret. A shorter text would match in too many places.
+/// Minimum length in bytes of a known secret. A shorter secret is not searched for, because it would match in too many
+/// places.
 const MIN_SECRET_LEN: usize = 8;
 /// Words that mark a name as the name of a secret if the name contains one of them.
 const TELLING: [&str; 9] = [
@@ -101,7 +102,8 @@ fn value_after(lower: &str, line: &str, from: usize) -> Option<(usize, usize)> {
             .min_by_key(|(at, name)| (*at, usize::MAX - name.len()))?;
         let behind_name = search.checked_add(at)?.checked_add(name.len())?;
         let tail = line.get(behind_name..)?;
-        // The name may have a suffix. Quotes, spaces and a separator may follow before the value.
+        // The name of a secret may have a suffix. Between the name and the value there may be quotes, spaces and a
+        // separator.
         let word =
             tail.find(|c: char| !(c.is_ascii_alphanumeric() || "_-".contains(c))).unwrap_or(tail.len());
         let after_word = tail.get(word..)?;
@@ -130,7 +132,7 @@ fn value_after(lower: &str, line: &str, from: usize) -> Option<(usize, usize)> {
     }
 }
 
-/// Returns true if the name at this offset belongs to a command-line flag, whose value is the next word.
+/// Returns true if the name at this offset is part of a command-line flag. The value of such a flag is the next word.
 fn is_flag(lower: &str, at: usize) -> bool {
     let before = lower.get(..at).unwrap_or_default();
     let word = before.rsplit(|c: char| c.is_whitespace()).next().unwrap_or_default();
