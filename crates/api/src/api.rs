@@ -1,4 +1,4 @@
-//! The use cases, with one module for each kind of object.
+//! Use cases of the API, with one module for each kind of object.
 
 mod control;
 mod input;
@@ -24,30 +24,32 @@ use std::time::Duration;
 
 /// The use cases of longhaul and the components that they need. Clones share the components.
 ///
-/// A `reference` is an id, `bg-<id>`, a unique id prefix of 4 or more characters, a name, or `@last`. The parameter
-/// `expected` is the revision that the caller has seen: an action is refused if the process has a different revision.
+/// A `reference` identifies a process. It is an id, `bg-<id>`, a unique id prefix of 4 or more characters, a name, or
+/// `@last`. The parameter `expected` is the revision of the process that the caller last read: an action is refused if
+/// the process now has a different revision.
 #[derive(Clone, Debug)]
 pub struct Api {
     /// Engine that executes the actions.
     pub engine: Engine,
     /// Version and identity of this manager.
     pub about: Arc<VersionReply>,
-    /// Settings for everything that a launch request leaves out.
+    /// Default settings for values that a launch request leaves out.
     pub defaults: LaunchDefaults,
-    /// Rule for pruning ended records. `None` means that no records are pruned.
+    /// Rule for pruning the records of ended processes. `None` means that no records are pruned.
     pub retention: Option<RetentionView>,
     /// Counters for the metrics endpoint.
     pub metrics: Metrics,
     /// Distributes events to all readers of event streams.
     pub relay: EventBroadcast,
-    /// Time window in which ended processes of a session are collected and reported as one batch.
+    /// Time window of completion batches. Processes of a session that end within this window are reported as one batch.
     pub notice_window: Duration,
-    /// Client for requests to other nodes, for data that only they have.
+    /// Client that requests data from other nodes if this node does not have the data.
     pub peers: PeerClient,
 }
 
 impl Api {
-    /// Returns a copy for requests that come from another node: it answers with local data only and forwards nothing.
+    /// Returns a copy that serves requests from other nodes. The copy replies with local data only and forwards
+    /// nothing.
     #[must_use]
     pub fn for_peer(&self) -> Self {
         Self { peers: PeerClient::forbidden(), ..self.clone() }

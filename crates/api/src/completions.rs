@@ -1,8 +1,8 @@
-//! Completion batches: report to a session which of its processes have ended.
+//! Completion batches, which report to a session which of its processes have ended.
 //!
 //! An agent that started fifty processes should be woken once, not fifty times. Therefore all processes that end within
-//! a time window are reported in one batch. Only the times in the log decide which ends belong together. A reconnecting
-//! subscriber or a restarted manager therefore produces the same batches again.
+//! a time window are reported in one batch. Only the times in the event log decide which process ends belong to the
+//! same batch. A reconnecting subscriber or a restarted manager therefore produces the same batches again.
 
 mod batcher;
 mod live_count;
@@ -26,7 +26,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 use tokio::select;
 
-/// Default time window of a batch, counted from the first end.
+/// Default time window of a batch. It starts when the first process ends.
 pub const NOTICE_WINDOW: Duration = Duration::from_millis(250);
 /// Maximum number of ended processes in one batch.
 const MAX_BATCH: usize = 1_000;
@@ -43,13 +43,13 @@ pub(crate) struct CompletionBatches {
     window: Duration,
     only: Option<SessionId>,
     groups: BTreeMap<SessionId, SessionCounts>,
-    /// Cursor behind everything that was read.
+    /// Cursor behind the last item that was read from the event log.
     read: EventCursor,
     done: VecDeque<BatchView>,
     has_gap: bool,
 }
 
-/// State of one session.
+/// Process counts and the open batch of one session.
 #[derive(Debug)]
 struct SessionCounts {
     live: BTreeSet<ProcessId>,
@@ -59,9 +59,9 @@ struct SessionCounts {
 }
 
 impl Api {
-    /// Returns batches of ended processes of a session: those after the cursor of an earlier batch, or those from now
-    /// on. With `follow`, the stream waits for further ends. The first batch reports the current state of the session
-    /// and has no entries in `ended`.
+    /// Returns batches of ended processes of a session: the batches after the cursor of an earlier batch, or the
+    /// batches from now on. With `follow`, the stream waits for further processes to end. The first batch reports the
+    /// current state of the session and has no entries in `ended`.
     ///
     /// # Errors
     /// Returns an error if the session or the cursor is invalid, or if the store does not respond.
@@ -100,14 +100,14 @@ impl CompletionStream {
         self.0.next().await
     }
 
-    /// Converts the value to a [`Stream`].
+    /// Converts the completion stream to a [`Stream`].
     pub fn into_stream(self) -> impl Stream<Item = BatchView> + Send + 'static {
         stream::unfold(self, |mut notices| async move { Some((notices.next().await?, notices)) })
     }
 }
 
 impl CompletionBatches {
-    /// Creates batches for all sessions whose events `reader` returns.
+    /// Creates batches for all sessions that occur in the events from `reader`.
     pub(crate) fn of(engine: &Engine, reader: EventReader, window: Duration) -> Self {
         Self {
             engine: engine.clone(),
@@ -121,7 +121,8 @@ impl CompletionBatches {
         }
     }
 
-    /// Limits the batches to one session, and queues a first batch with the state of the session at `place`.
+    /// Limits the batches to one session, and queues a first batch that reports the state of this session at cursor
+    /// `place`.
     async fn open_for(&mut self, session: SessionId, place: EventCursor, moment: CountTime) -> Option<()> {
         self.read = place;
         self.meet(&session, moment).await?;
@@ -131,7 +132,8 @@ impl CompletionBatches {
         Some(())
     }
 
-    /// Waits for the next batch. Returns `None` at the end. Cancel safe: dropping the call loses no batch.
+    /// Waits for the next batch. Returns `None` at the end of the log or when the engine has shut down. Cancel safe:
+    /// dropping the call loses no batch.
     pub(crate) async fn next(&mut self) -> Option<BatchView> {
         loop {
             if let Some(view) = self.step().await? {
@@ -140,7 +142,7 @@ impl CompletionBatches {
         }
     }
 
-    /// Processes one item of the log. The inner value is `None` if no batch is complete yet.
+    /// Processes one item of the event log. The inner value is `None` if no batch is complete yet.
     pub(crate) async fn step(&mut self) -> Option<Option<BatchView>> {
         if let Some(view) = self.done.pop_front() {
             return Some(Some(view));
@@ -148,7 +150,7 @@ impl CompletionBatches {
         let due = self.groups.values().filter_map(|group| group.batcher.due()).min();
         let engine = self.engine.clone();
         let seen = select! {
-            // All available events are read before a batch is closed because its time is over.
+            // All available events are read before a batch is closed because its time window is over.
             biased;
             seen = self.reader.look() => seen.cloned(),
             () = at(&engine, due) => {
@@ -165,13 +167,15 @@ impl CompletionBatches {
         Some(self.done.pop_front())
     }
 
-    /// Returns the cursor from which a reader can resume without missing ends that were read but not returned yet.
+    /// Returns the cursor from which a reader can resume. A reader that resumes there reads again the process ends that
+    /// are still in an open batch.
     pub(crate) fn place(&self) -> EventCursor {
         let waiting = self.groups.values().filter_map(|group| group.batcher.waiting_since()).min();
         waiting.map_or(self.read, |first| EventCursor(first.0.saturating_sub(1)).min(self.read))
     }
 
-    /// Processes an item. All awaits come before the first change of state, so that a dropped call can be repeated.
+    /// Processes one log item. All awaits come before the first change of state, so that a caller can safely drop and
+    /// repeat the call.
     async fn take_in(&mut self, seen: &ReaderItem) -> Option<()> {
         match seen {
             ReaderItem::Event(shape) => {
@@ -225,7 +229,7 @@ impl CompletionBatches {
         Some(())
     }
 
-    /// Loads the processes of a session that were live at a time, unless the session is already known.
+    /// Loads the processes of a session that were live at a given time, unless this session has been loaded before.
     async fn meet(&mut self, session: &SessionId, moment: CountTime) -> Option<()> {
         if !self.groups.contains_key(session) {
             let live = live(&self.engine, session, moment).await?;
@@ -236,7 +240,7 @@ impl CompletionBatches {
         Some(())
     }
 
-    /// Closes all batches that are due at `due`, or all batches if `due` is `None`.
+    /// Closes all batches whose time window is over at `due`, or all batches if `due` is `None`.
     fn close(&mut self, due: Option<Timestamp>) {
         let sessions: Vec<SessionId> = self.groups.keys().cloned().collect();
         for session in sessions {
@@ -273,7 +277,7 @@ impl CompletionBatches {
         }
     }
 
-    /// Returns a batch without ends that reports the current state of a session.
+    /// Returns a batch that reports the current state of a session and contains no ended processes.
     fn current_view(&mut self, session: &SessionId) -> BatchView {
         let group = self.groups.get(session);
         let live = group.map_or(0, |group| group.live.len());

@@ -1,4 +1,4 @@
-//! Conversions between the request and reply types of clients and the types of the engine.
+//! Conversions between the request and reply types of the API and the types of the engine.
 
 mod command;
 mod details;

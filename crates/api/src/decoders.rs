@@ -1,4 +1,4 @@
-//! The parsers for client input as public functions, for fuzz tests.
+//! Exposes the parsers for client input as public functions, for fuzz tests.
 
 use crate::convert::{self, LaunchDefaults};
 use crate::error::ApiError;
@@ -7,7 +7,7 @@ use longhaul_domain::Timestamp;
 use longhaul_engine::Launch;
 use longhaul_wire::api::LaunchRequest;
 
-/// Converts a launch request without a parent, at time 0 and with default settings.
+/// Converts a launch request. The launch has no parent, the current time is 0, and default settings apply.
 ///
 /// # Errors
 /// Returns an [`ApiError`] if the request is invalid.

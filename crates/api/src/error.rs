@@ -16,7 +16,7 @@ use std::io;
 pub struct ApiError(Box<Problem>);
 
 impl ApiError {
-    /// Creates an error. `status` is the HTTP status code and `slug` the error code.
+    /// Creates an error. `status` is the HTTP status code, and `slug` is the error code.
     #[must_use]
     pub fn new(status: u16, slug: &str, title: impl Into<String>) -> Self {
         Self(Box::new(Problem { slug: slug.to_owned(), title: title.into(), status, ..Problem::default() }))
@@ -33,27 +33,27 @@ impl ApiError {
         Self::new(400, "invalid_request", format!("invalid {what}")).because(why)
     }
 
-    /// Creates the error for a text that cannot be parsed. `what` names the expected kind of value.
+    /// Creates the error for a text that cannot be parsed. `what` names the kind of value that was expected.
     #[must_use]
     pub fn unreadable(what: &str, text: &str, why: &dyn Display) -> Self {
         Self::new(400, "invalid_request", format!("{text:?} is not a valid {what}")).because(why.to_string())
     }
 
-    /// Sets the detail: the reason for the error.
+    /// Sets the detail, which is the reason for the error.
     #[must_use]
     pub fn because(mut self, why: impl Into<String>) -> Self {
         self.0.detail = Some(why.into());
         self
     }
 
-    /// Sets the help: the next step that the user should take.
+    /// Sets the help, which is the next step that the user should take.
     #[must_use]
     pub fn help(mut self, help: impl Into<String>) -> Self {
         self.0.help = Some(help.into());
         self
     }
 
-    /// Replaces the HTTP status and the error code, for an interface with its own codes.
+    /// Replaces the HTTP status and the error code. Needed by an interface that has its own codes.
     #[must_use]
     pub fn of_kind(mut self, status: u16, slug: &str) -> Self {
         self.0.status = status;
@@ -73,7 +73,7 @@ impl ApiError {
         *self.0
     }
 
-    /// Creates the error for a report of `running` about a process that is not running.
+    /// Creates the error for a request that reports the status `running` for a process that is not running.
     pub(crate) fn not_running(process: &Process) -> Self {
         let (slug, status) = ("invalid_status_transition", process.status());
         let mut fault = Self::new(409, slug, format!("cannot set running on a process that is {status}"));
@@ -120,7 +120,7 @@ impl ApiError {
             .among(known)
     }
 
-    /// Replaces the title. The old title becomes the detail if there is none.
+    /// Replaces the title. The old title becomes the detail if the error has no detail yet.
     fn under(mut self, title: String) -> Self {
         let own = std::mem::replace(&mut self.0.title, title);
         self.0.detail.get_or_insert(own);
@@ -255,7 +255,8 @@ impl From<EngineError> for ApiError {
     }
 }
 
-/// Describes a candidate in one line, with the data that distinguish it from other candidates of the same name.
+/// Describes a candidate process in one line, with the data that distinguishes it from other processes of the same
+/// name.
 fn described(candidate: &Candidate) -> String {
     const MAX_COMMAND_LEN: usize = 60;
     let mut line = candidate.id.to_string();
@@ -326,7 +327,8 @@ fn rejected(rejection: &Rejection, id: &str) -> ApiError {
     fault.0.attempted = Some(attempted.as_str().to_owned());
     fault.0.reported = match rejection {
         Rejection::InvalidStatusTransition { reported, .. } => *reported,
-        // Only reported work rejects a restart as unsupported, so a rejected restart identifies reported work.
+        // The rejection `Unsupported` refuses a restart only for reported work. A restart that was rejected for this
+        // reason therefore identifies reported work.
         Rejection::Unsupported { attempted, .. } => *attempted == ActionKind::Restart,
     };
     fault
@@ -336,7 +338,7 @@ const ALREADY_ENDED_HELP: &str = "an ended process does not change any more";
 const RESTART_REPORTING: &str =
     "the program that reports on this work must register it again: `longhaul track start`";
 
-/// Returns the advice for running an ended process again.
+/// Returns advice on how to run an ended process again.
 const fn again(reported: bool) -> &'static str {
     if reported { RESTART_REPORTING } else { "`longhaul restart ID` runs it again as a new process" }
 }
@@ -488,7 +490,7 @@ fn unstored(error: &StoreError) -> ApiError {
     }
 }
 
-/// Advice for a store that does not work.
+/// Advice for the case that the store does not work.
 const DOCTOR_HELP: &str =
     "`longhaul doctor` shows what is wrong with the store and what to do; then try again";
 

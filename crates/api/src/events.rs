@@ -2,7 +2,7 @@
 //!
 //! Each subscriber reads the event log at its own pace and has its own cursor. A slow subscriber does not delay other
 //! subscribers and needs only one page of memory. If the log deletes events that a subscriber has not read yet, the
-//! stream reports a gap and continues behind it.
+//! stream reports a gap and continues after the gap.
 
 mod broadcast;
 mod changes;
@@ -36,11 +36,11 @@ pub(crate) use subject::EventSubject;
 /// An item of an event stream.
 #[derive(Clone, Debug, PartialEq)]
 pub enum EventItem {
-    /// An event. The events of one process arrive in order, each with a permanent id.
+    /// An event. The events of one process arrive in order, and each event has a permanent id.
     Event(SerializedEvent),
-    /// Events are missing, because the log has deleted them or was recreated. The stream continues behind the gap.
+    /// Events are missing, because the log has deleted them or was recreated. The stream continues after the gap.
     Gap(SerializedEvent),
-    /// All existing events have been delivered; the items that follow are new events. Sent once.
+    /// All existing events have been delivered; the items that follow are new events. This item is sent only once.
     CaughtUp {
         /// Cursor from which the stream continues.
         cursor: String,
@@ -64,8 +64,9 @@ pub(crate) struct EventFilter {
 }
 
 impl Api {
-    /// Returns the events after the cursor of the request. With `follow`, the stream also waits for new events. Without
-    /// a cursor, the stream starts at the oldest stored event, or with `follow` at the end of the log.
+    /// Returns the events after the cursor of the request. With `follow`, the stream also waits for new events. If the
+    /// request has no cursor, the stream starts at the end of the log with `follow`, and at the oldest stored event
+    /// without `follow`.
     ///
     /// # Errors
     /// Returns an error if the request is invalid, or if the log cannot be read.
@@ -103,7 +104,7 @@ impl Events {
         }
     }
 
-    /// Reads one item of the log. The inner value is `None` if the filter excludes the item.
+    /// Reads one item of the event log. The inner value is `None` if the filter excludes the item.
     pub(crate) async fn step(&mut self) -> Option<Option<EventItem>> {
         let seen = self.reader.look().await?;
         let place = seen.place();
@@ -121,13 +122,13 @@ impl Events {
         Some(told)
     }
 
-    /// Returns the cursor behind the last item that was read, even if the filter excluded it. Returns `None` before the
-    /// first item.
+    /// Returns the cursor behind the last item that the stream has read, even if the filter excluded this item. Returns
+    /// `None` before the first item.
     pub(crate) const fn read(&self) -> Option<EventCursor> {
         self.read
     }
 
-    /// Converts the value to a [`Stream`].
+    /// Converts the event stream to a [`Stream`].
     pub fn into_stream(self) -> impl Stream<Item = EventItem> + Send + 'static {
         stream::unfold(self, |mut events| async move { Some((events.next().await?, events)) })
     }
@@ -153,7 +154,7 @@ impl EventFilter {
     }
 }
 
-/// Parses the names of event types. Each text may contain several names, separated by commas.
+/// Parses the names of event types. Each text may contain several comma-separated names.
 pub(crate) fn kinds(words: &[String]) -> Result<Vec<EventKind>, ApiError> {
     let words =
         words.iter().flat_map(|words| words.split(',')).map(str::trim).filter(|word| !word.is_empty());

@@ -5,7 +5,7 @@
 //!   single process, the start hook therefore always runs before the end hook.
 //! - A hook run is a normal process with a timeout, an output log and an ending. Its launch key is derived from the
 //!   event, so that a restarted manager does not run the hook twice.
-//! - Hooks are not called for events of hook processes or their descendants. Otherwise a hook that launches a process
+//! - Events of hook processes and their descendants do not call hooks. If they did, a hook that launches a process
 //!   would trigger itself forever.
 
 mod order;
@@ -34,13 +34,14 @@ use tokio::sync::watch;
 
 /// Process type of hook runs.
 pub(crate) const HOOK_TYPE: &str = "custom:hook";
-/// Delay before a launch is repeated that the manager could not accept.
+/// Delay before a launch that the manager could not accept is tried again.
 const RETRY_DELAY: Duration = Duration::from_secs(1);
-/// Delay after which the cursor is saved if no further event called the hook.
+/// Delay after which the cursor of a hook is saved if no further event has called the hook.
 const CURSOR_SYNC_INTERVAL: Duration = Duration::from_secs(5);
 
-/// Starts the tasks of all hooks; they run until the engine shuts down. A new hook is called only for events from now
-/// on. `window` is the time window of the completion batches, which determine when a session is complete.
+/// Starts the tasks of all hooks. The tasks run until the engine shuts down. A hook without a saved cursor is called
+/// only for events from now on. `window` is the time window of the completion batches, which determine when all
+/// processes of a session have ended.
 pub fn start(api: &Api, hooks: Vec<Hook>, window: Duration, bookmarks: &Arc<dyn ReaderCursors>) {
     let hooks: Vec<_> = hooks.into_iter().map(|hook| (hook, watch::Sender::new(None))).collect();
     let is_for_starts = |(hook, _): &&(Hook, watch::Sender<_>)| hook.moment == HookTrigger::Start;
@@ -53,7 +54,7 @@ pub fn start(api: &Api, hooks: Vec<Hook>, window: Duration, bookmarks: &Arc<dyn 
         let bookmarks = bookmarks.clone();
         let runner = HookRunner { api: api.clone(), hook, bookmarks, kept: None, done, before };
         tokio::spawn(async move {
-            // The task ends with the engine.
+            // The task ends when the engine shuts down.
             let _ended = runner.run(window).await;
         });
     }
@@ -67,7 +68,7 @@ struct HookRunner {
     kept: Option<EventCursor>,
     /// Publishes the cursor up to which all events have been processed.
     done: watch::Sender<Option<EventCursor>>,
-    /// Cursors of the hooks that must be called before this hook.
+    /// Cursors of the other hooks that must be called before this hook.
     before: Vec<watch::Receiver<Option<EventCursor>>>,
 }
 
@@ -115,8 +116,8 @@ impl HookRunner {
         }
     }
 
-    /// Waits until the hooks in `before` have processed the log up to `place`. Each of their calls is limited by its
-    /// timeout. Returns `None` when the engine has shut down.
+    /// Waits until the hooks in `before` have processed the log up to `place`. The wait is limited, because each hook
+    /// run has a timeout. Returns `None` when the engine has shut down.
     async fn let_others_finish(&mut self, engine: &Engine, place: Option<EventCursor>) -> Option<()> {
         for done in &mut self.before {
             select! {
@@ -142,14 +143,15 @@ impl HookRunner {
                 if !is_all_of_hooks(engine, &batch).await? {
                     self.call(engine, &HookCall::of_batch(&batch)).await?;
                 }
-                // Other sessions may have open batches that started earlier, so the cursor must not pass them.
+                // Other sessions may have open batches that started earlier, so the saved cursor must not pass the
+                // start of these batches.
                 let told = read_cursor(&batch.cursor).ok().flatten();
                 self.keep(told.map(|told| told.min(batches.place()))).await;
             }
         }
     }
 
-    /// Runs the command and waits until it ends. Returns `None` when the engine has shut down.
+    /// Runs the command of the hook and waits until the command ends. Returns `None` when the engine has shut down.
     async fn call(&self, engine: &Engine, call: &HookCall) -> Option<()> {
         let request = self.hook.request(call);
         let launched = loop {
@@ -160,8 +162,8 @@ impl HookRunner {
             let problem = fault.problem();
             let (hook, why) = (self.hook.moment.as_str(), problem.title.as_str());
             match (problem.slug.as_str(), problem.status) {
-                // The hook already ran for this event, with a different environment or so long ago that its record was
-                // pruned.
+                // The hook has already run for this event. That run had a different environment, or its record has been
+                // pruned since.
                 ("key_conflict" | "launch_pruned", _) => return Some(()),
                 ("shutting_down", _) => return None,
                 (_, 503 | 507) => tracing::warn!(hook, why, "could not launch a hook; retrying"),
@@ -187,14 +189,15 @@ impl HookRunner {
         Some(())
     }
 
-    /// Launches the command even if the maximum number of root processes is running, because these may run for hours.
+    /// Launches the command even if the maximum number of root processes is running. Hooks do not wait for these
+    /// processes, because they may run for hours.
     async fn launch(&self, engine: &Engine, request: LaunchRequest) -> Result<LaunchOutcome, ApiError> {
         let launch = launch(request, None, engine.now(), &self.api.defaults)?;
         Ok(engine.launch_beside(launch).await?)
     }
 
-    /// Logs a hook run that did not complete. The log is the only place where this is visible, because no client waits
-    /// for a hook.
+    /// Logs a hook run that did not complete. The log is the only place where the failure is visible, because no client
+    /// waits for a hook.
     fn judge(&self, call: &HookCall, stored: &StoredProcess) {
         let process = &stored.process;
         let State::Ended(ended) = &process.state else { return };
@@ -213,8 +216,8 @@ impl HookRunner {
         );
     }
 
-    /// Saves the cursor. If this fails, events are processed again after a restart, and their launch keys prevent a
-    /// second run.
+    /// Saves the cursor. If this fails, the events after the last saved cursor are processed again after a restart.
+    /// Their launch keys prevent a second run of the hook.
     async fn keep(&mut self, place: Option<EventCursor>) {
         let Some(place) = place.filter(|place| Some(*place) > self.kept) else { return };
         let hook = self.hook.moment.as_str();

@@ -1,8 +1,9 @@
-//! The use cases of longhaul, shared by all client interfaces, with the requests and replies of [`longhaul_wire::api`].
+//! The use cases of longhaul, shared by all client interfaces. Their requests and replies are in
+//! [`longhaul_wire::api`].
 //!
-//! [`Api`] checks a request, finds the process it refers to, calls the engine and converts the result to a reply. Each
-//! client interface (HTTP, MCP and so on) only adds the transport. Errors are [`ApiError`]s; each contains the
-//! [`longhaul_wire::api::Problem`] that clients get through every interface.
+//! [`Api`] checks a request, finds the process that the request refers to, calls the engine and converts the result to
+//! a reply. Each client interface (HTTP, MCP and so on) only adds the transport. Errors are [`ApiError`]s. Each of them
+//! contains the [`longhaul_wire::api::Problem`] that clients get through every interface.
 
 mod api;
 mod completions;

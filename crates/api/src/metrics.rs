@@ -1,6 +1,6 @@
 //! Metrics for Prometheus.
 //!
-//! Counters are computed from the event log, starting with the start of the manager. The log is read for each scrape
+//! Counters are computed from the event log and start at zero when the manager starts. The log is read for each scrape
 //! and at intervals between scrapes, so that counting does not slow down launches. The number of live processes is
 //! derived from the writes of this manager, so that the cost of a scrape does not depend on that number.
 //! `process_start_time_seconds` shows when counters were reset.
@@ -27,9 +27,9 @@ use std::time::{Duration, Instant, SystemTime};
 use tokio::select;
 use tokio::sync::Notify;
 
-/// Minimum interval between two reads of the log, apart from those for scrapes. The log is read only if it has grown.
+/// Minimum interval between two reads of the log that are not caused by a scrape. The log is read only if it has grown.
 const COUNT_INTERVAL: Duration = Duration::from_millis(250);
-/// Number of events that are read at once.
+/// Number of events that are read in one request.
 const EVENTS: u32 = 512;
 
 /// Metrics of a manager. Clones share the values.
@@ -41,24 +41,24 @@ pub struct Metrics {
 #[derive(Debug)]
 struct MetricsInner {
     begun: Instant,
-    /// Start time on the wall clock.
+    /// Start time of the manager on the wall clock.
     begun_at: SystemTime,
     counters: Mutex<EventCounters>,
-    /// Cursor up to which events are counted. `None` before the first read of the log. The mutex stays locked while
-    /// events are counted, so that no event is counted twice.
+    /// Cursor up to which events have been counted. `None` before the first read of the log. The mutex stays locked
+    /// while events are counted, so that no event is counted twice.
     counted: tokio::sync::Mutex<Option<EventCursor>>,
     live_gauge: Mutex<LiveGauge>,
-    /// Notified when the live processes must be read from the store again.
+    /// Notified when the live processes must be reloaded from the store.
     doubted: Notify,
     /// True if other nodes also write to the store.
     is_shared: AtomicBool,
-    /// Durations of store writes, one histogram each for submit, claim and commit.
+    /// Durations of store writes, with one histogram each for submit, claim and commit.
     writes: Mutex<[Histogram; 3]>,
 }
 
-/// Interval at which the live processes are read again from a shared store, to see the writes of other nodes.
+/// Interval at which the live processes are reloaded from a shared store, to include the writes of other nodes.
 const REFRESH_INTERVAL: Duration = Duration::from_secs(60);
-/// Number of records that are read at once.
+/// Number of records that are read in one request.
 const PAGE: u32 = 256;
 
 /// Kind of write to the store.
@@ -92,7 +92,7 @@ impl Metrics {
         drop(tokio::spawn(count(self.clone(), engine.clone())));
     }
 
-    /// Counts the events that were logged since the last call.
+    /// Counts the events that were logged since the last call of this function.
     async fn catch_up(&self, engine: &Engine) -> Result<(), EngineError> {
         let mut counted = self.inner.counted.lock().await;
         let end = engine.log_end().await?;
@@ -120,7 +120,7 @@ impl Metrics {
         self.inner.live_gauge.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Requests a new read of the live processes, because the result of a write is unknown.
+    /// Requests that the live processes are reloaded from the store, because the result of a write is unknown.
     fn doubt(&self) {
         self.roll().doubt();
         self.inner.doubted.notify_one();
@@ -146,7 +146,7 @@ impl Metrics {
     }
 }
 
-/// Reads the live processes at the start and whenever the count is in doubt, until the engine shuts down.
+/// Loads the live processes at the start, and again whenever their count is unreliable, until the engine shuts down.
 async fn count(metrics: Metrics, engine: Engine) -> Option<()> {
     let statuses = Status::ALL.into_iter().filter(|status| !status.is_ended()).collect();
     let live = ProcessFilter { statuses, ..ProcessFilter::default() };
@@ -173,7 +173,7 @@ async fn count(metrics: Metrics, engine: Engine) -> Option<()> {
     }
 }
 
-/// Counts new events between scrapes, until the engine shuts down.
+/// Counts new events in the time between scrapes, until the engine shuts down.
 async fn follow(metrics: Metrics, engine: Engine) -> Option<()> {
     patiently(&engine, || metrics.catch_up(&engine)).await?;
     loop {

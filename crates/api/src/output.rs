@@ -1,4 +1,4 @@
-//! Output as text: pages of limited size, and searches.
+//! Use cases that return output as text: pages of limited size, and searches.
 
 mod available;
 mod budget;
@@ -31,19 +31,20 @@ use std::pin::pin;
 use std::task::Poll;
 use std::time::Duration;
 
-/// Maximum time that a read waits for new output, in milliseconds.
+/// Maximum time that a read request waits for new output, in milliseconds.
 const MAX_WAIT_MS: u64 = 55_000;
 /// Maximum number of context lines before and after a match.
 const MAX_CONTEXT: u32 = 5;
 /// Default number of matches in one reply; the maximum is [`MAX_MATCHES`].
 const DEFAULT_MATCHES: u32 = 20;
 const MAX_MATCHES: u32 = 100;
-/// Maximum number of separately reported places where output was lost. Further losses are added to the last one.
+/// Maximum number of places with lost output that are reported separately. Further losses are added to the last
+/// reported place.
 const MAX_LOSSES: usize = 4;
-/// Length of `"lost":,` in bytes: the JSON field without its value.
+/// Length of `"lost":,` in bytes, which is the JSON field without its value.
 const LOST_FIELD: usize = 8;
 
-/// A checked search request.
+/// A search request that has been validated.
 struct SearchQuery {
     pattern: Pattern,
     budget: Budget,
@@ -54,8 +55,8 @@ struct SearchQuery {
 impl Api {
     /// Returns a page of output that fits into the token budget of the request.
     ///
-    /// With a cursor, the page continues there. Without a position, the page contains the head and the tail of the
-    /// output and describes the omitted part between them.
+    /// If the request has a cursor, the page starts there. If the request has no position at all, the page contains the
+    /// head and the tail of the output, with a description of the omitted part between them.
     ///
     /// # Errors
     /// Returns an error if the reference does not match exactly one process, the process has no output, or the request
@@ -131,8 +132,8 @@ impl Api {
         scan.run(pattern, place.cursor).await
     }
 
-    /// Returns the output size of the latest attempt. Returns `None` for reported work and for output that is not on
-    /// this node.
+    /// Returns the output size of the latest attempt. Returns `None` for reported work, and for output that another
+    /// node stores.
     ///
     /// # Errors
     /// Returns an error if the reference does not match exactly one process, or if the output cannot be measured.
@@ -151,7 +152,7 @@ impl Api {
         }))
     }
 
-    /// Builds a page from the output on this node.
+    /// Builds a page from output that this node stores.
     async fn page_of(
         &self,
         stored: &StoredProcess,
@@ -194,8 +195,8 @@ impl Api {
         Ok(shown)
     }
 
-    /// Returns the position to read from. If the output of the requested attempt was removed, this is the start of the
-    /// next attempt with stored output. Returns `None` if no output exists yet.
+    /// Returns the position to read from. If the output of the requested attempt was removed, the position is the start
+    /// of the next attempt that has stored output. Returns `None` if no output exists yet.
     async fn stored_output(
         &self,
         stored: &StoredProcess,
@@ -230,7 +231,8 @@ impl Api {
         Ok(None)
     }
 
-    /// Waits until there may be output after offset `seen`, the process has ended, or `rest` milliseconds have passed.
+    /// Waits until there may be output after offset `seen`, until the process has ended, or for at most `rest`
+    /// milliseconds.
     async fn wait_for_more(
         &self,
         id: ProcessId,
@@ -267,8 +269,8 @@ fn losses_in(losses: &[Loss], cursor: &OutputCursor, until: u64) -> Vec<LostOutp
     told
 }
 
-/// Yields once to other tasks. The output of an ended attempt always counts as possibly grown, so its reader would
-/// otherwise loop without letting the engine record the end of the process.
+/// Lets other tasks run once. The output of an ended attempt always counts as possibly grown. Without this pause, the
+/// reader would loop and prevent the engine from recording the end of the process.
 async fn others_first() {
     let mut has_waited = false;
     poll_fn(|context| {

@@ -1,4 +1,4 @@
-//! Requests to the managers of other nodes, for data that only they have.
+//! Requests to the managers of other nodes, for data that only these nodes have.
 
 mod address;
 mod body;
@@ -23,21 +23,21 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// Timeout for the start of a reply from another node, for requests that the node can answer at once.
+/// Timeout until another node starts to reply, for requests to which the node can reply immediately.
 pub(crate) const PROMPT: Duration = Duration::from_secs(5);
-/// Additional time for the body of a reply, after the timeout for its head.
+/// Additional time for receiving the body of a reply after its head has arrived.
 const REST: Duration = Duration::from_secs(2);
 /// Maximum size of an error reply, in bytes.
 const MAX_PROBLEM_BYTES: usize = 16 * 1024;
 
-/// Client for requests to other nodes. Clones share the configuration.
+/// Client that sends requests to other nodes. Clones share the configuration.
 #[derive(Clone, Debug)]
 pub struct PeerClient(PeerAccess);
 
 /// The nodes to which this client may send requests.
 #[derive(Clone, Debug)]
 enum PeerAccess {
-    /// No nodes, because this manager has no transport for them.
+    /// No nodes, because this manager has no transport for requests to other nodes.
     Nobody,
     /// No nodes, because the current request itself comes from another node and must not be forwarded.
     Forbidden,
@@ -49,9 +49,10 @@ enum PeerAccess {
 pub struct PeerConfig {
     /// Transport for the requests.
     pub carrier: Arc<dyn ports::PeerTransport>,
-    /// Secrets for the proof of identity over the network. Without them, only sockets of this machine are used.
+    /// Secrets for proving this node's identity over the network. Without secrets, only sockets on this machine are
+    /// used.
     pub secrets: Option<Arc<dyn PeerSecrets>>,
-    /// Boot id of this machine. A node with a different boot id is on another machine, so its sockets are not
+    /// Boot id of this machine. A node with a different boot id runs on another machine, so its sockets are not
     /// reachable.
     pub boot: String,
     /// True if output and input may be sent over the network without encryption.
@@ -64,7 +65,7 @@ pub(crate) struct PeerRequest {
     pub(crate) target: String,
     /// Body of the request. A request without a body is a `GET` and changes nothing.
     pub(crate) body: Option<Vec<u8>>,
-    /// Timeout until the head of the reply.
+    /// Timeout until the head of the reply arrives.
     pub(crate) time_limit: Duration,
 }
 
@@ -75,13 +76,14 @@ impl PeerClient {
         Self(PeerAccess::Nobody)
     }
 
-    /// Creates a client for the other nodes of the store.
+    /// Creates a client for requests to the other nodes that share the store.
     #[must_use]
     pub fn new(ways: PeerConfig) -> Self {
         Self(PeerAccess::Everybody(Arc::new(ways)))
     }
 
-    /// Creates a client for a request that comes from another node. It refuses to forward requests.
+    /// Creates a client for the processing of a request that came from another node. This client refuses to forward
+    /// requests.
     pub(crate) const fn forbidden() -> Self {
         Self(PeerAccess::Forbidden)
     }
@@ -94,7 +96,7 @@ impl PeerClient {
         }
     }
 
-    /// Sends a request to a node and parses the reply. A reply with more than `limit` bytes is an error.
+    /// Sends a request to a node and parses the reply. A reply larger than `limit` bytes is an error.
     pub(crate) async fn fetch<T: DeserializeOwned>(
         &self,
         engine: &Engine,
@@ -113,7 +115,7 @@ impl PeerClient {
         serde_json::from_slice(&bytes).map_err(|_| unreachable("the reply of the node cannot be decoded"))
     }
 
-    /// Sends a request to a node and returns the reply if it has status 200.
+    /// Sends a request to a node and returns the reply if it has HTTP status 200.
     pub(crate) async fn ask(
         &self,
         engine: &Engine,
@@ -148,7 +150,7 @@ impl PeerClient {
 }
 
 impl PeerConfig {
-    /// Builds the HTTP request to a node, with its address and proof.
+    /// Builds the HTTP request to a node, with the node's address and the proof of this node's identity.
     async fn call(
         &self,
         engine: &Engine,
@@ -178,7 +180,8 @@ impl PeerConfig {
                     "the address of the node is a socket on another machine: set node.address there",
                 ));
             }
-            // The owner of the socket is the same user, so no proof is needed. The header only prevents forwarding.
+            // The socket belongs to the same user, so no proof is needed. The header only prevents the node from
+            // forwarding the request.
             (PeerAddress::Socket, _) => "socket".to_owned(),
             (PeerAddress::Network, None) => return Err(unshared()),
             (PeerAddress::Network, Some(secrets)) => {
@@ -195,7 +198,7 @@ impl PeerConfig {
     }
 }
 
-/// Appends the presence of a node to the reason why it is unreachable.
+/// Adds the presence of a node in the cluster to the text that explains why the node is unreachable.
 fn unreachable_text(known: &KnownNode, why: &str) -> String {
     match known.presence {
         Presence::Present { .. } => why.to_owned(),
@@ -205,7 +208,8 @@ fn unreachable_text(known: &KnownNode, why: &str) -> String {
     }
 }
 
-/// Converts an error reply of another node. Its problem is passed on unchanged, up to the size limit.
+/// Converts an error reply from another node. The problem that it contains is passed on unchanged, up to the size
+/// limit.
 async fn refused(node: &NodeId, answer: PeerResponse) -> PeerRequestError {
     let status = answer.status;
     let unreachable = |why: String| PeerRequestError::Away(Unreachable::of(node, why));
@@ -215,7 +219,7 @@ async fn refused(node: &NodeId, answer: PeerResponse) -> PeerRequestError {
         Ok(Ok(None) | Err(_)) | Err(_) => None,
     };
     match (status, problem) {
-        // The statuses 401, 403 and 421 concern access to the other node, not the content of the request.
+        // The HTTP statuses 401, 403 and 421 concern access to the other node, not the content of the request.
         (401 | 403 | 421, Some(problem)) => {
             unreachable(format!("the node rejected the request: {}", problem.detail.unwrap_or(problem.title)))
         }
@@ -226,15 +230,16 @@ async fn refused(node: &NodeId, answer: PeerResponse) -> PeerRequestError {
     }
 }
 
-/// Returns the node that has the output of an attempt, or `None` if the output is on this node.
+/// Returns the other node that stores the output of an attempt, or `None` if this node stores it.
 pub(crate) async fn elsewhere(engine: &Engine, stored: &StoredProcess, attempt: AttemptNo) -> Option<NodeId> {
     let process = &stored.process;
     let node = process.node.as_ref().filter(|node| *node != engine.node())?;
-    // A node without a cluster may have been renamed, so its output is here in spite of the other name.
+    // A node without a cluster may have been renamed. Its output is then on this node, although the record contains the
+    // old name.
     if !engine.is_shared() || process.spec.command().is_none() || attempt.0 == 0 {
         return None;
     }
-    // The process may have moved to another node after this attempt, so its output may be here.
+    // The process may have moved to another node after this attempt, so the output of this attempt may still be here.
     let is_here = engine.output_size(AttemptKey { id: process.id, attempt }).await.is_ok();
     (!is_here).then(|| node.clone())
 }

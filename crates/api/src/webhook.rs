@@ -1,7 +1,8 @@
-//! Webhooks: events are sent to HTTP receivers as defined by the Standard Webhooks specification.
+//! Webhooks: sends events to HTTP receivers as defined by the Standard Webhooks specification.
 //!
 //! Each receiver has its own task, which reads the event log, sends one event at a time and saves its cursor on disk. A
-//! slow or broken receiver therefore does not delay the others. Every event is delivered at least once and in order.
+//! slow or broken receiver therefore does not delay other receivers. Every event is delivered at least once and in
+//! order.
 
 mod address;
 mod backoff;
@@ -26,8 +27,8 @@ use std::time::Duration;
 use tokio::select;
 
 /// Maximum time between a delivery and the durable save of its cursor. A power cut repeats the deliveries since the
-/// last save. A killed manager repeats only the delivery in flight, because every delivery is also noted without a
-/// sync.
+/// last durable save. If the manager is killed, only the delivery in progress is repeated, because the cursor is also
+/// written without a sync after each delivery.
 const CURSOR_SYNC_INTERVAL: Duration = Duration::from_secs(1);
 /// Maximum number of deliveries between two durable saves of the cursor.
 const MAX_UNSAVED_DELIVERIES: u32 = 100;
@@ -77,7 +78,7 @@ pub enum BadWebhook {
         #[source]
         source: BadAddress,
     },
-    /// The URL is not covered by the list of allowed addresses.
+    /// The list of allowed addresses does not cover the URL.
     #[error("{url:?} is not allowed by webhooks.allow")]
     Forbidden {
         /// The forbidden URL.
@@ -86,9 +87,9 @@ pub enum BadWebhook {
     /// An event type does not exist.
     #[error("{word:?} is not an event type")]
     Event {
-        /// The unknown name.
+        /// The unknown event type.
         word: String,
-        /// Error of the name parser.
+        /// Error from the parser of event types.
         #[source]
         source: UnknownEvent,
     },
@@ -102,8 +103,8 @@ pub enum BadWebhook {
 }
 
 impl Webhook {
-    /// Checks a configuration against the list of allowed addresses. Therefore every [`Webhook`] has an allowed
-    /// address.
+    /// Checks a webhook configuration. This check guarantees that the URL of every [`Webhook`] is in the list of
+    /// allowed addresses.
     ///
     /// # Errors
     /// Returns [`BadWebhook`] if the configuration is invalid or the address is not allowed.
@@ -138,7 +139,7 @@ impl Webhook {
         &self.name
     }
 
-    /// Returns true if the secret has fewer than 16 bytes. With a guessed secret, an attacker can forge signed
+    /// Returns true if the secret has fewer than 16 bytes. An attacker who guesses the secret can forge signed
     /// requests.
     #[must_use]
     pub const fn has_short_secret(&self) -> bool {
@@ -150,7 +151,8 @@ impl Webhook {
     }
 }
 
-/// Starts the tasks of all webhooks; they run until the engine shuts down. A new webhook gets only events from now on.
+/// Starts the tasks of all webhooks. The tasks run until the engine shuts down. A new webhook gets only events from now
+/// on.
 pub fn start(
     api: &Api,
     webhooks: Vec<Webhook>,
@@ -187,13 +189,13 @@ struct DispatchRound {
     place: DeliveryCursor,
 }
 
-/// Cursor of one webhook, in memory and on disk.
+/// Cursor of one webhook: its value in memory and its saved value on disk.
 struct DeliveryCursor {
     bookmarks: Arc<dyn ReaderCursors>,
     kept: Option<EventCursor>,
     reached: Option<EventCursor>,
     kept_at: Timestamp,
-    /// Number of deliveries since `kept_at`.
+    /// Number of deliveries since the durable save at time `kept_at`.
     unkept: u32,
 }
 
@@ -223,7 +225,8 @@ impl DispatchRound {
                 Some(Some(EventItem::Event(envelope))) if !self.webhook.wants(&envelope) => {}
                 Some(Some(EventItem::Event(envelope) | EventItem::Gap(envelope))) => {
                     if self.deliver(&envelope).await? == DeliveryResult::NeverAgain {
-                        // The cursor is not advanced: if the webhook is switched on again, this event is sent first.
+                        // The cursor is not advanced, so that this event is sent first if the webhook is switched on
+                        // again.
                         self.switch_off().await;
                         return None;
                     }
@@ -238,8 +241,8 @@ impl DispatchRound {
         }
     }
 
-    /// Returns true if the receiver has answered 410 (gone) and the webhook was not switched on again since. A webhook
-    /// whose URL has changed is switched on here.
+    /// Returns true if the receiver has replied with 410 (gone) and the webhook was not switched on again after that.
+    /// If the URL of the webhook has changed, this function switches the webhook on.
     async fn is_switched_off(&self) -> bool {
         let Webhook { name, address, .. } = &self.webhook;
         let bookmarks = self.place.bookmarks.as_ref();
@@ -301,7 +304,8 @@ impl DeliveryCursor {
         reached.or(self.reached) > self.kept
     }
 
-    /// Records a delivery. If the cursor cannot be noted, the event is delivered again after a crash.
+    /// Records a delivery by writing the cursor without a sync. If this fails, the event is delivered again after a
+    /// crash.
     async fn delivered(&mut self, engine: &Engine, name: &str, reached: Option<EventCursor>) {
         self.reached = reached.or(self.reached);
         self.unkept += 1;
@@ -314,7 +318,8 @@ impl DeliveryCursor {
         }
     }
 
-    /// Saves the cursor durably. If this fails, events are delivered again after a power cut.
+    /// Saves the cursor durably. If this fails, the events since the last durable save are delivered again after a
+    /// power cut.
     async fn keep(&mut self, engine: &Engine, name: &str, reached: Option<EventCursor>) {
         self.reached = reached.or(self.reached);
         (self.kept_at, self.unkept) = (engine.now(), 0);
@@ -326,8 +331,8 @@ impl DeliveryCursor {
     }
 }
 
-/// Returns the cursor from which a reader resumes: the saved cursor, or else the current end of the log, which is saved
-/// first. Returns `None` when the engine has shut down.
+/// Returns the cursor from which a reader resumes. If no cursor is saved, saves and returns the current end of the log.
+/// Returns `None` when the engine has shut down.
 pub(crate) async fn first_place(
     engine: &Engine,
     bookmarks: &dyn ReaderCursors,

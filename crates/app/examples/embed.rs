@@ -15,7 +15,7 @@ use std::io::Write;
 use std::sync::Arc;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    // Each command runs under its own shim. The shim is this program, started again; in that case this call does not
+    // Each command runs under its own shim. The shim is a second start of this program: in the shim, this call does not
     // return.
     longhaul_shim::run_if_asked();
     tokio::runtime::Runtime::new()?.block_on(embed())

@@ -1,5 +1,5 @@
-//! Opens a complete longhaul in a program, as its configuration defines it, and finds a process again from another
-//! place.
+//! Opens a complete longhaul in a program, according to its configuration, and finds the open longhaul again from
+//! another place in the program.
 //!
 //! Run the example with `cargo run -p longhaul --example handle`.
 
@@ -11,7 +11,7 @@ use std::io::Write;
 use std::path::Path;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    // Each command runs under its own shim. The shim is this program, started again; in that case this call does not
+    // Each command runs under its own shim. The shim is a second start of this program: in the shim, this call does not
     // return.
     longhaul_shim::run_if_asked();
     tokio::runtime::Runtime::new()?.block_on(handle())
@@ -25,7 +25,7 @@ async fn handle() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Finds the process with the directory alone.
+/// Uses the open longhaul from another place in the program, which has only the path of the state directory.
 async fn elsewhere(dir: &Path) -> Result<(), Box<dyn Error>> {
     let longhaul = Longhaul::at(dir).ok_or("this program has not opened it")?;
     let engine = longhaul.engine();

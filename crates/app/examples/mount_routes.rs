@@ -1,8 +1,8 @@
 //! Mounts the routes of longhaul in a web service.
 //!
-//! Run the example with `cargo run -p longhaul --example mount_routes`. It sends some requests to itself and ends.
-//! With `--stay` it serves until it is stopped. Every client that can reach the port has full access, so add an
-//! authorisation layer of your own.
+//! Run the example with `cargo run -p longhaul --example mount_routes`. It sends some requests to itself and exits.
+//! With `--stay` it serves until it is stopped. Every client that can reach the port has full access, so add your own
+//! authorization layer.
 
 use axum::Router;
 use axum::routing::get;

@@ -1,4 +1,5 @@
-//! The program `longhaul` with a custom store. The configuration `store = "files:/path/of/records"` opens that store.
+//! The program `longhaul` with a custom kind of store. The configuration `store = "files:/path/of/records"` opens a
+//! store of this kind.
 //!
 //! `cargo run -p longhaul --example own_program -- --help` shows that the program is complete.
 

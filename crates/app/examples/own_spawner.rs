@@ -1,5 +1,5 @@
-//! A custom spawner whose commands are Rust functions on threads. It can neither pause nor signal them, and its
-//! capabilities say so, so that the engine rejects such actions.
+//! A custom spawner whose commands are Rust functions on threads. It cannot pause or signal commands. It declares this
+//! in its capabilities, so that the engine rejects such actions.
 //!
 //! Run the example with `cargo run -p longhaul --example own_spawner`, and the spawner suite with `cargo test -p
 //! longhaul --example own_spawner`.
@@ -26,10 +26,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::mpsc;
 
-/// A command. The function must check from time to time whether its stop was requested.
+/// A command, which is a Rust function. The function must regularly check whether its stop was requested.
 type Function = fn(&[String], &StopFlag) -> i32;
 
-/// The requested stop of a function, with its cause.
+/// Flag that requests a function to stop, with the cause of the stop.
 #[derive(Clone, Debug, Default)]
 struct StopFlag(Arc<Mutex<Option<StopCause>>>);
 
@@ -39,7 +39,7 @@ impl StopFlag {
     }
 }
 
-/// Runs registered functions by name.
+/// Spawner that runs registered functions by name.
 #[derive(Debug)]
 struct ThreadSpawner {
     functions: BTreeMap<String, Function>,
@@ -79,14 +79,14 @@ impl Spawner for ThreadSpawner {
             });
         };
         let stop = match self.running().entry(key) {
-            // The attempt was started before and is not started again.
+            // This attempt has already been started, so it is not started again.
             Entry::Occupied(_) => return Ok(()),
             Entry::Vacant(new) => new.insert(StopFlag::default()).clone(),
         };
         let (sender, clock) = (self.sender.clone(), Arc::clone(&self.clock));
         let at = clock.now();
         let spawned = Observation::Spawned { attempt: key.attempt, pid: None, containment: None, at };
-        // The send fails only after the engine has ended.
+        // Sending fails only after the engine has shut down.
         let _ = sender.send(SpawnerEvent { id: key.id, observation: spawned });
         std::thread::spawn(move || {
             let status = ExitStatus::Code(function(&args, &stop));
@@ -98,7 +98,7 @@ impl Spawner for ThreadSpawner {
     }
 
     async fn adopt(&self, key: AttemptKey, _command: &CommandSpec) -> Result<Adopted, SpawnError> {
-        // Threads end with their program, so no attempt of an earlier run exists.
+        // Threads end together with their program, so no attempt of an earlier program run exists.
         let why = Interruption::SupervisorKilled {
             evidence: "threads do not outlive their program".to_owned(),
             unverified: false,
@@ -127,7 +127,7 @@ impl Spawner for ThreadSpawner {
     async fn next(&self) -> SpawnerEvent {
         match self.receiver.lock().await.recv().await {
             Some(event) => event,
-            // Unreachable: this spawner holds a sender, so the channel stays open.
+            // Unreachable: this spawner owns a sender, so the channel stays open.
             None => std::future::pending().await,
         }
     }
@@ -137,7 +137,7 @@ impl Spawner for ThreadSpawner {
     }
 }
 
-/// Waits until its stop is requested.
+/// Command that waits until its stop is requested.
 fn idle(_: &[String], stop: &StopFlag) -> i32 {
     while stop.cause().is_none() {
         std::thread::sleep(Duration::from_millis(5));
@@ -145,7 +145,7 @@ fn idle(_: &[String], stop: &StopFlag) -> i32 {
     0
 }
 
-/// Succeeds if the arguments are sorted.
+/// Command that succeeds if its arguments are sorted.
 fn sorted(args: &[String], _: &StopFlag) -> i32 {
     i32::from(!args.is_sorted())
 }
@@ -214,7 +214,7 @@ mod suite {
         clock: Arc<SystemClock>,
     }
 
-    /// Exits after a number of milliseconds with a given code, or as soon as its stop is requested.
+    /// Command that exits with a given code after a number of milliseconds, or earlier if its stop is requested.
     fn exit(args: &[String], stop: &StopFlag) -> i32 {
         let number = |place: usize| args.get(place).and_then(|arg| arg.parse().ok()).unwrap_or_default();
         let begin = Instant::now();

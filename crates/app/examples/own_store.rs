@@ -20,12 +20,12 @@ pub struct AuditedStore<S> {
 }
 
 impl<S: Store> AuditedStore<S> {
-    /// Wraps a store.
+    /// Wraps a store so that its changes are logged.
     pub fn new(inner: S) -> Self {
         Self { inner, trail: Arc::default() }
     }
 
-    /// Returns one line for each change so far.
+    /// Returns the audit log so far, with one line for each change.
     #[must_use]
     pub fn trail(&self) -> Vec<String> {
         self.trail.lock().unwrap_or_else(PoisonError::into_inner).clone()

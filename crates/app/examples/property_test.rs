@@ -1,4 +1,5 @@
-//! A property test of a deployment: in any order of launches, the slots are never exceeded and every process ends.
+//! A property test of a deployment. In any order of launches, the number of slots is never exceeded and every process
+//! ends.
 //!
 //! `cargo test -p longhaul --example property_test` runs many cases; `cargo run -p longhaul --example property_test`
 //! runs a few.
@@ -43,7 +44,7 @@ fn spec((key, priority, script, _): &Step) -> Result<Spec, Box<dyn std::error::E
     })
 }
 
-/// Runs the deployment. Returns the maximum number of concurrent processes of each key.
+/// Runs the deployment. Returns the maximum number of concurrent processes for each key.
 async fn run(steps: &[Step]) -> Result<Vec<u32>, Box<dyn std::error::Error>> {
     let clock = VirtualClock::default();
     let shared: Arc<dyn Clock> = Arc::new(clock.clone());
@@ -102,7 +103,7 @@ async fn run(steps: &[Step]) -> Result<Vec<u32>, Box<dyn std::error::Error>> {
     Ok(limit)
 }
 
-/// Runs this number of random cases.
+/// Runs the property test with `cases` random cases.
 fn holds(cases: u32) -> Result<(), Box<dyn std::error::Error>> {
     let mut runner = TestRunner::new(Config { cases, failure_persistence: None, ..Config::default() });
     runner.run(&steps(), |steps| {

@@ -8,22 +8,22 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-/// Time limit until a started manager must accept a connection.
+/// Maximum time until a newly started manager accepts a connection.
 const START_TIMEOUT: Duration = Duration::from_secs(5);
 /// Interval between two attempts to connect to the socket of the started manager.
 const STEP: Duration = Duration::from_millis(2);
-/// Number of lines of the manager's log that an error message shows.
+/// Number of lines of the manager's log that are shown in an error message.
 const LINES: usize = 5;
 /// Environment variables that a started manager does not inherit, because a manager belongs to no session.
 ///
-/// The manager does inherit the variables that describe an enclosing managed process. With them it finds the shim of
-/// that process and announces that it is not part of the process.
+/// If the client runs inside a managed process, the manager does inherit the variables that describe this process. With
+/// these variables, the manager finds the shim of the process and announces that it is not part of the process.
 const NOT_INHERITED: &[&str] = &["LONGHAUL_SESSION", longhaul_shim::SHIM_VARIABLE];
 
 /// Starts the manager of a state directory and returns as soon as its socket accepts connections.
 ///
-/// Two clients may call this at the same time. Both then start a manager, but only one manager gets the lock. The other
-/// manager exits, and both clients connect to the first one.
+/// Two clients may call this function at the same time. Each client then starts a manager, but only one manager gets
+/// the lock. The other manager exits, and both clients connect to the manager with the lock.
 pub(crate) fn autostart(state_dir: &Path) -> Result<(), StartError> {
     let state = StateDir::prepare(state_dir)
         .map_err(|error| StartError::Refused { problem: Box::new(ProgramError::from(error).problem()) })?;
@@ -69,8 +69,9 @@ pub(crate) fn autostart(state_dir: &Path) -> Result<(), StartError> {
     }
 }
 
-/// Returns the error for a manager that exited before it accepted a connection: the problem that the manager logged, or
-/// a full disk (on which the log cannot be written), or only the exit status.
+/// Returns the error for a manager that exited before it accepted a connection. The error is the problem that the
+/// manager logged. Without such a log entry, it is a full disk (on which the log cannot be written) or only the exit
+/// status.
 fn ended(state: &StateDir, status: ExitStatus, last_lines: Vec<String>) -> StartError {
     let said =
         last_lines.iter().rev().find_map(|line| serde_json::from_str(line.get(line.find('{')?..)?).ok());
@@ -85,11 +86,11 @@ fn ended(state: &StateDir, status: ExitStatus, last_lines: Vec<String>) -> Start
 
 /// Marks all descriptors except stdin, stdout and stderr as close-on-exec.
 ///
-/// Otherwise the manager would hold a pipe of the client's caller open, and the reader of that pipe would wait until
-/// the manager exits.
+/// Without the mark, the manager could inherit a pipe that belongs to the caller of the client. The reader of that pipe
+/// would then wait until the manager exits.
 fn keep_descriptors() {
     #[expect(unsafe_code, reason = "no safe interface has this call")]
-    // SAFETY: the arguments are plain numbers. With the flag CLOEXEC the call closes no descriptor of this process; it
-    // only marks descriptors to be closed at an exec. All descriptors that Rust opens have this mark already.
+    // SAFETY: the arguments are plain numbers. With the flag CLOEXEC, the call closes no descriptor of this program. It
+    // only marks descriptors to be closed at an exec. All descriptors that Rust opens already have this mark.
     let _ = unsafe { libc::close_range(3, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC.cast_signed()) };
 }

@@ -1,7 +1,7 @@
-//! The binding of a store to the state directory whose work it holds.
+//! The binding of a store to the state directory that the processes in the store belong to.
 //!
 //! A store has records of attempts that only one state directory can find. A manager of another state directory would
-//! mark the running ones as interrupted. Each state directory therefore has a random id, which moves with the
+//! mark the running attempts as interrupted. Each state directory therefore has a random id, which moves with the
 //! directory. A small file next to the store contains the id of the state directory that the store belongs to.
 
 use crate::compose::{ComposeError, IDS};
@@ -22,9 +22,10 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-/// File name of the id of a state directory, inside that directory.
+/// Name of the file that contains the id of a state directory, inside that directory.
 const ID: &str = "state_id";
-/// File name of the binding in the directory of a file store; for a database, the extension that is added to its path.
+/// Name of the binding file. In a file store, this is its name in the directory of the store. For a database, it is an
+/// extension that is added to the path of the database.
 const NAME: &str = "state";
 /// Maximum size in bytes of a file that this module reads. Larger files were not written by longhaul.
 const MAX_FILE_LEN: u64 = 8 * 1024;
@@ -37,7 +38,7 @@ const PAGE: u32 = 500;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct StoreBinding {
     id: String,
-    /// Path of the state directory when it last used the store.
+    /// Path that the state directory had when it last used the store.
     path: PathBuf,
 }
 
@@ -45,35 +46,35 @@ pub(crate) struct StoreBinding {
 enum BindingContent {
     /// The binding file does not exist.
     Nothing,
-    /// The file is damaged or was not written by longhaul.
+    /// The binding file is damaged or was not written by longhaul.
     Garbled,
     Of(StoreBinding),
 }
 
-/// The owner of the work in a store, from the point of view of one state directory.
+/// The owner of the processes in a store, from the point of view of one state directory.
 #[derive(Debug)]
 pub(crate) enum WorkOwner {
-    /// The work belongs to the state directory that asks.
+    /// The processes belong to this state directory.
     This,
-    /// The work belongs to another state directory, which had this path when it last used the store.
+    /// The processes belong to another state directory, which had this path when it last used the store.
     Other(PathBuf),
-    /// The owner of the work is unknown.
+    /// The owner of the processes is unknown.
     Unknown,
 }
 
-/// A process of a store that has not ended.
+/// A process in a store that has not ended.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct LiveProcess {
     id: ProcessId,
-    /// True if an attempt of the process may still be running. Only the state directory of the process can find that
-    /// attempt.
+    /// True if an attempt of the process may still be running. Only the state directory that started the attempt can
+    /// find it.
     is_attempted: bool,
 }
 
 /// The binding of the state directory of this manager.
 struct OwnBinding {
     binding: StoreBinding,
-    /// True if the directory had an unusable id and has now received a new one.
+    /// True if the id file of the directory was unusable, so that the directory has now received a new id.
     was_damaged: bool,
 }
 
@@ -87,7 +88,7 @@ pub(crate) struct UnusableFile {
 }
 
 impl StoreBinding {
-    /// Binds a store to a state directory. Refuses if the store has live processes of another state directory. No other
+    /// Binds a store to a state directory. Fails if the store has live processes of another state directory. No other
     /// program may use the store during this call.
     pub(crate) async fn check(
         state: &StateDir,
@@ -99,8 +100,8 @@ impl StoreBinding {
             return Ok(());
         };
         let OwnBinding { binding: mine, was_damaged } = Self::of(state)?;
-        // A store inside the state directory belongs to it even without a binding file, so a lost or damaged file must
-        // not lock the store.
+        // A store inside the state directory belongs to this directory even without a binding file. A lost or damaged
+        // binding file must therefore not make the store unusable.
         let is_home = is_home(&mine.path, choice);
         let said = match Self::read(&file) {
             Err(error) if is_home && !error.is_directory() => {
@@ -113,8 +114,8 @@ impl StoreBinding {
         let (is_mine, state_dir) = match said {
             BindingContent::Of(found) if found == mine => return Ok(()),
             BindingContent::Of(found) if found.id == mine.id => {
-                // The state directory was moved. The path is for display only, so a failed write (such as on a full
-                // disk) is ignored.
+                // The state directory was moved. The path in the binding is for display only, so a failed write (such
+                // as on a full disk) is ignored.
                 let _ = mine.write(&file);
                 return Ok(());
             }
@@ -137,8 +138,8 @@ impl StoreBinding {
             Some(LiveProcess { id, .. }) if !is_mine => {
                 return Err(ComposeError::Foreign { store: choice.to_string(), live: *id, state_dir });
             }
-            // The node may be registered under an id that this state directory has lost, so the node name is released
-            // first.
+            // The store may have registered the node with an id that this state directory has lost, so the node name is
+            // released first.
             Some(_) => release(store, node).await.map_err(failed)?,
             None => {}
         }
@@ -174,7 +175,7 @@ impl StoreBinding {
         })
     }
 
-    /// Binds a store to a state directory without a check for live processes.
+    /// Binds a store to a state directory without checking the store for live processes.
     pub(crate) fn adopt(state: &StateDir, choice: &StoreChoice) -> Result<(), UnusableFile> {
         let Some(file) = file_of(choice) else {
             return Ok(());
@@ -182,7 +183,7 @@ impl StoreBinding {
         Self::of(state)?.binding.write(&file)
     }
 
-    /// Copies the binding of one store to another one.
+    /// Copies the binding of one store to another store.
     pub(crate) fn copy(from: &StoreChoice, to: &StoreChoice) -> Result<(), UnusableFile> {
         let (Some(from), Some(to)) = (file_of(from), file_of(to)) else {
             return Ok(());
@@ -193,7 +194,7 @@ impl StoreBinding {
         }
     }
 
-    /// Returns a description of the manager that uses a store, as far as it is known.
+    /// Describes the manager that uses a store, as far as this manager is known.
     pub(crate) fn user(choice: &StoreChoice) -> String {
         let Some(Ok(BindingContent::Of(Self { path, .. }))) = file_of(choice).map(|file| Self::read(&file))
         else {
@@ -216,20 +217,21 @@ impl StoreBinding {
         replace(&file, &format!("{id}\n")).map_err(|source| UnusableFile { path: file, source })
     }
 
-    /// Returns the state directory as a node registers it in the store. Creates the id of the directory if it has none.
+    /// Returns the description of the state directory that a node registers in the store. Creates the id of the
+    /// directory if it has none.
     pub(crate) fn home_of(state: &StateDir) -> Result<NodeHome, UnusableFile> {
         let Self { id, path } = Self::of(state)?.binding;
         Ok(NodeHome { id, place: format!("{}{}", path.display(), on_this_machine()) })
     }
 
-    /// Returns the binding for this state directory. Creates the id of the directory if it has no usable one.
+    /// Returns the binding for this state directory. Creates an id for the directory if it has no usable one.
     fn of(state: &StateDir) -> Result<OwnBinding, UnusableFile> {
         let file = state.path().join(ID);
         let path = fs::canonicalize(state.path()).unwrap_or_else(|_| state.path().to_owned());
         let failed = |source| UnusableFile { path: file.clone(), source };
         let text = match text_of(&file) {
             Err(error) if error.kind() == io::ErrorKind::IsADirectory => return Err(failed(error)),
-            // An unreadable file can be replaced, whatever the reason.
+            // An unreadable file may be replaced, no matter why it is unreadable.
             Err(_) => Some(String::new()),
             Ok(text) => text,
         };
@@ -275,7 +277,7 @@ impl UnusableFile {
     }
 }
 
-/// Returns true if a store is inside this state directory, but not inside another state directory within it.
+/// Returns true if a store is inside this state directory, unless the store is inside a nested state directory.
 fn is_home(state_dir: &Path, choice: &StoreChoice) -> bool {
     let place = match choice {
         StoreChoice::Memory | StoreChoice::Other(_) => return false,
@@ -288,18 +290,18 @@ fn is_home(state_dir: &Path, choice: &StoreChoice) -> bool {
 }
 
 /// Returns true if the state directory contains an attempt directory of at least one of these processes, or if none of
-/// them was attempted. Returns false for a store that was moved into the state directory without its attempt
-/// directories.
+/// the processes has had an attempt. Returns false for a store that was moved into the state directory without its
+/// attempt directories.
 fn is_at_home(state: &StateDir, live: &[LiveProcess]) -> bool {
     let attempts = state.path().join(ATTEMPTS);
     let mut attempted = live.iter().filter(|live| live.is_attempted).peekable();
     attempted.peek().is_none() || attempted.any(|live| attempts.join(live.id.to_string()).exists())
 }
 
-/// Returns the path of the binding file. Returns `None` for a store without files on this machine.
+/// Returns the path of the binding file for a store. Returns `None` for a store without files on this machine.
 fn file_of(choice: &StoreChoice) -> Option<PathBuf> {
     match choice {
-        // Other kinds of store record the state directory of each node themselves.
+        // Stores of other kinds record the state directory of each node themselves.
         StoreChoice::Memory | StoreChoice::Other(_) => None,
         StoreChoice::Sqlite(path) => Some(with_ending(path, NAME)),
         StoreChoice::Fs(path) => Some(path.join(NAME)),
@@ -313,7 +315,8 @@ fn with_ending(path: &Path, ending: &str) -> PathBuf {
     name.into()
 }
 
-/// Returns the path of a registered state directory; the machine name is included only if it is another machine.
+/// Returns the path of a registered state directory. If the directory is on another machine, the path ends with the
+/// name of that machine.
 pub(crate) fn path_of(home: &NodeHome) -> PathBuf {
     home.place.strip_suffix(&on_this_machine()).unwrap_or(&home.place).into()
 }
@@ -322,15 +325,16 @@ fn on_this_machine() -> String {
     format!(" on {}", rustix::system::uname().nodename().to_string_lossy())
 }
 
-/// Releases the name of this node, so that any state directory can register it, even while the node owns processes. A
+/// Releases the name of this node even if the node owns processes, so that any state directory can register the name. A
 /// manager that currently uses the name loses it.
 pub(crate) async fn release<S: Store + ?Sized>(store: &S, node: &NodeId) -> Result<(), StoreError> {
     let lease = unhoused(store, node).await?;
     store.leave(&lease).await
 }
 
-/// Releases the name of a node that moves from another state directory. Live attempts are marked as interrupted first,
-/// because only the old state directory can find them. Returns the number of interrupted attempts.
+/// Releases the name of a node, so that the name can move to another state directory. Before that, marks the live
+/// attempts as interrupted, because only the old state directory can find them. Returns the number of interrupted
+/// attempts.
 pub(crate) async fn hand_over<S: Store + ?Sized>(
     store: &S,
     node: &NodeId,
@@ -344,7 +348,7 @@ pub(crate) async fn hand_over<S: Store + ?Sized>(
     Ok(interrupted)
 }
 
-/// Registers the name of a node without a state directory; such a registration always succeeds.
+/// Registers the name of a node without a state directory. The store always accepts such a registration.
 async fn unhoused<S: Store + ?Sized>(store: &S, node: &NodeId) -> Result<Lease, StoreError> {
     let facts = NodeDescriptor {
         id: node.clone(),
@@ -355,7 +359,7 @@ async fn unhoused<S: Store + ?Sized>(store: &S, node: &NodeId) -> Result<Lease, 
     store.register(&facts).await
 }
 
-/// Returns the processes of a store that have not ended.
+/// Returns the processes in a store that have not ended.
 pub(crate) async fn live<S: Store + ?Sized>(store: &S) -> Result<Vec<LiveProcess>, StoreError> {
     let statuses = Status::ALL.into_iter().filter(|status| !status.is_ended()).collect();
     let filter = ProcessFilter { statuses, ..ProcessFilter::default() };
@@ -377,7 +381,7 @@ impl LiveProcess {
         Self { id: process.id, is_attempted: is_command && process.status() != Status::Pending }
     }
 
-    /// Returns the number of processes that are marked as interrupted if their attempts are not found.
+    /// Returns how many of these processes become interrupted if their attempts are not found.
     pub(crate) fn attempted(live: &[Self]) -> usize {
         live.iter().filter(|live| live.is_attempted).count()
     }
@@ -387,15 +391,15 @@ fn random_id() -> String {
     IDS.op().as_uuid().to_string()
 }
 
-/// Returns true if the text has the form of a generated id.
+/// Returns true if the text has the form of a generated state directory id.
 fn is_id(text: &str) -> bool {
     text.len() == ID_LENGTH && text.chars().all(|c| c == '-' || c.is_ascii_hexdigit())
 }
 
-/// Returns the content of a small file. Returns an empty string if the file cannot be one that longhaul wrote, and
-/// `None` if there is no such file.
+/// Returns the content of a small file. Returns an empty string if longhaul cannot have written the file, and `None` if
+/// the file does not exist.
 pub(crate) fn text_of(path: &Path) -> io::Result<Option<String>> {
-    // Links are not followed. Without NONBLOCK, opening a named pipe would block.
+    // Symbolic links are not followed. NONBLOCK prevents the opening of a named pipe from blocking.
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let file = match rustix::fs::open(path, flags, Mode::empty()) {
         Ok(descriptor) => File::from(descriptor),
@@ -415,14 +419,14 @@ pub(crate) fn text_of(path: &Path) -> io::Result<Option<String>> {
     Ok(Some(String::from_utf8_lossy(&bytes).into_owned()))
 }
 
-/// Returns the line in a small file of a state directory. Returns `None` if the file is missing or damaged.
+/// Returns the only line of a small file in a state directory. Returns `None` if the file is missing or damaged.
 pub(crate) fn noted(path: &Path) -> Option<String> {
     let text = text_of(path).ok()??;
     let line = text.strip_suffix('\n')?;
     (!line.is_empty()).then(|| line.to_owned())
 }
 
-/// Writes one line to a small file, unless the file already contains it.
+/// Writes one line to a small file, unless the file already contains this line.
 pub(crate) fn note(path: PathBuf, line: &str) -> Result<(), UnusableFile> {
     if noted(&path).as_deref() == Some(line) {
         return Ok(());
@@ -433,7 +437,8 @@ pub(crate) fn note(path: PathBuf, line: &str) -> Result<(), UnusableFile> {
 /// Replaces a small file atomically and durably.
 pub(crate) fn replace(path: &Path, text: &str) -> io::Result<()> {
     let draft = with_ending(path, "tmp");
-    // A crash may have left a draft behind, and a link at this path would redirect the write.
+    // A crash may have left a draft file behind, and a link at this path would redirect the write. Any such file is
+    // therefore removed first.
     match fs::remove_file(&draft) {
         Ok(()) => {}
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}

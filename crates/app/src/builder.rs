@@ -21,10 +21,9 @@ pub struct Builder {
 }
 
 impl Builder {
-    /// Adds a kind of store for a URL scheme, so that the configuration can name it, as in `store = "etcd:…"`.
+    /// Adds a kind of store for a URL scheme. The configuration can then name such a store, as in `store = "etcd:…"`.
     ///
-    /// `open` opens the store inside the runtime of the manager. The schemes that longhaul already has cannot be
-    /// replaced.
+    /// `open` opens the store inside the runtime of the manager. The built-in schemes of longhaul cannot be replaced.
     #[must_use]
     pub fn store<F, O>(mut self, scheme: &str, open: F) -> Self
     where
@@ -35,8 +34,8 @@ impl Builder {
         self
     }
 
-    /// Adds a kind of store that implements [`Migrate`], so that `longhaul store copy` can read and write it. Otherwise
-    /// like [`store`](Self::store).
+    /// Adds a kind of store that implements [`Migrate`], so that `longhaul store copy` can read and write it. Apart
+    /// from that, this method is like [`store`](Self::store).
     #[must_use]
     pub fn movable_store<F, O, S>(mut self, scheme: &str, open: F) -> Self
     where
@@ -48,23 +47,24 @@ impl Builder {
         self
     }
 
-    /// Sets the state directory; the default is that of the program `longhaul`. Has an effect on [`open`](Self::open)
-    /// only.
+    /// Sets the state directory. The default is the same as for the program `longhaul`. This setting affects
+    /// [`open`](Self::open) only.
     #[must_use]
     pub fn state_dir(mut self, path: impl Into<PathBuf>) -> Self {
         self.state_dir = Some(path.into());
         self
     }
 
-    /// Sets configuration values with the precedence of command-line flags, which override all other sources. Has an
-    /// effect on [`open`](Self::open) only.
+    /// Sets configuration values that override all other sources, like command-line flags. This setting affects
+    /// [`open`](Self::open) only.
     #[must_use]
     pub fn flags(mut self, flags: Flags) -> Self {
         self.flags = flags;
         self
     }
 
-    /// Reads the configuration, including flags, from these sources only. Has an effect on [`open`](Self::open) only.
+    /// Sets the sources from which the configuration is read, including flags. No other sources are read. This setting
+    /// affects [`open`](Self::open) only.
     #[must_use]
     pub fn sources(mut self, sources: ConfigSources) -> Self {
         self.sources = Some(sources);
@@ -91,7 +91,7 @@ impl Builder {
         Longhaul::open(self).await
     }
 
-    /// Runs the program `longhaul` with the added stores: the command line, the manager, the HTTP API and the
+    /// Runs the program `longhaul` with the added kinds of stores: the command line, the manager, the HTTP API and the
     /// configuration.
     #[must_use]
     pub fn run(self) -> ExitCode {

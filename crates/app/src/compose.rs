@@ -1,4 +1,4 @@
-//! Composition of an engine: chooses and opens the adapter behind each port.
+//! Composition of an engine: selects and opens the adapter for each port.
 
 mod error;
 pub(crate) mod host_check;
@@ -39,23 +39,24 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub(crate) struct ComposedParts {
     pub(crate) parts: EnginePorts,
-    /// Properties with which the node registers in the store.
+    /// Properties of this node that it registers in the store.
     pub(crate) node: NodeDescriptor,
-    /// Lock that keeps other managers from using the store until it is dropped. `None` if the store needs no such lock.
+    /// Lock that keeps other managers from using the store. Dropping the lock releases it. `None` if the store needs no
+    /// such lock.
     pub(crate) sole_user: Option<File>,
-    /// Mark that detects lost records of the store. `None` if the store has no mark.
+    /// Mark by which lost records of the store are detected. `None` if the store has no mark.
     pub(crate) mark: Option<StoreMark>,
 }
 
-/// Inputs of a composition in addition to the configuration.
+/// Inputs of the composition, in addition to the configuration.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct HostContext {
     /// Kinds of store that the program added.
     pub(crate) stores: Stores,
-    /// True if this program adopts and reaps orphaned descendants of commands. A manager does; an embedded engine does
-    /// not, because the embedding program reaps its own children.
+    /// True if this program adopts and reaps orphaned descendants of commands. This is true for a manager. It is false
+    /// for an embedded engine, because the embedding program reaps its own children.
     pub(crate) adopt_orphans: bool,
-    /// Soft limit of open files for commands.
+    /// Soft limit on open files that commands get.
     pub(crate) open_files: Option<u64>,
 }
 
@@ -67,7 +68,7 @@ pub(crate) async fn compose(
 ) -> Result<ComposedParts, ComposeError> {
     let failed = |part| move |source| ComposeError::Part { part, source };
     if let Err(error) = Location::check(state)? {
-        // A failed write, such as on a full disk, must not prevent the start.
+        // A failed write (such as on a full disk) must not prevent the start of the engine.
         tracing::warn!("{error}: {}", error.source);
     }
     let clock = SystemClock::open(state.path()).map_err(failed("clock"))?;
@@ -107,7 +108,7 @@ pub(crate) async fn compose(
     StoreBinding::check(state, &settings.store, store.as_ref(), &settings.node).await?;
     let marked = mark.as_ref().map_or(Ok(()), StoreMark::begin);
     if let Err(error) = marked.and_then(|()| last_store::note(state, &settings.store)) {
-        // A failed write, such as on a full disk, must not prevent the start.
+        // A failed write (such as on a full disk) must not prevent the start of the engine.
         tracing::warn!("{error}: {}", error.source);
     }
     if let Some(former) = PreviousNodeName::found(state, &settings.node) {
@@ -150,7 +151,7 @@ async fn store(
             let store = sqlite(path, clock).map_err(failed)?;
             Ok((Arc::new(store), Some(sole_user(choice, path).map_err(failed)?)))
         }
-        // The store of files has its own lock against other managers.
+        // The file store has its own lock that keeps other managers out.
         StoreChoice::Fs(path) => Ok((Arc::new(files(path, clock).map_err(failed)?), None)),
         StoreChoice::Other(url) if shared::knows(url) => {
             let store = shared::opened_by_node(choice, url, state.path(), clock).await;
@@ -166,15 +167,15 @@ async fn store(
     }
 }
 
-/// Returns an empty store in memory.
+/// Returns an empty in-memory store.
 #[cfg(test)]
 pub(crate) fn empty_store(clock: &Arc<dyn Clock>) -> Arc<dyn Store> {
     Arc::new(MemoryStore::new(clock.clone()))
 }
 
-/// Locks a database for this manager. A manager of another state directory would take over the node, find none of its
-/// attempts, and mark all of them as interrupted. The lock is of another kind than SQLite's own locks and does not
-/// interfere with them.
+/// Locks a database for this manager. Without the lock, a manager of another state directory could take over the node.
+/// It would find none of the node's attempts and mark all of them as interrupted. The lock is of another kind than
+/// SQLite's own locks and does not interfere with them.
 fn sole_user(choice: &StoreChoice, path: &Path) -> Result<File, StoreError> {
     let refused = |source: io::Error| StoreError::Unavailable { source: Box::new(source) };
     let file = File::open(path).map_err(refused)?;
@@ -196,8 +197,8 @@ fn files(path: &Path, clock: &Arc<dyn Clock>) -> Result<FsStore, StoreError> {
     FsStore::open(path, clock.clone(), FsOptions::default())
 }
 
-/// Returns the cursor of the newest event in a local store that no program uses. Returns `None` if the store has no
-/// files on this machine or does not exist yet.
+/// Returns the cursor of the newest event in a local store. No program may be using the store. Returns `None` if the
+/// store has no files on this machine or does not exist yet.
 pub(crate) fn end_of(choice: &StoreChoice) -> Result<Option<EventCursor>, StoreError> {
     match choice {
         StoreChoice::Memory | StoreChoice::Other(_) => Ok(None),
@@ -211,7 +212,8 @@ pub(crate) trait CopyableStore: Store + Migrate {}
 
 impl<T: Store + Migrate> CopyableStore for T {}
 
-/// Opens a store for a copy. Returns `None` if the store is in use, is in memory, or was added by the program.
+/// Opens a store for copying. Returns `None` if the store is in use, is in memory, or is of a kind that the program
+/// added.
 ///
 /// The caller must prevent other access to a local store. A shared store counts as in use while a node has a valid
 /// lease, but a node may still register during the copy.
@@ -235,7 +237,7 @@ pub(crate) fn clock(state: &StateDir) -> Result<Arc<dyn Clock>, ComposeError> {
     Ok(Arc::new(clock.map_err(|source| ComposeError::Part { part: "clock", source })?))
 }
 
-/// Size in bytes to which a database in use may truncate its write-ahead log.
+/// Size in bytes to which a database may truncate its write-ahead log while the database is in use.
 pub(crate) const MAX_WAL_BYTES: u64 = SqliteStore::MAX_WAL_BYTES;
 
 /// Generator of random ids.
@@ -250,7 +252,7 @@ const fn containment(choice: ContainmentSetting) -> ContainmentChoice {
     }
 }
 
-/// Returns a number of processes with the matching form of "to have", for an error message.
+/// Returns a number of processes with the matching form of "to have" ("1 process has"), for an error message.
 pub(crate) fn have(open: usize) -> String {
     if open == 1 { "1 process has".to_owned() } else { format!("{open} processes have") }
 }

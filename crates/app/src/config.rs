@@ -1,8 +1,9 @@
-//! The configuration: values from several layers, each with its origin. A higher layer overrides the layers below it.
+//! The configuration. Its values come from several layers, and each value has its origin. A higher layer overrides the
+//! layers below it.
 //!
-//! The layers are, from lowest to highest: defaults, the file of the user, the files of the project, the environment,
-//! and flags. A project may come from an untrusted author. Its files may therefore change limits, but not the location
-//! of the state directory or the store, and not the programs that are executed.
+//! The layers are, from lowest to highest: defaults, the user's file, the project files, the environment, and flags. A
+//! project may come from an untrusted author. Its files may therefore change limits, but not the location of the state
+//! directory or the store, and not the programs that are executed.
 
 mod error;
 mod file;

@@ -61,7 +61,7 @@ pub(crate) fn config_verb(
 /// Writes warnings to stderr.
 fn warn(warnings: &[String]) {
     for warning in warnings {
-        // If stderr cannot be written, there is no place for the warning.
+        // If writing to stderr fails, there is no other place for the warning.
         let _ = writeln!(io::stderr(), "warning: {warning}");
     }
 }
@@ -85,8 +85,8 @@ fn warnings(sources: &ConfigSources) -> Vec<String> {
     strays.chain(unread).collect()
 }
 
-/// Returns the project file that applies to the directory `here` but is not read. Returns `None` if it is read or does
-/// not exist.
+/// Returns the configuration file of the project that contains the directory `here`, if the manager does not read this
+/// file. Returns `None` if the manager reads the file or the file does not exist.
 fn unread_file(here: &Path, sources: &ConfigSources) -> Option<PathBuf> {
     let file = here.ancestors().map(|place| place.join(PROJECT_FILE)).find(|file| file.exists())?;
     let is_read = |read: &PathBuf| read.canonicalize().ok() == file.canonicalize().ok();

@@ -23,7 +23,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-/// Parses and executes the arguments of the program. Returns its exit code.
+/// Parses and executes the arguments of the program. Returns the exit code of the program.
 pub(crate) fn run(stores: &Stores) -> ExitCode {
     longhaul_cli::complete_if_asked(|| state_dir(None).ok().map(|state_dir| state_dir.join(SOCKET)));
     let cli = match longhaul_cli::parse() {
@@ -92,7 +92,8 @@ fn perform(cli: Cli, json: bool, stores: &Stores) -> Result<ExitCode, ProgramErr
                 let configuration = layers.ok().map(|layers| config::show(&layers, true));
                 let written = DiagnosticsBundle { found: &found, configuration, place: &place }
                     .write(file.as_deref())?;
-                // The path goes to stderr, because programs parse stdout and know the path that they passed.
+                // The path goes to stderr. Programs parse stdout, and they already have the path, because they passed
+                // it.
                 let _ = writeln!(io::stderr(), "wrote {}", written.display());
             }
             Ok(match found.health {
@@ -159,8 +160,8 @@ fn place(state_dir: PathBuf, may_start: bool) -> ManagerLocator {
     }
 }
 
-/// Returns the store that the configuration names explicitly. Returns `None` if no store is configured, or if the
-/// configuration is invalid; the manager reports an invalid configuration when it starts.
+/// Returns the store that the configuration sets explicitly. Returns `None` if no store is configured, or if the
+/// configuration is invalid. The manager reports an invalid configuration when it starts.
 fn named_store(state_dir: &Path, flags: Flags, stores: &Stores) -> Option<String> {
     let layers = ConfigSources::of(state_dir, flags).read().ok()?;
     layers.setting(key_of!("store")).filter(|setting| setting.origin != ValueOrigin::Default)?;
@@ -168,8 +169,8 @@ fn named_store(state_dir: &Path, flags: Flags, stores: &Stores) -> Option<String
 }
 
 fn flags(args: &ServeArgs, global: &GlobalArgs) -> Flags {
-    // The parser also fills this flag from the environment. Such a value is dropped here, because the configuration
-    // reads the variable itself and then records the correct origin.
+    // The parser also sets this flag from the environment variable. Such a value is dropped here, because the
+    // configuration reads the variable itself and then records the correct origin.
     let from_environment = std::env::var_os("LONGHAUL_STATE_DIR").map(PathBuf::from);
     Flags {
         store: args.store.clone(),

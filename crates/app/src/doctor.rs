@@ -19,17 +19,17 @@ use crate::stores::Stores;
 use longhaul_cli::ManagerLocator;
 use std::path::Path;
 
-/// Result of all checks.
+/// Results of all checks, as a report with its severity.
 #[derive(Debug)]
 pub(crate) struct Diagnosis {
-    /// Report to print, as text or JSON.
+    /// Report to print, in the text or JSON format.
     pub(crate) text: String,
-    /// Worst result of all checks.
+    /// Most severe result of all checks.
     pub(crate) health: CheckResult,
 }
 
-/// Checks everything that a manager of this state directory depends on, whether or not a manager is running. Starts,
-/// creates and changes nothing.
+/// Checks everything that a manager of this state directory depends on, whether or not a manager is running. The checks
+/// start, create and change nothing.
 pub(crate) fn doctor(
     state_dir: &Path,
     flags: Flags,
@@ -48,8 +48,8 @@ pub(crate) fn doctor(
     checks.extend(host_check::of_names(state_dir).ok().flatten());
     checks.push(machine::socket(&place.socket));
     let (manager, is_managed) = machine::manager(place, configured.map(|settings| &settings.store));
-    // If the manager did not answer once, further requests are skipped, because each of them would run into the
-    // timeout.
+    // If the manager did not respond to the first request, further requests are skipped, because each of them would
+    // wait for its full timeout.
     let answers = is_managed && !manager.is_problem();
     let stores = match configured {
         Some(settings) => store(state_dir, settings, stores, is_managed)?,
@@ -90,8 +90,8 @@ fn store(
     }
     match choice {
         StoreChoice::Other(url) => {
-            // A store may block the thread that opens it while it waits for tasks of its own, so the runtime has
-            // another thread.
+            // A store may block the thread that opens it while it waits for its own tasks. The runtime therefore has a
+            // second thread for these tasks.
             let runtime = tokio::runtime::Builder::new_multi_thread()
                 .worker_threads(1)
                 .enable_all()
@@ -104,7 +104,7 @@ fn store(
             } else {
                 vec![runtime.block_on(host_check::of_added(state_dir, choice, url, stores))]
             };
-            // A name lookup may block long after its timeout, so the runtime does not wait for it.
+            // A name lookup may block long after its timeout, so the shutdown of the runtime does not wait for it.
             runtime.shutdown_background();
             Ok(checks)
         }

@@ -1,4 +1,5 @@
-//! Announces a manager that was started inside a managed process, so that it does not count as part of that process.
+//! Announces a manager that was started inside a managed process to the shim of this process. The manager then does not
+//! count as part of the process.
 
 use longhaul_domain::ProcessId;
 use longhaul_shim::{AttemptDirectory, ShimHello, ShimRequest};
@@ -7,15 +8,15 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// Name of the directory of all attempts, inside a state directory.
+/// Name of the directory that contains all attempts, inside a state directory.
 pub(crate) const ATTEMPTS: &str = "attempts";
-/// Time limit of the announcement. A shim answers immediately, unless it is exiting.
+/// Time limit for the announcement. A shim responds immediately, unless it is exiting.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// Announces to the enclosing shim, if there is one, that this process is a manager. The shim then neither counts nor
-/// stops this process as part of its attempt.
+/// Announces to the enclosing shim (if this program runs inside a managed process) that this program is a manager. The
+/// shim then does not count or stop this program as part of its attempt.
 ///
-/// If the shim does not answer, the manager continues, but it is stopped together with that attempt.
+/// If the shim does not respond, the manager continues, but the shim will stop it together with the attempt.
 pub(crate) fn announce(variable: impl Fn(&str) -> Option<OsString>) {
     let Some(directory) = attempt_above(variable) else {
         return;
@@ -31,7 +32,7 @@ pub(crate) fn announce(variable: impl Fn(&str) -> Option<OsString>) {
     }
 }
 
-/// Returns the attempt directory of the managed process that started this process. Returns `None` outside a managed
+/// Returns the attempt directory of the managed process that started this program. Returns `None` outside a managed
 /// process.
 fn attempt_above(variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
     let socket = PathBuf::from(variable("LONGHAUL_SOCKET")?);
@@ -42,7 +43,7 @@ fn attempt_above(variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf>
 }
 
 fn greet(directory: &Path) -> io::Result<()> {
-    // A command may start a manager before the socket of its shim exists.
+    // A command may start a manager before its shim has created the socket.
     let mut shim = AttemptDirectory::open(directory)?.connect_within(HANDSHAKE_TIMEOUT)?;
     shim.set_read_timeout(Some(HANDSHAKE_TIMEOUT))?;
     shim.set_write_timeout(Some(HANDSHAKE_TIMEOUT))?;

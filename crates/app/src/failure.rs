@@ -1,4 +1,4 @@
-//! Errors of the program, with their reason and advice.
+//! Errors of the program, with their reasons and with advice.
 
 use crate::compose::{ComposeError, have};
 use crate::config::ConfigError;
@@ -39,13 +39,13 @@ pub enum ProgramError {
     /// The state directory cannot be used.
     #[error(transparent)]
     StateDir(#[from] StateDirError),
-    /// A private file, such as that of a token, cannot be used.
+    /// A private file, such as a token file, cannot be used.
     #[error(transparent)]
     Private(#[from] PrivateError),
     /// The manager cannot listen on the configured network addresses.
     #[error(transparent)]
     Listen(#[from] ListenError),
-    /// The lock of the state directory cannot be acquired, usually because another manager holds it.
+    /// The lock on the state directory cannot be acquired, usually because another manager holds the lock.
     #[error(transparent)]
     Lock(#[from] LockError),
     /// The log file cannot be written.
@@ -69,7 +69,7 @@ pub enum ProgramError {
     /// A part of the engine could not be opened.
     #[error(transparent)]
     Compose(#[from] ComposeError),
-    /// The engine failed at its start or its end.
+    /// The engine failed while it was starting or shutting down.
     #[error("the engine failed")]
     Engine {
         /// Underlying error that caused this error.
@@ -86,7 +86,7 @@ pub enum ProgramError {
         /// Time since the last lease renewal of the other manager.
         heard: Duration,
     },
-    /// Another state directory used the name of this node, and its processes have not ended.
+    /// Another state directory used the name of this node, and processes of that state directory have not ended.
     #[error("node {node} belongs to another state directory, {home}, where {} not ended", have_many(*open))]
     NameHeld {
         /// Name of the node.
@@ -95,7 +95,7 @@ pub enum ProgramError {
         home: String,
         /// Number of processes that have not ended.
         open: u64,
-        /// Time until the processes are considered lost and the name becomes free. `None` if that never happens.
+        /// Time until these processes are considered lost and the node name becomes free. `None` if that never happens.
         free_in: Option<Duration>,
     },
     /// Another manager joined the cluster with the name of this node, after the lease of this node had expired.
@@ -111,7 +111,7 @@ pub enum ProgramError {
         state_dir: PathBuf,
         /// Number of free bytes on the disk.
         free: u64,
-        /// Error that the full disk caused. `None` if it is unknown.
+        /// Error that the full disk caused. `None` if that error is unknown.
         #[source]
         source: Option<Box<Self>>,
     },
@@ -137,16 +137,16 @@ pub enum ProgramError {
         /// Path of the store.
         path: PathBuf,
     },
-    /// A store could not be copied.
+    /// Copying a store failed.
     #[error(transparent)]
     Copy(#[from] CopyError),
-    /// The manager that answers is incompatible or refuses this user.
+    /// The manager that responds is incompatible or refuses this user.
     #[error("{}", problem.title)]
     Manager {
         /// Description of the problem, from the client library.
         problem: Box<Problem>,
     },
-    /// The key to be removed is the one that the store records as the key of its nodes.
+    /// The cluster key to be removed is the one that the store records as the key of its nodes.
     #[error("the cluster key {key} cannot be removed, because it is the current key of {store}")]
     KeyNamed {
         /// Id of the cluster key to be removed.
@@ -154,7 +154,7 @@ pub enum ProgramError {
         /// Name of the store.
         store: String,
     },
-    /// Unfinished processes were signed with the key to be removed.
+    /// Unfinished processes were signed with the cluster key that is to be removed.
     #[error("the cluster key {key} is still needed: {} not ended that {} signed with this key", have(*open), if *open == 1 { "was" } else { "were" })]
     KeyNeeded {
         /// Id of the cluster key to be removed.
@@ -172,7 +172,8 @@ pub enum ProgramError {
 }
 
 impl ProgramError {
-    /// Returns the error for a full disk if the disk of the state directory is full. Returns `None` otherwise.
+    /// Returns the error `FullDisk` if the disk of the state directory is full. Returns `None` if the disk has free
+    /// space.
     pub(crate) fn of_full_disk(state: &StateDir) -> Option<Self> {
         let free = reserve::free(state).ok().filter(|free| *free < reserve::PIECE)?;
         Some(Self::FullDisk { state_dir: state.path().to_owned(), free, source: None })
@@ -346,8 +347,8 @@ impl ProgramError {
         Problem { slug: slug.to_owned(), title: self.to_string(), detail, help, ..Problem::default() }
     }
 
-    /// Writes the error to the log as JSON. A client that started this manager reads it from the log and reports it as
-    /// its own error.
+    /// Writes the error to the log as JSON. A client that started this manager reads the error from the log and reports
+    /// it as its own error.
     pub(crate) fn log(&self) {
         let mut said = serde_json::json!(self.problem());
         if let Some(fields) = said.as_object_mut() {
@@ -375,7 +376,7 @@ impl ProgramError {
             }
             text
         };
-        // If stderr cannot be written, the exit code must suffice.
+        // If writing to stderr fails, only the exit code reports the error.
         let _ = io::stderr().write_all(clean_json(&text).as_bytes());
     }
 }
@@ -384,7 +385,7 @@ fn have_many(open: u64) -> String {
     have(usize::try_from(open).unwrap_or(usize::MAX))
 }
 
-/// Returns the messages of all causes of an error in one line. Returns `None` if the error has no cause.
+/// Returns the messages of all causes of an error on one line. Returns `None` if the error has no cause.
 pub(crate) fn causes(error: &dyn Error) -> Option<String> {
     let mut texts = Vec::new();
     let mut cause = error.source();

@@ -23,7 +23,7 @@ const TEMPLATE: &str = "\
 # grace = \"5s\"
 ";
 
-/// Reason why a project got no state directory.
+/// Reason why no state directory was created for a project.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub(crate) enum InitError {

@@ -7,12 +7,12 @@ use crate::failure::ProgramError;
 use crate::store_adopt::ConsentMode;
 use serde_json::json;
 
-/// Change of the cluster keys in the key file.
+/// Change to the cluster keys in the key file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum KeyChange {
     /// The keys are only shown, not changed.
     Stay,
-    /// A new key signs from now on. The previous key is still trusted.
+    /// A new key is created, which signs from now on. The previous key is still trusted.
     Rotate,
     /// The previous key is removed from the key file.
     Retire,
@@ -33,7 +33,7 @@ impl KeyChange {
 ///
 /// A key is not removed in these cases:
 ///
-/// - The store records this key as the key of its nodes. Without it, no manager of the store could start.
+/// - The store records this key as the key of its nodes. Without the key, no manager of the store could start.
 /// - Unfinished processes were signed with this key, and the user did not consent.
 pub(crate) fn key_verb(
     settings: &ManagerConfig,
@@ -76,8 +76,8 @@ pub(crate) fn key_verb(
     Ok(format!("{signing} signs launches\n{trusted}{path}\n{next}"))
 }
 
-/// Refuses to remove a key that the store records as the key of its nodes, or with which unfinished processes were
-/// signed.
+/// Refuses to remove a key that the store records as the key of its nodes, and a key with which unfinished processes
+/// were signed.
 fn check_needless(settings: &ManagerConfig, old: &KeyId, consent: ConsentMode) -> Result<(), ProgramError> {
     let StoreChoice::Other(url) = &settings.store else { return Ok(()) };
     if !shared::knows(url) {

@@ -1,7 +1,7 @@
-//! The store with which a state directory was served last.
+//! Records with which store a state directory was served last.
 //!
 //! Only that store has records of the attempts that are running in the directory. A manager with another store would
-//! treat them as unknown.
+//! treat these attempts as unknown.
 
 use crate::binding::{self, UnusableFile, noted};
 use crate::compose::{ComposeError, shared};
@@ -16,7 +16,7 @@ use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::Path;
 
-/// File name of the name of the last store, inside the state directory.
+/// Name of the file that contains the name of the last store, inside the state directory.
 const NAME: &str = "last_store";
 
 /// A state directory with running attempts whose last store differs from the configured one.
@@ -29,8 +29,8 @@ pub(crate) struct StoreMismatch {
 }
 
 impl StoreMismatch {
-    /// Returns the running attempts that only the last store may know. Returns `None` if no attempt is running or the
-    /// store has not changed.
+    /// Returns the running attempts whose records may exist only in the last store. Returns `None` if no attempt is
+    /// running or the store has not changed.
     pub(crate) fn found(state: &StateDir, choice: &StoreChoice) -> Option<Self> {
         let store = named(state)?;
         if store == name_of(choice) {
@@ -40,8 +40,8 @@ impl StoreMismatch {
         (!live.is_empty()).then_some(Self { store, live })
     }
 
-    /// Refuses a store that does not exist yet. Opening it would create it, and `longhaul store copy` needs a target
-    /// that does not exist.
+    /// Refuses a store that does not exist yet. Opening the store would create it, but `longhaul store copy` needs a
+    /// target that does not exist.
     pub(crate) async fn check_founded(&self, choice: &StoreChoice) -> Result<(), ComposeError> {
         let failed = |source| ComposeError::Store { store: choice.to_string(), source };
         let is_founded = match choice {
@@ -53,7 +53,7 @@ impl StoreMismatch {
         if is_founded { Ok(()) } else { Err(self.refused(choice, self.live.first())) }
     }
 
-    /// Refuses a store that has no record of a running attempt.
+    /// Refuses a store that lacks the record of a running attempt.
     pub(crate) async fn check_known(
         &self,
         choice: &StoreChoice,
@@ -73,7 +73,7 @@ impl StoreMismatch {
     }
 }
 
-/// Returns true if the state directory was served with this store last.
+/// Returns true if this store is the one with which the state directory was served last.
 pub(crate) fn is_last(state: &StateDir, choice: &StoreChoice) -> bool {
     named(state).is_some_and(|name| name == name_of(choice))
 }
@@ -83,8 +83,8 @@ pub(crate) fn note(state: &StateDir, choice: &StoreChoice) -> Result<(), Unusabl
     binding::note(state.path().join(NAME), &name_of(choice))
 }
 
-/// Returns the name that distinguishes a store from others. The URL of a store that a program added may contain a
-/// secret, so its name consists of the scheme and a hash of the URL.
+/// Returns a name that distinguishes a store from other stores. The URL of a store that a program added may contain a
+/// secret, so the name of such a store consists of the scheme and a hash of the URL.
 pub(crate) fn name_of(choice: &StoreChoice) -> String {
     match choice {
         StoreChoice::Other(url) if !shared::knows(url) => {
@@ -98,13 +98,13 @@ pub(crate) fn name_of(choice: &StoreChoice) -> String {
     }
 }
 
-/// Returns the recorded name of the last store. Returns `None` if the directory was never served or the file is
+/// Returns the recorded name of the last store. Returns `None` if the state directory was never served or the file is
 /// damaged.
 fn named(state: &StateDir) -> Option<String> {
     noted(&state.path().join(NAME))
 }
 
-/// Returns the processes with a running attempt, recognised by the lock that a shim holds.
+/// Returns the processes with a running attempt. Such an attempt is recognized by the lock that its shim holds.
 pub(crate) fn living(attempts: &Path) -> BTreeSet<ProcessId> {
     let mut live = BTreeSet::new();
     for entry in fs::read_dir(attempts).into_iter().flatten().flatten() {

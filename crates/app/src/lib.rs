@@ -1,8 +1,8 @@
-//! The program `longhaul`: configuration, composition of the parts, and the manager.
+//! The program `longhaul`: the configuration, the composition of the engine, and the manager.
 //!
 //! [`Builder::run`] executes the command line. It passes client verbs to `longhaul_cli` and handles all verbs of the
-//! manager in this crate. [`Builder::open`] embeds an engine in another program. Only the module `compose` chooses the
-//! adapters behind the ports.
+//! manager in this crate. [`Builder::open`] embeds an engine in another program. Only the module `compose` selects the
+//! adapters for the ports.
 
 mod autostart;
 mod binding;

@@ -1,4 +1,4 @@
-//! Location of a state directory, by which a copy is distinguished from the original.
+//! Records the location of a state directory, in order to distinguish a copy of the directory from the original.
 //!
 //! A manager of a copy would execute all pending work a second time: queued processes, retries and delayed starts. A
 //! manager therefore serves a directory only if its path or its identity (device and inode) is unchanged since the last
@@ -14,7 +14,7 @@ use longhaul_cli::shell_word;
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 
-/// File name of the recorded location, inside the state directory.
+/// Name of the file that contains the recorded location, inside the state directory.
 const NAME: &str = "location";
 
 /// Path and identity of a state directory.
@@ -35,8 +35,8 @@ pub struct CopiedStateDir {
 }
 
 impl Location {
-    /// Refuses a copy; otherwise records the current location. A directory that was never served passes. The inner
-    /// result is the error of the write.
+    /// Returns an error if the directory is a copy. Records the current location if the directory is not a copy. A
+    /// directory that was never served passes. The inner result is the error from writing the location.
     pub(crate) fn check(state: &StateDir) -> Result<Result<(), UnusableFile>, CopiedStateDir> {
         if let Some(copied) = copied(state) {
             return Err(copied);
@@ -84,7 +84,7 @@ pub(crate) fn copied(state: &StateDir) -> Option<CopiedStateDir> {
 }
 
 impl CopiedStateDir {
-    /// Returns true if a manager serves the original or one of its attempts is running.
+    /// Returns true if a manager is serving the original or one of the original's attempts is running.
     pub(crate) fn is_original_at_work(&self) -> bool {
         let lock = File::open(self.original.join(LOCK));
         let is_served =
@@ -92,14 +92,14 @@ impl CopiedStateDir {
         is_served || !living(&self.original.join(ATTEMPTS)).is_empty()
     }
 
-    /// Makes the copy an independent state directory with an id of its own.
+    /// Makes the copy an independent state directory with its own id.
     pub(crate) fn adopt(&self, state: &StateDir) -> Result<(), UnusableFile> {
-        // If both directories had the same id, a store that both use would treat them as one directory.
+        // If both directories had the same id, a store that is used by both would treat them as one directory.
         StoreBinding::part(state, &self.original)?;
         Location::note(state)
     }
 
-    /// Returns the reason for the refusal.
+    /// Returns the reason why the copy is refused.
     pub(crate) fn why(&self) -> String {
         let moved =
             if self.original.exists() { "" } else { "; or the directory was moved to another file system" };

@@ -1,4 +1,4 @@
-//! The lock of a state directory, which ensures that only one manager serves it.
+//! The lock on a state directory, which ensures that only one manager serves the directory.
 
 use crate::state_dir::{LOG, StateDir};
 use longhaul_cli::shell_word;
@@ -13,23 +13,23 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-/// File name of the lock, inside the state directory.
+/// File name of the lock file, inside the state directory.
 pub(crate) const LOCK: &str = "manager.lock";
 /// Maximum number of bytes that are read from the lock file.
 const MAX_LOCK_FILE_LEN: u64 = 4096;
-/// Time limit for waiting until a killed manager releases its lock. The kernel releases the lock when it has closed the
-/// manager's files.
+/// Maximum time to wait for the lock of a manager that was killed. The kernel releases this lock as soon as it has
+/// closed the manager's files.
 const LOCK_RELEASE_TIMEOUT: Duration = Duration::from_secs(2);
 /// Interval between two attempts to take the lock.
 const STEP: Duration = Duration::from_millis(2);
 
-/// The lock of a state directory, held by its manager. The operating system releases the lock when the process exits.
+/// The lock on a state directory, held by its manager. The operating system releases the lock when the manager exits.
 #[derive(Debug)]
 pub struct ManagerLock {
     file: File,
 }
 
-/// Reason why the lock of a state directory was not acquired.
+/// Reason why the lock on a state directory was not acquired.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LockError {
@@ -41,7 +41,7 @@ pub enum LockError {
         /// Manager that holds the lock.
         holder: LockHolder,
     },
-    /// A manager holds the lock but does not answer.
+    /// A manager holds the lock but does not respond.
     #[error("the manager of {} does not answer: {holder}", state_dir.display())]
     Silent {
         /// Path of the state directory.
@@ -73,12 +73,13 @@ pub struct LockHolder {
     pub pid: Option<u32>,
     /// Version of the manager. `None` if it is not recorded.
     pub version: Option<String>,
-    /// Start time of the manager, in clock ticks since the boot.
+    /// Start time of the manager, in clock ticks since boot.
     start: Option<u64>,
 }
 
 impl ManagerLock {
-    /// Acquires the lock and records this process as its holder. Waits up to two seconds for a holder that is exiting.
+    /// Acquires the lock and records this program as its holder. If the previous holder is exiting, waits up to two
+    /// seconds for the lock.
     ///
     /// # Errors
     /// [`LockError::Held`] if another manager holds the lock. The other variants if the lock file cannot be used.
@@ -93,10 +94,11 @@ impl ManagerLock {
         };
         let until = Instant::now() + LOCK_RELEASE_TIMEOUT;
         loop {
-            // The holder is inspected before the lock is tried. If the holder exits in between, the lock is free.
+            // The holder is inspected before this program tries to take the lock. If the holder exits in between, the
+            // lock is free.
             let is_ending = LockHolder::read(&mut file).is_ending() && Instant::now() < until;
             match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
-                // The kernel closes the files of an exiting holder one by one, so the lock may be free while the
+                // The kernel closes the files of an exiting holder one by one. The lock may therefore be free while the
                 // holder's store is still open.
                 Ok(()) if !is_ending => break,
                 Err(Errno::WOULDBLOCK) if !is_ending => {
@@ -108,7 +110,7 @@ impl ManagerLock {
             }
         }
         match failpoint!("app.lock").and_then(|()| write_holder(&mut file)) {
-            // The recorded holder is for display only; the lock is valid without it.
+            // The recorded holder is for display only. The lock is valid without this record.
             Err(error) if error.kind() == io::ErrorKind::StorageFull => {}
             written => written.map_err(failed)?,
         }
@@ -126,8 +128,8 @@ fn write_holder(file: &mut File) -> io::Result<()> {
     let start = ProcessStat::read(std::process::id()).map_or(0, |stat| stat.start_time);
     let text = format!("pid={}\nstart={start}\nversion={}\n", std::process::id(), env!("CARGO_PKG_VERSION"));
     file.seek(SeekFrom::Start(0))?;
-    // The old text is overwritten before the file is truncated. If it were truncated first, another file could take its
-    // block on a full disk.
+    // The old text is overwritten before the file is truncated. If the file were truncated first, another file could
+    // take the freed disk block on a full disk.
     file.write_all(text.as_bytes())?;
     file.set_len(text.len() as u64)
 }
@@ -152,7 +154,8 @@ impl LockHolder {
         }
     }
 
-    /// Returns true if the holder was killed or is exiting, and the kernel has not closed all of its files yet.
+    /// Returns true if the holder of the lock was killed or is exiting, and the kernel has not closed all of its files
+    /// yet.
     fn is_ending(&self) -> bool {
         let stat = self.pid.and_then(ProcessStat::read).filter(|stat| Some(stat.start_time) == self.start);
         stat.is_some_and(|stat| stat.is_ending() && !stat.is_dead())

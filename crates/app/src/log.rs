@@ -14,14 +14,14 @@ use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::format::FmtSpan;
 use tracing_subscriber::layer::SubscriberExt as _;
 
-/// Size in bytes above which the log is renamed to `.1` when a manager starts.
+/// Log size in bytes above which a manager renames the log to `.1` when it starts.
 const MAX_LOG_BYTES: u64 = 10 * 1024 * 1024;
-/// Maximum number of bytes that are read from the end of a log for an error message.
+/// Maximum number of bytes from the end of a log that are read for an error message.
 const TAIL: u64 = 8 * 1024;
 
-/// Redirects the stderr of this process to a file, so that the file also contains panics.
+/// Redirects the stderr of this program to a file, so that the file also contains panic messages.
 ///
-/// If the path is a symbolic link, it is followed, but not directly inside the state directory.
+/// If the path is a symbolic link, the link is followed, except directly inside the state directory.
 pub(crate) fn redirect(path: &Path, state_dir: &Path) -> io::Result<()> {
     if path.metadata().is_ok_and(|found| found.len() > MAX_LOG_BYTES) {
         let mut aside = path.as_os_str().to_owned();
@@ -34,7 +34,7 @@ pub(crate) fn redirect(path: &Path, state_dir: &Path) -> io::Result<()> {
     Ok(rustix::stdio::dup2_stderr(file)?)
 }
 
-/// Keeps the export of telemetry running until it is dropped.
+/// Keeps the export of telemetry data running. Dropping the value ends the export.
 pub(crate) struct LogGuard {
     #[cfg(feature = "otel")]
     _telemetry: Option<crate::telemetry::Telemetry>,
@@ -44,9 +44,9 @@ pub(crate) struct LogGuard {
 pub(crate) fn begin(verbosity: u8) -> LogGuard {
     let log = tracing_subscriber::fmt::layer()
         .with_writer(|| LossyWriter(io::stderr()))
-        // The library would print its own errors to stderr, in a way that panics if stderr is broken.
+        // The library's own error output is switched off, because it goes to stderr and panics if stderr is broken.
         .log_internal_errors(false)
-        // A span covers a request. Its end is logged with the result and the duration.
+        // A span covers one request. The end of the span is logged with the result and the duration.
         .with_span_events(FmtSpan::CLOSE)
         .event_format(RepeatFilter::of(tracing_subscriber::fmt::format().with_target(verbosity > 0)))
         .with_filter(targets(verbosity));
@@ -56,7 +56,8 @@ pub(crate) fn begin(verbosity: u8) -> LogGuard {
         let (telemetry, spans) = crate::telemetry::Telemetry::begin().unzip();
         (telemetry, all.with(spans))
     };
-    // Fails only if a program that uses this library has set its own subscriber, which then has precedence.
+    // This call fails only if a program that uses this library has set its own subscriber. That subscriber has
+    // precedence.
     let _ = tracing::subscriber::set_global_default(all);
     LogGuard {
         #[cfg(feature = "otel")]
@@ -64,8 +65,8 @@ pub(crate) fn begin(verbosity: u8) -> LogGuard {
     }
 }
 
-/// Returns the log filter for a number of `-v` flags. Without `-v`, warnings of the MCP library are left out, because
-/// it logs each connection and each client that disconnects.
+/// Returns the log filter for a number of `-v` flags. Without `-v`, warnings from the MCP library are left out, because
+/// this library logs each connection and each client that disconnects.
 fn targets(verbosity: u8) -> Targets {
     match verbosity {
         0 => Targets::new().with_default(LevelFilter::INFO).with_target("rmcp", LevelFilter::ERROR),
@@ -88,12 +89,12 @@ impl<W: Write> Write for LossyWriter<W> {
     }
 }
 
-/// Returns at most `limit` lines from the end of a log, all of them after `offset` (in bytes).
+/// Returns at most `limit` lines from the end of a log. Lines before the byte offset `offset` are left out.
 pub(crate) fn last_lines(path: &Path, offset: u64, limit: usize) -> Vec<String> {
     let tail = || -> io::Result<String> {
         let mut file = File::open(path)?;
         let end = file.metadata()?.len();
-        // The log is shorter than the offset if it was renamed in between and started again.
+        // The log can be shorter than the offset if it was renamed and a new log was started meanwhile.
         let offset = if offset > end { 0 } else { offset };
         file.seek(SeekFrom::Start(offset.max(end.saturating_sub(TAIL))))?;
         let mut bytes = Vec::new();

@@ -1,4 +1,4 @@
-//! The handle of a longhaul that is embedded in a program.
+//! The handle to a longhaul that is embedded in a program.
 
 use crate::builder::Builder;
 use crate::compose::{ComposedParts, HostContext, compose};
@@ -16,10 +16,11 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::OnceCell;
 
-/// The handle of a longhaul that is embedded in this program: an engine with its store and its processes.
+/// The handle to a longhaul that is embedded in this program: an engine with its store and its processes.
 ///
-/// There is one longhaul for each state directory. All clones, and all handles from a second [`Builder::open`] or from
-/// [`at`](Self::at), refer to it. It runs until [`shut_down`](Self::shut_down) or until the program exits.
+/// There is one embedded longhaul for each state directory. Clones of the handle refer to the same one, and so do
+/// handles from a second [`Builder::open`] or from [`at`](Self::at). The embedded longhaul runs until
+/// [`shut_down`](Self::shut_down) or until the program exits.
 #[derive(Clone, Debug)]
 pub struct Longhaul {
     open: Arc<OpenManager>,
@@ -29,24 +30,24 @@ pub struct Longhaul {
 struct OpenManager {
     place: PathBuf,
     engine: Engine,
-    /// Locks that keep other managers from the state directory and the store. Taken out at the end, even if clones of
-    /// the handle still exist.
+    /// Locks that keep other managers from using the state directory and the store. They are removed and released at
+    /// shutdown, even if clones of the handle still exist.
     held: Mutex<Option<(ManagerLock, Option<File>)>>,
 }
 
 type Slot = Arc<OnceCell<Longhaul>>;
 
-/// All handles of this program, by state directory.
+/// All handles in this program, by state directory.
 static HANDLES: Mutex<BTreeMap<PathBuf, Slot>> = Mutex::new(BTreeMap::new());
 
 impl Longhaul {
-    /// Returns a builder with default settings.
+    /// Returns a builder with default settings, which opens an embedded longhaul.
     #[must_use]
     pub fn builder() -> Builder {
         Builder::default()
     }
 
-    /// Returns the handle of a state directory. Returns `None` if this program has not opened the directory.
+    /// Returns the handle for a state directory. Returns `None` if this program has not opened the directory.
     #[must_use]
     pub fn at(state_dir: &Path) -> Option<Self> {
         let place = std::fs::canonicalize(state_dir).ok()?;
@@ -65,8 +66,8 @@ impl Longhaul {
         &self.open.place
     }
 
-    /// Shuts the longhaul down cleanly. The state directory can then be opened again; clones of the handle no longer
-    /// work.
+    /// Shuts the embedded longhaul down cleanly. The state directory can then be opened again. Clones of the old handle
+    /// no longer work.
     ///
     /// # Errors
     /// [`ProgramError::Engine`] if the store cannot be read or left. The longhaul is shut down in this case as well.
@@ -76,8 +77,9 @@ impl Longhaul {
         ended.map_err(|source| ProgramError::Engine { source })
     }
 
-    /// Stops the handle of a state directory immediately, if there is one, as if the program had crashed. Its processes
-    /// keep running, and the next handle adopts them. Intended for tests that each have a runtime of their own.
+    /// Stops the embedded longhaul of a state directory immediately, as if the program had crashed. Does nothing if
+    /// none is open. Its processes keep running, and the next handle for the directory adopts them. Intended for tests
+    /// that each have their own runtime.
     pub fn reset(state_dir: &Path) {
         if let Some(handle) = Self::at(state_dir) {
             handle.forget();
@@ -94,8 +96,8 @@ impl Longhaul {
         let place = std::fs::canonicalize(&path)
             .map_err(|source| ProgramError::System { tried: "find the state directory", source })?;
         let slot = handles().entry(place.clone()).or_default().clone();
-        // A second caller waits for the first one. If the first one fails, the second one tries to open the directory
-        // itself.
+        // If two callers open the same directory, the second caller waits for the first. If the first caller fails, the
+        // second caller tries to open the directory itself.
         let opened = slot.get_or_try_init(|| begin(builder, state, place)).await;
         opened.cloned()
     }
@@ -112,7 +114,8 @@ async fn begin(builder: Builder, state: StateDir, place: PathBuf) -> Result<Long
     let Builder { flags, sources, stores, .. } = builder;
     let layers = sources.unwrap_or_else(|| ConfigSources::of(state.path(), flags)).read()?;
     let settings = ManagerConfig::knowing(&layers, state.path(), &stores)?;
-    // The call may wait for a manager that is exiting and blocks its thread meanwhile, so it runs on a blocking thread.
+    // The call may wait for a manager that is exiting, and the wait blocks the thread. Therefore the call runs on a
+    // blocking thread.
     let taking = tokio::task::spawn_blocking(move || (ManagerLock::take(&state), state));
     let (taken, state) = taking.await.map_err(|gone| ProgramError::System {
         tried: "take the lock of the state directory",

@@ -1,22 +1,23 @@
-//! Ends a manager when one of its vital parts panics.
+//! Ends a manager when one of its essential parts panics.
 
 use std::panic::{self, PanicHookInfo};
 use std::thread;
 
-/// Names of vital threads. Without one of them, a manager would still answer but could not do anything.
+/// Names of essential threads. Without one of them, a manager would still respond but could not do anything.
 const VITAL: &[&str] = &["store-writer", "store-reader"];
-/// Names of vital crates, which work for all clients. After a panic in one of them, the manager would still answer, but
-/// a process could remain unwatched or unstopped. All other crates serve one client at a time.
+/// Names of essential crates, whose code works for all clients. After a panic in one of them, the manager would still
+/// respond, but a process could remain unsupervised or could not be stopped. In all other crates, a panic affects one
+/// client only.
 const VITAL_CRATES: &[&str] = &["adapters", "domain", "engine", "ports", "shim"];
-/// Exit code of a manager after a panic in a vital part.
+/// Exit code of a manager after a panic in an essential part.
 const BROKEN: i32 = 70;
 
-/// Installs a panic hook that exits the program after a panic in a vital part. The next command then starts a new
-/// manager, which recovers as after a crash.
+/// Installs a panic hook that exits the program after a panic in an essential part. The next client command then starts
+/// a new manager, which recovers as after a crash.
 pub(crate) fn guard() {
     let tell = panic::take_hook();
     panic::set_hook(Box::new(move |panicked| {
-        // The default hook writes to stderr and ignores errors of the write.
+        // The default hook writes to stderr and ignores write errors.
         tell(panicked);
         if thread::current().name().is_some_and(|name| VITAL.contains(&name)) || is_of_a_vital_crate(panicked)
         {
@@ -29,7 +30,8 @@ fn is_of_a_vital_crate(panicked: &PanicHookInfo<'_>) -> bool {
     panicked.location().is_some_and(|place| is_vital(place.file()))
 }
 
-/// Returns true if the path of a source file belongs to a vital crate, in this workspace or in a published package.
+/// Returns true if the path of a source file belongs to an essential crate, in this workspace or in a published
+/// package.
 fn is_vital(file: &str) -> bool {
     VITAL_CRATES.iter().any(|name| {
         file.contains(&format!("crates/{name}/src/")) || file.contains(&format!("/longhaul-{name}-"))

@@ -1,8 +1,8 @@
-//! The node name under which a state directory was served last.
+//! Records under which node name a state directory was served last.
 //!
-//! Records contain the name of the node that owns them, and a manager changes only records of its own name. Under
-//! another name it would stop the running work of this state directory as foreign, and processes that wait for the old
-//! name would wait forever.
+//! Each record contains the name of the node that owns it, and a manager changes only records with its own node name.
+//! Under another name, the manager would stop the running work of this state directory as foreign, and processes that
+//! wait for the old name would wait forever.
 
 use crate::binding::{self, UnusableFile, noted};
 use crate::compose::ComposeError;
@@ -15,7 +15,7 @@ use longhaul_engine::ports::{Listing, PageRequest, ProcessFilter, SortOrder, Sto
 use std::collections::BTreeSet;
 use std::path::Path;
 
-/// File name of the last node name, inside the state directory.
+/// Name of the file that contains the last node name, inside the state directory.
 const NAME: &str = "last_node";
 /// Number of processes in one page of a listing.
 const PAGE: u32 = 500;
@@ -27,14 +27,14 @@ pub(crate) struct PreviousNodeName {
 }
 
 impl PreviousNodeName {
-    /// Returns the node name under which the directory was served last. Returns `None` if that name is `now`, or if the
-    /// directory was never served.
+    /// Returns the node name under which the directory was served last. Returns `None` if that name equals `now`, or if
+    /// the directory was never served.
     pub(crate) fn found(state: &StateDir, now: &NodeId) -> Option<Self> {
         named(state.path()).filter(|name| name != now).map(|name| Self { name })
     }
 
-    /// Refuses the new node name while an attempt of the old name is running here, or while the store has an unfinished
-    /// process of the old name.
+    /// Refuses the new node name in two cases: an attempt that started under the old name is running here, or the store
+    /// has an unfinished process of the old name.
     pub(crate) async fn check(
         &self,
         state: &StateDir,
@@ -67,7 +67,8 @@ impl PreviousNodeName {
         })
     }
 
-    /// Returns true if only a node of the old name can run the process. Reported work is never run by a node.
+    /// Returns true if only a node with the old name can run the process. Returns false for reported work, because no
+    /// node runs it.
     fn owns(&self, process: &Process) -> bool {
         let is_placed = process.spec.placement == Placement::Node(self.name.clone());
         matches!(process.spec.work, Work::Command(_))

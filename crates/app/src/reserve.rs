@@ -1,4 +1,4 @@
-//! Disk space that is reserved so that a killed manager can start again on a full disk.
+//! Disk space that is reserved so that a new manager can start on a full disk after the old manager was killed.
 //!
 //! Commands keep running without a manager, but the user could not inspect or stop them, because the store needs some
 //! disk space to start. While there is enough free space, a file reserves a part of it. On a full disk, each start
@@ -14,15 +14,15 @@ use std::os::fd::OwnedFd;
 const FILE: &str = "reserve";
 /// Size of the complete reserve, in bytes.
 const RESERVE_BYTES: u64 = 1024 * 1024;
-/// Number of bytes that one start may need: files of the store, the clock and a few commits.
+/// Number of bytes that one start of a manager may need: for files of the store, the clock and a few commits.
 pub(crate) const PIECE: u64 = 128 * 1024;
-/// Number of free bytes above which the reserve is filled up again.
+/// Number of free bytes on the disk above which the reserve is filled up again.
 const MIN_FREE_FOR_RESERVE: u64 = 16 * RESERVE_BYTES;
 
-/// Result of preparing the reserve for a start.
+/// Result of preparing disk space for the start of a manager.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ReserveRelease {
-    /// The disk has enough free space. The reserve is complete or unchanged.
+    /// The disk has enough free space. The reserve was filled up or left unchanged.
     Kept,
     /// The disk is full, so a piece of the reserve was released.
     Released,
@@ -31,10 +31,11 @@ pub(crate) enum ReserveRelease {
 }
 
 impl ReserveRelease {
-    /// Ensures that the disk has space for a start. The caller must hold the lock of the state directory.
+    /// Ensures that the disk has space for the start of a manager. The caller must hold the lock on the state
+    /// directory.
     ///
     /// # Errors
-    /// The error of the operating system. A file system that cannot reserve space is not an error.
+    /// The error of the operating system. It is not an error if the file system cannot reserve space.
     pub(crate) fn prepare(state: &StateDir) -> io::Result<Self> {
         Self::for_free(state, free(state)?)
     }

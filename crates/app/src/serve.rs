@@ -46,9 +46,9 @@ pub struct ServeOptions {
     pub state_dir: PathBuf,
     /// Configuration values from the command line.
     pub flags: Flags,
-    /// Path of the log file. `None` logs to stderr.
+    /// Path of the log file. With `None`, the log goes to stderr.
     pub log: Option<PathBuf>,
-    /// True if a client started the manager and may exit before it.
+    /// True if a client started the manager. The client may exit before the manager.
     pub autostarted: bool,
     /// Number of `-v` flags; each flag adds more detail to the log.
     pub verbosity: u8,
@@ -56,11 +56,11 @@ pub struct ServeOptions {
     pub stores: Stores,
 }
 
-/// Time limit for open requests and streams to finish after the engine has shut down.
+/// Maximum time that open requests and streams get to finish after the engine has shut down.
 const DRAIN_TIMEOUT: Duration = Duration::from_millis(300);
-/// Time limit for an automatically started manager to wait until a previous manager has exited.
+/// Maximum time that an automatically started manager waits for a previous manager to exit.
 const TAKEOVER_TIMEOUT: Duration = Duration::from_secs(4);
-/// Number of threads of the runtime. Few are enough, because a manager mostly waits.
+/// Number of runtime threads. Few threads are enough, because a manager mostly waits.
 const THREADS: usize = 2;
 /// Environment variables that may contain secrets and are not passed to commands.
 const SECRET: &[&str] = &["LONGHAUL_STORE"];
@@ -71,13 +71,13 @@ const SECRET: &[&str] = &["LONGHAUL_STORE"];
 /// [`ProgramError`] if the manager cannot start or cannot shut down cleanly.
 pub fn serve(order: &ServeOptions) -> Result<(), ProgramError> {
     if order.autostarted {
-        // The call fails only for the leader of a process group, which does not need a new session.
+        // This call fails only if the program leads a process group. In that case, no new session is needed.
         let _ = rustix::process::setsid();
     }
     let state = StateDir::prepare(&order.state_dir)?;
     if let Some(path) = &order.log {
         match log::redirect(path, &order.state_dir) {
-            // On a full disk the manager runs without a log.
+            // On a full disk, the manager runs without a log file.
             Err(error) if error.kind() == io::ErrorKind::StorageFull => {}
             redirected => redirected.map_err(|source| ProgramError::Log { path: path.clone(), source })?,
         }
@@ -105,8 +105,8 @@ pub fn serve(order: &ServeOptions) -> Result<(), ProgramError> {
     let ended = runtime.block_on(async {
         tokio::select! {
             biased;
-            // All work in progress stops immediately, as in a crash. Further writes could end up in the directory of
-            // another manager.
+            // All work in progress is abandoned immediately, as in a crash, because further writes could end up in the
+            // directory of another manager.
             () = state_dir_guard.lost() => Err(displaced(&state, state_dir_guard.loss())),
             ended = manage(&state, &settings, &around, descriptors, order.autostarted, &state_dir_guard) => ended,
         }
@@ -126,7 +126,7 @@ fn displaced(state: &StateDir, loss: Option<LostResource>) -> ProgramError {
     failure
 }
 
-/// Ensures that the manager can start on a full disk, because it must be able to control its processes.
+/// Makes sure that the manager can start on a full disk, because the user needs it to control running processes.
 fn make_room(state: &StateDir) {
     match ReserveRelease::prepare(state) {
         Ok(ReserveRelease::Kept) => {}
@@ -138,7 +138,7 @@ fn make_room(state: &StateDir) {
     }
 }
 
-/// Replaces an error of the store or the engine by an error for a full disk, if the disk is full.
+/// Replaces an error of the store or the engine by the error `FullDisk` if the disk is full.
 fn of_full_disk(state: &StateDir, failure: ProgramError) -> ProgramError {
     let is_of_store = matches!(failure, ProgramError::Compose(_) | ProgramError::Engine { .. });
     match ProgramError::of_full_disk(state).filter(|_| is_of_store) {
@@ -149,14 +149,15 @@ fn of_full_disk(state: &StateDir, failure: ProgramError) -> ProgramError {
     }
 }
 
-/// Acquires the lock. Returns `None` if a client started this manager and another manager already accepts connections.
+/// Acquires the lock on the state directory. Returns `None` if a client started this manager and another manager
+/// already accepts connections.
 fn lock(state: &StateDir, autostarted: bool) -> Result<Option<ManagerLock>, LockError> {
     let until = Instant::now() + TAKEOVER_TIMEOUT;
     loop {
         match ManagerLock::take(state) {
             Err(LockError::Held { .. }) if autostarted && state.connect().is_ok() => return Ok(None),
             Err(LockError::Held { .. }) if autostarted && Instant::now() < until => {
-                // The kernel has no way to wait for the lock with a timeout, so the lock is polled.
+                // The kernel cannot wait for the lock with a timeout, so the lock is polled.
                 std::thread::sleep(Duration::from_millis(5));
             }
             Err(LockError::Held { state_dir, holder }) if autostarted => {
@@ -196,7 +197,7 @@ async fn manage(
     let engine = Engine::start(parts, engine_settings(at, settings, node)).await;
     let engine = engine.map_err(ProgramError::of_start)?;
     crashpoint!("app.engine");
-    // The name is recorded only after the store has accepted it.
+    // The node name is recorded only after the store has accepted it.
     if let Err(error) = previous_node::note(state, &settings.node) {
         tracing::warn!("{error}: {}", error.source);
     }
@@ -204,7 +205,7 @@ async fn manage(
     let api = Api { peers, ..api(&engine, state, settings, &urls, metrics) };
     start_notifications(&api, state, &settings.outgoing);
     let mcp = open_mcp(state, &api);
-    // A client that starts a manager waits for the main socket and may then use the agent socket immediately, so the
+    // A client that starts a manager waits for the main socket. It may then use the agent socket immediately, so the
     // agent socket is opened first.
     let agents = Socket::bind(state, state_dir_guard, MCP_SOCKET)
         .map_err(system("listen on the MCP socket for agents"))?;
@@ -238,11 +239,12 @@ async fn manage(
         agents_served.spawn(mcp.serve(agents, agent_bounds, until(told.clone())));
     }
     loop {
-        // If a socket file was removed, it is bound again. Existing connections are not affected.
+        // If a socket file was removed, the socket is bound again. Existing connections are not affected.
         tokio::select! {
             () = signals.end() => break,
             () = engine.replaced() => {
-                // Stops immediately, as in a crash: further writes would change records of the other manager.
+                // The engine is abandoned immediately, as in a crash, because further writes would change records of
+                // the other manager.
                 engine.abandon();
                 remove_address_file(state);
                 let failure = ProgramError::Replaced { node: settings.node.clone() };
@@ -270,13 +272,13 @@ async fn manage(
     ended.map_err(|source| ProgramError::Engine { source })
 }
 
-/// Waits until the manager ends.
+/// Waits until the manager is shutting down.
 async fn until(mut told: watch::Receiver<bool>) {
-    // An error means that the sender is gone, which is also the end of the manager.
+    // An error means that the sender was dropped, which happens only when the manager ends.
     let _ = told.wait_for(|told| *told).await;
 }
 
-/// Removes the sockets and the list of network addresses, by which clients find the manager.
+/// Removes the sockets and the file with the network addresses, so that clients no longer find the manager.
 fn remove_address_file(state: &StateDir) {
     for name in [SOCKET, MCP_SOCKET] {
         if let Err(error) = state.remove_socket_at(name) {
@@ -286,14 +288,15 @@ fn remove_address_file(state: &StateDir) {
     print_addresses(state, &[]);
 }
 
-/// Writes the network addresses of the manager to a file for clients. An error is only logged.
+/// Writes the network addresses of the manager to a file for clients. If the write fails, logs a warning.
 fn print_addresses(state: &StateDir, urls: &[String]) {
     if let Err(error) = network::write_addresses(state, urls) {
         tracing::warn!(%error, "the file with the network addresses could not be written");
     }
 }
 
-/// Shuts the engine down. If configured, all processes are stopped first; a second signal skips the rest of that.
+/// Shuts the engine down. If the configuration says so, stops all processes first; a second signal ends the wait for
+/// these processes.
 async fn end(
     engine: &Engine,
     stop_processes: bool,
@@ -312,7 +315,7 @@ async fn end(
     engine.shut_down(Shutdown::Leave).await
 }
 
-/// Opens the MCP interface for agents. Returns `None` if that fails, because the manager also works without it.
+/// Opens the MCP interface for agents. Returns `None` if this fails, because the manager also works without MCP.
 fn open_mcp(state: &StateDir, api: &Api) -> Option<McpInterface> {
     McpInterface::open(api.clone(), state.path())
         .inspect_err(|error| tracing::error!(%error, "the MCP interface for agents could not be opened"))
@@ -322,13 +325,13 @@ fn open_mcp(state: &StateDir, api: &Api) -> Option<McpInterface> {
 /// Addresses at which an engine can be reached.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct EngineAddress {
-    /// Path of the socket for commands of the engine.
+    /// Path of the socket through which commands that the engine runs can reach the manager.
     pub(crate) socket: Option<String>,
     /// URL at which other nodes reach the engine.
     pub(crate) address: Option<String>,
 }
 
-/// Returns the settings of an engine from the configuration.
+/// Converts the configuration of a manager to the settings of its engine.
 pub(crate) fn engine_settings(
     at: EngineAddress,
     settings: &ManagerConfig,
@@ -354,7 +357,7 @@ pub(crate) fn engine_settings(
         output_total: settings.output_total,
         silence: settings.silence,
         output_tail_bytes: settings.tail_beside_record,
-        // The configuration has checked the rules.
+        // The rules were validated when the configuration was read.
         failure_rules: settings
             .failure_rules
             .as_deref()
@@ -401,7 +404,7 @@ fn api(
     }
 }
 
-/// Writes one line to stderr that announces that the manager is ready.
+/// Writes one line to stderr to announce that the manager is ready.
 fn greet(state: &StateDir, settings: &ManagerConfig, urls: &[String]) {
     let also: String = urls.iter().map(|url| format!(", {url}")).collect();
     let line = format!(
@@ -412,7 +415,7 @@ fn greet(state: &StateDir, settings: &ManagerConfig, urls: &[String]) {
         settings.node,
         settings.store,
     );
-    // The line is optional, so an error is ignored.
+    // The announcement is optional, so a write error is ignored.
     let _ = io::stderr().write_all(line.as_bytes());
 }
 

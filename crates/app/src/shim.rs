@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 /// File name of the shim program.
 const NAME: &str = "longhaul-shim";
 
-/// Returns the path of the shim program: the chosen one, or `longhaul-shim` in the directory of this program, or this
-/// program itself, in this order.
+/// Returns the path of the shim program. This is the configured program. If none is configured, it is `longhaul-shim`
+/// in the directory of this program. If that does not exist, it is this program itself.
 pub(crate) fn find(chosen: Option<&Path>) -> io::Result<PathBuf> {
     if let Some(chosen) = chosen {
         return std::path::absolute(chosen);

@@ -1,4 +1,4 @@
-//! The state directory: all files of a manager, accessible to its user only.
+//! The state directory, which contains all files of a manager and is accessible only to the manager's user.
 
 mod private;
 
@@ -19,13 +19,13 @@ pub(crate) const SOCKET: &str = "longhaul.sock";
 pub(crate) const MCP_SOCKET: &str = "mcp.sock";
 /// File name of the list of the manager's network addresses, with one URL per line.
 pub(crate) const LISTEN: &str = "listen";
-/// File name of the log of a manager that a client started.
+/// File name of the log that a manager writes if a client started the manager.
 pub(crate) const LOG: &str = "manager.log";
 
 /// An open state directory.
 ///
-/// Its files are accessed through the descriptor of the directory. The path may therefore have any length, and
-/// replacing the directory does not redirect the access.
+/// Its files are accessed through the open descriptor of the directory. The path may therefore have any length, and
+/// another directory that replaces this one at its path is not accessed by mistake.
 #[derive(Debug)]
 pub struct StateDir {
     path: PathBuf,
@@ -60,7 +60,7 @@ pub enum StateDirError {
         /// Path of the symbolic link.
         path: PathBuf,
     },
-    /// The path of the state directory leads to something that is not a directory.
+    /// The path of the state directory refers to something that is not a directory.
     #[error("the state directory {} is not a directory", path.display())]
     NoDirectory {
         /// Path that was expected to be the state directory.
@@ -71,9 +71,9 @@ pub enum StateDirError {
     ForeignOwner {
         /// Path of the state directory.
         path: PathBuf,
-        /// User id of the owner.
+        /// User id of the directory's owner.
         owner: u32,
-        /// User id of this process.
+        /// User id of this program.
         me: u32,
     },
     /// Other users can write to the state directory.
@@ -84,7 +84,7 @@ pub enum StateDirError {
         /// Permission bits of the directory.
         mode: u32,
     },
-    /// The state directory is not writable for this process.
+    /// This program cannot write to the state directory.
     #[error("the state directory {} is not writable", path.display())]
     ReadOnly {
         /// Path of the state directory.
@@ -104,7 +104,7 @@ impl StateDir {
         let mut builder = std::fs::DirBuilder::new();
         match builder.recursive(true).mode(0o700).create(path) {
             Ok(()) => {}
-            // The check below reports a path that is not a directory.
+            // If the path is not a directory, the check below reports this.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             Err(source) => {
                 return Err(StateDirError::Make { path: path.to_owned(), source });
@@ -115,8 +115,8 @@ impl StateDir {
         Ok(found)
     }
 
-    /// Opens an existing directory without checking its owner and mode. This is sufficient for connecting to its
-    /// socket.
+    /// Opens an existing directory without checking its owner and mode. This is sufficient for connecting to a socket
+    /// in the directory.
     ///
     /// # Errors
     /// [`StateDirError`] if the directory does not exist or cannot be opened.
@@ -160,14 +160,14 @@ impl StateDir {
         &self.path
     }
 
-    /// Returns the path of the main socket, for display and for commands.
+    /// Returns the path of the main socket, for display and for use by commands.
     #[must_use]
     pub fn socket(&self) -> PathBuf {
         self.path.join(SOCKET)
     }
 
     /// Listens on the main socket with mode 0600. Replaces a socket that an earlier manager left behind. The caller
-    /// must hold the lock.
+    /// must hold the lock on the state directory.
     ///
     /// # Errors
     /// The error of the operating system.
@@ -175,7 +175,7 @@ impl StateDir {
         self.listen_at(SOCKET)
     }
 
-    /// Like [`listen`](Self::listen), for a socket with this file name.
+    /// Like [`listen`](Self::listen), but for the socket with the given file name.
     pub(crate) fn listen_at(&self, name: &str) -> io::Result<UnixListener> {
         self.remove_socket_at(name)?;
         let listener = UnixListener::bind(self.short(name))?;
@@ -183,7 +183,7 @@ impl StateDir {
         Ok(listener)
     }
 
-    /// Removes the main socket. The caller must hold the lock.
+    /// Removes the main socket. The caller must hold the lock on the state directory.
     ///
     /// # Errors
     /// The error of the operating system, or an error if the path is not a socket.
@@ -191,7 +191,7 @@ impl StateDir {
         self.remove_socket_at(SOCKET)
     }
 
-    /// Like [`remove_socket`](Self::remove_socket), for a socket with this file name.
+    /// Like [`remove_socket`](Self::remove_socket), but for the socket with the given file name.
     pub(crate) fn remove_socket_at(&self, name: &str) -> io::Result<()> {
         match rustix::fs::statat(&self.descriptor, name, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(stat) if FileType::from_raw_mode(stat.st_mode) == FileType::Socket => {
@@ -214,7 +214,8 @@ impl StateDir {
         UnixStream::connect(self.short(SOCKET))
     }
 
-    /// Returns a short path to a file in the directory, because a socket address can hold at most 107 bytes.
+    /// Returns a short path to a file in the state directory. A long path would not fit into a socket address, which
+    /// can hold at most 107 bytes.
     fn short(&self, name: &str) -> PathBuf {
         format!("/proc/self/fd/{}/{name}", self.descriptor.as_raw_fd()).into()
     }
@@ -332,7 +333,7 @@ mod tests {
     fn directory_without_write_permission_is_refused() {
         let top = tempfile::tempdir().unwrap();
         if rustix::process::geteuid().is_root() {
-            // Root can write everywhere except on a read-only file system.
+            // The root user can write everywhere except on a read-only file system.
             let refused = StateDir::prepare(Path::new("/proc/sys"));
             assert!(refused.is_err() || !Path::new("/proc/sys").exists());
             return;

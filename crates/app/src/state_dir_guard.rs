@@ -1,8 +1,8 @@
 //! Detects that a manager has lost its state directory or its store.
 //!
 //! After the directory was removed, moved or replaced, its path no longer leads to the lock that this manager holds.
-//! Another manager may then serve that path, so this manager must exit. From then on it acknowledges nothing. Its
-//! processes keep running and are found by the next manager of the original directory.
+//! Another manager may then serve that path, so this manager must exit. From then on, this manager acknowledges no
+//! requests. Its processes keep running, and the next manager of the original directory finds them.
 //!
 //! A store that was removed, replaced or truncated is lost in the same way, even if the directory still exists: no
 //! other manager would find new writes.
@@ -26,11 +26,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use tokio::sync::watch;
 
-/// Suffix of the write-ahead log of a database. The newest commits are in this file only.
+/// Suffix of a database's write-ahead log. Only this file contains the newest commits.
 const JOURNAL: &str = "-wal";
 
-/// The lock of a manager and the files of its store, each with the path at which other programs look for it. Clones
-/// share their state.
+/// Guard for a manager's lock and the files of its store. For each of them, it has the path at which other programs
+/// look for the file. Clones share their state.
 #[derive(Clone, Debug)]
 pub(crate) struct StateDirGuard {
     lock: Arc<GuardedFile>,
@@ -45,21 +45,22 @@ pub(crate) struct StateDirGuard {
 pub(crate) enum LostResource {
     /// The state directory was removed, moved or replaced.
     StateDir,
-    /// A file or directory of the store was truncated or is no longer at this path, so no other manager would find new
-    /// writes.
+    /// A file or directory of the store was truncated or is no longer at this path. Other managers would therefore not
+    /// find new writes.
     Store(PathBuf),
 }
 
-/// An open file, with the path at which other programs look for it.
+/// A file that the manager has open, with the path at which other programs look for the file.
 #[derive(Debug)]
 struct GuardedFile {
     path: PathBuf,
     place: Inode,
-    /// Length below which the file must not shrink. `None` for a directory, and for a file that may shrink.
+    /// Minimum length of the file. A shorter file counts as truncated. `None` for a directory, and for a file that may
+    /// shrink.
     length: Option<MinLength>,
 }
 
-/// The largest observed length of a file, up to a maximum. A shorter file was truncated.
+/// The largest observed length of a file, up to a maximum. If the file is now shorter, it was truncated.
 #[derive(Debug)]
 struct MinLength {
     kept: AtomicU64,
@@ -74,7 +75,7 @@ pub(crate) struct Inode {
 }
 
 impl StateDirGuard {
-    /// Creates the guard for a state directory and its lock.
+    /// Creates the guard for a state directory and the lock on it.
     pub(crate) fn of(state: &StateDir, lock: &ManagerLock) -> io::Result<Self> {
         Self::hearing_by(PathWatcher::open(), state, lock)
     }
@@ -92,7 +93,8 @@ impl StateDirGuard {
         })
     }
 
-    /// Also guards a store, which must have been opened just before. Only the first call has an effect.
+    /// Adds a store to the guarded files. The store must have been opened just before. Only the first call has an
+    /// effect.
     pub(crate) fn watch_store(&self, choice: &StoreChoice) -> io::Result<()> {
         let held = match choice {
             StoreChoice::Memory | StoreChoice::Other(_) => Vec::new(),
@@ -110,18 +112,18 @@ impl StateDirGuard {
         Ok(())
     }
 
-    /// Watches an additional path. A change of the path triggers an inspection, but is not a loss.
+    /// Watches an additional path. A change of this path triggers an inspection, but does not count as a loss.
     pub(crate) fn watch_path(&self, path: &Path) {
         self.path_watcher.guard(path);
     }
 
-    /// Returns a channel that changes with each inspection by [`lost`](Self::lost).
+    /// Returns a channel that is notified of each inspection by [`lost`](Self::lost).
     pub(crate) fn check_signal(&self) -> watch::Receiver<()> {
         self.looked.subscribe()
     }
 
-    /// Inspects all guarded paths. Returns true if each path still leads to the file that this manager holds. After the
-    /// first loss, always returns false.
+    /// Inspects all guarded paths. Returns true if each path still leads to the file that this manager has open. After
+    /// the first loss, every call returns false.
     pub(crate) fn holds(&self) -> bool {
         if self.is_lost() {
             return false;
@@ -191,8 +193,8 @@ impl GuardedFile {
         Ok(Self { path: path.to_owned(), place: Inode::of(rustix::fs::stat(path)?), length: None })
     }
 
-    /// Guards a file that must not become shorter than its largest length so far, or than `limit` bytes if that is
-    /// less.
+    /// Guards a file that must not shrink. The file counts as lost if it becomes shorter than its largest observed
+    /// length, or than `limit` bytes if `limit` is less than this length.
     fn min_length(path: &Path, limit: u64) -> io::Result<Self> {
         let length = Some(MinLength { kept: AtomicU64::new(0), limit });
         let held = Self { length, ..Self::at(path)? };
@@ -202,21 +204,21 @@ impl GuardedFile {
     }
 
     fn is_lost(&self) -> bool {
-        // The length is read before the file is inspected. If the file grows meanwhile, another task may record the
-        // larger length, which must not count against the length found here.
+        // The recorded length is read before the file is inspected. If the file grows meanwhile, another task may
+        // record a larger length. The length found here must not be compared with that larger length.
         let before = self.length.as_ref().map(|length| (length, length.kept.load(Ordering::Acquire)));
         match rustix::fs::stat(&self.path) {
             Ok(found) if Inode::of(found) != self.place => true,
             Ok(found) => before.is_some_and(|(length, kept)| length.is_cut_to(found.st_size, kept)),
-            // After other errors the file may still exist. A failing file system is not a loss.
+            // Other errors do not show that the file is gone. A failing file system does not count as a loss.
             Err(errno) => matches!(errno, Errno::NOENT | Errno::NOTDIR | Errno::LOOP),
         }
     }
 }
 
 impl MinLength {
-    /// Records the length `found` and returns true if the file was truncated. `before` is the recorded length before
-    /// `found` was read.
+    /// Records the length `found` and returns true if the file was truncated. `before` is the length that was recorded
+    /// before `found` was read.
     fn is_cut_to(&self, found: i64, before: u64) -> bool {
         let found = u64::try_from(found).unwrap_or(0).min(self.limit);
         self.kept.fetch_max(found, Ordering::AcqRel);
@@ -248,8 +250,8 @@ mod tests {
         below_another_link,
         with_another_lock,
     ];
-    /// Time limit for noticing a change with inotify, generous for a busy machine. The periodic inspection comes much
-    /// later, so it cannot satisfy the test.
+    /// Maximum time until inotify reports a change, generous for a busy machine. The periodic inspection runs much
+    /// later, so it cannot make the test succeed.
     const SOON: Duration = Duration::from_secs(10);
 
     #[tokio::test]
@@ -311,11 +313,11 @@ mod tests {
             }
             looks.has_changed().unwrap()
         };
-        // Other tests change files in the shared temporary directory, which also triggers inspections. One round
-        // without an inspection is enough.
+        // Other tests change files in the shared temporary directory, which also triggers inspections. The test
+        // therefore needs only one round without an inspection.
         let mut is_calm = false;
         for _ in 0..10 {
-            // Waits for the first inspection, and for inspections of earlier changes.
+            // Wait for the first inspection, and for inspections that earlier changes have triggered.
             while tokio::time::timeout(Duration::from_secs(3), looks.changed()).await.is_ok() {}
             (0..100).for_each(work);
             is_calm = !is_looked(&looks).await;
@@ -345,7 +347,7 @@ mod tests {
             let top = tempfile::tempdir().unwrap();
             let (_, guard, _lock) = standing(top.path(), PathWatcher::open());
             let choice = choice(top.path().join("db"));
-            // A store has its files open. The kernel therefore keeps an open file after its removal.
+            // A store keeps its files open, so the kernel preserves such a file after its removal.
             let _open = match &choice {
                 StoreChoice::Fs(path) => {
                     fs::create_dir_all(path.join("commits")).unwrap();

@@ -24,13 +24,13 @@ pub(crate) enum StateDirLookupError {
     Config(#[from] ConfigError),
 }
 
-/// Inputs of the search for the state directory.
+/// Inputs for finding the state directory.
 pub(crate) struct LookupRequest<V> {
-    /// Value of the flag `--state-dir`. The command-line parser also fills it from `LONGHAUL_STATE_DIR`.
+    /// Value of the flag `--state-dir`. The command-line parser also sets it from the variable `LONGHAUL_STATE_DIR`.
     pub(crate) flag: Option<PathBuf>,
-    /// Reads an environment variable.
+    /// Function that returns the value of an environment variable.
     pub(crate) variable: V,
-    /// Working directory, or the error if it cannot be found.
+    /// Working directory, or the error if the working directory cannot be determined.
     pub(crate) here: io::Result<PathBuf>,
 }
 
@@ -54,7 +54,7 @@ impl<V: Fn(&str) -> Option<OsString>> LookupRequest<V> {
         {
             return Ok(directory.to_owned());
         }
-        // If the working directory was removed, the search continues with the user's own manager.
+        // If the working directory was removed, the search continues with the remaining sources.
         if let Some(found) = self.here.as_deref().ok().and_then(project_state) {
             return Ok(found);
         }
@@ -67,7 +67,8 @@ impl<V: Fn(&str) -> Option<OsString>> LookupRequest<V> {
     }
 }
 
-/// Returns the nearest `.longhaul` directory that belongs to this user. Directories of other users are ignored.
+/// Returns the nearest `.longhaul` directory that belongs to this user. `.longhaul` directories of other users are
+/// ignored.
 fn project_state(here: &Path) -> Option<PathBuf> {
     let me = rustix::process::geteuid().as_raw();
     here.ancestors()

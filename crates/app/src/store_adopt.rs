@@ -23,19 +23,19 @@ use std::time::Duration;
 /// Time limit for opening and reading a store that a program added.
 const OPENING: Duration = Duration::from_secs(6);
 
-/// The way in which the user consents to the consequences of a command.
+/// How the user consents to the consequences of a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ConsentMode {
-    /// The user consents to all consequences (`--yes`).
+    /// The user has consented to all consequences with the flag `--yes`.
     Given,
-    /// The user can be asked on a terminal.
+    /// The program can ask the user on a terminal.
     Asked,
-    /// The user cannot be asked, because there is no terminal.
+    /// The program cannot ask the user: there is no terminal, or a flag forbids questions.
     Unasked,
 }
 
 impl ConsentMode {
-    /// Returns the mode for the flags and the terminal.
+    /// Returns the consent mode that results from the flags and the terminal.
     pub(crate) fn of(yes: bool, no_input: bool) -> Self {
         let can_ask = || !no_input && io::stderr().is_terminal() && io::stdin().is_terminal();
         match yes {
@@ -46,8 +46,8 @@ impl ConsentMode {
     }
 }
 
-/// Binds a store that no manager uses to a state directory. Returns the text to print, which is empty if the user
-/// refused.
+/// Binds a store to a state directory. No manager may be using the store. Returns the text to print, which is empty if
+/// the user did not consent.
 pub(crate) fn store_adopt(
     state_dir: &Path,
     settings: &ManagerConfig,
@@ -57,7 +57,7 @@ pub(crate) fn store_adopt(
 ) -> Result<String, ProgramError> {
     let store = &settings.store;
     let found = match store {
-        // A store in memory has no binding; only the previous store is abandoned.
+        // An in-memory store has no binding, so adopting it only abandons the previous store.
         StoreChoice::Memory => AdoptionState::Unbound,
         StoreChoice::Other(url) if shared::knows(url) => AdoptionState::Unbound,
         StoreChoice::Other(_) => AdoptionState::Bound,
@@ -65,7 +65,7 @@ pub(crate) fn store_adopt(
         StoreChoice::Sqlite(_) | StoreChoice::Fs(_) => AdoptionState::Missing,
     };
     let missing = || CopyError::Missing { store: store.to_string() };
-    // A refused adoption must not create the state directory.
+    // If the adoption is refused, it must not have created the state directory.
     if matches!(found, AdoptionState::Missing) && !state_dir.exists() {
         return Err(missing().into());
     }
@@ -85,7 +85,7 @@ pub(crate) fn store_adopt(
         }
     }
     let left = StoreMismatch::found(&state, store);
-    // A store may block the thread that opens it, so the runtime has another thread.
+    // A store may block the thread that opens it, so the runtime has a second thread.
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .enable_all()
@@ -94,7 +94,7 @@ pub(crate) fn store_adopt(
     let lost_records = match store {
         StoreChoice::Other(url) => runtime.block_on(async {
             let lost = lost_of_added(&state, store, url, stores);
-            // A store that does not answer is reported when it is opened for the adoption.
+            // If the store does not respond, this is reported later, when the adoption opens the store.
             tokio::time::timeout(OPENING, lost).await.ok().flatten()
         }),
         StoreChoice::Memory | StoreChoice::Sqlite(_) | StoreChoice::Fs(_) => store_mark::lost(&state, store),
@@ -141,21 +141,21 @@ pub(crate) fn store_adopt(
 
 /// The consequences of an adoption.
 struct Adoption<'a> {
-    /// Number of processes of another state directory that are interrupted now.
+    /// Number of processes of another state directory that the adoption marks as interrupted.
     lost: usize,
-    /// Number of processes of a copied state directory that start here, although the original may have started them.
+    /// Number of processes in a copied state directory that will start here. The original may have started them too.
     waiting: usize,
-    /// Previous store of this state directory, if attempts with records in that store are still running.
+    /// Previous store of this state directory. `None` if no attempts with records in that store are running.
     left: Option<&'a StoreMismatch>,
     /// Running attempts that may have no record.
     unrecorded: &'a [LiveAttempt],
 }
 
-/// State of a store before its adoption.
+/// State of a store before it is adopted.
 enum AdoptionState {
-    /// The store is bound to no state directory: it is shared or in memory.
+    /// The store cannot be bound to a state directory, because it is shared or in memory.
     Unbound,
-    /// The store exists and is, or can be, bound to a state directory.
+    /// The store exists. It is bound to a state directory, or it can be bound to one.
     Bound,
     /// The store does not exist yet.
     Missing,
@@ -213,7 +213,7 @@ fn report(state: &StateDir, store: &StoreChoice, adoption: &Adoption<'_>, json: 
     format!("{store} is now the store of {}\n{warning}{copied}{left}{alive}", state.path().display())
 }
 
-/// Returns the number of processes of a copied store that have not started, which its next manager starts.
+/// Returns the number of processes in a copied store that have not started. The next manager of the store starts them.
 async fn waiting_in(state: &StateDir, store: &StoreChoice) -> Result<usize, ProgramError> {
     let failed = |source| CopyError::Store { store: store.to_string(), source };
     let clock = compose::clock(state)?;
@@ -222,8 +222,8 @@ async fn waiting_in(state: &StateDir, store: &StoreChoice) -> Result<usize, Prog
     Ok(live.len() - LiveProcess::attempted(&live))
 }
 
-/// Returns the records that a store of an added kind has lost. Returns `None` if nothing is lost or the store cannot be
-/// opened; the adoption itself reports why it cannot be opened.
+/// Returns the records that a store of a program-added kind has lost. Returns `None` if nothing is lost or the store
+/// cannot be opened. In the latter case, the adoption itself reports the reason.
 async fn lost_of_added(
     state: &StateDir,
     store: &StoreChoice,
@@ -238,7 +238,8 @@ async fn lost_of_added(
     store_mark::lost_of(state, store, opened.as_ref()).await
 }
 
-/// Binds the store to the state directory. Returns the number of interrupted processes, or `None` if the user refused.
+/// Binds the store to the state directory. Returns the number of interrupted processes, or `None` if the user did not
+/// consent.
 async fn adopt(
     state: &StateDir,
     settings: &ManagerConfig,
@@ -254,7 +255,7 @@ async fn adopt(
         let opened = stores.open(url, &clock, Some(home.clone())).await.ok_or_else(missing)?;
         return adopt_by_node(opened.map_err(failed)?.as_ref(), &clock, settings, &home, consent).await;
     }
-    // The open store prevents another manager from using it until the adoption is complete.
+    // The store stays open until the adoption is complete, so that no other manager can use it.
     let Some(opened) = compose::movable(store, &clock).await.map_err(failed)? else {
         return Err(CopyError::InUse { store: store.to_string(), user: StoreBinding::user(store) }.into());
     };
@@ -285,7 +286,8 @@ async fn adopt(
     Ok(Some(interrupted))
 }
 
-/// Like [`adopt`], for a store that a program added. Such a store records the state directory of each node itself.
+/// Like [`adopt`], but for a store of a kind that a program added. Such a store itself records the state directory of
+/// each node.
 async fn adopt_by_node(
     opened: &dyn Store,
     clock: &Arc<dyn Clock>,
@@ -326,8 +328,8 @@ fn agreed(consent: ConsentMode, running: usize, owner: &Path) -> Result<bool, Pr
     consent.to(&question, unasked)
 }
 
-/// Asks the user to allow the start of waiting processes of a copied state directory, which the original may have
-/// started as well.
+/// Asks the user to allow the start of waiting processes in a copied state directory. The original may have started
+/// these processes as well.
 fn starts_waiting(consent: ConsentMode, waiting: usize, original: &Path) -> Result<bool, ProgramError> {
     let question = format!(
         "{} of this copy would start here, even if {} has started them already. Adopt the copy? [y/N] ",
@@ -337,7 +339,8 @@ fn starts_waiting(consent: ConsentMode, waiting: usize, original: &Path) -> Resu
     consent.to(&question, || CopyError::WaitingInCopy { waiting, original: original.to_owned() })
 }
 
-/// Asks the user to allow that running attempts with records in the previous store continue without a record.
+/// Asks the user to allow that running attempts continue without a record, because their records are in the previous
+/// store.
 fn confirm_leftovers(consent: ConsentMode, left: &StoreMismatch) -> Result<bool, ProgramError> {
     let live = left.live.len();
     let question = format!(
@@ -349,7 +352,7 @@ fn confirm_leftovers(consent: ConsentMode, left: &StoreMismatch) -> Result<bool,
     consent.to(&question, || CopyError::Unwatched { live, last: left.store.clone() })
 }
 
-/// Asks the user to allow that running attempts whose records are lost continue without a record.
+/// Asks the user to allow that running attempts continue without a record, because their records are lost.
 fn unrecorded(consent: ConsentMode, lost: &MissingRecords) -> Result<bool, ProgramError> {
     let live = lost.live.len();
     let question = format!(
@@ -360,8 +363,8 @@ fn unrecorded(consent: ConsentMode, lost: &MissingRecords) -> Result<bool, Progr
 }
 
 impl ConsentMode {
-    /// Asks the user a question and returns true if the answer is yes. Returns the error `unasked` if the user cannot
-    /// be asked.
+    /// Asks the user a question and returns true if the answer is yes. If the user cannot be asked, returns the error
+    /// `unasked`.
     fn to(self, question: &str, unasked: impl FnOnce() -> CopyError) -> Result<bool, ProgramError> {
         match self {
             Self::Given => Ok(true),

@@ -44,8 +44,8 @@ pub(crate) fn store_copy(
     let _locks = locks(&state, [&from, &to])?;
     let clock = compose::clock(&state)?;
     let settings = if is_shared(&from) || is_shared(&to) { Some(settings()?) } else { None };
-    // A store may block the thread that opens it while it waits for tasks of its own, so the runtime has another
-    // thread.
+    // A store may block the thread that opens it while it waits for its own tasks. The runtime therefore has a second
+    // thread for these tasks.
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .enable_all()
@@ -68,7 +68,7 @@ pub(crate) fn store_copy(
             Err(error) => Err(error),
         };
         if placed.is_err() {
-            // The incomplete copy is removed.
+            // After a failure, the incomplete copy is removed.
             draft.discard().await;
         }
         Ok((placed?, cleared))
@@ -76,7 +76,7 @@ pub(crate) fn store_copy(
     Ok(counts.report(&from, &to, cleared.as_deref(), json))
 }
 
-/// Numbers of records that were copied, by kind.
+/// Number of copied records of each kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct CopyCounts {
     processes: u64,
@@ -135,8 +135,8 @@ fn path_of(store: &StoreChoice) -> Result<Option<&Path>, CopyError> {
     }
 }
 
-/// Acquires the locks of all managers that may use one of the stores: the lock of this state directory, and those of
-/// the state directories that contain a store.
+/// Acquires the locks of all managers that may use the original or the copy. These are the lock on this state
+/// directory, and the locks on the state directories that contain one of the two stores.
 fn locks(state: &StateDir, stores: [&StoreChoice; 2]) -> Result<Vec<ManagerLock>, ProgramError> {
     let mut locks = vec![ManagerLock::take(state)?];
     let mut seen = vec![fs::canonicalize(state.path()).unwrap_or_else(|_| state.path().to_owned())];
@@ -153,7 +153,7 @@ fn locks(state: &StateDir, stores: [&StoreChoice; 2]) -> Result<Vec<ManagerLock>
     Ok(locks)
 }
 
-/// Copies the content, closes and reopens the copy, and compares it with the original.
+/// Copies the content of a store, closes and reopens the copy, and compares the copy with the original.
 async fn copy(
     from: &StoreChoice,
     to: &StoreChoice,
@@ -176,8 +176,8 @@ async fn copy(
             return Err(CopyError::Differs { what: "the number of records".to_owned() });
         }
         if is_shared(from) {
-            // A node may have registered during the copy, because nothing prevented it. Opening the store fails in that
-            // case.
+            // A node may have registered during the copy, because nothing prevents this. In that case, opening the
+            // store fails here.
             opened(from, stores, clock).await?;
         }
         Ok(counts)
@@ -185,7 +185,7 @@ async fn copy(
     copied.await.map_err(|error| with_leftovers(to, error))
 }
 
-/// Extends an error of a copy if an incomplete copy remains in the store.
+/// Extends the error of a failed copy if an incomplete copy remains in the store.
 fn with_leftovers(to: &StoreChoice, error: CopyError) -> CopyError {
     if is_added(to) { CopyError::Partial { store: to.to_string(), source: Box::new(error) } } else { error }
 }
@@ -257,7 +257,7 @@ async fn fill(
     })
 }
 
-/// Reads both stores and compares everything. Returns the numbers of records in the copy.
+/// Reads both stores completely and compares them. Returns the number of records of each kind in the copy.
 async fn compare(
     original: &dyn CopyableStore,
     copy: &dyn CopyableStore,
@@ -309,7 +309,7 @@ async fn compare(
     })
 }
 
-/// Returns a number of waiting processes in words.
+/// Describes a number of waiting processes in words.
 pub(crate) fn counted_waiting(waiting: usize) -> String {
     if waiting == 1 { "1 waiting process".to_owned() } else { format!("{waiting} waiting processes") }
 }

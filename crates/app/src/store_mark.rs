@@ -1,10 +1,10 @@
 //! The mark of a store, by which a state directory detects that the store has lost records.
 //!
-//! A database is still valid after its file or log was removed, truncated, or replaced by an older copy. Such a
-//! database cannot show that records are missing. The state directory therefore stores the number of the store's newest
-//! event in a separate file, the mark. A store whose newest event is older than the mark has lost records, and no
-//! manager serves it. Otherwise processes would run without a record, and the output of attempts without a record would
-//! be deleted.
+//! A database is still valid after its file or log was removed, truncated, or replaced by an older copy. The database
+//! alone therefore does not show that records are missing. For this reason, the state directory stores the number of
+//! the store's newest event in a separate file, the mark. A store whose newest event is older than the mark has lost
+//! records, and no manager serves it. If a manager served it, processes would run without a record, and the output of
+//! attempts without a record would be deleted.
 //!
 //! The mark is written after the commits and is not synced. It is therefore never ahead of a store that syncs its
 //! commits, and no launch waits for it.
@@ -27,9 +27,9 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 use tokio::sync::watch;
 
-/// File name of the mark, inside the state directory.
+/// Name of the file that contains the mark, inside the state directory.
 const NAME: &str = "store_mark";
-/// Maximum number of processes that an error names.
+/// Maximum number of processes that an error message lists.
 const MAX_NAMED: usize = 10;
 /// Minimum time between two writes of the mark.
 const STEP: Duration = Duration::from_millis(100);
@@ -38,22 +38,22 @@ const STEP: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 pub(crate) struct StoreMark {
     file: PathBuf,
-    /// Name of the store in the file, which does not change when the state directory is moved.
+    /// Name of the store in the mark file. The name does not change when the state directory is moved.
     name: String,
     /// Name of the store for display.
     store: String,
     known: StorePreview,
 }
 
-/// Knowledge about the events of a store before it is opened.
+/// What is known about the events of a store before the store is opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum StorePreview {
-    /// The store is known to have had this event.
+    /// The store is known to have contained this event.
     Event(EventCursor),
-    /// The mark has no number, but this store served the state directory last and the directory contains attempts. The
-    /// store therefore had events.
+    /// The store must have contained events, although its mark has no number: the state directory was last served with
+    /// this store and contains attempts.
     Used,
-    /// Nothing indicates that the store had any events; it may be new.
+    /// Nothing indicates that the store ever contained events. It may be new.
     Nothing,
 }
 
@@ -63,17 +63,17 @@ enum StorePreview {
 pub struct MissingRecords {
     /// Name of the store.
     pub store: String,
-    /// Newest event that the store is known to have had. `None` if unknown.
+    /// Newest event that the store is known to have contained. `None` if this event is unknown.
     pub known: Option<EventCursor>,
-    /// Newest event that the store has. `None` if the store does not exist.
+    /// Newest event that the store contains now. `None` if the store does not exist.
     pub found: Option<EventCursor>,
     /// Processes with a running attempt in the state directory.
     pub live: BTreeSet<ProcessId>,
 }
 
 impl StoreMark {
-    /// Reads the mark of a store. Returns `None` for a store in memory, and for a shared store, whose lost records each
-    /// node restores.
+    /// Reads the mark of a store. Returns `None` for an in-memory store. Also returns `None` for a shared store,
+    /// because the nodes restore its lost records.
     pub(crate) fn of(state: &StateDir, choice: &StoreChoice) -> Option<Self> {
         let of_files = |kind: &str, path: &Path| {
             format!("{kind}:{}", path.strip_prefix(state.path()).unwrap_or(path).display())
@@ -97,8 +97,8 @@ impl StoreMark {
         Some(Self { file, name, store: choice.to_string(), known })
     }
 
-    /// Refuses a store that is behind its mark. `found` is the newest event of the store, or `None` if the store does
-    /// not exist.
+    /// Returns an error if the store is behind its mark. `found` is the newest event of the store, or `None` if the
+    /// store does not exist.
     pub(crate) fn check(&self, state: &StateDir, found: Option<EventCursor>) -> Result<(), MissingRecords> {
         let reached = found.unwrap_or_default();
         let (is_whole, known) = match self.known {
@@ -113,25 +113,25 @@ impl StoreMark {
         Err(MissingRecords { store: self.store.clone(), known, found, live })
     }
 
-    /// Like [`check`](Self::check), before the store is opened. Opening would create a missing store, and would remove
-    /// the log of a database, from which the user may still recover records.
+    /// Like [`check`](Self::check), but without opening the store. Opening would create a missing store. It would also
+    /// remove the log of a database, from which the user may still recover records.
     pub(crate) fn check_unopened(
         &self,
         state: &StateDir,
         choice: &StoreChoice,
     ) -> Result<(), MissingRecords> {
         let found = match choice {
-            // Reading a store of files takes as long as opening it, so it is checked after it was opened.
+            // Reading a file store takes as long as opening it. A file store is therefore checked after it was opened.
             StoreChoice::Fs(path) if path.exists() => return Ok(()),
-            // The newest event of a store that a program added is known only after it was opened.
+            // For a store of a program-added kind, the newest event is known only after the store was opened.
             StoreChoice::Other(_) => return Ok(()),
             StoreChoice::Memory | StoreChoice::Sqlite(_) | StoreChoice::Fs(_) => end_of(choice),
         };
-        // A store that cannot be read is reported when it is opened.
+        // If the store cannot be read, this is reported when the store is opened.
         found.map_or(Ok(()), |found| self.check(state, found))
     }
 
-    /// Refuses an open store that is behind its mark.
+    /// Returns an error if an open store is behind its mark.
     pub(crate) async fn check_opened(
         &self,
         state: &StateDir,
@@ -143,10 +143,10 @@ impl StoreMark {
         Ok(self.check(state, Some(newest))?)
     }
 
-    /// Creates a mark without a number for a store that has none, with space for the number.
+    /// Creates a mark without a number if the store has no mark. The file has space for the number.
     ///
-    /// Must be called before the state directory records this store as its last one. A recorded store with attempts and
-    /// without a number in its mark is then known to have had events.
+    /// Must be called before the state directory records this store as its last store. If a recorded store later has
+    /// attempts but no number in its mark, the store is then known to have contained events.
     pub(crate) fn begin(&self) -> Result<(), UnusableFile> {
         match self.known {
             StorePreview::Event(_) => Ok(()),
@@ -156,7 +156,7 @@ impl StoreMark {
         }
     }
 
-    /// Writes the mark durably, with this newest event.
+    /// Writes the mark durably, with the given newest event.
     pub(crate) fn reset(&self, newest: EventCursor) -> Result<(), UnusableFile> {
         self.replace(&text(&self.name, newest))
     }
@@ -173,7 +173,7 @@ impl StoreMark {
         }
     }
 
-    /// Opens the file of the mark. The file stays open, because its path may lead to another state directory later.
+    /// Opens the mark file. The file stays open, because its path may later lead to another state directory.
     fn opened(&self) -> io::Result<File> {
         let flags = OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         Ok(rustix::fs::open(&self.file, flags, Mode::empty())?.into())
@@ -190,11 +190,12 @@ async fn follow(file: File, name: String, store: Weak<dyn Store>, mut written: w
             && marked != newest
         {
             let (file, text) = (Arc::clone(&file), text(&name, newest));
-            // The file is overwritten in place, which needs no space on a full disk.
+            // The file is overwritten in place, because this needs no additional space on a full disk.
             let writing = tokio::task::spawn_blocking(move || file.write_all_at(text.as_bytes(), 0));
             match writing.await {
                 Ok(Ok(())) => marked = newest,
-                // The mark stays behind the store. A loss may then go unnoticed, but no false loss is reported.
+                // After a failed write, the mark is behind the store. A loss may then remain undetected, but no false
+                // loss is reported.
                 Ok(Err(error)) => tracing::debug!(%error, "the mark of the store could not be written"),
                 Err(_) => return,
             }
@@ -206,8 +207,8 @@ async fn follow(file: File, name: String, store: Weak<dyn Store>, mut written: w
     }
 }
 
-/// Detects lost records of a store without opening or changing the store. Returns `None` if nothing is lost, or if the
-/// store is in use or can only be read by opening it.
+/// Detects lost records of a store without opening or changing the store. Returns `None` if no records are lost, if the
+/// store is in use, or if the store can only be read by opening it.
 pub(crate) fn lost(state: &StateDir, choice: &StoreChoice) -> Option<MissingRecords> {
     if let StoreChoice::Other(_) = choice {
         return None;
@@ -217,7 +218,7 @@ pub(crate) fn lost(state: &StateDir, choice: &StoreChoice) -> Option<MissingReco
     mark.check(state, found).err()
 }
 
-/// Detects lost records of an open store. Returns `None` if nothing is lost or the store cannot be read.
+/// Detects lost records of an open store. Returns `None` if no records are lost or the store cannot be read.
 pub(crate) async fn lost_of(
     state: &StateDir,
     choice: &StoreChoice,
@@ -228,10 +229,10 @@ pub(crate) async fn lost_of(
     mark.check(state, Some(found)).err()
 }
 
-/// Accepts a loss: sets the mark to the newest event that the store has now.
+/// Accepts a loss of records by setting the mark to the newest event that the store has now.
 ///
-/// The newest event of a store that a program added is known only from `lost`. Without `lost`, its mark stays
-/// unchanged.
+/// For a store of a program-added kind, the newest event is known only from `lost`. If `lost` is `None`, the mark of
+/// such a store stays unchanged.
 pub(crate) fn accept_loss(
     state: &StateDir,
     choice: &StoreChoice,
@@ -244,7 +245,7 @@ pub(crate) fn accept_loss(
     if let StoreChoice::Sqlite(path) = choice
         && !path.exists()
     {
-        // The log of the missing database is renamed, because a new database must not use it.
+        // The log of the missing database is renamed, so that a new database does not use it.
         for ending in ["-wal", "-shm"] {
             let left = with_ending(path, ending);
             match fs::rename(&left, with_ending(&left, ".lost")) {
@@ -269,7 +270,7 @@ impl MissingRecords {
         }
     }
 
-    /// Returns the reason for the refusal.
+    /// Returns the reason why the store is refused.
     pub(crate) fn why(&self) -> String {
         let had = match self.known {
             Some(known) => format!("the store had {} events", known.0),
@@ -307,14 +308,15 @@ impl MissingRecords {
     }
 }
 
-/// Formats the first process ids in one line.
+/// Formats the first process ids on one line.
 fn ids(all: &BTreeSet<ProcessId>) -> String {
     let named: Vec<String> = all.iter().take(MAX_NAMED).map(ToString::to_string).collect();
     let more = if all.len() > MAX_NAMED { " …" } else { "" };
     format!("{}{more}", named.join(" "))
 }
 
-/// Returns the content of the mark file. The length depends on the name only, so the file can be overwritten in place.
+/// Returns the content of the mark file. Its length depends only on the name of the store, so the file can be
+/// overwritten in place.
 fn text(name: &str, newest: EventCursor) -> String {
     format!("newest_event={:020}\nstore={name}\n", newest.0)
 }

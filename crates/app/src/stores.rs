@@ -1,4 +1,4 @@
-//! Kinds of stores that are selected by the scheme of their URL: shared stores, and stores that a program adds.
+//! Registry of the kinds of stores that are selected by the URL scheme: shared stores, and stores that a program adds.
 
 use crate::compose::{CopyableStore, shared};
 use longhaul_engine::ports::{Clock, Migrate, NodeHome, Store, StoreError};
@@ -11,15 +11,15 @@ use std::sync::Arc;
 /// Future that resolves to an open store.
 pub type OpenedStore = Pin<Box<dyn Future<Output = Result<Arc<dyn Store>, StoreError>> + Send>>;
 
-/// Arguments of a function that opens a store.
+/// Arguments for a function that opens a store.
 #[derive(Clone, Debug)]
 pub struct StoreContext {
     /// Text after `scheme:` in the URL of the store.
     pub rest: String,
-    /// Clock of this machine, for a local store. A shared store must measure all leases by one clock, such as the clock
-    /// of its server.
+    /// Clock of this machine, for use by a local store. A shared store must measure all leases with one clock, such as
+    /// the clock of its server.
     pub clock: Arc<dyn Clock>,
-    /// State directory that is served with this store. `None` if the program only inspects or copies the store.
+    /// State directory that is served with this store. `None` if the store is opened only to inspect or copy it.
     pub home: Option<NodeHome>,
 }
 
@@ -30,11 +30,11 @@ type OpenedCopyableStore = Pin<Box<dyn Future<Output = Result<Box<dyn CopyableSt
 
 type OpenMovable = Arc<dyn Fn(StoreContext) -> OpenedCopyableStore + Send + Sync>;
 
-/// Functions that open shared stores and stores that a program adds, by the scheme of their URL.
+/// Functions that open stores, by URL scheme. They open shared stores and stores of kinds that a program added.
 #[derive(Clone)]
 pub struct Stores {
     known: BTreeMap<String, Open>,
-    /// Functions for the added kinds of stores that `longhaul store copy` can copy.
+    /// Functions that open those stores of program-added kinds that `longhaul store copy` can copy.
     movable: BTreeMap<String, OpenMovable>,
 }
 
@@ -47,7 +47,7 @@ impl Default for Stores {
 }
 
 impl Stores {
-    /// Adds a kind of store for a scheme. A scheme that already exists is not replaced.
+    /// Adds a kind of store for a URL scheme. If the scheme is already registered, nothing changes.
     pub(crate) fn add<F, O>(&mut self, scheme: &str, open: F)
     where
         F: Fn(StoreContext) -> O + Send + Sync + 'static,
@@ -57,7 +57,7 @@ impl Stores {
         self.known.entry(scheme.to_owned()).or_insert(open);
     }
 
-    /// Adds a kind of store whose content can be copied. Otherwise like [`add`](Self::add).
+    /// Adds a kind of store whose content can be copied. Apart from that, like [`add`](Self::add).
     pub(crate) fn add_movable<F, O, S>(&mut self, scheme: &str, open: F)
     where
         F: Fn(StoreContext) -> O + Send + Sync + 'static,
@@ -77,7 +77,7 @@ impl Stores {
         self.movable.entry(scheme.to_owned()).or_insert(open);
     }
 
-    /// Opens a store that a program added, for a copy. Returns `None` if the content of the store cannot be copied.
+    /// Opens a store of a program-added kind for copying. Returns `None` if the content of the store cannot be copied.
     pub(crate) async fn open_movable(
         &self,
         url: &str,
@@ -88,7 +88,7 @@ impl Stores {
         Some(open(StoreContext { rest: rest.to_owned(), clock: clock.clone(), home: None }).await)
     }
 
-    /// Returns true if the scheme of the URL is known.
+    /// Returns true if the URL scheme is registered.
     #[must_use]
     pub fn knows(&self, url: &str) -> bool {
         url.split_once(':').is_some_and(|(scheme, _)| self.known.contains_key(scheme))
@@ -108,7 +108,7 @@ impl Stores {
         format!("give sqlite:PATH, fs:PATH{added} or redis://HOST")
     }
 
-    /// Opens the store of a URL. Returns `None` if the scheme is unknown.
+    /// Opens the store with this URL. Returns `None` if the URL scheme is unknown.
     pub(crate) async fn open(
         &self,
         url: &str,
@@ -121,14 +121,14 @@ impl Stores {
     }
 }
 
-/// Returns true if the scheme is one of longhaul's own. In URLs with such a scheme, the position of secrets is known.
+/// Returns true if the URL scheme is built into longhaul. For such URLs, it is known which parts contain secrets.
 pub(crate) fn is_own(scheme: &str) -> bool {
     matches!(scheme, "memory" | "sqlite" | "fs")
         || shared::knows(&format!("{scheme}:"))
         || is_left_out(scheme)
 }
 
-/// Returns true if other builds of this program may support the scheme.
+/// Returns true if other builds of this program may support the URL scheme.
 pub(crate) fn is_left_out(scheme: &str) -> bool {
     matches!(scheme, "rediss" | "valkeys" | "redis+sentinel" | "redis+cluster" | "rediss+cluster")
 }

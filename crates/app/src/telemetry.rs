@@ -1,4 +1,4 @@
-//! Sends tracing spans to an OpenTelemetry collector, if the standard environment variables name one.
+//! Sends tracing spans to an OpenTelemetry collector, if the standard environment variables configure a collector.
 
 use opentelemetry::KeyValue;
 use opentelemetry::trace::TracerProvider as _;
@@ -14,13 +14,13 @@ use tracing_subscriber::Layer;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::registry::LookupSpan;
 
-/// Sends spans in the background. Dropping it sends the remaining spans.
+/// Exporter that sends spans in the background. Dropping it sends the remaining spans.
 #[derive(Debug)]
 pub(crate) struct Telemetry(SdkTracerProvider);
 
-/// Environment variables that name a collector.
+/// Environment variables that contain the address of a collector.
 const ENDPOINTS: &[&str] = &["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"];
-/// Time limit of sending spans to the collector. Spans that are not sent in time are lost.
+/// Time limit for sending spans to the collector. Spans that are not sent in time are lost.
 const EXPORT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Maximum number of bytes that are read from a response of the collector.
 const MAX_RESPONSE_LEN: u64 = 64 * 1024;
@@ -53,7 +53,7 @@ impl Drop for Telemetry {
     }
 }
 
-/// HTTP client without TLS, for a collector on the same machine. It blocks the thread of the exporter.
+/// HTTP client without TLS, for a collector on the same machine. Requests block the thread of the exporter.
 #[derive(Debug)]
 struct HttpExporter;
 
@@ -101,7 +101,7 @@ fn send(request: &Request<Bytes>) -> io::Result<Response<Bytes>> {
         .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "the collector does not speak HTTP"))
 }
 
-/// Parses the status of an HTTP response and ignores the rest. Returns `None` if the response is not HTTP.
+/// Parses the status code of an HTTP response and ignores the rest. Returns `None` if the response is not HTTP.
 fn read(answer: &[u8]) -> Option<Response<Bytes>> {
     let line = answer.split(|byte| *byte == b'\n').next()?;
     let mut words = std::str::from_utf8(line).ok()?.split(' ');

@@ -5,7 +5,7 @@ use longhaul_http::{Access, TokenDigest, TokenVerifier};
 use std::io;
 use std::sync::{Mutex, PoisonError};
 
-/// The tokens of a state directory. A change of a token file takes effect with the next request.
+/// The tokens of a state directory. If a token file is changed, the change takes effect with the next request.
 #[derive(Debug)]
 pub(crate) struct Tokens {
     state: StateDir,
@@ -13,7 +13,7 @@ pub(crate) struct Tokens {
     reading: Mutex<CachedToken>,
 }
 
-/// Digest of a token file, with the metadata of the file when it was read.
+/// Digest of a token file, with the file metadata from the time when the file was read.
 #[derive(Clone, Copy, Debug)]
 struct CachedToken {
     stamp: Option<PrivateFileStamp>,
@@ -22,11 +22,11 @@ struct CachedToken {
 
 /// Number of random bytes in a generated token.
 const RANDOM_BYTES: usize = 32;
-/// Allowed length in bytes of a token, which the user may choose.
+/// Allowed lengths of a token in bytes. The user may choose the token.
 const LENGTHS: std::ops::RangeInclusive<usize> = 32..=512;
 
 impl Tokens {
-    /// Reads the tokens and creates missing ones.
+    /// Reads the tokens of a state directory and creates missing ones.
     pub(crate) fn prepare(state: StateDir) -> Result<Self, PrivateError> {
         let known = |access: Access| {
             let stamp = state.stamp(file(access));
@@ -59,7 +59,7 @@ impl Tokens {
 impl TokenVerifier for Tokens {
     fn admit(&self, token: &str) -> Option<Access> {
         let shown = TokenDigest::of(token);
-        // Both tokens are always compared, so that the response time does not depend on which one matches.
+        // Both tokens are always compared, so that the response time does not show which token matches.
         let [control, reading] = [Access::Control, Access::ReadOnly]
             .map(|access| self.current(access).is_some_and(|secret| secret.is(&shown)));
         match (control, reading) {
@@ -70,7 +70,7 @@ impl TokenVerifier for Tokens {
     }
 }
 
-/// Returns the file name of a token.
+/// Returns the name of the file that contains a token.
 pub(crate) const fn file(access: Access) -> &'static str {
     match access {
         Access::Control => "token",
@@ -84,12 +84,12 @@ pub(crate) fn token(state: &StateDir, access: Access) -> Result<String, PrivateE
         return Ok(found);
     }
     write(state, access, false)?;
-    // Another program may have created the token first, so the file is read.
+    // Another program may have created the token meanwhile, so the token is read from the file.
     let path = || state.path().join(file(access));
     found(state, access)?.ok_or_else(|| PrivateError::Useless { path: path() })
 }
 
-/// Replaces a token by a new one. The old token is no longer accepted.
+/// Replaces a token with a new one. The old token is no longer accepted.
 pub(crate) fn renew(state: &StateDir, access: Access) -> Result<String, PrivateError> {
     write(state, access, true)
 }

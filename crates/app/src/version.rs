@@ -4,10 +4,10 @@ use longhaul_cli::{ManagerLocator, manager_version};
 use longhaul_wire::api::{PROTOCOL, Problem, VersionReply};
 use serde_json::json;
 
-/// The text to print, and the problem if an incompatible program answers instead of a manager.
+/// The text to print. Also contains a problem if an incompatible program responds instead of a manager.
 pub(crate) type VersionReport = (String, Option<Box<Problem>>);
 
-/// Returns the versions of this program and of the running manager. Starts no manager.
+/// Returns the versions of this program and of the running manager. Does not start a manager.
 pub(crate) fn version(place: &ManagerLocator, as_json: bool) -> VersionReport {
     match manager_version(place) {
         Ok(manager) => (text(place, as_json, VersionResponse::from(manager)), None),
@@ -15,7 +15,7 @@ pub(crate) fn version(place: &ManagerLocator, as_json: bool) -> VersionReport {
     }
 }
 
-/// Result of the version request to the manager.
+/// Result of the request for the manager's version.
 enum VersionResponse {
     Manager(VersionReply),
     Nobody,

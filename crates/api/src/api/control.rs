@@ -1,4 +1,4 @@
-//! Use cases that change a process: cancel, pause, resume, signal, change of priority, retry.
+//! Use cases that change a process: cancel, pause, resume, signal, change the priority, and retry.
 
 use crate::api::Api;
 use crate::convert::{outcome, outcomes};
@@ -12,11 +12,11 @@ use longhaul_wire::api::{
 };
 use std::time::Duration;
 
-/// Maximum time to wait for another node to execute an action.
+/// Maximum time to wait until another node has executed an action.
 const ACTION_TIMEOUT: Duration = Duration::from_secs(1);
 /// Maximum number of processes whose results are awaited in parallel.
 const MAX_CONCURRENT: usize = 32;
-/// Note in a reply: another node has received the action but has not executed it yet.
+/// Note in a reply. It means that another node has received the action but has not executed it yet.
 const ASKED: &str = "asked";
 
 impl Api {
@@ -41,7 +41,8 @@ impl Api {
         Ok(reply_of(engine, answer).await)
     }
 
-    /// Cancels all processes of one level and their descendants, in one tree or in all trees.
+    /// Cancels all processes at one level of the process trees, with their descendants. The request limits this to one
+    /// tree or includes all trees.
     ///
     /// # Errors
     /// Returns an error if the request names no level, or if its tree reference does not match exactly one process.
@@ -106,8 +107,8 @@ impl Api {
         ask(&self.engine, id, Action::Signal { signal, target }, expected).await
     }
 
-    /// Pauses or resumes a process, then its descendants through `tree` unless `no_descendants` is set. If the process
-    /// refuses the action, its descendants are not changed.
+    /// Pauses or resumes a process, and then its descendants by calling `tree`. With `no_descendants`, `tree` is not
+    /// called. If the process refuses the action, its descendants are not changed.
     async fn pace<T>(
         &self,
         reference: &str,
@@ -158,10 +159,10 @@ impl Api {
         Ok(outcome(engine, engine.move_first(id).await?).await)
     }
 
-    /// Immediately starts the next attempt of a process that waits for a retry.
+    /// Immediately starts the next attempt of a process that is waiting for a retry.
     ///
     /// # Errors
-    /// Returns an error if the reference does not match exactly one process, or if the process does not wait for a
+    /// Returns an error if the reference does not match exactly one process, or if the process is not waiting for a
     /// retry.
     pub async fn retry(&self, reference: &str, expected: Option<Revision>) -> Result<ActionReply, ApiError> {
         let id = self.engine.find(reference).await?;
@@ -169,7 +170,7 @@ impl Api {
     }
 }
 
-/// Executes an action on a process and returns the result as a client sees it.
+/// Executes an action on a process and returns the result as the reply for a client.
 pub(super) async fn ask(
     engine: &Engine,
     id: ProcessId,
@@ -180,15 +181,15 @@ pub(super) async fn ask(
     Ok(reply_of(engine, answer).await)
 }
 
-/// Converts the result of an action to a reply. If another node owns the process, waits a short time for that node to
-/// execute the action.
+/// Converts the result of an action to a reply. If another node owns the process, first waits a short time until that
+/// node has executed the action.
 async fn reply_of(engine: &Engine, answer: ActionOutcome) -> ActionReply {
     let (answer, is_open) = settled(engine, answer).await;
     let outcome = outcome(engine, answer).await;
     if is_open { ActionReply { note: Some(ASKED.to_owned()), ..outcome } } else { outcome }
 }
 
-/// Converts the results of an action on many processes, as [`reply_of`] does for one process.
+/// Converts the results of an action on many processes to replies, as [`reply_of`] does for one process.
 async fn all_heard(engine: &Engine, told: Vec<MemberOutcome>) -> OutcomesReply {
     let each: Vec<_> = told
         .into_iter()
@@ -209,8 +210,8 @@ async fn all_heard(engine: &Engine, told: Vec<MemberOutcome>) -> OutcomesReply {
     reply
 }
 
-/// Waits up to [`ACTION_TIMEOUT`] for another node to execute an action. The flag in the result is true if the action
-/// is still pending.
+/// Waits up to [`ACTION_TIMEOUT`] until another node has executed an action. The flag in the result is true if the
+/// action is still pending.
 async fn settled(engine: &Engine, answer: ActionOutcome) -> (ActionOutcome, bool) {
     let Some(owner) = answer.stored.owner.as_ref() else { return (answer, false) };
     if !answer.changed || answer.note.is_some() || owner.node == *engine.node() {
@@ -223,8 +224,8 @@ async fn settled(engine: &Engine, answer: ActionOutcome) -> (ActionOutcome, bool
     }
 }
 
-/// Refuses a request if the process is no longer at revision `expected`. Needed for requests that take more than one
-/// write.
+/// Returns an error if the process is no longer at revision `expected`. Requests that need more than one write use this
+/// check.
 pub(super) async fn check_unmoved(
     engine: &Engine,
     id: ProcessId,

@@ -11,13 +11,13 @@ use longhaul_engine::{EngineError, InputRefusal};
 use longhaul_wire::api::{InputReply, InputRequest};
 use std::time::Duration;
 
-/// Timeout of an input request to another node. A write takes long if the command does not read its input.
+/// Timeout of an input request to another node. Writing input takes long if the command does not read it.
 const INPUT: Duration = Duration::from_secs(10);
-/// Maximum size of another node's reply to an input request, in bytes.
+/// Maximum size of the reply to an input request that was sent to another node, in bytes.
 const MAX_REPLY_BYTES: usize = 4 * 1024;
 
 impl Api {
-    /// Writes to the standard input of a running command, then closes the input if the request says so.
+    /// Writes to the standard input of a running command. Then closes the input if the request says so.
     ///
     /// # Errors
     /// Returns an error if the request is empty, the reference does not match exactly one process, or the process does
@@ -44,7 +44,7 @@ impl Api {
         Ok(InputReply { id: id.to_string(), bytes: count(written.bytes), closed: written.closed })
     }
 
-    /// Forwards input to the node on which the command runs.
+    /// Forwards an input request to the node on which the command runs.
     async fn write_there(
         &self,
         node: &NodeId,

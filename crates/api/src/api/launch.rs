@@ -22,7 +22,7 @@ impl Api {
         Ok(launched(engine, &engine.launch(launch).await?).await)
     }
 
-    /// Refuses a placement on a node that never joined the store, because such a name is probably misspelt.
+    /// Refuses a placement that names a node which never joined the store, because the name is probably misspelt.
     async fn check_place(&self, placement: &Placement) -> Result<(), ApiError> {
         let Placement::Node(node) = placement else { return Ok(()) };
         if node == self.engine.node() {
@@ -49,8 +49,8 @@ impl Api {
         Ok(launched(engine, &engine.restart(id, expected).await?).await)
     }
 
-    /// Launches an ended process again, at most once for each launch key. The new process gets the key. See
-    /// [`restart`](Self::restart).
+    /// Launches an ended process again, as a new process, at most once for each launch key. The new process gets the
+    /// key. See [`restart`](Self::restart).
     ///
     /// # Errors
     /// Returns the errors of [`restart`](Self::restart), and an error if the key is invalid or was used for a different

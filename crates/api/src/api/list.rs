@@ -16,8 +16,7 @@ const DEFAULT_PAGE: u32 = 50;
 const MAX_PAGE: u32 = 1_000;
 
 impl Api {
-    /// Lists processes, newest first. By default the list contains only live processes and leaves out processes that
-    /// hooks run.
+    /// Lists processes, newest first. By default the list contains only live processes and omits hook runs.
     ///
     /// # Errors
     /// Returns an error if the request is invalid, or if the store does not respond.
@@ -26,7 +25,7 @@ impl Api {
         listed(&self.engine, session, ListScope::Live, request).await
     }
 
-    /// Lists the processes of a session, live and ended.
+    /// Lists all processes of a session, both live and ended.
     ///
     /// # Errors
     /// Returns an error if the request is invalid, or if the store does not respond.
@@ -55,7 +54,7 @@ where
         .transpose()
 }
 
-/// Default selection of a list whose request names no statuses.
+/// Processes that a list contains if its request names no statuses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum ListScope {
     Live,
@@ -84,8 +83,8 @@ async fn listed(
     })
 }
 
-/// Returns true if the list leaves out processes that hooks run. They are listed only if the request asks for ended
-/// processes, certain statuses, a type, a name, an id prefix, a parent or a tree.
+/// Returns true if the list omits hook runs. A list contains hook runs only if the request asks for ended processes,
+/// statuses, a type, a name, an id prefix, a parent or a tree.
 fn leaves_hooks_out(request: &ListRequest) -> bool {
     let named = [&request.kind, &request.name, &request.prefix, &request.parent, &request.tree];
     request.statuses.is_empty()
@@ -94,8 +93,8 @@ fn leaves_hooks_out(request: &ListRequest) -> bool {
         && named.iter().all(|each| each.is_none())
 }
 
-/// Appends the root of a tree to the last page: the root is older than all its descendants, and the order is newest
-/// first.
+/// Appends the root of a tree to the last page of a list of its descendants. The list order is newest first, and the
+/// root is the oldest process of the tree.
 async fn add_root(
     engine: &Engine,
     root: ProcessId,
@@ -153,8 +152,8 @@ async fn filter(
     })
 }
 
-/// Returns the statuses that the request names, or the default ones. An empty list means all statuses. `live` takes
-/// precedence over `all`.
+/// Returns the statuses that the request names, or the default statuses. An empty result means all statuses. The
+/// request field `live` takes precedence over `all`.
 fn statuses(request: &ListRequest, default: ListScope) -> Result<Vec<Status>, ApiError> {
     if !request.statuses.is_empty() {
         if request.live.is_some() {

@@ -1,4 +1,4 @@
-//! Removal of ended processes, reset of the manager, and restart of interrupted processes.
+//! Use cases that remove ended processes, reset the manager, and restart interrupted processes.
 
 use crate::api::Api;
 use crate::api::list::parsed;
@@ -14,14 +14,14 @@ use longhaul_wire::api::{
 };
 use std::time::Duration;
 
-/// Maximum number of processes that one request names.
+/// Maximum number of processes that one request may name.
 const MAX_IDS: usize = 1_000;
 
 impl Api {
     /// Prunes ended processes and their output.
     ///
     /// # Errors
-    /// Returns an error if the request sets no bound, or if the store does not respond.
+    /// Returns an error if the request sets no limit for what is pruned, or if the store does not respond.
     pub async fn prune(&self, request: PruneRequest) -> Result<PruneReply, ApiError> {
         if request.older_than_ms.is_none() && request.keep.is_none() && request.bytes.is_none() {
             return Err(ApiError::invalid("prune", "`older_than_ms`, `keep` and `bytes` are missing")
@@ -45,7 +45,7 @@ impl Api {
     /// Stops all processes and deletes all records.
     ///
     /// # Errors
-    /// Returns an error if the request is not confirmed, or if the engine cannot clear everything.
+    /// Returns an error if the request is not confirmed, or if the engine cannot stop and delete everything.
     pub async fn clear(&self, request: ResetRequest) -> Result<ResetReply, ApiError> {
         if request.dry_run == request.confirm {
             return Err(ApiError::invalid("reset", "a reset stops all processes and deletes all records")

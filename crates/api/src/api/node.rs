@@ -25,7 +25,7 @@ impl Api {
         Ok(convert::node(&self.engine.drain(&node, drain).await?, self.engine.node()))
     }
 
-    /// Removes a lost node from the cluster, and returns the node as it was.
+    /// Removes a lost node from the cluster, and returns the last data about this node.
     ///
     /// # Errors
     /// Returns an error if no node has this name, or if the node is present or may still return in time.

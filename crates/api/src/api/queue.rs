@@ -1,4 +1,4 @@
-//! Queues: list, number of slots and holds.
+//! Use cases of queues: list them, set their number of slots, hold and release them.
 
 use crate::api::Api;
 use crate::convert::{idle, listing};
@@ -11,8 +11,8 @@ use longhaul_wire::api::{QueueListing, QueueRequest, SlotsRequest};
 const MAX_NAME_LEN: usize = 256;
 
 impl Api {
-    /// Lists all queues, or the queue of one key. A key without processes is shown with the slots that the policy gives
-    /// to it.
+    /// Lists all queues, or the queue of one concurrency key. If no process uses the key, its queue is shown with the
+    /// slots that the policy defines.
     ///
     /// # Errors
     /// Returns an error if the key is invalid, or if the store does not respond.
@@ -21,7 +21,7 @@ impl Api {
         shown(&self.engine, key.as_ref()).await
     }
 
-    /// Changes a queue: sets the number of its slots, holds or releases it.
+    /// Changes a queue: sets the number of its slots, holds the queue or releases it.
     ///
     /// # Errors
     /// Returns an error and changes nothing if the request is invalid.
@@ -74,7 +74,7 @@ async fn shown(engine: &Engine, only: Option<&SlotKey>) -> Result<QueueListing, 
     let known = |key: &SlotKey| queues.iter().any(|queue| queue.key.as_ref() == Some(key));
     let missing: Vec<SlotKey> = match only {
         Some(key) => Some(key).into_iter().filter(|key| !known(key)).cloned().collect(),
-        // A held queue is listed even if no process waits in it.
+        // A queue on hold is listed even if no process is waiting in it.
         None => policy.held.keys().filter(|key| !known(key)).cloned().collect(),
     };
     queues.extend(missing.iter().map(|key| idle(key, &policy)));

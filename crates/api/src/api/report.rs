@@ -1,4 +1,4 @@
-//! Reports of workers: progress, stage and end of reported work.
+//! Reports that workers send about processes: progress, stage and end of reported work.
 
 use crate::api::Api;
 use crate::api::control::ask;
@@ -14,7 +14,7 @@ use std::time::Duration;
 
 /// Maximum length of a reported error message, in bytes.
 const MAX_ERROR_LEN: usize = 64 * 1024;
-/// Maximum remaining time that a worker may report.
+/// Maximum estimate of the remaining time that a worker may report.
 const MAX_ETA: Duration = Duration::from_secs(30 * 24 * 3600);
 
 impl Api {
@@ -68,7 +68,8 @@ impl Api {
             Some(ReportedStatus::Running) => Err(ApiError::not_running(&process)),
             Some(ReportedStatus::End(end)) => {
                 let mut expected = expected;
-                // Progress is stored only if the end in the same report will be accepted and is not recorded yet.
+                // If the report also ends the process, progress is stored only if this end will be accepted and is not
+                // recorded yet.
                 if report != ProgressReport::default() && is_awaited(&process, &end) {
                     let answer = engine.command(id, Action::Progress(report), expected).await?;
                     expected = expected.map(|_| answer.stored.revision);
@@ -135,7 +136,7 @@ fn eta(millis: u64) -> Result<Duration, ApiError> {
     Ok(eta)
 }
 
-/// Stores a progress report. An empty report counts as a heartbeat and is answered as "no change".
+/// Stores a progress report. An empty report counts as a heartbeat, and its reply is "no change".
 async fn apply_report(
     engine: &Engine,
     id: ProcessId,
@@ -162,7 +163,7 @@ async fn finish(
         ReportedEnd::Told(end) => ask(engine, id, end, expected).await,
         // A reporter that reports its own work as cancelled has already stopped, so the process can end at once.
         ReportedEnd::Cancelled if is_reported => {
-            // The descendants are cancelled first and get their grace period.
+            // The descendants are cancelled first. They get their grace period to stop.
             engine.terminate(id, false, expected).await?;
             ask(engine, id, Action::Force { cause: StopCause::User }, None).await
         }
@@ -185,7 +186,7 @@ fn is_awaited(process: &Process, end: &ReportedEnd) -> bool {
     is_under_way(process.status()) && !(told && process.spec.command().is_some())
 }
 
-/// Returns true if a process with this status has a current attempt, which a report can describe.
+/// Returns true if a process with this status has a current attempt. Reports describe the current attempt.
 const fn is_under_way(status: Status) -> bool {
     match status {
         Status::Starting | Status::Running | Status::Paused | Status::Stopping => true,
@@ -206,9 +207,9 @@ enum ReportedStatus {
     End(ReportedEnd),
 }
 
-/// Ending that a reporter requests.
+/// Way to end the process that a reporter requests.
 enum ReportedEnd {
-    /// The work completed or failed, as the action says.
+    /// The work completed or failed. The contained action says which.
     Told(Action),
     /// The work was cancelled; all its descendants are cancelled too.
     Cancelled,

@@ -1,4 +1,4 @@
-//! Sessions: list and end.
+//! Use cases of sessions: list them and end them.
 
 use crate::api::Api;
 use crate::convert::{graceless, outcomes, rfc3339, session_policy};
@@ -8,7 +8,7 @@ use longhaul_engine::ports::{PageRequest, ProcessFilter, SortOrder, StoredProces
 use longhaul_wire::api::{EndSessionRequest, OutcomesReply, SessionListing, SessionView};
 use std::collections::BTreeMap;
 
-/// Number of newest processes in which sessions without live processes are searched. Also the page size for live
+/// Number of newest processes that are searched for sessions without live processes. Also the page size for live
 /// processes.
 const NEWEST: u32 = 1_000;
 
@@ -48,8 +48,8 @@ impl Api {
         })
     }
 
-    /// Ends a session. The policy in the request decides what happens to its processes; without one, each process
-    /// follows the policy of its launch.
+    /// Ends a session. The policy in the request decides what happens to the processes of the session. Without a policy
+    /// in the request, each process follows the session policy that was set at its launch.
     ///
     /// # Errors
     /// Returns an error if the request is invalid, no process belongs to the session, or the store does not respond.
@@ -71,8 +71,8 @@ impl Api {
         Ok(outcomes(&self.engine, told).await)
     }
 
-    /// Returns an error if no process, live or ended, belongs to the session. Then the name of the session is misspelt,
-    /// or its records were pruned.
+    /// Returns an error if no live or ended process belongs to the session. In this case the name of the session is
+    /// misspelt, or the records of its processes were pruned.
     async fn check_known(&self, session: SessionId) -> Result<(), ApiError> {
         let title = format!("no process belongs to session {:?}", session.as_str());
         let filter = ProcessFilter { session: Some(session), ..ProcessFilter::default() };

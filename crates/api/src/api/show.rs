@@ -1,4 +1,4 @@
-//! Details of one process, its tree and its resource usage; version and health of the manager.
+//! Use cases that show one process, its tree and its resource usage, and the version and health of the manager.
 
 use crate::api::Api;
 use crate::convert::{self, DetailLevel, views};
@@ -9,7 +9,7 @@ use longhaul_wire::api::{
 };
 use std::time::Duration;
 
-/// Timeout of the readiness check: a store that needs longer to respond is not ready.
+/// Timeout of the manager's readiness check. If the store needs longer to respond, the manager is not ready.
 const PROMPT: Duration = Duration::from_secs(1);
 
 impl Api {
@@ -33,11 +33,11 @@ impl Api {
         Ok(ProcessesReply { processes: views(&self.engine, &tree, depth).await })
     }
 
-    /// Returns the resource usage of the command of a process and all programs below it.
+    /// Returns the resource usage of the command of a process, including the command's descendants. If the usage cannot
+    /// be measured, the reply leaves it out.
     ///
     /// # Errors
-    /// Returns an error if the reference does not match exactly one process. If the usage cannot be measured, the reply
-    /// leaves it out.
+    /// Returns an error if the reference does not match exactly one process.
     pub async fn usage(&self, reference: &str) -> Result<UsageReply, ApiError> {
         let id = self.engine.find(reference).await?;
         let usage = self.engine.usage(id).await?;
@@ -45,7 +45,7 @@ impl Api {
         Ok(convert::usage(&stored, usage.as_ref(), self.engine.now()))
     }
 
-    /// Returns the reason why a process waits, and the processes that it waits for.
+    /// Returns the reason why a process is waiting, and the processes that it is waiting for.
     ///
     /// # Errors
     /// Returns an error if the reference matches no process or more than one.
@@ -60,7 +60,7 @@ impl Api {
         self.about.as_ref().clone()
     }
 
-    /// Returns that the manager is alive, with its retention rule and the number of pruned records.
+    /// Reports that the manager is alive. The reply includes the retention rule and the number of pruned records.
     #[must_use]
     pub fn health(&self) -> HealthReply {
         HealthReply {
@@ -70,7 +70,7 @@ impl Api {
         }
     }
 
-    /// Reports that the manager can work, if its store responds within one second.
+    /// Reports that the manager is ready if its store responds within one second.
     ///
     /// # Errors
     /// Returns `not_ready` if the store does not respond in time or is unreachable.

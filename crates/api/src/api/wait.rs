@@ -1,4 +1,4 @@
-//! Waits until processes end, run or are ready.
+//! Use case that waits until processes end, run or are ready.
 
 use crate::api::Api;
 use crate::convert::{DetailLevel, views};
@@ -7,17 +7,17 @@ use longhaul_engine::{WaitCondition, WaitMode};
 use longhaul_wire::api::{WaitReply, WaitRequest};
 use std::time::Duration;
 
-/// Maximum number of processes that one request names.
+/// Maximum number of processes that one request may name.
 const MAX_IDS: usize = 1_000;
 
 impl Api {
-    /// Waits until all processes, or any of them, have reached the requested state, or until the timeout.
+    /// Waits until all processes, or any one of them, have reached the requested state, or until the timeout.
     ///
     /// # Errors
     /// Returns an error if the request is invalid, or if a reference does not match exactly one process.
     ///
     /// # Cancel safety
-    /// Dropping the call ends only the wait.
+    /// Dropping the call ends only the wait and does not affect the processes.
     pub async fn wait(&self, request: &WaitRequest) -> Result<WaitReply, ApiError> {
         let engine = &self.engine;
         let (goal, mode) = (goal(request)?, mode(request)?);

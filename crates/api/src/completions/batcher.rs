@@ -1,12 +1,12 @@
-//! Groups ended processes into batches, as a pure function of the log.
+//! Groups ended processes into batches, as a pure function of the event log.
 
 use longhaul_domain::Timestamp;
 use longhaul_engine::ports::EventCursor;
 use std::time::Duration;
 
-/// Groups ends that happened within a time window after the first of them.
+/// Groups process ends that happened within a time window around the first end.
 ///
-/// The times in the log alone decide which ends belong together, no matter how late or in how many steps the log is
+/// The times in the log alone decide which ends belong to one batch, no matter how late or in how many steps the log is
 /// read. The reader's clock only decides when a batch is closed. A reader that resumes after the last end of a batch
 /// gets the same further batches.
 #[derive(Debug)]
@@ -16,14 +16,14 @@ pub(crate) struct Batcher<T> {
     open: Option<OpenBatch<T>>,
 }
 
-/// Ends that belong together.
+/// Process ends that are reported together.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct CompletionBatch<T> {
-    /// Time of the first end.
+    /// Time of the first end in the batch.
     pub(crate) since: Timestamp,
-    /// Cursor of the first end.
+    /// Cursor of the first end in the batch.
     pub(crate) first: EventCursor,
-    /// Cursor of the last end.
+    /// Cursor of the last end in the batch.
     pub(crate) last: EventCursor,
     pub(crate) ends: Vec<T>,
     /// Number of live processes of the session at the end of the window.
@@ -33,7 +33,7 @@ pub(crate) struct CompletionBatch<T> {
 #[derive(Debug)]
 struct OpenBatch<T> {
     batch: CompletionBatch<T>,
-    /// Time at which the reader read the first end.
+    /// Time at which the first end in the batch was read from the log.
     heard: Timestamp,
 }
 
@@ -43,7 +43,8 @@ impl<T> Batcher<T> {
         Self { window, limit, open: None }
     }
 
-    /// Adds an end after which `live` processes remain. Returns the previous batch if the end does not belong to it.
+    /// Adds a process end to the open batch. `live` is the number of processes that are still live after this end. If
+    /// the end does not fit into the open batch, starts a new batch and returns the previous one.
     pub(crate) fn end(
         &mut self,
         now: Timestamp,
@@ -68,7 +69,7 @@ impl<T> Batcher<T> {
         before
     }
 
-    /// Sets the number of live processes after a process was added at time `at`.
+    /// Updates the number of live processes after a process was added to the session at time `at`.
     pub(crate) fn added(&mut self, at: Timestamp, live: usize) {
         if self.holds(at)
             && let Some(open) = &mut self.open
@@ -79,7 +80,8 @@ impl<T> Batcher<T> {
 
     /// Returns the time at which the open batch must be closed, or `None` if no batch is open.
     pub(crate) fn due(&self) -> Option<Timestamp> {
-        // Counts from the time of reading, so that old ends that are read late are still collected in one batch.
+        // The window starts at the time of reading, so that old ends that are read late are still collected in one
+        // batch.
         self.open.as_ref().map(|open| open.heard.max(open.batch.since).plus(self.window))
     }
 
@@ -93,7 +95,7 @@ impl<T> Batcher<T> {
         self.open.take().map(|open| open.batch)
     }
 
-    /// Returns true if a time lies in the window of the open batch.
+    /// Returns true if a time lies in the time window of the open batch.
     fn holds(&self, at: Timestamp) -> bool {
         let Some(open) = &self.open else { return false };
         let since = open.batch.since;
@@ -109,7 +111,8 @@ mod tests {
     const WINDOW: Duration = Duration::from_millis(250);
     const MAX_BATCH: usize = 20;
 
-    /// A log entry of an end. `at` is the time of the end, `logged` the (possibly later) time at which it was logged.
+    /// A log entry for the end of a process. `at` is the time of the end. `logged` is the time at which the end was
+    /// logged, which may be later.
     #[derive(Clone, Copy, Debug)]
     struct Entry {
         at: Timestamp,
@@ -117,7 +120,7 @@ mod tests {
         logged: Timestamp,
     }
 
-    /// Reads an existing log without waiting for the time window.
+    /// Creates the batches of an existing log at once, without waiting for time windows.
     fn in_one_go(log: &[Entry]) -> Vec<CompletionBatch<EventCursor>> {
         let mut batcher = Batcher::new(WINDOW, MAX_BATCH);
         let mut batches = Vec::new();
@@ -128,7 +131,7 @@ mod tests {
         batches
     }
 
-    /// Reads the log while it is written, and closes each batch when it is due.
+    /// Creates the batches of a log that is read while it is written. Each batch is closed when it is due.
     fn as_it_happens(log: &[Entry]) -> Vec<CompletionBatch<EventCursor>> {
         let mut batcher = Batcher::new(WINDOW, MAX_BATCH);
         let mut batches = Vec::new();

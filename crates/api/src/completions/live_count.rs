@@ -8,19 +8,20 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 const PAGE: u32 = 500;
-/// Maximum age of an event that is treated as current. Events that follow in the log correct any difference.
+/// Maximum age of an event for which the current state of the store is used. Later events in the log correct any
+/// difference.
 const RECENT: Duration = Duration::from_secs(1);
-/// Number of events before a cursor that are searched for ends. An end is logged with the time at which it happened, so
-/// its event can come after events with later times.
+/// Number of events before a cursor that are searched for process ends. An end event has the time at which the process
+/// ended, but it may be logged after events with later times.
 const LOOKBACK_EVENTS: u32 = 512;
 /// Statuses of processes that have not ended.
 const LIVE: [Status; 5] =
     [Status::Pending, Status::Starting, Status::Running, Status::Paused, Status::Stopping];
 
-/// Time for which live processes are counted.
+/// Point in time for which live processes are counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum CountTime {
-    /// The current time. An event may be counted and then read again from the log, which does no harm.
+    /// The current time. A process end may be counted and then read again from the log, which does no harm.
     Now,
     /// The time of a past event, with the cursor of that event.
     Past(Timestamp, EventCursor),
@@ -42,7 +43,7 @@ impl CountTime {
     }
 }
 
-/// Returns the processes of a session that were live at a time, or `None` when the engine has shut down.
+/// Returns the processes of a session that were live at a given time, or `None` when the engine has shut down.
 pub(crate) async fn live(
     engine: &Engine,
     session: &SessionId,
@@ -72,7 +73,8 @@ pub(crate) async fn live(
     Some(live)
 }
 
-/// Returns true if any process of a session is stored, live or ended. Returns `None` when the engine has shut down.
+/// Returns true if the store contains any process of a session, live or ended. Returns `None` when the engine has shut
+/// down.
 pub(crate) async fn has_any(engine: &Engine, session: &SessionId) -> Option<bool> {
     let filter = ProcessFilter { session: Some(session.clone()), ..ProcessFilter::default() };
     let page = PageRequest { order: SortOrder::NewestFirst, after: None, limit: 1 };

@@ -1,4 +1,4 @@
-//! Converts the command of a launch request to a checked [`CommandSpec`].
+//! Converts the command of a launch request to a validated [`CommandSpec`].
 
 use crate::convert::launch::within;
 use crate::convert::monitoring;
@@ -19,20 +19,21 @@ pub fn command_line(words: &[String]) -> String {
     }
 }
 
-/// Settings for everything that a launch request leaves out.
+/// Default settings for values that a launch request leaves out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LaunchDefaults {
-    /// Time between the stop signal and SIGKILL.
+    /// Time between the stop signal and SIGKILL when a command is stopped.
     pub grace: Duration,
     /// Amount of output that is stored for each attempt.
     pub output: OutputBound,
-    /// Policy for the live children of a process that ends.
+    /// Policy that decides what happens to the live children of a process when the process ends.
     pub children: ChildrenPolicy,
-    /// Policy for the processes of a session that ends.
+    /// Policy that decides what happens to the processes of a session when the session ends.
     pub on_session_end: SessionPolicy,
-    /// Grace period of the session policy `grace`, if the request sets none.
+    /// Default grace period of the session policy `grace`.
     pub session_grace: Duration,
-    /// Patterns to search for in the output of each command. A pattern of the request replaces the one of the same name.
+    /// Patterns to search for in the output of each command. A pattern in the request replaces the default pattern of
+    /// the same name.
     pub watch: Vec<WatchPattern>,
 }
 
@@ -56,22 +57,24 @@ impl Default for LaunchDefaults {
 const MAX_ARGUMENTS: usize = 1_000;
 /// Maximum total size of the program and its arguments, in bytes.
 const MAX_ARGUMENTS_BYTES: usize = 128 * 1024;
-/// Maximum number of environment variables; applies separately to captured, declared and removed ones.
+/// Maximum number of environment variables. The limit applies separately to captured, declared and removed variables.
 const MAX_VARIABLES: usize = 1_000;
-/// Maximum total size of the environment variables, in bytes; applies separately to captured and declared ones.
+/// Maximum total size of environment variables, in bytes. The limit applies separately to captured and declared
+/// variables.
 const MAX_ENVIRONMENT_BYTES: usize = 256 * 1024;
 /// Maximum length of a path, in bytes.
 const MAX_PATH_LEN: usize = 4096;
 /// Highest signal number.
 const LAST_SIGNAL: u8 = 64;
-/// Smallest allowed memory limit, in bytes. With less memory even the smallest program does not start.
+/// Minimum memory limit that a request may set, in bytes. Below this limit even the smallest program does not start.
 const MIN_MEMORY: u64 = 1024 * 1024;
-/// Maximum number of output bytes that are stored of each end (head or tail) of an attempt's output.
+/// Maximum number of bytes that are stored from each end (head and tail) of an attempt's output.
 const MAX_OUTPUT_BYTES: u64 = 64 * 1024 * 1024 * 1024;
 
 type Variables = Vec<(String, String)>;
 
-/// Converts a command request. Also returns the environment that the caller captured, if the request contains one.
+/// Converts the command of a launch request. Also returns the environment that the caller captured, if the request
+/// contains one.
 pub(super) fn command(
     request: CommandRequest,
     kind: &ProcessType,

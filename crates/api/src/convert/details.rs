@@ -9,13 +9,14 @@ use longhaul_engine::ports::{AttemptKey, OutputError, StoredProcess};
 use longhaul_engine::{EligibleNodes, Engine, EngineError};
 use longhaul_wire::api::ProcessView;
 
-/// Maximum number of processes that are inspected in parallel.
+/// Maximum number of processes whose live data is read in parallel.
 const MAX_CONCURRENT: usize = 16;
 
-/// Amount of live data in a process view, in addition to the stored record.
+/// Level of detail of a process view: the live data that it contains in addition to the stored record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DetailLevel {
-    /// The record, the reason why a pending process waits, and the time since the last output of a running process.
+    /// The record, the reason why a pending process is waiting, and the time since the last output of a running
+    /// process.
     Records,
     /// In addition to `Records`: the ports on which the command and its descendants listen.
     Ports,
@@ -23,11 +24,11 @@ pub enum DetailLevel {
     Usage,
 }
 
-/// Returns the current view of one process, and marks it if its output was removed.
+/// Returns the current view of one process. The view has the condition `output_removed` if the output was removed.
 pub async fn view(engine: &Engine, stored: &StoredProcess, depth: DetailLevel) -> ProcessView {
     let waits = WaitReasons::of(engine, std::slice::from_ref(stored)).await;
     let mut view = look(engine, stored, depth, &waits).await;
-    // Only the node that has the output knows whether it was removed.
+    // Only the node that stores the output can detect whether it was removed.
     if elsewhere(engine, stored, stored.process.attempt).await.is_none()
         && output_is_gone(engine, stored).await
     {
@@ -55,14 +56,15 @@ pub async fn views(engine: &Engine, all: &[StoredProcess], depth: DetailLevel) -
     let waits = WaitReasons::of(engine, all).await;
     let looks: Vec<_> = all.iter().map(|stored| look(engine, stored, depth, &waits)).collect();
     let mut views: Vec<ProcessView> = stream::iter(looks).buffered(MAX_CONCURRENT).collect().await;
-    // A list stays short: only the view of one process has all lines of the error.
+    // The views in a list stay short. Only the view of a single process has all lines of the error.
     for error in views.iter_mut().filter_map(|view| view.first_error.as_mut()) {
         error.detail = None;
     }
     views
 }
 
-/// Builds the view of one process. Live data that cannot be read is left out, so that the record is always shown.
+/// Builds the view of one process. If live data cannot be read, the view leaves it out, so that the record is always
+/// shown.
 async fn look(
     engine: &Engine,
     stored: &StoredProcess,
@@ -116,12 +118,13 @@ async fn look(
     view
 }
 
-/// Data that explains why queued processes wait. It is read once for all processes of a list.
+/// Data that explains why queued processes are waiting. It is read once for all processes of a list.
 struct WaitReasons {
-    /// Policy with the held queues. `None` if no queued process has a key, or if the policy cannot be read.
+    /// Policy, including the queues on hold. `None` if no queued process has a concurrency key, or if the policy cannot
+    /// be read.
     policy: Option<Policy>,
-    /// Nodes that can run processes. `None` if no queued process is bound to other nodes, or if the nodes cannot be
-    /// read.
+    /// Nodes that can run processes. `None` if the placement of no queued process names another node or labels, or if
+    /// the nodes cannot be read.
     runners: Option<EligibleNodes>,
 }
 

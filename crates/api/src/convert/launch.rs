@@ -1,4 +1,4 @@
-//! Converts launch requests and performs all checks that do not need the store.
+//! Converts launch requests and validates everything that can be checked without the store.
 
 use crate::convert::command::{self, LaunchDefaults};
 use crate::convert::moment::exact;
@@ -19,7 +19,8 @@ use std::time::Duration;
 const MAX_DURATION: Duration = Duration::from_secs(30 * 24 * 3_600);
 /// Maximum length of a description, agent name or message id, in bytes.
 const MAX_TEXT_LEN: usize = 4 * 1024;
-/// Maximum nesting depth of JSON from a caller. Replies nest it deeper, and many JSON parsers fail at a depth of 128.
+/// Maximum nesting depth of JSON from a caller. Replies nest this JSON deeper, and many JSON parsers fail at a depth of
+/// 128.
 const MAX_JSON_DEPTH: usize = 64;
 /// Maximum number of exit codes in a retry policy.
 const MAX_CODES: usize = 100;
@@ -27,7 +28,7 @@ const MAX_CODES: usize = 100;
 const MAX_PROMPT_LEN: usize = 256 * 1024;
 const MAX_CAPABILITIES: usize = 100;
 
-/// Converts a launch request. `parent` is the process that `parent_id` of the request refers to.
+/// Converts a launch request. `parent` is the process that the request's `parent_id` refers to.
 pub(crate) fn launch(
     request: LaunchRequest,
     parent: Option<ProcessId>,
@@ -131,7 +132,8 @@ fn children(word: &str) -> Result<ChildrenPolicy, ApiError> {
     }
 }
 
-/// Parses the policy for the end of a session. `grace` is in milliseconds; `default` applies if it is missing.
+/// Parses the policy for the end of a session. `grace` is the grace period in milliseconds; `default` applies if the
+/// request has none.
 pub(crate) fn session_policy(
     word: &str,
     grace: Option<u64>,
@@ -151,12 +153,12 @@ pub(crate) fn session_policy(
     }
 }
 
-/// Returns the error for a grace period without the policy `grace`.
+/// Returns the error for a request that sets a grace period without the session policy `grace`.
 pub(crate) fn graceless() -> ApiError {
     ApiError::invalid("policy for the end of a session", "a grace requires the policy `grace`")
 }
 
-/// Checks the depth and size of a JSON value from a caller and converts it to text.
+/// Checks the depth and size of a JSON value from a caller, and converts the value to text.
 pub(crate) fn json_text(what: &str, value: &Value) -> Result<JsonText, ApiError> {
     if is_deeper(value, MAX_JSON_DEPTH) {
         return Err(ApiError::invalid(

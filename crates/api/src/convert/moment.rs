@@ -1,4 +1,4 @@
-//! Timestamps and durations as text.
+//! Converts timestamps and durations to text and back.
 
 use crate::error::ApiError;
 use longhaul_domain::Timestamp;
@@ -12,8 +12,8 @@ pub fn rfc3339(at: Timestamp) -> String {
     format!("{moment:.3}")
 }
 
-/// Converts a duration to seconds, rounded to milliseconds. Rounding removes digits that only come from floating-point
-/// arithmetic.
+/// Converts a duration to seconds, rounded to milliseconds. Rounding removes meaningless digits of the floating-point
+/// value.
 pub(crate) fn seconds(span: Duration) -> f64 {
     (span.as_secs_f64() * 1_000.0).round() / 1_000.0
 }
@@ -32,8 +32,8 @@ pub(super) fn exact(text: &str) -> Result<Timestamp, ApiError> {
     Ok(Timestamp(moment.as_millisecond()))
 }
 
-/// Parses a point in time: RFC 3339, or the time that has passed since then (`30s`, `10m`, `2h`, `1d`, or a plain
-/// number of seconds).
+/// Parses a point in time. The text is either in RFC 3339 or the time that has passed since then (`30s`, `10m`, `2h`,
+/// `1d`, or a plain number of seconds).
 ///
 /// # Errors
 /// Returns `invalid_request` if the text has neither form.

@@ -1,11 +1,11 @@
-//! Converts the monitoring settings of a launch request. The engine checks patterns and limits.
+//! Converts the monitoring settings of a launch request. The engine validates patterns and limits later.
 
 use crate::convert::launch::within;
 use crate::error::ApiError;
 use longhaul_domain::{ReadyWhen, SilencePolicy, Stdin, WatchPattern, WatchSource};
 use longhaul_wire::api::{ReadyWhenRequest, StreamChoice, WatchRequest};
 
-/// Maximum length of the URL or command of a readiness check, in bytes.
+/// Maximum length of the URL or command in a readiness check, in bytes.
 const MAX_PROBE_LEN: usize = 4 * 1024;
 
 /// Converts the readiness check of a command. Exactly one kind of check must be given.
@@ -57,7 +57,7 @@ fn line(url: String) -> Result<String, ApiError> {
     Ok(url)
 }
 
-/// Converts the patterns to search for in the output, and adds the default patterns whose names are free.
+/// Converts the patterns to search for in the output. Adds each default pattern whose name the request does not use.
 pub(super) fn watch(
     request: Vec<WatchRequest>,
     defaults: &[WatchPattern],
@@ -84,7 +84,7 @@ fn pattern(request: WatchRequest) -> Result<WatchPattern, ApiError> {
     Ok(WatchPattern { name, pattern, source })
 }
 
-/// Converts the times, in milliseconds, after which silent work counts as idle or stalled.
+/// Converts the silence limits: the times in milliseconds after which work without output counts as idle or stalled.
 pub(super) fn silence(idle: Option<u64>, stall: Option<u64>) -> Result<SilencePolicy, ApiError> {
     let span = |what, millis: Option<u64>| millis.map(|millis| within(what, millis)).transpose();
     Ok(SilencePolicy {

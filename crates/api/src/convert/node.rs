@@ -1,4 +1,4 @@
-//! Converts nodes to views, and placement requests to placements.
+//! Converts nodes to the views that clients get, and placement requests to placements.
 
 use crate::convert::rfc3339;
 use crate::error::ApiError;
@@ -9,12 +9,12 @@ use longhaul_wire::api::{LaunchRequest, NodeListing, NodeView};
 /// Maximum number of labels in a placement.
 const MAX_LABELS: usize = 20;
 
-/// Converts nodes to a list for clients. `own` is the node that replies.
+/// Converts nodes to a list for clients. `own` is the node that sends the reply.
 pub(crate) fn nodes(known: &[KnownNode], own: &NodeId, now: Timestamp) -> NodeListing {
     NodeListing { nodes: known.iter().map(|known| node(known, own)).collect(), at: rfc3339(now) }
 }
 
-/// Converts a node to a view for clients. `own` is the node that replies.
+/// Converts a node to a view for clients. `own` is the node that sends the reply.
 pub(crate) fn node(known: &KnownNode, own: &NodeId) -> NodeView {
     let (presence, lease_until, lost_at) = match known.presence {
         Presence::Present { until } => ("here", until, None),
@@ -69,7 +69,7 @@ pub(crate) fn placement(request: &LaunchRequest) -> Result<Placement, ApiError> 
     }
     let mut labels: Vec<Capability> =
         request.node_labels.iter().map(|label| label.parse()).collect::<Result<_, _>>()?;
-    // Sorted, so that placements with the same labels are equal regardless of the order in the request.
+    // The labels are sorted, so that placements with the same labels are equal regardless of the order in the request.
     labels.sort();
     labels.dedup();
     Ok(Placement::Labels(labels))

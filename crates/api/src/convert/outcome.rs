@@ -7,10 +7,10 @@ use longhaul_domain::NoOpReason;
 use longhaul_engine::{ActionOutcome, Engine, MemberOutcome};
 use longhaul_wire::api::{ActionReply, LaunchReply, OutcomeView, OutcomesReply};
 
-/// Maximum number of processes that are inspected in parallel.
+/// Maximum number of processes whose live data is read in parallel.
 const MAX_CONCURRENT: usize = 16;
 
-/// Converts the result of a launch or restart.
+/// Converts the result of a launch or restart to a reply.
 pub(crate) async fn launched(engine: &Engine, launched: &longhaul_engine::LaunchOutcome) -> LaunchReply {
     let is_over = launched.stored.process.status().is_ended();
     let outcome = match (launched.created, is_over) {
@@ -25,7 +25,7 @@ pub(crate) async fn launched(engine: &Engine, launched: &longhaul_engine::Launch
     }
 }
 
-/// Converts the result of an action on one process.
+/// Converts the result of an action on one process to a reply.
 pub(crate) async fn outcome(engine: &Engine, answer: ActionOutcome) -> ActionReply {
     ActionReply {
         process: view(engine, &answer.stored, DetailLevel::Records).await,
@@ -34,7 +34,7 @@ pub(crate) async fn outcome(engine: &Engine, answer: ActionOutcome) -> ActionRep
     }
 }
 
-/// Converts the results of an action on several processes.
+/// Converts the results of an action on several processes to a reply.
 pub(crate) async fn outcomes(engine: &Engine, told: Vec<MemberOutcome>) -> OutcomesReply {
     let each: Vec<_> = told
         .into_iter()
@@ -56,7 +56,7 @@ pub(crate) async fn outcomes(engine: &Engine, told: Vec<MemberOutcome>) -> Outco
     OutcomesReply { outcomes: stream::iter(each).buffered(MAX_CONCURRENT).collect().await }
 }
 
-/// Returns the name of the reason why an action changed nothing.
+/// Returns the text form of the reason why an action changed nothing.
 fn note(note: NoOpReason) -> String {
     match note {
         NoOpReason::NoChange => "no_change",

@@ -15,7 +15,7 @@ use longhaul_wire::api::{
 };
 use std::time::Duration;
 
-/// Data for the view of a process that is not in its record.
+/// Data that the view of a process needs in addition to its record.
 #[derive(Debug, Default)]
 pub(super) struct ProcessContext {
     pub(super) now: Timestamp,
@@ -30,28 +30,28 @@ pub(super) struct ProcessContext {
     pub(super) silent_for: Option<Duration>,
     /// Ports on which the command and its descendants listen.
     pub(super) listening: Option<Vec<ListeningPort>>,
-    /// Node that has the output of the latest attempt. `None` if this node has it.
+    /// Other node that stores the output of the latest attempt. `None` if this node stores it.
     pub(super) elsewhere: Option<NodeId>,
     /// Pids of the live members of the process tree.
     pub(super) members: Option<Vec<u32>>,
 }
 
-/// Obstacle that keeps a queued process from starting even when a slot is free.
+/// Obstacle that prevents a queued process from starting even when a slot is free.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) enum BlockedBy {
-    /// No obstacle: the process waits only for a slot.
+    /// No obstacle: the process is waiting only for a slot.
     #[default]
     None,
     /// The queue is on hold.
     Held(QueueHold),
-    /// The store has lost data, and no process starts while the nodes restore it.
+    /// The store has lost data. No process starts until the nodes have restored the data.
     Settling {
-        /// Time from which processes start again.
+        /// Time at which processes may start again.
         until: Timestamp,
     },
     /// No available node may run the process.
     NoNode {
-        /// Draining nodes that fit the placement of the process.
+        /// Nodes that fit the placement of the process but are draining.
         draining: Vec<NodeId>,
     },
 }
@@ -155,7 +155,7 @@ pub(super) fn basic_view(stored: &StoredProcess, around: ProcessContext) -> Proc
         output_bytes: command.and(match (exit, around.written, &around.elsewhere) {
             (_, Some(written), _) => Some(written),
             (Some(exit), None, _) => Some(exit.output_bytes),
-            // While the output grows, only the node that runs the command knows its size.
+            // While the output grows, only the node that runs the command has its current size.
             (None, None, Some(_)) => None,
             (None, None, None) => Some(live_stats.output_bytes),
         }),
@@ -166,7 +166,7 @@ pub(super) fn basic_view(stored: &StoredProcess, around: ProcessContext) -> Proc
     }
 }
 
-/// Converts a process that holds a slot for which others wait.
+/// Converts a process that holds a slot to the view of a slot holder that clients get.
 pub(super) fn holder(process: &Process) -> HolderView {
     HolderView {
         id: process.id.to_string(),
@@ -210,7 +210,7 @@ pub(super) fn ended(process: &Process) -> Option<&longhaul_domain::Ended> {
     }
 }
 
-/// Returns the live stats of a process. After the end of its work, the ending contains the final ones.
+/// Returns the live stats of a process. After its work has ended, these are the final live stats in the ending.
 fn live_stats(stored: &StoredProcess) -> &LiveStats {
     match &stored.process.state {
         State::Ended(ended) => &ended.live_stats,
@@ -225,13 +225,13 @@ fn live_stats(stored: &StoredProcess) -> &LiveStats {
     }
 }
 
-/// Returns the number of output bytes that the latest attempt of an ended process wrote, or 0 if the process is live.
+/// Returns the number of output bytes that the latest attempt of an ended process wrote. Returns 0 for a live process.
 pub(super) fn output_at_end(stored: &StoredProcess) -> u64 {
     let Some(ended) = ended(&stored.process) else { return 0 };
     ended.ending.exit().map_or(ended.live_stats.output_bytes, |exit| exit.output_bytes)
 }
 
-/// Returns the progress: 100 % for completed processes, and at least 0 % (never `None`) for reported work.
+/// Returns the progress in percent: 100 for completed processes, and at least 0 (never `None`) for reported work.
 fn progress(process: &Process, live_stats: &LiveStats) -> Option<Progress> {
     match (process.status(), &process.spec.work) {
         (Status::Completed, _) => Some(Progress::DONE),
@@ -269,7 +269,7 @@ fn error(process: &Process, ending: &Ending, now: Timestamp) -> Option<String> {
     }
 }
 
-/// Converts the first error in the output of a failed command.
+/// Converts the first error in the output of a failed command to the view for clients.
 pub(crate) fn first_error(error: &FirstError) -> FirstErrorView {
     FirstErrorView {
         kind: error.kind.clone(),
@@ -338,7 +338,7 @@ fn conditions(process: &Process) -> Vec<String> {
     conditions
 }
 
-/// Returns the precision of the end time, or `None` if the time is exact.
+/// Returns the precision of the recorded end time, or `None` if the time is exact.
 pub(crate) const fn dating(ending: &Ending) -> Option<&'static str> {
     match ending.dating() {
         EndTimePrecision::Exact => None,
@@ -373,7 +373,7 @@ const fn limits(limits: &ResourceLimits) -> LimitsView {
     }
 }
 
-/// Converts the resource usage of a process tree.
+/// Converts the resource usage of a process tree to the view for clients.
 pub(super) fn tree_usage(usage: &TreeUsage) -> TreeUsageView {
     TreeUsageView {
         processes: usage.processes,
@@ -385,8 +385,8 @@ pub(super) fn tree_usage(usage: &TreeUsage) -> TreeUsageView {
     }
 }
 
-/// Returns the run time of the latest attempt so far, or until its end. Returns `None` before the first start and while
-/// a process waits for its next attempt.
+/// Returns the run time of the latest attempt, up to now or up to its end. Returns `None` before the first start and
+/// while a process is waiting for its next attempt.
 pub(super) fn duration(process: &Process, now: Timestamp) -> Option<Duration> {
     let started = process.started_at?;
     match &process.state {

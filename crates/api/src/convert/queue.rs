@@ -16,7 +16,7 @@ pub(crate) fn listing(queues: &[Queue], policy: &Policy, now: Timestamp) -> Queu
     }
 }
 
-/// Returns the empty queue of a key: no process runs or waits.
+/// Returns the empty queue of a concurrency key. No process runs or waits in this queue.
 pub(crate) fn idle(key: &SlotKey, policy: &Policy) -> Queue {
     Queue {
         key: Some(key.clone()),
@@ -28,7 +28,7 @@ pub(crate) fn idle(key: &SlotKey, policy: &Policy) -> Queue {
     }
 }
 
-/// Converts the hold of a queue: its start time and the name of its holder.
+/// Converts the hold of a queue: the time at which the hold started, and who requested it.
 pub(super) fn hold(hold: &QueueHold) -> HoldView {
     HoldView { since: rfc3339(hold.since), by: hold.by.clone() }
 }

@@ -8,7 +8,7 @@ use longhaul_domain::{
 };
 
 /// Explains the state of a process in one sentence. Returns `None` for a process that runs normally. `members` are the
-/// pids of the live members of its tree, if they are known.
+/// pids of the live members of its process tree, if these pids are known.
 pub(super) fn reason(
     process: &Process,
     now: Timestamp,
@@ -58,7 +58,7 @@ pub(super) fn reason(
     }
 }
 
-/// Reports that part of a process tree survived SIGKILL, with the pids if they are known.
+/// Explains that part of a process tree survived SIGKILL, and lists the pids if they are known.
 fn of_survivors(members: &[u32]) -> String {
     let told = "killed, but some processes of the tree are still running";
     match members {
@@ -71,7 +71,7 @@ fn of_survivors(members: &[u32]) -> String {
     }
 }
 
-/// Explains an ending in one sentence.
+/// Explains in one sentence how a process ended.
 pub(crate) fn of_ending(ending: &Ending) -> String {
     match ending {
         Ending::Completed { exit: Some(exit), .. } => of_exit(exit),
@@ -113,7 +113,7 @@ fn of_pending(process: &Process, pending: &Pending, now: Timestamp, hindrance: &
     }
 }
 
-/// Explains the hold of a queue in one sentence.
+/// Explains in one sentence that a queue is on hold.
 pub(super) fn of_hold(key: &SlotKey, hold: &QueueHold) -> String {
     let since = rfc3339(hold.since);
     match &hold.by {
@@ -122,7 +122,7 @@ pub(super) fn of_hold(key: &SlotKey, hold: &QueueHold) -> String {
     }
 }
 
-/// Explains that no process starts until lost data of the store is restored.
+/// Explains that no process starts until the data that the store has lost is restored.
 pub(super) fn of_loss(until: Timestamp, now: Timestamp) -> String {
     format!(
         "the store has lost data, which is being restored: no process starts for {}",
@@ -130,7 +130,8 @@ pub(super) fn of_loss(until: Timestamp, now: Timestamp) -> String {
     )
 }
 
-/// Explains that no available node may run a process. `draining` are the nodes that fit but are draining.
+/// Explains that no available node may run a process. `draining` contains the nodes that fit the placement but are
+/// draining.
 pub(super) fn nowhere(placement: &Placement, draining: &[NodeId]) -> String {
     match draining {
         [] => {}
@@ -147,7 +148,7 @@ pub(super) fn nowhere(placement: &Placement, draining: &[NodeId]) -> String {
     }
 }
 
-/// Returns a placement as text.
+/// Returns the text form of a placement.
 pub(super) fn place(placement: &Placement) -> String {
     match placement {
         Placement::Here => "here".to_owned(),
@@ -157,8 +158,8 @@ pub(super) fn place(placement: &Placement) -> String {
     }
 }
 
-/// Describes an exit. If a resource limit caused the exit, the limit comes before the exit code or signal. The first
-/// error in the output comes last.
+/// Describes the exit of a command. If a resource limit caused the exit, the limit comes before the exit code or
+/// signal. The first error in the output comes last.
 fn of_exit(exit: &Exit) -> String {
     let status = of_status(exit.status);
     let ended = match (exit.limit, exit.status) {

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 /// Number of processes in one page of the query for live processes.
 const PAGE: u32 = 500;
-/// Maximum number of processes whose usage is measured in parallel.
+/// Maximum number of processes whose resource usage is measured in parallel.
 const MAX_CONCURRENT: usize = 16;
 
 /// Resource usage and run time of one live process.
@@ -22,7 +22,7 @@ pub(crate) struct LiveUsage {
     usage: Option<TreeUsage>,
 }
 
-/// Measures the usage of all live processes that match a filter. Values that cannot be measured are `None`.
+/// Measures the resource usage of all live processes that match a filter. Values that cannot be measured are `None`.
 pub(crate) async fn uses(engine: &Engine, scope: &ProcessFilter) -> Result<Vec<LiveUsage>, EngineError> {
     let statuses = Status::ALL.into_iter().filter(|status| !status.is_ended()).collect();
     let filter = ProcessFilter { statuses, ..scope.clone() };
@@ -41,7 +41,8 @@ pub(crate) async fn uses(engine: &Engine, scope: &ProcessFilter) -> Result<Vec<L
     Ok(stream::iter(looks).buffered(MAX_CONCURRENT).collect().await)
 }
 
-/// Returns the root of the filtered tree, if it matches the filter. The filter for descendants does not include it.
+/// Returns the root of the tree in the filter if the root itself matches the filter. The filter for descendants of the
+/// root does not include the root.
 async fn root(engine: &Engine, filter: &ProcessFilter) -> Result<Vec<StoredProcess>, EngineError> {
     let Some(top) = filter.ancestor else { return Ok(Vec::new()) };
     let itself = ProcessFilter { ancestor: None, ..filter.clone() };
@@ -68,7 +69,7 @@ async fn usage(engine: &Engine, id: ProcessId) -> Option<TreeUsage> {
     engine.usage(id).await.unwrap_or_default()
 }
 
-/// Converts statistics: for each level and in total.
+/// Converts statistics to a reply with values for each level and in total.
 pub(crate) fn stats(stats: &ProcessStats, uses: &[LiveUsage], now: Timestamp) -> StatsView {
     let levels = stats.levels.iter().map(|(level, numbers)| {
         let here: Vec<LiveUsage> = uses.iter().filter(|one| one.level == *level).copied().collect();
@@ -112,7 +113,7 @@ fn sum_of_one(usage: TreeUsage) -> SumUsageView {
 }
 
 fn sum(left: SumUsageView, right: SumUsageView) -> SumUsageView {
-    // A sum covers only the processes with a known value.
+    // A sum includes only the processes whose value is known.
     let known = |left: Option<u64>, right: Option<u64>| match (left, right) {
         (Some(left), Some(right)) => Some(left.saturating_add(right)),
         (one, other) => one.or(other),

@@ -6,7 +6,8 @@ use longhaul_domain::{Timestamp, TreeUsage};
 use longhaul_engine::ports::StoredProcess;
 use longhaul_wire::api::UsageReply;
 
-/// Converts the usage of a process and its descendants. `usage` is `None` if it cannot be measured.
+/// Converts the resource usage of a process and its descendants to a reply. `usage` is `None` if the usage cannot be
+/// measured.
 pub(crate) fn usage(stored: &StoredProcess, usage: Option<&TreeUsage>, now: Timestamp) -> UsageReply {
     let process = &stored.process;
     UsageReply {

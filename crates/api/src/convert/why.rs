@@ -1,4 +1,4 @@
-//! Explains to clients why a process waits.
+//! Explains to clients why a process is waiting.
 
 use crate::convert::moment::{rfc3339, span};
 use crate::convert::process::{BlockedBy, ended, first_error, holder};
@@ -9,14 +9,14 @@ use longhaul_engine::ports::{EventCursor, StoredProcess};
 use longhaul_engine::{Engine, EngineError, WaitReason};
 use longhaul_wire::api::{EarlierAttemptView, HolderView, WhyView};
 
-/// Maximum number of slot holders that are shown with their names; further holders are shown by id only.
+/// Maximum number of slot holders that are shown with their names. Further holders are shown by id only.
 const MAX_NAMED_HOLDERS: usize = 100;
-/// Number of the newest events that are searched for earlier attempts.
+/// Number of the newest events that are searched for earlier attempts of a process.
 const SEARCHED_EVENTS: u64 = 20_000;
 /// Maximum number of events in one read.
 const EVENTS_PER_PAGE: u32 = 1_000;
 
-/// Returns the reason why a process waits, and the processes that hold the slots.
+/// Returns the reason why a process is waiting, and the processes that hold the slots.
 pub(crate) async fn why(engine: &Engine, id: ProcessId) -> Result<WhyView, EngineError> {
     let why = engine.why(id).await?;
     let stored = engine.process(id).await?;
@@ -44,8 +44,8 @@ pub(crate) async fn why(engine: &Engine, id: ProcessId) -> Result<WhyView, Engin
     Ok(view)
 }
 
-/// Returns the earlier attempts of a process that the newest events of the log contain. Attempts are left out if the log
-/// cannot be read.
+/// Returns the earlier attempts of a process, as far as the newest events of the log contain them. If the log cannot be
+/// read, returns no attempts.
 async fn earlier_attempts(engine: &Engine, process: &Process) -> Vec<EarlierAttemptView> {
     let mut found = Vec::new();
     let mut attempt = AttemptNo(0);
@@ -138,7 +138,7 @@ fn view(stored: &StoredProcess, why: &WaitReason, holders: Vec<HolderView>, now:
     }
 }
 
-/// Explains that a process does not wait for a slot. The process may still wait for input.
+/// Explains that a process is not waiting for a slot. The process may be waiting for input.
 fn not_queued(process: &Process, status: Status) -> String {
     if process.conditions.holds(Condition::WaitingForInput) {
         return format!(

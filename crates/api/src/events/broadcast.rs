@@ -1,6 +1,6 @@
-//! Shares one reader of the event log among all subscribers that are near its end.
+//! Shares one event log reader among all subscribers that are near the end of the log.
 //!
-//! Each event is read, completed and serialized once for all subscribers. The newest events are stored in a ring
+//! Each event is read, completed and serialized only once for all subscribers. The newest events are stored in a ring
 //! buffer, from which each subscriber reads at its own pace. A subscriber that is too far behind reads the log directly
 //! until it has caught up. Subscribers are woken in groups, so that other tasks can run in between. The reader task
 //! exists only while there are subscribers.
@@ -19,13 +19,13 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use wakers::WakerGroup;
 
-/// Handle to the shared reader of one engine's event log. Clones refer to the same reader.
+/// Handle to the shared event log reader of one engine. Clones refer to the same reader.
 #[derive(Clone, Debug, Default)]
 pub struct EventBroadcast {
     ring_buffer: Arc<Mutex<Weak<RingBuffer>>>,
 }
 
-/// The position of one subscriber in the shared ring buffer.
+/// A subscriber of the shared reader, with its position in the ring buffer.
 #[derive(Debug)]
 pub(crate) struct Subscriber {
     ring_buffer: Arc<RingBuffer>,
@@ -34,27 +34,27 @@ pub(crate) struct Subscriber {
     ahead: VecDeque<BroadcastItem>,
 }
 
-/// Result of a read from the ring buffer.
+/// Result of a subscriber's read from the ring buffer.
 #[derive(Debug)]
 pub(crate) enum RelayItem {
     /// The item that follows the subscriber's cursor.
     Next(BroadcastItem),
-    /// The next item is no longer in the ring buffer; the subscriber must read it from the log.
+    /// The next item is no longer in the ring buffer. The subscriber must read it from the event log.
     Behind,
-    /// The shared reader has ended.
+    /// The shared reader has stopped.
     Over,
 }
 
 impl EventBroadcast {
-    /// Subscribes a reader that has read everything up to `place`. Returns `None` if no shared reader is running, or if
+    /// Creates a subscriber that has read all items up to `place`. Returns `None` if no shared reader is running, or if
     /// the items after `place` have already been removed from the ring buffer.
     pub(crate) fn join(&self, place: EventCursor) -> Option<Subscriber> {
         let ring_buffer = self.lock().upgrade()?;
         ring_buffer.reaches(place).then(|| Subscriber::at(place, ring_buffer))
     }
 
-    /// Subscribes a reader that has reached the end of the log. If no shared reader is running, starts one with the
-    /// `subjects` that this reader has cached.
+    /// Creates a subscriber for a reader that has reached the end of the log. If no shared reader is running, starts
+    /// one with the `subjects` that the calling reader has cached.
     pub(crate) fn join_or_begin(
         &self,
         engine: &Engine,
@@ -83,7 +83,7 @@ impl Subscriber {
         Self { ring_buffer, wakers, place, ahead: VecDeque::new() }
     }
 
-    /// Returns the cursor behind the last item that was returned.
+    /// Returns the cursor behind the last item that this subscriber has received.
     pub(crate) const fn place(&self) -> EventCursor {
         self.place
     }
@@ -91,7 +91,8 @@ impl Subscriber {
     /// Waits for the next item. Cancel safe: dropping the call loses no item.
     pub(crate) async fn next(&mut self) -> RelayItem {
         while self.ahead.is_empty() {
-            // Register before the buffer is checked, so that an item that is added afterwards wakes this subscriber.
+            // The subscriber registers before it checks the buffer, so that an item that is added after the check wakes
+            // it.
             let waiting = self.wakers.wait();
             match self.ring_buffer.after(self.place) {
                 RingRead::These(found) => self.ahead = found,

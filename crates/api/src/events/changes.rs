@@ -1,4 +1,4 @@
-//! A stream of change notifications, for clients that then query the changed processes again.
+//! A stream of change notifications. A client that receives a notification queries the changed process again.
 
 use crate::api::Api;
 use crate::error::ApiError;
@@ -7,7 +7,7 @@ use crate::events::log_reader::LogReader;
 use crate::events::reader::{EventReader, ReaderItem};
 use longhaul_domain::{Fact, ProcessId};
 
-/// Change notifications for all processes. Dropping the value ends the stream.
+/// Stream of change notifications for all processes. Dropping the value ends the stream.
 #[derive(Debug)]
 pub struct ChangeStream {
     reader: EventReader,
@@ -16,14 +16,14 @@ pub struct ChangeStream {
 /// A change notification.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProcessChange {
-    /// The state or a condition of this process has changed. Changes of progress and stage are not reported.
+    /// The state or a condition of this process has changed. Changes to its progress or stage are not reported.
     Of(ProcessId),
     /// Events are missing, so any process may have changed.
     Anything,
 }
 
 impl Api {
-    /// Returns the changes that happen from now on.
+    /// Returns a stream of the changes that happen from now on.
     ///
     /// # Errors
     /// Returns an error if the log cannot be read.

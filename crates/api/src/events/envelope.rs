@@ -1,4 +1,4 @@
-//! Converts events of the log to the envelopes that subscribers receive.
+//! Converts logged events to the envelopes that subscribers receive.
 
 use crate::convert::{dating, ending, first_error, rfc3339, seconds};
 use crate::events::place::cursor_text;
@@ -116,7 +116,7 @@ fn data(logged: &LoggedEvent, subject: Option<&EventSubject>) -> EventData {
 fn add_ending(data: &mut EventData, how: &Ending, reported: Option<&ReportedOutcome>) {
     (data.exit_code, data.signal) = exit_of(how);
     data.cause = cause_of(how).map(|cause| cause.as_str().to_owned());
-    // The error of the command itself says more than the exit code.
+    // The error that the command itself reported is more informative than the exit code.
     data.error =
         error_of(how).map(|error| reported.and_then(|reported| reported.error.clone()).unwrap_or(error));
     data.first_error = how
@@ -126,7 +126,7 @@ fn add_ending(data: &mut EventData, how: &Ending, reported: Option<&ReportedOutc
     data.completed_at_precision = dating(how).map(ToOwned::to_owned);
 }
 
-/// Returns the exit code or the signal number of an ending.
+/// Returns the exit code or the signal number with which a command ended.
 pub(crate) fn exit_of(how: &Ending) -> (Option<i32>, Option<u8>) {
     match how.exit().map(|exit| exit.status) {
         Some(ExitStatus::Code(code)) => (Some(code), None),
@@ -135,8 +135,8 @@ pub(crate) fn exit_of(how: &Ending) -> (Option<i32>, Option<u8>) {
     }
 }
 
-/// Returns the error message of an ending, or `None` for completed and cancelled processes. The first error in the
-/// output says more than the exit code.
+/// Returns the error message of an ending, or `None` for completed and cancelled processes. If the output contains an
+/// error, the first error is used, because it is more informative than the exit code.
 pub(crate) fn error_of(how: &Ending) -> Option<String> {
     match how {
         Ending::Completed { .. } | Ending::Cancelled { .. } => None,
@@ -167,7 +167,7 @@ const fn status(fact: &Fact, begins: Option<StartTrigger>) -> Option<Status> {
             Some(StartTrigger::AtOnce | StartTrigger::AtItsTurn) | None => Some(Status::Running),
         },
         Fact::NeverRan | Fact::BecameDue | Fact::RetryScheduled { .. } => Some(Status::Pending),
-        // Conditions and output matches are recorded only for running work.
+        // Conditions and output matches are recorded only while the work is running.
         Fact::Spawned { .. }
         | Fact::Resumed { .. }
         | Fact::StageChanged { .. }

@@ -8,7 +8,7 @@ use tokio::select;
 
 /// Maximum number of events that a reader has in memory.
 const PAGE: u32 = 64;
-/// Delay before the first retry after a failed store request. Doubles with each retry.
+/// Delay before the first retry of a failed store request. The delay doubles with each further retry.
 const MIN_RETRY_DELAY: Duration = Duration::from_millis(50);
 /// Maximum delay between two retries.
 const MAX_RETRY_DELAY: Duration = Duration::from_secs(5);
@@ -28,12 +28,12 @@ pub(crate) enum LogItem {
     CaughtUp(EventCursor),
 }
 
-/// A reader of the event log. It fetches a page only when its caller needs one, so a slow caller costs one page of
+/// Event log reader. It fetches a page of events only when its caller needs one, so a slow caller costs one page of
 /// memory.
 #[derive(Debug)]
 pub(crate) struct LogReader {
     engine: Engine,
-    /// Cursor behind all fetched items. `None` before the oldest event.
+    /// Cursor behind all fetched items. `None` if the reader starts before the oldest event and has fetched nothing.
     after: Option<EventCursor>,
     ahead: VecDeque<LogItem>,
     reach: ReadRange,
@@ -42,9 +42,9 @@ pub(crate) struct LogReader {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum ReadRange {
-    /// Existing events may still be unread.
+    /// The reader may not have read all existing events yet.
     Behind,
-    /// All existing events have been read.
+    /// The reader has read all existing events.
     AtEnd,
 }
 
@@ -72,14 +72,14 @@ impl LogReader {
         Ok(trail)
     }
 
-    /// Creates a reader of all events that follow the current end of the log.
+    /// Creates a reader that starts at the current end of the log and waits for new events.
     pub(crate) async fn from_now(engine: &Engine) -> Result<Self, EngineError> {
         let end = engine.log_end().await?;
         Self::after(engine, Some(end), true).await
     }
 
     /// Creates a reader that starts after a cursor and waits for new events at the end of the log. The cursor is not
-    /// checked.
+    /// validated.
     pub(crate) fn behind(engine: &Engine, place: EventCursor) -> Self {
         Self {
             engine: engine.clone(),
@@ -90,23 +90,24 @@ impl LogReader {
         }
     }
 
-    /// Returns the current cursor if the reader follows the log and all fetched items have been taken.
+    /// Returns the cursor behind the last item that was taken. Returns `None` if fetched items have not been taken yet,
+    /// or if the reader does not wait for new events.
     pub(crate) fn between(&self) -> Option<EventCursor> {
         self.after.filter(|_| self.goes_on && self.ahead.is_empty())
     }
 
-    /// Returns true if all existing events have been read.
+    /// Returns true if the reader has read all existing events.
     pub(crate) fn is_at_end(&self) -> bool {
         self.reach == ReadRange::AtEnd
     }
 
-    /// Returns true if another item is already in memory.
+    /// Returns true if the reader has already fetched another item.
     pub(crate) fn has_more(&self) -> bool {
         !self.ahead.is_empty()
     }
 
-    /// Returns the next item without removing it; see [`take`](Self::take). Returns `None` at the end, or when the
-    /// engine has shut down. Cancel safe: dropping the call loses no item.
+    /// Returns the next item without removing it; see [`take`](Self::take). Returns `None` at the end of the log, or
+    /// when the engine has shut down. Cancel safe: dropping the call loses no item.
     pub(crate) async fn look(&mut self) -> Option<&LogItem> {
         while self.ahead.is_empty() {
             self.read_on().await?;
@@ -144,7 +145,7 @@ impl LogReader {
     }
 }
 
-/// Repeats a store request until it succeeds. Returns `None` when the engine has shut down.
+/// Repeats a store request until it succeeds. Returns `None` if the engine shuts down before that.
 pub(crate) async fn patiently<T, F: Future<Output = Result<T, EngineError>>>(
     engine: &Engine,
     ask: impl Fn() -> F,

@@ -1,14 +1,15 @@
-//! Text form of cursors in the event log.
+//! Converts cursors in the event log to text and back.
 
 use crate::error::ApiError;
 use longhaul_engine::ports::EventCursor;
 
-/// Prefix of cursor texts. It shows clients that a cursor is not a number to calculate with.
+/// Prefix of a cursor in text form. It shows clients that a cursor is not a number to calculate with.
 const MARK: &str = "e-";
-/// Text of the cursor before the oldest stored event.
+/// Text form of the cursor before the oldest stored event.
 pub(crate) const START: &str = "start";
 
-/// Formats a cursor for clients. The text is valid on every node for as long as the log has the events that follow.
+/// Formats a cursor for clients. The text is valid on every node as long as the log still has the events that follow
+/// the cursor.
 pub(crate) fn cursor_text(cursor: EventCursor) -> String {
     format!("{MARK}{:x}", cursor.0)
 }

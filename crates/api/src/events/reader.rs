@@ -1,5 +1,5 @@
-//! Reads events from the log while the reader is behind, and from the shared [broadcast](EventBroadcast) at the end of
-//! the log.
+//! Reads events for one subscriber. While the reader is behind, it reads from the event log; at the end of the log, it
+//! reads from the shared [broadcast](EventBroadcast).
 
 use crate::events::EventFilter;
 use crate::events::broadcast::{BroadcastItem, EventBroadcast, RelayItem, Subscriber};
@@ -10,7 +10,7 @@ use longhaul_engine::Engine;
 use longhaul_engine::ports::EventCursor;
 use std::sync::Arc;
 
-/// An item that a reader has read.
+/// Item that an event reader returns.
 #[derive(Clone, Debug)]
 pub(crate) enum ReaderItem {
     /// An event that matches the filter.
@@ -24,7 +24,7 @@ pub(crate) enum ReaderItem {
         /// Cursor after which events are available again.
         to: EventCursor,
     },
-    /// All existing events have been read. Sent once, with the current cursor.
+    /// All existing events have been read. This item is sent only once and contains the current cursor.
     CaughtUp(EventCursor),
 }
 
@@ -45,11 +45,11 @@ pub(crate) struct EventReader {
 /// Source from which a reader gets its events.
 #[derive(Debug)]
 enum ReadMode {
-    /// The log, until the reader has reached its end.
+    /// The event log, because the reader has not reached the end of the log yet.
     Own,
     /// The shared broadcast.
     Shared(Subscriber),
-    /// The log, permanently: the shared broadcast has ended.
+    /// The event log, permanently, because the shared broadcast has stopped.
     Last,
 }
 
@@ -65,7 +65,7 @@ impl ReaderItem {
 }
 
 impl EventReader {
-    /// Creates a reader that starts where `trail` starts.
+    /// Creates a reader that starts at the position of the log reader `trail`.
     pub(crate) fn of(engine: &Engine, relay: &EventBroadcast, trail: LogReader, wanted: EventFilter) -> Self {
         Self {
             engine: engine.clone(),
@@ -102,7 +102,8 @@ impl EventReader {
                         RelayItem::Behind => ReadMode::Own,
                         RelayItem::Over => ReadMode::Last,
                     };
-                    // The cached subjects are outdated: they were not updated while the reader used the broadcast.
+                    // The cached data about processes is outdated, because it was not updated while the reader used the
+                    // broadcast.
                     (self.subjects, self.trail) =
                         (SubjectCache::default(), LogReader::behind(&self.engine, seat.place()));
                     self.way = way;
@@ -116,8 +117,8 @@ impl EventReader {
         }
     }
 
-    /// Subscribes to the broadcast if possible. Only a reader at the end of the log may start the broadcast, because
-    /// otherwise the broadcast would start far behind the newest event and this reader would soon be left behind again.
+    /// Subscribes to the broadcast if possible. Only a reader at the end of the log may start the broadcast. If a
+    /// reader far behind the newest event started it, the reader would soon have to leave the broadcast again.
     fn seat(&mut self) -> Option<Subscriber> {
         let place = self.trail.between().filter(|_| self.has_caught_up)?;
         if self.trail.is_at_end() {

@@ -1,10 +1,10 @@
-//! Events with their serialized text.
+//! Events with cached serialized forms.
 
 use longhaul_wire::event::Envelope;
 use std::ops::Deref;
 use std::sync::{Arc, OnceLock};
 
-/// An event envelope whose texts are serialized at most once. Clones share the texts.
+/// An event envelope that is serialized at most once to each text form. Clones share the texts.
 #[derive(Clone, Debug)]
 pub struct SerializedEvent(Arc<SerializedText>);
 
@@ -20,12 +20,12 @@ impl SerializedEvent {
         Self(Arc::new(SerializedText { envelope, event: OnceLock::new(), line: OnceLock::new() }))
     }
 
-    /// Returns the text of the server-sent event. The first call creates the text with `write`.
+    /// Returns the event as the text of a server-sent event. The first call creates the text with `write`.
     pub fn as_event(&self, write: impl FnOnce(&Envelope) -> String) -> Arc<[u8]> {
         self.0.event.get_or_init(|| write(self).into_bytes().into()).clone()
     }
 
-    /// Returns the text as a line of JSON. The first call creates the text with `write`.
+    /// Returns the event as a line of JSON. The first call creates the text with `write`.
     pub fn as_line(&self, write: impl FnOnce(&Envelope) -> String) -> Arc<[u8]> {
         self.0.line.get_or_init(|| write(self).into_bytes().into()).clone()
     }

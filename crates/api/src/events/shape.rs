@@ -1,4 +1,4 @@
-//! Events together with the data about their process. The data is collected once for all subscribers.
+//! Combines events with data about their processes. The data is collected only once for all subscribers.
 
 use crate::events::EventFilter;
 use crate::events::envelope::envelope;
@@ -15,7 +15,7 @@ use tokio::sync::OnceCell;
 #[derive(Debug)]
 pub(crate) struct EventSnapshot {
     pub(crate) logged: LoggedEvent,
-    /// Event type for subscribers. `None` for internal events.
+    /// Event type that subscribers see. `None` for internal events.
     pub(crate) kind: Option<EventKind>,
     /// Data about the process. `None` if the process was pruned.
     pub(crate) subject: Option<EventSubject>,
@@ -23,9 +23,9 @@ pub(crate) struct EventSnapshot {
 }
 
 impl EventSnapshot {
-    /// Builds the snapshot of an event. Events must be passed in the order of the log, because each call updates
-    /// `subjects`. The inner value is `None` if the filter excludes the event; the outer value is `None` when the
-    /// engine has shut down. Cancel safe.
+    /// Combines an event with the data about its process. Events must be passed in the order of the log, because each
+    /// call updates `subjects`. The inner value is `None` if the filter excludes the event; the outer value is `None`
+    /// when the engine has shut down. Cancel safe.
     pub(crate) async fn of(
         engine: &Engine,
         subjects: &mut SubjectCache,
@@ -72,8 +72,8 @@ impl EventSnapshot {
         let Self { logged, subject, .. } = self;
         let mut envelope = envelope(kind, logged, subject.as_ref(), engine.node());
         if let Fact::StageChanged { stage } = &logged.event.fact {
-            // A stage event contains no progress. The record of the process contains it for as long as the stage is
-            // current.
+            // A stage event contains no progress. The progress is read from the record of the process, which contains
+            // it as long as the stage is current.
             let stored = engine.process(logged.id).await.ok();
             let live = stored.filter(|stored| !stored.process.status().is_ended());
             let live_stats =
@@ -133,12 +133,12 @@ impl EventSnapshot {
             | Fact::LateExit { .. } => 0,
         };
         let command = self.subject.iter().flat_map(|subject| &subject.command);
-        // Each text is stored four times: in the snapshot, in the envelope and in two serialized forms.
+        // Each text is stored four times: in this value, in the envelope and in two serialized forms.
         PLAIN + 4 * (said + command.map(|word| word.len() + 24).sum::<usize>())
     }
 }
 
-/// Adds all lines of the first error in front of the end of the output, unless the end contains them.
+/// Adds all lines of the first error in front of the output tail, unless the tail already contains them.
 fn with_first_error(fact: &Fact, tail: String) -> String {
     let Fact::Ended { ending, .. } = fact else { return tail };
     let error = ending.exit().and_then(|exit| exit.first_error.as_ref());

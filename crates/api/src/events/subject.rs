@@ -10,14 +10,15 @@ use longhaul_engine::ports::{EventCursor, StoredProcess};
 use longhaul_wire::event::StartTrigger;
 use std::collections::BTreeMap;
 
-/// Maximum number of processes in the cache of a reader. Other processes are loaded from the store when needed.
+/// Maximum number of processes in the cache of one event reader. Data about other processes is loaded from the store
+/// when needed.
 const MAX_CACHED: usize = 128;
 /// Maximum length of a command line in an event, in bytes.
 const MAX_COMMAND_LEN: usize = 4_096;
-/// Number of events before an end event that are searched for pids of commands.
+/// Number of events before an end event that are searched for the pids of commands.
 const LOOKBACK_EVENTS: u32 = 512;
 
-/// Data about a process that is included in each of its events.
+/// Data about a process that is included in each event about this process.
 #[derive(Clone, Debug)]
 pub(crate) struct EventSubject {
     pub(crate) kind: ProcessType,
@@ -55,7 +56,8 @@ impl EventSubject {
             started_at: None,
             reported: ReportedOutcome::default(),
         };
-        // The record may be newer than the event. If there was only one attempt, both describe the same attempt.
+        // The record may be newer than the event. If the process has had only one attempt, the record and the event
+        // describe the same attempt.
         if process.attempt <= AttemptNo(1) {
             subject.place(process);
         }
@@ -83,7 +85,8 @@ impl EventSubject {
                 }
             }
             Fact::Spawned { pid, .. } => (self.pid, self.started_at) = (*pid, Some(event.at)),
-            // The cached data may come from a newer record, so values of later attempts are removed.
+            // The cached data may come from a record that is newer than the event, so values of later attempts are
+            // removed.
             Fact::Submitted => {
                 (self.attempt, self.pid) = (None, None);
                 self.reported = ReportedOutcome::default();
@@ -117,18 +120,18 @@ impl EventSubject {
     }
 }
 
-/// Cache of the processes that a reader has recently seen.
+/// Cache of data about the processes whose events a reader has recently read.
 #[derive(Debug, Default)]
 pub(crate) struct SubjectCache {
     known: BTreeMap<ProcessId, (u64, EventSubject)>,
     uses: u64,
-    /// Pids that were logged shortly before the first end event of the reader. `None` until they are needed.
+    /// Pids that were logged shortly before the first end event of this reader. `None` until the pids are needed.
     earlier: Option<BTreeMap<ProcessId, u32>>,
 }
 
 impl SubjectCache {
-    /// Returns the data about a process after `event`. The inner value is `None` if the process was pruned; the outer
-    /// value is `None` when the engine has shut down.
+    /// Returns the data about a process as it was after `event`. The inner value is `None` if the process was pruned;
+    /// the outer value is `None` when the engine has shut down.
     pub(crate) async fn with(
         &mut self,
         engine: &Engine,
@@ -150,8 +153,8 @@ impl SubjectCache {
         }))
     }
 
-    /// Adds missing data about a process that has ended: from its final record, and from events that precede the start
-    /// of the reader.
+    /// Adds missing data about a process that has ended. The data comes from the final record of the process and from
+    /// events that were logged before the reader started.
     pub(crate) async fn complete(
         &mut self,
         engine: &Engine,
@@ -218,7 +221,7 @@ async fn pids_before(engine: &Engine, place: EventCursor) -> Option<BTreeMap<Pro
     Some(pids)
 }
 
-/// Returns the program and arguments of a command, cut to [`MAX_COMMAND_LEN`] bytes.
+/// Returns the program and arguments of a command, truncated to [`MAX_COMMAND_LEN`] bytes.
 fn command_line(process: &Process) -> Vec<String> {
     let Some(command) = process.spec.command() else { return Vec::new() };
     let mut left = MAX_COMMAND_LEN;

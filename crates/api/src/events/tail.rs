@@ -1,17 +1,18 @@
-//! Output tail in an event.
+//! Adds the output tail to events.
 
 use longhaul_engine::Engine;
 use longhaul_engine::ports::{AttemptKey, OutputRead};
 use longhaul_view::{TerminalPolicy, fold_redraws, sanitize};
 use longhaul_wire::event::MAX_TAIL_LEN;
 
-/// Number of bytes that are read. More than the tail needs, because escape sequences and redrawn lines are removed.
+/// Number of output bytes that are read. This is more than the tail needs, because escape sequences and redrawn lines
+/// are removed.
 const READ: u32 = 8_192;
 /// Maximum number of pages that are read to reach the end of the output.
 const MAX_PAGES: u32 = 64;
 
-/// Returns the last lines of an ended attempt's output. Returns `None` if there was no output, or if it cannot be read
-/// on this node.
+/// Returns the last output lines of an ended attempt. Returns `None` if the attempt wrote no output, or if its output
+/// cannot be read on this node.
 pub(crate) async fn tail(engine: &Engine, key: AttemptKey) -> Option<String> {
     let size = engine.output_size(key).await.ok()?;
     let begin = size.end.saturating_sub(READ.into());
@@ -25,7 +26,7 @@ pub(crate) async fn tail(engine: &Engine, key: AttemptKey) -> Option<String> {
         }
         from = page.next;
     }
-    // Unless the read started at offset 0, the first line may be incomplete.
+    // The first line may be incomplete, unless the read started at offset 0.
     let cut = bytes.iter().position(|byte| *byte == b'\n').filter(|_| begin > 0).map_or(0, |end| end + 1);
     Some(shown(bytes.get(cut..)?)).filter(|text| !text.is_empty())
 }
@@ -39,8 +40,8 @@ fn shown(bytes: &[u8]) -> String {
     last_lines(text.trim_end()).to_owned()
 }
 
-/// Returns the last complete lines of a text that fit into [`MAX_TAIL_LEN`] bytes. If even the last line does not fit,
-/// returns its end.
+/// Returns the last complete lines of a text that fit into [`MAX_TAIL_LEN`] bytes. If even the last line is too long,
+/// returns the end of this line.
 fn last_lines(text: &str) -> &str {
     let begin = text.ceil_char_boundary(text.len().saturating_sub(MAX_TAIL_LEN));
     let (before, kept) = text.split_at(begin);

@@ -6,12 +6,12 @@ use longhaul_wire::event::{BatchView, Envelope, EventKind};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// Priority of hook runs. It is the highest one, because hooks report work that has already happened.
+/// Priority of hook runs: the highest priority, because hooks report work that has already happened.
 const PRIORITY: i64 = 100;
-/// Maximum size of the event in the environment of a hook, in bytes.
+/// Maximum size of the event that a hook receives in its environment, in bytes.
 const MAX_EVENT_BYTES: usize = 32 * 1_024;
 
-/// Names that are replaced by event data when they appear in braces in an argument.
+/// Names of the placeholders. A name in braces in an argument is replaced by event data.
 pub const PLACEHOLDERS: [&str; 6] = ["id", "name", "status", "exit_code", "event", "session"];
 
 /// Kind of event that calls a hook.
@@ -19,7 +19,7 @@ pub const PLACEHOLDERS: [&str; 6] = ["id", "name", "status", "exit_code", "event
 pub enum HookTrigger {
     /// A process has started.
     Start,
-    /// A process has ended, with any result.
+    /// A process has ended, no matter how.
     End,
     /// A process has failed, timed out or been interrupted.
     Failure,
@@ -31,7 +31,7 @@ impl HookTrigger {
     /// All triggers.
     pub const ALL: [Self; 4] = [Self::Start, Self::End, Self::Failure, Self::SessionComplete];
 
-    /// Returns the name of the trigger, which is its key in the configuration.
+    /// Returns the name of the trigger, as used in the configuration.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -42,7 +42,7 @@ impl HookTrigger {
         }
     }
 
-    /// Returns the event types that call the hook, or `None` for a trigger on sessions.
+    /// Returns the event types that call the hook, or `None` if the end of a session calls the hook.
     pub(super) fn kinds(self) -> Option<Vec<EventKind>> {
         match self {
             Self::Start => Some(vec![EventKind::Started]),
@@ -53,7 +53,7 @@ impl HookTrigger {
     }
 }
 
-/// A checked hook: a command and the trigger that runs it.
+/// A checked hook: a command and the trigger that causes it to run.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Hook {
     pub(super) moment: HookTrigger,
@@ -68,7 +68,8 @@ pub struct HookPlan {
     pub command: Vec<String>,
     /// Absolute path of the working directory.
     pub directory: String,
-    /// Environment variables of the command, in addition to those with the event data. No other variables are set.
+    /// Environment variables of the command, in addition to the variables with the event data. No other variables are
+    /// set.
     pub environment: BTreeMap<String, String>,
     /// Timeout of one run.
     pub timeout: Duration,
@@ -107,20 +108,20 @@ impl Hook {
         Ok(Self { moment, plan })
     }
 
-    /// Returns the names in braces that look like placeholders but are unknown. They remain unchanged in the arguments.
+    /// Returns the names in braces that look like placeholders but are unknown. They are not replaced in the arguments.
     #[must_use]
     pub fn unknown_placeholders(&self) -> Vec<&str> {
         let args = self.plan.command.iter().skip(1);
         args.flat_map(|arg| placeholders(arg)).filter(|name| !PLACEHOLDERS.contains(name)).collect()
     }
 
-    /// Returns the trigger.
+    /// Returns the trigger that causes the hook to run.
     #[must_use]
     pub const fn moment(&self) -> HookTrigger {
         self.moment
     }
 
-    /// Builds the launch request for a call. Calls for the same event have the same launch key.
+    /// Builds the launch request for a hook run. Requests for the same event have the same launch key.
     pub(super) fn request(&self, call: &HookCall) -> LaunchRequest {
         let (program, args) = match self.plan.command.split_first() {
             Some((program, args)) => (program.clone(), args),
@@ -147,7 +148,7 @@ impl Hook {
 }
 
 impl std::fmt::Debug for Hook {
-    /// Leaves out the values of environment variables, because they may be secrets.
+    /// Formats the value without the contents of environment variables, because they may be secrets.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Hook")
             .field("moment", &self.moment)
@@ -160,7 +161,7 @@ impl std::fmt::Debug for Hook {
 }
 
 impl std::fmt::Debug for HookPlan {
-    /// Leaves out the values of environment variables, because they may be secrets.
+    /// Formats the value without the contents of environment variables, because they may be secrets.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("HookPlan")
             .field("command", &self.command)
@@ -172,7 +173,7 @@ impl std::fmt::Debug for HookPlan {
 /// Event data for one run of a hook.
 #[derive(Clone, Debug)]
 pub(super) struct HookCall {
-    /// Event or session of the call, for log messages and the process description.
+    /// Event or session that caused the hook run, for log messages and the process description.
     pub(super) id: String,
     /// Part of the launch key that is unique for the event.
     key: String,
@@ -218,7 +219,8 @@ impl HookCall {
         }
         Self {
             id: format!("session {}", batch.session),
-            // The cursor belongs to the last end in the batch, which is in no other batch.
+            // The cursor belongs to the last process end in the batch. No other batch contains this end, so the key is
+            // unique.
             key: batch.cursor.clone(),
             event,
             words: filled(words),
@@ -280,7 +282,7 @@ fn json(value: &impl serde::Serialize) -> String {
     serde_json::to_string(value).unwrap_or_default()
 }
 
-/// Returns the worst status in a batch, from failed to completed.
+/// Returns the worst status in a batch. Failed is the worst status, and completed is the best.
 fn worst(batch: &BatchView) -> &'static str {
     ["failed", "timeout", "interrupted", "cancelled"]
         .into_iter()

@@ -5,24 +5,24 @@ use longhaul_domain::{Ending, Event, Exit, Fact, LiveStats, ProcessId, Status, T
 use longhaul_engine::ports::LoggedEvent;
 use std::collections::{BTreeMap, HashMap};
 
-/// Maximum number of live processes whose start times are remembered. The durations of further processes are not
-/// counted.
+/// Maximum number of live processes whose start times are stored. Beyond this number, the durations of processes are
+/// not counted.
 const MAX_OPEN: usize = 100_000;
 
-/// Counters and histograms of events.
+/// Counters and histograms that are computed from events.
 #[derive(Debug)]
 pub(super) struct EventCounters {
     pub(super) launches: u64,
     pub(super) retries: u64,
     /// Number of ended processes for each final status.
     pub(super) endings: BTreeMap<Status, u64>,
-    /// Times from eligibility for a claim to the claim.
+    /// Time that processes waited from the moment when they could be claimed until the claim.
     pub(super) queue_wait: Histogram,
-    /// Times from the claim to the start of the command.
+    /// Time that processes needed from the claim to the start of the command.
     pub(super) spawn: Histogram,
     /// Durations of attempts.
     pub(super) duration: Histogram,
-    /// Times from an exit to its record in the store.
+    /// Time from the exit of a command until the exit was recorded in the store.
     pub(super) detection: Histogram,
     pub(super) output_bytes: u64,
     /// Number of times that events were missed.
@@ -30,7 +30,7 @@ pub(super) struct EventCounters {
     open: HashMap<ProcessId, OpenProcess>,
 }
 
-/// Last known step of a process that has not ended, with the time of this step.
+/// Last known step in the life of a process that has not ended, with the time of this step.
 #[derive(Clone, Copy, Debug)]
 enum OpenProcess {
     /// The process has been waiting for a claim since this time.
@@ -60,7 +60,7 @@ impl Default for EventCounters {
 }
 
 impl EventCounters {
-    /// Counts an event of the log.
+    /// Updates the counters for an event of the log.
     pub(super) fn take(&mut self, logged: &LoggedEvent) {
         let LoggedEvent { id, event: Event { at, fact }, .. } = logged;
         let (id, at) = (*id, *at);
@@ -93,8 +93,8 @@ impl EventCounters {
             }
             Fact::Ended { ending, live_stats } => {
                 *self.endings.entry(ending.status()).or_default() += 1;
-                // A process that waited for its children was counted when its own work ended, so it is missing in
-                // `open`.
+                // If the process waited for its children, it was already counted when its own work ended. In this case
+                // `open` does not contain the process.
                 if self.open.contains_key(&id) {
                     self.output_bytes += written(ending.exit(), live_stats);
                 }
@@ -123,7 +123,7 @@ impl EventCounters {
         }
     }
 
-    /// Handles missed events: forgets all live processes, because they may have ended.
+    /// Handles missed events. Removes all live processes from the counters' memory, because they may have ended.
     pub(super) fn missed(&mut self) {
         self.gaps += 1;
         self.open.clear();
@@ -139,7 +139,7 @@ impl EventCounters {
     fn attempt_ended(&mut self, id: ProcessId, at: Timestamp, ending: &Ending) {
         let since = match (self.open.remove(&id), ending) {
             (Some(OpenProcess::Running(since) | OpenProcess::Claimed(since)), _) => since,
-            // Reported work starts with its submission, so it has no claim event.
+            // Reported work starts when it is submitted, so it has no claim event.
             (Some(OpenProcess::Waiting(since)), Ending::Completed { .. } | Ending::Failed { .. }) => since,
             (Some(OpenProcess::Waiting(_)) | None, _) => return,
         };

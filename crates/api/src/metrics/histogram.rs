@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-/// Number of durations in each bucket. Bounds are in seconds.
+/// Histogram of durations. The bucket bounds are in seconds.
 #[derive(Clone, Debug)]
 pub(super) struct Histogram {
     bounds: &'static [f64],
-    /// Number of values in each bucket, plus a last bucket for values above all bounds.
+    /// Number of values in each bucket. An additional last bucket counts the values above all bounds.
     counts: Vec<u64>,
     sum: f64,
 }
@@ -40,7 +40,7 @@ impl Histogram {
         }
     }
 
-    /// Returns each bound in seconds with the number of values that do not exceed it.
+    /// Returns each bound in seconds, with the number of values that are less than or equal to this bound.
     pub(super) fn buckets(&self) -> impl Iterator<Item = (f64, u64)> {
         let mut sum = 0;
         self.bounds.iter().zip(&self.counts).map(move |(bound, count)| {

@@ -11,8 +11,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-/// Store wrapper that measures writes and reports written processes to the live gauge. All calls are forwarded to the
-/// inner store.
+/// Store wrapper that measures the duration of writes and reports written processes to the live gauge. All calls are
+/// forwarded to the inner store.
 #[derive(Debug)]
 pub struct InstrumentedStore {
     inner: Arc<dyn Store>,
@@ -21,10 +21,10 @@ pub struct InstrumentedStore {
 }
 
 impl InstrumentedStore {
-    /// Wraps a store. `clock` must be the clock that the events of the store are timed with.
+    /// Wraps a store. `clock` must be the clock from which the store's events get their times.
     #[must_use]
     pub fn new(inner: Arc<dyn Store>, clock: Arc<dyn Clock>, metrics: Metrics) -> Self {
-        // Leases expire only in a shared store, to which other nodes write too.
+        // A store in which leases expire is a shared store, to which other nodes write too.
         metrics.inner.is_shared.store(inner.leases_expire(), Ordering::Relaxed);
         Self { inner, clock, metrics }
     }
@@ -73,8 +73,8 @@ impl StoreDecorator for InstrumentedStore {
         let next = change.next.clone();
         let revision = self.timed(StoreWrite::Commit, self.inner.commit(change)).await?;
         let before = self.metrics.roll().take(&next, revision);
-        // Two cases are not measured: a process that waited for its children reported its exit earlier, and a process
-        // whose previous record is unknown may have exited while no manager was running.
+        // The delay is not measured in two cases. A process that waited for its children reported its exit earlier. A
+        // process whose previous record is unknown may have exited while no manager was running.
         if let Some(exited_at) = exited_at
             && before == Some(SlotState::Holding)
         {
@@ -84,7 +84,7 @@ impl StoreDecorator for InstrumentedStore {
     }
 }
 
-/// Returns the time of the last attempt's exit, if the event contains an exit.
+/// Returns the time at which the last attempt exited, if the event contains an exit.
 fn exited_at(event: &Event) -> Option<Timestamp> {
     match &event.fact {
         Fact::AwaitingChildren { ending, .. } | Fact::Ended { ending, .. } => ending.exit().map(|_| event.at),

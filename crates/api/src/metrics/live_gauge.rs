@@ -1,9 +1,9 @@
-//! Numbers of live processes by status and by key, without queries to the store.
+//! Counts live processes by status and by concurrency key, without queries to the store.
 
 use longhaul_domain::{Process, ProcessId, Revision, SlotKey, SlotState, Status};
 use std::collections::{BTreeMap, HashMap};
 
-/// Live processes: those that were read from the store at the start, updated by all writes of this manager.
+/// The live processes. They are read from the store at the start and updated by all writes of this manager.
 #[derive(Debug, Default)]
 pub(super) struct LiveGauge {
     entries: HashMap<ProcessId, GaugeEntry>,
@@ -12,7 +12,7 @@ pub(super) struct LiveGauge {
     count: CountState,
 }
 
-/// Numbers of processes that wait for, or hold, a slot of a key.
+/// Number of processes that wait for a slot of a key, and number of processes that hold one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct KeyGauge {
     pub(super) waiting: u64,
@@ -22,7 +22,8 @@ pub(super) struct KeyGauge {
 /// Progress of the initial read of the store.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum CountState {
-    /// The store is still being read. Ended processes are remembered, so that an older page does not add them again.
+    /// The store is still being read. Processes that end meanwhile are remembered, so that an outdated page does not
+    /// add them again.
     #[default]
     UnderWay,
     Done,
@@ -37,7 +38,8 @@ struct GaugeEntry {
 }
 
 impl LiveGauge {
-    /// Adds a record unless a newer revision is known. Returns the previous slot state of the process, if it is known.
+    /// Adds a record, unless a newer revision of it was added before. Returns the previous slot state of the process,
+    /// if the gauge has one.
     pub(super) fn take(&mut self, process: &Process, revision: Revision) -> Option<SlotState> {
         if self.entries.get(&process.id).is_some_and(|known| known.revision >= revision) {
             return None;
@@ -68,7 +70,7 @@ impl LiveGauge {
         self.count = CountState::UnderWay;
     }
 
-    /// Marks the read of the store as complete and forgets the ended processes.
+    /// Marks the read of the store as complete, and discards the ended processes that were remembered during the read.
     pub(super) fn counted(&mut self) {
         self.count = CountState::Done;
         self.entries.retain(|_, entry| !entry.status.is_ended());
@@ -84,7 +86,7 @@ impl LiveGauge {
         self.by_status.get(&status).copied().unwrap_or_default()
     }
 
-    /// Returns the numbers of waiting processes and slot holders for each key.
+    /// Returns the number of waiting processes and the number of slot holders for each key.
     pub(super) fn lines(&self) -> impl Iterator<Item = (Option<&SlotKey>, KeyGauge)> {
         self.by_key.iter().map(|(key, line)| (key.as_ref(), *line))
     }
@@ -115,7 +117,7 @@ impl LiveGauge {
             SlotState::Holding => line.running = line.running.saturating_sub(1),
             SlotState::Idle | SlotState::Ended => {}
         }
-        // Empty entries are removed, because there may be as many keys as processes.
+        // Empty entries are removed, because otherwise there could be as many entries as processes.
         if *line == KeyGauge::default() {
             self.by_key.remove(&entry.key);
         }
@@ -128,7 +130,7 @@ mod tests {
     use longhaul_testkit::scripts::{ProcessScript, lives};
     use proptest::prelude::*;
 
-    /// Counts the live records directly, as the expected result.
+    /// Counts the live records directly. The test compares the gauge with this result.
     fn truth<'a>(records: impl Iterator<Item = &'a Process>) -> (BTreeMap<Status, u64>, u64, u64) {
         let (mut by_status, mut waiting, mut running) = (BTreeMap::new(), 0, 0);
         for process in records.filter(|process| !process.status().is_ended()) {
@@ -166,7 +168,7 @@ mod tests {
                     }
                 }
                 if step < counted_at {
-                    // Adds a page of older records, as a slow read of the store would.
+                    // Adds a page of outdated records, as a slow read of the store would.
                     for (life, at) in &pages {
                         if let Some(process) = all.get(*life).and_then(|records| records.get(*at.min(&step))) {
                             roll.take(process, Revision(*at.min(&step) as u64 + 1));

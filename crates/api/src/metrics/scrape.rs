@@ -11,9 +11,9 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::time::UNIX_EPOCH;
 
-/// Maximum number of keys with their own samples. The counts of further keys are added up.
+/// Maximum number of keys that have their own samples. The counts of all further keys are added up.
 const MAX_KEYS: usize = 100;
-/// Key label of the sum for the remaining keys.
+/// Label of the sample that sums up the keys without their own sample.
 const OTHER: &str = "other";
 
 impl Api {
@@ -22,8 +22,8 @@ impl Api {
     /// # Errors
     /// Returns an error if the store does not respond.
     pub async fn metrics_text(&self) -> Result<String, ApiError> {
-        // A manager whose store does not respond must fail here. Otherwise its metrics would look like those of an idle
-        // one.
+        // If the store does not respond, the scrape must fail here. Without this check, the metrics would look like
+        // those of an idle manager.
         self.metrics.catch_up(&self.engine).await?;
         let mut text = MetricsText::default();
         self.about_manager(&mut text);
@@ -83,7 +83,7 @@ fn present(text: &mut MetricsText, roll: &LiveGauge) {
     }
 }
 
-/// Sums the counts by key: the [`MAX_KEYS`] busiest keys separately, all other keys together.
+/// Prepares the counts by key: one entry for each of the [`MAX_KEYS`] busiest keys, and one sum for all other keys.
 fn by_key<'a>(lines: impl Iterator<Item = (Option<&'a SlotKey>, KeyGauge)>) -> BTreeMap<&'a str, KeyGauge> {
     let mut all: Vec<_> = lines.collect();
     all.sort_by_key(|(_, line)| Reverse(line.waiting + line.running));
@@ -97,7 +97,7 @@ fn by_key<'a>(lines: impl Iterator<Item = (Option<&'a SlotKey>, KeyGauge)>) -> B
     sums
 }
 
-/// Writes the counters and histograms of events.
+/// Writes the counters and histograms that are computed from events.
 fn counted(text: &mut MetricsText, tally: &EventCounters) {
     text.counter("longhaul_launches_total", "Accepted processes");
     text.sample("longhaul_launches_total", &[], tally.launches);

@@ -3,7 +3,7 @@
 use crate::metrics::histogram::Histogram;
 use std::fmt::{Display, Write};
 
-/// Text with the metric families that were written so far.
+/// Prometheus text with the metric families that have been written so far.
 #[derive(Debug, Default)]
 pub(super) struct MetricsText {
     out: String,
@@ -22,7 +22,7 @@ impl MetricsText {
         self.family(name, "histogram", help);
     }
 
-    /// Writes one sample of the family that was started last.
+    /// Writes one sample of the metric family that was started last.
     pub(super) fn sample(&mut self, name: &str, labels: &[(&str, &str)], value: impl Display) {
         self.out.push_str(name);
         for (place, (label, text)) in labels.iter().enumerate() {

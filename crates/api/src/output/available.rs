@@ -1,5 +1,5 @@
-//! The stored output tail of an attempt, with the same interface as its output log. The part before the tail counts as
-//! a gap.
+//! Reads the stored output tail of an attempt through the interface of an output log. The part before the tail counts
+//! as a gap.
 
 use longhaul_domain::AttemptNo;
 use longhaul_engine::ports::{OutputChunk, OutputPage, OutputRead, OutputSize, OutputSource, OutputTail};
@@ -51,7 +51,8 @@ impl AvailableOutput {
         OutputPage { chunks, next, gap: from.saturating_sub(wanted.from), end: self.tail.total }
     }
 
-    /// Returns the offset at which the last `lines` lines start, but not before the start of the tail.
+    /// Returns the offset at which the last `lines` lines start. If they start before the tail, returns the start of
+    /// the tail.
     pub(super) fn last_lines(&self, lines: u32, only: Option<OutputSource>) -> u64 {
         let mut begin = self.tail.total;
         let mut left = u64::from(lines);
@@ -60,7 +61,7 @@ impl AvailableOutput {
             self.tail.chunks.iter().rev().filter(|chunk| only.is_none_or(|only| only == chunk.source))
         {
             for (place, byte) in chunk.bytes.iter().enumerate().rev() {
-                // A line feed at the very end belongs to the last line.
+                // A line feed at the very end of the output terminates the last line and does not start another one.
                 if *byte == b'\n' && !std::mem::take(&mut is_last) {
                     left = left.saturating_sub(1);
                 }
@@ -75,7 +76,7 @@ impl AvailableOutput {
     }
 }
 
-/// Returns the part of a chunk after an offset, at most `limit` bytes.
+/// Returns at most `limit` bytes of a chunk, starting at an offset.
 fn cut(chunk: &OutputChunk, from: u64, limit: usize) -> OutputChunk {
     let skip = usize::try_from(from.saturating_sub(chunk.offset)).unwrap_or(usize::MAX);
     let bytes: Vec<u8> = chunk.bytes.iter().copied().skip(skip).take(limit).collect();

@@ -4,12 +4,12 @@ use super::within;
 use crate::error::ApiError;
 use serde::Serialize;
 
-/// Additional bytes of a reply for its cursors, beyond the token budget.
+/// Number of bytes that a reply may use for its cursors, in addition to the token budget.
 const ENVELOPE_BYTES: usize = 160;
 /// Assumed size of a token, in bytes.
 const TOKEN: usize = 4;
 const DEFAULT_TOKENS: u32 = 1_500;
-/// Minimum token budget. Enough for the head and tail of an output, or for a match and its position.
+/// Minimum token budget. It is enough for the head and tail of an output, or for one match with its position.
 const MIN_TOKENS: u32 = 100;
 const MAX_TOKENS: u32 = 8_000;
 
@@ -25,7 +25,7 @@ impl Budget {
         Ok(Self { bytes: usize::try_from(tokens).unwrap_or(0) * TOKEN + ENVELOPE_BYTES })
     }
 
-    /// Returns the budget reduced by the size of an additional field.
+    /// Returns this budget, reduced by the size of an additional field.
     pub(super) const fn less(self, bytes: usize) -> Self {
         Self { bytes: self.bytes.saturating_sub(bytes) }
     }
@@ -35,8 +35,8 @@ impl Budget {
         self.bytes
     }
 
-    /// Returns the bytes that remain for the text of a reply. All other fields of `answer` must have their maximum
-    /// length.
+    /// Returns the number of bytes that remain for the text of a reply. All other fields of `answer` must have their
+    /// maximum length.
     pub(super) fn room_beside(self, answer: &impl Serialize) -> usize {
         self.bytes.saturating_sub(length(answer))
     }

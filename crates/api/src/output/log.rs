@@ -1,4 +1,4 @@
-//! Reads the output log of one attempt in sections.
+//! Reads the output log of one attempt section by section.
 
 use super::available::AvailableOutput;
 use super::place::is_over;
@@ -12,26 +12,26 @@ use longhaul_view::{OutputCursor, StreamSelection, Window, WindowEnd};
 /// Maximum number of bytes in one read request.
 const PIECE: usize = 256 * 1024;
 
-/// The output log of one attempt, or one stream of the log.
+/// The output log of one attempt, or a single stream (stdout or stderr) of this log.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct AttemptLog<'e> {
     pub(super) engine: &'e Engine,
     pub(super) key: AttemptKey,
-    /// Cursor with the process, attempt and stream. Cursors in the reply are derived from it.
+    /// Cursor with the process, attempt and stream. The cursors in the reply are copies of it with other positions.
     pub(super) cursor: OutputCursor,
-    /// True if nothing more will be written. Determined before the log is read, so that a later read returns
-    /// everything.
+    /// True if nothing more will be written to the log. The value is determined before the log is read, so that a read
+    /// that follows returns all output.
     pub(super) is_over: bool,
-    /// Output tail that is read instead of the log if the log is not available.
+    /// Output tail that is read if the log itself is not available.
     pub(super) kept: Option<&'e AvailableOutput>,
 }
 
-/// A section of the log without a gap, as byte offsets.
+/// Byte offsets of a section of the log that contains no gap.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct OutputExtent {
     pub(super) from: u64,
     pub(super) until: u64,
-    /// State of the log at the end of the section: complete, or more to come.
+    /// State at the end of the section: either its last line is complete, or more output may follow.
     pub(super) ending: WindowEnd,
 }
 
@@ -69,19 +69,19 @@ impl<'e> AttemptLog<'e> {
     /// Returns the section from an offset to the next gap, or to the end of the log.
     pub(super) const fn stretch(&self, size: &OutputSize, from: u64) -> OutputExtent {
         match size.gap {
-            // The last line of this section ends at the gap.
+            // The section ends at the gap, so its last line ends there too.
             Some((begin, _)) if from < begin => OutputExtent { from, until: begin, ending: WindowEnd::Over },
             Some(_) | None => OutputExtent { from, until: size.end, ending: self.ending() },
         }
     }
 
-    /// Returns the state at the current end of the log: complete, or more to come.
+    /// Returns the state at the current end of the log: either the log is complete, or more output may follow.
     pub(super) const fn ending(&self) -> WindowEnd {
         if self.is_over { WindowEnd::Over } else { WindowEnd::Pause }
     }
 
-    /// Reads about `limit` bytes of the chosen stream from the start of a section. Returns `None` if part of the
-    /// section was dropped during the read.
+    /// Reads about `limit` bytes of the chosen stream from the start of a section. Returns `None` if the log dropped
+    /// part of the section during the read.
     pub(super) async fn window(
         &self,
         stretch: OutputExtent,
@@ -110,7 +110,7 @@ impl<'e> AttemptLog<'e> {
                 window.push(chunk.offset, chunk.bytes.get(..kept).unwrap_or_default());
             }
             if page.next <= at {
-                // The bytes exist, but their index entry has not been written yet.
+                // The output has been written, but its index entry has not been written yet.
                 window.close(at, self.ending());
                 return self.unless_dropped(stretch.from, window).await;
             }
@@ -131,8 +131,8 @@ impl<'e> AttemptLog<'e> {
         }
     }
 
-    /// Returns the window, or `None` if part of it was dropped from the log during the read. A log that exceeds its
-    /// size limit loses its middle part, possibly while it is read.
+    /// Returns the window, or `None` if the log dropped part of it during the read. A log that exceeds its size limit
+    /// drops its middle part, possibly while it is being read.
     async fn unless_dropped(&self, from: u64, window: Window) -> Result<Option<Window>, ApiError> {
         let now = self.size().await?.unwrap_or_default();
         let is_dropped = now.gap.is_some_and(|(begin, end)| begin < window.next() && from < end);
@@ -149,7 +149,7 @@ impl<'e> AttemptLog<'e> {
     }
 }
 
-/// Returns true if no output was written yet, or if the output was removed.
+/// Returns true if the error means that no output was written yet or that the output was removed.
 const fn is_missing(error: &EngineError) -> bool {
     matches!(error, EngineError::Output { source: OutputError::Missing { .. } })
 }

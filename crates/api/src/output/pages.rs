@@ -1,4 +1,4 @@
-//! Builds pages of an output log that fit into a budget.
+//! Builds output pages that fit into a token budget.
 
 use super::budget::Budget;
 use super::log::{AttemptLog, OutputExtent};
@@ -11,23 +11,25 @@ use longhaul_view::{
 };
 use longhaul_wire::api::{OmittedOutput, OutputView};
 
-/// Number of bytes that are first read for a page. More are read if they are not enough.
+/// Number of bytes that are read first for a page. If they are not enough, more bytes are read.
 const FIRST: usize = 64 * 1024;
-/// Maximum number of bytes that are read at once for a page. Enough to decide how any line is shown.
+/// Maximum number of bytes that one read for a page returns. This is enough to decide how any line is shown.
 const MAX_READ_BYTES: usize = 1024 * 1024;
-/// Maximum size of a log that is read completely, and of the part that is read for its tail, in bytes.
+/// Maximum size in bytes of a log that is read completely. For the tail of a larger log, at most this number of bytes
+/// is read.
 const MAX_WHOLE_LOG_BYTES: u64 = 256 * 1024;
-/// Maximum size of an omitted part whose lines are counted, in bytes.
+/// Maximum size in bytes of an omitted part whose lines are counted.
 const MAX_COUNTED_BYTES: u64 = 4 * 1024 * 1024;
 /// Number of last lines that are read for the tail of a single stream.
 const TAIL_LINES: u32 = 400;
-/// Minimum number of bytes for head and tail. With less, a normal page from the start is shown instead.
+/// Minimum number of bytes for a page with head and tail. If less space is available, the page shows only the start of
+/// the output.
 const MIN_ROOM_BYTES: usize = 40;
-/// Number of bytes that the head may use even in a small reply, but never more than half of the reply.
+/// Number of bytes that the head may use even in a small reply. It never uses more than half of the reply.
 const SMALL_HEAD: usize = 120;
 /// Maximum number of bytes of a repeatedly redrawn line (such as a progress bar) that are skipped for one reply.
 const MAX_REDRAW_BYTES: u64 = 64 * 1024 * 1024;
-/// Maximum number of times that a page is built again because the log lost bytes during the read.
+/// Maximum number of times that a page is built again because the log dropped bytes during the read.
 const MAX_RESTARTS: usize = 8;
 
 /// Builds pages of one output log.
@@ -44,7 +46,7 @@ pub(super) struct RenderedPage {
     pub(super) view: OutputView,
     /// Size of the log at the time of the read, in bytes.
     pub(super) seen: u64,
-    /// True if more output certainly follows, even if the page shows nothing.
+    /// True if more output follows for certain, even if the page shows no text.
     pub(super) goes_on: bool,
 }
 
@@ -77,8 +79,8 @@ impl PageReader<'_> {
         .help("read the tail of the output: `tail_lines`"))
     }
 
-    /// Returns the cursor at the start of a line, or at the end of the output if there are fewer lines. Lines are
-    /// numbered from 1.
+    /// Returns the cursor at the start of a line. If the output has fewer lines, returns the cursor at its end. Line
+    /// numbers start at 1.
     pub(super) async fn line(&self, first: OutputCursor, number: u64) -> Result<OutputCursor, ApiError> {
         let size = self.log.size().await?.unwrap_or_default();
         let mut at = OutputCursor { line: Some(1), ..first.at(0) };
@@ -104,7 +106,7 @@ impl PageReader<'_> {
         }
     }
 
-    /// Builds a page that starts at a cursor. Returns `None` if part of the output was dropped during the read.
+    /// Builds a page that starts at a cursor. Returns `None` if the log dropped part of the output during the read.
     async fn forward(
         &self,
         size: &OutputSize,
@@ -147,8 +149,8 @@ impl PageReader<'_> {
         }
     }
 
-    /// Builds a page with the tail of the output after `start`, and with its head if `has_head` is set. Returns `None`
-    /// if part of the output was dropped during the read.
+    /// Builds a page with the tail of the output after `start`. With `has_head`, the page also contains the head.
+    /// Returns `None` if the log dropped part of the output during the read.
     async fn ends(
         &self,
         size: &OutputSize,
@@ -220,8 +222,8 @@ impl PageReader<'_> {
                 return Ok(Some(page));
             }
             if limit >= MAX_READ_BYTES {
-                // The whole window may consist of redraws that later output replaces. In this case the search
-                // continues.
+                // The whole window may consist of redrawn lines that later output replaces. In this case the search for
+                // text to show continues.
                 let is_silent = page.text.is_empty() && page.next != from;
                 if !is_silent || page.next.offset >= farthest {
                     return Ok(Some(page));
@@ -233,7 +235,7 @@ impl PageReader<'_> {
         }
     }
 
-    /// Returns the tail of the log, but nothing before `behind`.
+    /// Returns the tail of the log, without anything before the offset `behind`.
     async fn tail(
         &self,
         size: &OutputSize,
@@ -249,13 +251,14 @@ impl PageReader<'_> {
         Ok(Some(tail(&window, behind, starts_line, room, self.manner)))
     }
 
-    /// Reads the last bytes of the log after `floor`. The flag in the result is true if they start at the beginning of
-    /// a line.
+    /// Reads the last bytes of the log, starting at offset `floor` at the earliest. The flag in the result is true if
+    /// these bytes start at the beginning of a line.
     async fn tail_window(&self, size: &OutputSize, floor: u64) -> Result<Option<(Window, bool)>, ApiError> {
         let stretch = |from| OutputExtent { from, until: size.end, ending: self.log.ending() };
         let near = size.end.saturating_sub(MAX_WHOLE_LOG_BYTES).max(floor);
         if self.log.cursor.choice != StreamSelection::Both {
-            // The chosen stream may have written nothing for a long time, so its last lines may be far from the end.
+            // The chosen stream may have written nothing for a long time. Its last lines may therefore be far from the
+            // end of the log.
             let far = self.log.last_lines(TAIL_LINES).await?.max(floor);
             if far < near {
                 let Some(window) = self.log.window(stretch(far), MAX_READ_BYTES).await? else {
@@ -270,7 +273,7 @@ impl PageReader<'_> {
         Ok(window.map(|window| (window, near == floor)))
     }
 
-    /// Describes the output between two cursors, or returns `None` if both cursors are at the same offset.
+    /// Describes the output that is omitted between two cursors. Returns `None` if both cursors have the same offset.
     async fn omitted(
         &self,
         size: &OutputSize,
@@ -302,13 +305,13 @@ impl PageReader<'_> {
     }
 }
 
-/// Returns the number of bytes for the head, out of the space for head and tail: one fifth, but more in small replies
-/// (see [`SMALL_HEAD`]).
+/// Returns how many of `room` bytes are for the head; the rest is for the tail. The head gets one fifth, but more in
+/// small replies (see [`SMALL_HEAD`]).
 fn share_of_head(room: usize) -> usize {
     (room / 5).max((room / 2).min(SMALL_HEAD))
 }
 
-/// Returns a cursor whose text is at least as long as the text of every other cursor of this log after `from`.
+/// Returns a cursor with the longest possible text: no other cursor of this log after `from` has a longer text.
 fn longest(from: &OutputCursor, size: &OutputSize) -> OutputCursor {
     let line = from.line.map(|line| line.saturating_add(size.end));
     OutputCursor { skip: 46_655, ..from.on_line(size.end.max(from.offset), line) }

@@ -9,12 +9,12 @@ use longhaul_wire::api::{ReadRequest, SearchRequest, StreamChoice};
 /// Start and end of a read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct ReadPosition {
-    /// Cursor with the attempt and the stream, and the start position for reads without an explicit position.
+    /// Cursor with the attempt and the stream. Reads without an explicit position start at this cursor.
     pub(super) cursor: OutputCursor,
     pub(super) begin: ReadStart,
-    /// Offset at which the read stops. `None` means the end of the output.
+    /// Offset at which the read stops. `None` means that the read stops at the end of the output.
     pub(super) to: Option<u64>,
-    /// True if the requested output was removed and the read starts in a later attempt.
+    /// True if the requested output was removed, so that the read starts in a later attempt.
     pub(super) expired: bool,
 }
 
@@ -24,9 +24,9 @@ pub(super) enum ReadStart {
     Cursor(OutputCursor),
     /// The start of the line with this number.
     Line(u64),
-    /// The start of the last lines; the value is their number.
+    /// The start of the last lines. The value is the number of these lines.
     LastLines(u32),
-    /// Head and tail of the output.
+    /// The head and the tail of the output.
     Ends,
 }
 
@@ -110,8 +110,8 @@ impl ReadQuery<'_> {
     }
 }
 
-/// Returns true if nothing more will be written for an attempt: the process has ended, waits for its next attempt, or
-/// has a newer attempt.
+/// Returns true if no more output will be written for an attempt. This is the case if the process has ended, is waiting
+/// for its next attempt, or has a newer attempt.
 pub(super) fn is_over(stored: &StoredProcess, attempt: AttemptNo) -> bool {
     let process = &stored.process;
     let waits = attempt.0 > 0 && process.attempt == attempt && process.status() == Status::Pending;

@@ -1,4 +1,4 @@
-//! Pages and searches of output that is on another node.
+//! Pages and searches of output that another node stores.
 
 use super::available::AvailableOutput;
 use super::budget::{Budget, length};
@@ -17,9 +17,10 @@ use serde::Serialize;
 use serde_json::Value;
 use std::time::Duration;
 
-/// Timeout of a search on another node. A search takes up to a second and may have to wait for others.
+/// Timeout of a search on another node. A search takes up to a second, and it may first have to wait for other
+/// searches.
 const SEARCH: Duration = Duration::from_secs(10);
-/// Maximum length of the text that explains why a node is unreachable, in bytes.
+/// Maximum length in bytes of the text that explains why a node is unreachable.
 const MAX_REASON_LEN: usize = 200;
 
 impl Api {
@@ -49,7 +50,7 @@ impl Api {
         let pages = PageReader { log, manner: manner(request.raw), budget };
         let begin = match place.begin {
             ReadStart::Line(number) => ReadStart::Cursor(pages.line(place.cursor, number).await?),
-            // The tail does not contain the head of the output.
+            // The stored output tail does not contain the head of the output.
             ReadStart::Ends => ReadStart::LastLines(u32::MAX),
             begin @ (ReadStart::Cursor(_) | ReadStart::LastLines(_)) => begin,
         };
@@ -57,7 +58,7 @@ impl Api {
         Ok(OutputView { tail_only: Some(tail_only), ..shown.view })
     }
 
-    /// Searches output on another node. If the node is unreachable, only the stored output tail is searched.
+    /// Searches output that another node stores. If the node is unreachable, only the stored output tail is searched.
     pub(super) async fn search_there(
         &self,
         node: &NodeId,
@@ -93,7 +94,8 @@ impl Api {
         scan.run(pattern, place.cursor).await
     }
 
-    /// Returns the stored output tail of an attempt whose node is unreachable, with the reason for the reply.
+    /// Returns the stored output tail of an attempt whose node is unreachable. Also returns the reason, which the reply
+    /// contains.
     async fn tail_of(
         &self,
         stored: &StoredProcess,
@@ -110,7 +112,7 @@ impl Api {
     }
 }
 
-/// Builds the path and query of a request to another node, in the form that clients use.
+/// Builds the path and query of a request to another node. Clients use the same form.
 fn target(stored: &StoredProcess, part: &str, request: &impl Serialize) -> String {
     let mut target = format!("/v1/processes/{}/{part}", stored.process.id);
     let Ok(Value::Object(fields)) = serde_json::to_value(request) else { return target };

@@ -13,42 +13,42 @@ use std::collections::VecDeque;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// Time without data after which a follower checks whether the other node is still present.
+/// Time without data after which a stream that follows the output checks whether the other node is still present.
 const SILENCE: Duration = Duration::from_secs(5);
-/// Delay before an unreachable node is tried again.
+/// Delay before a request to an unreachable node is tried again.
 const RETRY_DELAY: Duration = Duration::from_secs(1);
-/// Delay before each of [`MAX_RECONNECTS`] attempts to reach a node that responded a moment ago. Its manager may just
-/// be restarting.
+/// Delay before each of up to [`MAX_RECONNECTS`] attempts to reconnect to a node that responded a moment ago. The
+/// manager of this node may just be restarting.
 const RECONNECT_DELAY: Duration = Duration::from_millis(300);
 const MAX_RECONNECTS: u32 = 3;
 
 /// Start position of an output stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReadFrom {
-    /// The byte offset.
+    /// The given byte offset.
     From(u64),
-    /// The start of the last lines; the value is their number.
+    /// The start of the last lines. The value is the number of these lines.
     LastLines(u32),
-    /// The first output at or after this time.
+    /// The first output that was written at or after this time.
     Since(Timestamp),
 }
 
-/// Output that a stream reads.
+/// Selection of the output that a stream reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct FollowTarget {
     pub(super) id: ProcessId,
     pub(super) attempt: AttemptNo,
-    /// Single stream to read. `None` means stdout and stderr.
+    /// Single output stream to read. `None` means both stdout and stderr.
     pub(super) only: Option<OutputSource>,
-    /// True if the stream waits for new output at the end of the existing output.
+    /// True if the stream follows the output: at the end of the existing output, it waits for new output.
     pub(super) goes_on: bool,
 }
 
-/// A stream of the output of an attempt that is on another node.
+/// A stream of the output of an attempt on another node.
 ///
-/// A broken connection is opened again at the same position. While the node is unreachable, a follower waits. If the
-/// attempt has ended, the stream delivers the stored output tail instead. Both cases are reported in a frame of the
-/// kind `Note`.
+/// A broken connection is opened again at the same position. While the node is unreachable, a stream that follows the
+/// output waits. If the attempt has ended, the stream delivers the stored output tail instead. In both cases, a frame
+/// of the kind `Note` reports this to the reader.
 #[derive(Debug)]
 pub struct RemoteOutput {
     api: Api,
@@ -57,13 +57,14 @@ pub struct RemoteOutput {
     /// Start position of the next frame.
     next: ReadFrom,
     frames: Option<PeerFrames>,
-    /// Frames to return before more are read.
+    /// Received frames that have not been returned yet. They are returned before more are read.
     ready: VecDeque<OutputFrame>,
     /// Last note about the unreachable node. `None` while the node is reachable.
     said: Option<String>,
     /// Connection attempts since the last received frame. `None` if the node has never responded.
     tries: Option<u32>,
-    /// Speed at which existing output arrives. For a follower, only the current frame is measured.
+    /// Speed at which existing output arrives. For a stream that follows the output, only the current frame is
+    /// measured.
     pace: MinThroughput,
     has_told: bool,
     is_over: bool,
@@ -86,7 +87,7 @@ impl RemoteOutput {
         }
     }
 
-    /// Opens the connection. Returns when the other node has responded or is known to be unreachable.
+    /// Opens the connection. Returns as soon as the other node has responded or turns out to be unreachable.
     ///
     /// # Errors
     /// Returns the error of the other node if it refuses the request. Returns `node_unreachable` if the node is
@@ -162,8 +163,8 @@ impl RemoteOutput {
         format!("/v1/processes/{id}/output?attempt={attempt}&{begin}&follow={goes_on}{stream}")
     }
 
-    /// Receives the next frame. Returns `None` at the end of the stream, or if a node that is present has sent no frame
-    /// for a while.
+    /// Receives the next frame. Returns `None` at the end of the stream, or if the node is present but has sent no
+    /// frame for a while.
     async fn received(&mut self) -> Result<Option<OutputFrame>, Unreachable> {
         let Some(frames) = &mut self.frames else { return Ok(None) };
         let (asked, before) = (Instant::now(), frames.count());
@@ -171,7 +172,7 @@ impl RemoteOutput {
         let came = frames.count().saturating_sub(before);
         self.pace.waited(asked.elapsed(), came);
         if self.of.goes_on && !frames.is_midway() {
-            // Between two frames there may be no output for any length of time.
+            // Between two frames, the command may write nothing for any length of time.
             self.pace = MinThroughput::default();
         }
         let frame = match next {
@@ -190,7 +191,7 @@ impl RemoteOutput {
         };
         let end = frame.offset.checked_add(frame.bytes.len() as u64);
         match (frame.kind, end) {
-            // Notes of the other node are dropped, because this node creates its own notes.
+            // Notes from the other node are dropped, because this node creates its own notes.
             (FrameKind::Note, _) => Ok(None),
             (_, Some(end)) if frame.offset >= position => {
                 self.next = ReadFrom::From(end);
@@ -211,7 +212,8 @@ impl RemoteOutput {
         }
     }
 
-    /// Creates the error for a node that stopped sending. Without `goes_on`, the node is not asked again.
+    /// Creates the error for a node that stopped sending. If `goes_on` is false, no further request is sent to the
+    /// node.
     fn stalled(&mut self, why: &str) -> Unreachable {
         if !self.of.goes_on {
             self.tries = self.tries.map(|_| MAX_RECONNECTS);
@@ -219,19 +221,22 @@ impl RemoteOutput {
         Unreachable::of(&self.node, why)
     }
 
-    /// Returns false if the store reports that the node is not present. Returns true if the store cannot be read.
+    /// Returns false if the store reports that the node is not present. Returns true if the node is present or if the
+    /// store cannot be read.
     async fn is_there(&self) -> bool {
         let Ok(known) = self.api.engine.nodes().await else { return true };
         let known = known.into_iter().find(|known| known.facts.id == self.node);
         known.is_some_and(|known| matches!(known.presence, Presence::Present { .. }))
     }
 
-    /// Decides how to continue without the other node: wait, try again, or send the stored output tail.
+    /// Decides how the stream continues without the other node: by waiting, by trying again, or with the stored output
+    /// tail.
     async fn do_without(&mut self, away: Unreachable) -> Result<(), ApiError> {
         let FollowTarget { id, attempt, goes_on, .. } = self.of;
         let stored = self.api.engine.process(id).await?;
         if !is_over(&stored, attempt) && goes_on {
-            // The unreachable node is reported only once, even if the reason changes with a later attempt.
+            // The reader is notified only once that the node is unreachable, even if a later attempt fails for a
+            // different reason.
             if self.said.is_some() {
                 return Ok(());
             }
@@ -299,7 +304,7 @@ impl RemoteOutput {
         self.next = ReadFrom::From(page.next.max(from));
     }
 
-    /// Queues a note, unless it repeats the previous note.
+    /// Queues a note for the reader, unless it repeats the previous note.
     fn push_note(&mut self, text: String) {
         if self.said.as_ref() == Some(&text) {
             return;
@@ -313,7 +318,7 @@ impl RemoteOutput {
         self.said = Some(text);
     }
 
-    /// Waits before the node is tried again, until the output changes or the delay is over.
+    /// Waits before the next request to the node, until the output changes or the delay is over.
     async fn wait(&self) -> Result<(), ApiError> {
         let FollowTarget { id, attempt, .. } = self.of;
         let position = match self.next {
@@ -327,7 +332,7 @@ impl RemoteOutput {
         tokio::select! {
             followed = self.api.engine.follow(id, attempt, position) => {
                 followed?;
-                // Prevents a busy loop if `follow` returns at once each time.
+                // Prevents a busy loop in case `follow` returns immediately each time.
                 tokio::time::sleep(RECONNECT_DELAY).await;
             }
             () = tokio::time::sleep(RETRY_DELAY) => {}
@@ -351,7 +356,7 @@ impl Api {
         Some(RemoteOutput::new(self.clone(), node, of, begin))
     }
 
-    /// Returns the output tail that is stored with the record of the process, if it belongs to this attempt.
+    /// Returns the output tail that is stored with the record of the process, if the tail belongs to this attempt.
     pub(super) async fn tail_if_unreachable(
         &self,
         id: ProcessId,

@@ -1,4 +1,4 @@
-//! Searches an output log, within the limits of one reply.
+//! Searches an output log, within the size and time limits of one reply.
 
 use super::budget::{Budget, length};
 use super::log::AttemptLog;
@@ -13,11 +13,12 @@ use tokio::task::spawn_blocking;
 const MAX_SCAN_BYTES: u64 = 64 * 1024 * 1024;
 /// Maximum duration of the search for one reply. Only very expensive patterns reach this limit.
 const MAX_SCAN_TIME: Duration = Duration::from_secs(1);
-/// Number of bytes that are read at once.
+/// Number of bytes that one read from the log returns.
 const PIECE: usize = 256 * 1024;
 /// Number of bytes that are searched between two checks of the clock.
 const PART: usize = 32 * 1024;
-/// Limits the number of concurrent searches, so that the managed processes get enough CPU time. Other searches wait.
+/// Semaphore that limits the number of concurrent searches, so that the managed processes get enough CPU time. Further
+/// searches wait.
 static SEARCH_PERMITS: Semaphore = Semaphore::const_new(2);
 /// Maximum length of a line in the reply, in bytes.
 const MAX_LINE_LEN: usize = 300;
@@ -33,7 +34,7 @@ pub(super) struct LogScan<'e> {
     pub(super) expired: bool,
     /// Reason why only the stored output tail is searched. `None` if the whole log is available.
     pub(super) tail_only: Option<&'e TailOnlyReason>,
-    /// Number of bytes after the start of the search that could not be stored.
+    /// Number of output bytes after the start of the search that could not be stored.
     pub(super) lost_bytes: Option<u64>,
 }
 
@@ -44,7 +45,7 @@ impl LogScan<'_> {
         SearchView { attempt, next_cursor, ..SearchView::default() }
     }
 
-    /// Searches from a cursor on.
+    /// Searches the output from a cursor on.
     pub(super) async fn run(&self, pattern: Pattern, from: OutputCursor) -> Result<SearchView, ApiError> {
         let mut size = self.log.size().await?.unwrap_or_default();
         let mut at = from.offset;
@@ -75,7 +76,7 @@ impl LogScan<'_> {
             let stretch = self.log.stretch(&size, at);
             let is_last = stretch.until >= size.end;
             let Some(window) = self.log.window(stretch, PIECE).await? else {
-                // The log lost bytes during the read. The new size contains these bytes as part of the gap.
+                // The log dropped bytes during the read. The new log size counts these bytes as part of the gap.
                 size = self.log.size().await?.unwrap_or_default();
                 begun = Some(searcher);
                 continue;
@@ -123,7 +124,7 @@ impl LogScan<'_> {
         }
     }
 
-    /// Returns a reply without matches whose other fields have their maximum length.
+    /// Returns a reply without matches. All its other fields have their maximum length.
     fn longest(&self, from: &OutputCursor, end: u64, dropped: u64, expired: bool) -> SearchView {
         let line = from.line.map(|line| line.saturating_add(end));
         SearchView {
@@ -141,8 +142,8 @@ impl LogScan<'_> {
     }
 }
 
-/// Searches a window on a blocking thread. If the deadline passes first, returns the offset at which the search
-/// stopped.
+/// Searches a window on a blocking thread. If the deadline passes before the end of the window, returns the offset at
+/// which the search stopped.
 async fn searched(
     mut searcher: Searcher,
     window: Window,
@@ -174,12 +175,12 @@ fn broken(error: &dyn std::error::Error) -> ApiError {
     ApiError::new(500, "internal", "the search failed").because(error.to_string())
 }
 
-/// Collects the matches for a reply, up to its size limit.
+/// Collects the matches for a reply, up to the size limit of the reply.
 #[derive(Debug, Default)]
 struct ScanMatches {
     matches: Vec<MatchView>,
     used: usize,
-    /// Lines after the last match that are normally shown as context of the next match.
+    /// Lines after the last match. If another match follows, they become its context lines.
     further: Vec<String>,
     /// Cursor of the first match that does not fit into the reply.
     next: Option<OutputCursor>,
@@ -213,7 +214,7 @@ impl ScanMatches {
         self.matches.push(view);
     }
 
-    /// Appends the lines of `further` to the last match, because no further match will show them.
+    /// Appends the lines in `further` to the last match, because no further match will show these lines.
     fn report_further_matches(&mut self, room: usize) {
         let Some(last) = self.matches.last_mut() else { return };
         let before = self.used.saturating_sub(length(last));
@@ -228,7 +229,7 @@ impl ScanMatches {
     }
 }
 
-/// Shortens a match until it fits, so that the reply contains at least one match.
+/// Shortens a match until it fits into the reply, so that the reply contains at least one match.
 fn shorten(view: &mut MatchView, room: usize) {
     // Context lines that are farthest from the match are removed first.
     while length(view) >= room && !(view.before.is_empty() && view.after.is_empty()) {

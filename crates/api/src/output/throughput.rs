@@ -1,13 +1,13 @@
-//! Minimum speed at which another node must send output.
+//! Measures whether another node sends output at the minimum speed.
 
 use std::time::Duration;
 
-/// Maximum total waiting time for a node that sends nothing.
+/// Maximum total time to wait for a node that sends nothing.
 const STALL_TIMEOUT: Duration = Duration::from_secs(10);
 /// Number of received bytes that extend the waiting time by one second.
 const MIN_BYTES_PER_SECOND: u64 = 1_024;
 
-/// Measures the speed of another node, so that a node that sends very slowly cannot block a reader forever.
+/// Measures how fast another node sends output, so that a node that sends very slowly cannot block a reader forever.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct MinThroughput {
     waited: Duration,
@@ -15,7 +15,7 @@ pub(super) struct MinThroughput {
 }
 
 impl MinThroughput {
-    /// Adds a waiting time and the number of bytes that arrived during this time.
+    /// Records a wait: its duration and the number of bytes that arrived during this time.
     pub(super) fn waited(&mut self, span: Duration, came: u64) {
         self.waited = self.waited.saturating_add(span);
         self.came = self.came.saturating_add(came);

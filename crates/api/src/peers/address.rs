@@ -1,11 +1,11 @@
 //! Checks the addresses of other nodes. They are not trusted, because every client of the store can write them.
 
-/// Kind of an address to which requests may be sent.
+/// Kind of address to which requests may be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum PeerAddress {
     /// A socket on this machine that belongs to the same user.
     Socket,
-    /// A host in the network.
+    /// A host and port in the network.
     Network,
 }
 
@@ -13,7 +13,7 @@ pub(super) enum PeerAddress {
 const MAX_ADDRESS_LEN: usize = 1_024;
 
 impl PeerAddress {
-    /// Checks an address. Plain HTTP to other machines is refused unless `may_be_read_by_others` is set.
+    /// Checks the address of a node. Plain HTTP to other machines is refused unless `may_be_read_by_others` is set.
     pub(super) fn of(address: &str, may_be_read_by_others: bool) -> Result<Self, &'static str> {
         if address.len() > MAX_ADDRESS_LEN || address.chars().any(|c| c.is_control() || c.is_whitespace()) {
             return Err("the address is empty or not valid");

@@ -3,10 +3,11 @@
 use longhaul_engine::ports::{PeerBody, PeerError};
 use longhaul_wire::output::{HEAD, InvalidFrame, MAX_FRAME_BYTES, OutputFrame};
 
-/// Number of bytes that are moved to the buffer at once. Kept small, because removing a frame moves all bytes after it.
+/// Number of bytes that are moved to the buffer at once. It is small, because the removal of a frame moves all bytes
+/// that follow in the buffer.
 const CHUNK_SIZE: usize = 16 * 1024;
 
-/// Reads a complete body. Returns `None` if it has more than `limit` bytes.
+/// Reads a complete body. Returns `None` if the body has more than `limit` bytes.
 pub(super) async fn whole(mut body: Box<dyn PeerBody>, limit: usize) -> Result<Option<Vec<u8>>, PeerError> {
     let mut all = Vec::new();
     while let Some(bytes) = body.next().await? {
@@ -23,7 +24,7 @@ pub(super) async fn whole(mut body: Box<dyn PeerBody>, limit: usize) -> Result<O
 pub(crate) struct PeerFrames {
     body: Box<dyn PeerBody>,
     came: Vec<u8>,
-    /// Number of bytes of `came` that have been moved to the buffer.
+    /// Number of bytes of `came` that have already been moved to the buffer.
     used: usize,
     buffer: Vec<u8>,
     /// Total number of bytes received.
@@ -51,7 +52,7 @@ impl PeerFrames {
         self.count
     }
 
-    /// Returns true if a frame has been received only in part.
+    /// Returns true if a frame has been received only partly.
     pub(crate) const fn is_midway(&self) -> bool {
         !self.buffer.is_empty()
     }

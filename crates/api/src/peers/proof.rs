@@ -1,4 +1,4 @@
-//! Proof that a request comes from a node of the cluster, without sending the shared secret.
+//! Proves that a request comes from a node of the cluster, without sending the shared secret.
 
 use crate::hmac::hmac;
 use base64::Engine as _;
@@ -14,21 +14,21 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Name of the HTTP header with the proof. A node that receives this header does not forward the request.
 pub const PEER_HEADER: &str = "longhaul-peer";
-/// Format version, with which every proof starts.
+/// Version of the proof format. Every proof starts with it.
 const VERSION: &str = "1";
 /// Maximum difference between the clocks of two nodes.
 const WINDOW: Duration = Duration::from_secs(120);
-/// Maximum number of requests within [`WINDOW`]. Only requests with a valid proof are counted.
+/// Maximum number of requests that are accepted within [`WINDOW`]. Only requests with a valid proof are counted.
 const MAX_REQUESTS: usize = 100_000;
 
-/// Source of the secrets that the nodes share. The secrets have no other use.
+/// Source of the secrets that the nodes share. The secrets are used only for these proofs.
 pub trait PeerSecrets: fmt::Debug + Send + Sync + 'static {
-    /// Returns the current secrets. Proofs are made with the first one; proofs made with any of them are accepted. With
-    /// an empty list, no proof is made or accepted.
+    /// Returns the current secrets. The first secret is used to make proofs. Received proofs may be made with any of
+    /// the secrets. With an empty list, no proof is made or accepted.
     fn current(&self) -> Vec<[u8; 32]>;
 }
 
-/// The parts of a request that a proof covers. A change of any part invalidates the proof.
+/// The parts of a request that a proof covers. If any part is changed, the proof becomes invalid.
 #[derive(Clone, Copy, Debug)]
 pub struct SignedRequest<'r> {
     /// HTTP method, `GET` or `POST`.
@@ -43,20 +43,21 @@ pub struct SignedRequest<'r> {
 pub struct PeerGate {
     here: NodeId,
     secrets: Arc<dyn PeerSecrets>,
-    /// Start time in milliseconds since the Unix epoch. Proofs accepted before this time are not known.
+    /// Time at which the gate was created, in milliseconds since the Unix epoch. It has no record of proofs that were
+    /// accepted before this time.
     since: u64,
-    /// Accepted proofs (time and nonce) that are still within [`WINDOW`].
+    /// Time and nonce of each accepted proof that is still within [`WINDOW`].
     seen: Mutex<BTreeSet<(u64, String)>>,
 }
 
 /// Reason why a proof is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PeerAuthError {
-    /// The proof is malformed, or was made with another secret, for another node or for another request.
+    /// The proof is malformed, was made with another secret, or was made for another node or another request.
     Wrong,
-    /// The times of the two nodes differ too much.
+    /// The clocks of the two nodes differ too much.
     Untimely,
-    /// The proof is older than this manager.
+    /// The proof was made before this manager started.
     Early,
     /// The proof was already used.
     Repeated,
@@ -81,16 +82,17 @@ pub fn prove(
 }
 
 impl PeerGate {
-    /// Creates a gate for node `here` that accepts proofs made from now on.
+    /// Creates a gate for node `here`. It accepts only proofs that are made from now on.
     #[must_use]
     pub fn new(here: NodeId, secrets: Arc<dyn PeerSecrets>) -> Self {
         Self { here, secrets, since: millis(SystemTime::now()), seen: Mutex::default() }
     }
 
-    /// Checks the proof in a header. Returns the digest that the body of the request must have.
+    /// Checks the proof in a header. Returns the digest that the body of the request must have. Checking takes the same
+    /// time for every wrong MAC.
     ///
     /// # Errors
-    /// Returns a [`PeerAuthError`] if the proof is refused. The comparison takes the same time for every wrong MAC.
+    /// Returns a [`PeerAuthError`] if the proof is refused.
     pub fn admit(&self, header: &str, method: &str, target: &str) -> Result<[u8; 32], PeerAuthError> {
         self.admit_at(SystemTime::now(), header, method, target)
     }
@@ -160,8 +162,8 @@ pub fn digest(body: &[u8]) -> [u8; 32] {
     Sha256::digest(body).into()
 }
 
-/// Returns the MAC of a request. The parts are separated by line feeds, so no part may contain a line feed. Node names
-/// and targets cannot contain one; all other parts consist of letters and digits.
+/// Returns the MAC of a request. Line feeds separate the parts, so no part may contain a line feed. Node names and
+/// targets cannot contain line feeds, and all other parts consist of letters and digits.
 fn sign(key: &[u8], from: &str, to: &str, at: u64, nonce: &str, request: SignedRequest<'_>) -> [u8; 32] {
     let SignedRequest { method, target, digest } = request;
     let at = at.to_string();

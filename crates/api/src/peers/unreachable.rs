@@ -1,11 +1,11 @@
-//! Errors of requests to other nodes.
+//! Errors that occur in requests to other nodes.
 
 use crate::error::ApiError;
 use longhaul_domain::{NodeId, ProcessId};
 use longhaul_engine::ports::PeerError;
 use longhaul_engine::with_causes;
 
-/// A node that is unreachable, with the reason.
+/// An unreachable node, with the reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Unreachable {
     pub(crate) node: NodeId,
@@ -13,7 +13,7 @@ pub(crate) struct Unreachable {
     cure: PeerErrorRemedy,
 }
 
-/// Action that makes a node reachable.
+/// What the user must do so that a node becomes reachable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum PeerErrorRemedy {
     /// Wait until the node is running again.
@@ -24,10 +24,10 @@ enum PeerErrorRemedy {
     Address,
 }
 
-/// Error of a request to another node.
+/// Error in a request to another node.
 #[derive(Clone, Debug)]
 pub(crate) enum PeerRequestError {
-    /// The node could not be reached or gave no usable reply.
+    /// The node could not be reached, or its reply was not usable.
     Away(Unreachable),
     /// The node refused the request.
     Refused(ApiError),
@@ -43,7 +43,7 @@ impl Unreachable {
         Self { cure: PeerErrorRemedy::Address, ..Self::of(node, why) }
     }
 
-    /// Creates the error for a failed transport.
+    /// Creates the error for a failure of the transport.
     pub(crate) fn by(node: &NodeId, error: &PeerError) -> Self {
         let cure = if matches!(error, PeerError::Untrusted { .. }) {
             PeerErrorRemedy::Trust
@@ -53,7 +53,7 @@ impl Unreachable {
         Self { cure, ..Self::of(node, with_causes(error)) }
     }
 
-    /// Converts the error to the reply for a client that requested output which only the unreachable node has.
+    /// Converts the error to a reply for a client that requested output which only the unreachable node has.
     pub(crate) fn output(self, id: ProcessId) -> ApiError {
         let Self { node, why, cure } = self;
         let help = match cure {
@@ -75,8 +75,8 @@ impl Unreachable {
             .help(help)
     }
 
-    /// Converts the error to the reply for a client that sent input. If only the reply of the other node was lost, the
-    /// command may have received the input.
+    /// Converts the error to a reply for a client that sent input. If only the reply of the other node was lost, the
+    /// command may still have received the input.
     pub(crate) fn input(self, id: ProcessId) -> ApiError {
         let Self { node, why, .. } = self;
         ApiError::new(503, "node_unreachable", format!("{} reads its input on node {node}", id.short()))

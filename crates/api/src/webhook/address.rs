@@ -1,4 +1,4 @@
-//! Parses webhook URLs and checks them against the allowed addresses.
+//! Parses webhook URLs and compares them with the allowed addresses.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ pub struct WebhookAddress {
     /// Host name in lower case. An IPv6 address includes its brackets.
     host: String,
     port: u16,
-    /// Path from the first slash, without the query.
+    /// Path of the URL from the first slash on, without the query.
     path: String,
     query: Option<String>,
 }
@@ -60,7 +60,8 @@ impl WebhookAddress {
         Ok(Self { scheme, host, port, path: path.to_owned(), query })
     }
 
-    /// Returns true if `allowed` covers this address: scheme, host and port are equal, and the path is equal or below.
+    /// Returns true if `allowed` covers this address. Scheme, host and port must be equal, and the path must be equal
+    /// to the allowed path or below it.
     #[must_use]
     pub fn is_within(&self, allowed: &Self) -> bool {
         let prefix = allowed.path.trim_end_matches('/');
@@ -119,8 +120,8 @@ fn host_and_port(authority: &str) -> Result<(String, Option<u16>), BadAddress> {
     Ok((host.to_ascii_lowercase(), port))
 }
 
-/// Refuses `.` and `..` in the path, which could lead out of an allowed path. Percent-encoded forms are refused too,
-/// because some receivers decode them.
+/// Refuses `.` and `..` in the path, because they could lead out of an allowed path. Percent-encoded forms are refused
+/// too, because some receivers decode them.
 fn check_path(path: &str) -> Result<(), BadAddress> {
     let lower = path.to_ascii_lowercase();
     let hides = ["%2e", "%2f", "%5c"].iter().any(|hidden| lower.contains(hidden));

@@ -1,15 +1,15 @@
-//! Delays between delivery attempts.
+//! Delays between attempts to deliver an event.
 
 use std::time::Duration;
 
-/// Maximum delay after the first failed attempt.
+/// Maximum delay after the first failed delivery attempt.
 const FIRST: Duration = Duration::from_secs(1);
-/// Maximum delay after any number of failed attempts.
+/// Maximum delay, regardless of the number of failed delivery attempts.
 const MAX_BACKOFF: Duration = Duration::from_secs(300);
 
-/// Returns the delay after `failed` unsuccessful attempts: a random time up to a limit that doubles with each attempt.
-/// Randomness prevents receivers that failed together from being retried together. `asked` is the delay that the
-/// receiver requested; the result is at least this long, but never longer than [`MAX_BACKOFF`].
+/// Returns the delay after `failed` unsuccessful delivery attempts: a random time up to a limit that doubles with each
+/// attempt. Randomness prevents deliveries that failed at the same time from being retried at the same time. `asked` is
+/// the delay that the receiver requested; the result is at least this long, but never longer than [`MAX_BACKOFF`].
 pub(crate) fn wait(failed: u32, chance: u64, asked: Option<Duration>) -> Duration {
     let bound = FIRST
         .saturating_mul(1_u32.checked_shl(failed.saturating_sub(1)).unwrap_or(u32::MAX))

@@ -9,7 +9,7 @@ use longhaul_wire::event::{ENVELOPE_TYPE, Envelope};
 use std::time::Duration;
 use tokio::select;
 
-/// Time after which an event that could not be delivered is dropped.
+/// Age at which an event that could not be delivered is dropped.
 const DELIVERY_TIMEOUT: Duration = Duration::from_secs(24 * 3_600);
 /// Maximum size of a request body, in bytes.
 const MAX_REQUEST_BYTES: usize = 64 * 1_024;
@@ -24,9 +24,9 @@ pub(super) struct Delivery<'a> {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum DeliveryResult {
-    /// The delivery is finished: the event was accepted or dropped.
+    /// The delivery is finished: the receiver accepted the event, or the event was dropped.
     Done,
-    /// The receiver answered 410 (gone) and must not get further events.
+    /// The receiver replied with 410 (gone) and must not get further events.
     NeverAgain,
 }
 
@@ -125,8 +125,8 @@ fn outcome(answer: Result<WebhookResponse, WebhookTransportError>) -> SendOutcom
     }
 }
 
-/// Returns the explanation of a refusal for the log. Redirects are not followed, because requests are sent only to
-/// configured addresses.
+/// Explains in a log message why the receiver refused an event. Redirects are not followed, because requests are sent
+/// only to configured addresses.
 const fn refusal(status: u16) -> &'static str {
     match status {
         300..=399 => {
@@ -137,7 +137,7 @@ const fn refusal(status: u16) -> &'static str {
     }
 }
 
-/// Returns the request body of an event. Long fields are cut if the body would be larger than [`MAX_REQUEST_BYTES`].
+/// Returns the request body for an event. Long fields are cut if the body would be larger than [`MAX_REQUEST_BYTES`].
 fn body(envelope: &Envelope) -> Vec<u8> {
     let write = |envelope: &Envelope| serde_json::to_vec(envelope).unwrap_or_default();
     let whole = write(envelope);

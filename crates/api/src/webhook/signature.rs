@@ -1,4 +1,4 @@
-//! Request signatures as defined by the Standard Webhooks specification.
+//! Signs webhook requests as defined by the Standard Webhooks specification.
 
 use crate::hmac::hmac;
 use base64::Engine as _;
@@ -7,10 +7,10 @@ use std::fmt;
 
 /// Prefix of a secret that is encoded in base64.
 const MARK: &str = "whsec_";
-/// Minimum length of a secure secret, in bytes. Shorter secrets are accepted but reported.
+/// Minimum length of a secure secret, in bytes. Shorter secrets are accepted but cause a warning.
 const MIN_SECRET_LEN: usize = 16;
 
-/// Secret that only the receiver and this manager know.
+/// Secret that is shared only between the receiver and this manager.
 #[derive(Clone, PartialEq, Eq)]
 pub struct WebhookSecret(Vec<u8>);
 
@@ -34,13 +34,14 @@ impl WebhookSecret {
         if bytes.is_empty() { Err(BadSecret("the secret is empty")) } else { Ok(Self(bytes)) }
     }
 
-    /// Returns true if the secret has fewer than 16 bytes and could be guessed.
+    /// Returns true if the secret has fewer than 16 bytes, so that an attacker could guess it.
     #[must_use]
     pub const fn is_short(&self) -> bool {
         self.0.len() < MIN_SECRET_LEN
     }
 
-    /// Returns the signature of a request. `seconds` is the time of sending in seconds since the Unix epoch.
+    /// Returns the signature of a request. `seconds` is the time at which the request is sent, in seconds since the
+    /// Unix epoch.
     #[must_use]
     pub fn sign(&self, id: &str, seconds: i64, body: &[u8]) -> String {
         let head = format!("{id}.{seconds}.");

@@ -1,4 +1,4 @@
-//! Compares one event of each type with its recorded text, which must never change because clients rely on it.
+//! Compares one event of each type with its recorded text. The text must never change, because clients rely on it.
 
 use crate::world::{World, of_session, with, words};
 use longhaul_domain::{CommandSpec, ReadyWhen, SilencePolicy, Spec, WatchPattern, WatchSource, Work};

@@ -155,7 +155,8 @@ async fn the_end_of_a_session_calls_once_however_many_end() {
 #[tokio::test(start_paused = true)]
 async fn a_hook_that_cannot_be_launched_keeps_nobody_from_his_turn() {
     let world = World::new().await;
-    // With the long name the argument exceeds its maximum size and the launch is refused. With the short name it fits.
+    // With the long process name, the argument exceeds its maximum size and the launch is refused. With the short name,
+    // the argument fits.
     let long = format!("{}{{name}}", "x".repeat(131_060));
     start(&world, vec![hook(HookTrigger::End, &["exit", "0", &long])], &Arc::default()).await;
     let refused = world.launch(with(of_session("exit 0", "s"), "name", json!("a name of some length"))).await;
@@ -240,7 +241,7 @@ async fn a_hook_that_fails_leaves_a_warning() {
     );
 }
 
-/// Collects the log messages.
+/// Collects the log messages of a test.
 #[derive(Clone, Debug, Default)]
 struct Heard(Arc<Mutex<Vec<String>>>);
 

@@ -1,4 +1,4 @@
-//! Number of store requests that a list needs.
+//! Tests how many store requests a list needs.
 
 use crate::world::{World, command, with};
 use longhaul_wire::api::ListRequest;

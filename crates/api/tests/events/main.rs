@@ -1,4 +1,4 @@
-//! Tests of event streams, hooks and webhooks, with an engine whose ports are all fakes.
+//! Tests event streams, hooks and webhooks with an engine whose ports are all fakes.
 
 #![expect(
     clippy::unwrap_used,

@@ -101,7 +101,7 @@ async fn an_order_to_wait_that_is_dropped_loses_nothing() {
     world.launch(of_session("exit 0 1000", "s")).await;
     let mut told = Vec::new();
     while told.iter().all(|notice: &BatchView| notice.ended.is_empty()) {
-        // Cancels and repeats the wait for the next batch every 7 ms.
+        // Cancels the wait for the next batch every 7 ms and repeats it.
         tokio::select! {
             biased;
             next = notices.next() => told.extend(next),

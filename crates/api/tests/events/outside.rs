@@ -1,4 +1,4 @@
-//! Fakes of the ports that webhooks use: HTTP receivers and saved cursors.
+//! Fakes of the ports that webhooks use: HTTP transport and storage of cursors.
 
 use crate::world::World;
 use async_trait::async_trait;
@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-/// Reply of a fake receiver.
+/// Reply that a fake receiver gives.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Answer {
     Status(u16),
@@ -23,7 +23,7 @@ pub(crate) enum Answer {
     Nobody,
 }
 
-/// A fake receiver. It gives the planned replies, then always the reply `then`.
+/// A fake receiver. It first gives the planned replies, and then always the reply `then`.
 #[derive(Debug)]
 pub(crate) struct Receiver {
     clock: VirtualClock,
@@ -32,15 +32,15 @@ pub(crate) struct Receiver {
     pub(crate) letters: Mutex<Vec<(Duration, WebhookRequest)>>,
 }
 
-/// Fake receivers by the host name in their URL.
+/// Fake receivers, by the host name in the webhook URL.
 #[derive(Debug, Default)]
 pub(crate) struct Hosts(BTreeMap<String, Arc<Receiver>>);
 
-/// Saved cursors that survive a restart of the manager.
+/// Storage of webhook cursors. The saved cursors survive a restart of the manager.
 #[derive(Debug, Default)]
 pub(crate) struct Places {
     pub(crate) kept: Mutex<BTreeMap<String, EventCursor>>,
-    /// Cursors that were noted since the last durable save. A power cut loses them.
+    /// Cursors that were recorded after the last durable save. A power cut loses these cursors.
     noted: Mutex<BTreeMap<String, EventCursor>>,
     /// Number of durable saves.
     pub(crate) syncs: AtomicU32,
@@ -68,7 +68,7 @@ impl Receiver {
         *self.then.lock().unwrap() = answer;
     }
 
-    /// Returns all events that the receiver got, including those that it refused.
+    /// Returns all events that the receiver got, including events that the receiver refused.
     pub(crate) fn envelopes(&self) -> Vec<Envelope> {
         let letters = self.letters.lock().unwrap();
         letters.iter().map(|(_, letter)| serde_json::from_slice(&letter.body).unwrap()).collect()
@@ -165,7 +165,7 @@ pub(crate) fn webhook_with(name: &str, events: &[&str], hooks: bool) -> Webhook 
     Webhook::new(plan, &allowed).unwrap()
 }
 
-/// Starts the webhooks and waits until they have determined their start cursors.
+/// Starts the webhooks and waits until they have determined the cursors from which they read.
 pub(crate) async fn start(
     world: &World,
     webhooks: Vec<Webhook>,

@@ -35,7 +35,7 @@ fn reads(world: &World) -> usize {
     world.store.calls().into_iter().filter(|call| matches!(call, PortCall::Events | PortCall::Read)).count()
 }
 
-/// Returns the items that the readers got. Fails after a timeout if a reader does not finish.
+/// Returns the items that the readers got. Fails if a reader does not finish before a timeout.
 async fn joined(readers: Vec<tokio::task::JoinHandle<Vec<EventItem>>>) -> Vec<Vec<EventItem>> {
     let mut all = Vec::new();
     for reader in readers {
@@ -161,7 +161,7 @@ async fn whoever_falls_behind_all_others_misses_nothing_and_comes_back_to_them()
     assert!(after - parked <= 4, "{} reads of the log for all", after - parked);
 }
 
-/// Returns the fields of the events that do not depend on the time of reading.
+/// Returns the fields of the events that do not depend on when the events are read.
 fn sameness(told: &[EventItem]) -> Vec<(String, String, String)> {
     let plain = |one: Envelope| (one.id, one.event, one.cursor);
     envelopes(told).into_iter().map(plain).collect()

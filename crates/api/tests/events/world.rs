@@ -1,4 +1,4 @@
-//! The use cases over an engine whose ports are all fakes.
+//! Runs the use cases of the API on an engine whose ports are all fakes.
 
 use longhaul_adapters::memory::MemoryStore;
 use longhaul_api::{Api, EventItem, Events, LaunchDefaults, Metrics};
@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The use cases, and the fakes that survive a crash of the engine.
+/// The use cases of the API, and the fakes that survive a crash of the engine.
 pub(crate) struct World {
     pub(crate) clock: VirtualClock,
     pub(crate) store: Arc<FaultyStore>,
@@ -34,11 +34,11 @@ impl World {
         let spawner = Arc::new(ScriptedSpawner::casting(clock.clone(), |order| {
             let command = &order.command;
             match (command.program.as_str(), command.args.as_slice()) {
-                // Prints its arguments and exits with code 3 after one second.
+                // Fake command that prints its arguments and exits with code 3 after one second.
                 ("says", words) => {
                     ChildScript::exits(Duration::from_secs(1), 3).printing(&format!("{}\n", words.join(" ")))
                 }
-                // Prints its arguments and waits for input.
+                // Fake command that prints its arguments and waits for input.
                 ("asks", words) => ChildScript {
                     reads: StdinBehavior::Once,
                     ..ChildScript::runs().printing(&format!("{}\n", words.join(" ")))
@@ -52,7 +52,7 @@ impl World {
         Self { clock, store, spawner, ids, environments, api }
     }
 
-    /// Kills the manager and starts a new one on the same store and processes.
+    /// Simulates a crash of the manager, then starts a new manager with the same store and processes.
     pub(crate) async fn crash(&mut self) {
         self.api.engine.abandon();
         self.clock.settle().await;
@@ -73,14 +73,14 @@ impl World {
         self.clock.run_for(span).await;
     }
 
-    /// Advances the clock until the process has ended, by at most one day.
+    /// Advances the clock by at most one day, until the process has ended.
     pub(crate) async fn end(&self, id: &str) {
         let ids = [id.parse().unwrap()];
         let ended = self.api.engine.wait(&ids, WaitCondition::Ended, WaitMode::All, None);
         self.clock.run_until(Duration::from_secs(86_400), ended).await.expect("it ends").unwrap();
     }
 
-    /// Returns all items of the stream for a request that does not follow the log.
+    /// Returns all items of the event stream for a request that does not follow the log.
     pub(crate) async fn told(&self, request: &EventsRequest) -> Vec<EventItem> {
         let mut events = self.api.events(request).await.unwrap();
         let mut told = Vec::new();
@@ -90,7 +90,7 @@ impl World {
         told
     }
 
-    /// Returns the events of the stream for a request, including gaps.
+    /// Returns the events of the event stream for a request, including gaps.
     pub(crate) async fn envelopes(&self, request: &EventsRequest) -> Vec<Envelope> {
         envelopes(&self.told(request).await)
     }
@@ -132,7 +132,7 @@ async fn api(
     }
 }
 
-/// Returns the next item. Fails after one hour of virtual time without an item.
+/// Returns the next item. Fails if no item arrives within one hour of virtual time.
 pub(crate) async fn next_of(world: &World, events: &mut Events) -> EventItem {
     let next = world.clock.run_until(Duration::from_secs(3_600), events.next()).await;
     next.flatten().expect("an event arrives")

@@ -1,4 +1,4 @@
-//! Requests to a node that sends its replies very slowly, with engines whose ports are all fakes.
+//! Tests requests to a node that sends its replies very slowly. The engines use only fake ports.
 
 #![expect(clippy::unwrap_used, reason = "a test that panics has failed")]
 
@@ -25,12 +25,12 @@ const BOUND: Duration = Duration::from_secs(20);
 /// Time after which the test fails.
 const LONG: Duration = Duration::from_secs(600);
 
-/// Fake transport to other nodes. Each reply is sent in pieces, with a pause before each piece.
+/// Fake transport to other nodes. It sends each reply in pieces, with a pause before each piece.
 #[derive(Clone, Debug)]
 struct Trickling {
     pieces: Vec<Vec<u8>>,
     pause: Duration,
-    /// True if the body stays open without further data after the last piece; false if it ends.
+    /// True if the body stays open but sends nothing after the last piece. False if the body ends there.
     goes_on: bool,
 }
 
@@ -47,7 +47,7 @@ impl longhaul_engine::ports::PeerTransport for Trickling {
 struct Body {
     pieces: VecDeque<Vec<u8>>,
     pause: Duration,
-    /// Time of the next piece. Cancelled and repeated reads do not delay it.
+    /// Time at which the next piece is sent. Reads that are cancelled and repeated do not delay it.
     next_at: Instant,
     goes_on: bool,
 }
@@ -64,13 +64,13 @@ impl PeerBody for Body {
     }
 }
 
-/// Sends one byte every two seconds, for longer than any reader should wait.
+/// Creates a transport that sends one byte every two seconds, for longer than any reader should wait.
 fn drops() -> Trickling {
     let page = vec![vec![b' ']; 1_000];
     Trickling { pieces: page, pause: Duration::from_secs(2), goes_on: true }
 }
 
-/// Sends `count` complete frames with one byte of output each.
+/// Creates a transport that sends `count` complete frames with one byte of output each.
 fn small_frames(count: u64, pause: Duration) -> Trickling {
     let frame = |offset| {
         let mut frame = Vec::new();
@@ -80,7 +80,7 @@ fn small_frames(count: u64, pause: Duration) -> Trickling {
     Trickling { pieces: (0..count).map(frame).collect(), pause, goes_on: true }
 }
 
-/// Sends one frame byte by byte.
+/// Creates a transport that sends one frame byte by byte.
 fn slow_frame(pause: Duration) -> Trickling {
     let mut frame = Vec::new();
     OutputFrame { kind: FrameKind::Stdout, offset: 0, at: 0, bytes: vec![b'x'; 400] }.encode(&mut frame);

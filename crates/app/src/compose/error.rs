@@ -1,4 +1,4 @@
-//! Errors of the composition.
+//! Errors that occur when the parts of an engine are opened.
 
 use super::{have, shared, url_hints};
 use crate::binding::UnusableFile;
@@ -43,23 +43,23 @@ pub enum ComposeError {
         /// State directory that started the process. `None` if the store does not record it.
         state_dir: Option<PathBuf>,
     },
-    /// The state directory has running attempts that this store has no records of, because it was served with another
-    /// store.
+    /// The state directory has running attempts that this store has no records of, because the directory was last
+    /// served with another store.
     #[error("this state directory has running processes that have no records in the store {store}")]
     OtherStore {
         /// Name of the configured store.
         store: String,
         /// Name of the store with which the directory was served last.
         last: String,
-        /// Id of one of the processes with a running attempt, if there is one.
+        /// Id of one of the processes with a running attempt. `None` if no such process is known.
         live: Option<ProcessId>,
     },
-    /// Unfinished processes of this state directory belong to its previous node name.
+    /// The state directory has unfinished processes that belong to its previous node name.
     #[error("this state directory cannot change its node name from {last} to {node}: {} not ended", have(*open))]
     OtherNode {
         /// Configured name of the node.
         node: NodeId,
-        /// Name under which the directory was served last.
+        /// Node name with which the directory was served last.
         last: NodeId,
         /// Id of one of the unfinished processes.
         first: ProcessId,
@@ -68,7 +68,7 @@ pub enum ComposeError {
         /// Number of all unfinished processes, including waiting ones.
         open: usize,
     },
-    /// The binding of the store, or another small file that a start needs, cannot be read or written.
+    /// The binding of the store, or another small file that is needed to start, cannot be read or written.
     #[error("{} cannot be used", path.display())]
     Binding {
         /// Path of the file that cannot be used.
@@ -77,20 +77,21 @@ pub enum ComposeError {
         #[source]
         source: io::Error,
     },
-    /// A directory is at the path of the store's binding, or of another small file that a start needs.
+    /// There is a directory at the path of the store's binding file, or at the path of another small file that is
+    /// needed to start.
     #[error("{} is a directory instead of a file", path.display())]
     NoFile {
-        /// Path of the directory that is in the way.
+        /// Path of the directory that is in place of the file.
         path: PathBuf,
     },
-    /// The cluster key, with which launches are signed, cannot be used.
+    /// The cluster key, which signs launches, cannot be used.
     #[error("the cluster key cannot be used")]
     ClusterKey {
         /// Underlying error that caused this error.
         #[source]
         source: KeyFileError,
     },
-    /// The other nodes of the store use a different cluster key.
+    /// The other nodes that share the store use a different cluster key.
     #[error("the nodes of the store {store} have the cluster key {theirs}, and this one has {}", ours.as_deref().unwrap_or("none"))]
     OtherKey {
         /// Name of the store.
@@ -102,10 +103,10 @@ pub enum ComposeError {
         /// Path of the key file of this node, which may be missing.
         path: PathBuf,
     },
-    /// The path of the cluster key is not known.
+    /// The path of the cluster key file is not known.
     #[error("the path of the cluster key file is unknown")]
     NoKeyPlace,
-    /// The file in `node.peer_ca_file` cannot be used.
+    /// The CA certificate file in the setting `node.peer_ca_file` cannot be used.
     #[error("the CA file of node.peer_ca_file cannot be used")]
     PeerAuthorities {
         /// Underlying error that caused this error.
@@ -180,7 +181,8 @@ impl ComposeError {
                     .to_owned(),
             ),
             Self::NoKeyPlace => Some("neither XDG_CONFIG_HOME nor HOME contains an absolute path".to_owned()),
-            // A shared store that answers with an error was reached, so the outer error adds nothing to its causes.
+            // The shared store responded with an error, so it was reached. The outer error says that the store is
+            // unavailable and is therefore left out.
             Self::Store { store, source: error @ StoreError::Unavailable { .. } } if shared::knows(store) => {
                 causes(error)
             }

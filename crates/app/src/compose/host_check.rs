@@ -1,4 +1,5 @@
-//! Checks of `longhaul doctor` on this machine: the store, containment, the clock, and processes without a supervisor.
+//! Checks that `longhaul doctor` makes on this machine: the store, containment, the clock, and processes without a
+//! supervisor.
 
 use super::containment;
 use crate::config::{ManagerConfig, StoreChoice};
@@ -22,18 +23,18 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Time limit until the store must answer.
+/// Maximum time until the store responds.
 const STORE_TIMEOUT: Duration = Duration::from_secs(6);
-/// Advice for a store that cannot be reached.
+/// Advice for the user if a store cannot be reached.
 const UNREACHABLE_HELP: &str = "check that the store is reachable and that the configuration names the right store: longhaul config show \
      --origin";
-/// Number of free inodes below which the check reports a problem. Launches are refused when no inode is left.
+/// Number of free inodes below which the check reports a problem. When no inode is left, launches are refused.
 const LOW_INODES: u64 = 1_000;
 /// Maximum number of pids in the text report; the JSON report contains all of them.
 const MAX_PIDS: usize = 20;
 /// Maximum number of characters of a command line in the report.
 const MAX_COMMAND_LEN: usize = 80;
-/// Change of the wall clock from which the check warns.
+/// Minimum change of the wall clock that causes a warning.
 const MAX_WALL_CLOCK_JUMP: Duration = Duration::from_secs(60);
 
 /// Checks a SQLite database without creating or changing anything.
@@ -71,8 +72,8 @@ pub(crate) fn of_database(path: &Path) -> DoctorCheck {
     })
 }
 
-/// Checks a store of files. If a manager is running, the files are not read, because the manager has read them at its
-/// start.
+/// Checks a file store. If a manager is running, the check does not read the files, because the manager has read them
+/// when it started.
 pub(crate) fn of_files(path: &Path, choice: &StoreChoice, is_managed: bool) -> DoctorCheck {
     const NAME: &str = "store";
     let found = if is_managed { Ok(Some(EventCursor::default())) } else { FsStore::end_of(path) };
@@ -87,7 +88,7 @@ pub(crate) fn of_files(path: &Path, choice: &StoreChoice, is_managed: bool) -> D
     }
 }
 
-/// Checks a store of a kind that the program added: opens the store as a manager does at its start, even without a
+/// Checks a store of a kind that the program added. Opens the store like a manager that starts, even if there is no
 /// state directory.
 pub(crate) async fn of_added(
     state_dir: &Path,
@@ -152,7 +153,7 @@ pub(crate) fn of_containment(settings: &ManagerConfig) -> DoctorCheck {
     }
 }
 
-/// Checks by how much the wall clock was changed since the first manager of this boot started.
+/// Checks by how much the wall clock has changed since the first manager after the last boot started.
 pub(crate) fn of_clock(state_dir: &Path) -> DoctorCheck {
     const NAME: &str = "clock";
     match SystemClock::wall_ahead_ms(state_dir) {
@@ -189,7 +190,7 @@ pub(crate) fn attempts(state_dir: &Path) -> io::Result<HostSurvey> {
     HostSurvey::of(&state_dir.join(ATTEMPTS))
 }
 
-/// Reports attempts that run without a supervisor, and processes that outlived such an attempt.
+/// Reports attempts that run without a supervisor, and descendant processes that outlived such an attempt.
 pub(crate) fn of_orphans(state_dir: &Path, seen: &io::Result<HostSurvey>, is_managed: bool) -> DoctorCheck {
     const NAME: &str = "orphans";
     match seen {
@@ -261,8 +262,8 @@ pub(crate) fn of_supervisors(seen: &HostSurvey) -> Option<DoctorCheck> {
     })
 }
 
-/// Returns the live attempts of the given processes with the facts that the user needs to stop them. A process without
-/// a supervised attempt is included with its directory only.
+/// Returns the live attempts of the given processes with the data that the user needs to stop them. For a process
+/// without a supervised attempt, returns only its directory.
 pub(crate) fn live_attempts(state_dir: &Path, ids: &BTreeSet<ProcessId>) -> Vec<LiveAttempt> {
     let seen = attempts(state_dir).unwrap_or_default();
     let supervised = seen.supervised.into_iter().filter_map(|each| {
@@ -288,15 +289,16 @@ pub(crate) fn live_attempts(state_dir: &Path, ids: &BTreeSet<ProcessId>) -> Vec<
 #[derive(Clone, Debug)]
 pub(crate) struct LiveAttempt {
     pub(crate) id: ProcessId,
-    /// Pid of the command, or pid of the shim if the pid of the command is unknown.
+    /// Pid of the command. If that pid is unknown, the pid of the shim.
     pub(crate) pid: Option<u32>,
     /// Command line of the command. Empty if it cannot be read.
     pub(crate) command: String,
-    /// Attempt directory. For a process without a supervised attempt, the directory of all its attempts.
+    /// Attempt directory. For a process without a supervised attempt, the directory that contains all its attempts.
     pub(crate) directory: PathBuf,
 }
 
-/// Returns the command line of a pid as one line that is safe to print. Returns an empty string if it cannot be read.
+/// Returns the command line of a pid as one line that is safe to print. Returns an empty string if the command line
+/// cannot be read.
 fn command_of(pid: u32) -> String {
     let bytes = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
     if bytes.is_empty() {
@@ -311,12 +313,13 @@ fn command_of(pid: u32) -> String {
     line.chars().take(MAX_COMMAND_LEN).map(shown).collect()
 }
 
-/// Returns the running attempts whose shims write into another directory, of which this state directory is a copy.
+/// Returns the running attempts whose shims write into another directory. In this case the inspected state directory is
+/// a copy of that directory.
 pub(crate) fn running_elsewhere(state_dir: &Path) -> Vec<SupervisedAttempt> {
     HostSurvey::of(&state_dir.join(ATTEMPTS)).map(|seen| seen.elsewhere).unwrap_or_default()
 }
 
-/// Checks the environment store of a state directory. Returns `None` if it contains no environments.
+/// Checks the environment store of a state directory. Returns `None` if the environment store is empty.
 pub(crate) fn of_environments(state_dir: &Path) -> Option<DoctorCheck> {
     const NAME: &str = "environments";
     let (kept, damaged) = match FileEnvironmentStore::look(state_dir) {
@@ -349,7 +352,7 @@ pub(crate) fn of_environments(state_dir: &Path) -> Option<DoctorCheck> {
     )
 }
 
-/// Returns the first pids as a list, followed by the number of further pids.
+/// Returns a list of the first pids, followed by the number of pids that are left out.
 pub(crate) fn listed(pids: &[u32]) -> String {
     let first: Vec<String> = pids.iter().take(MAX_PIDS).map(u32::to_string).collect();
     match pids.len().saturating_sub(MAX_PIDS) {
@@ -358,8 +361,8 @@ pub(crate) fn listed(pids: &[u32]) -> String {
     }
 }
 
-/// Checks the number of free inodes in the file system of the state directory. Returns `None` if there are enough, or
-/// if the file system has no limit.
+/// Checks the number of free inodes in the file system of the state directory. Returns `None` if enough inodes are
+/// free, or if the file system has no inode limit.
 pub(crate) fn of_names(state_dir: &Path) -> io::Result<Option<DoctorCheck>> {
     Ok(names_left(state_dir)?.filter(|left| *left < LOW_INODES).map(|left| {
         DoctorCheck::problem(
@@ -394,7 +397,7 @@ mod tests {
         assert_eq!(result_text(of_seen("o", &seen(3, 0), 0, false)).0, CheckResult::Ok);
         let (health, text) = result_text(of_seen("o", &seen(3, 1), 0, false));
         assert!(health == CheckResult::Warning && text.contains("longhaul status"), "{text}");
-        // An attempt that a manager supervises does not count as unsupervised, so this one has no supervisor at all.
+        // This survey contains no running attempts, but processes that outlived an attempt.
         let ended = HostSurvey { survivors: (70..95).collect(), ..HostSurvey::default() };
         for (seen, is_managed) in [(seen(3, 1), true), (ended.clone(), true), (ended, false)] {
             let (health, text) = result_text(of_seen("o", &seen, 0, is_managed));

@@ -7,7 +7,7 @@ use longhaul_api::{Api, hooks, webhook};
 use longhaul_engine::ports::{ReaderCursors, WebhookTransport};
 use std::sync::Arc;
 
-/// Starts the configured webhooks and hooks, which run until the engine shuts down.
+/// Starts the configured webhooks and hooks. They run until the engine shuts down.
 pub(crate) fn start_notifications(api: &Api, state: &StateDir, outgoing: &NotificationSettings) {
     for warning in outgoing.warnings() {
         tracing::warn!("{warning}");

@@ -9,7 +9,7 @@ use longhaul_api::{PeerClient, PeerConfig, PeerGate, PeerSecrets};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-/// Purpose for which the secrets between nodes are derived from the cluster key.
+/// Purpose name with which the secrets for node connections are derived from the cluster key.
 const PURPOSE: &str = "peers";
 
 /// The secrets with which nodes authenticate to each other. They are derived from the current content of the cluster
@@ -42,8 +42,8 @@ pub(crate) fn peers(settings: &ManagerConfig, boot: &str) -> Result<PeerClient, 
         Some(path) => {
             HttpPeerTransport::trusting(path).map_err(|source| ComposeError::PeerAuthorities { source })?
         }
-        // Unlike an unusable configured file, missing system certificates are not an error here, because this node may
-        // never connect to a TLS address.
+        // System certificates that are missing are not an error here, because this node may never connect to a TLS
+        // address. In contrast, a configured certificate file that is unusable is an error.
         None => HttpPeerTransport::default(),
     };
     Ok(PeerClient::new(PeerConfig {
@@ -54,12 +54,12 @@ pub(crate) fn peers(settings: &ManagerConfig, boot: &str) -> Result<PeerClient, 
     }))
 }
 
-/// Returns the authentication of requests from other nodes. Returns `None` if the store is local.
+/// Returns the component that authenticates requests from other nodes. Returns `None` if the store is local.
 pub(crate) fn peer_gate(settings: &ManagerConfig) -> Option<Arc<PeerGate>> {
     Some(Arc::new(PeerGate::new(settings.node.clone(), secrets(settings)?)))
 }
 
-/// Returns the URL at which other nodes reach this one, which is the first of these that exists:
+/// Returns the URL at which other nodes reach this node. This is the first of these addresses that exists:
 ///
 /// 1. The configured address.
 /// 2. A listening address that other machines can reach.
@@ -75,7 +75,7 @@ pub(crate) fn address(state: &StateDir, settings: &ManagerConfig, urls: &[String
     })
 }
 
-/// Returns true if other machines can connect to a URL as it is written.
+/// Returns true if other machines can connect to a URL without a change to the URL.
 fn is_for_others(url: &str) -> bool {
     let address = url.split_once("://").and_then(|(_, address)| address.parse::<SocketAddr>().ok());
     address.is_some_and(|address| {

@@ -1,4 +1,4 @@
-//! Checks of `longhaul doctor` on the server of a shared store.
+//! Checks that `longhaul doctor` makes on the server of a shared store.
 
 pub(crate) use super::shared::knows;
 
@@ -15,21 +15,22 @@ use longhaul_adapters::signing::{ClusterKeys, KeyId};
 use longhaul_engine::ports::StoreError;
 use std::time::Duration;
 
-/// Time limit until the server must answer.
+/// Maximum time until the server responds.
 const STORE_TIMEOUT: Duration = Duration::from_secs(6);
-/// Response time from which the check warns. Each change of a process needs at least one response of the server.
+/// Response time of the server that causes a warning. Each change of a process needs at least one response of the
+/// server.
 const SLOW: Duration = Duration::from_millis(5);
-/// Response time from which the check reports a problem, because lease renewals arrive late.
+/// Response time of the server that is reported as a problem, because lease renewals arrive late.
 const TOO_SLOW: Duration = Duration::from_millis(500);
-/// Difference in microseconds between the clocks of server and machine from which the check warns.
+/// Difference between the clocks of the server and this machine that causes a warning, in microseconds.
 const MAX_CLOCK_SKEW_US: u64 = 1_000_000;
-/// Used memory, in percent of the server's limit, from which the check warns.
+/// Used memory that causes a warning, in percent of the server's memory limit.
 const NEARLY_FULL: u64 = 80;
-/// Lease duration below which the check warns: one or two late renewals end a shorter lease.
+/// Lease duration below which the check warns. A shorter lease expires after one or two late renewals.
 const MIN_SAFE_LEASE: Duration = Duration::from_secs(3);
 
-/// Checks the server of the store and the cluster key of its nodes. Without a response, the check of the key is left
-/// out.
+/// Checks the server of the store and the cluster key of the nodes. If the server does not respond, the key is not
+/// checked.
 pub(crate) async fn checks(settings: &ManagerConfig, url: &str) -> Vec<DoctorCheck> {
     let mut checks = of_server(url).await;
     let reached = tokio::time::timeout(STORE_TIMEOUT, cluster_key(settings, url)).await;
@@ -40,15 +41,16 @@ pub(crate) async fn checks(settings: &ManagerConfig, url: &str) -> Vec<DoctorChe
     checks
 }
 
-/// The cluster key that signs launches, and the older key that is still trusted.
+/// The cluster key that signs launches, and an older key that is still trusted.
 struct KeyCheck {
     /// Id of the key that signs launches. `None` if there is no key yet; the first manager creates it.
     current: Option<String>,
-    /// Id of the older key, and number of unfinished processes whose launch it signed. `None` if there is no older key.
+    /// Id of the older key, and number of unfinished processes whose launch was signed with it. `None` if there is no
+    /// older key.
     older: Option<(KeyId, usize)>,
 }
 
-/// Returns the keys that the nodes of a store sign with. Creates no key.
+/// Returns the keys with which the nodes of a store sign launches. Does not create a key.
 async fn cluster_key(settings: &ManagerConfig, url: &str) -> Result<KeyCheck, ComposeError> {
     let failed = |source| ComposeError::Store { store: settings.store.to_string(), source };
     let file = key_file(settings)?;

@@ -1,4 +1,4 @@
-//! Opens, inspects and copies shared stores, which are named by their URL.
+//! Opens, inspects and copies shared stores. A URL identifies each shared store.
 
 use super::CopyableStore;
 use crate::config::StoreChoice;
@@ -38,7 +38,7 @@ const SCHEMES: &[&str] = &[
     "rediss+cluster",
 ];
 
-/// Registers all URL schemes of shared stores. A shared store uses the clock of the server instead of the clock of this
+/// Registers all URL schemes of shared stores. A shared store uses the clock of its server instead of the clock of this
 /// machine.
 pub(crate) fn add_to(stores: &mut Stores) {
     for scheme in SCHEMES {
@@ -68,7 +68,8 @@ pub(crate) async fn agree_on_key(url: &str, keys: &ClusterKeys) -> Result<String
     RedisStore::agree_on_key(&options(url)?, keys.signing().as_str(), trusted).await
 }
 
-/// Error for a copy to a Redis Cluster: renaming the finished copy would move its keys to another shard.
+/// Error for a copy to a Redis Cluster. Such a copy is impossible, because renaming the finished copy would move its
+/// keys to another shard.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 #[error(
     "a store cannot be copied into a Redis Cluster, because the final rename would move the keys to another shard; \
@@ -76,7 +77,8 @@ pub(crate) async fn agree_on_key(url: &str, keys: &ClusterKeys) -> Result<String
 )]
 struct CopyToSharedStore;
 
-/// Returns the URL of the draft, the temporary namespace in which a copy is made before it is renamed.
+/// Returns the URL of the draft. The draft is a temporary namespace that receives the copy and is renamed when the copy
+/// is complete.
 pub(crate) fn draft_of(url: &str) -> Result<String, StoreError> {
     if url.split_once("+cluster:").is_some_and(|(scheme, _)| !scheme.contains('/')) {
         return Err(StoreError::Unavailable { source: CopyToSharedStore.into() });
@@ -89,18 +91,18 @@ pub(crate) fn draft_of(url: &str) -> Result<String, StoreError> {
     Ok(format!("{place}?{}", query.join("&")))
 }
 
-/// Deletes a store that no node uses. Returns true if it contained data.
+/// Deletes a store that no node is using. Returns true if the store contained data.
 pub(crate) async fn discard(url: &str) -> Result<bool, StoreError> {
     RedisStore::discard(&options(url)?).await
 }
 
-/// Renames a finished draft to its final namespace. Returns false if that namespace already has data.
+/// Renames a finished draft to its final namespace. Returns false if the final namespace already has data.
 pub(crate) async fn put_in_place(draft: &str, place: &str) -> Result<bool, StoreError> {
     RedisStore::rename(&options(draft)?, &options(place)?.namespace).await
 }
 
-/// Returns advice on an error of a shared store: the permissions that its user lacks, or the store to return to.
-/// Returns `None` for other errors.
+/// Returns advice on an error of a shared store: which permissions the store user lacks, or to which store the user
+/// should return. Returns `None` for other errors.
 pub(crate) fn allowing(url: &str, error: &StoreError) -> Option<String> {
     let StoreError::Unavailable { source } = error else { return None };
     if let Some(foreign) = source.downcast_ref::<ForeignOutbox>() {
@@ -111,7 +113,7 @@ pub(crate) fn allowing(url: &str, error: &StoreError) -> Option<String> {
     Some(denial.help(&options(url).ok()?.namespace))
 }
 
-/// Opens a store that exists. Returns `None` if a node has a lease that has not expired.
+/// Opens an existing store for copying. Returns `None` if a node has a lease that has not expired.
 pub(crate) async fn movable(url: &str) -> Result<Option<Box<dyn CopyableStore>>, StoreError> {
     let store = RedisStore::open(options(url)?).await?;
     let nodes = store.list_nodes().await?;
@@ -141,7 +143,7 @@ pub(crate) async fn sealed_with(url: &str, key: &KeyId) -> Result<usize, StoreEr
     }
 }
 
-/// Opens the shared store for a manager, together with the outbox in its state directory.
+/// Opens the shared store for a manager, together with the outbox in the manager's state directory.
 pub(crate) async fn opened_by_node(
     choice: &StoreChoice,
     url: &str,
@@ -154,7 +156,8 @@ pub(crate) async fn opened_by_node(
         ..OutboxOptions::at(choice.to_string())
     };
     let kept = match options.durability {
-        // With replicas, the loss of one server loses no acknowledged write, so ended records need not be stored here.
+        // With replicas, the loss of one server loses no acknowledged write. The outbox therefore need not keep the
+        // records of ended processes.
         Durability::Replicated { .. } => OutboxOptions { keeps_ended: Duration::ZERO, ..kept },
         Durability::Cache | Durability::Single => kept,
     };

@@ -1,4 +1,4 @@
-//! Selects the signer of launches.
+//! Selects the component that signs launches.
 
 use super::{ComposeError, shared};
 use crate::config::{ManagerConfig, StoreChoice};
@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 pub(crate) use longhaul_adapters::signing::{ClusterSigner, KeyFileError, KeyId};
 
-/// Returns the signer of launches. A local store is as private as the state directory and needs no signatures. With a
-/// shared store, the nodes sign with the cluster key that they share.
+/// Returns the component that signs launches. A local store is as private as the state directory and needs no
+/// signatures. With a shared store, all nodes sign with the same cluster key.
 pub(super) async fn signer(
     settings: &ManagerConfig,
     store: &dyn Store,
@@ -20,7 +20,7 @@ pub(super) async fn signer(
     Ok(Arc::new(cluster_notary(settings, &settings.store).await?))
 }
 
-/// Returns the signer for a shared store. Creates the cluster key if the nodes of the store have none yet.
+/// Returns the launch signer for a shared store. Creates the cluster key if the nodes of the store have no key yet.
 pub(crate) async fn cluster_notary(
     settings: &ManagerConfig,
     choice: &StoreChoice,
@@ -57,7 +57,7 @@ pub(crate) async fn cluster_notary(
     ClusterSigner::open(file.clone(), settings.launch_valid_for).map_err(bad)
 }
 
-/// Returns the file of the cluster key.
+/// Returns the cluster key file that the configuration names.
 pub(crate) fn key_file(settings: &ManagerConfig) -> Result<KeyFile, ComposeError> {
     settings.cluster_key.as_ref().map(KeyFile::at).ok_or(ComposeError::NoKeyPlace)
 }

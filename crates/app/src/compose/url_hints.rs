@@ -1,6 +1,6 @@
-//! Advice for mistakes in the URL of a shared store, derived from the error.
+//! Advice on mistakes in the URL of a shared store, derived from the connection error.
 
-/// Returns advice on a URL, given the text of its connection error. Returns `None` if the text matches no known
+/// Returns advice on a URL, derived from the text of its connection error. Returns `None` if the text matches no known
 /// mistake.
 pub(crate) fn advice(url: &str, why: &str) -> Option<&'static str> {
     let is_tls = ["rediss:", "valkeys:"].iter().any(|scheme| url.starts_with(scheme));

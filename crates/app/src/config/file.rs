@@ -10,9 +10,9 @@ use toml::de::{DeTable, DeValue};
 /// A key and its value in a configuration file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct FileValue {
-    /// Full name of the key, with a dot between tables.
+    /// Full name of the key, with dots between table names.
     pub(super) key: String,
-    /// Pattern of concurrency keys, for a value in the table `keys.limit`.
+    /// Pattern of concurrency keys that the value applies to, if the value is in the table `keys.limit`.
     pub(super) pattern: Option<String>,
     pub(super) raw: RawConfigValue,
     /// Line number, starting at 1.

@@ -6,12 +6,12 @@ use std::time::Duration;
 /// A key of the configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ConfigKey {
-    /// Full name of the key, with a dot between tables.
+    /// Full name of the key, with dots between table names.
     pub name: &'static str,
     /// Kind of the values that this key accepts.
     pub kind: ValueKind,
-    /// Default value, in the notation of an environment variable. `None` if the default is determined when the manager
-    /// starts.
+    /// Default value, in the same notation as in an environment variable. `None` if the default is determined when the
+    /// manager starts.
     pub default: Option<&'static str>,
     /// Sources that may set the key.
     pub trust: KeyAuthority,
@@ -22,7 +22,7 @@ pub struct ConfigKey {
 /// Sources that may set a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyAuthority {
-    /// All sources, including the files of a project.
+    /// All sources, including project files.
     Anyone,
     /// Only the sources of the user: the user's file, the environment and flags.
     User,
@@ -32,7 +32,8 @@ impl ConfigKey {
     /// Returns the name of the environment variable that sets the key.
     #[must_use]
     pub fn variable(&self) -> String {
-        // The state directory must be known before the configuration is read, so its variable has a separate name.
+        // The state directory must be known before the configuration is read. Its environment variable therefore has a
+        // special name.
         if self.name == STATE {
             return "LONGHAUL_STATE_DIR".to_owned();
         }
@@ -48,11 +49,11 @@ pub(crate) const SLOTS_KIND: ValueKind = ValueKind::Count(MAX_COUNT);
 /// Description of the keys in the table [`SLOTS`].
 pub(crate) const SLOTS_MEANING: &str = "slots of a concurrency key, or of all keys with this prefix (`opus*`); 0 means no limit, the longest pattern wins";
 
-/// Name of the table of resource limits of commands, which contains one table for each level.
+/// Name of the table that sets resource limits for commands. It contains one table for each level of the process tree.
 pub(crate) const LEVELS: &str = "limits.level";
 /// Highest level in the table [`LEVELS`].
 pub(crate) const MAX_LEVEL: u8 = 64;
-/// Resource limits that each level in the table [`LEVELS`] may have.
+/// Resource limits that can be set for each level in the table [`LEVELS`].
 pub(crate) const LEVEL_FIELDS: &[LevelField] = &[
     LevelField { name: "cpu", kind: ValueKind::Span(SECOND), meaning: "CPU time of an attempt" },
     LevelField { name: "file_size", kind: ValueKind::Size, meaning: "the size of one written file" },
@@ -65,18 +66,18 @@ pub(crate) const LEVEL_FIELDS: &[LevelField] = &[
     },
 ];
 
-/// A resource limit of commands on one level, used where the launch sets no limit.
+/// A resource limit for commands on one level of the process tree. It applies if the launch sets no such limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct LevelField {
-    /// Name of the key in the table of the level.
+    /// Name of the key in the table for one level.
     pub(crate) name: &'static str,
-    /// Kind of the value; 0 means no limit.
+    /// Kind of the values. The value 0 means no limit.
     pub(crate) kind: ValueKind,
     /// Description of the limit for the user.
     pub(crate) meaning: &'static str,
 }
 
-/// Default value of `watch.default`: lines with which programs report an error on standard error.
+/// Default value of `watch.default`: patterns that match error lines which programs write to standard error.
 const DEFAULT_WATCH: &str =
     r"stderr:error=^(?i:error|fatal|panic|traceback)\b|^thread '.*' panicked at |^[\w.]+(Error|Exception)\b";
 
@@ -84,7 +85,7 @@ const MAX_COUNT: u64 = u32::MAX as u64;
 const SECOND: Duration = Duration::from_secs(1);
 const NO_TIME: Duration = Duration::ZERO;
 
-/// All keys except those of `keys.limit`, `limits.level` and `webhook`.
+/// All configuration keys except those in the tables `keys.limit`, `limits.level` and `webhook`.
 pub const KEYS: &[ConfigKey] = &[
     key(
         "monitor.idle_after",
@@ -336,7 +337,7 @@ const fn own(
     ConfigKey { name, kind, default, trust: KeyAuthority::User, meaning }
 }
 
-/// Expands to the key of this name. An unknown name is a compile-time error.
+/// Expands to the configuration key with this name. An unknown name is a compile-time error.
 macro_rules! key_of {
     ($name:literal) => {
         const { $crate::config::key::named($name) }
@@ -344,10 +345,10 @@ macro_rules! key_of {
 }
 pub(crate) use key_of;
 
-/// Returns the key of this name in a constant expression.
+/// Returns the configuration key with this name in a constant expression.
 ///
 /// # Panics
-/// If there is no such key; the compiler reports this as an error.
+/// Panics if there is no such key; the compiler reports this as an error.
 #[expect(clippy::panic, clippy::indexing_slicing, reason = "it runs only while this is compiled")]
 pub(crate) const fn named(name: &str) -> &'static ConfigKey {
     let mut place = 0;
@@ -369,7 +370,7 @@ const fn is_same(left: &[u8], right: &[u8]) -> bool {
     place == left.len() && place == right.len()
 }
 
-/// Returns the key of this name.
+/// Returns the configuration key with this name.
 pub(crate) fn find(name: &str) -> Option<&'static ConfigKey> {
     KEYS.iter().find(|key| key.name == name)
 }

@@ -1,4 +1,4 @@
-//! Kinds of configuration values, with their parsing and formatting.
+//! Kinds of configuration values, with functions that parse and format the values.
 
 use std::fmt;
 use std::time::Duration;
@@ -18,17 +18,18 @@ pub enum ValueKind {
     SpanOrNever(Duration),
     /// Size as a number of bytes.
     Size,
-    /// One word of this list of allowed words.
+    /// One of the words in this list.
     Word(&'static [&'static str]),
     /// Text without restrictions.
     Text,
-    /// Name, such as an id or a concurrency key: 1 to 128 bytes without control characters or outer spaces.
+    /// Name, such as an id or a concurrency key: 1 to 128 bytes, without control characters and without leading or
+    /// trailing spaces.
     Name,
     /// Ordered list of texts. In a flag or an environment variable, commas separate the texts.
     List,
 }
 
-/// A configuration value after its check.
+/// A configuration value that was checked against the kind of its key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ConfigValue {
     /// Whole number, such as a count.
@@ -41,28 +42,28 @@ pub enum ConfigValue {
     Never,
     /// Size as a number of bytes.
     Size(u64),
-    /// Text, or a word or name.
+    /// Text, word or name.
     Text(String),
     /// Ordered list of texts.
     List(Vec<String>),
 }
 
-/// A configuration value in its source, before it is checked against the kind of its key.
+/// A configuration value as written in its source, before it is checked against the kind of its key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum RawConfigValue {
     /// Quoted text in a file, or any value of an environment variable, flag or default.
     Text(String),
-    /// Number without quotes in a file, as text.
+    /// Number without quotes in a file, stored as text.
     Number(String),
     /// `true` or `false` without quotes in a file.
     Flag(bool),
     /// List of texts in a file.
     List(Vec<String>),
-    /// Name of a TOML type that no key accepts.
+    /// Value of a TOML type that no key accepts. Contains the name of the type.
     Other(&'static str),
 }
 
-/// Reason why a value is not valid, with advice.
+/// Reason why a value is not valid, with advice for the user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct InvalidValue {
     pub(super) why: String,
@@ -70,8 +71,8 @@ pub(super) struct InvalidValue {
 }
 
 impl ValueKind {
-    /// Converts a raw value to a value of this kind. If `outside` is true, the value does not come from a file, and its
-    /// text may represent any kind.
+    /// Converts a raw value to a value of this kind. `outside` is true for a value that does not come from a file. The
+    /// text of such a value may represent a value of any kind.
     pub(super) fn read(self, raw: &RawConfigValue, outside: bool) -> Result<ConfigValue, InvalidValue> {
         let misfit = |why: &str| InvalidValue { why: why.to_owned(), help: self.example() };
         match (self, raw) {
@@ -147,7 +148,7 @@ impl ValueKind {
         }
     }
 
-    /// Returns advice with an example of a valid value.
+    /// Returns advice for the user with an example of a valid value.
     fn example(self) -> String {
         match self {
             Self::Count(limit) if limit >= u64::from(u32::MAX) => {
@@ -195,7 +196,7 @@ impl fmt::Display for RawConfigValue {
     }
 }
 
-/// Formats a value in the notation of a configuration file.
+/// Formats a value as it is written in a configuration file.
 pub(super) struct RawValue<'a>(pub(super) &'a ConfigValue);
 
 impl fmt::Display for RawValue<'_> {

@@ -43,12 +43,13 @@ impl Layers {
         self.slots.iter().map(|(pattern, setting)| (pattern.as_str(), setting))
     }
 
-    /// Returns the resource limits of commands, as level, name of the limit, and value.
+    /// Returns the resource limits for commands. Each entry has the level, the name of the limit, and the value.
     pub fn levels(&self) -> impl Iterator<Item = (u8, &'static str, &ConfigEntry)> {
         self.levels.iter().map(|((level, name), setting)| (*level, *name, setting))
     }
 
-    /// Returns the configuration of all webhooks, as name of the webhook, name of the field, and value.
+    /// Returns the configuration of all webhooks. Each entry has the name of the webhook, the name of the field, and
+    /// the value.
     pub fn webhooks(&self) -> impl Iterator<Item = (&str, &'static str, &ConfigEntry)> {
         self.webhooks.iter().map(|((name, field), setting)| (name.as_str(), *field, setting))
     }
@@ -92,7 +93,8 @@ impl Layers {
             return self.set_level(level, name, &entry.raw, origin);
         }
         if let Some((name, field)) = below_webhooks(&entry.key) {
-            // A webhook in a project file would send the events of this machine to the author of the project.
+            // Refused, because a webhook in a project file would send the events of this machine to the author of the
+            // project.
             if trust == KeyAuthority::Anyone {
                 let (path, line) = (path.to_owned(), entry.line);
                 return Err(ConfigError::NotForProjects { key: entry.key, path, line });
@@ -254,10 +256,10 @@ impl Layers {
     }
 }
 
-/// Environment variable with comma-separated pairs for the table [`SLOTS`], such as `opus=2,sonnet*=5`.
+/// Environment variable that sets the table [`SLOTS`] with comma-separated pairs, such as `opus=2,sonnet*=5`.
 pub(super) const SLOTS_VARIABLE: &str = "LONGHAUL_KEYS_LIMIT";
 
-/// Returns the level and the name of the limit from the name of an environment variable such as
+/// Extracts the level and the name of the limit from the name of an environment variable such as
 /// `LONGHAUL_LIMITS_LEVEL_2_MEMORY`. Returns `None` for other variables.
 pub(super) fn below_levels_of(variable: &str) -> Option<(String, String)> {
     let lower = variable.strip_prefix("LONGHAUL_")?.to_ascii_lowercase();
@@ -265,7 +267,7 @@ pub(super) fn below_levels_of(variable: &str) -> Option<(String, String)> {
     below_levels(&plain, '_').map(|(level, name)| (level.to_owned(), name.to_owned()))
 }
 
-/// Returns the level and the name of the limit from a key in the table [`LEVELS`]. Returns `None` for other keys.
+/// Extracts the level and the name of the limit from a key in the table [`LEVELS`]. Returns `None` for other keys.
 fn below_levels(key: &str, separator: char) -> Option<(&str, &str)> {
     key.strip_prefix(LEVELS)?.strip_prefix(separator)?.split_once(separator)
 }

@@ -9,12 +9,12 @@ use crate::config::settings::{flag, text};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
-/// Network addresses on which a manager listens in addition to its socket, and the clients that they accept.
+/// Network addresses on which a manager listens in addition to its socket, with the rules for accepting clients.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ListenSettings {
     /// Listen addresses; port 0 selects a free port.
     pub addresses: Vec<SocketAddr>,
-    /// Host names that clients may send in addition to the addresses, as `host` or `host:port` in lower case.
+    /// Host names that clients may send in addition to the listen addresses, as `host` or `host:port` in lower case.
     pub hosts: Vec<String>,
     /// Origins of web pages that may send requests, as `scheme://host` or `scheme://host:port` in lower case.
     pub origins: Vec<String>,
@@ -50,7 +50,7 @@ impl ListenSettings {
     }
 }
 
-/// Conditions under which an address that other machines can reach is allowed.
+/// Settings that decide whether the manager may listen on an address that other machines can reach.
 #[derive(Clone, Copy, Debug)]
 struct NetworkListen {
     allow_remote: bool,
@@ -58,7 +58,7 @@ struct NetworkListen {
     tls: bool,
 }
 
-/// Reason why a value is refused, with advice.
+/// Reason why a listen setting is refused, with advice for the user.
 struct InvalidListen {
     why: &'static str,
     help: &'static str,

@@ -1,4 +1,4 @@
-//! Finds the intended name for a misspelt one.
+//! Finds the name that the user probably meant with a misspelt name.
 
 /// Returns the name that is most similar to `word`. Returns `None` if no name is similar enough.
 pub(super) fn nearest<'a>(word: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {

@@ -12,9 +12,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// Name of the table of webhooks, which contains one table for each webhook.
+/// Name of the table of webhooks. It contains one table for each webhook.
 pub(crate) const WEBHOOKS: &str = "webhook";
-/// All keys of a webhook.
+/// All keys that the table of a webhook may contain.
 pub(crate) const WEBHOOK_FIELDS: &[WebhookField] = &[
     WebhookField {
         name: "events",
@@ -48,7 +48,7 @@ const HOOKS: &str = "hooks";
 const URL: &str = "url";
 const SECRET: &str = "secret";
 const SECRET_FILE: &str = "secret_file";
-/// Value of `PATH` for hooks.
+/// Value of the environment variable `PATH` for hooks, unless the configuration sets it.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// The webhooks and hooks of a manager.
@@ -58,14 +58,14 @@ pub struct NotificationSettings {
     pub webhooks: Vec<Webhook>,
     /// Hooks, which run commands on this machine.
     pub hooks: Vec<Hook>,
-    /// Time within which completions of a session are delivered as one batch.
+    /// Time window in which completions of a session are collected and delivered as one batch.
     pub window: Duration,
-    /// File with the CA certificates that verify webhook receivers. `None` uses the certificates that this machine
-    /// trusts.
+    /// File with the CA certificates that verify webhook receivers. With `None`, the certificates that this machine
+    /// trusts are used.
     pub authorities: Option<PathBuf>,
 }
 
-/// A key of a webhook.
+/// A key in the table of a webhook.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct WebhookField {
     /// Name of the key in the table of the webhook.
@@ -116,7 +116,8 @@ impl NotificationSettings {
     }
 }
 
-/// Returns the name of the webhook and of its field from a key in the table of webhooks. Returns `None` for other keys.
+/// Extracts the name of the webhook and the name of the field from a key in the table of webhooks. Returns `None` for
+/// other keys.
 pub(super) fn below_webhooks(key: &str) -> Option<(&str, &str)> {
     key.strip_prefix(WEBHOOKS)?.strip_prefix('.')?.rsplit_once('.')
 }
@@ -164,8 +165,8 @@ fn webhook(
         )
         | None => None,
     };
-    // The error for a missing field shows the origin of another field. There always is another field, because a webhook
-    // without fields does not exist.
+    // A missing field has no origin, so its error shows the origin of another field of the same webhook. Such a field
+    // always exists, because a webhook without fields does not exist.
     let any = |field: &str| fields.get(field).or_else(|| fields.values().next()).copied();
     let refused = |field: &str, text: &str, why: String, help: &str| match any(field) {
         Some(setting) => bad(&key(field), text, setting, why, help),
@@ -232,7 +233,7 @@ fn hooks(
     for declared in list(layers.setting(key_of!("hooks.environment"))) {
         match declared.split_once('=') {
             Some((name, value)) => environment.insert(name.to_owned(), value.to_owned()),
-            // Hooks inherit no variable of the manager except those that the configuration names.
+            // A hook inherits only those variables of the manager that the configuration names.
             None => variable(declared).and_then(|value| environment.insert(declared.clone(), value)),
         };
     }

@@ -7,7 +7,7 @@ use crate::config::origin::ValueOrigin;
 use crate::config::settings::{flag, text};
 use std::path::{Path, PathBuf};
 
-/// Key of the address at which other nodes reach this node.
+/// Configuration key for the address at which other nodes reach this node.
 const ADDRESS: &ConfigKey = key_of!("node.address");
 
 /// Configuration of the connections between the nodes of a cluster.
@@ -15,7 +15,8 @@ const ADDRESS: &ConfigKey = key_of!("node.address");
 pub struct PeerSettings {
     /// Address at which other nodes reach this node. `None` if no address is configured.
     pub address: Option<String>,
-    /// File with the CA certificates that verify other nodes. `None` uses the certificates that this machine trusts.
+    /// File with the CA certificates that verify other nodes. With `None`, the certificates that this machine trusts
+    /// are used.
     pub authorities: Option<PathBuf>,
     /// True if output and input may be sent over the network without encryption.
     pub in_the_clear: bool,

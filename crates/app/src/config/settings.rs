@@ -1,4 +1,4 @@
-//! The configuration in the form that a manager uses.
+//! Converts the merged configuration to the settings that a manager uses.
 
 use crate::config::error::ConfigError;
 use crate::config::key::{ConfigKey, key_of};
@@ -21,50 +21,50 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// The configuration in the form that a manager uses.
+/// The settings of a manager, converted from the merged configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ManagerConfig {
-    /// Maximum number of roots that run at the same time on this node; 0 means no limit.
+    /// Maximum number of root processes that run at the same time on this node; 0 means no limit.
     pub max_parallel: u32,
-    /// Maximum depth and width of a tree of processes.
+    /// Maximum depth and width of a process tree.
     pub tree: TreeLimits,
     /// Number of slots of each concurrency key.
     pub policy: Policy,
-    /// Concurrency key of agent launches that name no model.
+    /// Concurrency key for agent launches that name no model.
     pub default_key: Option<SlotKey>,
-    /// Time between the stop signal and KILL.
+    /// Time between the stop signal and SIGKILL when a process is stopped.
     pub grace: Duration,
-    /// Maximum sizes of the stored start and end of an attempt's output.
+    /// Maximum sizes of the stored head and tail of an attempt's output.
     pub output: OutputBound,
-    /// Default action on live descendants when a process ends without being stopped.
+    /// Default policy for live descendants when a process ends without having been stopped.
     pub children: ChildrenPolicy,
-    /// Default action on a process when its session ends.
+    /// Default policy for a process when its session ends.
     pub on_session_end: SessionPolicy,
-    /// Default time until a process is cancelled after its session ended, with the policy grace.
+    /// Default time from the end of a session until its processes are cancelled, with the session policy `grace`.
     pub session_grace: Duration,
-    /// Default times of silence after which a process is reported as idle or stalled.
+    /// Default times without output after which a process is reported as idle or stalled.
     pub silence: SilencePolicy,
     /// True if readiness checks may connect to other machines.
     pub ready_beyond_loopback: bool,
-    /// Default resource limits of commands on each level.
+    /// Default resource limits for commands on each level.
     pub level_limits: BTreeMap<Level, ResourceLimits>,
     /// Rules by which ended processes are pruned automatically. `None` if automatic pruning is off.
     pub retention: Option<Retention>,
-    /// Maximum size in bytes of the output of ended processes; the oldest are pruned above it. `None` means no limit,
-    /// or that automatic pruning is off.
+    /// Maximum total size in bytes of the output of ended processes. Above this size, the oldest ended processes are
+    /// pruned. `None` means no limit, or that automatic pruning is off.
     pub retention_bytes: Option<u64>,
-    /// Maximum size in bytes of all output. `None` means no limit.
+    /// Maximum total size in bytes of all stored output. `None` means no limit.
     pub output_total: Option<u64>,
     /// Store that contains the processes.
     pub store: StoreChoice,
     /// Name of this node.
     pub node: NodeId,
-    /// Labels of this node, by which processes can be placed on it.
+    /// Labels of this node. A launch can require labels, so that the process runs only on nodes that have them.
     pub labels: BTreeSet<Capability>,
-    /// File of the cluster key, which all nodes of a shared store need. `None` if no path is configured and the default
-    /// path is unknown.
+    /// Path of the cluster key file, which all nodes of a shared store need. `None` if no path is configured and the
+    /// default path is unknown.
     pub cluster_key: Option<PathBuf>,
-    /// Time after acceptance during which a launch may be started, with a shared store.
+    /// Time after its acceptance during which a launch in a shared store may be started.
     pub launch_valid_for: Duration,
     /// True if the manager stops all processes when it shuts down.
     pub stop_processes: bool,
@@ -76,27 +76,27 @@ pub struct ManagerConfig {
     pub listening: ListenSettings,
     /// Settings for the connections between this node and other nodes.
     pub neighbourhood: PeerSettings,
-    /// Maximum size in bytes of the output tail that is stored with the record in a shared store; 0 stores no tail.
+    /// Maximum size in bytes of the output tail that a shared store keeps with each record. With 0, no tail is stored.
     pub tail_beside_record: u32,
     /// Webhooks and hooks that report events.
     pub outgoing: NotificationSettings,
-    /// Patterns that are searched in the output of each command.
+    /// Patterns to search for in the output of each command.
     pub watch: Vec<WatchPattern>,
-    /// The user's rules for the first error of a failed command, as TOML that was checked. `None` if no file is
-    /// configured.
+    /// The user's rules for finding the first error in the output of a failed command, as validated TOML. `None` if no
+    /// file is configured.
     pub failure_rules: Option<String>,
 }
 
 /// The kind and location of the store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StoreChoice {
-    /// Store in memory, which is lost when the manager exits.
+    /// In-memory store, which is lost when the manager exits.
     Memory,
-    /// Store in a SQLite database.
+    /// Store in a SQLite database at this path.
     Sqlite(PathBuf),
-    /// Store in a directory of JSON files.
+    /// Store in a directory of JSON files at this path.
     Fs(PathBuf),
-    /// Complete URL of a shared store or of a store that the program added.
+    /// Shared store, or store of a kind that the program added, with its complete URL.
     Other(String),
 }
 
@@ -114,7 +114,7 @@ pub enum ContainmentSetting {
 }
 
 impl ManagerConfig {
-    /// Returns the configuration of a manager from the merged layers. Relative paths start at `state_dir`.
+    /// Returns the settings of a manager from the merged configuration layers. Relative paths start at `state_dir`.
     ///
     /// # Errors
     /// [`ConfigError::BadValue`] for an unknown store or another invalid value.
@@ -122,7 +122,7 @@ impl ManagerConfig {
         Self::knowing(layers, state_dir, &Stores::default())
     }
 
-    /// Like [`of`](Self::of), for a program that added kinds of stores.
+    /// Like [`of`](Self::of), for a program that has added kinds of stores.
     ///
     /// # Errors
     /// [`ConfigError::BadValue`] for an unknown store or another invalid value.
@@ -134,7 +134,7 @@ impl ManagerConfig {
                 max_level: Level(
                     u8::try_from(count(layers, key_of!("limits.max_levels"))).unwrap_or(u8::MAX),
                 ),
-                // 0 means no limit, as in the other limits.
+                // As for the other limits, 0 means no limit.
                 per_level: match small(layers, key_of!("limits.max_per_level")) {
                     0 => u32::MAX,
                     limit => limit,
@@ -242,8 +242,8 @@ fn store(layers: &Layers, state_dir: &Path, stores: &Stores) -> Result<StoreChoi
     chosen.ok_or_else(|| bad_store(url, setting.origin.clone(), stores))
 }
 
-/// Returns the error for an invalid store URL. For unknown schemes it shows only the scheme, because the rest may
-/// contain a password.
+/// Returns the error for an invalid store URL. For an unknown scheme, the error shows only the scheme, because the rest
+/// of the URL may contain a password.
 fn bad_store(url: &str, origin: ValueOrigin, stores: &Stores) -> ConfigError {
     let scheme = url.split_once(':').map_or(url, |(scheme, _)| scheme);
     let (text, why) = match scheme {
@@ -262,15 +262,16 @@ fn bad_store(url: &str, origin: ValueOrigin, stores: &Stores) -> ConfigError {
     }
 }
 
-/// Maximum size in bytes of an output tail in a shared store, which holds the tails in memory.
+/// Maximum size in bytes of an output tail in a shared store. The size is limited because the store keeps the tails in
+/// memory.
 const MAX_TAIL_BYTES: u32 = 64 * 1024;
-/// Default file name of the database, inside the state directory.
+/// Default file name of the SQLite database, inside the state directory.
 const DATABASE: &str = "longhaul.db";
-/// Default name of the directory of JSON files, inside the state directory.
+/// Default name of the directory of a file store, inside the state directory.
 const DIRECTORY: &str = "store";
 
-/// Returns the name of this node. Without a configured name, the state directory keeps its previous name, so that
-/// processes that are waiting for the node still find it after the host was renamed.
+/// Returns the name of this node. If no name is configured, the node keeps the name with which the state directory was
+/// last used. Processes that wait for this node therefore still find it after the host was renamed.
 fn node(layers: &Layers, state_dir: &Path) -> NodeId {
     let named = text(layers, key_of!("node.id")).and_then(|name| NodeId::new(name).ok());
     named.or_else(|| previous_node::named(state_dir)).unwrap_or_else(|| {
@@ -280,8 +281,8 @@ fn node(layers: &Layers, state_dir: &Path) -> NodeId {
     })
 }
 
-/// Returns the path of the cluster key file; the default is next to the user's configuration file. Returns `None` if
-/// that path is unknown.
+/// Returns the path of the cluster key file. The default path is next to the user's configuration file. Returns `None`
+/// if no path is configured and the default path is unknown.
 fn cluster_key(layers: &Layers, state_dir: &Path) -> Option<PathBuf> {
     match text(layers, key_of!("cluster_key")).filter(|path| !path.is_empty()) {
         Some(path) => Some(state_dir.join(path)),
@@ -409,7 +410,7 @@ fn count_or_never(layers: &Layers, key: &'static ConfigKey) -> Option<u64> {
     }
 }
 
-/// Returns the resource limits of commands on each level. A configured 0 means no limit.
+/// Returns the resource limits for commands on each level. A configured 0 means no limit.
 fn level_limits(layers: &Layers) -> BTreeMap<Level, ResourceLimits> {
     let mut all: BTreeMap<Level, ResourceLimits> = BTreeMap::new();
     for (level, name, setting) in layers.levels() {
@@ -436,7 +437,7 @@ fn level_limits(layers: &Layers) -> BTreeMap<Level, ResourceLimits> {
     all
 }
 
-/// Returns a number from the configuration. Returns `None` for 0, which means no limit.
+/// Returns a limit from the configuration. Returns `None` if the value is 0, which means no limit.
 fn bound(layers: &Layers, key: &'static ConfigKey) -> Option<u64> {
     Some(count(layers, key)).filter(|bound| *bound > 0)
 }

@@ -8,8 +8,8 @@ use crate::stores::is_own;
 use serde_json::{Map, json};
 use std::fmt::Write;
 
-/// Returns all keys with their values, as lines of TOML. If `origins` is true, a comment on each line contains the
-/// origin of the value. Secrets are replaced.
+/// Returns all keys with their values, as lines of TOML. With `origins`, a comment on each line contains the origin of
+/// the value. Secrets are replaced by a placeholder.
 #[must_use]
 pub fn show(layers: &Layers, origins: bool) -> String {
     let mut out = String::new();
@@ -27,7 +27,7 @@ pub fn show(layers: &Layers, origins: bool) -> String {
     out
 }
 
-/// Returns all keys with their values and origins, as JSON. Secrets are replaced.
+/// Returns all keys with their values and origins, as JSON. Secrets are replaced by a placeholder.
 #[must_use]
 pub fn show_json(layers: &Layers) -> serde_json::Value {
     let values: Map<String, serde_json::Value> = all(layers)
@@ -115,7 +115,7 @@ pub(super) fn without_password(url: &str) -> String {
         }
         _ => url.to_owned(),
     };
-    // The URL of a Unix socket can contain a password only in its query.
+    // The URL of a Unix socket can contain a password only in its query string.
     let Some((place, query)) = shown.split_once('?') else {
         return shown;
     };
@@ -123,7 +123,7 @@ pub(super) fn without_password(url: &str) -> String {
     format!("{place}?{}", parts.collect::<Vec<_>>().join("&"))
 }
 
-/// Returns the value without its secrets.
+/// Returns a configuration value without its secrets.
 fn unsecret(name: &str, value: &ConfigValue) -> ConfigValue {
     match value {
         ConfigValue::Text(_) if is_secret(name) => ConfigValue::Text("…".to_owned()),
@@ -195,7 +195,7 @@ fn schema_of_kind(kind: ValueKind) -> serde_json::Value {
             json!({ "anyOf": [{ "type": "integer", "minimum": 0, "maximum": limit }, { "const": "never" }] })
         }
         ValueKind::Flag => json!({ "type": "boolean" }),
-        // A duration has too many valid forms for a pattern.
+        // No pattern is given, because a duration can be written in too many valid forms.
         ValueKind::Span(_) => json!({ "type": ["string", "number"], "examples": ["500ms", "10m", "1h 30m"] }),
         ValueKind::SpanOrNever(_) => {
             json!({ "type": ["string", "number"], "examples": ["10m", "7d", "never"] })
@@ -245,7 +245,7 @@ mod tests {
         );
     }
 
-    /// Returns the page that lists every key.
+    /// Returns the documentation page that lists every configuration key.
     fn reference() -> String {
         let mut page = String::from(
             "# Configuration\n\nEvery key of the configuration. A dot stands for a TOML table: `stop.grace` is `grace` in \

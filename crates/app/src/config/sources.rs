@@ -17,7 +17,7 @@ pub struct ConfigSources {
     pub user_file: Option<PathBuf>,
     /// Configuration files of the project, from lowest to highest precedence.
     pub project_files: Vec<PathBuf>,
-    /// Environment variables, by name.
+    /// Environment variables and their values, by name.
     pub environment: BTreeMap<String, String>,
     /// Values of command-line flags.
     pub flags: Flags,
@@ -49,8 +49,8 @@ pub struct Flags {
 }
 
 impl ConfigSources {
-    /// Returns the sources for a manager with this state directory. A state directory with the name `.longhaul` belongs
-    /// to the project in its parent directory.
+    /// Returns the configuration sources for a manager with this state directory. A state directory with the name
+    /// `.longhaul` belongs to the project in its parent directory.
     #[must_use]
     pub fn of(state_dir: &Path, flags: Flags) -> Self {
         let mut project_files = Vec::new();
@@ -69,7 +69,7 @@ impl ConfigSources {
         }
     }
 
-    /// Reads and merges all sources.
+    /// Reads and merges all configuration sources.
     ///
     /// # Errors
     /// [`ConfigError`] for the first invalid entry.
@@ -78,7 +78,7 @@ impl ConfigSources {
     }
 }
 
-/// File name of the configuration of a project.
+/// File name of a project's configuration file.
 pub(crate) const PROJECT_FILE: &str = "longhaul.toml";
 /// Name of a state directory that belongs to a project.
 pub(crate) const PROJECT_STATE: &str = ".longhaul";
@@ -91,8 +91,8 @@ pub fn user_file(variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf>
     Some(base.join("longhaul").join("config.toml"))
 }
 
-/// Returns the state directory that the user's file names, without checking the other values of the file. Returns
-/// `None` if the file names no state directory.
+/// Returns the state directory that the user's configuration file names. The other values of the file are not checked.
+/// Returns `None` if the file names no state directory.
 pub(crate) fn state_of_user_file(path: &Path, home: Option<&Path>) -> Result<Option<PathBuf>, ConfigError> {
     let entries = file::entries(path)?.unwrap_or_default();
     let Some(entry) = entries.into_iter().find(|entry| entry.key == STATE) else {

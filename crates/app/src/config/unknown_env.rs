@@ -6,7 +6,7 @@ use crate::config::nearest::nearest;
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// An environment variable that starts with `LONGHAUL_` and has no meaning.
+/// An environment variable that starts with `LONGHAUL_` but has no meaning.
 ///
 /// Such a variable is not an error, because an environment is inherited and may contain variables of other versions or
 /// other tools.
@@ -18,7 +18,7 @@ pub struct UnknownVariable {
     pub nearest: Option<String>,
 }
 
-/// Known variables that are not configuration keys: the client reads them, or longhaul sets them for a managed process.
+/// Known variables that are not configuration keys. The client reads them, or longhaul sets them for a managed process.
 const OTHERS: &[&str] = &[
     "LONGHAUL_ATTEMPT",
     "LONGHAUL_ID",
@@ -29,7 +29,7 @@ const OTHERS: &[&str] = &[
     SLOTS_VARIABLE,
 ];
 
-/// Prefix of the variables that longhaul sets for hooks.
+/// Prefix of the environment variables that longhaul sets for hooks.
 const HOOKS: &str = "LONGHAUL_EVENT";
 
 /// Returns all unknown variables of an environment that start with `LONGHAUL_`.

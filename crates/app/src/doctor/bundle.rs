@@ -1,8 +1,8 @@
-//! The diagnostics bundle: one file with the facts that a support request needs, without secrets.
+//! The diagnostics bundle: one file with the data that a support request needs, without secrets.
 //!
 //! Each field in the bundle is listed explicitly, so a new field of a record is not included automatically. For
-//! processes the bundle contains no arguments, environment, texts or output. The log and the configuration are copied
-//! as text, from which likely secrets are removed.
+//! processes, the bundle contains no arguments, environment, texts or output. The log and the configuration are copied
+//! as text, and likely secrets are removed from them.
 
 mod scrub;
 
@@ -20,11 +20,11 @@ use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 
-/// Number of bytes at the end of the log that the bundle contains.
+/// Number of bytes from the end of the log that the bundle contains.
 const LOG_END: u64 = 128 * 1024;
 /// Maximum number of characters in a line of the log; the rest of the line is cut.
 const MAX_LINE_LEN: usize = 2_000;
-/// Files in the state directory whose whole content is a secret.
+/// Files in the state directory whose entire content is a secret.
 const SECRET_FILES: [&str; 2] = ["token", "token.read"];
 
 /// Inputs of a diagnostics bundle.
@@ -38,8 +38,8 @@ pub(crate) struct DiagnosticsBundle<'a> {
 }
 
 impl DiagnosticsBundle<'_> {
-    /// Writes the bundle to a new file that only its user can read. Returns the path of the file. Refuses to overwrite
-    /// a file.
+    /// Writes the bundle to a new file that only the current user can read. Returns the path of the file. Refuses to
+    /// overwrite an existing file.
     pub(crate) fn write(&self, path: Option<&Path>) -> Result<PathBuf, ProgramError> {
         let path = path.map_or_else(default_name, Path::to_owned);
         let failed = |source| ProgramError::System { tried: "write the diagnostics bundle", source };
@@ -122,8 +122,8 @@ fn without_hooks(shown: &str) -> String {
     shown.lines().map(told).collect()
 }
 
-/// Returns the facts about a process that the bundle contains. The only text of the launcher among them is the file
-/// name of the program.
+/// Returns the data about a process that the bundle contains. Of the texts that the launch request contained, only the
+/// file name of the program is included.
 fn facts(process: &ProcessView) -> serde_json::Value {
     let program =
         process.command.first().map(|program| Path::new(program).file_name().unwrap_or(OsStr::new("")));

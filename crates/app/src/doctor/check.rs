@@ -1,12 +1,12 @@
-//! Results of single checks, and the report of all results.
+//! Results of the single checks, and the report that contains all of them.
 
 use serde_json::{Map, Value, json};
 use std::fmt::{self, Write as _};
 
-/// Severity of the result of a check.
+/// Severity of a check result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum CheckResult {
-    /// No fault was found.
+    /// The check found no fault.
     Ok,
     /// The checked part works, but the user should inspect it.
     Warning,
@@ -36,12 +36,12 @@ impl DoctorCheck {
         Self::of(name, CheckResult::Ok, found)
     }
 
-    /// Creates the result of a check whose part works but should be inspected.
+    /// Creates the result of a check whose subject works but should be inspected.
     pub(crate) fn warning(name: &'static str, found: impl Into<String>) -> Self {
         Self::of(name, CheckResult::Warning, found)
     }
 
-    /// Creates the result of a check whose part does not work.
+    /// Creates the result of a check whose subject does not work.
     pub(crate) fn problem(name: &'static str, found: impl Into<String>) -> Self {
         Self::of(name, CheckResult::Problem, found)
     }
@@ -55,7 +55,8 @@ impl DoctorCheck {
         self.health == CheckResult::Problem
     }
 
-    /// Returns the name of the check if its problem prevents a manager from starting. Returns `None` otherwise.
+    /// Returns the name of the check if its problem prevents a manager from starting. Returns `None` for all other
+    /// results.
     pub(crate) fn as_obstacle(&self) -> Option<&'static str> {
         self.is_obstacle.then_some(self.name)
     }
@@ -72,12 +73,12 @@ impl DoctorCheck {
         }
     }
 
-    /// Sets the explanation of the result.
+    /// Sets the explanation of this result.
     pub(crate) fn because(self, why: impl Into<String>) -> Self {
         Self { why: Some(why.into()), ..self }
     }
 
-    /// Sets the advice for the user.
+    /// Sets the advice for the user on this result.
     pub(crate) fn so(self, help: impl Into<String>) -> Self {
         Self { help: Some(help.into()), ..self }
     }
@@ -94,7 +95,7 @@ impl DoctorReport {
         Self(checks)
     }
 
-    /// Returns the worst result of all checks.
+    /// Returns the most severe result of all checks.
     pub(crate) fn health(&self) -> CheckResult {
         self.0.iter().map(|check| check.health).max().unwrap_or(CheckResult::Ok)
     }

@@ -3,19 +3,19 @@
 use super::check::DoctorCheck;
 use rustix::process::{Resource, getrlimit};
 
-/// Limit of open files below which the check warns. A manager needs several files for each running process.
+/// Limit on open files below which the check warns. A manager needs several files for each running process.
 const LOW_OPEN_FILES: u64 = 1_024;
-/// Limit of operating system processes below which the check warns.
+/// Limit on operating system processes below which the check warns.
 const LOW_PROCESSES: u64 = 256;
-/// Highest process id below which the check warns, because process ids are reused soon.
+/// The check warns if the highest possible process id is below this value, because process ids are then soon reused.
 const LOW_PIDS: u64 = 4_096;
 
-/// Checks the limits of this user for open files and processes, and the highest process id.
+/// Checks this user's limits on open files and processes, and the highest possible process id.
 pub(super) fn limits() -> DoctorCheck {
     let pids = std::fs::read_to_string("/proc/sys/kernel/pid_max").ok();
     let pids = pids.and_then(|text| text.trim().parse().ok());
     let processes = if rustix::process::geteuid().is_root() {
-        // The kernel does not apply this limit to root.
+        // The kernel does not apply the limit on processes to root.
         None
     } else {
         getrlimit(Resource::Nproc).current

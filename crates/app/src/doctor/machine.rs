@@ -11,9 +11,9 @@ use rustix::fs::FileType;
 use rustix::io::Errno;
 use std::path::Path;
 
-/// Free space in bytes below which the check warns.
+/// Free disk space in bytes below which the check warns.
 const LOW_DISK_BYTES: u64 = 256 << 20;
-/// Free space in bytes below which the check reports a problem, because launches will soon be refused.
+/// Free disk space in bytes below which the check reports a problem, because launches will soon be refused.
 const CRITICAL_DISK_BYTES: u64 = 2 << 20;
 
 /// Checks that the configuration is valid.
@@ -90,7 +90,7 @@ pub(super) fn state_dir(path: &Path) -> DoctorCheck {
         .with("free_bytes", free)
 }
 
-/// Checks that only the user can connect to the socket.
+/// Checks that only the current user can connect to the socket.
 pub(super) fn socket(path: &Path) -> DoctorCheck {
     const NAME: &str = "socket";
     let shown = path.display();
@@ -128,7 +128,8 @@ pub(super) fn socket(path: &Path) -> DoctorCheck {
     DoctorCheck::ok(NAME, format!("{shown}, mode {mode:04o}"))
 }
 
-/// Checks which manager answers at the socket, without starting a manager. Also returns true if there is an answer.
+/// Checks which manager responds on the socket. Does not start a manager. The flag in the result is true if a manager
+/// responds.
 pub(super) fn manager(place: &ManagerLocator, store: Option<&StoreChoice>) -> (DoctorCheck, bool) {
     const NAME: &str = "manager";
     let answer = manager_version(place);
@@ -151,8 +152,8 @@ pub(super) fn manager(place: &ManagerLocator, store: Option<&StoreChoice>) -> (D
     (check, answers)
 }
 
-/// Returns a warning that the named problems prevent the next manager from starting. Without such problems, returns
-/// `manager` unchanged.
+/// Returns a warning that the named problems prevent the next manager from starting. If there are no such problems,
+/// returns `manager` unchanged.
 pub(super) fn kept_away(manager: DoctorCheck, obstacles: &[&str]) -> DoctorCheck {
     const NAME: &str = "manager";
     if obstacles.is_empty() {

@@ -6,10 +6,11 @@ use longhaul_cli::{ManagerLocator, manager_lacks, manager_stats};
 use longhaul_wire::api::StatsView;
 
 const NAME: &str = "records";
-/// Maximum number of processes that a check names.
+/// Maximum number of processes that a check result lists by name.
 const MAX_NAMED: usize = 10;
 
-/// Requests the number of records and the damaged ones from the manager. Returns `None` if no manager answers.
+/// Requests from the manager the number of records and a list of the damaged records. Returns `None` if no manager
+/// responds.
 pub(super) fn records(place: &ManagerLocator) -> Option<DoctorCheck> {
     match manager_stats(place) {
         Ok(stats) => stats.as_ref().map(counted),
@@ -40,8 +41,8 @@ fn counted(stats: &StatsView) -> DoctorCheck {
     .with("damaged", damaged.len() as u64)
 }
 
-/// Reports live attempts whose process has no record or has already ended, because no manager watches such attempts.
-/// Returns `None` if there are none, or if no manager answers.
+/// Reports live attempts whose process has no record or has already ended. No manager supervises such attempts. Returns
+/// `None` if there are no such attempts, or if no manager responds.
 pub(super) fn unrecorded(place: &ManagerLocator, live: &[SupervisedAttempt]) -> Option<DoctorCheck> {
     const NAME: &str = "unrecorded";
     let ids: Vec<String> = live.iter().filter_map(|each| each.id()).map(str::to_owned).collect();
@@ -98,7 +99,8 @@ fn of_unrecorded(name: &'static str, lacking: &[&SupervisedAttempt]) -> Option<D
     Some(check.with("pids", pids))
 }
 
-/// Reports ended processes of which descendants may still be running, because the manager could not verify their trees.
+/// Reports ended processes whose descendants may still be running, because the manager could not verify their process
+/// trees.
 fn of_trees(sound: u64, unverified: &[String]) -> DoctorCheck {
     let told = format!("{sound} readable, none damaged");
     let Some(first) = unverified.first() else {

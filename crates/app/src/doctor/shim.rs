@@ -13,13 +13,13 @@ use std::time::{Duration, Instant};
 
 const NAME: &str = "shim";
 const VERSION: &str = env!("CARGO_PKG_VERSION");
-/// Time limit until the program must print its version.
+/// Maximum time until the shim program prints its version.
 const PROGRAM_TIMEOUT: Duration = Duration::from_secs(5);
 const POLL_INTERVAL: Duration = Duration::from_millis(2);
 /// Maximum number of bytes that are read from the output of the program. A name and a version are shorter.
 const MAX_OUTPUT_BYTES: u64 = 256;
 
-/// Checks which program is used as the shim, and its version.
+/// Checks which program is used as the shim, and which version it has.
 pub(super) fn shim(settings: &ManagerConfig) -> DoctorCheck {
     match find(settings.shim.as_deref()) {
         Ok(path) if std::env::current_exe().is_ok_and(|own| own == path) => version_check(&path, VERSION),
@@ -42,7 +42,7 @@ fn looked_at(path: &Path) -> DoctorCheck {
     }
 }
 
-/// Extracts the version from the output of a shim. Returns `None` if the output has another form, or contains
+/// Extracts the version from the output of a shim. Returns `None` if the output has another form, or if it contains
 /// characters that are unsafe to print on a terminal.
 fn version_in(said: &str) -> Option<&str> {
     let version = said.trim_end().strip_prefix("longhaul-shim ")?;
@@ -70,8 +70,8 @@ fn mending() -> String {
     )
 }
 
-/// Executes the program with the argument for its version, otherwise as a manager executes it. Returns its output, or
-/// an empty text after `time_limit`.
+/// Executes the program like a manager does, but with the argument that requests its version. Returns its output, or an
+/// empty text after `time_limit`.
 fn shim_version(path: &Path, time_limit: Duration) -> io::Result<String> {
     let mut program = Command::new(path)
         .arg(VERSION_ARGUMENT)

@@ -13,13 +13,14 @@ use tracing_subscriber::registry::LookupSpan;
 
 /// Time after which an identical warning is logged again.
 const REPEAT_INTERVAL: Duration = Duration::from_secs(30);
-/// Maximum number of warnings to remember. Further warnings are not suppressed.
+/// Maximum number of different warnings that are remembered. Further warnings are not suppressed.
 const MAX_WARNINGS: usize = 1_024;
 
-/// A log format that suppresses repeated warnings. Of warnings with identical text, one is written every
+/// A log format that suppresses repeated warnings. If warnings have identical text, only one is written every
 /// [`REPEAT_INTERVAL`].
 ///
-/// Without this, a retry twice a second during an outage of the store would fill the disk and hide other messages.
+/// Without the suppression, the retries during a store outage (two per second) would fill the disk and hide other
+/// messages.
 #[derive(Debug)]
 pub(super) struct RepeatFilter<F> {
     format: F,
@@ -31,7 +32,7 @@ impl<F> RepeatFilter<F> {
         Self { format, written: Mutex::default() }
     }
 
-    /// Returns true if a warning must be written now, and then remembers the time.
+    /// Returns true if a warning must be written now. In this case, also remembers the current time for the warning.
     fn is_due(&self, warning: u64, now: Instant) -> bool {
         let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
         if written.get(&warning).is_some_and(|at| now.duration_since(*at) < REPEAT_INTERVAL) {

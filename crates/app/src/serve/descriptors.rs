@@ -1,25 +1,25 @@
-//! Limit of open file descriptors of a manager.
+//! Limit on open file descriptors in a manager.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Maximum to which the limit is raised. A manager needs no more, and some systems allow more than their memory can
-/// hold.
+/// Maximum to which the soft limit is raised. A manager needs no more descriptors, and some systems allow more than
+/// their memory can hold.
 const MAX_DESCRIPTORS: u64 = 65_536;
-/// Number of descriptors that are reserved for the store, logs and starts.
+/// Number of descriptors that are reserved for the store, for logs and for starting commands.
 const RESERVED_DESCRIPTORS: u64 = 128;
-/// Maximum number of connections of one listener.
+/// Maximum number of connections that one listener accepts.
 const DEFAULT_CONNECTIONS: u64 = 4_096;
 
-/// The soft limit of open file descriptors of this process, before and after it was raised.
+/// The soft limit on open file descriptors of this program, before and after it was raised.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Descriptors {
     /// Original soft limit, which commands inherit. `None` if there is no limit.
     pub(crate) given: Option<u64>,
-    /// Soft limit after it was raised.
+    /// Soft limit after the manager has raised it.
     pub(crate) raised: u64,
 }
 
-/// Raises the soft limit of this process as far as permitted.
+/// Raises the soft limit on open file descriptors of this program as far as permitted.
 pub(super) fn raise() -> Descriptors {
     let found = getrlimit(Resource::Nofile);
     let now = found.current.unwrap_or(MAX_DESCRIPTORS);
@@ -38,8 +38,8 @@ pub(super) fn raise() -> Descriptors {
 }
 
 impl Descriptors {
-    /// Returns the maximum number of connections of each listener for this number of listeners, so that enough
-    /// descriptors remain for processes.
+    /// Returns the maximum number of connections that each of the given number of listeners may accept. This maximum
+    /// leaves enough descriptors for processes.
     pub(super) fn for_connections(self, doors: u64) -> usize {
         let rest = self.raised.saturating_sub(RESERVED_DESCRIPTORS).max(self.raised / 2);
         usize::try_from((rest / doors.max(1)).clamp(1, DEFAULT_CONNECTIONS)).unwrap_or(usize::MAX)

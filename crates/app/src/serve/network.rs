@@ -34,12 +34,12 @@ pub enum ListenError {
         #[source]
         source: io::Error,
     },
-    /// All users of the machine can access the private key.
+    /// Other users of the machine can access the private key.
     #[error("other users can read the private key {}", path.display())]
     OpenKey {
         /// Path of the key file.
         path: PathBuf,
-        /// Permission bits of the file.
+        /// Permission bits of the key file.
         mode: u32,
     },
     /// The certificate or the private key is invalid.
@@ -59,18 +59,18 @@ pub(super) struct NetworkListeners {
     pub(super) listeners: Vec<TcpListener>,
     pub(super) guard: Guard,
     pub(super) tls: Option<ServerTls>,
-    /// URLs at which clients reach the listeners.
+    /// URLs at which clients can reach the listeners.
     pub(super) urls: Vec<String>,
 }
 
-/// Maximum number of connections that wait to be accepted by a listener.
+/// Maximum number of connections that wait until a listener accepts them.
 const BACKLOG: u32 = 1_024;
 
 impl NetworkListeners {
     /// Listens on all configured addresses. Returns `None` if no address is configured.
     ///
-    /// If an address cannot be used, a manager that the user started fails. A manager that a client started logs a
-    /// warning instead and still serves its socket.
+    /// If an address cannot be used, a manager that the user started returns an error. A manager that a client started
+    /// logs a warning instead and still accepts connections on its socket.
     pub(super) fn open(
         state: &StateDir,
         listening: &ListenSettings,
@@ -111,8 +111,8 @@ impl NetworkListeners {
     }
 }
 
-/// Returns the access rules of the MCP service over the network. The HTTP guard has already checked each request; the
-/// MCP service checks host and origin again.
+/// Returns the access rules of the MCP service on the network. The HTTP guard checks each request first; the MCP
+/// service then checks host and origin again.
 pub(super) fn mcp_door(guard: &Guard, urls: &[String], read_only: bool) -> longhaul_mcp::McpAuth {
     let (mut hosts, mut origins) = (guard.hosts.clone(), guard.origins.clone());
     let mut is_any = false;
@@ -124,8 +124,8 @@ pub(super) fn mcp_door(guard: &Guard, urls: &[String], read_only: bool) -> longh
             hosts.push(name);
         }
     }
-    // A wildcard address has more host names than are known here. The MCP service then accepts all hosts, because the
-    // guard has already checked the host.
+    // A wildcard address is reachable under more host names than are known here. The MCP service then accepts all
+    // hosts, because the HTTP guard has already checked the host.
     if is_any {
         hosts.clear();
     }
@@ -133,8 +133,8 @@ pub(super) fn mcp_door(guard: &Guard, urls: &[String], read_only: bool) -> longh
     longhaul_mcp::McpAuth { hosts, origins, caller: Arc::new(caller) }
 }
 
-/// Writes the network addresses of the manager to a file in the state directory, where clients read them. Removes the
-/// file if there are none.
+/// Writes the network addresses of the manager to a file in the state directory, from which clients read them. If there
+/// are no addresses, removes the file.
 pub(super) fn write_addresses(state: &StateDir, urls: &[String]) -> Result<(), ProgramError> {
     if urls.is_empty() {
         return state

@@ -7,18 +7,19 @@ use rustix::fs::AtFlags;
 use std::io;
 use tokio::net::UnixListener;
 
-/// A socket of the manager that is bound again if something, such as a cleanup tool, removes it. Without the socket, no
-/// client could reach the manager, and no other manager could start, because this one holds the lock.
+/// A socket of the manager. If something (such as a cleanup tool) removes the socket, the manager binds it again.
+/// Without the socket, no client could reach the manager. No other manager could start either, because this manager
+/// holds the lock.
 #[derive(Debug)]
 pub(super) struct Socket {
     name: &'static str,
     bound: Inode,
-    /// True if the log already contains a warning that the socket cannot be bound again.
+    /// True if a warning was already logged that the socket cannot be bound again.
     is_told: bool,
 }
 
 impl Socket {
-    /// Binds the socket. The caller must hold the lock of the state directory.
+    /// Binds the socket. The caller must hold the lock on the state directory.
     pub(super) fn bind(
         state: &StateDir,
         guard: &StateDirGuard,
@@ -28,16 +29,16 @@ impl Socket {
         Ok((Self { name, bound, is_told: false }, listener))
     }
 
-    /// Waits until the socket was removed or replaced, then binds it again.
+    /// Waits until the socket has been removed or replaced, then binds it again.
     ///
-    /// The socket is inspected each time the guard of the state directory inspects its paths.
+    /// The socket is inspected each time the state directory guard inspects its paths.
     ///
     /// # Cancel safety
     /// Dropping the call loses nothing.
     pub(super) async fn bound_again(&mut self, state: &StateDir, guard: &StateDirGuard) -> UnixListener {
         let mut looks = guard.check_signal();
         while place(state, self.name).is_ok_and(|found| found == self.bound) {
-            // The sender exists as long as the guard, so this cannot fail.
+            // The sender exists as long as the state directory guard, so this call cannot fail.
             let _ = looks.changed().await;
         }
         loop {

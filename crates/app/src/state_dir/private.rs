@@ -1,4 +1,4 @@
-//! Small files in the state directory that only their user can read.
+//! Small private files in the state directory, which only the user who owns them can read.
 
 use crate::state_dir::StateDir;
 use longhaul_failpoint::failpoint;
@@ -11,11 +11,11 @@ use std::path::PathBuf;
 /// Maximum number of bytes that are read from a private file.
 const MAX_FILE_LEN: u64 = 4_096;
 
-/// Reason why a private file is not used.
+/// Reason why a private file cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PrivateError {
-    /// The path leads to something that is not a regular file.
+    /// The path refers to something that is not a regular file.
     #[error("{} is not a regular file", path.display())]
     NoFile {
         /// Path of the private file.
@@ -26,9 +26,9 @@ pub enum PrivateError {
     ForeignOwner {
         /// Path of the private file.
         path: PathBuf,
-        /// User id of the owner.
+        /// User id of the file's owner.
         owner: u32,
-        /// User id of this process.
+        /// User id of this program.
         me: u32,
     },
     /// Other users can access the private file.
@@ -50,7 +50,7 @@ pub enum PrivateError {
     Failed {
         /// Path of the private file.
         path: PathBuf,
-        /// Failed action as a participle, such as "read".
+        /// Failed action as a past participle for the error message, such as "read".
         tried: &'static str,
         /// Underlying error that caused this error.
         #[source]
@@ -58,7 +58,7 @@ pub enum PrivateError {
     },
 }
 
-/// Metadata of a file that changes when the file changes.
+/// Metadata of a file. A change of the file changes this metadata.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct PrivateFileStamp([u64; 5]);
 
@@ -67,7 +67,7 @@ impl StateDir {
     pub(crate) fn read_private(&self, name: &str) -> Result<Option<String>, PrivateError> {
         let path = || self.path.join(name);
         let failed = |source: io::Error| PrivateError::Failed { path: path(), tried: "read", source };
-        // Without NONBLOCK, opening a named pipe would block.
+        // NONBLOCK is set because opening a named pipe would block without it.
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
         let file = match rustix::fs::openat(self, name, flags, Mode::empty()) {
             Ok(descriptor) => File::from(descriptor),
@@ -92,7 +92,7 @@ impl StateDir {
         Ok(Some(text))
     }
 
-    /// Writes a private file atomically. Without `replace`, an existing file is left unchanged.
+    /// Writes a private file atomically. If `replace` is false, an existing file is left unchanged.
     pub(crate) fn write_private(&self, name: &str, text: &str, replace: bool) -> Result<(), PrivateError> {
         let written = self.written(name, text, replace);
         written.map_err(|source| PrivateError::Failed {
@@ -134,7 +134,8 @@ impl StateDir {
         }
     }
 
-    /// Returns the metadata by which a change of the file is detected. Returns `None` if the file does not exist.
+    /// Returns the metadata from which a caller can detect a change of the file. Returns `None` if the file does not
+    /// exist.
     pub(crate) fn stamp(&self, name: &str) -> Option<PrivateFileStamp> {
         let stat = rustix::fs::statat(self, name, AtFlags::SYMLINK_NOFOLLOW).ok()?;
         let time = |seconds: i64, nanos: u64| seconds.cast_unsigned().wrapping_mul(1_000_000_000) + nanos;

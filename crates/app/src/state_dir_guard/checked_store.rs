@@ -12,17 +12,18 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 /// A store wrapper that acknowledges a write only if the state directory and the files of the store are still in place
-/// after the write.
+/// when the write is complete.
 #[derive(Debug)]
 pub(crate) struct CheckedStore {
     inner: Arc<dyn Store>,
     state_dir_guard: StateDirGuard,
-    /// Changes with each write that returned while nothing was lost.
+    /// Notified after each write that succeeded without a loss of the state directory or the store.
     written: watch::Sender<()>,
 }
 
 impl CheckedStore {
-    /// Wraps a store and keeps its mark up to date. The caller must be inside a Tokio runtime.
+    /// Wraps a store. If the store has a mark, also keeps the mark up to date. The caller must be inside a Tokio
+    /// runtime.
     pub(crate) fn new(
         inner: Arc<dyn Store>,
         state_dir_guard: StateDirGuard,
@@ -35,7 +36,7 @@ impl CheckedStore {
         Self { inner, state_dir_guard, written }
     }
 
-    /// Returns the reason for refusing a call.
+    /// Returns the reason why calls are refused.
     fn gone_error(&self) -> Box<dyn Error + Send + Sync> {
         self.state_dir_guard.loss().unwrap_or(LostResource::StateDir).to_string().into()
     }
@@ -48,8 +49,8 @@ impl CheckedStore {
         if call.method.is_write() { self.write(call.op, work).await } else { self.read(work).await }
     }
 
-    /// Executes a write. The guard is checked before the write, so that nothing is written in vain, and after the
-    /// write, before its result is returned.
+    /// Executes a write. The guard is checked twice: before the write, so that nothing is written in vain, and after
+    /// the write, before its result is returned.
     async fn write<T>(
         &self,
         op: Option<OpId>,
@@ -66,8 +67,8 @@ impl CheckedStore {
         answer
     }
 
-    /// Executes a read. A read guarantees nothing, so no new inspection is needed: it only fails after a loss that was
-    /// already detected.
+    /// Executes a read. A read promises nothing to the caller, so it needs no new inspection. It fails only if an
+    /// earlier inspection has detected a loss.
     async fn read<T>(
         &self,
         work: impl Future<Output = Result<T, StoreError>> + Send,

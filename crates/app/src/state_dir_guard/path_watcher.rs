@@ -4,7 +4,7 @@
 //! content of the directories. Ordinary work creates and removes other files and therefore causes no wake-ups.
 //!
 //! Inotify does not report mounts, changes of a link that another link leads to, and changes that another machine makes
-//! in a shared file system. Periodic inspections cover these.
+//! in a shared file system. Periodic inspections detect these changes.
 
 use rustix::fs::inotify::{CreateFlags, WatchFlags, add_watch, init};
 use rustix::io::Errno;
@@ -16,15 +16,16 @@ use std::time::Duration;
 use tokio::net::unix::pipe::Receiver;
 use tokio::sync::Notify;
 
-/// Interval between two inspections of paths that inotify reports on.
+/// Interval between two inspections of paths whose changes inotify reports.
 pub(crate) const FALLBACK_INTERVAL: Duration = Duration::from_secs(60);
-/// Interval between two inspections of paths that inotify does not report on. Also the time until a second inspection
-/// after a reported change, because a directory is removed only after its content.
+/// Interval between two inspections of paths whose changes inotify does not report. Also the time until a second
+/// inspection after a reported change. The second inspection is needed because a directory is removed only after its
+/// content.
 pub(crate) const POLL_INTERVAL: Duration = Duration::from_secs(1);
-/// Size in bytes of the buffer for inotify events. Their content is not used.
+/// Size in bytes of the buffer for inotify events. The content of the events is not used.
 const BUFFER: usize = 4 << 10;
-/// File systems whose changes are all made by the kernel of this machine, by their `statfs` type: bcachefs, btrfs, ext,
-/// f2fs, overlay, ramfs, tmpfs, XFS, ZFS.
+/// File systems that only the kernel of this machine can change, by their `statfs` type: bcachefs, btrfs, ext, f2fs,
+/// overlay, ramfs, tmpfs, XFS, ZFS.
 const OF_THIS_MACHINE: [u64; 9] = [
     0xca45_1a4e,
     0x9123_683e,
@@ -41,9 +42,9 @@ const OF_THIS_MACHINE: [u64; 9] = [
 #[derive(Debug)]
 pub(super) struct PathWatcher {
     inotify: Option<OwnedFd>,
-    /// True if inotify cannot report all changes of a watched path.
+    /// True if inotify does not report all changes of a watched path.
     is_deaf: AtomicBool,
-    /// Wakes the waiter when another path is watched.
+    /// Wakes the waiter when a path is added to the watched paths.
     guarded: Notify,
 }
 
@@ -51,7 +52,8 @@ pub(super) struct PathWatcher {
 #[derive(Debug)]
 pub(super) struct PathWaiter<'a> {
     alarm: &'a PathWatcher,
-    /// The inotify descriptor. Tokio has no type for it, so a pipe receiver is used to wait until it is readable.
+    /// The inotify descriptor. Tokio has no type for inotify, so a pipe receiver is used to wait until the descriptor
+    /// is readable.
     heard: Option<Receiver>,
     /// True if no change was reported since the last inspection.
     is_calm: bool,
@@ -70,7 +72,7 @@ impl PathWatcher {
         Self { inotify, ..Self::deaf() }
     }
 
-    /// Creates a watcher without inotify, whose waiters inspect the paths every [`POLL_INTERVAL`].
+    /// Creates a watcher without inotify. Its waiters inspect the paths every [`POLL_INTERVAL`].
     pub(super) fn deaf() -> Self {
         Self { inotify: None, is_deaf: AtomicBool::new(false), guarded: Notify::new() }
     }
@@ -87,7 +89,7 @@ impl PathWatcher {
         self.guarded.notify_one();
     }
 
-    /// Creates a waiter. The caller must be inside a Tokio runtime.
+    /// Creates a waiter for changes of the watched paths. The caller must be inside a Tokio runtime.
     pub(super) fn waiter(&self) -> PathWaiter<'_> {
         let heard = self.inotify.as_ref().and_then(|inotify| {
             let opened = inotify.try_clone().and_then(Receiver::from_owned_fd_unchecked);
@@ -120,7 +122,7 @@ impl PathWaiter<'_> {
     }
 }
 
-/// Waits for inotify events and consumes all of them.
+/// Waits for inotify events and reads all pending ones.
 async fn notified(heard: Option<&Receiver>) -> io::Result<()> {
     let Some(heard) = heard else { return std::future::pending().await };
     let mut events = [0; BUFFER];
@@ -145,7 +147,8 @@ async fn notified(heard: Option<&Receiver>) -> io::Result<()> {
 /// Adds inotify watches for a path. Returns an error if inotify cannot report all changes of the path.
 fn guard(inotify: &OwnedFd, path: &Path) -> io::Result<()> {
     let itself = WatchFlags::DELETE_SELF | WatchFlags::MOVE_SELF | WatchFlags::MASK_ADD;
-    // Failed watches on directories and links above the path are ignored, because these belong to other users.
+    // Directories and links above the path may belong to other users, so watches on them may fail. Such errors are
+    // ignored.
     let _ = path.canonicalize().map(|real| {
         for above in path.ancestors().chain(real.ancestors()).skip(1) {
             // Replacing a link changes the link count of the old link, which `IN_ATTRIB` reports.
@@ -156,7 +159,7 @@ fn guard(inotify: &OwnedFd, path: &Path) -> io::Result<()> {
     let names = WatchFlags::ATTRIB | WatchFlags::DELETE;
     match add_watch(inotify, path, itself | names | WatchFlags::DONT_FOLLOW) {
         Ok(_) => {}
-        // A missing path is not an error here; the next inspection detects it.
+        // A missing path is not an error here, because the next inspection detects it.
         Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => return Ok(()),
         Err(errno) => return Err(errno.into()),
     }

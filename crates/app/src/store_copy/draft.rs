@@ -12,8 +12,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// A copy at a temporary location next to its final one. An interrupted copy is therefore never mistaken for a complete
-/// one.
+/// A copy that is still at a temporary location next to its final location. Because of this location, an interrupted
+/// copy is never mistaken for a complete copy.
 #[derive(Debug)]
 pub(super) struct StagingCopy {
     pub(super) store: StoreChoice,
@@ -33,9 +33,10 @@ impl StagingCopy {
             StoreChoice::Memory => return Err(CopyError::Memory),
             StoreChoice::Sqlite(path) => (!taken(path), StoreChoice::Sqlite(beside(path))),
             StoreChoice::Fs(path) => (!taken(path) || is_empty(path), StoreChoice::Fs(beside(path))),
-            // A store that a program added has no temporary location. Its content is checked when it is opened.
+            // A store of a program-added kind has no temporary location. Its content is checked when the store is
+            // opened.
             StoreChoice::Other(_) if is_added(place) => (true, place.clone()),
-            // The server of a shared store is checked later, in `cleared`.
+            // Whether a shared store is already in use is checked later, in `cleared`.
             StoreChoice::Other(url) => {
                 (true, StoreChoice::Other(shared::draft_of(url).map_err(failed(place))?))
             }
@@ -46,7 +47,8 @@ impl StagingCopy {
         Ok(Self { store, place: place.clone() })
     }
 
-    /// Removes the remains of an interrupted copy. Returns their location, or `None` if there were none.
+    /// Removes what an interrupted copy has left behind. Returns the location of these remains, or `None` if there were
+    /// none.
     pub(super) async fn cleared(&self, clock: &Arc<dyn Clock>) -> Result<Option<String>, CopyError> {
         let Some(path) = path_of(&self.store)? else {
             return if is_added(&self.store) { Ok(None) } else { self.cleared_shared().await };
@@ -63,7 +65,7 @@ impl StagingCopy {
                 self.discard().await;
                 Ok(Some(path.display().to_string()))
             }
-            // The path contains something that an interrupted copy cannot leave behind, so it is not removed.
+            // An interrupted copy cannot have left this content behind, so the path is not removed.
             Err(_) => Err(exists(&self.store)),
         }
     }
@@ -79,7 +81,7 @@ impl StagingCopy {
         Ok(left.then(|| self.store.to_string()))
     }
 
-    /// Moves the complete copy to its final location. `from` is the original, whose binding is copied as well.
+    /// Moves the complete copy to its final location. `from` is the original store, whose binding is copied too.
     pub(super) async fn put_in_place(&self, from: &StoreChoice) -> Result<(), CopyError> {
         match (&self.store, &self.place) {
             (StoreChoice::Other(draft), StoreChoice::Other(place)) if !is_added(&self.place) => {
@@ -89,8 +91,8 @@ impl StagingCopy {
                 }
             }
             (store, place) => {
-                // The binding of a database is a separate file, which does not move with it. Therefore it is written to
-                // the final location.
+                // The binding of a database is a separate file, which is not moved together with the database.
+                // Therefore the binding is written directly to the final location.
                 let bound = if matches!(place, StoreChoice::Sqlite(_)) { place } else { store };
                 StoreBinding::copy(from, bound)?;
                 match (path_of(store)?, path_of(place)?) {
@@ -103,7 +105,8 @@ impl StagingCopy {
 
     /// Removes the incomplete copy from its temporary location.
     pub(super) async fn discard(&self) {
-        // Errors are ignored, because the error of the copy matters more. The next copy removes the rest.
+        // Errors are ignored, because the error that made the copy fail is more important. The next copy removes the
+        // remains.
         match &self.store {
             StoreChoice::Memory => {}
             StoreChoice::Other(_) if is_added(&self.store) => {}

@@ -1,4 +1,4 @@
-//! Errors of copying or adopting a store, with their advice.
+//! Errors that occur when a store is copied or adopted, with advice for the user.
 
 use super::{counted, counted_waiting};
 use crate::binding::UnusableFile;
@@ -11,19 +11,19 @@ use longhaul_engine::ports::{SignatureError, StoreError};
 use std::io;
 use std::path::PathBuf;
 
-/// Reason why a store was not copied or adopted.
+/// Reason why a store could not be copied or adopted.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CopyError {
     /// The kind of store is unknown.
     #[error("this program does not support the store type {scheme:?}")]
     Unknown {
-        /// Scheme of the URL. The rest is not shown, because it may contain a password.
+        /// Scheme of the store URL. The rest of the URL is not shown, because it may contain a password.
         scheme: String,
         /// Description of the known kinds of stores.
         choices: String,
     },
-    /// The program added the kind of store without the port `Migrate`, which a copy needs.
+    /// The program added the kind of store without implementing the port `Migrate`, which a copy needs.
     #[error(
         "a store of the type {scheme:?} cannot be copied: this program added the type without the port Migrate"
     )]
@@ -40,7 +40,7 @@ pub enum CopyError {
         #[source]
         source: Box<Self>,
     },
-    /// A store in memory cannot be copied.
+    /// An in-memory store cannot be copied.
     #[error("a store in memory cannot be copied, because it ends with its manager")]
     Memory,
     /// The store to copy or adopt does not exist.
@@ -49,10 +49,10 @@ pub enum CopyError {
         /// Name of the store.
         store: String,
     },
-    /// The location of the copy is already in use.
+    /// The target location of the copy is already in use.
     #[error("{place} already exists")]
     Exists {
-        /// Location of the copy.
+        /// Target location of the copy.
         place: String,
     },
     /// Another program uses the store.
@@ -63,7 +63,7 @@ pub enum CopyError {
         /// Description of the other program, as far as it is known.
         user: String,
     },
-    /// An operation of the original or of the copy failed.
+    /// A store operation on the original or on the copy failed.
     #[error("the store {store} cannot be used")]
     Store {
         /// Name of the store.
@@ -101,7 +101,7 @@ pub enum CopyError {
     WaitingInCopy {
         /// Number of processes that have not started.
         waiting: usize,
-        /// Path of the state directory that was copied.
+        /// Path of the state directory from which the copy was made.
         original: PathBuf,
     },
     /// Running attempts would continue without a record, because their records are in the previous store, and the user
@@ -127,13 +127,13 @@ pub enum CopyError {
         /// Name of the store.
         store: String,
     },
-    /// The state directory is a copy, and its original is still in use.
+    /// The state directory is a copy, and the original is still in use.
     #[error("the original state directory {} is served by a manager or has running processes", original.display())]
     OriginalAtWork {
         /// Path of the original state directory.
         original: PathBuf,
     },
-    /// The state directory is a copy, and attempts of the removed original are still running.
+    /// The state directory is a copy whose original was removed, but attempts of the original are still running.
     #[error("work of the removed state directory {} is still running, and its output and exit codes cannot be recorded in \
              the copy (pids of the programs: {})", original.display(), listed(programs))]
     OriginalRunning {
@@ -142,7 +142,7 @@ pub enum CopyError {
         /// Pids of the programs of these attempts.
         programs: Vec<u32>,
     },
-    /// A part that the command needs, such as the cluster key, cannot be opened.
+    /// A part that the copy or adoption needs, such as the cluster key, cannot be opened.
     #[error(transparent)]
     Key(#[from] ComposeError),
     /// The signature of an unfinished process is invalid, so its launch cannot be trusted.
@@ -150,11 +150,11 @@ pub enum CopyError {
     Untrusted {
         /// Id of the process with the invalid signature.
         id: ProcessId,
-        /// Fault of the signature.
+        /// Reason why the signature is invalid.
         #[source]
         fault: SignatureError,
     },
-    /// The copy that was read back differs from the original.
+    /// The copy was read back and differs from the original.
     #[error("the copy differs from the original in {what}")]
     Differs {
         /// Description of the part of the copy that differs.
@@ -207,7 +207,7 @@ impl CopyError {
             | Self::Unwatched { .. }
             | Self::Unrecorded { .. } => "input_needed",
             Self::Store { .. } => "store_unavailable",
-            // The store could not be asked for the id of its cluster key.
+            // The program could not request the id of the cluster key from the store.
             Self::Key(ComposeError::Store { .. }) => "store_unavailable",
             Self::Key(_) => "cluster_key_unusable",
             Self::Untrusted { .. } => "launch_not_trusted",

@@ -1,4 +1,4 @@
-//! Verifies and creates the signatures of launches during a copy.
+//! Verifies and creates launch signatures while a store is copied.
 
 use super::CopyError;
 use crate::compose::shared;
@@ -7,14 +7,14 @@ use crate::config::{ManagerConfig, StoreChoice};
 use longhaul_domain::Timestamp;
 use longhaul_engine::ports::{LaunchSigner as _, StoredProcess};
 
-/// Treatment of launch signatures by a copy.
+/// How a copy handles launch signatures.
 #[derive(Debug)]
 pub(super) enum SignatureHandling {
-    /// Neither store requires signatures.
+    /// Neither the original nor the copy requires signatures.
     Nothing,
-    /// The original is a shared store: the signatures of its unfinished processes are verified.
+    /// The original is a shared store, so the signatures of its unfinished processes are verified.
     Checked(ClusterSigner),
-    /// Only the copy is a shared store: all launches are signed as if they had been accepted now.
+    /// Only the copy is a shared store, so all launches are signed as if they had been accepted now.
     Sealed(ClusterSigner, Timestamp),
 }
 
@@ -33,7 +33,7 @@ impl SignatureHandling {
         Ok(into.map_or(Self::Nothing, |signer| Self::Sealed(signer, now)))
     }
 
-    /// Verifies or signs a record, and returns the record as the copy must contain it.
+    /// Verifies or signs a record. Returns the record in the form in which the copy must contain it.
     pub(super) fn signed(&self, mut stored: StoredProcess) -> Result<StoredProcess, CopyError> {
         match self {
             Self::Nothing => {}
@@ -52,7 +52,7 @@ impl SignatureHandling {
     }
 }
 
-/// Returns true if the store is shared, so that write access to it does not imply permission to launch.
+/// Returns true if the store is shared. In a shared store, write access does not imply permission to launch.
 pub(super) fn is_shared(store: &StoreChoice) -> bool {
     match store {
         StoreChoice::Other(url) => shared::knows(url),
@@ -60,7 +60,7 @@ pub(super) fn is_shared(store: &StoreChoice) -> bool {
     }
 }
 
-/// Returns true if a program added the kind of the store.
+/// Returns true if the store is of a kind that a program added.
 pub(super) fn is_added(store: &StoreChoice) -> bool {
     matches!(store, StoreChoice::Other(_)) && !is_shared(store)
 }

@@ -1,4 +1,4 @@
-//! Test bench: a temporary state directory, and the program that uses it.
+//! Test bench: a temporary state directory, and functions that run the program with this directory.
 
 use rustix::process::{Pid, Signal, kill_process};
 use std::ffi::OsStr;
@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
-/// Time limit for conditions in the tests, long enough that only a hang exceeds it.
+/// Maximum time that the tests wait for a condition. It is so long that only a hanging program exceeds it.
 const TIMEOUT: Duration = Duration::from_secs(20);
 
 pub(crate) struct Bench {
@@ -37,8 +37,7 @@ impl Bench {
         self
     }
 
-    /// Writes the configuration file of the user. In the text, `{top}` is replaced by the path of the temporary
-    /// directory.
+    /// Writes the user's configuration file. In the text, `{top}` is replaced by the path of the temporary directory.
     pub(crate) fn with_config(self, text: &str) -> Self {
         let config = self.top().join(".config/longhaul");
         std::fs::create_dir_all(&config).unwrap();
@@ -55,8 +54,8 @@ impl Bench {
         &self.state
     }
 
-    /// Returns the program with these arguments and this state directory. Its environment contains no other variables
-    /// of the user; `HOME` is the temporary directory.
+    /// Returns a command that runs the program with these arguments and this state directory. Its environment contains
+    /// no variables of the user except `HOME`, which is the temporary directory.
     pub(crate) fn command(&self, words: &[&str]) -> Command {
         let mut command = Command::new(&self.program);
         command
@@ -113,7 +112,7 @@ impl Bench {
 impl Drop for Bench {
     fn drop(&mut self) {
         if self.is_serving() {
-            // Processes that a test started must not outlive the test.
+            // The processes that a test started must not outlive the test.
             self.run(&["cancel", "--all", "--force", "--yes"]);
             if let Some(pid) = self.manager() {
                 let _ = kill_process(pid, Signal::TERM);
@@ -140,7 +139,7 @@ impl Said {
     }
 }
 
-/// Polls until a condition is true. Fails the test after a time limit.
+/// Polls until a condition is true. If the time limit is exceeded, fails the test.
 pub(crate) fn until(what: &str, mut holds: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !holds() {
@@ -154,11 +153,11 @@ pub(crate) fn is_alive(pid: Pid) -> bool {
     let pid = pid.as_raw_nonzero();
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     let runs = stat.rsplit_once(')').is_some_and(|(_, rest)| !rest.trim_start().starts_with(['Z', 'X']));
-    // The main thread may exit before other threads, which still hold files and locks.
+    // The main thread may exit before other threads. These threads still hold files and locks.
     runs || std::fs::read_dir(format!("/proc/{pid}/task")).is_ok_and(|threads| threads.count() > 1)
 }
 
-/// Returns a shell that executes a script.
+/// Returns a shell command that executes a script.
 pub(crate) fn shell(line: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new("sh");
     command.arg("-c").arg(line);

@@ -90,7 +90,7 @@ fn store_is_not_adopted_while_its_manager_lives() {
         bench.launch("exec sleep 30");
         let bench = bench.at("elsewhere");
         let said = bench.run(&["store", "adopt"]);
-        // The bench ends only the manager of its current state directory.
+        // The bench ends only the manager that serves its current state directory.
         drop(bench.at("state"));
         assert_eq!(said.code, 6, "{store} {said:?}");
     }
@@ -105,7 +105,7 @@ fn second_manager_of_a_store_is_told_who_was_first() {
         let pid = bench.manager().unwrap().as_raw_nonzero();
         let bench = bench.at("elsewhere");
         let said = bench.run(&["status"]);
-        // The bench ends only the manager of its current state directory.
+        // The bench ends only the manager that serves its current state directory.
         let bench = bench.at("state");
         assert_eq!(said.code, 6, "{store} {said:?}");
         assert!(said.err.contains(&format!("process {pid}")), "{store} {}", said.err);

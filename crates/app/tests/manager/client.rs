@@ -1,11 +1,11 @@
-//! HTTP client that sends exactly the given bytes.
+//! HTTP client for tests, which sends exactly the given bytes.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The network address of a manager.
+/// Client for one network address of a manager.
 pub(crate) struct Web {
     pub(crate) address: String,
 }
@@ -19,7 +19,7 @@ pub(crate) struct Reply {
     pub(crate) body: Vec<u8>,
 }
 
-/// Time limit for reads and writes, long enough that only a hang exceeds it.
+/// Time limit for reads and writes. It is so long that only a hanging manager exceeds it.
 const TIMEOUT: Duration = Duration::from_secs(20);
 
 impl Web {
@@ -46,7 +46,7 @@ impl Web {
         Reply::of_one(&mut stream)
     }
 
-    /// Sends a request over TLS and trusts only this certificate.
+    /// Sends a request over TLS. Only the given certificate is trusted.
     pub(crate) fn over_tls(&self, trusted: &[u8], path: &str, headers: &[&str]) -> Reply {
         let mut roots = rustls::RootCertStore::empty();
         roots.add(trusted.to_vec().into()).unwrap();
@@ -81,12 +81,13 @@ fn send(stream: &mut impl Write, method: &str, path: &str, headers: &[&str], bod
     let headers: String = headers.iter().map(|header| format!("{header}\r\n")).collect();
     let head = format!("{method} {path} HTTP/1.1\r\n{headers}{length}\r\n");
     stream.write_all(head.as_bytes()).unwrap();
-    // The manager may refuse the request after its head and close the connection, so an error is ignored.
+    // The manager may refuse the request after it has read the head, and then close the connection. A write error is
+    // therefore ignored.
     let _ = stream.write_all(body.as_bytes());
 }
 
 impl Reply {
-    /// Reads one response with the length in its `Content-Length` header.
+    /// Reads one response, whose body length is in its `Content-Length` header.
     pub(crate) fn of_one(stream: &mut impl Read) -> Self {
         let mut text = Vec::new();
         let mut byte = [0];
@@ -116,7 +117,7 @@ impl Reply {
         serde_json::from_slice(&self.body).unwrap()
     }
 
-    /// Returns the error code in the body.
+    /// Returns the error code in the body of the response.
     pub(crate) fn slug(&self) -> String {
         self.json()["type"].as_str().unwrap_or_default().to_owned()
     }

@@ -1,4 +1,4 @@
-//! Tests of copied state directories, in which nothing runs until the copy is adopted.
+//! Tests of copied state directories. In a copy, nothing runs until the copy is adopted.
 
 use crate::bench::{Bench, Said, until};
 use rustix::process::Signal;
@@ -37,7 +37,7 @@ fn copy_of_a_state_directory_runs_nothing_until_it_is_adopted() {
         let doctor = at(&bench, "copy", &["doctor"]);
         assert!(doctor.code == 1 && doctor.out.contains("problem  state_dir"), "{store} {doctor:?}");
 
-        // Refused, because the manager of the copy could stop attempts that are running in the original.
+        // The copy is refused, because its manager could stop attempts that are running in the original.
         let early = at(&bench, "copy", &["store", "adopt", "--yes"]);
         assert!(early.code == 6 && early.err.contains("the original"), "{store} {early:?}");
         fs::write(bench.top().join("go"), "").unwrap();

@@ -11,7 +11,7 @@ use std::process::{Child, Stdio};
 /// Exit code of a manager that lost its state directory.
 const DISPLACED: i32 = 8;
 
-/// A manager in the foreground with a running command.
+/// A manager that runs in the foreground and has a running command.
 struct Scene {
     bench: Bench,
     manager: Child,
@@ -33,7 +33,7 @@ impl Scene {
         Self { command: Pid::from_raw(i32::try_from(pid).unwrap()).unwrap(), bench, manager, id }
     }
 
-    /// Waits until the manager exits on its own. Returns its output, the bench and the id of the running process.
+    /// Waits until the manager exits by itself. Returns its output, the bench and the id of the running process.
     fn leaves(mut self) -> (Said, Bench, String) {
         until("it leaves", || self.manager.try_wait().unwrap().is_some());
         let said = Said::of(self.manager.wait_with_output().unwrap());
@@ -49,7 +49,7 @@ impl Scene {
 fn manager_whose_directory_is_removed_leaves_and_its_work_goes_on() {
     let scene = Scene::new();
     let command = scene.command;
-    // The manager may still create files during the removal, so the removal is repeated.
+    // The manager may still create files while the directory is being removed, so the removal is repeated.
     until("the directory is gone", || match fs::remove_dir_all(scene.bench.state()) {
         Ok(()) => true,
         Err(error) => error.kind() == std::io::ErrorKind::NotFound,
@@ -66,7 +66,7 @@ fn directory_that_is_moved_away_is_served_where_it_is_now() {
     let scene = Scene::new();
     let aside = scene.bench.top().join("aside");
     fs::rename(scene.bench.state(), &aside).unwrap();
-    // A client that uses the old path meanwhile gets a new state directory.
+    // A client that uses the old path after the move gets a new state directory.
     let other = scene.bench.run(&["run", "-b", "--", "sleep", "60"]);
     assert_eq!(other.code, 0, "{other:?}");
     let (_, bench, id) = scene.leaves();
@@ -84,7 +84,8 @@ fn directory_that_is_moved_away_is_served_where_it_is_now() {
 #[test]
 fn nothing_is_acknowledged_once_the_directory_is_gone() {
     let bench = Bench::new();
-    // Inotify does not report a change of the second of two links, so only the check at each write detects the loss.
+    // If a path contains a link to another link, inotify does not report a change of the second link. Only the check at
+    // each write detects the loss.
     let second = bench.top().join("second");
     fs::create_dir(bench.top().join("real")).unwrap();
     symlink("real", &second).unwrap();

@@ -1,5 +1,5 @@
-//! Tests of `longhaul doctor` with and without a manager, and with a Redis server that is healthy, misconfigured or
-//! gone.
+//! Tests of `longhaul doctor` with and without a manager, and with a Redis server that is healthy, misconfigured or not
+//! running.
 
 use crate::bench::{Bench, Said, until};
 use crate::shared_store::Server;
@@ -68,8 +68,8 @@ fn doctor_names_processes_that_outlived_their_attempt() {
     let bench = Bench::new();
     let id = bench.launch("exit 7");
     assert_eq!(bench.run(&["wait", &id]).code, 7);
-    // A manager ends the leftovers of an attempt, so the test itself starts a process with the environment variables of
-    // an ended attempt.
+    // A manager ends the leftovers of an attempt. The test therefore starts a process itself and gives it the
+    // environment variables of an ended attempt.
     let mut left = std::process::Command::new("sleep");
     let mut left = left.arg("600").env("LONGHAUL_ID", &id).env("LONGHAUL_ATTEMPT", "1").spawn().unwrap();
     let named = format!("alive: {}", left.id());

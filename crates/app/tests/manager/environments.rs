@@ -1,4 +1,4 @@
-//! Test of damaged environments in the environment store.
+//! Test of damaged entries in the environment store.
 
 use crate::bench::{Bench, until};
 use rustix::process::Signal;

@@ -1,8 +1,8 @@
 use crate::bench::{Bench, Said};
 use std::process::Command;
 
-/// Fills a separate tmpfs disk, kills the manager, and prints the exit codes of commands on the full disk. The disk
-/// disappears with the last process in its mount namespace.
+/// Script that fills a separate tmpfs disk, kills the manager, and prints the exit codes of commands on the full disk.
+/// The disk disappears when the last process in its mount namespace exits.
 const SCRIPT: &str = r#"
 set -e
 mount -t tmpfs -o size=24m,mode=700 tmpfs "$DISK"
@@ -34,7 +34,7 @@ fn killed_manager_comes_back_on_a_full_disk_and_serves_what_runs() {
     }
 }
 
-/// Like `SCRIPT`, on a disk that is too small for the reserve and with a log file that cannot grow.
+/// Like `SCRIPT`, but on a disk that is too small for the reserve, and with a log file that cannot grow.
 const SMALL: &str = r#"
 set -e
 mount -t tmpfs -o size=6m,mode=700 tmpfs "$DISK"
@@ -76,8 +76,8 @@ fn on_a_disk_of_its_own(bench: &Bench, script: &str) -> Said {
     Said::of(command.output().expect("unshare of util-linux gives the test a disk of its own"))
 }
 
-/// Returns a command that executes a program in its own mount namespace. Without root privileges, it also creates a
-/// user namespace.
+/// Returns a command that executes a program in its own mount namespace. Without root privileges, the command also
+/// creates a user namespace.
 fn apart() -> Command {
     let mut command = Command::new("unshare");
     command.arg("--mount");

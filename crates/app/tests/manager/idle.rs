@@ -1,4 +1,4 @@
-//! Test of the CPU wake-ups of an idle manager.
+//! Tests how often an idle manager wakes up the CPU.
 
 use crate::bench::{Bench, until};
 use std::collections::BTreeMap;
@@ -6,21 +6,21 @@ use std::fs;
 use std::thread::sleep;
 use std::time::Duration;
 
-/// Maximum number of wake-ups in one second after which the manager counts as idle.
+/// Maximum number of wake-ups in one second. When a second has no more wake-ups than this, the manager counts as idle.
 const QUIET: u64 = 5;
 const WINDOW: Duration = Duration::from_secs(10);
-/// Maximum number of wake-ups in the measured window. This is the guaranteed two per second; periodic checks stay far
-/// below it.
+/// Maximum number of wake-ups while the test measures. It corresponds to the guaranteed two wake-ups per second; the
+/// periodic checks cause far fewer.
 const MOST: u64 = 20;
 
-/// Number of voluntary context switches of each thread of a process.
+/// Number of voluntary context switches, for each thread of a process.
 struct Naps(BTreeMap<String, u64>);
 
 impl Naps {
     fn of(pid: i32) -> Self {
         let threads = fs::read_dir(format!("/proc/{pid}/task")).unwrap().flatten();
         let naps = threads.filter_map(|thread| {
-            // The thread may have exited since the directory was listed.
+            // The thread may have exited after the directory was listed.
             let status = fs::read_to_string(thread.path().join("status")).ok()?;
             let count = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"))?;
             Some((thread.file_name().into_string().ok()?, count.trim().parse().ok()?))

@@ -111,7 +111,7 @@ fn output_that_is_gone_is_told_in_words() {
         (bench.launch("echo here"), bench.launch("true"), bench.launch("echo here"));
     for id in [&spoke, &silent] {
         assert_eq!(bench.run(&["wait", id]).code, 0);
-        // Removes the output of the process, as pruning does.
+        // Removes the output of the process in the same way as pruning does.
         std::fs::remove_dir_all(bench.state().join("attempts").join(id)).unwrap();
     }
     assert_eq!(bench.run(&["wait", &robbed]).code, 0);

@@ -11,7 +11,8 @@ use std::net::TcpStream;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::time::{Duration, Instant};
 
-/// Content type that a browser may send from any web page without asking the server first.
+/// Content type that a web page may send to another site without the browser first requesting permission from the
+/// server.
 const FORM: &str = "application/x-www-form-urlencoded";
 
 #[test]
@@ -154,7 +155,7 @@ fn who_is_turned_away_is_told_why_though_its_body_comes_late() {
         let mut stream = TcpStream::connect(&web.address).unwrap();
         let head = [&web.host(), token, "Content-Type: application/json", "Content-Length: 2"].join("\r\n");
         write!(stream, "POST /v1/reset HTTP/1.1\r\n{head}\r\nConnection: close\r\n\r\n").unwrap();
-        // The delay is long enough that a server which does not wait for the body has closed the connection.
+        // The delay is so long that a server which does not wait for the body would have closed the connection.
         std::thread::sleep(Duration::from_millis(100));
         write!(stream, "{{}}").unwrap();
         let reply = Reply::of_one(&mut stream);
@@ -377,7 +378,7 @@ fn bad_clients_change_nothing_for_good_ones() {
     let mut times = Vec::new();
     for _ in 0..20 {
         for stream in &mut bad {
-            // One more byte now and then keeps the head of the request incomplete.
+            // The client regularly sends one more byte, so that the head of the request stays incomplete.
             let _ = stream.set_nonblocking(true);
             let _ = stream.write(b"x");
         }

@@ -1,4 +1,4 @@
-//! Tests that two state directories cannot use one node name at the same time.
+//! Tests that two state directories cannot use the same node name at the same time.
 
 use crate::bench::{Bench, Said, until};
 use crate::shared_store::Server;
@@ -65,7 +65,7 @@ fn manager_whose_name_another_directory_took_after_its_lease_leaves_and_its_work
     until("the command continued", || bench.top().join("came").exists());
 }
 
-/// Returns the program with another state directory.
+/// Returns a command that runs the program with another state directory.
 fn at(bench: &Bench, name: &str, words: &[&str]) -> Command {
     let mut command = bench.command(words);
     command.env("LONGHAUL_STATE_DIR", bench.top().join(name));

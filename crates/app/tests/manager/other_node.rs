@@ -1,4 +1,4 @@
-//! Tests that a state directory keeps its node name while processes of that node have not ended.
+//! Tests that a state directory keeps its node name as long as processes of that node have not ended.
 
 use crate::bench::{Bench, Said, until};
 use crate::shared_store::Server;

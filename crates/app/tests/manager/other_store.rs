@@ -1,4 +1,5 @@
-//! Tests that a state directory with running attempts of one store cannot be served with another store.
+//! Tests that a state directory cannot be served with another store while it has running attempts with records in its
+//! previous store.
 
 use crate::bench::{Bench, Said, until};
 use crate::shared_store::Server;

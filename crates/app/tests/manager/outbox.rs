@@ -9,11 +9,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// Time limit of responses while an outage of the store is known, generous for a busy machine.
+/// Maximum response time while the nodes have detected an outage of the store, generous for a busy machine.
 const AT_ONCE: Duration = Duration::from_secs(3);
-/// Waiting time after which a failing condition prints the state of both nodes.
+/// Time after which a test that is still waiting for a condition prints the state of both nodes.
 const REPORT_DELAY: Duration = Duration::from_secs(10);
-/// Maximum number of log lines of all managers for one loss of data.
+/// Maximum number of lines that all managers together may log about one loss of data.
 const FEW_LINES: usize = 40;
 
 #[test]
@@ -225,7 +225,7 @@ fn manager_that_was_killed_gives_back_what_it_kept_when_it_begins_again() {
     work.ends_well(&a, &b);
 }
 
-/// Measures the duration of launches and prints it, without a limit that could fail.
+/// Measures how long launches take and prints the result. There is no limit at which the test would fail.
 #[test]
 #[ignore = "it measures"]
 fn what_a_launch_costs() {
@@ -238,7 +238,7 @@ fn what_a_launch_costs() {
     eprintln!("a launch through the program: median {:?}, 95 in 100 {:?}", took[50], took[95]);
 }
 
-/// Processes of two nodes in various states. Each command writes one line to a file when it runs.
+/// Processes of two nodes in various states. Each command writes one line to a file when the command runs.
 struct Work {
     failed: String,
     runs: String,
@@ -278,7 +278,7 @@ impl Work {
         [&self.failed, &self.runs, &self.holds, &self.waits, &self.beyond]
     }
 
-    /// Waits until both nodes show all processes with their previous status again.
+    /// Waits until both nodes again show all processes with the status that these had before.
     fn is_there_again(&self, a: &Bench, b: &Bench) {
         let expected = [
             (&self.failed, "failed"),
@@ -307,7 +307,7 @@ impl Work {
         assert_eq!(pid_of(b, &self.beyond), self.pids[1]);
     }
 
-    /// Checks that new processes run, that the waiting process runs once, and that no command ran twice.
+    /// Checks that new processes run, that the waiting process has run once, and that no command has run twice.
     fn ends_well(&self, a: &Bench, b: &Bench) {
         let late = until_launched(b, "exit 6");
         assert_eq!(b.run(&["wait", &late]).code, 6);
@@ -359,7 +359,7 @@ fn copy(from: &Path, to: &Path) {
     assert!(copied.success());
 }
 
-/// A Redis server that stores each acknowledged write in a directory, which outlives the server process.
+/// A Redis server that stores each acknowledged write in a directory. The directory outlives the server process.
 struct Server {
     process: Option<Child>,
     socket: PathBuf,
@@ -367,7 +367,7 @@ struct Server {
 }
 
 impl Server {
-    /// Starts the server. Returns `None` if `redis-server` is not installed, which is an error in CI.
+    /// Starts the server. If `redis-server` is not installed, returns `None`, or fails in CI.
     fn start(place: &Path) -> Option<Self> {
         let directory = place.join("redis");
         fs::create_dir(&directory).unwrap();

@@ -1,10 +1,10 @@
-//! Tests of a store that a program adds, served from two state directories.
+//! Tests of a store of a program-added kind that is served from two state directories.
 
 use crate::bench::{Bench, until};
 use rustix::process::{Pid, Signal, kill_process};
 use std::path::Path;
 
-/// Returns a bench of the example program `own_program`, whose store is this file.
+/// Returns a bench that runs the example program `own_program` with the given file as its store.
 fn serving(store: &Path) -> Bench {
     let own = std::env::current_exe().unwrap();
     let program = own.ancestors().nth(2).unwrap().join("examples/own_program");

@@ -1,4 +1,4 @@
-//! Tests of copying a shared store, which is refused while a node uses the store.
+//! Tests of copying a shared store. The copy is refused while a node uses the store.
 
 use crate::bench::{Bench, Said, until};
 use rustix::process::Signal;
@@ -28,7 +28,7 @@ fn store_of_many_machines_is_copied_there_and_back_unless_a_node_is_there() {
     assert_eq!(told_of(&bench, &failed), before);
     let more = bench.launch("exit 5");
     assert_eq!(bench.run(&["wait", &more]).code, 5);
-    // Another state directory is used, so that only the store itself shows that a node uses it.
+    // The copy runs with another state directory, so that only the store itself shows that a node uses the store.
     let elsewhere = |words: &[&str]| {
         let mut command = bench.command(words);
         Said::of(command.env("LONGHAUL_STATE_DIR", bench.top().join("elsewhere")).output().unwrap())
@@ -89,7 +89,7 @@ fn what_a_node_keeps_of_another_store_is_no_damage_and_founds_nothing() {
     assert_eq!(server.keys("two"), 0);
 }
 
-/// Returns the process without its log path, which depends on the state directory.
+/// Returns the process view without the log path, because this path depends on the state directory.
 fn told_of(bench: &Bench, id: &str) -> serde_json::Value {
     let mut told = bench.show(id);
     told["log_path"].take();
@@ -102,8 +102,7 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Starts a Redis server without persistence. Returns `None` if `redis-server` is not installed, which is an error
-    /// in CI.
+    /// Starts a Redis server without persistence. If `redis-server` is not installed, returns `None`, or fails in CI.
     pub(crate) fn start(bench: &Bench) -> Option<Self> {
         let socket = bench.top().join("redis");
         let started = Command::new("redis-server")

@@ -8,7 +8,7 @@ fn first_launch_starts_a_manager_and_holds_no_pipe_of_its_caller() {
     let bench = Bench::new();
     let program = env!("CARGO_BIN_EXE_longhaul");
     let begun = Instant::now();
-    // The read of the output ends only when no process holds the pipe, not even as descriptor 7.
+    // Reading the output ends only when no process has the pipe open, not even as descriptor 7.
     let said = Said::of(
         shell(format!("exec 7>&1; {program} run -b -- sleep 30"))
             .env("LONGHAUL_STATE_DIR", bench.state())

@@ -1,4 +1,4 @@
-//! Tests of a store that is lost or damaged while the state directory stays in place.
+//! Tests of a store that is lost or damaged while its state directory stays in place.
 
 use crate::bench::{Bench, Said, until};
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
@@ -8,10 +8,10 @@ use std::process::{Command, Stdio};
 
 /// Exit code of a manager that lost its store.
 const DISPLACED: i32 = 8;
-/// Configuration of a store of files.
+/// Configuration that selects a file store.
 const FILES: &str = "store = \"fs:{top}/state/store\"\n";
 
-/// Takes away the store of a manager with a running command, and returns the output of the manager.
+/// Removes the store of a manager with a running command, and returns the output of the manager.
 fn loses_its_store(bench: &Bench, take_away: impl FnOnce()) -> Said {
     let mut manager = bench.command(&["serve"]).stderr(Stdio::piped()).spawn().unwrap();
     until("it serves", || bench.run(&["--no-autostart", "status"]).code == 0);
@@ -63,7 +63,8 @@ fn manager_whose_store_is_removed_replaced_or_truncated_acknowledges_nothing_and
         let bench = Bench::new().with_config(config);
         let said = loses_its_store(&bench, || take_away(&bench));
         assert_eq!(said.code, DISPLACED, "{said:?}");
-        // SQLite writes a removed log into the database when the database is closed, so nothing is lost in that case.
+        // When a database is closed, SQLite writes its log into the database even if the log file was removed. In that
+        // case nothing is lost.
         let is_gone = !bench.state().join(lost).exists() && !bench.top().join(lost).exists();
         if is_gone && lost != "longhaul.db-wal" {
             let next = bench.run(&["run", "-b", "--", "true"]);
@@ -75,12 +76,12 @@ fn manager_whose_store_is_removed_replaced_or_truncated_acknowledges_nothing_and
     }
 }
 
-/// A killed manager with a running command, whose store was damaged afterwards.
+/// The state after a manager with a running command was killed and its store was damaged.
 struct Damaged {
     bench: Bench,
     id: String,
     command: Pid,
-    /// Directory with an undamaged copy of the store.
+    /// Directory that contains an undamaged copy of the store.
     aside: PathBuf,
 }
 
@@ -94,7 +95,7 @@ impl Damaged {
         let id = bench.launch("until [ -e go ]; do sleep 0.02; done; exit 5");
         until("it runs", || bench.show(&id)["pid"].is_u64());
         let pid = i32::try_from(bench.show(&id)["pid"].as_i64().unwrap()).unwrap();
-        // The mark of the store is written shortly after the commits.
+        // Wait, because the mark of the store is written shortly after the commits.
         let marked = || fs::read_to_string(bench.state().join("store_mark")).unwrap_or_default();
         let events = bench.run(&["events", "--json"]).out.lines().count();
         until("the store is marked", || {
@@ -108,7 +109,7 @@ impl Damaged {
         Self { bench, id, command: Pid::from_raw(pid).unwrap(), aside }
     }
 
-    /// Restores the undamaged store.
+    /// Restores the store from the undamaged copy.
     fn mend(&self) {
         for path in store_of(&self.bench) {
             let _ = fs::remove_dir_all(&path).or_else(|_| fs::remove_file(&path));
@@ -120,12 +121,12 @@ impl Damaged {
 
 impl Drop for Damaged {
     fn drop(&mut self) {
-        // No manager may be running, so the command is killed here.
+        // It may be that no manager is running, so the command is killed here.
         let _ = kill_process(self.command, Signal::KILL);
     }
 }
 
-/// File names of a SQLite database.
+/// Names of the files that make up a SQLite database.
 const DATABASE: [&str; 3] = ["longhaul.db", "longhaul.db-wal", "longhaul.db-shm"];
 
 fn store_of(bench: &Bench) -> [PathBuf; 4] {
@@ -133,7 +134,7 @@ fn store_of(bench: &Bench) -> [PathBuf; 4] {
     [one, two, three, bench.state().join("store")]
 }
 
-/// Copies those of the files and directories that exist.
+/// Copies those of the given files and directories that exist.
 fn copy(from: &[PathBuf], to: &Path) {
     fs::create_dir_all(to).unwrap();
     for path in from.iter().filter(|path| path.exists()) {
@@ -256,7 +257,7 @@ fn store_that_let_go_of_records_or_was_moved_has_lost_none() {
             assert_eq!(bench.run(&["status"]).code, 0, "{config}: {}", bench.log());
         }
         bench.end_manager(Signal::KILL);
-        // State directories of older versions have no mark.
+        // Without the mark, this state directory looks like one that an older version has created.
         fs::remove_file(bench.state().join("store_mark")).unwrap();
         assert_eq!(bench.run(&["status"]).code, 0, "{config}: {}", bench.log());
         bench.end_manager(Signal::KILL);
@@ -283,7 +284,8 @@ fn socket_that_is_removed_is_bound_again_by_the_same_manager() {
         let said = bench.run(&["--no-autostart", "run", "--", "echo", "here"]);
         assert_eq!((said.code, said.out.as_str()), (0, "here\n"), "{round}: {said:?}");
     }
-    // A foreign socket must be replaced. It is moved into place, because the manager binds a free path immediately.
+    // The manager must replace a socket that is not its own. The test moves this socket into place, because the manager
+    // binds a free path immediately.
     let aside = bench.top().join("other.sock");
     let other = std::os::unix::net::UnixListener::bind(&aside).unwrap();
     other.set_nonblocking(true).unwrap();

@@ -161,7 +161,8 @@ fn killed_manager_repeats_no_more_than_what_was_under_way() {
     let mut ids = Vec::new();
     for kill in 0..KILLS {
         for n in 0..5 {
-            // A dying manager may accept a connection without answering, so the launch is repeated with its launch key.
+            // A manager that is being killed may accept a connection without responding, so the launch is repeated with
+            // its launch key.
             let key = format!("{kill}/{n}");
             until("the process is launched", || {
                 let said = bench.run(&["run", "-b", "--launch-key", &key, "--", "true"]);
@@ -169,7 +170,7 @@ fn killed_manager_repeats_no_more_than_what_was_under_way() {
                 said.code == 0
             });
         }
-        // The kill comes during deliveries or when all deliveries are done.
+        // The manager is killed during the deliveries or after all deliveries are done.
         until("some events were delivered", || heard.lock().unwrap().len() > kill * 12);
         bench.end_manager(Signal::KILL);
     }

@@ -1,4 +1,4 @@
-//! Tests that write access to the shared store is not enough to run commands.
+//! Tests that write access to the shared store is not sufficient to run commands.
 
 use crate::bench::{Bench, Said, until};
 use crate::shared_store::Server;
@@ -7,7 +7,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
-/// Two nodes with one namespace and one cluster key.
+/// Two nodes that share one namespace and one cluster key.
 struct Nodes {
     a: Bench,
     b: Bench,
@@ -23,8 +23,8 @@ impl Nodes {
         Some(Self { a, b, server })
     }
 
-    /// Changes the stored spec that contains the text `marked`, as an attacker with write access to the server could.
-    /// The Lua code `script` returns the new spec.
+    /// Changes the stored spec that contains the text `marked`, as an attacker with write access to the Redis server
+    /// could. The Lua code `script` returns the new spec.
     fn forge(&self, marked: &str, script: &str, words: &[&str]) {
         let script = format!(
             "local changed = 0 \
@@ -59,14 +59,14 @@ fn later(bench: &Bench, line: &str) -> String {
     said.out.trim().to_owned()
 }
 
-/// Launches a shell script that waits until [`hold`] releases it.
+/// Launches a shell script that waits in the queue of the key `gate` until a call of [`hold`] releases this queue.
 fn held(bench: &Bench, line: &str) -> String {
     let said = bench.run(&["run", "-b", "--key", "gate", "--retry", "3", "--", "sh", "-c", line]);
     assert_eq!(said.code, 0, "{said:?}");
     said.out.trim().to_owned()
 }
 
-/// Holds or releases the scripts of [`held`].
+/// Holds or releases the queue in which the scripts that [`held`] launches are waiting.
 fn hold(bench: &Bench, flag: &str) {
     let said = bench.run(&["queue", "gate", flag]);
     assert_eq!(said.code, 0, "{said:?}");
@@ -113,7 +113,7 @@ fn launch_that_was_changed_in_the_server_is_never_executed_and_inspect_tells_why
     let left: Vec<_> = fs::read_dir(&marks).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(left, ["fine"]);
     assert!(a.log().contains("rejected a launch"), "{}", a.log());
-    // A restart of the process is refused by both nodes as well.
+    // Both nodes also refuse a restart of the process.
     for bench in [a, b] {
         let said = bench.run(&["restart", &changed]);
         assert!(said.code != 0 && said.err.contains("[launch_not_trusted]"), "{said:?}");
@@ -131,7 +131,7 @@ fn what_is_sealed_by_others_or_played_again_is_not_executed() {
     let played = a.launch(&line);
     ended(a, &played);
     assert_eq!(count(), 1);
-    // An attacker signs a launch for node `a` with another key and stores it in place of a waiting launch.
+    // An attacker signs a launch for node `a` with another key and replaces a waiting launch with it.
     let foreign = Bench::new();
     let foreign = {
         let url = server.url("evil");
@@ -158,7 +158,7 @@ fn what_is_sealed_by_others_or_played_again_is_not_executed() {
     let mine = held(a, "true # place");
     let put = spec.trim_end().replace(&evil, &mine);
     nodes.forge("# place", "return ARGV[2]", &[&put]);
-    // An attacker stores the validly signed record of an old process in place of a waiting one.
+    // An attacker replaces the record of a waiting process with the validly signed record of an old process.
     let old = server.ask(&[
         "EVAL",
         "for _, key in ipairs(redis.call('KEYS', 'lh:{team}:b:*')) do \
@@ -205,7 +205,7 @@ fn node_with_another_key_is_told_so_when_it_starts_and_makes_none_of_its_own() {
     let said = with(&absent, &["status"]);
     assert!(said.code == 6 && said.err.contains("chmod 600"), "{said:?}");
     fs::set_permissions(&absent, fs::Permissions::from_mode(0o600)).unwrap();
-    // The key is rotated on one node. The other node needs the new key file before its next start.
+    // The cluster key is rotated on one node. The other node needs the new key file before its next start.
     let rotated = a.run(&["--json", "store", "key", "--rotate"]);
     let rotated: serde_json::Value = serde_json::from_str(&rotated.out).unwrap();
     assert_eq!(rotated["trusted"], signing.as_str());
@@ -254,7 +254,8 @@ fn key_that_the_store_goes_by_is_not_let_go_even_where_somebody_agrees() {
         assert!(refused.code == 2 && refused.err.contains("[key_in_use]"), "{refused:?}");
         assert!(refused.err.contains(&old) && refused.err.contains("restart the managers"), "{refused:?}");
     }
-    // The old key is still in the file, so managers can start. The first of them records the new key in the store.
+    // The old key is still in the key file, so managers can start. The first manager that starts records the new key in
+    // the store.
     a.end_manager(Signal::TERM);
     assert_eq!(b.run(&["status"]).code, 0);
     assert_ne!(named(), old);

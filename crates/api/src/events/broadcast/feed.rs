@@ -12,10 +12,10 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 use tokio::time::sleep;
 
-/// Pause between two groups of woken subscribers, in which other tasks can run.
+/// Pause between the wake-ups of two subscriber groups. Other tasks can run during the pause.
 const WAKE_INTERVAL: Duration = Duration::from_millis(1);
 
-/// Reads the log from a cursor and fills the ring buffer while there are subscribers.
+/// Reads the event log from a cursor on and fills the ring buffer. Stops when there are no more subscribers.
 pub(super) async fn feed(
     engine: Engine,
     place: EventCursor,
@@ -45,13 +45,14 @@ pub(super) async fn feed(
             kept.push(relayed);
         }
         let waiting = if trail.has_more() { Vec::new() } else { kept.waiting() };
-        // The last subscriber may leave during the next wait, which must then free the ring buffer.
+        // The last subscriber may leave during the next wait. The ring buffer must then be freed, so this task drops
+        // its reference before it waits.
         drop(kept);
         wake(&waiting).await;
     }
 }
 
-/// Wakes the subscribers in groups, so that a thousand of them do not delay other tasks.
+/// Wakes the subscribers in groups, so that waking a thousand subscribers does not delay other tasks.
 async fn wake(benches: &[Arc<WakerGroup>]) {
     let mut woken = 0;
     for bench in benches {
@@ -65,7 +66,7 @@ async fn wake(benches: &[Arc<WakerGroup>]) {
     }
 }
 
-/// Marks the ring buffer as ended when the task ends for any reason, so that no subscriber waits forever.
+/// Marks the ring buffer as closed when the reader task ends for any reason, so that no subscriber waits forever.
 struct FeedGuard(Weak<RingBuffer>);
 
 impl Drop for FeedGuard {

@@ -9,15 +9,15 @@ use tokio::task::AbortHandle;
 
 /// Maximum number of items in the ring buffer.
 const MAX_ITEMS: usize = 512;
-/// Approximate maximum size of all items, in bytes.
+/// Approximate maximum total size of all items in the ring buffer, in bytes.
 const MAX_BYTES: usize = 8 * 1024 * 1024;
-/// Maximum number of items that a subscriber reads at once.
+/// Maximum number of items that a subscriber takes in one read.
 const PAGE: usize = 64;
 
 #[derive(Clone, Debug)]
 pub(crate) enum BroadcastItem {
     Event(Arc<EventSnapshot>),
-    /// Events are missing in the log.
+    /// Events are missing from the log.
     Gap {
         /// Cursor of the last item before the gap.
         from: EventCursor,
@@ -26,17 +26,17 @@ pub(crate) enum BroadcastItem {
     },
 }
 
-/// Result of a read after a cursor.
+/// Result of reading the items after a cursor.
 #[derive(Debug)]
 pub(super) enum RingRead {
     These(VecDeque<BroadcastItem>),
     Nothing,
-    /// The next items have already been removed from the buffer.
+    /// The items that follow the cursor have already been removed from the buffer.
     Behind,
     Over,
 }
 
-/// The ring buffer. It is freed when the last subscriber leaves.
+/// Ring buffer of the newest events. It is freed when the last subscriber leaves.
 #[derive(Debug)]
 pub(super) struct RingBuffer {
     kept: Mutex<RingSlot>,
@@ -46,7 +46,7 @@ pub(super) struct RingBuffer {
 
 #[derive(Debug)]
 struct RingSlot {
-    /// Cursor after which all items are in the buffer.
+    /// Cursor after which the buffer contains all items.
     base: EventCursor,
     newest: VecDeque<BroadcastItem>,
     bytes: usize,
@@ -62,7 +62,7 @@ impl BroadcastItem {
         }
     }
 
-    /// Adjusts a gap for a subscriber that has read up to `place`, so that the gap does not start before `place`.
+    /// Shortens a gap for a subscriber that has read up to `place`, so that the gap does not start before `place`.
     pub(super) fn behind(self, place: EventCursor) -> Self {
         match self {
             Self::Gap { from, to } => Self::Gap { from: from.max(place), to },
@@ -94,7 +94,7 @@ impl RingBuffer {
         self.kept().is_over
     }
 
-    /// Returns true if all items after a cursor are in the buffer.
+    /// Returns true if the buffer contains all items after a cursor.
     pub(super) fn reaches(&self, place: EventCursor) -> bool {
         self.kept().base <= place
     }
@@ -124,7 +124,7 @@ impl RingBuffer {
         }
     }
 
-    /// Marks the buffer as ended and wakes all subscribers.
+    /// Marks the buffer as closed and wakes all subscribers.
     pub(super) fn end(&self) {
         self.kept().is_over = true;
         for bench in self.waker_groups().iter() {
@@ -132,7 +132,7 @@ impl RingBuffer {
         }
     }
 
-    /// Returns a waker group in which the caller is registered.
+    /// Registers the caller in a waker group that has room, and returns this group.
     pub(super) fn bench(&self) -> Arc<WakerGroup> {
         let mut waker_groups = self.waker_groups();
         if let Some(bench) = waker_groups.iter().find(|bench| bench.register_subscriber()) {
@@ -144,7 +144,7 @@ impl RingBuffer {
         bench
     }
 
-    /// Returns the waker groups that have waiting subscribers.
+    /// Returns the waker groups in which subscribers are waiting.
     pub(super) fn waiting(&self) -> Vec<Arc<WakerGroup>> {
         self.waker_groups().iter().filter(|bench| bench.waiting() > 0).cloned().collect()
     }

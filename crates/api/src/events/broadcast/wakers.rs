@@ -14,7 +14,7 @@ pub(super) struct WakerGroup {
     notifier: watch::Sender<()>,
 }
 
-/// A subscriber that waits or is about to wait.
+/// A subscriber that is waiting or is about to wait.
 pub(super) struct WaitingSubscriber<'a> {
     bench: &'a WakerGroup,
     notifier: watch::Receiver<()>,
@@ -25,7 +25,7 @@ impl WakerGroup {
         Self { seats: AtomicUsize::new(0), waiting: AtomicUsize::new(0), notifier: watch::Sender::new(()) }
     }
 
-    /// Registers a subscriber. Returns false if the group is full. Calls must not run concurrently.
+    /// Registers a subscriber in this group. Returns false if the group is full. Calls must not run concurrently.
     pub(super) fn register_subscriber(&self) -> bool {
         let has_room = self.seats.load(Ordering::SeqCst) < MAX_WAKEUPS;
         if has_room {
@@ -38,7 +38,7 @@ impl WakerGroup {
         self.seats.fetch_sub(1, Ordering::SeqCst);
     }
 
-    /// Registers for notifications that are sent from now on.
+    /// Registers the caller for notifications that are sent from now on.
     pub(super) fn wait(&self) -> WaitingSubscriber<'_> {
         self.waiting.fetch_add(1, Ordering::SeqCst);
         WaitingSubscriber { bench: self, notifier: self.notifier.subscribe() }
@@ -56,7 +56,7 @@ impl WakerGroup {
 
 impl WaitingSubscriber<'_> {
     pub(super) async fn woken(mut self) {
-        // An error would mean that the sender was dropped, but the group owns the sender.
+        // An error would mean that the sender was dropped. This cannot happen, because the group owns the sender.
         let _ = self.notifier.changed().await;
     }
 }

@@ -2,9 +2,10 @@
 
 /// Text that replaces a secret.
 const GONE: &str = "***";
-/// Minimum length in bytes of a known secret. A shorter text would match in too many places.
+/// Minimum length in bytes of a known secret. A shorter secret is not searched for, because it would match in too many
+/// places.
 const MIN_SECRET_LEN: usize = 8;
-/// Words that mark a name as secret if the name contains one of them.
+/// Words that mark a name as the name of a secret if the name contains one of them.
 const TELLING: [&str; 9] = [
     "token",
     "secret",
@@ -17,14 +18,14 @@ const TELLING: [&str; 9] = [
     "private_key",
 ];
 
-/// Removes secrets from a text: known secrets, and texts that are likely to be secrets.
+/// Removes secrets from a text: known secrets, and parts that are likely to be secrets.
 #[derive(Default)]
 pub(super) struct Scrub {
     known: Vec<String>,
 }
 
 impl Scrub {
-    /// Adds each line of a text as a known secret. Short lines are ignored.
+    /// Adds each line of a text to the known secrets. Short lines are ignored.
     pub(super) fn add_secrets(&mut self, text: &str) {
         let lines = text.lines().map(str::trim).filter(|line| line.len() >= MIN_SECRET_LEN);
         self.known.extend(lines.map(str::to_owned));
@@ -48,7 +49,8 @@ impl Scrub {
     }
 }
 
-/// Removes user, password, path and query from `http` and `https` URLs. From other URLs it removes user and password.
+/// Removes the user, password, path and query from `http` and `https` URLs. Removes the user and password from other
+/// URLs.
 fn without_addresses(line: &str) -> String {
     let mut clean = String::new();
     let mut rest = line;
@@ -74,7 +76,7 @@ fn without_addresses(line: &str) -> String {
     clean
 }
 
-/// Removes the values of secret names. A value extends to the end of its word, its quotes or its line.
+/// Removes the values that follow names of secrets. A value extends to the end of its word, its quotes or its line.
 fn without_values(line: &str) -> String {
     let lower = line.to_ascii_lowercase();
     let mut clean = String::new();
@@ -88,7 +90,8 @@ fn without_values(line: &str) -> String {
     clean
 }
 
-/// Returns the start and end offset of the next value whose name is secret. Returns `None` if there is no further one.
+/// Returns the start and end offset of the next value that follows the name of a secret. Returns `None` if there is no
+/// further such value.
 fn value_after(lower: &str, line: &str, from: usize) -> Option<(usize, usize)> {
     let mut search = from;
     loop {
@@ -99,7 +102,8 @@ fn value_after(lower: &str, line: &str, from: usize) -> Option<(usize, usize)> {
             .min_by_key(|(at, name)| (*at, usize::MAX - name.len()))?;
         let behind_name = search.checked_add(at)?.checked_add(name.len())?;
         let tail = line.get(behind_name..)?;
-        // The name may have a suffix. Quotes, spaces and a separator may follow before the value.
+        // The name of a secret may have a suffix. Between the name and the value there may be quotes, spaces and a
+        // separator.
         let word =
             tail.find(|c: char| !(c.is_ascii_alphanumeric() || "_-".contains(c))).unwrap_or(tail.len());
         let after_word = tail.get(word..)?;
@@ -117,7 +121,8 @@ fn value_after(lower: &str, line: &str, from: usize) -> Option<(usize, usize)> {
                 let inner = value.get(1..)?;
                 inner.find(quote).map_or(value.trim_end().len(), |end| end.saturating_add(2))
             }
-            // An authorization value has a scheme such as Bearer before the secret, so the whole line is the value.
+            // The value of an authorization header has a scheme such as Bearer before the secret, so the rest of the
+            // line is removed.
             Some(_) if name == &"authorization" => value.trim_end_matches('\n').len(),
             Some(_) | None => {
                 value.find(|c: char| c.is_whitespace() || "&,;}\"'".contains(c)).unwrap_or(value.len())
@@ -127,7 +132,7 @@ fn value_after(lower: &str, line: &str, from: usize) -> Option<(usize, usize)> {
     }
 }
 
-/// Returns true if the name at this offset belongs to a command-line flag, whose value is the next word.
+/// Returns true if the name at this offset is part of a command-line flag. The value of such a flag is the next word.
 fn is_flag(lower: &str, at: usize) -> bool {
     let before = lower.get(..at).unwrap_or_default();
     let word = before.rsplit(|c: char| c.is_whitespace()).next().unwrap_or_default();

@@ -48,7 +48,7 @@ impl Served {
         format!("Authorization: Bearer {}", self.token(false))
     }
 
-    /// Ends the manager and returns the bench.
+    /// Ends the manager and returns the test bench.
     pub(super) fn end(mut self) -> Bench {
         self.bench.end_manager(rustix::process::Signal::TERM);
         assert!(self.server.wait().unwrap().success());
