@@ -251,7 +251,8 @@ impl Tool {
     /// Returns the schema of the tool's result.
     pub(crate) fn output(self) -> Map<String, Value> {
         match self {
-            // The result has the same fields as that of `get_process_status`, whose schema describes them all.
+            // The result has the same fields as the result of `get_process_status`. The schema of that tool describes
+            // all fields.
             Self::GetBackgroundProcessStatus => answer::minimal_schema(),
             Self::GetProcessStatus => answer::whole_schema(),
             Self::StartBackgroundProcess

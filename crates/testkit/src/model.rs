@@ -185,7 +185,7 @@ impl StoreModel {
         Some(Lease { node: node.clone(), epoch: *epoch })
     }
 
-    /// Returns the processes that hold a slot of a key, in order of submission.
+    /// Returns the processes that hold a slot under a key, in order of submission.
     pub(crate) fn holders(&self, key: &SlotKey) -> Vec<ProcessId> {
         let holds = |row: &&ModelRow| row.slot_state() == SlotState::Holding && row.key() == Some(key);
         self.rows.iter().filter(holds).map(ModelRow::id).collect()

@@ -3,7 +3,7 @@
 //! - Times are RFC 3339 in UTC.
 //! - Durations whose name ends in `_ms` are in milliseconds; other durations are in seconds.
 //! - Enumerations are open: a client must accept values that are new to it.
-//! - New versions of the program may add fields, but never remove or change existing fields.
+//! - Fields may be added, but are never removed.
 
 mod launch;
 mod maintenance;

@@ -3,7 +3,7 @@
 use super::finding::Stream;
 use serde::Deserialize;
 
-/// A file of rules.
+/// A TOML file that contains rules.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawRules {
@@ -30,8 +30,8 @@ pub(super) struct RawRule {
     /// Weight of the findings, from 0 to 100.
     #[serde(default = "default_weight")]
     pub(super) weight: u8,
-    /// Texts of which a line must contain at least one. They make the search fast: without them, the pattern is tried
-    /// on each line.
+    /// Required texts: a line must contain at least one of them. They make the search fast, because without them the
+    /// pattern is tried on each line.
     #[serde(default)]
     pub(super) contains: Vec<String>,
     /// True if the rule also applies to traces: a trace gets the kind of the rule if its final message matches.

@@ -101,7 +101,7 @@ pub struct TestCase {
 }
 
 impl TestCase {
-    /// Creates a test of which only the id and the result are known. An id that is too long is cut.
+    /// Creates a test for which only the id and the result are known. An id that is too long is cut.
     #[must_use]
     pub fn new(id: &str, outcome: TestOutcome) -> Self {
         Self { id: super::text::id(id), outcome, file: None, line: None, duration: None, failure: None }
@@ -151,7 +151,7 @@ pub struct TestCounts {
     pub skipped: u64,
     /// Tests that failed as expected.
     pub xfailed: u64,
-    /// Tests that passed unexpectedly.
+    /// Tests that passed although a failure was expected.
     pub xpassed: u64,
     /// Planned tests.
     pub todo: u64,

@@ -49,7 +49,7 @@ enum ScannerState {
         is_key: bool,
         is_escaped: bool,
     },
-    /// In a number or a word.
+    /// Inside a number or a word.
     Word,
     /// After the end of the document.
     Ended,
@@ -238,7 +238,7 @@ fn escaped(bytes: &[u8]) -> (Option<char>, usize) {
     }
 }
 
-/// Returns the code of an escape such as `\u00e4`.
+/// Returns the character code in an escape such as `\u00e4`.
 fn code(bytes: &[u8]) -> Option<u32> {
     let digits = bytes.strip_prefix(b"\\u")?.get(..4)?;
     u32::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()

@@ -156,8 +156,7 @@ impl Clock for VirtualClock {
         let Some(woken) = locked(&self.hands).lie_down(deadline) else {
             return;
         };
-        // The sender is dropped without a message only if the clock itself is dropped. In that case no task wakes any
-        // more.
+        // The sender is dropped without a message only if the clock itself is dropped. After that, no task can wake.
         if woken.await.is_err() {
             std::future::pending::<()>().await;
         }

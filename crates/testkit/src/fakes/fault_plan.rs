@@ -16,7 +16,7 @@ pub struct FaultPlan {
     clock: Arc<dyn Clock>,
     faults: Mutex<FaultList>,
     crashed: Notify,
-    /// True if a crash is final: no call returns any more after it.
+    /// True if a crash is final, so that no call returns after it.
     mortal: bool,
     dead: AtomicBool,
     frozen: Mutex<Option<Timestamp>>,

@@ -28,7 +28,7 @@ pub enum StdinBehavior {
     /// Standard input is never read.
     #[default]
     Never,
-    /// The process waits for the first input and reads no more after it.
+    /// The process waits for its first input and then reads no more input.
     Once,
     /// The process copies its input to standard output, and exits with code 0 when the input is closed.
     Echoes,

@@ -39,7 +39,7 @@ pub struct ScriptEvent {
 pub struct ScriptedRecord {
     /// Process after the input.
     pub process: Process,
-    /// Events since the previous record.
+    /// Events that were added after the previous record.
     pub events: Vec<Event>,
     /// Input that caused the events, with its final attempt number; `None` for the submission.
     pub input: Option<Input>,

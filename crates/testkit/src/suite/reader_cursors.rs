@@ -53,8 +53,8 @@ pub async fn an_unknown_reader_is_nowhere(world: &ReaderCursorsFixture) {
     assert_eq!(must(world.bookmarks.closed("chat").await), None);
 }
 
-/// The last cursor that a reader stored with `keep` is found, both at once and after a restart. Each reader has its own
-/// cursor.
+/// The last cursor that a reader stored with `keep` is found immediately and after a restart. Each reader has a
+/// separate cursor.
 pub async fn the_last_place_that_was_kept_is_found(world: &ReaderCursorsFixture) {
     for place in [0, 7, 4_711, u64::MAX, 12] {
         must(world.bookmarks.keep("chat", EventCursor(place)).await);

@@ -66,7 +66,7 @@ enum XmlState {
     /// Behind `<`.
     Open,
     StartName,
-    /// Between the attributes.
+    /// Between the attributes of a start tag.
     Inside,
     AttributeName,
     /// After the name of an attribute.

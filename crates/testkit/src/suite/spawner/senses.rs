@@ -121,7 +121,7 @@ pub async fn whoever_does_not_read_is_never_seen_to_wait(world: &SpawnerFixture)
     world.kill(key).await;
 }
 
-/// A snapshot shows the listening ports of its own process tree and no others.
+/// A snapshot shows the listening ports of the attempt's process tree and no others.
 pub async fn a_look_shows_where_a_tree_listens(world: &SpawnerFixture) {
     if !world.looks().await {
         return;

@@ -79,8 +79,8 @@ pub async fn only_ownerless_due_rows_are_handed_out(world: &StoreFixture) {
     assert!(!ids(&handed).contains(&later.process.id));
 }
 
-/// A process that waits for its descendants is handed out repeatedly, because the end of a descendant may have been
-/// missed.
+/// A process that is waiting for its descendants is handed out repeatedly, because the store may have missed the end of
+/// a descendant.
 pub async fn who_waits_for_its_children_is_handed_out(world: &StoreFixture) {
     let node = world.node("a").await;
     let (parent, _child) = world.lingering(&node, world.draft()).await;
@@ -115,7 +115,7 @@ pub async fn an_unfinished_cascade_is_handed_out_until_it_is_done(world: &StoreF
 }
 
 /// A process that has a pending action but no owner is handed out until the action is executed. This applies in every
-/// state, because no other node may know of the action. The record is not pruned before.
+/// state, because other nodes may have no record of the action. The process is not pruned before.
 pub async fn an_open_wish_without_owner_is_handed_out(world: &StoreFixture) {
     let node = world.node("a").await;
     let enqueue = async |stored: &StoredProcess| {

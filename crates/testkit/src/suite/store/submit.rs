@@ -143,7 +143,7 @@ pub async fn claim_for_takes_it_at_once_when_there_is_room(world: &StoreFixture)
     assert_eq!(stored.revision.0, 2);
 }
 
-/// A submission with an immediate claim does not overtake waiting processes of the same key.
+/// A submission with an immediate claim does not overtake waiting processes with the same key.
 pub async fn claim_for_does_not_overtake_waiters(world: &StoreFixture) {
     let node = world.node("a").await;
     let ahead = world.submit(world.draft().key("k")).await;

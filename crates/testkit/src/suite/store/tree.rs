@@ -228,8 +228,8 @@ pub async fn a_key_held_by_its_own_ancestors_is_refused(world: &StoreFixture) {
     world.submit(elsewhere).await;
 }
 
-/// If all slots of a key are held by its own ancestors, delayed work is refused too. Reported work that starts at once
-/// needs no slot and is accepted.
+/// If all slots of its key are held by ancestors of the new process, delayed work is refused too. Reported work that
+/// starts at once needs no slot and is accepted.
 pub async fn a_key_held_by_its_own_ancestors_is_refused_to_delayed_work(world: &StoreFixture) {
     let node = world.node("a").await;
     let (version, mut policy) = must(world.store.policy().await);
