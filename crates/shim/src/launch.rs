@@ -102,8 +102,7 @@ impl Default for OutputBound {
 
 /// Limits on the process tree as a whole. Only a cgroup can enforce them.
 ///
-/// If the kernel provides the cgroup controller for such a limit, the limit replaces the corresponding limit on each
-/// process.
+/// If the cgroup has the controller for such a limit, the limit replaces the corresponding limit on each process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct CgroupLimits {
     /// Maximum memory of the tree in bytes; `None` means no limit. A tree with a memory limit may not use swap.
