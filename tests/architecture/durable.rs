@@ -1,13 +1,13 @@
-//! Durable steps and their crash points.
+//! Checks that durable steps, such as a sync or a rename, have failpoints.
 
 use crate::sources::lines_before_tests;
 use crate::workspace::Source;
 use std::fmt;
 
-/// Folders whose files make durable steps.
+/// Folders that are searched for durable steps.
 const FOLDERS: [&str; 3] = ["crates/shim/src/", "crates/adapters/src/", "crates/app/src/"];
 
-/// Calls that make data durable, or that give a file its final name.
+/// Durable steps: calls that make data durable, or that give a file its final name.
 const STEPS: [&str; 9] = [
     ".sync_all()",
     ".sync_data()",
@@ -20,13 +20,13 @@ const STEPS: [&str; 9] = [
     "wal_checkpoint",
 ];
 
-/// Ways to pass a point: a macro, or a function of the file that has a point for each of its steps.
+/// Texts that show that a line passes a failpoint: a macro, or a local function with a failpoint for each of its steps.
 const POINTS: [&str; 4] = ["failpoint!(", "crashpoint!(", "tried(name", ".before_"];
 
-/// Maximum number of lines between a point and its step.
+/// Maximum number of lines between a failpoint and the durable step that it belongs to.
 const BESIDE: usize = 4;
 
-/// Steps without a point, and the reason.
+/// Durable steps that have no failpoint of their own: the file, the line, and the reason.
 const EXCEPTIONS: [(&str, &str, &str); 8] = [
     ("crates/shim/src/attempt_directory.rs", "Ok(rustix::fs::renameat(", "the callers have the point"),
     ("crates/adapters/src/durable.rs", "File::open(path)?.sync_all()", "the callers have the points"),
@@ -54,7 +54,7 @@ const EXCEPTIONS: [(&str, &str, &str); 8] = [
     ),
 ];
 
-/// A durable step at which no test can inject a crash.
+/// A durable step without a failpoint, so that no test can inject a crash there.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Breach {
     path: String,
@@ -69,7 +69,7 @@ impl fmt::Display for Breach {
     }
 }
 
-/// Finds every durable step without a point.
+/// Finds every durable step without a failpoint.
 pub(crate) fn breaches(sources: &[Source]) -> Vec<Breach> {
     let of_the_product = |source: &&Source| {
         FOLDERS.iter().any(|folder| source.path.starts_with(folder)) && !source.path.ends_with("/tests.rs")
@@ -100,7 +100,8 @@ fn is_prose(code: &str) -> bool {
     code.starts_with("//") || code.starts_with("use ") || code.contains("fn ")
 }
 
-/// Returns true if the line makes the step itself, and does not only contain a name that ends like the step.
+/// Returns true if the line calls the durable step itself. Returns false if it only contains a longer name that ends
+/// like the step.
 fn makes(code: &str, step: &str) -> bool {
     code.match_indices(step).any(|(at, _)| {
         let before = code.get(..at).and_then(|before| before.chars().next_back());

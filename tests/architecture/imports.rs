@@ -1,25 +1,25 @@
-//! The allowed imports of each crate.
+//! Checks that each crate imports only what the table allows.
 
 use crate::workspace::Package;
 use std::fmt;
 
-/// One row of the table: a crate and everything that it may build with.
+/// One row of the table of allowed imports: a crate, and the crates that it may import.
 struct Row {
     package: &'static str,
     ours: Ours,
     foreign: Foreign,
 }
 
-/// The crates of the workspace that a crate may import.
+/// The workspace crates that a crate may import.
 enum Ours {
     Only(&'static [&'static str]),
     AllBut(&'static [&'static str]),
 }
 
-/// The foreign crates that a crate may import.
+/// The third-party crates that a crate may import.
 enum Foreign {
     Only(&'static [&'static str]),
-    /// Any crate that [`HOMES`] does not reserve for another crate.
+    /// Any third-party crate that [`HOMES`] does not reserve for another crate.
     Free,
     Any,
 }
@@ -103,7 +103,7 @@ const TABLE: &[Row] = &[
     Row { package: "longhaul-tests", ours: Ours::AllBut(&[]), foreign: Foreign::Any },
 ];
 
-/// Foreign crates that only some crates may import.
+/// Third-party crates that only some workspace crates may import.
 const HOMES: &[(&str, &[&str])] = &[
     ("anyhow", &["longhaul", "longhaul-cli"]),
     ("axum", &["longhaul-http"]),
@@ -268,7 +268,7 @@ mod tests {
         }
     }
 
-    /// Adds one import to a workspace without breaches, and returns the one breach that the import makes.
+    /// Adds one forbidden import to a workspace without breaches, and returns the breach that the check reports.
     fn only_breach(importer: &str, import: &str) -> String {
         let packages: Vec<Package> = TABLE
             .iter()

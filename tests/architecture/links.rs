@@ -1,10 +1,10 @@
-//! The links between the pages of the documentation.
+//! Checks the links between the pages of the documentation.
 
 use std::fmt;
 
-/// A page and its text.
+/// A documentation page and its text.
 pub(crate) struct Page<'a> {
-    /// Path below the root of the workspace.
+    /// Path of the page, relative to the root of the workspace.
     pub(crate) path: &'a str,
     pub(crate) text: &'a str,
 }
@@ -24,7 +24,8 @@ impl fmt::Display for Breach {
     }
 }
 
-/// Finds each relative link whose target is not in `paths`, and each `#heading` that is not in `pages`.
+/// Finds each relative link to a file that is not in `paths`, and each link to a `#heading` that does not exist in
+/// `pages`.
 pub(crate) fn breaches(pages: &[Page<'_>], paths: &[String]) -> Vec<Breach> {
     let mut found = Vec::new();
     for page in pages {
@@ -57,7 +58,7 @@ fn exists(page: &Page<'_>, target: &str, pages: &[Page<'_>], paths: &[String]) -
     }
 }
 
-/// Returns the path of `file` as seen from the folder of `page`.
+/// Converts the path of `file`, which is relative to the folder of `page`, to a path relative to the workspace root.
 fn resolved(page: &str, file: &str) -> String {
     let mut parts: Vec<&str> = page.split('/').collect();
     parts.pop();
@@ -71,7 +72,7 @@ fn resolved(page: &str, file: &str) -> String {
     parts.join("/")
 }
 
-/// Returns the anchor of a heading, by the rule of GitHub and mdBook.
+/// Returns the anchor of a heading, derived in the same way as by GitHub and mdBook.
 fn anchor(line: &str) -> Option<String> {
     let title = line.strip_prefix('#')?.trim_start_matches('#').strip_prefix(' ')?;
     let kept = title.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));

@@ -1,6 +1,8 @@
-//! Rules of the workspace: the allowed imports of each crate, the style of source files, and the words of texts.
+//! Rules of the workspace: the allowed imports of each crate, the style of source files, and the words that texts may
+//! use.
 //!
-//! Each rule is a function over plain values, so that its test can break the rule and see the breach reported.
+//! Each rule is a function over plain values, so that a test can pass it a breach and check that the breach is
+//! reported.
 
 mod durable;
 mod imports;
@@ -77,7 +79,7 @@ fn every_link_of_the_documentation_leads_somewhere() -> Outcome {
     Ok(())
 }
 
-/// Files that are free of the banned words, or folders of such files. The list grows until it is the whole workspace.
+/// Files and folders that must not contain banned words. The list grows until it covers the whole workspace.
 const PLAIN: &[&str] = &[
     "ARCHITECTURE.md",
     "CHANGELOG.md",
@@ -104,7 +106,7 @@ fn plain_texts_use_no_banned_word() -> Outcome {
     Ok(())
 }
 
-/// Returns one breach per line, so that a failure reads as a list.
+/// Formats breaches with one line each, so that the message of a failed test is readable.
 fn listed<T: ToString>(breaches: &[T]) -> String {
     breaches.iter().map(T::to_string).collect::<Vec<_>>().join("\n")
 }

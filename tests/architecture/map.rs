@@ -1,8 +1,8 @@
-//! The paths that ARCHITECTURE.md names.
+//! Checks that the paths in ARCHITECTURE.md exist.
 
 use std::fmt;
 
-/// A path that does not exist in the workspace.
+/// A path in ARCHITECTURE.md that does not exist in the workspace.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Breach {
     line: usize,
@@ -16,8 +16,8 @@ impl fmt::Display for Breach {
     }
 }
 
-/// Finds every path in the tables of the document that is neither one of `paths` nor the end of one. In a row that
-/// starts with a crate, shortened paths are relative to that crate or to `docs`.
+/// Finds every path in the tables of ARCHITECTURE.md that does not exist. A path exists if it is one of `paths` or the
+/// end of one. In a row that starts with a crate, a shortened path is relative to that crate or to `docs`.
 pub(crate) fn breaches(document: &str, paths: &[String]) -> Vec<Breach> {
     let rows = document.lines().zip(1..).filter(|(line, _)| line.starts_with('|'));
     rows.flat_map(|(row, line)| missing(row, paths).into_iter().map(move |path| Breach { line, path }))

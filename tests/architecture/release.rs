@@ -1,4 +1,4 @@
-//! A release build contains no crash points.
+//! Checks that a release build contains no failpoints.
 
 #![expect(clippy::unwrap_used, reason = "a failed step fails the test")]
 
@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, fs};
 
-/// A program with a point of each kind, which prints the result of the point that can fail.
+/// A program with one failpoint of each kind. It prints the result of the failpoint that can return an error.
 const PROGRAM: &str = r#"
     fn main() {
         longhaul_failpoint::crashpoint!("sample.passed");
@@ -15,16 +15,17 @@ const PROGRAM: &str = r#"
     }
 "#;
 
-/// The name of the first variable, in two parts, so that a search for the name does not find this file.
+/// Name of the environment variable with the failpoint rules. It is split in two parts, so that a search for the name
+/// does not find this file.
 const VARIABLE: &str = concat!("LONGHAUL_", "FAILPOINTS");
 
-/// A build of [`PROGRAM`].
+/// A compiled copy of [`PROGRAM`].
 struct Sample {
     ground: tempfile::TempDir,
 }
 
 impl Sample {
-    /// Builds the crate of the points and the program, with or without debug assertions.
+    /// Compiles the failpoint crate and the program, with or without debug assertions.
     fn build(asserts: bool) -> Self {
         let ground = tempfile::tempdir().unwrap();
         let source = ground.path().join("sample.rs");
@@ -61,7 +62,7 @@ impl Sample {
         bytes.windows(text.len()).any(|window| window == text.as_bytes())
     }
 
-    /// Runs the program with armed points; returns its output and the recorded points.
+    /// Runs the program with armed failpoints. Returns its output and the names of the failpoints that it passed.
     fn run(&self) -> (String, String) {
         let seen = self.ground.path().join("seen");
         let output = Command::new(self.ground.path().join("sample"))
@@ -81,7 +82,7 @@ fn build_without_debug_assertions_has_no_crash_points() {
     for text in ["sample.passed", "sample.failed", VARIABLE] {
         assert!(!release.holds(text), "a release build contains {text}");
     }
-    // A debug build contains the texts, so the search is able to find them.
+    // A debug build must contain the texts. This proves that the search can find them.
     let debug = Sample::build(true);
     let (printed, recorded) = debug.run();
     assert_eq!(printed, "true 2");

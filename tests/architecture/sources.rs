@@ -1,17 +1,17 @@
-//! Style of source files.
+//! Checks the style of source files.
 
 use crate::workspace::Source;
 use std::fmt;
 
-/// Maximum number of lines of a file before its tests.
+/// Maximum number of lines of a source file, without the tests at its end.
 const MAX_LINES: usize = 500;
 
-/// The one place that names concrete adapters.
+/// The only files that may name concrete adapters.
 const COMPOSITION: [&str; 2] = ["crates/app/src/compose.rs", "crates/app/src/compose/"];
 
-/// Ways to read the wall clock.
+/// Texts in source code that show that it reads the wall clock.
 const WALL_CLOCK: [&str; 3] = ["SystemTime::now()", "ClockId::Realtime", ".wall()"];
-/// Files that may read the wall clock: they show it, store it next to monotonic time, or use a protocol that has no
+/// Files that may read the wall clock. They display it, store it next to monotonic time, or use a protocol that has no
 /// other time.
 const MAY_READ_WALL_CLOCK: [&str; 10] = [
     "crates/adapters/src/system/clock.rs",
@@ -26,7 +26,7 @@ const MAY_READ_WALL_CLOCK: [&str; 10] = [
     "crates/testkit/src/suite/clock.rs",
 ];
 
-/// Banned texts in code, each in two parts, so that this file does not break its own rule.
+/// Texts that code must not contain. Each text is split in two parts, so that this file does not break its own rule.
 const BANNED: [(&str, &str); 5] = [
     (concat!("#[", "allow("), "say expect, with a reason"),
     (concat!("#![", "allow("), "say expect, with a reason"),
@@ -35,7 +35,7 @@ const BANNED: [(&str, &str); 5] = [
     (concat!("unimplemented", "!("), "finish it"),
 ];
 
-/// A file, or a line of a file, that breaks a rule.
+/// A source file, or a line of a source file, that breaks a style rule.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Breach {
     TooLong { path: String, lines: usize },
@@ -68,7 +68,7 @@ impl fmt::Display for Breach {
     }
 }
 
-/// Finds every breach of the rules in the given files.
+/// Finds every breach of the style rules in the given files.
 pub(crate) fn breaches(sources: &[Source]) -> Vec<Breach> {
     sources.iter().flat_map(breaches_of).collect()
 }
@@ -112,7 +112,8 @@ fn in_the_program(path: &str) -> bool {
     path.starts_with("crates/app/src/") && !COMPOSITION.iter().any(|allowed| path.starts_with(allowed))
 }
 
-/// Returns the number of lines before the test module that ends the file, or of all lines if there is no test module.
+/// Returns the number of lines before the test module at the end of the file. Returns the number of all lines if there
+/// is no test module.
 pub(crate) fn lines_before_tests(source: &Source) -> usize {
     let lines: Vec<&str> = source.text.lines().collect();
     lines

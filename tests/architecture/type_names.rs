@@ -1,15 +1,15 @@
-//! Each type name is defined once in the workspace.
+//! Checks that each type name is defined only once in the workspace.
 
 use crate::sources::lines_before_tests;
 use crate::workspace::Source;
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// Type names of which the shim has its own copy: its formats are frozen, and it imports no other crate.
+/// Type names that the shim may define a second time: its formats are frozen, and it imports no other crate.
 const ALLOWED: [&str; 6] =
     ["Containment", "ExceededLimit", "Leftovers", "Loss", "OutputBound", "SignalTarget"];
 
-/// A name that several modules define.
+/// A type name that several modules define.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Breach {
     name: String,
@@ -22,7 +22,7 @@ impl fmt::Display for Breach {
     }
 }
 
-/// Returns the type names of the product that are defined more than once.
+/// Returns the type names that the product code defines more than once.
 pub(crate) fn breaches(sources: &[Source]) -> Vec<Breach> {
     let mut defined: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for source in sources.iter().filter(|source| is_product(&source.path)) {
@@ -45,7 +45,8 @@ fn is_product(path: &str) -> bool {
         && !path.contains("/tests/")
 }
 
-/// Returns the type that a line defines. Indented lines belong to an implementation or a function.
+/// Returns the name of the type that a line defines. Ignores indented lines, which belong to an implementation or a
+/// function.
 fn defined_by(line: &str) -> Option<&str> {
     let line = line.strip_prefix("pub").map_or(line, |rest| match rest.strip_prefix('(') {
         Some(rest) => rest.split_once(')').map_or(rest, |(_, rest)| rest),

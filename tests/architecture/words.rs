@@ -1,8 +1,8 @@
-//! Words that the texts of the project do not use, because readers found them hard to understand.
+//! Checks that the texts of the project do not use words that readers found hard to understand.
 
 use std::fmt;
 
-/// A word, and what to write instead.
+/// Banned words, each with the words to write instead.
 const BANNED: &[(&str, &str)] = &[
     ("whoever", "the caller, the client, another node"),
     ("anew", "again"),
@@ -26,7 +26,7 @@ const BANNED: &[(&str, &str)] = &[
     ("PATIENCE", "TIMEOUT"),
 ];
 
-/// A banned word in a text.
+/// An occurrence of a banned word in a text.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Breach {
     path: String,
@@ -42,7 +42,7 @@ impl fmt::Display for Breach {
     }
 }
 
-/// Finds the banned words of a text. The table of examples in CONTRIBUTING.md may quote them.
+/// Finds the banned words in a text. The table of examples in CONTRIBUTING.md may quote them.
 pub(crate) fn breaches(path: &str, text: &str) -> Vec<Breach> {
     let mut found = Vec::new();
     let mut is_example = false;

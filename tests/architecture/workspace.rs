@@ -6,25 +6,25 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, fs};
 
-/// The input of the rules.
+/// The data that the workspace rules check.
 pub(crate) struct Workspace {
     pub(crate) packages: Vec<Package>,
     pub(crate) sources: Vec<Source>,
-    /// The Markdown pages at the root and in docs.
+    /// The Markdown pages in the root folder and in `docs`.
     pub(crate) pages: Vec<Source>,
-    /// The files of scripts, and the justfile.
+    /// The files in `scripts`, and the justfile.
     pub(crate) scripts: Vec<Source>,
     /// The text of ARCHITECTURE.md.
     pub(crate) architecture: String,
-    /// The paths of all files and folders at the root, and in crates, tests, docs and fuzz, relative to the root.
+    /// The paths of all files and folders in the root folder and in crates, tests, docs and fuzz, relative to the root.
     pub(crate) paths: Vec<String>,
 }
 
-/// One member of the workspace.
+/// One package of the workspace.
 #[derive(Debug)]
 pub(crate) struct Package {
     pub(crate) name: String,
-    /// Packages that it builds with; dev-dependencies are left out.
+    /// Names of the packages that the package depends on, without dev-dependencies.
     pub(crate) imports: Vec<String>,
     pub(crate) manifest: String,
 }
@@ -36,7 +36,7 @@ pub(crate) struct Source {
 }
 
 impl Workspace {
-    /// Asks cargo for the packages, and reads source files, pages and scripts.
+    /// Reads the list of packages from cargo, and reads the source files, pages and scripts.
     pub(crate) fn read() -> Result<Self, Box<dyn Error>> {
         let root =
             Path::new(env!("CARGO_MANIFEST_DIR")).parent().ok_or("the tests are not in a workspace")?;

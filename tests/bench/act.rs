@@ -1,5 +1,6 @@
-//! The roles that this program plays as the child of a managed process. Each role records the times of its actions
-//! with a clock that all processes share, so that the time between two processes can be measured.
+//! The roles that the benchmark program plays when it runs as the child of a managed process. Each role records the
+//! times of its actions with a clock that all processes share, so that the time between events in two processes can be
+//! measured.
 
 use crate::Failure;
 use rustix::time::{ClockId, clock_gettime};
@@ -8,27 +9,27 @@ use std::io::{Read, Write};
 use std::path::Path;
 use std::time::Duration;
 
-/// First argument of a child. No option starts like it.
+/// First command-line argument of the benchmark program when it plays a role. No option starts with this word.
 pub(crate) const ACT: &str = "act";
 
-/// Returns the time of the clock that all processes share, in nanoseconds.
+/// Returns the current time of the clock that all processes share, in nanoseconds.
 pub(crate) fn now() -> i64 {
     let time = clock_gettime(ClockId::Monotonic);
     time.tv_sec.saturating_mul(1_000_000_000).saturating_add(time.tv_nsec)
 }
 
-/// Returns the milliseconds from one time to another.
+/// Returns the time from `from` to `to`, in milliseconds.
 #[expect(clippy::cast_precision_loss, reason = "spans of minutes are far below 2^53 ns")]
 pub(crate) fn millis(from: i64, to: i64) -> f64 {
     (to - from) as f64 / 1e6
 }
 
-/// Reads the time that a child wrote to a file.
+/// Reads the timestamp that a child process wrote to a file.
 pub(crate) fn stamp(path: &Path) -> Result<i64, Failure> {
     Ok(fs::read_to_string(path)?.trim().parse()?)
 }
 
-/// Plays a role if the arguments ask for one.
+/// Plays a role if the command-line arguments request one.
 pub(crate) fn play(arrived: i64) -> Option<Result<(), Failure>> {
     let mut arguments = std::env::args().skip(1);
     if arguments.next().as_deref() != Some(ACT) {
@@ -46,19 +47,19 @@ pub(crate) fn play(arrived: i64) -> Option<Result<(), Failure>> {
     })
 }
 
-/// Writes the time of the start of this program.
+/// Role that writes the time at which this program started.
 fn arrive(arrived: i64, pipe: &str) -> Result<(), Failure> {
     Ok(File::options().write(true).open(pipe)?.write_all(format!("{arrived}\n").as_bytes())?)
 }
 
-/// Waits at the gate, writes the time, and exits.
+/// Role that waits at the gate, writes the time, and exits.
 fn leave(gate: &str, path: &str) -> Result<(), Failure> {
     pass(gate)?;
     let mut file = File::create(path)?;
     Ok(file.write_all(now().to_string().as_bytes())?)
 }
 
-/// Waits at the gate, then writes lines that each contain the time of the write.
+/// Role that waits at the gate and then writes lines. Each line contains the time at which it is written.
 fn lines(gate: &str, count: &str) -> Result<(), Failure> {
     pass(gate)?;
     let mut out = std::io::stdout().lock();
@@ -70,7 +71,7 @@ fn lines(gate: &str, count: &str) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Writes a number of bytes as fast as possible, in lines of 64 bytes that differ from their neighbours.
+/// Role that writes a number of bytes as fast as possible, in lines of 64 bytes. Successive lines differ.
 fn flood(bytes: &str) -> Result<(), Failure> {
     let block: Vec<u8> = (0..1024)
         .flat_map(|line| {
@@ -78,7 +79,7 @@ fn flood(bytes: &str) -> Result<(), Failure> {
         })
         .collect();
     let mut left = bytes.parse::<usize>()?;
-    // Writes to the descriptor directly, because `stdout` of the standard library searches for line ends.
+    // Write to the descriptor directly, because `stdout` of the standard library searches the bytes for line ends.
     let mut out = File::from(rustix::io::dup(rustix::stdio::stdout())?);
     while left > 0 {
         let part = block.get(..left.min(block.len())).unwrap_or(&block);
@@ -88,7 +89,7 @@ fn flood(bytes: &str) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Waits at a gate. A gate is a named pipe: it opens when its other end is written to or closed.
+/// Waits at a gate. A gate is a named pipe. It opens when the process that has opened its other end closes that end.
 fn pass(gate: &str) -> Result<(), Failure> {
     File::open(gate)?.read_to_end(&mut Vec::new())?;
     Ok(())

@@ -1,4 +1,4 @@
-//! One HTTP connection to a manager.
+//! An HTTP client with one connection to a manager.
 
 use crate::Failure;
 use http_body_util::{BodyExt, Full};
@@ -17,7 +17,7 @@ use std::path::Path;
 use tokio::net::UnixStream;
 use tokio::runtime::{Builder, Runtime};
 
-/// A client that sends one request after the other on one connection, and blocks until each response.
+/// A client that sends requests on one connection, one after the other, and blocks until each response.
 pub(crate) struct Api {
     runtime: Runtime,
     sender: SendRequest<Full<Bytes>>,
@@ -50,7 +50,7 @@ impl Api {
         self.launch_under(None, command)
     }
 
-    /// Launches a command as a child of a process.
+    /// Launches a command as a child of another process.
     pub(crate) fn launch_under(
         &mut self,
         parent: Option<&str>,
@@ -78,21 +78,22 @@ impl Api {
         Ok(())
     }
 
-    /// Lists live processes, at most `limit`.
+    /// Lists the live processes, at most `limit` of them.
     pub(crate) fn live(&mut self, limit: usize) -> Result<Vec<ProcessView>, Failure> {
         let list: ProcessList =
             self.ask(&Method::GET, &format!("/v1/processes?limit={limit}"), None::<&()>)?;
         Ok(list.processes)
     }
 
-    /// Waits until a process reaches a goal, such as ended or running.
+    /// Waits until a process reaches a state, such as ended or running.
     pub(crate) fn wait(&mut self, id: &str, goal: &str) -> Result<ProcessView, Failure> {
         let path = format!("/v1/wait?id={id}&mode=all&for={goal}");
         let reply: WaitReply = self.ask(&Method::GET, &path, None::<&()>)?;
         reply.processes.into_iter().next().ok_or_else(|| "the response to a wait contains no process".into())
     }
 
-    /// Reads the start and the end of the output under a token budget; returns the size of the response in bytes.
+    /// Reads the start and the end of an output, with a limit on the number of tokens. Returns the size of the response
+    /// in bytes.
     pub(crate) fn text(&mut self, id: &str, tokens: u32) -> Result<usize, Failure> {
         let page: serde_json::Value =
             self.ask(&Method::GET, &format!("/v1/processes/{id}/text?max_tokens={tokens}"), None::<&()>)?;

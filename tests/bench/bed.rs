@@ -1,4 +1,4 @@
-//! A manager with its own state directory.
+//! A manager with its own state directory, for measurements.
 
 use crate::Failure;
 use crate::act::ACT;
@@ -20,7 +20,7 @@ const SOCKET: &str = "longhaul.sock";
 /// Timeout for the start and the exit of a manager.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A state directory with a manager. When it is dropped, it ends the manager and all processes.
+/// A state directory with a manager. Dropping the value ends the manager and all its processes.
 pub(crate) struct Bed {
     program: PathBuf,
     state: PathBuf,
@@ -31,7 +31,7 @@ pub(crate) struct Bed {
 }
 
 impl Bed {
-    /// Starts a manager with `slots` slots on an empty state directory, or on a copy of `seed`.
+    /// Starts a manager with `slots` slots. The state directory is empty, or a copy of the directory `seed`.
     pub(crate) fn start(program: &Path, slots: u32, seed: Option<&Path>) -> Result<Self, Failure> {
         let mut bed = Self::prepare(program, slots, seed)?;
         bed.restart()?;
@@ -50,7 +50,7 @@ impl Bed {
         Ok(bed)
     }
 
-    /// Prepares the state directory without a manager.
+    /// Prepares the state directory, but does not start a manager.
     fn prepare(program: &Path, slots: u32, seed: Option<&Path>) -> Result<Self, Failure> {
         let home = ground::patch("bed-")?;
         let state = home.join("state");
@@ -58,7 +58,7 @@ impl Bed {
         if let Some(seed) = seed {
             for entry in fs::read_dir(seed)? {
                 let entry = entry?;
-                // This file marks the directory as a copy, which a manager refuses.
+                // Skip this file: it would mark the state directory as a copy, and a manager refuses to use a copy.
                 if entry.file_name() == "location" {
                     continue;
                 }
@@ -68,7 +68,7 @@ impl Bed {
         Ok(Self { program: program.to_owned(), state, slots, settings: Vec::new(), manager: None, home })
     }
 
-    /// Starts the manager and returns the time until it answered.
+    /// Starts the manager. Returns the time until the manager answered.
     pub(crate) fn restart(&mut self) -> Result<Duration, Failure> {
         let began = Instant::now();
         let log = fs::File::create(self.home.join("serve.log"))?;
@@ -94,7 +94,7 @@ impl Bed {
         Ok(began.elapsed())
     }
 
-    /// Stops the manager; running processes continue.
+    /// Stops the manager; the running processes continue.
     pub(crate) fn stop(&mut self) -> Result<(), Failure> {
         let Some(mut manager) = self.manager.take() else {
             return Ok(());
@@ -113,7 +113,7 @@ impl Bed {
         Ok(())
     }
 
-    /// Returns a command of the program with this state directory.
+    /// Returns a `longhaul` command that uses this state directory.
     pub(crate) fn command(&self) -> Command {
         let mut command = Command::new(&self.program);
         command.current_dir(&self.home).env("LONGHAUL_STATE_DIR", &self.state);
@@ -126,7 +126,7 @@ impl Bed {
         command
     }
 
-    /// Runs the program to its end and discards its output.
+    /// Runs `longhaul` until it exits, and discards its output.
     pub(crate) fn call(&self, arguments: &[&str]) -> Result<(), Failure> {
         let mut command = self.command();
         command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
@@ -152,7 +152,7 @@ impl Bed {
         Ok(self.manager.as_ref().ok_or("no manager runs")?.id())
     }
 
-    /// Returns a path with this name next to the state directory.
+    /// Returns the path of a file with this name next to the state directory.
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.home.join(name)
     }
@@ -188,8 +188,8 @@ impl Bed {
 
 impl Drop for Bed {
     fn drop(&mut self) {
-        // `drop` cannot return an error. A manager that does not stop is killed, and no role lasts longer than ten
-        // minutes.
+        // Kill a manager that does not stop, because `drop` cannot return an error. Its processes do not stay forever:
+        // no role lasts longer than ten minutes.
         if self.clear().is_err()
             && let Some(manager) = &mut self.manager
         {
@@ -199,7 +199,7 @@ impl Drop for Bed {
     }
 }
 
-/// Returns the command line with which this program plays a role.
+/// Returns a command line that makes the benchmark program play a role.
 pub(crate) fn part(name: &str, arguments: &[&str]) -> Result<Vec<String>, Failure> {
     let me = env::current_exe()?.to_string_lossy().into_owned();
     let mut command = vec![me, ACT.to_owned(), name.to_owned()];

@@ -1,6 +1,6 @@
-//! The figures with their floors and targets.
+//! The figures that the benchmark measures, with their floors and targets.
 //!
-//! A floor must be reached everywhere, a target on a quiet machine with two cores.
+//! The floor of a figure must be reached on every machine, its target only on a quiet machine with two cores.
 
 /// A figure that is measured.
 #[derive(Clone, Debug, PartialEq)]
@@ -12,7 +12,7 @@ pub(crate) struct Figure {
     pub(crate) aim: f64,
 }
 
-/// Unit of a value.
+/// Unit of a measured value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Unit {
     Milliseconds,
@@ -22,7 +22,7 @@ pub(crate) enum Unit {
     Times,
 }
 
-/// The better direction of a value.
+/// Whether a higher or a lower value is better.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Better {
     Lower,
@@ -30,12 +30,12 @@ pub(crate) enum Better {
 }
 
 impl Figure {
-    /// Returns true if a value is at least as good as the floor.
+    /// Returns true if a measured value is at least as good as the floor.
     pub(crate) fn is_held_by(&self, value: f64) -> bool {
         self.reaches(value, self.floor)
     }
 
-    /// Returns true if a value is at least as good as the target.
+    /// Returns true if a measured value is at least as good as the target.
     pub(crate) fn is_met_by(&self, value: f64) -> bool {
         self.reaches(value, self.aim)
     }

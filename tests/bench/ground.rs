@@ -1,7 +1,7 @@
 //! The temporary directories of the measurements.
 //!
-//! All directories are removed after the last measurement, because a deletion between two measurements slows down the
-//! second one (see `machine`).
+//! All directories are removed after the last measurement, because deleted files slow down the measurement that follows
+//! (see `machine`).
 
 use crate::Failure;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 static GROUND: OnceLock<PathBuf> = OnceLock::new();
 
-/// Creates a new directory, which stays until `clear`.
+/// Creates a new directory, which exists until `clear` is called.
 pub(crate) fn patch(prefix: &str) -> Result<PathBuf, Failure> {
     let home = tempfile::Builder::new().prefix(prefix).disable_cleanup(true).tempdir_in(ground()?)?;
     Ok(home.path().to_owned())
@@ -29,6 +29,6 @@ fn ground() -> Result<&'static Path, Failure> {
         return Ok(ground);
     }
     let made = tempfile::Builder::new().prefix("longhaul-bench-").tempdir()?;
-    // Only the main thread creates directories.
+    // No other thread can initialize this value at the same time, because only the main thread creates directories.
     Ok(GROUND.get_or_init(|| TempDir::keep(made)))
 }

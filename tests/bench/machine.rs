@@ -1,7 +1,8 @@
 //! The speed of the machine itself, for comparison with the figures.
 //!
 //! For some minutes, ext4 does not reuse the inodes of deleted files, and skips each of them when it creates a file.
-//! After thousands of deletions, creating a file takes a hundred times as long, and a launch creates five files.
+//! After thousands of deletions, creating a file takes a hundred times as long. This matters because a launch creates
+//! five files.
 
 use crate::{Failure, ground};
 use std::fs::File;
@@ -11,8 +12,8 @@ use std::time::Instant;
 
 const TIMES: u32 = 300;
 
-/// Returns one line with the rates of started programs, created files and synced small writes, each measured
-/// sequentially.
+/// Returns a line of text with the rates at which the machine starts programs, creates files and syncs small writes.
+/// The rates are measured one after the other.
 pub(crate) fn pace() -> Result<String, Failure> {
     let home = ground::patch("longhaul-pace-")?;
     let spawned = rate(|_| {

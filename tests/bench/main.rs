@@ -1,6 +1,6 @@
-//! Measures the product and prints one table: figure, value, floor, target, verdict.
+//! Measures the performance of longhaul and prints one table: figure, value, floor, target, verdict.
 //!
-//! `cargo build --release -p longhaul && cargo run --release -p longhaul-tests --bin bench`, on an idle machine. The
+//! Run `cargo build --release -p longhaul && cargo run --release -p longhaul-tests --bin bench` on an idle machine. The
 //! first line of the report shows the load.
 
 #![expect(clippy::print_stdout, reason = "the program prints a report")]
@@ -24,11 +24,11 @@ mod stores;
 use options::{Options, Task};
 use std::process::ExitCode;
 
-/// An error message for a person.
+/// An error message for human readers.
 type Failure = Box<dyn std::error::Error>;
 
 fn main() -> ExitCode {
-    // The time of the start must be taken before anything else.
+    // Take the start time before doing anything else.
     let arrived = act::now();
     match act::play(arrived) {
         Some(Ok(())) => return ExitCode::SUCCESS,
@@ -58,7 +58,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Runs the measurements and prints each result at once. Returns true if every floor was reached.
+/// Runs the measurements and prints each result as soon as it is known. Returns true if every floor was reached.
 fn measure(only: Option<&str>, quick: bool) -> Result<bool, Failure> {
     let chosen = measures::chosen(only)?;
     let program = program::find()?;

@@ -1,4 +1,4 @@
-//! The measurements, in the order of the table.
+//! The measurements, in the order in which the table shows them.
 
 mod cascading;
 mod choosing;
@@ -22,10 +22,10 @@ use crate::Failure;
 use crate::figures::Figure;
 use std::path::Path;
 
-/// Figures with the measured values.
+/// Figures, each with its measured value.
 pub(crate) type Found = Vec<(Figure, f64)>;
 
-/// One measurement, which returns one or more figures.
+/// Function that performs one measurement and returns the values of one or more figures.
 pub(crate) struct Measure {
     pub(crate) name: &'static str,
     pub(crate) what: &'static str,
@@ -59,7 +59,7 @@ pub(crate) const ALL: [Measure; 23] = [
     measure("subscribe", "launches with bad subscribers, compared with none", subscribing::launches),
 ];
 
-/// Returns the measurements whose name starts with `only`, or all.
+/// Returns the measurements whose name starts with `only`, or all measurements if `only` is `None`.
 pub(crate) fn chosen(only: Option<&str>) -> Result<Vec<&'static Measure>, Failure> {
     static MEASURES: [Measure; 23] = ALL;
     let chosen: Vec<&Measure> =

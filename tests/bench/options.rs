@@ -1,4 +1,4 @@
-//! Command line options.
+//! Command-line options of the benchmark.
 
 use crate::Failure;
 
@@ -18,7 +18,7 @@ pub(crate) struct Options {
     pub(crate) quick: bool,
 }
 
-/// The task of a call.
+/// What the options request from the benchmark program.
 pub(crate) enum Task {
     Explain,
     List,

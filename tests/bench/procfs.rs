@@ -5,23 +5,23 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs;
 
-/// Returns the resident memory in MiB.
+/// Returns the resident memory of a process in MiB.
 pub(crate) fn resident(pid: u32) -> Result<f64, Failure> {
     Ok(kilobytes(&format!("/proc/{pid}/status"), "VmRSS:")? / 1024.0)
 }
 
-/// Returns the memory in MiB that no other process shares.
+/// Returns the memory in MiB that the process does not share with other processes.
 pub(crate) fn private(pid: u32) -> Result<f64, Failure> {
     let path = format!("/proc/{pid}/smaps_rollup");
     Ok((kilobytes(&path, "Private_Dirty:")? + kilobytes(&path, "Private_Clean:")?) / 1024.0)
 }
 
-/// Returns the parent of a process.
+/// Returns the pid of the parent of a process.
 pub(crate) fn parent(pid: u32) -> Result<u32, Failure> {
     Ok(field(&format!("/proc/{pid}/status"), "PPid:")?.parse()?)
 }
 
-/// The number of voluntary context switches of each thread; each of them stands for one wake-up.
+/// Number of voluntary context switches of each thread of a process. Each switch stands for one wake-up.
 #[derive(Debug)]
 pub(crate) struct Naps(BTreeMap<OsString, u64>);
 
@@ -39,7 +39,7 @@ impl Naps {
         Ok(Self(naps))
     }
 
-    /// Returns the switches since an earlier count, of threads that are still alive.
+    /// Returns the number of context switches since an earlier count, for threads that are still alive.
     pub(crate) fn since(&self, before: &Self) -> u64 {
         let fresh = |(thread, count): (&OsString, &u64)| {
             count.saturating_sub(before.0.get(thread).copied().unwrap_or(0))

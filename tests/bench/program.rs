@@ -1,10 +1,11 @@
-//! The program that is measured.
+//! The `longhaul` program that is measured.
 
 use crate::Failure;
 use std::env;
 use std::path::PathBuf;
 
-/// Returns `LONGHAUL_BIN`, or else `longhaul` next to this program.
+/// Returns the path of the program: the value of `LONGHAUL_BIN`, or `longhaul` next to this program if the variable is
+/// not set.
 pub(crate) fn find() -> Result<PathBuf, Failure> {
     let path = match env::var_os("LONGHAUL_BIN") {
         Some(path) => PathBuf::from(path),

@@ -11,14 +11,14 @@ use std::time::{Duration, Instant};
 /// Timeout for the start of a server.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A server that is killed when it is dropped.
+/// A Redis server that is killed when the value is dropped.
 pub(crate) struct Redis {
     server: Child,
     socket: PathBuf,
 }
 
 impl Redis {
-    /// Starts a server that syncs once a second.
+    /// Starts a server that syncs its data to disk every second.
     pub(crate) fn start() -> Result<Self, Failure> {
         let home = ground::patch("redis-")?;
         let socket = home.join("socket");
@@ -52,7 +52,7 @@ impl Redis {
 
 impl Drop for Redis {
     fn drop(&mut self) {
-        // The server may have exited already.
+        // Ignore errors, because the server may have exited already.
         let _ = self.server.kill();
         let _ = self.server.wait();
     }

@@ -1,10 +1,10 @@
-//! The format of the report.
+//! The format of the benchmark report.
 
 use crate::figures::Figure;
 use std::fs;
 use std::path::Path;
 
-/// Returns a line about the machine and the program.
+/// Returns the line of the report that describes the machine and the measured program.
 pub(crate) fn machine(program: &Path) -> String {
     let cores = std::thread::available_parallelism().map_or(0, std::num::NonZero::get);
     let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
@@ -17,7 +17,7 @@ pub(crate) fn heading() -> String {
     row("figure", "measured", "floor", "aim", "verdict")
 }
 
-/// Returns the line of a figure.
+/// Returns the line of the report for a figure.
 pub(crate) fn line(figure: &Figure, value: f64) -> String {
     let verdict = if figure.is_met_by(value) {
         "met"
@@ -31,7 +31,7 @@ pub(crate) fn line(figure: &Figure, value: f64) -> String {
     row(figure.name, &number(value), &number(figure.floor), &number(figure.aim), verdict)
 }
 
-/// Returns the line of a measurement that failed.
+/// Returns the line of the report for a measurement that failed.
 pub(crate) fn broken(name: &str, failure: &dyn std::error::Error) -> String {
     row(name, "-", "-", "-", &format!("FAILED: {failure}"))
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// Values in milliseconds, or in the unit that the caller uses.
+/// Measured values in milliseconds, or in another unit that the caller chooses.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Sample(Vec<f64>);
 
@@ -15,12 +15,12 @@ impl Sample {
         self.add(span.as_secs_f64() * 1e3);
     }
 
-    /// Returns the median.
+    /// Returns the median of the values.
     pub(crate) fn median(&self) -> Result<f64, &'static str> {
         self.percentile(50)
     }
 
-    /// Returns the smallest value that `percent` percent of the values do not exceed.
+    /// Returns the percentile: the smallest value that is not exceeded by `percent` percent of the values.
     pub(crate) fn percentile(&self, percent: usize) -> Result<f64, &'static str> {
         let mut values = self.0.clone();
         values.sort_by(f64::total_cmp);

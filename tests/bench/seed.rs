@@ -1,4 +1,5 @@
-//! State directories with finished records, written through the store instead of a manager.
+//! Prepares state directories with the records of finished processes. The records are written directly to the store,
+//! without a manager.
 
 use crate::Failure;
 use longhaul_adapters::sqlite::{SqliteOptions, SqliteStore};
@@ -16,10 +17,10 @@ use std::time::Duration;
 use tempfile::TempDir;
 use tokio::task::JoinSet;
 
-/// Number of concurrent writers; the store commits concurrent writes together.
+/// Number of concurrent writers. There are many, because the store commits concurrent writes together.
 const WRITERS: usize = 256;
 
-/// Creates a state directory with `count` completed commands.
+/// Creates a state directory with the records of `count` completed commands.
 pub(crate) fn finished(count: usize) -> Result<TempDir, Failure> {
     let home = tempfile::Builder::new().prefix("longhaul-seed-").tempdir()?;
     let clock = Arc::new(SystemClock::open(home.path())?);
@@ -80,7 +81,7 @@ async fn finish_one<S: ProcessStore + Queues>(store: &S, clock: &dyn Clock) -> R
     Ok(())
 }
 
-/// Takes a process through all its states.
+/// Takes a process from its submission through all its states to its end.
 pub(crate) fn lived(process: &Process, ctx: &DecisionContext) -> Result<(Process, Vec<Event>), Failure> {
     let attempt = AttemptNo(1);
     let exit = Exit {

@@ -1,4 +1,4 @@
-//! Stores without a manager, and their content.
+//! Opens stores without a manager, and fills them.
 
 use crate::Failure;
 use crate::seed;
@@ -22,12 +22,13 @@ use tokio::task::JoinSet;
 /// An error that can be sent between threads.
 type Refused = Box<dyn std::error::Error + Send + Sync>;
 
-/// Number of writers that fill a store, which commits concurrent writes together.
+/// Number of concurrent writers that fill a store. There are many, because the store commits concurrent writes
+/// together.
 const WRITERS: usize = 256;
-/// Number of records per call of `migrate`.
+/// Number of records that one call of `migrate` writes.
 const LOAD: usize = 2_000;
 
-/// Creates a directory on a disk; `/tmp` may be in memory.
+/// Creates a directory on a disk. It is not in `/tmp`, which may be in memory.
 pub(crate) fn on_disk() -> Result<TempDir, Failure> {
     let here = std::env::current_exe()?;
     let here = here.parent().ok_or("the program has no parent directory")?;
@@ -39,7 +40,7 @@ pub(crate) fn in_memory() -> Result<TempDir, Failure> {
     Ok(tempfile::Builder::new().prefix("longhaul-store-").tempdir_in("/dev/shm")?)
 }
 
-/// Returns a runtime with two threads, the number of cores that the floors assume.
+/// Returns an async runtime with two threads, because the floors assume two cores.
 pub(crate) fn runtime() -> Result<Runtime, Failure> {
     Ok(Builder::new_multi_thread().worker_threads(2).enable_all().build()?)
 }
@@ -64,7 +65,8 @@ pub(crate) fn work(clock: &dyn Clock, spec: &Arc<Spec>) -> Submission {
     Submission { process, events, limits, claim_for: None, fail_if_queued: false }
 }
 
-/// Lets `writers` writers submit and end a process in each of `turns` turns, which are two commits per turn.
+/// Runs `writers` concurrent writers for `turns` turns. In each turn, a writer submits a process and ends it, which
+/// makes two commits.
 pub(crate) async fn turns(
     store: &Arc<dyn Store>,
     clock: &Arc<dyn Clock>,
@@ -87,7 +89,7 @@ pub(crate) async fn turns(
     .await
 }
 
-/// Submits waiting processes that use the keys in turn.
+/// Submits `waiters` waiting processes, and distributes them evenly over `keys` concurrency keys.
 pub(crate) async fn line_up(
     store: &Arc<dyn Store>,
     clock: &Arc<dyn Clock>,
@@ -112,11 +114,11 @@ pub(crate) async fn line_up(
     .await
 }
 
-/// Writes completed records into an empty store.
+/// Writes `count` records of completed processes to an empty store.
 pub(crate) async fn fill<S: Migrate>(store: &S, clock: &dyn Clock, count: u64) -> Result<(), Failure> {
     let spec = Arc::new(seed::spec()?);
     let mut ids: Vec<ProcessId> = (0..count).map(|_| RandomIds.process()).collect();
-    // Sorted ids make the index much faster to write.
+    // Sort the ids, because the index can then be written much faster.
     ids.sort_unstable();
     let mut last = Seq(0);
     for ids in ids.chunks(LOAD) {
@@ -163,7 +165,8 @@ fn cancelling(stored: &StoredProcess, clock: &dyn Clock) -> Result<Change, Refus
     })
 }
 
-/// Distributes `acts` actions over `writers` writers; each writer gets its number and its share.
+/// Distributes `acts` actions over `writers` concurrent writers. Each writer receives its own number and the number of
+/// its actions.
 async fn share<A>(writers: usize, acts: u32, write: impl Fn(usize, usize) -> A) -> Result<(), Failure>
 where
     A: Future<Output = Result<(), Refused>> + Send + 'static,

@@ -1,4 +1,4 @@
-//! The clients of a run. They work concurrently and send each request to any node.
+//! The clients of a chaos run. They work concurrently and may send each request to any node.
 
 use crate::faults::FaultInjector;
 use crate::ground::Ground;
@@ -15,11 +15,11 @@ use std::thread::{JoinHandle, sleep};
 use std::time::Duration;
 
 const CLIENTS: u64 = 12;
-/// Timeout of a request; afterwards the client asks another node.
+/// Timeout of a request. After a timeout, the client sends the request to another node.
 const TIMEOUT: Duration = Duration::from_secs(3);
-/// Number of most recent processes among which clients choose.
+/// Number of most recently launched processes that clients choose a process from.
 const LATEST: usize = 40;
-/// Number of most recent processes that may be live and become parents.
+/// Number of most recently launched processes that clients choose a parent from, because these may still be live.
 const PARENTS: usize = 6;
 /// Maximum pause between two requests of a client, in milliseconds.
 const PAUSE: u64 = 400;
@@ -36,7 +36,7 @@ struct Shared {
     journal: PathBuf,
     work: PathBuf,
     over: AtomicBool,
-    /// The most recently accepted processes.
+    /// Ids of the most recently accepted processes.
     latest: Mutex<Vec<String>>,
     ledger: Mutex<Ledger>,
 }
@@ -61,7 +61,7 @@ impl Crowd {
         Self { clients, shared }
     }
 
-    /// Waits until all clients have finished their requests, and returns the ledger.
+    /// Stops all clients after their current requests, and returns the ledger of requests.
     pub(crate) fn part(self) -> Ledger {
         self.shared.over.store(true, Ordering::Relaxed);
         for client in self.clients {
@@ -100,7 +100,7 @@ impl Client {
                 17 | 18 => self.tell("resume", &json!({ "no_descendants": !often })),
                 _ => self.tell("priority", &json!({ "first": true })),
             }
-            // The pause limits the request rate; it waits for no event.
+            // The pause only limits the request rate; it does not wait for an event.
             sleep(Duration::from_millis(self.chance.below(PAUSE)));
         }
     }
@@ -116,7 +116,7 @@ impl Client {
         self.send(&request);
     }
 
-    /// Repeats a launch, usually one without an answer. The process must not run twice.
+    /// Repeats an earlier launch, usually one that was not answered. The process must not run twice.
     fn launch_again(&mut self) {
         let known: Vec<LaunchRequest> = {
             let ledger = self.shared.ledger();
@@ -148,7 +148,8 @@ impl Client {
                 latest.push(id.clone());
                 Fate::Accepted { id }
             }
-            // The ancestors may free a slot, so the same launch may be accepted later.
+            // Treat this refusal like no answer: the same launch may be accepted later, when an ancestor has freed a
+            // slot.
             Answer::Response { body, .. } if body["type"] == "deadlock_with_ancestors" => Fate::Unanswered,
             Answer::Response { .. } => Fate::Refused,
         };

@@ -1,5 +1,5 @@
-//! The faults of a run: kills and stops managers, shims, commands and the server in random order, and recovers them
-//! later.
+//! The faults of a chaos run. In random order, they kill or stop managers, shims, commands and the Redis server.
+//! Stopped programs continue later, and killed managers and servers are restarted.
 
 use crate::journal::{Attempt, Journal, Line};
 use crate::member::Member;
@@ -14,23 +14,23 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-/// Maximum number of nodes that are down at once.
+/// Maximum number of nodes that are down at the same time.
 const MAX_OUT: usize = 3;
-/// Number of bytes at the end of the journal that are searched for running commands.
+/// Number of bytes at the end of the journal in which running commands are searched.
 const RECENT: u64 = 16 * 1_024;
-/// Time within which all nodes must be present again.
+/// Time limit for the return of all nodes to the cluster.
 const RETURN: Duration = Duration::from_secs(60);
 
-/// A kind of fault.
+/// Kind of fault that the test injects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Fault {
     ManagerKilled,
-    /// For longer than the lease and its grace.
+    /// A manager is killed, and is down for longer than its lease and the grace period after the lease.
     ManagerKilledForLong,
     ManagerHalted,
     ManagerHaltedForLong,
     ShimKilled,
-    /// The shim together with its manager, so that no program has seen the exit.
+    /// A shim and its manager are killed, so that no program observes the exit of the command.
     BothKilled,
     CommandKilled,
     ServerKilled,
@@ -50,7 +50,7 @@ impl Fault {
         Self::ServerHalted,
     ];
 
-    /// Number of times the fault is in the deck.
+    /// Returns how often the deck, from which faults are drawn, contains this fault.
     const fn share(self) -> usize {
         match self {
             Self::ManagerKilled | Self::ShimKilled => 3,
@@ -60,14 +60,14 @@ impl Fault {
     }
 }
 
-/// A scheduled recovery.
+/// A recovery from a fault, which is scheduled for later.
 enum Recovery {
     Member(usize),
     ServerRestarts,
     ServerContinues,
 }
 
-/// All faults of a run.
+/// All faults that were injected in a run.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct FaultHistory {
     pub(crate) faults: BTreeMap<Fault, u64>,
@@ -75,15 +75,15 @@ pub(crate) struct FaultHistory {
     pub(crate) orphaned: BTreeSet<Attempt>,
     /// The attempts whose command was killed.
     pub(crate) killed: BTreeSet<Attempt>,
-    /// The outages of the managers, by node.
+    /// The outages of each manager, by node name.
     pub(crate) outages: BTreeMap<String, Vec<Outage>>,
     pub(crate) server: Vec<Outage>,
-    /// The managers that exited without being killed.
+    /// Descriptions of the managers that exited without being killed.
     pub(crate) left: Vec<String>,
     pub(crate) logs: BTreeMap<String, String>,
 }
 
-/// The nodes and the server, and the faults in progress.
+/// Injects faults into the nodes and the server, and recovers them.
 pub(crate) struct FaultInjector {
     members: Vec<Member>,
     server: Server,
@@ -121,9 +121,9 @@ impl FaultInjector {
         self.members.iter().map(Member::socket).collect()
     }
 
-    /// Sleeps briefly, then carries out what is due.
+    /// Sleeps briefly, then performs the recoveries that are due and injects the next fault if it is due.
     pub(crate) fn step(&mut self) {
-        // The pause keeps the loop from spinning; it waits for no event.
+        // The pause only keeps the loop from spinning; it does not wait for an event.
         std::thread::sleep(Duration::from_millis(20));
         self.recover(false);
         self.members.iter_mut().for_each(Member::restart_if_exited);
@@ -135,12 +135,12 @@ impl FaultInjector {
         if self.inject(fault) {
             *self.past.faults.entry(fault).or_default() += 1;
         } else {
-            // The fault is tried again later.
+            // The fault is not possible now, so try it again later.
             self.deck.insert(0, fault);
         }
     }
 
-    /// Recovers everything, and waits until all nodes are present.
+    /// Recovers from all faults, and waits until all nodes are present.
     pub(crate) fn recover_all(&mut self) {
         self.recover(true);
         self.until_all_are_here();
@@ -187,7 +187,7 @@ impl FaultInjector {
         }
     }
 
-    /// Returns the next fault. Each deck holds every kind.
+    /// Draws the next fault from the deck. Each new deck contains every kind of fault.
     fn next_fault(&mut self) -> Option<Fault> {
         if self.deck.is_empty() {
             let mut sorted: Vec<Fault> =
@@ -200,7 +200,7 @@ impl FaultInjector {
         self.deck.pop()
     }
 
-    /// Injects a fault. Returns false if it is not possible now.
+    /// Injects a fault. Returns false if the fault is not possible now.
     fn inject(&mut self, fault: Fault) -> bool {
         match fault {
             Fault::ManagerKilled => self.take_down(Member::kill, (0, 1_500)),
@@ -279,7 +279,8 @@ impl FaultInjector {
         self.chance.pick(&up)
     }
 
-    /// Returns a running command whose shim is alive, on the node with this socket if one is given.
+    /// Returns a running command whose shim is alive. If a socket is given, the command must run under the manager with
+    /// this socket.
     fn running_command(&mut self, of: Option<PathBuf>) -> Option<Line> {
         let of = of.map(|socket| socket.to_string_lossy().into_owned());
         let living: Vec<Line> = Journal::tail(&self.journal, RECENT)

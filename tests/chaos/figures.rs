@@ -1,4 +1,4 @@
-//! Numbers that show what a run covered.
+//! Figures that show which situations a run covered.
 
 use crate::faults::{Fault, FaultHistory};
 use crate::follower::Log;
@@ -11,7 +11,7 @@ use longhaul_tests::Findings;
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// Counts of the events and faults of a run.
+/// Numbers of events and faults in a run.
 #[derive(Debug, Default)]
 pub(crate) struct Figures {
     launches: usize,
@@ -74,7 +74,7 @@ impl Figures {
         figures
     }
 
-    /// Notes a finding for each situation that a sufficiently long run should have met.
+    /// Adds a finding for each situation that did not occur although the run was long enough.
     pub(crate) fn met_everything(&self, findings: &mut Findings) {
         let is_full = |(key, slots): &&(&str, usize)| *slots > 1 && self.peaks.keys.get(*key) == Some(slots);
         let full = KEYS.iter().filter(is_full).count();

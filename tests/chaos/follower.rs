@@ -8,23 +8,23 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::time::sleep;
 
-/// Maximum number of events per read.
+/// Maximum number of events that one read returns.
 const PAGE: u32 = 2_000;
 /// Interval between two reads.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// The running reader.
+/// The reader, which runs in its own thread.
 pub(crate) struct Follower {
     over: Arc<AtomicBool>,
     reader: JoinHandle<Log>,
 }
 
-/// The event log.
+/// The event log at the end of a run.
 #[derive(Debug, Default)]
 pub(crate) struct Log {
-    /// The events as they were read during the run.
+    /// The events in the order in which they were read during the run.
     pub(crate) followed: Vec<LoggedEvent>,
-    /// The events that the store has at the end.
+    /// The events that the store contains at the end of the run.
     pub(crate) kept: Vec<LoggedEvent>,
     /// True if the store pruned events before the reader read them.
     pub(crate) gap: bool,
@@ -41,14 +41,14 @@ impl Follower {
         Self { over, reader }
     }
 
-    /// Reads to the end of the log.
+    /// Reads the rest of the log, and then stops the reader.
     pub(crate) fn end(self) -> Log {
         self.over.store(true, Ordering::Relaxed);
         self.reader.join().unwrap()
     }
 }
 
-/// Opens the store for reading, separately from the managers.
+/// Opens the store for the reader. The managers have connections of their own.
 pub(crate) async fn open(url: &str) -> RedisStore {
     loop {
         if let Ok(store) = RedisStore::open(RedisOptions::of_url(url).unwrap()).await {
@@ -79,7 +79,7 @@ async fn follow(url: &str, over: &AtomicBool) -> Log {
     log
 }
 
-/// Reads all events after a cursor. Returns true if events are missing there.
+/// Reads all events after a cursor. Returns true if the store no longer has some of these events.
 async fn read(
     store: &RedisStore,
     after: &mut Option<EventCursor>,

@@ -1,4 +1,4 @@
-//! The directories of a run.
+//! The directories that a chaos run uses.
 
 use crate::member::{KEYS, Member};
 use longhaul_tests::Owner;
@@ -8,10 +8,10 @@ use tempfile::TempDir;
 /// Names of the nodes.
 const NODES: [&str; 5] = ["ada", "bob", "cleo", "dan", "eve"];
 
-/// A temporary directory that is deleted at the end of the run, unless the run has findings.
+/// A temporary directory that is deleted at the end of the run. It is kept if the run has findings.
 pub(crate) struct Ground {
     directory: TempDir,
-    /// The user of all nodes.
+    /// The user that runs all nodes.
     owner: Owner,
 }
 
@@ -34,7 +34,7 @@ impl Ground {
         self.path().join("work")
     }
 
-    /// Returns the journal to which commands write.
+    /// Returns the path of the journal, a file that the commands write to.
     pub(crate) fn journal(&self) -> PathBuf {
         self.path().join("journal")
     }
@@ -43,7 +43,7 @@ impl Ground {
     pub(crate) fn members(&self, url: &str) -> Vec<Member> {
         let config = self.path().join("config");
         std::fs::create_dir_all(config.join("longhaul")).unwrap();
-        // A manager creates the cluster key in this directory.
+        // The user of the nodes must own this directory, because a manager creates the cluster key in it.
         self.owner.give(&config.join("longhaul"));
         let limits = KEYS.map(|(key, slots)| format!("{key} = {slots}")).join(", ");
         let text = format!("store = \"{url}\"\n[keys]\nlimit = {{ {limits} }}\n");

@@ -1,35 +1,37 @@
-//! The journal to which the commands write.
+//! The journal: a file in which the commands of a run record what they do.
 
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 
-/// An attempt as its command knows it: process id and attempt number.
+/// An attempt as its command identifies it: the process id and the attempt number.
 pub(crate) type Attempt = (String, u32);
 
-/// First word of a line of a descendant of the command.
+/// Last word of a journal line that was written by a descendant of the command.
 const BELOW: &str = "below";
 
-/// All lines of the journal, by attempt.
+/// All lines of the journal, grouped by attempt.
 #[derive(Debug, Default)]
 pub(crate) struct Journal {
     pub(crate) traces: BTreeMap<Attempt, Trace>,
     pub(crate) lines: usize,
 }
 
-/// The lines of one attempt.
+/// The journal lines of one attempt.
 #[derive(Debug, Default)]
 pub(crate) struct Trace {
-    /// Process ids of the commands: one, unless the attempt was started twice.
+    /// Pids of the commands that ran this attempt. There is more than one only if the attempt was wrongly started
+    /// twice.
     pub(crate) pids: Vec<u32>,
     /// The socket of the manager that started the attempt.
     pub(crate) socket: String,
-    /// The exit code that the command announced.
+    /// The exit code that the command wrote to the journal before it exited.
     pub(crate) code: Option<i32>,
-    /// Number of lines up to the last line of the command itself; later lines are from processes that it left behind.
+    /// Number of lines up to the last line that the command itself wrote. Later lines come from processes that the
+    /// command left behind.
     own: usize,
-    /// The line number in the journal and the wall clock time of each line, in microseconds.
+    /// For each line, its number in the journal and its wall-clock time in microseconds.
     pub(crate) signs: Vec<(usize, u64)>,
 }
 
@@ -40,7 +42,7 @@ pub(crate) struct Line {
     pub(crate) word: String,
     pub(crate) at: u64,
     pub(crate) pid: u32,
-    /// Parent of the command when it started: its shim.
+    /// Pid of the parent that the command had when it started, which is its shim.
     pub(crate) parent: u32,
     pub(crate) rest: String,
 }
@@ -68,7 +70,7 @@ impl Journal {
         journal
     }
 
-    /// Returns the last lines.
+    /// Returns the lines in the last `bytes` bytes of the journal.
     pub(crate) fn tail(path: &Path, bytes: u64) -> Vec<Line> {
         let Ok(mut file) = File::open(path) else { return Vec::new() };
         let length = file.metadata().map(|known| known.len()).unwrap_or_default();
@@ -83,18 +85,18 @@ impl Journal {
 }
 
 impl Trace {
-    /// Returns the last line of the command itself.
+    /// Returns the last line that the command itself wrote.
     pub(crate) fn last_own(&self) -> Option<(usize, u64)> {
         self.signs.get(..self.own)?.last().copied()
     }
 
-    /// Returns the wall clock time of the start.
+    /// Returns the wall-clock time at which the attempt started, in microseconds.
     pub(crate) fn began(&self) -> u64 {
         self.signs.first().map_or(0, |sign| sign.1)
     }
 }
 
-/// Parses every complete line.
+/// Parses every complete line of the journal.
 fn lines(text: &[u8]) -> Vec<Line> {
     String::from_utf8_lossy(text).lines().filter_map(line).collect()
 }

@@ -1,4 +1,4 @@
-//! Checks the limits as the commands saw them: a command that writes to the journal is running.
+//! Checks the limits on running commands. According to the journal, a command runs while it writes lines.
 
 use crate::faults::FaultHistory;
 use crate::journal::{Attempt, Journal, Trace};
@@ -9,21 +9,21 @@ use crate::settling::Settled;
 use longhaul_tests::Findings;
 use std::collections::BTreeMap;
 
-/// Maximum difference between two readings of the clock, in microseconds.
+/// Maximum difference in microseconds between readings of the clock by two programs at the same time.
 const BLUR: u64 = 50_000;
 
-/// Maximum numbers of commands that ran at once, and of commands that continued after their node was lost, to which
-/// no limit applies.
+/// Maximum numbers of commands that ran at the same time: by key, and of root processes. Also the number of commands
+/// that continued after their node was lost, to which no limit applies.
 #[derive(Debug, Default)]
 pub(crate) struct Peaks {
     pub(crate) keys: BTreeMap<String, usize>,
     pub(crate) roots: usize,
     pub(crate) outlived: usize,
-    /// Number of commands that left processes behind, which keep their slot until these are killed, and the longest
-    /// such time in microseconds.
+    /// Number of commands that left processes behind, and the longest time in microseconds for which such processes
+    /// lived. The command keeps its slot during this time.
     pub(crate) littered: usize,
     pub(crate) longest_litter: u64,
-    /// Number of attempts that ran while another attempt of their process ran.
+    /// Number of attempts that ran while another attempt of the same process was running.
     pub(crate) copies: usize,
 }
 
@@ -68,7 +68,7 @@ pub(crate) fn check(
     peaks
 }
 
-/// The lines of the journal between which an attempt certainly ran and counted.
+/// The range of journal lines in which an attempt was certainly running and counted toward the limits.
 #[derive(Clone, Copy)]
 struct Span<'a> {
     attempt: &'a Attempt,
@@ -77,7 +77,7 @@ struct Span<'a> {
 }
 
 impl<'a> Span<'a> {
-    /// Returns `None` for an attempt that started only after its node was lost.
+    /// Returns the span of an attempt, or `None` if the attempt started only after its node was lost.
     fn of(attempt: &'a Attempt, trace: &Trace, lost: Option<u64>) -> Option<Self> {
         let counts = |at: u64| lost.is_none_or(|lost| at.saturating_add(BLUR) < lost);
         let mut places = trace.signs.iter().filter(|sign| counts(sign.1)).map(|sign| sign.0);
@@ -86,7 +86,7 @@ impl<'a> Span<'a> {
     }
 }
 
-/// Returns the maximum number of spans that overlap.
+/// Returns the maximum number of spans that overlap. Adds a finding if this exceeds the limit.
 fn peak(mut spans: Vec<Span<'_>>, limit: usize, what: &str, findings: &mut Findings) -> usize {
     spans.sort_by_key(|span| span.from);
     let (mut running, mut peak) = (Vec::<Span<'_>>::new(), 0);
@@ -105,8 +105,8 @@ fn peak(mut spans: Vec<Span<'_>>, limit: usize, what: &str, findings: &mut Findi
     peak
 }
 
-/// Counts concurrent attempts of one process. They are allowed only if the node of the older attempt was down, so
-/// that it could not know that it was lost.
+/// Counts attempts that ran while another attempt of the same process was running. This is allowed only if the node of
+/// the older attempt was down, so that the node could not detect that it was lost.
 fn copies(journal: &Journal, past: &FaultHistory, findings: &mut Findings) -> usize {
     let mut found = 0;
     let mut before: Option<(&Attempt, &Trace)> = None;
@@ -129,7 +129,7 @@ fn copies(journal: &Journal, past: &FaultHistory, findings: &mut Findings) -> us
     found
 }
 
-/// Returns the name of the node with this socket.
+/// Returns the name of the node whose manager has this socket.
 fn node_of(socket: &str) -> &str {
     socket.rsplit('/').nth(2).unwrap_or_default()
 }

@@ -40,9 +40,9 @@ use longhaul_tests::{Chance, Findings, Owner, fresh_seed, wanted};
 use server::Server;
 use std::time::{Duration, Instant};
 
-/// Default duration of a run.
+/// Default duration of a run, in seconds.
 const SECONDS: u64 = 30;
-/// A run of at least this duration covers every situation, also on a slow machine.
+/// Minimum duration of a run, in seconds, that covers every situation even on a slow machine.
 const LONG_ENOUGH: u64 = 60;
 
 #[test]

@@ -1,4 +1,4 @@
-//! One node: a state directory and a manager that is killed and stopped.
+//! One node: a state directory, and a manager that is killed and stopped during the run.
 
 use crate::outage::{self, Outage};
 use crate::process::signal;
@@ -8,9 +8,9 @@ use std::fs::{self, OpenOptions};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ExitStatus, Stdio};
 
-/// Maximum number of roots that run at once on a node.
+/// Maximum number of root processes that run at the same time on a node.
 pub(crate) const ROOTS: usize = 6;
-/// The keys with a limit, and the limits.
+/// The concurrency keys, each with its number of slots.
 pub(crate) const KEYS: [(&str, usize); 3] = [("one", 1), ("two", 2), ("three", 3)];
 
 /// A node and the history of its managers.
@@ -21,7 +21,7 @@ pub(crate) struct Member {
     owner: Owner,
     course: Course,
     outages: Vec<Outage>,
-    /// Managers that exited without being killed.
+    /// Exit statuses of the managers that exited without being killed.
     left: Vec<ExitStatus>,
 }
 
@@ -32,7 +32,7 @@ enum Course {
 }
 
 impl Member {
-    /// Starts a manager, with a configuration directory that all nodes share.
+    /// Starts a manager for this node. All nodes share one configuration directory.
     pub(crate) fn start(name: &str, home: &Path, config: &Path, owner: Owner) -> Self {
         fs::create_dir_all(home).unwrap();
         owner.give(home);
@@ -65,7 +65,7 @@ impl Member {
         &self.left
     }
 
-    /// Returns the logs of its managers.
+    /// Returns the logs of all managers of this node.
     pub(crate) fn log(&self) -> String {
         String::from_utf8_lossy(&fs::read(self.home.join("serve.log")).unwrap_or_default()).into_owned()
     }
@@ -96,7 +96,7 @@ impl Member {
         }
     }
 
-    /// Restarts or continues the manager.
+    /// Restarts the manager if it was killed, or continues it if it was stopped.
     pub(crate) fn recover(&mut self) {
         match std::mem::replace(&mut self.course, Course::Down) {
             Course::Halted(manager) => {
@@ -109,8 +109,8 @@ impl Member {
         outage::ends(&mut self.outages);
     }
 
-    /// Restarts the manager if it has exited without being killed, as it does if it starts while the store is
-    /// unreachable.
+    /// Restarts the manager if it has exited without being killed. A manager does so if the store is unreachable when
+    /// it starts.
     pub(crate) fn restart_if_exited(&mut self) {
         if let Course::Up(manager) = &mut self.course
             && let Ok(Some(exited)) = manager.try_wait()
@@ -158,7 +158,7 @@ impl Drop for Member {
     }
 }
 
-/// Returns the label of the node; two or three nodes share each label.
+/// Returns the label of a node. Each label belongs to two or three nodes.
 pub(crate) fn label(name: &str) -> &'static str {
     if name < "cleo" { "even" } else { "odd" }
 }

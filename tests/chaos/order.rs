@@ -1,4 +1,4 @@
-//! The launches of a run.
+//! The launches that the clients request.
 
 use crate::member::{KEYS, label};
 use crate::worker::{Manner, arguments};
@@ -8,7 +8,7 @@ use std::path::Path;
 
 const SESSIONS: [&str; 3] = ["red", "green", "blue"];
 
-/// Returns a random launch with its own launch key.
+/// Returns a random launch request with this launch key.
 pub(crate) fn drawn(
     chance: &mut Chance,
     launch_key: &str,

@@ -1,4 +1,5 @@
-//! Replays the event log. The result must equal the records, and no step may exceed a limit.
+//! Replays the event log. The replayed processes must equal the stored records, and no limit may be exceeded at any
+//! step.
 
 use crate::follower::Log;
 use crate::journal::Attempt;
@@ -16,11 +17,11 @@ use std::collections::{BTreeMap, BTreeSet};
 #[derive(Clone, Debug)]
 pub(crate) struct Loss {
     pub(crate) node: String,
-    /// Time of the loss by the clock of the store, which is the wall clock, in microseconds.
+    /// Time of the loss in microseconds, according to the clock of the store, which is the wall clock.
     pub(crate) at: u64,
 }
 
-/// Replays the log and returns the attempts that were lost.
+/// Replays the event log. Returns the attempts that were lost with their node.
 pub(crate) fn check(log: &Log, settled: &Settled, findings: &mut Findings) -> BTreeMap<Attempt, Loss> {
     if log.gap {
         findings.note("events are missing in the log");
@@ -30,7 +31,7 @@ pub(crate) fn check(log: &Log, settled: &Settled, findings: &mut Findings) -> BT
     check_facts(log, settled, findings)
 }
 
-/// Checks that the events read during the run equal the events in the store.
+/// Checks that the events that were read during the run equal the events in the store.
 fn check_kept(log: &Log, findings: &mut Findings) {
     let Some(first) = log.kept.first() else { return findings.note("the store has no events") };
     let followed: Vec<&LoggedEvent> =
@@ -47,11 +48,11 @@ fn check_kept(log: &Log, findings: &mut Findings) {
     }
 }
 
-/// One process, as far as it was replayed.
+/// One process in the state to which the events have been replayed so far.
 struct Life {
     process: Process,
     last: (Revision, u32),
-    /// True if its attempt was lost with its node, and no other attempt has started.
+    /// True if the latest attempt was lost with its node and the next attempt has not started yet.
     lost: bool,
 }
 
@@ -73,7 +74,8 @@ fn check_facts(log: &Log, settled: &Settled, findings: &mut Findings) -> BTreeMa
             let at = u64::try_from(logged.event.at.0).unwrap_or(0).saturating_mul(1_000);
             losses.insert((logged.id.to_string(), life.process.attempt.0), Loss { node, at });
         }
-        // An attempt that was stopping when its node was lost is not lost: it ends with an unobserved exit.
+        // An attempt that was stopping when its node was lost has no `NodeLost` event: the process ends with an
+        // unobserved exit.
         if let Fact::Ended { ending: Ending::Interrupted { why: Interruption::NodeGone }, .. } =
             &logged.event.fact
             && let Some(node) = &stored.process.node
@@ -105,7 +107,7 @@ fn check_facts(log: &Log, settled: &Settled, findings: &mut Findings) -> BTreeMa
     losses
 }
 
-/// Checks that no key is held by more processes than it has slots.
+/// Checks that no more processes hold a slot of a key than the key has slots.
 fn count(holders: &mut BTreeMap<String, BTreeSet<ProcessId>>, process: &Process, findings: &mut Findings) {
     let Some(key) = &process.spec.key else { return };
     let holding = holders.entry(key.to_string()).or_default();
@@ -130,7 +132,8 @@ impl Life {
             capabilities: Capabilities::ALL,
         };
         let (first, _) = Process::submit(&ctx, process.id, process.lineage.clone(), process.spec.clone());
-        // A launch is signed before it is submitted, and its signature never changes.
+        // Copy the signature from the stored record, because no event contains it. A launch is signed before it is
+        // submitted, and its signature never changes.
         let process = Process { signature: process.signature.clone(), ..first };
         Self { process, last: (Revision(0), 0), lost: false }
     }
@@ -152,7 +155,7 @@ impl Life {
             }
             Fact::NodeLost { .. } => self.lost = true,
             Fact::Ended { ending, .. } | Fact::RetryScheduled { after: ending, .. } if self.lost => {
-                // The node that had the lost attempt may not write to the record any more.
+                // The node on which the attempt was lost may not write to the record any more.
                 let is_fair = match ending {
                     Ending::Interrupted { why } => *why == Interruption::NodeGone,
                     Ending::Cancelled { exit, .. } => exit.is_none(),
@@ -215,14 +218,14 @@ fn ending(state: &State) -> Option<&Ending> {
     }
 }
 
-/// Checks that the events of the HTTP interface lead to the records of the HTTP interface.
+/// Checks that replaying the events of the HTTP interface leads to the records of the HTTP interface.
 fn check_told(settled: &Settled, findings: &mut Findings) {
     let mut last: BTreeMap<&str, (&str, &str)> = BTreeMap::new();
     let mut seen = BTreeSet::new();
     let mut is_whole = true;
     for event in &settled.told {
         if event.event == "GAP" {
-            // In a long run, the oldest events are pruned.
+            // The oldest events are pruned in a long run, so a gap is allowed.
             is_whole = false;
             continue;
         }

@@ -1,4 +1,4 @@
-//! The Redis of a run: it syncs each write, and is killed and stopped.
+//! The Redis server of a chaos run. It syncs each write, and is killed and stopped during the run.
 
 use crate::outage::{self, Outage};
 use crate::process::signal;
@@ -6,18 +6,18 @@ use longhaul_tests::{Keeps, Redis};
 use rustix::process::Signal;
 use std::path::Path;
 
-/// Duration of leases and of their grace, in seconds.
+/// Duration of a lease, and of the grace period after it, in seconds.
 pub(crate) const LEASE: u64 = 3;
 pub(crate) const GRACE: u64 = 2;
 
-/// A server that is killed at the end of the run.
+/// A Redis server that is killed at the end of the run.
 pub(crate) struct Server {
     redis: Redis,
     outages: Vec<Outage>,
 }
 
 impl Server {
-    /// Starts a server. Returns `None` if the program is missing and may be missing.
+    /// Starts a Redis server. Returns `None` if the server program is not installed and need not be.
     pub(crate) fn start(ground: &Path) -> Option<Self> {
         Some(Self { redis: Redis::start(ground, Keeps::EachWrite)?, outages: Vec::new() })
     }
@@ -31,13 +31,13 @@ impl Server {
         &self.outages
     }
 
-    /// Kills the server, which loses everything that is not on disk.
+    /// Kills the server. It loses all data that is not on disk.
     pub(crate) fn kill(&mut self) {
         self.outages.push(Outage::begins());
         self.redis.kill();
     }
 
-    /// Restarts the server on the data that it kept.
+    /// Restarts the server with the data that is on disk.
     pub(crate) fn restart(&mut self) {
         self.redis.restart();
         outage::ends(&mut self.outages);
@@ -49,7 +49,7 @@ impl Server {
         signal(self.redis.pid(), Signal::STOP);
     }
 
-    /// Continues the server.
+    /// Continues the stopped server.
     pub(crate) fn resume(&mut self) {
         signal(self.redis.pid(), Signal::CONT);
         outage::ends(&mut self.outages);

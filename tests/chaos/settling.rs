@@ -1,4 +1,4 @@
-//! The phase after all faults: every process ends and its end is recorded.
+//! The phase after the last fault: every process ends, and its end is recorded.
 
 use crate::faults::FaultInjector;
 use crate::follower;
@@ -16,26 +16,27 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-/// Time for live processes to end without a cancel.
+/// Time that live processes have to end by themselves before they are cancelled.
 const DRAIN: Duration = Duration::from_secs(10);
-/// Maximum time between two ends of cancelled processes; their number depends on the run.
+/// Maximum time from the end of one cancelled process to the end of the next. The total time is not limited, because
+/// the number of processes depends on the run.
 const END: Duration = Duration::from_secs(60);
-/// Maximum remaining time of commands whose attempts no manager watches any more.
+/// Maximum time for which commands may still run if no manager watches their attempts any more.
 const LEFT: Duration = Duration::from_secs(8);
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The state at the end of a run.
+/// The records and events at the end of a run.
 #[derive(Debug, Default)]
 pub(crate) struct Settled {
-    /// The records of the HTTP interface, by id.
+    /// The records that the HTTP interface returns, by process id.
     pub(crate) records: BTreeMap<String, ProcessView>,
-    /// The records in the store.
+    /// The records that the store contains.
     pub(crate) stored: Vec<StoredProcess>,
-    /// The events of the HTTP interface.
+    /// The events that the HTTP interface returned.
     pub(crate) told: Vec<Envelope>,
-    /// The processes that were cancelled because the run ended.
+    /// The ids of the processes that the test cancelled at the end of the run.
     pub(crate) dismissed: BTreeSet<String>,
-    /// Number of commands that were still running although their attempts were interrupted.
+    /// Number of commands that were still running although their processes were recorded as interrupted.
     pub(crate) strays: usize,
 }
 
@@ -77,7 +78,7 @@ pub(crate) fn settle(
             if settled.dismissed.insert(process.id.clone()) {
                 let body = json!({ "force": true });
                 let _ = ask(socket, "POST", &format!("/v1/processes/{}/cancel", process.id), &body, TIMEOUT);
-                // The timeout starts with the first cancel.
+                // Restart the timeout after each cancel.
                 begun = Instant::now();
             }
         }
@@ -101,8 +102,8 @@ fn live(socket: &Path) -> Option<Vec<ProcessView>> {
     list(socket, "live=true", TIMEOUT)
 }
 
-/// Waits until no command is left, and returns the number of orphans. Orphans are allowed: a command that was paused
-/// when its node was lost stays paused, and no manager kills the descendants that it left behind.
+/// Waits until no command is running, and returns the number of orphans. Orphans are allowed: a command that was paused
+/// when its node was lost stays paused, and no manager kills the descendants that such a command has.
 fn empty(socket: &Path, ground: &Ground, findings: &mut Findings) -> usize {
     let journal = ground.journal().to_string_lossy().into_owned();
     let begun = Instant::now();
@@ -130,7 +131,7 @@ fn empty(socket: &Path, ground: &Ground, findings: &mut Findings) -> usize {
     strays
 }
 
-/// Loads all records that a client or a list has named.
+/// Loads all records from the store whose id a client received or the HTTP interface listed.
 fn stored(url: &str, settled: &Settled, ledger: &Ledger) -> Vec<StoredProcess> {
     let ids: BTreeSet<&str> =
         settled.records.keys().map(String::as_str).chain(ledger.accepted().map(|(id, _)| id)).collect();

@@ -1,4 +1,4 @@
-//! Checks that nothing is duplicated or lost, and that every ending is correct.
+//! Checks that no launch is duplicated or lost, and that every recorded ending is correct.
 
 use crate::faults::FaultHistory;
 use crate::journal::{Attempt, Journal, Trace};
@@ -10,8 +10,8 @@ use longhaul_tests::Findings;
 use longhaul_wire::api::ProcessView;
 use std::collections::BTreeMap;
 
-/// A loss may be reported up to this long after the outage of the node, in microseconds, because it is noticed only
-/// at the next check.
+/// Maximum time in microseconds between the end of an outage and the report that the node was lost. The loss is
+/// detected only at the next check.
 const MEMORY: u64 = 10_000_000;
 
 pub(crate) fn check(
@@ -33,7 +33,7 @@ pub(crate) fn check(
     check_losses(past, losses, findings);
 }
 
-/// Checks that each accepted launch is stored once, and that no refused launch is stored.
+/// Checks that each accepted launch has exactly one record, and that no refused launch has a record.
 fn check_kept(ledger: &Ledger, settled: &Settled, findings: &mut Findings) {
     let mut by_key: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for view in settled.records.values() {
@@ -58,8 +58,8 @@ fn check_kept(ledger: &Ledger, settled: &Settled, findings: &mut Findings) {
     }
 }
 
-/// Checks that each attempt starts once, that a process without retries starts once, and that each start has a
-/// record.
+/// Checks that each attempt started once, that no process started more often than its retries allow, and that each
+/// started process has a record.
 fn check_starts(settled: &Settled, journal: &Journal, findings: &mut Findings) {
     let mut begun: BTreeMap<&str, Vec<u32>> = BTreeMap::new();
     for ((id, number), trace) in &journal.traces {
@@ -84,7 +84,7 @@ fn check_starts(settled: &Settled, journal: &Journal, findings: &mut Findings) {
     }
 }
 
-/// Checks that each ending is explained by the command itself, a client or a fault.
+/// Checks that the command itself, a client or a fault explains how each process ended.
 fn check_ends(
     ledger: &Ledger,
     settled: &Settled,
@@ -145,7 +145,7 @@ fn is_cancelled(view: &ProcessView, ledger: &Ledger, settled: &Settled) -> bool 
     false
 }
 
-/// Checks that a node was lost only if it was down.
+/// Checks that a node was declared lost only if it was down.
 fn check_losses(past: &FaultHistory, losses: &BTreeMap<Attempt, Loss>, findings: &mut Findings) {
     for (attempt, loss) in losses {
         let was_out = |outage: &Outage| {

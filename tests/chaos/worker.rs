@@ -1,10 +1,10 @@
-//! The commands of a run: while they run, they write to the journal.
+//! The commands of a chaos run. They write to the journal while they are running.
 
-/// A script for bash, which reads the time and waits without another process.
+/// A script for bash. It reads the time and waits without starting other processes.
 ///
-/// Each line is one appending write, so that the order of the lines is the order of the events. The command holds its
-/// slot before its first line, and still after its own last line and after the last line of the processes that it
-/// leaves behind.
+/// Each line is written with a single append, so that the order of the lines is the order of the events. The command
+/// holds its slot before it writes its first line. It still holds the slot after its last line, and after the last line
+/// of the processes that it leaves behind.
 const SCRIPT: &str = r#"
 journal=$1 life=$2 code=$3 manner=$4
 exec 9<> <(:)
@@ -29,14 +29,14 @@ say end "$code"
 exit "$code"
 "#;
 
-/// The behaviour of a command.
+/// How a command reacts to SIGTERM, and what it leaves behind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Manner {
-    /// Ends on `SIGTERM`.
+    /// Ends when it receives `SIGTERM`.
     Gentle,
-    /// Must be killed.
+    /// Ignores `SIGTERM`, and must be killed.
     Stubborn,
-    /// Leaves a process behind when it ends.
+    /// Leaves a running process behind when it ends.
     Litter,
 }
 

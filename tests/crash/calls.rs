@@ -1,10 +1,10 @@
-//! Sweep of system calls. For each kind of call that the manager or a shim makes on its files, the n-th call kills
-//! its process, fails, or is executed by half, for every n until a run passes without a fault. Then a manager without
-//! faults reports the results.
+//! Sweep of system calls. The test covers each kind of call that the manager or a shim makes on its files. The n-th
+//! call of a kind kills its process, fails, or writes only half of its data. This is repeated for every n until a run
+//! makes fewer than n such calls. After each run, a manager without faults reports the results.
 //!
 //! By default, every 32nd call is tried (`LONGHAUL_CALLS_STRIDE`), starting at the first (`LONGHAUL_CALLS_FIRST`),
-//! without a time limit (`LONGHAUL_CALLS_SECONDS`). `LONGHAUL_CALLS_ONLY=sqlite-Sync-kill` selects the cases whose
-//! name contains that text.
+//! without a time limit (`LONGHAUL_CALLS_SECONDS`). `LONGHAUL_CALLS_ONLY=sqlite-Sync-kill` selects the cases whose name
+//! contains that text.
 
 use crate::case::{Latitude, World};
 use crate::oracle;
@@ -17,9 +17,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-/// Step between the calls that are tried, because trying all of them takes too long.
+/// Step from one tried call to the next. Trying every call would take too long.
 const STRIDE: usize = 32;
-/// Default time limit, which is never reached.
+/// Default time limit. It is so long that no run reaches it.
 const NO_LIMIT: Duration = Duration::from_secs(24 * 3600);
 
 #[test]
@@ -50,7 +50,7 @@ fn nothing_that_happens_at_a_system_call_breaks_a_promise() {
     assert!(struck >= lanes.len(), "some kind of call is never made");
 }
 
-/// A kind of call, and the fault that it gets.
+/// A kind of store, a kind of system call, and the fault that the call gets.
 #[derive(Clone, Copy, Debug)]
 struct Lane {
     world: World,
@@ -58,19 +58,19 @@ struct Lane {
     blow: Blow,
 }
 
-/// Fault of a call.
+/// Fault that a system call gets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Blow {
     Kill,
     Eio,
     Enospc,
-    /// The system has no free process or memory.
+    /// The call fails as if the system had no free process or memory.
     Eagain,
-    /// Only half of the data is written.
+    /// The call writes only half of its data.
     Short,
 }
 
-/// Position of the call that gets the fault.
+/// The system call that gets the fault, identified by its kind and its number.
 #[derive(Debug)]
 struct Target {
     lane: Lane,
@@ -88,7 +88,8 @@ impl Lane {
         })
     }
 
-    /// Tries one call after the other until a run has no such call. Returns the number of runs and the faults found.
+    /// Tries one call after the other, until a run makes fewer calls. Returns the number of runs, and the violations
+    /// that were found.
     fn run(self, first: usize, stride: usize, until: Instant) -> (usize, Vec<String>) {
         let (mut struck, mut wrong) = (0, Vec::new());
         for n in (first..).step_by(stride) {
@@ -124,7 +125,7 @@ impl Lane {
 }
 
 impl Blow {
-    /// Returns the faults that a kind of call can have.
+    /// Returns the faults that are possible for a kind of system call.
     const fn at(kind: CallKind) -> &'static [Self] {
         match kind {
             CallKind::Write => &[Self::Kill, Self::Eio, Self::Enospc, Self::Short],

@@ -1,19 +1,19 @@
-//! Test case: one fault at one crash point with one kind of store.
+//! A test case: one fault at one crash point with one kind of store.
 
 use longhaul_tests::Point;
 use std::fmt;
 
-/// One run of the script with one fault.
+/// A test case: one run of the script with one fault.
 #[derive(Clone, Debug)]
 pub(crate) struct Case {
     pub(crate) world: World,
     pub(crate) point: String,
     pub(crate) action: Action,
-    /// Number of the pass through the point at which the fault happens.
+    /// Which pass through the crash point gets the fault, counted from 1.
     pub(crate) pass: usize,
 }
 
-/// Kind of store of a run.
+/// Kind of store that a run uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum World {
     Sqlite,
@@ -21,7 +21,7 @@ pub(crate) enum World {
     Redis,
 }
 
-/// Fault at a crash point.
+/// Fault that happens at a crash point.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Action {
     Kill,
@@ -31,20 +31,20 @@ pub(crate) enum Action {
     Delay,
 }
 
-/// Additional action of a run, needed to reach the crash point.
+/// Additional action in a run, without which the run would not pass the crash point.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Detour {
     None,
-    /// Another fault happens first.
+    /// Inject another fault first, described by this rule.
     After(&'static str),
-    /// Enough data is written that the write-ahead log is moved into the database.
+    /// Write so much data that the database moves its write-ahead log into the database file.
     LongLog,
-    /// The store is copied.
+    /// Copy the store.
     Copy,
 }
 
 impl Case {
-    /// Returns the cases of a crash point.
+    /// Returns the test cases for a crash point, one for each possible fault.
     pub(crate) fn of(point: &Point) -> impl Iterator<Item = Self> + '_ {
         let fails = [Action::Eio, Action::Enospc].into_iter().filter(|_| point.can_fail);
         let actions = [Action::Kill].into_iter().chain(fails).chain([Action::Panic, Action::Delay]);
@@ -72,17 +72,19 @@ impl Case {
     }
 }
 
-/// Deviations from the true report about a process that are allowed after a fault.
+/// Differences between the real and the reported end of a process that are allowed after a fault.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Latitude {
-    /// An unknown end is allowed: the only program that knew the end was killed.
+    /// True if the report may say that the end is unknown, because the only program that observed the end was killed.
     pub(crate) unknown: bool,
-    /// A failed start is allowed. A start without free space is retried instead.
+    /// True if the report may say that the start failed. This is not allowed if the disk is full, because such a start
+    /// is retried.
     pub(crate) unstarted: bool,
 }
 
 impl Latitude {
-    /// Returns what is allowed after a kill. Only a shim can be the only program that knows a start or an end.
+    /// Returns which differences are allowed after a kill. Only a shim can be the only program that observed a start or
+    /// an end.
     pub(crate) const fn of_a_death(is_of_a_supervisor: bool) -> Self {
         Self { unknown: is_of_a_supervisor, unstarted: is_of_a_supervisor }
     }
@@ -103,11 +105,11 @@ impl World {
 impl Detour {
     pub(crate) fn of(point: &str) -> Self {
         if point.starts_with("fs.checkpoint.") || point == "fs.commit.remove" {
-            // A full store compacts itself.
+            // The file store compacts itself when the disk is full.
             return Self::After("fs.commit.write=enospc@30");
         }
         match point {
-            // Files of a shim that failed for lack of space are removed.
+            // The manager removes the files of a shim that failed because the disk was full.
             "os.attempt.clear" => Self::After("shim.fork=enospc@1"),
             "sqlite.checkpoint" => Self::LongLog,
             "app.copy.rename" | "app.copy.directory" => Self::Copy,

@@ -1,4 +1,5 @@
-//! An ext4 file system for one run: in a file, with a journal, visible only to this thread and its child processes.
+//! An ext4 file system for one run. It is stored in a file, has a journal, and is visible only to this thread and its
+//! child processes.
 
 #![expect(unsafe_code, reason = "neither private mounts nor a lost disk have a safe interface")]
 
@@ -9,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-/// Name of the mount point in the directory of a run.
+/// Name of the mount point in the directory of the run.
 pub(crate) const NAME: &str = "disk";
 
 const BYTES: u64 = 48 << 20;
@@ -18,16 +19,16 @@ const BOOT: &str = "/proc/sys/kernel/random/boot_id";
 const SHUTDOWN: libc::Ioctl = 0x8004_587d;
 const TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Data that a power cut leaves on the disk.
+/// Data that is left on the disk after a power cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Loss {
-    /// Only synced data and names.
+    /// Only file contents and names that were synced.
     Unforced,
-    /// The latest names, but only synced file contents.
+    /// All names, but only the file contents that were synced.
     Bytes,
 }
 
-/// A disk that is removed when the value is dropped.
+/// A disk image that is mounted. It is unmounted when the value is dropped.
 pub(crate) struct Disk {
     image: PathBuf,
     place: PathBuf,
@@ -45,9 +46,9 @@ impl Loss {
 }
 
 impl Disk {
-    /// Creates a disk with room for `files` files, and starts a simulated boot that only this thread sees.
+    /// Creates a disk that can contain `files` files, and starts a simulated boot that only this thread sees.
     pub(crate) fn make(ground: &Path, files: u32) -> Self {
-        // SAFETY: nothing of this process relies on the mounts of other threads.
+        // SAFETY: no part of this program relies on the mounts of other threads.
         unsafe { rustix::thread::unshare_unsafe(rustix::thread::UnshareFlags::NEWNS) }.unwrap();
         run("mount", &["--make-rprivate", "/"]);
         let disk = Self {
@@ -71,22 +72,22 @@ impl Disk {
         &self.place
     }
 
-    /// Returns the number of free bytes.
+    /// Returns the number of free bytes on the disk.
     pub(crate) fn free(&self) -> u64 {
         let disk = rustix::fs::statvfs(&self.place).unwrap();
         disk.f_bavail * disk.f_frsize
     }
 
-    /// Cuts the power: from now on, no data reaches the disk.
+    /// Simulates a power cut: from now on, no data reaches the disk.
     pub(crate) fn cut(&self, loss: Loss) {
         let root = File::open(&self.place).unwrap();
         let flag = loss.flag();
-        // SAFETY: the kernel reads one number.
+        // SAFETY: the kernel only reads one number.
         let done = unsafe { libc::ioctl(root.as_raw_fd(), SHUTDOWN, &raw const flag) };
         assert_eq!(done, 0, "{}", std::io::Error::last_os_error());
     }
 
-    /// Simulates a disk error, after which the kernel makes the file system read-only.
+    /// Simulates a disk error. The kernel then makes the file system read-only.
     pub(crate) fn protect(&self) {
         let mounts = fs::read_to_string("/proc/thread-self/mountinfo").unwrap();
         let place = format!(" {} ", self.place.display());
@@ -96,7 +97,7 @@ impl Disk {
         fs::write(format!("/sys/fs/ext4/{device}/trigger_fs_error"), "requested by a test").unwrap();
     }
 
-    /// Mounts the disk again, as after another boot, once no process uses it.
+    /// Waits until no process uses the disk, and mounts it again with a new simulated boot.
     pub(crate) fn plug_in(&mut self) {
         within(TIMEOUT, "no process uses the disk", || self.unmount().then_some(()));
         self.boots += 1;
@@ -108,7 +109,8 @@ impl Disk {
         fs::write(&self.boot, format!("00000000-0000-4000-8000-{:012}\n", self.boots)).unwrap();
     }
 
-    /// Mounts the disk so that unsynced data is not written during a run, and therefore is lost reliably.
+    /// Mounts the disk with a long commit interval. The kernel then does not write unsynced data during a run, so that
+    /// a power cut reliably loses it.
     fn mount(&self) {
         let [image, place] = [&self.image, &self.place].map(|path| path.display().to_string());
         run("mount", &["-t", "ext4", "-o", "loop,commit=300,noatime,errors=remount-ro", &image, &place]);
@@ -121,7 +123,8 @@ impl Disk {
 
 impl Drop for Disk {
     fn drop(&mut self) {
-        // After a failed test, a process may still use the disk; the disk is then removed when that process ends.
+        // After a failed test, a process may still use the disk. The kernel then unmounts the disk when that process
+        // ends.
         if !self.unmount() {
             let _ = Command::new("umount").arg("-l").arg(&self.place).output();
         }

@@ -1,5 +1,5 @@
-//! Sweep of crash points. At each point the real manager and the real shims are killed, fail, panic or wait while
-//! they run processes of every kind. Then a manager without faults reports the results.
+//! Sweep of crash points. The real manager and real shims run processes of every kind. At each crash point, one of
+//! these programs is killed, fails, panics or waits. After each run, a manager without faults reports the results.
 //!
 //! The sweep runs kills first, then all other faults, each in random order, for `LONGHAUL_CRASH_SECONDS` (default: 60;
 //! `all` runs all cases). `LONGHAUL_CRASH_ONLY=sqlite.commit` selects the cases whose rule contains that text.
@@ -26,7 +26,7 @@ use std::hash::BuildHasher;
 use std::time::{Duration, Instant};
 
 const SECONDS: u64 = 60;
-/// Default time limit, which is never reached.
+/// Default time limit. It is so long that no run reaches it.
 const NO_LIMIT: Duration = Duration::from_secs(24 * 3600);
 
 #[cfg(debug_assertions)]
@@ -77,7 +77,7 @@ fn nothing_that_happens_at_a_crash_point_breaks_a_promise() {
 #[cfg(debug_assertions)]
 #[test]
 fn what_a_killed_supervisor_was_about_to_end_is_ended() {
-    // Before and after the end is reported.
+    // Kill the shim after the end is recorded but before it is reported, and at the start of a stop.
     assert_eq!(play("shim.exit.durable", Action::Kill), [""; 0]);
     assert_eq!(play("shim.stop", Action::Kill), [""; 0]);
 }
@@ -92,7 +92,8 @@ fn play(point: &str, action: Action) -> Vec<String> {
     sweep::play(&Case { world: World::of(point), point: point.to_owned(), action, pass: 1 })
 }
 
-/// Runs the script once with each store and each additional action. A point that no run passes would not be tested.
+/// Runs the script without the fault of a case, once with each store and each additional action. Reports each crash
+/// point that no run passes, because such a point would not be tested.
 fn every_point_is_passed(worlds: &[World], points: &[longhaul_tests::Point]) -> Vec<String> {
     let mut plays: Vec<(World, Detour)> = worlds.iter().map(|world| (*world, Detour::None)).collect();
     for point in points {
@@ -110,7 +111,8 @@ fn every_point_is_passed(worlds: &[World], points: &[longhaul_tests::Point]) -> 
     missed.chain(played.iter().flat_map(|(wrong, _)| wrong.clone())).collect()
 }
 
-/// Returns cases at later commits. Commits happen many times; the first one belongs to the start.
+/// Returns test cases with a kill at later commits. A run has many commits, and the first one belongs to the start of
+/// the manager.
 fn later_commits() -> impl Iterator<Item = Case> {
     let points =
         ["sqlite.commit", "sqlite.committed", "fs.commit.sync", "fs.commit.directory", "outbox.commit"];

@@ -1,4 +1,4 @@
-//! Conditions that must hold after every run.
+//! Checks the conditions that must hold after every run.
 
 use crate::case::Latitude;
 use crate::scene::{Scene, brief};
@@ -9,10 +9,10 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::time::{Duration, Instant};
 
-/// Time limit for the end of remaining descendants after the end of a tree was reported.
+/// Maximum time for which descendants may still run after the end of their tree was reported.
 const LINGERING: Duration = Duration::from_secs(10);
 
-/// Checks everything with a manager without faults. Returns the violations.
+/// Starts a manager without faults and checks all conditions. Returns the violations.
 pub(crate) fn judge(
     scene: &mut Scene,
     ledger: &Ledger,
@@ -39,7 +39,7 @@ pub(crate) fn judge(
                         work.name
                     ));
                 }
-                // If both manager and shim were killed, the end is unknown.
+                // The end may be unknown if both the manager and the shim were killed.
                 if !latitude.is_some_and(|allowed| allowed.unknown || work.name == "orphan") {
                     wrong.push(format!(
                         "the record of {} does not show the real ending: {}",
@@ -75,9 +75,10 @@ pub(crate) fn judge(
     Ok(wrong)
 }
 
-/// Returns the processes that the first answer of this manager calls live although their commands have ended. Only
-/// processes whose end no program observed count, because no process is killed at this time; others may have ended
-/// right after the answer.
+/// Returns the processes that the first answer of this manager reports as live although their commands have ended.
+///
+/// The caller considers only processes whose end no program observed. No process is killed at this time, so such a
+/// process ended earlier. Other processes may have ended right after the answer.
 fn first_answer(scene: &mut Scene, ledger: &Ledger) -> Result<Vec<String>, String> {
     let text = scene.ask(&[&["inspect"], ledger.kept().as_slice()].concat())?;
     let records: Result<Vec<Value>, _> = serde_json::Deserializer::from_str(&text).into_iter().collect();
@@ -90,18 +91,18 @@ fn first_answer(scene: &mut Scene, ledger: &Ledger) -> Result<Vec<String>, Strin
     Ok(gone.filter_map(|record| record["id"].as_str().map(str::to_owned)).collect())
 }
 
-/// Result of comparing an end with the script.
+/// Result of comparing how a process ended with what the script expects.
 enum Verdict {
     True,
-    /// The end is unknown, and reported as unknown.
+    /// The end is reported as unknown.
     Unknown(Value),
-    /// The process never ran, and is reported as never started.
+    /// The process never ran, and is reported as not started.
     Unstarted(Value),
     False(Value),
 }
 
 fn end_of(ran: &str, work: &Work, record: Value) -> Verdict {
-    // An attempt that never ran writes no line, and is followed by the next attempt.
+    // An attempt that never ran has written no line. The next attempt follows it.
     let runs = ran.lines().filter(|line| line.split(' ').next() == Some(work.name)).count();
     let code = record["exit_code"].as_i64();
     let is_explained = record["reason"].as_str().is_some_and(|reason| !reason.is_empty());
@@ -117,7 +118,8 @@ fn end_of(ran: &str, work: &Work, record: Value) -> Verdict {
     }
 }
 
-/// Returns unexpected processes. A launch that was repeated must exist once.
+/// Returns processes that should not exist: those that were not launched, and those that were pruned. A launch that was
+/// repeated must have created one process only.
 fn unexpected(scene: &mut Scene, ledger: &Ledger) -> Result<Vec<String>, String> {
     let all: Value =
         serde_json::from_str(&scene.ask(&["status", "-a", "--json"])?).map_err(|error| error.to_string())?;
@@ -133,7 +135,7 @@ fn unexpected(scene: &mut Scene, ledger: &Ledger) -> Result<Vec<String>, String>
     Ok(unexpected.chain(back.map(|work| format!("{} was pruned and exists", work.name))).collect())
 }
 
-/// Returns processes that are still running although they were reported as ended.
+/// Returns processes that are still running although their end was reported.
 fn lingering(scene: &Scene, ledger: &Ledger) -> Vec<String> {
     let begun = Instant::now();
     loop {

@@ -1,5 +1,5 @@
-//! Power cuts. A disk that keeps only synced data is removed under load; afterwards it must contain everything that was
-//! acknowledged.
+//! Power cuts. Under load, a disk that keeps only synced data is disconnected. Afterwards it must contain everything
+//! that was acknowledged.
 
 use crate::case::World;
 use crate::disk::Loss;
@@ -13,16 +13,17 @@ use std::hash::BuildHasher;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-/// Number of cuts of each kind with each store; `LONGHAUL_CUTS` overrides it.
+/// Number of power cuts of each kind with each store. `LONGHAUL_CUTS` overrides it.
 const CUTS: usize = 1;
-/// Number of cuts in a row, each right after one launch.
+/// Number of successive power cuts that each follow a single launch.
 const QUIET_CUTS: usize = 2;
-/// Number of clients that launch and wait concurrently.
+/// Number of clients that concurrently launch processes and wait for them.
 const CLIENTS: usize = 3;
-/// Number of reported ends before a cut; a random short time is added.
+/// Number of reported ends after which the power is cut, following a short random delay.
 const ENDS: usize = 4;
 const MAX_MOMENT: Duration = Duration::from_millis(60);
-/// Time after the cut until all programs are killed, so that some of them notice the missing disk.
+/// Time from the power cut until all programs are killed. In this time, some of the programs notice that the disk has
+/// failed.
 const AFTERMATH: Duration = Duration::from_millis(30);
 const FILES: u32 = 4096;
 
@@ -48,7 +49,7 @@ fn launch_that_was_acknowledged_just_before_the_power_went_is_there() {
         let mut scene = Scene::on_a_disk(world, FILES);
         for round in 0..QUIET_CUTS {
             scene.serve().unwrap();
-            // The process waits, so that no other write syncs this record by coincidence.
+            // The process waits for an hour, so that no later write syncs its record by coincidence.
             let id = scene.run(&["run", "-b", "--no-autostart", "--delay", "1h", "--", "true"]).unwrap();
             scene.disk().cut(Loss::Unforced);
             scene.end_all();
@@ -64,7 +65,7 @@ fn launch_that_was_acknowledged_just_before_the_power_went_is_there() {
 #[ignore = "mounts a disk"]
 fn command_that_began_before_the_power_went_never_begins_again() {
     for loss in [Loss::Unforced, Loss::Bytes] {
-        // Only the shim has recorded the start: the manager has not processed it yet.
+        // Delay the manager, so that only the shim has recorded the start when the power is cut.
         let mut scene =
             Scene::on_a_disk(World::Sqlite, FILES).with_rules("engine.commit.running=delay:5000@1");
         scene.serve().unwrap();
@@ -81,7 +82,7 @@ fn command_that_began_before_the_power_went_never_begins_again() {
     }
 }
 
-/// A launch, and the replies that a client received, with times.
+/// A launch, and the replies that a client received about it, with their times.
 #[derive(Clone, Debug)]
 struct Told {
     name: String,
@@ -101,7 +102,7 @@ fn lose_power_under_load(scene: &mut Scene, round: &str, loss: Loss) -> Result<V
         let ends = || told.lock().unwrap().iter().filter(|each: &&Told| each.end.is_some()).count();
         until("some ends were reported", || (ends() >= ENDS).then_some(()));
         let moment = RandomState::new().hash_one(round) % u64::try_from(MAX_MOMENT.as_micros()).unwrap();
-        // A random delay, so that the cut comes at any moment.
+        // Wait for a random time, so that the power cut can happen at any moment.
         std::thread::sleep(Duration::from_micros(moment));
         let cut = Instant::now();
         scene.disk().cut(loss);
@@ -134,7 +135,7 @@ fn launch_until_no_answer(scene: &Scene, round: &str, told: &Mutex<Vec<Told>>) {
 }
 
 fn launch(scene: &Scene, name: &str, code: i32) -> Result<String, String> {
-    // Some commands are still running at every cut.
+    // Half of the commands sleep, so that some commands are running at every power cut.
     let span = if code % 2 == 0 { "sleep 0.2;" } else { "" };
     let script = format!("echo $0 >> ran; {span} exit {code}");
     let head = ["run", "-b", "--no-autostart", "--launch-key", name, "--", "sh", "-c", &script, name];
@@ -146,7 +147,7 @@ fn judge(scene: &mut Scene, mut told: Vec<Told>) -> Result<Vec<String>, String> 
     let mut wrong = Vec::new();
     for each in &mut told {
         if each.id.is_none() {
-            // It is unknown whether the launch was accepted; the repeated launch must find it once.
+            // It is unknown whether this launch was accepted. Repeat it: exactly one process must then exist.
             each.id = Some((launch(scene, &each.name, each.code)?, Instant::now()));
         }
     }
@@ -172,8 +173,9 @@ fn judge(scene: &mut Scene, mut told: Vec<Told>) -> Result<Vec<String>, String> 
 }
 
 impl Told {
-    /// Returns the observations that count. A kernel that abandons its journal can report a sync as successful
-    /// although the data is lost; a real power cut does not do this, so observations after the cut are dropped.
+    /// Returns the replies that arrived before the power cut. Later replies are dropped, because they prove nothing: a
+    /// kernel that abandons its journal can report a sync as successful although the data is lost. A real power cut has
+    /// no such effect.
     fn before(self, cut: Instant) -> Self {
         Self {
             id: self.id.filter(|(_, told)| *told < cut),

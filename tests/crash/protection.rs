@@ -1,5 +1,5 @@
-//! A disk that becomes read-only after an error. Running commands continue and can be stopped, no write is
-//! acknowledged, and everything that was acknowledged is there when the disk is back.
+//! A disk that becomes read-only after an error. Running commands must continue and react to stop requests, and no
+//! write may be acknowledged. Everything that was acknowledged before must exist when the disk works again.
 
 use crate::case::World;
 use crate::room::is_gone;
@@ -10,7 +10,7 @@ use std::fs;
 use std::time::Duration;
 
 const FILES: u32 = 4096;
-/// Time limit for operations that need no disk.
+/// Time limit for operations that do not need the disk.
 const SOON: Duration = Duration::from_secs(10);
 
 #[test]
@@ -38,13 +38,13 @@ fn protect(scene: &mut Scene) -> Result<Vec<String>, String> {
     if let Ok(id) = scene.run(&["run", "-b", "--no-autostart", "--", "sh", "-c", "echo stranger 1 >> ran"]) {
         wrong.push(format!("{id} was acknowledged on a disk that may not be written"));
     }
-    // A stop is executed, and the reply says that it is not recorded.
+    // The stop must be executed, and the reply must say that it is not recorded.
     let told = scene.run(&["cancel", &tree, "--no-wait", "--no-autostart"]);
     within(SOON, &format!("the cancelled command has exited ({told:?})"), || is_gone(scene, &tree));
     scene.run(&["status", "-a", "--no-autostart"])?;
     fs::write(scene.work().join("go"), "").map_err(|error| error.to_string())?;
     within(SOON, "the other command has exited", || is_gone(scene, &gated));
-    // Neither the store nor the directory can store the exit, so it must not be reported as durable.
+    // Neither the store nor the attempt directory can store the exit, so the exit must not be reported as durable.
     let waited = scene.run(&["wait", &gated, "--timeout", "1s", "--no-autostart"]);
     if !waited.as_ref().is_err_and(|told| told.starts_with("Some(75)")) {
         wrong.push(format!("an end was reported that is not durable: {waited:?}"));

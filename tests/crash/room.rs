@@ -1,5 +1,5 @@
-//! A full disk. Running commands continue, stop requests work, no write is acknowledged that is not stored, and with
-//! free space everything continues without intervention.
+//! A full disk. Running commands must continue, stop requests must work, and no write may be acknowledged that is not
+//! stored. As soon as there is free space, everything must continue without intervention.
 
 use crate::case::World;
 use crate::oracle;
@@ -14,20 +14,21 @@ use std::time::Duration;
 
 const MANY_FILES: u32 = 4096;
 const FEW_FILES: u32 = 256;
-/// Maximum number of launches that a store can accept in its free pages.
+/// Maximum number of launches that a store can accept in pages that it has allocated but does not use.
 const MAX_LAUNCHES: usize = 64;
-/// Number of launches that a database must accept on a full disk, because it needs no file for them; their starts wait.
+/// Number of launches that a database must accept when no more files can be created, because it needs no new file for
+/// them. The starts of the processes wait.
 const WAITING_LAUNCHES: usize = 3;
-/// Free space, in bytes, that output leaves when it has reached its limit.
+/// Free space, in bytes, that must remain when output may not use more of the disk.
 const ALMOST_FULL: u64 = 6 << 20;
-/// Free space, in bytes, that must remain for records.
+/// Free space, in bytes, that must remain available for records.
 const HEADROOM: u64 = 1 << 20;
-/// Time in which a running command shows visible activity.
+/// Time within which a running command visibly does something.
 const ACTIVITY: Duration = Duration::from_millis(500);
 /// Time limit for operations that need no disk space.
 const SOON: Duration = Duration::from_secs(10);
 
-/// Resource of the disk that is used up.
+/// Resource of the disk that the test uses up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Filling {
     Bytes,
@@ -60,12 +61,12 @@ fn output_leaves_the_last_room_to_records() {
     }
 }
 
-/// Returns true if all cases were requested.
+/// Returns true if the caller requested all cases.
 fn is_thorough() -> bool {
     std::env::var_os("LONGHAUL_CUTS").is_some()
 }
 
-/// Fills the disk with output only, and runs some work meanwhile.
+/// Lets a command fill the disk with its output, and runs other commands in the meantime.
 fn flood(scene: &mut Scene) -> Result<Vec<String>, String> {
     let mut ledger = Ledger::default();
     let bounds = ["--log-head", "1g", "--log-tail", "1g"];
@@ -126,7 +127,7 @@ fn fill_and_empty(scene: &mut Scene, filling: Filling) -> Result<Vec<String>, St
     }
     wrong.extend(order(scene, "pause", ("runs", &runs))?);
     wrong.extend(order(scene, "resume", ("halted", &halted))?);
-    // A stop is executed, and the reply says that it is not recorded yet.
+    // The stop must be executed, and the reply must say that it is not recorded yet.
     if let Err(told) = scene.run(&["cancel", &tree, "--no-autostart"])
         && !told.contains("received a stop request")
     {
@@ -136,7 +137,7 @@ fn fill_and_empty(scene: &mut Scene, filling: Filling) -> Result<Vec<String>, St
     fs::write(scene.work().join("go"), "").map_err(|error| error.to_string())?;
     within(SOON, "the other command has exited", || is_gone(scene, &gated));
     scene.run(&["status", "-a", "--no-autostart"])?;
-    // Space for the exit record is reserved at the start.
+    // The end must be reported, because space for the exit record is reserved when an attempt starts.
     let waited = scene.run(&["wait", &gated, "--timeout", "10s", "--no-autostart"]);
     if !waited.as_ref().is_err_and(|told| told.starts_with("Some(5)")) {
         wrong.push(format!("the end of the command is not reported: {waited:?}"));
@@ -148,7 +149,7 @@ fn fill_and_empty(scene: &mut Scene, filling: Filling) -> Result<Vec<String>, St
     let small = ledger.work.iter_mut().filter(|work| work.name == "small");
     let small: Vec<&mut Work> = small.collect();
     let many = small.len();
-    // These processes share a name, and therefore the line that counts their runs.
+    // All these processes have the same name, so the number of lines with this name is the number of all their runs.
     small.into_iter().for_each(|work| work.end = End::Code(0, many));
     for id in [&runs, &halted] {
         if scene.until(id, "readable", |_| true)?["status"] == "paused" {
@@ -163,7 +164,8 @@ fn fill_and_empty(scene: &mut Scene, filling: Filling) -> Result<Vec<String>, St
     Ok(wrong)
 }
 
-/// Pauses or resumes a process. The request must be executed or rejected, and the record must agree.
+/// Pauses or resumes a process. The request must be executed or rejected, and the record must show which of these
+/// happened.
 fn order(scene: &Scene, verb: &str, (name, id): (&str, &str)) -> Result<Vec<String>, String> {
     let mut wrong = Vec::new();
     if let Err(told) = scene.run(&[verb, id, "--no-autostart"])
@@ -209,13 +211,13 @@ impl Filling {
         }
     }
 
-    /// Uses up the resource. Returns the file that must be removed afterwards.
+    /// Uses up the resource. Returns the path of the file that must be removed to free it.
     fn fill(self, scene: &Scene) -> PathBuf {
         let place = scene.disk().path().join("filling");
         match self {
             Self::Bytes => {
                 let mut file = File::create_new(&place).unwrap();
-                // The last free space is filled with ever smaller pieces.
+                // Fill the last free space with smaller and smaller pieces.
                 for piece in [1 << 20, 4096] {
                     while file.write_all(&vec![b'x'; piece]).and_then(|()| file.sync_data()).is_ok() {}
                 }

@@ -1,4 +1,4 @@
-//! A state directory with its manager, and clients that retry.
+//! The environment of one run: a state directory with its manager, and clients that retry their requests.
 
 use crate::case::World;
 use crate::disk::{self, Disk};
@@ -14,40 +14,42 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-/// Time limit of one step of a run, including a delay of one second and two managers.
+/// Time limit of one step of a run. It allows for an injected delay of one second and the start of two managers.
 const TIMEOUT: Duration = Duration::from_secs(20);
-/// Number of rejections in a row after which a manager is restarted: some failures last until a restart.
+/// Number of successive rejections after which the manager is restarted, because some failures last until a restart.
 const MAX_REFUSALS: u32 = 6;
 /// Delay between two requests of a client.
 const INTERVAL: Duration = Duration::from_millis(40);
-/// Environment variable that marks all processes of a run.
+/// Environment variable by which all processes of a run are recognized.
 const MARK: &str = "LONGHAUL_CRASH_RUN";
 
-/// Message of a manager whose store has failed permanently.
+/// Log message of a manager whose store has failed permanently.
 const READ_ONLY: &str = "the store is read-only from now on";
-/// Prefix of the directories of runs.
+/// Name prefix of the directories of runs.
 const PREFIX: &str = "lhc-";
 
 static RUNS: AtomicU32 = AtomicU32::new(0);
 
-/// Decides the result of system calls of managers and shims.
+/// Function that decides the result of each system call of managers and shims.
 pub(crate) type Judge = Arc<dyn Fn(&Call) -> Fate + Send + Sync>;
 
 /// Environment of one run.
 pub(crate) struct Scene {
-    /// Disk for the state directory and the store, if the run has one. Dropped before the directory that contains it.
+    /// Disk for the state directory and the store; `None` if they are on the ordinary disk. This field is dropped
+    /// before the directory that contains the disk image.
     disk: Option<Disk>,
     dir: tempfile::TempDir,
     mark: String,
     owner: Owner,
     store: String,
     manager: Option<Child>,
-    /// True once the present manager has answered.
+    /// True if the current manager has answered.
     answers: bool,
-    /// Faults at crash points, active while the managers of this run are armed.
+    /// Rules for faults at crash points. They apply to managers that are started while `armed` is true.
     rules: String,
     armed: bool,
-    /// Judge of the system calls of the managers of this run, active while they are armed.
+    /// Function that decides the results of system calls. It applies to managers that are started while `armed` is
+    /// true.
     judge: Option<Judge>,
     /// Number of managers that were restarted because their store had failed permanently.
     reopened: usize,
@@ -69,7 +71,7 @@ impl Scene {
         let disk = disk(dir.path());
         let number = RUNS.fetch_add(1, Ordering::Relaxed);
         let owner = if disk.is_some() { Owner::Same } else { Owner::of_run(number.into()) };
-        // The log must belong to this user before managers write to it.
+        // The user of the managers must own the log before they write to it.
         fs::write(dir.path().join("log"), "").unwrap();
         for name in ["", "work", "config/longhaul", "log"] {
             owner.give(&dir.path().join(name));
@@ -100,18 +102,18 @@ impl Scene {
         }
     }
 
-    /// Like `new`, with the state directory and the store on a disk with room for `files` files.
+    /// Like `new`, but the state directory and the store are on a disk that can contain `files` files.
     pub(crate) fn on_a_disk(world: World, files: u32) -> Self {
         Self::furnished(world, &[], |ground| Some(Disk::make(ground, files)))
     }
 
-    /// Sets the faults at crash points.
+    /// Sets the rules for faults at crash points.
     pub(crate) fn with_rules(mut self, rules: &str) -> Self {
         rules.clone_into(&mut self.rules);
         self
     }
 
-    /// Sets the judge of system calls.
+    /// Sets the function that decides the results of system calls.
     pub(crate) fn watched_by(mut self, judge: Judge) -> Self {
         self.judge = Some(judge);
         self
@@ -122,7 +124,7 @@ impl Scene {
         self.disk.as_ref().map_or(self.dir.path(), Disk::path)
     }
 
-    /// Returns true if a path belongs to the state of managers rather than to their commands.
+    /// Returns true if a path belongs to the state of managers, false if it belongs to their commands.
     pub(crate) fn is_of_the_state(place: &Path) -> bool {
         let is_ours = |part: std::path::Component<'_>| part.as_os_str().to_string_lossy().starts_with(PREFIX);
         let mut below = place.components().skip_while(|part| !is_ours(*part)).skip(1);
@@ -139,7 +141,7 @@ impl Scene {
         &self.store
     }
 
-    /// Returns the shell that runs the commands.
+    /// Returns the path of the shell that runs the commands.
     pub(crate) fn shell(&self) -> String {
         self.owner.shell(self.dir.path()).display().to_string()
     }
@@ -148,24 +150,24 @@ impl Scene {
         self.dir.path().join(name)
     }
 
-    /// Switches off all faults from now on.
+    /// Switches off all faults for programs that are started from now on.
     pub(crate) fn disarm(&mut self) {
         self.armed = false;
     }
 
-    /// Returns the names of the passed crash points, one entry per pass.
+    /// Returns the names of the crash points that were passed, one entry per pass.
     pub(crate) fn passed(&self) -> Vec<String> {
         let seen = fs::read_to_string(self.beside("seen")).unwrap_or_default();
         seen.lines().filter_map(|line| line.split(' ').next()).map(str::to_owned).collect()
     }
 
-    /// Returns the log of managers and clients.
+    /// Returns the log of the managers and clients.
     pub(crate) fn log(&self) -> String {
         let log = fs::read(self.beside("log")).unwrap_or_default();
         String::from_utf8_lossy(&log).into_owned()
     }
 
-    /// Returns a `longhaul` command without faults.
+    /// Returns a `longhaul` command that runs without faults.
     pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = self.owner.command(program("longhaul"));
         command
@@ -181,7 +183,7 @@ impl Scene {
         command
     }
 
-    /// Returns a `longhaul` command with the faults of the managers.
+    /// Returns a `longhaul` command that runs with the same faults as the managers.
     pub(crate) fn armed(&self, args: &[&str]) -> Command {
         let mut command = self.command(args);
         if self.armed {
@@ -192,8 +194,8 @@ impl Scene {
         command
     }
 
-    /// Ensures that a manager answers. Starts another manager if the present one has ended; a fault of the first
-    /// manager happens only once.
+    /// Ensures that a manager answers. Starts another manager if the current one has ended. The fault does not happen
+    /// again in that manager, because it happens only once per run.
     pub(crate) fn serve(&mut self) -> Result<(), String> {
         let begun = Instant::now();
         while begun.elapsed() < TIMEOUT {
@@ -233,12 +235,13 @@ impl Scene {
         }
     }
 
-    /// Returns the pid of the latest manager while it is running.
+    /// Returns the pid of the current manager, or `None` if there is none.
     pub(crate) fn manager(&self) -> Option<u32> {
         self.manager.as_ref().map(Child::id)
     }
 
-    /// After all programs have ended, mounts the disk with the data that it kept, in another simulated boot.
+    /// Kills the manager and mounts the disk again, with the data that it kept and with a new simulated boot. All other
+    /// programs must have ended.
     pub(crate) fn come_back(&mut self) {
         self.crash();
         self.disk.as_mut().unwrap().plug_in();
@@ -249,7 +252,8 @@ impl Scene {
         self.disk.as_ref().unwrap()
     }
 
-    /// Returns the faults in the database files; empty if the database is intact or absent.
+    /// Returns the defects of the database file. The list is empty if the database is intact or the store is not a
+    /// database.
     pub(crate) fn flaws(&self) -> Vec<String> {
         let Some(path) = self.store.strip_prefix("sqlite:") else { return Vec::new() };
         let found: rusqlite::Result<String> = rusqlite::Connection::open(path)
@@ -261,12 +265,12 @@ impl Scene {
         }
     }
 
-    /// Repeats a request until it succeeds, across restarts of the manager. Returns the printed text.
+    /// Repeats a request until it succeeds. Restarts the manager if necessary. Returns the printed text.
     pub(crate) fn ask(&mut self, args: &[&str]) -> Result<String, String> {
         self.ask_before(args, &[])
     }
 
-    /// Like `ask`, with arguments that must come last.
+    /// Like `ask`, with additional arguments `last` that must come at the end.
     pub(crate) fn ask_before(&mut self, args: &[&str], last: &[&str]) -> Result<String, String> {
         let begun = Instant::now();
         let mut refusals = 0;
@@ -288,8 +292,8 @@ impl Scene {
         }
     }
 
-    /// Sends a request once. Returns the printed text, or code and reason of the rejection. A launch whose command
-    /// could not be started counts as accepted: its id is printed, and its exit code is 126 or 127.
+    /// Sends a request one time. Returns the printed text, or the exit code and the message of a rejection. A launch
+    /// whose command could not be started counts as accepted: its id is printed, and its exit code is 126 or 127.
     pub(crate) fn run(&self, args: &[&str]) -> Result<String, String> {
         let output = self.command(args).output().unwrap();
         match output.status.code() {
@@ -301,7 +305,7 @@ impl Scene {
         }
     }
 
-    /// Waits until a record meets a condition.
+    /// Waits until the record of a process meets a condition.
     pub(crate) fn until(
         &mut self,
         id: &str,
@@ -312,7 +316,7 @@ impl Scene {
         records.pop().ok_or_else(|| format!("{id} has no record"))
     }
 
-    /// Waits until several records meet a condition. Returns them in the given order.
+    /// Waits until the records of several processes meet a condition. Returns the records in the order of `ids`.
     pub(crate) fn until_all(
         &mut self,
         ids: &[&str],
@@ -337,7 +341,8 @@ impl Scene {
         }
     }
 
-    /// Ends a manager whose store has failed, as its message asks: until then it acknowledges no write.
+    /// Kills a manager whose store has failed permanently, because its log message requests a restart. Without a
+    /// restart it acknowledges no write.
     fn reopen(&mut self) {
         let failures = self.log().matches(READ_ONLY).count();
         if self.judge.is_some() && failures > self.reopened {
@@ -351,7 +356,8 @@ impl Scene {
         processes().filter(|pid| self.is_marked(*pid, entry)).collect()
     }
 
-    /// Returns all processes of this run. Shims have no environment, but contain the directory in their arguments.
+    /// Returns the pids of all processes of this run. Shims do not have the environment variable, but their
+    /// command-line arguments contain the directory of the run.
     fn all(&self) -> Vec<u32> {
         let (mark, ground) = (format!("{MARK}={}", self.mark), self.dir.path().display().to_string());
         let names_it = |pid: u32| {
@@ -377,7 +383,7 @@ impl Scene {
         });
     }
 
-    /// Waits for a file that a command writes.
+    /// Waits until a command has written this file.
     pub(crate) fn until_written(&self, name: &str) -> Result<(), String> {
         let begun = Instant::now();
         while !self.work().join(name).exists() {
@@ -390,14 +396,14 @@ impl Scene {
     }
 }
 
-/// Returns the pids of all live processes of the machine.
+/// Returns the pids of all live processes on the machine.
 fn processes() -> impl Iterator<Item = u32> {
     let all = fs::read_dir("/proc").unwrap();
     let all = all.filter_map(|each| each.ok()?.file_name().to_str()?.parse().ok());
     all.filter(|pid| is_alive(*pid))
 }
 
-/// Returns a short description of a record for messages.
+/// Returns a short description of a record, for failure messages.
 pub(crate) fn brief(record: &Value) -> String {
     let parts = ["launch_key", "status", "exit_code", "attempt", "reason"];
     parts.map(|part| format!("{part}={}", record[part])).join(" ")

@@ -1,4 +1,4 @@
-//! The processes of a run: a few small processes of every kind.
+//! The script of a run: it launches a few small processes of every kind.
 
 use crate::case::Detour;
 use crate::scene::Scene;
@@ -7,12 +7,13 @@ use serde_json::Value;
 use std::fs;
 use std::process::Stdio;
 
-/// First line of each command: records the run, so that a second run is detected.
+/// First shell command of each process. It writes a line to a file, so that a second run of the process is detected.
 const BEGIN: &str = "echo $0 $LONGHAUL_ATTEMPT >> ran";
-/// Detects if two processes hold the key at the same time; a killed process holds nothing.
+/// Shell commands that detect whether two processes hold the same concurrency key at the same time. A killed process
+/// does not count as a holder.
 const HOLD: &str = "if ! mkdir held; then kill -0 $(cat held/pid) 2>/dev/null && touch overlap; fi; \
     mkdir -p held; echo $$ > held/pid; sleep 0.15; rm -rf held";
-/// Size of the output, in bytes, that makes the write-ahead log long.
+/// Size in bytes of each of the values that are stored to make the write-ahead log long.
 const HEAVY: usize = 110_000;
 
 /// One process of the script.
@@ -23,26 +24,26 @@ pub(crate) struct Work {
     pub(crate) end: End,
 }
 
-/// Expected end of a process without faults.
+/// How a process is expected to end if no fault affects it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum End {
-    /// Exit code, and number of runs.
+    /// The process exits with this code, and ran this number of times.
     Code(i64, usize),
     Cancelled,
-    /// The record was pruned.
+    /// The record of the process was pruned.
     Pruned,
 }
 
-/// Everything that was acknowledged in a run.
+/// Everything that a manager acknowledged in a run.
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
     pub(crate) work: Vec<Work>,
-    /// Processes whose requested stop was acknowledged although some of their descendants were still running.
+    /// Processes for which a stop was reported as complete while some of their descendants were still running.
     pub(crate) survivors: Vec<(&'static str, Vec<u32>)>,
 }
 
 impl Ledger {
-    /// Returns the ids of all processes that still have a record.
+    /// Returns the ids of all processes whose record was not pruned.
     pub(crate) fn kept(&self) -> Vec<&str> {
         self.work.iter().filter(|work| work.end != End::Pruned).map(|work| work.id.as_str()).collect()
     }
@@ -56,7 +57,7 @@ impl Ledger {
     ) -> Result<String, String> {
         let script = format!("{BEGIN}; {script}");
         let head = ["run", "-b", "--launch-key", name, "--grace", "300ms"];
-        // The name is passed as `$0` of the script.
+        // The shell passes the name to the script as `$0`.
         let shell = scene.shell();
         let tail = ["--", &shell, "-c", &script, name];
         let id = scene.ask_before(&[&head, options].concat(), &tail)?;
@@ -65,7 +66,7 @@ impl Ledger {
     }
 }
 
-/// Runs the script with managers that can have faults, including one restart.
+/// Runs the script with managers that may have faults. Restarts the manager one time.
 pub(crate) fn play(scene: &mut Scene, detour: Detour) -> Result<Ledger, String> {
     let mut ledger = Ledger::default();
     let pruned = ledger.launch(scene, ("pruned", End::Pruned), &[], "true")?;
@@ -87,7 +88,7 @@ pub(crate) fn play(scene: &mut Scene, detour: Detour) -> Result<Ledger, String> 
     ledger.launch(scene, ("retried", End::Code(0, 2)), &retry, "mkdir tried 2>/dev/null && exit 1; true")?;
     ledger.launch(scene, ("first", End::Code(0, 1)), &["--key", "q"], HOLD)?;
     ledger.launch(scene, ("second", End::Code(0, 1)), &["--key", "q"], HOLD)?;
-    // The end of this command is recorded before its descendants have ended, and once more afterwards.
+    // The shim records the end of this command before its descendants have ended, and records it again afterwards.
     ledger.launch(scene, ("leaving", End::Code(4, 1)), &[], "sleep 300 & exit 4")?;
     let bounds = ["--log-head", "4k", "--log-tail", "64k"];
     ledger.launch(scene, ("loud", End::Code(0, 1)), &bounds, "head -c 3000000 /dev/zero")?;
@@ -112,7 +113,7 @@ pub(crate) fn play(scene: &mut Scene, detour: Detour) -> Result<Ledger, String> 
     Ok(ledger)
 }
 
-/// Runs a short script: a launch, output, a cancel, and an end while no manager runs.
+/// Runs a short script: a launch, output, a cancel, and a command that ends while no manager is running.
 pub(crate) fn play_briefly(scene: &mut Scene) -> Result<Ledger, String> {
     let mut ledger = Ledger::default();
     ledger.launch(scene, ("seven", End::Code(7, 1)), &[], "echo said; exit 7")?;
@@ -128,7 +129,7 @@ pub(crate) fn play_briefly(scene: &mut Scene) -> Result<Ledger, String> {
     Ok(ledger)
 }
 
-/// Pauses a tree, so that a paused tree is cancelled. A tree that has ended meanwhile is not paused.
+/// Pauses a tree, so that the script later cancels a paused tree. Does nothing if the tree has already ended.
 fn halt(scene: &mut Scene, tree: &str) -> Result<(), String> {
     let record = scene.until(tree, "running", |record| record["status"] == "running" || is_over(record))?;
     if !is_over(&record) {
@@ -138,7 +139,7 @@ fn halt(scene: &mut Scene, tree: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// Cancels the root of a tree, and waits until all of its processes have ended.
+/// Cancels the root of a tree, and waits until all processes of the tree have ended.
 fn cancel(scene: &mut Scene, ledger: &mut Ledger, tree: &[(&'static str, &String)]) -> Result<(), String> {
     if let Some((_, root)) = tree.first() {
         scene.ask(&["cancel", "--no-wait", root])?;
@@ -146,7 +147,8 @@ fn cancel(scene: &mut Scene, ledger: &mut Ledger, tree: &[(&'static str, &String
     for (name, id) in tree {
         let record = scene.until(id, "ended", is_over)?;
         let left = scene.alive(&format!("LONGHAUL_ID={id}"));
-        // For an interrupted process, the only promise is that its descendants end soon.
+        // Check only cancelled processes. For an interrupted process, the only promise is that its descendants end
+        // soon.
         if record["status"] == "cancelled" && !left.is_empty() {
             ledger.survivors.push((name, left));
         }
@@ -159,7 +161,7 @@ fn strand(scene: &mut Scene, id: &str) -> Result<(), String> {
     let record = scene.until(id, "running", |record| record["pid"].is_u64() || is_over(record))?;
     let pid = record["pid"].as_u64().and_then(|pid| u32::try_from(pid).ok());
     if let Some(stat) = pid.filter(|_| !is_over(&record)).and_then(stat) {
-        // Without a live shim there is nothing to kill.
+        // Kill the parent only if it is a shim: after the death of the shim, the command has another parent.
         let name = fs::read_to_string(format!("/proc/{}/cmdline", stat.parent)).unwrap_or_default();
         if name.starts_with("longhaul-shim") {
             kill("-KILL", stat.parent);
@@ -174,7 +176,7 @@ fn lengthen(scene: &mut Scene) -> Result<(), String> {
     let variables = ["A", "B"].map(|name| format!("{name}={heavy}"));
     for _ in 0..13 {
         let [first, second] = &variables;
-        // A waiting process needs only its record.
+        // Launch a process that waits, so that only its record is written.
         let head =
             ["run", "-b", "--delay", "1h", "--meta", "part=of nothing", "--env", first, "--env", second];
         scene.ask_before(&head, &["--", "true", &heavy])?;
@@ -182,7 +184,7 @@ fn lengthen(scene: &mut Scene) -> Result<(), String> {
     Ok(())
 }
 
-/// Copies the store with a program that can have faults, then with one that has none.
+/// Copies the store with a `longhaul` command that may have faults, and then with one that has none.
 fn copy(scene: &mut Scene) -> Result<(), String> {
     scene.crash();
     let to = format!("sqlite:{}", scene.beside("copied").display());
@@ -195,7 +197,7 @@ fn copy(scene: &mut Scene) -> Result<(), String> {
     }
     if is_there {
         fs::remove_file(scene.beside("copied")).map_err(|error| error.to_string())?;
-        // The file that binds the copy to this state directory.
+        // Also remove the file that binds the copy to this state directory.
         let _ = fs::remove_file(scene.beside("copied.state"));
     }
     let again = scene.command(&["store", "copy", &from, &to]).output().map_err(|error| error.to_string())?;

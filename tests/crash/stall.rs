@@ -1,4 +1,4 @@
-//! A slow disk. Launches wait for it; with a database, no other operation does.
+//! A slow disk. Launches wait for the disk. If the store is a database, no other operation waits.
 
 use crate::case::World;
 use crate::oracle;
@@ -13,10 +13,10 @@ use std::time::{Duration, Instant};
 
 /// Duration of a slow sync.
 const SLOW: Duration = Duration::from_secs(3);
-/// Time limit for operations that need no disk, also under load.
+/// Time limit for operations that do not need the disk, even under load.
 const SOON: Duration = Duration::from_secs(1);
 
-/// Says whether the next sync of the store is slow, and whether the slow sync has started.
+/// Whether the next sync of the store must be slow, and whether that slow sync has started.
 #[derive(Debug, Default)]
 struct Stall {
     is_due: AtomicBool,

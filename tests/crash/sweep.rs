@@ -9,10 +9,10 @@ use std::panic;
 use std::sync::Mutex;
 use std::time::Instant;
 
-/// Number of concurrent runs; each run mostly waits.
+/// Number of concurrent runs. It may exceed the number of cores, because a run mostly waits.
 const AT_ONCE: usize = 6;
 
-/// Runs the script once with the fault of a case. Returns the violations.
+/// Runs the script once with the fault of the test case. Returns the violations.
 pub(crate) fn play(case: &Case) -> Vec<String> {
     let rule = case.rule();
     let detour = Detour::of(&case.point);
@@ -28,7 +28,8 @@ pub(crate) fn play(case: &Case) -> Vec<String> {
     tell(&scene, &rule, wrong)
 }
 
-/// Runs the script with only the additional action. Returns the violations and the passed crash points.
+/// Runs the script without a fault, but with the additional action. Returns the violations, and the names of the crash
+/// points that were passed.
 pub(crate) fn play_untouched(world: World, detour: Detour) -> (Vec<String>, BTreeSet<String>) {
     let rules = match detour {
         Detour::After(before) => vec![before],
@@ -45,7 +46,7 @@ fn judged(scene: &mut Scene, detour: Detour, latitude: Option<Latitude>) -> Vec<
     played.unwrap_or_else(|stuck| vec![stuck])
 }
 
-/// Formats violations as one line each, followed by the log of the managers if there are any.
+/// Formats violations with one line each. Prints them with the log of the managers if there are any.
 pub(crate) fn tell(scene: &Scene, what: &str, wrong: Vec<String>) -> Vec<String> {
     if !wrong.is_empty() {
         eprintln!("---- {what}\n{}\n{}", wrong.join("\n"), scene.log());
@@ -53,7 +54,8 @@ pub(crate) fn tell(scene: &Scene, what: &str, wrong: Vec<String>) -> Vec<String>
     wrong.into_iter().map(|each| format!("{what}: {each}")).collect()
 }
 
-/// Calls a function for each item, several at a time, until a time limit. Returns the results of the started calls.
+/// Calls a function for each item, several at the same time. Starts no more calls after the time limit. Returns the
+/// results of the started calls.
 pub(crate) fn side_by_side<T: Sync, R: Send>(
     tasks: &[T],
     until: Instant,

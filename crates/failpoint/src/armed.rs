@@ -9,16 +9,16 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// Name of the variable that contains the rules.
+/// Name of the environment variable that contains the failpoint rules.
 pub(super) const POINTS: &str = "LONGHAUL_FAILPOINTS";
-/// Name of the variable that contains the path of the pass log.
+/// Name of the environment variable that contains the path of the pass log.
 pub(super) const SEEN: &str = "LONGHAUL_FAILPOINTS_SEEN";
 
 const SIGKILL: i32 = 9;
 const EIO: i32 = 5;
 const ENOSPC: i32 = 28;
 
-/// Failpoint configuration of this program.
+/// The failpoint rules of this program, and the path of its pass log.
 struct ArmedFailpoints {
     rules: Vec<PointRule>,
     seen: PathBuf,
@@ -76,7 +76,8 @@ impl ArmedFailpoints {
 
     #[track_caller]
     fn pass(&self, point: &str) -> io::Result<()> {
-        // If the pass cannot be recorded, the action could not be traced, so no action is performed.
+        // Without an entry in the pass log, a test could not detect which pass triggered an action. Therefore a pass
+        // that cannot be recorded performs no action.
         let Ok(no) = self.record(point) else {
             return Ok(());
         };
@@ -88,18 +89,18 @@ impl ArmedFailpoints {
                 }
         };
         match self.rules.iter().find(is_due) {
-            // Not in a closure, so that a panic reports the source line of the failpoint.
+            // The action is not performed in a closure, because a panic must report the source line of the failpoint.
             Some(rule) => rule.action.act(point),
             None => Ok(()),
         }
     }
 
-    /// Appends this pass to the pass log. Returns its number among the passes of this failpoint in all programs, from
-    /// 1.
+    /// Appends this pass to the pass log. Returns the number of this pass, counted from 1 over all programs that passed
+    /// the same failpoint.
     fn record(&self, point: &str) -> io::Result<usize> {
         let mine =
             format!("{point} {} {}\n", std::process::id(), self.passes.fetch_add(1, Ordering::Relaxed));
-        // A single append, so that all programs see the lines in the same order.
+        // Write the line with a single append, so that all programs see the lines in the same order.
         OpenOptions::new().append(true).create(true).open(&self.seen)?.write_all(mine.as_bytes())?;
         let all = std::fs::read_to_string(&self.seen)?;
         let of_point = |line: &&str| line.strip_prefix(point).is_some_and(|rest| rest.starts_with(' '));
@@ -197,7 +198,7 @@ mod tests {
         let rules = || ["a=eio@3", "b=enospc@*"].into_iter().filter_map(PointRule::parse).collect();
         let armed = || ArmedFailpoints { rules: rules(), seen: seen.clone(), passes: AtomicU64::new(0) };
         let (mut one, mut other) = (armed(), armed());
-        // Simulates the pass counter of another program.
+        // The second value simulates another program, so its pass counter must differ.
         *other.passes.get_mut() = 100;
         let errno = |result: io::Result<()>| result.err().and_then(|error| error.raw_os_error());
         assert_eq!(errno(one.pass("a")), None);

@@ -22,7 +22,8 @@ pub use armed::pass;
 
 use std::ffi::OsString;
 
-/// A failpoint that can fail: evaluates to an `io::Result<()>`. Place it directly before the step that it represents.
+/// Marks a failpoint that can inject an error: evaluates to an `io::Result<()>`. Place it directly before the step that
+/// it makes fail.
 #[cfg(debug_assertions)]
 #[macro_export]
 macro_rules! failpoint {
@@ -31,7 +32,8 @@ macro_rules! failpoint {
     };
 }
 
-/// A failpoint that can fail: evaluates to an `io::Result<()>`. Place it directly before the step that it represents.
+/// Marks a failpoint that can inject an error: evaluates to an `io::Result<()>`. Place it directly before the step that
+/// it makes fail.
 #[cfg(not(debug_assertions))]
 #[macro_export]
 macro_rules! failpoint {
@@ -40,7 +42,7 @@ macro_rules! failpoint {
     };
 }
 
-/// A failpoint without an error result, at which a program can be killed, panic or be delayed.
+/// Marks a failpoint that returns no error: a rule can only kill, panic or delay the program there.
 #[cfg(debug_assertions)]
 #[macro_export]
 macro_rules! crashpoint {
@@ -49,21 +51,22 @@ macro_rules! crashpoint {
     };
 }
 
-/// A failpoint without an error result, at which a program can be killed, panic or be delayed.
+/// Marks a failpoint that returns no error: a rule can only kill, panic or delay the program there.
 #[cfg(not(debug_assertions))]
 #[macro_export]
 macro_rules! crashpoint {
     ($name:expr) => {};
 }
 
-/// Names of the variables that arm failpoints; empty in a release build.
+/// Names of the environment variables that arm failpoints; empty in a release build.
 #[cfg(debug_assertions)]
 pub const VARIABLES: &[&str] = &[armed::POINTS, armed::SEEN];
-/// Names of the variables that arm failpoints; empty in a release build.
+/// Names of the environment variables that arm failpoints; empty in a release build.
 #[cfg(not(debug_assertions))]
 pub const VARIABLES: &[&str] = &[];
 
-/// Returns the failpoint variables to pass to a child program that is started with its own environment.
+/// Returns the environment variables that arm failpoints, with their values. A child program that does not inherit the
+/// environment must receive them explicitly.
 pub fn variables() -> impl Iterator<Item = (&'static str, OsString)> {
     VARIABLES.iter().filter_map(|name| std::env::var_os(name).map(|value| (*name, value)))
 }

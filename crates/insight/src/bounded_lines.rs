@@ -2,10 +2,10 @@
 
 use longhaul_view::{TerminalPolicy, sanitize};
 
-/// Maximum length of a line in bytes. The rest of a longer line is dropped.
+/// Maximum length of a line in bytes. If a line is longer, the rest of it is dropped.
 pub const MAX_LINE_LEN: usize = 16 * 1024;
 
-/// A complete line of output, without control bytes and without the bytes that end it.
+/// A complete line of output, without control bytes and without its line ending.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Line<'a> {
     /// Text of the line. Bytes that are not UTF-8 are replaced.
@@ -16,14 +16,15 @@ pub struct Line<'a> {
 
 /// Splits output that arrives in pieces into lines.
 ///
-/// A carriage return starts the line again, as on a terminal, so that of a redrawn line only its last state is seen.
+/// A carriage return starts the line again, as on a terminal. Of a line that a program redraws, only the last state is
+/// returned.
 #[derive(Clone, Debug, Default)]
 pub struct BoundedLines {
     /// Bytes of the current line.
     held: Vec<u8>,
     /// Offset of the first byte of the current line.
     start: u64,
-    /// Offset of the next byte.
+    /// Offset of the next byte to read.
     next: u64,
 }
 
@@ -49,7 +50,8 @@ impl BoundedLines {
         }
     }
 
-    /// Skips output that is missing, of which `bytes` is the number if it is known. The unfinished line is dropped.
+    /// Skips missing output. `bytes` is the number of missing bytes, or 0 if the number is unknown. The unfinished line
+    /// is dropped.
     pub fn skip(&mut self, bytes: u64) {
         self.held.clear();
         self.next = self.next.saturating_add(bytes);
@@ -77,7 +79,7 @@ impl BoundedLines {
     }
 }
 
-/// Returns true if the bytes are printable ASCII, as most output is. Such bytes need no cleaning.
+/// Returns true if all bytes are printable ASCII characters or tabs. Such bytes need no cleaning.
 fn is_plain(bytes: &[u8]) -> bool {
     bytes.iter().all(|byte| matches!(byte, b' '..=b'~' | b'\t'))
 }

@@ -19,7 +19,8 @@ pub(crate) fn clean(bytes: &[u8]) -> Cow<'_, str> {
     Cow::Owned(if text.contains('\r') { text.replace("\r\n", "\n").replace('\r', "\n") } else { text })
 }
 
-/// Collects a text in pieces and keeps its start and its end, because they say the most.
+/// Collects a text that arrives in pieces. Only the start and the end of a long text are kept, because they are the
+/// most informative parts.
 #[derive(Clone, Debug)]
 pub(crate) struct BoundedText {
     limit: usize,
@@ -56,7 +57,7 @@ impl BoundedText {
         self.is_cut = false;
     }
 
-    /// Returns the text without control characters, and with an ellipsis in place of what was left out.
+    /// Returns the text without control characters. An ellipsis replaces the part that was left out.
     pub(crate) fn text(&self) -> String {
         let room = self.limit / 4;
         if !self.is_cut && self.end.len() <= room {
@@ -68,7 +69,7 @@ impl BoundedText {
     }
 }
 
-/// Returns the bytes without an unfinished character at their end.
+/// Returns the bytes without an incomplete UTF-8 character at their end.
 fn whole_chars(bytes: &[u8]) -> &[u8] {
     match std::str::from_utf8(bytes) {
         Err(error) if error.error_len().is_none() => bytes.get(..error.valid_up_to()).unwrap_or_default(),

@@ -1,12 +1,12 @@
-//! The first error of a failed command, found in its output.
+//! Search for the first error of a failed command in its output.
 //!
-//! An [`Analyzer`] reads the output and reports each error as a [`Finding`]: its kind, one line that states the fact,
-//! and its place in the source and in the output. [`primary`] selects the finding that explains the failure best: the
-//! final exception of a trace is better than `make: *** [all] Error 1`.
+//! An [`Analyzer`] reads the output and reports each error as a [`Finding`]: its kind, one line that states the error,
+//! and its place in the source and in the output. [`primary`] selects the finding that explains the failure best. For
+//! example, the final exception of a trace explains more than `make: *** [all] Error 1`.
 //!
-//! Two things find errors. Rules are data: [`RuleSet`] reads them from TOML, and a user can add own ones. Traces
-//! (Python, Node.js, Java, Go, Rust) have a structure that a regular expression cannot describe; a small state
-//! machine reads each of them.
+//! Errors are found in two ways. Rules are data: [`RuleSet`] reads them from TOML, and users can add their own. Traces
+//! (Python, Node.js, Java, Go, Rust) have a structure that a regular expression cannot describe, so a small state
+//! machine reads each kind of trace.
 
 mod analyzer;
 mod block_text;

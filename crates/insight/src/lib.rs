@@ -1,12 +1,12 @@
-//! Pure functions that find facts about a command in its output and in the reports that it writes.
+//! Pure functions that extract facts about a command from its output and from the reports that it writes.
 //!
 //! - [`failure`]: the first error of a failed command.
 //! - [`progress`]: progress that the command prints.
-//! - [`test_run`]: results of tests.
+//! - [`test_run`]: test results.
 //!
-//! Output and reports come from unverified programs: they may be truncated, huge, hostile or wrong. Every
-//! parser here reads any bytes in linear time, holds a bounded amount of memory, and reports only what a line says. The
-//! crate performs no I/O and reads no clock.
+//! Output and reports come from unverified programs: they may be truncated, huge, hostile or wrong. Every parser in
+//! this crate accepts arbitrary bytes, takes linear time, uses a bounded amount of memory, and reports only what a line
+//! states. The crate performs no I/O and reads no clock.
 
 mod bounded_lines;
 mod bounded_text;

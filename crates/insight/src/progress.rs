@@ -1,4 +1,4 @@
-//! Progress that programs print: bars, counters, and the escape sequence for terminals (OSC 9;4).
+//! Progress that programs print: bars, counters, and the terminal escape sequence OSC 9;4.
 
 mod format;
 mod line_states;

@@ -1,10 +1,10 @@
-//! Results of tests: the vocabulary that all parsers share, and the parsers.
+//! Test results: the types that all parsers share, and the parsers.
 //!
-//! [`detect`] finds the framework in the command, and [`recognize`] finds it in the output. [`parser_of`] returns the
-//! [`TestParser`] of a source: our plugin of pytest, a JUnit report, machine-readable output, or text for people. A parser
-//! reads bytes in pieces and emits [`TestEvent`]s. A [`TestCollector`] consumes the events of all sources of a run and
-//! answers with a [`TestSummary`] of the most reliable one. [`doubt`] compares the summary with a successful exit, and
-//! [`rerun_command`] returns the command that runs the failed tests again.
+//! [`detect`] finds the test framework in the command, and [`recognize`] finds it in the output. [`parser_of`] returns
+//! the [`TestParser`] for a source: the pytest plugin of longhaul, a JUnit report, machine-readable output, or text for
+//! people. A parser reads bytes in pieces and emits [`TestEvent`]s. A [`TestCollector`] consumes the events from all
+//! sources of a run and returns a [`TestSummary`] of the most reliable source. [`doubt`] compares the summary with a
+//! successful exit, and [`rerun_command`] returns the command that runs the failed tests again.
 //!
 //! ```
 //! use longhaul_insight::test_run::{TestCollector, TestSource, detect, parser_of};
@@ -66,11 +66,11 @@ pub use summary::{FailureGroup, SlowTest, TestSummary};
 pub use tap::TapParser;
 pub use verdict::{FailureHistory, TestWarning, doubt, history_of};
 
-/// Source of the plugin that reports the tests of pytest.
+/// Source code of the pytest plugin that reports the test results.
 ///
-/// Store it as `longhaul_pytest.py` in a directory of `PYTHONPATH`, set `PYTEST_ADDOPTS` to `-p longhaul_pytest`, and name
-/// the report in [`PYTEST_REPORT_VARIABLE`].
+/// To use it, store it as `longhaul_pytest.py` in a directory of `PYTHONPATH`, set `PYTEST_ADDOPTS` to `-p
+/// longhaul_pytest`, and set [`PYTEST_REPORT_VARIABLE`] to the path of the report.
 pub const PYTEST_PLUGIN: &str = include_str!("test_run/pytest_plugin.py");
 
-/// Environment variable that names the report of [`PYTEST_PLUGIN`].
+/// Environment variable with the path of the report that [`PYTEST_PLUGIN`] writes.
 pub const PYTEST_REPORT_VARIABLE: &str = "LONGHAUL_PYTEST_REPORT";

@@ -1,5 +1,5 @@
-//! The first error in captured outputs of real commands: the table `fixtures/failure/expected.tsv` names each output
-//! and the error that must be found in it. In clean outputs, nothing may be found.
+//! Checks the first error that is found in captured outputs of real commands. The table `fixtures/failure/expected.tsv`
+//! lists each output and the expected error. In outputs without an error, nothing may be found.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
 
@@ -21,7 +21,7 @@ fn analyze(output: &[u8], piece: usize) -> Vec<Finding> {
     analyzer.finish()
 }
 
-/// Returns the names of all captured outputs, such as `python/chain.txt`, in order.
+/// Returns the sorted names of all captured outputs, such as `python/chain.txt`.
 fn outputs() -> Vec<String> {
     let mut names = Vec::new();
     for tool in fs::read_dir(directory()).unwrap().map(|entry| entry.unwrap()) {

@@ -1,4 +1,4 @@
-//! Rules of a user, and hostile output.
+//! Tests of user rules and of hostile output.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
 
@@ -229,7 +229,7 @@ fn lines_that_only_look_like_the_start_of_a_trace_state_nothing() {
     }
 }
 
-/// Returns one of the lines from which errors are made, so that random output has many errors.
+/// Returns one of the lines that errors consist of. Random output that is built from them contains many errors.
 fn any_line() -> impl Strategy<Value = String> {
     let lines = [
         "Traceback (most recent call last):",

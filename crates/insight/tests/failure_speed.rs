@@ -1,4 +1,4 @@
-//! Speed of the search for errors. Run with `cargo test --release -p longhaul-insight --test failure_speed --
+//! Measures the speed of the error search. Run with `cargo test --release -p longhaul-insight --test failure_speed --
 //! --ignored --nocapture`.
 
 #![expect(
@@ -27,7 +27,7 @@ const NOISY: &str = "\
 src/main.rs:12:5: warning: unused variable, no error: here\n\
 Exception handling is enabled\n";
 
-/// Returns the processor time of this thread if the system states it, or else the elapsed time.
+/// Returns the processor time of this thread. If the system does not report it, returns the elapsed time.
 fn spent(start: Instant) -> Duration {
     let stated = std::fs::read_to_string("/proc/thread-self/schedstat").ok();
     let nanoseconds = stated.and_then(|text| text.split(' ').next()?.parse().ok());

@@ -1,6 +1,6 @@
-//! The plugin of pytest inside real versions of pytest. `LONGHAUL_TEST_PYTHON` names interpreters that have pytest and
-//! pytest-xdist, with `:` between them. Run with
-//! `LONGHAUL_TEST_PYTHON=… cargo test -p longhaul-insight --test pytest_plugin -- --ignored`.
+//! Tests of the pytest plugin with real versions of pytest. `LONGHAUL_TEST_PYTHON` lists Python interpreters that have
+//! pytest and pytest-xdist, separated by `:`. Run with `LONGHAUL_TEST_PYTHON=… cargo test -p longhaul-insight --test
+//! pytest_plugin -- --ignored`.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking, its helpers too")]
 
@@ -36,7 +36,7 @@ fn interpreters() -> Vec<String> {
     names.split(':').map(str::to_owned).collect()
 }
 
-/// Returns an empty directory with the plugin and the tests.
+/// Creates a new directory with the plugin and the tests, and returns its path.
 fn project(name: &str) -> PathBuf {
     let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     let _ = fs::remove_dir_all(&directory);

@@ -1,5 +1,5 @@
-//! Properties of all parsers of test results: any bytes are read without a panic and in bounds, pieces do not matter, and a
-//! hostile report invents nothing.
+//! Property tests of all test result parsers. They accept arbitrary bytes without a panic and within their limits, the
+//! result does not depend on how the bytes are split, and a hostile report never leads to invented results.
 
 use longhaul_insight::test_run::{
     Framework, MAX_ID_LEN, MAX_TEXT_LEN, TestCase, TestCollector, TestCounts, TestEvent, TestSource,
@@ -21,7 +21,7 @@ const FRAMEWORKS: [Option<Framework>; 9] = [
 const SOURCES: [TestSource; 4] =
     [TestSource::Plugin, TestSource::Junit, TestSource::Stream, TestSource::Console];
 
-/// Parts of real reports and outputs, which reach deeper into the parsers than random bytes.
+/// Parts of real reports and outputs. Input that is built from them reaches deeper into the parsers than random bytes.
 const PARTS: [&str; 66] = [
     "<testsuites name=\"pytest tests\" tests=\"3\">",
     "<testsuite name=\"pytest\" tests=\"2\" failures=\"1\">",
@@ -155,7 +155,7 @@ proptest! {
         let mut collector = TestCollector::new(framework);
         whole.iter().for_each(|event| collector.add(source, event));
         let (summary, count) = (collector.summary(), |wanted: fn(&TestEvent) -> bool| whole.iter().filter(|e| wanted(e)).count());
-        // Only a result, a number or a total of the report itself can become a test.
+        // If the report contains no result, no count and no total, the summary must not contain a test.
         if count(|event| matches!(event, TestEvent::Finished(_) | TestEvent::Counted(_) | TestEvent::Totals(_))) == 0 {
             prop_assert_eq!(summary.counts, TestCounts::ZERO);
         }
@@ -186,7 +186,7 @@ proptest! {
     }
 }
 
-/// Returns the summary of a report.
+/// Returns the summary that is read from a report.
 fn summary(source: TestSource, report: &[u8]) -> longhaul_insight::test_run::TestSummary {
     let mut collector = TestCollector::new(None);
     events(source, None, &[report]).iter().for_each(|event| collector.add(source, event));

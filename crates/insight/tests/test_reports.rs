@@ -1,5 +1,5 @@
-//! Results of captured reports and outputs of real test runs. `fixtures/tests/expected.txt` shows what is read from each
-//! of them; the table in this file compares it with the numbers of the tools themselves.
+//! Checks the results that are read from captured reports and outputs of real test runs. `fixtures/tests/expected.txt`
+//! shows these results. The table in this file compares them with the counts that the tools themselves report.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
 
@@ -15,7 +15,7 @@ fn directory() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/tests")
 }
 
-/// Returns the names of all captures, such as `pytest/plain.xml`, in order.
+/// Returns the sorted names of all captures, such as `pytest/plain.xml`.
 fn captures() -> Vec<String> {
     let mut names = Vec::new();
     for tool in fs::read_dir(directory()).unwrap().map(|entry| entry.unwrap()) {
@@ -138,7 +138,7 @@ fn results_do_not_depend_on_the_pieces() {
     }
 }
 
-/// Returns the results in `events`, without the held-back details.
+/// Returns the id and the result of each finished test in `events`.
 fn finished(events: &[TestEvent]) -> Vec<(String, TestOutcome)> {
     let case = |event: &TestEvent| {
         let TestEvent::Finished(case) = event else { return None };
@@ -169,7 +169,7 @@ fn cut_report_yields_a_prefix_of_the_results() {
 #[test]
 fn results_agree_with_the_numbers_of_the_tools() {
     for (name, framework, counts) in [
-        // total, passed, failed, errors, skipped, xfailed, xpassed, todo
+        // Order of the counts: total, passed, failed, errors, skipped, xfailed, xpassed, todo.
         ("pytest/plain.xml", Framework::Pytest, [9, 3, 3, 1, 1, 1, 0, 0]),
         ("pytest/plain.jsonl", Framework::Pytest, [9, 3, 3, 1, 1, 1, 0, 0]),
         ("pytest/pytest7.jsonl", Framework::Pytest, [9, 3, 3, 1, 1, 1, 0, 0]),
@@ -177,18 +177,19 @@ fn results_agree_with_the_numbers_of_the_tools() {
         ("pytest/collection_error.jsonl", Framework::Pytest, [1, 0, 0, 1, 0, 0, 0, 0]),
         ("pytest/xdist_collection_error.jsonl", Framework::Pytest, [2, 1, 0, 1, 0, 0, 0, 0]),
         ("pytest/no_tests.jsonl", Framework::Pytest, [0; 8]),
-        // pytest counts a test whose tear-down fails twice: "2 passed" and "2 errors" have one such test each.
+        // pytest counts a test twice if it passes and its tear-down fails: "2 passed" and "2 errors" include one such
+        // test.
         ("pytest/more.jsonl", Framework::Pytest, [17, 1, 12, 1, 1, 1, 1, 0]),
         ("pytest/xdist_more.jsonl", Framework::Pytest, [17, 1, 12, 1, 1, 1, 1, 0]),
         ("pytest/killed.jsonl", Framework::Pytest, [12, 11, 1, 0, 0, 0, 0, 0]),
         ("pytest/xdist_killed.jsonl", Framework::Pytest, [20, 18, 2, 0, 0, 0, 0, 0]),
         ("pytest/collection_error.xml", Framework::Pytest, [1, 0, 0, 1, 0, 0, 0, 0]),
         ("pytest/no_tests.xml", Framework::Pytest, [0; 8]),
-        // An unexpected success is no category of JUnit.
+        // JUnit has no category for an unexpected success.
         ("pytest/more.xml", Framework::Pytest, [17, 2, 12, 1, 1, 1, 0, 0]),
         ("jest/report.json", Framework::Jest, [10, 3, 4, 1, 1, 0, 0, 1]),
         ("vitest/report.json", Framework::Vitest, [12, 5, 3, 1, 2, 0, 0, 1]),
-        // Perl counts the failed subtest as one test, and its two inner tests not at all.
+        // Perl counts the failed subtest as one test, and does not count the two tests inside the subtest.
         ("tap/perl.tap", Framework::Tap, [7, 3, 2, 0, 1, 0, 0, 1]),
         ("tap/perl_short.tap", Framework::Tap, [1, 1, 0, 0, 0, 0, 0, 0]),
         ("tap/node.tap", Framework::Tap, [6, 2, 2, 0, 1, 0, 0, 1]),
@@ -216,10 +217,10 @@ fn results_agree_with_the_numbers_of_the_tools() {
         ("jest/one_file.txt", Framework::Jest, [5, 1, 2, 0, 1, 0, 0, 1]),
         ("jest/plain.txt", Framework::Jest, [10, 3, 4, 1, 1, 0, 0, 1]),
         ("jest/verbose.txt", Framework::Jest, [10, 3, 4, 1, 1, 0, 0, 1]),
-        // "Tests 3 failed | 4 passed | 1 expected fail | 2 skipped | 1 todo (11)", and two failed suites.
+        // Output: "Tests 3 failed | 4 passed | 1 expected fail | 2 skipped | 1 todo (11)". Two suites failed.
         ("vitest/plain.txt", Framework::Vitest, [13, 4, 3, 2, 2, 1, 0, 1]),
         ("vitest/verbose.txt", Framework::Vitest, [13, 4, 3, 2, 2, 1, 0, 1]),
-        // Without -v, go names only the failed tests.
+        // Without `-v`, go names only the failed tests.
         ("go/plain.txt", Framework::GoTest, [7, 0, 6, 1, 0, 0, 0, 0]),
         ("go/verbose.txt", Framework::GoTest, [13, 5, 6, 1, 1, 0, 0, 0]),
         ("tap/prove.txt", Framework::Tap, [8, 5, 2, 1, 0, 0, 0, 0]),
@@ -233,7 +234,7 @@ fn results_agree_with_the_numbers_of_the_tools() {
     }
 }
 
-/// Returns the ids of the failed tests in order.
+/// Returns the sorted ids of the failed tests.
 fn failed(name: &str) -> Vec<String> {
     let mut ids: Vec<String> = summary(name).failures.into_iter().map(|failed| failed.id).collect();
     ids.sort();

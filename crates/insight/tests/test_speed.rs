@@ -1,5 +1,5 @@
-//! Speed of the parsers of test results. Run with
-//! `cargo test --release -p longhaul-insight --test test_speed -- --ignored --nocapture`.
+//! Measures the speed of the test result parsers. Run with `cargo test --release -p longhaul-insight --test test_speed
+//! -- --ignored --nocapture`.
 
 #![expect(
     clippy::unwrap_used,
@@ -11,7 +11,7 @@ use longhaul_insight::test_run::{Framework, TestCollector, TestSource, parser_of
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-/// Returns the processor time of this thread if the system states it, or else the elapsed time.
+/// Returns the processor time of this thread. If the system does not report it, returns the elapsed time.
 fn spent(start: Instant) -> Duration {
     let stated = std::fs::read_to_string("/proc/thread-self/schedstat").ok();
     let nanoseconds = stated.and_then(|text| text.split(' ').next()?.parse().ok());
@@ -43,13 +43,13 @@ fn measure(name: &str, source: TestSource, framework: Option<Framework>, parts: 
     speed
 }
 
-/// Returns a captured report.
+/// Returns the content of a captured report.
 fn capture(name: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/tests").join(name);
     std::fs::read_to_string(path).unwrap()
 }
 
-/// Splits a report before the first `from` and before the last `to`.
+/// Splits a report before the first occurrence of `from` and before the last occurrence of `to`.
 fn split<'a>(report: &'a str, from: &str, to: &str) -> [&'a str; 3] {
     let (start, end) = (report.find(from).unwrap(), report.rfind(to).unwrap());
     [&report[..start], &report[start..end], &report[end..]]
@@ -110,7 +110,7 @@ fn parsers_read_20_megabytes_per_second() {
     assert!(speeds.iter().all(|speed| *speed >= 20.0), "{speeds:?}");
 }
 
-/// Splits a JSON report so that the results of its first file can be repeated.
+/// Splits a JSON report so that the results of its first file can be repeated in a larger report.
 fn json_parts(report: &str) -> [String; 3] {
     let start = report.find("\"testResults\":[").unwrap() + "\"testResults\":[".len();
     let files = &report[start..];

@@ -19,7 +19,7 @@ use serde_json::{Map, Value};
 /// JSON object of a tool result or a schema.
 pub(crate) type JsonObject = Map<String, Value>;
 
-/// Serializes a result to a JSON object; any other value becomes an empty object.
+/// Serializes a result to a JSON object. A result that is not an object becomes an empty object.
 pub(crate) fn object<T: Serialize>(answer: &T) -> JsonObject {
     match serde_json::to_value(answer) {
         Ok(Value::Object(fields)) => fields,

@@ -3,10 +3,10 @@
 use crate::truncate::brief;
 use serde_json::{Map, Value};
 
-/// Minimum length of a name part that is compared with parts of other names, in bytes.
+/// Minimum length in bytes of a name part that is compared with the parts of other names.
 const MIN_PART_LEN: usize = 3;
 
-/// Checks arguments against the schema of a tool.
+/// Checks the arguments of a tool call against the schema of the tool.
 ///
 /// # Errors
 /// Describes the first invalid argument.
@@ -32,7 +32,7 @@ fn fields(within: &str, schema: &Map<String, Value>, given: &Map<String, Value>)
 
 fn field(name: &str, schema: &Map<String, Value>, value: &Value) -> Result<(), String> {
     let kind = schema.get("type").and_then(Value::as_str);
-    // An argument that may be left out may also be null.
+    // An argument that may be left out may also have the value null.
     if value.is_null() {
         return Ok(());
     }
@@ -61,7 +61,7 @@ fn field(name: &str, schema: &Map<String, Value>, value: &Value) -> Result<(), S
     }
     match value {
         Value::Array(items) => {
-            // The length of an array is always small enough for an exact float.
+            // The length of an array is always small enough to be represented exactly by a float.
             #[expect(clippy::cast_precision_loss, reason = "the value is far below 2 to the power of 53")]
             let length = items.len() as f64;
             within(
@@ -104,7 +104,7 @@ fn within(
     }
 }
 
-/// Returns true if the word is allowed. If `custom` is allowed, `custom:<name>` is allowed too.
+/// Returns true if the word is one of the allowed words. If `custom` is allowed, `custom:<name>` is allowed too.
 fn is_one_of(words: &[&str], word: &str) -> bool {
     words.contains(&word) || (words.contains(&"custom") && word.starts_with("custom:"))
 }
@@ -116,10 +116,11 @@ fn unknown(within: &str, name: &str, known: &Map<String, Value>) -> String {
     format!("there is no argument {name:?}{meant}; the arguments are {}", known.join(", "))
 }
 
-/// Returns the candidate that is most similar to `word`. Returns `None` if none is similar.
+/// Returns the candidate that is most similar to `word`. Returns `None` if no candidate is similar.
 ///
-/// A candidate is similar if one of its parts and a part of `word` start alike, or if the edit distance is small. Among
-/// similar candidates, those that start like `word` come first, then those with the smaller distance.
+/// A candidate is similar if one of its parts and a part of `word` start with the same text, or if the edit distance is
+/// small. Among similar candidates, those that start with the same text as `word` come first. The other ones are
+/// ordered by their edit distance.
 fn nearest<'a>(word: &str, words: &[&'a str]) -> Option<&'a str> {
     let word = brief(word).to_ascii_lowercase();
     let begins_alike = |one: &str, other: &str| {

@@ -5,7 +5,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// Client on whose behalf tools are called: its defaults for launches and its permissions.
+/// Client on whose behalf tools are called, with its defaults for launches and its permissions.
 #[derive(Clone, Default)]
 pub struct Caller {
     /// Working directory of the client, an absolute path; `None` if unknown.
@@ -14,14 +14,14 @@ pub struct Caller {
     pub environment: Option<Arc<BTreeMap<String, String>>>,
     /// Session that all launched and registered processes of the client belong to.
     pub session: Option<String>,
-    /// Process of this manager in which the client runs. It is the default parent of new processes.
+    /// Process of this manager in which the client runs. New processes get it as their parent by default.
     pub parent: Option<String>,
-    /// True if the client may only call tools that read.
+    /// True if the client may call only tools that read.
     pub read_only: bool,
 }
 
 impl fmt::Debug for Caller {
-    /// Prints the names of the variables only, because their values may be secrets.
+    /// Prints only the names of the variables, because their values may be secrets.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Caller")
             .field("directory", &self.directory)

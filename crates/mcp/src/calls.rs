@@ -57,10 +57,11 @@ impl ToolContext<'_> {
         Ok(CallToolResult::structured(answer?.into()))
     }
 
-    /// Returns the session of a new process: the session of the caller, or the requested session.
+    /// Returns the session of a new process. This is the session of the caller, or the requested session if the caller
+    /// has none.
     ///
     /// # Errors
-    /// The caller belongs to a different session.
+    /// The caller belongs to a session other than the requested one.
     fn session(self, asked: Option<String>) -> Result<Option<String>, ToolError> {
         match (&self.caller.session, asked) {
             (Some(bound), Some(asked)) if *bound != asked => Err(ToolError::invalid(format!(
@@ -83,7 +84,7 @@ fn span(seconds: f64) -> Duration {
     Duration::try_from_secs_f64(seconds).unwrap_or_default()
 }
 
-/// Converts a duration to milliseconds; a duration above zero becomes at least 1.
+/// Converts a duration to milliseconds. A duration above zero becomes at least 1.
 pub(crate) fn millis(span: Duration) -> u64 {
     let whole = u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
     if whole == 0 && !span.is_zero() { 1 } else { whole }

@@ -7,15 +7,16 @@ use rmcp::ErrorData;
 use rmcp::model::{CallToolResult, ContentBlock};
 use serde::Serialize;
 
-/// Maximum length of an error message, in bytes. A message may repeat a part of the request.
+/// Maximum length of an error message, in bytes. The limit is necessary because a message may repeat part of the
+/// request.
 const MAX_MESSAGE_LEN: usize = 1_000;
-/// Minimum length to which a message is shortened, in bytes; below it, the length of the mark for omitted text.
+/// Minimum length in bytes to which a message can be shortened. `MARK` is the length of the mark for omitted text.
 const MIN_MESSAGE_LEN: usize = 16;
 const MARK: usize = '…'.len_utf8();
 /// Maximum number of candidates in an error.
 const MAX_CANDIDATES: usize = 20;
 
-/// Error of a tool that could not do its work. A failed process is not an error but a result.
+/// Error of a tool that could not do its work. If a process failed, this is a result, not an error.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct ToolError(Box<ErrorText>);
 
@@ -49,7 +50,7 @@ impl ToolError {
         )
     }
 
-    /// Returns the error for a wait above the maximum number of concurrent waits.
+    /// Returns the error for a wait that would exceed the maximum number of concurrent waits.
     pub(crate) fn too_many_calls() -> Self {
         let mut refusal = Self::of("too_many_waits", "the maximum number of waiting calls is reached");
         refusal.0.retryable = true;
@@ -105,7 +106,7 @@ impl ToolError {
         ErrorData::invalid_request(self.0.message, json)
     }
 
-    /// Converts the error to a tool result of at most `bytes` bytes, as far as possible.
+    /// Converts the error to a tool result, and shortens the error to `bytes` bytes as far as possible.
     pub(crate) fn into_result_within(mut self, bytes: usize) -> CallToolResult {
         loop {
             let result = self.clone().into_result();
@@ -116,8 +117,8 @@ impl ToolError {
         }
     }
 
-    /// Shortens the error by one step: first the candidates, then the texts. Returns false if no text can be shortened
-    /// further.
+    /// Shortens the error by one step: removes candidates first, and then shortens the texts. Returns false if no
+    /// further step is possible.
     fn lessen(&mut self) -> bool {
         let said = &mut self.0;
         let longest = said.message.len().max(said.hint.as_ref().map_or(0, String::len));
@@ -132,10 +133,11 @@ impl ToolError {
         true
     }
 
-    /// Converts the error to a tool result. The text is JSON.
+    /// Converts the error to a tool result with JSON text.
     ///
-    /// The result has no structured content, because structured content has to match the output schema of the tool,
-    /// which describes successes. Clients that validate it would show a validation error instead of this error.
+    /// The result has no structured content, because structured content must match the output schema of the tool, and
+    /// this schema describes only successful results. Clients that validate structured content would show a validation
+    /// error instead of this error.
     pub(crate) fn into_result(self) -> CallToolResult {
         let json = serde_json::to_string(&self.0).unwrap_or_default();
         CallToolResult::error(vec![ContentBlock::text(json)])
@@ -167,17 +169,19 @@ impl From<Problem> for ToolError {
     }
 }
 
-/// Returns true if an action needs a running process and the process is still starting, which takes only a moment.
+/// Returns true if an action was rejected because it needs a running process, and the process is still starting. A
+/// start takes only a moment.
 fn is_too_early(problem: &Problem) -> bool {
     problem.slug == "invalid_status_transition"
         && problem.current_status.as_deref() == Some("starting")
         && matches!(problem.attempted.as_deref(), Some("pause" | "send"))
 }
 
-/// Returns a hint with names of tools, where the hint of the problem names commands of the command line.
+/// Returns a hint that names tools. It replaces the hint of the problem if that hint names commands of the command
+/// line.
 fn hint(problem: &Problem) -> Option<&'static str> {
     match (problem.slug.as_str(), problem.current_status.as_deref()) {
-        // With candidates, the error itself explains how to name one of them.
+        // If there are candidates, the error message already explains how to select one.
         ("process_not_found", _) if problem.candidates.is_empty() => {
             Some("call list_background_processes to find the process")
         }

@@ -1,4 +1,4 @@
-//! The handshake: the first line of a stream, with the facts about the client.
+//! The handshake: the first line of a stream, which contains facts about the client.
 
 use crate::caller::Caller;
 use serde::Deserialize;
@@ -11,7 +11,7 @@ use tokio::io::{AsyncBufRead, AsyncBufReadExt};
 
 /// Version of the format of the line.
 const FORM: u32 = 1;
-/// Maximum length of the line, in bytes. An environment is at most half as long on Linux.
+/// Maximum length of the handshake line in bytes. On Linux, an environment is at most half as long.
 const MAX_LINE_LEN: usize = 4 * 1024 * 1024;
 
 /// Fields of the handshake line.
@@ -33,16 +33,16 @@ pub(crate) enum HandshakeError {
     /// The client disconnected.
     #[error("the stream ended before its first line")]
     Gone,
-    /// The line is too long.
+    /// The handshake line is too long.
     #[error("the first line is longer than {MAX_LINE_LEN} bytes")]
     TooLong,
-    /// The line is not a valid handshake.
+    /// The first line is not a valid handshake.
     #[error("the first line is not valid: {why}")]
     Unreadable {
-        /// Description of the error.
+        /// Description of what is invalid.
         why: String,
     },
-    /// The line has a different format version.
+    /// The handshake line has a different format version.
     #[error("the first line has format {theirs}; this manager supports format {FORM}")]
     Form {
         /// Format version of the line.
@@ -58,7 +58,7 @@ pub(crate) enum HandshakeError {
 }
 
 impl HandshakeError {
-    /// Returns the line with the error, which is sent to the client instead of serving it.
+    /// Returns the line with the error. The client receives this line, and the stream is not served.
     pub(crate) fn line(&self) -> String {
         let code = match self {
             Self::Form { .. } => "protocol_mismatch",
@@ -72,11 +72,11 @@ impl HandshakeError {
     }
 }
 
-/// Reads the handshake. Consumes no bytes after its line.
+/// Reads the handshake line. Does not consume any bytes after it.
 pub(crate) async fn read(stream: &mut (impl AsyncBufRead + Unpin)) -> Result<Caller, HandshakeError> {
     let line = line(stream).await?;
     let opening: Handshake = serde_json::from_slice(&line)
-        // The line contains environment variables, so the error message must not quote it.
+        // The handshake line contains environment variables, so the error message must not quote it.
         .map_err(|error| HandshakeError::Unreadable { why: format!("{:?} error", error.classify()) })?;
     if opening.longhaul_mcp != FORM {
         return Err(HandshakeError::Form { theirs: opening.longhaul_mcp });
@@ -116,7 +116,7 @@ async fn line(stream: &mut (impl AsyncBufRead + Unpin)) -> Result<Vec<u8>, Hands
 }
 
 impl fmt::Debug for Handshake {
-    /// Prints the names of the variables only, because their values may be secrets.
+    /// Prints only the names of the variables, because their values may be secrets.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Opening")
             .field("form", &self.longhaul_mcp)

@@ -1,4 +1,4 @@
-//! The handle of the MCP interface.
+//! The MCP interface of a manager, as a handle that can be cloned.
 
 use crate::caller::Caller;
 use crate::server::Server;
@@ -9,9 +9,9 @@ use std::path::Path;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
 
-/// Maximum number of concurrent waits of all connections.
+/// Maximum number of concurrent waits over all connections.
 const MAX_WAITS: usize = 4_096;
-/// Maximum number of concurrent waits of read-only clients, so that room remains for other clients.
+/// Maximum number of concurrent waits of read-only clients. The rest is reserved for other clients.
 const MAX_READER_WAITS: usize = MAX_WAITS / 2;
 
 /// MCP interface of a manager. Clones share their state.
@@ -27,12 +27,13 @@ pub(crate) struct McpShared {
     pub(crate) tasks: Tasks,
     /// Permits for the concurrent waits of all clients.
     pub(crate) waits: Arc<Semaphore>,
-    /// Permits for the concurrent waits of read-only clients, which need a permit of `waits` too.
+    /// Permits for the concurrent waits of read-only clients. Such a wait also needs a permit from `waits`.
     pub(crate) waits_of_readers: Arc<Semaphore>,
 }
 
 impl McpInterface {
-    /// Opens the MCP interface of an engine. The directory `state` contains the secret that signs task ids.
+    /// Opens the MCP interface of an engine. `state` is the state directory; it contains the secret that signs task
+    /// ids.
     ///
     /// # Errors
     /// The secret can be neither read nor created.
@@ -43,7 +44,7 @@ impl McpInterface {
         Ok(Self { shared: Arc::new(McpShared { api, tasks, waits, waits_of_readers }) })
     }
 
-    /// Returns the server of one connection.
+    /// Creates the server of one connection.
     pub(crate) fn server(&self, caller: Caller) -> Server {
         Server::new(self.shared.clone(), Arc::new(caller))
     }

@@ -10,7 +10,8 @@ use rmcp::model::{
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-/// Maximum length of an error message, in bytes. A message may repeat a part of the request.
+/// Maximum length of an error message, in bytes. The limit is necessary because a message may repeat part of the
+/// request.
 const MAX_MESSAGE_LEN: usize = 1_000;
 
 /// Returns the error for invalid parameters of a method. Returns `None` if the method does not exist.
@@ -44,13 +45,13 @@ pub(crate) fn no_method(method: &str) -> ErrorData {
     ErrorData::new(ErrorCode::METHOD_NOT_FOUND, message, None)
 }
 
-/// Returns the error for an unknown tool; it lists the existing tools.
+/// Returns the error for an unknown tool. The error lists the existing tools.
 pub(crate) fn no_tool(name: &str) -> ErrorData {
     let known = Tool::ALL.map(Tool::name).join(", ");
     ErrorData::invalid_params(format!("there is no tool {:?}; the tools are {known}", brief(name)), None)
 }
 
-/// Deserializes fields. The error names the invalid field.
+/// Deserializes fields. If a field is invalid, the error names it.
 pub(crate) fn read<T: DeserializeOwned>(fields: Map<String, Value>) -> Result<T, String> {
     let given = fields.clone();
     serde_json::from_value(Value::Object(fields)).map_err(|error| {
@@ -73,8 +74,9 @@ fn why<T: DeserializeOwned>(params: Option<&Value>) -> String {
     }
 }
 
-/// Returns the name of the field that causes the error `said`: the field that causes this error when it is read alone.
-/// Returns `None` for missing and unknown fields, which the error already names.
+/// Returns the name of the field that causes the error message `said`. To find the field, each field is deserialized
+/// alone and its error is compared with `said`. Returns `None` for missing and unknown fields, because `said` already
+/// names them.
 fn culprit<T: DeserializeOwned>(fields: Map<String, Value>, said: &str) -> Option<String> {
     if said.starts_with("missing field") || said.starts_with("unknown field") {
         return None;

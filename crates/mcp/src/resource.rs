@@ -9,28 +9,28 @@ use longhaul_wire::api::{ListRequest, ReadRequest};
 use rmcp::model::{Resource, ResourceContents, ResourceTemplate};
 use serde_json::json;
 
-/// Start of the URI of a process.
+/// Start of the URI of a process resource.
 const URI_PREFIX: &str = "longhaul://process/";
-/// Start of the URI of a session.
+/// Start of the URI of a session resource.
 const SESSION: &str = "longhaul://session/";
-/// End of the URI of an output.
+/// End of the URI of an output resource.
 const LOG: &str = "/log";
 /// Token budget for one page of output.
 const LOG_TOKENS: u32 = 8_000;
 /// Maximum number of listed resources of each kind. Only live resources are listed, newest first.
 const MAX_RESOURCES: u32 = 50;
 
-/// Returns the URI of a process.
+/// Returns the resource URI of a process.
 pub(crate) fn uri(id: &str) -> String {
     format!("{URI_PREFIX}{id}")
 }
 
-/// Returns the process of a record URI.
+/// Returns the id of the process in the URI of a process resource.
 pub(crate) fn process(uri: &str) -> Option<ProcessId> {
     uri.strip_prefix(URI_PREFIX)?.parse().ok()
 }
 
-/// Returns the session of a session URI.
+/// Returns the id of the session in the URI of a session resource.
 pub(crate) fn session(uri: &str) -> Option<SessionId> {
     uri.strip_prefix(SESSION)?.parse().ok()
 }
@@ -93,14 +93,14 @@ async fn record(
     Ok(ResourceContents::text(text, uri).with_mime_type("application/json"))
 }
 
-/// Returns the state of a session: its live processes, and the processes that ended last.
+/// Returns the state of a session: its live processes, and the processes that ended most recently.
 async fn standing(api: &Api, session: &SessionId, uri: &str) -> Result<ResourceContents, ToolError> {
     let asked = |live| ListRequest { live: Some(live), limit: Some(MAX_RESOURCES), ..ListRequest::default() };
     let live = api.session(session.as_str(), &asked(true)).await?;
     let ended = api.session(session.as_str(), &asked(false)).await?;
     let text = json!({
         "session": session.as_str(),
-        // A session without any process is not complete.
+        // A session that has no process at all is not complete.
         "all_complete": live.processes.is_empty() && !ended.processes.is_empty(),
         "live": items(&live.processes),
         "ended": items(&ended.processes),

@@ -1,19 +1,19 @@
 //! JSON schemas that every client accepts.
 //!
-//! Some clients reject a whole list of tools because of one unknown keyword, such as references, lists of types or
-//! number formats. The schemas of this module use none of these keywords.
+//! Some clients reject the whole list of tools because of one keyword that they do not support, such as references,
+//! lists of types or number formats. The schemas in this module use none of these keywords.
 
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value};
 
-/// Keywords that are removed: they mean nothing to a model, or some client rejects them.
+/// Keywords that are removed, because they have no meaning for a model or because some clients reject them.
 const DROPPED: &[&str] = &["$schema", "$defs", "$id", "title", "format"];
 
 /// 2 to the power of 53: the largest value up to which a float represents every integer exactly.
 const MAX_EXACT_NUMBER: f64 = 9_007_199_254_740_992.0;
 
-/// Returns the complete schema of a type, with plain keywords only.
+/// Returns the complete schema of a type. The schema contains only keywords that every client accepts.
 pub(crate) fn of<T: JsonSchema>() -> Map<String, Value> {
     let settings = SchemaSettings::draft2020_12().with(|settings| {
         settings.inline_subschemas = true;
@@ -25,7 +25,7 @@ pub(crate) fn of<T: JsonSchema>() -> Map<String, Value> {
     object(schema)
 }
 
-/// Returns the schema of a type without descriptions. The meaning of a result is in the description of its tool.
+/// Returns the schema of a type without descriptions. The description of a tool already explains its result.
 pub(crate) fn bare<T: JsonSchema>() -> Map<String, Value> {
     let mut schema = Value::Object(of::<T>());
     strip(&mut schema, "description");
@@ -40,7 +40,7 @@ pub(crate) fn strip(schema: &mut Value, keyword: &str) {
     each_within(schema, &mut |inner| strip(inner, keyword));
 }
 
-/// Returns the keywords of a schema. The result is empty for a schema that accepts every value.
+/// Returns the keywords of a schema. For a schema that accepts every value, there are none.
 pub(crate) fn object(schema: Value) -> Map<String, Value> {
     match schema {
         Value::Object(keywords) => keywords,
@@ -79,7 +79,7 @@ fn integer(number: f64) -> Option<i64> {
 }
 
 fn plain(schema: &mut Value) {
-    // `true` accepts every value, and so does a schema without keywords.
+    // The schema `true` accepts every value, like a schema without keywords.
     if *schema == Value::Bool(true) {
         *schema = Value::Object(Map::new());
     }
@@ -111,7 +111,7 @@ fn says_nothing(default: &Value) -> bool {
     }
 }
 
-/// Replaces `["integer", "null"]` by `integer`, because a field may be left out anyway.
+/// Replaces `["integer", "null"]` by `integer`. The field may be left out anyway, so null is not needed.
 fn only_type(keywords: &mut Map<String, Value>) {
     let Some(Value::Array(types)) = keywords.get("type") else { return };
     if let Some(first) = types.iter().find(|kind| *kind != "null").cloned() {
@@ -119,7 +119,7 @@ fn only_type(keywords: &mut Map<String, Value>) {
     }
 }
 
-/// Replaces a choice between one type and null by that type, because a field may be left out anyway.
+/// Replaces a choice between one type and null by this type. The field may be left out anyway, so null is not needed.
 fn only_choice(keywords: &mut Map<String, Value>) {
     let Some(Value::Array(choices)) = keywords.get("anyOf") else { return };
     let mut real = choices.iter().filter(|choice| choice.get("type").is_none_or(|kind| kind != "null"));
@@ -130,7 +130,7 @@ fn only_choice(keywords: &mut Map<String, Value>) {
     }
 }
 
-/// Replaces a choice between described constants by an `enum` without descriptions.
+/// Replaces a choice between constants with descriptions by an `enum` without descriptions.
 fn only_words(keywords: &mut Map<String, Value>) {
     let Some(Value::Array(choices)) = keywords.get("oneOf") else { return };
     let words: Option<Vec<Value>> = choices.iter().map(|choice| choice.get("const").cloned()).collect();
@@ -141,7 +141,7 @@ fn only_words(keywords: &mut Map<String, Value>) {
     }
 }
 
-/// Calls `act` for each schema directly inside a schema. Names of properties are not schemas.
+/// Calls `act` for each schema directly inside a schema. The map of properties is not a schema itself.
 fn each_within(schema: &mut Value, act: &mut dyn FnMut(&mut Value)) {
     let Value::Object(keywords) = schema else { return };
     for (keyword, value) in keywords {

@@ -16,24 +16,24 @@ use tokio::time::timeout;
 
 /// Size of the read buffer of a stream, in bytes.
 const BUFFER: usize = 16 * 1024;
-/// Delay before the next accept if the system has no free file descriptor.
+/// Delay before the next accept if the system has no free file descriptors.
 const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(50);
 /// Timeout for writing the rejection of a stream.
 const REJECT_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Limits of a listener.
+/// Limits for a listener.
 #[derive(Clone, Copy, Debug)]
 pub struct ListenerLimits {
-    /// User id of the only user that is served.
+    /// User id of the only user whose connections are served.
     pub owner: u32,
     /// Maximum number of concurrent connections.
     pub connections: usize,
-    /// Timeout for the handshake, and again for the first request after it.
+    /// Timeout for the handshake. The first request after the handshake has the same timeout.
     pub handshake: Duration,
 }
 
 impl ListenerLimits {
-    /// Returns the default limits, for this user id.
+    /// Returns the default limits for connections of this user.
     #[must_use]
     pub const fn for_user(owner: u32) -> Self {
         Self { owner, connections: 1_024, handshake: Duration::from_secs(10) }
@@ -41,8 +41,8 @@ impl ListenerLimits {
 }
 
 impl McpInterface {
-    /// Accepts connections until `stop` completes, and then closes the open connections. Clients reconnect without a
-    /// loss.
+    /// Accepts connections until `stop` completes, and then closes the open connections. Clients can reconnect without
+    /// losing anything.
     pub async fn serve(self, listener: UnixListener, bounds: ListenerLimits, stop: impl Future<Output = ()>) {
         let room = Arc::new(Semaphore::new(bounds.connections));
         let mut open = JoinSet::new();
@@ -69,10 +69,10 @@ impl McpInterface {
         open.shutdown().await;
     }
 
-    /// Serves one stream, which starts with a handshake, until it ends.
+    /// Serves one stream until it ends. The stream starts with a handshake.
     ///
     /// # Errors
-    /// Writing the rejection of the handshake failed.
+    /// The rejection of the handshake could not be written.
     pub async fn serve_stream<S>(&self, stream: S, time_limit: Duration) -> io::Result<()>
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
@@ -114,7 +114,7 @@ impl McpInterface {
                     tracing::debug!(%error, "a connection was interrupted");
                 }
             }
-            // A client that sends no first request must not occupy a connection.
+            // A client that never sends its first request must not keep a connection occupied.
             Ok(Err(error)) => tracing::debug!(%error, "a client sent no valid first line"),
             Err(_) => tracing::debug!("a client sent nothing"),
         }

@@ -1,4 +1,4 @@
-//! The MCP server: the requests of the protocol.
+//! The MCP server, which handles the requests of the protocol.
 
 use crate::answer::JsonObject;
 use crate::caller::Caller;
@@ -34,12 +34,12 @@ use tokio::time::{Instant, MissedTickBehavior};
 const KEEP: u64 = 300_000;
 /// Maximum number of concurrent waits of one connection.
 const SHARE: usize = 256;
-/// Maximum size of an error of a tool whose results have no limit of their own, in bytes.
+/// Maximum size in bytes of an error, for tools whose results have no size limit of their own.
 const MAX_ERROR_BYTES: usize = 6_000;
-/// Interval of the progress notifications to a waiting client.
+/// Interval between progress notifications to a client that is waiting.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
 
-/// Server of one connection, or of one request over HTTP.
+/// Server for one connection, or for one request over HTTP.
 #[derive(Clone)]
 pub struct Server {
     shared: Arc<McpShared>,
@@ -49,12 +49,12 @@ pub struct Server {
     waits: Arc<Semaphore>,
 }
 
-/// Transport of a call.
+/// Transport of a request.
 #[derive(Clone)]
 enum Transport {
     /// Stream whose handshake named the caller.
     Stream(Arc<Caller>),
-    /// HTTP, where each request determines its caller.
+    /// HTTP; the caller is determined for each request.
     Http(Arc<dyn Fn(&Parts) -> Caller + Send + Sync>),
 }
 
@@ -79,7 +79,7 @@ impl Server {
         }
     }
 
-    /// Returns the caller of a request. A caller that cannot be determined is read-only.
+    /// Returns the caller of a request. If the caller cannot be determined, it is read-only.
     fn caller(&self, context: &RequestContext<RoleServer>) -> Arc<Caller> {
         match &self.origin {
             Transport::Stream(caller) => caller.clone(),
@@ -117,7 +117,7 @@ impl Server {
         Ok(CallToolResponse::Complete(answer))
     }
 
-    /// Returns permits for one wait; they are released when the result is dropped.
+    /// Returns the permits for one wait. They are released when the returned value is dropped.
     ///
     /// # Errors
     /// The maximum number of concurrent waits is reached.
@@ -128,7 +128,7 @@ impl Server {
         taken.map_err(|_| ToolError::too_many_calls())
     }
 
-    /// Waits, and sends progress notifications, because clients that receive nothing time out.
+    /// Waits and meanwhile sends progress notifications, because clients that receive nothing time out.
     async fn waited(
         &self,
         desk: ToolContext<'_>,
@@ -149,7 +149,7 @@ impl Server {
                     let waited = begun.elapsed().as_secs();
                     let note = ProgressNotificationParam::new(token, begun.elapsed().as_secs_f64())
                         .with_message(format!("waited {waited} s"));
-                    // A failed notification is ignored, because the wait ends when the client disconnects.
+                    // A failed notification is ignored: if the client has disconnected, the wait ends anyway.
                     let _ = context.peer.notify_progress(note).await;
                 }
             }
@@ -178,7 +178,7 @@ impl ServerHandler for Server {
     ) -> Result<InitializeResult, ErrorData> {
         context.peer.set_peer_info(request.clone());
         let mut info = self.negotiate_initialize(&request)?;
-        // The tasks extension is not defined for protocol revisions that have this request.
+        // Protocol revisions that have the `initialize` request do not define the tasks extension.
         if let Some(extensions) = &mut info.capabilities.extensions {
             extensions.remove(TASKS_EXTENSION_ID);
         }
@@ -186,7 +186,7 @@ impl ServerHandler for Server {
         if let Transport::Http(_) = self.origin
             && let Some(resources) = &mut info.capabilities.resources
         {
-            // Updates need a stream, which HTTP does not have here.
+            // Update notifications need a stream, which this HTTP transport does not have.
             resources.subscribe = None;
         }
         Ok(info)
@@ -278,7 +278,7 @@ impl ServerHandler for Server {
         _: Option<PaginatedRequestParams>,
         _: RequestContext<RoleServer>,
     ) -> Result<ListPromptsResult, ErrorData> {
-        // Prompts are not declared, so the method must not exist, instead of returning an empty list.
+        // The server does not declare prompts. The method must therefore not exist; an empty list would be wrong.
         Err(parameters::no_method("prompts/list"))
     }
 
@@ -295,8 +295,8 @@ impl ServerHandler for Server {
         request: CustomRequest,
         _: RequestContext<RoleServer>,
     ) -> Result<CustomResult, ErrorData> {
-        // Existing methods get here if their parameters have the wrong form. This happens only over HTTP, where methods
-        // that need a session do not exist.
+        // A request for an existing method arrives here if its parameters have the wrong form. This happens only over
+        // HTTP, where methods that need a session do not exist.
         let wrong = match request.method.as_str() {
             "initialize" | "resources/subscribe" | "resources/unsubscribe" => None,
             method => parameters::wrong(method, request.params.as_ref()),
@@ -355,7 +355,7 @@ impl ServerHandler for Server {
         request: UpdateTaskParams,
         _: RequestContext<RoleServer>,
     ) -> Result<(), ErrorData> {
-        // No task ever asks for input, so updates are ignored.
+        // No task ever requests input, so updates are ignored.
         let task = self.shared.tasks.get(&self.shared.api, &request.task_id).await;
         task.map(|_| ()).ok_or_else(no_task)
     }
@@ -390,7 +390,7 @@ pub(crate) fn definitions(read_only: bool) -> Vec<Definition> {
     allowed.map(Tool::definition).collect()
 }
 
-/// Returns true if the client supports tasks. Tasks exist only in the stateless era.
+/// Returns true if the client supports tasks. Tasks exist only in the stateless protocol era.
 fn takes_tasks(context: &RequestContext<RoleServer>) -> bool {
     let is_new = context
         .protocol_version()
@@ -398,7 +398,7 @@ fn takes_tasks(context: &RequestContext<RoleServer>) -> bool {
     is_new && context.client_capabilities().is_some_and(|declared| declared.supports_tasks())
 }
 
-/// Returns true if the protocol revision of the client has structured content, or is unknown.
+/// Returns true if the protocol revision of the client supports structured content or is unknown.
 fn knows_structured_content(context: &RequestContext<RoleServer>) -> bool {
     let header = || context.extensions.get::<Parts>()?.headers.get("mcp-protocol-version")?.to_str().ok();
     let version = context.protocol_version();

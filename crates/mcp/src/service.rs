@@ -9,18 +9,18 @@ use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, Stream
 use std::fmt;
 use std::sync::Arc;
 
-/// Tower service for requests to the MCP endpoint. Clones share their state.
+/// Tower service for requests to the MCP endpoint. Clones share the same state.
 pub type HttpService = StreamableHttpService<Server, NeverSessionManager>;
 
-/// Allowed clients over HTTP, and their permissions.
+/// Clients that are allowed over HTTP, and their permissions.
 #[derive(Clone)]
 pub struct McpAuth {
-    /// Accepted values of the header `Host`: exact names with their port.
+    /// Accepted values of the header `Host`. Each value is an exact host name with its port.
     pub hosts: Vec<String>,
     /// Accepted values of the header `Origin`. A request without this header does not come from a web page and is
     /// accepted.
     pub origins: Vec<String>,
-    /// Returns the caller of a request.
+    /// Function that returns the caller of a request.
     pub caller: Arc<dyn Fn(&Parts) -> Caller + Send + Sync>,
 }
 
@@ -36,8 +36,8 @@ impl fmt::Debug for McpAuth {
 impl McpInterface {
     /// Creates a tower service for one endpoint, such as `/mcp`.
     ///
-    /// The service stores no sessions: each request is independent, also for clients of the older era. A restart of the
-    /// manager therefore breaks no session, and clients cannot accumulate sessions.
+    /// The service stores no sessions: each request is independent, even from clients of the older protocol era. A
+    /// restart of the manager therefore interrupts no session, and clients cannot accumulate sessions.
     #[must_use]
     pub fn http_service(&self, door: McpAuth) -> HttpService {
         let config = StreamableHttpServerConfig::default()

@@ -1,4 +1,4 @@
-//! Messages of a stream, one per line, with limits for the load of a connection.
+//! A stream of messages, one per line. The load that one connection can cause is limited.
 
 mod line;
 mod load;
@@ -25,19 +25,19 @@ use crate::error::ToolError;
 use crate::parameters;
 use crate::tool::Tool;
 
-/// Byte order mark, which some programs write before their text; it is skipped.
+/// Byte order mark, which some programs write before their text. It is skipped.
 const MARK: &[u8] = "\u{feff}".as_bytes();
-/// Timeout for writing unsent replies after the client closed its side.
+/// Timeout for writing unsent replies after the client has closed its side of the stream.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Stream of messages. If a client does not read its replies, its next requests are not read either.
+/// Stream of messages. While a client does not read its replies, its next requests are not read either.
 pub(crate) struct MessageStream<R, W> {
     lines: MessageReader<R>,
     write: Arc<Mutex<Option<W>>>,
     load: Arc<ConnectionLoad>,
 }
 
-/// Meaning of a line.
+/// Result of parsing a line.
 enum MessageKind {
     Message(Box<RxJsonRpcMessage<RoleServer>>),
     /// A message that needs no reply.
@@ -64,11 +64,11 @@ where
     fn refuse(&self, id: &Value, error: &ErrorData) {
         tracing::debug!(code = error.code.0, "rejected a message");
         let line = json!({ "jsonrpc": "2.0", "id": id, "error": error });
-        // Reading can be cancelled at any await, but the rejection must still be written.
+        // A read can be cancelled at any await, but the rejection must still be written, so a separate task writes it.
         tokio::spawn(self.written(line.to_string().into_bytes()));
     }
 
-    /// Writes a line. Its bytes count as unsent from this call until the returned future has completed.
+    /// Writes a line. The bytes of the line count as unsent from this call until the returned future has completed.
     fn written(&self, mut line: Vec<u8>) -> impl Future<Output = io::Result<()>> + Send + 'static {
         line.push(b'\n');
         let (write, weight) = (self.write.clone(), self.load.weigh(line.len()));
@@ -110,7 +110,7 @@ where
                 Ok(StreamLine::Whole(line)) => (understood(&line), line.len()),
                 Ok(StreamLine::TooLong) => (refused(Value::Null, too_long()), 0),
                 Ok(StreamLine::End) => {
-                    // A client that has closed its side may still read the last replies.
+                    // A client that has closed its side of the stream may still read the last replies.
                     let _late = timeout(FLUSH_TIMEOUT, self.load.sent()).await;
                     return None;
                 }
@@ -137,10 +137,11 @@ where
 }
 
 impl<R, W> MessageStream<R, W> {
-    /// Counts a message of this size as load, or removes the load that it ends.
+    /// Adds a message of this size to the load. If the message ends another request, removes that request from the
+    /// load.
     ///
     /// # Errors
-    /// Returns the id and the error if the request is rejected.
+    /// Returns the id of the request and the error if the request is rejected.
     fn noted(
         &self,
         message: &RxJsonRpcMessage<RoleServer>,
@@ -162,7 +163,7 @@ impl<R, W> MessageStream<R, W> {
             }
             JsonRpcMessage::Notification(told) => {
                 if let ClientNotification::CancelledNotification(cancelled) = &told.notification {
-                    // A cancelled request gets no reply.
+                    // A cancelled request gets no reply, so its load is removed now.
                     cancelled.params.request_id.iter().for_each(|id| self.load.done(id));
                 }
                 Ok(())
@@ -172,7 +173,7 @@ impl<R, W> MessageStream<R, W> {
     }
 }
 
-/// Returns true if a request waits for an event and uses almost no resources meanwhile.
+/// Returns true if a request waits for an event. While it is waiting, it uses almost no resources.
 fn parks(request: &ClientRequest) -> bool {
     if let ClientRequest::CallToolRequest(call) = request {
         let waits = |arguments: &rmcp::model::JsonObject| {
@@ -230,10 +231,10 @@ fn misunderstood(line: &[u8], why: &serde_json::Error) -> MessageKind {
     refused(id, ErrorData::invalid_request(text, None))
 }
 
-/// Handles a line that the main parser rejects. The line may still be JSON, for example nested too deep or with a
-/// number that is too large; then its sender needs a reply with its id.
+/// Handles a line that the main parser rejects. The line may still be valid JSON, for example with too deep nesting or
+/// with a number that is too large. In this case, the sender needs a reply with the id of its request.
 fn unreadable(line: &[u8], why: &serde_json::Error) -> MessageKind {
-    // Checking UTF-8 once is faster than checking each skipped value.
+    // One UTF-8 check of the whole line is faster than a check of each skipped value.
     match str::from_utf8(line)
         .map_err(drop)
         .and_then(|line| serde_json::from_str::<RequestEnvelope>(line).map_err(drop))
@@ -249,14 +250,14 @@ fn unreadable(line: &[u8], why: &serde_json::Error) -> MessageKind {
     }
 }
 
-/// Part of a message that determines if it needs a reply.
+/// The parts of a message that determine whether it needs a reply.
 #[derive(Deserialize)]
 struct RequestEnvelope {
     id: Option<Value>,
     method: Option<IgnoredAny>,
 }
 
-/// Returns the id in the form that a reply may have, or null if the id is invalid.
+/// Returns the id if a reply may contain it, or null if the id is invalid.
 fn known(id: Option<Value>) -> Value {
     id.filter(|id| id.is_string() || id.is_i64()).unwrap_or_default()
 }

@@ -1,8 +1,8 @@
 //! Update notifications for subscribed resources.
 //!
-//! A process resource is updated when the state of the process changes, but not for its output. A session resource is
-//! updated when processes of the session end. Completions close together are sent in one update, which contains them in
-//! `_meta` under `dev.longhaul/notice`.
+//! A process resource is updated when the state of the process changes. New output does not update it. A session
+//! resource is updated when processes of the session end. Processes that end within a short time are reported in one
+//! update, which lists them in `_meta` under `dev.longhaul/notice`.
 
 mod changes;
 
@@ -21,12 +21,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinSet};
 
-/// Maximum number of subscribed resources of one client.
+/// Maximum number of resources to which one client can subscribe.
 const MAX_RESOURCES: usize = 256;
 /// Name of the field in `_meta` that contains a batch of completions.
 const NOTICE: &str = "dev.longhaul/notice";
 
-/// Subscriptions of one connection in the older era. Clones share them.
+/// Subscriptions of one connection in the older protocol era. Clones share the same subscriptions.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct LegacySubscriptions {
     wanted: Arc<Mutex<SubscribedResources>>,
@@ -37,11 +37,11 @@ struct SubscribedResources {
     processes: BTreeMap<ProcessId, String>,
     is_followed: bool,
     sessions: BTreeMap<String, AbortHandle>,
-    /// Tasks that send updates; they are aborted with the connection.
+    /// Tasks that send updates. They are aborted when the connection ends.
     tasks: JoinSet<()>,
 }
 
-/// Returns true if the URI can be subscribed to.
+/// Returns true if clients can subscribe to this URI.
 pub(crate) fn can_be_heard(uri: &str) -> bool {
     resource::process(uri).is_some() || resource::session(uri).is_some()
 }
@@ -132,7 +132,7 @@ impl LegacySubscriptions {
         if is_first {
             let changes =
                 ChangeBatcher::from_now(api).await.inspect_err(|_| self.lock().is_followed = false)?;
-            // The task has only a weak reference, so that it ends with the connection.
+            // The task has only a weak reference to the subscriptions, so that it ends together with the connection.
             let following = send_subscribed(Arc::downgrade(&self.wanted), changes, peer.clone());
             self.lock().tasks.spawn(following);
         }
@@ -160,7 +160,7 @@ impl LegacySubscriptions {
     }
 }
 
-/// Returns a stream of the completions of a session from now on.
+/// Returns a stream of the completions of a session that occur from now on.
 async fn notices(api: &Api, session: &SessionId) -> Result<CompletionStream, ToolError> {
     Ok(api.notices(session.as_str(), None, true).await?)
 }

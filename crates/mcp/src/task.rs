@@ -1,12 +1,14 @@
-//! Tasks (`io.modelcontextprotocol/tasks`): waits whose result a client asks for later.
+//! Tasks (`io.modelcontextprotocol/tasks`): waits whose result a client requests later.
 //!
 //! **A task is not stored.** The id of a task contains the processes, the start time, and a signature made with a
-//! secret of the state directory. `tasks/get` therefore depends only on the id and the records in the store: its result
-//! is the same after a restart, an unused task costs nothing, and no clean-up is needed. A stored record for each wait
-//! would appear in lists, count as live work and cause events. Only the cancellation of a wait cannot be derived from
-//! the records, so cancelled tasks are stored in a file next to the secret: one line each, the newest 4,096.
+//! secret of the state directory. The result of `tasks/get` therefore depends only on the id and the records in the
+//! store: it is the same after a restart, an unused task costs nothing, and no clean-up is needed. A stored record for
+//! each wait would appear in lists, count as live work and cause events. Only the cancellation of a wait cannot be
+//! derived from the records. Cancelled tasks are therefore stored in a file next to the secret, which contains one line
+//! for each of the newest 4,096 cancelled tasks.
 //!
-//! Only waits for the end of processes become tasks, because an end is final, and so is the result of the task.
+//! A wait becomes a task only if it waits for the end of processes. An end is final, so the result of the task is final
+//! too.
 
 mod cancelled;
 mod file;
@@ -27,7 +29,7 @@ use std::path::Path;
 use std::time::Duration;
 pub(crate) use token::TaskToken;
 
-/// Minimum interval at which a client should poll a task; the interval grows with the age of the task.
+/// Minimum interval at which a client should poll a task. The interval grows with the age of the task.
 const MIN_POLL_INTERVAL: Duration = Duration::from_secs(2);
 /// Maximum interval at which a client should poll a task.
 const LATEST: Duration = Duration::from_secs(10);
@@ -40,12 +42,12 @@ pub(crate) struct Tasks {
 }
 
 impl Tasks {
-    /// Opens the secret and the cancelled tasks of a state directory; creates the secret if it does not exist.
+    /// Opens the secret and the cancelled tasks in a state directory. Creates the secret if it does not exist.
     pub(crate) fn open(state: &Path) -> io::Result<Self> {
         Ok(Self { secret: TaskSecret::open(state)?, cancelled: CancelledTasks::open(state)? })
     }
 
-    /// Creates the task of a wait. Returns `None` if the condition is already met, or if the wait cannot be a task.
+    /// Creates a task for a wait. Returns `None` if the condition is already met, or if the wait cannot become a task.
     pub(crate) async fn begin(
         &self,
         desk: ToolContext<'_>,
@@ -89,7 +91,7 @@ impl Tasks {
                 let answer = calls::answered(api, &reply).await;
                 (CallToolResult::structured(answer.into()), at)
             }
-            // The records were pruned, so the wait is over.
+            // The records of the processes were pruned, so the wait is over.
             Err(refusal) => (refusal.into_result(), None),
         };
         let (result, at) = result;
@@ -98,8 +100,8 @@ impl Tasks {
         Some(DetailedTask::new(task, TaskPayload::Completed { result }))
     }
 
-    /// Cancels a wait, but not the processes. Returns false if this manager did not create the task. A task that is
-    /// already completed is not changed.
+    /// Cancels the wait of a task, but not the processes. Returns false if this manager did not create the task. A task
+    /// that is already completed is not changed.
     pub(crate) async fn cancel(&self, api: &Api, id: &str) -> io::Result<bool> {
         let Some(token) = self.secret.opened(id) else { return Ok(false) };
         if self.look(api, &token).await.is_ok_and(|reply| reply.timed_out) {
@@ -121,7 +123,7 @@ fn working(api: &Api, token: &TaskToken, id: String, views: &[ProcessView]) -> T
         .with_poll_interval_ms(calls::millis(interval(api.engine.now(), token.created)))
 }
 
-/// Returns one line about the processes that have not ended.
+/// Returns a one-line summary of the processes that have not ended.
 fn message(views: &[ProcessView]) -> String {
     let ended = views.iter().filter(|view| view.completed_at.is_some()).count();
     let going = views.iter().filter(|view| view.completed_at.is_none()).map(|view| {
@@ -134,7 +136,7 @@ fn message(views: &[ProcessView]) -> String {
     format!("{ended} of {} ended; {}", views.len(), going.collect::<Vec<_>>().join(", "))
 }
 
-/// Returns the interval at which a client should poll the task; it grows with the age of the task.
+/// Returns the interval at which a client should poll the task. The interval grows with the age of the task.
 fn interval(now: Timestamp, created: Timestamp) -> Duration {
     (now.since(created) / 10).clamp(MIN_POLL_INTERVAL, LATEST)
 }

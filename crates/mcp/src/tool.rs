@@ -38,18 +38,18 @@ pub(crate) enum Tool {
 enum ToolEffect {
     /// The tool only reads.
     Looks,
-    /// The tool changes something; repeating the call has no further effect.
+    /// The tool changes something. A repeated call has no further effect.
     Settles,
     /// Each call creates something new.
     Makes,
-    /// The tool ends something; repeating the call has no further effect.
+    /// The tool ends something. A repeated call has no further effect.
     Ends,
-    /// The tool executes what the caller gives it, which may have any effect.
+    /// The tool executes a command of the caller, which may have any effect.
     Runs,
 }
 
 impl Tool {
-    /// All tools, in the order of their names.
+    /// All tools, sorted by name.
     pub(crate) const ALL: [Self; 16] = [
         Self::CompleteProcess,
         Self::FailProcess,
@@ -101,20 +101,21 @@ impl Tool {
         self.effect() == ToolEffect::Looks
     }
 
-    /// Returns true if the tool returns output, within a size limit that the caller sets or knows.
+    /// Returns true if the tool returns output. The size of such a result is limited by an argument of the call or its
+    /// default.
     pub(crate) const fn reads_output(self) -> bool {
         matches!(self, Self::ReadProcessOutput | Self::SearchProcessOutput)
     }
 
-    /// Returns the definition of the tool for clients. The schemas are created once and shared.
+    /// Returns the definition of the tool for clients. The schemas are created only one time and then shared.
     pub(crate) fn definition(self) -> Definition {
         static DEFINITIONS: LazyLock<BTreeMap<Tool, Definition>> =
             LazyLock::new(|| Tool::ALL.into_iter().map(|tool| (tool, tool.described())).collect());
         DEFINITIONS.get(&self).cloned().unwrap_or_else(|| self.described())
     }
 
-    /// Checks arguments against the schema of the tool and returns them. Whole floats become integers where the schema
-    /// requires an integer, because some clients do not distinguish 3.0 from 3.
+    /// Checks arguments against the schema of the tool and returns them. Where the schema requires an integer, a whole
+    /// float is converted to an integer, because some clients do not distinguish 3.0 from 3.
     pub(crate) fn checked(self, mut arguments: Map<String, Value>) -> Result<Map<String, Value>, ToolError> {
         let schema = self.definition().input_schema;
         if let Some(Value::Object(fields)) = schema.get("properties") {
@@ -219,12 +220,13 @@ impl Tool {
             ToolEffect::Settles => hints.destructive(false).idempotent(true).open_world(false),
             ToolEffect::Makes => hints.destructive(false).open_world(false),
             ToolEffect::Ends => hints.idempotent(true).open_world(false),
-            // Defaults of the protocol: the tool may be destructive and reach external systems.
+            // Without further hints, the defaults of the protocol apply: the tool may be destructive and reach external
+            // systems.
             ToolEffect::Runs => hints.read_only(false),
         }
     }
 
-    /// Returns the schema of the arguments.
+    /// Returns the schema of the tool's arguments.
     pub(crate) fn input(self) -> Map<String, Value> {
         match self {
             Self::CompleteProcess => taken::<input::CompleteInput>(),
@@ -246,10 +248,11 @@ impl Tool {
         }
     }
 
-    /// Returns the schema of the result.
+    /// Returns the schema of the tool's result.
     pub(crate) fn output(self) -> Map<String, Value> {
         match self {
-            // The result is that of `get_process_status`, so clients find the full schema there.
+            // The result has the same fields as the result of `get_process_status`. The schema of that tool describes
+            // all fields.
             Self::GetBackgroundProcessStatus => answer::minimal_schema(),
             Self::GetProcessStatus => answer::whole_schema(),
             Self::StartBackgroundProcess
@@ -270,7 +273,7 @@ impl Tool {
     }
 }
 
-/// Returns the schema of an input type, with descriptions of its fields but not of the type.
+/// Returns the schema of an input type. It describes the fields, but not the type itself.
 fn taken<T: JsonSchema>() -> Map<String, Value> {
     let mut schema = schema::of::<T>();
     schema.remove("description");

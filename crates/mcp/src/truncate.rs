@@ -1,9 +1,9 @@
-//! Shortening of client texts that are repeated in messages.
+//! Shortens texts from clients that are repeated in messages.
 
 /// Maximum length of a repeated name, in bytes; enough to recognize the name.
 const MAX_NAME_LEN: usize = 128;
 
-/// Shortens a long name of a client for use in a message.
+/// Shortens a long name from a client for use in a message.
 pub(crate) fn brief(name: &str) -> String {
     shortened(name.to_owned(), MAX_NAME_LEN)
 }

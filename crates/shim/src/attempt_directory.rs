@@ -25,14 +25,15 @@ use crate::{
 
 /// File name of the control socket on which the shim listens.
 pub const SOCKET: &str = "ctl";
-/// File name of the identity, which names the processes of the attempt.
+/// Name of the identity file, which identifies the processes of the attempt.
 pub const IDENTITY: &str = "identity";
 /// File name of the exit record.
 pub const EXIT: &str = "exit";
 /// File name of the named pipe that the command reads as its input.
 pub const INPUT: &str = "stdin";
 
-/// Disk space in bytes that is reserved for an exit record: enough for every exit record, and one block on most disks.
+/// Disk space in bytes that is reserved for an exit record. It is enough for every exit record, and is one block on
+/// most disks.
 const RESERVED_BYTES: u64 = 4_096;
 const MAX_LOCK_ATTEMPTS: u32 = 25;
 const LOCK_RETRY_DELAY: Duration = Duration::from_millis(2);
@@ -45,25 +46,26 @@ pub struct AttemptDirectory {
 }
 
 impl AttemptDirectory {
-    /// Opens an existing directory; its last component must not be a symbolic link.
+    /// Opens an existing attempt directory. Fails if the last component of the path is a symbolic link.
     pub fn open(path: &Path) -> io::Result<Self> {
         let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::RDONLY;
         Ok(Self { fd: rustix::fs::openat(CWD, path, flags, Mode::empty())? })
     }
 
-    /// Returns the identity of the attempt, or `None` if the gate of the attempt never opened.
+    /// Returns the identity of the attempt, or `None` if the attempt has no identity file, which means that its command
+    /// never started.
     pub fn identity(&self) -> Result<Option<Identity>, AttemptFileError> {
         let bytes = self.read(IDENTITY)?;
         bytes.map(|bytes| Identity::decode(&bytes)).transpose().map_err(AttemptFileError::in_file(IDENTITY))
     }
 
-    /// Returns the exit record of the attempt, or `None` if no end was recorded.
+    /// Returns the exit record of the attempt, or `None` if the end of the attempt was not recorded.
     pub fn exit_record(&self) -> Result<Option<ExitRecord>, AttemptFileError> {
         let bytes = self.read(EXIT)?;
         bytes.map(|bytes| ExitRecord::decode(&bytes)).transpose().map_err(AttemptFileError::in_file(EXIT))
     }
 
-    /// Returns true if a shim holds the lock, and therefore is alive.
+    /// Returns true if a shim holds the lock on the attempt directory, which means that the shim is alive.
     pub fn is_locked(&self) -> io::Result<bool> {
         match rustix::fs::flock(self.reopened()?, FlockOperation::NonBlockingLockShared) {
             Ok(()) => Ok(false),
@@ -72,7 +74,8 @@ impl AttemptDirectory {
         }
     }
 
-    /// Takes the lock, which lasts while the returned descriptor is open. Returns `None` if the lock is already held.
+    /// Takes the lock on the attempt directory, and holds it while the returned descriptor is open. Returns `None` if
+    /// another process holds the lock.
     ///
     /// The lock is on the directory itself. A lock file would cost one inode per attempt, and could be removed.
     pub fn lock(&self) -> io::Result<Option<OwnedFd>> {
@@ -80,7 +83,7 @@ impl AttemptDirectory {
         for _ in 0..MAX_LOCK_ATTEMPTS {
             match rustix::fs::flock(&directory, FlockOperation::NonBlockingLockExclusive) {
                 Ok(()) => return Ok(Some(directory)),
-                // A process in `is_locked` may hold the lock for a moment.
+                // A process that calls `is_locked` holds the lock for a moment, so retry.
                 Err(Errno::WOULDBLOCK) => std::thread::sleep(LOCK_RETRY_DELAY),
                 Err(Errno::INTR) => {}
                 Err(error) => return Err(error.into()),
@@ -89,21 +92,22 @@ impl AttemptDirectory {
         Ok(None)
     }
 
-    /// Opens the directory again. A lock belongs to an open file description, so each holder needs a separate one.
+    /// Opens the directory again. A `flock` lock belongs to an open file description, so each lock holder needs a
+    /// separate one.
     fn reopened(&self) -> io::Result<OwnedFd> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         Ok(rustix::fs::openat(&self.fd, ".", flags, Mode::empty())?)
     }
 
-    /// Connects to the shim. The length of the directory path does not matter.
+    /// Connects to the control socket of the shim, however long the path of the attempt directory is.
     ///
     /// The connection fails if the shim has just started and has not created its socket yet.
     pub fn connect(&self) -> io::Result<UnixStream> {
         UnixStream::connect(self.through_proc(SOCKET))
     }
 
-    /// Connects to the shim. While the shim is alive and has no socket yet, waits for the socket for up to
-    /// `time_limit`.
+    /// Connects to the shim. If the shim is alive but has not created its control socket yet, waits for the socket for
+    /// up to `time_limit`.
     pub fn connect_within(&self, time_limit: Duration) -> io::Result<UnixStream> {
         let begin = Instant::now();
         loop {
@@ -120,10 +124,10 @@ impl AttemptDirectory {
         }
     }
 
-    /// Opens the input of the command for writing, without blocking.
+    /// Opens the named pipe that the command reads as its input, for writing and without blocking.
     ///
-    /// Returns `None` if the input is not a named pipe, was closed, or has no reader. While the returned descriptor is
-    /// open, the input does not end, even if the shim ends.
+    /// Returns `None` if the input is not a named pipe, was closed, or has no reader. The command does not reach the
+    /// end of its input while the returned descriptor is open, even if the shim ends.
     pub fn input(&self) -> io::Result<Option<OwnedFd>> {
         let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         match rustix::fs::openat(&self.fd, INPUT, flags, Mode::empty()) {
@@ -148,14 +152,16 @@ impl AttemptDirectory {
         };
         self.remove(name)?;
         rustix::fs::mkfifoat(&self.fd, name, private())?;
-        // Opening one end blocks until the other end is open. This descriptor counts as both ends.
+        // Opening one end of a named pipe blocks until the other end is open. This temporary descriptor counts as both
+        // ends, so the two calls below do not block.
         let _both = open(OFlags::RDWR | OFlags::NONBLOCK)?;
         Ok((open(OFlags::RDONLY)?, open(OFlags::WRONLY | OFlags::NONBLOCK)?))
     }
 
     pub(crate) fn listen(&self) -> io::Result<UnixListener> {
         self.remove(SOCKET)?;
-        // `bind` takes the mode of the socket file from the umask. Changing the umask is safe with one thread.
+        // `bind` derives the mode of the socket file from the umask. Changing the umask is safe, because this program
+        // has one thread.
         let before = rustix::process::umask(Mode::from_raw_mode(0o177));
         let listener = UnixListener::bind(self.through_proc(SOCKET));
         rustix::process::umask(before);
@@ -164,7 +170,7 @@ impl AttemptDirectory {
         Ok(listener)
     }
 
-    /// Creates a file, and first removes a file that a failed attempt may have left under this name.
+    /// Creates a file. Removes a file of the same name that an earlier, failed attempt to create it may have left.
     fn recreate(&self, name: &str) -> io::Result<OwnedFd> {
         match self.create(name) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
@@ -191,10 +197,10 @@ impl AttemptDirectory {
         }
     }
 
-    /// Creates the temporary file that will later become file `name`, and reserves disk space for one record in it, so
-    /// that the record can be written even if the disk becomes full.
+    /// Creates the temporary file that is later renamed to `name`. Reserves disk space for one record in it, so that
+    /// the record can be written even if the disk becomes full.
     ///
-    /// On a file system that cannot reserve space, this creates the file only and is not an error.
+    /// On a file system that cannot reserve space, the function only creates the file; this is not an error.
     pub(crate) fn reserve(&self, name: &str) -> io::Result<fs::File> {
         let temporary = temporary(name);
         let file = self.recreate(&temporary)?;
@@ -208,7 +214,7 @@ impl AttemptDirectory {
         }
     }
 
-    /// Removes the reserved temporary file.
+    /// Removes the temporary file with the reserved disk space.
     pub(crate) fn release(&self, name: &str) {
         drop(self.remove(&temporary(name)));
     }
@@ -216,8 +222,9 @@ impl AttemptDirectory {
     /// Writes a file so that after a power cut the file is either complete or absent.
     ///
     /// - If the file replaces another one, the content is synced before the rename.
-    /// - Otherwise the rename comes first, so that a journaling file system commits name and content together. If power
-    ///   fails in between, the checksum shows that the content is incomplete; the record was not reported yet.
+    /// - If the file is new, the rename comes first, so that a journaling file system commits the name and the content
+    ///   together. If power fails in between, the checksum shows that the content is incomplete. This loses nothing,
+    ///   because the record was not reported yet.
     ///
     /// The first call writes into the [reserved](Self::reserve) file. Every retry writes a new file, because the state
     /// of a file after a failed fsync cannot be trusted.
@@ -235,7 +242,7 @@ impl AttemptDirectory {
         };
         let written = tried(name, replaces, WriteStep::Write).and_then(|()| {
             file.write_all(bytes)?;
-            // The command may have written into the reserved file. A record must end at the end of its file.
+            // Truncate the file after the record: the command may have written more bytes into the reserved file.
             file.set_len(u64::try_from(bytes.len()).unwrap_or(u64::MAX))
         });
         let sync = || tried(name, replaces, WriteStep::Sync).and_then(|()| file.sync_all());
@@ -256,7 +263,8 @@ impl AttemptDirectory {
         Ok(rustix::fs::fsync(&self.fd)?)
     }
 
-    /// Makes the directory entries of the attempt directory and its parents durable, for this number of levels upwards.
+    /// Syncs the parent directories of the attempt directory, `levels` levels upwards, so that their entries are
+    /// durable.
     pub(crate) fn sync_parents(&self, levels: u8) -> io::Result<()> {
         let flags = OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::RDONLY;
         let mut parent = None;
@@ -274,7 +282,8 @@ impl AttemptDirectory {
         rustix::fs::statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW).is_ok()
     }
 
-    /// Returns true if `name` still refers to this open file; the command may have removed or replaced the file.
+    /// Returns true if the path `name` still refers to this open file. The command may have removed or replaced the
+    /// file.
     fn is_at(&self, name: &str, file: &fs::File) -> bool {
         let place = rustix::fs::statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW);
         let birth = |found: rustix::fs::Stat| (found.st_dev, found.st_ino);
@@ -301,7 +310,7 @@ impl AttemptDirectory {
         }
     }
 
-    /// Returns true if the directory was removed, so that no file can ever be created in it again.
+    /// Returns true if the attempt directory was removed, so that no file can be created in it.
     pub(crate) fn is_removed(&self) -> bool {
         rustix::fs::fstat(&self.fd).is_ok_and(|stat| stat.st_nlink == 0)
     }
@@ -341,20 +350,20 @@ impl From<OwnedFd> for AttemptDirectory {
     }
 }
 
-/// Error of reading a file of an attempt directory.
+/// Error of reading a file in an attempt directory.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum AttemptFileError {
     /// The operating system returned an error.
     Io {
-        /// Name of the file.
+        /// Name of the file that could not be read.
         file: &'static str,
-        /// The error of the operating system.
+        /// Error that the operating system returned.
         source: io::Error,
     },
     /// The file does not contain a complete, valid record.
     Record {
-        /// Name of the file.
+        /// Name of the file with the invalid record.
         file: &'static str,
         /// The defect of the record.
         source: RecordError,
@@ -387,7 +396,7 @@ impl std::error::Error for AttemptFileError {
     }
 }
 
-/// One step of writing a file durably.
+/// Step of a durable file write.
 #[derive(Debug, Clone, Copy)]
 enum WriteStep {
     Write,
@@ -396,7 +405,7 @@ enum WriteStep {
     Directory,
 }
 
-/// Triggers the failpoint before one step of writing a file durably. Returns the error that the failpoint injects.
+/// Passes the failpoint that precedes a step of a durable file write. Returns the error that the failpoint injects.
 #[cfg_attr(not(debug_assertions), expect(clippy::unnecessary_wraps, reason = "it fails where points are"))]
 fn tried(name: &str, replaces: bool, part: WriteStep) -> io::Result<()> {
     let is_identity = name == IDENTITY;

@@ -1,4 +1,4 @@
-//! Starts shims, and transfers frames and descriptors over a Unix stream socket.
+//! Starts shims, and sends and receives frames and file descriptors over a Unix stream socket.
 
 use std::{
     io::{self, IoSlice, IoSliceMut},
@@ -24,18 +24,18 @@ pub const MAX_DESCRIPTORS: usize = 8;
 /// First command-line argument that makes a program run as a shim.
 pub const ATTEMPT_ARGUMENT: &str = "attempt";
 
-/// First command-line argument that makes a shim print one line with its name and version.
+/// First command-line argument that makes the shim program print one line with its name and version.
 pub const VERSION_ARGUMENT: &str = "--version";
 
-/// Environment variable that, set to `1`, allows a program to run as its own shim.
+/// Environment variable that, if it is `1`, allows a program to run as its own shim.
 pub const SHIM_VARIABLE: &str = "LONGHAUL_SHIM";
 
 const ONE_READ: usize = 16 << 10;
 
-/// Starts a shim for an attempt directory. Returns the shim and the first control connection.
+/// Starts a shim for an attempt directory. Returns the shim process and the first control connection.
 ///
-/// The shim gets only [`SHIM_VARIABLE`] and the variables that arm failpoints as its environment. Its stdout and stderr
-/// are `/dev/null`.
+/// The environment of the shim contains only [`SHIM_VARIABLE`] and the variables that arm failpoints. Its stdout and
+/// stderr are `/dev/null`.
 pub fn start(program: &Path, directory: &Path) -> io::Result<(Child, UnixStream)> {
     let (ours, theirs) = UnixStream::pair()?;
     let child = Command::new(program)
@@ -52,9 +52,10 @@ pub fn start(program: &Path, directory: &Path) -> io::Result<(Child, UnixStream)
     Ok((child, ours))
 }
 
-/// Sends bytes, with the descriptors attached to the first byte. Returns the number of bytes that were sent.
+/// Sends bytes over the socket, with file descriptors attached to the first byte. Returns the number of bytes that were
+/// sent.
 ///
-/// The descriptors are transferred as soon as at least one byte was sent.
+/// If at least one byte was sent, the descriptors were sent too.
 pub fn send(socket: impl AsFd, bytes: &[u8], descriptors: &[BorrowedFd<'_>]) -> io::Result<usize> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
     let mut control = SendAncillaryBuffer::new(&mut space);
@@ -64,9 +65,9 @@ pub fn send(socket: impl AsFd, bytes: &[u8], descriptors: &[BorrowedFd<'_>]) -> 
     Ok(rustix::net::sendmsg(socket, &[IoSlice::new(bytes)], &mut control, SendFlags::NOSIGNAL)?)
 }
 
-/// Receives the available bytes into a frame buffer, and appends received descriptors to `descriptors`.
+/// Receives the available bytes into a frame buffer, and appends the received file descriptors to `descriptors`.
 ///
-/// Returns the number of bytes; zero means the end of the stream.
+/// Returns the number of received bytes; zero means the end of the stream.
 pub fn receive(
     socket: impl AsFd,
     frames: &mut FrameBuffer,

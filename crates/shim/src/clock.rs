@@ -1,5 +1,5 @@
-//! The three clocks: awake time for waits and timeouts, boot time for records (the base of steady time), and wall time
-//! for display.
+//! The three clocks: awake time for waits and timeouts, boot time for records, and wall time for display. Steady time
+//! is boot time plus a fixed offset.
 
 use rustix::time::{ClockId, Timespec, clock_gettime};
 

@@ -9,12 +9,12 @@ pub enum Containment {
     Cgroup,
     /// The shim is the subreaper of all descendants, and kills them repeatedly until none is alive.
     Subreaper,
-    /// The process group only: a descendant that creates another group escapes.
+    /// The process group only: a descendant that moves to another group escapes.
     Group,
 }
 
 impl Containment {
-    /// Returns the name used in files and messages.
+    /// Returns the name of the mechanism that files and messages use.
     pub fn word(self) -> &'static str {
         match self {
             Self::Cgroup => "cgroup",
@@ -23,7 +23,7 @@ impl Containment {
         }
     }
 
-    /// Returns the mechanism with this name, or `None` if the name is unknown.
+    /// Returns the containment mechanism with this name, or `None` if the name is unknown.
     pub fn from_word(word: &str) -> Option<Self> {
         [Self::Cgroup, Self::Subreaper, Self::Group].into_iter().find(|each| each.word() == word)
     }
@@ -41,7 +41,7 @@ pub enum AllowedContainment {
     /// The strongest mechanism that works on this machine.
     #[default]
     Auto,
-    /// Exactly this mechanism; the shim refuses the launch where it does not work.
+    /// Exactly this mechanism. The shim refuses the launch if the mechanism does not work on this machine.
     Only(Containment),
 }
 

@@ -8,57 +8,57 @@ use crate::{
 
 const FORM: &str = "longhaul-exit";
 
-/// The end of an attempt, with its causes and statistics.
+/// How and when an attempt ended, with its causes and statistics.
 ///
-/// The ending never changes. The file may be replaced once, by a record that is `settled`. That record differs only in
-/// `swept`, `sweeping`, `unverified`, `output_open` and the three counts of output.
+/// The ending never changes. The file may be replaced one time, by a record that is `settled`. The settled record
+/// differs from the first one only in `swept`, `sweeping`, `unverified`, `output_open` and the three counts of output.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExitRecord {
-    /// Ending of the program.
+    /// How the program ended.
     pub ending: ProgramEnd,
-    /// Time of the end, in milliseconds of steady time.
+    /// Time when the program ended, in milliseconds of steady time.
     pub ended_at: u64,
-    /// True if the moment of the end was not observed: the program ended at `ended_at` or earlier.
+    /// True if the exact time of the end is unknown: the program ended at `ended_at` or earlier.
     pub undated: bool,
-    /// Time of the end by the wall clock, in milliseconds since 1970; for display only.
+    /// Wall-clock time when the program ended, in milliseconds since 1970; for display only.
     pub wall: i64,
     /// Run time of the program in milliseconds, without suspended and paused time.
     pub run_ms: u64,
-    /// Reason of the stop; `None` if the program was not stopped.
+    /// Reason why the program was stopped; `None` if it was not stopped.
     pub stopped: Option<StopReason>,
-    /// Number of the last signal that was sent to stop the tree; `None` if none was sent.
+    /// Number of the last signal that was sent to stop the process tree; `None` if no signal was sent.
     pub escalated: Option<i32>,
-    /// Number of processes other than the program that had to be killed.
+    /// Number of processes that had to be killed, without the program itself.
     pub swept: u64,
-    /// Number of descendants that were alive when the program ended without being stopped.
+    /// Number of descendants that were still alive when the program ended by itself; 0 if the program was stopped.
     pub leftovers: u64,
-    /// True if a process still held an output pipe open when the shim stopped reading.
+    /// True if a process still held an output pipe open when the shim stopped reading output.
     pub output_open: bool,
     /// Number of output bytes that were stored.
     pub output_bytes: u64,
     /// Number of output bytes that could not be stored.
     pub dropped_bytes: u64,
-    /// Number of failed writes of output.
+    /// Number of failed attempts to write output to disk.
     pub write_errors: u64,
-    /// Processor time in user mode of the program and the children that it waited for, in milliseconds.
+    /// User-mode processor time of the program and of the children that it waited for, in milliseconds.
     pub utime_ms: u64,
-    /// Processor time in the kernel of the program and the children that it waited for, in milliseconds.
+    /// Kernel-mode processor time of the program and of the children that it waited for, in milliseconds.
     pub stime_ms: u64,
     /// Largest resident set size of the program or of a child that it waited for, in kilobytes.
     pub max_rss_kb: u64,
-    /// Limit that ended the program; `None` if there is no proof of one.
+    /// Resource limit that ended the program; `None` if no limit is proven to be the cause.
     pub limit: Option<ExceededLimit>,
     /// True if the program was paused when it ended.
     pub paused: bool,
-    /// True while leftovers are being stopped, so that the tree may not be empty yet.
+    /// True while the shim is stopping leftovers. Processes of the tree may then still be alive.
     pub sweeping: bool,
-    /// True if it could not be verified that the tree is empty: a process of the tree may be alive.
+    /// True if the shim could not verify that the process tree is empty, so that one of its processes may be alive.
     pub unverified: bool,
-    /// True if the record is final: no descendant is left that must be killed, and the shim has stopped reading output.
+    /// True if the record is final: the shim has no descendants left to kill, and has stopped reading output.
     pub settled: bool,
 }
 
-/// Ending of the program of an attempt.
+/// How the program of an attempt ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ProgramEnd {
     /// The program exited with a code.
@@ -73,33 +73,33 @@ pub enum ProgramEnd {
         /// True if the kernel wrote a core file.
         core: bool,
     },
-    /// The program could not be started; no instruction of the program ran.
+    /// The program could not be started, so none of its instructions ran.
     SpawnFailed {
-        /// Step that failed.
+        /// Step of the start that failed.
         stage: SpawnStage,
         /// Error number of the operating system.
         errno: i32,
     },
-    /// The gate never opened; no instruction of the program ran.
+    /// The gate that the child waits at never opened, so no instruction of the program ran.
     NeverRan,
 }
 
 /// Step at which the start of a program failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SpawnStage {
-    /// Creating the process.
+    /// Creation of the child process.
     Fork,
-    /// Setting a resource limit.
+    /// Setting of a resource limit.
     Limit,
-    /// Changing to the working directory.
+    /// Change to the working directory.
     Directory,
-    /// Opening the standard input.
+    /// Opening of the standard input.
     Stdin,
-    /// Connecting the standard output and the standard error.
+    /// Connection of the standard output and the standard error.
     Output,
-    /// Executing the program.
+    /// Execution of the program.
     Exec,
-    /// A step that this version does not know.
+    /// A start step that this version does not know.
     Other,
 }
 
@@ -114,17 +114,18 @@ const STAGES: [(SpawnStage, &str); 7] = [
 ];
 
 impl SpawnStage {
-    /// Returns the name used in the exit record.
+    /// Returns the name of the start step that the exit record uses.
     pub fn word(self) -> &'static str {
         STAGES.iter().find(|(stage, _)| *stage == self).map_or("other", |(_, word)| word)
     }
 
-    /// Returns the stage with this name, or `Other` for a name of a later version.
+    /// Returns the start step with this name, or `Other` if only a later version knows the name.
     pub fn from_word(word: &str) -> Self {
         STAGES.iter().find(|(_, each)| *each == word).map_or(Self::Other, |(stage, _)| *stage)
     }
 
-    /// Returns the index in the table `STAGES`; the child reports a failed stage by this index.
+    /// Returns the index of the start step in the table `STAGES`. The child uses this index to report the step that
+    /// failed.
     pub(crate) fn code(self) -> u8 {
         let place = STAGES.iter().position(|(stage, _)| *stage == self);
         place.and_then(|place| u8::try_from(place).ok()).unwrap_or(0)
@@ -136,7 +137,7 @@ impl SpawnStage {
 }
 
 impl ExitRecord {
-    /// Creates the record of an attempt whose gate never opened.
+    /// Creates the exit record of an attempt whose program never ran, because its gate never opened.
     pub fn never_ran(ended_at: u64, wall: i64) -> Self {
         Self {
             ending: ProgramEnd::NeverRan,
@@ -163,7 +164,7 @@ impl ExitRecord {
         }
     }
 
-    /// Encodes the record as the content of its file.
+    /// Encodes the exit record as the content of its file.
     pub fn encode(&self) -> Vec<u8> {
         let mut record = RecordWriter::new(FORM);
         match self.ending {
@@ -200,7 +201,7 @@ impl ExitRecord {
             .finish()
     }
 
-    /// Decodes the content of the file.
+    /// Decodes the content of an exit record file.
     ///
     /// # Errors
     /// Returns [`RecordError`] if the content is truncated, changed or too long.
@@ -223,7 +224,7 @@ impl ExitRecord {
             utime_ms: lines.number("utime_ms")?,
             stime_ms: lines.number("stime_ms")?,
             max_rss_kb: lines.number("max_rss_kb")?,
-            // A limit of a later version is unknown here and is ignored; the ending is valid without it.
+            // Ignore a limit that only a later version knows; the rest of the record is valid without it.
             limit: lines.text("limit")?.and_then(ExceededLimit::from_word),
             paused: lines.flag("paused")?,
             sweeping: lines.flag("sweeping")?,

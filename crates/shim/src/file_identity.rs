@@ -2,7 +2,7 @@
 
 use std::{fs, os::unix::fs::MetadataExt as _, path::Path};
 
-/// Device and inode of a file, used to recognise the executables of processes.
+/// Device and inode number of a file. They show whether two processes run the same executable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FileIdentity {
     device: u64,

@@ -1,12 +1,13 @@
-//! Frames of the control protocol: a `u32` length of everything that follows (little endian), a `u8` kind, then fields.
+//! Frames of the control protocol. A frame consists of a `u32` length of everything that follows (little endian), a
+//! `u8` kind, and fields.
 //!
-//! A field is a `u8` tag, a `u32` length, and bytes. Receivers skip unknown tags, so that later versions can add
-//! fields to messages.
+//! A field consists of a `u8` tag, a `u32` length, and bytes. Receivers skip unknown tags, so that later versions can
+//! add fields to messages.
 
 use std::fmt;
 
-/// Maximum length in bytes of a frame up to and including the launch. After the launch, a shim accepts shorter frames
-/// only.
+/// Maximum length in bytes of a frame before and during the launch. After the launch, a shim accepts only shorter
+/// frames.
 pub const MAX_FRAME_LEN: usize = 1 << 20;
 
 const LENGTH: usize = 4;
@@ -32,7 +33,7 @@ impl ControlFrame {
 }
 
 impl fmt::Debug for ControlFrame {
-    // Prints no payload, because the payload may contain an environment.
+    // Omits the payload from the debug output, because the payload may contain an environment.
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.debug_struct("Frame").field("kind", &self.kind).field("bytes", &self.payload.len()).finish()
     }
@@ -71,7 +72,7 @@ impl fmt::Debug for FrameFields<'_> {
     }
 }
 
-/// One tagged value of a frame.
+/// One tagged field of a frame.
 #[derive(Clone, Copy)]
 pub struct FrameField<'a> {
     tag: u8,
@@ -79,17 +80,17 @@ pub struct FrameField<'a> {
 }
 
 impl<'a> FrameField<'a> {
-    /// Returns the number that identifies the field in its message.
+    /// Returns the tag, which identifies the field in its message.
     pub fn tag(&self) -> u8 {
         self.tag
     }
 
-    /// Returns the raw bytes of the value.
+    /// Returns the undecoded bytes of the field.
     pub fn bytes(&self) -> &'a [u8] {
         self.bytes
     }
 
-    /// Reads the value as a little-endian number of at most 8 bytes.
+    /// Reads the field as a little-endian number of at most 8 bytes.
     pub fn number(&self) -> Result<u64, ProtocolError> {
         let mut wide = [0; 8];
         let narrow = wide.get_mut(..self.bytes.len()).ok_or(ProtocolError::BadValue { tag: self.tag })?;
@@ -97,17 +98,17 @@ impl<'a> FrameField<'a> {
         Ok(u64::from_le_bytes(wide))
     }
 
-    /// Reads the value as a number and converts it to the smaller type `T`. Fails if the number does not fit.
+    /// Reads the field as a number and converts it to the smaller type `T`. Fails if the number does not fit.
     pub fn small<T: TryFrom<u64>>(&self) -> Result<T, ProtocolError> {
         T::try_from(self.number()?).map_err(|_| ProtocolError::BadValue { tag: self.tag })
     }
 
-    /// Reads the value as a flag: zero is false, and every other number is true.
+    /// Reads the field as a flag: zero is false, and every other number is true.
     pub fn flag(&self) -> Result<bool, ProtocolError> {
         Ok(self.number()? != 0)
     }
 
-    /// Reads the value as UTF-8 text.
+    /// Reads the field as UTF-8 text.
     pub fn text(&self) -> Result<&'a str, ProtocolError> {
         std::str::from_utf8(self.bytes).map_err(|_| ProtocolError::BadValue { tag: self.tag })
     }
@@ -129,7 +130,7 @@ pub struct FrameWriter {
 }
 
 impl FrameWriter {
-    /// Starts a frame of the given kind.
+    /// Starts a frame of the given message kind.
     pub fn new(kind: u8) -> Self {
         let mut bytes = Vec::with_capacity(64);
         bytes.extend_from_slice(&[0; LENGTH]);
@@ -137,7 +138,7 @@ impl FrameWriter {
         Self { bytes }
     }
 
-    /// Adds a field of raw bytes.
+    /// Adds a field that contains these bytes.
     pub fn bytes(&mut self, tag: u8, value: &[u8]) -> &mut Self {
         self.bytes.push(tag);
         self.bytes.extend_from_slice(&to_u32(value.len()).to_le_bytes());
@@ -155,7 +156,7 @@ impl FrameWriter {
         self.bytes(tag, &[u8::from(value)])
     }
 
-    /// Fills in the length and returns the frame, ready to send.
+    /// Writes the length of the frame into its start, and returns the frame.
     pub fn finish(&mut self) -> Vec<u8> {
         let mut bytes = std::mem::take(&mut self.bytes);
         let length = to_u32(bytes.len().saturating_sub(LENGTH)).to_le_bytes();
@@ -184,12 +185,12 @@ impl FrameBuffer {
         Self { bytes: Vec::new(), limit }
     }
 
-    /// Sets the maximum length in bytes of the frames that are accepted from now on.
+    /// Sets the maximum length in bytes of the next frames.
     pub fn set_limit(&mut self, limit: usize) {
         self.limit = limit;
     }
 
-    /// Appends received bytes.
+    /// Appends received bytes to the frame buffer.
     pub fn push(&mut self, bytes: &[u8]) {
         self.bytes.extend_from_slice(bytes);
     }
@@ -213,7 +214,8 @@ impl FrameBuffer {
         let frame = ControlFrame { kind: *kind, payload: payload.to_vec() };
         self.bytes.drain(..LENGTH.saturating_add(length));
         if self.bytes.is_empty() {
-            // A launch is large and comes once. Free its memory instead of holding it until the command ends.
+            // A launch is large, and only one launch is received. Free its memory instead of keeping it until the
+            // command ends.
             self.bytes = Vec::new();
         }
         Ok(Some(frame))
@@ -231,23 +233,23 @@ impl fmt::Debug for FrameBuffer {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ProtocolError {
-    /// A frame or field ends before its announced length.
+    /// A frame or a field ends before the length that it announces.
     Torn,
-    /// A frame is longer than the limit.
+    /// A frame is longer than the maximum length.
     TooLong {
-        /// Announced length of the frame in bytes.
+        /// Length in bytes that the frame announces.
         length: usize,
         /// Maximum accepted length in bytes.
         limit: usize,
     },
     /// The value of a field is not valid for its tag.
     BadValue {
-        /// Tag of the field.
+        /// Tag of the field with the invalid value.
         tag: u8,
     },
     /// A required field is absent.
     Missing {
-        /// Tag of the field.
+        /// Tag of the absent field.
         tag: u8,
     },
 }
@@ -267,13 +269,14 @@ impl fmt::Display for ProtocolError {
 
 impl std::error::Error for ProtocolError {}
 
-/// Widens a length. This is lossless, because pointers have at least 32 bits on all supported machines.
+/// Converts a `u32` length to `usize`. This is lossless, because `usize` has at least 32 bits on all supported
+/// machines.
 fn to_usize(length: u32) -> usize {
     usize::try_from(length).unwrap_or(usize::MAX)
 }
 
-/// Narrows a length. A length that does not fit becomes `u32::MAX`, which exceeds every limit, so the receiver refuses
-/// the frame.
+/// Converts a length to `u32`. A length that does not fit becomes `u32::MAX`. That length exceeds every limit, so the
+/// receiver refuses the frame.
 fn to_u32(length: usize) -> u32 {
     u32::try_from(length).unwrap_or(u32::MAX)
 }

@@ -1,4 +1,4 @@
-//! The identity of an attempt: the file `identity`, durable before the program starts.
+//! The identity of an attempt, in the file `identity`. The file is durable before the program starts.
 
 use std::{
     ffi::OsString,
@@ -13,15 +13,14 @@ use crate::{
 
 const FORM: &str = "longhaul-identity";
 
-/// Data that is needed to find the processes of an attempt again. Each pid comes with a start time, because the kernel
-/// reuses pids.
+/// Data for finding the processes of an attempt again. Each pid has a start time, because the kernel reuses pids.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {
-    /// Id of the process as text.
+    /// Id of the managed process, as text.
     pub process: String,
     /// Number of the attempt.
     pub attempt: u64,
-    /// Id of the boot in which the pids are valid.
+    /// Id of the machine boot in which the pids are valid.
     pub boot_id: String,
     /// Pid of the shim.
     pub shim_pid: u32,
@@ -29,15 +28,15 @@ pub struct Identity {
     pub shim_start: u64,
     /// Pid of the program.
     pub pid: u32,
-    /// Start time of the program's process, in clock ticks since boot.
+    /// Start time of the program, in clock ticks since boot.
     pub start_time: u64,
-    /// Cgroup of the attempt; `None` if the attempt has no cgroup.
+    /// Path of the cgroup of the attempt; `None` if the attempt has no cgroup.
     pub cgroup: Option<PathBuf>,
     /// Containment mechanism of the attempt.
     pub mechanism: Containment,
-    /// Time when the child was created, in milliseconds of steady time.
+    /// Time when the program's process was created, in milliseconds of steady time.
     pub started_at: u64,
-    /// Time when the child was created by the wall clock, in milliseconds since 1970; for display only.
+    /// Wall-clock time when the program's process was created, in milliseconds since 1970; for display only.
     pub wall: i64,
 }
 
@@ -63,7 +62,7 @@ impl Identity {
             .finish()
     }
 
-    /// Decodes the content of the file.
+    /// Decodes the content of an identity file.
     ///
     /// # Errors
     /// Returns [`RecordError`] if the content is truncated, changed or too long.

@@ -15,50 +15,52 @@ use crate::{
 
 pub(crate) const KIND: u8 = 2;
 
-/// Request to run one attempt. The starter sends it once; only a hello may come earlier.
+/// Request to run one attempt. The starter of the shim sends it one time; only a hello may precede it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LaunchOrder {
-    /// Id of the process as text.
+    /// Id of the managed process, as text.
     pub process: String,
     /// Number of the attempt.
     pub attempt: u64,
     /// Absolute path of the program.
     pub program: PathBuf,
-    /// Arguments, starting with the name of the program.
+    /// Arguments of the program. The first argument is the name of the program.
     pub arguments: Vec<OsString>,
-    /// Complete environment of the program; no variable of the shim is added.
+    /// Complete environment of the program. The shim adds no variables.
     pub environment: EnvironmentBlock,
     /// Absolute path of the working directory.
     pub directory: PathBuf,
     /// Standard input of the program.
     pub stdin: StdinSource,
-    /// Maximum run time in milliseconds, without suspended and paused time; zero for no limit.
+    /// Maximum run time in milliseconds, without suspended and paused time; zero means no limit.
     pub timeout_ms: u64,
-    /// Signals to send before the whole tree is killed.
+    /// Signals that the shim sends to stop the process tree, before it kills the tree.
     pub stop_plan: StopPlan,
-    /// Amount of output to store.
+    /// Maximum amount of output to store.
     pub output: OutputBound,
-    /// Cgroup v2 directory for this attempt only; the shim creates the directory if it is absent.
+    /// Path of the cgroup v2 that contains only this attempt. The shim creates the cgroup if it does not exist.
     pub cgroup: Option<PathBuf>,
-    /// Mechanism to find and kill the descendants of the program.
+    /// Mechanism for finding and killing the descendants of the program.
     pub containment: AllowedContainment,
-    /// Resource limits of each process, set before the program starts.
+    /// Resource limits that apply to each process separately. They are set before the program starts.
     pub limits: Vec<ResourceLimit>,
-    /// Limits of the cgroup, set while the cgroup is still empty.
+    /// Limits that apply to the cgroup as a whole. They are set while the cgroup is still empty.
     pub tree_limits: CgroupLimits,
-    /// Offset in milliseconds from the boot-time clock to steady time, which counts from the Unix epoch.
+    /// Offset in milliseconds that converts the boot-time clock to steady time: steady time = boot time + offset.
+    /// Steady time counts from the Unix epoch.
     pub anchor_ms: u64,
-    /// Id of the current boot, for the identity.
+    /// Id of the current boot of the machine, which the identity records.
     pub boot_id: String,
-    /// Number of parent directories of the attempt directory that are synced to disk too.
+    /// Number of parent directories, upwards from the attempt directory, that are synced to disk too.
     pub sync_parents: u8,
-    /// Treatment of descendants that outlive the program.
+    /// What the shim does with descendants that outlive the program.
     pub leftovers: Leftovers,
-    /// Absolute path of the file with the node's lease; `None` if the attempt may outlive the lease.
+    /// Absolute path of the file that contains the expiry of the node's lease; `None` if the attempt may outlive the
+    /// lease.
     pub lease: Option<PathBuf>,
 }
 
-/// Environment entries of the form `KEY=value`. The `Debug` output omits the values.
+/// Environment variables in the form `KEY=value`. The `Debug` output omits the values.
 #[derive(Clone, PartialEq, Eq, Default)]
 pub struct EnvironmentBlock(pub Vec<OsString>);
 
@@ -77,18 +79,18 @@ pub enum StdinSource {
     Null,
     /// The file at this absolute path.
     File(PathBuf),
-    /// The named pipe in the attempt directory, into which other programs write.
+    /// The named pipe in the attempt directory. Other programs write to it.
     Pipe,
 }
 
-/// Amount of output that is stored: the first bytes and the last ones.
+/// Amount of output that is stored: the first bytes and the last bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OutputBound {
-    /// Number of bytes stored from the start of the output.
+    /// Number of bytes that are stored from the start of the output.
     pub head: u64,
-    /// Number of bytes stored from the end of the output.
+    /// Number of bytes that are stored from the end of the output.
     pub tail: u64,
-    /// True to use alternating tail files even where the file system can punch holes.
+    /// True to store the last bytes of output in alternating tail files, even if the file system can punch holes.
     pub rotate: bool,
 }
 
@@ -98,18 +100,18 @@ impl Default for OutputBound {
     }
 }
 
-/// Limits of the whole process tree, which only a cgroup can enforce.
+/// Limits on the process tree as a whole. Only a cgroup can enforce them.
 ///
-/// If the cgroup has the controller, the limit of the tree replaces the corresponding limit of each process.
+/// If the cgroup has the controller for such a limit, the limit replaces the corresponding limit on each process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct CgroupLimits {
-    /// Maximum memory in bytes; `None` for no limit. A tree with this limit may not use swap.
+    /// Maximum memory of the tree in bytes; `None` means no limit. A tree with a memory limit may not use swap.
     pub memory: Option<u64>,
-    /// Maximum number of processes and threads; `None` for no limit.
+    /// Maximum number of processes and threads of the tree; `None` means no limit.
     pub processes: Option<u64>,
 }
 
-// These numbers are equal on all supported architectures.
+// The `RLIMIT_*` numbers below are equal on all supported architectures.
 /// `RLIMIT_*` number of the limit on processor time, in seconds.
 pub(crate) const PROCESSOR_TIME: u32 = 0;
 /// `RLIMIT_*` number of the limit on the size of written files, in bytes.
@@ -124,19 +126,19 @@ pub(crate) const ADDRESS_SPACE: u32 = 9;
 pub struct ResourceLimit {
     /// `RLIMIT_*` number of the resource.
     pub resource: u32,
-    /// Soft limit; `u64::MAX` for no limit.
+    /// Soft limit; `u64::MAX` means no limit.
     pub soft: u64,
-    /// Hard limit; `u64::MAX` for no limit.
+    /// Hard limit; `u64::MAX` means no limit.
     pub hard: u64,
 }
 
-/// Treatment of descendants that outlive the program.
+/// What the shim does with descendants that outlive the program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Leftovers {
-    /// The shim stops them: it sends the signals of the stop plan, then SIGKILL.
+    /// The shim stops the descendants: it sends the signals of the stop plan, then SIGKILL.
     #[default]
     Stop,
-    /// They keep running.
+    /// The descendants keep running.
     Keep,
 }
 

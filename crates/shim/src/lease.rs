@@ -1,5 +1,5 @@
-//! The lease note: a small file with the expiry of the node's lease, read by shims whose work must not outlive the
-//! lease.
+//! The lease note: a small file that contains the expiry of the node's lease. A shim reads it if its command must not
+//! outlive the lease.
 
 use crate::record::{MAX_RECORD_LEN, RecordError, RecordLines, RecordWriter};
 use std::{
@@ -11,23 +11,23 @@ use std::{
 
 const FORM: &str = "longhaul-lease";
 
-/// The expiry of the node's lease, as its manager last wrote it.
+/// Expiry of the node's lease, as the manager of the node last wrote it.
 ///
-/// The expiry is a time of the boot-time clock, which continues while the machine is suspended. It is valid for one
-/// boot only.
+/// The expiry is a time of the boot-time clock, which continues while the machine is suspended. It is valid only until
+/// the machine reboots.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LeaseNote {
-    /// Id of the boot to which the clock belongs.
+    /// Id of the machine boot that the expiry belongs to.
     pub boot_id: String,
-    /// Expiry in milliseconds since boot, or [`NO_EXPIRY`](Self::NO_EXPIRY).
+    /// Expiry of the lease in milliseconds since boot, or [`NO_EXPIRY`](Self::NO_EXPIRY).
     pub until: u64,
 }
 
 impl LeaseNote {
-    /// Expiry of a lease that never ends, because no other node would take over work of this node.
+    /// Expiry of a lease that never ends. It is used if no other node would take over the work of this node.
     pub const NO_EXPIRY: u64 = u64::MAX;
 
-    /// Opens the file for writing, and creates it if it is absent.
+    /// Opens the lease note file for writing, and creates the file if it does not exist.
     ///
     /// # Errors
     /// Returns the error of opening or creating the file.
@@ -35,22 +35,22 @@ impl LeaseNote {
         OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path)
     }
 
-    /// Overwrites the content of the file in place. There is no sync, because no process that reads the note survives a
+    /// Overwrites the lease note in its file. The file is not synced, because no process that reads the note survives a
     /// power cut.
     ///
     /// # Errors
-    /// Returns the error of writing. The note in the file may then be torn, which readers detect.
+    /// Returns the error of writing. The note in the file may then be incomplete, which readers detect.
     pub fn write(&self, file: &File) -> io::Result<()> {
         let bytes = self.encode();
         file.write_all_at(&bytes, 0)?;
         file.set_len(u64::try_from(bytes.len()).unwrap_or(u64::MAX))
     }
 
-    /// Reads the note at a path.
+    /// Reads the lease note in a file.
     ///
     /// # Errors
-    /// Returns an error if the file cannot be read or does not contain a complete note. A note may be torn while it is
-    /// being written.
+    /// Returns an error if the file cannot be read or does not contain a complete note. A note may be incomplete while
+    /// it is being written.
     pub fn read(path: &Path) -> io::Result<Self> {
         let mut bytes = Vec::new();
         let longest = u64::try_from(MAX_RECORD_LEN).unwrap_or(u64::MAX);
@@ -58,16 +58,16 @@ impl LeaseNote {
         Self::decode(&bytes).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
     }
 
-    /// Encodes the note. All notes of one boot have the same length.
+    /// Encodes the lease note. All notes of one boot have the same length.
     pub fn encode(&self) -> Vec<u8> {
-        // With a fixed length, one write replaces the old note completely.
+        // The number has a fixed width, so that one write replaces the previous note completely.
         RecordWriter::new(FORM)
             .text("boot_id", &self.boot_id)
             .text("until_ms", format_args!("{:020}", self.until))
             .finish()
     }
 
-    /// Decodes a note.
+    /// Decodes a lease note.
     ///
     /// # Errors
     /// Returns [`RecordError`] if the bytes are not a complete note.

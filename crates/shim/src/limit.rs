@@ -1,4 +1,4 @@
-//! Determines the limit that ended a program.
+//! Determines which resource limit ended a program.
 
 use std::fmt;
 
@@ -7,23 +7,24 @@ use crate::{
     launch::{FILE_SIZE, PROCESSOR_TIME, ResourceLimit},
 };
 
-/// Minimum processor time in milliseconds, for each second of the limit, that a program must have used before its end
-/// counts as caused by the limit. `SIGNALLED` applies to an end by SIGXCPU. `KILLED` applies to an end by SIGKILL and
-/// is higher, because SIGKILL has many other causes.
+/// Processor time in milliseconds, for each second of the limit, that a program must have used before the limit counts
+/// as the cause of its end. `SIGNALLED` applies to a program that SIGXCPU ended. `KILLED` applies to a program that
+/// SIGKILL ended, and is higher, because SIGKILL has many other causes.
 ///
-/// Both are below 1000 because the kernel checks the limit in whole clock ticks, but reports the time that really
-/// passed. On a virtual machine that shares its processor, the reported time is lower by a tenth or more.
+/// These values are below 1000 because the kernel checks the limit in whole clock ticks, but reports the time that
+/// really passed. On a virtual machine that shares its processor, the reported time is lower by a tenth or more.
 const SIGNALLED: u64 = 500;
 const KILLED: u64 = 750;
-/// Offset that a shell adds to the number of the signal that ended its last command, to form its exit code.
+/// Number that a shell adds to a signal number to form its exit code, when that signal ended its last command.
 const SHELL: i32 = 128;
 
-/// Limit that ended a program.
+/// Resource limit that ended a program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ExceededLimit {
     /// The program used up its processor time.
     Cpu,
-    /// The kernel killed the program because memory was exhausted: its own limit, or the memory of the machine.
+    /// The kernel killed the program because memory was exhausted: the memory limit of the program was reached, or the
+    /// machine had no free memory.
     Memory,
     /// The program wrote a file that exceeded the size limit.
     FileSize,
@@ -33,12 +34,12 @@ const WORDS: [(ExceededLimit, &str); 3] =
     [(ExceededLimit::Cpu, "cpu"), (ExceededLimit::Memory, "memory"), (ExceededLimit::FileSize, "file_size")];
 
 impl ExceededLimit {
-    /// Returns the name used in the exit record.
+    /// Returns the name of the limit that the exit record uses.
     pub fn word(self) -> &'static str {
         WORDS.iter().find(|(limit, _)| *limit == self).map_or("cpu", |(_, word)| word)
     }
 
-    /// Returns the limit with this name, or `None` for a name of a later version.
+    /// Returns the limit with this name, or `None` if only a later version knows the name.
     pub fn from_word(word: &str) -> Option<Self> {
         WORDS.iter().find(|(_, each)| *each == word).map(|(limit, _)| *limit)
     }
@@ -50,28 +51,28 @@ impl fmt::Display for ExceededLimit {
     }
 }
 
-/// Facts about the end of a program that may have been caused by a limit.
+/// Facts about the end of a program, from which the limit that ended it is determined.
 #[derive(Debug, Clone, Copy)]
 pub struct EndEvidence<'a> {
-    /// Ending of the program.
+    /// How the program ended.
     pub ending: ProgramEnd,
-    /// Processor time in milliseconds, or `None` if it is unknown. If a signal ended the program, this is the time of
-    /// the program alone; otherwise it includes the children that the program waited for.
+    /// Used processor time in milliseconds, or `None` if it is unknown. If a signal ended the program, this is the time
+    /// of the program alone. If the program exited, it includes the children that the program waited for.
     pub cpu_ms: Option<u64>,
-    /// Resource limits of the program.
+    /// Resource limits that were set for the program.
     pub limits: &'a [ResourceLimit],
     /// True if the kernel reported an out-of-memory kill.
     pub out_of_memory: bool,
-    /// True if the supervisor killed the program.
+    /// True if the shim killed the program.
     pub killed: bool,
 }
 
 impl EndEvidence<'_> {
-    /// Returns the limit that ended the program, or `None` if there is no proof.
+    /// Returns the limit that ended the program, or `None` if no limit is proven to be the cause.
     ///
-    /// A shell exits with 128 plus the number of the signal that ended its last command. Such a code counts like the
-    /// signal. A program that is denied memory, a file or a process, and then exits with a code of its own, was not
-    /// ended by a limit.
+    /// A shell exits with 128 plus the number of the signal that ended its last command. Such an exit code counts like
+    /// the signal. A program that is denied memory, a file or a process, and then exits with an exit code of its own,
+    /// was not ended by a limit.
     pub fn exceeded(&self) -> Option<ExceededLimit> {
         let (signal, is_told_by_shell) = match self.ending {
             ProgramEnd::Signaled { signal, .. } => (signal, false),
@@ -79,7 +80,7 @@ impl EndEvidence<'_> {
             ProgramEnd::SpawnFailed { .. } | ProgramEnd::NeverRan => return None,
         };
         match signal {
-            // Only the file-size limit causes SIGXFSZ.
+            // SIGXFSZ has no cause other than the file-size limit.
             libc::SIGXFSZ if !is_told_by_shell || self.limit(FILE_SIZE).is_some() => {
                 Some(ExceededLimit::FileSize)
             }

@@ -19,44 +19,45 @@ const SIGNALED: u8 = 0x89;
 const INPUT_CLOSED: u8 = 0x8a;
 const WITH_DESCRIPTORS: u8 = 0x8b;
 
-/// One message from the shim.
+/// One message from the shim to a peer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ShimMessage {
     /// Answer to a hello.
     Hello(ShimWelcome),
-    /// The program waits at its gate. The named descriptors come with the first byte of the message, in this order.
+    /// The program is waiting at its gate. The file descriptors that `descriptors` names, in this order, accompany the
+    /// first byte of the message.
     ///
     /// Only the peer that sent the launch receives this message. With the descriptors it can read all output, even if
     /// the shim is killed as soon as the program starts.
     Handed {
-        /// Meaning of each accompanying descriptor.
+        /// Meaning of each accompanying file descriptor.
         descriptors: Vec<Descriptor>,
     },
-    /// The program runs. The named descriptors come with the first byte of the message, in this order, or came before
-    /// with `Handed`.
+    /// The program runs. The file descriptors that `descriptors` names, in this order, accompany the first byte of the
+    /// message. A peer that received `Handed` already has the descriptors.
     Started {
         /// Identity of the attempt.
         identity: Box<Identity>,
-        /// Meaning of each accompanying descriptor.
+        /// Meaning of each accompanying file descriptor.
         descriptors: Vec<Descriptor>,
     },
-    /// The shim runs no command, and exits.
+    /// The shim refuses the launch: it runs no command, and exits.
     Refused {
-        /// Description of the problem, for people.
+        /// Description of the problem, for human readers.
         why: String,
         /// Error number of the operating system; `None` if the cause was not a system error.
         errno: Option<i32>,
     },
-    /// Status of the attempt; sent on request and at changes.
+    /// Status of the attempt. The shim sends it on request and when the status changes.
     Status(Box<AttemptStatus>),
-    /// The tree is paused.
+    /// The process tree is paused.
     Paused {
-        /// Number of processes that were found stopped.
+        /// Number of processes that the pause has stopped.
         stopped: u64,
-        /// Number of processes that were still running when the shim stopped trying.
+        /// Number of processes that were still running when the shim gave up stopping them.
         missed: u64,
     },
-    /// The tree was resumed.
+    /// The process tree was resumed.
     Resumed,
     /// The attempt ended.
     ///
@@ -64,34 +65,35 @@ pub enum ShimMessage {
     Exited {
         /// Exit record of the attempt.
         record: Box<ExitRecord>,
-        /// True if the exit record, or an earlier form of it, is durable in the attempt directory. If false, the shim
-        /// keeps trying and sends the message again.
+        /// True if any version of this exit record is durable in the attempt directory. If false, the shim tries again
+        /// to write the record, and then sends the message again.
         durable: bool,
     },
     /// A request was not executed.
     Error {
         /// Kind of the error.
         code: ErrorCode,
-        /// Description of the problem, for people.
+        /// Description of the problem, for human readers.
         text: String,
     },
-    /// A signal was sent; answer to a signal request.
+    /// Answer to a signal request: the signal was sent.
     Signaled {
-        /// Number of processes that the signal reached.
+        /// Number of processes that received the signal.
         reached: u64,
     },
-    /// The shim no longer holds the input pipe of the command open. Also sent if there was no input pipe.
+    /// Answer to a request to close the input: the shim no longer holds the input pipe of the command open. The answer
+    /// is the same if there was no input pipe.
     InputClosed,
 }
 
 /// Answer of the shim to a hello.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ShimWelcome {
-    /// Version of the protocol that the shim speaks.
+    /// Version of the protocol that the shim uses.
     pub version: u64,
     /// Names of the features that the shim supports, in addition to the messages that never change.
     pub capabilities: Vec<String>,
-    /// Id of the process as text; empty before the launch.
+    /// Id of the managed process, as text; empty before the launch.
     pub process: String,
     /// Number of the attempt; zero before the launch.
     pub attempt: u64,
@@ -99,14 +101,14 @@ pub struct ShimWelcome {
     pub shim_pid: u32,
 }
 
-/// Meaning of a descriptor that comes with a message.
+/// Meaning of a file descriptor that accompanies a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Descriptor {
     /// A pidfd of the program.
     Pidfd,
-    /// The read end of the pipe of the program's standard output.
+    /// The read end of the pipe that is the program's standard output.
     Stdout,
-    /// The read end of the pipe of the program's standard error.
+    /// The read end of the pipe that is the program's standard error.
     Stderr,
 }
 
@@ -115,13 +117,13 @@ pub enum Descriptor {
 pub enum ErrorCode {
     /// The message cannot be decoded.
     Malformed,
-    /// The request is not allowed in the current state, such as a second launch.
+    /// The current state does not allow the request; a second launch is an example.
     Illegal,
     /// The kind of message is unknown.
     Unknown,
     /// The operating system returned an error.
     System,
-    /// The exit record could not be made durable yet.
+    /// The exit record could not be written durably; the shim will retry.
     NotDurable,
 }
 
@@ -191,7 +193,8 @@ impl ShimMessage {
         }
     }
 
-    /// Decodes a frame. Returns `None` for a message kind of a later version, which the receiver must skip.
+    /// Decodes a frame. Returns `None` for a message kind that only a later version knows; the receiver must skip such
+    /// a message.
     pub fn decode(frame: &ControlFrame) -> Result<Option<Self>, ProtocolError> {
         Ok(Some(match frame.kind() {
             HELLO => Self::Hello(decode_hello(frame)?),
@@ -218,7 +221,7 @@ impl ShimMessage {
         }))
     }
 
-    /// Decodes bytes that consist of exactly one frame of a known kind; anything other is an error.
+    /// Decodes bytes that consist of exactly one frame of a known message kind. Any other content is an error.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, ProtocolError> {
         let mut buffer = FrameBuffer::new(MAX_FRAME_LEN);
         buffer.push(bytes);

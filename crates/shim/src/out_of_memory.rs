@@ -1,4 +1,4 @@
-//! Reads from the kernel which processes it killed because memory was exhausted.
+//! Detects which processes the kernel killed because memory was exhausted.
 
 use std::{
     fs,
@@ -7,17 +7,17 @@ use std::{
     path::Path,
 };
 
-/// File with the memory event counters of a cgroup; later kernels add lines to it.
+/// File with the memory event counters of a cgroup. Later kernels add lines to the file.
 const EVENTS: &str = "memory.events";
 const MAX_EVENTS_LEN: u64 = 4 << 10;
 
 const LOG: &str = "/dev/kmsg";
 /// Maximum length in bytes of one record of the kernel log.
 const MAX_RECORD_LEN: usize = 8 << 10;
-/// Maximum number of log records to read. The kernel stores fewer, so this only stops a reader whose log is being
-/// flooded.
+/// Maximum number of kernel log records to read. The kernel stores fewer records. The maximum only stops the reader if
+/// records arrive faster than it reads them.
 const MAX_RECORDS: u32 = 100_000;
-/// Maximum difference in milliseconds between the clock of the kernel log and the clock of the caller.
+/// Maximum difference in milliseconds between the kernel log's clock and the caller's clock.
 const SLACK_MS: u64 = 10_000;
 
 /// Returns true if the kernel killed a process of a cgroup because the memory of the cgroup or of the machine was
@@ -34,7 +34,8 @@ pub fn has_killed_in_group(cgroup: &Path) -> bool {
     read.is_ok() && kills.is_some_and(|count| count != "0")
 }
 
-/// Returns true if the kernel logged, at or after `since`, that it killed a process because memory was exhausted.
+/// Returns true if the kernel log reports that the kernel killed a process, at `since` or later, because memory was
+/// exhausted.
 ///
 /// `since` is in milliseconds since boot, without suspended time. Returns false if the caller may not read the kernel
 /// log.
@@ -51,7 +52,7 @@ pub fn has_logged_kill(pid: u32, since: u64) -> bool {
                     return true;
                 }
             }
-            // The kernel has overwritten records before they were read. The next read continues after them.
+            // The kernel has overwritten log records that were not read yet. The next read continues after them.
             Err(error) if error.kind() == ErrorKind::BrokenPipe || error.kind() == ErrorKind::Interrupted => {
             }
             Err(_) => return false,
@@ -60,7 +61,7 @@ pub fn has_logged_kill(pid: u32, since: u64) -> bool {
     false
 }
 
-/// Returns true if a log record reports an out-of-memory kill of the process. The form of a record is
+/// Returns true if a kernel log record reports an out-of-memory kill of the process. The form of a record is
 /// `level,number,microseconds,flags;text`.
 fn says_killed(record: &[u8], pid: u32, since: u64) -> bool {
     let text = String::from_utf8_lossy(record);
@@ -68,7 +69,8 @@ fn says_killed(record: &[u8], pid: u32, since: u64) -> bool {
         return false;
     };
     let mut fields = head.split(',');
-    // Programs can write to this log too, but their records have a facility other than that of the kernel.
+    // Programs can write to the kernel log too. The facility in a record distinguishes their records from those of the
+    // kernel.
     let is_of_kernel =
         fields.next().and_then(|level| level.parse::<u32>().ok()).is_some_and(|level| level < 8);
     let at = fields.nth(1).and_then(|at| at.parse::<u64>().ok()).map(|at| at / 1_000);

@@ -1,30 +1,30 @@
-//! The stop plan: signals that ask a process tree to stop before it is killed.
+//! The stop plan: signals that request a process tree to stop before it is killed.
 
 use crate::frame::{FrameField, FrameWriter, ProtocolError};
 
-/// Maximum number of steps in a plan.
+/// Maximum number of steps in a stop plan.
 pub const MAX_PLAN_STEPS: usize = 16;
 
-/// Signals for the whole tree, in order. After the last step, the shim sends SIGKILL.
+/// Signals that are sent to the whole process tree, in order. After the last step, the shim sends SIGKILL.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StopPlan {
-    /// Steps in the order of execution. An empty list means that SIGKILL is sent at once.
+    /// Steps in the order of execution. If the list is empty, SIGKILL is sent at once.
     pub steps: Vec<StopStep>,
 }
 
 impl Default for StopPlan {
-    /// Returns the plan that sends SIGTERM and waits five seconds.
+    /// Returns the stop plan that sends SIGTERM and then waits five seconds.
     fn default() -> Self {
         Self { steps: vec![StopStep { signal: libc::SIGTERM, wait_ms: 5_000 }] }
     }
 }
 
-/// One signal, and the time that the processes have to react to the signal.
+/// Step of a stop plan: a signal, and the time that the processes have to react to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StopStep {
     /// Number of the signal.
     pub signal: i32,
-    /// Time before the next step, in milliseconds.
+    /// Delay before the next step, in milliseconds.
     pub wait_ms: u64,
 }
 
@@ -55,7 +55,7 @@ impl StopStep {
     }
 }
 
-/// Returns true if a number is a valid signal number of Linux.
+/// Returns true if a number is a valid Linux signal number.
 pub(crate) fn is_signal(number: i32) -> bool {
     (1..=64).contains(&number)
 }

@@ -11,11 +11,11 @@ use crate::channel::ATTEMPT_ARGUMENT;
 const STAT: usize = 1 << 10;
 const TICK_MS: u64 = 10;
 const COMMAND_LINE: u64 = 8 << 10;
-/// Flag `PF_EXITING` of the kernel: the process is exiting.
+/// Kernel flag `PF_EXITING`: the process is exiting.
 const EXITING: u32 = 0x4;
 const SIGKILL: i32 = 9;
 
-/// State of a process at one moment, as the kernel describes it.
+/// State of one process at one moment, as the kernel reports it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ProcessStat {
     /// Id of the process.
@@ -28,16 +28,17 @@ pub struct ProcessStat {
     pub session: u32,
     /// True if the process has a controlling terminal.
     pub has_terminal: bool,
-    /// Processor time of the process without its children, in clock ticks. One second has 100 ticks on every machine.
+    /// Processor time that the process used without its children, in clock ticks. One second has 100 ticks on every
+    /// machine.
     pub used: u64,
-    /// Processor time of the children that the process has waited for, in clock ticks.
+    /// Processor time that was used by children that the process has waited for, in clock ticks.
     pub waited_for: u64,
-    /// Start time in clock ticks since boot. Together with the pid it identifies one process for ever.
+    /// Start time of the process in clock ticks since boot. The pid and the start time together are unique.
     pub start_time: u64,
     /// Number of threads of the process.
     pub threads: u64,
-    /// Wait status of the ended process, or of the fatal signal that it was sent. Zero also if the kernel hides the
-    /// status from this program.
+    /// Wait status of a process that has ended, or of a living process that received a fatal signal. Also zero if the
+    /// kernel hides the status from this program.
     shown_status: i32,
     flags: u32,
     state: u8,
@@ -57,11 +58,12 @@ impl ProcessStat {
     /// - The process was already reaped.
     /// - The kernel hides the status from this program.
     ///
-    /// The kernel shows the status only to programs that may trace the process; all others read 0. A program of the
-    /// same user may not trace a process that is not dumpable, or whose executable that user cannot read.
+    /// The kernel shows the status only to programs that may trace the process; all other programs read 0. Even a
+    /// program of the same user may not trace a process that is not dumpable, or whose executable the user cannot read.
     #[must_use]
     pub fn wait_status(pid: u32, start_time: u64) -> Option<i32> {
-        // This link requires the same permission as the status, both before and after the process has ended.
+        // Reading this link requires the same permission as reading the wait status, both before and after the process
+        // has ended.
         let may_trace = fs::read_link(format!("/proc/{pid}/ns/pid")).is_ok();
         let stat = Self::read(pid).filter(|stat| stat.start_time == start_time && stat.is_dead())?;
         (may_trace || stat.shown_status != 0).then_some(stat.shown_status)
@@ -80,12 +82,13 @@ impl ProcessStat {
         entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
     }
 
-    /// Reads the state of all processes except the known ones, which is faster.
+    /// Reads the state of all processes except the `known` ones. This is faster than reading all.
     pub(crate) fn everyone_but(known: &BTreeSet<u32>) -> Vec<Self> {
         Self::pids().into_iter().filter(|pid| !known.contains(pid)).filter_map(Self::read).collect()
     }
 
-    /// Returns the pid and the start time, which identify the process even if its pid is reused later.
+    /// Returns the pid and the start time of the process. Together they identify the process, even if the kernel reuses
+    /// its pid.
     #[must_use]
     pub const fn birth(&self) -> (u32, u64) {
         (self.pid, self.start_time)
@@ -97,14 +100,15 @@ impl ProcessStat {
         self.used.saturating_mul(TICK_MS)
     }
 
-    /// Returns true if no thread of the process runs any more.
+    /// Returns true if no thread of the process is running any more.
     #[must_use]
     pub fn is_dead(&self) -> bool {
-        // A process whose first thread ended before the others has the state of a zombie too.
+        // State `Z` (zombie) alone does not prove that the process has ended: a process whose first thread ended before
+        // its other threads has this state too.
         matches!(self.state, b'X' | b'x') || self.state == b'Z' && self.threads <= 1
     }
 
-    /// Returns true if the process has ended, is exiting, or was killed by SIGKILL. The kernel shows the kill since
+    /// Returns true if the process has ended, is exiting, or was killed by SIGKILL. The kernel shows a SIGKILL since
     /// Linux 5.17.
     #[must_use]
     pub fn is_ending(&self) -> bool {
@@ -118,16 +122,17 @@ impl ProcessStat {
         matches!(self.state, b'T' | b't')
     }
 
-    /// Returns true if the process executes no instruction until one of `others` continues.
+    /// Returns true if the process cannot execute an instruction until one of `others` continues.
     ///
-    /// This is the case if the process waits in `vfork` for a child that was stopped before it executed its program. No
-    /// signal interrupts this wait, so the process itself cannot be stopped.
+    /// This is the case if the process is waiting in `vfork` for a child that was stopped before it executed its
+    /// program. No signal interrupts this wait, so the process itself cannot be stopped.
     #[must_use]
     pub fn waits_for_one_of<'a>(&self, mut others: impl Iterator<Item = &'a Self>) -> bool {
         self.state == b'D' && others.any(|other| other.parent == self.pid && other.is_stopped())
     }
 
-    /// Returns true if the first argument of a process is [`ATTEMPT_ARGUMENT`], which makes a program run as a shim.
+    /// Returns true if the first command-line argument of a process is [`ATTEMPT_ARGUMENT`], which makes a program run
+    /// as a shim.
     #[must_use]
     pub fn has_shim_arguments(pid: u32) -> bool {
         let mut bytes = Vec::new();
@@ -139,7 +144,7 @@ impl ProcessStat {
     }
 
     fn parse(pid: u32, bytes: &[u8]) -> Option<Self> {
-        // The process name is in parentheses and may contain any character, including parentheses.
+        // Search for the last parenthesis: the process name is in parentheses and may itself contain parentheses.
         let behind_name = bytes.iter().rposition(|byte| *byte == b')')?.checked_add(2)?;
         let text = std::str::from_utf8(bytes.get(behind_name..)?).ok()?;
         let mut fields = text.split_ascii_whitespace();

@@ -33,10 +33,11 @@ use crate::channel::{ATTEMPT_ARGUMENT, SHIM_VARIABLE, VERSION_ARGUMENT};
 
 const USAGE: i32 = 64;
 
-/// Supervises one attempt and then exits the process. The shim's own `main` must call this first.
+/// Supervises one attempt and then exits the process. The `main` function of the shim must call this first.
 ///
-/// The arguments are the word `attempt` and the absolute path of an attempt directory; the standard input is the first
-/// control connection. With [`VERSION_ARGUMENT`] instead, this prints the name and the version of the shim.
+/// The command-line arguments are the word `attempt` and the absolute path of an attempt directory; the standard input
+/// is the first control connection. With [`VERSION_ARGUMENT`] instead, this prints the name and the version of the
+/// shim.
 pub fn main() -> ! {
     let mut arguments = env::args_os().skip(1);
     let word = arguments.next();
@@ -52,7 +53,7 @@ pub fn main() -> ! {
     }
 }
 
-/// Runs as a shim and exits, if this program was started as a shim; otherwise returns.
+/// Runs as a shim and then exits, if this program was started as a shim. Returns at once if it was not.
 ///
 /// A program that calls this at the start of `main` needs no separate shim executable.
 pub fn run_if_asked() {

@@ -7,17 +7,17 @@ use std::fmt;
 pub enum StopReason {
     /// A user cancelled the process.
     User,
-    /// The process exceeded its timeout; the shim itself detects this.
+    /// The process exceeded its timeout. The shim itself detects this.
     Timeout,
-    /// The parent of the process is being stopped.
+    /// The parent process of the process is being stopped.
     Parent,
     /// The session of the process ended.
     Session,
-    /// The node shuts down.
+    /// The node is shutting down.
     Shutdown,
     /// The process used more of a resource than allowed, or the lease of its node expired.
     Limit,
-    /// A reason that this version does not know.
+    /// A stop reason that this version does not know.
     Other,
 }
 
@@ -32,22 +32,22 @@ const WORDS: [(StopReason, u8, &str); 7] = [
 ];
 
 impl StopReason {
-    /// Returns the name used in the exit record.
+    /// Returns the name of the stop reason that the exit record uses.
     pub fn word(self) -> &'static str {
         WORDS.iter().find(|(reason, ..)| *reason == self).map_or("other", |(.., word)| word)
     }
 
-    /// Returns the number used in messages.
+    /// Returns the number of the stop reason that messages use.
     pub fn code(self) -> u8 {
         WORDS.iter().find(|(reason, ..)| *reason == self).map_or(0, |(_, code, _)| *code)
     }
 
-    /// Returns the reason with this name, or `Other` for a name of a later version.
+    /// Returns the stop reason with this name, or `Other` if only a later version knows the name.
     pub fn from_word(word: &str) -> Self {
         WORDS.iter().find(|(.., each)| *each == word).map_or(Self::Other, |(reason, ..)| *reason)
     }
 
-    /// Returns the reason with this number, or `Other` for a number of a later version.
+    /// Returns the stop reason with this number, or `Other` if only a later version knows the number.
     pub fn from_code(code: u64) -> Self {
         WORDS.iter().find(|(_, each, _)| u64::from(*each) == code).map_or(Self::Other, |(reason, ..)| *reason)
     }

@@ -1,7 +1,7 @@
-//! The text form of the files `identity` and `exit`: `key=value` lines with a checksum.
+//! The text format of the files `identity` and `exit`: `key=value` lines with a checksum.
 //!
-//! The first line names the form and its version. The last line is `end=<crc32>` over everything before it. Values are
-//! percent-escaped, so that a value cannot contain a line break. Readers ignore unknown keys.
+//! The first line names the format and its version. The last line is `end=<crc32>`, the checksum of all lines before
+//! it. Values are percent-escaped, so that a value cannot contain a line break. Readers ignore unknown keys.
 
 use std::fmt;
 
@@ -12,7 +12,7 @@ pub const MAX_RECORD_LEN: usize = 64 << 10;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RecordError {
-    /// The content does not start with the line that names the expected form.
+    /// The content does not start with the line that names the expected format.
     NotARecord,
     /// The record has a version that this library does not read.
     UnknownVersion,
@@ -28,7 +28,7 @@ pub enum RecordError {
         /// Name of the absent key.
         key: &'static str,
     },
-    /// The value of a key has the wrong form.
+    /// The value of a key has the wrong format.
     BadValue {
         /// Name of the key with the wrong value.
         key: &'static str,
@@ -80,7 +80,7 @@ impl RecordWriter {
         self.bytes(key, value.to_string().as_bytes())
     }
 
-    /// Adds a line if there is a value.
+    /// Adds a line to the record if the value is present.
     pub(crate) fn some(&mut self, key: &str, value: Option<impl fmt::Display>) -> &mut Self {
         if let Some(value) = value {
             self.text(key, value);
@@ -157,7 +157,8 @@ fn checked_body(bytes: &[u8]) -> Option<&[u8]> {
     let (_, last) = text.split_at_checked(begin)?;
     let stated = last.strip_prefix(b"end=")?;
     let (body, _) = bytes.split_at_checked(begin)?;
-    // Compare as text: a second spelling of the same number, such as upper case, would be an undetected change.
+    // Compare the checksums as text. A comparison as numbers would accept another spelling of the same number, such as
+    // upper case, and thus an undetected change.
     (format!("{:08x}", crc32(body)).as_bytes() == stated).then_some(body)
 }
 
@@ -177,8 +178,8 @@ fn unescaped(value: &[u8]) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
-/// Computes the CRC-32 that zip and Ethernet use. It works bit by bit, because records are short and a table would cost
-/// memory in every shim.
+/// Computes the CRC-32 that zip and Ethernet use. The computation is bit by bit, because records are short and a table
+/// would cost memory in every shim.
 fn crc32(bytes: &[u8]) -> u32 {
     let mut sum = u32::MAX;
     for byte in bytes {

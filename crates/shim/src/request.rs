@@ -7,7 +7,7 @@ use crate::{
     reason::StopReason,
 };
 
-/// Version of the protocol that this library speaks.
+/// Version of the protocol that this library uses.
 pub const PROTOCOL_VERSION: u64 = 1;
 
 const HELLO: u8 = 1;
@@ -19,18 +19,18 @@ const RESUME: u8 = 7;
 const ACKNOWLEDGE: u8 = 8;
 const CLOSE_INPUT: u8 = 9;
 
-/// One request to the shim.
+/// One request from a peer to the shim.
 ///
-/// The form of hello, status, stop, signal and acknowledge never changes.
+/// The form of hello, status, stop, signal and acknowledge is the same in every version.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ShimRequest {
     /// Introduces the peer. From then on, the shim reports every change on this connection.
     Hello(ShimHello),
-    /// Runs the attempt. Allowed once, and only on the first connection.
+    /// Runs the attempt. Only one launch is allowed, and only on the first connection.
     Launch(Box<LaunchOrder>),
     /// Requests the status of the attempt.
     Status,
-    /// Stops the whole tree.
+    /// Stops the whole process tree.
     Stop(ShimStopRequest),
     /// Sends a signal to the program or to the whole tree.
     Signal {
@@ -39,23 +39,23 @@ pub enum ShimRequest {
         /// Receiver of the signal.
         target: SignalTarget,
     },
-    /// Pauses the whole tree.
+    /// Pauses the whole process tree.
     Pause,
-    /// Resumes the whole tree.
+    /// Resumes the whole process tree.
     Resume,
     /// Confirms that the peer has stored the exit record, so that the shim may exit.
     Acknowledge,
-    /// Closes the shim's end of the input pipe. The input of the command ends once all other writers have closed the
-    /// pipe too.
+    /// Closes the shim's end of the input pipe. The input of the command ends as soon as all other writers have closed
+    /// the pipe too.
     CloseInput,
 }
 
-/// Introduction of a peer.
+/// Introduction of a peer to the shim.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ShimHello {
-    /// Version of the protocol that the peer speaks.
+    /// Version of the protocol that the peer uses.
     pub version: u64,
-    /// True to request the started message with its descriptors.
+    /// True if the peer requests the started message with its descriptors.
     pub want_descriptors: bool,
     /// True if the peer is a manager. A manager and its children are never part of the command's tree, even if the
     /// command started the manager.
@@ -71,16 +71,16 @@ impl Default for ShimHello {
 /// Parameters of a stop.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ShimStopRequest {
-    /// Cause of the stop.
+    /// Reason for the stop.
     pub reason: StopReason,
-    /// Plan that replaces the plan of the launch; `None` to use the plan of the launch.
+    /// Stop plan that replaces the plan of the launch; `None` to use the plan of the launch.
     pub plan: Option<StopPlan>,
-    /// True to kill at once, without executing a plan.
+    /// True to send SIGKILL at once, without executing a stop plan.
     pub force: bool,
 }
 
 impl ShimStopRequest {
-    /// Creates a stop that uses the plan of the launch.
+    /// Creates a stop that uses the stop plan of the launch.
     pub fn new(reason: StopReason) -> Self {
         Self { reason, plan: None, force: false }
     }
@@ -108,7 +108,7 @@ mod tag {
 }
 
 impl ShimRequest {
-    /// Returns the number that identifies this kind of request.
+    /// Returns the number that identifies the kind of the request.
     pub fn kind(&self) -> u8 {
         match self {
             Self::Hello(_) => HELLO,
@@ -136,7 +136,7 @@ impl ShimRequest {
             Self::Stop(stop) => {
                 frame.number(tag::REASON, u64::from(stop.reason.code())).flag(tag::FORCE, stop.force);
                 if let Some(plan) = &stop.plan {
-                    // Without this flag, an empty plan could not be distinguished from an absent plan.
+                    // Send this flag, because an empty plan could not be distinguished from an absent plan without it.
                     frame.flag(tag::KILL_NOW, plan.steps.is_empty());
                     plan.encode(&mut frame, tag::STEP);
                 }
@@ -152,8 +152,8 @@ impl ShimRequest {
         }
     }
 
-    /// Decodes a frame. Returns `None` for a kind of a later version; the receiver must answer with an error and skip
-    /// the frame.
+    /// Decodes a frame. Returns `None` for a request kind that only a later version knows. The receiver must answer
+    /// such a request with an error and skip the frame.
     pub fn decode(frame: &ControlFrame) -> Result<Option<Self>, ProtocolError> {
         Ok(Some(match frame.kind() {
             HELLO => Self::Hello(decode_hello(frame)?),
@@ -169,7 +169,7 @@ impl ShimRequest {
         }))
     }
 
-    /// Decodes bytes that consist of exactly one frame of a known kind; anything other is an error.
+    /// Decodes bytes that consist of exactly one frame of a known request kind. Any other content is an error.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, ProtocolError> {
         let mut buffer = FrameBuffer::new(MAX_FRAME_LEN);
         buffer.push(bytes);

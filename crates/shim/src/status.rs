@@ -7,7 +7,7 @@ use crate::{
     reason::StopReason,
 };
 
-/// Snapshot of a running attempt.
+/// Status of a running attempt at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AttemptStatus {
     /// Phase of the attempt.
@@ -18,13 +18,13 @@ pub struct AttemptStatus {
     pub output_bytes: u64,
     /// Total paused time in milliseconds.
     pub paused_ms: u64,
-    /// Pids of processes that are still alive although they were killed; at most 64.
+    /// Pids of processes that are still alive although they were sent SIGKILL; at most 64.
     pub survivors: Vec<u32>,
-    /// Reason of the stop; `None` if the attempt is not being stopped.
+    /// Reason for the stop; `None` if the attempt is not being stopped.
     pub reason: Option<StopReason>,
     /// Containment mechanism of the attempt.
     pub mechanism: Containment,
-    /// True if the program itself is stopped by a signal, which a pause or another process sent.
+    /// True if a signal has stopped the program itself. A pause or another process may have sent the signal.
     pub leader_stopped: bool,
     /// Pids of living managers that have sent a hello. They and the processes that they start are not part of the tree.
     pub managers: Vec<u32>,
@@ -37,9 +37,9 @@ pub enum AttemptPhase {
     Launching,
     /// The program runs.
     Running,
-    /// The tree is paused.
+    /// The process tree is paused.
     Paused,
-    /// The tree is being stopped.
+    /// The process tree is being stopped.
     Stopping,
     /// The program has ended.
     Ended,

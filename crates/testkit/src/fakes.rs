@@ -1,9 +1,9 @@
 //! Fakes for tests of an engine: a clock that the test moves, processes that follow a script, a store that fails on
 //! demand.
 //!
-//! All fakes are deterministic; no fake starts a task or reads a real clock. Run such a test on a single-threaded
-//! runtime with paused time (`#[tokio::test(start_paused = true)]`). There, [`VirtualClock::settle`] returns exactly
-//! when every other task waits.
+//! All fakes are deterministic; no fake starts a task or reads a real clock. Run a test that uses them on a
+//! single-threaded runtime with paused time (`#[tokio::test(start_paused = true)]`). On such a runtime,
+//! [`VirtualClock::settle`] returns exactly when every other task is waiting.
 
 mod clock;
 mod environment_store;
@@ -42,8 +42,8 @@ pub use spawner::ScriptedSpawner;
 pub(crate) use ids::mix as spread;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Locks a mutex even if it is poisoned: the test that panicked with the lock has failed already, and other tests must
-/// continue.
+/// Locks a mutex even if it is poisoned. The test that panicked while it held the lock has already failed, and the
+/// other tests must continue.
 pub(crate) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

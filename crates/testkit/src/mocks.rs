@@ -1,6 +1,6 @@
 //! Mocks of every port, for tests that specify each expected call and its answer.
 //!
-//! A fake of [`fakes`](crate::fakes) is the better choice for tests of a final result.
+//! For a test that checks only a final result, a fake from [`fakes`](crate::fakes) is the better choice.
 //!
 //! ```
 //! use longhaul_ports::IdSource;
@@ -30,7 +30,7 @@ use longhaul_ports::{
 use std::time::Duration;
 
 mockall::mock! {
-    /// Mock of a store. One mock implements all traits of a store.
+    /// Mock of a store. A single mock implements all store traits.
     ///
     /// Expectations for `queues` take the key by value, because mockall cannot store a reference inside an `Option`.
     #[derive(Debug)]

@@ -1,7 +1,8 @@
 //! A simple model of a store, and a property test that compares any store with the model.
 //!
-//! The model uses plain lists and searches all of them for every answer. The model shares no code with any store. The
-//! rules are written a second time, as simply as possible, so that an error stays unnoticed only if it is made twice.
+//! The model keeps its data in plain lists and searches these lists for every answer. It shares no code with any store:
+//! it implements the same rules a second time, as simply as possible. An error stays unnoticed only if both
+//! implementations contain it.
 //!
 //! ```
 //! use longhaul_adapters::memory::MemoryStore;
@@ -60,11 +61,11 @@ pub struct StoreModel {
     pub(crate) nodes: Vec<(NodeId, Epoch)>,
     /// State directory of each node that reported one.
     pub(crate) homes: Vec<(NodeId, NodeHome)>,
-    /// Nodes that have left since their last registration.
+    /// Nodes that have left and have not registered again.
     pub(crate) left: Vec<NodeId>,
     pub(crate) policy: (PolicyVersion, Policy),
     pub(crate) launch_keys: Vec<(Option<SessionId>, LaunchKey, ProcessId, Arc<Spec>)>,
-    /// Keys in the order in which they were served, the last one last.
+    /// Concurrency keys in the order in which they were last served; the most recently served key is last.
     pub(crate) served: Vec<Option<SlotKey>>,
     pub(crate) events: Vec<(ProcessId, Revision, u32, Event)>,
     pub(crate) commits: Vec<(OpId, Revision)>,
@@ -73,16 +74,16 @@ pub struct StoreModel {
     pub(crate) swept: u64,
     /// Pruned processes with their specs.
     pub(crate) gone: Vec<(ProcessId, Arc<Spec>)>,
-    /// Number of ids that were generated.
+    /// Number of ids that were generated so far.
     pub(crate) drawn: u64,
     pub(crate) last_change: Option<Change>,
-    /// The last request.
+    /// The most recent request.
     pub(crate) asked: ModelRequest,
-    /// The reply that the last request must get.
+    /// The reply that the most recent request must get.
     pub(crate) reply: ModelReply,
 }
 
-/// A record with the state that belongs to it.
+/// A record, together with the state that the model keeps about it.
 #[derive(Clone, Debug)]
 pub(crate) struct ModelRow {
     pub(crate) stored: StoredProcess,
@@ -99,8 +100,8 @@ impl ModelRow {
         self.stored.process.state.slot_state()
     }
 
-    /// Returns the time at which the process is due for a decision if no node owns it. With a pending action, a
-    /// process has been due since it was queued.
+    /// Returns the time at which the process is due for a decision if no node owns it. A process with a pending action
+    /// counts as due from the time at which it was queued.
     pub(crate) fn due(&self) -> Option<Timestamp> {
         if self.stored.pending_actions.is_empty() {
             return self.stored.process.due();
@@ -184,7 +185,7 @@ impl StoreModel {
         Some(Lease { node: node.clone(), epoch: *epoch })
     }
 
-    /// Returns the processes that hold a slot of a key, in order of submission.
+    /// Returns the processes that hold a slot under a key, in order of submission.
     pub(crate) fn holders(&self, key: &SlotKey) -> Vec<ProcessId> {
         let holds = |row: &&ModelRow| row.slot_state() == SlotState::Holding && row.key() == Some(key);
         self.rows.iter().filter(holds).map(ModelRow::id).collect()

@@ -1,7 +1,7 @@
-//! Contract suites: one rule for each promise of a port, and one test for each rule.
+//! Contract suites: each promise of a port has one rule, and each rule is run as one test.
 //!
-//! An adapter runs a suite with one macro call. Each rule gets a fixture of its own, which is opened inside a tokio
-//! runtime. The adapter needs no other crate for that.
+//! An adapter runs a whole suite with one macro call. Each rule gets a fixture of its own, which is opened inside a
+//! tokio runtime, so the adapter needs no other crate.
 //!
 //! ```
 //! use longhaul_adapters::memory::MemoryStore;
@@ -61,10 +61,10 @@ use tokio::runtime::Builder;
 
 /// Time limit for an expected event.
 const EVENT_TIMEOUT: Duration = Duration::from_secs(10);
-/// Time for which a call must still wait to count as waiting.
+/// Time for which a call must not return, so that a rule regards it as waiting.
 const PARK_CHECK: Duration = Duration::from_millis(80);
 
-/// Unwraps a result that a rule needs to continue.
+/// Unwraps a result whose value a rule needs to continue.
 #[track_caller]
 #[expect(clippy::panic, reason = "a rule fails by panicking")]
 pub(crate) fn must<T, E: Debug>(answer: Result<T, E>) -> T {
@@ -74,7 +74,7 @@ pub(crate) fn must<T, E: Debug>(answer: Result<T, E>) -> T {
     }
 }
 
-/// Unwraps a result that must be a success according to `promise`.
+/// Unwraps a result. If the result is an error, panics with the text `promise`, which says why it must be a success.
 #[track_caller]
 #[expect(clippy::panic, reason = "a rule fails by panicking")]
 pub(crate) fn kept<T, E: Debug>(promise: &str, answer: Result<T, E>) -> T {
@@ -84,7 +84,7 @@ pub(crate) fn kept<T, E: Debug>(promise: &str, answer: Result<T, E>) -> T {
     }
 }
 
-/// Unwraps an option that a rule needs to continue.
+/// Unwraps an option whose value a rule needs to continue.
 #[track_caller]
 #[expect(clippy::panic, reason = "a rule fails by panicking")]
 pub(crate) fn some<T>(answer: Option<T>) -> T {
@@ -94,7 +94,7 @@ pub(crate) fn some<T>(answer: Option<T>) -> T {
     }
 }
 
-/// Panics because a rule found something else than it needs to continue.
+/// Panics because a rule found a value other than the one that it needs to continue.
 #[track_caller]
 #[expect(clippy::panic, reason = "a rule fails by panicking")]
 pub(crate) fn instead_of(wanted: &str, found: &dyn Debug) -> ! {
@@ -114,7 +114,7 @@ macro_rules! refused {
 }
 pub(crate) use refused;
 
-/// Checks that a future still waits after a while, and returns the future.
+/// Checks that a future has not completed after a short time, and returns the future.
 pub(crate) async fn parked<F: Future + Unpin>(mut future: F) -> F
 where
     F::Output: Debug,

@@ -1,4 +1,4 @@
-//! Checks that the suites can fail: a store that breaks a promise fails the corresponding rule.
+//! Checks that the contract suites can fail: if a store breaks a promise, the corresponding rule fails.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
 
@@ -23,7 +23,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
 
-/// Fault of a store: the promise that it breaks.
+/// Fault of a store, named after the promise that the store breaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Broken {
     Nothing,
@@ -88,7 +88,7 @@ impl BrokenStore {
         locked(&self.swept)
     }
 
-    /// Submits a process with the configured fault, if the fault concerns submissions and claims.
+    /// Submits a process. Applies the configured fault if it concerns submissions or claims.
     async fn submit_wrongly(&self, mut new: Submission) -> Result<SubmitOutcome, StoreError> {
         let is_delayed = new.process.due().is_some();
         let (version, policy) = self.inner.policy().await?;
@@ -508,8 +508,8 @@ controls! {
     a_store_that_forgets_who_left_work_behind_fails: ForgetsHomes fails a_node_that_left_work_behind_belongs_to_its_home;
 }
 
-/// Generates tests that the model detects a faulty store. Only faults that nearly every random script reveals are
-/// listed.
+/// Generates tests that check that the model detects a faulty store. Only faults that nearly every random script
+/// reveals are listed.
 macro_rules! model_controls {
     ($($control:ident: $broken:ident;)+) => { $(
         #[test]
@@ -523,7 +523,7 @@ macro_rules! model_controls {
     )+ };
 }
 
-/// Maximum number of scripts before a store counts as correct.
+/// Maximum number of scripts that are run before a store counts as correct.
 const SCRIPTS: u32 = 4_096;
 
 model_controls! {
@@ -561,7 +561,8 @@ model_controls! {
     a_store_that_forgets_homes_differs_from_the_model: ForgetsHomes;
 }
 
-/// The failure message of the model names the differing fields, and the values of the store and of the model.
+/// If a store differs from the model, the failure message names the differing fields, with the values in the store and
+/// in the model.
 #[test]
 fn the_model_names_the_fields_that_differ() {
     let open = async |clock| opened(Broken::ForgetsVitals, clock);
@@ -571,7 +572,7 @@ fn the_model_names_the_fields_that_differ() {
     assert!(told.contains("after [\n"), "{told}");
 }
 
-/// Every rule in the sources of a suite is listed in the macro that adapters call.
+/// Checks that every rule in the sources of a suite is listed in the macro that adapters call.
 #[test]
 fn no_rule_is_left_out_of_its_suite() {
     let source = concat!(env!("CARGO_MANIFEST_DIR"), "/src/suite");
@@ -599,18 +600,18 @@ fn no_rule_is_left_out_of_its_suite() {
     }
 }
 
-/// Returns true if a rule passes.
+/// Returns true if the rule passes.
 fn passes(rule: impl Future<Output = ()>) -> bool {
     catch_unwind(AssertUnwindSafe(|| hold(rule))).is_ok()
 }
 
-/// A store handle that serialises its own commits, but ignores other handles. A store behaves like this if it relies on
+/// A store handle that serialises its own commits but ignores other handles. A store behaves like this if it relies on
 /// a lock in its own operating system process instead of a lock in the database.
 #[derive(Clone, Debug)]
 struct Racy {
     inner: MemoryStore,
     mine: Arc<tokio::sync::Mutex<()>>,
-    /// Number of commits that passed the check of their revision, over all handles.
+    /// Number of commits that passed the check of their revision, counted over all handles.
     passed: watch::Sender<usize>,
 }
 
@@ -629,7 +630,8 @@ impl StoreDecorator for Racy {
         if found.revision != change.expected {
             return Err(StoreError::Conflict { found: found.revision });
         }
-        // Waits until a commit through another handle has passed the same check, if there is another handle.
+        // Waits until a commit through another handle has passed the same check. If there is no other handle, a timeout
+        // ends the wait.
         self.passed.send_modify(|passed| *passed += 1);
         let mut passed = self.passed.subscribe();
         drop(tokio::time::timeout(Duration::from_secs(1), passed.wait_for(|passed| *passed >= 2)).await);
@@ -640,7 +642,7 @@ impl StoreDecorator for Racy {
 }
 
 /// With a single handle, a lock inside one operating system process hides the race. With two handles, the rule detects
-/// it.
+/// the race.
 #[test]
 fn a_store_that_serialises_within_one_process_alone_fails_with_another_handle() {
     let opened = |with_another: bool| {
@@ -663,7 +665,7 @@ fn racy(inner: &MemoryStore, passed: &watch::Sender<usize>) -> Arc<dyn Store> {
     Arc::new(Racy { inner: inner.clone(), mine: Arc::default(), passed: passed.clone() })
 }
 
-/// A store that acknowledges data before writing it has lost the data when it is reopened.
+/// If a store acknowledges data before writing it, the data is lost when the store is reopened, and the rule fails.
 #[test]
 fn a_store_that_acknowledges_too_early_fails_when_it_is_reopened() {
     let opened = |is_right: bool| {
@@ -681,7 +683,7 @@ fn a_store_that_acknowledges_too_early_fails_when_it_is_reopened() {
 mod cut {
     use super::*;
 
-    /// Error that a store returns when its connection is cut.
+    /// Error that a store returns when its connection is cut: the correct one, or always `Unavailable`.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     enum Says {
         Truth,
@@ -702,7 +704,7 @@ mod cut {
         })
     }
 
-    /// A faulty store that reports a lost answer as a write that was not applied.
+    /// A faulty store: if the answer to a write is lost, it reports that the write was not applied.
     #[derive(Debug)]
     struct Liar {
         inner: Arc<FaultyStore>,
@@ -742,7 +744,7 @@ mod cut {
     }
 }
 
-/// The comparison of two stores fails if the stores differ.
+/// Checks that the comparison of two stores fails if the stores differ.
 #[tokio::test]
 #[should_panic(expected = "both stores were asked for")]
 async fn a_store_that_differs_from_the_reference_is_told() {

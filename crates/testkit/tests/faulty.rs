@@ -1,4 +1,4 @@
-//! Tests of the faulty store: planned faults occur, and no others.
+//! Tests of the faulty store: planned faults occur, and no other faults.
 
 use longhaul_adapters::memory::MemoryStore;
 use longhaul_domain::{

@@ -1,9 +1,9 @@
 //! Requests and replies of the HTTP API, version 1.
 //!
 //! - Times are RFC 3339 in UTC.
-//! - Durations whose name ends in `_ms` are milliseconds; other durations are seconds.
-//! - Enumerations are open: a client must accept values that it does not know.
-//! - Fields are only ever added.
+//! - Durations whose name ends in `_ms` are in milliseconds; other durations are in seconds.
+//! - Enumerations are open: a client must accept values that are new to it.
+//! - Fields may be added, but are never removed.
 
 mod launch;
 mod maintenance;
@@ -48,7 +48,7 @@ pub use reply::{
 pub use session::{SessionListing, SessionView};
 pub use why::{EarlierAttemptView, HolderView, WhyView};
 
-/// Version of this API. The version changes only if old clients would misunderstand the new one.
+/// Version of this API. It changes only if clients of the old version would misunderstand the new one.
 pub const PROTOCOL: u32 = 1;
-/// Name of the response header that contains [`PROTOCOL`].
+/// Name of the response header that contains the API version ([`PROTOCOL`]).
 pub const PROTOCOL_HEADER: &str = "longhaul-protocol";

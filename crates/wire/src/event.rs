@@ -1,8 +1,8 @@
-//! Events as subscribers receive them: one envelope for streams, files and webhooks.
+//! Events as subscribers receive them. Streams, files and webhooks use the same envelope.
 //!
-//! The envelope is a CloudEvent (1.0, structured JSON). Its id is built from the process, the revision and an index, so
-//! it is the same each time the event is delivered. Its `cursor` is the position from which a reader continues after
-//! the event.
+//! The envelope is a CloudEvent (1.0, structured JSON). Its id is built from the process, the revision and an index.
+//! Repeated deliveries of an event therefore have the same id. Its `cursor` is the position from which a reader
+//! continues after the event.
 
 mod batch;
 mod kind;
@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 pub const SPEC_VERSION: &str = "1.0";
 /// Media type of one envelope.
 pub const ENVELOPE_TYPE: &str = "application/cloudevents+json";
-/// Prefix of the CloudEvents type; the name of the event follows it.
+/// Prefix of the CloudEvents type. The name of the event follows the prefix.
 pub const TYPE_PREFIX: &str = "dev.longhaul.";
 /// Maximum size of the output tail in an event, in bytes.
 pub const MAX_TAIL_LEN: usize = 2_048;
@@ -167,7 +167,8 @@ pub struct EventData {
 }
 
 impl Envelope {
-    /// Creates an envelope of this kind with the fields that all envelopes have in common; its data is empty.
+    /// Creates an envelope for this kind of event. It contains the fields that all envelopes have in common; its data
+    /// is empty.
     #[must_use]
     pub fn of(kind: EventKind) -> Self {
         Self {

@@ -1,4 +1,4 @@
-//! Output on the wire: frames of raw bytes, so that no byte is lost or re-encoded.
+//! Format in which output is transferred: frames of raw bytes, so that no byte is lost or re-encoded.
 //!
 //! A frame has a header of 25 bytes, followed by its content. Numbers in the header are little-endian:
 //! - kind (1 byte): 1 stdout, 2 stderr, 3 gap, 4 end, 5 note;
@@ -7,15 +7,15 @@
 //! - length of the content (u32);
 //! - 4 zero bytes.
 //!
-//! Frames without output:
-//! - A gap has no content; its offset is where the output continues.
-//! - An end has no content; its offset is where a later request can continue.
+//! Some frames contain no output:
+//! - A gap has no content. Its offset is the position at which the output continues after the gap.
+//! - An end has no content. Its offset is the position at which a later request can continue.
 //! - A note contains a text about the output, such as the reason why it stops. Notes are sent only if the request has
 //!   the header [`NOTES_HEADER`].
 
 /// Media type of a stream of frames.
 pub const MEDIA_TYPE: &str = "application/vnd.longhaul.output";
-/// Name of the request header of clients that understand notes.
+/// Name of the request header with which a client declares that it understands notes.
 pub const NOTES_HEADER: &str = "longhaul-notes";
 /// Size of the header of a frame, in bytes.
 pub const HEAD: usize = 25;
@@ -27,10 +27,10 @@ pub const MAX_FRAME_BYTES: usize = 1024 * 1024;
 pub struct OutputFrame {
     /// Kind of the frame.
     pub kind: FrameKind,
-    /// Offset of the first byte in the output.
+    /// Offset in the output of the first byte of this frame.
     pub offset: u64,
-    /// Time at which the first byte was read, in milliseconds of the steady clock, which no change of the system time
-    /// moves.
+    /// Time at which the first byte was read, in milliseconds of the steady clock. Changes of the system time do not
+    /// affect this clock.
     pub at: i64,
     /// Content of the frame.
     pub bytes: Vec<u8>,
@@ -43,24 +43,24 @@ pub enum FrameKind {
     Stdout,
     /// Bytes of the standard error.
     Stderr,
-    /// Bytes before the offset of this frame were dropped.
+    /// Gap: the bytes before the offset of this frame were dropped.
     Gap,
-    /// The output ends here for now.
+    /// End: there is no more output for now.
     End,
     /// Text about the output, such as the reason why it stops.
     Note,
 }
 
-/// Error for bytes that are not a frame.
+/// Error for bytes that are not a valid frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidFrame {
-    /// The kind is unknown.
+    /// The kind in the header is unknown.
     #[error("there is no frame kind {kind}")]
     Kind {
         /// Number of the kind in the header.
         kind: u8,
     },
-    /// The length exceeds 1 MiB.
+    /// The length in the header exceeds 1 MiB.
     #[error("a frame of {length} bytes is too long")]
     Length {
         /// Length in the header, in bytes.
@@ -89,7 +89,7 @@ impl OutputFrame {
     /// Removes the first frame from `buffer` and returns it. Returns `None` if the frame is not complete yet.
     ///
     /// # Errors
-    /// [`InvalidFrame`] if the buffer does not start with a valid header.
+    /// Returns [`InvalidFrame`] if the buffer does not start with a valid header.
     pub fn take(buffer: &mut Vec<u8>) -> Result<Option<Self>, InvalidFrame> {
         let Some((head, rest)) = buffer.split_first_chunk::<HEAD>() else {
             return Ok(None);

@@ -1,11 +1,13 @@
-//! Records in stores. Each record is a line of JSON with its format and the oldest reader that may read it.
+//! Records in stores. Each record is a line of JSON that states its format and the oldest format whose readers may read
+//! it.
 //!
-//! The spec of a process ([`encode_spec`]) is written once, its changing part ([`encode_life`]) with each commit, so
-//! that a commit writes little. Only zeros, empty lists and absent values are left out. Defaults of the domain are
-//! always written: if a default changes later, existing records keep their meaning.
+//! The fixed part of a process ([`encode_spec`]) is written one time. The changing part ([`encode_life`]) is written
+//! with each commit. A commit therefore writes only a little data. Only zeros, empty lists and absent values are left
+//! out. Defaults of the domain are always written, so that existing records keep their meaning if a default changes
+//! later.
 //!
 //! A reader accepts a record if `min_reader` is at most [`FORMAT`], and ignores unknown fields. A writer raises
-//! `min_reader` if it would be wrong to ignore the fields that it adds.
+//! `min_reader` if a reader must not ignore the fields that the writer adds.
 //!
 //! A reader must not ignore new fields of a spec, because the launch signature covers the whole spec. A change that
 //! adds a field must therefore do the following:
@@ -44,11 +46,11 @@ use serde::{Deserialize, Serialize};
 use std::str::FromStr;
 use std::time::Duration;
 
-/// Format of the records that this program writes, and the newest format that it reads.
+/// Format of the records that this program writes. It is also the newest format that this program reads.
 pub const FORMAT: u32 = 2;
 
-/// Format that every reader of a store knows, because programs of format 1 refuse to open the current layout. A record
-/// has a `min_reader` only if it needs a newer reader.
+/// Format that every program that uses a store can read, because programs of format 1 refuse to open the current store
+/// layout. A record has a `min_reader` only if it needs a reader of a newer format.
 pub const BASE_FORMAT: u32 = 2;
 
 /// Reason why a record could not be read.
@@ -58,13 +60,13 @@ pub enum RecordDecodeError {
     /// The text is not a record, or parts of it are missing or invalid.
     #[error("damaged record: {what}")]
     Damaged {
-        /// Description of the damage, without values of the record, because they may be secrets.
+        /// Description of the damage. It contains no values of the record, because they may be secrets.
         what: String,
     },
     /// A newer program wrote the record, and this program must not read it.
     #[error("the record requires a reader of format {needs}; this program reads formats up to {reads}")]
     TooNew {
-        /// Format that the reader must know.
+        /// Format that a reader of the record must support.
         needs: u32,
         /// Newest format that this program reads.
         reads: u32,
@@ -77,56 +79,57 @@ impl RecordDecodeError {
     }
 }
 
-/// Returns the oldest format whose readers know every field that a spec uses.
+/// Returns the oldest format that contains every field that a spec uses.
 #[must_use]
 pub const fn oldest_reader(spec: &Spec) -> u32 {
     let _ = spec;
     BASE_FORMAT
 }
 
-/// Encodes the part of a process that is fixed at its submission: identity, position in its tree, and spec.
+/// Encodes the fixed part of a process, which does not change after its submission: identity, position in its tree, and
+/// spec.
 #[must_use]
 pub fn encode_spec(process: &Process) -> String {
     encode_spec_for(oldest_reader(&process.spec), process)
 }
 
-/// Encodes the fixed part of a process, as [`encode_spec`] does, for readers of format `min_reader` or newer.
+/// Encodes the fixed part of a process like [`encode_spec`], but only for readers of format `min_reader` or newer.
 #[must_use]
 pub fn encode_spec_for(min_reader: u32, process: &Process) -> String {
     write(&spec::FixedRecord::from(process), min_reader)
 }
 
-/// Encodes a spec without its process. Equal texts mean equal specs.
+/// Encodes a spec without its process. Two specs are equal if their texts are equal.
 #[must_use]
 pub fn encode_spec_alone(spec: &Spec) -> String {
     write(&spec::SpecRecord::from(spec), BASE_FORMAT)
 }
 
-/// Encodes the changing part of a process, which each commit rewrites.
+/// Encodes the changing part of a process, which is written with each commit.
 #[must_use]
 pub fn encode_life(process: &Process) -> String {
     write(&life::LifeRecord::from(process), BASE_FORMAT)
 }
 
-/// Decodes a process from its two parts.
+/// Decodes a process from its fixed part and its changing part.
 ///
 /// # Errors
-/// [`RecordDecodeError`] if one of them cannot be read.
+/// Returns [`RecordDecodeError`] if one of the parts cannot be read.
 pub fn decode(spec: &str, life: &str) -> Result<Process, RecordDecodeError> {
     decode_up_to(FORMAT, spec, life)
 }
 
-/// Decodes a process from its two parts, as a program does that reads up to `format`.
+/// Decodes a process in the way of a program that supports only formats up to `format`.
 ///
 /// # Errors
-/// [`RecordDecodeError`] if one of them cannot be read.
+/// Returns [`RecordDecodeError`] if one of the parts cannot be read.
 pub fn decode_up_to(format: u32, spec: &str, life: &str) -> Result<Process, RecordDecodeError> {
     let fixed: spec::FixedRecord = read("specification", spec, format)?;
     let life: life::LifeRecord = read("life", life, format)?;
     life.into_process(fixed)
 }
 
-/// Encodes one event of the log.
+/// Encodes one event of the event log.
 #[must_use]
 pub fn encode_event(event: &Event) -> String {
     write(&event::EventRecord::from(event), BASE_FORMAT)
@@ -135,7 +138,7 @@ pub fn encode_event(event: &Event) -> String {
 /// Decodes an event.
 ///
 /// # Errors
-/// [`RecordDecodeError`] if the text cannot be read.
+/// Returns [`RecordDecodeError`] if the text cannot be read.
 pub fn decode_event(text: &str) -> Result<Event, RecordDecodeError> {
     read::<event::EventRecord>("event", text, FORMAT)?.try_into()
 }
@@ -149,7 +152,7 @@ pub fn encode_live_stats(live_stats: &LiveStats) -> String {
 /// Decodes live stats.
 ///
 /// # Errors
-/// [`RecordDecodeError`] if the text cannot be read.
+/// Returns [`RecordDecodeError`] if the text cannot be read.
 pub fn decode_live_stats(text: &str) -> Result<LiveStats, RecordDecodeError> {
     read::<live_stats::LiveStatsRecord>("live stats", text, FORMAT)?.try_into()
 }
@@ -163,12 +166,12 @@ pub fn encode_policy(policy: &Policy) -> String {
 /// Decodes a policy.
 ///
 /// # Errors
-/// [`RecordDecodeError`] if the text cannot be read.
+/// Returns [`RecordDecodeError`] if the text cannot be read.
 pub fn decode_policy(text: &str) -> Result<Policy, RecordDecodeError> {
     read::<policy::PolicyRecord>("policy", text, FORMAT)?.try_into()
 }
 
-/// Encodes a pending action for the node that owns a process.
+/// Encodes a pending action, which waits for the node that owns the process.
 #[must_use]
 pub fn encode_pending_action(pending_action: &PendingAction) -> String {
     write(&pending_action::PendingActionRecord::from(pending_action), BASE_FORMAT)
@@ -177,12 +180,12 @@ pub fn encode_pending_action(pending_action: &PendingAction) -> String {
 /// Decodes a pending action.
 ///
 /// # Errors
-/// [`RecordDecodeError`] if the text cannot be read.
+/// Returns [`RecordDecodeError`] if the text cannot be read.
 pub fn decode_pending_action(text: &str) -> Result<PendingAction, RecordDecodeError> {
     read::<pending_action::PendingActionRecord>("pending action", text, FORMAT)?.try_into()
 }
 
-/// Record with its format and the oldest reader that may read it.
+/// Record with its format, and with the oldest format whose readers may read it.
 #[derive(Serialize, Deserialize)]
 struct VersionedRecord<T> {
     format: u32,
@@ -191,7 +194,7 @@ struct VersionedRecord<T> {
     body: T,
 }
 
-/// Part of a record that every version can read.
+/// The part of a record that programs of every format can read.
 #[derive(Deserialize)]
 struct VersionStamp {
     #[serde(default)]
@@ -218,7 +221,7 @@ fn read<T: DeserializeOwned>(what: &'static str, text: &str, reads: u32) -> Resu
             if let Ok(stamp) = serde_json::from_str::<VersionStamp>(text) {
                 fitting(stamp.min_reader, reads)?;
             }
-            // The message of the JSON error is left out, because it may quote a value of the record.
+            // The message of the JSON error is omitted, because it may quote a value of the record.
             Err(RecordDecodeError::damaged(format!(
                 "the {what} has an unexpected structure at column {}",
                 error.column()
@@ -234,7 +237,7 @@ fn fitting(min_reader: Option<u32>, reads: u32) -> Result<(), RecordDecodeError>
     }
 }
 
-/// Duration, exact to the nanosecond.
+/// Duration with a precision of one nanosecond.
 #[derive(Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 struct DurationRecord {
     #[serde(default, skip_serializing_if = "is_zero")]

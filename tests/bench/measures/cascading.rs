@@ -1,4 +1,4 @@
-//! Time until all descendants of a cancelled process have exited.
+//! Measures the time until all descendants of a cancelled process have exited.
 
 use super::Found;
 use crate::Failure;
@@ -23,14 +23,14 @@ pub(super) fn descendants(program: &Path, quick: bool) -> Result<Found, Failure>
     Ok(vec![(CASCADE, sample.median()?)])
 }
 
-/// Returns the seconds from the cancel of the root until the last descendant has exited.
+/// Returns the time in seconds from the cancellation of the root until the last descendant has exited.
 fn cascade(program: &Path, on_each: usize) -> Result<f64, Failure> {
     let bed = Bed::adjusted(program, 8, &LIMITS)?;
     let mut api = bed.api()?;
     let pipe = bed.pipe("alive")?;
-    // The pipe is opened in both directions, so that opening does not block.
+    // Open the pipe in both directions, so that opening it does not block.
     let mut arrivals = BufReader::new(File::options().read(true).write(true).open(&pipe)?);
-    // Each descendant holds the pipe open while it runs.
+    // Each descendant holds the pipe open while it is running.
     let pipe_name = pipe.to_string_lossy().into_owned();
     let command = ["sh", "-c", "exec 3>\"$0\"; echo >&3; exec sleep 600", pipe_name.as_str()];
     let root = api.launch(&command)?.id;
@@ -50,7 +50,7 @@ fn cascade(program: &Path, on_each: usize) -> Result<f64, Failure> {
     drop(arrivals);
     let began = Instant::now();
     api.cancel(&root)?;
-    // The read ends when no process holds the pipe any more.
+    // The read returns when no process holds the pipe open any more, which means that all descendants have exited.
     alive.read_to_end(&mut Vec::new())?;
     let span = began.elapsed();
     api.wait_for_all()?;

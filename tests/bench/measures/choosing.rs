@@ -1,4 +1,4 @@
-//! Time to claim the next of many waiting processes for a node.
+//! Measures the time to claim the next of many waiting processes for a node.
 
 use super::Found;
 use crate::Failure;
@@ -15,7 +15,8 @@ use std::time::{Duration, Instant};
 
 const KEYS: usize = 1_000;
 
-/// Choosing is the processor time of a claim in a store that writes to no disk.
+/// Measures claims. The cost of choosing a process is the processor time of a claim in a store that writes nothing to
+/// disk.
 pub(super) fn claims(_: &Path, quick: bool) -> Result<Found, Failure> {
     let runtime = stores::runtime()?;
     let (ram, disk) = (stores::in_memory()?, stores::on_disk()?);
@@ -32,7 +33,7 @@ pub(super) fn claims(_: &Path, quick: bool) -> Result<Found, Failure> {
     ])
 }
 
-/// Wall clock time and processor time of each claim.
+/// Wall-clock time and processor time of each claim.
 #[derive(Default)]
 struct Claims {
     passed: Sample,
@@ -50,7 +51,7 @@ async fn ask(store: &Arc<dyn Store>, clock: &Arc<dyn Clock>, quick: bool) -> Res
     for round in 0..if quick { 100 } else { 1_000 } {
         let (began, before) = (Instant::now(), spent());
         let claimed = store.claim(&lease, &room).await?;
-        // The first rounds fill the caches.
+        // The first rounds only fill the caches, so they are not measured.
         if round >= 5 {
             claims.passed.add_span(began.elapsed());
             claims.computed.add_span(spent().saturating_sub(before));
@@ -62,7 +63,7 @@ async fn ask(store: &Arc<dyn Store>, clock: &Arc<dyn Clock>, quick: bool) -> Res
     Ok(claims)
 }
 
-/// Returns the processor time of this program.
+/// Returns the processor time that this program has used.
 fn spent() -> Duration {
     let time = clock_gettime(ClockId::ProcessCPUTime);
     Duration::try_from(time).unwrap_or_default()

@@ -1,4 +1,4 @@
-//! The effect of 1,000 waiting clients on other clients.
+//! Measures the effect of 1,000 waiting clients on other clients.
 
 use super::{Found, ending};
 use crate::Failure;
@@ -29,7 +29,7 @@ pub(super) fn waits(program: &Path, quick: bool) -> Result<Found, Failure> {
     Ok(vec![(CROWD_LAUNCH, launches.percentile(99)?), (CROWD_WAIT, returns.percentile(99)?)])
 }
 
-/// Opens a connection that waits for the end of a process.
+/// Opens a connection and waits on it for the end of a process.
 fn park(bed: &Bed, id: &str) -> Result<UnixStream, Failure> {
     let mut client = UnixStream::connect(bed.socket())?;
     write!(client, "GET /v1/wait?id={id}&for=ended HTTP/1.1\r\nhost: localhost\r\n\r\n")?;

@@ -1,4 +1,4 @@
-//! Number of decisions per second on one core.
+//! Measures the number of decisions per second on one core.
 
 use super::Found;
 use crate::Failure;
@@ -69,7 +69,7 @@ fn live(id: ProcessId, spec: &Arc<Spec>, script: &[Input]) -> Result<Status, Fai
     Ok(black_box(process.status()))
 }
 
-/// Returns the inputs from the claim to the end.
+/// Returns the inputs that take a process from its claim to its end.
 fn script() -> Result<Vec<Input>, Failure> {
     let attempt = AttemptNo(1);
     let report = |stage: &str| -> Result<Input, Failure> {

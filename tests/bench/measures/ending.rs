@@ -1,4 +1,4 @@
-//! Time until an end is reported.
+//! Measures the time until the end of a process is reported to a client.
 
 use super::Found;
 use crate::Failure;
@@ -12,7 +12,7 @@ use std::process::Stdio;
 use std::thread::sleep;
 use std::time::Duration;
 
-/// Time within which a client has sent its request.
+/// Time after which a client has surely sent its request.
 const SETTLED: Duration = Duration::from_millis(30);
 
 pub(super) fn wait(program: &Path, quick: bool) -> Result<Found, Failure> {
@@ -21,7 +21,7 @@ pub(super) fn wait(program: &Path, quick: bool) -> Result<Found, Failure> {
     Ok(vec![(WAIT_P50, sample.median()?), (WAIT_P99, sample.percentile(99)?)])
 }
 
-/// Returns the times in milliseconds from the exit of a child until a waiting client returns.
+/// Returns the times in milliseconds from the exit of a command until a waiting client receives the response.
 pub(super) fn returns(bed: &Bed, count: u32) -> Result<Sample, Failure> {
     let (gate, left) = (bed.pipe("gate")?, bed.path("left"));
     let command = part("leave", &[&gate.to_string_lossy(), &left.to_string_lossy()])?;
@@ -37,7 +37,7 @@ pub(super) fn returns(bed: &Bed, count: u32) -> Result<Sample, Failure> {
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()?;
-        // Opening blocks until the child is at the gate. The child exits when the gate is dropped.
+        // Opening the pipe blocks until the command is waiting at the gate. The command exits when `opened` is dropped.
         let opened = File::options().write(true).open(&gate)?;
         sleep(SETTLED);
         drop(opened);

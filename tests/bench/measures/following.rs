@@ -1,4 +1,4 @@
-//! Time until a follower sees a written line.
+//! Measures the time until a client that follows an output receives a written line.
 
 use super::Found;
 use crate::Failure;
@@ -13,7 +13,7 @@ use std::process::Stdio;
 use std::thread::sleep;
 use std::time::Duration;
 
-/// Time within which a client has sent its request.
+/// Time after which a client has surely sent its request.
 const SETTLED: Duration = Duration::from_millis(100);
 
 pub(super) fn lines(program: &Path, quick: bool) -> Result<Found, Failure> {

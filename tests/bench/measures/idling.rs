@@ -1,4 +1,4 @@
-//! Wake-ups of an idle manager.
+//! Measures how often an idle manager wakes up.
 
 use super::Found;
 use crate::Failure;
@@ -17,7 +17,7 @@ pub(super) fn wakeups(program: &Path, quick: bool) -> Result<Found, Failure> {
         api.wait(&process.id, "running")?;
     }
     drop(api);
-    // The work that follows the launches is done by then.
+    // Wait until the manager has finished the work that follows the launches.
     sleep(Duration::from_secs(2));
     let manager = bed.manager()?;
     let (began, before) = (Instant::now(), Naps::of(manager)?);

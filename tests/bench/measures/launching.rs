@@ -1,4 +1,4 @@
-//! Duration of a launch.
+//! Measures the duration of a launch.
 
 use super::Found;
 use crate::Failure;
@@ -29,11 +29,11 @@ fn whole_command(bed: &Bed, quick: bool) -> Result<f64, Failure> {
     for round in 0..if quick { 30 } else { 200 } {
         let began = Instant::now();
         bed.call(&["run", "-b", "--", "true"])?;
-        // The first rounds fill the caches.
+        // The first rounds only fill the caches, so they are not measured.
         if round >= 5 {
             sample.add_span(began.elapsed());
         }
-        // Launches are sequential here; concurrent launches are another measurement.
+        // Launches are sequential here. Another measurement covers concurrent launches.
         api.wait_for_all()?;
     }
     Ok(sample.median()?)
@@ -42,7 +42,7 @@ fn whole_command(bed: &Bed, quick: bool) -> Result<f64, Failure> {
 pub(super) fn first_act(program: &Path, quick: bool) -> Result<Found, Failure> {
     let bed = Bed::start(program, 8, None)?;
     let pipe = bed.pipe("arrivals")?;
-    // The pipe is opened in both directions, so that opening does not block.
+    // Open the pipe in both directions, so that opening it does not block.
     let file = File::options().read(true).write(true).open(&pipe)?;
     let mut arrivals = BufReader::new(file);
     let command = part("arrive", &[&pipe.to_string_lossy()])?;

@@ -1,4 +1,4 @@
-//! Number of launches per second, from the first call until the last process has ended.
+//! Measures the number of launches per second, from the first launch until the last process has ended.
 
 use super::Found;
 use crate::Failure;

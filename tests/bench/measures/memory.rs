@@ -1,4 +1,4 @@
-//! Memory of the manager and of shims.
+//! Measures the memory of the manager and of shims.
 
 use super::Found;
 use crate::Failure;
@@ -16,7 +16,7 @@ pub(super) fn all(program: &Path, quick: bool) -> Result<Found, Failure> {
     drop(bed);
     let seed = seed::finished(if quick { 1_000 } else { 10_000 })?;
     let bed = Bed::start(program, 20, Some(seed.path()))?;
-    // Typical requests: a launch, a list of the last fifty, a list of all.
+    // Send typical requests: a launch, a list of the last fifty processes, a list of all processes.
     bed.call(&["run", "-b", "--", "true"])?;
     bed.api()?.wait_for_all()?;
     bed.call(&["status"])?;

@@ -1,4 +1,5 @@
-//! Time for a request to reach another node, and for an end on another node to be reported.
+//! Measures two times in a cluster: until a request reaches another node, and until the end of a process on another
+//! node is reported.
 
 use super::Found;
 use crate::Failure;
@@ -14,7 +15,7 @@ use std::path::Path;
 use std::thread::{self, sleep};
 use std::time::Duration;
 
-/// Time within which a client has sent its request, and a node has reported a start.
+/// Time after which a client has surely sent its request and a node has reported a start.
 const SETTLED: Duration = Duration::from_millis(30);
 
 pub(super) fn across(program: &Path, quick: bool) -> Result<Found, Failure> {
@@ -31,7 +32,8 @@ pub(super) fn across(program: &Path, quick: bool) -> Result<Found, Failure> {
     let (here, there) = (bed("here")?, bed("there")?);
     let cancels = cancels(&here, &there, count)?;
     let ends = ends(&here, &there, count)?;
-    // The server must outlive the nodes, which cancel their running processes.
+    // Drop the nodes before the Redis server: when they are dropped, they still need it to cancel their running
+    // processes.
     drop((here, there));
     drop(redis);
     Ok(vec![
@@ -42,7 +44,7 @@ pub(super) fn across(program: &Path, quick: bool) -> Result<Found, Failure> {
     ])
 }
 
-/// Returns the times in milliseconds from a cancel on this node until the process on the other node has exited.
+/// Returns the times in milliseconds from a cancel request on this node until the process on the other node has exited.
 fn cancels(here: &Bed, there: &Bed, count: u32) -> Result<Sample, Failure> {
     let pipe = there.pipe("held")?;
     let line = format!("exec sleep 600 > '{}'", pipe.display());
@@ -50,7 +52,7 @@ fn cancels(here: &Bed, there: &Bed, count: u32) -> Result<Sample, Failure> {
     let mut sample = Sample::default();
     for _ in 0..count {
         let process = launching.launch(&["sh", "-c", &line])?;
-        // Opening blocks until the process starts, and reading until it has exited.
+        // Opening the pipe blocks until the process starts. Reading from it blocks until the process has exited.
         let mut held = File::open(&pipe)?;
         let gone = thread::spawn(move || held.read_to_end(&mut Vec::new()).map(|_| now()));
         sleep(SETTLED);
@@ -63,7 +65,7 @@ fn cancels(here: &Bed, there: &Bed, count: u32) -> Result<Sample, Failure> {
     Ok(sample)
 }
 
-/// Returns the times in milliseconds from the exit of a process on the other node until a client on this node gets
+/// Returns the times in milliseconds from the exit of a process on the other node until a client on this node receives
 /// the response.
 fn ends(here: &Bed, there: &Bed, count: u32) -> Result<Sample, Failure> {
     let (gate, left) = (there.pipe("gate")?, there.path("left"));
@@ -78,7 +80,8 @@ fn ends(here: &Bed, there: &Bed, count: u32) -> Result<Sample, Failure> {
                 let answer = here.api().and_then(|mut api| api.wait(&process.id, "ended"));
                 answer.map(|_| now()).map_err(|failure| failure.to_string())
             });
-            // Opening blocks until the process is at the gate. The process exits when the gate is dropped.
+            // Opening the pipe blocks until the process is waiting at the gate. The process exits when `opened` is
+            // dropped.
             let opened = File::options().write(true).open(&gate)?;
             sleep(SETTLED);
             drop(opened);

@@ -1,4 +1,4 @@
-//! The cost of a large output for the command that writes it.
+//! Measures what a large output costs the command that writes it.
 
 use super::Found;
 use crate::Failure;
@@ -11,7 +11,7 @@ use std::process::{Command, Stdio};
 use std::time::Instant;
 
 const GIBIBYTE: u64 = 1 << 30;
-/// About the default budget of an agent.
+/// Token limit of a read; about the default limit of an agent.
 const TOKENS: u32 = 2_000;
 
 pub(super) fn gibibyte(program: &Path, quick: bool) -> Result<Found, Failure> {
@@ -37,7 +37,7 @@ pub(super) fn gibibyte(program: &Path, quick: bool) -> Result<Found, Failure> {
     Ok(vec![(OUTPUT_WALL, whole), (OUTPUT_RATIO, wall / plain)])
 }
 
-/// Returns the time to read the start and the end of a long output.
+/// Measures the time to read the start and the end of a long output.
 pub(super) fn text(program: &Path, quick: bool) -> Result<Found, Failure> {
     let bytes = if quick { GIBIBYTE / 8 } else { GIBIBYTE };
     let bed = Bed::start(program, 8, None)?;
@@ -49,7 +49,8 @@ pub(super) fn text(program: &Path, quick: bool) -> Result<Found, Failure> {
     let mut sample = Sample::default();
     for _ in 0..if quick { 20 } else { 200 } {
         let began = Instant::now();
-        // A token is about four bytes. A much shorter response means that lines were folded.
+        // A token is about four bytes. If the response is much shorter, repeated lines were folded, and the measurement
+        // is invalid.
         if api.text(&process.id, TOKENS)? < usize::try_from(TOKENS)? * 2 {
             return Err("the response to a long output was nearly empty".into());
         }
@@ -58,7 +59,7 @@ pub(super) fn text(program: &Path, quick: bool) -> Result<Found, Failure> {
     Ok(vec![(TEXT, sample.percentile(99)?)])
 }
 
-/// Returns the seconds that the same output takes without a manager.
+/// Returns the time in seconds to write the same output without a manager.
 fn to_plain_file(command: &[&str], path: &Path) -> Result<f64, Failure> {
     let (program, arguments) = command.split_first().ok_or("a command has a program")?;
     let began = Instant::now();

@@ -1,4 +1,4 @@
-//! Time to read a page of a long list.
+//! Measures the time to read a page of a long list.
 
 use super::Found;
 use crate::Failure;
@@ -12,7 +12,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-/// Number of waiting processes among the others.
+/// Number of waiting processes among the completed ones.
 const LIVE: u32 = 100;
 
 pub(super) fn pages(_: &Path, quick: bool) -> Result<Found, Failure> {
@@ -26,7 +26,7 @@ pub(super) fn pages(_: &Path, quick: bool) -> Result<Found, Failure> {
         let shared: Arc<dyn Store> = Arc::new(store);
         stores::line_up(&shared, &clock, LIVE, 1).await?;
         drop(shared);
-        // The store is opened again, as by a manager at its start.
+        // Open the store again, as a manager does when it starts.
         let store = stores::database(home.path())?;
         let everything = ProcessFilter::default();
         let live =
@@ -47,7 +47,7 @@ pub(super) fn pages(_: &Path, quick: bool) -> Result<Found, Failure> {
     })
 }
 
-/// Returns the milliseconds that one page takes.
+/// Returns the time in milliseconds to read one page.
 async fn page(store: &SqliteStore, filter: &ProcessFilter, after: Option<PageKey>) -> Result<f64, Failure> {
     let ask = PageRequest { order: SortOrder::NewestFirst, after, limit: 50 };
     let began = Instant::now();

@@ -1,4 +1,4 @@
-//! Time until a restarted manager responds.
+//! Measures the time until a restarted manager responds.
 
 use super::Found;
 use crate::Failure;

@@ -1,4 +1,4 @@
-//! Duration of `status`.
+//! Measures the duration of the command `longhaul status`.
 
 use super::Found;
 use crate::Failure;

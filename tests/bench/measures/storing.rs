@@ -1,4 +1,4 @@
-//! Number of commits per second of a store, durable where the store is durable.
+//! Measures the number of commits per second of a store. The commits are durable, except in the in-memory store.
 
 use super::Found;
 use crate::Failure;
@@ -18,7 +18,7 @@ pub(super) fn memory(_: &Path, quick: bool) -> Result<Found, Failure> {
     let home = stores::in_memory()?;
     let clock = stores::clock(home.path())?;
     let store: Arc<dyn Store> = Arc::new(MemoryStore::new(Arc::clone(&clock)));
-    // One thread is enough: more threads wait for the one lock.
+    // One writer is enough, because more writers would only wait for the same lock.
     let runtime = Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let count = if quick { 10_000 } else { 100_000 };

@@ -1,6 +1,6 @@
-//! The effect on launches of subscribers that sleep, panic or never read.
+//! Measures the effect on launches of subscribers that sleep, panic or never read.
 //!
-//! Everything around the engine is a fake, so that neither a disk nor a child hides the effect.
+//! Everything around the engine is a fake, so that neither a disk nor a child process hides the effect.
 
 use super::Found;
 use crate::Failure;
@@ -18,7 +18,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Rounds with and without subscribers alternate, so that other load affects both.
+/// Alternates rounds with and without subscribers, so that other load on the machine affects both kinds of rounds
+/// equally.
 pub(super) fn launches(_: &Path, quick: bool) -> Result<Found, Failure> {
     let (rounds, count) = if quick { (3, 300) } else { (9, 2_000) };
     let runtime = stores::runtime()?;
@@ -40,7 +41,7 @@ pub(super) fn launches(_: &Path, quick: bool) -> Result<Found, Failure> {
         }
         Ok(vec![(LAUNCH_RATIO, beside.median()? / alone.median()?)])
     });
-    // One subscriber is still sleeping.
+    // Do not wait for the runtime, because one subscriber is still sleeping.
     runtime.shutdown_background();
     found
 }
@@ -66,7 +67,7 @@ async fn engine() -> Result<Engine, Failure> {
     Ok(Engine::start(parts, EngineSettings::of(node)).await?)
 }
 
-/// Returns the 99th percentile of the launch times in milliseconds.
+/// Measures launches. Returns the 99th percentile of their durations in milliseconds.
 async fn p99(engine: &Engine, count: u32) -> Result<f64, Failure> {
     let spec = Spec::of(Work::Command(Box::new(CommandSpec::of("run", &[], "/work"))));
     let mut sample = Sample::default();
@@ -81,7 +82,7 @@ async fn p99(engine: &Engine, count: u32) -> Result<f64, Failure> {
         let began = Instant::now();
         let id = engine.launch(launch).await?.stored.process.id;
         sample.add_span(began.elapsed());
-        // Only a few processes are live at a time, because the fakes are slow with many.
+        // End each process before the next launch, because the fakes are slow with many live processes.
         engine.command(id, Action::Force { cause: StopCause::User }, None).await?;
         while !engine.process(id).await?.process.status().is_ended() {
             tokio::task::yield_now().await;

@@ -1,4 +1,4 @@
-//! The search for errors in output that arrives in pieces.
+//! Search for errors in output that arrives in pieces.
 
 use super::finding::{Finding, Stream};
 use super::findings::Findings;
@@ -7,7 +7,7 @@ use super::rule_set::RuleSet;
 use super::stream_lines::StreamLines;
 use std::sync::Arc;
 
-/// Number of bytes that are searched together.
+/// Approximate number of bytes that are searched in one step.
 const WINDOW_LEN: usize = 8 * 1024;
 
 /// Finds the errors in the output of one command.
@@ -27,7 +27,7 @@ pub struct Analyzer {
     stdout: Channel,
     stderr: Channel,
     findings: Findings,
-    /// Offset behind the last bytes.
+    /// Offset after the last byte that was read.
     next: u64,
 }
 
@@ -44,10 +44,10 @@ impl Analyzer {
         }
     }
 
-    /// Reads the next bytes of a stream, which are at `offset` of the output. Both streams share one sequence of
+    /// Reads the next bytes of a stream. `offset` is their position in the output; both streams share one sequence of
     /// offsets.
     ///
-    /// If bytes are missing before the offset, the lines around the gap are dropped. Bytes that were already read are
+    /// If bytes before `offset` are missing, the lines around the gap are dropped. Bytes that were already read are
     /// ignored.
     pub fn push(&mut self, stream: Stream, offset: u64, bytes: &[u8]) {
         if offset > self.next {
@@ -79,20 +79,20 @@ impl Analyzer {
     }
 }
 
-/// Returns the whole lines at the start of `bytes`, about [`WINDOW_LEN`] bytes.
+/// Returns the complete lines within the first [`WINDOW_LEN`] bytes.
 fn whole_lines(bytes: &[u8]) -> &[u8] {
     let window = bytes.get(..WINDOW_LEN).unwrap_or(bytes);
     memchr::memrchr(b'\n', window).and_then(|feed| window.get(..=feed)).unwrap_or_default()
 }
 
-/// Returns the first line with its end, or all bytes if it has no end.
+/// Returns the first line with its line ending, or all bytes if there is no line ending.
 fn first_line(bytes: &[u8]) -> &[u8] {
     memchr::memchr(b'\n', bytes).and_then(|feed| bytes.get(..=feed)).unwrap_or(bytes)
 }
 
-/// Returns true if the bytes are lines of printable ASCII, in which a search finds the same as in the cleaned lines.
+/// Returns true if the bytes are lines of printable ASCII. Such lines can be searched without cleaning them first.
 fn is_plain(bytes: &[u8]) -> bool {
-    // Without an early exit, the compiler uses vector instructions.
+    // A loop without an early exit lets the compiler use vector instructions.
     bytes.iter().fold(true, |plain, byte| plain & matches!(byte, b' '..=b'~' | b'\t' | b'\n'))
 }
 
@@ -100,7 +100,7 @@ fn to_u64(length: usize) -> u64 {
     u64::try_from(length).unwrap_or(u64::MAX)
 }
 
-/// One stream and the reader of its lines.
+/// One stream and the reader for its lines.
 #[derive(Debug)]
 struct Channel {
     output: StreamLines,
@@ -129,7 +129,7 @@ impl Channel {
         }
     }
 
-    /// Reads whole lines of printable ASCII. Lines in which nothing can be found are skipped together.
+    /// Reads complete lines of printable ASCII. Consecutive lines that cannot contain an error are skipped in one step.
     fn push_plain(&mut self, offset: u64, lines: &[u8], findings: &mut Findings, rules: &RuleSet) {
         let (mut offset, mut rest) = (offset, lines);
         while !rest.is_empty() {
@@ -149,7 +149,7 @@ impl Channel {
         self.output.push(offset, bytes, |at, line| reader.read(at, line, findings, rules));
     }
 
-    /// Ends what is open, because output is missing.
+    /// Drops the unfinished line and ends the open error, because the following output is missing.
     fn interrupt(&mut self, findings: &mut Findings, rules: &RuleSet) {
         self.output.drop_unfinished();
         self.reader.close(findings, rules);

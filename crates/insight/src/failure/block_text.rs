@@ -1,4 +1,4 @@
-//! The bounded text of an error that has several lines.
+//! Bounded text of an error that spans several lines.
 
 use crate::bounded_text::cut;
 
@@ -15,7 +15,7 @@ pub(super) struct BlockText {
 }
 
 impl BlockText {
-    /// Adds a line, if there is room.
+    /// Adds a line if the limits allow it.
     pub(super) fn add(&mut self, line: &str) {
         let room = MAX_BLOCK_LEN.saturating_sub(self.text.len());
         if self.stored < MAX_BLOCK_LINES && room > 1 {
@@ -30,7 +30,7 @@ impl BlockText {
         self.stored
     }
 
-    /// Returns the lines without empty ones at the end, or `None` if there is at most one line.
+    /// Returns the stored lines without empty lines at the end. Returns `None` if there is at most one line.
     pub(super) fn into_detail(mut self) -> Option<String> {
         self.text.truncate(self.text.trim_end().len());
         self.text.contains('\n').then_some(self.text)

@@ -1,4 +1,4 @@
-//! One error that was found.
+//! An error that was found in the output.
 
 use crate::bounded_text::cut;
 use serde::{Deserialize, Serialize};
@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 /// Maximum length of a message and of a file name in bytes.
 pub const MAX_MESSAGE_LEN: usize = 1024;
 
-/// Rules of traces that programs also print for errors that they handle. Of these, the last one ended the program.
+/// Kinds of traces that programs also print for errors that they handle. If there are several such traces, the last one
+/// is the error that ended the program.
 const LAST_WINS: [&str; 2] = ["python_traceback", "stack_trace"];
 
 /// A stream of output.
@@ -19,16 +20,16 @@ pub enum Stream {
     Stderr,
 }
 
-/// An error that the output states.
+/// An error that the output contains.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Finding {
     /// Kind of the error, such as `compile_error`, `exception` or `disk_full`.
     pub kind: String,
-    /// Name of the rule or of the trace that matched.
+    /// Name of the rule or the kind of trace that matched.
     pub rule: String,
-    /// The fact in one line, such as `AssertionError: test_login failed`; at most [`MAX_MESSAGE_LEN`] bytes.
+    /// The error in one line, such as `AssertionError: test_login failed`; at most [`MAX_MESSAGE_LEN`] bytes.
     pub message: String,
-    /// Source file, as the output names it.
+    /// Source file, as named in the output.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file: Option<String>,
     /// Line in that file; the first line is 1.
@@ -41,30 +42,31 @@ pub struct Finding {
     pub stream: Stream,
     /// Offset of the first line of the error in the output.
     pub offset: u64,
-    /// All lines of the error, such as the whole traceback, if it has several.
+    /// All lines of the error, such as the whole traceback. `None` if the error has only one line.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
-    /// How much the error explains, from 0 to 100. An error of the command itself has more than the report of a
-    /// wrapper.
+    /// How well the error explains the failure, from 0 to 100. An error of the command itself has a greater weight than
+    /// the report of a wrapper.
     pub weight: u8,
 }
 
-/// Returns the finding that explains the failure best: the one with the greatest weight. Of several, that is the first
-/// one, because later errors often follow from it; of traces that programs also log, it is the last one.
+/// Returns the finding that explains the failure best, which is the one with the greatest weight. Of several findings
+/// with this weight, returns the first one, because later errors often follow from it. Traces that programs also print
+/// for handled errors are an exception: of these, returns the last one.
 #[must_use]
 pub fn primary(findings: &[Finding]) -> Option<&Finding> {
     findings.iter().reduce(|best, next| if next.explains_more_than(best) { next } else { best })
 }
 
 impl Finding {
-    /// Returns true if this finding, which comes later in the output, explains the failure better.
+    /// Returns true if this finding explains the failure better than an earlier finding `other`.
     fn explains_more_than(&self, earlier: &Self) -> bool {
         let last_wins = LAST_WINS.contains(&self.rule.as_str()) && LAST_WINS.contains(&earlier.rule.as_str());
         self.weight > earlier.weight || (last_wins && self.weight == earlier.weight)
     }
 }
 
-/// Returns the first line of a text, without spaces around it and at most [`MAX_MESSAGE_LEN`] bytes long.
+/// Returns the first line of a text without surrounding spaces, cut to [`MAX_MESSAGE_LEN`] bytes.
 pub(super) fn one_line(text: &str) -> String {
     let line = text.trim().lines().next().unwrap_or_default();
     cut(line, MAX_MESSAGE_LEN).trim_end().to_owned()

@@ -5,15 +5,15 @@ use super::finding::{Finding, Stream, primary};
 /// Maximum number of findings.
 pub const MAX_FINDINGS: usize = 20;
 
-/// The first findings of an output, and the best one even if it comes later.
+/// The first findings in an output. The best finding is included even if it comes later.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Findings {
     list: Vec<Finding>,
 }
 
 impl Findings {
-    /// Adds a finding. If the list is full, the finding replaces the last one, provided that it explains the failure
-    /// better than all findings of the list.
+    /// Adds a finding. If the list is full, the new finding replaces the last one, but only if it explains the failure
+    /// better than all findings in the list.
     pub(super) fn add(&mut self, finding: Finding) {
         self.list.push(finding);
         if self.list.len() > MAX_FINDINGS {
@@ -25,17 +25,18 @@ impl Findings {
         }
     }
 
-    /// Returns false if the list is full and a finding of a rule with this weight would not be stored.
+    /// Returns true if a finding with this weight can be stored: the list is not full, or the weight is greater than
+    /// that of the best finding.
     pub(super) fn has_room_for(&self, weight: u8) -> bool {
         self.list.len() < MAX_FINDINGS || primary(&self.list).is_none_or(|best| weight > best.weight)
     }
 
-    /// Removes the findings of a stream from an offset on, because they are parts of one trace.
+    /// Removes the findings of a stream at and after this offset, because they belong to one trace.
     pub(super) fn remove_from(&mut self, stream: Stream, offset: u64) {
         self.list.retain(|finding| finding.stream != stream || finding.offset < offset);
     }
 
-    /// Returns the findings in the order of the output.
+    /// Returns the findings, sorted by their offsets in the output.
     pub(super) fn into_sorted(mut self) -> Vec<Finding> {
         self.list.sort_by_key(|finding| finding.offset);
         self.list

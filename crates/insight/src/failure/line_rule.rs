@@ -1,4 +1,4 @@
-//! A compiled rule.
+//! A rule for single lines, with its regular expressions compiled.
 
 use super::finding::{Finding, MAX_MESSAGE_LEN, Stream, one_line};
 use super::raw_rule::{RawBlock, RawRule};
@@ -29,7 +29,7 @@ pub(super) struct LineRule {
     stream: Option<Stream>,
 }
 
-/// Lines that belong to a finding of a rule.
+/// Describes the following lines that belong to a finding of a rule.
 #[derive(Clone, Debug)]
 pub(super) struct RuleBlock {
     pub(super) until: Option<Regex>,
@@ -73,13 +73,13 @@ impl LineRule {
         })
     }
 
-    /// Returns true if the rule reads this stream and the line contains what the rule requires.
+    /// Returns true if the rule applies to this stream and the line contains one of the texts that the rule requires.
     pub(super) fn applies(&self, stream: Option<Stream>, line: &str) -> bool {
         let reads = self.stream.is_none() || stream.is_none() || self.stream == stream;
         reads && (self.contains.is_empty() || self.contains.iter().any(|text| line.contains(text)))
     }
 
-    /// Returns the finding in a line, or `None` if the pattern does not match.
+    /// Returns the error that the rule finds in a line, or `None` if the pattern does not match.
     pub(super) fn find(&self, stream: Stream, offset: u64, line: &str) -> Option<Finding> {
         let groups = self.pattern.captures(line)?;
         let message = one_line(&self.message_of(&groups, line));
@@ -132,7 +132,7 @@ impl RuleBlock {
     }
 }
 
-/// Sets the place of a finding from the groups `file`, `line` and `column`.
+/// Sets the file, line and column of a finding from the groups `file`, `line` and `column`.
 pub(super) fn locate(finding: &mut Finding, groups: &Captures<'_>) {
     let number = |name| groups.name(name).and_then(|text| text.as_str().parse().ok());
     if let Some(file) = groups.name("file") {

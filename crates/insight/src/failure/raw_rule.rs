@@ -3,7 +3,7 @@
 use super::finding::Stream;
 use serde::Deserialize;
 
-/// A file of rules.
+/// A TOML file that contains rules.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawRules {
@@ -18,34 +18,35 @@ pub(super) struct RawRules {
 pub(super) struct RawRule {
     /// Unique name.
     pub(super) name: String,
-    /// Kind of the finding.
+    /// Kind of the findings of this rule.
     pub(super) kind: String,
     /// Regular expression for one line, with the optional groups `message`, `file`, `line` and `column`.
     pub(super) pattern: String,
-    /// Message with `${group}` for each group; by default the group `message`, or else the line.
+    /// Template for the message, in which `${group}` stands for the text of a group. The default is the group
+    /// `message`, or the whole line if the pattern has no such group.
     pub(super) message: Option<String>,
-    /// Stream that the rule reads; by default both.
+    /// Stream to which the rule applies. The default is both streams.
     pub(super) stream: Option<Stream>,
-    /// Weight of the finding from 0 to 100.
+    /// Weight of the findings, from 0 to 100.
     #[serde(default = "default_weight")]
     pub(super) weight: u8,
-    /// Texts of which a line must contain at least one. They make the search fast; without them the pattern is tried on
-    /// each line.
+    /// Required texts: a line must contain at least one of them. They make the search fast, because without them the
+    /// pattern is tried on each line.
     #[serde(default)]
     pub(super) contains: Vec<String>,
-    /// True if the rule also gives its kind to a trace whose final message matches.
+    /// True if the rule also applies to traces: a trace gets the kind of the rule if its final message matches.
     #[serde(default)]
     pub(super) refine: bool,
-    /// Weight of such a trace; by default that of the trace.
+    /// Weight of a trace whose final message matches. The default is the original weight of the trace.
     pub(super) trace_weight: Option<u8>,
-    /// True if a matching line states no error.
+    /// True if a matching line is not an error.
     #[serde(default)]
     pub(super) ignore: bool,
-    /// Lines behind the matching one that belong to the error.
+    /// Lines after the matching line that belong to the error.
     pub(super) block: Option<RawBlock>,
 }
 
-/// Lines that belong to an error.
+/// Describes the lines that belong to an error.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawBlock {
@@ -54,14 +55,15 @@ pub(super) struct RawBlock {
     /// Regular expression that all lines match.
     #[serde(rename = "while")]
     pub(super) matching: Option<String>,
-    /// Maximum number of lines, with the first one.
+    /// Maximum number of lines, including the first one.
     pub(super) max_lines: Option<usize>,
-    /// Regular expression with groups `file`, `line` and `column`. The first line that matches is the place of the
-    /// error.
+    /// Regular expression with the groups `file`, `line` and `column`. The first line that matches gives the place of
+    /// the error.
     pub(super) location: Option<String>,
-    /// Regular expression with the group `message`. The first line that matches continues the message of the finding.
+    /// Regular expression with the group `message`. The text of this group in the first matching line is appended to
+    /// the message of the finding.
     pub(super) message: Option<String>,
-    /// Kind of the finding if the block has a place.
+    /// Kind of the finding if a line of the block gives the place of the error.
     pub(super) located_kind: Option<String>,
 }
 

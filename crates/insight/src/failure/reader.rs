@@ -1,4 +1,4 @@
-//! The search for errors in the lines of one stream.
+//! Search for errors in the lines of one stream.
 
 use super::block_text::{BlockText, MAX_BLOCK_LINES};
 use super::finding::{Finding, MAX_MESSAGE_LEN, Stream, one_line};
@@ -8,24 +8,24 @@ use super::rule_set::RuleSet;
 use super::trace::{self, Fit, TRACE_WEIGHT, Trace, TraceReport};
 use crate::bounded_text::cut;
 
-/// Weight from which a rule states a known cause.
+/// Weight from which on a rule is regarded as stating a known cause.
 const STRONG_WEIGHT: u8 = 60;
 
-/// Reads the lines of one stream.
+/// Reads the lines of one stream and finds the errors in them.
 #[derive(Debug)]
 pub(super) struct Reader {
     stream: Stream,
     open: OpenError,
 }
 
-/// An error whose lines are being read.
+/// The error whose lines the reader is currently reading.
 #[derive(Debug)]
 enum OpenError {
     /// No error.
     Nothing,
-    /// Lines that are a trace or may become one.
+    /// Lines that are a trace, or that may turn out to be one.
     Trace(OpenTrace),
-    /// A finding of a rule with a block.
+    /// A finding of a rule that describes a block of further lines.
     Block(Box<OpenBlock>),
 }
 
@@ -41,17 +41,17 @@ struct OpenBlock {
     finding: Finding,
     block: RuleBlock,
     text: BlockText,
-    /// True once a line continued the message.
+    /// True after a line has continued the message.
     is_continued: bool,
 }
 
 impl Reader {
-    /// Creates a reader at the start of the output.
+    /// Creates a reader for a stream that has not been read yet.
     pub(super) const fn new(stream: Stream) -> Self {
         Self { stream, open: OpenError::Nothing }
     }
 
-    /// Returns true if no error is open, so that lines in which nothing can be found need not be read.
+    /// Returns true if no error is open. In this state, lines that cannot contain an error can be skipped.
     pub(super) const fn is_idle(&self) -> bool {
         match self.open {
             OpenError::Nothing => true,
@@ -89,7 +89,7 @@ impl Reader {
         }
     }
 
-    /// Starts the error that the line states, and returns true if there is one.
+    /// Starts the error that the line contains. Returns false if the line contains no error.
     fn start(&mut self, offset: u64, line: &str, findings: &mut Findings, rules: &RuleSet) -> bool {
         let may_replace = match &self.open {
             OpenError::Nothing | OpenError::Block(_) => true,
@@ -99,7 +99,8 @@ impl Reader {
             && let Some(trace) = trace::open(line)
             && self.yields_to(trace.is_certain())
         {
-            // A rule may match the same line. Its finding remains only if the line turns out not to start a trace.
+            // A rule may match the same line. The finding of the rule remains only if the line turns out not to start a
+            // trace.
             self.close(findings, rules);
             let mut text = BlockText::default();
             text.add(line);
@@ -120,8 +121,8 @@ impl Reader {
         true
     }
 
-    /// Returns true if a trace may start although another error is open. A line that is only perhaps a trace does not
-    /// end the block of a compiler's error.
+    /// Returns true if a trace may start now, even if another error is open. A line that may or may not start a trace
+    /// does not end the block of a rule with a known cause.
     fn yields_to(&self, is_certain: bool) -> bool {
         match &self.open {
             OpenError::Nothing | OpenError::Trace(_) => true,
@@ -162,7 +163,7 @@ impl Reader {
         }
     }
 
-    /// Ends what is open and stores its finding.
+    /// Ends the open error and stores its finding.
     pub(super) fn close(&mut self, findings: &mut Findings, rules: &RuleSet) {
         match std::mem::replace(&mut self.open, OpenError::Nothing) {
             OpenError::Nothing => {}
@@ -211,7 +212,7 @@ impl OpenTrace {
 }
 
 impl OpenBlock {
-    /// Reads the next line, and returns true if the block ends here.
+    /// Reads the next line. Returns true if the block ends here.
     fn ends_with(&mut self, line: &str) -> bool {
         if self.block.matching.as_ref().is_some_and(|matching| !matching.is_match(line)) {
             return true;

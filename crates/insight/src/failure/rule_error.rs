@@ -1,4 +1,4 @@
-//! Errors in the rules of a user.
+//! Errors in the rules that a user has written.
 
 use super::rule_set::MAX_USER_RULES;
 
@@ -17,32 +17,32 @@ pub enum RuleError {
         /// Number of rules.
         count: usize,
     },
-    /// A name or a kind has other characters than letters, digits, `_` and `-`, or is empty or too long.
+    /// A name or a kind is empty, is too long, or has characters other than letters, digits, `_` and `-`.
     #[error(
         "rule {rule:?}: {key} {value:?} is not a slug; use 1 to 64 lowercase letters, digits, '_' and '-'"
     )]
     NotASlug {
-        /// Name of the rule.
+        /// Name of the invalid rule.
         rule: String,
-        /// `name` or `kind`.
+        /// Invalid field: `name` or `kind`.
         key: &'static str,
         /// Refused value.
         value: String,
     },
-    /// Two rules have one name.
+    /// Two rules have the same name.
     #[error("rule {rule:?}: another rule has the same name; give each rule its own name")]
     DuplicateName {
-        /// Name of the rules.
+        /// Name that both rules have.
         rule: String,
     },
-    /// A regular expression is wrong or too large.
+    /// A regular expression is invalid or too large.
     #[error("rule {rule:?}: {key} is not a usable regular expression: {reason}")]
     Pattern {
         /// Name of the rule.
         rule: String,
         /// Key that contains the regular expression.
         key: &'static str,
-        /// Message of the parser of regular expressions.
+        /// Message of the regular expression parser.
         reason: String,
     },
     /// The message uses a group that the pattern does not have.
@@ -63,7 +63,7 @@ pub enum RuleError {
         /// Refused weight.
         weight: u8,
     },
-    /// A block has no end.
+    /// The block of a rule has no condition that ends it.
     #[error("rule {rule:?}: the block has no end; set until, while or max_lines")]
     EndlessBlock {
         /// Name of the rule.

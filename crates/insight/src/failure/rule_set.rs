@@ -1,4 +1,4 @@
-//! All rules, and the fast search for lines that a rule may match.
+//! All rules, and a fast search for the lines that a rule may match.
 
 use super::finding::Stream;
 use super::line_rule::LineRule;
@@ -10,29 +10,30 @@ use regex::{RegexSet, RegexSetBuilder};
 use std::collections::BTreeSet;
 use std::sync::{Arc, LazyLock};
 
-/// Maximum number of rules of a user.
+/// Maximum number of rules that a user may define.
 pub const MAX_USER_RULES: usize = 200;
 
 /// Maximum memory of all compiled patterns in bytes.
 const MAX_SET_MEMORY: usize = 64 << 20;
-/// Maximum memory of the states that the search for patterns stores, in bytes.
+/// Maximum memory in bytes for the states that the pattern search caches.
 const MAX_CACHE_MEMORY: usize = 8 << 20;
 
-/// Rules that are part of the crate.
+/// Rules that are embedded in the crate.
 const EMBEDDED: &str = include_str!("rules.toml");
 
 static BUILTIN: LazyLock<Arc<RuleSet>> = LazyLock::new(|| Arc::new(RuleSet::parse("").unwrap_or_default()));
 
-/// Rules in the order in which they are tried: those of the user, then the embedded ones. The first rule that matches a
-/// line decides.
+/// Rules in the order in which they are tried: first the rules of the user, then the embedded rules. The first rule
+/// that matches a line determines the finding.
 #[derive(Clone, Debug, Default)]
 pub struct RuleSet {
     rules: Vec<LineRule>,
     /// Patterns of all rules.
     patterns: RegexSet,
-    /// Finds the texts of which a line must contain one, unless `unfiltered` matches it. `None` matches each line.
+    /// Finds the texts that the rules require. A line that contains none of them can only match a pattern of
+    /// `unfiltered`. If this field is `None`, every line is examined.
     texts: Option<BytesRegex>,
-    /// Patterns of the rules without such texts.
+    /// Patterns of the rules that require no text.
     unfiltered: RegexSet,
 }
 
@@ -43,7 +44,7 @@ impl RuleSet {
         Arc::clone(&BUILTIN)
     }
 
-    /// Reads the rules of a user, which come before the embedded rules.
+    /// Reads the rules of a user. They are tried before the embedded rules.
     ///
     /// ```toml
     /// [[rule]]
@@ -57,7 +58,7 @@ impl RuleSet {
     /// ```
     ///
     /// # Errors
-    /// Returns an error that names the first wrong rule and what to change.
+    /// Returns an error that names the first invalid rule and the necessary change.
     pub fn parse(user: &str) -> Result<Self, RuleError> {
         let user = read(user)?;
         if user.len() > MAX_USER_RULES {
@@ -77,7 +78,7 @@ impl RuleSet {
             .flat_map(|rule| rule.contains.iter().map(String::as_str))
             .chain(OPENING_TEXTS)
             .collect();
-        // A text that contains another one is found by the shorter one.
+        // If one text contains another one, a search for the shorter text also finds the longer one.
         let needed: Vec<String> = texts
             .iter()
             .filter(|text| !texts.iter().any(|other| other != *text && text.contains(other)))
@@ -87,14 +88,14 @@ impl RuleSet {
         Ok(Self { rules, patterns, texts, unfiltered })
     }
 
-    /// Returns true if a rule or the start of a trace may match the line. For an ordinary line this costs one scan.
+    /// Returns true if a rule or the start of a trace may match the line. For an ordinary line, one scan suffices.
     pub(super) fn may_match(&self, line: &str) -> bool {
         self.texts.as_ref().is_none_or(|texts| texts.is_match(line.as_bytes()))
             || (!self.unfiltered.is_empty() && self.unfiltered.is_match(line))
     }
 
-    /// Returns the length of the lines at the start of `bytes` in which nothing can be found. The bytes are whole
-    /// lines of printable ASCII, as most output is. This is faster than a question for each line.
+    /// Returns the length of the lines at the start of `bytes` that cannot contain an error. `bytes` must consist of
+    /// complete lines of printable ASCII. One call is faster than a check of each line.
     pub(super) fn skippable(&self, bytes: &[u8]) -> usize {
         let Some(texts) = self.texts.as_ref().filter(|_| self.unfiltered.is_empty()) else { return 0 };
         let Some(hit) = texts.find(bytes) else { return bytes.len() };
@@ -107,7 +108,7 @@ impl RuleSet {
         self.matching(line).find(|rule| rule.applies(Some(stream), line))
     }
 
-    /// Returns the first rule that matches the final message of a trace and refines traces.
+    /// Returns the first rule for traces that matches the final message of a trace.
     pub(super) fn refining(&self, message: &str) -> Option<&LineRule> {
         self.matching(message).find(|rule| rule.refines && rule.applies(None, message))
     }

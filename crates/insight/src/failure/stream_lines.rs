@@ -4,14 +4,14 @@ use crate::bounded_lines::{BoundedLines, Line};
 
 /// Splits one stream into lines.
 ///
-/// Both streams share one sequence of offsets. So the next line of a stream does not start behind its previous bytes,
-/// but where its next bytes are.
+/// Both streams share one sequence of offsets. The bytes of one stream are therefore not contiguous in the output: its
+/// next bytes may start at a later offset than the end of its previous bytes.
 #[derive(Clone, Debug, Default)]
 pub(super) struct StreamLines {
     lines: BoundedLines,
-    /// Number of bytes that `lines` has read.
+    /// Number of bytes of this stream that `lines` has read.
     read: u64,
-    /// Offset of the first byte of the unfinished line in the output.
+    /// Offset in the output of the first byte of the unfinished line.
     unfinished: Option<u64>,
 }
 
@@ -36,7 +36,7 @@ impl StreamLines {
         self.unfinished.is_none()
     }
 
-    /// Skips whole lines, which must start at the start of a line.
+    /// Skips complete lines. The bytes must begin at the start of a line.
     pub(super) fn skip_lines(&mut self, bytes: &[u8]) {
         let length = to_u64(bytes.len());
         self.lines.skip(length);
@@ -50,15 +50,15 @@ impl StreamLines {
         }
     }
 
-    /// Drops the unfinished line, because its rest is missing.
+    /// Drops the unfinished line, because the rest of the line is missing.
     pub(super) fn drop_unfinished(&mut self) {
         self.lines.skip(0);
         self.unfinished = None;
     }
 }
 
-/// Returns the offset in the output of a line that starts at `own` in its stream. The current bytes start at `start`
-/// in the stream and at `offset` in the output.
+/// Returns the offset in the output of a line that starts at position `own` in its stream. The current bytes start at
+/// position `start` in the stream and at `offset` in the output.
 fn place(own: u64, start: u64, offset: u64, unfinished: Option<u64>) -> u64 {
     match (unfinished, own.checked_sub(start)) {
         (_, Some(distance)) if distance > 0 => offset.saturating_add(distance),

@@ -1,4 +1,4 @@
-//! Traces: errors with a structure of several lines.
+//! Traces: errors whose structure spans several lines.
 
 mod frame;
 mod go_panic;
@@ -13,10 +13,11 @@ use rust_panic::RustPanic;
 use stack::StackTrace;
 use std::fmt::Debug;
 
-/// Weight of a trace: more than a compiler's error, which the trace of a wrapper may surround, less than a full disk.
+/// Weight of a trace. It is greater than that of a compiler error, because the trace of a wrapper may surround a
+/// compiler error, and less than that of a full disk.
 pub(super) const TRACE_WEIGHT: u8 = 85;
 
-/// Texts of which the first line of each trace contains one.
+/// Texts that start a trace. The first line of each trace contains one of them.
 pub(super) const OPENING_TEXTS: [&str; 16] = [
     "Traceback (most recent call last):",
     "  File \"",
@@ -36,7 +37,7 @@ pub(super) const OPENING_TEXTS: [&str; 16] = [
     ".jsx:",
 ];
 
-/// How a trace takes a line.
+/// Relation of a line to a trace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fit {
     /// The line is part of the trace.
@@ -47,55 +48,56 @@ pub(super) enum Fit {
     Outside,
 }
 
-/// What a trace states.
+/// The error that a trace reports.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct TraceReport {
     /// Name of the kind of trace.
     pub(super) rule: &'static str,
-    /// Kind, unless a rule refines it.
+    /// Kind of the error. A rule can replace it with a more specific kind.
     pub(super) kind: &'static str,
     /// Final error.
     pub(super) message: String,
-    /// Error behind the final one.
+    /// Another error that led to the final error.
     pub(super) inner: Option<InnerError>,
-    /// Place of the error.
+    /// Place in the source where the error occurred.
     pub(super) frame: Option<Frame>,
 }
 
-/// An error behind the final one, as the trace says.
+/// Another error in the trace that led to the final error.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct InnerError {
-    /// Its relation to the final one, in words.
+    /// Relation to the final error, in words.
     pub(super) relation: &'static str,
     /// The error.
     pub(super) message: String,
 }
 
 impl InnerError {
-    /// Returns the error that caused the final one.
+    /// Creates the error that caused the final error.
     fn cause(message: String) -> Self {
         Self { relation: "caused by", message }
     }
 }
 
-/// Reads the lines of one trace.
+/// Reader for the lines of one trace.
 pub(super) trait Trace: Debug + Send {
     /// Reads the next line.
     fn read(&mut self, line: &str) -> Fit;
 
-    /// Returns true once the lines are a trace without doubt. Before that, they may be ordinary lines.
+    /// Returns true as soon as the lines are certainly a trace. Before that, they may be ordinary lines.
     fn is_certain(&self) -> bool;
 
-    /// Returns true if a line that may start another trace replaces this one, which is not yet certain.
+    /// Returns true if this trace is replaced when a line may start another trace. This applies only while this trace
+    /// is not yet certain.
     fn is_replaceable(&self) -> bool {
         true
     }
 
-    /// Returns what the trace states, or `None` if its final error is missing.
+    /// Returns the error that the trace reports, or `None` if the final error is missing.
     fn report(&self) -> Option<TraceReport>;
 }
 
-/// Returns the trace that may start with a line.
+/// Returns a reader for the trace that may start with this line.
 pub(super) fn open(line: &str) -> Option<Box<dyn Trace>> {
     fn boxed<T: Trace + 'static>(trace: T) -> Box<dyn Trace> {
         Box::new(trace)

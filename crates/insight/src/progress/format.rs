@@ -1,18 +1,18 @@
-//! The forms in which programs print progress.
+//! The formats in which programs print progress.
 
 use regex::{Captures, Regex};
 use std::sync::LazyLock;
 use std::time::Duration;
 
-/// Maximum size of a compiled pattern of a user in bytes.
+/// Maximum size in bytes of a compiled user pattern.
 const MAX_PATTERN_SIZE: usize = 1 << 20;
 
-/// Form in which progress is printed.
+/// Format in which progress is printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ProgressFormat {
-    /// Pattern of the user.
+    /// Pattern that the user has written.
     Pattern,
-    /// Escape sequence OSC 9;4, with which programs report progress to a terminal.
+    /// Escape sequence OSC 9;4. Programs use it to report progress to a terminal.
     Terminal,
     /// tqdm.
     Tqdm,
@@ -34,27 +34,27 @@ pub enum ProgressFormat {
     Rsync,
     /// Steps of `docker build`.
     DockerBuild,
-    /// Epochs of a training.
+    /// Epochs of a machine-learning training.
     Epoch,
     /// A word such as `Progress` or `Downloaded` with a percentage or a counter.
     Labelled,
-    /// A line that consists of a bar and a percentage only.
+    /// A line that consists only of a bar and a percentage.
     Bar,
 }
 
-/// A state of progress that one segment of output shows.
+/// A progress value that one segment of output shows.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Reading {
     pub(super) format: ProgressFormat,
     /// Percentage from 0 to 100.
     pub(super) percent: f64,
-    /// Remaining time, as the program estimates it.
+    /// Remaining time, as estimated by the program.
     pub(super) eta: Option<Duration>,
     /// Label of the bar, if the format has one.
     pub(super) label: Option<String>,
 }
 
-/// Error of a pattern of the user.
+/// Error in a pattern that the user has written.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ProgressPatternError {
@@ -64,12 +64,12 @@ pub enum ProgressPatternError {
         /// Reason.
         why: String,
     },
-    /// The pattern has no group that shows progress.
+    /// The pattern has no group for the progress.
     #[error("the pattern has neither a group `percent` nor the groups `done` and `total`")]
     NoGroup,
 }
 
-/// Compiles a pattern of the user. The pattern contains the group `percent`, or the groups `done` and `total`.
+/// Compiles a user pattern. The pattern must contain the group `percent`, or the groups `done` and `total`.
 pub(super) fn compile(text: &str) -> Result<Regex, ProgressPatternError> {
     let pattern = regex::RegexBuilder::new(text)
         .size_limit(MAX_PATTERN_SIZE)
@@ -84,12 +84,12 @@ pub(super) fn compile(text: &str) -> Result<Regex, ProgressPatternError> {
     }
 }
 
-/// Reads a segment with the pattern of the user.
+/// Reads the progress in a segment with a user pattern.
 pub(super) fn read_with(pattern: &Regex, segment: &str) -> Option<Reading> {
     reading(ProgressFormat::Pattern, &pattern.captures(segment)?)
 }
 
-/// Reads a segment with the known formats. Returns `None` if the segment shows no progress.
+/// Reads the progress in a segment with the known formats. Returns `None` if the segment shows no progress.
 pub(super) fn read(segment: &str) -> Option<Reading> {
     if !is_candidate(segment.as_bytes()) {
         return None;
@@ -97,7 +97,7 @@ pub(super) fn read(segment: &str) -> Option<Reading> {
     FORMATS.iter().find_map(|(format, pattern)| reading(*format, &pattern.as_ref()?.captures(segment)?))
 }
 
-/// Reads the last OSC 9;4 sequence of a segment.
+/// Reads the last OSC 9;4 sequence in a segment.
 pub(super) fn read_terminal(segment: &[u8]) -> Option<Reading> {
     let start = memchr::memmem::rfind(segment, b"\x1b]9;4;1;")?;
     let digits = segment.get(start.saturating_add(8)..)?;
@@ -115,8 +115,8 @@ pub(super) fn read_terminal(segment: &[u8]) -> Option<Reading> {
     })
 }
 
-/// Returns true if the segment contains a percent sign or a counter such as `3/10` or `3 of 10`, or may be a row of the
-/// table of curl. Most lines are none of these and need no regular expression.
+/// Returns true if the segment contains a percent sign or a counter such as `3/10` or `3 of 10`, or if it may be a row
+/// of curl's progress table. Most lines are none of these, so they need no regular expression.
 fn is_candidate(segment: &[u8]) -> bool {
     memchr::memchr2_iter(b'%', b'/', segment).any(|at| {
         at.checked_sub(1)
@@ -126,7 +126,7 @@ fn is_candidate(segment: &[u8]) -> bool {
         || is_curl_table(segment)
 }
 
-/// Returns true if the segment may be a row of the table of curl, which has a percentage without a percent sign.
+/// Returns true if the segment may be a row of curl's progress table, which shows a percentage without a percent sign.
 fn is_curl_table(segment: &[u8]) -> bool {
     segment.trim_ascii_start().first().is_some_and(u8::is_ascii_digit)
         && memchr::memchr_iter(b':', segment).nth(3).is_some()
@@ -138,7 +138,7 @@ fn reading(format: ProgressFormat, found: &Captures<'_>) -> Option<Reading> {
         (Some(percent), _, _) => percent,
         (None, Some(done), Some(total)) if total > 0.0 => done / total * 100.0,
         (None, Some(step), None) => number("steps").filter(|steps| *steps > 0.0).map(|steps| {
-            // A program prints the number of a step when the step starts.
+            // A program prints the number of a step when the step starts, so only the earlier steps are done.
             (step - 1.0) / steps * 100.0
         })?,
         (None, _, _) => return None,

@@ -1,9 +1,9 @@
-//! Splitting of output into the states of its lines, for programs that redraw a line.
+//! Splits output into the states of its lines, for programs that redraw a line.
 
-/// Maximum length of a segment in bytes. Longer segments contain no progress bar and are dropped.
+/// Maximum length of a segment in bytes. Longer segments are dropped, because they contain no progress bar.
 const MAX_SEGMENT_LEN: usize = 1024;
 
-/// Splits output at line feeds and carriage returns, so that each redrawn state of a line is a segment.
+/// Splits output at line feeds and carriage returns. Each state of a redrawn line is therefore a separate segment.
 #[derive(Clone, Debug, Default)]
 pub(super) struct LineStates {
     held: Vec<u8>,
@@ -11,8 +11,8 @@ pub(super) struct LineStates {
 }
 
 impl LineStates {
-    /// Adds bytes and calls `segment` for each segment that ends in them, and then for the unfinished one: a program
-    /// that redraws a line ends it late.
+    /// Adds bytes. Calls `segment` for each segment that ends within them, and then for the unfinished segment. A
+    /// program that redraws a line may end the line much later.
     pub(super) fn push(&mut self, bytes: &[u8], mut segment: impl FnMut(&[u8])) {
         let mut rest = bytes;
         while let Some(end) = memchr::memchr2(b'\n', b'\r', rest) {

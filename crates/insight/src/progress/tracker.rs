@@ -1,13 +1,13 @@
-//! Choice of one progress value from all that a command prints.
+//! Selects one progress value from all values that a command prints.
 
 use super::format::{self, ProgressFormat, ProgressPatternError, Reading};
 use super::line_states::LineStates;
 use regex::Regex;
 use std::time::Duration;
 
-/// Percentage from which a bar counts as finished, so that the next one starts a new phase.
+/// Percentage from which on a bar counts as finished. The next bar then starts a new phase.
 const FINISHED: f64 = 99.5;
-/// Number of readings of other bars after which a bar that shows nothing new is given up.
+/// Number of values of other bars after which the parser stops following a bar that has shown no new value.
 const MAX_FOREIGN_READINGS: u32 = 200;
 
 /// Progress that the command printed.
@@ -15,16 +15,17 @@ const MAX_FOREIGN_READINGS: u32 = 200;
 pub struct ProgressUpdate {
     /// Percentage from 0 to 100.
     pub percent: f64,
-    /// Remaining time, as the command estimates it.
+    /// Remaining time, as estimated by the command.
     pub eta: Option<Duration>,
-    /// True if a new phase began, so that the percentage may be lower than before.
+    /// True if a new phase has started. In this case, the percentage may be lower than before.
     pub is_new_phase: bool,
 }
 
 /// Finds the progress of a command in its output.
 ///
-/// The first bar that appears is followed until it is complete; bars of other formats or labels inside of it are
-/// ignored. The percentage goes back only when a new phase starts: with the next bar after a complete one.
+/// The parser follows the first bar that appears until this bar is complete. Meanwhile it ignores bars with other
+/// formats or labels. The percentage decreases only when a new phase starts, which is the first bar after a complete
+/// one.
 ///
 /// # Examples
 ///
@@ -43,14 +44,14 @@ pub struct ProgressParser {
     followed: Option<FollowedBar>,
 }
 
-/// The bar that is followed.
+/// The progress bar that the parser follows.
 #[derive(Clone, Debug)]
 struct FollowedBar {
     format: ProgressFormat,
     label: Option<String>,
     percent: f64,
     eta: Option<Duration>,
-    /// Number of readings of other bars since the last reading of this one.
+    /// Number of values of other bars since the last value of this bar.
     foreign: u32,
 }
 
@@ -61,16 +62,17 @@ impl FollowedBar {
 }
 
 impl ProgressParser {
-    /// Creates a parser for the formats of common programs.
+    /// Creates a parser for the progress formats of common programs.
     #[must_use]
     pub fn auto() -> Self {
         Self { pattern: None, segments: LineStates::default(), followed: None }
     }
 
-    /// Creates a parser for a pattern of the user with the group `percent`, or the groups `done` and `total`.
+    /// Creates a parser for a user pattern. The pattern must contain the group `percent`, or the groups `done` and
+    /// `total`.
     ///
     /// # Errors
-    /// Returns [`ProgressPatternError`] if the pattern is invalid or has no such group.
+    /// Returns [`ProgressPatternError`] if the pattern is invalid or lacks these groups.
     pub fn with_pattern(pattern: &str) -> Result<Self, ProgressPatternError> {
         Ok(Self { pattern: Some(format::compile(pattern)?), ..Self::auto() })
     }
@@ -86,7 +88,8 @@ impl ProgressParser {
                     if bar.shows(&reading) && (reading.percent >= bar.percent || bar.percent < FINISHED) =>
                 {
                     bar.foreign = 0;
-                    // A lower value of an unfinished bar is noise, such as a bar for each of several files.
+                    // A lower value before the bar has finished is ignored. Programs that print one bar per file cause
+                    // such values.
                     if reading.percent > bar.percent || reading.eta != bar.eta {
                         changed = true;
                         bar.percent = bar.percent.max(reading.percent);

@@ -3,9 +3,9 @@
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
-/// Maximum length of the id of a test in bytes.
+/// Maximum length of a test id in bytes.
 pub const MAX_ID_LEN: usize = 1024;
-/// Maximum length of each text of a failure in bytes.
+/// Maximum length in bytes of each text in the details of a failure.
 pub const MAX_TEXT_LEN: usize = 16 * 1024;
 
 /// A test framework.
@@ -26,15 +26,15 @@ pub enum Framework {
     Vitest,
     /// A program that prints the Test Anything Protocol.
     Tap,
-    /// A program that writes JUnit XML and is none of the others.
+    /// Another program that writes JUnit XML.
     Junit,
 }
 
-/// Source of the results, from the most to the least reliable.
+/// Source of the results. The variants are ordered from the most to the least reliable source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TestSource {
-    /// The plugin of longhaul that runs inside the framework.
+    /// The longhaul plugin that runs inside the framework.
     Plugin,
     /// A JUnit XML file.
     Junit,
@@ -52,56 +52,56 @@ pub enum TestOutcome {
     Passed,
     /// An assertion or the code under test failed.
     Failed,
-    /// The test could not be run to its end: collection, set-up or tear-down failed.
+    /// The test could not be run to its end, because collection, set-up or tear-down failed.
     Error,
     /// The test was skipped.
     Skipped,
-    /// The test failed, as its author expects.
+    /// The test failed, as its author expected.
     Xfailed,
-    /// The test passed, although its author expects a failure.
+    /// The test passed, although its author expected a failure.
     Xpassed,
-    /// The test is only planned.
+    /// The test is marked as todo: it is only planned.
     Todo,
 }
 
-/// Part of the life of a test.
+/// Phase of a test.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TestPhase {
-    /// The framework looked for tests.
+    /// Collection: the framework looked for tests.
     Collect,
-    /// Before the test.
+    /// Set-up, before the test.
     Setup,
-    /// The test itself.
+    /// The test function itself.
     #[default]
     Call,
-    /// After the test.
+    /// Tear-down, after the test.
     Teardown,
 }
 
 /// One test with its result.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TestCase {
-    /// Name by which the framework runs this test alone, at most [`MAX_ID_LEN`] bytes.
+    /// Name with which the framework can run this test alone; at most [`MAX_ID_LEN`] bytes.
     pub id: String,
     /// Result.
     pub outcome: TestOutcome,
-    /// Source file, relative to the working directory where the framework says it that way.
+    /// Source file. The path is relative to the working directory if the framework reports it that way.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file: Option<String>,
-    /// Line of the test, or of the failure, in that file; the first line is 1.
+    /// Line of the test, or of the failure, in the source file; the first line is 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub line: Option<u32>,
     /// Duration of the test.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub duration: Option<Duration>,
-    /// Details of a failed test or of an error.
+    /// Details, if the test failed or ended with an error.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<Box<TestFailure>>,
 }
 
 impl TestCase {
-    /// Creates a test of which only the id and the result are known. A longer id is cut.
+    /// Creates a test for which only the id and the result are known. An id that is too long is cut.
     #[must_use]
     pub fn new(id: &str, outcome: TestOutcome) -> Self {
         Self { id: super::text::id(id), outcome, file: None, line: None, duration: None, failure: None }
@@ -119,10 +119,10 @@ pub struct TestFailure {
     pub kind: Option<String>,
     /// Message in one line, without the type.
     pub message: String,
-    /// Expected value, if the framework shows it apart.
+    /// Expected value, if the framework reports it separately.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expected: Option<String>,
-    /// Actual value, if the framework shows it apart.
+    /// Actual value, if the framework reports it separately.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub actual: Option<String>,
     /// Full text of the failure, such as a traceback.
@@ -136,22 +136,22 @@ pub struct TestFailure {
     pub flaky: bool,
 }
 
-/// Number of tests with each result.
+/// Number of tests, in total and by result.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TestCounts {
-    /// All tests, whatever their result.
+    /// Number of all tests, regardless of their result.
     pub total: u64,
     /// Passed tests.
     pub passed: u64,
     /// Failed tests.
     pub failed: u64,
-    /// Tests that could not be run to their end, and errors of collection.
+    /// Tests that could not be run to their end, and collection errors.
     pub errors: u64,
     /// Skipped tests.
     pub skipped: u64,
     /// Tests that failed as expected.
     pub xfailed: u64,
-    /// Tests that passed unexpectedly.
+    /// Tests that passed although a failure was expected.
     pub xpassed: u64,
     /// Planned tests.
     pub todo: u64,
@@ -170,7 +170,7 @@ impl TestCounts {
     pub const ZERO: Self =
         Self { total: 0, passed: 0, failed: 0, errors: 0, skipped: 0, xfailed: 0, xpassed: 0, todo: 0 };
 
-    /// Returns the sums of both counts.
+    /// Returns the sum of two counts, for each result.
     #[must_use]
     pub const fn plus(self, other: Self) -> Self {
         Self {
@@ -185,7 +185,7 @@ impl TestCounts {
         }
     }
 
-    /// Returns the counts of one test with this result.
+    /// Returns the counts for a single test with this result.
     #[must_use]
     pub fn one(outcome: TestOutcome) -> Self {
         let mut counts = Self::ZERO;
@@ -193,7 +193,7 @@ impl TestCounts {
         counts
     }
 
-    /// Returns true if each number is at least that of `other`.
+    /// Returns true if each of these numbers is at least as high as the same number of `other`.
     #[must_use]
     pub const fn covers(self, other: Self) -> bool {
         self.total >= other.total

@@ -1,10 +1,10 @@
-//! Cause of a failure, by which failures are grouped.
+//! Cause of a failure. Failures with the same cause form one group.
 
 /// Maximum length of a cause in bytes.
 const MAX_CAUSE_LEN: usize = 300;
 
-/// Returns the type and the message of a failure, with `#` in place of each number, hexadecimal address and UUID.
-/// Failures with an equal cause most likely have one reason.
+/// Returns the type and the message of a failure. `#` replaces each number, hexadecimal address and UUID. Failures with
+/// equal results most likely have the same reason.
 #[must_use]
 pub fn cause_of(kind: Option<&str>, message: &str) -> String {
     let mut cause = String::new();
@@ -36,7 +36,7 @@ pub fn cause_of(kind: Option<&str>, message: &str) -> String {
     cause
 }
 
-/// Returns true for decimal numbers, hexadecimal numbers with at least one digit, and UUIDs.
+/// Returns true for a decimal number, a hexadecimal number with at least one decimal digit, or a UUID.
 fn is_number(text: &str) -> bool {
     let digits = text.strip_prefix("0x").or_else(|| text.strip_prefix('-')).unwrap_or(text);
     let is_hex = digits.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');

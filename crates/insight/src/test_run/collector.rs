@@ -1,15 +1,15 @@
-//! Results of one run from several sources.
+//! Results of one test run, collected from several sources.
 
 use super::case::{Framework, TestCounts, TestSource};
 use super::event::TestEvent;
 use super::run::TestRun;
 use super::summary::TestSummary;
 
-/// Consumes the events of all sources of one run and answers with the best of them.
+/// Consumes the events from all sources of one run and returns the results of the best source.
 ///
-/// The sources are the plugin, a JUnit report, machine-readable output and text for people, from the most to the least
-/// reliable. A source that ended with more results than a better one replaces it: the better one was interrupted, for
-/// example because the disk was full.
+/// The sources, from the most to the least reliable, are the plugin, a JUnit report, machine-readable output and text
+/// for people. If a more reliable source was interrupted, for example because the disk was full, a complete source with
+/// at least as many results replaces it. A source without results is replaced by a source with results.
 ///
 /// ```
 /// use longhaul_insight::test_run::{TestCase, TestCollector, TestEvent, TestOutcome, TestSource};
@@ -22,12 +22,12 @@ use super::summary::TestSummary;
 #[derive(Clone, Debug)]
 pub struct TestCollector {
     framework: Option<Framework>,
-    /// One run for each source, in the order of their reliability.
+    /// One run for each source, the most reliable source first.
     runs: [TestRun; 4],
 }
 
 impl TestCollector {
-    /// Creates a collector without results. `framework` is the framework that the command names.
+    /// Creates a collector without results. `framework` is the framework that was detected in the command.
     #[must_use]
     pub fn new(framework: Option<Framework>) -> Self {
         let runs = [TestSource::Plugin, TestSource::Junit, TestSource::Stream, TestSource::Console]
@@ -46,7 +46,7 @@ impl TestCollector {
         }
     }
 
-    /// Returns the number of tests with each result so far.
+    /// Returns the number of tests so far, in total and by result.
     #[must_use]
     pub fn counts(&self) -> TestCounts {
         self.best().counts()
@@ -72,13 +72,13 @@ impl TestCollector {
         summary
     }
 
-    /// Returns the approximate number of bytes that the results occupy.
+    /// Returns the approximate size of the results in memory, in bytes.
     #[must_use]
     pub fn held_bytes(&self) -> usize {
         self.runs.iter().map(TestRun::held_bytes).sum()
     }
 
-    /// Returns the most reliable source that no complete source exceeds.
+    /// Returns the most reliable source, unless a less reliable source has better results.
     fn best(&self) -> &TestRun {
         let [plugin, junit, stream, console] = &self.runs;
         let more = |best: &TestRun, other: &TestRun| {

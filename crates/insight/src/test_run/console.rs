@@ -1,4 +1,4 @@
-//! Results in the text that test frameworks print for people.
+//! Readers for the text that test frameworks print for people.
 
 mod cargo;
 mod detail;
@@ -24,17 +24,18 @@ use vitest::VitestConsole;
 
 pub use parser::ConsoleParser;
 
-/// Returns true for `running 4 tests`.
+/// Returns true for a line such as `running 4 tests`.
 pub(super) fn is_start_of_cargo(line: &str) -> bool {
     cargo::running(line).is_some()
 }
 
-/// Maximum number of failures that one line may name.
+/// Maximum number of failed tests that one line may name.
 const MAX_EXPLAINED: usize = 100;
 
 /// The summary at the end of the output.
 ///
-/// A test may print a line that looks like it. The last one is that of the framework, so it is emitted at the end.
+/// A test may print a line that looks like a summary. The last such line comes from the framework, so the summary is
+/// emitted only at the end.
 #[derive(Clone, Copy, Debug, Default)]
 struct FinalTotals {
     counts: Option<TestCounts>,
@@ -43,7 +44,7 @@ struct FinalTotals {
 }
 
 impl FinalTotals {
-    /// Emits the summary, if there is one.
+    /// Emits the summary if the output contained one.
     fn emit(self, emit: &mut dyn FnMut(TestEvent)) {
         if let Some(counts) = self.counts {
             emit(TestEvent::Totals(counts));
@@ -54,14 +55,15 @@ impl FinalTotals {
     }
 }
 
-/// Reads the lines that one test framework prints.
+/// Reader for the lines that one test framework prints.
 trait ConsoleReader: std::fmt::Debug + Send {
     /// Reads the next line.
     fn read(&mut self, line: &str, emit: &mut dyn FnMut(TestEvent));
 
-    /// Reads a last line without its end. Its rest could change its meaning, so most readers drop it.
+    /// Reads a last line whose end is missing. The missing part could change the meaning of the line, so most readers
+    /// drop it.
     fn read_unfinished(&mut self, _line: &str, _emit: &mut dyn FnMut(TestEvent)) {}
 
-    /// Reads the end of the output.
+    /// Handles the end of the output.
     fn finish(&mut self, emit: &mut dyn FnMut(TestEvent));
 }

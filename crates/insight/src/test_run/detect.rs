@@ -1,21 +1,21 @@
-//! Detection of a test framework by the command.
+//! Detects the test framework that a command runs.
 
 use super::case::{Framework, TestSource};
 
 /// A command that runs tests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DetectedTests {
-    /// Framework, or `None` for a script whose framework only its output shows.
+    /// Framework. `None` for a script whose framework can only be recognized in its output.
     pub framework: Option<Framework>,
-    /// Best source that the command itself writes to its output.
+    /// Most reliable source that the command itself writes to its output.
     pub output: TestSource,
 }
 
 /// Returns the framework that a command runs, or `None` if the command runs no tests.
 ///
-/// The directory and a version suffix of the program do not matter: `/usr/bin/python3.11 -m pytest` runs pytest. Of a
-/// command in a shell, the first part that runs tests counts. `environment` contains the names of the variables; those of
-/// Jest and Vitest decide which framework `npm test` runs.
+/// The directory and the version suffix of the program are ignored: `/usr/bin/python3.11 -m pytest` runs pytest. If the
+/// command is a shell script, its first part that runs tests is used. `environment` contains the names of the
+/// environment variables. The variables of Jest and Vitest show which framework a script such as `npm test` runs.
 #[must_use]
 pub fn detect(argv: &[String], environment: &[&str]) -> Option<DetectedTests> {
     let words: Vec<&str> = argv.iter().map(String::as_str).collect();
@@ -35,7 +35,7 @@ fn is_shell(program: &str) -> bool {
     matches!(base_name(program), "sh" | "bash" | "dash" | "zsh" | "ksh" | "ash")
 }
 
-/// Finds the first part of a script that runs tests. Quotes and expansions are not understood.
+/// Detects the first part of a shell script that runs tests. Quotes and expansions are not interpreted.
 fn detect_script(script: &str) -> Option<DetectedTests> {
     script.split(['&', ';', '|', '\n', '(', ')']).find_map(|part| {
         let words: Vec<&str> =
@@ -44,7 +44,7 @@ fn detect_script(script: &str) -> Option<DetectedTests> {
     })
 }
 
-/// Detects a command that no shell reads.
+/// Detects the framework in the words of a single command.
 pub(super) fn detect_words(words: &[&str]) -> Option<DetectedTests> {
     let (framework, rest) = framework_of(words)?;
     let has = |option: &str| {
@@ -59,7 +59,7 @@ pub(super) fn detect_words(words: &[&str]) -> Option<DetectedTests> {
             let is_json = |pair: &[&str]| matches!(pair, ["--reporter", "json"]);
             (rest.contains(&"--reporter=json") || rest.windows(2).any(is_json)) && !has("--outputFile")
         }
-        // Without -v, prove prints only its report.
+        // Without `-v`, `prove` prints only its report, which is text for people.
         Some(Framework::Tap) => has("-v") || has("--verbose") || has("--test"),
         Some(Framework::Pytest | Framework::CargoTest | Framework::Nextest | Framework::Junit) | None => {
             false
@@ -69,7 +69,7 @@ pub(super) fn detect_words(words: &[&str]) -> Option<DetectedTests> {
     Some(DetectedTests { framework, output })
 }
 
-/// Returns the framework and the arguments behind its name.
+/// Returns the framework and the arguments after its name.
 fn framework_of<'a>(words: &'a [&'a str]) -> Option<(Option<Framework>, &'a [&'a str])> {
     let (program, rest) = words.split_first()?;
     let found = |framework, rest| Some((Some(framework), rest));
@@ -103,7 +103,7 @@ fn framework_of<'a>(words: &'a [&'a str]) -> Option<(Option<Framework>, &'a [&'a
             ["jest" | "vitest", ..] => framework_of(rest),
             _ => None,
         },
-        // These prepare an environment and execute the rest.
+        // These programs prepare an environment and then execute the rest of the command.
         "env" => framework_of(skip_assignments(rest)),
         "nice" | "time" | "timeout" | "xvfb-run" => wrapped(rest),
         "poetry" | "uv" | "pipenv" | "hatch" | "pdm" | "rye" => match rest {
@@ -130,7 +130,7 @@ fn framework_of<'a>(words: &'a [&'a str]) -> Option<(Option<Framework>, &'a [&'a
     }
 }
 
-/// Returns the name of a program without its directory, its version and the suffix of Windows.
+/// Returns the name of a program without its directory, its version and the executable suffix of Windows.
 pub(super) fn base_name(program: &str) -> &str {
     let name = program.rsplit(['/', '\\']).next().unwrap_or_default();
     let name = name.strip_suffix(".exe").or_else(|| name.strip_suffix(".cmd")).unwrap_or(name);
@@ -143,7 +143,8 @@ pub(super) fn base_name(program: &str) -> &str {
     name
 }
 
-/// Returns the words from the first one that is no option. The options in `with_value` have a value as the next word.
+/// Skips options and returns the words from the first other word on. For each option in `with_value`, the next word is
+/// skipped too.
 fn skip_options<'a>(words: &'a [&'a str], with_value: &[&str]) -> &'a [&'a str] {
     let mut rest = words;
     while let [option, behind @ ..] = rest {
@@ -163,14 +164,14 @@ fn skip_assignments<'a>(words: &'a [&'a str]) -> &'a [&'a str] {
     start.and_then(|start| words.get(start..)).unwrap_or_default()
 }
 
-/// Finds the command behind the options of a program that executes it, such as `timeout 60`.
+/// Returns the framework of the command after the options of a wrapper program such as `timeout 60`.
 fn wrapped<'a>(words: &'a [&'a str]) -> Option<(Option<Framework>, &'a [&'a str])> {
     let is_argument = |word: &&&str| word.starts_with('-') || word.starts_with(|c: char| c.is_ascii_digit());
     let skipped = words.iter().take_while(is_argument).count();
     framework_of(words.get(skipped..)?)
 }
 
-/// Removes `+nightly` and the options of cargo before its command.
+/// Removes `+nightly` and the options of cargo that precede its subcommand.
 fn without_toolchain<'a>(words: &'a [&'a str]) -> &'a [&'a str] {
     let words = match words {
         [toolchain, rest @ ..] if toolchain.starts_with('+') => rest,

@@ -3,44 +3,46 @@
 use super::case::{Framework, TestCase, TestCounts};
 use std::time::Duration;
 
-/// A fact about a run of tests.
+/// A fact about a test run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TestEvent {
-    /// The output or the report is one of this framework.
+    /// The output or the report comes from this framework.
     Recognized(Framework),
-    /// The framework found this number of tests, in addition to earlier ones. One run may have several parts, such as
-    /// the test programs of `cargo test`.
+    /// The framework found this number of tests, in addition to the tests that it reported before. One run may have
+    /// several parts, such as the test programs of `cargo test`.
     Collected(u64),
-    /// A test ended.
+    /// A test has a result.
     Finished(TestCase),
-    /// Tests ended whose names the output does not state, such as the dots of pytest.
+    /// Several tests have a result, but the output does not state their names, as with the dots of pytest.
     Counted(TestCounts),
-    /// Name or details of a failed test that was counted before. It counts nothing itself.
+    /// Name or details of a failed test that was counted before. This event does not change the counts.
     Explained(TestCase),
-    /// Summary of the framework itself for one part of the run. A part without single tests is known only from here.
+    /// Summary by the framework itself for one part of the run. Some parts report no individual tests; for them the
+    /// summary is the only information.
     Totals(TestCounts),
-    /// The framework ended the run itself.
+    /// The framework ended the run normally.
     Ended {
         /// Duration of the run, as the framework measured it.
         duration: Option<Duration>,
     },
-    /// The run ended before any test because of this error, for example a compilation error.
+    /// This error, such as a compilation error, ended the run before the first test.
     Broken {
         /// Message in one line.
         message: String,
     },
-    /// The report cannot be read beyond this point.
+    /// The report is unreadable from this point on.
     Unreadable {
         /// Reason, as a phrase for people.
         why: String,
     },
 }
 
-/// Reads the output or the report of a run of tests in pieces of any size.
+/// Parser for the output or the report of a test run, which may arrive in pieces of any size.
 pub trait TestParser: std::fmt::Debug + Send {
     /// Reads the next bytes.
     fn push(&mut self, bytes: &[u8], emit: &mut dyn FnMut(TestEvent));
 
-    /// Reads the end of the output. Without it the run was killed or is still running.
+    /// Handles the end of the output. If there was no [`TestEvent::Ended`] before, the run was killed or is still
+    /// running.
     fn finish(&mut self, emit: &mut dyn FnMut(TestEvent));
 }

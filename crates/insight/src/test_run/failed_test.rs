@@ -7,26 +7,26 @@ use serde::{Deserialize, Serialize};
 /// A failed test.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FailedTest {
-    /// Name by which the framework runs this test alone.
+    /// Name with which the framework can run this test alone.
     pub id: String,
     /// Source file.
     pub file: Option<String>,
-    /// Line in that file.
+    /// Line in the source file.
     pub line: Option<u32>,
     /// Type of the exception or assertion.
     pub kind: Option<String>,
     /// Message in one line.
     pub message: String,
-    /// Type and message, with `#` in place of numbers. Failures with an equal cause are one group.
+    /// Type and message of the failure, with `#` in place of each number. Failures with an equal cause form one group.
     #[serde(default)]
     pub cause: String,
     /// Phase that failed.
     #[serde(default)]
     pub phase: TestPhase,
-    /// Expected value, if the framework shows it apart.
+    /// Expected value, if the framework reports it separately.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expected: Option<String>,
-    /// Actual value, if the framework shows it apart.
+    /// Actual value, if the framework reports it separately.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub actual: Option<String>,
     /// Full text of the failure, such as a traceback.
@@ -58,26 +58,26 @@ impl FailedTest {
         }
     }
 
-    /// Returns the cause of the failure of a test.
+    /// Returns the cause of a test's failure.
     pub(super) fn cause_of(case: &TestCase) -> String {
         case.failure
             .as_ref()
             .map_or_else(String::new, |failure| cause_of(failure.kind.as_deref(), &failure.message))
     }
 
-    /// Returns the number of bytes of the texts that explain the failure.
+    /// Returns the total length in bytes of the texts that explain the failure.
     pub(super) fn detail_len(&self) -> usize {
         self.details().into_iter().flatten().map(String::len).sum()
     }
 
-    /// Returns the number of bytes of all texts.
+    /// Returns the total length of all texts in bytes.
     pub(super) fn len(&self) -> usize {
         let short =
             [Some(&self.id), self.file.as_ref(), self.kind.as_ref(), Some(&self.message), Some(&self.cause)];
         short.into_iter().flatten().map(String::len).sum::<usize>().saturating_add(self.detail_len())
     }
 
-    /// Removes the texts that explain the failure. The message stays.
+    /// Removes the texts that explain the failure, but keeps the message.
     pub(super) fn drop_details(&mut self) {
         (self.expected, self.actual, self.trace, self.captured) = (None, None, None, None);
     }

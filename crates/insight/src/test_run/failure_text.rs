@@ -1,6 +1,6 @@
-//! What the text of a failure says: the type of the error, its message, the compared values and the place.
+//! Extracts facts from the text of a failure: the error type, the message, the compared values and the place.
 //!
-//! Each language has its own form, so each has a module.
+//! Each language has its own format and therefore its own module.
 
 pub(super) mod go;
 pub(super) mod javascript;
@@ -9,7 +9,7 @@ pub(super) mod rust;
 
 use super::case::{TestCase, TestFailure};
 
-/// Place in a source file.
+/// Place of a failure in a source file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Place {
     /// Name of the file.
@@ -19,7 +19,7 @@ pub(super) struct Place {
 }
 
 impl Place {
-    /// Creates a place from the parts of `file:line`.
+    /// Creates a place from the two parts of `file:line`.
     pub(super) fn new(file: &str, line: &str) -> Option<Self> {
         let line = line.parse().ok().filter(|line| *line > 0)?;
         (!file.is_empty()).then(|| Self { file: super::text::id(file), line })
@@ -41,7 +41,7 @@ impl Place {
     }
 }
 
-/// A failure that was read from a text.
+/// Facts about a failure, as read from its text.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct ReadFailure {
     /// Details.
@@ -51,7 +51,7 @@ pub(super) struct ReadFailure {
 }
 
 impl ReadFailure {
-    /// Adds the failure to the test. The place replaces that of the test.
+    /// Adds these facts to the test. The place replaces the place of the test.
     pub(super) fn attach(self, case: &mut TestCase) {
         if let Some(Place { file, line }) = self.place {
             case.file = Some(file);
@@ -61,7 +61,7 @@ impl ReadFailure {
     }
 }
 
-/// Splits `ValueError: bad value` into the type and the message.
+/// Splits a text such as `ValueError: bad value` into the type and the message.
 pub(super) fn split_kind(text: &str) -> (Option<&str>, &str) {
     match text.split_once(": ") {
         Some((kind, message)) if is_kind(kind) => (Some(kind), message),
@@ -72,7 +72,7 @@ pub(super) fn split_kind(text: &str) -> (Option<&str>, &str) {
     }
 }
 
-/// Returns true for the name of a type of errors, such as `requests.Timeout` or `std::io::Error`.
+/// Returns true for the name of an error type, such as `requests.Timeout` or `std::io::Error`.
 fn is_kind(text: &str) -> bool {
     let last = text.rsplit(['.', ':']).next().unwrap_or_default();
     text.len() < 100

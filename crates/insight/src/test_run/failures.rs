@@ -1,34 +1,34 @@
-//! The failures of a run, in bounded memory.
+//! The failures of a test run, stored in bounded memory.
 
 use super::case::{TestCase, TestPhase};
 use super::failed_test::FailedTest;
 use super::summary::FailureGroup;
 use std::collections::BTreeMap;
 
-/// Maximum number of failed tests that a summary names. The counts include all of them.
+/// Maximum number of failed tests that a summary names. The counts include all failed tests.
 pub const MAX_NAMED_FAILURES: usize = 200;
-/// Maximum number of errors of collection that a summary names.
+/// Maximum number of collection errors that a summary names.
 pub const MAX_COLLECTION_ERRORS: usize = 50;
-/// Maximum number of groups of failures in a summary.
+/// Maximum number of failure groups in a summary.
 pub const MAX_GROUPS: usize = 20;
-/// Maximum number of bytes of the traces, the captured output and the values of all failures of a summary.
+/// Maximum total size in bytes of the traces, the captured output and the compared values in a summary.
 pub const MAX_DETAILS_LEN: usize = 2 * 1024 * 1024;
-/// Maximum number of groups that are counted while the tests run.
+/// Maximum number of failure groups that are counted while the tests run.
 const MAX_COUNTED_GROUPS: usize = 1000;
 
-/// Names the first failures and counts the groups of all of them.
+/// The first failures by name, and the number of failures in each group.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Failures {
     named: Vec<FailedTest>,
     collection: Vec<FailedTest>,
-    /// Number of failures and id of the first one, by cause.
+    /// For each cause: the number of failures and the id of the first failed test.
     groups: BTreeMap<String, (u64, String)>,
-    /// Number of bytes of the details of named failures.
+    /// Total size in bytes of the details of all named failures.
     details_len: usize,
 }
 
 impl Failures {
-    /// Adds a failed test. Without details it belongs to no group until [`Failures::explain`] is called.
+    /// Adds a failed test. A test without details belongs to no group until [`Failures::explain`] adds them.
     pub(super) fn add(&mut self, case: &TestCase) {
         if case.failure.is_some() {
             self.count(case);
@@ -36,7 +36,7 @@ impl Failures {
         self.name(case);
     }
 
-    /// Adds the details of a failure, or its name if only its result was known.
+    /// Adds the details of a failure that was already added. If only its result was known, also adds its name.
     pub(super) fn explain(&mut self, case: &TestCase) {
         self.count(case);
         let is_same = |known: &&mut FailedTest| {
@@ -73,17 +73,17 @@ impl Failures {
         }
     }
 
-    /// Returns the named failures.
+    /// Returns the failures that the summary names.
     pub(super) fn named(&self) -> &[FailedTest] {
         &self.named
     }
 
-    /// Returns the errors of collection.
+    /// Returns the collection errors.
     pub(super) fn collection(&self) -> &[FailedTest] {
         &self.collection
     }
 
-    /// Returns the largest groups.
+    /// Returns the groups with the most failures.
     pub(super) fn groups(&self) -> Vec<FailureGroup> {
         let group = |(cause, (count, first)): (&String, &(u64, String))| FailureGroup {
             cause: cause.clone(),
@@ -96,7 +96,7 @@ impl Failures {
         groups
     }
 
-    /// Returns the approximate number of bytes that the failures occupy.
+    /// Returns the approximate size of the failures in memory, in bytes.
     pub(super) fn held_bytes(&self) -> usize {
         let failed = |failed: &FailedTest| failed.len().saturating_add(size_of::<FailedTest>());
         let group = |(cause, (_, id)): (&String, &(u64, String))| {
@@ -107,7 +107,7 @@ impl Failures {
     }
 }
 
-/// Removes the details of a failure if there is no room for them, and returns the number of bytes that are then used.
+/// Removes the details of a failure if they exceed the limit. Returns the total number of bytes then used.
 fn bound_details(failed: &mut FailedTest, used: usize) -> usize {
     let total = used.saturating_add(failed.detail_len());
     if total <= MAX_DETAILS_LEN {

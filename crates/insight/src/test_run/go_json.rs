@@ -10,10 +10,11 @@ use serde::Deserialize;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-/// Maximum number of tests and packages that run at the same time.
+/// Maximum number of tests and packages that can be open at the same time.
 const MAX_OPEN: usize = 1024;
 
-/// Reads the output of `go test -json`. Lines that are no events, such as compiler errors, explain broken packages.
+/// Reads the output of `go test -json`. Lines that are not JSON events, such as compiler errors, explain broken
+/// packages.
 #[derive(Debug, Default)]
 pub struct GoJsonParser {
     lines: JsonLines,
@@ -49,17 +50,17 @@ struct GoEvent<'a> {
 #[derive(Debug, Default)]
 struct GoReport {
     is_recognized: bool,
-    /// Output of the tests that run, and of the packages under an empty test name, by package and test.
+    /// Output of the running tests and packages, by package and test name. For a package, the test name is empty.
     open: BTreeMap<(String, String), OpenOutput>,
-    /// Output of compilers, which names no package that is tested.
+    /// Output of compilers. It does not state which tested package it belongs to.
     build: Option<BoundedText>,
 }
 
-/// Output of a running test.
+/// Output of a running test or package.
 #[derive(Debug)]
 struct OpenOutput {
     text: BoundedText,
-    /// Number of failed tests of a package, or of failed subtests of a test.
+    /// Number of failed tests in the package, or of failed subtests of the test.
     failures: u64,
 }
 
@@ -91,7 +92,7 @@ impl GoReport {
                     &event.output.unwrap_or_default(),
                 );
             }
-            // Benchmarks, pauses and whatever a newer version reports.
+            // Benchmarks, pauses, and actions that a newer version of Go may report.
             _ => {
                 if self.open.len() < MAX_OPEN {
                     self.open.entry((package, event.test.unwrap_or_default())).or_default();
@@ -121,12 +122,12 @@ impl GoReport {
         }
     }
 
-    /// Ends a package. A package that failed although none of its tests did is an error of its own.
+    /// Ends a package. If the package failed although none of its tests failed, the package itself counts as an error.
     fn end_package(&mut self, package: String, outcome: TestOutcome, emit: &mut dyn FnMut(TestEvent)) {
         let key = (package, String::new());
         let open = self.open.remove(&key).unwrap_or_default();
         let package = key.0;
-        // Tests without a result were interrupted by the end of the package, for example by a panic.
+        // Tests without a result were interrupted when the package ended, for example by a panic.
         let tests: Vec<_> = self.open.keys().filter(|(owner, _)| *owner == package).cloned().collect();
         let has_unfinished = !tests.is_empty();
         for key in tests {
@@ -146,7 +147,7 @@ impl GoReport {
         }
     }
 
-    /// Reads a line that is no event: the output of a compiler, or the result of a package that was not built.
+    /// Reads a line that is not an event: the output of a compiler, or the result of a package that could not be built.
     fn read_other(&mut self, line: &[u8], emit: &mut dyn FnMut(TestEvent)) {
         let line = crate::bounded_text::clean(line).into_owned();
         let failed = line.strip_prefix("FAIL\t").and_then(|rest| {
@@ -172,7 +173,7 @@ impl GoReport {
         }
     }
 
-    /// Counts a failure for its package and for the test that it is a subtest of.
+    /// Counts a failed test for its package. If it is a subtest, counts it for its parent test too.
     fn add_failure(&mut self, package: &str, parent: &str) {
         for test in ["", parent] {
             let key = (package.to_owned(), test.to_owned());
@@ -190,7 +191,7 @@ impl GoReport {
     }
 }
 
-/// Returns the error of a package whose tests could not run.
+/// Creates the error for a package whose tests could not run.
 fn broken_package(package: &str, output: &str) -> TestCase {
     let mut case = TestCase::new(package, TestOutcome::Error);
     let first = output.lines().find(|line| !line.starts_with('#') && !line.trim().is_empty());

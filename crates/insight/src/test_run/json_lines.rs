@@ -1,9 +1,9 @@
-//! Lines of JSON that arrive in pieces.
+//! Splits JSON lines that arrive in pieces.
 
 /// Maximum length of a line in bytes. Longer lines are skipped.
 const MAX_JSON_LEN: usize = 1024 * 1024;
 
-/// Splits bytes into lines. A line that is too long for one event is skipped, because its start alone is not valid JSON.
+/// Splits bytes into lines. Lines that are too long are skipped, because a cut line is not valid JSON.
 #[derive(Debug, Default)]
 pub(super) struct JsonLines {
     held: Vec<u8>,
@@ -11,7 +11,7 @@ pub(super) struct JsonLines {
 }
 
 impl JsonLines {
-    /// Adds bytes and calls `line` for each complete line with content.
+    /// Adds bytes and calls `line` for each complete line that is not empty.
     pub(super) fn push(&mut self, bytes: &[u8], line: &mut dyn FnMut(&[u8])) {
         let mut rest = bytes;
         while let Some(feed) = memchr::memchr(b'\n', rest) {

@@ -1,4 +1,4 @@
-//! Reports of Jest (`--json`) and Vitest (`--reporter=json`).
+//! JSON reports of Jest (`--json`) and Vitest (`--reporter=json`).
 
 mod file_results;
 
@@ -7,12 +7,12 @@ use super::event::{TestEvent, TestParser};
 use super::json_scanner::{JsonPath, JsonScanner, JsonToken};
 use file_results::FileResults;
 
-/// Path of the results of one file.
+/// Path in the JSON document to the results of one file.
 const FILE: [&str; 2] = ["testResults", ""];
-/// Path of the result of one test.
+/// Path in the JSON document to the result of one test.
 const TEST: [&str; 4] = ["testResults", "", "assertionResults", ""];
 
-/// Reads the JSON report of Jest or Vitest, which may stand between other lines of the output.
+/// Reads the JSON report of Jest or Vitest. Other lines of output may precede and follow the report.
 #[derive(Debug)]
 pub struct JsonReportParser {
     scanner: JsonScanner,
@@ -22,17 +22,17 @@ pub struct JsonReportParser {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Position {
-    /// At the start of a line outside the document.
+    /// At the start of a line outside the JSON document.
     LineStart,
-    /// Inside a line outside the document.
+    /// Inside a line outside the JSON document.
     Outside,
     Document,
     Ended,
 }
 
 impl JsonReportParser {
-    /// Creates a parser. `framework` is the framework that the command names; without it, the report is recognized by its
-    /// keys.
+    /// Creates a parser. `framework` is the framework that was detected in the command. Without it, the keys of the
+    /// report show the framework.
     #[must_use]
     pub fn new(framework: Option<Framework>) -> Self {
         Self {
@@ -99,12 +99,12 @@ impl JsonReportParser {
 struct JsonReport {
     hint: Option<Framework>,
     framework: Option<Framework>,
-    /// True if a key was read that only Jest writes.
+    /// True after a key was read that only Jest writes.
     has_key_of_jest: bool,
-    /// Numbers that the report states.
+    /// Counts that the report states.
     totals: TestCounts,
     has_totals: bool,
-    /// Number of files whose tests could not run. The stated numbers lack them.
+    /// Number of files whose tests could not run. The counts that the report states do not include them.
     errors: u64,
     is_interrupted: bool,
     is_refused: bool,
@@ -171,7 +171,7 @@ impl JsonReport {
     }
 }
 
-/// Returns the whole number that a JSON number is.
+/// Converts a JSON number to an integer. Returns `None` if it is not a whole number in the valid range.
 fn count_of(number: f64) -> Option<u64> {
     #[expect(
         clippy::cast_possible_truncation,

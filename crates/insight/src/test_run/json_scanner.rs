@@ -1,4 +1,4 @@
-//! Scalars of one JSON document that arrives in pieces, in bounded memory.
+//! Reads a JSON document that arrives in pieces, in bounded memory.
 
 /// Maximum depth of objects and arrays.
 const MAX_DEPTH: usize = 64;
@@ -7,7 +7,7 @@ const MAX_KEY_LEN: usize = 128;
 /// Maximum length of a scalar in bytes, before its escapes are decoded; the rest is dropped.
 const MAX_SCALAR_LEN: usize = 32 * 1024;
 
-/// A part of a JSON document.
+/// A token of a JSON document.
 #[derive(Debug, PartialEq)]
 pub(super) enum JsonToken<'a> {
     /// An object or an array starts.
@@ -18,16 +18,16 @@ pub(super) enum JsonToken<'a> {
     Text(&'a str),
     /// A number.
     Number(f64),
-    /// `true`, `false` or `null`, or a scalar that is not valid.
+    /// `true`, `false` or `null`, or an invalid scalar.
     Other(&'a str),
 }
 
-/// Splits a JSON document into tokens. Each token is passed with its path: the keys of the objects around it; an array
-/// has an empty key for its elements.
+/// Splits a JSON document into tokens. Each token is passed on with its path: the keys of all objects around it. The
+/// elements of an array have an empty key.
 #[derive(Clone, Debug, Default)]
 pub(super) struct JsonScanner {
     state: ScannerState,
-    /// Keys of the open objects and arrays, outermost first.
+    /// Keys of the open objects and arrays; the outermost is first.
     path: Vec<Level>,
     held: Vec<u8>,
 }
@@ -40,34 +40,34 @@ struct Level {
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum ScannerState {
-    /// Before a key, a value, or a sign between them.
+    /// Before a key or a value, or before a separator between them.
     #[default]
     Between,
-    /// Behind a colon.
+    /// After a colon.
     BeforeValue,
     Text {
         is_key: bool,
         is_escaped: bool,
     },
-    /// In a number or a word.
+    /// Inside a number or a word.
     Word,
-    /// Behind the document.
+    /// After the end of the document.
     Ended,
     Invalid,
 }
 
 impl JsonScanner {
-    /// Returns true if the document was read to its end.
+    /// Returns true if the end of the document was read.
     pub(super) fn has_ended(&self) -> bool {
         self.state == ScannerState::Ended
     }
 
-    /// Returns true if the bytes are no JSON document.
+    /// Returns true if the bytes are not a JSON document.
     pub(super) fn is_invalid(&self) -> bool {
         self.state == ScannerState::Invalid
     }
 
-    /// Reads the next bytes and returns the number of those that belong to the document.
+    /// Reads the next bytes. Returns how many of them belong to the document.
     pub(super) fn push(
         &mut self,
         bytes: &[u8],
@@ -184,23 +184,23 @@ impl JsonScanner {
     }
 }
 
-/// Keys of the objects and arrays around a token.
+/// Path of a token: the keys of the objects and arrays around it.
 pub(super) struct JsonPath<'a>(&'a [Level]);
 
 impl JsonPath<'_> {
-    /// Returns true if the keys are these, outermost first.
+    /// Returns true if the path consists of these keys; the outermost is first.
     pub(super) fn is(&self, keys: &[&str]) -> bool {
         self.0.len() == keys.len() && self.0.iter().zip(keys).all(|(level, key)| level.key == *key)
     }
 
-    /// Returns the innermost key if the keys before it are these.
+    /// Returns the innermost key if the keys before it are equal to `keys`.
     pub(super) fn key_in(&self, keys: &[&str]) -> Option<&str> {
         let (last, outer) = self.0.split_last()?;
         Self(outer).is(keys).then_some(last.key.as_str())
     }
 }
 
-/// Decodes the escapes of a string. A string that was cut may end in the middle of an escape, which is then dropped.
+/// Decodes the escapes in a string. If the string was cut in the middle of an escape, this escape is dropped.
 fn decoded(raw: &[u8]) -> String {
     let mut text = Vec::with_capacity(raw.len());
     let mut rest = raw;
@@ -217,7 +217,7 @@ fn decoded(raw: &[u8]) -> String {
     crate::bounded_text::clean(&text).into_owned()
 }
 
-/// Returns the character of the escape at the start of the bytes, and the length of the escape.
+/// Decodes the escape at the start of the bytes. Returns the character and the length of the escape.
 fn escaped(bytes: &[u8]) -> (Option<char>, usize) {
     match bytes.get(1) {
         Some(b'n') => (Some('\n'), 2),
@@ -238,7 +238,7 @@ fn escaped(bytes: &[u8]) -> (Option<char>, usize) {
     }
 }
 
-/// Returns the code of an escape such as `\u00e4`.
+/// Returns the character code in an escape such as `\u00e4`.
 fn code(bytes: &[u8]) -> Option<u32> {
     let digits = bytes.strip_prefix(b"\\u")?.get(..4)?;
     u32::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()

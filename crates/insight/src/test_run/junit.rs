@@ -1,4 +1,4 @@
-//! Reports in the XML format of JUnit, which many test frameworks write.
+//! JUnit XML reports, which many test frameworks write.
 
 mod case_filter;
 mod open_case;
@@ -14,13 +14,13 @@ use stated::StatedTotals;
 use std::time::Duration;
 use xml_tokens::{XmlAttribute, XmlToken, XmlTokens};
 
-/// Maximum depth of elements.
+/// Maximum nesting depth of elements.
 const MAX_DEPTH: usize = 64;
 
-/// Reads a report in the XML format of JUnit.
+/// Reads a JUnit XML report.
 ///
-/// A report that is cut yields the results before the cut and [`TestEvent::Unreadable`]. Entities that a report declares
-/// are never expanded: such a report is unreadable.
+/// A truncated report yields the results before the cut and [`TestEvent::Unreadable`]. A report that declares entities
+/// is unreadable, because entities are never expanded.
 #[derive(Debug)]
 pub struct JunitParser {
     xml: XmlTokens,
@@ -28,8 +28,8 @@ pub struct JunitParser {
 }
 
 impl JunitParser {
-    /// Creates a parser. `framework` is the framework that the command names; without it, the report is recognized by its
-    /// names.
+    /// Creates a parser. `framework` is the framework that was detected in the command. Without it, the names in the
+    /// report show the framework.
     #[must_use]
     pub fn new(framework: Option<Framework>) -> Self {
         Self { xml: XmlTokens::default(), report: Report::new(framework) }
@@ -50,19 +50,19 @@ impl TestParser for JunitParser {
     }
 }
 
-/// State of a report.
+/// State while a report is read.
 #[derive(Debug)]
 struct Report {
-    /// Framework that the command names.
+    /// Framework that was detected in the command.
     hint: Option<Framework>,
-    /// Framework of the report, once it is recognized.
+    /// Framework of the report, as soon as it is recognized.
     framework: Option<Framework>,
     open: Vec<OpenElement>,
     case: Option<OpenCase>,
     filter: CaseFilter,
     totals: StatedTotals,
     duration: Option<Duration>,
-    /// True once the outermost element has ended.
+    /// True after the outermost element has ended.
     is_closed: bool,
     is_refused: bool,
 }
@@ -80,7 +80,7 @@ enum Element {
     Suites,
     Suite,
     Case,
-    /// The failure, the error or the like of a test.
+    /// A failure, an error or a similar result of a test.
     Result,
     /// Output of a test.
     Output,
@@ -148,7 +148,7 @@ impl Report {
                 }
                 (Some(_) | None, _) => Element::Other,
             },
-            // The stack trace of a repeated test is an element of its own.
+            // The stack trace of a repeated test has an element of its own.
             (Some(Element::Result), b"stackTrace") => Element::Result,
             (Some(_), _) => Element::Other,
         };
@@ -241,7 +241,7 @@ impl Report {
     }
 }
 
-/// Counts and emits a result.
+/// Counts and emits a test result.
 fn emit_case(
     case: TestCase,
     framework: Framework,
@@ -252,7 +252,7 @@ fn emit_case(
     emit(TestEvent::Finished(case));
 }
 
-/// Returns the framework that gives its reports this name.
+/// Returns the framework that uses this name in its reports.
 fn framework_of(name: &str) -> Option<Framework> {
     match name {
         "pytest" | "pytest tests" => Some(Framework::Pytest),
@@ -263,7 +263,7 @@ fn framework_of(name: &str) -> Option<Framework> {
     }
 }
 
-/// Attributes of a tag.
+/// Attributes of a start tag.
 #[derive(Debug)]
 struct Attributes<'a>(&'a [XmlAttribute]);
 

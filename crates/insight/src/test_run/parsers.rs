@@ -1,10 +1,10 @@
-//! The parser of each source.
+//! Creates the parser for each source.
 
 use super::case::{Framework, TestSource};
 use super::event::TestParser;
 use super::{ConsoleParser, GoJsonParser, JsonReportParser, JunitParser, PluginParser, TapParser};
 
-/// Creates the parser of a source. `framework` is the framework that the command names.
+/// Creates the parser for a source. `framework` is the framework that was detected in the command.
 #[must_use]
 pub fn parser_of(source: TestSource, framework: Option<Framework>) -> Box<dyn TestParser> {
     match (source, framework) {

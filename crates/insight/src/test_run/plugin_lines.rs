@@ -1,4 +1,4 @@
-//! The report of our plugin of pytest.
+//! Reads the report that the pytest plugin of longhaul writes.
 
 use super::case::{Framework, TestCase, TestFailure, TestOutcome, TestPhase};
 use super::event::{TestEvent, TestParser};
@@ -11,12 +11,12 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// Maximum number of tests that run at the same time, or are repeated later.
+/// Maximum number of tests that can be open at the same time: running tests, and tests that will be repeated.
 const MAX_OPEN: usize = 512;
-/// Format of the lines that this version reads.
+/// Version of the line format that this parser reads.
 const FORMAT: u32 = 1;
 
-/// Reads the report of [`PYTEST_PLUGIN`](super::PYTEST_PLUGIN).
+/// Reads the report that [`PYTEST_PLUGIN`](super::PYTEST_PLUGIN) writes.
 #[derive(Debug, Default)]
 pub struct PluginParser {
     lines: JsonLines,
@@ -29,7 +29,7 @@ impl TestParser for PluginParser {
         self.lines.push(bytes, &mut |line| report.read(line, emit));
     }
 
-    /// The last line may be unfinished. It is dropped, because the run was killed while the plugin wrote it.
+    /// Ends the report. An unfinished last line is dropped, because the run was killed while the plugin wrote the line.
     fn finish(&mut self, _emit: &mut dyn FnMut(TestEvent)) {}
 }
 
@@ -56,10 +56,10 @@ struct PluginLine<'a> {
     line: Option<u32>,
 }
 
-/// State of a report.
+/// State while a report is read.
 #[derive(Debug, Default)]
 struct PluginReport {
-    /// Tests whose tear-down was not reported yet, by worker and id.
+    /// Tests whose tear-down was not reported yet, by worker and test id.
     open: BTreeMap<(String, String), OpenTest>,
     has_collection_errors: bool,
     is_refused: bool,
@@ -68,12 +68,12 @@ struct PluginReport {
 /// A test whose tear-down was not reported yet.
 #[derive(Debug, Default)]
 struct OpenTest {
-    /// The worst result so far, with its details.
+    /// The worst result of the test so far, with its details.
     case: Option<TestCase>,
     duration: Duration,
-    /// True if an attempt failed and is repeated.
+    /// True if an attempt of the test failed and was repeated.
     is_repeated: bool,
-    /// True if the current attempt failed and is repeated, so that it is no result.
+    /// True if the current attempt failed and will be repeated. Such an attempt is not a result.
     is_void: bool,
 }
 
@@ -99,7 +99,7 @@ impl PluginReport {
                 emit(TestEvent::Broken { message });
             }
             "finish" => self.finish(line.exit, emit),
-            // A newer plugin may report more.
+            // A newer version of the plugin may report other events.
             _ => {}
         }
     }
@@ -115,7 +115,7 @@ impl PluginReport {
         if outcome.is_none() && !is_rerun {
             return self.refuse("a test has an unknown result", emit);
         }
-        // A worker that crashed reports no tear-down. The controller does not state the worker.
+        // For a worker that crashed, no tear-down is reported. The report of the crash does not state the worker.
         let has_crashed = line.phase.as_deref() == Some("crash");
         if has_crashed {
             self.open.retain(|(_, id), _| Some(id) != line.id.as_ref());
@@ -129,7 +129,7 @@ impl PluginReport {
         open.is_void |= is_rerun;
         open.duration =
             open.duration.saturating_add(line.duration.and_then(text::seconds).unwrap_or_default());
-        // After the set-up alone, the test has no result yet.
+        // A passed set-up or tear-down alone is not a result of the test.
         let is_result = outcome != Some(TestOutcome::Passed) || phase == TestPhase::Call;
         if let Some(outcome) = outcome.filter(|_| is_result)
             && open.case.as_ref().is_none_or(|case| rank(outcome) > rank(case.outcome))
@@ -156,7 +156,7 @@ impl PluginReport {
             Some(2) if self.has_collection_errors => emit(TestEvent::Ended { duration: None }),
             Some(3) => emit(broken("pytest had an internal error")),
             Some(4) => emit(broken("pytest rejected its command line")),
-            // Interrupted from outside.
+            // The run was interrupted from outside.
             Some(_) | None => {}
         }
     }
@@ -168,7 +168,7 @@ impl PluginReport {
 }
 
 impl OpenTest {
-    /// Returns the result of the test, if one is known.
+    /// Returns the result of the test, if it is known.
     fn finish(self) -> Option<TestCase> {
         let mut case = self.case.filter(|_| !self.is_void)?;
         case.duration = Some(self.duration);
@@ -180,7 +180,7 @@ impl OpenTest {
 }
 
 impl PluginLine<'_> {
-    /// Returns the test of this line, with the details of its failure.
+    /// Returns the test in this line, with the details of its failure.
     fn case(&self, outcome: TestOutcome, phase: TestPhase) -> TestCase {
         let clean_text =
             |text: &Option<String>| text.as_ref().map(|text| clean(text.as_bytes()).into_owned());
@@ -217,7 +217,7 @@ fn outcome_of(name: &str) -> Option<TestOutcome> {
     }
 }
 
-/// Returns how much a result of one phase decides the result of the test.
+/// Returns the rank of the result of one phase. The phase with the highest rank determines the result of the test.
 const fn rank(outcome: TestOutcome) -> u8 {
     match outcome {
         TestOutcome::Passed | TestOutcome::Todo => 0,

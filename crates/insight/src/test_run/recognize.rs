@@ -1,17 +1,17 @@
-//! Recognition of a test framework by its output.
+//! Recognizes a test framework by its output.
 
 use super::case::{Framework, TestSource};
 use crate::bounded_lines::BoundedLines;
 
-/// Maximum number of lines in which a framework is searched.
+/// Number of lines at the start of the output that are searched.
 pub const RECOGNIZED_LINES: usize = 200;
 
-/// A framework that was recognized, and the form of its output.
+/// A framework that was recognized, and the format of its output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RecognizedOutput {
     /// Framework.
     pub framework: Framework,
-    /// [`TestSource::Stream`] for machine-readable output, or else [`TestSource::Console`].
+    /// [`TestSource::Stream`] for machine-readable output, otherwise [`TestSource::Console`].
     pub source: TestSource,
 }
 
@@ -60,13 +60,13 @@ pub(super) fn recognize_line(line: &str) -> Option<RecognizedOutput> {
     }
 }
 
-/// Returns true for `..F.s   [ 12%]`.
+/// Returns true for a line of results such as `..F.s   [ 12%]`.
 fn is_dots(line: &str) -> bool {
     let dots = line.split(' ').next().unwrap_or_default();
     dots.bytes().all(|byte| matches!(byte, b'.' | b'F' | b'E' | b's' | b'x' | b'X' | b'R'))
 }
 
-/// Returns true for `PASS src/a.test.ts`.
+/// Returns true for a line such as `PASS src/a.test.ts`.
 fn is_jest_file(line: &str) -> bool {
     let file = line.strip_prefix("PASS ").or_else(|| line.strip_prefix("FAIL "));
     let file = file.and_then(|rest| rest.split(' ').next()).unwrap_or_default();

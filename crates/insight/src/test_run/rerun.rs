@@ -3,14 +3,15 @@
 use super::case::{Framework, TestPhase};
 use super::failed_test::FailedTest;
 
-/// Maximum length of all arguments of a command in bytes. The kernel accepts about 2 MiB with the environment, and
-/// 128 KiB in one argument.
+/// Maximum total length of the arguments of a command in bytes. The kernel accepts about 2 MiB together with the
+/// environment, and 128 KiB in one argument.
 const MAX_ARGUMENTS_LEN: usize = 100 * 1024;
 
-/// Returns the command that runs the failed tests of a run again, and no others, or `None` if there is none.
+/// Returns the command that runs only the failed tests of a run again. Returns `None` if there is no such command.
 ///
-/// The options of the command stay, and what it selected is replaced. There is no such command if no test failed, if the
-/// framework cannot select tests by name, if only the output names the framework, or if the command would be too long.
+/// The command keeps its options, except for those that select tests; they are replaced. There is no such command if no
+/// test failed, if the framework cannot select tests by name, if the framework is known only from the output, or if the
+/// command would be too long.
 #[must_use]
 pub fn rerun_command(framework: Framework, argv: &[String], failed: &[FailedTest]) -> Option<Vec<String>> {
     if failed.is_empty() {
@@ -41,9 +42,9 @@ pub fn rerun_command(framework: Framework, argv: &[String], failed: &[FailedTest
     (length <= MAX_ARGUMENTS_LEN).then_some(rerun)
 }
 
-/// Options that select tests, each with a value, of pytest.
+/// Options of pytest that select tests. Each has a value.
 const PYTEST_SELECTION: [&str; 4] = ["-k", "--deselect", "--ignore", "--ignore-glob"];
-/// Options without a value that select tests or stop early, of all frameworks.
+/// Options of all frameworks that select tests or stop a run early, and that have no value.
 const FLAGS: [&str; 12] = [
     "--lf",
     "--last-failed",
@@ -58,7 +59,7 @@ const FLAGS: [&str; 12] = [
     "--onlyFailures",
     "--onlyChanged",
 ];
-/// Options of pytest with a value in the next word.
+/// Options of pytest whose value is the next word.
 const PYTEST_VALUES: [&str; 27] = [
     "-m",
     "-c",
@@ -90,7 +91,7 @@ const PYTEST_VALUES: [&str; 27] = [
 ];
 /// Options of nextest that select tests.
 const NEXTEST_SELECTION: [&str; 4] = ["-E", "--filter-expr", "--filterset", "--partition"];
-/// Options of cargo with a value in the next word.
+/// Options of cargo whose value is the next word.
 const CARGO_VALUES: [&str; 16] = [
     "-p",
     "--package",
@@ -109,7 +110,7 @@ const CARGO_VALUES: [&str; 16] = [
     "--jobs",
     "--color",
 ];
-/// Options of go with a value in the next word.
+/// Options of go whose value is the next word.
 const GO_VALUES: [&str; 10] = [
     "-count",
     "-timeout",
@@ -122,7 +123,7 @@ const GO_VALUES: [&str; 10] = [
     "-shuffle",
     "-o",
 ];
-/// Options of Jest and Vitest with a value in the next word.
+/// Options of Jest and Vitest whose value is the next word.
 const SCRIPT_VALUES: [&str; 12] = [
     "-c",
     "--config",
@@ -138,7 +139,7 @@ const SCRIPT_VALUES: [&str; 12] = [
     "--environment",
 ];
 
-/// Returns the position of the first argument behind the name of the framework.
+/// Returns the index of the first argument after the name of the framework.
 fn first_argument(framework: Framework, argv: &[String]) -> Option<usize> {
     let words: Vec<&str> = argv.iter().map(String::as_str).collect();
     let detected = super::detect::detect_words(&words)?;
@@ -162,7 +163,8 @@ fn first_argument(framework: Framework, argv: &[String]) -> Option<usize> {
         .then(|| name.saturating_add(1).saturating_add(usize::from(has_command)))
 }
 
-/// Returns the options without the words that select tests: `selection` and all words that are no option.
+/// Returns the arguments without those that select tests. Removes the options in `selection` with their values, and all
+/// words that are not options.
 fn kept(arguments: &[String], selection: &[&str], with_value: &[&str]) -> Vec<String> {
     let mut kept = Vec::new();
     let mut words = arguments.iter();
@@ -173,7 +175,7 @@ fn kept(arguments: &[String], selection: &[&str], with_value: &[&str]) -> Vec<St
                 words.next();
             }
         } else if FLAGS.contains(&name) {
-            // Part of the old selection.
+            // A flag that selects tests is dropped.
         } else if word.starts_with('-') && word != "--" {
             kept.push(word.clone());
             if with_value.contains(&word.as_str()) {
@@ -189,10 +191,10 @@ fn before_dashes(arguments: &[String]) -> &[String] {
     arguments.get(..end).unwrap_or(arguments)
 }
 
-/// Returns the arguments of `cargo test`: behind `--`, `--exact` and the names.
+/// Returns the arguments of `cargo test`. `--exact` and the names of the failed tests follow after `--`.
 ///
-/// Documentation tests do not accept `--exact`. With one of them, the command also runs the tests whose names contain one
-/// of the names.
+/// Documentation tests do not accept `--exact`. If a documentation test failed, the command also runs all tests whose
+/// names contain the name of a failed test.
 fn cargo_arguments(arguments: &[String], failed: &[FailedTest]) -> Vec<String> {
     let front = before_dashes(arguments);
     let behind = arguments.get(front.len().saturating_add(1)..).unwrap_or_default();
@@ -208,7 +210,7 @@ fn cargo_arguments(arguments: &[String], failed: &[FailedTest]) -> Vec<String> {
     rerun
 }
 
-/// Returns `test(=a) | test(=b)`. In the language of filters, some characters need a backslash.
+/// Returns a filter such as `test(=a) | test(=b)`. Some characters need a backslash in the filter language.
 fn nextest_filter(failed: &[FailedTest]) -> String {
     let escaped = |id: &str| {
         let mut name = String::new();
@@ -224,8 +226,8 @@ fn nextest_filter(failed: &[FailedTest]) -> String {
     names.join(" | ")
 }
 
-/// Returns the arguments of `go test`: the names in `-run`, and the packages as before. Of a subtest, the test that
-/// contains it is run.
+/// Returns the arguments of `go test`: the names of the failed tests in `-run`, and the original packages. For a
+/// subtest, the top-level test that contains it is run.
 fn go_arguments(arguments: &[String], failed: &[FailedTest]) -> Vec<String> {
     let tests = failed.iter().filter(|failed| failed.phase != TestPhase::Collect);
     let mut names: Vec<String> =
@@ -253,12 +255,13 @@ fn go_arguments(arguments: &[String], failed: &[FailedTest]) -> Vec<String> {
     rerun
 }
 
-/// Returns `-t` with a pattern of the names, and the files. A file whose tests could not run is run as a whole.
+/// Returns `-t` with a pattern for the names of the failed tests, and their files. If the tests of a file could not
+/// run, the whole file is run.
 fn script_selection(framework: Framework, failed: &[FailedTest]) -> Vec<String> {
     let has_broken_file = failed.iter().any(|failed| failed.phase == TestPhase::Collect);
     let file_of = |failed: &FailedTest| {
         let file = failed.file.as_ref()?;
-        // Jest reads a file name as a regular expression.
+        // Jest interprets a file name as a regular expression.
         let is_special = framework == Framework::Jest && file.contains(|c| "[](){}+*?^$|\\".contains(c));
         Some(if is_special { regex::escape(file) } else { file.clone() })
     };
@@ -269,7 +272,7 @@ fn script_selection(framework: Framework, failed: &[FailedTest]) -> Vec<String> 
     names.sort();
     names.dedup();
     let mut selection = files;
-    // A pattern would skip the tests of a file that could not run, because their names are unknown.
+    // If the tests of a file could not run, their names are unknown, and a pattern would skip them.
     if !has_broken_file {
         selection.extend(["-t".to_owned(), format!("^({})$", names.join("|"))]);
     }

@@ -1,4 +1,4 @@
-//! Summary of one source of results, built from the events of its parser.
+//! Summary of the results from one source, built from the events of its parser.
 
 use super::case::{Framework, TestCase, TestCounts, TestSource};
 use super::event::TestEvent;
@@ -9,19 +9,19 @@ use std::time::Duration;
 
 /// Number of slowest tests in a summary.
 pub const SLOWEST: usize = 10;
-/// Maximum number of flaky tests that a summary names.
+/// Maximum number of flaky tests that a summary lists.
 pub const MAX_FLAKY: usize = 50;
-/// Maximum length of the reason why a run is broken or a report unreadable.
+/// Maximum length in bytes of the reason why a run is broken or a report is unreadable.
 const MAX_REASON_LEN: usize = 1024;
 
-/// Builds the summary of a run from the events of a parser. Needs memory for the failures and groups only.
+/// Builds the summary of a test run from the events of a parser. Only failures and groups are kept in memory.
 #[derive(Clone, Debug)]
 pub struct TestRun {
     source: TestSource,
     framework: Option<Framework>,
-    /// Tests that were reported one by one.
+    /// Number of tests that were reported individually.
     counted: TestCounts,
-    /// Sum of the summaries of the framework.
+    /// Sum of the summaries that the framework reported.
     totals: Option<TestCounts>,
     collected: Option<u64>,
     duration: Option<Duration>,
@@ -34,7 +34,7 @@ pub struct TestRun {
 }
 
 impl TestRun {
-    /// Creates a run without results.
+    /// Creates a test run without results.
     #[must_use]
     pub fn new(source: TestSource) -> Self {
         Self {
@@ -53,7 +53,7 @@ impl TestRun {
         }
     }
 
-    /// Returns true if the output or the report was recognized as one of a test framework.
+    /// Returns true if the output or the report was recognized as that of a test framework.
     #[must_use]
     pub const fn is_recognized(&self) -> bool {
         self.framework.is_some()
@@ -105,12 +105,12 @@ impl TestRun {
         }
     }
 
-    /// Returns the number of tests with each result so far.
+    /// Returns the number of tests so far, in total and by result.
     ///
-    /// The numbers are those of the tests that were reported one by one, or the summary of the framework if it adds to
-    /// them: some frameworks print only failed tests one by one. A summary that lacks results is not used. At the end of
-    /// text for people, a summary that lacks no failure is enough, because a test may print a line that looks like a
-    /// result.
+    /// The numbers come from the summary of the framework if it includes all tests that were reported individually.
+    /// This is useful because some frameworks report only failed tests individually. Otherwise, the individual reports
+    /// are counted. If text for people has ended, the summary only has to include all failures, because a test may
+    /// print a line that looks like a result.
     #[must_use]
     pub fn counts(&self) -> TestCounts {
         let counted = self.counted;
@@ -123,26 +123,26 @@ impl TestRun {
         self.totals.filter(is_usable).unwrap_or(counted)
     }
 
-    /// Returns true if the framework ended the run itself.
+    /// Returns true if the framework ended the run normally and its report is readable.
     #[must_use]
     pub const fn is_complete(&self) -> bool {
         self.has_ended && self.unreadable.is_none()
     }
 
-    /// Returns the summary of the framework if it contradicts the single results.
+    /// Returns the summary of the framework if it contradicts the individual results.
     fn contradicting(&self) -> Option<TestCounts> {
         let totals = self.totals.filter(|_| self.has_ended)?;
         let is_contradicting = match self.source {
             TestSource::Plugin | TestSource::Junit | TestSource::Stream => {
                 totals.total != self.counted.total || totals.failures() != self.counted.failures()
             }
-            // Text for people lists only some of the tests.
+            // In text for people, the framework may list only some of the tests.
             TestSource::Console => totals.failures() < self.counted.failures(),
         };
         is_contradicting.then_some(totals)
     }
 
-    /// Returns the approximate number of bytes that the run occupies.
+    /// Returns the approximate size of the run in memory, in bytes.
     #[must_use]
     pub fn held_bytes(&self) -> usize {
         let slowest: usize = self.slowest.iter().map(|slow| slow.id.len()).sum();

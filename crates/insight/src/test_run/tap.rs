@@ -1,4 +1,4 @@
-//! Output in the Test Anything Protocol, versions 13 and 14.
+//! Output in the format of the Test Anything Protocol, versions 13 and 14.
 
 mod point;
 mod yaml;
@@ -11,13 +11,13 @@ use point::{TapPoint, plan_of};
 use std::collections::BTreeMap;
 use yaml::TapDetails;
 
-/// Maximum depth of subtests.
+/// Maximum nesting depth of subtests.
 const MAX_DEPTH: usize = 32;
-/// Number of spaces before the lines of a subtest.
+/// Number of spaces by which the lines of a subtest are indented.
 const INDENT: usize = 4;
 
-/// Reads output in the Test Anything Protocol. A test that has subtests is no test of its own, unless it fails although
-/// none of them does.
+/// Reads output in the format of the Test Anything Protocol. A test that has subtests does not count as a test itself,
+/// unless it failed although none of its subtests failed.
 #[derive(Debug, Default)]
 pub struct TapParser {
     lines: BoundedLines,
@@ -30,13 +30,13 @@ impl TestParser for TapParser {
         self.lines.push(bytes, |line| output.read(line.text, emit));
     }
 
-    /// An unfinished last line is dropped: its rest could make a failure an expected one.
+    /// Ends the output. An unfinished last line is dropped, because its missing part could mark a failure as expected.
     fn finish(&mut self, emit: &mut dyn FnMut(TestEvent)) {
         self.output.finish(emit);
     }
 }
 
-/// Returns true for the plan of the tests, such as `1..4`.
+/// Returns true for a line with the plan of the tests, such as `1..4`.
 pub(super) fn is_plan(line: &str) -> bool {
     plan_of(line).is_some()
 }
@@ -44,26 +44,26 @@ pub(super) fn is_plan(line: &str) -> bool {
 #[derive(Debug, Default)]
 struct TapOutput {
     is_recognized: bool,
-    /// Number of tests in the plan, once it is read.
+    /// Number of tests in the plan, as soon as the plan is read.
     planned: Option<u64>,
-    /// Number of tests of the current plan.
+    /// Number of tests that were read for the current plan.
     seen: u64,
-    /// True if an earlier plan had another number of tests.
+    /// True if the number of tests differed from an earlier plan.
     is_short: bool,
     has_bailed_out: bool,
-    /// The last test, to which details may follow.
+    /// The latest test. Its details may follow.
     last: Option<OpenPoint>,
-    /// Names of the open subtests and what is known of them.
+    /// Open subtests: the name and the counts for each level.
     levels: BTreeMap<usize, TapLevel>,
 }
 
 #[derive(Debug, Default)]
 struct TapLevel {
-    /// Name of the subtest that is announced at this level.
+    /// Name of the subtest that was announced at this level.
     name: Option<String>,
-    /// Number of tests since the last test of the level above.
+    /// Number of tests on this level since the latest test on the level above.
     tests: u64,
-    /// Number of failed tests among them.
+    /// Number of failed tests among the tests in `tests`.
     failures: u64,
 }
 
@@ -117,7 +117,7 @@ impl TapOutput {
         }
     }
 
-    /// Returns a level, at most [`MAX_DEPTH`] deep.
+    /// Returns the entry for a level. Levels deeper than [`MAX_DEPTH`] share one entry.
     fn level(&mut self, level: usize) -> &mut TapLevel {
         self.levels.entry(level.min(MAX_DEPTH)).or_default()
     }
@@ -147,7 +147,7 @@ impl TapOutput {
         self.last = Some(OpenPoint { case, indent, details: TapDetails::default() });
     }
 
-    /// Emits the last test.
+    /// Emits the latest test.
     fn release(&mut self, emit: &mut dyn FnMut(TestEvent)) {
         if let Some(OpenPoint { mut case, details, .. }) = self.last.take() {
             details.attach(&mut case);
@@ -155,9 +155,9 @@ impl TapOutput {
         }
     }
 
-    /// Ends the current plan before the next one.
+    /// Ends the current plan before the next one starts.
     fn end_plan(&mut self) {
-        // A plan may also follow behind its tests.
+        // The plan may also come after its tests.
         if let Some(planned) = self.planned.take() {
             self.is_short |= planned != self.seen;
             self.seen = 0;

@@ -1,28 +1,28 @@
-//! Comparison of a run of tests with its exit code and with earlier runs.
+//! Compares a test run with its exit code and with earlier runs.
 
 use super::case::TestCounts;
 use super::summary::TestSummary;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
-/// Reason to doubt a successful run of tests.
+/// Reason to doubt a successful test run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "kind")]
 pub enum TestWarning {
-    /// The command exited with code 0, and no test ran.
+    /// The command exited with code 0, but no test ran.
     NoTests,
-    /// The command exited with code 0, and fewer tests have a result than the framework had found.
+    /// The command exited with code 0, but fewer tests have a result than the framework found.
     FewerThanCollected {
         /// Number of tests that the framework found.
         collected: u64,
         /// Number of tests with a result.
         ran: u64,
     },
-    /// The command exited with code 0, and fewer than half as many tests ran as the last time.
+    /// The command exited with code 0, but fewer than half as many tests ran as in the last run.
     FewerThanBefore {
-        /// Number of tests of the last run.
+        /// Number of tests in the last run.
         before: u64,
-        /// Number of tests of this run.
+        /// Number of tests in this run.
         now: u64,
     },
     /// The command exited with code 0, although tests failed.
@@ -30,20 +30,20 @@ pub enum TestWarning {
         /// Number of failed tests and errors.
         failures: u64,
     },
-    /// The command exited with code 0, but the framework's own summary contradicts the results of the single tests, or
-    /// another report of the same run.
+    /// The command exited with code 0, but the results of the individual tests contradict the framework's own summary
+    /// or another report of the same run.
     Contradiction {
-        /// Numbers of the summary that is not used.
+        /// Counts in the summary that is not used.
         stated: TestCounts,
-        /// Numbers of the results that are used.
+        /// Counts of the results that are used.
         counted: TestCounts,
     },
     /// The command exited with code 0, but the report is incomplete.
     Incomplete,
 }
 
-/// Returns a reason to doubt a run whose command exited with code 0. `before` is the number of tests of the last
-/// complete run of the same name.
+/// Returns a reason to doubt a test run whose command exited with code 0. `before` is the number of tests in the last
+/// complete run with the same name.
 #[must_use]
 pub fn doubt(summary: &TestSummary, before: Option<u64>) -> Option<TestWarning> {
     let counts = summary.counts;
@@ -66,7 +66,7 @@ pub fn doubt(summary: &TestSummary, before: Option<u64>) -> Option<TestWarning> 
     (!summary.complete).then_some(TestWarning::Incomplete)
 }
 
-/// History of a failed test in earlier runs of the same name.
+/// History of a failed test in earlier runs with the same name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FailureHistory {
@@ -74,12 +74,12 @@ pub enum FailureHistory {
     New,
     /// The test failed in the last run as well.
     Known,
-    /// The test changed between success and failure at least twice in the earlier runs.
+    /// The test changed at least twice between success and failure in the earlier runs.
     Flaky,
 }
 
-/// Returns the history of a failed test. `earlier` contains the ids of the failed tests of earlier complete runs, the
-/// newest run first.
+/// Returns the history of a failed test. `earlier` contains, for each earlier complete run, the ids of the failed
+/// tests; the newest run is first.
 #[must_use]
 pub fn history_of(id: &str, earlier: &[BTreeSet<String>]) -> FailureHistory {
     let failed: Vec<bool> = earlier.iter().map(|run| run.contains(id)).collect();

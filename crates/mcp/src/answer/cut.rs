@@ -1,10 +1,10 @@
-//! Shortens long values for models, and marks them as shortened.
+//! Shortens long values in tool results, and marks them as shortened.
 
 use crate::answer::JsonObject;
 use serde_json::{Value, json};
 
-/// Shortens the fields of a record that are longer than `max_len` bytes of JSON. `rest` is the resource with the full
-/// values.
+/// Shortens each field of a record that is longer than `max_len` bytes of JSON. `rest` is the URI of the resource that
+/// contains the full values.
 pub(super) fn cut(fields: &mut JsonObject, max_len: usize, rest: &str) {
     for value in fields.values_mut() {
         let length = value.to_string().len();
@@ -41,7 +41,7 @@ fn shortened(value: &Value, length: usize, room: usize, rest: &str) -> Value {
     }
 }
 
-/// Returns the start of a text, at most `limit` bytes in JSON.
+/// Returns the start of a text, limited to `limit` bytes of JSON.
 pub(super) fn begin(text: &str, limit: usize) -> &str {
     let mut room = limit;
     for (place, letter) in text.char_indices() {

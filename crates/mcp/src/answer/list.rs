@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-/// Fields of each process in a list.
+/// Fields of each process in a list of normal length.
 const FIELDS: &[&str] = &[
     "process_id",
     "name",
@@ -29,7 +29,7 @@ const FIELDS: &[&str] = &[
     "command",
 ];
 
-/// Fields of each process if the list would be too long with all fields.
+/// Fields of each process in a list that would be too long with all fields.
 const REDUCED_FIELDS: &[&str] = &["process_id", "name", "process_type", "status", "progress", "exit_code"];
 /// Maximum length of a text field in a list, in bytes of JSON.
 const MAX_FIELD_LEN: usize = 80;
@@ -77,7 +77,7 @@ pub(crate) fn item(view: &ProcessView) -> ListedProcess {
     ListedProcess(fields)
 }
 
-/// Converts processes to a list; removes fields if the list would be too long.
+/// Converts processes to a list. Removes fields if the list would be too long.
 pub(crate) fn items(views: &[ProcessView]) -> Vec<ListedProcess> {
     let mut items: Vec<ListedProcess> = views.iter().map(item).collect();
     let length: usize =
@@ -90,7 +90,7 @@ pub(crate) fn items(views: &[ProcessView]) -> Vec<ListedProcess> {
     items
 }
 
-/// Collects the counts, without those that are zero.
+/// Collects the counts that are not zero.
 pub(crate) fn counts(all: impl IntoIterator<Item = (String, u64)>) -> BTreeMap<String, u64> {
     all.into_iter().filter(|(_, count)| *count > 0).collect()
 }

@@ -1,4 +1,4 @@
-//! Schemas of output results, and the result of sending input. Output has the same form as in the HTTP API.
+//! Schemas of output results, and the result of sending input. Output results have the same form as in the HTTP API.
 
 use crate::answer::JsonObject;
 use crate::schema;

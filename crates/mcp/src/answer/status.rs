@@ -1,7 +1,8 @@
 //! Processes in tool results.
 //!
-//! The result is converted from the record of the HTTP API field by field, so that new fields of a record appear here
-//! too. `id` and `type` get the prefix `process_`, milliseconds become seconds, and null and empty fields are left out.
+//! The result is converted field by field from the record of the HTTP API, so that new fields of the record also appear
+//! in the result. `id` and `type` get the prefix `process_`, milliseconds become seconds, and null and empty fields are
+//! left out.
 
 use crate::answer::JsonObject;
 use crate::answer::cut::cut;
@@ -9,7 +10,7 @@ use crate::schema;
 use longhaul_wire::api::{ProcessView, WhyView};
 use serde_json::{Value, json};
 
-/// Fields of the short form, which is enough for an agent to continue.
+/// Fields of the short form. They are sufficient for an agent to continue.
 const BRIEF: &[&str] = &[
     "process_id",
     "name",
@@ -42,7 +43,7 @@ const BRIEF: &[&str] = &[
 ];
 /// Required fields of every result about one process.
 const REQUIRED: &[&str] = &["process_id", "process_type", "status", "terminal"];
-/// Fields of the short form that are described in its schema.
+/// Fields of the short form that its schema describes.
 const DESCRIBED: &[&str] = &[
     "process_id",
     "name",
@@ -57,25 +58,26 @@ const DESCRIBED: &[&str] = &[
     "tail",
     "next",
 ];
-/// Maximum length of a field of the whole record, in bytes of JSON.
+/// Maximum length of a field in the whole record, in bytes of JSON.
 const MAX_FULL_FIELD_LEN: usize = 2 * 1024;
-/// Maximum length of a field of the short form, in bytes of JSON. One result contains up to sixteen processes.
+/// Maximum length of a field in the short form, in bytes of JSON. One result contains up to sixteen processes.
 const MAX_SHORT_FIELD_LEN: usize = 400;
-/// Fields with JSON of the caller, which is returned unchanged.
+/// Fields that contain JSON from the caller. They are returned unchanged.
 const CALLER_FIELDS: &[&str] = &["metadata", "result"];
-/// Objects whose fields are left out of the schema: they are rare, and two tools include this schema.
+/// Objects whose fields are left out of the schema to keep it short. These objects are rare, and two tools include the
+/// schema.
 const OMITTED_FROM_SCHEMA: &[&str] = &["first_error", "late_exit", "limits", "start_failure", "usage"];
-/// Fields that are shown even if they are false, because false is informative.
+/// Fields that are shown even if they are false, because the value false is informative for them.
 const SHOWN_WHEN_FALSE: &[&str] = &["ready"];
 
-/// Facts about a process in addition to its record.
+/// Facts about a process that are not part of its record.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct StatusContext {
-    /// Explanation of why the process waits.
+    /// Explanation of why the process is waiting.
     pub(crate) why: Option<WhyView>,
     /// Cursor from which the output can be read.
     pub(crate) next_cursor: Option<String>,
-    /// Output tail of a process that did not end well or waits for input.
+    /// Output tail, if the process did not complete successfully or is waiting for input.
     pub(crate) tail: Option<String>,
     /// Number of children; `None` if there are no children.
     pub(crate) children: Option<Children>,
@@ -98,7 +100,7 @@ pub(crate) fn whole(view: &ProcessView, around: &StatusContext) -> JsonObject {
     fields
 }
 
-/// Returns the short form of a process, which is enough for an agent to continue.
+/// Returns the short form of a process. It is sufficient for an agent to continue.
 pub(crate) fn brief(view: &ProcessView, around: &StatusContext) -> JsonObject {
     let mut fields = object(view);
     fields.retain(|name, _| BRIEF.contains(&name.as_str()) || name == "output_bytes");
@@ -111,7 +113,7 @@ pub(crate) fn brief(view: &ProcessView, around: &StatusContext) -> JsonObject {
     fields
 }
 
-/// Returns true for a final status.
+/// Returns true for a status that is final.
 pub(crate) fn is_terminal(status: &str) -> bool {
     matches!(status, "completed" | "failed" | "timeout" | "cancelled" | "interrupted")
 }
@@ -128,7 +130,7 @@ fn object(view: &ProcessView) -> JsonObject {
     fields
 }
 
-/// Converts a value: durations become seconds, and null and empty values become `None`.
+/// Converts a value. Durations become seconds; null and empty values become `None`.
 fn field_of(name: &str, value: Value) -> Option<Value> {
     match value {
         Value::Null => None,
@@ -142,7 +144,7 @@ fn field_of(name: &str, value: Value) -> Option<Value> {
             (!inner.is_empty()).then_some(Value::Object(inner))
         }
         Value::Number(number) if name.ends_with("_ms") => {
-            // A float represents every millisecond of ten thousand years exactly.
+            // A float represents every number of milliseconds within ten thousand years exactly.
             number.as_f64().map(|millis| json!(millis / 1_000.0))
         }
         other @ (Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_)) => Some(other),
@@ -193,7 +195,7 @@ fn add(fields: &mut JsonObject, view: &ProcessView, around: &StatusContext) {
     }
 }
 
-/// Returns a hint for the next step of the agent. Returns `None` if the next step is obvious.
+/// Returns a hint for the agent's next step. Returns `None` if the next step is obvious.
 fn next(view: &ProcessView) -> Option<&'static str> {
     let is_command = view.work == "command";
     if view.conditions.iter().any(|condition| condition == "waiting_for_input") {
@@ -258,7 +260,7 @@ pub(crate) fn whole_schema() -> JsonObject {
     of_fields(fields)
 }
 
-/// Returns the schema of the fields that every result about one process has.
+/// Returns the schema for the fields that every result about one process contains.
 pub(crate) fn minimal_schema() -> JsonObject {
     schema_of(REQUIRED)
 }

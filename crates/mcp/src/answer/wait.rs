@@ -14,7 +14,7 @@ const LIVE_FIELDS: &[&str] =
 const MIN_SUGGESTED_WAIT: f64 = 5.0;
 /// Maximum of the suggested wait time, in seconds.
 const MAX_SUGGESTED_WAIT: f64 = 600.0;
-/// Suggested wait time if no process has an estimate, in seconds.
+/// Suggested wait time in seconds if no process has an estimate of its remaining time.
 const DEFAULT_SUGGESTED_WAIT: f64 = 55.0;
 
 /// Result of `wait_for_process`.
@@ -61,10 +61,11 @@ pub(crate) fn waiting(view: &ProcessView) -> WaitedProcess {
     WaitedProcess(fields)
 }
 
-/// Returns the suggested time for the next wait, in seconds: the longest estimate among the processes.
+/// Returns the suggested time for the next wait, in seconds. This is the longest estimated remaining time of the
+/// processes.
 pub(crate) fn suggested_wait(views: &[ProcessView]) -> u64 {
     let ends = views.iter().filter_map(|view| view.eta_ms).max();
-    // The suggestion is in whole seconds and at most ten minutes.
+    // The suggestion is rounded to whole seconds and limited to ten minutes.
     #[expect(clippy::cast_precision_loss, reason = "estimates are shown with one digit of precision")]
     let seconds = ends.map_or(DEFAULT_SUGGESTED_WAIT, |millis| {
         (millis as f64 / 1_000.0).clamp(MIN_SUGGESTED_WAIT, MAX_SUGGESTED_WAIT)

@@ -7,7 +7,7 @@ use crate::tool::input::{ProcessInput, RestartInput, StopInput};
 use longhaul_wire::api::{ActionReply, CancelRequest, PauseReply, PauseRequest, ProcessView, WaitRequest};
 use std::time::Duration;
 
-/// Maximum time to wait for a stopped process to end; longer than the grace period before SIGKILL.
+/// Maximum time to wait until a stopped process has ended. It is longer than the grace period before SIGKILL.
 const STOP_TIMEOUT: Duration = Duration::from_secs(15);
 
 impl ToolContext<'_> {
@@ -40,7 +40,7 @@ impl ToolContext<'_> {
         Ok(self.paced(reply).await)
     }
 
-    /// Restarts a process as a new process. If `stop` is set, a live process is stopped first.
+    /// Restarts a process as a new process. If `stop` is set and the process is still live, stops it first.
     pub(super) async fn restart(self, asked: RestartInput) -> Result<JsonObject, ToolError> {
         let id = self.find(&asked.process_id).await?;
         if asked.stop {
@@ -65,7 +65,8 @@ impl ToolContext<'_> {
         answer
     }
 
-    /// Waits until a process reaches `goal` (by default: has ended) or `time_limit` is over, and returns the process.
+    /// Waits until a process has reached `goal` or until `time_limit` is over, and returns the process. If `goal` is
+    /// `None`, waits until the process has ended.
     pub(super) async fn waited(
         self,
         id: &str,

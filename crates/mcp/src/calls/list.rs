@@ -42,7 +42,7 @@ impl ToolContext<'_> {
             Ok(stats) => {
                 counts(stats.total.by_status.into_iter().map(|(status, count)| (status.to_string(), count)))
             }
-            // The store does not respond, so live processes cannot be counted.
+            // While the store does not respond, live processes cannot be counted.
             Err(_) if listed.stale_since.is_some() => BTreeMap::new(),
             Err(error) => return Err(longhaul_api::ApiError::from(error).into()),
         };
@@ -57,7 +57,7 @@ impl ToolContext<'_> {
     }
 }
 
-/// Returns the statuses that a filter selects; empty means all statuses.
+/// Returns the statuses that a filter selects. An empty list means all statuses.
 fn statuses(filter: FilterType) -> Vec<String> {
     let wanted = |status: &Status| match filter {
         FilterType::All => false,

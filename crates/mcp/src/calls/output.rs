@@ -6,15 +6,16 @@ use crate::error::ToolError;
 use crate::tool::input::{ReadInput, SearchInput, SendInput, StreamInput};
 use longhaul_wire::api::{InputRequest, ReadRequest, SearchRequest, StreamChoice};
 
-/// Size of a result in tokens: the default, and below it the minimum.
+/// Default size of a result in tokens. `MIN_TOKENS` is the minimum size.
 const DEFAULT_TOKENS: u32 = 1_500;
 const MIN_TOKENS: u32 = 150;
-/// Bytes of one token, as clients estimate it; below it, the additional bytes that a result may have for its cursors.
+/// Number of bytes per token, as clients estimate it. `ENVELOPE_BYTES` is the number of additional bytes that a result
+/// may have for its cursors.
 const TOKEN: usize = 4;
 const ENVELOPE_BYTES: usize = 160;
-/// Maximum size of a result with the fewest tokens, in bytes. Every error fits into this size.
+/// Maximum size in bytes of a result with the minimum number of tokens. Every error fits into this size.
 pub(crate) const MIN_BYTES: usize = MIN_TOKENS as usize * TOKEN + ENVELOPE_BYTES;
-/// Tokens of a result that are reserved for its fields other than text.
+/// Number of tokens that are reserved for the fields of a result other than the text.
 const ENVELOPE: u32 = 36;
 /// Minimum number of tokens for the text of a result.
 const MIN_GRANTED: u32 = 100;
@@ -69,7 +70,7 @@ impl ToolContext<'_> {
     }
 }
 
-/// Size limit of a result, and the part of it that is granted to the text.
+/// Size limit of a result, and the number of tokens that its text may use.
 #[derive(Clone, Copy, Debug)]
 struct ResultBudget {
     bytes: usize,
@@ -83,8 +84,8 @@ impl ResultBudget {
         Self { bytes, granted: tokens.saturating_sub(ENVELOPE) }
     }
 
-    /// Returns true if the result is within the size limit, or if no fewer tokens can be granted. Otherwise reduces
-    /// `granted` for the next try.
+    /// Returns true if the result is within the size limit, or if `granted` is already at its minimum. In all other
+    /// cases, reduces `granted` for the next try and returns false.
     fn has_room_for(&mut self, answer: &JsonObject) -> bool {
         let length = serde_json::to_vec(answer).map_or(0, |json| json.len());
         if length <= self.bytes || self.granted <= MIN_GRANTED {

@@ -10,8 +10,8 @@ use std::borrow::Cow;
 
 /// Reference to a process as the caller wrote it: an id, a unique prefix of an id, or a name.
 ///
-/// The text is private, because the meaning of a name depends on the session of the caller: only [`ToolContext::find`]
-/// reads it.
+/// The text is private. The meaning of a name depends on the session of the caller, so only [`ToolContext::find`] may
+/// read the text.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(transparent)]
 pub(crate) struct ProcessReference(String);
@@ -37,8 +37,8 @@ impl From<&str> for ProcessReference {
 }
 
 impl ToolContext<'_> {
-    /// Resolves a reference to one that means the same process for every caller. For a caller with a session, this is
-    /// the id; otherwise the text is returned unchanged.
+    /// Resolves a reference. For a caller with a session, returns the id, because the meaning of a name depends on the
+    /// session. For any other caller, returns the text unchanged.
     pub(crate) async fn find(self, ProcessReference(text): &ProcessReference) -> Result<String, ToolError> {
         let Some(session) = &self.caller.session else { return Ok(text.clone()) };
         let session: SessionId = session.parse().map_err(ApiError::from)?;
@@ -46,7 +46,7 @@ impl ToolContext<'_> {
         Ok(found.map_err(ApiError::from)?.to_string())
     }
 
-    /// Resolves several references in the same way as [`find`](Self::find).
+    /// Resolves several references; see [`find`](Self::find).
     pub(crate) async fn find_all(self, references: &[ProcessReference]) -> Result<Vec<String>, ToolError> {
         let mut ids = Vec::with_capacity(references.len());
         for reference in references {
@@ -63,8 +63,8 @@ impl ToolContext<'_> {
         }
     }
 
-    /// Returns the process from whose command a process is launched, if a parent is requested. Returns `None` if no
-    /// parent is requested, and over HTTP, where the launching process is unknown.
+    /// If a parent is requested, returns the process from whose command the new process is launched. Returns `None` if
+    /// no parent is requested. Also returns `None` over HTTP, where the launching process is unknown.
     pub(super) fn launcher(self, asked: Option<&ProcessReference>) -> Option<String> {
         let _named = asked?;
         let is_known = self.caller.parent.is_some() || self.caller.environment.is_some();

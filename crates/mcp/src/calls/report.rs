@@ -1,4 +1,4 @@
-//! The tools for reported work, which agents do themselves.
+//! The tools for reported work, which is work that agents do themselves.
 
 use crate::answer::JsonObject;
 use crate::calls::start::metadata;

@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 use std::path::Path;
 
 impl ToolContext<'_> {
-    /// Starts a command. With a wait time, the result includes the output if the command ends within that time.
+    /// Starts a command. If a wait time is given and the command ends within it, the result includes the output.
     pub(super) async fn start(self, asked: StartInput) -> Result<JsonObject, ToolError> {
         let wait = span(asked.wait_seconds);
         let LaunchReply { mut process, outcome, .. } = self.api.launch(self.launch(asked).await?).await?;
@@ -25,7 +25,7 @@ impl ToolContext<'_> {
         let mut answer = self.brief(&process).await;
         if !wait.is_zero() && process.completed_at.is_some() {
             let read = self.api.read_output(&id, &ReadRequest::default()).await;
-            // If the output cannot be read, the result still contains the ending.
+            // If the output cannot be read, the result still shows how the process ended.
             if let Ok(page) = read {
                 answer.remove("tail");
                 let output = answer.entry("output").or_insert_with(|| JsonObject::new().into());
@@ -100,12 +100,12 @@ impl ToolContext<'_> {
     }
 }
 
-/// Rejects an empty command line, because a shell would report success for it.
+/// Rejects an empty command line, because a shell would execute it successfully.
 fn checked(line: String) -> Result<String, ToolError> {
     if line.trim().is_empty() { Err(ToolError::invalid("command is empty")) } else { Ok(line) }
 }
 
-/// Converts metadata; an empty object becomes `None`.
+/// Converts metadata. An empty object becomes `None`.
 pub(super) fn metadata(fields: Map<String, Value>) -> Option<Value> {
     (!fields.is_empty()).then_some(Value::Object(fields))
 }

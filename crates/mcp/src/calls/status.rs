@@ -14,7 +14,7 @@ const TAIL_LINES: u32 = 5;
 const TAIL_LETTERS: usize = 400;
 /// Maximum number of bytes in an output tail.
 const TAIL_BYTES: usize = 600;
-/// Token budget for reading an output tail.
+/// Maximum size of the page from which an output tail is taken, in tokens.
 const TAIL_TOKENS: u32 = 400;
 /// Maximum number of children that are counted.
 const MAX_CHILDREN: u32 = 100;
@@ -34,12 +34,12 @@ impl ToolContext<'_> {
     }
 }
 
-/// Collects the context of a process. Facts that cannot be determined now are left out, because the record itself is
-/// more important.
+/// Collects facts about a process that are not in its record. Facts that cannot be determined now are left out, because
+/// the record itself is more important.
 pub(crate) async fn around(api: &Api, view: &ProcessView) -> StatusContext {
     let is_pending = view.status == "pending";
     let went_wrong = matches!(view.status.as_str(), "failed" | "timeout" | "interrupted");
-    // The tail usually shows the question that the command asks.
+    // The output tail usually shows the question that the command asks.
     let asks = view.conditions.iter().any(|condition| condition == "waiting_for_input");
     let mut around = StatusContext::default();
     if is_pending {
@@ -69,12 +69,12 @@ async fn children(api: &Api, view: &ProcessView) -> Option<Children> {
     (total > 0).then_some(Children { total, live, more: found.next.is_some() })
 }
 
-/// Returns the end of a text, within the limits in characters and bytes.
+/// Returns the end of a text, limited in characters and in bytes.
 fn last_letters(text: &str) -> String {
     let text = text.trim_end();
     let count = text.chars().count();
     let tail: String = text.chars().skip(count.saturating_sub(TAIL_LETTERS)).collect();
-    // Characters of several bytes exceed the byte limit before the character limit.
+    // A text with multi-byte characters can exceed the byte limit even if it is within the character limit.
     let over = tail.len().saturating_sub(TAIL_BYTES);
     let from = (over..=tail.len()).find(|place| tail.is_char_boundary(*place)).unwrap_or_default();
     tail.get(from..).unwrap_or_default().to_owned()

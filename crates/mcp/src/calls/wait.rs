@@ -15,11 +15,12 @@ use tokio::time::{Instant, sleep, timeout};
 
 /// Default wait time, in seconds. Many clients time out after one minute.
 const DEFAULT_WAIT_SECS: f64 = 45.0;
-/// Minimum time between two searches of the same output, which may grow one byte at a time.
+/// Minimum time between two searches of the same output. Without it, output that grows byte by byte would cause a
+/// search for each byte.
 const STEP: Duration = Duration::from_millis(100);
 
 impl ToolContext<'_> {
-    /// Waits until a condition on processes is met, or the time limit is reached.
+    /// Waits until a condition on processes is met or the time limit is reached.
     pub(super) async fn wait(self, asked: WaitInput) -> Result<JsonObject, ToolError> {
         let time_limit = span(asked.timeout_seconds.unwrap_or(DEFAULT_WAIT_SECS));
         check(&asked)?;
@@ -58,7 +59,7 @@ impl ToolContext<'_> {
         let until = Instant::now() + time_limit;
         let mut matched = None;
         let mut open = ids.len();
-        // Dropping the set stops the remaining searches.
+        // When the set is dropped, the remaining searches stop.
         let reason = loop {
             match timeout(until.saturating_duration_since(Instant::now()), looks.join_next()).await {
                 Err(_) => break WaitEndReason::Timeout,
@@ -105,7 +106,8 @@ async fn result(api: &Api, processes: &[ProcessView], reason: WaitEndReason) -> 
     answer
 }
 
-/// Returns true if the wait for readiness ended because the processes are ready, and false if they ended first.
+/// Returns true if the wait for readiness ended because the processes are ready. Returns false if they ended before
+/// they were ready.
 fn is_ready(asked: &WaitInput, views: &[ProcessView]) -> bool {
     let ready = |view: &ProcessView| view.ready == Some(true);
     match asked.mode {
@@ -114,7 +116,7 @@ fn is_ready(asked: &WaitInput, views: &[ProcessView]) -> bool {
     }
 }
 
-/// Rejects a wait with a contradictory combination of `until` and `pattern`.
+/// Rejects a wait whose `until` and `pattern` contradict each other.
 pub(crate) fn check(asked: &WaitInput) -> Result<(), ToolError> {
     match (asked.until, &asked.pattern) {
         (WaitUntil::OutputMatch, None) => Err(ToolError::invalid("until: output_match requires pattern")),
@@ -126,7 +128,7 @@ pub(crate) fn check(asked: &WaitInput) -> Result<(), ToolError> {
     }
 }
 
-/// Converts a wait to an API request.
+/// Converts the arguments of a wait to an API request.
 pub(crate) fn request(
     ids: Vec<String>,
     until: WaitUntil,
@@ -148,8 +150,8 @@ pub(crate) fn request(
     }
 }
 
-/// Returns the first matching line of the output, including output that is written later. Returns `None` if the output
-/// ends without a match.
+/// Returns the first matching line of the output, including output that is still to be written. Returns `None` if the
+/// output ends without a match.
 async fn first_match(api: &Api, reference: &str, pattern: &str) -> Result<Option<MatchedLine>, ToolError> {
     let mut search =
         SearchRequest { pattern: pattern.to_owned(), max_matches: Some(1), ..SearchRequest::default() };
@@ -172,7 +174,7 @@ async fn first_match(api: &Api, reference: &str, pattern: &str) -> Result<Option
         let begun = Instant::now();
         let grown = api.read_output(reference, &read).await?;
         if grown.eof {
-            // Output that arrived together with the end has not been searched yet.
+            // Output that arrived at the same time as the end has not been searched yet.
             let last = api.search_output(reference, &search).await?;
             return Ok(last.matches.into_iter().next().map(|line| MatchedLine {
                 process_id: reference.to_owned(),

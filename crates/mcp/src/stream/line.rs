@@ -6,7 +6,7 @@ use tokio::io::{AsyncBufRead, AsyncBufReadExt};
 /// Maximum length of a message, in bytes.
 pub(super) const MAX_MESSAGE_LEN: usize = 16 * 1024 * 1024;
 
-/// Reader of lines.
+/// Line reader with a maximum line length.
 ///
 /// # Cancel safety
 /// A cancelled read loses no data.
@@ -14,7 +14,7 @@ pub(super) const MAX_MESSAGE_LEN: usize = 16 * 1024 * 1024;
 pub(super) struct MessageReader<R> {
     read: R,
     line: Vec<u8>,
-    /// True while the rest of a line that was too long is skipped.
+    /// True while the rest of an overlong line is being skipped.
     is_skipping: bool,
 }
 

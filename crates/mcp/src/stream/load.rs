@@ -1,4 +1,4 @@
-//! Load of a connection: its active requests, waiting requests and unsent bytes.
+//! Load of a connection: its active requests, its waiting requests and its unsent bytes.
 
 use rmcp::model::RequestId;
 use std::collections::HashMap;
@@ -7,13 +7,13 @@ use tokio::sync::Notify;
 
 /// Maximum number of active requests of one connection.
 const MAX_ACTIVE_REQUESTS: usize = 64;
-/// Maximum number of waiting requests of one connection. Further ones are rejected instead of left unread, so that
-/// cancellations of waiting requests are still read.
+/// Maximum number of waiting requests of one connection. Further waiting requests are rejected. If they were left
+/// unread instead, cancellations of waiting requests would not be read either.
 const MAX_PARKED: usize = 320;
-/// Maximum size of the active requests before another request is read, and maximum size of the waiting requests, in
-/// bytes.
+/// Maximum total size of the active requests, in bytes. Above it, no further request is read. The same limit applies to
+/// the total size of the waiting requests.
 const MAX_ACTIVE_REQUEST_BYTES: usize = 16 * 1024 * 1024;
-/// Maximum size of unsent replies before another request is read, in bytes.
+/// Maximum size of the unsent replies, in bytes. Above it, no further request is read.
 const UNSENT: usize = 1024 * 1024;
 
 /// Current load of one connection.
@@ -37,7 +37,7 @@ struct RequestLoad {
     bytes: usize,
 }
 
-/// Decision about a new request: accepted, or rejected with a reason.
+/// Decision about a new request: it is accepted, or it is rejected for a reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum RequestAdmission {
     Once,
@@ -66,7 +66,8 @@ impl ConnectionLoad {
         }
     }
 
-    /// Counts a request of this size. `parks` is true for a request that waits for an event.
+    /// Counts a request of this size, unless it must be rejected. `parks` is true for a request that waits for an
+    /// event.
     pub(super) fn begin(&self, id: &RequestId, parks: bool, bytes: usize) -> RequestAdmission {
         let mut now = self.lock();
         if now.at_work.has(id) || now.parked.has(id) {
@@ -83,7 +84,7 @@ impl ConnectionLoad {
         RequestAdmission::Once
     }
 
-    /// Removes a request that was answered, or that will not be answered.
+    /// Removes a request after it was answered, or if it will not be answered.
     pub(super) fn done(&self, id: &RequestId) {
         let mut now = self.lock();
         now.at_work.remove(id);

@@ -7,10 +7,10 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 use tokio::time::sleep;
 
-/// Time window in which changes are combined.
+/// Time window within which changes are combined.
 const WINDOW: Duration = Duration::from_millis(250);
 
-/// Reader that combines the changes within a time window.
+/// Event log reader that combines the changes within a time window.
 pub(super) struct ChangeBatcher {
     log: longhaul_api::ChangeStream,
 }
@@ -18,7 +18,7 @@ pub(super) struct ChangeBatcher {
 /// Processes that changed within a time window.
 pub(super) enum ChangedResources {
     These(BTreeSet<ProcessId>),
-    /// Events were missed, so any process may have changed.
+    /// Some events are missing, so any process may have changed.
     Anything,
 }
 
@@ -36,8 +36,8 @@ impl ChangeBatcher {
         Ok(Self { log: api.changes().await? })
     }
 
-    /// Waits for the next change, and returns it with the changes in the time window after it. Returns `None` if the
-    /// engine has shut down.
+    /// Waits for the next change. Returns it together with the changes in the time window after it. Returns `None` if
+    /// the engine has shut down.
     pub(super) async fn next(&mut self, is_wanted: impl Fn(ProcessId) -> bool) -> Option<ChangedResources> {
         let mut ids = BTreeSet::new();
         while ids.is_empty() {

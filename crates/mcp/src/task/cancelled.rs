@@ -1,4 +1,4 @@
-//! Cancelled tasks, the only stored data about tasks.
+//! Cancelled tasks. No other data about tasks is stored.
 
 use crate::task::file;
 use crate::task::secret::{hex, unhex};
@@ -13,7 +13,7 @@ const FILE: &str = "mcp.cancelled";
 /// Maximum number of cancelled tasks that are stored.
 const MAX_TASKS: usize = 4_096;
 
-/// Most recently cancelled tasks.
+/// The most recently cancelled tasks.
 #[derive(Debug)]
 pub(super) struct CancelledTasks {
     path: PathBuf,
@@ -21,7 +21,7 @@ pub(super) struct CancelledTasks {
 }
 
 impl CancelledTasks {
-    /// Reads the file of a state directory, and removes all but the newest tasks from it.
+    /// Reads the cancelled tasks from a state directory, and removes all but the newest ones from the file.
     pub(super) fn open(state: &Path) -> io::Result<Self> {
         let path = state.join(FILE);
         let bytes = file::read(&path)?.unwrap_or_default();
@@ -41,11 +41,11 @@ impl CancelledTasks {
         self.known.lock().unwrap_or_else(PoisonError::into_inner).contains(nonce)
     }
 
-    /// Stores a cancelled task. The task is durable when the call returns.
+    /// Stores a cancelled task durably.
     pub(super) async fn add(&self, nonce: Nonce) -> io::Result<()> {
         let (path, known) = (self.path.clone(), self.known.clone());
         let written = tokio::task::spawn_blocking(move || {
-            // Holding the lock during the write keeps lines whole and prevents duplicates.
+            // The lock is held during the write, so that lines are not mixed and no task is stored twice.
             let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
             if known.contains(&nonce) {
                 return Ok(());

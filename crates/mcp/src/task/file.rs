@@ -1,4 +1,4 @@
-//! Access to the files of tasks: regular files only, replaced as a whole.
+//! Access to the files that store data about tasks. Only regular files are accepted.
 
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
@@ -28,17 +28,17 @@ pub(super) fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
     Ok(Some(bytes))
 }
 
-/// Appends to a file durably; creates the file if it does not exist.
+/// Appends to a file durably. Creates the file if it does not exist.
 pub(super) fn append(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut file = open(path, OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE)?;
     file.write_all(bytes)?;
     file.sync_data()
 }
 
-/// Replaces a file of a state directory durably and atomically.
+/// Replaces a file in a state directory durably and atomically.
 pub(super) fn replace(state: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
     let draft = state.join(format!("{name}.new"));
-    // Remove a draft that a crash left, or a link in its place, which could point to another file.
+    // Removes a draft that remained after a crash. Also removes a link in its place, which could point to another file.
     match fs::remove_file(&draft) {
         Ok(()) => {}
         Err(error) if error.kind() == ErrorKind::NotFound => {}
@@ -51,7 +51,7 @@ pub(super) fn replace(state: &Path, name: &str, bytes: &[u8]) -> io::Result<()> 
     File::open(state)?.sync_all()
 }
 
-/// Opens a regular file. Links are not followed, and a pipe does not block.
+/// Opens a regular file. Links are not followed, and opening a pipe does not block.
 fn open(path: &Path, flags: OFlags) -> io::Result<File> {
     let careful = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let file = match rustix::fs::open(path, flags | careful, Mode::RUSR | Mode::WUSR) {

@@ -17,11 +17,12 @@ const PREFIX: &str = "w_";
 /// Length of a signature, in bytes. An attacker cannot try all 2^128 values.
 const SIGNATURE: usize = 16;
 
-/// Secret that signs task ids; it is valid for as long as its state directory exists.
+/// Secret that signs task ids. It remains valid as long as its state directory exists.
 pub(super) struct TaskSecret([u8; LENGTH]);
 
 impl TaskSecret {
-    /// Reads the secret of a state directory, or creates one. A new secret is durable before it signs anything.
+    /// Reads the secret from a state directory, or creates a new one. A new secret is stored durably before it signs
+    /// anything.
     pub(super) fn open(state: &Path) -> io::Result<Self> {
         let path = state.join(FILE);
         // An incomplete secret has never signed a task, so it can be replaced.
@@ -44,7 +45,7 @@ impl TaskSecret {
         format!("{PREFIX}{}", hex(&bytes))
     }
 
-    /// Returns the task of an id. Returns `None` if the id was not signed with this secret.
+    /// Decodes a task id. Returns `None` if the id was not signed with this secret.
     pub(super) fn opened(&self, id: &str) -> Option<TaskToken> {
         let bytes = unhex(id.strip_prefix(PREFIX)?)?;
         let (told, signature) = bytes.split_at_checked(bytes.len().checked_sub(SIGNATURE)?)?;
@@ -52,7 +53,7 @@ impl TaskSecret {
         (differs == 0).then(|| TaskToken::from_bytes(told)).flatten()
     }
 
-    /// Returns the first half of the HMAC-SHA-256 of some bytes.
+    /// Returns the first half of the HMAC-SHA-256 of these bytes.
     fn signature(&self, bytes: &[u8]) -> [u8; SIGNATURE] {
         let mut signature = [0; SIGNATURE];
         for (byte, made) in signature.iter_mut().zip(hmac(&self.0, &[bytes])) {

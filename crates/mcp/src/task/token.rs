@@ -1,4 +1,4 @@
-//! Content of a task id in binary form.
+//! Content of a task id, in binary form.
 
 use crate::tool::input::WaitModeInput;
 use longhaul_domain::{ProcessId, Timestamp};
@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 /// Version of the binary form.
 const FORM: u8 = 1;
-/// Length of the part before the process ids, in bytes: version, mode, creation time and nonce.
+/// Length in bytes of the part before the process ids: version, mode, creation time and nonce.
 const HEAD: usize = 2 + 8 + NONCE;
 /// Length of a process id, in bytes.
 const ID: usize = 16;
@@ -16,7 +16,7 @@ pub(super) const NONCE: usize = 16;
 /// Random bytes that make each task unique and cannot be guessed.
 pub(super) type Nonce = [u8; NONCE];
 
-/// Wait of a task: the processes whose end it waits for.
+/// Content of a task id: the processes whose end the task waits for, and further facts about the wait.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct TaskToken {
     pub(super) ids: Vec<ProcessId>,

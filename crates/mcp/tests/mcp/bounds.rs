@@ -1,4 +1,4 @@
-//! Tests of the limits of one connection and of the size of results.
+//! Tests of the limits for one connection and for the size of results.
 
 use crate::world::{World, connect, launch, opening, said, with};
 use serde_json::{Value, json};
@@ -90,7 +90,7 @@ async fn client_that_takes_no_answers_is_not_read_until_it_does() {
     }
     assert!(written < ALL, "all were read");
     let mut answered = 0;
-    // The last written line is incomplete, because its write timed out.
+    // The write of the last line timed out, so this line is incomplete and gets no reply.
     while answered < written {
         let answer = raw.hear().await;
         assert!(answer["result"]["tools"].is_array());
@@ -108,7 +108,7 @@ async fn parked_waits_leave_room_for_other_requests_and_have_a_share() {
         raw.say(&request(number, "tools/call", &wait)).await;
     }
     raw.ask(9, "ping", json!({})).await;
-    // Some of the earlier waits may not have started yet, so any of the waits may be the rejected one.
+    // Some of the earlier waits may not have started yet, so the rejected wait can be any of the waits.
     raw.say(&request(356, "tools/call", &wait)).await;
     let refused = raw.hear().await;
     assert_eq!(said(&refused["result"])["code"], "too_many_waits", "{refused}");
@@ -246,7 +246,7 @@ async fn requests_that_wait_hold_only_so_many_bytes() {
     raw.say(&request(102, "tools/call", &wait)).await;
     let refused = raw.hear().await;
     assert_eq!((&refused["id"], &refused["error"]["data"]["code"]), (&json!(102), &json!("too_many_waits")));
-    // Cancelling one of the waits makes room again.
+    // After one of the waits is cancelled, another wait is accepted.
     let cancel =
         json!({ "jsonrpc": "2.0", "method": "notifications/cancelled", "params": { "requestId": 100 } });
     raw.say(&cancel.to_string()).await;
@@ -308,8 +308,8 @@ fn arbitrary(mut seed: u64) -> String {
     text
 }
 
-/// Returns the length of a result as a model receives it, in bytes. Clients show the text or the structured content,
-/// which are equal.
+/// Returns the length of a result in bytes, as a model receives it. Clients show either the text or the structured
+/// content; both are equal.
 fn shown(result: &Value) -> usize {
     assert_eq!(result["isError"], false, "{result}");
     assert_eq!(result["content"].as_array().unwrap().len(), 1, "{result}");

@@ -4,9 +4,9 @@ use crate::world::{Era, World, opening, with};
 use rmcp::model::{ClientRequest, ListToolsRequest, Tool};
 use serde_json::{Value, json};
 
-/// Golden file with the list of tools; `UPDATE_GOLDEN=1` rewrites the file.
+/// Golden file with the list of tools. The test rewrites it if `UPDATE_GOLDEN=1` is set.
 const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/tools.json");
-/// Maximum size of all names, descriptions and input schemas, in tokens.
+/// Maximum total size of all names, descriptions and input schemas, in tokens.
 const INPUTS: usize = 3_000;
 /// Maximum size of the whole reply to `tools/list`, in bytes.
 const WHOLE: usize = 24_000;

@@ -1,4 +1,4 @@
-//! Tests of both eras of the protocol: with `initialize`, and stateless.
+//! Tests of both protocol eras: the older one with `initialize`, and the stateless one.
 
 use crate::world::{Era, World, connect, opening};
 use rmcp::model::{ClientRequest, ListToolsRequest};
@@ -34,7 +34,7 @@ async fn every_revision_with_an_introduction_is_spoken() {
         let tools = wire.hear().await;
         let listed = tools["result"]["tools"].as_array().unwrap();
         assert_eq!(listed.len(), 16, "{version}");
-        // Revisions without structured content have no output schemas.
+        // Protocol revisions without structured content have no output schemas.
         let described = listed.iter().filter(|tool| tool.get("outputSchema").is_some()).count();
         assert_eq!(described, if version < "2025-06-18" { 0 } else { 16 }, "{version}");
         assert!(tools["result"].get("resultType").is_none(), "{version}");

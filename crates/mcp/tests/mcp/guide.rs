@@ -1,4 +1,4 @@
-//! Tests of the guide for authors of agents, whose tool reference is generated from the tools.
+//! Tests of the guide for agent authors. Its tool reference is generated from the tools.
 
 use crate::schema;
 use crate::world::{Era, World};
@@ -6,7 +6,7 @@ use rmcp::model::Tool;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 
-/// Path of the guide; `UPDATE_GOLDEN=1` rewrites its generated parts.
+/// Path of the guide. The test rewrites the generated parts if `UPDATE_GOLDEN=1` is set.
 const GUIDE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/agents.md");
 /// Path of the text that users copy into the instructions of an agent.
 const INSTRUCTIONS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../cli/src/mcp/instructions.md");
@@ -39,8 +39,8 @@ async fn every_tool_has_an_example_that_is_right() {
         let output = Value::Object((**tool.output_schema.as_ref().unwrap()).clone());
         schema::check(&output, &answer).unwrap_or_else(|wrong| panic!("{}: {wrong}", tool.name));
         let known = output["properties"].as_object().unwrap();
-        // The schema of this tool describes only some fields; `get_process_status` has the full schema of the same
-        // result.
+        // The schema of this tool describes only some of the fields. The schema of `get_process_status` describes all
+        // of them.
         if tool.name == "get_background_process_status" {
             continue;
         }
@@ -100,7 +100,7 @@ fn kind_of(items: &Value) -> &str {
 
 const ID: &str = "0199d3f0-6c1e-7b52-9f53-0d9a3c6f4e11";
 
-/// Returns example arguments and an example result of a tool.
+/// Returns example arguments and an example result for a tool.
 fn example(tool: &str) -> (Value, Value) {
     let which = json!({ "process_id": ID });
     let reported = |status: &str, progress: f64| {

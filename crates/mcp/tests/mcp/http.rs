@@ -49,12 +49,12 @@ impl Face {
         let status = answer.status();
         let bytes = answer.into_body().collect().await.unwrap().to_bytes();
         let text = String::from_utf8_lossy(&bytes).into_owned();
-        // The body is either one event of a stream or plain JSON.
+        // The body is either plain JSON or one event of an event stream.
         let json = text.lines().filter_map(|line| line.strip_prefix("data: ")).next_back().unwrap_or(&text);
         (status, serde_json::from_str(json).unwrap_or(Value::String(text)))
     }
 
-    /// Sends a request of the stateless era.
+    /// Sends a request of the stateless protocol era.
     async fn ask(&self, method: &str, name: Option<&str>, mut params: Value) -> (StatusCode, Value) {
         params["_meta"] = json!({
             "io.modelcontextprotocol/protocolVersion": NEW,

@@ -1,4 +1,4 @@
-//! Tests of the MCP interface with an engine whose surroundings are all simulated.
+//! Tests of the MCP interface. The engine is real; its environment is simulated.
 
 #![expect(
     clippy::unwrap_used,

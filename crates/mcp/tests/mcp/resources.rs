@@ -127,7 +127,7 @@ async fn processes_of_a_session_that_end_together_are_told_at_once() {
     }
 }
 
-/// Client of the older era that subscribes to one resource.
+/// A client of the older protocol era that subscribes to one resource.
 struct Wire(BufReader<tokio::io::DuplexStream>);
 
 impl Wire {

@@ -1,4 +1,4 @@
-//! Validator of results against schemas. It supports only the keywords that the schemas use; any other keyword fails.
+//! Validates results against schemas. Only the keywords that the schemas use are supported; any other keyword fails.
 
 use serde_json::Value;
 

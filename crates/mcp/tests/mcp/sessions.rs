@@ -13,8 +13,8 @@ async fn start(client: &Client, name: &str, words: &str) -> String {
     started["process_id"].as_str().unwrap().to_owned()
 }
 
-/// Creates two sessions. Each has an ended process `tests`: that of alice failed and printed `ALICE`, that of bob is
-/// newer and completed. Only bob has a live process `web`.
+/// Creates the sessions of alice and bob. Each has an ended process `tests`. The process of alice failed and printed
+/// `ALICE`; the process of bob is newer and completed. Only bob has a live process `web`.
 async fn two_sessions() -> (World, Client, Client, String) {
     let world = World::new().await;
     let (alice, bob) = (bound(&world, "alice").await, bound(&world, "bob").await);
@@ -37,7 +37,7 @@ async fn name_means_the_process_of_the_own_session() {
     assert_eq!(mine["processes"][0]["status"], "failed", "{mine}");
     assert_eq!(bob.call("wait_for_process", wait).await["processes"][0]["status"], "completed");
 
-    // A process `web` of another session must not be stopped, even if it is the live one.
+    // A process `web` of another session must not be stopped, even if it is the only live one.
     start(&alice, "web", "exit 1 100").await;
     world.pass(Duration::from_secs(1)).await;
     let stopped = alice.call("stop_background_process", json!({ "process_id": "web" })).await;

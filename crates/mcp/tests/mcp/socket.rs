@@ -90,7 +90,7 @@ async fn connections_are_bounded_and_room_comes_back() {
     let served = serve(&world, |bounds| bounds.connections = 2);
     let held =
         [UnixStream::connect(&served.path).await.unwrap(), UnixStream::connect(&served.path).await.unwrap()];
-    // Connections are accepted in order, so the third exceeds the limit.
+    // Connections are accepted in order, so the third connection exceeds the limit.
     let third = UnixStream::connect(&served.path).await.unwrap();
     assert_eq!(rest(third).await, "");
     drop(held);

@@ -1,4 +1,4 @@
-//! Tests of tasks: waits whose result a client asks for later.
+//! Tests of tasks: waits whose result a client requests later.
 
 use crate::world::{Client, Era, World, connect, opening, with};
 use rmcp::model::{

@@ -1,4 +1,4 @@
-//! Test set-up: a server with a simulated engine, and clients of both eras.
+//! Test set-up: a server with a simulated engine environment, and clients of both protocol eras.
 
 use crate::schema;
 use longhaul_adapters::memory::MemoryStore;
@@ -34,14 +34,14 @@ pub(crate) struct World {
     pub(crate) state: tempfile::TempDir,
 }
 
-/// Era of the protocol that a client uses.
+/// Protocol era that a client uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Era {
     Initialize,
     Stateless,
 }
 
-/// Connected client, with the tools that it has listed.
+/// Connected client, with the list of tools that it received.
 pub(crate) struct Client {
     pub(crate) running: RunningService<RoleClient, ClientConfig>,
     tools: BTreeMap<String, Tool>,
@@ -94,7 +94,7 @@ impl World {
         Self { clock, orders, api, mcp, state }
     }
 
-    /// Returns the MCP interface after a restart, without its state in memory.
+    /// Returns the MCP interface as it is after a restart, without the state that it had in memory.
     pub(crate) fn restarted(&self) -> McpInterface {
         McpInterface::open(self.api.clone(), self.state.path()).unwrap()
     }
@@ -116,7 +116,7 @@ impl World {
         self.clock.run_for(span).await;
     }
 
-    /// Advances the clock until a future completes.
+    /// Advances the clock until the future completes.
     pub(crate) async fn until<T>(&self, work: impl Future<Output = T>) -> T {
         let passing = async {
             loop {
@@ -153,14 +153,14 @@ impl Client {
         Self { running, tools: tools.into_iter().map(|tool| (tool.name.to_string(), tool)).collect() }
     }
 
-    /// Calls a tool. The result must match its schema, and its text must be the same JSON.
+    /// Calls a tool. Checks that the result matches the schema of the tool and that its text is the same JSON.
     pub(crate) async fn call(&self, tool: &str, arguments: Value) -> Value {
         let result = self.result(tool, arguments).await;
         assert_eq!(result.is_error, Some(false), "{tool}: {:?}", result.structured_content);
         result.structured_content.unwrap()
     }
 
-    /// Calls a tool that must reject the call, and returns the error.
+    /// Calls a tool and returns the error. Fails if the call succeeds.
     pub(crate) async fn refusal(&self, tool: &str, arguments: Value) -> Value {
         let result = self.result(tool, arguments).await;
         assert_eq!(result.is_error, Some(true), "{tool}: {:?}", result.structured_content);
@@ -186,8 +186,8 @@ impl Client {
         self.running.call_tool_once(call).await.unwrap()
     }
 
-    /// Checks a result. A success must match the output schema; an error must have no structured content, because
-    /// clients that validate it would reject the error.
+    /// Checks a result. A successful result must match the output schema. An error must have no structured content,
+    /// because clients that validate structured content would reject the error.
     fn check(&self, tool: &str, result: &CallToolResult) {
         if result.is_error == Some(true) {
             assert!(result.structured_content.is_none(), "{tool}: {result:?}");
@@ -201,7 +201,7 @@ impl Client {
         schema::check(&expected, content).unwrap_or_else(|wrong| panic!("{tool}: {wrong} in {content}"));
     }
 
-    /// Starts a command, whose behaviour is scripted by its words, and returns its id.
+    /// Starts a command and returns its id. The words of the command are the script that determines what it does.
     pub(crate) async fn start(&self, words: &str) -> String {
         let started = self.call("start_background_process", launch(words)).await;
         started["process_id"].as_str().unwrap().to_owned()

@@ -1,12 +1,12 @@
 //! The entries of the output index.
 
-/// Length of an entry in bytes.
+/// Length of an index entry in bytes.
 pub(crate) const ENTRY_LEN: u64 = 16;
 
 const END_BITS: u32 = 56;
 const END_MASK: u64 = (1 << END_BITS) - 1;
 
-/// Output stream of the program from which bytes came.
+/// Output stream of the program: standard output or standard error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum StreamId {
     /// Standard output of the program.
@@ -15,19 +15,19 @@ pub enum StreamId {
     Stderr,
 }
 
-/// Index entry of a run, which is a sequence of output bytes of one stream: its end and the time of its start.
+/// Index entry of a run. A run is a sequence of output bytes that came from one stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct IndexEntry {
-    /// Offset of the byte after the run.
+    /// Offset of the first byte after the run.
     pub end: u64,
-    /// Stream from which the bytes came.
+    /// Stream that the bytes came from.
     pub stream: StreamId,
-    /// Time when the first byte was read, in milliseconds of steady time.
+    /// Time when the first byte of the run was read, in milliseconds of steady time.
     pub time: u64,
 }
 
 impl IndexEntry {
-    /// Encodes the entry as 16 bytes.
+    /// Encodes the index entry as 16 bytes.
     pub fn encode(self) -> [u8; 16] {
         let stream = match self.stream {
             StreamId::Stdout => 1_u64,
@@ -37,7 +37,8 @@ impl IndexEntry {
         (u128::from(self.time) << 64 | u128::from(first)).to_le_bytes()
     }
 
-    /// Decodes an entry. Returns `None` if the stream is unknown, as in the zeros of a hole or in invalid data.
+    /// Decodes an index entry. Returns `None` if the stream is unknown. This is the case for the zeros of a file hole
+    /// and for invalid data.
     pub fn decode(bytes: [u8; 16]) -> Option<Self> {
         let both = u128::from_le_bytes(bytes);
         let low = u128::from(u64::MAX);

@@ -1,14 +1,14 @@
-//! The gap: the middle part of the output that was dropped to bound its size on disk.
+//! The gap: the middle part of the output, which was dropped to limit the size of the output on disk.
 
 use std::ops::Range;
 
-/// Name of the file that contains the gap.
+/// Name of the file that stores the gap.
 pub(crate) const GAP_FILE: &str = "output.gap";
 
-/// Length of the file in bytes.
+/// Length of the gap file in bytes.
 pub(crate) const GAP_FILE_LEN: usize = 32;
 
-/// Dropped ranges of the log and of its index, in bytes. The ranges are empty until something is dropped.
+/// Dropped ranges of the output log and of its index, in bytes. The ranges are empty while nothing has been dropped.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct OutputGap {
     pub(crate) log: Range<u64>,
@@ -25,7 +25,7 @@ impl OutputGap {
         bytes
     }
 
-    /// Decodes the content of the file. A range whose end is before its start is invalid, and becomes an empty range.
+    /// Decodes the content of the gap file. A range that ends before it starts is invalid, and becomes an empty range.
     pub(crate) fn decode(bytes: &[u8; GAP_FILE_LEN]) -> Self {
         let mut words = bytes.as_chunks::<8>().0.iter().map(|word| u64::from_le_bytes(*word));
         let mut range = || {

@@ -1,18 +1,18 @@
-//! The headroom: the last free space of a disk, which output leaves free for records.
+//! The headroom: the last free space of a disk. Output does not use it, so that it remains available for records.
 
 use std::{io, os::fd::AsFd};
 
-/// Headroom on a large disk, in bytes.
+/// Headroom of a large disk, in bytes.
 const LEFT: u64 = 16 << 20;
-/// Divisor for small disks: the headroom is at most this fraction of the size of the disk.
+/// Divisor that limits the headroom of a small disk: the headroom is at most the disk size divided by this number.
 const PART: u64 = 16;
 
-/// Checks that the disk of an open file has more free space than the headroom, so that output may be stored there.
+/// Checks that the disk with an open file has more free space than the headroom, so that output may be stored on it.
 ///
-/// A file system that does not report its size counts as having space.
+/// A file system that does not report its size counts as having enough space.
 ///
 /// # Errors
-/// Returns [`io::ErrorKind::StorageFull`] if the remaining space is reserved for records.
+/// Returns [`io::ErrorKind::StorageFull`] if all free space is reserved for records.
 pub fn leave_headroom(file: impl AsFd) -> io::Result<()> {
     let Ok(disk) = rustix::fs::fstatvfs(file) else {
         return Ok(());

@@ -5,16 +5,16 @@ use std::{fs::File, io};
 use super::{offset::FileOffset, segments::INDEX};
 use crate::attempt_directory::AttemptDirectory;
 
-/// Current file of the index.
+/// State of the file that index entries are written to.
 pub(super) enum IndexWriter {
-    /// There is no file before the first entry, which saves an inode for an attempt without output.
+    /// There is no index file before the first entry. This saves an inode for an attempt without output.
     Absent,
-    /// The file to which entries are written.
+    /// The file that index entries are written to.
     Present(FileOffset),
 }
 
 impl IndexWriter {
-    /// Writes at an offset of the index. Creates the file if there is none.
+    /// Writes bytes at an offset of the index. Creates the index file if there is none.
     pub(super) fn write(
         &mut self,
         directory: &AttemptDirectory,
@@ -39,7 +39,7 @@ impl IndexWriter {
         }
     }
 
-    /// Returns the first offset of the index that the current file contains.
+    /// Returns the lowest index offset that the current file contains.
     pub(super) fn base(&self) -> u64 {
         match self {
             Self::Present(place) => place.base,

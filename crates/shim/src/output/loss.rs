@@ -1,20 +1,20 @@
-//! The losses: offsets of the log at which output could not be stored.
+//! The losses: pieces of output that could not be stored, with their offsets in the log.
 
-/// Name of the file that contains the losses.
+/// Name of the file that stores the losses.
 pub(crate) const LOST: &str = "output.lost";
 
-/// Length of an entry in bytes.
+/// Length of a loss entry in bytes.
 pub(crate) const LENGTH: u64 = 16;
 
-/// Maximum number of entries. The last entry also counts all bytes that are lost later.
+/// Maximum number of loss entries. The last entry also counts all bytes that are lost later.
 pub(crate) const MAX_LOSSES: u64 = 256;
 
-/// Output that could not be stored because the disk was full or failed.
+/// Output that could not be stored because the disk was full or reported an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Loss {
-    /// Offset in the log at which the bytes are missing.
+    /// Offset in the output log at which the bytes are missing.
     pub offset: u64,
-    /// Number of bytes that are missing there.
+    /// Number of bytes that are missing at the offset.
     pub bytes: u64,
 }
 
@@ -23,7 +23,7 @@ impl Loss {
         (u128::from(self.bytes) << 64 | u128::from(self.offset)).to_le_bytes()
     }
 
-    /// Decodes an entry. Returns `None` if the entry counts no bytes, as in the zeros of a hole.
+    /// Decodes a loss entry. Returns `None` if the entry counts zero bytes, as in a file hole.
     pub(crate) fn decode(bytes: [u8; 16]) -> Option<Self> {
         let [offset, lost] = [0, 64].map(|shift| u64::try_from((u128::from_le_bytes(bytes) >> shift) & MASK));
         let loss = Self { offset: offset.ok()?, bytes: lost.ok()? };

@@ -1,4 +1,4 @@
-//! Maps offsets of the output to positions in one of its files.
+//! Converts offsets of the output to positions in one of the output files.
 
 use std::{
     fs::File,
@@ -9,7 +9,7 @@ use std::{
 use super::segments::{TAIL_HEADER, tail_header};
 use crate::attempt_directory::AttemptDirectory;
 
-/// An open output file and the first offset that it contains.
+/// An open output file, and the offset of the first output byte that it contains.
 pub(super) struct FileOffset {
     pub(super) file: File,
     pub(super) base: u64,
@@ -21,8 +21,8 @@ impl FileOffset {
         Self { file: file.into(), base: 0, header: 0 }
     }
 
-    /// Creates a tail file under a temporary name and renames it, so that processes that have the old file open can
-    /// still read the old content.
+    /// Creates a tail file under a temporary name and then renames it. A process that has the previous file open can
+    /// still read the previous content.
     pub(super) fn tail(directory: &AttemptDirectory, name: &str, base: u64) -> io::Result<Self> {
         const TEMP_NAME: &str = "output.tmp";
         directory.remove(TEMP_NAME)?;

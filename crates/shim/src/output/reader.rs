@@ -1,4 +1,4 @@
-//! Reads the output of an attempt, also while it is still being written.
+//! Reads the output of an attempt, even while the output is still being written.
 
 use std::{
     io::{self, Read as _},
@@ -17,11 +17,12 @@ use crate::attempt_directory::AttemptDirectory;
 
 const BLOCK: usize = 64 << 10;
 
-/// Maximum number of bytes, counted from the end, that are searched for lines. It bounds the search in a damaged file
-/// that only claims to be long.
+/// Maximum number of bytes, counted from the end of the output, that are searched for lines. A damaged file may have a
+/// length far beyond its content; this maximum then bounds the search.
 pub const LOOKBACK_BYTES: u64 = 256 << 20;
 
-/// Maximum number of successive invalid index entries. If there are more, the reader ignores the entries after them.
+/// Maximum number of successive invalid index entries that the reader skips. After more of them, it ignores the rest of
+/// the index.
 const MAX_INVALID_ENTRIES: usize = 4_096;
 
 /// Reader of the output of one attempt. The offset of a byte never changes.
@@ -30,7 +31,7 @@ pub struct OutputReader {
     directory: AttemptDirectory,
 }
 
-/// Result of a read at an offset.
+/// Result of reading output at an offset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReadChunk {
     /// Number of bytes that were read, at least one.
@@ -40,23 +41,23 @@ pub enum ReadChunk {
         /// First offset after the gap.
         resume: u64,
     },
-    /// No byte was written at this offset yet.
+    /// No byte has been written at this offset yet.
     End,
 }
 
-/// Sequence of bytes of one stream that arrived at about the same time.
+/// Sequence of output bytes of one stream that arrived at about the same time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OutputRun {
-    /// Offsets of the bytes.
+    /// Range of the offsets of the bytes.
     pub range: Range<u64>,
-    /// Stream from which the bytes came.
+    /// Stream that the bytes came from.
     pub stream: StreamId,
     /// Time when the first of the bytes was read, in milliseconds of steady time.
     pub time: u64,
 }
 
 impl OutputReader {
-    /// Opens the output in an attempt directory, which need not contain output yet.
+    /// Opens the output in an attempt directory. The directory need not contain output yet.
     pub fn open(directory: &Path) -> io::Result<Self> {
         Ok(Self { directory: AttemptDirectory::open(directory)? })
     }
@@ -66,18 +67,18 @@ impl OutputReader {
         Self { directory: AttemptDirectory::from(directory) }
     }
 
-    /// Returns the offset after the last byte, including dropped bytes.
+    /// Returns the offset after the last byte of the output. Dropped bytes count too.
     pub fn length(&self) -> io::Result<u64> {
         Ok(Segments::open(&self.directory, &LOG)?.length())
     }
 
-    /// Returns the range of offsets that was dropped, or `None` if all output is still there.
+    /// Returns the range of output offsets that was dropped, or `None` if no output was dropped.
     pub fn gap(&self) -> io::Result<Option<Range<u64>>> {
         let gap = self.read_gap()?;
         Ok((!gap.log.is_empty()).then_some(gap.log))
     }
 
-    /// Returns the output that could not be stored, sorted by offset.
+    /// Returns the losses (pieces of output that could not be stored), sorted by offset.
     pub fn losses(&self) -> io::Result<Vec<Loss>> {
         let Some(file) = self.directory.open_file(LOST)? else {
             return Ok(Vec::new());
@@ -86,7 +87,7 @@ impl OutputReader {
         let mut bytes = Vec::new();
         file.take(loss::MAX_LOSSES.saturating_mul(loss::LENGTH)).read_to_end(&mut bytes)?;
         let (entries, _torn) = bytes.as_chunks();
-        // Skip invalid entries, so that they do not hide valid ones.
+        // Skip invalid loss entries instead of stopping at them, because valid entries may follow.
         let entries = entries.iter().filter_map(|entry| Loss::decode(*entry));
         let mut losses: Vec<Loss> = entries.filter(|loss| loss.offset <= length).collect();
         losses.sort_by_key(|loss| loss.offset);
@@ -107,7 +108,7 @@ impl OutputReader {
             return Ok(ReadChunk::Gap { resume: held });
         }
         let got = segments.read_at(offset, buffer)?;
-        // The bytes may have been dropped during the read, so that the buffer contains zeros.
+        // The bytes may have been dropped during this read. In that case the buffer contains zeros.
         let after = self.read_gap()?;
         if after.log.contains(&offset) {
             return Ok(ReadChunk::Gap { resume: after.log.end });
@@ -121,10 +122,10 @@ impl OutputReader {
         Ok(if got == 0 { ReadChunk::End } else { ReadChunk::Bytes(got) })
     }
 
-    /// Returns an iterator over the runs, starting with the run that contains the offset `from`.
+    /// Returns an iterator over the runs of the output. The first run is the one that contains the offset `from`.
     ///
-    /// Bytes without an index entry, such as bytes that are just being written, are in no run. Invalid entries are
-    /// skipped.
+    /// Bytes without an index entry, such as bytes that are just being written, are in no run. The iterator skips
+    /// invalid entries.
     pub fn entries(&self, from: u64) -> io::Result<OutputEntries> {
         let index = VisibleIndex::open(self)?;
         let next = index.first_where(|entry| entry.end > from)?;
@@ -135,7 +136,7 @@ impl OutputReader {
         Ok(OutputEntries { index, next, end })
     }
 
-    /// Returns the offset at which the last `lines` lines start. The search stops at a gap, and after
+    /// Returns the offset at which the last `lines` lines of the output start. The search stops at a gap, and after
     /// [`LOOKBACK_BYTES`].
     pub fn offset_of_last_lines(&self, lines: u64) -> io::Result<u64> {
         let length = self.length()?;
@@ -151,10 +152,10 @@ impl OutputReader {
             let wanted = usize::try_from(end.saturating_sub(begin)).unwrap_or(BLOCK);
             let block = buffer.get_mut(..wanted).unwrap_or(&mut []);
             if !self.fill(begin, block)? {
-                // The block was dropped in the meantime.
+                // The block was dropped since the search started.
                 return Ok(end);
             }
-            // A block without a newline is skipped after one fast search, which matters for long lines.
+            // Skip a block without a newline after one fast search. This matters for long lines.
             let lines_in_block = if block.contains(&b'\n') { &*block } else { &[] };
             for (place, byte) in lines_in_block.iter().enumerate().rev() {
                 let behind = begin.saturating_add(place as u64).saturating_add(1);
@@ -171,8 +172,8 @@ impl OutputReader {
         Ok(floor)
     }
 
-    /// Returns the offset of the first byte that was read at or after a time, or the length if there is no such byte.
-    /// The time is in milliseconds of steady time.
+    /// Returns the offset of the first output byte that was read at or after a time. Returns the length of the output
+    /// if there is no such byte. The time is in milliseconds of steady time.
     pub fn offset_at_time(&self, time: u64) -> io::Result<u64> {
         let index = VisibleIndex::open(self)?;
         let next = index.first_where(|entry| entry.time >= time)?;
@@ -185,8 +186,8 @@ impl OutputReader {
         }
     }
 
-    /// Returns the start time of the last run that has an index entry, in milliseconds of steady time, or `None` if
-    /// there is no such run.
+    /// Returns the start time of the last run in the index, in milliseconds of steady time, or `None` if the index
+    /// contains no run.
     pub fn last_time(&self) -> io::Result<Option<u64>> {
         let index = VisibleIndex::open(self)?;
         for number in (0..index.count()).rev().take(MAX_INVALID_ENTRIES) {
@@ -197,8 +198,8 @@ impl OutputReader {
         Ok(None)
     }
 
-    /// Returns the lowest offset that is searched for lines: the end of the last gap, or [`LOOKBACK_BYTES`] before the
-    /// end of the output, if that is later.
+    /// Returns the lowest output offset that is searched for lines. This is the end of the last gap or
+    /// [`LOOKBACK_BYTES`] before the end of the output, whichever is higher.
     ///
     /// # Errors
     /// Returns the error of reading the files.
@@ -218,7 +219,7 @@ impl OutputReader {
         Ok(true)
     }
 
-    /// Reads the dropped ranges. An impossible range is invalid data, and counts as empty.
+    /// Reads the dropped ranges of the log and the index. An impossible range is invalid data, and counts as empty.
     fn read_gap(&self) -> io::Result<OutputGap> {
         let Some(file) = self.directory.open_file(GAP_FILE)? else {
             return Ok(OutputGap::default());
@@ -234,9 +235,9 @@ impl OutputReader {
 
     /// Limits a dropped range to the length of the files.
     ///
-    /// A range that reaches beyond the files is cut at their end if the files have a hole at the start of the range: a
-    /// power cut has removed the bytes after the hole. Otherwise the range is invalid data and becomes empty, so that
-    /// it does not hide existing bytes.
+    /// A range that reaches beyond the files is cut at their end if the files have a hole at the start of the range: in
+    /// that case a power cut has removed the bytes after the hole. If there is no hole, the range is invalid data and
+    /// becomes empty, so that it does not hide existing bytes.
     fn within(&self, names: &SegmentNames, range: Range<u64>) -> io::Result<Range<u64>> {
         if range.is_empty() || range.end <= self.directory.length_of(names.head)? {
             return Ok(range);
@@ -298,7 +299,7 @@ impl std::fmt::Debug for OutputEntries {
     }
 }
 
-/// The index without its dropped range: entries are numbered as if there were no gap.
+/// The output index without its dropped range. Entries are numbered as if the dropped ones had never existed.
 struct VisibleIndex {
     segments: Segments,
     gap: OutputGap,
@@ -325,17 +326,17 @@ impl VisibleIndex {
         Ok(if got == bytes.len() { IndexEntry::decode(bytes) } else { None })
     }
 
-    /// Returns the offset of an entry in the index, in bytes. The offset counts dropped entries too.
+    /// Returns the byte offset of an entry in the index. Dropped entries before it count too.
     fn place(&self, number: u64) -> u64 {
         let at = number.saturating_mul(ENTRY_LEN);
         let gap = &self.gap.index;
         if at < gap.start { at } else { at.saturating_add(gap.end.saturating_sub(gap.start)) }
     }
 
-    /// Returns the number of the first entry from `number` on that is not completely in a hole of the files. Returns a
-    /// number after the last entry if there is none.
+    /// Returns the number of the first index entry, from `number` on, that is not completely in a hole of the index
+    /// files. If there is none, returns a number after the last entry.
     ///
-    /// A damaged file may claim more empty entries than a reader could visit one by one.
+    /// This skips holes at once: a damaged file may contain more empty entries than a reader could visit one by one.
     fn next_written(&self, number: u64) -> u64 {
         let (at, gap) = (self.place(number), &self.gap.index);
         let Some(written) = self.segments.next_written(at) else {
@@ -347,8 +348,8 @@ impl VisibleIndex {
         number.saturating_add(written.saturating_sub(at) / ENTRY_LEN)
     }
 
-    /// Returns the first valid entry from `number` on and before `end`, or `None` if there is none or too many are
-    /// invalid.
+    /// Returns the first valid index entry from `number` on and before `end`. Returns `None` if there is none or if too
+    /// many successive entries are invalid.
     fn sensible(&self, mut number: u64, end: u64) -> io::Result<Option<(u64, IndexEntry)>> {
         for _ in 0..MAX_INVALID_ENTRIES {
             if number >= end {
@@ -362,8 +363,8 @@ impl VisibleIndex {
         Ok(None)
     }
 
-    /// Returns the number of the first entry for which `holds` is true, by binary search. `holds` must also be true for
-    /// all later entries.
+    /// Returns the number of the first index entry for which `holds` is true, by binary search. If `holds` is true for
+    /// an entry, it must be true for all later entries.
     fn first_where(&self, holds: impl Fn(IndexEntry) -> bool) -> io::Result<u64> {
         let (mut low, mut high) = (0, self.count());
         while low < high {

@@ -1,4 +1,5 @@
-//! The files of the log or of the index: the first file, and tail files where holes cannot be punched.
+//! The files of the output log or of the output index: the first file, and the tail files, which exist only if the file
+//! system cannot punch holes.
 
 use std::{fs::File, io, os::unix::fs::FileExt as _};
 
@@ -11,7 +12,7 @@ pub(super) const TAIL_HEADER: u64 = 16;
 
 const MAGIC: u64 = u64::from_le_bytes(*b"LHTAIL1\0");
 
-/// Names of the files of the log or of the index.
+/// Names of the files of the output log or of the output index.
 pub(super) struct SegmentNames {
     pub(super) head: &'static str,
     pub(super) tails: [&'static str; 2],
@@ -26,7 +27,7 @@ pub(super) fn tail_header(base: u64) -> [u8; 16] {
     (u128::from(base) << 64 | u128::from(MAGIC)).to_le_bytes()
 }
 
-/// One file and the offsets that it contained when it was opened.
+/// One output file, and the range of offsets that it contained when it was opened.
 struct Segment {
     file: File,
     header: u64,
@@ -34,7 +35,7 @@ struct Segment {
     end: u64,
 }
 
-/// All files of the log or of the index, lowest offsets first.
+/// All files of the output log or of the output index, lowest offsets first.
 pub(super) struct Segments {
     list: Vec<Segment>,
 }
@@ -55,18 +56,20 @@ impl Segments {
         Ok(Self { list })
     }
 
-    /// Returns the offset after the last byte.
+    /// Returns the offset after the last byte in the files.
     pub(super) fn length(&self) -> u64 {
         self.list.iter().map(|segment| segment.end).max().unwrap_or(0)
     }
 
-    /// Returns the first offset from `offset` on that one of the files contains, or `None` if there is none.
+    /// Returns the first offset, from `offset` on, that one of the files contains. Returns `None` if no file contains
+    /// such an offset.
     pub(super) fn first_held(&self, offset: u64) -> Option<u64> {
         let holds = |segment: &&Segment| offset < segment.end;
         self.list.iter().find(holds).map(|segment| segment.base.max(offset))
     }
 
-    /// Returns the first offset from `offset` on at which bytes were written. Skips holes and gaps between the files.
+    /// Returns the first offset, from `offset` on, at which bytes were written. Skips holes in the files and gaps
+    /// between them.
     pub(super) fn next_written(&self, offset: u64) -> Option<u64> {
         let behind = self.list.iter().filter(|segment| offset < segment.end);
         let written = behind.filter_map(|segment| {
@@ -75,14 +78,14 @@ impl Segments {
             match rustix::fs::seek(&segment.file, SeekFrom::Data(place)) {
                 Ok(found) => Some(from.saturating_add(found.saturating_sub(place))),
                 Err(Errno::NXIO) => None,
-                // A file system that does not support the search for data is treated as having no holes.
+                // If the file system does not support the search for data, assume that the file has no holes.
                 Err(_) => Some(from),
             }
         });
         written.min()
     }
 
-    /// Returns true if `offset` is inside one of the files and in a hole.
+    /// Returns true if `offset` is in a hole of one of the files.
     pub(super) fn is_hole(&self, offset: u64) -> bool {
         let holds = |segment: &&Segment| (segment.base..segment.end).contains(&offset);
         self.list.iter().find(holds).is_some_and(|segment| {
@@ -91,7 +94,7 @@ impl Segments {
         })
     }
 
-    /// Reads from the file that contains the offset. Returns zero bytes if no file contains the offset.
+    /// Reads bytes from the file that contains the offset. Returns 0 if no file contains the offset.
     pub(super) fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
         let holds = |segment: &&Segment| (segment.base..segment.end).contains(&offset);
         let Some(segment) = self.list.iter().find(holds) else {

@@ -1,4 +1,4 @@
-//! Copies bytes from the output pipes into the log, and bounds the size of the log.
+//! Copies bytes from the output pipes to the log, and limits the size of the log.
 
 use std::{
     io,
@@ -28,10 +28,10 @@ const MIN_TAIL_BYTES: u64 = 64 << 10;
 const COPY: usize = 64 << 10;
 const MERGE_MS: u64 = 1;
 
-/// Result of one copy step.
+/// Result of one step of copying output from a pipe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum PumpStep {
-    /// Number of bytes that were taken from the pipe, stored or not.
+    /// Number of bytes that were removed from the pipe, whether they were stored or not.
     Bytes(usize),
     /// The pipe is empty.
     Nothing,
@@ -39,7 +39,7 @@ pub(crate) enum PumpStep {
     Ended,
 }
 
-/// Writer of an attempt's output. Each attempt has one writer only.
+/// Writer of an attempt's output. Each attempt has exactly one writer.
 pub(crate) struct OutputWriter {
     directory: AttemptDirectory,
     log: FileOffset,
@@ -61,11 +61,11 @@ pub(crate) struct OutputWriter {
     write_errors: u64,
 }
 
-/// Method of dropping the middle of the output.
+/// Method of dropping the middle part of the output.
 enum MiddleTrim {
-    /// Punch holes into the files.
+    /// Punches holes into the files.
     Punch,
-    /// Alternate between two tail files; `present` is the number of the current one.
+    /// Writes to two tail files in turn. `present` is the number of the current tail file.
     Rotate { present: Option<usize> },
 }
 
@@ -75,14 +75,15 @@ enum CopyMode {
     Copy(Box<[u8; COPY]>),
 }
 
-/// Last entry of the index, which may still grow. `dirty` is true if its latest state is not written yet.
+/// Last entry of the index, which may still grow. `dirty` is true if the index file does not contain its latest state
+/// yet.
 struct OpenRun {
     entry: IndexEntry,
     at: u64,
     dirty: bool,
 }
 
-/// Last entry of the losses, which may still grow. `dirty` is true if its latest state is not written yet.
+/// Last loss entry, which may still grow. `dirty` is true if the file does not contain its latest state yet.
 struct OpenLoss {
     loss: Loss,
     place: u64,
@@ -90,8 +91,8 @@ struct OpenLoss {
 }
 
 impl OutputWriter {
-    /// Creates the log. The index is created later, because many attempts never need one. Bytes that cannot be stored
-    /// are moved to `trash`, which is the null device.
+    /// Creates the output log. The index is created later, because many attempts never need one. Bytes that cannot be
+    /// stored are moved to `trash`, which is the null device.
     pub(crate) fn create(
         directory: OwnedFd,
         bound: OutputBound,
@@ -124,8 +125,8 @@ impl OutputWriter {
         })
     }
 
-    /// Copies the bytes that one system call can move. Never blocks. If storing fails, the bytes are discarded, so that
-    /// the command can continue to write.
+    /// Copies the bytes that one system call can move from the pipe to the log. Never blocks. If the bytes cannot be
+    /// stored, they are discarded, so that the command can continue to write.
     pub(crate) fn take(&mut self, pipe: impl AsFd, stream: StreamId) -> PumpStep {
         let moved = match leave_headroom(&self.log.file).and_then(|()| self.make_room()) {
             Ok(room) => self.store(pipe.as_fd(), room),
@@ -147,7 +148,7 @@ impl OutputWriter {
         }
     }
 
-    /// Writes the latest index entry and the latest loss, so that readers see all output up to now.
+    /// Writes the latest index entry and the latest loss entry to disk, so that readers can find all output up to now.
     pub(crate) fn flush(&mut self) {
         self.flush_loss();
         if let Some(run) = &mut self.run
@@ -167,13 +168,13 @@ impl OutputWriter {
         if self.lost_file.is_none() {
             self.lost_file = self.directory.create(LOST).ok().map(Into::into);
         }
-        // If even this file cannot be written, the exit record still reports the number of lost bytes.
+        // Ignore an error of writing the losses: the exit record still reports the number of lost bytes.
         let at = open.place.saturating_mul(loss::LENGTH);
         let written = self.lost_file.as_ref().map(|file| file.write_all_at(&open.loss.encode(), at));
         open.dirty = written.is_none_or(|written| written.is_err());
     }
 
-    /// Counts bytes that could not be stored, as a loss at the current end of the log.
+    /// Records bytes that could not be stored, as a loss at the current end of the log.
     fn lose(&mut self, bytes: usize) {
         let bytes = bytes as u64;
         self.dropped = self.dropped.saturating_add(bytes);
@@ -182,8 +183,8 @@ impl OutputWriter {
             self.flush_loss();
         }
         match &mut self.lost {
-            // A loss that is not written yet, or for which there is no further entry, also counts the new bytes. In
-            // this way every lost byte is counted.
+            // Add the new bytes to the current loss if its entry is not written yet, or if the maximum number of
+            // entries is reached. In this way every lost byte is counted.
             Some(open)
                 if open.loss.offset == offset
                     || open.dirty
@@ -199,22 +200,22 @@ impl OutputWriter {
         }
     }
 
-    /// Returns the number of bytes that were stored.
+    /// Returns the number of output bytes that were stored.
     pub(crate) fn length(&self) -> u64 {
         self.length
     }
 
-    /// Returns the number of bytes that could not be stored.
+    /// Returns the number of output bytes that could not be stored.
     pub(crate) fn dropped(&self) -> u64 {
         self.dropped
     }
 
-    /// Returns the number of failed attempts to store output or its index.
+    /// Returns the number of failed attempts to store output or index entries.
     pub(crate) fn write_errors(&self) -> u64 {
         self.write_errors
     }
 
-    /// Drops old output if the bound requires it. Returns the number of bytes that may be stored next.
+    /// Drops old output if the size limit requires it. Returns the number of bytes that may be stored next.
     fn make_room(&mut self) -> io::Result<u64> {
         match self.bounding {
             MiddleTrim::Punch => self.room_by_holes(),
@@ -238,8 +239,8 @@ impl OutputWriter {
         Ok(room.min(STEP))
     }
 
-    /// Returns the maximum length of the index in bytes. The index needs a bound of its own: for a program that writes
-    /// single bytes, the index grows faster than the log.
+    /// Returns the maximum length of the index in bytes. The index needs a maximum of its own: for a program that
+    /// writes single bytes, the index grows faster than the log.
     fn index_limit(&self) -> u64 {
         (self.tail / 4).max(STEP)
     }
@@ -254,7 +255,7 @@ impl OutputWriter {
         if end > self.gap.log.end.max(self.head) { self.drop_until(end) } else { Ok(()) }
     }
 
-    /// Drops all bytes after the head and before `end`.
+    /// Drops all output bytes between the head, which is always kept, and the offset `end`.
     fn drop_until(&mut self, end: u64) -> io::Result<()> {
         self.flush();
         let mut gap = self.gap.clone();
@@ -266,7 +267,7 @@ impl OutputWriter {
         gap.log.end = end;
         gap.index.end = self.first_entry_behind(gap.index.end, end)?;
         failpoint!("shim.output.gap")?;
-        // Store the gap before the holes exist, so that readers never return their zeros.
+        // Write the gap file before punching the holes, so that readers never return the zeros of a hole.
         self.write_gap(&gap)?;
         failpoint!("shim.output.punch")?;
         punch(&self.log.file, before.log.end, end.saturating_sub(before.log.end))?;
@@ -290,7 +291,8 @@ impl OutputWriter {
         Ok(())
     }
 
-    /// Returns the position of the first index entry from `at` on that describes bytes after `offset` of the log.
+    /// Searches the index from position `at` on for the first entry of log bytes after `offset`. Returns the position
+    /// of the entry.
     fn first_entry_behind(&self, at: u64, offset: u64) -> io::Result<u64> {
         let mut block = [0; 4 << 10];
         let mut at = at;
@@ -324,7 +326,7 @@ impl OutputWriter {
         Ok(limit.saturating_sub(used).min(STEP))
     }
 
-    /// Starts the next tail file, which replaces the older one.
+    /// Starts a new tail file, which replaces the older one of the two.
     fn turn(&mut self, present: Option<usize>) -> io::Result<()> {
         self.flush();
         self.run = None;
@@ -338,7 +340,7 @@ impl OutputWriter {
             gap.index.end = self.index.base();
             self.write_gap(&gap)?;
         } else {
-            // No byte is dropped yet, but the gap will start here.
+            // No byte has been dropped yet, but the gap will start at this offset.
             self.gap =
                 OutputGap { log: self.length..self.length, index: self.index_length..self.index_length };
         }
@@ -357,7 +359,7 @@ impl OutputWriter {
         if let CopyMode::Splice = self.moving {
             let flags = SpliceFlags::NONBLOCK | SpliceFlags::MOVE;
             match rustix::pipe::splice(pipe, None, &self.log.file, Some(&mut place), room, flags) {
-                // Some file systems do not support splice from a pipe.
+                // Some file systems do not support splice from a pipe to a file. Copy with read and write there.
                 Err(Errno::INVAL) => self.moving = CopyMode::Copy(Box::new([0; COPY])),
                 done => return Ok(done?),
             }
@@ -369,7 +371,8 @@ impl OutputWriter {
         let got = rustix::io::read(pipe, buffer.get_mut(..wanted).unwrap_or(&mut []))?;
         let written = self.log.file.write_all_at(buffer.get(..got).unwrap_or(&[]), place);
         if written.is_err() {
-            // The pipe no longer contains these bytes. `discard` removes only the bytes that follow.
+            // Count the bytes as lost here, because they were already removed from the pipe. `discard` counts only the
+            // bytes that are still in the pipe.
             self.lose(got);
         }
         written.map(|()| got)

@@ -15,7 +15,7 @@ const MAGIC: u64 = 0x6367_7270;
 const MAX_DEPTH: u32 = 16;
 const EVENTS: usize = 256;
 
-/// Open cgroup that contains only the processes of this attempt.
+/// An open cgroup that contains only the processes of this attempt.
 #[derive(Debug)]
 pub(super) struct Cgroup {
     path: PathBuf,
@@ -23,8 +23,8 @@ pub(super) struct Cgroup {
 }
 
 impl Cgroup {
-    /// Opens the cgroup, and creates it if it is absent. Fails if it is not a cgroup v2, cannot be killed as a whole,
-    /// or already contains processes.
+    /// Opens the cgroup, and creates it if it does not exist. Fails if it is not a cgroup v2, cannot be killed as a
+    /// whole, or already contains processes.
     pub(super) fn open(path: &Path) -> io::Result<Self> {
         let made = match fs::create_dir(path) {
             Ok(()) => true,
@@ -60,8 +60,8 @@ impl Cgroup {
         self.event("frozen")
     }
 
-    /// Sets limits for all processes in the cgroup together. Returns the `RLIMIT_*` numbers of the limits of each
-    /// process that are not needed then.
+    /// Sets limits that apply to the whole cgroup. Returns the `RLIMIT_*` numbers of the per-process limits that these
+    /// limits replace.
     pub(super) fn limit(&self, limits: &CgroupLimits) -> Vec<u32> {
         limit_group(&self.path, limits)
     }
@@ -82,7 +82,8 @@ impl Cgroup {
         pids
     }
 
-    /// Removes the cgroup and the cgroups that the command created below it. Has no effect while processes are inside.
+    /// Removes the cgroup, and the cgroups that the command created below it. Has no effect on a cgroup that contains
+    /// processes.
     pub(super) fn remove(&self) {
         remove_below(&self.path, MAX_DEPTH);
     }
@@ -91,7 +92,7 @@ impl Cgroup {
         let flags = OFlags::RDONLY | OFlags::CLOEXEC;
         let file = rustix::fs::openat(&self.fd, "cgroup.events", flags, Mode::empty())?;
         let mut buffer = [0; EVENTS];
-        // One read returns the whole content of such a file.
+        // A single read returns the whole content of a cgroup file.
         let got = rustix::io::read(&file, &mut buffer)?;
         let events = std::str::from_utf8(buffer.get(..got).unwrap_or(&[])).unwrap_or("");
         let mut lines = events.lines().filter_map(|line| line.split_once(' '));
@@ -105,16 +106,18 @@ impl AsFd for Cgroup {
     }
 }
 
-/// Returns true if the error means that the cgroup was removed, before its file was opened or after.
+/// Returns true if the error means that the cgroup was removed, either before its file was opened or while the file was
+/// open.
 fn is_gone(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ENODEV))
 }
 
-/// Sets the limits for which the cgroup has controllers. Without a controller, its file does not exist, and the limit
-/// is left out.
+/// Sets the limits for which the cgroup has controllers. A limit without a controller has no file in the cgroup, and is
+/// not set. Returns the `RLIMIT_*` numbers of the per-process limits that the set limits replace.
 fn limit_group(path: &Path, limits: &CgroupLimits) -> Vec<u32> {
     let set = |file: &str, value: &str| {
-        // Never create the file: in a directory that is not a cgroup, this would look like a limit that was set.
+        // Never create the file: in a directory that is not a cgroup, a created file would look like a limit that is in
+        // force.
         let opened = fs::OpenOptions::new().write(true).open(path.join(file));
         opened.and_then(|mut file| file.write_all(value.as_bytes())).is_ok()
     };
@@ -122,8 +125,9 @@ fn limit_group(path: &Path, limits: &CgroupLimits) -> Vec<u32> {
     if let Some(bytes) = limits.memory
         && set("memory.max", &bytes.to_string())
     {
-        // Both settings are optional. Without the first, the work would be moved to swap and run very slowly. Without
-        // the second, the kernel would kill only some processes of the tree.
+        // Ignore errors of these two settings. Without the first setting, memory of the tree would be swapped out and
+        // the tree would run very slowly. Without the second one, the kernel would kill only some processes of the
+        // tree.
         let _no_swap_to_forbid = set("memory.swap.max", "0");
         let _killed_one_by_one = set("memory.oom.group", "1");
         needless.push(ADDRESS_SPACE);
@@ -145,7 +149,8 @@ fn collect(path: &Path, depth: u32, pids: &mut Vec<u32>) {
 }
 
 fn remove_below(path: &Path, depth: u32) {
-    // Most cgroups have no cgroups below them. Trying this first avoids listing their many files.
+    // Try to remove the cgroup first: most cgroups have no cgroups below them, and a list of their many files is then
+    // not needed.
     if fs::remove_dir(path).is_ok() {
         return;
     }

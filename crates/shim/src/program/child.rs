@@ -1,4 +1,4 @@
-//! Steps of the child between the fork and the execution of the program.
+//! Steps of the child process between the fork and the execution of the program.
 #![expect(unsafe_code, reason = "between fork and exec only bare system calls are allowed")]
 
 use std::{
@@ -24,23 +24,24 @@ use crate::{
 pub(super) const REPORT: usize = 8;
 
 const LAST_SIGNAL: i32 = 64;
-/// Length of the kernel's signal set in bytes.
+/// Length of the kernel's signal set type in bytes.
 const SIGNAL_SET: usize = 8;
 const NOT_RUN: i32 = 127;
 
-/// Child process that waits at its gate.
+/// Child process that is waiting at its gate: a pipe that it reads before it executes the program.
 pub(super) struct GatedChild {
     pub(super) pid: u32,
     pub(super) pidfd: OwnedFd,
-    /// Write end of the gate. One byte lets the child continue; closing this descriptor ends the child.
+    /// Write end of the gate pipe. One byte lets the child continue. If the gate closes without a byte, the child
+    /// exits.
     pub(super) gate: OwnedFd,
-    /// Read end of the report pipe. The pipe closes without a report when the program is executed.
+    /// Read end of the report pipe. When the child executes the program, the pipe closes without a report.
     pub(super) report: OwnedFd,
     pub(super) stdout: OwnedFd,
     pub(super) stderr: OwnedFd,
 }
 
-/// All data that the child needs, prepared before the fork, because the child must not allocate memory.
+/// All data that the child needs. It is prepared before the fork, because the child must not allocate memory.
 struct PreparedChild {
     program: CString,
     arguments: PointerList,
@@ -51,7 +52,7 @@ struct PreparedChild {
     limits: Vec<ResourceLimit>,
 }
 
-/// Strings, and the null-terminated array of pointers to them.
+/// C strings, and the null-terminated array of pointers to them.
 struct PointerList {
     pointers: Vec<*const c_char>,
     _strings: Vec<CString>,
@@ -66,10 +67,10 @@ struct ChildEnds {
     stderr: RawFd,
 }
 
-/// Creates the child, which then waits at its gate.
+/// Creates the child process, which then waits at its gate.
 ///
-/// `input` is the standard input of the child if the launch requests a pipe. The limits whose numbers are in `needless`
-/// are not set, because the cgroup enforces them.
+/// `input` is the pipe that becomes the standard input of the child, if the launch requests a pipe. The resource limits
+/// whose numbers are in `needless` are not set, because the cgroup enforces them.
 pub(super) fn spawn(
     launch: &LaunchOrder,
     input: Option<BorrowedFd<'_>>,
@@ -81,7 +82,7 @@ pub(super) fn spawn(
     let (report, report_in) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
     let (stdout, stdout_in) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
     let (stderr, stderr_in) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
-    // Only the shim's ends are non-blocking. The command must get ordinary pipes.
+    // Make only the shim's ends of the pipes non-blocking. The command must get ordinary pipes.
     for end in [&report, &stdout, &stderr] {
         rustix::fs::fcntl_setfl(end, OFlags::NONBLOCK)?;
     }
@@ -131,21 +132,21 @@ fn text(value: &OsStr) -> io::Result<CString> {
     CString::new(value.as_bytes()).map_err(|_| io::ErrorKind::InvalidInput.into())
 }
 
-/// Waits at the gate, then executes the program. Ends the process if the gate closes or a step fails.
+/// Waits at the gate, then executes the program. Exits the process if the gate closes or a step fails.
 ///
 /// # Safety
 /// The caller must be the child of a fork.
 unsafe fn become_program(prepared: &PreparedChild, ends: &ChildEnds) -> ! {
     // SAFETY: this code makes only system calls, on memory that was prepared before the fork.
     unsafe {
-        // This also closes the inherited lock and the write end of the gate. With the lock, the attempt would look
-        // alive after the shim has ended. With the write end, the gate would never report that the shim has ended.
+        // This also closes two inherited descriptors. If the lock stayed open, the attempt would look alive after the
+        // shim has ended. If the write end of the gate stayed open, the child would not notice that the shim has ended.
         close_all_but(ends);
         libc::setsid();
         let mut byte = 0_u8;
         if libc::read(ends.gate, (&raw mut byte).cast(), 1) != 1 {
-            // End by SIGKILL instead of an exit code: a program that acts for a killed shim must not read this as an
-            // exit code of the command.
+            // End by SIGKILL and not with an exit code. The program that takes over from a killed shim would mistake an
+            // exit code for that of the command.
             libc::kill(libc::getpid(), libc::SIGKILL);
             libc::_exit(NOT_RUN);
         }
@@ -159,8 +160,8 @@ unsafe fn become_program(prepared: &PreparedChild, ends: &ChildEnds) -> ! {
     }
 }
 
-/// Prepares the process and executes the program. Returns only if a step failed: the result is that step, and errno
-/// contains the reason.
+/// Prepares the process and executes the program. Returns only if a step failed: the result is the failed step, and
+/// errno contains the reason.
 unsafe fn prepare_and_exec(prepared: &PreparedChild, ends: &ChildEnds) -> SpawnStage {
     // SAFETY: this code makes only system calls, on memory that was prepared before the fork.
     unsafe {
@@ -177,7 +178,8 @@ unsafe fn prepare_and_exec(prepared: &PreparedChild, ends: &ChildEnds) -> SpawnS
         if libc::dup2(ends.stdout, 1) < 0 || libc::dup2(ends.stderr, 2) < 0 {
             return SpawnStage::Output;
         }
-        // Set close-on-exec instead of closing now, because the report pipe must stay open until the exec.
+        // Set close-on-exec instead of closing the descriptors now, because the report pipe must stay open until the
+        // exec.
         libc::syscall(libc::SYS_close_range, 3_u32, u32::MAX, libc::CLOSE_RANGE_CLOEXEC);
         libc::fcntl(stdin, libc::F_SETFD, libc::FD_CLOEXEC);
         for limit in &prepared.limits {
@@ -193,10 +195,10 @@ unsafe fn prepare_and_exec(prepared: &PreparedChild, ends: &ChildEnds) -> SpawnS
     }
 }
 
-/// Opens the standard input of the program. Returns a negative number if that fails, with the reason in errno.
+/// Opens the standard input of the program. On failure, returns a negative number and sets errno to the reason.
 ///
-/// Refuses a named pipe without a writer, because the open would block until there is a writer, and the reason of that
-/// delay would not be visible.
+/// Refuses a named pipe without a writer. An ordinary open would wait until a writer opens the pipe, and the reason for
+/// that delay would not be visible.
 unsafe fn open_input(path: &CStr) -> RawFd {
     // SAFETY: this code makes only system calls, on memory of the caller and of this stack frame.
     unsafe {
@@ -215,7 +217,7 @@ unsafe fn open_input(path: &CStr) -> RawFd {
     }
 }
 
-/// Returns true if a named pipe contains data or has a writer. Removes no data from the pipe.
+/// Returns true if a named pipe contains data or has a writer. Leaves the data in the pipe.
 unsafe fn has_writer(input: RawFd) -> bool {
     // SAFETY: this code makes only system calls, on memory of this stack frame.
     unsafe {
@@ -232,12 +234,13 @@ unsafe fn has_writer(input: RawFd) -> bool {
 }
 
 unsafe fn reset_signals() {
-    // The sigaction structure of the kernel: handler, flags, restorer, mask. All zero is the default action.
+    // The kernel's sigaction structure: handler, flags, restorer, mask. If all fields are zero, it selects the default
+    // action.
     let default = [0_u64; 4];
     // SAFETY: the kernel only reads the action, and `sigset_t` is plain memory.
     unsafe {
         for signal in 1..=LAST_SIGNAL {
-            // Call the kernel directly, because the C library refuses to change two signals that it uses.
+            // Call the kernel directly, because the C library refuses to change two signals that it uses itself.
             let before = ptr::null_mut::<u64>();
             libc::syscall(libc::SYS_rt_sigaction, signal, default.as_ptr(), before, SIGNAL_SET);
         }
@@ -253,12 +256,12 @@ unsafe fn close_all_but(ends: &ChildEnds) {
     let mut from = 3;
     for fd in kept {
         if fd > from {
-            // SAFETY: the child uses no descriptor of the shim except the ones that stay open.
+            // SAFETY: the child uses no descriptor of the shim other than those in `kept`.
             unsafe { close_between(from, fd - 1) };
         }
         from = fd + 1;
     }
-    // SAFETY: the child uses no descriptor of the shim except the ones that stay open.
+    // SAFETY: the child uses no descriptor of the shim other than those in `kept`.
     unsafe { close_between(from, RawFd::MAX) };
 }
 

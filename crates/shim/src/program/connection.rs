@@ -1,4 +1,4 @@
-//! The connection to one peer of the shim.
+//! The connection between the shim and one peer.
 
 use std::{
     collections::VecDeque,
@@ -18,7 +18,7 @@ use crate::{
 const MAX_REQUEST_LEN: usize = 64 << 10;
 const MAX_QUEUE_LEN: usize = 256 << 10;
 
-/// Connected socket with its received bytes, and with the messages that could not be sent yet.
+/// Connected socket, with the bytes that were received and the messages that could not be sent yet.
 pub(super) struct Connection {
     socket: UnixStream,
     frames: FrameBuffer,
@@ -26,7 +26,8 @@ pub(super) struct Connection {
     queued: usize,
     pub(super) greeted: bool,
     pub(super) wants_descriptors: bool,
-    /// True if the peer received the descriptors before the program started, so that the started message omits them.
+    /// True if the peer received the descriptors before the program started. The started message to this peer then
+    /// omits them.
     pub(super) has_descriptors: bool,
     pub(super) acknowledged: bool,
     /// Time when the connection was opened, in milliseconds of awake time.
@@ -42,7 +43,7 @@ struct OutgoingBytes {
 }
 
 impl Connection {
-    /// Takes ownership of a socket. Returns `None` if the peer runs as another user and not as root.
+    /// Takes ownership of a socket. Returns `None` if the peer belongs to another user who is not root.
     pub(super) fn accept(socket: UnixStream, opened: u64) -> io::Result<Option<Self>> {
         let peer = rustix::net::sockopt::socket_peercred(&socket)?;
         if !peer.uid.is_root() && peer.uid != rustix::process::geteuid() {
@@ -64,19 +65,20 @@ impl Connection {
         }))
     }
 
-    /// Sets the maximum length in bytes of the frames that are accepted from now on.
+    /// Sets the maximum length in bytes of the next frames.
     pub(super) fn set_limit(&mut self, limit: usize) {
         self.frames.set_limit(limit);
     }
 
-    /// Reduces the maximum frame length to the one of requests other than a launch.
+    /// Reduces the maximum frame length, because all requests after a launch are short.
     pub(super) fn limit_to_orders(&mut self) {
         self.frames.set_limit(MAX_REQUEST_LEN);
     }
 
-    /// Receives the available bytes with one read. An error or the end of the stream marks the connection as broken.
+    /// Receives the available bytes with a single read. Marks the connection as broken at an error or at the end of the
+    /// stream.
     pub(super) fn receive(&mut self) {
-        // No request carries descriptors. Received ones are closed at once.
+        // Requests carry no file descriptors. If any are received, they are closed at once.
         let mut unwanted = Vec::new();
         match channel::receive(&self.socket, &mut self.frames, &mut unwanted) {
             Ok(0) => self.broken = true,
@@ -90,8 +92,8 @@ impl Connection {
         self.frames.pull()
     }
 
-    /// Sends a message now, or as soon as the peer reads. If the queue of unsent bytes becomes too long, the connection
-    /// is marked as broken.
+    /// Sends a message now, or as soon as the socket accepts it. Marks the connection as broken if the queue of unsent
+    /// bytes becomes too long.
     pub(super) fn send(&mut self, notice: &ShimMessage, descriptors: Vec<OwnedFd>) {
         let bytes = notice.encode();
         self.queued = self.queued.saturating_add(bytes.len());

@@ -1,4 +1,4 @@
-//! All connections of the shim; their number is bounded.
+//! All connections of the shim, up to a maximum number.
 
 use std::os::fd::BorrowedFd;
 
@@ -19,7 +19,7 @@ impl Connections {
         Self { list: vec![first], door: ControlSocket::new(clock::awake_ms()) }
     }
 
-    /// Creates the control socket if that is due, or at once if no peer is connected.
+    /// Creates the control socket if its time has come or if no peer is connected.
     pub(super) fn advance_door(&mut self, directory: &AttemptDirectory, now: u64) {
         self.door.advance(directory, self.list.is_empty(), now);
     }
@@ -44,14 +44,15 @@ impl Connections {
         self.list.len()
     }
 
-    /// Accepts all peers that wait at the control socket.
+    /// Accepts all peers that are waiting at the control socket.
     pub(super) fn accept(&mut self) {
         let Some(listener) = self.door.listener() else {
             return;
         };
         while let Ok((socket, _)) = listener.accept() {
             if self.list.len() >= MAX_CONNECTIONS {
-                // If there are too many connections, a new peer replaces a peer that has not sent a hello.
+                // If the maximum number of connections is reached, a new peer replaces a peer that has not sent a
+                // hello.
                 let Some(silent) = self.list.iter().position(|each| !each.greeted) else {
                     continue;
                 };
@@ -70,7 +71,8 @@ impl Connections {
         }
     }
 
-    /// Sends the exit record to all peers. A peer must acknowledge this record even if it acknowledged an earlier one.
+    /// Sends an exit record to all peers, and then waits for a new acknowledgement, even if a peer acknowledged an
+    /// earlier record.
     pub(super) fn broadcast_exit(&mut self, notice: &ShimMessage) {
         for connection in &mut self.list {
             connection.acknowledged = false;
@@ -78,12 +80,13 @@ impl Connections {
         self.broadcast(notice);
     }
 
-    /// Returns true if at least one peer received the exit record, but no peer has acknowledged it.
+    /// Returns true if at least one peer received the exit record and no peer has acknowledged it yet.
     pub(super) fn awaits_acknowledgement(&self) -> bool {
         self.listening().next().is_some() && !self.is_acknowledged()
     }
 
-    /// Returns true if a peer has acknowledged the exit record, which means that the peer has stored the record.
+    /// Returns true if a peer has acknowledged the exit record. An acknowledgement means that the peer has stored the
+    /// record.
     pub(super) fn is_acknowledged(&self) -> bool {
         self.listening().any(|each| each.acknowledged)
     }
@@ -92,7 +95,7 @@ impl Connections {
         self.list.iter().filter(|each| each.greeted && !each.is_broken())
     }
 
-    /// Drops connections that are broken, and peers that have not sent a hello in time.
+    /// Drops broken connections, and connections whose peer has not sent a hello in time.
     pub(super) fn drop_broken(&mut self, now: u64) {
         self.list.retain(|each| {
             let silent = !each.greeted && now.saturating_sub(each.opened) >= GREETING_MS;
@@ -100,8 +103,8 @@ impl Connections {
         });
     }
 
-    /// Returns the time when a silent peer must be dropped or the control socket must be opened, whichever is earlier,
-    /// in milliseconds of awake time.
+    /// Returns the next time at which a peer without a hello must be dropped or the control socket must be created, in
+    /// milliseconds of awake time.
     pub(super) fn next_deadline(&self) -> Option<u64> {
         let silent = self.list.iter().filter(|each| !each.greeted);
         let silent = silent.map(|each| each.opened.saturating_add(GREETING_MS));

@@ -1,4 +1,4 @@
-//! The control socket, to which peers connect that did not start this shim.
+//! The control socket, for peers other than the starter of this shim.
 
 use std::os::{
     fd::{AsFd as _, BorrowedFd},
@@ -7,19 +7,18 @@ use std::os::{
 
 use crate::attempt_directory::{AttemptDirectory, SOCKET};
 
-/// Time in milliseconds before the socket is created. Only the starter needs the shim until then, and most attempts end
-/// earlier and never need the socket.
+/// Delay in milliseconds before the control socket is created. Most attempts end earlier and never need the socket.
 const SOCKET_DELAY_MS: u64 = 100;
 const MIN_RETRY_DELAY_MS: u64 = 100;
 const MAX_RETRY_DELAY_MS: u64 = 5_000;
 
 /// State of the control socket.
 pub(super) enum ControlSocket {
-    /// Not created yet. `due` is the time to create it in milliseconds of awake time; it is created earlier if all
-    /// peers disconnect.
+    /// The socket does not exist yet. `due` is the time to create it in milliseconds of awake time. It is created
+    /// earlier if all peers disconnect.
     Shut { due: u64 },
-    /// The socket could not be created. `due` is the time of the next attempt in milliseconds of awake time, and
-    /// `pause` is the delay after that attempt.
+    /// The socket could not be created. `due` is the time of the next try in milliseconds of awake time, and `pause` is
+    /// the delay between that try and the one after it.
     Stuck { due: u64, pause: u64 },
     /// Peers can connect.
     Open(UnixListener),
@@ -41,7 +40,7 @@ impl ControlSocket {
         self.listener().map(|listener| listener.as_fd())
     }
 
-    /// Creates the socket if that is due, or at once if no peer is connected (`alone`).
+    /// Creates the control socket if its time has come, or if no peer is connected (`alone`).
     pub(super) fn advance(&mut self, directory: &AttemptDirectory, alone: bool, now: u64) {
         let pause = match self {
             Self::Shut { due } if alone || now >= *due => MIN_RETRY_DELAY_MS,
@@ -50,7 +49,7 @@ impl ControlSocket {
         };
         *self = match directory.listen() {
             Ok(listener) => Self::Open(listener),
-            // The disk may be full. The attempt continues without a socket.
+            // Continue without a control socket, and retry later: the disk may be full.
             Err(_) => {
                 let next = pause.saturating_mul(2).min(MAX_RETRY_DELAY_MS);
                 Self::Stuck { due: now.saturating_add(pause), pause: next }
@@ -58,7 +57,7 @@ impl ControlSocket {
         };
     }
 
-    /// Returns the time of the next attempt to create the socket, in milliseconds of awake time.
+    /// Returns the time of the next try to create the control socket, in milliseconds of awake time.
     pub(super) fn next_deadline(&self) -> Option<u64> {
         match self {
             Self::Shut { due } | Self::Stuck { due, .. } => Some(*due),

@@ -1,4 +1,4 @@
-//! Records how the attempt ended, reports the record, and decides when the shim may exit.
+//! Records how the attempt ended, sends the exit record to peers, and decides when the shim may exit.
 
 use longhaul_failpoint::crashpoint;
 
@@ -19,23 +19,24 @@ const ACKNOWLEDGE_MS: u64 = 1_000;
 const MIN_RETRY_DELAY_MS: u64 = 100;
 const MAX_RETRY_DELAY_MS: u64 = 5_000;
 
-/// Progress of recording the end.
+/// State of the exit record of this attempt.
 pub(super) enum RecordState {
-    /// The attempt has not ended, so there is no record.
+    /// The attempt has not ended, so there is no exit record.
     Open,
-    /// The record could not be written. `is_durable` is true if an earlier form of the record is durable. `due` is the
-    /// time of the next attempt in milliseconds of awake time, and `pause` is the delay after that attempt.
+    /// The record could not be written. `is_durable` is true if an earlier version of the record is durable. `due` is
+    /// the time of the next try in milliseconds of awake time, and `pause` is the delay between that try and the one
+    /// after it.
     Unwritten { record: Box<ExitRecord>, is_durable: bool, due: u64, pause: u64 },
-    /// The record is durable, but is not final: output or processes are left. `idle_since` is the time from which only
-    /// output is left, in milliseconds of awake time.
+    /// The record is durable but not final: the output is not read completely, or processes are left. `idle_since` is
+    /// the time, in milliseconds of awake time, since which only output is left.
     Written { record: Box<ExitRecord>, idle_since: Option<u64> },
-    /// The record is final. `told` is the time when it was reported, in milliseconds of awake time.
+    /// The record is final. `told` is the time when it was sent to peers, in milliseconds of awake time.
     Settled { record: Box<ExitRecord>, told: u64 },
 }
 
 impl RecordState {
-    /// Returns the latest form of the record, and true if any form of the record is durable. Returns `None` if the
-    /// attempt has not ended.
+    /// Returns the latest version of the exit record, and true if any version of the record is durable. Returns `None`
+    /// if the attempt has not ended.
     pub(super) fn known(&self) -> Option<(&ExitRecord, bool)> {
         match self {
             Self::Open => None,
@@ -51,8 +52,8 @@ impl Supervisor {
         self.end_sweep();
         match &mut self.record {
             RecordState::Open => self.begin_ending(now),
-            // An earlier form of the record is durable here, and a peer has stored the final form: do not wait for
-            // space.
+            // Exit without waiting for disk space: an earlier version of the record is durable here, and a peer has
+            // stored the final version.
             RecordState::Unwritten { record, is_durable: true, .. }
                 if record.settled && self.connections.is_acknowledged() =>
             {
@@ -80,14 +81,15 @@ impl Supervisor {
             RecordState::Written { idle_since: Some(since), .. } => Some(since.saturating_add(DRAIN_MS)),
             RecordState::Written { idle_since: None, .. } => {
                 let sweeping = self.stopping.as_ref().is_some_and(|stopping| !stopping.is_empty());
-                // If no process is left to kill, the wait for the rest of the output must start now.
+                // If no process is left to kill, the wait for the rest of the output must start at once.
                 (!sweeping).then_some(0)
             }
             RecordState::Settled { told, .. } => Some(told.saturating_add(ACKNOWLEDGE_MS)),
         }
     }
 
-    /// Writes the first record: as soon as the leader has ended without a stop, or when the stopped tree is empty.
+    /// Writes the first exit record. The time for this is when the leader has ended without a stop, or when the stopped
+    /// tree is empty.
     fn begin_ending(&mut self, now: u64) {
         let Leader::Ended(end) = &self.leader else {
             return;
@@ -113,8 +115,8 @@ impl Supervisor {
         }
     }
 
-    /// Reports the record without `sweeping` as soon as all leftovers have ended. This does not depend on other
-    /// processes that still hold the output pipes, or on the disk.
+    /// Sends the record without `sweeping` as soon as all leftovers have ended. Does not wait for the disk, or for
+    /// processes outside the tree that still hold the output pipes open.
     fn end_sweep(&mut self) {
         let Some(swept) = self.stopping.as_ref().filter(|each| each.is_empty()).map(TreeStop::swept) else {
             return;
@@ -144,7 +146,7 @@ impl Supervisor {
         if super::stopping::is_empty(&self.tree, self.require_no_live_descendants) {
             return 0;
         }
-        // The tree is not empty, even if the list of its members missed a process. So there is at least one.
+        // The tree is known to have members. Count at least one, because the list of members may have missed a process.
         u64::try_from(self.tree.members().len()).unwrap_or(u64::MAX).max(1)
     }
 
@@ -176,8 +178,8 @@ impl Supervisor {
         }
     }
 
-    /// Makes a record durable and sends it to all peers. The first failure is reported too, because the attempt has
-    /// ended even if the disk fails.
+    /// Writes an exit record durably and sends it to all peers. The record is sent also when the write fails for the
+    /// first time, because the attempt has ended even if the disk does not work.
     fn write(&mut self, record: Box<ExitRecord>, now: u64, pause: u64) {
         let written = self.directory.write_durably(EXIT, self.reserved.take(), &record.encode());
         let first_failure = !matches!(self.record, RecordState::Unwritten { .. });
@@ -195,7 +197,7 @@ impl Supervisor {
         self.record = match written {
             Ok(()) if record.settled => RecordState::Settled { record, told: now },
             Ok(()) => RecordState::Written { record, idle_since: None },
-            // The directory was removed, so the record can never be stored or read there.
+            // The attempt directory was removed, so the record cannot be written there. Do not retry.
             Err(_) if self.directory.is_removed() && record.settled => {
                 RecordState::Settled { record, told: now }
             }
@@ -209,7 +211,7 @@ impl Supervisor {
         };
     }
 
-    /// Waits for the rest of the tree and of the output, and then replaces the record by its final form.
+    /// Waits for the rest of the tree and of the output, and then replaces the exit record by its final version.
     fn settle(&mut self, now: u64) {
         let RecordState::Written { idle_since, .. } = &mut self.record else {
             return;
@@ -226,7 +228,8 @@ impl Supervisor {
         if let Leader::Ended(end) = &self.leader {
             let mut record = self.compose(end, true);
             if let Some((first, _)) = self.record.known() {
-                // The cause of the end never changes, even if the shim stopped leftovers afterwards.
+                // Keep the stop reason of the first record: leftovers that the shim stopped afterwards do not change
+                // why the attempt ended.
                 record.stopped = first.stopped;
                 record.escalated = first.escalated;
             }

@@ -1,4 +1,4 @@
-//! Creates the child process, directly inside its cgroup if it has one.
+//! Creates the child process. If the attempt has a cgroup, the child is created inside it.
 #![expect(unsafe_code, reason = "fork and clone3 have no safe form")]
 
 use std::{
@@ -8,21 +8,21 @@ use std::{
 
 const INTO_CGROUP: u64 = 0x2_0000_0000;
 
-/// Side of a fork on which the caller continues.
+/// Process in which a fork returned: the parent or the child.
 pub(super) enum ForkSide {
     Child,
     Parent { pid: u32, pidfd: OwnedFd },
 }
 
-/// Forks this process. With a cgroup, the child is a member of the cgroup from the start.
+/// Forks this process. If a cgroup is given, the child is a member of the cgroup from the start.
 ///
 /// # Safety
-/// The program must have only one thread. The child may only do what is allowed between fork and exec, which means
-/// system calls without allocation.
+/// The program must have only one thread. The child may only do what is allowed between fork and exec: system calls,
+/// without memory allocation.
 pub(super) unsafe fn fork(cgroup: Option<BorrowedFd<'_>>) -> io::Result<ForkSide> {
     // SAFETY: the caller guarantees the requirements of this function.
     match unsafe { clone(cgroup) } {
-        // Some containers forbid clone3 and report it as an unknown system call.
+        // Some containers forbid clone3 and report it as an unknown system call. Use a plain fork there.
         Err(error) if cgroup.is_none() && is_forbidden(&error) => unsafe { plain_fork() },
         done => done,
     }
@@ -43,12 +43,12 @@ unsafe fn clone(cgroup: Option<BorrowedFd<'_>>) -> io::Result<ForkSide> {
         arguments.flags |= INTO_CGROUP;
         arguments.cgroup = u64::from(cgroup.as_raw_fd().cast_unsigned());
     }
-    // SAFETY: without CLONE_VM and without a stack this is a fork; the arguments live across the call.
+    // SAFETY: without CLONE_VM and without a stack this call is a fork; the arguments live until it returns.
     let pid =
         unsafe { libc::syscall(libc::SYS_clone3, &raw mut arguments, mem::size_of::<libc::clone_args>()) };
     match u32::try_from(pid) {
         Ok(0) => Ok(ForkSide::Child),
-        // SAFETY: the kernel stored a new descriptor in `pidfd`, which no other value owns.
+        // SAFETY: the kernel stored a new descriptor in `pidfd`, and no other value owns the descriptor.
         Ok(pid) => Ok(ForkSide::Parent { pid, pidfd: unsafe { OwnedFd::from_raw_fd(pidfd) } }),
         Err(_) => Err(io::Error::last_os_error()),
     }

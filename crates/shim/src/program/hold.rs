@@ -7,7 +7,7 @@ use super::tree::{ProcessTree, TreeMember};
 const MAX_PASSES: u32 = 100;
 const POLL_INTERVAL: Duration = Duration::from_millis(1);
 
-/// Number of processes that a pause stopped and missed.
+/// Result of a pause: the number of processes that were stopped, and of those that were not.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct PauseCount {
     pub(super) stopped: u64,
@@ -25,7 +25,8 @@ pub(super) fn hold(tree: &ProcessTree) -> PauseCount {
         let members = tree.members();
         let is_held = |member: &TreeMember| {
             let everyone = members.iter().map(|each| &each.stat);
-            // The process has a pending SIGSTOP. It stops as soon as its wait in vfork ends.
+            // A process that is waiting in vfork cannot stop yet. It has a pending SIGSTOP, and stops as soon as the
+            // wait ends.
             let waits = || asked.contains(&member.birth()) && member.stat.waits_for_one_of(everyone);
             member.stat.is_stopped() || waits()
         };
@@ -39,14 +40,14 @@ pub(super) fn hold(tree: &ProcessTree) -> PauseCount {
         }
         let mut fresh = false;
         for member in running {
-            // Another process may have resumed this one in the meantime, so SIGSTOP is sent again. Only the first
+            // Send SIGSTOP to every running process, because another process may have resumed it. Only the first
             // SIGSTOP to a process counts as progress.
             if tree.deliver(member, libc::SIGSTOP) {
                 fresh |= asked.insert(member.birth());
             }
         }
         if !fresh {
-            // All running processes have received SIGSTOP. The kernel needs a moment to stop them.
+            // All running processes have already received SIGSTOP. Wait a moment for the kernel to stop them.
             thread::sleep(POLL_INTERVAL);
         }
     }
@@ -56,7 +57,7 @@ pub(super) fn hold(tree: &ProcessTree) -> PauseCount {
 /// Resumes every process of the tree.
 pub(super) fn release(tree: &ProcessTree) {
     tree.thaw();
-    // Running processes receive SIGCONT too: it cancels a SIGSTOP that has not taken effect yet.
+    // Send SIGCONT to running processes too: it cancels a SIGSTOP that has not taken effect yet.
     tree.signal_all(libc::SIGCONT);
 }
 
@@ -69,7 +70,8 @@ fn freeze(tree: &ProcessTree) -> Option<PauseCount> {
         }
         thread::sleep(POLL_INTERVAL);
     }
-    // A process is in a system call that cannot be interrupted. It freezes as soon as the call ends.
+    // The cgroup is not frozen yet, because a process is in a system call that cannot be interrupted. The process
+    // freezes as soon as the call ends.
     let members = count(cgroup.pids().len());
     Some(PauseCount { stopped: 0, missed: members })
 }

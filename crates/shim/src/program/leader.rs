@@ -1,4 +1,4 @@
-//! The state of the leader, which is the process of the program that was launched.
+//! The state of the leader, which is the process that runs the launched program.
 
 use std::os::fd::OwnedFd;
 
@@ -9,26 +9,26 @@ use crate::{
     limit::ExceededLimit,
 };
 
-/// State of the leader.
+/// State of the leader process.
 pub(super) enum Leader {
-    /// The leader waits at the gate.
+    /// The leader is waiting at the gate.
     Gated { gate: OwnedFd, report: OwnedFd },
-    /// The gate is open, but it is not known yet if the program could be executed.
+    /// The gate is open, but it is not known yet whether the program could be executed.
     Starting { report: OwnedFd },
     /// The program runs. `since` is the time of its start in milliseconds of awake time.
     Running { since: u64 },
-    /// The ending of the leader is already decided, but the process was not reaped yet.
+    /// The ending of the leader is already decided, but the leader process was not reaped yet.
     Doomed { ending: ProgramEnd },
     /// The leader has ended and was reaped.
     Ended(LeaderExit),
 }
 
-/// Facts about the end of the leader, known once the process was reaped.
+/// Facts about the end of the leader, which are known when the leader process was reaped.
 #[derive(Debug, Clone)]
 pub(super) struct LeaderExit {
     pub(super) ending: ProgramEnd,
     pub(super) ended_boot_ms: u64,
-    /// True if the shim itself was stopped by a signal when the leader ended, so that it noticed the end later.
+    /// True if the shim was stopped by a signal when the leader ended, so that the exact time of the end is unknown.
     pub(super) undated: bool,
     pub(super) wall: i64,
     pub(super) run_ms: u64,
@@ -39,18 +39,18 @@ pub(super) struct LeaderExit {
     pub(super) paused: bool,
 }
 
-/// Report of the child about the execution of the program.
+/// Report from the child on whether it executed the program.
 pub(super) enum ExecReport {
     /// The child has not reported yet.
     Nothing,
-    /// The pipe closed without a report: the program was executed, or the child was killed before.
+    /// The pipe closed without a report: the program was executed, or the child was killed before it could report.
     Silence,
     /// A step before the execution of the program failed.
     Failure { stage: SpawnStage, errno: i32 },
 }
 
 impl Leader {
-    /// Returns the pipe on which the report about the start arrives, while that report is expected.
+    /// Returns the pipe that the child reports through, while its report is expected.
     pub(super) fn report(&self) -> Option<&OwnedFd> {
         match self {
             Self::Starting { report } => Some(report),
@@ -90,7 +90,7 @@ impl LeaderExit {
     }
 }
 
-/// Reads the report of the child.
+/// Reads the report of the child from the pipe.
 pub(super) fn read_report(pipe: &OwnedFd) -> ExecReport {
     let mut bytes = [0; REPORT];
     match rustix::io::read(pipe, &mut bytes) {

@@ -1,7 +1,8 @@
-//! Enforces the node's lease, for work that may run on another node once this node is lost.
+//! Enforces the node's lease, for work that may run on another node if this node is lost.
 //!
-//! While the manager is alive, the manager stops such work. This module is for the case that the manager has ended:
-//! when the lease expires, the shim checks if the lease was extended, and otherwise stops the tree.
+//! While the manager is alive, the manager itself stops such work. This module covers the time after the manager has
+//! ended. When the lease expires, the shim checks whether the lease was extended. If it was not, the shim stops the
+//! tree.
 
 use std::{
     io,
@@ -15,21 +16,22 @@ use rustix::time::{
 
 use crate::{clock, lease::LeaseNote};
 
-/// Time in milliseconds for which a note is read again if the note is unreadable, or expired when first read.
+/// Time in milliseconds for which the shim keeps reading a lease note that is unreadable, or that was already expired
+/// at the first read.
 const STALE_NOTE_INTERVAL_MS: u64 = 1_000;
 const STALE_NOTE_POLL_MS: u64 = 50;
-/// Maximum time in milliseconds between two reads of the note. The next manager may replace a lease that never expires
-/// by one that does, and the shim notices this only by reading.
+/// Maximum time in milliseconds between two reads of the lease note. The next manager may replace a lease that never
+/// expires by one that does, and the shim detects this only when it reads the note.
 const MAX_LEASE_POLL_MS: u64 = 5_000;
-/// Time in milliseconds between the first signal and SIGKILL after the lease has expired. It replaces the times of the
-/// stop plan, and is well within the grace period that follows a lease.
+/// Time in milliseconds between the first signal and SIGKILL after the lease has expired. It replaces the delays of the
+/// stop plan, and is well within the grace period that follows the expiry of a lease.
 const LOST_LEASE_GRACE_MS: u64 = 5_000;
 
-/// The shim's view of the lease. Its times are in milliseconds since boot, including suspended time.
+/// The lease as the shim last read it. Times are in milliseconds since boot, including suspended time.
 pub(super) struct LeaseTerm {
     path: PathBuf,
     boot_id: String,
-    /// Timer that wakes the shim. Its clock includes the time in which the machine is suspended.
+    /// Timer that wakes up the shim. The time in which the machine is suspended counts.
     timer: OwnedFd,
     course: LeaseCourse,
 }
@@ -37,11 +39,11 @@ pub(super) struct LeaseTerm {
 enum LeaseCourse {
     /// The lease was valid when the note was last read. `look_at` is the time to read the note again.
     Lasts { look_at: u64 },
-    /// The note has given no valid lease since `since`. `look_at` is the time to read the note again.
+    /// No valid lease could be read from the note since `since`. `look_at` is the time to read the note again.
     Doubtful { since: u64, look_at: u64 },
-    /// The lease has expired. `kill_at` is the time to kill the rest of the tree.
+    /// The lease has expired and the tree is being stopped. `kill_at` is the time to kill the rest of the tree.
     Over { kill_at: u64 },
-    /// The tree was killed, so there is no further action.
+    /// The tree was killed because the lease had expired, so there is no further action.
     Done,
 }
 
@@ -53,8 +55,8 @@ pub(super) enum LeaseAction {
 }
 
 impl LeaseTerm {
-    /// Starts in the doubtful state, because the note may still be that of an earlier manager. The note is read at
-    /// once.
+    /// Starts in the doubtful state, because the note may still be that of an earlier manager. The first call of
+    /// `advance` reads the note.
     pub(super) fn begin(path: PathBuf, boot_id: String) -> io::Result<Self> {
         let flags = TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK;
         let timer = timerfd_create(TimerfdClockId::Boottime, flags)?;
@@ -67,7 +69,7 @@ impl LeaseTerm {
         self.timer.as_fd()
     }
 
-    /// Reads the note if that is due, and returns the required action.
+    /// Reads the lease note if it is time to read it, and returns the required action.
     pub(super) fn advance(&mut self) -> LeaseAction {
         let now = clock::boot_ms();
         let (course, due) = match self.course {
@@ -95,9 +97,9 @@ impl LeaseTerm {
                 let look_at = note.until.min(now.saturating_add(MAX_LEASE_POLL_MS));
                 (LeaseCourse::Lasts { look_at }, LeaseAction::Nothing)
             }
-            // The note was valid before, and was not extended.
+            // The lease was valid at the last read, and has expired without an extension.
             (Some(_), None) => over,
-            // If the lease cannot be confirmed for this long, treat it as expired: no manager maintains the note, and
+            // Treat a lease as expired if no read has confirmed it for this long: no manager maintains the note, and
             // another node may have started the work.
             (Some(_) | None, Some(since)) if now.saturating_sub(since) >= STALE_NOTE_INTERVAL_MS => over,
             (Some(_) | None, doubted) => {
@@ -114,7 +116,7 @@ impl LeaseTerm {
         let at = match self.course {
             LeaseCourse::Lasts { look_at } | LeaseCourse::Doubtful { look_at, .. } => look_at,
             LeaseCourse::Over { kill_at } => kill_at,
-            // An expiry of zero disarms the timer.
+            // The expiry time zero disarms the timer.
             LeaseCourse::Done => 0,
         };
         let it_value = Timespec {
@@ -122,7 +124,7 @@ impl LeaseTerm {
             tv_nsec: i64::try_from(at % 1_000).unwrap_or(0).saturating_mul(1_000_000),
         };
         let once = Itimerspec { it_interval: Timespec { tv_sec: 0, tv_nsec: 0 }, it_value };
-        // This call fails only for times that are out of range.
+        // Setting the timer fails only for times that are out of range.
         drop(timerfd_settime(&self.timer, TimerfdTimerFlags::ABSTIME, &once));
     }
 }

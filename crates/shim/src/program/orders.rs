@@ -12,7 +12,7 @@ use crate::{
     request::{PROTOCOL_VERSION, ShimHello, ShimRequest, ShimStopRequest, SignalTarget},
 };
 
-/// Features that this version supports, in addition to the messages that never change.
+/// Features that this version supports, in addition to the messages that are the same in every version.
 pub(super) const CAPABILITIES: [&str; 5] = ["pause", "descriptors", "settled", "input", "lease"];
 
 impl Supervisor {
@@ -111,7 +111,8 @@ impl Supervisor {
             }
         };
         if gated {
-            // This drops the write end of the gate, so the gate closes and never opens.
+            // The assignment drops the write end of the gate, so that the gate closes without letting the child
+            // continue.
             self.leader = Leader::Doomed { ending: ProgramEnd::NeverRan };
         }
         let over = self.leader.has_ended() && self.stopping.is_none() && self.leftovers == 0;
@@ -121,7 +122,7 @@ impl Supervisor {
         }
         let begun = self.stopping.is_some();
         if !begun {
-            // A forced stop uses an empty plan, so no signal comes before SIGKILL.
+            // A forced stop uses an empty stop plan, so that no other signal precedes SIGKILL.
             let plan = if order.force { Some(StopPlan { steps: Vec::new() }) } else { order.plan };
             self.begin_stop(Some(order.reason), plan, now);
         }
@@ -169,14 +170,16 @@ impl Supervisor {
             return self.refuse(place, ErrorCode::Illegal, "only a paused process can be resumed");
         }
         let changed = self.pause != PauseState::Free;
-        // Do not resume a tree that the shim has not paused: another process may have stopped it for its own reason.
+        // Do not resume a tree that the shim did not pause: another process may have stopped it for a reason of its
+        // own.
         if changed {
             self.release();
         }
         self.reply(place, changed, &ShimMessage::Resumed);
     }
 
-    /// Answers one peer. If the state changed (`changed`), sends the message to all other peers too.
+    /// Sends the answer to the peer that made the request. If the request changed the state (`changed`), sends the
+    /// answer to all other peers too.
     fn reply(&mut self, place: usize, changed: bool, notice: &ShimMessage) {
         if changed {
             self.connections.broadcast(notice);

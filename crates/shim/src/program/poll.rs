@@ -1,4 +1,4 @@
-//! Waits for the next event.
+//! Waits until a file descriptor is ready or a deadline is reached.
 
 use std::os::fd::{AsFd as _, OwnedFd};
 
@@ -10,7 +10,7 @@ use rustix::{
 use super::{lease::LeaseTerm, supervisor::Supervisor};
 use crate::{clock, output::StreamId};
 
-/// Descriptors that are ready. `readable` and `writable` contain indexes of connections.
+/// File descriptors that are ready. `readable` and `writable` contain indexes of connections.
 #[derive(Default)]
 pub(super) struct ReadyDescriptors {
     pub(super) signals: bool,
@@ -23,13 +23,13 @@ pub(super) struct ReadyDescriptors {
 }
 
 impl Supervisor {
-    /// Waits until a descriptor is ready or the deadline is reached. The deadline is in milliseconds of awake time;
-    /// `None` waits without a limit.
+    /// Waits until a file descriptor is ready or the deadline is reached. The deadline is in milliseconds of awake
+    /// time; `None` waits without a time limit.
     pub(super) fn poll(&self, deadline: Option<u64>) -> Result<ReadyDescriptors, Errno> {
         let timeout = deadline.map(|at| {
             let left = at.saturating_sub(clock::awake_ms());
-            // Add one millisecond, because the current millisecond is partly over. The deadline is then surely reached
-            // on return.
+            // Add one millisecond, because the current millisecond has partly passed. This ensures that the deadline is
+            // reached on return.
             let left = if left > 0 { left.saturating_add(1) } else { 0 };
             Timespec {
                 tv_sec: i64::try_from(left / 1_000).unwrap_or(i64::MAX),
@@ -44,10 +44,11 @@ impl Supervisor {
             self.leader.report().map(OwnedFd::as_fd),
             self.pumps.pipe(StreamId::Stdout).map(OwnedFd::as_fd),
             self.pumps.pipe(StreamId::Stderr).map(OwnedFd::as_fd),
-            // The timer of the lease only wakes the loop. Each iteration checks the lease anyway.
+            // The lease timer only wakes up the event loop. Each iteration checks the lease anyway.
             self.term.as_ref().map(LeaseTerm::timer),
         ];
-        // An absent descriptor keeps its index in the list, with another descriptor and no events.
+        // Fill the place of an absent descriptor with another descriptor and no events, so that all indexes stay the
+        // same.
         let fixed = watched.map(|fd| fd.map_or((nothing, PollFlags::empty()), |fd| (fd, input)));
         let peers = self.connections.iter().map(|each| {
             let events = if each.has_queue() { input | PollFlags::OUT } else { input };

@@ -4,16 +4,17 @@ use std::fs;
 
 use crate::process_stat::ProcessStat;
 
-/// Source of the information about children.
+/// Source from which the children of a process are determined.
 pub(super) enum ProcfsSource {
-    /// The kernel's lists of children.
+    /// The lists of children that the kernel provides.
     Kernel,
     /// A snapshot of all processes, if the kernel provides no lists of children.
     Everyone(Vec<ProcessStat>),
 }
 
 impl ProcfsSource {
-    /// Returns the kernel's lists if they exist; otherwise reads the state of all processes now.
+    /// Returns the kernel's lists of children if they exist. If they do not exist, reads the state of all processes
+    /// now.
     pub(super) fn now(kernel_lists: bool) -> Self {
         if kernel_lists { Self::Kernel } else { Self::Everyone(ProcessStat::everyone()) }
     }

@@ -15,21 +15,21 @@ const FLOOD_BYTES_PER_MS: usize = 32 << 10;
 const DEFAULT_PIPE: usize = 64 << 10;
 const LARGE_PIPE: usize = 1 << 20;
 
-/// Both output pipes, and the log to which their bytes go.
+/// Both output pipes, and the log that their bytes are written to.
 pub(super) struct PipeReaders {
     writer: OutputWriter,
     stdout: PipeReader,
     stderr: PipeReader,
 }
 
-/// The read end of one pipe, until all writers have closed the pipe.
+/// The read end of one output pipe. It is closed when all writers have closed the pipe.
 struct PipeReader {
     stream: StreamId,
     pipe: Option<OwnedFd>,
     rate: FlowRate,
 }
 
-/// Data rate of a stream, measured at intervals. `flood` is true while the rate is very high.
+/// Data rate of an output stream, measured at intervals. `flood` is true while the rate is very high.
 struct FlowRate {
     since: u64,
     bytes: usize,
@@ -69,7 +69,8 @@ impl PipeReaders {
             StreamId::Stdout => &mut self.stdout,
             StreamId::Stderr => &mut self.stderr,
         };
-        // In a flood, stop unless the pipe was full: the rest can wait until more bytes have arrived.
+        // While the data rate is very high, continue only if the pipe was full. If it was not full, more bytes should
+        // arrive first.
         let enough = if pump.rate.flood { LARGE_PIPE } else { SMALL };
         pump.run(&mut self.writer, enough);
         self.writer.flush();
@@ -82,13 +83,13 @@ impl PipeReaders {
         self.writer.flush();
     }
 
-    /// Stops reading, although a process that is not part of the tree may still hold a pipe open.
+    /// Stops reading the output pipes, even if a process that is not part of the tree still holds a pipe open.
     pub(super) fn close(&mut self) {
         self.stdout.pipe = None;
         self.stderr.pipe = None;
     }
 
-    /// Duplicates the read ends that are still open, so that another process can hold them too.
+    /// Duplicates the read ends of the output pipes that are still open, so that another process can hold them too.
     pub(super) fn share(&self) -> io::Result<Vec<(Descriptor, OwnedFd)>> {
         let ends = [(Descriptor::Stdout, &self.stdout.pipe), (Descriptor::Stderr, &self.stderr.pipe)];
         let open = ends.into_iter().filter_map(|(descriptor, pipe)| Some((descriptor, pipe.as_ref()?)));
@@ -97,7 +98,7 @@ impl PipeReaders {
 }
 
 impl PipeReader {
-    /// Moves bytes from the pipe to the log. Stops when a step moves fewer than `enough` bytes, because the pipe is
+    /// Moves bytes from the pipe to the log. Stops when one step moves fewer than `enough` bytes, because the pipe is
     /// then most likely empty.
     fn run(&mut self, writer: &mut OutputWriter, enough: usize) {
         let mut moved = 0_usize;
@@ -117,9 +118,11 @@ impl PipeReader {
         }
     }
 
-    /// Enlarges the pipe at the start of a flood, and restores its usual size afterwards.
+    /// Enlarges the pipe when the data rate becomes very high, and restores the usual size when the rate is lower
+    /// again.
     ///
-    /// All pipes of a user share one memory allowance. If it is used up, every new pipe of the user is tiny.
+    /// A pipe is not large all the time, because all pipes of a user share one memory allowance. If it is used up,
+    /// every new pipe of that user is tiny.
     fn fit(&mut self) {
         let before = self.rate.flood;
         self.rate.look(clock::awake_ms());

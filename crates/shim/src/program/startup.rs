@@ -1,4 +1,4 @@
-//! Starts a shim: from the first request of its starter to a child that waits at its gate.
+//! Starts a shim: from the first request of its starter until the child is waiting at its gate.
 
 use std::{
     fs::File,
@@ -50,7 +50,8 @@ const LAUNCH_TIMEOUT: Timespec = Timespec { tv_sec: 30, tv_nsec: 0 };
 const DONE: i32 = 0;
 const REFUSED: i32 = 3;
 
-/// Reason why the shim ran no command. `errno` is the error number of the operating system, if there was one.
+/// Reason why the shim ran no command. `errno` is the error number of the operating system, or `None` if the cause was
+/// not a system error.
 struct StartRefusal {
     why: String,
     errno: Option<i32>,
@@ -69,14 +70,14 @@ impl StartRefusal {
     }
 }
 
-/// A child that waits at its gate, with its containment mechanism and its cgroup, if any.
+/// A child that is waiting at its gate, with its containment mechanism and its cgroup (if it has one).
 struct ContainedChild {
     gated: GatedChild,
     containment: Containment,
     cgroup: Option<Cgroup>,
 }
 
-/// Supervises the attempt of a directory until its end, and returns the exit code of the shim.
+/// Supervises the attempt in an attempt directory until the attempt has ended. Returns the exit code of the shim.
 pub(super) fn serve(path: &Path) -> i32 {
     sys::close_inherited();
     let Ok((mut control, null)) = take_control() else {
@@ -87,7 +88,7 @@ pub(super) fn serve(path: &Path) -> i32 {
             PreparedStart::supervise(start, control);
             DONE
         }
-        // The starter disconnected, or sent no launch in time.
+        // The starter disconnected, or did not send a launch in time.
         Ok(None) => DONE,
         Err(StartRefusal { why, errno }) => {
             control.send(&ShimMessage::Refused { why, errno }, Vec::new());
@@ -96,7 +97,7 @@ pub(super) fn serve(path: &Path) -> i32 {
     }
 }
 
-/// State of the shim when the child waits at its gate and the identity is durable.
+/// State of the shim when the child is waiting at its gate and the identity is durable.
 struct PreparedStart {
     directory: AttemptDirectory,
     lock: OwnedFd,
@@ -138,15 +139,15 @@ impl PreparedStart {
     }
 }
 
-/// Moves the control connection from standard input, where the child would inherit it, to another descriptor. Returns
-/// the connection and the null device, which replaces the standard input.
+/// Moves the control connection from standard input to another descriptor, because the child would inherit standard
+/// input. Returns the connection, and the null device that replaces standard input.
 fn take_control() -> io::Result<(Connection, OwnedFd)> {
     let socket = io::stdin().as_fd().try_clone_to_owned()?;
     let null = rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())?;
     sys::null_stdin(&null)?;
     let accepted = Connection::accept(UnixStream::from(socket), clock::awake_ms())?;
     let mut control = accepted.ok_or(io::ErrorKind::PermissionDenied)?;
-    // The starter receives all messages without sending a hello first.
+    // The starter receives all messages, even if it sends no hello.
     control.greeted = true;
     control.wants_descriptors = true;
     control.set_limit(MAX_FRAME_LEN);
@@ -158,7 +159,7 @@ fn begin(
     control: &mut Connection,
     null: OwnedFd,
 ) -> Result<Option<PreparedStart>, StartRefusal> {
-    // This fails only if the shim already leads a session.
+    // This call fails only if the shim already leads a session.
     let _leads_already = rustix::process::setsid();
     let signals = sys::block_signals().map_err(StartRefusal::because("cannot block signals"))?;
     let directory =
@@ -183,7 +184,8 @@ fn begin(
     start(directory, lock, launch, signals, writer, control.peer).map(Some)
 }
 
-/// Receives requests until the launch. Returns `None` if the peer disconnects first or sends no request in time.
+/// Receives requests until a launch arrives. Returns `None` if the peer disconnects before that or sends no request in
+/// time.
 fn await_launch(control: &mut Connection) -> Result<Option<LaunchOrder>, StartRefusal> {
     loop {
         while let Some(frame) = control.pull().map_err(|error| StartRefusal::new(error.to_string()))? {
@@ -246,11 +248,12 @@ fn start(
     let term = term.map_err(StartRefusal::because("cannot create a timer"))?;
     failpoint!("shim.fork").map_err(StartRefusal::because("cannot create a process"))?;
     let ContainedChild { gated, containment, cgroup } = contain(&launch, reader.as_ref(), &directory)?;
-    // From now on, only the child has the read end open, so that writers can detect if the input has a reader.
+    // Close the shim's copy of the read end. Only the child has the read end open now, so that writers can detect
+    // whether the input has a reader.
     drop(reader);
     crashpoint!("shim.forked");
     let identity = identify(&launch, &gated, containment, cgroup.as_ref())?;
-    // If a step fails from here on, dropping the child closes its gate, and the child ends. The parent directories are
+    // If a step fails from here on, dropping the child closes its gate, and the child exits. The parent directories are
     // synced last: a journaling file system has then already written them together with the identity, at no extra cost.
     let reserve =
         || directory.reserve(EXIT).map_err(StartRefusal::because("cannot reserve space for the exit record"));
@@ -270,7 +273,8 @@ fn start(
                 cgroup.remove();
             }
             directory.release(EXIT);
-            // No command ran. Without an identity, this is visible to all readers of the directory.
+            // No command ran. Remove the identity file, because all readers of the directory conclude from its absence
+            // that no command ran.
             drop(directory.remove(IDENTITY));
             return Err(refusal);
         }
@@ -293,7 +297,7 @@ fn start(
     })
 }
 
-/// Creates the child with the strongest mechanism that is allowed and works.
+/// Creates the child with the strongest containment mechanism that the launch allows and that works on this machine.
 fn contain(
     launch: &LaunchOrder,
     input: Option<&OwnedFd>,

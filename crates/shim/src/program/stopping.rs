@@ -1,4 +1,4 @@
-//! Stops a whole tree: sends the signals of the stop plan, then SIGKILL, until the tree is proven empty.
+//! Stops a whole process tree: sends the signals of the stop plan, then SIGKILL, until the tree is proven empty.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -19,9 +19,9 @@ const SURVIVORS_AFTER_MS: u64 = 2_000;
 const POLL_INTERVAL_MS: u64 = 50;
 const MAX_COUNTED: usize = 10_000;
 
-/// A stop of the tree that is in progress or complete.
+/// Stop of a process tree, in progress or complete.
 pub(super) struct TreeStop {
-    /// Reason of the stop; `None` if the shim stops leftovers without a request.
+    /// Reason for the stop; `None` if the shim stops leftovers without a request.
     pub(super) reason: Option<StopReason>,
     /// Last signal that was sent.
     pub(super) escalated: Option<i32>,
@@ -30,19 +30,19 @@ pub(super) struct TreeStop {
 }
 
 enum TreeStopStep {
-    /// The signals of the plan are being sent. `due` is the time of the next one in milliseconds of awake time.
+    /// The signals of the stop plan are being sent. `due` is the time of the next signal in milliseconds of awake time.
     Asking { plan: StopPlan, next: usize, due: u64 },
-    /// All processes are killed repeatedly. `told` is true once survivors were reported.
+    /// All processes are being killed repeatedly. `told` is true if it was reported that some processes survive.
     Killing { since: u64, due: u64, pause: u64, told: bool },
     /// No process of the tree is alive.
     Empty,
 }
 
-/// Result of a step of stopping.
+/// Result of one step of a stop.
 pub(super) enum StopProgress {
     Same,
     Emptied,
-    /// Some processes are still alive although they were killed a while ago.
+    /// Some processes are still alive although they were sent SIGKILL a while ago.
     Survivors,
 }
 
@@ -53,7 +53,7 @@ impl TreeStop {
         Self { reason, escalated: None, swept: BTreeSet::new(), step }
     }
 
-    /// Skips the rest of the plan and kills at once.
+    /// Skips the rest of the stop plan and sends SIGKILL at once.
     pub(super) fn force(&mut self, now: u64) {
         if let TreeStopStep::Asking { .. } = self.step {
             self.step =
@@ -68,8 +68,8 @@ impl TreeStop {
         }
     }
 
-    /// Returns true if all members of a process group were killed at one moment and none of them is alive. Dead members
-    /// that their own parents have not reaped may still exist.
+    /// Returns true if all members of the process group were killed at one moment and no member is alive. Dead members
+    /// that their parents have not reaped yet may still exist.
     fn is_killed_off(&self, tree: &ProcessTree) -> bool {
         match self.step {
             TreeStopStep::Killing { .. } if tree.containment() == Containment::Group => {
@@ -79,12 +79,12 @@ impl TreeStop {
         }
     }
 
-    /// Returns the number of processes other than the leader that had to be killed.
+    /// Returns the number of processes that had to be killed, without the leader.
     pub(super) fn swept(&self) -> u64 {
         u64::try_from(self.swept.len()).unwrap_or(u64::MAX)
     }
 
-    /// Returns the pids of processes that are still alive although they were killed.
+    /// Returns the pids of the processes that are still alive although they were sent SIGKILL.
     pub(super) fn survivors(&self, tree: &ProcessTree) -> Vec<u32> {
         match self.step {
             TreeStopStep::Killing { told: true, .. } => {
@@ -94,10 +94,10 @@ impl TreeStop {
         }
     }
 
-    /// Returns the time of the next step, in milliseconds of awake time.
+    /// Returns the time of the next step of the stop, in milliseconds of awake time.
     pub(super) fn next_deadline(&self, leader_ended: bool, now: u64) -> Option<u64> {
         match self.step {
-            // Poll: the shim is not notified of the end of processes that are not its own children.
+            // Poll, because the kernel does not notify the shim when a process that is not its own child ends.
             TreeStopStep::Asking { due, .. } if leader_ended => {
                 Some(due.min(now.saturating_add(POLL_INTERVAL_MS)))
             }
@@ -106,8 +106,8 @@ impl TreeStop {
         }
     }
 
-    /// Executes the steps that are due. `require_no_live_descendants` is true if the shim has no children, which means
-    /// that no process of the tree can be alive.
+    /// Executes the steps of the stop that are due. `require_no_live_descendants` is true if the shim has no children,
+    /// which means that no process of the tree can be alive.
     pub(super) fn advance(
         &mut self,
         tree: &ProcessTree,
@@ -148,7 +148,7 @@ impl TreeStop {
             return;
         }
         tree.signal_all(signal);
-        // A stopped process does not react to the signal until it is resumed.
+        // Resume stopped processes, because they do not react to the signal while they are stopped.
         hold::release(tree);
     }
 
@@ -171,8 +171,8 @@ impl TreeStop {
         StopProgress::Same
     }
 
-    /// Kills all processes of the tree that are found, repeatedly until none is found or the maximum number of passes
-    /// or the maximum time is reached.
+    /// Kills all processes of the tree that a scan finds. Repeats this until a scan finds none, or until the maximum
+    /// number of passes or the maximum time is reached.
     fn kill_all(&mut self, tree: &ProcessTree) {
         let begin = std::time::Instant::now();
         if let Some(cgroup) = tree.whole_cgroup() {
@@ -206,7 +206,8 @@ fn is_deserted(tree: &ProcessTree) -> bool {
     tree.members().is_empty() && tree.members().is_empty()
 }
 
-/// Reaps all children that have ended, and passes each to `ended`. Returns true if the shim has no children left.
+/// Reaps all children that have ended, and passes each of them to `ended`. Returns true if the shim has no children
+/// left.
 pub(super) fn reap(mut ended: impl FnMut(sys::ReapedChild)) -> bool {
     loop {
         match sys::wait_any() {

@@ -46,7 +46,7 @@ pub(super) struct Supervisor {
     pub(super) pumps: PipeReaders,
     pub(super) input: StdinPipe,
     pub(super) term: Option<LeaseTerm>,
-    /// File with reserved disk space for the exit record, until the record is written.
+    /// File with disk space reserved for the exit record. It is present until the record is written.
     pub(super) reserved: Option<File>,
     pub(super) connections: Connections,
     pub(super) stopping: Option<TreeStop>,
@@ -57,7 +57,7 @@ pub(super) struct Supervisor {
     pub(super) record: RecordState,
 }
 
-/// Pause state of the tree. `since` is the time of the pause in milliseconds of awake time.
+/// Pause state of the process tree. `since` is the start time of the pause in milliseconds of awake time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum PauseState {
     Free,
@@ -78,8 +78,8 @@ impl Supervisor {
             }
             let deadline = self.next_deadline();
             let Ok(changed) = self.poll(deadline) else {
-                // This fails only if the kernel interface is broken. Do not give up the attempt, and do not loop
-                // without a pause.
+                // Polling fails only if the kernel interface is broken. Do not give up the attempt, but sleep before
+                // the next try.
                 std::thread::sleep(POLL_DELAY);
                 continue;
             };
@@ -89,11 +89,11 @@ impl Supervisor {
         self.tree.remove_cgroup();
         self.connections.remove_door(&self.directory);
         self.input.close(&self.directory);
-        // Release the lock last: until then, the attempt counts as alive for all other programs.
+        // Release the lock last, because other programs consider the attempt alive while the lock is held.
         drop(self.lock);
     }
 
-    /// Executes the requests that arrived together with the launch. A stop among them prevents the gate from opening.
+    /// Executes the requests that arrived together with the launch. If they include a stop, the gate does not open.
     fn serve_waiting(&mut self) {
         // These requests are already in the frame buffer, so `poll` would not report the socket as readable.
         self.serve(0);
@@ -116,7 +116,7 @@ impl Supervisor {
         }
     }
 
-    /// Executes everything that is due now. Returns true if the shim has no more work.
+    /// Executes all steps that are due now. Returns true if the shim has no more work.
     fn advance(&mut self) -> bool {
         let now = clock::awake_ms();
         self.check_timeout(now);
@@ -139,8 +139,8 @@ impl Supervisor {
     fn check_term(&mut self, now: u64) {
         match self.term.as_mut().map_or(LeaseAction::Nothing, LeaseTerm::advance) {
             LeaseAction::Nothing => {}
-            // The leader has ended. Leftovers are either being stopped already, or the launch allows them to keep
-            // running.
+            // The leader has ended, so there is nothing to stop: leftovers are already being stopped, or the launch
+            // allows them to keep running.
             LeaseAction::Stop if self.leader.has_ended() => {}
             LeaseAction::Stop => self.begin_stop(Some(StopReason::Limit), None, now),
             LeaseAction::Kill => {
@@ -151,15 +151,15 @@ impl Supervisor {
         }
     }
 
-    /// Returns the time at which the timeout is reached, in milliseconds of awake time. Returns `None` if there is no
-    /// timeout, or while the tree is paused or being stopped.
+    /// Returns the time when the timeout of the program is reached, in milliseconds of awake time. Returns `None` if
+    /// there is no timeout, or while the tree is paused or being stopped.
     fn timeout_at(&self) -> Option<u64> {
         let since = self.leader.since()?;
         let counted = self.launch.timeout_ms > 0 && self.stopping.is_none() && self.pause == PauseState::Free;
         counted.then(|| since.saturating_add(self.launch.timeout_ms).saturating_add(self.paused_ms))
     }
 
-    /// Starts to stop the tree, unless a stop is already in progress.
+    /// Starts to stop the process tree, unless a stop is already in progress.
     pub(super) fn begin_stop(&mut self, reason: Option<StopReason>, plan: Option<StopPlan>, now: u64) {
         self.end_pause(now);
         if self.stopping.is_none() {
@@ -181,7 +181,7 @@ impl Supervisor {
         }
     }
 
-    /// Ends the pause in the records of the supervisor. The caller must resume the processes.
+    /// Records the end of a pause. The caller must resume the processes.
     pub(super) fn end_pause(&mut self, now: u64) {
         if let PauseState::Held { since } = self.pause {
             self.paused_ms = self.paused_ms.saturating_add(now.saturating_sub(since));
@@ -209,7 +209,8 @@ impl Supervisor {
                 connection.flush();
             }
         }
-        // Handle the report of the start before the end of the program: a program that ends at once did run.
+        // Handle the start report before the end of the program. A program that ends at once must still be recorded as
+        // started.
         if changed.report || changed.signals {
             self.hear_report();
         }
@@ -242,7 +243,7 @@ impl Supervisor {
             }
             ExecReport::Silence => {
                 self.leader = Leader::Running { since: clock::awake_ms() };
-                // The shim no longer needs the arguments and the environment, so their memory is freed.
+                // Free the memory of the arguments and the environment, because the shim no longer needs them.
                 self.launch.arguments = Vec::new();
                 self.launch.environment = crate::launch::EnvironmentBlock::default();
                 crashpoint!("shim.started");
@@ -285,8 +286,8 @@ impl Supervisor {
         self.leader = Leader::Ended(end);
     }
 
-    /// Returns the processor time of the leader without its children, in milliseconds, if the leader has ended and has
-    /// a limit on processor time. The time can be read only until the leader is reaped.
+    /// Returns the processor time that the leader used without its children, in milliseconds. Returns `None` if the
+    /// leader is alive or has no limit on processor time. The time can be read only until the leader is reaped.
     fn own_cpu_ms(&self) -> Option<u64> {
         let is_limited = self.launch.limits.iter().any(|limit| limit.resource == PROCESSOR_TIME);
         let dead = || ProcessStat::read(self.tree.leader()).filter(ProcessStat::is_dead);
@@ -310,7 +311,7 @@ impl Supervisor {
         EndEvidence { ending, cpu_ms, limits, out_of_memory, killed }.exceeded()
     }
 
-    /// Pauses the whole tree.
+    /// Pauses the whole process tree.
     pub(super) fn hold(&mut self) -> hold::PauseCount {
         let held = hold::hold(&self.tree);
         if self.pause == PauseState::Free {

@@ -7,10 +7,10 @@ use std::{
     ptr,
 };
 
-/// Result of asking the kernel for an ended child.
+/// Result of a request to the kernel for an ended child.
 pub(super) enum ReapResult {
     NoChildren,
-    /// Children exist, but no child has ended.
+    /// There are children, but none of them has ended.
     Nothing,
     /// One child has ended and was reaped.
     Reaped(ReapedChild),
@@ -24,22 +24,24 @@ pub(super) struct ReapedChild {
     pub(super) max_rss_kb: u64,
 }
 
-/// Blocks all signals except those of faults. Returns a descriptor that becomes readable when a child ends, or when the
-/// shim is resumed after another process stopped it.
+/// Blocks all signals except those that report faults of this program. Returns a descriptor that becomes readable when
+/// a child ends, or when the shim is resumed after another process stopped it.
 ///
-/// A blocked signal stays pending and has no effect. Therefore only SIGKILL can end a shim from outside.
+/// A blocked signal stays pending and has no effect. Therefore other processes can end a shim only with SIGKILL.
 pub(super) fn block_signals() -> io::Result<OwnedFd> {
-    // SAFETY: the sets are plain memory that sigfillset and sigemptyset initialise before they are read, and the
-    // descriptor is checked before it is owned.
+    // SAFETY: the sets are plain memory that sigfillset and sigemptyset initialize before it is read, and the
+    // descriptor is checked before ownership is taken.
     unsafe {
         let mut all: libc::sigset_t = mem::zeroed();
         libc::sigfillset(&raw mut all);
-        // These signals report a fault of the shim itself, which must end the shim instead of repeating without end.
+        // Do not block the signals that report a fault of the shim itself: a fault must end the shim instead of
+        // repeating forever.
         for signal in [libc::SIGSEGV, libc::SIGBUS, libc::SIGILL, libc::SIGFPE, libc::SIGABRT] {
             libc::sigdelset(&raw mut all, signal);
         }
         libc::sigprocmask(libc::SIG_SETMASK, &raw const all, ptr::null_mut());
-        // If the shim has inherited SIGCHLD as ignored, the kernel would discard the exit status of children.
+        // Restore the default action of SIGCHLD. If the shim had inherited SIGCHLD as ignored, the kernel would discard
+        // the exit status of children.
         libc::signal(libc::SIGCHLD, libc::SIG_DFL);
         let mut told: libc::sigset_t = mem::zeroed();
         libc::sigemptyset(&raw mut told);
@@ -50,9 +52,10 @@ pub(super) fn block_signals() -> io::Result<OwnedFd> {
     }
 }
 
-/// Reads the pending signals. Returns true if SIGCONT is among them: this program may have been stopped until now.
+/// Reads the pending signals. Returns true if SIGCONT is among them, which means that this program may have been
+/// stopped until now.
 pub(super) fn take_signals(signals: &OwnedFd) -> bool {
-    // One read is enough: each of the two signals is pending at most once, even if several children have ended.
+    // One read is enough: SIGCHLD and SIGCONT are each pending at most once, even if several children have ended.
     let mut bytes = [0; 2 * mem::size_of::<libc::signalfd_siginfo>()];
     let length = rustix::io::read(signals, &mut bytes).unwrap_or(0);
     let told = bytes.get(..length).unwrap_or_default().chunks_exact(mem::size_of::<libc::signalfd_siginfo>());
@@ -68,14 +71,16 @@ pub(super) fn close_inherited() {
     }
 }
 
-/// Replaces standard input by the null device, so that only the copy of the previous descriptor stays open.
+/// Replaces standard input by the null device. The descriptor that was standard input stays open only as a copy under
+/// another number.
 pub(super) fn null_stdin(null: &OwnedFd) -> io::Result<()> {
-    // SAFETY: both are open descriptors, and no value in this program owns descriptor 0.
+    // SAFETY: both descriptors are open, and no value in this program owns descriptor 0.
     let done = unsafe { libc::dup2(null.as_raw_fd(), 0) };
     if done < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
-/// Sends a signal to a pid. The pid must be that of a child that was not reaped yet, because the kernel reuses pids.
+/// Sends a signal to a pid. The pid must belong to a child that was not reaped yet, because the kernel reuses the pids
+/// of reaped children.
 pub(super) fn kill_child(pid: u32, signal: i32) -> io::Result<()> {
     let pid = i32::try_from(pid).ok().filter(|pid| *pid > 1).ok_or(io::ErrorKind::InvalidInput)?;
     // SAFETY: kill takes two numbers.
@@ -83,7 +88,7 @@ pub(super) fn kill_child(pid: u32, signal: i32) -> io::Result<()> {
     if done < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
-/// Sends a signal to the process of a pidfd.
+/// Sends a signal to the process that a pidfd refers to.
 pub(super) fn signal_through(pidfd: impl AsFd, signal: i32) -> io::Result<()> {
     let fd = pidfd.as_fd().as_raw_fd();
     // SAFETY: the descriptor is open during the call, and no siginfo is passed.
@@ -93,11 +98,11 @@ pub(super) fn signal_through(pidfd: impl AsFd, signal: i32) -> io::Result<()> {
     if done < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
-/// Sends a signal to the process group whose id is the pid of the pidfd's process, even if that process has ended.
-/// Signal 0 only checks if the group has members.
+/// Sends a signal to the process group that the process of the pidfd leads, even if that process has ended. Signal 0
+/// only checks whether the group has members.
 ///
 /// The kernel signals all members at one moment, so that no process can be forked in between. A later group with the
-/// same id is never signalled. Kernels before Linux 6.9 return an error.
+/// same id is never signaled. Kernels before Linux 6.9 return an error.
 pub(super) fn signal_group_through(pidfd: impl AsFd, signal: i32) -> io::Result<()> {
     const PROCESS_GROUP: u32 = 1 << 2;
     let fd = pidfd.as_fd().as_raw_fd();
@@ -109,7 +114,7 @@ pub(super) fn signal_group_through(pidfd: impl AsFd, signal: i32) -> io::Result<
     if done < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
-/// Reaps one ended child, and reads the resources that the child used.
+/// Reaps one ended child, and returns the resources that the child used.
 pub(super) fn wait_any() -> ReapResult {
     let mut status = 0;
     // SAFETY: rusage consists of plain numbers, for which zero is valid, and both pointers point to live memory.

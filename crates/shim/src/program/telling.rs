@@ -1,4 +1,4 @@
-//! Reports the start and the status of the attempt to peers.
+//! Sends the start and the status of the attempt to peers.
 
 use std::os::fd::OwnedFd;
 
@@ -16,8 +16,8 @@ use crate::{
 const MAX_REPORTED_SURVIVORS: usize = 64;
 
 impl Supervisor {
-    /// Reports the start of the program to all peers that have sent a hello. Peers that request descriptors receive the
-    /// started message with them; the others receive a status.
+    /// Reports the start of the program to all peers that have sent a hello. A peer that requested descriptors receives
+    /// the started message with the descriptors. A peer that did not request them receives a status.
     pub(super) fn send_started(&mut self) {
         let mut status = None;
         for place in 0..self.connections.count() {
@@ -38,7 +38,7 @@ impl Supervisor {
         }
     }
 
-    /// Sends the descriptors to the peer that sent the launch, before the program can write output.
+    /// Sends the pidfd and the output pipes to the peer that sent the launch, before the program can write output.
     pub(super) fn hand_over(&mut self) {
         let (descriptors, handles) = self.shared();
         if let Some(connection) = self.connections.nth(0) {
@@ -58,8 +58,8 @@ impl Supervisor {
         }
     }
 
-    /// Duplicates the descriptors for a peer, which can use them to read the output and observe the end without this
-    /// shim.
+    /// Duplicates the descriptors for a peer. With them, the peer can read the output and detect the end of the program
+    /// without this shim.
     fn shared(&self) -> (Vec<Descriptor>, Vec<OwnedFd>) {
         let mut descriptors = vec![Descriptor::Pidfd];
         let mut handles: Vec<OwnedFd> = self.tree.pidfd().try_clone().into_iter().collect();

@@ -11,10 +11,10 @@ use crate::{
 };
 
 const MAX_MANAGERS: usize = 16;
-/// Maximum number of scans of a changing tree before the tree counts as empty.
+/// Maximum number of scans of a changing tree. If no scan finds a process, the tree then counts as empty.
 const SCANS: u32 = 8;
 
-/// Pid and start time, which together identify one process for ever.
+/// Pid and start time of a process. Together they are unique, although the kernel reuses pids.
 pub(super) type ProcessStart = (u32, u64);
 
 /// Process tree of one attempt.
@@ -24,7 +24,8 @@ pub(super) struct ProcessTree {
     leader: ProcessStart,
     pidfd: OwnedFd,
     shim: u32,
-    /// Executable of the shim, to recognise other shims. Read on first use, because most attempts never need it.
+    /// Executable of this shim, used to recognize other shims. It is read on first use, because most attempts never
+    /// need it.
     executable: OnceCell<Option<FileIdentity>>,
     kernel_lists: OnceCell<bool>,
     managers: Vec<ProcessStart>,
@@ -34,16 +35,17 @@ pub(super) struct ProcessTree {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct TreeMember {
     pub(super) stat: ProcessStat,
-    /// True if the process is a child of the shim. The kernel cannot reuse its pid before the shim has reaped it.
+    /// True if the process is a child of the shim. The kernel cannot reuse the pid of such a process before the shim
+    /// has reaped it.
     direct: bool,
 }
 
-/// Result of one scan of the tree, except the list of its members.
+/// Result of one scan of the process tree, without the list of its members.
 #[derive(Debug, Default)]
 struct TreeVisit {
     /// Pids of descendants that do not belong to the tree: managers, other shims and their children.
     strangers: BTreeSet<u32>,
-    /// Pids of processes in other process groups, which the next scan skips.
+    /// Pids of processes in other process groups. The next scan skips them.
     others: BTreeSet<u32>,
     /// True if the scan may be incomplete: a process ended during the scan, or the process group still has members.
     changed: bool,
@@ -100,7 +102,7 @@ impl ProcessTree {
         }
     }
 
-    /// Returns the pids of registered managers that are alive.
+    /// Returns the pids of the living managers that were registered as outside the tree.
     pub(super) fn managers(&self) -> Vec<u32> {
         let lives = |birth: &&ProcessStart| {
             ProcessStat::read(birth.0).is_some_and(|stat| stat.start_time == birth.1 && !stat.is_dead())
@@ -114,7 +116,7 @@ impl ProcessTree {
         for _ in 0..SCANS {
             found = TreeVisit { others: found.others, ..TreeVisit::default() };
             self.revisit(&mut found, |member| members.push(member));
-            // A process that ended during the scan may have forked a child that the scan missed.
+            // Scan again if a process ended during the scan: the process may have forked a child that the scan missed.
             if !members.is_empty() || !found.changed {
                 break;
             }
@@ -122,10 +124,11 @@ impl ProcessTree {
         members
     }
 
-    /// Returns true if no process of the tree is alive, false if at least one is, and `None` if the kernel cannot tell.
+    /// Returns true if no process of the tree is alive, false if at least one process is alive, and `None` if the
+    /// kernel gives no certain answer.
     ///
-    /// The kernel answers for the tree as a whole. A scan of single processes could miss processes that fork a child
-    /// and exit all the time.
+    /// The kernel answers for the tree as a whole. A scan of single processes could miss processes that constantly fork
+    /// a child and exit.
     pub(super) fn is_surely_empty(&self, require_no_live_descendants: bool) -> Option<bool> {
         let empty = match self.containment {
             Containment::Subreaper => require_no_live_descendants,
@@ -134,7 +137,8 @@ impl ProcessTree {
                 let asked = sys::signal_group_through(&self.pidfd, 0);
                 return match asked.map_err(|error| error.raw_os_error()) {
                     Err(Some(libc::ESRCH)) => Some(true),
-                    // EPERM also means that the group has members. But all of them may be managers or other shims.
+                    // EPERM also means that the group has members. But all these members may be managers or other
+                    // shims, which do not belong to the tree.
                     Ok(()) | Err(Some(libc::EPERM)) => {
                         self.visit(|_| {}).strangers.is_empty().then_some(false)
                     }
@@ -142,8 +146,8 @@ impl ProcessTree {
                 };
             }
         };
-        // The kernel's answer also counts managers and other shims that the command started, because they are below
-        // this shim.
+        // The kernel's answer also counts managers and other shims that the command started, because they are
+        // descendants of this shim too. If there are any, an answer of "not empty" proves nothing.
         (empty || self.visit(|_| {}).strangers.is_empty()).then_some(empty)
     }
 
@@ -184,13 +188,13 @@ impl ProcessTree {
         sys::signal_through(&self.pidfd, signal)
     }
 
-    /// Sends a signal to all processes of the tree, the leader first. Returns the processes that it reached.
+    /// Sends a signal to all processes of the tree, the leader first. Returns the processes that received the signal.
     pub(super) fn signal_all(&self, signal: i32) -> Vec<ProcessStart> {
         let mut reached = Vec::new();
         if self.containment == Containment::Group {
             let births: Vec<ProcessStart> = self.members().iter().map(TreeMember::birth).collect();
-            // Signal the group at one moment, so that no process can be forked in between. This is not possible if the
-            // group contains managers or other shims, because they must not be signalled.
+            // Signal the whole group with one call, so that no process can be forked in between. This is not possible
+            // if the group contains managers or other shims, because they must not receive the signal.
             if self.visit(|_| {}).strangers.is_empty()
                 && sys::signal_group_through(&self.pidfd, signal).is_ok()
             {
@@ -208,7 +212,8 @@ impl ProcessTree {
         reached
     }
 
-    /// Sends a signal to one member. Returns false without sending if another process has reused the pid.
+    /// Sends a signal to one process of the tree. Returns false and sends nothing if another process has reused the
+    /// pid.
     pub(super) fn deliver(&self, member: &TreeMember, signal: i32) -> bool {
         if member.birth() == self.leader {
             return self.signal_leader(signal).is_ok();
@@ -291,7 +296,7 @@ impl ProcessTree {
         }
     }
 
-    /// Handles a process that is in the cgroup but that the scan of descendants missed.
+    /// Handles a process that is in the cgroup but was not found by the scan of descendants.
     fn see_insider(&self, pid: u32, found: &mut TreeVisit, see: &mut impl FnMut(TreeMember)) {
         let Some(stat) = ProcessStat::read(pid).filter(|stat| !stat.is_dead()) else {
             found.changed = true;
@@ -304,10 +309,10 @@ impl ProcessTree {
         }
     }
 
-    /// Returns true if a process is another shim or a manager, and therefore not part of the tree.
+    /// Returns true if a process is another shim or a manager. Such a process is not part of the tree.
     fn is_stranger(&self, stat: &ProcessStat) -> bool {
         let birth = (stat.pid, stat.start_time);
-        // Until it executes the program, the leader is a copy of this shim.
+        // Until the leader executes its program, it is a copy of this shim, and must not be mistaken for another shim.
         if birth == self.leader {
             return false;
         }

@@ -8,7 +8,8 @@ use longhaul_shim::{
 
 use crate::harness::{Attempt, Directory, is_alive, kill, number_in, program, script, until};
 
-/// Returns each mechanism that works on this machine, with a new cgroup path for the one that needs it.
+/// Returns each containment mechanism that works on this machine. The cgroup mechanism comes with the path for a new
+/// cgroup.
 pub(crate) fn every_containment() -> Vec<(Containment, Option<PathBuf>)> {
     let mut all = vec![(Containment::Subreaper, None), (Containment::Group, None)];
     match cgroup_root() {
@@ -150,8 +151,8 @@ fn manager_started_by_the_work_is_no_part_of_it() {
         fs::rename(&path, directory.path().join("path")).unwrap();
         attempt.await_output("hello");
         let child = until("the manager has a child", || children(manager).first().copied());
-        // The shim may handle messages of two connections in any order. Wait for one more answer, so that the hello of
-        // the manager is surely handled.
+        // The shim may handle the messages of two connections in any order. Wait for one more answer, to be sure that
+        // the shim has handled the hello of the manager.
         let mut last = attempt.connect(ShimHello::default());
         last.status();
         attempt.peer.tell(&ShimRequest::Stop(ShimStopRequest {

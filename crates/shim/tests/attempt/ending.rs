@@ -1,4 +1,4 @@
-//! Tests of how attempts end, and of their exit records.
+//! Tests of how attempts end and of their exit records.
 
 use std::{
     fs,
@@ -82,8 +82,8 @@ fn what_the_work_wrote_into_the_room_for_its_end_is_no_part_of_the_record() {
 fn last_form_of_a_record_that_is_kept_elsewhere_is_not_waited_for() {
     let mut attempt = Attempt::idle();
     let (blocked, release) = (attempt.path().join("exit.tmp/full"), attempt.path().join("go"));
-    // The leftover process ignores the stop signal until `release` exists, so that the final record is written only
-    // after that.
+    // The leftover process ignores the stop signal until the file `release` exists. Therefore the final record is
+    // written only after this test creates the file.
     let mut launch = script(&format!(
         "trap '' TERM; {{ while [ ! -e {} ]; do sleep 0.01; done; }} & exit 3",
         release.display()
@@ -181,7 +181,7 @@ fn peer_that_leaves_before_the_launch_means_that_nothing_runs() {
 
 #[test]
 fn shim_killed_before_the_identity_means_that_nothing_ran() {
-    // A program that ran must have an identity, at whatever moment the shim is killed.
+    // A program that ran must have an identity file, no matter at which moment the shim was killed.
     for delay in 0..40_u32 {
         let directory = crate::harness::Directory::new();
         let mark = directory.path().join("ran");
@@ -194,7 +194,7 @@ fn shim_killed_before_the_identity_means_that_nothing_ran() {
         attempt.shim.wait().unwrap();
         let identity = attempt.files().identity().unwrap();
         let Some(identity) = identity else {
-            // The gate has closed, so the child must exit without running the script.
+            // The death of the shim closes the gate, so the child must exit without running the script.
             std::thread::sleep(std::time::Duration::from_millis(30));
             assert!(!mark.exists(), "ran without an identity");
             continue;
@@ -226,7 +226,7 @@ fn stop_before_the_gate_opens_means_that_it_never_ran() {
     attempt.finish();
 }
 
-/// The failpoint is between the durable identity and the opening of the gate. Release builds have no failpoints.
+/// The failpoint lies between the write of the identity and the opening of the gate. Release builds have no failpoints.
 #[cfg(debug_assertions)]
 #[test]
 fn child_whose_supervisor_dies_before_the_gate_opens_runs_nothing() {
@@ -347,8 +347,8 @@ fn processor_time_and_memory_are_recorded() {
 
 #[test]
 fn exit_record_waits_for_room_on_the_disk_and_the_shim_stays() {
-    // A directory that is not empty takes the place of the temporary file, so that the file can be neither created nor
-    // removed.
+    // A directory that is not empty takes the place of the temporary file. The shim can then neither create nor remove
+    // the file.
     let mut blocked = Attempt::launch(&script("sleep 0.3; exit 5"));
     blocked.peer.started();
     fs::remove_file(blocked.path().join("exit.tmp")).unwrap();

@@ -101,7 +101,7 @@ fn files_are_for_the_owner_only() {
         let mode = fs::metadata(attempt.path().join(name)).unwrap().permissions().mode() & 0o777;
         assert_eq!(mode, 0o600, "{name}");
     }
-    // The shim restricts the umask for its own files only. The command keeps the umask of the starter.
+    // The shim sets a strict umask for its own files only. The command must keep the umask of the starter.
     assert_ne!(attempt.log().trim(), "0177");
     attempt.shim.kill().unwrap();
     attempt.shim.wait().unwrap();
@@ -135,7 +135,7 @@ fn symbolic_link_in_the_place_of_a_file_is_not_followed() {
     attempt.shim.wait().unwrap();
     assert!(!target.exists());
     assert_eq!(attempt.files().identity().unwrap(), None);
-    // The shim creates the index only when there is an entry to write.
+    // The shim creates the index file only when there is an entry to write.
     let (mut attempt, target) = planted("output.idx");
     let record = attempt.peer.settled();
     assert!(!target.exists());

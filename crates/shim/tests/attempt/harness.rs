@@ -30,7 +30,7 @@ impl Directory {
             let path = std::env::temp_dir().join(format!("shim-test-{}-{number}", std::process::id()));
             match fs::create_dir(&path) {
                 Ok(()) => return Self(path),
-                // A killed test run with the same process id left this directory behind.
+                // A test run with the same process id may have been killed and have left this directory behind.
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 Err(error) => panic!("{error}"),
             }
@@ -48,7 +48,7 @@ impl Drop for Directory {
     }
 }
 
-/// A connection to a shim.
+/// A connection from a test to a shim.
 pub(crate) struct Peer {
     pub(crate) socket: UnixStream,
     frames: FrameBuffer,
@@ -74,7 +74,7 @@ impl Peer {
         Ok(())
     }
 
-    /// Returns the next message, or `None` if the shim has closed the connection.
+    /// Returns the next message of the shim, or `None` if the shim has closed the connection.
     pub(crate) fn hear(&mut self) -> Option<ShimMessage> {
         loop {
             if let Some(frame) = self.frames.pull().unwrap() {
@@ -119,7 +119,7 @@ impl Peer {
         })
     }
 
-    /// Returns the final exit record.
+    /// Waits for the final exit record and returns it.
     pub(crate) fn settled(&mut self) -> ExitRecord {
         loop {
             let record = self.exited();
@@ -159,7 +159,7 @@ impl Attempt {
         attempt
     }
 
-    /// Launches an attempt with another shim executable than the one that this package builds.
+    /// Launches an attempt with a shim executable other than the one that this package builds.
     pub(crate) fn launch_by(program: &Path, launch: &LaunchOrder) -> Self {
         let directory = Directory::new();
         let (shim, socket) = start(program, directory.path()).unwrap();
@@ -192,7 +192,7 @@ impl Attempt {
 
     /// Acknowledges the exit record and waits until the shim has exited.
     pub(crate) fn finish(mut self) -> Directory {
-        // The shim waits one second for the acknowledgement, so it may already have exited.
+        // Ignore errors: the shim waits only one second for the acknowledgement, so it may have exited already.
         if let Err(error) = self.peer.try_to_tell(&ShimRequest::Acknowledge) {
             assert_eq!(error.kind(), std::io::ErrorKind::BrokenPipe);
         }

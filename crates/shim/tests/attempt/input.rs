@@ -54,7 +54,7 @@ fn input_outlasts_those_who_write_and_ends_when_it_is_closed() {
 #[test]
 fn input_is_a_pipe_for_its_owner_only_and_is_gone_when_the_shim_is() {
     let mut attempt = Attempt::launch(&reading("read line; exit 0"));
-    // The started message names only descriptors that are known to a manager without support for input.
+    // The started message names only descriptors that a manager of an older version, without support for input, knows.
     let (_, descriptors) = attempt.peer.started();
     assert_eq!(descriptors, [Descriptor::Pidfd, Descriptor::Stdout, Descriptor::Stderr]);
     let file = attempt.path().join(INPUT);
@@ -91,7 +91,7 @@ fn input_without_a_reader_is_told_from_one_that_is_full() {
     let mut attempt = Attempt::launch(&reading("exec <&-; echo away; sleep 60"));
     attempt.peer.started();
     attempt.await_output("away");
-    // The shim must not hold the read end itself, or the pipe would seem to have a reader.
+    // The shim must not hold the read end itself. If it did, the pipe would seem to have a reader.
     assert!(attempt.files().input().unwrap().is_none());
 
     let mut full = Attempt::launch(&reading("sleep 60"));
@@ -114,7 +114,7 @@ fn named_pipe_that_somebody_writes_to_is_read_until_that_closes_it() {
     let here = Directory::new();
     let path = here.path().join("fifo");
     rustix::fs::mkfifoat(rustix::fs::CWD, &path, rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR).unwrap();
-    // Opening for both reading and writing does not block.
+    // Opening a named pipe for both reading and writing does not block.
     let mut writer = fs::OpenOptions::new().read(true).write(true).open(&path).unwrap();
     let launch = LaunchOrder { stdin: StdinSource::File(path), ..script("head -n 1; cat; exit 6") };
     let mut attempt = Attempt::launch(&launch);

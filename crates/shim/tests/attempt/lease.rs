@@ -13,7 +13,7 @@ use longhaul_shim::{
 
 use crate::harness::{Attempt, Directory, is_alive, number_in, program, script, until};
 
-/// A node with a lease note, and with launches that must not outlive the lease.
+/// A node that has a lease note, and whose commands must not outlive the lease.
 struct Node {
     directory: Directory,
 }
@@ -27,7 +27,7 @@ impl Node {
         self.directory.path().join("lease")
     }
 
-    /// Writes the note of a manager whose lease expires after `lasts`.
+    /// Writes the lease note of a manager whose lease expires after the duration `lasts`.
     fn beat(&self, lasts: Duration) {
         self.write("boot", boot_ms() + u64::try_from(lasts.as_millis()).unwrap());
     }
@@ -135,7 +135,7 @@ fn held_work_ends_with_the_lease_too() {
     attempt.finish();
 }
 
-/// Function that damages the note of a node.
+/// Function that damages the lease note of a node.
 type Spoil = fn(&Node, &Path);
 
 #[test]
@@ -167,7 +167,7 @@ fn a_note_is_given_a_second_to_appear() {
     let node = Node::new();
     let mut attempt = Attempt::launch(&node.launch("echo up; sleep 2"));
     up(&mut attempt);
-    // An expired note of an earlier manager does not yet mean that the current lease has expired.
+    // The expired note may be that of an earlier manager, so it does not prove that the current lease has expired.
     node.write("boot", 1);
     std::thread::sleep(Duration::from_millis(200));
     node.beat(Duration::from_secs(60));
@@ -185,8 +185,8 @@ fn work_that_names_no_lease_outlives_it() {
     attempt.finish();
 }
 
-/// Creates a shim executable whose boot-time clock is ahead of its awake time, as if the machine had been suspended for
-/// `seconds`. Returns `None` if time namespaces are not available.
+/// Creates a shim executable for which the boot-time clock is `seconds` ahead of awake time, as if the machine had been
+/// suspended for that time. Returns `None` if time namespaces are not available.
 fn asleep_before(directory: &Directory, seconds: u64) -> Option<PathBuf> {
     let try_out = Command::new("/usr/bin/unshare").args(["--time", "--boottime", "5", "true"]).output();
     if !try_out.is_ok_and(|tried| tried.status.success()) {
@@ -207,7 +207,7 @@ fn time_asleep_counts() {
     const ASLEEP: u64 = 100_000;
     let node = Node::new();
     let Some(shim) = asleep_before(&node.directory, ASLEEP) else { return };
-    // By the clock that stops during suspend, this lease would last longer than a day.
+    // This lease would last longer than a day by the clock that stops while the machine is suspended.
     node.write("boot", boot_ms() + ASLEEP * 1_000 + 1_000);
     let launch = node.launch("echo up; exec sleep 60");
     let mut attempt = Attempt::launch_by(&shim, &launch);

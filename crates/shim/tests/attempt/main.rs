@@ -1,4 +1,4 @@
-//! End-to-end tests of the shim: each starts a real shim for one attempt, with real processes and real files.
+//! End-to-end tests of the shim: each test starts a real shim for one attempt, with real processes and real files.
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,

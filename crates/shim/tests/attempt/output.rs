@@ -23,14 +23,15 @@ fn bounded(text: &str, head: u64, tail: u64, rotate: bool) -> LaunchOrder {
     launch
 }
 
-/// Returns the disk space that all output files use, in bytes.
+/// Returns the disk space that all output files of an attempt use, in bytes.
 fn disk_use(directory: &Path) -> u64 {
     let entries = fs::read_dir(directory).unwrap().map(Result::unwrap);
     let outputs = entries.filter(|entry| entry.file_name().to_string_lossy().starts_with("output."));
     outputs.filter_map(|entry| Some(entry.metadata().ok()?.blocks() * 512)).sum()
 }
 
-/// Reads all stored output. Returns each continuous piece with its first offset, and the offset of the end.
+/// Reads all stored output. Returns each continuous piece with the offset of its first byte, and the offset of the end
+/// of the output.
 fn read_all(log: &OutputReader) -> (Vec<(u64, Vec<u8>)>, u64) {
     let mut pieces: Vec<(u64, Vec<u8>)> = Vec::new();
     let mut buffer = vec![0; 70_000];
@@ -132,7 +133,7 @@ fn neighbours_within_a_millisecond_share_an_entry() {
 #[test]
 fn flood_stays_inside_its_bound_and_keeps_head_and_tail() {
     for rotate in [false, true] {
-        // Every line contains its own offset.
+        // Every line contains the offset at which it starts.
         let text =
             "exec python3 -c 'import sys\nfor i in range(0, 40<<20, 16): sys.stdout.write(\"%015d\\n\" % i)'";
         let (head, tail) = (MIB, 4 * MIB);
@@ -146,7 +147,7 @@ fn flood_stays_inside_its_bound_and_keeps_head_and_tail() {
         });
         let record = attempt.peer.settled();
         assert_eq!(record.output_bytes, 40 * MIB);
-        // Allow some more for the index and for blocks that the file system itself uses.
+        // Allow some more bytes for the index and for blocks that the file system itself uses.
         assert!(limit <= head + tail + MIB + 256 * 1_024, "{limit} bytes on disk with rotate {rotate}");
         let (pieces, end) = read_all(&output);
         assert_eq!(end, 40 * MIB);
@@ -167,7 +168,7 @@ fn flood_stays_inside_its_bound_and_keeps_head_and_tail() {
         assert_eq!(last, 40 * MIB - 48);
         let runs: Vec<_> = output.entries(0).unwrap().map(Result::unwrap).collect();
         assert!(runs.iter().all(|run| run.range.end <= gap.start || run.range.start >= gap.end || {
-            // Allow the run in which the gap starts.
+            // Allow the bytes of the run that the gap starts in.
             run.range.start < gap.start
         }));
         assert_eq!(runs.last().unwrap().range.end, 40 * MIB);
@@ -219,7 +220,7 @@ fn index_of_work_that_writes_single_bytes_is_bounded_too() {
 
 #[test]
 fn full_disk_never_blocks_the_work_and_loses_only_what_did_not_fit() {
-    // A limit on the file size of the shim simulates a disk that is full at that size.
+    // The file size limit of the shim simulates a disk that is full at that size.
     let mut attempt = Attempt::idle();
     let limit = std::process::Command::new("prlimit")
         .args(["--pid", &attempt.shim.id().to_string(), "--fsize=1048576"])
@@ -294,7 +295,7 @@ fn index_that_leads_far_away_is_read_at_once_and_hides_nothing() {
     let sound: Vec<_> =
         OutputReader::open(directory.path()).unwrap().entries(0).unwrap().map(Result::unwrap).collect();
     assert_eq!(sound.len(), 2);
-    // Simulate a tail with a damaged header, and an index file that claims to be longer than any disk.
+    // Simulate a tail file with a damaged header, and an index file whose length exceeds any disk.
     let header = [b"LHTAIL1\0".as_slice(), &(1_u64 << 60).to_le_bytes(), &[0; 64]].concat();
     std::fs::write(directory.path().join("output.idx0"), header).unwrap();
     let index = std::fs::File::options().write(true).open(directory.path().join("output.idx")).unwrap();

@@ -32,7 +32,7 @@ fn descriptors_keep_output_and_exit_reachable_when_the_shim_is_killed() {
     attempt.shim.kill().unwrap();
     attempt.shim.wait().unwrap();
     std::fs::write(&release, "").unwrap();
-    // Only this test holds the read end now. Without it, SIGPIPE would end the command.
+    // Only this test holds the read end of the output now. If it were closed, SIGPIPE would end the command.
     until("the command ended", || (!is_alive(identity.pid)).then_some(()));
     let mut stdout = File::from(attempt.peer.descriptors.remove(1));
     let mut text = [0; 64];
@@ -57,7 +57,7 @@ fn manager_that_comes_back_gets_everything_again() {
 fn manager_that_comes_after_the_end_is_told_the_end() {
     let mut attempt = Attempt::launch(&script("setsid sleep 60 & exit 3"));
     attempt.peer.exited();
-    // The shim keeps running until a peer acknowledges the end and the output is read completely.
+    // The shim keeps running until a peer has acknowledged the exit record and the output is read completely.
     let mut late = attempt.connect(ShimHello::default());
     assert_eq!(late.exited().ending, ProgramEnd::Exited { code: 3 });
 }
@@ -137,7 +137,7 @@ fn hostile_peers_neither_block_nor_end_the_shim() {
         let mut peer = attempt.files().connect_within(TIMEOUT).unwrap();
         let _may_be_refused = peer.write_all(&bytes);
     }
-    // The shim disconnects a peer that sends requests without end and never reads the answers.
+    // The shim must disconnect a peer that keeps sending requests and never reads the answers.
     let mut deaf = attempt.files().connect().unwrap();
     deaf.set_write_timeout(Some(std::time::Duration::from_secs(10))).unwrap();
     let order = ShimRequest::Status.encode().repeat(1_000);
@@ -146,7 +146,7 @@ fn hostile_peers_neither_block_nor_end_the_shim() {
         sent += order.len();
         assert!(sent < 64 << 20, "the shim waits forever for a peer that never reads");
     }
-    // Peers that have not sent a hello are replaced by new peers.
+    // New peers must replace peers that have not sent a hello.
     let silent: Vec<_> = (0..20).map(|_| attempt.files().connect().unwrap()).collect();
     let mut honest = attempt.connect(ShimHello::default());
     let status = honest.status();
@@ -194,7 +194,7 @@ fn manager_of_another_build_is_greeted_told_and_obeyed() {
             _ => None,
         });
         assert_eq!(status.pid, identity.pid);
-        // The stop has a reason and a field that this version does not know, and must still be executed.
+        // The stop request has a reason and a field that this version does not know. It must still be executed.
         let stop = FrameWriter::new(4).number(1, 250).bytes(200, b"later").finish();
         other.socket.write_all(&stop).unwrap();
         let record = other.settled();
@@ -219,7 +219,8 @@ fn malformed_launch_is_refused_and_nothing_runs() {
 
 #[test]
 fn other_user_is_not_let_in() {
-    // Only root can start a program as another user. Root itself is always allowed to connect.
+    // Only root can start a program as another user, so this test is skipped for ordinary users. Root itself may always
+    // connect.
     if !std::fs::read_to_string("/proc/self/status").unwrap().contains("Uid:\t0\t") {
         eprintln!("SKIPPED: only root can try as another user");
         return;

@@ -12,7 +12,7 @@ use crate::{
     harness::{Attempt, Directory, is_alive, number_in, script, state, until},
 };
 
-/// Returns a command that ignores SIGTERM, and that has children which ignore it too, one of them in another session.
+/// Returns a command that ignores SIGTERM. Its children ignore SIGTERM too, and one of them is in another session.
 fn stubborn(directory: &Path, containment: AllowedContainment) -> LaunchOrder {
     let text = format!(
         "trap '' TERM INT; setsid sh -c 'trap \"\" TERM INT; echo $$ > {0}/far; while :; do sleep 1; done' & \
@@ -45,8 +45,8 @@ fn stop_ends_stubborn_grandchildren_in_sessions_of_their_own() {
         assert_eq!(record.escalated, Some(libc::SIGKILL));
         assert!(!is_alive(near) && !is_alive(identity.pid), "{containment}");
         if containment == Containment::Group {
-            // This mechanism covers only the process group. The identity names the mechanism, so that readers know
-            // this.
+            // This mechanism covers only the process group. The identity file names the mechanism, so that readers can
+            // take this into account.
             assert!(is_alive(far));
             crate::harness::kill(far);
         } else {
@@ -119,7 +119,7 @@ fn force_kills_at_once_even_in_the_middle_of_a_plan() {
 
 #[test]
 fn forced_stop_asks_nobody_first() {
-    // Without the force, SIGTERM would end this command.
+    // The command does not ignore SIGTERM: without `force`, SIGTERM would end it.
     let mut attempt = Attempt::launch(&script("exec sleep 60"));
     attempt.peer.started();
     attempt
@@ -276,8 +276,8 @@ fn signal_reaches_the_leader_or_everybody() {
 
 #[test]
 fn pause_that_takes_effect_late_is_revoked_by_resume() {
-    // A parent in vfork can be stopped only after its child has executed a program. This child blocks before that,
-    // until another process opens the other end of its input.
+    // A parent in vfork can be stopped only after its child has executed a program. The child blocks before that, until
+    // another process opens the other end of its input pipe.
     let directory = Directory::new();
     let fifo = directory.path().join("fifo");
     assert!(std::process::Command::new("mkfifo").arg(&fifo).status().unwrap().success());
@@ -298,7 +298,7 @@ fn pause_that_takes_effect_late_is_revoked_by_resume() {
         ShimMessage::Paused { missed, .. } => Some(missed),
         _ => None,
     });
-    // The parent counts as paused: it executes no instruction before the SIGSTOP takes effect, whatever its child does.
+    // The parent counts as paused: whatever its child does, it executes no instruction before the SIGSTOP takes effect.
     assert_eq!((missed, state(identity.pid)), (0, Some('D')));
     attempt.peer.tell(&ShimRequest::Resume);
     attempt.peer.hear_until(|notice| matches!(notice, ShimMessage::Resumed).then_some(()));
@@ -310,7 +310,7 @@ fn pause_that_takes_effect_late_is_revoked_by_resume() {
 
 #[test]
 fn fork_storm_in_ever_new_sessions_is_ended() {
-    // Each generation starts the next one in a new session and exits.
+    // Each process starts the next one in a new session and then exits.
     let directory = Directory::new();
     let storm = directory.path().join("storm");
     let text = format!("#!/bin/sh\nsetsid {} &\nsetsid sleep 30 &\n", storm.display());
@@ -341,9 +341,9 @@ fn fork_storm_in_ever_new_sessions_is_ended() {
     }
 }
 
-/// Python program with four lines of processes. In each line, every process waits two milliseconds, forks its successor
-/// and exits, without leaving the process group. All ignore SIGTERM. `FILE` is replaced by a file to which each process
-/// writes its pid, and `CODE` by the rest of the program.
+/// Python program with four chains of processes. In each chain, every process waits two milliseconds, forks its
+/// successor and exits. No process leaves the process group, and all processes ignore SIGTERM. `FILE` is replaced by
+/// the path of the file that each process writes its pid to, and `CODE` by the rest of the program.
 const HEIRS: &str = "exec python3 -c 'import os,signal,time\n\
      signal.signal(signal.SIGTERM,signal.SIG_IGN)\n\
      born=os.open(\"FILE\",os.O_WRONLY|os.O_CREAT|os.O_APPEND)\n\
@@ -383,7 +383,7 @@ fn heirs_that_are_born_all_the_time_are_all_ended_before_the_end_is_told() {
                 left.lines().map(|line| line.parse().unwrap()).filter(|pid| is_alive(*pid)).collect();
             assert_eq!(left, Vec::<u32>::new(), "{containment}: {record:?}");
             assert_eq!(record.leftovers > 0, !stopped, "{containment}: {record:?}");
-            // A process group is killed at one moment, so its members may not have been counted.
+            // All members of a process group are killed at one moment, so the shim may not have counted each of them.
             assert!(record.swept > 0 || containment == Containment::Group, "{containment}: {record:?}");
         }
     }

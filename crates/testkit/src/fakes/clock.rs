@@ -34,7 +34,7 @@ struct Sleeper {
 }
 
 impl VirtualClock {
-    /// Creates a clock that shows these times. Its wall clock shows steady time.
+    /// Creates a clock that shows these times. The wall clock starts at the steady time `now`.
     #[must_use]
     pub fn at(now: Timestamp, awake: AwakeTime) -> Self {
         Self {
@@ -75,7 +75,8 @@ impl VirtualClock {
         locked(&self.hands).next()
     }
 
-    /// Advances the clock exactly to the next deadline. Returns false, without advancing, if no task sleeps.
+    /// Advances the clock exactly to the next deadline. If no task sleeps, returns false and does not advance the
+    /// clock.
     #[must_use]
     pub fn advance_to_next_deadline(&self) -> bool {
         match self.until_next_deadline() {
@@ -87,9 +88,9 @@ impl VirtualClock {
         }
     }
 
-    /// Returns when every other task waits. The time of this clock does not advance.
+    /// Returns as soon as every other task is waiting. The time of this clock does not advance.
     ///
-    /// The result is exact on a single-threaded runtime with paused time. On other runtimes the other tasks get one
+    /// The result is exact on a single-threaded runtime with paused time. On any other runtime, the other tasks get one
     /// real millisecond.
     pub async fn settle(&self) {
         tokio::time::sleep(Duration::from_millis(1)).await;
@@ -110,7 +111,7 @@ impl VirtualClock {
     }
 
     /// Advances the clock from deadline to deadline until `work` is done. Returns `None` if `span` passes first, or if
-    /// `work` still waits while no task sleeps.
+    /// `work` is still waiting although no task sleeps.
     pub async fn run_until<T>(&self, span: Duration, work: impl Future<Output = T>) -> Option<T> {
         let end = self.now().plus(span);
         tokio::pin!(work);
@@ -155,7 +156,7 @@ impl Clock for VirtualClock {
         let Some(woken) = locked(&self.hands).lie_down(deadline) else {
             return;
         };
-        // The sender is dropped only together with the clock itself, and then no task is woken any more.
+        // The sender is dropped without a message only if the clock itself is dropped. After that, no task can wake.
         if woken.await.is_err() {
             std::future::pending::<()>().await;
         }
@@ -190,13 +191,13 @@ impl ClockState {
         due.sort_unstable();
         for (_, place) in due {
             if let Some(sleeper) = self.sleepers.remove(&place) {
-                // The waiting task may have been dropped.
+                // The send fails if the waiting task was dropped.
                 sleeper.wake.send(()).ok();
             }
         }
     }
 
-    /// Sort key for deadlines of both kinds: the deadline that passed longest ago comes first.
+    /// Returns the sort key of a deadline of either kind. The deadline that passed longest ago comes first.
     const fn overdue(&self, deadline: Deadline) -> i64 {
         match deadline {
             Deadline::At(at) => at.0.saturating_sub(self.now.0),

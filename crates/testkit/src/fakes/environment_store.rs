@@ -1,4 +1,4 @@
-//! An environment store in memory.
+//! An in-memory environment store.
 
 use super::ids::mix;
 use super::locked;
@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Mutex;
 
-/// An environment store in memory; its contents are lost when it is dropped.
+/// An in-memory environment store. Its contents are lost when it is dropped.
 #[derive(Default)]
 pub struct FakeEnvironmentStore {
     kept: Mutex<BTreeMap<EnvironmentHash, Vec<(String, String)>>>,
@@ -57,7 +57,7 @@ impl EnvironmentStore for FakeEnvironmentStore {
     }
 }
 
-/// Computes a hash that distinguishes the environments of a test. The hash is not cryptographic.
+/// Computes a hash that distinguishes the environments in a test. The hash is not cryptographic.
 fn hash(sorted: &[(String, String)]) -> EnvironmentHash {
     let mut sum = 0_u64;
     for (name, value) in sorted {

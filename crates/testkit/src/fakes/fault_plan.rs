@@ -1,4 +1,4 @@
-//! The faults that one run of an engine meets.
+//! The faults that are planned for one run of an engine.
 
 use super::faults::{Fault, FaultList, PortCall, RandomFaults};
 use super::locked;
@@ -10,21 +10,21 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::Notify;
 
-/// The faults that one run of an engine meets. All faulty ports of the engine share one plan.
+/// The faults that are planned for one run of an engine. All faulty ports of the engine share one plan.
 #[derive(Debug)]
 pub struct FaultPlan {
     clock: Arc<dyn Clock>,
     faults: Mutex<FaultList>,
     crashed: Notify,
-    /// True if no call returns any more after a crash.
+    /// True if a crash is final, so that no call returns after it.
     mortal: bool,
     dead: AtomicBool,
     frozen: Mutex<Option<Timestamp>>,
-    /// Notified when the end of a freeze changes.
+    /// Notified when the end time of a freeze changes.
     thawed: Notify,
 }
 
-/// Failure of a call, which each port converts to its own error type.
+/// Failure of a call. Each port converts it to its own error type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum CallFailure {
     Unavailable,
@@ -34,7 +34,8 @@ pub(super) enum CallFailure {
 }
 
 impl FaultPlan {
-    /// Creates a plan without faults. The clock is used for slow calls. After a crash, other calls still work.
+    /// Creates a plan without faults. The clock is used for slow calls. After a simulated crash, other calls still
+    /// work.
     #[must_use]
     pub fn new(clock: Arc<dyn Clock>) -> Self {
         Self {
@@ -48,8 +49,8 @@ impl FaultPlan {
         }
     }
 
-    /// Creates a plan without faults that ends with the first crash: after it, no call of any task returns or has an
-    /// effect.
+    /// Creates a plan without faults, in which the first crash is final. After the crash, no call of any task returns
+    /// or has an effect.
     #[must_use]
     pub fn mortal(clock: Arc<dyn Clock>) -> Self {
         Self { mortal: true, ..Self::new(clock) }
@@ -66,13 +67,13 @@ impl FaultPlan {
         locked(&self.faults).plan(Some(call), nth, fault);
     }
 
-    /// Makes one call in `one_in` fail, chosen by a seed. Reads fail before they are executed; writes fail before or
-    /// after they are applied. 0 disables these faults.
+    /// Makes one call in `one_in` fail. The seed determines which calls fail. Reads fail before they are executed;
+    /// writes fail before or after they are applied. If `one_in` is 0, these faults are disabled.
     pub fn set_chaos(&self, seed: u64, one_in: u32) {
         self.set_mischief(RandomFaults { seed, one_in, late: Duration::ZERO, crash_in: 0 });
     }
 
-    /// Enables random faults by this rule.
+    /// Enables random faults according to this rule.
     pub fn set_mischief(&self, mischief: RandomFaults) {
         locked(&self.faults).set_mischief(mischief);
     }
@@ -82,7 +83,7 @@ impl FaultPlan {
         locked(&self.faults).set_down(down);
     }
 
-    /// Sets a lack of space: while `full` is true, every call that would make the store larger is refused.
+    /// Simulates a full disk: while `full` is true, every call that would make the store larger is refused.
     pub fn set_full(&self, full: bool) {
         locked(&self.faults).set_full(full);
     }
@@ -93,7 +94,7 @@ impl FaultPlan {
         locked(&self.faults).calls().to_vec()
     }
 
-    /// Waits until a call meets [`Fault::CrashBefore`] or [`Fault::CrashAfter`].
+    /// Waits until a call causes a crash, by [`Fault::CrashBefore`] or [`Fault::CrashAfter`].
     pub async fn crashed(&self) {
         self.crashed.notified().await;
     }
@@ -106,25 +107,25 @@ impl FaultPlan {
         self.crashed.notify_one();
     }
 
-    /// Simulates a stopped program: until this time no call is executed and no call returns.
+    /// Simulates a stopped program: until this time, no call is executed and no call returns.
     pub fn freeze(&self, until: Timestamp) {
         *locked(&self.frozen) = Some(until);
         self.thawed.notify_waiters();
     }
 
-    /// Returns true during a simulated stop (see [`freeze`](Self::freeze)).
+    /// Returns true during a simulated freeze (see [`freeze`](Self::freeze)).
     #[must_use]
     pub fn is_frozen(&self) -> bool {
         locked(&self.frozen).is_some_and(|until| self.clock.now() < until)
     }
 
-    /// Returns true after the crash of a plan that was created by [`mortal`](Self::mortal).
+    /// Returns true after the crash of a plan that was created with [`mortal`](Self::mortal).
     #[must_use]
     pub fn is_dead(&self) -> bool {
         self.dead.load(Ordering::Relaxed)
     }
 
-    /// Executes a call that can fail, with the fault that is planned for it.
+    /// Executes a call that can fail, and applies the fault that is planned for the call.
     pub(super) async fn through<T, E>(
         &self,
         call: PortCall,
@@ -198,7 +199,7 @@ impl FaultPlan {
         std::future::pending().await
     }
 
-    /// Waits during a freeze. After a final crash, waits forever.
+    /// Waits until the current freeze is over. After a final crash, waits forever.
     async fn live(&self) {
         while self.is_frozen() {
             let until = locked(&self.frozen).unwrap_or_default();

@@ -1,10 +1,10 @@
-//! The faults of a port, and the calls that they affect.
+//! The faults that a port can simulate, and the calls that they affect.
 
 use super::ids::mix;
 use std::collections::VecDeque;
 use std::time::Duration;
 
-/// Fault of one call of a port.
+/// Fault of one call to a port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
     /// The call fails before anything is done.
@@ -17,9 +17,9 @@ pub enum Fault {
     Full,
     /// The call is executed after this delay, and succeeds.
     Late(Duration),
-    /// The call is executed at once, but its answer comes after this delay.
+    /// The call is executed at once, but its answer arrives after this delay.
     Slow(Duration),
-    /// The call is not executed and never returns. The test then drops the caller, as a crash would.
+    /// The call is not executed and never returns. The test then drops the caller, to simulate a crash of the caller.
     CrashBefore,
     /// The call is executed, but never returns.
     CrashAfter,
@@ -115,7 +115,7 @@ impl PortCall {
         }
     }
 
-    /// Returns true if the call changes anything.
+    /// Returns true if the call can change anything.
     #[must_use]
     pub const fn writes(self) -> bool {
         match self {
@@ -154,11 +154,11 @@ impl PortCall {
 pub struct RandomFaults {
     /// Seed of the random numbers.
     pub seed: u64,
-    /// One call in this many fails.
+    /// Number of calls per fault: on average, one call in this many fails.
     pub one_in: u32,
-    /// Upper limit (exclusive) for the delay of a late call; zero disables late calls.
+    /// Upper limit (exclusive) for the delay of a slow call; zero disables slow calls.
     pub late: Duration,
-    /// One fault in this many is a crash; 0 disables crashes.
+    /// Number of faults per crash: on average, one fault in this many is a crash. 0 disables crashes.
     pub crash_in: u32,
 }
 
@@ -175,7 +175,7 @@ pub(super) struct FaultList {
 #[derive(Debug)]
 struct PlannedFault {
     only: Option<PortCall>,
-    /// Number of calls that succeed before the fault.
+    /// Number of matching calls that succeed before the fault occurs.
     after: u32,
     fault: Fault,
 }
@@ -208,7 +208,7 @@ impl FaultList {
         &self.calls
     }
 
-    /// Records a call and returns its fault, if any.
+    /// Records a call and returns the fault that applies to it, if there is one.
     pub(super) fn strike(&mut self, call: PortCall) -> Option<Fault> {
         self.calls.push(call);
         if self.down {

@@ -11,7 +11,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-/// A store that fails on demand; wraps a working store.
+/// A store that fails on demand. It wraps a working store.
 #[derive(Debug)]
 pub struct FaultyStore {
     inner: Arc<dyn Store>,
@@ -21,7 +21,7 @@ pub struct FaultyStore {
 }
 
 impl FaultyStore {
-    /// Wraps a store, without faults at first. The clock is used for slow calls.
+    /// Wraps a store. The wrapper has no faults at first. The clock is used for slow calls.
     #[must_use]
     pub fn new(inner: Arc<dyn Store>, clock: Arc<dyn Clock>) -> Self {
         Self::sharing(inner, Arc::new(FaultPlan::new(clock)))
@@ -53,7 +53,7 @@ impl FaultyStore {
         self.trouble.set_down(down);
     }
 
-    /// Sets a lack of space; see [`FaultPlan::set_full`].
+    /// Simulates a full disk; see [`FaultPlan::set_full`].
     pub fn set_full(&self, full: bool) {
         self.trouble.set_full(full);
     }
@@ -63,7 +63,7 @@ impl FaultyStore {
         self.unkept.store(unkept, Ordering::Relaxed);
     }
 
-    /// Returns the number of records that were requested by id so far.
+    /// Returns the number of records that callers have requested by id so far.
     #[must_use]
     pub fn loaded(&self) -> usize {
         self.loaded.load(Ordering::Relaxed)

@@ -13,21 +13,21 @@ use longhaul_ports::{
 };
 use std::sync::Arc;
 
-/// A spawner that fails on demand; wraps a working spawner.
+/// A spawner that fails on demand. It wraps a working spawner.
 #[derive(Debug)]
 pub struct FaultySpawner {
     inner: Arc<dyn Spawner>,
     trouble: Arc<FaultPlan>,
 }
 
-/// An environment store that fails on demand; wraps a working environment store.
+/// An environment store that fails on demand. It wraps a working environment store.
 #[derive(Debug)]
 pub struct FaultyEnvironmentStore {
     inner: Arc<dyn EnvironmentStore>,
     trouble: Arc<FaultPlan>,
 }
 
-/// An output log that fails on demand; wraps a working output log.
+/// An output log that fails on demand. It wraps a working output log.
 #[derive(Debug)]
 pub struct FaultyOutput {
     inner: Arc<dyn OutputLog>,
@@ -95,7 +95,7 @@ impl Spawner for FaultySpawner {
     }
 
     async fn set_lease_end(&self, until: LeaseEnd) {
-        // A frozen manager cannot report the end of its lease.
+        // A frozen manager cannot report the end of its lease, so a freeze delays this call too.
         self.trouble.surely(PortCall::Halt, self.inner.set_lease_end(until)).await;
     }
 

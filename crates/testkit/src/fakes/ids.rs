@@ -5,7 +5,7 @@ use longhaul_ports::IdSource;
 use std::sync::atomic::{AtomicU64, Ordering};
 use uuid::{Builder, Uuid};
 
-/// Generates ids and random numbers from a seed: the same seed gives the same values. The ids are random from the first
+/// Generates ids and random numbers from a seed: the same seed gives the same values. An id is random from its first
 /// character on.
 #[derive(Debug)]
 pub struct SequentialIds {
@@ -48,7 +48,8 @@ impl IdSource for SequentialIds {
     }
 }
 
-/// The output function of the SplitMix64 generator: maps each number to another one, and neighbours to distant numbers.
+/// The output function of the SplitMix64 generator: maps each number to a different number. Numbers that are close
+/// together are mapped to numbers that are far apart.
 pub(crate) const fn mix(place: u64) -> u64 {
     let mut z = place.wrapping_add(0x9e37_79b9_7f4a_7c15);
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

@@ -4,7 +4,7 @@ use longhaul_domain::AwakeTime;
 use longhaul_ports::{AttemptKey, TreeSnapshot};
 use std::collections::BTreeMap;
 
-/// Snapshots and inputs of single attempts, as set by a test, with a log of the inspections.
+/// Snapshots and inputs of individual attempts, as set by a test, and a log of the inspections.
 #[derive(Debug, Default)]
 pub(super) struct FakeIo {
     looks: BTreeMap<AttemptKey, TreeSnapshot>,

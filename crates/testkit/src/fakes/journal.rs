@@ -19,7 +19,7 @@ pub struct JournalEntry {
 pub enum FakeCall {
     /// The start was requested for the first time.
     Ordered,
-    /// The start was requested again; no second command was started.
+    /// The start was requested again. No second command was started.
     OrderedAgain,
     /// The command started to run.
     Began,

@@ -1,4 +1,4 @@
-//! A shared store with the outbox of one node, in memory.
+//! An in-memory shared store with the outbox of one node.
 
 use async_trait::async_trait;
 use longhaul_domain::{
@@ -32,14 +32,14 @@ struct FakeOutboxState {
     accepted: BTreeSet<ProcessId>,
     records: BTreeMap<ProcessId, StoredProcess>,
     history: Option<History>,
-    /// Position of the store's history in its latest answer to a lease renewal.
+    /// Position of the store's history, as reported in the latest answer to a lease renewal.
     told: Option<History>,
     end: EventCursor,
     seq: Seq,
     policy: Option<(PolicyVersion, Policy)>,
     away_since: Option<Timestamp>,
     accepts_alone: bool,
-    /// Processes that this node accepted during an outage of the store and has not written to the store yet.
+    /// Processes that this node accepted during an outage of the store and has not yet written to the store.
     alone: BTreeSet<ProcessId>,
     accepted_alone: u64,
 }
@@ -73,7 +73,7 @@ impl OutboxFake {
     }
 
     /// Accepts a launch without the store, under the lease of this node. Returns `None` if the launch involves other
-    /// nodes or no slot for it is free.
+    /// nodes, or if its key has no free slot.
     fn accept_alone(&self, new: &Submission) -> Option<StoredProcess> {
         let claimant = new.claim_for.as_ref().filter(|_| new.is_nobody_elses())?;
         let mut kept = self.kept();
@@ -158,8 +158,8 @@ impl OutboxFake {
         }
     }
 
-    /// Returns the records that the store lacks or has only in an older revision: ended ones first, then live ones,
-    /// then pending ones.
+    /// Returns the records that are missing in the store or have an older revision there. Ended processes come first,
+    /// then processes that hold a slot, then all other processes.
     async fn lost(&self) -> Result<Vec<StoredProcess>, StoreError> {
         let ids: Vec<ProcessId> = self.kept().records.keys().copied().collect();
         let mut lost = Vec::new();
@@ -333,7 +333,7 @@ impl Maintenance for OutboxFake {
     }
 
     async fn reconcile(&self, by: &Lease) -> Result<ReconcileResult, StoreError> {
-        // The first call shows that the store is reachable; the second one shows data loss.
+        // The first call shows that the store is reachable. The second one shows whether the store has lost data.
         self.asked(self.inner.end()).await?;
         let history = self.restore.history().await?;
         let mut reconciled = ReconcileResult::default();

@@ -1,4 +1,4 @@
-//! An output log in memory.
+//! An in-memory output log.
 
 use super::VirtualClock;
 use super::locked;
@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use tokio::sync::Notify;
 
-/// An output log in memory, written by a test or by a scripted process. Clones share the same output.
+/// An in-memory output log that a test or a scripted process writes. Clones share the same output.
 #[derive(Clone, Debug)]
 pub struct FakeOutput {
     clock: VirtualClock,
@@ -42,12 +42,12 @@ impl FakeOutput {
         Self { clock, logs: Arc::default(), grown: Arc::default() }
     }
 
-    /// Creates the empty output of an attempt.
+    /// Creates an empty output for an attempt.
     pub fn open(&self, key: AttemptKey) {
         locked(&self.logs).entry(key).or_default();
     }
 
-    /// Appends to the output of an attempt and creates the output if necessary.
+    /// Appends to the output of an attempt. Creates the output if it does not exist.
     pub fn write(&self, key: AttemptKey, source: OutputSource, bytes: &[u8]) {
         let at = self.clock.now();
         let mut logs = locked(&self.logs);
@@ -57,7 +57,7 @@ impl FakeOutput {
         self.grown.notify_waiters();
     }
 
-    /// Ends the output of an attempt and wakes all tasks that wait for more.
+    /// Ends the output of an attempt and wakes all tasks that are waiting for more output.
     pub fn close(&self, key: AttemptKey) {
         locked(&self.logs).entry(key).or_default().closed = true;
         self.grown.notify_waiters();
@@ -207,7 +207,8 @@ impl FakeLog {
     }
 }
 
-/// Extension that appends a byte to the last chunk if both are adjacent, and starts a new chunk otherwise.
+/// Extension of an output page. It appends a byte to the last chunk if the byte directly follows that chunk, and starts
+/// a new chunk otherwise.
 trait AppendByte {
     fn take(&mut self, offset: u64, byte: FakeByte);
 }

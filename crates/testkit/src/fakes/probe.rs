@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex};
 /// A method of a store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CalledMethod {
-    /// A method that may fail.
+    /// A store method that can fail.
     Call(StoreMethod),
     /// Method `away_since`.
     AwaySince,
@@ -26,7 +26,7 @@ pub enum CalledMethod {
     LeasesEnd,
 }
 
-/// A store that records the calls of its methods; wraps a working store. Clones share the same record.
+/// A store that records the calls of its methods. It wraps a working store. Clones share the same record.
 #[derive(Clone, Debug)]
 pub struct ProbeStore {
     inner: Arc<dyn Store>,

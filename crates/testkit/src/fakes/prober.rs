@@ -8,7 +8,8 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-/// A prober whose results are set by a test; every probe fails at first. Clones share the same state.
+/// A prober whose results are set by a test. Every probe fails until the test sets its result. Clones share the same
+/// state.
 #[derive(Clone, Debug)]
 pub struct FakeProber {
     clock: VirtualClock,

@@ -1,4 +1,4 @@
-//! Scripts: the behaviour of scripted processes.
+//! Scripts that define the behaviour of simulated processes.
 
 use longhaul_domain::{ExitStatus, Interruption, StartFailure, StartStage};
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 /// Behaviour of a scripted process, from the start request to its end. Durations count awake time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChildScript {
-    /// Result of the start.
+    /// Result of the start request.
     pub answer: StartBehavior,
     /// Time from the start request to its result.
     pub answered_after: Duration,
@@ -28,7 +28,7 @@ pub enum StdinBehavior {
     /// Standard input is never read.
     #[default]
     Never,
-    /// The process waits for the first input and reads no more after it.
+    /// The process waits for its first input and then reads no more input.
     Once,
     /// The process copies its input to standard output, and exits with code 0 when the input is closed.
     Echoes,
@@ -43,16 +43,16 @@ pub enum StartBehavior {
     Refused(StartFailure),
     /// The start request is accepted, but the start fails.
     Failed(StartFailure),
-    /// The start request is accepted, and later the command provably never ran.
+    /// The start request is accepted. Later it becomes certain that the command never ran.
     NeverRan,
     /// There is no result until a stop is requested.
     Silence,
 }
 
-/// Behaviour of a running process without outside influence.
+/// Behaviour of a running process that receives no requests.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RunBehavior {
-    /// The process exits without being asked.
+    /// The process exits on its own.
     Exits {
         /// Time from the start to the exit.
         after: Duration,
@@ -73,7 +73,7 @@ pub enum RunBehavior {
 /// Reaction of a process to a stop request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StopBehavior {
-    /// The process ends by the stop signal.
+    /// The stop signal ends the process.
     Ends {
         /// Time from the signal to the end.
         after: Duration,
@@ -85,7 +85,8 @@ pub enum StopBehavior {
 }
 
 impl ChildScript {
-    /// Script of a process that runs until it is stopped, and ends at once when a stop is requested.
+    /// Returns the script of a process that runs until it is stopped. The process ends immediately after a stop
+    /// request.
     #[must_use]
     pub const fn runs() -> Self {
         Self {
@@ -99,19 +100,19 @@ impl ChildScript {
         }
     }
 
-    /// Script of a process that exits with `code` after this time.
+    /// Returns the script of a process that exits with `code` after this time.
     #[must_use]
     pub fn exits(after: Duration, code: i32) -> Self {
         Self { course: RunBehavior::Exits { after, status: ExitStatus::Code(code) }, ..Self::runs() }
     }
 
-    /// Script of a process that ignores the stop signal and ends only by SIGKILL.
+    /// Returns the script of a process that ignores the stop signal. Only SIGKILL ends it.
     #[must_use]
     pub fn ignores_term() -> Self {
         Self { obedience: StopBehavior::OnlyKill, ..Self::runs() }
     }
 
-    /// Script of a process whose program cannot be executed.
+    /// Returns the script of a process whose program cannot be executed.
     #[must_use]
     pub fn fails_to_start() -> Self {
         Self {
@@ -124,13 +125,13 @@ impl ChildScript {
         }
     }
 
-    /// Script of a process that provably never ran.
+    /// Returns the script of a process that certainly never ran.
     #[must_use]
     pub fn never_runs() -> Self {
         Self { answer: StartBehavior::NeverRan, ..Self::runs() }
     }
 
-    /// Script of a process whose supervisor is killed after this time, so that its exit is not observed.
+    /// Returns the script of a process whose supervisor is killed after this time, so that its exit is not observed.
     #[must_use]
     pub fn is_lost(after: Duration) -> Self {
         Self {
@@ -157,15 +158,15 @@ impl ChildScript {
         Self { prints: text.as_bytes().to_vec(), ..self }
     }
 
-    /// Delays the end after a stop request.
+    /// Delays the end of the process after a stop request.
     #[must_use]
     pub fn ending_slowly(self, after: Duration) -> Self {
         Self { obedience: StopBehavior::Ends { after }, ..self }
     }
 
-    /// Reads a script from the words of a command line, so that a test can write the script into its launch: `exit
-    /// CODE [MS]`, `sleep MS`, `run`, `stubborn`, `undying`, `missing`, `never`, `lost MS`, `slow MS`, `echo WORD…`,
-    /// `ask`, `cat`, `serve PORT [MS]`. `MS` is a time in milliseconds.
+    /// Reads a script from the words of a command line. A test can therefore write the script into its launch command:
+    /// `exit CODE [MS]`, `sleep MS`, `run`, `stubborn`, `undying`, `missing`, `never`, `lost MS`, `slow MS`, `echo
+    /// WORD…`, `ask`, `cat`, `serve PORT [MS]`. `MS` is a time in milliseconds.
     ///
     /// Any other command runs until it is stopped.
     #[must_use]

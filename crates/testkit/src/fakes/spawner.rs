@@ -22,13 +22,13 @@ use tokio::sync::Notify;
 
 /// Runs scripted processes in virtual time.
 ///
-/// The processes run on a simulated machine that outlives the manager. [`reopened`](Self::reopened) returns the
-/// spawner for the next run of the manager, which finds the processes through `adopt`. All state is computed from the
-/// clock when it is requested, so the same script always gives the same observations.
+/// The processes run on a simulated machine that outlives the manager. [`reopened`](Self::reopened) returns the spawner
+/// for the next run of the manager, which finds the processes through `adopt`. Every state is computed from the clock
+/// at the time of the request, so the same script always gives the same observations.
 pub struct ScriptedSpawner {
     machine: Arc<FakeMachine>,
     capabilities: Capabilities,
-    /// Number of observations of each watched attempt that this run of the manager has received.
+    /// For each watched attempt, the number of its observations that this run of the manager has received.
     watched: Mutex<BTreeMap<AttemptKey, usize>>,
 }
 
@@ -45,13 +45,13 @@ struct FakeMachine {
 }
 
 impl ScriptedSpawner {
-    /// Creates a spawner that reads the scripts from the command lines, by [`ChildScript::of_words`].
+    /// Creates a spawner that reads each script from the command line of the process, with [`ChildScript::of_words`].
     #[must_use]
     pub fn new(clock: VirtualClock) -> Self {
         Self::casting(clock, |order| ChildScript::of_words(&order.command.program, &order.command.args))
     }
 
-    /// Creates a spawner that gets the script of each process from this function of its start request.
+    /// Creates a spawner that calls this function with each start request to get the script of the process.
     #[must_use]
     pub fn casting(
         clock: VirtualClock,
@@ -80,7 +80,8 @@ impl ScriptedSpawner {
         Self { capabilities, ..self }
     }
 
-    /// Returns the spawner for the next run of the manager: it has the same processes, but watches no attempt yet.
+    /// Returns the spawner for the next run of the manager. The new spawner has the same processes, but does not watch
+    /// any attempt yet.
     #[must_use]
     pub fn reopened(&self) -> Self {
         Self {
@@ -96,13 +97,13 @@ impl ScriptedSpawner {
         self.machine.output.clone()
     }
 
-    /// Returns every request to the processes and every action of theirs, in order.
+    /// Returns every request to the processes and every action of the processes, in order.
     #[must_use]
     pub fn journal(&self) -> Vec<JournalEntry> {
         self.machine.look(|world| world.journal().to_vec())
     }
 
-    /// Returns every attempt that a later run of the manager asked to adopt, with the command in that request.
+    /// Returns every attempt that a later run of the manager tried to adopt, with the command in that request.
     #[must_use]
     pub fn adopted(&self) -> Vec<(AttemptKey, CommandSpec)> {
         self.machine.look(|world| world.adopted.clone())
@@ -121,29 +122,30 @@ impl ScriptedSpawner {
         self.machine.look(|world| world.live().collect())
     }
 
-    /// Returns the end of the node's lease that was reported last to the spawner.
+    /// Returns the end of the node's lease that the manager reported last to the spawner.
     #[must_use]
     pub fn lease(&self) -> Option<LeaseEnd> {
         *locked(&self.machine.lease)
     }
 
-    /// Sets the snapshot that inspections of this attempt return from now on, instead of its script.
+    /// Sets the snapshot that inspections of this attempt return from now on. The snapshot replaces the one that the
+    /// script would give.
     pub fn show(&self, key: AttemptKey, look: TreeSnapshot) {
         locked(&self.machine.senses).set_look(key, look);
     }
 
-    /// Makes all inspections of process trees fail, or succeed again.
+    /// Makes all inspections of process trees fail from now on, or succeed again.
     pub fn blind(&self, blind: bool) {
         locked(&self.machine.senses).set_blind(blind);
     }
 
-    /// Returns all inspections: time and attempt.
+    /// Returns the time and the attempt of every inspection so far.
     #[must_use]
     pub fn looked(&self) -> Vec<(AwakeTime, AttemptKey)> {
         locked(&self.machine.senses).looked()
     }
 
-    /// Limits the input of this attempt to `room` further bytes.
+    /// Limits the input of this attempt to `room` more bytes.
     pub fn narrow_input(&self, key: AttemptKey, room: usize) {
         locked(&self.machine.senses).set_room(key, room);
     }
@@ -192,7 +194,7 @@ impl ScriptedSpawner {
         self.machine.change(|world| world.lose(key, why.clone()));
     }
 
-    /// Makes `adopt` of this attempt wait without an answer, or answer again.
+    /// Makes `adopt` of this attempt wait without an answer, or makes it answer again.
     pub fn set_unreachable(&self, key: AttemptKey, unreachable: bool) {
         let mut all = locked(&self.machine.unreachable);
         if unreachable {
@@ -204,7 +206,7 @@ impl ScriptedSpawner {
         self.machine.changed.notify_waiters();
     }
 
-    /// Simulates a reboot of the machine: every live attempt is lost and its exit is not observed.
+    /// Simulates a reboot of the machine: every live attempt is lost, and its exit is not observed.
     pub fn reboot(&self) {
         self.machine.change(|world| {
             for key in world.live().collect::<Vec<_>>() {
@@ -248,7 +250,7 @@ impl FakeMachine {
         answer
     }
 
-    /// Waits until the state may have changed: by a request, or at the time `next`.
+    /// Waits until a request may have changed the state, or until the time `next`.
     async fn moved(&self, changed: impl Future<Output = ()>, next: Option<longhaul_domain::AwakeTime>) {
         match next {
             Some(at) => tokio::select! {

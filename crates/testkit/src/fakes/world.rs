@@ -21,7 +21,7 @@ pub(super) struct FakeAttempts {
     /// Attempts that have not ended.
     live: BTreeSet<AttemptKey>,
     journal: Vec<JournalEntry>,
-    /// Attempts that a later run of the manager asked to adopt, with their commands.
+    /// Attempts that a later run of the manager tried to adopt, with their commands.
     pub(super) adopted: Vec<(AttemptKey, CommandSpec)>,
     next_pid: u32,
     /// Number of observations so far, over all attempts.
@@ -33,9 +33,9 @@ struct FakeAttempt {
     command: CommandSpec,
     script: ChildScript,
     phase: FakeStopPhase,
-    /// Stop request that came before the result of the start.
+    /// Stop request that arrived before the result of the start.
     stop: Option<StopRequest>,
-    /// Observations of the attempt, each with its position among all observations.
+    /// Observations of the attempt, each with its position among the observations of all attempts.
     seen: Vec<(u64, Observation)>,
 }
 
@@ -48,7 +48,7 @@ enum FakeStopPhase {
 
 #[derive(Debug)]
 struct FakeAttemptPhase {
-    /// Time at which the script ends the attempt.
+    /// Time at which the attempt exits or is lost according to the script.
     course_at: Option<AwakeTime>,
     timeout_at: Option<AwakeTime>,
     halted: Option<AwakeTime>,
@@ -62,7 +62,7 @@ struct FakeStop {
     kill_at: Option<AwakeTime>,
 }
 
-/// An event that happens at a time without a request.
+/// An event that a script or a timer causes at a certain time, without a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum ScheduledEvent {
     Answer,
@@ -418,7 +418,7 @@ impl FakeAttemptPhase {
         self.timeout_at = self.timeout_at.map(|at| at.plus(lost));
     }
 
-    /// Requests a stop. The first cause stays; a later forced stop only brings the kill forward.
+    /// Requests a stop. The cause of the first request is kept. A later forced stop only makes the kill happen earlier.
     fn stop(&mut self, order: StopRequest, now: AwakeTime, command: &CommandSpec, obedience: StopBehavior) {
         let first = self.stopping.is_none();
         let stopping = self.stopping.get_or_insert(FakeStop {
@@ -433,7 +433,7 @@ impl FakeAttemptPhase {
         }
     }
 
-    /// Cancels the kill, because the process survived it.
+    /// Cancels the kill, because the process survived the signal.
     const fn give_up(&mut self) {
         if let Some(stopping) = &mut self.stopping {
             stopping.kill_at = None;

@@ -72,7 +72,7 @@ impl StoreModel {
                 return Err(StoreRejection::ParentMissing { parent: *parent });
             }
             for ancestor in ancestors {
-                // A pruned ancestor had ended and cannot refuse a child.
+                // A pruned ancestor has already ended and cannot refuse a child.
                 let Some(row) = self.row(*ancestor) else { continue };
                 let head = row.stored.process.head();
                 let is_over = row.slot_state() == SlotState::Ended && head.due.is_none();
@@ -111,7 +111,7 @@ impl StoreModel {
         Ok(())
     }
 
-    /// Returns the reason why the new process cannot be claimed in the same step. Returns `None` if it can.
+    /// Returns the reason why a submission cannot claim the new process in the same step. Returns `None` if it can.
     fn obstacle(&self, new: &Submission) -> Option<StoreRejection> {
         let process = &new.process;
         let key = process.spec.key.clone();
@@ -160,8 +160,9 @@ impl StoreModel {
         Ok(given)
     }
 
-    /// Returns the next process to claim. Only the first waiting process of each open key is considered. Among these,
-    /// the order is: highest priority, then the key that was served longest ago, then the earliest submission.
+    /// Returns the next process to claim. Only the first waiting process of each key is considered, unless the key is
+    /// on hold or has no free slot. These processes are ordered by priority (highest first), then by the time at which
+    /// their key was last served (earliest first), then by submission (earliest first).
     fn next(&self, by: &Lease, room: &ClaimCapacity) -> Option<ProcessId> {
         let roots_full = self.roots_of(&by.node).len() >= room.roots as usize;
         let may = |row: &&ModelRow| {

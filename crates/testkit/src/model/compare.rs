@@ -21,19 +21,19 @@ use std::time::{Duration, Instant};
 const SCRIPTS: u32 = 256;
 /// Minimum number of scripts that [`holds`] runs, even if the store is slow.
 const MIN_CASES: u32 = 64;
-/// Time after which no further script starts, once the minimum number of scripts has run.
+/// Time after which no further script starts, provided that the minimum number of scripts has run.
 const QUICK: Duration = Duration::from_secs(3);
 /// Nodes that are registered at the start of each script, because nothing can be claimed without a node.
 const NODES: [u8; 2] = [0, 1];
-/// Upper bound of all delays in a script. Leases last longer, so their expiry is recognised by a later due time.
+/// Upper bound of all delays in a script. Leases last longer, so a due time above this bound must be the expiry of a
+/// lease.
 const MAX_DUE_DELAY: Duration = Duration::from_secs(24 * 3600);
 /// Upper limit (exclusive) of the number of steps in a script.
 const MAX_SCRIPT_LEN: usize = 60;
 
-/// Compares a store with the model over up to 256 scripts of up to 60 steps each. At least 64 scripts run; after that,
-/// no
-/// further script starts when three seconds have passed. The environment variable `PROPTEST_CASES` sets a fixed number
-/// of scripts instead.
+/// Compares a store with the model in up to 256 scripts of up to 60 steps each. At least 64 scripts run. After them, no
+/// further script starts if more than three seconds have passed. The environment variable `PROPTEST_CASES` sets a fixed
+/// number of scripts instead.
 ///
 /// # Panics
 /// Panics with the shortest script found for which the replies differ.
@@ -61,7 +61,7 @@ fn try_scripts(open: impl AsyncFn(VirtualClock) -> StoreFixture, scripts: u32, f
     let (began, tried, failed) = (Instant::now(), Cell::new(0_u32), Cell::new(false));
     let hush = SilencePanics::begin();
     let verdict = TestRunner::new(config).run(&scripts, |(mut model, script, seen)| {
-        // Once a script has failed, the search for a shorter one has no time limit.
+        // After the first failure, proptest searches for a shorter failing script. This search has no time limit.
         if !failed.get() && tried.get() >= fewest && began.elapsed() > QUICK {
             return Ok(());
         }
@@ -132,7 +132,7 @@ async fn compare(world: &StoreFixture, model: &StoreModel) {
     for lease in model.nodes.iter().filter_map(|(node, _)| model.lease(node)) {
         let calls = must(world.store.renew_lease(&lease).await);
         let due = model.first_due().map(|due| due.max(now));
-        // The expiry of a lease is a due time too, but much later than all others, so it is left out here.
+        // The expiry of a lease is a due time too. It is much later than all other due times and is ignored here.
         let due_at = calls.due.filter(|due| !model.leases_expire || *due < now.plus(MAX_DUE_DELAY));
         let clock = (calls.now, due_at.map(|due| due.max(now)));
         same("the time, and when something is due", &clock, &(now, due));

@@ -6,8 +6,9 @@ use std::iter::zip;
 /// Maximum number of fields in a description.
 const MAX_NAMED: usize = 12;
 
-/// Describes the difference between the store's value and the model's. Names the differing fields if both values have
-/// the same shape; otherwise shows the part that differs. Returns `None` if the values are equal.
+/// Describes the difference between the store's value and the model's value. If both values have the same shape, the
+/// description names the differing fields; otherwise it shows the part that differs. Returns `None` if the values are
+/// equal.
 pub(super) fn difference<T: Debug + PartialEq>(store: &T, model: &T) -> Option<String> {
     if store == model {
         return None;
@@ -45,7 +46,7 @@ fn middle(store: &[&str], model: &[&str]) -> String {
     format!("\n  {}, the store:{}\n  the model:{}", path(model, before), part(store), part(model))
 }
 
-/// Returns the path of field names that leads to a line.
+/// Returns the path of field names down to a line.
 fn path(lines: &[&str], at: usize) -> String {
     let mut within: Vec<(usize, &str)> = Vec::new();
     for line in lines.iter().take(at.saturating_add(1)) {

@@ -1,4 +1,4 @@
-//! Due processes, pruning and queues in the model.
+//! The model's rules for due processes, pruning and queues.
 
 use super::request::ModelRejection;
 use super::{ModelRow, StoreModel};
@@ -28,7 +28,8 @@ impl StoreModel {
         Ok(due.into_iter().map(hand).collect())
     }
 
-    /// Returns the earliest time at which a row without an owner is due, or due again after it was handed out.
+    /// Returns the earliest time at which a process without an owner is due. A process that was handed out is due again
+    /// when its hand-out expires.
     pub(super) fn first_due(&self) -> Option<Timestamp> {
         let mut first: Option<Timestamp> = None;
         for row in self.rows.iter().filter(|row| row.stored.owner.is_none()) {

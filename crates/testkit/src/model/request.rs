@@ -13,7 +13,7 @@ use std::time::Duration;
 /// A request to a store.
 #[derive(Clone, Debug)]
 pub enum ModelRequest {
-    /// No request, because the step found no object to act on.
+    /// No request, because the step found nothing to apply to.
     Nothing,
     /// Calls `submit`.
     Submit(Box<Submission>),
@@ -42,7 +42,7 @@ pub enum ModelRequest {
 /// The reply of a store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ModelReply {
-    /// No reply, for a request that calls nothing.
+    /// No reply, because the step made no request.
     Done,
     /// Reply to `submit`.
     Submitted(Box<Result<SubmitOutcome, ModelRejection>>),
@@ -73,7 +73,7 @@ pub enum ModelRejection {
     Fenced,
     /// The process does not exist.
     Missing,
-    /// A guard of the store refused the request.
+    /// A rule of the store refused the request.
     Refused(StoreRejection),
     /// Any other error, which no request of a script should cause.
     Other(String),

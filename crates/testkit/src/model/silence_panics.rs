@@ -11,8 +11,7 @@ thread_local! {
 
 static HOOK: Once = Once::new();
 
-/// Guard during which panics of this thread are stored instead of printed. Panics of other threads are printed as
-/// usual.
+/// Guard that stores the panics of this thread instead of printing them. Panics of other threads are printed as usual.
 #[derive(Debug)]
 pub(super) struct SilencePanics(());
 
@@ -33,7 +32,7 @@ impl SilencePanics {
         Self(())
     }
 
-    /// Takes the last panic that was not printed.
+    /// Takes the last panic that was stored instead of printed.
     pub(super) fn last(&self) -> Option<String> {
         LAST.take()
     }

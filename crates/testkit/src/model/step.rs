@@ -1,4 +1,4 @@
-//! Steps of a script: abstract requests that refer to whatever processes the model has.
+//! Steps of a script: abstract requests that refer to any process that the model currently has.
 
 use super::StoreModel;
 use super::request::ModelRequest;
@@ -30,7 +30,7 @@ pub enum ScriptStep {
     Claim {
         /// Number of the claiming node.
         node: u8,
-        /// True to use a lease of the node with an older epoch, which is fenced.
+        /// True to use an old lease of the node, whose epoch is no longer valid.
         old: bool,
         /// Maximum number of roots that the node may hold.
         roots: u32,
@@ -41,11 +41,11 @@ pub enum ScriptStep {
     Commit {
         /// Selects the process.
         which: Index,
-        /// Input from which the change is decided.
+        /// Input to the process; the domain rules derive the change from it.
         input: Box<Input>,
-        /// True to write as a node that may not write the process.
+        /// True to write as a node that has no right to write the process.
         stranger: bool,
-        /// True to expect an older revision.
+        /// True to send an older revision as the expected one.
         stale: bool,
     },
     /// Repeats the last commit.
@@ -54,17 +54,17 @@ pub enum ScriptStep {
     Wish(Index, PendingAction),
     /// Updates the live stats of a process.
     Touch(Index, Box<LiveStats>),
-    /// Claims due processes: number of the node, maximum number of processes.
+    /// Claims due processes: the number of the node, and the maximum number of processes.
     Attention(u8, u32),
-    /// Prunes ended processes by this rule, at most this many.
+    /// Prunes ended processes according to this rule, up to this number of processes.
     Prune(Retention, u32),
     /// Replaces the policy.
     SetPolicy {
         /// Slots of the key patterns `a`, `b` and `c*`.
         slots: Vec<u32>,
-        /// Number of the key that is put on hold.
+        /// Number of the key that is put on hold, if any.
         held: Option<u8>,
-        /// True to expect an older policy version.
+        /// True to send an older policy version as the expected one.
         stale: bool,
     },
     /// Registers a node, possibly for a second time.
@@ -78,7 +78,7 @@ pub enum ScriptStep {
     Leave {
         /// Number of the node.
         node: u8,
-        /// True to use a lease of the node with an older epoch, which is fenced.
+        /// True to use an old lease of the node, whose epoch is no longer valid.
         old: bool,
     },
     /// Advances the clock, in milliseconds.
@@ -101,8 +101,8 @@ pub struct NewProcess {
     delay: Option<u32>,
     claim_for: Option<(u8, u32, bool)>,
     fail_if_queued: bool,
-    /// Policy version from which the slots were resolved: 0 is an older one, 1 is a newer one, other numbers are the
-    /// current one.
+    /// Policy version that the submission claims to be based on: 0 is an older version, 1 is a newer version, other
+    /// numbers are the current version.
     policy: u8,
     again: Option<Index>,
 }
@@ -167,7 +167,7 @@ fn news() -> impl Strategy<Value = NewProcess> {
     })
 }
 
-/// Generates inputs, mostly such that move a process to its next state.
+/// Generates inputs. Most of them move a process to its next state.
 fn moves() -> impl Strategy<Value = Input> {
     prop_oneof![
         3 => Just(Input::Observation(Observation::Spawned {
@@ -185,7 +185,8 @@ fn moves() -> impl Strategy<Value = Input> {
     ]
 }
 
-/// Returns an exit at an arbitrary time: an exit may become known long after it occurred, and after later exits.
+/// Returns an exit at an arbitrary time. An exit can become known long after it occurred, and after later exits became
+/// known.
 fn exit(code: i32, after: i64) -> Exit {
     let at = longhaul_domain::Timestamp(1_700_000_000_000_i64.saturating_add(after));
     Exit::of(ExitStatus::Code(code), at)
@@ -278,7 +279,8 @@ impl StoreModel {
             not_before: new.delay.map(|delay| self.now.plus(Duration::from_millis(delay.into()))),
             placement: match new.placement {
                 node @ 0..=2 => Placement::Node(node_id(node)),
-                // No claim of a script covers this placement, yet such processes precede others in their queue.
+                // No claim in a script covers this placement. Such a process still takes precedence over later ones in
+                // its queue.
                 3 => Placement::Here,
                 _ => Placement::Anywhere,
             },
@@ -308,7 +310,8 @@ impl StoreModel {
         })
     }
 
-    /// Returns the change that an engine would commit after this input. Returns `None` if the rules refuse the input.
+    /// Returns the change that an engine would commit after this input. Returns `None` if the domain rules refuse the
+    /// input.
     fn change(
         &mut self,
         stored: &StoredProcess,
@@ -377,7 +380,7 @@ impl StoreModel {
         PolicyVersion(self.policy.0.0.saturating_sub(stale as u64))
     }
 
-    /// Returns a writer that may not write this process.
+    /// Returns a writer that has no right to write this process.
     fn stranger(&self, stored: &StoredProcess) -> Writer {
         match &stored.owner {
             Some(owner) => {

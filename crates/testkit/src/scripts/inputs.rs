@@ -41,7 +41,7 @@ pub fn commands() -> impl Strategy<Value = Action> {
     ]
 }
 
-/// Generates all kinds of observations, with small attempt numbers.
+/// Generates all kinds of observations. Their attempt numbers are small.
 pub fn observations() -> impl Strategy<Value = Observation> {
     prop_oneof![
         3 => (attempt(), "[a-c]").prop_map(|(attempt, node)| {
@@ -81,7 +81,7 @@ pub fn observations() -> impl Strategy<Value = Observation> {
     ]
 }
 
-/// Generates conditions of a live process.
+/// Generates conditions that a live process can have.
 pub fn conditions() -> impl Strategy<Value = Condition> {
     proptest::sample::select(Condition::ALL.to_vec())
 }
@@ -108,7 +108,7 @@ fn signal_target() -> impl Strategy<Value = SignalTarget> {
     proptest::sample::select(vec![SignalTarget::Main, SignalTarget::Tree])
 }
 
-/// Generates results and errors that a command reports.
+/// Generates the results and errors that a command can report.
 fn outcomes() -> impl Strategy<Value = ReportedOutcome> {
     (option::of(result()), option::of("[a-z ]{1,12}"))
         .prop_map(|(result, error)| ReportedOutcome { result, error })
@@ -147,7 +147,7 @@ pub fn live_stats() -> impl Strategy<Value = LiveStats> {
         })
 }
 
-/// Generates resource limits that may have ended an attempt.
+/// Generates resource limits that may have stopped an attempt.
 fn limit() -> impl Strategy<Value = ExceededLimit> {
     prop_oneof![Just(ExceededLimit::Cpu), Just(ExceededLimit::Memory), Just(ExceededLimit::FileSize)]
 }
@@ -221,7 +221,7 @@ fn first_error() -> impl Strategy<Value = FirstError> {
     )
 }
 
-/// Generates endings of a process.
+/// Generates endings of a process, one for each way in which a process can end.
 pub fn endings() -> impl Strategy<Value = Ending> {
     let failure = prop_oneof![
         exits().prop_map(Failure::Exit),

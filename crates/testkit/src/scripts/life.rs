@@ -16,21 +16,21 @@ use std::time::Duration;
 pub struct ProcessScript {
     /// Spec of the process.
     pub spec: Spec,
-    /// Events in their order.
+    /// Events that happen to the process, in order.
     pub moves: Vec<ScriptEvent>,
 }
 
-/// An input to a process after some time.
+/// An input that the process receives some time after the previous one.
 #[derive(Clone, Debug)]
 pub struct ScriptEvent {
-    /// Time since the previous event.
+    /// Time since the previous input.
     pub pass: Duration,
     /// Random bits that the decision may use.
     pub chance: RandomBits,
     /// Input to the process.
     pub input: Input,
-    /// True if an observation is changed to refer to the current attempt; false if its attempt number stays as
-    /// generated.
+    /// True if an observation is changed so that it refers to the current attempt. False if the observation keeps its
+    /// generated attempt number.
     pub aimed: bool,
 }
 
@@ -39,7 +39,7 @@ pub struct ScriptEvent {
 pub struct ScriptedRecord {
     /// Process after the input.
     pub process: Process,
-    /// Events since the previous record.
+    /// Events that were added after the previous record.
     pub events: Vec<Event>,
     /// Input that caused the events, with its final attempt number; `None` for the submission.
     pub input: Option<Input>,
@@ -57,8 +57,8 @@ pub fn lives(limit: usize) -> impl Strategy<Value = ProcessScript> {
 }
 
 impl ProcessScript {
-    /// Decides all inputs in order. Returns one record after the submission and one after each input that was not
-    /// refused.
+    /// Decides all inputs in order. Returns one record for the submission and one for each input that the domain rules
+    /// did not refuse.
     #[must_use]
     pub fn play(&self) -> Vec<ScriptedRecord> {
         let mut ctx = DecisionContext {
@@ -95,7 +95,7 @@ impl ProcessScript {
 }
 
 impl ScriptEvent {
-    /// Returns the input, with its attempt number adapted to the process if [`aimed`](Self::aimed) is set.
+    /// Returns the input. If [`aimed`](Self::aimed) is set, its attempt number is adapted to the process.
     #[must_use]
     pub fn aimed_at(&self, process: &Process) -> Input {
         let mut input = self.input.clone();

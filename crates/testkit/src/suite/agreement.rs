@@ -1,5 +1,5 @@
-//! Compares two stores: both must give the same answers to the same requests. Used to compare every adapter with the
-//! reference store.
+//! Compares two stores: both must give the same answers to the same requests. Every adapter is compared with the
+//! reference store in this way.
 
 use super::store::{StoreFixture, SubmissionBuilder};
 use crate::fakes::SequentialIds;
@@ -17,7 +17,8 @@ use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::time::Duration;
 
-/// Sends the same requests to both stores, generated from a seed. Panics at the first answer that differs.
+/// Sends the same requests to both stores. The requests are generated from a seed. Panics at the first answer that
+/// differs.
 ///
 /// Returns counts of the results, so that the caller can check that the requests had effects.
 pub async fn agree(one: &StoreFixture, other: &StoreFixture, seed: u64, steps: u32) -> ScriptTally {
@@ -35,7 +36,7 @@ pub async fn agree(one: &StoreFixture, other: &StoreFixture, seed: u64, steps: u
     script.tally
 }
 
-/// Counts of the results of a script.
+/// Numbers of successful and refused requests in a script.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ScriptTally {
     /// Number of accepted submissions.
@@ -48,14 +49,14 @@ pub struct ScriptTally {
     pub written: usize,
     /// Number of refused commits.
     pub unwritten: usize,
-    /// Number of due processes that were handed out.
+    /// Number of due processes that the store handed out.
     pub handed: usize,
     /// Number of pruned records.
     pub pruned: usize,
 }
 
 impl ScriptTally {
-    /// Adds two tallies.
+    /// Adds the counts of two scripts.
     #[must_use]
     pub const fn and(self, other: Self) -> Self {
         Self {
@@ -121,7 +122,7 @@ impl<'a> OperationScript<'a> {
         self.draw(one_in) == 0
     }
 
-    /// Returns a random lease, mostly a valid one.
+    /// Returns a random lease. Most of the returned leases are valid.
     fn lease(&self) -> Lease {
         let old = self.old.last().filter(|_| self.odds(12));
         let present = || self.leases.values().nth(usize::try_from(self.draw(2)).unwrap_or(0));
@@ -133,7 +134,7 @@ impl<'a> OperationScript<'a> {
         if count == 0 {
             return None;
         }
-        // Mostly one of the latest processes, so that processes advance.
+        // Mostly chooses one of the latest processes, so that processes advance.
         let back = self.draw(if self.odds(4) { count } else { count.min(8) });
         self.known.iter().rev().nth(usize::try_from(back).unwrap_or(0)).copied()
     }
@@ -286,7 +287,8 @@ impl<'a> OperationScript<'a> {
         }
     }
 
-    /// Returns an input that is possible in every state: about descendants, sessions, or the position in a queue.
+    /// Returns an input that is possible in every state of a process. It concerns the descendants, the session, or the
+    /// position in a queue.
     fn asked_of_any(&self) -> Input {
         match self.draw(8) {
             0 => Input::Action(Action::Terminate { cause: StopCause::User, force: self.odds(2) }),
@@ -389,7 +391,8 @@ impl<'a> OperationScript<'a> {
     }
 }
 
-/// Formats an answer for comparison: a value or a refusal completely, any other error only by its kind.
+/// Formats an answer for comparison. A value or a refusal is shown completely; any other error is shown only by its
+/// kind.
 fn shown<T: Debug>(answer: &Result<T, StoreError>) -> String {
     match answer {
         Ok(value) => format!("{value:#?}"),

@@ -7,7 +7,7 @@ use std::any::Any;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Fixture of one rule: a clock that runs in real time.
+/// Fixture for one rule: a clock that runs in real time.
 #[derive(Debug)]
 pub struct ClockFixture {
     /// Clock under test.
@@ -22,7 +22,7 @@ impl ClockFixture {
         Self { clock, _guard: None }
     }
 
-    /// Keeps `guard` alive as long as the fixture, for example a temporary directory.
+    /// Keeps `guard`, such as a temporary directory, alive as long as the fixture.
     #[must_use]
     pub fn guarded(self, guard: impl Any + Send + Sync) -> Self {
         Self { _guard: Some(Box::new(guard)), ..self }
@@ -101,7 +101,7 @@ pub async fn a_passed_deadline_does_not_park(world: &ClockFixture) {
     }
 }
 
-/// A sleep with a very late deadline waits, and can be cancelled by dropping its future.
+/// A sleep with a very late deadline keeps waiting. Dropping its future cancels it.
 pub async fn a_far_deadline_parks(world: &ClockFixture) {
     for deadline in [
         Deadline::At(Timestamp(i64::MAX)),
@@ -113,7 +113,7 @@ pub async fn a_far_deadline_parks(world: &ClockFixture) {
     }
 }
 
-/// Many tasks can sleep at the same time, and each task wakes by its own deadline.
+/// Many tasks can sleep at the same time. Each task wakes at its own deadline.
 pub async fn many_sleep_at_once(world: &ClockFixture) {
     let begin = world.clock.now();
     let sleepers: Vec<_> = (0..200_u64)

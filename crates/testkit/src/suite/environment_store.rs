@@ -7,7 +7,7 @@ use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 
-/// Fixture of one rule: an empty environment store that can be reopened.
+/// Fixture for one rule: an empty environment store that can be reopened.
 pub struct EnvironmentStoreFixture {
     /// Environment store under test.
     pub store: Arc<dyn EnvironmentStore>,
@@ -16,14 +16,14 @@ pub struct EnvironmentStoreFixture {
 }
 
 impl EnvironmentStoreFixture {
-    /// Creates a fixture. `reopen` opens the environment store; each later call opens it with its previous contents, as
-    /// after a restart of the node.
+    /// Creates a fixture. `reopen` opens the environment store. Each later call of `reopen` opens it with its previous
+    /// contents, as after a restart of the node.
     #[must_use]
     pub fn new(reopen: impl Fn() -> Arc<dyn EnvironmentStore> + Send + Sync + 'static) -> Self {
         Self { store: reopen(), reopen: Box::new(reopen), _guard: None }
     }
 
-    /// Keeps `guard` alive as long as the fixture, for example a temporary directory.
+    /// Keeps `guard`, such as a temporary directory, alive as long as the fixture.
     #[must_use]
     pub fn guarded(self, guard: impl Any + Send + Sync) -> Self {
         Self { _guard: Some(Box::new(guard)), ..self }
@@ -64,7 +64,7 @@ pub async fn the_order_makes_no_difference(world: &EnvironmentStoreFixture) {
     assert_eq!(one, other);
 }
 
-/// Different variables have different hashes, even if their bytes are similar.
+/// Different sets of variables have different hashes, even if their bytes are similar.
 pub async fn other_variables_have_another_hash(world: &EnvironmentStoreFixture) {
     let mut hashes = std::collections::BTreeSet::new();
     let different: [&[(&str, &str)]; 7] = [
@@ -81,7 +81,7 @@ pub async fn other_variables_have_another_hash(world: &EnvironmentStoreFixture) 
     }
 }
 
-/// Opening an unknown hash returns the error that the environment is missing.
+/// Opening an unknown hash returns the error for a missing environment.
 pub async fn an_unknown_hash_is_missing(world: &EnvironmentStoreFixture) {
     let known = must(world.store.keep(&variables(&[("A", "1")])).await);
     let unknown = known.0.chars().rev().collect();
@@ -127,7 +127,7 @@ pub async fn values_are_never_printed(world: &EnvironmentStoreFixture) {
 
 /// Generates one test for each rule about environment stores.
 ///
-/// Takes a function that opens a [`EnvironmentStoreFixture`].
+/// Takes a function that opens an [`EnvironmentStoreFixture`].
 #[macro_export]
 macro_rules! environment_store_suite {
     ($open:expr $(,)?) => {

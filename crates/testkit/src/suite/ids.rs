@@ -5,7 +5,7 @@ use longhaul_ports::IdSource;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-/// Fixture of one rule: an id source.
+/// Fixture for one rule: an id source.
 #[derive(Debug)]
 pub struct IdSourceFixture {
     /// Id source under test.

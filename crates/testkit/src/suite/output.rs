@@ -10,18 +10,18 @@ use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Writes the output that a rule reads.
+/// Writer for the output that a rule reads.
 #[async_trait]
 pub trait OutputFeed: Debug + Send + Sync + 'static {
-    /// Appends to the output of a running attempt, and creates the output if necessary. `bytes` may be empty. The
-    /// bytes can be read when the call returns.
+    /// Appends to the output of a running attempt. Creates the output if it does not exist. `bytes` may be empty. When
+    /// the call returns, the bytes can be read.
     async fn write(&self, key: AttemptKey, source: OutputSource, bytes: &[u8]);
 
-    /// Lets this time pass.
+    /// Waits until this time has passed on the clock of the output.
     async fn pass(&self, span: Duration);
 }
 
-/// Fixture of one rule: an empty output log and a writer.
+/// Fixture for one rule: an empty output log and a writer.
 #[derive(Debug)]
 pub struct OutputFixture {
     /// Output log under test.
@@ -39,7 +39,7 @@ impl OutputFixture {
         Self { output, pen, ids: SequentialIds::default(), _guard: None }
     }
 
-    /// Keeps `guard` alive as long as the fixture, for example a temporary directory.
+    /// Keeps `guard`, such as a temporary directory, alive as long as the fixture.
     #[must_use]
     pub fn guarded(self, guard: impl Any + Send + Sync) -> Self {
         Self { _guard: Some(Box::new(guard)), ..self }
@@ -73,7 +73,7 @@ fn bytes(page: &OutputPage) -> Vec<u8> {
     page.chunks.iter().flat_map(|chunk| chunk.bytes.clone()).collect()
 }
 
-/// Every written byte is read, regardless of its value, in the order of writing and with its stream.
+/// Every written byte can be read, whatever its value. Bytes are read in the order of writing, each with its stream.
 pub async fn every_byte_is_read_in_order(world: &OutputFixture) {
     let key = world.key();
     let every: Vec<u8> = (0..=255).collect();
@@ -115,7 +115,7 @@ pub async fn bytes_keep_their_offsets(world: &OutputFixture) {
     assert_eq!(before.next, 8);
 }
 
-/// A page contains at most the requested number of bytes, and the next page continues at the position it names.
+/// A page contains at most the requested number of bytes. The next page starts at the position that the page reports.
 pub async fn pages_go_on_where_the_last_one_ended(world: &OutputFixture) {
     let key = world.key();
     for line in 0..40 {
@@ -141,7 +141,7 @@ pub async fn pages_go_on_where_the_last_one_ended(world: &OutputFixture) {
     }
 }
 
-/// A read of one stream returns only bytes of that stream, also over several pages.
+/// A read of one stream returns only bytes of that stream, even if it spans several pages.
 pub async fn a_chosen_stream_comes_alone(world: &OutputFixture) {
     let key = world.key();
     for _ in 0..10 {
@@ -168,7 +168,7 @@ pub async fn a_chosen_stream_comes_alone(world: &OutputFixture) {
     }
 }
 
-/// A read behind the end returns an empty page, not an error.
+/// A read beyond the end returns an empty page, not an error.
 pub async fn behind_the_end_there_is_nothing(world: &OutputFixture) {
     let key = world.key();
     world.out(key, "").await;
@@ -180,7 +180,7 @@ pub async fn behind_the_end_there_is_nothing(world: &OutputFixture) {
     assert_eq!(world.page(key, OutputRead { from: 1000, ..ALL }).await.chunks, []);
 }
 
-/// An attempt that never ran has no output, and every method returns the error `Missing`.
+/// For an attempt that never ran, every method returns the error `Missing`, because the attempt has no output.
 pub async fn missing_output_is_told(world: &OutputFixture) {
     let key = world.key();
     let output = &world.output;
@@ -191,7 +191,7 @@ pub async fn missing_output_is_told(world: &OutputFixture) {
     refused!(soon(output.grown(key, 0)).await, OutputError::Missing { .. });
 }
 
-/// The start of the last lines is counted from the end. An unfinished line counts as a line.
+/// The last lines of an output are counted from its end. An unfinished line counts as a line.
 pub async fn the_last_lines_are_counted_from_the_end(world: &OutputFixture) {
     let key = world.key();
     world.out(key, "one\n").await;
@@ -209,7 +209,7 @@ pub async fn the_last_lines_are_counted_from_the_end(world: &OutputFixture) {
     assert_eq!(must(last(2, None).await), 14);
 }
 
-/// The output since a time starts with the first byte that was written at that time or later.
+/// The output since a given time starts with the first byte that was written at that time or later.
 pub async fn since_finds_the_first_byte_of_a_moment(world: &OutputFixture) {
     let key = world.key();
     world.out(key, "early").await;
@@ -227,13 +227,13 @@ pub async fn since_finds_the_first_byte_of_a_moment(world: &OutputFixture) {
     assert_eq!(must(since(last.at.0 + 1_000_000).await), 9);
 }
 
-/// A wait for growth returns at once if there is more output, and otherwise waits until there is.
+/// A wait for more output returns at once if there is more output. If not, it waits until more output is written.
 pub async fn whoever_waits_for_more_parks_until_there_is(world: &OutputFixture) {
     let key = world.key();
     world.out(key, "text").await;
     must(soon(world.output.grown(key, 3)).await);
     let output = Arc::clone(&world.output);
-    // The call may return early; then it is repeated.
+    // The call may return too early. In that case the test repeats it.
     let waiter = tokio::spawn(async move {
         loop {
             must(output.grown(key, 4).await);
@@ -258,7 +258,7 @@ pub async fn attempts_are_kept_apart(world: &OutputFixture) {
     assert_ne!(world.output.place(first), world.output.place(second));
 }
 
-/// A removal deletes the output of all attempts of the process, and no other output. It may be repeated.
+/// A removal deletes the output of all attempts of the process, and no other output. The removal can be repeated.
 pub async fn removed_output_is_gone(world: &OutputFixture) {
     let first = world.key();
     let second = AttemptKey { attempt: AttemptNo(2), ..first };
@@ -275,7 +275,7 @@ pub async fn removed_output_is_gone(world: &OutputFixture) {
     must(world.output.remove(world.key().id).await);
 }
 
-/// Processes with stored output are listed in the order of their ids, page by page. Each process is listed once,
+/// Processes with stored output are listed page by page, in the order of their ids. Each process is listed once,
 /// regardless of the number of its attempts.
 pub async fn what_is_kept_is_listed_page_by_page(world: &OutputFixture) {
     assert_eq!(must(world.output.kept(None, 10).await), []);

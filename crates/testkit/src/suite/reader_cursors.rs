@@ -6,7 +6,7 @@ use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 
-/// Fixture of one rule: an empty store of reader cursors that can be reopened.
+/// Fixture for one rule: an empty store of reader cursors that can be reopened.
 pub struct ReaderCursorsFixture {
     /// Store of reader cursors under test.
     pub bookmarks: Arc<dyn ReaderCursors>,
@@ -15,20 +15,20 @@ pub struct ReaderCursorsFixture {
 }
 
 impl ReaderCursorsFixture {
-    /// Creates a fixture. `reopen` opens the store of cursors; each later call opens it with its previous contents,
-    /// as after a restart of the node.
+    /// Creates a fixture. `reopen` opens the store of cursors. Each later call of `reopen` opens it with its previous
+    /// contents, as after a restart of the node.
     #[must_use]
     pub fn new(reopen: impl Fn() -> Arc<dyn ReaderCursors> + Send + Sync + 'static) -> Self {
         Self { bookmarks: reopen(), reopen: Box::new(reopen), _guard: None }
     }
 
-    /// Keeps `guard` alive as long as the fixture, for example a temporary directory.
+    /// Keeps `guard`, such as a temporary directory, alive as long as the fixture.
     #[must_use]
     pub fn guarded(self, guard: impl Any + Send + Sync) -> Self {
         Self { _guard: Some(Box::new(guard)), ..self }
     }
 
-    /// Returns the cursor of a reader as it is found after a restart of the node.
+    /// Returns the cursor that a reader has after a restart of the node.
     async fn found_later(&self, reader: &str) -> Option<EventCursor> {
         must((self.reopen)().find(reader).await)
     }
@@ -45,7 +45,7 @@ pub fn open(open: impl FnOnce() -> ReaderCursorsFixture) -> ReaderCursorsFixture
     open()
 }
 
-/// A reader without a stored cursor has no cursor and is not closed.
+/// A reader that never stored a cursor has none, and is not closed.
 pub async fn an_unknown_reader_is_nowhere(world: &ReaderCursorsFixture) {
     assert_eq!(must(world.bookmarks.find("chat").await), None);
     must(world.bookmarks.keep("mail", EventCursor(1)).await);
@@ -53,7 +53,8 @@ pub async fn an_unknown_reader_is_nowhere(world: &ReaderCursorsFixture) {
     assert_eq!(must(world.bookmarks.closed("chat").await), None);
 }
 
-/// The last cursor stored with `keep` is found, at once and after a restart, separately for each reader.
+/// The last cursor that a reader stored with `keep` is found immediately and after a restart. Each reader has a
+/// separate cursor.
 pub async fn the_last_place_that_was_kept_is_found(world: &ReaderCursorsFixture) {
     for place in [0, 7, 4_711, u64::MAX, 12] {
         must(world.bookmarks.keep("chat", EventCursor(place)).await);
@@ -76,8 +77,8 @@ pub async fn the_last_note_is_found_after_a_crash(world: &ReaderCursorsFixture) 
     assert_eq!(world.found_later("new").await, Some(EventCursor(5)), "also without anything kept before");
 }
 
-/// A cursor stored with `keep` replaces every earlier note, even if the note has a later position, because an event log
-/// may start again from zero.
+/// A cursor that is stored with `keep` replaces every earlier note. This applies even if the note has a later position,
+/// because an event log may restart at zero.
 pub async fn what_is_kept_replaces_every_note(world: &ReaderCursorsFixture) {
     must(world.bookmarks.keep("chat", EventCursor(50)).await);
     must(world.bookmarks.note("chat", EventCursor(99)).await);
@@ -87,7 +88,7 @@ pub async fn what_is_kept_replaces_every_note(world: &ReaderCursorsFixture) {
     assert_eq!(world.found_later("chat").await, Some(EventCursor(3)));
 }
 
-/// A closed reader stays closed across restarts, with the reason. Other readers are not affected.
+/// A closed reader stays closed across restarts, and the reason is stored. Other readers are not affected.
 pub async fn a_closed_reader_stays_closed_until_it_is_opened(world: &ReaderCursorsFixture) {
     must(world.bookmarks.keep("chat", EventCursor(7)).await);
     must(world.bookmarks.close("chat", "gone: https://example.com").await);
@@ -105,7 +106,7 @@ pub async fn a_closed_reader_stays_closed_until_it_is_opened(world: &ReaderCurso
     }
 }
 
-/// Every call with a reader name that could point to another file is refused.
+/// A reader name that could lead to another file is refused by every method.
 pub async fn a_name_that_leads_elsewhere_is_refused(world: &ReaderCursorsFixture) {
     let bookmarks = &world.bookmarks;
     for name in ["", ".", "..", "../chat", "a/b", "a.note", "nul\0"] {

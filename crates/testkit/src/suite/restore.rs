@@ -1,4 +1,4 @@
-//! Contract of stores that may lose data: lost records can be restored.
+//! Contract of stores that can lose data: lost records can be restored.
 
 mod rules;
 
@@ -13,11 +13,11 @@ use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
 
-/// Generates one test for each rule about stores that accept lost records again.
+/// Generates one test for each rule about stores to which lost records can be restored.
 ///
 /// Takes an async function from a [`VirtualClock`](crate::fakes::VirtualClock) to a
-/// [`RestoreFixture`](crate::suite::RestoreFixture) around an empty store whose leases last
-/// [`LEASE`](crate::suite::store::LEASE), with [`GRACE`](crate::suite::store::GRACE) after them.
+/// [`RestoreFixture`](crate::suite::RestoreFixture) around an empty store. The leases of this store last
+/// [`LEASE`](crate::suite::store::LEASE), followed by a grace period of [`GRACE`](crate::suite::store::GRACE).
 #[macro_export]
 macro_rules! restoring_store_suite {
     ($open:expr $(,)?) => {
@@ -49,7 +49,7 @@ macro_rules! restoring_store_suite {
     };
 }
 
-/// Fixture of one rule: a store that can be made to lose all data.
+/// Fixture for one rule: a store whose data the rule can delete.
 pub struct RestoreFixture {
     world: StoreFixture,
     restore: Arc<dyn Restore>,
@@ -71,7 +71,7 @@ impl RestoreFixture {
         Self { world: StoreFixture::new(store.clone(), clock), restore: store, empty: Box::new(empty) }
     }
 
-    /// Keeps `guard` alive as long as the fixture, for example a server.
+    /// Keeps `guard`, such as a server, alive as long as the fixture.
     #[must_use]
     pub fn guarded(self, guard: impl std::any::Any + Send + Sync) -> Self {
         Self { world: self.world.guarded(guard), ..self }
@@ -86,7 +86,7 @@ impl RestoreFixture {
         super::some(restored.pop())
     }
 
-    /// Restores a record, checks that it was missing, and loads it.
+    /// Restores a record, checks that the store had lost it, and loads it.
     async fn given(&self, by: &Lease, kept: &StoredProcess) -> StoredProcess {
         let restored = self.give(by, kept).await;
         let there = self.load(kept.process.id).await;

@@ -27,7 +27,7 @@ pub use senses::{
     whoever_does_not_read_is_never_seen_to_wait, whoever_waits_for_input_is_seen_to_wait_until_there_is_some,
 };
 
-/// The commands that rules run, and their time.
+/// The commands that the rules run, and a way to let time pass for them.
 ///
 /// The [capabilities](Spawner::capabilities) of a spawner determine which rules apply to it.
 #[async_trait]
@@ -47,14 +47,13 @@ pub trait TestCommands: Debug + Send + Sync + 'static {
     fn missing(&self) -> CommandSpec;
 
     /// Returns a command with a pipe as its standard input. The command copies its input to its output, and exits with
-    /// code
-    /// 0 at the end of the input. Needed for spawners that can write input.
+    /// code 0 at the end of the input. Needed for spawners that can write input.
     fn echoes(&self) -> Option<CommandSpec> {
         None
     }
 
-    /// Returns a command with a pipe as its standard input. The command waits for one line, and then runs without
-    /// reading any more. Needed for spawners that can write input and inspect process trees.
+    /// Returns a command with a pipe as its standard input. The command waits for one line, and then continues to run
+    /// without reading more input. Needed for spawners that can write input and inspect process trees.
     fn asks(&self) -> Option<CommandSpec> {
         None
     }
@@ -64,20 +63,20 @@ pub trait TestCommands: Debug + Send + Sync + 'static {
         None
     }
 
-    /// Lets this time pass.
+    /// Waits until this time has passed for the commands.
     async fn pass(&self, span: Duration);
 
-    /// Opens the spawner for the next run of the manager, after the previous spawner was dropped without a shutdown.
+    /// Opens the spawner for the next run of the manager. The previous spawner was dropped without a shutdown.
     async fn reopen(&self) -> Arc<dyn Spawner>;
 }
 
-/// Fixture of one rule: a spawner that watches no attempt yet.
+/// Fixture for one rule: a spawner that does not watch any attempt yet.
 #[derive(Debug)]
 pub struct SpawnerFixture {
     spawner: Mutex<Option<Arc<dyn Spawner>>>,
     actors: Arc<dyn TestCommands>,
     ids: SequentialIds,
-    /// Commands of all requested starts, needed to adopt their attempts in later runs.
+    /// Commands of all requested starts. They are needed to adopt the attempts in later runs.
     commands: Mutex<BTreeMap<AttemptKey, CommandSpec>>,
     _guard: Option<Box<dyn Any + Send + Sync>>,
 }
@@ -96,7 +95,7 @@ impl SpawnerFixture {
         }
     }
 
-    /// Keeps `guard` alive as long as the fixture, for example a temporary directory.
+    /// Keeps `guard`, such as a temporary directory, alive as long as the fixture.
     #[must_use]
     pub fn guarded(self, guard: impl Any + Send + Sync) -> Self {
         Self { _guard: Some(Box::new(guard)), ..self }
@@ -163,7 +162,7 @@ impl SpawnerFixture {
         self.spawner().await.capabilities()
     }
 
-    /// Checks the exit code. If the spawner does not report exit codes, checks only whether the code is 0.
+    /// Checks the exit code. For a spawner that does not report exit codes, checks only whether the command succeeded.
     async fn assert_code(&self, exit: &Exit, code: u8) {
         let expected = ExitStatus::Code(i32::from(code));
         let is_right = if self.can().await.exit_codes {
@@ -184,8 +183,8 @@ impl SpawnerFixture {
         exit
     }
 
-    /// Returns the next event of the spawner. Returns `None` if no event comes within this real time, during which at
-    /// least as much time of the commands passes.
+    /// Returns the next event of the spawner. Returns `None` if no event arrives within `span` of real time. Meanwhile,
+    /// at least as much time passes for the commands.
     async fn seen_within(&self, span: Duration) -> Option<SpawnerEvent> {
         let spawner = self.spawner().await;
         let next = spawner.next();
@@ -220,7 +219,7 @@ fn patient(mut command: CommandSpec, grace: Duration) -> CommandSpec {
     command
 }
 
-/// A command is reported once as running and once as exited, with its exit code.
+/// A command is reported as running one time and as exited one time, with its exit code.
 pub async fn a_command_runs_and_exits_with_its_code(world: &SpawnerFixture) {
     for code in [0, 7, 255] {
         let key = world.run(world.actors.exits(Duration::ZERO, code)).await;
@@ -232,7 +231,7 @@ pub async fn a_command_runs_and_exits_with_its_code(world: &SpawnerFixture) {
     world.assert_silence().await;
 }
 
-/// Repeated start requests start an attempt only once.
+/// Repeated start requests for an attempt start it only one time.
 pub async fn an_attempt_is_started_once(world: &SpawnerFixture) {
     let order = world.order(world.actors.exits(Duration::from_millis(100), 3));
     let spawner = world.spawner().await;
@@ -266,7 +265,7 @@ pub async fn a_missing_program_is_told(world: &SpawnerFixture) {
     world.assert_silence().await;
 }
 
-/// A stop ends the command, and the exit contains the cause of the stop.
+/// A stop request ends the command, and the recorded exit contains the cause of the stop.
 pub async fn a_stop_ends_the_command(world: &SpawnerFixture) {
     let key = world.run(world.actors.runs()).await;
     must(world.spawner().await.stop(key, GRACEFUL).await);
@@ -278,7 +277,7 @@ pub async fn a_stop_ends_the_command(world: &SpawnerFixture) {
     world.assert_silence().await;
 }
 
-/// A command that ignores a stop is killed after its grace period.
+/// A command that ignores a stop request is killed after its grace period.
 pub async fn whoever_ignores_a_stop_is_killed_after_its_grace(world: &SpawnerFixture) {
     if !world.can().await.signals {
         return;
@@ -291,7 +290,7 @@ pub async fn whoever_ignores_a_stop_is_killed_after_its_grace(world: &SpawnerFix
     assert_eq!((exit.stopped, exit.last_signal), (Some(StopCause::User), Some(9)));
 }
 
-/// A forced stop kills at once, even after a graceful stop.
+/// A forced stop kills immediately, even if a graceful stop was requested before.
 pub async fn a_forced_stop_does_not_wait(world: &SpawnerFixture) {
     if !world.can().await.signals {
         return;
@@ -306,7 +305,7 @@ pub async fn a_forced_stop_does_not_wait(world: &SpawnerFixture) {
     assert_eq!(world.exit(key).await.status, KILLED);
 }
 
-/// A stop that is requested before the result of the start is known still takes effect.
+/// A stop takes effect even if it is requested before the result of the start is known.
 pub async fn a_stop_before_the_answer_takes_effect(world: &SpawnerFixture) {
     let key = world.start(world.actors.runs()).await;
     must(world.spawner().await.stop(key, GRACEFUL).await);
@@ -322,12 +321,12 @@ pub async fn a_stop_before_the_answer_takes_effect(world: &SpawnerFixture) {
     world.assert_silence().await;
 }
 
-/// A stop can be requested twice, and the exit is reported once.
+/// A stop can be requested twice. The exit is still reported only once.
 pub async fn a_stop_is_safe_to_ask_again(world: &SpawnerFixture) {
     let key = world.run(world.actors.runs()).await;
     let spawner = world.spawner().await;
     must(spawner.stop(key, GRACEFUL).await);
-    // The second stop may find that the attempt has already ended.
+    // At the second stop request, the attempt may already have ended.
     if let Err(error) = spawner.stop(key, GRACEFUL).await {
         assert!(matches!(error, SpawnError::Unknown { .. }), "{error:?}");
     }
@@ -346,7 +345,7 @@ pub async fn an_unknown_attempt_is_told(world: &SpawnerFixture) {
     }
 }
 
-/// A paused command does not advance until it is resumed. Both requests may be repeated.
+/// A paused command makes no progress until it is resumed. Pause and resume requests can be repeated.
 pub async fn a_halted_command_does_not_get_on(world: &SpawnerFixture) {
     let spawner = world.spawner().await;
     if !spawner.capabilities().pause {
@@ -380,7 +379,7 @@ pub async fn a_halted_command_can_be_stopped(world: &SpawnerFixture) {
     assert_eq!(world.exit(key).await.stopped, Some(StopCause::User));
 }
 
-/// Resource usage is reported only for watched running attempts, and their CPU time never decreases.
+/// Resource usage is reported only for running attempts that the spawner watches. Their CPU time never decreases.
 pub async fn usage_is_told_of_what_runs_alone(world: &SpawnerFixture) {
     let stranger = world.order(world.actors.runs()).key;
     let spawner = world.spawner().await;

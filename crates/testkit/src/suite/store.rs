@@ -54,9 +54,9 @@ pub(crate) use world::{claimant, exited, never_ran, node_id, room, spawned};
 /// Generates one test for each rule about stores.
 ///
 /// Takes an async function from a [`VirtualClock`](crate::fakes::VirtualClock) to a [`StoreFixture`] around an empty
-/// store. The function is called inside a multi-threaded runtime. If the leases of the store expire, they must last
-/// longer than the rules, which advance the clock by up to one day: use leases of one week for this suite, and short
-/// leases for [`leased_store_suite`](crate::leased_store_suite).
+/// store. The function is called inside a multi-threaded runtime. The rules advance the clock by up to one day. If the
+/// leases of the store expire, use leases of one week for this suite, and short leases for
+/// [`leased_store_suite`](crate::leased_store_suite).
 #[macro_export]
 macro_rules! store_suite {
     ($open:expr $(,)?) => {

@@ -12,15 +12,15 @@ use std::time::{Duration, Instant};
 
 const OK_RESPONSE: &str = "HTTP/1.1 204 No Content\r\n\r\n";
 
-/// Fixture of one rule: a webhook transport. The receivers run on this machine, without TLS.
+/// Fixture for one rule: a webhook transport. The receivers run on this machine, without TLS.
 pub struct WebhookFixture {
     post: Arc<dyn WebhookTransport>,
     time_limit: Duration,
 }
 
 impl WebhookFixture {
-    /// Creates a fixture around a transport whose response timeout is `time_limit`. A timeout below one second keeps
-    /// the rules fast.
+    /// Creates a fixture around a transport whose response timeout is `time_limit`. With a timeout below one second,
+    /// the rules run fast.
     #[must_use]
     pub fn new(post: Arc<dyn WebhookTransport>, time_limit: Duration) -> Self {
         Self { post, time_limit }
@@ -107,7 +107,7 @@ pub async fn a_wish_for_time_is_told(world: &WebhookFixture) {
     }
 }
 
-/// A receiver that does not exist, disconnects, or does not send HTTP causes the error `Unreachable`.
+/// If a receiver does not exist, disconnects, or does not send HTTP, the transport returns the error `Unreachable`.
 pub async fn who_gives_no_answer_cannot_be_reached(world: &WebhookFixture) {
     refused!(
         world.send(&format!("http://{}/", unreachable_address())).await,
@@ -120,7 +120,8 @@ pub async fn who_gives_no_answer_cannot_be_reached(world: &WebhookFixture) {
     }
 }
 
-/// A receiver that accepts the connection but does not respond causes the error `Silent` within a bounded time.
+/// If a receiver accepts the connection but does not respond, the transport returns the error `Silent` within a bounded
+/// time.
 pub async fn a_silent_receiver_is_given_up(world: &WebhookFixture) {
     for answer in ["", "HTTP/1.1 200 OK\r\nx: "] {
         let receiver = TestReceiver::saying(answer, ReceiverBehavior::Stays).await;
@@ -130,7 +131,7 @@ pub async fn a_silent_receiver_is_given_up(world: &WebhookFixture) {
     }
 }
 
-/// Only the head of a response matters. A body that is slow, endless or malformed does not delay the result.
+/// Only the head of a response is used. A slow, endless or malformed body does not delay the result.
 pub async fn what_follows_the_head_holds_nobody_up(world: &WebhookFixture) {
     for (answer, then) in [
         ("HTTP/1.1 200 OK\r\ncontent-length: 1000000000\r\n\r\n{", ReceiverBehavior::Stays),
@@ -148,7 +149,7 @@ pub async fn what_follows_the_head_holds_nobody_up(world: &WebhookFixture) {
     }
 }
 
-/// Consecutive requests arrive once each and in order, even if the receiver disconnects after each response.
+/// Consecutive requests each arrive once and in order, even if the receiver disconnects after each response.
 pub async fn letters_arrive_once_and_in_order(world: &WebhookFixture) {
     for then in [ReceiverBehavior::Reads, ReceiverBehavior::HangsUp] {
         let receiver = TestReceiver::saying(OK_RESPONSE, then).await;
@@ -165,7 +166,7 @@ pub async fn letters_arrive_once_and_in_order(world: &WebhookFixture) {
     }
 }
 
-/// Concurrent requests arrive once each, and each sender gets the response to its own request.
+/// Concurrent requests each arrive once, and each sender gets the response to its own request.
 pub async fn many_letters_at_once_do_not_mix(world: &WebhookFixture) {
     let mut receivers = Vec::new();
     for status in [200, 404, 503] {
@@ -200,7 +201,7 @@ pub async fn many_letters_at_once_do_not_mix(world: &WebhookFixture) {
     }
 }
 
-/// A request that can never be sent causes the error `Unusable`, and no receiver is contacted.
+/// For a request that can never be sent, the transport returns the error `Unusable` and contacts no receiver.
 pub async fn what_can_never_be_sent_says_so(world: &WebhookFixture) {
     let receiver = TestReceiver::saying(OK_RESPONSE, ReceiverBehavior::Reads).await;
     let with = |name: &str, value: &str| {

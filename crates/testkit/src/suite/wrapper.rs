@@ -1,5 +1,5 @@
-//! Contract of stores that wrap another store: every call is passed on, and no call ends in a default method of the
-//! port.
+//! Contract of stores that wrap another store: every call must reach the inner store, and no call may end in a default
+//! method of the port.
 
 use crate::fakes::{CalledMethod, ProbeStore};
 use crate::suite::store::{StoreFixture, room, spawned};
@@ -10,7 +10,7 @@ use longhaul_ports::{
     Writer,
 };
 
-/// Methods that cannot fail, and therefore have no [`StoreMethod`].
+/// Methods that cannot fail and therefore have no [`StoreMethod`].
 const SURE: [CalledMethod; 5] = [
     CalledMethod::AwaySince,
     CalledMethod::IsAlone,
@@ -19,11 +19,11 @@ const SURE: [CalledMethod; 5] = [
     CalledMethod::LeasesEnd,
 ];
 
-/// Calls each method of the fixture's store, which wraps the probe, and checks that the probe receives each call. A
-/// method with a default that the wrapper forgot to pass on would not arrive.
+/// Calls each method of the fixture's store, which wraps the probe, and checks that the probe receives each call. If
+/// the wrapper does not pass on a method that has a default implementation, the call does not arrive.
 ///
 /// # Panics
-/// Panics with the name of a method that does not arrive.
+/// Panics with the name of a method whose call does not arrive.
 pub async fn every_method_reaches_the_store_inside(world: &StoreFixture, probe: &ProbeStore) {
     let store = &world.store;
     let lease = world.node("a").await;

@@ -208,7 +208,7 @@ impl std::fmt::Debug for CommandRequest {
 }
 
 impl std::fmt::Debug for EnvironmentRequest {
-    /// Prints the names of the variables only, because their values may be secrets.
+    /// Prints only the names of the variables, because their values may be secrets.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("EnvironmentRequest")
             .field("captured", &self.captured.as_ref().map(|all| all.keys().collect::<Vec<_>>()))

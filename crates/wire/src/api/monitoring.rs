@@ -46,7 +46,7 @@ pub struct InputRequest {
 }
 
 impl fmt::Debug for InputRequest {
-    /// Leaves out the content, which may be a password.
+    /// Omits the content, which may be a password.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("InputRequest").field("close", &self.close).finish_non_exhaustive()
     }

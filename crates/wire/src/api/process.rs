@@ -295,7 +295,7 @@ pub struct TreeUsageView {
     pub limited_by: String,
 }
 
-/// Returns all values that [`ProcessView::status`] may have.
+/// Returns all values that [`ProcessView::status`] can have.
 #[must_use]
 pub fn status_words() -> Vec<String> {
     Status::ALL.iter().map(ToString::to_string).collect()

@@ -1,4 +1,4 @@
-//! Completions of a session in batches.
+//! Completions of a session, delivered in batches.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

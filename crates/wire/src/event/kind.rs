@@ -1,4 +1,4 @@
-//! Kinds of events, and the mapping from facts to them.
+//! Kinds of events, and the mapping from recorded facts to them.
 
 use longhaul_domain::{Condition, Ending, Fact, Work};
 use std::fmt;
@@ -7,17 +7,17 @@ use std::str::FromStr;
 /// Kind of an event that subscribers can receive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum EventKind {
-    /// The process was accepted, or is back in its queue.
+    /// The process was accepted, or was put back into its queue.
     Queued,
     /// The process started.
     Started,
-    /// The stage of the work changed, or the process waits for its children.
+    /// The stage of the work changed, or the process is now waiting for its children.
     Progress,
     /// The process was paused.
     Paused,
     /// The process was resumed.
     Resumed,
-    /// The process was asked to end, or cannot be killed.
+    /// A stop of the process was requested, or the process cannot be killed.
     Stopping,
     /// The attempt failed, and a retry is scheduled.
     RetryScheduled,
@@ -25,7 +25,7 @@ pub enum EventKind {
     Stalled,
     /// The process has written no output for some time.
     Idle,
-    /// The process waits for input.
+    /// The process is waiting for input.
     WaitingForInput,
     /// The process became ready.
     Ready,
@@ -37,18 +37,18 @@ pub enum EventKind {
     Failed,
     /// The node of the process was lost.
     NodeLost,
-    /// The store had lost the latest record of the process, and its node restored it.
+    /// The store had lost the latest record of the process. The node of the process has restored it.
     Restored,
-    /// Events are missing, because the log no longer stores them.
+    /// Some events are missing, because the log no longer stores them.
     Gap,
 }
 
 /// Priority of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum EventPriority {
-    /// Normal priority: can be read later.
+    /// Normal priority: the event can be read later.
     Normal,
-    /// High priority: needs attention at once.
+    /// High priority: the event needs attention at once.
     High,
 }
 
@@ -122,7 +122,7 @@ impl EventKind {
         }
     }
 
-    /// Returns true for the end of a process.
+    /// Returns true if events of this kind report the end of a process.
     #[must_use]
     pub const fn is_end(self) -> bool {
         matches!(self, Self::Stopped | Self::Failed)
@@ -130,8 +130,8 @@ impl EventKind {
 
     /// Returns the kind of event for a fact. Returns `None` if the fact concerns only stores and engines.
     ///
-    /// The start of reported work is its submission, or its claim if it waits for a slot. `work` is `None` if the spec
-    /// of the process is unknown by now.
+    /// Reported work starts with its submission or, if it has to wait for a slot, with its claim. `work` is `None` if
+    /// the spec of the process is no longer known.
     #[must_use]
     pub const fn of(fact: &Fact, work: Option<StartTrigger>) -> Option<Self> {
         match (fact, work) {
@@ -171,8 +171,9 @@ impl EventKind {
         }
     }
 
-    /// Returns the kind of event for the start of a condition. Returns `None` for conditions without an event of their
-    /// own: the end of the attempt also reports a clean-up, and a stopped shim is not reported to subscribers.
+    /// Returns the kind of event for the start of a condition. Returns `None` for a condition that has no event of its
+    /// own: a clean-up is reported together with the end of the attempt, and a stopped shim is not reported to
+    /// subscribers.
     #[must_use]
     pub const fn of_condition(condition: Condition) -> Option<Self> {
         match condition {
@@ -184,7 +185,7 @@ impl EventKind {
         }
     }
 
-    /// Returns the kind of event for an ending.
+    /// Returns the kind of event for a process that ended in this way.
     #[must_use]
     pub const fn of_ending(ending: &Ending) -> Self {
         match ending {
@@ -205,7 +206,7 @@ impl EventPriority {
     }
 }
 
-/// Fact that counts as the start of the work.
+/// The event in the life of a process that counts as the start of its work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StartTrigger {
     /// Reported work that does not wait starts with its submission.
@@ -217,7 +218,7 @@ pub enum StartTrigger {
 }
 
 impl StartTrigger {
-    /// Returns the fact that counts as the start of this work.
+    /// Returns the event that counts as the start of this work.
     #[must_use]
     pub const fn of(work: &Work) -> Self {
         match work {
@@ -242,7 +243,7 @@ pub struct UnknownEvent;
 impl FromStr for EventKind {
     type Err = UnknownEvent;
 
-    /// Parses the name of an event, ignoring case.
+    /// Parses the name of an event. Upper and lower case are equivalent.
     fn from_str(text: &str) -> Result<Self, UnknownEvent> {
         Self::ALL.into_iter().find(|kind| kind.as_str().eq_ignore_ascii_case(text)).ok_or(UnknownEvent)
     }

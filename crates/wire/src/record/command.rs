@@ -5,7 +5,7 @@ use longhaul_domain::{
 };
 use serde::{Deserialize, Serialize};
 
-/// Command in a record. It has no `Debug`, because the declared variables may be secrets.
+/// Command in a record. It does not implement `Debug`, because the declared variables may be secrets.
 #[derive(Serialize, Deserialize)]
 pub(super) struct CommandRecord {
     program: String,

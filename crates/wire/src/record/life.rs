@@ -10,7 +10,7 @@ use longhaul_domain::{
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
-/// Changing part of a process, which each commit rewrites. Times are in milliseconds.
+/// The changing part of a process, which is written with each commit. Times are in milliseconds.
 #[derive(Serialize, Deserialize)]
 pub(super) struct LifeRecord {
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -23,7 +23,7 @@ pub(super) struct LifeRecord {
     never_ran: u32,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     started_at: Option<i64>,
-    /// Priority, if it differs from the requested priority.
+    /// Current priority, if it differs from the requested priority.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     priority: Option<i32>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -38,7 +38,7 @@ pub(super) struct LifeRecord {
     state: StateRecord,
 }
 
-/// Start time of each condition that holds, in milliseconds.
+/// Start time of each current condition, in milliseconds.
 #[derive(Default, PartialEq, Serialize, Deserialize)]
 struct ConditionsRecord {
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -3,7 +3,7 @@ use super::ending::json;
 use longhaul_domain::ReportedOutcome;
 use serde::{Deserialize, Serialize};
 
-/// Result and error that a command reported. The result is JSON text.
+/// Result and error that a command reported. The result is stored as JSON text.
 #[derive(Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct ReportedOutcomeRecord {
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -10,7 +10,7 @@ pub(super) struct PolicyRecord {
     default_slots: u32,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     held: BTreeMap<String, HoldRecord>,
-    /// Configured limits. The field must not be named `configured`, because older records have a number with that name.
+    /// Configured limits. This field must not be named `configured`, because older records use that name for a number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     configuration: Option<ConfigurationRecord>,
 }

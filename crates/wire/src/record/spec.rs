@@ -8,7 +8,7 @@ use longhaul_domain::{
 };
 use serde::{Deserialize, Serialize};
 
-/// Part of a process that is fixed at its submission.
+/// The fixed part of a process, which does not change after its submission.
 #[derive(Serialize, Deserialize)]
 pub(super) struct FixedRecord {
     id: String,
@@ -25,7 +25,7 @@ pub(super) struct FixedRecord {
     spec: SpecRecord,
 }
 
-/// Decoded fields of a [`FixedRecord`], as domain types.
+/// Fields of a [`FixedRecord`], decoded to domain types.
 pub(super) struct FixedFields {
     pub(super) id: ProcessId,
     pub(super) lineage: Lineage,

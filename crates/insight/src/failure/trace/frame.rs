@@ -1,4 +1,4 @@
-//! A call in a trace.
+//! A call in a trace, with its place in the source.
 
 use regex::Captures;
 
@@ -14,7 +14,7 @@ pub(in super::super) struct Frame {
 }
 
 impl Frame {
-    /// Returns the place in the groups `file`, `line` and `column`.
+    /// Returns the place that the groups `file`, `line` and `column` give.
     pub(super) fn of(groups: &Captures<'_>) -> Option<Self> {
         let number = |name| groups.name(name).and_then(|text| text.as_str().parse().ok());
         let file = groups.name("file")?.as_str().to_owned();
@@ -22,34 +22,35 @@ impl Frame {
     }
 }
 
-/// The frame that is shown as the place of an error: the one of the program itself that is nearest to the error, or
-/// else the nearest one of a library.
+/// The frame that is shown as the place of an error. This is the nearest frame in the code of the program itself, or,
+/// if there is none, the nearest frame in a library.
 #[derive(Clone, Debug, Default)]
 pub(super) struct NearestFrame {
     own: Option<Frame>,
     library: Option<Frame>,
-    /// Frame of the program itself in the error that was caused.
+    /// Frame in the code of the program itself that belongs to the error that was caused.
     effect: Option<Frame>,
 }
 
 impl NearestFrame {
-    /// Adds a frame that is farther from the error than the ones before.
+    /// Adds a frame that is farther from the error than the frames before.
     pub(super) fn add_farther(&mut self, frame: Frame, is_library: bool) {
         let place = if is_library { &mut self.library } else { &mut self.own };
         place.get_or_insert(frame);
     }
 
-    /// Adds a frame that is nearer to the error than the ones before.
+    /// Adds a frame that is nearer to the error than the frames before.
     pub(super) fn add_nearer(&mut self, frame: Frame, is_library: bool) {
         *(if is_library { &mut self.library } else { &mut self.own }) = Some(frame);
     }
 
-    /// Prepares for the frames of a cause: its own frame replaces the one of the error that it caused.
+    /// Starts the frames of a cause. A frame of the program itself in the cause takes precedence over the frame in the
+    /// error that was caused.
     pub(super) fn start_cause(&mut self) {
         self.effect = self.own.take().or(self.effect.take());
     }
 
-    /// Returns the frame of the program itself.
+    /// Returns the nearest frame in the code of the program itself.
     pub(super) fn own(&self) -> Option<&Frame> {
         self.own.as_ref().or(self.effect.as_ref())
     }

@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 
 /// Maximum number of lines between the message and the first goroutine.
 const MAX_HEAD_LINES: u8 = 12;
-/// Parts of the paths of Go itself and of modules of others.
+/// Path fragments that identify files of Go itself and of third-party modules.
 const LIBRARIES: [&str; 4] = ["/usr/lib/go", "/usr/local/go/", "/go/src/", "/pkg/mod/"];
 
 static FRAME: LazyLock<Option<Regex>> = LazyLock::new(|| {
@@ -16,7 +16,7 @@ static FRAME: LazyLock<Option<Regex>> = LazyLock::new(|| {
         .ok()
 });
 
-/// A panic with the stacks of goroutines.
+/// A panic with the stack traces of goroutines.
 #[derive(Clone, Debug)]
 pub(super) struct GoPanic {
     message: String,
@@ -26,7 +26,7 @@ pub(super) struct GoPanic {
 }
 
 impl GoPanic {
-    /// Returns the panic that may start with a line.
+    /// Returns a reader for the panic that may start with this line.
     pub(super) fn open(line: &str) -> Option<Self> {
         let starts = line.starts_with("panic: ") || line.starts_with("fatal error: ");
         starts.then(|| Self {

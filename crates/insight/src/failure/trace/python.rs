@@ -1,4 +1,4 @@
-//! Tracebacks of Python, with chained exceptions and exception groups.
+//! Python tracebacks, including chained exceptions and exception groups.
 
 use super::frame::{Frame, NearestFrame};
 use super::{Fit, InnerError, Trace, TraceReport};
@@ -8,13 +8,13 @@ use std::sync::LazyLock;
 
 const HEAD: &str = "Traceback (most recent call last):";
 const GROUP_HEAD: &str = "Exception Group Traceback (most recent call last):";
-/// Start of the line between an exception and the one that it caused.
+/// Start of the line between an exception and the exception that it caused.
 const CAUSED: &str = "The above exception was the direct cause of";
-/// Start of the line between an exception and one of its handler.
+/// Start of the line between an exception and another exception that occurred in its handler.
 const HANDLING: &str = "During handling of the above exception";
-/// Maximum number of lines of a syntax error before its message.
+/// Maximum number of lines of a syntax error before the message.
 const MAX_SYNTAX_LINES: u8 = 6;
-/// Parts of the paths of Python itself and of installed packages.
+/// Path fragments that identify files of Python itself and of installed packages.
 const LIBRARIES: [&str; 4] = ["/lib/python", "/site-packages/", "/dist-packages/", "<frozen "];
 
 static FRAME: LazyLock<Option<Regex>> =
@@ -25,7 +25,7 @@ static EXCEPTION: LazyLock<Option<Regex>> =
 /// Part of a traceback.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum TracebackPart {
-    /// Frames, before an exception.
+    /// In the frames, before an exception.
     Frames,
     /// After an exception, where a chained traceback may follow.
     Exception,
@@ -33,22 +33,22 @@ enum TracebackPart {
     Announced,
 }
 
-/// A traceback, or a syntax error, which Python prints without the first line of a traceback.
+/// A traceback, or a syntax error. For a syntax error, Python omits the first line of a traceback.
 #[derive(Clone, Debug)]
 pub(super) struct PythonTraceback {
     part: TracebackPart,
     is_group: bool,
-    /// Lines that remain for the message of a syntax error. `None` in a traceback.
+    /// Number of lines within which the message of a syntax error must appear. `None` in a traceback.
     syntax_lines: Option<u8>,
     frames: NearestFrame,
     message: Option<String>,
     cause: Option<String>,
-    /// First exception of a group, with its place.
+    /// First exception of an exception group, with its place.
     member: Option<(String, Option<Frame>)>,
 }
 
 impl PythonTraceback {
-    /// Returns the traceback that starts with a line.
+    /// Returns a reader for the traceback that starts with this line.
     pub(super) fn open(line: &str) -> Option<Self> {
         let (text, in_group) = without_margin(line);
         let is_group = in_group && text == GROUP_HEAD;
@@ -184,7 +184,8 @@ fn is_syntax_error(line: &str) -> bool {
     ["SyntaxError", "IndentationError", "TabError"].iter().any(|name| line.starts_with(name))
 }
 
-/// Returns a line of an exception group without the margin of `|` and `+`, and true if it has one.
+/// Removes the margin of `|` and `+` from a line of an exception group. Returns the line, and true if it is indented
+/// and had a margin.
 fn without_margin(line: &str) -> (&str, bool) {
     let text = line.trim_start_matches(' ');
     match text.strip_prefix(['|', '+']) {

@@ -1,4 +1,4 @@
-//! Panics of Rust programs.
+//! Panics in Rust programs.
 
 use super::frame::Frame;
 use super::{Fit, Trace, TraceReport};
@@ -13,17 +13,17 @@ static HEAD: LazyLock<Option<Regex>> = LazyLock::new(|| {
     .ok()
 });
 
-/// A panic with its optional backtrace.
+/// A panic with an optional backtrace.
 #[derive(Clone, Debug)]
 pub(super) struct RustPanic {
     frame: Option<Frame>,
     message: Option<String>,
-    /// Values of a failed assertion, at most two.
+    /// Values that a failed assertion compared, at most two.
     values: Vec<String>,
 }
 
 impl RustPanic {
-    /// Returns the panic that starts with a line.
+    /// Returns a reader for the panic that starts with this line.
     pub(super) fn open(line: &str) -> Option<Self> {
         let groups = line.starts_with("thread '").then(|| HEAD.as_ref()?.captures(line)).flatten()?;
         let message = groups.name("message").map(|text| one_line(text.as_str()));

@@ -1,4 +1,4 @@
-//! Stack traces of JavaScript and of the Java virtual machine: an error, then lines that start with `at`.
+//! Stack traces of JavaScript and of the Java virtual machine: an error, followed by lines that start with `at`.
 
 use super::frame::{Frame, NearestFrame};
 use super::{Fit, InnerError, Trace, TraceReport};
@@ -6,13 +6,13 @@ use crate::failure::finding::one_line;
 use regex::Regex;
 use std::sync::LazyLock;
 
-/// Maximum number of lines between the place of an error in the source and the error.
+/// Maximum number of lines between the source position and the error.
 const MAX_PLACE_LINES: u16 = 12;
 /// Maximum number of lines between an error and its first frame.
 const MAX_HEAD_LINES: u16 = 25;
-/// Maximum number of lines of the properties of an error.
+/// Maximum number of lines for the properties of an error.
 const MAX_PROPERTY_LINES: u16 = 400;
-/// Starts of the packages of Java itself.
+/// Prefixes of the packages that belong to Java itself.
 const JAVA_PACKAGES: [&str; 6] = ["java.", "javax.", "jdk.", "sun.", "com.sun.", "kotlin."];
 
 static PLACE: LazyLock<Option<Regex>> = LazyLock::new(|| {
@@ -41,7 +41,7 @@ static JAVA_FRAME: LazyLock<Option<Regex>> = LazyLock::new(|| {
 /// Part of a stack trace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum StackPart {
-    /// After the place in the source, before the error.
+    /// After the source position, before the error.
     Place,
     /// After the `^` that marks the column in the source.
     Marked,
@@ -49,27 +49,27 @@ enum StackPart {
     Error,
     /// Frames.
     Frames,
-    /// Properties of the error in braces.
+    /// In the properties of the error, which are enclosed in braces.
     Properties,
 }
 
-/// An error with its stack.
+/// An error with its stack trace.
 #[derive(Clone, Debug)]
 pub(super) struct StackTrace {
     part: StackPart,
-    /// Lines of this part.
+    /// Number of lines read in the current part.
     lines: u16,
-    /// True once a line proves that this is a trace.
+    /// True after a line has proved that this is a stack trace.
     certain: bool,
     message: String,
-    /// Place in the source, which Node.js prints before the error.
+    /// Source position that Node.js prints before the error.
     place: Option<Frame>,
     frames: NearestFrame,
     cause: Option<String>,
 }
 
 impl StackTrace {
-    /// Returns the stack trace that may start with a line.
+    /// Returns a reader for the stack trace that may start with this line.
     pub(super) fn open(line: &str) -> Option<Self> {
         let place = PLACE.as_ref().and_then(|place| Frame::of(&place.captures(line)?));
         let message = error_in(line);
@@ -159,7 +159,7 @@ impl StackTrace {
         self.fit_within(MAX_PROPERTY_LINES)
     }
 
-    /// Reads the first line of a cause. Its place is better than that of the error that it caused.
+    /// Reads the first line of a cause. The place of the cause is preferred to the place of the error that it caused.
     fn start_cause(&mut self, cause: &str) {
         self.cause = Some(one_line(cause.trim_end_matches(" {")));
         self.frames.start_cause();
@@ -176,7 +176,7 @@ impl StackTrace {
         } else if let Some(groups) = SCRIPT_FRAME.as_ref().and_then(|frame| frame.captures(text))
             && let Some(frame) = Frame::of(&groups)
         {
-            // The files of Node.js itself are not on the machine, so they are no place to look at.
+            // The source files of Node.js itself are not on the machine, so their frames are not shown.
             if !frame.file.starts_with("node:") {
                 let is_library = frame.file.contains("/node_modules/");
                 self.frames.add_farther(frame, is_library);

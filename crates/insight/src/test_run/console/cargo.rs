@@ -8,25 +8,25 @@ use crate::test_run::failure_text::{Place, rust};
 use crate::test_run::text;
 use std::time::Duration;
 
-/// Reads the output of `cargo test`: the lines of its test programs, one program after the other.
+/// Reads the output of `cargo test`, which runs several test programs one after the other.
 #[derive(Debug, Default)]
 pub(super) struct CargoConsole {
     section: CargoSection,
-    /// True if the current program names each test.
+    /// True if the current test program prints the name of each test.
     is_verbose: bool,
     detail: Option<OpenDetail>,
-    /// Number of programs that ended.
+    /// Number of test programs that have ended.
     programs: u64,
-    /// True if a program did not print its summary.
+    /// True if a test program ended without printing its summary.
     has_aborted: bool,
     duration: Option<Duration>,
     compiler_error: Option<String>,
 }
 
-/// Part of the output of a test program.
+/// Section in the output of a test program.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum CargoSection {
-    /// Between the programs.
+    /// Outside of any test program.
     #[default]
     Outside,
     /// The results of the tests.
@@ -39,7 +39,7 @@ enum CargoSection {
 
 impl ConsoleReader for CargoConsole {
     fn read(&mut self, line: &str, emit: &mut dyn FnMut(TestEvent)) {
-        // The output of a failed test may contain such a line.
+        // The output of a failed test may contain a line that looks like a summary.
         if let Some(rest) =
             line.strip_prefix("test result: ").filter(|_| self.section != CargoSection::Details)
         {
@@ -69,7 +69,7 @@ impl ConsoleReader for CargoConsole {
 }
 
 impl CargoConsole {
-    /// Reads a line of cargo or of the compiler.
+    /// Reads a line that cargo or the compiler prints.
     fn read_cargo(&mut self, line: &str, emit: &mut dyn FnMut(TestEvent)) {
         let is_error = line.starts_with("error[") || line.starts_with("error: ");
         if is_error && self.compiler_error.is_none() && !line.contains("to rerun pass") {
@@ -111,7 +111,7 @@ impl CargoConsole {
         }
     }
 
-    /// Notes that cargo continues although the program printed no summary.
+    /// Records that a test program aborted, if the line shows that cargo continues without a summary.
     fn read_abort(&mut self, line: &str) {
         if line.starts_with("error: test failed, to rerun pass ") || line.starts_with("     Running ") {
             self.has_aborted = true;
@@ -127,7 +127,7 @@ impl CargoConsole {
         }
     }
 
-    /// Reads the summary of a program: `FAILED. 1 passed; 2 failed; …; finished in 0.09s`.
+    /// Reads the summary of a test program: `FAILED. 1 passed; 2 failed; …; finished in 0.09s`.
     fn end_program(&mut self, summary: &str, emit: &mut dyn FnMut(TestEvent)) {
         self.end_detail(emit);
         self.section = CargoSection::Outside;
@@ -155,7 +155,7 @@ impl CargoConsole {
     }
 }
 
-/// Returns the number of `running 4 tests`.
+/// Returns the number of tests in a line such as `running 4 tests`.
 pub(super) fn running(line: &str) -> Option<u64> {
     let number = line.strip_prefix("running ")?;
     let number = number.strip_suffix(" tests").or_else(|| number.strip_suffix(" test"))?;
@@ -165,7 +165,7 @@ pub(super) fn running(line: &str) -> Option<u64> {
 /// Reads `test tests::bad ... FAILED`.
 fn result(line: &str) -> Option<(&str, TestOutcome)> {
     let (name, result) = line.strip_prefix("test ")?.rsplit_once(" ... ")?;
-    // A time may follow: `ok <0.005s>`. So may the reason why a test is ignored.
+    // A duration may follow, as in `ok <0.005s>`, or the reason why a test is ignored.
     let outcome = match result.split([' ', ',']).next()? {
         "ok" => TestOutcome::Passed,
         "FAILED" => TestOutcome::Failed,
@@ -176,7 +176,7 @@ fn result(line: &str) -> Option<(&str, TestOutcome)> {
     Some((test_name(name), outcome))
 }
 
-/// Returns the results of a line such as `..F.i 88/120`.
+/// Returns the results in a line such as `..F.i 88/120`.
 fn dots(line: &str) -> Option<TestCounts> {
     let dots = match line.split_once(' ') {
         Some((dots, rest)) => {
@@ -198,7 +198,7 @@ fn dots(line: &str) -> Option<TestCounts> {
     (counts.total > 0).then_some(counts)
 }
 
-/// Returns the name of a test without the remarks that the test program adds.
+/// Returns the name of a test without the remarks that the test program appends.
 fn test_name(name: &str) -> &str {
     [" - should panic", " - compile fail", " - compile"]
         .iter()
@@ -206,7 +206,7 @@ fn test_name(name: &str) -> &str {
         .unwrap_or(name)
 }
 
-/// Returns a test. A documentation test has its place in its name: `src/lib.rs - add (line 1)`.
+/// Creates a test result. The name of a documentation test contains its place: `src/lib.rs - add (line 1)`.
 fn case(name: &str, outcome: TestOutcome) -> TestCase {
     let mut case = TestCase::new(name, outcome);
     let place = name.split_once(" - ").and_then(|(file, rest)| {

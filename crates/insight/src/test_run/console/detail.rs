@@ -1,4 +1,4 @@
-//! The lines that explain one failure.
+//! Collects the lines that explain one failure.
 
 use crate::bounded_text::BoundedText;
 use crate::test_run::case::MAX_TEXT_LEN;
@@ -6,14 +6,14 @@ use crate::test_run::case::MAX_TEXT_LEN;
 /// A failure whose lines are being read.
 #[derive(Clone, Debug)]
 pub(super) struct OpenDetail {
-    /// Name of the test as the heading states it.
+    /// Name of the test, as in the heading.
     pub(super) name: String,
-    /// Lines behind the heading.
+    /// Lines after the heading.
     pub(super) text: BoundedText,
 }
 
 impl OpenDetail {
-    /// Starts the lines of a test.
+    /// Starts a failure with the heading of a test.
     pub(super) fn new(name: &str) -> Self {
         Self { name: crate::test_run::text::id(name), text: BoundedText::new(MAX_TEXT_LEN) }
     }

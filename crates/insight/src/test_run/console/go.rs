@@ -7,17 +7,17 @@ use crate::test_run::failure_text::{Place, go};
 use crate::test_run::text;
 use std::time::Duration;
 
-/// Reads the output of `go test`. Without `-v` it names only the failed tests; a package without a failed test is then one
-/// result.
+/// Reads the output of `go test`. Without `-v`, go names only the failed tests. In this case, a package without a
+/// failed test counts as one result.
 #[derive(Debug, Default)]
 pub(super) struct GoConsole {
-    /// Lines of the test that runs, with `-v`.
+    /// Lines of the current test. Collected only with `-v`.
     running: Option<OpenDetail>,
-    /// The last failed test, to which lines may follow.
+    /// The last failed test. Lines that explain the failure may follow.
     failed: Option<(TestCase, OpenDetail)>,
-    /// Number of named tests of the current package.
+    /// Number of tests that were named in the current package.
     named: u64,
-    /// First line of the compiler, of the current package.
+    /// First line that the compiler printed for the current package.
     compiler_error: Option<String>,
     packages: u64,
 }
@@ -122,7 +122,7 @@ impl GoConsole {
     }
 }
 
-/// Splits `ok  \texample.com/project\t0.011s` behind its start.
+/// Splits the rest of a line such as `ok  \texample.com/project\t0.011s` after the first word.
 fn package_line<'a>(line: &'a str, start: &str) -> Option<(&'a str, &'a str)> {
     let rest = line.strip_prefix(start)?;
     Some(rest.split_once(['\t', ' ']).unwrap_or((rest, "")))

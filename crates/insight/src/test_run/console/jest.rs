@@ -7,15 +7,15 @@ use crate::test_run::case::{TestCase, TestCounts, TestOutcome, TestPhase};
 use crate::test_run::failure_text::javascript;
 use crate::test_run::text;
 
-/// Reads the output of Jest: the failures, and the numbers at the end.
+/// Reads the output of Jest: the failures, and the counts at the end.
 #[derive(Debug, Default)]
 pub(super) struct JestConsole {
     file: String,
     detail: Option<OpenDetail>,
-    /// Number of files whose tests could not run.
+    /// Number of test files whose tests could not run.
     errors: u64,
     totals: FinalTotals,
-    /// True in the list at the end that repeats the failures.
+    /// True after the start of the final list, which repeats the failures.
     is_repeated: bool,
 }
 
@@ -24,7 +24,7 @@ impl ConsoleReader for JestConsole {
         let file = line.strip_prefix("FAIL ").or_else(|| line.strip_prefix("PASS "));
         if let Some(file) = file {
             self.end_detail(emit);
-            // The time of a slow file follows in brackets.
+            // If the file is slow, its duration follows in parentheses.
             self.file = text::id(file.split(" (").next().unwrap_or_default().trim_start_matches("./"));
         } else if line == "Summary of all failing tests" {
             self.end_detail(emit);

@@ -8,7 +8,7 @@ use crate::test_run::failure_text::rust;
 use crate::test_run::text;
 use std::time::Duration;
 
-/// Starts of the lines by which the test program repeats what nextest states.
+/// Starts of lines with which the test program repeats information that nextest prints itself.
 const NOISE: [&str; 4] = ["running 1 test", "test result: ", "failures:", "---- "];
 
 /// Reads the output of `cargo nextest run`.
@@ -16,7 +16,7 @@ const NOISE: [&str; 4] = ["running 1 test", "test result: ", "failures:", "---- 
 pub(super) struct NextestConsole {
     detail: Option<OpenDetail>,
     compiler_error: Option<String>,
-    /// True behind the summary, where the failed tests are listed again.
+    /// True after the summary, where nextest lists the failed tests again.
     is_summarized: bool,
     totals: FinalTotals,
 }
@@ -67,7 +67,7 @@ impl NextestConsole {
             word if word.starts_with("SIG") => TestOutcome::Failed,
             _ => return,
         };
-        // An attempt that is repeated has no number.
+        // Only the last attempt of a test counts as a result.
         if self.is_summarized || !status.is_final {
             return;
         }
@@ -92,13 +92,13 @@ impl NextestConsole {
     }
 }
 
-/// A line such as `        FAIL [   0.016s] (2/8) c tests::should`.
+/// A line that reports an attempt of a test, such as `        FAIL [   0.016s] (2/8) c tests::should`.
 #[derive(Debug)]
 struct TestStatus<'a> {
     word: &'a str,
-    /// True if an attempt came before.
+    /// True if the test had an earlier attempt.
     is_repeated: bool,
-    /// True if no attempt follows.
+    /// True if no further attempt follows.
     is_final: bool,
     duration: Option<Duration>,
     name: &'a str,
@@ -143,7 +143,7 @@ fn summary_of(summary: &str) -> Option<FinalTotals> {
         match words.split(' ').next().unwrap_or_default() {
             "passed" => counts.passed = number,
             "skipped" => counts.skipped = number,
-            // Tests that failed, timed out or could not be executed.
+            // Other words stand for tests that failed, timed out or could not be executed.
             _ => counts.failed = counts.failed.saturating_add(number),
         }
         counts.total = counts.total.saturating_add(number);

@@ -1,7 +1,7 @@
-//! Numbers in lists such as `3 failed, 2 passed`.
+//! Reads numbers in lists such as `3 failed, 2 passed`.
 
-/// Returns the pairs of a number and the words behind it, of parts that `separator` separates. A part without a number at
-/// its start is left out.
+/// Splits a list at `separator`. Returns, for each part, the number at its start and the words after the number. Parts
+/// without a number at the start are left out.
 pub(super) fn numbered<'a>(list: &'a str, separator: &'a str) -> impl Iterator<Item = (u64, &'a str)> {
     list.split(separator).filter_map(|part| {
         let (number, words) = part.trim().split_once(' ')?;

@@ -1,4 +1,4 @@
-//! The parser of text for people.
+//! Parser for the text that test frameworks print for people.
 
 use super::{
     CargoConsole, ConsoleReader, GoConsole, JestConsole, NextestConsole, ProveConsole, PytestConsole,
@@ -10,10 +10,10 @@ use crate::test_run::event::{TestEvent, TestParser};
 use crate::test_run::parsers::parser_of;
 use crate::test_run::recognize::recognize_line;
 
-/// Reads the text that a test framework prints for people.
+/// Parser for the text that a test framework prints for people.
 ///
-/// Without a known framework, the first line that only one framework prints decides. Whatever a test prints later changes
-/// the framework no more.
+/// If the framework is unknown, it is recognized by the first line that only one framework prints. Later lines, which a
+/// test may print, do not change the framework.
 #[derive(Debug)]
 pub struct ConsoleParser {
     lines: BoundedLines,
@@ -22,7 +22,7 @@ pub struct ConsoleParser {
 }
 
 impl ConsoleParser {
-    /// Creates a parser. `framework` is the framework that the command names.
+    /// Creates a parser. `framework` is the framework that was detected in the command.
     #[must_use]
     pub fn new(framework: Option<Framework>) -> Self {
         Self { lines: BoundedLines::default(), framework, reader: None }
@@ -60,7 +60,7 @@ impl TestParser for ConsoleParser {
     }
 }
 
-/// Machine-readable lines, of which the command gave no hint.
+/// Machine-readable lines that the command did not announce.
 #[derive(Debug)]
 struct RecognizedStream(Box<dyn TestParser>);
 
@@ -75,7 +75,7 @@ impl ConsoleReader for RecognizedStream {
     }
 }
 
-/// Returns the reader of the text of a framework.
+/// Returns the reader for the text of a framework.
 fn reader_of(framework: Framework) -> Option<Box<dyn ConsoleReader>> {
     match framework {
         Framework::Pytest => Some(Box::new(PytestConsole::default())),

@@ -4,12 +4,12 @@ use super::{ConsoleReader, TestEvent};
 use crate::test_run::case::{TestCase, TestCounts, TestFailure, TestOutcome};
 use crate::test_run::text;
 
-/// Reads the output of `prove`: its report of the failures, and its numbers.
+/// Reads the output of `prove`: the report of the failures, and the counts.
 #[derive(Debug, Default)]
 pub(super) struct ProveConsole {
     file: String,
     failed: u64,
-    /// Number of programs that failed although none of their tests did.
+    /// Number of programs that failed although none of their tests failed.
     errors: u64,
     tests: Option<u64>,
     is_report: bool,
@@ -52,7 +52,7 @@ impl ProveConsole {
         }
     }
 
-    /// Reads `2, 5`, or `2-4` for several tests in a row.
+    /// Reads test numbers such as `2, 5`, or a range such as `2-4`.
     fn read_failed(&self, numbers: &str, emit: &mut dyn FnMut(TestEvent)) {
         for number in numbers.split(", ").take(super::MAX_EXPLAINED) {
             let mut case = TestCase::new(&format!("{} {}", self.file, number.trim()), TestOutcome::Failed);

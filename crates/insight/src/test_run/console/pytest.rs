@@ -10,8 +10,8 @@ use crate::test_run::failure_text::python;
 use crate::test_run::text;
 use blocks::FailureBlocks;
 
-/// Reads the output of pytest: the dots or the names of the tests, the blocks of the failures, the names of the failed
-/// tests, and the last line.
+/// Reads the output of pytest: the dots or the names of the tests, the blocks that explain failures, the names of the
+/// failed tests, and the last line.
 #[derive(Debug, Default)]
 pub(super) struct PytestConsole {
     section: PytestSection,
@@ -21,16 +21,16 @@ pub(super) struct PytestConsole {
     totals: FinalTotals,
 }
 
-/// Part of the output.
+/// Section of the output.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum PytestSection {
     #[default]
     Progress,
-    /// The blocks of errors and failures.
+    /// The blocks that explain errors and failures.
     Blocks,
-    /// The names of the failed tests.
+    /// The list of the failed tests.
     Names,
-    /// Warnings and the like.
+    /// Other sections, such as warnings.
     Other,
 }
 
@@ -49,13 +49,13 @@ impl ConsoleReader for PytestConsole {
             PytestSection::Names => self.read_name(line, emit),
             PytestSection::Other => {}
         }
-        // Without the decoration of `-q`, the last line stands alone.
+        // With `-q`, the last line has no decoration.
         if self.section != PytestSection::Blocks && line.ends_with('s') && line.contains(" in ") {
             self.read_end(line);
         }
     }
 
-    /// Counts the dots of a run that was killed.
+    /// Counts the dots in the last line of a run that was killed.
     fn read_unfinished(&mut self, line: &str, emit: &mut dyn FnMut(TestEvent)) {
         if let Some(counts) = progress::dots(line).filter(|_| self.section == PytestSection::Progress) {
             emit(TestEvent::Counted(counts));
@@ -69,7 +69,7 @@ impl ConsoleReader for PytestConsole {
 }
 
 impl PytestConsole {
-    /// Starts the part of the output that a framed title names.
+    /// Starts the section that a framed title names.
     fn start_section(&mut self, title: &str) {
         self.blocks.end();
         self.section = match title {
@@ -110,7 +110,7 @@ impl PytestConsole {
         let ends = rest.match_indices(" - ").map(|(at, _)| at).chain([rest.len()]);
         let ids = || ends.clone().filter_map(|at| rest.get(..at));
         let block = ids().find_map(|id| Some((id, self.blocks.take(id, outcome == TestOutcome::Error)?)));
-        // A parameter may contain " - ", but then the bracket before it is still open.
+        // A parameter may contain " - ". In this case, the bracket before the separator is still open.
         let is_whole = |id: &&str| id.matches('[').count() <= id.matches(']').count();
         let id = block.as_ref().map(|(id, _)| *id).or_else(|| ids().find(is_whole)).unwrap_or(rest);
         let message = rest.get(id.len()..).and_then(|rest| rest.strip_prefix(" - ")).unwrap_or_default();
@@ -160,7 +160,7 @@ impl PytestConsole {
         }
     }
 
-    /// Explains the failures that no list names, because the options hide it.
+    /// Emits the details of failures that no list names. This happens if the options of pytest hide the list.
     fn explain_rest(&mut self, emit: &mut dyn FnMut(TestEvent)) {
         self.blocks.end();
         for block in self.blocks.take_all() {

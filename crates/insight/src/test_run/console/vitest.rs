@@ -7,17 +7,17 @@ use crate::test_run::case::{TestCase, TestCounts, TestOutcome, TestPhase};
 use crate::test_run::failure_text::javascript;
 use crate::test_run::text;
 
-/// Reads the output of Vitest: the numbers of each file, the failures, and the numbers at the end.
+/// Reads the output of Vitest: the counts of each file, the failures, and the counts at the end.
 #[derive(Debug, Default)]
 pub(super) struct VitestConsole {
     section: VitestSection,
     detail: Option<OpenDetail>,
-    /// Number of files and hooks that failed apart from tests.
+    /// Number of files and hooks that failed, not counting failed tests.
     errors: u64,
     totals: FinalTotals,
 }
 
-/// Part of the output.
+/// Section of the output.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum VitestSection {
     #[default]
@@ -136,7 +136,7 @@ fn read_progress(line: &str, emit: &mut dyn FnMut(TestEvent)) {
     }
 }
 
-/// Emits the results of `7 tests | 2 failed | 1 skipped`.
+/// Emits the results in a text such as `7 tests | 2 failed | 1 skipped`.
 fn emit_file(list: &str, emit: &mut dyn FnMut(TestEvent)) {
     let mut counts = TestCounts::ZERO;
     for (number, word) in numbered(list, "|") {
@@ -154,7 +154,7 @@ fn emit_file(list: &str, emit: &mut dyn FnMut(TestEvent)) {
     }
 }
 
-/// Returns the duration of `24ms` or `1.51s (transform 27ms, …)`.
+/// Returns the duration in a text such as `24ms` or `1.51s (transform 27ms, …)`.
 fn duration_of(time: &str) -> Option<std::time::Duration> {
     let time = time.split(' ').next()?;
     match time.strip_suffix("ms") {

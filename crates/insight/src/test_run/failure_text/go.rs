@@ -4,7 +4,7 @@ use super::{Place, ReadFailure};
 use crate::test_run::case::TestFailure;
 use crate::test_run::text;
 
-/// Reads the output of a failed test: the last line that a test logged with its place, or a panic.
+/// Reads the output of a failed test: the last line that the test logged with a place, or a panic.
 pub(in crate::test_run) fn read(output: &str) -> ReadFailure {
     let panic = output.lines().find_map(|line| line.strip_prefix("panic: "));
     let logged = output.lines().rev().find_map(logged);
@@ -30,7 +30,7 @@ fn logged(line: &str) -> Option<(Place, &str)> {
     Place::find(line).filter(|(place, _)| place.file.ends_with(".go"))
 }
 
-/// Returns the place of a frame in a test: `\t/project/two/two_test.go:6 +0x2e`.
+/// Returns the place of a stack frame in a test file: `\t/project/two/two_test.go:6 +0x2e`.
 fn frame(line: &str) -> Option<Place> {
     let place = line.strip_prefix('\t')?.split(' ').next()?;
     Place::parse(place).filter(|place| place.file.ends_with("_test.go"))

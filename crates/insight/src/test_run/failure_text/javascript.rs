@@ -1,10 +1,10 @@
-//! Failures of Jest, Vitest and other test frameworks of JavaScript.
+//! Failures of Jest, Vitest and other JavaScript test frameworks.
 
 use super::{Place, ReadFailure, split_kind};
 use crate::test_run::case::TestFailure;
 use crate::test_run::text;
 
-/// Reads the text of a failure: the error, a comparison, and the frames of the stack.
+/// Reads the text of a failure: the error, the compared values, and the stack frames.
 pub(in crate::test_run) fn read(trace: &str) -> ReadFailure {
     let first = trace.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
     let (kind, message) = split_kind(first);
@@ -20,7 +20,7 @@ pub(in crate::test_run) fn read(trace: &str) -> ReadFailure {
     ReadFailure { failure, place: trace.lines().find_map(frame) }
 }
 
-/// Returns the expected and the actual value: `Expected: 3` and `Received: 2`, or the lines of a difference.
+/// Returns the expected and the actual value, from the lines `Expected: 3` and `Received: 2` or from a diff.
 fn compared(trace: &str) -> (Option<String>, Option<String>) {
     let (mut expected, mut actual) = (String::new(), String::new());
     let mut is_difference = false;
@@ -50,7 +50,7 @@ fn compared(trace: &str) -> (Option<String>, Option<String>) {
     (text::value(&expected), text::value(&actual))
 }
 
-/// Returns the place of a frame in the project: `at f (a.test.js:1:95)` or `❯ a.test.js:4:42`.
+/// Returns the place of a stack frame in the project: `at f (a.test.js:1:95)` or `❯ a.test.js:4:42`.
 pub(in crate::test_run) fn frame(line: &str) -> Option<Place> {
     let line = line.trim_start();
     let rest = line.strip_prefix("at ").or_else(|| line.strip_prefix("❯ "))?;

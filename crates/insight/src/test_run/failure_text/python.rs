@@ -4,12 +4,12 @@ use super::{Place, ReadFailure, split_kind};
 use crate::test_run::case::{TestFailure, TestPhase};
 use crate::test_run::text;
 
-/// Reads the message that pytest puts into a report, and the traceback.
+/// Reads the message and the traceback that pytest writes to a report.
 pub(in crate::test_run) fn read(message: &str, trace: &str) -> ReadFailure {
     let (phase, message) = phase_of(message);
     let error_lines = || trace.lines().filter_map(|line| line.strip_prefix("E   "));
     let message = match phase {
-        // The message is only "collection failure". The last line of the traceback states the error.
+        // If the message is only "collection failure", the last line of the traceback contains the error.
         TestPhase::Collect => error_lines().next_back().unwrap_or(message).to_owned(),
         TestPhase::Setup | TestPhase::Call | TestPhase::Teardown => message.to_owned(),
     };
@@ -28,7 +28,7 @@ pub(in crate::test_run) fn read(message: &str, trace: &str) -> ReadFailure {
     read
 }
 
-/// Reads the text of an exception, such as `AssertionError: wrong user`, whose later lines may explain an assertion.
+/// Reads the text of an exception, such as `AssertionError: wrong user`. Further lines may explain a failed assertion.
 fn read_message(phase: TestPhase, message: &str) -> ReadFailure {
     let (kind, rest) = split_kind(message);
     let (expected, actual) = compared(rest);
@@ -45,7 +45,7 @@ fn read_message(phase: TestPhase, message: &str) -> ReadFailure {
     ReadFailure { failure, place: None }
 }
 
-/// Returns the phase that failed and the message of the exception.
+/// Returns the phase that failed, and the message of the exception.
 fn phase_of(message: &str) -> (TestPhase, &str) {
     let inner = |prefix: &str| {
         let rest = message.strip_prefix(prefix)?;
@@ -62,7 +62,7 @@ fn phase_of(message: &str) -> (TestPhase, &str) {
     }
 }
 
-/// Returns the expected and the actual value of `assert actual == expected`.
+/// Returns the expected and the actual value in `assert actual == expected`.
 pub(in crate::test_run) fn compared(message: &str) -> (Option<String>, Option<String>) {
     let comparison = message.lines().take(2).find_map(|line| line.trim().strip_prefix("assert "));
     match comparison.map(|comparison| comparison.split(" == ").collect::<Vec<_>>()).as_deref() {
@@ -71,7 +71,7 @@ pub(in crate::test_run) fn compared(message: &str) -> (Option<String>, Option<St
     }
 }
 
-/// Returns the last place that a traceback states, and the type of the error if it stands there.
+/// Returns the last place in a traceback, and the error type if it follows the place.
 fn end_of(trace: &str) -> Option<(Place, Option<&str>)> {
     trace.lines().rev().find_map(|line| {
         let (place, rest) = line.split_once(": ")?;

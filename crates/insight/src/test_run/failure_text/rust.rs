@@ -4,7 +4,7 @@ use super::{Place, ReadFailure};
 use crate::test_run::case::TestFailure;
 use crate::test_run::text;
 
-/// Starts of the lines that end the message of a panic.
+/// Starts of the lines after which the message of a panic ends.
 const ENDS: [&str; 4] = ["stack backtrace:", "note: ", "  left: ", " right: "];
 
 /// Reads the output of a failed test.
@@ -17,7 +17,7 @@ pub(in crate::test_run) fn read(output: &str) -> ReadFailure {
     read
 }
 
-/// Reads `thread 'x' (1) panicked at src/lib.rs:7:42:` and the lines behind it.
+/// Reads a line such as `thread 'x' (1) panicked at src/lib.rs:7:42:` and the lines after it.
 fn read_panic(output: &str) -> Option<ReadFailure> {
     let mut lines = output.lines();
     let header = lines.find(|line| line.starts_with("thread '") && line.contains(" panicked at "))?;
@@ -27,7 +27,7 @@ fn read_panic(output: &str) -> Option<ReadFailure> {
         read.place = Place::parse(place);
         read
     } else {
-        // Before Rust 1.73: `thread 'x' panicked at 'message', src/lib.rs:7:42`.
+        // Format before Rust 1.73: `thread 'x' panicked at 'message', src/lib.rs:7:42`.
         let (message, place) = rest.rsplit_once(", ").unwrap_or((rest, ""));
         let mut read = message_only(Some("panic"), Some(message.trim_matches('\'')));
         read.place = Place::parse(place);

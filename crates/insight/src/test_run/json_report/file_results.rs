@@ -1,4 +1,4 @@
-//! The results of one test file while they are read.
+//! Collects the results of one test file while the report is read.
 
 use super::TEST;
 use crate::bounded_text::BoundedText;
@@ -8,9 +8,10 @@ use crate::test_run::failure_text::javascript;
 use crate::test_run::json_scanner::{JsonPath, JsonToken};
 use crate::test_run::text;
 
-/// Maximum number of tests that are held until the name of their file is known. It follows behind them.
+/// Maximum number of tests that are stored until the name of their file is known. The report states the name after the
+/// tests.
 const MAX_HELD: usize = 10_000;
-/// Maximum number of failed tests that are held. Their texts are long.
+/// Maximum number of failed tests that are stored. It is lower, because their texts are long.
 const MAX_HELD_FAILURES: usize = 200;
 
 /// Results of one file.
@@ -27,7 +28,7 @@ pub(super) struct FileResults {
 }
 
 impl FileResults {
-    /// Reads a key of the file.
+    /// Reads the value of a key that belongs to the file.
     pub(super) fn read(&mut self, key: &str, token: &JsonToken<'_>) {
         match (key, token) {
             ("name", JsonToken::Text(name)) => self.name = text::id(name),
@@ -47,13 +48,13 @@ impl FileResults {
         if self.cases.len() < MAX_HELD && self.failures < MAX_HELD_FAILURES {
             self.cases.push(case);
         } else {
-            // Keeps the order of the tests.
+            // The stored tests are emitted first, to keep the order of the tests.
             self.cases.drain(..).chain([case]).for_each(|case| emit(TestEvent::Finished(case)));
         }
         Ok(())
     }
 
-    /// Ends the file, and returns the number of errors that are no failed tests.
+    /// Ends the file. Returns the number of errors that are not failed tests.
     pub(super) fn finish(&mut self, emit: &mut dyn FnMut(TestEvent)) -> u64 {
         let file = std::mem::take(self);
         for mut case in file.cases {
@@ -107,7 +108,7 @@ impl Default for OpenTestResult {
 }
 
 impl OpenTestResult {
-    /// Reads a value of the test.
+    /// Reads the value of a key that belongs to the test.
     pub(super) fn read(&mut self, path: &JsonPath<'_>, token: &JsonToken<'_>) {
         let inner = |keys: &[&str]| path.key_in(&[&TEST, keys].concat());
         match (inner(&[]), token) {
@@ -139,7 +140,7 @@ impl OpenTestResult {
         }
     }
 
-    /// Returns the test.
+    /// Returns the completed test.
     fn finish(self) -> Result<TestCase, &'static str> {
         let outcome = match self.status.as_str() {
             "passed" => TestOutcome::Passed,

@@ -1,25 +1,25 @@
-//! Results that are no tests of their own.
+//! Removes reported results that are not separate tests.
 
 use super::stated::Stated;
 use crate::test_run::case::{Framework, TestCase, TestFailure, TestOutcome};
 use std::time::Duration;
 
-/// Maximum number of results that are held until the end of their suite.
+/// Maximum number of results that are stored until the end of their suite.
 const MAX_HELD: usize = 1000;
 
-/// Removes results that are no tests of their own before they are emitted.
+/// Removes reported results that are not separate tests, before they are emitted.
 ///
-/// - pytest reports each attempt of a repeated test, and a failing tear-down, as a further test of the same name. An
-///   attempt that failed and was repeated looks as if it had passed.
-/// - Jest reports planned tests as if they had passed. Only the numbers of the suite show that they did not run.
+/// - pytest reports each attempt of a repeated test, and a failed tear-down, as a further test with the same name. A
+///   failed attempt that was repeated looks like a passed test.
+/// - Jest reports planned tests as passed. Only the counts of the suite show that they did not run.
 #[derive(Debug, Default)]
 pub(super) struct CaseFilter {
     framework: Option<Framework>,
-    /// The last result of pytest.
+    /// The latest result from pytest, which is not yet emitted.
     last: Option<TestCase>,
-    /// Results of Jest that are passed or planned.
+    /// Results from Jest that stand for either passed or planned tests.
     unclear: Vec<TestCase>,
-    /// Number of tests of the current suite that passed, as Jest states it, without those that were emitted.
+    /// Number of passed tests in the current suite according to Jest, minus the passed tests that were already emitted.
     passed_left: Option<u64>,
 }
 
@@ -34,7 +34,7 @@ impl CaseFilter {
         self.passed_left = stated.passed();
     }
 
-    /// Adds a result. Returns true if it belongs to a test that already failed.
+    /// Adds a result. Returns true if it belongs to a test that has already failed.
     pub(super) fn add(&mut self, case: TestCase, emit: &mut dyn FnMut(TestCase)) -> bool {
         match self.framework {
             Some(Framework::Pytest) => self.add_pytest(case, emit),
@@ -100,7 +100,8 @@ impl CaseFilter {
         self.unclear.drain(..).take(passed).for_each(&mut *emit);
     }
 
-    /// Ends a report that is cut. What is held may have failed later, so only a failure is certain.
+    /// Ends a truncated report. A stored result is emitted only if it is a failure, because the missing part could have
+    /// contained a failure for any other result.
     pub(super) fn cut(&mut self, emit: &mut dyn FnMut(TestCase)) {
         self.last.take().into_iter().filter(|case| case.outcome.is_failure()).for_each(emit);
     }

@@ -1,4 +1,4 @@
-//! A test of a report while its element is read.
+//! A test in a report, while its element is being read.
 
 use super::Attributes;
 use crate::bounded_text::BoundedText;
@@ -6,7 +6,7 @@ use crate::test_run::case::{Framework, MAX_TEXT_LEN, TestCase, TestFailure, Test
 use crate::test_run::failure_text::{ReadFailure, javascript, python, rust, split_kind};
 use crate::test_run::text;
 
-/// The failure, the error or the like of a test.
+/// A failure, an error or a similar result of a test.
 #[derive(Debug)]
 pub(super) struct CaseResult {
     kind: ResultKind,
@@ -19,14 +19,14 @@ enum ResultKind {
     Failure,
     Error,
     Skipped,
-    /// An attempt that failed before the test passed.
+    /// A failed attempt of a test that later passed.
     Flaky,
-    /// A further attempt of a test that failed.
+    /// A further failed attempt of a test that has already failed.
     Rerun,
 }
 
 impl CaseResult {
-    /// Creates the result that an element states, or returns `None` for any other element.
+    /// Creates the result for an element that states one. Returns `None` for any other element.
     pub(super) fn new(name: &[u8], attributes: &Attributes<'_>) -> Option<Self> {
         let kind = match name {
             b"failure" => ResultKind::Failure,
@@ -40,7 +40,7 @@ impl CaseResult {
     }
 }
 
-/// A test whose element was not read to its end.
+/// A test whose element was not read to its end yet.
 #[derive(Debug)]
 pub(super) struct OpenCase {
     class: String,
@@ -49,18 +49,18 @@ pub(super) struct OpenCase {
     line: Option<u32>,
     time: Option<String>,
     is_not_run: bool,
-    /// Result that counts: the first failure or error, or else the first other one.
+    /// Result that counts: the first failure or error. If there is none, the first other result.
     result: Option<CaseResult>,
-    /// True if further attempts were reported.
+    /// True if a failed attempt was reported for a test that later passed.
     is_flaky: bool,
-    /// True if the text of the current result is needed.
+    /// True if the text of the current element is part of the result.
     is_reading: bool,
     text: BoundedText,
     output: BoundedText,
 }
 
 impl OpenCase {
-    /// Creates the test of a start tag.
+    /// Creates a test from the attributes of its start tag.
     pub(super) fn new(attributes: &Attributes<'_>) -> Self {
         let status = attributes.text("status").unwrap_or_default();
         Self {
@@ -97,7 +97,7 @@ impl OpenCase {
         self.is_reading = false;
     }
 
-    /// Adds text of the current result.
+    /// Adds text to the current result.
     pub(super) fn push_text(&mut self, bytes: &[u8]) {
         if self.is_reading {
             self.text.push(bytes);
@@ -175,7 +175,7 @@ impl OpenCase {
         }
     }
 
-    /// Returns the name by which the framework runs the test alone. `place` is the file of the failure.
+    /// Returns the name with which the framework can run the test alone. `place` is the file of the failure.
     fn id(&self, framework: Framework, place: Option<&str>) -> String {
         let (class, name) = (self.class.trim(), self.name.trim());
         match framework {
@@ -192,10 +192,11 @@ impl OpenCase {
         }
     }
 
-    /// Returns the node id of a test of pytest. The report has only the module and the classes with dots between them.
+    /// Returns the node id of a pytest test. The report contains only the module and the classes, with dots between
+    /// them.
     fn pytest_id(&self, place: Option<&str>) -> String {
         if self.class.is_empty() {
-            // An error of collection has the module as its name.
+            // For a collection error, the name is the name of the module.
             return place.map_or_else(|| self.name.replace('.', "/") + ".py", str::to_owned);
         }
         let module_of = |file: &str| file.strip_suffix(".py").unwrap_or(file).replace(['/', '\\'], ".");
@@ -203,7 +204,7 @@ impl OpenCase {
         let (file, classes) = match known {
             Some(file) => (file.to_owned(), self.class.get(module_of(file).len()..).unwrap_or_default()),
             None => {
-                // By convention, modules start with a small letter, and classes with a capital one.
+                // By convention, module names start with a lowercase letter, and class names with an uppercase letter.
                 let is_class = |at: &(usize, &str)| {
                     self.class.get(at.0 + 1..).is_some_and(|rest| rest.starts_with(char::is_uppercase))
                 };
@@ -217,7 +218,7 @@ impl OpenCase {
     }
 }
 
-/// Reads a failure of a framework without a form of its own.
+/// Reads a failure of a framework that has no failure format of its own.
 fn other_failure(result: &CaseResult, message: &str, trace: &str) -> ReadFailure {
     let first = text::message(trace);
     let message = if message.trim().is_empty() { first.as_str() } else { message };

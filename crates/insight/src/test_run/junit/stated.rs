@@ -1,9 +1,9 @@
-//! The numbers of tests that a report states in its attributes.
+//! The counts that a report states in its attributes.
 
 use super::Attributes;
 use crate::test_run::case::{Framework, TestCase, TestCounts, TestPhase};
 
-/// Numbers of one element.
+/// Counts that one element states.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Stated {
     /// Number of tests, if the element states it.
@@ -50,38 +50,38 @@ const fn sum(one: Option<u64>, other: Option<u64>) -> Option<u64> {
     }
 }
 
-/// Adds up the numbers of all elements.
+/// Adds up the counts that all elements state.
 ///
-/// A suite that contains suites may or may not include their tests in its numbers. The numbers that agree with the results
-/// are used.
+/// If a suite contains other suites, its counts may or may not include their tests. The totals that agree with the
+/// results are used.
 #[derive(Clone, Debug, Default)]
 pub(super) struct StatedTotals {
-    /// Numbers of the open suites, outermost first.
+    /// Counts of the open suites; the outermost suite is first.
     open: Vec<Stated>,
     root: Stated,
-    /// Sum of the suites that no other suite contains.
+    /// Sum over the outermost suites.
     outer: Stated,
-    /// Sum of all suites.
+    /// Sum over all suites.
     all: Stated,
     counted: TestCounts,
-    /// Tests that the framework counts twice.
+    /// Number of tests that the framework counts twice.
     twice: u64,
-    /// Errors of tests that also failed.
+    /// Number of errors of tests that also failed.
     repeated: u64,
 }
 
 impl StatedTotals {
-    /// Starts a suite, or the element around all suites.
+    /// Starts a suite, or the element that encloses all suites.
     pub(super) fn start(&mut self, attributes: &Attributes<'_>) {
         self.open.push(Stated::new(attributes));
     }
 
-    /// Returns the numbers of the innermost open suite.
+    /// Returns the counts of the innermost open suite.
     pub(super) fn current(&self) -> Stated {
         self.open.last().copied().unwrap_or_default()
     }
 
-    /// Ends a suite, or the element around all suites.
+    /// Ends a suite, or the element that encloses all suites.
     pub(super) fn end(&mut self) {
         let Some(stated) = self.open.pop() else { return };
         match self.open.len() {
@@ -92,7 +92,8 @@ impl StatedTotals {
         self.all = self.all.plus(stated);
     }
 
-    /// Counts one result. pytest counts a test of which only the tear-down failed twice: as passed and as an error.
+    /// Counts one result. If only the tear-down of a test failed, pytest counts the test twice: as passed and as an
+    /// error.
     pub(super) fn count(&mut self, case: &TestCase, framework: Framework) {
         self.counted.add(case.outcome);
         let is_teardown = case.failure.as_ref().is_some_and(|failure| failure.phase == TestPhase::Teardown);
@@ -101,12 +102,12 @@ impl StatedTotals {
         }
     }
 
-    /// Notes that a result belongs to a test that already failed.
+    /// Counts a result that belongs to a test that has already failed.
     pub(super) const fn count_repeated(&mut self) {
         self.repeated = self.repeated.saturating_add(1);
     }
 
-    /// Returns the numbers of the whole report, if it states them.
+    /// Returns the counts of the whole report, if the report states them.
     pub(super) fn totals(&self) -> Option<TestCounts> {
         let failures = self.counted.failures();
         let candidates = [self.root, self.outer, self.all];
@@ -122,7 +123,7 @@ impl StatedTotals {
         let apart = self.counted.xfailed.saturating_add(self.counted.todo);
         let skipped = skipped.saturating_sub(apart);
         let others = [stated.failures, errors, skipped, apart].into_iter().fold(0, u64::saturating_add);
-        // Reports that know no errors count them as failures.
+        // Some frameworks have no category for errors. Their reports count errors as failures.
         let (failed, errors) = if stated.failures.saturating_add(errors) == failures {
             (self.counted.failed, self.counted.errors)
         } else {

@@ -1,17 +1,17 @@
-//! Tokens of XML that arrives in pieces, in bounded memory.
+//! Splits XML that arrives in pieces into tokens, in bounded memory.
 
 use quick_xml::escape::resolve_xml_entity;
 
-/// Maximum length of the name of an element or an attribute in bytes; the rest is dropped.
+/// Maximum length in bytes of the name of an element or attribute; the rest is dropped.
 const MAX_NAME_LEN: usize = 64;
-/// Maximum length of the value of an attribute in bytes; the rest is dropped.
+/// Maximum length in bytes of an attribute value; the rest is dropped.
 const MAX_VALUE_LEN: usize = 16 * 1024;
-/// Maximum number of attributes of an element; more are dropped.
+/// Maximum number of attributes of an element; further attributes are dropped.
 const MAX_ATTRIBUTES: usize = 24;
-/// Maximum length of a reference such as `&#x1F680;`. Longer ones are text.
+/// Maximum length of a reference such as `&#x1F680;`. Longer references are treated as text.
 const MAX_REFERENCE_LEN: usize = 12;
 
-/// A part of an XML document.
+/// A token of an XML document.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum XmlToken<'a> {
     /// A start tag.
@@ -20,7 +20,7 @@ pub(super) enum XmlToken<'a> {
         name: &'a [u8],
         /// Names and values of the attributes, decoded.
         attributes: &'a [XmlAttribute],
-        /// True for `<a/>`, which is also the end of the element.
+        /// True for an empty element such as `<a/>`. No end tag follows.
         is_empty: bool,
     },
     /// An end tag.
@@ -28,9 +28,9 @@ pub(super) enum XmlToken<'a> {
         /// Name of the element.
         name: &'a [u8],
     },
-    /// A piece of decoded text.
+    /// A piece of text, decoded.
     Text(&'a [u8]),
-    /// The document declares entities, or it is not XML, for this reason. No further tokens follow.
+    /// The document declares entities or is not XML. The value is the reason. No further tokens follow.
     Refused(&'static str),
 }
 
@@ -49,7 +49,8 @@ pub(super) struct XmlTokens {
     state: XmlState,
     /// Name of the current tag.
     name: Vec<u8>,
-    /// Attributes of the current tag, of which `used` are valid. The others only keep their memory.
+    /// Attributes of the current tag. Only the first `used` entries are valid; the other entries are kept to reuse
+    /// their memory.
     attributes: Vec<XmlAttribute>,
     used: usize,
     /// Bytes of the current reference or of the start of a declaration.
@@ -60,37 +61,37 @@ pub(super) struct XmlTokens {
 enum XmlState {
     #[default]
     Text,
-    /// Behind `&` in text.
+    /// After `&` in text.
     TextReference,
     /// Behind `<`.
     Open,
     StartName,
-    /// Between the attributes.
+    /// Between the attributes of a start tag.
     Inside,
     AttributeName,
-    /// Behind the name of an attribute.
+    /// After the name of an attribute.
     BeforeValue,
     Value(u8),
-    /// Behind `&` in the value of an attribute.
+    /// After `&` in an attribute value.
     ValueReference(u8),
-    /// Behind `/` in a start tag.
+    /// After `/` in a start tag.
     Closing,
     EndName,
     /// Behind `<!`.
     Declaration,
-    /// In a comment, with the number of `-` before.
+    /// In a comment, with the number of consecutive `-` just before.
     Comment(u8),
-    /// In CDATA, with the number of `]` before.
+    /// In CDATA, with the number of consecutive `]` just before.
     Data(u8),
-    /// In `<!DOCTYPE …>`, with the depth of `[`.
+    /// In `<!DOCTYPE …>`, with the nesting depth of `[`.
     Doctype(u8),
-    /// In `<? … ?>`, with whether the last byte was `?`.
+    /// In `<? … ?>`; true if the last byte was `?`.
     Instruction(bool),
     Refused,
 }
 
 impl XmlTokens {
-    /// Returns true if the document may end here: no tag, comment or the like is open.
+    /// Returns true if the document may end here, because no tag, comment or similar construct is open.
     pub(super) const fn is_between(&self) -> bool {
         matches!(self.state, XmlState::Text | XmlState::TextReference)
     }
@@ -178,7 +179,7 @@ impl XmlTokens {
         1
     }
 
-    /// Reads one byte, and returns the number of bytes that are used.
+    /// Reads one byte. Returns how many bytes were consumed.
     fn byte(&mut self, byte: u8, emit: &mut impl FnMut(XmlToken<'_>)) -> usize {
         match (self.state, byte) {
             (XmlState::TextReference, _) => return self.text_reference(byte, emit),
@@ -233,7 +234,7 @@ impl XmlTokens {
 
     fn start_attribute(&mut self, first: u8) {
         self.state = XmlState::AttributeName;
-        // Attributes that are too many replace one another in the last place.
+        // If there are too many attributes, each further attribute overwrites the last one.
         if self.used < MAX_ATTRIBUTES {
             self.used = self.used.saturating_add(1);
             if self.attributes.len() < self.used {
@@ -305,7 +306,7 @@ impl XmlTokens {
         1
     }
 
-    /// Adds a byte to the reference, and returns false if it ends before this byte.
+    /// Adds a byte to the current reference. Returns false if the reference ended before this byte.
     fn reads_reference(&mut self, byte: u8) -> bool {
         let is_part = (byte.is_ascii_alphanumeric() || byte == b'#') && self.held.len() < MAX_REFERENCE_LEN;
         if is_part {
@@ -362,7 +363,7 @@ const fn is_space(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\r' | b'\n')
 }
 
-/// Returns the character that a reference such as `lt` or `#10` stands for.
+/// Returns the character for a reference such as `lt` or `#10`.
 fn decoded(reference: &[u8]) -> Option<char> {
     let reference = std::str::from_utf8(reference).ok()?;
     let Some(number) = reference.strip_prefix('#') else {

@@ -1,4 +1,4 @@
-//! Test points and plans of the Test Anything Protocol.
+//! Test points (result lines) and plans of the Test Anything Protocol.
 
 use crate::test_run::case::TestOutcome;
 
@@ -12,7 +12,7 @@ pub(super) struct TapPoint<'a> {
 }
 
 impl<'a> TapPoint<'a> {
-    /// Reads a line without the spaces before it.
+    /// Parses a line whose leading spaces were removed.
     pub(super) fn parse(line: &'a str) -> Option<Self> {
         let (is_ok, rest) = match line.strip_prefix("not ok") {
             Some(rest) => (false, rest),
@@ -30,7 +30,8 @@ impl<'a> TapPoint<'a> {
         let rest = rest.trim_start();
         let rest = rest.strip_prefix("- ").unwrap_or(rest);
         let (description, directive) = split_directive(rest);
-        // The output of a program may start with "ok". Only a number, a dash or nothing shows that the line is a test.
+        // A line that a program prints may also start with "ok". It is a test only if a number, a dash or nothing
+        // follows.
         let is_point = !number.is_empty() || description.is_empty() || line.contains(" - ");
         is_point.then_some(Self {
             is_ok,
@@ -40,7 +41,7 @@ impl<'a> TapPoint<'a> {
         })
     }
 
-    /// Returns the result.
+    /// Returns the result of the test.
     pub(super) fn outcome(&self) -> TestOutcome {
         let has = |word: &str| {
             self.directive
@@ -58,7 +59,7 @@ impl<'a> TapPoint<'a> {
         }
     }
 
-    /// Returns the description, or the number of a test without one.
+    /// Returns the description. If the test has none, returns its number.
     pub(super) fn name(&self) -> String {
         match (self.description, self.number) {
             ("", Some(number)) => format!("test {number}"),
@@ -68,7 +69,7 @@ impl<'a> TapPoint<'a> {
     }
 }
 
-/// Splits `later # TODO not done` at the first `#` behind a space that no backslash precedes.
+/// Splits a text such as `later # TODO not done` at the first `#` that follows a space and has no backslash before it.
 fn split_directive(text: &str) -> (&str, Option<&str>) {
     let is_directive = |at: &usize| {
         let before = text.get(..*at).unwrap_or_default();
@@ -86,7 +87,7 @@ fn split_directive(text: &str) -> (&str, Option<&str>) {
     }
 }
 
-/// Returns the number of tests of a plan such as `1..4` or `1..0 # SKIP no tool`.
+/// Returns the number of tests in a plan such as `1..4` or `1..0 # SKIP no tool`.
 pub(super) fn plan_of(line: &str) -> Option<u64> {
     let rest = line.strip_prefix("1..")?;
     let number = rest.split([' ', '#']).next()?;

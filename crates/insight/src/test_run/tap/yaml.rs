@@ -1,17 +1,17 @@
-//! The YAML block behind a test point.
+//! The YAML block that may follow a test point.
 
 use crate::bounded_text::BoundedText;
 use crate::test_run::case::{MAX_TEXT_LEN, TestCase, TestFailure};
 use crate::test_run::failure_text::Place;
 use crate::test_run::text;
 
-/// Details of a test in a YAML block. Only the keys that are needed are read; the block is no complete YAML.
+/// Details of a test, from a YAML block. Only the necessary keys are read; this is not a complete YAML parser.
 #[derive(Debug)]
 pub(super) struct TapDetails {
     is_open: bool,
     is_closed: bool,
     key: String,
-    /// True if the value of the key is a block of lines.
+    /// True if the value of the current key spans several lines.
     is_block: bool,
     failure: TestFailure,
     place: Option<Place>,
@@ -35,7 +35,7 @@ impl Default for TapDetails {
 }
 
 impl TapDetails {
-    /// Reads a line if it belongs to the block. `indent` is the number of spaces more than those of the test.
+    /// Reads a line if it belongs to the block. `indent` is the indentation relative to the line of the test.
     pub(super) fn takes(&mut self, indent: Option<usize>, content: &str) -> bool {
         if self.is_closed {
             return false;
@@ -49,7 +49,7 @@ impl TapDetails {
             Some(2) if content == "..." => self.is_closed = true,
             Some(2) => self.read_key(content),
             Some(_) => self.read_line(content),
-            // An empty line, or the end of a block that was cut.
+            // An empty line, or the end of a truncated block.
             None if content.is_empty() => self.read_line(content),
             None => {
                 self.is_closed = true;

@@ -25,7 +25,7 @@ async fn history(world: &RestoreFixture) -> History {
 }
 
 /// A lost record is restored unchanged, except that its revision is one higher and its owner is the newest lease of its
-/// node. An event reports the restore.
+/// node. An event reports that the record was restored.
 pub async fn what_was_lost_is_given_back_as_it_was(world: &RestoreFixture) {
     let node = world.node("a").await;
     let running = world.run(world.draft().session("s").key("gpu"), &node).await;
@@ -57,7 +57,7 @@ pub async fn giving_back_twice_is_giving_back_once(world: &RestoreFixture) {
     assert_eq!(must(world.store.end().await), end, "the restore is logged only once");
 }
 
-/// A later revision of a record replaces an earlier one that another node restored first.
+/// If one node restored an earlier revision of a record, a later revision from another node replaces it.
 pub async fn what_was_given_back_gives_way_to_a_later_revision(world: &RestoreFixture) {
     let node = world.node("a").await;
     let accepted = world.submit(world.draft()).await;
@@ -120,8 +120,8 @@ pub async fn an_old_lease_gives_nothing_back(world: &RestoreFixture) {
     assert!(!world.exists(missing.process.id).await);
 }
 
-/// The position of each record is reported under its id: either missing or its revision. For a restored record, this is
-/// the revision of the copy that was restored.
+/// For each id, the store reports whether the record is missing, or its revision. A restored record has the revision of
+/// the copy that was restored.
 pub async fn footings_tell_how_far_each_has_come(world: &RestoreFixture) {
     let node = world.node("a").await;
     let running = world.run(world.draft(), &node).await;
@@ -141,7 +141,7 @@ pub async fn footings_tell_how_far_each_has_come(world: &RestoreFixture) {
     assert_eq!(must(world.restore.record_positions(&ids).await), [RecordPosition::At(ended.revision)]);
 }
 
-/// A restored running process occupies its slot again and frees it at its end.
+/// A restored running process occupies its slot again. When it ends, it frees the slot.
 pub async fn what_holds_a_slot_holds_it_again(world: &RestoreFixture) {
     let node = world.node("a").await;
     limit(world, "gpu", 1).await;
@@ -173,7 +173,7 @@ pub async fn a_waiter_that_was_given_back_keeps_its_turn(world: &RestoreFixture)
     assert_eq!(world.claim_ids(&again).await, wanted);
 }
 
-/// A record that another node owned belongs to that node again, under its newest lease.
+/// A record that another node owned before the loss belongs to that node again, under its newest lease.
 pub async fn what_another_node_owned_is_its_own_if_it_is_there(world: &RestoreFixture) {
     let owner = world.node("b").await;
     let running = world.run(world.draft(), &owner).await;
@@ -184,7 +184,8 @@ pub async fn what_another_node_owned_is_its_own_if_it_is_there(world: &RestoreFi
     assert_eq!(world.exit(&there, 0).await.process.status(), Status::Completed);
 }
 
-/// A restored record whose owner does not return loses its owner and becomes due when lease and grace period are over.
+/// If the owner of a restored record does not return, the record loses its owner and becomes due when the lease and the
+/// grace period are over.
 pub async fn what_nobody_claims_as_its_own_is_due_at_last(world: &RestoreFixture) {
     let owner = world.node("b").await;
     let running = world.run(world.draft(), &owner).await;
@@ -205,8 +206,8 @@ pub async fn what_nobody_claims_as_its_own_is_due_at_last(world: &RestoreFixture
     assert_eq!(must(world.store.claim_due(&here, 10).await), [orphan]);
 }
 
-/// A record that another node restored still belongs to its owner, whether the owner continues its old lease or
-/// registers again.
+/// If a node restores the record of another node, the record still belongs to its owner. This applies whether the owner
+/// continues its old lease or registers again.
 pub async fn its_owner_takes_up_what_another_node_gave_back(world: &RestoreFixture) {
     let old = world.node("b").await;
     let running = world.run(world.draft(), &old).await;
@@ -223,7 +224,7 @@ pub async fn its_owner_takes_up_what_another_node_gave_back(world: &RestoreFixtu
     assert_eq!(world.exit(&now, 0).await.process.status(), Status::Completed);
 }
 
-/// A process that another node claimed after the loss, in the same attempt, stays with that node.
+/// If another node claimed a process after the loss, in the same attempt, the process stays with that node.
 pub async fn what_another_node_took_up_stays_with_it(world: &RestoreFixture) {
     let node = world.node("a").await;
     let accepted = world.submit(world.draft()).await;
@@ -238,7 +239,7 @@ pub async fn what_another_node_took_up_stays_with_it(world: &RestoreFixture) {
     assert_eq!(world.load(running.process.id).await, taken);
 }
 
-/// An ending is always restored, even if another node has claimed the process after the loss.
+/// The record of an ended process is always restored, even if another node has claimed the process after the loss.
 pub async fn an_end_is_taken_back_from_whoever_knows_it(world: &RestoreFixture) {
     let node = world.node("a").await;
     let accepted = world.submit(world.draft()).await;
@@ -254,7 +255,7 @@ pub async fn an_end_is_taken_back_from_whoever_knows_it(world: &RestoreFixture) 
     assert_eq!(there.process, ended.process);
 }
 
-/// An ended process is never replaced by an unended copy, not even by one with a later revision.
+/// An ended process is never replaced by a copy that has not ended, not even by a copy with a later revision.
 pub async fn an_end_gives_way_to_nothing_that_lives(world: &RestoreFixture) {
     let node = world.node("a").await;
     let running = world.run(world.draft(), &node).await;
@@ -267,7 +268,8 @@ pub async fn an_end_gives_way_to_nothing_that_lives(world: &RestoreFixture) {
     assert_eq!(world.load(ended.process.id).await, there);
 }
 
-/// Pending actions are restored, reported to the owner, and their numbering continues. The live stats are restored too.
+/// Pending actions are restored and reported to the owner, and their numbering continues. The live stats are restored
+/// too.
 pub async fn open_orders_and_vitals_come_along(world: &RestoreFixture) {
     let node = world.node("a").await;
     let running = world.run(world.draft(), &node).await;
@@ -292,7 +294,7 @@ pub async fn open_orders_and_vitals_come_along(world: &RestoreFixture) {
     assert_eq!(must(world.store.enqueue_action(&id, next, PendingAction::Resume).await), no.next());
 }
 
-/// A launch key never starts a second process, even if the record of the first one was lost for a while.
+/// A launch key never starts a second process, even if the record of the first process was lost for a while.
 pub async fn a_launch_key_is_taken_again(world: &RestoreFixture) {
     let node = world.node("a").await;
     let running = world.run(world.draft().session("s").launch_key("once"), &node).await;
@@ -307,8 +309,8 @@ pub async fn a_launch_key_is_taken_again(world: &RestoreFixture) {
     );
 }
 
-/// A launch with sequence number 0, whose result no client has seen, is dropped if another process got its launch key
-/// after the loss. A launch that the store had confirmed is restored anyway.
+/// A launch with sequence number 0 was never confirmed to a client. If another process got its launch key after the
+/// loss, such a launch is dropped. A launch that the store had confirmed is restored anyway.
 pub async fn a_launch_in_doubt_gives_way_to_whoever_has_its_key(world: &RestoreFixture) {
     let node = world.node("a").await;
     let first = world.submit(world.draft().session("s").launch_key("once")).await;
@@ -376,7 +378,7 @@ pub async fn a_later_policy_comes_back(world: &RestoreFixture) {
     assert_eq!(must(world.store.policy().await), newer);
 }
 
-/// A lease renewal reports the position of the store's history, and a new incarnation after data loss.
+/// A lease renewal reports the position of the store's history. After data loss it reports a new incarnation.
 pub async fn another_founding_is_another_history(world: &RestoreFixture) {
     let node: Lease = world.node("a").await;
     let before = history(world).await;
@@ -393,7 +395,7 @@ pub async fn another_founding_is_another_history(world: &RestoreFixture) {
     assert!(emptied.incarnation.is_some() && !emptied.continues(&later), "{emptied:?} after {later:?}");
 }
 
-/// A node can register in an emptied store; the store then accepts and claims work.
+/// A node can register in a store that has lost all data. The store then accepts and claims work.
 pub async fn an_emptied_store_is_founded_by_whoever_joins(world: &RestoreFixture) {
     let old = world.node("a").await;
     world.lose_everything();

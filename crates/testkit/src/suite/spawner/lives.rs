@@ -1,4 +1,4 @@
-//! Contract of every spawner about attempts that an earlier run of the manager started.
+//! Rules for spawners about attempts that an earlier run of the manager started.
 
 use super::{GRACEFUL, SpawnerFixture};
 use crate::suite::{instead_of, must, some};
@@ -6,7 +6,8 @@ use longhaul_domain::{Observation, StopCause};
 use longhaul_ports::Adopted;
 use std::time::Duration;
 
-/// An attempt that an earlier run of the manager started is not started a second time, but reported as it is.
+/// An attempt that an earlier run of the manager started is not started a second time. Its current state is reported
+/// instead.
 pub async fn an_attempt_of_an_earlier_life_is_not_started_again(world: &SpawnerFixture) {
     if !world.can().await.survives {
         return;
@@ -23,7 +24,7 @@ pub async fn an_attempt_of_an_earlier_life_is_not_started_again(world: &SpawnerF
     world.assert_silence().await;
 }
 
-/// The next run of the manager finds commands that still run, observes their exit, and can stop them.
+/// The next run of the manager finds the commands that are still running, can stop them, and observes their exit.
 pub async fn the_next_life_finds_what_runs(world: &SpawnerFixture) {
     if !world.can().await.survives {
         return;
@@ -48,7 +49,7 @@ pub async fn the_next_life_finds_what_runs(world: &SpawnerFixture) {
     world.assert_silence().await;
 }
 
-/// The next run of the manager finds the exit of a command that ended in the meantime; the exit is not reported again.
+/// The next run of the manager finds the exit of a command that has already ended. The exit is reported only one time.
 pub async fn the_next_life_finds_what_ended(world: &SpawnerFixture) {
     if !world.can().await.survives {
         return;
@@ -61,14 +62,14 @@ pub async fn the_next_life_finds_what_ended(world: &SpawnerFixture) {
         Adopted::Over(Observation::Exited { exit, .. }) => Some(exit),
         Adopted::Over(_) | Adopted::Alive(_) => None,
     });
-    // The later run did not observe the exit itself.
+    // The later run found the exit only in the record, so this field may differ.
     exit.circumstances.exit_unobserved = first.circumstances.exit_unobserved;
     assert_eq!(exit, first);
     world.assert_silence().await;
 }
 
-/// If commands do not survive the manager, its next run reports the exit as not observed. It never reports the attempt
-/// as alive or as never started.
+/// If commands do not survive the manager, the next run reports their exit as not observed. It never reports such an
+/// attempt as alive or as never started.
 pub async fn the_next_life_says_that_the_end_was_not_seen(world: &SpawnerFixture) {
     if world.can().await.survives {
         return;
@@ -81,7 +82,8 @@ pub async fn the_next_life_says_that_the_end_was_not_seen(world: &SpawnerFixture
     world.assert_silence().await;
 }
 
-/// A running attempt has no durable exit, and a durable exit is reported again to the next run of the manager.
+/// While an attempt is running, its exit is not durable. A durable exit is reported again to the next run of the
+/// manager.
 pub async fn an_end_that_is_kept_is_told_again(world: &SpawnerFixture) {
     let key = world.run(world.actors.exits(Duration::from_millis(200), 9)).await;
     assert!(!world.spawner().await.exit_is_durable(key).await);
@@ -99,7 +101,7 @@ pub async fn an_end_that_is_kept_is_told_again(world: &SpawnerFixture) {
     assert!(!spawner.exit_is_durable(key).await, "it is not watched any more");
 }
 
-/// An attempt whose start was never requested is reported as never run, and will never run.
+/// An attempt whose start was never requested is reported as never run. It cannot run later either.
 pub async fn an_attempt_that_nobody_started_never_ran(world: &SpawnerFixture) {
     if !world.can().await.survives {
         return;

@@ -44,7 +44,7 @@ impl SpawnerFixture {
     }
 }
 
-/// Written input arrives piece by piece, and the command receives the end of its input.
+/// Input that is written in several pieces arrives completely, and the command receives the end of its input.
 pub async fn input_that_was_written_arrives_and_ends(world: &SpawnerFixture) {
     if !world.writes_input().await {
         return;
@@ -62,7 +62,8 @@ pub async fn input_that_was_written_arrives_and_ends(world: &SpawnerFixture) {
     world.assert_silence().await;
 }
 
-/// Input is refused for an attempt that has no input pipe, whose pipe was closed, or that is not watched.
+/// Input is refused if the attempt has no input pipe, if the pipe was closed, or if the spawner does not watch the
+/// attempt.
 pub async fn input_is_closed_to_what_has_none(world: &SpawnerFixture) {
     if !world.writes_input().await {
         return;
@@ -82,7 +83,7 @@ pub async fn input_is_closed_to_what_has_none(world: &SpawnerFixture) {
     }
 }
 
-/// The next run of the manager can continue the input of a command. The end of a manager does not close any input.
+/// The next run of the manager can continue to write the input of a command. The input stays open when a manager ends.
 pub async fn input_is_written_by_the_next_life_too(world: &SpawnerFixture) {
     if !world.writes_input().await || !world.can().await.survives {
         return;
@@ -97,7 +98,7 @@ pub async fn input_is_written_by_the_next_life_too(world: &SpawnerFixture) {
     assert_eq!((exit.status, exit.output_bytes), (ExitStatus::Code(0), 8));
 }
 
-/// A command that reads its input is shown as waiting for input until input arrives.
+/// A command that reads its input is shown as waiting for input as long as no input has arrived.
 pub async fn whoever_waits_for_input_is_seen_to_wait_until_there_is_some(world: &SpawnerFixture) {
     if !world.looks().await || !world.writes_input().await {
         return;
@@ -120,7 +121,7 @@ pub async fn whoever_does_not_read_is_never_seen_to_wait(world: &SpawnerFixture)
     world.kill(key).await;
 }
 
-/// A snapshot shows the listening ports of its own process tree and no others.
+/// A snapshot shows the listening ports of the attempt's process tree and no others.
 pub async fn a_look_shows_where_a_tree_listens(world: &SpawnerFixture) {
     if !world.looks().await {
         return;
@@ -136,7 +137,7 @@ pub async fn a_look_shows_where_a_tree_listens(world: &SpawnerFixture) {
     world.kill(other).await;
 }
 
-/// Only watched running attempts can be inspected.
+/// Only running attempts that the spawner watches can be inspected.
 pub async fn a_look_is_told_of_what_runs_alone(world: &SpawnerFixture) {
     if !world.looks().await {
         return;

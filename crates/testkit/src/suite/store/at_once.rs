@@ -7,8 +7,8 @@ use longhaul_domain::{Capability, Placement, QueueHold, SlotKey};
 use longhaul_ports::{ClaimRequest, Lease, StoreError, StoreRejection, SubmitOutcome};
 use std::time::Duration;
 
-/// A submission can only claim under the newest lease of its node, and otherwise writes nothing. A repeated submission
-/// gets the first answer again, under any lease.
+/// A submission can claim its process only under the newest lease of its node. Under any other lease, it writes
+/// nothing. A repeated submission gets the first answer again, under any lease.
 pub async fn claim_for_needs_the_newest_lease(world: &StoreFixture) {
     let old = world.node("a").await;
     let first = world.draft();
@@ -32,9 +32,9 @@ pub async fn claim_for_needs_the_newest_lease(world: &StoreFixture) {
     world.start(world.draft(), &new).await;
 }
 
-/// A submission does not overtake a waiting process with the same key, an equal or higher priority, and a placement
-/// that includes this node, even if other nodes could run that process too. A process that is pinned to another node
-/// is overtaken.
+/// A submission does not overtake a waiting process with the same key and an equal or higher priority if this node may
+/// run the waiting process. This applies even if other nodes may run the waiting process too. A process that is pinned
+/// to another node is overtaken.
 pub async fn claim_for_waits_behind_whoever_this_node_may_run(world: &StoreFixture) {
     let here = world.node("a").await;
     let there = world.node("b").await;
@@ -57,7 +57,8 @@ pub async fn claim_for_waits_behind_whoever_this_node_may_run(world: &StoreFixtu
     world.start(world.draft().key("theirs"), &here).await;
 }
 
-/// A submission under a key on hold is not claimed, even if all slots are free and no process waits.
+/// If a key is on hold, a submission with this key is not claimed, even if all slots are free and no process is
+/// waiting.
 pub async fn claim_for_takes_nothing_of_a_held_key(world: &StoreFixture) {
     let node = world.node("a").await;
     let (version, mut policy) = must(world.store.policy().await);
@@ -77,8 +78,9 @@ pub async fn claim_for_takes_nothing_of_a_held_key(world: &StoreFixture) {
     assert_eq!(world.claim_ids(&node).await, []);
 }
 
-/// A submission that must not wait is refused only if it would wait for a slot. Delayed work and work that needs no
-/// slot are accepted. The refusal names the key, unless the root limit of the node is the only obstacle.
+/// A submission with the condition that it must not wait is refused only if it would wait for a slot. Delayed work and
+/// work that needs no slot are accepted. The refusal names the key, unless the root limit of the node is the only
+/// obstacle.
 pub async fn or_refuse_refuses_who_would_wait_for_a_slot(world: &StoreFixture) {
     let here = world.node("a").await;
     let there = world.node("b").await;

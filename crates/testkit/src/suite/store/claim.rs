@@ -1,11 +1,11 @@
-//! Rules about claims: a node gets exactly the processes that it may run.
+//! Rules about claims: a node claims exactly the processes that it may run.
 
 use super::world::{StoreFixture, author, cancel, complete, exited, ids, never_ran, node_id, room};
 use crate::suite::{must, refused, some};
 use longhaul_domain::{Capability, Fact, LiveStats, Placement, State, Status, Work};
 use longhaul_ports::{ClaimCapacity, PlacementClass, StoreError, Writer};
 
-/// A claim starts an attempt: owner, node, attempt number and event are written in one step.
+/// A claim starts an attempt. The owner, the node, the attempt number and the event are written in one step.
 pub async fn a_claim_begins_an_attempt(world: &StoreFixture) {
     let node = world.node("a").await;
     let waiter = world.submit(world.draft()).await;
@@ -45,7 +45,8 @@ pub async fn a_claim_is_no_larger_than_its_batch(world: &StoreFixture) {
     assert_eq!(world.claim(&node).await.len(), 3);
 }
 
-/// Roots are claimed while the node holds fewer roots than its maximum. The end of a root makes room for another.
+/// Roots are claimed as long as the node holds fewer roots than its maximum. When a root ends, another root can be
+/// claimed.
 pub async fn roots_fill_the_room_for_roots(world: &StoreFixture) {
     let node = world.node("a").await;
     for _ in 0..3 {
@@ -64,7 +65,7 @@ pub async fn roots_fill_the_room_for_roots(world: &StoreFixture) {
     assert_eq!(must(world.store.claim(&other, &one).await).len(), 1);
 }
 
-/// Children do not count as roots, and overtake roots for which the node has no room.
+/// Children do not count as roots. If a node cannot hold another root, children are claimed before waiting roots.
 pub async fn a_child_passes_a_root_without_room(world: &StoreFixture) {
     let node = world.node("a").await;
     let parent = world.run(world.draft(), &node).await;
@@ -89,7 +90,7 @@ pub async fn a_pinned_waiter_blocks_nobody(world: &StoreFixture) {
     assert_eq!(world.claim_ids(&there).await, [theirs.process.id]);
 }
 
-/// A claim returns only processes of the placement classes that the node names.
+/// A claim returns only processes whose placement class the node has listed in its request.
 pub async fn a_claim_takes_only_its_classes(world: &StoreFixture) {
     let node = world.node("a").await;
     let labels = Placement::Labels(vec![must(Capability::new("gpu"))]);
@@ -103,7 +104,7 @@ pub async fn a_claim_takes_only_its_classes(world: &StoreFixture) {
     assert_eq!(ids(&claimed), [labelled.process.id]);
 }
 
-/// Queued reported work starts with its claim and holds a slot, but has no owner.
+/// Queued reported work starts when it is claimed. It holds a slot, but has no owner.
 pub async fn reported_work_is_never_owned(world: &StoreFixture) {
     let node = world.node("a").await;
     let waiter = world.submit(world.draft().key("k").reported_in_queue()).await;
@@ -122,8 +123,8 @@ pub async fn reported_work_is_never_owned(world: &StoreFixture) {
     assert_eq!(done.process.status(), Status::Completed);
 }
 
-/// Reported work keeps the node name that its spec contains, whichever node claims its slot. No lease of that node is
-/// required. Without a name in the spec, the record has no node.
+/// Reported work keeps the node name from its spec, whichever node claims its slot. The named node needs no lease. If
+/// the spec has no node name, the record has no node either.
 pub async fn reported_work_keeps_the_node_that_it_named(world: &StoreFixture) {
     let node = world.node("a").await;
     let label = Some(node_id("a label"));
@@ -160,8 +161,8 @@ pub async fn a_claim_begins_with_fresh_vitals(world: &StoreFixture) {
     assert_eq!(claimed.process.attempt.0, 2);
 }
 
-/// Parents that wait for their children never prevent the children from running, however full the node and however deep
-/// the tree is.
+/// Parents that are waiting for their children never prevent the children from running, however full the node is and
+/// however deep the tree is.
 pub async fn a_tree_of_waiting_parents_never_stalls(world: &StoreFixture) {
     let node = world.node("a").await;
     let two = ClaimCapacity { roots: 2, ..room(&node) };

@@ -20,7 +20,8 @@ pub async fn a_conflict_writes_nothing(world: &StoreFixture) {
     assert_eq!(must(world.store.end().await), end);
 }
 
-/// A commit that expects an older revision is always a conflict, even if the process has another owner by now.
+/// A commit that expects an older revision always returns a conflict, even if the owner of the process has changed in
+/// the meantime.
 pub async fn a_commit_on_an_old_revision_is_a_conflict_whoever_writes(world: &StoreFixture) {
     let node = world.node("a").await;
     let other = world.node("b").await;
@@ -40,7 +41,7 @@ pub async fn a_commit_on_an_old_revision_is_a_conflict_whoever_writes(world: &St
     assert_eq!(world.load(waiting.process.id).await.revision, waiting.revision.next());
 }
 
-/// A repeated write gets the first answer again and changes nothing, even after later writes.
+/// A repeated write gets the first answer again and changes nothing, even if other writes happened in between.
 pub async fn the_same_op_gets_the_same_answer(world: &StoreFixture) {
     let node = world.node("a").await;
     let starting = world.start(world.draft(), &node).await;
@@ -56,7 +57,8 @@ pub async fn the_same_op_gets_the_same_answer(world: &StoreFixture) {
     assert_eq!(must(world.store.end().await), end);
 }
 
-/// Answers outlive their record: a write that is repeated after its record was pruned gets the first answer again.
+/// The answer to a write is kept longer than the record: a write that is repeated after its record was pruned gets the
+/// first answer again.
 pub async fn an_answer_outlives_its_record(world: &StoreFixture) {
     let stored = world.submit(world.draft()).await;
     let op = world.ids.op();
@@ -89,7 +91,7 @@ pub async fn only_the_owner_writes(world: &StoreFixture) {
     must(world.turn(&running, cancel()).await);
 }
 
-/// A node that has registered again can write only under its newest lease.
+/// A node that has registered more than once can write only under its newest lease.
 pub async fn an_old_lease_writes_nothing(world: &StoreFixture) {
     let old = world.node("a").await;
     let running = world.run(world.draft(), &old).await;
@@ -105,7 +107,7 @@ pub async fn an_old_lease_writes_nothing(world: &StoreFixture) {
     must(world.turn(&found, cancel()).await);
 }
 
-/// Any engine can write a process without an owner.
+/// Any engine can write a process that has no owner.
 pub async fn anyone_writes_what_has_no_owner(world: &StoreFixture) {
     let node = world.node("a").await;
     let first = world.submit(world.draft()).await;
@@ -118,7 +120,7 @@ pub async fn anyone_writes_what_has_no_owner(world: &StoreFixture) {
     kept("a node may write an ownerless process under its newest lease", world.store.commit(change).await);
 }
 
-/// A process without an owner cannot be written under an old lease, nor by a node that never registered.
+/// A process without an owner cannot be written under an old lease or by a node that never registered.
 pub async fn an_old_lease_writes_nothing_that_nobody_owns(world: &StoreFixture) {
     let old = world.node("a").await;
     let stored = world.submit(world.draft().reported()).await;
@@ -160,8 +162,8 @@ pub async fn what_ended_keeps_its_node(world: &StoreFixture) {
     assert_eq!(ended.process.completed_at(), Some(world.now()));
 }
 
-/// The log contains the events of a commit under its revision, numbered from 0. Each commit increases the revision by
-/// one.
+/// The event log contains the events of a commit under its revision, numbered from 0. Each commit increases the
+/// revision by one.
 pub async fn events_are_revision_and_index(world: &StoreFixture) {
     let node = world.node("a").await;
     let running = world.run(world.draft(), &node).await;
@@ -194,7 +196,7 @@ pub async fn a_commit_without_events_counts(world: &StoreFixture) {
     assert_eq!(must(world.store.end().await), end);
 }
 
-/// Of many concurrent commits with the same expected revision, exactly one is written.
+/// If many commits with the same expected revision are sent concurrently, exactly one of them is written.
 pub async fn one_of_many_changes_wins(world: &StoreFixture) {
     let stored = world.submit(world.draft()).await;
     let handles = [world.store.clone(), world.another().await];
@@ -217,14 +219,14 @@ pub async fn one_of_many_changes_wins(world: &StoreFixture) {
     assert_eq!(won, [stored.revision.next()]);
 }
 
-/// An exit that is observed twice ends the process once.
+/// If an exit is observed twice, only the first observation ends the process.
 pub async fn an_end_is_written_once(world: &StoreFixture) {
     let node = world.node("a").await;
     let running = world.run(world.draft(), &node).await;
     let first = world.change(&running, exited(&running, world.now(), 0));
     let second = world.change(&running, exited(&running, world.now(), 1));
     must(world.store.commit(first).await);
-    // The ending also removed the owner, so the second commit has both an old revision and a wrong writer.
+    // The first commit also removed the owner. The second commit therefore has an old revision and a wrong writer.
     let answer = world.store.commit(second).await;
     refused!(answer, StoreError::Conflict { .. });
     let found = world.load(running.process.id).await;

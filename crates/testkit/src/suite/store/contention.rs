@@ -19,7 +19,7 @@ const CLAIMS_PER_NODE: u64 = 12;
 const SLOTS: u32 = 3;
 
 /// Sixteen tasks of two nodes submit, claim and commit concurrently. Every process is claimed once, no slot is assigned
-/// twice, revisions have no gaps, and the event log agrees with the records.
+/// twice, revision numbers have no gaps, and the event log agrees with the records.
 pub async fn a_crowd_keeps_every_promise(world: &StoreFixture) {
     let (version, mut policy) = must(world.store.policy().await);
     for key in 0..4 {
@@ -39,7 +39,7 @@ pub async fn a_crowd_keeps_every_promise(world: &StoreFixture) {
     for task in tasks {
         claimed.extend(must(task.await));
     }
-    // Claims the processes that the tasks left in the queues.
+    // Claims the processes that are still in the queues when the tasks have finished.
     for lease in nodes.iter().cycle().take(400) {
         for stored in must(world.store.claim(lease, &room(lease)).await) {
             claimed.push(stored.process.id);
@@ -97,7 +97,7 @@ fn context(clock: &VirtualClock) -> DecisionContext {
     }
 }
 
-/// Makes a process run and exit. Each write is sent twice, as after a lost answer.
+/// Makes a process run and exit. Each write is sent twice, as if the answer to the first one was lost.
 async fn finish(store: &dyn Store, clock: &VirtualClock, stored: StoredProcess) {
     let running = turn(store, clock, &stored, spawned(&stored)).await;
     let input = exited(&running, clock.now(), 0);
@@ -163,7 +163,7 @@ async fn check_log(world: &StoreFixture) {
     }
 }
 
-/// While a node writes, it registers again. No write under the old lease succeeds after the new registration.
+/// A node registers again while it writes. After the new registration, no write under the old lease succeeds.
 pub async fn two_lives_of_a_node_never_both_write(world: &StoreFixture) {
     let old = world.node("a").await;
     let mut running = Vec::new();
@@ -202,8 +202,7 @@ pub async fn two_lives_of_a_node_never_both_write(world: &StoreFixture) {
     assert_eq!(new.node, node_id("a"));
 }
 
-/// When two nodes claim concurrently, each through its own handle, every waiting process is claimed by exactly one of
-/// them.
+/// Two nodes claim concurrently, each through its own handle. Every waiting process is claimed by exactly one of them.
 pub async fn one_of_many_claims_gets_each_waiter(world: &StoreFixture) {
     let mut waiters = BTreeSet::new();
     for _ in 0..20 {

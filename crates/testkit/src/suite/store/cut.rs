@@ -1,4 +1,5 @@
-//! Rules about writes whose connection is cut: which errors are correct, and that the writes can be repeated.
+//! Rules about writes during which the connection to the store is cut: which errors are correct, and that the writes
+//! can be repeated.
 
 use super::world::{ConnectionCut, StoreFixture, room, spawned};
 use crate::suite::{instead_of, must, some};
@@ -6,7 +7,7 @@ use longhaul_domain::PendingAction;
 use longhaul_ports::{IdSource, StoreError, SubmitOutcome};
 use std::fmt::Debug;
 
-/// Generates one test for each rule about stores that are reached over a connection.
+/// Generates one test for each rule about stores that are used over a connection.
 ///
 /// Takes an async function from a [`VirtualClock`](crate::fakes::VirtualClock) to a
 /// [`StoreFixture`](crate::suite::StoreFixture) around an empty store, [with a way to cut its
@@ -26,7 +27,7 @@ macro_rules! connected_store_suite {
 
 const CUTS: [ConnectionCut; 2] = [ConnectionCut::BeforeCommit, ConnectionCut::AfterCommit];
 
-/// Knowledge about a write whose connection was cut: applied, not applied, or unknown.
+/// What is known about a write whose connection was cut: it was applied, it was not applied, or this is unknown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum CutOutcome {
     Applied,
@@ -106,8 +107,8 @@ pub async fn a_wish_that_is_cut_off_is_left_once(world: &StoreFixture) {
     }
 }
 
-/// A claim has no operation id. After a cut, a node finds the processes that it claimed by their owner, and a second
-/// claim returns the remaining ones.
+/// A claim has no operation id. After a cut, a node can find the processes that it claimed, because they have the node
+/// as their owner. A second claim returns the remaining processes.
 pub async fn a_claim_that_is_cut_off_is_found_in_the_list(world: &StoreFixture) {
     let lease = world.node("a").await;
     for at in CUTS {

@@ -1,4 +1,4 @@
-//! Builder for submissions in rules.
+//! Builder for the submissions that rules make.
 
 use crate::suite::must;
 use longhaul_domain::{

@@ -1,4 +1,4 @@
-//! Rules about stores that are closed and reopened: acknowledged data is still there.
+//! Rules about stores that are closed and reopened: data whose write was acknowledged is still present.
 
 use super::world::{StoreFixture, everything, node_id, room, spawned};
 use crate::suite::{must, refused};
@@ -8,7 +8,7 @@ use longhaul_ports::{
     SortOrder, StoreError, StoreRejection, StoredProcess, SubmitOutcome,
 };
 
-/// Generates one test for each rule about stores that outlive the program.
+/// Generates one test for each rule about stores whose data survives a restart of the program.
 ///
 /// Takes an async function from a [`VirtualClock`](crate::fakes::VirtualClock) to a
 /// [`StoreFixture`](crate::suite::StoreFixture) around an empty store, [with a way to open it
@@ -110,7 +110,7 @@ pub async fn writes_that_are_sent_again_are_known_after_reopening(world: StoreFi
     assert_eq!(world.load(id).await.pending_actions.len(), 1);
 }
 
-/// After reopening, no epoch is issued a second time, and node names still belong to their state directories.
+/// After reopening, no epoch is issued a second time, and each node name still belongs to its state directory.
 pub async fn epochs_and_homes_are_known_after_reopening(world: StoreFixture) {
     let facts = |home: &str| NodeDescriptor {
         id: node_id("a"),
@@ -131,7 +131,7 @@ pub async fn epochs_and_homes_are_known_after_reopening(world: StoreFixture) {
     refused!(world.store.renew_lease(&first).await, StoreError::Fenced { .. });
 }
 
-/// After reopening, the id of a pruned process never starts a second process.
+/// After reopening, a submission with the id of a pruned process still does not start a second process.
 pub async fn what_was_let_go_is_known_after_reopening(world: StoreFixture) {
     let submission = world.submission(world.draft()).await;
     let id = submission.process.id;

@@ -1,4 +1,4 @@
-//! A rule about randomly generated process histories: a process holds its slot exactly while it is at work.
+//! A rule about randomly generated process histories: a process holds its slot exactly as long as it is at work.
 
 use super::world::{StoreFixture, descendants_ended, exited, room, spawned};
 use crate::fakes::SequentialIds;
@@ -19,10 +19,10 @@ const MOVES: usize = 12;
 const MAX_CONCURRENT: usize = 10;
 const SLOTS: u32 = 3;
 
-/// Many processes run concurrently under few keys. After every change, the rule checks for each key:
-/// - the holders are exactly the processes at work, in order of submission,
-/// - the number of holders does not exceed the slots,
-/// - the waiting processes are exactly those in the queue.
+/// Many processes run concurrently under a few keys. After every change, the rule checks for each key:
+/// - the slot holders are exactly the processes at work, in order of submission,
+/// - the number of slot holders does not exceed the number of slots,
+/// - the queue contains exactly the waiting processes.
 ///
 /// When all processes have ended, no slot is held.
 pub async fn a_slot_returns_whatever_ends_its_holder(world: &StoreFixture) {
@@ -51,7 +51,7 @@ pub async fn a_slot_returns_whatever_ends_its_holder(world: &StoreFixture) {
     assert_eq!(trace.released_by, every_way, "slots must be released in every possible way");
 }
 
-/// The process histories, and every status in which a process freed its slot.
+/// The process histories to apply, and every status in which a process freed its slot.
 #[derive(Debug, Default)]
 struct SlotTrace {
     to_come: Vec<ProcessScript>,
@@ -90,8 +90,8 @@ impl SlotTrace {
         true
     }
 
-    /// Returns the next input of a process. Returns `None` if the process has ended. Starts and exits are preferred
-    /// over random inputs, because otherwise hardly any command would start and exit without being stopped.
+    /// Returns the next input of a process. Returns `None` if the process has ended. Starts and exits are preferred to
+    /// random inputs. Without this preference, hardly any command would start and exit before it is stopped.
     fn input(&self, world: &StoreFixture, stored: &StoredProcess, life: &mut ProcessScript) -> Option<Input> {
         if life.moves.is_empty() && stored.process.status().is_ended() {
             return None;
@@ -127,7 +127,7 @@ impl SlotTrace {
             .or_else(|| Some(closing(world, stored)))
     }
 
-    /// Applies an input, unless the rules refuse it or only the store can cause it.
+    /// Applies an input, unless the domain rules refuse it or only the store can cause it.
     async fn happen(&mut self, world: &StoreFixture, stored: &StoredProcess, input: Input) {
         if matches!(input, Input::Observation(Observation::Claimed { .. }))
             || stored.process.decide(&world.context(), &stored.live_stats, &input).is_err()

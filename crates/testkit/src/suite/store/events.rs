@@ -1,4 +1,4 @@
-//! Rules about the event log: its order, its cursors, and the report of gaps.
+//! Rules about the event log: the order of events, cursors, and the report of gaps.
 
 use super::world::{StoreFixture, author, cancel};
 use crate::suite::{must, parked, some, soon};
@@ -32,7 +32,7 @@ pub async fn cursors_grow_and_go_on(world: &StoreFixture) {
     assert_eq!(pieces, whole.events);
 }
 
-/// A read from the end returns only events that are written later.
+/// A read that starts at the end of the log returns only events that are written later.
 pub async fn the_end_is_behind_the_newest_event(world: &StoreFixture) {
     let start = must(world.store.end().await);
     assert_eq!(must(world.store.read(Some(start), 10, false).await), EventPage::default());
@@ -46,7 +46,7 @@ pub async fn the_end_is_behind_the_newest_event(world: &StoreFixture) {
     assert_eq!(some(page.events.first()).id, next.process.id);
 }
 
-/// A waiting read returns when there is at least one event.
+/// A waiting read returns as soon as there is at least one event.
 pub async fn a_reader_that_waits_parks_until_something_happens(world: &StoreFixture) {
     world.submit(world.draft()).await;
     let end = must(world.store.end().await);
@@ -73,7 +73,8 @@ pub async fn refused_writes_leave_no_event(world: &StoreFixture) {
     assert_eq!(must(world.store.end().await), end);
 }
 
-/// The event log is trimmed. A reader whose cursor is too old gets a gap, and continues with the oldest stored event.
+/// The event log drops old events. A reader whose cursor is too old gets a report of the gap, and continues with the
+/// oldest stored event.
 pub async fn a_trimmed_log_says_that_there_is_a_gap(world: &StoreFixture) {
     const EVENTS_PER_WRITER: u64 = 2_000;
     let mut stored = world.submit(world.draft().reported()).await;

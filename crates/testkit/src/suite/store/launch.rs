@@ -1,4 +1,4 @@
-//! Rules about launch keys: the same key in the same session never starts a second process.
+//! Rules about launch keys: a launch with a used key in the same session never starts a second process.
 
 use super::world::{StoreFixture, cancel};
 use crate::suite::{must, some};
@@ -24,7 +24,7 @@ pub async fn a_launch_key_gives_the_first_process(world: &StoreFixture) {
     assert!(!world.exists(id).await);
 }
 
-/// A launch of another command with a used key is reported as different from the first launch.
+/// If a launch with a used key has a different command, the store reports that it differs from the first launch.
 pub async fn a_launch_key_tells_another_specification(world: &StoreFixture) {
     let first = world.submit(world.draft().session("s").launch_key("l")).await;
     let mut other = world.draft().session("s").launch_key("l");
@@ -35,7 +35,7 @@ pub async fn a_launch_key_tells_another_specification(world: &StoreFixture) {
     assert_eq!((found, same_spec), (first.process.id, false));
 }
 
-/// The captured environment does not count in the comparison of two launches with the same key.
+/// The comparison of two launches with the same key ignores the captured environment.
 pub async fn a_launch_key_ignores_the_inherited_environment(world: &StoreFixture) {
     let first = world.submit(world.draft().session("s").launch_key("l")).await;
     let mut again = world.draft().session("s").launch_key("l");
@@ -46,7 +46,8 @@ pub async fn a_launch_key_ignores_the_inherited_environment(world: &StoreFixture
     assert_eq!((found, same_spec), (first.process.id, true));
 }
 
-/// Launch keys of different sessions are independent. Launches without a session have keys of their own.
+/// Launch keys of different sessions are independent of each other. Launches without a session have a separate set of
+/// keys.
 pub async fn a_launch_key_belongs_to_its_session(world: &StoreFixture) {
     for draft in [
         world.draft().session("s").launch_key("l"),

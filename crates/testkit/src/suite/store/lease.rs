@@ -14,18 +14,18 @@ use std::time::Duration;
 
 /// Duration of a lease in the stores that this suite opens.
 pub const LEASE: Duration = Duration::from_secs(5);
-/// Grace period in the stores that this suite opens: time after the end of its lease in which a node still owns its
-/// processes.
+/// Grace period in the stores that this suite opens: the time after the end of its lease during which a node still owns
+/// its processes.
 pub const GRACE: Duration = Duration::from_secs(10);
 
 const S: Duration = Duration::from_secs(1);
 const M: Duration = Duration::from_millis(1);
 
-/// Generates one test for each rule about stores whose leases expire. These rules are run in addition to the rules for
-/// all stores, which need longer leases.
+/// Generates one test for each rule about stores whose leases expire. Such a store must also pass the rules for all
+/// stores, which need longer leases.
 ///
 /// Takes an async function from a [`VirtualClock`](crate::fakes::VirtualClock) to a [`StoreFixture`] around an empty
-/// store whose leases last [`LEASE`](crate::suite::store::LEASE), followed by a grace period of
+/// store. Its leases last [`LEASE`](crate::suite::store::LEASE), followed by a grace period of
 /// [`GRACE`](crate::suite::store::GRACE).
 #[macro_export]
 macro_rules! leased_store_suite {
@@ -62,7 +62,7 @@ macro_rules! leased_store_suite {
     };
 }
 
-/// Advances the clock while only these nodes renew their leases.
+/// Advances the clock in small steps. Only these nodes renew their leases meanwhile.
 async fn pass(world: &StoreFixture, alive: &[&Lease], span: Duration) {
     let end = world.now().plus(span);
     while world.now() < end {
@@ -82,7 +82,7 @@ async fn presence(world: &StoreFixture, name: &str) -> Presence {
     known(world, name).await.presence
 }
 
-/// Creates a lost node with a running process, and a present node. Returns both leases and the process.
+/// Creates a lost node with a running process, and a node that is present. Returns both leases and the process.
 async fn lost_and_there(world: &StoreFixture, draft: SubmissionBuilder) -> (Lease, Lease, StoredProcess) {
     let (lost, there) = (world.node("a").await, world.node("b").await);
     let running = world.run(draft, &lost).await;
@@ -90,7 +90,7 @@ async fn lost_and_there(world: &StoreFixture, draft: SubmissionBuilder) -> (Leas
     (lost, there, running)
 }
 
-/// A registration and each renewal make a lease last for its full duration from that time on.
+/// Each registration and each renewal extends a lease to its full duration from that time on.
 pub async fn a_beat_makes_a_lease_last_anew(world: &StoreFixture) {
     let node = world.node("a").await;
     let until = world.now().plus(LEASE);
@@ -102,7 +102,7 @@ pub async fn a_beat_makes_a_lease_last_anew(world: &StoreFixture) {
     must(world.store.claim(&node, &room(&node)).await);
 }
 
-/// Nothing can be claimed under an expired lease until its node renews it.
+/// While a lease is expired, nothing can be claimed under it. After a renewal, claims are possible again.
 pub async fn a_lease_that_is_over_claims_nothing(world: &StoreFixture) {
     let (node, other) = (world.node("a").await, world.node("b").await);
     let waiter = world.submit(world.draft()).await;
@@ -120,7 +120,7 @@ pub async fn a_lease_that_is_over_claims_nothing(world: &StoreFixture) {
     assert_eq!(world.claim_ids(&node).await, [late.process.id]);
 }
 
-/// A submission with an immediate claim under an expired lease is refused and writes nothing. A submission without a
+/// A submission with an immediate claim is refused under an expired lease, and writes nothing. A submission without a
 /// claim needs no lease.
 pub async fn a_submit_claims_nothing_under_a_lease_that_is_over(world: &StoreFixture) {
     let (node, other) = (world.node("a").await, world.node("b").await);
@@ -147,7 +147,7 @@ pub async fn what_is_owned_stays_owned_until_the_grace_is_over(world: &StoreFixt
     assert_eq!(world.claim_ids(&other).await, [], "its slot is taken");
 }
 
-/// An owner with an expired lease can write its processes until another node has taken them away.
+/// An owner whose lease has expired can write its processes until another node has taken them away.
 pub async fn an_owner_writes_until_its_rows_are_taken(world: &StoreFixture) {
     let (node, other) = (world.node("a").await, world.node("b").await);
     let running = world.run(world.draft(), &node).await;
@@ -159,8 +159,8 @@ pub async fn an_owner_writes_until_its_rows_are_taken(world: &StoreFixture) {
     assert_eq!(ended.process.status(), Status::Completed);
 }
 
-/// After lease and grace period, the processes of the node are handed out as due. They have no owner any more, but are
-/// otherwise unchanged and still hold their slots.
+/// When the lease and the grace period of a node are over, its processes are handed out as due. They have no owner any
+/// more, but are otherwise unchanged and still hold their slots.
 pub async fn a_node_that_is_lost_loses_what_it_owns(world: &StoreFixture) {
     limit(world, "gpu", 1).await;
     let since = world.now().plus(LEASE);
@@ -176,7 +176,7 @@ pub async fn a_node_that_is_lost_loses_what_it_owns(world: &StoreFixture) {
     assert_eq!(world.claim_ids(&there).await, [waiter.process.id]);
 }
 
-/// Every renewal reports the time at which a silent node will be lost, so that a node acts then.
+/// Every lease renewal reports the time at which a silent node will be lost, so that another node can act at that time.
 pub async fn a_loss_is_due_when_the_grace_is_over(world: &StoreFixture) {
     let (node, other) = (world.node("a").await, world.node("b").await);
     world.node("idle").await;
@@ -220,7 +220,7 @@ pub async fn the_lease_of_a_lost_node_is_fenced_everywhere(world: &StoreFixture)
     );
 }
 
-/// A process of a lost node is handed out to one engine at a time, until a decision ends or requeues it.
+/// A process of a lost node is handed out to one engine at a time, until a decision ends the process or requeues it.
 pub async fn an_orphan_is_due_until_it_is_decided(world: &StoreFixture) {
     let (_, there, running) = lost_and_there(world, world.draft()).await;
     assert_eq!(ids(&must(world.store.claim_due(&there, 10).await)), [running.process.id]);
@@ -235,7 +235,7 @@ pub async fn an_orphan_is_due_until_it_is_decided(world: &StoreFixture) {
     assert_eq!(must(world.store.claim_due(&there, 10).await), []);
 }
 
-/// A process that is requeued after its node was lost is claimed as a new attempt, and writes for the old attempt are
+/// A process that is requeued after the loss of its node is claimed as a new attempt. Writes for the old attempt are
 /// refused.
 pub async fn an_orphan_that_goes_back_is_claimed_by_another_node(world: &StoreFixture) {
     let mut draft = world.draft();
@@ -283,7 +283,8 @@ pub async fn an_order_for_an_orphan_can_be_answered_by_anyone(world: &StoreFixtu
     assert_eq!(world.load(running.process.id).await.pending_actions, []);
 }
 
-/// A second check after a loss takes nothing more, in particular no processes that the node got after its return.
+/// A second check after a node was lost takes away nothing more. In particular, it does not take processes that the
+/// node got after its return.
 pub async fn taking_twice_is_taking_once(world: &StoreFixture) {
     let (_, there, running) = lost_and_there(world, world.draft()).await;
     let third = world.node("c").await;
@@ -296,7 +297,7 @@ pub async fn taking_twice_is_taking_once(world: &StoreFixture) {
     must(world.store.renew_lease(&back).await);
 }
 
-/// A node that registers again before its processes were taken away keeps all of them.
+/// A node that registers again before its processes are taken away keeps all of them.
 pub async fn registering_in_time_keeps_what_a_node_owns(world: &StoreFixture) {
     let (node, other) = (world.node("a").await, world.node("b").await);
     let running = world.run(world.draft(), &node).await;
@@ -308,7 +309,7 @@ pub async fn registering_in_time_keeps_what_a_node_owns(world: &StoreFixture) {
     assert_eq!(world.load(running.process.id).await, StoredProcess { owner: Some(again), ..running });
 }
 
-/// A node that renews its lease before its processes were taken away keeps all of them.
+/// A node that renews its lease before its processes are taken away keeps all of them.
 pub async fn a_beat_in_the_grace_is_in_time(world: &StoreFixture) {
     let (node, other) = (world.node("a").await, world.node("b").await);
     let running = world.run(world.draft(), &node).await;
@@ -331,8 +332,8 @@ pub async fn a_node_that_comes_back_has_a_higher_epoch_and_owns_nothing(world: &
     refused!(world.store.renew_lease(&lost).await, StoreError::Fenced { .. });
 }
 
-/// If no node renewed its lease for a whole lease duration, the store itself was unreachable. No node loses its
-/// processes for that.
+/// If no node renewed its lease for a whole lease duration, the store itself must have been unreachable. Therefore no
+/// node loses its processes.
 pub async fn a_silence_of_everybody_takes_nothing_from_anybody(world: &StoreFixture) {
     let (node, other) = (world.node("a").await, world.node("b").await);
     let running = world.run(world.draft(), &node).await;
@@ -346,7 +347,7 @@ pub async fn a_silence_of_everybody_takes_nothing_from_anybody(world: &StoreFixt
     assert_eq!(ids(&must(world.store.claim_due(&other, 10).await)), [running.process.id]);
 }
 
-/// The lease of a node that left explicitly does not expire. Its processes wait until the node registers again.
+/// If a node leaves explicitly, its lease does not expire. Its processes wait until the node registers again.
 pub async fn whoever_left_is_never_lost(world: &StoreFixture) {
     let (node, other) = (world.node("a").await, world.node("b").await);
     let running = world.run(world.draft(), &node).await;
@@ -358,7 +359,7 @@ pub async fn whoever_left_is_never_lost(world: &StoreFixture) {
     assert_eq!(world.load(running.process.id).await.owner, Some(again));
 }
 
-/// A drained node gets no new process, neither by a claim nor by a submission. Its running processes continue.
+/// A drained node gets no new processes, neither by claims nor by submissions. Its running processes continue.
 pub async fn a_draining_node_claims_nothing_and_keeps_what_it_has(world: &StoreFixture) {
     let node = world.node("a").await;
     let running = world.run(world.draft(), &node).await;
@@ -388,7 +389,8 @@ pub async fn a_node_drains_through_its_registrations(world: &StoreFixture) {
     assert_eq!(world.claim_ids(&again).await, []);
 }
 
-/// A node that left can be removed. The node is not listed any more, and any engine can decide about its processes.
+/// A node that has left can be removed. The node is then no longer listed, and any engine can decide about its
+/// processes.
 pub async fn a_forgotten_node_is_gone_with_what_it_owned(world: &StoreFixture) {
     let (node, other) = (world.node("a").await, world.node("b").await);
     let running = world.run(world.draft(), &node).await;
@@ -406,7 +408,7 @@ pub async fn a_forgotten_node_is_gone_with_what_it_owned(world: &StoreFixture) {
     assert_eq!(known(world, "a").await.presence, Presence::Present { until: Some(world.now().plus(LEASE)) });
 }
 
-/// A node that is present, or whose grace period is not over, cannot be removed. A lost node can.
+/// A node cannot be removed while it is present or its grace period is not over. A lost node can be removed.
 pub async fn a_node_that_may_come_back_is_not_forgotten(world: &StoreFixture) {
     let (node, other) = (world.node("a").await, world.node("b").await);
     let running = world.run(world.draft(), &node).await;
@@ -420,7 +422,7 @@ pub async fn a_node_that_may_come_back_is_not_forgotten(world: &StoreFixture) {
     assert_eq!(must(world.store.forget(&node_id("never-joined")).await), ForgetOutcome::Unknown);
 }
 
-/// The advertised labels, address and root limit of a node are listed until its next registration.
+/// The labels, the address and the root limit that a node has advertised are listed until its next registration.
 pub async fn what_a_node_offers_is_listed(world: &StoreFixture) {
     let node = world.node("a").await;
     assert_eq!(known(world, "a").await.offer, NodeAdvertisement::default());

@@ -41,7 +41,8 @@ async fn all_pages(
     }
 }
 
-/// Records are loaded in the order of the requested ids: `None` for an unknown id, and twice for a repeated id.
+/// Records are loaded in the order of the requested ids. The answer contains `None` for an unknown id, and a repeated
+/// id returns its record each time.
 pub async fn records_are_loaded_in_the_order_of_the_question(world: &StoreFixture) {
     let first = world.submit(world.draft()).await;
     let second = world.submit(world.draft()).await;
@@ -52,7 +53,7 @@ pub async fn records_are_loaded_in_the_order_of_the_question(world: &StoreFixtur
     assert_eq!(must(world.store.load(&[]).await), []);
 }
 
-/// Pages list the newest process first by default, and each page continues after the previous one.
+/// Pages list the newest process first by default. Each page continues where the previous one ended.
 pub async fn pages_are_newest_first(world: &StoreFixture) {
     let mut submitted = Vec::new();
     for _ in 0..7 {
@@ -96,7 +97,7 @@ pub async fn a_page_holds_one_to_a_thousand_records(world: &StoreFixture) {
     }
 }
 
-/// Submissions and changes during a walk over the pages make no record appear twice or vanish.
+/// While a reader goes through the pages, submissions and changes never make a record appear twice or vanish.
 pub async fn pages_are_stable_whatever_happens(world: &StoreFixture) {
     let mut submitted = Vec::new();
     for _ in 0..10 {
@@ -114,7 +115,7 @@ pub async fn pages_are_stable_whatever_happens(world: &StoreFixture) {
                 must(world.turn(&present, cancel()).await);
             }
             after = listing.next;
-            // In this order, new records follow the last page, so the walk must be ended explicitly.
+            // In this order, new records are added after the last page, so the loop must be ended explicitly.
             if after.is_none() || found.len() > 40 {
                 break;
             }
@@ -142,7 +143,7 @@ pub async fn a_cursor_needs_no_record(world: &StoreFixture) {
     assert_eq!((listing.processes, listing.next), (Vec::new(), None));
 }
 
-/// Each condition of a filter works alone and together with others.
+/// Each condition of a filter takes effect alone and in combination with others.
 pub async fn each_field_of_a_filter_filters(world: &StoreFixture) {
     let lease = world.node("a").await;
     let mut draft = world.draft().key("k").session("s");

@@ -30,7 +30,7 @@ async fn update_live_stats(
     some(answers.pop())
 }
 
-/// Only the latest live stats are stored. They cause no new revision and no event.
+/// Only the latest live stats are stored. An update of live stats causes no new revision and no event.
 pub async fn the_latest_vitals_win(world: &StoreFixture) {
     let node = world.node("a").await;
     let running = world.run(world.draft(), &node).await;
@@ -44,7 +44,7 @@ pub async fn the_latest_vitals_win(world: &StoreFixture) {
     assert_eq!(must(world.store.end().await), end);
 }
 
-/// Live stats of an attempt survive all commits, including the ending.
+/// Live stats of an attempt survive all commits, including the one that ends the process.
 pub async fn vitals_outlive_a_commit(world: &StoreFixture) {
     let node = world.node("a").await;
     let starting = world.start(world.draft(), &node).await;
@@ -56,7 +56,7 @@ pub async fn vitals_outlive_a_commit(world: &StoreFixture) {
     assert_eq!(world.exit(&running, 0).await.live_stats, known, "not even the end does");
 }
 
-/// Live stats of an ended process are refused with a conflict.
+/// An update of the live stats of an ended process is refused with a conflict.
 pub async fn vitals_of_what_ended_are_a_conflict(world: &StoreFixture) {
     let node = world.node("a").await;
     let running = world.run(world.draft(), &node).await;
@@ -70,7 +70,7 @@ pub async fn vitals_of_what_ended_are_a_conflict(world: &StoreFixture) {
     assert_eq!(world.load(ended.process.id).await, ended);
 }
 
-/// Live stats of another attempt than the current one are refused with a conflict.
+/// An update of live stats for an attempt that is not the current one is refused with a conflict.
 pub async fn vitals_of_another_attempt_are_a_conflict(world: &StoreFixture) {
     let node = world.node("a").await;
     let running = world.run(world.draft(), &node).await;
@@ -106,7 +106,8 @@ pub async fn anyone_tells_vitals_of_reported_work(world: &StoreFixture) {
     assert_eq!(world.load(reported.process.id).await.live_stats, live_stats(world, 3));
 }
 
-/// Each live-stats update in a batch has its own result, in order. A refused update does not affect the others.
+/// Each live-stats update in a batch gets its own result, in the order of the updates. A refused update does not affect
+/// the other updates.
 pub async fn vitals_are_answered_in_order(world: &StoreFixture) {
     let node = world.node("a").await;
     let first = world.run(world.draft(), &node).await;

@@ -11,7 +11,8 @@ use std::time::Duration;
 const S: Duration = Duration::from_secs(1);
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
-/// A due process is handed to one engine for five seconds, and then to another one if nothing was committed.
+/// A due process is handed to one engine for five seconds. If nothing was committed in this time, the process is handed
+/// to another engine.
 pub async fn a_due_row_is_handed_out_once_in_five_seconds(world: &StoreFixture) {
     let node = world.node("a").await;
     let other = world.node("b").await;
@@ -24,8 +25,8 @@ pub async fn a_due_row_is_handed_out_once_in_five_seconds(world: &StoreFixture) 
     assert_eq!(handed.as_slice(), std::slice::from_ref(&delayed));
     assert_eq!(must(world.store.claim_due(&node, 10).await), []);
     assert_eq!(must(world.store.claim_due(&other, 10).await), []);
-    // The reported due time is the end of the five seconds, so a timer that is set to it fires when the process is
-    // available.
+    // The reported due time is the end of the five seconds. A timer that is set to it fires when the process is
+    // available again.
     assert_eq!(must(world.store.renew_lease(&node).await).due, Some(world.now().plus(S * 5)));
     world.clock.advance(S * 4);
     assert_eq!(must(world.store.claim_due(&other, 10).await), []);
@@ -33,7 +34,7 @@ pub async fn a_due_row_is_handed_out_once_in_five_seconds(world: &StoreFixture) 
     assert_eq!(must(world.store.claim_due(&other, 10).await), [delayed]);
 }
 
-/// A process whose decision was committed is not due any more.
+/// A process is no longer due after a decision about it was committed.
 pub async fn a_decided_row_is_not_handed_out(world: &StoreFixture) {
     let node = world.node("a").await;
     let due = world.now().plus(S);
@@ -44,7 +45,8 @@ pub async fn a_decided_row_is_not_handed_out(world: &StoreFixture) {
     assert_eq!(must(world.store.renew_lease(&node).await).due, None);
 }
 
-/// A commit ends the five seconds of a handed-out process: if the process is still due, it is handed out at once.
+/// A commit ends the five seconds for which a process is handed out. If the process is still due, it is handed out
+/// again at once.
 pub async fn a_commit_ends_the_five_seconds(world: &StoreFixture) {
     let node = world.node("a").await;
     let due = world.now().plus(S);
@@ -58,7 +60,8 @@ pub async fn a_commit_ends_the_five_seconds(world: &StoreFixture) {
     assert_eq!(must(world.store.claim_due(&node, 10).await), [moved]);
 }
 
-/// Only due processes without an owner are handed out: no owned ones, no later ones, no ended ones.
+/// Only due processes without an owner are handed out. Processes that have an owner, that are due later, or that have
+/// ended are not handed out.
 pub async fn only_ownerless_due_rows_are_handed_out(world: &StoreFixture) {
     let node = world.node("a").await;
     world.run(world.draft().retrying(), &node).await;
@@ -76,8 +79,8 @@ pub async fn only_ownerless_due_rows_are_handed_out(world: &StoreFixture) {
     assert!(!ids(&handed).contains(&later.process.id));
 }
 
-/// A process that waits for its descendants is handed out repeatedly, because the end of a descendant may have been
-/// missed.
+/// A process that is waiting for its descendants is handed out repeatedly, because the store may have missed the end of
+/// a descendant.
 pub async fn who_waits_for_its_children_is_handed_out(world: &StoreFixture) {
     let node = world.node("a").await;
     let (parent, _child) = world.lingering(&node, world.draft()).await;
@@ -91,7 +94,7 @@ pub async fn who_waits_for_its_children_is_handed_out(world: &StoreFixture) {
     assert_eq!(must(world.store.claim_due(&node, 10).await), []);
 }
 
-/// An ended process with an unfinished cascade is handed out until the cascade is finished, and is not pruned before.
+/// An ended process whose cascade is unfinished is handed out until the cascade is finished. It is not pruned before.
 pub async fn an_unfinished_cascade_is_handed_out_until_it_is_done(world: &StoreFixture) {
     let node = world.node("a").await;
     let parent = world.run(world.draft(), &node).await;
@@ -111,8 +114,8 @@ pub async fn an_unfinished_cascade_is_handed_out_until_it_is_done(world: &StoreF
     assert_eq!(must(world.store.prune(&everything(), 10).await).ids, [ended.process.id]);
 }
 
-/// A process without an owner that has a pending action is handed out until the action is executed, in every state,
-/// because no other node may know of the action. Its record is not pruned before.
+/// A process that has a pending action but no owner is handed out until the action is executed. This applies in every
+/// state, because other nodes may have no record of the action. The process is not pruned before.
 pub async fn an_open_wish_without_owner_is_handed_out(world: &StoreFixture) {
     let node = world.node("a").await;
     let enqueue = async |stored: &StoredProcess| {
@@ -171,7 +174,7 @@ pub async fn an_open_wish_without_owner_calls(world: &StoreFixture) {
     assert!(calls.due.is_some_and(|due| due <= calls.now), "{calls:?}");
 }
 
-/// A waiting process whose session ended stays in the queue, and is handed out when its grace period is over.
+/// A waiting process whose session has ended stays in the queue. It is handed out when its grace period is over.
 pub async fn a_waiter_is_due_at_the_end_of_its_grace(world: &StoreFixture) {
     let node = world.node("a").await;
     let end = Input::Action(Action::EndSession { policy: Some(SessionPolicy::Grace(S * 30)) });
@@ -190,7 +193,8 @@ pub async fn a_waiter_is_due_at_the_end_of_its_grace(world: &StoreFixture) {
     assert_eq!(must(world.store.claim_due(&node, 10).await), leaving.get(1..).unwrap_or_default());
 }
 
-/// At most the requested number of due processes is handed out, the longest due ones first.
+/// At most the requested number of due processes is handed out. The processes that have been due the longest come
+/// first.
 pub async fn attention_hands_out_the_longest_due_first(world: &StoreFixture) {
     let node = world.node("a").await;
     let mut due = Vec::new();
@@ -207,7 +211,7 @@ pub async fn attention_hands_out_the_longest_due_first(world: &StoreFixture) {
     assert_eq!(handed, due);
 }
 
-/// A node gets no due processes under an old lease.
+/// A node with an old lease gets no due processes.
 pub async fn an_old_lease_gets_no_attention(world: &StoreFixture) {
     let old = world.node("a").await;
     world.node("a").await;
@@ -227,7 +231,7 @@ pub async fn a_sweep_never_takes_live_records(world: &StoreFixture) {
     assert_eq!(all(world).await.len(), 3);
 }
 
-/// Records that ended longer ago than the rule allows are pruned, oldest first, and at most the requested number.
+/// Records that ended longer ago than the retention rule allows are pruned, oldest first, up to the requested number.
 pub async fn a_sweep_takes_the_oldest_first(world: &StoreFixture) {
     let mut ended = Vec::new();
     for _ in 0..4 {
@@ -248,7 +252,7 @@ pub async fn a_sweep_takes_the_oldest_first(world: &StoreFixture) {
     assert!(!world.exists(*ended.first().unwrap_or(&world.draft().id)).await);
 }
 
-/// A sequence number is never reused, even if the record with the highest one was pruned first.
+/// A sequence number is never reused, even if the record with the highest number was pruned first.
 pub async fn a_sequence_is_not_used_again_after_a_sweep(world: &StoreFixture) {
     let (older, newer) = (world.submit(world.draft()).await, world.submit(world.draft()).await);
     must(world.turn(&newer, cancel()).await);
@@ -261,7 +265,7 @@ pub async fn a_sequence_is_not_used_again_after_a_sweep(world: &StoreFixture) {
     assert!(world.submit(world.draft()).await.seq > newer.seq);
 }
 
-/// Records beyond the allowed number are pruned, but no record that ended less than a day ago.
+/// If there are more records than the rule allows, the surplus is pruned, but no record that ended less than a day ago.
 pub async fn a_sweep_by_count_spares_the_last_day(world: &StoreFixture) {
     let mut ended = Vec::new();
     for _ in 0..3 {
@@ -294,7 +298,7 @@ pub async fn a_sweep_up_to_a_moment_spares_what_ended_later(world: &StoreFixture
     assert_eq!(all(world).await.len(), 2);
 }
 
-/// Each call returns the total number of pruned records. A call that prunes nothing returns the total too.
+/// Each call returns the total number of records that were ever pruned, even if the call itself prunes nothing.
 pub async fn a_sweep_tells_how_many_were_ever_let_go(world: &StoreFixture) {
     for _ in 0..3 {
         let stored = world.submit(world.draft()).await;

@@ -8,7 +8,7 @@ use tokio::task::JoinHandle;
 
 type Call = JoinHandle<Result<NodeUpdates, StoreError>>;
 
-/// Starts a wait for updates, after all earlier updates were received.
+/// Receives all earlier updates, and then starts a call that waits for the next update.
 async fn waiting(world: &StoreFixture, lease: &Lease) -> Call {
     world.hear_out(lease).await;
     let store = world.store.clone();
@@ -20,7 +20,7 @@ async fn answered(call: Call) -> NodeUpdates {
     must(must(soon(call).await))
 }
 
-/// Each registration of a node fences the previous one.
+/// Each registration of a node invalidates the lease of the previous one.
 pub async fn epochs_grow_with_each_registration(world: &StoreFixture) {
     let first = world.node("a").await;
     let other = world.node("b").await;
@@ -35,7 +35,7 @@ pub async fn epochs_grow_with_each_registration(world: &StoreFixture) {
     must(world.store.renew_lease(&other).await);
 }
 
-/// A new registration of a node takes over everything that the node owned.
+/// A new registration of a node gets everything that the node owned before.
 pub async fn a_new_registration_keeps_what_the_node_owned(world: &StoreFixture) {
     let first = world.node("a").await;
     let other = world.node("b").await;
@@ -70,7 +70,7 @@ pub async fn nodes_are_listed_until_they_leave(world: &StoreFixture) {
     assert_eq!(must(world.store.nodes().await).len(), 2);
 }
 
-/// The processes of a node that leaves stay assigned to the node until it registers again.
+/// The processes of a node that leaves remain assigned to it until it registers again.
 pub async fn whoever_leaves_keeps_what_it_owns(world: &StoreFixture) {
     let lease = world.node("a").await;
     let running = world.run(world.draft(), &lease).await;
@@ -82,7 +82,7 @@ pub async fn whoever_leaves_keeps_what_it_owns(world: &StoreFixture) {
     assert_eq!(world.load(running.process.id).await.owner, Some(next));
 }
 
-/// A late `leave` under an old lease does not affect the newer registration of the node.
+/// A late `leave` call under an old lease does not affect the newer registration of the node.
 pub async fn an_old_lease_takes_no_newer_node_with_it(world: &StoreFixture) {
     let old = world.node("a").await;
     let new = world.node("a").await;
@@ -110,8 +110,8 @@ pub async fn whoever_leaves_keeps_its_lease(world: &StoreFixture) {
     must(world.store.renew_lease(&next).await);
 }
 
-/// The first wait of a registration returns at once if something is already there for the node: a waiting process, a
-/// process with a due time, or a pending action for a process that the node owns.
+/// After a registration, the first wait for updates returns at once if there is already work for the node: a waiting
+/// process, a process with a due time, or a pending action for a process that the node owns.
 pub async fn whoever_joins_is_called_to_what_is_there(world: &StoreFixture) {
     let old = world.node("a").await;
     let running = world.run(world.draft(), &old).await;
@@ -136,7 +136,7 @@ async fn called_at_once(world: &StoreFixture, lease: &Lease) -> Result<NodeUpdat
     kept("the first call of a lease comes at once if there is something for the node", wait_for_updates)
 }
 
-/// A lease renewal returns the time, the policy version and the next due time.
+/// A lease renewal returns the current time, the policy version and the next due time.
 pub async fn a_beat_tells_time_policy_and_due(world: &StoreFixture) {
     let node = world.node("a").await;
     let calls = must(world.store.renew_lease(&node).await);
@@ -176,7 +176,7 @@ pub async fn a_freed_slot_calls(world: &StoreFixture) {
     assert_eq!(world.claim(&node).await.len(), 1);
 }
 
-/// A changed policy notifies the nodes and contains the new version.
+/// A change of the policy notifies the nodes. The notification contains the new version.
 pub async fn a_changed_policy_calls(world: &StoreFixture) {
     let node = world.node("a").await;
     let call = waiting(world, &node).await;
@@ -185,7 +185,7 @@ pub async fn a_changed_policy_calls(world: &StoreFixture) {
     assert_eq!(answered(call).await.policy, newer);
 }
 
-/// A due time that is earlier than all others notifies the nodes, so that they can set a timer.
+/// If a new due time is earlier than all others, the nodes are notified, so that they can set a timer.
 pub async fn an_earlier_due_row_calls(world: &StoreFixture) {
     let node = world.node("a").await;
     let in_seconds = |seconds| world.now().plus(Duration::from_secs(seconds));
@@ -197,7 +197,7 @@ pub async fn an_earlier_due_row_calls(world: &StoreFixture) {
     assert_eq!(answered(call).await.due, Some(in_seconds(30)));
 }
 
-/// A notification that was received is not repeated: the next wait lasts until there is something new.
+/// A notification that was received is not repeated: the next wait lasts until there is a new notification.
 pub async fn an_answered_call_is_not_repeated(world: &StoreFixture) {
     let node = world.node("a").await;
     world.submit(world.draft().key("k")).await;
@@ -219,7 +219,7 @@ pub async fn news_between_calls_is_not_lost(world: &StoreFixture) {
     must(must(wait_for_updates));
 }
 
-/// Every node is notified, not only the first one.
+/// A notification reaches every node, not only the first one.
 pub async fn every_node_is_called(world: &StoreFixture) {
     let first = world.node("a").await;
     let second = world.node("b").await;

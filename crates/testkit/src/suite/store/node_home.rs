@@ -1,4 +1,5 @@
-//! Rules about state directories: a node name belongs to one state directory while it has a lease or owns processes.
+//! Rules about state directories: a node name belongs to one state directory as long as the node has a lease or owns
+//! processes.
 
 use super::lease::{GRACE, LEASE};
 use super::world::{StoreFixture, node_id};
@@ -21,7 +22,8 @@ fn place(home: &str) -> String {
     format!("/var/lib/{home} on a machine")
 }
 
-/// Checks that a registration was refused in favour of this state directory, for either of the two reasons.
+/// Checks that a registration was refused because the node name belongs to this state directory. There are two possible
+/// reasons; both are accepted.
 fn refused_for(home: &str, answer: Result<Lease, StoreError>) {
     match answer {
         Err(StoreError::Refused(
@@ -31,8 +33,8 @@ fn refused_for(home: &str, answer: Result<Lease, StoreError>) {
     }
 }
 
-/// While a node owns a process, a registration from another state directory is refused. The refusal changes neither the
-/// lease nor the owner.
+/// While a node owns a process, a registration of its name from another state directory is refused. The refusal changes
+/// neither the lease nor the owner.
 pub async fn a_node_that_owns_something_belongs_to_its_home(world: &StoreFixture) {
     let lease = must(join(world, "a", Some("first")).await);
     let running = world.run(world.draft(), &lease).await;
@@ -44,7 +46,7 @@ pub async fn a_node_that_owns_something_belongs_to_its_home(world: &StoreFixture
     kept("another name is free", join(world, "b", Some("second")).await);
 }
 
-/// After a node left with unfinished processes, its name still belongs to its state directory.
+/// If a node left with unfinished processes, its name still belongs to its state directory.
 pub async fn a_node_that_left_work_behind_belongs_to_its_home(world: &StoreFixture) {
     let lease = must(join(world, "a", Some("first")).await);
     let running = world.run(world.draft(), &lease).await;
@@ -58,7 +60,7 @@ pub async fn a_node_that_left_work_behind_belongs_to_its_home(world: &StoreFixtu
     assert_eq!(world.load(running.process.id).await.owner, Some(again));
 }
 
-/// After a node left without unfinished processes, any state directory may use its name.
+/// If a node left without unfinished processes, any state directory may use its name.
 pub async fn a_node_that_left_nothing_behind_is_anybodys(world: &StoreFixture) {
     let lease = must(join(world, "a", Some("first")).await);
     let running = world.run(world.draft(), &lease).await;
@@ -87,8 +89,8 @@ pub async fn a_home_that_was_moved_is_the_same(world: &StoreFixture) {
     );
 }
 
-/// A registration without a state directory takes over the name at once, and afterwards any state directory may use it.
-/// A user transfers the work of a lost state directory to another one in this way.
+/// A registration without a state directory takes over the name at once. Afterwards any state directory may use the
+/// name. In this way, a user transfers the work of a lost state directory to another one.
 pub async fn a_registration_without_a_home_gets_the_name(world: &StoreFixture) {
     let lease = must(join(world, "a", Some("first")).await);
     let running = world.run(world.draft(), &lease).await;
@@ -100,7 +102,7 @@ pub async fn a_registration_without_a_home_gets_the_name(world: &StoreFixture) {
     refused_for("second", join(world, "a", Some("first")).await);
 }
 
-/// The state directory of a node is listed with the other facts of its registration.
+/// The list of nodes shows the state directory of each node with the other facts of its registration.
 pub async fn homes_are_listed(world: &StoreFixture) {
     must(join(world, "a", Some("first")).await);
     must(join(world, "b", None).await);
@@ -113,8 +115,8 @@ pub async fn homes_are_listed(world: &StoreFixture) {
     assert_eq!(known, expected);
 }
 
-/// If leases expire, a registration from another state directory is refused during the lease, even if the node owns
-/// nothing.
+/// If leases expire, a registration from another state directory is refused during the lease, even if the node owns no
+/// process.
 pub async fn a_name_belongs_to_one_home_while_its_lease_lasts(world: &StoreFixture) {
     must(join(world, "a", None).await);
     must(join(world, "a", Some("first")).await);
@@ -134,8 +136,8 @@ pub async fn a_name_belongs_to_one_home_while_its_lease_lasts(world: &StoreFixtu
     refused_for("first", join(world, "a", Some("second")).await);
 }
 
-/// If leases expire, a silent node loses its processes after lease and grace period, and another state directory can
-/// then use its name.
+/// If leases expire, a silent node loses its processes when its lease and grace period are over. Another state
+/// directory can then use its name.
 pub async fn a_name_under_which_work_was_left_behind_is_nobody_elses(world: &StoreFixture) {
     let id = world.submit(world.draft()).await.process.id;
     let lease = must(join(world, "a", Some("first")).await);

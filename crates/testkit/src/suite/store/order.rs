@@ -10,7 +10,8 @@ use longhaul_ports::{ClaimCapacity, IdSource, StoredProcess};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// A waiting process with higher priority is claimed first, within a key and between keys.
+/// A waiting process with a higher priority is claimed first. This applies to processes with the same key and with
+/// different keys.
 pub async fn higher_priority_goes_first(world: &StoreFixture) {
     let node = world.node("a").await;
     let low = world.submit(world.draft().key("k").priority(-5)).await;
@@ -31,8 +32,8 @@ pub async fn the_earlier_submit_goes_first(world: &StoreFixture) {
     assert_eq!(world.claim_ids(&node).await, submitted);
 }
 
-/// Between keys with equal priority, the key that was served least recently comes first. Many waiting processes of one
-/// key therefore do not delay the other keys.
+/// Among keys whose processes have equal priority, the key that was served least recently comes first. Many waiting
+/// processes of one key therefore do not delay the other keys.
 pub async fn the_key_served_least_recently_goes_first(world: &StoreFixture) {
     let node = world.node("a").await;
     let mut many = Vec::new();

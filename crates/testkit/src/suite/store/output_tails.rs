@@ -1,4 +1,4 @@
-//! Rules about the output tail that is stored with a record.
+//! Rules about the output tail, which is stored together with a record.
 
 use super::world::StoreFixture;
 use crate::suite::{must, refused};
@@ -17,7 +17,8 @@ fn tail(total: u64, text: &str) -> OutputTail {
     OutputTail { total, chunks: vec![chunk] }
 }
 
-/// The output tail that an owner stores can be loaded by every node, also after the end. It is pruned with the record.
+/// An output tail that the owner stores can be loaded by every node, even after the process has ended. It is pruned
+/// together with the record.
 pub async fn the_last_output_is_kept_beside_the_record(world: &StoreFixture) {
     let node = world.node("a").await;
     let running = world.run(world.draft(), &node).await;

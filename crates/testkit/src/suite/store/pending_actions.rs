@@ -29,7 +29,7 @@ pub async fn the_same_wish_gets_the_same_number(world: &StoreFixture) {
     assert_eq!(world.load(stored.process.id).await.pending_actions, [(first, CANCEL)]);
 }
 
-/// Actions that end the process are accepted until twenty actions are pending.
+/// Actions that end the process are accepted as long as fewer than twenty actions are pending.
 pub async fn a_full_inbox_takes_orders_to_end(world: &StoreFixture) {
     let node = world.node("a").await;
     let id = world.run(world.draft(), &node).await.process.id;
@@ -49,7 +49,8 @@ pub async fn a_full_inbox_takes_orders_to_end(world: &StoreFixture) {
     assert_eq!(world.load(id).await.pending_actions.len(), 20);
 }
 
-/// When sixteen actions are pending, an action that does not end the process is refused until one was executed.
+/// When sixteen actions are pending, an action that does not end the process is refused until a pending action was
+/// executed.
 pub async fn at_most_sixteen_wishes_are_open(world: &StoreFixture) {
     let node = world.node("a").await;
     let starting = world.start(world.draft(), &node).await;
@@ -71,7 +72,8 @@ pub async fn at_most_sixteen_wishes_are_open(world: &StoreFixture) {
     must(world.store.enqueue_action(&id, world.ids.op(), PendingAction::Resume).await);
 }
 
-/// A commit removes the pending actions that it executes, and no later ones. Their numbers are not reused.
+/// A commit removes the pending actions that it executes, and no later actions. The numbers of removed actions are not
+/// reused.
 pub async fn wishes_are_taken_by_the_commit_that_answers_them(world: &StoreFixture) {
     let node = world.node("a").await;
     let starting = world.start(world.draft(), &node).await;
@@ -100,7 +102,7 @@ pub async fn a_wish_for_nobody_is_told(world: &StoreFixture) {
     );
 }
 
-/// A pending action notifies the owner and names the process.
+/// A pending action notifies the owner of the process. The notification names the process.
 pub async fn a_wish_calls_the_owner(world: &StoreFixture) {
     let node = world.node("a").await;
     let running = world.run(world.draft(), &node).await;

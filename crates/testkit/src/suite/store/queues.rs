@@ -30,7 +30,8 @@ pub async fn a_stale_change_of_the_policy_is_refused(world: &StoreFixture) {
     assert_eq!(must(world.store.policy().await), (second, policy));
 }
 
-/// More slots allow more processes to start. Fewer slots stop no running process, but no further process starts.
+/// If the policy gives a key more slots, more processes start. If it gives a key fewer slots, running processes
+/// continue, but no further process starts.
 pub async fn changed_limits_count_at_the_next_claim(world: &StoreFixture) {
     let node = world.node("a").await;
     set(world, "k", 1).await;
@@ -51,7 +52,7 @@ pub async fn changed_limits_count_at_the_next_claim(world: &StoreFixture) {
     assert_eq!(world.claim(&node).await, []);
 }
 
-/// A key on hold starts no process, regardless of its slots. Other keys are not affected.
+/// A key on hold starts no process, even if it has free slots. Other keys are not affected.
 pub async fn a_held_key_gives_nobody_a_slot(world: &StoreFixture) {
     let node = world.node("a").await;
     let held = must(SlotKey::new("k"));
@@ -68,7 +69,7 @@ pub async fn a_held_key_gives_nobody_a_slot(world: &StoreFixture) {
     assert_eq!(world.claim_ids(&node).await, [waiter.process.id, behind.process.id]);
 }
 
-/// Every key with a waiting or running process is listed, with both kinds in order.
+/// Every key with a waiting or running process is listed, with its waiting and its running processes in order.
 pub async fn queues_show_holders_and_waiters_in_order(world: &StoreFixture) {
     let node = world.node("a").await;
     set(world, "k", 2).await;
@@ -105,8 +106,8 @@ pub async fn queues_show_holders_and_waiters_in_order(world: &StoreFixture) {
     assert_eq!(must(world.store.queues(Some(&k)).await), [expected]);
 }
 
-/// Queues are sorted by key; the queue of work without a key comes first. A key without waiting and running processes
-/// is not listed, even if it is requested explicitly.
+/// Queues are sorted by key; the queue of work without a key comes first. If a key has no waiting and no running
+/// processes, it is not listed, even if it is requested explicitly.
 pub async fn queues_stand_in_the_order_of_their_keys(world: &StoreFixture) {
     for key in ["b", "a", "c"] {
         world.submit(world.draft().key(key)).await;
@@ -142,8 +143,8 @@ pub async fn a_hold_is_kept_with_its_moment_and_its_author(world: &StoreFixture)
     assert!(must(world.store.queues(None).await).iter().all(|queue| queue.held.is_none()));
 }
 
-/// A changed priority takes effect everywhere: in the listed queue, in the order of claims, and in the comparison
-/// with a submission that requests an immediate claim.
+/// A changed priority takes effect everywhere: in the listed queue, in the order of claims, and in the comparison with
+/// a submission that requests an immediate claim.
 pub async fn a_moved_waiter_takes_its_new_place(world: &StoreFixture) {
     let node = world.node("a").await;
     let mut waiters = Vec::new();
@@ -153,8 +154,8 @@ pub async fn a_moved_waiter_takes_its_new_place(world: &StoreFixture) {
     let [first, second, third] = must(ids(&waiters).try_into());
     for (id, priority, expected) in [
         (third, 5, [third, first, second]),
-        // Above the highest priority that a client may request. A move ahead of a process with that priority results in
-        // this.
+        // This priority is above the highest one that a client may request. It results when a process is moved ahead of
+        // a process with the highest priority.
         (second, 101, [second, third, first]),
         (second, -7, [third, first, second]),
         (first, 5, [first, third, second]),
@@ -171,7 +172,7 @@ pub async fn a_moved_waiter_takes_its_new_place(world: &StoreFixture) {
     assert_eq!(world.claim_ids(&node).await, [first, third, behind, second]);
 }
 
-/// A changed priority also counts in the comparison between keys.
+/// A changed priority also counts when processes of different keys are compared.
 pub async fn a_moved_waiter_brings_its_key_forward(world: &StoreFixture) {
     let node = world.node("a").await;
     let other = world.submit(world.draft().key("other").priority(3)).await;
@@ -180,7 +181,8 @@ pub async fn a_moved_waiter_brings_its_key_forward(world: &StoreFixture) {
     assert_eq!(world.claim_ids(&node).await, [waiter.process.id, other.process.id]);
 }
 
-/// A priority that was changed before the process waits takes effect when it waits, and stays for later attempts.
+/// If a priority is changed before the process enters its queue, it takes effect in the queue, and is kept for later
+/// attempts.
 pub async fn a_move_lasts(world: &StoreFixture) {
     let node = world.node("a").await;
     let early = world.submit(world.draft().key("k")).await;
@@ -203,7 +205,8 @@ async fn set(world: &StoreFixture, key: &str, slots: u32) {
     must(world.store.set_policy(version, &policy).await);
 }
 
-/// The store reports the label combinations for which processes wait, so that a node can claim those that it satisfies.
+/// The store reports the label combinations that waiting processes require. A node can then claim the processes whose
+/// labels it satisfies.
 pub async fn a_waiter_by_labels_tells_its_class(world: &StoreFixture) {
     let node = world.node("a").await;
     let placed = |labels: &[&str]| {

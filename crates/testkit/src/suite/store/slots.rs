@@ -1,4 +1,4 @@
-//! Rules about slots: the number of processes that run under a key, and the time at which a slot is freed.
+//! Rules about slots: how many processes can run under a key, and when a slot is freed.
 
 use super::world::{StoreFixture, cancel, complete, descendants_ended, exited, never_ran, spawned};
 use crate::suite::{must, some};
@@ -10,7 +10,7 @@ async fn limited(world: &StoreFixture, slots: u32) {
     must(world.store.set_policy(version, &policy).await);
 }
 
-/// The number of occupied slots never exceeds the slots of the key.
+/// The number of occupied slots never exceeds the number of slots of the key.
 pub async fn slots_of_a_key_are_never_exceeded(world: &StoreFixture) {
     let node = world.node("a").await;
     let other = world.node("b").await;
@@ -22,8 +22,8 @@ pub async fn slots_of_a_key_are_never_exceeded(world: &StoreFixture) {
     assert_eq!(world.claim(&other).await, []);
 }
 
-/// A key without an entry in the policy has the default number of slots. A key with 0 slots and work without a key have
-/// no limit.
+/// A key without an entry in the policy has the default number of slots. A key with 0 slots has no limit, and neither
+/// has work without a key.
 pub async fn only_limited_keys_have_a_limit(world: &StoreFixture) {
     let node = world.node("a").await;
     limited(world, 0).await;
@@ -42,7 +42,7 @@ pub async fn only_limited_keys_have_a_limit(world: &StoreFixture) {
     assert_eq!([count(Some("k")), count(Some("usual")), count(None)], [8, 5, 8]);
 }
 
-/// Every kind of ending frees the slot.
+/// A process frees its slot in whichever way it ends.
 pub async fn a_slot_returns_on_every_ending(world: &StoreFixture) {
     let node = world.node("a").await;
     limited(world, 1).await;
@@ -80,7 +80,8 @@ pub async fn a_slot_returns_on_every_ending(world: &StoreFixture) {
     assert_slots(world, 0).await;
 }
 
-/// A process that waits for a retry, or that was requeued because it never ran, holds no slot.
+/// A process that is waiting for a retry holds no slot. A process that was requeued because it never ran holds no slot
+/// either.
 pub async fn a_slot_returns_between_attempts(world: &StoreFixture) {
     let node = world.node("a").await;
     limited(world, 1).await;
@@ -96,7 +97,7 @@ pub async fn a_slot_returns_between_attempts(world: &StoreFixture) {
     assert_slots(world, 0).await;
 }
 
-/// A process that only waits for its children holds no slot and has no owner.
+/// A process that is only waiting for its children holds no slot and has no owner.
 pub async fn a_slot_returns_before_the_children_have_ended(world: &StoreFixture) {
     let node = world.node("a").await;
     limited(world, 1).await;

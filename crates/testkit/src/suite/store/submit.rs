@@ -36,7 +36,7 @@ pub async fn the_same_id_again_gives_what_it_became(world: &StoreFixture) {
     assert_eq!(must(world.store.read(None, 10, false).await).events.len(), 2);
 }
 
-/// A submission that is repeated after its record was pruned starts nothing, and reports that the id is known.
+/// If a submission is repeated after its record was pruned, the store starts nothing and reports that the id is known.
 pub async fn the_same_id_again_is_known_after_its_sweep(world: &StoreFixture) {
     let submission = world.submission(world.draft()).await;
     let id = submission.process.id;
@@ -52,7 +52,7 @@ pub async fn the_same_id_again_is_known_after_its_sweep(world: &StoreFixture) {
     assert!(!world.exists(id).await);
 }
 
-/// All ids stay known when one call prunes many records.
+/// If one call prunes many records, all their ids remain known.
 pub async fn every_id_is_known_after_a_sweep_of_many(world: &StoreFixture) {
     let mut swept = Vec::new();
     for _ in 0..100 {
@@ -76,7 +76,7 @@ pub async fn sequences_grow_with_submits(world: &StoreFixture) {
     assert!(first.seq < second.seq);
 }
 
-/// A submission whose limits come from an older policy is refused.
+/// A submission is refused if its limits come from an older policy than the store's.
 pub async fn a_stale_policy_is_refused(world: &StoreFixture) {
     let submission = world.submission(world.draft().key("k")).await;
     let (version, policy) = must(world.store.policy().await);
@@ -91,7 +91,7 @@ pub async fn a_stale_policy_is_refused(world: &StoreFixture) {
     assert_eq!(must(world.store.read(None, 10, false).await).events, []);
 }
 
-/// A submission whose limits come from a newer policy than the store's is accepted. Only older limits may be too
+/// A submission is accepted if its limits come from a newer policy than the store's. Only older limits could be too
 /// generous.
 pub async fn limits_of_a_newer_policy_are_taken(world: &StoreFixture) {
     let mut submission = world.submission(world.draft().key("k")).await;
@@ -111,7 +111,7 @@ pub async fn reported_work_begins_at_once_without_owner(world: &StoreFixture) {
     assert_eq!(world.claim_ids(&node).await, []);
 }
 
-/// A delayed process enters the queue only after a decision that its time has come.
+/// A delayed process enters the queue only after a decision that its start time has come.
 pub async fn delayed_work_is_not_claimed_before_its_time(world: &StoreFixture) {
     let node = world.node("a").await;
     let at = world.now().plus(Duration::from_secs(60));
@@ -122,8 +122,8 @@ pub async fn delayed_work_is_not_claimed_before_its_time(world: &StoreFixture) {
     assert_eq!(ids(&world.claim(&node).await), [stored.process.id]);
 }
 
-/// A submission with an immediate claim is claimed in the same step if a slot is free and no process waits ahead of it.
-/// The step counts as two revisions.
+/// A submission with an immediate claim is claimed in the same step if a slot is free and no process is waiting ahead
+/// of it. The submission and the claim count as two revisions.
 pub async fn claim_for_takes_it_at_once_when_there_is_room(world: &StoreFixture) {
     let node = world.node("a").await;
     let draft = world.draft().key("k").claimed_for(claimant(&node));
@@ -143,7 +143,7 @@ pub async fn claim_for_takes_it_at_once_when_there_is_room(world: &StoreFixture)
     assert_eq!(stored.revision.0, 2);
 }
 
-/// A submission with an immediate claim does not overtake waiting processes of the same key.
+/// A submission with an immediate claim does not overtake waiting processes with the same key.
 pub async fn claim_for_does_not_overtake_waiters(world: &StoreFixture) {
     let node = world.node("a").await;
     let ahead = world.submit(world.draft().key("k")).await;

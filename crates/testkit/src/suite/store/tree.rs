@@ -1,4 +1,5 @@
-//! Rules about trees: which processes may have children, the maximum depth, and the maximum number per level.
+//! Rules about trees: which processes may have children, the maximum depth, and the maximum number of processes per
+//! level.
 
 use super::world::{StoreFixture, cancel, claimant, descendants_ended, everything, exited, terminate};
 use crate::suite::{instead_of, must, refused};
@@ -18,7 +19,7 @@ pub async fn a_missing_parent_is_refused(world: &StoreFixture) {
     assert!(!world.exists(id).await);
 }
 
-/// A stopping or ended process gets no more children.
+/// A process that is stopping or has ended gets no more children.
 pub async fn a_closing_parent_gets_no_children(world: &StoreFixture) {
     let node = world.node("a").await;
     let parent = world.run(world.draft(), &node).await;
@@ -47,8 +48,8 @@ pub async fn a_closing_ancestor_closes_the_whole_tree(world: &StoreFixture) {
     );
 }
 
-/// A live child of a process that ended normally can still get children, even after the record of the ended process was
-/// pruned.
+/// If a process ended normally, its live children can still get children, even after the record of the ended process
+/// was pruned.
 pub async fn below_the_child_of_one_that_is_over_work_goes_on(world: &StoreFixture) {
     let node = world.node("a").await;
     let root = world.run(world.draft(), &node).await;
@@ -68,8 +69,8 @@ pub async fn below_the_child_of_one_that_is_over_work_goes_on(world: &StoreFixtu
     );
 }
 
-/// A process that was terminated together with its descendants keeps its tree closed after its own end, until the end
-/// of all descendants was observed.
+/// If a process was terminated together with its descendants, no process can join its tree after its own end, until all
+/// its descendants are observed to have ended.
 pub async fn one_that_ended_before_its_descendants_keeps_its_tree_closed(world: &StoreFixture) {
     let node = world.node("a").await;
     let root = world.run(world.draft(), &node).await;
@@ -84,8 +85,8 @@ pub async fn one_that_ended_before_its_descendants_keeps_its_tree_closed(world: 
     world.submit(world.draft().child_of(&child)).await;
 }
 
-/// A change that requires the absence of live descendants is refused, and writes nothing, while a descendant at any
-/// depth is alive.
+/// Some changes require that the process has no live descendants. While a descendant at any depth is alive, such a
+/// change is refused and writes nothing.
 pub async fn a_change_for_the_childless_is_refused_while_a_descendant_lives(world: &StoreFixture) {
     let node = world.node("a").await;
     let (_other, _its_child) = world.lingering(&node, world.draft()).await;
@@ -107,7 +108,8 @@ pub async fn a_change_for_the_childless_is_refused_while_a_descendant_lives(worl
     assert!(world.load(parent.process.id).await.process.status().is_ended());
 }
 
-/// Of a new child and a concurrent ending that requires the absence of live descendants, exactly one is refused.
+/// A child is submitted while a concurrent commit ends its parent on the condition that the parent has no live
+/// descendants. Exactly one of the two writes is refused.
 pub async fn a_child_joins_before_the_end_or_not_at_all(world: &StoreFixture) {
     let node = world.node("a").await;
     for turn in 0..20 {
@@ -141,14 +143,14 @@ pub async fn other_parents_are_open(world: &StoreFixture) {
     world.submit(world.draft().child_of(&reported)).await;
 }
 
-/// Below a process that waits for its children, a child can get children of its own.
+/// If a process is waiting for its children, these children can get children of their own.
 pub async fn a_parent_that_waits_for_its_children_is_open(world: &StoreFixture) {
     let node = world.node("a").await;
     let (_, child) = world.lingering(&node, world.draft()).await;
     world.submit(world.draft().child_of(&child)).await;
 }
 
-/// Once a tree was terminated, no process can join it, even if the terminated root still waits for its children.
+/// After a tree was terminated, no process can join it, even if the terminated root is still waiting for its children.
 pub async fn a_tree_that_was_told_to_end_gets_no_children(world: &StoreFixture) {
     let node = world.node("a").await;
     let (parent, child) = world.lingering(&node, world.draft()).await;
@@ -163,7 +165,7 @@ pub async fn a_tree_that_was_told_to_end_gets_no_children(world: &StoreFixture) 
     }
 }
 
-/// A process that waits for its children still counts on its level.
+/// A process that is waiting for its children still counts toward the limit of its level.
 pub async fn a_level_counts_who_waits_for_its_children(world: &StoreFixture) {
     let node = world.node("a").await;
     let tree = TreeLimits { max_level: Level(10), per_level: 1 };
@@ -178,7 +180,7 @@ pub async fn a_level_counts_who_waits_for_its_children(world: &StoreFixture) {
     world.submit(world.draft().within(tree).child_of(&root)).await;
 }
 
-/// A tree cannot get deeper than its limit.
+/// A tree cannot grow deeper than its limit.
 pub async fn a_tree_too_deep_is_refused(world: &StoreFixture) {
     let tree = TreeLimits { max_level: Level(1), per_level: 20 };
     let root = world.submit(world.draft().within(tree)).await;
@@ -207,8 +209,8 @@ pub async fn a_full_level_is_refused_until_one_ends(world: &StoreFixture) {
     world.submit(draft(&root)).await;
 }
 
-/// A process whose key is held only by its own ancestors would wait forever. It is refused, and the refusal names the
-/// holders.
+/// If all slots of a key are held by ancestors of a new process, the process would wait forever. It is refused, and the
+/// refusal names the slot holders.
 pub async fn a_key_held_by_its_own_ancestors_is_refused(world: &StoreFixture) {
     let node = world.node("a").await;
     let (version, mut policy) = must(world.store.policy().await);
@@ -226,8 +228,8 @@ pub async fn a_key_held_by_its_own_ancestors_is_refused(world: &StoreFixture) {
     world.submit(elsewhere).await;
 }
 
-/// Delayed work whose key is held only by its own ancestors is refused too. Reported work that starts at once needs no
-/// slot and is accepted.
+/// If all slots of its key are held by ancestors of the new process, delayed work is refused too. Reported work that
+/// starts at once needs no slot and is accepted.
 pub async fn a_key_held_by_its_own_ancestors_is_refused_to_delayed_work(world: &StoreFixture) {
     let node = world.node("a").await;
     let (version, mut policy) = must(world.store.policy().await);
@@ -243,7 +245,7 @@ pub async fn a_key_held_by_its_own_ancestors_is_refused_to_delayed_work(world: &
     world.submit(world.draft().key("k").reported().child_of(&root)).await;
 }
 
-/// A process whose key is also held by a process that is not its ancestor is accepted and waits.
+/// If another holder of the key is not an ancestor of the new process, the process is accepted and waits.
 pub async fn a_key_held_by_a_stranger_too_is_waited_for(world: &StoreFixture) {
     let node = world.node("a").await;
     let (version, mut policy) = must(world.store.policy().await);

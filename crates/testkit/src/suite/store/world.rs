@@ -17,10 +17,10 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Opens another handle on the contents of a fixture's store.
+/// Opens another handle on the contents of the store in a fixture.
 type OpenHandle = Box<dyn Fn() -> Pin<Box<dyn Future<Output = Arc<dyn Store>> + Send>> + Send + Sync>;
 
-/// Fixture of one rule: an empty store with a clock that the rule moves.
+/// Fixture for one rule: an empty store with a clock that the rule moves.
 pub struct StoreFixture {
     /// Store under test; it reads the time from [`clock`](Self::clock).
     pub store: Arc<dyn Store>,
@@ -57,8 +57,8 @@ impl StoreFixture {
     }
 
     /// Adds a way to open a second handle on the same contents while the first one is in use, as another operating
-    /// system process would. Rules with several nodes then use a separate handle for each node, because a lock inside
-    /// one operating system process would hide every race in the database.
+    /// system process would. Rules with several nodes then use a separate handle for each node. With a single handle, a
+    /// lock inside one operating system process could hide every race in the database.
     #[must_use]
     pub fn with_another<O>(self, open: impl Fn() -> O + Send + Sync + 'static) -> Self
     where
@@ -67,7 +67,7 @@ impl StoreFixture {
         Self { another: Some(Box::new(move || Box::pin(open()))), ..self }
     }
 
-    /// Adds a way to reopen the same contents after every handle was dropped.
+    /// Adds a way to reopen the same contents after all handles were dropped.
     #[must_use]
     pub fn with_reopening<O>(self, open: impl Fn() -> O + Send + Sync + 'static) -> Self
     where
@@ -113,13 +113,13 @@ impl StoreFixture {
         some(self.cut.as_ref())(at);
     }
 
-    /// Keeps `guard` alive as long as the fixture, for example a temporary directory.
+    /// Keeps `guard`, such as a temporary directory, alive as long as the fixture.
     #[must_use]
     pub fn guarded(self, guard: impl Any + Send + Sync) -> Self {
         Self { _guard: Some(Box::new(guard)), ..self }
     }
 
-    /// Starts to build the submission of a command that any node may run.
+    /// Creates a builder for the submission of a command that any node may run.
     #[must_use]
     pub fn draft(&self) -> SubmissionBuilder {
         SubmissionBuilder::new(self.ids.process())
@@ -174,7 +174,7 @@ impl StoreFixture {
         self.store.submit(self.submission(draft).await).await
     }
 
-    /// Submits a process that must not be claimed in the same step. Panics otherwise.
+    /// Submits a process that must not be claimed in the same step. Panics if the process is claimed.
     pub async fn submit(&self, draft: SubmissionBuilder) -> StoredProcess {
         let submitted = must(self.try_submit(draft).await);
         some(match submitted {
@@ -192,7 +192,7 @@ impl StoreFixture {
         })
     }
 
-    /// Submits a process and makes it run on this node at once. Panics if the process has to wait.
+    /// Submits a process and makes it run on this node at once. Panics if the process would have to wait.
     pub async fn run(&self, draft: SubmissionBuilder, lease: &Lease) -> StoredProcess {
         let stored = self.start(draft, lease).await;
         must(self.turn(&stored, spawned(&stored)).await)
@@ -266,12 +266,12 @@ impl StoreFixture {
         must(self.store.claim(lease, &room(lease)).await)
     }
 
-    /// Returns the ids of the processes that a claim returns, in their order.
+    /// Claims waiting processes and returns their ids, in the order of the claim.
     pub(crate) async fn claim_ids(&self, lease: &Lease) -> Vec<ProcessId> {
         ids(&self.claim(lease).await)
     }
 
-    /// Receives updates until no update is left and the next call waits.
+    /// Receives updates until none is left and the next call is waiting.
     pub(crate) async fn hear_out(&self, lease: &Lease) {
         for _ in 0..20 {
             let wait_for_updates =
@@ -298,7 +298,7 @@ pub(crate) fn ids(stored: &[StoredProcess]) -> Vec<ProcessId> {
     stored.iter().map(|stored| stored.process.id).collect()
 }
 
-/// Returns the writer that may write a record: its owner, or any node if it has no owner.
+/// Returns the writer that has the right to write a record: its owner, or any node if it has no owner.
 pub(crate) fn author(stored: &StoredProcess) -> Writer {
     stored.owner.clone().map_or(Writer::Anyone, Writer::Owner)
 }

@@ -1,4 +1,4 @@
-//! A webhook receiver on this machine with a fixed response; it records all requests.
+//! A webhook receiver on this machine. It gives a fixed response and records all requests.
 
 use crate::fakes::locked;
 use crate::suite::must;
@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
-/// Behaviour of a receiver after its response.
+/// What a receiver does after its response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ReceiverBehavior {
     /// The receiver waits for the next request.
@@ -47,7 +47,7 @@ impl TestReceiver {
         let (answer, noted) = (Arc::<str>::from(answer), Arc::clone(&requests));
         let task = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                // Each connection task ends with the client's side of the connection, or with the runtime.
+                // The task of a connection ends when the client closes the connection, or when the runtime ends.
                 drop(tokio::spawn(serve(stream, Arc::clone(&answer), then, Arc::clone(&noted))));
             }
         });

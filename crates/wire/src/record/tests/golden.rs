@@ -1,4 +1,4 @@
-//! Exact texts of one record per state. Records that were written once must remain readable.
+//! Checks the exact texts of records, one for each state. Records that were written in the past must remain readable.
 
 use crate::record::{
     RecordDecodeError, decode, decode_event, decode_pending_action, decode_policy, encode_event, encode_life,
@@ -37,7 +37,8 @@ fn records_of_format_1_are_read_as_before_the_fields_were_renamed() {
     assert_eq!(events.map(decode_event).collect::<Result<Vec<_>, _>>(), Ok(later_events()));
 }
 
-/// Checks that the values in `meant` are written as the lines of `kept`, and that these lines are read back as `meant`.
+/// Checks that the values in `meant` are encoded as the lines of `kept`, and that these lines are decoded to the same
+/// values.
 fn check<T: PartialEq + std::fmt::Debug>(
     kept: &str,
     meant: &[T],
@@ -251,7 +252,7 @@ fn with_later_fields() -> Vec<Process> {
     ]
 }
 
-/// Returns one process for each policy that was added after the first version.
+/// Returns one process for each policy that was added after the first version of the format.
 fn with_policies() -> Vec<Process> {
     let policies = [
         (ChildrenPolicy::Cancel, SessionPolicy::Keep),
@@ -270,7 +271,7 @@ fn with_policies() -> Vec<Process> {
     processes
 }
 
-/// Returns one process for each kind of monitoring that a launch may request.
+/// Returns one process for each kind of monitoring that a launch can request.
 fn with_notices() -> Vec<Process> {
     let asking = |ask: &dyn Fn(&mut CommandSpec)| {
         let mut process = running();

@@ -1,4 +1,4 @@
-//! The blocks that explain failures of pytest.
+//! The blocks with which pytest explains failures.
 
 use super::framed;
 use crate::bounded_text::BoundedText;
@@ -6,20 +6,21 @@ use crate::test_run::case::{MAX_TEXT_LEN, TestCase, TestPhase};
 use crate::test_run::failure_text::python;
 use crate::test_run::text;
 
-/// Maximum number of blocks that are held until the failed tests are named. The others are not explained.
+/// Maximum number of blocks that are stored until the list of failed tests follows. The failures of further blocks are
+/// not explained.
 const MAX_BLOCKS: usize = 200;
 
-/// The blocks, in the order of the output.
+/// The blocks that explain failures, in the order of the output.
 #[derive(Debug, Default)]
 pub(super) struct FailureBlocks {
     open: Option<FailureBlock>,
     closed: Vec<FailureBlock>,
 }
 
-/// One block: `____ TestC.test_m ____` and the lines behind it.
+/// One block: a heading such as `____ TestC.test_m ____`, and the lines after it.
 #[derive(Debug)]
 pub(super) struct FailureBlock {
-    /// Name of the test without its file, with dots between its parts; or the name of a file.
+    /// Name of the test without its file, with dots between its parts. Some blocks have the name of a file instead.
     name: String,
     phase: TestPhase,
     trace: BoundedText,
@@ -28,10 +29,10 @@ pub(super) struct FailureBlock {
 }
 
 impl FailureBlocks {
-    /// Reads a line of the section of failures.
+    /// Reads a line in the section of failures.
     pub(super) fn read(&mut self, line: &str) {
         if let Some(title) = framed(line, '_') {
-            // Underlines with spaces between them separate the frames of a traceback.
+            // Lines of underscores with spaces between them separate the frames of a traceback.
             if title.chars().any(|c| c != '_' && c != ' ') {
                 self.end();
                 self.open = Some(FailureBlock::new(title));
@@ -47,8 +48,8 @@ impl FailureBlocks {
         self.closed.extend(open.filter(|_| self.closed.len() < MAX_BLOCKS));
     }
 
-    /// Removes the block of a test. A test that failed and whose tear-down failed too has a block for each. The block of
-    /// a worker of xdist that crashed has only the name of the file.
+    /// Removes and returns the block of a test. If the test itself and its tear-down both failed, the test has two
+    /// blocks. The block of an xdist worker that crashed has only the name of the file.
     pub(super) fn take(&mut self, id: &str, is_error: bool) -> Option<FailureBlock> {
         let (file, name) = match id.split_once("::") {
             Some((file, name)) => (file, dotted(name)),
@@ -61,7 +62,7 @@ impl FailureBlocks {
         Some(self.closed.remove(at))
     }
 
-    /// Removes all blocks.
+    /// Removes and returns all blocks.
     pub(super) fn take_all(&mut self) -> Vec<FailureBlock> {
         std::mem::take(&mut self.closed)
     }
@@ -97,12 +98,13 @@ impl FailureBlock {
         text.push(b"\n");
     }
 
-    /// Returns the name of the test as the heading states it.
+    /// Returns the name of the test, as in the heading.
     pub(super) fn name(&self) -> &str {
         &self.name
     }
 
-    /// Adds the details to the test. `message` is the message behind its name, which may be cut.
+    /// Adds the details in this block to the test. `message` is the message after the name of the test in the list; it
+    /// may be cut.
     pub(super) fn explain(self, message: &str, case: &mut TestCase) {
         let trace = self.trace.text();
         let trace = trace.trim_matches('\n');
@@ -122,7 +124,7 @@ impl FailureBlock {
     }
 }
 
-/// Returns the name of a test as a heading states it. The parameters stay as they are.
+/// Returns the name of a test in the form that headings use. The parameters are not changed.
 fn dotted(name: &str) -> String {
     let (name, parameters) =
         name.split_at_checked(name.find('[').unwrap_or(name.len())).unwrap_or((name, ""));

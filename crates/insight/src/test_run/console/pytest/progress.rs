@@ -1,4 +1,4 @@
-//! The lines that pytest prints while the tests run.
+//! Reads the lines that pytest prints while the tests run.
 
 use crate::test_run::case::{TestCounts, TestOutcome};
 
@@ -21,7 +21,8 @@ pub(super) fn collected(line: &str) -> Option<u64> {
     number("selected").or_else(|| number("item")).filter(|number| *number < 1_000_000_000)
 }
 
-/// Returns the test and the result of a line of `-v`: `a.py::test_b PASSED [ 11%]` or `[gw1] [ 11%] PASSED a.py::test_b`.
+/// Returns the test and the result in a line of `-v`: `a.py::test_b PASSED [ 11%]` or `[gw1] [ 11%] PASSED
+/// a.py::test_b`.
 pub(super) fn named(line: &str) -> Option<(&str, TestOutcome)> {
     if let Some(rest) = line.strip_prefix("[gw") {
         let (_, rest) = rest.split_once("%] ")?;
@@ -30,7 +31,7 @@ pub(super) fn named(line: &str) -> Option<(&str, TestOutcome)> {
     }
     let (rest, _) = split_percentage(line)?;
     let rest = rest.trim_end();
-    // The reason of a skip follows in brackets.
+    // The reason of a skip follows in parentheses.
     let before_reason = rest.split_once(" (").map(|(before, _)| before);
     [Some(rest), before_reason].into_iter().flatten().find_map(|text| {
         let (id, word) = text.rsplit_once(' ')?;
@@ -50,8 +51,8 @@ fn outcome(word: &str) -> Option<TestOutcome> {
     }
 }
 
-/// Returns the results of a line such as `tests/test_login.py .F..Fs [ 66%]`. A line of letters alone counts only with the
-/// progress behind it: a test may print such a line.
+/// Returns the results in a line such as `tests/test_login.py .F..Fs [ 66%]`. A line that consists only of result
+/// letters counts only if the progress follows, because a test may print such a line.
 pub(super) fn dots(line: &str) -> Option<TestCounts> {
     let (dots, has_progress) = match split_percentage(line) {
         Some((dots, _)) => (dots.trim_end(), true),
@@ -71,7 +72,7 @@ pub(super) fn dots(line: &str) -> Option<TestCounts> {
             's' => TestOutcome::Skipped,
             'x' => TestOutcome::Xfailed,
             'X' => TestOutcome::Xpassed,
-            // An attempt that is repeated, and results of subtests.
+            // Characters for attempts that are repeated and for the results of subtests are skipped.
             'R' | ',' | 'u' | '-' => continue,
             _ => return None,
         });
@@ -79,7 +80,7 @@ pub(super) fn dots(line: &str) -> Option<TestCounts> {
     (counts.total > 0).then_some(counts)
 }
 
-/// Splits the progress from the end of a line: `[ 66%]` or `[ 6/9]`.
+/// Splits the progress, such as `[ 66%]` or `[ 6/9]`, from the end of a line.
 fn split_percentage(line: &str) -> Option<(&str, &str)> {
     let (rest, progress) = line.trim_end().strip_suffix(']')?.rsplit_once('[')?;
     let number = progress.trim_start().strip_suffix('%').unwrap_or(progress.trim_start());
