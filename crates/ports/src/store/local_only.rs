@@ -6,7 +6,7 @@ use longhaul_domain::{
 };
 
 impl Submission {
-    /// Returns true if only its own node can affect this submission, so that the node may accept it without the shared
+    /// Returns true if no other node can affect this submission, so that the node may accept it without the shared
     /// store. All conditions must hold:
     ///
     /// - The work is a command that is ready to run at once.
