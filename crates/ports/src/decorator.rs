@@ -17,7 +17,7 @@ use longhaul_domain::{
 };
 use std::fmt::Debug;
 
-/// One call of a store method that may fail.
+/// One call of a store method that can return an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StoreCall {
     /// Method that is called.
@@ -27,7 +27,7 @@ pub struct StoreCall {
     pub op: Option<OpId>,
 }
 
-/// Expands to `true` for a method whose caller relies on a change to the store.
+/// Expands to `true` for `write`, the mark of a method whose caller relies on a change to the store.
 macro_rules! is_write {
     (read) => {
         false
@@ -81,7 +81,7 @@ macro_rules! methods {
         /// have the same names.
         #[async_trait]
         pub trait StoreDecorator: Debug + Send + Sync + 'static {
-            /// Type of the inner store; `dyn Store` is allowed, for any store.
+            /// Type of the inner store, such as `dyn Store` for any store.
             type Inner: Store + ?Sized;
 
             /// Returns the inner store.

@@ -21,7 +21,9 @@ use std::fmt::Debug;
 /// restarts every ended lease whose processes were not taken away yet, so that no node loses its processes because of
 /// an outage of the store.
 ///
-/// [`Presence::Unreachable`]: crate::Presence::Unreachable [`Presence::Lost`]: crate::Presence::Lost
+/// [`Presence::Unreachable`]: crate::Presence::Unreachable
+///
+/// [`Presence::Lost`]: crate::Presence::Lost
 #[async_trait]
 pub trait Membership: Debug + Send + Sync + 'static {
     /// Returns true if leases can end in this store, as in a shared store. The answer never changes.
@@ -156,8 +158,8 @@ pub struct NodeHome {
 }
 
 impl NodeDescriptor {
-    /// Returns `before` if it is another state directory than the one of this node. Returns `None` if both are the
-    /// same, or if one of them is unknown.
+    /// Returns `before` if it differs from the state directory of this node. Returns `None` if both are the same, or if
+    /// one of them is unknown.
     #[must_use]
     pub fn other_home<'a>(&self, before: Option<&'a NodeHome>) -> Option<&'a NodeHome> {
         let mine = self.home.as_ref()?;

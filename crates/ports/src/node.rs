@@ -82,7 +82,7 @@ impl KnownNode {
         }
     }
 
-    /// Returns true if the node may run processes with this placement, now or when it has capacity.
+    /// Returns true if the node may run processes with this placement, now or as soon as it has capacity.
     #[must_use]
     pub fn fits(&self, placement: &Placement) -> bool {
         self.offer.fits(&self.facts.id, placement)
