@@ -1,11 +1,11 @@
 //! The first error that a failed command printed.
 
-/// The error in the output of a failed command that explains the failure best. It is usually the first one.
+/// The error in the output of a failed command that explains the failure best, usually the first error.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FirstError {
     /// Kind of the error, such as `compile_error`, `exception` or `disk_full`.
     pub kind: String,
-    /// The error in one line, such as `AssertionError: test_login failed`.
+    /// The error in a single line, such as `AssertionError: test_login failed`.
     pub message: String,
     /// Source file, as the output names it.
     pub file: Option<String>,
@@ -17,6 +17,6 @@ pub struct FirstError {
     pub on_stdout: bool,
     /// Offset of the first line of the error in the output of the attempt, in bytes.
     pub offset: u64,
-    /// All lines of the error, such as a whole traceback, if it has several.
+    /// All lines of the error, such as a whole traceback; `None` if the error has only one line.
     pub detail: Option<String>,
 }

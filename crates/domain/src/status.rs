@@ -12,7 +12,7 @@ pub enum Status {
     Starting,
     /// The command or reported work is in progress, or the process waits for its descendants.
     Running,
-    /// The command is halted with all its descendants until it is resumed.
+    /// The command is halted with all its descendants until the process is resumed.
     Paused,
     /// The process was asked to end, and some of its commands may still be alive.
     Stopping,
@@ -24,7 +24,7 @@ pub enum Status {
     Timeout,
     /// The process was stopped or removed from the queue by a request.
     Cancelled,
-    /// The exit was not observed. The record contains the reason.
+    /// The end of the process was not observed. The record contains the reason.
     Interrupted,
 }
 
@@ -102,7 +102,7 @@ impl FromStr for Status {
 /// The role of a process in slots and queues.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum SlotState {
-    /// The process is in the queue and may be claimed.
+    /// The process is waiting in the queue and may be claimed.
     Waiting,
     /// The process holds a slot of its key and counts as live on its node.
     Holding,
