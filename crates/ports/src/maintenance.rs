@@ -53,6 +53,6 @@ pub struct PrunedBatch {
     pub ids: Vec<ProcessId>,
     /// True if more records exceed the retention limits.
     pub more: bool,
-    /// Total number of records that this store has pruned since it was created.
+    /// Total number of records that this store has pruned so far.
     pub total: u64,
 }

@@ -56,7 +56,7 @@ pub struct StoreMetadata {
     pub old_keys: Vec<RetiredLaunchKey>,
     /// Tombstones of pruned processes, in the order of pruning.
     pub tombstones: Vec<Tombstone>,
-    /// Total number of processes that this store has pruned since it was created.
+    /// Total number of processes that this store has pruned so far.
     pub pruned_total: u64,
     /// Sequence number of the latest submission.
     pub last_seq: Seq,
