@@ -40,7 +40,7 @@ pub struct ReadyKey {
     pub slots: Option<u32>,
     /// Number of slots that are taken.
     pub taken: u32,
-    /// True while the queue is on hold, so that no waiting process starts.
+    /// True while the queue is on hold. During that time, no waiting process starts.
     pub held: bool,
 }
 

@@ -246,8 +246,8 @@ impl Process {
 
     /// Returns the time at which the process needs a decision while no node owns it.
     ///
-    /// A process that must end its descendants, or that is waiting for them, is always due, because the report that
-    /// they have ended may have been missed.
+    /// A process that must end its descendants or is waiting for them is always due, because the report about their end
+    /// may have been missed.
     #[must_use]
     pub fn due(&self) -> Option<Timestamp> {
         if self.wanted_below().is_some() {

@@ -115,8 +115,8 @@ impl LiveStats {
     }
 
     /// Returns the estimated remaining time. This is the estimate of the worker minus the time since its report, or,
-    /// without one, an estimate from the progress. The latter requires two reports at least 2 s apart that show an
-    /// advance; without them, returns `None`.
+    /// without one, an estimate from the progress. An estimate from the progress requires two reports at least 2 s
+    /// apart that show an advance; without them, returns `None`.
     #[must_use]
     pub fn eta(&self, now: Timestamp) -> Option<Duration> {
         if let Some(reported) = self.reported_eta {

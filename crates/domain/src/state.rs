@@ -67,14 +67,14 @@ pub enum State {
 /// The reason why a process is waiting.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Pending {
-    /// The process waits for a slot.
+    /// The process is waiting for a slot.
     Queued,
-    /// The process waits for the earliest start time that the caller chose.
+    /// The process is waiting for the earliest start time that the caller specified.
     Delayed {
         /// Earliest start time.
         until: Timestamp,
     },
-    /// The process waits for its next attempt.
+    /// The process is waiting for its next attempt.
     Retrying {
         /// Time at which the next attempt is due.
         at: Timestamp,

@@ -6,11 +6,11 @@ use std::str::FromStr;
 /// The status of a process, as every interface shows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Status {
-    /// The process waits for a slot, a start time, or its next attempt.
+    /// The process is waiting for a slot, a start time, or its next attempt.
     Pending,
     /// A node has claimed the process, and the command is being started.
     Starting,
-    /// The command or reported work is in progress, or the process waits for its descendants.
+    /// The command or reported work is in progress, or the process is waiting for its descendants.
     Running,
     /// The command is halted with all its descendants until the process is resumed.
     Paused,
@@ -106,8 +106,8 @@ pub enum SlotState {
     Waiting,
     /// The process holds a slot of its key and counts as live on its node.
     Holding,
-    /// The process is live but neither waits nor holds a slot: it is delayed, between attempts, waiting for its
-    /// descendants, or reported work that was never queued.
+    /// The process is live, but it is not in the queue and holds no slot: it is delayed, between attempts, waiting for
+    /// its descendants, or reported work that was never queued.
     Idle,
     /// The process has ended.
     Ended,

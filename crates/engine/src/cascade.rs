@@ -1,7 +1,7 @@
 //! Cascades: all descendants of a process are cancelled, and the process waits until they have ended.
 //!
 //! Cascades run in background tasks and can be repeated at any time: the record of the process contains what has to be
-//! done, and a descendant that already received the action is skipped.
+//! done, and descendants with the action already pending or done are skipped.
 
 use crate::engine::EngineShared;
 use crate::error::EngineError;

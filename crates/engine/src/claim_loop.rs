@@ -14,7 +14,7 @@ use std::time::Duration;
 
 /// Maximum number of processes in one claim.
 const BATCH: u32 = 64;
-/// Maximum number of starting processes that are listed at once.
+/// Maximum number of starting processes in one request.
 const MAX_STARTING_BATCH: u32 = 1_000;
 /// Delay before the next request to a store after an error.
 const RETRY_DELAY: Duration = Duration::from_millis(500);

@@ -223,7 +223,7 @@ pub enum InputRefusal {
     },
 }
 
-/// Reason why a process cannot start at once, even if slots are free.
+/// Reason why a process cannot start immediately, even if slots are free.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LaunchBlocked {
     /// The node is draining.

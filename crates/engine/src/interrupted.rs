@@ -72,7 +72,7 @@ pub enum SkipReason {
     EndKnown,
     /// The process is reported work, which only its reporter can start again.
     Reported,
-    /// The manager does not know yet whether the process is still running.
+    /// The manager has not determined yet whether the process is still running.
     Unexamined,
     /// The launch of the new process failed.
     LaunchFailed {
@@ -323,7 +323,7 @@ impl RestartSelection {
         above.flat_map(|above| self.restarts_of(*above)).collect()
     }
 
-    /// Returns the process that restarted `old`, the process that restarted that process, and so on.
+    /// Returns the chain of restarts of a process: its restart, the restart of that restart, and so on.
     fn restarts_of(&self, old: ProcessId) -> impl Iterator<Item = ProcessId> {
         std::iter::successors(self.restarted.get(&old), |id| self.restarted.get(*id)).copied()
     }

@@ -155,7 +155,7 @@ impl EngineShared {
     }
 
     /// Returns the lineage of a child of `parent`. If the spec has no session, the child joins the session of its
-    /// parent, so that the completions of that session include all work that the session caused.
+    /// parent, so that the completions of a session include all work that results from the session.
     async fn join(&self, parent: ProcessId, spec: &mut Spec) -> Result<Lineage, EngineError> {
         match self.load(parent).await {
             Ok(stored) => {
@@ -389,8 +389,8 @@ fn launch_key_of(process: &Process) -> String {
     process.spec.launch_key.as_ref().map_or_else(String::new, ToString::to_string)
 }
 
-/// Returns true for errors that prove that the process does not exist: the store reports them only after it has checked
-/// that it has no process with this id.
+/// Returns true for errors that prove that the process does not exist. The store looks for the id before it reports
+/// such an error.
 const fn is_decided(error: &EngineError) -> bool {
     let looked = matches!(error, EngineError::Refused { refusal } if !matches!(refusal, StoreRejection::Full | StoreRejection::StalePolicy { .. }));
     looked || matches!(error, EngineError::KeyConflict { .. } | EngineError::LaunchPruned { .. })

@@ -92,7 +92,7 @@ impl Engine {
                 return Ok(ActionOutcome { stored, changed: false, note: Some(NoOpReason::NoChange) });
             }
             (State::Pending(_), Some(best)) if best.process.id != id => above(&stored, &best)?,
-            // No process is ahead of it, or it is not waiting. In the latter case, the domain rules reject
+            // No process is ahead of it, or it is not waiting. If it is not waiting, the domain rules reject
             // `Prioritize`.
             _ => stored.process.priority,
         };

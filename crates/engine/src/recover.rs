@@ -47,9 +47,9 @@ pub(crate) async fn recover(core: &Arc<EngineShared>) -> Result<Option<JoinHandl
     Ok(rest)
 }
 
-/// Examines live attempts of this node that the engine does not know. This is required when the store turns out to be
-/// in an older state, in which ended attempts may appear as live. If the store cannot be read, the next start examines
-/// them.
+/// Examines live attempts of this node that the engine has not found or started itself. This is required when the store
+/// turns out to be in an older state, in which ended attempts may appear as live. If the store cannot be read, the next
+/// start examines them.
 ///
 /// The future is boxed because it may be part of a turn, and the future of a turn must not contain itself.
 pub(crate) fn examine_unknown_attempts(

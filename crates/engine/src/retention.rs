@@ -72,7 +72,7 @@ impl Engine {
         .await
     }
 
-    /// Returns the total number of records that the store has pruned so far, as far as this engine knows.
+    /// Returns the total number of records that the store has pruned, according to its latest answer.
     #[must_use]
     pub fn pruned_total(&self) -> u64 {
         self.core.sweeps.total.load(Ordering::Relaxed)

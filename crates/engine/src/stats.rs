@@ -23,7 +23,7 @@ pub struct ProcessStats {
     pub unverified: Vec<ProcessId>,
 }
 
-/// Statistics of the processes of one level, or of all levels.
+/// Process statistics of one level, or of all levels together.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LevelStats {
     /// Number of processes that have not ended.

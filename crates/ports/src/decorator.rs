@@ -1,7 +1,7 @@
 //! Stores that wrap another store and change only some of its methods.
 
-// Without this lint, the compiler would accept a decorator that omits a store method: the default implementation of the
-// trait would then run, and the call would never reach the inner store.
+// Without this lint, the compiler would accept a decorator that omits a store method: its default implementation would
+// then run, and the call would never reach the inner store.
 #![warn(clippy::missing_trait_methods)]
 
 use crate::{

@@ -11,8 +11,8 @@ pub const MAX_MEMBERS: usize = 64;
 pub struct TreeSnapshot {
     /// True if a process of the tree is blocked in a read of its standard input or terminal and no data is available.
     ///
-    /// False for a process that waits for a connection, a timer or a child, or that polls its input together with other
-    /// sources.
+    /// False for a process that is waiting for a connection, a timer or a child, or that polls its input together with
+    /// other sources.
     pub waits_for_input: bool,
     /// True if a process of the tree has a terminal.
     pub has_terminal: bool,

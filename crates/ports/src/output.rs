@@ -108,7 +108,7 @@ pub struct OutputRead {
     pub from: u64,
     /// Maximum number of bytes, from 1 to 1 MiB.
     pub limit: u32,
-    /// Stream to read; `None` reads both.
+    /// Stream to read; `None` reads standard output and standard error.
     pub only: Option<OutputStream>,
 }
 

@@ -16,8 +16,8 @@ pub trait OutputTails: Debug + Send + Sync + 'static {
     ///
     /// # Errors
     /// - [`StoreError::Missing`] if the process is unknown.
-    /// - [`StoreError::Fenced`] if the process has an owner and the lease is not that of the owner, or if the process
-    ///   has no owner and the lease is not the newest of its node.
+    /// - [`StoreError::Fenced`] if the process has an owner with another lease, or if it has no owner and the lease is
+    ///   not the newest of its node.
     async fn store_tail(&self, by: &Lease, key: AttemptKey, tail: &OutputTail) -> Result<bool, StoreError> {
         let (_, _, _) = (by, key, tail);
         Ok(false)

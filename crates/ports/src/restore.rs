@@ -43,8 +43,8 @@ pub trait Restore: Debug + Send + Sync + 'static {
     /// - The launch key is restored if it is free. The sequence number is kept unless another process has it now.
     /// - The owner becomes the newest lease of the owning node. An unknown node gets a lease with the epoch of the
     ///   record. A process of a lost node gets no owner, and is due after the lease time and the grace period.
-    /// - Until a restored record is written again, it is compared by the revision of the given copy, so that a node
-    ///   with a newer copy can still restore that copy.
+    /// - Until a restored record is written again, a further restore compares the revision of the given copy, not the
+    ///   higher stored revision. A node with a newer copy can therefore still restore that copy.
     /// - A record that another node owns in the store, in the same or a later attempt, is not replaced, unless the
     ///   given record has ended.
     /// - A record with sequence number 0 is a launch whose caller got no answer. If its launch key belongs to another
@@ -81,7 +81,7 @@ impl History {
 /// Position of a process record in a store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RecordPosition {
-    /// The store does not know the process.
+    /// The store has no record of the process.
     Missing,
     /// The process ended and was pruned.
     Pruned,
@@ -115,7 +115,7 @@ pub enum RestoreOutcome {
     Pruned,
 }
 
-/// Outcome of comparing the records of this node with those of the store.
+/// Outcome of comparing this node's own records with the records in the store.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ReconcileResult {
     /// True if the store has lost data of any node since its last answer. The records of other nodes in the store may

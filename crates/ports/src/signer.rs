@@ -4,9 +4,9 @@ use crate::NodeAdvertisement;
 use longhaul_domain::{AttemptNo, LaunchSignature, NodeId, Process, Timestamp};
 use std::fmt::Debug;
 
-/// Signs launches, so that a program that can write to the store cannot run commands with that access alone.
+/// Signs launches, so that write access to the store alone does not allow a program to run commands.
 ///
-/// A launch signature covers everything that decides which command is executed, by which user and where:
+/// A launch signature covers everything that determines the executed command, its user and its node:
 ///
 /// - the id of the process and its position in its tree
 /// - the complete spec

@@ -158,7 +158,7 @@ pub enum LeaseEnd {
 pub struct StopRequest {
     /// Reason for the stop.
     pub cause: StopCause,
-    /// True to kill the tree at once, without a grace period.
+    /// True to kill the tree immediately, without a grace period.
     pub force: bool,
 }
 

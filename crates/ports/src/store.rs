@@ -48,8 +48,8 @@ pub trait ProcessStore: Debug + Send + Sync + 'static {
     ///   process: its placement is shared or names this node, and it is not a root if the node has no free root slot.
     ///
     /// If `fail_if_queued` is set, a process that would have to wait for a slot is refused. Without `claim_for`, this
-    /// includes every process that is ready to run. Delayed processes are accepted. Reported work that starts at once
-    /// is accepted too, because it needs no slot.
+    /// includes every process that is ready to run. Delayed processes are accepted. Reported work that starts
+    /// immediately is accepted too, because it needs no slot.
     ///
     /// The parent is closed if it is ending or has ended. Any other ancestor is closed while it [is
     /// ending](longhaul_domain::ProcessHeader::is_ending). A pruned ancestor had ended before and is not closed.
@@ -236,7 +236,7 @@ pub struct StoredProcess {
     pub seq: Seq,
     /// Lease that may write the process; `None` if the process has no owner.
     pub owner: Option<Lease>,
-    /// Actions that wait for the owner to execute them.
+    /// Pending actions, which the owner has not executed yet.
     pub pending_actions: Vec<(ActionSeq, PendingAction)>,
     /// Live stats of the latest attempt.
     pub live_stats: LiveStats,
@@ -251,7 +251,7 @@ pub struct Submission {
     pub events: Vec<Event>,
     /// Limits that apply to the process.
     pub limits: SubmitLimits,
-    /// Node for which to claim the process at once, if it does not have to wait.
+    /// Node for which the process is claimed immediately if it does not have to wait.
     pub claim_for: Option<ClaimRequest>,
     /// True to refuse the process instead of letting it wait for a slot.
     pub fail_if_queued: bool,
@@ -281,7 +281,7 @@ pub struct ClaimRequest {
 /// Outcome of a submission.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SubmitOutcome {
-    /// The process waits in the queue, is delayed, or is reported work that started at once.
+    /// The process is waiting in the queue, is delayed, or is reported work that started immediately.
     Waiting(StoredProcess),
     /// The process was accepted and claimed.
     Claimed(StoredProcess),

@@ -249,7 +249,7 @@ impl Decider<'_> {
         step
     }
 
-    /// Handles the loss of the owner, of its machine or of the shim. In each case, the end of the attempt was not
+    /// Decides what follows when the owner, its machine or the shim is lost, so that the end of the attempt was not
     /// observed.
     fn node_lost(&self, why: &Interruption) -> Decision {
         let interrupted = Ending::Interrupted { why: why.clone() };

@@ -170,8 +170,8 @@ impl MonitoredWork {
         self.spec.command().is_some()
     }
 
-    /// Returns true if it is certain, without reading the output size, that the process is silent: a task is waiting
-    /// for new output, and no condition is due that requires the exact size.
+    /// Returns true if the process is certainly silent, so that the output size need not be read: a task is waiting for
+    /// new output, and no due condition requires the exact size.
     pub(super) fn silence_is_known(&mut self, awake: AwakeTime) -> bool {
         let listens = self.ear.as_ref().is_some_and(|ear| !ear.0.is_finished());
         listens && self.silence.goes_on(awake)

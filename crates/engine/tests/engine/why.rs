@@ -165,7 +165,7 @@ const fn position(why: &WaitReason) -> Option<u32> {
     }
 }
 
-/// Checks that no process is waiting that could start, and that the reported limits are correct.
+/// Checks that every waiting process has a reason to wait, and that the reported limits are correct.
 async fn check_at_rest(world: &World, told: &BTreeMap<ProcessId, WaitReason>, seed: u64) {
     for (id, why) in told {
         match why {

@@ -174,8 +174,8 @@ pub enum StoreRejection {
         /// and the root limit of the node is reached, the list contains the roots of the node.
         holders: Vec<ProcessId>,
     },
-    /// The process would wait forever, because its own ancestors hold all slots of its key. The process needs a slot at
-    /// once or after its delay.
+    /// The process would wait forever, because its own ancestors hold all slots of its key. The process needs a slot
+    /// immediately or after its delay.
     #[error("every slot of {key} is held by an ancestor of the process")]
     HeldByAncestors {
         /// Concurrency key of the process.
