@@ -11,39 +11,39 @@ use crate::signal::{Signal, SignalTarget};
 pub enum Effect {
     /// Starts the command of this attempt, unless it was started before.
     Spawn {
-        /// Attempt to start.
+        /// Attempt that is to be started.
         attempt: AttemptNo,
     },
     /// Stops the process tree of this attempt. If the start of the attempt is not confirmed yet, the tree is stopped as
     /// soon as it is confirmed.
     Stop {
-        /// Attempt to stop.
+        /// Attempt that is to be stopped.
         attempt: AttemptNo,
         /// Reason for the stop.
         cause: StopCause,
     },
     /// Kills the process tree of this attempt immediately.
     Kill {
-        /// Attempt to kill.
+        /// Attempt that is to be killed.
         attempt: AttemptNo,
         /// Reason for the stop.
         cause: StopCause,
     },
     /// Pauses the process tree of this attempt.
     Pause {
-        /// Attempt to pause.
+        /// Attempt that is to be paused.
         attempt: AttemptNo,
     },
     /// Resumes the process tree of this attempt.
     Resume {
-        /// Attempt to resume.
+        /// Attempt that is to be resumed.
         attempt: AttemptNo,
     },
     /// Sends a signal to this attempt, at most once.
     Signal {
         /// Attempt that receives the signal.
         attempt: AttemptNo,
-        /// Signal to send.
+        /// Signal that is to be sent.
         signal: Signal,
         /// Part of the process tree that receives the signal.
         target: SignalTarget,
@@ -59,7 +59,7 @@ pub enum Effect {
     },
     /// Stores a report in the live stats.
     Keep {
-        /// Report to store.
+        /// Progress report that is to be stored.
         report: ProgressReport,
     },
     /// Launches a new process with the same spec.

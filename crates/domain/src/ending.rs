@@ -9,14 +9,14 @@ use std::time::Duration;
 /// How a process ended, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ending {
-    /// The work succeeded.
+    /// The work of the process succeeded.
     Completed {
         /// Exit of the command; `None` for reported work.
         exit: Option<Exit>,
         /// Result that the reporter sent.
         result: Option<JsonText>,
     },
-    /// The work failed.
+    /// The work of the process failed.
     Failed {
         /// Reason for the failure.
         failure: Failure,
@@ -41,7 +41,7 @@ pub enum Ending {
 }
 
 impl Ending {
-    /// Returns the final status.
+    /// Returns the final status of a process with this ending.
     #[must_use]
     pub const fn status(&self) -> Status {
         match self {
@@ -159,7 +159,7 @@ pub enum Failure {
     Start(StartFailure),
     /// Five consecutive attempts failed to run; it is certain that none of them executed the command.
     NeverRan {
-        /// Number of these attempts.
+        /// Number of consecutive attempts that never ran.
         times: u32,
     },
     /// The reporter reported a failure.
@@ -172,7 +172,7 @@ pub enum Failure {
 /// Reason why a command could not be started.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StartFailure {
-    /// Step that failed.
+    /// Step of the start that failed.
     pub stage: StartStage,
     /// Error number of the operating system, if any.
     pub errno: Option<i32>,
@@ -183,21 +183,21 @@ pub struct StartFailure {
 /// The step of a start that failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StartStage {
-    /// Creating the attempt directory and starting the shim.
+    /// The step that creates the attempt directory and starts the shim.
     Supervisor,
-    /// Verifying the launch signature.
+    /// The step that verifies the launch signature.
     Signature,
-    /// Finding the captured environment.
+    /// The step that finds the captured environment.
     Environment,
-    /// Finding the program.
+    /// The step that finds the program.
     Program,
-    /// Changing to the working directory.
+    /// The step that changes to the working directory.
     Directory,
-    /// Opening the standard input.
+    /// The step that opens the standard input.
     Stdin,
-    /// Setting the resource limits.
+    /// The step that sets the resource limits.
     Limits,
-    /// Executing the program.
+    /// The step that executes the program.
     Exec,
 }
 
@@ -221,7 +221,7 @@ impl StartStage {
 /// Exit of a command, as its shim observed it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Exit {
-    /// Exit code or signal.
+    /// Exit code of the command, or the signal that ended it.
     pub status: ExitStatus,
     /// Time of the exit.
     pub at: Timestamp,
@@ -326,7 +326,7 @@ const fn is_fault(signal: u8) -> bool {
     matches!(signal, ILL_SIGNAL | TRAP | ABRT | BUS | FPE | SEGV | PIPE | ALRM | SYS)
 }
 
-/// Exit code or signal.
+/// Exit code of the command, or the signal that ended it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ExitStatus {
     /// Exit code.
@@ -366,17 +366,17 @@ impl ExceededLimit {
 /// Current resource usage of the process tree of an attempt.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TreeUsage {
-    /// Number of live processes.
+    /// Number of live processes in the process tree.
     pub processes: u32,
     /// CPU time, including the time of ended processes as far as it is known.
     pub cpu: Duration,
-    /// Resident memory in bytes.
+    /// Resident memory of the process tree in bytes.
     pub memory: u64,
     /// Number of bytes read from storage. `None` if unknown.
     pub read: Option<u64>,
     /// Number of bytes written to storage. `None` if unknown.
     pub written: Option<u64>,
-    /// Mechanism that enforces the limits.
+    /// Mechanism that enforces the resource limits of the attempt.
     pub limited_by: LimitMechanism,
 }
 
@@ -405,9 +405,9 @@ impl LimitMechanism {
 /// Resource usage of the command of an attempt, including the descendants that the command waited for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
-    /// CPU time in user mode.
+    /// CPU time that was used in user mode.
     pub user: Duration,
-    /// CPU time in kernel mode.
+    /// CPU time that was used in kernel mode.
     pub system: Duration,
     /// Maximum resident memory of a single process, in bytes.
     pub peak_memory: u64,
@@ -461,12 +461,12 @@ pub enum Interruption {
     NodeGone,
     /// The reporter sent no heartbeat within the agreed interval.
     HeartbeatMissed {
-        /// Time of the last heartbeat.
+        /// Time at which the last heartbeat arrived.
         last: Timestamp,
     },
     /// The node's record of the attempt is gone or damaged.
     RecordLost {
-        /// Description of what was found.
+        /// Description of the remains of the record.
         found: String,
     },
 }

@@ -25,7 +25,7 @@ pub enum Fact {
     Submitted,
     /// A node claimed the process, and a new attempt starts.
     Claimed {
-        /// Attempt that starts.
+        /// Number of the attempt that starts.
         attempt: AttemptNo,
         /// Node that claimed the process.
         node: NodeId,
@@ -88,7 +88,7 @@ pub enum Fact {
     AwaitingChildren {
         /// How the own work ended.
         ending: Ending,
-        /// Last live stats.
+        /// Live stats of the process at this time.
         live_stats: LiveStats,
     },
     /// The descendants were asked to end, and no child can join any more.
@@ -116,7 +116,7 @@ pub enum Fact {
     Ended {
         /// How the process ended.
         ending: Ending,
-        /// Last live stats.
+        /// Live stats of the process at this time.
         live_stats: LiveStats,
     },
     /// A condition started.
@@ -141,7 +141,7 @@ pub enum Fact {
     /// The node of the process is lost: its lease and the grace period after it have expired. Further events record the
     /// consequences.
     NodeLost {
-        /// Node that is lost.
+        /// Name of the node that is lost.
         node: NodeId,
     },
     /// A signal was sent to the process.
@@ -166,7 +166,7 @@ pub enum Fact {
     },
     /// An exit was reported after the end was recorded. The ending stays unchanged.
     LateExit {
-        /// Attempt that exited.
+        /// Number of the attempt whose command exited.
         attempt: AttemptNo,
         /// Details of the exit.
         exit: Exit,

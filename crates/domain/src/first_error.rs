@@ -7,11 +7,11 @@ pub struct FirstError {
     pub kind: String,
     /// The error in a single line, such as `AssertionError: test_login failed`.
     pub message: String,
-    /// Source file, as the output names it.
+    /// Name of the source file, as given in the output.
     pub file: Option<String>,
-    /// Line in that file; the first line is 1.
+    /// Line number in the source file; the first line is 1.
     pub line: Option<u32>,
-    /// Column in that line; the first column is 1.
+    /// Column number in the source line; the first column is 1.
     pub column: Option<u32>,
     /// True if the command printed the error to standard output.
     pub on_stdout: bool,

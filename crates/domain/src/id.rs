@@ -160,7 +160,7 @@ names! {
     Capability = "capability";
     /// Name of a custom process type, without the prefix `custom:`.
     TypeName = "process type";
-    /// Current step of the work, as the worker reports it.
+    /// Name of the current step of the work, as reported by the worker.
     Stage = "stage";
 }
 

@@ -73,7 +73,7 @@ pub enum Action {
     },
     /// Send a signal to the command, at most once.
     Signal {
-        /// Signal to send.
+        /// Signal that is to be sent.
         signal: Signal,
         /// Part of the process tree that receives the signal.
         target: SignalTarget,
@@ -197,7 +197,7 @@ pub enum PendingAction {
     },
     /// Pending [`Action::Signal`].
     Signal {
-        /// Signal to send.
+        /// Signal that is to be sent.
         signal: Signal,
         /// Part of the process tree that receives the signal.
         target: SignalTarget,
@@ -242,7 +242,7 @@ impl PendingAction {
 pub enum Observation {
     /// A node claimed the process.
     Claimed {
-        /// Attempt that starts.
+        /// Number of the attempt that starts.
         attempt: AttemptNo,
         /// Node that claimed the process.
         node: NodeId,
@@ -253,47 +253,47 @@ pub enum Observation {
     ActionRequested(PendingAction),
     /// The command was started.
     Spawned {
-        /// Attempt that was started.
+        /// Number of the attempt that was started.
         attempt: AttemptNo,
         /// Operating-system process id; `None` if the spawner has no process ids.
         pid: Option<u32>,
         /// Mechanism that contains the descendants of the command.
         containment: Option<Containment>,
-        /// Time of the start.
+        /// Time at which the command was started.
         at: Timestamp,
     },
     /// The command could not be started.
     SpawnFailed {
-        /// Attempt that failed to start.
+        /// Number of the attempt that could not be started.
         attempt: AttemptNo,
         /// Reason for the failure.
         failure: StartFailure,
     },
     /// It is certain that the command of the attempt was never executed.
     NeverRan {
-        /// Attempt that never ran.
+        /// Number of the attempt that never ran.
         attempt: AttemptNo,
     },
     /// The attempt is not started: an earlier attempt has run, although the store has lost its record, and the retry
     /// policy of the process allows no further attempt.
     AlreadyRan {
-        /// Attempt that is not started.
+        /// Number of the attempt that is not started.
         attempt: AttemptNo,
-        /// Latest attempt that ran.
+        /// Number of the latest attempt that ran.
         earlier: AttemptNo,
         /// Exit of the earlier attempt; `None` if its end was not observed.
         exit: Option<Exit>,
     },
     /// The command exited. No descendants are alive, unless the spec allows leftovers to keep running.
     Exited {
-        /// Attempt that exited.
+        /// Number of the attempt whose command exited.
         attempt: AttemptNo,
         /// Details of the exit.
         exit: Exit,
     },
     /// The shim of the attempt is gone, so the exit of the command was not observed.
     SupervisorLost {
-        /// Attempt whose shim is gone.
+        /// Number of the attempt whose shim is gone.
         attempt: AttemptNo,
         /// Reason why the exit was not observed.
         why: Interruption,
@@ -305,30 +305,30 @@ pub enum Observation {
     },
     /// The reporter sent no heartbeat within the agreed interval.
     HeartbeatMissed {
-        /// Time of the last heartbeat.
+        /// Time at which the last heartbeat arrived.
         last: Timestamp,
     },
     /// All descendants of the process have ended.
     DescendantsEnded,
     /// The spawner could not pause the attempt.
     PauseFailed {
-        /// Attempt that could not be paused.
+        /// Number of the attempt that could not be paused.
         attempt: AttemptNo,
     },
     /// A condition started or ended. Conditions apply only to running work; reported work can only be idle or stalled.
     ConditionObserved {
-        /// Attempt that was observed.
+        /// Number of the attempt that was observed.
         attempt: AttemptNo,
         /// Condition that changed.
         condition: Condition,
         /// True if the condition started, false if the condition ended.
         holds: bool,
-        /// Time of the change.
+        /// Time at which the condition started or ended.
         at: Timestamp,
     },
     /// A line of the output matches one of the watch patterns of the spec.
     OutputMatched {
-        /// Attempt that wrote the line.
+        /// Number of the attempt that wrote the matching line.
         attempt: AttemptNo,
         /// Name of the pattern.
         pattern: String,

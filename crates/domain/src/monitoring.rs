@@ -49,9 +49,9 @@ pub enum WatchSource {
     /// Both streams.
     #[default]
     Both,
-    /// Standard output only.
+    /// The pattern is searched for in standard output only.
     Stdout,
-    /// Standard error only.
+    /// The pattern is searched for in standard error only.
     Stderr,
 }
 

@@ -17,7 +17,7 @@ pub enum ProcessType {
     Server,
     /// Analysis of code or data.
     Analysis,
-    /// Any other kind of work.
+    /// Any kind of work without a more specific type.
     #[default]
     Custom,
     /// Any other kind of work, under its own name: `custom:<name>`.

@@ -69,7 +69,7 @@ pub struct ProgressReport {
 /// The remaining time that a worker estimated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ReportedEta {
-    /// Time of the report.
+    /// Time at which the worker reported the estimate.
     pub at: Timestamp,
     /// Remaining time at the time of the report.
     pub remaining: Duration,

@@ -11,7 +11,7 @@ use std::time::Duration;
 pub struct RetryPolicy {
     /// Maximum number of attempts after the first; 0 means no retries.
     pub retries: u32,
-    /// Delay before the second attempt.
+    /// Delay before the second attempt, which is the first retry.
     pub first: Duration,
     /// Maximum delay.
     pub cap: Duration,

@@ -124,10 +124,10 @@ impl fmt::Display for Signal {
 /// The part of a process tree that receives a signal.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SignalTarget {
-    /// Only the process that was launched.
+    /// Only the launched process itself receives the signal.
     #[default]
     Main,
-    /// The launched process and everything that it started.
+    /// The launched process and everything that it started receive the signal.
     Tree,
 }
 

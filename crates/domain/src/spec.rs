@@ -218,9 +218,9 @@ pub struct CommandSpec {
     pub args: Vec<String>,
     /// Absolute path of the working directory.
     pub directory: String,
-    /// Sources of the environment variables.
+    /// Sources of the environment variables of the command.
     pub environment: EnvironmentSpec,
-    /// Source of the standard input.
+    /// Source of the standard input of the command.
     pub stdin: Stdin,
     /// Maximum run time; `None` means no limit. The time during which the machine is suspended or the process is paused
     /// does not count.
@@ -229,9 +229,9 @@ pub struct CommandSpec {
     pub stop: StopPolicy,
     /// What happens to descendants that are still alive after the command has exited.
     pub leftovers: Leftovers,
-    /// Amount of output that is stored.
+    /// Amount of the output that is stored.
     pub output: OutputBound,
-    /// Maximum use of resources.
+    /// Maximum use of resources by the command.
     pub limits: ResourceLimits,
     /// Readiness check; without one, the command is never reported as ready.
     pub ready_when: Option<ReadyWhen>,
@@ -416,7 +416,7 @@ impl Default for ReportedSpec {
 pub struct AgentDescriptor {
     /// Identifier of the agent.
     pub agent_id: Option<AgentId>,
-    /// Kind of agent.
+    /// Kind of the agent.
     pub agent_type: Option<AgentType>,
     /// Capabilities of the agent.
     pub capabilities: Vec<Capability>,
@@ -433,12 +433,13 @@ pub struct AgentDescriptor {
 /// The nodes that may run a process.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Placement {
-    /// Only the node that accepted the process, because its directory and environment exist only on that node.
+    /// Only the node that accepted the process may run it, because its directory and environment exist only on that
+    /// node.
     #[default]
     Here,
-    /// Only the node with this name.
+    /// Only the node with this name may run the process.
     Node(NodeId),
-    /// Any node that has all these labels.
+    /// Any node that has all these labels may run the process.
     Labels(Vec<Capability>),
     /// Any node.
     Anywhere,

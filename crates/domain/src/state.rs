@@ -177,7 +177,7 @@ pub struct OrphanStop {
 /// An exit that was reported after the end of the process was recorded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LateExit {
-    /// Attempt that exited.
+    /// Number of the attempt whose command exited.
     pub attempt: AttemptNo,
     /// Details of the exit.
     pub exit: crate::ending::Exit,

@@ -72,7 +72,7 @@ impl Engine {
     }
 }
 
-/// Counters of one level.
+/// Statistics counters of one level of the tree.
 #[derive(Clone, Debug, Default)]
 struct LevelTally {
     by_status: BTreeMap<Status, u64>,

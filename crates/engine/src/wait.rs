@@ -27,7 +27,7 @@ pub enum WaitMode {
     /// All processes.
     #[default]
     All,
-    /// At least one process.
+    /// At least one process must reach the condition.
     Any,
 }
 

@@ -18,7 +18,7 @@ const CHUNK: usize = 500;
 pub enum WaitReason {
     /// The process is not waiting.
     NotWaiting {
-        /// Status of the process.
+        /// Current status of the process.
         status: Status,
     },
     /// The process is waiting for a slot of its concurrency key, or for the processes ahead of it.
@@ -31,7 +31,7 @@ pub enum WaitReason {
         ahead: u32,
         /// Number of slots of the key; `None` means no limit.
         slots: Option<u32>,
-        /// The processes that hold the slots.
+        /// The processes that hold the slots of the key.
         holders: Vec<ProcessId>,
         /// True if every slot is held by an ancestor of a process that is waiting for a slot of this key. If each of
         /// these ancestors is waiting for its child, this is a deadlock until the limit is raised or one of the
@@ -65,7 +65,7 @@ pub enum WaitReason {
     },
     /// The process is waiting for the start time that its launch specified.
     Delayed {
-        /// The specified start time.
+        /// The start time that the launch specified.
         until: Timestamp,
     },
     /// The process is waiting for its next attempt.

@@ -20,7 +20,7 @@ use std::fmt::Debug;
 /// One call of a store method that can return an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StoreCall {
-    /// Method that is called.
+    /// Store method that is called.
     pub method: StoreMethod,
     /// Id of the write: the op id that the caller passed, or the id of the submitted process. `None` for calls that
     /// have neither.

@@ -46,7 +46,7 @@ pub trait Migrate: Debug + Send + Sync + 'static {
 /// Everything that a store contains in addition to processes and events.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StoreMetadata {
-    /// Queue policy and its version.
+    /// Queue policy of the store and its version.
     pub policy: (PolicyVersion, Policy),
     /// Every node that ever registered, sorted by name.
     pub nodes: Vec<RegisteredNode>,
@@ -60,7 +60,7 @@ pub struct StoreMetadata {
     pub pruned_total: u64,
     /// Sequence number of the latest submission.
     pub last_seq: Seq,
-    /// Cursor after the newest event.
+    /// Cursor after the newest event in the event log.
     pub end: EventCursor,
 }
 

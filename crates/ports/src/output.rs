@@ -84,7 +84,7 @@ pub struct OutputLocation(pub String);
 /// Size of an output.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct OutputSize {
-    /// Offset after the last byte.
+    /// Offset after the last byte of the output.
     pub end: u64,
     /// Range that was dropped: the offset of its first byte, and the offset of the first stored byte after it.
     pub gap: Option<(u64, u64)>,
@@ -104,7 +104,7 @@ pub struct Loss {
 /// The part of an output to read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OutputRead {
-    /// Offset at which to start.
+    /// Offset in the output at which the read starts.
     pub from: u64,
     /// Maximum number of bytes, from 1 to 1 MiB.
     pub limit: u32,
@@ -134,16 +134,16 @@ pub struct OutputPage {
     pub end: u64,
 }
 
-/// Consecutive bytes of one stream.
+/// A chunk of output: consecutive bytes of one stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OutputChunk {
-    /// Offset of the first byte.
+    /// Offset of the first byte of the chunk.
     pub offset: u64,
     /// Stream that the bytes came from.
     pub source: OutputStream,
     /// Time at which the first byte was read from the command.
     pub at: Timestamp,
-    /// Content of the chunk.
+    /// Bytes of the chunk.
     pub bytes: Vec<u8>,
 }
 

@@ -28,9 +28,9 @@ pub trait Prober: Debug + Send + Sync + 'static {
 pub struct ProbeCommand {
     /// Program: a path, or a name that is searched in the `PATH` of the environment.
     pub program: String,
-    /// Arguments of the program.
+    /// Arguments of the probe program.
     pub args: Vec<String>,
-    /// Working directory, as an absolute path.
+    /// Absolute path of the working directory of the probe.
     pub directory: String,
     /// Complete environment of the program, as names and values.
     pub environment: Vec<(String, String)>,

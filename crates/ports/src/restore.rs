@@ -65,7 +65,7 @@ pub struct History {
     /// Identity of the server that currently holds the data. Another server may lack writes that the previous server
     /// accepted.
     pub server: String,
-    /// Cursor after the newest event.
+    /// Cursor after the newest event in the event log.
     pub end: EventCursor,
 }
 

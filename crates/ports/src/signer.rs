@@ -38,7 +38,7 @@ pub struct LaunchTarget<'a> {
     pub node: &'a NodeId,
     /// Labels and capacity that the node advertises.
     pub offer: &'a NodeAdvertisement,
-    /// Time of the start.
+    /// Time at which the attempt will start.
     pub now: Timestamp,
 }
 

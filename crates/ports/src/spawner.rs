@@ -132,9 +132,9 @@ pub struct AttemptKey {
 /// A request to start an attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StartRequest {
-    /// Attempt to start.
+    /// Attempt that is to be started.
     pub key: AttemptKey,
-    /// Command, as requested by the caller.
+    /// Command that the attempt executes, as requested by the caller.
     pub command: CommandSpec,
     /// Complete environment of the command, as names and values.
     pub environment: Vec<(String, String)>,

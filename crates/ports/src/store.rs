@@ -247,7 +247,7 @@ pub struct StoredProcess {
 pub struct Submission {
     /// Record of the process in its first state.
     pub process: Process,
-    /// First events of the process.
+    /// First events of the new process.
     pub events: Vec<Event>,
     /// Limits that apply to the process.
     pub limits: SubmitLimits,
@@ -289,14 +289,14 @@ pub enum SubmitOutcome {
     Existing {
         /// Process that has the id or the launch key.
         id: ProcessId,
-        /// Record of that process; `None` if it was pruned.
+        /// Record of the process that has the id or the launch key; `None` if it was pruned.
         stored: Option<StoredProcess>,
         /// True if both submissions have the same spec. For a launch key, the inherited environment is not compared.
         same_spec: bool,
     },
 }
 
-/// A decision to write.
+/// A decision that is to be written to the store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Change {
     /// Id of this write; a repetition of the write has the same id.

@@ -195,7 +195,7 @@ pub enum StoreRejection {
     NameTaken {
         /// Name of the node.
         node: NodeId,
-        /// The other state directory.
+        /// State directory that is registered under the name.
         home: Box<NodeHome>,
         /// Time since the last registration or lease renewal of the other state directory.
         heard: Duration,
@@ -206,7 +206,7 @@ pub enum StoreRejection {
     NameHeld {
         /// Name of the node.
         node: NodeId,
-        /// The other state directory.
+        /// State directory that is registered under the name.
         home: Box<NodeHome>,
         /// Number of processes that the node owns.
         open: u64,

@@ -33,7 +33,7 @@ pub struct ProcessFilter {
     pub agent: Option<AgentId>,
     /// Processes of this type.
     pub kind: Option<ProcessType>,
-    /// Processes of any other type than this one.
+    /// Processes of all types except this one.
     pub not_kind: Option<ProcessType>,
     /// Processes whose id starts with this text, in the printed form of ids: lower-case hexadecimal digits and hyphens.
     pub id_prefix: Option<String>,
