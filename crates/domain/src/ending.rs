@@ -466,7 +466,7 @@ pub enum Interruption {
     },
     /// The node's record of the attempt is gone or damaged.
     RecordLost {
-        /// Description of the remains of the record.
+        /// Description of the facts that show the loss of the record.
         found: String,
     },
 }

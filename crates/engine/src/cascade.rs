@@ -23,9 +23,9 @@ const MAX_CONCURRENT: usize = 32;
 const LEVEL_TIMEOUT: Duration = Duration::from_millis(50);
 /// Maximum time by which the cascade delays the stop of the process itself.
 const CASCADE_TIMEOUT: Duration = Duration::from_millis(500);
-/// Delay before the first retry; each further delay is twice as long.
+/// Delay before the first retry of a cascade; each further delay is twice as long.
 const MIN_RETRY_DELAY: Duration = Duration::from_millis(50);
-/// Maximum delay between two retries.
+/// Maximum delay between two retries of a cascade.
 const MAX_RETRY_DELAY: Duration = Duration::from_secs(5);
 const PAGE: u32 = 500;
 pub(crate) const LIVE: [Status; 5] =

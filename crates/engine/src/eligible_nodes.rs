@@ -8,7 +8,7 @@ use longhaul_ports::{KnownNode, Presence};
 /// The nodes that are present at one moment. Load this value one time to examine many processes.
 #[derive(Clone, Debug)]
 pub struct EligibleNodes {
-    /// Nodes that are not draining.
+    /// Present nodes that are not draining.
     pub(crate) nodes: Vec<KnownNode>,
     draining: Vec<KnownNode>,
 }

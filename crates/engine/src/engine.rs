@@ -74,7 +74,7 @@ pub(crate) struct EngineShared {
 /// Outcome of an action.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ActionOutcome {
-    /// The process after the action.
+    /// Record of the process after the action.
     pub stored: StoredProcess,
     /// True if the action changed the process.
     pub changed: bool,

@@ -9,16 +9,16 @@ use std::time::Duration;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum EngineError {
-    /// No process matches the reference.
+    /// The reference of the caller matches no process.
     #[error("there is no process with the name or id {reference:?}")]
     NotFound {
-        /// The reference that the caller gave.
+        /// The reference to a process that the caller gave.
         reference: String,
     },
-    /// Several processes match the reference.
+    /// The reference of the caller matches several processes.
     #[error("{reference:?} matches {} processes", candidates.len())]
     Ambiguous {
-        /// The reference that the caller gave.
+        /// The reference to a process that the caller gave.
         reference: String,
         /// The field that the reference was compared with.
         by: ReferenceField,
@@ -38,32 +38,32 @@ pub enum EngineError {
     /// The domain rules reject the action.
     #[error("{rejection}")]
     Rejected {
-        /// The process that the action was for.
+        /// The process to which the action was addressed.
         id: ProcessId,
-        /// The reason for the rejection.
+        /// The reason why the request was rejected.
         #[source]
         rejection: Rejection,
     },
     /// A guard of the store rejects the operation.
     #[error("{refusal}")]
     Refused {
-        /// The reason for the rejection.
+        /// The reason why the request was rejected.
         #[source]
         refusal: StoreRejection,
     },
     /// The launch signature of the process is missing or invalid.
     #[error("process {id} is not trusted: {fault}")]
     UntrustedLaunch {
-        /// The process with the bad signature.
+        /// The process whose launch signature is missing or invalid.
         id: ProcessId,
-        /// The fault of the signature.
+        /// The reason why the launch is not trusted.
         #[source]
         fault: SignatureError,
     },
     /// The launch key belongs to a process that was launched with other parameters.
     #[error("the launch key {key:?} belongs to process {holder}, {}", conflict(differs))]
     KeyConflict {
-        /// The launch key.
+        /// The launch key of the request.
         key: String,
         /// The process that has the launch key.
         holder: ProcessId,
@@ -100,28 +100,28 @@ pub enum EngineError {
     /// The output cannot be read.
     #[error("the output cannot be read")]
     Output {
-        /// The error of the output log.
+        /// The error that the output log returned.
         #[source]
         source: OutputError,
     },
     /// The captured environment cannot be stored.
     #[error("the captured environment cannot be stored")]
     EnvironmentStore {
-        /// The error of the environment store.
+        /// The error that the environment store returned.
         #[source]
         source: EnvironmentStoreError,
     },
     /// The store failed to execute the operation.
     #[error("the store failed")]
     Store {
-        /// The error of the store.
+        /// The error that the store returned.
         #[source]
         source: StoreError,
     },
     /// The standard input of the process cannot be written.
     #[error("process {id} accepts no input: {refusal}")]
     InputRefused {
-        /// The process that the input was for.
+        /// The process to which the input was to be written.
         id: ProcessId,
         /// The reason why the process accepts no input.
         #[source]
@@ -140,7 +140,7 @@ pub enum EngineError {
         /// The reason why no immediate start is possible.
         standstill: LaunchBlocked,
     },
-    /// No node has that name.
+    /// No node has the name that the caller gave.
     #[error("there is no node with the name {node}")]
     NodeUnknown {
         /// The name that the caller gave.
@@ -149,13 +149,13 @@ pub enum EngineError {
     /// The node is present, or its lease has not expired yet, so the operation is not allowed.
     #[error("node {node} is present, or may still return")]
     NodeAlive {
-        /// The node that was named.
+        /// The node that the caller named.
         node: NodeId,
     },
     /// The store is a local store, whose only node cannot be drained.
     #[error("node {node} is the only node of its store and cannot be drained")]
     DrainUnsupported {
-        /// The node that was named.
+        /// The node that the caller named.
         node: NodeId,
     },
     /// A stop is being carried out, but the store cannot record it.
@@ -163,9 +163,9 @@ pub enum EngineError {
     StopUnrecorded {
         /// The process that is being stopped.
         id: ProcessId,
-        /// The progress of the stop.
+        /// How far the stop has progressed.
         reached: StopReach,
-        /// The error of the store.
+        /// The error that the store returned.
         #[source]
         source: StoreError,
     },
@@ -176,7 +176,7 @@ pub enum EngineError {
         stopped: Vec<ProcessId>,
         /// Number of records that were deleted.
         removed: u64,
-        /// The error of the store.
+        /// The error that the store returned.
         #[source]
         source: StoreError,
     },
@@ -218,7 +218,7 @@ pub enum InputRefusal {
     /// The command could not be reached; a retry may succeed.
     #[error("the standard input of the process cannot be reached: {what}")]
     Unreachable {
-        /// Description of the failure.
+        /// Description of the failure to reach the command.
         what: String,
     },
 }
@@ -263,9 +263,9 @@ impl fmt::Display for StopReach {
 /// The field that a process reference was compared with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReferenceField {
-    /// The first characters of a process id.
+    /// The reference is the first characters of a process id.
     IdPrefix,
-    /// The name of a process.
+    /// The reference is the name of a process.
     Name,
 }
 

@@ -16,7 +16,7 @@ use tokio::task::{JoinHandle, JoinSet};
 const LANES: usize = 16;
 /// Delay before the first retry of an observation that could not be committed; each further delay is twice as long.
 const MIN_RETRY_DELAY: Duration = Duration::from_millis(50);
-/// Maximum delay between two retries.
+/// Maximum delay between two retries of an observation.
 const MAX_RETRY_DELAY: Duration = Duration::from_secs(5);
 
 /// Sending side of the inbox, for observations and ticks.
@@ -131,7 +131,7 @@ struct PendingInput {
     input: Input,
     /// The attempt that this input ends; `None` if the input ends no attempt, or as soon as the output tail is stored.
     over: Option<AttemptKey>,
-    /// Delay before the next try.
+    /// Delay before the next try to commit the input.
     wait: Duration,
     /// Background task that shows the end of the attempt to waiters before the end is recorded. Dropping it aborts the
     /// task.

@@ -1,4 +1,4 @@
-//! The standard input of commands.
+//! Writes to the standard input of commands.
 
 use crate::detached::run_to_completion;
 use crate::engine::{Engine, EngineShared};

@@ -35,7 +35,7 @@ pub struct InterruptedRestartOptions {
 /// Result of a restart of interrupted processes.
 #[derive(Clone, Debug, Default)]
 pub struct InterruptedRestart {
-    /// The started processes, oldest first.
+    /// The processes that were started as restarts, oldest first.
     pub launched: Vec<LaunchOutcome>,
     /// With `dry_run`: the interrupted processes that would be restarted, oldest first.
     pub planned: Vec<StoredProcess>,
@@ -58,7 +58,7 @@ pub enum SkipReason {
     /// An ancestor that launched the process, directly or indirectly, is being restarted or was restarted earlier. This
     /// ancestor is expected to launch the process again.
     AncestorRestarted {
-        /// The restarted ancestor.
+        /// The ancestor that is being restarted or was restarted.
         ancestor: ProcessId,
     },
     /// A restarted ancestor has already launched a replacement of the process.
@@ -76,7 +76,7 @@ pub enum SkipReason {
     Unexamined,
     /// The launch of the new process failed.
     LaunchFailed {
-        /// The error of the launch.
+        /// The error message of the launch.
         error: String,
     },
 }
@@ -242,7 +242,7 @@ impl EngineShared {
 struct RestartSelection {
     candidates: Vec<StoredProcess>,
     skipped: Vec<SkippedRestart>,
-    /// Every interrupted process.
+    /// Ids of all interrupted processes.
     interrupted: BTreeSet<ProcessId>,
     /// The processes that were restarted earlier, each mapped to the process that the restart created.
     restarted: BTreeMap<ProcessId, ProcessId>,

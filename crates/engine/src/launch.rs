@@ -42,12 +42,12 @@ pub struct Launch {
 /// The process whose command makes a launch. If that process is restarted, it is expected to make the launch again.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Launcher {
-    /// The parent of the new process.
+    /// The command of the parent makes the launch.
     #[default]
     Parent,
-    /// The given process, which may be the parent or another process.
+    /// The command of the given process makes the launch. The process may be the parent or another process.
     Process(ProcessId),
-    /// No managed process: the launch comes from a person or another program.
+    /// A person or another program makes the launch; no command of a managed process does.
     Outside,
 }
 

@@ -25,7 +25,7 @@ struct LocalAttempt {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum AttemptProgress {
-    /// The attempt was started, or found alive.
+    /// The attempt was started on this machine, or was found alive.
     Lives,
     /// The attempt is being stopped, because the process may run on another node.
     GivenUp,

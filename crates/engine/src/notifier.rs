@@ -45,7 +45,7 @@ impl Notifier {
         }
     }
 
-    /// Wakes the subscribers of a process.
+    /// Wakes the subscribers of a process that has changed.
     pub(crate) fn changed(&self, id: ProcessId) {
         let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         for waiter in waiting.get(&id).into_iter().flatten() {

@@ -26,7 +26,7 @@ impl Engine {
 }
 
 impl EngineShared {
-    /// Returns true if output tails are stored.
+    /// Returns true if this engine stores output tails.
     pub(crate) fn stores_tails(&self) -> bool {
         self.settings.output_tail_bytes > 0 && self.parts.store.leases_expire()
     }

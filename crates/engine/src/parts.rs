@@ -17,17 +17,17 @@ pub struct EnginePorts {
     pub store: Arc<dyn Store>,
     /// Runs commands.
     pub spawner: Arc<dyn Spawner>,
-    /// Reads the output of commands.
+    /// Port that reads the output of commands.
     pub output: Arc<dyn OutputLog>,
-    /// Runs readiness probes.
+    /// Port that runs readiness probes.
     pub prober: Arc<dyn Prober>,
-    /// Signs launches; [`NoopSigner`](longhaul_ports::NoopSigner) if write access to the store is trusted.
+    /// Port that signs launches; [`NoopSigner`](longhaul_ports::NoopSigner) if write access to the store is trusted.
     pub signer: Arc<dyn LaunchSigner>,
-    /// Stores captured environments.
+    /// Port that stores captured environments.
     pub environments: Arc<dyn EnvironmentStore>,
-    /// Provides the time.
+    /// Port that provides the time.
     pub clock: Arc<dyn Clock>,
-    /// Generates ids and random numbers.
+    /// Port that generates ids and random numbers.
     pub ids: Arc<dyn IdSource>,
 }
 

@@ -38,7 +38,7 @@ struct HistoryMark {
 /// State of this node before a request whose answer contains the history position of the store.
 #[derive(Debug)]
 pub(crate) struct HistoryQuery {
-    /// Time of the request.
+    /// Time at which the request was sent.
     pub(crate) at: Timestamp,
     /// Newest history position that was known before the request. An older position in the answer means that data was
     /// lost.

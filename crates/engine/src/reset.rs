@@ -34,7 +34,7 @@ pub struct ResetResult {
     pub left: Vec<ProcessId>,
 }
 
-/// State of the current reset.
+/// Says whether a reset is running.
 #[derive(Debug, Default)]
 pub(crate) struct ResetState {
     under_way: AtomicBool,

@@ -21,7 +21,7 @@ const MAX_RESENDS: u32 = 5;
 pub(crate) const ENDED: [Status; 5] =
     [Status::Completed, Status::Failed, Status::Timeout, Status::Cancelled, Status::Interrupted];
 
-/// Result of pruning.
+/// Result of pruning records.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PruneResult {
     /// The pruned processes, oldest first.
@@ -32,7 +32,7 @@ pub struct PruneResult {
     pub total: u64,
 }
 
-/// State of pruning.
+/// State that the engine keeps about pruning.
 #[derive(Debug, Default)]
 pub(crate) struct PruneStatus {
     total: AtomicU64,

@@ -21,7 +21,7 @@ const PAGE: u32 = 256;
 const FULL: Duration = Duration::from_secs(1);
 /// Delay before the first retry of a failed read; each further delay is twice as long.
 const MIN_RETRY_DELAY: Duration = Duration::from_millis(50);
-/// Maximum delay between two retries.
+/// Maximum delay between two retries of a failed read.
 const MAX_RETRY_DELAY: Duration = Duration::from_secs(5);
 
 /// An item that a subscriber receives.

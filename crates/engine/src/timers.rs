@@ -40,9 +40,9 @@ enum TimerJob {
     Tick(ProcessId),
     /// The end of the grace period of a process whose session has ended.
     Leave(ProcessId),
-    /// The heartbeat deadline of reported work.
+    /// The time by which the next heartbeat of reported work must arrive.
     Heartbeat(ProcessId),
-    /// The delayed write of live stats.
+    /// The delayed write of the live stats of a process.
     Vitals(ProcessId),
     /// The check for due records without an owner.
     Attend,

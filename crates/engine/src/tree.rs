@@ -15,9 +15,9 @@ const MAX_CONCURRENT: usize = 32;
 /// Outcome of an action for one process of several.
 #[derive(Debug)]
 pub struct MemberOutcome {
-    /// Id of the process.
+    /// Id of the process that received the action.
     pub id: ProcessId,
-    /// Outcome of the action.
+    /// Outcome of the action for this process.
     pub outcome: Result<ActionOutcome, EngineError>,
 }
 

@@ -1,4 +1,4 @@
-//! Ends of attempts that were observed but cannot be committed yet.
+//! Observed ends of attempts that cannot be committed yet.
 
 use crate::engine::EngineShared;
 use longhaul_domain::{AttemptNo, Input, Observation, ProcessId};

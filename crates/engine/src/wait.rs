@@ -31,7 +31,7 @@ pub enum WaitMode {
     Any,
 }
 
-/// Outcome of a wait.
+/// Result of waiting for processes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WaitOutcome {
     /// The processes, in the order of the given ids.

@@ -29,7 +29,7 @@ pub enum WaitReason {
         position: u32,
         /// Number of processes ahead in the queue.
         ahead: u32,
-        /// Number of slots of the key; `None` means no limit.
+        /// Number of slots of the concurrency key; `None` means no limit.
         slots: Option<u32>,
         /// The processes that hold the slots of the key.
         holders: Vec<ProcessId>,
@@ -40,7 +40,7 @@ pub enum WaitReason {
     },
     /// The queue of the process is on hold.
     Held {
-        /// The concurrency key of the queue.
+        /// Concurrency key of the queue that is on hold.
         key: SlotKey,
         /// Start time and author of the hold.
         hold: QueueHold,

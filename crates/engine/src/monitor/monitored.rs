@@ -1,4 +1,4 @@
-//! One monitored process.
+//! The state that the monitor keeps for one process.
 
 use super::pattern::CompiledPattern;
 use super::silence::{InspectMode, SilenceMonitor};
