@@ -1,6 +1,8 @@
-//! Prints how many decisions a second one core makes: `cargo run --release -p longhaul-domain --example decide_bench`.
+//! Prints how many decisions one core makes per second: `cargo run --release -p longhaul-domain --example
+//! decide_bench`.
 //!
-//! A decision is one `decide` and the `evolve` that follows from it, over whole lives from the submit to the end.
+//! A decision is one call of `decide` and of the `evolve` that follows. The measurement covers whole lives of
+//! processes, from the submission to the end.
 
 #![expect(
     clippy::disallowed_types,
@@ -19,7 +21,7 @@ use std::hint::black_box;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// What a release build on one core of a laptop has to reach.
+/// Number of decisions per second that a release build must reach on one core of a laptop.
 const AIM: f64 = 1_000_000.0;
 const LIVES: u32 = 400_000;
 

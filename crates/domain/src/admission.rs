@@ -1,8 +1,9 @@
 //! Admission: the order in which waiting processes are claimed, as one pure rule that every store applies.
 //!
-//! The rule considers the keys that have a free slot, no hold, and a waiting process that the node may run. Among
-//! these keys, the highest priority of the first such process decides, then the key that was served least recently,
-//! then the lowest submit sequence number. Within a key, the order is priority, then sequence number.
+//! The rule considers the keys that have a free slot, no hold, and a waiting process that the node may run. Each of
+//! these keys is represented by its first such process. The key whose process has the highest priority is next. If
+//! priorities are equal, the key that was served least recently is next, then the key with the lowest submit sequence
+//! number. Within a key, the order is priority, then sequence number.
 
 use crate::id::{Priority, Seq};
 use std::cmp::{Ordering, Reverse};
@@ -28,18 +29,18 @@ impl PartialOrd for Rank {
     }
 }
 
-/// A key with a waiting process that the node may run.
+/// A concurrency key with a waiting process that the node may run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ReadyKey {
-    /// Position of the first such process.
+    /// Position of the first waiting process that the node may run.
     pub first: Rank,
-    /// Claim number at which the key was served last. The number grows with each claim; 0 means never.
+    /// Number of the latest claim under this key; 0 means that there was none. Claims are numbered in ascending order.
     pub served: u64,
     /// Number of slots of the key. `None` means no limit.
     pub slots: Option<u32>,
     /// Number of slots that are taken.
     pub taken: u32,
-    /// True while the queue is on hold, so that no waiting process starts.
+    /// True while the queue is on hold. During that time, no waiting process starts.
     pub held: bool,
 }
 
@@ -55,7 +56,8 @@ impl ReadyKey {
     }
 }
 
-/// Returns the key whose first waiting process is claimed next. Returns `None` if no key is open.
+/// Returns the key whose first waiting process is claimed next. Returns `None` if no key has a free slot without a
+/// hold.
 pub fn next<T>(lines: impl IntoIterator<Item = (T, ReadyKey)>) -> Option<T> {
     lines
         .into_iter()

@@ -6,19 +6,19 @@ use std::fmt;
 /// A fact about a live process that has a start time and does not change its status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Condition {
-    /// The readiness check of the launch has succeeded. Holds until the attempt ends.
+    /// The readiness check of the launch has succeeded. The condition holds until the attempt ends.
     Ready,
-    /// The command wrote no output for the idle time of its launch.
+    /// The command has written no output for the idle time that its launch specifies.
     Idle,
-    /// The command wrote no output and used no CPU time for the stall time of its launch.
+    /// The command has written no output and used no CPU time for the stall time that its launch specifies.
     Stalled,
-    /// A process of the command's tree waits for input.
+    /// A process of the command's tree is waiting for input.
     WaitingForInput,
-    /// The command has exited by itself, and its leftovers are being stopped. Holds until the leftovers are gone and
-    /// the attempt ends.
+    /// The command has exited by itself, and its leftovers are being stopped. The condition holds until the leftovers
+    /// are gone and the attempt ends.
     CleaningUp,
-    /// The shim was stopped by a signal from outside. The output is not read until the shim continues. The manager
-    /// continues the shim when the command exits or an action needs it.
+    /// Another program stopped the shim with a signal. The output is not read until the shim continues. The manager
+    /// continues the shim when the command exits or an action needs the shim.
     SupervisorStopped,
 }
 
@@ -109,7 +109,7 @@ impl Conditions {
         self
     }
 
-    /// Returns the conditions that remain when the process is paused or stopped.
+    /// Returns the conditions that still hold after the process is paused or stopped.
     pub(crate) fn undisturbed(self) -> Self {
         Self { ready: self.ready, cleaning_up: self.cleaning_up, ..Self::default() }
     }

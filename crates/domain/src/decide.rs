@@ -1,7 +1,7 @@
 //! Decides what follows from an input: the whole lifecycle as one pure function.
 //!
-//! `decide` reads a process and changes nothing; [`Process::evolve`] applies the result. An action that the status
-//! does not allow is rejected. An observation that comes too late is noted and changes nothing.
+//! `decide` reads a process and changes nothing; [`Process::evolve`] applies the result. An action that the status does
+//! not allow is rejected. An observation that comes too late changes nothing; the decision contains the reason.
 
 use crate::condition::Condition;
 use crate::effect::{Decision, Effect};
@@ -18,7 +18,7 @@ use crate::time::Timestamp;
 mod action;
 mod observation;
 
-/// Input of a decision: the process and the context.
+/// Input of a decision: the process, its live stats and the context.
 pub(crate) struct Decider<'a> {
     process: &'a Process,
     ctx: &'a DecisionContext,
@@ -28,7 +28,7 @@ pub(crate) struct Decider<'a> {
 impl Process {
     /// Decides one input. Returns the events that follow and the effects that they require.
     ///
-    /// `live_stats` are the latest known ones; an ending stores them.
+    /// `live_stats` are the latest known live stats. If the process ends, they are stored with its ending.
     ///
     /// # Errors
     /// Returns a [`Rejection`] if an action is not allowed; nothing changes in this case.
@@ -53,7 +53,8 @@ impl Decider<'_> {
         Event { at: self.ctx.now, fact }
     }
 
-    /// Returns the time of an end: the time of the exit, which may be reported much later, or else the present time.
+    /// Returns the time at which the work ended: the time of the exit, which may be reported much later, or the current
+    /// time if there is no exit.
     fn moment_of(&self, ending: &Ending) -> Timestamp {
         let now = self.ctx.now;
         let began = self.process.started_at.unwrap_or(self.process.queued_at);
@@ -64,7 +65,7 @@ impl Decider<'_> {
         self.ended_with(ending, self.live_stats.clone())
     }
 
-    /// Returns the end of a process and the consequences of its policy for its descendants. If the process was
+    /// Returns the decision that ends the process, and applies the policy for its descendants. If the process was
     /// stopped with its descendants, that cascade has already started and is not decided again.
     fn ended_with(&self, ending: Ending, live_stats: LiveStats) -> Decision {
         let at = self.moment_of(&ending);
@@ -105,12 +106,13 @@ impl Decider<'_> {
         }
     }
 
-    /// Returns the end of a process whose own work ended earlier.
+    /// Returns the event that ends a process whose own work ended earlier.
     fn released(&self, awaiting: &AwaitingChildren) -> Event {
         self.event(Fact::Ended { ending: awaiting.ending.clone(), live_stats: awaiting.live_stats.clone() })
     }
 
-    /// Returns the end of an attempt: a retry if the policy allows one, or else the end of the process.
+    /// Returns the decision after an attempt has ended: a retry if the policy allows one, and the end of the process if
+    /// not.
     fn attempt_ended(&self, ending: Ending) -> Decision {
         let retry = &self.process.spec.retry;
         if retry.covers(&ending, self.process.retries) {
@@ -201,10 +203,10 @@ impl Decider<'_> {
     }
 }
 
-/// Time after KILL at which a process tree that is not empty counts as stuck.
+/// Time after SIGKILL at which the stop counts as stuck if the process tree is not empty.
 const STUCK_AFTER: std::time::Duration = std::time::Duration::from_secs(2);
 
-/// Returns the ending of a stopped process. It depends on the cause: a timeout has its own status.
+/// Returns the ending of a process that was stopped for this cause. A timeout has its own ending.
 const fn stopped(cause: StopCause, exit: Option<crate::ending::Exit>) -> Ending {
     match cause {
         StopCause::Timeout => Ending::Timeout { exit },

@@ -1,5 +1,5 @@
 //! Effects that the engine executes after a decision is durable. Each effect may be repeated for the same attempt,
-//! except a signal: a signal that was interrupted by a crash is not sent again.
+//! except a signal: if a crash interrupts the effect, the signal is not sent again.
 
 use crate::ending::StopCause;
 use crate::id::AttemptNo;
@@ -11,43 +11,44 @@ use crate::signal::{Signal, SignalTarget};
 pub enum Effect {
     /// Starts the command of this attempt, unless it was started before.
     Spawn {
-        /// Attempt to start.
+        /// Attempt that is to be started.
         attempt: AttemptNo,
     },
-    /// Stops the process tree of this attempt. If its start is not confirmed yet, stops it upon confirmation.
+    /// Stops the process tree of this attempt. If the start of the attempt is not confirmed yet, the tree is stopped as
+    /// soon as it is confirmed.
     Stop {
-        /// Attempt to stop.
+        /// Attempt that is to be stopped.
         attempt: AttemptNo,
         /// Reason for the stop.
         cause: StopCause,
     },
     /// Kills the process tree of this attempt immediately.
     Kill {
-        /// Attempt to kill.
+        /// Attempt that is to be killed.
         attempt: AttemptNo,
         /// Reason for the stop.
         cause: StopCause,
     },
     /// Pauses the process tree of this attempt.
     Pause {
-        /// Attempt to pause.
+        /// Attempt that is to be paused.
         attempt: AttemptNo,
     },
     /// Resumes the process tree of this attempt.
     Resume {
-        /// Attempt to resume.
+        /// Attempt that is to be resumed.
         attempt: AttemptNo,
     },
     /// Sends a signal to this attempt, at most once.
     Signal {
         /// Attempt that receives the signal.
         attempt: AttemptNo,
-        /// Signal to send.
+        /// Signal that is to be sent.
         signal: Signal,
         /// Part of the process tree that receives the signal.
         target: SignalTarget,
     },
-    /// Stops the orphan of this attempt, on its own node only.
+    /// Stops the orphan of this attempt. Only the node on which the attempt was started executes this effect.
     StopOrphan {
         /// Attempt that may be running as an orphan.
         attempt: AttemptNo,
@@ -58,12 +59,13 @@ pub enum Effect {
     },
     /// Stores a report in the live stats.
     Keep {
-        /// Report to store.
+        /// Progress report that is to be stored.
         report: ProgressReport,
     },
     /// Launches a new process with the same spec.
     Relaunch,
-    /// Cancels all live descendants, deepest first, without a wait between them. Reports when none is live.
+    /// Cancels all live descendants, deepest first, without waiting between the levels. Reports when no descendant is
+    /// live.
     Cascade {
         /// True if the descendants are killed immediately, without a grace period.
         force: bool,
@@ -73,8 +75,8 @@ pub enum Effect {
 }
 
 impl Effect {
-    /// Returns true for effects that only stop a process. They are executed even if the store cannot commit. A pause
-    /// is not among them: unless it is recorded, all interfaces would show halted work as running.
+    /// Returns true for effects that only stop a process. They are executed even if the store cannot commit. A pause is
+    /// not one of them: if it were executed without being recorded, all interfaces would show halted work as running.
     #[must_use]
     pub const fn only_stops(&self) -> bool {
         match self {
@@ -96,9 +98,9 @@ impl Effect {
 pub struct Decision {
     /// Events that follow from the input.
     pub events: Vec<crate::event::Event>,
-    /// Effects to execute once the events are durable.
+    /// Effects to execute as soon as the events are durable.
     pub effects: Vec<Effect>,
-    /// Reason why nothing changed, for the caller.
+    /// Reason why nothing changed, for the caller; `None` if something changed.
     pub note: Option<NoOpReason>,
 }
 
@@ -127,7 +129,7 @@ pub enum NoOpReason {
     OrphanStopRequested,
     /// The policy of the process keeps it running.
     KeptByPolicy,
-    /// The process is being cancelled together with an ancestor, whatever its own policy is.
+    /// The process is being cancelled together with an ancestor, so its own policy has no effect.
     EndsWithAncestor,
     /// The observation comes too late or belongs to another attempt.
     Stale,

@@ -1,4 +1,4 @@
-//! How a process ended, with the evidence.
+//! How a process ended, with the evidence for it.
 
 use crate::first_error::FirstError;
 use crate::json::JsonText;
@@ -6,17 +6,17 @@ use crate::status::Status;
 use crate::time::Timestamp;
 use std::time::Duration;
 
-/// How a process ended, with its reason.
+/// How a process ended, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ending {
-    /// The work succeeded.
+    /// The work of the process succeeded.
     Completed {
         /// Exit of the command; `None` for reported work.
         exit: Option<Exit>,
         /// Result that the reporter sent.
         result: Option<JsonText>,
     },
-    /// The work failed.
+    /// The work of the process failed.
     Failed {
         /// Reason for the failure.
         failure: Failure,
@@ -26,14 +26,14 @@ pub enum Ending {
         /// Exit of the command.
         exit: Option<Exit>,
     },
-    /// The process was stopped, or removed before its start, by a request.
+    /// The process was stopped by a request, or removed from the queue by a request before its start.
     Cancelled {
-        /// Origin of the request.
+        /// Cause of the request.
         by: StopCause,
-        /// Exit of the command; `None` if no command ran and for reported work.
+        /// Exit of the command; `None` if no command ran, and for reported work.
         exit: Option<Exit>,
     },
-    /// The end was not observed.
+    /// The end of the process was not observed.
     Interrupted {
         /// Reason why the end was not observed.
         why: Interruption,
@@ -41,7 +41,7 @@ pub enum Ending {
 }
 
 impl Ending {
-    /// Returns the final status.
+    /// Returns the final status of a process with this ending.
     #[must_use]
     pub const fn status(&self) -> Status {
         match self {
@@ -68,7 +68,7 @@ impl Ending {
         }
     }
 
-    /// Returns the precision of the end time.
+    /// Returns how exactly the time of the end is known.
     #[must_use]
     pub const fn dating(&self) -> EndTimePrecision {
         match self {
@@ -92,7 +92,7 @@ impl Ending {
     pub const fn is_unverified(&self) -> bool {
         match (self, self.exit()) {
             (Self::Interrupted { why: Interruption::SupervisorKilled { unverified, .. } }, _) => *unverified,
-            // Without the record, the processes of the tree are unknown too.
+            // The spawner's record of the attempt is lost, so nothing is known about the processes of its tree.
             (Self::Interrupted { why: Interruption::RecordLost { .. } }, _) => true,
             (_, Some(exit)) => exit.circumstances.unverified,
             (_, None) => false,
@@ -113,7 +113,7 @@ impl Ending {
     }
 }
 
-/// Precision of an end time.
+/// How exactly the time of an end is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EndTimePrecision {
     /// The process ended at this time.
@@ -129,11 +129,11 @@ pub enum EndTimePrecision {
 pub enum EndedBy {
     /// The command exited by itself or crashed.
     Itself,
-    /// A stop by longhaul.
+    /// longhaul stopped the command.
     Stop(StopCause),
-    /// A resource limit.
+    /// The command exceeded a resource limit.
     Limit(ExceededLimit),
-    /// A signal that longhaul did not send.
+    /// The command was ended by a signal that longhaul did not send.
     Outside,
 }
 
@@ -157,9 +157,9 @@ pub enum Failure {
     Exit(Exit),
     /// The command could not be started.
     Start(StartFailure),
-    /// Five consecutive attempts provably never ran.
+    /// Five consecutive attempts failed to run; it is certain that none of them executed the command.
     NeverRan {
-        /// Number of these attempts.
+        /// Number of consecutive attempts that never ran.
         times: u32,
     },
     /// The reporter reported a failure.
@@ -172,32 +172,32 @@ pub enum Failure {
 /// Reason why a command could not be started.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StartFailure {
-    /// Step that failed.
+    /// Step of the start that failed.
     pub stage: StartStage,
     /// Error number of the operating system, if any.
     pub errno: Option<i32>,
-    /// Description of the error and the closest match, for people.
+    /// Description of the error, with the closest match if there is one; for people.
     pub detail: String,
 }
 
-/// Step of a start.
+/// The step of a start that failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StartStage {
-    /// Creating the attempt directory and starting the shim.
+    /// The step that creates the attempt directory and starts the shim.
     Supervisor,
-    /// Verifying the launch signature.
+    /// The step that verifies the launch signature.
     Signature,
-    /// Finding the captured environment.
+    /// The step that finds the captured environment.
     Environment,
-    /// Finding the program.
+    /// The step that finds the program.
     Program,
-    /// Changing to the working directory.
+    /// The step that changes to the working directory.
     Directory,
-    /// Opening the standard input.
+    /// The step that opens the standard input.
     Stdin,
-    /// Setting the resource limits.
+    /// The step that sets the resource limits.
     Limits,
-    /// Executing the program.
+    /// The step that executes the program.
     Exec,
 }
 
@@ -221,19 +221,19 @@ impl StartStage {
 /// Exit of a command, as its shim observed it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Exit {
-    /// Exit code or signal.
+    /// Exit code of the command, or the signal that ended it.
     pub status: ExitStatus,
     /// Time of the exit.
     pub at: Timestamp,
-    /// Stop that was in progress at the exit, as known to the shim.
+    /// Stop that was in progress at the exit, according to the shim.
     pub stopped: Option<StopCause>,
-    /// Last signal that was needed to end the process tree, if it was stopped.
+    /// Last signal that was sent to end the process tree; `None` if the tree was not stopped.
     pub last_signal: Option<u8>,
     /// Number of descendants that were killed after the command had exited.
     pub leftovers_killed: u32,
     /// Number of descendants that were live when the command exited by itself.
     pub leftovers_found: u32,
-    /// Limit that ended the command, if it is known.
+    /// Limit that ended the command; `None` if none did or the limit is unknown.
     pub limit: Option<ExceededLimit>,
     /// Resource usage.
     pub usage: Usage,
@@ -241,9 +241,9 @@ pub struct Exit {
     pub output_bytes: u64,
     /// Number of output bytes that were dropped because the disk was full or failed.
     pub dropped_bytes: u64,
-    /// Start time of the command as known to the shim. The exit may be the first observation of an attempt.
+    /// Start time of the command according to the shim. It is used if the exit is the first observation of the attempt.
     pub started_at: Option<Timestamp>,
-    /// Circumstances of the exit.
+    /// Special circumstances of the exit.
     pub circumstances: ExitCircumstances,
     /// First error in the output of a command that failed by itself, if the output states one.
     pub first_error: Option<Box<FirstError>>,
@@ -271,12 +271,13 @@ impl Exit {
     }
 }
 
-/// Circumstances of an exit.
+/// The special circumstances of an exit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ExitCircumstances {
-    /// True if the command was paused.
+    /// True if the command was paused at the exit.
     pub paused: bool,
-    /// True if another process held the output open at the exit. Its later output is kept only for a short time.
+    /// True if another process still had the output open at the exit. Output that this process writes later is stored
+    /// only for a short time.
     pub output_open: bool,
     /// True if no manager was running at the exit.
     pub exit_unobserved: bool,
@@ -298,7 +299,7 @@ impl ExitCircumstances {
 }
 
 impl Exit {
-    /// Returns the cause of the end, derived from exit code, signal and the record of the shim.
+    /// Returns the cause of the command's end, derived from exit code, signal and the record of the shim.
     #[must_use]
     pub const fn blame(&self) -> EndedBy {
         match (self.stopped, self.limit, self.status) {
@@ -310,8 +311,8 @@ impl Exit {
     }
 }
 
-/// Returns true if the signal results from a fault of the program itself. QUIT and the other signals are sent by a
-/// process.
+/// Returns true if the signal results from a fault of the program itself. Other signals, such as QUIT, are sent by
+/// another process.
 const fn is_fault(signal: u8) -> bool {
     const ILL_SIGNAL: u8 = 4;
     const TRAP: u8 = 5;
@@ -325,7 +326,7 @@ const fn is_fault(signal: u8) -> bool {
     matches!(signal, ILL_SIGNAL | TRAP | ABRT | BUS | FPE | SEGV | PIPE | ALRM | SYS)
 }
 
-/// Exit code or signal.
+/// Exit code of the command, or the signal that ended it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ExitStatus {
     /// Exit code.
@@ -342,11 +343,11 @@ pub enum ExitStatus {
 /// Limit that ended an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ExceededLimit {
-    /// The CPU time limit.
+    /// The limit on CPU time.
     Cpu,
-    /// A memory limit: of the attempt or of the machine. The kernel killed the command.
+    /// The memory limit of the attempt, or the memory of the machine. In both cases, the kernel killed the command.
     Memory,
-    /// The file size limit.
+    /// The limit on the size of a file.
     FileSize,
 }
 
@@ -362,20 +363,20 @@ impl ExceededLimit {
     }
 }
 
-/// Present resource usage of the process tree of an attempt.
+/// Current resource usage of the process tree of an attempt.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TreeUsage {
-    /// Number of live processes.
+    /// Number of live processes in the process tree.
     pub processes: u32,
-    /// CPU time, including ended processes as far as it is known.
+    /// CPU time, including the time of ended processes as far as it is known.
     pub cpu: Duration,
-    /// Resident memory in bytes.
+    /// Resident memory of the process tree in bytes.
     pub memory: u64,
     /// Number of bytes read from storage. `None` if unknown.
     pub read: Option<u64>,
     /// Number of bytes written to storage. `None` if unknown.
     pub written: Option<u64>,
-    /// Mechanism that enforces the limits.
+    /// Mechanism that enforces the resource limits of the attempt.
     pub limited_by: LimitMechanism,
 }
 
@@ -385,8 +386,8 @@ pub enum LimitMechanism {
     /// Each process has its own limits (`setrlimit`).
     #[default]
     Rlimit,
-    /// The process tree has common limits for memory and number of processes if these controllers are delegated. Each
-    /// process has its own limits for the rest.
+    /// A control group limits the memory and the number of processes of the whole tree, as far as these controllers are
+    /// delegated. For the rest, each process has its own limits.
     Cgroup,
 }
 
@@ -401,12 +402,12 @@ impl LimitMechanism {
     }
 }
 
-/// Resource usage of the command of an attempt and the descendants that it waited for.
+/// Resource usage of the command of an attempt, including the descendants that the command waited for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
-    /// CPU time in user mode.
+    /// CPU time that was used in user mode.
     pub user: Duration,
-    /// CPU time in kernel mode.
+    /// CPU time that was used in kernel mode.
     pub system: Duration,
     /// Maximum resident memory of a single process, in bytes.
     pub peak_memory: u64,
@@ -415,17 +416,17 @@ pub struct Usage {
 /// Cause of a stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StopCause {
-    /// A request of a person or a program.
+    /// A person or a program requested the stop.
     User,
-    /// The timeout of the process.
+    /// The timeout of the process expired.
     Timeout,
-    /// The end of the parent.
+    /// The parent ended.
     Parent,
-    /// The end of the session.
+    /// The session ended.
     Session,
-    /// The shutdown of the manager.
+    /// The manager shut down.
     Shutdown,
-    /// The expired lease of the node: the process may now run on another node.
+    /// The lease of the node expired, so the process may now run on another node.
     Limit,
 }
 
@@ -451,7 +452,7 @@ pub enum Interruption {
     Reboot,
     /// The shim was killed.
     SupervisorKilled {
-        /// Known facts about the end.
+        /// Facts about the end that are known nevertheless.
         evidence: String,
         /// True if it is unknown whether the process tree is empty.
         unverified: bool,
@@ -460,12 +461,12 @@ pub enum Interruption {
     NodeGone,
     /// The reporter sent no heartbeat within the agreed interval.
     HeartbeatMissed {
-        /// Time of the last heartbeat.
+        /// Time at which the last heartbeat arrived.
         last: Timestamp,
     },
     /// The node's record of the attempt is gone or damaged.
     RecordLost {
-        /// Description of what was found.
+        /// Description of the facts that show the loss of the record.
         found: String,
     },
 }

@@ -1,4 +1,4 @@
-//! Events. The record of a process is the fold of its events.
+//! Events. The record of a process is the result of applying all its events in order.
 
 use crate::condition::Condition;
 use crate::ending::{Ending, Exit, StopCause};
@@ -25,23 +25,23 @@ pub enum Fact {
     Submitted,
     /// A node claimed the process, and a new attempt starts.
     Claimed {
-        /// Attempt that starts.
+        /// Number of the attempt that starts.
         attempt: AttemptNo,
         /// Node that claimed the process.
         node: NodeId,
     },
     /// The command was started.
     Spawned {
-        /// Operating-system process id, if any.
+        /// Operating-system process id of the command; `None` if it is unknown or does not exist.
         pid: Option<u32>,
-        /// Mechanism that contains the descendants.
+        /// Mechanism that contains the descendants of the command.
         containment: Option<Containment>,
         /// Time at which the timeout expires.
         timeout_at: Option<AwakeTime>,
     },
-    /// The attempt never ran; the process waits again in its former place in the queue.
+    /// The attempt never ran. The process is waiting again in its former place in the queue.
     NeverRan,
-    /// The start time of a delayed process or the time of a retry has come; the process is in the queue.
+    /// The start time of a delayed process or of a retry has come, and the process is in the queue.
     BecameDue,
     /// The attempt failed and a retry is scheduled.
     RetryScheduled {
@@ -59,7 +59,7 @@ pub enum Fact {
     OutcomeReported(ReportedOutcome),
     /// The process was paused.
     Paused {
-        /// Time that remains of the timeout.
+        /// Time that remained until the timeout.
         timeout_left: Option<std::time::Duration>,
     },
     /// The process was resumed.
@@ -67,13 +67,14 @@ pub enum Fact {
         /// Time at which the timeout now expires.
         timeout_at: Option<AwakeTime>,
     },
-    /// The process was asked to end. During a stop: the stop continues with another cause and the same grace period.
+    /// The process was asked to end. If it is stopping already, the stop continues with a new cause and the same grace
+    /// period.
     StopRequested {
         /// Cause of the stop.
         cause: StopCause,
         /// End of the grace period; reported work uses `until` instead.
         kill_at: AwakeTime,
-        /// Time at which reported work counts as cancelled if the reporter does not answer.
+        /// Time at which reported work counts as cancelled if its reporter does not acknowledge the cancel.
         until: Timestamp,
     },
     /// The process tree is being killed.
@@ -83,14 +84,14 @@ pub enum Fact {
     },
     /// The process tree was killed but still contains live processes.
     BecameStuck,
-    /// The own work of the process has ended. The process ends once its descendants have ended.
+    /// The own work of the process has ended. The process ends as soon as its descendants have ended.
     AwaitingChildren {
         /// How the own work ended.
         ending: Ending,
-        /// Last live stats.
+        /// Live stats of the process at this time.
         live_stats: LiveStats,
     },
-    /// The descendants were asked to end; no child can join any more.
+    /// The descendants were asked to end, and no child can join any more.
     CascadeStarted {
         /// Cause of the cascade.
         cause: StopCause,
@@ -106,7 +107,7 @@ pub enum Fact {
     },
     /// The session of the process ended.
     SessionEnded {
-        /// Time at which the process will be cancelled for this reason.
+        /// Time at which the process will be cancelled because of the end of its session.
         cancel_at: Timestamp,
     },
     /// The process continues after the end of its session; its scheduled cancel was withdrawn.
@@ -115,7 +116,7 @@ pub enum Fact {
     Ended {
         /// How the process ended.
         ending: Ending,
-        /// Last live stats.
+        /// Live stats of the process at this time.
         live_stats: LiveStats,
     },
     /// A condition started.
@@ -137,10 +138,10 @@ pub enum Fact {
         /// Text of the line, without control characters and truncated if too long.
         line: String,
     },
-    /// The node of the process is lost: its lease and the grace period after it have expired. The consequences follow
-    /// as further events.
+    /// The node of the process is lost: its lease and the grace period after it have expired. Further events record the
+    /// consequences.
     NodeLost {
-        /// Node that is lost.
+        /// Name of the node that is lost.
         node: NodeId,
     },
     /// A signal was sent to the process.
@@ -150,22 +151,22 @@ pub enum Fact {
         /// Part of the process tree that received the signal.
         target: SignalTarget,
     },
-    /// The stop of a possible orphan was requested: the process ended when its node was lost, and may still be
-    /// running there.
+    /// The stop of a possible orphan was requested: the process was recorded as ended when its node was lost, and its
+    /// command may still be running on that node.
     OrphanStopRequested {
         /// Cause of the stop.
         cause: StopCause,
         /// True if the orphan is killed immediately, without a grace period.
         force: bool,
     },
-    /// The store had lost the record in this state, and its node restored it.
+    /// The store had lost the record, and a node restored it in this state.
     Restored {
         /// Node that restored the record.
         node: NodeId,
     },
     /// An exit was reported after the end was recorded. The ending stays unchanged.
     LateExit {
-        /// Attempt that exited.
+        /// Number of the attempt whose command exited.
         attempt: AttemptNo,
         /// Details of the exit.
         exit: Exit,

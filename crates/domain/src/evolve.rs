@@ -1,6 +1,6 @@
 //! Applies facts to a process.
 //!
-//! Nothing here can fail or choose: all choices were made when the facts were decided.
+//! This code cannot fail and makes no choices: all choices were made when the facts were decided.
 
 use crate::condition::Conditions;
 use crate::event::{Event, Fact};
@@ -77,7 +77,7 @@ impl Process {
                     State::Reported { slot } | State::CancelRequested { slot, .. } => {
                         State::CancelRequested { slot: *slot, cause: *cause, until: *until }
                     }
-                    // The current stop continues in the phase that it has reached. Only its cause changes.
+                    // The current stop continues in its present phase. Only its cause changes.
                     State::Stopping { execution, since, phase, .. } => {
                         State::Stopping { execution: *execution, cause: *cause, since: *since, phase: *phase }
                     }

@@ -1,22 +1,22 @@
 //! The first error that a failed command printed.
 
-/// The error in the output of a failed command that explains the failure best. It is usually the first one.
+/// The error in the output of a failed command that explains the failure best, usually the first error.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FirstError {
     /// Kind of the error, such as `compile_error`, `exception` or `disk_full`.
     pub kind: String,
-    /// The error in one line, such as `AssertionError: test_login failed`.
+    /// The error in a single line, such as `AssertionError: test_login failed`.
     pub message: String,
-    /// Source file, as the output names it.
+    /// Name of the source file, as given in the output.
     pub file: Option<String>,
-    /// Line in that file; the first line is 1.
+    /// Line number in the source file; the first line is 1.
     pub line: Option<u32>,
-    /// Column in that line; the first column is 1.
+    /// Column number in the source line; the first column is 1.
     pub column: Option<u32>,
     /// True if the command printed the error to standard output.
     pub on_stdout: bool,
     /// Offset of the first line of the error in the output of the attempt, in bytes.
     pub offset: u64,
-    /// All lines of the error, such as a whole traceback, if it has several.
+    /// All lines of the error, such as a whole traceback; `None` if the error has only one line.
     pub detail: Option<String>,
 }

@@ -4,8 +4,8 @@ use std::fmt;
 use std::str::FromStr;
 use uuid::Uuid;
 
-/// Identifier of one process: a random UUID (version 4). A short prefix is therefore usually enough to select a
-/// process.
+/// Identifier of one process: a random UUID (version 4). Because it is random, a short prefix is usually enough to
+/// select a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ProcessId(Uuid);
 
@@ -72,7 +72,7 @@ impl OpId {
 pub struct InvalidText {
     /// Kind of identifier that was expected, such as "process id".
     pub what: &'static str,
-    /// Reason for the refusal.
+    /// Reason why the text is not valid.
     pub why: &'static str,
 }
 
@@ -106,8 +106,8 @@ macro_rules! names {
         pub struct $name(String);
 
         impl $name {
-            /// Validates and wraps a text of 1 to 128 bytes without control characters and without spaces at either
-            /// end.
+            /// Validates and wraps a text. It must have 1 to 128 bytes, no control characters, and no spaces at its
+            /// start or end.
             ///
             /// # Errors
             /// [`InvalidText`] if the text is not valid.
@@ -139,16 +139,16 @@ macro_rules! names {
 }
 
 names! {
-    /// Name of a node, or the label that a reporter gives to the place where the work runs.
+    /// Name of a node, or the label that a reporter gives to the place where its work runs.
     NodeId = "node id";
-    /// Identifier of the session on whose behalf a process runs. Launch keys and session policies are scoped to a
-    /// session.
+    /// Identifier of the session on whose behalf a process runs. A launch key is unique within its session, and a
+    /// session policy applies to the processes of one session.
     SessionId = "session id";
     /// Name of the project that a process belongs to; `status PROJECT` filters by it.
     ProjectName = "project";
     /// Name that a user gave to a process.
     ProcessName = "name";
-    /// Concurrency key. Processes with the same key share a number of slots.
+    /// Concurrency key. Processes with the same key share its slots.
     SlotKey = "concurrency key";
     /// Launch key. A second launch with the same key in the same session never starts a second process.
     LaunchKey = "launch key";
@@ -156,11 +156,11 @@ names! {
     AgentId = "agent id";
     /// Kind of agent on whose behalf a process works.
     AgentType = "agent type";
-    /// Name of something that an agent or a node can do.
+    /// Name of a capability of an agent or a node.
     Capability = "capability";
     /// Name of a custom process type, without the prefix `custom:`.
     TypeName = "process type";
-    /// Current step of the work, as the worker reports it.
+    /// Name of the current step of the work, as reported by the worker.
     Stage = "stage";
 }
 
@@ -187,7 +187,7 @@ macro_rules! counters {
 }
 
 counters! {
-    /// Number of an attempt of a process: 1, 2, … Each claim increments the number, which is never reused. 0 means that
+    /// Number of an attempt of a process: 1, 2, … Each claim takes the next number; no number is reused. 0 means that
     /// the process was not claimed yet.
     AttemptNo(u32);
     /// Number of times that a process was written. The submission is the first write.
@@ -206,8 +206,8 @@ counters! {
 
 /// Priority of a process in its queue; a higher value is served first. The default is 0.
 ///
-/// Callers can request −100 to 100. Higher values exist only for processes that were moved to the front of their queue,
-/// so that there is always a value above the first process.
+/// Callers can request −100 to 100. Higher values exist only for processes that were moved to the front of their queue.
+/// A move can therefore always exceed the priority of the first process.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Priority(i32);
 

@@ -1,4 +1,5 @@
-//! The inputs of a decision: actions are requested, observations are reported, and a tick means that time has passed.
+//! The inputs of a decision: a caller requests an action, a spawner or store reports an observation, or a tick says
+//! that time has passed.
 
 use crate::condition::Condition;
 use crate::ending::{Exit, Interruption, StartFailure, StopCause};
@@ -28,7 +29,7 @@ pub enum Input {
 pub enum Action {
     /// The worker reports its progress.
     Progress(ProgressReport),
-    /// The command reports a result or an error of its work. Its status still comes from its exit code.
+    /// The command reports a result or an error of its work. The status of the process still comes from the exit code.
     ReportOutcome(ReportedOutcome),
     /// The reporter states that the reported work is done.
     Complete {
@@ -50,7 +51,7 @@ pub enum Action {
         /// Reason for the stop.
         cause: StopCause,
     },
-    /// End the process and all its descendants. From then on no new process can join the tree below it.
+    /// End the process and all its descendants. From then on, no new process can join anywhere below it.
     Terminate {
         /// Reason for the stop.
         cause: StopCause,
@@ -63,7 +64,7 @@ pub enum Action {
     Resume,
     /// Run an ended process again, as a new process.
     Restart,
-    /// Skip the waiting time before the next attempt.
+    /// Skip the delay before the next attempt.
     RetryNow,
     /// Move the process in its queue.
     Prioritize {
@@ -72,19 +73,19 @@ pub enum Action {
     },
     /// Send a signal to the command, at most once.
     Signal {
-        /// Signal to send.
+        /// Signal that is to be sent.
         signal: Signal,
         /// Part of the process tree that receives the signal.
         target: SignalTarget,
     },
     /// The session of the process ended.
     ///
-    /// - A session id may be used again. An end of a session affects only the processes that are in the session at that
-    ///   time, not those that join later.
+    /// - A session id may be used again. The end of a session affects only the processes that are in the session at
+    ///   that time, not processes that join later.
     /// - If several grace periods are running, the one that expires first counts.
     /// - An explicit policy `keep` cancels a pending grace period. A stop that has already started continues.
     EndSession {
-        /// Session policy that replaces the one in the spec. `None` applies the one in the spec.
+        /// Session policy that replaces the policy in the spec; `None` applies the policy in the spec.
         policy: Option<SessionPolicy>,
     },
 }
@@ -196,14 +197,14 @@ pub enum PendingAction {
     },
     /// Pending [`Action::Signal`].
     Signal {
-        /// Signal to send.
+        /// Signal that is to be sent.
         signal: Signal,
         /// Part of the process tree that receives the signal.
         target: SignalTarget,
     },
     /// Pending [`Action::EndSession`].
     EndSession {
-        /// Session policy that replaces the one in the spec. `None` applies the one in the spec.
+        /// Session policy that replaces the policy in the spec; `None` applies the policy in the spec.
         policy: Option<SessionPolicy>,
     },
 }
@@ -241,7 +242,7 @@ impl PendingAction {
 pub enum Observation {
     /// A node claimed the process.
     Claimed {
-        /// Attempt that starts.
+        /// Number of the attempt that starts.
         attempt: AttemptNo,
         /// Node that claimed the process.
         node: NodeId,
@@ -252,47 +253,47 @@ pub enum Observation {
     ActionRequested(PendingAction),
     /// The command was started.
     Spawned {
-        /// Attempt that was started.
+        /// Number of the attempt that was started.
         attempt: AttemptNo,
         /// Operating-system process id; `None` if the spawner has no process ids.
         pid: Option<u32>,
         /// Mechanism that contains the descendants of the command.
         containment: Option<Containment>,
-        /// Time of the start.
+        /// Time at which the command was started.
         at: Timestamp,
     },
     /// The command could not be started.
     SpawnFailed {
-        /// Attempt that failed to start.
+        /// Number of the attempt that could not be started.
         attempt: AttemptNo,
         /// Reason for the failure.
         failure: StartFailure,
     },
-    /// The command of the attempt was provably never executed.
+    /// It is certain that the command of the attempt was never executed.
     NeverRan {
-        /// Attempt that never ran.
+        /// Number of the attempt that never ran.
         attempt: AttemptNo,
     },
-    /// The attempt is not started, because an earlier attempt ran whose record the store has lost, and the retry policy
-    /// of the process allows no further attempt.
+    /// The attempt is not started: an earlier attempt has run, although the store has lost its record, and the retry
+    /// policy of the process allows no further attempt.
     AlreadyRan {
-        /// Attempt that is not started.
+        /// Number of the attempt that is not started.
         attempt: AttemptNo,
-        /// Latest attempt that ran.
+        /// Number of the latest attempt that ran.
         earlier: AttemptNo,
         /// Exit of the earlier attempt; `None` if its end was not observed.
         exit: Option<Exit>,
     },
     /// The command exited. No descendants are alive, unless the spec allows leftovers to keep running.
     Exited {
-        /// Attempt that exited.
+        /// Number of the attempt whose command exited.
         attempt: AttemptNo,
         /// Details of the exit.
         exit: Exit,
     },
-    /// The shim of the attempt is gone, so its exit was not observed.
+    /// The shim of the attempt is gone, so the exit of the command was not observed.
     SupervisorLost {
-        /// Attempt whose shim is gone.
+        /// Number of the attempt whose shim is gone.
         attempt: AttemptNo,
         /// Reason why the exit was not observed.
         why: Interruption,
@@ -304,30 +305,30 @@ pub enum Observation {
     },
     /// The reporter sent no heartbeat within the agreed interval.
     HeartbeatMissed {
-        /// Time of the last heartbeat.
+        /// Time at which the last heartbeat arrived.
         last: Timestamp,
     },
     /// All descendants of the process have ended.
     DescendantsEnded,
     /// The spawner could not pause the attempt.
     PauseFailed {
-        /// Attempt that could not be paused.
+        /// Number of the attempt that could not be paused.
         attempt: AttemptNo,
     },
     /// A condition started or ended. Conditions apply only to running work; reported work can only be idle or stalled.
     ConditionObserved {
-        /// Attempt that was observed.
+        /// Number of the attempt that was observed.
         attempt: AttemptNo,
         /// Condition that changed.
         condition: Condition,
         /// True if the condition started, false if the condition ended.
         holds: bool,
-        /// Time of the change.
+        /// Time at which the condition started or ended.
         at: Timestamp,
     },
     /// A line of the output matches one of the watch patterns of the spec.
     OutputMatched {
-        /// Attempt that wrote the line.
+        /// Number of the attempt that wrote the matching line.
         attempt: AttemptNo,
         /// Name of the pattern.
         pattern: String,
@@ -361,20 +362,20 @@ pub struct Capabilities {
     /// True if the spawner can send signals. A stop then sends the stop signal of the spec and kills after the grace
     /// period, and the exit reports the last signal that was sent.
     pub signals: bool,
-    /// True if the spawner reports exit codes from 0 to 255. Otherwise an exit is only 0 for success and another code
-    /// for failure.
+    /// True if the spawner reports exit codes from 0 to 255. If false, an exit code shows only success (0) or failure
+    /// (another code).
     pub exit_codes: bool,
     /// True if the spawner stores stdout and stderr separately.
     pub separate_stderr: bool,
     /// True if commands have a process id on this machine.
     pub pid: bool,
-    /// True if attempts survive a restart of the manager. The next manager finds out which attempts still run, how the
-    /// others ended, and which never ran.
+    /// True if attempts survive a restart of the manager. The next manager determines which attempts are still running,
+    /// how the other attempts ended, and which attempts never ran.
     pub survives: bool,
     /// True if the spawner can write to the standard input of a command.
     pub input: bool,
-    /// True if the spawner can inspect the process tree of a command: if it waits for input, and on which ports it
-    /// listens.
+    /// True if the spawner can inspect the process tree of a command, to find out if it is waiting for input and on
+    /// which ports it listens.
     pub inspection: bool,
 }
 

@@ -1,6 +1,7 @@
 //! The signature of a launch.
 
-/// The MAC that proves that a launch may be executed, for deployments where write access to the store is not enough.
+/// A message authentication code that proves that a launch may be executed. It is used where write access to the store
+/// must not be sufficient to run commands.
 ///
 /// Only the signer that created the signature can verify that it belongs to a process. The signature is not secret and
 /// has no influence on decisions.

@@ -9,13 +9,13 @@ pub struct Lineage {
     pub ancestors: Vec<ProcessId>,
     /// Ended process that this process was restarted from.
     pub restarted_from: Option<ProcessId>,
-    /// Number of ancestors, counted from the root, that did not launch this process, because a caller attached this
-    /// process or one of its ancestors to its parent from outside.
+    /// Number of ancestors, counted from the root, that did not launch this process. It is not zero if a caller
+    /// attached this process, or one of its ancestors, to a parent from outside that parent's command.
     pub outside: u8,
 }
 
 impl Lineage {
-    /// Returns the position of a child that `parent` launches. `self` is the position of `parent`.
+    /// Returns the position of a process that `parent` launches. `self` is the position of `parent`.
     #[must_use]
     pub fn child_of(&self, parent: ProcessId) -> Self {
         let mut ancestors = self.ancestors.clone();
@@ -23,13 +23,14 @@ impl Lineage {
         Self { ancestors, restarted_from: None, outside: self.outside }
     }
 
-    /// Returns the same position for a process that a caller attached to its parent from outside.
+    /// Returns the same position, marked as that of a process that a caller attached to its parent from outside the
+    /// parent's command.
     #[must_use]
     pub fn attached(self) -> Self {
         Self { outside: self.level().0, ..self }
     }
 
-    /// Returns the ancestors that launched this process, directly or indirectly, from the root down. If such an
+    /// Returns the ancestors that launched this process directly or indirectly, from the root down. When such an
     /// ancestor is restarted, it is expected to launch this process again.
     #[must_use]
     pub fn launchers(&self) -> &[ProcessId] {
@@ -42,7 +43,7 @@ impl Lineage {
         self.ancestors.last().copied()
     }
 
-    /// Returns the root of the tree; `me` if this process is the root.
+    /// Returns the root of the tree. `me` is the id of this process, which is returned if it is the root itself.
     #[must_use]
     pub fn root(&self, me: ProcessId) -> ProcessId {
         self.ancestors.first().copied().unwrap_or(me)

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-/// The check that finds out when a command is ready.
+/// The check that determines when a command is ready.
 ///
 /// The check is repeated in each attempt until it succeeds. A command without a check is never ready.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ReadyWhen {
     /// Ready when a process of the command's tree listens on this TCP port.
     Port(u16),
-    /// Ready when an HTTP GET of this URL is answered with a status from 200 to 399.
+    /// Ready when the response to an HTTP GET of this URL has a status from 200 to 399.
     Http {
         /// URL to request, starting with `http://`.
         url: String,
@@ -19,8 +19,8 @@ pub enum ReadyWhen {
         /// Regular expression.
         pattern: String,
     },
-    /// Ready when this probe exits with code 0. The probe runs in the directory and environment of the monitored
-    /// command.
+    /// Ready when this probe exits with code 0. The probe runs in the directory and with the environment of the
+    /// monitored command.
     Command {
         /// Program of the probe.
         program: String,
@@ -29,13 +29,13 @@ pub enum ReadyWhen {
     },
 }
 
-/// A regular expression that is searched in the output; each matching line is reported as an event.
+/// A regular expression that is searched for in the output. Each matching line is reported as an event.
 ///
 /// Output that was written while no manager was running is not searched. At most 100 matches of a pattern are reported
-/// for each attempt; the count restarts when a new manager starts.
+/// for each attempt; the count starts again at 0 when a new manager starts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WatchPattern {
-    /// Name of the pattern in its events.
+    /// Name of the pattern, which its events contain.
     pub name: String,
     /// Regular expression.
     pub pattern: String,
@@ -43,20 +43,20 @@ pub struct WatchPattern {
     pub source: WatchSource,
 }
 
-/// The output streams in which a pattern is searched.
+/// The output streams in which a pattern is searched for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum WatchSource {
     /// Both streams.
     #[default]
     Both,
-    /// Standard output only.
+    /// The pattern is searched for in standard output only.
     Stdout,
-    /// Standard error only.
+    /// The pattern is searched for in standard error only.
     Stderr,
 }
 
 /// The times after which silent work is reported as idle or stalled. A command is silent while it writes no output and
-/// reports no progress; reported work is silent while nothing is reported.
+/// reports no progress; reported work is silent while its reporter sends nothing.
 ///
 /// `None` uses the default of the deployment; zero means never.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -68,7 +68,7 @@ pub struct SilencePolicy {
 }
 
 impl SilencePolicy {
-    /// Returns this policy with unset values taken from `deployment`. Values of zero become `None`.
+    /// Returns this policy with the unset values taken from `deployment`. A value of zero becomes `None`.
     #[must_use]
     pub fn or(self, deployment: Self) -> Self {
         let chosen =

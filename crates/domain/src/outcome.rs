@@ -2,7 +2,8 @@
 
 use crate::json::JsonText;
 
-/// Result and error that a command reported. They describe the work; the status comes from the exit code.
+/// Result and error that a command reported. They describe the work; the status of the process comes from the exit
+/// code.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ReportedOutcome {
     /// Result of the work.
@@ -18,7 +19,7 @@ impl ReportedOutcome {
         self.result.is_none() && self.error.is_none()
     }
 
-    /// Returns the outcome after another report. A part that the report lacks stays unchanged.
+    /// Returns the outcome after another report. A part that the report omits stays unchanged.
     #[must_use]
     pub fn updated(&self, report: &Self) -> Self {
         Self {

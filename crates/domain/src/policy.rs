@@ -4,16 +4,16 @@ use crate::id::SlotKey;
 use crate::time::Timestamp;
 use std::collections::BTreeMap;
 
-/// The slot limits of all keys, set for single keys, for patterns, or by default. 0 slots means no limit.
+/// The slot limits of all keys. A limit applies to a single key, to a pattern, or by default. 0 slots means no limit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Policy {
     /// Number of slots by key or by pattern. A pattern ends in `*` and covers every key with that prefix.
     pub slots: BTreeMap<String, u32>,
     /// Number of slots of each key that no entry in `slots` covers.
     pub default_slots: u32,
-    /// Keys whose queues are on hold. Waiting processes are not started; running ones continue.
+    /// Keys whose queues are on hold. Their waiting processes are not started; running processes continue.
     pub held: BTreeMap<SlotKey, QueueHold>,
-    /// Configured limits that were last applied by [`configure`](Self::configure); `None` if that never happened.
+    /// Limits that the latest call of [`configure`](Self::configure) applied; `None` if there was no call.
     pub configured: Option<ConfiguredLimits>,
 }
 
@@ -36,11 +36,11 @@ pub struct QueueHold {
 }
 
 impl Policy {
-    /// Default of `default_slots` if nothing is configured.
+    /// Value of `default_slots` if nothing is configured.
     pub const DEFAULT_SLOTS: u32 = 5;
 
-    /// Returns the number of slots of `key`: the entry of the key, or else of the longest matching pattern, or else the
-    /// default. Returns `None` if the key has no limit.
+    /// Returns the number of slots of `key`. The entry of the key takes precedence, then the longest matching pattern,
+    /// then the default. Returns `None` if the key has no limit.
     #[must_use]
     pub fn slots_of(&self, key: &SlotKey) -> Option<u32> {
         let exact = self.slots.get(key.as_str());
@@ -48,8 +48,8 @@ impl Policy {
         (slots > 0).then_some(slots)
     }
 
-    /// Applies those configured limits that have changed since the last call. Limits that were changed at run time are
-    /// therefore preserved until their configured value changes. The first call applies all limits. Holds are not
+    /// Applies the configured limits that have changed since the last call. A limit that was changed at run time is
+    /// therefore preserved until its configured value changes. The first call applies all limits. Holds are not
     /// affected.
     pub fn configure(&mut self, now: &ConfiguredLimits) {
         let before = self.configured.replace(now.clone());

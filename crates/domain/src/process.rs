@@ -25,27 +25,27 @@ use std::sync::Arc;
 pub struct Process {
     /// Identifier of the process.
     pub id: ProcessId,
-    /// Everything that the caller decided at the submission.
+    /// Everything that the caller specified at the submission.
     pub spec: Arc<Spec>,
     /// Position of the process in its tree.
     pub lineage: Lineage,
-    /// Signature of `id`, `spec` and `lineage`, made at the submission; `None` if write access to the store is trusted.
+    /// Signature of `id`, `spec` and `lineage`, created at the submission; `None` if launches are not signed.
     pub signature: Option<LaunchSignature>,
-    /// Node that runs the process, or the label that a reporter gave. A retry may change the node of a command.
+    /// Node that runs the process, or the label that a reporter gave. A retry of a command may run on another node.
     pub node: Option<NodeId>,
     /// Number of the latest attempt.
     pub attempt: AttemptNo,
     /// Number of retries that were used.
     pub retries: u32,
-    /// Number of consecutive attempts that provably never ran.
+    /// Number of consecutive attempts that certainly never ran.
     pub never_ran: u32,
     /// Time at which the process was accepted.
     pub queued_at: Timestamp,
     /// Time at which the latest attempt started to run.
     pub started_at: Option<Timestamp>,
-    /// Current priority: the one in the spec, until the process is moved in its queue.
+    /// Current priority. It is the priority in the spec until the process is moved in its queue.
     pub priority: Priority,
-    /// Cascade that is still in progress: the descendants must end, and some may still be alive.
+    /// Cascade that is still in progress: the descendants must end, and some of them may still be alive.
     pub cascade: Option<Cascade>,
     /// Time at which the process will be cancelled because its session ended.
     pub cancel_at: Option<Timestamp>,
@@ -66,11 +66,11 @@ pub struct Cascade {
     pub force: bool,
 }
 
-/// Number of consecutive attempts that never ran after which the process fails.
+/// Number of consecutive attempts that never ran; when it is reached, the process fails.
 pub const MAX_NEVER_RAN: u32 = 5;
 
 impl Process {
-    /// Accepts new work. Returns the process in its first state and its `Submitted` event.
+    /// Accepts new work. Returns the process in its first state, and the `Submitted` event.
     #[must_use]
     pub fn submit(
         ctx: &DecisionContext,
@@ -128,14 +128,14 @@ impl Process {
         }
     }
 
-    /// Returns the time at which the process needs a tick. Returns `None` if the process waits for an observation or an
-    /// action instead.
+    /// Returns the time at which the process needs a tick. Returns `None` if the process is waiting for an observation
+    /// or an action, not for a time.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Deadline> {
         match &self.state {
             State::Pending(Pending::Delayed { until: at } | Pending::Retrying { at, .. })
             | State::CancelRequested { until: at, .. } => Some(Deadline::At(*at)),
-            // The command has exited before its timeout. Only the clean-up of its leftovers is still in progress.
+            // The command has exited before its timeout. Only the cleanup of its leftovers is still in progress.
             State::Running { .. } if self.conditions.holds(Condition::CleaningUp) => None,
             State::Running { timeout_at, .. } => timeout_at.map(Deadline::Awake),
             State::Stopping { phase, .. } => match phase {
@@ -153,7 +153,7 @@ impl Process {
     }
 
     /// Returns the time at which the process needs a tick because its session ended. Returns `None` if its session has
-    /// not ended, or if the process is already stopping or has ended.
+    /// not ended, or if the process is stopping or has ended.
     #[must_use]
     pub const fn session_deadline(&self) -> Option<Timestamp> {
         match &self.state {
@@ -162,15 +162,15 @@ impl Process {
             | State::Running { .. }
             | State::Reported { .. }
             | State::Paused { .. } => self.cancel_at,
-            // The process was asked to end and only waits for its descendants.
+            // The process was asked to end and is only waiting for its descendants.
             State::AwaitingChildren(_) if self.cascade.is_some() => None,
             State::AwaitingChildren(_) => self.cancel_at,
             State::Stopping { .. } | State::CancelRequested { .. } | State::Ended(_) => None,
         }
     }
 
-    /// Returns the time by which the next heartbeat must arrive after the one at `last_heartbeat`. Returns `None` if no
-    /// heartbeat is expected.
+    /// Returns the time by which the next heartbeat must arrive if the last one arrived at `last_heartbeat`. Returns
+    /// `None` if no heartbeat is expected.
     #[must_use]
     pub fn heartbeat_due(&self, last_heartbeat: Option<Timestamp>) -> Option<Timestamp> {
         let Work::Reported(reported) = &self.spec.work else {
@@ -214,8 +214,8 @@ impl Process {
         }
     }
 
-    /// Returns true if an ended process may have an orphan: the process was marked interrupted because its node was
-    /// lost, and no exit was reported since.
+    /// Returns true if an ended process may have an orphan: the process was recorded as interrupted because its node
+    /// was lost, and no exit was reported after that.
     #[must_use]
     pub fn may_live_on(&self) -> bool {
         let State::Ended(ended) = &self.state else { return false };
@@ -223,7 +223,8 @@ impl Process {
         lost && ended.late.is_none() && matches!(self.spec.work, Work::Command(_)) && self.node.is_some()
     }
 
-    /// Returns the effect on the descendants that the current state requires. Recovery executes this effect again.
+    /// Returns the effect on the descendants that the current state requires. Recovery executes this effect again after
+    /// a restart.
     #[must_use]
     pub const fn wanted_below(&self) -> Option<Effect> {
         match (self.cascade, &self.state) {
@@ -245,7 +246,8 @@ impl Process {
 
     /// Returns the time at which the process needs a decision while no node owns it.
     ///
-    /// A process that must end its descendants or wait for them is always due, because their end may have been missed.
+    /// A process that must end its descendants or is waiting for them is always due, because the report about their end
+    /// may have been missed.
     #[must_use]
     pub fn due(&self) -> Option<Timestamp> {
         if self.wanted_below().is_some() {
@@ -300,7 +302,7 @@ pub struct ProcessHeader {
     pub status: Status,
     /// Role of the process in slots and queues.
     pub slot_state: SlotState,
-    /// True if no child may join any more. For processes further below, see [`is_ending`](Self::is_ending).
+    /// True if no new child may join. For processes further down the tree, see [`is_ending`](Self::is_ending).
     pub closing: bool,
     /// Number of the latest attempt.
     pub attempt: AttemptNo,
@@ -334,10 +336,10 @@ pub struct ProcessHeader {
 }
 
 impl ProcessHeader {
-    /// Returns true if no process may join anywhere below this one: this process is ending, or it has ended and its
-    /// descendants still have to end.
+    /// Returns true if no process may join the tree anywhere below this process: this process is ending, or it has
+    /// ended and its descendants still have to end.
     ///
-    /// Returns false if the process has ended and nothing remains to be done. Its live children may still start
+    /// Returns false if the process has ended and nothing remains to be done. Its live children may then still launch
     /// processes.
     #[must_use]
     pub const fn is_ending(&self) -> bool {

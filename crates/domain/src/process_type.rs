@@ -8,8 +8,8 @@ use std::fmt;
 pub enum ProcessType {
     /// Session of the Jules agent.
     JulesSession,
-    /// Run of a test suite. By default a stop first sends INT and waits two seconds, so that the suite can write
-    /// reports.
+    /// Run of a test suite. By default, a stop first sends INT and waits for two seconds, so that the suite can write
+    /// its reports.
     TestSuite,
     /// Build of software.
     Build,
@@ -17,10 +17,10 @@ pub enum ProcessType {
     Server,
     /// Analysis of code or data.
     Analysis,
-    /// Any other kind of work.
+    /// Any kind of work without a more specific type.
     #[default]
     Custom,
-    /// Any other kind of work, with a name of its own: `custom:<name>`.
+    /// Any other kind of work, under its own name: `custom:<name>`.
     Named(TypeName),
 }
 

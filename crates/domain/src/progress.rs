@@ -61,21 +61,22 @@ pub struct ProgressReport {
     pub progress: Option<Progress>,
     /// Current stage; `None` leaves the last value unchanged.
     pub stage: Option<Stage>,
-    /// Remaining time that the worker estimates. It replaces the estimate from the progress until the next report that
-    /// contains progress or a remaining time.
+    /// Remaining time that the worker estimates. It takes precedence over the estimate that is derived from the
+    /// progress, until the next report that contains progress or a remaining time.
     pub eta: Option<Duration>,
 }
 
 /// The remaining time that a worker estimated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ReportedEta {
-    /// Time of the report.
+    /// Time at which the worker reported the estimate.
     pub at: Timestamp,
-    /// Remaining time at that moment.
+    /// Remaining time at the time of the report.
     pub remaining: Duration,
 }
 
-/// Live stats of a running attempt. Only the latest values are stored; changes create no events, except a new stage.
+/// Live stats of a running attempt. Only the latest values are stored. A change creates no event, unless the stage is
+/// new.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LiveStats {
     /// Latest reported progress.
@@ -113,9 +114,9 @@ impl LiveStats {
         }
     }
 
-    /// Returns the estimated remaining time: the estimate of the worker, which counts down, or else an estimate from
-    /// the progress. Returns `None` if the worker gave no estimate, unless two reports at least 2 s apart show an
-    /// advance.
+    /// Returns the estimated remaining time. This is the estimate of the worker minus the time since its report, or,
+    /// without one, an estimate from the progress. An estimate from the progress requires two reports at least 2 s
+    /// apart that show an advance; without them, returns `None`.
     #[must_use]
     pub fn eta(&self, now: Timestamp) -> Option<Duration> {
         if let Some(reported) = self.reported_eta {
@@ -125,7 +126,8 @@ impl LiveStats {
     }
 }
 
-/// The first and the latest progress report. A report of lower progress restarts the pair.
+/// The first and the latest progress report. When a report has lower progress than the one before, the pair starts
+/// again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ProgressRate {
     /// Time of the first report.
@@ -138,11 +140,12 @@ pub struct ProgressRate {
     pub last: Progress,
 }
 
-/// Minimum time between the first and the latest report for an estimate.
+/// Minimum time between the first and the latest report from which the remaining time is estimated.
 const MIN_BASIS: Duration = Duration::from_secs(2);
 
 impl ProgressRate {
-    /// Returns the pair of reports after a new one. Lower progress than before restarts the pair.
+    /// Returns the pair of reports after a new report. If the progress is lower than before, the pair starts again with
+    /// the new report.
     fn after(before: Option<Self>, now: Timestamp, progress: Progress) -> Self {
         match before {
             Some(progress_rate) if progress >= progress_rate.last => {
@@ -152,8 +155,8 @@ impl ProgressRate {
         }
     }
 
-    /// Returns the time that the rest takes at the mean speed since the first report, minus the time since the latest
-    /// one.
+    /// Returns the remaining time at the mean speed since the first report, minus the time that has passed since the
+    /// latest report.
     fn eta(&self, now: Timestamp) -> Option<Duration> {
         let basis = self.last_at.since(self.first_at);
         let done = u64::from(self.last.hundredths().saturating_sub(self.first.hundredths()));

@@ -13,7 +13,7 @@ pub enum Rejection {
         from: Status,
         /// Action that was rejected.
         attempted: ActionKind,
-        /// True if the process is reported work, whose work the caller does itself.
+        /// True if the process is reported work, which the caller does itself.
         reported: bool,
     },
     /// The kind of work or the spawner does not support the action.
@@ -23,7 +23,7 @@ pub enum Rejection {
         status: Status,
         /// Action that was rejected.
         attempted: ActionKind,
-        /// Text that names the unsupported target, such as "reported work".
+        /// Name of what does not support the action, such as "reported work".
         what: &'static str,
     },
 }

@@ -6,11 +6,11 @@ use std::time::Duration;
 /// Limits after which an ended process and its output are pruned. Live processes are never pruned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Retention {
-    /// Maximum age since the end; `None` means no limit.
+    /// Maximum time since the end of the process; `None` means no limit.
     pub age: Option<Duration>,
     /// Maximum number of ended records; `None` means no limit.
     pub count: Option<u64>,
-    /// Time before which every ended process is pruned. A limit in bytes is applied by setting this time.
+    /// Time limit: every process that ended before it is pruned. A limit in bytes is applied by setting this time.
     pub before: Option<Timestamp>,
 }
 

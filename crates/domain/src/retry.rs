@@ -11,11 +11,11 @@ use std::time::Duration;
 pub struct RetryPolicy {
     /// Maximum number of attempts after the first; 0 means no retries.
     pub retries: u32,
-    /// Delay before the second attempt.
+    /// Delay before the second attempt, which is the first retry.
     pub first: Duration,
     /// Maximum delay.
     pub cap: Duration,
-    /// Exit codes that are retried. If empty, every exit code other than 0 and every exit by a signal is retried.
+    /// Exit codes that lead to a retry. If empty, every exit code other than 0 and every exit by a signal leads to one.
     pub codes: Vec<i32>,
     /// True if an attempt that exceeded its timeout is retried.
     pub after_timeout: bool,
@@ -46,8 +46,8 @@ impl RetryPolicy {
         }
     }
 
-    /// Returns the delay before the next attempt after `used` retries: a random value between half of the doubled delay
-    /// and all of it.
+    /// Returns the delay before the next attempt after `used` retries. It is a random value between half of the
+    /// exponential delay and the whole exponential delay.
     #[must_use]
     pub fn wait(&self, used: u32, chance: RandomBits) -> Duration {
         let factor = 1_u32.checked_shl(used).unwrap_or(u32::MAX);
@@ -57,7 +57,7 @@ impl RetryPolicy {
         whole.saturating_sub(Duration::from_millis(half)) + Duration::from_millis(jitter)
     }
 
-    /// Returns true if another attempt follows on `ending` after `used` retries.
+    /// Returns true if another attempt follows after `used` retries and an attempt that ended with `ending`.
     #[must_use]
     pub fn covers(&self, ending: &Ending, used: u32) -> bool {
         used < self.retries

@@ -4,8 +4,8 @@ use std::fmt;
 
 /// A signal that may be sent to a command, as its number on Linux.
 ///
-/// Signals that kill, halt or continue a process are excluded, because the status would then be wrong. Cancel, pause
-/// and resume have these effects on the whole tree and are recorded.
+/// Signals that kill, halt or continue a process are excluded, because the status would then be wrong. The actions
+/// cancel, pause and resume have these effects on the whole tree, and they are recorded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Signal(u8);
 
@@ -40,7 +40,7 @@ const NAMES: [(u8, &str); 25] = [
 const HALTING: [(u8, &str); 4] = [(19, "STOP"), (20, "TSTP"), (21, "TTIN"), (22, "TTOU")];
 const KILL: (u8, &str) = (9, "KILL");
 const CONTINUE: (u8, &str) = (18, "CONT");
-/// First real-time signal that programs may use freely. The C library reserves 32 and 33.
+/// First real-time signal that programs may use freely. The C library reserves the numbers 32 and 33.
 const FIRST_FREE: u8 = 34;
 const LAST: u8 = 64;
 
@@ -53,7 +53,7 @@ pub enum InvalidSignal {
         /// Name or number that was requested.
         asked: String,
     },
-    /// KILL, which would end only the main process. Cancel ends the whole tree and is recorded.
+    /// KILL, which would end only the main process. The cancel action ends the whole tree and is recorded.
     #[error("KILL is not available as a signal: use cancel, which kills the whole tree")]
     Kills,
     /// A signal that would halt a process while all interfaces still show its status as running.
@@ -124,10 +124,10 @@ impl fmt::Display for Signal {
 /// The part of a process tree that receives a signal.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SignalTarget {
-    /// Only the process that was launched.
+    /// Only the launched process itself receives the signal.
     #[default]
     Main,
-    /// The launched process and everything that it started.
+    /// The launched process and everything that it started receive the signal.
     Tree,
 }
 

@@ -1,4 +1,4 @@
-//! The spec of a process: fixed at the submission and never changed.
+//! The spec of a process. It is set at the submission and never changes.
 
 use crate::id::{
     AgentId, AgentType, Capability, LaunchKey, NodeId, Priority, ProcessName, ProjectName, SessionId, SlotKey,
@@ -12,22 +12,22 @@ use crate::time::Timestamp;
 use std::fmt;
 use std::time::Duration;
 
-/// Everything that the caller decides about a process when it is submitted.
+/// Everything that the caller specifies about a process when it submits the process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Spec {
     /// Command to execute, or reported work.
     pub work: Work,
     /// Type of the process.
     pub kind: ProcessType,
-    /// Name that a user may call the process by.
+    /// Name of the process, by which users can refer to it.
     pub name: Option<ProcessName>,
     /// Project that the process belongs to.
     pub project: Option<ProjectName>,
     /// Session on whose behalf the process runs.
     pub session: Option<SessionId>,
-    /// Description in one sentence.
+    /// Description of the process in one sentence.
     pub description: Option<String>,
-    /// Any JSON object that the caller attaches.
+    /// JSON object of any content that the caller attaches.
     pub metadata: Option<JsonText>,
     /// Agent on whose behalf the process works.
     pub agent: AgentDescriptor,
@@ -37,15 +37,15 @@ pub struct Spec {
     pub priority: Priority,
     /// Launch key. A second launch with the same key in the same session never starts a second process.
     pub launch_key: Option<LaunchKey>,
-    /// Earliest time of the start.
+    /// Earliest start time.
     pub not_before: Option<Timestamp>,
     /// Nodes that may run the process.
     pub placement: Placement,
     /// Rules for retrying a failed attempt.
     pub retry: RetryPolicy,
-    /// Treatment of live descendants when the process ends without being cancelled.
+    /// What happens to live descendants when the process ends without being cancelled.
     pub children: ChildrenPolicy,
-    /// Treatment of the process when its session ends.
+    /// What happens to the process when its session ends.
     pub on_session_end: SessionPolicy,
     /// Times after which silent work is reported as idle or stalled.
     pub silence: SilencePolicy,
@@ -85,8 +85,8 @@ impl Spec {
         }
     }
 
-    /// Returns the name of a requested feature that the spawner does not support. Returns `None` if all features are
-    /// supported.
+    /// Returns the name of a feature that the spec requires but the spawner does not support. Returns `None` if all
+    /// features are supported.
     #[must_use]
     pub fn unsupported_by(&self, capabilities: Capabilities) -> Option<&'static str> {
         let command = self.command()?;
@@ -103,11 +103,11 @@ impl Spec {
         }
     }
 
-    /// Returns true if two specs request the same work, so that a second launch with the same launch key is a
+    /// Returns true if two specs request the same work, so that a second launch with the same launch key counts as a
     /// repetition.
     ///
     /// - Compared: command, arguments, directory, declared variables, timeout, limits, type, concurrency key, and the
-    ///   prompt, agent and model. For reported work: its node and if it is queued.
+    ///   prompt, agent and model. For reported work: its node, and whether it waits for a slot.
     /// - Ignored: everything else, such as the captured environment, names, times and priority.
     #[must_use]
     pub fn same_launch(&self, other: &Self) -> bool {
@@ -131,7 +131,8 @@ impl Spec {
         differs
     }
 
-    /// Returns the part that [`same_launch`](Self::same_launch) compares, with everything else set to its default.
+    /// Returns a spec with only the parts that [`same_launch`](Self::same_launch) compares; all other parts have their
+    /// default.
     #[must_use]
     pub fn launch_part(&self) -> Self {
         let work = match &self.work {
@@ -217,24 +218,24 @@ pub struct CommandSpec {
     pub args: Vec<String>,
     /// Absolute path of the working directory.
     pub directory: String,
-    /// Sources of the environment variables.
+    /// Sources of the environment variables of the command.
     pub environment: EnvironmentSpec,
-    /// Source of the standard input.
+    /// Source of the standard input of the command.
     pub stdin: Stdin,
-    /// Maximum run time, without the time in which the machine is suspended or the process is paused; `None` means no
-    /// limit.
+    /// Maximum run time; `None` means no limit. The time during which the machine is suspended or the process is paused
+    /// does not count.
     pub timeout: Option<Duration>,
-    /// Sequence of signals that stops the command.
+    /// Signals that stop the command, and the waiting times between them.
     pub stop: StopPolicy,
-    /// Treatment of descendants that are alive after the command exited.
+    /// What happens to descendants that are still alive after the command has exited.
     pub leftovers: Leftovers,
-    /// Amount of output that is stored.
+    /// Amount of the output that is stored.
     pub output: OutputBound,
-    /// Maximum use of resources.
+    /// Maximum use of resources by the command.
     pub limits: ResourceLimits,
-    /// Readiness check; `None` means that the command is never reported as ready.
+    /// Readiness check; without one, the command is never reported as ready.
     pub ready_when: Option<ReadyWhen>,
-    /// Patterns to search in the output.
+    /// Patterns to search for in the output.
     pub watch: Vec<WatchPattern>,
 }
 
@@ -272,7 +273,8 @@ impl fmt::Debug for CommandSpec {
     }
 }
 
-/// The environment of a command: captured variables, found by the hash of their content, plus declared variables.
+/// The environment of a command: captured variables plus declared variables. The captured variables are stored under
+/// the hash of their content.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct EnvironmentSpec {
     /// Hash of the captured variables in the environment store of the node; `None` means that no variables are
@@ -282,7 +284,7 @@ pub struct EnvironmentSpec {
     pub declared: Vec<(String, String)>,
     /// Names of captured variables to leave out.
     pub removed: Vec<String>,
-    /// True to leave out the defaults for non-interactive use, such as `CI` and `PAGER=cat`.
+    /// True to omit the default variables for non-interactive use, such as `CI` and `PAGER=cat`.
     pub bare: bool,
 }
 
@@ -304,12 +306,12 @@ pub struct EnvironmentHash(pub String);
 /// The source of the standard input of a command.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Stdin {
-    /// Empty input from the null device.
+    /// No input: the command reads from the null device.
     #[default]
     Null,
-    /// File at this absolute path.
+    /// The file at this absolute path.
     File(String),
-    /// Pipe to which callers can write while the command runs.
+    /// A pipe to which callers can write while the command is running.
     Pipe,
 }
 
@@ -320,14 +322,14 @@ pub struct StopPolicy {
     pub grace: Duration,
     /// Number of the stop signal; 15 (TERM) by default.
     pub signal: u8,
-    /// Time between INT and the stop signal, so that a test suite can write its reports. `None` sends no INT.
+    /// Time between INT and the stop signal, in which a test suite can write its reports. `None` sends no INT.
     pub interrupt_first: Option<Duration>,
 }
 
 impl StopPolicy {
     /// Default of `grace`.
     pub const DEFAULT_GRACE: Duration = Duration::from_secs(5);
-    /// Time that a test suite has after INT to write its reports.
+    /// Default of the time between INT and the stop signal for a test suite.
     pub const REPORT_GRACE: Duration = Duration::from_secs(2);
 
     /// Returns the time from the first signal to KILL.
@@ -343,18 +345,18 @@ impl Default for StopPolicy {
     }
 }
 
-/// The treatment of descendants that are alive after their command exited.
+/// What happens to descendants that are still alive after their command has exited.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Leftovers {
-    /// They are stopped in the same way as the command.
+    /// The descendants are stopped in the same way as the command.
     #[default]
     Stop,
-    /// They keep running.
+    /// The descendants keep running.
     Keep,
 }
 
-/// The amount of output that is stored for each attempt. Output between start and end is dropped, and the gap is
-/// marked.
+/// The amount of output that is stored for each attempt: its start and its end. Output between them is dropped, and the
+/// gap is marked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OutputBound {
     /// Maximum number of bytes stored from the start of the output.
@@ -378,22 +380,23 @@ pub struct ResourceLimits {
     pub memory_bytes: Option<u64>,
     /// Maximum number of open files.
     pub open_files: Option<u64>,
-    /// Maximum number of processes of the user.
+    /// Maximum number of processes that the user of the command may have.
     pub processes: Option<u64>,
-    /// Maximum size of a written file, in bytes.
+    /// Maximum size of a file that the command writes, in bytes.
     pub file_bytes: Option<u64>,
 }
 
 /// Work that the caller does itself and reports.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReportedSpec {
-    /// Label that the caller gives to the place of the work. A node with this name does not become the owner.
+    /// Label that the caller gives to the place of the work. Even if a node has this name, that node does not become
+    /// the owner.
     pub node: Option<NodeId>,
     /// True if the work waits for a slot of its key instead of starting immediately.
     pub queued: bool,
     /// Maximum time between two heartbeats; the process is interrupted if none arrives in time.
     pub heartbeat: Option<Duration>,
-    /// Time that the reporter has to acknowledge a cancel. After that the process is recorded as cancelled.
+    /// Time within which the reporter must acknowledge a cancel. After that time, the process is recorded as cancelled.
     pub grace: Duration,
 }
 
@@ -413,7 +416,7 @@ impl Default for ReportedSpec {
 pub struct AgentDescriptor {
     /// Identifier of the agent.
     pub agent_id: Option<AgentId>,
-    /// Kind of agent.
+    /// Kind of the agent.
     pub agent_type: Option<AgentType>,
     /// Capabilities of the agent.
     pub capabilities: Vec<Capability>,
@@ -421,27 +424,28 @@ pub struct AgentDescriptor {
     pub parent_message_id: Option<String>,
     /// Prompt for the agent.
     pub prompt: Option<String>,
-    /// Name of the agent that a host must run.
+    /// Name of the agent that an agent host must run.
     pub agent: Option<String>,
-    /// Model that a host must use. By default this is also the concurrency key of an agent launch.
+    /// Model that an agent host must use. By default, the model is also the concurrency key of an agent launch.
     pub model: Option<String>,
 }
 
 /// The nodes that may run a process.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Placement {
-    /// Only the node that accepted the process, because directory and environment exist only there.
+    /// Only the node that accepted the process may run it, because its directory and environment exist only on that
+    /// node.
     #[default]
     Here,
-    /// Only the node with this name.
+    /// Only the node with this name may run the process.
     Node(NodeId),
-    /// Any node that has all these labels.
+    /// Any node that has all these labels may run the process.
     Labels(Vec<Capability>),
     /// Any node.
     Anywhere,
 }
 
-/// The treatment of live descendants of a process that ends without being cancelled. A cancel always includes the
+/// What happens to live descendants of a process that ends without being cancelled. A cancel always includes the
 /// descendants.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ChildrenPolicy {
@@ -450,12 +454,12 @@ pub enum ChildrenPolicy {
     Keep,
     /// The descendants are cancelled.
     Cancel,
-    /// The process stays running, without a slot, until its descendants have ended. Its ending does not change
-    /// meanwhile.
+    /// The process stays in the status running, without a slot, until its descendants have ended. How the process ended
+    /// does not change during that time.
     Wait,
 }
 
-/// The treatment of a process when its session ends.
+/// What happens to a process when its session ends.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SessionPolicy {
     /// The process keeps running.

@@ -10,7 +10,7 @@ use std::time::Duration;
 /// The state of a process. Deadlines are part of the state, so that they survive a restart of the manager.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum State {
-    /// The process waits; see [`Pending`] for the reason.
+    /// The process is waiting; [`Pending`] contains the reason.
     Pending(Pending),
     /// A node has claimed the process, and the command is being started.
     Starting {
@@ -35,12 +35,12 @@ pub enum State {
         execution: Execution,
         /// Time of the pause.
         since: Timestamp,
-        /// Time that remains of the timeout; `None` means no timeout.
+        /// Time that remains until the timeout; `None` means no timeout.
         timeout_left: Option<Duration>,
     },
     /// The command was asked to end.
     Stopping {
-        /// Attempt that is being stopped; `None` while the spawner has not reported the start yet.
+        /// Attempt that is being stopped; `None` if the spawner has not reported its start yet.
         execution: Option<Execution>,
         /// Reason for the stop.
         cause: StopCause,
@@ -55,7 +55,7 @@ pub enum State {
         slot: bool,
         /// Reason for the cancel.
         cause: StopCause,
-        /// Time at which the process counts as cancelled if the reporter does not answer.
+        /// Time at which the process counts as cancelled if the reporter does not acknowledge the cancel.
         until: Timestamp,
     },
     /// The own work of the process has ended. The process ends as soon as its last live descendant has ended.
@@ -64,21 +64,21 @@ pub enum State {
     Ended(Box<Ended>),
 }
 
-/// The reason why a process waits.
+/// The reason why a process is waiting.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Pending {
-    /// The process waits for a slot.
+    /// The process is waiting for a slot.
     Queued,
-    /// The process waits for the earliest start time that the caller chose.
+    /// The process is waiting for the earliest start time that the caller specified.
     Delayed {
         /// Earliest start time.
         until: Timestamp,
     },
-    /// The process waits for its next attempt.
+    /// The process is waiting for its next attempt.
     Retrying {
         /// Time at which the next attempt is due.
         at: Timestamp,
-        /// Ending of the last attempt.
+        /// How the last attempt ended.
         after: Box<Ending>,
     },
 }
@@ -120,26 +120,26 @@ impl Containment {
 /// The phase of a stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StopPhase {
-    /// The command was asked to end and has time until `kill_at`.
+    /// The command was asked to end, and it is killed if it has not ended by `kill_at`.
     Requested {
         /// End of the grace period.
         kill_at: AwakeTime,
     },
     /// The whole tree is being killed.
     Killing {
-        /// Time at which the stop counts as stuck if the tree is not empty.
+        /// Time at which the stop counts as stuck if the tree is not empty by then.
         stuck_at: AwakeTime,
     },
     /// The tree was killed but still contains live processes.
     Stuck,
 }
 
-/// A process whose own work has ended and that waits for its descendants.
+/// A process whose own work has ended and that is waiting for its descendants.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AwaitingChildren {
     /// Time at which the own work ended.
     pub since: Timestamp,
-    /// Ending of the own work.
+    /// How the own work ended.
     pub ending: Ending,
     /// Last live stats, such as progress and stage.
     pub live_stats: LiveStats,
@@ -152,15 +152,15 @@ pub struct AwaitingChildren {
 pub struct Ended {
     /// Time of the end.
     pub at: Timestamp,
-    /// Ending of the process.
+    /// How the process ended.
     pub ending: Ending,
     /// Last live stats, such as progress and stage.
     pub live_stats: LiveStats,
     /// Mechanism that contained the descendants; `None` if no command ran or the mechanism is unknown.
     pub containment: Option<Containment>,
-    /// Exit that was reported after the end was recorded. The ending stays unchanged.
+    /// Exit that was reported after the end of the process was recorded. It does not change how the process ended.
     pub late: Option<LateExit>,
-    /// Requested stop of the orphan that may still be running on the node.
+    /// Requested stop of the orphan that may still be running on the lost node.
     pub orphan_stop: Option<OrphanStop>,
 }
 
@@ -177,7 +177,7 @@ pub struct OrphanStop {
 /// An exit that was reported after the end of the process was recorded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LateExit {
-    /// Attempt that exited.
+    /// Number of the attempt whose command exited.
     pub attempt: AttemptNo,
     /// Details of the exit.
     pub exit: crate::ending::Exit,
@@ -234,8 +234,8 @@ impl State {
         }
     }
 
-    /// Returns the mechanism that contains the descendants of the latest attempt, or contained them until the process
-    /// ended.
+    /// Returns the mechanism that contains the descendants of the latest attempt. For an ended process, returns the
+    /// mechanism that contained them.
     #[must_use]
     pub const fn containment(&self) -> Option<Containment> {
         match self {

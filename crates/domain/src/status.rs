@@ -6,13 +6,13 @@ use std::str::FromStr;
 /// The status of a process, as every interface shows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Status {
-    /// The process waits for a slot, a start time, or its next attempt.
+    /// The process is waiting for a slot, a start time, or its next attempt.
     Pending,
     /// A node has claimed the process, and the command is being started.
     Starting,
-    /// The command or reported work is in progress, or the process waits for its descendants.
+    /// The command or reported work is in progress, or the process is waiting for its descendants.
     Running,
-    /// The command is halted with all its descendants until it is resumed.
+    /// The command is halted with all its descendants until the process is resumed.
     Paused,
     /// The process was asked to end, and some of its commands may still be alive.
     Stopping,
@@ -24,7 +24,7 @@ pub enum Status {
     Timeout,
     /// The process was stopped or removed from the queue by a request.
     Cancelled,
-    /// The exit was not observed. The record contains the reason.
+    /// The end of the process was not observed. The record contains the reason.
     Interrupted,
 }
 
@@ -102,12 +102,12 @@ impl FromStr for Status {
 /// The role of a process in slots and queues.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum SlotState {
-    /// The process is in the queue and may be claimed.
+    /// The process is waiting in the queue and may be claimed.
     Waiting,
     /// The process holds a slot of its key and counts as live on its node.
     Holding,
-    /// The process is live but neither waits nor holds a slot: it is delayed, between attempts, waiting for its
-    /// descendants, or reported work that was never queued.
+    /// The process is live, but it is not in the queue and holds no slot: it is delayed, between attempts, waiting for
+    /// its descendants, or reported work that was never queued.
     Idle,
     /// The process has ended.
     Ended,

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 /// A steady time, in milliseconds since the Unix epoch.
 ///
-/// Steady time is the wall clock at the first start of a manager in this boot, plus the time since then, including
-/// suspend. A later change of the wall clock therefore changes no deadline and no order.
+/// Steady time is the wall-clock time at the first start of a manager after the boot, plus the time that has passed
+/// since then, including time in suspend. A later change of the wall clock therefore changes no deadline and no order.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(pub i64);
 
@@ -25,8 +25,8 @@ impl Timestamp {
 
 /// An awake time: the time that this machine has been running without suspend, in milliseconds since boot.
 ///
-/// The timeout of a command and the grace period of its stop use awake time. A laptop that is suspended for an hour
-/// therefore uses up nothing of a timeout.
+/// The timeout of a command and the grace period of its stop use awake time. If a laptop is suspended for an hour, the
+/// timeout is therefore not shortened.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AwakeTime(pub i64);
 
@@ -53,7 +53,7 @@ pub enum Deadline {
     Awake(AwakeTime),
 }
 
-/// Converts a duration to whole milliseconds; `i64::MAX` if it does not fit.
+/// Converts a duration to whole milliseconds. Returns `i64::MAX` if the number does not fit.
 #[must_use]
 pub fn millis(span: Duration) -> i64 {
     i64::try_from(span.as_millis()).unwrap_or(i64::MAX)

@@ -1,7 +1,7 @@
-//! Cascades: the descendants of a process are cancelled, and the process waits for their end.
+//! Cascades: all descendants of a process are cancelled, and the process waits until they have ended.
 //!
-//! Cascades run in background tasks and can be repeated at any time: the record of the process says what has to be
-//! done, and a descendant that already received the action is skipped.
+//! Cascades run in background tasks and can be repeated at any time: the record of the process contains what has to be
+//! done, and descendants with the action already pending or done are skipped.
 
 use crate::engine::EngineShared;
 use crate::error::EngineError;
@@ -18,25 +18,26 @@ use tokio::task::JoinSet;
 
 /// Maximum number of descendants that receive the action concurrently.
 const MAX_CONCURRENT: usize = 32;
-/// Time limit for the answers of one level of the tree. It is short because all levels share one grace period.
+/// Maximum time to wait for the answers of one level of the tree. It is short because all levels share one grace
+/// period.
 const LEVEL_TIMEOUT: Duration = Duration::from_millis(50);
-/// Maximum time for which the stop of the process itself is delayed by the cascade.
+/// Maximum time by which the cascade delays the stop of the process itself.
 const CASCADE_TIMEOUT: Duration = Duration::from_millis(500);
-/// Delay before the first retry; each further delay is twice as long.
+/// Delay before the first retry of a cascade; each further delay is twice as long.
 const MIN_RETRY_DELAY: Duration = Duration::from_millis(50);
-/// Maximum delay between two retries.
+/// Maximum delay between two retries of a cascade.
 const MAX_RETRY_DELAY: Duration = Duration::from_secs(5);
 const PAGE: u32 = 500;
 pub(crate) const LIVE: [Status; 5] =
     [Status::Pending, Status::Starting, Status::Running, Status::Paused, Status::Stopping];
 
-/// The cascades that this engine runs, and the processes that wait for the end of their descendants.
+/// The cascades that this engine runs, and the processes that are waiting for their descendants to end.
 #[derive(Debug, Default)]
 pub(crate) struct CascadeTracker {
     awaited: Mutex<HashMap<ProcessId, CascadeCheck>>,
     /// The processes whose descendants are being cancelled; the flag is true for a cancel without a grace period.
     telling: Mutex<HashSet<(ProcessId, bool)>>,
-    /// True once the work of the previous run has been recovered. No cascade starts before that.
+    /// True as soon as the work of the previous run has been recovered. No cascade starts before that.
     open: watch::Sender<bool>,
 }
 
@@ -54,11 +55,11 @@ impl CascadeTracker {
     }
 
     async fn opened(&self) {
-        // Cannot fail: `self` owns the sender.
+        // The wait cannot fail, because `self` owns the sender.
         let _ = self.open.subscribe().wait_for(|open| *open).await;
     }
 
-    /// Marks a check as running. Returns false if one is running already, which is then repeated.
+    /// Marks a check as running. If a check is running already, returns false and marks that check to be repeated.
     fn begin(&self, id: ProcessId) -> bool {
         let mut awaited = locked(&self.awaited);
         let look = awaited.entry(id).or_default();
@@ -82,8 +83,8 @@ impl CascadeTracker {
 }
 
 impl EngineShared {
-    /// Cancels all live descendants, deepest level first, and then performs the effects in `rest`. Returns at once; a
-    /// background task does the work and retries failed requests.
+    /// Cancels all live descendants, deepest level first, and then performs the effects in `rest`. The call returns at
+    /// once; a background task does the work and retries failed requests.
     pub(crate) fn cascade(self: &Arc<Self>, stored: &StoredProcess, force: bool, rest: Vec<Effect>) {
         let (core, stored) = (self.clone(), stored.clone());
         tokio::spawn(async move {
@@ -112,7 +113,7 @@ impl EngineShared {
         });
     }
 
-    /// Cancels the descendants once, without retries, for a stop that could not be recorded.
+    /// Cancels the descendants a single time, without retries, for a stop that could not be recorded.
     pub(crate) fn cascade_unrecorded(
         self: &Arc<Self>,
         stored: &StoredProcess,
@@ -123,21 +124,22 @@ impl EngineShared {
         tokio::spawn(async move {
             core.cascades.opened().await;
             let id = stored.process.id;
-            // If the store cannot list the descendants, the processes that this node owns are used.
+            // If the store cannot list the descendants, only the descendants that this node owns are cancelled.
             let below = core.live_below(id).await.unwrap_or_else(|_| core.owned.below(id));
             core.apply_to_all(&stored, below, force).await;
             core.perform_all(&stored, rest).await;
         });
     }
 
-    /// Reports `DescendantsEnded` when no descendant is alive. Checks now and again whenever a descendant ends. Returns
-    /// at once.
+    /// Reports `DescendantsEnded` as soon as no descendant is alive. A background task checks now and again whenever a
+    /// descendant ends.
     pub(crate) fn await_descendants(self: &Arc<Self>, id: ProcessId) {
         let core = self.clone();
         tokio::spawn(async move { core.check_descendants(id).await });
     }
 
-    /// Repeats the check for live descendants of every ancestor that waits for the process that ended.
+    /// Repeats the check for live descendants for each ancestor of the ended process that is waiting for its
+    /// descendants.
     pub(crate) fn descendant_ended(self: &Arc<Self>, after: &StoredProcess) {
         for ancestor in after.process.lineage.ancestors.iter().copied() {
             if self.cascades.is_awaited(ancestor) {
@@ -178,8 +180,8 @@ impl EngineShared {
         }
     }
 
-    /// Retries until every descendant has accepted the action, or until the record no longer contains a cascade with
-    /// this `force`.
+    /// Repeats the cascade until every descendant has accepted the action, or until the record no longer contains a
+    /// cascade with this `force`.
     async fn cancel_until_accepted(
         self: &Arc<Self>,
         top: &StoredProcess,
@@ -209,8 +211,8 @@ impl EngineShared {
         }
     }
 
-    /// Cancels every live descendant, deepest level first, with a time limit for each level. Returns true if all of
-    /// them have accepted the action.
+    /// Cancels every live descendant, deepest level first, with a time limit for each level. Returns true if all
+    /// descendants have accepted the action.
     async fn cancel_descendants(
         self: &Arc<Self>,
         top: &StoredProcess,
@@ -258,7 +260,8 @@ impl EngineShared {
         asked || decided.is_ok_and(|step| step.events.is_empty())
     }
 
-    /// Cancels the given processes concurrently. Returns true if all of them accepted the action in time.
+    /// Cancels the given processes concurrently. Returns true if all processes accepted the action within the time
+    /// limit.
     async fn cancel_level(self: &Arc<Self>, ids: Vec<ProcessId>, command: &Action) -> bool {
         let until: AwakeTime = self.parts.clock.awake().plus(LEVEL_TIMEOUT);
         let mut left = ids.into_iter();
@@ -277,7 +280,7 @@ impl EngineShared {
                     None => return all,
                 },
                 () = self.parts.clock.sleep_until(Deadline::Awake(until)) => {
-                    // After the time limit, the remaining processes are still cancelled, but in the background.
+                    // The time limit is over. The remaining processes are still cancelled, but in the background.
                     for id in left {
                         telling.spawn(self.clone().apply_to_one(id, command.clone()));
                     }
@@ -324,7 +327,7 @@ impl EngineShared {
         }
     }
 
-    /// Waits before a retry and doubles the next delay. Returns false if the engine is shutting down.
+    /// Waits for `wait` before a retry and doubles `wait`. Returns false if the engine is shutting down.
     async fn wait_before_retry(&self, wait: &mut Duration) -> bool {
         if self.is_closing() {
             return false;
@@ -336,8 +339,8 @@ impl EngineShared {
     }
 }
 
-/// Returns true if a cascade from `top` includes the descendant. The end of a session does not affect processes of
-/// other sessions.
+/// Returns true if a cascade from `top` includes the descendant. A cascade that was caused by the end of a session does
+/// not include processes of other sessions.
 fn is_included(top: &StoredProcess, descendant: &StoredProcess) -> bool {
     let by_session = top.process.cascade.is_some_and(|cascade| cascade.cause == StopCause::Session);
     let theirs = &descendant.process.spec.session;

@@ -1,4 +1,4 @@
-//! The loops that claim processes and that receive observations from the spawner.
+//! Two background loops: one claims processes, the other receives observations from the spawner.
 
 use crate::engine::EngineShared;
 use crate::error::EngineError;
@@ -14,7 +14,7 @@ use std::time::Duration;
 
 /// Maximum number of processes in one claim.
 const BATCH: u32 = 64;
-/// Maximum number of starting processes that are listed at once.
+/// Maximum number of starting processes in one request.
 const MAX_STARTING_BATCH: u32 = 1_000;
 /// Delay before the next request to a store after an error.
 const RETRY_DELAY: Duration = Duration::from_millis(500);
@@ -50,7 +50,8 @@ pub(crate) async fn claim(core: Arc<EngineShared>) {
             Err(error) => {
                 core.log_retry(None, &error, "the store did not answer a claim");
                 core.history_tracker.missed();
-                // The store may have delivered updates that were not handled, so all pending work is requested again.
+                // The store may have delivered updates that this engine did not handle, so all pending work is
+                // requested again.
                 greeted = None;
                 let until: AwakeTime = core.parts.clock.awake().plus(RETRY_DELAY);
                 core.parts.clock.sleep_until(Deadline::Awake(until)).await;
@@ -65,7 +66,7 @@ async fn round(core: &Arc<EngineShared>, greeted: bool) -> Result<(), EngineErro
     let mut changed = core.lease_state.changes();
     let greeted = greeted && core.parts.store.away_since().is_none();
     if !greeted {
-        // Renew before any claim: a store that was unavailable may have lost data.
+        // Renew the lease before any claim: a store that was unavailable may have lost data.
         let (lease, asked) = (core.lease(), core.mark_before_request());
         let calls = core.parts.store.renew_lease(&lease).await?;
         core.heard(&lease, &asked, &calls);
@@ -74,7 +75,8 @@ async fn round(core: &Arc<EngineShared>, greeted: bool) -> Result<(), EngineErro
     while core.lease_state.may_claim(core.parts.clock.now()) && fill(core).await? {}
     let (lease, asked) = (core.lease(), core.mark_before_request());
     if !core.lease_state.may_claim(asked.at) {
-        // Processes that are queued while the lease is invalid cause no further update, so wait for a lease change.
+        // No later update reports the processes that are queued while the lease is invalid. Wait for a change of the
+        // lease; the next round then claims them.
         changed.next().await;
         return Ok(());
     }
@@ -86,7 +88,7 @@ async fn round(core: &Arc<EngineShared>, greeted: bool) -> Result<(), EngineErro
     handle_updates(core, &calls).await
 }
 
-/// Starts the processes that were claimed for this node although the answer was lost, after the node has joined again.
+/// Starts the processes of a claim whose answer was lost. Called after the node has joined the cluster again.
 async fn start_unheard(core: &Arc<EngineShared>) {
     for stored in claimed_without_answer(core).await {
         core.settle(&stored);
@@ -94,7 +96,7 @@ async fn start_unheard(core: &Arc<EngineShared>) {
     }
 }
 
-/// Claims once. Returns true if more processes may be waiting.
+/// Claims a single time. Returns true if more processes may be waiting.
 async fn fill(core: &Arc<EngineShared>) -> Result<bool, EngineError> {
     let claimed = match core.parts.store.claim(&core.lease(), &room(core).await?).await {
         Err(StoreError::Unknown { .. }) => claimed_without_answer(core).await,
@@ -115,7 +117,8 @@ async fn fill(core: &Arc<EngineShared>) -> Result<bool, EngineError> {
     Ok(more)
 }
 
-/// Returns the processes that a claim without an answer may have taken. No other code path would start them.
+/// Returns the processes that may have been taken by a claim whose answer was lost. No other code path would start
+/// them.
 async fn claimed_without_answer(core: &Arc<EngineShared>) -> Vec<StoredProcess> {
     loop {
         match arm_reported(core).await {
@@ -132,7 +135,7 @@ async fn claimed_without_answer(core: &Arc<EngineShared>) -> Vec<StoredProcess> 
     }
 }
 
-/// Arms the heartbeat timers of reported work, which has no owner and is therefore watched by every node.
+/// Sets the heartbeat timers of reported work. Reported work has no owner, so every node monitors its heartbeats.
 async fn arm_reported(core: &Arc<EngineShared>) -> Result<(), EngineError> {
     let filter =
         ProcessFilter { statuses: vec![Status::Running, Status::Stopping], ..ProcessFilter::default() };
@@ -145,7 +148,8 @@ async fn arm_reported(core: &Arc<EngineShared>) -> Result<(), EngineError> {
     Ok(())
 }
 
-/// Returns the processes that this node owns and that are starting. A start that is already running is not disturbed.
+/// Returns the processes that this node owns and that are starting. For a start that is already in progress, this has
+/// no effect.
 async fn starting(core: &EngineShared) -> Result<Vec<StoredProcess>, EngineError> {
     let filter = ProcessFilter {
         statuses: vec![Status::Starting],
@@ -184,7 +188,7 @@ pub(crate) async fn handle_updates(core: &Arc<EngineShared>, calls: &NodeUpdates
 /// Handles due records that have no owner. Returns the time at which the next record is due.
 pub(crate) async fn attend(core: &Arc<EngineShared>) -> Result<Option<Timestamp>, EngineError> {
     if let Some(until) = core.lease_state.held_until(core.parts.clock.now()) {
-        // A record may look due only because newer data has not been restored yet.
+        // Lost records may not be restored yet, and a record may look due only for that reason.
         return Ok(Some(until));
     }
     loop {

@@ -1,12 +1,12 @@
-//! Work that continues when its caller is dropped.
+//! Runs work that continues when the future of its caller is dropped.
 
 use crate::error::EngineError;
 
-/// Runs a future to its end even if the caller is dropped. Otherwise a call that is dropped between a commit and its
-/// effects would leave a process half changed.
+/// Runs a future to its end even if the caller is dropped. Without this, a call that is dropped between a commit and
+/// its effects would leave a process half changed.
 ///
 /// # Errors
-/// The errors of the future; [`EngineError::Broken`] if it panicked.
+/// Returns the errors of the future, or [`EngineError::Broken`] if the future panicked.
 pub(crate) async fn run_to_completion<T: Send + 'static>(
     work: impl Future<Output = Result<T, EngineError>> + Send + 'static,
 ) -> Result<T, EngineError> {

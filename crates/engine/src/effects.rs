@@ -1,4 +1,4 @@
-//! Executes effects as calls of ports; their results return as observations.
+//! Executes effects by calling ports. The results of the calls return as observations.
 
 use crate::engine::EngineShared;
 use crate::error::EngineError;
@@ -55,7 +55,7 @@ impl EngineShared {
                 if let Err(error) = paused {
                     tracing::warn!(%id, %error, "could not pause a process");
                     self.lanes.seen(id, Observation::PauseFailed { attempt });
-                    // The pause may have happened although the call failed. Without a retry nothing would resume the
+                    // The pause may have happened although the call failed. In that case, only the retry resumes the
                     // process.
                     self.again_later(key);
                 } else {
@@ -85,7 +85,7 @@ impl EngineShared {
                 self.stop_rest(stored, AttemptKey { id, attempt }, StopRequest { cause, force });
             }
             Effect::Keep { report } => self.keep(stored, &report).await,
-            // A restart is a separate launch, made by the caller that requested it.
+            // Nothing to do: the caller that requested the restart makes a separate launch.
             Effect::Relaunch => {}
             Effect::Cascade { force } => self.cascade(stored, force, Vec::new()),
             Effect::AwaitDescendants => self.await_descendants(id),
@@ -99,11 +99,12 @@ impl EngineShared {
         if !self.starts.begin(&stored.process) {
             return;
         }
-        // Checked after `starts.begin`, because a shutdown waits for every start that it finds registered.
+        // This check must come after `starts.begin`, because a shutdown waits only for starts that are registered by
+        // then.
         if self.is_closing() {
             return self.starts.failed(&stored.process);
         }
-        // A process that is local-only cannot be taken over by another node, so it needs no valid lease.
+        // No other node can take over a local-only process, so its start needs no valid lease.
         let may_claim =
             self.lease_state.may_claim(self.parts.clock.now()) || self.parts.store.is_local_only(&key.id);
         if !may_claim || (self.parts.store.leases_expire() && self.copies.may_be_left_before(key)) {
@@ -112,7 +113,8 @@ impl EngineShared {
             self.starts.failed(&stored.process);
             return self.again_later(key);
         }
-        // A claim whose answer was lost was only read back. A failover of the store could still lose that claim.
+        // If the answer to a claim was lost, the claim is known only from a later read. A failover of the store could
+        // still undo such a claim.
         match self.parts.store.is_durable(&key.id, key.attempt).await {
             Ok(true) => {}
             answer @ (Ok(false) | Err(_)) => {
@@ -159,8 +161,8 @@ impl EngineShared {
         }
     }
 
-    /// Repeats the failed work of an attempt in the background until it succeeds or the attempt is not the current
-    /// one.
+    /// Repeats work of an attempt that failed, in the background, until the work succeeds or another attempt is the
+    /// current one.
     pub(crate) fn again_later(self: &Arc<Self>, key: AttemptKey) {
         let core = self.clone();
         tokio::spawn(async move {
@@ -181,8 +183,8 @@ impl EngineShared {
         });
     }
 
-    /// Reads the record again after a pause or resume, because the two may arrive in the wrong order. If the wanted
-    /// state has changed, applies the new one.
+    /// Reads the record again after a pause or resume has been executed, because a pause and a resume may be executed
+    /// in the wrong order. If the record now requires another state, applies that state.
     async fn check_halt(self: &Arc<Self>, done: &StoredProcess) {
         let (id, attempt) = (done.process.id, done.process.attempt);
         match self.load(id).await {
@@ -224,8 +226,9 @@ impl EngineShared {
         }
     }
 
-    /// Returns true if a call failed only because the attempt was not watched, and the attempt has now been adopted. An
-    /// action that was stored while no manager ran may be executed before its attempt is adopted.
+    /// Returns true if a call failed because the spawner did not observe the attempt, and if the attempt has now been
+    /// adopted. This happens to an action that was stored while no manager was running, because it may be executed
+    /// before its attempt is adopted.
     async fn was_readopted(self: &Arc<Self>, process: &Process, done: &Result<(), SpawnError>) -> bool {
         match done {
             Err(SpawnError::Unknown { key }) => self.readopt(process, *key).await,
@@ -233,7 +236,7 @@ impl EngineShared {
         }
     }
 
-    /// Adopts an attempt that the spawner does not watch. Returns true if the attempt is alive and now watched.
+    /// Adopts an attempt that the spawner does not observe. Returns true if the attempt is alive and now observed.
     async fn readopt(self: &Arc<Self>, process: &Process, key: AttemptKey) -> bool {
         let Some(command) = process.spec.command() else { return false };
         match self.parts.spawner.adopt(key, command).await {

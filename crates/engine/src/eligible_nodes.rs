@@ -5,16 +5,17 @@ use crate::error::EngineError;
 use longhaul_domain::{NodeId, Placement};
 use longhaul_ports::{KnownNode, Presence};
 
-/// The nodes that are present, at one moment. Load this once to examine many processes.
+/// The nodes that are present at one moment. Load this value one time to examine many processes.
 #[derive(Clone, Debug)]
 pub struct EligibleNodes {
-    /// Nodes that are not draining.
+    /// Present nodes that are not draining.
     pub(crate) nodes: Vec<KnownNode>,
     draining: Vec<KnownNode>,
 }
 
 impl EligibleNodes {
-    /// Returns `None` if a node that is not draining fits the placement. Otherwise returns the draining nodes that fit.
+    /// Returns `None` if at least one node that is not draining fits the placement. If there is none, returns the
+    /// draining nodes that fit.
     #[must_use]
     pub fn unavailable(&self, placement: &Placement) -> Option<Vec<NodeId>> {
         if fits_any(placement, &self.nodes) {
@@ -36,7 +37,8 @@ impl Engine {
 }
 
 impl EngineShared {
-    /// Returns the nodes that are present now. The offer of this node is taken from its settings, not from the store.
+    /// Returns the nodes that are present now. For this node, the advertised properties come from its own settings, not
+    /// from the store.
     pub(crate) async fn runners(&self) -> Result<EligibleNodes, EngineError> {
         let mut known = self.parts.store.list_nodes().await?;
         known.retain(|node| matches!(node.presence, Presence::Present { .. }));

@@ -1,4 +1,4 @@
-//! The engine: its handle for callers, and the state that its tasks share.
+//! The engine: the handle that callers use, and the state that the tasks of the engine share.
 
 use crate::cascade::CascadeTracker;
 use crate::detached::run_to_completion;
@@ -35,7 +35,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-/// A running engine; each node has one. Clones are handles of the same engine.
+/// A running engine. Each node has one engine; clones are handles of the same engine.
 #[derive(Clone, Debug)]
 pub struct Engine {
     pub(crate) core: Arc<EngineShared>,
@@ -66,7 +66,7 @@ pub(crate) struct EngineShared {
     pub(crate) sweeps: PruneStatus,
     pub(crate) clearing: ResetState,
     pub(crate) listeners: SubscriptionShared,
-    /// True once the engine has started to shut down.
+    /// True as soon as the engine has started to shut down.
     pub(crate) closing: watch::Sender<bool>,
     pub(crate) tasks: Mutex<Vec<JoinHandle<()>>>,
 }
@@ -74,11 +74,11 @@ pub(crate) struct EngineShared {
 /// Outcome of an action.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ActionOutcome {
-    /// The process after the action.
+    /// Record of the process after the action.
     pub stored: StoredProcess,
     /// True if the action changed the process.
     pub changed: bool,
-    /// Reason for which an accepted action changed nothing.
+    /// Reason why an accepted action changed nothing; `None` if it changed the process.
     pub note: Option<NoOpReason>,
 }
 
@@ -137,8 +137,8 @@ impl Engine {
         Ok(Self { core })
     }
 
-    /// Returns the record of a process with its latest live stats. While the store is unreachable, this is the record
-    /// in this node's own copy (see [`away_since`](Self::away_since)).
+    /// Returns the record of a process with its latest live stats. While the store is unreachable, the record comes
+    /// from this node's own copy (see [`away_since`](Self::away_since)).
     ///
     /// # Errors
     /// [`EngineError::NotFound`] for an unknown id.
@@ -146,15 +146,15 @@ impl Engine {
         self.core.load_or_recall(id).await
     }
 
-    /// Returns the time since which the store has been unreachable, or `None` if it answers. Meanwhile, reads return
-    /// only this node's own copy of its work.
+    /// Returns the time since which the store has been unreachable, or `None` if the store answers. While the store is
+    /// unreachable, reads return only this node's own copy of its work.
     #[must_use]
     pub fn away_since(&self) -> Option<Timestamp> {
         self.core.parts.store.away_since()
     }
 
-    /// Returns true if this node accepted the process while the store was unreachable. Other nodes do not know the
-    /// process until the store answers again.
+    /// Returns true if this node accepted the process while the store was unreachable and the store has not received
+    /// the process yet. Until then, other nodes do not know of the process.
     #[must_use]
     pub fn is_local_only(&self, id: ProcessId) -> bool {
         self.core.parts.store.is_local_only(&id)
@@ -185,7 +185,8 @@ impl Engine {
         Ok(listing)
     }
 
-    /// Performs an action on a process. If `expected` is given, the action applies only at that revision.
+    /// Performs an action on a process. If `expected` is given, the action applies only if the process has that
+    /// revision.
     ///
     /// # Errors
     /// - [`EngineError::Rejected`] with the status of the process and the rejected action.
@@ -205,8 +206,8 @@ impl Engine {
         run_to_completion(async move { core.turn(id, &Input::Action(command), expected).await }).await
     }
 
-    /// Returns the current resource usage of the process and its descendants. Returns `None` if the process does not
-    /// run on this node, or if its usage cannot be read.
+    /// Returns the current resource usage of the process and its descendants. Returns `None` if the process is not
+    /// running on this node, or if its usage cannot be read.
     ///
     /// # Errors
     /// [`EngineError::NotFound`] for an unknown id.
@@ -225,8 +226,8 @@ impl Engine {
             .ok())
     }
 
-    /// Returns the time at which the lease of the process's owner expired, as far as this node knows. For an owner that
-    /// left the cluster properly, this is the time at which its lease would have expired. From then on the actual state
+    /// Returns the time at which the lease of the process's owner expired, as far as this node knows. If the owner left
+    /// the cluster properly, returns the time at which its lease would have expired. After this time, the actual state
     /// of the process is unknown. Returns `None` if no other node owns the process. The time is not part of the record.
     #[must_use]
     pub fn unreachable_since(&self, stored: &StoredProcess) -> Option<Timestamp> {
@@ -234,8 +235,8 @@ impl Engine {
         self.core.unreachable_since(&owner.node)
     }
 
-    /// Waits until another manager has registered under this node's name. This engine then claims nothing more, and the
-    /// store rejects its writes. Commands that run here continue.
+    /// Waits until another manager has registered under this node's name. From then on, this engine claims nothing, and
+    /// the store rejects its writes. Commands that are running on this node continue.
     pub async fn replaced(&self) {
         self.core.lease_state.until_replaced().await;
     }
@@ -253,8 +254,8 @@ impl Engine {
     }
 }
 
-/// Recovers the work of the previous run. If leases expire in this store, also starts the lease renewal, so that the
-/// lease stays valid during recovery.
+/// Recovers the work of the previous run. If leases expire in this store, the function also starts the lease renewal,
+/// so that the lease stays valid during recovery.
 async fn recovered(core: &Arc<EngineShared>, ends: bool) -> Result<Vec<JoinHandle<()>>, EngineError> {
     let mut tasks = Vec::new();
     if ends {
@@ -266,7 +267,8 @@ async fn recovered(core: &Arc<EngineShared>, ends: bool) -> Result<Vec<JoinHandl
         tasks.push(tokio::spawn(publish_lease_end(core.clone())));
         tasks.push(tokio::spawn(follow(core.clone(), end)));
     } else {
-        // Attempts of the previous run may have been started under a store with expiring leases.
+        // The previous run may have used a store with expiring leases. Its attempts must not stop at the end of such a
+        // lease.
         core.parts.spawner.set_lease_end(LeaseEnd::Never).await;
     }
     let recovered = recover::recover(core).await;
@@ -317,7 +319,8 @@ impl EngineShared {
         stored
     }
 
-    /// Returns the writer under which this engine may change a record, or `None` if another node owns the record.
+    /// Returns the author of writes with which this engine may change a record, or `None` if another node owns the
+    /// record.
     pub(crate) fn author_of(&self, stored: &StoredProcess) -> Option<Writer> {
         match &stored.owner {
             None => Some(Writer::Anyone),

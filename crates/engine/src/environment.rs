@@ -17,13 +17,14 @@ const NON_INTERACTIVE: &[(&str, &str)] = &[
     ("NPM_CONFIG_YES", "true"),
 ];
 
-/// Variables that are set for every attempt. Captured values are dropped because they belong to another process.
+/// Variables that the engine sets for every attempt. Captured values of these variables are dropped, because they
+/// belong to another process.
 const RESERVED_VARIABLES: &[&str] =
     &["LONGHAUL_ID", "LONGHAUL_ATTEMPT", "LONGHAUL_SOCKET", "LONGHAUL_SESSION"];
 
 impl EngineShared {
-    /// Returns the environment: the captured variables without removed and hidden ones, then defaults, then declared
-    /// variables.
+    /// Returns the environment of a command. It consists of the captured variables except the removed and hidden ones,
+    /// then the default variables, then the declared variables.
     pub(crate) async fn environment_of(
         &self,
         command: &CommandSpec,

@@ -9,16 +9,16 @@ use std::time::Duration;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum EngineError {
-    /// No process matches the reference.
+    /// The reference of the caller matches no process.
     #[error("there is no process with the name or id {reference:?}")]
     NotFound {
-        /// The reference that the caller gave.
+        /// The reference to a process that the caller gave.
         reference: String,
     },
-    /// Several processes match the reference.
+    /// The reference of the caller matches several processes.
     #[error("{reference:?} matches {} processes", candidates.len())]
     Ambiguous {
-        /// The reference that the caller gave.
+        /// The reference to a process that the caller gave.
         reference: String,
         /// The field that the reference was compared with.
         by: ReferenceField,
@@ -38,39 +38,40 @@ pub enum EngineError {
     /// The domain rules reject the action.
     #[error("{rejection}")]
     Rejected {
-        /// The process that the action was for.
+        /// The process to which the action was addressed.
         id: ProcessId,
-        /// The reason for the rejection.
+        /// The reason why the request was rejected.
         #[source]
         rejection: Rejection,
     },
     /// A guard of the store rejects the operation.
     #[error("{refusal}")]
     Refused {
-        /// The reason for the rejection.
+        /// The reason why the request was rejected.
         #[source]
         refusal: StoreRejection,
     },
     /// The launch signature of the process is missing or invalid.
     #[error("process {id} is not trusted: {fault}")]
     UntrustedLaunch {
-        /// The process with the bad signature.
+        /// The process whose launch signature is missing or invalid.
         id: ProcessId,
-        /// The fault of the signature.
+        /// The reason why the launch is not trusted.
         #[source]
         fault: SignatureError,
     },
     /// The launch key belongs to a process that was launched with other parameters.
     #[error("the launch key {key:?} belongs to process {holder}, {}", conflict(differs))]
     KeyConflict {
-        /// The launch key.
+        /// The launch key of the request.
         key: String,
         /// The process that has the launch key.
         holder: ProcessId,
-        /// Names of the parameters that differ; empty if the record was pruned and cannot be compared or shown.
+        /// Names of the parameters that differ. Empty if the record was pruned, so that nothing can be compared or
+        /// shown.
         differs: Vec<&'static str>,
     },
-    /// The process of this launch key has ended, and its record was pruned.
+    /// The process with this launch key has ended, and its record was pruned.
     #[error("process {id} was launched with the launch key {key:?}; it has ended and its record was pruned")]
     LaunchPruned {
         /// The key.
@@ -78,7 +79,7 @@ pub enum EngineError {
         /// The process.
         id: ProcessId,
     },
-    /// The caller's expected revision is out of date.
+    /// The revision that the caller expected is out of date.
     #[error("process {id} has changed: it has revision {found}")]
     RevisionMoved {
         /// The process that has changed.
@@ -91,7 +92,7 @@ pub enum EngineError {
     Invalid {
         /// Name of the invalid part of the request.
         what: &'static str,
-        /// The reason for which the part is invalid.
+        /// The reason why the part is invalid.
         why: String,
         /// Advice on how to correct the request.
         help: Option<String>,
@@ -99,46 +100,47 @@ pub enum EngineError {
     /// The output cannot be read.
     #[error("the output cannot be read")]
     Output {
-        /// The error of the output log.
+        /// The error that the output log returned.
         #[source]
         source: OutputError,
     },
     /// The captured environment cannot be stored.
     #[error("the captured environment cannot be stored")]
     EnvironmentStore {
-        /// The error of the environment store.
+        /// The error that the environment store returned.
         #[source]
         source: EnvironmentStoreError,
     },
     /// The store failed to execute the operation.
     #[error("the store failed")]
     Store {
-        /// The error of the store.
+        /// The error that the store returned.
         #[source]
         source: StoreError,
     },
     /// The standard input of the process cannot be written.
     #[error("process {id} accepts no input: {refusal}")]
     InputRefused {
-        /// The process that the input was for.
+        /// The process to which the input was to be written.
         id: ProcessId,
-        /// The reason for which the process accepts no input.
+        /// The reason why the process accepts no input.
         #[source]
         refusal: InputRefusal,
     },
-    /// The launch has a captured environment, which is stored only on this node, but may run on another node.
+    /// The launch has a captured environment, but its process may run on another node. Captured environments are stored
+    /// only on this node.
     #[error("a captured environment is stored only on node {here}, but this launch may run on another node")]
     EnvironmentNotPortable {
         /// The node on which the environment would be stored.
         here: NodeId,
     },
-    /// The caller requested an immediate start, which is impossible now even with free slots.
+    /// The caller requested an immediate start. It is impossible now, even if slots are free.
     #[error("the process cannot start now: {standstill}")]
     CannotStartNow {
-        /// The reason for which no immediate start is possible.
+        /// The reason why no immediate start is possible.
         standstill: LaunchBlocked,
     },
-    /// No node has that name.
+    /// No node has the name that the caller gave.
     #[error("there is no node with the name {node}")]
     NodeUnknown {
         /// The name that the caller gave.
@@ -147,38 +149,38 @@ pub enum EngineError {
     /// The node is present, or its lease has not expired yet, so the operation is not allowed.
     #[error("node {node} is present, or may still return")]
     NodeAlive {
-        /// The node that was named.
+        /// The node that the caller named.
         node: NodeId,
     },
     /// The store is a local store, whose only node cannot be drained.
     #[error("node {node} is the only node of its store and cannot be drained")]
     DrainUnsupported {
-        /// The node that was named.
+        /// The node that the caller named.
         node: NodeId,
     },
-    /// A stop is carried out although the store cannot record it.
+    /// A stop is being carried out, but the store cannot record it.
     #[error("process {id} {reached}; its record will be updated when the store accepts writes")]
     StopUnrecorded {
-        /// The process that is stopped.
+        /// The process that is being stopped.
         id: ProcessId,
-        /// The progress of the stop.
+        /// How far the stop has progressed.
         reached: StopReach,
-        /// The error of the store.
+        /// The error that the store returned.
         #[source]
         source: StoreError,
     },
-    /// A reset was aborted by an error of the store after part of its work.
+    /// An error of the store aborted a reset after part of the work was done.
     #[error("the reset is incomplete: {} stopping, {} deleted", stopped.len(), removed)]
     ResetUnfinished {
-        /// The processes that were told to stop, oldest first.
+        /// The processes that received a stop request, oldest first.
         stopped: Vec<ProcessId>,
         /// Number of records that were deleted.
         removed: u64,
-        /// The error of the store.
+        /// The error that the store returned.
         #[source]
         source: StoreError,
     },
-    /// A bug in longhaul: the request was abandoned; other requests are not affected.
+    /// A bug in longhaul. The request was abandoned; other requests are not affected.
     #[error("an internal error: {what}")]
     Broken {
         /// Description of the bug, such as the panic message.
@@ -192,7 +194,7 @@ pub enum EngineError {
     ShuttingDown,
 }
 
-/// Reason for which a process accepts no input.
+/// Reason why a process accepts no input.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InputRefusal {
     /// The process was not launched with a pipe as its standard input, or it is not a command.
@@ -210,18 +212,18 @@ pub enum InputRefusal {
         /// The node that runs the command.
         node: NodeId,
     },
-    /// The standard input was closed, or no program reads it any more.
+    /// The standard input was closed, or no program is reading it any more.
     #[error("the standard input of the process is closed")]
     Closed,
     /// The command could not be reached; a retry may succeed.
     #[error("the standard input of the process cannot be reached: {what}")]
     Unreachable {
-        /// Description of the failure.
+        /// Description of the failure to reach the command.
         what: String,
     },
 }
 
-/// Reason for which no process can be started at once, independent of free slots.
+/// Reason why a process cannot start immediately, even if slots are free.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LaunchBlocked {
     /// The node is draining.
@@ -230,7 +232,7 @@ pub enum LaunchBlocked {
         /// The draining node.
         node: NodeId,
     },
-    /// The store had lost data, which other nodes may not have restored yet.
+    /// The store had lost data, and other nodes may not have restored their records yet.
     #[error(
         "the store has lost data, and no process starts until all nodes had time to restore their records"
     )]
@@ -243,7 +245,7 @@ pub enum LaunchBlocked {
 /// Progress of a stop that could not be recorded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StopReach {
-    /// The process and its descendants were told to stop.
+    /// The process and its descendants received a stop request.
     Told,
     /// The process had already ended.
     Ended,
@@ -261,9 +263,9 @@ impl fmt::Display for StopReach {
 /// The field that a process reference was compared with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReferenceField {
-    /// The first characters of a process id.
+    /// The reference is the first characters of a process id.
     IdPrefix,
-    /// The name of a process.
+    /// The reference is the name of a process.
     Name,
 }
 

@@ -2,7 +2,7 @@
 
 use std::error::Error;
 
-/// Returns an error and all its causes in one line. A cause that the text already ends with is not repeated.
+/// Returns an error and all its causes in one line. A cause is omitted if the text already ends with it.
 #[must_use]
 pub fn with_causes(error: &dyn Error) -> String {
     let (mut told, mut cause) = (error.to_string(), error.source());

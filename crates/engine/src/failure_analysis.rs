@@ -6,16 +6,17 @@ use longhaul_insight::failure::{Analyzer, Finding, RuleSet, Stream, primary};
 use longhaul_ports::{AttemptKey, OutputError, OutputRead, OutputSource};
 use std::time::Duration;
 
-/// Number of bytes that are searched at each end of the output. An error in the middle of a longer output is not found.
+/// Number of bytes that are searched at the start and at the end of the output. In a longer output, an error in the
+/// middle is not found.
 const SEARCHED_LEN: u64 = 8 * 1024 * 1024;
 /// Number of bytes in one read.
 const PAGE_LEN: u32 = 256 * 1024;
-/// Maximum time for which the search delays the end of an attempt.
+/// Maximum time by which the search delays the end of an attempt.
 const SEARCH_TIMEOUT: Duration = Duration::from_millis(250);
 
 impl EngineShared {
-    /// Adds the first error in the output to the exit of a command that failed by itself. Returns other observations
-    /// unchanged.
+    /// If the observation is the exit of a command that failed by itself, adds the first error in the output to the
+    /// exit. Returns other observations unchanged.
     pub(crate) async fn with_first_error(&self, id: ProcessId, mut observation: Observation) -> Observation {
         if is_failure(&observation)
             && let Observation::Exited { attempt, exit } = &mut observation
@@ -26,7 +27,8 @@ impl EngineShared {
         observation
     }
 
-    /// Returns the error that explains the failure best. A search that times out uses what it has read.
+    /// Returns the error that explains the failure best. If the time limit passes, the search uses the output that was
+    /// read until then.
     async fn first_error(&self, key: AttemptKey) -> Option<FirstError> {
         let mut analyzer =
             Analyzer::new(self.settings.failure_rules.clone().unwrap_or_else(RuleSet::builtin));
@@ -64,7 +66,7 @@ impl EngineShared {
     }
 }
 
-/// Returns true if an observation is the exit of a command that failed and that no stop ended.
+/// Returns true if an observation is the exit of a command that failed without having been stopped.
 pub(crate) fn is_failure(observation: &Observation) -> bool {
     matches!(
         observation,

@@ -1,4 +1,4 @@
-//! Finds the process that a reference from a user means.
+//! Finds the process that a user refers to.
 
 use crate::cascade::LIVE;
 use crate::engine::Engine;
@@ -6,18 +6,18 @@ use crate::error::{Candidate, EngineError, ReferenceField};
 use longhaul_domain::{AgentId, CommandSpec, ProcessId, ProcessName, SessionId};
 use longhaul_ports::{PageRequest, ProcessFilter, SortOrder, StoredProcess};
 
-/// Minimum length of an id prefix that is looked up.
+/// Minimum length of an id prefix that can be looked up.
 const MIN_PREFIX_LEN: usize = 4;
-/// Maximum number of candidates in an error.
+/// Maximum number of candidates that an error lists.
 const MAX_CANDIDATES: u32 = 10;
-/// Type of hook processes. `@last` skips them, because a user did not start them.
+/// Process type of hooks. `@last` skips hooks, because they are not started by a user.
 const HOOK: &str = "custom:hook";
 
 impl Engine {
     /// Returns the id of the process that `reference` means. A reference is one of:
     /// - a full id, or `bg-<id>`
     /// - a unique prefix of an id with at least 4 characters
-    /// - a name: its live process, or otherwise its newest process
+    /// - a name: the live process with this name, or the newest one if none is live
     /// - `@last`: the newest process that is not a hook
     ///
     /// # Errors
@@ -26,8 +26,9 @@ impl Engine {
         self.find_for(reference, None).await
     }
 
-    /// Like [`find`](Self::find), for a caller that is bound to a session: a name, a prefix and `@last` mean processes
-    /// of that session. A process of another session is found only by its id or a unique prefix of the id.
+    /// Finds a process like [`find`](Self::find), for a caller that is bound to a session: a name, a prefix and `@last`
+    /// mean processes of that session. A process of another session is found only by its id or a unique prefix of the
+    /// id.
     ///
     /// # Errors
     /// As for [`find`](Self::find); [`EngineError::OtherSessions`] if only processes of other sessions have that name.
@@ -37,7 +38,8 @@ impl Engine {
         session: Option<&SessionId>,
     ) -> Result<ProcessId, EngineError> {
         match self.find_in_memory(reference, session).await {
-            // While the store is unreachable, the process may belong to another node, so ask the store once more.
+            // If the store was unreachable, only the processes of this node were searched. The process may belong to
+            // another node, so the store is asked one more time.
             Err(EngineError::NotFound { .. }) if self.away_since().is_some() => {
                 let ask = PageRequest { order: SortOrder::NewestFirst, after: None, limit: 1 };
                 self.core.parts.store.list(&ProcessFilter::default(), &ask).await?;
@@ -114,7 +116,7 @@ impl Engine {
         }
     }
 
-    /// Returns the process that represents an agent: its newest live process, or otherwise its newest process.
+    /// Returns the process that represents an agent: its newest live process, or its newest process if none is live.
     ///
     /// # Errors
     /// [`EngineError::Store`] if the store cannot be read.
@@ -164,7 +166,7 @@ fn argv(command: &CommandSpec) -> Vec<String> {
     std::iter::once(&command.program).chain(&command.args).cloned().collect()
 }
 
-/// Returns the text as an id prefix, or `None` if no id can start with it.
+/// Returns the text as an id prefix, or `None` if no id can start with this text.
 fn as_prefix(reference: &str) -> Option<String> {
     let text = reference.strip_prefix("bg-").unwrap_or(reference).to_ascii_lowercase();
     let fits = (MIN_PREFIX_LEN..=36).contains(&text.len());

@@ -30,7 +30,7 @@ pub(crate) fn lease() -> Lease {
     Lease { node: NodeId::new("here").unwrap(), epoch: Epoch(1) }
 }
 
-/// Returns the record of a waiting process. The number determines its id and its sequence number.
+/// Returns the record of a waiting process. The number is the basis of its id and its sequence number.
 pub(crate) fn waiting(number: u64, spec: Spec) -> StoredProcess {
     let id = SequentialIds::seeded(number).process();
     let (process, _) = Process::submit(&context(), id, Lineage::default(), Arc::new(spec));
@@ -44,7 +44,7 @@ pub(crate) fn waiting(number: u64, spec: Spec) -> StoredProcess {
     }
 }
 
-/// Returns a record with its next revision after observations, which this node made as its owner.
+/// Returns the record with its next revision after some observations, which this node made as the owner of the process.
 pub(crate) fn after(stored: &StoredProcess, seen: &[Observation]) -> StoredProcess {
     let mut stored = stored.clone();
     for observation in seen {
@@ -57,7 +57,7 @@ pub(crate) fn after(stored: &StoredProcess, seen: &[Observation]) -> StoredProce
     stored
 }
 
-/// Returns the record of a process whose first attempt runs on this node.
+/// Returns the record of a process whose first attempt is running on this node.
 pub(crate) fn running(number: u64, spec: Spec) -> StoredProcess {
     let attempt = AttemptNo(1);
     let claimed = Observation::Claimed { attempt, node: lease().node };
@@ -65,7 +65,7 @@ pub(crate) fn running(number: u64, spec: Spec) -> StoredProcess {
     after(&waiting(number, spec), &[claimed, spawned])
 }
 
-/// An engine with fakes.
+/// An engine whose ports are fakes.
 pub(crate) struct Fixture {
     pub(crate) clock: VirtualClock,
     pub(crate) spawner: Arc<ScriptedSpawner>,
@@ -73,7 +73,7 @@ pub(crate) struct Fixture {
 }
 
 impl Fixture {
-    /// Starts an engine, on a store with expiring leases if `leases` is true.
+    /// Starts an engine. If `leases` is true, its store has expiring leases.
     pub(crate) async fn new(leases: bool) -> Self {
         let clock = VirtualClock::default();
         let store = MemoryStore::new(Arc::new(clock.clone()));

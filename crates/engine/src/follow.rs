@@ -1,4 +1,5 @@
-//! Follows the event log of a shared store, to learn what other nodes did. Each engine has one reader.
+//! Reads the event log of a shared store continuously, to detect changes that other nodes made. Each engine has one
+//! reader.
 
 use crate::engine::EngineShared;
 use longhaul_domain::{AwakeTime, Deadline, ProcessId, Work};
@@ -12,7 +13,7 @@ const PAGE: u32 = 500;
 /// Delay before the next request to a store after an error.
 const RETRY_DELAY: Duration = Duration::from_millis(500);
 
-/// Follows the event log from a cursor and notifies local waiters of changes on other nodes.
+/// Reads the event log from a cursor on, and notifies local waiters of changes that other nodes made.
 pub(crate) async fn follow(core: Arc<EngineShared>, mut after: EventCursor) {
     loop {
         match core.parts.store.read(Some(after), PAGE, true).await {
@@ -34,14 +35,14 @@ pub(crate) async fn follow(core: Arc<EngineShared>, mut after: EventCursor) {
 }
 
 impl EngineShared {
-    /// Handles changes of the given processes, which this node or another one made.
+    /// Handles changes of the given processes. This node or another node made them.
     async fn handle_changes(self: &Arc<Self>, ids: BTreeSet<ProcessId>) {
         let elsewhere: Vec<ProcessId> = ids.iter().copied().filter(|id| !self.owned.knows(*id)).collect();
         match self.parts.store.load_each(&elsewhere).await {
             Ok(found) => {
                 found.into_iter().flatten().flatten().for_each(|stored| self.changed_elsewhere(&stored))
             }
-            // Each waiter is notified below and reads the record again.
+            // This error needs no other handling: each waiter is notified below and reads its record again.
             Err(error) => {
                 self.log_retry(None, &error, "cannot read the changes of other nodes now; retrying")
             }

@@ -1,4 +1,4 @@
-//! Interrupts live attempts when a store moves to another state directory.
+//! Interrupts live attempts before a store is used with another state directory.
 
 use crate::recover::LIVE;
 use longhaul_domain::{ActionSeq, Capabilities, DecisionContext, Input, Interruption, Observation, Status};
@@ -11,8 +11,8 @@ const PAGE: u32 = 500;
 /// Interrupts each live attempt of a node before another state directory uses the name of the node. `home` is the old
 /// state directory. Returns the number of interrupted attempts.
 ///
-/// The attempt directories remain in the old state directory, and only they show how an attempt ended. A manager of
-/// another state directory would find no attempt directory, assume that the command never ran, and start it again.
+/// The attempt directories remain in the old state directory, and only they show how an attempt ended. The manager of
+/// the other state directory would find no attempt directory, assume that the command never ran, and start it again.
 ///
 /// # Errors
 /// [`StoreError`] if the store cannot be read or written.

@@ -1,4 +1,5 @@
-//! The inbox for observations: in order for each process, concurrent for different processes.
+//! The inbox for observations. Observations of one process are handled in order, those of different processes
+//! concurrently.
 
 use crate::engine::{ActionOutcome, EngineShared};
 use crate::error::EngineError;
@@ -10,11 +11,12 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, JoinSet};
 
-/// Number of lanes. Lanes run concurrently, so that their commits share one disk write.
+/// Number of lanes. Each lane handles its observations in order. Lanes run concurrently, so that their commits can
+/// share one disk write.
 const LANES: usize = 16;
 /// Delay before the first retry of an observation that could not be committed; each further delay is twice as long.
 const MIN_RETRY_DELAY: Duration = Duration::from_millis(50);
-/// Maximum delay between two retries.
+/// Maximum delay between two retries of an observation.
 const MAX_RETRY_DELAY: Duration = Duration::from_secs(5);
 
 /// Sending side of the inbox, for observations and ticks.
@@ -39,7 +41,7 @@ impl InboxSender {
         self.put(id, Input::Observation(observation));
     }
 
-    /// Sends a tick: a deadline of the process has passed.
+    /// Sends a tick for a process, because one of its deadlines has passed.
     pub(crate) fn tick(&self, id: ProcessId) {
         self.put(id, Input::Tick);
     }
@@ -47,7 +49,7 @@ impl InboxSender {
     fn put(&self, id: ProcessId, input: Input) {
         let first = usize::from(id.as_uuid().as_bytes().first().copied().unwrap_or(0));
         if let Some(entry) = self.entries.get(first % LANES) {
-            // The receiver is dropped only together with the engine; recovery then makes the observation again.
+            // Sending fails only if the engine has ended. Recovery then makes the observation again.
             let _ = entry.send((id, input));
         }
     }
@@ -60,8 +62,8 @@ impl InboxReceiver {
     }
 }
 
-/// Processes one lane of the inbox. A commit that fails is retried in the background, so that it delays only later
-/// observations of the same process.
+/// Handles the observations of one lane. If a commit fails, it is retried in the background, so that it delays only
+/// later observations of the same process.
 async fn run(core: Arc<EngineShared>, mut exit: mpsc::UnboundedReceiver<(ProcessId, Input)>) {
     let mut owed = RetryQueue::default();
     loop {
@@ -80,18 +82,18 @@ async fn run(core: Arc<EngineShared>, mut exit: mpsc::UnboundedReceiver<(Process
     }
 }
 
-/// Inputs of one lane that could not be committed yet.
+/// Inputs of one lane that were not committed at the first try.
 #[derive(Default)]
 struct RetryQueue {
-    /// The retry tasks: one for each process, for its oldest input.
+    /// The retry tasks. Each process has one task, for its oldest input.
     trying: JoinSet<ProcessId>,
-    /// The later inputs of each process, oldest first.
+    /// The other inputs of each process, oldest first. They wait for the oldest input.
     behind: HashMap<ProcessId, VecDeque<PendingInput>>,
 }
 
 impl RetryQueue {
     fn put(&mut self, core: &Arc<EngineShared>, mut digestion: PendingInput) {
-        // Waiters can see this end before the inputs ahead of it are committed.
+        // If the input ends an attempt, waiters get the end before the earlier inputs are committed.
         digestion.note(core);
         match self.behind.get_mut(&digestion.id) {
             Some(behind) => behind.push_back(digestion),
@@ -102,7 +104,7 @@ impl RetryQueue {
         }
     }
 
-    /// Starts the next input of a process after its oldest one was committed.
+    /// Starts the next input of a process after the previous input was committed.
     fn start_next(&mut self, core: &Arc<EngineShared>, id: ProcessId) {
         match self.behind.get_mut(&id).and_then(VecDeque::pop_front) {
             Some(next) => {
@@ -127,11 +129,11 @@ pub(crate) async fn commit_with_retry(core: &Arc<EngineShared>, id: ProcessId, i
 struct PendingInput {
     id: ProcessId,
     input: Input,
-    /// The attempt that this input ends; `None` once its output tail is stored.
+    /// The attempt that this input ends; `None` if the input ends no attempt, or as soon as the output tail is stored.
     over: Option<AttemptKey>,
-    /// Delay before the next try.
+    /// Delay before the next try to commit the input.
     wait: Duration,
-    /// Background task that shows the end of the attempt to waiters before it is recorded. Dropping this aborts the
+    /// Background task that shows the end of the attempt to waiters before the end is recorded. Dropping it aborts the
     /// task.
     noting: Option<JoinSet<()>>,
 }
@@ -155,11 +157,11 @@ impl PendingInput {
         }
     }
 
-    /// Tries once to commit the input. Returns true if no further try is needed.
+    /// Makes one try to commit the input. Returns true if no further try is needed.
     async fn is_done(&mut self, core: &Arc<EngineShared>) -> bool {
         let (id, input) = (self.id, &self.input);
-        // Store the output tail before the end is visible: a reader of the end may ask for the output after this node
-        // is gone.
+        // Store the output tail before the end is visible: a program that reads the end may request the output after
+        // this node is gone.
         if let Some(key) = self.over.take_if(|_| core.stores_tails())
             && !core.store_tail(key).await
         {
@@ -186,8 +188,8 @@ impl PendingInput {
         }
     }
 
-    /// Shows an end that cannot be recorded now, which also wakes waiters. Happens only once the exit is durable on the
-    /// spawner's side, so that a crash cannot undo the end.
+    /// Shows an end that cannot be recorded now, and wakes the waiters. The end is shown only after the spawner has
+    /// stored the exit durably, so that a crash cannot undo the end.
     fn note(&mut self, core: &Arc<EngineShared>) {
         if let Input::Observation(seen) = &self.input
             && let Some(attempt) = last_of(seen)
@@ -210,7 +212,8 @@ async fn note(core: Arc<EngineShared>, key: AttemptKey, seen: Observation) {
     }
 }
 
-/// Stops an attempt that started after its process was assigned to another node or had ended. Returns true if so.
+/// Stops the attempt of an observed start if its process has been assigned to another node or has ended. Returns true
+/// if the attempt is stopped for this reason.
 fn began_too_late(core: &Arc<EngineShared>, answer: &ActionOutcome, input: &Input) -> bool {
     let Input::Observation(Observation::Spawned { attempt, .. }) = input else { return false };
     let stored = &answer.stored;

@@ -1,4 +1,4 @@
-//! The standard input of commands.
+//! Writes to the standard input of commands.
 
 use crate::detached::run_to_completion;
 use crate::engine::{Engine, EngineShared};
@@ -9,17 +9,19 @@ use longhaul_ports::{AttemptKey, SpawnError};
 /// Result of a write to standard input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InputResult {
-    /// Number of bytes that were written, counted from the first. Fewer than given if the command stopped reading.
+    /// Number of bytes that were written, from the start of the given bytes. It is smaller than their number if the
+    /// command stopped reading.
     pub bytes: usize,
-    /// True if the input was closed as requested. It is not closed if some bytes could not be written.
+    /// True if the input was closed as requested. The input stays open if some bytes could not be written.
     pub closed: bool,
 }
 
 impl Engine {
-    /// Writes to the standard input of a running command and, if `close` is true, closes the input afterwards.
+    /// Writes to the standard input of a running command. If `close` is true, closes the input afterwards.
     ///
     /// # Errors
-    /// - [`EngineError::InputRefused`] if the input is not a pipe or is closed, or if the command does not run here.
+    /// - [`EngineError::InputRefused`] if the input is not a pipe or is closed, or if the command is not running on
+    ///   this node.
     /// - [`EngineError::NotFound`] for an unknown id.
     ///
     /// # Cancel safety

@@ -11,16 +11,16 @@ use std::time::Duration;
 pub struct LiveView {
     /// Ports on which the command and its descendants listen; `None` if unknown.
     pub listening: Option<Vec<ListeningPort>>,
-    /// OS process ids of the command and its live descendants; `None` if unknown.
+    /// Operating-system process ids of the command and its live descendants; `None` if unknown.
     pub members: Option<Vec<u32>>,
     /// Time since the last output or heartbeat.
     pub silent_for: Duration,
-    /// Time of the last output; `None` if the command never wrote any.
+    /// Time of the last output; `None` if the command has not written any output.
     pub last_output_at: Option<Timestamp>,
 }
 
 impl Engine {
-    /// Inspects a running command. Returns `None` if the command does not run on this node.
+    /// Inspects a running command. Returns `None` if the command is not running on this node.
     ///
     /// The call examines the whole process tree: use it for a single process, not for each process of a list.
     ///

@@ -1,4 +1,4 @@
-//! Restarts of interrupted processes, for example after a crash or a reboot, on request of a user.
+//! Restarts interrupted processes at the request of a user, for example after a crash or a reboot.
 
 use crate::detached::run_to_completion;
 use crate::engine::{Engine, EngineShared};
@@ -11,7 +11,7 @@ use longhaul_ports::{ProcessFilter, StoredProcess};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-/// The interrupted processes that a restart applies to.
+/// Selects the interrupted processes that a restart applies to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RestartScope<'a> {
     /// Every interrupted command, except those that [`InterruptedRestart::skipped`] lists.
@@ -25,16 +25,17 @@ pub enum RestartScope<'a> {
 /// Options for a restart of interrupted processes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct InterruptedRestartOptions {
-    /// Also restarts children that a restarted process launches itself, unless it has already launched them again.
+    /// True to also restart children that a restarted process launches itself, except children that it has already
+    /// launched again.
     pub with_children: bool,
-    /// Only reports the processes that would be restarted.
+    /// True to start nothing and only report the processes that would be restarted.
     pub dry_run: bool,
 }
 
 /// Result of a restart of interrupted processes.
 #[derive(Clone, Debug, Default)]
 pub struct InterruptedRestart {
-    /// The started processes, oldest first.
+    /// The processes that were started as restarts, oldest first.
     pub launched: Vec<LaunchOutcome>,
     /// With `dry_run`: the interrupted processes that would be restarted, oldest first.
     pub planned: Vec<StoredProcess>,
@@ -47,17 +48,17 @@ pub struct InterruptedRestart {
 pub struct SkippedRestart {
     /// The process that was skipped.
     pub stored: StoredProcess,
-    /// The reason for which the process was skipped.
+    /// The reason why the process was skipped.
     pub reason: SkipReason,
 }
 
-/// Reason for which an interrupted process was not restarted.
+/// Reason why an interrupted process was not restarted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SkipReason {
-    /// An ancestor that counts as the launcher of the process is restarted now or was restarted earlier. The ancestor
-    /// is expected to launch the process again.
+    /// An ancestor that launched the process, directly or indirectly, is being restarted or was restarted earlier. This
+    /// ancestor is expected to launch the process again.
     AncestorRestarted {
-        /// The restarted ancestor.
+        /// The ancestor that is being restarted or was restarted.
         ancestor: ProcessId,
     },
     /// A restarted ancestor has already launched a replacement of the process.
@@ -67,25 +68,25 @@ pub enum SkipReason {
     },
     /// The process was cancelled after it was recorded as interrupted.
     Cancelled,
-    /// The real exit of the process became known after it was recorded as interrupted.
+    /// The exit of the process was reported after the process was recorded as interrupted.
     EndKnown,
     /// The process is reported work, which only its reporter can start again.
     Reported,
-    /// The manager does not know yet whether the process is still running.
+    /// The manager has not determined yet whether the process is still running.
     Unexamined,
     /// The launch of the new process failed.
     LaunchFailed {
-        /// The error of the launch.
+        /// The error message of the launch.
         error: String,
     },
 }
 
 impl Engine {
-    /// Restarts interrupted processes, each as a new process. A second call starts nothing twice; if the processes are
-    /// given by id, it returns the processes that the first call started.
+    /// Restarts interrupted processes, each as a new process. A repeated call does not start a process twice. If the
+    /// processes are given by id, the repeated call returns the processes that the first call started.
     ///
-    /// A process that another restarted process had launched from inside its command is skipped, because the restarted
-    /// process launches it again. A child that was attached from outside is restarted.
+    /// A process is skipped if the command of another restarted process had launched it, because that command launches
+    /// it again. A child that was attached from outside is restarted.
     ///
     /// # Errors
     /// Before any start:
@@ -133,7 +134,7 @@ impl Engine {
                 match engine.core.run_once_more(process, parent.as_ref()).await {
                     Ok(one) => {
                         restarted.insert(process.id, one.stored.process.id);
-                    // Without ids, only the processes that this call started are reported.
+                    // If no ids were given, only processes that this call itself started are reported.
                         if is_named || one.created {
                             launched.push(one);
                         }
@@ -147,7 +148,7 @@ impl Engine {
                 }
             }
             match failed {
-                // Without ids, a failed launch does not prevent the others.
+                // If no ids were given, a failed launch does not prevent the other launches.
                 Some(error) if is_named || launched.is_empty() => Err(error),
                 Some(_) | None => Ok(InterruptedRestart { launched, skipped, ..InterruptedRestart::default() }),
             }
@@ -155,7 +156,7 @@ impl Engine {
         .await
     }
 
-    /// Returns every interrupted command as a candidate, and the processes that are skipped in any case.
+    /// Returns every interrupted command as a candidate, together with the processes that are always skipped.
     async fn interrupted(&self, project: Option<&ProjectName>) -> Result<RestartSelection, EngineError> {
         let mut choice = RestartSelection::default();
         let (mut restarts, mut launched) = (BTreeSet::new(), Vec::new());
@@ -192,7 +193,7 @@ impl Engine {
     /// Returns the processes with the given ids.
     ///
     /// # Errors
-    /// [`EngineError::Invalid`] if one of them was not interrupted.
+    /// [`EngineError::Invalid`] if one of these processes was not interrupted.
     async fn named(&self, ids: &[ProcessId]) -> Result<Vec<StoredProcess>, EngineError> {
         let mut named = Vec::new();
         for id in ids.iter().copied() {
@@ -207,7 +208,7 @@ impl Engine {
             }
             named.push(stored);
         }
-        // Sorted so that ancestors come before their descendants.
+        // This order puts ancestors before their descendants.
         named.sort_by_key(|stored| stored.seq);
         named.dedup_by_key(|stored| stored.seq);
         Ok(named)
@@ -215,15 +216,15 @@ impl Engine {
 }
 
 impl EngineShared {
-    /// Restarts a process at most once: the launch key is derived from the id of the old process.
+    /// Restarts a process at most one time: the launch key is derived from the id of the old process.
     async fn run_once_more(
         self: &Arc<Self>,
         old: &Process,
         parent: Option<&StoredProcess>,
     ) -> Result<LaunchOutcome, EngineError> {
         match self.run_again(old, key_for(old.id), parent).await {
-            // Defaults that are filled in at a launch may have changed since the first restart; the two are still the
-            // same.
+            // The specs can differ although this is the same restart, because the defaults that a launch fills in may
+            // have changed since the first restart.
             Err(conflict @ EngineError::KeyConflict { holder, .. }) => {
                 let stored = self.load(holder).await?;
                 if stored.process.lineage.restarted_from != Some(old.id) {
@@ -241,22 +242,23 @@ impl EngineShared {
 struct RestartSelection {
     candidates: Vec<StoredProcess>,
     skipped: Vec<SkippedRestart>,
-    /// Every interrupted process.
+    /// Ids of all interrupted processes.
     interrupted: BTreeSet<ProcessId>,
-    /// The processes that were restarted earlier, each with its restart.
+    /// The processes that were restarted earlier, each mapped to the process that the restart created.
     restarted: BTreeMap<ProcessId, ProcessId>,
-    /// The candidates that have a replacement, each with the replacement that the restart of an ancestor launched.
+    /// The candidates that have a replacement, each mapped to the process that replaces it. The restart of an ancestor
+    /// launched that process.
     replaced: BTreeMap<ProcessId, ProcessId>,
 }
 
 impl RestartSelection {
-    /// Moves the candidates that must not be restarted, or that a restarted ancestor launches again, to `skipped`.
+    /// Moves candidates to `skipped` if they must not be restarted or if a restarted ancestor launches them again.
     fn decide(&mut self, is_named: bool, with_children: bool) {
         let mut chosen: BTreeSet<ProcessId> = BTreeSet::new();
         for stored in std::mem::take(&mut self.candidates) {
             let process = &stored.process;
             let replacement = self.replaced.get(&process.id).copied();
-            // Without `with_children`, a replaced process counts as restarted.
+            // Without `with_children`, a process that has a replacement counts as restarted.
             let is_restarted =
                 self.restarted.contains_key(&process.id) || (replacement.is_some() && !with_children);
             if is_restarted && !is_named {
@@ -279,13 +281,13 @@ impl RestartSelection {
         self.skipped.sort_by_key(|skipped| skipped.stored.seq);
     }
 
-    /// Returns true if a process was interrupted and restarted earlier.
+    /// Returns true if a process was interrupted and has been restarted earlier.
     fn is_restarted(&self, id: &ProcessId) -> bool {
         self.interrupted.contains(id) && self.restarted.contains_key(id)
     }
 
-    /// Pairs candidates with processes that were launched by restarts of their ancestors. Each launched process
-    /// replaces one candidate.
+    /// Assigns to candidates the processes that restarts of their ancestors launched. Each launched process replaces
+    /// one candidate.
     fn replacements(&self, launched: &[(ProcessId, Lineage, Arc<Spec>)]) -> BTreeMap<ProcessId, ProcessId> {
         let (mut replaced, mut taken) = (BTreeMap::new(), BTreeSet::new());
         let mut candidates: Vec<&Process> = self.candidates.iter().map(|stored| &stored.process).collect();
@@ -307,7 +309,7 @@ impl RestartSelection {
                 if let Some((id, _, _)) = found {
                     replaced.insert(process.id, *id);
                     taken.insert(*id);
-                    // A restart of the replacement belongs to the same candidate.
+                    // Restarts of the replacement belong to the same candidate, so they replace no other candidate.
                     taken.extend(self.restarts_of(*id));
                 }
             }
@@ -315,19 +317,19 @@ impl RestartSelection {
         replaced
     }
 
-    /// Returns all restarts of the interrupted processes that launched this process.
+    /// Returns the processes that were created by restarting the interrupted launchers of this process.
     fn restarts_above(&self, process: &Process) -> BTreeSet<ProcessId> {
         let above = process.lineage.launchers().iter().filter(|above| self.is_restarted(above));
         above.flat_map(|above| self.restarts_of(*above)).collect()
     }
 
-    /// Returns the restart of a process, the restart of that restart, and so on.
+    /// Returns the chain of restarts of a process: its restart, the restart of that restart, and so on.
     fn restarts_of(&self, old: ProcessId) -> impl Iterator<Item = ProcessId> {
         std::iter::successors(self.restarted.get(&old), |id| self.restarted.get(*id)).copied()
     }
 }
 
-/// Returns the process that runs `old` now, through all restarts.
+/// Returns the newest restart of `old`: the restart of its restart, and so on.
 fn latest_restart(restarted: &BTreeMap<ProcessId, ProcessId>, old: ProcessId) -> Option<ProcessId> {
     std::iter::successors(restarted.get(&old), |id| restarted.get(id)).last().copied()
 }
@@ -336,7 +338,7 @@ fn same_name(one: &Spec, other: &Spec) -> bool {
     one.name.is_some() && one.name == other.name
 }
 
-/// Returns the reason for which a process is only restarted if it is given by id, or `None`.
+/// Returns the reason why a process is restarted only if it is given by id. Returns `None` for other processes.
 fn skip_reason(process: &Process) -> Option<SkipReason> {
     match &process.state {
         State::Ended(ended) if ended.orphan_stop.is_some() => Some(SkipReason::Cancelled),

@@ -1,4 +1,4 @@
-//! Launches: a command or reported work becomes a process.
+//! Launches: create a process from a command or from reported work.
 
 use crate::detached::run_to_completion;
 use crate::engine::{Engine, EngineShared};
@@ -14,9 +14,10 @@ use longhaul_ports::{
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-/// Maximum number of tries if the queue policy changes during a launch.
+/// Maximum number of tries of one launch if the queue policy keeps changing.
 const MAX_POLICY_RETRIES: u32 = 20;
-/// Maximum number of resends of a launch whose answer was lost. Each may take as long as the timeout of the store.
+/// Maximum number of times that a launch is sent again because its answer was lost. Each try may take as long as the
+/// timeout of the store.
 const MAX_RESENDS: u32 = 2;
 
 /// Delay before the next request to a store after an error.
@@ -29,28 +30,28 @@ pub struct Launch {
     pub spec: Spec,
     /// Parent of the new process; `None` for a root.
     pub parent: Option<ProcessId>,
-    /// The process from inside of which the new process is launched.
+    /// The process whose command makes the launch, if any.
     pub launcher: Launcher,
     /// Environment of the caller, which is stored under the hash of its content.
     pub captured: Option<Vec<(String, String)>>,
-    /// Rejects the launch if it would have to wait for a slot. Reported work with a concurrency key then uses a slot.
+    /// True to reject the launch if the process would have to wait for a slot. Reported work with a concurrency key
+    /// then also needs a slot.
     pub no_queue: bool,
 }
 
-/// The process from inside of which something is launched. Only the restart of that process is expected to launch it
-/// again.
+/// The process whose command makes a launch. If that process is restarted, it is expected to make the launch again.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Launcher {
-    /// The parent of the new process.
+    /// The command of the parent makes the launch.
     #[default]
     Parent,
-    /// The given process, which may be the parent or another process.
+    /// The command of the given process makes the launch. The process may be the parent or another process.
     Process(ProcessId),
-    /// No managed process: the launch comes from a person or another program.
+    /// A person or another program makes the launch; no command of a managed process does.
     Outside,
 }
 
-/// Outcome of a launch.
+/// Result of a launch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LaunchOutcome {
     /// The launched process, or the earlier process with the same launch key.
@@ -78,9 +79,9 @@ impl Engine {
         run_to_completion(async move { core.launch(launch, roots).await }).await
     }
 
-    /// Like [`Engine::launch`], but not subject to the limit on roots: for short work of the engine's owner. The
-    /// process counts as a root while it runs. Processes that wait for a free root are claimed before it unless their
-    /// priority is lower.
+    /// Launches like [`Engine::launch`], but without applying the limit on roots. Intended for short work of the
+    /// program that runs the engine. The process counts as a root while it is running. Processes that are waiting for a
+    /// free root slot are claimed before it unless their priority is lower.
     ///
     /// # Errors
     /// As for [`Engine::launch`].
@@ -128,8 +129,8 @@ impl EngineShared {
         self.submit(spec, lineage, launch.no_queue, roots).await
     }
 
-    /// Checks the patterns and readiness condition of the spec. If the process is to run here, also checks that this
-    /// node supports the spec.
+    /// Checks the patterns and the readiness condition of the spec. If the process is to run on this node, also checks
+    /// that the node supports the spec.
     fn check(&self, spec: &Spec) -> Result<(), EngineError> {
         if let Some(command) = spec.command() {
             crate::monitor::check(command)?;
@@ -153,8 +154,8 @@ impl EngineShared {
         }
     }
 
-    /// Returns the lineage of a child of `parent`. Without a session of its own the child joins the session of its
-    /// parent, so that completions of the session include all work that it led to.
+    /// Returns the lineage of a child of `parent`. If the spec has no session, the child joins the session of its
+    /// parent, so that the completions of a session include all work that results from the session.
     async fn join(&self, parent: ProcessId, spec: &mut Spec) -> Result<Lineage, EngineError> {
         match self.load(parent).await {
             Ok(stored) => {
@@ -215,8 +216,8 @@ impl EngineShared {
         }
     }
 
-    /// Returns the reason for which no immediate start is possible, or `None` if only a slot or the queue order
-    /// prevents the start.
+    /// Returns the reason why no immediate start is possible. Returns `None` if only a missing slot or the order of the
+    /// queue prevents the start.
     async fn blocked_reason(&self, process: &Process) -> Option<LaunchBlocked> {
         if !self.may_run(process) {
             return Some(LaunchBlocked::Elsewhere);
@@ -224,14 +225,15 @@ impl EngineShared {
         if self.lease_state.held_until(self.parts.clock.now()).is_some() {
             return Some(LaunchBlocked::Settles);
         }
-        // If the nodes cannot be listed, the caller reports the rejection of the store.
+        // If the nodes cannot be listed, this node counts as not draining. The caller then reports the rejection of the
+        // store.
         let known = self.parts.store.list_nodes().await.unwrap_or_default();
         let drains = known.iter().any(|node| node.facts.id == *self.here() && node.draining);
         drains.then(|| LaunchBlocked::Drains { node: self.here().clone() })
     }
 
-    /// Submits the process until the store answers. An error in `unheard` means that an earlier submission may have
-    /// been accepted.
+    /// Submits the process until the store answers. If an answer was lost, the error is stored in `unheard`: the store
+    /// may have accepted that submission.
     async fn send(
         self: &Arc<Self>,
         process: &Process,
@@ -263,7 +265,7 @@ impl EngineShared {
                         return Err(StoreError::Fenced { node, epoch }.into());
                     }
                 }
-                // A resend is safe: the process id ensures that the submission counts once.
+                // Sending again is safe: because of the process id, the store accepts the submission only one time.
                 Err(error @ StoreError::Unknown { .. }) if repeats < MAX_RESENDS => {
                     repeats += 1;
                     *unheard = Some(error);
@@ -275,7 +277,7 @@ impl EngineShared {
         Err(EngineError::Refused { refusal: StoreRejection::StalePolicy { found } })
     }
 
-    /// Waits while nodes restore records that the store has lost: the holder of the launch key may be among them.
+    /// Waits while nodes restore records that the store has lost, because one of these records may have the launch key.
     async fn wait_for_restores(&self) {
         while let Some(until) = self.lease_state.held_until(self.parts.clock.now()) {
             if self.is_closing() {
@@ -311,8 +313,8 @@ impl EngineShared {
         }
     }
 
-    /// Starts the process if a submission without an answer was accepted after all. The process may already be claimed
-    /// by this node, and then no other code path would start it.
+    /// Starts the process if the store accepted a submission whose answer was lost. The process may already be claimed
+    /// by this node, and no other code path would then start it.
     fn begin_if_accepted(self: &Arc<Self>, id: ProcessId) {
         let core = self.clone();
         tokio::spawn(async move {
@@ -343,7 +345,7 @@ impl EngineShared {
         LaunchOutcome { stored, created: true }
     }
 
-    /// Fills in the resource limits of the level where the launch has no limits of its own.
+    /// Fills in the resource limits that the launch does not set with the limits of its level.
     fn bound(&self, spec: &mut Spec, level: Level) {
         let (Work::Command(command), Some(bounds)) = (&mut spec.work, self.settings.level_limits.get(&level))
         else {
@@ -365,8 +367,8 @@ impl EngineShared {
         SubmitLimits { policy: known.0, slots, tree: self.settings.tree }
     }
 
-    /// Returns the concurrency key for the launch of an agent: its model, or otherwise the configured default. Returns
-    /// `None` if the launch has no prompt and is therefore not an agent.
+    /// Returns the concurrency key for the launch of an agent: its model, or the configured default if it has no model.
+    /// Returns `None` if the launch has no prompt and is therefore not the launch of an agent.
     fn key_of_agent(&self, spec: &Spec) -> Option<SlotKey> {
         spec.agent.prompt.as_ref()?;
         let model = spec.agent.model.as_ref().and_then(|model| SlotKey::new(model).ok());
@@ -387,8 +389,8 @@ fn launch_key_of(process: &Process) -> String {
     process.spec.launch_key.as_ref().map_or_else(String::new, ToString::to_string)
 }
 
-/// Returns true for errors which prove that the process does not exist: the store checks for its id before it reports
-/// them.
+/// Returns true for errors that prove that the process does not exist. The store looks for the id before it reports
+/// such an error.
 const fn is_decided(error: &EngineError) -> bool {
     let looked = matches!(error, EngineError::Refused { refusal } if !matches!(refusal, StoreRejection::Full | StoreRejection::StalePolicy { .. }));
     looked || matches!(error, EngineError::KeyConflict { .. } | EngineError::LaunchPruned { .. })

@@ -10,12 +10,12 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// State of the other nodes, as of the last lease renewal.
+/// State of the other nodes at the time of the last lease renewal.
 #[derive(Debug, Default)]
 pub(crate) struct PeerState {
     /// Nodes whose lease has expired, with the time of the expiry.
     unreachable: Mutex<BTreeMap<NodeId, Timestamp>>,
-    /// Nodes that left the cluster, with the time at which this node first saw that.
+    /// Nodes that left the cluster, with the time at which this node first detected their absence.
     left: Mutex<BTreeMap<NodeId, Timestamp>>,
     /// True while the updates of a lease renewal are being handled.
     heeding: AtomicBool,
@@ -31,8 +31,8 @@ impl PeerState {
         self.left.lock().unwrap_or_else(PoisonError::into_inner).get(node).copied()
     }
 
-    /// Records the nodes that have left. The time of the first sighting is preserved, because a node may return
-    /// shortly.
+    /// Records the nodes that have left. For nodes that are recorded already, the time of the first detection is
+    /// preserved. Nodes that have returned are removed.
     fn note_left(&self, known: &[KnownNode], now: Timestamp) {
         let mut left = self.left.lock().unwrap_or_else(PoisonError::into_inner);
         let nodes = known.iter().filter(|node| node.presence == Presence::Left).map(|node| &node.facts.id);
@@ -147,8 +147,8 @@ pub(crate) async fn publish_lease_end(core: Arc<EngineShared>) {
 }
 
 impl EngineShared {
-    /// Returns the time since which a node is unreachable: when its lease expired or, if the node left the cluster,
-    /// when the lease would have expired.
+    /// Returns the time since which a node has been unreachable: the time at which its lease expired. If the node left
+    /// the cluster, this is the time at which its lease would have expired.
     pub(crate) fn unreachable_since(&self, node: &NodeId) -> Option<Timestamp> {
         let since_left = || {
             let since = self.lease_state.after(self.neighbours.left_at(node)?);
@@ -157,7 +157,7 @@ impl EngineShared {
         self.neighbours.unreachable_since(node).or_else(since_left)
     }
 
-    /// Starts to work under a new lease: advertises the offer of this node and renews the lease once.
+    /// Starts to work under a new lease: advertises the properties of this node and renews the lease one time.
     pub(crate) async fn enter(self: &Arc<Self>) -> Result<(), EngineError> {
         let lease = self.lease();
         self.parts.store.advertise(&lease, &self.settings.offer).await?;
@@ -167,14 +167,14 @@ impl EngineShared {
         Ok(())
     }
 
-    /// Records the answer to a lease renewal that was sent at `asked`.
+    /// Records the answer to a lease renewal. `asked` contains the time at which the renewal was sent.
     pub(crate) fn heard(self: &Arc<Self>, lease: &Lease, asked: &HistoryQuery, calls: &NodeUpdates) {
         self.lease_state.extend(lease, asked.at, calls);
         self.check_history(asked, calls);
     }
 }
 
-/// Error of a lease renewal that was not answered in time.
+/// Error of a lease renewal that the store did not answer in time.
 #[derive(Debug, thiserror::Error)]
 #[error("the lease renewal took too long")]
 struct RenewalTimeout;

@@ -5,7 +5,7 @@ use longhaul_ports::{Lease, NodeUpdates};
 use std::time::Duration;
 use tokio::sync::{Mutex, watch};
 
-/// Assumed length of a lease before the store has reported the real one.
+/// Length of a lease that is assumed until the store has reported the real length.
 const DEFAULT_LEASE: Duration = Duration::from_secs(5);
 
 /// The lease of this node. The lease changes when the node registers again.
@@ -13,7 +13,7 @@ const DEFAULT_LEASE: Duration = Duration::from_secs(5);
 pub(crate) struct LeaseState {
     node: NodeId,
     held: watch::Sender<HeldLease>,
-    /// Serializes the checks of rejected leases.
+    /// Lock that lets only one check of a rejected lease run at a time.
     pub(crate) doubts: Mutex<()>,
 }
 
@@ -21,18 +21,19 @@ pub(crate) struct LeaseState {
 struct HeldLease {
     lease: Lease,
     term: LeaseValidity,
-    /// Length of the lease at the last renewal.
+    /// Length of the lease according to the last renewal.
     length: Duration,
     /// No process is claimed or started before this time, because other nodes may still be restoring lost records.
     held_until: Timestamp,
 }
 
-/// Validity of a lease, by the clock of this node.
+/// Validity of a lease, according to the clock of this node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum LeaseValidity {
     /// Leases of this store do not expire.
     Endless,
-    /// The lease is valid at least until this time, which is counted from before the renewal was sent.
+    /// The lease is valid at least until this time. The lease length is counted from the time before the renewal was
+    /// sent.
     Until(Timestamp),
     /// Another manager has registered under the name of this node.
     Replaced,
@@ -68,7 +69,7 @@ impl LeaseState {
     }
 
     /// Returns the time until which this node must not claim, start or take over processes, because lost records may
-    /// not be restored yet. Returns `None` without such a restriction.
+    /// not be restored yet. Returns `None` if there is no such restriction.
     pub(crate) fn held_until(&self, now: Timestamp) -> Option<Timestamp> {
         Some(self.held.borrow().held_until).filter(|until| now < *until)
     }
@@ -77,7 +78,8 @@ impl LeaseState {
         self.held.borrow().term == LeaseValidity::Replaced
     }
 
-    /// Returns the time at which the lease expires. Returns `None` if it never expires or was taken by another manager.
+    /// Returns the time at which the lease expires. Returns `None` if it never expires, or if another manager has
+    /// registered under the name of this node.
     pub(crate) fn until(&self) -> Option<Timestamp> {
         match self.held.borrow().term {
             LeaseValidity::Until(until) => Some(until),
@@ -85,7 +87,7 @@ impl LeaseState {
         }
     }
 
-    /// Extends the lease after the answer to a renewal that was sent at `sent`.
+    /// Extends the lease according to the answer to a renewal that was sent at `sent`.
     pub(crate) fn extend(&self, of: &Lease, sent: Timestamp, calls: &NodeUpdates) {
         let Some(store_until) = calls.lease_until else { return };
         let length = store_until.since(calls.now);
@@ -104,13 +106,14 @@ impl LeaseState {
         self.held.send_modify(|held| (held.lease, held.term) = (lease, LeaseValidity::Until(until)));
     }
 
-    /// Returns the time at which a lease that was renewed at `sent` expires, by the last known lease length.
+    /// Returns the time at which a lease that was renewed at `sent` expires. The calculation uses the last known lease
+    /// length.
     pub(crate) fn after(&self, sent: Timestamp) -> Timestamp {
         sent.plus(self.held.borrow().length)
     }
 
-    /// Forbids claims and starts for one lease length, in which every live node renews its lease and can restore
-    /// records.
+    /// Forbids claims and starts for one lease length. During this time, every live node renews its lease and can
+    /// restore records.
     pub(crate) fn hold(&self, now: Timestamp) {
         self.held.send_modify(|held| held.held_until = held.held_until.max(now.plus(held.length)));
     }
@@ -123,11 +126,11 @@ impl LeaseState {
 
     /// Waits until another manager has registered under the name of this node.
     pub(crate) async fn until_replaced(&self) {
-        // Cannot fail: `self` owns the sender.
+        // The wait cannot fail, because `self` owns the sender.
         let _ = self.held.subscribe().wait_for(|held| held.term == LeaseValidity::Replaced).await;
     }
 
-    /// Returns a receiver of all later changes.
+    /// Returns a receiver that is notified of all later changes of the lease.
     pub(crate) fn changes(&self) -> LeaseChanges {
         LeaseChanges { held: self.held.subscribe() }
     }
@@ -141,7 +144,7 @@ pub(crate) struct LeaseChanges {
 
 impl LeaseChanges {
     pub(crate) async fn next(&mut self) {
-        // Cannot fail while the engine runs, and all receivers end with the engine.
+        // The wait cannot fail while the engine is running, and all receivers end with the engine.
         let _ = self.held.changed().await;
     }
 }
@@ -157,7 +160,7 @@ mod tests {
         Lease { node: NodeId::new("a").unwrap(), epoch: Epoch(epoch) }
     }
 
-    /// Returns the answer to a lease renewal, by a store whose clock shows another time than the clock of the node.
+    /// Returns the answer to a lease renewal from a store whose clock differs from the clock of the node.
     fn answer() -> NodeUpdates {
         NodeUpdates {
             policy: PolicyVersion::default(),

@@ -7,7 +7,7 @@
 //! 4. Perform the effects. Their results return as observations, which are inputs of step 2.
 //!
 //! Effects are idempotent for each attempt, and recovery derives them from the records alone. The engine may therefore
-//! crash between any two steps.
+//! crash between any two of these steps.
 
 mod cascade;
 mod claim_loop;

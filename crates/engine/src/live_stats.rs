@@ -1,4 +1,4 @@
-//! Live stats of running attempts: visible at once, written to the store at most once a second.
+//! Live stats of running attempts. Changes are visible at once and are written to the store at most once per second.
 
 use crate::engine::EngineShared;
 use longhaul_domain::{AttemptNo, LiveStats, ProcessId, ProgressReport, Timestamp};
@@ -27,7 +27,7 @@ struct CachedLiveStats {
 }
 
 impl LiveStatsCache {
-    /// Replaces the live stats of a loaded record by the cached ones.
+    /// Replaces the live stats of a loaded record with newer live stats from the cache.
     pub(crate) fn overlay(&self, stored: &mut StoredProcess) {
         let live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(kept) = live.get(&stored.process.id)
@@ -42,7 +42,7 @@ impl LiveStatsCache {
         self.live.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
     }
 
-    /// Returns the end of the time in which no reporter could reach this engine.
+    /// Returns the end of the latest period in which no reporter could reach this engine.
     pub(crate) fn away_until(&self) -> Option<Timestamp> {
         *self.away_until.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -53,7 +53,8 @@ impl LiveStatsCache {
 }
 
 impl EngineShared {
-    /// Caches a report, which is visible at once. Writes it now or when one second has passed since the last write.
+    /// Caches a report, which makes it visible at once. Writes the report to the store now, or as soon as one second
+    /// has passed since the last write.
     pub(crate) async fn keep(self: &Arc<Self>, stored: &StoredProcess, report: &ProgressReport) {
         let now = self.parts.clock.now();
         let id = stored.process.id;

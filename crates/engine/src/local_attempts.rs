@@ -7,24 +7,25 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// The attempts on this machine, independent of their records. An attempt is removed when its end is durable.
+/// The attempts on this machine, regardless of the records of their processes. An attempt is removed when its end is
+/// durable.
 #[derive(Debug, Default)]
 pub(crate) struct LocalAttempts {
     here: Mutex<BTreeMap<AttemptKey, LocalAttempt>>,
-    /// True once the attempts of the previous run have been found.
+    /// True as soon as the attempts of the previous run have been found.
     complete: AtomicBool,
 }
 
 #[derive(Debug)]
 struct LocalAttempt {
-    /// The process at the time the attempt was started or found; `None` if its record was pruned.
+    /// The process at the time when the attempt was started or found; `None` if its record was pruned.
     process: Option<Process>,
     course: AttemptProgress,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum AttemptProgress {
-    /// The attempt was started, or found alive.
+    /// The attempt was started on this machine, or was found alive.
     Lives,
     /// The attempt is being stopped, because the process may run on another node.
     GivenUp,
@@ -33,7 +34,7 @@ enum AttemptProgress {
 }
 
 impl LocalAttempts {
-    /// Adds an attempt that is started here or was found alive.
+    /// Adds an attempt that is being started on this machine or was found alive.
     pub(crate) fn began(&self, process: &Process, key: AttemptKey) {
         let fresh = || LocalAttempt { process: Some(process.clone()), course: AttemptProgress::Lives };
         self.here().entry(key).or_insert_with(fresh);
@@ -55,7 +56,7 @@ impl LocalAttempts {
         self.here().contains_key(&key)
     }
 
-    /// Returns true if an older attempt of the process may still run on this machine.
+    /// Returns true if an earlier attempt of the process may still be running on this machine.
     pub(crate) fn may_be_left_before(&self, key: AttemptKey) -> bool {
         if key.attempt <= AttemptNo(1) {
             return false;
@@ -87,12 +88,13 @@ impl LocalAttempts {
         self.here().get(&key).is_some_and(|copy| copy.course != AttemptProgress::Ended)
     }
 
-    /// Removes an attempt because its end is durable, or because it never ran here.
+    /// Removes an attempt because its end is durable, or because it never ran on this machine.
     pub(crate) fn is_over(&self, key: AttemptKey) {
         self.here().remove(&key);
     }
 
-    /// Records the end of an attempt, and returns the observation as it is to be processed (see [`counted`]).
+    /// Records that an attempt has ended. Returns the observation in the form in which it is to be processed (see
+    /// [`counted`]).
     pub(crate) fn seen(&self, id: ProcessId, seen: Observation) -> Observation {
         let Some(attempt) = last_of(&seen) else { return seen };
         if let Some(copy) = self.here().get_mut(&AttemptKey { id, attempt }) {
@@ -106,7 +108,7 @@ impl LocalAttempts {
     }
 }
 
-/// Stop cause of an attempt that may run on another node. No other stop has this cause.
+/// Stop cause of a local attempt whose process may run on another node. No other stop has this cause.
 pub(crate) const GIVEN_UP: StopCause = StopCause::Limit;
 
 /// Converts the exit of an attempt that was stopped with [`GIVEN_UP`] into the loss of its node. Other observations
@@ -148,7 +150,7 @@ mod tests {
         Observation::SupervisorLost { attempt: AttemptNo(attempt), why: Interruption::Reboot }
     }
 
-    /// Returns the attempts of an engine that has found all attempts of its previous run, and runs attempt 2.
+    /// Returns the attempts of an engine that has found all attempts of its previous run and is running attempt 2.
     fn running() -> LocalAttempts {
         let copies = LocalAttempts::default();
         copies.are_known();

@@ -1,9 +1,9 @@
 //! The monitor: detects conditions of live work, such as silence, readiness, waiting for input and matching output.
 //!
-//! One task inspects all live work of this node, and only work that is silent. The task sleeps until the next useful
-//! inspection time; times that are close together are merged. For work that has been silent for a while, inspections
-//! are rare and the monitor watches for new output instead, because a command usually prints a prompt before it waits
-//! for input.
+//! One task inspects the live work of this node, but only work that is silent. The task sleeps until the next useful
+//! inspection time; times that are close together are merged. Work that has been silent for a while is rarely
+//! inspected. Instead, the monitor waits for new output of that work, because a command usually prints a prompt before
+//! it waits for input.
 
 use crate::engine::EngineShared;
 use crate::failure_analysis::is_failure;
@@ -32,13 +32,15 @@ pub use pattern::check_watch;
 use silence::ConditionChange;
 use watch::{PatternWatch, WatchStart};
 
-/// Maximum number of concurrent inspections, so that they share the wake-ups of the threads that do the work.
+/// Maximum number of concurrent inspections. Inspections run concurrently so that they share the wake-ups of the
+/// threads that do the work.
 const MAX_CONCURRENT: usize = 4;
 /// Time limit of one inspection.
 const INSPECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// Delay of the inspection after input was written.
 const AFTER_INPUT: Duration = Duration::from_millis(250);
-/// Maximum number of finished attempts to remember, so that an outdated record does not restore one.
+/// Maximum number of finished attempts to remember, so that an outdated record does not make the monitor inspect a
+/// finished attempt again.
 const MAX_FINISHED_ATTEMPTS: usize = 256;
 
 /// All live work of this node that is monitored.
@@ -54,19 +56,20 @@ struct MonitoredSet {
     due: BTreeSet<(AwakeTime, ProcessId)>,
     of: BTreeMap<ProcessId, MonitoredWork>,
     gone: VecDeque<(ProcessId, Revision)>,
-    /// True once the monitor has ended.
+    /// True as soon as the monitor has ended.
     is_over: bool,
 }
 
 impl Monitor {
-    /// Ends the monitor: drops all monitored work and accepts no more.
+    /// Ends the monitor: drops all monitored work and accepts no new work.
     pub(crate) fn end(&self) {
         let over = MonitoredSet { is_over: true, ..MonitoredSet::default() };
         let before = std::mem::replace(&mut *self.lock_set(), over);
         drop(before);
     }
 
-    /// Schedules an inspection of an attempt at the given time, or earlier if one is already scheduled.
+    /// Schedules an inspection of an attempt at the given time. An inspection that is already scheduled for an earlier
+    /// time keeps its time.
     fn schedule_inspection(&self, key: AttemptKey, at: AwakeTime) {
         let mut subjects = self.lock_set();
         if let Some(monitored) = subjects.present(key) {
@@ -76,7 +79,8 @@ impl Monitor {
         self.rearm(subjects, key.id);
     }
 
-    /// Updates the position of a process in the schedule, and wakes the task if the process is now the first.
+    /// Updates the position of a process in the schedule, and wakes the task if the process is now first in the
+    /// schedule.
     fn rearm(&self, mut subjects: MutexGuard<'_, MonitoredSet>, id: ProcessId) {
         let first = subjects.due.first().map(|(at, _)| *at);
         let Some(due) = subjects.put(id) else { return };
@@ -105,7 +109,8 @@ impl Monitor {
         keys
     }
 
-    /// Calls `change` with an attempt, if the attempt is still the current one.
+    /// Calls `change` with the monitored work of an attempt, if the attempt is still the current attempt of its
+    /// process.
     fn with<T>(&self, key: AttemptKey, change: impl FnOnce(&mut MonitoredWork) -> T) -> Option<T> {
         self.lock_set().present(key).map(change)
     }
@@ -165,7 +170,7 @@ impl MonitoredSet {
 }
 
 impl EngineShared {
-    /// Updates the monitor from a record that was committed or claimed here.
+    /// Updates the monitor from a record that this engine committed or claimed.
     pub(crate) fn update_from(self: &Arc<Self>, stored: &StoredProcess) {
         self.attend(stored, WatchStart::Here);
     }
@@ -198,7 +203,7 @@ impl EngineShared {
         drop(before);
     }
 
-    /// Records a report of an attempt, which ends its silence.
+    /// Records that a report about an attempt arrived. The report ends the silence of the attempt.
     pub(crate) fn reported(self: &Arc<Self>, key: AttemptKey) {
         let awake = self.parts.clock.awake();
         let changes = self.attention.with(key, |monitored| {
@@ -216,8 +221,8 @@ impl EngineShared {
         self.attention.schedule_inspection(key, self.parts.clock.awake().plus(AFTER_INPUT));
     }
 
-    /// Passes on an observation of the spawner. Before the end of an attempt, its last output is searched for patterns,
-    /// and the output of a failed attempt for its first error.
+    /// Passes an observation of the spawner on to the inbox. If the observation ends an attempt, the last output of the
+    /// attempt is first searched for patterns and, if the attempt failed, for its first error.
     pub(crate) fn take_in(self: &Arc<Self>, id: ProcessId, observation: Observation) {
         let last_watch = self.final_matches(id, &observation);
         if last_watch.is_none() && !is_failure(&observation) {
@@ -234,7 +239,7 @@ impl EngineShared {
         });
     }
 
-    /// Returns the pattern matches in the last output of an attempt of an earlier run that were not reported yet.
+    /// Returns the unreported pattern matches in the last output of an attempt of an earlier run.
     pub(crate) async fn missed(&self, stored: &StoredProcess, end: &Observation) -> Vec<Observation> {
         match written_until(end) {
             Some((attempt, written)) if attempt == stored.process.attempt => {
@@ -255,7 +260,7 @@ impl EngineShared {
         Some((written, watch))
     }
 
-    /// Checks an attempt for silence, and inspects its process tree if that is due.
+    /// Checks an attempt for silence, and inspects its process tree if an inspection is due.
     async fn check_attempt(self: &Arc<Self>, key: AttemptKey) {
         let attention = &self.attention;
         let Some(Some(is_command)) = attention.with(key, |monitored| {
@@ -327,11 +332,13 @@ impl EngineShared {
         .ok()
     }
 
-    /// Returns true if the attempt has not ended. An outdated record may have added an attempt that has already ended.
+    /// Returns true if the attempt has not ended. The monitor may contain an ended attempt if it was added from an
+    /// outdated record.
     async fn is_present(&self, key: AttemptKey) -> bool {
         match self.load(key.id).await {
             Ok(stored) => stored.process.attempt == key.attempt && MonitorPhase::of(self, &stored).is_some(),
-            // On other errors, assume that it is present: the decision about the observation loads the record again.
+            // On other errors, assume that the attempt has not ended. The decision about the observation loads the
+            // record again.
             Err(crate::error::EngineError::NotFound { .. }) => false,
             Err(_) => true,
         }
@@ -350,8 +357,8 @@ impl EngineShared {
     }
 }
 
-/// Returns the attempt that an observation ends and its output size in bytes; 0 if the size is unknown. Returns `None`
-/// if the observation does not end an attempt.
+/// Returns the attempt that an observation ends, and the output size of that attempt in bytes; 0 if the size is
+/// unknown. Returns `None` if the observation does not end an attempt.
 const fn written_until(observation: &Observation) -> Option<(AttemptNo, u64)> {
     match observation {
         Observation::Exited { attempt, exit } => Some((*attempt, exit.output_bytes)),
@@ -372,7 +379,7 @@ const fn written_until(observation: &Observation) -> Option<(AttemptNo, u64)> {
     }
 }
 
-/// Inspects all work that is due, as long as the engine runs.
+/// Inspects all work whose inspection is due. Runs until the engine ends.
 pub(crate) async fn run_monitor(core: Arc<EngineShared>) {
     loop {
         let due = core.attention.take_due(core.parts.clock.awake());

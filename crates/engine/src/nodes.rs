@@ -16,13 +16,14 @@ impl Engine {
         Ok(self.core.parts.store.list_nodes().await?)
     }
 
-    /// Returns true if the store is a shared store, so that a process may run, and its output may be, on another node.
+    /// Returns true if the store is a shared store. A process may then run on another node, and its output may be
+    /// there.
     #[must_use]
     pub fn is_shared(&self) -> bool {
         self.core.parts.store.leases_expire()
     }
 
-    /// Drains a node or ends its drain, and returns the updated node. Running processes of the node continue.
+    /// Drains a node or ends its drain, and returns the updated node. Processes that are running on the node continue.
     ///
     /// # Errors
     /// [`EngineError::NodeUnknown`], or [`EngineError::DrainUnsupported`] for a local store.
@@ -33,8 +34,8 @@ impl Engine {
         if done { Ok(known) } else { Err(EngineError::DrainUnsupported { node: node.clone() }) }
     }
 
-    /// Removes a node that left, or whose lease and grace period have expired. Returns the node as it was. The other
-    /// nodes then handle the processes that it owned.
+    /// Forgets a node that left, or whose lease and grace period have expired. Returns the node as it was before. The
+    /// other nodes then handle the processes that the node owned.
     ///
     /// # Errors
     /// [`EngineError::NodeUnknown`], or [`EngineError::NodeAlive`] if the node is present or may still return in time.

@@ -1,4 +1,4 @@
-//! Notifies tasks that wait for changes of processes.
+//! Notifies tasks that are waiting for changes of processes.
 
 use longhaul_domain::ProcessId;
 use std::collections::{BTreeSet, HashMap};
@@ -26,7 +26,8 @@ impl PendingNotification {
 }
 
 impl Notifier {
-    /// Subscribes to changes of some processes. Subscribe before reading a record, so that no change is missed.
+    /// Subscribes to changes of some processes. Callers must subscribe before they read a record, so that no change is
+    /// missed.
     pub(crate) fn subscribe(&self, ids: &[ProcessId]) -> HubSubscription<'_> {
         let waiter = Arc::new(PendingNotification::default());
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
@@ -44,7 +45,7 @@ impl Notifier {
         }
     }
 
-    /// Wakes the subscribers of a process.
+    /// Wakes the subscribers of a process that has changed.
     pub(crate) fn changed(&self, id: ProcessId) {
         let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         for waiter in waiting.get(&id).into_iter().flatten() {
@@ -62,12 +63,12 @@ pub(crate) struct HubSubscription<'a> {
 }
 
 impl HubSubscription<'_> {
-    /// Waits for the next change after the last call, or after the subscription.
+    /// Waits for a change that happened after the previous call or, in the first call, after the subscription.
     pub(crate) async fn changed(&self) {
         self.next().await;
     }
 
-    /// Like [`changed`](Self::changed), and returns the processes that have changed.
+    /// Waits like [`changed`](Self::changed), and returns the processes that have changed.
     pub(crate) async fn next(&self) -> BTreeSet<ProcessId> {
         loop {
             self.waiter.ringing.notified().await;
@@ -100,7 +101,7 @@ mod tests {
     use std::pin::pin;
     use std::task::{Context, Poll, Waker};
 
-    /// Returns the changes that a subscription delivers now.
+    /// Returns the changes that a subscription delivers without waiting.
     fn now(subscription: &HubSubscription<'_>) -> Poll<BTreeSet<ProcessId>> {
         pin!(subscription.next()).poll(&mut Context::from_waker(Waker::noop()))
     }

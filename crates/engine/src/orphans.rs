@@ -1,4 +1,4 @@
-//! Orphans: commands that are still running although their processes were recorded as interrupted. They can be stopped.
+//! Stops orphans: commands that are still running although their processes were recorded as interrupted.
 
 use crate::cascade::below;
 use crate::engine::{Engine, EngineShared};
@@ -12,7 +12,7 @@ use std::time::Duration;
 const RETRY_DELAY: Duration = Duration::from_millis(500);
 
 impl Engine {
-    /// Returns true if the command of an ended process is still running on this node, as far as this node knows. The
+    /// Returns true if, as far as this node knows, the command of an ended process is still running on this node. The
     /// process was recorded as interrupted while the node was unreachable.
     #[must_use]
     pub fn is_orphaned(&self, stored: &StoredProcess) -> bool {
@@ -23,7 +23,7 @@ impl Engine {
 }
 
 impl EngineShared {
-    /// Stops the orphan of a process if its record requests that.
+    /// Stops the orphan of a process if the record of the process requires that.
     pub(crate) fn stop_orphan(self: &Arc<Self>, stored: &StoredProcess) {
         if let Some(Effect::StopOrphan { attempt, cause, force }) = stored.process.wanted() {
             self.stop_rest(
@@ -34,8 +34,8 @@ impl EngineShared {
         }
     }
 
-    /// Stops the orphan of an attempt, if the attempt belongs to this node. Returns at once; the exit is recorded as a
-    /// late exit.
+    /// Stops the orphan of an attempt if the attempt belongs to this node. The call returns at once; the exit will be
+    /// recorded as a late exit.
     pub(crate) fn stop_rest(self: &Arc<Self>, stored: &StoredProcess, key: AttemptKey, order: StopRequest) {
         if stored.process.node.as_ref() != Some(self.here()) {
             return;
@@ -71,8 +71,8 @@ impl EngineShared {
         self.orphaned_matching(&below(id)).await
     }
 
-    /// Returns the interrupted processes whose commands may still be running and that match the filter except for its
-    /// statuses.
+    /// Returns the interrupted processes whose commands may still be running and that match the filter. The statuses of
+    /// the filter are ignored.
     pub(crate) async fn orphaned_matching(
         &self,
         filter: &ProcessFilter,

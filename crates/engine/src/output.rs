@@ -1,4 +1,4 @@
-//! Reads and follows the output of attempts.
+//! Reads the output of attempts, also while it is being written.
 
 use crate::engine::Engine;
 use crate::error::EngineError;
@@ -85,7 +85,7 @@ impl Engine {
         tail.map_err(|source| EngineError::Output { source })
     }
 
-    /// Returns the offset of the first output that is not older than `moment`.
+    /// Returns the offset of the first output that was written at or after `moment`.
     ///
     /// # Errors
     /// [`EngineError::Output`] if the output is missing or cannot be read.
@@ -99,7 +99,7 @@ impl Engine {
         self.core.parts.output.place(key)
     }
 
-    /// Waits until there may be output beyond an offset, or the attempt has ended, or the process changes.
+    /// Waits until there may be output after an offset, the attempt has ended, or the process has changed.
     ///
     /// # Errors
     /// [`EngineError::NotFound`] for an unknown id, [`EngineError::Output`] if the output cannot be watched.
@@ -118,9 +118,9 @@ impl Engine {
         tokio::select! {
             () = ear.changed() => {}
             grown = core.parts.output.grown(key, beyond) => match grown {
-                // `grown` returns at once for complete output. Yield, so that the task that commits the end can run.
+                // For complete output, `grown` returns at once. Yield, so that the task that commits the end can run.
                 Ok(()) => tokio::task::yield_now().await,
-                // The attempt directory does not exist yet. The start of the attempt is a change of the process.
+                // The attempt directory does not exist yet. When the attempt starts, the process changes.
                 Err(OutputError::Missing { .. }) => ear.changed().await,
                 Err(source) => return Err(EngineError::Output { source }),
             },
@@ -129,8 +129,8 @@ impl Engine {
     }
 }
 
-/// Returns true if no more output of the attempt will follow: the process waits for its next attempt, is in a later
-/// attempt, or has ended.
+/// Returns true if no more output of the attempt will follow: the process is waiting for its next attempt, is in a
+/// later attempt, or has ended.
 fn attempt_is_over(stored: &StoredProcess, attempt: AttemptNo) -> bool {
     let process = &stored.process;
     let waits = attempt > AttemptNo(0) && process.attempt == attempt && process.status() == Status::Pending;

@@ -1,4 +1,5 @@
-//! Output tails: the last output of each attempt, stored next to its record for when its node cannot be reached.
+//! Output tails: the last output of each attempt. A tail is stored with the record of the process, so that it can be
+//! read while the node with the output cannot be reached.
 
 use crate::engine::{Engine, EngineShared};
 use crate::error::EngineError;
@@ -6,11 +7,11 @@ use longhaul_domain::{AttemptNo, Deadline, ProcessId};
 use longhaul_ports::{AttemptKey, OutputChunk, OutputError, OutputRead, OutputTail, StoreError};
 use std::time::Duration;
 
-/// Maximum delay of the end of an attempt by storing its output tail.
+/// Maximum time by which storing the output tail delays the end of an attempt.
 const TAIL_TIMEOUT: Duration = Duration::from_secs(1);
 /// Maximum number of bytes in one read of a tail.
 const PIECE: u32 = 64 * 1024;
-/// Maximum number of chunks in a tail, because each chunk has a header.
+/// Maximum number of chunks in a tail. It is limited because each chunk has a header.
 const MAX_CHUNKS: usize = 64;
 
 impl Engine {
@@ -25,13 +26,13 @@ impl Engine {
 }
 
 impl EngineShared {
-    /// Returns true if output tails are stored.
+    /// Returns true if this engine stores output tails.
     pub(crate) fn stores_tails(&self) -> bool {
         self.settings.output_tail_bytes > 0 && self.parts.store.leases_expire()
     }
 
     /// Stores the output tail of an attempt that has ended. Returns false if the store did not answer and the call
-    /// should be repeated. A failure must never prevent the end from being reported.
+    /// should be repeated. If the tail cannot be stored, the end of the attempt is reported nevertheless.
     pub(crate) async fn store_tail(&self, key: AttemptKey) -> bool {
         let until = Deadline::At(self.parts.clock.now().plus(TAIL_TIMEOUT));
         let kept = async {
@@ -46,7 +47,7 @@ impl EngineShared {
             match self.parts.store.store_tail(&self.lease(), key, &tail).await {
                 Ok(_) => true,
                 Err(StoreError::Unavailable { .. } | StoreError::Unknown { .. }) => false,
-                // The node no longer owns the process, so another node reports its end.
+                // This node does not own the process any more, so another node reports its end.
                 Err(error) => {
                     tracing::debug!(id = %key.id, %error, "could not store the output tail of an attempt");
                     true
@@ -85,7 +86,7 @@ impl EngineShared {
     }
 }
 
-/// Appends a chunk. A chunk that continues the last one is merged into it, which saves a header.
+/// Appends a chunk. If the chunk continues the last chunk, both are merged, which saves a header.
 fn append(chunks: &mut Vec<OutputChunk>, chunk: OutputChunk) {
     match chunks.last_mut() {
         Some(last)

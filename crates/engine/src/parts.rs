@@ -17,17 +17,17 @@ pub struct EnginePorts {
     pub store: Arc<dyn Store>,
     /// Runs commands.
     pub spawner: Arc<dyn Spawner>,
-    /// Reads the output of commands.
+    /// Port that reads the output of commands.
     pub output: Arc<dyn OutputLog>,
-    /// Runs readiness probes.
+    /// Port that runs readiness probes.
     pub prober: Arc<dyn Prober>,
-    /// Signs launches; [`NoopSigner`](longhaul_ports::NoopSigner) if write access to the store is trusted.
+    /// Port that signs launches; [`NoopSigner`](longhaul_ports::NoopSigner) if write access to the store is trusted.
     pub signer: Arc<dyn LaunchSigner>,
-    /// Stores captured environments.
+    /// Port that stores captured environments.
     pub environments: Arc<dyn EnvironmentStore>,
-    /// Provides the time.
+    /// Port that provides the time.
     pub clock: Arc<dyn Clock>,
-    /// Generates ids and random numbers.
+    /// Port that generates ids and random numbers.
     pub ids: Arc<dyn IdSource>,
 }
 
@@ -36,35 +36,36 @@ pub struct EnginePorts {
 pub struct EngineSettings {
     /// The node that this engine runs.
     pub node: NodeDescriptor,
-    /// Facts that this node advertises to other nodes, such as its labels, which placements refer to.
+    /// Properties of this node that it advertises to other nodes. Placements refer to them, for example to labels.
     pub offer: NodeAdvertisement,
     /// Time between two lease renewals, for stores with expiring leases.
     pub lease_renew_interval: Duration,
-    /// Maximum number of roots that run at once on this node; 0 means no limit.
+    /// Maximum number of roots that run on this node at the same time; 0 means no limit.
     pub max_parallel: u32,
-    /// Limits of a process tree.
+    /// Limits on the depth and size of a process tree.
     pub tree: TreeLimits,
-    /// Configured limits of the queues. Only limits that differ from the configuration of the last start are written,
-    /// so that changes at run time survive a restart; holds are preserved. `None` changes nothing.
+    /// Configured limits of the queues. Only limits that differ from the configuration at the last start are written to
+    /// the store, so that changes at run time survive a restart. Holds are preserved. `None` changes nothing.
     pub policy: Option<Policy>,
-    /// Address under which child processes reach this manager; passed as `LONGHAUL_SOCKET`.
+    /// Address at which child processes reach this manager. They receive it as `LONGHAUL_SOCKET`.
     pub socket: Option<String>,
     /// Concurrency key of an agent launch that has neither a key nor a model.
     pub default_key: Option<SlotKey>,
-    /// Names of variables that no child receives, because they contain secrets of the manager.
+    /// Names of environment variables that are passed to no child, because they contain secrets of the manager.
     pub hidden: Vec<String>,
-    /// Resource limits of commands by level, for launches without limits.
+    /// Resource limits of commands by level. They apply if the launch does not set the limit.
     pub level_limits: BTreeMap<Level, ResourceLimits>,
-    /// Age and number of ended records after which they are pruned; `None` prunes none by age or number.
+    /// Maximum age and number of ended records; records beyond these limits are pruned. `None` sets no such limits.
     pub retention: Option<Retention>,
-    /// Maximum total output of ended records in bytes; beyond it the oldest records are pruned.
+    /// Maximum total output of ended records in bytes. If it is exceeded, the oldest records are pruned.
     pub retention_bytes: Option<u64>,
-    /// Maximum total output in bytes; beyond it the output of ended records is deleted, oldest first, without the
-    /// records.
+    /// Maximum total output in bytes. If it is exceeded, the output of ended records is deleted, oldest first, but the
+    /// records remain.
     pub output_total: Option<u64>,
     /// Maximum size of an output tail in bytes, for shared stores; 0 stores no tails.
     pub output_tail_bytes: u32,
-    /// Default times of silence after which work is reported as idle or stalled, for launches without such times.
+    /// Times of silence after which work is reported as idle or stalled. They apply to launches that specify no such
+    /// times.
     pub silence: SilencePolicy,
     /// Rules that find the first error in the output of a failed command; `None` means the built-in rules.
     pub failure_rules: Option<Arc<RuleSet>>,
@@ -99,7 +100,7 @@ impl EngineSettings {
         }
     }
 
-    /// Returns the maximum number of roots, as the store expects it: `u32::MAX` means no limit.
+    /// Returns the maximum number of roots in the form that the store expects: `u32::MAX` means no limit.
     pub(crate) const fn roots(&self) -> u32 {
         if self.max_parallel == 0 { u32::MAX } else { self.max_parallel }
     }

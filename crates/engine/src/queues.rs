@@ -1,4 +1,4 @@
-//! Queues: their state, and changes of their policy at run time.
+//! Queues: reading their state, and changing their policy at run time.
 
 use crate::detached::run_to_completion;
 use crate::engine::{ActionOutcome, Engine, EngineShared};
@@ -10,7 +10,7 @@ use longhaul_domain::{
 use longhaul_ports::{QueueState, Store, StoreError, StoreRejection, StoredProcess};
 use std::sync::PoisonError;
 
-/// Maximum number of tries if the policy changes during an update, or an answer is lost.
+/// Maximum number of tries of an update that failed because the policy had changed or an answer was lost.
 const MAX_ATTEMPTS: u32 = 8;
 
 impl Engine {
@@ -32,8 +32,8 @@ impl Engine {
 
     /// Sets the number of slots of a key or pattern; 0 means no limit. Running processes continue.
     ///
-    /// `None` restores the configured number; without one, the entry is removed and the next matching pattern applies.
-    /// The pattern `*` covers every key that no other pattern covers.
+    /// `None` restores the configured number. If none is configured, the entry is removed and the next matching pattern
+    /// applies. The pattern `*` covers every key that no other pattern covers.
     ///
     /// # Errors
     /// [`EngineError::Invalid`] for a pattern that no key can match.
@@ -66,7 +66,7 @@ impl Engine {
         .await
     }
 
-    /// Releases the hold of a queue, so that its waiting processes can start.
+    /// Ends the hold of a queue, so that its waiting processes can start.
     ///
     /// # Errors
     /// [`EngineError::Store`] if the store cannot be written.
@@ -79,8 +79,8 @@ impl Engine {
     }
 
     /// Moves a waiting process to the front of its queue: its priority becomes one higher than that of the first
-    /// waiting process. This may exceed the maximum that a launch may request, so that the call can be repeated. The
-    /// priority remains until it is changed again.
+    /// waiting process. This priority may exceed the maximum that a launch can request; otherwise a further move could
+    /// fail. The priority remains until it is changed again.
     ///
     /// # Errors
     /// [`EngineError::Rejected`] if the process is not waiting, [`EngineError::Invalid`] if the first process of the
@@ -92,7 +92,8 @@ impl Engine {
                 return Ok(ActionOutcome { stored, changed: false, note: Some(NoOpReason::NoChange) });
             }
             (State::Pending(_), Some(best)) if best.process.id != id => above(&stored, &best)?,
-            // No process is ahead, or the process is not waiting; `Prioritize` then rejects the action if needed.
+            // No process is ahead of it, or it is not waiting. If it is not waiting, the domain rules reject
+            // `Prioritize`.
             _ => stored.process.priority,
         };
         self.command(id, Action::Prioritize { priority }, None).await
@@ -107,7 +108,7 @@ impl Engine {
         Ok(self.core.parts.store.load(&[best]).await?.pop().flatten())
     }
 
-    /// Applies a change to the current policy of the store. Concurrent changes are preserved.
+    /// Applies a change to the current policy of the store. Concurrent changes by other nodes are preserved.
     async fn change_policy(
         &self,
         change: impl Fn(&mut Policy) + Send + Sync + 'static,
@@ -128,7 +129,7 @@ impl Engine {
 }
 
 impl EngineShared {
-    /// Returns the queue of a process, or `None` if no process holds a slot or waits there.
+    /// Returns the queue of a process. Returns `None` if no process holds a slot or is waiting in this queue.
     pub(crate) async fn queue_of(&self, process: &Process) -> Result<Option<QueueState>, EngineError> {
         let key = process.spec.key.as_ref();
         let views = self.parts.store.queues(key).await?;
@@ -164,7 +165,7 @@ async fn replace_policy(
         }
         match store.set_policy(version, &wanted).await {
             Ok(version) => return Ok((version, wanted)),
-            // The policy changed meanwhile, or the write may have succeeded: read the newest policy and try again.
+            // The policy has changed, or the write may have succeeded: read the newest policy and try again.
             Err(StoreError::Refused(StoreRejection::StalePolicy { .. }) | StoreError::Unknown { .. })
                 if tries < MAX_ATTEMPTS => {}
             Err(error) => return Err(error.into()),
@@ -189,12 +190,12 @@ fn check_pattern(pattern: &str) -> Result<(), EngineError> {
     Ok(())
 }
 
-/// Returns a priority that puts a process before the first one of its queue.
+/// Returns a priority that puts a process ahead of the first process of its queue.
 fn above(waiter: &StoredProcess, best: &StoredProcess) -> Result<Priority, EngineError> {
     let highest = best.process.priority;
     match highest.above() {
         Some(higher) => Ok(higher),
-        // With equal priority, the process that was submitted earlier goes first.
+        // If priorities are equal, the process that was submitted earlier is first.
         None if waiter.seq < best.seq => Ok(highest),
         None => Err(EngineError::Invalid {
             what: "move",

@@ -1,5 +1,5 @@
-//! Reconciliation after data loss in a shared store: the store was emptied, was restored from an old dump, or failed
-//! over to a server that lacks the latest writes.
+//! Reconciliation with a shared store that has lost data, because it was emptied, was restored from an old dump, or
+//! failed over to a server without the latest writes.
 
 use crate::engine::EngineShared;
 use crate::error::EngineError;
@@ -17,13 +17,13 @@ const MAX_BATCH: usize = 500;
 /// Time between two routine comparisons of the outbox with the store.
 const RECONCILE_INTERVAL: Duration = Duration::from_secs(60);
 
-/// The newest history position of the store that this node has seen, and the state of comparisons.
+/// The newest history position of the store that this node has received, and the state of the comparisons of records.
 #[derive(Debug, Default)]
 pub(crate) struct HistoryTracker {
     heard: Mutex<HistoryMark>,
     /// True while a comparison is running.
     comparing: AtomicBool,
-    /// True if a comparison is required; a running comparison is then repeated.
+    /// True if a comparison is required. A comparison that is running is then repeated.
     wanted: AtomicBool,
 }
 
@@ -35,17 +35,17 @@ struct HistoryMark {
     compared: Option<Timestamp>,
 }
 
-/// State at the time of a request whose answer contains the store's history position.
+/// State of this node before a request whose answer contains the history position of the store.
 #[derive(Debug)]
 pub(crate) struct HistoryQuery {
-    /// Time of the request.
+    /// Time at which the request was sent.
     pub(crate) at: Timestamp,
-    /// Newest history position that was known at the time of the request. An older position in the answer means data
-    /// loss.
+    /// Newest history position that was known before the request. An older position in the answer means that data was
+    /// lost.
     known: Option<History>,
 }
 
-/// Error: the store has lost a record that this node knows, or has an older revision of it.
+/// Error: the store has lost a record of which this node has a copy, or has an older revision of it.
 #[derive(Debug, thiserror::Error)]
 #[error("the store has lost the record of process {id}, which is being restored")]
 struct LostRecord {
@@ -53,26 +53,26 @@ struct LostRecord {
 }
 
 impl HistoryTracker {
-    /// Returns true if an answer proves that the store has lost data since the request.
+    /// Returns true if an answer proves that the store has lost data and this loss was not detected before.
     fn went_back(&self, asked: &HistoryQuery, now: &History) -> bool {
         let mut heard = self.heard();
         let is_older = |known: &History| !now.continues(known) || now.server != known.server;
-        // The loss may have been noticed after the request was sent.
+        // Another answer may already have shown this loss after the request was sent.
         let went_back =
             asked.known.as_ref().is_some_and(is_older) && heard.history.as_ref().is_none_or(is_older);
-        // Answers may arrive out of order, so an older position counts only if the request knew a newer one.
+        // Answers may arrive out of order. An older position is therefore recorded only if it proves a loss.
         if went_back || heard.history.as_ref().is_none_or(|latest| latest.end <= now.end) {
             heard.history = Some(now.clone());
         }
         went_back
     }
 
-    /// Records that a request was not answered: the server that answers the next one may have lost data.
+    /// Records that a request was not answered. The next answer may come from a server that lacks data.
     pub(crate) fn missed(&self) {
         self.heard().was_away = true;
     }
 
-    /// Returns true if a comparison is due without evidence of a loss.
+    /// Returns true if a comparison is due although nothing indicates a loss.
     fn is_due(&self, now: Timestamp) -> bool {
         let mut heard = self.heard();
         let is_restarted = std::mem::take(&mut heard.was_away);
@@ -89,13 +89,13 @@ impl HistoryTracker {
 }
 
 impl EngineShared {
-    /// Returns the state to pass to [`heard`](Self::heard). Call this before the request is sent.
+    /// Returns the state to pass to [`heard`](Self::heard). Callers must call this before they send the request.
     pub(crate) fn mark_before_request(&self) -> HistoryQuery {
         HistoryQuery { at: self.parts.clock.now(), known: self.history_tracker.heard().history.clone() }
     }
 
-    /// Checks the history position in an answer. After data loss, no process is started until the records were
-    /// restored.
+    /// Checks the history position in an answer. After a loss of data, no process is started until the nodes have had
+    /// time to restore records.
     pub(crate) fn check_history(self: &Arc<Self>, asked: &HistoryQuery, calls: &NodeUpdates) {
         let Some(history) = &calls.history else { return };
         if self.history_tracker.went_back(asked, history) {
@@ -108,7 +108,7 @@ impl EngineShared {
         }
     }
 
-    /// Compares this node's own copy with the store, in a background task.
+    /// Compares this node's own copies with the store, in a background task.
     pub(crate) fn compare_beside(self: &Arc<Self>) {
         self.history_tracker.wanted.store(true, Ordering::SeqCst);
         if self.history_tracker.comparing.swap(true, Ordering::SeqCst) {
@@ -123,15 +123,15 @@ impl EngineShared {
                 }
             }
             core.history_tracker.comparing.store(false, Ordering::SeqCst);
-            // A request that arrived between the loop's last check and this line started no task of its own.
+            // A comparison that was requested between the last check of the loop and this line has no task yet.
             if core.history_tracker.wanted.load(Ordering::SeqCst) {
                 core.compare_beside();
             }
         });
     }
 
-    /// Restores lost records in the store, and then examines this node's processes again. Retries until it succeeds or
-    /// the lease is invalid.
+    /// Restores lost records in the store, and then examines this node's processes again. Repeats this until it
+    /// succeeds or the lease is invalid.
     ///
     /// # Errors
     /// [`StoreError::Fenced`] if the node has a newer lease; any [`StoreError`] if the engine shuts down.
@@ -144,7 +144,7 @@ impl EngineShared {
         Ok(())
     }
 
-    /// Compares with the store until it answers. If records were lost, they are then restored, and no process is
+    /// Repeats the comparison until the store answers. If records were lost, they are then restored, and no process is
     /// started for one lease length.
     ///
     /// # Errors
@@ -195,8 +195,8 @@ impl EngineShared {
         stored.map(|stored| self.with_unrecorded(stored))
     }
 
-    /// Like [`load_or_recall`](Self::load_or_recall) for many processes; one request suffices if the store has all of
-    /// them.
+    /// Returns records like [`load_or_recall`](Self::load_or_recall), for many processes. If the store has all of them,
+    /// few requests are sufficient.
     pub(crate) async fn load_or_recall_all(
         &self,
         ids: &[ProcessId],
@@ -225,7 +225,7 @@ impl EngineShared {
         if !is_away && !is_missing {
             return None;
         }
-        // A live process is never pruned, so a missing record of one means data loss.
+        // A live process is never pruned. If the store has no record of a live process, it has lost data.
         self.load_cached(id).await.filter(|kept| is_away || !kept.process.status().is_ended())
     }
 
@@ -233,14 +233,14 @@ impl EngineShared {
         self.parts.store.load_cached(&[id]).await.pop().flatten()
     }
 
-    /// Returns an error if this node's own copy contains a live process that the store does not have. The store has
-    /// then lost the record, and the caller must wait until it is restored.
+    /// Returns an error if this node has its own copy of a live process that is missing in the store. The store has
+    /// then lost the record, and the caller must wait until the record is restored.
     pub(crate) async fn lost_if_kept(self: &Arc<Self>, id: ProcessId) -> Option<EngineError> {
         let kept = self.load_cached(id).await?;
         (!kept.process.status().is_ended()).then(|| self.lost(id))
     }
 
-    /// Returns an error if this node's own copy has a newer revision than the store.
+    /// Returns an error if this node's own copy has a newer revision than the record in the store.
     pub(crate) async fn lost_if_kept_after(self: &Arc<Self>, found: &StoredProcess) -> Option<EngineError> {
         let kept = self.load_cached(found.process.id).await?;
         (kept.revision > found.revision).then(|| self.lost(found.process.id))

@@ -1,11 +1,11 @@
-//! Cache of the records that this node owns. This node is their only writer, so it need not load them from the store.
+//! Cache of the records that this node owns. Only this node writes them, so it need not load them from the store.
 
 use longhaul_domain::{NodeId, ProcessId};
 use longhaul_ports::StoredProcess;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
-/// Records as this node last committed them. An outdated record causes a conflict, never a wrong write.
+/// Records as this node last committed them. If a record is outdated, its next commit conflicts; it is never written.
 #[derive(Debug, Default)]
 pub(crate) struct RecordCache {
     records: Mutex<BTreeMap<ProcessId, StoredProcess>>,
@@ -22,14 +22,14 @@ impl RecordCache {
         self.records.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&id)
     }
 
-    /// Returns the descendants of a process that are alive on this node, for when the store cannot be reached.
+    /// Returns the descendants of a process that are alive on this node. Used while the store cannot be reached.
     pub(crate) fn below(&self, id: ProcessId) -> Vec<StoredProcess> {
         let records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
         records.values().filter(|stored| stored.process.lineage.ancestors.contains(&id)).cloned().collect()
     }
 
-    /// Caches a record that was claimed or committed, as long as this node owns it and it holds a slot. Otherwise
-    /// removes the record.
+    /// Caches a record that was claimed or committed if this node owns it and it holds a slot. If not, removes the
+    /// record from the cache.
     ///
     /// Returns true if this write released the process: the record has an owner but holds no slot any more.
     pub(crate) fn keep(&self, me: &NodeId, after: &StoredProcess) -> bool {

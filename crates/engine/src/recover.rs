@@ -1,4 +1,4 @@
-//! Recovery: at its start, the engine determines the state of the attempts of the previous run.
+//! Recovery: when the engine starts, it determines the state of the attempts of the previous run.
 
 use crate::engine::EngineShared;
 use crate::error::EngineError;
@@ -15,15 +15,15 @@ use tokio::task::{JoinHandle, JoinSet};
 const PAGE: u32 = 200;
 /// Maximum number of attempts that are examined concurrently.
 const MAX_CONCURRENT: usize = 32;
-/// Maximum time for which recovery delays the start of the manager. A client that started the manager waits for five
+/// Maximum time by which recovery delays the start of the manager. A client that started the manager waits for five
 /// seconds.
 const BOUND: Duration = Duration::from_secs(3);
 /// Statuses in which a command may be running.
 pub(crate) const LIVE: [Status; 4] = [Status::Starting, Status::Running, Status::Paused, Status::Stopping];
 
-/// Examines every live attempt of this node: missed ends are recorded, and live attempts are watched again.
+/// Examines every live attempt of this node: ends that were missed are recorded, and live attempts are observed again.
 ///
-/// Returns after [`BOUND`] at the latest. Attempts that are not examined by then are in
+/// Returns after [`BOUND`] at the latest. Attempts that have not been examined by then are listed in
 /// [`UnverifiedAttempts`](crate::unverified_attempts::UnverifiedAttempts), and the returned task examines them.
 pub(crate) async fn recover(core: &Arc<EngineShared>) -> Result<Option<JoinHandle<()>>, EngineError> {
     core.live_stats.was_away_until(core.parts.clock.now());
@@ -47,11 +47,11 @@ pub(crate) async fn recover(core: &Arc<EngineShared>) -> Result<Option<JoinHandl
     Ok(rest)
 }
 
-/// Examines live attempts of this node that the engine does not know, after the store was found to be in an older
-/// state. In such a state, ended attempts may appear as live. If the store cannot be read, the next start examines
-/// them.
+/// Examines live attempts of this node that the engine has not found or started itself. This is required when the store
+/// turns out to be in an older state, in which ended attempts may appear as live. If the store cannot be read, the next
+/// start examines them.
 ///
-/// The future is boxed because it may be part of a turn, and must not contain itself.
+/// The future is boxed because it may be part of a turn, and the future of a turn must not contain itself.
 pub(crate) fn examine_unknown_attempts(
     core: &Arc<EngineShared>,
 ) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
@@ -65,7 +65,7 @@ pub(crate) fn examine_unknown_attempts(
     })
 }
 
-/// Returns the live commands of this node and marks them as unverified. Reported work is monitored at once.
+/// Returns the live commands of this node and marks them as unverified. Starts to monitor reported work at once.
 async fn listed(core: &Arc<EngineShared>, only_unheard: bool) -> Result<Vec<StoredProcess>, EngineError> {
     let filter = ProcessFilter { statuses: LIVE.to_vec(), ..ProcessFilter::default() };
     let mut page = PageRequest { order: SortOrder::OldestFirst, after: None, limit: PAGE };
@@ -111,7 +111,8 @@ async fn look(core: &Arc<EngineShared>, stored: StoredProcess) {
     let Some(command) = spec.command() else {
         return core.unexamined.remove(listed);
     };
-    // Execute pending actions first, so that the result of the examination does not overtake them.
+    // Execute pending actions before the attempt is examined, so that the result of the examination does not overtake
+    // them.
     let Some(stored) = answered(core, stored).await else {
         return core.unexamined.remove(listed);
     };
@@ -158,7 +159,8 @@ async fn answered(core: &Arc<EngineShared>, stored: StoredProcess) -> Option<Sto
     if let Err(error) = core.execute_pending_actions(id).await {
         tracing::warn!(%id, %error, "could not load the pending actions; retrying");
     }
-    // If the store does not answer, use the record as committed with the actions. An older one would undo them.
+    // If the store does not answer, use the record that was committed with the actions. An older record would undo the
+    // actions.
     let stored = match core.load(id).await {
         Ok(stored) => stored,
         Err(_) => core.owned.take(id).unwrap_or(stored),

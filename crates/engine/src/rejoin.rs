@@ -1,5 +1,5 @@
-//! Reaction to a rejected lease: either another manager uses the name of this node, or the node was declared lost and
-//! registers again.
+//! Reaction to a rejected lease. Either another manager uses the name of this node, or the node was declared lost and
+//! has to register again.
 
 use crate::detached::run_to_completion;
 use crate::engine::EngineShared;
@@ -20,21 +20,22 @@ const RETRY_DELAY: Duration = Duration::from_millis(500);
 /// Maximum number of records in one request.
 const CHUNK: usize = 500;
 
-/// Reason for which a node has no valid lease.
+/// Reason why a node has no valid lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum LeaseLoss {
     /// The node was declared lost, and other nodes may have taken over its processes.
     Lost,
-    /// The store does not know the node, or only with an older lease, because data was lost.
+    /// The store lost data, and now has no record of the node or only a record with an older lease.
     Forgotten,
 }
 
 impl EngineShared {
-    /// Determines why a lease was rejected, and registers again if this node was lost. Returns true if there is a valid
-    /// lease.
+    /// Determines why a lease was rejected, and registers again if this node was lost. Returns true if this node now
+    /// has a valid lease.
     pub(crate) async fn verify_lease(self: &Arc<Self>, refused: Lease) -> bool {
         let core = self.clone();
-        // Must not be cancelled: a registration without a known result would later look like another manager.
+        // This must not be cancelled: a registration whose result is unknown would later look like that of another
+        // manager.
         let found = run_to_completion(async move { Ok(core.resolve_fencing(&refused).await) }).await;
         found.unwrap_or(false)
     }
@@ -64,7 +65,8 @@ impl EngineShared {
     async fn try_lease(self: &Arc<Self>, refused: &Lease) -> Result<bool, EngineError> {
         let asked = self.mark_before_request();
         match self.parts.store.renew_lease(refused).await {
-            // The lease had expired without consequences, or the rejected write was for a process of another node.
+            // The lease is valid again after it had expired without consequences, or only the rejected write was not
+            // allowed because its process belongs to another node.
             Ok(calls) => {
                 self.heard(refused, &asked, &calls);
                 return Ok(true);
@@ -86,7 +88,7 @@ impl EngineShared {
         }
     }
 
-    /// Registers the node again. Returns false if another state directory uses the name of this node now.
+    /// Registers the node again. Returns false if the name of this node is now used by another state directory.
     async fn register_again(self: &Arc<Self>, parted: LeaseLoss) -> Result<bool, EngineError> {
         let (lease, sent) = loop {
             let sent = self.parts.clock.now();
@@ -109,13 +111,14 @@ impl EngineShared {
         );
         match parted {
             LeaseLoss::Lost => self.lease_state.begin(lease.clone(), sent),
-            // A registration renews the lease, and no other node took over the processes, so local attempts continue.
+            // The registration renews the lease. No other node has taken over the processes, so local attempts
+            // continue.
             LeaseLoss::Forgotten => {
                 self.lease_state.hold(sent);
                 self.lease_state.begin(lease.clone(), self.lease_state.after(sent));
             }
         }
-        // Restore records first: a lost record looks like a process that another node has taken over.
+        // Restore records before anything else: a lost record looks like a process that another node has taken over.
         let reconciled = self.reconciled(&lease).await?;
         self.reexamine_attempts().await;
         if reconciled.went_back {
@@ -129,8 +132,8 @@ impl EngineShared {
         Ok(true)
     }
 
-    /// Advertises the offer of this node to the other nodes. A failure is only logged; the next registration repeats
-    /// it.
+    /// Advertises the properties of this node to other nodes. A failure is only logged, because the next registration
+    /// advertises them again.
     pub(crate) async fn advertise(&self) {
         if let Err(error) = self.parts.store.advertise(&self.lease(), &self.settings.offer).await {
             tracing::warn!(%error, "could not publish the labels and capacity of this node");
@@ -170,8 +173,8 @@ impl EngineShared {
         });
     }
 
-    /// Stops a local attempt whose process now runs elsewhere. An attempt of an interrupted process may continue; its
-    /// exit is recorded as a late exit.
+    /// Stops a local attempt whose process is now running on another node. An attempt of an interrupted process may
+    /// continue; its exit is recorded as a late exit.
     fn review_attempt(self: &Arc<Self>, key: AttemptKey, process: &Process, found: Option<StoredProcess>) {
         let Some(found) = found else {
             self.owned.take(key.id);
@@ -191,8 +194,8 @@ impl EngineShared {
         }
     }
 
-    /// Handles a local attempt without a record, because the record was pruned or lost. The attempt is stopped only if
-    /// another node may have started the process again.
+    /// Handles a local attempt whose process has no record any more, because the record was pruned or lost. The attempt
+    /// is stopped only if another node may have started the process again.
     fn review_unknown(self: &Arc<Self>, key: AttemptKey, process: &Process) {
         if runs_again_if_lost(process) {
             return self.end_copy(process, key);
@@ -201,7 +204,7 @@ impl EngineShared {
          record of its process");
     }
 
-    /// Stops the local attempts that another node starts again when the lease of this node has expired.
+    /// Stops the local attempts whose processes other nodes start again as soon as the lease of this node has expired.
     pub(crate) fn stop_local_attempts(self: &Arc<Self>) {
         for (key, process) in self.copies.running() {
             if runs_again_if_lost(&process) {
@@ -210,7 +213,7 @@ impl EngineShared {
         }
     }
 
-    /// Stops an attempt whose process may run on another node. The exit counts as the loss of this node.
+    /// Stops an attempt whose process may run on another node. The exit is treated as the loss of this node.
     pub(crate) fn end_copy(self: &Arc<Self>, process: &Process, key: AttemptKey) {
         if !self.copies.mark_stopping(key) {
             return;
@@ -228,7 +231,7 @@ impl EngineShared {
         });
     }
 
-    /// Repeats the stop of an attempt until it succeeds or the attempt has ended.
+    /// Repeats the request to stop an attempt until the request succeeds or the attempt has ended.
     async fn stop_copy(self: &Arc<Self>, key: AttemptKey, command: &CommandSpec, force: bool) {
         while self.copies.is_stopping(key) && !self.is_closing() {
             match self.parts.spawner.stop(key, StopRequest { cause: GIVEN_UP, force }).await {
@@ -249,7 +252,7 @@ impl EngineShared {
 
 /// Delay before a failed stop is tried again.
 const STOP_RETRY_DELAY: Duration = Duration::from_millis(100);
-/// Maximum time from the first signal to SIGKILL; well below the grace period after the end of a lease.
+/// Maximum time from the first signal to SIGKILL. It is much shorter than the grace period after the end of a lease.
 const LOST_LEASE_GRACE: Duration = Duration::from_secs(5);
 
 /// Returns true if the process would be retried after the loss of its node.

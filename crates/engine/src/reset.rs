@@ -13,43 +13,44 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-/// Additional time, after the longest grace period, in which the stops must be confirmed.
+/// Additional time after the longest grace period, within which all stops must be confirmed.
 const VERIFY_TIMEOUT: Duration = Duration::from_secs(1);
-/// Time in which processes must end after SIGKILL.
+/// Time within which processes must end after SIGKILL.
 const KILL_TIMEOUT: Duration = Duration::from_secs(5);
-/// Maximum number of stop rounds. Launches that were in progress when the reset started need a further round.
+/// Maximum number of stop rounds. A launch that was in progress when the reset started may require another round.
 const MAX_ROUNDS: u32 = 3;
-/// Delay between two checks, at most [`MAX_CHECKS`], for ended records whose cascade is not finished.
+/// Delay between two checks for ended records whose cascade is not finished. There are at most [`MAX_CHECKS`] checks.
 const SETTLING: Duration = Duration::from_millis(50);
 const MAX_CHECKS: u32 = 40;
 
 /// Result of a reset.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ResetResult {
-    /// The live processes that were told to stop, oldest first.
+    /// The live processes that received a stop request, oldest first.
     pub stopped: Vec<ProcessId>,
     /// Number of deleted records.
     pub removed: u64,
-    /// The processes that did not end; their records remain.
+    /// The processes that did not end. Their records were not deleted.
     pub left: Vec<ProcessId>,
 }
 
-/// State of the current reset.
+/// Says whether a reset is running.
 #[derive(Debug, Default)]
 pub(crate) struct ResetState {
     under_way: AtomicBool,
 }
 
 impl ResetState {
-    /// Returns true while a reset is running, so that no launch is accepted.
+    /// Returns true while a reset is running. No launch is accepted during that time.
     pub(crate) fn is_under_way(&self) -> bool {
         self.under_way.load(Ordering::SeqCst)
     }
 }
 
 impl Engine {
-    /// Stops all live processes and deletes all records with their output. No launch is accepted meanwhile. A dry run
-    /// changes nothing and returns the processes that would be stopped and the number of records that would be deleted.
+    /// Stops all live processes and deletes all records with their output. No launch is accepted during that time. A
+    /// dry run changes nothing and returns the processes that would be stopped and the number of records that would be
+    /// deleted.
     ///
     /// # Errors
     /// - [`EngineError::ResetInProgress`] while another reset is running.
@@ -127,8 +128,9 @@ impl EngineShared {
         Err(EngineError::ResetUnfinished { stopped, removed, source })
     }
 
-    /// Cancels live processes and kills those that have not ended after their grace period. If the store cannot be
-    /// written, returns at once: the spawner stops the attempts, but their records would never show it.
+    /// Cancels live processes, and kills the processes that have not ended after their grace period. Returns at once if
+    /// the store cannot be written: the spawner then stops the attempts, but their records would never show that they
+    /// have ended.
     async fn stop_live(
         self: &Arc<Self>,
         live: &[StoredProcess],
@@ -225,12 +227,12 @@ impl EngineShared {
 /// The store cannot be written, and waiting does not help.
 #[derive(Debug)]
 struct StoreUnwritable {
-    /// The processes that were told to stop nevertheless.
+    /// The processes that received a stop request nevertheless.
     reached: BTreeSet<ProcessId>,
     source: StoreError,
 }
 
-/// Returns the error if it is permanent, so that waiting does not help.
+/// Returns the error if it is permanent; `None` if waiting may help.
 fn permanent(error: StoreError) -> Option<StoreError> {
     matches!(error, StoreError::ReadOnly { .. } | StoreError::Refused(StoreRejection::Full)).then_some(error)
 }

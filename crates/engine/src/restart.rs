@@ -9,8 +9,8 @@ use longhaul_ports::{StoreRejection, StoredProcess};
 use std::sync::Arc;
 
 impl Engine {
-    /// Restarts an ended process as a new process. If `expected` is given, only at that revision. The new process has
-    /// the same parent as long as the parent accepts children.
+    /// Restarts an ended process as a new process. If `expected` is given, the process must have that revision. The new
+    /// process has the same parent as long as that parent accepts children.
     ///
     /// # Errors
     /// [`EngineError::Rejected`] if the process has not ended, [`EngineError::RevisionMoved`] if it has another
@@ -25,7 +25,8 @@ impl Engine {
         run_to_completion(async move { core.run_again(&old, None, None).await }).await
     }
 
-    /// Like [`restart`](Self::restart), but at most once for a launch key, which the new process receives.
+    /// Restarts a process like [`restart`](Self::restart), but at most one time for a launch key. The new process
+    /// receives this key.
     ///
     /// # Errors
     /// As for [`restart`](Self::restart); [`EngineError::KeyConflict`] if the key belongs to another launch.
@@ -50,7 +51,8 @@ impl EngineShared {
         let conflict =
             |holder| EngineError::KeyConflict { key: key.to_string(), holder, differs: Vec::new() };
         let launched = match self.run_again(old, Some(key.clone()), None).await {
-            // Defaults that are filled in at a launch may have changed since the first restart.
+            // The specs can differ although this is the same restart, because the defaults that a launch fills in may
+            // have changed since the first restart.
             Err(EngineError::KeyConflict { holder, .. }) => {
                 let stored = self.load(holder).await.map_err(|_| conflict(holder))?;
                 LaunchOutcome { stored, created: false }
@@ -61,15 +63,16 @@ impl EngineShared {
         if process.lineage.restarted_from == Some(old.id) { Ok(launched) } else { Err(conflict(process.id)) }
     }
 
-    /// Launches the spec of an ended process again, without its launch key, which the old process keeps, and without
-    /// delay. The new process is a child of `parent`; if that is `None`, of the parent of the old process.
+    /// Launches the spec of an ended process again without delay. The old process keeps its launch key; the new process
+    /// gets `launch_key`. The new process is a child of `parent` or, if that is `None`, of the parent of the old
+    /// process.
     pub(crate) async fn run_again(
         self: &Arc<Self>,
         old: &Process,
         launch_key: Option<LaunchKey>,
         parent: Option<&StoredProcess>,
     ) -> Result<LaunchOutcome, EngineError> {
-        // This node signs the new launch, so the old one must have a valid signature.
+        // This node signs the new launch, so the signature of the old launch must be valid.
         self.verify(old)?;
         let spec = Spec { launch_key, not_before: None, ..old.spec.as_ref().clone() };
         let restarted_from = Some(old.id);

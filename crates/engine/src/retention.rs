@@ -16,36 +16,36 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 /// Maximum number of records that one write prunes.
 const BATCH: u32 = 200;
 const PAGE: u32 = 500;
-/// Maximum number of resends of a prune request without an answer.
+/// Maximum number of times that a prune request is sent again because it was not answered.
 const MAX_RESENDS: u32 = 5;
 pub(crate) const ENDED: [Status; 5] =
     [Status::Completed, Status::Failed, Status::Timeout, Status::Cancelled, Status::Interrupted];
 
-/// Result of pruning.
+/// Result of pruning records.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PruneResult {
     /// The pruned processes, oldest first.
     pub ids: Vec<ProcessId>,
     /// Disk space of the deleted output in bytes.
     pub bytes: u64,
-    /// Number of records that the store has ever pruned.
+    /// Total number of records that the store has pruned so far.
     pub total: u64,
 }
 
-/// State of pruning.
+/// State that the engine keeps about pruning.
 #[derive(Debug, Default)]
 pub(crate) struct PruneStatus {
     total: AtomicU64,
-    /// True if there may be output of pruned records.
+    /// True if the store may still contain output of pruned records.
     leftover: AtomicBool,
 }
 
 impl Engine {
-    /// Prunes the ended records that a rule covers, with their output. With `bytes`, also prunes the oldest records
-    /// until the output of ended processes is at most that size. A dry run changes nothing and returns the records that
-    /// would be pruned.
+    /// Prunes the ended records that exceed the limits of a rule, with their output. With `bytes`, also prunes the
+    /// oldest records until the output of ended processes is at most that size. A dry run changes nothing and returns
+    /// the records that would be pruned.
     ///
-    /// Unlike in automatic pruning, the count of the rule also applies to records that have just ended.
+    /// Automatic pruning never applies the count of a rule to records that have just ended; this call does.
     ///
     /// # Errors
     /// [`EngineError::Store`] if the store cannot be read or written, [`EngineError::Output`] if the size of the output
@@ -72,7 +72,7 @@ impl Engine {
         .await
     }
 
-    /// Returns the number of records that the store has ever pruned, as far as this engine knows.
+    /// Returns the total number of records that the store has pruned, according to its latest answer.
     #[must_use]
     pub fn pruned_total(&self) -> u64 {
         self.core.sweeps.total.load(Ordering::Relaxed)
@@ -80,7 +80,7 @@ impl Engine {
 }
 
 impl EngineShared {
-    /// Returns the records that a rule covers now, as defined by [`Retention::is_due_for_pruning`].
+    /// Returns the records that a rule prunes now, as defined by [`Retention::is_due_for_pruning`].
     async fn covered(&self, rule: &Retention) -> Result<PruneResult, EngineError> {
         let mut ended: Vec<(Timestamp, Seq, ProcessId, bool)> = Vec::new();
         let filter = ProcessFilter { statuses: ENDED.to_vec(), ..ProcessFilter::default() };
@@ -105,8 +105,9 @@ impl EngineShared {
         Ok(pruned)
     }
 
-    /// Returns the time before which records must have ended to be pruned, so that the newest `limit` records remain.
-    /// If several records ended in the same millisecond, a few more may remain.
+    /// Returns a time such that pruning all records that ended before it leaves the newest `limit` records. Returns
+    /// `None` if nothing has to be pruned. If several records ended in the same millisecond, a few more records may
+    /// remain.
     async fn prune_cutoff(&self, limit: u64) -> Result<Option<Timestamp>, EngineError> {
         let mut ended: Vec<Timestamp> = Vec::new();
         let filter = ProcessFilter { statuses: ENDED.to_vec(), ..ProcessFilter::default() };
@@ -123,8 +124,8 @@ impl EngineShared {
         })
     }
 
-    /// Prunes everything that a rule covers: first the record, then its output. A failure in between therefore never
-    /// leaves a record without its output.
+    /// Prunes everything that a rule covers. Each record is pruned before its output, so that a failure in between
+    /// never leaves a record without its output.
     pub(crate) async fn prune_all(self: &Arc<Self>, rule: &Retention) -> Result<PruneResult, EngineError> {
         let mut pruned = PruneResult::default();
         loop {
@@ -157,7 +158,8 @@ impl EngineShared {
                 }
                 Err(StoreError::Unknown { .. }) if repeats < MAX_RESENDS => {
                     repeats += 1;
-                    // The lost answer named pruned records, whose output must now be found by a search.
+                    // The lost answer contained the ids of pruned records. A search must now find the output of these
+                    // records.
                     self.sweeps.leftover.store(true, Ordering::Relaxed);
                 }
                 Err(error) => return Err(error.into()),

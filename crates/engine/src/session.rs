@@ -1,4 +1,4 @@
-//! The end of a session, which applies the policy of each of its processes.
+//! Ends sessions. The end of a session applies the session policy of each of its processes.
 
 use crate::detached::run_to_completion;
 use crate::engine::Engine;
@@ -10,10 +10,10 @@ use std::collections::BTreeMap;
 
 impl Engine {
     /// Ends a session: each live process of the session follows its own policy, or `policy` if that is given. Processes
-    /// of other sessions are not affected, even as descendants.
+    /// of other sessions are not affected, even if they are descendants.
     ///
     /// A session can be used again after its end: new processes can join, and the next end applies to them and to
-    /// remaining processes. A `policy` of keep also cancels the grace period of an earlier end.
+    /// remaining processes. If `policy` is keep, the grace period of an earlier end is cancelled too.
     ///
     /// # Errors
     /// [`EngineError::Store`] if the store cannot be read.
@@ -28,7 +28,7 @@ impl Engine {
             ..ProcessFilter::default()
         };
         let mut found = self.core.all(&filter).await?;
-        // Orphans can only be cancelled; the other policies apply to live processes only.
+        // Of the policies, only a cancel applies to orphans. The other policies apply only to live processes.
         if policy == Some(SessionPolicy::Cancel) || policy.is_none() {
             let left = self.core.orphaned_matching(&filter).await?;
             let is_told =
@@ -46,7 +46,8 @@ impl Engine {
     }
 }
 
-/// Marks the live processes that an ancestor of the same session takes with it, sooner than their own policy does.
+/// Marks the live processes that will be cancelled together with an ancestor of the same session, earlier than by their
+/// own policy.
 fn note_cancelled_ancestors(outcomes: &mut [MemberOutcome]) {
     let cancelled_at: BTreeMap<ProcessId, Timestamp> = outcomes
         .iter()
@@ -62,7 +63,8 @@ fn note_cancelled_ancestors(outcomes: &mut [MemberOutcome]) {
     }
 }
 
-/// Returns when a process is cancelled with all its descendants, `Timestamp::default()` if that is under way.
+/// Returns the time at which a process is cancelled with all its descendants. Returns `Timestamp::default()` if this
+/// cancellation is already in progress.
 fn cancelled_at(process: &Process) -> Option<Timestamp> {
     if process.cascade.is_some() { Some(Timestamp::default()) } else { process.session_deadline() }
 }

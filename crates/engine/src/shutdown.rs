@@ -1,4 +1,4 @@
-//! Shutdown of an engine, in which running processes continue or are all stopped.
+//! Shuts an engine down. Running processes either continue or are all stopped.
 
 use crate::engine::Engine;
 use crate::error::EngineError;
@@ -8,7 +8,7 @@ use longhaul_ports::{LeaseEnd, PageRequest, ProcessFilter, SortOrder, StoredProc
 use std::sync::PoisonError;
 use std::time::Duration;
 
-/// Treatment of running processes at shutdown.
+/// What happens to running processes at shutdown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Shutdown {
     /// Running processes continue; the next manager adopts them.
@@ -18,9 +18,10 @@ pub enum Shutdown {
     StopAll,
 }
 
-/// Additional time, after the longest grace period, in which the stops must be confirmed.
+/// Additional time after the longest grace period, within which all stops must be confirmed.
 const VERIFY_TIMEOUT: Duration = Duration::from_secs(1);
-/// Maximum time to wait until started attempts are recorded. Clients that wait for the next manager wait longer.
+/// Maximum time to wait until started attempts are recorded. It is shorter than the time that clients wait for the next
+/// manager.
 const STARTS: Duration = Duration::from_secs(2);
 const PAGE: u32 = 500;
 
@@ -45,8 +46,8 @@ impl Engine {
         self.core.listeners.end();
         let may_claim = self.core.lease_state.may_claim(self.core.parts.clock.now());
         self.core.parts.store.leave(&self.core.lease()).await?;
-        // After leaving properly, this node keeps its processes. With an expired lease, other nodes may own them
-        // already.
+        // A node that has left properly keeps its processes. If the lease has expired, other nodes may already own
+        // them.
         if may_claim {
             self.core.parts.spawner.set_lease_end(LeaseEnd::Never).await;
         }
@@ -63,8 +64,8 @@ impl Engine {
         self.core.listeners.end();
     }
 
-    /// Waits until each starting attempt is recorded as running or ended. The status `starting` does not show whether
-    /// the command ran.
+    /// Waits until each starting attempt is recorded as running or ended, because the status `starting` does not show
+    /// whether the command ran.
     async fn record_starts(&self) -> Result<(), EngineError> {
         let filter = ProcessFilter {
             statuses: vec![Status::Starting],

@@ -1,4 +1,4 @@
-//! Stale attempts: attempts on this machine that outlived their manager while their process continued elsewhere.
+//! Stale attempts: attempts on this machine that outlived their manager while their process continued on another node.
 
 use crate::engine::EngineShared;
 use crate::rejoin::runs_again_if_lost;
@@ -10,12 +10,13 @@ use std::time::Duration;
 
 /// Maximum number of processes in one request.
 const PAGE: u32 = 500;
-/// Delay before attempts that could not be examined are examined again.
+/// Delay before another examination of attempts that could not be examined.
 const RETRY_DELAY: Duration = Duration::from_millis(500);
 
-/// Searches this machine for attempts that this node no longer owns, before anything is claimed. Attempts of processes
-/// that run elsewhere are stopped; exits of interrupted processes are recorded as late exits. Failed examinations are
-/// repeated, and until they succeed no later attempt of any process starts here.
+/// Searches this machine, before anything is claimed, for attempts that this node does not own any more. If the process
+/// of an attempt is running on another node, the attempt is stopped. Exits of interrupted processes are recorded as
+/// late exits. Failed examinations are repeated; until they succeed, no later attempt of any process starts on this
+/// node.
 pub(crate) async fn examine_stale_attempts(core: &Arc<EngineShared>) {
     if pass(core).await {
         return core.copies.are_known();
@@ -32,7 +33,7 @@ pub(crate) async fn examine_stale_attempts(core: &Arc<EngineShared>) {
     });
 }
 
-/// Examines all attempts once. Returns false if some could not be examined.
+/// Examines each attempt one time. Returns false if some attempts could not be examined.
 async fn pass(core: &Arc<EngineShared>) -> bool {
     let mut after: Option<ProcessId> = None;
     let mut is_whole = true;
@@ -75,9 +76,9 @@ async fn pass(core: &Arc<EngineShared>) -> bool {
     }
 }
 
-/// Logs the attempts without a record, which are not stopped because nothing suggests that their process runs
-/// elsewhere. If it did, its record would exist until it ended, and a process that is retried after the loss of its
-/// node ends with the lease, even without a manager.
+/// Logs the attempts whose process has no record. They are not stopped, because their process cannot be live on another
+/// node: its record would then exist. An attempt whose process is retried after the loss of its node stops with the
+/// lease anyway, even without a manager.
 fn log_unknown(unknown: &[ProcessId]) {
     if let Some(first) = unknown.first() {
         let count = unknown.len();
@@ -104,7 +105,7 @@ async fn look(core: &Arc<EngineShared>, stored: &StoredProcess) -> bool {
         | State::CancelRequested { .. }
         | State::AwaitingChildren(_) => false,
     };
-    // The process was taken from this node while the node was unreachable, and is not recorded as lost yet.
+    // The process was taken away from this node while the node was unreachable, but it is not recorded as lost yet.
     let is_orphan = is_orphan(stored) && process.node.as_ref() == Some(core.here());
     if is_orphan {
         core.lanes.seen(process.id, Observation::OwnerLost);
@@ -124,7 +125,8 @@ async fn look(core: &Arc<EngineShared>, stored: &StoredProcess) -> bool {
                 core.stop_orphan(stored);
             }
             Ok(Adopted::Alive(_)) => core.end_copy(process, key),
-            // The attempt was stopped here while the store was unreachable, and the process may continue elsewhere.
+            // The attempt was stopped on this node while the store was unreachable, so its process may continue on
+            // another node.
             Ok(Adopted::Over(seen)) if is_latest && goes_on || was_stopped(&seen) => {
                 core.lanes.seen(key.id, core.copies.seen(key.id, seen));
             }
@@ -138,8 +140,8 @@ async fn look(core: &Arc<EngineShared>, stored: &StoredProcess) -> bool {
     is_told
 }
 
-/// Returns true if the process was cancelled while it waited. No record then contains the exit of its last attempt,
-/// which may still run on this node if the attempt was lost with the node.
+/// Returns true if the process was cancelled while it was waiting. In this case, no record contains the exit of its
+/// last attempt. If the attempt was lost with this node, it may still be running on this node.
 const fn is_unseen(state: &State) -> bool {
     match state {
         State::Ended(ended) => matches!(ended.ending, Ending::Cancelled { exit: None, .. }),

@@ -1,19 +1,20 @@
-//! Registry of started attempts, so that no attempt is started twice.
+//! Registry of the attempts that this node has started, so that no attempt is started twice.
 
 use longhaul_domain::{AttemptNo, Process, ProcessId};
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Number of finished attempts to remember. An even older record is caught by its attempt directory.
+/// Number of finished attempts to remember. For an even older record, the attempt directory prevents a second start.
 const MAX_FINISHED_ATTEMPTS: usize = 8_192;
 
-/// Identity of one start. An attempt that never ran is started again with the same number, so a counter is included.
+/// Identity of one start. It includes a counter, because an attempt that never ran is started again with the same
+/// number.
 type StartOnce = (ProcessId, AttemptNo, u32);
 
 /// The attempts that this node has started.
 ///
-/// A record may be read twice or arrive late. Without this registry, an attempt could be started again after its first
-/// start failed and its end was recorded, and a command would run without a record of it.
+/// A record may be read twice or arrive late. Without this registry, such a record could start an attempt again after
+/// its first start has failed and its end was recorded. A command would then run without a record.
 #[derive(Debug, Default)]
 pub(crate) struct StartDedup {
     known: Mutex<StartHistory>,
@@ -41,8 +42,8 @@ impl StartDedup {
         self.known().begun.remove(&start_of(process));
     }
 
-    /// Records that the end of an attempt is durable. The attempt is remembered until [`MAX_FINISHED_ATTEMPTS`] later
-    /// ones have ended.
+    /// Records that the end of an attempt is durable. The attempt is remembered until [`MAX_FINISHED_ATTEMPTS`] other
+    /// attempts have ended after it.
     pub(crate) fn over(&self, id: ProcessId, attempt: AttemptNo) {
         let mut known = self.known();
         let of_it = (id, attempt, u32::MIN)..=(id, attempt, u32::MAX);

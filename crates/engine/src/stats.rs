@@ -1,4 +1,4 @@
-//! Statistics of processes: numbers by status, failures and durations.
+//! Statistics of processes: counts by status, failures and durations.
 
 use crate::engine::Engine;
 use crate::error::EngineError;
@@ -19,11 +19,11 @@ pub struct ProcessStats {
     pub total: LevelStats,
     /// Damaged records that may match the selection; they are not counted.
     pub damaged: Vec<ProcessId>,
-    /// Ended processes of which it could not be verified that nothing is still running.
+    /// Ended processes for which it is not certain that none of their commands is still running.
     pub unverified: Vec<ProcessId>,
 }
 
-/// Statistics of the processes of one level, or of all levels.
+/// Process statistics of one level, or of all levels together.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LevelStats {
     /// Number of processes that have not ended.
@@ -32,11 +32,12 @@ pub struct LevelStats {
     pub by_status: BTreeMap<Status, u64>,
     /// Number of processes that ended as failed, timeout or interrupted.
     pub failures: u64,
-    /// Number of retries, plus the number of processes that are restarts.
+    /// Number of retries, plus the number of processes that restarted another process.
     pub restarts: u64,
     /// Mean time from start to end, over the processes that started and ended.
     pub mean: Option<Duration>,
-    /// 95th percentile of the time from start to end, by nearest rank: the smallest duration that 95 % do not exceed.
+    /// 95th percentile of the time from start to end, by nearest rank: the smallest duration that 95 % of the durations
+    /// do not exceed.
     pub p95: Option<Duration>,
 }
 
@@ -71,7 +72,7 @@ impl Engine {
     }
 }
 
-/// Counters of one level.
+/// Statistics counters of one level of the tree.
 #[derive(Clone, Debug, Default)]
 struct LevelTally {
     by_status: BTreeMap<Status, u64>,

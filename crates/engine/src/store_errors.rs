@@ -1,4 +1,4 @@
-//! Logging of store requests that failed.
+//! Logs store requests that failed.
 
 use crate::engine::EngineShared;
 use crate::error_chain::with_causes;
@@ -7,7 +7,7 @@ use std::error::Error;
 
 impl EngineShared {
     /// Logs a store request that failed and will be repeated, with all causes. While the store is known to be
-    /// unreachable, the level is only debug, because the outage itself is logged once elsewhere.
+    /// unreachable, the log level is only debug, because other code logs the outage itself.
     pub(crate) fn log_retry(&self, id: Option<ProcessId>, error: &(dyn Error + 'static), what: &'static str) {
         let id = id.map(tracing::field::display);
         let error = with_causes(error);

@@ -21,7 +21,7 @@ const PAGE: u32 = 256;
 const FULL: Duration = Duration::from_secs(1);
 /// Delay before the first retry of a failed read; each further delay is twice as long.
 const MIN_RETRY_DELAY: Duration = Duration::from_millis(50);
-/// Maximum delay between two retries.
+/// Maximum delay between two retries of a failed read.
 const MAX_RETRY_DELAY: Duration = Duration::from_secs(5);
 
 /// An item that a subscriber receives.
@@ -57,8 +57,8 @@ pub(crate) struct SubscriptionShared {
 }
 
 impl Engine {
-    /// Subscribes to events after a cursor, or from now on. At most `capacity` events are buffered. If the buffer is
-    /// full for one second, the subscription ends with [`SubscriptionItem::Resync`].
+    /// Subscribes to the events after a cursor, or to all future events without one. At most `capacity` events are
+    /// buffered. If the buffer is full for one second, the subscription ends with [`SubscriptionItem::Resync`].
     ///
     /// # Errors
     /// [`EngineError::Store`] if the log cannot be read.
@@ -92,20 +92,20 @@ impl Engine {
     }
 }
 
-/// Returns the maximum capacity of a tokio channel.
+/// Returns the maximum capacity that a tokio channel can have.
 const fn mpsc_limit() -> usize {
     tokio::sync::Semaphore::MAX_PERMITS
 }
 
 impl Subscription {
-    /// Waits for the next item. Returns `None` after the subscription has ended: after a resync, or when the engine has
-    /// ended.
+    /// Waits for the next item. Returns `None` if the subscription has ended, because of a resync or because the engine
+    /// has ended.
     pub async fn next(&mut self) -> Option<SubscriptionItem> {
         let event = self.events.recv().await;
         self.take_event(event)
     }
 
-    /// Like [`next`](Self::next), for threads that may block.
+    /// Waits like [`next`](Self::next), for threads that may block.
     fn next_blocking(&mut self) -> Option<SubscriptionItem> {
         let event = self.events.blocking_recv();
         self.take_event(event)
@@ -128,7 +128,7 @@ impl SubscriptionShared {
         Self { over: watch::Sender::new(false), runtime: Handle::current() }
     }
 
-    /// Ends all subscriptions after they have received the events that are already committed.
+    /// Ends all subscriptions after delivering the events that are already committed.
     pub(crate) fn end(&self) {
         self.over.send_replace(true);
     }
@@ -145,7 +145,7 @@ struct LogFollower {
 
 impl LogFollower {
     fn disconnect(&self, from: EventCursor) {
-        // Cannot fail: the value is set only here, and only once.
+        // Setting the value cannot fail, because it is set only here and only one time.
         let _ = self.disconnect.set(from);
     }
 
@@ -176,7 +176,8 @@ impl LogFollower {
         }
     }
 
-    /// Sends the events of a page to the subscriber. Returns `None` if the subscriber is gone or was cut off.
+    /// Sends the events of a page to the subscriber. Returns `None` if the subscriber is gone or its subscription was
+    /// ended.
     async fn send_page(&self, mut after: EventCursor, page: EventPage) -> Option<EventCursor> {
         if let Some(first) = page.events.first().filter(|_| page.gap) {
             self.disconnect(EventCursor(first.cursor.0.saturating_sub(1)));
@@ -207,7 +208,7 @@ impl LogFollower {
     }
 
     async fn wait_after(&self, error: &StoreError, wait: Duration) {
-        // Logged only for the first retry, so that waiting subscribers do not fill the log.
+        // Only the first retry is logged, so that waiting subscribers do not fill the log.
         if wait == MIN_RETRY_DELAY {
             tracing::warn!(%error, "a subscription cannot read the event log now; retrying");
         }

@@ -27,7 +27,7 @@ struct DueTimer {
     of: HashMap<TimerJob, TimerEntry>,
 }
 
-/// A deadline, with the revision of the record that it was derived from, if any.
+/// A deadline, and the revision of the record from which it was derived; `None` if it was not derived from a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct TimerEntry {
     deadline: Deadline,
@@ -40,9 +40,9 @@ enum TimerJob {
     Tick(ProcessId),
     /// The end of the grace period of a process whose session has ended.
     Leave(ProcessId),
-    /// The heartbeat deadline of reported work.
+    /// The time by which the next heartbeat of reported work must arrive.
     Heartbeat(ProcessId),
-    /// The delayed write of live stats.
+    /// The delayed write of the live stats of a process.
     Vitals(ProcessId),
     /// The check for due records without an owner.
     Attend,
@@ -63,8 +63,8 @@ impl Timers {
         self.set_as_of(None, job, deadline);
     }
 
-    /// Sets or clears a deadline. A deadline from an older revision is ignored, because answers to writes may arrive
-    /// late.
+    /// Sets or clears a deadline. A deadline that was derived from an older revision is ignored, because answers to
+    /// writes may arrive late.
     fn set_as_of(&self, as_of: Option<Revision>, job: TimerJob, deadline: Option<Deadline>) {
         let mut due = self.due.lock().unwrap_or_else(PoisonError::into_inner);
         let known = due.of.get(&job).copied();
@@ -91,7 +91,7 @@ impl Timers {
         (due.steady.first().map(|(at, _)| *at), due.awake.first().map(|(at, _)| *at))
     }
 
-    /// Removes and returns the due jobs, each with the revision that its deadline was derived from.
+    /// Removes and returns the due jobs. Each job has the revision from which its deadline was derived.
     fn take_due(&self, now: Timestamp, awake: AwakeTime) -> Vec<(TimerJob, Option<Revision>)> {
         let mut due = self.due.lock().unwrap_or_else(PoisonError::into_inner);
         let steady = due.steady.iter().take_while(|(at, _)| *at <= now).map(|(_, job)| *job);
@@ -121,7 +121,7 @@ impl DueTimer {
 }
 
 impl EngineShared {
-    /// Sets the deadlines of a record. For records without an owner, the store watches deadlines in steady time.
+    /// Sets the deadlines of a record. For a record without an owner, the store monitors the deadlines in steady time.
     pub(crate) fn arm(&self, stored: &StoredProcess) {
         let id = stored.process.id;
         let deadline = match stored.process.next_deadline() {
@@ -136,8 +136,8 @@ impl EngineShared {
         self.timers.set_as_of(as_of, TimerJob::Heartbeat(id), heartbeat.map(Deadline::At));
     }
 
-    /// Returns the time from which the heartbeat timeout counts. Time in which this engine was unreachable does not
-    /// count.
+    /// Returns the time from which the heartbeat timeout is counted. The time in which this engine was unreachable does
+    /// not count.
     fn last_heartbeat(&self, stored: &StoredProcess) -> Option<Timestamp> {
         stored.live_stats.last_heartbeat.max(self.live_stats.away_until())
     }
@@ -152,7 +152,7 @@ pub(crate) async fn run_timers(core: Arc<EngineShared>) {
         }
         let (steady, awake) = core.timers.first();
         tokio::select! {
-            // Biased polling has a fixed order, so that a simulation can be replayed.
+            // With `biased`, the branches are polled in a fixed order, so that a simulation can be replayed.
             biased;
             () = core.timers.changed.notified() => {}
             () = until(&core, steady.map(Deadline::At)), if steady.is_some() => {}
@@ -190,7 +190,7 @@ async fn attend(core: &Arc<EngineShared>) {
     core.timers.schedule_due_check(due.map(|due| due.max(soonest)));
 }
 
-/// Compares a due heartbeat deadline with the last heartbeat, and reports a missed heartbeat.
+/// Checks the last heartbeat when a heartbeat deadline is due, and reports a missed heartbeat.
 async fn check_heartbeat(core: &Arc<EngineShared>, id: ProcessId, as_of: Option<Revision>) {
     let stored = match core.load(id).await {
         Ok(stored) => stored,
@@ -204,7 +204,8 @@ async fn check_heartbeat(core: &Arc<EngineShared>, id: ProcessId, as_of: Option<
     let last = core.last_heartbeat(&stored);
     match stored.process.heartbeat_due(last) {
         Some(due) if due <= core.parts.clock.now() => {
-            // The event contains the time of the last real heartbeat, without the correction for unreachable time.
+            // The event contains the time of the last real heartbeat. The time in which the engine was unreachable is
+            // not added.
             let signs = stored.live_stats.last_heartbeat.max(stored.process.started_at);
             let last = signs.unwrap_or(stored.process.queued_at);
             let input = Input::Observation(Observation::HeartbeatMissed { last });

@@ -14,19 +14,19 @@ use std::time::Duration;
 
 /// Delay before the next request to a store after an error.
 const RETRY_DELAY: Duration = Duration::from_millis(500);
-/// Maximum number of resends of a write without an answer.
+/// Maximum number of times that a write is sent again because it was not answered.
 const MAX_RESENDS: u32 = 5;
-/// Maximum number of tries of one turn after its lease was rejected and the node has registered again.
+/// Maximum number of retries of one turn whose lease was rejected and whose node has then registered again.
 const MAX_FENCED_RETRIES: u32 = 3;
 
-/// Source of the record that a decision is based on.
+/// Where the record that a decision is based on comes from.
 #[derive(Debug)]
 enum RecordSource {
-    /// The store returned the record just now.
+    /// The store has just returned the record.
     Told,
-    /// The record cache: this node owns the process and committed this record last.
+    /// The record comes from the record cache: this node owns the process and made the last commit.
     Kept,
-    /// This node's own copy, because the store failed with this error.
+    /// The record is this node's own copy, because the store failed with this error.
     Recalled(EngineError),
 }
 
@@ -38,11 +38,12 @@ impl EngineShared {
         input: &Input,
         expected: Option<Revision>,
     ) -> Result<ActionOutcome, EngineError> {
-        // Only the owner writes a record, so its cached record is usually current. If nothing is to be committed, no
-        // conflict would reveal an outdated record, so the record is then loaded from the store.
+        // Only the owner writes a record, so its cached record is usually current. If a decision commits nothing, no
+        // conflict can reveal an outdated record. In that case, the record is loaded from the store and the decision is
+        // made again.
         let mut kept = self.owned.take(id).filter(|_| expected.is_none());
         let mut fenced = 0;
-        // A descendant may have been launched since the check that found no live descendant.
+        // A descendant may have been launched after the check that found no live descendant.
         let require_no_live_descendants = matches!(input, Input::Observation(Observation::DescendantsEnded));
         loop {
             let (stored, known) = match kept.take() {
@@ -54,7 +55,7 @@ impl EngineShared {
             {
                 return Err(EngineError::RevisionMoved { id, found: stored.revision });
             }
-            // The process has an owner again, so the observation that it had no owner is outdated.
+            // The process has an owner again, so the observation that it has none is outdated.
             if matches!(input, Input::Observation(Observation::OwnerLost)) && stored.owner.is_some() {
                 return Ok(ActionOutcome { stored, changed: false, note: None });
             }
@@ -84,7 +85,7 @@ impl EngineShared {
             };
             let at = stored.revision;
             match self.carry_out(stored, author, step, ActionSeq(0), require_no_live_descendants).await {
-                // Revisions only grow, so a lower revision means that the store has lost data.
+                // Revisions only increase, so a lower revision means that the store has lost data.
                 Err(EngineError::Store { source: StoreError::Conflict { found } }) if found < at => {
                     return Err(self.lost(id));
                 }
@@ -109,8 +110,8 @@ impl EngineShared {
         }
     }
 
-    /// Loads the record from the store. If the store does not answer, an action uses this node's own copy, so that a
-    /// stop can be carried out without being recorded.
+    /// Loads the record from the store. If the store does not answer an action, this node's own copy is used, so that a
+    /// stop can be carried out although it cannot be recorded.
     async fn reply(
         self: &Arc<Self>,
         id: ProcessId,
@@ -119,7 +120,7 @@ impl EngineShared {
     ) -> Result<(StoredProcess, RecordSource), EngineError> {
         let is_seen = matches!(input, Input::Observation(_));
         match self.load(id).await {
-            // An observation is made only once, so it must not be decided on an outdated record.
+            // An observation is made only once, so the decision about it must not be based on an outdated record.
             Ok(stored) if is_seen => match self.lost_if_kept_after(&stored).await {
                 Some(lost) => Err(lost),
                 None => Ok((stored, RecordSource::Told)),
@@ -134,7 +135,8 @@ impl EngineShared {
         }
     }
 
-    /// Like [`turn`](Self::turn) for an action, boxed for callers inside a turn, whose future must not contain itself.
+    /// Runs [`turn`](Self::turn) for an action. The future is boxed for callers inside a turn, because the future of a
+    /// turn must not contain itself.
     pub(crate) fn turn_boxed(
         self: Arc<Self>,
         id: ProcessId,
@@ -158,7 +160,7 @@ impl EngineShared {
                 continue;
             }
             let input = Input::Observation(Observation::ActionRequested(action));
-            // A rejected pending action is also removed, by a commit that changes nothing more.
+            // If the pending action is rejected, the commit only removes it.
             let step = stored.process.decide(&self.context(), &stored.live_stats, &input).unwrap_or_default();
             match self.carry_out(stored, author, step, taken, false).await {
                 Ok(_) | Err(EngineError::Store { source: StoreError::Conflict { .. } }) => {}
@@ -167,8 +169,8 @@ impl EngineShared {
         }
     }
 
-    /// Records a process without an owner as lost. This precedes every action on it, because an action could only be
-    /// carried out on the lost node.
+    /// Records that the process lost its owner. This must precede every action on the process, because only the lost
+    /// node could have executed the action.
     async fn record_orphan_lost(self: &Arc<Self>, stored: StoredProcess) -> Result<(), EngineError> {
         let lost = Input::Observation(Observation::OwnerLost);
         let step = stored.process.decide(&self.context(), &stored.live_stats, &lost).unwrap_or_default();
@@ -248,7 +250,7 @@ impl EngineShared {
         Ok(ActionOutcome { stored: after, changed: true, note })
     }
 
-    /// Commits a change, and resends it if no answer arrives. The operation id ensures that the change is applied only
+    /// Commits a change. Sends it again if no answer arrives. The operation id ensures that the change is applied only
     /// once.
     async fn commit(self: &Arc<Self>, change: Change) -> Result<Revision, StoreError> {
         let mut repeats = 0;
@@ -267,8 +269,8 @@ impl EngineShared {
         }
     }
 
-    /// Performs the effects of a write that may have succeeded although its answer was lost. No other code path would.
-    /// The effects are derived from the record.
+    /// Performs the effects of a write that may have succeeded although its answer was lost. The effects are derived
+    /// from the record. No other code path would perform them.
     fn catch_up(self: &Arc<Self>, id: ProcessId) {
         let core = self.clone();
         tokio::spawn(async move {
@@ -293,7 +295,7 @@ impl EngineShared {
         });
     }
 
-    /// Carries out a stop that the store cannot record. The exit record of the attempt reports the stop later.
+    /// Carries out a stop that the store cannot record. The stop is recorded later with the exit of the attempt.
     async fn unrecorded(
         self: &Arc<Self>,
         stored: StoredProcess,
@@ -323,7 +325,7 @@ impl EngineShared {
             Some(force) => self.cascade_unrecorded(&stored, force, stops),
             None => self.perform_all(&stored, stops).await,
         }
-        // The record is unchanged in the store. Cache it, so that a repeated action works without the store.
+        // The record in the store is unchanged. Cache it, so that a repeated action does not need the store.
         self.owned.keep(self.here(), &stored);
         if !is_stop {
             return source.into();
@@ -409,13 +411,14 @@ impl EngineShared {
                 PendingAction::Signal { signal: *signal, target: *target }
             }
             Input::Action(Action::EndSession { policy }) => PendingAction::EndSession { policy: *policy },
-            // The attempt was stopped here while the store was unreachable, and the process now runs elsewhere.
+            // The attempt was stopped on this node while the store was unreachable, and the process is now running on
+            // another node.
             Input::Observation(Observation::Exited { attempt, exit: Exit { stopped: Some(cause), .. } })
                 if *attempt < stored.process.attempt && !step.events.is_empty() =>
             {
                 PendingAction::Cancel { cause: *cause }
             }
-            // Only the owner observes a process and reports about it.
+            // These inputs are not stored for the owner: only the owner itself observes a process and reports about it.
             Input::Action(
                 Action::Progress(_)
                 | Action::ReportOutcome(_)
@@ -432,13 +435,13 @@ impl EngineShared {
         let op: OpId = self.parts.ids.op();
         let id = stored.process.id;
         self.parts.store.enqueue_action(&id, op, action).await?;
-        // The owner may have released the process just before; then any node may execute the action.
+        // The owner may have released the process just before this. In that case, any node may execute the action.
         self.answer_if_ownerless(id);
         Ok(ActionOutcome { stored, changed: true, note: None })
     }
 }
 
-/// Returns true if a command holds a slot but has no owner, because it was taken from its node.
+/// Returns true if a command holds a slot but has no owner, because the process was taken away from its node.
 pub(crate) fn is_orphan(stored: &StoredProcess) -> bool {
     let holds = stored.process.state.slot_state() == SlotState::Holding;
     holds && stored.owner.is_none() && stored.process.spec.command().is_some()

@@ -12,17 +12,18 @@ use tokio::task::JoinSet;
 /// Maximum number of processes that receive an action concurrently.
 const MAX_CONCURRENT: usize = 32;
 
-/// Outcome of an action for one of several processes.
+/// Outcome of an action for one process of several.
 #[derive(Debug)]
 pub struct MemberOutcome {
-    /// Id of the process.
+    /// Id of the process that received the action.
     pub id: ProcessId,
-    /// Outcome of the action.
+    /// Outcome of the action for this process.
     pub outcome: Result<ActionOutcome, EngineError>,
 }
 
 impl Engine {
-    /// Terminates a process and all its descendants; no new descendants are accepted. Returns when that is durable.
+    /// Terminates a process and all its descendants; no new descendants are accepted. Returns when the termination is
+    /// durable.
     ///
     /// A process that has ended is terminated too, as long as it has live descendants.
     ///
@@ -50,8 +51,8 @@ impl Engine {
         self.command(id, Action::Terminate { cause: StopCause::User, force }, expected).await
     }
 
-    /// Terminates every live process of one level with its descendants. Applies to the tree that contains the process
-    /// `tree`, or to all trees.
+    /// Terminates every live process of one level, together with its descendants. If `tree` is given, only the tree
+    /// that contains this process is affected; otherwise, all trees are.
     ///
     /// # Errors
     /// [`EngineError::NotFound`] for an unknown process; [`EngineError::Store`] if the store cannot be read.
@@ -80,7 +81,8 @@ impl Engine {
         run_to_completion(async move { Ok(engine.tell(ids, &command).await) }).await
     }
 
-    /// Pauses a process and all its live descendants, top level first. Returns the outcome for each process.
+    /// Pauses a process and all its live descendants, starting with the process itself. Returns the outcome for each
+    /// process.
     ///
     /// # Errors
     /// [`EngineError::NotFound`] for an unknown id; [`EngineError::Store`] if the store cannot be read.
@@ -89,7 +91,7 @@ impl Engine {
         run_to_completion(async move { engine.apply_to_tree(id, &Action::Pause).await }).await
     }
 
-    /// Resumes a process and all its live descendants, including those that were paused individually. Returns the
+    /// Resumes a process and all its live descendants, including descendants that were paused individually. Returns the
     /// outcome for each process.
     ///
     /// # Errors
@@ -109,7 +111,8 @@ impl Engine {
         Ok(tree)
     }
 
-    /// Returns a process if it has ended and has no live descendants, otherwise `None`.
+    /// Returns a process if it has ended and has no live descendants. Returns `None` if it is live or has live
+    /// descendants.
     async fn is_over_with_all_below(&self, id: ProcessId) -> Result<Option<StoredProcess>, EngineError> {
         let stored = self.process(id).await?;
         let is_over = stored.process.status().is_ended() && stored.process.cascade.is_none();
@@ -119,8 +122,8 @@ impl Engine {
         Ok(if self.core.orphaned_descendants(id).await?.is_empty() { Some(stored) } else { None })
     }
 
-    /// Applies an action level by level. Repeats until no new descendants appear, because a process may launch children
-    /// until the action reaches it.
+    /// Applies an action level by level. Repeats this until no new descendants appear, because a process may launch
+    /// children until the action reaches it.
     async fn apply_to_tree(
         &self,
         id: ProcessId,

@@ -10,7 +10,7 @@ use longhaul_ports::{Adopted, AttemptKey, LaunchTarget, SignatureError, SpawnErr
 use std::sync::Arc;
 
 impl EngineShared {
-    /// Returns true if the current attempt may be started here and now. Otherwise handles the rejection.
+    /// Returns true if the current attempt may be started on this node now. If it may not, handles the rejection.
     pub(crate) async fn admit(self: &Arc<Self>, process: &Process, key: AttemptKey) -> bool {
         let here =
             LaunchTarget { node: self.here(), offer: &self.settings.offer, now: self.parts.clock.now() };
@@ -30,8 +30,9 @@ impl EngineShared {
         false
     }
 
-    /// Returns the observation to record instead of a start if a signed launch has no attempts left according to the
-    /// attempt directories of this node. The store, or the record alone, may have been reset to an earlier state.
+    /// Checks the attempt directories of this node for earlier attempts of a signed launch. If the launch has no
+    /// attempts left, returns the observation to record instead of a start. This happens if the store, or this record
+    /// alone, was reset to an earlier state.
     async fn already_ran(
         &self,
         process: &Process,
@@ -70,8 +71,8 @@ impl EngineShared {
         verified.map_err(|fault| EngineError::UntrustedLaunch { id: process.id, fault })
     }
 
-    /// Records `instead` in place of a start. If the attempt has already started, its real state is recorded, because
-    /// the launch was trusted when it started.
+    /// Records `instead` in place of a start. If the attempt has already started, records its real state, because the
+    /// launch was trusted when it started.
     async fn refuse(self: &Arc<Self>, process: &Process, key: AttemptKey, instead: Observation) {
         let Some(command) = process.spec.command() else { return };
         let observation = match self.parts.spawner.adopt(key, command).await {
@@ -91,7 +92,7 @@ impl EngineShared {
     }
 }
 
-/// Reason for which the check before a start is postponed.
+/// Reason why the check before a start is postponed.
 #[derive(Debug, thiserror::Error)]
 enum VerifyPostponed {
     #[error("earlier attempts cannot be inspected: {source}")]

@@ -1,4 +1,4 @@
-//! Ends of attempts that were observed but cannot be committed yet.
+//! Observed ends of attempts that cannot be committed yet.
 
 use crate::engine::EngineShared;
 use longhaul_domain::{AttemptNo, Input, Observation, ProcessId};
@@ -6,15 +6,15 @@ use longhaul_ports::StoredProcess;
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Processes whose end was observed but not committed, so that their records still show them as live.
+/// Processes whose end was observed but is not committed yet. Their records still show them as live.
 #[derive(Debug, Default)]
 pub(crate) struct UncommittedExits {
     ended: Mutex<HashMap<ProcessId, (AttemptNo, Observation)>>,
 }
 
 impl UncommittedExits {
-    /// Adds the end of an attempt. Returns false if an end of this or a later attempt is already known; the first end
-    /// counts.
+    /// Adds the end of an attempt. Returns false if an end of this attempt or of a later one is already known, because
+    /// only the first end counts.
     pub(crate) fn note(&self, id: ProcessId, attempt: AttemptNo, seen: &Observation) -> bool {
         let mut ended = self.ended();
         let is_news = ended.get(&id).is_none_or(|(known, _)| *known < attempt);
@@ -46,8 +46,8 @@ impl UncommittedExits {
 }
 
 impl EngineShared {
-    /// Returns the record as it will be after the observed end is committed; for display only. A process that will be
-    /// retried is returned unchanged, because the time of the retry is not decided yet.
+    /// Returns the record as it will be after the observed end has been committed; for display only. A process that
+    /// will be retried is returned unchanged, because the time of the retry is not decided yet.
     pub(crate) fn with_unrecorded(&self, mut stored: StoredProcess) -> StoredProcess {
         let process = &stored.process;
         let is_mine = stored.owner.as_ref().is_some_and(|owner| owner.node == *self.here());

@@ -5,8 +5,8 @@ use longhaul_ports::{AttemptKey, StoredProcess};
 use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Attempts whose records may be outdated: an earlier manager wrote them, and the spawner has not reported yet whether
-/// the attempts are alive.
+/// Attempts whose records may be outdated, because an earlier manager wrote the records and the spawner has not
+/// reported yet whether the attempts are alive.
 #[derive(Debug, Default)]
 pub(crate) struct UnverifiedAttempts {
     keys: Mutex<BTreeSet<AttemptKey>>,
@@ -17,7 +17,7 @@ impl UnverifiedAttempts {
         self.keys().insert(key);
     }
 
-    /// Removes an attempt that is known to be alive or whose end is recorded.
+    /// Removes an attempt, because it was found alive or because its end is recorded.
     pub(crate) fn remove(&self, key: AttemptKey) {
         self.keys().remove(&key);
     }
@@ -36,8 +36,8 @@ impl UnverifiedAttempts {
 }
 
 impl Engine {
-    /// Returns true if the status of a record was written by an earlier manager and could not be verified since this
-    /// manager started.
+    /// Returns true if an earlier manager wrote the status of a record and this manager has not been able to verify the
+    /// status.
     #[must_use]
     pub fn is_unexamined(&self, stored: &StoredProcess) -> bool {
         let process = &stored.process;

@@ -1,4 +1,4 @@
-//! Waits until processes reach a condition.
+//! Waits until processes reach a condition, such as their end.
 
 use crate::engine::Engine;
 use crate::error::EngineError;
@@ -17,21 +17,21 @@ pub enum WaitCondition {
     TreeEnded,
     /// The process is running, or has ended.
     Running,
-    /// The process is ready, or has ended. Only for commands with a readiness condition.
+    /// The process is ready, or has ended. Allowed only for commands with a readiness condition.
     Ready,
 }
 
-/// Number of processes that must reach the condition.
+/// How many of the processes must reach the condition.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum WaitMode {
     /// All processes.
     #[default]
     All,
-    /// At least one process.
+    /// At least one process must reach the condition.
     Any,
 }
 
-/// Outcome of a wait.
+/// Result of waiting for processes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WaitOutcome {
     /// The processes, in the order of the given ids.
@@ -41,7 +41,7 @@ pub struct WaitOutcome {
 }
 
 impl Engine {
-    /// Waits until the condition is reached or `total_grace` has passed. Cancel safe.
+    /// Waits until the condition is reached or `total_grace` has passed. The call is cancel safe.
     ///
     /// # Errors
     /// [`EngineError::NotFound`] for an unknown id; [`EngineError::Invalid`] for [`WaitCondition::Ready`] on a process
@@ -103,7 +103,8 @@ impl Engine {
 }
 
 impl Engine {
-    /// Waits until a process has a later revision, and returns its record. Returns `None` if `total_grace` passes first.
+    /// Waits until a process has a later revision, and returns its record. Returns `None` if `total_grace` passes
+    /// before that.
     ///
     /// # Errors
     /// [`EngineError::NotFound`] for an unknown id; [`EngineError::Store`] if the store cannot be read.

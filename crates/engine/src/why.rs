@@ -1,4 +1,4 @@
-//! Reasons for which a process waits, derived from the same facts that a claim uses.
+//! Determines why a process is waiting, from the same facts that a claim uses.
 
 use crate::cascade::LIVE;
 use crate::eligible_nodes::fits_any;
@@ -13,87 +13,88 @@ use longhaul_ports::{KnownNode, ProcessFilter, QueueState, StoredProcess};
 /// Maximum number of waiting processes in one request.
 const CHUNK: usize = 500;
 
-/// Reason for which a process waits.
+/// Reason why a process is waiting.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum WaitReason {
-    /// The process does not wait.
+    /// The process is not waiting.
     NotWaiting {
-        /// Status of the process.
+        /// Current status of the process.
         status: Status,
     },
-    /// The process waits for a slot of its concurrency key, or for the processes ahead of it.
+    /// The process is waiting for a slot of its concurrency key, or for the processes ahead of it.
     Queued {
         /// The concurrency key; `None` for the queue of processes without a key.
         key: Option<SlotKey>,
-        /// Position among the processes of the queue that could start; 1 is next.
+        /// Position among the processes of the queue that could start; 1 means next.
         position: u32,
-        /// Number of processes ahead.
+        /// Number of processes ahead in the queue.
         ahead: u32,
-        /// Number of slots of the key; `None` means no limit.
+        /// Number of slots of the concurrency key; `None` means no limit.
         slots: Option<u32>,
-        /// The processes that hold the slots.
+        /// The processes that hold the slots of the key.
         holders: Vec<ProcessId>,
-        /// True if every slot is held by an ancestor of a process that waits for a slot of this key. If each ancestor
-        /// waits for its child, this is a deadlock until the limit is raised or one of them ends.
+        /// True if every slot is held by an ancestor of a process that is waiting for a slot of this key. If each of
+        /// these ancestors is waiting for its child, this is a deadlock until the limit is raised or one of the
+        /// ancestors ends.
         stalled: bool,
     },
     /// The queue of the process is on hold.
     Held {
-        /// The concurrency key of the queue.
+        /// Concurrency key of the queue that is on hold.
         key: SlotKey,
-        /// Start and author of the hold.
+        /// Start time and author of the hold.
         hold: QueueHold,
-        /// Position after the queue is released; 1 is next.
+        /// Position after the queue is released; 1 means next.
         position: u32,
     },
     /// The key has a free slot, but the node already runs its maximum number of roots.
     NodeFull {
-        /// Maximum number of roots that the node runs at once.
+        /// Maximum number of roots that the node runs at the same time.
         limit: u32,
         /// The roots that the node runs.
         holders: Vec<ProcessId>,
-        /// Position in the queue of the key; 1 is next.
+        /// Position in the queue of the key; 1 means next.
         position: u32,
     },
-    /// The store had lost data: the node starts nothing new until all nodes had time to restore their records.
+    /// The store had lost data. The node starts nothing new until all nodes have had time to restore their records.
     Settling {
-        /// End of the restriction.
+        /// Time at which the node may start processes again.
         until: Timestamp,
-        /// Position in the queue of the key; 1 is next.
+        /// Position in the queue of the key; 1 means next.
         position: u32,
     },
-    /// The process waits for the start time that its launch specified.
+    /// The process is waiting for the start time that its launch specified.
     Delayed {
-        /// The specified start time.
+        /// The start time that the launch specified.
         until: Timestamp,
     },
-    /// The process waits for its next attempt.
+    /// The process is waiting for its next attempt.
     Retrying {
         /// Number of the next attempt: 2, 3, …
         attempt: u32,
         /// Time at which the next attempt is due.
         at: Timestamp,
-        /// Ending of the last attempt.
+        /// How the last attempt ended.
         after: Ending,
     },
     /// No present node fits the placement of the process.
     NoNode {
         /// The placement of the process.
         placement: Placement,
-        /// Present nodes that fit but are draining.
+        /// Present nodes that fit the placement but are draining.
         draining: Vec<NodeId>,
     },
 }
 
 impl Engine {
     /// Returns the time until which this node starts nothing new because the store had lost data. Returns `None` if
-    /// nothing is restricted or this node cannot run the process.
+    /// there is no such restriction or this node cannot run the process.
     #[must_use]
     pub fn starts_blocked_until(&self, stored: &StoredProcess) -> Option<Timestamp> {
         self.core.starts_blocked_until(&stored.process)
     }
 
-    /// Returns the reason for which a process waits now.
+    /// Returns the reason why a process is waiting now.
     ///
     /// # Errors
     /// [`EngineError::NotFound`] for an unknown id.
@@ -157,8 +158,8 @@ impl EngineShared {
         })
     }
 
-    /// Returns the time until which this node starts nothing new because the store had lost data, if this node may run
-    /// the process.
+    /// Returns the time until which this node starts nothing new because the store had lost data. Returns `None` if
+    /// there is no such restriction or this node may not run the process.
     pub(crate) fn starts_blocked_until(&self, process: &Process) -> Option<Timestamp> {
         self.lease_state.held_until(self.parts.clock.now()).filter(|_| self.may_run(process))
     }
@@ -181,7 +182,8 @@ impl EngineShared {
         count(roots) >= self.settings.roots()
     }
 
-    /// Returns the number of waiting processes ahead in the queue, without those that cannot start now.
+    /// Returns the number of waiting processes that are ahead in the queue, not counting processes that cannot start
+    /// now.
     async fn ahead_of(
         &self,
         stored: &StoredProcess,
@@ -201,7 +203,7 @@ impl EngineShared {
         Ok(ahead)
     }
 
-    /// Returns true if every slot holder is an ancestor of a process that waits for a slot of the same key.
+    /// Returns true if every slot holder is an ancestor of a process that is waiting for a slot of the same key.
     async fn is_stalled(&self, queue: &QueueState) -> Result<bool, EngineError> {
         for holder in &queue.holders {
             let filter = ProcessFilter {
@@ -228,8 +230,8 @@ struct SlotUsers<'a> {
 }
 
 impl SlotUsers<'_> {
-    /// Returns true if a root can only run on this node and this node has no free root slot. The root slots of other
-    /// nodes are unknown here.
+    /// Returns true if a root can run only on this node and this node has no free root slot. This node does not know
+    /// the root slots of other nodes.
     fn lacks_root_slot(&self, stored: &StoredProcess) -> bool {
         let only_here = match &stored.process.spec.placement {
             Placement::Node(node) => node == self.node,

@@ -14,13 +14,12 @@ pub trait Clock: Debug + Send + Sync + 'static {
     /// Returns monotonic time. Changes of the wall clock do not affect it.
     fn now(&self) -> Timestamp;
 
-    /// Returns the monotonic time that this machine has been awake since its boot.
+    /// Returns the time that this machine has been awake since its boot, without the time in suspend.
     fn awake(&self) -> AwakeTime;
 
     /// Returns the wall-clock time.
     fn wall(&self) -> WallTime;
 
-    /// Waits until the deadline has passed, and never returns before it. Returns at once if the deadline is in the
-    /// past.
+    /// Waits until the deadline has passed. Never returns earlier, and returns at once if the deadline is in the past.
     async fn sleep_until(&self, deadline: Deadline);
 }

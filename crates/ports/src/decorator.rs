@@ -1,6 +1,7 @@
 //! Stores that wrap another store and change only some of its methods.
 
-// Without this lint, a forgotten method would run its trait default and never reach the inner store.
+// Without this lint, the compiler would accept a decorator that omits a store method: its default implementation would
+// then run, and the call would never reach the inner store.
 #![warn(clippy::missing_trait_methods)]
 
 use crate::{
@@ -16,17 +17,17 @@ use longhaul_domain::{
 };
 use std::fmt::Debug;
 
-/// One call of a store method that may fail.
+/// One call of a store method that can return an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StoreCall {
-    /// Method that is called.
+    /// Store method that is called.
     pub method: StoreMethod,
-    /// Identity of the write: the op that the caller passed, or the id of the submitted process; `None` for other
-    /// calls.
+    /// Id of the write: the op id that the caller passed, or the id of the submitted process. `None` for calls that
+    /// have neither.
     pub op: Option<OpId>,
 }
 
-/// Expands to `true` for a method whose caller relies on a change to the store.
+/// Expands to `true` for `write`, the mark of a method whose caller relies on a change to the store.
 macro_rules! is_write {
     (read) => {
         false
@@ -37,7 +38,7 @@ macro_rules! is_write {
 }
 
 /// Generates [`StoreDecorator`] and the store traits that it implements from one list of methods. The list has three
-/// groups: synchronous methods (`tells`), async methods that cannot fail (`recalls`), and async methods that can
+/// groups: synchronous methods (`tells`), async methods that cannot fail (`recalls`), and async methods that can fail
 /// (`does`).
 macro_rules! methods {
     ($($port:ident {
@@ -47,7 +48,7 @@ macro_rules! methods {
             $($kind:ident $variant:ident = $method:ident($($arg:ident: $type:ty),*) -> $answer:ty $(, op $op:expr)?;)*
         }
     })*) => {
-        /// A method of a store that may fail.
+        /// A store method that can return an error.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum StoreMethod {
             $($(
@@ -57,7 +58,7 @@ macro_rules! methods {
         }
 
         impl StoreMethod {
-            /// All methods of a store that may fail.
+            /// All store methods that can return an error.
             pub const ALL: &[Self] = &[$($(Self::$variant),*),*];
 
             /// Returns true if the method changes the store and its caller relies on that change.
@@ -72,21 +73,22 @@ macro_rules! methods {
         /// A store that wraps another store and overrides some of its methods.
         ///
         /// A type that implements this trait implements [`Store`] automatically. By default, every method calls the
-        /// method with the same name on the inner store; methods that can fail do so through [`around`](Self::around).
-        /// Methods that are added to a port later are forwarded too, which a handwritten implementation of the port
-        /// would miss.
+        /// method with the same name on the inner store. Methods that can fail make this call through
+        /// [`around`](Self::around). Methods that are added to a port later are forwarded too; a handwritten
+        /// implementation of the port would miss them.
         ///
-        /// A file with an implementation must import this trait and none of the port traits, because their methods have
-        /// the same names.
+        /// A file that implements this trait must import the trait but none of the port traits, because the methods
+        /// have the same names.
         #[async_trait]
         pub trait StoreDecorator: Debug + Send + Sync + 'static {
-            /// Type of the inner store; `dyn Store` accepts any store.
+            /// Type of the inner store, such as `dyn Store` for any store.
             type Inner: Store + ?Sized;
 
             /// Returns the inner store.
             fn inner(&self) -> &Self::Inner;
 
-            /// Executes one call of the inner store. An override of this method affects every method that may fail.
+            /// Executes one call of the inner store. All methods that can fail use this method, so an override affects
+            /// all of them.
             fn around<T: Send>(
                 &self,
                 call: StoreCall,

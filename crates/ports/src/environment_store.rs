@@ -1,11 +1,11 @@
-//! Port for captured environments, which are stored on the node and not in the process store.
+//! Port for captured environments. Each node stores them itself; they are not part of the process store.
 
 use crate::store::BoxedError;
 use async_trait::async_trait;
 use longhaul_domain::EnvironmentHash;
 use std::fmt::Debug;
 
-/// Stores each distinct environment once, by the hash of its content.
+/// Stores each distinct environment once, under the hash of its content.
 #[async_trait]
 pub trait EnvironmentStore: Debug + Send + Sync + 'static {
     /// Stores an environment durably and returns its hash. The hash does not depend on the order of the variables.
@@ -14,7 +14,7 @@ pub trait EnvironmentStore: Debug + Send + Sync + 'static {
     /// Returns [`EnvironmentStoreError::Failed`] if the environment could not be stored durably.
     async fn keep(&self, variables: &[(String, String)]) -> Result<EnvironmentHash, EnvironmentStoreError>;
 
-    /// Returns the environment with this hash, sorted by name.
+    /// Returns the variables of the environment with this hash, sorted by name.
     ///
     /// # Errors
     /// - [`EnvironmentStoreError::Missing`] if this node does not have the environment.
@@ -37,7 +37,7 @@ pub enum EnvironmentStoreError {
         /// Hash of the environment.
         hash: EnvironmentHash,
     },
-    /// The stored environment is damaged or may not be read; a later attempt cannot succeed.
+    /// The stored environment is damaged, or its permissions forbid reading; a later attempt cannot succeed.
     #[error(
         "the captured environment cannot be used ({why}, hash {}); a new launch with the same variables stores it \
          again",
@@ -52,7 +52,7 @@ pub enum EnvironmentStoreError {
     /// The environment could not be written, or cannot be read at the moment.
     #[error("the captured environment could not be {tried}")]
     Failed {
-        /// Past participle of the failed operation, such as `read`.
+        /// Failed operation as a past participle for the message, such as `read`.
         tried: &'static str,
         /// Underlying error.
         #[source]

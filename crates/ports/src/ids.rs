@@ -5,7 +5,7 @@ use std::fmt::Debug;
 
 /// Generates ids and random bits. Tests use a source with predictable values.
 pub trait IdSource: Debug + Send + Sync + 'static {
-    /// Returns a unique process id whose digits are random from the first one on.
+    /// Returns a unique process id. It is random from its first digit on, so that short prefixes differ.
     fn process(&self) -> ProcessId;
 
     /// Returns a unique id for one write.

@@ -11,17 +11,17 @@ pub const MAX_MEMBERS: usize = 64;
 pub struct TreeSnapshot {
     /// True if a process of the tree is blocked in a read of its standard input or terminal and no data is available.
     ///
-    /// False for a process that waits for a connection, a timer or a child, or that polls its input together with other
-    /// sources.
+    /// False for a process that is waiting for a connection, a timer or a child, or that polls its input together with
+    /// other sources.
     pub waits_for_input: bool,
     /// True if a process of the tree has a terminal.
     pub has_terminal: bool,
-    /// Distinct addresses on which the tree listens for TCP connections, sorted by port.
+    /// Distinct addresses at which processes of the tree listen for TCP connections, sorted by port.
     pub listening: Vec<ListeningPort>,
     /// CPU time that the tree has used so far, as far as it can be determined.
     ///
-    /// The value may decrease when processes end whose CPU time was not counted. After a decrease, nothing is known
-    /// about the time between the two snapshots.
+    /// The value may decrease when processes end whose CPU time was not counted. A decrease therefore says nothing
+    /// about the use of CPU time between the two snapshots.
     pub cpu: Duration,
     /// Ids of the live processes of the tree, at most [`MAX_MEMBERS`].
     pub members: Vec<u32>,
@@ -32,6 +32,6 @@ pub struct TreeSnapshot {
 pub struct ListeningPort {
     /// Port number.
     pub port: u16,
-    /// IP address; unspecified (`0.0.0.0`, `::`) if the tree listens on all addresses.
+    /// IP address; the unspecified address (`0.0.0.0` or `::`) if the tree listens on all addresses.
     pub address: IpAddr,
 }

@@ -1,7 +1,7 @@
 //! The ports of longhaul: the traits through which its engine uses stores, spawners, clocks and other outside services.
 //!
-//! Each file defines one trait with its guarantees and errors. Each guarantee has a test rule with the same name in
-//! `longhaul-testkit`; every adapter runs these rules.
+//! Each file defines one trait with its guarantees and errors. For each guarantee, `longhaul-testkit` contains a test
+//! rule of the same name; every adapter runs these rules.
 
 mod clock;
 mod decorator;

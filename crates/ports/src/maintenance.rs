@@ -1,4 +1,4 @@
-//! Port for the maintenance of processes without an owner and of old records.
+//! Port for the maintenance of a store: finding processes without an owner, and pruning old records.
 
 use crate::{Lease, ReconcileResult, StoreError, StoredProcess};
 use async_trait::async_trait;
@@ -12,23 +12,24 @@ pub trait Maintenance: Debug + Send + Sync + 'static {
     /// due if one of these conditions holds:
     ///
     /// - A time that was set for the process has passed.
-    /// - Its node was lost: lease and grace period are over.
+    /// - Its node was lost: the lease and the grace period of the node are over.
     /// - Its cascade is unfinished.
-    /// - A pending action was accepted for the process. The process is due from that time on, whether it never had an
-    ///   owner, lost its owner or has ended, because the node that stored the action may be gone.
+    /// - An action is pending for the process. The node that stored the action may be gone, so the process is due as
+    ///   soon as the action is accepted. It does not matter whether the process never had an owner, lost its owner or
+    ///   has ended.
     ///
     /// A returned process is reserved for this engine for 5 s or until its next commit. If the process is still due
     /// after that commit, it can be returned again at once.
     ///
-    /// Before the search, the call takes away the processes of every node whose lease and grace period are over, see
+    /// Before the search, the call takes the processes away from every node whose lease and grace period are over, see
     /// [`Membership`](crate::Membership). Such a process is due as long as it holds a slot and has no owner.
     ///
     /// # Errors
     /// Returns [`StoreError::Fenced`] if the lease is not the newest of its node.
     async fn claim_due(&self, by: &Lease, limit: u32) -> Result<Vec<StoredProcess>, StoreError>;
 
-    /// Prunes at most `limit` ended records that are covered by the retention rule, oldest first. Live processes and
-    /// ended processes that are due are never pruned. With `limit` 0, the call only returns the total.
+    /// Prunes at most `limit` ended records that exceed the retention limits, oldest first. Live processes and ended
+    /// processes that are due are never pruned. With `limit` 0, the call prunes nothing and returns only the total.
     ///
     /// # Errors
     /// Fails only if the store as a whole cannot be written.
@@ -51,8 +52,8 @@ pub trait Maintenance: Debug + Send + Sync + 'static {
 pub struct PrunedBatch {
     /// Ids of the pruned processes. The caller must also remove their output.
     pub ids: Vec<ProcessId>,
-    /// True if the retention rule covers more records.
+    /// True if more records exceed the retention limits.
     pub more: bool,
-    /// Number of records that this store has ever pruned.
+    /// Total number of records that this store has pruned so far.
     pub total: u64,
 }

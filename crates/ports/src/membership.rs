@@ -1,4 +1,4 @@
-//! Port for the nodes of a store and the leases that fence them.
+//! Port for the nodes of a store and for their leases. A lease fences its node: writes with an older lease are refused.
 
 use crate::{ForgetOutcome, History, KnownNode, NodeAdvertisement, StoreError};
 use async_trait::async_trait;
@@ -18,13 +18,15 @@ use std::fmt::Debug;
 /// - A renewal after the grace period is still in time if no node has run that step yet.
 ///
 /// If no node has renewed a lease for a whole lease time, the store itself was unavailable. The first renewal then
-/// restarts every lease whose end had no consequence yet, so that an outage of the store costs no node its processes.
+/// restarts every ended lease whose processes were not taken away yet, so that no node loses its processes because of
+/// an outage of the store.
 ///
 /// [`Presence::Unreachable`]: crate::Presence::Unreachable
+///
 /// [`Presence::Lost`]: crate::Presence::Lost
 #[async_trait]
 pub trait Membership: Debug + Send + Sync + 'static {
-    /// Returns true if leases end in this store, as in a shared store. The answer never changes.
+    /// Returns true if leases can end in this store, as in a shared store. The answer never changes.
     fn leases_expire(&self) -> bool {
         false
     }
@@ -33,10 +35,10 @@ pub trait Membership: Debug + Send + Sync + 'static {
     /// fenced, and the processes that the node owns belong to the new lease. The node stays drained if it was drained.
     /// The node must [advertise](Self::advertise) its properties again.
     ///
-    /// Only the [state directory](NodeHome) that started an attempt can find that attempt again. The store therefore
-    /// records the state directory of each node and refuses a registration from another one in these cases:
+    /// A running attempt can be found again only through the [state directory](NodeHome) that started it. The store
+    /// therefore records the state directory of each node and refuses a registration from another one in these cases:
     ///
-    /// - The node owns a process. In a shared store, this applies until lease and grace period are over; the
+    /// - The node owns a process. In a shared store, this applies until the lease and the grace period are over; the
     ///   registration then succeeds and the node loses its processes.
     /// - The lease of the node is valid, in a shared store.
     ///
@@ -51,25 +53,25 @@ pub trait Membership: Debug + Send + Sync + 'static {
     /// - Other errors only if the store as a whole cannot be written.
     async fn register(&self, me: &NodeDescriptor) -> Result<Lease, StoreError>;
 
-    /// Renews the lease and returns pending work for this node.
+    /// Renews the lease of this node and returns its pending work.
     ///
     /// # Errors
     /// Returns [`StoreError::Fenced`] if the lease is not the newest of its node.
     async fn renew_lease(&self, by: &Lease) -> Result<NodeUpdates, StoreError>;
 
-    /// Waits until there is new work for this node since its last call: a waiting process that it may claim, a freed
-    /// slot, a pending action, a due record or a changed policy.
+    /// Waits until new work for this node has appeared since its last call: a waiting process that the node may claim,
+    /// a freed slot, a pending action, a due record or a changed policy.
     ///
-    /// The first call under a lease returns at once if there is a waiting process, a due record without owner (now or
-    /// later), or a pending action for a process of the node. A call may return without work. A process that is pinned
-    /// to one node may wake other nodes too.
+    /// The first call under a lease returns at once if there is a waiting process, a record without an owner that is
+    /// due now or later, or a pending action for a process of the node. A call may return without work. A process that
+    /// is pinned to one node may wake other nodes too.
     ///
     /// # Errors
     /// Returns [`StoreError::Fenced`] if the lease is not the newest of its node.
     async fn wait_for_updates(&self, by: &Lease) -> Result<NodeUpdates, StoreError>;
 
-    /// Removes the node from the list of nodes. The node keeps the processes that it owns for its next registration;
-    /// until then its lease stays valid and never ends. A call with an older lease has no effect.
+    /// Removes the node from the list of nodes. The processes that the node owns wait for its next registration; until
+    /// then, the lease of the node stays valid and never ends. A call with an older lease has no effect.
     ///
     /// # Errors
     /// Fails only if the store as a whole cannot be written.
@@ -81,8 +83,8 @@ pub trait Membership: Debug + Send + Sync + 'static {
     /// Fails only if the store as a whole cannot be read.
     async fn nodes(&self) -> Result<Vec<NodeDescriptor>, StoreError>;
 
-    /// Publishes the properties of this node for other nodes; valid until its next registration. A local store may
-    /// ignore the call.
+    /// Publishes the properties of this node for other nodes. They are valid until the next registration of this node.
+    /// A local store may ignore the call.
     ///
     /// # Errors
     /// Returns [`StoreError::Fenced`] if the lease is not the newest of its node.
@@ -101,8 +103,8 @@ pub trait Membership: Debug + Send + Sync + 'static {
     }
 
     /// Starts (`true`) or ends (`false`) the drain of a node. A drained node claims nothing and finishes the processes
-    /// that it owns; registrations do not end a drain. Returns false if no node has this name or a local store does not
-    /// support draining.
+    /// that it owns; a registration does not end the drain. Returns false if no node has this name or if a local store
+    /// does not support draining.
     ///
     /// # Errors
     /// Fails only if the store as a whole cannot be written.
@@ -112,8 +114,8 @@ pub trait Membership: Debug + Send + Sync + 'static {
     }
 
     /// Forgets a node that has left, or whose lease and grace period are over. The node is no longer listed, its
-    /// processes have no owner and are due, and its last lease is fenced. If the node returns, it gets a higher epoch.
-    /// A local store forgets no node.
+    /// processes have no owner and are due, and its last lease is fenced. If the node registers again, it gets a higher
+    /// epoch. A local store never forgets a node.
     ///
     /// # Errors
     /// Fails only if the store as a whole cannot be written.
@@ -137,28 +139,27 @@ pub struct Lease {
 pub struct NodeDescriptor {
     /// Name of the node, unique in a cluster.
     pub id: NodeId,
-    /// State directory with the attempts of the node. `None` if the node names no directory; its registration always
-    /// succeeds.
+    /// State directory that contains the attempts of the node. If it is `None`, the registration always succeeds.
     pub home: Option<NodeHome>,
     /// Identity of the current boot of the machine.
     pub boot: String,
-    /// Version of the program.
+    /// Version of the longhaul program that the node runs.
     pub version: String,
 }
 
 /// The state directory that contains the attempts of a node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NodeHome {
-    /// Random identity of the state directory, which does not change when the directory is moved. Two values are
-    /// compared by this identity alone.
+    /// Random id of the state directory. It stays the same when the directory is moved. Two values are equal if their
+    /// ids are equal.
     pub id: String,
-    /// Path and machine name at the time of registration, for display.
+    /// Path of the directory and name of the machine at the time of registration, for display.
     pub place: String,
 }
 
 impl NodeDescriptor {
-    /// Returns `before` if it is a different state directory than that of this node. Returns `None` if either is
-    /// unknown.
+    /// Returns `before` if it differs from the state directory of this node. Returns `None` if both are the same, or if
+    /// one of them is unknown.
     #[must_use]
     pub fn other_home<'a>(&self, before: Option<&'a NodeHome>) -> Option<&'a NodeHome> {
         let mine = self.home.as_ref()?;
@@ -176,11 +177,11 @@ pub struct NodeUpdates {
     /// Processes of this node that have pending actions.
     pub pending_actions: Vec<ProcessId>,
     /// Earliest time at which [`claim_due`](crate::Maintenance::claim_due) has work: a record without an owner is due,
-    /// or the processes of an unreachable node can be taken away. A record that is reserved for an engine counts as due
-    /// when its 5 s are over.
+    /// or processes can be taken away from an unreachable node. A record that is reserved for an engine becomes due
+    /// again when its 5 s are over.
     pub due: Option<Timestamp>,
     /// Version of the current policy.
     pub policy: PolicyVersion,
-    /// History position of the store; `None` for a local store.
+    /// History position of the store, which shows if data was lost; `None` for a local store.
     pub history: Option<History>,
 }

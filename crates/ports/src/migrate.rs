@@ -14,10 +14,11 @@ use std::fmt::Debug;
 /// - Processes are imported first and metadata last.
 /// - No other program uses either store during the migration.
 ///
-/// Stored answers to earlier writes are not moved, because no client repeats a write through another store.
+/// The stored answers that a store returns to repeated writes are not moved, because no client repeats a write in
+/// another store.
 #[async_trait]
 pub trait Migrate: Debug + Send + Sync + 'static {
-    /// Returns everything that this store holds in addition to processes and events.
+    /// Returns everything that this store contains in addition to processes and events.
     ///
     /// # Errors
     /// Fails only if the store as a whole cannot be read.
@@ -42,24 +43,24 @@ pub trait Migrate: Debug + Send + Sync + 'static {
     async fn import_metadata(&self, store_metadata: &StoreMetadata) -> Result<(), StoreError>;
 }
 
-/// Everything that a store holds in addition to processes and events.
+/// Everything that a store contains in addition to processes and events.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StoreMetadata {
-    /// Queue policy and its version.
+    /// Queue policy of the store and its version.
     pub policy: (PolicyVersion, Policy),
     /// Every node that ever registered, sorted by name.
     pub nodes: Vec<RegisteredNode>,
-    /// Concurrency keys that had a claim, in the order of their latest claim, oldest first.
+    /// Concurrency keys under which a process was ever claimed, in the order of their latest claim, oldest first.
     pub served: Vec<Option<SlotKey>>,
     /// Launch keys of pruned processes, sorted by session and key.
     pub old_keys: Vec<RetiredLaunchKey>,
     /// Tombstones of pruned processes, in the order of pruning.
     pub tombstones: Vec<Tombstone>,
-    /// Number of processes that this store has ever pruned.
+    /// Total number of processes that this store has pruned so far.
     pub pruned_total: u64,
     /// Sequence number of the latest submission.
     pub last_seq: Seq,
-    /// Cursor after the newest event.
+    /// Cursor after the newest event in the event log.
     pub end: EventCursor,
 }
 
@@ -83,11 +84,11 @@ pub struct RetiredLaunchKey {
     pub key: LaunchKey,
     /// Process that was launched with the key.
     pub id: ProcessId,
-    /// Fingerprint of the parts of the spec that a repeated launch is compared with.
+    /// Fingerprint of those parts of the spec that are compared when a launch with the same key arrives.
     pub launch: u64,
 }
 
-/// The remains of a pruned process, by which a repeated submission is recognized.
+/// The record that remains of a pruned process. It shows that a repeated submission is a repetition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tombstone {
     /// Id of the pruned process.

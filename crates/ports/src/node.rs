@@ -1,10 +1,10 @@
-//! Facts about nodes in addition to their leases: presence, offers and drain state.
+//! Facts about nodes in addition to their leases: presence, advertised properties and drain state.
 
 use crate::{NodeDescriptor, PlacementClass};
 use longhaul_domain::{Capability, Epoch, NodeId, Placement, Timestamp};
 use std::collections::BTreeSet;
 
-/// A node as the store knows it.
+/// A node with the facts that the store has recorded about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KnownNode {
     /// Description from the latest registration of the node.
@@ -16,7 +16,7 @@ pub struct KnownNode {
     pub offer: NodeAdvertisement,
     /// Presence of the node: present, unreachable, lost or left.
     pub presence: Presence,
-    /// True if the node was drained: it claims no new processes and finishes those that it owns.
+    /// True if the node is drained: it claims no new processes and finishes the processes that it owns.
     pub draining: bool,
 }
 
@@ -25,9 +25,9 @@ pub struct KnownNode {
 pub struct NodeAdvertisement {
     /// Labels of the node, for processes that are placed by labels.
     pub labels: BTreeSet<Capability>,
-    /// Address at which other nodes reach the node, for the output and input of its processes.
+    /// Address at which other nodes reach this node, to read the output of its processes and to write to their input.
     pub address: Option<String>,
-    /// Maximum number of roots that the node runs at once; `None` means no limit.
+    /// Maximum number of roots that the node runs at the same time; `None` means no limit.
     pub roots: Option<u32>,
 }
 
@@ -53,7 +53,8 @@ pub enum Presence {
         /// Time at which the lease ended.
         since: Timestamp,
     },
-    /// The node left the cluster. The processes that it still owns wait for its next registration without a time limit.
+    /// The node left the cluster. The processes that it still owns wait for its next registration, without a time
+    /// limit.
     Left,
 }
 
@@ -62,14 +63,14 @@ pub enum Presence {
 pub enum ForgetOutcome {
     /// The node is no longer listed, and its processes have no owner.
     Forgotten,
-    /// The node is present, or its grace period is not over; nothing was changed.
+    /// The node is present, or its grace period is not over, so nothing was changed.
     Alive,
     /// No node has this name.
     Unknown,
 }
 
 impl KnownNode {
-    /// Creates the entry of a node for a store whose leases never end and which stores no other facts about nodes.
+    /// Creates the entry of a node for a store in which leases never end and that records no other facts about nodes.
     #[must_use]
     pub fn of(facts: NodeDescriptor) -> Self {
         Self {
@@ -81,7 +82,7 @@ impl KnownNode {
         }
     }
 
-    /// Returns true if the node may run processes with this placement, now or when it has capacity.
+    /// Returns true if the node may run processes with this placement, now or as soon as it has capacity.
     #[must_use]
     pub fn fits(&self, placement: &Placement) -> bool {
         self.offer.fits(&self.facts.id, placement)
@@ -90,7 +91,8 @@ impl KnownNode {
 
 impl NodeAdvertisement {
     /// Returns true if a node with this name and these labels may run processes with this placement. `Placement::Here`
-    /// fits every node: a process that belongs to one node was pinned to it by the node that accepted it.
+    /// fits every node: it means the node that accepted the process, and that node has already pinned the process to
+    /// itself.
     #[must_use]
     pub fn fits(&self, node: &NodeId, placement: &Placement) -> bool {
         match placement {

@@ -8,7 +8,7 @@ use std::fmt::Debug;
 /// Reads the stored output of attempts. The offset of a byte never changes.
 #[async_trait]
 pub trait OutputLog: Debug + Send + Sync + 'static {
-    /// Returns the size of an output and the range that was dropped from its middle.
+    /// Returns the size of an output, and the range that was dropped from the middle of the output.
     ///
     /// # Errors
     /// Returns [`OutputError::Missing`] if the attempt has no output.
@@ -22,15 +22,15 @@ pub trait OutputLog: Debug + Send + Sync + 'static {
         Ok(Vec::new())
     }
 
-    /// Reads at most `wanted.limit` bytes from an offset, as one chunk for each run of bytes of one stream. Dropped
-    /// bytes are skipped and counted as a gap.
+    /// Reads at most `wanted.limit` bytes from an offset. Consecutive bytes of one stream form one chunk. Dropped bytes
+    /// are skipped and counted as a gap.
     ///
     /// # Errors
     /// Returns [`OutputError::Missing`] if the attempt has no output.
     async fn read(&self, key: AttemptKey, wanted: OutputRead) -> Result<OutputPage, OutputError>;
 
-    /// Returns the offset at which the last `lines` lines start. If `only` is set, only lines of that stream count. An
-    /// implementation may limit how far back it searches, so that a call stays short.
+    /// Returns the offset at which the last `lines` lines start. If `only` is set, only lines of that stream are
+    /// counted. An implementation may limit the part of the output that it searches, so that a call stays short.
     ///
     /// # Errors
     /// Returns [`OutputError::Missing`] if the attempt has no output.
@@ -56,8 +56,8 @@ pub trait OutputLog: Debug + Send + Sync + 'static {
     /// Returns the location of the output, for display to a user.
     fn place(&self, key: AttemptKey) -> OutputLocation;
 
-    /// Returns the number of bytes of storage that removing the output of a process would free; 0 if the process has no
-    /// output.
+    /// Returns the number of bytes of storage that would become free if the output of a process were removed; 0 if the
+    /// process has no output.
     ///
     /// # Errors
     /// Returns [`OutputError::Failed`] if the size cannot be determined.
@@ -84,9 +84,9 @@ pub struct OutputLocation(pub String);
 /// Size of an output.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct OutputSize {
-    /// Offset after the last byte.
+    /// Offset after the last byte of the output.
     pub end: u64,
-    /// Dropped range: the offset of the first dropped byte and of the first stored byte after the range.
+    /// Range that was dropped: the offset of its first byte, and the offset of the first stored byte after it.
     pub gap: Option<(u64, u64)>,
     /// Time at which the last bytes were read from the command; `None` if there is no output.
     pub last_at: Option<Timestamp>,
@@ -104,11 +104,11 @@ pub struct Loss {
 /// The part of an output to read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OutputRead {
-    /// Offset at which to start.
+    /// Offset in the output at which the read starts.
     pub from: u64,
     /// Maximum number of bytes, from 1 to 1 MiB.
     pub limit: u32,
-    /// Stream to read; `None` reads both.
+    /// Stream to read; `None` reads standard output and standard error.
     pub only: Option<OutputStream>,
 }
 
@@ -134,16 +134,16 @@ pub struct OutputPage {
     pub end: u64,
 }
 
-/// Consecutive bytes of one stream.
+/// A chunk of output: consecutive bytes of one stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OutputChunk {
-    /// Offset of the first byte.
+    /// Offset of the first byte of the chunk.
     pub offset: u64,
     /// Stream that the bytes came from.
     pub source: OutputStream,
     /// Time at which the first byte was read from the command.
     pub at: Timestamp,
-    /// Content of the chunk.
+    /// Bytes of the chunk.
     pub bytes: Vec<u8>,
 }
 
@@ -154,7 +154,7 @@ pub enum OutputError {
     /// The attempt has no output: it never ran, or its output was pruned.
     #[error("attempt {} of {} has no output on this node", key.attempt, key.id)]
     Missing {
-        /// Attempt that was asked for.
+        /// Attempt whose output was requested.
         key: AttemptKey,
     },
     /// The processes with stored output could not be listed.
@@ -169,7 +169,7 @@ pub enum OutputError {
     Failed {
         /// Process whose output was accessed.
         id: ProcessId,
-        /// Past participle of the failed operation, such as `read` or `removed`.
+        /// Failed operation as a past participle for the message, such as `read` or `removed`.
         tried: &'static str,
         /// Underlying error.
         #[source]

@@ -5,25 +5,25 @@ use async_trait::async_trait;
 use longhaul_domain::{AttemptNo, ProcessId};
 use std::fmt::Debug;
 
-/// Stores the output tail of the latest attempt of a process together with its record, for when the node that has the
-/// complete output is unreachable. The tail is deleted with the record.
+/// Stores the output tail of the latest attempt of a process together with the record of the process. Readers use the
+/// tail while the node that has the complete output is unreachable. The tail is deleted with the record.
 ///
 /// A local store need not store tails, because it is on the same machine as the output.
 #[async_trait]
 pub trait OutputTails: Debug + Send + Sync + 'static {
-    /// Stores the output tail of an attempt and replaces the previous tail. Returns false if this store does not store
+    /// Stores the output tail of an attempt in place of the previous tail. Returns false if this store does not store
     /// tails, or if the process has had a later attempt.
     ///
     /// # Errors
     /// - [`StoreError::Missing`] if the process is unknown.
-    /// - [`StoreError::Fenced`] if the lease is not that of the owner, or if the process has no owner and the lease is
+    /// - [`StoreError::Fenced`] if the process has an owner with another lease, or if it has no owner and the lease is
     ///   not the newest of its node.
     async fn store_tail(&self, by: &Lease, key: AttemptKey, tail: &OutputTail) -> Result<bool, StoreError> {
         let (_, _, _) = (by, key, tail);
         Ok(false)
     }
 
-    /// Returns the output tail of a process and its attempt. Returns `None` if no tail is stored.
+    /// Returns the output tail of a process, and the attempt that wrote it. Returns `None` if no tail is stored.
     ///
     /// # Errors
     /// Fails only if the store as a whole cannot be read.
@@ -43,7 +43,7 @@ pub struct OutputTail {
 }
 
 impl OutputTail {
-    /// Returns the offset of the first byte of the tail, which is `total` for an empty tail.
+    /// Returns the offset of the first byte of the tail. For an empty tail, the offset is `total`.
     #[must_use]
     pub fn begin(&self) -> u64 {
         self.chunks.first().map_or(self.total, |chunk| chunk.offset)

@@ -11,13 +11,13 @@ pub trait PeerTransport: fmt::Debug + Send + Sync + 'static {
     /// Sends a request and returns the head of the response, with any HTTP status. The caller then reads the body piece
     /// by piece.
     ///
-    /// Only the address of the request is contacted; redirects are returned and not followed. Time and memory are
-    /// bounded until the head has arrived, whatever the other side sends.
+    /// Only the address of the request is contacted; redirects are returned and not followed. Until the head has
+    /// arrived, time and memory are bounded, regardless of the data that the other node sends.
     ///
     /// # Errors
     /// - [`PeerError::Unusable`] if the address is invalid or must not be contacted.
     /// - [`PeerError::Unreachable`] if the connection failed.
-    /// - [`PeerError::Untrusted`] if the other side could not be authenticated.
+    /// - [`PeerError::Untrusted`] if the other node could not be authenticated.
     /// - [`PeerError::Silent`] if no response came in time.
     async fn ask(&self, call: &PeerHttpRequest) -> Result<PeerResponse, PeerError>;
 }
@@ -38,7 +38,7 @@ pub struct PeerHttpRequest {
 }
 
 impl fmt::Debug for PeerHttpRequest {
-    /// Omits header values and body, which can contain credentials and the input of a command.
+    /// Omits the header values and the body, which can contain credentials and the input of a command.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PeerHttpRequest")
             .field("address", &self.address)
@@ -49,7 +49,7 @@ impl fmt::Debug for PeerHttpRequest {
     }
 }
 
-/// The head of a response, with a reader for its body.
+/// The head of a response, and a reader for the response body.
 #[derive(Debug)]
 pub struct PeerResponse {
     /// HTTP status code.
@@ -92,7 +92,7 @@ pub enum PeerError {
         #[source]
         source: BoxedError,
     },
-    /// The other side could not prove its identity, or this node cannot verify the proof.
+    /// The other node could not prove its identity, or this node cannot verify the proof.
     #[error("{address} is not trusted")]
     Untrusted {
         /// Address of the request.

@@ -4,18 +4,18 @@ use async_trait::async_trait;
 use std::fmt::{self, Debug};
 use std::time::Duration;
 
-/// Checks by a probe if a running command is ready.
+/// Runs a probe to check if a running command is ready.
 ///
-/// A probe without a result within `time_limit` counts as failed.
+/// A probe that has no result within `time_limit` counts as failed.
 ///
 /// # Cancel safety
 /// Dropping the call ends the probe and cleans up everything that the probe started.
 #[async_trait]
 pub trait Prober: Debug + Send + Sync + 'static {
-    /// Returns true if an HTTP GET of the address is answered with a status from 200 to 399. Redirects are not
+    /// Returns true if the response to an HTTP GET of the address has a status from 200 to 399. Redirects are not
     /// followed.
     ///
-    /// Returns false for an address that cannot be contacted, such as one with another scheme or an unknown host.
+    /// Returns false for an address that cannot be contacted, for example because of its scheme or an unknown host.
     async fn answers(&self, url: &str, time_limit: Duration) -> bool;
 
     /// Returns true if a command exits with code 0. The command has no input and its output is discarded. The command
@@ -23,14 +23,14 @@ pub trait Prober: Debug + Send + Sync + 'static {
     async fn succeeds(&self, order: ProbeCommand, time_limit: Duration) -> bool;
 }
 
-/// A command that reports by its exit code if another command is ready.
+/// A probe command. Its exit code reports if the monitored command is ready.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ProbeCommand {
     /// Program: a path, or a name that is searched in the `PATH` of the environment.
     pub program: String,
-    /// Arguments of the program.
+    /// Arguments of the probe program.
     pub args: Vec<String>,
-    /// Working directory, as an absolute path.
+    /// Absolute path of the working directory of the probe.
     pub directory: String,
     /// Complete environment of the program, as names and values.
     pub environment: Vec<(String, String)>,
@@ -48,7 +48,7 @@ impl Debug for ProbeCommand {
     }
 }
 
-/// A prober that runs no probes: every probe fails. For nodes that run no commands.
+/// A prober that runs no probes, for nodes that run no commands. Every probe fails.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct NoopProber;
 

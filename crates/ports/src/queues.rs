@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use longhaul_domain::{Policy, PolicyVersion, ProcessId, QueueHold, SlotKey, Timestamp};
 use std::fmt::Debug;
 
-/// Shows the queues and stores their policy.
+/// Returns the queues, and stores their policy.
 #[async_trait]
 pub trait Queues: Debug + Send + Sync + 'static {
     /// Returns the current policy and its version.
@@ -21,17 +21,17 @@ pub trait Queues: Debug + Send + Sync + 'static {
     async fn set_policy(&self, expected: PolicyVersion, policy: &Policy)
     -> Result<PolicyVersion, StoreError>;
 
-    /// Returns the queue of every concurrency key that has a waiting process or a slot holder, or only that of `only`.
-    /// The queue of processes without a key comes first, then the others in the order of their keys. A key with neither
-    /// is omitted, even if `only` names it.
+    /// Returns the queue of every concurrency key that has a waiting process or a slot holder, or only the queue of the
+    /// key `only`. The queue of processes without a key comes first; the other queues follow in the order of their
+    /// keys. A key without waiting processes and slot holders is omitted, even if `only` names it.
     ///
     /// # Errors
     /// Fails only if the store as a whole cannot be read.
     async fn queues(&self, only: Option<&SlotKey>) -> Result<Vec<QueueState>, StoreError>;
 
-    /// Returns each distinct set of labels by which a waiting process is placed, as written by its caller. A node calls
-    /// this before a claim, because a claim names the placement classes to claim from. With the default implementation,
-    /// processes that are placed by labels never run.
+    /// Returns the distinct sets of labels by which waiting processes are placed, as the callers wrote them. A node
+    /// calls this before a claim, because a claim names the placement classes to claim from. The default implementation
+    /// returns no sets, so that processes that are placed by labels never run.
     ///
     /// # Errors
     /// Fails only if the store as a whole cannot be read.
@@ -47,12 +47,12 @@ pub struct QueueState {
     pub key: Option<SlotKey>,
     /// Number of slots; `None` means no limit.
     pub slots: Option<u32>,
-    /// Start and author of the hold, if the queue is on hold.
+    /// Start time and author of the hold; `None` if the queue is not on hold.
     pub held: Option<QueueHold>,
     /// Processes that hold a slot, in the order of submission.
     pub holders: Vec<ProcessId>,
     /// Waiting processes in the order in which they would be claimed.
     pub waiters: Vec<ProcessId>,
-    /// Earliest submission time of the waiting processes; delays and earlier attempts do not change it.
+    /// Earliest submission time among the waiting processes. Delays and earlier attempts do not change it.
     pub oldest: Option<Timestamp>,
 }

@@ -5,10 +5,10 @@ use async_trait::async_trait;
 use longhaul_domain::{Policy, PolicyVersion, ProcessId, Revision, Seq};
 use std::fmt::Debug;
 
-/// Restores data that a shared store once had and lost: it was emptied, reset to an earlier state, or replaced by a
-/// replica without the latest writes.
+/// Restores data that a shared store once had and lost: the store was emptied, reset to an earlier state, or replaced
+/// by a replica without the latest writes.
 ///
-/// A node restores data that it knows from earlier answers of the store. Restoring is idempotent.
+/// A node restores the data that it has received in earlier answers of the store. Restoring is idempotent.
 #[async_trait]
 pub trait Restore: Debug + Send + Sync + 'static {
     /// Returns the history position of the store.
@@ -17,18 +17,18 @@ pub trait Restore: Debug + Send + Sync + 'static {
     /// Fails only if the store as a whole cannot be read.
     async fn history(&self) -> Result<History, StoreError>;
 
-    /// Returns the stored position of each of these processes, in the order of `ids`.
+    /// Returns the position of each of these processes in the store, in the order of `ids`.
     ///
     /// # Errors
     /// Fails only if the store as a whole cannot be read.
     async fn record_positions(&self, ids: &[ProcessId]) -> Result<Vec<RecordPosition>, StoreError>;
 
-    /// Advances the counters of the store past `marks`, so that neither an event cursor nor a sequence number is issued
-    /// twice. An advanced counter gets an extra margin, because other nodes may have seen later values.
+    /// Advances the counters of the store past `marks`, so that no event cursor and no sequence number is issued twice.
+    /// An advanced counter gets an extra margin, because other nodes may have received later values.
     ///
     /// If the event cursor was behind `marks`, the store gets a new incarnation, which shows every node that data was
-    /// lost. The policy is replaced, with its version, if the stored one is older. An emptied store has a policy
-    /// afterwards, even if `marks` contains none.
+    /// lost. If the stored policy is older than the one in `marks`, that policy replaces it, together with its version.
+    /// An emptied store has a policy afterwards, even if `marks` contains none.
     ///
     /// # Errors
     /// Fails only if the store as a whole cannot be written.
@@ -43,8 +43,8 @@ pub trait Restore: Debug + Send + Sync + 'static {
     /// - The launch key is restored if it is free. The sequence number is kept unless another process has it now.
     /// - The owner becomes the newest lease of the owning node. An unknown node gets a lease with the epoch of the
     ///   record. A process of a lost node gets no owner, and is due after the lease time and the grace period.
-    /// - Until a restored record is written again, it is compared by the revision of the given copy, so that a node
-    ///   with a newer copy can still restore that copy.
+    /// - Until a restored record is written again, a further restore compares the revision of the given copy, not the
+    ///   higher stored revision. A node with a newer copy can therefore still restore that copy.
     /// - A record that another node owns in the store, in the same or a later attempt, is not replaced, unless the
     ///   given record has ended.
     /// - A record with sequence number 0 is a launch whose caller got no answer. If its launch key belongs to another
@@ -62,15 +62,16 @@ pub trait Restore: Debug + Send + Sync + 'static {
 pub struct History {
     /// Unique identity of the data in the store; `None` while the store is empty.
     pub incarnation: Option<String>,
-    /// Identity of the server that currently holds the data. Another server may lack writes of the previous one.
+    /// Identity of the server that currently holds the data. Another server may lack writes that the previous server
+    /// accepted.
     pub server: String,
-    /// Cursor after the newest event.
+    /// Cursor after the newest event in the event log.
     pub end: EventCursor,
 }
 
 impl History {
-    /// Returns true if no loss of data is visible since `earlier`: the incarnation is the same and the event cursor has
-    /// not gone back.
+    /// Returns true if the history shows no loss of data since `earlier`: the incarnation is the same and the event
+    /// cursor has not gone back.
     #[must_use]
     pub fn continues(&self, earlier: &Self) -> bool {
         self.incarnation.is_some() && self.incarnation == earlier.incarnation && self.end >= earlier.end
@@ -80,13 +81,13 @@ impl History {
 /// Position of a process record in a store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RecordPosition {
-    /// The store does not know the process.
+    /// The store has no record of the process.
     Missing,
     /// The process ended and was pruned.
     Pruned,
     /// The record is stored at this revision.
     At(Revision),
-    /// The record is stored but cannot be read, so that its revision is unknown.
+    /// The record is stored but cannot be read, so its revision is unknown.
     Damaged,
 }
 
@@ -106,17 +107,19 @@ pub struct HighWaterMarks {
 pub enum RestoreOutcome {
     /// The record was restored at this revision.
     Inserted(Revision),
-    /// The store has the record at this revision: not older than the given record, or owned by another node.
+    /// The store already has the record at this revision. The stored record is not older than the given one, or another
+    /// node owns it.
     AlreadyPresent(Revision),
-    /// The process was pruned and is not restored. Also returned if its caller got no answer and its launch key belongs
-    /// to another process by now.
+    /// The process was pruned and is not restored. Also returned if the caller of the launch got no answer and the
+    /// launch key belongs to another process by now.
     Pruned,
 }
 
-/// Outcome of comparing the records of this node with those of the store.
+/// Outcome of comparing this node's own records with the records in the store.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ReconcileResult {
-    /// True if the store has lost data of any node since its last answer. Its records of other nodes may be outdated.
+    /// True if the store has lost data of any node since its last answer. The records of other nodes in the store may
+    /// then be outdated.
     pub went_back: bool,
     /// Processes of this node that were restored in the store.
     pub restored_records: Vec<ProcessId>,

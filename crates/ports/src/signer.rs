@@ -4,9 +4,9 @@ use crate::NodeAdvertisement;
 use longhaul_domain::{AttemptNo, LaunchSignature, NodeId, Process, Timestamp};
 use std::fmt::Debug;
 
-/// Signs launches, so that write access to the store is not enough to run commands.
+/// Signs launches, so that write access to the store alone does not allow a program to run commands.
 ///
-/// A launch signature covers everything that decides which command is executed, by which user and where:
+/// A launch signature covers everything that determines the executed command, its user and its node:
 ///
 /// - the id of the process and its position in its tree
 /// - the complete spec
@@ -31,18 +31,18 @@ pub trait LaunchSigner: Debug + Send + Sync + 'static {
     fn admit(&self, process: &Process, here: &LaunchTarget<'_>) -> Result<(), SignatureError>;
 }
 
-/// Node and time of an intended start.
+/// The node and the time of a start that is to be verified.
 #[derive(Clone, Copy, Debug)]
 pub struct LaunchTarget<'a> {
-    /// Node that would start the attempt.
+    /// Node that will start the attempt if the verification succeeds.
     pub node: &'a NodeId,
     /// Labels and capacity that the node advertises.
     pub offer: &'a NodeAdvertisement,
-    /// Time of the start.
+    /// Time at which the attempt will start.
     pub now: Timestamp,
 }
 
-/// A reason why a launch is not trusted. The text may be read by everyone with read access to the store.
+/// The reason why a launch is not trusted. Everyone with read access to the store may read this text.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SignatureError {
@@ -63,15 +63,15 @@ pub enum SignatureError {
         "the signature does not match this launch: its record was changed, or the signature is that of another launch"
     )]
     Altered,
-    /// The command would run as another user than the one that accepted the launch.
+    /// The command would run as a different user than the user that accepted the launch.
     #[error("this launch was accepted by the user {sealed:?}, but commands of this node run as {here:?}")]
     OtherUser {
         /// User that accepted the launch.
         sealed: String,
-        /// User that commands of this node run as.
+        /// User that this node runs commands as.
         here: String,
     },
-    /// The placement in the spec does not allow this node.
+    /// The placement in the spec excludes this node.
     #[error("this launch was signed for other nodes than {here}")]
     WrongNode {
         /// Name of this node.
@@ -88,7 +88,7 @@ pub enum SignatureError {
     TooOften {
         /// Number of the refused attempt.
         attempt: AttemptNo,
-        /// Highest attempt number that the retry policy can lead to.
+        /// Highest attempt number that the retry policy allows.
         limit: u32,
     },
 }
@@ -117,7 +117,8 @@ impl SignatureError {
     }
 }
 
-/// A signer that signs nothing and accepts every launch, for stores that are as private as the manager's own state.
+/// A signer that signs nothing and accepts every launch. It is meant for a store to which only the manager itself has
+/// access.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct NoopSigner;
 

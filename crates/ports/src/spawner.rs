@@ -16,9 +16,9 @@ pub trait Spawner: Debug + Send + Sync + 'static {
     /// Returns the features that this spawner supports.
     fn capabilities(&self) -> Capabilities;
 
-    /// Requests the start of an attempt. `Ok` means that the request was accepted; `Spawned`, `SpawnFailed` or
-    /// `NeverRan` follows from [`next`](Self::next). The call can be repeated safely: an attempt is never started
-    /// twice, and the state of a known attempt is reported again.
+    /// Requests the start of an attempt. `Ok` means that the request was accepted; [`next`](Self::next) later reports
+    /// `Spawned`, `SpawnFailed` or `NeverRan`. The call can be repeated safely: an attempt is never started twice, and
+    /// the state of a known attempt is reported again.
     ///
     /// # Errors
     /// Returns [`SpawnError::Refused`] if the attempt certainly never ran and never will.
@@ -26,27 +26,27 @@ pub trait Spawner: Debug + Send + Sync + 'static {
 
     /// Determines the state of an attempt that an earlier run of the manager started. A live attempt is observed from
     /// now on, and [`next`](Self::next) reports later observations. `command` must be the command that the attempt was
-    /// started with: it defines how the attempt is stopped and how much of its output is stored.
+    /// started with, because it defines how the attempt is stopped and how much of its output is stored.
     ///
     /// # Errors
     /// Returns [`SpawnError::Unreachable`] if the state cannot be determined now.
     async fn adopt(&self, key: AttemptKey, command: &CommandSpec) -> Result<Adopted, SpawnError>;
 
-    /// Stops the whole process tree of an attempt. If the start is still pending, the stop takes effect after it. The
-    /// call can be repeated safely.
+    /// Stops the whole process tree of an attempt. If the start is still pending, the tree is stopped after the start.
+    /// The call can be repeated safely.
     ///
     /// # Errors
     /// Returns [`SpawnError::Unknown`] if this spawner does not observe the attempt.
     async fn stop(&self, key: AttemptKey, order: StopRequest) -> Result<(), SpawnError>;
 
-    /// Suspends the whole process tree. On `Ok`, no process of the tree is running.
+    /// Suspends the whole process tree of an attempt. On `Ok`, no process of the tree is running.
     ///
     /// # Errors
     /// - [`SpawnError::Unknown`] if this spawner does not observe the attempt.
     /// - [`SpawnError::Unreachable`] if the tree could not be suspended.
     async fn pause(&self, key: AttemptKey) -> Result<(), SpawnError>;
 
-    /// Resumes a process tree that [`pause`](Self::pause) suspended. Processes that were suspended by others stay
+    /// Resumes a process tree that [`pause`](Self::pause) suspended. Processes that another program suspended stay
     /// suspended.
     ///
     /// # Errors
@@ -65,15 +65,15 @@ pub trait Spawner: Debug + Send + Sync + 'static {
         Err(SpawnError::Unsupported { key, what: "a signal" })
     }
 
-    /// Returns the current resource usage of the process tree of a live attempt, which has at least one process.
+    /// Returns the current resource usage of the process tree of a live attempt. The usage counts at least one process.
     ///
     /// # Errors
     /// - [`SpawnError::Unknown`] if this spawner does not observe the attempt.
     /// - [`SpawnError::Unreachable`] if the usage cannot be determined.
     async fn usage(&self, key: AttemptKey) -> Result<TreeUsage, SpawnError>;
 
-    /// Inspects the process tree of a live attempt without changing it. The call must be cheap, because every silent
-    /// command is inspected repeatedly. Supported only if [`Capabilities::inspection`] is true.
+    /// Inspects the process tree of a live attempt without changing it. The call must be cheap, because the engine
+    /// repeats it for every silent command. Supported only if [`Capabilities::inspection`] is true.
     ///
     /// # Errors
     /// - [`SpawnError::Unknown`] if this spawner does not observe the attempt.
@@ -84,8 +84,8 @@ pub trait Spawner: Debug + Send + Sync + 'static {
     }
 
     /// Writes to the standard input of a live attempt whose command was started with `Stdin::Pipe`. Returns the number
-    /// of bytes that the pipe accepted: all of them, or fewer if the command does not read them soon. If `close` is
-    /// true and all bytes were accepted, the input is closed. Concurrent writes to one attempt are not interleaved.
+    /// of bytes that the pipe accepted: all bytes, or fewer if the command does not read them soon. If `close` is true
+    /// and all bytes were accepted, the input is closed. Concurrent writes to one attempt are not interleaved.
     /// Supported only if [`Capabilities::input`] is true.
     ///
     /// # Errors
@@ -99,8 +99,8 @@ pub trait Spawner: Debug + Send + Sync + 'static {
     }
 
     /// Publishes the end of this node's lease to every [leased](StartRequest::leased) attempt, and returns when all of
-    /// them can read it. Called after every renewal, and once by a manager whose store has leases that never end. The
-    /// call cannot fail: an attempt that misses a renewal stops too early, never too late.
+    /// these attempts can read it. The engine calls this after every renewal; in a store whose leases never end, it
+    /// calls this one time. The call cannot fail: an attempt that misses a renewal stops too early, never too late.
     async fn set_lease_end(&self, until: LeaseEnd) {
         let _ = until;
     }
@@ -108,9 +108,9 @@ pub trait Spawner: Debug + Send + Sync + 'static {
     /// Waits for the next observation. Each observation is returned once; the observations of one attempt are in order.
     async fn next(&self) -> SpawnerEvent;
 
-    /// Returns true if the reported end of an attempt will be reported again even after a crash of the manager or the
+    /// Returns true if the spawner will report the end of an attempt again even after a crash of the manager or the
     /// machine. Only then may the end be published before a store has recorded it. If the exit was not observed, the
-    /// repeated report may name another reason. A spawner without records of its own returns false.
+    /// repeated report may contain another reason. A spawner that keeps no records of its own returns false.
     async fn exit_is_durable(&self, _key: AttemptKey) -> bool {
         false
     }
@@ -132,22 +132,22 @@ pub struct AttemptKey {
 /// A request to start an attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StartRequest {
-    /// Attempt to start.
+    /// Attempt that is to be started.
     pub key: AttemptKey,
-    /// Command, as requested by the caller.
+    /// Command that the attempt executes, as requested by the caller.
     pub command: CommandSpec,
     /// Complete environment of the command, as names and values.
     pub environment: Vec<(String, String)>,
-    /// True if the process runs again on another node once this node is lost. If commands outlive their manager, the
-    /// supervisor of this attempt must stop it when the lease ends, as for [`StopCause::Limit`].
+    /// True if the process runs again on another node after the loss of this node. If commands outlive their manager,
+    /// the supervisor of this attempt must stop it when the lease ends, as for [`StopCause::Limit`].
     pub leased: bool,
 }
 
 /// The end of a node's lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LeaseEnd {
-    /// The lease does not end: leases never end in this store, or the node has left the cluster and keeps its
-    /// processes.
+    /// The lease does not end, because leases never end in this store, or because the node has left the cluster and
+    /// keeps its processes.
     Never,
     /// The lease ends at this time unless it is renewed.
     At(Timestamp),
@@ -158,7 +158,7 @@ pub enum LeaseEnd {
 pub struct StopRequest {
     /// Reason for the stop.
     pub cause: StopCause,
-    /// True to kill the tree at once, without a grace period.
+    /// True to kill the tree immediately, without a grace period.
     pub force: bool,
 }
 
@@ -167,16 +167,16 @@ pub struct StopRequest {
 pub struct SpawnerEvent {
     /// Process that was observed.
     pub id: ProcessId,
-    /// Observation, which includes the number of the attempt.
+    /// What was observed. The value includes the number of the attempt.
     pub observation: Observation,
 }
 
 /// State of an attempt that an earlier run of the manager started.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Adopted {
-    /// The attempt is alive and observed from now on; contains the observation of its start.
+    /// The attempt is alive and observed from now on. The value is the observation of its start.
     Alive(Observation),
-    /// The attempt is over; contains `Exited`, `SpawnFailed`, `NeverRan` or `SupervisorLost`.
+    /// The attempt is over. The value is `Exited`, `SpawnFailed`, `NeverRan` or `SupervisorLost`.
     Over(Observation),
 }
 
@@ -193,13 +193,13 @@ pub enum SpawnError {
     /// This spawner does not observe the attempt.
     #[error("attempt {} of {} is not supervised here", key.attempt, key.id)]
     Unknown {
-        /// Attempt that was requested.
+        /// Attempt that the call was for.
         key: AttemptKey,
     },
     /// The attempt could not be reached; a later call may succeed.
     #[error("attempt {} of {} cannot be reached: {what}", key.attempt, key.id)]
     Unreachable {
-        /// Attempt that was requested.
+        /// Attempt that the call was for.
         key: AttemptKey,
         /// Description of the failure.
         what: String,
@@ -207,13 +207,13 @@ pub enum SpawnError {
     /// The standard input of the attempt cannot be written to.
     #[error("the input of attempt {} of {} is closed", key.attempt, key.id)]
     InputClosed {
-        /// Attempt that was requested.
+        /// Attempt that the call was for.
         key: AttemptKey,
     },
     /// This spawner does not support the operation.
     #[error("attempt {} of {} runs on a node that does not support {what}", key.attempt, key.id)]
     Unsupported {
-        /// Attempt that was requested.
+        /// Attempt that the call was for.
         key: AttemptKey,
         /// Unsupported feature, as a noun phrase.
         what: &'static str,

@@ -1,4 +1,4 @@
-//! Port for the process store, which also contains the queues.
+//! Port for the process store, which also manages the queues.
 
 mod error;
 mod filter;
@@ -19,13 +19,13 @@ use std::fmt::Debug;
 
 /// Stores processes and assigns waiting processes to nodes in the order of admission.
 ///
-/// Every method is one atomic step, is durable on `Ok`, and can be repeated safely with the same id or op. Two methods
-/// change several processes: `claim` changes all returned processes in one step, `update_live_stats` changes each
-/// process in its own step.
+/// Every method is one atomic step, is durable on `Ok`, and can be repeated safely with the same process id or op id.
+/// Two methods change several processes: `claim` changes all returned processes in one step, and `update_live_stats`
+/// changes each process in its own step.
 #[async_trait]
 pub trait ProcessStore: Debug + Send + Sync + 'static {
-    /// Accepts a new process as revision 1. Guards, record, indexes, queue and events form one step. If several guards
-    /// fail, the first one in this order is reported:
+    /// Accepts a new process as revision 1. The checks of the guards and the writes of record, indexes, queue and
+    /// events form one step. If several guards fail, the first one in this order is reported:
     ///
     /// 1. The id or the launch key is already in use.
     /// 2. The lease of `claim_for` is not valid.
@@ -44,15 +44,15 @@ pub trait ProcessStore: Debug + Send + Sync + 'static {
     /// - It is a root, and the node has no free root slot.
     /// - Its placement excludes this node.
     /// - The node is drained.
-    /// - Another process with at least the same priority waits for the same key, and this node may run that process:
-    ///   its placement is shared or names this node, and it is not a root if the node has no free root slot.
+    /// - Another process with at least the same priority is waiting for the same key, and this node may run that
+    ///   process: its placement is shared or names this node, and it is not a root if the node has no free root slot.
     ///
-    /// If `fail_if_queued` is set, a process that would wait for a slot is refused; without `claim_for`, this applies
-    /// to every process that is ready to run. Delayed processes are accepted, and so is reported work that starts at
-    /// once, because it needs no slot.
+    /// If `fail_if_queued` is set, a process that would have to wait for a slot is refused. Without `claim_for`, this
+    /// includes every process that is ready to run. Delayed processes are accepted. Reported work that starts
+    /// immediately is accepted too, because it needs no slot.
     ///
     /// The parent is closed if it is ending or has ended. Any other ancestor is closed while it [is
-    /// ending](longhaul_domain::ProcessHeader::is_ending); a pruned ancestor had ended before and is not closed.
+    /// ending](longhaul_domain::ProcessHeader::is_ending). A pruned ancestor had ended before and is not closed.
     ///
     /// A repeated submission of the same id returns [`SubmitOutcome::Existing`]. For a pruned process, the record is
     /// missing from the result; the store remembers the latest 100,000 pruned processes.
@@ -64,8 +64,8 @@ pub trait ProcessStore: Debug + Send + Sync + 'static {
     /// - [`StoreError::Fenced`] if the lease of `claim_for` is not the newest of its node or has ended.
     async fn submit(&self, new: Submission) -> Result<SubmitOutcome, StoreError>;
 
-    /// Claims waiting processes for this node, in the order of admission. Each gets the next attempt number, a slot and
-    /// a `Claimed` event. A command gets this node as its owner; reported work gets no owner.
+    /// Claims waiting processes for this node, in the order of admission. Each process gets the next attempt number, a
+    /// slot and a `Claimed` event. A command gets this node as its owner; reported work gets no owner.
     ///
     /// At most `room.batch` processes are claimed. Roots are claimed only while the node holds fewer than `room.roots`
     /// roots. A drained node claims nothing.
@@ -75,9 +75,10 @@ pub trait ProcessStore: Debug + Send + Sync + 'static {
     /// distinguishes these two cases.
     async fn claim(&self, by: &Lease, room: &ClaimCapacity) -> Result<Vec<StoredProcess>, StoreError>;
 
-    /// Replaces the record if revision and author match, and appends the events, numbered by revision and index. Slot,
-    /// queue, indexes and due time follow from the slot state of `next`. A process that then waits, is idle or has
-    /// ended has no owner; an ended process keeps its node in the record. Live stats do not change.
+    /// Replaces the record if the revision matches and the author may write it, and appends the events, numbered by
+    /// revision and index. Slot, queue, indexes and due time are derived from the slot state of `next`. If the process
+    /// then waits, is idle or has ended, it has no owner. The record of an ended process still names its node. Live
+    /// stats do not change.
     ///
     /// A repeated commit with the same `op` returns the same answer and changes nothing, even after the process was
     /// pruned. The store remembers the answers to the latest 64 commits and actions of a process, and to the latest
@@ -95,8 +96,8 @@ pub trait ProcessStore: Debug + Send + Sync + 'static {
     async fn commit(&self, change: Change) -> Result<Revision, StoreError>;
 
     /// Stores a pending action for the owner of a process and notifies the owner. A process without an owner is due
-    /// while the action is pending, whether the process waits, is delayed or has ended. At most 16 actions of a process
-    /// can be pending, and four more if they end the process ([`max_pending_actions`]). A repeated call with the same
+    /// while the action is pending, whether the process waits, is delayed or has ended. A process can have at most 16
+    /// pending actions, and four more that end the process ([`max_pending_actions`]). A repeated call with the same
     /// `op` returns the same number, for as long as described in [`commit`](Self::commit).
     ///
     /// # Errors
@@ -109,10 +110,11 @@ pub trait ProcessStore: Debug + Send + Sync + 'static {
         action: PendingAction,
     ) -> Result<ActionSeq, StoreError>;
 
-    /// Stores the live stats of running attempts. The call creates no revision and no event; a crash may lose the last
-    /// second. Live stats remain through commits and the end of the process, until the next attempt is claimed.
+    /// Stores the live stats of running attempts. The call creates no revision and no event. A crash may lose the live
+    /// stats of the last second. Live stats survive commits and the end of the process, until the next attempt is
+    /// claimed.
     ///
-    /// The results are in the order of `live_stats`. Each is the first of these errors that applies, or `Ok`:
+    /// The results are in the order of `live_stats`. Each result is `Ok` or the first of these errors that applies:
     ///
     /// 1. [`StoreError::Missing`] if the process is unknown.
     /// 2. [`StoreError::Fenced`] as in [`commit`](Self::commit).
@@ -161,15 +163,15 @@ pub trait ProcessStore: Debug + Send + Sync + 'static {
     /// Returns one page of records in the order of their submission, newest first by default. A page with fewer records
     /// than requested may still have a next page. Records that cannot be read are listed in [`Listing::damaged`].
     ///
-    /// A reader that follows the pages to the end sees each record that does not change exactly once, even if other
-    /// processes are submitted or end meanwhile.
+    /// A reader that follows the pages to the end gets each unchanged record exactly once, even if other processes are
+    /// submitted or end meanwhile.
     ///
     /// # Errors
     /// Fails only if the store as a whole cannot be read.
     async fn list(&self, filter: &ProcessFilter, page: &PageRequest) -> Result<Listing, StoreError>;
 
-    /// Returns true if the claim of this attempt is durable. The engine calls this before it starts the attempt,
-    /// because the answer to the claim may have been lost, and a later read may show a claim that is not durable yet.
+    /// Returns true if the claim of this attempt is durable. The engine calls this before it starts the attempt: if the
+    /// answer to the claim was lost, a later read may show a claim that is not durable yet.
     ///
     /// # Errors
     /// Returns the errors of a write. The attempt must not be started until the call succeeds.
@@ -179,7 +181,7 @@ pub trait ProcessStore: Debug + Send + Sync + 'static {
     }
 
     /// Returns the time since which the store has been unreachable. Returns `None` if the store answers, or if the node
-    /// has no copy of its own to work with.
+    /// has no copy of its own records to work with.
     fn away_since(&self) -> Option<Timestamp> {
         None
     }
@@ -192,21 +194,23 @@ pub trait ProcessStore: Debug + Send + Sync + 'static {
     }
 
     /// Returns this node's own copies of the records of its processes, in the order of `ids`, as last reported by the
-    /// store. They are used to show the processes and to stop local commands while the store is unreachable. Decisions
-    /// that belong to the store must not be based on them.
+    /// store. While the store is unreachable, the copies are used to show the processes and to stop local commands.
+    /// Decisions that belong to the store must not be based on them.
     async fn load_cached(&self, ids: &[ProcessId]) -> Vec<Option<StoredProcess>> {
         vec![None; ids.len()]
     }
 
-    /// Returns one page of this node's own copies, like [`list`](Self::list). Returns `None` if the node has no copies.
+    /// Returns one page of this node's own copies of records, like [`list`](Self::list). Returns `None` if the node has
+    /// no copies.
     async fn list_cached(&self, filter: &ProcessFilter, page: &PageRequest) -> Option<Listing> {
         let (_, _) = (filter, page);
         None
     }
 }
 
-/// All methods of a store. One value implements all six traits, because a claim checks the lease. A store that wraps
-/// another store implements [`StoreDecorator`](crate::StoreDecorator) instead.
+/// All methods of a store. One type implements all six store traits, because they depend on each other: for example, a
+/// claim checks the lease. A store that wraps another store implements [`StoreDecorator`](crate::StoreDecorator)
+/// instead.
 pub trait Store: ProcessStore + Maintenance + Queues + EventLog + Membership + OutputTails {}
 
 impl<T: ProcessStore + Maintenance + Queues + EventLog + Membership + OutputTails> Store for T {}
@@ -226,13 +230,13 @@ pub enum Writer {
 pub struct StoredProcess {
     /// Record of the process.
     pub process: Process,
-    /// Number of writes: 1 after the submission, one more with each claim and commit.
+    /// Number of writes of the process: 1 after the submission, and one more with each claim and commit.
     pub revision: Revision,
     /// Sequence number of the submission; a later submission has a higher number.
     pub seq: Seq,
     /// Lease that may write the process; `None` if the process has no owner.
     pub owner: Option<Lease>,
-    /// Actions that wait for the owner to execute them.
+    /// Pending actions, which the owner has not executed yet.
     pub pending_actions: Vec<(ActionSeq, PendingAction)>,
     /// Live stats of the latest attempt.
     pub live_stats: LiveStats,
@@ -243,11 +247,11 @@ pub struct StoredProcess {
 pub struct Submission {
     /// Record of the process in its first state.
     pub process: Process,
-    /// First events of the process.
+    /// First events of the new process.
     pub events: Vec<Event>,
     /// Limits that apply to the process.
     pub limits: SubmitLimits,
-    /// Node for which to claim the process at once, if it does not have to wait.
+    /// Node for which the process is claimed immediately if it does not have to wait.
     pub claim_for: Option<ClaimRequest>,
     /// True to refuse the process instead of letting it wait for a slot.
     pub fail_if_queued: bool,
@@ -277,7 +281,7 @@ pub struct ClaimRequest {
 /// Outcome of a submission.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SubmitOutcome {
-    /// The process waits in the queue, is delayed, or is reported work that started at once.
+    /// The process is waiting in the queue, is delayed, or is reported work that started immediately.
     Waiting(StoredProcess),
     /// The process was accepted and claimed.
     Claimed(StoredProcess),
@@ -285,27 +289,27 @@ pub enum SubmitOutcome {
     Existing {
         /// Process that has the id or the launch key.
         id: ProcessId,
-        /// Record of that process; `None` if it was pruned.
+        /// Record of the process that has the id or the launch key; `None` if it was pruned.
         stored: Option<StoredProcess>,
         /// True if both submissions have the same spec. For a launch key, the inherited environment is not compared.
         same_spec: bool,
     },
 }
 
-/// A decision to write.
+/// A decision that is to be written to the store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Change {
-    /// Identity of this write; a repeated write has the same value.
+    /// Id of this write; a repetition of the write has the same id.
     pub op: OpId,
     /// Author of the write.
     pub author: Writer,
-    /// Revision that the decision was made on.
+    /// Revision that the decision was based on.
     pub expected: Revision,
-    /// Record after the events.
+    /// Record after the events were applied.
     pub next: Process,
     /// Events of the decision.
     pub events: Vec<Event>,
-    /// Pending actions up to this number are answered by the change and removed.
+    /// Highest number of the pending actions that this change answers. The store removes the actions up to this number.
     pub taken: ActionSeq,
     /// True to refuse the change while a descendant of the process is live.
     pub require_no_live_descendants: bool,
@@ -328,7 +332,7 @@ pub struct ClaimCapacity {
 pub enum PlacementClass {
     /// Processes that only this node may run.
     Node(NodeId),
-    /// Processes that several nodes may run, as [`Placement::Labels`] or [`Placement::Anywhere`] define.
+    /// Processes that several nodes may run, according to [`Placement::Labels`] or [`Placement::Anywhere`].
     Shared(Placement),
 }
 

@@ -8,10 +8,11 @@ use std::time::Duration;
 /// Delivers webhook requests to HTTP addresses.
 #[async_trait]
 pub trait WebhookTransport: fmt::Debug + Send + Sync + 'static {
-    /// Sends a request with the method POST and returns the response, with any HTTP status.
+    /// Sends a POST request and returns the head of the response, with any HTTP status.
     ///
     /// Only the address of the request is contacted; redirects are returned and not followed. Only the head of the
-    /// response is read. Its size and the duration of the call are bounded, so that no receiver can block the sender.
+    /// response is read. The size of the head and the duration of the call are bounded, so that no receiver can block
+    /// the sender.
     ///
     /// # Errors
     /// - [`WebhookTransportError::Unusable`] if the address or a header is invalid.
@@ -32,7 +33,7 @@ pub struct WebhookRequest {
 }
 
 impl fmt::Debug for WebhookRequest {
-    /// Omits header values and body, because a header contains the signature.
+    /// Omits the header values and the body, because one header contains the signature.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Letter")
             .field("address", &self.address)
@@ -47,7 +48,7 @@ impl fmt::Debug for WebhookRequest {
 pub struct WebhookResponse {
     /// HTTP status code.
     pub status: u16,
-    /// Minimum time before the next request, as demanded by the receiver.
+    /// Minimum time that the receiver requests before the next request.
     pub retry_after: Option<Duration>,
 }
 

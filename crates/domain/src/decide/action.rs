@@ -35,7 +35,7 @@ impl Decider<'_> {
         }
     }
 
-    /// Accepts a report while the attempt is live. A report may arrive before its start was observed.
+    /// Accepts a report while the attempt is live. A report may arrive before the start of its attempt was observed.
     fn progress(&self, report: &ProgressReport) -> Result<Decision, Rejection> {
         match &self.process.state {
             State::Starting { .. }
@@ -109,7 +109,7 @@ impl Decider<'_> {
         }
     }
 
-    /// A reporter that fails after a cancel request has acknowledged the cancel.
+    /// If a cancel was requested before, the reported failure acknowledges the cancel.
     fn fail(&self, error: &str) -> Result<Decision, Rejection> {
         self.only_reported(ActionKind::Fail)?;
         match &self.process.state {
@@ -194,8 +194,8 @@ impl Decider<'_> {
         }
     }
 
-    /// The end is final. If the process may be running as an orphan on a lost node, the orphan is stopped when that
-    /// node returns.
+    /// Handles the stop of an ended process, whose end is final. If its command may still be running as an orphan on a
+    /// lost node, the orphan is stopped when that node returns.
     fn stop_rest(&self, ended: &Ended, cause: StopCause, force: bool) -> Decision {
         if !self.process.may_live_on() {
             return Decision::noted(NoOpReason::AlreadyEnded);
@@ -238,8 +238,8 @@ impl Decider<'_> {
         }
     }
 
-    /// Marks the process as closing in the same commit, so that no child can join later. The cascade comes before the
-    /// stop of the process itself, because descendants are stopped deepest first.
+    /// Ends the process and its descendants. The same commit records that no child may join any more. The cascade comes
+    /// before the stop of the process itself, because descendants are stopped deepest first.
     pub(super) fn terminate(&self, cause: StopCause, force: bool) -> Decision {
         let mut step = match &self.process.state {
             // The process ends with its recorded ending as soon as its last descendant has ended.
@@ -289,11 +289,12 @@ impl Decider<'_> {
         }
     }
 
-    /// The descendants end with the process, except those of another session, which the cascade skips.
+    /// Ends the process with its descendants because its session has ended. The cascade skips descendants of another
+    /// session.
     fn end_session(&self, policy: Option<SessionPolicy>) -> Decision {
         match &self.process.state {
             State::Ended(ended) => {
-                // After the own work has ended, a grace period has no effect.
+                // The own work of the process has ended, so a grace period has no effect.
                 return match policy.unwrap_or(self.process.spec.on_session_end) {
                     SessionPolicy::Cancel => self.stop_rest(ended, StopCause::Session, false),
                     SessionPolicy::Keep | SessionPolicy::Grace(_) => {
@@ -333,8 +334,8 @@ impl Decider<'_> {
         }
     }
 
-    /// Returns true if the new cause replaces the present one. A timeout may be followed by another attempt or by a
-    /// wait for descendants, so a later request to end the process must take precedence.
+    /// Returns true if the new cause replaces the current one. Only a timeout is replaced: another attempt or a wait
+    /// for descendants may follow a timeout, so a later request to end the process must take precedence.
     fn outranks(&self, cause: StopCause, before: StopCause) -> bool {
         let covers = |ending| self.process.spec.retry.covers(&ending, self.process.retries);
         let lost = Ending::Interrupted { why: Interruption::NodeGone };
@@ -345,7 +346,7 @@ impl Decider<'_> {
                 || covers(lost))
     }
 
-    /// Returns the event by which a running stop gets another cause. Its grace period stays the same.
+    /// Returns the event that gives a running stop another cause. The grace period of the stop stays the same.
     fn cause_changed(&self, cause: StopCause, phase: StopPhase) -> Event {
         self.event(Fact::StopRequested {
             cause,
@@ -399,8 +400,8 @@ impl Decider<'_> {
         }
     }
 
-    /// Returns the rejection of a pause or signal. Reported work never supports these actions, so the rejection does
-    /// not suggest a later try. If the process has ended, that is the reason instead.
+    /// Returns the rejection of a pause, resume or signal. Reported work never supports these actions, so its rejection
+    /// does not suggest a later try. For an ended process, the reason is the status.
     fn not_haltable(&self, verb: ActionKind) -> Rejection {
         match self.process.spec.work {
             Work::Reported(_) if !self.process.status().is_ended() => self.unsupported(verb, "reported work"),

@@ -18,7 +18,7 @@ impl Decider<'_> {
             Observation::Claimed { attempt, node } => self.claimed(*attempt, node),
             Observation::OwnerLost => self.orphaned(),
             Observation::NodeLost { why } => self.node_lost(why),
-            // Decided as the action that it contains, before this function is called.
+            // This input is decided as the action that it contains, before this function is called.
             Observation::ActionRequested(_) => Decision::noted(NoOpReason::Stale),
             Observation::Spawned { attempt, pid, containment, at } => {
                 self.of(*attempt, || self.spawned(*pid, *containment, *at))
@@ -43,7 +43,7 @@ impl Decider<'_> {
         }
     }
 
-    /// Ignores the observation unless it belongs to the present attempt.
+    /// Ignores the observation unless it belongs to the current attempt.
     fn of(&self, attempt: AttemptNo, decide: impl FnOnce() -> Decision) -> Decision {
         if attempt == self.process.attempt { decide() } else { Decision::noted(NoOpReason::Stale) }
     }
@@ -70,7 +70,7 @@ impl Decider<'_> {
         }
     }
 
-    /// If a stop was requested before the start was confirmed, the attempt is stopped now.
+    /// The stop was requested before the start was confirmed, so the attempt is stopped now.
     fn spawned(&self, pid: Option<u32>, containment: Option<Containment>, at: Timestamp) -> Decision {
         let timeout = match &self.process.spec.work {
             Work::Command(command) => command.timeout,
@@ -128,8 +128,8 @@ impl Decider<'_> {
         }
     }
 
-    /// Interrupts the process, because the end of the earlier attempt was not observed. The exit of that attempt is
-    /// added as a late exit.
+    /// Interrupts the process, because an earlier attempt has run whose record the store has lost. If the exit of that
+    /// attempt is known, it is added as a late exit.
     fn already_ran(&self, earlier: AttemptNo, exit: Option<&Exit>) -> Decision {
         match &self.process.state {
             State::Starting { .. } | State::Stopping { execution: None, .. } => {
@@ -149,7 +149,7 @@ impl Decider<'_> {
         }
     }
 
-    /// Interrupts the process: the attempt ran, but the spawner has lost its record of the attempt.
+    /// Interrupts the process: its attempt ran, but the spawner has lost its own record of the attempt.
     fn record_lost(&self) -> Decision {
         let found = "the attempt ran, but its files are missing on its node".to_owned();
         self.node_lost(&Interruption::RecordLost { found })
@@ -171,7 +171,8 @@ impl Decider<'_> {
             && ends_the_process(cause)
             && self.is_past(attempt)
         {
-            // The node was lost before it recorded the stop or the end, and the process was to be retried.
+            // A stop had ended this attempt, but the node was lost before the stop or the end was recorded. The process
+            // would have been retried.
             return self.cancel(cause);
         }
         let began = self.unreported_start(exit);
@@ -182,14 +183,14 @@ impl Decider<'_> {
         step
     }
 
-    /// Returns true if a later attempt has started or is scheduled.
+    /// Returns true if a later attempt than this one has started or is scheduled.
     const fn is_past(&self, attempt: AttemptNo) -> bool {
         let present = self.process.attempt.0;
         attempt.0 < present
             || (attempt.0 == present && present > 0 && matches!(self.process.state, State::Pending(_)))
     }
 
-    /// Returns the start of an attempt whose first observation is its exit.
+    /// Returns the start event of an attempt whose exit was observed before its start.
     fn unreported_start(&self, exit: &Exit) -> Option<Event> {
         let claimed = match &self.process.state {
             State::Starting { since } => *since,
@@ -213,8 +214,9 @@ impl Decider<'_> {
                 self.attempt_ended(ending_of(exit, exit.stopped))
             }
             State::Stopping { cause, since, .. } => {
-                // A stop that reached only the supervisor counts as a request to end the process. But if only the
-                // cleanup of leftovers was in progress at that time, the command had ended by itself.
+                // A stop that reached only the shim still counts as a request to end the process. There is one
+                // exception: if only the cleanup of leftovers was in progress at the time of the stop, the command had
+                // ended by itself.
                 let by_itself = exit.stopped.is_none() && exit.leftovers_found > 0 && exit.at < *since;
                 match cause {
                     StopCause::Timeout if by_itself => self.attempt_ended(ending_of(exit, None)),
@@ -236,7 +238,7 @@ impl Decider<'_> {
         }
     }
 
-    /// Records the loss of the node before its consequences.
+    /// Decides the loss of the node. The event about the loss precedes the events that follow from the loss.
     fn orphaned(&self) -> Decision {
         let mut step = self.node_lost(&Interruption::NodeGone);
         if !step.events.is_empty()
@@ -247,7 +249,8 @@ impl Decider<'_> {
         step
     }
 
-    /// Handles the loss of the owner, its machine or the supervisor: the end of the attempt was not observed.
+    /// Decides what follows when the owner, its machine or the shim is lost, so that the end of the attempt was not
+    /// observed.
     fn node_lost(&self, why: &Interruption) -> Decision {
         let interrupted = Ending::Interrupted { why: why.clone() };
         match &self.process.state {
@@ -296,7 +299,8 @@ impl Decider<'_> {
         if step.events.is_empty() { Decision::noted(NoOpReason::Stale) } else { step }
     }
 
-    /// Records a change of a condition. Conditions describe work in progress; paused or stopping work is ignored.
+    /// Records that a condition started or ended. Conditions describe work in progress, so they are ignored while the
+    /// process is paused or stopping.
     fn noticed(&self, condition: Condition, holds: bool, at: Timestamp) -> Decision {
         if !self.can_be(condition) || self.is_cleaning_up() {
             return Decision::noted(NoOpReason::Stale);
@@ -311,13 +315,15 @@ impl Decider<'_> {
         Decision { events: vec![Event { at, fact }], ..Decision::nothing() }
     }
 
-    /// Returns the time of an observation of a running attempt, which may be reported later.
+    /// Returns the time to record for an observation of a running attempt, which may be reported later: not in the
+    /// future and not before the start.
     fn moment_seen(&self, at: Timestamp) -> Timestamp {
         let began = self.process.started_at.unwrap_or(self.process.queued_at);
         at.min(self.ctx.now).max(began)
     }
 
-    /// Returns true if the command has exited and its leftovers are being stopped. No condition starts then.
+    /// Returns true if the command has exited and its leftovers are being stopped. During that time, no condition
+    /// starts.
     const fn is_cleaning_up(&self) -> bool {
         self.process.conditions.holds(Condition::CleaningUp)
     }
@@ -369,7 +375,8 @@ impl Decider<'_> {
 
     fn pause_failed(&self) -> Decision {
         match &self.process.state {
-            // The pause may have succeeded in a later try. The process is resumed, because no other part would do so.
+            // A later try of the pause may have succeeded. The process is resumed here, because no other code path
+            // would resume it.
             State::Paused { .. } => Decision {
                 events: vec![self.event(Fact::Resumed { timeout_at: self.timeout_resumed() })],
                 effects: vec![Effect::Resume { attempt: self.process.attempt }],
@@ -396,7 +403,8 @@ const fn ends_the_process(cause: StopCause) -> bool {
     }
 }
 
-/// Returns the ending for an exit: determined by the stop that caused it, or else by the exit code.
+/// Returns the ending that follows from an exit. The stop that caused the exit determines it; without a stop, the exit
+/// code does.
 fn ending_of(exit: &Exit, cause: Option<StopCause>) -> Ending {
     match (cause, exit.status) {
         (Some(cause), _) => stopped(cause, Some(exit.clone())),

@@ -1,4 +1,4 @@
-//! The list of legal status changes.
+//! The list of permitted status changes.
 
 use crate::inputs::{COLUMNS, column, exited};
 use crate::situations::{situations, stubborn};

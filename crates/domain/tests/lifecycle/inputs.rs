@@ -62,8 +62,8 @@ pub(crate) const COLUMNS: [&str; 51] = [
     "output_matched_stale",
 ];
 
-/// Returns the inputs of a column: one input about the current attempt, or, for a column that ends in `_stale`, inputs
-/// about two other attempts.
+/// Returns the inputs of a column. A normal column has one input about the current attempt. A column whose name ends in
+/// `_stale` has inputs about two other attempts.
 pub(crate) fn column(name: &str, process: &Process) -> Vec<Input> {
     let present = process.attempt;
     let Some(fresh) = name.strip_suffix("_stale") else {
@@ -198,7 +198,7 @@ pub(crate) const fn exit(status: ExitStatus, stopped: Option<StopCause>) -> Exit
     }
 }
 
-/// Grace period of a process after the end of its session.
+/// Grace period that a process has after the end of its session.
 pub(crate) const GRACE: Duration = Duration::from_secs(30);
 
 const TERMINATED: ExitStatus = ExitStatus::Signal { number: 15, core: false };

@@ -19,7 +19,8 @@ pub(crate) struct Script {
 /// One step of a script.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Move {
-    /// Time passes, then a tick is sent. Both durations are in milliseconds; `asleep` is the time in suspend.
+    /// Time passes, then a tick is sent. Both durations are in milliseconds; `asleep` is the part in which the machine
+    /// is suspended.
     Wait { awake: u64, asleep: u64 },
     /// Time advances to the next deadline, then a tick is sent.
     Deadline,
@@ -29,7 +30,7 @@ pub(crate) enum Move {
     Any(usize),
 }
 
-/// One decision: the process and context before the input, the input, the answer, and the process after it.
+/// One decision: the process and the context before the input, the input, the decision, and the process afterwards.
 #[derive(Clone, Debug)]
 pub(crate) struct Turn {
     pub(crate) before: Process,
@@ -90,7 +91,7 @@ pub(crate) fn turn(life: &mut Situation, input: Input) -> Turn {
     Turn { before, ctx: life.ctx, live_stats, input, answer, after: life.process.clone() }
 }
 
-/// Returns the deadline of the state or of the session, whichever is earlier.
+/// Returns the deadline of the state or the deadline of the session, whichever is earlier.
 pub(crate) fn next_deadline(life: &Situation) -> Option<Deadline> {
     let wait = |deadline| match deadline {
         Deadline::At(at) => at.since(life.ctx.now),
@@ -100,7 +101,7 @@ pub(crate) fn next_deadline(life: &Situation) -> Option<Deadline> {
     life.process.next_deadline().into_iter().chain(session).min_by_key(|deadline| wait(*deadline))
 }
 
-/// Advances the clocks to a deadline. Does nothing if there is none or it is in the past.
+/// Advances the clocks to a deadline. Does nothing without a deadline or if the deadline is in the past.
 pub(crate) fn reach(ctx: &mut DecisionContext, deadline: Option<Deadline>) {
     match deadline {
         Some(Deadline::At(at)) => ctx.now = ctx.now.max(at),
@@ -113,7 +114,7 @@ pub(crate) fn reach(ctx: &mut DecisionContext, deadline: Option<Deadline>) {
     }
 }
 
-/// Returns the input that ends the current state. Returns `None` if the process has ended or only a deadline can end
+/// Returns an input that ends the current state. Returns `None` if the process has ended, or if only a deadline can end
 /// the state.
 pub(crate) fn awaited(process: &Process) -> Option<Input> {
     let present = process.attempt;

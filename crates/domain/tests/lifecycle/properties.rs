@@ -43,7 +43,7 @@ proptest! {
                 prop_assert_eq!(&before.ending, &after.ending);
                 prop_assert_eq!((before.at, &before.live_stats), (after.at, &after.live_stats));
                 prop_assert!(before.late.is_none() || before.late == after.late);
-                // Only the cascade and the data inside the final state may change after the end.
+                // After the end, only the cascade and the data inside the final state may change.
                 let (state, cascade) = (turn.before.state.clone(), turn.before.cascade);
                 prop_assert_eq!(&Process { state, cascade, ..turn.after }, &turn.before);
             }
@@ -459,11 +459,11 @@ fn every_fact_bears_the_moment_of_its_decision_but_what_was_seen_its_own() {
     }
 }
 
-/// Returns the expected time of the event that ends the process or attempt: the time of the exit, but not before the
-/// start. For all inputs other than an exit this is the current time.
+/// Returns the expected time of the event that ends the process or attempt. For an exit, this is the time of the exit,
+/// but not before the start. For all other inputs, this is the current time.
 fn moment_of_end(before: &Process, input: &Input, now: Timestamp) -> Timestamp {
     let Input::Observation(Observation::Exited { attempt, exit }) = input else { return now };
-    // An exit of an earlier attempt that was stopped cancels the process now, at the time when the exit becomes known.
+    // The exit belongs to an earlier attempt that was stopped. It cancels the process now, when it becomes known.
     if *attempt < before.attempt || matches!(before.state, State::Pending(_)) {
         return now;
     }

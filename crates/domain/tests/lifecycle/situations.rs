@@ -1,4 +1,4 @@
-//! The processes of the transition table, one for each row. Each one reaches its state through inputs only.
+//! The processes of the transition table, one for each row. Each process reaches its state only through inputs.
 
 use crate::inputs::input;
 use longhaul_domain::{
@@ -277,7 +277,7 @@ impl Situation {
         self
     }
 
-    /// Returns the same process `seconds` later, without suspend.
+    /// Returns the same process `seconds` later. The machine was not suspended in between.
     pub(crate) fn later(mut self, seconds: u64) -> Self {
         let span = Duration::from_secs(seconds);
         self.ctx.now = self.ctx.now.plus(span);
@@ -285,7 +285,8 @@ impl Situation {
         self
     }
 
-    /// Returns a new process with the same spec, except for another `children` policy. Earlier inputs are lost.
+    /// Returns a new process with the same spec, except that its policy for children differs. The effects of earlier
+    /// inputs are lost.
     pub(crate) fn with_children(self, children: ChildrenPolicy) -> Self {
         Self::of(Spec { children, ..Spec::clone(&self.process.spec) })
     }

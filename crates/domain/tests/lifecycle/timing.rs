@@ -160,7 +160,8 @@ fn whatever_may_outlive_its_session_is_cancelled_for_it_when_its_grace_is_over()
         let cancel_at = life.ctx.now.plus(GRACE);
         assert_eq!(life.process.session_deadline(), Some(cancel_at));
         assert_eq!(life.process.head().due.filter(|due| *due > cancel_at), None);
-        // The grace period after a session counts steady time, so it also expires during suspend.
+        // The grace period after the end of a session uses steady time, so it also expires while the machine is
+        // suspended.
         life.ctx.now = cancel_at;
         let told = life.after(&["tick"]).process;
         assert_eq!(cause(&told.state), Some(StopCause::Session), "{:?}", told.state);
@@ -246,7 +247,7 @@ fn a_timeout_without_end_does_not_wrap() {
     assert_eq!(life.process.next_deadline(), Some(Deadline::Awake(AwakeTime(i64::MAX))));
 }
 
-/// Returns the reason for which the process was asked to end.
+/// Returns the reason why the process was asked to end.
 fn cause(state: &State) -> Option<StopCause> {
     if let State::Stopping { cause, .. } | State::CancelRequested { cause, .. } = state {
         return Some(*cause);

@@ -1,4 +1,4 @@
-//! Tests of names, texts and small rules around the lifecycle.
+//! Tests of names, texts and small rules of the lifecycle.
 
 use crate::inputs::{COLUMNS, column, exit, input};
 use crate::situations::{Situation, awaiting_command, command, command_spec, report, situations};
@@ -201,7 +201,7 @@ fn blame_goes_to_the_stop_then_the_limit_then_the_signal() {
         assert_eq!(exit.blame().as_str(), word, "{exit:?}");
         assert_eq!(Ending::Failed { failure: Failure::Exit(exit) }.blame().map(EndedBy::as_str), Some(word));
     }
-    // The shim may not have received the stop request that determines the ending.
+    // The ending can be determined by a stop request that the shim did not receive.
     let unheard = Some(exit(by(9), None));
     let cancelled = Ending::Cancelled { by: StopCause::Session, exit: unheard.clone() };
     assert_eq!(cancelled.blame(), Some(EndedBy::Stop(StopCause::Session)));
@@ -300,7 +300,7 @@ fn a_head_copies_what_stores_index() {
     }
 }
 
-/// Returns the name of the enum variant and the name in records.
+/// Returns the name of the enum variant, and the name that records use for it.
 fn variant(fact: &Fact) -> (String, &'static str) {
     let debug = format!("{fact:?}");
     (debug.split(' ').next().unwrap_or_default().to_owned(), fact.name())

@@ -1,4 +1,4 @@
-//! Conditions that earlier runs of this manager reported about watched output, read from the event log.
+//! The pattern matches that earlier runs of this manager reported, read from the event log.
 
 use crate::engine::EngineShared;
 use longhaul_domain::{Deadline, Fact, ProcessId, Timestamp};
@@ -12,7 +12,7 @@ const PAGE: u32 = 1_000;
 /// Delay before the next read of the event log after an error.
 const RETRY_DELAY: Duration = Duration::from_secs(1);
 
-/// Reports of earlier runs, read from the log on first use.
+/// Reports of earlier runs. They are read from the event log on first use.
 #[derive(Debug, Default)]
 pub(super) struct EarlierRuns(OnceCell<EarlierReports>);
 
@@ -23,12 +23,13 @@ struct EarlierReports {
     of: HashMap<ProcessId, ReportedConditions>,
 }
 
-/// Matches that were reported for one attempt: the start offsets of the matching lines, by pattern.
+/// Matches that were reported for one attempt: for each pattern, the offsets at which the matching lines start.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct ReportedConditions(BTreeMap<String, BTreeSet<u64>>);
 
 impl EarlierRuns {
-    /// Returns the reported matches of a live attempt, and the output offset from which on they are complete.
+    /// Returns the reported matches of a live attempt, and an output offset. All reported matches from this offset on
+    /// are included; matches before it may be missing.
     pub(super) async fn of(&self, core: &EngineShared, key: AttemptKey) -> (u64, ReportedConditions) {
         let told = self.0.get_or_init(|| read(core)).await;
         let from = match told.since {
@@ -53,7 +54,7 @@ impl EarlierReports {
                 let told = self.of.entry(logged.id).or_default();
                 told.0.entry(pattern).or_default().insert(offset);
             }
-            // The next attempt has a new output log, so the offsets no longer apply.
+            // A new attempt has its own output log, so the recorded offsets do not apply to it.
             Fact::Claimed { .. } | Fact::Ended { .. } => {
                 self.of.remove(&logged.id);
             }
@@ -99,7 +100,7 @@ async fn read(core: &EngineShared) -> EarlierReports {
     }
 }
 
-/// Reads the log up to its current end. No matches for attempts of earlier runs are added before this has finished.
+/// Reads the log up to its current end. Until this is done, no new matches are reported for attempts of earlier runs.
 async fn all(core: &EngineShared) -> Result<EarlierReports, StoreError> {
     let (store, mut told) = (&core.parts.store, EarlierReports::default());
     let end = store.end().await?;

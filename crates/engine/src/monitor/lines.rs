@@ -21,14 +21,14 @@ struct PartialLine {
     offset: u64,
     at: Timestamp,
     bytes: Vec<u8>,
-    /// True if the partial line was already shown in its current length.
+    /// True if the partial line was already shown with its current length.
     shown: bool,
 }
 
 /// One line of output.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct OutputLine<'a> {
-    /// Offset of the first byte of the line; unique among the lines of a stream.
+    /// Offset of the first byte of the line. It is unique among the lines of a stream.
     pub(super) offset: u64,
     pub(super) source: OutputSource,
     /// Time at which the last part of the line was read.
@@ -65,7 +65,7 @@ impl LineFeed {
         *self = Self::default();
     }
 
-    /// Returns true if a partial line has not been shown in its current length.
+    /// Returns true if a partial line was not shown with its current length yet.
     pub(super) const fn waits(&self) -> bool {
         self.stdout.waits() || self.stderr.waits()
     }

@@ -1,4 +1,4 @@
-//! One monitored process.
+//! The state that the monitor keeps for one process.
 
 use super::pattern::CompiledPattern;
 use super::silence::{InspectMode, SilenceMonitor};
@@ -13,13 +13,13 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinHandle;
 
-/// Delay before the next wait for output growth after a wait that ended without growth; each further delay is twice as
-/// long.
+/// Delay before the next wait for output growth if the previous wait ended without growth. Each further delay is twice
+/// as long.
 const GROWTH_RETRY_DELAY: Duration = Duration::from_secs(1);
 /// Maximum delay between two waits for output growth.
 const MAX_GROWTH_RETRY_DELAY: Duration = Duration::from_secs(60);
 
-/// A monitored live attempt or reported work.
+/// A live attempt or reported work that is monitored.
 #[derive(Debug)]
 pub(super) struct MonitoredWork {
     pub(super) key: AttemptKey,
@@ -27,7 +27,7 @@ pub(super) struct MonitoredWork {
     pub(super) phase: MonitorPhase,
     pub(super) silence: SilenceMonitor,
     pub(super) due: Option<AwakeTime>,
-    /// The inspection time under which the process is in the schedule.
+    /// The inspection time with which the process is in the schedule.
     pub(super) armed: Option<AwakeTime>,
     spec: Arc<Spec>,
     /// True if this node may run the readiness check, because the launch signature is valid.
@@ -38,14 +38,14 @@ pub(super) struct MonitoredWork {
     ear: Option<TaskGuard>,
 }
 
-/// Phase of a process, as far as the monitor distinguishes phases.
+/// Phase of a process, as far as it matters to the monitor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum MonitorPhase {
     /// The start of the attempt is not confirmed yet.
     Starting,
     /// The process is running.
     Working,
-    /// The process is paused or stopping, so its silence means nothing.
+    /// The process is paused or stopping, so its silence has no meaning.
     Halted,
 }
 
@@ -131,7 +131,7 @@ impl MonitoredWork {
         self.as_of = stored.revision;
         self.silence.hold(stored.process.conditions);
         if self.phase != phase && phase == MonitorPhase::Working {
-            // Time without output while the process was paused or starting does not count as silence.
+            // Time without output does not count as silence if the process was paused or starting during that time.
             self.silence.broken(core.parts.clock.awake());
             self.silence.hold(stored.process.conditions);
         }
@@ -150,7 +150,7 @@ impl MonitoredWork {
         self.settle(core);
     }
 
-    /// Sets the next inspection time, and starts to wait for new output if that would end a silence.
+    /// Sets the next inspection time. If new output would end a silence, starts a task that waits for new output.
     pub(super) fn settle(&mut self, core: &Arc<EngineShared>) {
         self.due = match self.phase {
             MonitorPhase::Working => self.silence.due(),
@@ -170,20 +170,20 @@ impl MonitoredWork {
         self.spec.command().is_some()
     }
 
-    /// Returns true if the process is known to be silent without reading its output size: a task waits for new output,
-    /// and no condition is due that requires the exact size.
+    /// Returns true if the process is certainly silent, so that the output size need not be read: a task is waiting for
+    /// new output, and no due condition requires the exact size.
     pub(super) fn silence_is_known(&mut self, awake: AwakeTime) -> bool {
         let listens = self.ear.as_ref().is_some_and(|ear| !ear.0.is_finished());
         listens && self.silence.goes_on(awake)
     }
 
-    /// Stops waiting for new output, because some was found or the process is inspected anyway.
+    /// Stops waiting for new output, because new output was found or the process will be inspected anyway.
     pub(super) fn stop_listening(&mut self) {
         self.ear = None;
     }
 
-    /// Returns the pattern watch, to search the last output after the end of the attempt. The watch is not started
-    /// again.
+    /// Returns the pattern watch, so that the caller can search the last output after the end of the attempt. The watch
+    /// is not started again.
     pub(super) fn last_watch(&mut self, core: &Arc<EngineShared>) -> Option<PatternWatch> {
         self.watch_from_here(core);
         match std::mem::replace(&mut self.watch, MonitorState::Over) {
@@ -214,8 +214,8 @@ impl MonitoredWork {
     }
 }
 
-/// Returns true if the launch signature is valid. The readiness check may run a command or connect to an address, so
-/// only the launcher may choose it.
+/// Returns true if the launch signature is valid. A readiness check may run a command or connect to an address, so it
+/// must come from the launch and not from a forged record.
 fn may_ask(core: &EngineShared, process: &Process) -> bool {
     let verified = if asks_if_ready(&process.spec) { core.verify(process) } else { Ok(()) };
     verified.inspect_err(|error| tracing::error!(%error, "skipped a readiness check")).is_ok()
@@ -261,7 +261,7 @@ const fn asks(command: &CommandSpec) -> bool {
     command.ready_when.is_some() || !command.watch.is_empty()
 }
 
-/// Converts a time to awake time, on the assumption that the machine was not suspended since.
+/// Converts a time to awake time. This assumes that the machine has not been suspended since that time.
 fn awake_at(core: &EngineShared, moment: Timestamp) -> AwakeTime {
     let (now, awake) = (core.parts.clock.now(), core.parts.clock.awake());
     AwakeTime(awake.0.saturating_sub(millis(now.since(moment))))
@@ -287,7 +287,7 @@ mod tests {
         MonitoredWork::of(core, stored, phase, WatchStart::Here).unwrap()
     }
 
-    /// Lets the work be silent for so long that new output is to be reported at once.
+    /// Makes the work silent for so long that new output has to be reported at once.
     fn silence(monitored: &mut MonitoredWork, awake: AwakeTime) {
         let later = awake.plus(Duration::from_secs(30));
         monitored.silence.seen(Timestamp(0), later, Some(&TreeSnapshot::default()));

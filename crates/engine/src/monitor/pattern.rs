@@ -1,4 +1,4 @@
-//! Compiles regular expressions that users choose, within limits on size and number.
+//! Compiles regular expressions that users have chosen. Limits apply to their size and number.
 
 use crate::error::EngineError;
 use longhaul_domain::{CommandSpec, ReadyWhen, WatchPattern, WatchSource};
@@ -11,7 +11,7 @@ const MAX_PATTERNS: usize = 16;
 const MAX_PATTERN_LEN: usize = 1_024;
 /// Maximum length of the name of a pattern in bytes.
 const MAX_NAME_LEN: usize = 64;
-/// Maximum size of a compiled pattern in bytes. Counted repetitions grow fast.
+/// Maximum size of a compiled pattern in bytes. Counted repetitions can make a compiled pattern very large.
 const MAX_PROGRAM_BYTES: usize = 1024 * 1024;
 
 /// A compiled pattern to search for in the output.
@@ -23,8 +23,8 @@ pub(super) struct CompiledPattern {
 }
 
 impl CompiledPattern {
-    /// Compiles the patterns of a command. Launches with invalid patterns are rejected; an invalid pattern that an
-    /// older version accepted is skipped.
+    /// Compiles the patterns of a command. An invalid pattern is skipped: launches with invalid patterns are rejected,
+    /// but an older version may have accepted one.
     pub(super) fn of(command: &CommandSpec) -> Vec<Self> {
         let compiled = command.watch.iter().filter_map(|watch| {
             let expression = compile(&watch.pattern)
@@ -50,7 +50,7 @@ impl CompiledPattern {
     }
 }
 
-/// Compiles a pattern. Matching takes time linear in the length of the text.
+/// Compiles a pattern. Matching takes time that is linear in the length of the text.
 pub(super) fn compile(pattern: &str) -> Result<Regex, String> {
     if pattern.is_empty() {
         return Err("the pattern is empty".to_owned());

@@ -9,16 +9,16 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
 
-/// Times of the first probes after the start, in milliseconds.
+/// Times of the first readiness probes after the start, in milliseconds.
 const FIRST: [u64; 4] = [50, 100, 200, 400];
-/// Delay between two later probes, counted from the last answer.
+/// Delay before each later probe, counted from the previous answer.
 const PROBE_INTERVAL: Duration = Duration::from_secs(1);
 /// Time limit of an HTTP probe.
 const ANSWER: Duration = Duration::from_secs(2);
 /// Time limit of a probe command.
 const END: Duration = Duration::from_secs(5);
 
-/// Probes until the command is ready, and then reports the condition.
+/// Repeats the readiness probe until the command is ready, and then reports the condition.
 pub(super) async fn ask(core: Arc<EngineShared>, key: AttemptKey, spec: Arc<Spec>) {
     let Some((command, ready_when)) =
         spec.command().and_then(|command| Some((command, command.ready_when.as_ref()?)))
@@ -39,7 +39,8 @@ pub(super) async fn ask(core: Arc<EngineShared>, key: AttemptKey, spec: Arc<Spec
     );
 }
 
-/// Follows the output until a line matches. Returns false if the output or the pattern makes a match impossible.
+/// Reads the output as it is written until a line matches. Returns false if no match is possible, because of the output
+/// or the pattern.
 async fn said(core: &EngineShared, key: AttemptKey, pattern: &str) -> bool {
     let expression = match compile(pattern) {
         Ok(expression) => expression,
@@ -49,7 +50,7 @@ async fn said(core: &EngineShared, key: AttemptKey, pattern: &str) -> bool {
             return false;
         }
     };
-    // No end is ever sent on this channel: this task is aborted when the attempt ends.
+    // Nothing is ever sent on this channel, because this task is aborted when the attempt ends.
     let (_over, told) = watch::channel(None);
     let mut said = false;
     scan(core, key, 0, told, |line| {
@@ -109,7 +110,7 @@ async fn is_ready(
                 }
             }
         }
-        // Handled by the caller, which follows the output.
+        // The caller handles this check by reading the output.
         ReadyWhen::Log { .. } => false,
     }
 }

@@ -1,4 +1,4 @@
-//! Follows the output of an attempt line by line.
+//! Reads the output of an attempt line by line while it is written.
 
 use super::lines::{LineFeed, OutputLine};
 use crate::engine::EngineShared;
@@ -9,17 +9,17 @@ use tokio::sync::watch;
 
 /// Maximum number of bytes in one read.
 const PAGE: u32 = 64 * 1024;
-/// Time without new output after which a line without an end is shown.
+/// Time without new output after which an unfinished line is shown.
 const UNFINISHED: Duration = Duration::from_millis(200);
-/// Delay before output is read again that is missing, or that was reported as grown but has not.
+/// Delay before the output is read again if it was missing, or if it was reported as grown but had not grown.
 const RETRY_DELAY: Duration = Duration::from_millis(100);
-/// Maximum time after an exit for which the rest of the output is awaited.
+/// Maximum time to wait for the rest of the output after an exit.
 const OUTPUT_DRAIN_TIMEOUT: Duration = Duration::from_millis(300);
 
-/// Calls `show` with each line from an offset on, until `show` returns false or the output of the ended attempt has
-/// been read completely.
+/// Calls `show` with each line from an offset on. Stops when `show` returns false or when the output of an ended
+/// attempt has been read completely.
 ///
-/// `over` carries the total output size in bytes as soon as the attempt has ended.
+/// `over` contains the total output size in bytes as soon as the attempt has ended.
 pub(super) async fn scan(
     core: &EngineShared,
     key: AttemptKey,
@@ -62,12 +62,12 @@ struct OutputScan {
     next: u64,
     feed: LineFeed,
     goes_on: bool,
-    /// True after a notification of new output, until new output has been read.
+    /// True from a notification of new output until the output is read again.
     woken: bool,
 }
 
 impl OutputScan {
-    /// Reads one page. Returns false without new output.
+    /// Reads one page. Returns false if there was no new output.
     async fn read(
         &mut self,
         core: &EngineShared,

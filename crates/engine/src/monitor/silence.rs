@@ -1,7 +1,7 @@
-//! Tracks the silence of one attempt: its length, the next inspection time, and the conditions that follow from it.
+//! Tracks the silence of one attempt: its length, the next inspection time, and the conditions that result from it.
 //!
 //! This module performs no I/O. The caller passes observations in and receives the conditions that started or ended.
-//! All times are awake time, so that the time in which the machine was suspended does not count as silence.
+//! All times are awake times, so that the time in which the machine was suspended does not count as silence.
 
 use longhaul_domain::{AwakeTime, Condition, Conditions, SilencePolicy, Timestamp};
 use longhaul_ports::{OutputSize, TreeSnapshot};
@@ -10,20 +10,21 @@ use std::time::Duration;
 /// Silence before the first and the second inspection of a process tree.
 const FIRST_INSPECT_DELAY: Duration = Duration::from_millis(700);
 const SECOND_INSPECT_DELAY: Duration = Duration::from_millis(1_500);
-/// Inspection interval of a silent process that may ask for input at any time.
+/// Time between inspections of a silent process that may start to wait for input at any time.
 const ACTIVE_INSPECT_INTERVAL: Duration = Duration::from_secs(1);
-/// Maximum inspection interval of a process that waits for input. New output ends the wait without an inspection.
+/// Maximum time between inspections of a process that is waiting for input. New output ends this condition without an
+/// inspection.
 const MAX_INPUT_INSPECT_INTERVAL: Duration = Duration::from_secs(10);
-/// Maximum inspection interval of a process without an input pipe or terminal, which may still open a terminal and wait
-/// for input without a prompt.
+/// Maximum time between inspections of a process without an input pipe or terminal. Such a process may still open a
+/// terminal and wait for input without a prompt.
 const MAX_INSPECT_INTERVAL: Duration = Duration::from_secs(60);
-/// Backoff factor: the next inspection comes after this multiple of the silence so far.
+/// Backoff factor: the delay until the next inspection is the current length of the silence times this factor.
 const BACKOFF_FACTOR: u32 = 3;
-/// Grids to which inspection times are rounded up, so that many timers share one wake-up.
+/// Step sizes to which inspection times are rounded up, so that many timers share one wake-up.
 const RASTERS: [Duration; 4] =
     [Duration::from_secs(60), Duration::from_secs(15), Duration::from_secs(5), Duration::from_secs(1)];
 const MIN_TIMER_GRID: Duration = Duration::from_millis(250);
-/// Divisor of the idle limit: a tree that uses less than 1/100 of a processor counts as inactive.
+/// A tree counts as inactive if its CPU time is less than the elapsed time divided by this number.
 const IDLE_SHARE: u32 = 100;
 
 /// State of the silence of one attempt.
@@ -31,7 +32,7 @@ const IDLE_SHARE: u32 = 100;
 pub(super) struct SilenceMonitor {
     policy: SilencePolicy,
     eyes: InspectMode,
-    /// The conditions that hold, as far as they were reported.
+    /// The conditions that hold according to the reports so far.
     held: Conditions,
     since: AwakeTime,
     /// Time at which the output size was last checked.
@@ -43,11 +44,11 @@ pub(super) struct SilenceMonitor {
     has_terminal: bool,
     /// True if an event, such as written input, requires an inspection regardless of the schedule.
     is_urgent: bool,
-    /// Start of the time in which the tree has used almost no CPU, and its total CPU time at that start.
+    /// Start of the period in which the tree has used almost no CPU time, and its total CPU time at that start.
     calm: Option<(AwakeTime, Duration)>,
 }
 
-/// Possible inspection of the process tree.
+/// Says whether the process tree can be inspected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum InspectMode {
     /// The process has no tree, or the tree cannot be inspected.
@@ -58,11 +59,12 @@ pub(super) enum InspectMode {
     OnInput,
 }
 
-/// A condition and its change: true if it starts, false if it ends.
+/// A condition, and true if it starts or false if it ends.
 pub(super) type ConditionChange = (Condition, bool);
 
 impl SilenceMonitor {
-    /// Creates the state of an attempt that is silent since `since`. `end` is the output size at that time, if known.
+    /// Creates the state of an attempt that has been silent since `since`. `end` is the output size at that time, if it
+    /// is known.
     pub(super) fn new(
         policy: SilencePolicy,
         eyes: InspectMode,
@@ -93,24 +95,24 @@ impl SilenceMonitor {
         &self.held
     }
 
-    /// Requires an inspection of the tree at the next check.
+    /// Requires the next check to inspect the tree.
     pub(super) fn require_inspection(&mut self) {
         self.is_urgent = self.eyes != InspectMode::Closed;
     }
 
-    /// Starts a new silence at `now`, and ends all conditions that follow from silence.
+    /// Starts a new silence at `now`, and ends all conditions that result from silence.
     pub(super) fn broken(&mut self, now: AwakeTime) -> Vec<ConditionChange> {
         self.begin(now);
         self.over([Condition::Idle, Condition::Stalled, Condition::WaitingForInput])
     }
 
-    /// Starts a new silence at a report. The waiting-for-input condition is not affected.
+    /// Starts a new silence because of a report. The waiting-for-input condition does not change.
     pub(super) fn reported(&mut self, now: AwakeTime) -> Vec<ConditionChange> {
         self.begin(now);
         self.over([Condition::Idle, Condition::Stalled])
     }
 
-    /// Records the current output size. If the output has grown, the silence starts again.
+    /// Records the current output size. If the output has grown, a new silence starts.
     pub(super) fn heard(
         &mut self,
         now: Timestamp,
@@ -154,13 +156,14 @@ impl SilenceMonitor {
         goes_on
     }
 
-    /// Returns true if the tree must be inspected now: an inspection is due, or is required to prove a stall.
+    /// Returns true if the tree must be inspected now, because an inspection is due or because a stall has to be
+    /// proved.
     pub(super) fn needs_inspection(&self, awake: AwakeTime) -> bool {
         let proves = self.eyes != InspectMode::Closed && self.stalled_at().is_some_and(|at| at <= awake);
         proves || self.is_urgent || self.look_at().is_some_and(|at| at <= awake)
     }
 
-    /// Records the result of an inspection; `None` if the inspection failed.
+    /// Records the result of an inspection. `None` means that the inspection failed.
     pub(super) fn seen(
         &mut self,
         now: Timestamp,
@@ -212,8 +215,8 @@ impl SilenceMonitor {
         look.into_iter().chain(rest).min()
     }
 
-    /// Returns true if new output must be reported at once: it would end a condition, or the next inspection is far
-    /// away.
+    /// Returns true if new output must be reported at once, because it would end a condition or because the next
+    /// inspection may be far away.
     pub(super) fn needs_output_notification(&self) -> bool {
         let ends_something = [Condition::Idle, Condition::Stalled, Condition::WaitingForInput]
             .into_iter()
@@ -283,9 +286,9 @@ impl SilenceMonitor {
         Some(self.since.plus(after))
     }
 
-    /// Returns the time at which the process counts as stalled. If the tree cannot be inspected, only silence counts.
-    /// Otherwise the tree must also have been inactive for the whole time, which an inspection at the end has to
-    /// confirm.
+    /// Returns the time at which the process counts as stalled. If the tree cannot be inspected, silence alone decides.
+    /// If the tree can be inspected, it must also have been inactive for the whole time, and an inspection at the end
+    /// has to confirm that.
     fn stalled_at(&self) -> Option<AwakeTime> {
         let after = self.policy.stall_after.filter(|_| !self.held.holds(Condition::Stalled))?;
         match (self.eyes, self.calm) {
@@ -296,12 +299,12 @@ impl SilenceMonitor {
     }
 }
 
-/// Returns the grid for a delay between inspections.
+/// Returns the step size for rounding, depending on the delay between inspections.
 fn raster(pause: Duration) -> Duration {
     RASTERS.into_iter().find(|raster| *raster * 2 <= pause || *raster == pause).unwrap_or(MIN_TIMER_GRID)
 }
 
-/// Rounds a time up to the next point of a grid.
+/// Rounds a time up to the next multiple of the step size.
 fn later(at: AwakeTime, raster: Duration) -> AwakeTime {
     let step = millis(raster).max(1);
     let over = at.0.rem_euclid(step);
@@ -548,13 +551,13 @@ mod tests {
             let news = silence.passed(at(10_000).0, awake(10_000));
             assert_eq!(news == [(Condition::Stalled, true)], calm, "{used}");
         }
-        // The CPU time becomes less when a member of the tree ends; the measurement then begins again.
+        // The CPU time becomes smaller when a process of the tree ends. The measurement then starts again.
         let mut silence = fresh(policy(None, Some(10)), InspectMode::Open);
         silence.seen(at(0).0, awake(0), Some(&look(false, 1_000)));
         silence.seen(at(5_000).0, awake(5_000), Some(&look(false, 10)));
         assert_eq!(silence.passed(at(10_000).0, awake(10_000)), []);
         assert_eq!(silence.passed(at(15_000).0, awake(15_000)), [(Condition::Stalled, true)]);
-        // A first inspection proves nothing, so it ends nothing either.
+        // The first inspection proves nothing, so it does not end the condition either.
         let held = Conditions::default().with(Condition::Stalled, Some(at(-1).0));
         let mut silence =
             SilenceMonitor::new(policy(None, Some(10)), InspectMode::Open, held, START, Some(0));

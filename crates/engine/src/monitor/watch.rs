@@ -17,7 +17,7 @@ use tokio::task::JoinHandle;
 const MAX_MATCHES: usize = 100;
 /// Maximum number of characters of a matching line that are reported.
 const MAX_REPORTED_LEN: usize = 200;
-/// Maximum time for which the end of an attempt is delayed, so that matches in its last output are reported first.
+/// Maximum time by which the end of an attempt is delayed, so that matches in its last output are reported first.
 const OUTPUT_DRAIN_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The run of the manager in which an attempt started.
@@ -53,7 +53,7 @@ impl PatternWatch {
         Self { over, task }
     }
 
-    /// Waits until all `written` bytes of the attempt were searched, at most [`OUTPUT_DRAIN_TIMEOUT`].
+    /// Waits until all `written` bytes of the attempt have been searched, but at most [`OUTPUT_DRAIN_TIMEOUT`].
     pub(super) async fn finish(mut self, core: &EngineShared, written: u64) {
         self.over.send_replace(Some(written));
         let until = Deadline::Awake(core.parts.clock.awake().plus(OUTPUT_DRAIN_TIMEOUT));
@@ -73,8 +73,8 @@ impl Drop for PatternWatch {
     }
 }
 
-/// Returns the unreported matches in the output of an attempt of an earlier run, in line order. `written` is the size
-/// of that output in bytes.
+/// Returns the unreported matches in the output of an attempt of an earlier run, in the order of the lines. `written`
+/// is the size of that output in bytes.
 pub(crate) async fn missed(core: &EngineShared, stored: &StoredProcess, written: u64) -> Vec<Observation> {
     let key = AttemptKey { id: stored.process.id, attempt: stored.process.attempt };
     let patterns = stored.process.spec.command().map(CompiledPattern::of).unwrap_or_default();
@@ -101,12 +101,13 @@ struct WatchSearch {
 
 struct PatternCount {
     pattern: CompiledPattern,
-    /// Start offsets of the reported lines. A line is searched again when it has grown, but reported only once.
+    /// Offsets at which the reported lines start. A line that has grown is searched again, but it is reported only
+    /// once.
     told: BTreeSet<u64>,
 }
 
 impl WatchSearch {
-    /// Creates a search. Also returns the offset at which it starts.
+    /// Creates a search. Also returns the output offset at which the search starts.
     async fn new(
         core: &EngineShared,
         key: AttemptKey,
@@ -133,7 +134,7 @@ impl WatchSearch {
         }
     }
 
-    /// Reports the patterns that match a line. Returns false once every pattern has reached [`MAX_MATCHES`].
+    /// Reports the patterns that match a line. Returns false when every pattern has reached [`MAX_MATCHES`].
     fn look_at(&mut self, line: OutputLine<'_>, tell: &mut impl FnMut(Observation)) -> bool {
         let text = line.text();
         for PatternCount { pattern, told } in &mut self.patterns {

@@ -1,4 +1,4 @@
-//! Measures stored output and determines which output has to be deleted.
+//! Measures the stored output and determines which part of it has to be deleted.
 
 use crate::engine::EngineShared;
 use crate::error::EngineError;
@@ -28,8 +28,8 @@ pub(super) struct OutputUsage {
 }
 
 impl OutputUsage {
-    /// Returns the time before which records must have ended to be pruned, so that the output of the others is at most
-    /// `limit` bytes. Returns `None` if nothing has to be pruned.
+    /// Returns a time such that pruning all records that ended before it leaves at most `limit` bytes of output.
+    /// Returns `None` if nothing has to be pruned.
     pub(super) fn prune_cutoff(&self, limit: u64) -> Option<Timestamp> {
         let mut bytes = 0_u64;
         for each in self.ended.iter().rev() {
@@ -41,8 +41,8 @@ impl OutputUsage {
         None
     }
 
-    /// Returns the processes, oldest first, whose output must be deleted so that the rest is at most `limit` bytes.
-    /// Only processes that ended before `before` are included.
+    /// Returns the processes whose output must be deleted so that at most `limit` bytes remain, oldest first. Only
+    /// processes that ended before `before` are included.
     pub(super) fn beyond(&self, limit: u64, before: Timestamp) -> Vec<ProcessId> {
         let mut total = self.ended.iter().fold(self.live, |total, each| total.saturating_add(each.bytes));
         let mut beyond = Vec::new();
@@ -58,7 +58,7 @@ impl OutputUsage {
         beyond
     }
 
-    /// Returns the output without that of the given processes.
+    /// Returns the output usage without the output of the given processes.
     pub(super) fn without(mut self, gone: &[ProcessId]) -> Self {
         let gone: HashSet<&ProcessId> = gone.iter().collect();
         self.ended.retain(|each| !gone.contains(&each.id));
@@ -112,7 +112,7 @@ impl EngineShared {
         }
     }
 
-    /// Returns the disk space in bytes that deleting the output of a process would free.
+    /// Returns the disk space in bytes that becomes free if the output of a process is deleted.
     pub(super) async fn size_on_disk(&self, id: ProcessId) -> u64 {
         match self.parts.output.size_on_disk(id).await {
             Ok(bytes) => bytes,
@@ -141,7 +141,7 @@ mod tests {
     use super::*;
     use crate::fixtures::{command, waiting};
 
-    /// Returns the output of ended processes: end and size of each.
+    /// Returns the output usage of ended processes with these end times and sizes.
     fn usage(live: u64, ended: &[(i64, u64)]) -> OutputUsage {
         let ended = (0..).zip(ended).map(|(number, (at, bytes))| EndedOutput {
             ended_at: Timestamp(*at),

@@ -13,7 +13,7 @@ use std::time::Duration;
 const HOUR: Duration = Duration::from_secs(3600);
 /// Minimum delay between two prune rounds.
 const MIN_INTERVAL: Duration = Duration::from_secs(1);
-/// Number of prune rounds within the maximum age of records, if that age is only a few hours.
+/// Number of prune rounds within the maximum age of records. It matters only if that age is a few hours.
 const ROUNDS_PER_AGE: u32 = 4;
 /// Delay after a prune round that failed.
 const RETRY_DELAY: Duration = Duration::from_secs(60);
@@ -21,7 +21,8 @@ const RETRY_DELAY: Duration = Duration::from_secs(60);
 const MIN_PRUNE_AGE: Duration = Duration::from_secs(60);
 /// Time between two searches for output without a record.
 const DAY: Duration = Duration::from_secs(24 * 3600);
-/// Number of records in one request of the search for output without a record, and the delay after each request.
+/// Number of records in one request of the search for output without a record. The next constant is the delay after
+/// each of these requests.
 const PAGE_SIZE: usize = 200;
 const PAGE_DELAY: Duration = Duration::from_millis(20);
 /// Delay of the first prune round after the start of the engine.
@@ -31,7 +32,7 @@ const NO_RETENTION: Retention = Retention { age: None, count: None, before: None
 /// Prunes old records and output: shortly after the start, and then at least once an hour.
 pub(crate) async fn prune_periodically(core: Arc<EngineShared>) {
     let clock = core.parts.clock.clone();
-    // The first requests of clients go first. Only the total number of pruned records is read at once.
+    // The first requests of clients have precedence, so only the total number of pruned records is read at once.
     if let Err(error) = core.prune(&NO_RETENTION, 0).await {
         core.log_retry(None, &error, "the store did not report how many records were pruned");
     }
@@ -84,9 +85,9 @@ async fn round(core: &Arc<EngineShared>) -> Result<(), EngineError> {
     Ok(())
 }
 
-/// Deletes output whose record was pruned, if the deletion was interrupted.
+/// Deletes the output of pruned records whose deletion was interrupted.
 ///
-/// Deletes nothing if there is more such output than the store has ever pruned records: the output then belongs to
+/// Deletes nothing if more processes have such output than the store has ever pruned: the output then belongs to
 /// another store.
 async fn remove_unknown(core: &Arc<EngineShared>) -> Result<(), EngineError> {
     let kept: Vec<ProcessId> = core.all_kept().await?.into_iter().collect();

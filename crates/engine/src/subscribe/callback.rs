@@ -1,4 +1,4 @@
-//! Callbacks for events, each called on its own thread.
+//! Callbacks for events. Each callback is called on its own thread.
 
 use super::{LogFollower, MAX_RETRY_DELAY, MIN_RETRY_DELAY, Subscription, SubscriptionItem};
 use crate::engine::Engine;
@@ -11,7 +11,7 @@ use std::thread;
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
-/// Maximum number of events that are buffered for a busy callback.
+/// Maximum number of events that are buffered while a callback is busy.
 const CAPACITY: usize = 1024;
 
 /// A registered callback. Dropping it ends the callback without waiting for a call in progress.
@@ -24,7 +24,7 @@ pub struct CallbackGuard {
 }
 
 impl Engine {
-    /// Calls a function with every event from now on, on a separate thread.
+    /// Calls a function with every future event, on a separate thread.
     ///
     /// A callback that panics is not called again. A callback that is too slow receives [`SubscriptionItem::Resync`]
     /// and is not called again. Neither commits nor the shutdown of the engine wait for callbacks.
@@ -48,7 +48,7 @@ impl Engine {
 }
 
 impl CallbackGuard {
-    /// Waits until the callback is active: every later event will be delivered.
+    /// Waits until the callback is active. Every later event will be delivered to it.
     pub async fn listening(&mut self) {
         // An error means that the sender was dropped: the callback has ended and receives nothing.
         let _ = self.listening.wait_for(|listening| *listening).await;
@@ -63,7 +63,8 @@ impl Drop for CallbackGuard {
 }
 
 impl LogFollower {
-    /// Returns the cursor of the newest event, with retries. Returns `None` if the subscriber or the engine ends first.
+    /// Returns the cursor of the newest event. Retries if the store cannot be read. Returns `None` if the subscriber or
+    /// the engine ends before that.
     async fn end_of_log(&self) -> Option<EventCursor> {
         let mut wait = MIN_RETRY_DELAY;
         loop {

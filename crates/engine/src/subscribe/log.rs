@@ -7,8 +7,8 @@ use longhaul_ports::{EventCursor, EventPage, StoredProcess, WallTime};
 use std::time::Duration;
 
 impl Engine {
-    /// Returns a page of the event log after a cursor, or from the oldest stored event. With `wait`, waits for an
-    /// event; an empty page then means that the engine has ended.
+    /// Returns a page of the event log after a cursor, or from the oldest stored event without a cursor. With `wait`,
+    /// waits for an event; an empty page then means that the engine has ended.
     ///
     /// The engine stores no state for the reader. A slow reader misses only events that the log has dropped, and the
     /// page reports that gap.
@@ -29,7 +29,7 @@ impl Engine {
                 _ = over.wait_for(|over| *over) => {}
             }
         }
-        // Events that were committed before the engine ended are still returned.
+        // The engine has ended, but events that were committed before are still returned.
         Ok(store.read(after, limit, false).await?)
     }
 
@@ -56,12 +56,12 @@ impl Engine {
         self.core.parts.clock.wall()
     }
 
-    /// Waits until the given time; returns at once if it has passed.
+    /// Waits until the given time. Returns at once if the time has passed.
     pub async fn sleep_until(&self, moment: Timestamp) {
         self.core.parts.clock.sleep_until(Deadline::At(moment)).await;
     }
 
-    /// Waits for a duration, in which time that the machine is suspended does not count.
+    /// Waits for a duration. The time in which the machine is suspended does not count.
     pub async fn sleep(&self, span: Duration) {
         let until = self.core.parts.clock.awake().plus(span);
         self.core.parts.clock.sleep_until(Deadline::Awake(until)).await;

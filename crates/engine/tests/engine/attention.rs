@@ -62,7 +62,7 @@ impl World {
         page.events.into_iter().filter(|logged| logged.id == id).map(|logged| logged.event.fact).collect()
     }
 
-    /// Returns the number of different times since `since` at which a process tree was inspected.
+    /// Returns the number of distinct times, from `since` on, at which a process tree was inspected.
     fn wake_ups(&self, since: AwakeTime) -> usize {
         let moments: BTreeSet<AwakeTime> =
             self.spawner.looked().into_iter().map(|(at, _)| at).filter(|at| *at > since).collect();

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 #[tokio::test(start_paused = true)]
 async fn a_crash_anywhere_in_a_cascade_ends_the_tree_all_the_same() {
-    // One commit for the cascade and four for the cancelled processes; commands that obey end at once.
+    // One commit records the cascade and four record the cancelled processes. Commands that obey the stop end at once.
     for (fault, words, commits) in [
         (Fault::CrashBefore, "run", 7),
         (Fault::CrashAfter, "run", 7),
@@ -58,7 +58,7 @@ async fn a_store_that_fails_meanwhile_only_delays_a_cascade() {
                 world.pass(seconds(30)).await;
             }
             for _ in 0..10 {
-                // Consumes the planned fault if it has not occurred yet.
+                // Uses up the planned fault if it has not occurred yet.
                 let _ = world.engine.process(ids[0]).await;
             }
             for id in &ids {
@@ -74,7 +74,7 @@ async fn one_descendant_that_hangs_in_the_store_does_not_keep_the_others_waiting
     let world = World::new().await;
     let ids = family(&world, "stubborn").await;
     let began = world.clock.now();
-    // The first commit records the cascade; the next ones cancel the deepest level.
+    // The first commit records the cascade. The following commits cancel the deepest level.
     world.store.fail_on(PortCall::Commit, 2, Fault::Late(seconds(30)));
     world.engine.terminate(ids[0], false, None).await.unwrap();
     world.pass(seconds(1)).await;
@@ -109,8 +109,8 @@ async fn a_child_that_joins_in_the_instant_of_the_end_is_waited_for() {
     let root = world.launch_spec(with_children("exit 0 1000", ChildrenPolicy::Wait)).await;
     child(&world, root, command("exit 0 2000")).await;
     world.settle().await;
-    // The commits are: the end of the root, the end of the child, and the end decided after no live descendant was
-    // found.
+    // There are three commits: the end of the root, the end of the child, and the end that is decided after the check
+    // has found no live descendant.
     world.store.fail_on(PortCall::Commit, 3, Fault::Late(seconds(1)));
     world.pass(Duration::from_millis(2_500)).await;
     assert_eq!(world.status(root).await, Status::Running);
@@ -136,7 +136,7 @@ async fn children_of_a_process_that_ends_by_itself_are_kept_or_cancelled_as_it_s
         let deeper = child(&world, below, command("run")).await;
         world.settle().await;
         if crash {
-            // The end is durable, and then this run of the manager does nothing more.
+            // The end is durable. After that, this run of the manager does nothing more.
             world.store.fail_on(PortCall::Commit, 1, Fault::CrashAfter);
             world.pass(seconds(2)).await;
             world.crash().await;
@@ -159,7 +159,7 @@ async fn a_process_that_waits_for_its_children_runs_on_without_a_slot_and_ends_a
     world.pass(seconds(2)).await;
     assert_eq!(world.status(root).await, Status::Running);
     assert_eq!(world.status(next).await, Status::Running, "the process holds no slot");
-    // Launches by the children are still accepted.
+    // The children can still launch processes.
     let late = child(&world, deeper, command("exit 0 10000")).await;
     world.pass(seconds(8)).await;
     assert!(world.status(below).await.is_ended() && world.status(deeper).await.is_ended());
@@ -334,7 +334,7 @@ async fn whatever_fails_and_crashes_meanwhile_every_tree_ends_as_it_was_told() {
             world.pass(Duration::from_millis(dice.below(4_000))).await;
             world.store.set_chaos(seed, 0);
             if dice.below(2) == 0 {
-                // Recovery of the next run waits for a start that has not been answered yet.
+                // In the next run, recovery is waiting for the answer to a start.
                 world.engine.abandon();
                 world.settle().await;
                 world.spawner = Arc::new(world.spawner.reopened());

@@ -19,7 +19,7 @@ impl World {
         self.engine.list(&ProcessFilter::default(), &page).await.unwrap().processes
     }
 
-    /// Launches a process of every kind. Returns the ended and the live processes.
+    /// Launches a process of every kind. Returns the ended processes and the live processes.
     async fn populated(&self) -> (Vec<ProcessId>, Vec<ProcessId>) {
         let ended = vec![self.launch("exit 0").await, self.launch("exit 1").await];
         for id in &ended {

@@ -85,13 +85,13 @@ async fn an_end_that_could_not_be_recorded_for_long_is_dated_when_it_was() {
     world.store.set_down(false);
     world.end(id).await;
     assert_eq!(ran(&world, id).await, seconds(1));
-    // An end is visible before it is recorded, but counts in statistics only afterwards.
+    // The end is visible before it is recorded, but statistics count it only after it has been recorded.
     world.pass(seconds(30)).await;
     let stats = world.engine.stats(&ProcessFilter::default()).await.unwrap();
     assert_eq!(stats.total.mean, Some(seconds(1)), "durations follow");
 }
 
-/// Number of processes, above every limit on concurrent work in the engine.
+/// Number of processes. It is higher than every limit on concurrent work in the engine.
 const MANY: usize = 64;
 
 async fn roomy() -> World {
@@ -114,7 +114,7 @@ fn refuse_for_seconds(world: &World) {
     }
 }
 
-/// Returns the statuses in the store, without the overlays of the engine.
+/// Returns the statuses in the store, without the changes that the engine adds for display.
 async fn recorded(world: &World, ids: &[ProcessId]) -> Vec<Status> {
     let found = world.store.load(ids).await.unwrap();
     found.into_iter().map(|stored| stored.unwrap().process.status()).collect()

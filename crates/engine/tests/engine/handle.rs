@@ -1,4 +1,4 @@
-//! Tests of the small reads that the handle of an engine offers.
+//! Tests of the small read methods of an engine handle.
 
 use crate::nodes::Cluster;
 use crate::queues::{key, keyed, with_slots};
@@ -229,7 +229,7 @@ async fn policy_change_is_tried_a_bounded_number_of_times() {
     for _ in 0..30 {
         world.store.fail_on(PortCall::SetPolicy, 1, Fault::Unknown);
     }
-    // Each try changes the policy again, because otherwise the second one would find nothing to do.
+    // Each try changes the policy again. If not, the second try would find nothing to change.
     let before = world.store.calls().iter().filter(|call| **call == PortCall::SetPolicy).count();
     assert_eq!(before, 0);
     let limit = world.engine.set_slots("k", Some(3)).await.unwrap();

@@ -134,8 +134,8 @@ async fn a_restart_on_an_older_revision_is_refused() {
     assert!(world.engine.restart(id, Some(now)).await.unwrap().created);
 }
 
-/// Creates four processes and reboots: an interrupted grandparent, parent and child, and an interrupted child whose
-/// parent had completed before.
+/// Creates four processes and then simulates a reboot. Afterwards, a grandparent, its child and its grandchild are
+/// interrupted, and so is a child whose parent had completed before.
 async fn interrupted_family(world: &World) -> [ProcessId; 4] {
     let in_project = |name| Spec { project: Some(ProjectName::new(name).unwrap()), ..command("run") };
     let grandparent = world.launch_spec(in_project("p")).await;
@@ -264,7 +264,7 @@ async fn one_relaunched_child_replaces_one_of_several_that_are_alike() {
     assert_eq!((origins(&all), skipped(&all)), (vec![children[1]], vec![replaced]));
 }
 
-/// Creates two interrupted children of one parent. Returns them with the restart of that parent.
+/// Creates two interrupted children of one parent. Returns the children and the process that restarted the parent.
 async fn twins_below_a_restart(world: &World, specs: [Spec; 2]) -> ([ProcessId; 2], ProcessId) {
     let parent = world.launch("run").await;
     let [first, second] = specs;

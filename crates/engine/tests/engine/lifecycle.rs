@@ -111,7 +111,7 @@ async fn retries_wait_longer_each_time_and_end_with_the_last_failure() {
     assert_eq!(world.end(id).await, Status::Failed);
     let stored = world.stored(id).await;
     assert_eq!((stored.process.attempt.0, stored.process.retries), (4, 3));
-    // The retry delays are 1 s, 2 s and 4 s, of which jitter removes at most half.
+    // The retry delays are 1 s, 2 s and 4 s. Jitter shortens each delay by at most half.
     let took = world.clock.now().since(begin);
     assert!(took >= Duration::from_millis(3_500) && took <= seconds(8), "{took:?}");
 }

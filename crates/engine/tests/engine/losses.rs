@@ -1,4 +1,4 @@
-//! Tests with a shared store that loses data or is away, and nodes that keep their own copies.
+//! Tests with a shared store that loses data or is unreachable, and with nodes that keep their own copies.
 
 use crate::nodes::{Cluster, GRACE, LEASE, Node, anywhere, id};
 use crate::world::{command, seconds};
@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 impl Cluster {
-    /// Starts a node that keeps copies of its records, and accepts launches while the store is away.
+    /// Starts a node that keeps copies of its records and accepts launches while the store is unreachable.
     async fn keeping(&self, name: &str, seed: u64) -> Node {
         let facts =
             NodeDescriptor { id: id(name), home: None, boot: "b".to_owned(), version: "0".to_owned() };
@@ -125,7 +125,7 @@ async fn launch_with_a_key_waits_until_the_holder_of_its_key_could_be_restored()
     let keyed = || Spec { launch_key: LaunchKey::new("once").ok(), ..anywhere("run") };
     let first = b.launch(keyed()).await;
     cluster.pass(seconds(3)).await;
-    // Only the first node notices the loss; the other one restores the record a while later.
+    // Only the first node detects the loss. The other node restores the record a while later.
     b.cut(true);
     cluster.store.lose_everything();
     cluster.pass(seconds(2)).await;
@@ -262,7 +262,7 @@ async fn observation_is_not_decided_on_a_record_that_is_older_than_the_copy() {
     a.tell(process, Action::Resume).await;
     cluster.pass(seconds(2)).await;
     cluster.store.go_back(&before);
-    // The lost record cannot be restored for a while, and meanwhile the command exits.
+    // The lost record cannot be restored for a while, and the command exits during that time.
     for _ in 0..20 {
         a.trouble.fail_on(PortCall::Events, 1, Fault::Unavailable);
     }

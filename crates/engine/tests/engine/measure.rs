@@ -1,4 +1,5 @@
-//! Measurements, to be run by hand in a release build: `cargo test -p longhaul-engine --release -- --ignored measure`.
+//! Measurements. They are started manually in a release build: `cargo test -p longhaul-engine --release -- --ignored
+//! measure`.
 
 use crate::world::{World, command};
 use longhaul_domain::{Action, StopCause};
@@ -7,14 +8,14 @@ use std::time::{Duration, Instant};
 const LAUNCHES: usize = 2_000;
 const ROUNDS: usize = 9;
 
-/// Returns the 50th and the 99th percentile of the time of a launch.
+/// Returns the 50th and the 99th percentile of the duration of a launch.
 async fn launches(world: &World) -> (Duration, Duration) {
     let mut spans = Vec::with_capacity(LAUNCHES);
     for _ in 0..LAUNCHES {
         let begin = Instant::now();
         let id = world.launch_spec(command("run")).await;
         spans.push(begin.elapsed());
-        // Only a few processes are live at a time, because the fakes are slow with many.
+        // Only a few processes are live at a time, because the fakes are slow if there are many.
         world.ask(id, Action::Force { cause: StopCause::User }).await.unwrap();
         while !world.status(id).await.is_ended() {
             tokio::task::yield_now().await;
@@ -24,8 +25,8 @@ async fn launches(world: &World) -> (Duration, Duration) {
     (spans[LAUNCHES / 2], spans[LAUNCHES * 99 / 100])
 }
 
-/// Rounds with and without subscribers alternate, so that other load on the machine affects both. The result of each
-/// kind is its median round.
+/// Rounds with and without subscribers alternate, so that other load on the machine affects both kinds. The result of
+/// each kind is the median of its rounds.
 #[test]
 #[ignore = "a measurement"]
 #[expect(clippy::print_stdout, reason = "a measurement prints its results")]

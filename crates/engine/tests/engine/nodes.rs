@@ -1,4 +1,4 @@
-//! Tests with several engines on one store with expiring leases.
+//! Tests with several engines that share one store with expiring leases.
 
 use crate::world::{command, node, seconds};
 use longhaul_adapters::memory::MemoryStore;
@@ -33,7 +33,7 @@ pub(crate) struct Cluster {
 /// A node: its engine and the fakes of its machine.
 pub(crate) struct Node {
     pub(crate) engine: Engine,
-    /// Planned faults between the node and the store.
+    /// Planned faults of the connection between the node and the store.
     pub(crate) trouble: Arc<FaultPlan>,
     /// Planned faults of the node's manager.
     pub(crate) life: Arc<FaultPlan>,
@@ -70,7 +70,7 @@ impl Cluster {
         self.start_on(settings, spawner, ids, |cut| cut).await
     }
 
-    /// Starts a node that reaches the store through `layer`.
+    /// Starts a node that accesses the store through `layer`.
     pub(crate) async fn start_on(
         &self,
         settings: EngineSettings,
@@ -122,7 +122,7 @@ impl Node {
         self.stored(id).await.process.status()
     }
 
-    /// Disconnects the node from the store, or connects it again. The engine and its commands continue.
+    /// Disconnects the node from the store or connects it again. The engine and its commands continue to run.
     pub(crate) fn cut(&self, cut: bool) {
         self.trouble.set_down(cut);
     }
@@ -607,7 +607,7 @@ async fn what_begins_after_it_was_given_to_others_is_stopped() {
     let cluster = Cluster::new();
     let (a, b) = (cluster.node("a", 1).await, cluster.node("b", 2).await);
     cluster.pass(seconds(1)).await;
-    // The manager stalls between the check of its lease and the start.
+    // The manager stalls after it has checked its lease and before it starts the attempt.
     a.life.fail_on(PortCall::Start, 1, Fault::Late(seconds(2)));
     let process = a.launch(requeued("run")).await;
     cluster.pass(seconds(1)).await;
@@ -802,7 +802,7 @@ async fn an_order_to_end_is_heeded_though_its_node_is_lost() {
     }
 }
 
-/// Cancels a process on a disconnected node, which carries the stop out but cannot record it.
+/// Cancels a process on a disconnected node. The node carries the stop out but cannot record it.
 async fn stopped_in_vain(cluster: &Cluster, a: &Node, process: ProcessId) {
     cluster.pass(seconds(2)).await;
     a.cut(true);
@@ -855,7 +855,7 @@ async fn what_a_killed_manager_stopped_in_vain_does_not_go_on_elsewhere() {
 }
 
 /// Returns an orphan: a process without retries that was recorded as interrupted while its node was unreachable. The
-/// node is connected again.
+/// node has been connected again.
 async fn living_on(cluster: &Cluster, a: &Node) -> ProcessId {
     let process = a.launch(command("run")).await;
     cluster.pass(seconds(3)).await;

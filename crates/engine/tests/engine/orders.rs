@@ -62,7 +62,7 @@ async fn an_order_that_stood_in_the_queue_is_answered_before_the_start() {
     assert_eq!(world.stored(goes_on).await.pending_actions, []);
 }
 
-/// Stores a pending action, like an engine that ends before it checks that the action is executed.
+/// Stores a pending action in the same way as an engine that ends before it checks that the action is executed.
 async fn leave(world: &World, id: ProcessId, action: PendingAction) {
     world.store.enqueue_action(&id, world.ids.op(), action).await.unwrap();
 }

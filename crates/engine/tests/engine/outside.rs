@@ -1,4 +1,4 @@
-//! Tests of the engine with a spawner and an output log that fail.
+//! Tests of the engine with a failing spawner and a failing output log.
 
 use crate::world::{World, command, reported, seconds};
 use longhaul_adapters::memory::MemoryStore;
@@ -73,7 +73,7 @@ impl Shaky {
         self.engine.process(id).await.unwrap().process.status()
     }
 
-    /// Returns true if the last spawner call that paused or resumed the process was a pause.
+    /// Returns true if the last call that paused or resumed the process was a pause.
     fn is_halted(&self, id: ProcessId) -> bool {
         let journal = self.spawner.journal();
         let last = journal.iter().rev().find(|entry| {
@@ -88,7 +88,7 @@ async fn what_the_record_calls_running_is_not_halted_when_the_answer_to_a_pause_
     let shaky = Shaky::new().await;
     let id = shaky.launch("run").await;
     shaky.troubles.fail_on(PortCall::Halt, 1, Fault::Unknown);
-    // The second commit records the failed pause; the engine requests the pause again before that commit is done.
+    // The second commit records the failed pause. The engine requests the pause again before that commit is done.
     shaky.store.fail_on(PortCall::Commit, 2, Fault::Late(seconds(2)));
     shaky.engine.command(id, Action::Pause, None).await.unwrap();
     shaky.clock.run_for(seconds(10)).await;
@@ -103,7 +103,7 @@ async fn an_end_that_nothing_keeps_is_neither_shown_nor_ends_a_wait_before_the_s
     let id = shaky.launch("exit 5 1000").await;
     shaky.clock.run_for(seconds(1) / 2).await;
     shaky.store.set_full(true);
-    // More faults than the number of retries within the time of the test.
+    // More faults than there are retries within the duration of the test.
     for _ in 0..20 {
         shaky.troubles.fail_on(PortCall::KeepsEnd, 1, Fault::Unavailable);
     }
@@ -119,7 +119,7 @@ async fn an_end_that_nothing_keeps_is_neither_shown_nor_ends_a_wait_before_the_s
 #[tokio::test(start_paused = true)]
 async fn an_end_behind_what_the_store_refused_is_shown_as_soon_as_it_is_kept() {
     let shaky = Shaky::new().await;
-    // The start is retried for several seconds, and later observations wait for it.
+    // The start is retried for several seconds. Later observations have to wait for it.
     for _ in 0..7 {
         shaky.store.fail_on(PortCall::Commit, 1, Fault::Unavailable);
     }
@@ -178,7 +178,7 @@ async fn a_late_answer_to_an_older_write_takes_no_deadline_away() {
     });
     let spec = Spec { not_before: Some(world.clock.now().plus(seconds(1))), ..beating };
     let id = world.launch_spec(spec).await;
-    // The process becomes due, and is claimed before the writer of that change receives its answer.
+    // The process becomes ready to run, and is claimed before the writer of that change has received its answer.
     world.store.fail_on(PortCall::Commit, 1, Fault::Unknown);
     world.store.fail_on(PortCall::Commit, 1, Fault::Late(Duration::from_millis(300)));
     world.pass(seconds(10)).await;
@@ -190,8 +190,8 @@ async fn a_start_that_is_under_way_is_not_asked_for_again() {
     let shaky = Shaky::new().await;
     shaky.troubles.fail_on(PortCall::Start, 1, Fault::Late(seconds(3)));
     let slow = shaky.launch("run").await;
-    // The lost answer of the claim makes the engine start every process that this claim may have taken. In the store,
-    // the process with the slow start looks like one of them.
+    // The answer to the claim was lost, so the engine starts every process that this claim may have taken. In the
+    // store, the process with the slow start looks like one of these processes.
     shaky.store.fail_on(PortCall::Claim, 1, Fault::Unknown);
     let spec = Spec { not_before: Some(shaky.clock.now().plus(seconds(1))), ..command("run") };
     let launch = Launch { spec, parent: None, launcher: Launcher::Parent, captured: None, no_queue: false };

@@ -122,7 +122,7 @@ async fn what_was_changed_while_running_outlives_a_restart_with_the_same_configu
     world.crash().await;
     let policy = world.engine.policy().await.unwrap();
     assert_eq!((policy.slots["k"], policy.slots["live"]), (7, 3));
-    // Only changed configuration is applied; holds and limits that are not configured remain.
+    // Only changes of the configuration are applied. Holds, and limits that are not configured, remain.
     let slots = BTreeMap::from([("k".to_owned(), 2)]);
     world.settings.policy = Some(Policy { slots, default_slots: 9, ..Policy::default() });
     world.crash().await;

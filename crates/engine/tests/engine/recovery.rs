@@ -33,7 +33,7 @@ async fn what_is_adopted_is_named_with_the_command_of_its_launch() {
     world.crash().await;
     let key = AttemptKey { id, attempt: AttemptNo(1) };
     assert_eq!(world.spawner.adopted(), [(key, asked.clone())], "by the start of the next manager");
-    // The spawner no longer watches the attempt, so the cancel has to adopt it first.
+    // The spawner does not observe the attempt any more, so the cancel has to adopt it first.
     world.spawner.end_recorded(key).await;
     world.cancel(id).await;
     world.settle().await;

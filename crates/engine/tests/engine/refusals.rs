@@ -37,7 +37,7 @@ impl Refusals {
         self.left.store(count, Ordering::Relaxed);
     }
 
-    /// Returns the number of calls of the method since then.
+    /// Returns the number of calls of the method after that.
     fn calls(&self) -> u32 {
         self.calls.load(Ordering::Relaxed)
     }

@@ -80,7 +80,7 @@ async fn nothing_of_another_session_is_touched() {
     let mine = world.launch_spec(of("s", SessionPolicy::Cancel, command("run"))).await;
     let other = world.launch_spec(of("t", SessionPolicy::Cancel, command("run"))).await;
     let none = world.launch("run").await;
-    // The process has a parent in the session that ends, but belongs to another session.
+    // The parent of the process is in the session that ends, but the process itself belongs to another session.
     let below = child(&world, mine, of("t", SessionPolicy::Cancel, command("run"))).await;
     let told = world.engine.end_session(&session("s"), Some(SessionPolicy::Cancel)).await.unwrap();
     assert_eq!(ids(&told), [mine]);
@@ -192,7 +192,7 @@ async fn a_grace_is_taken_back_by_keeping_it_in_so_many_words() {
     let leaves = world.launch_spec(of("s", SessionPolicy::Grace(seconds(60)), command("run"))).await;
     let stays = world.launch_spec(of("s", SessionPolicy::Keep, command("run"))).await;
     world.engine.end_session(&session("s"), Some(SessionPolicy::Grace(seconds(30)))).await.unwrap();
-    // An explicit policy overrides the declared one.
+    // An explicit policy overrides the policy in the spec.
     world.engine.end_session(&session("s"), None).await.unwrap();
     assert!(world.stored(stays).await.process.cancel_at.is_some());
     let kept = world.engine.end_session(&session("s"), Some(SessionPolicy::Keep)).await.unwrap();
@@ -202,7 +202,7 @@ async fn a_grace_is_taken_back_by_keeping_it_in_so_many_words() {
         assert_eq!(world.status(id).await, Status::Running);
         assert_eq!(world.stored(id).await.process.cancel_at, None);
     }
-    // The declared policy is unchanged, so the next end of the session applies it.
+    // The policy in the spec is unchanged, so the next end of the session applies it.
     world.engine.end_session(&session("s"), None).await.unwrap();
     world.pass(seconds(61)).await;
     assert_eq!(cause(&world, leaves).await, Some(StopCause::Session));

@@ -15,7 +15,7 @@ async fn next_of(subscription: &mut Subscription) -> Option<SubscriptionItem> {
     tokio::time::timeout(TIMEOUT, subscription.next()).await.expect("the subscription gets an item or ends")
 }
 
-/// Returns all items until the subscription ends, or sends nothing for one second of virtual time.
+/// Returns the items of a subscription until it ends or delivers nothing for one second of virtual time.
 async fn drained(world: &World, subscription: &mut Subscription) -> Vec<SubscriptionItem> {
     let mut notices = Vec::new();
     loop {
@@ -43,7 +43,7 @@ fn facts_of(id: ProcessId, events: &[LoggedEvent]) -> Vec<&'static str> {
     events.iter().filter(|logged| logged.id == id).map(|logged| logged.event.fact.name()).collect()
 }
 
-/// Waits in real time for the work of another thread, because the virtual clock does not control threads.
+/// Waits in real time until another thread has done its work, because the virtual clock does not control threads.
 fn eventually(what: &str, is_so: impl Fn() -> bool) {
     let begin = std::time::Instant::now();
     while !is_so() {
@@ -226,7 +226,7 @@ async fn a_log_that_cannot_be_read_for_a_while_loses_nothing() {
     let world = World::new().await;
     let mut subscription = world.engine.subscribe(None, 100).await.unwrap();
     world.settle().await;
-    // The read that is already waiting succeeds; the faults apply to the reads after it.
+    // The read that is already in progress succeeds. The faults apply to the reads after it.
     for _ in 0..3 {
         world.store.fail_on(PortCall::Events, 1, Fault::Unavailable);
     }

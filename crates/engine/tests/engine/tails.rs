@@ -1,4 +1,4 @@
-//! Tests of the output tails that a shared store keeps.
+//! Tests of the output tails in a shared store.
 
 use crate::nodes::{Cluster, Node, id};
 use crate::world::{command, seconds};

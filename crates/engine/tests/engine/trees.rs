@@ -38,7 +38,7 @@ pub(crate) fn cancelled_by(ending: &Ending) -> Option<StopCause> {
     if let Ending::Cancelled { by, .. } = ending { Some(*by) } else { None }
 }
 
-/// Returns the time and order of the first stop request to each process.
+/// Returns the processes in the order of their first stop requests, with the times of these requests.
 pub(crate) fn asked(world: &World) -> Vec<(i64, ProcessId)> {
     let mut seen = Vec::new();
     for entry in world.spawner.journal() {
@@ -49,7 +49,7 @@ pub(crate) fn asked(world: &World) -> Vec<(i64, ProcessId)> {
     seen
 }
 
-/// Launches a root with two children, the first of which has two children.
+/// Launches a root with two children. The first child has two children of its own.
 pub(crate) async fn family(world: &World, words: &str) -> Vec<ProcessId> {
     let root = world.launch(words).await;
     let first = child(world, root, command(words)).await;
@@ -141,7 +141,7 @@ async fn terminate_of_what_ended_reaches_the_life_below_it() {
     assert_eq!(world.status(below).await, Status::Running, "children keep running by default");
     let answer = world.engine.terminate(root, false, None).await.unwrap();
     assert!(answer.changed);
-    // The cascade continues after a crash as well.
+    // The cascade also continues after a crash.
     world.crash().await;
     assert_eq!(world.end(below).await, Status::Cancelled);
     assert_eq!(world.end(deeper).await, Status::Cancelled);
@@ -233,7 +233,7 @@ async fn a_reporter_below_a_terminated_process_is_asked_and_given_its_grace() {
 async fn terminate_of_a_level_ends_that_level_of_that_tree_and_what_is_below_it() {
     let world = World::new().await;
     let (one, other) = (family(&world, "run").await, family(&world, "run").await);
-    // Any process of a tree can be given to select the tree.
+    // A tree can be selected by any of its processes.
     let told = world.engine.terminate_level(Level(1), Some(one[4]), false).await.unwrap();
     assert_eq!(told.iter().map(|told| told.id).collect::<Vec<_>>(), [one[1], one[2]]);
     assert!(told.iter().all(|told| told.outcome.as_ref().is_ok_and(|answer| answer.changed)));
@@ -338,7 +338,7 @@ async fn a_retry_that_a_timeout_scheduled_does_not_escape_a_terminate() {
     let retry = RetryPolicy { after_timeout: true, ..retrying("x", 9).retry };
     let spec = Spec { retry, ..crate::world::with_timeout("stubborn", seconds(1)) };
     let below = child(&world, root, spec).await;
-    // The process is stopping because of its timeout, and would be retried.
+    // The process is stopping because of its timeout. It would be retried afterwards.
     world.pass(Duration::from_millis(1_500)).await;
     assert_eq!(world.status(below).await, Status::Stopping);
     world.engine.terminate(root, false, None).await.unwrap();

@@ -10,7 +10,7 @@ use longhaul_engine::ports::{Change, IdSource as _, ProcessStore as _, Signature
 use longhaul_testkit::fakes::FakeSigner;
 use std::sync::Arc;
 
-/// Changes a record directly in the store, like an attacker with write access to the store.
+/// Changes a record directly in the store, as an attacker with write access to the store could.
 async fn forge(world: &World, id: ProcessId, change: impl FnOnce(&mut Process)) {
     let stored = world.stored(id).await;
     let mut next = stored.process.clone();
@@ -173,8 +173,8 @@ async fn record_that_was_put_back_with_another_number_does_not_run_more_often_th
     assert_eq!(world.orders.lock().unwrap().len(), 2);
 }
 
-/// Set-up: the store was reset to an earlier state, and another node then claimed the first attempt without starting
-/// it.
+/// Initial situation: the store was reset to an earlier state, and another node then claimed the first attempt without
+/// starting it.
 #[tokio::test(start_paused = true)]
 async fn launch_that_ran_here_is_interrupted_with_its_exit_when_the_store_forgot_the_run() {
     let world = World::trusting(FakeSigner::default()).await;

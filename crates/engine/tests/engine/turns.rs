@@ -1,4 +1,4 @@
-//! Tests of single steps whose write, claim or lease is refused or has no answer.
+//! Tests of single steps in which a write, a claim or a lease is rejected or not answered.
 
 use crate::attention::piped;
 use crate::nodes::{Cluster, GRACE, LEASE, Node, anywhere, id, requeued};
@@ -134,7 +134,7 @@ async fn process_that_was_taken_from_its_node_is_recorded_as_lost_before_an_acti
     cluster.pass(seconds(2)).await;
     a.cut(true);
     cluster.pass(LEASE + GRACE - seconds(1)).await;
-    // Node b takes the process, but its commits fail, so that nobody records the loss. The seventh try comes 3 s after
+    // Node b takes over the process, but its commits fail, so the loss is not recorded. The seventh try comes 3 s after
     // the first one.
     for _ in 0..6 {
         b.trouble.fail_on(PortCall::Commit, 1, Fault::Unavailable);

@@ -92,7 +92,7 @@ async fn the_next_life_tells_what_was_said_in_between_and_nothing_twice() {
     let patterns = [("e", "err", WatchSource::Both), ("two", "2", WatchSource::Both)];
     let id = world.launch_spec(watching("run", &patterns)).await;
     world.pass(seconds(1)).await;
-    // The line that starts first is completed, and therefore reported, last.
+    // The line that starts first is completed last, and is therefore reported last.
     world.says(id, OutputSource::Stdout, "err").await;
     world.says(id, OutputSource::Stderr, "err 0\n").await;
     world.says(id, OutputSource::Stdout, " 1\n").await;

@@ -141,7 +141,7 @@ async fn waiter_that_the_store_cannot_hand_out_now_is_not_told_that_its_node_is_
     assert_eq!(holders, []);
 }
 
-/// Returns the waiting processes with the reasons that the engine reports.
+/// Returns the waiting processes, each with the reason that the engine reports.
 async fn told(world: &World, ids: &[ProcessId]) -> BTreeMap<ProcessId, WaitReason> {
     let mut told = BTreeMap::new();
     for id in ids {
@@ -165,7 +165,7 @@ const fn position(why: &WaitReason) -> Option<u32> {
     }
 }
 
-/// Checks that no process waits that could start, and that the reported limits are correct.
+/// Checks that every waiting process has a reason to wait, and that the reported limits are correct.
 async fn check_at_rest(world: &World, told: &BTreeMap<ProcessId, WaitReason>, seed: u64) {
     for (id, why) in told {
         match why {

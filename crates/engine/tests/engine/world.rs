@@ -18,7 +18,7 @@ use longhaul_testkit::fakes::{
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-/// The fakes around an engine; they survive crashes of the engine.
+/// The fakes that an engine uses. They survive crashes of the engine.
 pub(crate) struct World {
     pub(crate) clock: VirtualClock,
     pub(crate) store: Arc<FaultyStore>,
@@ -83,7 +83,7 @@ impl World {
         Self { clock, store, spawner, prober, ids, environments, signer, orders, settings, engine }
     }
 
-    /// Kills the manager and starts another one on the same store and attempts.
+    /// Kills the manager and starts another manager on the same store and attempts.
     pub(crate) async fn crash(&mut self) {
         self.engine.abandon();
         self.clock.settle().await;
@@ -135,7 +135,7 @@ impl World {
         self.clock.settle().await;
     }
 
-    /// Advances virtual time until the process has ended, at most one day.
+    /// Advances virtual time until the process has ended, but by at most one day.
     pub(crate) async fn end(&self, id: ProcessId) -> Status {
         let ended = self.engine.wait(std::slice::from_ref(&id), WaitCondition::Ended, WaitMode::All, None);
         let waited = self.clock.run_until(Duration::from_secs(86_400), ended).await;

@@ -11,22 +11,23 @@ pub type BoxedError = Box<dyn std::error::Error + Send + Sync>;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreError {
-    /// The process was written since it was loaded. Nothing was written; the caller loads the process and decides
-    /// again.
+    /// The process was written after the caller loaded it. Nothing was written; the caller loads the process and
+    /// decides again.
     #[error("the process has changed: it has revision {found}")]
     Conflict {
         /// Current revision of the process.
         found: Revision,
     },
-    /// The lease of the writer is no longer valid for this write. The node must stop what it owns and register again.
+    /// The lease of the writer is not valid for this write any more. The node must stop the attempts of its processes
+    /// and register again.
     #[error("node {node} at epoch {epoch} is no longer the owner")]
     Fenced {
-        /// Node that wrote. For [`Writer::Anyone`](crate::Writer::Anyone), the node that owns the process.
+        /// Node that sent the write. For [`Writer::Anyone`](crate::Writer::Anyone), the node that owns the process.
         node: NodeId,
         /// Epoch of the lease of the node.
         epoch: Epoch,
     },
-    /// The store does not know the process.
+    /// The store has no record of the process.
     #[error("there is no process {id}")]
     Missing {
         /// Id of the process.
@@ -35,19 +36,19 @@ pub enum StoreError {
     /// A guard refused the write; nothing was written.
     #[error("refused: {0}")]
     Refused(StoreRejection),
-    /// The store could not be reached. A write was certainly not applied.
+    /// The store could not be reached. If the call was a write, it was certainly not applied.
     #[error("the store cannot be reached")]
     Unavailable {
         /// Underlying error.
         #[source]
         source: BoxedError,
     },
-    /// The answer to a write was lost, so that the write may have been applied. The caller repeats the write with the
-    /// same op. A write without an op can be repeated too, except a claim: after a claim, the caller lists the
+    /// The answer to a write was lost, so the write may have been applied. The caller repeats the write with the same
+    /// op id. A write without an op id can be repeated too, except a claim: after a claim, the caller lists the
     /// processes that it owns.
     #[error("the store did not answer a write, which may have been applied")]
     Unknown {
-        /// Op of the write, or the id of the submitted process; `None` for a write that has neither.
+        /// Op id of the write, or the id of the submitted process; `None` for a write that has neither.
         op: Option<OpId>,
         /// Reason why no answer came.
         #[source]
@@ -67,7 +68,7 @@ pub enum StoreError {
         /// Instruction for the user.
         remedy: String,
     },
-    /// The store has a newer format than this program supports. The store was not changed.
+    /// The store has a format that this program does not support. The store was not changed.
     #[error("the store has format {found}; this program reads format {supported}")]
     Format {
         /// Format of the store.
@@ -80,7 +81,7 @@ pub enum StoreError {
         "the record requires a program that reads format {needs}; this program reads formats up to {reads}"
     )]
     NewerRecord {
-        /// Oldest format that a reader of the record must support.
+        /// Oldest format that a program must support to read the record.
         needs: u32,
         /// Newest format that this program supports.
         reads: u32,
@@ -88,7 +89,8 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// Returns what to do about a store in a format that this program does not read; `None` for all other errors.
+    /// Returns advice for the user if the format of the store or of a record is not supported; `None` for all other
+    /// errors.
     #[must_use]
     pub const fn format_help(&self) -> Option<&'static str> {
         if let Self::Format { found, supported } = self
@@ -105,7 +107,7 @@ impl StoreError {
         None
     }
 
-    /// Whether something that is kept cannot be read: the store answers, and others may be well.
+    /// Returns true if stored data cannot be read although the store answers. Other data of the store may be intact.
     #[must_use]
     pub const fn is_damage(&self) -> bool {
         match self {
@@ -125,7 +127,7 @@ impl StoreError {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreRejection {
-    /// The store does not know the parent.
+    /// The store has no record of the parent.
     #[error("there is no parent {parent}")]
     ParentMissing {
         /// Id of the parent.
@@ -134,7 +136,7 @@ pub enum StoreRejection {
     /// The parent is ending or has ended, or another ancestor is ending.
     #[error("the ancestor {ancestor} is ending or has ended")]
     AncestorClosing {
-        /// Id of that ancestor.
+        /// Id of the ancestor that is ending or has ended.
         ancestor: ProcessId,
     },
     /// The change is allowed only for a process without live descendants.
@@ -146,12 +148,12 @@ pub enum StoreRejection {
     /// The tree would become too deep.
     #[error("level {level} is deeper than the maximum of {max_level}")]
     TooDeep {
-        /// Level of the new process.
+        /// Level that the new process would have.
         level: Level,
         /// Deepest allowed level.
         max_level: Level,
     },
-    /// The level of the tree has the maximum number of live processes.
+    /// The level of the tree already has the maximum number of live processes.
     #[error("level {level} of the tree has {live} of {limit} live processes")]
     LevelFull {
         /// Level of the new process.
@@ -161,19 +163,19 @@ pub enum StoreRejection {
         /// Maximum number of live processes on a level.
         limit: u32,
     },
-    /// The process would have to wait for a slot, but the caller asked for a refusal instead.
+    /// The process would have to wait for a slot, but the caller requested a refusal in this case.
     #[error("no slot is free")]
     NoSlot {
         /// Concurrency key of the process; `None` if it has no key, or if only the root limit of the node prevents its
         /// start.
         key: Option<SlotKey>,
         /// Processes that hold slots of `key`. The list is empty if the process has to wait for another reason: the key
-        /// is on hold, the process may not run on this node, or another process goes first. Without a key: the roots of
-        /// the node, if its root limit is reached.
+        /// is on hold, the process may not run on this node, or another process has to start first. If `key` is `None`
+        /// and the root limit of the node is reached, the list contains the roots of the node.
         holders: Vec<ProcessId>,
     },
-    /// The process would wait forever: its own ancestors hold all slots of its key, and it waits for a slot now or
-    /// after a delay.
+    /// The process would wait forever, because its own ancestors hold all slots of its key. The process needs a slot
+    /// immediately or after its delay.
     #[error("every slot of {key} is held by an ancestor of the process")]
     HeldByAncestors {
         /// Concurrency key of the process.
@@ -193,30 +195,31 @@ pub enum StoreRejection {
     NameTaken {
         /// Name of the node.
         node: NodeId,
-        /// The other state directory.
+        /// State directory that is registered under the name.
         home: Box<NodeHome>,
         /// Time since the last registration or lease renewal of the other state directory.
         heard: Duration,
     },
-    /// Another state directory was registered under the name of this node, and processes that it started have not
-    /// ended.
+    /// Another state directory was registered under the name of this node, and processes that it started have not ended
+    /// yet.
     #[error("node {node} was served from {}, and {open} of its processes have not ended", home.place)]
     NameHeld {
         /// Name of the node.
         node: NodeId,
-        /// The other state directory.
+        /// State directory that is registered under the name.
         home: Box<NodeHome>,
         /// Number of processes that the node owns.
         open: u64,
-        /// Time until these processes count as lost and the name is free. `None` if the name does not become free: the
-        /// other manager left the cluster regularly, or leases never end in this store.
+        /// Time until these processes count as lost and the name is free. `None` if the name does not become free,
+        /// because the other manager left the cluster regularly or leases never end in this store.
         free_in: Option<Duration>,
     },
     /// The process has the maximum number of pending actions.
     #[error("too many pending actions for one process")]
     TooManyPendingActions,
     /// The record is larger than the store accepts. Every store accepts a spec of 1 MiB in the encoding of
-    /// `longhaul-wire`. Each store documents if it refuses larger specs, and before which other guard it does so.
+    /// `longhaul-wire`. If a store refuses larger specs, its documentation says so and names the guards that it checks
+    /// afterwards.
     #[error("a record of {bytes} bytes is too large")]
     TooLarge {
         /// Size of the record in bytes.

@@ -1,11 +1,12 @@
-//! Filters, order and pages of lists of processes.
+//! The filter, the order and the pages of a process list.
 
 use crate::store::{StoreError, StoredProcess};
 use longhaul_domain::{
     AgentId, Level, NodeId, ProcessId, ProcessName, ProcessType, ProjectName, Seq, SessionId, SlotKey, Status,
 };
 
-/// Conditions on the processes of a list. All conditions must hold; an empty filter selects every process.
+/// Conditions for the processes of a list. A process is listed if it meets all of them; an empty filter selects every
+/// process.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ProcessFilter {
     /// Processes with one of these statuses; empty selects all statuses.
@@ -16,7 +17,7 @@ pub struct ProcessFilter {
     pub project: Option<ProjectName>,
     /// Processes with this name.
     pub name: Option<ProcessName>,
-    /// Processes on this node, or reported work whose reporter gave this name as its node.
+    /// Processes on this node, and reported work whose reporter gave this name as its node.
     pub node: Option<NodeId>,
     /// Processes that this node currently owns.
     pub owner: Option<NodeId>,
@@ -32,9 +33,9 @@ pub struct ProcessFilter {
     pub agent: Option<AgentId>,
     /// Processes of this type.
     pub kind: Option<ProcessType>,
-    /// Processes of any other type than this one.
+    /// Processes of all types except this one.
     pub not_kind: Option<ProcessType>,
-    /// Processes whose id starts with this text: lower-case hexadecimal digits and hyphens, as ids are printed.
+    /// Processes whose id starts with this text, in the printed form of ids: lower-case hexadecimal digits and hyphens.
     pub id_prefix: Option<String>,
 }
 
@@ -70,12 +71,12 @@ pub struct Listing {
     pub processes: Vec<StoredProcess>,
     /// Position after which the next page starts; `None` at the end of the list.
     pub next: Option<PageKey>,
-    /// Processes whose records cannot be read and that may belong to this page. Other records are not affected.
+    /// Ids of processes that may belong to this page but whose records cannot be read. Other records are not affected.
     pub damaged: Vec<ProcessId>,
 }
 
 impl Listing {
-    /// Returns the page unchanged if all its records could be read, for callers that must not miss a process.
+    /// Returns the page unchanged if all its records could be read. For callers that must not miss a process.
     ///
     /// # Errors
     /// Returns [`StoreError::Corrupt`] if a record of the page cannot be read.
@@ -91,7 +92,8 @@ impl Listing {
 }
 
 impl ProcessFilter {
-    /// Returns true if a record passes the filter. Adapters that filter by other means must give the same result.
+    /// Returns true if a record passes the filter. Adapters that implement the filter in another way must give the same
+    /// result.
     #[must_use]
     pub fn admits(&self, stored: &StoredProcess) -> bool {
         let head = stored.process.head();

@@ -6,10 +6,10 @@ use longhaul_domain::{
 };
 
 impl Submission {
-    /// Returns true if only its own node can affect this submission, so that the node may accept it without the shared
+    /// Returns true if no other node can affect this submission, so that the node may accept it without the shared
     /// store. All conditions must hold:
     ///
-    /// - The work is a command that is ready to run at once.
+    /// - The work is a command that is ready to run immediately.
     /// - The process has no ancestors, no concurrency key and no launch key.
     /// - The process is pinned to one node.
     /// - The process is not retried after the loss of its node.
@@ -26,7 +26,7 @@ impl Submission {
             && !spec.retry.covers(&lost, process.retries)
     }
 
-    /// Returns the record that results if `owner` accepts the submission and claims it at once.
+    /// Returns the record that results if `owner` accepts the submission and claims it immediately.
     #[must_use]
     pub fn claimed_by(&self, owner: Lease, seq: Seq, now: Timestamp) -> StoredProcess {
         let mut process = self.process.clone();
