@@ -14,7 +14,8 @@ impl MemoryState {
         }
         let id = change.next.id;
         let before = self.stored(&id).ok_or(StoreError::Missing { id })?;
-        // Checked first: a caller that decided on an old record may have been overtaken by a claim only.
+        // The revision is checked before the author. If a caller decided on an old record, the only later change may be
+        // a claim, so the caller must read the record again.
         if before.revision != change.expected {
             return Err(StoreError::Conflict { found: before.revision });
         }

@@ -1,4 +1,4 @@
-//! The mark that identifies every process of an attempt, even one that left its group.
+//! The mark that identifies every process of an attempt, even one that left the process group of the attempt.
 //!
 //! A command is started with two environment variables and with a resource limit that no other attempt has. Its
 //! descendants inherit all three. A process can remove the variables, and only a program with ptrace permission can
@@ -13,7 +13,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 /// Kernel number of `RLIMIT_LOCKS`.
 const FILE_LOCKS: u32 = 10;
 const NAME: &str = "Max file locks";
-/// Lowest limit that marks an attempt. Limits that are set for other reasons are lower than this.
+/// Lowest value that marks an attempt. Limits that are set for other reasons are lower than this value.
 const MIN_MARK_LIMIT: u64 = 1 << 62;
 
 /// The variables and the limit that the processes of one attempt were started with.
@@ -28,11 +28,12 @@ impl AttemptMark {
         Self { variables: launch::marks(key), limit: limit_of(&key.id.to_string(), key.attempt.0.into()) }
     }
 
-    /// Returns the limit to start a command with, or `None` where it cannot be set.
+    /// Returns the limit that marks the command, or `None` if such a limit cannot be set on this system.
     pub(super) fn limit(&self) -> Option<ResourceLimit> {
         let own = getrlimit(Resource::Locks);
         let hard = own.maximum.unwrap_or(u64::MAX);
-        // Some sandbox kernels refuse to set limits that they do not know; a command could then not start.
+        // Some sandbox kernels refuse to set limits that they do not support. A command with such a limit could not
+        // start.
         let can_be_set = hard >= self.limit && setrlimit(Resource::Locks, own).is_ok();
         can_be_set.then_some(ResourceLimit { resource: FILE_LOCKS, soft: self.limit, hard })
     }
