@@ -38,23 +38,25 @@ impl AttemptMark {
         can_be_set.then_some(ResourceLimit { resource: FILE_LOCKS, soft: self.limit, hard })
     }
 
-    /// Returns true if a process was started with this mark, or descends from a process that was.
+    /// Returns true if a process was started with this mark or descends from such a process.
     pub(super) fn is_on(&self, pid: u32) -> bool {
         match limit_on(pid) {
             Some(limit) if limit >= MIN_MARK_LIMIT => limit == self.limit,
-            // The limit was reset by the process, or could not be set at the start.
+            // The process has reset its limit, or the limit could not be set at the start. Compare the variables
+            // instead.
             Some(_) | None => procfs::was_started_with(pid, &self.variables),
         }
     }
 
-    /// Returns true if a process has the limit of this mark. An ended process has its limit until it is reaped.
+    /// Returns true if the limit of a process is the limit of this mark. An ended process keeps its limit until it is
+    /// reaped.
     pub(super) fn limits(&self, pid: u32) -> bool {
         limit_on(pid) == Some(self.limit)
     }
 }
 
-/// Removes the mark of the attempt that started this program: neither a manager nor its commands belong to that
-/// attempt.
+/// If a managed command started this program, removes the mark of that attempt from this program. Neither a manager nor
+/// its commands belong to that attempt.
 pub(super) fn remove_own() {
     let own = getrlimit(Resource::Locks);
     if let Err(error) = setrlimit(Resource::Locks, Rlimit { current: own.maximum, ..own }) {
@@ -67,8 +69,8 @@ pub(super) fn limit_on(pid: u32) -> Option<u64> {
     procfs::limit(pid, NAME).map(|(soft, _)| soft)
 }
 
-/// Returns the limit that marks the processes of an attempt: an FNV-1a hash of process id and attempt number, without
-/// the top bit, because some programs read limits as signed numbers.
+/// Returns the limit that marks the processes of an attempt: an FNV-1a hash of the process id and the attempt number.
+/// The top bit is cleared, because some programs read limits as signed numbers.
 pub(super) fn limit_of(id: &str, attempt: u64) -> u64 {
     let step = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
     let hash = id.bytes().chain(attempt.to_le_bytes()).fold(0xcbf2_9ce4_8422_2325, step);

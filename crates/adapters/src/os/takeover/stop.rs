@@ -1,4 +1,4 @@
-//! Stops a tree that has no shim, with the same steps that a shim takes.
+//! Stops a process tree that has no shim, with the same steps as a shim.
 
 use super::tree::OrphanedTree;
 use super::{MAX_RETRY_DELAY, SIGKILL};
@@ -18,7 +18,7 @@ pub(super) struct TakeoverStop {
 }
 
 impl TakeoverStop {
-    /// Prepares a stop. Its first step, or `SIGKILL` if `order.force` is set, is due at once.
+    /// Prepares a stop. The first step is due at once. If `order.force` is set, `SIGKILL` is due at once instead.
     pub(super) fn new(order: StopRequest, plan: &StopPlan) -> Self {
         let steps = if order.force { Vec::new() } else { plan.steps.clone() };
         Self {
@@ -51,8 +51,8 @@ impl TakeoverStop {
         self.due
     }
 
-    /// Sends the signal of the step that is due. `SIGKILL` is sent repeatedly, because new processes may have been
-    /// forked in between.
+    /// Sends the signal of the step that is due. Sends `SIGKILL` repeatedly, because the tree may have forked new
+    /// processes between two scans.
     pub(super) async fn advance(&mut self, tree: &OrphanedTree) {
         if Instant::now() < self.due {
             return;
