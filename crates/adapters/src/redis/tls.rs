@@ -10,7 +10,7 @@ mod files;
 
 use std::path::PathBuf;
 
-/// Reason why a TLS connection cannot be made. The message contains advice.
+/// Reason why a TLS connection cannot be opened. The message contains advice.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TlsFault {
@@ -68,7 +68,7 @@ pub enum TlsFault {
 
 #[cfg(feature = "redis-tls")]
 impl TlsFault {
-    /// Returns the TLS fault that caused an error, or `None` if the cause is not TLS.
+    /// Returns the TLS fault that caused an error, or `None` if TLS is not the cause.
     pub(super) fn of(error: &redis::RedisError) -> Option<Self> {
         use rustls::{AlertDescription, CertificateError, Error};
         use std::error::Error as _;
@@ -105,7 +105,7 @@ impl TlsFault {
 
 #[cfg(not(feature = "redis-tls"))]
 impl TlsFault {
-    /// Always returns `None`: this build has no TLS.
+    /// Always returns `None`, because this build has no TLS.
     pub(super) const fn of(_: &redis::RedisError) -> Option<Self> {
         None
     }
