@@ -1,4 +1,4 @@
-//! Reports each damaged record once in the log.
+//! Logs each damaged record only once.
 
 use longhaul_ports::StoreError;
 use std::collections::BTreeSet;

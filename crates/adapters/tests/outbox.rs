@@ -44,7 +44,7 @@ async fn of_leased_memory(clock: VirtualClock) -> StoreFixture {
     StoreFixture::new(Arc::new(around(Arc::new(memory), &clock).await), clock)
 }
 
-/// Opens an outbox whose directory is deleted at once.
+/// Opens an outbox whose directory is deleted immediately.
 async fn around(inner: Arc<dyn SharedStore>, clock: &VirtualClock) -> OutboxStore {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("outbox.sqlite");

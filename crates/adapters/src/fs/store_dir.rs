@@ -35,7 +35,7 @@ const MAX_HOLDER_LEN: u64 = 4_096;
 /// Free space in bytes that must be available before a full store accepts writes again.
 const PROBE: usize = 16 * 1024;
 
-/// The locked directory of a store.
+/// The directory of a store, locked by this program.
 #[derive(Debug)]
 pub(super) struct StoreDir {
     root: PathBuf,

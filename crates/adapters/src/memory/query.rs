@@ -1,4 +1,4 @@
-//! Listings, queues and the event log.
+//! Queries of the in-memory store: listings, queues and the event log.
 
 use super::index::{InOrder, Queue};
 use super::state::MemoryState;

@@ -1,4 +1,4 @@
-//! Records with their index.
+//! Records of processes and the index that finds them.
 
 use super::index::{IndexPosition, RowIndex};
 use super::state::MemoryRow;

@@ -123,8 +123,8 @@ impl MemoryState {
         self.rows.index().holders(key).values().copied().collect()
     }
 
-    /// Returns the reason why the process cannot be claimed at once, or `None`. The reasons are a key that is full or
-    /// on hold, a node without a free root slot, or an earlier process that is waiting for the same key.
+    /// Returns the reason why the process cannot be claimed immediately, or `None`. The reasons are a key that is full
+    /// or on hold, a node without a free root slot, or an earlier process that is waiting for the same key.
     fn obstacle(&self, new: &Submission, head: &ProcessHeader) -> Option<StoreRejection> {
         let by_key = || StoreRejection::NoSlot {
             holders: head.key.as_ref().map(|_| self.ids_of_holders(&head.key)).unwrap_or_default(),

@@ -1,4 +1,4 @@
-//! Changes of records.
+//! Commits changes of process records.
 
 use super::state::{MemoryRow, MemoryState, OpReply, class, slot_state};
 use longhaul_domain::{
@@ -52,7 +52,7 @@ impl MemoryState {
         Ok(revision)
     }
 
-    /// Returns the earliest live descendant.
+    /// Returns the live descendant of the process that was submitted first.
     fn live_below(&self, process: &Process) -> Option<ProcessId> {
         let (root, level) = (process.lineage.root(process.id), process.lineage.level());
         let index = self.rows.index();

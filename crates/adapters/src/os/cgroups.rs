@@ -217,7 +217,7 @@ pub(super) fn is_empty(group: &Path) -> bool {
     }
 }
 
-/// Kills all processes in a group and its subgroups at once, so that no process escapes by a fork.
+/// Kills all processes in a group and its subgroups in a single step, so that no process escapes by a fork.
 pub(super) fn kill(group: &Path) {
     // Open only an existing file: outside a cgroup file system, the write would create an ordinary file.
     let control = fs::OpenOptions::new().write(true).open(group.join("cgroup.kill"));

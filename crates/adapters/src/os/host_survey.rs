@@ -60,7 +60,7 @@ impl SupervisedAttempt {
         })
     }
 
-    /// Returns the id of the process.
+    /// Returns the id of the process that the attempt belongs to.
     #[must_use]
     pub fn id(&self) -> Option<&str> {
         self.directory.parent()?.file_name()?.to_str()

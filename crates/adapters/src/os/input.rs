@@ -32,7 +32,7 @@ pub(super) struct WriteTurn<'a> {
 /// Reason why bytes cannot be written to the input.
 #[derive(Debug)]
 pub(super) enum InputError {
-    /// The attempt has no pipe, the pipe was closed, or no process reads from it any more.
+    /// The attempt has no input pipe, the pipe was closed, or no process has it open for reading.
     Closed,
     /// Error text of the operating system.
     Failed(String),

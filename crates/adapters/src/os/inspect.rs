@@ -142,7 +142,7 @@ mod tests {
     const SOON: Duration = Duration::from_secs(20);
     const STEP: Duration = Duration::from_millis(5);
 
-    /// Polls until the condition is true.
+    /// Polls a condition until it is true.
     fn until(mut is_so: impl FnMut() -> bool) {
         let end = Instant::now() + SOON;
         while !is_so() {

@@ -49,7 +49,7 @@ pub(super) struct TakeoverSpec {
     pub(super) stop: StopPlan,
     /// True if leftovers of the command must be killed.
     pub(super) sweep: bool,
-    /// Limit on the stored output.
+    /// Limits on the size of the stored output.
     pub(super) output: OutputBound,
     /// True if the standard input of the command is a pipe.
     pub(super) input: bool,

@@ -44,7 +44,7 @@ impl LeaseNoteWriter {
         &self.path
     }
 
-    /// Returns the sequence number of the next write.
+    /// Returns a sequence number, which gives the next write its place in the order of the writes.
     pub(super) fn turn(&self) -> u64 {
         self.turns.fetch_add(1, Ordering::Relaxed)
     }

@@ -6,7 +6,7 @@ use std::os::fd::OwnedFd;
 use tokio::io::Interest;
 use tokio::net::UnixStream;
 
-/// A connection to one shim, with the bytes and descriptors received so far.
+/// A connection to one shim, with the received bytes and descriptors that are not yet part of a whole message.
 #[derive(Debug)]
 pub(super) struct ShimLink {
     stream: UnixStream,

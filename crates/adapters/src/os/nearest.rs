@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-/// Maximum number of names to compare.
+/// Maximum number of names that are compared with the misspelled one.
 const MAX_COMPARED: usize = 20_000;
 /// Maximum number of bytes of one UTF-8 character.
 const MAX_CHAR_LEN: usize = 4;

@@ -35,6 +35,6 @@ pub enum ContainmentChoice {
     Cgroup,
     /// The shim becomes a subreaper and adopts every descendant.
     Subreaper,
-    /// Only the process group.
+    /// Only the process group of the command.
     Group,
 }

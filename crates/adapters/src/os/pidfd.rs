@@ -29,7 +29,7 @@ pub(super) enum EndStatus {
     Signal {
         /// Signal number.
         number: i32,
-        /// True if a core was dumped.
+        /// True if the process wrote a core dump.
         core: bool,
     },
 }

@@ -1,4 +1,4 @@
-//! Reads facts about processes from `/proc`.
+//! Reads data about processes from `/proc`.
 
 use longhaul_shim::ProcessStat;
 use std::fs::{self, File};

@@ -1,4 +1,4 @@
-//! Decides which task waits for which child process.
+//! Records which task waits for which child process.
 
 use super::procfs;
 use longhaul_shim::ProcessStat;

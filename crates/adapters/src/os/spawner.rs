@@ -46,7 +46,7 @@ pub struct OsSpawner {
     news: tokio::sync::Mutex<mpsc::UnboundedReceiver<SpawnerEvent>>,
 }
 
-/// State that all watches share.
+/// State that the watches of all attempts share.
 #[derive(Debug)]
 pub(super) struct SpawnerShared {
     pub(super) options: OsOptions,
@@ -57,7 +57,7 @@ pub(super) struct SpawnerShared {
     pub(super) seen: mpsc::UnboundedSender<SpawnerEvent>,
 }
 
-/// Table of the running watches.
+/// The running watches, by attempt.
 #[derive(Debug, Default)]
 pub(super) struct WatchTable {
     known: Mutex<BTreeMap<AttemptKey, WatchState>>,
@@ -271,7 +271,7 @@ impl Spawner for OsSpawner {
     }
 
     async fn end_recorded(&self, key: AttemptKey) {
-        // Remove the watch at once. Later requests are then answered from the attempt directory.
+        // Remove the watch immediately. Later requests are then answered from the attempt directory.
         if let Some(known) = self.watches.lock().remove(&key) {
             drop(known.asks.send(AttemptRequest::Settle));
         }

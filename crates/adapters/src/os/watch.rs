@@ -94,7 +94,7 @@ struct ShimRefusal {
     detail: String,
 }
 
-/// Last known state of the attempt.
+/// Last state of the attempt that this watch has a record of.
 #[derive(Debug)]
 enum AttemptState {
     Nothing,
@@ -111,13 +111,13 @@ enum WatchRecipient {
     Finders,
 }
 
-/// Next stage of a watch.
+/// The next stage in the work of a watch.
 pub(super) enum WatchStage {
     /// Try to start the attempt.
     Starting,
     /// Examine the attempt directory.
     Examine,
-    /// Follow a live shim.
+    /// Receive messages from a live shim and forward requests to it.
     Supervised(Box<ShimLink>),
     /// Take over from a shim that is no longer running.
     Orphaned(Box<UnsupervisedAttempt>),
@@ -208,7 +208,7 @@ impl AttemptWatch {
         }
     }
 
-    /// Stops accepting requests.
+    /// Makes the watch accept no further requests.
     fn leave(&mut self) {
         self.asks.close();
         // Close the input here, so that a later watch of this attempt can end it.

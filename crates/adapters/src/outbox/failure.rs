@@ -101,7 +101,7 @@ pub struct ForeignOutbox {
     pub path: PathBuf,
     /// Address of the store that the file belongs to, without its password.
     pub address: String,
-    /// One of the live processes in the file.
+    /// Id of one of the live processes in the file.
     pub live: ProcessId,
 }
 

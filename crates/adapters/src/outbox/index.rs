@@ -243,7 +243,7 @@ impl OutboxIndex {
         }))
     }
 
-    /// Returns the local-only processes.
+    /// Returns the ids of the local-only processes.
     pub(super) fn local_only(&self) -> BTreeSet<ProcessId> {
         self.local_only.clone()
     }

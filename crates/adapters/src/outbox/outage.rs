@@ -26,7 +26,7 @@ struct OutageState {
 
 #[derive(Clone, Copy, Debug)]
 struct Outage {
-    /// Time of the last warning.
+    /// Time at which the last warning was logged.
     warned_at: AwakeTime,
     /// Number of calls that the store did not answer.
     calls: u64,

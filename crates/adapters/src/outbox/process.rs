@@ -206,8 +206,8 @@ impl OutboxStore {
         Ok(offer)
     }
 
-    /// Records that the store has acknowledged a launch. The record is written at once, because the caller may read it
-    /// from the outbox as soon as it receives the result.
+    /// Records that the store has acknowledged a launch. The record is written immediately, because the caller may read
+    /// it from the outbox as soon as it receives the result.
     fn accepted(&self, stored: &StoredProcess) {
         let now = self.clock.now();
         self.with_index(|index| {

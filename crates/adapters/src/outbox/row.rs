@@ -50,13 +50,13 @@ pub(super) struct RowHeader {
 pub(super) struct OutboxMeta {
     /// Address of the store.
     pub(super) address: String,
-    /// Latest known history of the store.
+    /// The history that the store has reported most recently.
     pub(super) history: Option<History>,
     /// Highest event cursor that the store has reported.
     pub(super) end: EventCursor,
     /// Highest sequence number of a submission that the store has reported.
     pub(super) seq: Seq,
-    /// Latest known policy in force, with its version.
+    /// The policy in force that the store has reported most recently, with its version.
     pub(super) policy: Option<(PolicyVersion, Policy)>,
     /// True if this node is draining and therefore claims no processes.
     pub(super) draining: bool,
@@ -109,7 +109,7 @@ pub(super) fn delete(connection: &Connection, id: &ProcessId) -> Result<(), Outb
     Ok(())
 }
 
-/// Reads the headers of all rows.
+/// Reads the columns of all rows that need no decoding.
 pub(super) fn headings(connection: &Connection) -> Result<Vec<RowHeader>, OutboxError> {
     let sql =
         "SELECT id, stage, revision, seq, owner_node, owner_epoch, ended_at, pending_actions FROM record";

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 /// Delay before a non-urgent change is written. Because of this delay, several changes of a short process are written
-/// at once.
+/// together.
 const BATCH_DELAY: Duration = Duration::from_millis(40);
 /// Number of collected requests that triggers a commit. The commit also includes up to the same number of requests that
 /// are already waiting in the channel.

@@ -59,7 +59,7 @@ if string.find(said, 'permissions to run', 1, true) or string.find(said, 'run th
 end
 return 0";
 
-/// Hash of a script that does not exist.
+/// Hash that belongs to no script on the server.
 const NO_SCRIPT: &str = "0000000000000000000000000000000000000000";
 
 impl RedisStore {

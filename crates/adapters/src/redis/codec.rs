@@ -123,7 +123,7 @@ pub(super) fn id(bytes: &[u8]) -> Result<ProcessId, StoreError> {
     Ok(ProcessId::new(uuid))
 }
 
-/// Decodes the rest of a reply as process ids.
+/// Decodes all remaining values of a reply as process ids.
 pub(super) fn ids(mut reply: ScriptReply) -> Result<Vec<ProcessId>, StoreError> {
     let mut ids = Vec::with_capacity(reply.len());
     while !reply.is_empty() {

@@ -17,7 +17,7 @@ const CLUSTERS: [(&str, &str); 2] = [("redis+cluster://", "redis"), ("rediss+clu
 
 /// Location of the Redis server of a store.
 pub(super) enum Endpoint {
-    /// A fixed address.
+    /// A server with a fixed address.
     Fixed(Client),
     /// The primary that these sentinels report. Each new connection requests it from the sentinels again.
     #[cfg(feature = "redis-sentinel")]

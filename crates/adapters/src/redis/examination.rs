@@ -23,7 +23,7 @@ const ASKING: Duration = Duration::from_secs(2);
 /// Result of the examination of a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServerCheck {
-    /// Facts that the server reports about itself.
+    /// Properties that the server reports about itself.
     pub server: ServerInfo,
     /// Measured round-trip times.
     pub round_trips: RoundTrips,
@@ -75,7 +75,8 @@ impl RedisStore {
     /// Examines the server of a store and its namespace. Changes and creates nothing.
     ///
     /// # Errors
-    /// [`StoreError::Unavailable`] if the server does not answer within some seconds or does not report required facts.
+    /// [`StoreError::Unavailable`] if the server does not answer within some seconds or does not report required
+    /// properties.
     pub async fn examine(options: &RedisOptions) -> Result<ServerCheck, StoreError> {
         let place = Endpoint::of(options).map_err(unavailable)?;
         let mut connection = connect(&place, RESPONSE_TIMEOUT).await.map_err(not_applied)?;

@@ -35,7 +35,7 @@ pub(super) enum RedisFailureClass {
     Demoted,
     /// Not applied: this cluster node has no record of a primary for the shard. Another node may have one.
     Leaderless,
-    /// Applied, but not replicated to every required replica.
+    /// Applied, but some required replicas have not received it.
     Unacknowledged,
     /// Not applied: the server has no memory left.
     Full,
@@ -45,7 +45,7 @@ pub(super) enum RedisFailureClass {
     Forbidden,
     /// The script was aborted because data that it needs is damaged.
     Damaged,
-    /// Any other error; a second try would not help.
+    /// Any other error. Another try would not help.
     Other,
 }
 
@@ -168,7 +168,7 @@ fn is_of_script(error: &RedisError) -> bool {
 fn corrupt_by(error: &RedisError) -> StoreError {
     let told = error.detail().map_or_else(|| error.to_string(), ToOwned::to_owned);
     let Some((_, found)) = told.split_once(FOUND_DAMAGED) else { return corrupt(told) };
-    // The server appends the position in the script.
+    // Remove the position in the script, which the server appends to the message.
     let what = found.split_once(" script: ").map_or(found, |(what, _)| what).trim_end_matches(',');
     let remedy = if what.starts_with("process ") { RECORD_HELP } else { RECOVERY_HELP };
     StoreError::Corrupt { what: what.to_owned(), remedy: remedy.to_owned() }

@@ -8,7 +8,7 @@
 use longhaul_ports::{EventCursor, History};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Latest known history position of the namespace.
+/// The newest history position that this node has received from the namespace.
 #[derive(Debug, Default)]
 pub(super) struct HistoryGuard(Mutex<HistoryState>);
 

@@ -157,7 +157,7 @@ impl Membership for RedisStore {
 }
 
 impl RedisStore {
-    /// Returns updates that this node has not received yet. Returns `None` at once if there are none.
+    /// Returns updates that this node has not received yet. If there are none, immediately returns `None`.
     ///
     /// # Errors
     /// The same errors as [`Membership::wait_for_updates`].

@@ -43,7 +43,7 @@ pub struct RedisOptions {
 /// Files for TLS connections, in PEM format.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RedisTlsFiles {
-    /// Certificate authorities to trust instead of those of the machine.
+    /// Certificate authorities to trust instead of the certificate authorities of the machine.
     pub authorities: Option<PathBuf>,
     /// Client certificate for servers that require one.
     pub client: Option<TlsClient>,
@@ -95,7 +95,7 @@ impl RedisOptions {
     }
 }
 
-/// Omits the URL, which may contain a password.
+/// Formats the options without the URL, which may contain a password.
 impl fmt::Debug for RedisOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RedisOptions")

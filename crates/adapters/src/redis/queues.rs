@@ -62,7 +62,7 @@ impl RedisStore {
         self.write_policy("", &Policy::default()).await.map(|_| ())
     }
 
-    /// Replaces the policy if the stored version is older.
+    /// Replaces the stored policy if its version is older than this one.
     pub(super) async fn raise_policy(
         &self,
         version: PolicyVersion,

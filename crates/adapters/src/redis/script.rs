@@ -148,7 +148,7 @@ impl ScriptArgs {
         self
     }
 
-    /// Appends all arguments of another list.
+    /// Appends all arguments of another argument list.
     pub(super) fn append(&mut self, mut other: Self) {
         self.0.append(&mut other.0);
     }

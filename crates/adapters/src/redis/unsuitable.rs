@@ -6,7 +6,7 @@ use super::Durability;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum UnsuitableServer {
-    /// The server lacks required commands.
+    /// The server is too old and lacks required commands.
     #[error("{server} {version} is older than {floor}; use a newer one")]
     TooOld {
         /// Product name: Redis or Valkey.

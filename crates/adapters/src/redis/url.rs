@@ -23,7 +23,7 @@ pub enum RedisUrlError {
     /// The namespace contains characters that key names must not have.
     #[error("the namespace {namespace:?} must have 1 to 64 letters, digits, `-`, `_` or `.`")]
     Namespace {
-        /// The text that was given.
+        /// The invalid name of the namespace.
         namespace: String,
     },
     /// The URL has an unknown parameter, which may be misspelt.
@@ -54,7 +54,7 @@ pub enum RedisUrlError {
     /// The parameter `on_outage` has an unknown value.
     #[error("`on_outage={text}` is not valid: use `reject` or `run`")]
     OnOutage {
-        /// The text that was given.
+        /// The invalid value of the parameter.
         text: String,
     },
     /// A time is not a valid number of seconds.
@@ -62,7 +62,7 @@ pub enum RedisUrlError {
     Time {
         /// Name of the parameter.
         name: String,
-        /// The text that was given.
+        /// The invalid value of the parameter.
         text: String,
     },
 }

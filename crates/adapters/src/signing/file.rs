@@ -43,7 +43,7 @@ pub enum KeyFileError {
     ForeignOwner {
         /// Path of the key file.
         path: PathBuf,
-        /// User id of the owner.
+        /// User id of the owner of the file.
         owner: u32,
     },
     /// The mode of the key file permits more than reading and writing by its owner.

@@ -130,7 +130,7 @@ impl ClusterKeys {
         Self { first, other: Some(self.first) }
     }
 
-    /// Removes the second key.
+    /// Removes the second key, which no longer signs.
     pub(super) fn without_second_key(self) -> Self {
         Self::one(self.first)
     }

@@ -1,4 +1,4 @@
-//! Commits of decisions.
+//! Commits the decisions of the engine.
 
 use super::answers::OpReplies;
 use super::failure::StepAbort;

@@ -110,7 +110,7 @@ impl ListPage {
 struct ListQuery {
     conditions: Vec<String>,
     values: Vec<Value>,
-    /// Index to use. `None` if no index helps.
+    /// Index to use. `None` if no index is useful.
     lead: Option<IndexChoice>,
 }
 
@@ -120,7 +120,7 @@ enum IndexChoice {
         what: &'static str,
         value: Value,
     },
-    /// Range of ids, lowest and highest.
+    /// Processes whose ids are in this range, given as the lowest and the highest id.
     Ids(Vec<u8>, Vec<u8>),
     /// Live processes that satisfy this condition on `slot_state`.
     Live(&'static str),

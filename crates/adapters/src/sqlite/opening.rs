@@ -28,7 +28,7 @@ const MAX_CHECKED_BYTES: u64 = 256 << 20;
 const NONBLOCK: i32 = 0o4000;
 const MAGIC: &[u8] = b"SQLite format 3\0";
 
-/// Result of the check of a database.
+/// Result of checking a database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DatabaseState {
     /// Size of the database in bytes.

@@ -32,7 +32,7 @@ pub(super) fn by_id(connection: &Connection, id: &ProcessId) -> Result<Option<St
     rows.next()?.map(|row| stored(connection, row)).transpose()
 }
 
-/// Returns the record with this submit sequence number.
+/// Returns the record with this sequence number of its submission.
 pub(super) fn by_seq(connection: &Connection, seq: i64) -> Result<Option<StoredProcess>, StepAbort> {
     let mut statement = connection.prepare_cached(&format!("{SELECT} WHERE p.seq = ?1"))?;
     let mut rows = statement.query([seq])?;

@@ -161,8 +161,8 @@ impl WriteConnection {
         row::ids(&self.connection, sql, [row::key(head)])
     }
 
-    /// Determines whether the process may be claimed at once: there must be a free slot, and no earlier process of its
-    /// key may be waiting.
+    /// Determines whether the process may be claimed immediately: there must be a free slot, and no earlier process of
+    /// its key may be waiting.
     fn claimable(&mut self, new: &Submission, head: &ProcessHeader) -> Result<ImmediateClaim, StepAbort> {
         let Some(claimant) = &new.claim_for else {
             return Ok(ImmediateClaim::Blocked(ClaimObstacle::Key));
@@ -304,7 +304,7 @@ impl WriteConnection {
     }
 }
 
-/// Result of checking whether a submission may be claimed at once.
+/// Result of checking whether a submission may be claimed immediately.
 enum ImmediateClaim {
     For(Lease),
     Blocked(ClaimObstacle),
@@ -312,7 +312,7 @@ enum ImmediateClaim {
     None,
 }
 
-/// Reason why a submission cannot be claimed at once.
+/// Reason why a submission cannot be claimed immediately.
 enum ClaimObstacle {
     /// The key has no free slot, is on hold or has an earlier waiting process, or the submission names no node that may
     /// claim it.

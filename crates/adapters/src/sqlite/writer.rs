@@ -138,7 +138,7 @@ struct DatabaseContext {
     notifiers: Arc<NodeNotifiers>,
     /// Cursor of the newest event.
     newest: watch::Sender<EventCursor>,
-    /// Time of the last synced commit.
+    /// Time of the last commit that was synced to the disk.
     synced: Option<Timestamp>,
     /// Reason why the store acknowledges no further writes.
     failed: Option<String>,

@@ -23,7 +23,7 @@ const FORMER_DIRECTORY: &str = "vault";
 /// Maximum size of an environment in bytes.
 const MAX_ENVIRONMENT_BYTES: usize = 1 << 20;
 
-/// Number of environments that are cached in memory.
+/// Maximum number of environments that are cached in memory.
 const MAX_CACHED: usize = 8;
 
 const HASH_LETTERS: usize = 64;

@@ -1,4 +1,4 @@
-//! Tests of commands that must not outlive the lease of their node, even if the manager is gone.
+//! Tests of commands that must not outlive the lease of their node, even if the manager is no longer running.
 
 use crate::bench::{Bench, key, state};
 use longhaul_domain::{ExitStatus, StopCause, Timestamp};

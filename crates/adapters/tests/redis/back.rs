@@ -260,7 +260,7 @@ async fn a_server_that_is_known_to_be_away_keeps_nobody_waiting() {
     }
     assert!(begun.elapsed() < Duration::from_secs(2), "twenty nodes got the report in {:?}", begun.elapsed());
     server.restart();
-    // The request is repeated, because a request that arrives while another request is connecting fails at once.
+    // The request is repeated, because a request that arrives while another request is connecting fails immediately.
     let deadline = Instant::now() + Duration::from_secs(20);
     while store.load(&[id]).await.is_err() {
         assert!(Instant::now() < deadline, "the server is back, but the node does not find it");

@@ -128,7 +128,7 @@ fn visit(pid: u32, mut see: impl FnMut(&DescriptorOwner<'_>, &str)) -> io::Resul
                 let place = DescriptorOwner { directory: &directory, name };
                 see(&place, &String::from_utf8_lossy(target));
             }
-            // The descriptor was closed in the meantime.
+            // The process has just closed the descriptor.
             Err(Errno::NOENT) => {}
             Err(error) => return Err(error.into()),
         }

@@ -5,7 +5,7 @@ use std::fs::{self, File};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::FileExt as _;
 
-/// Maximum number of descriptors in a set of `select`.
+/// Maximum number of descriptors in one descriptor set of `select`.
 const MAX_SELECT_FDS: u64 = 1_024;
 const STDIN: u64 = 0;
 
@@ -16,7 +16,7 @@ pub(super) enum WaitChannel {
     Reading { fd: u64 },
     /// A poll of exactly one descriptor.
     Polling {
-        /// Number of the descriptor.
+        /// Number of the polled descriptor.
         only: u64,
     },
     /// A read of a pipe whose descriptor is unknown.
@@ -48,7 +48,7 @@ impl WaitChannel {
                 Some(call) => call.sleep(|set, bytes| read(pid, set, bytes)),
                 None => Self::Otherwise,
             },
-            // The thread has ended in the meantime.
+            // The thread has just ended.
             Err(error) if error.raw_os_error() == Some(rustix::io::Errno::SRCH.raw_os_error()) => {
                 Self::Otherwise
             }
@@ -163,19 +163,19 @@ fn read(pid: u32, address: u64, bytes: &mut [u8]) -> io::Result<()> {
 #[cfg(target_arch = "x86_64")]
 mod calls {
     pub(super) const SYSCALLS_KNOWN: bool = true;
-    /// `read`, `pread64`, `readv`, `preadv` and `preadv2`, in this order.
+    /// Numbers of `read`, `pread64`, `readv`, `preadv` and `preadv2`, in this order.
     pub(super) const READS: [u64; 5] = [0, 17, 19, 295, 327];
     pub(super) const SPLICE: u64 = 275;
-    /// `poll` and `ppoll`, in this order.
+    /// Numbers of `poll` and `ppoll`, in this order.
     pub(super) const POLLS: [u64; 2] = [7, 271];
-    /// `select` and `pselect6`, in this order.
+    /// Numbers of `select` and `pselect6`, in this order.
     pub(super) const SELECTS: [u64; 2] = [23, 270];
 }
 
 #[cfg(target_arch = "aarch64")]
 mod calls {
     pub(super) const SYSCALLS_KNOWN: bool = true;
-    /// `read`, `readv`, `pread64`, `preadv` and `preadv2`, in this order.
+    /// Numbers of `read`, `readv`, `pread64`, `preadv` and `preadv2`, in this order.
     pub(super) const READS: [u64; 5] = [63, 65, 67, 69, 286];
     pub(super) const SPLICE: u64 = 76;
     /// System call number of `ppoll`.

@@ -124,7 +124,7 @@ impl OutputPages {
         Ok(true)
     }
 
-    /// Returns true if no process writes this output any more.
+    /// Returns true if no process is writing this output, so that it will not grow.
     fn is_abandoned(&self) -> io::Result<bool> {
         Ok(self.has_ended() || !self.directory.is_locked()?)
     }

@@ -35,7 +35,7 @@ pub(super) struct ProbeProcess {
 }
 
 impl ProbeProcess {
-    /// Starts the command in its own process group.
+    /// Starts the probe command in its own process group.
     pub(super) async fn start(shared: &Arc<SpawnerShared>, order: ProbeCommand) -> Result<Self, String> {
         let shared = Arc::clone(shared);
         // If the caller has stopped waiting, the send fails and drops the started probe, which kills it.
@@ -178,7 +178,8 @@ fn end_group(pid: u32) {
     }
 }
 
-/// Returns the part of the mark that separates probes of this state directory from those of others.
+/// Returns the part of the mark that distinguishes the probes of this state directory from the probes of other state
+/// directories.
 fn scope(shared: &SpawnerShared) -> String {
     shared.attempts.path().display().to_string()
 }

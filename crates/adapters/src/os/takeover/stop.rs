@@ -8,7 +8,7 @@ use longhaul_shim::{StopPlan, StopReason, StopStep};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// A stop in progress.
+/// A stop of a process tree that is in progress.
 #[derive(Debug)]
 pub(super) struct TakeoverStop {
     reason: StopReason,
@@ -18,7 +18,8 @@ pub(super) struct TakeoverStop {
 }
 
 impl TakeoverStop {
-    /// Prepares a stop. The first step is due at once. If `order.force` is set, `SIGKILL` is due at once instead.
+    /// Prepares a stop. The first step is due immediately. If `order.force` is set, `SIGKILL` is due immediately
+    /// instead.
     pub(super) fn new(order: StopRequest, plan: &StopPlan) -> Self {
         let steps = if order.force { Vec::new() } else { plan.steps.clone() };
         Self {
@@ -29,7 +30,7 @@ impl TakeoverStop {
         }
     }
 
-    /// Skips all steps before `SIGKILL`.
+    /// Skips all steps of the stop before `SIGKILL`.
     pub(super) fn force(&mut self) {
         if self.last != Some(SIGKILL) {
             self.steps = Vec::new().into_iter();

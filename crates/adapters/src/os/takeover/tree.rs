@@ -67,7 +67,7 @@ struct ProcessScan {
     is_complete: bool,
 }
 
-/// Result of killing a tree.
+/// Result of killing all processes of a tree.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::os) struct KillOutcome {
     /// Number of killed processes, not counting the command.
@@ -90,7 +90,7 @@ pub(super) struct OtherMembers {
 struct KillRound {
     /// The processes that were killed, as pairs of pid and start time.
     reached: Vec<(u32, u64)>,
-    /// True if no process was left to kill.
+    /// True if the round found no process to kill.
     is_empty: bool,
     /// True if the scan of this round was complete.
     is_complete: bool,
@@ -270,7 +270,7 @@ impl TreeInner {
     }
 
     /// Kills every process of the tree. If the control group contains only processes of the tree, kills the whole group
-    /// at once, so that no process can escape by a fork.
+    /// in a single step, so that no process can escape by a fork.
     fn kill(&self) -> KillRound {
         self.thaw();
         // Kill the command first. If its children ended first, the command could react to that and exit in another way.
@@ -312,9 +312,9 @@ impl TreeInner {
         reached
     }
 
-    /// Kills process groups. The kernel sends the signal to a whole group at once, so that no member can fork
-    /// meanwhile. Skips groups with an unmarked process: the number of the group may have been reused, or the group
-    /// contains a manager.
+    /// Kills process groups. The kernel sends the signal to all members of a group in a single step, so that no member
+    /// can fork meanwhile. Skips groups with an unmarked process: the number of the group may have been reused, or the
+    /// group contains a manager.
     fn kill_groups(&self, mut groups: BTreeSet<u32>) {
         for stat in ProcessStat::everyone() {
             if groups.contains(&stat.group) && !(self.mark.limits(stat.pid) && self.is_ours(&stat)) {

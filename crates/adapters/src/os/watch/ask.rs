@@ -21,11 +21,11 @@ pub(crate) type InspectReply = oneshot::Sender<Result<CachedSnapshot, String>>;
 pub(crate) enum AttemptRequest {
     /// Report the state of the attempt.
     Find(oneshot::Sender<Result<Adopted, String>>),
-    /// Stop the tree.
+    /// Stop all processes of the tree.
     Stop(StopRequest),
-    /// Pause the tree.
+    /// Pause all processes of the tree.
     Pause(DoneReply),
-    /// Resume the tree.
+    /// Resume all processes of the tree.
     Resume(DoneReply),
     /// Send a signal.
     Signal(PendingSignal, DoneReply),
@@ -57,14 +57,14 @@ pub(crate) type InputAnswer = oneshot::Sender<Result<Arc<CommandInput>, InputErr
 /// A request that the shim has not answered yet.
 #[derive(Debug)]
 pub(super) enum OutstandingRequest {
-    /// Pause the tree.
+    /// Pause all processes of the tree.
     Pause {
         /// Reply channel of the caller.
         asked: DoneReply,
-        /// Number of earlier tries.
+        /// Number of earlier tries of this pause.
         tries: u32,
     },
-    /// Resume the tree.
+    /// Resume all processes of the tree.
     Resume(DoneReply),
     /// Send a signal.
     Signal(DoneReply),

@@ -22,7 +22,7 @@ pub(super) struct LeftoverCleanup {
 }
 
 impl LeftoverCleanup {
-    /// Returns the exit record of the command.
+    /// Returns the exit record of the command whose leftovers are being killed.
     pub(super) fn record(&self) -> &ExitRecord {
         &self.record
     }

@@ -40,7 +40,7 @@ pub(super) struct PendingStart {
     order: Arc<StartRequest>,
     /// Reply channel of the caller; `None` after the reply.
     answer: Option<oneshot::Sender<Result<(), StartFailure>>>,
-    /// Delay before the next try.
+    /// Delay before the next try of the start.
     pause: Duration,
     /// True if an earlier try created the attempt directory but started no shim in it.
     made: bool,

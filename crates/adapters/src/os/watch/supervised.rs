@@ -1,4 +1,4 @@
-//! Follows a live shim.
+//! The stage of a watch in which it follows a live shim: receives its messages and forwards requests to it.
 
 use super::child::ShimChild;
 use super::{
@@ -70,7 +70,7 @@ impl AttemptWatch {
         if self.is_over() { WatchStage::Over } else { self.outlive_shim().await }
     }
 
-    /// Waits until the known shim has ended, then examines the attempt directory.
+    /// Waits for a limited time until the shim has ended, and then examines the attempt directory.
     pub(super) async fn outlive_shim(&mut self) -> WatchStage {
         let gone = end_of_shim(&self.shared, self.shim.as_mut(), self.identity.as_deref());
         if tokio::time::timeout(DISCONNECTED_SHIM_TIMEOUT, gone).await.is_err() {
@@ -333,7 +333,7 @@ impl AttemptWatch {
     }
 }
 
-/// Waits until a known shim has ended.
+/// Waits until a shim has ended, if it is a child of this program or its identity is known.
 pub(super) async fn end_of_shim(
     shared: &SpawnerShared,
     shim: Option<&mut ShimChild>,
