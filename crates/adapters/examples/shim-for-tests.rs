@@ -1,4 +1,4 @@
-//! The shim as a program of its own, for this package's tests.
+//! Builds the shim as a separate program for the tests of this package.
 
 fn main() {
     longhaul_shim::main()

@@ -1,18 +1,18 @@
-//! Reports each damaged record once in the log.
+//! Logs each damaged record only once.
 
 use longhaul_ports::StoreError;
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
 
-/// Maximum number of reported records to remember. Beyond it, the set is cleared and records are reported again.
+/// Maximum number of damaged records to remember. When the set is full, it is cleared, and records may be logged again.
 const MAX_NAMED: usize = 1_000;
 
-/// The damaged records that were already reported.
+/// The damaged records that are already logged.
 #[derive(Debug, Default)]
 pub(crate) struct NamedDamage(Mutex<BTreeSet<String>>);
 
 impl NamedDamage {
-    /// Logs a damaged record, unless it was already reported.
+    /// Logs a damaged record, unless it is already logged.
     pub(crate) fn name(&self, error: &StoreError) {
         let mut named = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if named.len() >= MAX_NAMED {

@@ -1,4 +1,4 @@
-//! Atomic and durable replacement of small files: after a power cut a file has its old or its new content.
+//! Atomic and durable replacement of small files: after a power cut, a file has either its old or its new content.
 
 use longhaul_failpoint::failpoint;
 use std::fs::{self, DirBuilder, File, OpenOptions};
@@ -6,7 +6,8 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
-/// Creates a directory that only its owner can access, and its parents, and syncs its directory entry.
+/// Creates a directory that only its owner can access, and its missing parent directories. Syncs the new directory
+/// entry.
 ///
 /// Rejects a symbolic link, because another user could redirect the files through it.
 pub(super) fn make_private_directory(path: &Path) -> io::Result<()> {
@@ -29,7 +30,7 @@ pub(super) fn make_private_directory(path: &Path) -> io::Result<()> {
 /// Replaces a file atomically. The new file is readable by its owner only. `temporary` must be in the same directory,
 /// and no other task may use that name.
 pub(super) fn replace(path: &Path, temporary: &Path, bytes: &[u8]) -> io::Result<()> {
-    // A crash may have left this file behind.
+    // A crash may have left the temporary file behind.
     match fs::remove_file(temporary) {
         Ok(()) => {}
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}

@@ -3,7 +3,7 @@
 use longhaul_domain::Spec;
 use longhaul_wire::record;
 
-/// FNV-1a hash of bytes, which can be added in several pieces.
+/// FNV-1a hash of bytes. The bytes can be added in several pieces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Fingerprint(u64);
 
@@ -22,7 +22,7 @@ impl Fingerprint {
         self.0
     }
 
-    /// Returns the fingerprint of a spec. It distinguishes specs after the record itself is deleted.
+    /// Returns the fingerprint of a spec. It identifies the spec after the process record is deleted.
     pub(crate) fn of(spec: &Spec) -> u64 {
         let mut fingerprint = Self::new();
         fingerprint.add(record::encode_spec_alone(spec).as_bytes());

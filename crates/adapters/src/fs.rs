@@ -1,14 +1,14 @@
 //! Local store in files that people and tools can read: the memory store with a journal of its changes.
 //!
-//! Each commit is one file of JSON lines. The file is written under a temporary name, synced and renamed. Steps that
-//! wait at the same time share one commit. After every thousand commits a checkpoint writes the whole store to one
-//! file and deletes the earlier commits. Only one program at a time can use a store.
+//! Each commit is one file of JSON lines. The file is written under a temporary name, synced and renamed. Write
+//! operations that are waiting at the same time share one commit. After every thousand commits, a checkpoint writes the
+//! whole store to one file and deletes the earlier commits. Only one program at a time can use a store.
 //!
 //! ```text
 //! jq -c 'select(.process) | .process | {id, revision}' store/checkpoint.jsonl store/commits/*.jsonl
 //! ```
 //!
-//! If the disk fails during a write, the store acknowledges nothing more until it is opened again.
+//! If the disk fails during a write, the store acknowledges no further writes until it is opened again.
 
 mod checkpoint;
 #[cfg(feature = "decoders")]
@@ -37,19 +37,22 @@ use store_dir::StoreDir;
 use tokio::sync::RwLockReadGuard;
 use writer::{FileDurability, JournalThread};
 
-/// Format version that this program writes, and the newest that it reads. Format 1 has different field names.
+/// The format version that this program writes. It is also the newest version that this program can read. Format 1 has
+/// different field names.
 const FORMAT: u32 = 2;
 
-/// For steps without an operation id: a caller that lost the reply lists the records instead.
+/// Used for writes without an operation id. A caller that did not receive the reply lists the records instead of
+/// repeating the write.
 const NO_OP: Option<OpId> = None;
 
 /// A store in a directory of JSON files.
 ///
-/// Opening and dropping the store block on I/O; for a large store both may take long.
+/// Opening and dropping the store block the thread on I/O. With a large store, this may take long.
 pub struct FsStore {
     shared: Arc<JournalShared>,
     clock: Arc<dyn Clock>,
-    // Dropped first, because the writer requests checkpoints.
+    // Declared before the checkpoint writer and therefore dropped first, because it sends requests to the checkpoint
+    // writer.
     writer: JournalThread,
     _checkpoints: CheckpointWriter,
 }
@@ -93,7 +96,7 @@ impl FsStore {
         }
     }
 
-    /// Executes one durable step. `op` identifies the step if its reply may get lost.
+    /// Executes one durable write. If its reply may get lost, `op` identifies the write.
     async fn write<T: Send + 'static>(
         &self,
         op: impl Into<Option<OpId>> + Send,
@@ -102,7 +105,7 @@ impl FsStore {
         self.writer.apply(op.into(), FileDurability::Durable, step).await
     }
 
-    /// Waits until the journal is durable, and returns the records for reading.
+    /// Waits until the newest changes are on the disk, and returns the records for reading.
     async fn view(&self) -> Result<RwLockReadGuard<'_, JournalView>, StoreError> {
         let journal_view = self.shared.view.read().await;
         match &journal_view.lost {
@@ -111,7 +114,7 @@ impl FsStore {
         }
     }
 
-    /// Waits until `look` returns a value.
+    /// Waits until `look` returns a value. Calls `look` again after every write.
     async fn parked<T>(
         &self,
         mut look: impl FnMut(&mut JournalView) -> Option<T> + Send,

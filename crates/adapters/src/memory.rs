@@ -1,4 +1,4 @@
-//! Memory store: the reference for the behaviour of every store.
+//! In-memory store: the reference for the behaviour of every store.
 //!
 //! One lock protects plain ordered maps: the records, and an index that is derived from the records alone. The data
 //! lasts only as long as the program.
@@ -36,7 +36,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
 
-/// The memory store. Clones share the data, so that an engine can be dropped and another one opened on the same
+/// The in-memory store. Its clones share the data. A test can therefore drop an engine and open another one on the same
 /// store.
 #[derive(Clone)]
 pub struct MemoryStore {
@@ -45,7 +45,7 @@ pub struct MemoryStore {
     changed: Arc<Notify>,
 }
 
-/// Snapshot of a memory store.
+/// Snapshot of an in-memory store.
 #[derive(Clone, Debug)]
 pub struct MemorySnapshot(MemoryState);
 
@@ -64,7 +64,7 @@ impl MemoryStore {
         self
     }
 
-    /// Deletes all data, like a server whose data was flushed.
+    /// Deletes all data. Simulates a server whose data was flushed.
     pub fn lose_everything(&self) {
         self.write(|state, now| state.forget_everything(now));
     }
@@ -75,7 +75,7 @@ impl MemoryStore {
         MemorySnapshot(self.look(Clone::clone))
     }
 
-    /// Restores a snapshot, like a server that was restored from a dump.
+    /// Restores a snapshot. Simulates a server that was restored from a dump.
     pub fn go_back(&self, to: &MemorySnapshot) {
         self.write(|state, now| state.go_back(now, to.0.clone()));
     }
@@ -98,7 +98,7 @@ impl MemoryStore {
         answer
     }
 
-    /// Waits until `query` returns a value.
+    /// Waits until `query` returns a value. Calls `query` again after every write.
     async fn parked<T>(&self, mut query: impl FnMut(&mut MemoryState) -> Option<T> + Send) -> T {
         loop {
             let changed = self.changed.notified();

@@ -1,12 +1,12 @@
 //! Outbox: a node's own copy of the records that it wrote to a shared store.
 //!
-//! A launch is written to a local SQLite file before it is sent to the store, and later the replies of the store
-//! about the work of this node are written too. Therefore the node can show its own work while the store is
-//! unreachable, and can restore records that the store lost. The store acknowledges every write and answers every
-//! other read. The only exception is a node that is configured to accept local-only launches.
+//! A node writes a launch to a local SQLite file before it sends the launch to the store. Later it also writes the
+//! store's replies about its own work. The node can therefore show its own work while the store is unreachable, and can
+//! restore records that the store has lost. The store acknowledges every write and answers every other read. The only
+//! exception is a node that is configured to accept local-only launches.
 //!
-//! The launch spec is on the disk before the store receives it. Later changes are written within milliseconds; after
-//! a crash the attempt directories contain the same facts.
+//! The launch spec is on the disk before the store receives it. Later changes are written within milliseconds; after a
+//! crash the attempt directories contain the same facts.
 
 mod events;
 mod failure;
@@ -49,25 +49,24 @@ pub struct OutboxStore {
     index: Mutex<OutboxIndex>,
     writer: OutboxWriter,
     accepts_local_only: bool,
-    /// Held while this node changes local-only records or restores records to the store.
+    /// Lock that is held while this node changes local-only records or restores records to the store.
     restore_lock: tokio::sync::Mutex<()>,
 }
 
 /// Options of an outbox.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OutboxOptions {
-    /// Address of the store, without secrets. Records of one store are never restored to a store with another
-    /// address.
+    /// Address of the store, without secrets. Records are never restored to a store with another address.
     pub address: String,
-    /// Time for which an ended record is kept after its end was acknowledged. The default is 10 minutes, or zero if
-    /// the store survives the loss of its server.
+    /// Time for which the record of an ended process is kept after the store acknowledged the end. The default is 10
+    /// minutes, or zero if the store survives the loss of its server.
     pub keeps_ended: Duration,
-    /// Maximum number of ended records to keep. The default is 10,000.
+    /// Maximum number of records of ended processes to keep. The default is 10,000.
     pub max_ended: usize,
     /// Maximum size of the file in KiB. `None` means no limit.
     pub max_kib: Option<u32>,
-    /// True if this node accepts launches that affect no other node while the store is unreachable. The default is
-    /// false.
+    /// True if this node accepts launches while the store is unreachable, provided that they affect no other node. The
+    /// default is false.
     pub accepts_local_only: bool,
 }
 
@@ -129,7 +128,7 @@ impl OutboxStore {
     }
 
     /// Returns an error if the file at `path` contains live processes of a store at another address. Called before a
-    /// new store is created, so that no store is created without need.
+    /// new store is created, so that no unneeded store is created.
     ///
     /// # Errors
     /// Returns the same errors as [`OutboxStore::open`].

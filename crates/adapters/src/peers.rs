@@ -1,4 +1,4 @@
-//! Requests to other nodes over TCP and over Unix sockets.
+//! Requests to other nodes over TCP and Unix sockets.
 
 pub use crate::trust::TrustError;
 
@@ -22,14 +22,14 @@ use tokio::task::AbortHandle;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
-/// Timeout for a connection to another node.
+/// Maximum time to wait for a connection to another node.
 const CONNECT: Duration = Duration::from_secs(2);
 /// Maximum size of the head of a response, and of the read buffer, in bytes.
 const MAX_HEAD_BYTES: usize = 64 * 1_024;
 /// URL prefix of a Unix socket address.
 const SOCKET: &str = "http+unix://";
 
-/// Sends requests to other nodes, each over its own connection.
+/// Sends requests to other nodes. Each request uses its own connection.
 pub struct HttpPeerTransport {
     connector: Result<TlsConnector, TrustError>,
 }
@@ -115,7 +115,7 @@ struct PeerConnection {
     held: ConnectionGuard,
 }
 
-/// Closes a connection when its response is dropped.
+/// A connection that is closed when the response is dropped.
 #[derive(Debug)]
 struct ConnectionGuard(AbortHandle);
 
@@ -132,7 +132,7 @@ impl PeerConnection {
     {
         let (sender, connection) =
             http1::Builder::new().max_buf_size(MAX_HEAD_BYTES).handshake(TokioIo::new(stream)).await?;
-        // If the connection fails, the pending request returns the reason.
+        // If the connection fails, the pending request returns the error.
         let conversation = tokio::spawn(async move { drop(connection.await) });
         Ok(Self { sender, held: ConnectionGuard(conversation.abort_handle()) })
     }
@@ -197,8 +197,8 @@ fn request(call: &PeerHttpRequest) -> Result<Request<Full<Bytes>>, PeerError> {
     Ok(request)
 }
 
-/// Connects to a Unix socket that belongs to the user of this program. Another user could have put a socket at the
-/// address of a node.
+/// Connects to a Unix socket that belongs to the user of this program. Rejects the socket of another user, because that
+/// user could have put it at the address of a node.
 async fn own_socket(path: &Path) -> Result<UnixStream, Cause> {
     let stream = UnixStream::connect(path).await?;
     let (owner, own) = (stream.peer_cred()?.uid(), rustix::process::geteuid().as_raw());
@@ -208,7 +208,7 @@ async fn own_socket(path: &Path) -> Result<UnixStream, Cause> {
     Ok(stream)
 }
 
-/// Returns true if the handshake failed because the certificate of the other side was not accepted.
+/// Returns true if the handshake failed because the certificate of the server is invalid or not trusted.
 fn is_of_trust(cause: &Cause) -> bool {
     let inner = cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
     let refused = inner.and_then(|inner| inner.downcast_ref::<rustls::Error>());

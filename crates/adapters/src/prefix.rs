@@ -1,6 +1,6 @@
-//! Prefixes of ids.
+//! Prefixes of process ids.
 
-/// Returns the lowest and the highest id that start with this text. Returns `None` if no id does.
+/// Returns the lowest and the highest id that start with this text. Returns `None` if no id can start with it.
 pub(crate) fn range(begin: &str) -> Option<([u8; 16], [u8; 16])> {
     const HYPHENS: [usize; 4] = [8, 13, 18, 23];
     if begin.len() > 36 {

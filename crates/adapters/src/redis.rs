@@ -5,8 +5,8 @@
 //! [`longhaul_wire::record`], which no script parses. All keys start with `lh:{namespace}:`, so that a Redis cluster
 //! stores them on one shard.
 //!
-//! A write whose answer was lost is sent again. The script recognises the second write by its id, op, revision or
-//! token.
+//! If the answer to a write is lost, the write is sent again. The script recognises the repeated write by its process
+//! id, operation id, revision or token.
 
 mod acl;
 mod acl_error;
@@ -83,12 +83,12 @@ pub struct RedisStore {
     taken_in: ConsumedUpdates,
     notifications: NotificationListener,
     replicated: ReplicatedClaims,
-    /// Damaged entries that were logged already.
+    /// Damaged entries that are already logged.
     named: NamedDamage,
 }
 
 impl RedisStore {
-    /// Opens a namespace on a server and creates it if absent.
+    /// Opens a namespace on a server. Creates the namespace if it does not exist.
     ///
     /// # Errors
     /// - [`StoreError::Unavailable`] if the server cannot be reached. If the server cannot guarantee the configured
@@ -113,7 +113,7 @@ impl RedisStore {
         Ok(store)
     }
 
-    /// Creates the namespace again after it was emptied.
+    /// Creates the namespace again after it was deleted.
     async fn create_namespace(&self) -> Result<(), StoreError> {
         opening::found(&self.link).await?;
         self.found_policy().await

@@ -1,12 +1,12 @@
 //! Signatures of launches under a key that all nodes of a cluster share.
 //!
 //! The text form of a signature is `1.KEY.UNTIL.CODE.USER`: the version, the id of the key, the time until which the
-//! launch may be started (in milliseconds), the HMAC-SHA-256 over these fields and the launch, and the name of the
-//! user who accepted the launch. The code is truncated to 128 bits, which RFC 2104 allows, because it is part of
-//! every record.
+//! launch may be started (in milliseconds), the HMAC-SHA-256 over these fields and the launch, and the name of the user
+//! who accepted the launch. The code is truncated to 128 bits, which RFC 2104 allows, because it is part of every
+//! record.
 //!
-//! The HMAC covers a canonical encoding of the decoded launch, not the text in the store. Therefore the signature
-//! does not depend on two decoders that agree.
+//! The HMAC covers a canonical encoding of the decoded launch, not the text in the store. The signature is therefore
+//! safe even if two decoders interpret the same text differently.
 
 mod file;
 mod key;
@@ -25,19 +25,19 @@ use signature::SignatureText;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-/// Signs launches with the first cluster key, and verifies signatures of all cluster keys.
+/// Signs launches with the first cluster key, and verifies signatures that were made with any of the cluster keys.
 #[derive(Debug)]
 pub struct ClusterSigner {
     file: KeyFile,
-    /// The signing key stays the same for the lifetime of this signer, so that a new key is not used before all nodes
-    /// have it.
+    /// Key that signs. It stays the same for the lifetime of this signer, so that a new key is used only after all
+    /// nodes have received it.
     signing: ClusterKey,
     known: Mutex<CachedKeys>,
     user: String,
     valid_for: Duration,
 }
 
-/// Keys of the last read of the file.
+/// The keys that were read from the file most recently.
 #[derive(Debug)]
 struct CachedKeys {
     stamp: Option<KeyFileStamp>,
@@ -46,7 +46,7 @@ struct CachedKeys {
 
 impl ClusterSigner {
     /// Creates a signer with the keys of the file. Commands run as the user of this program. A launch may be started
-    /// within `valid_for` after it was accepted, or after the end of its delay.
+    /// within the time `valid_for` after it was accepted or, if it has a delay, after the end of the delay.
     ///
     /// # Errors
     /// Returns a [`KeyFileError`] if the file is missing or cannot be used.
@@ -63,13 +63,13 @@ impl ClusterSigner {
         })
     }
 
-    /// Sets the user of the commands, if it differs from the user of this program.
+    /// Sets the user as whom commands run, if it differs from the user of this program.
     #[must_use]
     pub fn as_user(self, name: &str) -> Self {
         Self { user: name.to_owned(), ..self }
     }
 
-    /// Signs a process as if it had been accepted at `moment`.
+    /// Signs the launch of a process as if it had been accepted at `moment`.
     #[must_use]
     pub fn seal_from(&self, process: &Process, moment: Timestamp) -> LaunchSignature {
         let begin = process.spec.not_before.map_or(moment, |not_before| not_before.max(moment));
@@ -95,8 +95,8 @@ impl ClusterSigner {
         if key.verifies(&statement, &signature.code) { Ok(signature) } else { Err(SignatureError::Altered) }
     }
 
-    /// Returns the key with this id. Reads the file again if it changed, because another node may already sign with a
-    /// new key.
+    /// Returns the key with this id. Reads the file again if the file has changed, because another node may already
+    /// sign with a new key.
     fn key(&self, id: &KeyId) -> Option<ClusterKey> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(key) = known.keys.find(id) {

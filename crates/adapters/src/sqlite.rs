@@ -1,11 +1,12 @@
 //! Local store: a SQLite database in WAL mode.
 //!
-//! One thread writes. It takes all waiting operations, executes each under its own savepoint, so that a rejection
-//! undoes only that operation, commits them together, and replies once the commit is durable. Other threads read.
-//! After a commit that failed on the disk, the store acknowledges nothing more until it is opened again.
+//! One thread writes. It takes all waiting operations and executes each operation under its own savepoint, so that a
+//! rejection undoes only that operation. It then commits them together, and replies when the commit is durable. Other
+//! threads read. After a commit that failed on the disk, the store acknowledges no further writes until it is opened
+//! again.
 //!
-//! The fields that queries need are columns; the other fields are records of [`longhaul_wire::record`]. The launch
-//! spec is written once, and the changing part with each commit. Notifications and claims of due rows are kept in
+//! The fields that queries need are columns; the other fields are records of [`longhaul_wire::record`]. The launch spec
+//! is written only once, and the changing part with each commit. Notifications and claims of due rows are kept in
 //! memory, because only one manager at a time uses a database.
 
 mod answers;
@@ -53,7 +54,7 @@ use writer::{DatabaseThread, SyncMode};
 
 /// A store in a SQLite database.
 ///
-/// Opening and dropping the store block on I/O for some milliseconds.
+/// Opening and dropping the store block the thread on I/O for some milliseconds.
 pub struct SqliteStore {
     path: PathBuf,
     clock: Arc<dyn Clock>,
@@ -61,7 +62,8 @@ pub struct SqliteStore {
     issued: Arc<IssuedRows>,
     /// Cursor of the newest event.
     newest: watch::Receiver<EventCursor>,
-    // Dropped before the writer: SQLite cleans up when the last connection is closed, and that must be the writer's.
+    // Declared before the writer and therefore dropped first. SQLite cleans up when the last connection is closed, and
+    // that must be the connection of the writer.
     readers: QueryThreads,
     writer: DatabaseThread,
 }
@@ -86,7 +88,7 @@ impl Default for SqliteOptions {
 }
 
 impl SqliteStore {
-    /// Size in bytes to which a longer write-ahead log is truncated. It is never truncated to less.
+    /// Size in bytes to which a longer write-ahead log is truncated. The log is never truncated to a smaller size.
     pub const MAX_WAL_BYTES: u64 = 8 << 20;
 
     /// Opens the database at `path`. Creates the database if it does not exist.
@@ -139,7 +141,7 @@ impl SqliteStore {
         opening::end(path)
     }
 
-    /// Executes one durable step. `op` identifies the step if its reply may get lost.
+    /// Executes one durable write. If its reply may get lost, `op` identifies the write.
     async fn write<T: Send + 'static>(
         &self,
         op: impl Into<Option<OpId>> + Send,

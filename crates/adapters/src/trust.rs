@@ -18,7 +18,7 @@ const PLACES: [&str; 5] = [
     "/etc/ssl/cert.pem",
 ];
 
-/// Reason for which no CA certificates can be used.
+/// Reason why no CA certificates can be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TrustError {
@@ -49,14 +49,15 @@ pub enum TrustError {
     },
 }
 
-/// Creates a TLS connector that trusts the given CA certificates, or else those of the machine.
+/// Creates a TLS connector that trusts the given CA certificates, or the CA certificates of the machine if none are
+/// given.
 pub(crate) fn connector(authorities: Option<&Path>) -> Result<TlsConnector, TrustError> {
     let found = PLACES.iter().map(Path::new).find(|place| place.is_file());
     let path = authorities.or(found).ok_or(TrustError::Nowhere)?;
     let pem =
         std::fs::read(path).map_err(|source| TrustError::Unreadable { path: path.to_owned(), source })?;
     let mut roots = RootCertStore::empty();
-    // Certificates that cannot be read or are of an unsupported kind are skipped.
+    // Skip certificates that cannot be read or are of an unsupported kind.
     roots.add_parsable_certificates(CertificateDer::pem_slice_iter(&pem).filter_map(Result::ok));
     if roots.is_empty() {
         return Err(TrustError::Unusable { path: path.to_owned() });

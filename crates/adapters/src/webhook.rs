@@ -44,7 +44,7 @@ pub struct HttpWebhookTransport {
     lines: ConnectionPool,
 }
 
-/// Receiver of a webhook request.
+/// Address of a webhook receiver.
 #[derive(Clone, Debug)]
 struct WebhookTarget {
     is_secret: bool,
@@ -53,7 +53,7 @@ struct WebhookTarget {
 }
 
 impl HttpWebhookTransport {
-    /// Creates a transport. If no CA certificates can be loaded, each request to an `https` address returns that
+    /// Creates a transport. If no CA certificates can be loaded, each request to an `https` address fails with that
     /// error.
     #[must_use]
     pub fn new(options: &WebhookOptions) -> Self {
@@ -75,8 +75,8 @@ impl HttpWebhookTransport {
         {
             return Ok(self.receipt(&name, connection, answer).await);
         }
-        // There was no idle connection, or the receiver had closed it. Sending twice is safe: the receiver recognises
-        // the event id.
+        // There was no idle connection, or the receiver had closed the idle connection. It is safe to send the request
+        // again, because the receiver recognises the event id.
         let request = request(webhook, &uri)?;
         let mut connection = self.line(&receiver).await.map_err(unreachable)?;
         let answer = connection.ask(request).await.map_err(|error| unreachable(error.into()))?;
@@ -178,7 +178,7 @@ fn unusable(error: impl std::error::Error) -> WebhookTransportError {
     WebhookTransportError::Unusable { why: error.to_string() }
 }
 
-/// Returns the number of seconds of a `Retry-After` header. The date form is ignored.
+/// Returns the number of seconds in a `Retry-After` header. Ignores a header that contains a date.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let seconds = headers.get(RETRY_AFTER)?.to_str().ok()?.parse().ok()?;
     Some(Duration::from_secs(seconds))

@@ -1,4 +1,5 @@
-//! Random sequences of operations give the same results on the local stores as on the reference, the memory store.
+//! Checks that random sequences of operations give the same results on the local stores as on the reference, which is
+//! the in-memory store.
 #![cfg(all(feature = "fs", feature = "memory", feature = "sqlite"))]
 #![expect(clippy::unwrap_used, reason = "tests and their helpers fail by panicking")]
 

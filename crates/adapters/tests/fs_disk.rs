@@ -18,7 +18,7 @@ use std::process::{Command as Program, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Environment variable with the path of the store for a test that runs in a child program.
+/// Environment variable that contains the path of the store, for a test that runs in a child program.
 const PLACE: &str = "LONGHAUL_TEST_STORE";
 
 #[tokio::test]
@@ -362,7 +362,8 @@ async fn checkpoints_take_in_commits_while_writes_go_on() {
                             store.claim(&lease, &room(&lease, 2)).await.unwrap();
                         } else {
                             let change = ending(&store, &ids, id).await;
-                            // The commit fails if another writer has claimed the process meanwhile.
+                            // The result is ignored: the commit fails if another writer has claimed the process
+                            // meanwhile.
                             let _ = store.commit(change).await;
                         }
                         if turn % 50 == 0 {
@@ -528,7 +529,7 @@ fn refused_untouched(path: &Path) -> StoreError {
     let before = files(path);
     let refused = FsStore::open(path, Arc::new(VirtualClock::default()), FsOptions::default()).unwrap_err();
     let mut after = files(path);
-    // The program takes the lock before it reads a store, so the attempt may leave an empty lock file.
+    // The store is locked before it is read, so a failed attempt may leave an empty lock file.
     if !before.contains_key("lock") {
         assert!(after.remove("lock").is_none_or(|lock| lock.is_empty()));
     }
@@ -553,7 +554,7 @@ fn files(directory: &Path) -> BTreeMap<String, Vec<u8>> {
     found
 }
 
-/// Visible content of a store, for comparison.
+/// All content of a store that callers can read, for comparisons.
 type Picture = (
     Vec<StoredProcess>,
     Vec<QueueState>,
@@ -636,7 +637,7 @@ fn submission(ids: &SequentialIds, spec: Spec) -> Submission {
     }
 }
 
-/// Cancels a pending process, which ends it.
+/// Ends a pending process by cancelling it.
 async fn end(store: &FsStore, ids: &SequentialIds, id: ProcessId) -> Revision {
     store.commit(ending(store, ids, id).await).await.unwrap()
 }
@@ -673,7 +674,7 @@ fn acknowledge(id: ProcessId, revision: Revision) {
     out.flush().unwrap();
 }
 
-/// Returns a command that executes one ignored test of this test program.
+/// Returns a command that runs one ignored test of this test program.
 fn this_test(name: &str) -> Program {
     let mut program = Program::new(std::env::current_exe().unwrap());
     program.args(["--exact", "--ignored", "--nocapture", name]);

@@ -1,4 +1,4 @@
-//! Tests that a store which was copied to another kind of store behaves like the original.
+//! Tests that a store behaves like the original after it was copied to a store of another kind.
 #![cfg(all(feature = "fs", feature = "sqlite"))]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
 
@@ -26,7 +26,7 @@ async fn a_moved_store_agrees_with_the_one_that_it_came_from() {
         let clock = VirtualClock::default();
         let files: Arc<FsStore> = Arc::new(fs(&at("files"), &clock));
         let database: Arc<SqliteStore> = Arc::new(sqlite(&at("database"), &clock));
-        // Both fixtures share one clock, so each step of the script advances that clock twice.
+        // Both fixtures share one clock, so each step of the script advances the clock twice.
         let world = |store: Arc<dyn Store>| StoreFixture::new(store, clock.clone());
         agree(&world(files.clone()), &world(database.clone()), seed, 300).await;
         assert_same(files.as_ref(), database.as_ref()).await;

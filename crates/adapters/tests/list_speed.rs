@@ -1,5 +1,5 @@
-//! Measures the time to list a page of 50 out of 100,000 records. Run by hand, in release mode:
-//! `cargo test --release -p longhaul-adapters --features sqlite --test list_speed -- --ignored --nocapture`.
+//! Measures the time to list a page of 50 records out of 100,000. Run by hand, in release mode: `cargo test --release
+//! -p longhaul-adapters --features sqlite --test list_speed -- --ignored --nocapture`.
 #![cfg(feature = "sqlite")]
 #![expect(
     clippy::unwrap_used,
@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 const RECORDS: usize = 100_000;
-/// Number of records, the oldest, that have rare values such as the name `rare`.
+/// Number of records with rare values, such as the name `rare`. These are the oldest records.
 const RARE: usize = 20;
 
 #[ignore = "a measurement, which needs an idle machine"]
@@ -119,7 +119,7 @@ async fn fill(store: &Arc<dyn Store>) {
     }
 }
 
-/// Stores the record with this number. All records end, except the first one and one in each thousand.
+/// Stores the record with this number. All processes end, except the first one and one in each thousand.
 async fn put(
     store: &Arc<dyn Store>,
     ids: &SequentialIds,

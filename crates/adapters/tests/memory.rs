@@ -1,4 +1,4 @@
-//! The contract test suite of stores, run on the memory store.
+//! The contract test suite of stores, run on the in-memory store.
 #![cfg(feature = "memory")]
 
 use longhaul_adapters::memory::MemoryStore;
@@ -19,7 +19,7 @@ async fn open_leased(clock: VirtualClock) -> StoreFixture {
 longhaul_testkit::store_suite!(open);
 
 async fn open_with_long_leases(clock: VirtualClock) -> StoreFixture {
-    // Longer than the virtual time that any rule of the suite takes.
+    // A lease must last longer than the virtual time of any test in the suite.
     let year = Duration::from_secs(365 * 24 * 3600);
     StoreFixture::new(Arc::new(MemoryStore::new(Arc::new(clock.clone())).with_leases(year, year)), clock)
 }

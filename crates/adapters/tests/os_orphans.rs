@@ -1,4 +1,5 @@
-//! Tests in which this program adopts orphans. They are a separate program, because adoption affects the whole program.
+//! Tests in which this program adopts orphans. They are in a separate program, because adoption affects the whole
+//! program.
 #![cfg(all(feature = "os", feature = "system"))]
 #![expect(
     clippy::unwrap_used,
@@ -25,7 +26,7 @@ static ALONE: Mutex<()> = Mutex::const_new(());
 #[tokio::test]
 async fn end_that_waited_to_be_collected_was_watched_by_nobody() {
     let _alone = ALONE.lock().await;
-    // The test adopts orphans and never reaps them, like the first process of many containers.
+    // The test program adopts orphans and never reaps them, like the first process of many containers.
     set_child_subreaper(Some(getpid())).unwrap();
     let mut bench = Bench::new();
     bench.start(key(1), "while [ ! -e go ]; do sleep 0.01; done; exit 7").await;
@@ -54,7 +55,7 @@ async fn end_that_waited_to_be_collected_was_watched_by_nobody() {
 #[tokio::test]
 async fn what_was_killed_with_its_shim_is_found_over_whoever_collects_it_when() {
     let _alone = ALONE.lock().await;
-    // The test program becomes the parent of orphans and never reaps them, so that they stay zombies.
+    // The test program becomes the parent of orphans and never reaps them, so that they remain zombies.
     set_child_subreaper(Some(getpid())).unwrap();
     for wait_for_zombie in [false, true] {
         let mut bench = Bench::new();
@@ -97,7 +98,8 @@ async fn orphans_are_adopted_and_leave_no_zombie() {
     std::fs::write(bench.path().join("go"), "").unwrap();
     until(async || state(orphan).is_none()).await;
 
-    // A command without its shim becomes a child of this program too. Its exit must still be recorded as its own.
+    // A command that has lost its shim also becomes a child of this program. Its exit must still be recorded as the
+    // exit of the command.
     std::fs::remove_file(bench.path().join("go")).unwrap();
     bench.start(key(2), "while [ ! -e go ]; do sleep 0.01; done; exit 7").await;
     let pid = bench.spawned().await;

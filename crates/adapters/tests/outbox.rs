@@ -1,4 +1,4 @@
-//! Tests of the outbox, the node's own copy of its writes to a shared store.
+//! Tests of the outbox: the node's own copy of the records that it wrote to a shared store.
 #![cfg(feature = "outbox")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
 
@@ -44,7 +44,7 @@ async fn of_leased_memory(clock: VirtualClock) -> StoreFixture {
     StoreFixture::new(Arc::new(around(Arc::new(memory), &clock).await), clock)
 }
 
-/// Opens an outbox whose directory is deleted at once.
+/// Opens an outbox whose directory is deleted immediately.
 async fn around(inner: Arc<dyn SharedStore>, clock: &VirtualClock) -> OutboxStore {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("outbox.sqlite");
@@ -102,7 +102,7 @@ impl Node {
         self.launch_with(lease, |_| {})
     }
 
-    /// Returns a launch like [`launch`](Self::launch), with a changed spec.
+    /// Returns a launch as [`launch`](Self::launch) does, but with a changed spec.
     fn launch_as(&self, change: impl FnOnce(&mut Spec)) -> Submission {
         self.launch_with(None, change)
     }
@@ -127,7 +127,7 @@ impl Node {
         }
     }
 
-    /// Commits a fact about a process as the owner of the process.
+    /// As the owner of a process, commits an event with this fact.
     async fn write(&self, store: &OutboxStore, lease: &Lease, id: ProcessId, fact: Fact) -> Revision {
         let stored = store.load(&[id]).await.unwrap().remove(0).unwrap();
         let events = vec![Event { at: self.clock.now(), fact }];
@@ -158,7 +158,7 @@ fn spawned() -> Fact {
     Fact::Spawned { pid: Some(7), containment: None, timeout_at: None }
 }
 
-/// Commits the end of a process, an exit with code 0, as the owner of the process.
+/// As the owner of a process, commits that the process ended with exit code 0.
 async fn end(node: &Node, store: &OutboxStore, lease: &Lease, id: ProcessId) {
     let exit = Exit {
         status: ExitStatus::Code(0),

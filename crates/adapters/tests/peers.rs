@@ -10,7 +10,7 @@ use tokio::net::{TcpListener, UnixListener};
 use tokio::task::JoinHandle;
 
 const TIMEOUT: Duration = Duration::from_millis(500);
-/// Time limit of one request, long enough that only a hang exceeds it.
+/// Time limit of one request. It is so long that only a request that hangs exceeds it.
 const BOUND: Duration = Duration::from_secs(10);
 
 fn call(address: &str, body: Option<&str>) -> PeerHttpRequest {
@@ -37,7 +37,7 @@ async fn whole(mut answer: PeerResponse) -> Result<String, PeerError> {
     Ok(String::from_utf8(all).unwrap())
 }
 
-/// Reads one request up to the bytes `asked`, sends the answer and returns the request.
+/// Reads one request until it ends with the bytes `asked`, sends the answer, and returns the request.
 async fn serve(mut stream: impl AsyncRead + AsyncWrite + Unpin, answer: &[u8], asked: &[u8]) -> String {
     let mut bytes = Vec::new();
     while !bytes.ends_with(asked) {
@@ -106,7 +106,7 @@ async fn whoever_says_nothing_or_breaks_off_is_told_of_in_time() {
     let begun = Instant::now();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
-    // The kernel accepts the connection, but the node never reads the request, like a halted node.
+    // The kernel accepts the connection, but no program reads the request. This simulates a halted node.
     let silent = ask(&call(&address, None)).await;
     assert!(matches!(silent, Err(PeerError::Silent { .. })), "{silent:?}");
     drop(listener);

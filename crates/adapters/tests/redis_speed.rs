@@ -138,7 +138,8 @@ impl Bench {
         self.store.submit(new).await.unwrap()
     }
 
-    /// Executes `run` `count` times in total on `writers` concurrent futures. Returns the executions per second.
+    /// Executes `run` `count` times in total, with `writers` concurrent futures. Returns the number of executions per
+    /// second.
     async fn at_once(&self, writers: u64, count: u64, run: impl AsyncFn(&Self)) -> f64 {
         let begun = Instant::now();
         let each = async || {
@@ -150,7 +151,8 @@ impl Bench {
         (count / writers * writers) as f64 / begun.elapsed().as_secs_f64()
     }
 
-    /// Runs whole processes: submitted and claimed, spawned, exited. Returns processes and changes per second.
+    /// Runs whole processes, from submission and claim through the spawn to the exit. Returns the numbers of processes
+    /// and of changes per second.
     async fn lives(&self, writers: u64, count: u64) -> (f64, f64) {
         let claimant = self.claimant();
         let rate = self
@@ -210,14 +212,15 @@ impl Bench {
         line.trim().parse().unwrap()
     }
 
-    /// Returns the percentiles of the time of scripts in the server, in microseconds.
+    /// Returns percentiles of the run time of scripts on the server, in microseconds.
     async fn in_server(&self) -> String {
         let info = self.ask(redis::cmd("INFO").arg("latencystats")).await;
         let line = info.lines().find_map(|line| line.strip_prefix("latency_percentiles_usec_evalsha:"));
         line.unwrap_or("unknown").to_owned()
     }
 
-    /// Returns the commands that the server executed, with their calls and time per operation, for `count` operations.
+    /// Returns the commands that the server has executed for `count` operations. For each command, the text contains
+    /// the calls and the time per operation.
     async fn commands(&self, count: u64) -> String {
         let info = self.ask(redis::cmd("INFO").arg("commandstats")).await;
         let mut rows: Vec<(f64, String)> = info

@@ -15,7 +15,7 @@ use std::process::{Command as Program, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Environment variable with the path of the store for a test that runs in a child program.
+/// Environment variable that contains the path of the store, for a test that runs in a child program.
 const PLACE: &str = "LONGHAUL_TEST_STORE";
 
 #[tokio::test]
@@ -60,7 +60,8 @@ async fn a_store_that_is_opened_again_has_everything_in_its_order() {
             (spec.key.as_ref().unwrap().to_string(), spec.priority.value())
         })
         .collect();
-    // The first claim took the process of key `a` with priority 9. Key `a` has a second slot; `b` was never served.
+    // The first claim took the process of key `a` that has priority 9. Key `a` has a second slot, and key `b` was never
+    // served.
     let expected = [("b", 5), ("a", 0), ("b", 0)].map(|(key, priority)| (key.to_owned(), priority));
     assert_eq!(order, expected);
 }
@@ -357,7 +358,8 @@ async fn a_sequence_is_never_used_twice() {
     let rule = Retention { age: Some(Duration::from_secs(60)), count: None, before: None };
     let mut last = 0;
     for _ in 0..3 {
-        // Two stores write to one database in turn. Each turn prunes the newest record before the other store writes.
+        // Two stores write to one database in turn. In each turn, one store prunes the newest record before the other
+        // store writes.
         let stores = [open(&path, &clock), open(&path, &clock)];
         for turn in 0..6 {
             let store = &stores[turn % 2];
@@ -394,7 +396,7 @@ async fn a_claim_sees_who_came_by_another_connection() {
     there.submit(urgent).await.unwrap();
     let claimed = here.claim(&lease, &room(&lease, 1)).await.unwrap();
     assert_eq!(claimed[0].process.id, id);
-    // A claim also sees that the other connection has removed a process from the queue.
+    // A claim must also detect that the other connection has removed a process from the queue.
     assert_eq!(there.claim(&lease, &room(&lease, 1)).await.unwrap().len(), 1);
     assert_eq!(here.claim(&lease, &room(&lease, 9)).await.unwrap().len(), 1);
 }
@@ -473,7 +475,7 @@ async fn a_list_holds_exactly_what_its_filter_admits_whichever_conditions_meet()
     let ids = SequentialIds::default();
     let lease = store.register(&facts()).await.unwrap();
     let mut all: Vec<StoredProcess> = Vec::new();
-    // Labels are indexed in batches. With more than one batch of records, the newest records are not indexed yet.
+    // Labels are indexed in batches. If there are more records than one batch, the newest records are not indexed yet.
     for turn in 0..310_usize {
         let pick = |of: usize| (turn / of).is_multiple_of(2);
         let mut new = work(&ids, pick(1).then_some("k"), 0);
@@ -609,7 +611,8 @@ async fn a_log_that_is_cut_or_changed_anywhere_keeps_all_that_came_before() {
         store.submit(new).await.unwrap();
         written.push((id, usize::try_from(fs::metadata(&log).unwrap().len()).unwrap()));
     }
-    // The files are read while the store is open, as after a crash, because closing the store empties the log.
+    // Read the files while the store is open, because closing the store empties the log. The files are then as after a
+    // crash.
     let (base, whole) = (fs::read(&path).unwrap(), fs::read(&log).unwrap());
     drop(store);
     let place = tempfile::tempdir().unwrap();
@@ -698,7 +701,7 @@ async fn child_that_writes_until_it_is_killed() {
 fn after_a_failed_write_nothing_is_acknowledged_until_it_is_opened_again() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("store.db");
-    // The limit on the file size makes every write fail. The signal of that limit is ignored.
+    // The limit on the file size makes every write fail. The signal that the limit sends is ignored.
     let test = this_test("child_whose_disk_fails");
     let mut words = vec![test.get_program().to_owned()];
     words.extend(test.get_args().map(ToOwned::to_owned));
@@ -805,7 +808,7 @@ fn files(directory: &Path) -> BTreeMap<String, Vec<u8>> {
         .collect()
 }
 
-/// Returns the visible content of a store, for comparison.
+/// Returns all content of a store that callers can read, for comparisons.
 async fn picture(store: &SqliteStore) -> impl PartialEq + std::fmt::Debug + use<> {
     let page = PageRequest { order: SortOrder::OldestFirst, after: None, limit: 1_000 };
     (
@@ -865,7 +868,7 @@ fn submission(ids: &SequentialIds, spec: Spec) -> Submission {
     }
 }
 
-/// Cancels a pending process, which ends it.
+/// Ends a pending process by cancelling it.
 async fn end(store: &SqliteStore, ids: &SequentialIds, id: ProcessId) -> Revision {
     store.commit(ending(store, ids, id).await).await.unwrap()
 }
@@ -899,7 +902,7 @@ fn acknowledge(id: ProcessId, revision: Revision) {
     out.flush().unwrap();
 }
 
-/// Returns a command that executes one ignored test of this test program.
+/// Returns a command that runs one ignored test of this test program.
 fn this_test(name: &str) -> Program {
     let mut program = Program::new(std::env::current_exe().unwrap());
     program.args(["--exact", "--ignored", "--nocapture", name]);

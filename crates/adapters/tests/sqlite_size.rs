@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// A store, and a second connection that empties the log of the store before each measurement.
+/// A store, and a second connection that empties the log before each measurement.
 struct Scale {
     store: SqliteStore,
     lease: Lease,
@@ -38,7 +38,8 @@ impl Scale {
             version: String::new(),
         };
         let beside = Connection::open(&path).unwrap();
-        // The checkpoints of the second connection need not survive a power cut, and syncing takes long.
+        // Syncing is disabled because it takes long, and because the checkpoints of this connection need not survive a
+        // power cut.
         beside.execute_batch("PRAGMA synchronous = OFF").unwrap();
         Self {
             lease: store.register(&me).await.unwrap(),
@@ -56,7 +57,7 @@ impl Scale {
         assert_eq!(emptied, Ok(0), "no reader uses the log");
         let done = step(self).await;
         let bytes = std::fs::metadata(&self.log).unwrap().len();
-        // The 32 bytes of the header of the log are not part of the change.
+        // Subtract the log header of 32 bytes, which is not part of the change.
         self.written.entry(name).or_default().push(bytes.saturating_sub(32));
         done
     }
@@ -151,7 +152,8 @@ async fn a_change_writes_a_few_pages() {
     assert!(too_much.is_empty(), "{too_much:?}");
 }
 
-/// Runs three processes to their ends: a claimed waiting process, a process claimed when submitted, and its child.
+/// Runs three processes until they end: one that is claimed after waiting, one that is claimed when it is submitted,
+/// and a child of the latter.
 async fn live(scale: &mut Scale) {
     let new = scale.submission(None, false);
     let waiter = new.process.clone();

@@ -1,4 +1,4 @@
-//! The contract test suites of the system clock, the random id source and the environment store.
+//! The contract test suites, run on the system clock, the random id source and the environment store.
 #![cfg(feature = "system")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
 

@@ -62,7 +62,7 @@ async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
             return false;
         }
     }
-    // Some tests have dropped the receiving end, so an error is ignored.
+    // An error is ignored, because some tests have dropped the receiving end.
     let _ = told.send(String::from_utf8(bytes).unwrap());
     stream.write_all(answer).await.is_ok()
 }
@@ -122,14 +122,14 @@ async fn connection_of_one_receiver_is_never_used_for_another() {
     }
 }
 
-/// Number of connections to a receiver.
+/// Numbers of opened and closed connections of a receiver.
 #[derive(Default)]
 struct Connections {
     opened: AtomicU32,
     closed: AtomicU32,
 }
 
-/// Starts a receiver that sends `answer` to every webhook delivery and keeps connections open.
+/// Starts a receiver that sends `answer` to every webhook delivery and keeps its connections open.
 async fn counted(answer: &'static [u8]) -> (SocketAddr, Arc<Connections>, mpsc::UnboundedReceiver<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let (told, heard) = mpsc::unbounded_channel();
@@ -184,7 +184,7 @@ async fn only_a_trusted_receiver_of_the_right_name_gets_a_letter_over_tls() {
     }
 }
 
-/// Starts a receiver with TLS under this certificate. Returns its port.
+/// Starts a TLS receiver that uses this certificate. Returns its port.
 async fn secure(certificate: &str, key: &str) -> u16 {
     let chain = vec![CertificateDer::from_pem_slice(certificate.as_bytes()).unwrap()];
     let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap();

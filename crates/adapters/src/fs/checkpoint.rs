@@ -1,8 +1,8 @@
 //! Checkpoints: files that contain the whole store, so that the earlier commits can be deleted.
 //!
-//! A checkpoint is written while the store is in use. It contains every change up to the commit that it starts at,
-//! and may contain some later changes. The commits after its start are kept and replayed. Each line is absolute, so
-//! the checkpoint and these commits together give the exact content of the store.
+//! A checkpoint is written while the store is in use. It contains every change up to its start commit, and may contain
+//! some later changes. The commits after the start commit are kept and replayed. Each line contains a complete value
+//! and not a difference. The checkpoint and the later commits together therefore give the exact content of the store.
 
 use super::failure::{WriteError, closed};
 use super::journal::{JournalKind, JournalWriter};
@@ -21,9 +21,9 @@ use std::thread::{self, JoinHandle};
 
 /// Number of commits after which a checkpoint is written.
 pub(super) const CHECKPOINT_COMMITS: u64 = 1_000;
-/// Number of lines to write before a waiting writer may continue.
+/// Number of lines to write before the records are unlocked for a waiting writer.
 const STEP: usize = 256;
-/// Maximum number of the latest replies to store. A client does not repeat an older operation.
+/// Maximum number of replies to store, newest first. A client does not repeat an operation that is older than these.
 const MAX_REPLIES: usize = 10_000;
 
 /// Writes checkpoints on a separate thread.
@@ -57,13 +57,13 @@ impl Drop for CheckpointWriter {
     fn drop(&mut self) {
         self.asked = None;
         if let Some(thread) = self.thread.take() {
-            // A thread that panicked cannot finish anything.
+            // A thread that panicked has no work to finish.
             let _ = thread.join();
         }
     }
 }
 
-/// Writes a checkpoint and logs a failure. After a failure the commits are kept, so no data is lost.
+/// Writes a checkpoint. Logs an error if this fails. In that case the commits are kept, so no data is lost.
 pub(super) fn write_or_log(shared: &JournalShared) {
     if let Err(trouble) = write(shared) {
         tracing::warn!(%trouble, "could not write a checkpoint of the store");

@@ -1,4 +1,4 @@
-//! Decoders of the store's files, for fuzz tests.
+//! Decoders of the store's files, made accessible to fuzz tests.
 
 use super::FORMAT;
 use super::checkpoint::ground;
@@ -12,7 +12,7 @@ use longhaul_ports::StoreError;
 use std::cell::Cell;
 use std::io;
 
-/// Reads a commit or checkpoint into an empty store, and writes a checkpoint of that store.
+/// Reads a commit file or checkpoint file into an empty store, and writes a checkpoint of that store.
 ///
 /// # Errors
 /// Returns [`StoreError::Corrupt`] or [`StoreError::Format`] if the bytes are not a complete file of a store.
@@ -30,7 +30,7 @@ pub fn reread(file: &[u8]) -> Result<Vec<u8>, StoreError> {
     written(&state).map_err(|error| StoreError::Unavailable { source: Box::new(error) })
 }
 
-/// Adds the first line of a checkpoint before `lines`, and a last line with the checksum after them.
+/// Adds the first line of a checkpoint before `lines`, and the last line with the checksum after them.
 #[must_use]
 pub fn signed(lines: &[u8]) -> Vec<u8> {
     let mut file = format!("{{\"longhaul\":\"{KIND}\",\"format\":{FORMAT},\"checkpoint\":1}}\n").into_bytes();

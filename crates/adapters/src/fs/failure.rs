@@ -5,11 +5,11 @@ use longhaul_ports::{StoreError, StoreRejection};
 use std::io::{self, ErrorKind};
 use std::path::Path;
 
-/// Advice for the operator if the files cannot be used.
+/// Advice for the operator if the files of the store cannot be used.
 const RECOVERY_HELP: &str =
     "nothing was changed: move the directory away and start again, or restore a copy of it";
 
-/// Reason for which a file was not written.
+/// The reason why a file could not be written.
 #[derive(Debug)]
 pub(super) enum WriteError {
     /// The disk is full.
@@ -40,7 +40,7 @@ impl WriteError {
         }
     }
 
-    /// Converts an error of a sync. A file without disk space was not written.
+    /// Converts an error of a sync. If the disk was full, the file was not written.
     pub(super) fn at_sync(error: io::Error) -> Self {
         match Self::before(error) {
             Self::ReadOnly(error) | Self::NotWritten(error) => Self::Disk(error),
@@ -48,7 +48,7 @@ impl WriteError {
         }
     }
 
-    /// Returns true if nothing may be acknowledged after this error.
+    /// Returns true if the store must not acknowledge any write after this error.
     pub(super) const fn is_final(&self) -> bool {
         match self {
             Self::Disk(_) | Self::Unsure(_) => true,
@@ -79,7 +79,7 @@ impl std::fmt::Display for WriteError {
     }
 }
 
-/// `EIO` on every supported architecture.
+/// The error number `EIO`, which is the same on every supported architecture.
 const EIO: i32 = 5;
 const FORBIDDEN: [ErrorKind; 2] = [ErrorKind::PermissionDenied, ErrorKind::ReadOnlyFilesystem];
 
@@ -87,7 +87,7 @@ pub(super) fn corrupt(what: impl Into<String>) -> StoreError {
     StoreError::Corrupt { what: what.into(), remedy: RECOVERY_HELP.to_owned() }
 }
 
-/// Adds the path of the damaged file to an error.
+/// Adds the path of the damaged file to a store error.
 pub(super) fn within(path: &Path) -> impl Fn(StoreError) -> StoreError {
     move |error| {
         if let StoreError::Corrupt { what, remedy } = error {
@@ -105,7 +105,7 @@ pub(super) fn blocked(path: &Path, error: io::Error) -> StoreError {
     StoreError::Unavailable { source: format!("{} ({error})", path.display()).into() }
 }
 
-/// The writer thread ended without a reply.
+/// Returns the error for the case that the writer thread ended without a reply.
 #[derive(Debug, thiserror::Error)]
 #[error("the store was closed")]
 struct WriterGone;

@@ -1,4 +1,5 @@
-//! A journal file: a first line with its kind, the content lines, and a last line with a checksum.
+//! A journal file. It consists of a first line with the kind of the file, the content lines, and a last line with a
+//! checksum.
 
 use super::failure::{corrupt, within};
 use super::journal_line::{JournalLine, hexadecimal};
@@ -51,7 +52,7 @@ struct JournalTrailer {
     sum: String,
 }
 
-/// Writes the lines of a journal file to any output.
+/// Writes the lines of a journal file to an output of any type.
 pub(super) struct JournalWriter<W> {
     to: W,
     lines: u64,
@@ -84,7 +85,7 @@ impl<W: Write> JournalWriter<W> {
     }
 }
 
-/// Reads a file and passes its lines to a function. The lines are valid only if the file is complete.
+/// Reads a file and passes its lines to a function. The caller must discard the lines if the file is incomplete.
 pub(super) fn read(
     path: &Path,
     title: impl FnOnce(JournalKind) -> Result<(), StoreError>,
@@ -135,7 +136,7 @@ pub(super) fn whole(
             };
         }
         lines += 1;
-        // The message of the parser may quote a value.
+        // The parser's message may quote a stored value, so it is not used.
         let line =
             serde_json::from_str(found).map_err(|_| corrupt(format!("line {} is unreadable", lines + 1)))?;
         take(line)?;

@@ -1,6 +1,7 @@
 //! Lines of the journal files: one JSON document each, so that `jq` and `grep` can read them.
 //!
-//! A line is absolute: replaying it twice, or after a later line, is harmless if all later lines are replayed too.
+//! A line contains a complete value and not a difference. It may therefore be replayed twice, or after a later line, if
+//! all later lines are replayed too.
 
 use super::failure::corrupt;
 use crate::memory::state::{MemoryRow, Node, OpReply};
@@ -15,23 +16,23 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use std::str::FromStr;
 
-/// A content line of a journal file.
+/// A content line of a journal file, which is neither the first nor the last line.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum JournalLine {
-    /// Counters that only grow.
+    /// Counters that never decrease.
     Counters(Counters),
     /// A registered node.
     Node(NodeLine),
     /// The policy.
     Policy { version: u64, policy: Box<RawValue> },
-    /// The claim at which a key was served last.
+    /// The number of the last claim that took a process with this concurrency key.
     Served {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         key: Option<String>,
         at: u64,
     },
-    /// The present state of a process. Only its first line contains the fields that never change.
+    /// The present state of a process. Only the first line of a process contains the fields that never change.
     Process(Box<ProcessLine>),
     /// The live stats of a running attempt.
     #[serde(alias = "vitals")]
@@ -40,21 +41,21 @@ pub(super) enum JournalLine {
         #[serde(alias = "vitals")]
         live_stats: Box<RawValue>,
     },
-    /// Tombstone of a process that was pruned.
+    /// Tombstone of a pruned process.
     #[serde(alias = "swept")]
     Tombstone(TombstoneLine),
-    /// Launch key whose process was pruned.
+    /// Launch key of a pruned process.
     LaunchKey(KeyLine),
     /// An event.
     Event(EventLine),
     /// Reply to a write operation.
     #[serde(alias = "answer")]
     OpReply(OpReplyLine),
-    /// The last commit of which a checkpoint may contain parts.
+    /// The last commit from which a checkpoint may contain some changes.
     Until { commit: u64 },
 }
 
-/// Counters that only grow.
+/// Counters that never decrease.
 #[derive(Clone, Copy, Serialize, Deserialize)]
 pub(super) struct Counters {
     pub(super) seq: u64,
@@ -159,7 +160,7 @@ pub(super) struct OpReplyLine {
 /// Selects which fields of a process are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum WrittenExtent {
-    /// The fields that commits change.
+    /// Only the fields that commits can change.
     Change,
     /// All fields, including the launch spec.
     Whole,
@@ -270,7 +271,7 @@ impl ProcessLine {
         }
     }
 
-    /// Returns the row. `spec` is the part that never changes.
+    /// Decodes the line into a row. `spec` is the JSON text of the fields that never change.
     pub(super) fn read(self, spec: &str) -> Result<MemoryRow, StoreError> {
         let process = record::decode(spec, self.life.get()).map_err(broken)?;
         if process.id.to_string() != self.id {
@@ -366,7 +367,7 @@ fn broken(broken: RecordDecodeError) -> StoreError {
     }
 }
 
-/// Wraps text that is already JSON.
+/// Wraps text that is already valid JSON.
 fn raw(text: String) -> Box<RawValue> {
     #[expect(clippy::expect_used, reason = "what was written as JSON is JSON")]
     RawValue::from_string(text).expect("a record is JSON")

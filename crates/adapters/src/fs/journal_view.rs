@@ -15,31 +15,32 @@ use tokio::sync::{Notify, RwLock};
 #[derive(Debug)]
 pub(super) struct JournalShared {
     pub(super) store_dir: StoreDir,
-    /// The writer holds the write lock until its changes are on the disk, so that no reader sees changes that a crash
-    /// may undo.
+    /// The writer holds the write lock until its changes are on the disk. Readers therefore never read changes that a
+    /// crash could undo.
     pub(super) view: RwLock<JournalView>,
-    /// Notified after every write. Each waiting task checks whether the write concerns it.
+    /// Notified after every write. Each waiting task then checks whether the write concerns it.
     pub(super) changed: Notify,
-    /// The last commit that the checkpoint fully contains.
+    /// Number of the last commit whose changes are all in the checkpoint.
     pub(super) checkpointed: AtomicU64,
-    /// Held while a checkpoint is written.
+    /// Lock that is held while a checkpoint is written.
     checkpointing: Mutex<()>,
-    /// Held while many files are replaced or all files are read. A task that holds this lock waits for no other lock.
+    /// Lock that is held while many files are replaced or all files are read. A task that holds this lock acquires no
+    /// other lock.
     files: Mutex<()>,
     failed: Mutex<Option<String>>,
 }
 
-/// The records, and the last commit that they contain.
+/// The records, and the number of the last commit that they contain.
 #[derive(Debug)]
 pub(super) struct JournalView {
     pub(super) state: StoreState,
     pub(super) last: u64,
-    /// Reason for which the records cannot be read any more.
+    /// Reason why the records in memory can no longer be read.
     pub(super) lost: Option<String>,
 }
 
 impl JournalShared {
-    /// Reads the whole store.
+    /// Opens the store and reads all its files.
     pub(super) fn open(store_dir: StoreDir) -> Result<Self, StoreError> {
         let (view, checkpointed) = JournalView::read(&store_dir)?;
         Ok(Self {
@@ -53,7 +54,7 @@ impl JournalShared {
         })
     }
 
-    /// Locks the checkpoint. Must not be called while `view` is locked.
+    /// Acquires the checkpoint lock. Must not be called while `view` is locked.
     pub(super) fn checkpointing(&self) -> MutexGuard<'_, ()> {
         self.checkpointing.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -62,20 +63,21 @@ impl JournalShared {
         self.files.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Stops all acknowledgements from now on.
+    /// Makes the store acknowledge no further writes.
     pub(super) fn fail(&self, why: String) {
         tracing::error!(why, "the store is read-only from now on");
         self.failed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(why);
     }
 
-    /// Returns the reason for which the store acknowledges nothing more.
+    /// Returns the reason why the store acknowledges no further writes, or `None` if it does acknowledge them.
     pub(super) fn failed(&self) -> Option<String> {
         self.failed.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
 impl JournalView {
-    /// Reads the records from the files. Also returns the last commit that the checkpoint fully contains.
+    /// Reads the records from the files. Also returns the number of the last commit whose changes are all in the
+    /// checkpoint.
     pub(super) fn read(place: &StoreDir) -> Result<(Self, u64), StoreError> {
         let mut state = StoreState::default();
         let (checkpointed, until) = read_checkpoint(place, &mut state)?;
@@ -103,8 +105,8 @@ impl JournalView {
     }
 }
 
-/// Reads the checkpoint. Returns the commit that it fully contains, and the last commit of which it may contain
-/// parts.
+/// Reads the checkpoint. Returns two commit numbers: the last commit whose changes are all in the checkpoint, and the
+/// last commit from which the checkpoint may contain some changes.
 fn read_checkpoint(place: &StoreDir, state: &mut StoreState) -> Result<(u64, u64), StoreError> {
     let path = place.checkpoint();
     match path.try_exists() {

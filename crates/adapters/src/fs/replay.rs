@@ -9,17 +9,18 @@ use longhaul_ports::{EventCursor, Lease, StoreError};
 use longhaul_wire::record;
 use std::sync::Arc;
 
-/// Relation between the lines read so far and the next file.
+/// How the next file relates to the lines that were read before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ReplayState {
-    /// The next file follows without a gap.
+    /// The next file directly continues the lines that were read.
     Exactly,
-    /// A checkpoint may already contain changes of the next file.
+    /// The checkpoint that was read may already contain changes of the next file.
     InPart,
 }
 
 impl StoreState {
-    /// Replays a line. A line may refer to a record that a later commit deleted before the checkpoint was written.
+    /// Replays a line. The line may refer to a record that is missing, because a later commit deleted the record before
+    /// the checkpoint was written.
     pub(super) fn read(&mut self, line: JournalLine, known: ReplayState) -> Result<(), StoreError> {
         match line {
             JournalLine::Counters(counters) => {
@@ -51,7 +52,7 @@ impl StoreState {
             }
             JournalLine::Tombstone(line) => {
                 let of = id(&line.id)?;
-                // A restored process may have no earlier record here.
+                // The record may be missing here if the process was restored.
                 self.ledger.rows.remove(&of);
                 self.ledger.mark_pruned(of, hexadecimal(&line.spec)?);
             }
@@ -60,7 +61,8 @@ impl StoreState {
                 let logged = line.read()?;
                 let last = self.ledger.log.back().map_or(EventCursor(0), |last| last.cursor);
                 if logged.cursor > last {
-                    // Events that were trimmed while the checkpoint was written must not leave a gap in the log.
+                    // Events that were trimmed during the checkpoint leave a gap. Drop the events before the gap,
+                    // because the log must be contiguous.
                     if logged.cursor.0 > last.0.saturating_add(1) {
                         self.ledger.log.clear();
                     }
@@ -101,7 +103,7 @@ impl StoreState {
             };
         };
         let mut row = line.read(&record::encode_spec(&before.stored.process))?;
-        // Share one copy of the spec.
+        // Reuse the existing copy of the spec.
         row.stored.process.spec = Arc::clone(&before.stored.process.spec);
         self.ledger.rows.insert(row);
         Ok(())

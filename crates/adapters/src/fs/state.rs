@@ -1,4 +1,4 @@
-//! The memory store with a set of the changes since the last write.
+//! The memory store, with a record of the changes that are not yet written to files.
 
 use super::journal_line::{JournalLine, WrittenExtent};
 use crate::fingerprint::Fingerprint;
@@ -28,7 +28,7 @@ pub(super) struct StoreState {
     dirty: DirtySet,
 }
 
-/// Changes since the last write.
+/// Changes that are not yet written to files.
 #[derive(Debug, Default)]
 struct DirtySet {
     rows: BTreeMap<ProcessId, WrittenExtent>,
@@ -38,7 +38,7 @@ struct DirtySet {
     old_keys: Vec<RetiredLaunchKey>,
     answers: Vec<(OpId, OpReply)>,
     policy: bool,
-    /// Events after this cursor are not written yet.
+    /// Cursor of the last event that is written to files.
     cursor: EventCursor,
     claims: u64,
 }
@@ -63,8 +63,8 @@ impl StoreState {
         Ok(submitted)
     }
 
-    /// Returns the outcome for a submission whose process is deleted: one with the same id, or with the same launch
-    /// key in the same session.
+    /// Returns the outcome for a submission that repeats the launch of a deleted process. That process has the same id,
+    /// or the same launch key in the same session.
     fn find_pruned(&self, new: &Submission) -> Option<SubmitOutcome> {
         let (id, spec) = (new.process.id, &new.process.spec);
         if self.ledger.stored(&id).is_some() {
@@ -128,7 +128,7 @@ impl StoreState {
         live_stats.iter().map(touch).collect()
     }
 
-    /// Does not mark the rows as changed: which engine holds a due row need not survive a restart.
+    /// Claims due rows for an engine. Does not mark the rows as changed, because the claims need not survive a restart.
     pub(super) fn claim_due(
         &mut self,
         now: Timestamp,
@@ -185,7 +185,7 @@ impl StoreState {
         self.dirty.nodes.insert(by.node.clone());
     }
 
-    /// Returns the metadata other than processes and events.
+    /// Returns the data of the store other than processes and events.
     pub(super) fn store_metadata(&self) -> StoreMetadata {
         let ledger = &self.ledger;
         let mut served: Vec<(u64, Option<SlotKey>)> =
@@ -245,7 +245,7 @@ impl StoreState {
         }
     }
 
-    /// Adds a row to the ledger and its indexes.
+    /// Adds a row to the records and their indexes.
     pub(super) fn insert_row(&mut self, row: MemoryRow) {
         let (id, spec) = (row.stored.process.id, &row.stored.process.spec);
         if let Some(key) = &spec.launch_key {
@@ -276,7 +276,7 @@ impl StoreState {
         self.needs_write() || !self.dirty.live_stats.is_empty()
     }
 
-    /// Returns the present state of everything that changed since the last call.
+    /// Returns the present state of everything that changed since this method was last called.
     pub(super) fn take_changes(&mut self) -> Vec<JournalLine> {
         let next =
             DirtySet { cursor: self.ledger.last_cursor, claims: self.ledger.claims, ..DirtySet::default() };
@@ -313,7 +313,7 @@ impl StoreState {
         })
     }
 
-    /// Clears the set of changes, after the state was read from files.
+    /// Clears the set of changes. Called after the state was read from files.
     pub(super) fn clear_changes(&mut self) {
         self.dirty =
             DirtySet { cursor: self.ledger.last_cursor, claims: self.ledger.claims, ..DirtySet::default() };

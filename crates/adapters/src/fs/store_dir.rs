@@ -3,8 +3,8 @@
 //! ```text
 //! FORMAT              the kind of this directory and its format version
 //! lock                held by the one program that uses the store
-//! checkpoint.jsonl    the whole store after some commit
-//! commits/N.jsonl     the changes since then, one file for each commit
+//! checkpoint.jsonl    the whole store at some commit
+//! commits/N.jsonl     the changes after that commit, one file for each commit
 //! ```
 
 use super::FORMAT;
@@ -30,12 +30,12 @@ const LINES: &str = ".jsonl";
 const DRAFT: &str = ".tmp";
 /// `O_NONBLOCK` on the supported architectures: opening a named pipe must not block.
 const NONBLOCK: i32 = 0o4000;
-/// Maximum number of bytes to read about the holder of the lock.
+/// Maximum number of bytes to read from the description of the program that holds the lock.
 const MAX_HOLDER_LEN: u64 = 4_096;
-/// Free space in bytes that a full store needs before it is written again.
+/// Free space in bytes that must be available before a full store accepts writes again.
 const PROBE: usize = 16 * 1024;
 
-/// The locked directory of a store.
+/// The directory of a store, locked by this program.
 #[derive(Debug)]
 pub(super) struct StoreDir {
     root: PathBuf,
@@ -86,7 +86,7 @@ impl StoreDir {
             #[cfg(test)]
             fails: AtomicU8::new(0),
         };
-        // The previous holder of the lock may have completed the directory meanwhile.
+        // Another program may have completed the directory before this program got the lock.
         if kind_of(root)? != StoreFileKind::Ours {
             place.populate().map_err(|error| blocked(root, error))?;
         }
@@ -105,11 +105,11 @@ impl StoreDir {
         &self.root
     }
 
-    /// Writes the holder of the lock into the lock file, after the store was read successfully.
+    /// Writes a description of this program into the lock file. Called after the store was read successfully.
     pub(super) fn sign(&self) {
         let mut file = &self.lock;
         let text = format!("pid={}\n", std::process::id());
-        // The text is only information for people.
+        // An error is ignored, because the text is only information for people.
         let _ = self.lock.set_len(0).and_then(|()| file.write_all(text.as_bytes()));
     }
 
@@ -141,12 +141,12 @@ impl StoreDir {
     /// Removes incomplete files that a crash left behind.
     pub(super) fn tidy(&self) {
         for file_id in [JournalFileId::Commit(0), JournalFileId::Checkpoint] {
-            // The file is rewritten before it is used again.
+            // An error is ignored, because the file is overwritten before it is used again.
             let _ = fs::remove_file(self.draft(file_id));
         }
     }
 
-    /// Deletes the commits that a checkpoint contains.
+    /// Deletes the commits whose changes are in the checkpoint.
     pub(super) fn remove_commits(&self, upto: u64) -> Result<(), StoreError> {
         for no in self.commits()?.into_keys().take_while(|no| *no <= upto) {
             let path = self.commit(no);
@@ -156,7 +156,7 @@ impl StoreDir {
         Ok(())
     }
 
-    /// Writes a file under a temporary name, under which it has no effect.
+    /// Writes a file under a temporary name. The file has no effect under this name.
     pub(super) fn prepare(
         &self,
         file_id: JournalFileId,
@@ -165,13 +165,13 @@ impl StoreDir {
         let draft = self.draft(file_id);
         let written = self.write_draft(file_id, &draft, fill);
         if written.is_err() {
-            // The first error is returned; a leftover file has no effect.
+            // Return the write error and ignore an error of the removal, because a leftover file has no effect.
             let _ = fs::remove_file(&draft);
         }
         written
     }
 
-    /// Renames a prepared file to its final name, after which it takes effect.
+    /// Renames a prepared file to its final name. The file takes effect by this rename.
     pub(super) fn publish(&self, file_id: JournalFileId) -> Result<(), WriteError> {
         let path = match file_id {
             JournalFileId::Commit(no) => self.commit(no),
@@ -198,26 +198,26 @@ impl StoreDir {
         let file = buffer.into_inner().map_err(|error| WriteError::before(error.into_error()))?;
         match file_id {
             JournalFileId::Commit(_) => self.bounded(&file)?,
-            // The rename replaces the present checkpoint.
+            // A checkpoint is exempt from the size limit, because it replaces the present checkpoint.
             JournalFileId::Checkpoint => {}
         }
         let fails = self.may_fail(2).and_then(|()| file_id.before_sync());
         fails.and_then(|()| file.sync_all()).map_err(WriteError::at_sync)
     }
 
-    /// Checks that a small amount of space is free, without an effect on the store.
+    /// Checks that the disk has this much free space and a small reserve. Does not change the store.
     pub(super) fn has_room(&self, bytes: usize) -> Result<(), WriteError> {
         let draft = self.draft(JournalFileId::Commit(0));
         let probed = self.may_fail(1).and_then(|()| {
             let mut file = begin(&draft)?;
             file.write_all(&vec![b' '; bytes.saturating_add(PROBE)])
         });
-        // The file is rewritten before it is used again.
+        // An error is ignored, because the file is overwritten before it is used again.
         let _ = fs::remove_file(&draft);
         probed.map_err(WriteError::before)
     }
 
-    /// Checks the configured size limit. A full disk shows when the file is written.
+    /// Checks the configured size limit. A full disk is detected only when the file is written.
     fn bounded(&self, file: &File) -> Result<(), WriteError> {
         let Some(limit) = self.limit else {
             return Ok(());
@@ -275,8 +275,8 @@ impl StoreDir {
     }
 }
 
-/// Creates a temporary file. An existing file of that name is a leftover of a crash, or a symbolic link that must not
-/// be followed.
+/// Creates a temporary file. If a file of that name exists, it is replaced and not followed: it may be a leftover of a
+/// crash or a symbolic link.
 fn begin(draft: &Path) -> io::Result<File> {
     match fs::remove_file(draft) {
         Ok(()) => {}
@@ -286,7 +286,7 @@ fn begin(draft: &Path) -> io::Result<File> {
     OpenOptions::new().write(true).create_new(true).mode(0o600).open(draft)
 }
 
-/// Crash points of a journal file.
+/// The crash points for one kind of journal file.
 #[cfg_attr(
     not(debug_assertions),
     expect(clippy::unnecessary_wraps, clippy::missing_const_for_fn, reason = "they fail where points are")
@@ -323,7 +323,7 @@ impl JournalFileId {
 
 impl Drop for StoreDir {
     fn drop(&mut self) {
-        // Removes the holder from the lock file, because this program no longer uses the store.
+        // Removes the description of this program from the lock file, because the program no longer uses the store.
         let _ = self.lock.set_len(0);
     }
 }
@@ -336,7 +336,7 @@ enum StoreFileKind {
     Ours,
 }
 
-/// Returns the kind of the directory without changing it.
+/// Determines the kind of the directory without changing the directory.
 fn kind_of(root: &Path) -> Result<StoreFileKind, StoreError> {
     match fs::metadata(root) {
         Ok(found) if !found.is_dir() => return Err(corrupt(format!("{} is no directory", root.display()))),
@@ -361,8 +361,8 @@ fn kind_of(root: &Path) -> Result<StoreFileKind, StoreError> {
     }
 }
 
-/// Accepts a directory without the file `FORMAT` only if it contains nothing but files that the creation writes
-/// first.
+/// Accepts a directory without the file `FORMAT` only if it contains no files other than those that are created before
+/// `FORMAT`.
 fn unfinished(root: &Path) -> Result<StoreFileKind, StoreError> {
     let failed = |error| blocked(root, error);
     for entry in fs::read_dir(root).map_err(failed)? {
@@ -389,7 +389,7 @@ fn make_directory(root: &Path) -> Result<(), StoreError> {
 
 fn held(root: &Path, lock: File) -> StoreError {
     let mut text = String::new();
-    // An unreadable holder is omitted from the message.
+    // If the description of the lock holder cannot be read, the message omits it.
     let _ = lock.take(MAX_HOLDER_LEN).read_to_string(&mut text);
     let by = match text.lines().find_map(|line| line.strip_prefix("pid=")) {
         Some(pid) => format!("process {pid}"),

@@ -6,7 +6,7 @@ use longhaul_ports::*;
 use longhaul_testkit::fakes::{SequentialIds, VirtualClock};
 use std::sync::atomic::Ordering;
 
-/// Steps of a write that can fail.
+/// The steps of a file write, each of which can be made to fail.
 const ROOM: u8 = 1;
 const SYNC: u8 = 2;
 const SYNC_OF_THE_DIRECTORY: u8 = 4;

@@ -1,4 +1,4 @@
-//! The thread that executes all writes.
+//! The thread that executes all writes of a store.
 
 use super::checkpoint::{self, CHECKPOINT_COMMITS};
 use super::failure::{WriteError, closed};
@@ -15,24 +15,23 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
-/// Maximum number of steps in one commit. A larger commit would delay the reply to its first step.
+/// Maximum number of steps in one commit. A larger commit would delay the reply to its first step too much.
 const MAX_BATCH: usize = 512;
-/// Maximum delay before a light step is written.
+/// Maximum time that a light step waits in memory before it is written to the disk.
 const MAX_WRITE_DELAY: Duration = Duration::from_millis(900);
-/// Minimum number of commits for which a full store, or a store with pruned records, writes a checkpoint to free
-/// space.
+/// Minimum number of commits since the last checkpoint that make a new checkpoint worthwhile when the store is full.
 const MIN_CHECKPOINT_COMMITS: u64 = 16;
 
 /// Durability of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum FileDurability {
-    /// The step is on the disk before the reply.
+    /// The step is on the disk before the caller receives the reply.
     Durable,
     /// A crash may lose the step within the next second.
     Light,
 }
 
-/// Accepts steps from many callers, and commits waiting steps together.
+/// Accepts steps from many callers, and writes the steps that are waiting at the same time in one commit.
 #[derive(Debug)]
 pub(super) struct JournalThread {
     line: Option<Sender<Box<dyn JournalJob>>>,
@@ -64,7 +63,8 @@ impl JournalThread {
         Ok(Self { line: Some(line), thread: Some(thread) })
     }
 
-    /// Executes one step. The step may run more than once, because a failed batch is undone and repeated.
+    /// Executes one step. The step may run more than once, because the steps of a failed batch are undone and run
+    /// again.
     pub(super) async fn apply<T: Send + 'static>(
         &self,
         op: Option<OpId>,
@@ -83,19 +83,19 @@ impl Drop for JournalThread {
     fn drop(&mut self) {
         self.line = None;
         if let Some(thread) = self.thread.take() {
-            // A thread that panicked cannot write anything more.
+            // A thread that panicked has nothing left to write.
             let _ = thread.join();
         }
     }
 }
 
-/// A step whose caller waits for a reply.
+/// A step whose caller is waiting for a reply.
 trait JournalJob: Send {
     fn effort(&self) -> FileDurability;
     fn run(&mut self, state: &mut StoreState, now: Timestamp);
-    /// Sends the result of the last run.
+    /// Sends the caller the result of the last run.
     fn answer(&mut self);
-    /// Sends an error instead of the result.
+    /// Sends the caller an error instead of the result.
     fn fail(&mut self, error: &dyn Fn(Option<OpId>) -> StoreError);
 }
 
@@ -122,14 +122,14 @@ where
 
     fn answer(&mut self) {
         if let (Some(to), Some(answer)) = (self.to.take(), self.answer.take()) {
-            // The caller may have stopped waiting; the step remains committed.
+            // An error is ignored: the caller may no longer be waiting, and the step remains committed.
             let _ = to.send(answer);
         }
     }
 
     fn fail(&mut self, error: &dyn Fn(Option<OpId>) -> StoreError) {
         if let Some(to) = self.to.take() {
-            // The caller may have stopped waiting.
+            // An error is ignored, because the caller may no longer be waiting.
             let _ = to.send(Err(error(self.op)));
         }
     }
@@ -139,17 +139,17 @@ where
 struct JournalContext {
     shared: Arc<JournalShared>,
     clock: Arc<dyn Clock>,
-    /// Requests a checkpoint.
+    /// Channel through which the writer requests a checkpoint.
     due: SyncSender<()>,
-    /// Number of the commit at which the last checkpoint was requested.
+    /// Number of the last commit at the time of the last checkpoint request.
     requested_at: u64,
-    /// Time at which the first row without an owner is due, as of the last step.
+    /// Earliest due time of the rows without an owner, as of the last step.
     first_due: Option<Timestamp>,
-    /// Time since which a light step waits to be written.
+    /// Time since which a light step has been waiting to be written.
     light_since: Option<Instant>,
     /// True if the disk was full at the last write.
     was_full: bool,
-    /// Number of the commit at which a full store was last compacted, and the number of pruned records at that time.
+    /// Number of the last commit and number of pruned records at the time when a full store was last compacted.
     compacted: (u64, u64),
 }
 
@@ -170,8 +170,8 @@ impl JournalContext {
         }
     }
 
-    /// Returns the next step, or `Some(None)` when the light steps must be written. Returns `None` if the store is
-    /// closed.
+    /// Returns the next step, or `Some(None)` when the waiting light steps must be written. Returns `None` if the store
+    /// is closed.
     fn next(&self, jobs: &Receiver<Box<dyn JournalJob>>) -> Option<Option<Box<dyn JournalJob>>> {
         let Some(since) = self.light_since else {
             return jobs.recv().ok().map(Some);
@@ -206,7 +206,7 @@ impl JournalContext {
         }
     }
 
-    /// Runs every step and writes the changes into one file. No reader sees the changes until the file is on the
+    /// Runs every step and writes the changes into one file. Readers cannot read the changes until the file is on the
     /// disk.
     fn commit(&mut self, batch: &mut [Box<dyn JournalJob>]) -> Result<(), WriteError> {
         let shared = Arc::clone(&self.shared);
@@ -245,7 +245,7 @@ impl JournalContext {
         }
     }
 
-    /// Returns true if the changes must be written now: a durable step is among them, or the maximum delay is over.
+    /// Returns true if the changes must be written now, because one of them is durable or the maximum delay is over.
     fn is_to_be_written(&mut self, state: &StoreState, batch: &[Box<dyn JournalJob>]) -> bool {
         let light = batch.iter().all(|job| job.effort() == FileDurability::Light);
         if !state.has_changes() {
@@ -259,7 +259,7 @@ impl JournalContext {
         since.elapsed() >= MAX_WRITE_DELAY
     }
 
-    /// Reads the records again from the files, because unwritten changes did not take effect.
+    /// Reads the records again from the files, to discard the changes that could not be written.
     fn read_again(&self, view: &mut JournalView) {
         let _files = self.shared.files();
         match JournalView::read(&self.shared.store_dir) {
@@ -278,8 +278,8 @@ impl JournalContext {
         }
     }
 
-    /// Handles a failed batch. If the disk is full, each step is tried alone, because a small one may succeed. After
-    /// another disk failure no step is tried.
+    /// Handles a batch that could not be written. If the disk is full, tries each step alone, because a small step may
+    /// succeed. After any other failure, all steps fail.
     fn undone(&mut self, mut batch: Vec<Box<dyn JournalJob>>, trouble: &WriteError) {
         if trouble.is_final() {
             self.shared
@@ -308,8 +308,8 @@ impl JournalContext {
         batch.iter_mut().for_each(|job| job.fail(&|op| trouble.answer(op)));
     }
 
-    /// Requests a checkpoint to free space in a full store if that may help. Does so at most once for each later
-    /// commit.
+    /// Writes a checkpoint to free space in a full store, if that can help. Tries again only after a later commit.
+    /// Returns true if a checkpoint was written.
     fn compact(&mut self) -> bool {
         let (last, pruned) = {
             let view = self.shared.view.blocking_read();
@@ -330,7 +330,7 @@ impl JournalContext {
         let last = self.shared.view.blocking_read().last;
         let done = self.shared.checkpointed.load(Ordering::Relaxed);
         if last.saturating_sub(self.requested_at.max(done)) >= CHECKPOINT_COMMITS {
-            // If a checkpoint is in progress, it frees enough space; the rest follows with the next checkpoint.
+            // If a checkpoint is already in progress, this request is dropped and repeated after a later commit.
             if self.due.try_send(()).is_ok() {
                 self.requested_at = last;
             }

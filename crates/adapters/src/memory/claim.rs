@@ -26,7 +26,8 @@ impl MemoryState {
         Ok(claimed)
     }
 
-    /// Returns the queue of each key that contains a waiting process for this node, with the first such process.
+    /// Returns the queues that contain a waiting process which this node may run, each with its first such process.
+    /// Each key has one queue.
     fn lines(&self, by: &Lease, room: &ClaimCapacity) -> impl Iterator<Item = (ProcessId, ReadyKey)> {
         let index = self.rows.index();
         let roots_full = count(index.roots_of(&by.node).len()) >= room.roots;

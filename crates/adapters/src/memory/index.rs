@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::Arc;
 
-/// Rows in submit order.
+/// Rows in the order of their submission.
 pub(crate) type InOrder = BTreeMap<Seq, ProcessId>;
 
 /// Index that finds rows without a scan of all rows. It is derived from the rows alone.
@@ -20,12 +20,12 @@ pub(crate) struct RowIndex {
     live: InOrder,
     /// Ended rows by status.
     ended_as: BTreeMap<Status, InOrder>,
-    /// Number of live rows on each level under each root.
+    /// Number of live rows for each root and level.
     levels: BTreeMap<(ProcessId, Level), u32>,
-    /// Keys that have a waiting process or a slot holder.
+    /// A queue for each key that has a waiting process or a slot holder.
     queues: BTreeMap<Option<SlotKey>, Queue>,
     owned: BTreeMap<NodeId, InOrder>,
-    /// The roots that each node holds.
+    /// The root processes that hold a root slot of each node.
     roots: BTreeMap<NodeId, InOrder>,
     due: BTreeMap<(Timestamp, Seq), ProcessId>,
     ended: BTreeMap<(Timestamp, Seq), ProcessId>,
@@ -45,7 +45,7 @@ pub(crate) struct PlacementQueue {
     pub(crate) root: bool,
 }
 
-/// All values that determine the entries of a row in the index.
+/// All values of a row that determine its entries in the index.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct IndexPosition {
     id: ProcessId,
@@ -57,7 +57,7 @@ pub(super) struct IndexPosition {
     priority: Priority,
     owner: Option<NodeId>,
     due: Option<Timestamp>,
-    /// Time of the end and final status.
+    /// Time at which the process ended, and its final status.
     ended: Option<(Timestamp, Status)>,
 }
 
@@ -74,12 +74,12 @@ impl RowIndex {
         self.due.first_key_value().map(|((due, _), _)| *due)
     }
 
-    /// Returns the rows without an owner that are due by this time.
+    /// Returns the rows without an owner whose due time is not later than this time.
     pub(crate) fn due(&self, by: Timestamp) -> impl Iterator<Item = &ProcessId> {
         self.due.range(..=(by, Seq(u64::MAX))).map(|(_, id)| id)
     }
 
-    /// Returns the ended rows with the time of their end, oldest first.
+    /// Returns the ended rows with the time at which each process ended, oldest first.
     pub(crate) const fn ended(&self) -> &BTreeMap<(Timestamp, Seq), ProcessId> {
         &self.ended
     }
@@ -88,13 +88,13 @@ impl RowIndex {
         self.levels.get(&(root, level)).copied().unwrap_or(0)
     }
 
-    /// Returns true if a live row exists on a deeper level of the tree.
+    /// Returns true if the tree contains a live row on a deeper level.
     pub(crate) fn lives_below(&self, root: ProcessId, level: Level) -> bool {
         let deeper = (Bound::Excluded((root, level)), Bound::Included((root, Level(u8::MAX))));
         self.levels.range(deeper).next().is_some()
     }
 
-    /// Returns the descendants of a process at any depth, live and ended.
+    /// Returns all descendants of a process, live and ended.
     pub(crate) fn family_of(&self, id: &ProcessId) -> &InOrder {
         self.labels.get(&IndexLabel::Below(*id)).unwrap_or(&EMPTY)
     }
@@ -113,12 +113,12 @@ impl RowIndex {
         self.owned.get(node).unwrap_or(&EMPTY)
     }
 
-    /// Returns the roots that a node holds.
+    /// Returns the root processes that hold a root slot of a node.
     pub(crate) fn roots_of(&self, node: &NodeId) -> &InOrder {
         self.roots.get(node).unwrap_or(&EMPTY)
     }
 
-    /// Returns the smallest index set that contains every row that the filter selects.
+    /// Returns the smallest set of rows in this index that contains every row that the filter selects.
     pub(crate) fn narrowest(&self, filter: &ProcessFilter) -> &InOrder {
         let labelled = IndexLabel::of_filter(filter).map(|label| self.labels.get(&label));
         let owned = filter.owner.iter().map(|node| self.owned.get(node));
@@ -129,8 +129,8 @@ impl RowIndex {
         found.chain(live).min_by_key(|found| found.len()).unwrap_or(&self.all)
     }
 
-    /// Returns the rows with these final statuses. Returns `None` if there are more than `limit`, or if one of the
-    /// statuses is a live one.
+    /// Returns the rows that have one of these final statuses. Returns `None` if there are more than `limit` such rows,
+    /// or if one of the statuses is not final.
     pub(crate) fn ended_as(&self, statuses: &[Status], limit: usize) -> Option<InOrder> {
         if statuses.is_empty() || statuses.iter().any(|status| !status.is_ended()) {
             return None;
@@ -199,7 +199,7 @@ impl RowIndex {
         }
     }
 
-    /// Removes the entries that [`enter`](Self::enter) adds.
+    /// Removes the index entries that [`enter`](Self::enter) added for a row.
     fn leave(&mut self, place: &IndexPosition) {
         let seq = place.seq;
         if let Some(level) = place.level()
@@ -240,12 +240,12 @@ impl RowIndex {
 }
 
 impl Queue {
-    /// Returns the slot holders.
+    /// Returns the processes that hold a slot of this key.
     pub(crate) const fn holders(&self) -> &InOrder {
         &self.holding
     }
 
-    /// Returns the best waiting process of the placement queues that `may` accepts.
+    /// Returns the waiting process that is first in order of admission, among the placement queues that `may` accepts.
     pub(crate) fn first(&self, may: impl Fn(&PlacementQueue) -> bool) -> Option<(Rank, ProcessId)> {
         let lanes = self.waiting.iter().filter(|(lane, _)| may(lane));
         lanes.filter_map(|(_, lane)| lane.first_key_value()).map(|(rank, id)| (*rank, *id)).min()
@@ -256,7 +256,7 @@ impl Queue {
         self.waiting.keys().map(|lane| &lane.class)
     }
 
-    /// Returns all waiting processes, best first.
+    /// Returns all waiting processes in order of admission.
     pub(crate) fn ranked(&self) -> Vec<ProcessId> {
         let mut ranked: Vec<(&Rank, &ProcessId)> = self.waiting.values().flatten().collect();
         ranked.sort_unstable();

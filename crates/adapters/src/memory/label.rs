@@ -16,7 +16,7 @@ pub(super) enum IndexLabel {
     Type(ProcessType),
     /// A descendant of this process at any depth.
     Below(ProcessId),
-    /// The level of a process. Roots have no such label, because most rows are roots.
+    /// The level of a process. Roots have no such label, because it would select most rows.
     Level(Level),
 }
 
@@ -35,7 +35,7 @@ impl IndexLabel {
         named.into_iter().flatten().chain(lineage.ancestors.iter().copied().map(Self::Below))
     }
 
-    /// Returns labels that every row selected by the filter has.
+    /// Returns the labels that every row has that the filter selects.
     pub(super) fn of_filter(filter: &ProcessFilter) -> impl Iterator<Item = Self> {
         let named = [
             filter.session.clone().map(Self::Session),

@@ -1,4 +1,4 @@
-//! Leases of nodes that expire, and further facts about nodes.
+//! Expiring leases of nodes, and other data about nodes.
 
 use super::state::{MemoryState, Node, fenced};
 use longhaul_domain::{NodeId, ProcessId, Timestamp};
@@ -9,13 +9,13 @@ use longhaul_ports::{
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// Facts about nodes other than their registrations.
+/// Data about nodes that is not part of their registrations.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Leases {
-    /// Lease duration and grace. If `None`, leases never expire.
+    /// Lease duration and grace period. If `None`, leases never expire.
     terms: Option<LeaseSettings>,
     of: BTreeMap<NodeId, LeaseRow>,
-    /// Time of the latest heartbeat of any node.
+    /// Time of the latest heartbeat that any node sent.
     last_heartbeat: Option<Timestamp>,
 }
 
@@ -27,7 +27,7 @@ struct LeaseSettings {
 
 #[derive(Clone, Debug, Default)]
 struct LeaseRow {
-    /// Time at which the lease expires, if leases expire.
+    /// Time at which the lease expires. Not used if leases never expire.
     until: Timestamp,
     lost: bool,
     draining: bool,
@@ -49,12 +49,12 @@ impl Leases {
         self.of.get(node).map(|record| record.until)
     }
 
-    /// Returns an instance with the same settings and no nodes.
+    /// Returns a new instance with the same settings but without nodes.
     pub(super) fn reset(&self) -> Self {
         Self { terms: self.terms, ..Self::default() }
     }
 
-    /// Returns the time from the last heartbeat of a node until its work counts as lost.
+    /// Returns the time after the last heartbeat of a node at which its processes count as lost.
     pub(super) fn until_lost(&self) -> Duration {
         self.terms.map_or(Duration::ZERO, |terms| terms.lease.saturating_add(terms.grace))
     }
@@ -136,7 +136,7 @@ impl MemoryState {
         Err(StoreError::Refused(StoreRejection::NameHeld { node: me.id.clone(), home, open, free_in }))
     }
 
-    /// Starts the lease of a node that registered.
+    /// Starts the lease of a node that has just registered.
     pub(super) fn begin_lease(&mut self, now: Timestamp, node: &NodeId) {
         self.restart_leases_after_silence(now);
         let record = self.leases.of.entry(node.clone()).or_default();
@@ -160,7 +160,7 @@ impl MemoryState {
         self.leases.last_heartbeat = Some(now);
     }
 
-    /// Restarts every lease if no node sent a heartbeat for a long time: in that case the store was unreachable.
+    /// Restarts every lease if no node has sent a heartbeat for a long time, because the store was then unreachable.
     fn restart_leases_after_silence(&mut self, now: Timestamp) {
         let (Some(terms), Some(last)) = (self.leases.terms, self.leases.last_heartbeat) else { return };
         if now.since(last) <= terms.lease {
@@ -172,7 +172,7 @@ impl MemoryState {
         self.leases.last_heartbeat = Some(now);
     }
 
-    /// Removes the ownership from every node whose lease and grace have expired.
+    /// Ends the ownership of every node whose lease and grace period have expired.
     pub(super) fn take_from_lost(&mut self, now: Timestamp) {
         self.restart_leases_after_silence(now);
         let is_over = |node: &&Node| match self.leases.presence_at(now, node) {
@@ -186,7 +186,7 @@ impl MemoryState {
         }
     }
 
-    /// Removes the owner from all processes of the node. The lease of the node is fenced from now on.
+    /// Removes the owner from all processes of the node. From now on, writes with this lease are rejected.
     fn take_from(&mut self, now: Timestamp, node: &NodeId) {
         if let Some(known) = self.nodes.get_mut(node) {
             known.epoch = known.epoch.next();
@@ -203,7 +203,7 @@ impl MemoryState {
         }
     }
 
-    /// Returns the earliest time at which a node loses its ownership, unless a lease is renewed before.
+    /// Returns the earliest time at which a node loses its processes, unless its lease is renewed before that time.
     pub(super) fn next_loss(&self) -> Option<Timestamp> {
         let lost_at = |node: &Node| match self.leases.presence(node) {
             Presence::Unreachable { lost_at, .. } => Some(lost_at),
@@ -260,7 +260,7 @@ impl MemoryState {
         ForgetOutcome::Forgotten
     }
 
-    /// Returns the label sets for which a process waits.
+    /// Returns the different label sets that waiting processes require of a node.
     pub(crate) fn label_classes(&self) -> Vec<PlacementClass> {
         let queues = self.rows.index().queues().values();
         let mut classes: Vec<PlacementClass> =

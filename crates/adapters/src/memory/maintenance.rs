@@ -6,7 +6,7 @@ use longhaul_domain::{ProcessId, Retention, Seq, Timestamp};
 use longhaul_ports::{Lease, PrunedBatch, StoreError, StoredProcess};
 use std::time::Duration;
 
-/// Time for which a due row belongs to the engine that claimed it.
+/// Time for which a due row is reserved for the engine that claimed it.
 const DUE_LEASE: Duration = Duration::from_secs(5);
 
 impl MemoryState {
@@ -38,7 +38,8 @@ impl MemoryState {
         PrunedBatch { ids, more, total: self.pruned_total }
     }
 
-    /// Deletes ended records by the retention rule, oldest first. Returns them, and whether more records are covered.
+    /// Deletes the ended records that the retention rule allows to delete, oldest first. Returns the deleted records,
+    /// and whether more records can be deleted.
     pub(crate) fn prune_rows(
         &mut self,
         now: Timestamp,
@@ -47,7 +48,8 @@ impl MemoryState {
     ) -> (Vec<MemoryRow>, bool) {
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         let ended = self.rows.index().ended();
-        // Rows are sorted by the time of their end. Behind the first row that the rule keeps, all rows are kept.
+        // Rows are sorted by the time at which the process ended. If the rule keeps a row, it also keeps all later
+        // rows.
         let covered = ended
             .iter()
             .zip((0..ended.len() as u64).rev())

@@ -1,10 +1,11 @@
-//! Output tails of processes, for use when their node is unreachable.
+//! Output tails of processes. They are used when the node of a process is unreachable.
 
 use super::state::MemoryState;
 use longhaul_ports::{AttemptKey, Lease, OutputTail, StoreError, Writer};
 
 impl MemoryState {
-    /// Stores the output tail of an attempt if leases can expire. Otherwise the whole output stays available.
+    /// Stores the output tail of an attempt if leases can expire. If they cannot expire, the whole output stays
+    /// available and no tail is needed.
     pub(super) fn store_tail(
         &mut self,
         by: &Lease,

@@ -1,4 +1,4 @@
-//! Listings, queues and the event log.
+//! Queries of the in-memory store: listings, queues and the event log.
 
 use super::index::{InOrder, Queue};
 use super::state::MemoryState;
@@ -11,7 +11,7 @@ use longhaul_ports::{
 use std::ops::Bound;
 use uuid::Uuid;
 
-/// Factor by which a set of rows must be smaller than the whole store to be worth sorting.
+/// A set of rows is worth sorting if it is smaller than the set to be scanned by at least this factor.
 const SORT_RATIO: usize = 16;
 /// Maximum number of records on a page.
 const MAX_PAGE: u32 = 1_000;
@@ -39,7 +39,7 @@ impl MemoryState {
     /// there is no such set.
     fn few(&self, filter: &ProcessFilter, limit: usize) -> Option<InOrder> {
         if let Some(begin) = &filter.id_prefix {
-            // No id starts with this text.
+            // No id can start with this prefix.
             let Some((low, high)) = prefix::range(begin) else { return Some(InOrder::new()) };
             let [low, high] = [low, high].map(|id| ProcessId::new(Uuid::from_bytes(id)));
             let rows = self.rows.between(low, high).take(limit.saturating_add(1));
@@ -100,7 +100,7 @@ impl MemoryState {
     }
 }
 
-/// Returns the range of sequence numbers that remains to be listed.
+/// Returns the range of sequence numbers that this page and the later pages list.
 fn remaining(page: &PageRequest) -> (Bound<Seq>, Bound<Seq>) {
     let after = page.after.map_or(Bound::Unbounded, |PageKey(after)| Bound::Excluded(after));
     match page.order {

@@ -10,15 +10,16 @@ use longhaul_ports::{
 };
 use std::sync::Arc;
 
-/// Safety margin when a counter is raised, because another node may have seen a higher value.
+/// Amount that is added to a counter after a restore, because another node may have received a higher value before the
+/// loss.
 const MARK_MARGIN: u64 = 100_000;
 
-/// Revisions of a restored row. Valid until the row is written again.
+/// Revisions of a restored row, valid until the row is written again.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RestoredFrom {
-    /// Revision of the restored record.
+    /// Revision that the record had before the loss.
     from: Revision,
-    /// Revision of the row since the restore.
+    /// Revision that the row received when it was restored.
     at: Revision,
 }
 
@@ -34,7 +35,8 @@ impl MemoryState {
     pub(super) fn advance_marks(&mut self, marks: &HighWaterMarks) {
         if marks.end > self.last_cursor {
             self.last_cursor = EventCursor(marks.end.0.saturating_add(MARK_MARGIN));
-            // Later nodes must notice the loss, although the cursor after the newest event no longer shows it.
+            // Nodes that register later must detect the loss, although the cursor of the newest event no longer shows
+            // it.
             self.raised_to = self.last_cursor;
         }
         if marks.seq > self.last_seq {
@@ -82,7 +84,7 @@ impl MemoryState {
             last_wish: kept.pending_actions.iter().map(|(no, _)| *no).fold(last_wish, ActionSeq::max),
             stored: StoredProcess { revision: at, seq, owner, ..kept.clone() },
             claimed_until: None,
-            // The node that runs the process may still register and report it.
+            // The node that runs the process may still register again and report the process.
             orphaned: is_orphan.then(|| now.plus(self.leases.until_lost())),
             given: Some(RestoredFrom { from: kept.revision, at }),
         };
@@ -101,7 +103,7 @@ impl MemoryState {
         RestoreOutcome::Inserted(at)
     }
 
-    /// Returns true if the launch key belongs to another process.
+    /// Returns true if another process already uses the launch key of this process.
     fn is_key_of_another(&self, process: &Process) -> bool {
         let Some(key) = process.spec.launch_key.clone() else { return false };
         let holder = self.launch_keys.get(&(process.spec.session.clone(), key));
@@ -109,7 +111,7 @@ impl MemoryState {
     }
 
     /// Returns the newest lease of the former owner, or `None` if that lease is lost. An unknown node is expected to
-    /// return: it gets a lease with its former epoch.
+    /// register again, so it gets a lease with its former epoch.
     fn newest_of(&mut self, now: Timestamp, owner: &Lease) -> Option<Lease> {
         if !self.nodes.contains_key(&owner.node) {
             let facts = NodeDescriptor {
@@ -134,7 +136,7 @@ impl MemoryState {
         self.go_back(now, Self { leases, incarnation, ..Self::default() });
     }
 
-    /// Restores an earlier state. A node that registers from now on gets an epoch that no lease has used.
+    /// Replaces the state with an earlier one. Nodes that register from now on get an epoch that no lease has used.
     pub(super) fn go_back(&mut self, now: Timestamp, earlier: Self) {
         let lost = std::mem::replace(self, earlier);
         self.updates = lost.updates;
@@ -144,7 +146,7 @@ impl MemoryState {
 }
 
 impl MemoryRow {
-    /// Returns the revision to compare with a record that is to be restored.
+    /// Returns the revision that is compared with a record to be restored.
     fn record_position(&self) -> Revision {
         match self.given {
             Some(given) if given.at == self.stored.revision => given.from,
@@ -153,7 +155,7 @@ impl MemoryRow {
     }
 
     fn gives_way_to(&self, by: &Lease, kept: &StoredProcess) -> bool {
-        // An end is final: a record that has not ended is older, whatever its revision.
+        // An ending is final: a record that has not ended is older, whatever its revision.
         if slot_state(&self.stored) == SlotState::Ended && slot_state(kept) != SlotState::Ended {
             return false;
         }

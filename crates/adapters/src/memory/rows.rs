@@ -1,11 +1,11 @@
-//! Records with their index.
+//! Records of processes and the index that finds them.
 
 use super::index::{IndexPosition, RowIndex};
 use super::state::MemoryRow;
 use longhaul_domain::ProcessId;
 use std::collections::BTreeMap;
 
-/// Records with their index. Rows are changed only here, so that the index stays consistent.
+/// Records with their index. All changes of rows go through this type, so that the index stays consistent.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct IndexedRows {
     rows: BTreeMap<ProcessId, MemoryRow>,
@@ -25,12 +25,12 @@ impl IndexedRows {
         self.rows.get(id)
     }
 
-    /// Returns the rows with ids in this range.
+    /// Returns the rows whose ids are in this range.
     pub(crate) fn between(&self, low: ProcessId, high: ProcessId) -> impl Iterator<Item = &MemoryRow> {
         self.rows.range(low..=high).map(|(_, row)| row)
     }
 
-    /// Returns all rows by id, for a checkpoint.
+    /// Returns all rows in a map with the process id as key, for a checkpoint.
     #[cfg(feature = "fs")]
     pub(crate) const fn by_id(&self) -> &BTreeMap<ProcessId, MemoryRow> {
         &self.rows
@@ -51,7 +51,7 @@ impl IndexedRows {
         Some(row)
     }
 
-    /// Changes a row. The id, the session and the lineage must stay the same.
+    /// Changes a row. The change must not affect the id, the session or the lineage.
     pub(crate) fn change<T>(
         &mut self,
         id: &ProcessId,

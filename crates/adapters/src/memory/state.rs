@@ -1,4 +1,4 @@
-//! Complete state of a memory store.
+//! Complete state of an in-memory store.
 
 use super::leases::Leases;
 use super::restore::RestoredFrom;
@@ -16,35 +16,35 @@ use longhaul_ports::{
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-/// Maximum number of events to keep.
+/// Maximum number of events in the event log.
 const MAX_EVENTS: usize = 100_000;
-/// Maximum number of operations whose replies are kept.
+/// Maximum number of operations whose replies are stored.
 const MAX_OPS: usize = 100_000;
-/// Maximum number of tombstones to keep. A tombstone prevents that a repeated launch starts a pruned process again.
+/// Maximum number of tombstones to keep. A tombstone prevents a repeated launch from starting a pruned process again.
 const MAX_TOMBSTONES: usize = 100_000;
 
-/// Complete state of a memory store.
+/// Complete state of an in-memory store.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct MemoryState {
     pub(crate) rows: IndexedRows,
     pub(crate) last_seq: Seq,
-    /// Launch keys. They outlive the records, so that a key never starts a second process.
+    /// Launch keys. They remain after their records are deleted, so that a key never starts a second process.
     pub(crate) launch_keys: BTreeMap<(Option<SessionId>, LaunchKey), (ProcessId, Arc<Spec>)>,
     pub(crate) log: VecDeque<LoggedEvent>,
     pub(crate) last_cursor: EventCursor,
-    /// Number of times that all data was lost.
+    /// Number of times that the store has lost all data.
     pub(crate) incarnation: u64,
-    /// Cursor to which the event log was last raised by a restore.
+    /// The cursor to which the last restore raised the event log, or 0.
     pub(crate) raised_to: EventCursor,
-    /// Every new epoch is higher than this one.
+    /// Lower bound of new epochs: every new epoch is higher.
     pub(crate) epochs_from: Epoch,
     pub(crate) nodes: BTreeMap<NodeId, Node>,
     pub(super) leases: Leases,
     pub(crate) policy: (PolicyVersion, Policy),
-    /// Claim number at which each key was served last.
+    /// For each key, the number of the last claim that took a process with this key.
     pub(crate) served: BTreeMap<Option<SlotKey>, u64>,
     pub(crate) claims: u64,
-    /// Tombstones: deleted processes with the fingerprints of their launch specs.
+    /// Tombstones: ids of deleted processes with the fingerprints of their launch specs.
     pub(crate) tombstones: BTreeMap<ProcessId, u64>,
     pub(crate) tombstone_order: VecDeque<ProcessId>,
     /// Total number of deleted records.
@@ -56,14 +56,14 @@ pub(crate) struct MemoryState {
     pub(crate) ops_in_order: VecDeque<OpId>,
 }
 
-/// A record and the data that belongs to it alone.
+/// A record and the data that only this record uses.
 #[derive(Clone, Debug)]
 pub(crate) struct MemoryRow {
     pub(crate) stored: StoredProcess,
     pub(crate) last_wish: ActionSeq,
-    /// Time until which the row belongs to the engine that claimed it as due.
+    /// Time until which the row is reserved for the engine that claimed it as due.
     pub(crate) claimed_until: Option<Timestamp>,
-    /// Time at which the node lost its ownership. Used while the process holds a slot and has no owner.
+    /// Time at which the node lost its ownership of the process. Used while the process holds a slot but has no owner.
     pub(crate) orphaned: Option<Timestamp>,
     /// Set if the record was lost and restored.
     pub(crate) given: Option<RestoredFrom>,
@@ -79,7 +79,7 @@ pub(crate) struct Node {
     pub(crate) forgotten: bool,
 }
 
-/// Stored reply to a repeated operation.
+/// Stored reply to an operation, for the case that the operation is repeated.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum OpReply {
     Committed(Revision),
@@ -125,7 +125,7 @@ impl MemoryState {
         }
     }
 
-    /// Returns the present history of this store.
+    /// Returns the current incarnation and event cursor of this store.
     pub(crate) fn history(&self) -> History {
         let incarnation = Some(format!("{}/{}", self.incarnation, self.raised_to.0));
         History { incarnation, server: "memory".to_owned(), end: self.last_cursor }
@@ -157,7 +157,7 @@ impl MemoryState {
         }
     }
 
-    /// Assigns the processes of a node to its newest lease.
+    /// Assigns all processes of a node to its newest lease.
     pub(crate) fn renew(&mut self, lease: &Lease) {
         let owned: Vec<ProcessId> = self.rows.index().owned_by(&lease.node).values().copied().collect();
         for id in owned {
@@ -179,7 +179,8 @@ impl MemoryRow {
         orphaned.into_iter().chain(self.stored.process.due()).min()
     }
 
-    /// Returns the due time as in [`due`](Self::due), but not before the present claim of an engine expires.
+    /// Returns the later of two times: the [`due`](Self::due) time, and the end of the claim that an engine has on the
+    /// row.
     pub(crate) fn due_again(&self) -> Option<Timestamp> {
         let due = self.due()?;
         Some(self.claimed_until.map_or(due, |until| due.max(until)))

@@ -101,7 +101,7 @@ impl MemoryState {
         if self.stored(parent).is_none() {
             return Err(StoreRejection::ParentMissing { parent: *parent });
         }
-        // An ancestor further above that was deleted had ended before.
+        // A deleted ancestor needs no check, because it had ended before it was deleted.
         let closing = ancestors.iter().find(|ancestor| {
             let head = self.stored(ancestor).map(|stored| stored.process.head());
             head.is_some_and(|head| head.is_ending() || (*ancestor == parent && head.closing))
@@ -123,8 +123,8 @@ impl MemoryState {
         self.rows.index().holders(key).values().copied().collect()
     }
 
-    /// Returns the reason for which the process cannot be claimed at once: its key is full or on hold, the node has
-    /// no free root slot, or an earlier process of the key waits.
+    /// Returns the reason why the process cannot be claimed immediately, or `None`. The reasons are a key that is full
+    /// or on hold, a node without a free root slot, or an earlier process that is waiting for the same key.
     fn obstacle(&self, new: &Submission, head: &ProcessHeader) -> Option<StoreRejection> {
         let by_key = || StoreRejection::NoSlot {
             holders: head.key.as_ref().map(|_| self.ids_of_holders(&head.key)).unwrap_or_default(),
@@ -183,8 +183,8 @@ impl MemoryState {
     }
 }
 
-/// Returns true if the node may run a waiting process of this class. A class that several nodes may run counts as
-/// runnable, because the store cannot decide this.
+/// Returns true if the node may run a waiting process of this class. Also returns true for a class that several nodes
+/// may run, because the store cannot decide this.
 fn may_run(claimant: &ClaimRequest, class: &PlacementClass) -> bool {
     match class {
         PlacementClass::Node(node) => *node == claimant.lease.node,

@@ -1,4 +1,4 @@
-//! Random sequences of operations. [`super::rows`] compares the index with a newly built one after every change.
+//! Random sequences of operations. [`super::rows`] compares the index with a newly built index after every change.
 
 use super::MemoryStore;
 use longhaul_testkit::fakes::VirtualClock;

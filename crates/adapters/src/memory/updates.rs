@@ -1,11 +1,11 @@
-//! Counters of updates for each node since it last received its updates.
+//! Counters that show which nodes have updates that they have not received yet.
 
 use super::state::{MemoryState, Node};
 use longhaul_domain::{Epoch, NodeId, Timestamp};
 use longhaul_ports::{Lease, NodeDescriptor, NodeUpdates, PlacementClass, StoreError};
 use std::collections::BTreeMap;
 
-/// Counters of updates for all nodes and for single nodes. Only `wait_for_work` consumes them.
+/// Counters of updates for all nodes and for single nodes. Only `wait_for_work` marks updates as received.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct UpdateCounters {
     for_all: u64,
@@ -22,7 +22,7 @@ impl UpdateCounters {
         *self.for_one.entry(node.clone()).or_default() += 1;
     }
 
-    /// Counts a waiting process for the nodes that may run it.
+    /// Counts a new waiting process as an update for each node that may run it.
     pub(crate) fn note_waiter(&mut self, class: &PlacementClass) {
         match class {
             PlacementClass::Node(node) => self.for_one(node),
@@ -30,7 +30,7 @@ impl UpdateCounters {
         }
     }
 
-    /// Returns true if there are new updates for the node, and marks them as seen.
+    /// Returns true if there are new updates for the node, and marks them as received.
     pub(crate) fn take(&mut self, node: &NodeId) -> bool {
         let now = self.for_all + self.for_one.get(node).copied().unwrap_or(0);
         let before = self.taken.insert(node.clone(), now);
@@ -59,8 +59,8 @@ impl MemoryState {
         Ok(lease)
     }
 
-    /// Returns true if there is work for the lease. Updates that an earlier lease of the node received are new to
-    /// this lease.
+    /// Returns true if there is work for the node of a new lease. Ignores which updates an earlier lease of the node
+    /// received.
     fn has_work_for(&self, lease: &Lease) -> bool {
         let index = self.rows.index();
         let mut owned = index.owned_by(&lease.node).values().filter_map(|id| self.stored(id));

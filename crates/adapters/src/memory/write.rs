@@ -1,4 +1,4 @@
-//! Changes of records.
+//! Commits changes of process records.
 
 use super::state::{MemoryRow, MemoryState, OpReply, class, slot_state};
 use longhaul_domain::{
@@ -14,7 +14,8 @@ impl MemoryState {
         }
         let id = change.next.id;
         let before = self.stored(&id).ok_or(StoreError::Missing { id })?;
-        // Checked first: a caller that decided on an old record may have been overtaken by a claim only.
+        // The revision is checked before the author. If a caller decided on an old record, the only later change may be
+        // a claim, so the caller must read the record again.
         if before.revision != change.expected {
             return Err(StoreError::Conflict { found: before.revision });
         }
@@ -51,7 +52,7 @@ impl MemoryState {
         Ok(revision)
     }
 
-    /// Returns the earliest live descendant.
+    /// Returns the live descendant of the process that was submitted first.
     fn live_below(&self, process: &Process) -> Option<ProcessId> {
         let (root, level) = (process.lineage.root(process.id), process.lineage.level());
         let index = self.rows.index();

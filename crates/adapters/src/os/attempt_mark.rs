@@ -1,4 +1,4 @@
-//! The mark that identifies every process of an attempt, even one that left its group.
+//! The mark that identifies every process of an attempt, even one that left the process group of the attempt.
 //!
 //! A command is started with two environment variables and with a resource limit that no other attempt has. Its
 //! descendants inherit all three. A process can remove the variables, and only a program with ptrace permission can
@@ -13,7 +13,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 /// Kernel number of `RLIMIT_LOCKS`.
 const FILE_LOCKS: u32 = 10;
 const NAME: &str = "Max file locks";
-/// Lowest limit that marks an attempt. Limits that are set for other reasons are lower than this.
+/// Lowest value that marks an attempt. Limits that are set for other reasons are lower than this value.
 const MIN_MARK_LIMIT: u64 = 1 << 62;
 
 /// The variables and the limit that the processes of one attempt were started with.
@@ -28,32 +28,35 @@ impl AttemptMark {
         Self { variables: launch::marks(key), limit: limit_of(&key.id.to_string(), key.attempt.0.into()) }
     }
 
-    /// Returns the limit to start a command with, or `None` where it cannot be set.
+    /// Returns the limit that marks the command, or `None` if such a limit cannot be set on this system.
     pub(super) fn limit(&self) -> Option<ResourceLimit> {
         let own = getrlimit(Resource::Locks);
         let hard = own.maximum.unwrap_or(u64::MAX);
-        // Some sandbox kernels refuse to set limits that they do not know; a command could then not start.
+        // Some sandbox kernels refuse to set limits that they do not support. A command with such a limit could not
+        // start.
         let can_be_set = hard >= self.limit && setrlimit(Resource::Locks, own).is_ok();
         can_be_set.then_some(ResourceLimit { resource: FILE_LOCKS, soft: self.limit, hard })
     }
 
-    /// Returns true if a process was started with this mark, or descends from a process that was.
+    /// Returns true if a process was started with this mark or descends from such a process.
     pub(super) fn is_on(&self, pid: u32) -> bool {
         match limit_on(pid) {
             Some(limit) if limit >= MIN_MARK_LIMIT => limit == self.limit,
-            // The limit was reset by the process, or could not be set at the start.
+            // The process has reset its limit, or the limit could not be set at the start. Compare the variables
+            // instead.
             Some(_) | None => procfs::was_started_with(pid, &self.variables),
         }
     }
 
-    /// Returns true if a process has the limit of this mark. An ended process has its limit until it is reaped.
+    /// Returns true if the limit of a process is the limit of this mark. An ended process keeps its limit until it is
+    /// reaped.
     pub(super) fn limits(&self, pid: u32) -> bool {
         limit_on(pid) == Some(self.limit)
     }
 }
 
-/// Removes the mark of the attempt that started this program: neither a manager nor its commands belong to that
-/// attempt.
+/// If a managed command started this program, removes the mark of that attempt from this program. Neither a manager nor
+/// its commands belong to that attempt.
 pub(super) fn remove_own() {
     let own = getrlimit(Resource::Locks);
     if let Err(error) = setrlimit(Resource::Locks, Rlimit { current: own.maximum, ..own }) {
@@ -66,8 +69,8 @@ pub(super) fn limit_on(pid: u32) -> Option<u64> {
     procfs::limit(pid, NAME).map(|(soft, _)| soft)
 }
 
-/// Returns the limit that marks the processes of an attempt: an FNV-1a hash of process id and attempt number, without
-/// the top bit, because some programs read limits as signed numbers.
+/// Returns the limit that marks the processes of an attempt: an FNV-1a hash of the process id and the attempt number.
+/// The top bit is cleared, because some programs read limits as signed numbers.
 pub(super) fn limit_of(id: &str, attempt: u64) -> u64 {
     let step = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
     let hash = id.bytes().chain(attempt.to_le_bytes()).fold(0xcbf2_9ce4_8422_2325, step);

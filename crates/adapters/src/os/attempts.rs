@@ -12,15 +12,17 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
-/// Number of parent directories that get a new entry with a new attempt: that of the process and that of all attempts.
+/// Number of parent directories that may get a new entry when an attempt directory is created: the directory of the
+/// process, and the directory of all attempts.
 pub(super) const NEW_LEVELS: u8 = 2;
 
-/// Unit in which the system counts the storage of a file, in bytes.
+/// Size in bytes of the blocks in which the system reports the storage of a file.
 const BLOCK: u64 = 512;
 
 const EXIT_TEMP_NAME: &str = "exit.tmp";
 
-/// The directory of all attempts. It is held open, so that no symbolic link is followed on the way down.
+/// The directory of all attempts. Subdirectories are opened relative to its descriptor, and no symbolic link is
+/// followed.
 #[derive(Debug)]
 pub(super) struct Attempts {
     path: PathBuf,
@@ -28,7 +30,7 @@ pub(super) struct Attempts {
 }
 
 impl Attempts {
-    /// Opens the directory, and creates it durably if absent.
+    /// Opens the directory. Creates it durably if it does not exist.
     pub(super) fn open(path: &Path) -> io::Result<Self> {
         if path.is_symlink() {
             let why = format!(
@@ -76,13 +78,13 @@ impl Attempts {
         }
     }
 
-    /// Removes an attempt directory in which nothing was done.
+    /// Removes an attempt directory that is still empty.
     pub(super) fn discard(&self, key: AttemptKey) -> io::Result<()> {
         let process = descend(self.fd.as_fd(), &key.id.to_string())?;
         Ok(unlinkat(&process, key.attempt.to_string(), AtFlags::REMOVEDIR)?)
     }
 
-    /// Removes the files of a shim that never started its command. Returns false if the attempt may have run.
+    /// Removes the files of a shim that never started its command. Returns false if the command may have been started.
     pub(super) fn clear(&self, key: AttemptKey) -> io::Result<bool> {
         let Some(directory) = self.attempt(key)? else {
             return Ok(true);
@@ -113,7 +115,7 @@ impl Attempts {
         }
     }
 
-    /// Returns the storage that the attempts of a process use, in bytes; 0 if there are none.
+    /// Returns the storage that the attempts of a process use, in bytes; 0 if the process has no attempts.
     pub(super) fn size_on_disk(&self, id: ProcessId) -> io::Result<u64> {
         let absent = |error: &io::Error| error.kind() == io::ErrorKind::NotFound;
         let attempts = match fs::read_dir(self.process(id)) {
@@ -133,13 +135,14 @@ impl Attempts {
         Ok(bytes)
     }
 
-    /// Returns up to `limit` processes that have a directory, in the order of their ids, starting after `after`.
+    /// Returns up to `limit` ids of processes that have a directory, in the order of the ids, starting after `after`.
     pub(super) fn kept(&self, after: Option<ProcessId>, limit: u32) -> io::Result<Vec<ProcessId>> {
         let mut ids = Vec::new();
         for entry in fs::read_dir(&self.path)? {
             let name = entry?.file_name();
             let id = name.to_str().and_then(|name| name.parse::<ProcessId>().ok());
-            // Accept only names that this program writes: another spelling of an id is not our directory.
+            // Accept only names as this program writes them. A directory with another spelling of an id belongs to
+            // another program.
             if let Some(id) = id.filter(|id| name.to_str() == Some(id.to_string().as_str()))
                 && after.is_none_or(|after| id > after)
             {
@@ -151,7 +154,7 @@ impl Attempts {
         Ok(ids)
     }
 
-    /// Removes the directories of a process.
+    /// Removes the attempt directories of a process.
     ///
     /// # Errors
     /// If an attempt is still running. A missing directory is not an error.
@@ -173,7 +176,7 @@ impl Attempts {
     fn is_at_work(&self, id: ProcessId) -> io::Result<bool> {
         let process = match descend(self.fd.as_fd(), &id.to_string()) {
             Ok(process) => process,
-            // This path is not a directory of ours, so no attempt of ours can run there.
+            // This path is not a directory that this program created, so no attempt can run there.
             Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => return Ok(false),
             Err(error) => return Err(error.into()),
         };
@@ -194,7 +197,7 @@ impl Attempts {
         Ok(false)
     }
 
-    /// Returns true if a shim serves the attempt, or if that cannot be determined.
+    /// Returns true if the attempt has a shim, or if that cannot be determined.
     pub(super) fn has_shim(&self, key: AttemptKey) -> bool {
         match self.attempt(key) {
             Ok(Some(directory)) => directory.is_locked().unwrap_or(true),
@@ -208,7 +211,8 @@ impl Attempts {
     }
 }
 
-/// Writes an exit record durably. The caller must hold the lock of the attempt, so that there is one writer.
+/// Writes an exit record durably. The caller must hold the lock on the attempt, so that no other program writes the
+/// record.
 pub(super) fn record_end(directory: &AttemptDirectory, record: &ExitRecord) -> io::Result<()> {
     let file = match kept_room(directory) {
         Some(file) => file,
@@ -225,7 +229,7 @@ pub(super) fn record_end(directory: &AttemptDirectory, record: &ExitRecord) -> i
 fn write_end(directory: &AttemptDirectory, mut file: File, bytes: &[u8]) -> io::Result<()> {
     failpoint!("os.end.write")?;
     file.write_all(bytes)?;
-    // Truncate, because the command may have written into the reserved file, and a record must end with its file.
+    // Truncate the file: the command may have written into the reserved file, and nothing may follow the record.
     file.set_len(u64::try_from(bytes.len()).unwrap_or(u64::MAX))?;
     failpoint!("os.end.sync")?;
     file.sync_all()?;
@@ -235,8 +239,8 @@ fn write_end(directory: &AttemptDirectory, mut file: File, bytes: &[u8]) -> io::
     Ok(fsync(directory)?)
 }
 
-/// Opens the file in which the shim reserved disk space. The space is reused, because freed space could be taken by
-/// another program at once.
+/// Opens the file in which the shim reserved disk space. The file is reused, because another program could use up the
+/// space as soon as it is freed.
 fn kept_room(directory: &AttemptDirectory) -> Option<File> {
     let flags = OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let file = File::from(openat(directory, EXIT_TEMP_NAME, flags, Mode::empty()).ok()?);

@@ -1,4 +1,4 @@
-//! The control group that contains one group for each attempt.
+//! The control group that contains a separate control group for each attempt.
 
 use super::attempts::Attempts;
 use super::nested;
@@ -14,9 +14,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 const NAME_PREFIX: &str = "longhaul-";
-/// Age after which a directory without groups belongs to no running manager.
+/// Age at which a directory without groups is considered abandoned by its manager.
 const ABANDONED: Duration = Duration::from_secs(3_600);
-/// Controllers that limit a tree as a whole.
+/// Cgroup controllers that limit a process tree as a whole.
 const WANTED: [&str; 2] = ["memory", "pids"];
 
 /// A directory of the cgroup v2 tree in which groups can be created.
@@ -26,17 +26,18 @@ pub(super) struct Cgroups {
 }
 
 impl Cgroups {
-    /// Creates a directory under the group of this program. Its name is derived from the path of the attempts.
+    /// Creates a directory under the control group of this program. Its name is derived from the path of the attempts.
     ///
     /// # Errors
-    /// If there is no writable cgroup v2 tree, or one without `cgroup.kill`.
+    /// If there is no writable cgroup v2 tree, or if the tree has no `cgroup.kill`.
     pub(super) fn open(attempts: &Attempts) -> io::Result<Self> {
         let mounts = fs::read_to_string("/proc/self/mountinfo")?;
         let own = fs::read_to_string("/proc/self/cgroup")?;
         let home = home(&mounts, &own).ok_or(io::ErrorKind::Unsupported)?;
         let outside = outside(&home);
         if outside != home {
-            // Inside the group of a managed process, this program would be stopped and frozen with that process.
+            // Leave the group of the managed process that started this program. Otherwise, this program would be
+            // stopped and frozen together with that process.
             fs::write(outside.join("cgroup.procs"), std::process::id().to_string())?;
         }
         let path = outside.join(format!("{NAME_PREFIX}{:08x}", hash(attempts.path())));
@@ -54,11 +55,11 @@ impl Cgroups {
         Ok(this)
     }
 
-    /// Ensures that the shim of an attempt can create its group, and returns the path of that group. The shim creates
-    /// and removes the group.
+    /// Ensures that the shim of an attempt can create its group, and returns the path of that group. The shim itself
+    /// creates and removes the group.
     pub(super) fn ready(&self, key: AttemptKey) -> PathBuf {
-        // Another manager may have removed the empty directory as abandoned. If the creation fails, the shim reports
-        // that.
+        // Another manager may have removed this empty directory as abandoned. If it cannot be created again, the shim
+        // reports the error.
         drop(fs::create_dir(&self.path));
         self.path_of(key)
     }
@@ -67,9 +68,10 @@ impl Cgroups {
         self.path.join(format!("{}-{}", key.id, key.attempt))
     }
 
-    /// Removes the groups of shims that were killed. The kernel refuses to remove groups with processes in them.
+    /// Removes the groups that killed shims left behind. The kernel refuses to remove groups with processes in them.
     ///
-    /// The group of a live shim is spared: it is empty for a moment before the command starts and after it has ended.
+    /// Keeps the group of a live shim, although it is empty for a moment before the command starts and after it has
+    /// ended.
     fn remove_left(&self, attempts: &Attempts) {
         for group in directories(&self.path) {
             let key = group.file_name().and_then(|name| name.to_str()).and_then(key_of);
@@ -88,12 +90,12 @@ fn key_of(name: &str) -> Option<AttemptKey> {
 
 impl Drop for Cgroups {
     fn drop(&mut self) {
-        // The kernel refuses this while the group of an attempt exists.
+        // The kernel refuses to remove the directory while the group of an attempt exists in it.
         drop(fs::remove_dir(&self.path));
     }
 }
 
-/// Returns the attempt whose group contains a process. Every user may read this.
+/// Returns the attempt whose group contains a process. Needs no permissions.
 pub(super) fn attempt_of(pid: u32) -> Option<(String, u64)> {
     let groups = fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;
     let path = Path::new(groups.lines().find_map(|line| line.strip_prefix("0::"))?);
@@ -103,7 +105,7 @@ pub(super) fn attempt_of(pid: u32) -> Option<(String, u64)> {
     Some((key.id.to_string(), key.attempt.0.into()))
 }
 
-/// Enables the wanted controllers for the groups below a group.
+/// Enables the wanted controllers for the subgroups of a group.
 ///
 /// The kernel refuses this if the group is not delegated or contains processes.
 fn delegate(group: &Path) {
@@ -121,11 +123,11 @@ fn delegate(group: &Path) {
     }
 }
 
-/// Removes the directories of other managers that were killed. The kernel refuses to remove groups with processes in
-/// them.
+/// Removes the directories that other, killed managers left behind. The kernel refuses to remove groups with processes
+/// in them.
 ///
-/// Groups of attempts without a shim are removed as well: a shim that is killed together with its command leaves its
-/// group, and no later manager may ever use that directory again.
+/// Also removes the groups of attempts without a shim. A shim that is killed together with its command leaves its
+/// group, and it is possible that no later manager uses that directory again.
 fn remove_deserted(outside: &Path, own: &Path) {
     let served = OnceCell::new();
     for directory in of_managers(outside).filter(|directory| directory != own) {
@@ -181,7 +183,8 @@ fn directories(path: &Path) -> impl Iterator<Item = PathBuf> {
     entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())).map(|entry| entry.path())
 }
 
-/// Returns true if a shim runs for the attempt of a group. Its command may be about to start there.
+/// Returns true if a shim is running for the attempt of a group. The group may be empty because the shim has not
+/// started its command yet.
 fn is_served(group: &Path, served: &OnceCell<BTreeSet<String>>) -> bool {
     let all = served.get_or_init(|| ProcessStat::pids().into_iter().filter_map(group_of_shim).collect());
     group.file_name().and_then(|name| name.to_str()).is_some_and(|name| all.contains(name))
@@ -195,14 +198,14 @@ fn group_of_shim(pid: u32) -> Option<String> {
     Some(format!("{}-{attempt}", names.next()?))
 }
 
-/// Returns true if the directory is old enough to count as abandoned. The reported age may be too low but never too
-/// high.
+/// Returns true if the directory is old enough to be considered abandoned. The age that is used may be too low but
+/// never too high.
 fn is_old(group: &Path) -> bool {
     let changed = fs::metadata(group).and_then(|found| found.modified());
     changed.is_ok_and(|at| at.elapsed().is_ok_and(|age| age >= ABANDONED))
 }
 
-/// Returns true if a group and the groups below it contain no process. A group that is gone counts as empty, because
+/// Returns true if a group and its subgroups contain no process. A group that no longer exists counts as empty, because
 /// the kernel does not remove groups with processes in them.
 pub(super) fn is_empty(group: &Path) -> bool {
     match fs::read_to_string(group.join("cgroup.events")) {
@@ -214,9 +217,9 @@ pub(super) fn is_empty(group: &Path) -> bool {
     }
 }
 
-/// Kills all processes in a group and below it at once, so that no fork escapes.
+/// Kills all processes in a group and its subgroups in a single step, so that no process escapes by a fork.
 pub(super) fn kill(group: &Path) {
-    // Open only an existing file: outside a cgroup file system, the write would create a useless file.
+    // Open only an existing file: outside a cgroup file system, the write would create an ordinary file.
     let control = fs::OpenOptions::new().write(true).open(group.join("cgroup.kill"));
     if let Err(error) = control.and_then(|mut control| control.write_all(b"1")) {
         tracing::debug!(%error, group = %group.display(), "could not kill a control group as a whole");
@@ -233,7 +236,7 @@ pub(super) fn remove(path: &Path) {
     drop(fs::remove_dir(path));
 }
 
-/// Returns the directory of this program's own group.
+/// Returns the directory of the control group that this program runs in.
 fn home(mounts: &str, own: &str) -> Option<PathBuf> {
     let group = own.lines().find_map(|line| line.strip_prefix("0::"))?;
     let (root, mount) = mounts.lines().find_map(|line| {
@@ -242,18 +245,18 @@ fn home(mounts: &str, own: &str) -> Option<PathBuf> {
         let root_and_mount = (fields.next()?, fields.next()?);
         (after.split(' ').next()? == "cgroup2").then_some(root_and_mount)
     })?;
-    // The mount may show only a part of the tree, but group paths start at the root of the tree.
+    // The mount may contain only a part of the cgroup tree, but group paths start at the root of the tree.
     let below = Path::new(group).strip_prefix(root).ok()?;
     Some(Path::new(mount).join(below))
 }
 
-/// Returns the nearest ancestor directory that is not inside the group of a managed process.
+/// Returns the directory itself, or its nearest ancestor, that is not inside the group of a managed process.
 fn outside(home: &Path) -> PathBuf {
     let is_ours = |name: &std::ffi::OsStr| name.to_str().is_some_and(|name| name.starts_with(NAME_PREFIX));
     home.iter().take_while(|name| !is_ours(name)).collect()
 }
 
-/// Hashes with FNV-1a: short and stable across versions. Attacks on the hash are harmless here.
+/// Returns the FNV-1a hash of a path. It is short and stable across versions. Deliberate collisions are harmless here.
 fn hash(path: &Path) -> u32 {
     let step = |hash: u32, byte: &u8| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193);
     path.as_os_str().as_encoded_bytes().iter().fold(0x811c_9dc5, step)
@@ -339,7 +342,7 @@ mod tests {
         for events in &events {
             fs::write(events, "populated 0\nfrozen 0\n").unwrap();
         }
-        // This program has the arguments of a shim and runs until its standard input ends.
+        // This program looks like a shim because of its arguments. It runs until its standard input ends.
         fs::write(dir.path().join("attempt"), "read line; :").unwrap();
         let mut shim = std::process::Command::new("/bin/sh");
         let shim = shim.args(["attempt", "/attempts/id/2"]).current_dir(dir.path());

@@ -19,25 +19,25 @@ pub(super) enum ExaminedAttempt {
         identity: Option<Box<Identity>>,
         record: Box<ExitRecord>,
     },
-    /// The shim is alive.
+    /// The attempt has a live shim.
     Supervised,
-    /// The shim is gone; the command may be alive.
+    /// The shim is no longer running; the command may be alive.
     Orphaned(Box<UnsupervisedAttempt>),
-    /// The attempt is gone and its end was not observed.
+    /// The attempt is no longer running, and no program recorded how it ended.
     Lost {
         why: Interruption,
-        /// Identity of the command, if known and of the current boot.
+        /// Identity of the command, if it is known and belongs to the current boot.
         identity: Option<Box<Identity>>,
     },
-    /// The shim is gone and the command has ended, but leftovers may be alive.
+    /// The shim is no longer running and the command has ended, but leftovers of the command may be alive.
     Unswept(Box<AttemptWithLeftovers>),
 }
 
-/// An attempt without a shim.
+/// An attempt whose shim is no longer running.
 #[derive(Debug)]
 pub(super) struct UnsupervisedAttempt {
     pub(super) directory: AttemptDirectory,
-    /// The lock of the attempt directory; its holder takes the place of the shim.
+    /// The lock on the attempt directory. The program that holds it acts as the shim.
     pub(super) lock: OwnedFd,
     /// Identity of the command and its shim.
     pub(super) identity: Identity,
@@ -45,10 +45,10 @@ pub(super) struct UnsupervisedAttempt {
     pub(super) pidfd: OwnedFd,
 }
 
-/// An attempt whose command has ended, whose shim is gone, and whose leftovers may be alive.
+/// An attempt whose shim is no longer running and whose command has ended, but whose leftovers may be alive.
 #[derive(Debug)]
 pub(super) struct AttemptWithLeftovers {
-    /// The attempt directory and its lock; `None` if the directory was removed.
+    /// The attempt directory and the lock on it; `None` if the directory was removed.
     pub(super) place: Option<(AttemptDirectory, OwnedFd)>,
     /// Identity of the command and its shim, if the directory contains it.
     pub(super) identity: Option<Identity>,
@@ -56,10 +56,11 @@ pub(super) struct AttemptWithLeftovers {
     pub(super) record: ExitRecord,
 }
 
-/// Determines the state of an attempt. An attempt that provably never ran is closed, so that it can never run later.
+/// Determines the state of an attempt. If the attempt certainly never ran, marks it as ended, so that no shim can run
+/// it later.
 ///
-/// `held` is a pidfd of the command and `seen` is an exit record, if the caller has them. Both are more reliable than
-/// the directory.
+/// `held` is a pidfd of the command and `seen` is an exit record, if the caller has them. They are more reliable than
+/// the files in the directory.
 ///
 /// # Errors
 /// A message for users, if the directory cannot be read now.
@@ -82,7 +83,8 @@ pub(super) fn examine(
             })));
         }
         (None, None) => {
-            // Create the directory and close it below, so that a shim that is being started right now finds it taken.
+            // Create the directory and mark the attempt as ended below. A shim that is starting right now then refuses
+            // to run the attempt.
             attempts.create(key).map_err(told)?;
             attempts.attempt(key).map_err(told)?.ok_or("the directory of the attempt is being removed")?
         }
@@ -98,7 +100,7 @@ pub(super) fn examine(
     let Some(lock) = directory.lock().map_err(told)? else {
         return Ok(ExaminedAttempt::Supervised);
     };
-    // A shim may have written the record between the first read and the lock.
+    // A shim may have written the record after the first read and before this program got the lock.
     match (directory.exit_record(), seen) {
         (Ok(Some(record)), _) if !record.sweeping => return over(&directory, record),
         (Ok(Some(record)), _) | (Ok(None) | Err(_), Some(record)) => {
@@ -146,7 +148,7 @@ pub(super) fn wall_ms() -> i64 {
 }
 
 fn over(directory: &AttemptDirectory, record: ExitRecord) -> Result<ExaminedAttempt, String> {
-    // The identity is needed only to report the start; the end is valid without it.
+    // Errors are ignored: the identity is needed only to report the start, and the exit record is valid without it.
     let identity = directory.identity().ok().flatten().map(Box::new);
     Ok(ExaminedAttempt::Over { identity, record: Box::new(record) })
 }
@@ -159,7 +161,7 @@ fn unswept(
 ) -> Result<ExaminedAttempt, String> {
     let identity = directory.identity().ok().flatten();
     if identity.as_ref().is_some_and(|identity| identity.boot_id != options.boot_id) {
-        // No process survives a reboot.
+        // The machine was rebooted, so no process of the attempt is alive.
         return over(&directory, record);
     }
     Ok(ExaminedAttempt::Unswept(Box::new(AttemptWithLeftovers {
@@ -173,7 +175,7 @@ fn damaged(error: AttemptFileError) -> Result<ExaminedAttempt, String> {
     if let AttemptFileError::Io { source, .. } = &error
         && is_passing(source)
     {
-        // The file may be readable later.
+        // The error may be temporary, so the attempt does not count as lost yet.
         return Err(error.to_string());
     }
     let found = format!("a file of the attempt is damaged or replaced: {error}");

@@ -12,18 +12,18 @@ use std::path::{Path, PathBuf};
 /// Maximum number of attempts to inspect.
 const MAX_ATTEMPTS: usize = 20_000;
 
-/// The attempts in a directory that have started.
+/// The started attempts in a directory.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HostSurvey {
-    /// Attempts with a live shim, or with a manager in its place.
+    /// Attempts with a live shim, or with a manager that took over from the shim.
     pub supervised: Vec<SupervisedAttempt>,
-    /// Live attempts whose shim writes into another directory, of which this one is a copy.
+    /// Live attempts whose directory here is only a copy, because their shim writes into another directory.
     pub elsewhere: Vec<SupervisedAttempt>,
-    /// Number of attempts with live processes but without a shim or a manager in its place.
+    /// Number of attempts with live processes that neither a shim nor a manager supervises.
     pub unsupervised: usize,
-    /// Processes of unsupervised attempts, and processes that outlived their attempt unintentionally.
+    /// Pids of the processes of unsupervised attempts, and of processes that outlived their attempt unintentionally.
     pub survivors: Vec<u32>,
-    /// True if there are more attempts than were inspected.
+    /// True if the directory contains more attempts than were inspected.
     pub more: bool,
 }
 
@@ -32,7 +32,7 @@ pub struct HostSurvey {
 pub struct SupervisedAttempt {
     /// Attempt directory; the name of its parent directory is the process id.
     pub directory: PathBuf,
-    /// Pid of the shim; `None` if a manager has taken its place.
+    /// Pid of the shim; `None` if a manager took over from it.
     pub supervisor: Option<u32>,
     /// True if a signal has stopped the shim.
     pub is_stopped: bool,
@@ -51,7 +51,7 @@ impl SupervisedAttempt {
         }
     }
 
-    /// Returns true if the attempt has not ended since.
+    /// Returns true if the attempt is still live now.
     #[must_use]
     pub fn is_live(&self) -> bool {
         AttemptDirectory::open(&self.directory).is_ok_and(|directory| {
@@ -60,7 +60,7 @@ impl SupervisedAttempt {
         })
     }
 
-    /// Returns the id of the process.
+    /// Returns the id of the process that the attempt belongs to.
     #[must_use]
     pub fn id(&self) -> Option<&str> {
         self.directory.parent()?.file_name()?.to_str()
@@ -68,7 +68,7 @@ impl SupervisedAttempt {
 }
 
 impl HostSurvey {
-    /// Inspects a directory of attempts, which may be absent. Changes nothing.
+    /// Inspects a directory of attempts. The directory may be missing. Changes nothing.
     ///
     /// # Errors
     /// If the directory cannot be listed.
@@ -107,7 +107,8 @@ impl HostSurvey {
         match directory.is_locked() {
             Ok(true) if has_ended => {}
             Ok(true) => self.supervised.push(SupervisedAttempt::of(path, identity.as_ref(), living)),
-            // A shim locks the directory that it was started for. If the lock is free, this directory is a copy.
+            // A shim locks the directory that it was started for. If the lock is free but the shim is alive, this
+            // directory is a copy.
             Ok(false) if identity.as_ref().and_then(supervisor_of).is_some() => {
                 self.elsewhere.push(SupervisedAttempt::of(path, identity.as_ref(), living));
             }
@@ -128,7 +129,7 @@ fn supervisor_of(identity: &Identity) -> Option<ProcessStat> {
         .filter(|stat| stat.start_time == identity.shim_start && !stat.is_dead())
 }
 
-/// Returns true if the leftovers of the command were left running on purpose.
+/// Returns true if the spec of the attempt allowed the leftovers of the command to continue running.
 const fn keeps_leftovers(record: &ExitRecord) -> bool {
     record.leftovers > 0 && record.swept == 0 && !record.sweeping && record.stopped.is_none()
 }
@@ -136,10 +137,10 @@ const fn keeps_leftovers(record: &ExitRecord) -> bool {
 /// The processes on this machine that were started for attempts.
 #[derive(Debug)]
 struct LiveProcesses {
-    /// Pids with their start times.
+    /// Pids of all live processes, with their start times.
     processes: BTreeSet<(u32, u64)>,
     by_attempt: BTreeMap<(String, u64), Vec<u32>>,
-    /// Processes that can be identified only by their resource limit.
+    /// Processes that only their resource limit identifies, by that limit.
     by_limit: BTreeMap<u64, Vec<u32>>,
 }
 
@@ -148,7 +149,7 @@ impl LiveProcesses {
         let mut all = ProcessStat::everyone();
         all.retain(|stat| !stat.is_dead());
         let processes = all.iter().map(ProcessStat::birth).collect();
-        // A manager or shim that a command started does not belong to that command.
+        // If a command started a manager or a shim, that program does not count as a process of the command.
         let this = FileIdentity::of_process(std::process::id());
         all.retain(|stat| this.is_none() || FileIdentity::of_process(stat.pid) != this);
         all.retain(|stat| !ProcessStat::has_shim_arguments(stat.pid));
@@ -164,7 +165,7 @@ impl LiveProcesses {
         Self { processes, by_attempt, by_limit }
     }
 
-    /// Returns the processes that were started for an attempt, which the last two parts of its path identify.
+    /// Returns the processes that were started for an attempt. The last two parts of `path` identify the attempt.
     fn started_for(&self, path: &Path) -> BTreeSet<u32> {
         let mut names = path.iter().rev().filter_map(|name| name.to_str());
         let (Some(Ok(attempt)), Some(id)) = (names.next().map(str::parse::<u64>), names.next()) else {
@@ -181,10 +182,10 @@ impl LiveProcesses {
     }
 }
 
-/// Returns the mechanism that groups the descendants of a command on this host, and the reason if that is not a control
-/// group.
+/// Returns the mechanism that groups the descendants of a command on this host. If that mechanism is not a control
+/// group, also returns the reason.
 ///
-/// To find out, this creates and removes a control group.
+/// Creates and removes a control group as a test.
 #[must_use]
 pub fn containment_here(choice: ContainmentChoice) -> (Containment, Option<String>) {
     match choice {
@@ -197,7 +198,7 @@ pub fn containment_here(choice: ContainmentChoice) -> (Containment, Option<Strin
     }
 }
 
-/// Returns the number of empty control groups that managers left behind.
+/// Returns the number of empty control groups that killed shims and managers left behind.
 #[must_use]
 pub fn deserted_groups() -> usize {
     cgroups::deserted()
@@ -241,7 +242,8 @@ mod tests {
             marked.env(name, value);
         }
         let mut marked = marked.arg("600").spawn().unwrap();
-        // The processes of 7 and 8 have only the limit, like processes whose environment cannot be read.
+        // The processes of attempts 7 and 8 are identified only by their resource limit, like processes whose
+        // environment cannot be read.
         let mut limited = [7, 8].map(|n| {
             let child = std::process::Command::new("sleep").arg("600").env_clear().spawn().unwrap();
             let limit = attempt_mark::limit_of(&key(n).id.to_string(), 1);
@@ -286,8 +288,8 @@ mod tests {
             command: None,
         };
         assert_eq!(locked.id(), Some(key(4).id.to_string().as_str()));
-        // Expected state: the commands of 3 and 5 are gone; 9 is a copy; 6, and 7 which has ended, have live processes;
-        // those of 8 were left on purpose.
+        // Expected state: the commands of attempts 3 and 5 are gone, and attempt 9 is a copy. Attempt 6 has live
+        // processes, and so has attempt 7, which has ended. The processes of attempt 8 were left running on purpose.
         let told = HostSurvey::of(attempts.path()).unwrap();
         let mut survivors = vec![me.pid, marked.id(), limited[0].id()];
         survivors.sort_unstable();

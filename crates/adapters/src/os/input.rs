@@ -16,22 +16,23 @@ use tokio::time::{Instant, timeout_at};
 /// Maximum time to wait for space in a full pipe.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Write end of the standard input of a command. The input does not end while this value exists, even if the shim ends.
+/// Write end of the standard input of a command. While this value exists, the input does not end, even if the shim
+/// ends.
 #[derive(Debug)]
 pub(super) struct CommandInput {
     pipe: Mutex<Option<Sender>>,
 }
 
-/// Exclusive right to write, so that the bytes of several writers do not mix.
+/// Exclusive right to write to the input, so that the bytes of several writers do not mix.
 #[derive(Debug)]
 pub(super) struct WriteTurn<'a> {
     pipe: MutexGuard<'a, Option<Sender>>,
 }
 
-/// Reason why the input cannot be written.
+/// Reason why bytes cannot be written to the input.
 #[derive(Debug)]
 pub(super) enum InputError {
-    /// The attempt has no pipe, the pipe was closed, or no process reads from it any more.
+    /// The attempt has no input pipe, the pipe was closed, or no process has it open for reading.
     Closed,
     /// Error text of the operating system.
     Failed(String),
@@ -46,7 +47,7 @@ impl CommandInput {
         Ok(Some(Arc::new(Self { pipe: Mutex::new(Some(Sender::from_owned_fd(pipe)?)) })))
     }
 
-    /// Waits until no other task writes.
+    /// Waits until no other task is writing, and returns the right to write.
     pub(super) async fn turn(&self) -> WriteTurn<'_> {
         WriteTurn { pipe: self.pipe.lock().await }
     }
@@ -98,8 +99,8 @@ fn is_unread(pipe: &Sender) -> io::Result<bool> {
     Ok(fds.iter().any(|fd| fd.revents().intersects(PollFlags::ERR)))
 }
 
-/// Writes while this program itself has the pipe open for reading. If the last reader closes the pipe at this moment,
-/// the write does not raise `SIGPIPE`.
+/// Writes to the pipe while this program itself has the pipe open for reading. The write therefore cannot raise
+/// `SIGPIPE` if the last other reader closes the pipe at this moment.
 fn write_unharmed(pipe: &Sender, bytes: &[u8]) -> io::Result<usize> {
     let _reader = reader(pipe)?;
     pipe.try_write(bytes)

@@ -1,20 +1,18 @@
-//! Inspects the tree of a live attempt: finds out if it waits for input and on which ports it listens.
+//! Inspects the process tree of a live attempt: determines whether it is waiting for input and on which ports it
+//! listens.
 //!
 //! A process waits for input if one of its threads sleeps in a read of
 //! - a terminal, or
 //! - a pipe that no process in the tree can write to. In `job | tee log`, for example, `tee` does not wait for input.
 //!
-//! A process that polls does not wait for input, except if it polls only its standard input and that is a terminal, as
-//! line
-//! editors do. Any other sleep (a timer, an accept, a futex) is not a wait for input.
+//! A process that polls does not wait for input, with one exception: it polls only its standard input, and that is a
+//! terminal, as line editors do. Any other sleep (a timer, an accept, a futex) is not a wait for input.
 //!
 //! The kernel shows the current system call of a thread to root, to ancestors, and to programs of the same user if
-//! `kernel.yama.ptrace_scope` is 0. Without that permission the wait channel is used. It shows neither the descriptor
-//! nor
-//! the polled files, so that only reads of the standard input are found. Some programs, such as those with the rights
-//! of
-//! another user, cannot be inspected at all. Then reads of pipes do not count, because such a program may be the
-//! writer.
+//! `kernel.yama.ptrace_scope` is 0. Without that permission, the wait channel is used. It shows neither the descriptor
+//! nor the polled files, so that only reads of the standard input are found. Some programs, such as those with the
+//! rights of another user, cannot be inspected at all. In that case reads of pipes do not count, because such a program
+//! may be the writer.
 
 mod files;
 mod idle;
@@ -34,10 +32,11 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 const STDIN: u64 = 0;
-/// Maximum age of a cached result. It is limited because another program may have joined the control group of a tree.
+/// Maximum age of a cached result. A result cannot stay valid forever, because another program may join the control
+/// group of the tree.
 const LASTS: Duration = Duration::from_secs(600);
 
-/// Result of an inspection, with the facts that tell if it is still valid.
+/// Result of an inspection, with the data that shows whether the result is still valid.
 #[derive(Clone, Debug)]
 pub(super) struct CachedSnapshot {
     tree: TreeSnapshot,
@@ -45,7 +44,7 @@ pub(super) struct CachedSnapshot {
     idle: Option<IdleFingerprint>,
 }
 
-/// Inspects the processes of a tree. Returns `None` if no process is left.
+/// Inspects the processes of a tree. Returns `None` if no process of the tree is alive.
 pub(super) fn into(census: &TreeMembers, cgroup: Option<&Path>) -> Option<CachedSnapshot> {
     let members = census.members.as_slice();
     if members.is_empty() {
@@ -70,13 +69,13 @@ impl CachedSnapshot {
         &self.tree
     }
 
-    /// Returns true if a new inspection would have the same result. Needs only a few small reads that never block.
+    /// Returns true if a new inspection would give the same result. Needs only a few small reads that never block.
     pub(super) fn lasts(&self) -> bool {
         self.at.elapsed() < LASTS && self.idle.as_ref().is_some_and(IdleFingerprint::lasts)
     }
 }
 
-/// The inputs that the threads of a tree wait for.
+/// The inputs that the threads of a tree are waiting for.
 #[derive(Default)]
 struct AwaitedInputs {
     terminal: bool,
@@ -98,7 +97,7 @@ fn awaited_by(members: &[ProcessStat]) -> AwaitedInputs {
     all
 }
 
-/// The input that one thread waits for.
+/// The input that one thread is waiting for.
 #[derive(Debug)]
 enum AwaitedInput {
     Terminal,
@@ -121,7 +120,7 @@ fn awaited(pid: u32, sleep: WaitChannel) -> AwaitedInput {
             OpenFile::Terminal | OpenFile::Other => AwaitedInput::Other,
         },
         WaitChannel::InTerminal { surely } => {
-            // A thread that reads from a socket sleeps at the same place in the kernel.
+            // A thread that reads from a socket sleeps in the same kernel function as one that reads from a terminal.
             let reads_it = surely || !scan::has_sockets(pid);
             if reads_it && OpenFile::of(pid, STDIN).is_terminal() {
                 AwaitedInput::Terminal
@@ -143,7 +142,7 @@ mod tests {
     const SOON: Duration = Duration::from_secs(20);
     const STEP: Duration = Duration::from_millis(5);
 
-    /// Polls until the condition is true.
+    /// Polls a condition until it is true.
     fn until(mut is_so: impl FnMut() -> bool) {
         let end = Instant::now() + SOON;
         while !is_so() {
@@ -152,20 +151,20 @@ mod tests {
         }
     }
 
-    /// Determines the awaited input from the wait channel only, as on systems that hide system calls.
+    /// Determines the awaited input from the wait channel only. This is what happens on systems that hide system calls.
     fn by_channel(pid: u32) -> AwaitedInput {
         awaited(pid, WaitChannel::by_channel(pid, pid))
     }
 
-    /// Prevents children from inheriting more than the first three descriptors: an inherited socket of the test runner
-    /// would make a reader of a terminal look like a reader of a connection.
+    /// Prevents children from inheriting more than the first three descriptors. With an inherited socket of the test
+    /// runner, a child that reads from a terminal could be mistaken for one that reads from a connection.
     fn keep_descriptors() {
         let open = std::fs::read_dir("/proc/self/fd").unwrap();
         let numbers = open.map(|entry| entry.unwrap().file_name().into_string().unwrap().parse().unwrap());
         for number in numbers.filter(|number: &RawFd| *number > 2) {
             #[expect(unsafe_code, reason = "a descriptor that was left open has no owner here")]
-            // SAFETY: the flag changes nothing in this process, and a descriptor closed by now is refused with an
-            // error.
+            // SAFETY: the flag changes nothing in this process. If the descriptor is already closed, the call fails
+            // with an error.
             let inherited = unsafe { BorrowedFd::borrow_raw(number) };
             let _ = rustix::io::fcntl_setfd(inherited, rustix::io::FdFlags::CLOEXEC);
         }

@@ -17,9 +17,9 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// Environment variable with the process id of a command.
+/// Environment variable that contains the process id of a command.
 const ID: &str = "LONGHAUL_ID";
-/// Environment variable with the attempt number of a command.
+/// Environment variable that contains the attempt number of a command.
 const ATTEMPT: &str = "LONGHAUL_ATTEMPT";
 /// Environment variables that mark the processes of an attempt.
 pub(super) const MARKS: [&str; 2] = [ID, ATTEMPT];
@@ -29,32 +29,34 @@ const MAX_ARGUMENTS_BYTES: usize = 128 << 10;
 const MAX_VARIABLES: usize = 1_000;
 const MAX_ENVIRONMENT_BYTES: usize = 256 << 10;
 
-/// Seconds between the soft limit of processor time, which sends `SIGXCPU`, and the hard limit, which kills.
+/// Seconds of processor time between the soft limit, which sends `SIGXCPU`, and the hard limit, which kills the
+/// process.
 const PROCESSOR_GRACE: u64 = 5;
 
 const INTERRUPT: i32 = 2;
 
-// The numbers of resource limits are equal on all supported architectures. MIPS and SPARC differ and are not supported.
+// The numbers of the resource limits are the same on all supported architectures. MIPS and SPARC have other numbers and
+// are not supported.
 const OPEN_FILES: u32 = 7;
 pub(super) const PROCESSOR_TIME: u32 = 0;
 pub(super) const FILE_SIZE: u32 = 1;
 
-/// The facts about an attempt that are needed to take over from its shim.
+/// The settings of an attempt that a manager needs to take over from its shim.
 #[derive(Clone, Debug)]
 pub(super) struct TakeoverSpec {
-    /// Program name as the spec gives it.
+    /// Name of the program as written in the spec.
     pub(super) program: String,
     pub(super) stop: StopPlan,
-    /// True if leftovers of the command are killed.
+    /// True if leftovers of the command must be killed.
     pub(super) sweep: bool,
-    /// Limit on the stored output.
+    /// Limits on the size of the stored output.
     pub(super) output: OutputBound,
-    /// True if the standard input is a pipe.
+    /// True if the standard input of the command is a pipe.
     pub(super) input: bool,
 }
 
 impl TakeoverSpec {
-    /// Takes these facts from a command spec.
+    /// Copies these settings from a command spec.
     pub(super) fn of(command: &CommandSpec) -> Self {
         Self {
             program: command.program.clone(),
@@ -72,7 +74,7 @@ pub(super) fn marks(key: AttemptKey) -> [String; 2] {
     [format!("{process}={}", key.id), format!("{number}={}", key.attempt)]
 }
 
-/// Returns the process id and attempt number that such entries contain.
+/// Returns the process id and attempt number that the marking environment entries contain.
 pub(super) fn attempt_of([process, number]: &[Vec<u8>; 2]) -> Option<(String, u64)> {
     let value = |entry: &[u8]| Some(std::str::from_utf8(entry).ok()?.split_once('=')?.1.to_owned());
     Some((value(process)?, value(number)?.parse().ok()?))
@@ -152,7 +154,7 @@ fn check_environment(variables: &[(String, String)]) -> Result<(), StartFailure>
         name.is_empty() || name.contains(['=', '\0']) || value.contains('\0')
     };
     if let Some((name, _)) = variables.iter().find(bad) {
-        // The message shows only the name, because the value may be a secret.
+        // The message contains only the name of the variable, because the value may be a secret.
         let detail = format!("the variable {name:?} cannot be part of an environment");
         return Err(failed(StartStage::Environment, Errno::INVAL, detail));
     }
@@ -188,7 +190,8 @@ const fn allowed(choice: ContainmentChoice) -> AllowedContainment {
     }
 }
 
-/// Returns the soft limit, capped at the hard limit that children inherit from this program.
+/// Returns the limit of open files with this soft limit, but at most the hard limit that children inherit from this
+/// program.
 fn inherited_files(soft: u64) -> ResourceLimit {
     let hard = getrlimit(Resource::Nofile).maximum.unwrap_or(u64::MAX);
     ResourceLimit { resource: OPEN_FILES, soft: soft.min(hard), hard }
@@ -272,7 +275,7 @@ mod tests {
         assert_eq!(with.tree_limits, CgroupLimits { memory: Some(1 << 20), processes: Some(7) });
         let without = prepare(&order, &options(), NOTE.as_ref(), None).unwrap();
         assert_eq!(without.tree_limits, CgroupLimits::default());
-        // The list always contains both limits; the shim skips them if the control group enforces them.
+        // The launch order always contains both limits. The shim skips them if the control group enforces them.
         let asked = |launch: &LaunchOrder| {
             launch.limits.iter().filter(|limit| [6, 9].contains(&limit.resource)).count()
         };

@@ -1,4 +1,4 @@
-//! Writes the end of this node's lease into a file that shims read.
+//! Writes the time at which this node's lease ends into a file that shims read.
 
 use super::options::OsOptions;
 use longhaul_ports::LeaseEnd;
@@ -21,7 +21,7 @@ pub(super) struct LeaseNoteWriter {
     written: Mutex<LeaseNoteState>,
 }
 
-/// Latest write of the lease file, so that an older value never replaces a newer one.
+/// State of the latest write to the lease file. It prevents an older value from replacing a newer one.
 #[derive(Debug, Default)]
 struct LeaseNoteState {
     turn: u64,
@@ -44,13 +44,13 @@ impl LeaseNoteWriter {
         &self.path
     }
 
-    /// Returns the sequence number of the next write.
+    /// Returns a sequence number, which gives the next write its place in the order of the writes.
     pub(super) fn turn(&self) -> u64 {
         self.turns.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// Writes the lease end, unless a newer one was written already. [`LeaseEnd::Never`] is not written if no file
-    /// exists yet, because without a file no shim expects an end.
+    /// Writes the end of the lease, unless a newer value was written already. If no file exists yet,
+    /// [`LeaseEnd::Never`] is not written, because a shim expects no lease end without a file.
     pub(super) fn write(&self, turn: u64, until: LeaseEnd) -> io::Result<()> {
         let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
         let until = match until {

@@ -6,7 +6,7 @@ use std::os::fd::OwnedFd;
 use tokio::io::Interest;
 use tokio::net::UnixStream;
 
-/// A connection to one shim, with the bytes and descriptors received so far.
+/// A connection to one shim, with the received bytes and descriptors that are not yet part of a whole message.
 #[derive(Debug)]
 pub(super) struct ShimLink {
     stream: UnixStream,
@@ -14,7 +14,7 @@ pub(super) struct ShimLink {
     descriptors: Vec<OwnedFd>,
 }
 
-/// Descriptors of a running command that the manager holds, so that nothing is lost if the shim is killed.
+/// Descriptors of a running command. The manager holds them too, so that nothing is lost if the shim is killed.
 #[derive(Debug, Default)]
 pub(super) struct CommandHandles {
     /// Pidfd of the command.
@@ -26,7 +26,7 @@ pub(super) struct CommandHandles {
 }
 
 impl CommandHandles {
-    /// Returns these handles, with each missing one filled in from `others`.
+    /// Returns these handles. Takes each missing handle from `others`.
     pub(super) fn or(self, others: Self) -> Self {
         Self {
             pidfd: self.pidfd.or(others.pidfd),
@@ -47,7 +47,7 @@ impl ShimLink {
         })
     }
 
-    /// Introduces this manager to a shim that another manager started.
+    /// Introduces this manager to a shim that another manager started, and requests the descriptors of the command.
     pub(super) async fn greet(&self) -> io::Result<()> {
         self.send(&ShimRequest::Hello(ShimHello { want_descriptors: true, ..ShimHello::default() })).await
     }
@@ -64,7 +64,8 @@ impl ShimLink {
         Ok(())
     }
 
-    /// Waits for the next message and the descriptors sent with it. Returns `None` at the end of the stream.
+    /// Waits for the next message and for the descriptors that were sent with it. Returns `None` at the end of the
+    /// stream.
     ///
     /// # Cancel safety
     /// Cancel safe: no message is lost if the future is dropped.
@@ -89,8 +90,9 @@ impl ShimLink {
     fn take_descriptors(&mut self, notice: &ShimMessage) -> CommandHandles {
         let mut held = CommandHandles::default();
         if let ShimMessage::Handed { descriptors } | ShimMessage::Started { descriptors, .. } = notice {
-            // Descriptors arrive with the first byte of their message and in its order, so the oldest ones belong to
-            // this message. A `Started` message also lists the descriptors that arrived before it.
+            // The descriptors of a message arrive with its first byte, in the order of the messages. The oldest
+            // descriptors therefore belong to this message. A `Started` message also lists the descriptors that arrived
+            // before it.
             let count = descriptors.len().min(self.descriptors.len());
             for (kind, descriptor) in descriptors.iter().zip(self.descriptors.drain(..count)) {
                 let place = match kind {

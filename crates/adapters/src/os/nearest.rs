@@ -2,16 +2,16 @@
 
 use std::collections::BTreeSet;
 
-/// Maximum number of names to compare.
+/// Maximum number of names that are compared with the misspelled one.
 const MAX_COMPARED: usize = 20_000;
-/// Maximum number of bytes of one character in UTF-8.
+/// Maximum number of bytes of one UTF-8 character.
 const MAX_CHAR_LEN: usize = 4;
 
-/// Returns the candidate nearest to `name`, or `None` if no candidate is near enough to be a likely typo.
+/// Returns the candidate that is most similar to `name`, or `None` if no candidate is similar enough for a likely typo.
 pub(super) fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let time_limit = (name.chars().count() / 3).clamp(1, 3);
     let near = candidates.into_iter().take(MAX_COMPARED).filter_map(|each| {
-        // The byte length rules out most candidates without a comparison of characters.
+        // The length in bytes excludes most candidates without a comparison of characters.
         if name.len().abs_diff(each.len()) > time_limit * MAX_CHAR_LEN {
             return None;
         }
@@ -21,7 +21,7 @@ pub(super) fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a s
     near.min().map(|(_, each)| each)
 }
 
-/// Returns the entry names of the directories without duplicates. Unreadable directories are skipped.
+/// Returns the names of the entries in these directories, without duplicates. Unreadable directories are skipped.
 pub(super) fn names_in<'a>(directories: impl IntoIterator<Item = &'a std::path::Path>) -> BTreeSet<String> {
     let entries = directories.into_iter().filter_map(|directory| std::fs::read_dir(directory).ok());
     let names = entries.flatten().flatten().filter_map(|entry| entry.file_name().into_string().ok());

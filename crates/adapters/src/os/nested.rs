@@ -6,11 +6,12 @@ use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// Timeout for the shim's answer to the introduction of this manager.
+/// Maximum time to wait for the shim's answer to the introduction of this manager.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_millis(500);
 const MAX_DEPTH: usize = 64;
 
-/// Introduces this program to every shim among its ancestors, so that none of them stops it together with its command.
+/// Introduces this program to every shim among its ancestors, so that no shim stops this program together with the
+/// shim's command.
 pub(super) fn advertise() {
     let mut pid = std::process::id();
     for _ in 0..MAX_DEPTH {
@@ -37,7 +38,7 @@ pub(super) fn attempt_of(pid: u32) -> Option<PathBuf> {
 }
 
 fn introduce(directory: &Path) -> io::Result<()> {
-    // A command that has only just started may start a manager before its shim has a socket.
+    // Wait for the socket: a command that has just started may start a manager before its shim has created the socket.
     let mut socket = AttemptDirectory::open(directory)?.connect_within(HANDSHAKE_TIMEOUT)?;
     socket.set_read_timeout(Some(HANDSHAKE_TIMEOUT))?;
     socket.set_write_timeout(Some(HANDSHAKE_TIMEOUT))?;

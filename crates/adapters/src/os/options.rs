@@ -5,9 +5,9 @@ use std::path::PathBuf;
 /// Options of the spawner.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OsOptions {
-    /// Directory that contains the attempt directories; created if absent.
+    /// Directory that contains the attempt directories. It is created if it does not exist.
     pub attempts_dir: PathBuf,
-    /// Absolute path of the program that supervises an attempt.
+    /// Absolute path of the shim program, which supervises an attempt.
     pub shim: PathBuf,
     /// Milliseconds to add to the boot-time clock to get steady time.
     pub anchor_ms: i64,
@@ -17,10 +17,11 @@ pub struct OsOptions {
     pub containment: ContainmentChoice,
     /// True if this program adopts and reaps orphaned descendants.
     ///
-    /// The whole program becomes a subreaper and reaps every child that it does not know. Do not use this in a library.
+    /// The whole program becomes a subreaper, and reaps every child that no task of the spawner is waiting for. Do not
+    /// use this option in a library.
     pub adopt_orphans: bool,
-    /// Soft limit of open files for commands whose spec has no such limit. With `None` they inherit this program's
-    /// limit.
+    /// Soft limit of open files for commands whose spec does not contain such a limit. If `None`, these commands
+    /// inherit the limit of this program.
     pub open_files: Option<u64>,
 }
 
@@ -30,10 +31,10 @@ pub enum ContainmentChoice {
     /// The strongest mechanism that works on this host.
     #[default]
     Auto,
-    /// A control group; the start is refused if this is not possible.
+    /// A control group. If it cannot be created, the start is refused.
     Cgroup,
-    /// The shim adopts every descendant.
+    /// The shim becomes a subreaper and adopts every descendant.
     Subreaper,
-    /// Only the process group.
+    /// Only the process group of the command.
     Group,
 }

@@ -19,10 +19,10 @@ use std::sync::Arc;
 use std::time::Duration;
 use watcher::OutputWatcher;
 
-/// Delay before a reader of a finished output is answered, so that repeated requests cannot become a busy loop.
+/// Delay of the answer to a reader of a finished output. It prevents repeated requests from becoming a busy loop.
 const ENDED: Duration = Duration::from_millis(100);
 
-/// Polling interval for a reader when the kernel has no inotify watch left.
+/// Polling interval of a reader if no inotify watch is available.
 const UNWATCHED: Duration = Duration::from_millis(200);
 
 const LOG: &str = "output.log";
@@ -35,7 +35,7 @@ pub struct OsOutput {
 }
 
 impl OsOutput {
-    /// Opens the directory of attempts and creates it if absent.
+    /// Opens the directory of attempts. Creates it if it does not exist.
     ///
     /// # Errors
     /// If the directory cannot be created or opened.
@@ -43,7 +43,7 @@ impl OsOutput {
         Ok(Self { attempts: Arc::new(Attempts::open(attempts_dir)?), watcher: Arc::default() })
     }
 
-    /// Runs `work` on the output files of an attempt in a blocking thread.
+    /// Runs `work` with the output files of an attempt in a blocking thread.
     async fn on_blocking_thread<T: Send + 'static>(
         &self,
         key: AttemptKey,
@@ -100,14 +100,14 @@ impl OutputLog for OsOutput {
                 return Err(OutputError::Missing { key });
             }
             Err(error) if is_shortage(&error) => {
-                // The kernel has no watch left: the reader polls at a fixed interval instead.
+                // No inotify watch is available, so the reader polls at a fixed interval instead.
                 tokio::time::sleep(UNWATCHED).await;
                 return Ok(());
             }
             Err(error) => return Err(failed(error)),
         };
         loop {
-            // Subscribe before the check, so that a change in between is not missed.
+            // Subscribe before the check, so that no change between the two is missed.
             let growth = interest.growth();
             let (grown, ended) = self
                 .on_blocking_thread(key, "watched", move |pages| {
@@ -118,7 +118,7 @@ impl OutputLog for OsOutput {
                 return Ok(());
             }
             if ended {
-                // Leftovers of the command may still write a little.
+                // Leftovers of the command may still write some output.
                 return match tokio::time::timeout(ENDED, growth).await {
                     Ok(()) | Err(_) => Ok(()),
                 };

@@ -1,4 +1,4 @@
-//! Refers to processes through pidfds, which never refer to another process after pid reuse.
+//! Refers to processes through pidfds. A pidfd never refers to another process, even if the pid is reused.
 #![expect(unsafe_code, reason = "asking a pidfd how its process ended has no safe form")]
 
 use super::procfs;
@@ -14,27 +14,27 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 use tokio::net::unix::pipe::Receiver;
 
-/// Time limit and intervals of polling for a wait status that the kernel reveals only after another program has reaped
-/// the process. Some init programs reap orphans only every second or two.
+/// Time limit and intervals for polling a wait status. The kernel reveals the status only after another program has
+/// reaped the process, and some init programs reap orphans only every second or two.
 const STATUS_TIMEOUT: Duration = Duration::from_secs(4);
 const STATUS_POLL_INTERVAL: Duration = Duration::from_millis(2);
 const MAX_STATUS_POLL_INTERVAL: Duration = Duration::from_millis(50);
 
-/// Kernel's report of how a process ended.
+/// How a process ended, as reported by the kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum EndStatus {
-    /// Exit with this code.
+    /// The process exited with this code.
     Code(i32),
-    /// Death by a signal.
+    /// A signal ended the process.
     Signal {
         /// Signal number.
         number: i32,
-        /// True if a core was dumped.
+        /// True if the process wrote a core dump.
         core: bool,
     },
 }
 
-/// Opens a process by its recorded pid and start time. Returns `None` if the process is gone.
+/// Opens a process by its recorded pid and start time. Returns `None` if this process no longer exists.
 pub(super) fn open(pid: u32, start_time: u64) -> io::Result<Option<OwnedFd>> {
     let Some(number) = i32::try_from(pid).ok().and_then(Pid::from_raw) else {
         return Ok(None);
@@ -44,17 +44,17 @@ pub(super) fn open(pid: u32, start_time: u64) -> io::Result<Option<OwnedFd>> {
         Err(Errno::SRCH) => return Ok(None),
         Err(error) => return Err(error.into()),
     };
-    // Check the start time after opening: from here on the pid cannot have passed to another process.
+    // Check the start time after the pidfd is open: from then on, the pidfd cannot refer to another process.
     let same = ProcessStat::read(pid).is_some_and(|stat| stat.start_time == start_time);
     Ok(same.then_some(fd))
 }
 
-/// Returns true if a process has ended, reaped or not.
+/// Returns true if a process has ended, whether or not it was reaped.
 pub(super) fn has_ended(pid: u32, start_time: u64) -> bool {
     ProcessStat::read(pid).is_none_or(|stat| stat.start_time != start_time || stat.is_dead())
 }
 
-/// Returns true if the process behind a pidfd has ended. Needs no permission to inspect the process.
+/// Returns true if the process behind a pidfd has ended. Works without permission to inspect the process.
 pub(super) fn is_over(fd: impl AsFd) -> bool {
     let mut fds = [PollFd::new(&fd, PollFlags::IN)];
     poll(&mut fds, Some(&Timespec::default())).is_ok_and(|ready| ready > 0)
@@ -66,15 +66,16 @@ pub(super) fn is_ending(pid: u32, start_time: u64) -> bool {
     ProcessStat::read(pid).filter(is_it).is_none_or(|stat| stat.is_ending()) || procfs::was_killed(pid)
 }
 
-/// Opens a child that was not reaped yet. Returns `None` if it was already reaped.
+/// Opens a child that was not yet reaped. Returns `None` if it was already reaped.
 pub(super) fn open_child(pid: u32) -> Option<OwnedFd> {
     let number = i32::try_from(pid).ok().and_then(Pid::from_raw)?;
     pidfd_open(number, PidfdFlags::empty()).ok()
 }
 
-/// Watches a descriptor until it is readable. A pidfd becomes readable when its process has ended.
+/// Returns a watch that reports when a descriptor is readable. A pidfd becomes readable when its process has ended.
 ///
-/// [`Receiver`] is a pipe type, but only its readiness is used, so it works with any pollable descriptor.
+/// [`Receiver`] is a type for pipes, but only its readiness is used. It therefore works with any descriptor that can be
+/// polled.
 pub(super) fn watch(fd: impl AsFd) -> io::Result<Receiver> {
     Receiver::from_owned_fd_unchecked(fd.as_fd().try_clone_to_owned()?)
 }
@@ -109,7 +110,8 @@ pub(super) fn wait(fd: impl AsFd) -> Option<EndStatus> {
     }
 }
 
-/// Returns the end status of an ended process, child or not. Returns `None` if the kernel does not reveal it.
+/// Returns how a process ended, whether or not it is a child of this program. Returns `None` if the kernel does not
+/// reveal it.
 pub(super) async fn status(fd: impl AsFd, pid: u32, start_time: u64) -> Option<EndStatus> {
     if let Some(status) = reap(&fd) {
         return Some(status);
@@ -117,7 +119,8 @@ pub(super) async fn status(fd: impl AsFd, pid: u32, start_time: u64) -> Option<E
     let begin = Instant::now();
     let mut pause = STATUS_POLL_INTERVAL;
     loop {
-        // Linux 6.15 and newer report the status of a reaped process to every program. Before that, /proc may show it.
+        // Linux 6.15 and newer report the status of a reaped process to every program. On older kernels, `/proc` may
+        // contain it.
         let told = exit_status(&fd);
         if let Some(raw) = told.unwrap_or(None).or_else(|| ProcessStat::wait_status(pid, start_time)) {
             return Some(EndStatus::of_raw(raw));
@@ -144,7 +147,7 @@ impl EndStatus {
     }
 }
 
-/// The kernel's `struct pidfd_info` in its first version.
+/// First version of the kernel's `struct pidfd_info`.
 #[repr(C)]
 #[derive(Default)]
 struct PidfdInfo {
@@ -157,7 +160,7 @@ struct PidfdInfo {
 const GET_INFO: Opcode = opcode::read_write::<PidfdInfo>(0xff, 11);
 const INFO_EXIT: u64 = 1 << 3;
 
-/// Returns the wait status of a reaped process, or `None` if it was not reaped yet.
+/// Returns the wait status of a reaped process, or `None` if it was not yet reaped.
 ///
 /// # Errors
 /// If the kernel is too old for this request.
@@ -178,7 +181,7 @@ mod tests {
     use std::path::Path;
     use std::process::Command;
 
-    /// User id of an ordinary user who owns nothing.
+    /// User id of an unprivileged user that owns no files.
     const USER: u32 = 47_017;
 
     #[tokio::test]
@@ -242,7 +245,7 @@ mod tests {
             let asked_as_user = move || {
                 if is_root {
                     let (uid, gid) = (Uid::from_raw(USER), Gid::from_raw(USER));
-                    // These calls change the identity of this thread only.
+                    // These calls change the user and group of this thread only.
                     rustix::thread::set_thread_res_gid(gid, gid, gid).unwrap();
                     rustix::thread::set_thread_res_uid(uid, uid, uid).unwrap();
                 }

@@ -10,13 +10,14 @@ use probe_command::ProbeProcess;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Runs probes over HTTP and by commands.
+/// Runs HTTP probes and probe commands.
 ///
 /// Only loopback addresses are probed, unless [`reach_beyond_loopback`](Self::reach_beyond_loopback) was called:
 /// permission to launch a command does not include permission to send network requests through this program.
 ///
-/// The end of a probe command also ends its process group and every process that has its `LONGHAUL_PROBE` variable.
-/// Leftovers of probes from a killed manager are killed when a prober is opened for the same directory again.
+/// When a probe command ends, the prober kills its process group and every process that has its `LONGHAUL_PROBE`
+/// variable. If a manager was killed, the leftovers of its probes are killed when a prober is opened for the same
+/// directory again.
 #[derive(Debug)]
 pub struct OsProber {
     shared: Arc<SpawnerShared>,
@@ -27,12 +28,12 @@ impl OsProber {
     /// Opens a prober that shares the state of a spawner. Must be called inside a tokio runtime.
     pub(super) fn open(shared: Arc<SpawnerShared>) -> Self {
         let left = Arc::clone(&shared);
-        // Runs in the background, because it scans all processes of the machine.
+        // Runs in the background because it scans all processes of the machine.
         drop(tokio::task::spawn_blocking(move || probe_command::end_what_is_left(&left)));
         Self { shared, reach: http::ProbeScope::Loopback }
     }
 
-    /// Also allows probes of other machines.
+    /// Also allows HTTP probes of other machines.
     #[must_use]
     pub fn reach_beyond_loopback(mut self) -> Self {
         self.reach = http::ProbeScope::Everywhere;

@@ -1,4 +1,4 @@
-//! Reads facts about processes from `/proc`.
+//! Reads data about processes from `/proc`.
 
 use longhaul_shim::ProcessStat;
 use std::fs::{self, File};
@@ -52,7 +52,7 @@ pub(super) fn own_children() -> Option<Vec<u32>> {
             Ok(listed) => {
                 children.extend(listed.split_whitespace().filter_map(|pid| pid.parse::<u32>().ok()))
             }
-            // A thread that ended in the meantime has passed its children to another thread.
+            // If a thread has just ended, another thread has inherited its children.
             Err(_) if !thread.path().exists() => {}
             Err(_) => return None,
         }
@@ -60,7 +60,8 @@ pub(super) fn own_children() -> Option<Vec<u32>> {
     Some(children)
 }
 
-/// Returns the children of a process from the kernel's list for each thread. Without such lists, scans all processes.
+/// Returns the children of a process from the lists that the kernel keeps for each thread. If the kernel has no such
+/// lists, scans all processes.
 pub(super) fn children(of: &ProcessStat) -> Vec<u32> {
     let pid = of.pid;
     let mut children = Vec::new();
@@ -70,7 +71,7 @@ pub(super) fn children(of: &ProcessStat) -> Vec<u32> {
                 let listed = String::from_utf8_lossy(&listed);
                 children.extend(listed.split_whitespace().filter_map(|pid| pid.parse::<u32>().ok()));
             }
-            // A thread that ended in the meantime has passed its children to another thread.
+            // If a thread has just ended, another thread has inherited its children.
             Err(_) if !Path::new(&format!("/proc/{pid}/task/{thread}")).exists() => {}
             Err(_) => {
                 let all = ProcessStat::everyone().into_iter().filter(|each| each.parent == pid);
@@ -81,7 +82,7 @@ pub(super) fn children(of: &ProcessStat) -> Vec<u32> {
     children
 }
 
-/// Returns the thread ids of a process. `/proc` is read only if the process has several threads.
+/// Returns the thread ids of a process. Reads `/proc` only if the process has several threads.
 pub(super) fn threads(of: &ProcessStat) -> Vec<u32> {
     if of.threads <= 1 {
         return vec![of.pid];
@@ -90,7 +91,7 @@ pub(super) fn threads(of: &ProcessStat) -> Vec<u32> {
     entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
 }
 
-/// Reads a small kernel file without a query for its length first. Callers read thousands of such files.
+/// Reads a small kernel file without requesting its length first, because callers read thousands of such files.
 pub(super) fn read(path: &str) -> io::Result<Vec<u8>> {
     let mut file = File::open(path)?;
     let mut bytes = Vec::new();
@@ -115,8 +116,8 @@ pub(super) fn was_killed(pid: u32) -> bool {
     status.lines().filter_map(pending).any(|mask| mask & KILL_BIT != 0)
 }
 
-/// Returns the soft and hard value of a limit of a live process, by its name in `/proc`. Returns `None` if the soft
-/// limit is unlimited or cannot be read.
+/// Returns the soft and hard value of a resource limit of a live process. `name` is the name of the limit in `/proc`.
+/// Returns `None` if the soft limit is unlimited or cannot be read.
 pub(super) fn limit(pid: u32, name: &str) -> Option<(u64, u64)> {
     let text = fs::read_to_string(format!("/proc/{pid}/limits")).ok()?;
     let line = text.lines().find_map(|line| line.strip_prefix(name))?;

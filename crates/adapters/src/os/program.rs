@@ -1,4 +1,5 @@
-//! Finds a program and checks its working directory before the start, so that a refusal can suggest a similar name.
+//! Finds a program and checks its working directory before the start, so that an error message can suggest a similar
+//! name.
 
 use super::nearest::{names_in, nearest};
 use longhaul_domain::{StartFailure, StartStage};
@@ -9,7 +10,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Search path for environments without `PATH`.
+/// Search path for programs if the environment has no `PATH`.
 const DEFAULT_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 
 /// Checks that a working directory exists and may be entered.
@@ -52,8 +53,8 @@ pub(super) fn check_stdin(file: &str) -> Result<(), StartFailure> {
     }
 }
 
-/// Finds a program. An absolute path is used unchanged, a relative path is resolved against the working directory, and
-/// a bare name is searched in `PATH`.
+/// Finds a program. An absolute path is used unchanged. A relative path is resolved against the working directory. A
+/// name without a slash is searched for in `PATH`.
 pub(super) fn find(
     program: &str,
     directory: &str,
@@ -73,7 +74,8 @@ pub(super) fn find(
         .map(|entry| Path::new(directory).join(if entry.is_empty() { "." } else { entry }))
         .collect();
     let mut unfit = None;
-    // Missing files are skipped silently. Similar names are searched only after all directories have failed.
+    // Skip directories that do not contain the program. Similar names are searched for only if no directory contains
+    // it.
     for candidate in searched.iter().map(|each| each.join(program)) {
         match candidate.try_exists() {
             Ok(true) => {}
@@ -107,7 +109,8 @@ fn check_program(path: &Path) -> Result<(), StartFailure> {
     }
 }
 
-/// Describes a path that cannot be used, with its nearest existing parent directory and the most similar name there.
+/// Returns the error for a path that cannot be used. For a missing path, the message contains the nearest existing
+/// parent directory and the most similar name in it.
 fn missing(stage: StartStage, what: &str, path: &Path, error: &io::Error) -> StartFailure {
     let errno = error.raw_os_error().map_or(Errno::IO, Errno::from_raw_os_error);
     let shown = path.display();
@@ -137,7 +140,7 @@ fn unknown(program: &str, searched: &[PathBuf]) -> StartFailure {
     failed(StartStage::Program, Errno::NOENT, detail)
 }
 
-/// Returns true if the path may be accessed in this way, or if the check failed for lack of resources.
+/// Returns true if the path may be accessed in this way. Also returns true if the check failed for lack of resources.
 fn is_allowed(path: &Path, access: Access) -> bool {
     match accessat(CWD, path, access, AtFlags::EACCESS) {
         Ok(()) => true,

@@ -1,4 +1,4 @@
-//! Decides which task waits for which child process.
+//! Records which task waits for which child process.
 
 use super::procfs;
 use longhaul_shim::ProcessStat;
@@ -11,16 +11,17 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
-/// Tracks the children that a task waits for. Reaps all other children if this program adopts orphans.
+/// Records for which children a task is waiting. If this program adopts orphans, reaps all other children.
 #[derive(Debug, Default)]
 pub(super) struct Reaper {
     awaited: Mutex<BTreeSet<u32>>,
-    /// Notifies subscribers when a child was stopped or continued. Used only if this program adopts orphans.
+    /// Notifies subscribers when a child has been stopped or continued by a signal. Used only if this program adopts
+    /// orphans.
     halts: watch::Sender<()>,
 }
 
 impl Reaper {
-    /// Makes this program adopt orphaned descendants and reap them from now on.
+    /// Makes this program adopt orphaned descendants, and reaps them from now on.
     pub(super) fn adopt_orphans(this: &Arc<Self>) -> io::Result<()> {
         set_child_subreaper(Some(getpid()))?;
         let ended = signal(SignalKind::child())?;
@@ -38,14 +39,14 @@ impl Reaper {
         Ok(())
     }
 
-    /// Returns a receiver that changes when a child was stopped or continued, if this program adopts orphans.
+    /// Returns a receiver that is notified when a child has been stopped or continued, if this program adopts orphans.
     pub(super) fn halts(&self) -> watch::Receiver<()> {
         self.halts.subscribe()
     }
 
-    /// Starts a child that the caller waits for.
+    /// Starts a child. The caller must wait for the child.
     pub(super) fn start<T>(&self, start: impl FnOnce() -> io::Result<(Child, T)>) -> io::Result<(Child, T)> {
-        // Hold the lock during the start, so that a child that ends at once is not mistaken for an orphan.
+        // Hold the lock during the start. A child that ends at once is then not mistaken for an orphan.
         let mut awaited = self.lock();
         let started = start()?;
         awaited.insert(started.0.id());
@@ -74,7 +75,8 @@ impl Reaper {
     }
 
     fn reap_orphans(&self) {
-        // Most ended children are shims, which their waiting tasks have already reaped. Then no search is needed.
+        // Most ended children are shims, which their waiting tasks have already reaped. In that case no search is
+        // needed.
         let look = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
         if let Ok(None) | Err(Errno::CHILD) = waitid(WaitId::All, look) {
             return;

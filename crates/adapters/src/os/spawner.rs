@@ -1,4 +1,4 @@
-//! The spawner. Each attempt has one watch, a tokio task that is idle most of the time.
+//! The spawner. For each attempt it runs a watch: a tokio task that is idle most of the time.
 
 use super::attempt_mark;
 use super::attempts::Attempts;
@@ -24,20 +24,21 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
-/// Timeout for an answer of a shim.
+/// Maximum time to wait for the answer of a shim.
 const SHIM_TIMEOUT: Duration = Duration::from_secs(10);
-/// Timeout for the adoption of an attempt at the start of a manager, while the first client waits. A slower attempt
-/// becomes known later.
+/// Maximum time to wait for the adoption of an attempt. A starting manager adopts attempts while its first client is
+/// waiting. The state of an attempt that takes longer is reported later.
 const ADOPT_TIMEOUT: Duration = Duration::from_secs(2);
-/// Timeout for the question whether an end is durable. It is short because other ends wait in the same queue; the
-/// caller asks again.
+/// Maximum time to check whether the end of an attempt is durable. It is short because the ends of other attempts wait
+/// in the same queue. The caller repeats the check later.
 const END_TIMEOUT: Duration = Duration::from_millis(200);
-/// Timeout for a usage or inspection request. Callers ask for many attempts one after the other.
+/// Timeout of a usage or inspection request. It is short because callers send such requests for many attempts in
+/// sequence.
 const USAGE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Runs each attempt under its own shim, and watches the shims.
 ///
-/// Dropping the spawner stops no attempt: another spawner finds the attempts with `adopt`.
+/// Dropping the spawner stops no attempt: another spawner can take over the attempts with `adopt`.
 #[derive(Debug)]
 pub struct OsSpawner {
     shared: Arc<SpawnerShared>,
@@ -45,7 +46,7 @@ pub struct OsSpawner {
     news: tokio::sync::Mutex<mpsc::UnboundedReceiver<SpawnerEvent>>,
 }
 
-/// State that all watches share.
+/// State that the watches of all attempts share.
 #[derive(Debug)]
 pub(super) struct SpawnerShared {
     pub(super) options: OsOptions,
@@ -56,17 +57,17 @@ pub(super) struct SpawnerShared {
     pub(super) seen: mpsc::UnboundedSender<SpawnerEvent>,
 }
 
-/// Table of the running watches.
+/// The running watches, by attempt.
 #[derive(Debug, Default)]
 pub(super) struct WatchTable {
     known: Mutex<BTreeMap<AttemptKey, WatchState>>,
 }
 
-/// One watch, as the spawner sees it.
+/// The data that the spawner has about one watch.
 #[derive(Debug)]
 struct WatchState {
     asks: mpsc::UnboundedSender<AttemptRequest>,
-    /// Result of the last inspection of the tree.
+    /// Result of the last inspection of the process tree.
     sight: Option<Arc<CachedSnapshot>>,
 }
 
@@ -76,7 +77,7 @@ impl OsSpawner {
     /// # Errors
     /// - The directory of attempts cannot be created.
     /// - A control group is required but cannot be created.
-    /// - Orphans cannot be adopted.
+    /// - This program cannot become the adopter of orphans.
     pub fn open(options: OsOptions) -> io::Result<Self> {
         let attempts = Attempts::open(&options.attempts_dir)?;
         nested::advertise();
@@ -101,14 +102,14 @@ impl OsSpawner {
         })
     }
 
-    /// Creates a prober whose commands this spawner does not mistake for orphans. Must be called inside a tokio
-    /// runtime.
+    /// Creates a prober. The spawner does not mistake the commands of this prober for orphans. Must be called inside a
+    /// tokio runtime.
     #[must_use]
     pub fn prober(&self) -> OsProber {
         OsProber::open(Arc::clone(&self.shared))
     }
 
-    /// Starts a watch over an attempt. Returns false if the attempt is already watched.
+    /// Starts the watch of an attempt. Returns false if the attempt already has a watch.
     fn watch(&self, key: AttemptKey, conduct: TakeoverSpec, beginning: WatchBegin) -> bool {
         let mut known = self.watches.lock();
         if known.contains_key(&key) {
@@ -205,7 +206,8 @@ impl Spawner for OsSpawner {
     }
 
     async fn inspect(&self, key: AttemptKey) -> Result<TreeSnapshot, SpawnError> {
-        // A tree that sleeps for hours is inspected now and then. That should cost no thread and not wake its shim.
+        // Reuse a valid result: repeated inspections of a tree that sleeps for hours should need no thread and not wake
+        // its shim.
         if let Some(sight) = self.watches.sight(key)
             && sight.lasts()
         {
@@ -245,7 +247,7 @@ impl Spawner for OsSpawner {
     async fn set_lease_end(&self, until: LeaseEnd) {
         let shared = Arc::clone(&self.shared);
         let turn = shared.lease.turn();
-        // A disk that hangs delays only the callers of this method.
+        // Write in a blocking thread, so that a disk that hangs delays only the callers of this method.
         let written = tokio::task::spawn_blocking(move || shared.lease.write(turn, until)).await;
         if let Err(error) = written.unwrap_or_else(|error| Err(io::Error::other(error))) {
             tracing::error!(%error, "could not write the end of the lease: processes that may run elsewhere will \
@@ -257,7 +259,7 @@ impl Spawner for OsSpawner {
         let mut news = self.news.lock().await;
         match news.recv().await {
             Some(seen) => seen,
-            // This value owns a sender itself, so the stream never ends.
+            // Unreachable: this value owns a sender itself, so the stream never ends.
             None => std::future::pending().await,
         }
     }
@@ -269,7 +271,7 @@ impl Spawner for OsSpawner {
     }
 
     async fn end_recorded(&self, key: AttemptKey) {
-        // Remove the watch at once: later callers get their answers from the attempt directory.
+        // Remove the watch immediately. Later requests are then answered from the attempt directory.
         if let Some(known) = self.watches.lock().remove(&key) {
             drop(known.asks.send(AttemptRequest::Settle));
         }
@@ -295,7 +297,7 @@ impl SpawnerShared {
 }
 
 impl WatchTable {
-    /// Removes a watch that accepts no more requests. A newer watch of the same attempt stays.
+    /// Removes the watch of an attempt if it accepts no more requests. Keeps a newer watch of the same attempt.
     pub(super) fn forget(&self, key: AttemptKey) {
         let mut watches = self.lock();
         if watches.get(&key).is_some_and(|known| known.asks.is_closed()) {

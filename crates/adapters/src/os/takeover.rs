@@ -1,5 +1,5 @@
-//! Takes over the work of a shim that is gone: the command keeps running, and this module stores its output, stops it
-//! and records its end.
+//! Takes over the work of a shim that is no longer running. The command keeps running. This module stores its output,
+//! stops it if requested, and records how it ended.
 
 mod bounds;
 mod drain;
@@ -24,19 +24,19 @@ const SIGKILL: i32 = 9;
 const MIN_RETRY_DELAY: Duration = Duration::from_millis(1);
 const MAX_RETRY_DELAY: Duration = Duration::from_millis(100);
 
-/// Outcome of the wait for the command's end.
+/// Result of waiting for the command to end.
 enum EndWait {
-    /// The command has ended. `last_look` is the last inspection that saw it alive.
+    /// The command has ended. `last_look` is the last inspection at which the command was alive.
     Ended {
         last_look: LastInspection,
     },
     SpawnerGone,
 }
 
-/// Takes over from the shim of an attempt until its command has ended, and records the end.
+/// Acts as the shim of an attempt until the command has ended, and records how it ended.
 pub(super) async fn stand_in(watch: &mut AttemptWatch, orphan: UnsupervisedAttempt) -> WatchStage {
     let UnsupervisedAttempt { directory, lock, identity, pidfd } = orphan;
-    // If the command has ended already, the time of its end is unknown: the shim was gone or the whole manager was
+    // If the command has already ended, it is unknown when: at that time there was no shim, or the whole manager was
     // stopped.
     let had_ended = pidfd::is_over(&pidfd);
     watch.note_running(&identity);
@@ -117,8 +117,8 @@ pub(super) async fn stand_in(watch: &mut AttemptWatch, orphan: UnsupervisedAttem
     WatchStage::Over
 }
 
-/// Writes an exit record durably into the attempt directory. A failure is only logged, because the store has a record
-/// too.
+/// Writes an exit record durably into the attempt directory. An error is only logged, because the store also has a
+/// record.
 fn record_end(watch: &mut AttemptWatch, directory: &AttemptDirectory, record: &ExitRecord) {
     match attempts::record_end(directory, record) {
         Ok(()) => watch.durable = true,
@@ -128,11 +128,11 @@ fn record_end(watch: &mut AttemptWatch, directory: &AttemptDirectory, record: &E
     }
 }
 
-/// Kills the leftovers of a command whose shim was killed before it had done so, and reports the end of the command.
+/// Kills the leftovers of a command whose shim was killed before it had killed them, and reports how the command ended.
 pub(super) async fn finish_sweep(watch: &mut AttemptWatch, unswept: AttemptWithLeftovers) -> WatchStage {
     let AttemptWithLeftovers { place, identity, record } = unswept;
     let Some(identity) = identity.or_else(|| watch.identity().cloned()) else {
-        // Without the identity the members of the tree cannot be determined any more.
+        // Without the identity it is impossible to determine which processes belong to the tree.
         watch.see_end(&ExitRecord { unverified: true, ..record });
         return WatchStage::Over;
     };
@@ -150,7 +150,7 @@ pub(super) async fn finish_sweep(watch: &mut AttemptWatch, unswept: AttemptWithL
     end_leftovers(watch, &tree, record, place, drain).await
 }
 
-/// Kills processes until the tree is empty, then reports the end of the command.
+/// Kills processes until the tree is empty, then reports how the command ended.
 async fn end_leftovers(
     watch: &mut AttemptWatch,
     tree: &OrphanedTree,
@@ -160,7 +160,7 @@ async fn end_leftovers(
 ) -> WatchStage {
     watch.see_sweep(&record);
     let Some(emptied) = watch.meanwhile(tree.empty()).await else {
-        // The record on disk still has `sweeping` set, so the next manager continues the clean-up.
+        // The exit record on the disk still has `sweeping` set, so the next manager continues the clean-up.
         return WatchStage::Left;
     };
     drain.finish();
@@ -177,11 +177,12 @@ async fn end_leftovers(
     WatchStage::Over
 }
 
-/// Kills the leftovers of an attempt whose shim and command are both gone. Returns `None` if the spawner ends first.
+/// Kills the leftovers of an attempt whose shim and command have both ended. Returns `None` if the spawner is dropped
+/// first.
 pub(super) async fn sweep(watch: &mut AttemptWatch, identity: &Identity) -> Option<KillOutcome> {
     let tree = OrphanedTree::new(&watch.shared, watch.key, identity);
     let emptied = watch.meanwhile(tree.empty()).await?;
-    // The watch never received the identity of the shim, so it does not know this control group.
+    // Remove the control group here: the watch never received the identity of the shim and has no record of the group.
     if let Some(cgroup) = &identity.cgroup {
         cgroups::remove(cgroup);
     }
@@ -215,7 +216,7 @@ async fn supervise(
             ask = watch.asks.recv() => match ask {
                 None => return Ok(EndWait::SpawnerGone),
                 Some(AttemptRequest::Find(answer)) => watch.find(answer),
-                // The command had ended before the stop request, so the stop is not the cause of the end.
+                // The command had ended before the stop was requested, so the stop did not end it.
                 Some(AttemptRequest::Stop(_)) if pidfd::is_over(command) => {}
                 Some(AttemptRequest::Stop(order)) => {
                     watch.note_stop(order);
@@ -237,7 +238,7 @@ async fn supervise(
                 Some(AttemptRequest::Signal(sent, answer)) => drop(answer.send(tree.send(sent).await)),
                 Some(AttemptRequest::Usage(answer)) => {
                     let tree = tree.clone();
-                    // Runs in a separate task. If the requester is gone, the answer is dropped.
+                    // Runs in a separate task. If the caller no longer waits, the answer is dropped.
                     drop(tokio::spawn(async move {
                         if let Some(usage) = tree.usage().await {
                             drop(answer.send(Ok(usage)));
@@ -257,7 +258,7 @@ async fn supervise(
                     drop(answer.send(watch.end_input().map_err(|error| error.to_string())));
                 }
                 Some(AttemptRequest::Kept(answer)) => drop(answer.send(watch.is_durable())),
-                // The store's record no longer waits for this request. Later events are still observed and reported.
+                // The end of the attempt is stored already. Continue to observe and report later events.
                 Some(AttemptRequest::Settle) => {}
             },
             () = due => {}
@@ -271,11 +272,11 @@ async fn supervise(
     }
 }
 
-/// Decides how an attempt ended from the status that the kernel reports. `is_explained` is true after a stop request or
-/// an exceeded limit.
+/// Determines how an attempt ended from the status that the kernel reports. `is_explained` is true if a stop was
+/// requested or a limit was exceeded.
 fn judge(status: Option<EndStatus>, is_explained: bool) -> Result<ProgramEnd, Interruption> {
     match status {
-        // The cause that killed the shim has most likely killed the command too, so the command itself did not fail.
+        // Whatever killed the shim has most likely killed the command too. This is not a failure of the command.
         Some(EndStatus::Signal { number: SIGKILL, .. }) if !is_explained => {
             Err(translate::killed("the command was then killed by signal 9"))
         }

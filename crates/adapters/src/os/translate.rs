@@ -81,18 +81,18 @@ pub(super) fn cleaning_up(key: AttemptKey, record: &ExitRecord) -> Observation {
     }
 }
 
-/// Returns the observation that a shim was stopped by a signal (`holds`) or continued.
+/// Returns the observation that a signal has stopped the shim (if `holds` is true) or that the shim has continued.
 pub(super) fn supervisor_stopped(key: AttemptKey, holds: bool, at: u64) -> Observation {
     let condition = Condition::SupervisorStopped;
     Observation::ConditionObserved { attempt: key.attempt, condition, holds, at: moment(at) }
 }
 
-/// Returns the observation that the end of an attempt was not seen.
+/// Returns the observation that no program recorded how the attempt ended.
 pub(super) fn lost(key: AttemptKey, why: Interruption) -> Observation {
     Observation::SupervisorLost { attempt: key.attempt, why }
 }
 
-/// Returns the interruption caused by the end of the shim, with the facts that are known.
+/// Returns the interruption of an attempt whose shim was killed. `evidence` describes what is known about the attempt.
 pub(super) fn killed(evidence: impl Into<String>) -> Interruption {
     Interruption::SupervisorKilled { evidence: evidence.into(), unverified: false }
 }
@@ -119,7 +119,7 @@ pub(super) const fn reason(cause: StopCause) -> StopReason {
 
 const fn cause(reason: StopReason) -> StopCause {
     match reason {
-        // A reason of a newer version is unknown here; it counts as a request of the user.
+        // A reason that this version does not support counts as a request of the user.
         StopReason::User | StopReason::Other => StopCause::User,
         StopReason::Timeout => StopCause::Timeout,
         StopReason::Parent => StopCause::Parent,

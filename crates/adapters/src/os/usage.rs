@@ -1,7 +1,7 @@
 //! Measures the resource usage of the tree of a live attempt.
 //!
-//! - Processor time comes from the attempt's control group if no other process is in it. Otherwise it is the sum over
-//!   the live processes, the children that each of them has reaped, and the children that the shim has reaped.
+//! - Processor time comes from the control group of the attempt if it contains no other process. If not, it is the sum
+//!   over the live processes, the children that each of them has reaped, and the children that the shim has reaped.
 //! - Memory is resident memory (`VmRSS`). Shared pages count once for each process, because the kernel needs about 50
 //!   ms per gigabyte to tell them apart.
 //! - Bytes read and written are those of storage, not of caches and pipes.
@@ -14,7 +14,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// Duration of one tick. `/proc` always shows 100 ticks per second, whatever the kernel uses internally.
+/// Duration of one tick. `/proc` always uses 100 ticks per second, independent of the kernel's internal tick rate.
 const TICK: Duration = Duration::from_millis(10);
 const KILOBYTE: u64 = 1024;
 /// Maximum depth of nested control groups to inspect.
@@ -27,14 +27,14 @@ pub(super) struct TreeMembers {
     pub(super) members: Vec<ProcessStat>,
     /// Processor time of the children that the shim has reaped; zero if some of them did not belong to the attempt.
     pub(super) waited_for: Duration,
-    /// True if the control group contains no other process.
+    /// True if the control group contains only processes of the attempt.
     pub(super) has_group_to_itself: bool,
 }
 
 impl TreeMembers {
-    /// Lists the live processes below a shim, without nested managers and shims and their descendants.
+    /// Lists the live descendants of a shim. Omits nested managers and shims, and the descendants of those.
     ///
-    /// Returns `None` if the shim is gone.
+    /// Returns `None` if the shim is no longer running.
     pub(super) fn under_shim(identity: &Identity, managers: &[u32]) -> Option<Self> {
         let shim =
             ProcessStat::read(identity.shim_pid).filter(|stat| stat.start_time == identity.shim_start)?;
@@ -66,7 +66,7 @@ impl TreeMembers {
             Containment::Group => ProcessStat::everyone(),
             Containment::Cgroup | Containment::Subreaper => Vec::new(),
         };
-        // Without a subreaper, a process that lost its parent can be found only by its process group.
+        // Without a subreaper, a process that has lost its parent can be found only by its process group.
         let is_of_group = |stat: &ProcessStat| {
             stat.group == identity.pid && stat.start_time >= identity.start_time && !seen.contains(&stat.pid)
         };
@@ -76,20 +76,20 @@ impl TreeMembers {
             .filter(|stat| !stat.is_dead() && !strange.contains(&stat.parent) && !shims.include(stat.pid));
         members.extend(others);
         let has_group_to_itself = is_all_there_is(&inside, &members);
-        // A shim may have adopted and reaped leftovers of a nested manager; then its total is not that of the tree
-        // alone.
+        // A shim may have adopted and reaped leftovers of a nested manager. In that case its total includes time that
+        // does not belong to the tree.
         let waited_for = if strange.is_empty() { ticks(shim.waited_for) } else { Duration::ZERO };
         Some(Self { members, waited_for, has_group_to_itself })
     }
 
-    /// Wraps processes that were found without the help of a shim.
+    /// Returns the members of a tree without a shim.
     pub(super) fn of(members: Vec<ProcessStat>, cgroup: Option<&Path>) -> Self {
         let inside = cgroup.map(pids_in).unwrap_or_default();
         let has_group_to_itself = is_all_there_is(&inside, &members);
         Self { members, waited_for: Duration::ZERO, has_group_to_itself }
     }
 
-    /// Sums up the usage of all processes. Returns `None` if no process is left.
+    /// Adds up the usage of all processes. Returns `None` if no process of the tree is alive.
     pub(super) fn usage(&self, cgroup: Option<&Path>) -> Option<TreeUsage> {
         let used: Vec<ProcessUsage> = self.members.iter().filter_map(ProcessUsage::by).collect();
         if used.is_empty() {
@@ -109,7 +109,7 @@ impl TreeMembers {
         })
     }
 
-    /// Returns the processor time used so far, from the facts read before.
+    /// Returns the processor time that the tree has used so far.
     pub(super) fn processor_time(&self, cgroup: Option<&Path>) -> Duration {
         let used = self.members.iter().map(|each| ticks(each.used.saturating_add(each.waited_for)));
         self.time_of_group(cgroup).unwrap_or_else(|| used.fold(self.waited_for, Duration::saturating_add))
@@ -120,7 +120,7 @@ impl TreeMembers {
     }
 }
 
-/// Returns the mechanism that limits the tree: its control group if that has a limit, otherwise limits of each process.
+/// Returns the mechanism that limits the tree: the control group if it has a limit, or else the limits of each process.
 pub(super) fn mechanism(cgroup: &Path) -> LimitMechanism {
     let is_limited = |file| {
         let value = fs::read_to_string(cgroup.join(file));
@@ -133,7 +133,7 @@ pub(super) fn mechanism(cgroup: &Path) -> LimitMechanism {
     }
 }
 
-/// Returns the processes in a control group and in the groups below it.
+/// Returns the processes in a control group and in its subgroups.
 pub(super) fn pids_in(cgroup: &Path) -> BTreeSet<u32> {
     let mut pids = BTreeSet::new();
     let mut open = vec![(cgroup.to_owned(), 0)];
@@ -168,7 +168,7 @@ fn ticks(ticks: u64) -> Duration {
     TICK.saturating_mul(u32::try_from(ticks).unwrap_or(u32::MAX))
 }
 
-/// Programs inside a tree that do not belong to it.
+/// Programs that run inside a process tree but do not belong to it.
 struct ForeignPrograms<'a> {
     managers: &'a [u32],
     shim: Option<FileIdentity>,
@@ -192,10 +192,10 @@ struct ProcessUsage {
 }
 
 impl ProcessUsage {
-    /// Measures a process. Returns `None` if it has ended in the meantime.
+    /// Measures a process. Returns `None` if the process has ended.
     fn by(stat: &ProcessStat) -> Option<Self> {
         let status = fs::read_to_string(format!("/proc/{}/status", stat.pid)).ok()?;
-        // An ended process that was not reaped yet has no memory.
+        // An ended process that was not yet reaped uses no memory.
         let resident = number_after(&status, "VmRSS:").unwrap_or(0);
         let io = fs::read_to_string(format!("/proc/{}/io", stat.pid));
         let now =

@@ -1,4 +1,5 @@
-//! The watch over one attempt: a task that runs from the start or adoption of the attempt until its end is settled.
+//! The watch over one attempt: a task that runs from the start or adoption of the attempt until the end of the attempt
+//! is stored.
 
 mod ask;
 mod child;
@@ -33,9 +34,10 @@ pub(super) use stopped_supervisor::LastInspection;
 use stopped_supervisor::{MissedExit, StoppedSupervisor};
 use tokio::sync::{mpsc, oneshot, watch};
 
-/// Delay before the next try to read an attempt directory that could not be read.
+/// Delay before another try to read an attempt directory that could not be read.
 const RETRY_DELAY: Duration = Duration::from_secs(1);
-/// Maximum number of connection attempts to a shim, which has its lock before it has its socket.
+/// Maximum number of tries to connect to a shim. Several may be needed, because a shim creates its lock before its
+/// socket.
 const MAX_CONNECT_ATTEMPTS: u32 = 500;
 const CONNECT_RETRY_DELAY: Duration = Duration::from_millis(10);
 
@@ -47,11 +49,11 @@ pub(super) struct AttemptWatch {
     pub(super) asks: mpsc::UnboundedReceiver<AttemptRequest>,
     pub(super) conduct: TakeoverSpec,
     pub(super) held: CommandHandles,
-    /// Strongest stop request so far in this run of the manager.
+    /// The strongest stop request since the manager started.
     pub(super) stop: Option<StopRequest>,
     /// True if the tree was paused and has not been resumed since.
     pub(super) is_halted: bool,
-    /// Start of this watch, in steady milliseconds.
+    /// Time at which this watch started, in steady milliseconds.
     since: u64,
     watches: Weak<WatchTable>,
     shim: Option<ShimChild>,
@@ -61,38 +63,38 @@ pub(super) struct AttemptWatch {
     finders: Vec<oneshot::Sender<Result<Adopted, String>>>,
     /// Requests that the shim has not answered yet, in the order in which they were sent.
     unanswered: VecDeque<OutstandingRequest>,
-    /// Requests for tree usage or a tree inspection that wait for the shim's list of nested managers.
+    /// Requests for the usage or inspection of the tree. They are waiting for the shim's list of nested managers.
     counters: Vec<TreeUsageWaiter>,
-    /// Standard input of the command, while it can be written to.
+    /// Standard input of the command, as long as it can be written to.
     input: Option<Arc<CommandInput>>,
-    /// Requests that wait until the shim has closed the standard input.
+    /// Requests that are waiting for the shim to close the standard input.
     closers: Vec<DoneReply>,
     /// The pending start, until the command runs or has failed to start.
     starting: Option<Box<PendingStart>>,
     refused: Option<ShimRefusal>,
-    /// Exit record of the command, while its leftovers are being killed.
+    /// Exit record of the command. Set while the leftovers of the command are being killed.
     cleanup: Option<LeftoverCleanup>,
     settled: bool,
-    /// Changes when a child of this program was stopped or continued.
+    /// Notified when a child of this program has been stopped or continued by a signal.
     stopped_supervisor: watch::Receiver<()>,
-    /// The shim, while it is stopped by a signal.
+    /// The shim. Set while the shim is stopped by a signal.
     halted: Option<StoppedSupervisor>,
-    /// End of the command that the shim could not see because it was stopped by a signal.
+    /// End of the command, if the command ended while a signal had stopped the shim.
     missed: Option<MissedExit>,
-    /// True if the shim, or this program in its place, has written the exit record durably.
+    /// True if the exit record was written durably, either by the shim or by this program acting as the shim.
     pub(super) durable: bool,
 }
 
-/// Reason why a shim started no command.
+/// Reason why a shim did not start its command.
 #[derive(Debug)]
 struct ShimRefusal {
-    /// True if a resource was short that may be available later.
+    /// True if the shim lacked a resource that may be available later.
     short: bool,
     /// Human-readable explanation.
     detail: String,
 }
 
-/// Last known state of the attempt.
+/// Last state of the attempt that this watch has a record of.
 #[derive(Debug)]
 enum AttemptState {
     Nothing,
@@ -100,35 +102,35 @@ enum AttemptState {
     Over(Observation),
 }
 
-/// Receiver of the next observation.
+/// The receivers of the next observation.
 #[derive(Debug)]
 enum WatchRecipient {
-    /// All listeners of the spawner's events.
+    /// Everyone who receives the events of the spawner.
     Everyone,
-    /// Only the callers that asked for the state of the attempt.
+    /// Only the callers that requested the state of the attempt.
     Finders,
 }
 
-/// Next stage of a watch.
+/// The next stage in the work of a watch.
 pub(super) enum WatchStage {
     /// Try to start the attempt.
     Starting,
     /// Examine the attempt directory.
     Examine,
-    /// Follow a live shim.
+    /// Receive messages from a live shim and forward requests to it.
     Supervised(Box<ShimLink>),
-    /// Take over from a shim that is gone.
+    /// Take over from a shim that is no longer running.
     Orphaned(Box<UnsupervisedAttempt>),
-    /// Kill the leftovers of a command whose shim is gone.
+    /// Kill the leftovers of a command whose shim is no longer running.
     Unswept(Box<AttemptWithLeftovers>),
-    /// Wait until the end is settled.
+    /// Wait until the end of the attempt is stored.
     Over,
     /// End the watch.
     Left,
 }
 
 impl AttemptWatch {
-    /// Creates a watch over an attempt in an unknown state.
+    /// Creates a watch over an attempt whose state is not yet known.
     pub(super) fn new(
         shared: Arc<SpawnerShared>,
         watches: Weak<WatchTable>,
@@ -168,7 +170,7 @@ impl AttemptWatch {
         }
     }
 
-    /// Watches the attempt until its end is settled or the spawner is gone.
+    /// Watches the attempt until its end is stored or the spawner is dropped.
     pub(super) async fn run(mut self, start: WatchBegin) {
         let mut stage = match start {
             WatchBegin::Start { order, answer } => {
@@ -194,7 +196,7 @@ impl AttemptWatch {
         self.leave();
         let is_over = self.is_over();
         let Self { shared, key, mut shim, identity, .. } = self;
-        // Wait for the shim, however long it takes, so that no zombie is left.
+        // Wait until the shim has ended, however long that takes, so that it does not remain as a zombie.
         if is_over || shim.is_some() {
             supervised::end_of_shim(&shared, shim.as_mut(), identity.as_deref()).await;
         }
@@ -206,17 +208,17 @@ impl AttemptWatch {
         }
     }
 
-    /// Stops accepting requests.
+    /// Makes the watch accept no further requests.
     fn leave(&mut self) {
         self.asks.close();
-        // Close the input, because a later watch of this attempt may have to end it.
+        // Close the input here, so that a later watch of this attempt can end it.
         self.input = None;
         if let Some(watches) = self.watches.upgrade() {
             watches.forget(self.key);
         }
     }
 
-    /// Reports once that the command runs.
+    /// Reports that the command is running, unless this was already reported.
     pub(super) fn see_start(&mut self, identity: &Identity) {
         if self.keep_identity(identity) {
             let spawned = translate::spawned(self.key, identity);
@@ -224,8 +226,8 @@ impl AttemptWatch {
         }
     }
 
-    /// Reports that the command runs. If the command is ending already, callers that asked for the state get only the
-    /// end: "running" would be outdated when they read it.
+    /// Reports that the command is running. If the command is already about to end, callers that requested the state
+    /// receive only the end, because "running" would be outdated when they receive it.
     pub(super) fn note_running(&mut self, identity: &Identity) {
         let is_asked = matches!(self.audience, WatchRecipient::Finders);
         if is_asked && pidfd::is_ending(identity.pid, identity.start_time) {
@@ -235,7 +237,8 @@ impl AttemptWatch {
         }
     }
 
-    /// Records that the command is about to end. Callers that asked for the state get only the end, once it is known.
+    /// Records that the command is about to end. Callers that requested the state receive only the end, as soon as it
+    /// is known.
     pub(super) fn see_ending(&mut self, identity: &Identity) {
         match self.audience {
             WatchRecipient::Everyone => self.see_start(identity),
@@ -245,7 +248,7 @@ impl AttemptWatch {
         }
     }
 
-    /// Stores the identity of the command. Returns false if it was known before.
+    /// Stores the identity of the command. Returns false if it was already stored.
     fn keep_identity(&mut self, identity: &Identity) -> bool {
         self.starting = None;
         if self.identity.is_some() {
@@ -256,7 +259,7 @@ impl AttemptWatch {
         true
     }
 
-    /// Reports once how the attempt ended.
+    /// Reports how the attempt ended, unless this was already reported.
     pub(super) fn see_end(&mut self, record: &ExitRecord) {
         self.cleanup = None;
         let record = self.dated(record);
@@ -274,7 +277,8 @@ impl AttemptWatch {
         self.set_state(AttemptState::Over(over));
     }
 
-    /// Reports once that the end was not observed. `is_verified` is true if the tree is known to be empty.
+    /// Reports that no program recorded how the attempt ended, unless an end was already reported. `is_verified` is
+    /// true if certainly no process of the tree is alive.
     pub(super) fn see_loss(&mut self, mut why: Interruption, is_verified: bool) {
         if let Interruption::SupervisorKilled { unverified, .. } = &mut why {
             *unverified = !is_verified;
@@ -282,12 +286,12 @@ impl AttemptWatch {
         self.set_state(AttemptState::Over(translate::lost(self.key, why)));
     }
 
-    /// Returns the identity of the command, once it is known.
+    /// Returns the identity of the command, or `None` if it is not yet known.
     pub(super) fn identity(&self) -> Option<&Identity> {
         self.identity.as_deref()
     }
 
-    /// Returns true if the end was reported.
+    /// Returns true if the end of the attempt was reported.
     pub(super) fn is_over(&self) -> bool {
         match self.known {
             AttemptState::Over(_) => true,
@@ -295,7 +299,8 @@ impl AttemptWatch {
         }
     }
 
-    /// Stores the stronger of this stop request and the previous one. Wakes the shim if a signal has stopped it.
+    /// Stores this stop request if it is stronger than the previous one. If a signal has stopped the shim, continues
+    /// the shim.
     pub(super) fn note_stop(&mut self, order: StopRequest) {
         self.wake_shim(order.force);
         match &mut self.stop {
@@ -304,14 +309,14 @@ impl AttemptWatch {
         }
     }
 
-    /// Answers with the state of the attempt as soon as it is known.
+    /// Sends the state of the attempt to the caller as soon as the state is known.
     pub(super) fn find(&mut self, answer: oneshot::Sender<Result<Adopted, String>>) {
         match self.found() {
             Some(found) => {
                 if let Err(Ok(Adopted::Alive(observation) | Adopted::Over(observation))) =
                     answer.send(Ok(found))
                 {
-                    // The caller has stopped waiting and will not ask again, so report the state as an event.
+                    // The caller is no longer waiting and will not repeat the request, so report the state as an event.
                     self.tell(&observation);
                 }
             }
@@ -363,7 +368,7 @@ impl AttemptWatch {
                 Ok(ExaminedAttempt::Over { identity, record }) => {
                     let ran =
                         matches!(record.ending, ProgramEnd::Exited { .. } | ProgramEnd::Signaled { .. });
-                    // Callers that asked for the state get only the end.
+                    // Callers that requested the state receive only the end.
                     if let (Some(identity), true, WatchRecipient::Everyone) = (identity, ran, &self.audience)
                     {
                         self.see_start(&identity);
@@ -372,7 +377,7 @@ impl AttemptWatch {
                     return WatchStage::Over;
                 }
                 Ok(ExaminedAttempt::Lost { why, identity }) => {
-                    // After a reboot no process of the attempt exists any more.
+                    // Without an identity of the current boot, no process of the attempt can be alive.
                     let mut is_verified = true;
                     if let Some(identity) = identity {
                         match takeover::sweep(self, &identity).await {
@@ -388,8 +393,8 @@ impl AttemptWatch {
                 Ok(ExaminedAttempt::Supervised) => match self.reach_shim().await {
                     Ok(link) => return WatchStage::Supervised(Box::new(link)),
                     Err(error) => {
-                        // Two short gaps are normal: a new shim has its lock before its socket, and an ending shim
-                        // closes its socket before it releases its lock.
+                        // Two short periods without a connection are normal: a new shim creates its lock before its
+                        // socket, and an ending shim closes its socket before it releases its lock.
                         tries = tries.saturating_add(1);
                         if tries < MAX_CONNECT_ATTEMPTS {
                             tokio::time::sleep(CONNECT_RETRY_DELAY).await;
@@ -414,7 +419,7 @@ impl AttemptWatch {
         }
     }
 
-    /// Connects to the shim. A shim that was stopped by a signal is continued first if its command has ended.
+    /// Connects to the shim. If a signal has stopped the shim and its command has ended, continues the shim first.
     async fn reach_shim(&mut self) -> std::io::Result<ShimLink> {
         self.look_at_shim();
         let directory = self.shared.attempts.attempt(self.key)?.ok_or(std::io::ErrorKind::NotFound)?;
@@ -423,8 +428,9 @@ impl AttemptWatch {
         Ok(link)
     }
 
-    /// Answers all waiting requests with an error. Returns true if the watch should end: callers that adopt an attempt
-    /// ask again later, but an attempt that already reports events is examined until that works.
+    /// Answers all waiting requests with an error. Returns true if the watch must end, because the callers that adopt
+    /// the attempt will repeat their requests. If the attempt already reports events, the watch continues and examines
+    /// it again.
     async fn exceeds_retries(&mut self, what: &str) -> bool {
         while let Ok(ask) = self.asks.try_recv() {
             match ask {
@@ -445,7 +451,8 @@ impl AttemptWatch {
         }
         for finder in self.finders.drain(..) {
             if finder.send(Err(what.to_owned())).is_err() {
-                // The caller has stopped waiting and will not ask again, so keep watching and report events.
+                // The caller is no longer waiting and will not repeat the request, so continue the watch and report
+                // events.
                 self.audience = WatchRecipient::Everyone;
             }
         }

@@ -1,6 +1,6 @@
-//! Event log of the outbox store. All calls go to the shared store.
+//! Event log of the outbox. All calls go to the shared store.
 
-// Every method must be forwarded: a default implementation would not call the shared store.
+// Every method must be forwarded, because a default implementation would not call the shared store.
 #![warn(clippy::missing_trait_methods)]
 
 use super::OutboxStore;

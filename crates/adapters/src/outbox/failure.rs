@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 const RECOVERY_HELP: &str = "restore a copy of the outbox, or move the file away: records in it are then not restored to a store that lost \
      them";
 
-/// Reason for which the outbox file could not be read or written.
+/// Reason why the outbox file could not be read or written.
 #[derive(Debug)]
 pub(super) enum OutboxError {
     Database(rusqlite::Error),
@@ -60,7 +60,7 @@ pub(super) fn is_final(error: &rusqlite::Error) -> bool {
     )
 }
 
-/// Converts the error of a failed write into a store error. The write was certainly not applied.
+/// Converts the error of a failed write into a store error. The write certainly had no effect.
 pub(super) fn not_kept(error: &rusqlite::Error) -> StoreError {
     match error.sqlite_error_code() {
         Some(ErrorCode::DiskFull) => StoreError::Refused(StoreRejection::Full),
@@ -68,7 +68,7 @@ pub(super) fn not_kept(error: &rusqlite::Error) -> StoreError {
     }
 }
 
-/// Converts the error of a failed opening into a store error.
+/// Converts the error of a failed attempt to open the file into a store error.
 pub(super) fn at_opening(path: &Path, error: &rusqlite::Error) -> StoreError {
     let shown = format!("{} ({error})", path.display());
     match error.sqlite_error_code() {
@@ -88,7 +88,7 @@ pub(super) fn corrupt(what: impl Into<String>) -> StoreError {
     StoreError::Corrupt { what: what.into(), remedy: RECOVERY_HELP.to_owned() }
 }
 
-/// Returns the error for a request after the writer thread has ended.
+/// Returns the error for a request that arrives after the writer thread has ended.
 pub(super) fn closed() -> StoreError {
     StoreError::ReadOnly { why: "the outbox of this node was closed".to_owned() }
 }
@@ -101,7 +101,7 @@ pub struct ForeignOutbox {
     pub path: PathBuf,
     /// Address of the store that the file belongs to, without its password.
     pub address: String,
-    /// One of the live processes in the file.
+    /// Id of one of the live processes in the file.
     pub live: ProcessId,
 }
 

@@ -1,4 +1,4 @@
-//! In-memory index of the outbox: just enough of each record to decide whether an answer of the store changes it.
+//! In-memory index of the outbox: just enough data about each record to decide whether a reply of the store changes it.
 
 use super::row::{HandoffStage, OutboxMeta, OutboxRow, RowHeader};
 use super::writer::{OutboxChange, OutboxWriter};
@@ -13,17 +13,18 @@ use std::time::Duration;
 /// In-memory index of the outbox, without the records themselves.
 #[derive(Debug)]
 pub(super) struct OutboxIndex {
-    /// Lease of this node. `None` until the node has registered.
+    /// Lease of this node. `None` before the node has registered.
     me: Option<Lease>,
-    /// Time for which an ended record stays in the outbox after the store acknowledged its end.
+    /// Time for which the record of an ended process stays in the outbox after the store acknowledged the end.
     keeps_ended: Duration,
     max_ended: usize,
     known: HashMap<ProcessId, IndexedRecord>,
-    /// Local-only processes: accepted by this node and not yet known to the shared store. Usually empty.
+    /// Processes that this node accepted and that the shared store does not have yet. Usually empty.
     local_only: BTreeSet<ProcessId>,
     ended: BTreeSet<(Timestamp, ProcessId)>,
     mark: OutboxMeta,
-    /// Maximum number of roots that this node runs at once. `None` until the node has claimed for the first time.
+    /// Maximum number of root processes that this node runs at the same time. `None` before the first claim of the
+    /// node.
     roots: Option<u32>,
 }
 
@@ -43,9 +44,9 @@ pub(super) struct IndexedRecord {
 pub(super) enum LocalOnlyChange {
     /// The process is not local-only: the change must go to the shared store.
     Shared,
-    /// The change is not allowed.
+    /// The change was refused.
     Refused(StoreError),
-    /// The change was made in the index. It takes effect once `entry` is written.
+    /// The change was made in the index. It takes effect when `entry` is written.
     Changed {
         revision: Revision,
         entry: Box<OutboxRow>,
@@ -54,10 +55,10 @@ pub(super) enum LocalOnlyChange {
     },
 }
 
-/// State of a launch on its way to the shared store.
+/// State of a launch that is sent to the shared store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum LaunchState {
-    /// The launch is being sent to the store.
+    /// The launch is currently being sent to the store.
     Open,
     /// The launch was sent, but the store did not answer.
     Doubtful,
@@ -72,7 +73,8 @@ impl OutboxIndex {
         mark: OutboxMeta,
         found: Vec<RowHeader>,
     ) -> Self {
-        // `local_only` starts empty: the next comparison finds local-only processes because the store lacks them.
+        // `local_only` is empty at first. The next comparison finds the local-only processes, because the store does
+        // not have them.
         let (known, local_only, ended) = (HashMap::new(), BTreeSet::new(), BTreeSet::new());
         let mut index =
             Self { me: None, keeps_ended, max_ended, known, local_only, ended, mark, roots: None };
@@ -97,7 +99,7 @@ impl OutboxIndex {
         &self.mark
     }
 
-    /// Changes the metadata about the shared store. The metadata is written soon if `change` changed it.
+    /// Calls `change` with the metadata about the shared store. If the metadata has changed, it is written soon.
     pub(super) fn update_meta(&mut self, writer: &OutboxWriter, change: impl FnOnce(&mut OutboxMeta)) {
         let mut next = self.mark.clone();
         change(&mut next);
@@ -107,8 +109,8 @@ impl OutboxIndex {
         }
     }
 
-    /// Records the history that the store reported. If the store has lost data, the earlier history stays, so that the
-    /// next comparison notices the loss.
+    /// Records the history that the store reported. If the store has lost data, keeps the earlier history, so that the
+    /// next comparison detects the loss.
     pub(super) fn note_history(&mut self, writer: &OutboxWriter, history: &History) {
         self.update_meta(writer, |mark| {
             mark.end = mark.end.max(history.end);
@@ -118,14 +120,15 @@ impl OutboxIndex {
         });
     }
 
-    /// Records the policy in force. Ignores a version older than the known one: such a store has lost the newer policy.
+    /// Records the policy in force. Ignores a version that is older than the recorded one, because a store that reports
+    /// it has lost the newer policy.
     pub(super) fn set_policy(&mut self, writer: &OutboxWriter, version: PolicyVersion, policy: &Policy) {
         if self.mark.policy.as_ref().is_none_or(|(known, _)| *known < version) {
             self.update_meta(writer, |mark| mark.policy = Some((version, policy.clone())));
         }
     }
 
-    /// Sets the lease under which this node works from now on.
+    /// Sets the lease that this node uses from now on.
     pub(super) fn set_lease(&mut self, lease: &Lease) {
         self.me = Some(lease.clone());
     }
@@ -138,8 +141,8 @@ impl OutboxIndex {
         self.known.get(id).map(|known| known.revision)
     }
 
-    /// Returns the ids of all accepted processes in the order in which they are restored: first ended processes, then
-    /// processes with an owner, then waiting processes.
+    /// Returns the ids of all accepted processes in the order in which they must be restored: first ended processes,
+    /// then processes with an owner, then waiting processes.
     pub(super) fn accepted(&self) -> Vec<ProcessId> {
         let accepted = self.known.iter().filter(|(_, known)| known.offer == LaunchState::Accepted);
         let mut ids: Vec<_> = accepted
@@ -153,7 +156,7 @@ impl OutboxIndex {
         self.known.get(id).is_some_and(|known| known.offer == LaunchState::Doubtful)
     }
 
-    /// Returns the launches that the store may or may not have, because it did not answer.
+    /// Returns the launches that the store did not answer, so that it is unknown whether the store has them.
     pub(super) fn doubtful(&self) -> Vec<ProcessId> {
         let doubtful = self.known.iter().filter(|(_, known)| known.offer == LaunchState::Doubtful);
         doubtful.map(|(id, _)| *id).collect()
@@ -187,7 +190,7 @@ impl OutboxIndex {
         Some(OutboxChange::Put(Box::new(line)))
     }
 
-    /// Marks a launch as doubtful if the store has not answered it.
+    /// Marks a launch as doubtful if the store has not answered.
     pub(super) fn mark_doubtful(&mut self, id: &ProcessId) {
         if let Some(known) = self.known.get_mut(id).filter(|known| known.offer == LaunchState::Open) {
             known.offer = LaunchState::Doubtful;
@@ -199,12 +202,12 @@ impl OutboxIndex {
         self.known.get(id).is_some_and(|known| known.offer != LaunchState::Accepted)
     }
 
-    /// Sets the maximum number of roots that this node runs at once.
+    /// Sets the maximum number of root processes that this node runs at the same time.
     pub(super) fn set_root_limit(&mut self, roots: u32) {
         self.roots = Some(roots);
     }
 
-    /// Returns the lease under which this node may accept `new` without the store. Returns `None` if:
+    /// Returns the lease under which this node may accept the launch `new` without the store. Returns `None` if:
     ///
     /// - the node has no lease,
     /// - the process is not pinned to this node,
@@ -220,12 +223,12 @@ impl OutboxIndex {
         (is_here && !self.mark.draining && held < self.roots?).then_some(me)
     }
 
-    /// Returns the next sequence number, for a local-only launch.
+    /// Returns the next sequence number. Used for a local-only launch.
     pub(super) const fn next_seq(&self) -> Seq {
         Seq(self.mark.seq.0.saturating_add(1))
     }
 
-    /// Accepts an offered launch as local-only. Returns the record to write.
+    /// Accepts a launch as local-only, after it was written as offered. Returns the record to write.
     pub(super) fn accept_local_only(&mut self, stored: &StoredProcess) -> OutboxChange {
         self.mark.seq = self.mark.seq.max(stored.seq);
         self.known.insert(stored.process.id, IndexedRecord::of(stored, LaunchState::Accepted, None));
@@ -240,12 +243,12 @@ impl OutboxIndex {
         }))
     }
 
-    /// Returns the local-only processes.
+    /// Returns the ids of the local-only processes.
     pub(super) fn local_only(&self) -> BTreeSet<ProcessId> {
         self.local_only.clone()
     }
 
-    /// Returns the number of root slots that live local-only processes take. The store does not count these slots.
+    /// Returns the number of root slots that live local-only processes use. The store does not count these slots.
     pub(super) fn local_only_roots(&self) -> u32 {
         let holds = |known: &&IndexedRecord| known.owner.is_some() && known.ended_at.is_none();
         let local_only = self.local_only.iter().filter_map(|id| self.known.get(id));
@@ -256,8 +259,8 @@ impl OutboxIndex {
         self.local_only.contains(id)
     }
 
-    /// Applies a change to a local-only process. Refuses the change if the expected revision is wrong, or if its author
-    /// is the owner under a lease of another node.
+    /// Applies a change to a local-only process. Refuses the change if the expected revision is wrong, or if the author
+    /// of the change is the owner under a lease of another node.
     pub(super) fn change_local_only(&mut self, now: Timestamp, change: &Change) -> LocalOnlyChange {
         let Some(before) =
             self.known.get(&change.next.id).filter(|_| self.is_local_only(&change.next.id)).cloned()
@@ -309,7 +312,7 @@ impl OutboxIndex {
         Vec::new()
     }
 
-    /// Replaces the outbox record by the record of the store, even if the outbox has a later revision.
+    /// Replaces the outbox record with the record of the store, even if the outbox has a later revision.
     pub(super) fn overwrite(&mut self, now: Timestamp, stored: &StoredProcess) -> Vec<OutboxChange> {
         if let Some(known) = self.known.get_mut(&stored.process.id) {
             known.revision = Revision(0);
@@ -332,7 +335,7 @@ impl OutboxIndex {
         self.put(now, stored, false)
     }
 
-    /// Removes ended records that are too old or exceed the maximum number.
+    /// Removes records of ended processes that are too old or exceed the maximum number.
     pub(super) fn remove_outdated(&mut self, now: Timestamp) -> Vec<OutboxChange> {
         let mut gone = Vec::new();
         while let Some(&(at, id)) = self.ended.first()
@@ -345,7 +348,7 @@ impl OutboxIndex {
         gone
     }
 
-    /// Returns true if this node owns the process, or if the process waits and is pinned to this node.
+    /// Returns true if this node owns the process, or if the process is waiting and is pinned to this node.
     fn belongs_here(&self, stored: &StoredProcess) -> bool {
         let Some(me) = &self.me else { return false };
         match stored.process.state.slot_state() {
@@ -366,7 +369,7 @@ impl OutboxIndex {
     fn apply_record(&mut self, now: Timestamp, stored: &StoredProcess, is_answer: bool) -> Vec<OutboxChange> {
         let id = stored.process.id;
         if let Some(known) = self.known.get(&id) {
-            // A local-only process is not in the store until this node has restored it there.
+            // The store cannot have a local-only process before this node has restored it there.
             if self.is_local_only(&id) {
                 return Vec::new();
             }
@@ -377,7 +380,7 @@ impl OutboxIndex {
             if is_same || known.revision > stored.revision {
                 return Vec::new();
             }
-            // The answer to this launch is still to come, and it is newer than a record that was read meanwhile.
+            // The answer to this launch has not arrived yet. It will be newer than any record that was read before it.
             if known.offer == LaunchState::Open && !is_answer {
                 return Vec::new();
             }
@@ -403,7 +406,7 @@ impl OutboxIndex {
         entries
     }
 
-    /// Updates the index and returns the row to write. A local-only process never expires from the outbox.
+    /// Updates the index and returns the row to write. A local-only process is never removed because of its age.
     fn line(&mut self, now: Timestamp, stored: StoredProcess, writes_live_stats: bool) -> Box<OutboxRow> {
         let id = stored.process.id;
         let known = self.known.get(&id);
@@ -435,7 +438,7 @@ impl IndexedRecord {
         }
     }
 
-    /// Returns the record that results from the change `next` at `revision`.
+    /// Returns the record after the change `next`, with this revision.
     fn changed(&self, next: Process, revision: Revision, author: &Writer, taken: ActionSeq) -> StoredProcess {
         let owner = match (next.state.slot_state(), author) {
             (SlotState::Holding, Writer::Owner(lease)) if next.spec.command().is_some() => {

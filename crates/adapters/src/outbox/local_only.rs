@@ -1,8 +1,8 @@
 //! Local-only launches: launches that a node accepts while the shared store is unreachable, if its options allow this.
 //!
-//! A launch qualifies if other nodes cannot be affected: a root without a concurrency key that is pinned to this node
-//! and starts at once in a free root slot. The node stores the record durably. When the store is back, the record is
-//! restored there like a record that the store has lost.
+//! A launch qualifies if it cannot affect other nodes: the process is a root without a concurrency key, is pinned to
+//! this node, and starts at once in a free root slot. The node stores the record durably. When the store is reachable
+//! again, the node restores the record there, like a record that the store has lost.
 
 use super::OutboxStore;
 use super::index::LocalOnlyChange;
@@ -10,7 +10,7 @@ use super::writer::OutboxChange;
 use longhaul_domain::{ProcessId, Revision};
 use longhaul_ports::{Change, Listing, ProcessFilter, StoreError, StoredProcess, Submission};
 
-/// The store is unreachable, and the launch may affect other nodes, so it was not accepted as local-only.
+/// The store is unreachable, and the launch was not accepted as local-only, because it may affect other nodes.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "while the store is unavailable, this node accepts only commands that do not affect other nodes: they must \
@@ -18,7 +18,7 @@ use longhaul_ports::{Change, Listing, ProcessFilter, StoreError, StoredProcess, 
      other nodes"
 )]
 pub(super) struct NotLocalOnly {
-    /// Error of the store that did not accept the launch.
+    /// Error that the store returned when it did not accept the launch.
     #[source]
     source: Box<dyn std::error::Error + Send + Sync>,
 }
@@ -33,8 +33,8 @@ impl NotLocalOnly {
 }
 
 impl OutboxStore {
-    /// Accepts a launch as local-only. The store must certainly not have accepted the launch. Returns `None` if the
-    /// launch does not qualify.
+    /// Accepts a launch as local-only. Must be called only if the store has certainly not accepted the launch. Returns
+    /// `None` if the launch does not qualify.
     ///
     /// # Errors
     /// Returns an error if the record cannot be written durably.
@@ -65,7 +65,7 @@ impl OutboxStore {
         if !self.with_index(|index| index.is_local_only(&change.next.id)) {
             return None;
         }
-        // While the lock is held, no record is restored to the store.
+        // While this lock is held, no record is restored to the store.
         let _turn = self.restore_lock.lock().await;
         let now = self.clock.now();
         let written = self.with_index(|index| match index.change_local_only(now, change) {
@@ -86,8 +86,8 @@ impl OutboxStore {
         Some(Ok(revision))
     }
 
-    /// Returns one entry for each id: the record if the process is local-only, and `None` otherwise. Returns `None`
-    /// instead of the list if no id is local-only.
+    /// Returns one entry for each id: the record if the process is local-only, or `None` if it is not. If no id is
+    /// local-only, returns `None` instead of a list.
     pub(super) async fn load_local_only(
         &self,
         ids: &[ProcessId],
@@ -105,7 +105,7 @@ impl OutboxStore {
     }
 
     /// Returns an empty listing if the filter selects descendants of a local-only process. Such a process has no
-    /// children, because only the store accepts a child, and only after its parent.
+    /// children, because only the store accepts children, and only of a parent that the store has.
     pub(super) fn list_below_local_only(&self, filter: &ProcessFilter) -> Option<Listing> {
         let above = filter.ancestor.or(filter.parent)?;
         self.with_index(|index| index.is_local_only(&above)).then(|| Listing {

@@ -1,7 +1,6 @@
-//! Maintenance of the outbox store: claims due work, prunes records, and restores records that the shared store has
-//! lost.
+//! Maintenance of the outbox: claims due work, prunes records, and restores records that the shared store has lost.
 
-// Every method must be forwarded: a default implementation would not call the shared store.
+// Every method must be forwarded, because a default implementation would not call the shared store.
 #![warn(clippy::missing_trait_methods)]
 
 use super::OutboxStore;

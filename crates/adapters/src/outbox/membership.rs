@@ -1,6 +1,6 @@
 //! Membership of this node in the cluster. Stores the lease, the drain state and the history of the shared store.
 
-// Every method must be forwarded: a default implementation would not call the shared store.
+// Every method must be forwarded, because a default implementation would not call the shared store.
 #![warn(clippy::missing_trait_methods)]
 
 use super::OutboxStore;
@@ -80,14 +80,14 @@ impl Membership for OutboxStore {
 }
 
 impl OutboxStore {
-    /// Records the drain state of this node, which may have been changed from another node. Ignores the state if the
-    /// store has lost data, since the store may have lost the drain state too.
+    /// Records the drain state of this node, which another node may have changed. If the store has lost data, ignores
+    /// the drain state that the store reports, because it may be lost too.
     async fn note_drain(&self, known: &[KnownNode]) {
         let is_news = |node: &KnownNode| {
             self.with_index(|index| index.is_me(&node.facts.id) && index.mark().draining != node.draining)
         };
         let Some(me) = known.iter().find(|node| is_news(node)) else { return };
-        // The history is read after the node list, so that a loss between the two reads is noticed.
+        // Read the history after the node list, so that a loss of data between the two reads is detected.
         let Ok(history) = self.inner.history().await else { return };
         self.with_index(|index| {
             let earlier = index.mark().history.as_ref();

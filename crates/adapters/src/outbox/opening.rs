@@ -1,7 +1,8 @@
-//! Opens the outbox file, and creates it if it is missing.
+//! Opens the outbox file, and creates it if it does not exist.
 //!
-//! The SQLite header names the application and the schema version. A file of another application or of another version
-//! is rejected before SQLite opens it. A new file is written under a temporary name and renamed once it is complete.
+//! The SQLite header contains the application id and the schema version. A file of another application or of another
+//! version is rejected before SQLite opens it. A new file is written under a temporary name, and renamed when it is
+//! complete.
 
 use super::failure::{at_opening, blocked, corrupt};
 use super::schema::{APPLICATION, SCHEMA, TABLES, VERSION};
@@ -84,7 +85,7 @@ fn create(path: &Path) -> Result<(), StoreError> {
     let written = create_tables(&draft).map_err(|error| at_opening(path, &error));
     let placed = written.and_then(|()| link(&draft, path).map_err(|error| blocked(path, &error)));
     if placed.is_err() {
-        // The first error is returned; a leftover draft is removed at the next start.
+        // Return the first error and ignore this one, because a leftover draft is removed at the next start.
         let _ = fs::remove_file(&draft);
     }
     placed
@@ -121,8 +122,8 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
-/// Checks the integrity of the file and that all tables exist. Otherwise, damage would be noticed only when the data is
-/// needed.
+/// Checks the integrity of the file and the existence of all tables. Without this check, damage would be detected only
+/// when the data is needed.
 fn check(connection: &Connection, path: &Path) -> Result<(), StoreError> {
     let failed = |error| at_opening(path, &error);
     let found: String =

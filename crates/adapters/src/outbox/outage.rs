@@ -1,4 +1,4 @@
-//! Detects whether the shared store is unreachable, and since when.
+//! Determines whether the shared store is unreachable, and since when.
 
 use longhaul_domain::{AwakeTime, Timestamp};
 use longhaul_ports::{Clock, StoreError};
@@ -6,10 +6,10 @@ use std::error::Error;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-/// Minimum time between two warnings that the store is still unreachable.
+/// Minimum time between two warnings that report an unreachable store.
 const REPORT_INTERVAL: Duration = Duration::from_secs(60);
 
-/// State of the connection to the shared store, derived from the results of all calls.
+/// State of the connection to the shared store. It is derived from the results of all calls.
 #[derive(Debug)]
 pub(super) struct OutageTracker {
     clock: Arc<dyn Clock>,
@@ -18,7 +18,7 @@ pub(super) struct OutageTracker {
 
 #[derive(Debug)]
 struct OutageState {
-    /// Time of the latest answer of the store, successful or not.
+    /// Time of the store's latest answer, whether success or error.
     answered_at: Timestamp,
     answered_awake: AwakeTime,
     away: Option<Outage>,
@@ -26,13 +26,13 @@ struct OutageState {
 
 #[derive(Clone, Copy, Debug)]
 struct Outage {
-    /// Time of the last warning.
+    /// Time at which the last warning was logged.
     warned_at: AwakeTime,
-    /// Number of calls that got no answer.
+    /// Number of calls that the store did not answer.
     calls: u64,
 }
 
-/// A call to the store that has not finished, with its start time.
+/// An unfinished call to the store, with its start time.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct InFlightCall {
     at: AwakeTime,
@@ -44,7 +44,7 @@ impl OutageTracker {
         Self { clock, state: Mutex::new(OutageState { answered_at, answered_awake, away: None }) }
     }
 
-    /// Returns the time of the last answer if the store is unreachable. Returns `None` otherwise.
+    /// Returns the time of the last answer if the store is unreachable, or `None` if the store is reachable.
     pub(super) fn since(&self) -> Option<Timestamp> {
         self.with_state(|state| state.away.map(|_| state.answered_at))
     }
@@ -58,7 +58,7 @@ impl OutageTracker {
         let (now, awake) = (self.clock.now(), self.clock.awake());
         match answer {
             Err(error @ (StoreError::Unavailable { .. } | StoreError::Unknown { .. })) => {
-                // If another call was answered since this call started, the store is reachable.
+                // If the store has answered another call since this call started, it is reachable.
                 self.with_state(|state| {
                     if state.answered_awake <= call.at {
                         state.missed(awake, error);
@@ -78,8 +78,8 @@ impl OutageTracker {
 }
 
 impl OutageState {
-    /// Logs the first call without an answer, and then at most one warning for each [`REPORT_INTERVAL`], to keep the
-    /// log short.
+    /// Logs a warning for the first unanswered call. After that, logs at most one warning in each [`REPORT_INTERVAL`],
+    /// to keep the log short.
     fn missed(&mut self, now: AwakeTime, error: &StoreError) {
         let Some(away) = &mut self.away else {
             let why = error.source().map(ToString::to_string);

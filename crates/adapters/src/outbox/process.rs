@@ -1,6 +1,6 @@
-//! Process store of the outbox: forwards calls to the shared store, and updates the outbox from each answer.
+//! Process store of the outbox: forwards calls to the shared store, and updates the outbox from each reply.
 
-// Every method must be forwarded: a default implementation would not call the shared store.
+// Every method must be forwarded, because a default implementation would not call the shared store.
 #![warn(clippy::missing_trait_methods)]
 
 use super::local_only::NotLocalOnly;
@@ -32,7 +32,8 @@ impl ProcessStore for OutboxStore {
             }
             Ok(SubmitOutcome::Existing { .. }) | Err(StoreError::Fenced { .. }) => self.withdraw(&id).await,
             Err(StoreError::Refused(refusal)) if *refusal != StoreRejection::Full => self.withdraw(&id).await,
-            // The launch may have been applied by this call or by an earlier one. A later load finds out.
+            // It is unknown whether this call or an earlier one applied the launch. A later load of the process shows
+            // it.
             Err(StoreError::Unknown { .. }) => {}
             Err(_) if offer.was_doubtful => {}
             Err(StoreError::Unavailable { .. }) => match self.accept_locally(copy).await? {
@@ -120,8 +121,8 @@ impl ProcessStore for OutboxStore {
     }
 
     async fn is_durable(&self, id: &ProcessId, attempt: AttemptNo) -> Result<bool, StoreError> {
-        // A local-only process is durable in the outbox. The call to the store below is not counted in the outage
-        // state: a replicated store that cannot confirm durability has still answered.
+        // A local-only process is durable in the outbox. The call to the store below does not affect the outage state,
+        // because a replicated store that cannot confirm durability has still answered.
         if self.is_local_only(id) {
             return Ok(true);
         }
@@ -172,8 +173,8 @@ impl ProcessStore for OutboxStore {
     }
 }
 
-/// A launch that is being sent to the store. If the launch is dropped without an answer, for example because its caller
-/// was cancelled, it becomes doubtful.
+/// A launch that is being sent to the store. If this value is dropped without an answer, for example because the caller
+/// was cancelled, the launch becomes doubtful.
 struct LaunchHandoff<'a> {
     outbox: &'a OutboxStore,
     id: ProcessId,
@@ -205,8 +206,8 @@ impl OutboxStore {
         Ok(offer)
     }
 
-    /// Records that the store has acknowledged a launch. The write starts at once, because the caller relies on the
-    /// outbox as soon as it knows the result.
+    /// Records that the store has acknowledged a launch. The record is written immediately, because the caller may read
+    /// it from the outbox as soon as it receives the result.
     fn accepted(&self, stored: &StoredProcess) {
         let now = self.clock.now();
         self.with_index(|index| {
@@ -214,8 +215,8 @@ impl OutboxStore {
         });
     }
 
-    /// Removes a rejected launch from the outbox. The removal is durable, because a launch must not be restored once
-    /// its caller knows that it was rejected.
+    /// Removes a rejected launch from the outbox. The removal is durable, because a launch must not be restored after
+    /// its caller has received the rejection.
     async fn withdraw(&self, id: &ProcessId) {
         let gone = self.with_index(|index| {
             let entry = if index.is_offered(id) { index.remove(id) } else { None };

@@ -1,6 +1,6 @@
-//! Queues of the outbox store. The policy in force is also stored in the outbox.
+//! Queues of the outbox. The policy in force is also stored in the outbox file.
 
-// Every method must be forwarded: a default implementation would not call the shared store.
+// Every method must be forwarded, because a default implementation would not call the shared store.
 #![warn(clippy::missing_trait_methods)]
 
 use super::OutboxStore;

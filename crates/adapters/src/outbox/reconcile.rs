@@ -9,27 +9,27 @@ use longhaul_ports::{
 
 /// Maximum number of processes that are compared in one call.
 const MAX_COMPARED: usize = 500;
-/// Maximum number of records that are restored in one call. Each record may be large.
+/// Maximum number of records that are restored in one call. It is low because each record may be large.
 const MAX_RESTORED: usize = 16;
 
-/// Result of the comparison between outbox and store.
+/// Result of comparing the outbox with the store.
 #[derive(Debug, Default)]
 struct OutboxComparison {
-    /// Processes that the store does not have, or has with an earlier revision, in the order in which they are
-    /// restored.
+    /// Processes that are missing from the store or have an earlier revision there. They are in the order in which they
+    /// must be restored.
     behind: Vec<(ProcessId, StoreLag)>,
-    /// Processes that the store has with a later revision than the outbox.
+    /// Processes that have a later revision in the store than in the outbox.
     newer: Vec<ProcessId>,
     /// Processes that the store has pruned.
     pruned: Vec<ProcessId>,
 }
 
-/// The way in which the store is behind the outbox for one process.
+/// How the store differs from the outbox for a process that may have to be restored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum StoreLag {
     /// The store does not have the process.
     Missing,
-    /// The store reports an earlier revision. This may be a record that was restored before: its record has to be
+    /// The store reports an earlier revision. The record may have been restored before, so its content has to be
     /// compared.
     Earlier,
 }
@@ -53,13 +53,14 @@ impl OutboxStore {
         if went_back || has_old_policy || !lost.is_empty() || history.end < before.end {
             let marks = HighWaterMarks { end: before.end, seq: before.seq, policy: before.policy };
             self.inner.advance_marks(&marks).await?;
-            // Advancing the marks changes the history. This node caused that change, so it must not count as a new
-            // loss.
+            // Raising the counters of the store changes its history. This node caused that change, so it must not count
+            // as a new loss.
             history = self.inner.history().await?;
         }
         self.update(|index| compared.pruned.iter().filter_map(|id| index.remove(id)).collect());
         let restored_records = self.restore_records(by, &lost).await?;
-        // A restored record proves a loss, unless the record was local-only: the store never had that record.
+        // A restored record proves that the store has lost data. A local-only record does not, because the store never
+        // had it.
         went_back |= restored_records.iter().any(|id| !local_only.contains(id));
         self.overwrite_records(&compared.newer).await?;
         self.sync_drain_state(by, went_back, before.draining).await?;
@@ -72,7 +73,7 @@ impl OutboxStore {
         for ids in ids.chunks(MAX_COMPARED) {
             let record_positions = self.inner.record_positions(ids).await?;
             for (id, record_position) in ids.iter().copied().zip(record_positions) {
-                // The process may have been removed from the outbox since the list was made.
+                // The process may have been removed from the outbox after the list was made.
                 let known =
                     self.with_index(|index| Some((index.revision_of(&id)?, index.is_local_only(&id))));
                 let Some((kept, is_local_only)) = known else { continue };
@@ -82,7 +83,7 @@ impl OutboxStore {
                     RecordPosition::At(there) if there < kept => {
                         compared.behind.push((id, StoreLag::Earlier))
                     }
-                    // If the store has a local-only process, an earlier restore succeeded although its answer was lost.
+                    // If the store has a local-only process, an earlier restore succeeded but its answer was lost.
                     RecordPosition::At(there) if there > kept || is_local_only => compared.newer.push(id),
                     RecordPosition::At(_) => {}
                     RecordPosition::Damaged => {
@@ -94,7 +95,7 @@ impl OutboxStore {
         Ok(compared)
     }
 
-    /// Returns the processes of `behind` whose record in the store is missing or differs from the outbox record.
+    /// Returns the processes of `behind` whose record in the store is missing or differs from the record in the outbox.
     async fn lost(&self, behind: Vec<(ProcessId, StoreLag)>) -> Result<Vec<ProcessId>, StoreError> {
         let mut lost = Vec::with_capacity(behind.len());
         for behind in behind.chunks(MAX_COMPARED) {
@@ -107,7 +108,7 @@ impl OutboxStore {
             };
             let kept = self.load_records(&ids).await?;
             for (there, kept) in there.into_iter().zip(kept) {
-                // A record that is damaged in the store is not replaced.
+                // Do not replace a record that is damaged in the store.
                 let (Ok(there), Some(kept)) = (there, kept) else { continue };
                 let is_there = there
                     .as_ref()
@@ -120,9 +121,9 @@ impl OutboxStore {
         Ok(lost)
     }
 
-    /// Resolves launches that the store has not answered. Returns the launches to restore: the store lacks them and has
-    /// lost data, so their callers may know them as accepted. If the store has not lost data, a missing launch never
-    /// arrived and is removed from the outbox.
+    /// Resolves the launches that the store has not answered. A launch that the store does not have is handled in one
+    /// of two ways. If the store has lost data, the launch is returned to be restored, because its caller may have
+    /// received a confirmation. If not, the launch never arrived and is removed from the outbox.
     async fn settle_doubtful(&self, went_back: bool) -> Result<Vec<ProcessId>, StoreError> {
         let mut lost = Vec::new();
         for ids in self.with_index(|index| index.doubtful()).chunks(MAX_COMPARED) {
@@ -166,7 +167,7 @@ impl OutboxStore {
         Ok(restored_records)
     }
 
-    /// Replaces the outbox records by the records of the store, even if the outbox has later revisions.
+    /// Replaces records of the outbox with the records of the store, even if the outbox has later revisions.
     async fn overwrite_records(&self, ids: &[ProcessId]) -> Result<(), StoreError> {
         for ids in ids.chunks(MAX_COMPARED) {
             let there = self.inner.load_each(ids).await?;
@@ -178,7 +179,7 @@ impl OutboxStore {
         Ok(())
     }
 
-    /// Restores the drain state of this node if the store has lost it. Otherwise stores the drain state in the outbox.
+    /// Restores the drain state of this node if the store has lost it. If not, stores the drain state in the outbox.
     async fn sync_drain_state(
         &self,
         by: &Lease,
@@ -195,7 +196,7 @@ impl OutboxStore {
         Ok(())
     }
 
-    /// Stores the current history of the store, against which the next comparison checks for a loss. Does nothing if
+    /// Stores the current history of the store. The next comparison uses it to detect a loss of data. Does nothing if
     /// the store has lost data during this comparison.
     async fn caught_up(&self, compared: &History) -> Result<(), StoreError> {
         let history = self.inner.history().await?;

@@ -11,23 +11,23 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use std::str::FromStr;
 use uuid::Uuid;
 
-/// Stage of a launch on its way to the store.
+/// Stage of a launch that is sent to the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum HandoffStage {
-    /// The launch was sent to the store, or is being sent, and no answer is known.
+    /// The launch was sent or is being sent to the store, and no answer has arrived.
     Offered,
     /// The store has acknowledged the launch, or the launch is local-only.
     Accepted,
 }
 
-/// Row of one process to write.
+/// The row to write for one process.
 #[derive(Debug)]
 pub(super) struct OutboxRow {
     pub(super) stage: HandoffStage,
     /// Record of the process. Its live stats are written only if `writes_live_stats` is true.
     pub(super) stored: StoredProcess,
     pub(super) writes_live_stats: bool,
-    /// Time at which the store acknowledged the end of the process. `None` if the process has not ended.
+    /// Time at which the store acknowledged the end of the process. `None` if the process is live.
     pub(super) ended_at: Option<Timestamp>,
     /// True if the launch spec has to be written too.
     pub(super) is_new: bool,
@@ -50,15 +50,15 @@ pub(super) struct RowHeader {
 pub(super) struct OutboxMeta {
     /// Address of the store.
     pub(super) address: String,
-    /// Latest known history of the store.
+    /// The history that the store has reported most recently.
     pub(super) history: Option<History>,
-    /// Highest event cursor of the store that was seen.
+    /// Highest event cursor that the store has reported.
     pub(super) end: EventCursor,
-    /// Highest submit sequence number that was seen.
+    /// Highest sequence number of a submission that the store has reported.
     pub(super) seq: Seq,
-    /// Latest known policy in force, with its version.
+    /// The policy in force that the store has reported most recently, with its version.
     pub(super) policy: Option<(PolicyVersion, Policy)>,
-    /// True if this node is draining and claims no new processes.
+    /// True if this node is draining and therefore claims no processes.
     pub(super) draining: bool,
 }
 
@@ -109,7 +109,7 @@ pub(super) fn delete(connection: &Connection, id: &ProcessId) -> Result<(), Outb
     Ok(())
 }
 
-/// Reads the headers of all rows.
+/// Reads the columns of all rows that need no decoding.
 pub(super) fn headings(connection: &Connection) -> Result<Vec<RowHeader>, OutboxError> {
     let sql =
         "SELECT id, stage, revision, seq, owner_node, owner_epoch, ended_at, pending_actions FROM record";
@@ -137,7 +137,8 @@ pub(super) fn by_id(connection: &Connection, id: &ProcessId) -> Result<Option<St
     rows.next()?.map(stored).transpose()
 }
 
-/// Passes the accepted records to `take` in submit order, newest or oldest first, until `take` returns false.
+/// Passes the accepted records to `take` in the order of their submission, newest or oldest first, until `take` returns
+/// false.
 pub(super) fn each_accepted(
     connection: &Connection,
     newest_first: bool,
@@ -224,7 +225,8 @@ fn owner(node: Option<String>, epoch: Option<i64>) -> Result<Option<Lease>, Outb
     Ok(Some(Lease { node: name(&node)?, epoch: Epoch(uint(epoch)) }))
 }
 
-/// Encodes each pending action as one line that starts with its number. An encoded action has no line break.
+/// Encodes each pending action as one line that starts with the number of the action. An encoded action contains no
+/// line break.
 fn encode_pending_actions(pending_actions: &[(ActionSeq, PendingAction)]) -> String {
     pending_actions
         .iter()
@@ -256,7 +258,7 @@ const fn stage(stage: HandoffStage) -> i64 {
     }
 }
 
-/// Converts a counter to a column value. Counters never reach the limit of `i64`.
+/// Converts a counter to a column value. Counters never reach the maximum of `i64`.
 fn int(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }

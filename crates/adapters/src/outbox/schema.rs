@@ -1,6 +1,6 @@
 //! Tables of the outbox file.
 
-/// Application id of SQLite databases that are an outbox of longhaul: the bytes "LHou".
+/// Application id of SQLite files that are a longhaul outbox: the bytes "LHou".
 pub(super) const APPLICATION: u32 = 0x4c48_6f75;
 
 /// Schema version that this program reads and writes.
@@ -12,10 +12,11 @@ pub(super) const TABLES: [&str; 3] = ["record", "launch_spec", "meta"];
 /// Statements that create the tables:
 ///
 /// - `record`: records of this node that the shared store must not lose. `stage`: 0 offered, 1 accepted. `ended_at`:
-///   time at which the end was acknowledged, by the clock of this machine. `pending_actions`: one line for each.
-/// - `launch_spec`: specs of these records, in a table of its own because specs never change.
-/// - `meta`: one row about the shared store. `store`: its address. `note_history`: last known position of its event log.
-///   `cursor`: highest position that was ever known.
+///   time at which the end of the process was acknowledged, by the clock of this machine. `pending_actions`: one line
+///   for each action.
+/// - `launch_spec`: specs of these records, in a separate table because specs never change.
+/// - `meta`: one row about the shared store. `store`: its address. `note_history`: last known position of its event
+///   log. `cursor`: highest event position that was ever known.
 pub(super) const SCHEMA: &str = "
 CREATE TABLE record (
     id BLOB PRIMARY KEY,

@@ -13,10 +13,11 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
-/// Delay before a non-urgent change is written, so that several changes of a short process are written at once.
+/// Delay before a non-urgent change is written. Because of this delay, several changes of a short process are written
+/// together.
 const BATCH_DELAY: Duration = Duration::from_millis(40);
 /// Number of collected requests that triggers a commit. The commit also includes up to the same number of requests that
-/// already wait in the channel.
+/// are already waiting in the channel.
 const MAX_BATCH: usize = 1_024;
 /// Delay before a failed write is tried again.
 const RETRY_DELAY: Duration = Duration::from_secs(1);
@@ -33,7 +34,7 @@ pub(super) enum OutboxChange {
 }
 
 impl OutboxChange {
-    /// Returns the process that changes, or `None` for the metadata.
+    /// Returns the process that the change affects, or `None` for the metadata.
     const fn subject(&self) -> Option<ProcessId> {
         match self {
             Self::Put(row) => Some(row.stored.process.id),
@@ -43,14 +44,14 @@ impl OutboxChange {
     }
 }
 
-/// Durable changes of one commit, and the callers that wait for the commit.
+/// Durable changes of one commit, and the callers that are waiting for the commit.
 #[derive(Default)]
 struct DurableChanges {
     changes: Vec<OutboxChange>,
     waiting: Vec<oneshot::Sender<Result<(), StoreError>>>,
 }
 
-/// Handle to the writer thread. Accepts requests from many callers; waiting requests are written in one commit.
+/// Handle to the writer thread. Accepts requests from many callers, and writes waiting requests in one commit.
 pub(super) struct OutboxWriter {
     line: Option<Sender<WriteRequest>>,
     thread: Option<JoinHandle<()>>,
@@ -85,19 +86,19 @@ impl OutboxWriter {
         Ok(Self { line: Some(line), thread: Some(thread) })
     }
 
-    /// Writes the change after [`BATCH_DELAY`] at the latest, without a sync. A crash of the manager loses the change
-    /// only before the write; a crash of the machine may lose the change even after the write.
+    /// Writes the change after [`BATCH_DELAY`] at the latest, without a sync. A crash of the manager can lose the
+    /// change only before it is written. A crash of the machine can lose it even after that.
     pub(super) fn soon(&self, entry: OutboxChange) {
         self.order(WriteRequest::Soon(entry));
     }
 
-    /// Writes the change as soon as the thread is free, without a sync.
+    /// Writes the change as soon as the thread is idle, without a sync.
     pub(super) fn at_once(&self, entry: OutboxChange) {
         self.order(WriteRequest::Now(entry));
     }
 
-    /// Writes the change durably. The request is sent when this function is called, so that it can be called under a
-    /// lock; the returned future must be awaited outside of any lock.
+    /// Writes the change durably. This function sends the request immediately, so it can be called under a lock. The
+    /// returned future must be awaited without a lock.
     pub(super) fn durably(
         &self,
         entry: OutboxChange,
@@ -107,7 +108,7 @@ impl OutboxWriter {
         async move { answer.await.map_err(|_| closed())? }
     }
 
-    /// Executes a query that sees all earlier changes.
+    /// Executes a query. The query includes all earlier changes.
     pub(super) async fn ask<T: Send + 'static>(
         &self,
         question: impl FnOnce(&Connection) -> Result<T, OutboxError> + Send + 'static,
@@ -116,7 +117,7 @@ impl OutboxWriter {
         self.order(WriteRequest::Read(Box::new(move |connection| {
             let answer =
                 connection.and_then(|connection| question(connection).map_err(OutboxError::into_error));
-            // The caller may have stopped waiting.
+            // An error is ignored, because the caller may no longer be waiting.
             let _ = to.send(answer);
         })));
         answer.await.map_err(|_| closed())?
@@ -124,7 +125,7 @@ impl OutboxWriter {
 
     fn order(&self, order: WriteRequest) {
         if let Some(line) = &self.line {
-            // If the thread has panicked, the answer channel is closed and the caller gets an error.
+            // If the thread has panicked, the answer channel is closed and the caller receives an error.
             let _ = line.send(order);
         }
     }
@@ -134,7 +135,7 @@ impl Drop for OutboxWriter {
     fn drop(&mut self) {
         self.line = None;
         if let Some(thread) = self.thread.take() {
-            // A thread that panicked cannot write anything more.
+            // A thread that panicked has nothing left to write.
             let _ = thread.join();
         }
     }
@@ -146,11 +147,11 @@ struct OutboxWriterContext {
     backlog: WriteBacklog,
     /// True while SQLite syncs each commit to the disk.
     is_synced: bool,
-    /// Message of the final error after which nothing is written any more.
+    /// Message of the fatal error after which nothing is written.
     failed: Option<String>,
 }
 
-/// Changes that wait to be written; only the latest change of each process.
+/// Changes that are waiting to be written. For each process, only the latest change is kept.
 #[derive(Default)]
 struct WriteBacklog {
     lines: HashMap<ProcessId, Option<Box<OutboxRow>>>,
@@ -171,8 +172,7 @@ impl OutboxWriterContext {
         }
     }
 
-    /// Collects the next requests. Non-urgent requests wait up to [`BATCH_DELAY`] for more; an urgent request ends the
-    /// wait.
+    /// Collects the next requests. Waits up to [`BATCH_DELAY`] for more requests, unless a request is urgent.
     fn gather(&self, orders: &Receiver<WriteRequest>) -> WriteBatch {
         let mut gathered = WriteBatch::default();
         let mut until = self.backlog.tried.map(|tried| tried + RETRY_DELAY).filter(|_| self.failed.is_none());
@@ -209,7 +209,8 @@ impl OutboxWriterContext {
             match order {
                 WriteRequest::Soon(_) | WriteRequest::Now(_) if self.failed.is_some() => {}
                 WriteRequest::Soon(entry) | WriteRequest::Now(entry) => {
-                    // A commit writes the backlog before the durable changes, so a later change needs a later commit.
+                    // A commit writes the backlog before its durable changes. A change that arrived after them
+                    // therefore needs a later commit.
                     if durable.changes.iter().any(|earlier| earlier.subject() == entry.subject()) {
                         self.settle_durable(std::mem::take(&mut durable));
                     }
@@ -231,7 +232,7 @@ impl OutboxWriterContext {
         }
     }
 
-    /// Writes the backlog and these changes, and answers the callers that wait for them.
+    /// Writes the backlog and these changes, and answers the callers that are waiting for them.
     fn settle_durable(&mut self, durable: DurableChanges) {
         let written = match &self.failed {
             Some(why) => Err(StoreError::ReadOnly { why: why.clone() }),
@@ -242,7 +243,7 @@ impl OutboxWriterContext {
                 Ok(()) => Ok(()),
                 Err(error) => Err(same(error)),
             };
-            // The caller may have stopped waiting; a later load returns the record.
+            // An error is ignored: the caller may no longer be waiting, and a later load returns the record.
             let _ = to.send(answer);
         }
     }
@@ -259,7 +260,7 @@ impl OutboxWriterContext {
             }
             Err(OutboxError::Database(error)) => {
                 if !self.connection.is_autocommit() {
-                    // If the rollback fails, closing the connection undoes the transaction.
+                    // An error is ignored, because closing the connection also undoes the transaction.
                     let _ = self.connection.execute_batch("ROLLBACK");
                 }
                 if is_final(&error) {
@@ -308,11 +309,11 @@ impl OutboxWriterContext {
     }
 }
 
-/// Requests that were taken from the channel at once.
+/// Requests that were taken from the channel together.
 #[derive(Default)]
 struct WriteBatch {
     orders: Vec<WriteRequest>,
-    /// True if the handle was dropped, so that no more requests can come.
+    /// True if the handle was dropped, so that no more requests can arrive.
     is_over: bool,
 }
 
@@ -342,7 +343,7 @@ impl WriteBacklog {
     }
 }
 
-/// Copies the error of a commit for each caller that waits for it.
+/// Copies the error of a commit, once for each caller that is waiting for the commit.
 fn same(error: &StoreError) -> StoreError {
     if let StoreError::Refused(refusal) = error {
         return StoreError::Refused(refusal.clone());
@@ -365,7 +366,7 @@ mod tests {
         let writer =
             OutboxWriter::start(opening::open(&top.path().join("outbox.db"), None).unwrap()).unwrap();
         let (release, released) = channel::<()>();
-        // The thread waits in this query until all changes wait in the channel.
+        // The thread is blocked in this query until all changes are waiting in the channel.
         writer.order(WriteRequest::Read(Box::new(move |_| released.recv().unwrap())));
         let durable = writer.durably(meta("first"));
         writer.soon(meta("second"));

@@ -1,4 +1,4 @@
-//! Finds out which commands the server denies to the user of a store, without executing them.
+//! Finds out which commands the server denies to the user of a store. Does so without executing the commands.
 
 use super::RedisStore;
 use super::endpoint::Endpoint;
@@ -9,8 +9,8 @@ use longhaul_ports::StoreError;
 use redis::aio::MultiplexedConnection;
 use redis::{Cmd, RedisError, Value, cmd};
 
-/// Every command that the scripts of the store use, with arguments that change nothing for a missing key. The probe
-/// script is read-only; the server checks the user's permission before it checks for writes.
+/// Every command that the scripts of the store use, with arguments that change nothing if the key does not exist. The
+/// probe script is read-only, and the server checks the user's permission before it checks for writes.
 const IN_SCRIPTS: &[(&str, &[&str])] = &[
     ("DEL", &[]),
     ("EXISTS", &[]),
@@ -49,8 +49,8 @@ const IN_SCRIPTS: &[(&str, &[&str])] = &[
     ("ZSCORE", &["m"]),
 ];
 
-/// Probe script: returns 1 if the user may not run the given command. Servers before version 7 do not support such
-/// scripts.
+/// Probe script: returns 1 if the user may not run the given command. Servers older than version 7 do not support
+/// read-only scripts.
 const PROBE: &str = "#!lua flags=no-writes
 local answer = redis.pcall(ARGV[1], KEYS[1], unpack(ARGV, 2))
 local said = type(answer) == 'table' and answer.err or ''
@@ -59,11 +59,11 @@ if string.find(said, 'permissions to run', 1, true) or string.find(said, 'run th
 end
 return 0";
 
-/// Hash of a script that does not exist.
+/// Hash that belongs to no script on the server.
 const NO_SCRIPT: &str = "0000000000000000000000000000000000000000";
 
 impl RedisStore {
-    /// Returns the commands that the store needs and its user may not run, in the notation of access control lists.
+    /// Returns the commands that the store needs but its user may not run, in the notation of access control lists.
     /// Changes nothing on the server except its script cache. Commands inside scripts are checked only on servers of
     /// version 7 and newer.
     ///
@@ -72,7 +72,8 @@ impl RedisStore {
     pub async fn lacking(options: &RedisOptions) -> Result<Vec<String>, StoreError> {
         let place = Endpoint::of(options).map_err(unavailable)?;
         let mut connection = connect(&place, RESPONSE_TIMEOUT).await.map_err(not_applied)?;
-        // The key has the prefix of the namespace, to which the user may be limited. No stored key has this name.
+        // The key starts with the prefix of the namespace, because the user may be limited to this prefix. No stored
+        // key has this name.
         let key = format!("{}rights", options.prefix());
         let mut lacking = Vec::new();
         for (name, command) in directly(&key) {
@@ -82,7 +83,8 @@ impl RedisStore {
         }
         let probe: Result<String, RedisError> =
             cmd("SCRIPT").arg("LOAD").arg(PROBE).query_async(&mut connection).await;
-        // Without the probe script, as on an older server, nothing more can be checked.
+        // If the server does not accept the probe script, for example because it is too old, nothing more can be
+        // checked.
         let Ok(probe) = probe else { return Ok(lacking) };
         for (name, words) in IN_SCRIPTS {
             let mut command = cmd("EVALSHA");
@@ -94,7 +96,7 @@ impl RedisStore {
                 Err(error) if error.is_unrecoverable_error() || error.is_timeout() => {
                     return Err(not_applied(error));
                 }
-                // The user may run no script at all, which the list already contains.
+                // The user may not run any script. The list already contains the command for that.
                 Err(_) => break,
             }
         }
@@ -102,7 +104,7 @@ impl RedisStore {
     }
 }
 
-/// Returns the commands that the store sends outside of scripts, except those that examine the server.
+/// Returns the commands that the store sends outside of scripts, except the commands that examine the server.
 fn directly(key: &str) -> Vec<(&'static str, Cmd)> {
     let with = |name: &str, words: &[&str]| {
         let mut command = cmd(name);

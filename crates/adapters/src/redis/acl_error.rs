@@ -6,10 +6,10 @@ use redis::RedisError;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum AclError {
-    /// The server requires a user and the URL has none.
+    /// The server requires a user, but the URL contains none.
     #[error("the server requires a user and a password, and the store URL has none")]
     NoUser,
-    /// The server does not know the user, or the password is wrong.
+    /// The server has no such user, or the password is wrong.
     #[error("the server rejects this user or password")]
     WrongUser,
     /// The user may not access the keys of the namespace.
@@ -70,7 +70,7 @@ impl AclError {
 mod tests {
     use super::*;
 
-    /// Parses an error line of a version 7 server in the way the client does.
+    /// Parses an error line of a version 7 server in the same way as the Redis client.
     fn denied(line: &str) -> AclError {
         let parsed = redis::parse_redis_value(format!("-{line}\r\n").as_bytes());
         let error = parsed.and_then(redis::Value::extract_error).unwrap_err();

@@ -1,7 +1,7 @@
 //! Placement classes in the notation of the scripts.
 //!
-//! A script must know if a waiting process is pinned to a node: `pinned_to` in `lua/updates.lua` decides that. If a
-//! record needs a newer format than the first one, its class starts with the number of that format. A node claims
+//! A script must determine whether a waiting process is pinned to a node: `pinned_to` in `lua/updates.lua` does that.
+//! If a record needs a newer format than the first one, its class starts with the number of that format. A node claims
 //! only classes with formats that it can read, so it never receives a process that it cannot read.
 
 use longhaul_domain::Placement;
@@ -10,14 +10,14 @@ use longhaul_wire::record;
 
 /// Separator between labels. Names cannot contain control characters.
 const SEPARATOR: char = '\u{1f}';
-/// Prefix of classes with labels.
+/// Prefix of the classes that contain labels.
 const LABELS: &str = "=labels:";
 
-/// Prefix of classes whose records need a newer format. The format number and a colon follow it.
+/// Prefix of the classes whose records need a newer format. The prefix is followed by the format number and a colon.
 const READER: &str = "=reader";
 
-/// Returns the text of a class: `@` and the node for a pinned process, otherwise a text that starts with `=`. A
-/// required record format comes first.
+/// Returns the text of a class: `@` and the node for a pinned process, or a text that starts with `=` for any other
+/// process. If the records need a newer format, the text starts with that format.
 pub(super) fn text(class: &PlacementClass, min_reader: u32) -> String {
     let place = match class {
         PlacementClass::Node(node) | PlacementClass::Shared(Placement::Node(node)) => format!("@{node}"),
@@ -31,8 +31,8 @@ pub(super) fn text(class: &PlacementClass, min_reader: u32) -> String {
     if min_reader > record::BASE_FORMAT { format!("{READER}{min_reader}:{place}") } else { place }
 }
 
-/// Parses the class of a lane. A lane is a class plus a flag for root processes. Returns `None` if the class has no
-/// labels.
+/// Parses the class in the text of a lane. A lane is a class plus a flag for root processes. Returns `None` if the
+/// class has no labels.
 pub(super) fn of_labels(lane: &str) -> Option<PlacementClass> {
     let (class, _) = lane.rsplit_once(SEPARATOR)?;
     let place = class.strip_prefix(READER).and_then(|rest| rest.split_once(':'));

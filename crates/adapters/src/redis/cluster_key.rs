@@ -1,5 +1,5 @@
-//! Stores the id of the cluster key of a namespace. A node with another key is therefore refused when it starts, not
-//! later when its launches are rejected. The id is not a security measure.
+//! Stores the id of the cluster key of a namespace. A node with another key is then refused when it starts, and not
+//! only when its launches are rejected. The id is not a security measure.
 
 use super::endpoint::Endpoint;
 use super::failure::unavailable;
@@ -9,19 +9,20 @@ use super::{RedisOptions, RedisStore};
 use longhaul_ports::StoreError;
 
 impl RedisStore {
-    /// Returns the id of the cluster key that the namespace uses, or `None` if no id was stored yet.
+    /// Returns the id of the cluster key that the namespace uses, or `None` if no id is stored yet.
     ///
     /// # Errors
-    /// If the server cannot be asked.
+    /// If the request to the server fails.
     pub async fn cluster_key(options: &RedisOptions) -> Result<Option<String>, StoreError> {
         check_consistency(options, "", "").await.map(|known| Some(known).filter(|known| !known.is_empty()))
     }
 
-    /// Stores the id of the signing cluster key, if the namespace has none or uses the `trusted` key that it replaces.
-    /// Returns the id that the namespace uses now, which differs from `signing` if the other nodes have another key.
+    /// Stores the id of the `signing` cluster key if the namespace has no id yet, or if it has the id of the `trusted`
+    /// key that the signing key replaces. Returns the id that the namespace has now. It differs from `signing` if the
+    /// other nodes have another key.
     ///
     /// # Errors
-    /// If the server cannot be asked.
+    /// If the request to the server fails.
     pub async fn agree_on_key(
         options: &RedisOptions,
         signing: &str,
@@ -39,6 +40,6 @@ async fn check_consistency(
     let link = RedisConnection::new(Endpoint::of(options).map_err(unavailable)?, options);
     let mut args = ScriptArgs::default();
     args.text(signing).text(trusted);
-    // The script may run twice: the second run has the same result.
+    // The script may be sent as a read, because a second run has the same result.
     link.read(&KEY, args).await?.word()
 }

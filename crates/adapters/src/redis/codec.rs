@@ -17,10 +17,10 @@ use uuid::Uuid;
 /// Separator between the parts of a text. Names cannot contain control characters.
 pub(super) const SEPARATOR: char = '\u{1f}';
 
-/// Prefix of the event body that a script writes for a restored record.
+/// Prefix of the event body that a script writes when it restores a record.
 const RESTORED: &str = "restored";
 
-/// Decodes a record from the scripts' function `record`. Returns `None` for an empty reply.
+/// Decodes a record that the scripts' function `record` has returned. Returns `None` for an empty reply.
 pub(super) fn stored(reply: &mut ScriptReply) -> Result<Option<StoredProcess>, StoreError> {
     match record_id(reply)? {
         Some(id) => read(id, reply).map(Some),
@@ -28,7 +28,7 @@ pub(super) fn stored(reply: &mut ScriptReply) -> Result<Option<StoredProcess>, S
     }
 }
 
-/// Returns the process id of a record from the scripts' function `record`, or `None` for an empty reply.
+/// Returns the process id from a record that the scripts' function `record` has returned, or `None` for an empty reply.
 pub(super) fn record_id(reply: &mut ScriptReply) -> Result<Option<ProcessId>, StoreError> {
     if reply.is_empty() {
         return Ok(None);
@@ -36,7 +36,7 @@ pub(super) fn record_id(reply: &mut ScriptReply) -> Result<Option<ProcessId>, St
     id(&reply.bytes()?).map(Some)
 }
 
-/// Decodes the part of a record after its id.
+/// Decodes the fields of a record that follow its id.
 pub(super) fn read(id: ProcessId, reply: &mut ScriptReply) -> Result<StoredProcess, StoreError> {
     fields(id, reply).map_err(|error| of_record(id, error))
 }
@@ -75,7 +75,8 @@ fn fields(id: ProcessId, reply: &mut ScriptReply) -> Result<StoredProcess, Store
     Ok(StoredProcess { process, revision, seq, owner, pending_actions, live_stats })
 }
 
-/// Decodes one of many records. A damaged record is logged once and skipped, so that it does not block the others.
+/// Decodes one of many records. If the record is damaged, logs it once and returns `None`, so that it does not block
+/// the other records.
 pub(super) fn sound(
     reply: &mut ScriptReply,
     named: &NamedDamage,
@@ -89,8 +90,8 @@ pub(super) fn sound(
     }
 }
 
-/// Decodes the body of an event. Scripts write the events of claims and of restored records in their own format,
-/// because only they know the attempt and the time.
+/// Decodes the body of an event. Scripts themselves write the events of claims and of restored records, in a separate
+/// format, because only the scripts have the attempt and the time.
 pub(super) fn event(body: &str) -> Result<Event, StoreError> {
     if body.starts_with('{') {
         return record::decode_event(body).map_err(broken);
@@ -101,7 +102,7 @@ pub(super) fn event(body: &str) -> Result<Event, StoreError> {
     }
 }
 
-/// Decodes the event of a restored record: time and node.
+/// Decodes the event of a restored record. It contains the time and the node.
 fn restored_records(said: &str) -> Result<Event, StoreError> {
     let (at, node) = said
         .split_once(SEPARATOR)
@@ -109,7 +110,7 @@ fn restored_records(said: &str) -> Result<Event, StoreError> {
     Ok(Event { at: Timestamp(number(at)?), fact: Fact::Restored { node: name(node)? } })
 }
 
-/// Decodes the event of a claim: attempt, time and node.
+/// Decodes the event of a claim. It contains the attempt, the time and the node.
 pub(super) fn claim(said: &str) -> Result<Event, StoreError> {
     let mut parts = said.splitn(3, SEPARATOR);
     let mut part = || parts.next().ok_or_else(|| corrupt("the note about a claim is incomplete"));
@@ -122,7 +123,7 @@ pub(super) fn id(bytes: &[u8]) -> Result<ProcessId, StoreError> {
     Ok(ProcessId::new(uuid))
 }
 
-/// Decodes the rest of a reply as process ids.
+/// Decodes all remaining values of a reply as process ids.
 pub(super) fn ids(mut reply: ScriptReply) -> Result<Vec<ProcessId>, StoreError> {
     let mut ids = Vec::with_capacity(reply.len());
     while !reply.is_empty() {
@@ -139,7 +140,7 @@ fn number<T: FromStr>(text: &str) -> Result<T, StoreError> {
     text.parse().map_err(|_| corrupt("a field does not contain a number"))
 }
 
-/// Converts an error word that any write may return, with its arguments, into an error.
+/// Converts an error word that any write may return, together with its arguments, into a store error.
 pub(super) fn refusal(word: &str, reply: &mut ScriptReply) -> StoreError {
     refused(word, reply).unwrap_or_else(|error| error)
 }
@@ -154,7 +155,7 @@ fn refused(word: &str, reply: &mut ScriptReply) -> Result<StoreError, StoreError
     })
 }
 
-/// Adds the writer as two arguments: node and epoch, both empty if anyone may write.
+/// Adds the writer as two arguments, node and epoch. Both are empty if any node may write.
 pub(super) fn push_author(args: &mut ScriptArgs, author: &Writer) {
     match author {
         Writer::Owner(lease) => push_lease(args, lease),
@@ -166,8 +167,8 @@ pub(super) fn push_lease<'a>(args: &'a mut ScriptArgs, lease: &Lease) -> &'a mut
     args.text(lease.node.as_str()).number(lease.epoch.0)
 }
 
-/// Returns the values that a claim will set, so that the script only copies them: status, closing, due time, and a flag
-/// if the node becomes the owner. Returns an empty text for a process that does not wait.
+/// Returns the values that a claim must set, so that the script only has to copy them: status, closing, due time, and
+/// whether the node becomes the owner. Returns an empty text for a process that is not waiting.
 pub(super) fn if_claimed(process: &Process, head: &ProcessHeader) -> String {
     match head.slot_state {
         SlotState::Waiting => {}
@@ -216,7 +217,7 @@ pub(super) fn joined(ids: &[ProcessId]) -> Vec<u8> {
     ids.iter().flat_map(|id| *id.as_uuid().as_bytes()).collect()
 }
 
-/// Returns the names of the indexes that contain a process as long as its record exists, one per line.
+/// Returns the names of the indexes that contain the process as long as its record exists, one name per line.
 pub(super) fn labels(head: &ProcessHeader) -> String {
     let named = [
         ("session", head.session.as_ref().map(|name| name.as_str())),

@@ -1,4 +1,4 @@
-//! Access to the decoders of server replies, for fuzz tests.
+//! Decoders of server replies, made accessible to fuzz tests.
 
 use super::codec::{claim, event, ids, refusal, stored};
 use super::desync::DesyncFlag;
@@ -9,8 +9,8 @@ use longhaul_domain::Policy;
 use longhaul_ports::StoreError;
 use longhaul_wire::record;
 
-/// Decodes a reply in the Redis protocol as the answer to the request of this name. Returns the decoded value as debug
-/// text.
+/// Decodes a reply in the Redis protocol as the answer to the request with this name. Returns the decoded value as
+/// debug text.
 ///
 /// # Errors
 /// [`StoreError`] if the bytes are not a valid reply to this request.

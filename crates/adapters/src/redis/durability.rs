@@ -4,7 +4,7 @@ use std::fmt;
 use std::num::NonZeroU32;
 use std::str::FromStr;
 
-/// Guarantee for acknowledged writes. The server needs matching settings, which are checked when a store is opened.
+/// Guarantee for acknowledged writes. The server needs matching settings. They are checked when a store is opened.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Durability {
     /// No guarantee. For experiments, or if the queue may be lost.
@@ -13,8 +13,8 @@ pub enum Durability {
     /// disk.
     #[default]
     Single,
-    /// Also survives the loss of the server: a write is acknowledged only once this number of replicas has it. These
-    /// must be all replicas that can ever be promoted.
+    /// Also survives the loss of the server: a write is acknowledged only after this number of replicas has received
+    /// it. These must be all replicas that can ever be promoted.
     Replicated {
         /// Number of replicas.
         replicas: NonZeroU32,
@@ -25,7 +25,7 @@ pub enum Durability {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the durability {text:?} is not cache, single or replicated:COUNT")]
 pub struct UnknownDurability {
-    /// The text that was given.
+    /// The text that is not a durability level.
     pub text: String,
 }
 

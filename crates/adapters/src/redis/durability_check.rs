@@ -1,4 +1,5 @@
-//! Checks that the server can guarantee the durability of the store. Its settings may change during operation.
+//! Checks that the server can guarantee the durability of the store. The check is repeated, because the server's
+//! settings may change during operation.
 
 use super::Durability;
 use super::failure::RedisFailureClass;
@@ -9,9 +10,9 @@ use redis::aio::MultiplexedConnection;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// A write checks the server again if the last successful check is older than this.
+/// Maximum age of a successful check. If the last check is older, a write checks the server again.
 const PROBE_INTERVAL: Duration = Duration::from_secs(10);
-/// The same age after a failed check; shorter, so that a repaired server is used again soon.
+/// Maximum age of a failed check. It is shorter, so that a repaired server is used again soon.
 const BROKEN_PROBE_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Cached result of the durability check.
@@ -37,9 +38,9 @@ impl DurabilityCheck {
         self.durability
     }
 
-    /// Checks the server of a new connection, which may be another server or have other settings.
+    /// Checks the server of a new connection, because it may be another server or have other settings than before.
     ///
-    /// Missing replicas fail only the very first check. Later, each write detects missing replicas on its own.
+    /// Missing replicas make only the very first check fail. Later, each write detects missing replicas itself.
     pub(super) async fn look(&self, connection: &mut MultiplexedConnection) -> Result<(), RedisError> {
         let faults = match ServerInfo::ask(connection).await {
             Ok(facts) => facts.faults(self.durability),
@@ -64,7 +65,8 @@ impl DurabilityCheck {
         Ok(())
     }
 
-    /// Returns the reason why no write is allowed, if any. Checks the server again if the last check is too old.
+    /// Returns the reason why no write is allowed, or `None` if writes are allowed. Checks the server again if the last
+    /// check is too old.
     pub(super) async fn broken(
         &self,
         connection: &mut MultiplexedConnection,
@@ -81,8 +83,8 @@ impl DurabilityCheck {
         last.as_ref().and_then(|look| look.found.clone().err())
     }
 
-    /// Returns true if a check is due. The caller then has to do the check; other callers continue to use the previous
-    /// result.
+    /// Returns true if a check is due. The caller must then do the check. Until it is done, other callers use the
+    /// previous result.
     fn is_look_due(&self) -> bool {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(look) = last.as_mut() else { return true };

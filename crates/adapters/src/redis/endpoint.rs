@@ -15,14 +15,15 @@ const SENTINELS: &str = "redis+sentinel://";
 #[cfg(feature = "redis-cluster")]
 const CLUSTERS: [(&str, &str); 2] = [("redis+cluster://", "redis"), ("rediss+cluster://", "rediss")];
 
-/// Location of the server.
+/// Location of the Redis server of a store.
 pub(super) enum Endpoint {
-    /// A fixed address.
+    /// A server with a fixed address.
     Fixed(Client),
-    /// The primary that these sentinels report. They are asked for each new connection.
+    /// The primary that these sentinels report. Each new connection requests it from the sentinels again.
     #[cfg(feature = "redis-sentinel")]
     Told(tokio::sync::Mutex<redis::sentinel::SentinelClient>),
-    /// The node of a Redis cluster that has the keys of the namespace. The cluster is asked for each new connection.
+    /// The node of a Redis cluster that has the keys of the namespace. Each new connection requests it from the cluster
+    /// again.
     #[cfg(feature = "redis-cluster")]
     Sharded(Shards),
 }
@@ -36,13 +37,13 @@ pub(super) enum EndpointError {
     /// The TLS files cannot be used.
     #[error(transparent)]
     Tls(#[from] TlsFault),
-    /// A server could be promoted that lacks acknowledged writes.
+    /// A failover could promote a server that lacks acknowledged writes.
     #[cfg(any(feature = "redis-sentinel", feature = "redis-cluster"))]
     #[error(transparent)]
     Alone(#[from] UnguardedFailover),
 }
 
-/// Error for sentinels or a cluster with the durability of a single server.
+/// Error for the combination of sentinels or a cluster with a durability that only a single server can guarantee.
 #[cfg(any(feature = "redis-sentinel", feature = "redis-cluster"))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
@@ -80,7 +81,7 @@ impl Endpoint {
         match self {
             Self::Fixed(client) => Ok(client.clone()),
             #[cfg(feature = "redis-sentinel")]
-            // Boxed, because these futures are nested too deeply for the compiler if every caller contains them
+            // The futures are boxed, because they are nested too deeply for the compiler if every caller contains them
             // directly.
             Self::Told(sentinels) => {
                 Box::pin(async { sentinels.lock().await.async_get_client().await }).await

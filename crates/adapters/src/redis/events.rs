@@ -9,9 +9,9 @@ use longhaul_ports::{EventCursor, EventLog, EventPage, LoggedEvent, StoreError};
 
 /// Maximum number of events on a page.
 const MAX_PAGE: u32 = 10_000;
-/// Advice for an entry that is not a valid event.
+/// Advice for an entry of the stream that is not a valid event.
 const SKIPPED_HELP: &str = "the event is skipped; find out which other program writes to the namespace";
-/// Larger than every real cursor, and exactly representable as a Lua number.
+/// Upper limit of event cursors: larger than every real cursor, and exactly representable as a Lua number.
 const LAST: u64 = 1 << 52;
 
 #[async_trait]
@@ -43,7 +43,7 @@ impl RedisStore {
         let mut page = EventPage::default();
         let mut passed_over = false;
         let mut from = after.map_or(0, |after| after.0.min(LAST));
-        // Entries of other writers are skipped, regardless of their number.
+        // Entries that another program wrote are skipped, regardless of their number.
         while page.events.is_empty() {
             let mut args = ScriptArgs::default();
             args.number(from).number(limit.into());
@@ -63,7 +63,8 @@ impl RedisStore {
                 }
             }
         }
-        // Cursors are issued without gaps, so a page that starts later has lost the events before it.
+        // Cursors are assigned without gaps. If the first event of the page has a later cursor, earlier events are
+        // lost.
         let is_behind = match (after, page.events.first()) {
             (Some(after), Some(first)) => first.cursor.0 > after.0.saturating_add(1),
             (Some(_) | None, _) => false,

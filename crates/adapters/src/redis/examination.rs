@@ -1,4 +1,4 @@
-//! Examines the server of a store without changing anything there.
+//! Examines the server of a store without changing anything on the server.
 
 use super::RedisStore;
 use super::acl_error::AclError;
@@ -15,7 +15,7 @@ use redis::RedisError;
 use redis::aio::MultiplexedConnection;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-/// Maximum number of requests to measure the round-trip time.
+/// Maximum number of requests that measure the round-trip time.
 const QUESTIONS: usize = 30;
 /// Time limit of the whole measurement.
 const ASKING: Duration = Duration::from_secs(2);
@@ -23,7 +23,7 @@ const ASKING: Duration = Duration::from_secs(2);
 /// Result of the examination of a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServerCheck {
-    /// Facts that the server reports about itself.
+    /// Properties that the server reports about itself.
     pub server: ServerInfo,
     /// Measured round-trip times.
     pub round_trips: RoundTrips,
@@ -35,7 +35,7 @@ pub struct ServerCheck {
     pub differing: Vec<NodeSettings>,
 }
 
-/// Round-trip times of requests that were sent one after the other.
+/// Round-trip times of requests that were sent in sequence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RoundTrips {
     /// Number of measured round trips.
@@ -64,7 +64,7 @@ pub enum NamespaceState {
     Readable,
     /// A newer or older program wrote the namespace, and this program cannot read it.
     Unreadable {
-        /// Oldest layout version that a reader must know.
+        /// Oldest layout version that a program must support to read the namespace.
         layout: u64,
         /// Newest layout version that this program reads.
         supported: u64,
@@ -75,7 +75,8 @@ impl RedisStore {
     /// Examines the server of a store and its namespace. Changes and creates nothing.
     ///
     /// # Errors
-    /// [`StoreError::Unavailable`] if the server does not answer within some seconds or does not report required facts.
+    /// [`StoreError::Unavailable`] if the server does not answer within some seconds or does not report required
+    /// properties.
     pub async fn examine(options: &RedisOptions) -> Result<ServerCheck, StoreError> {
         let place = Endpoint::of(options).map_err(unavailable)?;
         let mut connection = connect(&place, RESPONSE_TIMEOUT).await.map_err(not_applied)?;
@@ -115,7 +116,7 @@ impl RedisStore {
     }
 }
 
-/// Reads the time of the server several times to measure round trips and the clock difference.
+/// Reads the clock of the server several times, to measure the round-trip time and the difference between the clocks.
 async fn measure(connection: &mut MultiplexedConnection) -> Result<(RoundTrips, ClockSkew), RedisError> {
     let begun = Instant::now();
     let mut taken = Vec::with_capacity(QUESTIONS);

@@ -16,26 +16,26 @@ const RECOVERY_HELP: &str = "restore a dump of it, or use another namespace";
 /// Advice for a single damaged record.
 const RECORD_HELP: &str =
     "the record is quarantined and blocks no other process; to get it back, restore a dump of the namespace";
-/// Prefix of the error of a script that found damaged data before it wrote anything.
+/// Prefix of a script's error message if the script found damaged data before it wrote anything.
 const FOUND_DAMAGED: &str = "LHDAMAGED ";
-/// Advice for an emptied namespace. The next lease renewal of any node creates it again.
+/// Advice for a namespace that was emptied. The next lease renewal of any node creates the namespace again.
 const RECREATED_HELP: &str =
     "try again in a second: each manager restores its own records, and no dump is needed";
 
-/// Meaning of an error for the request that met it.
+/// What an error of the server means for the request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum RedisFailureClass {
-    /// The server does not know the script and did nothing.
+    /// Not applied: the server has not loaded the script.
     NotLoaded,
-    /// The connection failed; the request may or may not have been applied.
+    /// Unknown: the connection failed, so the request may or may not have been applied.
     Lost,
-    /// Not applied, but only for now: the server is loading its data, is busy, or waits for its primary.
+    /// Not applied for a temporary reason: the server is loading its data, is busy, or is waiting for its primary.
     Busy,
-    /// Not applied: this server is not a primary any more, so a new connection may be needed.
+    /// Not applied: this server is no longer a primary, so a new connection may be needed.
     Demoted,
-    /// Not applied: this cluster node knows of no primary for the shard. Another node may know one.
+    /// Not applied: this cluster node has no record of a primary for the shard. Another node may have one.
     Leaderless,
-    /// Applied, but not replicated to every required replica.
+    /// Applied, but some required replicas have not received it.
     Unacknowledged,
     /// Not applied: the server has no memory left.
     Full,
@@ -43,9 +43,9 @@ pub(super) enum RedisFailureClass {
     Halted,
     /// Not applied: the user lacks the permission.
     Forbidden,
-    /// A script was aborted because data that it needs is damaged.
+    /// The script was aborted because data that it needs is damaged.
     Damaged,
-    /// Any other error; a second try would not help.
+    /// Any other error. Another try would not help.
     Other,
 }
 
@@ -53,7 +53,7 @@ impl RedisFailureClass {
     pub(super) fn on(error: &RedisError) -> Self {
         match error.kind() {
             ErrorKind::Io | ErrorKind::Parse => Self::Lost,
-            // This program creates only one client error: a write that did not reach all replicas.
+            // Of all client errors, this program creates only one: a write that did not reach all replicas.
             ErrorKind::Client => Self::Unacknowledged,
             ErrorKind::Server(ServerErrorKind::NoScript) => Self::NotLoaded,
             ErrorKind::Server(
@@ -73,7 +73,7 @@ impl RedisFailureClass {
                 Some("NOAUTH" | "WRONGPASS") => Self::Forbidden,
                 Some("UNBLOCKED") => Self::Demoted,
                 Some("WRONGTYPE") => Self::Damaged,
-                // Errors inside a script are named only in its error message.
+                // For errors inside a script, only the message contains the name of the error.
                 Some(_) | None => match Self::named(error.detail().unwrap_or_default()) {
                     Self::Other if is_of_script(error) => Self::Damaged,
                     named => named,
@@ -82,7 +82,7 @@ impl RedisFailureClass {
         }
     }
 
-    /// Classifies a fault that was found before anything was sent to the server.
+    /// Classifies a fault that was detected before anything was sent to the server.
     pub(super) const fn on_fault(fault: &UnsuitableServer) -> Self {
         match fault {
             UnsuitableServer::Replica { .. } => Self::Demoted,
@@ -148,7 +148,7 @@ pub(super) fn of_record(id: ProcessId, error: StoreError) -> StoreError {
     about(format_args!("process {id}"), RECORD_HELP, error)
 }
 
-/// Adds the name of the damaged entry and an advice to a damage error.
+/// Adds the name of the damaged entry and advice for the operator to a damage error.
 pub(super) fn about(one: impl Display, remedy: &str, error: StoreError) -> StoreError {
     match error {
         StoreError::Corrupt { what, .. } => {
@@ -158,23 +158,23 @@ pub(super) fn about(one: impl Display, remedy: &str, error: StoreError) -> Store
     }
 }
 
-/// Returns true if a script was aborted for another reason than memory, permissions or a demoted primary.
+/// Returns true if the error comes from a script and is not about memory, permissions or a demoted primary.
 fn is_of_script(error: &RedisError) -> bool {
     let told = error.to_string();
     told.contains(FOUND_DAMAGED) || told.contains("script")
 }
 
-/// Converts the error of a script that met damaged data.
+/// Converts the error of a script that found damaged data.
 fn corrupt_by(error: &RedisError) -> StoreError {
     let told = error.detail().map_or_else(|| error.to_string(), ToOwned::to_owned);
     let Some((_, found)) = told.split_once(FOUND_DAMAGED) else { return corrupt(told) };
-    // The server appends the position in the script.
+    // Remove the position in the script, which the server appends to the message.
     let what = found.split_once(" script: ").map_or(found, |(what, _)| what).trim_end_matches(',');
     let remedy = if what.starts_with("process ") { RECORD_HELP } else { RECOVERY_HELP };
     StoreError::Corrupt { what: what.to_owned(), remedy: remedy.to_owned() }
 }
 
-/// Returns the error for a namespace that was emptied during use.
+/// Returns the error for a namespace that was emptied while it was in use.
 pub(super) fn emptied() -> StoreError {
     StoreError::Corrupt { what: "the namespace is empty now".to_owned(), remedy: RECREATED_HELP.to_owned() }
 }

@@ -1,24 +1,24 @@
 //! Detects data loss in the namespace: a server that was emptied, restored from an old dump, or replaced.
 //!
-//! Every new connection first reads the history position of the namespace. If that is older than the newest position
-//! seen before, recent writes of other nodes are missing. Their running work may then look pending, and their leases
-//! may look expired. Nothing that may belong to other nodes is taken until a lease renewal has reported the loss. The
-//! engine then waits until every node had time to restore its records.
+//! Every new connection first reads the history position of the namespace. If that position is older than the newest
+//! position that was read before, recent writes of other nodes are missing. The running work of these nodes may then
+//! look pending, and their leases may look expired. Until a lease renewal has reported the loss, this node takes
+//! nothing that may belong to other nodes. The engine then waits until every node has had time to restore its records.
 
 use longhaul_ports::{EventCursor, History};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Latest known history position of the namespace.
+/// The newest history position that this node has received from the namespace.
 #[derive(Debug, Default)]
 pub(super) struct HistoryGuard(Mutex<HistoryState>);
 
 #[derive(Debug, Default)]
 struct HistoryState {
-    /// Newest position seen on the server of the latest connection, with the run id of that server.
+    /// Newest history position that the server of the latest connection has reported, with the run id of that server.
     furthest: Option<History>,
-    /// Number of connections that led to a namespace with lost data.
+    /// Number of times that a new connection detected a loss of data in the namespace.
     losses: u64,
-    /// Number of these losses that lease renewals have reported.
+    /// Number of detected losses that lease renewals have reported.
     reported: u64,
     /// Incarnation and event cursor of the latest lease renewal.
     last_report: Option<(String, EventCursor)>,
@@ -30,10 +30,10 @@ struct HistoryState {
 pub(super) struct StoreRegressed;
 
 impl HistoryGuard {
-    /// Records the history position that a new connection found.
+    /// Compares the history position that a new connection has read with the newest one, and records a loss.
     pub(super) fn meets(&self, here: History) {
         let mut state = self.state();
-        // A namespace that did not exist yet had nothing to lose.
+        // If the namespace did not exist before, no data can be lost.
         let is_lost = |before: &History| {
             before.incarnation.is_some() && (!here.continues(before) || here.server != before.server)
         };
@@ -48,7 +48,7 @@ impl HistoryGuard {
         self.state().takes_in(incarnation, end)
     }
 
-    /// Records the history position from a lease renewal, which also reports all losses so far to the caller.
+    /// Records the history position from a lease renewal. The renewal also reports all earlier losses to the caller.
     pub(super) fn note_renewal(&self, incarnation: Option<String>, end: EventCursor) -> History {
         let mut state = self.state();
         state.reported = state.losses;
@@ -62,7 +62,7 @@ impl HistoryGuard {
         self.state().last_report.clone()
     }
 
-    /// Returns true if a data loss was not reported by a lease renewal yet.
+    /// Returns true if a lease renewal has yet to report a data loss.
     pub(super) fn is_unconfirmed(&self) -> bool {
         let state = self.state();
         state.reported < state.losses
@@ -77,7 +77,7 @@ impl HistoryState {
     fn takes_in(&mut self, incarnation: Option<String>, end: EventCursor) -> History {
         let server = self.furthest.as_ref().map(|before| before.server.clone()).unwrap_or_default();
         let before = self.furthest.take().filter(|before| before.incarnation == incarnation);
-        // Answers may arrive out of order.
+        // Keep the later position, because answers may arrive out of order.
         let furthest = before.map_or(end, |before| before.end.max(end));
         self.furthest =
             Some(History { incarnation: incarnation.clone(), server: server.clone(), end: furthest });

@@ -23,18 +23,18 @@ use std::time::{Duration, Instant};
 
 /// Timeout of a connection attempt.
 const CONNECTING: Duration = Duration::from_secs(1);
-/// Timeout of one request; afterwards the request is sent again.
+/// Timeout of one request. After this time the request is sent again.
 pub(super) const RESPONSE_TIMEOUT: Duration = Duration::from_secs(2);
-/// Maximum time to wait for the replicas after one write. The next try waits again.
+/// Maximum time to wait until the replicas have received one write. Each retry of the write waits again.
 const REPLICATING: Duration = Duration::from_secs(1);
 /// Maximum time to wait for a server that is loading its data.
 const LOADING: Duration = Duration::from_secs(30);
-/// First delay between two tries.
+/// Delay before the first retry.
 const RETRY_DELAY: Duration = Duration::from_millis(25);
-/// Maximum delay between two tries.
+/// Maximum delay before a retry.
 const MAX_RETRY_DELAY: Duration = Duration::from_millis(400);
 
-/// One shared connection that is reopened when it is lost. All requests that do not block are multiplexed over it.
+/// One shared connection, which is opened again when it is lost. All non-blocking requests are multiplexed over it.
 pub(super) struct RedisConnection {
     place: Endpoint,
     prefix: String,
@@ -42,22 +42,22 @@ pub(super) struct RedisConnection {
     time_limit: Duration,
     promise: DurabilityCheck,
     live: Mutex<Option<LiveConnection>>,
-    /// Held by the task that opens the connection.
+    /// Lock that is held by the task that opens the connection.
     connecting: tokio::sync::Mutex<()>,
     silence: OutageDetector,
     past: HistoryGuard,
-    /// True if data loss is reported by lease renewals, which requires leases that expire.
+    /// True if lease renewals report data loss. This requires leases that expire.
     is_told: bool,
-    /// Newest record format that this node reads.
+    /// Newest record format that this node can read.
     pub(super) record_format: u32,
-    /// Detects that writes have not reached all required replicas for some time.
+    /// Detects that for some time no write has reached all required replicas.
     lacking: OutageDetector,
 }
 
-/// A connection with its flag for lost or out of step.
+/// A connection, with the flag that marks it as unusable.
 type LiveConnection = (MultiplexedConnection, DesyncFlag);
 
-/// A reply, with the flag of its connection.
+/// A reply, with the flag that marks its connection as unusable.
 type RedisReply = (Value, DesyncFlag);
 
 impl RedisConnection {
@@ -82,12 +82,12 @@ impl RedisConnection {
         &self.prefix
     }
 
-    /// Returns the time to pass to scripts; empty if the time of the server is used.
+    /// Returns the time to pass to scripts as an argument; empty if the scripts use the time of the server.
     fn now(&self) -> String {
         self.clock.as_ref().map(|clock| clock.now().0.to_string()).unwrap_or_default()
     }
 
-    /// Loads every script once the server has loaded its data.
+    /// Waits until the server has loaded its data, and loads every script.
     pub(super) async fn load_scripts(&self) -> Result<(), StoreError> {
         let mut connection = self.loaded().await?;
         for script in ALL {
@@ -96,7 +96,7 @@ impl RedisConnection {
         Ok(())
     }
 
-    /// Returns the connection once the server has loaded its data.
+    /// Waits until the server has loaded its data, and returns the connection.
     pub(super) async fn loaded(&self) -> Result<MultiplexedConnection, StoreError> {
         let begun = Instant::now();
         loop {
@@ -113,8 +113,8 @@ impl RedisConnection {
         }
     }
 
-    /// Runs a script that changes data. The script is sent again if its answer was lost, so every script is safe to run
-    /// twice.
+    /// Runs a script that changes data. If the answer is lost, the script is sent again, so every script must be safe
+    /// to run twice.
     pub(super) async fn write(
         &self,
         script: &LuaScript,
@@ -124,9 +124,9 @@ impl RedisConnection {
         self.change(RedisRequest::Script { script, args, purpose: ScriptPurpose::Write }, op.into()).await
     }
 
-    /// Runs a script that may take processes of other nodes. Fails while a data loss is not reported yet. The script
-    /// itself also compares the namespace with the last reported position, because the namespace can be emptied during
-    /// a connection.
+    /// Runs a script that may take processes of other nodes. Fails if a data loss is not reported yet. The script also
+    /// compares the position of the namespace with the last reported position, because the namespace can be emptied
+    /// while the connection is open.
     pub(super) async fn take(
         &self,
         script: &LuaScript,
@@ -159,12 +159,12 @@ impl RedisConnection {
         ScriptReply::of(value, step, self.record_format)
     }
 
-    /// Runs a script that changes nothing which other nodes must know.
+    /// Runs a script that makes no changes that other nodes need to receive.
     pub(super) async fn read(&self, script: &LuaScript, args: ScriptArgs) -> Result<ScriptReply, StoreError> {
         self.asked(RedisRequest::Script { script, args, purpose: ScriptPurpose::Read }).await
     }
 
-    /// Runs a single read command without a script. The command is sent again if its answer was lost.
+    /// Runs a single read command without a script. If the answer is lost, the command is sent again.
     pub(super) async fn look(&self, command: Cmd) -> Result<ScriptReply, StoreError> {
         self.asked(RedisRequest::Look(command)).await
     }
@@ -181,23 +181,24 @@ impl RedisConnection {
         Ok(self.past.note_answer(incarnation, end))
     }
 
-    /// Returns the history position from the answer to a lease renewal, which reports all losses so far to the caller.
+    /// Returns the history position from the answer to a lease renewal. The renewal also reports all earlier losses to
+    /// the caller.
     pub(super) fn tell(&self, answer: &mut ScriptReply) -> Result<History, StoreError> {
         let (incarnation, end) = history_in(answer)?;
         Ok(self.past.note_renewal(incarnation, end))
     }
 
-    /// Returns true if a data loss was not reported by a lease renewal yet.
+    /// Returns true if a lease renewal has yet to report a data loss.
     pub(super) fn is_behind(&self) -> bool {
         self.is_told && self.past.is_unconfirmed()
     }
 
-    /// Opens a separate connection for requests that block.
+    /// Opens a separate connection for blocking requests.
     pub(super) async fn blocking(&self, answering: Duration) -> Result<MultiplexedConnection, StoreError> {
         connect(&self.place, answering).await.map_err(unavailable)
     }
 
-    /// Returns true if a write counts only once replicas have it.
+    /// Returns true if a write is acknowledged only after replicas have received it.
     pub(super) const fn is_replicated(&self) -> bool {
         match self.promise.durability() {
             Durability::Replicated { .. } => true,
@@ -214,8 +215,8 @@ impl RedisConnection {
         let begun = Instant::now();
         let mut pause = RETRY_DELAY;
         let mut maybe_applied = false;
-        // During a known outage one try is enough to see if the server is back. The same applies to writes while
-        // replicas are missing.
+        // During a known outage, a single try is enough to find out whether the server is available again. The same
+        // applies to writes while replicas are missing.
         let is_in_vain = self.silence.is_known() || (request.writes() && self.lacking.is_known());
         let limit = if is_in_vain { Duration::ZERO } else { self.time_limit };
         loop {
@@ -255,7 +256,7 @@ impl RedisConnection {
                     why
                 }
                 Err(error) => {
-                    // Fail a new request early, because no server is reachable.
+                    // Fail a new request early if no server is reachable.
                     let will_be = matches!(
                         RedisFailureClass::on(&error),
                         RedisFailureClass::Busy | RedisFailureClass::Leaderless
@@ -327,7 +328,7 @@ impl RedisConnection {
         command
     }
 
-    /// Returns the connection and opens it if necessary.
+    /// Returns the shared connection. Opens it if necessary.
     async fn connection(&self) -> Result<LiveConnection, RedisError> {
         if let Some(live) = self.live() {
             return Ok(live);
@@ -348,12 +349,13 @@ impl RedisConnection {
         Ok(live)
     }
 
-    /// Reads the history position of the namespace over a new connection. The run id of the server is included where
-    /// another server may lack data.
+    /// Reads the history position of the namespace over a new connection. Includes the run id of the server if another
+    /// or a restarted server may lack data.
     async fn fetch_history(&self, connection: &mut MultiplexedConnection) -> Result<History, RedisError> {
         let told: Result<(Option<Vec<u8>>, Option<u64>), _> = self.how_far().query_async(connection).await;
         let (incarnation, end) = match told {
-            // The script that creates the namespace reports which key is damaged.
+            // The error is not returned here, because the script that creates the namespace reports which key is
+            // damaged.
             Err(error) if RedisFailureClass::on(&error) == RedisFailureClass::Damaged => (None, None),
             told => told?,
         };
@@ -371,7 +373,7 @@ impl RedisConnection {
     fn may_forget(&self) -> bool {
         match self.promise.durability() {
             Durability::Cache => true,
-            // With these levels, a promoted or restarted server has all acknowledged writes.
+            // With these durability levels, a promoted or restarted server has all acknowledged writes.
             Durability::Single | Durability::Replicated { .. } => false,
         }
     }
@@ -389,7 +391,7 @@ impl fmt::Debug for RedisConnection {
     }
 }
 
-/// Returns the error for a request while another task checks if the server is back.
+/// Returns the error for a request that fails while another task is checking whether the server is available again.
 fn away() -> RedisError {
     RedisError::from(std::io::Error::other("the server does not answer"))
 }
@@ -408,7 +410,7 @@ pub(super) async fn connect(
     dial(&place.client().await?, answering).await
 }
 
-/// Opens a connection to exactly this server.
+/// Opens a connection to this server only.
 pub(super) async fn dial(
     client: &redis::Client,
     answering: Duration,
@@ -419,8 +421,8 @@ pub(super) async fn dial(
     client.get_multiplexed_async_connection_with_config(&config).await
 }
 
-/// Sends a command and waits until the required number of replicas has its writes. A script that only finds an earlier
-/// result also writes something, because `WAIT` covers only writes of this connection.
+/// Sends a command and waits until the required number of replicas has received its writes. A script that only finds
+/// the result of an earlier run must also write something, because `WAIT` covers only writes of this connection.
 async fn send(
     connection: &mut MultiplexedConnection,
     command: &Cmd,

@@ -10,11 +10,11 @@ use std::collections::BTreeSet;
 
 /// Maximum number of records on a page.
 const MAX_PAGE: u32 = 1_000;
-/// Maximum total size of the records on a page, in bytes. A larger page ends early.
+/// Maximum total size of the records on a page, in bytes. A page that reaches this size contains fewer records.
 const MAX_PAGE_BYTES: u64 = 8 * 1024 * 1024;
-/// Maximum number of processes that one script run examines, so that other clients do not wait long.
+/// Maximum number of processes that one script run examines. A longer run would delay other clients.
 const SCAN_BATCH: u64 = 2_000;
-/// Maximum number of script runs for one page. After that the page is returned with fewer records.
+/// Maximum number of script runs for one page. After these runs, the page is returned with the records found so far.
 const STEPS: u32 = 100;
 
 impl RedisStore {

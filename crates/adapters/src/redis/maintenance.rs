@@ -8,11 +8,11 @@ use longhaul_domain::{ProcessId, Retention, Timestamp};
 use longhaul_ports::{Lease, Maintenance, PrunedBatch, StoreError, StoredProcess};
 use std::time::Duration;
 
-/// Time for which a due record is reserved for one engine.
+/// Time for which a due record is reserved for the engine that claimed it.
 const DUE_LEASE: Duration = Duration::from_secs(5);
 /// Maximum number of ended processes that one script run examines.
 const SCAN_BATCH: u64 = 512;
-/// Maximum number of processes that one script run prunes, so that other clients do not wait long.
+/// Maximum number of processes that one script run prunes. A longer run would delay other clients.
 const PRUNE_BATCH: usize = 100;
 
 #[async_trait]
@@ -41,7 +41,7 @@ impl Maintenance for RedisStore {
         let more = covered.len() > limit;
         covered.truncate(limit);
         let mut swept = PrunedBatch { more, ..PrunedBatch::default() };
-        // An empty call still returns the total.
+        // A script run without processes still returns the total.
         let mut pieces = covered.chunks(PRUNE_BATCH);
         loop {
             let piece = pieces.next();
@@ -63,7 +63,7 @@ impl Maintenance for RedisStore {
 }
 
 impl RedisStore {
-    /// Returns the oldest ended processes that the retention rule covers and that need no decision.
+    /// Returns the oldest ended processes that the retention rule allows to delete and that need no decision.
     async fn covered(&self, rule: &Retention, limit: usize) -> Result<Vec<ProcessId>, StoreError> {
         let mut covered = Vec::new();
         let mut place = 0_u64;
@@ -79,7 +79,8 @@ impl RedisStore {
                 let (id, completed_at) = (id(&reply.bytes()?)?, Timestamp(reply.signed()?));
                 let busy = reply.word()? == "1";
                 place = place.saturating_add(1);
-                // Processes are ordered by their end. Once the rule keeps one, it keeps all later ones.
+                // Processes are ordered by the time at which they ended. If the rule keeps a process, it also keeps all
+                // later ones.
                 if covered.len() >= limit
                     || !rule.is_due_for_pruning(now, completed_at, all.saturating_sub(place))
                 {

@@ -16,10 +16,10 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-/// Advice for a node with a damaged record.
+/// Advice for a node whose record is damaged.
 const AT_REGISTRATION: &str = "the entry is written again when the node registers again";
 
-/// Number of updates that each node has received, so that an abandoned wait loses no update.
+/// For each node, the number of updates that it has received. It ensures that no update is lost if a wait is abandoned.
 #[derive(Debug, Default)]
 pub(super) struct ConsumedUpdates(Mutex<BTreeMap<NodeId, u64>>);
 
@@ -33,12 +33,12 @@ impl ConsumedUpdates {
     }
 }
 
-/// Kind of request of a node for updates.
+/// The kinds of requests by which a node receives updates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum NodeQuery {
-    /// A lease renewal, which always gets an answer.
+    /// A lease renewal, which is always answered.
     Beat,
-    /// A question for new updates, which is answered only if there are any.
+    /// A request for new updates, which is answered only if there are new updates.
     Call,
 }
 
@@ -60,7 +60,8 @@ impl Membership for RedisStore {
         match word.as_str() {
             "ok" => {
                 let epoch = Epoch(reply.number()?);
-                // With the epoch of another registration, the node would consider itself replaced.
+                // Reject the epoch of another registration: with that epoch, the node would later consider itself
+                // replaced.
                 if reply.bytes()? != mark {
                     return Err(reply.strange("a registration returned the token of another registration"));
                 }
@@ -156,13 +157,13 @@ impl Membership for RedisStore {
 }
 
 impl RedisStore {
-    /// Returns updates that this node has not received yet. Returns `None` at once if there are none.
+    /// Returns updates that this node has not received yet. If there are none, immediately returns `None`.
     ///
     /// # Errors
-    /// As [`Membership::wait_for_updates`].
+    /// The same errors as [`Membership::wait_for_updates`].
     pub async fn news(&self, by: &Lease) -> Result<Option<NodeUpdates>, StoreError> {
         if self.link.is_behind() {
-            // A data loss is an update too, but the server does not know about it.
+            // A data loss counts as an update, but the server has no record of it.
             return self.renew_lease(by).await.map(Some);
         }
         let Some((calls, count)) = self.calls(by, NodeQuery::Call).await? else { return Ok(None) };
@@ -170,7 +171,7 @@ impl RedisStore {
         Ok(Some(calls))
     }
 
-    /// Logs which nodes have other settings than this one.
+    /// Logs which nodes have settings that differ from the settings of this node.
     fn report_settings_mismatch(&self, others: &mut ScriptReply) -> Result<(), StoreError> {
         while !others.is_empty() {
             let (node, theirs) = (others.word()?, others.word()?);
@@ -197,7 +198,8 @@ impl RedisStore {
         args.text(&self.lasts()).text(&self.grace())
     }
 
-    /// Returns the updates for a node and their count. Returns `None` for a question without new updates.
+    /// Returns the updates for a node and their count. Returns `None` if the request asked only for new updates and
+    /// there are none.
     async fn calls(&self, by: &Lease, question: NodeQuery) -> Result<Option<(NodeUpdates, u64)>, StoreError> {
         let mut args = ScriptArgs::default();
         self.push_times(push_lease(&mut args, by));
@@ -242,7 +244,7 @@ impl RedisStore {
     }
 }
 
-/// Decodes the state directory that owns the node name, for which a registration was refused.
+/// After a refused registration, decodes the other state directory that owns the node name.
 fn other_home(reply: &mut ScriptReply) -> Result<Box<NodeHome>, StoreError> {
     read_home(reply)?
         .map(Box::new)

@@ -1,4 +1,4 @@
-//! Copies the whole content of a namespace into another store, or from another store.
+//! Copies the whole content of a namespace into another store, or the content of another store into a namespace.
 
 use super::RedisStore;
 use super::codec::{SEPARATOR, id, name};
@@ -17,7 +17,7 @@ use longhaul_ports::{
 use longhaul_wire::record;
 use std::collections::BTreeMap;
 
-/// Maximum number of bytes sent to one script run, so that other clients do not wait long.
+/// Maximum number of bytes that are sent to one script run. A longer run would delay other clients.
 const MAX_BATCH_BYTES: usize = 256 * 1024;
 
 #[async_trait]
@@ -108,7 +108,7 @@ impl Migrate for RedisStore {
 }
 
 impl RedisStore {
-    /// Sends pieces in batches of limited size. Each batch starts with the common arguments in `begin`.
+    /// Sends pieces of data in batches of limited size. Each batch starts with the common arguments in `begin`.
     async fn send(
         &self,
         script: &LuaScript,
@@ -181,7 +181,7 @@ fn sort(what: &str) -> ScriptArgs {
     args
 }
 
-/// Encodes a record for the scripts that import or restore it, in their argument order.
+/// Encodes a record for the scripts that import or restore it, in the order of their arguments.
 pub(super) fn taken(stored: &StoredProcess) -> ScriptArgs {
     let (process, head) = (&stored.process, stored.process.head());
     let last_wish = stored.pending_actions.iter().map(|(no, _)| *no).max().unwrap_or(ActionSeq(0));

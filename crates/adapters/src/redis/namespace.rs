@@ -1,4 +1,4 @@
-//! Operations on a whole namespace: test for existence, delete, rename.
+//! Operations on a whole namespace: check its existence, delete it, rename it.
 
 use super::failure::not_applied;
 use super::link::RedisConnection;
@@ -38,28 +38,28 @@ impl RedisStore {
     /// Returns true if the namespace exists on the server.
     ///
     /// # Errors
-    /// If the server cannot be asked.
+    /// If the request to the server fails.
     pub async fn exists(options: &RedisOptions) -> Result<bool, StoreError> {
         let mut command = redis::cmd("EXISTS");
         command.arg(format!("{}meta", options.prefix()));
         ask(options, &command).await.map(|count| count > 0)
     }
 
-    /// Deletes a namespace that no node uses. Returns true if there was anything to delete.
+    /// Deletes a namespace that no node uses. Returns true if the namespace contained any keys.
     ///
     /// # Errors
-    /// If the server cannot do this.
+    /// If the request to the server fails.
     pub async fn discard(options: &RedisOptions) -> Result<bool, StoreError> {
         let mut command = redis::cmd("EVAL");
         command.arg(format!("{FIND}{DELETE_ALL}")).arg(0).arg(options.prefix());
         ask(options, &command).await.map(|count| count > 0)
     }
 
-    /// Renames a namespace that no node uses, in one atomic step. Returns false if the new name is taken. Does not work
-    /// in a Redis cluster, where the keys would have to move to another shard.
+    /// Renames a namespace that no node uses, in one atomic step. Returns false if a namespace with the new name
+    /// exists. Does not work in a Redis cluster, where the keys would have to move to another shard.
     ///
     /// # Errors
-    /// If the server cannot do this.
+    /// If the request to the server fails.
     pub async fn rename(options: &RedisOptions, namespace: &str) -> Result<bool, StoreError> {
         let place = RedisOptions { namespace: namespace.to_owned(), ..options.clone() };
         let mut command = redis::cmd("EVAL");

@@ -27,7 +27,7 @@ enum NodeLeaseState {
 }
 
 impl RegisteredRow {
-    /// Decodes the part of a node row after the name.
+    /// Decodes the fields of a node row that follow the name.
     pub(super) fn read(now: Timestamp, node: &str, row: &mut ScriptReply) -> Result<Self, StoreError> {
         let (id, boot, version) = (name(node)?, row.word()?, row.word()?);
         let epoch = Epoch(row.number()?);
@@ -62,8 +62,8 @@ impl RegisteredRow {
         }
     }
 
-    /// Converts the row for callers. `grace` is the time after the end of a lease during which the work still belongs
-    /// to the node.
+    /// Converts the row for callers. `grace` is the time after the end of a lease during which the node still owns its
+    /// processes.
     pub(super) fn known(self, grace: Option<Duration>) -> KnownNode {
         let presence = match self.standing {
             NodeLeaseState::Left => Presence::Left,
@@ -78,13 +78,14 @@ impl RegisteredRow {
     }
 }
 
-/// Adds the state directory of a node as two arguments: its id and its path, both empty if unknown.
+/// Adds the state directory of a node as two arguments, its id and its path. Both are empty if the directory is
+/// unknown.
 pub(super) fn push_home(args: &mut ScriptArgs, facts: &NodeDescriptor) {
     let (id, place) = facts.home.as_ref().map_or(("", ""), |home| (&home.id, &home.place));
     args.text(id).text(place);
 }
 
-/// Decodes a state directory. Older programs stored no path.
+/// Decodes the state directory of a node. Older programs stored only its id and no path.
 pub(super) fn read_home(row: &mut ScriptReply) -> Result<Option<NodeHome>, StoreError> {
     let (id, place) = (row.optional_text()?, row.optional_text()?);
     Ok(id.map(|id| {

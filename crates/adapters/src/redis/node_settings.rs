@@ -29,7 +29,8 @@ impl RedisOptions {
     }
 }
 
-/// Returns the active nodes with other settings. Nodes with older programs do not store their settings and are skipped.
+/// Returns the active nodes whose settings differ from these options. Skips nodes with older programs, because these do
+/// not store their settings.
 pub(super) async fn differing(
     connection: &mut MultiplexedConnection,
     prefix: &str,
@@ -52,7 +53,7 @@ pub(super) async fn differing(
     Ok(differing)
 }
 
-/// Converts a damaged reply to `None`; other code reports the damage.
+/// Converts a damaged reply to `None`, because other code reports the damage.
 fn sound<T>(answer: Result<T, RedisError>) -> Result<Option<T>, RedisError> {
     match answer {
         Err(error) if RedisFailureClass::on(&error) == RedisFailureClass::Damaged => Ok(None),

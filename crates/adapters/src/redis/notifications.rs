@@ -1,4 +1,4 @@
-//! The one blocking request of a store: listens for changes on behalf of all waiting tasks.
+//! The single blocking request of a store. It waits for changes on behalf of all waiting tasks.
 
 #![expect(clippy::wildcard_enum_match_arm, reason = "what the client may say is not ours, and grows")]
 
@@ -12,18 +12,19 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-/// Maximum time for which the server holds a request open without a change.
+/// Maximum time that the server waits for a change before it answers a blocking request.
 const BLOCKED: Duration = Duration::from_secs(5);
-/// Additional time after which the answer counts as lost.
+/// Additional time after which the answer to a blocking request is considered lost.
 const LATE: Duration = Duration::from_secs(3);
-/// Delay after each notification, so that a busy store does not cause a request for every change.
+/// Delay after each notification, so that a busy store does not cause a query for every single change.
 const NOTIFY_DELAY: Duration = Duration::from_millis(1);
 /// Delay before a lost connection is opened again.
 const RECONNECTING: Duration = Duration::from_millis(200);
-/// Maximum time for which a task waits for a notification. Afterwards it asks the server, and so notices an outage.
+/// Maximum time that a task waits for a notification. After this time it sends a query anyway, and so detects an
+/// outage.
 const MAX_WAIT: Duration = Duration::from_secs(10);
 
-/// Listens to the stream that every change appends to.
+/// Listener on the stream to which every change adds an entry.
 #[derive(Debug)]
 pub(super) struct NotificationListener {
     receiver: watch::Receiver<u64>,
@@ -52,21 +53,21 @@ impl Drop for NotificationListener {
 }
 
 impl NotificationWaiter {
-    /// Discards earlier notifications. Call this before the query that may have to be repeated.
+    /// Discards earlier notifications. Must be called before the query that may have to be repeated.
     pub(super) fn open(&mut self) {
         self.0.mark_unchanged();
     }
 
-    /// Waits for a notification or until it is time to ask the server anyway.
+    /// Waits until a notification arrives or the maximum waiting time is over.
     pub(super) async fn notified(&mut self) {
-        // If the listener has ended, the next query reports the reason.
+        // The result is ignored: if the listener has ended, the next query reports the reason.
         let _ = tokio::time::timeout(MAX_WAIT, self.0.changed()).await;
     }
 }
 
 async fn listen(link: Arc<RedisConnection>, sender: watch::Sender<u64>) {
     loop {
-        // The waiting tasks meet the same error in their own queries.
+        // The error is ignored, because the waiting tasks receive the same error from their own queries.
         let Err(_) = receive(&link, &sender).await;
         sender.send_modify(|count| *count += 1);
         tokio::time::sleep(RECONNECTING).await;
@@ -77,8 +78,8 @@ async fn receive(link: &RedisConnection, sender: &watch::Sender<u64>) -> Result<
     let mut connection = link.blocking(BLOCKED + LATE).await?;
     let stream = format!("{}notify", link.prefix());
     let mut last = newest(&mut connection, &stream).await?;
-    // Read the history position first, because the next caller may take processes and must know of a data loss before
-    // that.
+    // Read the history position before the first notification: a notified task may take processes, so a data loss must
+    // be detected before that.
     link.history().await?;
     loop {
         sender.send_modify(|count| *count += 1);
@@ -93,7 +94,8 @@ async fn receive(link: &RedisConnection, sender: &watch::Sender<u64>) -> Result<
                 .query_async(&mut connection)
                 .await
                 .map_err(super::failure::not_applied)?;
-            // The stream of a server that was emptied or restored may have restarted at a lower id.
+            // Do not rely on the ids to increase: if the server was emptied or restored, the stream may have restarted
+            // at a lower id.
             let now = match newest_in(&heard) {
                 Some(id) => id,
                 None => newest(&mut connection, &stream).await?,
@@ -106,7 +108,7 @@ async fn receive(link: &RedisConnection, sender: &watch::Sender<u64>) -> Result<
     }
 }
 
-/// Returns the id of the latest notification, or an id before all others if there is none.
+/// Returns the id of the latest notification. If there is none, returns an id that comes before all others.
 async fn newest(connection: &mut MultiplexedConnection, notifier: &str) -> Result<String, StoreError> {
     let entries: Value = redis::cmd("XREVRANGE")
         .arg(notifier)

@@ -8,7 +8,8 @@ use longhaul_ports::StoreError;
 
 /// Version of the key layout that this program writes.
 pub(super) const LAYOUT: u64 = 2;
-/// Oldest layout version that this program reads, and oldest one whose programs can read what this program writes.
+/// Oldest layout version that this program can read. It is also the oldest version whose programs can read what this
+/// program writes.
 pub(super) const MIN_READER: u64 = 2;
 
 /// Rejects a server that cannot guarantee the durability of the store.
@@ -17,7 +18,7 @@ pub(super) async fn check(link: &RedisConnection) -> Result<(), StoreError> {
     link.fault().map_or(Ok(()), |fault| Err(unavailable(fault)))
 }
 
-/// Creates the namespace if absent. Rejects a namespace with a newer or older layout.
+/// Creates the namespace if it does not exist. Rejects a namespace with a newer or older layout.
 pub(super) async fn found(link: &RedisConnection) -> Result<(), StoreError> {
     let mut args = ScriptArgs::default();
     args.number(LAYOUT).number(MIN_READER).bytes(&token());

@@ -27,23 +27,23 @@ pub struct RedisOptions {
     pub leases: Option<LeaseTimes>,
     /// Time for which a failing request is retried. Default: 5 seconds.
     pub time_limit: Duration,
-    /// True if, during an outage of the server, a node runs launches that affect no other node instead of refusing
+    /// True if, during an outage of the server, this node runs launches that affect no other node. If false, it refuses
     /// them. Requires an outbox around the store. Default: false.
     pub runs_during_outage: bool,
-    /// Files for TLS connections. By default the certificate authorities of the machine are trusted.
+    /// Files for TLS connections. By default, the certificate authorities of the machine are trusted.
     pub tls: RedisTlsFiles,
     /// Clock to use instead of the server's clock. Only for tests: nodes on several machines have only the server's
     /// clock in common.
     pub clock: Option<Arc<dyn Clock>>,
-    /// Newest record format that this node reads. Default: [`record::FORMAT`]. With a higher value, every spec that
-    /// this node writes requires that format; this is for tests with nodes of two versions.
+    /// Newest record format that this node can read. Default: [`record::FORMAT`]. If the value is higher, every spec
+    /// that this node writes requires that format. This is used in tests with nodes of two versions.
     pub record_format: u32,
 }
 
 /// Files for TLS connections, in PEM format.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RedisTlsFiles {
-    /// Certificate authorities to trust instead of those of the machine.
+    /// Certificate authorities to trust instead of the certificate authorities of the machine.
     pub authorities: Option<PathBuf>,
     /// Client certificate for servers that require one.
     pub client: Option<TlsClient>,
@@ -63,7 +63,7 @@ pub struct TlsClient {
 pub struct LeaseTimes {
     /// Time from the latest lease renewal until the lease expires. Default: 5 seconds.
     pub lease: Duration,
-    /// Time after the end of a lease during which the work still belongs to the node. Default: 10 seconds.
+    /// Time after the end of a lease during which the node still owns its processes. Default: 10 seconds.
     pub grace: Duration,
 }
 
@@ -95,7 +95,7 @@ impl RedisOptions {
     }
 }
 
-/// Omits the URL, which may contain a password.
+/// Formats the options without the URL, which may contain a password.
 impl fmt::Debug for RedisOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RedisOptions")

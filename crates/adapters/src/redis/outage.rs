@@ -3,10 +3,10 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Time without any answer after which the server counts as unreachable.
+/// Time without any answer after which the server is considered unreachable.
 pub(super) const ABSENT: Duration = Duration::from_millis(800);
 
-/// Start of the period in which every request has failed.
+/// Start of the current period in which every request has failed; `None` if the last request succeeded.
 #[derive(Debug, Default)]
 pub(super) struct OutageDetector {
     since: Mutex<Option<Instant>>,
@@ -23,7 +23,7 @@ impl OutageDetector {
         *self.since.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
-    /// Returns true if the outage has lasted so long that new requests need not wait to detect it.
+    /// Returns true if the outage has lasted so long that new requests need not wait before they fail.
     pub(super) fn is_known(&self) -> bool {
         let since = *self.since.lock().unwrap_or_else(PoisonError::into_inner);
         since.is_some_and(|since| since.elapsed() >= ABSENT)

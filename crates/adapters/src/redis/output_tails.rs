@@ -43,8 +43,8 @@ fn frames(tail: &OutputTail) -> Vec<u8> {
     out
 }
 
-/// Decodes a stored output tail: attempt, total length and frames. The bytes are untrusted, because other programs may
-/// write to the server.
+/// Decodes a stored output tail. It contains the attempt, the total length and the frames. The bytes are not trusted,
+/// because other programs may write to the server.
 pub(super) fn tail(kept: &[u8]) -> Result<(AttemptNo, OutputTail), StoreError> {
     let mut parts = kept.splitn(3, |byte| char::from(*byte) == SEPARATOR);
     let mut part = || parts.next().ok_or_else(|| corrupt("a stored output tail is incomplete"));

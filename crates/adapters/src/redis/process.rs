@@ -16,7 +16,8 @@ use longhaul_ports::{
 };
 use longhaul_wire::record;
 
-/// Operation id of steps that have none. A caller that lost the answer lists the current state instead.
+/// Used for writes without an operation id. A caller that did not receive the answer lists the current state instead of
+/// repeating the write.
 pub(super) const NO_OP: Option<OpId> = None;
 
 /// Slot state of a process that holds a slot, in the scripts' notation.
@@ -54,7 +55,7 @@ impl ProcessStore for RedisStore {
         }
         for (id, error) in unread {
             self.named.name(&error);
-            // The other claimed processes are returned normally.
+            // An error is only logged, so that the other claimed processes are returned normally.
             if let Err(failure) = self.give_up(by, id, &error).await {
                 tracing::error!(%id, error = %failure, "a process whose record cannot be read keeps its slot: it \
                  could not be quarantined");
@@ -149,7 +150,7 @@ impl ProcessStore for RedisStore {
 }
 
 impl RedisStore {
-    /// Releases the slot of a claimed process that cannot be read, so that others can use the slot.
+    /// Releases the slot of a claimed process whose record cannot be read, so that other processes can use the slot.
     async fn give_up(&self, by: &Lease, id: ProcessId, fault: &StoreError) -> Result<(), StoreError> {
         let mut args = ScriptArgs::default();
         args.bytes(id.as_uuid().as_bytes()).text(by.node.as_str()).text(&fault.to_string());

@@ -57,12 +57,12 @@ impl Queues for RedisStore {
 }
 
 impl RedisStore {
-    /// Stores the default policy if there is no policy yet.
+    /// Stores the default policy if the namespace has no policy yet.
     pub(super) async fn found_policy(&self) -> Result<(), StoreError> {
         self.write_policy("", &Policy::default()).await.map(|_| ())
     }
 
-    /// Replaces the policy if the stored version is older.
+    /// Replaces the stored policy if its version is older than this one.
     pub(super) async fn raise_policy(
         &self,
         version: PolicyVersion,
@@ -101,8 +101,8 @@ impl RedisStore {
     }
 }
 
-/// Returns the lengths of all pattern prefixes, longest first. With these, a script finds the longest pattern that
-/// matches a key without testing all patterns.
+/// Returns the different lengths of the pattern prefixes, longest first. With these lengths, a script finds the longest
+/// pattern that matches a key without testing all patterns.
 fn lengths(policy: &Policy) -> String {
     let lengths: BTreeSet<usize> =
         policy.slots.keys().filter_map(|pattern| pattern.strip_suffix('*')).map(str::len).collect();
@@ -142,8 +142,8 @@ pub(super) fn view(reply: &mut ScriptReply, policy: &Policy) -> Result<QueueStat
     })
 }
 
-/// A member of a lane: its seq in 16 digits, its process id, and the time of its submission. Its score is the negated
-/// priority.
+/// A member of a lane of waiting processes: its sequence number in 16 digits, its process id, and the time of its
+/// submission. The score of the member is the negated priority.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Waiter {
     seq: Vec<u8>,

@@ -8,17 +8,17 @@ use longhaul_ports::StoreError;
 use redis::Value;
 use std::vec;
 
-/// The values of a script's reply, consumed one after the other.
+/// The values of a script's reply. They are consumed in sequence.
 #[derive(Debug)]
 pub(super) struct ScriptReply {
     values: vec::IntoIter<Value>,
     step: DesyncFlag,
-    /// Newest record format to accept in this reply.
+    /// Newest record format that is accepted in this reply.
     record_format: u32,
 }
 
 impl ScriptReply {
-    /// Wraps a reply that arrived over the connection with this flag.
+    /// Wraps a reply. `step` is the flag that marks its connection as unusable.
     pub(super) fn of(value: Value, step: DesyncFlag, record_format: u32) -> Result<Self, StoreError> {
         match value {
             Value::Array(values) | Value::Set(values) => {
@@ -28,7 +28,7 @@ impl ScriptReply {
         }
     }
 
-    /// Returns the error for a reply that does not match the request, and marks the connection as out of step.
+    /// Returns the error for a reply that does not match the request, and marks the connection as unusable.
     pub(super) fn strange(&self, what: impl Into<String>) -> StoreError {
         strange(&self.step, what)
     }
@@ -136,7 +136,7 @@ fn unfit(step: &DesyncFlag, wanted: &str, found: &Value) -> StoreError {
     strange(step, format!("a reply contains {kind} instead of {wanted}"))
 }
 
-/// Marks the connection as out of step: later replies may belong to earlier requests.
+/// Marks the connection as unusable, because later replies may belong to other requests.
 fn strange(step: &DesyncFlag, what: impl Into<String>) -> StoreError {
     let error = corrupt(what);
     if !step.is_lost() {

@@ -31,22 +31,22 @@ impl RedisRequest<'_> {
 /// Purpose of a script run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ScriptPurpose {
-    /// Changes nothing that other nodes must know.
+    /// Makes no changes that other nodes need to receive.
     Read,
     /// Writes data that the server must store with the configured durability.
     Write,
-    /// Writes data as above, and may take processes of other nodes.
+    /// Writes data like `Write`, and may also take processes of other nodes.
     Take,
 }
 
-/// Failure of a request.
+/// Failure of a request after all its tries.
 pub(super) struct RequestError {
-    /// True if an earlier try may have been applied.
+    /// True if the server may have applied an earlier try.
     pub(super) maybe_applied: bool,
     pub(super) why: SendError,
 }
 
-/// Failure of one try.
+/// Failure of one try of a request.
 pub(super) enum SendError {
     /// Error of the connection or of the server.
     Met(RedisError),
@@ -54,7 +54,7 @@ pub(super) enum SendError {
     Unseen(RedisError),
     /// The server cannot guarantee the durability of the write; nothing was sent.
     Broken(UnsuitableServer),
-    /// The server has lost data, which was not reported yet; nothing was sent.
+    /// The server has lost data, and no lease renewal has reported the loss yet; nothing was sent.
     Behind,
 }
 
@@ -67,7 +67,7 @@ impl SendError {
         }
     }
 
-    /// Converts the failure of a request that certainly changed nothing.
+    /// Converts the failure of a request that certainly changed nothing into a store error.
     pub(super) fn not_applied(self) -> StoreError {
         match self {
             Self::Met(error) | Self::Unseen(error) => not_applied(error),

@@ -13,7 +13,7 @@ use longhaul_ports::{
     HighWaterMarks, History, Lease, RecordPosition, Restore, RestoreOutcome, StoreError, StoredProcess,
 };
 
-/// Maximum number of bytes sent to one script run, so that other clients do not wait long.
+/// Maximum number of bytes that are sent to one script run. A longer run would delay other clients.
 const MAX_BATCH_BYTES: usize = 256 * 1024;
 /// Maximum number of processes that one script run examines.
 const SCAN_BATCH: usize = 1_000;

@@ -1,4 +1,4 @@
-//! Identifies the run of the connected server.
+//! Identifies the current run of the connected server.
 
 use redis::RedisError;
 use redis::aio::MultiplexedConnection;

@@ -1,4 +1,4 @@
-//! Facts that a server reports about itself, and the guarantees that it cannot give.
+//! Properties that a server reports about itself, and the guarantees that it cannot give.
 
 use super::Durability;
 use super::unsuitable::UnsuitableServer;
@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 const REDIS_FLOOR: ServerVersion = ServerVersion(6, 2);
 const VALKEY_FLOOR: ServerVersion = ServerVersion(7, 2);
 
-/// Facts that a server reports about itself.
+/// Properties that a server reports about itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ServerInfo {
@@ -28,9 +28,9 @@ pub struct ServerInfo {
     pub most_memory: Option<u64>,
     /// True if the server appends every write to its file (`appendonly`).
     pub appends: bool,
-    /// Time at which the server syncs its file to disk (`appendfsync`).
+    /// When the server syncs its file to disk (`appendfsync`).
     pub synced: SyncPolicy,
-    /// True if the server starts with an append-only file that ends inside a write (`aof-load-truncated`). Redis
+    /// True if the server accepts an append-only file that ends in the middle of a write (`aof-load-truncated`). Redis
     /// truncates such a file after the last complete command, which may be in the middle of a script: only half of that
     /// script then takes effect.
     pub begins_torn: bool,
@@ -40,7 +40,7 @@ pub struct ServerInfo {
     pub replicas: u32,
 }
 
-/// Time at which a server syncs its file to disk.
+/// When a server syncs its file to disk.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SyncPolicy {
     /// Value of `appendfsync`.
@@ -50,7 +50,7 @@ pub enum SyncPolicy {
 }
 
 impl ServerInfo {
-    /// Returns the facts of a server that gives every guarantee of a single server. Tests derive other servers from it.
+    /// Returns the properties of a server that can give every guarantee of a single server. Tests modify them.
     #[must_use]
     pub fn well() -> Self {
         Self {
@@ -68,8 +68,8 @@ impl ServerInfo {
         }
     }
 
-    /// Reads the facts of a server. Fails with "busy loading" while the server loads its data, because until then it
-    /// reports that it appends nothing.
+    /// Reads the properties of a server. Fails with "busy loading" while the server is loading its data, because until
+    /// then the server reports that it does not append its writes to a file.
     pub(super) async fn ask(connection: &mut MultiplexedConnection) -> Result<Self, RedisError> {
         let told: String = redis::cmd("INFO").query_async(connection).await?;
         if is_loading(&told) {
@@ -226,7 +226,7 @@ mod tests {
         Durability::Replicated { replicas: NonZeroU32::new(2).unwrap() }
     }
 
-    /// If a name occurs twice, the later line counts.
+    /// Returns the faults of a suitable server with these changed lines. If a name occurs twice, the later line counts.
     fn problems(changes: &str) -> Vec<UnsuitableServer> {
         let facts = ServerInfo::read(&format!("{FIT}{changes}"), SyncPolicy::When("always".to_owned()));
         facts.faults(replicated())

@@ -8,16 +8,16 @@ use redis::{Client, ErrorKind, RedisError, ServerErrorKind, Value};
 /// Default port of cluster nodes.
 const PORT: &str = "6379";
 
-/// Addresses of a Redis cluster. All keys of a namespace share a hash tag, so one shard has them all.
+/// Addresses of a Redis cluster. All keys of a namespace share a hash tag, so they are all on one shard.
 pub(super) struct Shards {
-    /// Some nodes of the cluster; each of them knows the others.
+    /// Some nodes of the cluster. Each of them can report all other nodes.
     seeds: Vec<String>,
-    /// Part of the URL before the address of a node.
+    /// Part of the URL that precedes the address of a node.
     head: String,
-    /// Part of the URL after the address of a node.
+    /// Part of the URL that follows the address of a node.
     tail: String,
     files: RedisTlsFiles,
-    /// A key of the namespace.
+    /// Any key of the namespace. It determines the shard.
     key: String,
 }
 
@@ -49,8 +49,8 @@ impl Shards {
         Ok(shards)
     }
 
-    /// Returns the node that currently is the primary of the shard, as reported by the first node that is connected to
-    /// the others.
+    /// Returns the current primary of the shard. Uses the report of the first node that is connected to the other
+    /// nodes.
     pub(super) async fn client(&self) -> Result<Client, RedisError> {
         let mut met = None;
         for seed in &self.seeds {
@@ -69,14 +69,14 @@ impl Shards {
         asked.cmd("CLUSTER").arg("KEYSLOT").arg(&self.key);
         asked.cmd("CLUSTER").arg("SLOTS");
         let (told, slot, ranges): (String, i64, Vec<Value>) = asked.query_async(&mut connection).await?;
-        // A node that is cut off from the others does not know of later failovers.
+        // A node that has lost its connection to the other nodes has no record of later failovers.
         if !told.lines().any(|line| line.trim_end() == "cluster_state:ok") {
             return Err(no_leader());
         }
         let host = seed.rsplit_once(':').map_or(seed, |(host, _)| host);
         let address = ranges.iter().find_map(|range| leader_of(range, slot, host)).ok_or_else(no_leader)?;
         let leader = self.at(&address).map_err(passed_on)?;
-        // Connect once to verify: the report may contain a node that has left the cluster.
+        // Check that the primary is reachable, because the report may contain a node that has left the cluster.
         dial(&leader, RESPONSE_TIMEOUT).await?;
         Ok(leader)
     }
@@ -91,8 +91,8 @@ fn with_port(host: &str) -> String {
     if !is_bare_address && host.contains(':') { host.to_owned() } else { format!("{host}:{PORT}") }
 }
 
-/// Returns the address of the primary if the slot is in this range. The primary is listed first; one without a host
-/// name has the host of the asked node.
+/// Returns the address of the primary if this range contains the slot. The primary is the first node in the range. If
+/// it is listed without a host name, it has the host of the node that sent the report.
 fn leader_of(range: &Value, slot: i64, asked: &str) -> Option<String> {
     let Value::Array(parts) = range else { return None };
     let (first, last, primary) = (parts.first()?, parts.get(1)?, parts.get(2)?);
@@ -117,7 +117,7 @@ fn no_leader() -> RedisError {
     (kind, "no shard of the cluster has the keys of the namespace now").into()
 }
 
-/// Converts an error of an address that was valid at parse time. Only TLS files can have changed since then.
+/// Converts an error of an address. The address was valid when it was parsed, so only the TLS files can have changed.
 fn passed_on(misplaced: EndpointError) -> RedisError {
     match misplaced {
         EndpointError::Url(error) => error,

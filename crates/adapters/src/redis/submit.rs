@@ -30,8 +30,8 @@ impl RedisStore {
         let head = new.process.head();
         let args = args(&new, &head, &spec, min_reader);
         let op = OpId::new(*new.process.id.as_uuid());
-        // The claim may need a slot that a process of another node holds. The launch key may belong to a process that
-        // the server has lost.
+        // The claim may need a slot that is held by a process of another node, and the launch key may belong to a
+        // process that the server has lost. Both require that no data loss is unreported.
         let may_be_anothers = new.claim_for.is_some() || new.process.spec.launch_key.is_some();
         let answer = if may_be_anothers {
             self.link.take(&SUBMIT, op, args).await
@@ -62,7 +62,7 @@ impl RedisStore {
         }
     }
 
-    /// Returns the oldest record format whose readers may claim a process with this spec.
+    /// Returns the oldest record format that a node must be able to read to claim a process with this spec.
     fn min_reader(&self, spec: &Spec) -> u32 {
         let format = self.link.record_format;
         if format > record::FORMAT { format } else { record::oldest_reader(spec) }
@@ -158,8 +158,8 @@ fn claimed(new: Submission, seq: Seq, claim: longhaul_domain::Event) -> Result<S
     Ok(stored)
 }
 
-/// Decodes the existing process with the same id or launch key. A pruned process is compared by the fingerprint of its
-/// spec.
+/// Decodes the existing process that has the same id or launch key. If the process was pruned, its spec is compared by
+/// fingerprint.
 fn existing(new: &Submission, reply: &mut ScriptReply) -> Result<SubmitOutcome, StoreError> {
     let id = id(&reply.bytes()?)?;
     let same_print = reply.word()? == "1";
@@ -173,7 +173,7 @@ fn existing(new: &Submission, reply: &mut ScriptReply) -> Result<SubmitOutcome, 
     Ok(SubmitOutcome::Existing { id, stored, same_spec })
 }
 
-/// Decodes a rejection that only a submission can meet. Returns `None` for any other word.
+/// Decodes a rejection that only a submission can receive. Returns `None` for any other word.
 fn refusal(
     word: &str,
     reply: &mut ScriptReply,

@@ -10,14 +10,14 @@ mod files;
 
 use std::path::PathBuf;
 
-/// Reason why a TLS connection cannot be made. The message contains advice.
+/// Reason why a TLS connection cannot be opened. The message contains advice.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TlsFault {
     /// A file named in the URL cannot be used.
     #[error("the file {}, given as `{name}` in the URL of the store, cannot be used: {why}", path.display())]
     File {
-        /// Name of the URL parameter.
+        /// Name of the URL parameter that names the file.
         name: &'static str,
         /// Path of the file.
         path: PathBuf,
@@ -33,13 +33,13 @@ pub enum TlsFault {
          URL: `ca=FILE`"
     )]
     Untrusted,
-    /// The certificate of the server is for another name.
+    /// The certificate of the server was issued for another host name.
     #[error(
         "the certificate of the server is for another name; use one of its names in the URL, \
          or give the server a certificate for this one ({why})"
     )]
     OtherName {
-        /// Names in the certificate.
+        /// Host names in the certificate.
         why: String,
     },
     /// The certificate of the server is not valid at this time.
@@ -47,7 +47,7 @@ pub enum TlsFault {
         "the certificate of the server is not valid at this time; renew it, or correct the clocks ({why})"
     )]
     OutOfDate {
-        /// Period of validity.
+        /// Period in which the certificate is valid.
         why: String,
     },
     /// The server requires a client certificate.
@@ -68,7 +68,7 @@ pub enum TlsFault {
 
 #[cfg(feature = "redis-tls")]
 impl TlsFault {
-    /// Returns the TLS fault that caused an error, or `None` if the cause is not TLS.
+    /// Returns the TLS fault that caused an error, or `None` if TLS is not the cause.
     pub(super) fn of(error: &redis::RedisError) -> Option<Self> {
         use rustls::{AlertDescription, CertificateError, Error};
         use std::error::Error as _;
@@ -105,7 +105,7 @@ impl TlsFault {
 
 #[cfg(not(feature = "redis-tls"))]
 impl TlsFault {
-    /// Always returns `None`: this build has no TLS.
+    /// Always returns `None`, because this build has no TLS.
     pub(super) const fn of(_: &redis::RedisError) -> Option<Self> {
         None
     }

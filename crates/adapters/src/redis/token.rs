@@ -1,4 +1,4 @@
-//! Tokens by which a script recognises a repeated request.
+//! Random tokens that let a script recognise a repeated request.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 

@@ -6,7 +6,7 @@ use super::Durability;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum UnsuitableServer {
-    /// The server lacks required commands.
+    /// The server is too old and lacks required commands.
     #[error("{server} {version} is older than {floor}; use a newer one")]
     TooOld {
         /// Product name: Redis or Valkey.
@@ -37,10 +37,10 @@ pub enum UnsuitableServer {
         /// Required value of the setting.
         wanted: &'static str,
     },
-    /// The server is a replica, to which nothing can be written.
+    /// The server is a replica, and replicas accept no writes.
     #[error("the server is a replica of {primary}; use the primary")]
     Replica {
-        /// Address of its primary.
+        /// Address of the primary of the replica.
         primary: String,
     },
     /// The number of connected replicas differs from the configured number.
@@ -54,12 +54,12 @@ pub enum UnsuitableServer {
         /// Number of connected replicas.
         connected: u32,
     },
-    /// The server does not report a required fact.
+    /// The server does not report a required property.
     #[error("the server does not report its {what}; allow the Redis user to run `{command}`")]
     Silent {
-        /// The missing fact.
+        /// The property that is missing.
         what: &'static str,
-        /// The command that reports the fact.
+        /// The command that reports the property.
         command: &'static str,
     },
 }
@@ -69,8 +69,8 @@ fn counted(replicas: u32) -> String {
 }
 
 impl UnsuitableServer {
-    /// Returns true if each write detects this fault on its own: a write that waits for missing replicas is not
-    /// acknowledged.
+    /// Returns true if each write detects this fault itself: a write is not acknowledged while it is waiting for
+    /// missing replicas.
     pub(super) const fn is_met_by_each_write(&self) -> bool {
         match self {
             Self::OtherReplicas { durability: Durability::Replicated { replicas }, connected } => {

@@ -23,7 +23,7 @@ pub enum RedisUrlError {
     /// The namespace contains characters that key names must not have.
     #[error("the namespace {namespace:?} must have 1 to 64 letters, digits, `-`, `_` or `.`")]
     Namespace {
-        /// The text that was given.
+        /// The invalid name of the namespace.
         namespace: String,
     },
     /// The URL has an unknown parameter, which may be misspelt.
@@ -54,7 +54,7 @@ pub enum RedisUrlError {
     /// The parameter `on_outage` has an unknown value.
     #[error("`on_outage={text}` is not valid: use `reject` or `run`")]
     OnOutage {
-        /// The text that was given.
+        /// The invalid value of the parameter.
         text: String,
     },
     /// A time is not a valid number of seconds.
@@ -62,7 +62,7 @@ pub enum RedisUrlError {
     Time {
         /// Name of the parameter.
         name: String,
-        /// The text that was given.
+        /// The invalid value of the parameter.
         text: String,
     },
 }
@@ -72,7 +72,7 @@ impl RedisOptions {
     /// - `namespace`;
     /// - `durability`: `cache`, `single` or `replicated:COUNT`;
     /// - `lease` and `grace`, in seconds;
-    /// - `away`: `refuse` or `run` launches during an outage of the server;
+    /// - `on_outage`: `reject` or `run` launches during an outage of the server;
     /// - `ca`, `cert` and `key`: files for TLS.
     ///
     /// The parameters `db`, `user`, `pass` and `protocol` are passed on to the connection.
@@ -130,7 +130,8 @@ impl RedisOptions {
     }
 }
 
-/// Checks a namespace name. Braces would end the hash tag by which a cluster assigns keys to shards.
+/// Checks the name of a namespace. It must not contain braces, because these would end the hash tag by which a cluster
+/// assigns keys to shards.
 fn checked(namespace: &str) -> Result<String, RedisUrlError> {
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
     if namespace.is_empty() || namespace.len() > MAX_NAMESPACE_LEN || !namespace.bytes().all(fits) {

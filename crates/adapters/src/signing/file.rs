@@ -22,7 +22,7 @@ pub struct KeyFile {
     path: PathBuf,
 }
 
-/// Reason for which a key file cannot be used.
+/// Reason why a key file cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum KeyFileError {
@@ -43,10 +43,10 @@ pub enum KeyFileError {
     ForeignOwner {
         /// Path of the key file.
         path: PathBuf,
-        /// User id of the owner.
+        /// User id of the owner of the file.
         owner: u32,
     },
-    /// The mode of the key file allows more than reading and writing by the owner.
+    /// The mode of the key file permits more than reading and writing by its owner.
     #[error("other users can access the cluster key {}: its mode is {mode:04o}", path.display())]
     Open {
         /// Path of the key file.
@@ -62,13 +62,13 @@ pub enum KeyFileError {
         /// Description of the error. Contains no part of a key.
         why: String,
     },
-    /// A rotation is in progress: the file already has two keys.
+    /// A rotation is already in progress: the file has two keys.
     #[error("the cluster key {} already has two keys", path.display())]
     Rotating {
         /// Path of the key file.
         path: PathBuf,
     },
-    /// The file has only one key.
+    /// There is no old key to remove: the file has only one key.
     #[error("the cluster key {} has only one key", path.display())]
     Alone {
         /// Path of the key file.
@@ -130,14 +130,14 @@ impl KeyFile {
         match self.keys() {
             Err(KeyFileError::Missing { .. }) => {
                 self.write(&ClusterKeys::one(self.new_key()?), false)?;
-                // Another program may have created the file first, so its key is read back.
+                // Another program may have created the file first, so read the key from the file.
                 self.keys()
             }
             other => other,
         }
     }
 
-    /// Starts a rotation: adds a new key that signs from now on. The present key is still trusted.
+    /// Starts a rotation: adds a new key. From now on the new key signs, and the present key is still trusted.
     ///
     /// # Errors
     /// Returns [`KeyFileError::Rotating`] if the file already has two keys, or another [`KeyFileError`] if the file
@@ -152,7 +152,7 @@ impl KeyFile {
         Ok(keys)
     }
 
-    /// Ends a rotation: removes the old key, which is not trusted from now on.
+    /// Ends a rotation: removes the old key. From now on the old key is not trusted.
     ///
     /// # Errors
     /// Returns [`KeyFileError::Alone`] if the file has only one key, or another [`KeyFileError`] if the file cannot be
@@ -183,7 +183,7 @@ impl KeyFile {
     fn read(&self) -> Result<Option<String>, KeyFileError> {
         let failed = |source: io::Error| self.failed("read", source);
         let path = || self.path.clone();
-        // `NONBLOCK` prevents that opening a named pipe blocks.
+        // With `NONBLOCK`, opening a named pipe does not block.
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
         let file = match rustix::fs::open(&self.path, flags, Mode::empty()) {
             Ok(descriptor) => File::from(descriptor),

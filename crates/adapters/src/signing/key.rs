@@ -25,14 +25,14 @@ pub(super) struct ClusterKey {
     id: KeyId,
 }
 
-/// The keys of a cluster: one key, or two during a rotation. The first key signs; both are trusted.
+/// The keys of a cluster: one key, or two during a rotation. The first key signs; all keys are trusted.
 #[derive(Clone, Debug)]
 pub struct ClusterKeys {
     first: ClusterKey,
     other: Option<ClusterKey>,
 }
 
-/// Error of a text that does not contain valid keys. Contains no part of a key.
+/// Error for a text that does not contain valid keys. The message contains no part of a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct InvalidKeys {
     pub(super) why: String,
@@ -82,8 +82,8 @@ impl ClusterKey {
         code
     }
 
-    /// Returns true if `code` is the MAC of the statement. Compares in constant time, so that the duration reveals
-    /// nothing about the correct MAC.
+    /// Returns true if `code` is the MAC of the statement. Compares in constant time, so that the time of the
+    /// comparison reveals nothing about the correct MAC.
     pub(super) fn verifies(&self, statement: &[u8], code: &[u8; CODE]) -> bool {
         mac(&self.secret, &[statement]).verify_truncated_left(code).is_ok()
     }
@@ -114,7 +114,7 @@ impl ClusterKey {
 }
 
 impl fmt::Debug for ClusterKey {
-    /// Omits the secret.
+    /// Formats the key without its secret.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ClusterKey").field("id", &self.id).finish_non_exhaustive()
     }
@@ -130,7 +130,7 @@ impl ClusterKeys {
         Self { first, other: Some(self.first) }
     }
 
-    /// Removes the second key.
+    /// Removes the second key, which no longer signs.
     pub(super) fn without_second_key(self) -> Self {
         Self::one(self.first)
     }
@@ -155,8 +155,8 @@ impl ClusterKeys {
         self.other.as_ref().map(ClusterKey::id)
     }
 
-    /// Derives one secret for another purpose from each key. The keys cannot be computed from these secrets. The first
-    /// secret is for signing; all secrets are trusted.
+    /// Derives one secret for another purpose from each key. The keys cannot be computed from the derived secrets. The
+    /// first derived secret is for signing; all derived secrets are trusted.
     #[must_use]
     pub fn derived(&self, purpose: &str) -> Vec<[u8; 32]> {
         std::iter::once(&self.first).chain(&self.other).map(|key| key.derived(purpose)).collect()

@@ -3,17 +3,17 @@
 use super::key::{CODE, KeyId, digits, undigits};
 use longhaul_domain::{LaunchSignature, Timestamp};
 
-/// Version of launch signatures that this program writes, and the only version that it accepts.
+/// Version of the launch signatures that this program writes. It accepts no other version.
 const VERSION: &str = "1";
 
-/// Fields of a launch signature, before the signature is verified.
+/// Fields of a launch signature that is not yet verified.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct SignatureText {
     pub(super) key: KeyId,
     /// Time until which the launch may be started.
     pub(super) until: Timestamp,
     pub(super) code: [u8; CODE],
-    /// Name of the user who accepted the launch and as whom the command runs.
+    /// Name of the user who accepted the launch. The command runs as this user.
     pub(super) user: String,
 }
 

@@ -1,14 +1,15 @@
-//! The bytes that a launch signature covers. Equal bytes mean that the same command is executed in the same way.
+//! The bytes that a launch signature covers. If the bytes are equal, the same command is executed in the same way.
 
 use super::key::KeyId;
 use longhaul_domain::{Process, Timestamp};
 use longhaul_wire::record;
 
-/// First part of every statement. It prevents that a MAC made for another purpose is accepted as a launch signature.
+/// First part of every statement. It prevents a MAC that was made for another purpose from being accepted as a launch
+/// signature.
 const TITLE: &[u8] = b"longhaul seal 1";
 
-/// Returns the statement of a launch. The length precedes each part, so that bytes cannot be moved from one part to
-/// another.
+/// Returns the statement of a launch. Each part is preceded by its length, so that bytes cannot be moved from one part
+/// to another.
 pub(super) fn of(process: &Process, key: &KeyId, user: &str, until: Timestamp) -> Vec<u8> {
     let spec = record::encode_spec_alone(&process.spec);
     let lineage = &process.lineage;

@@ -4,8 +4,8 @@ use std::fs;
 
 /// Returns the name of the effective user, or `uid:N` if `/etc/passwd` has no name for the user id.
 ///
-/// Machines share user names rather than user ids. The name is read from `/etc/passwd`, because a statically linked
-/// program cannot use other sources.
+/// The name is used because machines are more likely to share user names than user ids. It is read from `/etc/passwd`,
+/// because a statically linked program cannot use other sources.
 pub(super) fn name() -> String {
     let id = rustix::process::geteuid().as_raw();
     let users = fs::read_to_string("/etc/passwd").unwrap_or_default();

@@ -7,7 +7,7 @@ const MAX_REPLIES: usize = 64;
 const OP: usize = 16;
 const ENTRY_LEN: usize = OP + 8;
 
-/// Replies, the oldest first. Each is the operation id, followed by the reply as a big-endian number.
+/// Replies, oldest first. Each consists of the operation id and the reply as a big-endian number.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct OpReplies(Vec<u8>);
 
@@ -33,7 +33,7 @@ impl OpReplies {
         self.keep(MAX_REPLIES);
     }
 
-    /// Deletes all but the latest replies.
+    /// Deletes all replies except the latest ones.
     pub(super) fn keep(&mut self, limit: usize) {
         let beyond = self.0.len().saturating_sub(limit.saturating_mul(ENTRY_LEN));
         self.0.drain(..beyond);

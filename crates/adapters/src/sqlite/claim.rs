@@ -47,7 +47,7 @@ impl WriteConnection {
         Ok(claimed)
     }
 
-    /// Removes a damaged record from its queue, so that it does not block later processes.
+    /// Removes a process with a damaged record from its queue, so that it does not block later processes.
     fn set_aside(&self, seq: i64) -> Result<(), StepAbort> {
         self.sql("UPDATE process SET slot_state = 2 WHERE seq = ?1 AND slot_state = 0")?.execute([seq])?;
         Ok(())
@@ -65,7 +65,7 @@ impl WriteConnection {
         Ok(StoredProcess { process, revision, owner, live_stats: LiveStats::default(), ..stored })
     }
 
-    /// Records when the key was served, as the event cursor of the claim.
+    /// Records that the key of this process was served now. Stores the event cursor of the claim as the time.
     pub(super) fn serve(&self, process: &Process) -> Result<(), StepAbort> {
         self.sql(
             "INSERT INTO served (key, at) VALUES (?1, (SELECT max(cursor) FROM event))
@@ -75,7 +75,7 @@ impl WriteConnection {
         Ok(())
     }
 
-    /// Returns the number of roots that a node holds.
+    /// Returns the number of root processes that hold a root slot of a node.
     pub(super) fn roots_of(&self, node: &NodeId) -> Result<u32, StepAbort> {
         let sql = "SELECT count(*) FROM process INDEXED BY live
             WHERE slot_state < 3 AND slot_state = 1 AND owner_node = ?1 AND child = 0";

@@ -3,7 +3,7 @@
 use longhaul_domain::{Capability, NodeId, Placement};
 use longhaul_ports::PlacementClass;
 
-/// Separator of names. Safe, because names contain no control characters.
+/// Separator between names. It cannot be part of a name, because names contain no control characters.
 const SEPARATOR: &str = "\u{1f}";
 
 /// Prefix of the class of processes that are pinned to a node.
@@ -30,7 +30,7 @@ pub(super) fn of_class(class: &PlacementClass) -> String {
     }
 }
 
-/// Returns the labels of a class that is placed by labels. Returns `None` for other classes.
+/// Returns the labels of the class if it is placed by labels. Returns `None` for any other class.
 pub(super) fn labels(class: &str) -> Option<Vec<Capability>> {
     let words = class.strip_prefix(LABELLED)?.split(SEPARATOR).filter(|word| !word.is_empty());
     words.map(|word| Capability::new(word).ok()).collect()

@@ -1,4 +1,4 @@
-//! Commits of decisions.
+//! Commits the decisions of the engine.
 
 use super::answers::OpReplies;
 use super::failure::StepAbort;
@@ -20,7 +20,8 @@ impl WriteConnection {
         if let Some(answer) = before.answers.to(change.op) {
             return Ok(Revision(row::uint(answer)));
         }
-        // Checked first: a caller that decided on an old record may have been overtaken by a claim only.
+        // The revision is checked before the author. If a caller decided on an old record, the only later change may be
+        // a claim, so the caller must read the record again.
         if before.revision != change.expected {
             return Err(StoreError::Conflict { found: before.revision }.into());
         }
@@ -103,7 +104,7 @@ impl WriteConnection {
         Ok(self.sql(sql)?.query_row([], |row| row.get(0))?)
     }
 
-    /// Returns the stored reply to a repeated operation on a pruned process.
+    /// Returns the reply that was stored for this operation before the process was pruned.
     pub(super) fn answered_before_the_sweep(
         &self,
         id: &ProcessId,

@@ -21,10 +21,11 @@ impl EventLog for SqliteStore {
         let mut newest = self.newest.clone();
         loop {
             if let Some(after) = after.filter(|_| wait) {
-                // Waits until a new event may exist, so that no query is wasted.
+                // Wait until a new event may exist, to avoid a useless query.
                 newest.wait_for(|newest| *newest > after).await.map_err(|_| closed())?;
             }
-            // Marked as seen before the query, so that an event logged during the query counts as new.
+            // Mark the newest event as seen before the query, so that an event that is logged during the query counts
+            // as new.
             newest.mark_unchanged();
             let page = self.read(move |connection| page(connection, after, limit.clamp(1, MAX_PAGE))).await?;
             if !wait || !page.events.is_empty() {
@@ -36,7 +37,7 @@ impl EventLog for SqliteStore {
 
     async fn end(&self) -> Result<EventCursor, StoreError> {
         self.read(|connection| {
-            // The newest event is never deleted.
+            // The newest event has the highest cursor, because it is never deleted.
             let last: Option<i64> = connection
                 .prepare_cached("SELECT max(cursor) FROM event")?
                 .query_row([], |row| row.get(0))?;
@@ -50,7 +51,7 @@ fn page(connection: &Connection, after: Option<EventCursor>, limit: u32) -> Resu
     let mut page = EventPage::default();
     let mut from = after.map_or(0, |after| row::int(after.0));
     let mut passed_over = false;
-    // Skips damaged events, however many there are.
+    // Damaged events are skipped, regardless of their number.
     while page.events.is_empty() {
         let mut statement = connection.prepare_cached(
             "SELECT cursor, id, revision, idx, body FROM event WHERE cursor > ?1 ORDER BY cursor LIMIT ?2",
@@ -72,7 +73,7 @@ fn page(connection: &Connection, after: Option<EventCursor>, limit: u32) -> Resu
             break;
         }
     }
-    // Cursors have no gaps, so a page that starts later shows that earlier events were deleted.
+    // Cursors have no gaps. If the first event of the page has a later cursor, earlier events were deleted.
     let is_behind = match (after, page.events.first()) {
         (Some(after), Some(first)) => first.cursor.0 > after.0.saturating_add(1),
         (Some(_) | None, _) => false,

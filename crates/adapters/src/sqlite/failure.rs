@@ -8,10 +8,10 @@ use std::path::Path;
 /// Advice for the operator if the database cannot be used.
 const RECOVERY_HELP: &str = "move the file away and start again, or restore a copy of it";
 
-/// Reason for which a step was aborted.
+/// Reason why a step was aborted.
 #[derive(Debug)]
 pub(super) enum StepAbort {
-    /// The step has an error as its result. The step is undone; other steps of the batch continue.
+    /// The result of the step is an error. The step is undone; other steps of the batch continue.
     Answer(StoreError),
     /// The database failed.
     Database(rusqlite::Error),
@@ -117,7 +117,7 @@ pub(super) fn corrupt(what: impl Into<String>) -> StoreError {
     StoreError::Corrupt { what: what.into(), remedy: RECOVERY_HELP.to_owned() }
 }
 
-/// The database thread ended without a reply.
+/// Error for the case that the database thread ended without a reply.
 #[derive(Debug, thiserror::Error)]
 #[error("the store was closed")]
 pub(super) struct DatabaseThreadGone;

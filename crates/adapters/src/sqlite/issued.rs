@@ -1,11 +1,11 @@
-//! Due rows that an engine has claimed and that must not be claimed again yet.
+//! Due rows that an engine has claimed, so that they must not be claimed again yet.
 
 use longhaul_domain::{ProcessId, Revision, Timestamp};
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// Time for which a due row belongs to the engine that claimed it.
+/// Time for which a due row is reserved for the engine that claimed it.
 const CLAIM_DURATION: Duration = Duration::from_secs(5);
 
 /// Claimed due rows, with the time at which each claim expires.
@@ -15,7 +15,7 @@ pub(super) struct IssuedRows {
 }
 
 impl IssuedRows {
-    /// Claims at most `limit` of the unclaimed candidates for [`CLAIM_DURATION`].
+    /// Claims at most `limit` of the candidates that are not claimed yet, for [`CLAIM_DURATION`].
     pub(super) fn take(
         &self,
         now: Timestamp,
@@ -38,7 +38,7 @@ impl IssuedRows {
         taken
     }
 
-    /// Returns the time until which this revision of the row is claimed.
+    /// Returns the time until which this revision of the row is claimed. Returns `None` if it is not claimed.
     pub(super) fn until(&self, id: &ProcessId, revision: Revision) -> Option<Timestamp> {
         self.lock().get(id).filter(|(known, _)| *known == revision).map(|(_, until)| *until)
     }

@@ -1,5 +1,5 @@
-//! Label index, which finds old processes by their attributes. New processes are indexed in batches, because a batch
-//! changes far fewer pages than single insertions. Until then they are few enough to be scanned.
+//! Label index. It finds old processes by their attributes. New processes are indexed in batches, because a batch
+//! changes far fewer pages than single insertions. New processes that are not yet indexed are few enough to be scanned.
 
 use super::failure::StepAbort;
 use super::write_connection::WriteConnection;
@@ -10,7 +10,7 @@ use rusqlite::{Connection, params};
 const INDEX_BATCH: i64 = 256;
 
 impl WriteConnection {
-    /// Indexes the new processes once there are enough for a batch.
+    /// Indexes the new processes if there are enough of them for a batch.
     pub(super) fn index_labels(&self) -> rusqlite::Result<()> {
         let (indexed_up_to, newest): (i64, i64) = self
             .sql("SELECT labelled_seq, coalesce((SELECT max(seq) FROM process), 0) FROM meta")?
@@ -28,12 +28,12 @@ impl WriteConnection {
     }
 }
 
-/// Returns a sequence number up to which all processes are indexed.
+/// Returns the sequence number up to which all processes are indexed.
 pub(super) fn indexed_up_to(connection: &Connection) -> Result<i64, StepAbort> {
     Ok(connection.prepare_cached("SELECT labelled_seq FROM meta")?.query_row([], |row| row.get(0))?)
 }
 
-/// Updates the label of the node, the only label that can change.
+/// Updates the node label of a process. It is the only label that can change.
 pub(super) fn moved(
     connection: &Connection,
     seq: i64,
@@ -60,7 +60,7 @@ pub(super) fn moved(
 pub(super) fn remove_labels(connection: &Connection, seq: i64) -> Result<(), StepAbort> {
     let mut labels = connection.prepare_cached("SELECT what, value FROM labels WHERE seq = ?1")?;
     let mut labels = labels.query([seq])?;
-    // Deletes the labels one by one, because the index finds an entry only by all of its columns.
+    // Delete the labels one by one, because the index finds an entry only by all of its columns.
     let mut delete =
         connection.prepare_cached("DELETE FROM label WHERE what = ?1 AND value = ?2 AND seq = ?3")?;
     while let Some(label) = labels.next()? {

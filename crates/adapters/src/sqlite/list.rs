@@ -9,15 +9,15 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, Row, params_from_iter};
 use std::collections::BTreeSet;
 
-/// Maximum total size of the records on a page, in bytes. A page ends early beyond it.
+/// Maximum total size of the records on a page, in bytes. A page that reaches this size contains fewer records.
 const MAX_PAGE_BYTES: usize = 8 * 1024 * 1024;
 /// Maximum number of records on a page.
 const MAX_PAGE: u32 = 1_000;
 
-/// Number of records next to the start of a page to scan before an index is used: labels are indexed late, and most
-/// requests ask for new records.
+/// Number of records at the start of a page that are scanned before an index is used. Most requests ask for new
+/// records, and new records are not in the label index yet.
 const WINDOW: i64 = 256;
-/// Number of rows below which a result counts as small.
+/// A result with fewer rows than this counts as small.
 const SMALL_RESULT: u32 = 1_000;
 
 pub(super) fn page(
@@ -77,7 +77,7 @@ struct ListPage {
     damaged: Vec<ProcessId>,
     /// Sequence number of the last row that was read.
     last: Option<i64>,
-    /// True if a further matching row was found that does not fit on the page.
+    /// True if another matching row was found that does not fit on the page.
     more: bool,
 }
 
@@ -110,36 +110,36 @@ impl ListPage {
 struct ListQuery {
     conditions: Vec<String>,
     values: Vec<Value>,
-    /// Index to use. `None` if no index helps.
+    /// Index to use. `None` if no index is useful.
     lead: Option<IndexChoice>,
 }
 
-/// Index that finds candidates without a scan of all records.
+/// Index that finds candidates, so that not all records have to be scanned.
 enum IndexChoice {
     Label {
         what: &'static str,
         value: Value,
     },
-    /// Range of ids, lowest and highest.
+    /// Processes whose ids are in this range, given as the lowest and the highest id.
     Ids(Vec<u8>, Vec<u8>),
-    /// Live processes with this condition on `slot_state`.
+    /// Live processes that satisfy this condition on `slot_state`.
     Live(&'static str),
-    /// Ended processes with one of these statuses other than `completed`.
+    /// Ended processes that have one of these statuses. `completed` is not among them.
     Ended(Vec<&'static str>),
 }
 
 impl ListQuery {
-    /// Returns `None` if no record can match the filter.
+    /// Translates a filter into a query. Returns `None` if no record can match the filter.
     fn of(connection: &Connection, filter: &ProcessFilter) -> Result<Option<Self>, StepAbort> {
         let mut query = Self::default();
-        // The first condition that has an index decides. The most selective conditions come first.
+        // The first condition that has an index determines the index. The most selective conditions are tested first.
         if let Some(begin) = &filter.id_prefix {
             let Some((low, high)) = prefix::range(begin) else {
                 return Ok(None);
             };
             query.compare("p.id >=", Value::Blob(low.to_vec()));
             query.compare("p.id <=", Value::Blob(high.to_vec()));
-            // A short prefix matches too many ids.
+            // A shorter prefix matches too many ids.
             if begin.len() > 3 {
                 query.lead = Some(IndexChoice::Ids(low.to_vec(), high.to_vec()));
             }
@@ -172,7 +172,7 @@ impl ListQuery {
         }
         if let Some(level) = filter.level {
             let value = Value::Integer(level.0.into());
-            // Most processes are roots, which have no label of their level.
+            // Most processes are roots, and roots have no level label.
             if level == Level(0) {
                 query.compare("p.level =", value);
             } else {
@@ -197,13 +197,13 @@ impl ListQuery {
         self.conditions.push(format!("{side} ?{}", self.values.len()));
     }
 
-    /// Adds the condition for descendants. They are found through the tree of their root.
+    /// Adds the condition for the descendants of a process. They are found through the root of their tree.
     fn below(&mut self, connection: &Connection, ancestor: ProcessId) -> Result<(), StepAbort> {
         let root: Option<Option<[u8; 16]>> = connection
             .prepare_cached("SELECT root FROM process WHERE id = ?1")?
             .query_row([ancestor.as_uuid().as_bytes()], |row| row.get(0))
             .optional()?;
-        // A pruned ancestor may have been a root or not, so all trees are scanned.
+        // The root of a pruned ancestor is unknown, so all trees are scanned.
         if let Some(root) = root {
             self.label("root", Some(blob(root.map_or(ancestor, row::id))));
         }
@@ -230,7 +230,8 @@ impl ListQuery {
         let live = match (ended, pending) {
             (true, _) => return Ok(()),
             (false, true) => "slot_state < 3",
-            // An active process neither waits nor has ended. A delayed process and one before a retry are active too.
+            // An active process is neither waiting nor ended. A process with a delayed start or retry also counts as
+            // active.
             (false, false) => "slot_state BETWEEN 1 AND 2",
         };
         self.lead.get_or_insert(IndexChoice::Live(live));
@@ -338,8 +339,8 @@ fn ended_as(word: &str) -> String {
     )
 }
 
-/// Returns true if the number of processes that ended with one of these statuses is so small that reading all of them
-/// is cheaper than any other index.
+/// Returns true if so few processes ended with one of these statuses that reading all of them is cheaper than using any
+/// other index.
 fn are_few(connection: &Connection, words: &[&str]) -> Result<bool, StepAbort> {
     let mut left = SMALL_RESULT;
     for word in words {

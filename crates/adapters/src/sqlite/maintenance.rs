@@ -26,8 +26,8 @@ impl Maintenance for SqliteStore {
     }
 }
 
-/// Rows without an owner that need a decision at some time, as (due, id, revision), the earliest `?1` of them. The
-/// cross join starts with the pending actions, of which there are few.
+/// Selects the rows without an owner that will need a decision, as (due, id, revision). Returns only the `?1` rows that
+/// are due first. The cross join starts with the pending actions, because there are few of them.
 const DUE_WITHOUT_OWNER: &str = "
     SELECT min(due), id, revision FROM (
         SELECT * FROM (
@@ -66,8 +66,8 @@ fn due(
     Ok(rows)
 }
 
-/// Returns the due time of the first row without an owner. A claimed row is due when its claim expires, so that a
-/// timer for this time always finds a row to claim.
+/// Returns the earliest due time of the rows without an owner. A claimed row is due when its claim expires. A timer for
+/// this time therefore always finds a row to claim.
 pub(super) fn first_due(
     connection: &Connection,
     handed: &IssuedRows,

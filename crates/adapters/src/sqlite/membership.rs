@@ -40,7 +40,7 @@ impl Membership for SqliteStore {
     async fn leave(&self, by: &Lease) -> Result<(), StoreError> {
         let by = by.clone();
         self.write(NO_OP, move |ledger| {
-            // An older lease that leaves late must not remove the newer lease of the same node.
+            // Compare the epoch: a node that leaves late with an older lease must not end its newer lease.
             ledger
                 .sql("UPDATE node SET has_left = 1 WHERE id = ?1 AND epoch = ?2")?
                 .execute(params![by.node.as_str(), row::int(by.epoch.0)])?;
@@ -118,7 +118,8 @@ impl WriteConnection {
     }
 }
 
-/// Reads the registration of a node from its id, boot id, version, state directory id and path.
+/// Reads the registration of a node from five columns: its id, boot id, version, and the id and path of its state
+/// directory.
 pub(super) fn facts(row: &Row<'_>) -> Result<NodeDescriptor, StepAbort> {
     let id: String = row.get(0)?;
     Ok(NodeDescriptor { id: row::name(&id)?, boot: row.get(1)?, version: row.get(2)?, home: home(row, 3)? })
@@ -147,8 +148,8 @@ fn calls(
     })
 }
 
-/// Processes of this node with pending actions. The cross join starts with the pending actions, of which there are
-/// few.
+/// Selects the processes of this node that have pending actions. The cross join starts with the pending actions,
+/// because there are few of them.
 fn has_pending_actions(connection: &Connection, by: &Lease) -> Result<Vec<ProcessId>, StepAbort> {
     let sql = "SELECT DISTINCT p.id FROM pending_action a CROSS JOIN process p ON p.seq = a.seq
         WHERE p.owner_node = ?1 ORDER BY p.seq";

@@ -1,4 +1,4 @@
-//! Copies the complete content of a database into another store, or out of one.
+//! Copies the complete content of a database into another store, or the content of another store into a database.
 
 use super::failure::StepAbort;
 use super::membership::facts;
@@ -142,7 +142,7 @@ impl WriteConnection {
                 params![session, old.key.as_str(), old.id.as_uuid().as_bytes(), signed(old.launch)],
             )?;
         }
-        // The number of the newest tombstone is the total number of pruned processes.
+        // The newest tombstone gets the total number of pruned processes as its number.
         let count = u64::try_from(store_metadata.tombstones.len()).unwrap_or(u64::MAX);
         let first = store_metadata.pruned_total.saturating_sub(count).saturating_add(1);
         for (no, tombstone) in (first..).zip(&store_metadata.tombstones) {

@@ -7,24 +7,24 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
-/// Consequence of a committed step for nodes.
+/// What a committed step means for the nodes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum NodeEvent {
-    /// An update that may concern every node.
+    /// There is an update that may concern every node.
     ForAll,
-    /// An update for this node.
+    /// There is an update for this node.
     For(NodeId),
-    /// A node has registered with a new lease; its older lease is fenced.
+    /// A node has registered with a new lease. Writes with its older lease are rejected.
     Registered {
         lease: Lease,
-        /// True if work already exists for the node.
+        /// True if there is already work for the node.
         busy: bool,
     },
     /// New events were logged.
     Logged,
 }
 
-/// Notifiers of all nodes.
+/// Notifiers of all registered nodes.
 #[derive(Debug, Default)]
 pub(super) struct NodeNotifiers {
     notifiers: Mutex<BTreeMap<NodeId, Arc<NodeNotifier>>>,
@@ -99,7 +99,8 @@ impl NodeNotifier {
     }
 }
 
-/// A received notification. Unless it is confirmed, it is delivered again, so that a cancelled wait loses nothing.
+/// A received notification. If it is dropped without a confirmation, it is delivered again, so that a cancelled wait
+/// loses no notification.
 #[derive(Debug)]
 pub(super) struct NotificationGuard<'a> {
     notifier: Option<&'a NodeNotifier>,

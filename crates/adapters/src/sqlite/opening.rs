@@ -1,8 +1,8 @@
 //! Opens a database without changing a file that is not a longhaul database.
 //!
-//! The header of the file names the application and the schema version. It is always up to date, because schema
-//! changes are made outside the write-ahead log. Therefore a file of another application or of a newer version is
-//! rejected before SQLite opens it. A new database is created under a temporary name and renamed once it is complete.
+//! The header of the file contains the application id and the schema version. It is always up to date, because schema
+//! changes are made outside the write-ahead log. A file of another application or of a newer version is therefore
+//! rejected before SQLite opens it. A new database is created under a temporary name, and renamed when it is complete.
 
 use super::SqliteOptions;
 use super::failure::{at_opening, corrupt};
@@ -22,13 +22,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 const HEADER: usize = 100;
-/// Maximum size in bytes of a database of which every page is checked.
+/// Maximum size in bytes of a database that is checked completely.
 const MAX_CHECKED_BYTES: u64 = 256 << 20;
 /// `O_NONBLOCK` on the supported architectures; the value differs on MIPS and SPARC only.
 const NONBLOCK: i32 = 0o4000;
 const MAGIC: &[u8] = b"SQLite format 3\0";
 
-/// Result of the check of a database.
+/// Result of checking a database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DatabaseState {
     /// Size of the database in bytes.
@@ -41,7 +41,7 @@ pub struct DatabaseState {
 pub(super) fn prepare(path: &Path) -> Result<(), StoreError> {
     let mut version = version_of(path)?;
     if version.is_some_and(|version| version <= VERSION) && with_suffix(path, "-journal").exists() {
-        // A schema change was interrupted; reading the database undoes it.
+        // A schema change was interrupted. Reading the database undoes the change.
         open(path)
             .and_then(|connection| connection.query_row("PRAGMA user_version", [], |_| Ok(())))
             .map_err(|error| at_opening(path, error))?;
@@ -94,7 +94,7 @@ fn number(header: &[u8], at: usize) -> Option<u32> {
 }
 
 fn create(path: &Path) -> Result<(), StoreError> {
-    // SQLite would read this file as the log of the new database.
+    // SQLite would use an existing file of this name as the log of the new database.
     let log = with_suffix(path, "-wal");
     if log.exists() {
         return Err(StoreError::Corrupt {
@@ -119,14 +119,14 @@ fn create(path: &Path) -> Result<(), StoreError> {
     let made = apply_migrations(&draft, 0).map_err(|error| at_opening(path, error));
     let placed = made.and_then(|()| link(&draft, path).map_err(|error| blocked(path, error)));
     if placed.is_err() {
-        // The first error is returned; a leftover is removed at the next start.
+        // Return the first error and ignore this one, because a leftover file is removed at the next start.
         let _ = fs::remove_file(&draft);
     }
     placed
 }
 
-/// Gives the database its name. Uses a hard link because, unlike a rename, it never replaces a database that another
-/// program created meanwhile.
+/// Gives the new database its final name. Uses a hard link, because a link, unlike a rename, never replaces a database
+/// that another program has created meanwhile.
 fn link(draft: &Path, path: &Path) -> io::Result<()> {
     failpoint!("sqlite.create.sync")?;
     File::open(draft)?.sync_all()?;
@@ -178,8 +178,8 @@ fn check(path: &Path, version: u32) -> Result<(), StoreError> {
     }
 }
 
-/// Checks the integrity of a database without changing any file. Returns `None` if there is no database. The pages of
-/// a large database are not read.
+/// Checks the integrity of a database without changing any file. Returns `None` if there is no database. In a large
+/// database, the pages are not checked.
 pub(super) fn look(path: &Path) -> Result<Option<DatabaseState>, StoreError> {
     match version_of(path)? {
         None => return Ok(None),
@@ -210,7 +210,7 @@ pub(super) fn end(path: &Path) -> Result<Option<EventCursor>, StoreError> {
         Some(found) if found > VERSION => return Err(StoreError::Format { found, supported: VERSION }),
         Some(_) => {}
     }
-    // An interrupted schema change is undone before the read.
+    // If a schema change was interrupted, it must be undone before the read.
     let connection = if with_suffix(path, "-journal").exists() { open(path) } else { for_looking(path) };
     let newest: Option<i64> = connection
         .and_then(|connection| connection.query_row("SELECT max(cursor) FROM event", [], |row| row.get(0)))
@@ -218,8 +218,8 @@ pub(super) fn end(path: &Path) -> Result<Option<EventCursor>, StoreError> {
     Ok(Some(EventCursor(newest.map_or(0, row::uint))))
 }
 
-/// Opens a read-only connection. Without a write-ahead log, the file is complete and is read without a lock. With a
-/// log, the log is read and left unchanged.
+/// Opens a connection for reading. If there is no write-ahead log, the file is complete and is read without a lock. If
+/// there is a log, it is read and left unchanged.
 fn for_looking(path: &Path) -> rusqlite::Result<Connection> {
     if with_suffix(path, "-wal").exists() {
         let connection = open(path)?;
@@ -345,8 +345,8 @@ mod tests {
                 UPDATE mark SET highest = 7, filed = 5";
             connection.execute_batch(child).unwrap();
             if older >= 2 {
-                // The second migration indexes the level of existing records; later versions index it with each new
-                // record.
+                // The second migration indexes the level of the existing records. Later versions index the level of
+                // each new record.
                 connection
                     .execute("INSERT INTO label (what, value, seq) VALUES ('level', 2, 5)", [])
                     .unwrap();

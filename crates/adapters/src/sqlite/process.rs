@@ -7,7 +7,8 @@ use longhaul_ports::{
     StoredProcess, Submission, SubmitOutcome, Writer,
 };
 
-/// For steps without an operation id: a caller that lost the reply lists the records instead.
+/// Used for writes without an operation id. A caller that did not receive the reply lists the records instead of
+/// repeating the write.
 pub(super) const NO_OP: Option<OpId> = None;
 
 #[async_trait]

@@ -10,11 +10,11 @@ use longhaul_domain::{ProcessId, Retention, Timestamp};
 use longhaul_ports::{PrunedBatch, StoreError};
 use rusqlite::params;
 
-/// Maximum number of tombstones to keep. A tombstone prevents that a repeated launch starts a pruned process again.
+/// Maximum number of tombstones to keep. A tombstone prevents a repeated launch from starting a pruned process again.
 const MAX_TOMBSTONES: i64 = 100_000;
-/// Number of replies of a pruned process to keep, so that a repeated operation gets the same reply.
+/// Maximum number of replies that are kept for a pruned process, so that a repeated operation gets the same reply.
 const MAX_PRUNED_REPLIES: usize = 4;
-/// Number of logged events after which a key that was not served counts as never served.
+/// If this number of events was logged since a key was last served, the key counts as never served.
 const MAX_UNSERVED_EVENTS: i64 = 40_000;
 
 impl WriteConnection {
@@ -43,7 +43,7 @@ impl WriteConnection {
         Ok(pruned)
     }
 
-    /// Returns the oldest ended records that the rule covers.
+    /// Returns the oldest ended records that the retention rule allows to delete.
     fn covered(&self, rule: &Retention, limit: u32) -> Result<Vec<(i64, ProcessId)>, StepAbort> {
         let now = self.now();
         let ended: i64 = self
@@ -64,7 +64,7 @@ impl WriteConnection {
             if !rule.is_due_for_pruning(now, Timestamp(row.get(2)?), newer) {
                 break;
             }
-            // A process with pending actions or unfinished work is kept.
+            // Keep a process that has pending actions or unfinished work.
             if !row.get::<_, bool>(3)? {
                 covered.push((row.get(0)?, row::id(row.get(1)?)));
             }
@@ -79,7 +79,7 @@ impl WriteConnection {
         let mut answers = OpReplies::new(answers);
         answers.keep(MAX_PRUNED_REPLIES);
         label_index::remove_labels(&self.connection, seq)?;
-        // A sequence number is never used again, whatever the order of the deletions.
+        // Ensure that the sequence number is never used again, in whatever order records are deleted.
         self.sql("UPDATE meta SET last_seq = ?1 WHERE last_seq < ?1")?.execute([seq])?;
         for sql in [
             "DELETE FROM process WHERE seq = ?1",
@@ -89,7 +89,8 @@ impl WriteConnection {
         ] {
             self.sql(sql)?.execute([seq])?;
         }
-        // Written last, into space that the deletions freed, so that a full store can be pruned.
+        // Write the tombstone last. It fits into the space that the deletions have freed, so that even a full store can
+        // be pruned.
         self.sql("INSERT OR REPLACE INTO tombstone (id, fingerprint, answers) VALUES (?1, ?2, ?3)")?
             .execute(params![id.as_uuid().as_bytes(), fingerprint(&stored.process.spec), answers.bytes()])?;
         Ok(())

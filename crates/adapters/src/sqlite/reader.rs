@@ -10,13 +10,14 @@ use tokio::sync::oneshot;
 
 type DatabaseQuery = Box<dyn FnOnce(&Connection) + Send>;
 
-/// Reader threads with a connection each. They take queries from one queue.
+/// Reader threads, each with its own connection. They take queries from one queue.
 pub(super) struct QueryThreads {
     line: Arc<QueryQueue>,
     threads: Vec<JoinHandle<()>>,
 }
 
-/// Queue of waiting queries. A query wakes one thread; with a shared channel the threads would wake each other.
+/// Queue of waiting queries. Each query wakes only one thread. With a shared channel, the threads would wake each
+/// other.
 #[derive(Default)]
 struct QueryQueue {
     waiting: Mutex<QueuedQuery>,
@@ -26,7 +27,7 @@ struct QueryQueue {
 #[derive(Default)]
 struct QueuedQuery {
     questions: VecDeque<DatabaseQuery>,
-    /// True if no more queries can come.
+    /// True if no more queries can arrive.
     is_over: bool,
 }
 
@@ -44,7 +45,7 @@ impl QueryThreads {
         Ok(readers)
     }
 
-    /// Executes a query, which sees one consistent snapshot.
+    /// Executes a query on one consistent snapshot of the database.
     pub(super) async fn ask<T: Send + 'static>(
         &self,
         query: impl FnOnce(&Connection) -> Result<T, StepAbort> + Send + 'static,
@@ -55,7 +56,7 @@ impl QueryThreads {
                 .unchecked_transaction()
                 .map_err(StepAbort::from)
                 .and_then(|_moment| query(connection));
-            // The caller may have stopped waiting.
+            // An error is ignored, because the caller may no longer be waiting.
             let _ = to.send(answered.map_err(StepAbort::into_error));
         });
         self.line.lock().questions.push_back(ask);
@@ -69,7 +70,7 @@ impl Drop for QueryThreads {
         self.line.lock().is_over = true;
         self.line.came.notify_all();
         for thread in self.threads.drain(..) {
-            // A thread that panicked cannot close anything more.
+            // A thread that panicked has nothing left to close.
             let _ = thread.join();
         }
     }
@@ -82,7 +83,7 @@ impl QueryQueue {
         }
     }
 
-    /// Returns the oldest query. Returns `None` once the queue is empty and closed.
+    /// Waits for a query and returns the oldest one. Returns `None` if the queue is empty and closed.
     fn next(&self) -> Option<DatabaseQuery> {
         let nothing = |waiting: &mut QueuedQuery| waiting.questions.is_empty() && !waiting.is_over;
         let waiting = self.came.wait_while(self.lock(), nothing);

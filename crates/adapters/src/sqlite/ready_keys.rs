@@ -1,5 +1,7 @@
-//! Queues of waiting processes, one for each key, as input of the admission rule. They are read from the indexes
-//! once. After that, only the queues with changes are read again: most claims inspect many queues and change one.
+//! Queues of waiting processes, one for each key. They are the input of the admission rule.
+//!
+//! All queues are read from the indexes only once. After that, only changed queues are read again, because most claims
+//! inspect many queues and change one.
 
 use super::failure::StepAbort;
 use super::row;
@@ -9,10 +11,10 @@ use longhaul_domain::{Policy, PolicyVersion, Priority, Seq, SlotKey};
 use rusqlite::{OptionalExtension, Row, params};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Maximum number of queues to cache. Beyond it, they are read again for each claim.
+/// Maximum number of queues to cache. If there are more, they are read again for each claim.
 const MAX_CACHED_KEYS: usize = 10_000;
 
-/// Cache of the queues between claims.
+/// Cache that keeps the queues from one claim to the next.
 #[derive(Debug, Default)]
 pub(super) struct ReadyKeyCache {
     known: Option<ReadyKeys>,
@@ -54,13 +56,13 @@ impl ReadyKeyCache {
     }
 }
 
-/// All keys with a waiting process.
+/// The queues of all keys that have a waiting process.
 #[derive(Debug)]
 pub(super) struct ReadyKeys {
     keys: BTreeMap<String, KeyQueue>,
     stale: BTreeSet<String>,
     policy: PolicyVersion,
-    /// Data version of the database; it changes when another connection writes.
+    /// Data version of the database. It changes when another connection writes.
     database: i64,
 }
 
@@ -74,7 +76,8 @@ struct KeyQueue {
 }
 
 impl ReadyKeys {
-    /// Returns the key and the sequence number of the next waiting process of these placement classes.
+    /// Returns the waiting process of these placement classes that is next in order of admission, as its key and its
+    /// sequence number.
     pub(super) fn next(&self, classes: &BTreeSet<String>, roots_full: bool) -> Option<(String, i64)> {
         let lines = self.keys.iter().filter_map(|(key, line)| {
             let open = line
@@ -114,7 +117,7 @@ impl WaiterGroup {
 }
 
 impl WriteConnection {
-    /// Returns the present queues.
+    /// Returns the current queues.
     pub(super) fn ready_keys(&mut self) -> Result<ReadyKeys, StepAbort> {
         let (version, policy) = self.policy()?;
         let database = self.sql("PRAGMA data_version")?.query_row([], |row| row.get(0))?;
@@ -173,7 +176,7 @@ impl WriteConnection {
         Ok(())
     }
 
-    /// Returns the next key with a waiting process after `last`, or the first key if `last` is `None`.
+    /// Returns the first key after `last` that has a waiting process. If `last` is `None`, starts with the first key.
     fn next_key(&self, last: Option<&str>) -> Result<Option<String>, StepAbort> {
         let after = if last.is_some() { "AND key > ?1" } else { "AND ?1 IS NULL" };
         let sql = format!(
@@ -183,7 +186,7 @@ impl WriteConnection {
         Ok(self.sql(&sql)?.query_row([last], |row| row.get(0)).optional()?)
     }
 
-    /// Returns the group after `last` in the same key, or the first group if `last` is `None`. Needs at most two
+    /// Returns the group of this key that follows `last`, or the first group if `last` is `None`. Needs at most two
     /// index seeks.
     pub(super) fn next_group_of(
         &self,
@@ -203,7 +206,7 @@ impl WriteConnection {
                 return Ok(next);
             }
         }
-        // No class has an empty name, so all classes come after it.
+        // Start with the empty name: no class has it, so all classes come after it.
         let class = last.map_or("", |last| &last.class);
         let next = self
             .sql(
@@ -215,7 +218,7 @@ impl WriteConnection {
         Ok(next)
     }
 
-    /// Returns the number of taken slots of a key. Counts no more than `slots`.
+    /// Returns the number of slots of a key that are in use. Stops counting at `slots`.
     pub(super) fn taken(&self, key: &str, slots: u32) -> Result<u32, StepAbort> {
         let sql = "SELECT count(*) FROM (
             SELECT 1 FROM process INDEXED BY live WHERE slot_state < 3 AND slot_state = 1 AND key = ?1 LIMIT ?2)";

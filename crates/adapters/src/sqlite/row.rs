@@ -13,10 +13,11 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use std::str::FromStr;
 use uuid::Uuid;
 
-/// Maximum size in bytes of a launch spec inside the row. A larger one is stored in a separate table.
+/// Maximum size in bytes of a launch spec that is stored in the row itself. A larger spec is stored in a separate
+/// table.
 const MAX_INLINE_SPEC_BYTES: usize = 1_024;
 
-/// Selects the columns that [`stored`] reads. Conditions on `p` follow.
+/// Selects the columns that [`stored`] reads. The caller appends conditions on `p`.
 pub(super) const SELECT: &str = "
     SELECT p.seq, p.revision, p.owner_node, p.owner_epoch, p.life, coalesce(p.spec, s.body), l.body,
         p.action_seq > 0 AND EXISTS (SELECT 1 FROM pending_action a WHERE a.seq = p.seq), p.id
@@ -31,14 +32,14 @@ pub(super) fn by_id(connection: &Connection, id: &ProcessId) -> Result<Option<St
     rows.next()?.map(|row| stored(connection, row)).transpose()
 }
 
-/// Returns the record with this submit sequence number.
+/// Returns the record with this sequence number of its submission.
 pub(super) fn by_seq(connection: &Connection, seq: i64) -> Result<Option<StoredProcess>, StepAbort> {
     let mut statement = connection.prepare_cached(&format!("{SELECT} WHERE p.seq = ?1"))?;
     let mut rows = statement.query([seq])?;
     rows.next()?.map(|row| stored(connection, row)).transpose()
 }
 
-/// Reads a row of [`SELECT`].
+/// Decodes a row that [`SELECT`] returned.
 pub(super) fn stored(connection: &Connection, row: &Row<'_>) -> Result<StoredProcess, StepAbort> {
     let seq: i64 = row.get(0)?;
     let life = row.get_ref(4)?.as_str().map_err(unreadable)?;
@@ -132,7 +133,7 @@ pub(super) fn insert(
     Ok(Seq(uint(seq)))
 }
 
-/// Columns of a row against which a change is checked.
+/// Columns of a row that are needed to check a change.
 #[derive(Debug)]
 pub(super) struct CurrentRow {
     pub(super) seq: i64,
@@ -178,7 +179,7 @@ pub(super) fn before(connection: &Connection, id: &ProcessId) -> Result<Option<C
     Ok(Some(CurrentRow { owner: owner(node, epoch)?, ..before }))
 }
 
-/// Writes the changed columns and the reply. No index is touched unless one of its columns changed.
+/// Writes the changed columns and the reply. Updates an index only if one of its columns has changed.
 pub(super) fn update(
     connection: &Connection,
     before: &CurrentRow,
@@ -271,7 +272,7 @@ pub(super) fn joined(ids: &[ProcessId]) -> Vec<u8> {
     ids.iter().flat_map(|id| *id.as_uuid().as_bytes()).collect()
 }
 
-/// Converts a counter to a column value. Counters never reach the limit of `i64`.
+/// Converts a counter to a column value. Counters never reach the maximum of `i64`.
 pub(super) fn int(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }

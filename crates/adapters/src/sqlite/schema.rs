@@ -3,27 +3,27 @@
 /// Application id of SQLite databases that longhaul writes: the bytes "LHau".
 pub(super) const APPLICATION: u32 = 0x4c48_6175;
 
-/// Page size of a new database, in bytes. A commit writes whole pages, so small pages make commits small; still smaller
+/// Page size of a new database, in bytes. A commit writes whole pages, so small pages keep commits small. Even smaller
 /// pages would make the B-trees deeper.
 pub(super) const PAGE: u32 = 2_048;
 
-/// Migrations: entry N leads from schema version N to version N + 1.
+/// Migrations. Entry N converts schema version N to version N + 1.
 pub(super) const STEPS: [&str; 4] = [FIRST, SECOND, THIRD, FOURTH];
 
-/// Schema version that this program writes, and the newest version that it reads.
+/// Schema version that this program writes. It is also the newest version that this program can read.
 #[expect(clippy::cast_possible_truncation, reason = "a list of steps is short")]
 pub(super) const VERSION: u32 = STEPS.len() as u32;
 
-/// Returns tables that every database of a schema version has.
+/// Returns the names of the tables that every database of a schema version contains.
 pub(super) const fn tables(version: u32) -> [&'static str; 9] {
     let (live_stats, actions) =
         if version < 4 { ("vitals", "wish") } else { ("live_stats", "pending_action") };
     ["process", "spec", live_stats, "event", actions, "node", "policy", "launch", "label"]
 }
 
-/// A commit writes every B-tree that it changes, so there are few tables and indexes.
+/// A commit writes every B-tree that it changes. There are therefore only a few tables and indexes.
 ///
-/// The comments below use the present names; the migration `FOURTH` gives them to the tables and columns.
+/// The descriptions below use the present names. The migration `FOURTH` gives these names to the tables and columns.
 /// - `slot_state`: 0 waiting, 1 holds a slot, 2 live without a slot, 3 ended.
 /// - `key` is empty for a process without a queue. `child` is 0 for a root, else 1.
 /// - `root` and `parent` are null for roots.
@@ -31,7 +31,8 @@ pub(super) const fn tables(version: u32) -> [&'static str; 9] {
 /// - `answers` contains the replies to the latest operations on the process.
 /// - `spec` contains a large spec, so that a commit need not write the spec again.
 /// - `label` finds old processes by their attributes. Processes after `meta.labelled_seq` are not in it yet.
-/// - A sequence number is never used again: the next one follows both the largest in `process` and `meta.last_seq`.
+/// - A sequence number is never used again: the next number is higher than the largest in `process` and than
+///   `meta.last_seq`.
 const FIRST: &str = "
 CREATE TABLE process (
     seq INTEGER PRIMARY KEY,
@@ -113,7 +114,7 @@ CREATE TABLE swept (
 );
 ";
 
-/// Adds indexes for rare records: unsuccessful ends, and descendants by their level.
+/// Adds indexes for rare records: unsuccessful endings, and descendants by their level.
 const SECOND: &str = "
 CREATE INDEX unwell ON process (status) WHERE standing = 3 AND status <> 'completed';
 DROP VIEW labels;

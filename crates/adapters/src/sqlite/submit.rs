@@ -122,7 +122,7 @@ impl WriteConnection {
         let (Some(root), Some(parent)) = (head.ancestors.first(), head.ancestors.last()) else {
             return Ok(());
         };
-        // Returns whether the ancestor is closing and whether its work is over.
+        // Returns two flags: whether the ancestor is closing, and whether its work is over.
         let closing = |id: &ProcessId| {
             self.sql("SELECT closing, slot_state = 3 AND due IS NULL FROM process WHERE id = ?1")?
                 .query_row([id.as_uuid().as_bytes()], |row| Ok((row.get(0)?, row.get(1)?)))
@@ -132,7 +132,7 @@ impl WriteConnection {
             return Err(StoreRejection::ParentMissing { parent: *parent }.into());
         }
         for ancestor in &head.ancestors {
-            // An ancestor further above that was pruned had ended before.
+            // A pruned ancestor needs no check, because it had ended before it was pruned.
             let (closing, is_over) = closing(ancestor)?.unwrap_or((true, true));
             if closing && (ancestor == parent || !is_over) {
                 return Err(StoreRejection::AncestorClosing { ancestor: *ancestor }.into());
@@ -154,15 +154,15 @@ impl WriteConnection {
         Ok(())
     }
 
-    /// Returns the slot holders of the key, in submit order.
+    /// Returns the processes that hold a slot of the key, in the order of their submission.
     fn holders(&self, head: &ProcessHeader) -> Result<Vec<ProcessId>, StepAbort> {
         let sql = "SELECT id FROM process INDEXED BY live
             WHERE slot_state < 3 AND slot_state = 1 AND key = ?1 ORDER BY seq";
         row::ids(&self.connection, sql, [row::key(head)])
     }
 
-    /// Decides whether the process may be claimed at once: no earlier process of its key waits, and there are free
-    /// slots.
+    /// Determines whether the process may be claimed immediately: there must be a free slot, and no earlier process of
+    /// its key may be waiting.
     fn claimable(&mut self, new: &Submission, head: &ProcessHeader) -> Result<ImmediateClaim, StepAbort> {
         let Some(claimant) = &new.claim_for else {
             return Ok(ImmediateClaim::Blocked(ClaimObstacle::Key));
@@ -194,7 +194,7 @@ impl WriteConnection {
         }
     }
 
-    /// Returns the rejection that names the processes in the way.
+    /// Returns the rejection, with the processes that prevent the claim.
     fn no_slot(&self, head: &ProcessHeader, obstacle: &ClaimObstacle) -> Result<StoreRejection, StepAbort> {
         Ok(match obstacle {
             ClaimObstacle::Key => StoreRejection::NoSlot {
@@ -217,8 +217,8 @@ impl WriteConnection {
         })
     }
 
-    /// Finds an earlier waiting process of the same key that is neither pinned to another node nor blocked by the
-    /// limit on roots.
+    /// Finds an earlier waiting process of the same key. Ignores processes that are pinned to another node or blocked
+    /// by the limit on roots.
     fn someone_ahead(
         &self,
         claimant: &ClaimRequest,
@@ -294,7 +294,7 @@ impl WriteConnection {
         }
     }
 
-    /// Notifies the nodes if the row is the first due row, because nodes set a timer for it.
+    /// Notifies the nodes if the row is due before all others, because each node sets a timer for the first due row.
     pub(super) fn notify_if_first_due(&mut self, due: i64) -> Result<(), StepAbort> {
         let first = first_due(&self.connection, &IssuedRows::default())?;
         if first == Some(Timestamp(due)) {
@@ -304,19 +304,20 @@ impl WriteConnection {
     }
 }
 
-/// Result of the check whether a submission may be claimed at once.
+/// Result of checking whether a submission may be claimed immediately.
 enum ImmediateClaim {
     For(Lease),
     Blocked(ClaimObstacle),
-    /// The submission does not ask for an immediate claim.
+    /// The submission does not request an immediate claim.
     None,
 }
 
-/// Reason for which a submission cannot be claimed at once.
+/// Reason why a submission cannot be claimed immediately.
 enum ClaimObstacle {
-    /// The key has no free slot, is on hold, has an earlier waiting process, or no node may claim it.
+    /// The key has no free slot, is on hold or has an earlier waiting process, or the submission names no node that may
+    /// claim it.
     Key,
-    /// This node has reached its limit on roots.
+    /// This node has reached its limit on root processes.
     Roots(NodeId),
 }
 
@@ -331,7 +332,8 @@ pub(super) fn waiter_event(placement: &Placement) -> NodeEvent {
 fn may_run(node: &NodeId, placement: &Placement) -> bool {
     match placement {
         Placement::Node(pinned) => pinned == node,
-        // Only the engine knows the labels of its node; it submits only what they allow.
+        // The store has no record of the labels of a node. The engine submits only processes that the labels of its
+        // node allow.
         Placement::Here | Placement::Labels(_) | Placement::Anywhere => true,
     }
 }

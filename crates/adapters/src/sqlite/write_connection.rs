@@ -16,9 +16,9 @@ use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
 
-/// Size of the write-ahead log in bytes beyond which it is checkpointed.
+/// Maximum size of the write-ahead log in bytes. A longer log is checkpointed.
 const CHECKPOINT_BYTES: i32 = 4_096_000;
-/// Number of excess events that triggers a trim, so that trims are rare.
+/// Number of events beyond the configured number that triggers their deletion. It is large, so that deletions are rare.
 const TRIM_BATCH: u64 = 1_000;
 
 /// The connection of the writer thread.
@@ -27,13 +27,13 @@ pub(super) struct WriteConnection {
     clock: Arc<dyn Clock>,
     /// Number of pages in the write-ahead log after the last commit.
     log_pages: Arc<AtomicI32>,
-    /// Number of pages beyond which the write-ahead log is checkpointed.
+    /// Maximum number of pages in the write-ahead log. A longer log is checkpointed.
     max_log_pages: i32,
     kept_events: u64,
     /// True if processes were added that are not in the label index.
     has_new_processes: bool,
     pub(super) lines: ReadyKeyCache,
-    /// A cursor at or before the oldest event.
+    /// A cursor that is not after the oldest event.
     oldest: i64,
     newest: i64,
     policy: Option<(PolicyVersion, Policy)>,
@@ -96,7 +96,7 @@ impl WriteConnection {
         self.connection.prepare_cached(sql)
     }
 
-    /// Keeps a notification until the commit is done.
+    /// Stores a notification, to be sent after the commit.
     pub(super) fn notify(&mut self, events: NodeEvent) {
         if !self.events.contains(&events) {
             self.events.push(events);
@@ -137,7 +137,7 @@ impl WriteConnection {
         }
     }
 
-    /// Returns the policy in force. Reads it only after a change.
+    /// Returns the policy in force. Reads it from the database only if it has changed.
     pub(super) fn policy(&mut self) -> Result<(PolicyVersion, Policy), StepAbort> {
         let version = policy_version(&self.connection)?;
         match &self.policy {
@@ -182,7 +182,7 @@ impl WriteConnection {
         self.run("RELEASE step")
     }
 
-    /// Returns true if the database still has an open transaction.
+    /// Returns true if a transaction is still open.
     pub(super) fn is_open(&self) -> bool {
         !self.connection.is_autocommit()
     }
@@ -192,7 +192,7 @@ impl WriteConnection {
         self.has_new_processes = true;
     }
 
-    /// Executes occasional maintenance within the present transaction. On a full disk it can fail only if the
+    /// Executes occasional maintenance within the current transaction. On a full disk, it can fail only if the
     /// transaction added data.
     pub(super) fn maintain(&mut self) -> rusqlite::Result<()> {
         if self.has_new_processes {
@@ -208,7 +208,7 @@ impl WriteConnection {
             return Ok(());
         }
         let last = self.newest.saturating_sub(row::int(self.kept_events));
-        // The newest event is always kept, because the next event gets its cursor from it.
+        // Keep the newest event, because the cursor of the next event is derived from it.
         self.sql("DELETE FROM event WHERE cursor <= ?1 AND cursor < (SELECT max(cursor) FROM event)")?
             .execute([last])?;
         self.oldest = last;

@@ -1,4 +1,4 @@
-//! The thread that executes all writes.
+//! The thread that executes all writes of a store.
 
 use super::failure::{DatabaseFailureClass, StepAbort, closed, corrupt, not_applied};
 use super::notifiers::{NodeEvent, NodeNotifiers};
@@ -11,22 +11,22 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 use tokio::sync::{oneshot, watch};
 
-/// Maximum number of steps in one commit. A larger commit would delay the reply to its first step.
+/// Maximum number of steps in one commit. A larger commit would delay the reply to its first step too much.
 const MAX_BATCH: usize = 512;
 
-/// Maximum delay before light steps are synced to the disk.
+/// Maximum time after which light steps are synced to the disk.
 const MAX_SYNC_DELAY: Duration = Duration::from_secs(1);
 
 /// Durability of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum SyncMode {
-    /// The step is on the disk before the reply.
+    /// The step is on the disk before the caller receives the reply.
     Durable,
     /// A crash of the machine may lose the step within the next second.
     Light,
 }
 
-/// Accepts steps from many callers, and commits waiting steps together.
+/// Accepts steps from many callers, and writes the steps that are waiting at the same time in one commit.
 pub(super) struct DatabaseThread {
     line: Option<Sender<Box<dyn DatabaseJob>>>,
     thread: Option<JoinHandle<()>>,
@@ -47,7 +47,8 @@ impl DatabaseThread {
         Ok(Self { line: Some(line), thread: Some(thread) })
     }
 
-    /// Executes one step. The step may run more than once, because a failed batch is undone and repeated.
+    /// Executes one step. The step may run more than once, because the steps of a failed batch are undone and run
+    /// again.
     pub(super) async fn apply<T: Send + 'static>(
         &self,
         op: Option<OpId>,
@@ -66,19 +67,19 @@ impl Drop for DatabaseThread {
     fn drop(&mut self) {
         self.line = None;
         if let Some(thread) = self.thread.take() {
-            // A thread that panicked cannot close anything more.
+            // A thread that panicked has nothing left to close.
             let _ = thread.join();
         }
     }
 }
 
-/// A step whose caller waits for a reply.
+/// A step whose caller is waiting for a reply.
 trait DatabaseJob: Send {
     fn effort(&self) -> SyncMode;
     fn run(&mut self, ledger: &mut WriteConnection) -> Result<StepResult, rusqlite::Error>;
-    /// Sends the result of the last run.
+    /// Sends the caller the result of the last run.
     fn answer(&mut self);
-    /// Sends an error instead of the result.
+    /// Sends the caller an error instead of the result.
     fn fail(&mut self, error: &dyn Fn(Option<OpId>) -> StoreError);
 }
 
@@ -118,14 +119,14 @@ where
 
     fn answer(&mut self) {
         if let (Some(to), Some(answer)) = (self.to.take(), self.answer.take()) {
-            // The caller may have stopped waiting; the step remains committed.
+            // An error is ignored: the caller may no longer be waiting, and the step remains committed.
             let _ = to.send(answer);
         }
     }
 
     fn fail(&mut self, error: &dyn Fn(Option<OpId>) -> StoreError) {
         if let Some(to) = self.to.take() {
-            // The caller may have stopped waiting.
+            // An error is ignored, because the caller may no longer be waiting.
             let _ = to.send(Err(error(self.op)));
         }
     }
@@ -137,16 +138,16 @@ struct DatabaseContext {
     notifiers: Arc<NodeNotifiers>,
     /// Cursor of the newest event.
     newest: watch::Sender<EventCursor>,
-    /// Time of the last synced commit.
+    /// Time of the last commit that was synced to the disk.
     synced: Option<Timestamp>,
-    /// Reason for which the store acknowledges nothing more.
+    /// Reason why the store acknowledges no further writes.
     failed: Option<String>,
 }
 
-/// Reason for which a batch was undone.
+/// Reason why a batch was undone.
 #[derive(Debug)]
 enum BatchFailure {
-    /// A failure before the commit: the batch was certainly not applied.
+    /// A failure before the commit. The batch certainly had no effect.
     Before(rusqlite::Error),
     /// A failure of the commit itself.
     AtCommit(rusqlite::Error),
@@ -174,7 +175,7 @@ impl DatabaseContext {
         }
         match self.commit(&mut batch) {
             Ok(events) => {
-                // Replies come before notifications, because the notified tasks compete for the same processors.
+                // Send replies before notifications, because the notified tasks compete for the same processors.
                 batch.iter_mut().for_each(|job| job.answer());
                 self.notify(&events);
             }
@@ -182,7 +183,7 @@ impl DatabaseContext {
         }
     }
 
-    /// Runs every step under its own savepoint and commits them together.
+    /// Runs every step under its own savepoint, and commits all steps together.
     fn commit(&mut self, batch: &mut [Box<dyn DatabaseJob>]) -> Result<Vec<NodeEvent>, BatchFailure> {
         let effort = self.effort_for(batch);
         self.ledger.begin(effort).map_err(BatchFailure::Before)?;
@@ -211,7 +212,7 @@ impl DatabaseContext {
         Ok(events)
     }
 
-    /// Sends the notifications.
+    /// Sends the notifications of the committed steps.
     fn notify(&self, events: &[NodeEvent]) {
         if events.contains(&NodeEvent::Logged) {
             self.newest.send_replace(self.ledger.newest());
@@ -219,16 +220,16 @@ impl DatabaseContext {
         events.iter().for_each(|events| self.notifiers.notify(events));
     }
 
-    /// Returns the sync mode of a batch. Light steps are not synced one by one, but a crash loses at most the last
-    /// second of them.
+    /// Returns the sync mode of a batch. Light steps are not synced individually, but a crash loses at most the light
+    /// steps of the last second.
     fn effort_for(&self, batch: &[Box<dyn DatabaseJob>]) -> SyncMode {
         let light = batch.iter().all(|job| job.effort() == SyncMode::Light);
         let lately = self.synced.is_some_and(|synced| self.ledger.now().since(synced) < MAX_SYNC_DELAY);
         if light && lately { SyncMode::Light } else { SyncMode::Durable }
     }
 
-    /// Handles a failed batch. If the disk is full, each step is tried alone, because a small one may succeed. After
-    /// another disk failure no step is tried.
+    /// Handles a batch that could not be committed. If the disk is full, tries each step alone, because a small step
+    /// may succeed. After any other disk failure, all steps fail.
     fn undone(&mut self, mut batch: Vec<Box<dyn DatabaseJob>>, undone: BatchFailure) {
         self.ledger.abandon();
         let (error, at_commit) = match undone {
@@ -268,7 +269,7 @@ impl DatabaseContext {
         batch.iter_mut().for_each(|job| job.fail(&answer));
     }
 
-    /// Checkpoints a long write-ahead log when no step waits.
+    /// Checkpoints a long write-ahead log while no step is waiting.
     fn tidy(&mut self) {
         if self.failed.is_some() {
             return;

@@ -31,8 +31,9 @@ const WITHOUT_TIMER: Duration = Duration::from_secs(1);
 /// Clock of a state directory, based on the kernel's clocks.
 ///
 /// Steady time is an anchor plus the boot-time clock. It starts at the wall-clock time of the first start in a boot.
-/// The file `clock` stores the anchor, the boot id, and a high-water mark slightly ahead of all steady times returned
-/// so far. Because of the mark, steady time does not go back if the wall clock was set back before a new boot.
+/// The file `clock` stores the anchor, the boot id, and a high-water mark that is slightly ahead of all steady times
+/// returned so far. Because of the mark, steady time never goes back, even if the wall clock was set back before a new
+/// boot.
 #[derive(Debug)]
 pub struct SystemClock {
     boot_id: String,
@@ -71,12 +72,12 @@ impl SystemClock {
     /// Returns an error if the file `clock` cannot be read or is damaged.
     pub fn for_looking(state_dir: &Path) -> io::Result<Self> {
         let (clock, _) = Self::read(state_dir)?;
-        // Pretends that a save is always in progress, so that the mark is never saved.
+        // Pretend that a save is always in progress, so that the mark is never saved.
         clock.mark.saving.store(true, Ordering::Release);
         Ok(clock)
     }
 
-    /// Reads the clock from its file. The flag is true if the file has to be written.
+    /// Reads the clock from its file. Returns the clock, and true if the file has to be written.
     fn read(state_dir: &Path) -> io::Result<(Self, bool)> {
         let path = state_dir.join(FILE);
         let boot_id = std::fs::read_to_string(BOOT_ID)?.trim().to_owned();
@@ -97,9 +98,9 @@ impl SystemClock {
         Ok((Self { boot_id, anchor_ms: anchor.anchor_ms, mark: Arc::new(mark) }, is_new))
     }
 
-    /// Returns the milliseconds by which the wall clock is ahead of steady time, which is how far the wall clock was
-    /// moved since the first start in this boot. Returns `None` if no manager was started in this boot. No file is
-    /// created or changed.
+    /// Returns the milliseconds by which the wall clock is ahead of steady time. This is the amount by which the wall
+    /// clock was changed since the first start in this boot. Returns `None` if no manager was started in this boot.
+    /// Creates or changes no file.
     ///
     /// # Errors
     /// Returns an error if the file `clock` cannot be read or is damaged.
@@ -167,7 +168,7 @@ impl SystemClock {
             if left.is_zero() {
                 return;
             }
-            // Tokio's timers use the monotonic clock too.
+            // A Tokio timer is sufficient here, because it also uses the monotonic clock.
             tokio::time::sleep(left).await;
         }
     }
@@ -184,8 +185,8 @@ impl SystemClock {
 }
 
 impl ClockMark {
-    /// Moves the mark ahead if `now_ms` is near it. The file is written on a separate thread, because reading the time
-    /// must not wait for the disk.
+    /// Moves the high-water mark ahead if `now_ms` is close to it. A separate thread writes the file, because a caller
+    /// that reads the time must not wait for the disk.
     fn reach(this: &Arc<Self>, now_ms: i64) {
         let near = this.at_ms.load(Ordering::Relaxed).saturating_sub(MARK_AHEAD_MS / 2) < now_ms;
         if near && !this.saving.swap(true, Ordering::AcqRel) {
@@ -195,8 +196,8 @@ impl ClockMark {
                 if let Err(error) = mark.save(at_ms) {
                     tracing::warn!(%error, "could not save the high-water mark of the clock");
                 }
-                // A failed save is not tried again before the next move of the mark: a full disk must not cause a write
-                // on every call.
+                // Move the mark even if the save failed, so that the next save is tried only when the mark moves again.
+                // A full disk must not cause a write on every call.
                 mark.at_ms.store(at_ms, Ordering::Relaxed);
                 mark.saving.store(false, Ordering::Release);
             };
@@ -219,7 +220,7 @@ async fn wait_for_boot_time(at_ms: i64) -> io::Result<()> {
     let at = Timespec { tv_sec: at_ms.div_euclid(1_000), tv_nsec: at_ms.rem_euclid(1_000) * 1_000_000 };
     let once = Itimerspec { it_interval: Timespec { tv_sec: 0, tv_nsec: 0 }, it_value: at };
     timerfd_settime(&timer, TimerfdTimerFlags::ABSTIME, &once)?;
-    // `Receiver` is meant for pipes, but only its wait for readability is used, and that works for a timer too.
+    // `Receiver` is a type for pipes. Only its wait for readability is used, which also works for a timer.
     Receiver::from_owned_fd_unchecked(timer)?.readable().await
 }
 

@@ -1,4 +1,4 @@
-//! Access to the file decoders of this module for fuzz tests.
+//! The file decoders of this module, made accessible to fuzz tests.
 
 use super::{clock, environment_store};
 use std::io;

@@ -18,12 +18,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 /// Name of the directory of captured environments, inside a state directory.
 const DIRECTORY: &str = "environments";
-/// Name of that directory in state directories of earlier programs.
+/// Name of the directory of captured environments in state directories of earlier programs.
 const FORMER_DIRECTORY: &str = "vault";
 /// Maximum size of an environment in bytes.
 const MAX_ENVIRONMENT_BYTES: usize = 1 << 20;
 
-/// Number of environments that are cached in memory.
+/// Maximum number of environments that are cached in memory.
 const MAX_CACHED: usize = 8;
 
 const HASH_LETTERS: usize = 64;
@@ -40,7 +40,8 @@ pub struct FileEnvironmentStore {
 struct FileStoreInner {
     directory: PathBuf,
     known: Mutex<BTreeSet<String>>,
-    /// Cache of the environments that were read last, newest first. Consecutive launches often share an environment.
+    /// Cache of the environments that were read most recently, newest first. Consecutive launches often share an
+    /// environment.
     recent: Mutex<VecDeque<CachedEnvironment>>,
     drafts: AtomicU64,
 }
@@ -51,7 +52,7 @@ struct CachedEnvironment {
 }
 
 impl fmt::Debug for FileStoreInner {
-    /// Omits the environments, which may contain secrets.
+    /// Formats the store without its cached environments, which may contain secrets.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("FileStoreInner").field("directory", &self.directory).finish_non_exhaustive()
     }
@@ -77,8 +78,7 @@ impl FileEnvironmentStore {
         Ok(Self { inner: Arc::new(inner) })
     }
 
-    /// Returns the number of stored environments and the sorted names of the damaged files. No file is created or
-    /// changed.
+    /// Returns the number of stored environments and the sorted names of the damaged files. Creates or changes no file.
     ///
     /// # Errors
     /// Returns an error if the environments cannot be listed or read.
@@ -97,7 +97,7 @@ impl FileEnvironmentStore {
             }
             match read_bounded(&entry.path()) {
                 Ok(bytes) if hash_of(&bytes) == name => {}
-                // A manager has removed the environment since the directory was listed.
+                // A manager has removed the environment after the directory was listed.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                 Err(error) if error.kind() != io::ErrorKind::InvalidData => return Err(error),
                 Ok(_) | Err(_) => damaged.push(name),
@@ -164,7 +164,7 @@ impl FileStoreInner {
 
     fn keep(&self, hash: String, bytes: &[u8]) -> io::Result<()> {
         let path = self.directory.join(&hash);
-        // A file from an earlier run of the manager may be damaged or not yet synced to the disk.
+        // A file from an earlier run of the manager may be damaged, or may not be synced to the disk yet.
         if read_bounded(&path).ok().as_deref() == Some(bytes) {
             failpoint!("environment.again")?;
             plain::open(&path)?.sync_all()?;
@@ -179,7 +179,7 @@ impl FileStoreInner {
     }
 
     fn open(&self, hash: EnvironmentHash) -> Result<Vec<(String, String)>, EnvironmentStoreError> {
-        // The hash comes from a record. It is checked because a manipulated hash could be a path to a different file.
+        // Check the hash, because it comes from a record: a manipulated hash could be the path of a different file.
         if !is_hash(&hash.0) {
             return Err(EnvironmentStoreError::Missing { hash });
         }
@@ -190,7 +190,7 @@ impl FileStoreInner {
             Err(error) if may_pass(&error) => return Err(failed("read")(error)),
             Err(error) => error,
         };
-        // The next launch with these variables writes the file again.
+        // The file is written again by the next launch with these variables.
         self.known.lock().unwrap_or_else(PoisonError::into_inner).remove(&hash.0);
         if error.kind() == io::ErrorKind::NotFound {
             return Err(EnvironmentStoreError::Missing { hash });
@@ -342,7 +342,7 @@ mod tests {
         std::fs::write(dir.path().join(DIRECTORY).join(&hash.0), "A\x002\0").unwrap();
         let damaged = EnvironmentStore::open(&store, &hash).await.unwrap_err();
         assert!(matches!(damaged, EnvironmentStoreError::Unusable { .. }), "{damaged:?}");
-        // The first store has written this environment before; the second has not.
+        // The first store has already written this environment. The second store has not.
         for store in [&store, &FileEnvironmentStore::open(dir.path()).unwrap()] {
             assert_eq!(store.keep(&[pair("A", "1")]).await.unwrap(), hash);
             assert!(EnvironmentStore::open(store, &hash).await.is_ok());

@@ -18,8 +18,8 @@ impl IdSource for RandomIds {
     }
 
     fn chance(&self) -> RandomBits {
-        // A version 4 UUID has a few fixed bits, at different positions in its halves. After the XOR every bit is
-        // random.
+        // Some bits of a version 4 UUID are fixed, but at different positions in its two halves. Every bit of the XOR
+        // is therefore random.
         let (high, low) = Uuid::new_v4().as_u64_pair();
         RandomBits(high ^ low)
     }

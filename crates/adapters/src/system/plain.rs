@@ -30,7 +30,7 @@ pub(super) mod tests {
     use std::thread;
     use std::time::Duration;
 
-    /// A kind of file to put in the place of a regular file.
+    /// A kind of file that a test puts in the place of a regular file.
     #[derive(Clone, Copy, Debug)]
     pub(in crate::system) enum SpecialFile {
         Pipe,
@@ -40,7 +40,7 @@ pub(super) mod tests {
     impl SpecialFile {
         pub(in crate::system) const ALL: [Self; 2] = [Self::Pipe, Self::Link];
 
-        /// Replaces the regular file at `path`. The link points to a copy of the original file.
+        /// Replaces the regular file at `path` with this kind of file. A link points to a copy of the original file.
         pub(in crate::system) fn put(self, path: &Path) {
             let target = path.with_extension("target");
             fs::copy(path, &target).unwrap();
@@ -54,7 +54,7 @@ pub(super) mod tests {
         }
     }
 
-    /// Returns the result of `work`, which must not block.
+    /// Returns the result of `work`. Fails the test if `work` blocks.
     pub(in crate::system) fn at_once<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
         let (sender, receiver) = mpsc::channel();
         thread::spawn(move || sender.send(work()));

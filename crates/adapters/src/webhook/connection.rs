@@ -14,8 +14,8 @@ use tokio::time::timeout;
 
 /// Maximum size of the head of a response in bytes.
 const MAX_HEAD_BYTES: usize = 64 * 1_024;
-/// Maximum size of a response body in bytes. The body is read so that the connection can be reused; the connection of a
-/// longer response is closed.
+/// Maximum size of a response body in bytes. The body is read so that the connection can be reused. If the body is
+/// longer, the connection is closed.
 const MAX_BODY_BYTES: usize = 64 * 1_024;
 /// Time limit for reading a response body.
 const READ_FOR: Duration = Duration::from_millis(100);
@@ -24,7 +24,7 @@ const READ_FOR: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 pub(super) struct WebhookConnection {
     sender: SendRequest<Full<Bytes>>,
-    /// Notifies the connection task of each use, which restarts its idle timeout.
+    /// Notifies the connection task of each use of the connection, which restarts the idle timeout.
     used: watch::Sender<()>,
 }
 
@@ -35,7 +35,7 @@ pub(super) struct ConnectionPool {
 }
 
 impl WebhookConnection {
-    /// Starts HTTP/1 on a stream. The connection is closed if it is not used for `idle`.
+    /// Opens an HTTP/1 connection on a stream. The connection is closed if it is not used for the time `idle`.
     pub(super) async fn open<S>(stream: S, idle: Duration) -> Result<Self, hyper::Error>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -47,7 +47,7 @@ impl WebhookConnection {
             tokio::pin!(connection);
             loop {
                 tokio::select! {
-                    // The connection has ended. hyper reports the reason to a pending request.
+                    // The connection has ended. hyper returns the reason to the pending request.
                     _ = &mut connection => return,
                     used = timeout(idle, uses.changed()) => match used {
                         Ok(Ok(())) => {}
@@ -64,7 +64,7 @@ impl WebhookConnection {
         Ok(Self { sender, used })
     }
 
-    /// Sends a request and returns the response, whose body is still unread.
+    /// Sends a request and returns the response. The response body is not read yet.
     pub(super) async fn ask(
         &mut self,
         request: Request<Full<Bytes>>,

@@ -15,7 +15,7 @@ const MARK: &str = "1 ";
 ///
 /// - `READER` contains the durable cursor.
 /// - `READER.note` contains a later cursor. It is overwritten in place without a sync. It also contains the durable
-///   cursor at the time of the write, and is ignored once the durable cursor has changed.
+///   cursor at the time of the write. If the durable cursor has changed since then, the note is ignored.
 /// - `READER.closed` contains the reason why the reader was closed. It stays until a user removes it or the reader is
 ///   reopened.
 #[derive(Clone, Debug)]
@@ -23,7 +23,7 @@ pub struct FileReaderCursors {
     directory: PathBuf,
 }
 
-/// Kind of a reader's file; it determines the suffix of the file name.
+/// Kind of file that belongs to a reader. It determines the suffix of the file name.
 #[derive(Clone, Copy, Debug)]
 enum CursorFile {
     Kept,
@@ -33,7 +33,7 @@ enum CursorFile {
 }
 
 impl FileReaderCursors {
-    /// Creates a store in `directory`. The directory is created with the first file.
+    /// Creates a cursor store in `directory`. The directory itself is created together with the first file.
     #[must_use]
     pub const fn new(directory: PathBuf) -> Self {
         Self { directory }
@@ -160,7 +160,7 @@ fn read(path: PathBuf) -> io::Result<Option<Vec<u8>>> {
     }
 }
 
-/// Parses a note into the durable cursor at the time of the write and the noted cursor.
+/// Parses a note. Returns the durable cursor at the time of the write, and the cursor of the note.
 fn read_note(bytes: &[u8]) -> Option<(EventCursor, EventCursor)> {
     match numbers(bytes)?.as_slice() {
         [base, place] => Some((EventCursor(*base), EventCursor(*place))),

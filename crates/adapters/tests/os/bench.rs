@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-/// Time limit for conditions in the tests, long enough for a busy machine.
+/// Time limit for conditions in the tests. It is long enough for a busy machine.
 pub(crate) const SOON: Duration = Duration::from_secs(20);
 
 pub(crate) struct Bench {
@@ -23,7 +23,7 @@ pub(crate) struct Bench {
     pub(crate) containment: ContainmentChoice,
     pub(crate) spawner: OsSpawner,
     pub(crate) output: OsOutput,
-    /// Started commands, which a later run of the manager needs to adopt them.
+    /// Specs of the started commands. A later run of the manager needs them to adopt the attempts.
     commands: Mutex<BTreeMap<AttemptKey, CommandSpec>>,
 }
 
@@ -40,7 +40,7 @@ impl Bench {
         Self { dir, clock, containment, spawner, output, commands: Mutex::default() }
     }
 
-    /// Replaces the spawner, like the next run of the manager after a crash.
+    /// Opens a new spawner in place of the present one. Simulates the next run of the manager after a crash.
     pub(crate) fn next_life(&mut self) {
         self.spawner = OsSpawner::open(self.options()).unwrap();
     }
@@ -70,7 +70,7 @@ impl Bench {
         self.spawner.start(order).await.unwrap();
     }
 
-    /// Adopts an attempt, like the next run of the manager.
+    /// Adopts an attempt, as the next run of the manager does.
     pub(crate) async fn adopt(&self, key: AttemptKey) -> Result<Adopted, SpawnError> {
         let started = self.commands.lock().unwrap().get(&key).cloned();
         self.spawner.adopt(key, &started.unwrap_or_else(|| self.order(key, "").command)).await
@@ -114,7 +114,7 @@ impl Bench {
             .observation
     }
 
-    /// Returns the next observation that is not about a halted shim.
+    /// Returns the next observation. Skips observations that a shim was stopped by a signal or continued.
     pub(crate) async fn next(&self) -> Observation {
         loop {
             let seen = self.seen().await;
@@ -213,7 +213,7 @@ fn shim() -> PathBuf {
 }
 
 thread_local! {
-    /// Random base of the process ids of one test. Process ids must be unique on the whole machine.
+    /// Random base from which one test derives its process ids. Process ids must be unique on the whole machine.
     static BASE: uuid::Uuid = uuid::Uuid::new_v4();
 }
 
@@ -245,7 +245,7 @@ pub(crate) fn halt(pid: u32) {
 
 pub(crate) fn go_on(pid: u32) {
     let pid = rustix::process::Pid::from_raw(pid.cast_signed()).unwrap();
-    // If another program has resumed the process before, it may have exited, so an error is ignored.
+    // An error is ignored: if another program has already resumed the process, the process may have exited.
     let _gone = rustix::process::kill_process(pid, rustix::process::Signal::CONT);
 }
 
@@ -255,7 +255,8 @@ pub(crate) fn state(pid: u32) -> Option<char> {
     stat.rsplit_once(") ")?.1.chars().next()
 }
 
-/// Returns true if a process is halted. A process in state `D` counts as halted: it may wait for a halted child.
+/// Returns true if a process is halted. A process in state `D` also counts as halted, because it may be waiting for a
+/// halted child.
 pub(crate) fn is_halted(pid: u32) -> bool {
     matches!(state(pid), Some('T' | 'D'))
 }

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 const WAITS: &str = "echo ready; while [ ! -e go ]; do sleep 0.01; done; echo over; exit 7";
 
-/// Returns the next observation, which must be about a halted shim: true if the shim is halted, and since when.
+/// Returns the next observation, which must be about a halted shim. Returns true if the shim is halted, and the time of
+/// the observation.
 async fn stopped(bench: &Bench) -> (bool, Timestamp) {
     match bench.seen().await {
         Observation::ConditionObserved { condition: Condition::SupervisorStopped, holds, at, .. } => {
@@ -89,7 +90,7 @@ async fn a_resume_lets_a_halted_supervisor_go_on_and_then_the_tree() {
     assert_eq!(code(&bench.exited().await), 7);
 }
 
-/// Fault of the shim, which occurs while the manager is suspended (`Is…`) or earlier (`Was…`).
+/// What happens to the shim. `Is…`: it happens while the manager is suspended. `Was…`: it happens before that.
 #[derive(Clone, Copy, Debug)]
 enum Supervisor {
     IsHalted,
@@ -98,7 +99,7 @@ enum Supervisor {
     WasKilled,
 }
 
-/// Runs a command that exits while the whole manager is suspended. If `is_stop_ordered` is true, the manager gets a
+/// Runs a command that exits while the whole manager is suspended. If `is_stop_ordered` is true, the manager receives a
 /// stop request before it can observe the exit. Returns the reported exit.
 async fn ended_unseen(supervisor: Supervisor, is_stop_ordered: bool) -> Exit {
     let bench = Bench::new();
@@ -118,7 +119,7 @@ async fn ended_unseen(supervisor: Supervisor, is_stop_ordered: bool) -> Exit {
         Supervisor::IsHalted => halt(shim),
         Supervisor::IsKilled => kill(shim),
     }
-    // The code below does not await anything, so the spawner in this thread cannot run.
+    // This code awaits nothing, so the spawner in the same thread cannot run. This simulates a suspended manager.
     std::fs::write(bench.path().join("go"), "").unwrap();
     while state(pid).is_some_and(|state| state != 'Z') {
         std::thread::sleep(Duration::from_millis(5));
@@ -155,7 +156,7 @@ async fn the_next_life_tells_an_end_that_a_halted_supervisor_has_not_seen() {
     bench.start(key(1), WAITS).await;
     let pid = bench.spawned().await;
     let identity = bench.identity(key(1));
-    // After this line no spawner watches the attempt, so the halted shim is not resumed.
+    // From here on no spawner watches the attempt, so no program resumes the halted shim.
     bench.next_life();
     halt(identity.shim_pid);
     until(async || state(identity.shim_pid) == Some('T')).await;

@@ -66,7 +66,7 @@ async fn pipe_that_nobody_reads_takes_what_it_holds_and_whoever_writes_does_not_
     let much = "x".repeat(PIPE + 1);
     let written = tokio::time::timeout(SOON, bench.write(key(1), &much)).await.unwrap();
     assert_eq!(written, PIPE);
-    // The input is closed only after all bytes of the request were accepted.
+    // The input is closed only if all bytes of the request were accepted.
     assert_eq!(close(&bench, key(1), "more").await, 0);
     std::fs::write(bench.path().join("go"), "").unwrap();
     until(async || close(&bench, key(1), "end").await == 3).await;

@@ -1,4 +1,4 @@
-//! Tests of commands that must not outlive the lease of their node, even if the manager is gone.
+//! Tests of commands that must not outlive the lease of their node, even if the manager is no longer running.
 
 use crate::bench::{Bench, key, state};
 use longhaul_domain::{ExitStatus, StopCause, Timestamp};
@@ -34,7 +34,7 @@ async fn a_leased_command_ends_with_the_lease_when_its_manager_is_gone() {
     let pid = bench.start_leased(1).await;
     bench.start(key(2), "exec sleep 1000").await;
     let other = bench.spawned().await;
-    // After this line no spawner watches the command or renews the lease.
+    // From here on no spawner watches the command or renews the lease.
     bench.next_life();
     while !is_gone(pid) {
         assert!(begin.elapsed() < Duration::from_secs(7), "the command ran much longer than its lease");
@@ -42,7 +42,7 @@ async fn a_leased_command_ends_with_the_lease_when_its_manager_is_gone() {
     }
     assert!(begin.elapsed() >= Duration::from_millis(1_900), "{:?}", begin.elapsed());
     assert!(!is_gone(other), "only a leased command ends with the lease");
-    // The shim writes the exit record after it has reaped the command, so the test waits for the record.
+    // Wait for the exit record, because the shim writes it only after it has reaped the command.
     let found = loop {
         match bench.adopt(key(1)).await.unwrap() {
             Adopted::Over(found) => break found,

@@ -1,4 +1,4 @@
-//! Tests of leftovers: an attempt is over only when all leftovers of its command are gone.
+//! Tests of leftovers: an attempt ends only when all leftovers of its command have ended.
 
 use crate::bench::{Bench, by_user, code, key, kill, state, until};
 use longhaul_domain::{Condition, Exit, ExitStatus, Leftovers, Observation, Timestamp};
@@ -6,10 +6,10 @@ use longhaul_ports::{Adopted, Spawner};
 use longhaul_shim::{AttemptDirectory, ExitRecord};
 use std::time::Duration;
 
-/// Script that exits with 7 and leaves a process behind. The leftover ignores SIGTERM and is in its own session.
+/// Script that leaves a process behind and exits with code 7. The process ignores SIGTERM and is in its own session.
 const LITTERS: &str = "setsid sh -c 'trap \"\" TERM; echo $$ up; while :; do sleep 0.05; done' & \
     while [ ! -e go ]; do sleep 0.01; done; exit 7";
-/// Grace period that no test waits for. A leftover that ends within that time was killed for another reason.
+/// Grace period that is longer than any test. A leftover that ends within this time was killed for another reason.
 const NEVER: Duration = Duration::from_secs(3_600);
 
 #[tokio::test]
@@ -90,7 +90,8 @@ async fn the_next_life_finishes_a_sweep_of_which_nobody_is_left() {
     kill(shim);
     until(async || !is_alive(shim)).await;
     assert!(is_alive(left) && record(&bench).sweeping);
-    // The first answer is already the end. The spawner must not report the command as running while it kills leftovers.
+    // The first answer must already be the end. The spawner must not report the command as running while it kills
+    // leftovers.
     match bench.adopt(key(1)).await.unwrap() {
         Adopted::Over(Observation::Exited { exit, .. }) => over(&exit, left),
         other => panic!("{other:?}"),
@@ -173,7 +174,7 @@ async fn sweeping(bench: &Bench) -> Timestamp {
     }
 }
 
-/// Checks that the exit is that of the command and that the leftover is gone.
+/// Checks that the reported exit is the exit of the command and that the leftover has ended.
 fn over(exit: &Exit, left: u32) {
     assert_eq!((exit.status, exit.stopped), (ExitStatus::Code(7), None));
     assert!(!is_alive(left), "the slot is released although the leftover is live");

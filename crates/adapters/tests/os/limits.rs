@@ -7,7 +7,8 @@ use longhaul_ports::{SpawnError, Spawner};
 use std::time::Duration;
 
 const BURN: &str = "echo ready; while :; do :; done";
-/// Script that waits with a child, almost without CPU time, until the file `go` exists. Then it uses a whole CPU.
+/// Script that waits together with a child, almost without CPU time, until the file `go` exists. Then it fully uses one
+/// CPU.
 const BURNS_ON_REQUEST: &str =
     "ulimit -c 0; sleep 60 & echo $! ready; while [ ! -e go ]; do sleep 0.05; done; while :; do :; done";
 const XCPU: ExitStatus = ExitStatus::Signal { number: 24, core: false };
@@ -21,7 +22,7 @@ async fn start(bench: &Bench, script: &str, limits: ResourceLimits) {
 
 async fn end(script: &str, limits: ResourceLimits) -> (Exit, String) {
     let bench = Bench::new();
-    // Core dumps are disabled, because a limit that kills the command would write one.
+    // Core dumps are disabled, because a command that is killed by the limit would write one.
     start(&bench, &format!("ulimit -c 0; {script}"), limits).await;
     let exit = bench.exited().await;
     let text = bench.text(key(1)).await;
@@ -84,7 +85,8 @@ async fn no_more_files_than_allowed_are_open() {
 #[tokio::test]
 async fn no_more_processes_than_allowed_are_made() {
     let limits = ResourceLimits { processes: Some(1), ..ResourceLimits::default() };
-    // The limit does not apply to root, so root changes to a user without processes, who may run only the shell.
+    // The limit does not apply to root. If the test runs as root, the script changes to a user that has no processes.
+    // This user may run nothing but the shell.
     let script = "[ $(id -u) != 0 ] || as='setpriv --reuid 54321 --regid 54321 --clear-groups'
         exec $as sh -c 'grep processes /proc/self/limits; (true); echo made' 2>&1";
     let (exit, text) = end(script, limits).await;
@@ -118,7 +120,7 @@ async fn a_tree_is_counted_as_a_whole_and_without_its_shim() {
 async fn the_processor_time_of_a_tree_grows_and_keeps_that_of_those_who_ended() {
     for containment in [ContainmentChoice::Subreaper, ContainmentChoice::Auto] {
         let bench = Bench::with(containment);
-        // The parent exits, so only the shim reaps the process that uses the CPU.
+        // The parent exits, so the process that uses the CPU is reaped only by the shim.
         let script = "( (ulimit -c 0; ulimit -t 1; sh -c 'while :; do :; done') & ); exec sleep 3600";
         start(&bench, script, ResourceLimits::default()).await;
         until(async || used(&bench).await.processes > 1).await;
@@ -219,7 +221,7 @@ async fn without_shim(containment: ContainmentChoice) {
     std::fs::write(bench.path().join("go"), "").unwrap();
     let exit = bench.exited().await;
     assert_eq!((exit.status, exit.limit), (XCPU, Some(ExceededLimit::Cpu)), "{exit:?}");
-    // The child of the command and the control group, if there is one, must disappear as well.
+    // The child of the command must end as well, and the control group, if it exists, must be removed.
     until(async || state(child).is_none_or(|state| state == 'Z')).await;
     let cgroup = bench.identity(key(1)).cgroup;
     until(async || cgroup.as_ref().is_none_or(|cgroup| !cgroup.exists())).await;
@@ -241,7 +243,7 @@ async fn a_manager_inside_a_tree_is_not_counted_with_what_it_runs() {
         let opened = bench.path().join("opened");
         until(async || std::fs::read_to_string(&opened).is_ok_and(|text| !text.is_empty())).await;
         let inner: u32 = std::fs::read_to_string(&opened).unwrap().parse().unwrap();
-        // Only the shell and its `sleep` are counted, not the inner manager with its shim and command.
+        // The shell and its `sleep` are counted. The inner manager, its shim and its command are not.
         assert_eq!(used(&bench).await.processes, 2);
         bench.spawner.stop(key(1), by_user(true)).await.unwrap();
         bench.exited().await;
@@ -251,7 +253,7 @@ async fn a_manager_inside_a_tree_is_not_counted_with_what_it_runs() {
     }
 }
 
-/// Inner manager of the previous test: starts a command, reports its pid, and waits.
+/// Inner manager of the previous test: starts a command, writes its pid to a file, and waits.
 #[tokio::test]
 #[ignore = "run by another test as a program of its own"]
 async fn inner_manager() {

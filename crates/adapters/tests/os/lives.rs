@@ -5,7 +5,7 @@ use longhaul_adapters::os::ContainmentChoice;
 use longhaul_domain::{ExitStatus, Interruption, Observation, StopCause};
 use longhaul_ports::{Adopted, Spawner};
 
-/// Script that prints a line, waits for the file `go`, prints another line and exits with 7.
+/// Script that prints a line, waits for the file `go`, prints another line and exits with code 7.
 const WAITS: &str = "echo before; while [ ! -e go ]; do sleep 0.01; done; echo after; exit 7";
 
 #[tokio::test]
@@ -36,8 +36,8 @@ async fn the_next_life_leaves_the_cgroup_of_a_living_supervisor_and_tells_the_en
             return;
         };
         bench.says(key(1), "before").await;
-        // Simulates a busy machine: the command has ended, and the shim has not observed that yet. The spawner must not
-        // be watching the attempt, because it would resume a halted shim.
+        // Simulates a busy machine: the command has ended, but the shim has not observed that yet. No spawner may be
+        // watching the attempt, because it would resume a halted shim.
         bench.next_life();
         halt(identity.shim_pid);
         until(async || state(identity.shim_pid) == Some('T')).await;
@@ -76,7 +76,7 @@ async fn no_cgroup_is_left_of_a_supervisor_that_is_killed_after_it_has_recorded_
         }
         std::fs::write(bench.path().join("go"), "").unwrap();
         assert_eq!(code(&bench.exited().await), 7);
-        // The shim still runs, because it waits until the manager has recorded the end.
+        // The shim is still running, because it waits until the manager has stored the end of the attempt.
         kill(identity.shim_pid);
         assert!(group.exists(), "the shim has already removed the cgroup");
         bench.spawner.end_recorded(key(1)).await;
@@ -91,7 +91,7 @@ async fn the_next_life_finds_and_stops_what_began_this_very_moment() {
         let key = key(number);
         bench.start(key, "exec sleep 1000").await;
         let pid = bench.spawned().await;
-        // The shim creates its socket only some time after the start, so the next manager finds none at first.
+        // The shim creates its socket some time after its start, so at first the next manager finds no socket.
         bench.next_life();
         let found = bench.adopt(key).await.unwrap();
         assert!(

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
 
-/// Number of inspections of a condition that must never be true.
+/// Number of inspections that check that a condition is never true.
 const LOOKS: u32 = 50;
 
 fn is_installed(program: &str) -> bool {
@@ -18,7 +18,7 @@ fn is_installed(program: &str) -> bool {
     found
 }
 
-/// Returns the path of the Python interpreter, which also works without the environment of this test.
+/// Returns the path of the real Python interpreter, which runs even without the environment of this test.
 fn python() -> Option<String> {
     let asked =
         std::process::Command::new("python3").args(["-c", "import sys; print(sys.executable)"]).output();
@@ -34,7 +34,7 @@ async fn waits(bench: &Bench, key: AttemptKey) -> bool {
     bench.inspect(key).await.waits_for_input
 }
 
-/// Starts a program that reads its input, and inspects it until it is found to wait for input.
+/// Starts a program that reads its input. Inspects it until the inspection reports that it is waiting for input.
 async fn is_noticed(program: &str, arguments: &[&str]) {
     let bench = Bench::new();
     bench.start_reading(key(1), program, arguments).await;
@@ -44,7 +44,8 @@ async fn is_noticed(program: &str, arguments: &[&str]) {
     bench.exited().await;
 }
 
-/// Starts a program that waits for something other than input. Checks that no inspection finds it waiting for input.
+/// Starts a program that waits for something other than input. Checks that no inspection reports that it is waiting for
+/// input.
 async fn is_never_noticed(program: &str, arguments: &[&str]) {
     let bench = Bench::new();
     bench.start_reading(key(1), program, arguments).await;

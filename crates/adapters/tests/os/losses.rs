@@ -29,8 +29,8 @@ async fn killing_the_shim_loses_neither_the_exit_code_nor_output() {
     assert_eq!(bench.text(key(1)).await, "before\nafter\nerror\n");
 }
 
-/// The failpoint kills the shim after the command may run and before the manager is notified. Release builds have no
-/// failpoints.
+/// The failpoint kills the shim when the command can already run and the manager is not yet notified. Release builds
+/// have no failpoints.
 #[cfg(debug_assertions)]
 #[tokio::test]
 async fn no_output_is_lost_though_the_shim_is_killed_as_the_command_begins() {
@@ -112,8 +112,8 @@ async fn what_a_killed_command_leaves_behind_is_swept() {
     until(async || state(grandchild).is_none_or(|state| state == 'Z')).await;
 }
 
-/// Script that exits with 5 once the file `go` exists. A process in another session forks every 3 ms, and the parent
-/// exits each time.
+/// Script that exits with code 5 when the file `go` exists. A process in another session forks every 3 ms, and the
+/// parent exits each time.
 const HEIRS: &str = "exec python3 -c '
 import os,time
 if os.fork()==0:
@@ -130,7 +130,7 @@ os._exit(5)'";
 #[tokio::test]
 async fn heirs_that_are_born_all_the_time_are_ended_before_the_end_is_told_without_a_shim() {
     for containment in [ContainmentChoice::Auto, ContainmentChoice::Subreaper] {
-        // An inspection of one process after the other misses such processes only sometimes, so the test is repeated.
+        // The test is repeated: a scan that inspects processes one by one misses such processes only sometimes.
         for number in 0..10 {
             let mut bench = Bench::with(containment);
             let key = key(number);
@@ -152,7 +152,7 @@ async fn heirs_that_are_born_all_the_time_are_ended_before_the_end_is_told_witho
             let exit = loop {
                 match bench.next().await {
                     Observation::Exited { exit, .. } => break exit,
-                    // On a busy machine the clean-up may take long enough to be reported.
+                    // On a busy machine, the clean-up may take so long that it is reported.
                     Observation::ConditionObserved { condition: Condition::CleaningUp, .. } => {}
                     other => panic!("{other:?}"),
                 }
@@ -160,7 +160,7 @@ async fn heirs_that_are_born_all_the_time_are_ended_before_the_end_is_told_witho
             let alive = |pid: &u32| state(*pid).is_some_and(|state| state != 'Z');
             let before = born();
             assert!(!before.iter().any(alive), "{containment:?}: {exit:?}");
-            // No process may be started after the end, so the test waits for a short time before the check.
+            // No process may be started after the end of the attempt. Wait for a short time before the check.
             tokio::time::sleep(Duration::from_millis(30)).await;
             assert_eq!(born().len(), before.len(), "{containment:?}: born after the end: {exit:?}");
             assert!(code(&exit) == 5 && exit.leftovers_found >= 1, "{containment:?}: {exit:?}");
@@ -172,7 +172,7 @@ async fn heirs_that_are_born_all_the_time_are_ended_before_the_end_is_told_witho
 
 #[tokio::test]
 async fn a_descendant_without_variables_in_a_session_of_its_own_is_found_without_a_shim() {
-    // The parent has exited as well, so only a resource limit identifies the process as a descendant of the command.
+    // The parent has exited too, so the process can be identified as a descendant only by its resource limit.
     let script = "(setsid env -i /bin/sh -c 'echo $$ ready; exec sleep 1000' &); while [ ! -e go ]; do sleep 0.01; done";
     for is_adopted in [false, true] {
         let mut bench = Bench::new();
@@ -224,7 +224,8 @@ async fn a_command_without_shim_is_halted_and_stopped_with_its_tree() {
 
 #[tokio::test]
 async fn an_end_without_shim_tells_whether_it_was_paused() {
-    // `before`: paused by the shim. `after`: paused after the shim was killed. Finally a SIGCONT wakes the command.
+    // `before`: the shim pauses the command. `after`: the command is paused after the shim was killed. In the end, a
+    // SIGCONT wakes the command.
     for (before, after, resumed) in [(true, false, false), (false, true, false), (true, true, true)] {
         let bench = Bench::new();
         bench.start(key(1), "while [ ! -e go ]; do :; done; exit 5").await;
@@ -265,7 +266,7 @@ async fn a_stubborn_command_without_shim_is_killed_after_its_grace() {
 #[tokio::test]
 async fn the_next_life_takes_over_a_command_whose_shim_is_gone() {
     let mut bench = Bench::new();
-    // The command writes nothing, because its output pipes have no reader and SIGPIPE would end it.
+    // The command writes nothing. Its output pipes have no reader, so a write would end it with SIGPIPE.
     bench.start(key(1), "while [ ! -e go ]; do sleep 0.01; done; exit 7").await;
     let pid = bench.spawned().await;
     let shim = bench.identity(key(1)).shim_pid;
@@ -284,7 +285,7 @@ async fn the_next_life_takes_over_a_command_whose_shim_is_gone() {
     }
 }
 
-/// Starts a command and kills its shim after the next run of the manager has adopted the attempt.
+/// Starts a command, lets the next run of the manager adopt the attempt, and then kills the shim.
 async fn loses_its_shim_in_the_next_life(bench: &mut Bench, order: StartRequest) {
     let key = order.key;
     bench.begin(order).await;

@@ -55,7 +55,7 @@ async fn measure_what_a_running_command_holds() {
     }
 }
 
-/// Returns the CPU time of this program, which does not depend on the load of the machine.
+/// Returns the CPU time of this program. It does not depend on the load of the machine.
 fn spent() -> Duration {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
     Duration::try_from(time).unwrap()

@@ -1,4 +1,4 @@
-//! Tests of reading an output while the command writes it.
+//! Tests that read an output while the command writes it.
 
 use crate::bench::{Bench, SOON, key};
 use longhaul_ports::{OutputError, OutputLog, OutputRead, OutputSource};

@@ -1,4 +1,4 @@
-//! Tests of the commands that check if a process is ready.
+//! Tests of the probe commands that check if a process is ready.
 
 use crate::bench::{Bench, SOON, state, until};
 use longhaul_adapters::os::{OsOptions, OsSpawner};

@@ -1,4 +1,4 @@
-//! Tests of starts while a resource such as disk space or descriptors is exhausted.
+//! Tests of starts while a resource, such as disk space or descriptors, is exhausted.
 
 use crate::bench::{Bench, by_user, code, key, until};
 use longhaul_adapters::os::{OsOptions, OsSpawner};
@@ -11,7 +11,7 @@ use std::path::PathBuf;
 const DISK_FULL: i32 = 28;
 const NO_SUCH_FILE: i32 = 2;
 
-/// A shim that refuses every launch while the file `full` exists. Each refused launch leaves an output file.
+/// Script of a shim that refuses every launch while the file `full` exists. Each refused launch leaves an output file.
 struct Refusing {
     full: PathBuf,
     tries: PathBuf,
@@ -86,7 +86,7 @@ async fn a_refusal_for_another_reason_fails_the_start() {
     }
 }
 
-/// Runs only if no other test runs in this program, because the limit applies to the whole program.
+/// This test changes a limit of the whole program, so it runs only if no other test runs in the program.
 #[tokio::test]
 async fn a_start_without_descriptors_waits_for_some() {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};

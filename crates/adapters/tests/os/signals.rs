@@ -4,7 +4,7 @@ use crate::bench::{Bench, code, is_halted, key, until};
 use longhaul_domain::{Signal, SignalTarget};
 use longhaul_ports::{SpawnError, Spawner};
 
-/// Script that prints each SIGUSR1, as does its child. On SIGTERM it kills the child and exits with 7.
+/// Script that prints a line for each SIGUSR1, as its child does. On SIGTERM it kills the child and exits with code 7.
 const LISTENER: &str = "(trap 'echo child usr' USR1; echo child up; while :; do sleep 0.05; done) & \
     trap 'echo main usr' USR1; trap 'kill $!; exit 7' TERM; echo main up; while :; do sleep 0.05; done";
 
@@ -26,7 +26,7 @@ async fn a_signal_goes_to_the_main_process_alone_unless_it_is_for_the_tree() {
     bench.spawner.signal(key(1), usr1(), SignalTarget::Main).await.unwrap();
     bench.says(key(1), "main usr").await;
     assert!(!bench.text(key(1)).await.contains("child usr"));
-    // The next run of the manager knows the command only through its shim.
+    // The next run of the manager can reach the command only through its shim.
     bench.next_life();
     bench.adopt(key(1)).await.unwrap();
     bench.spawner.signal(key(1), usr1(), SignalTarget::Tree).await.unwrap();

@@ -5,7 +5,8 @@ use longhaul_adapters::os::ContainmentChoice;
 use longhaul_domain::{ExitStatus, Observation, StopCause};
 use longhaul_ports::{SpawnError, Spawner};
 
-/// Script that ignores SIGTERM, starts a grandchild that does the same in its own session, and prints the pid.
+/// Script that ignores SIGTERM, starts a grandchild and prints the pid of the grandchild. The grandchild also ignores
+/// SIGTERM and is in its own session.
 const STUBBORN: &str = "trap '' TERM; setsid sh -c 'trap \"\" TERM; while :; do sleep 1; done' & \
     echo $! ready; while :; do sleep 1; done";
 
@@ -142,7 +143,7 @@ async fn a_tree_that_is_being_born_is_halted_as_a_whole_or_not_at_all() {
         bench.spawner.pause(key(1)).await.unwrap();
         assert!(is_halted(pid), "{:?}", state(pid));
         let a_moment = std::time::Duration::from_millis(20);
-        // Output from before the pause is still copied, so the test waits for a short time.
+        // Wait for a short time, because output that was written before the pause is still being copied.
         tokio::time::sleep(a_moment).await;
         let before = bench.text(key(1)).await.len();
         tokio::time::sleep(a_moment).await;
@@ -176,7 +177,7 @@ async fn what_has_ended_can_be_neither_halted_nor_stopped_in_error() {
     until(async || matches!(bench.spawner.pause(key(1)).await, Err(SpawnError::Unknown { .. }))).await;
 }
 
-/// Inner manager of the next test: opens a spawner, reports its pid, and waits.
+/// Inner manager of the next test: opens a spawner, writes its pid to a file, and waits.
 #[tokio::test]
 #[ignore = "run by another test as a program of its own"]
 async fn inner_manager() {

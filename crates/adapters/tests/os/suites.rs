@@ -15,7 +15,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Number of SIGWINCH, which is ignored by default. A command with this stop signal ignores stops from its start.
+/// Number of SIGWINCH, which is ignored by default. A command with this stop signal ignores stop requests from its
+/// start.
 const IGNORED: u8 = 28;
 
 mod spawner_by_subreaper {
@@ -49,7 +50,7 @@ fn open(containment: ContainmentChoice) -> SpawnerFixture {
     SpawnerFixture::new(Arc::new(Shell { path, clock, containment })).guarded(directory)
 }
 
-/// Commands for the test suite of spawners.
+/// Commands that the test suite of spawners runs.
 #[derive(Debug)]
 struct Shell {
     path: PathBuf,
@@ -101,7 +102,7 @@ impl TestCommands for Shell {
     }
 }
 
-/// Writes the files of an attempt, like a shim.
+/// Writes the files of an attempt, as a shim does.
 #[derive(Debug)]
 struct Files {
     attempts: PathBuf,

@@ -1,4 +1,4 @@
-//! Tests with shims of other builds: a manager needs only the parts of their files and messages that never change.
+//! Tests with shims of other builds. A manager needs only the parts of their files and messages that never change.
 #![expect(clippy::indexing_slicing, reason = "a test fails by panicking, its helpers too")]
 
 use crate::bench::{Bench, SOON, by_user, code, key};
@@ -18,16 +18,16 @@ use std::thread::JoinHandle;
 /// Script that runs until the file `go` exists.
 const WAITS: &str = "while [ ! -e go ]; do sleep 0.01; done; exit 7";
 
-/// Difference between the build of a shim and this build.
+/// How the build of a shim differs from this build.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Build {
-    /// Knows only the messages that never change, and writes only the record lines of the first version.
+    /// Supports only the messages that never change, and writes only the record lines of the first version.
     Older,
-    /// Sends messages and writes record lines that this build does not know.
+    /// Sends messages and writes record lines that this build does not support.
     Newer,
 }
 
-/// A shim of another build, simulated by a thread. Its command runs until the file `go` exists or it is stopped.
+/// A shim of another build, simulated by a thread. Its command runs until it is stopped or the file `go` exists.
 struct Foreign {
     pid: u32,
     thread: JoinHandle<Result<(), String>>,
@@ -46,7 +46,7 @@ impl Foreign {
             process: key.id.to_string(),
             attempt: 1,
             boot_id: bench.clock().boot_id().to_owned(),
-            // The start time 0 matches no process, so the test program itself is not taken for the shim.
+            // No process has the start time 0, so the test program itself is not mistaken for the shim.
             shim_pid: std::process::id(),
             shim_start: 0,
             pid,
@@ -62,7 +62,7 @@ impl Foreign {
         Self { pid, thread: std::thread::spawn(move || part.play(&listener, child)) }
     }
 
-    /// Waits until the manager has acknowledged that the end was recorded.
+    /// Waits until the manager has acknowledged the recorded end of the attempt.
     async fn acknowledged(self) {
         let left = tokio::task::spawn_blocking(|| self.thread.join().unwrap());
         tokio::time::timeout(SOON, left).await.expect("the exit was never acknowledged").unwrap().unwrap();
@@ -78,7 +78,7 @@ struct Part {
 }
 
 impl Part {
-    /// Serves one manager until the manager acknowledges the end.
+    /// Serves one manager until the manager acknowledges the end of the attempt.
     fn play(self, listener: &UnixListener, mut child: Child) -> Result<(), String> {
         let (socket, _) = listener.accept().map_err(|error| error.to_string())?;
         let (pid, build, path) = (self.identity.pid, self.build, self.path.clone());
@@ -111,7 +111,7 @@ impl Part {
         }
     }
 
-    /// Executes a request that never changes. Returns true if the shim may exit.
+    /// Executes a request of a kind that never changes. Returns true if the shim may exit.
     fn answer(&self, socket: &UnixStream, order: &ControlFrame, pid: u32) -> bool {
         match order.kind() {
             1 => self.greet(socket),
@@ -195,7 +195,7 @@ async fn what_runs_under_a_shim_of_another_build_is_found_and_its_end_is_told() 
         let found = bench.adopt(key).await.unwrap();
         let Adopted::Alive(Observation::Spawned { pid, .. }) = found else { panic!("{build:?}: {found:?}") };
         assert_eq!(pid, Some(shim.pid));
-        // A pause is not one of the requests that never change, so the shim refuses it with a text.
+        // A pause is not among the requests that never change, so the shim refuses it with an error text.
         let refused = bench.spawner.pause(key).await.unwrap_err();
         assert!(format!("{refused:?}").contains("does not know"), "{build:?}: {refused:?}");
         std::fs::write(bench.path().join("go"), "").unwrap();

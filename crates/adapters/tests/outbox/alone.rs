@@ -1,10 +1,10 @@
-//! Tests of local-only launches: those that a node accepts while the shared store is unreachable.
+//! Tests of local-only launches: launches that a node accepts while the shared store is unreachable.
 
 use super::remote::Mood;
 use super::*;
 use std::time::Duration;
 
-/// Returns a node that accepts local-only launches and has claimed with this number of root slots.
+/// Returns a node that accepts local-only launches. The node has made a claim with this number of root slots.
 async fn lonely(roots: u32) -> (Node, OutboxStore, Lease) {
     lonely_with(roots, OutboxOptions::at("here")).await
 }

@@ -1,4 +1,4 @@
-//! Tests of the records in an outbox: which are stored, for how long, and which are shown during an outage.
+//! Tests of the records in an outbox: which records are stored, for how long, and which are shown during an outage.
 
 use super::remote::Mood;
 use super::*;
@@ -164,7 +164,7 @@ async fn what_was_swept_is_let_go() {
     assert_eq!(there(&node.remote, ids[1]).await, None, "a pruned process is not restored");
 }
 
-/// Measures the time to store a launch in the outbox and prints it, without a limit that could fail.
+/// Measures the time to store a launch in the outbox, and prints it. The test does not fail if the time is long.
 #[tokio::test]
 #[ignore = "it measures"]
 async fn what_keeping_a_launch_costs() {

@@ -6,12 +6,12 @@ use longhaul_domain::*;
 use longhaul_ports::*;
 use std::sync::{Arc, Mutex};
 
-/// Planned behaviour of the fake store.
+/// How the fake store handles requests.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Mood {
     #[default]
     Here,
-    /// Refuses every request as unreachable.
+    /// Rejects every request as if the store were unreachable.
     Away,
     /// Executes every request and loses the reply.
     Mute,
@@ -21,7 +21,7 @@ pub(super) enum Mood {
     Deaf,
 }
 
-/// A shared store in memory that behaves as planned.
+/// An in-memory shared store that handles requests as planned by the test.
 #[derive(Clone, Debug)]
 pub(super) struct Remote {
     pub(super) memory: MemoryStore,

@@ -8,7 +8,7 @@ type Index = BTreeMap<Bytes, f64>;
 type Indexes = BTreeMap<Bytes, Index>;
 
 const PREFIX: &str = "lh:{longhaul}:";
-/// Name prefixes of the keys whose content must follow from the process headers alone.
+/// Name prefixes of the keys whose content can be derived from the process headers alone.
 const FOLLOWING: [&str; 17] = [
     "all",
     "ids",
@@ -207,9 +207,9 @@ impl Kept {
         }
     }
 
-    /// Checks the `ready:` lists. A lane is a placement class, separately for roots and children. Each key is listed
-    /// in each lane in which it has a waiting process, at its correct position or too early. A key that is not listed
-    /// has no free slot and is in the `full` indexes.
+    /// Checks the `ready:` lists. A lane is a placement class, separately for roots and children. Each key is listed in
+    /// each lane in which it has a waiting process, either at its correct position or at an earlier one. A key that is
+    /// not listed has no free slot and is in the `full` indexes.
     fn check_ready(&self) {
         let mut places = BTreeSet::new();
         let mut shut = Indexes::new();

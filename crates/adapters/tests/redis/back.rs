@@ -94,8 +94,8 @@ async fn no_read_meets_the_connection_that_broke() {
     assert_eq!(store.history().await.unwrap(), history);
 }
 
-/// Two nodes, and a server whose data was reset to a copy from before the second node claimed the waiting process. The
-/// first node had learned of the later history in a lease renewal.
+/// Two nodes, and a server whose data was reset to an earlier copy. The copy was made before the second node claimed
+/// the waiting process. The first node had received the later history in a lease renewal.
 struct Restored {
     server: Server,
     world: StoreFixture,
@@ -143,7 +143,7 @@ async fn nothing_is_taken_from_a_server_that_went_back_before_that_was_told() {
     let refused =
         [unclaimed, error_of(store.claim_due(&lease, 9).await), error_of(store.submit(own.clone()).await)];
     for refused in refused {
-        // The request that met the broken connection may have been applied earlier, so the error can be `Unknown`.
+        // The request that found the connection broken may have been applied earlier, so the error can be `Unknown`.
         let (StoreError::Unavailable { source } | StoreError::Unknown { source, .. }) = refused else {
             unreachable!("{refused:?}")
         };
@@ -159,7 +159,7 @@ async fn nothing_is_taken_from_a_server_that_went_back_before_that_was_told() {
     assert_eq!(claimed[0].process.id, waiter, "after the report, the nodes that received it handle the loss");
 }
 
-/// The connection is not interrupted, so the loss of data shows only in the metadata of the namespace.
+/// The connection is not interrupted, so only the metadata of the namespace shows the loss of data.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_is_taken_from_a_namespace_that_was_emptied_and_filled_again_before_that_was_told() {
     let server = Server::with(&DURABLE);
@@ -260,7 +260,7 @@ async fn a_server_that_is_known_to_be_away_keeps_nobody_waiting() {
     }
     assert!(begun.elapsed() < Duration::from_secs(2), "twenty nodes got the report in {:?}", begun.elapsed());
     server.restart();
-    // A request during the connection attempt of another request fails at once, so the request is repeated.
+    // The request is repeated, because a request that arrives while another request is connecting fails immediately.
     let deadline = Instant::now() + Duration::from_secs(20);
     while store.load(&[id]).await.is_err() {
         assert!(Instant::now() < deadline, "the server is back, but the node does not find it");

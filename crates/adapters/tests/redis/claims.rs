@@ -1,5 +1,5 @@
-//! Random scripts with many keys, patterns, placements and nodes: the Redis store claims the same processes as the
-//! reference store, and its indexes stay consistent.
+//! Random scripts with many keys, patterns, placements and nodes. They check that the Redis store claims the same
+//! processes as the reference store, and that its indexes stay consistent.
 
 use crate::audit::audit;
 use crate::proxy::Proxy;
@@ -94,7 +94,7 @@ fn at(url: String, server: &Server, leases: Option<LeaseTimes>) -> StoreFixture 
     StoreFixture::new(Arc::new(now(RedisStore::open(options)).unwrap()), clock)
 }
 
-/// A random sequence of operations, drawn from a seed and executed on both stores.
+/// A random sequence of operations, generated from a seed and executed on both stores.
 struct Script {
     memory: StoreFixture,
     redis: StoreFixture,
@@ -212,13 +212,14 @@ impl Script {
         self.redis.clock.advance(span);
     }
 
-    /// Executes a random operation of a node, such as a lease renewal or a drain.
+    /// Executes a random operation on a node, such as a lease renewal or a drain.
     async fn live_or_die(&mut self) {
         let lease = self.lease().clone();
         let node = lease.node.clone();
         match self.draw(24) {
             0..=7 => {
-                // Past due times count as the current time. The end of the lease and the history are not compared.
+                // Due times in the past count as the current time. The end of the lease and the history are not
+                // compared.
                 let beaten = async |store: &Arc<dyn Store>| {
                     let calls = store.renew_lease(&lease).await?;
                     let due = calls.due.map(|due| due.max(calls.now));
@@ -388,7 +389,7 @@ impl Script {
     }
 }
 
-/// Converts the reply to a repeated submission into the reply to the first one.
+/// Converts the reply to a repeated submission into the reply that the first submission would have received.
 fn as_new(submitted: SubmitOutcome, me: ProcessId) -> SubmitOutcome {
     match submitted {
         SubmitOutcome::Existing { id, stored: Some(stored), same_spec: true } if id == me => {

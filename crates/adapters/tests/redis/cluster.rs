@@ -8,11 +8,11 @@ use longhaul_testkit::fakes::VirtualClock;
 use longhaul_testkit::suite::StoreFixture;
 use std::sync::Arc;
 
-/// Number of shards, each with one primary. A further server is the replica of the first primary.
+/// Number of shards, each with one primary. One more server is the replica of the first primary.
 const SHARDS: usize = 3;
 /// Number of hash slots of a Redis cluster.
 const SLOTS: usize = 16_384;
-/// Namespaces whose keys are spread over several shards.
+/// Names of namespaces that are spread over several shards.
 const NAMESPACES: [&str; 6] = ["one", "two", "three", "four", "five", "six"];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -162,7 +162,7 @@ impl Node {
     }
 }
 
-/// Primaries with one shard each, and a replica of the first primary.
+/// The primaries, each with one shard, and a replica of the first primary.
 struct Fleet {
     primaries: [Node; SHARDS],
     follower: Node,
@@ -220,13 +220,13 @@ impl Fleet {
         NAMESPACES.iter().find(is_there).expect("a namespace exists for the slot")
     }
 
-    /// Moves the hash slot of a namespace to the second shard, as an administrator does to distribute the load.
+    /// Moves the hash slot of a namespace to the second shard, as an administrator does to balance the load.
     fn move_to_the_second(&self, namespace: &str) {
         let slot = self.slot_of(namespace).to_string();
         let [from, to, third] = &self.primaries;
         to.must(&["CLUSTER", "SETSLOT", &slot, "IMPORTING", &from.id()]);
         from.must(&["CLUSTER", "SETSLOT", &slot, "MIGRATING", &to.id()]);
-        // Key names contain bytes that are not UTF-8, so `redis-cli` cannot be used.
+        // `redis-cli` cannot be used, because key names contain bytes that are not UTF-8.
         let mut connection =
             redis::Client::open(format!("redis://{}", from.address())).unwrap().get_connection().unwrap();
         let mut look = redis::cmd("CLUSTER");

@@ -44,7 +44,7 @@ impl Vandal {
         act.query_async::<redis::Value>(&mut self.hand.clone()).await.unwrap();
     }
 
-    /// Replaces the value of a key by a text, whatever its type was.
+    /// Replaces the value of a key, of whatever type, with a text.
     async fn spoil(&self, key: &[u8]) {
         self.act("SET", key, &[b"garbage"]).await;
     }
@@ -152,7 +152,8 @@ async fn what_was_set_aside_and_is_mended_has_its_place_again() {
     assert_eq!(claimed, still_damaged[..1]);
 }
 
-/// Scripts on the server do not read the bodies of a record, so only the node that claims the process sees the damage.
+/// Scripts on the server do not read the bodies of a record, so only the node that claims the process detects the
+/// damage.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_claim_whose_body_cannot_be_read_keeps_no_slot() {
     let vandal = Vandal::new().await;
@@ -270,7 +271,7 @@ async fn a_shared_key_of_another_kind_is_named_before_anything_is_written() {
     RedisStore::open(server.options()).await.expect("without the damaged keys the store is created");
 }
 
-/// Extreme but valid values must not be taken for damage.
+/// Extreme but valid values must not be mistaken for damage.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_largest_numbers_are_sound() {
     let vandal = Vandal::new().await;

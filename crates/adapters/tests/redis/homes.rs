@@ -1,4 +1,4 @@
-//! Tests that nodes with other durability or lease settings are reported.
+//! Tests that nodes with different durability or lease settings are reported.
 
 use crate::server::Server;
 use longhaul_adapters::redis::{NodeSettings, RedisOptions, RedisStore};
@@ -28,7 +28,8 @@ async fn nodes_that_keep_to_something_else_are_known() {
         found.into_iter().map(|NodeSettings { node, terms }| format!("{node}: {terms}")).collect::<Vec<_>>()
     };
     assert_eq!(differing(&usual).await, ["b: durability=cache&lease=3&grace=2"]);
-    // Two further nodes are ignored: one was written by an older program, the other one is damaged.
+    // Two more nodes are ignored: the record of the first was written by an older program, and the record of the second
+    // is damaged.
     server.ask(&["HSET", "lh:{longhaul}:node:old", "epoch", "1", "boot", "", "version", "", "left", "0"]);
     server.ask(&["SET", "lh:{longhaul}:node:odd", "garbage"]);
     server.ask(&["ZADD", "lh:{longhaul}:nodes", "0", "old", "0", "odd"]);

@@ -1,4 +1,4 @@
-//! Tests with a replica that must acknowledge every write and does not respond.
+//! Tests with a replica that must acknowledge every write but does not respond.
 
 use crate::server::{Server, free_port, wait_for};
 use longhaul_adapters::redis::{RedisOptions, RedisStore};
@@ -9,7 +9,7 @@ use longhaul_testkit::suite::StoreFixture;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Time limit of a request that cannot succeed: one wait for replicas, on a busy machine.
+/// Time limit of a request that cannot succeed. It is enough for one wait for replicas on a busy machine.
 const SOON: Duration = Duration::from_millis(2_500);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -38,7 +38,7 @@ async fn nobody_waits_long_for_a_replica_that_is_known_to_be_away() {
     world.submit(world.draft()).await;
 }
 
-/// A claim that only the primary has may be lost with the primary. No process may be started because of such a claim.
+/// A claim that only the primary has received is lost if the primary is lost. Such a claim must not start a process.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_claim_that_a_replica_lacks_is_not_kept_though_it_is_read() {
     let (primary, replica, store) = pair().await;
@@ -62,7 +62,7 @@ async fn a_claim_that_a_replica_lacks_is_not_kept_though_it_is_read() {
     assert!(matches!(untold, Err(StoreError::Unknown { .. })), "{untold:?}");
     let other = Arc::new(RedisStore::open(options(&primary, "cache")).await.unwrap());
     assert!(is_durable(&other, &read).await.unwrap(), "without required replicas no error reports them");
-    // The store has to use a new connection, over which nothing was written.
+    // The store has to use a new connection, over which it has not written anything.
     primary.ask(&["CLIENT", "KILL", "TYPE", "normal"]);
     let untold = is_durable(&store, &read).await;
     assert!(untold.is_err(), "{untold:?}");

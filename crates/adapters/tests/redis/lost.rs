@@ -65,8 +65,8 @@ async fn a_write_whose_answer_got_lost_counts_once() {
     assert!(proxy.lost() >= 6, "replies were lost: {}", proxy.lost());
 }
 
-/// Shifts the replies of the connection by one request until `ask` gets a foreign reply, and checks that the store
-/// refuses that reply. Several attempts are needed, because the store also sends requests of its own.
+/// Shifts the replies of the connection by one request until `ask` receives the reply to another request. Checks that
+/// the store refuses that reply. Several attempts are needed, because the store also sends requests of its own.
 async fn refused_out_of_step<T: std::fmt::Debug>(
     proxy: &Proxy,
     ask: impl AsyncFn() -> Result<T, StoreError>,
@@ -83,7 +83,8 @@ async fn refused_out_of_step<T: std::fmt::Debug>(
     assert!(matches!(answer, Some(Err(StoreError::Corrupt { .. }))), "{answer:?}");
 }
 
-/// The proxy acts like a faulty middlebox that sent one reply twice: each reply is then that to the previous request.
+/// The proxy acts like a faulty middlebox that has sent one reply twice: from then on, each reply belongs to the
+/// previous request.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn answers_out_of_step_are_refused_and_the_next_question_has_its_own() {
     let (world, proxy) = behind_a_proxy().await;
@@ -93,18 +94,18 @@ async fn answers_out_of_step_are_refused_and_the_next_question_has_its_own() {
         |name| NodeDescriptor { id: node(name), home: None, boot: "b".to_owned(), version: "1".to_owned() };
     let lease = world.store.register(&facts("a")).await.unwrap();
     world.store.renew_lease(&lease).await.unwrap();
-    // The foreign reply is of another kind.
+    // The wrong reply is of another kind.
     refused_out_of_step(&proxy, async || world.store.load(&ids[1..]).await).await;
     assert_eq!(world.store.load(&ids[1..]).await.unwrap(), [Some(second)]);
-    // The foreign reply contains the record of another process.
+    // The wrong reply contains the record of another process.
     refused_out_of_step(&proxy, async || world.store.load(&ids[..1]).await).await;
     assert_eq!(world.store.load(&ids[..1]).await.unwrap(), [Some(first)]);
-    // The foreign reply contains the lease of another node.
+    // The wrong reply contains the lease of another node.
     world.store.register(&facts("b")).await.unwrap();
     refused_out_of_step(&proxy, async || world.store.register(&facts("c")).await).await;
     let third = world.store.register(&facts("c")).await.unwrap();
     world.store.renew_lease(&third).await.unwrap();
-    // The foreign reply is a code that this request never returns. It must not be taken for `fenced`.
+    // The wrong reply is a code that this request never returns. It must not be mistaken for `fenced`.
     world.store.drain(&node("unknown"), true).await.unwrap();
     refused_out_of_step(&proxy, async || world.store.advertise(&lease, &NodeAdvertisement::default()).await)
         .await;
@@ -180,7 +181,7 @@ async fn what_was_acknowledged_is_there_after_the_server_was_killed() {
     };
     server.kill();
     server.restart();
-    // The restarted server has no scripts, and all connections are broken. The open store continues to work.
+    // The restarted server has no scripts, and all connections are broken. The open store must continue to work.
     let ids: Vec<_> = acknowledged.iter().map(|stored| stored.process.id).collect();
     let loaded = store.load(&ids).await.unwrap();
     assert_eq!(loaded, acknowledged.iter().cloned().map(Some).collect::<Vec<_>>());
@@ -280,7 +281,7 @@ async fn a_server_whose_settings_were_changed_gets_no_writes_until_they_are_mend
     ] {
         server.ask(&["CONFIG", "SET", setting, broken]);
         server.ask(&["CLIENT", "KILL", "TYPE", "normal"]);
-        // The lease renewal meets the broken connection and is sent again over a new connection.
+        // The lease renewal finds the connection broken and is sent again over a new connection.
         world.store.renew_lease(&lease).await.unwrap();
         let refused = error_of(world.try_submit(world.draft()).await);
         assert!(matches!(&refused, StoreError::ReadOnly { why } if why.contains(named)), "{refused:?}");
@@ -307,13 +308,13 @@ async fn a_server_that_loads_its_data_is_waited_for_and_not_taken_for_a_broken_o
     let world =
         StoreFixture::new(Arc::new(RedisStore::open(options).await.unwrap()), VirtualClock::default());
     server.ask(&["EVAL", "for i = 1, 300 do redis.call('SET', 'key ' .. i, 'x') end", "0"]);
-    // After a rewrite, the append-only file starts with a snapshot, which the server loads slowly, key by key.
+    // After a rewrite, the append-only file starts with a snapshot. The server loads the snapshot slowly, key by key.
     server.ask(&["BGREWRITEAOF"]);
     wait_for(|| server.ask(&["INFO", "persistence"]).contains("aof_rewrite_in_progress:0")).await;
     let submission = world.submission(world.draft()).await;
     server.kill();
     server.restart();
-    // While the server loads its data, it reports that its append-only file is off.
+    // While the server is loading its data, it reports that its append-only file is off.
     assert!(server.ask(&["PING"]).starts_with("LOADING"), "the call must take some time");
     let accepted = world.store.submit(submission).await;
     assert!(accepted.is_ok(), "{accepted:?}");

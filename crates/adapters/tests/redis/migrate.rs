@@ -1,4 +1,4 @@
-//! Tests that a store which was copied to or from a Redis server behaves like the original.
+//! Tests that a store behaves like the original after it was copied to or from a Redis server.
 
 use crate::moving::{assert_same, copy, everything};
 use crate::server::{Server, now};
@@ -20,7 +20,7 @@ async fn a_moved_store_agrees_with_the_one_that_it_came_from() {
         let clock = VirtualClock::default();
         let at = |name: &str| sqlite(&directory.path().join(name), &clock);
         let (database, namespace) = (at("database"), redis(&server, "first", &clock));
-        // Both fixtures share one clock, so each step of the script advances that clock twice.
+        // Both fixtures share one clock, so each step of the script advances the clock twice.
         let world = |store: Arc<dyn Store>| StoreFixture::new(store, clock.clone());
         agree(&world(database.clone()), &world(namespace.clone()), seed, 400).await;
         assert_same(database.as_ref(), namespace.as_ref()).await;

@@ -154,7 +154,7 @@ async fn a_server_that_still_loads_its_data_is_waited_for() {
     drop(RedisStore::open(server.options()).await.unwrap());
 }
 
-/// Access control list with a user that has only the permissions that a store needs.
+/// Access control list that contains a user with exactly the permissions that a store needs.
 const LEAST: &str = include_str!("../../redis.acl");
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,8 +1,8 @@
 //! A simulated network that can be partitioned.
 //!
-//! Each machine has three loopback addresses: its servers listen at the first, connect from the second, and are known
-//! to all other machines by the third. A connection to the third address reaches the server only while both machines
-//! are in the same part of the network.
+//! Each machine has three loopback addresses: its servers listen at the first address, connect from the second, and are
+//! known to all other machines by the third. A connection to the third address reaches the server only while both
+//! machines are in the same part of the network.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -10,27 +10,27 @@ use std::net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
-/// Number of a machine. Connections from all other addresses belong to the client, which has the number 0.
+/// Number of a machine. The client has the number 0: any connection that comes from no machine's address belongs to it.
 pub(crate) type Machine = u8;
 
 /// Lowest second octet of the addresses from which machines connect.
 const SOURCES: u8 = 192;
 
-/// A network, at first without a partition.
+/// A network. It has no partition at first.
 #[derive(Clone, Default)]
 pub(crate) struct Network(Arc<Mutex<Lines>>);
 
 #[derive(Default)]
 struct Lines {
-    /// Machines that reach each other, but no other machine.
+    /// The machines of one part of the network. They can reach each other, but no other machine.
     apart: Vec<Machine>,
-    /// Open connections by number: both machines, and both sockets.
+    /// Open connections by number. Each has the two machines and the two sockets.
     open: BTreeMap<u64, (Machine, Machine, [TcpStream; 2])>,
     next: u64,
 }
 
 impl Network {
-    /// Returns the address by which other machines know a machine.
+    /// Returns the address under which a machine is known to the other machines.
     pub(crate) fn known(machine: Machine) -> String {
         address(64, machine)
     }
@@ -126,8 +126,8 @@ fn machine_at(address: IpAddr) -> Machine {
     }
 }
 
-/// Returns a loopback address in one of three groups. The address contains the process id, because tests run at the
-/// same time and their servers can get the same port.
+/// Returns a loopback address in one of three groups. The address contains the process id, because several tests run at
+/// the same time and their servers may use the same port.
 fn address(group: u8, machine: Machine) -> String {
     let [.., high, low] = std::process::id().to_be_bytes();
     Ipv4Addr::new(127, group + high % 64, low, machine).to_string()

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use std::thread;
 
-/// Number of replies that pass when no reply is to be lost.
+/// Value of `passing` if no reply must be lost.
 const NOTHING: i64 = i64::MAX;
 
 /// A proxy in front of a server. Its threads end with the test program.
@@ -18,14 +18,15 @@ pub(crate) struct Proxy {
 
 /// Planned faults. Only replies to scripts are counted.
 struct Orders {
-    /// Number of replies that still pass. The reply after them is lost, and the connection is closed.
+    /// Number of replies that are still passed on. The reply after them is lost, and the connection is closed.
     passing: AtomicI64,
-    /// New value of `passing` after a reply was lost.
+    /// Value that `passing` gets after a reply was lost.
     afterwards: AtomicI64,
     lost: AtomicUsize,
-    /// True if the replies of the next connection with a script reply are shifted by one request.
+    /// True if the replies of a connection must be shifted by one request. This applies to the next connection that
+    /// receives the reply to a script.
     slips: AtomicBool,
-    /// True if the next script is not passed to the server. The connection is closed.
+    /// True if the next script must not be passed to the server. The connection is closed instead.
     loses_question: AtomicBool,
 }
 
@@ -54,7 +55,7 @@ impl Proxy {
         &self.socket
     }
 
-    /// Passes `count` replies to scripts and loses the next one.
+    /// Passes on `count` replies to scripts, and loses the reply after them.
     pub(crate) fn lose_answers_after(&self, count: i64) {
         self.orders.afterwards.store(NOTHING, Ordering::SeqCst);
         self.orders.passing.store(count, Ordering::SeqCst);
@@ -74,8 +75,8 @@ impl Proxy {
         self.lose_answers_after(NOTHING);
     }
 
-    /// Shifts the replies of a connection: from its next script reply on, each reply is the one to the previous
-    /// request.
+    /// Shifts the replies of a connection, starting with its next reply to a script: each reply is then the reply to
+    /// the previous request.
     pub(crate) fn slip(&self) {
         self.orders.slips.store(true, Ordering::SeqCst);
     }
@@ -92,7 +93,7 @@ impl Proxy {
 fn pass(client: UnixStream, server: UnixStream, orders: &Arc<Orders>) {
     let (mut from_client, mut to_server) = (client.try_clone().unwrap(), server.try_clone().unwrap());
     let (mut from_server, mut to_client) = (server, client);
-    // A connection with scripts carries short messages, one at a time, so each read returns one whole message.
+    // Each read returns one whole message, because a connection with scripts carries short messages, one at a time.
     let asked = Arc::new(AtomicUsize::new(0));
     let (asks, orders, lost) = (Arc::clone(&asked), Arc::clone(orders), Arc::clone(orders));
     thread::spawn(move || {
@@ -113,7 +114,8 @@ fn pass(client: UnixStream, server: UnixStream, orders: &Arc<Orders>) {
     });
     thread::spawn(move || {
         let mut buffer = vec![0; 1 << 20];
-        // The reply to the previous request, and true once this connection sends that reply instead of the current one.
+        // The reply to the previous request, and a flag. If the flag is true, this connection sends that reply instead
+        // of the current one.
         let (mut before, mut slips) = (Vec::new(), false);
         while let Ok(count @ 1..) = from_server.read(&mut buffer) {
             let is_script = asked.swap(0, Ordering::SeqCst) > 0;

@@ -1,4 +1,4 @@
-//! Tests with Redis Sentinel, which promotes a replica when the primary dies or is cut off.
+//! Tests with Redis Sentinel, which promotes a replica when the primary has failed or is cut off.
 
 use crate::partition::{Machine, Network};
 use crate::server::{Server, error_of, free_port, wait_for};
@@ -10,8 +10,8 @@ use longhaul_testkit::suite::StoreFixture;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Timer settings of the sentinels in milliseconds. The defaults are several seconds. The long `TILT-TRIGGER` lets
-/// sentinels decide although a busy machine delays them.
+/// Timer settings of the sentinels in milliseconds. The defaults are several seconds. Because of the long
+/// `TILT-TRIGGER`, sentinels can decide even if a busy machine delays them.
 const HASTE: [&str; 12] = [
     "INFO-PERIOD",
     "500",
@@ -27,11 +27,11 @@ const HASTE: [&str; 12] = [
     "10000",
 ];
 
-/// Machine number of the client, which is not one of the servers' machines.
+/// Machine number of the client. No server runs on this machine.
 const CLIENT: Machine = 0;
 const PRIMARY: Machine = 1;
 const REPLICAS: [Machine; 2] = [2, 3];
-/// Machines of the sentinels. The first one also runs the last replica. A majority of the sentinels decides.
+/// Machines of the sentinels. The first one also runs the last replica. Decisions need a majority of the sentinels.
 const SENTINELS: [Machine; 3] = [3, 4, 5];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -66,8 +66,8 @@ async fn fewer_replicas_than_may_be_promoted_are_refused() {
     }
 }
 
-/// Cuts these machines off and continues to launch processes until another primary has been promoted. Checks that every
-/// acknowledged launch exists after the network is whole again.
+/// Cuts these machines off, and launches processes until another primary has been promoted. Then ends the partition,
+/// and checks that every acknowledged launch exists.
 async fn cut_off(machines: &[Machine]) {
     let fleet = Fleet::start("").await;
     let world = fleet.world("replicated:2").await;
@@ -75,8 +75,8 @@ async fn cut_off(machines: &[Machine]) {
     for _ in 0..20 {
         acknowledged.push(world.submit(world.draft()).await.process.id);
     }
-    // The launches are prepared before the cut, because preparing one reads the policy. A launch without an
-    // acknowledgement is sent again; the reply that the process exists already counts as an acknowledgement.
+    // The launches are prepared before the partition, because preparing a launch reads the policy. A launch without an
+    // acknowledgement is sent again. The reply that the process already exists counts as an acknowledgement.
     let mut launches = Vec::new();
     for _ in 0..100 {
         launches.push(world.submission(world.draft()).await);
@@ -103,7 +103,7 @@ async fn cut_off(machines: &[Machine]) {
     let primary = &fleet.primary;
     wait_for(|| primary.ask(&["ROLE"]).starts_with("slave")).await;
     all_are_known(&*world.store, &acknowledged).await;
-    // Writes are acknowledged again when the old primary follows the new one as a replica.
+    // Writes are acknowledged again when the old primary has become a replica of the new one.
     wait_for(|| fleet.replicas.iter().any(is_followed_by_two)).await;
     world.submit(world.draft()).await;
 }
@@ -117,7 +117,7 @@ async fn attempt(world: &StoreFixture, launch: Submission) -> Option<ProcessId> 
     }
 }
 
-/// Returns the text of an error with its source.
+/// Returns the text of an error together with the text of its source.
 fn reason(error: &StoreError) -> String {
     let behind = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
     format!("{error}: {behind}")
@@ -160,7 +160,7 @@ struct Fleet {
 }
 
 impl Fleet {
-    /// Starts all servers and waits until they know each other.
+    /// Starts all servers and waits until they are connected to each other.
     async fn start(settings: &str) -> Self {
         let network = Network::default();
         let port = free_port();

@@ -61,7 +61,7 @@ impl Server {
         RedisOptions { durability: Durability::Cache, ..RedisOptions::at(self.url()) }
     }
 
-    /// Kills the server, so that all data that is not on disk is lost.
+    /// Kills the server. All data that is not on the disk is lost.
     pub(crate) fn kill(&mut self) {
         self.process.kill().unwrap();
         self.process.wait().unwrap();
@@ -173,12 +173,12 @@ pub(crate) async fn world(clock: VirtualClock) -> StoreFixture {
     with_leases(None, clock).await
 }
 
-/// Returns a fixture like [`world`], with the lease times of the lease test suite.
+/// Returns a fixture as [`world`] does, but with the lease times of the lease test suite.
 pub(crate) async fn leased_world(clock: VirtualClock) -> StoreFixture {
     with_leases(Some(LeaseTimes { lease: LEASE, grace: GRACE }), clock).await
 }
 
-/// Returns a fixture like [`leased_world`], with a server that the test can empty.
+/// Returns a fixture as [`leased_world`] does, but with a server whose data the test can delete.
 pub(crate) async fn restoring_world(clock: VirtualClock) -> RestoreFixture {
     let server = Arc::new(Server::start());
     let leases = Some(LeaseTimes { lease: LEASE, grace: GRACE });
@@ -189,7 +189,7 @@ pub(crate) async fn restoring_world(clock: VirtualClock) -> RestoreFixture {
     RestoreFixture::new(Arc::new(store), clock, empty).guarded(server)
 }
 
-/// Returns a fixture with a proxy that loses a write before its commit, or the reply after its commit.
+/// Returns a fixture with a proxy. The proxy can lose a write before its commit, or the reply after its commit.
 pub(crate) async fn cut_world(clock: VirtualClock) -> StoreFixture {
     let server = Server::start();
     let proxy = Proxy::before(&server.socket(), &server.directory().join("proxy"));
@@ -220,7 +220,7 @@ async fn with_leases(leases: Option<LeaseTimes>, clock: VirtualClock) -> StoreFi
     StoreFixture::new(store, clock).with_another(open.clone()).with_reopening(open).guarded(server)
 }
 
-/// Waits for a future in synchronous code that runs inside an async test.
+/// Blocks until a future is complete, in synchronous code that runs inside an async test.
 pub(crate) fn now<T>(future: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
     tokio::task::block_in_place(|| Handle::current().block_on(future))
 }

@@ -48,8 +48,8 @@ impl Papers {
         self.path(name).display().to_string()
     }
 
-    /// Starts a server with the certificate `shows`, which requires client certificates if `asks` is true. Returns the
-    /// server and its port.
+    /// Starts a server with the certificate `shows`. If `asks` is true, the server requires client certificates.
+    /// Returns the server and its port.
     fn server(&self, shows: &str, asks: bool) -> (Server, String) {
         let port = free_port();
         let (certificate, key) = (self.text(shows), self.text(&format!("{shows}.key")));

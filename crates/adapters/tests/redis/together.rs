@@ -1,4 +1,4 @@
-//! Tests with several stores on one namespace, like managers on several machines.
+//! Tests with several stores on one namespace, as with managers on several machines.
 
 use crate::server::Server;
 use longhaul_adapters::redis::{RedisOptions, RedisStore};
@@ -9,7 +9,7 @@ use longhaul_testkit::suite::StoreFixture;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Returns a fixture with another store on a shared server.
+/// Returns a fixture with a new store on a shared server.
 async fn world(server: &Server) -> StoreFixture {
     StoreFixture::new(Arc::new(RedisStore::open(server.options()).await.unwrap()), VirtualClock::default())
 }
@@ -77,7 +77,7 @@ async fn epochs_are_no_smaller_than_the_time_of_the_server() {
     let before = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis();
     let first = world.node("a").await;
     assert!(u128::from(first.epoch.0) >= before, "{first:?} is older than {before}");
-    // Even if the server has forgotten the node, the next epoch of the node is higher.
+    // Even if the server no longer has a record of the node, the next epoch of the node is higher.
     server.ask(&["DEL", "lh:{longhaul}:node:a"]);
     tokio::time::sleep(Duration::from_millis(3)).await;
     assert!(world.node("a").await.epoch > first.epoch);

@@ -1,4 +1,5 @@
-//! Tests with nodes of two versions on one namespace, as during an upgrade of one node after the other.
+//! Tests with nodes of two versions on one namespace, as during an upgrade in which one node after the other is
+//! replaced.
 
 use crate::server::Server;
 use longhaul_adapters::redis::{RedisOptions, RedisStore};
@@ -9,7 +10,7 @@ use longhaul_testkit::suite::StoreFixture;
 use longhaul_wire::record;
 use std::sync::Arc;
 
-/// Returns a node of this version, and a node whose specs use a field that only the next version knows.
+/// Returns a node of this version, and a node whose specs use a field that only the next version supports.
 async fn two_versions(server: &Server) -> (StoreFixture, StoreFixture) {
     let newer = RedisOptions { record_format: record::FORMAT + 1, ..server.options() };
     (world(server.options()).await, world(newer).await)
@@ -81,7 +82,7 @@ async fn newer_record_is_named_as_such_and_hides_no_other() {
     assert_eq!(listing.damaged, [unreadable]);
     assert_eq!(listing.processes.len(), 1);
 
-    // A pending action makes a process without an owner due, so that any node may handle the process.
+    // If a process without an owner has a pending action, it is due, so that any node may handle it.
     for id in [unreadable, readable.process.id] {
         newer.store.enqueue_action(&id, newer.ids.op(), PendingAction::Pause).await.unwrap();
     }

@@ -1,4 +1,4 @@
-//! Tests of the launch signature: which parts of a launch it covers and which launches are admitted.
+//! Tests of the launch signature: which parts of a launch it covers, and which launches are accepted.
 
 use crate::place::{Place, signer};
 use longhaul_adapters::signing::ClusterSigner;
@@ -23,7 +23,7 @@ fn node(name: &str) -> NodeId {
     NodeId::new(name).unwrap()
 }
 
-/// Returns a spec with a value in every part that affects the execution.
+/// Returns a spec in which every part that affects the execution has a value.
 fn spec() -> Spec {
     let mut command = CommandSpec::of("make", &["-j2", "check"], "/src");
     command.environment.captured = Some(EnvironmentHash("c0ffee".to_owned()));
@@ -261,8 +261,8 @@ fn seals_are_what_they_always_were() {
     );
     let signer = signer(&place).as_user("ada");
     let process = sealed(&signer, spec());
-    // With any other signature, nodes would refuse all waiting launches. A change needs a new version of the signature,
-    // and the old version must stay valid.
+    // The signature must stay exactly the same. If it changed, nodes would refuse all waiting launches. A change needs
+    // a new signature version, and the old version must stay valid.
     let always = "1.347480939cbb.87400000.724f92d18b023391475bf0759750407a.ada";
     assert_eq!(process.signature, Some(LaunchSignature(always.to_owned())));
 }

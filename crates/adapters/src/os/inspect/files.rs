@@ -14,7 +14,7 @@ pub(super) struct PipeId {
 /// Kind of file behind a descriptor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum OpenFile {
-    /// The side of a terminal from which programs read typed text.
+    /// The side of a terminal from which programs read the text that a user types.
     Terminal,
     /// A pipe or FIFO.
     Pipe(PipeId),
@@ -23,7 +23,7 @@ pub(super) enum OpenFile {
 }
 
 impl OpenFile {
-    /// Identifies a descriptor of a process.
+    /// Determines the file behind a descriptor of a process.
     pub(super) fn of(pid: u32, fd: u64) -> Self {
         Self::at(CWD, format!("/proc/{pid}/fd/{fd}"))
     }
@@ -35,9 +35,9 @@ impl OpenFile {
         }
     }
 
-    /// Identifies a descriptor by its name in a directory of `/proc`.
+    /// Determines the file behind a descriptor from the name of the descriptor in a directory of `/proc`.
     pub(super) fn at(directory: impl AsFd, name: impl Arg) -> Self {
-        // Use only cached attributes, so that no network file server is asked.
+        // Use only cached attributes, so that no request to a network file server is needed.
         let wanted = StatxFlags::TYPE | StatxFlags::INO;
         let Ok(found) = statx(directory, name, AtFlags::STATX_DONT_SYNC, wanted) else {
             return Self::Other;

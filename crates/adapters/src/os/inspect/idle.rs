@@ -1,5 +1,5 @@
-//! Detects if any thread of a process tree has run since the last inspection. If none has, the last result is still
-//! valid.
+//! Detects whether any thread of a process tree has run since the last inspection. If no thread has run, the result of
+//! that inspection is still valid.
 //!
 //! Reading, opening a file, listening, forking and exiting all need CPU time. They therefore change the context-switch
 //! counters of the thread.
@@ -7,7 +7,7 @@
 use crate::os::procfs;
 use longhaul_shim::ProcessStat;
 
-/// Maximum number of threads to track. Larger trees are inspected every time.
+/// Maximum number of threads to track. Larger trees are inspected again every time.
 const MAX_THREADS: usize = 32;
 const STATE: &str = "State:";
 const SWITCHES: [&str; 2] = ["voluntary_ctxt_switches:", "nonvoluntary_ctxt_switches:"];
@@ -25,13 +25,13 @@ struct ThreadState {
     threads: Vec<(u32, SwitchCounts)>,
 }
 
-/// Number of voluntary and involuntary context switches of a sleeping thread.
+/// Numbers of voluntary and involuntary context switches of a sleeping thread.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct SwitchCounts([u64; 2]);
 
 impl IdleFingerprint {
-    /// Records the counters of a tree. Returns `None` if a thread is not asleep or there are too many threads. Call it
-    /// before the inspection, so that any activity during the inspection invalidates the record.
+    /// Records the counters of a tree. Returns `None` if a thread is not asleep or there are too many threads. Must be
+    /// called before the inspection, so that any activity during the inspection invalidates the record.
     pub(super) fn of(members: &[ProcessStat]) -> Option<Self> {
         let mut room = MAX_THREADS;
         let mut noted = Vec::with_capacity(members.len());
@@ -46,7 +46,7 @@ impl IdleFingerprint {
         Some(Self { members: noted })
     }
 
-    /// Returns true if no thread has run since the record.
+    /// Returns true if no thread has run since the counters were recorded.
     pub(super) fn lasts(&self) -> bool {
         self.members.iter().all(|member| {
             let sleeps =
@@ -81,7 +81,7 @@ mod tests {
         IdleFingerprint::of(&[ProcessStat::read(child.id())?])
     }
 
-    /// Waits until a child sleeps and no longer runs at all.
+    /// Waits until a child sleeps and its counters no longer change.
     fn asleep(child: &Child) -> IdleFingerprint {
         let end = Instant::now() + Duration::from_secs(20);
         loop {

@@ -8,10 +8,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::PathBuf;
 
-/// Listening sockets of a network namespace, by the inode of the socket.
+/// The listening sockets of a network namespace. The key is the inode of the socket.
 type ListeningSockets = BTreeMap<u64, ListeningPort>;
 
-/// Returns the addresses on which the owners of these sockets listen, without duplicates and ordered by port.
+/// Returns the addresses on which these sockets of processes listen, without duplicates and ordered by port.
 pub(super) fn listening(sockets: &[(u32, Vec<u64>)]) -> Vec<ListeningPort> {
     let own = network_of("self");
     let mut networks: BTreeMap<Option<PathBuf>, ListeningSockets> = BTreeMap::new();

@@ -1,4 +1,5 @@
-//! Finds all open files of a tree in one pass, because there may be thousands of descriptors.
+//! Finds the open files of all processes of a tree. A single pass collects all results, because there may be thousands
+//! of descriptors.
 
 use super::files::{OpenFile, PipeId};
 use longhaul_shim::ProcessStat;
@@ -11,35 +12,36 @@ use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
 
 const DIRENT_BUFFER: usize = 2 << 10;
-/// Maximum length of a link target to read: enough for pipes, sockets and the null device.
+/// Maximum number of bytes of a link target to read: enough to recognize pipes, sockets and the null device.
 const TARGET: usize = 64;
 
-/// The open files of a tree.
+/// The open files of the processes of a tree.
 #[derive(Debug, Default)]
 pub(super) struct TreeScan {
-    /// Inodes of the sockets of each process that has sockets.
+    /// For each process that has sockets: its pid and the inodes of its sockets.
     pub(super) sockets: Vec<(u32, Vec<u64>)>,
-    /// True if the standard input of a process is a terminal.
+    /// True if the standard input of at least one process is a terminal.
     pub(super) has_terminal: bool,
-    /// Pipes of the query that a process of the tree can write to.
+    /// The requested pipes that at least one process of the tree can write to.
     written: BTreeSet<PipeId>,
-    /// True if a process could not be inspected or is gone. That process or a child of it may write to any pipe.
+    /// True if a process has ended or could not be inspected. That process, or a child of it, may be able to write to
+    /// any pipe.
     has_unknown: bool,
 }
 
 impl TreeScan {
-    /// Inspects the open files of processes, and finds which of these pipes they can write to.
+    /// Inspects the open files of processes, and finds out which of `pipes` the processes can write to.
     pub(super) fn of(members: &[ProcessStat], pipes: &[PipeId]) -> Self {
         let mut survey = Self::default();
         for stat in members {
             let seen = survey.add(stat.pid, pipes).unwrap_or(0);
-            // A process that is gone may have passed its open files to a child that was not listed yet.
+            // A process that has ended may have passed its open files to a child that is not in the list yet.
             survey.has_unknown |= seen == 0 && !is_empty_handed(stat);
         }
         survey
     }
 
-    /// Returns true if certainly no process of the tree can write to this pipe of the query.
+    /// Returns true if it is certain that no process of the tree can write to this requested pipe.
     pub(super) fn surely_lacks_writer(&self, pipe: PipeId) -> bool {
         !self.has_unknown && !self.written.contains(&pipe)
     }
@@ -98,17 +100,17 @@ impl DescriptorOwner<'_> {
         OpenFile::at(self.directory, self.name)
     }
 
-    /// Returns true if the file is open for writing, which the permission bits of the link show.
+    /// Returns true if the file is open for writing. The permission bits of the link show this.
     fn is_writable(&self) -> bool {
         let link = statat(self.directory, self.name, AtFlags::SYMLINK_NOFOLLOW);
         link.is_ok_and(|link| Mode::from_raw_mode(link.st_mode).contains(Mode::WUSR))
     }
 }
 
-/// Calls `see` for every descriptor of a process, with the start of the kernel's name of the open file.
+/// Calls `see` for every descriptor of a process, with the start of the name that the kernel shows for the open file.
 ///
 /// # Errors
-/// If some descriptors may not be inspected or the process is gone.
+/// If the process has ended, or if this program may not inspect some descriptors.
 fn visit(pid: u32, mut see: impl FnMut(&DescriptorOwner<'_>, &str)) -> io::Result<()> {
     let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC;
     let directory = openat(CWD, format!("/proc/{pid}/fd"), flags, Mode::empty())?;
@@ -126,7 +128,7 @@ fn visit(pid: u32, mut see: impl FnMut(&DescriptorOwner<'_>, &str)) -> io::Resul
                 let place = DescriptorOwner { directory: &directory, name };
                 see(&place, &String::from_utf8_lossy(target));
             }
-            // The descriptor was closed in the meantime.
+            // The process has just closed the descriptor.
             Err(Errno::NOENT) => {}
             Err(error) => return Err(error.into()),
         }
@@ -138,7 +140,7 @@ fn numbered(target: &str, kind: &str) -> Option<u64> {
     target.strip_prefix(kind)?.strip_suffix(']')?.parse().ok()
 }
 
-/// Returns true if the file may be one of these pipes. A file with a path may be any FIFO, so it always counts.
+/// Returns true if the file may be one of these pipes. A file with a path always counts, because it may be a FIFO.
 fn may_be_one_of(target: &str, pipes: &[PipeId]) -> bool {
     match numbered(target, "pipe:[") {
         Some(inode) => pipes.iter().any(|pipe| pipe.inode == inode),

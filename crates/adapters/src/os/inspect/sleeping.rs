@@ -5,38 +5,39 @@ use std::fs::{self, File};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::FileExt as _;
 
-/// Maximum number of descriptors in a set of `select`.
+/// Maximum number of descriptors in one descriptor set of `select`.
 const MAX_SELECT_FDS: u64 = 1_024;
 const STDIN: u64 = 0;
 
-/// The operation in which a thread sleeps.
+/// The operation that a sleeping thread is blocked in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum WaitChannel {
     /// A read of one descriptor.
     Reading { fd: u64 },
     /// A poll of exactly one descriptor.
     Polling {
-        /// Number of the descriptor.
+        /// Number of the polled descriptor.
         only: u64,
     },
-    /// A read of a pipe; the descriptor is unknown.
+    /// A read of a pipe whose descriptor is unknown.
     InPipe,
-    /// A read of a terminal, or of another file type with the same wait channel; the descriptor is unknown.
+    /// A read of a terminal, or of another file type with the same wait channel. The descriptor is unknown.
     InTerminal {
         /// True if only reads of terminals use this wait channel.
         surely: bool,
     },
-    /// Any other operation, or none.
+    /// Any other operation, or no operation.
     Otherwise,
 }
 
 impl WaitChannel {
-    /// Determines the operation in which one thread sleeps.
+    /// Determines the operation that one thread is blocked in.
     pub(super) fn of(pid: u32, thread: u32) -> Self {
         match procfs::read(&format!("/proc/{pid}/task/{thread}/syscall")) {
             Ok(text) if calls::SYSCALLS_KNOWN => match BlockedSyscall::parse(&String::from_utf8_lossy(&text))
             {
-                // `splice` waits for its source or its target; only the wait channel shows which.
+                // `splice` can wait for its source or for its target. Only the wait channel shows which of them it is
+                // waiting for.
                 Some(call) if calls::SPLICE == call.number => match Self::by_channel(pid, thread) {
                     Self::InPipe => call.reading(),
                     Self::Reading { .. }
@@ -47,7 +48,7 @@ impl WaitChannel {
                 Some(call) => call.sleep(|set, bytes| read(pid, set, bytes)),
                 None => Self::Otherwise,
             },
-            // The thread has ended in the meantime.
+            // The thread has just ended.
             Err(error) if error.raw_os_error() == Some(rustix::io::Errno::SRCH.raw_os_error()) => {
                 Self::Otherwise
             }
@@ -59,7 +60,8 @@ impl WaitChannel {
         }
     }
 
-    /// Determines the operation from the wait channel only, which needs fewer permissions.
+    /// Determines the operation only from the wait channel. Reading it needs fewer permissions than reading the system
+    /// call.
     pub(super) fn by_channel(pid: u32, thread: u32) -> Self {
         let channel = fs::read_to_string(format!("/proc/{pid}/task/{thread}/wchan"));
         channel.map_or(Self::Otherwise, |channel| Self::named(channel.trim_end()))
@@ -75,7 +77,7 @@ impl WaitChannel {
     }
 }
 
-/// The system call in which a thread is blocked.
+/// The system call that a thread is blocked in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct BlockedSyscall {
     number: u64,
@@ -83,7 +85,7 @@ struct BlockedSyscall {
 }
 
 impl BlockedSyscall {
-    /// Parses `/proc/<pid>/syscall`. Returns `None` for a running thread or one that is blocked outside a system call.
+    /// Parses `/proc/<pid>/syscall`. Returns `None` if the thread is running or is blocked outside a system call.
     fn parse(text: &str) -> Option<Self> {
         let mut words = text.split_ascii_whitespace();
         let number = words.next()?.parse().ok()?;
@@ -99,7 +101,7 @@ impl BlockedSyscall {
         WaitChannel::Reading { fd: first & u64::from(u32::MAX) }
     }
 
-    /// Interprets the system call. `memory` reads the memory of the process at an address.
+    /// Determines the operation from the system call. `memory` reads the memory of the process at an address.
     fn sleep(self, memory: impl Fn(u64, &mut [u8]) -> io::Result<()>) -> WaitChannel {
         let Self { number, arguments: [first, second, third, fourth, ..] } = self;
         if calls::READS.contains(&number) {
@@ -116,7 +118,7 @@ impl BlockedSyscall {
     }
 }
 
-/// Returns the descriptor of a `poll` call that polls exactly one.
+/// Returns the descriptor of a `poll` call that polls exactly one descriptor.
 fn polled(list: u64, count: u64, memory: &impl Fn(u64, &mut [u8]) -> io::Result<()>) -> Option<u64> {
     if count != 1 {
         return None;
@@ -157,23 +159,23 @@ fn read(pid: u32, address: u64, bytes: &mut [u8]) -> io::Result<()> {
     File::open(format!("/proc/{pid}/mem"))?.read_exact_at(bytes, address)
 }
 
-/// System call numbers, which differ between architectures.
+/// Numbers of system calls. They differ between architectures.
 #[cfg(target_arch = "x86_64")]
 mod calls {
     pub(super) const SYSCALLS_KNOWN: bool = true;
-    /// `read`, `pread64`, `readv`, `preadv` and `preadv2`, in this order.
+    /// Numbers of `read`, `pread64`, `readv`, `preadv` and `preadv2`, in this order.
     pub(super) const READS: [u64; 5] = [0, 17, 19, 295, 327];
     pub(super) const SPLICE: u64 = 275;
-    /// `poll` and `ppoll`, in this order.
+    /// Numbers of `poll` and `ppoll`, in this order.
     pub(super) const POLLS: [u64; 2] = [7, 271];
-    /// `select` and `pselect6`, in this order.
+    /// Numbers of `select` and `pselect6`, in this order.
     pub(super) const SELECTS: [u64; 2] = [23, 270];
 }
 
 #[cfg(target_arch = "aarch64")]
 mod calls {
     pub(super) const SYSCALLS_KNOWN: bool = true;
-    /// `read`, `readv`, `pread64`, `preadv` and `preadv2`, in this order.
+    /// Numbers of `read`, `readv`, `pread64`, `preadv` and `preadv2`, in this order.
     pub(super) const READS: [u64; 5] = [63, 65, 67, 69, 286];
     pub(super) const SPLICE: u64 = 76;
     /// System call number of `ppoll`.
@@ -234,7 +236,7 @@ mod tests {
         assert_eq!(selected(8, [1, 0, 0], &sets(0b101, 0)), None);
         assert_eq!(selected(8, [1, 2, 0], &sets(1, 0b10)), None);
         assert_eq!(selected(8, [1, 2, 0], &sets(1, 0)), Some(0));
-        // A `select` without descriptors is only a timed sleep; and a set that cannot be read has no result.
+        // A `select` without descriptors is only a timed sleep. A descriptor set that cannot be read has no result.
         assert_eq!(selected(0, [0, 0, 0], &nothing), None);
         assert_eq!(selected(1, [0, 0, 0], &nothing), None);
         assert_eq!(selected(1, [1, 0, 0], &nothing), None);

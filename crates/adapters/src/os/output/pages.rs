@@ -1,4 +1,4 @@
-//! Builds pages of an output from its bytes and its index.
+//! Builds pages of output from the stored bytes and their index.
 
 use super::has_exit;
 use longhaul_domain::Timestamp;
@@ -38,12 +38,12 @@ impl OutputPages {
         has_exit(&self.directory)
     }
 
-    /// Returns true if there is something to read after an offset.
+    /// Returns true if output after this offset can be read.
     pub(super) fn goes_beyond(&self, offset: u64) -> io::Result<bool> {
         if self.log.length()? <= offset {
             return Ok(false);
         }
-        // Bytes are readable only after their index entry was written, which happens later than the bytes themselves.
+        // The shim writes the index entry after the bytes. Bytes without an entry cannot be read yet.
         Ok(self.log.entries(offset)?.next().transpose()?.is_some() || self.is_abandoned()?)
     }
 
@@ -60,8 +60,8 @@ impl OutputPages {
             }
         }
         if page.next < end && self.is_abandoned()? {
-            // The shim was killed after it wrote these bytes and before it wrote their index entry. Their stream is
-            // unknown.
+            // The shim was killed after it wrote these bytes and before it wrote their index entry. It is unknown which
+            // stream they belong to.
             let rest = OutputRun { range: page.next..end, stream: StreamId::Stdout, time };
             self.add(&mut page, &rest, wanted.only, &mut room)?;
         }
@@ -81,7 +81,7 @@ impl OutputPages {
         self.log.offset_at_time(u64::try_from(moment.0).unwrap_or(0))
     }
 
-    /// Adds the bytes of a run to a page. Returns false once the page is full or the log has no more bytes.
+    /// Adds the bytes of a run to a page. Returns false as soon as the page is full or the log has no more bytes.
     fn add(
         &self,
         page: &mut OutputPage,
@@ -124,7 +124,7 @@ impl OutputPages {
         Ok(true)
     }
 
-    /// Returns true if no process writes this output any more.
+    /// Returns true if no process is writing this output, so that it will not grow.
     fn is_abandoned(&self) -> io::Result<bool> {
         Ok(self.has_ended() || !self.directory.is_locked()?)
     }
@@ -141,7 +141,7 @@ impl OutputPages {
         };
         let end = last.range.end;
         let mut found = 0_u64;
-        // Start of the run after the current one: a line that starts at the end of the current run continues there.
+        // Start of the run after the current one. A line that begins at the end of the current run continues there.
         let mut behind_run = end;
         for run in runs.iter().rev() {
             let (start, mut until) = (run.range.start.max(floor), run.range.end);
@@ -149,7 +149,7 @@ impl OutputPages {
                 let begin = until.saturating_sub(BLOCK).max(start);
                 let mut block = vec![0; usize::try_from(until.saturating_sub(begin)).unwrap_or(0)];
                 if !self.fill(begin, &mut block)? {
-                    // This range of the output was deleted in the meantime.
+                    // This range of the output was deleted while it was being read.
                     return Ok(until);
                 }
                 for (place, byte) in block.iter().enumerate().rev() {
@@ -181,7 +181,8 @@ impl OutputPages {
     }
 }
 
-/// Appends a chunk to a page. Merges it with the last chunk if both are contiguous, of one stream and of one time.
+/// Appends a chunk to a page. Merges the chunk with the last one if they are contiguous and have the same stream and
+/// time.
 fn push(page: &mut OutputPage, chunk: OutputChunk) {
     match page.chunks.last_mut() {
         Some(last)

@@ -1,4 +1,5 @@
-//! Notifies readers of growing files. All readers share one inotify instance; a watch exists only while a reader waits.
+//! Notifies readers of growing files. All readers share one inotify instance. A directory is watched only while a
+//! reader is waiting for it.
 
 use crate::os::pidfd;
 use rustix::fs::inotify::{CreateFlags, ReadFlags, Reader, WatchFlags, add_watch, init, remove_watch};
@@ -61,7 +62,8 @@ impl OutputWatcher {
         Ok(WatchGuard { growth: Arc::clone(this), watch, notify: Arc::clone(&watched.notify) })
     }
 
-    /// Ensures that a task reads the inotify events, even after the runtime of an earlier task has ended.
+    /// Ensures that a task is reading the inotify events. Starts a new task if the runtime of the previous task has
+    /// ended.
     fn listening(this: &Arc<Self>, state: &mut GrowthState) -> io::Result<Arc<OwnedFd>> {
         if let Some(source) = state.source.as_ref().filter(|source| !source.listener.is_finished()) {
             return Ok(Arc::clone(&source.inotify));
@@ -82,7 +84,7 @@ impl OutputWatcher {
             watched.notify.notify_waiters();
         }
         if gone {
-            // The kernel may reuse this watch number for another directory.
+            // Forget the watch number, because the kernel may reuse it for another directory.
             state.watches.remove(&watch);
         }
     }
@@ -101,7 +103,7 @@ impl Drop for OutputWatcher {
 }
 
 impl WatchGuard {
-    /// Returns a future that also counts changes between this call and its first poll.
+    /// Returns a future that completes at the next change. Changes between this call and the first poll count too.
     pub(super) fn growth(&self) -> std::pin::Pin<Box<OwnedNotified>> {
         let mut growth = Box::pin(Arc::clone(&self.notify).notified_owned());
         growth.as_mut().enable();
@@ -122,7 +124,7 @@ impl Drop for WatchGuard {
         if watched.waiters == 0 {
             watches.remove(&self.watch);
             if let Some(source) = source {
-                // Fails if the directory was deleted, because its watch was removed with it.
+                // Fails if the directory was deleted, because the kernel then removed the watch as well.
                 let _gone = remove_watch(&*source.inotify, self.watch);
             }
         }
@@ -136,7 +138,7 @@ async fn listen(growth: Weak<OutputWatcher>, inotify: Arc<OwnedFd>, readiness: R
         };
         let mut buffer = [MaybeUninit::uninit(); BUFFER];
         let mut events = Reader::new(&*inotify, &mut buffer);
-        // Read until `WouldBlock`, which re-arms tokio's readiness.
+        // Read until `WouldBlock`, because only this error makes tokio wait for the next event.
         while let Ok((watch, kinds)) =
             readiness.try_io(|| Ok(events.next().map(|event| (event.wd(), event.events()))?))
         {

@@ -11,10 +11,10 @@ const BLOCK: usize = 1 << 10;
 const MAX_URL_LEN: usize = 8 << 10;
 const DEFAULT_PORT: u16 = 80;
 
-/// Set of machines that may be probed.
+/// The machines that may be probed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ProbeScope {
-    /// Only this machine, by its loopback and unspecified addresses.
+    /// Only this machine, through its loopback and unspecified addresses.
     Loopback,
     /// All machines.
     Everywhere,
@@ -26,25 +26,25 @@ pub(super) enum ProbeError {
     /// The URL is not a valid `http` URL.
     #[error("only http://host[:port][/path] can be checked")]
     Url,
-    /// The host is another machine, or its name has no address.
+    /// The host is a machine that may not be probed, or its name has no address.
     #[error("{host} is not this machine")]
     Host { host: String },
-    /// The server does not speak HTTP, or its informational responses are too long.
+    /// The response is not valid HTTP, or its informational responses are too long.
     #[error("the answer is not HTTP")]
     Answer,
-    /// The connection failed or was lost.
+    /// The connection could not be opened or was lost.
     #[error(transparent)]
     Io(#[from] io::Error),
 }
 
-/// Requests a URL and returns the status of the response. The body is not read.
+/// Requests a URL and returns the status of the response. Does not read the body.
 pub(super) async fn status(url: &str, reach: ProbeScope) -> Result<u16, ProbeError> {
     let target = ProbeTarget::parse(url).ok_or(ProbeError::Url)?;
     let mut refused = ProbeError::Host { host: target.host.to_owned() };
     for address in lookup_host((target.host, target.port)).await?.filter(|address| reach.includes(*address)) {
         match TcpStream::connect(address).await {
             Ok(stream) => return ask(stream, &target).await,
-            // Another address of the host may be the one that listens.
+            // Try the next address of the host, because the server may listen only there.
             Err(error) => refused = error.into(),
         }
     }
@@ -55,7 +55,7 @@ impl ProbeScope {
     fn includes(self, address: SocketAddr) -> bool {
         match (self, address.ip().to_canonical()) {
             (Self::Everywhere, _) => true,
-            // The kernel also routes the unspecified address to this machine.
+            // The unspecified address also counts as loopback, because the kernel routes it to this machine.
             (Self::Loopback, IpAddr::V4(address)) => address.is_loopback() || address.is_unspecified(),
             (Self::Loopback, IpAddr::V6(address)) => address.is_loopback() || address.is_unspecified(),
         }
@@ -65,7 +65,7 @@ impl ProbeScope {
 /// The parts of a URL that a request needs.
 #[derive(Debug, PartialEq, Eq)]
 struct ProbeTarget<'a> {
-    /// Host without brackets.
+    /// Host name or address, without brackets.
     host: &'a str,
     port: u16,
     /// Host and port as written in the URL.
@@ -161,7 +161,7 @@ mod tests {
     use super::*;
     use tokio::net::TcpListener;
 
-    /// Serves one request with these bytes. Returns the result of `status` and the request.
+    /// Answers one request with these bytes. Returns the result of `status` and the text of the request.
     async fn served(answer: &'static [u8], path: &str) -> (Result<u16, ProbeError>, String) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://127.0.0.1:{}{path}", listener.local_addr().unwrap().port());
@@ -171,7 +171,7 @@ mod tests {
             while find(&request, b"\r\n\r\n").is_none() {
                 stream.read_buf(&mut request).await.unwrap();
             }
-            // The client may close the connection before it has received everything.
+            // An error is ignored, because the client may close the connection before it has received all bytes.
             drop(stream.write_all(answer).await);
             String::from_utf8(request).unwrap()
         };

@@ -1,4 +1,4 @@
-//! Runs one probe command, whose exit code reports if another command works.
+//! Runs one probe command. Its exit code shows whether another command works.
 
 use crate::os::pidfd::{self, EndStatus};
 use crate::os::procfs;
@@ -24,21 +24,21 @@ const MAX_POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 static NUMBER: AtomicU64 = AtomicU64::new(0);
 
-/// A started probe command. Dropping it kills the command with all its descendants.
+/// A running probe command. Dropping it kills the command with all its descendants.
 #[derive(Debug)]
 pub(super) struct ProbeProcess {
     shared: Arc<SpawnerShared>,
     pid: u32,
-    /// Pidfd of the command; `None` once the command was reaped.
+    /// Pidfd of the command; `None` after the command was reaped.
     pidfd: Option<OwnedFd>,
     mark: String,
 }
 
 impl ProbeProcess {
-    /// Starts the command in its own process group.
+    /// Starts the probe command in its own process group.
     pub(super) async fn start(shared: &Arc<SpawnerShared>, order: ProbeCommand) -> Result<Self, String> {
         let shared = Arc::clone(shared);
-        // If the caller stops waiting, the started probe is dropped at once, which ends it.
+        // If the caller has stopped waiting, the send fails and drops the started probe, which kills it.
         let (begun, started) = oneshot::channel();
         drop(tokio::task::spawn_blocking(move || drop(begun.send(Self::begin(shared, &order)))));
         started.await.unwrap_or_else(|_| Err("the start was cancelled".to_owned()))
@@ -67,7 +67,7 @@ impl ProbeProcess {
         let pid = child.id();
         let mark = format!("{VARIABLE}={value}");
         let Some(pidfd) = pidfd::open_child(pid) else {
-            // The command cannot be watched without a pidfd, so end it.
+            // Without a pidfd the command cannot be watched, so kill it.
             end_group(pid);
             let mut child = child;
             let waited = child.wait();
@@ -79,7 +79,7 @@ impl ProbeProcess {
         Ok(Self { shared, pid, pidfd: Some(pidfd), mark })
     }
 
-    /// Waits for the end of the command. Returns false if it exits with another code than 0 or exceeds the timeout.
+    /// Waits until the command has ended. Returns false if it exits with a code other than 0 or exceeds the time limit.
     pub(super) async fn succeeds(mut self, time_limit: Duration) -> bool {
         let Some(watched) = self.pidfd.as_ref().and_then(|pidfd| pidfd.try_clone().ok()) else {
             return false;
@@ -106,13 +106,14 @@ impl Drop for ProbeProcess {
         let (shared, pid, mark) = (Arc::clone(&self.shared), self.pid, std::mem::take(&mut self.mark));
         match tokio::runtime::Handle::try_current() {
             Ok(runtime) => drop(runtime.spawn_blocking(move || conclude(&shared, pid, &pidfd, &mark))),
-            // Without a runtime, this program is about to exit or this thread may block.
+            // Without a runtime, this thread may block: either this program is about to exit, or the thread runs no
+            // tasks.
             Err(_) => drop(conclude(&shared, pid, &pidfd, &mark)),
         }
     }
 }
 
-/// Kills everything that a probe command has started, reaps the command, and returns its end status.
+/// Kills every process that a probe command has started, reaps the command, and returns how the command ended.
 fn conclude(shared: &SpawnerShared, pid: u32, pidfd: &OwnedFd, mark: &str) -> Option<EndStatus> {
     end_group(pid);
     let status = pidfd::wait(pidfd);
@@ -121,7 +122,7 @@ fn conclude(shared: &SpawnerShared, pid: u32, pidfd: &OwnedFd, mark: &str) -> Op
     status
 }
 
-/// Kills leftovers of probe commands from earlier runs of this program.
+/// Kills the processes that probe commands of an earlier run of this program left behind.
 pub(super) fn end_what_is_left(shared: &SpawnerShared) {
     let mine = format!("{VARIABLE}={}#", scope(shared));
     let this = format!("{mine}{}.", std::process::id());
@@ -135,12 +136,12 @@ pub(super) fn end_what_is_left(shared: &SpawnerShared) {
     });
 }
 
-/// Kills every process that has the mark, even outside the process group.
+/// Kills every process that has the mark, even if it has left the process group of the probe command.
 fn end_marked(shared: &SpawnerShared, mark: &str) {
     end_all(|| {
         let is_marked =
             |stat: &ProcessStat| procfs::was_started_with_any(stat.pid, |entry| entry == mark.as_bytes());
-        // If this program adopts orphans, every process that lost its parent is a child of it.
+        // If this program adopts orphans, every process that has lost its parent is now a child of this program.
         let near = if shared.options.adopt_orphans { procfs::own_children() } else { None };
         match near {
             Some(children) => children.into_iter().filter_map(ProcessStat::read).filter(is_marked).collect(),
@@ -159,7 +160,7 @@ fn end_all(find: impl Fn() -> Vec<ProcessStat>) {
         }
         for stat in &found {
             if let Ok(Some(fd)) = pidfd::open(stat.pid, stat.start_time) {
-                // The signal fails if the process has ended in the meantime.
+                // The signal fails if the process has already ended.
                 drop(pidfd::send(&fd, KILL));
             }
         }
@@ -177,7 +178,8 @@ fn end_group(pid: u32) {
     }
 }
 
-/// Returns the part of the mark that separates probes of this state directory from those of others.
+/// Returns the part of the mark that distinguishes the probes of this state directory from the probes of other state
+/// directories.
 fn scope(shared: &SpawnerShared) -> String {
     shared.attempts.path().display().to_string()
 }

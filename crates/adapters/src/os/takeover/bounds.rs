@@ -1,4 +1,4 @@
-//! Determines which resource limit ended a command that had no shim any more.
+//! Determines which resource limit ended a command that no longer had a shim.
 
 use crate::os::examine::steady_ms;
 use crate::os::launch::{FILE_SIZE, PROCESSOR_TIME};
@@ -12,10 +12,10 @@ use rustix::time::{ClockId, clock_gettime};
 use std::path::PathBuf;
 
 const SIGKILL: i32 = 9;
-/// Milliseconds in one tick. `/proc` always shows 100 ticks per second, whatever the kernel uses internally.
+/// Milliseconds in one tick. `/proc` always uses 100 ticks per second, independent of the kernel's internal tick rate.
 const TICK_MS: u64 = 10;
 
-/// The limits of a command and its use of them.
+/// The resource limits of a command and how much of them it has used.
 #[derive(Clone, Debug)]
 pub(super) struct LimitUsage {
     pid: u32,
@@ -27,7 +27,7 @@ pub(super) struct LimitUsage {
 }
 
 impl LimitUsage {
-    /// Reads the limits, which `/proc` shows only while the command is alive.
+    /// Reads the resource limits. `/proc` shows them only while the command is alive.
     pub(super) fn of(identity: &Identity) -> Self {
         let named = [(PROCESSOR_TIME, "Max cpu time"), (FILE_SIZE, "Max file size")];
         let limit = |(resource, name)| {
@@ -44,7 +44,7 @@ impl LimitUsage {
         }
     }
 
-    /// Reads the used processor time, which `/proc` shows only until the command is reaped.
+    /// Reads the processor time that an ended command used. `/proc` shows it only until the command is reaped.
     pub(super) fn see_end(&mut self) {
         let is_it = |stat: &ProcessStat| stat.start_time == self.start_time && stat.is_dead();
         self.end = ProcessStat::read(self.pid).filter(is_it);
@@ -84,8 +84,8 @@ impl LimitUsage {
     fn is_logged(&self, now: u64) -> bool {
         let awake = clock_gettime(ClockId::Monotonic).tv_sec;
         let awake_ms = u64::try_from(awake).unwrap_or(0).saturating_mul(1_000);
-        // `now` includes time in suspend and the monotonic clock does not. The result can therefore be too early, but
-        // never too late.
+        // `now` includes the time for which the machine was suspended, but the monotonic clock does not. The result can
+        // therefore be too early, but never too late.
         has_logged_kill(self.pid, awake_ms.saturating_sub(now.saturating_sub(self.started_at)))
     }
 }

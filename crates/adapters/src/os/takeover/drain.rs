@@ -1,4 +1,4 @@
-//! Writes the output of a command without a shim to the output log of its attempt.
+//! Reads the output of a command without a shim, and writes it to the output log of the attempt.
 
 use crate::os::pidfd;
 use longhaul_shim::{AttemptDirectory, IndexEntry, OutputBound, StreamId, leave_headroom};
@@ -16,12 +16,12 @@ const ENTRY_LEN: u64 = 16;
 const LOG: &str = "output.log";
 const INDEX: &str = "output.idx";
 const WRITABLE: OFlags = OFlags::RDWR.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
-/// Maximum time between two reads of one stream that share an index entry, in milliseconds.
+/// Two reads of one stream share an index entry if they are at most this many milliseconds apart.
 const MERGE_MS: u64 = 1;
-/// Files of a log that has rotated; only the shim that wrote them can continue them.
+/// Files of a rotated log. Only the shim that wrote them can continue them.
 const TURNED: [&str; 2] = ["output.tail0", "output.tail1"];
 
-/// The read ends of both pipes, and the log that their output is written to.
+/// The read ends of both output pipes, and the log that the output is written to.
 ///
 /// The command is never blocked: output that cannot be stored is still read, and counted as dropped.
 #[derive(Debug)]
@@ -33,7 +33,7 @@ pub(super) struct OutputDrain {
     buffer: Vec<u8>,
 }
 
-/// Read end of a pipe, and its readiness.
+/// Read end of a pipe, and the watch that reports when it is readable.
 #[derive(Debug)]
 struct Pipe {
     fd: OwnedFd,
@@ -47,13 +47,13 @@ struct DrainLog {
     index: IndexFile,
     length: u64,
     index_length: u64,
-    /// Number of bytes that may still be stored.
+    /// Number of bytes that can still be stored.
     room: u64,
     last: Option<IndexEntry>,
     anchor_ms: i64,
 }
 
-/// The index file, which is created with its first entry.
+/// The index file. It is created when its first entry is written.
 #[derive(Debug)]
 struct IndexFile {
     directory: OwnedFd,
@@ -61,7 +61,8 @@ struct IndexFile {
 }
 
 impl OutputDrain {
-    /// Opens the log at its end. From here on, the rest of the head limit plus the whole tail limit can be stored.
+    /// Opens the log at its end. From now on, the log may grow by the unused part of the head limit plus the whole tail
+    /// limit.
     pub(super) fn new(
         directory: &AttemptDirectory,
         pipes: [Option<OwnedFd>; 2],
@@ -83,13 +84,13 @@ impl OutputDrain {
         Self { stdout: None, stderr: None, log: None, dropped: 0, buffer: Vec::new() }
     }
 
-    /// Waits for output and stores at most one block of each stream. Never completes once both pipes are closed.
+    /// Waits for output and stores at most one block of each stream. Never completes if both pipes are closed.
     pub(super) async fn step(&mut self) {
         tokio::select! {
             () = readable(self.stdout.as_ref()) => {}
             () = readable(self.stderr.as_ref()) => {}
         }
-        // Read both streams, so that heavy output on one does not delay the other.
+        // Read both streams, so that heavy output on one stream does not delay the other stream.
         self.take(StreamId::Stdout);
         self.take(StreamId::Stderr);
     }
@@ -101,7 +102,7 @@ impl OutputDrain {
         }
     }
 
-    /// Returns the length of the log in bytes.
+    /// Returns the length of the stored output in bytes.
     pub(super) fn length(&self) -> u64 {
         self.log.as_ref().map_or(0, |log| log.length)
     }
@@ -111,7 +112,8 @@ impl OutputDrain {
         self.dropped
     }
 
-    /// Reads one block and stores as much of it as fits. Returns false if no output is available now.
+    /// Reads one block and stores as many of its bytes as the limit allows. Returns false if no output is available
+    /// now.
     fn take(&mut self, stream: StreamId) -> bool {
         let pipe = match stream {
             StreamId::Stdout => &mut self.stdout,
@@ -130,7 +132,7 @@ impl OutputDrain {
                 true
             }
             Err(Errno::AGAIN | Errno::INTR) => {
-                // Clears tokio's readiness, so that the next wait blocks until new output arrives.
+                // Clears the readiness that tokio has stored, so that the next wait blocks until new output arrives.
                 let _empty: io::Result<()> = open.news.try_io(|| Err(io::ErrorKind::WouldBlock.into()));
                 false
             }
@@ -153,13 +155,14 @@ impl DrainLog {
         let room = bound.head.saturating_sub(length).saturating_add(bound.tail);
         let mut log = Self { bytes, index, length, index_length, room, last: None, anchor_ms };
         if let Err(error) = log.describe_rest() {
-            // The next entry will cover these bytes too.
+            // The error is harmless, because the next index entry will include these bytes.
             tracing::debug!(%error, "could not write the index of the output");
         }
         Ok(log)
     }
 
-    /// Adds an entry for bytes whose entry the shim did not write before it was killed. Their stream is unknown.
+    /// Adds an index entry for the bytes that the shim wrote without an entry before it was killed. It is unknown which
+    /// stream they belong to.
     fn describe_rest(&mut self) -> io::Result<()> {
         let mut entry = [0; 16];
         let described = match self.index_length.checked_sub(ENTRY_LEN) {
@@ -227,7 +230,8 @@ impl IndexFile {
         self.file.as_ref().map_or(Ok(0), |file| Ok(file.metadata()?.len()))
     }
 
-    /// Returns the index file and creates it if absent. No other process writes here while the attempt's lock is held.
+    /// Returns the index file. Creates it if it does not exist. While this program holds the lock on the attempt, no
+    /// other process writes the file.
     fn file(&mut self) -> io::Result<&File> {
         let file = match self.file.take() {
             Some(file) => file,

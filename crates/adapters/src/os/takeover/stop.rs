@@ -1,4 +1,4 @@
-//! Stops a tree that has no shim, with the same steps that a shim takes.
+//! Stops a process tree that has no shim, with the same steps as a shim.
 
 use super::tree::OrphanedTree;
 use super::{MAX_RETRY_DELAY, SIGKILL};
@@ -8,7 +8,7 @@ use longhaul_shim::{StopPlan, StopReason, StopStep};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// A stop in progress.
+/// A stop of a process tree that is in progress.
 #[derive(Debug)]
 pub(super) struct TakeoverStop {
     reason: StopReason,
@@ -18,7 +18,8 @@ pub(super) struct TakeoverStop {
 }
 
 impl TakeoverStop {
-    /// Prepares a stop. Its first step, or `SIGKILL` if `order.force` is set, is due at once.
+    /// Prepares a stop. The first step is due immediately. If `order.force` is set, `SIGKILL` is due immediately
+    /// instead.
     pub(super) fn new(order: StopRequest, plan: &StopPlan) -> Self {
         let steps = if order.force { Vec::new() } else { plan.steps.clone() };
         Self {
@@ -29,7 +30,7 @@ impl TakeoverStop {
         }
     }
 
-    /// Skips all steps before `SIGKILL`.
+    /// Skips all steps of the stop before `SIGKILL`.
     pub(super) fn force(&mut self) {
         if self.last != Some(SIGKILL) {
             self.steps = Vec::new().into_iter();
@@ -51,8 +52,8 @@ impl TakeoverStop {
         self.due
     }
 
-    /// Sends the signal of the step that is due. `SIGKILL` is sent repeatedly, because new processes may have been
-    /// forked in between.
+    /// Sends the signal of the step that is due. Sends `SIGKILL` repeatedly, because the tree may have forked new
+    /// processes between two scans.
     pub(super) async fn advance(&mut self, tree: &OrphanedTree) {
         if Instant::now() < self.due {
             return;

@@ -1,7 +1,7 @@
-//! The processes of an attempt that lost its shim.
+//! The processes of an attempt that has lost its shim.
 //!
-//! Descendants of the command have no common parent then. They are identified by their session, their parents, their
-//! control group, or the mark that every command is started with.
+//! Without a shim, the descendants of the command no longer have a common parent. They are identified by their session,
+//! their parents, their control group, or the mark that every command is started with.
 
 use super::{MAX_RETRY_DELAY, MIN_RETRY_DELAY, SIGKILL};
 use crate::os::attempt_mark::AttemptMark;
@@ -21,12 +21,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Time after which killed processes that are still alive are logged.
+/// Time after which killed processes are logged if they are still alive.
 const SURVIVORS_AFTER: Duration = Duration::from_secs(2);
 const MAX_HOLD_PASSES: u32 = 100;
-/// Maximum number of scans in one pass. A scan is incomplete if a process ends while it runs.
+/// Maximum number of scans in one pass. A scan is incomplete if a process ends during the scan.
 const SCANS: u32 = 8;
-/// Time for which an apparently empty tree is scanned again while no scan is complete.
+/// Time for which a tree that seems to be empty is scanned again if no scan was complete.
 const EMPTY_TREE_CONFIRM: Duration = Duration::from_millis(250);
 /// Pid of a process that `/proc` always lists, unless `/proc` hides the processes of other users.
 const FIRST_PROCESS: u32 = 1;
@@ -46,7 +46,7 @@ struct TreeInner {
     start_time: u64,
     mark: AttemptMark,
     cgroup: Option<PathBuf>,
-    /// Programs that never belong to an attempt, even if it started them: shims and managers.
+    /// Executables whose processes never belong to an attempt, even if its command started them: shims and managers.
     strangers: Vec<FileIdentity>,
 }
 
@@ -57,20 +57,20 @@ struct ProcessScan {
     members: Vec<ProcessStat>,
     /// Shims and managers that the command started, with all their descendants. They are not part of the tree.
     strangers: BTreeSet<u32>,
-    /// Members that have ended and were not reaped yet.
+    /// Members of the tree that have ended but were not yet reaped.
     dead: BTreeSet<(u32, u64)>,
-    /// True if a process was gone before it could be inspected.
+    /// True if a process ended before it could be inspected.
     has_missed: bool,
-    /// True if a member has ended since the previous scan. It may have forked a child that no scan has seen yet.
+    /// True if a member has ended since the previous scan. It may have forked a child that no scan has listed yet.
     has_heirs: bool,
-    /// True if no live member can have escaped this scan.
+    /// True if this scan has certainly found every live member.
     is_complete: bool,
 }
 
-/// Result of killing a tree.
+/// Result of killing all processes of a tree.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::os) struct KillOutcome {
-    /// Number of killed processes, without the command.
+    /// Number of killed processes, not counting the command.
     pub(in crate::os) killed: u64,
     /// True if the last scan was complete and found no live process.
     pub(in crate::os) is_verified: bool,
@@ -90,7 +90,7 @@ pub(super) struct OtherMembers {
 struct KillRound {
     /// The processes that were killed, as pairs of pid and start time.
     reached: Vec<(u32, u64)>,
-    /// True if no process was left to kill.
+    /// True if the round found no process to kill.
     is_empty: bool,
     /// True if the scan of this round was complete.
     is_complete: bool,
@@ -117,7 +117,7 @@ impl OrphanedTree {
                 inner.kill();
             } else {
                 inner.signal(signal);
-                // A stopped process handles a signal only after it continues.
+                // Continue the processes, because a stopped process handles a signal only after it continues.
                 inner.release();
             }
         })
@@ -137,8 +137,8 @@ impl OrphanedTree {
         }
     }
 
-    /// Stops every process of the tree with `SIGSTOP`. If some keep running, all are resumed and the error contains
-    /// their number.
+    /// Stops every process of the tree with `SIGSTOP`. If some processes keep running, resumes all processes and
+    /// returns an error with the number of running processes.
     pub(super) async fn hold(&self) -> Result<(), String> {
         self.on_blocking_thread(|inner| {
             let mut running = 0;
@@ -146,8 +146,8 @@ impl OrphanedTree {
             for _ in 0..MAX_HOLD_PASSES {
                 let members = inner.members();
                 let is_halted = |member: &ProcessStat| {
-                    // The process waits for one of the others (as in `vfork`); the pending `SIGSTOP` takes effect when
-                    // it continues.
+                    // The process is waiting for another process of the tree (as in `vfork`). The pending `SIGSTOP`
+                    // takes effect when it continues.
                     let waits = || asked.contains(&member.birth()) && member.waits_for_one_of(members.iter());
                     member.is_stopped() || waits()
                 };
@@ -161,7 +161,7 @@ impl OrphanedTree {
                 asked.extend(reached);
                 std::thread::sleep(MIN_RETRY_DELAY);
             }
-            // Resume all: a partly paused tree is worse than a running one.
+            // Resume all processes, because a partly paused tree is worse than a running one.
             inner.release();
             Err(format!("{running} processes of the tree are still running"))
         })
@@ -174,7 +174,7 @@ impl OrphanedTree {
         self.on_blocking_thread(TreeInner::release).await;
     }
 
-    /// Returns the resource usage of the whole tree, or `None` if no process is left.
+    /// Returns the resource usage of the whole tree, or `None` if no process of the tree is alive.
     pub(super) async fn usage(&self) -> Option<TreeUsage> {
         self.on_blocking_thread(|inner| {
             let cgroup = inner.cgroup.as_deref();
@@ -184,7 +184,8 @@ impl OrphanedTree {
         .flatten()
     }
 
-    /// Returns the inputs that the tree waits for and the ports that it listens on, or `None` if no process is left.
+    /// Returns the inputs that the tree is waiting for and the ports that it listens on, or `None` if no process of the
+    /// tree is alive.
     pub(super) async fn look(&self) -> Option<CachedSnapshot> {
         self.on_blocking_thread(|inner| {
             let cgroup = inner.cgroup.as_deref();
@@ -194,12 +195,12 @@ impl OrphanedTree {
         .flatten()
     }
 
-    /// Counts the live processes of the tree without the command itself.
+    /// Counts the live processes of the tree, not including the command.
     pub(super) async fn others(&self) -> OtherMembers {
         let looked = self.on_blocking_thread(|inner| {
             let scan = inner.scan_until_sure();
             let others = scan.members.iter().filter(|member| member.pid != inner.leader).count();
-            // Some process exists although no scan caught it alive.
+            // At least one process exists, although no scan found it alive.
             let is_hidden =
                 scan.members.is_empty() && (scan.has_heirs || !inner.is_group_empty(&scan.strangers));
             (others.max(usize::from(is_hidden)), scan.is_complete)
@@ -208,7 +209,7 @@ impl OrphanedTree {
         OtherMembers { count: u64::try_from(count).unwrap_or(u64::MAX), is_verified }
     }
 
-    /// Kills processes until none is left.
+    /// Kills processes until the tree is empty.
     pub(super) async fn empty(&self) -> KillOutcome {
         let mut killed = BTreeSet::new();
         let mut pause = MIN_RETRY_DELAY;
@@ -226,7 +227,8 @@ impl OrphanedTree {
                         tracing::warn!(id = %key.id, attempt = %key.attempt, ?survivors, "some processes are still \
                          running after KILL");
                     }
-                    // Retry fast: a process that forks a child and then ends must be killed before it forks.
+                    // Retry after a short delay: a process that repeatedly forks a child and then ends must be killed
+                    // before it forks again.
                     let has_changed =
                         reached.is_empty() || reached.iter().any(|birth| !killed.contains(birth));
                     pause = if has_changed {
@@ -267,11 +269,11 @@ impl TreeInner {
         }
     }
 
-    /// Kills every process of the tree. If the control group contains only the tree, the whole group is killed at once,
-    /// so that no fork can escape.
+    /// Kills every process of the tree. If the control group contains only processes of the tree, kills the whole group
+    /// in a single step, so that no process can escape by a fork.
     fn kill(&self) -> KillRound {
         self.thaw();
-        // Kill the command first. It could otherwise react to the end of its children and exit in another way.
+        // Kill the command first. If its children ended first, the command could react to that and exit in another way.
         if let Some(command) =
             ProcessStat::read(self.leader).filter(|stat| stat.start_time == self.start_time)
         {
@@ -293,8 +295,8 @@ impl TreeInner {
         KillRound { reached, is_empty, is_complete: scan.is_complete }
     }
 
-    /// Kills each process that has the mark as soon as it is found, youngest first, and then its process group. Some
-    /// processes fork a child and end in less time than a scan of all processes takes.
+    /// Kills each process that has the mark as soon as it is found, youngest first, and then its process group. Does
+    /// not wait for a full scan, because some processes fork a child and end in less time than a scan takes.
     fn kill_marked(&self) -> Vec<(u32, u64)> {
         let marked = ProcessStat::pids().into_iter().rev().filter(|pid| self.mark.limits(*pid));
         let ours = marked.filter_map(ProcessStat::read).filter(|stat| self.is_ours(stat));
@@ -310,8 +312,9 @@ impl TreeInner {
         reached
     }
 
-    /// Kills process groups. The kernel signals a whole group at once, so that no member can fork in between. Groups
-    /// with an unmarked process are spared: their number may have been reused, or they contain a manager.
+    /// Kills process groups. The kernel sends the signal to all members of a group in a single step, so that no member
+    /// can fork meanwhile. Skips groups with an unmarked process: the number of the group may have been reused, or the
+    /// group contains a manager.
     fn kill_groups(&self, mut groups: BTreeSet<u32>) {
         for stat in ProcessStat::everyone() {
             if groups.contains(&stat.group) && !(self.mark.limits(stat.pid) && self.is_ours(&stat)) {
@@ -320,12 +323,12 @@ impl TreeInner {
         }
         for group in groups.into_iter().filter_map(|group| i32::try_from(group).ok().and_then(Pid::from_raw))
         {
-            // The signal fails if the group is empty by now.
+            // The signal fails if the group is already empty.
             let _is_empty = kill_process_group(group, Signal::KILL);
         }
     }
 
-    /// Returns true if the control group is absent, empty, or contains only `strangers`.
+    /// Returns true if the control group does not exist, is empty, or contains only `strangers`.
     fn is_group_empty(&self, strangers: &BTreeSet<u32>) -> bool {
         let others = |cgroup: &PathBuf| !strangers.is_empty() && pids_in(cgroup).is_subset(strangers);
         self.cgroup.as_ref().is_none_or(|cgroup| cgroups::is_empty(cgroup) || others(cgroup))
@@ -333,8 +336,8 @@ impl TreeInner {
 
     fn release(&self) {
         self.thaw();
-        // Running processes get the signal too: a `SIGSTOP` sent earlier may not have taken effect yet, and `SIGCONT`
-        // revokes it.
+        // Send `SIGCONT` to running processes too: it also cancels a `SIGSTOP` that was sent earlier but has not taken
+        // effect yet.
         for member in self.members() {
             deliver(&member, CONTINUE);
         }
@@ -342,7 +345,7 @@ impl TreeInner {
 
     fn thaw(&self) {
         if let Some(cgroup) = &self.cgroup {
-            // The write fails if the group is gone; then it freezes no process.
+            // The write fails if the control group no longer exists. In that case the group freezes no process.
             drop(fs::write(cgroup.join("cgroup.freeze"), "0"));
         }
     }
@@ -352,8 +355,8 @@ impl TreeInner {
         self.scan_until_sure().members
     }
 
-    /// Repeats the scan while it finds no live process but may have missed one: a process that ends during the scan may
-    /// have forked a child that was not listed yet.
+    /// Scans until a live process is found or the scan is complete. If a process ends during a scan, it may have forked
+    /// a child that the scan did not list.
     fn scan_until_sure(&self) -> ProcessScan {
         let mut foreign = BTreeSet::new();
         let mut last = self.scan(&mut foreign);
@@ -375,18 +378,18 @@ impl TreeInner {
         last
     }
 
-    /// Scans all processes except those known as foreign, youngest first, because some live for less time than a scan
-    /// takes.
+    /// Scans all processes except those that are known not to belong to the tree. The youngest processes are scanned
+    /// first, because some live for less time than a scan takes.
     fn scan(&self, foreign: &mut BTreeSet<u32>) -> ProcessScan {
         let me = std::process::id();
         let inside = self.cgroup.as_deref().map(pids_in).unwrap_or_default();
         let mut scan = ProcessScan::default();
         let (mut marked, mut rest) = (BTreeSet::new(), Vec::new());
-        // The kernel does not reuse a pid while it is the id of a session.
+        // The kernel does not reuse a pid while a session has this id.
         let mut has_session = true;
         foreign.insert(me);
-        // Inspect the process with the command's pid in every scan: its start time shows if the session is still that
-        // of the command.
+        // Inspect the process with the pid of the command in every scan. Its start time shows whether the session still
+        // belongs to the command.
         foreign.remove(&self.leader);
         for pid in ProcessStat::pids().into_iter().rev() {
             if foreign.contains(&pid) {
@@ -412,7 +415,7 @@ impl TreeInner {
         rest.reverse();
         let mut found: BTreeSet<u32> = BTreeSet::new();
         loop {
-            // One round finds the processes whose parents are known. Their children are found in the next round.
+            // Each round finds the children of the processes that earlier rounds found.
             let belongs = |stat: &ProcessStat| {
                 found.contains(&stat.parent)
                     || has_session && stat.session == self.leader
@@ -430,13 +433,14 @@ impl TreeInner {
             rest = others;
         }
         scan.exclude_foreign(|stat| !self.is_ours(stat));
-        // This manager itself may run inside the group. Processes that it has adopted still belong to the tree.
+        // This manager itself may run inside the control group. Even so, the processes that it has adopted belong to
+        // the tree.
         scan.strangers.extend(inside.get(&me));
         scan
     }
 
-    /// Returns true if a process is neither a shim nor a manager. The command counts as ours even before its `exec`,
-    /// when it still looks like a shim.
+    /// Returns true if a process is neither a shim nor a manager. Also returns true for the command, even before its
+    /// `exec`, when it still looks like a shim.
     fn is_ours(&self, stat: &ProcessStat) -> bool {
         let program = || FileIdentity::of_process(stat.pid);
         stat.pid == self.leader || program().is_none_or(|program| !self.strangers.contains(&program))
@@ -444,7 +448,7 @@ impl TreeInner {
 }
 
 impl ProcessScan {
-    /// Moves shims and managers, with all their descendants, from the members to the strangers.
+    /// Moves shims and managers, with all their descendants, from `members` to `strangers`.
     fn exclude_foreign(&mut self, is_stranger: impl Fn(&ProcessStat) -> bool) {
         loop {
             let known = &self.strangers;
@@ -460,8 +464,8 @@ impl ProcessScan {
     }
 }
 
-/// Sends a signal to one member, never to a process that has reused its pid. Returns false if the member has ended or
-/// may not be signalled.
+/// Sends a signal to one member, and never to another process that has reused its pid. Returns false if the member has
+/// ended or may not be signalled.
 fn deliver(member: &ProcessStat, signal: i32) -> bool {
     let open = pidfd::open(member.pid, member.start_time);
     open.is_ok_and(|fd| fd.is_some_and(|fd| pidfd::send(&fd, signal).is_ok()))

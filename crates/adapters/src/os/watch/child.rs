@@ -4,7 +4,7 @@ use crate::os::pidfd;
 use crate::os::reaper::Reaper;
 use std::process::Child;
 
-/// A shim that this program started and has to reap.
+/// A shim that this program started and must reap.
 #[derive(Debug)]
 pub(super) struct ShimChild {
     child: Child,
@@ -30,7 +30,7 @@ impl ShimChild {
                 None => break,
             };
             if waited.is_err() {
-                // No descriptor is available; the shim is reaped when the next child is reaped.
+                // No file descriptor is available. The shim is reaped together with the next child.
                 break;
             }
         }

@@ -1,4 +1,4 @@
-//! The time between the end of a command and the end of its leftovers.
+//! The time between the end of a command and the end of its leftovers, which are being killed.
 
 use super::{AttemptState, AttemptWatch};
 use crate::os::translate;
@@ -7,29 +7,29 @@ use std::pin::pin;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// Delay before a clean-up is reported. Most leftovers end earlier, and then no report is needed.
+/// Delay before a clean-up of leftovers is reported. Most leftovers end before that, so that no report is needed.
 const REPORT_DELAY: Duration = Duration::from_millis(250);
-/// Delay before the report of a clean-up that an earlier manager began. A caller that adopts the attempt gets only its
-/// end if the clean-up is over by then.
+/// Delay before the report of a clean-up that an earlier manager began. If the clean-up ends before that, a caller that
+/// adopts the attempt receives only its end.
 const ADOPTED_REPORT_DELAY: Duration = Duration::from_secs(1);
 
 /// A command that has ended and whose leftovers are being killed.
 #[derive(Debug)]
 pub(super) struct LeftoverCleanup {
     record: Box<ExitRecord>,
-    /// Time of the report that the clean-up is in progress; `None` after the report.
+    /// Time at which the clean-up must be reported; `None` after the report.
     due: Option<Instant>,
 }
 
 impl LeftoverCleanup {
-    /// Returns the exit record of the command.
+    /// Returns the exit record of the command whose leftovers are being killed.
     pub(super) fn record(&self) -> &ExitRecord {
         &self.record
     }
 }
 
 impl AttemptWatch {
-    /// Records how the command ended. The end of the attempt is reported only once its tree is empty.
+    /// Records how the command ended. The end of the attempt is reported only after its tree is empty.
     pub(crate) fn see_sweep(&mut self, record: &ExitRecord) {
         if self.cleanup.is_none() {
             let soon = match self.known {
@@ -41,7 +41,7 @@ impl AttemptWatch {
         }
     }
 
-    /// Answers requests while the work on the leftovers is in progress. Returns `None` if the spawner is gone first.
+    /// Answers requests while `work` is in progress. Returns `None` if the spawner is dropped first.
     pub(crate) async fn meanwhile<T>(&mut self, work: impl Future<Output = T>) -> Option<T> {
         let mut work = pin!(work);
         loop {
@@ -55,7 +55,7 @@ impl AttemptWatch {
         }
     }
 
-    /// Waits until a clean-up must be reported. Never completes if no report is due.
+    /// Waits until the clean-up must be reported. Never completes if no report is due.
     pub(super) fn sweep_lasts(&self) -> impl Future<Output = ()> + use<> {
         let due = self.cleanup.as_ref().and_then(|sweep| sweep.due);
         async move {
@@ -66,7 +66,8 @@ impl AttemptWatch {
         }
     }
 
-    /// Reports once that a clean-up is in progress. Reports the start of the command first if that was never reported.
+    /// Reports that a clean-up is in progress, unless this was already reported. If the start of the command was never
+    /// reported, reports it first.
     pub(super) fn report_cleanup(&mut self) {
         if let (AttemptState::Nothing, Some(identity)) = (&self.known, self.identity.clone()) {
             self.set_state(AttemptState::Running(translate::spawned(self.key, &identity)));

@@ -1,4 +1,4 @@
-//! Handles a shim that cannot act, because a signal has stopped it or its socket was removed.
+//! Handles a shim that cannot respond, because a signal has stopped it or its socket was removed.
 
 use super::AttemptWatch;
 use crate::os::pidfd;
@@ -10,11 +10,12 @@ const SIGKILL: i32 = 9;
 const CONTINUE: i32 = 18;
 
 impl AttemptWatch {
-    /// Ensures that the shim can act on a request. A shim that was stopped by a signal is continued. If the tree must
-    /// be killed, the shim is killed instead, because the tree can be killed without it.
+    /// Ensures that a stopped shim can respond to a request: continues the shim if a signal has stopped it. If the tree
+    /// must be killed, kills the shim instead, because the tree can be killed without the shim.
     pub(super) fn wake_shim(&self, force: bool) {
         let Some((pid, fd)) = self.open_shim() else { return };
-        // A shim never stops itself, and signals for the tree do not reach it, so another program has stopped it.
+        // If the shim is stopped, another program has stopped it: a shim never stops itself, and signals for the tree
+        // do not reach the shim.
         if ProcessStat::read(pid).is_some_and(|stat| stat.is_stopped()) {
             tracing::warn!(id = %self.key.id, pid, force, "another program has stopped the supervisor with a signal");
             let signal = if force { SIGKILL } else { CONTINUE };
@@ -24,8 +25,8 @@ impl AttemptWatch {
         }
     }
 
-    /// Kills a live shim that cannot receive a stop request, because the tree can be stopped without it. Returns false
-    /// if no stop is pending or if the shim's identity is not certain.
+    /// Kills a live shim that cannot receive a stop request, because the tree can be stopped without the shim. Returns
+    /// false if no stop is pending or if the shim cannot be identified with certainty.
     pub(super) fn ends_deaf_shim(&self, error: &io::Error) -> bool {
         let is_deaf = matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused);
         if self.stop.is_none() || !is_deaf {
@@ -44,7 +45,7 @@ impl AttemptWatch {
                 let fd = pidfd::open(identity.shim_pid, identity.shim_start).ok()??;
                 Some((identity.shim_pid, fd))
             }
-            // The pid of a child that was not reaped yet cannot have been reused.
+            // The pid of a child cannot have been reused, because the child was not yet reaped.
             (None, Some(shim)) => Some((shim.id(), pidfd::open_child(shim.id())?)),
             (None, None) => {
                 let identity = self.recorded_identity()?;

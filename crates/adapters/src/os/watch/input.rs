@@ -1,4 +1,4 @@
-//! Standard input of a command, as its watch manages it.
+//! Standard input of a command, as managed by the watch of its attempt.
 
 use super::AttemptWatch;
 use super::ask::{DoneReply, InputAnswer};
@@ -7,17 +7,17 @@ use std::io;
 use std::sync::Arc;
 
 impl AttemptWatch {
-    /// Holds the standard input open from now on, so that it does not end if the shim is killed.
+    /// Opens the standard input and keeps it open, so that the input does not end if the shim is killed.
     pub(crate) fn hold_input(&mut self) {
         if let Err(error) = self.open_input() {
             tracing::warn!(id = %self.key.id, %error, "could not hold the input of a command open");
         }
     }
 
-    /// Answers with the standard input of a running command.
+    /// Sends the standard input of a running command to the caller.
     pub(crate) fn give_input(&mut self, answer: InputAnswer) {
         if self.is_over() {
-            // The closed channel means that the attempt has ended.
+            // Dropping the channel without an answer shows the caller that the attempt has ended.
             return;
         }
         let given = if self.identity.is_none() {
@@ -49,14 +49,14 @@ impl AttemptWatch {
         removed
     }
 
-    /// Answers callers that wait for the end of the input with an error, because no shim can close it now.
+    /// Sends an error to the callers that are waiting for the end of the input, because no shim can close it now.
     pub(super) fn refuse_closers(&mut self, why: &str) {
         for closer in self.closers.drain(..) {
             drop(closer.send(Err(why.to_owned())));
         }
     }
 
-    /// Registers a caller that waits for the end of the input.
+    /// Adds a caller that is waiting for the end of the input.
     pub(super) fn await_closed(&mut self, answer: DoneReply) {
         self.closers.push(answer);
     }

@@ -1,4 +1,4 @@
-//! The time between the end of an attempt and the settlement of that end.
+//! The time between the end of an attempt and the moment when that end is stored.
 
 use super::{AttemptRequest, AttemptState, AttemptWatch, WatchStage};
 use crate::os::link::CommandHandles;
@@ -9,16 +9,16 @@ use longhaul_shim::Identity;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// First delay before another try to remove a control group. The delay doubles until it exceeds the maximum.
+/// Delay before the second try to remove a control group. The delay doubles after each try, up to the maximum.
 const MIN_REMOVAL_PAUSE: Duration = Duration::from_millis(10);
 const MAX_REMOVAL_PAUSE: Duration = Duration::from_secs(2);
 
 impl AttemptWatch {
-    /// Waits until the end is settled. The attempt directory has all facts by now.
+    /// Waits until the end of the attempt is stored. All data about the attempt is in its directory by now.
     pub(super) async fn rest(&mut self) -> WatchStage {
         self.held = CommandHandles::default();
         self.input = None;
-        // The control group of an attempt without a shim is not needed until the end is settled.
+        // Remove the control group already now if the attempt has no shim. It need not exist until the end is stored.
         try_to_remove_cgroup(&self.shared, self.key, self.identity.as_deref()).await;
         while !self.settled {
             let shim = async {
@@ -45,9 +45,9 @@ impl AttemptWatch {
             AttemptRequest::Pause(answer) | AttemptRequest::Signal(_, answer) => {
                 drop(answer.send(Err("the attempt has ended".to_owned())));
             }
-            // An ended attempt is not paused and its input is not read any more, so both requests succeed.
+            // Both requests succeed: an ended attempt is no longer paused, and its input is no longer read.
             AttemptRequest::Resume(answer) | AttemptRequest::CloseInput(answer) => drop(answer.send(Ok(()))),
-            // The closed channel means that the attempt has ended.
+            // Dropping the channel without an answer shows the caller that the attempt has ended.
             AttemptRequest::Usage(_)
             | AttemptRequest::Look(_)
             | AttemptRequest::Input(_)
@@ -57,8 +57,8 @@ impl AttemptWatch {
         }
     }
 
-    /// Returns `Ok` if the end would survive a power loss. The program that wrote an exit record may have been killed
-    /// before it synced the record to disk.
+    /// Returns `Ok` if the record of the end would survive a power loss. The program that wrote an exit record may have
+    /// been killed before it synced the record to the disk.
     pub(crate) fn is_durable(&self) -> Result<(), String> {
         let is_lost = matches!(self.known, AttemptState::Over(Observation::SupervisorLost { .. }));
         let is_durable = is_lost || self.is_over() && self.durable;
@@ -66,8 +66,8 @@ impl AttemptWatch {
     }
 }
 
-/// Removes the control group of an ended attempt, with retries: the kernel holds a group until its last process has
-/// left the CPU, and a program start can hold the locks of the group for a moment.
+/// Removes the control group of an ended attempt. Retries if necessary: the kernel keeps a group until its last process
+/// has left the CPU, and a program start can hold the locks of the group for a moment.
 pub(super) async fn remove_cgroup(shared: &Arc<SpawnerShared>, key: AttemptKey, identity: Option<&Identity>) {
     let mut pause = MIN_REMOVAL_PAUSE;
     while !try_to_remove_cgroup(shared, key, identity).await && pause <= MAX_REMOVAL_PAUSE {

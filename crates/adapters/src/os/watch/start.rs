@@ -17,42 +17,42 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::oneshot;
 
-/// First and maximum delay before a start is tried again after a resource was short.
+/// Delays before a start is tried again after a resource was not available: the first delay and the maximum delay.
 const MIN_RETRY_DELAY: Duration = Duration::from_millis(50);
 const MAX_RETRY_DELAY: Duration = Duration::from_secs(5);
 
-/// Beginning of a watch.
+/// How a watch begins.
 #[derive(Debug)]
 pub(crate) enum WatchBegin {
     /// Start a new attempt.
     Start {
         order: Box<StartRequest>,
-        /// Reply channel: the request was accepted or refused.
+        /// Reply channel. The reply shows whether the request was accepted or refused.
         answer: oneshot::Sender<Result<(), StartFailure>>,
     },
     /// Adopt an attempt that an earlier manager started.
     Adopt,
 }
 
-/// A start that has not led to a running command yet and may have to be tried again.
+/// A start whose command is not yet running. The start may have to be tried again.
 #[derive(Debug)]
 pub(super) struct PendingStart {
     order: Arc<StartRequest>,
-    /// Reply channel of the caller; `None` once answered.
+    /// Reply channel of the caller; `None` after the reply.
     answer: Option<oneshot::Sender<Result<(), StartFailure>>>,
-    /// Delay before the next try.
+    /// Delay before the next try of the start.
     pause: Duration,
-    /// True if an earlier try created the directory and started no shim in it.
+    /// True if an earlier try created the attempt directory but started no shim in it.
     made: bool,
 }
 
 /// Result of one try to start.
 enum StartAttempt {
-    /// A shim was started and waits for this launch order.
+    /// A shim was started. It is waiting for this launch order.
     Shim { child: Child, socket: UnixStream, launch: Box<LaunchOrder> },
-    /// The attempt was started before.
+    /// The attempt was already started earlier.
     Before,
-    /// Nothing was started, because a resource was short that may be available later.
+    /// Nothing was started, because a resource was not available. It may be available later.
     Short { why: String, made: bool },
 }
 
@@ -62,7 +62,7 @@ impl PendingStart {
         Self { order, answer: Some(answer), pause: MIN_RETRY_DELAY, made: false }
     }
 
-    /// Answers once that the request was accepted.
+    /// Answers that the request was accepted, unless it was already answered.
     fn accept(&mut self) {
         if let Some(answer) = self.answer.take() {
             drop(answer.send(Ok(())));
@@ -77,8 +77,8 @@ impl PendingStart {
 }
 
 impl AttemptWatch {
-    /// Starts the shim and sends it the launch order. If a resource is short, the request is accepted and the start is
-    /// retried.
+    /// Starts the shim and sends it the launch order. If a resource is not available, accepts the request and tries the
+    /// start again later.
     pub(super) async fn start(&mut self) -> WatchStage {
         let Some(mut starting) = self.starting.take() else {
             return WatchStage::Examine;
@@ -110,7 +110,7 @@ impl AttemptWatch {
         }
     }
 
-    /// Removes the files of a shim that refused for lack of a resource, and prepares another try.
+    /// Removes the files of a shim that refused the launch for lack of a resource, and prepares another try.
     pub(super) async fn start_over(&mut self, why: &str) -> WatchStage {
         let Some(mut starting) = self.starting.take() else {
             return WatchStage::Examine;
@@ -139,7 +139,8 @@ impl AttemptWatch {
     fn refuse_start(&mut self, starting: PendingStart, failure: StartFailure) -> WatchStage {
         match starting.answer {
             Some(answer) => {
-                // Remove the watch first, so that a caller that has the answer does not find it any more.
+                // Remove the watch before the answer, so that a caller that has received the answer does not find the
+                // watch.
                 self.leave();
                 drop(answer.send(Err(failure)));
                 WatchStage::Left
@@ -154,7 +155,7 @@ impl AttemptWatch {
         }
     }
 
-    /// Waits until the next try. A stop request ends the attempt as one that never ran.
+    /// Waits until the next try. If a stop is requested, records that the attempt never ran.
     async fn sleep_unless_stopped(&mut self, why: &str, pause: Duration) -> Option<WatchStage> {
         tracing::warn!(id = %self.key.id, attempt = %self.key.attempt, why, ?pause, "a start waits");
         let unstarted = || "the command has not started yet".to_owned();
@@ -176,7 +177,7 @@ impl AttemptWatch {
                     ) => {
                         drop(answer.send(Err(unstarted())));
                     }
-                    // A command that has not started is not paused, so the request succeeds.
+                    // The request succeeds, because a command that has not started is not paused.
                     Some(AttemptRequest::Resume(answer)) => drop(answer.send(Ok(()))),
                     Some(AttemptRequest::Usage(answer)) => drop(answer.send(Err(unstarted()))),
                     Some(AttemptRequest::Look(answer)) => drop(answer.send(Err(unstarted()))),
@@ -195,13 +196,13 @@ impl AttemptWatch {
             Ok(link) => link,
             Err(error) => {
                 tracing::warn!(%error, "could not use the connection to a new supervisor");
-                // The return closes the socket, so that the shim exits without a launch.
+                // Returning closes the socket, so that the shim exits without starting the command.
                 self.refused = Some(ShimRefusal { short: is_shortage(&error), detail: error.to_string() });
                 return self.outlive_shim().await;
             }
         };
         if let Err(error) = link.send(&ShimRequest::Launch(launch)).await {
-            // The shim may have sent a reason before it exited.
+            // Continue, because the shim may have sent the reason before it exited.
             tracing::debug!(id = %self.key.id, %error, "could not send the launch to a new supervisor");
         }
         crashpoint!("os.launch.sent");
@@ -259,9 +260,9 @@ fn begin(shared: &SpawnerShared, order: &StartRequest, made: bool) -> Result<Sta
     }
 }
 
-/// Removes the attempt directory if one was created.
+/// Removes the attempt directory if this start created it.
 fn discard(shared: &SpawnerShared, key: AttemptKey, made: bool) {
-    // An empty directory that remains is closed as "never ran" by the next examination.
+    // If the empty directory remains, the next examination records that the attempt never ran.
     if made && let Err(kept) = shared.attempts.discard(key) {
         tracing::debug!(%kept, "could not remove an empty attempt directory");
     }

@@ -1,4 +1,4 @@
-//! Detects shims that are stopped by a signal while their commands run.
+//! Detects shims that a signal has stopped while their commands are running.
 
 use super::AttemptWatch;
 use crate::os::examine::steady_ms;
@@ -8,35 +8,35 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::unix::pipe::Receiver;
 
-/// Polling interval for a shim that is not a child of this program. The kernel reports stops of children only.
+/// Polling interval for a shim that is not a child of this program. The kernel reports only the stops of children.
 const SUPERVISOR_POLL_INTERVAL_MS: u64 = 1_000;
-/// Polling interval for a command whose shim is stopped or gone.
+/// Polling interval for a command whose shim is stopped or no longer running.
 const COMMAND_POLL_INTERVAL_MS: u64 = 250;
 
-/// A shim that was stopped by a signal.
+/// A shim that a signal has stopped.
 #[derive(Debug)]
 pub(super) struct StoppedSupervisor {
-    /// Becomes readable when the command has ended; `None` if the command cannot be watched.
+    /// Descriptor that becomes readable when the command has ended; `None` if the command cannot be watched.
     command: Option<Arc<Receiver>>,
     last_look: LastInspection,
 }
 
-/// The end of a command while its shim was stopped by a signal.
+/// The end of a command that ended while a signal had stopped its shim.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct MissedExit {
-    /// Time when the end was noticed, in steady milliseconds.
+    /// Time at which this program detected the end, in steady milliseconds.
     at: u64,
-    /// True if the command was not watched when it ended.
+    /// True if the command was not being watched when it ended, so that the time of its end is unknown.
     undated: bool,
 }
 
-/// Time of the last inspection of a command that has no active shim. If the command ends long after it, for example
-/// because the whole manager was stopped, the time of the end is unknown.
+/// Time of the last inspection of a command that has no active shim. If much time passes between this inspection and
+/// the detection of the end, for example because the whole manager was stopped, the time of the end is unknown.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct LastInspection(u64);
 
 impl LastInspection {
-    /// Interval between inspections of such a command.
+    /// Interval between inspections of a command that has no active shim.
     pub(crate) const INTERVAL: Duration = Duration::from_millis(COMMAND_POLL_INTERVAL_MS);
 
     /// Records an inspection at this time, in steady milliseconds.
@@ -44,20 +44,20 @@ impl LastInspection {
         Self(now)
     }
 
-    /// Returns true if this inspection is so old that an end noticed now may have occurred much earlier.
+    /// Returns true if this inspection is so old that an end detected now may have occurred much earlier.
     pub(crate) const fn is_long_before(self, now: u64) -> bool {
         now.saturating_sub(self.0) > 2 * COMMAND_POLL_INTERVAL_MS
     }
 }
 
 impl AttemptWatch {
-    /// Waits until the shim may have been stopped or continued.
+    /// Waits until it must be checked whether the shim was stopped or continued.
     pub(super) fn halt_news(&self) -> impl Future<Output = ()> + use<> {
         let is_reported = self.shim.is_some() && self.shared.options.adopt_orphans;
         let mut halts = self.stopped_supervisor.clone();
         let interval =
             if self.halted.is_some() { COMMAND_POLL_INTERVAL_MS } else { SUPERVISOR_POLL_INTERVAL_MS };
-        // All watches poll in the same millisecond, so that the program wakes up once.
+        // Align the polls of all watches to the same millisecond, so that this program wakes up only once.
         let pause = interval.saturating_sub(steady_ms(&self.shared.options) % interval);
         let is_reported = is_reported && self.halted.is_none();
         async move {
@@ -81,8 +81,9 @@ impl AttemptWatch {
         }
     }
 
-    /// Checks if the shim was stopped or continued by a signal, and reports a change for a running command. A stopped
-    /// shim is continued if its command has ended or is not known to run, because no other program would report that.
+    /// Checks whether a signal has stopped or continued the shim, and reports a change if the command is running. If
+    /// the command has ended or is not known to run, continues a stopped shim, because no other program would report
+    /// the end.
     pub(super) fn look_at_shim(&mut self) {
         self.stopped_supervisor.mark_unchanged();
         if self.is_over() || self.cleanup.is_some() {
@@ -115,7 +116,8 @@ impl AttemptWatch {
         }
     }
 
-    /// Corrects the time of the end by what this watch observed: a stopped shim sees the end only when it continues.
+    /// Corrects the time of the end: a stopped shim records the end only when it continues, but this watch may have
+    /// detected it earlier.
     pub(super) fn dated(&self, record: &ExitRecord) -> ExitRecord {
         let mut record = record.clone();
         if let Some(MissedExit { at, undated }) = self.missed {

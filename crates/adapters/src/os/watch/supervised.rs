@@ -1,4 +1,4 @@
-//! Follows a live shim.
+//! The stage of a watch in which it follows a live shim: receives its messages and forwards requests to it.
 
 use super::child::ShimChild;
 use super::{
@@ -14,13 +14,14 @@ use longhaul_shim::{
 use std::io;
 use std::time::Duration;
 
-/// Maximum time between the end of a shim's connection and the end of the shim.
+/// Maximum time to wait for the end of a shim after its connection has ended.
 const DISCONNECTED_SHIM_TIMEOUT: Duration = Duration::from_secs(2);
-/// Maximum number of retries of a pause.
+/// Maximum number of times that a pause is tried again.
 const MAX_STOP_RETRIES: u32 = 5;
 
 impl AttemptWatch {
-    /// Forwards requests to the shim and handles its messages, until the end is settled or the shim is gone.
+    /// Forwards requests to the shim and handles its messages, until the end of the attempt is stored or the shim is no
+    /// longer running.
     pub(super) async fn follow(&mut self, mut link: Box<ShimLink>) -> WatchStage {
         if self.stop.is_some() {
             // The stop was requested while the shim could not be reached.
@@ -69,7 +70,7 @@ impl AttemptWatch {
         if self.is_over() { WatchStage::Over } else { self.outlive_shim().await }
     }
 
-    /// Waits for the end of a known shim, then examines the attempt directory.
+    /// Waits for a limited time until the shim has ended, and then examines the attempt directory.
     pub(super) async fn outlive_shim(&mut self) -> WatchStage {
         let gone = end_of_shim(&self.shared, self.shim.as_mut(), self.identity.as_deref());
         if tokio::time::timeout(DISCONNECTED_SHIM_TIMEOUT, gone).await.is_err() {
@@ -92,7 +93,7 @@ impl AttemptWatch {
             AttemptRequest::Stop(order) => {
                 self.look_at_shim();
                 let has_ended = self.held.pidfd.as_ref().is_some_and(pidfd::is_over);
-                // If the command had ended before the request, the stop is not the cause of the end.
+                // If the command had ended before the stop was requested, the stop did not end it.
                 if self.cleanup.is_some() || !has_ended && self.missed.is_none() {
                     self.note_stop(order);
                     self.send_stop(link).await;
@@ -117,7 +118,8 @@ impl AttemptWatch {
                 let target = translate::target(target);
                 send(link, &ShimRequest::Signal { signal: signal.number().into(), target }).await;
             }
-            // Processes that outlive the end do not count; the closed channel means that the attempt has ended.
+            // Processes that outlive the attempt do not count. Dropping the channel without an answer shows the caller
+            // that the attempt has ended.
             AttemptRequest::Usage(_) | AttemptRequest::Look(_) if self.is_over() => {}
             AttemptRequest::Usage(answer) => self.await_count(link, TreeUsageWaiter::Usage(answer)).await,
             AttemptRequest::Look(answer) => self.await_count(link, TreeUsageWaiter::Look(answer)).await,
@@ -136,7 +138,7 @@ impl AttemptWatch {
         None
     }
 
-    /// Asks the shim which managers run inside the tree. One question serves all waiting callers.
+    /// Requests the list of managers that run inside the tree from the shim. One request serves all waiting callers.
     async fn await_count(&mut self, link: &ShimLink, counter: TreeUsageWaiter) {
         self.counters.push(counter);
         if self.counters.len() == 1 {
@@ -175,8 +177,8 @@ impl AttemptWatch {
                 self.durable |= durable;
                 self.see_input_closed();
                 if record.sweeping && !self.is_over() {
-                    // The tree is not empty yet. If the end were reported now, the next process in the queue would run
-                    // at the same time as the leftovers.
+                    // The tree is not empty yet. If the end were reported now, the next process in the queue would
+                    // start while the leftovers are still running.
                     self.see_sweep(&record);
                     return None;
                 }
@@ -240,7 +242,8 @@ impl AttemptWatch {
         }
     }
 
-    /// Answers the callers that asked about the tree from a separate task, because many files may have to be read.
+    /// Answers all callers that requested data about the tree. Works in a separate task, because many files may have to
+    /// be read.
     fn count(&mut self, managers: Vec<u32>) {
         let counters = std::mem::take(&mut self.counters);
         if counters.is_empty() {
@@ -252,7 +255,7 @@ impl AttemptWatch {
             }
             return;
         };
-        // Not awaited: the task sends each answer itself.
+        // The task is not awaited, because it sends the answers itself.
         drop(tokio::task::spawn_blocking(move || {
             let Some(census) = TreeMembers::under_shim(&identity, &managers) else {
                 return;
@@ -274,7 +277,8 @@ impl AttemptWatch {
         }));
     }
 
-    /// Confirms the end to the shim, once it is settled in the store and durable in the attempt directory.
+    /// Confirms the end of the attempt to the shim as soon as the end is stored and is durable in the attempt
+    /// directory.
     async fn acknowledge(&mut self, link: &ShimLink) -> Option<WatchStage> {
         if self.settled && self.durable {
             send(link, &ShimRequest::Acknowledge).await;
@@ -283,8 +287,8 @@ impl AttemptWatch {
         None
     }
 
-    /// Resumes a partly paused tree, which would be worse than a running one, and tries the pause again: a process that
-    /// could not be stopped now may be stoppable next time.
+    /// Resumes a partly paused tree, because such a tree is worse than a running one. Then tries the pause again,
+    /// because it may then be possible to stop every process.
     async fn half_halted(&mut self, link: &ShimLink, missed: u64) {
         let pause = self.unanswered.pop_front();
         self.unanswered.push_back(OutstandingRequest::Undo);
@@ -322,14 +326,14 @@ impl AttemptWatch {
             Some(OutstandingRequest::Pause { asked, .. } | OutstandingRequest::Signal(asked)) => {
                 drop(asked.send(Err(why)))
             }
-            // A tree that has ended or is being stopped is not paused any more, which is the requested state.
+            // The request succeeds, because a tree that has ended or is being stopped is no longer paused.
             Some(OutstandingRequest::Resume(asked)) => drop(asked.send(Ok(()))),
             Some(OutstandingRequest::Undo) | None => {}
         }
     }
 }
 
-/// Waits until a known shim has ended.
+/// Waits until a shim has ended, if it is a child of this program or its identity is known.
 pub(super) async fn end_of_shim(
     shared: &SpawnerShared,
     shim: Option<&mut ShimChild>,
@@ -345,7 +349,7 @@ pub(super) async fn end_of_shim(
     }
 }
 
-/// Sends a request. If the shim is gone, the reading side of the connection notices that.
+/// Sends a request. Ignores an error: if the shim is no longer running, the reader of the connection detects that.
 async fn send(link: &ShimLink, order: &ShimRequest) {
     if let Err(error) = link.send(order).await {
         tracing::debug!(%error, "could not send a request to a supervisor");

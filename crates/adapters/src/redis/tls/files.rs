@@ -6,7 +6,7 @@ use redis::{ClientTlsConfig, TlsCertificates};
 use std::path::Path;
 
 impl RedisTlsFiles {
-    /// Reads the files. Later changes of the files take effect only at the next start.
+    /// Reads the files. If they change later, the changes take effect only at the next start.
     pub(in crate::redis) fn read(&self) -> Result<TlsCertificates, TlsFault> {
         let client_tls = match &self.client {
             None => None,

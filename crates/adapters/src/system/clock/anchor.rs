@@ -5,7 +5,7 @@ use std::io;
 
 const FORM: &str = "longhaul-clock 1";
 
-/// Distance from the present to a newly written high-water mark, in milliseconds.
+/// Milliseconds by which a new high-water mark is ahead of the current time.
 pub(super) const MARK_AHEAD_MS: i64 = 10_000;
 
 /// Anchor of steady time in one boot.
@@ -15,13 +15,13 @@ pub(in crate::system) struct ClockAnchor {
     pub(super) boot_id: String,
     /// Milliseconds to add to the boot-time clock to get steady time.
     pub(super) anchor_ms: i64,
-    /// High-water mark in milliseconds: no later steady time has been returned to a caller.
+    /// High-water mark in milliseconds: all steady times that were returned to callers are earlier.
     pub(super) mark_ms: i64,
 }
 
 impl ClockAnchor {
-    /// Returns the stored anchor if it belongs to this boot. Otherwise returns a new anchor under which steady time is
-    /// not earlier than the stored high-water mark.
+    /// Returns the stored anchor if it belongs to this boot. For a new boot, returns a new anchor under which steady
+    /// time is not earlier than the stored high-water mark.
     pub(super) fn begin(kept: Option<Self>, boot_id: &str, wall_ms: i64, boot_ms: i64) -> Self {
         match kept {
             Some(kept) if kept.boot_id == boot_id => kept,
@@ -36,7 +36,8 @@ impl ClockAnchor {
         text
     }
 
-    /// Parses the file. An incomplete file is an error, because a new anchor could make steady time go back.
+    /// Parses the text of the file. An incomplete text is an error, because a new anchor could make steady time go
+    /// back.
     pub(in crate::system) fn decode(text: &str) -> io::Result<Self> {
         let mut lines = text.lines();
         let mut next = |key: &str| match key {
@@ -58,8 +59,8 @@ impl ClockAnchor {
         read().ok_or_else(damaged)
     }
 
-    /// Creates an anchor for the present. If the wall clock was never set, so that the boot would be before 1970,
-    /// steady time is the time since the boot: shims do not support negative times.
+    /// Creates an anchor for the present. If the wall clock is not set, the boot would be before 1970. In that case
+    /// steady time is the time since the boot, because shims do not support negative times.
     fn at(boot_id: &str, wall_ms: i64, boot_ms: i64) -> Self {
         let now_ms = wall_ms.max(boot_ms);
         Self {

@@ -1,5 +1,5 @@
-//! Asks the kernel through `sock_diag` for the listening sockets of this program's network namespace; connections are
-//! skipped.
+//! Requests the listening sockets in the network namespace of this program from the kernel, through `sock_diag`. The
+//! kernel skips connections.
 
 use super::ListeningSockets;
 use longhaul_ports::ListeningPort;
@@ -10,7 +10,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::OwnedFd;
 
-/// Receive buffer size in bytes; the kernel sends at most this much at once.
+/// Receive buffer size in bytes; the kernel sends at most this many bytes at once.
 const BUFFER: usize = 32 << 10;
 const HEADER: usize = 16;
 /// Length of a request in bytes.
@@ -58,7 +58,7 @@ fn ask(socket: &OwnedFd, family: u8, found: &mut ListeningSockets) -> io::Result
     }
 }
 
-/// Returns a request for all listening sockets of an address family.
+/// Encodes a request for all listening sockets of an address family.
 fn question(family: u8) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(LENGTH);
     bytes.extend(72_u32.to_ne_bytes());
@@ -71,7 +71,7 @@ fn question(family: u8) -> Vec<u8> {
     bytes
 }
 
-/// Splits off the first message: its type, its body, and the rest. Returns `None` at the end.
+/// Splits off the first message. Returns its type, its body, and the remaining bytes, or `None` if there is no message.
 fn message(bytes: &[u8]) -> Option<(u16, &[u8], &[u8])> {
     let length = usize::try_from(u32::from_ne_bytes(bytes.first_chunk().copied()?)).ok()?;
     let kind = u16::from_ne_bytes(bytes.get(4..6)?.first_chunk().copied()?);
@@ -84,7 +84,8 @@ fn refusal(body: &[u8]) -> io::Error {
     io::Error::from_raw_os_error(errno.saturating_neg())
 }
 
-/// Parses one socket: its family, its port and address in network byte order, and its inode.
+/// Parses one socket. The message contains the address family, the port and address in network byte order, and the
+/// inode.
 fn parse(body: &[u8]) -> Option<(u64, ListeningPort)> {
     let port = u16::from_be_bytes(body.get(4..6)?.first_chunk().copied()?);
     let address = body.get(8..24)?;

@@ -17,7 +17,8 @@ pub(super) fn listeners(pid: u32) -> ListeningSockets {
             continue;
         };
         let lines = BufReader::new(file).lines().map_while(Result::ok).skip(1);
-        // Listening sockets come first; stop there, because there may be very many connections.
+        // Stop at the first socket that does not listen: listening sockets come first, and there may be very many
+        // connections.
         found.extend(lines.map_while(|line| parse(&line)));
     }
     found
@@ -36,7 +37,7 @@ fn parse(line: &str) -> Option<(u64, ListeningPort)> {
     Some((inode, ListeningPort { port, address: parse_address(address)? }))
 }
 
-/// Parses an address, which the kernel prints as 32-bit words in the byte order of this machine.
+/// Parses an address. The kernel prints it as 32-bit words in the byte order of this machine.
 fn parse_address(text: &str) -> Option<IpAddr> {
     let word = |from: usize| {
         let digits = text.get(from..from.checked_add(8)?)?;
