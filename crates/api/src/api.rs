@@ -24,7 +24,7 @@ use std::time::Duration;
 
 /// The use cases of longhaul and the components that they need. Clones share the components.
 ///
-/// A `reference` is an id, `bg-<id>`, a unique id prefix of 4 or more characters, a name, or `@last`. The parameter
+/// A `reference` is an id, `bg-<id>`, a unique id prefix of 4 or more characters, a name, `agent:<agent id>`, or `@last`. The parameter
 /// `expected` is the revision that the caller has seen: an action is refused if the process has a different revision.
 #[derive(Clone, Debug)]
 pub struct Api {

@@ -30,7 +30,7 @@ async fn write_without_an_answer_is_sent_six_times_and_its_stop_is_not_called_un
     let answer = world.ask(id, STOP).await;
     assert!(matches!(answer, Err(EngineError::Store { source: StoreError::Unknown { .. } })), "{answer:?}");
     world.pass(seconds(10)).await;
-    assert_eq!(world.status(id).await, Status::Cancelled, "it was written all the same");
+    assert_eq!(world.status(id).await, Status::Cancelled, "it was written anyway");
 }
 
 #[tokio::test(start_paused = true)]
@@ -134,7 +134,7 @@ async fn process_that_was_taken_from_its_node_is_recorded_as_lost_before_an_acti
     cluster.pass(seconds(2)).await;
     a.cut(true);
     cluster.pass(LEASE + GRACE - seconds(1)).await;
-    // Node b takes the process, but its commits fail, so that nobody records the loss. The seventh try comes 3 s after
+    // Node b takes the process, but its commits fail, so no node records the loss. The seventh try comes 3 s after
     // the first one.
     for _ in 0..6 {
         b.trouble.fail_on(PortCall::Commit, 1, Fault::Unavailable);
