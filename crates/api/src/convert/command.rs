@@ -34,6 +34,8 @@ pub struct LaunchDefaults {
     pub session_grace: Duration,
     /// Patterns to search for in the output of each command. A pattern of the request replaces the one of the same name.
     pub watch: Vec<WatchPattern>,
+    /// True to refuse launches that would have to wait for a slot.
+    pub no_queue: bool,
 }
 
 /// Grace period of the session policy `grace`, if neither the request nor the configuration sets one.
@@ -48,6 +50,7 @@ impl Default for LaunchDefaults {
             on_session_end: SessionPolicy::default(),
             session_grace: SESSION_GRACE,
             watch: Vec::new(),
+            no_queue: false,
         }
     }
 }
