@@ -11,7 +11,6 @@ pub(crate) mod log_reader;
 pub(crate) mod place;
 pub(crate) mod reader;
 mod scope;
-mod scope;
 mod serialized;
 mod shape;
 mod subject;
