@@ -174,7 +174,7 @@ fn e4_events_say_what_began_stopped_and_failed_with_all_that_belongs_to_it() {
         assert!(order(&began) < order(&ended), "in order");
     }
     let good = &of(completed, "PROCESS_STARTED")["data"];
-    assert_eq!((&good["type"], &good["name"]), (&json!("build"), &json!("good")));
+    assert_eq!((&good["process_type"], &good["name"]), (&json!("build"), &json!("good")));
     let bad = &of(failed, "PROCESS_FAILED")["data"];
     assert_eq!((&bad["exit_code"], &bad["output"]), (&json!(3), &json!("three tests failed")), "{bad}");
     assert!(bad["duration"].is_f64() && bad["error"].is_string(), "{bad}");

@@ -24,9 +24,9 @@ use std::time::Duration;
 
 /// The use cases of longhaul and the components that they need. Clones share the components.
 ///
-/// A `reference` identifies a process. It is an id, `bg-<id>`, a unique id prefix of 4 or more characters, a name, or
-/// `@last`. The parameter `expected` is the revision of the process that the caller last read: an action is refused if
-/// the process now has a different revision.
+/// A `reference` identifies a process. It is an id, `bg-<id>`, a unique id prefix of 4 or more characters, a name,
+/// `agent:<agent id>`, or `@last`. The parameter `expected` is the revision of the process that the caller last read: an
+/// action is refused if the process now has a different revision.
 #[derive(Clone, Debug)]
 pub struct Api {
     /// Engine that executes the actions.

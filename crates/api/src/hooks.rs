@@ -14,7 +14,7 @@ pub use order::{Hook, HookError, HookPlan, HookTrigger, PLACEHOLDERS};
 
 use crate::api::Api;
 use crate::completions::CompletionBatches;
-use crate::convert::{ending, launch};
+use crate::convert::{LaunchDefaults, ending, launch};
 use crate::error::ApiError;
 use crate::events::log_reader::{LogReader, patiently};
 use crate::events::place::read_cursor;
@@ -104,7 +104,9 @@ impl HookRunner {
                 }
             };
             match told {
-                Some(EventItem::Event(envelope)) if !is_of_hooks(engine, &envelope).await? => {
+                Some(EventItem::Event(envelope))
+                    if self.hook.is_for(&envelope) && !is_of_hooks(engine, &envelope).await? =>
+                {
                     self.let_others_finish(engine, events.read()).await?;
                     self.call(engine, &HookCall::of_event(&envelope)).await?;
                     self.keep(events.read()).await;
@@ -192,7 +194,8 @@ impl HookRunner {
     /// Launches the command even if the maximum number of root processes is running. Hooks do not wait for these
     /// processes, because they may run for hours.
     async fn launch(&self, engine: &Engine, request: LaunchRequest) -> Result<LaunchOutcome, ApiError> {
-        let launch = launch(request, None, engine.now(), &self.api.defaults)?;
+        let defaults = LaunchDefaults { watch: Vec::new(), no_queue: false, ..self.api.defaults.clone() };
+        let launch = launch(request, None, engine.now(), &defaults)?;
         Ok(engine.launch_beside(launch).await?)
     }
 

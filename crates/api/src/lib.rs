@@ -23,7 +23,9 @@ pub use api::Api;
 pub use completions::{CompletionStream, NOTICE_WINDOW};
 pub use convert::{DetailLevel, LaunchDefaults, command_line, moment, output_is_gone, rfc3339, view, views};
 pub use error::ApiError;
-pub use events::{ChangeStream, EventBroadcast, EventItem, Events, ProcessChange, SerializedEvent};
+pub use events::{
+    ChangeStream, EventBroadcast, EventItem, Events, ProcessChange, ProcessScope, SerializedEvent,
+};
 pub use hmac::hmac;
 pub use metrics::{InstrumentedStore, Metrics};
 pub use output::{ReadFrom, RemoteOutput};

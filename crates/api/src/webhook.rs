@@ -15,7 +15,7 @@ pub use signature::{BadSecret, WebhookSecret};
 use crate::api::Api;
 use crate::events::log_reader::{LogReader, patiently};
 use crate::events::reader::EventReader;
-use crate::events::{EventBroadcast, EventFilter, EventItem, Events};
+use crate::events::{EventBroadcast, EventFilter, EventItem, Events, ProcessScope};
 use crate::hooks::HOOK_TYPE;
 use delivery::{Delivery, DeliveryResult};
 use longhaul_domain::{InvalidText, SessionId, Timestamp};
@@ -42,6 +42,7 @@ pub struct Webhook {
     address: WebhookAddress,
     secret: WebhookSecret,
     wanted: EventFilter,
+    scope: ProcessScope,
     hooks: bool,
 }
 
@@ -58,6 +59,8 @@ pub struct WebhookPlan {
     pub events: Vec<String>,
     /// Session whose events are delivered. `None` means all sessions.
     pub session: Option<String>,
+    /// Processes whose events are delivered.
+    pub scope: ProcessScope,
     /// True if the events of hook processes are delivered too.
     pub hooks: bool,
 }
@@ -109,7 +112,7 @@ impl Webhook {
     /// # Errors
     /// Returns [`BadWebhook`] if the configuration is invalid or the address is not allowed.
     pub fn new(plan: WebhookPlan, allowed: &[WebhookAddress]) -> Result<Self, BadWebhook> {
-        let WebhookPlan { name, url, secret, events, session, hooks } = plan;
+        let WebhookPlan { name, url, secret, events, session, scope, hooks } = plan;
         let is_name = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
         if name.is_empty() || name.len() > MAX_NAME_LEN || !name.bytes().all(is_name) {
             return Err(BadWebhook::Name);
@@ -130,7 +133,14 @@ impl Webhook {
             .map(|session| session.parse())
             .transpose()
             .map_err(|source| BadWebhook::Session { source })?;
-        Ok(Self { name, address, secret, wanted: EventFilter { session, process: None, kinds }, hooks })
+        Ok(Self {
+            name,
+            address,
+            secret,
+            wanted: EventFilter { session, process: None, kinds },
+            scope,
+            hooks,
+        })
     }
 
     /// Returns the name of the webhook.
@@ -147,7 +157,8 @@ impl Webhook {
     }
 
     fn wants(&self, envelope: &Envelope) -> bool {
-        self.hooks || envelope.data.process_type.as_deref() != Some(HOOK_TYPE)
+        let is_hook = envelope.data.process_type.as_deref() == Some(HOOK_TYPE);
+        (self.hooks || !is_hook) && self.scope.includes(envelope)
     }
 }
 

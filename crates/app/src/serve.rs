@@ -391,6 +391,7 @@ fn api(
             on_session_end: settings.on_session_end,
             session_grace: settings.session_grace,
             watch: settings.watch.clone(),
+            no_queue: settings.refuse_when_full,
         },
         retention: settings.retention.map(|rule| RetentionView {
             age_ms: rule.age.map(|age| u64::try_from(age.as_millis()).unwrap_or(u64::MAX)),

@@ -369,7 +369,7 @@ mod tests {
         assert!(!tracker.is_awaited(id));
         assert!(tracker.begin(id));
         assert!(tracker.is_awaited(id));
-        assert!(!tracker.finish(id), "nobody requested another check");
+        assert!(!tracker.finish(id), "no other check was requested");
         assert!(tracker.begin(id));
         assert!(!tracker.begin(id), "one is running already");
         assert!(tracker.finish(id));

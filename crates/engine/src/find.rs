@@ -10,6 +10,8 @@ use longhaul_ports::{PageRequest, ProcessFilter, SortOrder, StoredProcess};
 const MIN_PREFIX_LEN: usize = 4;
 /// Maximum number of candidates that an error lists.
 const MAX_CANDIDATES: u32 = 10;
+/// Start of a reference to the process of an agent.
+const AGENT_PREFIX: &str = "agent:";
 /// Process type of hooks. `@last` skips hooks, because they are not started by a user.
 const HOOK: &str = "custom:hook";
 
@@ -18,6 +20,7 @@ impl Engine {
     /// - a full id, or `bg-<id>`
     /// - a unique prefix of an id with at least 4 characters
     /// - a name: the live process with this name, or the newest one if none is live
+    /// - `agent:<id>`: the newest live process of this agent, or the newest one if none is live
     /// - `@last`: the newest process that is not a hook
     ///
     /// # Errors
@@ -61,6 +64,11 @@ impl Engine {
         }
         if let Ok(id) = reference.parse::<ProcessId>() {
             return self.process(id).await.map(|stored| stored.process.id);
+        }
+        if let Some(agent) = reference.strip_prefix(AGENT_PREFIX).and_then(|agent| AgentId::new(agent).ok())
+            && let Some(stored) = self.find_by_agent(&agent, &own).await?
+        {
+            return Ok(stored.process.id);
         }
         if let Some(id) = self.find_by_prefix(reference, &own).await? {
             return Ok(id);
@@ -121,7 +129,15 @@ impl Engine {
     /// # Errors
     /// [`EngineError::Store`] if the store cannot be read.
     pub async fn agent(&self, agent: &AgentId) -> Result<Option<StoredProcess>, EngineError> {
-        let of_agent = ProcessFilter { agent: Some(agent.clone()), ..ProcessFilter::default() };
+        self.find_by_agent(agent, &ProcessFilter::default()).await
+    }
+
+    async fn find_by_agent(
+        &self,
+        agent: &AgentId,
+        among: &ProcessFilter,
+    ) -> Result<Option<StoredProcess>, EngineError> {
+        let of_agent = ProcessFilter { agent: Some(agent.clone()), ..among.clone() };
         let live = ProcessFilter { statuses: LIVE.to_vec(), ..of_agent.clone() };
         match self.page(live, 1).await?.pop() {
             Some(stored) => Ok(Some(stored)),

@@ -196,7 +196,7 @@ mod tests {
         state.extend(&lease(1), Timestamp(100), &answer());
         state.extend(&lease(2), Timestamp(900), &answer());
         assert_eq!(state.until(), Some(Timestamp(100 + LEASE_LENGTH)));
-        assert!(!changes.held.has_changed().unwrap(), "nobody is woken without a reason");
+        assert!(!changes.held.has_changed().unwrap(), "no task is woken without a reason");
         state.extend(&lease(1), Timestamp(101), &answer());
         assert!(changes.held.has_changed().unwrap());
     }

@@ -35,6 +35,8 @@ pub struct LaunchDefaults {
     /// Patterns to search for in the output of each command. A pattern in the request replaces the default pattern of
     /// the same name.
     pub watch: Vec<WatchPattern>,
+    /// True to refuse launches that would have to wait for a slot.
+    pub no_queue: bool,
 }
 
 /// Grace period of the session policy `grace`, if neither the request nor the configuration sets one.
@@ -49,6 +51,7 @@ impl Default for LaunchDefaults {
             on_session_end: SessionPolicy::default(),
             session_grace: SESSION_GRACE,
             watch: Vec::new(),
+            no_queue: false,
         }
     }
 }

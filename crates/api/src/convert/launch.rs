@@ -83,7 +83,9 @@ pub(crate) fn launch(
         silence: monitoring::silence(request.idle_after_ms, request.stall_after_ms)?,
     };
     let launcher = request.launcher.as_deref().map_or(Ok(Launcher::Parent), launcher)?;
-    Ok(Launch { spec, parent, launcher, captured, no_queue: request.no_queue })
+    // A delayed launch always waits, so only the request itself can refuse that.
+    let no_queue = request.no_queue || (defaults.no_queue && spec.not_before.is_none());
+    Ok(Launch { spec, parent, launcher, captured, no_queue })
 }
 
 fn launcher(text: &str) -> Result<Launcher, ApiError> {
@@ -352,6 +354,18 @@ mod tests {
     fn delay_counts_from_now() {
         let launch = read(LaunchRequest { delay_ms: Some(500), ..command_request() }).unwrap();
         assert_eq!(launch.spec.not_before, Some(Timestamp(1_500)));
+    }
+
+    #[test]
+    fn launches_that_would_wait_are_refused_by_default_only_if_the_deployment_says_so() {
+        let no_queue = |refuses: bool, request: LaunchRequest| {
+            let defaults = LaunchDefaults { no_queue: refuses, ..LaunchDefaults::default() };
+            launch(request, None, Timestamp(1_000), &defaults).unwrap().no_queue
+        };
+        assert!(!no_queue(false, command_request()));
+        assert!(no_queue(true, command_request()));
+        let delayed = LaunchRequest { delay_ms: Some(500), ..command_request() };
+        assert!(!no_queue(true, delayed), "a delayed launch waits on purpose");
     }
 
     fn read(request: LaunchRequest) -> Result<Launch, ApiError> {

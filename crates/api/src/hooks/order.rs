@@ -1,5 +1,6 @@
 //! Configuration of hooks, and the launch request of a hook run.
 
+use crate::events::ProcessScope;
 use crate::hooks::HOOK_TYPE;
 use longhaul_wire::api::{CommandRequest, EnvironmentRequest, LaunchRequest};
 use longhaul_wire::event::{BatchView, Envelope, EventKind};
@@ -73,6 +74,8 @@ pub struct HookPlan {
     pub environment: BTreeMap<String, String>,
     /// Timeout of one run.
     pub timeout: Duration,
+    /// Processes for whose events the hook is called. The hook for complete sessions is called for all of them.
+    pub scope: ProcessScope,
 }
 
 /// Error in the configuration of a hook.
@@ -119,6 +122,11 @@ impl Hook {
     #[must_use]
     pub const fn moment(&self) -> HookTrigger {
         self.moment
+    }
+
+    /// Returns true if the hook is called for the process of an event.
+    pub(super) fn is_for(&self, envelope: &Envelope) -> bool {
+        self.plan.scope.includes(envelope)
     }
 
     /// Builds the launch request for a hook run. Requests for the same event have the same launch key.
@@ -303,6 +311,7 @@ mod tests {
             directory: "/home/me".to_owned(),
             environment,
             timeout: Duration::from_secs(30),
+            scope: ProcessScope::default(),
         };
         Hook::new(HookTrigger::End, plan).unwrap()
     }

@@ -1,7 +1,7 @@
 use crate::outside::Places;
 use crate::world::{World, of_session, with};
 use longhaul_api::hooks::{self, Hook, HookPlan, HookTrigger};
-use longhaul_api::{DetailLevel, NOTICE_WINDOW};
+use longhaul_api::{DetailLevel, NOTICE_WINDOW, ProcessScope};
 use longhaul_engine::ports::ReaderCursors;
 use longhaul_wire::api::{ListRequest, ProcessView};
 use serde_json::json;
@@ -15,6 +15,7 @@ fn hook(moment: HookTrigger, command: &[&str]) -> Hook {
         directory: "/home/me".to_owned(),
         environment: BTreeMap::from([("PATH".to_owned(), "/bin".to_owned())]),
         timeout: Duration::from_secs(30),
+        ..HookPlan::default()
     };
     Hook::new(moment, plan).unwrap()
 }
@@ -44,6 +45,27 @@ async fn ran(world: &World) -> Vec<ProcessView> {
 
 async fn commands(world: &World) -> Vec<String> {
     ran(world).await.into_iter().map(|process| process.command.join(" ")).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn hook_is_run_only_for_processes_in_its_scope() {
+    let world = World::new().await;
+    let scope = ProcessScope { projects: vec!["shop".to_owned()], ..ProcessScope::default() };
+    let plan = HookPlan {
+        command: ["exit", "0", "1", "{name}"].map(str::to_owned).to_vec(),
+        directory: "/home/me".to_owned(),
+        timeout: Duration::from_secs(30),
+        scope,
+        ..HookPlan::default()
+    };
+    start(&world, vec![Hook::new(HookTrigger::End, plan).unwrap()], &Arc::default()).await;
+    for (name, project) in [("one", "shop"), ("two", "site"), ("three", "shop")] {
+        let named = with(of_session("exit 0 10", "s"), "name", json!(name));
+        let id = world.launch(with(named, "project", json!(project))).await;
+        world.end(&id).await;
+        world.pass(Duration::from_secs(1)).await;
+    }
+    assert_eq!(commands(&world).await, ["exit 0 1 one", "exit 0 1 three"]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -2,6 +2,7 @@
 
 use crate::world::World;
 use async_trait::async_trait;
+use longhaul_api::ProcessScope;
 use longhaul_api::webhook::{self, BadWebhook, Webhook, WebhookAddress, WebhookPlan, WebhookSecret};
 use longhaul_engine::ports::{
     ClosedReader, EventCursor, ReaderCursorError, ReaderCursors, WebhookRequest, WebhookResponse,
@@ -159,6 +160,7 @@ pub(crate) fn webhook_with(name: &str, events: &[&str], hooks: bool) -> Webhook 
         secret: WebhookSecret::new("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").unwrap(),
         events: events.iter().map(|word| (*word).to_owned()).collect(),
         session: None,
+        scope: ProcessScope::default(),
         hooks,
     };
     let allowed = [WebhookAddress::new(&format!("https://{name}")).unwrap()];
@@ -185,6 +187,7 @@ fn a_receiver_that_is_not_allowed_does_not_exist() {
         secret: WebhookSecret::new("hush").unwrap(),
         events: Vec::new(),
         session: None,
+        scope: ProcessScope::default(),
         hooks: false,
     };
     let allowed = [WebhookAddress::new("https://example.com/hooks").unwrap()];

@@ -129,7 +129,19 @@ pub const KEYS: &[ConfigKey] = &[
         Some(""),
         "environment variables of hooks in addition to PATH and HOME: NAME=VALUE, or NAME to copy it from the manager",
     ),
+    own(
+        "hooks.projects",
+        ValueKind::List,
+        Some(""),
+        "projects for whose processes on_start, on_end and on_failure are called; default: all",
+    ),
     own("hooks.timeout", ValueKind::Span(SECOND), Some("30s"), "time limit of a hook"),
+    own(
+        "hooks.types",
+        ValueKind::List,
+        Some(""),
+        "process types for which on_start, on_end and on_failure are called, such as test_suite; default: all",
+    ),
     key("keys.default", ValueKind::Name, "sonnet", "concurrency key of agent launches that name no model"),
     key("limits.max_levels", ValueKind::Count(64), "10", "maximum level below a root process"),
     key(
@@ -143,6 +155,12 @@ pub const KEYS: &[ConfigKey] = &[
         ValueKind::Count(MAX_COUNT),
         "20",
         "maximum number of live processes on one level of a tree; 0 means no limit",
+    ),
+    key(
+        "limits.refuse_when_full",
+        ValueKind::Flag,
+        "false",
+        "refuse launches that would have to wait for a slot, instead of queueing them",
     ),
     own(
         "listen.addresses",

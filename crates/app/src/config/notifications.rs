@@ -6,6 +6,7 @@ use crate::config::kind::{ConfigValue, ValueKind};
 use crate::config::layers::{ConfigEntry, Layers};
 use crate::config::origin::ValueOrigin;
 use crate::config::settings::{span, text};
+use longhaul_api::ProcessScope;
 use longhaul_api::hooks::{Hook, HookPlan, HookTrigger, PLACEHOLDERS};
 use longhaul_api::webhook::{Webhook, WebhookAddress, WebhookPlan, WebhookSecret};
 use std::collections::BTreeMap;
@@ -31,11 +32,21 @@ pub(crate) const WEBHOOK_FIELDS: &[WebhookField] = &[
         kind: ValueKind::Text,
         meaning: "secret that signs deliveries: whsec_ followed by base64, or any text of at least 16 bytes",
     },
+    WebhookField {
+        name: "projects",
+        kind: ValueKind::List,
+        meaning: "projects whose processes' events are sent; default: all",
+    },
     WebhookField { name: SECRET_FILE, kind: ValueKind::Text, meaning: "file with the secret" },
     WebhookField {
         name: "session",
         kind: ValueKind::Name,
         meaning: "session whose events are sent; default: all",
+    },
+    WebhookField {
+        name: "types",
+        kind: ValueKind::List,
+        meaning: "process types whose events are sent, such as test_suite; default: all",
     },
     WebhookField {
         name: URL,
@@ -209,6 +220,10 @@ fn webhook(
         secret,
         events: list(fields.get("events").copied()).to_vec(),
         session: text("session").map(str::to_owned),
+        scope: ProcessScope {
+            types: list(fields.get("types").copied()).to_vec(),
+            projects: list(fields.get("projects").copied()).to_vec(),
+        },
         hooks: fields.get(HOOKS).is_some_and(|setting| setting.value == ConfigValue::Flag(true)),
     };
     Webhook::new(plan, allowed).map_err(|error| {
@@ -249,6 +264,10 @@ fn hooks(
             directory: directory.clone(),
             environment: environment.clone(),
             timeout: span(layers, key_of!("hooks.timeout")),
+            scope: ProcessScope {
+                types: list(layers.setting(key_of!("hooks.types"))).to_vec(),
+                projects: list(layers.setting(key_of!("hooks.projects"))).to_vec(),
+            },
         };
         hooks.push(Hook::new(moment, plan).map_err(|error| {
             let help = "give a program and its arguments, such as [\"notify-send\", \"{name} {status}\"]";
@@ -357,6 +376,7 @@ mod tests {
                 .map(|(name, value)| (name.to_owned(), value.to_owned()))
                 .into(),
             timeout: Duration::from_secs(30),
+            scope: ProcessScope::default(),
         };
         assert_eq!(found.hooks, [Hook::new(HookTrigger::End, plan).unwrap()]);
         assert!(of("on_end = [\"\"]\n").is_err());

@@ -28,6 +28,8 @@ pub struct ManagerConfig {
     pub max_parallel: u32,
     /// Maximum depth and width of a process tree.
     pub tree: TreeLimits,
+    /// True if launches that would have to wait for a slot are refused.
+    pub refuse_when_full: bool,
     /// Number of slots of each concurrency key.
     pub policy: Policy,
     /// Concurrency key for agent launches that name no model.
@@ -140,6 +142,7 @@ impl ManagerConfig {
                     limit => limit,
                 },
             },
+            refuse_when_full: flag(layers, key_of!("limits.refuse_when_full")),
             policy: Policy {
                 slots: layers
                     .slots()

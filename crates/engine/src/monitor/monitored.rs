@@ -375,7 +375,7 @@ mod tests {
         let first = work.ready.as_ref().map(|task| task.0.id());
         assert!(first.is_some());
         work.take_in(core, &stored, MonitorPhase::Working);
-        assert_eq!(work.ready.as_ref().map(|task| task.0.id()), first, "it goes on");
+        assert_eq!(work.ready.as_ref().map(|task| task.0.id()), first, "the task continues");
         work.take_in(core, &stored, MonitorPhase::Halted);
         assert!(work.ready.is_none());
     }

@@ -45,7 +45,7 @@ async fn log_is_read_page_by_page_and_waits_for_events_until_the_engine_ends() {
     world.settle().await;
     assert!(over.is_finished());
     let end = world.store.end().await.unwrap();
-    assert_eq!(world.engine.log(Some(end), 10, true).await.unwrap().events, [], "nobody waits any more");
+    assert_eq!(world.engine.log(Some(end), 10, true).await.unwrap().events, [], "no reader waits any more");
 }
 
 #[tokio::test(start_paused = true)]

@@ -213,7 +213,7 @@ async fn without_the_store_a_node_shows_its_own_work_and_stops_it() {
     let stop = Action::Cancel { cause: StopCause::User };
     let revision = a.stored(own).await.revision;
     let refused = a.engine.command(own, stop.clone(), Some(revision)).await;
-    assert!(unavailable(&refused), "nobody knows whether this is the latest revision: {refused:?}");
+    assert!(unavailable(&refused), "the node does not know if this is the latest revision: {refused:?}");
     cluster.pass(seconds(1)).await;
     assert_eq!(a.spawner.live().len(), 1);
     let stopped = a.engine.command(own, stop, None).await;

@@ -30,7 +30,7 @@ async fn write_without_an_answer_is_sent_six_times_and_its_stop_is_not_called_un
     let answer = world.ask(id, STOP).await;
     assert!(matches!(answer, Err(EngineError::Store { source: StoreError::Unknown { .. } })), "{answer:?}");
     world.pass(seconds(10)).await;
-    assert_eq!(world.status(id).await, Status::Cancelled, "it was written all the same");
+    assert_eq!(world.status(id).await, Status::Cancelled, "it was written anyway");
 }
 
 #[tokio::test(start_paused = true)]

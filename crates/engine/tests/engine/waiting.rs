@@ -1,5 +1,7 @@
 use crate::world::{World, command, retrying, seconds};
-use longhaul_domain::{AttemptNo, ProcessId, ProcessName, SessionId, SlotKey, Spec, Status};
+use longhaul_domain::{
+    AgentDescriptor, AgentId, AttemptNo, ProcessId, ProcessName, SessionId, SlotKey, Spec, Status,
+};
 use longhaul_engine::ports::{AttemptKey, OutputRead};
 use longhaul_engine::{EngineError, FollowProgress, WaitCondition, WaitMode};
 use std::time::Duration;
@@ -65,6 +67,26 @@ async fn the_last_is_never_what_a_hook_ran() {
         world.launch_spec(hook()).await;
     }
     assert_eq!(world.engine.find("@last").await.unwrap(), meant);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_agent_refers_to_its_newest_live_process() {
+    let world = World::new().await;
+    let of_agent = || {
+        let agent_id = AgentId::new("child-1").ok();
+        Spec { agent: AgentDescriptor { agent_id, ..AgentDescriptor::default() }, ..command("run") }
+    };
+    let missing = world.engine.find("agent:child-1").await;
+    assert!(matches!(missing, Err(EngineError::NotFound { .. })), "{missing:?}");
+    let first = world.launch_spec(of_agent()).await;
+    let second = world.launch_spec(of_agent()).await;
+    assert_eq!(world.engine.find("agent:child-1").await.unwrap(), second);
+    world.cancel(second).await;
+    world.end(second).await;
+    assert_eq!(world.engine.find("agent:child-1").await.unwrap(), first);
+    let session = SessionId::new("other").unwrap();
+    let bound = world.engine.find_for("agent:child-1", Some(&session)).await;
+    assert!(matches!(bound, Err(EngineError::NotFound { .. })), "{bound:?}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -46,7 +46,9 @@ pub(super) fn of_path(name: &str) -> Value {
 /// Returns the description of a path parameter.
 pub(super) fn about_path(name: &str) -> &'static str {
     match name {
-        "reference" => "Id, `bg-<id>`, unique prefix of an id with 4 or more characters, name, or `@last`",
+        "reference" => {
+            "Id, `bg-<id>`, unique prefix of an id with 4 or more characters, name, `agent:<agent id>`, or `@last`"
+        }
         "key" => "Concurrency key; or a pattern such as `claude-*` where slots are changed",
         "node" => "Name of a node",
         _ => "Id of a session",

@@ -1,5 +1,6 @@
 //! Bounded text of an error that spans several lines.
 
+use super::finding::MAX_MESSAGE_LEN;
 use crate::bounded_text::cut;
 
 /// Maximum number of stored lines of one error.
@@ -15,11 +16,11 @@ pub(super) struct BlockText {
 }
 
 impl BlockText {
-    /// Adds a line if the limits allow it.
+    /// Adds a line if the limits allow it. Long lines are cut, so that one line does not take the room of the others.
     pub(super) fn add(&mut self, line: &str) {
         let room = MAX_BLOCK_LEN.saturating_sub(self.text.len());
         if self.stored < MAX_BLOCK_LINES && room > 1 {
-            self.text.push_str(cut(line, room - 1));
+            self.text.push_str(cut(line, MAX_MESSAGE_LEN.min(room - 1)));
             self.text.push('\n');
             self.stored += 1;
         }
