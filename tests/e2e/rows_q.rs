@@ -1,10 +1,10 @@
-//! Queued launches with concurrency slots. Requirements Q1 to Q6 and Q8.
+//! Tests of queued launches with slots of concurrency keys. Requirements Q1 to Q6 and Q8.
 
 use crate::socket::{configure, http, ids, json_of};
 use longhaul_tests::{Home, is_alive, until};
 use serde_json::{Value, json};
 
-/// Returns a launch of reported work for an agent, which its host executes itself.
+/// Returns a launch request for reported work: an agent that its host executes itself.
 fn agent(model: &str) -> Value {
     json!({
         "reported": {"queued": true}, "session_id": "parent", "parent_message_id": "m1",
@@ -18,7 +18,7 @@ fn launch(home: &Home, request: &Value) -> String {
     launched.pointer("/process/id").and_then(serde_json::Value::as_str).unwrap().to_owned()
 }
 
-/// Starts a manager in which `key` has one slot.
+/// Creates a state directory in which `key` has one slot.
 fn narrow(key: &str) -> Home {
     let home = Home::new();
     let _ = home.ok(&["queue", key, "--limit", "1", "--json"]);
