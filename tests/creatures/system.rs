@@ -37,13 +37,13 @@ pub(crate) fn reap() {
 }
 
 pub(crate) fn ignore(signal: i32) {
-    // SAFETY: no handler is installed.
+    // SAFETY: the call only sets the signal to be ignored, and installs no handler.
     unsafe { libc::signal(signal, libc::SIG_IGN) };
 }
 
 /// Restores the default action of a signal.
 pub(crate) fn unignore(signal: i32) {
-    // SAFETY: no handler is installed.
+    // SAFETY: the call only restores the default action, and installs no handler.
     unsafe { libc::signal(signal, libc::SIG_DFL) };
 }
 

@@ -203,7 +203,7 @@ fn q4_queries_by_id_status_session_parent_all_and_counts_per_key() {
     };
     assert_eq!(found("status=pending"), std::slice::from_ref(&waits));
     assert_eq!(found("status=completed"), std::slice::from_ref(&done));
-    // A child belongs to the session of its parent.
+    // A child belongs to the session of its parent, so both must be found.
     assert_eq!(found("session=s"), [child.clone(), parent.clone()]);
     assert_eq!(found(&format!("parent={parent}")), [child]);
     assert_eq!(found("all=true").len(), 4);

@@ -24,7 +24,7 @@ const LATEST: usize = 200;
 const SHORT_MS: u64 = 200;
 const LONG_MS: u64 = 18_000;
 
-/// The running clients.
+/// The running clients, and the data that they share.
 pub(crate) struct Crowd {
     clients: Vec<JoinHandle<()>>,
     shared: Arc<Shared>,

@@ -1,4 +1,4 @@
-//! Process information from `/proc`.
+//! Reads information about processes from `/proc`, and sends signals to processes.
 
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, kill_process};

@@ -69,7 +69,7 @@ impl Creature {
         self.cancelled_as_it_is()
     }
 
-    /// Like `cancelled`, without waiting until the process is ready.
+    /// Like `cancelled`, but does not wait until the process is ready.
     pub(crate) fn cancelled_as_it_is(&self) -> Value {
         let begin = Instant::now();
         self.order("cancel", &json!({}));
