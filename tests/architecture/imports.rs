@@ -131,7 +131,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("utoipa", &["longhaul-http"]),
 ];
 
-/// An import or a crate that the table does not allow.
+/// An import that the table does not allow, or a crate that is not in the table.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Breach {
     Unlisted { package: String },

@@ -2,7 +2,7 @@
 //!
 //! The floor of a figure must be reached on every machine, its target only on a quiet machine with two cores.
 
-/// A figure that is measured.
+/// A performance figure that the benchmark measures.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Figure {
     pub(crate) name: &'static str,

@@ -16,7 +16,7 @@ pub(crate) fn patch(prefix: &str) -> Result<PathBuf, Failure> {
     Ok(home.path().to_owned())
 }
 
-/// Removes all directories.
+/// Removes all temporary directories of the measurements.
 pub(crate) fn clear() -> Result<(), Failure> {
     match GROUND.get() {
         Some(ground) => Ok(std::fs::remove_dir_all(ground)?),

@@ -1,4 +1,4 @@
-//! Process information from `/proc`.
+//! Reads information about processes from `/proc`.
 
 use crate::Failure;
 use std::collections::BTreeMap;
@@ -31,7 +31,7 @@ impl Naps {
         for thread in fs::read_dir(format!("/proc/{pid}/task"))? {
             let thread = thread?;
             let path = thread.path().join("status");
-            // The thread may have ended since it was listed.
+            // Ignore errors, because the thread may have ended since it was listed.
             if let Ok(count) = field(&path.to_string_lossy(), "voluntary_ctxt_switches:") {
                 naps.insert(thread.file_name(), count.parse()?);
             }

@@ -57,7 +57,7 @@ pub(crate) fn files(home: &Path) -> Result<FsStore, Failure> {
     Ok(FsStore::open(&home.join("store"), clock(home)?, FsOptions::default())?)
 }
 
-/// Returns a submission of a new process.
+/// Returns a submission that creates a new process.
 pub(crate) fn work(clock: &dyn Clock, spec: &Arc<Spec>) -> Submission {
     let (process, events) =
         Process::submit(&context(clock), RandomIds.process(), Lineage::default(), Arc::clone(spec));

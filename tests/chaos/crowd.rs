@@ -24,7 +24,7 @@ const PARENTS: usize = 6;
 /// Maximum pause between two requests of a client, in milliseconds.
 const PAUSE: u64 = 400;
 
-/// The running clients.
+/// The running clients, and the data that they share.
 pub(crate) struct Crowd {
     clients: Vec<JoinHandle<()>>,
     shared: Arc<Shared>,

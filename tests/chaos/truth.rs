@@ -130,7 +130,8 @@ fn ended_with(trace: Option<&Trace>, code: Option<i32>) -> bool {
     trace.is_some_and(|trace| trace.code == code)
 }
 
-/// Returns true if a client cancelled the process or one of its ancestors, or if the end of an ancestor cancelled it.
+/// Returns true if the cancellation of a process is explained: a client cancelled the process or one of its ancestors,
+/// or the end of an ancestor cancelled it.
 fn is_cancelled(view: &ProcessView, ledger: &Ledger, settled: &Settled) -> bool {
     let mut at = Some(view);
     let mut is_itself = true;

@@ -227,7 +227,7 @@ impl Scene {
         Err("no manager answers".to_owned())
     }
 
-    /// Kills the manager.
+    /// Kills the manager with SIGKILL, if there is one.
     pub(crate) fn crash(&mut self) {
         if let Some(mut manager) = self.manager.take() {
             let _ = manager.kill();

@@ -1,11 +1,11 @@
-//! Programs that write too much output, or invalid output.
+//! Test programs that write too much output, or invalid output.
 
 use crate::census::{again_and_again, ready};
 use std::io::Write;
 
 const PIECE: usize = 1 << 16;
 
-/// Writes as fast as the pipe allows.
+/// Test program that writes output as fast as the pipe allows.
 pub(crate) fn floods(_: &[String]) -> i32 {
     let line = "a line of output that has forty-two chars.\n".repeat(PIECE / 43);
     let mut out = std::io::stdout().lock();
@@ -13,7 +13,7 @@ pub(crate) fn floods(_: &[String]) -> i32 {
     again_and_again(|| out.write_all(line.as_bytes()).unwrap())
 }
 
-/// Writes to both outputs as fast as possible.
+/// Test program that writes to both outputs as fast as possible.
 pub(crate) fn floods_both(_: &[String]) -> i32 {
     let (mut out, mut err) = (std::io::stdout().lock(), std::io::stderr().lock());
     let piece = vec![b'\n'; PIECE];
@@ -24,7 +24,7 @@ pub(crate) fn floods_both(_: &[String]) -> i32 {
     })
 }
 
-/// Writes one line of the given number of megabytes, without a line feed at its end.
+/// Test program that writes one line of the given number of mebibytes, without a line feed at its end.
 pub(crate) fn long_line(words: &[String]) -> i32 {
     let mut out = std::io::stdout().lock();
     let piece = vec![b'x'; 1 << 20];
@@ -35,17 +35,17 @@ pub(crate) fn long_line(words: &[String]) -> i32 {
     0
 }
 
-/// Writes a thousand NUL bytes between two words.
+/// Test program that writes a thousand NUL bytes between two words.
 pub(crate) fn nulls(_: &[String]) -> i32 {
     write_all(&[b"begin".as_slice(), &[0; 1_000], b"end"].concat())
 }
 
-/// Writes all byte values in descending order, so that no two adjacent bytes form a character.
+/// Test program that writes all byte values in descending order, so that no two adjacent bytes form a valid character.
 pub(crate) fn invalid_text(_: &[String]) -> i32 {
     write_all(&(0..=u8::MAX).rev().collect::<Vec<u8>>())
 }
 
-/// Reports invalid progress.
+/// Test program that reports invalid progress values.
 pub(crate) fn lies(_: &[String]) -> i32 {
     let claims = ["NaN", "-5", "1e999", "101", "99999999999999999999", "\u{1b}]0;x\u{7}"];
     let lines: String = claims

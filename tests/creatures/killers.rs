@@ -1,4 +1,4 @@
-//! Programs that kill processes, including themselves.
+//! Test programs that kill processes, including themselves.
 
 use crate::census::{await_word, linger, ready};
 use crate::system::{ABORT, KILL, STOP, kill, kill_itself, parent, unignore};
@@ -7,18 +7,18 @@ use rustix::process::{
     setrlimit,
 };
 
-/// Kills itself with the signal of the given number.
+/// Test program that sends itself the signal with the given number.
 pub(crate) fn dies_by(words: &[String]) -> i32 {
     let signal = words.concat().parse().unwrap();
-    // The Rust runtime handles stack overflows.
+    // Restore the default action, because the Rust runtime handles the signals of a stack overflow.
     unignore(signal);
     kill_itself(signal);
-    // The signal does not kill.
+    // This exit code shows that the signal did not kill the program.
     98
 }
 
-/// Ends with an exit code, or by a signal if the number is negative, when the test allows it. If asked, makes itself
-/// undumpable, so that only root can inspect it.
+/// Test program that waits until the test allows it to end. It exits with the given code, or kills itself with a signal
+/// if the number is negative. On request, it makes itself undumpable, so that only root can inspect it.
 pub(crate) fn ends(words: &[String]) -> i32 {
     let [kind, end] = words else { return 98 };
     if kind == "undumpable" {
@@ -34,7 +34,7 @@ pub(crate) fn ends(words: &[String]) -> i32 {
     end
 }
 
-/// Crashes with a core dump, if core dumps are enabled.
+/// Test program that crashes and dumps core, if core dumps are enabled.
 pub(crate) fn dumps_core(_: &[String]) -> i32 {
     let hard = rustix::process::getrlimit(Resource::Core).maximum;
     setrlimit(Resource::Core, Rlimit { current: hard, maximum: hard }).unwrap();
@@ -42,13 +42,13 @@ pub(crate) fn dumps_core(_: &[String]) -> i32 {
     98
 }
 
-/// Kills its process group.
+/// Test program that kills its own process group.
 pub(crate) fn kills_group(_: &[String]) -> i32 {
     kill(0, KILL);
     98
 }
 
-/// Kills its shim, then exits with the given code when the test allows it.
+/// Test program that kills its shim, and then exits with the given code when the test allows it.
 pub(crate) fn kills_supervisor(words: &[String]) -> i32 {
     kill(parent(), KILL);
     ready();
@@ -61,7 +61,7 @@ pub(crate) fn kills_supervisor(words: &[String]) -> i32 {
     }
 }
 
-/// Stops its shim with SIGSTOP.
+/// Test program that stops its shim with SIGSTOP.
 pub(crate) fn stops_supervisor(_: &[String]) -> i32 {
     await_word("go");
     kill(parent(), STOP);
@@ -69,7 +69,7 @@ pub(crate) fn stops_supervisor(_: &[String]) -> i32 {
     linger()
 }
 
-/// Requests a death signal for the death of its parent, and kills its parent.
+/// Test program that requests to be killed when its parent dies, and then kills its parent.
 pub(crate) fn ties_itself_to_its_parent(_: &[String]) -> i32 {
     set_parent_process_death_signal(Some(Signal::KILL)).unwrap();
     ready();

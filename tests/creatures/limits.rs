@@ -1,4 +1,4 @@
-//! Programs with tight resource limits.
+//! Test programs with tight resource limits.
 
 use crate::census::{await_word, beside, linger, ready};
 use rustix::process::{Resource, Rlimit, setrlimit};
@@ -6,7 +6,7 @@ use std::io::Write;
 
 const PIECE: usize = 1 << 20;
 
-/// Lowers all its limits as far as possible, and continues.
+/// Test program that lowers all its resource limits as far as possible, and continues to run.
 pub(crate) fn lowers_limits(_: &[String]) -> i32 {
     ready();
     for resource in [Resource::Nofile, Resource::Fsize, Resource::Nproc, Resource::Memlock, Resource::Core] {
@@ -18,7 +18,7 @@ pub(crate) fn lowers_limits(_: &[String]) -> i32 {
     linger()
 }
 
-/// Writes to a file beyond the limit of the file size.
+/// Test program that exceeds its limit on the file size.
 pub(crate) fn over_file_size(_: &[String]) -> i32 {
     let mut file = std::fs::File::create(beside("too-large")).unwrap();
     setrlimit(Resource::Fsize, none()).unwrap();
@@ -26,7 +26,7 @@ pub(crate) fn over_file_size(_: &[String]) -> i32 {
     1
 }
 
-/// Allocates memory until none is left.
+/// Test program that allocates memory until none is left.
 pub(crate) fn eats_memory(_: &[String]) -> i32 {
     ready();
     await_word("go");

@@ -15,7 +15,8 @@ mod system;
 mod vandals;
 mod wanderers;
 
-/// Behaviour of a test program: takes the words after its name, returns its exit code.
+/// Function that runs a test program. It receives the command-line words after the name of the program, and returns its
+/// exit code.
 type Behaviour = fn(&[String]) -> i32;
 
 const CREATURES: &[(&str, Behaviour)] = &[
@@ -70,7 +71,7 @@ fn main() {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let (name, words) = words.split_first().unwrap();
     if name == "instant" {
-        // Time limit of a test program.
+        // This test program exits at once, without registering itself in the census file.
         std::process::exit(7);
     }
     let behaviour = CREATURES.iter().find(|(each, _)| each == name).unwrap().1;

@@ -1,4 +1,4 @@
-//! Programs that ignore requests.
+//! Test programs that ignore stop requests.
 
 #![expect(clippy::zombie_processes, reason = "a program that leaves children behind does not wait for them")]
 
@@ -6,7 +6,7 @@ use crate::census::{again_and_again, await_word, beside, linger, ready};
 use crate::system::{KILL, STOP, TERM, creature, ignore, ignore_all, kill_itself};
 use std::time::Duration;
 
-/// Ends on request; never reads its input.
+/// Test program that ends when it is requested to stop, and never reads its input.
 pub(crate) fn obeys(_: &[String]) -> i32 {
     ready();
     linger()
@@ -17,20 +17,20 @@ pub(crate) fn ignores_term(_: &[String]) -> i32 {
     obeys(&[])
 }
 
-/// Ignores all signals that can be ignored.
+/// Test program that ignores all signals that can be ignored.
 pub(crate) fn ignores_all(_: &[String]) -> i32 {
     ignore_all();
     obeys(&[])
 }
 
-/// Stops itself with SIGSTOP right after its start.
+/// Test program that stops itself with SIGSTOP right after its start.
 pub(crate) fn stops_itself(_: &[String]) -> i32 {
     ready();
     kill_itself(STOP);
     linger()
 }
 
-/// Counts in a file, with two children that do the same.
+/// Test program that writes an increasing number to a file. Its two children do the same.
 pub(crate) fn counts(words: &[String]) -> i32 {
     if words.is_empty() {
         for child in ["1", "2"] {
@@ -47,13 +47,14 @@ pub(crate) fn counts(words: &[String]) -> i32 {
     })
 }
 
-/// Uses only processor time.
+/// Test program that constantly uses processor time.
 pub(crate) fn burns(_: &[String]) -> i32 {
     ready();
     again_and_again(std::hint::spin_loop)
 }
 
-/// Exits when the test allows it, with the given code; -1 stands for KILL.
+/// Test program that exits with the given code when the test allows it. The code -1 means that it kills itself with
+/// SIGKILL.
 pub(crate) fn comes_and_goes(words: &[String]) -> i32 {
     ready();
     await_word("go");
@@ -64,7 +65,7 @@ pub(crate) fn comes_and_goes(words: &[String]) -> i32 {
     code
 }
 
-/// Starts `longhaul`: the words are the program and its arguments.
+/// Test program that runs `longhaul`. The words are the path of `longhaul` and its arguments.
 pub(crate) fn nested(words: &[String]) -> i32 {
     let (program, words) = words.split_first().unwrap();
     let status = std::process::Command::new(program).args(words).status().unwrap();

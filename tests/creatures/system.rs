@@ -1,4 +1,4 @@
-//! System calls that no safe interface offers.
+//! System calls for which no safe interface exists.
 
 #![expect(
     unsafe_code,
@@ -13,7 +13,7 @@ pub(crate) const STOP: i32 = libc::SIGSTOP;
 pub(crate) const ABORT: i32 = libc::SIGABRT;
 const LAST: i32 = 64;
 
-/// Forks and registers the child. Returns true in the child.
+/// Forks this process and registers the child in the census file. Returns true in the child.
 pub(crate) fn fork() -> bool {
     // SAFETY: no test program has a second thread, so the child may do everything that its parent may do.
     let pid = unsafe { libc::fork() };
@@ -24,26 +24,26 @@ pub(crate) fn fork() -> bool {
     pid == 0
 }
 
-/// Forks without registering the child. Returns true in the child.
+/// Forks this process without registering the child. Returns true in the child.
 pub(crate) fn fork_unseen() -> bool {
-    // SAFETY: as above.
+    // SAFETY: no test program has a second thread, so the child may do everything that its parent may do.
     unsafe { libc::fork() == 0 }
 }
 
 /// Reaps an ended child, if there is one.
 pub(crate) fn reap() {
-    // SAFETY: the kernel is asked to write nothing.
+    // SAFETY: the pointer is null, so the kernel writes nothing.
     unsafe { libc::waitpid(-1, std::ptr::null_mut(), libc::WNOHANG) };
 }
 
 pub(crate) fn ignore(signal: i32) {
-    // SAFETY: no handler is installed.
+    // SAFETY: the call only sets the signal to be ignored, and installs no handler.
     unsafe { libc::signal(signal, libc::SIG_IGN) };
 }
 
 /// Restores the default action of a signal.
 pub(crate) fn unignore(signal: i32) {
-    // SAFETY: no handler is installed.
+    // SAFETY: the call only restores the default action, and installs no handler.
     unsafe { libc::signal(signal, libc::SIG_DFL) };
 }
 
@@ -54,10 +54,10 @@ pub(crate) fn ignore_all() {
     }
 }
 
-/// Sends a signal; pid 0 stands for the own process group.
+/// Sends a signal to a process. The pid 0 stands for the process group of this program.
 pub(crate) fn kill(pid: u32, signal: i32) {
     let pid = i32::try_from(pid).unwrap();
-    // SAFETY: sends a signal, only to the own group or to a process of the same attempt.
+    // SAFETY: the call only sends a signal, to the process group of this program or to a process of the same attempt.
     unsafe { libc::kill(pid, signal) };
 }
 
@@ -70,9 +70,9 @@ pub(crate) fn parent() -> u32 {
     u32::try_from(unsafe { libc::getppid() }).unwrap()
 }
 
-/// Lets its parent trace it, and stops.
+/// Allows the parent to trace this process, and stops this process.
 pub(crate) fn be_traced() {
-    // SAFETY: no memory is involved in this request.
+    // SAFETY: this request uses no memory.
     unsafe { libc::ptrace(libc::PTRACE_TRACEME, 0, 0, 0) };
     kill_itself(STOP);
 }
@@ -82,12 +82,12 @@ pub(crate) fn close(descriptor: i32) {
     unsafe { libc::close(descriptor) };
 }
 
-/// Becomes the leader of a session, unless it already is.
+/// Makes this process the leader of a new session, unless it already leads one.
 pub(crate) fn leave_session() {
     let _leads_one_already = rustix::process::setsid();
 }
 
-/// Returns a command for another test program, without output.
+/// Returns a command that runs another test program and discards its output.
 pub(crate) fn creature(name: &str) -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.arg(name).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());

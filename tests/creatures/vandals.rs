@@ -1,4 +1,4 @@
-//! A program that damages the files of its own attempt.
+//! A test program that damages the files of its own attempt.
 
 #![expect(clippy::print_stdout, reason = "the program prints output that it then destroys")]
 
@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 /// A forged exit record with a valid checksum.
 const FORGED: &str = "longhaul-exit 1\nkind=exited\ncode=0\nended_at=1\nwall=1\nsettled=1\n";
 
-/// Damages its own attempt directory in one of several ways.
+/// Test program that damages its own attempt directory in the way that the word names.
 pub(crate) fn vandal(words: &[String]) -> i32 {
     let directory = attempt_directory();
     println!("before");
@@ -32,7 +32,7 @@ pub(crate) fn vandal(words: &[String]) -> i32 {
             }
         }
         "blocks" => {
-            // Name of the file that reserves space for the exit record.
+            // `exit.tmp` is the file that reserves disk space for the exit record.
             let _there_may_be_none = fs::remove_file(directory.join("exit.tmp"));
             for name in ["exit", "exit.tmp"] {
                 fs::create_dir_all(directory.join(name).join("full")).unwrap();
@@ -52,7 +52,7 @@ fn forge(directory: &Path) {
     file.write_all(text.as_bytes()).unwrap();
 }
 
-/// Returns the attempt directory, which its shim holds open.
+/// Returns the attempt directory of this process. It is found through the shim, which holds the directory open.
 fn attempt_directory() -> PathBuf {
     let held = fs::read_dir(format!("/proc/{}/fd", parent())).unwrap();
     let mut places = held.filter_map(|entry| fs::read_link(entry.unwrap().path()).ok());

@@ -1,4 +1,4 @@
-//! Programs that create processes and leave their group or session.
+//! Test programs that create processes and leave their process group or session.
 
 #![expect(clippy::zombie_processes, reason = "a program that leaves children behind does not wait for them")]
 
@@ -14,7 +14,7 @@ use std::time::Duration;
 const GENERATION: Duration = Duration::from_millis(4);
 const ZOMBIES: u32 = 50;
 
-/// Lives in its own session and ignores requests.
+/// Test program that runs in its own session and ignores stop requests.
 pub(crate) fn far(_: &[String]) -> i32 {
     leave_session();
     ignore(TERM);
@@ -22,7 +22,8 @@ pub(crate) fn far(_: &[String]) -> i32 {
     linger()
 }
 
-/// Becomes a daemon in the classic way: two forks and a session; the first process ends at once.
+/// Test program that becomes a daemon in the classic way, with two forks and a new session. The first process exits
+/// when the daemon is ready.
 pub(crate) fn daemon(_: &[String]) -> i32 {
     if !fork() {
         wait_until_ready();
@@ -40,28 +41,29 @@ pub(crate) fn daemon(_: &[String]) -> i32 {
     linger()
 }
 
-/// Exits with 3, and leaves a child that holds its output open.
+/// Test program that exits with 3 and leaves a child behind, which holds the output pipe open.
 pub(crate) fn holds_output(_: &[String]) -> i32 {
     Command::new(std::env::current_exe().unwrap()).arg("far").spawn().unwrap();
     wait_until_ready();
     3
 }
 
-/// Exits with 0, and leaves a child that holds a port open.
+/// Test program that exits with 0 and leaves a child behind, which holds a TCP port open.
 pub(crate) fn holds_port(_: &[String]) -> i32 {
     creature("port").spawn().unwrap();
     wait_until_ready();
     0
 }
 
-/// Listens on a port and reports its number.
+/// Test program that listens on a TCP port and reports its number to the test.
 pub(crate) fn port(_: &[String]) -> i32 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     tell("port", &listener.local_addr().unwrap().port().to_string());
     far(&[])
 }
 
-/// Each generation starts the next one in its own session and ends; only the first process stays.
+/// Test program with a chain of processes. Each process starts the next one in a new session and exits; only the first
+/// process keeps running.
 pub(crate) fn hops(words: &[String]) -> i32 {
     ignore(TERM);
     if words.is_empty() {
@@ -80,7 +82,8 @@ pub(crate) fn hops(words: &[String]) -> i32 {
     0
 }
 
-/// Four chains of processes: each process forks its successor and ends, so that parents change continuously.
+/// Test program with four chains of processes. Each process forks its successor and exits, so that parents change all
+/// the time.
 pub(crate) fn re_parents(_: &[String]) -> i32 {
     ignore(TERM);
     for _ in 0..4 {
@@ -92,7 +95,8 @@ pub(crate) fn re_parents(_: &[String]) -> i32 {
     linger()
 }
 
-/// Exits with 4 while such a chain continues.
+/// Test program that exits with 4 and leaves a chain of processes behind, in which each process forks its successor and
+/// exits.
 pub(crate) fn leaves_storm(_: &[String]) -> i32 {
     ignore(TERM);
     if fork() {
@@ -102,7 +106,7 @@ pub(crate) fn leaves_storm(_: &[String]) -> i32 {
     4
 }
 
-/// Five processes that each fork a new child every four milliseconds.
+/// Test program with five processes that each fork a new child every four milliseconds.
 pub(crate) fn storms(_: &[String]) -> i32 {
     ignore(TERM);
     for _ in 0..5 {
@@ -121,7 +125,7 @@ pub(crate) fn storms(_: &[String]) -> i32 {
     linger()
 }
 
-/// Three forked children in their own sessions that never call exec.
+/// Test program with three forked children, each in its own session. They never call exec.
 pub(crate) fn forks_only(_: &[String]) -> i32 {
     for _ in 0..3 {
         if fork() {
@@ -132,7 +136,7 @@ pub(crate) fn forks_only(_: &[String]) -> i32 {
     linger()
 }
 
-/// Creates children that end at once, and never reaps them.
+/// Test program that creates children that exit at once, and never reaps them.
 pub(crate) fn makes_zombies(_: &[String]) -> i32 {
     for _ in 0..ZOMBIES {
         if fork() {
@@ -143,7 +147,7 @@ pub(crate) fn makes_zombies(_: &[String]) -> i32 {
     linger()
 }
 
-/// Starts one program after the other with vfork.
+/// Test program that starts other programs with vfork, one after the other.
 pub(crate) fn vforks(_: &[String]) -> i32 {
     let mut runs = 0_u32;
     again_and_again(|| {
@@ -155,7 +159,7 @@ pub(crate) fn vforks(_: &[String]) -> i32 {
     })
 }
 
-/// Leaves a child with another name, other arguments, no environment and its own session.
+/// Test program that leaves a child behind with another name, other arguments, no environment and its own session.
 pub(crate) fn sheds_its_name(_: &[String]) -> i32 {
     if fork() {
         leave_session();
@@ -169,14 +173,14 @@ pub(crate) fn sheds_its_name(_: &[String]) -> i32 {
     linger()
 }
 
-/// The child of `sheds_its_name`: its name imitates the format of /proc/PID/stat and the state of a zombie.
+/// The child of `sheds_its_name`. Its name imitates the fields of /proc/PID/stat, with the state of a zombie.
 pub(crate) fn renamed(words: &[String]) -> i32 {
     rustix::thread::set_name(c"a) Z 1 1 1 (b").unwrap();
     std::fs::write(format!("{}.ready", words.concat()), "").unwrap();
     linger()
 }
 
-/// Traces a child, which therefore does not react to signals.
+/// Test program that traces its child. The child therefore does not react to signals.
 pub(crate) fn traces(_: &[String]) -> i32 {
     if fork() {
         ignore(TERM);
@@ -184,7 +188,7 @@ pub(crate) fn traces(_: &[String]) -> i32 {
         return linger();
     }
     if fork_unseen() {
-        // Reports once the traced child is stopped.
+        // Report to the test as soon as the traced child is stopped.
         let begin = std::time::Instant::now();
         while begin.elapsed() < Duration::from_secs(10) && !is_traced(parent()) {
             std::thread::sleep(GENERATION);

@@ -1,8 +1,8 @@
-//! Decoders of untrusted or stored bytes: one function each, which accepts any bytes.
+//! Decoders of untrusted or stored bytes. For each decoder there is one function that accepts any bytes.
 //!
-//! The fuzz targets and the test of their corpora call the same functions, so that a finding becomes a file of the
-//! corpus and is tested in every run. A function panics if its decoder panics, reads the same bytes in two ways, or
-//! does not read back what it wrote.
+//! The fuzz targets and the test of their corpora call the same functions. An input that the fuzzer finds becomes a
+//! file of the corpus, and is then tested in every run. A function panics if its decoder panics, if it decodes the same
+//! bytes to two values, or if it does not read back the value that it wrote.
 
 mod attempt_files;
 mod configuration;
@@ -23,15 +23,15 @@ mod state_dir_files;
 use longhaul_api::ApiError;
 use std::fmt::{Debug, Display};
 
-/// Success, or the reason why the bytes were rejected.
+/// Result of a decoder: success, or the reason why it rejected the bytes.
 pub(crate) type Verdict = Result<(), String>;
 
 /// A decoder.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Decoder {
-    /// Name of the fuzz target and of the directory of its corpus.
+    /// Name of the fuzz target, and of the directory that contains its corpus.
     pub(crate) name: &'static str,
-    /// Decodes any bytes.
+    /// Function that accepts any bytes and passes them to the decoder.
     pub(crate) take: fn(&[u8]) -> Verdict,
 }
 
@@ -56,14 +56,14 @@ pub(crate) const DECODERS: [Decoder; 14] = [
 /// Passes bytes to the decoder with this name.
 ///
 /// # Panics
-/// If there is no such decoder, if the decoder breaks, or if the reason of a rejection is empty or too long.
+/// If there is no such decoder, if the decoder has a defect, or if the reason for a rejection is empty or too long.
 pub(crate) fn check(name: &str, bytes: &[u8]) -> Verdict {
     let decoder = DECODERS.iter().find(|decoder| decoder.name == name);
     assert!(decoder.is_some(), "there is no decoder {name}");
     let verdict = decoder.map_or(Ok(()), |decoder| (decoder.take)(bytes));
     if let Err(why) = &verdict {
         assert!(!why.trim().is_empty(), "the bytes were rejected without a reason");
-        // Quoted input may grow by its escapes.
+        // The reason may quote the input, and escapes make the quotation longer than the input.
         let limit = bytes.len().saturating_mul(12).saturating_add(4_096);
         assert!(
             why.len() <= limit,
@@ -75,7 +75,7 @@ pub(crate) fn check(name: &str, bytes: &[u8]) -> Verdict {
     verdict
 }
 
-/// Decodes twice, encodes the value and decodes it again; all results must be equal.
+/// Decodes the input twice, encodes the value and decodes it again. All results must be equal.
 fn same<T: PartialEq + Debug, E: Display>(
     read: impl Fn() -> Result<T, E>,
     again: impl Fn(&T) -> Result<T, E>,
@@ -92,12 +92,12 @@ fn told<T, E: Display>(result: Result<T, E>) -> Result<T, String> {
     result.map_err(|error| error.to_string())
 }
 
-/// Returns the whole error that a client gets.
+/// Returns the complete error document that a client receives.
 fn said(fault: ApiError) -> String {
     told(serde_json::to_string(&fault.into_problem())).unwrap_or_else(|error| error)
 }
 
-/// Splits a text into its first line, which selects the format, and the rest.
+/// Splits a text into its first line and the rest. The first line selects the format.
 fn headed(bytes: &[u8]) -> Result<(&str, &str), String> {
     let text = std::str::from_utf8(bytes).map_err(|_| "the input is not text".to_owned())?;
     text.split_once('\n').ok_or_else(|| "the input has no first line".to_owned())

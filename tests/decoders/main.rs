@@ -1,6 +1,6 @@
-//! Passes the corpora of the fuzz targets, and changed copies of them, to every decoder.
+//! Passes the corpora of the fuzz targets, and changed copies of the corpus files, to every decoder.
 //!
-//! `just fuzz` searches for more inputs; a finding becomes a file in `fuzz/seeds`.
+//! `just fuzz` searches for more inputs. An input that reveals a defect becomes a file in `fuzz/seeds`.
 #![expect(clippy::indexing_slicing, reason = "a test fails by panicking, its helpers too")]
 
 mod decoder;
@@ -9,14 +9,14 @@ use decoder::{DECODERS, Decoder, check};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Number of changed copies of the corpus for each decoder; `LONGHAUL_DECODERS_CHANGED` overrides it.
+/// Number of changed copies of corpus files that each decoder gets. `LONGHAUL_DECODERS_CHANGED` overrides it.
 const CHANGED: u64 = 1_500;
 
 fn root() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../fuzz"))
 }
 
-/// Returns the corpus of a decoder, sorted by name.
+/// Returns the corpus files of a decoder, sorted by name.
 fn corpus(decoder: &Decoder) -> Vec<(PathBuf, Vec<u8>)> {
     let directory = fs::read_dir(root().join("seeds").join(decoder.name)).into_iter().flatten().flatten();
     let mut paths: Vec<PathBuf> = directory.map(|entry| entry.path()).collect();
@@ -24,7 +24,7 @@ fn corpus(decoder: &Decoder) -> Vec<(PathBuf, Vec<u8>)> {
     paths.into_iter().filter_map(|path| fs::read(&path).ok().map(|bytes| (path, bytes))).collect()
 }
 
-/// A generator of pseudorandom numbers, which are the same in each run.
+/// A generator of pseudorandom numbers that are the same in each run.
 struct Draw(u64);
 
 impl Draw {
@@ -36,7 +36,7 @@ impl Draw {
     }
 }
 
-/// Returns a copy that is cut, repeated, mixed with another input, or changed in a few bytes.
+/// Returns a changed copy of `seed`: shorter, mixed with another input, or different in a few bytes.
 fn changed(draw: &mut Draw, seed: &[u8], other: &[u8]) -> Vec<u8> {
     const TELLING: &[u8] = b"\0\x01\x7f\x80\xff\n\r=\"{}[],:-09.%\x1b";
     let mut bytes = seed.to_vec();
@@ -70,7 +70,7 @@ fn corpora_hold_what_each_decoder_takes_and_what_it_refuses() {
             "{} accepts no input of its corpus: {verdicts:?}",
             decoder.name
         );
-        // The files of an output are never rejected: the decoder reads as far as it can.
+        // The decoder of output files rejects nothing, because it reads damaged files as far as it can.
         let refuses = decoder.name != "output_files";
         assert_eq!(verdicts.iter().any(Result::is_err), refuses, "what {} refuses", decoder.name);
     }

@@ -1,4 +1,4 @@
-//! An agent: an MCP client that speaks to `longhaul mcp` over its standard streams.
+//! An agent: an MCP client that exchanges messages with `longhaul mcp` over its standard streams.
 
 use longhaul_tests::Home;
 use serde_json::{Value, json};
@@ -10,7 +10,7 @@ use std::time::Duration;
 /// Timeout of a response, long enough for a machine under load.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A client with its own `longhaul mcp`, which is killed with the test.
+/// An MCP client with its own `longhaul mcp` process, which is killed when the value is dropped.
 #[derive(Debug)]
 pub(crate) struct Agent {
     program: Child,
@@ -42,19 +42,19 @@ impl Agent {
         agent
     }
 
-    /// Returns the process id of its `longhaul mcp`.
+    /// Returns the pid of the agent's `longhaul mcp` process.
     pub(crate) fn pid(&self) -> u32 {
         self.program.id()
     }
 
-    /// Calls a tool that must succeed; returns its result.
+    /// Calls a tool. The call must succeed. Returns the result.
     pub(crate) fn call(&mut self, tool: &str, arguments: &Value) -> Value {
         let result = self.request("tools/call", &json!({"name": tool, "arguments": arguments}));
         assert_ne!(result["isError"], true, "{tool} {arguments}: {result}");
         result["structuredContent"].clone()
     }
 
-    /// Calls a tool that must fail; returns its error.
+    /// Calls a tool. The call must fail. Returns the error.
     pub(crate) fn refused(&mut self, tool: &str, arguments: &Value) -> Value {
         let result = self.request("tools/call", &json!({"name": tool, "arguments": arguments}));
         assert_eq!(result["isError"], true, "{tool} {arguments}: {result}");

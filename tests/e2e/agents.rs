@@ -1,4 +1,4 @@
-//! Agents and connections that end, hang or misbehave do not affect processes or other clients. Requirements D8, E3,
+//! Agents and connections that end, hang or misbehave must not affect processes or other clients. Requirements D8, E3,
 //! H5 and E8.
 
 use crate::agent::Agent;
@@ -15,13 +15,13 @@ use std::time::{Duration, Instant};
 
 /// Number of concurrent clients.
 const MANY: usize = 1_000;
-/// The guide for authors of agents.
+/// The documentation page for authors of agents.
 const GUIDE: &str = include_str!("../../docs/agents.md");
-/// The id of the process in the examples of the guide.
+/// The process id that the examples of the documentation page use.
 const EXAMPLE: &str = "0199d3f0-6c1e-7b52-9f53-0d9a3c6f4e11";
 
-/// Starts a command that prints `begin`, and prints `end` after the gate is open. Returns its id, its process id and
-/// the cursor of the agent.
+/// Starts a command that prints `begin`, and prints `end` when the gate opens. Returns its process id, its pid and the
+/// cursor that the agent received.
 fn begin(home: &Home, agent: &mut Agent) -> (String, u32, String) {
     let line = format!("echo begin; {GATED}; echo end; exec sleep 60");
     let start = json!({"process_type": "server", "name": "n", "command": line});
@@ -33,7 +33,7 @@ fn begin(home: &Home, agent: &mut Agent) -> (String, u32, String) {
     (id.clone(), home.pid(&id), read["next_cursor"].as_str().unwrap().to_owned())
 }
 
-/// Opens the gate. A read from the cursor must return only the output after the cursor.
+/// Opens the gate. A read from the cursor must then return only the output after the cursor.
 fn reads_on(home: &Home, agent: &mut Agent, id: &str, cursor: &str) {
     home.open_gate();
     until("the command printed more", || home.ok(&["logs", id]).ends_with("end").then_some(()));
@@ -41,7 +41,7 @@ fn reads_on(home: &Home, agent: &mut Agent, id: &str, cursor: &str) {
     assert_eq!(read["text"], "end\n", "{read}");
 }
 
-/// Raises the limit of open files of this test to its maximum.
+/// Raises this test's limit on open files to its maximum.
 fn widen() {
     let found = getrlimit(Resource::Nofile);
     let _ = setrlimit(Resource::Nofile, Rlimit { current: found.maximum, maximum: found.maximum });
@@ -51,14 +51,14 @@ fn descriptors(pid: u32) -> usize {
     std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count()
 }
 
-/// Sends a request over the socket of a manager and does not read the response.
+/// Sends a request over the socket of a manager, but does not read the response.
 fn parked(home: &Home, path: &str) -> UnixStream {
     let mut stream = UnixStream::connect(home.state().join("longhaul.sock")).unwrap();
     write!(stream, "GET {path} HTTP/1.1\r\nhost: longhaul\r\nconnection: close\r\n\r\n").unwrap();
     stream
 }
 
-/// Returns true if no byte has arrived.
+/// Returns true if the stream has received no byte.
 fn is_silent(stream: &mut UnixStream) -> bool {
     stream.set_nonblocking(true).unwrap();
     let read = stream.read(&mut [0; 1]);
@@ -168,14 +168,14 @@ fn d8_the_guide_has_the_lifecycle_and_the_schema_of_every_tool() {
     }
 }
 
-/// Returns the section of the guide about a tool.
+/// Returns the section of the documentation page that describes a tool.
 fn section_of(tool: &str) -> &'static str {
     let begin = format!("\n### `{tool}`\n");
     let section = GUIDE.split_once(&begin).unwrap().1;
     section.split("\n### ").next().unwrap()
 }
 
-/// Returns the example of a tool: the arguments and the result.
+/// Returns the example of a tool from the documentation page: the arguments and the result.
 fn guide_of(tool: &str) -> [&'static str; 2] {
     let mut blocks =
         section_of(tool).split("```json\n").skip(1).map(|rest| rest.split("```").next().unwrap());
@@ -261,7 +261,7 @@ fn thousand_silent_slow_and_half_open_clients_change_nothing_for_the_others() {
     }
     for (n, kind) in kinds.iter().cycle().take(MANY).enumerate() {
         let mut client = TcpStream::connect(&served.address).unwrap();
-        // A client whose connection was rejected cannot write.
+        // Ignore errors, because a client cannot write if its connection was rejected.
         let _ = client.write_all(kind.as_bytes());
         if n % 7 == 0 {
             let _ = client.shutdown(Shutdown::Write);

@@ -1,4 +1,4 @@
-//! Waiting for input, readiness, and writing to standard input. Requirement H5.
+//! Tests of waiting for input, readiness, and writing to standard input. Requirement H5.
 
 use crate::socket::{http, lines_of};
 use longhaul_tests::{Answer, GATED, Home, best_of_three, is_alive, until};
@@ -8,7 +8,7 @@ use std::net::TcpListener;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-/// Time after its last output within which a process that waits for input is reported.
+/// Maximum time from the last output of a process until the process is reported as waiting for input.
 const PROMPT: Duration = Duration::from_secs(2);
 
 #[test]
@@ -45,7 +45,8 @@ fn readers_are_flagged_and_what_sleeps_accepts_or_polls_never_is() {
     }
     let cat = piped(&home, &["cat"]);
     let python = piped(&home, &["python3", "-c", "print(input('name? '))"]);
-    // The last processes that started are flagged. All others had more time to be flagged by mistake.
+    // Wait until the processes that started last are reported as waiting for input. All other processes have then had
+    // more time to be reported by mistake.
     for id in [&cat, &python] {
         until("the process waits for input", || waits(&home, id).then_some(()));
     }
@@ -161,7 +162,7 @@ fn silence_is_told_as_a_launch_or_the_configuration_asks() {
     assert!(home.record(&stalls)["idle_ms"].as_u64().unwrap() >= 2_000);
 }
 
-/// Launches a command with an open standard input; returns its id.
+/// Lines that a command prints while no manager is running must be reported one time, by the next manager.
 #[test]
 fn lines_printed_while_no_manager_runs_are_reported_once_by_the_next_manager() {
     let home = Home::new();

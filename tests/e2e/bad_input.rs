@@ -1,4 +1,5 @@
-//! Bad input: the error says what happened, why and what to do, with the documented exit code.
+//! Tests of bad input. The error must name what happened, why, and what to do, and the exit code must be the documented
+//! one.
 
 use longhaul_tests::{Answer, Home};
 use std::os::unix::fs::PermissionsExt;
@@ -135,7 +136,7 @@ fn connections_of_another_user_are_rejected_by_peer_credentials() {
     let _ = home.ok(&["run", "--", "true"]);
     let top = home.state().parent().unwrap().to_owned();
     let sockets = ["longhaul.sock", "mcp.sock"].map(|name| home.state().join(name));
-    // Open all permissions on the path to the sockets.
+    // Open all permissions on the path to the sockets, so that only the check of the peer can reject the connection.
     for path in [top, home.state()].iter().chain(&sockets) {
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o777)).unwrap();
     }

@@ -1,15 +1,16 @@
-//! A wrong wall clock changes only displayed times.
+//! A wrong wall clock must change only displayed times.
 
 use longhaul_tests::Home;
 use std::time::{Duration, Instant};
 
 const DAY_MS: i64 = 86_400_000;
 
-/// The offset that a manager records if the wall clock was never set: monotonic time counts from the boot.
+/// Clock movement that stands for a wall clock that was never set. The manager then records an offset with which
+/// monotonic time counts from the boot.
 const NEVER_SET: i64 = i64::MAX;
 
-/// Creates a state directory whose first manager of this boot started with another wall clock, which was moved by
-/// `by_ms` since then.
+/// Creates a state directory of a manager that started earlier in this boot. The wall clock has moved by `by_ms` since
+/// then.
 fn home_where_the_wall_moved(by_ms: i64) -> Home {
     let home = Home::new();
     let _ = home.ok(&["run", "--", "true"]);
@@ -71,7 +72,7 @@ fn timeouts_delays_retries_graces_and_order_are_the_same_whatever_the_wall_clock
             assert_eq!(record["attempt"], attempts, "{what}: {record}");
             assert!(record["duration_ms"].as_u64().unwrap() < 15_000, "{what}: {record}");
             let moment = |field: &str| record[field].as_str().unwrap().to_owned();
-            // The format of timestamps sorts by time.
+            // Timestamps can be compared as text, because their format sorts by time.
             assert!(moment("queued_at") <= moment("started_at"), "{what}: {record}");
             assert!(moment("started_at") <= moment("completed_at"), "{what}: {record}");
             let moved_apart = moment("queued_at")[..10] != moment_of_the_wall()[..10];

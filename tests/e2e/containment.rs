@@ -1,4 +1,4 @@
-//! Process trees: cancel, pause and resume. Requirements C4, H3 and H4.
+//! Tests of process trees: cancel, pause and resume. Requirements C4, H3 and H4.
 
 use longhaul_tests::{Home, descendants, is_alive, ticks, until};
 use std::time::{Duration, Instant};

@@ -1,4 +1,4 @@
-//! The standard input of `longhaul run`, which it passes to the command.
+//! Tests of the standard input of `longhaul run`, which is passed to the command.
 
 use longhaul_tests::{Answer, Home, until};
 use std::fs::File;
@@ -6,13 +6,13 @@ use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
 use std::process::{Child, Command, Stdio};
 
-/// Runs a command with this standard input.
+/// Runs a command with this content as its standard input.
 fn fed(mut command: Command, input: &[u8]) -> Answer {
     let mut child =
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut stdin = child.stdin.take().unwrap();
     let input = input.to_vec();
-    // The reader may exit before it has read everything.
+    // Ignore an error of writing, because the reader may exit before it has read everything.
     let feeder = std::thread::spawn(move || drop(stdin.write_all(&input)));
     let answer = Answer::of(child.wait_with_output().unwrap());
     feeder.join().unwrap();
@@ -26,7 +26,7 @@ fn a_pipe_reaches_the_command_in_the_foreground() {
         let answer = fed(home.command(arguments), b"hi\nthere");
         assert_eq!((answer.code, answer.out.as_str(), answer.err.as_str()), (0, "hi\nthere", ""));
     }
-    // An empty input reaches the command as an end of file.
+    // If the input is empty, the command must read the end of the file at once.
     assert_eq!(fed(home.command(&["run", "--", "wc", "-c"]), b"").out, "0\n");
 }
 
@@ -46,7 +46,7 @@ fn input_that_is_larger_than_every_buffer_arrives_whole() {
     let input: Vec<u8> = (0..8_000_000_u32).map(|n| n.wrapping_mul(2_654_435_761).to_be_bytes()[0]).collect();
     let path = home.work().join("copy");
     let copy = path.to_str().unwrap();
-    // The command starts to read late, so that all buffers in between are full.
+    // The command starts to read late, so that all buffers between the test and the command become full.
     let answer = fed(home.command(&["run", "--", "sh", "-c", "sleep 1.5; cat > $0", copy]), &input);
     assert_eq!((answer.code, answer.err.as_str()), (0, ""));
     assert!(std::fs::read(&path).unwrap() == input);
@@ -69,7 +69,7 @@ fn a_command_that_does_not_read_its_input_ends_as_ever() {
         source.kill().unwrap();
         source.wait().unwrap();
     }
-    // An input without an end does not delay the exit either.
+    // An input that never ends must not delay the exit either.
     let (_writer, reader) = held();
     let answer = Answer::of(home.command(&["run", "--", "true"]).stdin(reader).output().unwrap());
     assert_eq!((answer.code, answer.err.as_str()), (0, ""));
@@ -136,7 +136,7 @@ fn descriptors_of_the_client_are_read_by_the_client() {
         let answer = fed(home.command(&["run", "--stdin", path, "--", "cat"]), b"hi");
         assert_eq!((answer.code, answer.out.as_str(), answer.err.as_str()), (0, "hi", ""), "{path}");
     }
-    // A shell passes such a descriptor for `<(…)`.
+    // A shell passes a descriptor like `/dev/fd/3` for `<(…)`.
     for background in [&[][..], &["-b"]] {
         let run = home.command(&[&["run"], background, &["--stdin", "/dev/fd/3", "--", "cat"]].concat());
         let mut shell = Command::new("sh");
@@ -199,7 +199,7 @@ fn input_stays_open_when_the_client_is_killed_and_can_be_ended_by_another() {
     assert_eq!(std::fs::read(home.work().join("seen")).unwrap(), b"one\ntwo\n");
 }
 
-/// A pipe whose writer stays open.
+/// Creates a pipe whose writer stays open. Returns the writer and the reader.
 fn held() -> (File, File) {
     let (reader, writer) = std::io::pipe().unwrap();
     (OwnedFd::from(writer).into(), OwnedFd::from(reader).into())

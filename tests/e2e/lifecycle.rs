@@ -1,4 +1,4 @@
-//! Launch, wait, cancel, restart and retry. Requirements C1, C4, C5, C6, C7 and E5.
+//! Tests of launch, wait, cancel, restart and retry. Requirements C1, C4, C5, C6, C7 and E5.
 
 use longhaul_tests::{Home, is_alive, until};
 use std::process::Stdio;

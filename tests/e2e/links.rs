@@ -1,4 +1,5 @@
-//! A planted symbolic link does not make the manager write to its target.
+//! A symbolic link that an attacker places in the state directory must not make the manager write to the target of the
+//! link.
 
 use longhaul_tests::Home;
 use std::collections::BTreeSet;
@@ -6,13 +7,13 @@ use std::fs::{self, DirBuilder};
 use std::os::unix::fs::{DirBuilderExt, symlink};
 use std::path::{Path, PathBuf};
 
-/// The kernel setting that refuses some links.
+/// Kernel setting that makes the kernel refuse to follow some symbolic links.
 const GUARD: &str = "/proc/sys/fs/protected_symlinks";
 
-/// The names of directories; all other names are files and sockets.
+/// Names in the state directory that are directories. All other names are files and sockets.
 const DIRECTORIES: [&str; 2] = ["attempts", "environments"];
 
-/// Names of temporary files, including those of SQLite.
+/// Names of temporary files in the state directory, including those of SQLite.
 const DRAFTS: [&str; 10] = [
     "clock.tmp",
     "last_node.tmp",
@@ -26,7 +27,7 @@ const DRAFTS: [&str; 10] = [
     "store_mark.tmp",
 ];
 
-/// Disables the protection of the kernel while the value lives, where that is possible.
+/// Switches off the link protection of the kernel while the value exists, if the test may do so.
 struct Unguarded(Option<String>);
 
 impl Unguarded {
@@ -58,7 +59,7 @@ fn no_name_that_is_made_in_a_state_directory_is_a_way_out_of_it() {
     let _unguarded = Unguarded::now();
     let mut names: BTreeSet<String> = names_of_a_whole_run().into_iter().collect();
     assert!(names.len() > 12 && names.contains("attempts") && names.contains("manager.log"), "{names:?}");
-    // These files exist only for a moment.
+    // Add the names of temporary files, which exist only for a moment.
     names.extend(DRAFTS.map(str::to_owned));
     for name in names {
         let home = Home::new();
@@ -68,7 +69,7 @@ fn no_name_that_is_made_in_a_state_directory_is_a_way_out_of_it() {
         fs::create_dir_all(&empty).unwrap();
         let target = if DIRECTORIES.contains(&name.as_str()) { &empty } else { &absent };
         symlink(target, home.state().join(&name)).unwrap();
-        // The manager may start, by replacing the link, or refuse to start.
+        // The manager may replace the link and start, or it may refuse to start.
         let answer = home.run(&["run", "--", "true"]);
         home.end_manager("-TERM");
         assert!(!absent.exists(), "{name} was created at the target of the link: {answer:?}");
@@ -76,7 +77,7 @@ fn no_name_that_is_made_in_a_state_directory_is_a_way_out_of_it() {
     }
 }
 
-/// Returns the names that a manager creates at the top of its state directory.
+/// Returns the names of the files that a manager creates directly in its state directory.
 fn names_of_a_whole_run() -> Vec<String> {
     let home = Home::new();
     let _ = home.ok(&["run", "--", "true"]);

@@ -1,4 +1,4 @@
-//! The whole product as a user runs it: the real programs, a real state directory and real processes.
+//! Tests of the whole product as a user runs it: the real programs, a real state directory and real processes.
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failed step fails the test")]
 

@@ -1,4 +1,4 @@
-//! There is one manager per state directory, which starts when it is needed.
+//! Each state directory has one manager, which starts when it is needed.
 
 use longhaul_tests::{Home, until};
 use std::os::unix::fs::PermissionsExt;

@@ -1,15 +1,15 @@
-//! Two managers on one Redis, as on two machines.
+//! Tests of two managers that share one Redis server, as on two machines.
 
 use longhaul_tests::{GATED, Home, Keeps, Redis, is_alive, kill, until, within};
 use serde_json::Value;
 use std::time::Duration;
 
-/// Duration of a lease and of its grace, in seconds.
+/// URL parameters for the duration of a lease and of its grace period, in seconds.
 pub(crate) const TIMES: &str = "lease=3&grace=2";
-/// Time for a lease and its grace to expire and for another node to notice.
+/// Time limit for a lease and its grace period to expire and for another node to detect the loss.
 const LOST: Duration = Duration::from_secs(30);
 
-/// Two nodes and their Redis.
+/// Two nodes and the Redis server that they share.
 pub(crate) struct Two {
     pub(crate) alpha: Home,
     pub(crate) beta: Home,
@@ -23,12 +23,12 @@ impl Two {
         Self::with_times(TIMES)
     }
 
-    /// Starts both nodes with these URL parameters for lease and grace.
+    /// Starts both nodes with these URL parameters for the lease and its grace period.
     pub(crate) fn with_times(times: &str) -> Option<Self> {
         let ground = tempfile::Builder::new().prefix("lh-redis-").tempdir().unwrap();
         let redis = Redis::start(ground.path(), Keeps::Nothing)?;
         let url = format!("redis+unix://{}?durability=cache&{times}", redis.socket().display());
-        // Each node has its own configuration directory.
+        // Give each node its own configuration directory.
         let key = redis.socket().with_file_name("cluster.key").display().to_string();
         let home = |id: &str, labels: &str| {
             let home = Home::new();
@@ -57,7 +57,7 @@ impl Two {
         self.node(id)?["presence"].as_str().map(str::to_owned)
     }
 
-    /// Launches a shell script from alpha, in the working directory of beta.
+    /// Launches a shell script through alpha. The script runs in the working directory of beta.
     pub(crate) fn launch(&self, place: &[&str], script: &str) -> String {
         let work = self.beta.work();
         let flags = ["-b", "-C", work.to_str().unwrap(), "--clear-env", "-e", "PATH"];
@@ -110,7 +110,7 @@ fn order_to_another_node_is_answered_when_it_is_carried_out() {
     let answer: Value = serde_json::from_str(&two.alpha.ok(&["resume", &id, "--json"])).unwrap();
     assert_eq!((&answer["process"]["status"], &answer["changed"]), (&"running".into(), &true.into()));
     assert_eq!(answer["note"], Value::Null);
-    // The command does not wait for a stopped manager.
+    // The `pause` command must return although the manager of the other node is stopped.
     let manager = two.beta.manager().unwrap();
     kill("-STOP", manager);
     let asked = two.alpha.run(&["pause", &id]);
@@ -228,7 +228,7 @@ fn process_that_may_run_on_another_node_captures_no_environment_and_no_directory
         assert_eq!(refused.code, 2, "{refused:?}");
         assert!(refused.err.contains("-C DIR --clear-env"), "{refused:?}");
     }
-    // The own node has the captured environment and the directory.
+    // The node that accepts the launch has the captured environment and the directory, so it can run the process.
     let own = two.alpha.ok(&["run", "-b", "--node", "alpha", "--", "true"]);
     two.alpha.until_status(&own, "completed");
 }
@@ -315,7 +315,7 @@ fn work_that_runs_again_elsewhere_outlives_a_manager_that_is_back_in_time() {
     let pid = two.alpha.pid(&id);
     two.beta.end_manager("-KILL");
     let _ = two.beta.ok(&["status"]);
-    // Wait for longer than the lease of the killed manager.
+    // Wait until the lease of the killed manager would have expired.
     std::thread::sleep(Duration::from_secs(5));
     assert!(is_alive(pid));
     assert_eq!((two.alpha.status(&id), two.alpha.pid(&id)), ("running".to_owned(), pid));

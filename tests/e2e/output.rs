@@ -1,4 +1,4 @@
-//! Output: complete, separate, in order, and followed. Requirements C3 and H5.
+//! Tests of output: complete, separate, in order, and followed. Requirements C3 and H5.
 
 use longhaul_tests::{GATED, Home, kill, until};
 use std::io::{BufRead, BufReader};
@@ -62,7 +62,7 @@ fn output_that_could_not_be_stored_is_reported_by_logs() {
     let bounds = ["--log-head", "4096", "--log-tail", "4096"];
     let id = home.ok(&[&["run", "-b"][..], &bounds, &["--", "sh", "-c", &script]].concat());
     until("the command is ready", || home.ok(&["logs", &id]).contains("ready").then_some(()));
-    // The manager reads the pipe in place of the shim, up to its bounds.
+    // The manager then reads the pipe in place of the shim, but stores only a limited amount.
     kill("-KILL", home.shim(&id));
     home.open_gate();
     assert_eq!(home.run(&["wait", &id]).code, 7);
@@ -88,7 +88,7 @@ fn output_that_cannot_be_stored_is_reported_by_logs_while_the_command_runs() {
         &format!("echo ready; {GATED}; head -c 100000 /dev/zero; exec sleep 1000"),
     ]);
     until("the command is ready", || home.ok(&["logs", &id]).contains("ready").then_some(()));
-    // The limit keeps the files of the shim from growing, like a full disk.
+    // The file size limit prevents the files of the shim from growing, as on a full disk.
     let limit = ["--pid", &home.shim(&id).to_string(), "--fsize=4096"];
     assert!(std::process::Command::new("prlimit").args(limit).status().unwrap().success());
     home.open_gate();

@@ -1,4 +1,4 @@
-//! Output and input of processes on another node, requested from that node as on two machines.
+//! Tests of the output and input of processes on another node, which is reached over the network as on two machines.
 
 use crate::agent::Agent;
 use crate::nodes::{TIMES, Two};
@@ -8,12 +8,12 @@ use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
-/// Time to detect an unreachable node: two seconds for a connection plus five for a response, and a margin.
+/// Maximum time to detect an unreachable node: two seconds for a connection, five for a response, and a margin.
 const BOUND: Duration = Duration::from_secs(12);
-/// Time for a lease and its grace to expire and for another node to notice.
+/// Time limit for a lease and its grace period to expire and for another node to detect the loss.
 const LOST: Duration = Duration::from_secs(30);
 
-/// Starts `longhaul` with these arguments; its output is read while it runs.
+/// Starts `longhaul` with these arguments. The test reads its output while it is running.
 fn spawned(home: &Home, words: &[&str]) -> Child {
     home.command(words).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
 }
@@ -24,7 +24,8 @@ fn next_line(reader: &mut impl BufRead) -> String {
     line
 }
 
-/// Two nodes, and a process on beta that has created `said` and waits for its gate.
+/// Starts two nodes, and launches a script on beta. Returns the nodes and the id of the process when the process is
+/// running.
 fn two_and_one(script: &str) -> Option<(Two, String)> {
     let two = Two::new()?;
     let id = two.launch(&["--node", "beta"], script);
@@ -138,13 +139,13 @@ fn end_of_an_output_outlives_its_node() {
 
 #[test]
 fn node_that_is_gone_is_named_within_seconds_and_takes_no_input() {
-    // The node must not be lost during the test.
+    // Use a long lease, so that the node is not declared lost during the test.
     let Some(two) = Two::with_times("lease=60&grace=60") else { return };
     let script = format!("echo begun; : > said; {GATED}; echo never read");
     let id = two.launch(&["--node", "beta", "--stdin-pipe"], &script);
     two.beta.until_written("said");
     let manager = two.beta.manager().unwrap();
-    // First the manager is stopped, and connections get no response. Then it is dead.
+    // Test two states of the manager. First it is stopped, so that connections get no response. Then it is killed.
     kill("-STOP", manager);
     for state in ["halted", "dead"] {
         for words in [&["logs", &id] as &[&str], &["send", &id, "hello"]] {
@@ -160,7 +161,7 @@ fn node_that_is_gone_is_named_within_seconds_and_takes_no_input() {
             until("the manager has exited", || (!is_alive(manager)).then_some(()));
         }
     }
-    // The processes end with the next manager, and not with the lease.
+    // Start a manager again to end the processes. They would not end with the lease.
     let _ = two.beta.run(&["cancel", "--all", "--force", "--yes"]);
 }
 

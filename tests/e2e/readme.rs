@@ -16,7 +16,7 @@ const README: &str = include_str!("../../README.md");
 const TOUR: &str = include_str!("../../docs/tour.md");
 const QUEUES: &str = include_str!("../../docs/queues.md");
 const COOKBOOK: &str = include_str!("../../docs/cookbook.md");
-/// Printed by the shell after each command, with its exit code.
+/// Line that the shell prints after each command.
 const MARK: &str = "-- done --";
 
 #[test]
@@ -54,7 +54,8 @@ fn run_console_blocks(page: &'static str) {
     let mut lines = BufReader::new(shell.stdout.take().unwrap()).lines();
     writeln!(stdin, "exec 2>&1").unwrap();
     for step in steps {
-        // The shell reads its script from its standard input, which a command in the foreground would be handed.
+        // Redirect the input of the command. The shell reads its script from its standard input, and a command in the
+        // foreground would inherit that input.
         writeln!(stdin, "{{ {}\n}} < /dev/null\necho \"{MARK}\"", step.command).unwrap();
         let printed: Vec<String> = lines
             .by_ref()
@@ -92,13 +93,13 @@ fn every_program_that_the_pages_name_exists() {
     }
 }
 
-/// The parts of an output that differ between a page and a run, with their replacements.
+/// Patterns for the parts of an output that differ between a documentation page and a run, with their replacements.
 struct Patterns(Vec<(Regex, &'static str)>);
 
 impl Patterns {
     fn new() -> Self {
         let patterns = [
-            // The symbol before a status, and the bar before a percentage.
+            // These patterns remove the symbol before a status, and the bar before a percentage.
             (r"[●◌✓✗⊘] ", ""),
             (r"\* (running)", "$1"),
             (r"^(└─|`-) ", ""),
@@ -112,7 +113,7 @@ impl Patterns {
             (r"\(now\)", "(DURATION)"),
             (r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC", "TIME"),
             (r"PATH \([^)]*\)", "PATH (DIRS)"),
-            // The number of descendants that were killed depends on the moment of the cancel.
+            // The number of descendants that had to be killed depends on the moment of the cancel.
             (r"\((SIGTERM|SIGKILL), [^)]*\)", "($1)"),
         ];
         Self(patterns.map(|(pattern, word)| (Regex::new(pattern).unwrap(), word)).into())

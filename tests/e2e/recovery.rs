@@ -1,4 +1,4 @@
-//! The manager is killed repeatedly during its recovery, and still records every fact exactly once.
+//! A manager that is killed repeatedly during its recovery must still record every fact exactly once.
 
 use crate::socket::{configure, ids, json_of};
 use longhaul_tests::{Home, until};
@@ -8,35 +8,36 @@ use std::process::{Child, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-/// Number of kills during startup.
+/// Number of times that the manager is killed during its startup.
 const KILLS: u32 = 20;
-/// Minimum time over which the kills are spread; the measured duration of a start may be longer.
+/// Minimum duration of a start over which the moments of the kills are spread. The measured duration is used if it is
+/// longer.
 const MIN_SPAN: Duration = Duration::from_millis(60);
-/// First command of each script, which makes a second start visible.
+/// First command of each script. It writes a line, so that a second start is detected.
 const BEGIN: &str = "echo $LONGHAUL_ID >> begun";
-/// Gate of most scripts; a long interval keeps the processor load low.
+/// Shell command that waits for the gate in most scripts. The long interval keeps the processor load low.
 const GATED: &str = "while [ ! -e go ]; do sleep 0.2; done";
 const RUNNING: i32 = 15;
 const WAITING: i32 = 9;
-/// The kills before which a process ends. The last one frees the slot for the waiting process, so late that the kills
-/// cannot prevent the next start so often that the manager gives up.
+/// Numbers of the kills before which a process ends. The last of these processes frees the slot for a waiting process.
+/// It does so late, because the manager would give up a start that kills prevent too often.
 const ENDS_BEFORE: [u32; 3] = [1, 8, 17];
 
-/// One process and its exit code.
+/// A process and its expected exit code.
 struct Work {
     id: String,
     code: i32,
 }
 
-/// Processes of every kind.
+/// The processes of the test: several of every kind.
 struct Crowd {
     running: Vec<Work>,
     /// A parent and its children.
     tree: Vec<Work>,
     paused: Work,
-    /// Processes that wait for a file each.
+    /// Processes that each wait for a file of their own, and end between the kills.
     meanwhile: Vec<Work>,
-    /// Processes that wait for one slot, behind the last of those that end meanwhile.
+    /// Processes that wait for one slot, which the last process in `meanwhile` holds.
     waiting: Vec<Work>,
 }
 
@@ -67,7 +68,8 @@ fn manager_killed_twenty_times_while_it_recovers_loses_nothing_and_starts_nothin
     }
 }
 
-/// Kills the manager at moments spread evenly over the duration of a start, then lets it run.
+/// Starts the manager again and again, and kills it each time. The moments of the kills are spread evenly over the
+/// duration of a start.
 fn kill_while_it_recovers(home: &Home) {
     let begun = Instant::now();
     let first = serve(home);
@@ -79,7 +81,7 @@ fn kill_while_it_recovers(home: &Home) {
             std::fs::write(home.work().join(format!("end-{kill}")), "").unwrap();
         }
         let manager = serve(home);
-        // The moment of the kill is the tested variable; the sleep waits for no event.
+        // Sleep until the moment of the kill, which is the tested variable. This does not wait for an event.
         sleep(span * kill / KILLS);
         end(manager);
     }
@@ -94,7 +96,7 @@ fn end(mut manager: Child) {
     manager.wait().unwrap();
 }
 
-/// Returns the exit code of a process, or another code if its exit was not observed.
+/// Waits for a process and returns its exit code, or a different code if its exit was not observed.
 fn ending(home: &Home, id: &str) -> i32 {
     home.run(&["wait", "--timeout", "30s", id]).code
 }
@@ -132,7 +134,7 @@ impl Crowd {
         crowd
     }
 
-    /// Returns the processes that run from before the first kill until after the last.
+    /// Returns the processes that are running during all kills.
     fn live(&self) -> impl Iterator<Item = &Work> {
         self.running.iter().chain(&self.tree).chain([&self.paused])
     }
@@ -141,7 +143,7 @@ impl Crowd {
         self.live().chain(&self.meanwhile).chain(&self.waiting)
     }
 
-    /// Checks that every process exists, ran once, and has its correct ending, recorded once.
+    /// Checks that every process exists, ran one time, and has its correct ending, recorded one time.
     fn check(&self, home: &Home, store: &str) {
         for Work { id, code } in self.all() {
             assert_eq!(ending(home, id), *code, "{store}");

@@ -1,4 +1,4 @@
-//! Reported work over HTTP. Requirements D1 to D4.
+//! Tests of reported work over HTTP. Requirements D1 to D4.
 
 use crate::socket::http;
 use longhaul_tests::{Home, until};

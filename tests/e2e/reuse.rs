@@ -1,10 +1,10 @@
-//! A reused process id is not taken for a process of this manager.
+//! The manager must not mistake an unrelated process that has a reused pid for one of its processes.
 
 use longhaul_tests::{Answer, program};
 use std::process::Command;
 
-/// The script runs in its own PID namespace, where it can choose the next process id: it kills the command and its
-/// shim together with the manager, and starts an unrelated process with the process id of the command.
+/// Script that runs in its own PID namespace, where it can choose the next pid. It kills the command, its shim and the
+/// manager, and then starts an unrelated process with the pid of the command.
 const SCRIPT: &str = r#"
 set -e
 id=$(longhaul run -b -- sleep 600)
@@ -42,8 +42,7 @@ fn a_process_id_that_a_stranger_has_now_is_neither_adopted_nor_signalled() {
         eprintln!("THIS TEST WAS NOT RUN: it needs root, unshare and /proc/sys/kernel/ns_last_pid");
         return;
     }
-    // The test does not use `Home`, which ends a manager by the process id in its lock; this manager is in another
-    // PID namespace.
+    // Do not use `Home`: it ends a manager by the pid in its lock, but this manager is in another PID namespace.
     let top = tempfile::tempdir().unwrap();
     let programs = program("longhaul").parent().unwrap().to_owned();
     let path = format!("{}:{}", programs.display(), std::env::var("PATH").unwrap());

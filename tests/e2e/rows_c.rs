@@ -1,5 +1,5 @@
-//! The limit of parallel processes, interrupted processes, and launches that are not duplicated: requirements C6 and
-//! C8, and the promise of all commands about revisions.
+//! Tests of the limit on parallel processes, of interrupted processes, and of repeated launches: requirements C6 and
+//! C8, and the promise about revisions that all commands make.
 
 use crate::socket::{configure, ids, json_of};
 use longhaul_tests::{Home, kill_together};

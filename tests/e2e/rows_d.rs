@@ -1,4 +1,4 @@
-//! Records of distributed work. Requirements D1 to D6.
+//! Tests of the records of distributed work. Requirements D1 to D6.
 
 use crate::socket::{http, ids, json_of};
 use longhaul_tests::Home;

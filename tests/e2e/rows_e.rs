@@ -1,4 +1,4 @@
-//! Interfaces for agents and programs. Requirements E2 to E5, D7 and Q9.
+//! Tests of the interfaces for agents and programs. Requirements E2 to E5, D7 and Q9.
 
 use crate::agent::Agent;
 use crate::socket::{Stream, configure, http, json_of, lines_of};
@@ -8,7 +8,8 @@ use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader};
 use std::process::Stdio;
 
-/// Creates one process of each ending, in this order: completed, failed, timeout, cancelled, interrupted.
+/// Creates five processes that end differently. Returns them in this order: completed, failed, timeout, cancelled,
+/// interrupted.
 fn one_of_each(home: &Home, session: &str) -> [String; 5] {
     let run = |extra: &[&str], script: &str| {
         let launch = [&["run", "-b", "--session", session], extra, &["--", "sh", "-c", script]].concat();
@@ -133,13 +134,13 @@ fn e3_stop_is_gentle_or_by_force() {
         agent.call("start_background_process", &start)["process_id"].as_str().unwrap().to_owned()
     };
     let gentle = start("gentle");
-    // A signal before the kill would be visible only by chance, so several processes are tried.
+    // Try several processes, because a forbidden signal before the SIGKILL would be visible only by chance.
     let forced: Vec<String> = (0..8).map(|n| start(&format!("forced{n}"))).collect();
     home.until_written("gentle");
     (0..8).for_each(|n| home.until_written(&format!("forced{n}")));
     let pids: Vec<u32> = forced.iter().chain([&gentle]).map(|id| home.pid(id)).collect();
     let _ = agent.call("stop_background_process", &json!({"process_id": gentle}));
-    // The shell prints a message as well, if the signal reached its child.
+    // Search for the line, because the shell prints a message as well if the signal reached its child.
     let said = home.ok(&["logs", &gentle]);
     assert!(said.lines().any(|line| line == "bye"), "the command received TERM: {said:?}");
     for id in &forced {
@@ -266,7 +267,7 @@ fn d7_the_status_tool_gives_the_whole_record_or_not_found() {
 #[test]
 fn q9_fifty_children_that_end_together_are_one_notice_with_fifty() {
     let home = Home::new();
-    // The window is long enough for a machine under load.
+    // This completion window is long enough for a machine under load.
     configure(&home, "completions.window = \"3s\"\nlimits.max_per_level = 60\n");
     let parent = home.ok(&["track", "start", "--session", "s"]);
     for _ in 0..50 {

@@ -1,4 +1,4 @@
-//! Requirements on the embedded engine, or on periods of days: Q5 and H7.
+//! Tests of requirements on the embedded engine, or on periods of days: Q5 and H7.
 
 use longhaul_adapters::memory::MemoryStore;
 use longhaul_domain::{CommandSpec, NodeId, ProcessId, Retention, Spec, Status, Work};
@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
-/// Creates an embedded engine that runs in virtual time.
+/// Creates an embedded engine that uses virtual time.
 async fn host(adjust: impl FnOnce(&mut EngineSettings)) -> (Engine, VirtualClock) {
     let clock = VirtualClock::default();
     let shared: Arc<dyn Clock> = Arc::new(clock.clone());
@@ -47,7 +47,7 @@ async fn end_of(engine: &Engine, clock: &VirtualClock, id: ProcessId) -> Status 
     waited.processes.first().unwrap().process.status()
 }
 
-/// Returns the next notification from a callback thread, which runs in real time.
+/// Waits for a notification about a process. A callback thread sends it, and that thread runs in real time.
 fn heard(from: &Receiver<(ProcessId, &'static str)>, id: ProcessId, fact: &str) {
     loop {
         let told = from.recv_timeout(Duration::from_secs(20)).unwrap();
@@ -82,7 +82,7 @@ async fn q5_callbacks_tell_start_and_end_and_cannot_block_or_break_the_engine() 
     heard(&told, again, "ended");
     drop(telling);
     drop(release);
-    // A new engine over another store knows nothing of the first one.
+    // A new engine with another store must have no record of the process.
     let (fresh, _) = host(|_| {}).await;
     assert!(matches!(fresh.process(id).await, Err(EngineError::NotFound { .. })));
 }

@@ -1,4 +1,4 @@
-//! Hierarchies of agents. Requirements H1 to H8.
+//! Tests of hierarchies of agents. Requirements H1 to H8.
 
 use crate::socket::{configure, http, ids, json_of};
 use longhaul_tests::{Home, best_of_three, is_alive, kill, ticks, until, within};
@@ -229,7 +229,7 @@ fn h4_a_session_ends_as_each_of_its_processes_declared() {
     for id in [&cancels, &grace] {
         home.until_status(id, "cancelled");
     }
-    // Other processes are not affected.
+    // Processes with another policy or session must not be affected.
     [&keeps, &other].iter().for_each(|id| home.until_status(id, "running"));
     assert_eq!(home.run(&["session", "end", "s", "--policy", "cancel"]).code, 0);
     home.until_status(&keeps, "cancelled");
@@ -239,7 +239,8 @@ fn h4_a_session_ends_as_each_of_its_processes_declared() {
 #[test]
 fn h5_both_outputs_are_apart_together_in_order_and_readable_at_any_time() {
     let home = Home::new();
-    // Each line waits until the test has seen the previous one: two pipes are ordered only by time.
+    // The script writes the next line only after the test has read the previous one, because the order of lines from
+    // two pipes is known only by time.
     let turn = "while [ ! -e $name$i ]; do sleep 0.02; done";
     let script = format!(
         "for i in 1 2 3; do echo out$i; name=out; {turn}; echo err$i >&2; name=err; {turn}; done; sleep 60"
@@ -311,7 +312,7 @@ fn h8_retries_wait_longer_each_time_and_why_tells_when() {
     assert_eq!(home.record(&id)["attempt"], 4);
     let runs = std::fs::read_to_string(home.work().join("runs")).unwrap();
     let at: Vec<u64> = runs.lines().map(|line| line.parse().unwrap()).collect();
-    // Half of each delay is random: the delays are at least 100, 200 and 400 ms.
+    // Half of each delay is random, so the delays are at least 100, 200 and 400 ms.
     assert!(at.len() == 4 && (1..4).all(|no| at[no] - at[no - 1] >= 50 << no), "{at:?}");
     let slow = home.ok(&["run", "-b", "--retry", "1", "--backoff", "1h..1h", "--", "false"]);
     until("the process waits for its retry", || {

@@ -1,10 +1,10 @@
-//! Queued launches with concurrency slots. Requirements Q1 to Q6 and Q8.
+//! Tests of queued launches with slots of concurrency keys. Requirements Q1 to Q6 and Q8.
 
 use crate::socket::{configure, http, ids, json_of};
 use longhaul_tests::{Home, is_alive, until};
 use serde_json::{Value, json};
 
-/// Returns a launch of reported work for an agent, which its host executes itself.
+/// Returns a launch request for reported work: an agent that its host executes itself.
 fn agent(model: &str) -> Value {
     json!({
         "reported": {"queued": true}, "session_id": "parent", "parent_message_id": "m1",
@@ -18,7 +18,7 @@ fn launch(home: &Home, request: &Value) -> String {
     launched.pointer("/process/id").and_then(serde_json::Value::as_str).unwrap().to_owned()
 }
 
-/// Starts a manager in which `key` has one slot.
+/// Creates a state directory in which `key` has one slot.
 fn narrow(key: &str) -> Home {
     let home = Home::new();
     let _ = home.ok(&["queue", key, "--limit", "1", "--json"]);
@@ -203,7 +203,7 @@ fn q4_queries_by_id_status_session_parent_all_and_counts_per_key() {
     };
     assert_eq!(found("status=pending"), std::slice::from_ref(&waits));
     assert_eq!(found("status=completed"), std::slice::from_ref(&done));
-    // A child belongs to the session of its parent.
+    // A child belongs to the session of its parent, so both must be found.
     assert_eq!(found("session=s"), [child.clone(), parent.clone()]);
     assert_eq!(found(&format!("parent={parent}")), [child]);
     assert_eq!(found("all=true").len(), 4);

@@ -1,4 +1,4 @@
-//! A secret in an environment is only in the promised places.
+//! A secret in an environment must be stored only in the promised places.
 
 use crate::socket::configure;
 use longhaul_tests::{GATED, Home, is_alive, kill, program, until};
@@ -9,16 +9,17 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// The secret that is searched for everywhere.
+/// The secret that the test searches for everywhere.
 const MARKER: &str = "m4rk3r-5ecret-0f0e1d";
-/// Output of the command that proves that the command received the secret.
+/// Output that proves that the command received the secret.
 const SAID: &str = "said-by-the-command-itself";
 
 #[test]
 fn a_secret_of_the_environment_is_in_the_environment_store_and_the_output_of_its_command_and_nowhere_else() {
     let home = Home::new();
     let receiver = Receiver::open(&home);
-    // A manager that a client starts inherits the environment of the client. This client has no secret.
+    // Start the manager with a client that has no secret, because a manager inherits the environment of the client that
+    // starts it.
     let _ = home.ok(&["run", "--", "true"]);
     let launch = |line: &str| {
         let mut command = home.command(&["run", "-b", "--", "sh", "-c", line]);
@@ -81,12 +82,13 @@ fn a_secret_of_the_environment_is_in_the_environment_store_and_the_output_of_its
     let (kept, strange): (Vec<_>, Vec<_>) =
         places.into_iter().partition(|path| path.starts_with(&environments));
     assert!(!kept.is_empty(), "the search does not even find the file of the environment");
-    // A core dump belongs to the command. If the kernel writes one, it is in the working directory of the command.
+    // Ignore core dumps. If the kernel writes one, it belongs to the command and is in the working directory of the
+    // command.
     let strange: Vec<_> = strange.into_iter().filter(|path| !is_core(path)).collect();
     assert_eq!(strange, Vec::<PathBuf>::new());
 }
 
-/// Returns the whole response of the manager.
+/// Returns the complete response of the manager.
 fn answer(home: &Home, path: &str) -> Vec<u8> {
     let mut stream = UnixStream::connect(home.state().join("longhaul.sock")).unwrap();
     write!(stream, "GET {path} HTTP/1.1\r\nhost: longhaul\r\nconnection: close\r\n\r\n").unwrap();
@@ -95,7 +97,7 @@ fn answer(home: &Home, path: &str) -> Vec<u8> {
     bytes
 }
 
-/// Returns the marker in a form that a shell decodes and a search does not find.
+/// Returns the secret in a form that a shell decodes but that a search for the secret does not find.
 fn half_hidden() -> String {
     let (head, tail) = MARKER.split_at(6);
     format!("'{head}''{tail}'")
@@ -113,7 +115,7 @@ fn is_core(path: &Path) -> bool {
     path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("core"))
 }
 
-/// Returns every file below a directory that contains these bytes.
+/// Returns every file below a directory that contains the bytes `part`.
 fn files_with(directory: &Path, part: &[u8]) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in fs::read_dir(directory).unwrap().flatten() {
@@ -127,11 +129,11 @@ fn files_with(directory: &Path, part: &[u8]) -> Vec<PathBuf> {
     found
 }
 
-/// The receiver of the webhooks of a manager.
+/// A server that receives the webhook requests of a manager.
 struct Receiver(Arc<Mutex<Vec<Vec<u8>>>>);
 
 impl Receiver {
-    /// Configures a webhook for all events of the managers of this state directory.
+    /// Starts a receiver, and configures a webhook to it for all events of the managers of this state directory.
     fn open(home: &Home) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
@@ -159,7 +161,7 @@ impl Receiver {
     }
 }
 
-/// Reads all bytes of a webhook request. Returns `None` if the connection broke off.
+/// Reads all bytes of a webhook request. Returns `None` if the connection closed before the end of the request.
 fn letter(stream: &TcpStream) -> Option<Vec<u8>> {
     let mut reader = BufReader::new(stream);
     let mut head = String::new();

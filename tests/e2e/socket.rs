@@ -1,4 +1,4 @@
-//! Plain HTTP over the socket of a manager, as a client in any language uses it.
+//! Plain HTTP over the socket of a manager, as clients in any language can use it.
 
 use longhaul_tests::Home;
 use serde_json::Value;
@@ -6,7 +6,7 @@ use std::io::{BufRead, BufReader, Lines, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
-/// Sends a request to the manager of a state directory; returns the status code and the body.
+/// Sends a request to the manager of a state directory. Returns the status code and the body.
 pub(crate) fn http(home: &Home, method: &str, path: &str, body: &Value) -> (u16, Value) {
     let body = if body.is_null() { String::new() } else { body.to_string() };
     let mut stream = UnixStream::connect(home.state().join("longhaul.sock")).unwrap();
@@ -29,14 +29,14 @@ pub(crate) fn json_of(home: &Home, args: &[&str]) -> Value {
     serde_json::from_str(&home.ok(args)).unwrap()
 }
 
-/// Writes the configuration for the next manager of a state directory.
+/// Writes a configuration, which applies to the next manager that starts with this state directory.
 pub(crate) fn configure(home: &Home, toml: &str) {
     let dir = home.state().parent().unwrap().join("config/longhaul");
     std::fs::create_dir_all(&dir).unwrap();
     std::fs::write(dir.join("config.toml"), toml).unwrap();
 }
 
-/// Returns the ids in a list.
+/// Returns the process ids in a list response.
 pub(crate) fn ids(listing: &Value) -> Vec<String> {
     let id = |process: &Value| process["id"].as_str().unwrap().to_owned();
     listing["processes"].as_array().unwrap().iter().map(id).collect()
@@ -48,7 +48,7 @@ pub(crate) fn lines_of(home: &Home, path: &str) -> Vec<Value> {
     std::iter::from_fn(|| stream.next()).collect()
 }
 
-/// A stream without an end: server-sent events or JSON lines.
+/// A response stream that does not end: server-sent events or JSON lines.
 #[derive(Debug)]
 pub(crate) struct Stream(Lines<BufReader<UnixStream>>);
 
@@ -57,7 +57,7 @@ impl Stream {
     pub(crate) fn open(home: &Home, path: &str) -> Self {
         let mut stream = UnixStream::connect(home.state().join("longhaul.sock")).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
-        // HTTP/1.0 has no chunked bodies.
+        // Use HTTP/1.0, because it has no chunked bodies.
         write!(stream, "GET {path} HTTP/1.0\r\nhost: longhaul\r\n\r\n").unwrap();
         let mut lines = BufReader::new(stream).lines();
         assert!(lines.next().unwrap().unwrap().contains(" 200 "), "{path}");

@@ -1,4 +1,4 @@
-//! Kills the manager, the shim, or both; the records stay correct. Requirements Q6, C2, C8 and E8.
+//! Tests that kill the manager, the shim, or both. The records must stay correct. Requirements Q6, C2, C8 and E8.
 
 use crate::socket::configure;
 use longhaul_tests::{GATED, Home, best_of_three, is_alive, kill, kill_together, until, within};
@@ -105,7 +105,8 @@ fn the_command_and_its_supervisor_are_killed_and_it_is_interrupted_within_half_a
 
 #[test]
 fn everything_is_killed_at_once_and_the_very_first_answer_is_right() {
-    // A subreaper that does not collect orphans leaves zombies, like the first process of many containers.
+    // Make this process a subreaper that reaps no orphans, so that they stay zombies. The first process of many
+    // containers behaves like this.
     rustix::process::set_child_subreaper(Some(rustix::process::getpid())).unwrap();
     let firsts: [&[&str]; 4] = [
         &["status", "-a", "--json"],
@@ -147,7 +148,8 @@ fn everything_is_killed_at_once_and_the_very_first_answer_is_right() {
 #[test]
 fn the_supervisor_alone_is_killed_and_the_true_code_is_recorded() {
     let home = Home::new();
-    // The manager has a second to notice the kill. A command that ends together with its shim is interrupted.
+    // The command sleeps for a second, so that the manager can notice the kill. A command that ended together with its
+    // shim would be recorded as interrupted.
     let id = home.launch(&["sh", "-c", &format!("{GATED}; sleep 1; echo still here; exit 41")]);
     home.until_status(&id, "running");
     kill("-KILL", home.shim(&id));
@@ -247,7 +249,7 @@ fn the_manager_stops_everything_within_the_grace_when_asked_to() {
     let pids = [home.pid(&gentle), home.pid(&stubborn)];
     home.until_written("up");
     kill("-TERM", manager.id());
-    // The longest grace is the default of 5 s, plus a second to verify.
+    // The commands have at most the default grace period of 5 s, plus a second for the final check.
     within(Duration::from_secs(7), "all commands have exited", || {
         pids.iter().all(|pid| !is_alive(*pid)).then_some(())
     });
@@ -261,7 +263,7 @@ fn a_timeout_is_kept_while_no_manager_is_there() {
     let home = Home::new();
     let script = "echo $$ > pid; exec sleep 60";
     let id = home.ok(&["run", "-b", "--timeout", "3s", "--", "sh", "-c", script]);
-    // Until the command runs, no timeout exists that could expire without a manager.
+    // Wait until the command is running, because its timeout starts only then.
     let pid = until("its process id", || {
         std::fs::read_to_string(home.work().join("pid")).ok()?.trim().parse().ok()
     });

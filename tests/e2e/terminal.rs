@@ -1,4 +1,4 @@
-//! The interface for a person at a terminal.
+//! Tests of the interface for a person at a terminal.
 
 use longhaul_tests::{Home, program, until};
 use std::io::Write;
@@ -53,7 +53,7 @@ fn enter_cancels_the_process_that_is_highlighted() {
     terminal.until_shown("project work");
     terminal.press("\r");
     assert_eq!(terminal.code(), 0);
-    // The newest process is the first in the list.
+    // The first entry of the list, which was selected, is the newest process.
     assert_eq!((home.status(&second).as_str(), home.status(&first).as_str()), ("cancelled", "running"));
 }
 

@@ -1,4 +1,4 @@
-//! Typical commands: a server, a build and a test run.
+//! Tests with typical commands: a server, a build and a test run.
 
 use longhaul_tests::{Home, until};
 use std::io::{Read, Write};

@@ -1,4 +1,4 @@
-//! Clients that launch continuously and retry until they get a reply.
+//! Clients that launch processes continuously. They repeat each request until they receive a reply.
 
 use longhaul_tests::ask::{Answer, ask};
 use longhaul_wire::api::{CommandRequest, EnvironmentRequest, LaunchRequest};
@@ -13,12 +13,12 @@ use std::time::{Duration, Instant};
 const CLIENTS: usize = 2;
 /// Delay between two launches of a client.
 const PAUSE: Duration = Duration::from_millis(150);
-/// Time limit of a request, longer than the manager's own limit.
+/// Time limit of a request. It is longer than the manager's own time limit.
 const TIMEOUT: Duration = Duration::from_secs(15);
-/// Time limit for the replies to the last repeated requests.
+/// Time limit for repeating the last requests until they are answered.
 const INSISTING: Duration = Duration::from_secs(25);
 
-/// A command that writes to the journal at its start and at its end.
+/// Shell script of a command. It writes to the journal at its start and at its end.
 const SCRIPT: &str = r#"
 echo "$LONGHAUL_ID $LONGHAUL_ATTEMPT start $4" >> "$1"
 sleep "$2"
@@ -30,10 +30,10 @@ exit "$3"
 #[derive(Clone, Debug)]
 pub(crate) struct Launch {
     pub(crate) code: i32,
-    /// Node of the latest request.
+    /// Node to which the latest request was sent.
     pub(crate) node: &'static str,
     pub(crate) acknowledged: Option<Acknowledged>,
-    /// True if the launch was repeated after a request without a clear reply.
+    /// True if the launch was repeated after a request whose result is unknown.
     pub(crate) in_doubt: bool,
 }
 
@@ -43,11 +43,11 @@ pub(crate) struct Acknowledged {
     pub(crate) at: Instant,
 }
 
-/// Launches of all clients, by launch key.
+/// The launches of all clients, by launch key.
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
     pub(crate) launches: BTreeMap<String, Launch>,
-    /// Number of rejections, by their text.
+    /// Number of rejections, by error text.
     pub(crate) refusals: BTreeMap<String, u64>,
 }
 
@@ -59,7 +59,8 @@ pub(crate) struct Clients {
 }
 
 impl Clients {
-    /// Starts clients for each of the given nodes and sockets. With `may_wait`, launches for any node may be queued.
+    /// Starts clients for each of the given nodes and sockets. If `may_wait` is true, some of the launches that any
+    /// node may run are delayed.
     pub(crate) fn start(nodes: &[(&'static str, PathBuf)], journal: &Path, may_wait: bool) -> Self {
         let over = Arc::new(AtomicBool::new(false));
         let ledger = Arc::new(Mutex::new(Ledger::default()));
@@ -101,7 +102,7 @@ impl Clients {
         })
     }
 
-    /// Lets all clients repeat their unanswered requests once, stops them, and returns the launches.
+    /// Stops all clients after they have repeated their unanswered requests. Returns the launches.
     pub(crate) fn part(self) -> Ledger {
         self.over.store(true, Ordering::Relaxed);
         for thread in self.threads {
@@ -113,7 +114,7 @@ impl Clients {
 
 struct Client {
     name: String,
-    /// Index of the client's node.
+    /// Index of the node that this client belongs to.
     own: usize,
     may_wait: bool,
     nodes: Vec<(&'static str, PathBuf)>,
@@ -151,7 +152,8 @@ impl Client {
         }
     }
 
-    /// Returns the next launch. Most are short; early ones run before, during and after a failover.
+    /// Returns the next launch request. Most commands are short. A few early commands run before, during and after the
+    /// failover.
     fn drawn(&self, number: u64) -> LaunchRequest {
         let key = format!("{}-{number}", self.name);
         let code = if number % 5 == 2 { 7 } else { 0 };
@@ -177,7 +179,8 @@ impl Client {
                 ..CommandRequest::default()
             }),
             launch_key: Some(key),
-            // Some launches may run on any node; the early ones of them start only while the fault is present.
+            // Any node may run every third launch. The early launches of these are delayed, so that their commands
+            // start while the fault is present.
             any_node: number.is_multiple_of(3),
             delay_ms: (self.may_wait && number < 13 && number.is_multiple_of(3))
                 .then_some(2_000 + number * 700),
@@ -185,8 +188,8 @@ impl Client {
         }
     }
 
-    /// Sends a launch. Returns true if it was acknowledged; otherwise it is repeated, on another node if any node may
-    /// run it.
+    /// Sends a launch. Returns true if the launch was acknowledged. If it was not, the client repeats it later; if any
+    /// node may run it, another node gets the next try.
     fn send(&mut self, request: LaunchRequest, tries: usize) -> bool {
         let body = serde_json::to_value(&request).unwrap();
         let place = if request.any_node { (self.own + tries) % self.nodes.len() } else { self.own };

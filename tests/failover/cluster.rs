@@ -1,4 +1,4 @@
-//! A primary with two replicas, and three sentinels that promote one of them.
+//! A Redis primary with two replicas, and three sentinels that promote one of the replicas.
 
 use crate::machines::{Machines, PRIMARY, REPLICAS, SENTINELS};
 use crate::partition::Machine;
@@ -12,10 +12,11 @@ use std::time::Duration;
 const PROGRAM: &str = "redis-server";
 /// Time limit for the start of the servers.
 const BEGINNING: Duration = Duration::from_secs(20);
-/// Time limit for role changes: sentinels reconfigure an earlier primary only after some seconds.
+/// Time limit for role changes. It is long, because sentinels make an earlier primary a replica only after some
+/// seconds.
 const CHANGING: Duration = Duration::from_secs(30);
 
-/// All servers; they are killed when the value is dropped.
+/// All Redis servers and sentinels. They are killed when the value is dropped.
 pub(crate) struct Cluster {
     primary: Server,
     replicas: Vec<Server>,
@@ -24,7 +25,7 @@ pub(crate) struct Cluster {
 }
 
 impl Cluster {
-    /// Starts all servers with the given settings, and waits until they know each other.
+    /// Starts all servers with the given settings, and waits until they have found each other.
     pub(crate) fn start(ground: &Path, machines: &Machines, settings: &str) -> Self {
         let known = machines.known(PRIMARY);
         let port = machines.publish(&[PRIMARY, REPLICAS[0], REPLICAS[1]], 0);
@@ -66,7 +67,7 @@ impl Cluster {
             sentinels.iter().all(knows).then_some(())
         });
         for sentinel in &sentinels {
-            // Shortens the intervals of the sentinels; the order of their actions stays the same. Versions before 7.0
+            // Shorten the intervals of the sentinels, without changing the order of their actions. Versions before 7.0
             // do not have this command and are slower.
             let _ = sentinel.ask(&["SENTINEL", "DEBUG", "info-period", "1000", "publish-period", "500"]);
         }
@@ -82,9 +83,9 @@ impl Cluster {
         self.primary.kill();
     }
 
-    /// Starts the first primary again with its stored data.
+    /// Restarts the first primary with its stored data.
     pub(crate) fn restart_primary(&mut self, machines: &Machines) {
-        // The sentinels then make it a replica.
+        // The sentinels then turn the restarted server into a replica.
         self.primary.restart(machines);
     }
 
@@ -92,7 +93,7 @@ impl Cluster {
         self.replicas.iter().any(Server::is_primary)
     }
 
-    /// Returns true if the first primary and the other replica follow the promoted one.
+    /// Returns true if the first primary and the other replica are replicas of the promoted server.
     pub(crate) fn is_whole_again(&self) -> bool {
         !self.primary.is_primary() && self.replicas.iter().any(Server::is_followed_by_two)
     }
@@ -105,7 +106,7 @@ impl Cluster {
         within(CHANGING, "the first primary follows", || self.is_whole_again().then_some(()));
     }
 
-    /// Returns the replies of the data servers to a command, for error messages.
+    /// Sends a command to the primary and the replicas. Returns their replies, for error messages.
     pub(crate) fn told(&self, command: &[&str]) -> Vec<String> {
         [&self.primary]
             .into_iter()
@@ -172,7 +173,7 @@ fn run(directory: &Path, machines: &Machines, machine: Machine) -> Child {
     let mut command = machines.command(machine, PROGRAM);
     command.current_dir(directory).arg("settings");
     if fs::read_to_string(directory.join("settings")).unwrap().contains("sentinel monitor") {
-        // In Debian, redis-sentinel is this program.
+        // With this option, redis-server runs as a sentinel; in Debian, redis-sentinel is the same program.
         command.arg("--sentinel");
     }
     let mut process =

@@ -1,8 +1,9 @@
 //! Simulated machines on a network that can be partitioned.
 //!
-//! If permitted, each machine is a network namespace, and packets across a cut are dropped without notice, as by a
-//! failed switch. Otherwise each machine is a group of loopback addresses behind proxies: connections across a cut
-//! are closed, and all managers are on the side of the old primary.
+//! If the test may create network namespaces, each machine is one. Packets between the two sides of a partition are
+//! then dropped without notice, as by a failed switch. If the test may not create them, each machine is a group of
+//! loopback addresses behind proxies. Connections between the two sides are then closed, and all managers are on the
+//! side of the old primary.
 
 use crate::partition::{Machine, Network};
 use std::ffi::OsStr;
@@ -10,25 +11,26 @@ use std::io::Write;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// Machine of the first primary.
+/// Number of the machine that runs the first primary.
 pub(crate) const PRIMARY: Machine = 1;
 pub(crate) const REPLICAS: [Machine; 2] = [2, 3];
-/// Machines of the sentinels. One of them also has a replica; a majority decides.
+/// Machines that run the sentinels. One of them also runs a replica. Sentinels decide by majority.
 pub(crate) const SENTINELS: [Machine; 3] = [3, 4, 5];
-/// Nodes and their machines: with the primary, with a replica, with a sentinel.
+/// Names of the nodes and their machines: one with the primary, one with a replica, one with a sentinel.
 pub(crate) const NODES: [(&str, Machine); 3] =
     [("ada", PRIMARY), ("bob", REPLICAS[0]), ("cleo", SENTINELS[1])];
 
 const ALL: [Machine; 5] = [1, 2, 3, 4, 5];
-/// Machine of a client that connects through a proxy and is not a server.
+/// Number that stands for clients that connect through a proxy. It is not the machine of a server.
 const CLIENT: Machine = 0;
-/// Port of all servers; each machine has its own address.
+/// Port of all servers. They can use the same port, because each machine has its own address.
 const PORT: &str = "6379";
 const NAMES: &str = "lh-failover-";
 
-/// All machines. They are removed when the value is dropped; their programs must have ended before.
+/// All simulated machines. They are removed when the value is dropped. The programs on them must have ended before
+/// that.
 pub(crate) enum Machines {
-    /// Prefix of the names of the namespaces.
+    /// One network namespace for each machine. The text is the prefix of their names.
     Namespaces(String),
     Proxies(Network),
 }
@@ -68,7 +70,7 @@ impl Machines {
         machines
     }
 
-    /// Returns the address by which other machines reach a machine.
+    /// Returns the address that other machines use to reach a machine.
     pub(crate) fn known(&self, machine: Machine) -> String {
         match self {
             Self::Namespaces(_) => format!("10.77.0.{machine}"),
@@ -76,7 +78,7 @@ impl Machines {
         }
     }
 
-    /// Returns the address on which the servers of a machine listen.
+    /// Returns the address that the servers of a machine listen on.
     pub(crate) fn own(&self, machine: Machine) -> String {
         match self {
             Self::Namespaces(_) => self.known(machine),
@@ -84,7 +86,7 @@ impl Machines {
         }
     }
 
-    /// Returns the address from which the programs of a machine connect.
+    /// Returns the address that programs of a machine connect from.
     pub(crate) fn source(&self, machine: Machine) -> String {
         match self {
             Self::Namespaces(_) => self.known(machine),
@@ -92,7 +94,7 @@ impl Machines {
         }
     }
 
-    /// Returns a port that is free on these machines and is reachable from other machines from now on.
+    /// Returns a port that is free on these machines, and makes it reachable from other machines.
     pub(crate) fn publish(&self, machines: &[Machine], offset: u16) -> String {
         match self {
             Self::Namespaces(_) => (PORT.parse::<u16>().unwrap() + offset).to_string(),
@@ -104,7 +106,7 @@ impl Machines {
         }
     }
 
-    /// Returns a command that runs on a machine.
+    /// Returns a command that runs a program on a machine.
     pub(crate) fn command(&self, machine: Machine, program: impl AsRef<OsStr>) -> Command {
         match self {
             Self::Namespaces(names) => {
@@ -116,7 +118,7 @@ impl Machines {
         }
     }
 
-    /// Cuts these machines off from all others; they still reach each other.
+    /// Cuts these machines off from all other machines. They can still reach each other.
     pub(crate) fn cut_off(&self, machines: &[Machine]) {
         match self {
             Self::Namespaces(names) => plug(names, machines, "apart"),
@@ -145,7 +147,7 @@ fn plug(names: &str, machines: &[Machine], side: &str) {
     ip_batch(&format!("{names}switch"), &lines.collect::<String>());
 }
 
-/// Removes namespaces of runs that were killed.
+/// Removes network namespaces that killed test runs have left behind.
 fn remove_left_over() {
     for name in known_names() {
         let run = name.strip_prefix(NAMES).and_then(|rest| rest.split('-').next()?.parse().ok());

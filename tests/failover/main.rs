@@ -30,17 +30,18 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use truth::{Count, Keys};
 
-/// Leases with a grace that is long enough that no node is declared lost.
+/// URL parameters of the leases. The grace period is so long that no node is declared lost.
 const LEASES: &str = "lease=5&grace=60";
-/// Server setting: each write is synced to disk before it is acknowledged.
+/// Redis setting: each write is synced to disk before it is acknowledged.
 const SYNCED: &str = "appendfsync always\n";
 const LAZY: &str = "appendfsync everysec\n";
-/// Server setting: a primary without a replica that answered within a second accepts no writes, as Redis recommends.
+/// Redis setting that its documentation recommends: a primary accepts writes only if a replica has answered within the
+/// last second.
 const NOT_ALONE: &str = "min-replicas-to-write 1\nmin-replicas-max-lag 1\n";
-/// Number of launches before the fault, and again with the promoted replica.
+/// Number of launches that must be acknowledged before the fault, and again after a replica was promoted.
 const BEFORE: usize = 30;
 const APART: Duration = Duration::from_secs(2);
-/// Time limit from the end of the fault until all clients are served.
+/// Time limit from the end of the fault until every client gets answers again.
 const RESUMING: Duration = Duration::from_secs(20);
 
 #[test]
@@ -70,24 +71,25 @@ fn nothing_less_than_all_replicas_is_taken_for_safe_and_launches_outlive_a_prima
     run.goes(&Fault::CutOff(&[PRIMARY, REPLICAS[0]]));
 }
 
-/// The nodes restore acknowledged records that the promoted replica lacks.
+/// The nodes must restore acknowledged records that are missing on the promoted replica.
 #[test]
 #[cfg_attr(not(redis), ignore = "redis-server is missing (Debian: apt-get install redis-server)")]
 fn launches_that_a_promoted_replica_lacks_are_restored_without_a_durability_promise() {
-    // A waiting process for any node may run on both sides of a partition that is longer than a lease.
+    // No process waits in this test: a waiting process that any node may run could run on both sides of a partition
+    // that is longer than a lease.
     Run { keys: Keys::MayBeLost, ..Run::start(SYNCED, "cache") }
         .goes(&Fault::CutOff(&[PRIMARY, REPLICAS[0]]));
 }
 
-/// Fault of the primary.
+/// Fault that affects the primary.
 enum Fault {
-    /// The primary is killed, and started again after a replica was promoted.
+    /// The primary is killed, and is restarted after a replica was promoted.
     Killed,
-    /// The primary is cut off, together with these machines.
+    /// The primary and the other machines in this list are cut off from the rest.
     CutOff(&'static [Machine]),
 }
 
-/// Servers and managers; they end before their network is removed.
+/// The managers and servers of a run. The order of the fields ensures that they end before their network is removed.
 struct Run {
     nodes: Vec<Node>,
     cluster: Cluster,
@@ -104,13 +106,13 @@ struct Course {
     mended: Instant,
     whole: Instant,
     served: Instant,
-    /// Number of commands that started between the fault and its end.
+    /// Number of commands that started from the fault until it was over.
     begun_apart: usize,
 }
 
 impl Run {
     fn start(settings: &str, durability: &str) -> Self {
-        // In memory if possible: sentinels declare a server dead that waits for a busy disk.
+        // Use a directory in memory if possible: sentinels declare a server dead while it is waiting for a busy disk.
         let place = Some("/dev/shm").filter(|place| Path::new(place).is_dir());
         let place = place.map_or_else(std::env::temp_dir, PathBuf::from);
         let ground = tempfile::Builder::new().prefix("lh-failover-").tempdir_in(place).unwrap();
@@ -124,7 +126,7 @@ impl Run {
         Self { nodes, cluster, machines, ground, keys: Keys::Kept }
     }
 
-    /// Checks that a manager refuses to start with this durability, for the given reason.
+    /// Checks that a manager refuses to start with this durability setting, for the given reason.
     fn refuses(&self, durability: &str, why: &str) {
         let store = self.cluster.url(&format!("namespace=other&durability={durability}"));
         let output = Node::refused(self.ground.path(), &self.machines, PRIMARY, &store);
@@ -132,7 +134,7 @@ impl Run {
         assert!(said.contains(why), "{durability}: {said}");
     }
 
-    /// Launches before, during and after the fault, and checks the results.
+    /// Launches processes before, during and after the fault, and checks the results.
     fn goes(mut self, fault: &Fault) {
         let sockets: Vec<(&'static str, PathBuf)> =
             self.nodes.iter().map(|node| (node.name, node.socket())).collect();
@@ -153,7 +155,7 @@ impl Run {
         }
         self.cluster.until_one_is_promoted();
         let promoted = Instant::now();
-        // Both sides continue on their own for this time.
+        // Let both sides of the partition continue on their own for this time.
         std::thread::sleep(APART);
         let mended = Instant::now();
         match fault {

@@ -1,4 +1,4 @@
-//! A manager on a machine.
+//! A node: a manager that runs on one of the simulated machines.
 
 use crate::machines::Machines;
 use crate::partition::Machine;
@@ -10,12 +10,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
-/// Maximum number of root processes of a node: more than the clients launch.
+/// Maximum number of root processes on a node. It is higher than the number of processes that the clients launch.
 const ROOTS: usize = 64;
 const BEGINNING: Duration = Duration::from_secs(20);
 const ANSWERING: Duration = Duration::from_secs(10);
 
-/// A node; its manager is killed when the value is dropped.
+/// A node. Its manager is killed when the value is dropped.
 pub(crate) struct Node {
     pub(crate) name: &'static str,
     home: PathBuf,
@@ -23,7 +23,7 @@ pub(crate) struct Node {
 }
 
 impl Node {
-    /// Starts a node and waits until it serves.
+    /// Starts a node and waits until its manager answers requests.
     pub(crate) fn start(
         ground: &Path,
         machines: &Machines,
@@ -45,7 +45,7 @@ impl Node {
         node
     }
 
-    /// Returns the message of a manager that refuses to start with this store.
+    /// Starts a manager that must refuse to start with this store. Returns its output.
     pub(crate) fn refused(ground: &Path, machines: &Machines, machine: Machine, store: &str) -> Output {
         let output =
             serving(ground, machines, "refused", machine, store).stdout(Stdio::piped()).output().unwrap();
@@ -89,7 +89,7 @@ fn serving(ground: &Path, machines: &Machines, name: &str, machine: Machine, sto
         .env("LONGHAUL_STATE_DIR", home.join("state"))
         .env("LONGHAUL_NODE_ID", name)
         .env("LONGHAUL_STORE", store)
-        // All nodes share the file of the cluster key.
+        // All nodes use the same cluster key file.
         .env("XDG_CONFIG_HOME", ground.join("config"))
         .stdin(Stdio::null());
     command

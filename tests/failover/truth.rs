@@ -1,4 +1,4 @@
-//! Checks that everything acknowledged exists and ended once.
+//! Checks that every acknowledged process exists and ended one time.
 
 use crate::client::{Acknowledged, Launch, Ledger};
 use longhaul_tests::Findings;
@@ -8,34 +8,34 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-/// Time limit for running commands to end and to be recorded.
+/// Time limit for running commands to end and for their ends to be recorded.
 const ENDING: Duration = Duration::from_secs(20);
 const TIMEOUT: Duration = Duration::from_secs(15);
 
-/// Number of acknowledged launches, and of those that exist.
+/// Number of acknowledged launches, and of those whose process exists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Count {
     pub(crate) acknowledged: usize,
     pub(crate) present: usize,
-    /// Number of launches that exist twice, because they were repeated after their launch key was lost.
+    /// Number of launches that created two processes, because they were repeated after their launch key was lost.
     pub(crate) again: usize,
 }
 
-/// Expected durability of launch keys.
+/// Expected durability of the launch keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Keys {
     Kept,
-    /// Keys of unacknowledged launches may be lost with the primary.
+    /// Launch keys of unacknowledged launches may be lost with the primary.
     MayBeLost,
 }
 
-/// Returns the number of commands that have started.
+/// Returns the number of commands that have started, according to the journal.
 pub(crate) fn begun(journal: &Path) -> usize {
     let written = std::fs::read_to_string(journal).unwrap_or_default();
     written.lines().filter(|line| line.contains(" start ")).count()
 }
 
-/// Waits until no command is running, and compares the records with the launches.
+/// Waits until no command is running. Then compares the records and the journal with the launches.
 pub(crate) fn check(
     ledger: &Ledger,
     socket: &Path,
@@ -75,7 +75,8 @@ pub(crate) fn check(
         };
         count.acknowledged += 1;
         count.present += usize::from(ids.contains(&id.as_str()));
-        // If the key of an unacknowledged launch may be lost, a repeated launch may create another process.
+        // A repeated launch may have created a second process if the launch key of its unacknowledged first request was
+        // lost.
         if found.len() > 1 && launch.in_doubt && keys == Keys::MayBeLost {
             count.again += 1;
         } else if ids != [id] {
@@ -99,11 +100,12 @@ pub(crate) fn check(
     count
 }
 
-/// Checks that a process has the expected end, and ran once.
+/// Checks that a process ended as expected, and ran one time.
 fn check_end(key: &str, launch: &Launch, view: &ProcessView, written: &str, findings: &mut Findings) {
     let id = &view.id;
     let lines: Vec<&str> = written.lines().filter(|line| line.starts_with(id.as_str())).collect();
-    // An attempt that certainly never started may have been reverted, so that another attempt was the first to start.
+    // The attempt number may be higher than 1: an attempt that certainly never started may have been reverted, so that
+    // a later attempt was the first to start.
     let once = ["start", "end"].map(|word| format!("{id} {} {word} {key}", view.attempt));
     if lines != once {
         findings.note(format_args!("the launch {key} wrote {lines:?}, not {once:?}"));

@@ -1,15 +1,15 @@
-//! Comparison of what the machines ran with the records.
+//! Compares what the simulated machines ran with the records.
 
 use crate::world::World;
 use longhaul_engine::ports::Clock;
 use longhaul_testkit::fakes::FakeCall;
 use std::time::Duration;
 
-/// Time after which a running manager must have stopped an older copy.
+/// Time after which a running manager must have stopped an older attempt of a process that runs elsewhere.
 const STOPPED: Duration = Duration::from_secs(10);
 
 impl World {
-    /// Checks that no attempt is started twice, and that no command runs whose record has ended.
+    /// Checks that no attempt is started twice, and that no command is running whose record says that it has ended.
     pub(crate) fn check_machines(&mut self) {
         for node in &mut self.nodes {
             let here = node.id().clone();
@@ -52,8 +52,8 @@ impl World {
         }
     }
 
-    /// Checks that the older of two attempts of a process runs only where no manager could stop it. A node that lost
-    /// a process to another node stops its copy soon after its manager is running again.
+    /// Checks that two attempts of one process run at the same time only if no manager could stop the older one. A node
+    /// that lost a process to another node must stop its attempt soon after its manager is running again.
     fn check_copies(&self) {
         let now = self.ground.clock.now();
         for node in &self.nodes {

@@ -1,7 +1,7 @@
-//! A shared store that loses data: everything, or everything since a point in time.
+//! A shared store that loses data: either everything, or everything since an earlier moment.
 //!
-//! Several engines, each with an outbox for its own processes. Afterwards everything that was acknowledged must be
-//! there, and nothing may run twice.
+//! The test runs several engines, each with an outbox for its own processes. At the end everything that was
+//! acknowledged must exist, and no process may have run twice.
 
 use crate::node::facts;
 use futures_util::FutureExt;
@@ -23,10 +23,10 @@ use std::time::Duration;
 const LEASE: Duration = Duration::from_secs(5);
 const GRACE: Duration = Duration::from_secs(10);
 const SECOND: Duration = Duration::from_secs(1);
-/// Time in seconds after which everything has ended.
+/// Time in seconds after which all processes must have ended.
 const REST: u64 = 400;
 const SEEDS: u64 = 24;
-/// The number of slots of the one limited key.
+/// Number of slots of the only limited concurrency key.
 const SLOTS: u32 = 2;
 
 struct Node {
@@ -43,9 +43,9 @@ struct World {
     nodes: Vec<Node>,
     chance: Chance,
     acknowledged: Arc<Mutex<BTreeSet<ProcessId>>>,
-    /// Specs that were launched with a launch key, to be launched again.
+    /// Specs with a launch key that were launched before. The test launches them again.
     keyed: Vec<Spec>,
-    /// The processes that were acknowledged for each launch key.
+    /// Ids of the processes that were acknowledged for each launch key.
     holders: Arc<Mutex<BTreeMap<LaunchKey, BTreeSet<ProcessId>>>>,
     dumps: Vec<MemorySnapshot>,
     highest: EventCursor,
@@ -98,7 +98,7 @@ impl World {
         self.second().await;
     }
 
-    /// Cuts a node off for less than a lease. After a longer time its processes could be lost.
+    /// Cuts a node off from the store for less than a lease. After a longer time, its processes could be declared lost.
     fn cut_off(&mut self) {
         let place = self.chance.below(self.nodes.len() as u64);
         let seconds = 1 + self.chance.below(2);
@@ -107,7 +107,7 @@ impl World {
             node.cut_for = seconds;
         }
         self.note(&format!("n{place} is cut off for {seconds} s"));
-        // Meanwhile the node accepts launches that affect no other node.
+        // While the node is cut off, it may accept launches that affect no other node.
         for _ in 0..self.chance.below(3) {
             let command = self.command();
             self.ask(place, Spec::of(Work::Command(Box::new(command))));
@@ -122,9 +122,9 @@ impl World {
             Some(dump) => self.memory.go_back(&dump),
             None => self.memory.lose_everything(),
         }
-        // Earlier dumps belong to another incarnation of the store.
+        // Drop the earlier dumps: they belong to another incarnation of the store.
         self.dumps.clear();
-        // Some nodes notice the loss late.
+        // Sometimes cut a node off, so that it notices the loss late.
         if self.chance.odds(2) {
             self.cut_off();
         }
@@ -135,13 +135,15 @@ impl World {
         let command = self.command();
         let key = if self.chance.odds(2) { SlotKey::new("few").ok() } else { None };
         let placement = if self.chance.odds(2) { Placement::Anywhere } else { Placement::Here };
-        // A process that may run again elsewhere must not be given up because the store has lost it.
+        // Let some processes be retried after an interruption. Such a process must not be given up because the store
+        // has lost it.
         let again = u32::from(self.chance.odds(3));
         let retry = RetryPolicy { retries: again, after_interruption: again > 0, ..RetryPolicy::none() };
         let mut spec = Spec { key, placement, retry, ..Spec::of(Work::Command(Box::new(command))) };
         if self.chance.odds(2) {
             spec.launch_key = LaunchKey::new(&format!("launch-{}", self.keyed.len())).ok();
-            // A repeated launch with another node is the same launch only if its placement is not restricted.
+            // Do not restrict the placement: a launch that is repeated through another node counts as the same launch
+            // only if any node may run it.
             spec.placement = Placement::Anywhere;
             self.keyed.push(spec.clone());
         }
@@ -190,7 +192,7 @@ impl World {
         }
     }
 
-    /// Checks that nothing runs twice on any node.
+    /// Checks that no process was started more than once, on all nodes together.
     fn look(&mut self) {
         let mut runs: BTreeMap<ProcessId, usize> = BTreeMap::new();
         let acknowledged = self.acknowledged.lock().unwrap_or_else(PoisonError::into_inner).clone();
@@ -206,7 +208,7 @@ impl World {
         }
     }
 
-    /// Returns the log lines about a process and about all nodes.
+    /// Returns the log lines about a process, and those about all nodes.
     fn story_of(&self, id: ProcessId) -> String {
         let mut story = self.log.clone();
         for (number, node) in self.nodes.iter().enumerate() {
@@ -304,11 +306,11 @@ impl Node {
     }
 }
 
-/// The result of a seed.
+/// The result of running the simulation with one seed.
 struct Played {
     losses: u64,
     accepted: usize,
-    /// Number of launches that were accepted while the store was unreachable.
+    /// Number of launches that a node accepted while the store was unreachable.
     alone: u64,
     violations: Vec<String>,
 }

@@ -34,19 +34,20 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::{available_parallelism, scope};
 use witness::Sabotage;
 
-/// Default for the first of many seeds.
+/// First of the seeds that are run, unless an environment variable sets another one.
 const FIRST: u64 = 1;
 const SEEDS: u64 = 1_000;
 const TWICE: u64 = 20;
 const WILD: u64 = 8;
 const LEASED_SEEDS: u64 = 200;
-/// The first of some consecutive seeds in which nodes are lost. Each runs with and without expiring leases, in some
-/// seconds.
+/// First of the consecutive seeds that run on Redis. Nodes are lost in them. Each seed runs with and without expiring
+/// leases, and takes some seconds.
 const REDIS_FIRST: u64 = 27;
 const REDIS_SEEDS: u64 = 3;
-/// This number of seeds contains some in which a frozen machine kept running a process that was started elsewhere.
+/// Number of seeds that surely includes a seed with this situation: a frozen machine keeps running a process that was
+/// started again elsewhere.
 const SEEDS_WITH_COPIES: u64 = 1_000;
-/// Seeds that once showed a defect, in addition to those of every run.
+/// Seeds that once revealed a defect. They run in addition to the other seeds.
 const LESSONS: [u64; 7] = [1_011_477, 1_013_885, 2_002_176, 2_039_104, 2_047_901, 4_093_522, 5_055_053];
 
 #[test]
@@ -104,7 +105,7 @@ fn every_seed_on_many_machines_keeps_every_promise() {
     );
     assert!(failed.is_empty(), "{}", told(&failed));
     assert!(losses > 0, "no attempt was lost");
-    // Only a machine that is frozen for a long time leaves a copy, which is rare.
+    // Two attempts of one process run at the same time only if a machine is frozen for a long time, which is rare.
     assert!(again > 0 || many < SEEDS_WITH_COPIES, "no process ever ran twice");
 }
 

@@ -1,4 +1,4 @@
-//! A node: a machine with its child processes, and the successive engines on it.
+//! A node: a machine with its child processes, and the engines that run on it one after the other.
 
 use crate::oracle::Oracle;
 use crate::witness::Witness;
@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::task::JoinHandle;
 
-/// A node: the state that outlives its engines, and the present engine.
+/// A node: the state that outlives its engines, and the current engine.
 pub(crate) struct Node {
     pub(crate) settings: EngineSettings,
     pub(crate) spawner: Arc<ScriptedSpawner>,
@@ -23,12 +23,12 @@ pub(crate) struct Node {
     ids: Arc<SequentialIds>,
     chance: Chance,
     phase: Phase,
-    /// Faults between this node and the store.
+    /// Faults that affect the connection between this node and the store.
     wire: Arc<FaultPlan>,
     cut_until: Timestamp,
-    /// The time since which the engine is running and not frozen; `None` otherwise.
+    /// Time since which the engine has been running without being frozen; `None` if it is not running or is frozen.
     pub(crate) at_work_since: Option<Timestamp>,
-    /// Number of entries of the machine's journal that were checked.
+    /// Number of journal entries of this machine that were already checked.
     pub(crate) read: usize,
 }
 
@@ -42,12 +42,12 @@ enum Phase {
 pub(crate) struct Ground {
     pub(crate) clock: VirtualClock,
     pub(crate) store: Arc<Witness>,
-    /// Signs the launches that any node accepts.
+    /// Signer of all launches, whichever node accepts them.
     pub(crate) signer: FakeSigner,
     pub(crate) oracle: Arc<Mutex<Oracle>>,
-    /// True once faults are switched off.
+    /// True after all faults have been switched off.
     pub(crate) calm: bool,
-    /// The longest time between two engines of a node, in milliseconds.
+    /// Maximum time between the end of one engine of a node and the start of the next, in milliseconds.
     pub(crate) longest_away: u64,
 }
 
@@ -101,7 +101,7 @@ impl Node {
         }
     }
 
-    /// Kills the manager, and all commands as well if the machine reboots.
+    /// Kills the manager. If the machine reboots, kills all commands too.
     pub(crate) fn kill(&mut self, ground: &Ground, reboot: bool) {
         ground.with(|oracle| oracle.note(format_args!("{} is killed, reboot: {reboot}", self.id())));
         match &self.phase {
@@ -114,14 +114,14 @@ impl Node {
         }
     }
 
-    /// Cuts the node off from the store for a while; its children and its manager keep running.
+    /// Cuts the node off from the store for a while. Its child processes and its manager keep running.
     pub(crate) fn cut_off(&mut self, ground: &Ground, span: Duration) {
         ground.with(|oracle| oracle.note(format_args!("{} is cut off for {span:?}", self.id())));
         self.wire.set_down(true);
         self.cut_until = ground.clock.now().plus(span);
     }
 
-    /// Freezes the manager for a while; its children keep running.
+    /// Freezes the manager for a while. The child processes keep running.
     pub(crate) fn freeze(&mut self, ground: &Ground, span: Duration) {
         ground.with(|oracle| oracle.note(format_args!("{} is frozen for {span:?}", self.id())));
         match &self.phase {
@@ -132,7 +132,7 @@ impl Node {
         }
     }
 
-    /// Switches off all faults of the present engine.
+    /// Switches off all faults of the current engine.
     pub(crate) fn calm(&mut self, now: Timestamp) {
         self.wire.set_down(false);
         self.cut_until = now;
@@ -145,7 +145,8 @@ impl Node {
         }
     }
 
-    /// Cleans up a dead engine and starts the next one. Returns true if an engine has ended.
+    /// Advances the node: cleans up a dead engine, completes a start, or starts the next engine. Returns true if an
+    /// engine has ended.
     pub(crate) fn tick(&mut self, ground: &Ground) -> bool {
         let id = self.id().clone();
         let now = ground.clock.now();
@@ -230,7 +231,7 @@ impl Node {
         self.phase = Phase::Starting { trouble, start };
     }
 
-    /// Returns the faults of an engine; some engines have none.
+    /// Returns random faults for the next engine. Some engines get no faults.
     fn random_faults(&mut self) -> RandomFaults {
         RandomFaults {
             seed: self.chance.draw(),

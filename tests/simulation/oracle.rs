@@ -1,4 +1,4 @@
-//! Invariants that are checked after every write.
+//! Conditions that are checked after every write to the store.
 
 use longhaul_domain::{
     Capabilities, Condition, DecisionContext, Ending, ExitStatus, Fact, LaunchKey, NodeId, Policy, Process,
@@ -12,7 +12,7 @@ use longhaul_testkit::fakes::VirtualClock;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-/// Follows every write and records violations.
+/// Observes every write to the store and records violations of the conditions.
 #[derive(Debug)]
 pub(crate) struct Oracle {
     pub(crate) clock: VirtualClock,
@@ -21,7 +21,7 @@ pub(crate) struct Oracle {
     pub(crate) lives: BTreeMap<ProcessId, Life>,
     pub(crate) policy: Policy,
     pub(crate) events: u64,
-    /// The processes that an accepted request must end.
+    /// The processes that must end because a request to end them was accepted.
     pub(crate) must_end: BTreeSet<ProcessId>,
     pub(crate) started: BTreeMap<AttemptKey, NodeId>,
     /// The attempts that were lost with their node.
@@ -40,7 +40,7 @@ pub(crate) struct Life {
     pub(crate) seq: Seq,
     pub(crate) owner: Option<NodeId>,
     pub(crate) swept: bool,
-    /// True if the process and its descendants were cancelled.
+    /// True if the cancellation of the process and all its descendants has started.
     pub(crate) terminated: bool,
     last: (Revision, u32),
 }
@@ -112,12 +112,12 @@ impl Oracle {
         }
     }
 
-    /// Returns the short name of a process in the log.
+    /// Returns the short name that the log uses for a process.
     pub(crate) fn name(&self, id: ProcessId) -> String {
         self.lives.get(&id).map_or_else(|| format!("unknown {id}"), |life| format!("p{}", life.number))
     }
 
-    /// Records an accepted submission, before its events are known.
+    /// Records an accepted submission, before the events of the process are read.
     pub(crate) fn accepted(&mut self, asked: &Submission, stored: &StoredProcess) {
         let id = stored.process.id;
         if self.lives.contains_key(&id) {
@@ -177,7 +177,7 @@ impl Oracle {
         self.lives.insert(id, life);
     }
 
-    /// Records the result of a claim, before its events are known.
+    /// Checks the order of a claim, before its events are read.
     pub(crate) fn claimed(&mut self, node: &NodeId, room: &ClaimCapacity, given: &[StoredProcess]) {
         let ids: BTreeSet<ProcessId> = given.iter().map(|stored| stored.process.id).collect();
         let mut unfair = Vec::new();
@@ -200,7 +200,7 @@ impl Oracle {
         }
     }
 
-    /// Records one committed event.
+    /// Records one committed event, and checks it.
     pub(crate) fn happened(&mut self, logged: &LoggedEvent) {
         self.events += 1;
         let name = self.name(logged.id);
@@ -265,14 +265,14 @@ impl Oracle {
         self.lost.insert(AttemptKey { id, attempt });
     }
 
-    /// Records the owner of a process, which no event contains.
+    /// Records the owner of a process, because no event contains the owner.
     pub(crate) fn owned(&mut self, id: ProcessId, owner: Option<&NodeId>) {
         if let Some(life) = self.lives.get_mut(&id) {
             life.owner = owner.cloned();
         }
     }
 
-    /// Compares the stored record with the events, after all its events are known.
+    /// Compares the stored record with the process that its events lead to. All events must have been recorded before.
     pub(crate) fn compare(&mut self, stored: &StoredProcess) {
         let id = stored.process.id;
         let Some(life) = self.lives.get_mut(&id) else { return };
@@ -305,7 +305,7 @@ impl Oracle {
         }
     }
 
-    /// Returns the number of processes that hold a slot of a key.
+    /// Returns the number of processes that hold a slot of a concurrency key.
     pub(crate) fn holders(&self, key: &SlotKey) -> usize {
         let holds = |life: &&Life| life.standing() == SlotState::Holding && life.key() == Some(key);
         self.lives.values().filter(holds).count()
@@ -325,7 +325,7 @@ impl Oracle {
         }
     }
 
-    /// Checks that the script of a process can cause a condition.
+    /// Checks that the script of a process can cause the condition that was reported.
     fn noticed(&mut self, id: ProcessId, condition: Condition) {
         self.noticed_more(id);
         let Some(life) = self.lives.get(&id) else { return };
@@ -334,7 +334,7 @@ impl Oracle {
             Condition::WaitingForInput => program.as_deref() == Some("ask"),
             Condition::Ready => matches!(program.as_deref(), Some("serve" | "echo")),
             Condition::Idle | Condition::Stalled => life.process.spec.silence != SilencePolicy::default(),
-            // No script leaves descendants behind or has a shim.
+            // These conditions cannot occur: no script leaves descendants behind, and there are no shims.
             Condition::CleaningUp | Condition::SupervisorStopped => false,
         };
         if !can_be {
@@ -342,7 +342,7 @@ impl Oracle {
         }
     }
 
-    /// Checks that a process that is not running has no condition.
+    /// Checks that a process with a condition is running, paused or stopping.
     fn noticed_more(&mut self, id: ProcessId) {
         let Some(status) = self.lives.get(&id).map(|life| life.process.status()) else { return };
         if !matches!(status, Status::Running | Status::Paused | Status::Stopping) {
@@ -350,7 +350,7 @@ impl Oracle {
         }
     }
 
-    /// Checks that the exit code is that of the script, and that a process that never started has none.
+    /// Checks that the exit code is the one in the script, and that a process that never started has no exit code.
     fn ended_truly(&mut self, id: ProcessId, ending: &Ending) {
         let Some(command) = self.lives.get(&id).and_then(|life| life.process.spec.command().cloned()) else {
             return;

@@ -1,7 +1,7 @@
-//! The store in a real Redis server, as a store that answers immediately.
+//! A store in a real Redis server that, for the simulation, answers immediately.
 //!
 //! The simulation stands still during each request: no virtual time passes between a request and its answer, as with
-//! the store in memory. The server uses the time of the simulation, so a seed gives the same run on both stores.
+//! the in-memory store. The server uses the time of the simulation, so a seed gives the same run on both stores.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -25,7 +25,7 @@ use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
 
-/// A server that is killed when it is dropped, and the connections to it.
+/// A Redis server that is killed when the value is dropped, and the connections to it.
 pub(crate) struct Server {
     redis: Redis,
     _directory: TempDir,
@@ -33,7 +33,7 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Starts a server. Returns `None` if the program is missing and may be missing.
+    /// Starts a Redis server. Returns `None` if the server program is not installed and need not be.
     pub(crate) fn start() -> Option<Self> {
         let directory = tempfile::tempdir().unwrap();
         let redis = Redis::start(directory.path(), Keeps::Nothing)?;
@@ -41,7 +41,7 @@ impl Server {
         Some(Self { redis, _directory: directory, runtime: runtime.unwrap() })
     }
 
-    /// Returns an empty store that uses the time of this clock.
+    /// Returns an empty store that takes the time from this clock.
     pub(crate) fn store(&self, clock: &VirtualClock, leases: Option<LeaseTimes>) -> RedisAtOnce {
         let url = format!("redis+unix://{}", self.redis.socket().display());
         let options = RedisOptions {
@@ -62,12 +62,12 @@ impl Server {
     }
 }
 
-/// A store whose calls return only complete answers.
+/// A Redis store whose calls block until they have a complete answer.
 #[derive(Clone)]
 pub(crate) struct RedisAtOnce {
     store: Arc<RedisStore>,
     runtime: tokio::runtime::Handle,
-    /// Counts changes that may wake waiting nodes.
+    /// Number of calls that may have changed something that a waiting node waits for.
     changes: Arc<watch::Sender<u64>>,
 }
 
@@ -79,7 +79,7 @@ impl RedisAtOnce {
         at_once(&self.runtime, ask(self.store.clone()))
     }
 
-    /// Calls the store and wakes waiting nodes.
+    /// Calls the store, and then wakes the nodes that wait for changes.
     fn ask_and_wake<T: Send + 'static, F: Future<Output = T> + Send + 'static>(
         &self,
         ask: impl FnOnce(Arc<RedisStore>) -> F,
@@ -96,7 +96,7 @@ impl fmt::Debug for RedisAtOnce {
     }
 }
 
-/// Blocks this thread while other threads run a future in real time.
+/// Blocks this thread until other threads have run a future to its end in real time.
 fn at_once<T: Send + 'static>(
     runtime: &tokio::runtime::Handle,
     work: impl Future<Output = T> + Send + 'static,

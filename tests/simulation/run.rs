@@ -1,4 +1,4 @@
-//! The run of one seed.
+//! Runs the simulation with one seed.
 
 use crate::redis::Server;
 use crate::specs::KEYS;
@@ -7,7 +7,7 @@ use crate::world::{Place, Wall, World};
 use longhaul_domain::{ProcessId, SlotKey};
 use std::time::Duration;
 
-/// The result of a seed.
+/// The result of running the simulation with one seed.
 pub(crate) struct Outcome {
     pub(crate) log: Vec<String>,
     pub(crate) violations: Vec<String>,
@@ -15,15 +15,16 @@ pub(crate) struct Outcome {
     pub(crate) crashes: u64,
     /// Number of attempts that were lost with their node.
     pub(crate) losses: u64,
-    /// Number of attempts that started while an older attempt of the same process was still running elsewhere.
+    /// Number of checks that found an attempt running elsewhere although a newer attempt of the same process had
+    /// started.
     pub(crate) again: u64,
 }
 
-/// Time in seconds for everything to settle after the faults are switched off.
+/// Time in seconds that the simulation has to settle after the faults were switched off.
 const REST: u64 = 60;
-/// Like `REST`, where leases expire: a frozen node continues late.
+/// Like `REST`, for runs in which leases expire. It is longer, because a frozen node continues late.
 const LEASED_REST: u64 = 150;
-/// Time in seconds after which every cancelled process has ended.
+/// Time limit in seconds for all cancelled processes to end.
 const END: u64 = 60;
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -31,7 +32,7 @@ pub(crate) fn run(seed: u64) -> Outcome {
     play(seed, None, false, Place::Memory, Wall::Steady)
 }
 
-/// Runs a seed while the wall clock is set again and again.
+/// Runs a seed while the wall clock is changed repeatedly.
 pub(crate) fn run_under_a_wild_clock(seed: u64, leased: bool) -> Outcome {
     play(seed, None, leased, Place::Memory, Wall::Wild)
 }
@@ -41,7 +42,7 @@ pub(crate) fn run_leased(seed: u64) -> Outcome {
     play(seed, None, true, Place::Memory, Wall::Steady)
 }
 
-/// Runs a seed on a real server.
+/// Runs a seed on a real Redis server.
 pub(crate) fn run_on_redis(server: &Server, seed: u64, leased: bool) -> Outcome {
     play(seed, None, leased, Place::Redis(server), Wall::Steady)
 }
@@ -79,7 +80,7 @@ fn play(seed: u64, sabotage: Option<Sabotage>, leased: bool, place: Place<'_>, w
     outcome
 }
 
-/// Prints the seed if the run panics.
+/// Prints the seed when it is dropped, which happens only if the run panics.
 struct Shown(u64);
 
 impl Drop for Shown {
@@ -88,7 +89,7 @@ impl Drop for Shown {
     }
 }
 
-/// Lets everything settle. If a crash that was already scheduled still happens, the time starts again.
+/// Lets time pass until everything has settled. The time starts again if a crash happens that was scheduled before.
 async fn rest(world: &mut World, long: u64) {
     let mut quiet = 0;
     while quiet < long {
@@ -116,7 +117,7 @@ async fn end_all(world: &mut World) {
 
 fn tell_all(world: &World, live: Vec<ProcessId>, round: u64) {
     let engines = world.engines();
-    // A scheduled crash may still happen at the next event.
+    // A node may be down at other times, because a scheduled crash may still happen at the next event.
     if engines.len() < world.nodes.len() && (round == 0 || round + 10 >= END) {
         world.ground.with(|oracle| oracle.violated("a node did not come up again"));
     }

@@ -1,4 +1,4 @@
-//! Invariants that hold after some time without faults.
+//! Conditions that must hold after some time without faults.
 
 use crate::oracle::{Life, Oracle};
 use crate::world::World;
@@ -6,7 +6,7 @@ use longhaul_domain::{Pending, ProcessId, SlotState, State, StopCause, Timestamp
 use longhaul_engine::ports::Clock;
 
 impl World {
-    /// Checks that no work is left undone.
+    /// Checks that no process waits for work that should have been done.
     pub(crate) fn check_settled(&self) {
         let nodes = self.nodes.len();
         self.ground.with(|oracle| {
@@ -23,7 +23,7 @@ impl World {
         self.check_nothing_lost();
     }
 
-    /// Checks that everything has ended: no slot is taken, no child is running.
+    /// Checks that all processes have ended, that no slot is taken, and that no child process is running.
     pub(crate) fn check_over(&self) {
         let lines = self.ground.store.lines();
         self.ground.with(|oracle| {
@@ -38,7 +38,8 @@ impl World {
         });
         for node in &self.nodes {
             let mut live = node.spawner.live();
-            // A command whose process was interrupted with its node may run to its end there.
+            // Ignore commands whose process was interrupted when its node was lost: they may run to their end on that
+            // node.
             self.ground.with(|oracle| live.retain(|key| !oracle.lost.contains(key)));
             if !live.is_empty() {
                 self.ground
@@ -66,7 +67,7 @@ impl World {
     }
 }
 
-/// Returns what should have happened by now.
+/// Returns a description of what should have happened to a process by now, or `None` if nothing is overdue.
 fn undone(oracle: &Oracle, life: &Life, now: Timestamp, nodes: usize) -> Option<String> {
     let process = &life.process;
     let above = || process.lineage.ancestors.iter().filter_map(|id| oracle.lives.get(id));
@@ -79,7 +80,7 @@ fn undone(oracle: &Oracle, life: &Life, now: Timestamp, nodes: usize) -> Option<
     if oracle.must_end.contains(&process.id) {
         return Some(format!("was cancelled and is {:?}", process.state));
     }
-    // A cancelled process may wait for descendants that the end of its session does not affect.
+    // A cancelled process may wait for descendants that belong to another session and were therefore not cancelled.
     let waits_for_spared = |top: &Life| {
         let spared = |other: &Life| !other.has_ended() && is_spared(top, other);
         matches!(top.process.state, State::AwaitingChildren(_)) && oracle.lives.values().any(spared)
@@ -121,7 +122,8 @@ fn undone(oracle: &Oracle, life: &Life, now: Timestamp, nodes: usize) -> Option<
     }
 }
 
-/// Returns true if the end of a session does not cancel `below`, because it belongs to another session than `top`.
+/// Returns true if the cancellation of `top` at the end of its session does not cancel its descendant `below`, because
+/// `below` belongs to another session.
 fn is_spared(top: &Life, below: &Life) -> bool {
     let by_session = top.process.cascade.is_some_and(|cascade| cascade.cause == StopCause::Session);
     let theirs = &below.process.spec.session;
@@ -131,7 +133,7 @@ fn is_spared(top: &Life, below: &Life) -> bool {
         && *theirs != top.process.spec.session
 }
 
-/// Returns a message if a waiting process could start.
+/// Returns a description of the problem if a process is waiting although it could start.
 fn idle_room(oracle: &Oracle, life: &Life, nodes: usize) -> Option<String> {
     if let Some(key) = life.key() {
         let slots =

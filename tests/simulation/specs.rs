@@ -11,7 +11,7 @@ use std::time::Duration;
 pub(crate) const KEYS: [&str; 3] = ["one", "two", "many"];
 pub(crate) const SESSIONS: [&str; 2] = ["s1", "s2"];
 
-/// Returns a random spec, usually a plain one.
+/// Returns a random spec. Most specs are plain.
 pub(crate) fn spec(chance: &mut Chance, now: Timestamp) -> Spec {
     let work = if chance.odds(6) { reported(chance) } else { command(chance) };
     let retries = if chance.odds(3) { u32::try_from(1 + chance.below(3)).unwrap_or(0) } else { 0 };
@@ -45,8 +45,8 @@ pub(crate) fn spec(chance: &mut Chance, now: Timestamp) -> Spec {
     }
 }
 
-/// Gives some processes a silence policy. It follows from earlier random numbers, so that existing seeds keep their
-/// meaning.
+/// Gives some processes a silence policy. The policy is derived from random numbers that were already drawn, so that
+/// existing seeds keep their meaning.
 fn silence(work: &Work) -> SilencePolicy {
     let drawn = match work {
         Work::Command(command) => command.stop.grace,
@@ -56,7 +56,7 @@ fn silence(work: &Work) -> SilencePolicy {
     SilencePolicy { idle_after: asks.then_some(drawn / 4), stall_after: asks.then_some(drawn / 2) }
 }
 
-/// Gives some commands monitoring options.
+/// Gives some commands monitoring options, derived from a random number that was already drawn.
 fn curious(command: &mut CommandSpec, drawn: u64) {
     if command.program == "run" && drawn.is_multiple_of(2) {
         let words = [("ask", vec![]), ("serve", vec!["80".to_owned(), drawn.to_string()])];
@@ -109,7 +109,7 @@ fn reported(chance: &mut Chance) -> Work {
     })
 }
 
-/// Returns a command whose arguments are the script of the child.
+/// Returns a random command. Its program and arguments are the script of the simulated child process.
 fn command(chance: &mut Chance) -> Work {
     let drawn = chance.below(3_000);
     let moment = drawn.to_string();

@@ -1,4 +1,4 @@
-//! The store of all nodes, with an oracle that checks every write.
+//! The store that all nodes use, with an oracle that checks every write.
 
 use crate::oracle::Oracle;
 use async_trait::async_trait;
@@ -17,20 +17,20 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// A promise that the store breaks on purpose, to test the oracle.
+/// Promise that the store breaks on purpose, to test whether the oracle detects this.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Sabotage {
-    /// Ignores the limits of keys.
+    /// The store ignores the slot limits of concurrency keys.
     ForgetsLimits,
-    /// Changes records without an event.
+    /// The store changes records without an event.
     ForgetsEvents,
-    /// Acknowledges a submission and loses it.
+    /// The store acknowledges a submission and loses it.
     LosesLaunches,
-    /// Never notifies a node of a free slot, so that processes keep waiting.
+    /// The store never notifies a node of a free slot, so that processes keep waiting.
     SwallowsCalls,
-    /// Accepts children of parents that are stopping.
+    /// The store accepts children of parents that are stopping.
     ForgetsMarks,
-    /// Accepts the writes of a lost node.
+    /// The store accepts the writes of a lost node.
     TakesOldLeases,
 }
 
@@ -43,10 +43,10 @@ impl Sabotage {
         Self::ForgetsMarks,
     ];
 
-    /// Faults that are visible only where leases expire.
+    /// Broken promises that are visible only if leases expire.
     pub(crate) const LEASED: [Self; 1] = [Self::TakesOldLeases];
 
-    /// Returns a text of the violation that the oracle reports.
+    /// Returns a part of the message with which the oracle reports the broken promise.
     pub(crate) const fn shows(self) -> &'static str {
         match self {
             Self::ForgetsLimits => "is holder",
@@ -59,8 +59,8 @@ impl Sabotage {
     }
 }
 
-/// A store that answers immediately, with an oracle that checks every write. Nothing can happen between the write and
-/// the check.
+/// A store that answers immediately, with an oracle that checks every write. No other step can happen between the write
+/// and the check.
 #[derive(Clone)]
 pub(crate) struct Witness {
     inner: Arc<dyn Store>,
@@ -75,12 +75,12 @@ impl Witness {
         Self { inner, cursor: Arc::default(), oracle, newest: Arc::default(), sabotage }
     }
 
-    /// Returns a record, without injected faults.
+    /// Returns the record of a process. Injected faults do not affect this call.
     pub(crate) fn present(&self, id: ProcessId) -> Option<StoredProcess> {
         now(self.inner.load(&[id]))?.ok()?.pop().flatten()
     }
 
-    /// Returns the queues, without injected faults.
+    /// Returns the queues. Injected faults do not affect this call.
     pub(crate) fn lines(&self) -> Vec<QueueState> {
         now(self.inner.queues(None)).and_then(Result::ok).unwrap_or_default()
     }
@@ -106,7 +106,7 @@ impl Witness {
         }
     }
 
-    /// Returns true if the writer's node has lost the lease of this write.
+    /// Returns true if the lease that the writer used is no longer valid for its node.
     fn is_stale(&self, author: &Writer) -> bool {
         let Writer::Owner(lease) = author else { return false };
         let newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
@@ -120,7 +120,7 @@ impl Witness {
         self.sabotage == Some(sabotage)
     }
 
-    /// Accepts a submission as if its ancestors did not exist.
+    /// Submits a process as if it had no ancestors, so that the store cannot check them.
     async fn orphaned(&self, new: Submission) -> Result<SubmitOutcome, StoreError> {
         let mut without = new.clone();
         let lineage = std::mem::take(&mut without.process.lineage);
@@ -139,7 +139,7 @@ impl fmt::Debug for Witness {
     }
 }
 
-/// Returns the result of a store call, which never waits here.
+/// Returns the result of a store call. Such a call never waits in the simulation.
 fn now<T>(answer: impl Future<Output = T>) -> Option<T> {
     answer.now_or_never()
 }
@@ -373,7 +373,7 @@ impl Membership for Witness {
 }
 
 impl Witness {
-    /// Returns true if there is no work for the node other than a free slot or a waiting process.
+    /// Returns true if these updates must reach the node: they contain an action, or no process waits for a slot.
     fn has_nothing_for(&self, calls: &NodeUpdates) -> bool {
         let waits = self.oracle().lives.values().any(|life| life.standing() == SlotState::Waiting);
         !calls.pending_actions.is_empty() || !waits

@@ -1,4 +1,4 @@
-//! Random requests to the engines.
+//! Random requests that the simulation sends to the engines.
 
 use crate::node::Ground;
 use crate::oracle::Oracle;
@@ -16,14 +16,14 @@ use std::fmt::Debug;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-/// The recipient of the answers.
+/// Receives the answer to one request and records it in the oracle.
 #[derive(Clone)]
 struct Desk {
     oracle: Arc<Mutex<Oracle>>,
     number: u64,
 }
 
-/// Sends one request to an engine. The answer comes later, or never if the engine dies first.
+/// Sends one random request to an engine. The answer arrives later, or never if the engine dies first.
 pub(crate) fn ask(ground: &Ground, chance: &mut Chance, engine: &Engine, number: u64) {
     let desk = Desk { oracle: ground.oracle.clone(), number };
     let mut chance = chance.fork();
@@ -73,7 +73,7 @@ impl Desk {
         });
     }
 
-    /// Records that a process must end if the answer promises it.
+    /// Records the answer to a request to end a process. If the request was accepted, the process must end.
     fn ends(&self, id: ProcessId, answer: &Result<ActionOutcome, EngineError>) {
         self.with(|oracle| match answer {
             Ok(answer) => {

@@ -1,4 +1,4 @@
-//! All nodes of one seed with their store, and virtual time.
+//! All nodes of one seed, with their store and virtual time.
 
 use crate::node::{Ground, Node, facts};
 use crate::oracle::Oracle;
@@ -15,7 +15,7 @@ use longhaul_tests::Chance;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-/// All nodes of one seed with their store.
+/// All nodes of one seed, with their store.
 pub(crate) struct World {
     pub(crate) ground: Ground,
     pub(crate) nodes: Vec<Node>,
@@ -26,23 +26,24 @@ pub(crate) struct World {
     wall: Wall,
 }
 
-/// Behaviour of the wall clock.
+/// Behavior of the wall clock in a run.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Wall {
-    /// Shows monotonic time.
+    /// The wall clock shows monotonic time.
     Steady,
-    /// Is set before each step.
+    /// The wall clock is changed before each step.
     Wild,
 }
 
-/// Offsets of a wild clock in milliseconds: around 1970, before it, and ten days ahead and back.
+/// Times in milliseconds that a wild wall clock shows: the start of 1970, five days before that, ten days after and
+/// before the start of the simulation, and the far future.
 const WILD: [i64; 5] = [0, -432_000_000, 1_700_864_000_000, 1_699_136_000_000, i64::MAX / 2];
 
-/// Duration of a lease, and of the grace after it.
+/// Duration of a lease, and of the grace period after it.
 const LEASE: Duration = Duration::from_secs(5);
 const GRACE: Duration = Duration::from_secs(10);
 
-/// The store of a seed.
+/// Kind of store that a seed runs on.
 #[derive(Clone, Copy)]
 pub(crate) enum Place<'a> {
     Memory,
@@ -107,7 +108,7 @@ impl World {
         Self { ground, nodes, chance, crashes: 0, leased, wall }
     }
 
-    /// Sends a request, injects a fault, and checks the invariants.
+    /// Performs one step: sends requests, sometimes injects a fault, lets time pass, and checks the conditions.
     pub(crate) async fn step(&mut self, number: u64) {
         if self.wall == Wall::Wild
             && let Some(shown) = WILD.iter().cycle().nth(usize::try_from(number).unwrap_or_default())
@@ -137,7 +138,7 @@ impl World {
         self.pass(Duration::from_millis(span)).await;
     }
 
-    /// Cuts a node off from the store or freezes it, sometimes for longer than a lease.
+    /// Sometimes cuts a node off from the store or freezes it, possibly for longer than a lease.
     fn part(&mut self) {
         if self.chance.odds(4) {
             let place = self.chance.below(self.nodes.len() as u64);

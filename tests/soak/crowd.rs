@@ -1,5 +1,5 @@
-//! The clients of a run: some launch processes and keep enough of them alive, one cancels, and one is killed during
-//! its requests.
+//! The clients of a soak run. Some clients launch processes and keep a number of them alive, one client cancels
+//! processes, and one client is killed during its requests.
 
 use crate::ground::Ground;
 use crate::ledger::{Launch, Ledger};
@@ -14,17 +14,17 @@ use std::time::{Duration, Instant};
 
 /// Number of clients that launch processes.
 const LAUNCHERS: u64 = 4;
-/// Number of live processes that each of them keeps.
+/// Number of processes that each of the launching clients keeps alive.
 const LIVE: usize = 50;
-/// Timeout of a request; afterwards the client repeats it.
+/// Timeout of a request. After a timeout, the client repeats the request.
 const TIMEOUT: Duration = Duration::from_secs(3);
-/// Number of most recent processes among which clients choose.
+/// Number of most recently launched processes that clients choose a process from.
 const LATEST: usize = 200;
-/// Lifetime in milliseconds below which a process ends before a client can act on it.
+/// Lifetime in milliseconds that is too short for a client to act on the process before it ends.
 const SHORT_MS: u64 = 200;
 const LONG_MS: u64 = 18_000;
 
-/// The running clients.
+/// The running clients, and the data that they share.
 pub(crate) struct Crowd {
     clients: Vec<JoinHandle<()>>,
     shared: Arc<Shared>,
@@ -57,7 +57,7 @@ impl Crowd {
         Self { clients, shared }
     }
 
-    /// Waits until all clients have finished their requests, and returns the ledger.
+    /// Stops all clients after their current requests, and returns the ledger of requests.
     pub(crate) fn part(self) -> Ledger {
         self.shared.over.store(true, Ordering::Relaxed);
         for client in self.clients {
@@ -80,10 +80,10 @@ impl Shared {
         self.over.load(Ordering::Relaxed)
     }
 
-    /// Cancels processes at random. After a successful cancel, no command of the process may be alive.
+    /// Cancels random processes. After a successful cancel, no command of the process may be alive.
     fn cancel_some(&self, chance: &mut Chance) {
         while !self.is_over() {
-            // The pause limits the request rate; it waits for no event.
+            // The pause only limits the request rate; it does not wait for an event.
             sleep(Duration::from_millis(200 + chance.below(600)));
             let latest = self.latest().clone();
             let Some(id) = chance.pick(&latest) else { continue };
@@ -140,7 +140,7 @@ impl Launcher {
         }
     }
 
-    /// Repeats a launch until it is answered or the run is over. The process must not run twice.
+    /// Launches a process. Repeats the request until it is answered or the run is over. The process must not run twice.
     fn launch(&mut self, life: u64) {
         self.launches += 1;
         let key = format!("client-{}-{}", self.number, self.launches);

@@ -1,4 +1,5 @@
-//! The faults of a run: kills running and starting managers, and shims with or without a manager.
+//! The faults of a soak run. They kill managers that are running or starting, and shims while a manager is running or
+//! while none is.
 
 use crate::ground::Ground;
 use crate::journal;
@@ -12,27 +13,28 @@ use std::fmt;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-/// Time within which a manager must answer again.
+/// Time limit within which a restarted manager must answer.
 const RETURN: Duration = Duration::from_secs(30);
 /// Maximum pause between two faults, in milliseconds.
 const PAUSE: u64 = 600;
-/// After this time, a manager watches all processes that it adopted.
+/// Time after the start of a manager within which it watches all processes that it adopted.
 const ADOPTION: Duration = Duration::from_secs(5);
-/// Maximum time in milliseconds after which a starting manager is killed.
+/// Maximum time in milliseconds from the start of a manager until it is killed during its startup.
 const BEGINNING: u64 = 150;
 
-/// All faults of a run.
+/// All faults that were injected in a run.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct FaultHistory {
     managers: u64,
     beginning: u64,
     supervisors: u64,
     both: u64,
-    /// The managers that exited without being killed.
+    /// Descriptions of the managers that exited without being killed.
     left: Vec<String>,
-    /// The processes whose shim was killed.
+    /// Ids of the processes whose shim was killed.
     pub(crate) orphaned: BTreeSet<String>,
-    /// Those of them whose pipes no manager held. Their next write to the broken pipe may kill them.
+    /// Those of the `orphaned` processes whose output pipes no manager held when the shim was killed. The next write to
+    /// the broken pipe may kill such a command.
     pub(crate) exit_unobserved: BTreeSet<String>,
 }
 
@@ -47,12 +49,12 @@ impl fmt::Display for FaultHistory {
     }
 }
 
-/// The manager and the faults in progress.
+/// Injects faults into the manager and the shims, and restarts the manager.
 pub(crate) struct FaultInjector {
     ground: Ground,
     chance: Chance,
     manager: Manager,
-    /// The time at which the manager was started.
+    /// Time of the latest start or kill of the manager.
     since: Instant,
     may_kill_it: bool,
     past: FaultHistory,
@@ -89,15 +91,15 @@ impl FaultInjector {
         });
     }
 
-    /// Kills only shims from now on.
+    /// Stops killing the manager; from now on only shims are killed.
     pub(crate) fn let_the_manager_live(&mut self) {
         self.may_kill_it = false;
         self.until_it_answers();
     }
 
-    /// Waits for a while, then injects one fault.
+    /// Waits for a random time, then injects one fault.
     pub(crate) fn step(&mut self) {
-        // The pause limits the fault rate; it waits for no event.
+        // The pause only limits the fault rate; it does not wait for an event.
         sleep(Duration::from_millis(self.chance.below(PAUSE)));
         self.restart_if_exited();
         match self.chance.below(8) {
@@ -118,13 +120,13 @@ impl FaultInjector {
     fn kill_manager(&mut self, with_supervisor: bool) {
         self.past.managers += 1;
         self.manager.end();
-        // No manager watches the processes now.
+        // From now on, no manager watches the processes.
         self.since = Instant::now();
         if with_supervisor {
             self.past.both += 1;
             self.kill_supervisor();
         }
-        // No manager runs for a while.
+        // Let some time pass in which no manager is running.
         sleep(Duration::from_millis(self.chance.below(PAUSE)));
         self.begin_anew();
         while self.chance.odds(4) {
@@ -146,7 +148,8 @@ impl FaultInjector {
             .into_iter()
             .filter(|(_, trace)| !trace.has_ended)
             .filter_map(|(id, trace)| Some((id, *trace.begins.last()?)))
-            // Other processes may have got these process ids by now. Only the parent of the command is its shim.
+            // Other processes may have reused these pids. Only a process that is still the parent of the command is its
+            // shim.
             .filter(|(id, begin)| {
                 stat(begin.pid).is_some_and(|stat| stat.parent == begin.supervisor && stat.state != 'Z')
                     && leaks::is_of(begin.pid, id)

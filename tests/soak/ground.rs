@@ -1,11 +1,11 @@
-//! The directory of a run: the state directory, a working directory and the journal.
+//! The directory of a soak run. It contains the state directory, a working directory and the journal.
 
 use longhaul_tests::{Owner, program};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// The directory of a run, which belongs to an ordinary user.
+/// The directory of a run, and the user that owns it.
 #[derive(Clone, Debug)]
 pub(crate) struct Ground {
     root: PathBuf,
@@ -22,7 +22,7 @@ impl Ground {
         Self { root: root.to_owned(), owner }
     }
 
-    /// Returns the shell of the commands.
+    /// Returns the path of the shell that runs the commands.
     pub(crate) fn shell(&self) -> String {
         self.owner.shell(&self.root).display().to_string()
     }
@@ -47,7 +47,7 @@ impl Ground {
         self.root.join("serve.log")
     }
 
-    /// Returns a `longhaul` command with these arguments. It starts no manager and prints nothing.
+    /// Returns a `longhaul` command with these arguments. The command starts no manager, and its output is discarded.
     pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = self.owner.command(program("longhaul"));
         for (variable, _) in std::env::vars_os() {

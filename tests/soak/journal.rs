@@ -1,9 +1,9 @@
-//! The journal: the commands of a run write down that they start and end.
+//! The journal: a file in which the commands of a run record their start and their end.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// A script for sh. Each line is one appending write.
+/// A script for sh. Each journal line is written with a single append.
 const SCRIPT: &str = r#"
 printf '%s %s start %s %s\n' "$LONGHAUL_ID" "$LONGHAUL_ATTEMPT" $$ "$PPID" >> "$1"
 echo begun
@@ -21,10 +21,10 @@ pub(crate) fn arguments(journal: &Path, life: u64, code: i32) -> Vec<String> {
         .into()
 }
 
-/// The lines of one process.
+/// The journal lines of one process.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Trace {
-    /// Each start: the attempt, the command and its shim.
+    /// The starts of the process, each with the pids of the command and of its shim.
     pub(crate) begins: Vec<Begin>,
     pub(crate) has_ended: bool,
 }
@@ -35,7 +35,7 @@ pub(crate) struct Begin {
     pub(crate) supervisor: u32,
 }
 
-/// Reads the journal, by process id.
+/// Reads the journal. Returns its lines grouped by process id.
 pub(crate) fn read(path: &Path) -> BTreeMap<String, Trace> {
     let mut traces: BTreeMap<String, Trace> = BTreeMap::new();
     for line in String::from_utf8_lossy(&std::fs::read(path).unwrap_or_default()).lines() {

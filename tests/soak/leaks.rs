@@ -1,4 +1,4 @@
-//! Checks what is left on the machine after all work has ended.
+//! Checks which processes, files and memory are left on the machine after all work has ended.
 
 use crate::faults::FaultInjector;
 use crate::ground::Ground;
@@ -9,17 +9,18 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// Shims wait a second until their end is confirmed, and a killed shim is noticed at the next check.
+/// Time limit for all shims to exit. A shim waits up to a second until its exit record is acknowledged, and a killed
+/// shim is noticed only at the next check.
 const LEAVE: Duration = Duration::from_secs(10);
-/// Number of additional descriptors that an old manager may have compared with a new one, such as connections of the
+/// Number of descriptors by which a manager may exceed its number at the start, for example for connections of the
 /// store.
 const DESCRIPTORS: usize = 12;
-/// Maximum memory growth in KiB of a manager under constant work; caches fill at first.
+/// Maximum memory growth in KiB of a manager under constant work. Some growth is normal, because caches fill at first.
 const GROWTH: u64 = 24 * 1_024;
-/// Maximum depth of control groups below the root.
+/// Depth below the cgroup root to which leftover cgroups are searched.
 const DEPTH: usize = 5;
 
-/// The state of the machine before any work.
+/// The state of the manager before any work.
 #[derive(Debug)]
 pub(crate) struct Before {
     descriptors: usize,
@@ -30,7 +31,7 @@ impl Before {
         Self { descriptors: descriptors(manager) }
     }
 
-    /// Compares the machine after all work with the state before.
+    /// Checks the machine after all work, and compares the manager with its state before.
     pub(crate) fn check(
         &self,
         ground: &Ground,
@@ -74,7 +75,7 @@ impl Before {
                 findings
                     .note(format_args!("the directory {} still exists without a record", attempt.display()));
             }
-            // The socket of a killed shim stays until its record is deleted.
+            // The socket of a killed shim may remain until the record of its process is deleted.
             if !injector.past().orphaned.contains(&id) && attempt.join("ctl").exists() {
                 findings.note(format_args!("a socket still exists in {}", attempt.display()));
             }
@@ -82,12 +83,13 @@ impl Before {
     }
 }
 
-/// Returns the live processes that a manager started for a process id, without the shim.
+/// Returns the pids of the live commands of a process and of their descendants, without the shim.
 pub(crate) fn commands_of(id: &str) -> Vec<u32> {
     processes().filter(|pid| is_of(*pid, id)).filter(|pid| is_alive(*pid)).collect()
 }
 
-/// Returns true if a manager started this for a process id.
+/// Returns true if the environment of a running program names this process id, which means that a manager started the
+/// program.
 pub(crate) fn is_of(pid: u32, id: &str) -> bool {
     variables(pid).contains(&format!("LONGHAUL_ID={id}"))
 }
@@ -103,7 +105,8 @@ fn descriptors(pid: u32) -> usize {
     fs::read_dir(format!("/proc/{pid}/fd")).map_or(0, Iterator::count)
 }
 
-/// Returns the processes that have a file of the state directory open, or that its manager started.
+/// Returns the pids of all programs that have a file of the state directory open, or that the manager of this directory
+/// started.
 fn holders(state: &Path, socket: &Path) -> Vec<u32> {
     let under = format!("LONGHAUL_SOCKET={}", socket.display());
     let mut found = BTreeSet::new();
@@ -123,13 +126,13 @@ fn processes() -> impl Iterator<Item = u32> {
     entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
 }
 
-/// Returns the environment with which a process started.
+/// Returns the environment variables that a program was started with.
 fn variables(pid: u32) -> Vec<String> {
     let all = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
     String::from_utf8_lossy(&all).split('\0').map(str::to_owned).collect()
 }
 
-/// Returns the control groups of the attempts of these processes.
+/// Returns the cgroups that were created for attempts of these processes.
 fn groups(below: &Path, depth: usize, ids: &BTreeSet<&str>) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in fs::read_dir(below).into_iter().flatten().flatten() {
@@ -146,7 +149,7 @@ fn groups(below: &Path, depth: usize, ids: &BTreeSet<&str>) -> Vec<PathBuf> {
     found
 }
 
-/// Returns the attempt directories with the ids of their processes.
+/// Returns all attempt directories, each with the id of its process.
 fn attempts(state: &Path) -> Vec<(String, PathBuf)> {
     let mut found = Vec::new();
     for process in fs::read_dir(state.join("attempts")).into_iter().flatten().flatten() {

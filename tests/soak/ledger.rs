@@ -1,15 +1,16 @@
-//! The requests of clients and the answers to them.
+//! The requests that the clients sent, and the answers that they received.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-/// All requests of a run.
+/// All requests of a soak run.
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
     /// All launches, by launch key.
     pub(crate) launches: BTreeMap<String, Launch>,
-    /// The processes that a client tried to cancel, with any result.
+    /// The ids of the processes that a client tried to cancel, whatever the result.
     pub(crate) cancelled: BTreeSet<String>,
-    /// Answers that no client should get, and commands that were alive after a successful cancel.
+    /// Descriptions of answers that no client should receive, and of commands that were alive after a successful
+    /// cancel.
     pub(crate) oddities: Vec<String>,
     /// Number of successful cancels.
     pub(crate) gone: u64,
@@ -20,9 +21,9 @@ pub(crate) struct Ledger {
 /// One launch.
 #[derive(Debug)]
 pub(crate) struct Launch {
-    /// The exit code that the command was given.
+    /// The exit code that the command must return.
     pub(crate) code: i32,
-    /// The id of the process, if the launch was answered.
+    /// The id of the process; `None` if the launch was not answered.
     pub(crate) id: Option<String>,
 }
 

@@ -29,7 +29,7 @@ use leaks::Before;
 use longhaul_tests::{Chance, Findings, Owner, fresh_seed, wanted};
 use std::time::{Duration, Instant};
 
-/// Default duration of a run.
+/// Default duration of a run, in seconds.
 const SECONDS: u64 = 45;
 
 #[test]

@@ -1,13 +1,13 @@
-//! The manager, as a child process of the test.
+//! The manager of a soak run, as a child process of the test.
 
 use crate::ground::Ground;
 use std::fs::OpenOptions;
 use std::process::{Child, Stdio};
 
-/// Limit of running processes, above the number that a run keeps alive.
+/// Maximum number of processes that run at the same time. It exceeds the number that the clients keep alive.
 const AT_ONCE: &str = "400";
 
-/// A manager that runs or ran.
+/// A manager process, running or exited.
 pub(crate) struct Manager {
     child: Child,
 }
@@ -28,7 +28,7 @@ impl Manager {
         self.child.id()
     }
 
-    /// Returns the exit status if the manager has exited without being killed.
+    /// Returns a description of the exit status if the manager has exited without being killed.
     pub(crate) fn has_left(&mut self) -> Option<String> {
         self.child.try_wait().ok().flatten().map(|status| status.to_string())
     }

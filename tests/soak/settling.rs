@@ -1,4 +1,4 @@
-//! The phase after all faults: every process ends and its end is recorded.
+//! The phase after the last fault: every process ends, and its end is recorded.
 
 use crate::ground::Ground;
 use longhaul_tests::Findings;
@@ -9,18 +9,18 @@ use std::collections::BTreeMap;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-/// Time for live processes to end without a cancel, longer than the longest lifetime.
+/// Time that live processes have to end by themselves before they are cancelled.
 const DRAIN: Duration = Duration::from_secs(6);
-/// Time for cancelled processes to end.
+/// Time limit for all cancelled processes to end.
 const END: Duration = Duration::from_secs(60);
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The state at the end of a run.
+/// The records at the end of a run.
 #[derive(Debug, Default)]
 pub(crate) struct Settled {
-    /// The records, by id.
+    /// The records, by process id.
     pub(crate) records: BTreeMap<String, ProcessView>,
-    /// The processes that were cancelled because the run ended.
+    /// The ids of the processes that the test cancelled at the end of the run.
     pub(crate) dismissed: Vec<String>,
 }
 

@@ -1,4 +1,4 @@
-//! Checks that nothing is lost or duplicated, and that every ending is correct.
+//! Checks that no launch is lost or duplicated, and that every recorded ending is correct.
 
 use crate::faults::FaultInjector;
 use crate::ground::Ground;
@@ -9,7 +9,7 @@ use longhaul_tests::Findings;
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// The counts of a run.
+/// Numbers of launches, endings and faults in a run.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
     launches: usize,
@@ -78,8 +78,8 @@ pub(crate) fn check(
         let was_told_to_end = ledger.cancelled.contains(&view.id) || settled.dismissed.contains(&view.id);
         let is_true = match view.status.as_str() {
             "completed" => launch.code == 0 && view.exit_code == Some(0) && wrote_its_end,
-            // Without shim and manager no program reads the output, and the kernel kills a command that writes to the
-            // broken pipe.
+            // If both the shim and the manager are gone, no program reads the output pipe. The kernel then kills a
+            // command that writes to it.
             "failed" if was_unwatched && view.exit_code.is_none() => !wrote_its_end,
             "failed" => launch.code != 0 && view.exit_code == Some(launch.code) && wrote_its_end,
             "cancelled" => was_told_to_end,

@@ -1,4 +1,4 @@
-//! One HTTP request to a manager, which may be dead, stopped or without a store.
+//! Sends single HTTP requests to a manager. The manager may be dead or stopped, or its store may be unreachable.
 
 use crate::owner::Owner;
 use longhaul_wire::api::ProcessView;
@@ -8,7 +8,7 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
 
-/// Outcome of a request.
+/// Result of a request.
 #[derive(Clone, Debug)]
 pub enum Answer {
     /// The manager sent a complete response.
@@ -20,11 +20,11 @@ pub enum Answer {
     },
     /// The connection failed.
     NoConnection,
-    /// The request was sent, and no complete response came.
+    /// The request was sent, but no complete response arrived.
     NoResponse,
 }
 
-/// Sends a request and reads the response. Each read and each write may take `timeout` at most.
+/// Sends a request and reads the response. `timeout` applies to each single read and write.
 #[must_use]
 pub fn ask(socket: &Path, method: &str, path: &str, body: &Value, timeout: Duration) -> Answer {
     let body = if body.is_null() { String::new() } else { body.to_string() };
@@ -46,17 +46,17 @@ pub fn ask(socket: &Path, method: &str, path: &str, body: &Value, timeout: Durat
     said(&String::from_utf8_lossy(&answer)).unwrap_or(Answer::NoResponse)
 }
 
-/// Connects as the owner of the socket, because a manager serves only its owner.
+/// Connects to the socket as the user that owns it, because a manager accepts only its own user.
 fn connect(socket: &Path) -> io::Result<UnixStream> {
     Owner::of(socket).act(|| UnixStream::connect(socket))
 }
 
-/// Reads a stream of JSON lines to its end. Returns `None` if the stream broke off.
+/// Reads a stream of JSON lines to its end. Returns `None` if the connection fails or a line is not complete.
 #[must_use]
 pub fn lines(socket: &Path, path: &str, timeout: Duration) -> Option<Vec<Value>> {
     let mut stream = connect(socket).ok()?;
     stream.set_read_timeout(Some(timeout)).ok()?;
-    // HTTP/1.0 has no chunked bodies.
+    // Use HTTP/1.0, because it has no chunked bodies.
     write!(stream, "GET {path} HTTP/1.0\r\nhost: longhaul\r\n\r\n").ok()?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer).ok()?;
@@ -67,8 +67,8 @@ pub fn lines(socket: &Path, path: &str, timeout: Duration) -> Option<Vec<Value>>
     body.lines().filter(|line| line.starts_with('{')).map(|line| serde_json::from_str(line).ok()).collect()
 }
 
-/// Lists all records that match a filter, page by page. Returns `None` if a page cannot be read, or if the store is
-/// unreachable, so that the manager knows only its own records.
+/// Lists all records that match a filter, page by page. Returns `None` if a page cannot be read. Also returns `None` if
+/// the store is unreachable, because the manager then knows only its own records.
 #[must_use]
 pub fn list(socket: &Path, filter: &str, timeout: Duration) -> Option<Vec<ProcessView>> {
     let (mut all, mut cursor) = (Vec::new(), String::new());

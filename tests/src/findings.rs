@@ -1,11 +1,11 @@
-//! Broken promises that a run found.
+//! Violations of promises that a test run found.
 
 use std::fmt;
 
-/// Maximum number of findings to print; later ones usually have the same cause.
+/// Maximum number of findings that are printed. Later findings usually have the same cause.
 const MAX_PRINTED: usize = 40;
 
-/// All broken promises of a run.
+/// All findings of a test run. A finding describes one violation of a promise.
 #[derive(Debug, Default)]
 pub struct Findings(Vec<String>);
 

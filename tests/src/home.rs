@@ -1,4 +1,4 @@
-//! A state directory with at most one manager. Both end with the test.
+//! A state directory with at most one manager. The directory and the manager are removed at the end of the test.
 
 use serde_json::Value;
 use std::ffi::OsStr;
@@ -9,7 +9,7 @@ use std::process::{Command, Output, Stdio};
 /// First line of a shell script that waits until its test calls [`Home::open_gate`].
 pub const GATED: &str = "while [ ! -e go ]; do sleep 0.02; done";
 
-/// A state directory. When it is dropped, it kills its manager and everything that ran under the manager.
+/// A state directory. Dropping the value ends its manager and all processes that the manager runs.
 #[derive(Debug)]
 pub struct Home {
     dir: tempfile::TempDir,
@@ -70,7 +70,7 @@ impl Home {
         work
     }
 
-    /// Returns a `longhaul` command with these arguments, ready to be changed and run.
+    /// Returns a `longhaul` command with these arguments, which the caller can change and run.
     #[must_use]
     pub fn command(&self, args: &[&str]) -> Command {
         let mut command = self.command_named(program("longhaul"));
@@ -78,7 +78,8 @@ impl Home {
         command
     }
 
-    /// Returns a command of another program, in which `longhaul` finds this state directory.
+    /// Returns a command that runs another program. If that program runs `longhaul`, `longhaul` uses this state
+    /// directory.
     #[must_use]
     pub fn command_named(&self, name: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new(name);
@@ -92,13 +93,13 @@ impl Home {
         command
     }
 
-    /// Runs `longhaul` with these arguments.
+    /// Runs `longhaul` with these arguments, and returns its output and exit code.
     #[must_use]
     pub fn run(&self, args: &[&str]) -> Answer {
         Answer::of(self.command(args).output().unwrap())
     }
 
-    /// Runs `longhaul` with these arguments. The run must succeed. Returns standard output without the last line
+    /// Runs `longhaul` with these arguments. The exit code must be 0. Returns standard output without the last line
     /// feed.
     #[must_use]
     pub fn ok(&self, args: &[&str]) -> String {
@@ -130,7 +131,7 @@ impl Home {
         crate::until(&format!("{id} is {status}"), || (self.status(id) == status).then_some(()));
     }
 
-    /// Lets a script continue that starts with [`GATED`].
+    /// Opens the gate: a script that starts with [`GATED`] then continues.
     ///
     /// # Panics
     /// If the file cannot be written.
@@ -138,24 +139,24 @@ impl Home {
         fs::write(self.work().join("go"), "").unwrap();
     }
 
-    /// Waits until a command has written this file to its directory.
+    /// Waits until a command has written a file with this name to its working directory.
     pub fn until_written(&self, name: &str) {
         crate::until(&format!("{name} is written"), || self.work().join(name).exists().then_some(()));
     }
 
-    /// Returns the process id of a running command.
+    /// Returns the pid of the command of a running process.
     #[must_use]
     pub fn pid(&self, id: &str) -> u32 {
         crate::until("the command has a pid", || u32::try_from(self.record(id)["pid"].as_u64()?).ok())
     }
 
-    /// Returns the process id of the shim of a running command, which is the parent of the command.
+    /// Returns the pid of the shim of a running process. The shim is the parent of the command.
     #[must_use]
     pub fn shim(&self, id: &str) -> u32 {
         crate::stat(self.pid(id)).unwrap().parent
     }
 
-    /// Returns the process id of the manager. Returns `None` if no manager runs.
+    /// Returns the pid of the manager, or `None` if no manager is running.
     #[must_use]
     pub fn manager(&self) -> Option<u32> {
         let lock = fs::read_to_string(self.state().join("manager.lock")).ok()?;
@@ -172,7 +173,7 @@ impl Home {
 }
 
 impl Drop for Home {
-    /// Kills the manager, and the commands that are still recorded as live, by their process ids.
+    /// Cancels all live processes and ends the manager. Kills the manager if it does not exit in time.
     fn drop(&mut self) {
         let Some(manager) = self.manager() else { return };
         let _ = self.command(&["cancel", "--all", "--force", "--yes", "--no-autostart"]).output();
@@ -188,7 +189,7 @@ impl Drop for Home {
 }
 
 impl Answer {
-    /// Converts the output of a command.
+    /// Converts the output of a finished command.
     #[must_use]
     pub fn of(output: Output) -> Self {
         Self {

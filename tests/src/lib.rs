@@ -1,5 +1,5 @@
-//! Shared parts of the tests of the whole product: state directories, servers, random choices, findings, and polling
-//! with a deadline.
+//! Parts that several tests of the whole product share: state directories, servers, random choices, findings, and
+//! polling with a deadline.
 
 pub mod ask;
 mod chance;
@@ -24,7 +24,7 @@ pub use watch::{Call, CallKind, Fate, Program, may_watch, spawn_watched};
 
 use std::time::{Duration, Instant};
 
-/// Polls `look` until it returns a value, for at most 20 s.
+/// Calls `look` repeatedly until it returns a value, for at most 20 s.
 ///
 /// # Panics
 /// If `look` returns no value in time. The message contains `what`.
@@ -32,9 +32,9 @@ pub fn until<T>(what: &str, look: impl FnMut() -> Option<T>) -> T {
     within(Duration::from_secs(20), what, look)
 }
 
-/// Measures a duration up to three times, until one is within a promised bound.
+/// Measures a duration up to three times, until one duration is within the promised bound.
 ///
-/// The best try counts: other load on the machine can only make the product slower.
+/// One of three tries suffices, because other load on the machine can only make the product slower.
 ///
 /// # Panics
 /// If all three durations exceed `bound`.
@@ -51,7 +51,7 @@ pub fn best_of_three(bound: Duration, what: &str, mut measure: impl FnMut() -> D
     panic!("not within {bound:?}: {what}, but {took:?}");
 }
 
-/// Polls `look` until it returns a value, for at most a promised time.
+/// Calls `look` repeatedly until it returns a value, for at most the promised time `bound`.
 ///
 /// # Panics
 /// If `look` returns no value within `bound`.
@@ -65,7 +65,7 @@ pub fn within<T>(bound: Duration, what: &str, mut look: impl FnMut() -> Option<T
         if begin.elapsed() > bound {
             panic!("not within {bound:?}: {what}");
         }
-        // The condition lies outside this process, so nothing can notify the test: poll every 10 ms.
+        // Poll every 10 ms, because the condition lies outside this process and nothing can notify the test.
         std::thread::sleep(Duration::from_millis(10));
     }
 }

@@ -1,4 +1,5 @@
-//! The user that runs the programs of a run. The kernel hides some faults from ordinary users that root can see.
+//! The user that runs the programs of a test run. Some defects are visible only for an ordinary user, because the
+//! kernel hides from ordinary users what root can see.
 
 use crate::program;
 use rustix::process::{Gid, Uid};
@@ -9,21 +10,21 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// User id of the ordinary user, which owns nothing else.
+/// User id of the ordinary user. No other files or programs on the machine should belong to this user.
 pub const USER: u32 = 47_017;
 
-/// The user that runs the programs.
+/// The user that runs the programs of a test run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Owner {
-    /// The user of the tests.
+    /// The same user that runs the tests.
     Same,
     /// [`USER`].
     Ordinary,
 }
 
 impl Owner {
-    /// Returns the owner for a run number. Every second run is an ordinary user, if the tests run as root and an
-    /// ordinary user may execute the programs.
+    /// Returns the user for a run number. Odd runs use the ordinary user, if the tests run as root and an ordinary user
+    /// may execute the programs. All other runs use the user of the tests.
     #[must_use]
     pub fn of_run(number: u64) -> Self {
         let is_possible = || rustix::process::geteuid().is_root() && is_open_to_all(&program("longhaul"));
@@ -47,7 +48,8 @@ impl Owner {
         command
     }
 
-    /// Runs `act` in this thread as this user, for example a connection to a manager that serves only its owner.
+    /// Runs the function `act` in this thread as this user. An example is a connection to a manager, which accepts only
+    /// its own user.
     ///
     /// # Panics
     /// If the system refuses to change the user.
@@ -56,7 +58,7 @@ impl Owner {
         if self == Self::Same {
             return act();
         }
-        // The saved ids stay root, so that the thread can become root again.
+        // The saved ids remain those of root, so that the thread can become root again.
         set_thread_res_gid(Gid::ROOT, Gid::from_raw(USER), Gid::ROOT).unwrap();
         set_thread_res_uid(Uid::ROOT, Uid::from_raw(USER), Uid::ROOT).unwrap();
         let done = act();
@@ -76,8 +78,8 @@ impl Owner {
         }
     }
 
-    /// Returns a shell for the commands of this user. An ordinary user gets a copy that it may execute and not read,
-    /// so that the kernel hides its processes from the manager.
+    /// Returns the path of a shell for the commands of this user. For the ordinary user, this is a copy of the shell
+    /// that the user may execute but not read. The kernel then hides details of its processes from the manager.
     ///
     /// # Panics
     /// If the copy cannot be made.

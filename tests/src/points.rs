@@ -1,22 +1,22 @@
-//! The crash points in the source code.
+//! Finds the crash points in the source code.
 
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// A point at which tests can kill, fail or delay a program.
+/// A crash point: a place in the code at which tests can kill, fail or delay a program.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Point {
-    /// The name in the macro.
+    /// The name of the point, as in the macro call.
     pub name: String,
-    /// True if the step after the point can be made to fail.
+    /// True if tests can make the step after the point fail.
     pub can_fail: bool,
 }
 
-/// The macros that define points, and true if the point can fail.
+/// The macros that define crash points, each with true if its points can fail.
 const MACROS: [(&str, bool); 2] = [("failpoint!(", true), ("crashpoint!(", false)];
 
-/// Returns every point in the sources of the product, sorted by name.
+/// Returns all crash points in the sources of the product, sorted by name.
 ///
 /// # Errors
 /// If the sources cannot be read.
@@ -25,7 +25,7 @@ pub fn points() -> io::Result<Vec<Point>> {
     let mut files = Vec::new();
     for member in fs::read_dir(crates)? {
         let member = member?.path();
-        // The sources of `failpoint` contain the macros and define no points.
+        // Skip the `failpoint` crate: its sources contain the macros, but define no crash points.
         if !member.ends_with("failpoint") {
             find(&member.join("src"), &mut files)?;
         }
@@ -39,7 +39,7 @@ pub fn points() -> io::Result<Vec<Point>> {
     Ok(points)
 }
 
-/// Returns the points of one source file: the first string literal in each call of one of the macros.
+/// Returns the crash points of one source file. Their names are the string literals in the macro calls.
 #[must_use]
 pub fn points_in(source: &str) -> Vec<Point> {
     let mut points = Vec::new();
@@ -52,7 +52,7 @@ pub fn points_in(source: &str) -> Vec<Point> {
     points
 }
 
-/// Returns the text up to the closing bracket.
+/// Returns the text before the parenthesis that closes the macro call.
 fn in_brackets(rest: &str) -> &str {
     let mut depth = 1_usize;
     let end = rest.find(|letter| {

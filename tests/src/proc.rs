@@ -1,4 +1,4 @@
-//! Process information from `/proc`.
+//! Reads information about processes from `/proc`, and sends signals to processes.
 
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, kill_process};
@@ -7,15 +7,15 @@ use std::fs;
 /// The fields of `/proc/<pid>/stat` that tests use.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stat {
-    /// State: R, S, D, T, Z, …
+    /// State letter: R, S, D, T, Z, …
     pub state: char,
-    /// Process id of the parent.
+    /// Pid of the parent process.
     pub parent: u32,
     /// Session id.
     pub session: u32,
-    /// Processor time, in clock ticks.
+    /// Processor time that the process has used, in clock ticks.
     pub ticks: u64,
-    /// Number of threads that have not ended; a zombie counts itself.
+    /// Number of threads that have not ended. The main thread of a zombie counts too.
     pub threads: u64,
 }
 
@@ -34,8 +34,8 @@ pub fn stat(pid: u32) -> Option<Stat> {
     })
 }
 
-/// Returns true if a process runs. A zombie does not run, unless it has other live threads, which keep its files
-/// open.
+/// Returns true if a process is running. A zombie counts as running only if it has other live threads, because these
+/// keep its files open.
 #[must_use]
 pub fn is_alive(pid: u32) -> bool {
     stat(pid).is_some_and(|stat| stat.threads > 1 || (stat.state != 'Z' && stat.state != 'X'))
@@ -47,7 +47,7 @@ pub fn ticks(pid: u32) -> u64 {
     stat(pid).map_or(0, |stat| stat.ticks)
 }
 
-/// Returns all descendants of `pid`.
+/// Returns the pids of all descendants of `pid`.
 #[must_use]
 pub fn descendants(pid: u32) -> Vec<u32> {
     let all: Vec<(u32, u32)> = fs::read_dir("/proc")
@@ -74,7 +74,7 @@ pub fn kill(signal: &str, pid: u32) {
     kill_together(signal, &[pid]);
 }
 
-/// Sends a signal to several processes with no delay in between. Processes that are gone are skipped.
+/// Sends a signal to several processes without a delay in between. Skips processes that have exited.
 ///
 /// # Panics
 /// If a signal may not be sent, or is not one of those that tests use.

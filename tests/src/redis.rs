@@ -1,4 +1,4 @@
-//! A Redis server for one test, in its own directory and on a Unix socket.
+//! Starts a Redis server for one test, in its own directory and with a Unix socket.
 
 use std::fs;
 use std::io::{self, Write as _};
@@ -10,12 +10,12 @@ use std::time::Duration;
 const PROGRAM: &str = "redis-server";
 const TIMEOUT: Duration = Duration::from_secs(20);
 
-/// The persistence of a server.
+/// What a Redis server writes to disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Keeps {
-    /// Nothing is written to disk.
+    /// The server writes nothing to disk.
     Nothing,
-    /// Each write is synced before the server acknowledges it.
+    /// The server syncs each write to disk before it acknowledges the write.
     EachWrite,
 }
 
@@ -29,10 +29,10 @@ pub struct Redis {
 
 #[expect(clippy::unwrap_used, reason = "a test without its server cannot continue")]
 impl Redis {
-    /// Returns true if the server program is installed.
+    /// Returns true if the Redis server program is installed.
     ///
     /// # Panics
-    /// If the program is missing and `CI` is `true`.
+    /// If the program is missing and the environment variable `CI` is `true`.
     #[must_use]
     pub fn is_here() -> bool {
         let found = Command::new(PROGRAM).arg("--version").stdout(Stdio::null()).status().is_ok();
@@ -40,10 +40,11 @@ impl Redis {
         found
     }
 
-    /// Starts a server below a directory. Returns `None` if the program is missing and may be missing.
+    /// Starts a server in a new directory below `ground`. Returns `None` if the server program is not installed and
+    /// need not be.
     ///
     /// # Panics
-    /// If the server does not start, or is missing although it is required.
+    /// If the server does not start, or if the program is missing although it is required.
     #[must_use]
     pub fn start(ground: &Path, keeps: Keeps) -> Option<Self> {
         let directory = ground.join("redis");
@@ -64,13 +65,13 @@ impl Redis {
         }
     }
 
-    /// Returns the path of the socket.
+    /// Returns the path of the server's socket.
     #[must_use]
     pub fn socket(&self) -> PathBuf {
         self.directory.join("socket")
     }
 
-    /// Returns the process id.
+    /// Returns the pid of the server.
     #[must_use]
     pub fn pid(&self) -> u32 {
         self.process.id()
@@ -87,16 +88,16 @@ impl Redis {
         assert!(said.status.success(), "{said:?}");
     }
 
-    /// Kills the server, which loses everything that is not on its disk.
+    /// Kills the server. It loses all data that is not on disk.
     ///
     /// # Panics
-    /// If the exit of the server cannot be collected.
+    /// If the exit status of the server cannot be collected.
     pub fn kill(&mut self) {
         self.process.kill().unwrap();
         self.process.wait().unwrap();
     }
 
-    /// Restarts the server on the data that it kept.
+    /// Restarts the server with the data that is on disk.
     ///
     /// # Panics
     /// If the server does not start.
@@ -109,12 +110,12 @@ impl Redis {
         self.until_it_answers();
     }
 
-    /// Removes an incomplete entry at the end of the append-only file, as an operator does after a crash.
+    /// Removes an incomplete entry from the end of the append-only file, as an operator does after a crash.
     fn take_out_torn(&self) {
         let mut files = Command::new("redis-check-aof");
         files.arg("--fix").arg(self.directory.join("appendonlydir/appendonly.aof.manifest"));
         let mut files = files.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
-        // `redis-check-aof` asks before it truncates the file.
+        // Answer `redis-check-aof`, which requests a confirmation before it truncates the file.
         let _ = files.stdin.take().unwrap().write_all(b"y\n");
         assert!(files.wait().unwrap().success(), "the append-only file cannot be repaired");
     }
@@ -143,14 +144,14 @@ fn may_miss() -> bool {
 fn run(directory: &Path, keeps: Keeps) -> io::Result<Child> {
     let appends: &[&str] = match keeps {
         Keeps::Nothing => &["--appendonly", "no"],
-        // By default the server accepts a file that ends inside a script, and applies half of the script at a later
-        // start.
+        // Refuse a truncated file. By default the server accepts a file that ends within a script, and later applies
+        // half of the script.
         Keeps::EachWrite => &["--appendonly", "yes", "--appendfsync", "always", "--aof-load-truncated", "no"],
     };
     Command::new(PROGRAM)
         .current_dir(directory)
         .args(["--port", "0", "--save", "", "--logfile", "log", "--unixsocket", "socket"])
-        // Some runs connect as another user.
+        // Allow all users to connect, because some runs use another user.
         .args(["--unixsocketperm", "777"])
         .args(appends)
         .stdin(Stdio::null())

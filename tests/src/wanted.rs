@@ -1,8 +1,8 @@
-//! Settings of a test run from environment variables.
+//! Reads the settings of a test run from environment variables.
 
 use std::env;
 
-/// Returns the number in an environment variable. Returns `None` if the variable is not set or empty.
+/// Returns the number in an environment variable. Returns `None` if the variable is not set or is empty.
 ///
 /// # Panics
 /// If the value is not a number.

@@ -2,7 +2,7 @@
 //!
 //! The kernel stops each call that changes something and asks the test (seccomp user notification). The test lets the
 //! call pass, fails it, writes half of the data, delays it, or kills the process. In contrast to ptrace, one counter
-//! covers all processes and threads, and a short write is real: half of the bytes are in the file.
+//! covers all processes and threads. A short write is also real: half of the bytes are in the file.
 
 mod call;
 mod filter;
@@ -26,19 +26,19 @@ pub enum Fate {
     Fail(i32),
     /// The call is not executed, and its process is killed.
     Kill,
-    /// A write is executed for half of its bytes; any other call is executed.
+    /// If the call is a write, half of its bytes are written. Any other call is executed.
     Short,
-    /// The call is executed after this time.
+    /// The call is executed after this delay.
     Delay(Duration),
 }
 
-/// Starts a program. `judge` decides about the system calls of the program and of its descendants, as far as they are
-/// programs of this workspace and the calls change something.
+/// Starts a program and intercepts its system calls. `judge` decides about each call that changes something. It also
+/// decides about calls of descendants that are programs of this workspace.
 ///
 /// `judge` runs in its own thread until the last of these processes has exited.
 ///
 /// # Errors
-/// If the program cannot be started, or the kernel does not support interception.
+/// If the program cannot be started, or if the kernel does not support interception.
 pub fn spawn_watched(
     command: &mut Command,
     judge: impl FnMut(&Call) -> Fate + Send + 'static,
@@ -49,10 +49,10 @@ pub fn spawn_watched(
     command.spawn()
 }
 
-/// Returns true if system calls can be intercepted here.
+/// Returns true if system calls can be intercepted on this machine.
 ///
 /// # Panics
-/// If they cannot be intercepted and `CI` is `true`.
+/// If they cannot be intercepted and the environment variable `CI` is `true`.
 #[must_use]
 pub fn may_watch() -> bool {
     let tried = spawn_watched(&mut Command::new("true"), |_| Fate::Pass);
@@ -87,7 +87,7 @@ fn answer(held: &Arc<OwnedFd>, asked: &filter::Asked, fate: Fate) {
             None => filter::go_on(held, asked.id),
         },
         Fate::Delay(span) => {
-            // A delay blocks only this call.
+            // Wait in another thread, so that the delay blocks only this call.
             let (held, id) = (Arc::clone(held), asked.id);
             thread::spawn(move || {
                 thread::sleep(span);

@@ -1,4 +1,4 @@
-//! A manager with one kind of containment, for one user.
+//! A manager that uses one kind of containment and runs as one user.
 
 use crate::census::{Census, VARIABLE};
 use crate::creature::Creature;
@@ -28,7 +28,7 @@ pub(crate) enum Who {
     User,
 }
 
-/// State of the manager that must be the same before and after a visit.
+/// A harmless process and facts about the manager. They must be the same before and after a visit.
 #[derive(Debug)]
 pub(crate) struct Bystander {
     creature: Creature,
@@ -36,7 +36,7 @@ pub(crate) struct Bystander {
     descriptors: usize,
 }
 
-/// A manager with its state directory, and all test programs that were started in it.
+/// A manager with its state directory, and all test programs that it was requested to launch.
 #[derive(Debug)]
 pub(crate) struct Cell {
     pub(crate) containment: Containment,
@@ -60,7 +60,8 @@ impl Containment {
 }
 
 impl Cell {
-    /// Starts a manager. Returns `None` with a message if this kind of containment or user is not possible here.
+    /// Starts a manager. If this kind of containment or user is not possible on this machine, prints a message and
+    /// returns `None`.
     pub(crate) fn open(containment: Containment, who: Who) -> Option<Self> {
         let skip = |why: &str| {
             eprintln!("SKIPPED: the zoo in {containment:?} as {who:?}: {why}");
@@ -109,7 +110,7 @@ impl Cell {
         self.manager.wait().unwrap();
     }
 
-    /// Starts the next manager.
+    /// Starts another manager after the previous one was killed.
     pub(crate) fn begin_again(&mut self) {
         let (directory, programs) = (self.directory.path(), &self.programs);
         self.manager = serve(directory, programs, self.containment, self.owner, self.cgroup.as_deref());
@@ -123,7 +124,7 @@ impl Cell {
         });
     }
 
-    /// Launches a test program; `more` is added to the command of the launch request.
+    /// Launches a test program. The fields of `more` are added to the command in the launch request.
     pub(crate) fn show(&self, words: &[&str], more: &Value) -> Creature {
         let census = self.census(words);
         let mut command = json!({
@@ -152,7 +153,7 @@ impl Cell {
         self.directory.path().join("state")
     }
 
-    /// Creates a directory that belongs to the user of this cell.
+    /// Creates a directory that belongs to the user of this manager.
     pub(crate) fn own_directory(&self, name: &str) -> PathBuf {
         let path = self.work().join(name);
         fs::create_dir(&path).unwrap();
@@ -169,7 +170,7 @@ impl Cell {
         format!("the manager printed:\n{text}")
     }
 
-    /// Launches a harmless process that must not be affected by other processes.
+    /// Launches a harmless process, to check later that the other processes did not affect it.
     pub(crate) fn bystander(&self) -> Bystander {
         let creature = self.show(&["obeys"], &Value::Null);
         creature.until_ready();
@@ -220,7 +221,7 @@ impl Cell {
         peak.trim().trim_end_matches(" kB").parse().unwrap()
     }
 
-    /// Returns the number of shims of this cell.
+    /// Returns the number of live shims of this manager.
     fn supervisors(&self) -> usize {
         let state = self.state().display().to_string();
         let pids =
@@ -235,7 +236,7 @@ impl Cell {
 }
 
 impl Drop for Cell {
-    /// Kills all processes that were ever started here, by their pids.
+    /// Kills all live processes of the test programs by their pids, and ends the manager.
     fn drop(&mut self) {
         for census in self.shown.get_mut().unwrap().iter() {
             for pid in census.alive() {
@@ -262,7 +263,8 @@ fn serve(
     owner: Owner,
     cgroup: Option<&Path>,
 ) -> Child {
-    // A process can use a delegated cgroup only if it is inside from the start.
+    // Move the shell to the delegated cgroup first: a process can use such a cgroup only if it is inside the cgroup
+    // from the start.
     let mut line =
         cgroup.map_or_else(String::new, |group| format!("echo $$ > {}/cgroup.procs; ", group.display()));
     line.push_str("exec ");
@@ -303,7 +305,8 @@ fn copy_programs(directory: &Path) -> PathBuf {
     fs::create_dir(&programs).unwrap();
     for name in ["longhaul", "longhaul-shim", "zoo"] {
         let (from, to) = (program(name), programs.join(name));
-        // Another user may not be able to enter the build directory.
+        // Make the programs available outside the build directory, because another user may not be able to enter that
+        // directory.
         if fs::hard_link(&from, &to).is_err() {
             fs::copy(&from, &to).unwrap();
         }
@@ -314,14 +317,15 @@ fn copy_programs(directory: &Path) -> PathBuf {
     programs
 }
 
-/// Returns the cgroup v2 of this program if cgroups can be created in it.
+/// Returns the cgroup v2 of this program, or `None` if no cgroups can be created in it.
 fn own_group() -> Option<PathBuf> {
     let mounts = fs::read_to_string("/proc/mounts").unwrap();
     let mut lines = mounts.lines().map(|line| line.split(' ').collect::<Vec<_>>());
     let root = PathBuf::from(lines.find(|fields| fields.get(2) == Some(&UNIFIED))?.get(1)?);
     let own = fs::read_to_string("/proc/self/cgroup").unwrap();
     let own = own.lines().find_map(|line| line.strip_prefix("0::/"))?.to_owned();
-    // The cgroup of a managed process is removed with that process, but the tests must survive it.
+    // If the tests themselves run as a managed process, use a cgroup above that of the process. The manager removes the
+    // cgroup of a process when the process ends, but the tests must survive that.
     let own: PathBuf =
         Path::new(&own).iter().take_while(|part| !part.to_string_lossy().starts_with("longhaul-")).collect();
     let group = root.join(own);
@@ -331,7 +335,7 @@ fn own_group() -> Option<PathBuf> {
     group.join("cgroup.procs").exists().then_some(group)
 }
 
-/// Creates a cgroup and delegates it to a user.
+/// Creates a cgroup and gives a user control over it.
 fn delegate(parent: &Path, directory: &tempfile::TempDir, owner: Owner) -> PathBuf {
     let group = parent.join(directory.path().file_name().unwrap());
     fs::create_dir(&group).unwrap();
@@ -352,7 +356,7 @@ fn remove_groups(group: &Path) {
         remove_groups(&entry.path());
     }
     let begin = std::time::Instant::now();
-    // Killed processes leave the cgroup shortly afterwards.
+    // Retry, because killed processes leave the cgroup only after a moment.
     while fs::remove_dir(group).is_err() && group.exists() && begin.elapsed().as_secs() < 2 {
         std::thread::sleep(std::time::Duration::from_millis(5));
     }

@@ -1,17 +1,19 @@
-//! Live processes of a test program, determined independently of the manager.
+//! Determines the live processes of a test program, independently of the manager.
 
 use longhaul_tests::is_alive;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// File in which every process of one test program registers itself. An environment variable contains its path.
+/// File in which every process of one test program registers itself. An environment variable of the program contains
+/// its path.
 #[derive(Clone, Debug)]
 pub(crate) struct Census {
     file: PathBuf,
 }
 
-/// Name of the environment variable; processes that clear their environment do not have it.
+/// Name of the environment variable with the path of the census file. A process that clears its environment does not
+/// have it.
 pub(crate) const VARIABLE: &str = "ZOO_CENSUS";
 
 impl Census {
@@ -23,7 +25,7 @@ impl Census {
         &self.file
     }
 
-    /// Returns the path of a message file next to the census file.
+    /// Returns the path of a message file, which is next to the census file.
     pub(crate) fn beside(&self, what: &str) -> PathBuf {
         let mut path = self.file.clone().into_os_string();
         path.push(".");
@@ -31,7 +33,7 @@ impl Census {
         path.into()
     }
 
-    /// Returns pid and start time of all registered processes.
+    /// Returns the pids and start times of all processes that have registered themselves.
     pub(crate) fn born(&self) -> BTreeSet<(u32, u64)> {
         let text = fs::read_to_string(&self.file).unwrap_or_default();
         text.lines()
@@ -42,14 +44,15 @@ impl Census {
             .collect()
     }
 
-    /// Returns the pids of all live processes: registered ones, and those with the environment variable.
+    /// Returns the pids of all live processes of the test program: those that registered themselves, and those with the
+    /// environment variable.
     pub(crate) fn alive(&self) -> BTreeSet<u32> {
         let enrolled = self.born().into_iter().filter(|(pid, start)| start_of(*pid) == Some(*start));
         let enrolled = enrolled.map(|(pid, _)| pid).filter(|pid| is_alive(*pid));
         enrolled.chain(self.marked().filter(|pid| is_alive(*pid))).collect()
     }
 
-    /// Returns the processes that the kernel still knows, including zombies.
+    /// Returns the registered processes that the kernel still lists, including zombies.
     pub(crate) fn unburied(&self) -> Vec<(u32, u64)> {
         self.born().into_iter().filter(|(pid, start)| start_of(*pid) == Some(*start)).collect()
     }

@@ -1,4 +1,4 @@
-//! One test program in its cell.
+//! One test program that a manager runs.
 
 use crate::cell::Containment;
 use crate::census::Census;
@@ -9,12 +9,12 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::time::{Duration, Instant};
 
-/// Returns launch options with a short grace, for programs that must be killed.
+/// Returns launch options with a short grace period, for programs that must be killed.
 pub(crate) fn hasty() -> Value {
     json!({"grace_ms": 300})
 }
 
-/// Time limit of a stop: the grace of 5 s or 300 ms, and additional time for cores that are busy with forks.
+/// Time limit of a stop: the grace period of 5 s or 300 ms, plus time for processor cores that are busy with forks.
 const STOPPED: Duration = Duration::from_secs(10);
 
 #[derive(Clone, Debug)]
@@ -34,17 +34,17 @@ impl Creature {
         self.keeper.must("GET", &format!("/v1/processes/{}", self.id), &Value::Null)
     }
 
-    /// Waits until the program has reached its final state.
+    /// Waits until the program has reported that it is in its final state.
     pub(crate) fn until_ready(&self) {
         until("the program is ready", || self.census.beside("ready").exists().then_some(()));
     }
 
-    /// Lets a program continue that waits for the test.
+    /// Lets a program continue that is waiting for the test.
     pub(crate) fn let_go(&self) {
         fs::write(self.census.beside("go"), "").unwrap();
     }
 
-    /// Sends a request that must succeed.
+    /// Sends a request about the process. The request must succeed.
     pub(crate) fn order(&self, verb: &str, body: &Value) -> Value {
         self.keeper.must("POST", &format!("/v1/processes/{}/{verb}", self.id), body)
     }
@@ -62,14 +62,14 @@ impl Creature {
         answer["processes"][0].clone()
     }
 
-    /// Cancels the process once it is ready, and compares the reported end with the live processes.
+    /// Cancels the process as soon as it is ready. When the end is reported, no process of the program may be alive.
     pub(crate) fn cancelled(&self) -> Value {
         self.until_ready();
         self.runs();
         self.cancelled_as_it_is()
     }
 
-    /// Like `cancelled`, without waiting until the process is ready.
+    /// Like `cancelled`, but does not wait until the process is ready.
     pub(crate) fn cancelled_as_it_is(&self) -> Value {
         let begin = Instant::now();
         self.order("cancel", &json!({}));
@@ -86,8 +86,8 @@ impl Creature {
         view
     }
 
-    /// Cancels a process that has left its group, with containment by group: the record must say that only the group
-    /// was verified.
+    /// Cancels a process that leaves its process group. If the containment is by group, its descendants may survive,
+    /// and are then killed.
     pub(crate) fn cancelled_or_escaped(&self) -> Value {
         match self.containment {
             Containment::Cgroup | Containment::Subreaper => self.cancelled(),
@@ -103,14 +103,14 @@ impl Creature {
         }
     }
 
-    /// Waits for the end of the process. Its leftovers must have ended when the end is reported.
+    /// Waits for the end of the process. When the end is reported, no leftovers may be alive.
     pub(crate) fn ends(&self) -> Value {
         let view = self.ended();
         assert_eq!(self.census.alive(), BTreeSet::new(), "alive after its end was reported: {view}");
         view
     }
 
-    /// Like `ends`, for a process whose leftovers may have left its group.
+    /// Like `ends`, for a process whose leftovers may have left its process group and may therefore survive.
     pub(crate) fn ends_or_escapes(&self) -> Value {
         match self.containment {
             Containment::Cgroup | Containment::Subreaper => self.ends(),
@@ -122,9 +122,9 @@ impl Creature {
         }
     }
 
-    /// Waits until the process runs, and checks the reported containment.
+    /// Waits until the process is running, and checks the containment that its record names.
     pub(crate) fn runs(&self) -> Value {
-        // The program can be ready before its manager has processed its start.
+        // Poll, because the program can be ready before its manager has processed its start.
         let view =
             until("the process runs", || Some(self.view()).filter(|view| view["status"] != "starting"));
         let told = (view["status"].as_str(), view["containment"].as_str());
@@ -132,14 +132,14 @@ impl Creature {
         view
     }
 
-    /// Returns the reported pid.
+    /// Returns the pid that the manager reports.
     pub(crate) fn pid(&self) -> u32 {
         u32::try_from(self.runs()["pid"].as_u64().unwrap()).unwrap()
     }
 
     /// Returns the output of the process.
     pub(crate) fn output(&self) -> Vec<u8> {
-        // The output file does not exist before the first byte.
+        // A missing file counts as empty, because the output file does not exist before the first byte.
         fs::read(self.view()["log_path"].as_str().unwrap()).unwrap_or_default()
     }
 
@@ -153,7 +153,8 @@ impl Creature {
     }
 }
 
-/// Returns how the process ended: status, exit code, signal, reason of the stop, and last received signal.
+/// Returns how the process ended: its status, its exit code, its signal, the reason for the stop, and the last signal
+/// that was sent to it.
 pub(crate) fn end(view: &Value) -> (&str, Option<i64>, Option<i64>, Option<&str>, Option<i64>) {
     let exit = &view["exit"];
     (

@@ -1,4 +1,4 @@
-//! A request to the manager of a cell, sent as the user of the cell.
+//! Sends requests to a manager, as the user that the manager runs as.
 
 use longhaul_tests::Owner;
 use serde_json::Value;
@@ -10,7 +10,7 @@ use std::time::Duration;
 /// Time limit of a request.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Client of the manager at a socket.
+/// Client for the manager at a socket.
 #[derive(Clone, Debug)]
 pub(crate) struct Keeper {
     socket: PathBuf,
@@ -40,7 +40,7 @@ impl Keeper {
         Some((status, serde_json::from_str(body).ok()?))
     }
 
-    /// Sends a request that must succeed. Returns the document.
+    /// Sends a request. The request must succeed. Returns the JSON document of the response.
     pub(crate) fn must(&self, method: &str, path: &str, body: &Value) -> Value {
         let (status, answer) = self.ask(method, path, body).unwrap_or((0, Value::Null));
         assert!((200..300).contains(&status), "the answer to {method} {path} was {status}: {answer}");

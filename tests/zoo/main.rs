@@ -1,6 +1,6 @@
-//! Hostile programs under the real manager, with each kind of containment, as root and as a plain user.
+//! Hostile programs under the real manager, with each kind of containment, as root and as an ordinary user.
 //!
-//! The reports of the manager are compared with an independent count of live processes, from `/proc` and from the
+//! The reports of the manager are compared with an independent count of live processes. The count uses `/proc` and the
 //! file in which every process registers itself.
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failed step fails the test")]
@@ -17,7 +17,7 @@ use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 
-/// Number of concurrent visits.
+/// Number of visits that run at the same time.
 const KEEPERS: usize = 6;
 
 #[test]
@@ -60,8 +60,8 @@ fn ends_of_a_user_are_reported_correctly_in_every_order_of_kills() {
     kill_in_every_order(Who::User);
 }
 
-/// Kills managers and shims in a sample of all orders; with `LONGHAUL_ZOO_DEEP`, in all orders and with each kind of
-/// containment.
+/// Kills managers and shims in a sample of the possible orders. With `LONGHAUL_ZOO_DEEP`, uses all orders and each kind
+/// of containment.
 fn kill_in_every_order(who: Who) {
     let is_deep = std::env::var_os("LONGHAUL_ZOO_DEEP").is_some();
     let (containments, rounds): (&[Containment], &[_]) = if is_deep {
@@ -77,7 +77,7 @@ fn kill_in_every_order(who: Who) {
     }
 }
 
-/// Runs all visits with one manager. Reports all failures.
+/// Runs all visits with one manager. Reports all failures at the end.
 #[expect(clippy::panic, reason = "a test that found something has failed")]
 fn keep(containment: Containment, who: Who) {
     let Some(cell) = Cell::open(containment, who) else { return };

@@ -1,8 +1,7 @@
-//! Orders of kills of managers and shims, combined with times of the end of the commands. The reports of the next
-//! manager must be true in every case.
-//! manager must be true in every case.
+//! Kills managers and shims in different orders, before or after the commands end. The reports of the next manager must
+//! be true in every case.
 //!
-//! The kernel hides most facts about programs that their user cannot inspect, so such programs run in addition to
+//! The kernel hides most facts about a program that its user may not inspect, so such programs run in addition to
 //! ordinary ones.
 
 use crate::cell::Cell;
@@ -10,7 +9,7 @@ use crate::creature::{Creature, end};
 use longhaul_tests::{is_alive, kill, stat, until};
 use serde_json::{Value, json};
 
-/// Programs that are killed, in this order.
+/// The programs that are killed, and their order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Order {
     Manager,
@@ -19,16 +18,16 @@ pub(crate) enum Order {
     SupervisorsFirst,
 }
 
-/// Time at which the commands end.
+/// When the commands end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Moment {
-    /// After the kills, before the first request.
+    /// The commands end after the kills and before the first request to the next manager.
     Before,
-    /// After the first request.
+    /// The commands end after the first request to the next manager.
     After,
 }
 
-/// A sample of the rounds, with every order and both times.
+/// A sample of the rounds that includes every order and both moments.
 pub(crate) const SAMPLE: [(Order, Moment); 4] = [
     (Order::Manager, Moment::Before),
     (Order::SupervisorsFirst, Moment::After),
@@ -48,17 +47,17 @@ pub(crate) const ALL: [(Order, Moment); 8] = [
     (Order::SupervisorsFirst, Moment::After),
 ];
 
-/// End of a command. `may_be_unseen` is true if the end may have no observer.
+/// How a command ends. `may_be_unseen` is true if possibly no program observes the end.
 #[derive(Clone, Copy, Debug)]
 struct Ends {
     number: i64,
     may_be_unseen: bool,
 }
 
-/// Ends of commands: an exit code, or a signal if negative.
+/// How the commands end: a number that is not negative is an exit code, a negative number is a signal.
 const ENDS: [i64; 3] = [0, 33, -15];
 
-/// Kills in this order, and compares each reported end with the real one.
+/// Kills the programs in this order, and compares each reported end with the real one.
 pub(crate) fn round(cell: &mut Cell, order: Order, moment: Moment) {
     let shown: Vec<(String, Ends, Creature)> = ["plain", "undumpable", "unreadable"]
         .into_iter()
@@ -69,8 +68,8 @@ pub(crate) fn round(cell: &mut Cell, order: Order, moment: Moment) {
             let creature = cell.show(&["ends", kind, &ends.to_string()], &more);
             let may_be_unseen = match order {
                 Order::Manager => false,
-                // The manager becomes the parent of commands without a shim, and sees the exit status of ordinary
-                // programs.
+                // The manager becomes the parent of a command whose shim was killed. It can read the exit status of
+                // ordinary programs only.
                 Order::Supervisors => kind != "plain",
                 Order::ManagerFirst | Order::SupervisorsFirst => true,
             };
@@ -116,7 +115,7 @@ pub(crate) fn round(cell: &mut Cell, order: Order, moment: Moment) {
     }
 }
 
-/// Returns true if the reported end is the real one, or is allowed to be unknown.
+/// Returns true if the reported end is the real one, or is reported as unknown and may be unknown.
 fn is_true(view: &Value, Ends { number, may_be_unseen }: Ends) -> bool {
     let told = end(view);
     let truth = match number {

@@ -1,4 +1,5 @@
-//! Armed failpoints, which perform an action when they are passed.
+//! Failpoints in a build with debug assertions. A failpoint performs an action when a program passes it and a rule
+//! requests the action.
 #![expect(unsafe_code, reason = "a program can end itself by a signal through the C library only")]
 
 use std::fmt;
@@ -25,7 +26,7 @@ struct ArmedFailpoints {
     passes: AtomicU64,
 }
 
-/// Rule for one failpoint.
+/// Rule for one failpoint: its action, and the pass at which the action happens.
 #[derive(Debug, PartialEq, Eq)]
 struct PointRule {
     point: String,

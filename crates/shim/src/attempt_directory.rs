@@ -326,7 +326,7 @@ impl AttemptDirectory {
                 return Ok(None);
             };
             let mut bytes = Vec::new();
-            // Read one byte more than the limit, to detect a file that is too long.
+            // Read one byte more than the maximum length, to detect a file that is too long.
             file.take(MAX_RECORD_LEN as u64 + 1).read_to_end(&mut bytes)?;
             Ok(Some(bytes))
         };
@@ -365,7 +365,7 @@ pub enum AttemptFileError {
     Record {
         /// Name of the file with the invalid record.
         file: &'static str,
-        /// The defect of the record.
+        /// What is wrong with the record.
         source: RecordError,
     },
 }

@@ -18,7 +18,7 @@ use rustix::net::{
 
 use crate::frame::FrameBuffer;
 
-/// Maximum number of descriptors in one message.
+/// Maximum number of file descriptors in one message.
 pub const MAX_DESCRIPTORS: usize = 8;
 
 /// First command-line argument that makes a program run as a shim.

@@ -13,7 +13,7 @@ pub(crate) fn boot_ms() -> u64 {
     millis(clock_gettime(ClockId::Boottime))
 }
 
-/// Returns the milliseconds since 1970 by the wall clock, which may jump.
+/// Returns the milliseconds since 1970 according to the wall clock. This time may jump.
 pub(crate) fn wall_ms() -> i64 {
     let now = clock_gettime(ClockId::Realtime);
     now.tv_sec.saturating_mul(1_000).saturating_add(now.tv_nsec / 1_000_000)

@@ -2,10 +2,10 @@
 
 use std::fmt;
 
-/// Containment mechanism of one attempt, strongest first.
+/// Containment mechanism of one attempt. The mechanisms are listed from the strongest to the weakest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Containment {
-    /// A separate cgroup v2: no descendant can leave it unnoticed.
+    /// A separate cgroup v2: no descendant can leave the cgroup unnoticed.
     Cgroup,
     /// The shim is the subreaper of all descendants, and kills them repeatedly until none is alive.
     Subreaper,

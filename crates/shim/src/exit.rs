@@ -68,7 +68,7 @@ pub enum ProgramEnd {
     },
     /// A signal ended the program.
     Signaled {
-        /// Number of the signal.
+        /// Number of the signal that ended the program.
         signal: i32,
         /// True if the kernel wrote a core file.
         core: bool,

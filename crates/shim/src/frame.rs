@@ -21,12 +21,12 @@ pub struct ControlFrame {
 }
 
 impl ControlFrame {
-    /// Returns the number that identifies the kind of message.
+    /// Returns the number that identifies the kind of the message.
     pub fn kind(&self) -> u8 {
         self.kind
     }
 
-    /// Returns an iterator over the fields, in the order in which they were sent.
+    /// Returns an iterator over the fields of the frame, in the order in which they were sent.
     pub fn fields(&self) -> FrameFields<'_> {
         FrameFields { rest: &self.payload }
     }
@@ -239,7 +239,7 @@ pub enum ProtocolError {
     TooLong {
         /// Length in bytes that the frame announces.
         length: usize,
-        /// Maximum accepted length in bytes.
+        /// Maximum frame length in bytes that the receiver accepts.
         limit: usize,
     },
     /// The value of a field is not valid for its tag.

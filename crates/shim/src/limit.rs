@@ -21,7 +21,7 @@ const SHELL: i32 = 128;
 /// Resource limit that ended a program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ExceededLimit {
-    /// The program used up its processor time.
+    /// The program used up the processor time that its limit allows.
     Cpu,
     /// The kernel killed the program because memory was exhausted: the memory limit of the program was reached, or the
     /// machine had no free memory.

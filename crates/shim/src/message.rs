@@ -115,11 +115,11 @@ pub enum Descriptor {
 /// Reason why a request was not executed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ErrorCode {
-    /// The message cannot be decoded.
+    /// The request cannot be decoded.
     Malformed,
     /// The current state does not allow the request; a second launch is an example.
     Illegal,
-    /// The kind of message is unknown.
+    /// The kind of the request is unknown.
     Unknown,
     /// The operating system returned an error.
     System,

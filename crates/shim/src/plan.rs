@@ -22,7 +22,7 @@ impl Default for StopPlan {
 /// Step of a stop plan: a signal, and the time that the processes have to react to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StopStep {
-    /// Number of the signal.
+    /// Number of the signal that this step sends.
     pub signal: i32,
     /// Delay before the next step, in milliseconds.
     pub wait_ms: u64,

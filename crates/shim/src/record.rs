@@ -14,7 +14,7 @@ pub const MAX_RECORD_LEN: usize = 64 << 10;
 pub enum RecordError {
     /// The content does not start with the line that names the expected format.
     NotARecord,
-    /// The record has a version that this library does not read.
+    /// The record has a format version that this library does not read.
     UnknownVersion,
     /// The checksum is absent or wrong: the record was truncated or changed.
     Torn,
@@ -52,7 +52,7 @@ impl fmt::Display for RecordError {
 
 impl std::error::Error for RecordError {}
 
-/// Builder for a record, line by line.
+/// Builder for a text record, which is built line by line.
 pub(crate) struct RecordWriter {
     bytes: Vec<u8>,
 }
@@ -96,7 +96,7 @@ impl RecordWriter {
     }
 }
 
-/// Lines of a record whose checksum is correct.
+/// Lines of a text record whose checksum is correct.
 pub(crate) struct RecordLines {
     lines: Vec<(Vec<u8>, Vec<u8>)>,
 }

@@ -34,9 +34,9 @@ pub enum ShimRequest {
     Stop(ShimStopRequest),
     /// Sends a signal to the program or to the whole tree.
     Signal {
-        /// Number of the signal.
+        /// Number of the signal to send.
         signal: i32,
-        /// Receiver of the signal.
+        /// Processes that receive the signal.
         target: SignalTarget,
     },
     /// Pauses the whole process tree.
@@ -68,7 +68,7 @@ impl Default for ShimHello {
     }
 }
 
-/// Parameters of a stop.
+/// Parameters of a stop request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ShimStopRequest {
     /// Reason for the stop.
@@ -86,7 +86,7 @@ impl ShimStopRequest {
     }
 }
 
-/// Receiver of a signal.
+/// Processes that receive a signal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SignalTarget {
     /// The program that was launched.

@@ -16,7 +16,7 @@ pub struct AttemptStatus {
     pub pid: u32,
     /// Number of output bytes that were stored.
     pub output_bytes: u64,
-    /// Total paused time in milliseconds.
+    /// Total time for which the tree was paused, in milliseconds.
     pub paused_ms: u64,
     /// Pids of processes that are still alive although they were sent SIGKILL; at most 64.
     pub survivors: Vec<u32>,

@@ -1,4 +1,4 @@
-//! `identity`, `exit` and the lease note, with the given checksum and with a correct one.
+//! Decodes `identity`, `exit` and the lease note, with the checksum in the input and with a correct one.
 
 use super::{Verdict, same};
 use longhaul_shim::{ExitRecord, Identity, LeaseNote};
@@ -15,7 +15,7 @@ fn read(bytes: &[u8]) -> Verdict {
     exit.or(identity).or(lease)
 }
 
-/// Returns the same lines with a correct checksum, which random mutations hardly ever produce.
+/// Replaces the checksum by a correct one, because random changes of the input hardly ever produce a correct one.
 fn sealed(bytes: &[u8]) -> Vec<u8> {
     let end = bytes.windows(5).rposition(|window| window == b"\nend=");
     let mut sealed = end.map_or(bytes, |end| &bytes[..end]).to_vec();

@@ -1,4 +1,4 @@
-//! A configuration file and the resulting settings.
+//! Decodes a configuration file, and the settings that result from it.
 
 use super::{Verdict, scratch};
 use longhaul::config::{ConfigSources, Layers, ManagerConfig, show, show_json};

@@ -1,4 +1,5 @@
-//! Cursors of an output and of the event log, as clients send them; the first line selects the kind.
+//! Decodes cursors of an output and of the event log, in the form in which clients send them. The first line selects
+//! the kind of cursor.
 
 use super::{Verdict, headed, said, same};
 use longhaul_domain::ProcessId;

@@ -1,4 +1,4 @@
-//! Commits and checkpoints of the file store, with the given checksum and with a correct one.
+//! Decodes commits and checkpoints of the file store, with the checksum in the input and with a correct one.
 
 use super::{Verdict, same};
 use longhaul_adapters::fs::decoders::{reread, signed};

@@ -1,4 +1,4 @@
-//! Request bodies of the HTTP interface; the first line selects the request.
+//! Decodes request bodies of the HTTP interface. The first line selects the kind of request.
 
 use super::{Verdict, headed, said, told};
 use longhaul_http::decoders::{query, read_body};
@@ -58,7 +58,8 @@ fn body_of<T: DeserializeOwned + Serialize>(body: &str) -> Verdict {
     Ok(())
 }
 
-/// Returns true if two documents are equal, except for the last bit of a fraction, which its text does not preserve.
+/// Returns true if two JSON documents are equal. The last bit of a fraction may differ, because the text form does not
+/// preserve it.
 fn is_close(one: &Value, other: &Value) -> bool {
     match (one, other) {
         (Value::Number(one), Value::Number(other)) if one != other => {

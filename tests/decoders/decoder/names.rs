@@ -1,4 +1,5 @@
-//! Ids and names: a valid name is displayed as it was read, and fits into one line of a terminal.
+//! Decodes ids and names. A valid name must be displayed exactly as it was read, and must fit into one line of a
+//! terminal.
 
 use super::{Verdict, same};
 use longhaul_domain::{

@@ -1,5 +1,5 @@
-//! The files of an output with any content. The input has a two-byte length and the content of each file; files
-//! without data do not exist.
+//! Reads the output files of an attempt with any content. The input contains a two-byte length and the content of each
+//! file. A file without content is not created.
 
 use super::{Verdict, scratch};
 use longhaul_shim::{OutputReader, ReadChunk};
@@ -41,7 +41,7 @@ fn remove(path: &Path) -> io::Result<()> {
     }
 }
 
-/// The readable facts about an output.
+/// Everything that a reader reports about an output.
 #[derive(Debug, PartialEq)]
 struct Told {
     length: u64,
@@ -52,7 +52,7 @@ struct Told {
     last_time: Option<u64>,
 }
 
-/// Reads an output in every way; each read must end and stay within the length.
+/// Reads an output in every possible way. Each read must return, and must stay within the length of the output.
 fn read(directory: &Path) -> io::Result<Told> {
     let log = OutputReader::open(directory)?;
     let length = log.length()?;

@@ -1,4 +1,4 @@
-//! Frames of output; the result must not depend on how the bytes are split.
+//! Decodes frames of output. The result must not depend on how the bytes are split into pieces.
 
 use super::{Verdict, told};
 use longhaul_wire::output::{InvalidFrame, OutputFrame};

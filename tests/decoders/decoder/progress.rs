@@ -1,4 +1,4 @@
-//! Progress values of reporters.
+//! Decodes progress values, which are given as percentages.
 
 use super::{Verdict, same, told};
 use longhaul_domain::Progress;

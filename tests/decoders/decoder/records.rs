@@ -1,4 +1,5 @@
-//! Records of stores; the first line selects the kind. The two parts of a process are two lines.
+//! Decodes the records of stores. The first line selects the kind of record. The two parts of a process record are two
+//! lines.
 
 use super::{Verdict, headed, same};
 use longhaul_wire::record;

@@ -1,4 +1,4 @@
-//! Replies of Redis in its own protocol; the first line selects the request.
+//! Decodes replies of Redis in the Redis protocol. The first line selects the request that the reply answers.
 
 use super::Verdict;
 use longhaul_adapters::redis::decoders::read;

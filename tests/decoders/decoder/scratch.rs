@@ -1,4 +1,4 @@
-//! A directory for decoders that read files, in memory if possible.
+//! A directory for decoders that read files. It is in memory if possible.
 
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
@@ -10,7 +10,7 @@ thread_local! {
     };
 }
 
-/// Passes the directory of this thread to `work`, which must write all files that it reads.
+/// Passes the directory of the current thread to `work`. `work` must write all files that it reads.
 pub(super) fn with<T>(work: impl FnOnce(&Path) -> Result<T, String>) -> Result<T, String> {
     DIRECTORY.with(|directory| match directory {
         Some(directory) => work(directory.path()),

@@ -1,4 +1,4 @@
-//! Messages to and from a shim; the result must not depend on how the bytes are split.
+//! Decodes messages to and from a shim. The result must not depend on how the bytes are split into pieces.
 
 use super::{Verdict, told};
 use longhaul_shim::{ControlFrame, FrameBuffer, MAX_FRAME_LEN, ProtocolError, ShimMessage, ShimRequest};
@@ -30,7 +30,8 @@ fn frames(pieces: &[&[u8]]) -> (Vec<ControlFrame>, Result<(), ProtocolError>) {
     (frames, Ok(()))
 }
 
-/// Decodes a message in both directions, encodes it and decodes it again; all results must be equal.
+/// Decodes bytes as a request to a shim and as a message from a shim. Encodes each result and decodes it again; all
+/// results must be equal.
 fn understood(frame: &ControlFrame) -> Verdict {
     assert_eq!(ShimRequest::decode(frame), ShimRequest::decode(frame), "two decodings differ");
     assert_eq!(ShimMessage::decode(frame), ShimMessage::decode(frame), "two decodings differ");

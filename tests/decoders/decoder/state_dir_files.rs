@@ -1,4 +1,4 @@
-//! Files in the state directory: captured environments and the anchor of the monotonic clock.
+//! Decodes files of the state directory: captured environments, and the anchor of the monotonic clock.
 
 use super::{Verdict, same};
 use longhaul_adapters::system::decoders::{clock, environment, written_environment};

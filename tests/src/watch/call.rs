@@ -12,13 +12,13 @@ use std::path::{Path, PathBuf};
 
 /// Maximum length of a path in Linux.
 const MAX_PATH: usize = 4096;
-/// Maximum number of bytes that a short write writes.
+/// Maximum number of bytes that are written for a short write.
 const MAX_HALF: usize = 1 << 20;
 
-/// A system call that a program of the workspace is about to make.
+/// A system call that a program of this workspace is about to make.
 #[derive(Clone, Debug)]
 pub struct Call {
-    /// Kind of the call.
+    /// Kind of the system call.
     pub kind: CallKind,
     /// The program that makes the call.
     pub program: Program,
@@ -39,17 +39,18 @@ pub enum CallKind {
     Create,
     /// Creates a directory.
     Directory,
-    /// Changes the length or the allocation of a file.
+    /// Changes the length of a file, or reserves or frees its disk space.
     Size,
     /// Removes a file or directory.
     Remove,
     /// Creates a process.
     Process,
-    /// Executes another program in the process.
+    /// Executes another program in the same process.
     Program,
 }
 
-/// The program that makes a call. A child that has not yet executed its command counts as its parent.
+/// The program that makes a system call. A child process that has not executed its command yet counts as the program
+/// that forked it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Program {
     /// The manager.
@@ -58,10 +59,10 @@ pub enum Program {
     Shim,
 }
 
-/// The way in which the arguments of a call name a file.
+/// How the arguments of a system call identify a file. Each number is the index of an argument.
 enum Naming {
     Descriptor(usize),
-    /// A directory descriptor, followed by a path.
+    /// By a directory descriptor, followed by a path.
     Below(usize),
     #[cfg_attr(
         not(target_arch = "x86_64"),
@@ -87,7 +88,8 @@ impl CallKind {
 }
 
 impl Call {
-    /// Reads the arguments of a call. Returns `None` if the caller is not a program of the workspace.
+    /// Reads the arguments of a system call. Returns `None` if the caller is not a program of this workspace or the
+    /// call only creates a thread.
     pub(super) fn read(asked: &Asked) -> Option<Self> {
         let program = program_of(asked.thread)?;
         let (kind, naming) = meaning_of(asked.number)?;
@@ -104,16 +106,16 @@ impl Call {
     }
 }
 
-/// Kills the process of a thread.
+/// Kills the process that a thread belongs to.
 pub(super) fn kill_asker(thread: u32) {
     if let Some(pid) = process_of(thread).and_then(|pid| Pid::from_raw(pid.try_into().ok()?)) {
-        // The process may have exited already.
+        // Ignore errors, because the process may have exited already.
         let _ = rustix::process::kill_process(pid, Signal::KILL);
     }
 }
 
-/// Writes the first half of the bytes of a write. Returns `None` if the call is not a write, or too short to be
-/// split.
+/// Performs a write for the first half of its bytes. Returns the number of written bytes, or `None` if the call is not
+/// a write or its length does not allow splitting.
 pub(super) fn write_half(asked: &Asked) -> Option<i64> {
     let at = match asked.number {
         libc::SYS_write => None,
@@ -167,7 +169,8 @@ fn program_of(thread: u32) -> Option<Program> {
     }
 }
 
-/// The flags of `clone3` are in memory, which the filter in the kernel cannot read.
+/// Returns true if a call of `clone3` creates a thread. This is checked here because the flags of the call are in
+/// memory, which the filter in the kernel cannot read.
 fn is_of_a_thread(asked: &Asked) -> bool {
     let flags = memory_of(asked, asked.arguments[0], 8);
     let flags = flags.and_then(|bytes| bytes.try_into().ok()).map_or(0, u64::from_ne_bytes);
@@ -202,13 +205,13 @@ fn cwd_of(asked: &Asked) -> PathBuf {
     fs::read_link(format!("/proc/{}/cwd", asked.thread)).unwrap_or_default()
 }
 
-/// Returns a descriptor argument: the lower half of the register, sign-extended.
+/// Returns an argument that is a file descriptor: the lower half of the register, as a signed number.
 fn descriptor(asked: &Asked, at: usize) -> Option<i32> {
     let register = asked.arguments.get(at)? & u64::from(u32::MAX);
     Some(u32::try_from(register).ok()?.cast_signed())
 }
 
-/// Reads the memory of the calling process at an address. Returns fewer bytes if the mapping ends earlier.
+/// Reads memory of the calling process at an address. Returns fewer bytes if the mapped memory ends earlier.
 fn memory_of(asked: &Asked, address: u64, length: usize) -> Option<Vec<u8>> {
     let memory = File::open(format!("/proc/{}/mem", asked.thread)).ok()?;
     let mut bytes = vec![0; length];

@@ -1,4 +1,4 @@
-//! The kernel side: the filter that selects calls, and the replies to the kernel.
+//! The interface to the kernel: the filter that selects system calls, and the replies to the kernel.
 
 #![expect(unsafe_code, reason = "seccomp has no safe interface")]
 
@@ -16,7 +16,7 @@ use rustix::net::{
     SendFlags, recvmsg, sendmsg,
 };
 
-/// Calls that are always intercepted.
+/// System calls that are always intercepted.
 pub(super) const WATCHED: &[c_long] = &[
     libc::SYS_write,
     libc::SYS_pwrite64,
@@ -48,7 +48,8 @@ pub(super) const WATCHED: &[c_long] = &[
     libc::SYS_vfork,
 ];
 
-/// Calls that are intercepted depending on a bit of an argument.
+/// System calls that are intercepted only if a bit of an argument is set or not set: number, argument, bit, and whether
+/// the bit must be set.
 const SOMETIMES: [(c_long, u32, u32, bool); 2] = [
     (SYS_openat, 2, libc::O_CREAT.cast_unsigned(), true),
     (SYS_clone, 0, libc::CLONE_THREAD.cast_unsigned(), false),
@@ -57,16 +58,16 @@ const SOMETIMES: [(c_long, u32, u32, bool); 2] = [
 const NUMBER: u32 = 0;
 const ARGUMENTS: u32 = 16;
 
-/// The filter that a child installs before it executes the program.
+/// The filter, which a child installs before it executes the program.
 pub(super) struct Filter {
     code: Vec<sock_filter>,
     socket: UnixStream,
 }
 
-/// Socket on which the child sends the notification descriptor.
+/// Socket on which the child sends the notification descriptor to the test.
 pub(super) struct Listener(UnixStream);
 
-/// A call that waits for a reply.
+/// An intercepted system call that is waiting for a reply.
 pub(super) struct Asked {
     pub(super) id: u64,
     pub(super) thread: u32,
@@ -92,7 +93,7 @@ impl Filter {
             sendmsg(socket, &[IoSlice::new(b"!")], &mut rights, SendFlags::empty())?;
             Ok(())
         };
-        // SAFETY: between fork and exec the child makes system calls only and allocates nothing.
+        // SAFETY: between fork and exec, the child only makes system calls and allocates no memory.
         unsafe { command.pre_exec(install) };
     }
 }
@@ -119,7 +120,7 @@ fn install(code: &[sock_filter]) -> io::Result<OwnedFd> {
     if unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) } != 0 {
         return Err(io::Error::last_os_error());
     }
-    // SAFETY: the kernel reads the filter, which outlives the call.
+    // SAFETY: the kernel only reads the filter, which exists until the call returns.
     let fd = unsafe {
         libc::syscall(
             libc::SYS_seccomp,
@@ -129,13 +130,13 @@ fn install(code: &[sock_filter]) -> io::Result<OwnedFd> {
         )
     };
     match i32::try_from(fd) {
-        // SAFETY: the kernel has just created the descriptor for this process.
+        // SAFETY: the kernel has just created this descriptor, and no other value owns it.
         Ok(fd) if fd >= 0 => Ok(unsafe { OwnedFd::from_raw_fd(fd) }),
         Ok(_) | Err(_) => Err(io::Error::last_os_error()),
     }
 }
 
-/// Waits for the next call. Returns `None` if no process is left that could make one.
+/// Waits for the next intercepted system call. Returns `None` if no process is left that could make one.
 pub(super) fn receive(held: &OwnedFd) -> Option<Asked> {
     loop {
         let mut polled = [rustix::event::PollFd::new(held, rustix::event::PollFlags::IN)];
@@ -154,7 +155,7 @@ pub(super) fn receive(held: &OwnedFd) -> Option<Asked> {
         let mut asked: seccomp_notif = unsafe { MaybeUninit::zeroed().assume_init() };
         // SAFETY: the kernel writes a value of this type.
         let done = unsafe { libc::ioctl(held.as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_RECV, &raw mut asked) };
-        // The calling process may have exited already.
+        // The request fails if the calling process has exited. In that case, wait for the next call.
         if done == 0 {
             return Some(Asked {
                 id: asked.id,
@@ -166,18 +167,18 @@ pub(super) fn receive(held: &OwnedFd) -> Option<Asked> {
     }
 }
 
-/// Lets the kernel execute a call.
+/// Lets the kernel execute an intercepted system call.
 pub(super) fn go_on(held: &OwnedFd, id: u64) {
     let flags = u32::try_from(libc::SECCOMP_USER_NOTIF_FLAG_CONTINUE).unwrap_or(0);
     reply(held, seccomp_notif_resp { id, val: 0, error: 0, flags });
 }
 
-/// Fails a call without executing it.
+/// Lets an intercepted system call fail without executing it.
 pub(super) fn fail(held: &OwnedFd, id: u64, errno: i32) {
     reply(held, seccomp_notif_resp { id, val: 0, error: errno.saturating_neg(), flags: 0 });
 }
 
-/// Returns a result for a call without executing it.
+/// Lets an intercepted system call return this result without executing it.
 pub(super) fn give(held: &OwnedFd, id: u64, result: i64) {
     reply(held, seccomp_notif_resp { id, val: result, error: 0, flags: 0 });
 }
@@ -187,7 +188,7 @@ fn reply(held: &OwnedFd, response: seccomp_notif_resp) {
     let _ = unsafe { libc::ioctl(held.as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_SEND, &raw const response) };
 }
 
-/// Duplicates a descriptor of another process; both share the file offset.
+/// Duplicates a file descriptor of another process. The duplicate shares the file offset with the original.
 pub(super) fn descriptor_of(process: u32, fd: i32) -> Option<File> {
     let process = rustix::process::Pid::from_raw(i32::try_from(process).ok()?)?;
     let process = rustix::process::pidfd_open(process, rustix::process::PidfdFlags::empty()).ok()?;
@@ -195,7 +196,7 @@ pub(super) fn descriptor_of(process: u32, fd: i32) -> Option<File> {
     Some(rustix::process::pidfd_getfd(process, fd, flags).ok()?.into())
 }
 
-/// Returns the filter program: it intercepts the selected calls and lets all others pass.
+/// Returns the instructions of the filter, which intercepts the selected system calls and lets all other calls pass.
 fn code() -> Vec<sock_filter> {
     const LOAD: u32 = libc::BPF_LD | libc::BPF_W | libc::BPF_ABS;
     const IS: u32 = libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K;

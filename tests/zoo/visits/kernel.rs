@@ -1,4 +1,4 @@
-//! Programs that the kernel freezes or kills. Only root can arrange this.
+//! Visits with programs that the kernel freezes or kills. Only root can arrange this.
 
 use super::Visit;
 use crate::cell::Cell;
@@ -15,13 +15,13 @@ pub(crate) const VISITS: &[(&str, Visit)] =
 /// Memory limit of the cgroup, in bytes.
 const MEMORY: u64 = 24 << 20;
 
-/// A cgroup v1, which is removed at the end.
+/// A cgroup v1 that is removed when the value is dropped.
 struct OldGroup {
     path: PathBuf,
 }
 
 impl OldGroup {
-    /// Creates a cgroup v1. Returns `None` with a message if that is not possible here.
+    /// Creates a cgroup v1. If that is not possible on this machine, prints a message and returns `None`.
     fn make(controller: &str, creature: &str) -> Option<Self> {
         let mounts = fs::read_to_string("/proc/mounts").unwrap();
         let root = mounts.lines().find_map(|line| {
@@ -58,7 +58,7 @@ impl Drop for OldGroup {
     }
 }
 
-/// The freezer of cgroup v1 delays even KILL. The process must be reported as stuck until it can be killed.
+/// The freezer of cgroup v1 delays even SIGKILL. The process must be reported as stuck until it can be killed.
 fn unkillable(cell: &Cell) {
     let Some(group) = OldGroup::make("freezer", "cannot be killed for a while") else { return };
     let creature = cell.show(&["obeys"], &hasty());
@@ -69,7 +69,8 @@ fn unkillable(cell: &Cell) {
     until("the process is frozen", || {
         fs::read_to_string(group.path.join("freezer.state")).unwrap().starts_with("FROZEN").then_some(())
     });
-    // The reply comes while the process is stopping: the client must not wait for a process that cannot end.
+    // The manager must answer while the process is still stopping, because the client must not wait for a process that
+    // cannot end.
     let told = cell.keeper.ask("POST", &format!("/v1/processes/{}/cancel", creature.id), &json!({})).unwrap();
     assert!(told.0 == 200 || told.0 == 202, "{told:?}");
     let view = until("the process is reported as stuck", || {
@@ -87,7 +88,8 @@ fn unkillable(cell: &Cell) {
     assert_eq!(view["exit"]["stopped_by"], "user", "{view}");
 }
 
-/// The kernel log names the killed process; a manager that cannot read the log does not report the cause.
+/// The kernel log names a process that is killed because memory is exhausted. A manager that cannot read the log does
+/// not report this cause.
 fn out_of_memory(cell: &Cell) {
     let Some(group) = OldGroup::make("memory", "is killed because memory is full") else { return };
     group.set("memory.limit_in_bytes", &MEMORY.to_string());

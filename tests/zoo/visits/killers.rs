@@ -1,4 +1,4 @@
-//! Programs that kill processes, including themselves.
+//! Visits with programs that kill processes, including themselves.
 
 use super::Visit;
 use crate::cell::Cell;
@@ -19,10 +19,10 @@ pub(crate) const VISITS: &[(&str, Visit)] = &[
     ("is killed from outside", killed_from_outside),
 ];
 
-/// Signals that kill a process by default, and two without a name.
+/// Signals that kill a process by default. Two of them have no name.
 const DEADLY: [i64; 25] =
     [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 24, 25, 26, 27, 29, 30, 31, 34, 64];
-/// Signals that do not kill by default.
+/// Signals that do not kill a process by default.
 const HARMLESS: [i64; 4] = [17, 18, 23, 28];
 
 fn dies_by(cell: &Cell) {
@@ -46,7 +46,8 @@ fn dumps_core(cell: &Cell) {
     let creature = cell.show(&["dumps-core"], &serde_json::json!({"directory": directory}));
     let view = creature.ends();
     assert_eq!(end(&view), ("failed", None, Some(6), None, None), "{view}");
-    // This machine decides if a core is dumped, so the expectation comes from the same program without longhaul.
+    // Run the same program without longhaul to find out whether a core dump is expected, because that depends on the
+    // machine.
     let own = tempfile::tempdir().unwrap();
     let mut alone = Command::new(cell.program("zoo"));
     alone.arg("dumps-core").env("ZOO_CENSUS", own.path().join("census")).current_dir(own.path());
@@ -60,7 +61,7 @@ fn kills_group(cell: &Cell) {
     assert_eq!(end(&view), ("failed", None, Some(9), None, None), "{view}");
 }
 
-/// A kill by another program must be reported as such.
+/// A process that another program kills must be reported as killed by that signal.
 fn killed_from_outside(cell: &Cell) {
     let creature = cell.show(&["obeys"], &Value::Null);
     creature.until_ready();
@@ -70,7 +71,7 @@ fn killed_from_outside(cell: &Cell) {
     assert_eq!(view["exit"]["limit"], Value::Null, "{view}");
 }
 
-/// The manager takes over after the death of the shim, and reports the real exit code.
+/// After the death of the shim, the manager takes over and reports the real exit code.
 fn outlives_supervisor(cell: &Cell) {
     let creature = cell.show(&["kills-supervisor", "41"], &Value::Null);
     creature.until_ready();
@@ -79,7 +80,7 @@ fn outlives_supervisor(cell: &Cell) {
     creature.let_go();
     let view = creature.ended();
     let told = end(&view);
-    // A process that ends before the takeover may end without an observer; its end must then not be guessed.
+    // The exit code must be the real one, because the process ends after the takeover.
     assert!(told == ("failed", Some(41), None, None, None), "{view}");
 }
 
@@ -91,7 +92,8 @@ fn kills_supervisor(cell: &Cell) {
     assert_eq!(view["exit"]["signal"], 15, "{view}");
 }
 
-/// Command and shim end at the same time: the record contains the real signal, or says that the end was unobserved.
+/// If the command and its shim end at the same time, the record must contain the real signal or say that the end was
+/// not observed.
 fn dies_with_supervisor(cell: &Cell) {
     let creature = cell.show(&["ties-itself-to-its-parent"], &Value::Null);
     creature.until_ready();
@@ -104,7 +106,7 @@ fn dies_with_supervisor(cell: &Cell) {
     assert!(view["reason"].as_str().is_some_and(|reason| is_true || reason.contains("supervisor")), "{view}");
 }
 
-/// The manager stops the tree without the stopped shim.
+/// If the shim is stopped by a signal, the manager stops the process tree itself.
 fn stops_supervisor(cell: &Cell) {
     let creature = cell.show(&["stops-supervisor"], &Value::Null);
     let supervisor = stat(creature.pid()).unwrap().parent;

@@ -1,4 +1,4 @@
-//! Programs that write too much output, or invalid output.
+//! Visits with programs that write too much output, or invalid output.
 
 use super::Visit;
 use crate::cell::Cell;
@@ -20,10 +20,11 @@ pub(crate) const VISITS: &[(&str, Visit)] = &[
 
 const HEAD: u64 = 64 << 10;
 const TAIL: u64 = 1 << 20;
-/// Step, in bytes, in which disk space is freed; the index and the file system need additional space.
+/// Step, in bytes, in which disk space of old output is freed. The index and the file system need space in addition to
+/// the output.
 const SEGMENT: u64 = 1 << 20;
 const BESIDE: u64 = 512 << 10;
-/// Maximum memory of a shim, in kilobytes, independent of the amount of output.
+/// Maximum memory of a shim in kilobytes. It does not depend on the amount of output.
 const SUPERVISOR: u64 = 6 << 10;
 
 fn floods(cell: &Cell) {
@@ -34,7 +35,7 @@ fn floods_both(cell: &Cell) {
     is_bounded(&cell.show(&["floods-both"], &bound()));
 }
 
-/// Writes one line of 8 MiB, or of the size in `LONGHAUL_ZOO_LONG_LINE` (in MiB).
+/// Runs a program that writes one line of 8 MiB, or of the size in `LONGHAUL_ZOO_LONG_LINE` (in MiB).
 fn long_line(cell: &Cell) {
     let megabytes = std::env::var("LONGHAUL_ZOO_LONG_LINE").unwrap_or_else(|_| "8".to_owned());
     let creature = cell.show(&["long-line", &megabytes], &Value::Null);
@@ -75,7 +76,8 @@ fn lies(cell: &Cell) {
     assert!(!page.contains("\\u001b]0;"), "{page}");
 }
 
-/// Checks that the output stays within its limit, that the command is not blocked, and that its shim stays small.
+/// Checks that the stored output stays within its limit, that the command is not blocked, and that its shim uses little
+/// memory.
 fn is_bounded(creature: &Creature) {
     creature.until_ready();
     let written = || creature.view()["output_bytes"].as_u64().filter(|bytes| *bytes > 8 * (HEAD + TAIL));
@@ -99,7 +101,7 @@ fn bound() -> Value {
     json!({"output": {"head": HEAD, "tail": TAIL}})
 }
 
-/// Returns the disk space that the files of a directory occupy, in bytes.
+/// Returns the disk space that the files in a directory use, in bytes.
 fn room(directory: &Path) -> u64 {
     let files = fs::read_dir(directory).unwrap().flatten();
     files.filter_map(|file| Some(file.metadata().ok()?.blocks() * 512)).sum()

@@ -1,4 +1,4 @@
-//! Programs that ignore requests, and programs with tight limits.
+//! Visits with programs that ignore requests, and with programs that have tight limits.
 
 use super::Visit;
 use crate::cell::Cell;
@@ -59,7 +59,7 @@ fn paused_then_cancelled(cell: &Cell) {
     until("all count", || counts(&creature).iter().all(|count| !count.is_empty()).then_some(()));
     assert_eq!(creature.order("pause", &json!({}))["process"]["status"], "paused");
     let before = counts(&creature);
-    // An event that must not happen cannot be waited for.
+    // Wait for a fixed time, because the test checks that something does not happen.
     std::thread::sleep(Duration::from_millis(100));
     assert_eq!(counts(&creature), before, "the process continued to count while it was paused");
     let view = creature.cancelled_as_it_is();
@@ -99,7 +99,7 @@ fn never_reads(cell: &Cell) {
     creature.runs();
     let text = "x".repeat(60_000);
     let mut taken = 0;
-    // A pipe holds 64 KiB; a request to send more must be answered too.
+    // A pipe holds only 64 KiB. A request to send more than that must be answered too.
     for _ in 0..3 {
         let answer = creature.order("input", &json!({"text": text}));
         taken += answer["bytes"].as_u64().unwrap();
@@ -115,7 +115,7 @@ fn loses_directory(cell: &Cell) {
     let view = creature.cancelled();
     assert!(!lost.exists());
     assert_eq!(end(&view), ("cancelled", None, Some(15), Some("user"), Some(15)), "{view}");
-    // No command can start in that directory either, and the error must say so.
+    // No other command can start in the removed directory, and its error must say so.
     let view = cell.show(&["obeys"], &json!({"directory": lost})).ended();
     assert_eq!(
         (&view["status"], &view["start_failure"]["stage"]),

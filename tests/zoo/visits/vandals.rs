@@ -1,4 +1,5 @@
-//! A program that damages the files of its own attempt; no end may be invented because of the damage.
+//! Visits with a program that damages the files of its own attempt. The manager must not report a wrong end because of
+//! the damage.
 
 use super::Visit;
 use crate::cell::Cell;
@@ -30,11 +31,11 @@ fn removes(cell: &Cell) {
     ends_truly(&cell.show(&["vandal", "removes"], &Value::Null));
 }
 
-/// The exit record cannot be written while another file has its name; the end must be reported nevertheless.
+/// The exit record cannot be written while a directory has its name. The end must be reported nevertheless.
 fn blocks(cell: &Cell) {
     let creature = cell.show(&["vandal", "blocks"], &Value::Null);
     ends_truly(&creature);
-    // Only the owner may remove that file; afterwards the shim can exit.
+    // Remove the directories, which only their owner may do. The shim can then write the exit record and exit.
     let log = creature.view()["log_path"].as_str().unwrap().to_owned();
     let directory = std::path::Path::new(&log).parent().unwrap();
     for name in ["exit", "exit.tmp"] {
@@ -45,7 +46,7 @@ fn blocks(cell: &Cell) {
     }
 }
 
-/// Checks that the program runs until it is stopped, and is reported so.
+/// Checks that the program runs until it is cancelled, and that it is reported as cancelled.
 fn ends_truly(creature: &Creature) {
     let view = creature.cancelled();
     assert_eq!(end(&view), ("cancelled", None, Some(15), Some("user"), Some(15)), "{view}");

@@ -1,4 +1,4 @@
-//! Programs that create processes and leave their group or session.
+//! Visits with programs that create processes and leave their process group or session.
 
 use super::Visit;
 use crate::cell::{Cell, Containment};
@@ -37,7 +37,8 @@ fn re_parents(cell: &Cell) {
     let creature = cell.show(&["re-parents"], &hasty());
     let view = creature.cancelled();
     assert_eq!(end(&view), ("cancelled", None, Some(9), Some("user"), Some(9)), "{view}");
-    // All processes of a group are killed at the same time, including those that were never seen.
+    // With containment by group, the number may be 0: all processes of the group are killed at one moment, even those
+    // that the shim never found.
     assert!(
         view["exit"]["leftovers_killed"].as_u64().unwrap() >= 1 || cell.containment == Containment::Group,
         "{view}"
@@ -92,7 +93,7 @@ fn forks_only(cell: &Cell) {
 
 fn makes_zombies(cell: &Cell) {
     let creature = cell.show(&["makes-zombies"], &Value::Null);
-    // `cancelled` waits until all of its processes are reaped.
+    // `cancelled` also waits until all processes of the program have been reaped.
     let view = creature.cancelled();
     assert_eq!(end(&view), ("cancelled", None, Some(15), Some("user"), Some(15)), "{view}");
     assert_eq!(creature.census.born().len(), 51);
@@ -114,7 +115,7 @@ fn traces(cell: &Cell) {
     assert_eq!(view["status"], "cancelled", "{view}");
 }
 
-/// A process that it submits to its own manager is its child, and ends with it.
+/// If a command launches a process through its own manager, that process is a child of its process and ends with it.
 fn starts_a_child(cell: &Cell) {
     let program = cell.program("longhaul").display().to_string();
     let zoo = cell.program("zoo").display().to_string();
@@ -132,7 +133,7 @@ fn starts_a_child(cell: &Cell) {
     until("the inner process has exited too", || creature.census.alive().is_empty().then_some(()));
 }
 
-/// A manager that it starts is not part of its tree, nor are the processes of that manager.
+/// A manager that a command starts does not belong to the command's tree, and neither do the processes of that manager.
 fn starts_a_manager(cell: &Cell) {
     let program = cell.program("longhaul").display().to_string();
     let zoo = cell.program("zoo").display().to_string();
@@ -147,7 +148,8 @@ fn starts_a_manager(cell: &Cell) {
     creature.until_ready();
     let lock = fs::read_to_string(state.join("manager.lock")).unwrap();
     let manager: u32 = lock.lines().find_map(|line| line.strip_prefix("pid=")).unwrap().parse().unwrap();
-    // The process of the inner manager reports that it is ready, too.
+    // Also wait for the process of the inner manager: it uses the same file to report that it is ready, so the wait
+    // above may have ended early.
     until("the inner process runs", || (creature.census.alive().len() >= 3).then_some(()));
     creature.order("cancel", &json!({}));
     let view = creature.ended();
@@ -155,7 +157,7 @@ fn starts_a_manager(cell: &Cell) {
     let alive = creature.census.alive();
     assert!(is_alive(manager) && alive.contains(&manager), "the inner manager was stopped too: {view}");
     assert!(alive.len() >= 2, "the process of the inner manager was stopped too: {alive:?}, {view}");
-    // The inner manager removes its cgroup if it is asked to exit while no process runs.
+    // Wait until no process is running. The inner manager then removes its cgroup when it is requested to exit.
     alive.iter().filter(|pid| **pid != manager).for_each(|pid| kill("-KILL", *pid));
     until("the inner manager runs no process", || (creature.census.alive().len() == 1).then_some(()));
     until("its shim has exited", || (descendants(manager).is_empty()).then_some(()));

@@ -39,7 +39,8 @@ impl Cgroup {
             return Err(io::ErrorKind::Unsupported.into());
         }
         rustix::fs::statat(&cgroup.fd, "cgroup.kill", AtFlags::SYMLINK_NOFOLLOW)?;
-        // Processes that are already in the cgroup are not part of this attempt, and must not be killed.
+        // Refuse a cgroup that already contains processes: they are not part of this attempt, and must not be killed
+        // with it.
         if !made && cgroup.is_populated()? { Err(io::ErrorKind::ResourceBusy.into()) } else { Ok(cgroup) }
     }
 

@@ -99,7 +99,7 @@ impl Supervisor {
             return;
         }
         if self.pause != PauseState::Free {
-            // Resume the tree: paused processes could neither end nor do anything useful.
+            // Resume the tree, because paused processes could neither end nor do anything useful.
             self.release();
         }
         self.pumps.drain();

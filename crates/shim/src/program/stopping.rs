@@ -23,7 +23,7 @@ const MAX_COUNTED: usize = 10_000;
 pub(super) struct TreeStop {
     /// Reason for the stop; `None` if the shim stops leftovers without a request.
     pub(super) reason: Option<StopReason>,
-    /// Last signal that was sent.
+    /// Number of the last signal that was sent to the tree.
     pub(super) escalated: Option<i32>,
     swept: BTreeSet<ProcessStart>,
     step: TreeStopStep,

@@ -159,7 +159,7 @@ impl ProcessTree {
         (!inside.iter().any(|pid| strangers.contains(pid))).then_some(cgroup)
     }
 
-    /// Returns true if the kernel killed a process in the cgroup because memory was exhausted.
+    /// Returns true if the kernel killed a process in the cgroup of this tree because memory was exhausted.
     pub(super) fn has_run_out_of_memory(&self) -> bool {
         self.cgroup.as_ref().is_some_and(|cgroup| has_killed_in_group(cgroup.path()))
     }
