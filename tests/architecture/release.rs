@@ -82,7 +82,7 @@ fn build_without_debug_assertions_has_no_crash_points() {
     for text in ["sample.passed", "sample.failed", VARIABLE] {
         assert!(!release.holds(text), "a release build contains {text}");
     }
-    // A debug build must contain the texts. This proves that the search can find them.
+    // A debug build must contain these strings. This proves that the search would find them in a release build.
     let debug = Sample::build(true);
     let (printed, recorded) = debug.run();
     assert_eq!(printed, "true 2");

@@ -47,7 +47,8 @@ async fn end_of(engine: &Engine, clock: &VirtualClock, id: ProcessId) -> Status 
     waited.processes.first().unwrap().process.status()
 }
 
-/// Waits for a notification about a process. A callback thread sends it, and that thread runs in real time.
+/// Waits for a notification about a process. The notification comes from a callback thread, which uses the real clock,
+/// not the virtual one.
 fn heard(from: &Receiver<(ProcessId, &'static str)>, id: ProcessId, fact: &str) {
     loop {
         let told = from.recv_timeout(Duration::from_secs(20)).unwrap();

@@ -126,7 +126,7 @@ pub enum Fact {
     },
     /// A condition ended.
     ConditionEnded {
-        /// Condition that ended.
+        /// Condition that no longer holds.
         condition: Condition,
     },
     /// A line of the output matches a watch pattern of the launch.

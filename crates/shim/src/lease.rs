@@ -13,7 +13,7 @@ const FORM: &str = "longhaul-lease";
 
 /// Expiry of the node's lease, as the manager of the node last wrote it.
 ///
-/// The expiry is a time of the boot-time clock, which continues while the machine is suspended. It is valid only until
+/// The expiry is measured on the boot-time clock, which continues while the machine is suspended. It is valid only until
 /// the machine reboots.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LeaseNote {

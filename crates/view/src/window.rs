@@ -98,7 +98,7 @@ impl Window {
         &self.bytes
     }
 
-    /// Returns the byte ranges without gaps in their offsets, each with the log offset of its first byte.
+    /// Returns the contiguous byte ranges, each with the log offset of its first byte.
     pub fn pieces(&self) -> impl Iterator<Item = (u64, &[u8])> {
         let ends = self.runs.iter().skip(1).map(|run| run.index).chain([self.bytes.len()]);
         self.runs.iter().zip(ends).map(|(run, end)| (run.offset, self.slice(run.index, end)))

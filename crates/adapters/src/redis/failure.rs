@@ -164,7 +164,7 @@ fn is_of_script(error: &RedisError) -> bool {
     told.contains(FOUND_DAMAGED) || told.contains("script")
 }
 
-/// Converts the error of a script that found damaged data.
+/// Converts the error that a script returns when it finds damaged data.
 fn corrupt_by(error: &RedisError) -> StoreError {
     let told = error.detail().map_or_else(|| error.to_string(), ToOwned::to_owned);
     let Some((_, found)) = told.split_once(FOUND_DAMAGED) else { return corrupt(told) };

@@ -10,7 +10,8 @@ use std::collections::BTreeSet;
 
 /// Maximum number of records on a page.
 const MAX_PAGE: u32 = 1_000;
-/// Maximum total size of the records on a page, in bytes. A page that reaches this size contains fewer records.
+/// Maximum total size of the records on one page, in bytes. When a page reaches this size, it ends early, even if it
+/// has fewer records than requested.
 const MAX_PAGE_BYTES: u64 = 8 * 1024 * 1024;
 /// Maximum number of processes that one script run examines. A longer run would delay other clients.
 const SCAN_BATCH: u64 = 2_000;

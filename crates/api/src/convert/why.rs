@@ -11,7 +11,7 @@ use longhaul_wire::api::{EarlierAttemptView, HolderView, WhyView};
 
 /// Maximum number of slot holders that are shown with their names. Further holders are shown by id only.
 const MAX_NAMED_HOLDERS: usize = 100;
-/// Number of the newest events that are searched for earlier attempts of a process.
+/// How many of the newest events are searched for earlier attempts of a process.
 const SEARCHED_EVENTS: u64 = 20_000;
 /// Maximum number of events in one read.
 const EVENTS_PER_PAGE: u32 = 1_000;

@@ -52,7 +52,7 @@ pub(super) struct RawRule {
 pub(super) struct RawBlock {
     /// Regular expression of the last line.
     pub(super) until: Option<String>,
-    /// Regular expression that all lines match.
+    /// Regular expression that every line of the block must match.
     #[serde(rename = "while")]
     pub(super) matching: Option<String>,
     /// Maximum number of lines, including the first one.

@@ -147,7 +147,7 @@ impl TapOutput {
         self.last = Some(OpenPoint { case, indent, details: TapDetails::default() });
     }
 
-    /// Emits the latest test.
+    /// Emits the result of the most recently parsed test.
     fn release(&mut self, emit: &mut dyn FnMut(TestEvent)) {
         if let Some(OpenPoint { mut case, details, .. }) = self.last.take() {
             details.attach(&mut case);

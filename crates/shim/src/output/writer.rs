@@ -168,7 +168,7 @@ impl OutputWriter {
         if self.lost_file.is_none() {
             self.lost_file = self.directory.create(LOST).ok().map(Into::into);
         }
-        // Ignore an error of writing the losses: the exit record still reports the number of lost bytes.
+        // Ignore errors when writing the losses: the exit record still reports the number of lost bytes.
         let at = open.place.saturating_mul(loss::LENGTH);
         let written = self.lost_file.as_ref().map(|file| file.write_all_at(&open.loss.encode(), at));
         open.dirty = written.is_none_or(|written| written.is_err());

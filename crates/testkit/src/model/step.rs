@@ -279,7 +279,7 @@ impl StoreModel {
             not_before: new.delay.map(|delay| self.now.plus(Duration::from_millis(delay.into()))),
             placement: match new.placement {
                 node @ 0..=2 => Placement::Node(node_id(node)),
-                // No claim in a script covers this placement. Such a process still takes precedence over later ones in
+                // The scripts never claim a process with this placement. The process still comes before later ones in
                 // its queue.
                 3 => Placement::Here,
                 _ => Placement::Anywhere,

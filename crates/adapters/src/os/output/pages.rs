@@ -141,7 +141,7 @@ impl OutputPages {
         };
         let end = last.range.end;
         let mut found = 0_u64;
-        // Start of the run after the current one. A line that begins at the end of the current run continues there.
+        // Start of the next run. A line that is cut off by the end of the current run continues at this offset.
         let mut behind_run = end;
         for run in runs.iter().rev() {
             let (start, mut until) = (run.range.start.max(floor), run.range.end);
