@@ -70,7 +70,7 @@ impl OutputDrain {
     ) -> Self {
         let log = DrainLog::open(directory, bound, anchor_ms)
             .inspect_err(
-                |error| tracing::warn!(%error, "could not store the output of a command without supervisor"),
+                |error| tracing::warn!(%error, "could not store the output of a command that has no supervisor"),
             )
             .ok();
         let [stdout, stderr] =
@@ -154,7 +154,7 @@ impl DrainLog {
         let mut log = Self { bytes, index, length, index_length, room, last: None, anchor_ms };
         if let Err(error) = log.describe_rest() {
             // The next entry will cover these bytes too.
-            tracing::debug!(%error, "could not write the index of the output");
+            tracing::debug!(%error, "could not write the index of an output log");
         }
         Ok(log)
     }
@@ -185,7 +185,7 @@ impl DrainLog {
         self.length = self.length.saturating_add(count);
         self.room = self.room.saturating_sub(count);
         if let Err(error) = self.describe(stream) {
-            tracing::debug!(%error, "could not write the index of the output");
+            tracing::debug!(%error, "could not write the index of an output log");
         }
         bytes.len()
     }
