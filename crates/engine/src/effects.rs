@@ -107,8 +107,10 @@ impl EngineShared {
         let may_claim =
             self.lease_state.may_claim(self.parts.clock.now()) || self.parts.store.is_local_only(&key.id);
         if !may_claim || (self.parts.store.leases_expire() && self.copies.may_be_left_before(key)) {
-            tracing::warn!(id = %key.id, may_claim, "postponed a start until the lease is valid and older attempts \
-             have ended");
+            tracing::warn!(
+                id = %key.id, may_claim,
+                "postponed a process start until the lease is valid and older attempts have ended"
+            );
             self.starts.failed(&stored.process);
             return self.again_later(key);
         }
@@ -118,7 +120,11 @@ impl EngineShared {
             answer @ (Ok(false) | Err(_)) => {
                 self.starts.failed(&stored.process);
                 if let Err(error) = answer {
-                    self.log_retry(Some(key.id), &error, "postponed a start until its claim is durable");
+                    self.log_retry(
+                        Some(key.id),
+                        &error,
+                        "postponed a process start until its claim is durable",
+                    );
                 }
                 return self.again_later(key);
             }
@@ -135,7 +141,7 @@ impl EngineShared {
                 return;
             }
             Err(error) => {
-                tracing::warn!(id = %key.id, %error, "postponed a start until the environment can be read");
+                tracing::warn!(id = %key.id, %error, "postponed a process start until the environment can be read");
                 self.starts.failed(&stored.process);
                 return self.again_later(key);
             }
@@ -152,7 +158,7 @@ impl EngineShared {
                 self.lanes.seen(key.id, Observation::SpawnFailed { attempt: key.attempt, failure });
             }
             Err(error) => {
-                tracing::warn!(id = %key.id, %error, "the spawner did not answer a start");
+                tracing::warn!(id = %key.id, %error, "the spawner did not answer a start request");
                 self.starts.failed(&stored.process);
                 self.readopt(&stored.process, key).await;
             }
@@ -214,11 +220,11 @@ impl EngineShared {
         let key = AttemptKey { id: stored.process.id, attempt };
         crashpoint!("engine.stop");
         if let Err(error) = self.parts.spawner.stop(key, StopRequest { cause, force }).await {
-            tracing::warn!(id = %key.id, %error, "a stop found no running process");
+            tracing::warn!(id = %key.id, %error, "a stop request found no running process");
             if self.readopt(&stored.process, key).await
                 && let Err(error) = self.parts.spawner.stop(key, StopRequest { cause, force }).await
             {
-                tracing::warn!(id = %key.id, %error, "a stop did not reach the running processes");
+                tracing::warn!(id = %key.id, %error, "a stop request did not reach the running processes");
                 self.again_later(key);
             }
         }

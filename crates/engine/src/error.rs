@@ -52,7 +52,7 @@ pub enum EngineError {
         refusal: StoreRejection,
     },
     /// The launch signature of the process is missing or invalid.
-    #[error("process {id} is not trusted: {fault}")]
+    #[error("the launch of process {id} is not trusted: {fault}")]
     UntrustedLaunch {
         /// The process with the bad signature.
         id: ProcessId,
@@ -79,7 +79,7 @@ pub enum EngineError {
         id: ProcessId,
     },
     /// The caller's expected revision is out of date.
-    #[error("process {id} has changed: it has revision {found}")]
+    #[error("process {id} has changed: its revision is now {found}")]
     RevisionMoved {
         /// The process that has changed.
         id: ProcessId,
@@ -168,7 +168,7 @@ pub enum EngineError {
         source: StoreError,
     },
     /// A reset was aborted by an error of the store after part of its work.
-    #[error("the reset is incomplete: {} stopping, {} deleted", stopped.len(), removed)]
+    #[error("the reset is incomplete (processes that are stopping: {}, deleted processes: {})", stopped.len(), removed)]
     ResetUnfinished {
         /// The processes that were told to stop, oldest first.
         stopped: Vec<ProcessId>,
@@ -179,7 +179,7 @@ pub enum EngineError {
         source: StoreError,
     },
     /// A bug in longhaul: the request was abandoned; other requests are not affected.
-    #[error("an internal error: {what}")]
+    #[error("internal error: {what}")]
     Broken {
         /// Description of the bug, such as the panic message.
         what: String,
@@ -232,7 +232,7 @@ pub enum LaunchBlocked {
     },
     /// The store had lost data, which other nodes may not have restored yet.
     #[error(
-        "the store has lost data, and no process starts until all nodes had time to restore their records"
+        "the store has lost data, and no process starts until all nodes have had time to restore their records"
     )]
     Settles,
     /// The placement of the process excludes the node that received the request.
