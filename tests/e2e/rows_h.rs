@@ -347,7 +347,7 @@ fn h8_limits_per_process_and_per_level_end_what_exceeds_them_and_usage_is_shown(
     let _ = home.run(&["wait", &burns]);
     let ended = home.record(&burns);
     assert_eq!((&ended["status"], &ended["exit"]["limit"]), (&json!("failed"), &json!("cpu")), "{ended}");
-    assert!(ended["reason"].as_str().is_some_and(|why| why.contains("processor time")), "{ended}");
+    assert!(ended["reason"].as_str().is_some_and(|why| why.contains("CPU time limit")), "{ended}");
     assert!(ended["exit"]["usage"]["user_ms"].as_u64() > Some(0));
 }
 

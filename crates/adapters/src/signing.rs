@@ -110,7 +110,7 @@ impl ClusterSigner {
         match self.file.keys() {
             Ok(keys) => known.keys = keys,
             Err(error) => {
-                tracing::warn!(%error, "the file of the cluster key has changed and cannot be read")
+                tracing::warn!(%error, "the cluster key file has changed and cannot be read")
             }
         }
         known.keys.find(id).cloned()

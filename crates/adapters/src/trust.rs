@@ -26,7 +26,7 @@ pub enum TrustError {
     #[error("this machine has no CA certificates: install them, or set a CA file in the configuration")]
     Nowhere,
     /// The file cannot be read.
-    #[error("{} cannot be read", path.display())]
+    #[error("the CA file {} cannot be read", path.display())]
     Unreadable {
         /// Path of the file.
         path: PathBuf,
@@ -35,13 +35,13 @@ pub enum TrustError {
         source: io::Error,
     },
     /// The file contains no usable certificates.
-    #[error("{} contains no usable CA certificates", path.display())]
+    #[error("the CA file {} contains no usable CA certificates", path.display())]
     Unusable {
         /// Path of the file.
         path: PathBuf,
     },
     /// The TLS library failed.
-    #[error("TLS cannot be used")]
+    #[error("TLS cannot be set up")]
     Refused {
         /// Error of the TLS library.
         #[source]

@@ -97,7 +97,7 @@ impl ApiError {
         }
         fault
             .because("the launch names this process as its parent")
-            .help("launch without a parent, or give a live one")
+            .help("launch without a parent, or give a live parent")
     }
 
     /// Creates the error for an unknown node name.
@@ -180,7 +180,7 @@ impl From<EngineError> for ApiError {
                 })
                 .among(candidates.iter().map(described)),
             EngineError::OtherSessions { candidates, .. } => Self::new(404, "process_not_found", title)
-                .because("processes of other sessions have this name; use an id for them")
+                .because("processes of other sessions have this name")
                 .help("use the id of the process")
                 .among(candidates.iter().map(described)),
             EngineError::Rejected { id, rejection } => rejected(&rejection, &id.short()),
@@ -188,7 +188,7 @@ impl From<EngineError> for ApiError {
             EngineError::KeyConflict { holder, differs, .. } => conflict(title, holder, &differs),
             EngineError::LaunchPruned { id, .. } => Self::new(409, "launch_pruned", title)
                 .because("a launch key starts one process, also after its record was pruned")
-                .help("use another launch key to run the command once more")
+                .help("use another launch key to run the command again")
                 .among([id.to_string()]),
             EngineError::RevisionMoved { found, .. } => {
                 let mut fault =
@@ -223,7 +223,7 @@ impl From<EngineError> for ApiError {
             EngineError::NodeUnknown { .. } => Self::unknown_node(title),
             EngineError::NodeAlive { node } => Self::new(409, "node_alive", title)
                 .because("only a node that left or is lost can be forgotten")
-                .help(format!("`longhaul node drain {node}` stops it from starting work")),
+                .help(format!("`longhaul node drain {node}` stops the node from starting processes")),
             EngineError::DrainUnsupported { .. } => Self::new(409, "unsupported", title)
                 .because("there is no other node that could start work instead")
                 .help("hold the queues: `longhaul queue KEY --hold`"),
@@ -238,10 +238,10 @@ impl From<EngineError> for ApiError {
             EngineError::ResetUnfinished { source: source @ StoreError::Unavailable { .. }, .. } => {
                 Self::new(503, "store_unavailable", title)
                     .because(with_causes(&source))
-                    .help("reset again when the store is back; processes that were asked to stop end meanwhile")
+                    .help("reset again when the store is back; processes that received a stop request end meanwhile")
             }
             EngineError::ResetUnfinished { source, .. } => unstored(&source).under(title).help(
-                "make the store writable, then reset again; processes that were asked to stop end meanwhile",
+                "make the store writable, then reset again; processes that received a stop request end meanwhile",
             ),
             EngineError::ResetInProgress => Self::new(503, "resetting", title)
                 .because("all processes are being stopped and deleted")
@@ -285,11 +285,11 @@ fn unwritten(title: String, refusal: &InputRefusal) -> ApiError {
     match refusal {
         InputRefusal::NoPipe => ApiError::new(409, "unsupported", title)
             .because("the input of a command is chosen at its launch")
-            .help("launch it with `stdin_pipe` (`longhaul run --stdin-pipe`) to send input while it runs"),
+            .help("launch the command with `stdin_pipe` (`longhaul run --stdin-pipe`) to send input while it runs"),
         InputRefusal::NotRunning { status } => {
             let mut fault = ApiError::new(409, "invalid_status_transition", title)
                 .because("only a running process reads input")
-                .help("wait until it runs, or check how it ended");
+                .help("wait until the process runs, or check how it ended");
             fault.0.current_status = Some(status.as_str().to_owned());
             fault.0.attempted = Some("send".to_owned());
             fault
@@ -298,7 +298,7 @@ fn unwritten(title: String, refusal: &InputRefusal) -> ApiError {
             ApiError::new(409, "wrong_node", title).help("use the manager of that node")
         }
         InputRefusal::Closed => ApiError::new(409, "input_closed", title)
-            .because("it was closed with `close`, or no program reads it any more")
+            .because("the input was closed with `close`, or no program reads it any more")
             .help("the input cannot be opened again: restart the process"),
         InputRefusal::Unreachable { .. } => ApiError::new(503, "input_unavailable", title).help("try again"),
     }
@@ -340,7 +340,7 @@ const RESTART_REPORTING: &str =
 
 /// Returns advice on how to run an ended process again.
 const fn again(reported: bool) -> &'static str {
-    if reported { RESTART_REPORTING } else { "`longhaul restart ID` runs it again as a new process" }
+    if reported { RESTART_REPORTING } else { "`longhaul restart ID` runs the command again as a new process" }
 }
 
 struct ErrorAdvice {
@@ -352,20 +352,20 @@ fn remedy(rejection: &Rejection, status: Status, attempted: ActionKind) -> Optio
     let way = |why, help| Some(ErrorAdvice { why, help });
     match (rejection, attempted) {
         (Rejection::Unsupported { .. }, ActionKind::Complete | ActionKind::Fail) => {
-            way("the end of a command is observed, not reported", "`longhaul cancel ID` ends it")
+            way("the end of a command is observed, not reported", "`longhaul cancel ID` ends the process")
         }
         (Rejection::Unsupported { .. }, ActionKind::Restart) => {
             way("reported work has no command that longhaul could run", RESTART_REPORTING)
         }
         (Rejection::Unsupported { .. }, _) => None,
         (_, ActionKind::Restart) => {
-            way("only an ended process can be restarted", "cancel it first: `longhaul cancel ID`")
+            way("only an ended process can be restarted", "cancel the process first: `longhaul cancel ID`")
         }
         (Rejection::InvalidStatusTransition { reported, .. }, _) if status.is_ended() => {
             way(ALREADY_ENDED_HELP, again(*reported))
         }
         (_, ActionKind::Pause) => {
-            way("only a running process can be paused", "`longhaul status ID` shows why it waits")
+            way("only a running process can be paused", "`longhaul status ID` shows why the process waits")
         }
         (_, ActionKind::Resume) => {
             way("only a paused process can be resumed", "`longhaul status ID` shows its status")
@@ -422,16 +422,16 @@ fn refused(refusal: &StoreRejection) -> ApiError {
             .at_level(*level, None, max_level.0.into()),
         StoreRejection::LevelFull { level, live, limit } => ApiError::new(409, "level_limit_reached", title)
             .because("the number of live processes on a level of a tree is limited")
-            .help("wait until one of them ends, or raise `limits.max_per_level`")
+            .help("wait until one of these processes ends, or raise `limits.max_per_level`")
             .at_level(*level, Some(*live), *limit),
         StoreRejection::NoSlot { key, holders } => {
             let fault = ApiError::new(409, "no_slot", title);
             match key {
                 Some(key) if holders.is_empty() => {
-                    fault.because(format!("the queue of the key {key} is on hold, or others wait in it"))
+                    fault.because(format!("the queue of the key {key} is on hold, or other processes wait in it"))
                 }
                 Some(key) => fault.because(format!("every slot of the key {key} is taken")),
-                None if holders.is_empty() => fault.because("others wait before it, or its node starts nothing now"),
+                None if holders.is_empty() => fault.because("other processes wait before it, or its node starts no processes now"),
                 None => fault
                     .because("the maximum number of running processes is reached (`limits.max_parallel`)"),
             }
@@ -472,7 +472,10 @@ fn unstored(error: &StoreError) -> ApiError {
         StoreError::Unknown { .. } => {
             ApiError::new(503, "outcome_unknown", "the store may or may not have made the change")
                 .because(why)
-                .help("check before you try again; a launch with a key can be repeated safely")
+                .help(
+                    "check whether the change was made before you try again; a launch with a launch key can \
+                       be repeated safely",
+                )
         }
         StoreError::Fenced { .. } => ApiError::new(503, "store_unavailable", title)
             .because(why)
@@ -485,7 +488,7 @@ fn unstored(error: &StoreError) -> ApiError {
             .help(error.format_help().unwrap_or_default()),
         StoreError::NewerRecord { .. } => ApiError::new(503, "store_unavailable", title)
             .because(why)
-            .help("ask a node that runs the newer program, or upgrade this one; nothing was changed"),
+            .help("use a node that runs the newer program, or upgrade this node; nothing was changed"),
         _ => ApiError::new(500, "internal", title).because(why),
     }
 }
@@ -565,7 +568,10 @@ mod tests {
         let cleared = EngineError::ResetUnfinished { stopped: vec![id], removed: 0, source: full() };
         let ApiError(problem) = ApiError::from(cleared);
         assert_eq!((problem.status, problem.slug.as_str()), (507, "store_full"));
-        assert_eq!(problem.title, "the reset is incomplete: 1 stopping, 0 deleted");
+        assert_eq!(
+            problem.title,
+            "the reset is incomplete (processes that are stopping: 1, deleted processes: 0)"
+        );
         assert!(!problem.help.unwrap().contains("running work continues"));
     }
 

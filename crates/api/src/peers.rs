@@ -160,9 +160,9 @@ impl PeerConfig {
         let unreachable = |why: &str| Unreachable::of(node, why);
         let known = engine.nodes().await.map_err(|error| unreachable(&error.to_string()))?;
         let known = known.into_iter().find(|known| known.facts.id == *node);
-        let known = known.ok_or_else(|| unreachable("the store has no node with this name any more"))?;
+        let known = known.ok_or_else(|| unreachable("the store no longer has a node with this name"))?;
         let no_way = |why: &str| Unreachable::by_no_way(node, unreachable_text(&known, why));
-        let unnamed = || no_way("the node has no address: set node.address there");
+        let unnamed = || no_way("the node has no address: set node.address on that node");
         let address = known.offer.address.clone().ok_or_else(unnamed)?;
         let way = PeerAddress::of(&address, self.in_the_clear).map_err(no_way)?;
         let PeerRequest { target, body, time_limit } = question;
@@ -177,7 +177,7 @@ impl PeerConfig {
         let proof = match (way, &self.secrets) {
             (PeerAddress::Socket, _) if known.facts.boot != self.boot => {
                 return Err(no_way(
-                    "the address of the node is a socket on another machine: set node.address there",
+                    "the address of the node is a socket on another machine: set node.address on that node",
                 ));
             }
             // The socket belongs to the same user, so no proof is needed. The header only prevents the node from

@@ -261,7 +261,10 @@ impl DispatchRound {
             Ok(None) => return false,
             Ok(Some(closed)) => closed,
             Err(error) => {
-                tracing::warn!(webhook = name, %error, "could not read whether the webhook is switched off; it is on");
+                tracing::warn!(
+                    webhook = name, %error,
+                    "could not read whether the webhook is switched off; it stays switched on"
+                );
                 return false;
             }
         };
@@ -276,8 +279,10 @@ impl DispatchRound {
             return true;
         }
         if let Err(error) = bookmarks.reopen(name).await {
-            tracing::warn!(webhook = name, %error, "the webhook has a new url and is on, but could not be stored as \
-             on");
+            tracing::warn!(
+                webhook = name, %error,
+                "switched on a webhook because it has a new url, but could not store this state"
+            );
         }
         false
     }
@@ -325,7 +330,10 @@ impl DeliveryCursor {
         }
         let Some(place) = self.reached else { return };
         if let Err(error) = self.bookmarks.note(name, place).await {
-            tracing::debug!(webhook = name, %error, "an event may be delivered twice");
+            tracing::debug!(
+                webhook = name, %error,
+                "could not note the position of a webhook: an event may be delivered twice"
+            );
         }
     }
 
@@ -337,7 +345,12 @@ impl DeliveryCursor {
         let Some(place) = self.reached.filter(|_| self.reached != self.kept) else { return };
         match self.bookmarks.keep(name, place).await {
             Ok(()) => self.kept = Some(place),
-            Err(error) => tracing::warn!(webhook = name, %error, "events may be delivered twice"),
+            Err(error) => {
+                tracing::warn!(
+                    webhook = name, %error,
+                    "could not store the position of a webhook: events may be delivered twice"
+                )
+            }
         }
     }
 }

@@ -80,7 +80,7 @@ struct OwnBinding {
 
 /// Error for a file that cannot be read or written.
 #[derive(Debug, thiserror::Error)]
-#[error("{} cannot be used", path.display())]
+#[error("the file {} cannot be used", path.display())]
 pub(crate) struct UnusableFile {
     pub(crate) path: PathBuf,
     #[source]

@@ -110,7 +110,7 @@ fn store(
         }
         StoreChoice::Memory => {
             let check = DoctorCheck::ok("store", choice.to_string());
-            Ok(vec![check.because("a store in memory loses its data when the manager ends")])
+            Ok(vec![check.because("an in-memory store loses its data when the manager ends")])
         }
         StoreChoice::Sqlite(path) => Ok(vec![host_check::of_database(path)]),
         StoreChoice::Fs(path) => Ok(vec![host_check::of_files(path, choice, is_managed)]),

@@ -77,7 +77,7 @@ pub enum ProgramError {
         source: EngineError,
     },
     /// A manager of another state directory currently uses the name of this node.
-    #[error("node {node} is in use by the state directory {home}, whose last lease renewal was {} ms ago", heard.as_millis())]
+    #[error("the node name {node} is in use by the state directory {home}, which renewed its lease {} ms ago", heard.as_millis())]
     NameTaken {
         /// Name of the node.
         node: NodeId,
@@ -87,7 +87,7 @@ pub enum ProgramError {
         heard: Duration,
     },
     /// Another state directory used the name of this node, and processes of that state directory have not ended.
-    #[error("node {node} belongs to another state directory, {home}, where {} not ended", have_many(*open))]
+    #[error("the node name {node} belongs to another state directory, {home}, where {} not ended yet", have_many(*open))]
     NameHeld {
         /// Name of the node.
         node: NodeId,
@@ -155,7 +155,7 @@ pub enum ProgramError {
         store: String,
     },
     /// Unfinished processes were signed with the cluster key that is to be removed.
-    #[error("the cluster key {key} is still needed: {} not ended that {} signed with this key", have(*open), if *open == 1 { "was" } else { "were" })]
+    #[error("the cluster key {key} is still needed: {} not ended yet and {} signed with this key", have(*open), if *open == 1 { "was" } else { "were" })]
     KeyNeeded {
         /// Id of the cluster key to be removed.
         key: String,
@@ -163,7 +163,7 @@ pub enum ProgramError {
         open: usize,
     },
     /// The standard output cannot be written.
-    #[error("standard output cannot be written")]
+    #[error("cannot write to standard output")]
     Output {
         /// Underlying error that caused this error.
         #[source]
@@ -259,8 +259,8 @@ impl ProgramError {
             Self::Compose(error) => ("store_unavailable", error.why(), error.help()),
             Self::Displaced { state_dir } => (
                 "state_dir_lost",
-                Some("another manager may already serve this path; this manager has acknowledged nothing since the \
-                      loss".to_owned()),
+                Some("another manager may already serve this path; this manager has acknowledged no writes \
+                      since the loss".to_owned()),
                 Some(format!(
                     "running processes continue; if the directory was moved, start its manager again with `longhaul \
                      --state-dir DIR serve` at the new path instead of {}",
@@ -270,7 +270,7 @@ impl ProgramError {
             Self::Unstored { path } => (
                 "state_dir_lost",
                 Some(
-                    "further writes to the store would be lost; this manager has acknowledged nothing since the loss"
+                    "further writes to the store would be lost; this manager has acknowledged no writes since the loss"
                         .to_owned(),
                 ),
                 Some(format!(

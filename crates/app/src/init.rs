@@ -28,7 +28,7 @@ const TEMPLATE: &str = "\
 #[non_exhaustive]
 pub(crate) enum InitError {
     /// The project already has a state directory.
-    #[error("{} already exists", path.display())]
+    #[error("the state directory {} already exists", path.display())]
     Exists {
         /// Path of the state directory.
         path: PathBuf,
@@ -36,7 +36,7 @@ pub(crate) enum InitError {
     /// The state directory cannot be used.
     #[error(transparent)]
     StateDir(#[from] StateDirError),
-    #[error("{} could not be written", path.display())]
+    #[error("the file {} could not be written", path.display())]
     Write {
         path: PathBuf,
         #[source]

@@ -34,7 +34,7 @@ pub struct ManagerLock {
 #[non_exhaustive]
 pub enum LockError {
     /// Another manager holds the lock.
-    #[error("another manager serves {}: {holder}", state_dir.display())]
+    #[error("another manager uses the state directory {}: {holder}", state_dir.display())]
     Held {
         /// Path of the state directory.
         state_dir: PathBuf,
@@ -42,7 +42,7 @@ pub enum LockError {
         holder: LockHolder,
     },
     /// A manager holds the lock but does not respond.
-    #[error("the manager of {} does not answer: {holder}", state_dir.display())]
+    #[error("the manager of the state directory {} does not answer: {holder}", state_dir.display())]
     Silent {
         /// Path of the state directory.
         state_dir: PathBuf,
@@ -50,13 +50,13 @@ pub enum LockError {
         holder: LockHolder,
     },
     /// The lock file is a symbolic link.
-    #[error("{} is a symbolic link instead of a lock file", path.display())]
+    #[error("the lock file {} is a symbolic link", path.display())]
     SymbolicLink {
         /// Path of the lock file.
         path: PathBuf,
     },
     /// The lock file cannot be opened, locked or written.
-    #[error("the lock of {} cannot be taken", state_dir.display())]
+    #[error("cannot acquire the lock on the state directory {}", state_dir.display())]
     Failed {
         /// Path of the state directory.
         state_dir: PathBuf,
@@ -190,7 +190,8 @@ impl LockError {
                 "two managers of one state directory would start every process twice".to_owned()
             }
             Self::Silent { .. } => {
-                "the manager holds the lock but has no socket: it is still starting, or it is stopped (SIGSTOP)"
+                "the manager holds the lock but has no socket: it is still starting, or a signal (SIGSTOP) \
+                 has stopped it"
                     .to_owned()
             }
             Self::SymbolicLink { .. } => {

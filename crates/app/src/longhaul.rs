@@ -118,14 +118,14 @@ async fn begin(builder: Builder, state: StateDir, place: PathBuf) -> Result<Long
     // blocking thread.
     let taking = tokio::task::spawn_blocking(move || (ManagerLock::take(&state), state));
     let (taken, state) = taking.await.map_err(|gone| ProgramError::System {
-        tried: "take the lock of the state directory",
+        tried: "acquire the lock on the state directory",
         source: std::io::Error::other(gone),
     })?;
     let lock = taken?;
     // The embedding program manages its own child processes, so the engine must not reap them.
     let around = HostContext { stores, adopt_orphans: false, open_files: None };
     let guard = StateDirGuard::of(&state, &lock).map_err(|source| ProgramError::System {
-        tried: "inspect the lock of the state directory",
+        tried: "inspect the lock on the state directory",
         source,
     })?;
     let ComposedParts { mut parts, node, sole_user, mark } = compose(&state, &settings, &around).await?;
@@ -142,7 +142,7 @@ async fn begin(builder: Builder, state: StateDir, place: PathBuf) -> Result<Long
             () = guard.lost() => {
                 tracing::error!(
                     state_dir = %watched.state_dir().display(),
-                    "the state directory was removed, moved or replaced; the handle acknowledges nothing any more"
+                    "the state directory was removed, moved or replaced; no further writes are acknowledged"
                 );
                 watched.forget();
             }

@@ -91,7 +91,7 @@ pub fn serve(order: &ServeOptions) -> Result<(), ProgramError> {
         return Ok(());
     };
     let state_dir_guard =
-        StateDirGuard::of(&state, &lock).map_err(system("inspect the lock of the state directory"))?;
+        StateDirGuard::of(&state, &lock).map_err(system("inspect the lock on the state directory"))?;
     make_room(&state);
     announce(|name| std::env::var_os(name));
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -122,7 +122,9 @@ fn displaced(state: &StateDir, loss: Option<LostResource>) -> ProgramError {
         Some(LostResource::Store(path)) => ProgramError::Unstored { path },
         Some(LostResource::StateDir) | None => ProgramError::Displaced { state_dir: state.path().to_owned() },
     };
-    tracing::error!("{failure}; the manager acknowledges nothing any more and exits; its processes continue");
+    tracing::error!(
+        "{failure}; the manager acknowledges no further writes and exits; its processes continue"
+    );
     failure
 }
 

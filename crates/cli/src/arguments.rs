@@ -135,7 +135,7 @@ impl GlobalArgs {
 /// Format in which data is printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum OutputFormat {
-    /// Table with the columns that fit
+    /// Table with the columns that fit the terminal
     Table,
     /// Table with all columns
     Wide,
@@ -164,7 +164,7 @@ pub enum ColorChoice {
 pub enum Verb {
     /// Run a command, in the foreground or with -b in the background
     Run(Box<RunArgs>),
-    /// List live processes, or show one in detail
+    /// List live processes, or show one process in detail
     #[command(visible_alias = "ps")]
     Status(StatusArgs),
     /// Show processes as a tree of parents and children
@@ -176,7 +176,7 @@ pub enum Verb {
     Wait(WaitArgs),
     /// Write to the standard input of a process
     Send(SendArgs),
-    /// Show past events, and with -f new ones as they happen
+    /// Show past events, and with -f new events as they happen
     Events(EventsArgs),
     /// Stop processes and all their descendants
     #[command(visible_alias = "stop")]
@@ -193,15 +193,15 @@ pub enum Verb {
     Signal(SignalArgs),
     /// Explain why a process waits or why it failed
     Why(WhyArgs),
-    /// List the queues of concurrency keys, or change one
+    /// List the queues of concurrency keys, or change a queue
     Queue(QueueArgs),
     /// List, drain and forget the nodes of a cluster
     Node(NodeArgs),
-    /// List sessions, or end one
+    /// List sessions, or end a session
     Session(SessionArgs),
     /// Report work that you do yourself: start, progress and end
     Track(TrackArgs),
-    /// Count processes by level, ending and run time
+    /// Count processes by level, final status and run time
     Stats(StatsArgs),
     /// Delete ended processes and their output
     Prune(PruneArgs),
@@ -215,7 +215,7 @@ pub enum Verb {
     Result(ResultArgs),
     /// Report an error message from inside a command
     Error(ErrorArgs),
-    /// Serve an agent over MCP, or add longhaul to its configuration
+    /// Serve an agent over MCP, or add longhaul to the agent's configuration
     Mcp(McpArgs),
     /// Run the manager in the foreground
     Serve(ServeArgs),
@@ -223,7 +223,7 @@ pub enum Verb {
     Token(TokenArgs),
     /// Create a state directory for this project
     Init(InitArgs),
-    /// Copy a store, adopt one, or manage the cluster key
+    /// Copy or adopt a store, or manage the cluster key
     Store(StoreArgs),
     /// Show and check the configuration
     Config(ConfigArgs),

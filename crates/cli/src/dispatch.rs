@@ -97,7 +97,7 @@ async fn print_store_mismatch(context: &VerbContext, command: &Verb, place: &Man
     let Ok(manager) = version_of(place).await else { return };
     if manager.store != *named {
         context.console.say(&format!(
-            "warning: the manager uses the store {}, and {named} is named now\n  help: end it with `kill {}`; its \
+            "warning: the manager uses the store {}, but the configuration names {named}\n  help: end that manager with `kill {}`; its \
              processes keep running, and the next command starts another manager",
             manager.store, manager.pid
         ));
@@ -245,7 +245,7 @@ pub(crate) async fn outcome_of(
         | Verb::Completions(_)
         | Verb::Explain(_) => {
             let failure = CliError::Usage {
-                what: "a client cannot do this".to_owned(),
+                what: "a client cannot execute this command".to_owned(),
                 why: None,
                 help: "longhaul --help".to_owned(),
             };

@@ -51,7 +51,7 @@ pub(crate) const EXPLANATIONS: &[(&str, &str)] = &[
         "The data is on another node whose manager cannot be reached; the reason says why.\nIf that node is down, try again when it is back. If it is up, check node.address and its certificate\n(node.peer_ca_file). The end of the output of an ended attempt may be stored with its record.\nSee: longhaul node list, docs/clustering.md",
     ),
     ("input_unavailable", "The input of the process could not be reached. Try again."),
-    ("invalid_request", "The request is invalid. The reason names the part."),
+    ("invalid_request", "The request is invalid. The reason names the invalid part."),
     (
         "limit_reached",
         "A limit is reached. Wait until a process ends, or raise the limit in the configuration.\nSee: longhaul config show",
@@ -68,7 +68,7 @@ pub(crate) const EXPLANATIONS: &[(&str, &str)] = &[
     ("too_deep", "The process would be deeper in its tree than limits.max_levels allows."),
     (
         "ancestor_stopping",
-        "An ancestor is being stopped with all its descendants, so it accepts no new ones.",
+        "An ancestor is being stopped with all its descendants, so it accepts no new descendants.",
     ),
     (
         "parent_not_found",
@@ -84,7 +84,7 @@ pub(crate) const EXPLANATIONS: &[(&str, &str)] = &[
     ),
     (
         "launch_pruned",
-        "The launch key started a process before. That process has ended, and its record was pruned.\nNothing was started. Use another launch key to run the command once more.",
+        "The launch key started a process before. That process has ended, and its record was pruned.\nNothing was started. Use another launch key to run the command again.",
     ),
     ("policy_conflict", "The limits were changed during the launch. Try again."),
     (
@@ -114,7 +114,7 @@ pub(crate) const EXPLANATIONS: &[(&str, &str)] = &[
     ),
     (
         "state_dir_lost",
-        "The manager lost its state directory or its store, and acknowledges nothing any more. Running work continues.\nIf the directory was moved: longhaul --state-dir DIR serve",
+        "The manager lost its state directory or its store, and acknowledges no further writes. Running work continues.\nIf the directory was moved: longhaul --state-dir DIR serve",
     ),
     (
         "method_not_allowed",
@@ -196,7 +196,7 @@ pub(crate) const EXPLANATIONS: &[(&str, &str)] = &[
         "key_in_use",
         "The cluster uses this key, and no manager could start there without it. Start one manager with the new key first:\nlonghaul store key --rotate, copy the file to every node, restart the managers, and then --retire.",
     ),
-    ("file_unusable", "A file that was named cannot be read or written."),
+    ("file_unusable", "A given file cannot be read or written."),
     ("not_finished", "The request was accepted but is not finished."),
     ("output_unwritable", "Standard output cannot be written."),
 ];

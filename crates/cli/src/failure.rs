@@ -21,13 +21,13 @@ pub(crate) enum CliError {
     #[error("no manager answers at {}", socket.display())]
     Down { socket: PathBuf, state_dir: PathBuf, started: Option<StartError>, source: io::Error },
     /// The caller has no permission to use the socket.
-    #[error("you may not use the manager at {}", socket.display())]
+    #[error("you have no permission to use the manager at {}", socket.display())]
     Forbidden { socket: PathBuf, source: io::Error },
     /// A program that is not a manager answers at the socket.
     #[error("the program that answers at {} is not a longhaul manager", socket.display())]
     Stranger { socket: PathBuf },
     /// The manager uses another version of the protocol.
-    #[error("the manager speaks protocol {theirs}, this program speaks {PROTOCOL}")]
+    #[error("the manager uses protocol {theirs}, but this program uses protocol {PROTOCOL}")]
     Protocol { theirs: String, manager: Option<String> },
     /// The connection ended before the response was complete.
     #[error("the connection to the manager was lost")]
@@ -41,10 +41,10 @@ pub(crate) enum CliError {
         stopped: Option<u32>,
     },
     /// The response to a launch was lost, so it is unknown whether the process was created.
-    #[error("the launch may or may not have happened: {cause}")]
+    #[error("it is unknown whether the process was launched: {cause}")]
     Unclear { cause: Box<Self>, launch_key: Option<bool> },
     /// The process was launched, but its id could not be written to standard output or to a file.
-    #[error("{id} was launched, but its id cannot be written to {to}")]
+    #[error("process {id} was launched, but its id cannot be written to {to}")]
     Untold { id: String, to: String, source: io::Error },
     /// The arguments are invalid or contradict each other.
     #[error("{what}")]
@@ -60,7 +60,7 @@ pub(crate) enum CliError {
     File { verb: &'static str, path: PathBuf, nearest: Option<PathBuf>, source: io::Error },
     /// The configuration file of another program was left unchanged, because the edit would have affected more than one
     /// entry.
-    #[error("{} was left as it is", path.display())]
+    #[error("{} was left unchanged", path.display())]
     Unchanged { path: PathBuf, why: String, paste: String },
     /// The request was accepted, but its execution failed.
     #[error("{what}")]

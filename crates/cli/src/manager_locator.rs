@@ -50,7 +50,7 @@ impl fmt::Debug for ManagerLocator {
 #[non_exhaustive]
 pub enum StartError {
     /// The manager's program could not be executed.
-    #[error("the manager could not be executed as {}: {source}", program.display())]
+    #[error("the manager program {} could not be executed: {source}", program.display())]
     Spawn {
         /// Path of the program.
         program: PathBuf,

@@ -44,7 +44,7 @@ impl FromStr for ProcessId {
     fn from_str(text: &str) -> Result<Self, InvalidText> {
         Uuid::try_parse(text.strip_prefix("bg-").unwrap_or(text))
             .map(Self)
-            .map_err(|_| InvalidText { what: "process id", why: "it is not a UUID" })
+            .map_err(|_| InvalidText { what: "process id", why: "the value is not a UUID" })
     }
 }
 
@@ -81,16 +81,16 @@ pub const MAX_NAME_LEN: usize = 128;
 
 fn checked(what: &'static str, text: &str) -> Result<String, InvalidText> {
     if text.is_empty() {
-        return Err(InvalidText { what, why: "it is empty" });
+        return Err(InvalidText { what, why: "the value is empty" });
     }
     if text.len() > MAX_NAME_LEN {
-        return Err(InvalidText { what, why: "it is longer than 128 bytes" });
+        return Err(InvalidText { what, why: "the value is longer than 128 bytes" });
     }
     if text.chars().any(|c| c.is_control() || is_bidi_control(c)) {
-        return Err(InvalidText { what, why: "it contains a control character" });
+        return Err(InvalidText { what, why: "the value contains a control character" });
     }
     if text.trim() != text {
-        return Err(InvalidText { what, why: "it starts or ends with a space" });
+        return Err(InvalidText { what, why: "the value starts or ends with a space" });
     }
     Ok(text.to_owned())
 }
@@ -219,7 +219,7 @@ impl Priority {
     pub fn new(value: i64) -> Result<Self, InvalidText> {
         match i32::try_from(value) {
             Ok(small) if (MIN..=MAX_REQUESTED).contains(&small) => Ok(Self(small)),
-            _ => Err(InvalidText { what: "priority", why: "it is not between -100 and 100" }),
+            _ => Err(InvalidText { what: "priority", why: "the value is not between -100 and 100" }),
         }
     }
 

@@ -53,7 +53,7 @@ impl std::str::FromStr for ProcessType {
                 Some(name) => TypeName::new(name).map(Self::Named),
                 None => Err(InvalidText {
                     what: "process type",
-                    why: "it must be jules_session, test_suite, build, server, analysis, custom or custom:<name>",
+                    why: "the value must be jules_session, test_suite, build, server, analysis, custom or custom:<name>",
                 }),
             },
         }

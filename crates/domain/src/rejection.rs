@@ -17,7 +17,7 @@ pub enum Rejection {
         reported: bool,
     },
     /// The kind of work or the spawner does not support the action.
-    #[error("cannot {} {what} (it is {status})", attempted.as_str())]
+    #[error("cannot {} {what} (its status is {status})", attempted.as_str())]
     Unsupported {
         /// Status of the process.
         status: Status,

@@ -108,8 +108,10 @@ impl EngineShared {
         let may_claim =
             self.lease_state.may_claim(self.parts.clock.now()) || self.parts.store.is_local_only(&key.id);
         if !may_claim || (self.parts.store.leases_expire() && self.copies.may_be_left_before(key)) {
-            tracing::warn!(id = %key.id, may_claim, "postponed a start until the lease is valid and older attempts \
-             have ended");
+            tracing::warn!(
+                id = %key.id, may_claim,
+                "postponed a process start until the lease is valid and older attempts have ended"
+            );
             self.starts.failed(&stored.process);
             return self.again_later(key);
         }
@@ -120,7 +122,11 @@ impl EngineShared {
             answer @ (Ok(false) | Err(_)) => {
                 self.starts.failed(&stored.process);
                 if let Err(error) = answer {
-                    self.log_retry(Some(key.id), &error, "postponed a start until its claim is durable");
+                    self.log_retry(
+                        Some(key.id),
+                        &error,
+                        "postponed a process start until its claim is durable",
+                    );
                 }
                 return self.again_later(key);
             }
@@ -137,7 +143,7 @@ impl EngineShared {
                 return;
             }
             Err(error) => {
-                tracing::warn!(id = %key.id, %error, "postponed a start until the environment can be read");
+                tracing::warn!(id = %key.id, %error, "postponed a process start until the environment can be read");
                 self.starts.failed(&stored.process);
                 return self.again_later(key);
             }
@@ -154,7 +160,7 @@ impl EngineShared {
                 self.lanes.seen(key.id, Observation::SpawnFailed { attempt: key.attempt, failure });
             }
             Err(error) => {
-                tracing::warn!(id = %key.id, %error, "the spawner did not answer a start");
+                tracing::warn!(id = %key.id, %error, "the spawner did not answer a start request");
                 self.starts.failed(&stored.process);
                 self.readopt(&stored.process, key).await;
             }
@@ -216,11 +222,11 @@ impl EngineShared {
         let key = AttemptKey { id: stored.process.id, attempt };
         crashpoint!("engine.stop");
         if let Err(error) = self.parts.spawner.stop(key, StopRequest { cause, force }).await {
-            tracing::warn!(id = %key.id, %error, "a stop found no running process");
+            tracing::warn!(id = %key.id, %error, "a stop request found no running process");
             if self.readopt(&stored.process, key).await
                 && let Err(error) = self.parts.spawner.stop(key, StopRequest { cause, force }).await
             {
-                tracing::warn!(id = %key.id, %error, "a stop did not reach the running processes");
+                tracing::warn!(id = %key.id, %error, "a stop request did not reach the running processes");
                 self.again_later(key);
             }
         }

@@ -52,7 +52,7 @@ pub enum EngineError {
         refusal: StoreRejection,
     },
     /// The launch signature of the process is missing or invalid.
-    #[error("process {id} is not trusted: {fault}")]
+    #[error("the launch of process {id} is not trusted: {fault}")]
     UntrustedLaunch {
         /// The process whose launch signature is missing or invalid.
         id: ProcessId,
@@ -80,7 +80,7 @@ pub enum EngineError {
         id: ProcessId,
     },
     /// The revision that the caller expected is out of date.
-    #[error("process {id} has changed: it has revision {found}")]
+    #[error("process {id} has changed: its revision is now {found}")]
     RevisionMoved {
         /// The process that has changed.
         id: ProcessId,
@@ -170,7 +170,7 @@ pub enum EngineError {
         source: StoreError,
     },
     /// An error of the store aborted a reset after part of the work was done.
-    #[error("the reset is incomplete: {} stopping, {} deleted", stopped.len(), removed)]
+    #[error("the reset is incomplete (processes that are stopping: {}, deleted processes: {})", stopped.len(), removed)]
     ResetUnfinished {
         /// The processes that received a stop request, oldest first.
         stopped: Vec<ProcessId>,
@@ -181,7 +181,7 @@ pub enum EngineError {
         source: StoreError,
     },
     /// A bug in longhaul. The request was abandoned; other requests are not affected.
-    #[error("an internal error: {what}")]
+    #[error("internal error: {what}")]
     Broken {
         /// Description of the bug, such as the panic message.
         what: String,
@@ -234,7 +234,7 @@ pub enum LaunchBlocked {
     },
     /// The store had lost data, and other nodes may not have restored their records yet.
     #[error(
-        "the store has lost data, and no process starts until all nodes had time to restore their records"
+        "the store has lost data, and no process starts until all nodes have had time to restore their records"
     )]
     Settles,
     /// The placement of the process excludes the node that received the request.

@@ -23,18 +23,18 @@ mod tests {
 
     #[derive(Debug, thiserror::Error)]
     enum Layer {
-        #[error("the top")]
+        #[error("outer error")]
         Top(#[source] Box<Self>),
-        #[error("the middle: the bottom")]
+        #[error("middle error: root error")]
         Middle(#[source] Box<Self>),
-        #[error("the bottom")]
+        #[error("root error")]
         Bottom,
     }
 
     #[test]
     fn every_cause_is_told_once() {
         let middle = Layer::Middle(Box::new(Layer::Bottom));
-        assert_eq!(with_causes(&Layer::Top(Box::new(middle))), "the top: the middle: the bottom");
-        assert_eq!(with_causes(&Layer::Top(Box::new(Layer::Bottom))), "the top: the bottom");
+        assert_eq!(with_causes(&Layer::Top(Box::new(middle))), "outer error: middle error: root error");
+        assert_eq!(with_causes(&Layer::Top(Box::new(Layer::Bottom))), "outer error: root error");
     }
 }

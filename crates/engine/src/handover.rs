@@ -63,7 +63,7 @@ pub async fn interrupt_attempts<S: Store + ?Sized>(
         };
         let events = stored.process.decide(&context, &stored.live_stats, &lost).unwrap_or_default().events;
         if events.is_empty() {
-            tracing::warn!(process = %stored.process.id, "could not interrupt a live attempt");
+            tracing::warn!(process = %stored.process.id, "could not record a live attempt as interrupted");
             continue;
         }
         let mut next = stored.process;

@@ -203,7 +203,7 @@ impl Engine {
                 return Err(EngineError::Invalid {
                     what: "process",
                     why: format!("process {id} is not interrupted but {}", process.status()),
-                    help: Some(format!("`longhaul restart {}` restarts it anyway", id.short())),
+                    help: Some(format!("`longhaul restart {}` restarts the process anyway", id.short())),
                 });
             }
             named.push(stored);

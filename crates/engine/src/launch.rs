@@ -98,7 +98,7 @@ impl EngineShared {
             return Err(EngineError::Invalid {
                 what: "launch",
                 why: "a launch with a delay cannot also require a free slot now".to_owned(),
-                help: Some("use either the delay or the refusal, not both".to_owned()),
+                help: Some("use either the delay or `no_queue`, not both".to_owned()),
             });
         }
         self.check(&launch.spec)?;

@@ -122,7 +122,9 @@ pub(crate) async fn enforce_lease_deadline(core: Arc<EngineShared>) {
     let mut changed = core.lease_state.changes();
     while let Some(until) = core.lease_state.until() {
         if until <= core.parts.clock.now() {
-            tracing::warn!("the lease of this node expired: nothing is claimed until the store answers");
+            tracing::warn!(
+                "the lease of this node expired: the node claims no processes until the store answers"
+            );
             core.stop_local_attempts();
             changed.next().await;
             continue;
@@ -176,5 +178,5 @@ impl EngineShared {
 
 /// Error of a lease renewal that the store did not answer in time.
 #[derive(Debug, thiserror::Error)]
-#[error("the lease renewal took too long")]
+#[error("the lease renewal timed out")]
 struct RenewalTimeout;

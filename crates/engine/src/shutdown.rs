@@ -37,7 +37,7 @@ impl Engine {
             self.stop_all().await?;
         }
         if let Err(error) = self.record_starts().await {
-            tracing::warn!(%error, "starts in progress are left to the next manager");
+            tracing::warn!(%error, "process starts in progress are left to the next manager");
         }
         for task in self.core.tasks.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
             task.abort();
@@ -76,7 +76,7 @@ impl Engine {
         starting.retain(|stored| self.core.starts.is_begun(&stored.process));
         let ids: Vec<ProcessId> = starting.iter().map(|stored| stored.process.id).collect();
         if self.wait(&ids, WaitCondition::Running, WaitMode::All, Some(STARTS)).await?.timed_out {
-            tracing::warn!("some starts are not recorded yet; the next manager examines them");
+            tracing::warn!("some process starts are not recorded yet; the next manager examines them");
         }
         Ok(())
     }
@@ -109,7 +109,7 @@ impl Engine {
         for id in &ids {
             match self.command(*id, Action::Cancel { cause: StopCause::Shutdown }, None).await {
                 Ok(_) | Err(EngineError::NotFound { .. }) => {}
-                Err(error) => tracing::warn!(%id, %error, "could not record a stop"),
+                Err(error) => tracing::warn!(%id, %error, "could not record the stop of a process"),
             }
         }
         let waited = self

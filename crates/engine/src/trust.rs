@@ -22,7 +22,7 @@ impl EngineShared {
             Ok(None) => return true,
             Ok(Some(instead)) => self.refuse(process, key, instead).await,
             Err(wait) => {
-                tracing::warn!(id = %key.id, %wait, "postponed a start");
+                tracing::warn!(id = %key.id, %wait, "postponed a process start");
                 self.starts.failed(process);
                 self.again_later(key);
             }
@@ -83,7 +83,10 @@ impl EngineShared {
                 observation
             }
             Err(error) => {
-                tracing::warn!(id = %key.id, %error, "could not check a launch that must not start; retrying");
+                tracing::warn!(
+                    id = %key.id, %error,
+                    "could not check whether an untrusted launch has already started; retrying"
+                );
                 self.starts.failed(process);
                 return self.again_later(key);
             }

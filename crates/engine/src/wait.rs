@@ -156,7 +156,7 @@ impl WaitCondition {
             Self::Ready => Err(EngineError::Invalid {
                 what: "goal",
                 why: format!("process {} was launched without a readiness check", process.id),
-                help: Some("launch it with `ready_when`, or wait until it runs".to_owned()),
+                help: Some("launch the process with `ready_when`, or wait until it runs".to_owned()),
             }),
         }
     }

@@ -87,7 +87,7 @@ pub(crate) fn read<T: DeserializeOwned>(text: &[u8]) -> Result<T, ApiError> {
         return Err(unreadable("the value is not a JSON object".to_owned()));
     }
     if is_deeper(text, MAX_JSON_DEPTH) {
-        return Err(unreadable(format!("it is nested deeper than {MAX_JSON_DEPTH} levels")));
+        return Err(unreadable(format!("the JSON is nested deeper than {MAX_JSON_DEPTH} levels")));
     }
     let value = match serde_json::from_slice(text) {
         Ok(value) => value,

@@ -209,18 +209,18 @@ fn key(headers: &HeaderMap) -> Result<Option<String>, ApiError> {
     if all.next().is_some() {
         return Err(invalid("the header is given twice"));
     }
-    let text = value.to_str().map_err(|_| invalid("it is not plain text"))?.trim();
+    let text = value.to_str().map_err(|_| invalid("the header is not plain text"))?.trim();
     let text = match text.strip_prefix('"') {
         Some(rest) => {
-            rest.strip_suffix('"').ok_or_else(|| invalid("its closing quotation mark is missing"))?
+            rest.strip_suffix('"').ok_or_else(|| invalid("the closing quotation mark is missing"))?
         }
         None => text,
     };
     if text.is_empty() || text.len() > MAX_KEY_LEN {
-        return Err(invalid(&format!("it must have 1 to {MAX_KEY_LEN} bytes")));
+        return Err(invalid(&format!("the key must have 1 to {MAX_KEY_LEN} bytes")));
     }
     if text.contains(['"', '\\']) || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Err(invalid("it contains a space, a quotation mark or a backslash"));
+        return Err(invalid("the key contains a space, a quotation mark or a backslash"));
     }
     Ok(Some(text.to_owned()))
 }

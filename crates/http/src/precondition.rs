@@ -72,7 +72,7 @@ pub(crate) fn is_known(headers: &HeaderMap, revision: u64) -> Result<bool, ApiEr
     let own = tag(revision);
     let tags: Vec<EntityTag> =
         text.split(',').map(str::trim).map(EntityTag::read).collect::<Option<_>>().ok_or_else(|| {
-            ApiError::unreadable("If-None-Match", &text, &"it is neither * nor a list of quoted tags")
+            ApiError::unreadable("If-None-Match", &text, &"the header is neither * nor a list of quoted tags")
         })?;
     Ok(tags.iter().any(|tag| tag.quoted == own))
 }
@@ -92,7 +92,7 @@ fn matched(headers: &HeaderMap) -> Result<Option<Revision>, ApiError> {
     }
     let unreadable = |why: &str| ApiError::unreadable("If-Match", text, &why);
     let Some(tag) = EntityTag::read(text) else {
-        return Err(unreadable("it is neither * nor one quoted tag, such as \"7\"")
+        return Err(unreadable("the header is neither * nor one quoted tag, such as \"7\"")
             .help("give the revision on which the decision was based"));
     };
     let revision = tag.quoted.trim_matches('"').parse().ok().filter(|_| !tag.is_weak);
@@ -123,7 +123,8 @@ impl<'a> EntityTag<'a> {
 fn joined(headers: &HeaderMap, name: &HeaderName) -> Result<Option<String>, ApiError> {
     let mut all = Vec::new();
     for value in headers.get_all(name) {
-        let text = value.to_str().map_err(|_| ApiError::invalid(name.as_str(), "it is not plain text"))?;
+        let text =
+            value.to_str().map_err(|_| ApiError::invalid(name.as_str(), "the header is not plain text"))?;
         all.push(text);
     }
     Ok((!all.is_empty()).then(|| all.join(",")))

@@ -36,7 +36,7 @@ impl QueryString {
                 "invalid_request",
                 format!("the parameter {name:?} is given twice"),
             )
-            .help("give it once"));
+            .help("give the parameter once"));
         }
         match self.pairs.iter().find(|(name, _)| !known.contains(&name.as_str())) {
             None => Ok(()),
@@ -89,7 +89,7 @@ impl QueryString {
         T::Err: Display,
     {
         if self.pairs.iter().any(|(found, value)| found == name && value.is_empty()) {
-            return Err(ApiError::unreadable(name, "", &"it is empty"));
+            return Err(ApiError::unreadable(name, "", &"the value is empty"));
         }
         self.read(name)
     }

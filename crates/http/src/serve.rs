@@ -69,7 +69,7 @@ pub async fn serve(
         known: router,
         stranger: refusing(|| {
             ApiError::new(403, "not_authorised", "this manager only serves its own user")
-                .help("set LONGHAUL_STATE_DIR to a directory of your own")
+                .help("set LONGHAUL_STATE_DIR to a state directory that you own")
         }),
         limiter: refusing(|| {
             ApiError::new(

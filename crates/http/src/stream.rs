@@ -31,7 +31,9 @@ impl StreamFormat {
         match query.text("format") {
             Some("sse") => return Ok(Self::Sse),
             Some("ndjson") => return Ok(Self::Ndjson),
-            Some(word) => return Err(ApiError::unreadable("format", word, &"it must be sse or ndjson")),
+            Some(word) => {
+                return Err(ApiError::unreadable("format", word, &"the value must be sse or ndjson"));
+            }
             None => {}
         }
         let mut accepted = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());

@@ -86,7 +86,7 @@ impl McpInterface {
                 Ok(())
             }
             Err(error) => {
-                tracing::debug!(%error, "rejected a stream");
+                tracing::debug!(%error, "rejected a client stream");
                 timeout(REJECT_TIMEOUT, write.write_all(error.line().as_bytes())).await.unwrap_or(Ok(()))
             }
         }
@@ -116,7 +116,7 @@ impl McpInterface {
             }
             // A client that never sends its first request must not keep a connection occupied.
             Ok(Err(error)) => tracing::debug!(%error, "a client sent no valid first line"),
-            Err(_) => tracing::debug!("a client sent nothing"),
+            Err(_) => tracing::debug!("a client sent no first request in time"),
         }
     }
 }

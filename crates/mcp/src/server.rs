@@ -227,7 +227,7 @@ impl ServerHandler for Server {
         match self.wait_for_updates(tool, arguments, &context).await {
             Ok(response) => Ok(response),
             Err(refusal) => {
-                tracing::debug!(tool = tool.name(), code = refusal.code(), "a tool refused");
+                tracing::debug!(tool = tool.name(), code = refusal.code(), "a tool call was refused");
                 Ok(CallToolResponse::Complete(if tool.reads_output() {
                     refusal.into_result_within(MIN_BYTES)
                 } else {

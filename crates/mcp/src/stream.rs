@@ -115,7 +115,7 @@ where
                     return None;
                 }
                 Err(error) => {
-                    tracing::debug!(%error, "a stream broke");
+                    tracing::debug!(%error, "the stream of a client was interrupted");
                     return None;
                 }
             };

@@ -152,7 +152,7 @@ pub struct OutputChunk {
 #[non_exhaustive]
 pub enum OutputError {
     /// The attempt has no output: it never ran, or its output was pruned.
-    #[error("attempt {} of {} has no output on this node", key.attempt, key.id)]
+    #[error("attempt {} of process {} has no output on this node", key.attempt, key.id)]
     Missing {
         /// Attempt whose output was requested.
         key: AttemptKey,
@@ -165,7 +165,7 @@ pub enum OutputError {
         source: crate::store::BoxedError,
     },
     /// The output of a process could not be read or removed.
-    #[error("the output of {id} could not be {tried}")]
+    #[error("the output of process {id} could not be {tried}")]
     Failed {
         /// Process whose output was accessed.
         id: ProcessId,

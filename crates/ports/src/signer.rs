@@ -72,7 +72,7 @@ pub enum SignatureError {
         here: String,
     },
     /// The placement in the spec excludes this node.
-    #[error("this launch was signed for other nodes than {here}")]
+    #[error("this launch was signed for other nodes, not for {here}")]
     WrongNode {
         /// Name of this node.
         here: NodeId,

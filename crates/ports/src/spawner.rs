@@ -80,7 +80,7 @@ pub trait Spawner: Debug + Send + Sync + 'static {
     /// - [`SpawnError::Unreachable`] if the tree cannot be inspected now.
     /// - [`SpawnError::Unsupported`] if this spawner cannot inspect trees.
     async fn inspect(&self, key: AttemptKey) -> Result<TreeSnapshot, SpawnError> {
-        Err(SpawnError::Unsupported { key, what: "inspection of its tree" })
+        Err(SpawnError::Unsupported { key, what: "the inspection of its process tree" })
     }
 
     /// Writes to the standard input of a live attempt whose command was started with `Stdin::Pipe`. Returns the number
@@ -191,13 +191,13 @@ pub enum SpawnError {
         failure: StartFailure,
     },
     /// This spawner does not observe the attempt.
-    #[error("attempt {} of {} is not supervised here", key.attempt, key.id)]
+    #[error("attempt {} of process {} is not supervised by this manager", key.attempt, key.id)]
     Unknown {
         /// Attempt that the call was for.
         key: AttemptKey,
     },
     /// The attempt could not be reached; a later call may succeed.
-    #[error("attempt {} of {} cannot be reached: {what}", key.attempt, key.id)]
+    #[error("attempt {} of process {} cannot be reached: {what}", key.attempt, key.id)]
     Unreachable {
         /// Attempt that the call was for.
         key: AttemptKey,
@@ -205,13 +205,13 @@ pub enum SpawnError {
         what: String,
     },
     /// The standard input of the attempt cannot be written to.
-    #[error("the input of attempt {} of {} is closed", key.attempt, key.id)]
+    #[error("the standard input of attempt {} of process {} is closed", key.attempt, key.id)]
     InputClosed {
         /// Attempt that the call was for.
         key: AttemptKey,
     },
     /// This spawner does not support the operation.
-    #[error("attempt {} of {} runs on a node that does not support {what}", key.attempt, key.id)]
+    #[error("attempt {} of process {} runs on a node that does not support {what}", key.attempt, key.id)]
     Unsupported {
         /// Attempt that the call was for.
         key: AttemptKey,

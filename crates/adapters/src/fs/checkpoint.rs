@@ -90,7 +90,7 @@ fn write(shared: &JournalShared) -> Result<(), WriteError> {
     shared.store_dir.publish(JournalFileId::Checkpoint)?;
     shared.checkpointed.store(from, Ordering::Relaxed);
     if let Err(error) = shared.store_dir.remove_commits(from) {
-        tracing::warn!(%error, "could not remove commit files that a checkpoint contains");
+        tracing::warn!(%error, "could not remove commit files that are already part of a checkpoint");
     }
     Ok(())
 }

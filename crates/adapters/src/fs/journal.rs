@@ -105,7 +105,7 @@ pub(super) fn whole(
     let Some(first) = next(&mut from, &mut text)? else {
         return Err(corrupt("the file is empty"));
     };
-    let foreign = || corrupt("the first line is not that of a store file");
+    let foreign = || corrupt("the first line is not the first line of a store file");
     let first: JournalHeader = serde_json::from_str(first).map_err(|_| foreign())?;
     if first.longhaul != store_dir::KIND {
         return Err(foreign());

@@ -330,11 +330,11 @@ impl EventLine {
 
 impl OpReplyLine {
     pub(super) fn read(self) -> Result<(OpId, OpReply), StoreError> {
-        let op = uuid::Uuid::parse_str(&self.op).map_err(|_| corrupt("a reply without an operation"))?;
+        let op = uuid::Uuid::parse_str(&self.op).map_err(|_| corrupt("a reply names no operation"))?;
         let answer = match (self.revision, self.action) {
             (Some(revision), None) => OpReply::Committed(Revision(revision)),
             (None, Some(no)) => OpReply::Wished(ActionSeq(no)),
-            (Some(_), Some(_)) | (None, None) => return Err(corrupt("a reply that is not valid")),
+            (Some(_), Some(_)) | (None, None) => return Err(corrupt("a reply is not valid")),
         };
         Ok((OpId::new(op), answer))
     }
@@ -353,11 +353,11 @@ pub(super) fn id(text: &str) -> Result<ProcessId, StoreError> {
 }
 
 pub(super) fn name<T: FromStr>(text: &str) -> Result<T, StoreError> {
-    text.parse().map_err(|_| corrupt("a name that is not valid"))
+    text.parse().map_err(|_| corrupt("a name is not valid"))
 }
 
 pub(super) fn hexadecimal(text: &str) -> Result<u64, StoreError> {
-    u64::from_str_radix(text, 16).map_err(|_| corrupt("a fingerprint that is not valid"))
+    u64::from_str_radix(text, 16).map_err(|_| corrupt("a fingerprint is not valid"))
 }
 
 fn broken(broken: RecordDecodeError) -> StoreError {

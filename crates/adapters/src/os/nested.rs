@@ -22,8 +22,10 @@ pub(super) fn advertise() {
         if let Some(directory) = attempt_of(pid)
             && let Err(error) = introduce(&directory)
         {
-            tracing::warn!(%error, directory = %directory.display(), "could not register with the supervisor above \
-             this manager");
+            tracing::warn!(
+                %error, directory = %directory.display(),
+                "could not register this manager with the shim that supervises it"
+            );
         }
     }
 }

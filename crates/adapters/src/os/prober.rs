@@ -48,7 +48,7 @@ impl Prober for OsProber {
         match status {
             Ok(Ok(status)) => (200..400).contains(&status),
             Ok(Err(why)) => {
-                tracing::trace!(url, %why, "there is no answer yet");
+                tracing::trace!(url, %why, "the readiness check received no answer yet");
                 false
             }
             Err(_) => false,

@@ -95,7 +95,7 @@ impl Reaper {
                 let pid = i32::try_from(stat.pid).ok().and_then(Pid::from_raw);
                 let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;
                 if let Some(Err(error)) = pid.map(|pid| waitid(WaitId::Pid(pid), options)) {
-                    tracing::debug!(pid = stat.pid, %error, "another thread has reaped an orphan");
+                    tracing::debug!(pid = stat.pid, %error, "another thread has already reaped an orphan");
                 }
             }
         }

@@ -250,8 +250,10 @@ impl Spawner for OsSpawner {
         // Write in a blocking thread, so that a disk that hangs delays only the callers of this method.
         let written = tokio::task::spawn_blocking(move || shared.lease.write(turn, until)).await;
         if let Err(error) = written.unwrap_or_else(|error| Err(io::Error::other(error))) {
-            tracing::error!(%error, "could not write the end of the lease: processes that may run elsewhere will \
-                                     end with it");
+            tracing::error!(
+                %error,
+                "could not store the new end of the lease: at the previous end, shims stop processes that may run on other nodes"
+            );
         }
     }
 

@@ -51,7 +51,7 @@ pub(super) async fn stand_in(watch: &mut AttemptWatch, orphan: UnsupervisedAttem
         Ok(EndWait::Ended { last_look }) => Some(last_look),
         Ok(EndWait::SpawnerGone) => return WatchStage::Left,
         Err(error) => {
-            tracing::warn!(id = %watch.key.id, %error, "could not take over a command without supervisor");
+            tracing::warn!(id = %watch.key.id, %error, "could not take over a command that has no supervisor");
             None
         }
     };
@@ -59,7 +59,7 @@ pub(super) async fn stand_in(watch: &mut AttemptWatch, orphan: UnsupervisedAttem
     drain.finish();
     bounds.see_end();
     if let Err(error) = watch.end_input() {
-        tracing::debug!(id = %watch.key.id, %error, "could not remove the input of an ended command");
+        tracing::debug!(id = %watch.key.id, %error, "could not remove the standard input of an ended command");
     }
     let status = pidfd::status(&pidfd, identity.pid, identity.start_time);
     let Some(status) = watch.meanwhile(status).await else {
@@ -138,7 +138,7 @@ pub(super) async fn finish_sweep(watch: &mut AttemptWatch, unswept: AttemptWithL
     };
     watch.see_ending(&identity);
     if let Err(error) = watch.end_input() {
-        tracing::debug!(id = %watch.key.id, %error, "could not remove the input of an ended command");
+        tracing::debug!(id = %watch.key.id, %error, "could not remove the standard input of an ended command");
     }
     let held = std::mem::take(&mut watch.held);
     let (kept, anchor_ms) = (watch.conduct.output, watch.shared.options.anchor_ms);

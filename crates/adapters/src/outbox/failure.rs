@@ -95,7 +95,8 @@ pub(super) fn closed() -> StoreError {
 
 /// The outbox file contains live processes of a different store. The file is not damaged.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{} has live work of another store, {address}, for example {live}", path.display())]
+#[error("the outbox file {} contains unfinished processes of another store, {address}, for example process \
+         {live}", path.display())]
 pub struct ForeignOutbox {
     /// Path of the outbox file.
     pub path: PathBuf,

@@ -13,9 +13,9 @@ use longhaul_ports::{Change, Listing, ProcessFilter, StoreError, StoredProcess, 
 /// The store is unreachable, and the launch was not accepted as local-only, because it may affect other nodes.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "while the store is unavailable, this node accepts only commands that do not affect other nodes: they must \
-     start on this node, at once, in a free slot, without a key, a launch key, a parent, a delay or retries on \
-     other nodes"
+    "while the store is unavailable, this node accepts only launches that do not affect other nodes: the \
+     command must start on this node, immediately and in a free slot, without a concurrency key, a launch \
+     key, a parent, a delay or retries on other nodes"
 )]
 pub(super) struct NotLocalOnly {
     /// Error that the store returned when it did not accept the launch.

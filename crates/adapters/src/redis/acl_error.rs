@@ -7,10 +7,10 @@ use redis::RedisError;
 #[non_exhaustive]
 pub enum AclError {
     /// The server requires a user, but the URL contains none.
-    #[error("the server requires a user and a password, and the store URL has none")]
+    #[error("the server requires a user name and a password, but the store URL contains neither")]
     NoUser,
     /// The server has no such user, or the password is wrong.
-    #[error("the server rejects this user or password")]
+    #[error("the server rejects the user name or the password of the store URL")]
     WrongUser,
     /// The user may not access the keys of the namespace.
     #[error("the Redis user may not use the keys of its namespace: {said}")]
@@ -51,16 +51,19 @@ impl AclError {
     pub fn help(&self, namespace: &str) -> String {
         match self {
             Self::NoUser => {
-                "give them in the URL: redis://USER:PASSWORD@HOST, or redis+unix:///PATH?user=USER&pass=PASSWORD"
+                "give the user name and the password in the URL: redis://USER:PASSWORD@HOST, or \
+                 redis+unix:///PATH?user=USER&pass=PASSWORD"
                     .to_owned()
             }
             Self::WrongUser => {
-                "check the name and the password in the URL of the store, and `ACL LIST` on the server"
+                "check the user name and the password in the URL of the store, and compare them with `ACL \
+                 LIST` on the server"
                     .to_owned()
             }
-            Self::Keys { .. } => format!("allow the user to use them: ACL SETUSER USER ~lh:{{{namespace}}}:*"),
+            Self::Keys { .. } => format!("allow the user to use these keys: ACL SETUSER USER ~lh:{{{namespace}}}:*"),
             Self::Command { .. } => {
-                "allow the user to run it; docs/operations/redis.md has the complete line (\"A Redis user for longhaul\")".to_owned()
+                "allow the user to run this command; docs/operations/redis.md contains the complete line (\"A \
+                 Redis user for longhaul\")".to_owned()
             }
         }
     }

@@ -16,7 +16,7 @@ use longhaul_wire::record;
 /// [`StoreError`] if the bytes are not a valid reply to this request.
 pub fn read(question: &str, answer: &[u8]) -> Result<String, StoreError> {
     let value = redis::parse_redis_value(answer)
-        .map_err(|_| corrupt("this is not a valid reply of a Redis server"))?;
+        .map_err(|_| corrupt("the bytes are not a valid reply of a Redis server"))?;
     let mut reply = ScriptReply::of(value, DesyncFlag::default(), record::FORMAT)?;
     Ok(match question {
         "record" => format!("{:?}", stored(&mut reply)?),

@@ -47,7 +47,7 @@ pub(super) enum EndpointError {
 #[cfg(any(feature = "redis-sentinel", feature = "redis-cluster"))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "behind sentinels and in a cluster `durability=single` could start the same work on both sides of a network partition; \
+    "with Redis Sentinel or Redis Cluster, `durability=single` could start the same work on both sides of a network partition; \
      use `durability=replicated:N` with the number of replicas that may be promoted, or name a single server"
 )]
 pub struct UnguardedFailover;

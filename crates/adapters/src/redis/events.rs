@@ -103,6 +103,6 @@ fn logged(cursor: EventCursor, entry: &mut ScriptReply) -> Result<LoggedEvent, S
         (Some(id), Some(revision), Some(index), Some(event)) => {
             Ok(LoggedEvent { cursor, id, revision, index, event })
         }
-        _ => Err(corrupt("an event has not all fields")),
+        _ => Err(corrupt("an event lacks some of its fields")),
     }
 }

@@ -12,7 +12,7 @@ use redis::{ErrorKind, RedisError, ServerErrorKind};
 use std::fmt::Display;
 
 /// Advice for a namespace that cannot be used.
-const RECOVERY_HELP: &str = "restore a dump of it, or use another namespace";
+const RECOVERY_HELP: &str = "restore a dump of the namespace, or use another namespace";
 /// Advice for a single damaged record.
 const RECORD_HELP: &str =
     "the record is quarantined and blocks no other process; to get it back, restore a dump of the namespace";

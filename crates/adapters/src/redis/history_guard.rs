@@ -26,7 +26,7 @@ struct HistoryState {
 
 /// Error for a claim from a namespace that has lost data.
 #[derive(Debug, thiserror::Error)]
-#[error("the store has lost data: no process starts until all nodes had time to restore their records")]
+#[error("the store has lost data: no process starts until all nodes have had time to restore their records")]
 pub(super) struct StoreRegressed;
 
 impl HistoryGuard {

@@ -57,8 +57,10 @@ impl ProcessStore for RedisStore {
             self.named.name(&error);
             // An error is only logged, so that the other claimed processes are returned normally.
             if let Err(failure) = self.give_up(by, id, &error).await {
-                tracing::error!(%id, error = %failure, "a process whose record cannot be read keeps its slot: it \
-                 could not be quarantined");
+                tracing::error!(
+                    %id, error = %failure,
+                    "a process keeps its slot, because its unreadable record could not be quarantined"
+                );
             }
         }
         if self.link.is_replicated() {

@@ -114,7 +114,7 @@ fn leader_of(range: &Value, slot: i64, asked: &str) -> Option<String> {
 
 fn no_leader() -> RedisError {
     let kind = ErrorKind::Server(ServerErrorKind::ClusterDown);
-    (kind, "no shard of the cluster has the keys of the namespace now").into()
+    (kind, "no shard of the Redis Cluster currently holds the keys of the namespace").into()
 }
 
 /// Converts an error of an address. The address was valid when it was parsed, so only the TLS files can have changed.

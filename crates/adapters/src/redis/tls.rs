@@ -25,7 +25,9 @@ pub enum TlsFault {
         why: String,
     },
     /// TLS files are given for a connection without TLS, or for sentinels.
-    #[error("`ca`, `cert` and `key` are only for `rediss://` and `valkeys://`")]
+    #[error(
+        "the URL parameters `ca`, `cert` and `key` require a URL that starts with `rediss://` or `valkeys://`"
+    )]
     NotThroughTls,
     /// The certificate of the server was not issued by a trusted authority.
     #[error(
@@ -35,8 +37,8 @@ pub enum TlsFault {
     Untrusted,
     /// The certificate of the server was issued for another host name.
     #[error(
-        "the certificate of the server is for another name; use one of its names in the URL, \
-         or give the server a certificate for this one ({why})"
+        "the certificate of the server does not contain the host name in the URL; use a name from the \
+         certificate, or give the server a certificate for this name ({why})"
     )]
     OtherName {
         /// Host names in the certificate.
@@ -52,7 +54,8 @@ pub enum TlsFault {
     },
     /// The server requires a client certificate.
     #[error(
-        "the server requires a client certificate; give one that it trusts in the URL: `cert=FILE&key=FILE`"
+        "the server requires a client certificate; give a certificate that the server trusts in the URL: \
+         `cert=FILE&key=FILE`"
     )]
     ClientUnknown,
     /// The server does not trust the client certificate.

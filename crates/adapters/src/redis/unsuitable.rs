@@ -7,7 +7,7 @@ use super::Durability;
 #[non_exhaustive]
 pub enum UnsuitableServer {
     /// The server is too old and lacks required commands.
-    #[error("{server} {version} is older than {floor}; use a newer one")]
+    #[error("{server} {version} is too old; use version {floor} or a newer one")]
     TooOld {
         /// Product name: Redis or Valkey.
         server: String,
@@ -17,14 +17,16 @@ pub enum UnsuitableServer {
         floor: String,
     },
     /// The server would evict records when its memory is full.
-    #[error("the server may evict records; set `maxmemory-policy` to `noeviction`, it is `{policy}`")]
+    #[error(
+        "the server may evict records, because its `maxmemory-policy` is `{policy}`; set it to `noeviction`"
+    )]
     Evicts {
         /// Value of `maxmemory-policy`.
         policy: String,
     },
     /// The server does not store writes on disk, or not in time.
     #[error(
-        "the server cannot keep the durability `{durability}`: `{setting}` is `{found}`; set it to `{wanted}`, \
+        "the server cannot provide the durability `{durability}`: `{setting}` is `{found}`; set it to `{wanted}`, \
          or use `durability=cache` in the URL, which accepts any setting and guarantees nothing"
     )]
     NotDurable {

@@ -49,7 +49,9 @@ pub enum RedisUrlError {
     #[error(transparent)]
     Alone(#[from] UnguardedFailover),
     /// Only one of `cert` and `key` is given.
-    #[error("`cert` and `key` are required together: a certificate, and the file of its private key")]
+    #[error(
+        "`cert` and `key` must be given together: the file of a certificate and the file of its private key"
+    )]
     HalfClient,
     /// The parameter `on_outage` has an unknown value.
     #[error("`on_outage={text}` is not valid: use `reject` or `run`")]

@@ -27,19 +27,19 @@ pub struct KeyFile {
 #[non_exhaustive]
 pub enum KeyFileError {
     /// The key file does not exist.
-    #[error("there is no cluster key {}", path.display())]
+    #[error("the cluster key file {} does not exist", path.display())]
     Missing {
         /// Expected path of the key file.
         path: PathBuf,
     },
     /// The path is not a regular file.
-    #[error("the cluster key {} is not a regular file", path.display())]
+    #[error("the cluster key file {} is not a regular file", path.display())]
     NoFile {
         /// Path of the key file.
         path: PathBuf,
     },
     /// The key file belongs to a different user.
-    #[error("the cluster key {} belongs to user {owner}", path.display())]
+    #[error("the cluster key file {} belongs to user {owner}", path.display())]
     ForeignOwner {
         /// Path of the key file.
         path: PathBuf,
@@ -47,7 +47,7 @@ pub enum KeyFileError {
         owner: u32,
     },
     /// The mode of the key file permits more than reading and writing by its owner.
-    #[error("other users can access the cluster key {}: its mode is {mode:04o}", path.display())]
+    #[error("other users can access the cluster key file {}: its mode is {mode:04o}", path.display())]
     Open {
         /// Path of the key file.
         path: PathBuf,
@@ -55,7 +55,7 @@ pub enum KeyFileError {
         mode: u32,
     },
     /// The key file has invalid content or is too long.
-    #[error("the cluster key {} is not valid: {why}", path.display())]
+    #[error("the cluster key file {} is not valid: {why}", path.display())]
     Unreadable {
         /// Path of the key file.
         path: PathBuf,
@@ -63,19 +63,19 @@ pub enum KeyFileError {
         why: String,
     },
     /// A rotation is already in progress: the file has two keys.
-    #[error("the cluster key {} already has two keys", path.display())]
+    #[error("the cluster key file {} already contains two keys", path.display())]
     Rotating {
         /// Path of the key file.
         path: PathBuf,
     },
     /// There is no old key to remove: the file has only one key.
-    #[error("the cluster key {} has only one key", path.display())]
+    #[error("the cluster key file {} contains only one key", path.display())]
     Alone {
         /// Path of the key file.
         path: PathBuf,
     },
     /// The key file cannot be read or written.
-    #[error("the cluster key {} cannot be {tried}", path.display())]
+    #[error("the cluster key file {} cannot be {tried}", path.display())]
     Failed {
         /// Path of the key file.
         path: PathBuf,
@@ -204,7 +204,7 @@ impl KeyFile {
         }
         let mut bytes = Vec::new();
         file.take(MAX_FILE_LEN + 1).read_to_end(&mut bytes).map_err(failed)?;
-        let why = "the file is too long, or not text".to_owned();
+        let why = "the file is too long, or is not text".to_owned();
         let text = String::from_utf8(bytes).ok().filter(|text| text.len() as u64 <= MAX_FILE_LEN);
         text.map(Some).ok_or_else(|| KeyFileError::Unreadable { path: path(), why })
     }

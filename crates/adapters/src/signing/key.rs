@@ -99,7 +99,7 @@ impl ClusterKey {
     fn read(line: &str) -> Result<Self, &'static str> {
         let mut words = line.split_ascii_whitespace();
         if words.next() != Some(TITLE) {
-            return Err("this is not a key that this program knows");
+            return Err("the line does not contain a cluster key that this program can read");
         }
         let (Some(id), Some(secret), None) = (words.next(), words.next(), words.next()) else {
             return Err("a key consists of an id and 64 digits");
@@ -108,7 +108,7 @@ impl ClusterKey {
         if key.id.0 == id {
             Ok(key)
         } else {
-            Err("the id does not match the key: the line was truncated or changed")
+            Err("the key id does not match the key: the line was truncated or changed")
         }
     }
 }

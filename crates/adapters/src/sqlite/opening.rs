@@ -99,7 +99,7 @@ fn create(path: &Path) -> Result<(), StoreError> {
     if log.exists() {
         return Err(StoreError::Corrupt {
             what: format!("{} is missing, but its log {} exists", path.display(), log.display()),
-            remedy: "restore the database, or move the log away to start with an empty one".to_owned(),
+            remedy: "restore the database, or move the log away to start with an empty database".to_owned(),
         });
     }
     let draft = with_suffix(path, ".new");

@@ -205,7 +205,7 @@ pub(super) fn encode(variables: &[(String, String)]) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     for (name, value) in sorted {
         if name.contains('\0') || value.contains('\0') {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "it contains a NUL byte"));
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "the environment contains a NUL byte"));
         }
         for part in [name, value] {
             bytes.extend_from_slice(part.as_bytes());

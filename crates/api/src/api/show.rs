@@ -80,7 +80,7 @@ impl Api {
         let no_filter = ProcessFilter::default();
         match tokio::time::timeout(PROMPT, self.engine.list(&no_filter, &one)).await {
             Ok(Ok(_)) if self.engine.away_since().is_some() => {
-                Err(not_ready().because("the list contains only what this node stores about its own work"))
+                Err(not_ready().because("the list contains only the processes that this node stores itself"))
             }
             Ok(Ok(_)) => Ok(ReadyReply {
                 status: "ready".to_owned(),

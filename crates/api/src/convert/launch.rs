@@ -157,7 +157,7 @@ pub(crate) fn session_policy(
 
 /// Returns the error for a request that sets a grace period without the session policy `grace`.
 pub(crate) fn graceless() -> ApiError {
-    ApiError::invalid("policy for the end of a session", "a grace requires the policy `grace`")
+    ApiError::invalid("policy for the end of a session", "a grace period requires the policy `grace`")
 }
 
 /// Checks the depth and size of a JSON value from a caller, and converts the value to text.

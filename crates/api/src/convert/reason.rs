@@ -25,7 +25,7 @@ pub(super) fn reason(
         State::Stopping { cause, phase, .. } => Some(match phase {
             StopPhase::Requested { .. } => {
                 format!(
-                    "received a stop request {}; remaining processes are killed after the grace",
+                    "received a stop request {}; remaining processes are killed after the grace period",
                     by(*cause)
                 )
             }
@@ -170,9 +170,9 @@ fn of_exit(exit: &Exit) -> String {
         (Some(ExceededLimit::Memory), ExitStatus::Code(_)) => {
             format!("one process of the tree was killed because memory was full; {status}")
         }
-        (Some(ExceededLimit::Cpu), _) => format!("the limit of processor time was exceeded; {status}"),
+        (Some(ExceededLimit::Cpu), _) => format!("the CPU time limit was exceeded; {status}"),
         (Some(ExceededLimit::FileSize), _) => {
-            format!("the limit of the file size was exceeded; {status}")
+            format!("the file size limit was exceeded; {status}")
         }
     };
     match &exit.first_error {
@@ -315,15 +315,11 @@ mod tests {
                 code(137),
                 "one process of the tree was killed because memory was full; exited with code 137",
             ),
-            (
-                ExceededLimit::Cpu,
-                signal(24),
-                "the limit of processor time was exceeded; killed by signal 24 (XCPU)",
-            ),
+            (ExceededLimit::Cpu, signal(24), "the CPU time limit was exceeded; killed by signal 24 (XCPU)"),
             (
                 ExceededLimit::FileSize,
                 signal(25),
-                "the limit of the file size was exceeded; killed by signal 25 (XFSZ)",
+                "the file size limit was exceeded; killed by signal 25 (XFSZ)",
             ),
         ];
         for (limit, status, words) in said {

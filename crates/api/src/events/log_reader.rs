@@ -154,7 +154,7 @@ pub(crate) async fn patiently<T, F: Future<Output = Result<T, EngineError>>>(
     loop {
         match ask().await {
             Ok(answer) => return Some(answer),
-            Err(error) => tracing::warn!(%error, "a reader of events waits for the store"),
+            Err(error) => tracing::warn!(%error, "an event reader is waiting for the store"),
         }
         select! {
             () = engine.over() => return None,

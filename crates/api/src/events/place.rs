@@ -23,7 +23,7 @@ pub(crate) fn read_cursor(text: &str) -> Result<Option<EventCursor>, ApiError> {
     match digits.map(|digits| u64::from_str_radix(digits, 16)) {
         Some(Ok(place)) => Ok(Some(EventCursor(place))),
         Some(Err(_)) | None => {
-            Err(ApiError::unreadable("cursor", text, &"no cursor of this kind was ever returned")
+            Err(ApiError::unreadable("cursor", text, &"the text does not have the form of a cursor")
                 .help("use the cursor of the last event, or omit it"))
         }
     }

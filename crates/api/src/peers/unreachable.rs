@@ -58,7 +58,9 @@ impl Unreachable {
         let Self { node, why, cure } = self;
         let help = match cure {
             PeerErrorRemedy::Return => {
-                format!("use the manager there, or try again when `longhaul node list` shows {node} here")
+                format!(
+                    "use the manager of that node, or try again when `longhaul node list` shows {node} here"
+                )
             }
             PeerErrorRemedy::Trust => format!(
                 "use the manager there, or let this node trust the certificate of {node}: `node.peer_ca_file` is a \
@@ -66,7 +68,7 @@ impl Unreachable {
             ),
             PeerErrorRemedy::Address => {
                 format!(
-                    "use the manager there, or set `node.address` on {node} to an address that this node reaches"
+                    "use the manager of that node, or set `node.address` on {node} to an address that this node reaches"
                 )
             }
         };

@@ -55,7 +55,8 @@ pub enum ComposeError {
         live: Option<ProcessId>,
     },
     /// The state directory has unfinished processes that belong to its previous node name.
-    #[error("this state directory cannot change its node name from {last} to {node}: {} not ended", have(*open))]
+    #[error("the node name of this state directory cannot change from {last} to {node}, because {} not ended \
+             yet", have(*open))]
     OtherNode {
         /// Configured name of the node.
         node: NodeId,
@@ -69,7 +70,7 @@ pub enum ComposeError {
         open: usize,
     },
     /// The binding of the store, or another small file that is needed to start, cannot be read or written.
-    #[error("{} cannot be used", path.display())]
+    #[error("the file {} cannot be used", path.display())]
     Binding {
         /// Path of the file that cannot be used.
         path: PathBuf,
@@ -92,7 +93,7 @@ pub enum ComposeError {
         source: KeyFileError,
     },
     /// The other nodes that share the store use a different cluster key.
-    #[error("the nodes of the store {store} have the cluster key {theirs}, and this one has {}", ours.as_deref().unwrap_or("none"))]
+    #[error("the nodes of the store {store} use the cluster key {theirs}, but this node uses {}", ours.as_deref().unwrap_or("none"))]
     OtherKey {
         /// Name of the store.
         store: String,

@@ -88,17 +88,21 @@ fn of_key(found: Result<KeyCheck, ComposeError>) -> DoctorCheck {
         Ok(KeyCheck { current: Some(key), older: Some((older, 0)) }) => {
             return DoctorCheck::ok(NAME, key)
                 .because(format!(
-                    "{older} is in the file too; no process that has not ended was signed with it"
+                    "the file also contains the key {older}; no unfinished process was signed with it"
                 ))
-                .so("run `longhaul store key --retire` to remove it when all nodes sign with the new key");
+                .so("when all nodes sign with the new key, remove the older key: `longhaul store key --retire`");
         }
         Ok(KeyCheck { current: Some(key), older: Some((older, open)) }) => {
             return DoctorCheck::ok(NAME, key)
-                .because(format!("{older} is still needed: {} not ended, signed with it", have(open)))
+                .because(format!(
+                    "the key {older} is still needed, because it signed unfinished launches: {} \
+                                  not ended yet",
+                    have(open)
+                ))
                 .with("sealed_by_older", open as u64);
         }
         Ok(KeyCheck { current: None, .. }) => {
-            return DoctorCheck::ok(NAME, "none yet; the first manager creates it");
+            return DoctorCheck::ok(NAME, "no cluster key exists yet; the first manager creates it");
         }
         Err(error) => error,
     };
@@ -295,7 +299,8 @@ fn disk(server: &ServerInfo, durability: Durability) -> DoctorCheck {
     if is_promised && server.begins_torn {
         return DoctorCheck::warning(NAME, format!("{told}, aof-load-truncated yes"))
             .because("after a kill or a power cut during a write, half of a change can take effect at the second start")
-            .so("set `aof-load-truncated no`: the server then asks for `redis-check-aof --fix`, which removes the half");
+            .so("set `aof-load-truncated no`: the server then asks for `redis-check-aof --fix`, which removes \
+                 the incomplete change");
     }
     match durability {
         Durability::Cache if !server.appends => DoctorCheck::warning(NAME, told)
@@ -496,7 +501,7 @@ all is well
             text,
             "\
 problem  redis.server            Redis 6.0.16
-  why:  Redis 6.0.16 is older than 6.2; use a newer one
+  why:  Redis 6.0.16 is too old; use version 6.2 or a newer one
   help: a manager refuses to start with this server
 problem  redis.replicas          a replica of 10.0.0.1:6379
   why:  a replica accepts no writes
@@ -508,7 +513,7 @@ warning  redis.memory            12.0 MiB of 15.0 MiB used, 80 %
   why:  a full server refuses launches; ends and stops are still recorded
   help: raise `maxmemory`, or delete old records: `longhaul prune`, `retention.count`
 problem  redis.durability        single; appendonly no, appendfsync always
-  why:  the server cannot keep the durability `single`: `appendonly` is `no`; set it to `yes`, or use `durability=cache` in the URL, which accepts any setting and guarantees nothing
+  why:  the server cannot provide the durability `single`: `appendonly` is `no`; set it to `yes`, or use `durability=cache` in the URL, which accepts any setting and guarantees nothing
   help: a manager refuses to start with these settings, and refuses writes
 warning  redis.latency           p50 7.00 ms, max 0.90 ms of 30
   why:  each change of a process takes at least one round trip to the server

@@ -45,7 +45,7 @@ fn of(files: Option<u64>, processes: Option<u64>, pids: Option<u64>) -> DoctorCh
     } else if below(pids, LOW_PIDS) {
         DoctorCheck::warning(NAME, told)
             .because(
-                "only few processes can run at the same time; reused process ids are detected and never \
+                "only a few processes can run at the same time; reused process ids are detected and never \
                       signalled by mistake",
             )
             .so("raise the limit: sysctl kernel.pid_max=32768")

@@ -35,8 +35,8 @@ fn counted(stats: &StatsView) -> DoctorCheck {
     )
     .because("processes with unreadable records are not listed, started or pruned; other processes are not affected")
     .so(format!(
-        "`longhaul inspect {first}` shows the reason; a damaged record requires a copy of the store, and a record \
-         of a newer version requires the newer program"
+        "`longhaul inspect {first}` shows the reason; to repair a damaged record, restore a copy of the \
+         store; to read a record of a newer version, use the newer program"
     ))
     .with("damaged", damaged.len() as u64)
 }

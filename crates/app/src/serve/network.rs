@@ -26,7 +26,7 @@ pub enum ListenError {
         source: io::Error,
     },
     /// The file of the certificate or of the private key cannot be read.
-    #[error("{} cannot be read", path.display())]
+    #[error("the file {} cannot be read", path.display())]
     Unreadable {
         /// Path of the file that cannot be read.
         path: PathBuf,

@@ -41,7 +41,7 @@ pub enum CopyError {
         source: Box<Self>,
     },
     /// An in-memory store cannot be copied.
-    #[error("a store in memory cannot be copied, because it ends with its manager")]
+    #[error("an in-memory store cannot be copied, because it exists only while its manager runs")]
     Memory,
     /// The store to copy or adopt does not exist.
     #[error("the store {store} does not exist")]
@@ -50,7 +50,7 @@ pub enum CopyError {
         store: String,
     },
     /// The target location of the copy is already in use.
-    #[error("{place} already exists")]
+    #[error("the target {place} already exists")]
     Exists {
         /// Target location of the copy.
         place: String,
@@ -73,7 +73,7 @@ pub enum CopyError {
         source: StoreError,
     },
     /// A file cannot be read, written or moved.
-    #[error("{} cannot be used", path.display())]
+    #[error("the file {} cannot be used", path.display())]
     File {
         /// Path of the file that cannot be used.
         path: PathBuf,
@@ -134,7 +134,7 @@ pub enum CopyError {
         original: PathBuf,
     },
     /// The state directory is a copy whose original was removed, but attempts of the original are still running.
-    #[error("work of the removed state directory {} is still running, and its output and exit codes cannot be recorded in \
+    #[error("processes of the removed state directory {} are still running, and their output and exit codes cannot be recorded in \
              the copy (pids of the programs: {})", original.display(), listed(programs))]
     OriginalRunning {
         /// Path of the original state directory.
@@ -146,7 +146,7 @@ pub enum CopyError {
     #[error(transparent)]
     Key(#[from] ComposeError),
     /// The signature of an unfinished process is invalid, so its launch cannot be trusted.
-    #[error("the unfinished process {id} cannot be trusted: {fault}")]
+    #[error("the launch of the unfinished process {id} cannot be trusted: {fault}")]
     Untrusted {
         /// Id of the process with the invalid signature.
         id: ProcessId,
@@ -231,7 +231,7 @@ impl CopyError {
             Self::Missing { .. } => {
                 Some("check the path; relative paths start at the state directory, as in the configuration".to_owned())
             }
-            Self::Exists { .. } => Some("give another target, or move the existing one away".to_owned()),
+            Self::Exists { .. } => Some("give another target, or move the existing target away".to_owned()),
             Self::InUse { .. } => Some("end the manager that uses the store (its processes continue)".to_owned()),
             Self::Store { source: StoreError::Corrupt { remedy, .. }, .. } => Some(remedy.clone()),
             Self::Store {

@@ -108,7 +108,9 @@ fn store_that_is_named_beside_that_of_the_manager_is_told() {
     };
     let said = naming(&["status"]);
     assert_eq!(said.code, 0, "{said:?}");
-    for part in ["warning: the manager uses the store sqlite:", "127.0.0.1:1", "help: end it with `kill "] {
+    for part in
+        ["warning: the manager uses the store sqlite:", "127.0.0.1:1", "help: end that manager with `kill "]
+    {
         assert!(said.err.contains(part), "{part} in {}", said.err);
     }
     assert!(!said.err.contains("secret"), "{}", said.err);

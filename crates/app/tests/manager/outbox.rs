@@ -116,7 +116,7 @@ fn launch_runs_here_while_the_store_is_away_where_that_was_asked_for() {
     for flags in [&["--key", "k"], &["--launch-key", "k"], &["--delay", "1s"]] {
         let refused = a.run(&[&["run", "-b"], flags as &[&str], &["--", "true"]].concat());
         assert!(
-            refused.code == 6 && refused.err.contains("accepts only commands that do not affect other nodes"),
+            refused.code == 6 && refused.err.contains("accepts only launches that do not affect other nodes"),
             "{refused:?}"
         );
     }

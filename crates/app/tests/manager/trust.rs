@@ -197,7 +197,7 @@ fn node_with_another_key_is_told_so_when_it_starts_and_makes_none_of_its_own() {
     let absent = b.top().join("other/cluster.key");
     let said = with(&absent, &["status"]);
     assert_eq!(said.code, 6, "{said:?}");
-    assert!(said.err.contains(&signing) && said.err.contains("has none"), "{said:?}");
+    assert!(said.err.contains(&signing) && said.err.contains("uses none"), "{said:?}");
     assert!(said.err.contains("copy the key file from another node"), "{said:?}");
     assert!(!absent.exists());
     fs::create_dir(b.top().join("other")).unwrap();

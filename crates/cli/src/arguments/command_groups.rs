@@ -35,7 +35,7 @@ Examples:
   longhaul run -b --name tests -- cargo test   start in the background
   longhaul status                              list live processes
   longhaul logs -f tests                       follow the output
-  longhaul wait tests                          wait, and exit with the exit code";
+  longhaul wait tests                          wait, then exit with the exit code of the process";
 
 /// Returns the command-line definition of the program. Its help lists the subcommands in groups.
 pub(crate) fn grouped() -> Command {

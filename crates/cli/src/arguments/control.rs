@@ -37,7 +37,7 @@ pub struct CancelArgs {
     #[arg(long, value_name = "ID", requires = "level", value_parser = reference,
           add = ArgValueCandidates::new(references))]
     pub tree: Option<String>,
-    /// Return without waiting for the end
+    /// Return without waiting until the processes end
     #[arg(long)]
     pub no_wait: bool,
     /// Expected revision.
@@ -48,18 +48,18 @@ pub struct CancelArgs {
 /// Arguments of `restart`.
 #[derive(Clone, Debug, Default, Args)]
 pub struct RestartArgs {
-    /// Process: an id, a unique prefix, a name or @last; several with -b or --interrupted
+    /// Process: an id, a unique prefix, a name or @last; several are allowed with -b or --interrupted
     #[arg(value_name = "ID", required_unless_present = "interrupted", value_parser = reference,
           add = ArgValueCandidates::new(references))]
     pub ids: Vec<String>,
     /// Run in the background and print the id
     #[arg(short, long)]
     pub background: bool,
-    /// Restart interrupted processes in the background: all that were not restarted yet, or the named ones
+    /// Restart interrupted processes in the background: the given processes, or all that were not restarted yet
     #[arg(long, conflicts_with = "revision")]
     pub interrupted: bool,
-    /// With --interrupted: also restart children that a restarted parent has not launched again yet; they run twice
-    /// if the parent launches them later
+    /// With --interrupted: also restart children whose restarted parent has not launched them again yet; if the
+    /// parent does so later, they run twice
     #[arg(long, requires = "interrupted")]
     pub with_children: bool,
     /// With --interrupted: print which processes would be restarted or skipped, and why
@@ -104,7 +104,7 @@ pub struct SignalArgs {
     /// Signal: a name such as USR1, or a number; use cancel, pause and resume instead of KILL, STOP and CONT
     #[arg(value_name = "SIGNAL", add = ArgValueCandidates::new(signals))]
     pub signal: SignalArg,
-    /// Send it to all descendants of the command too
+    /// Also send the signal to all descendants of the command
     #[arg(long)]
     pub tree: bool,
     /// Expected revision.
@@ -121,7 +121,7 @@ pub struct ProgressArgs {
     /// Name of the current stage
     #[arg(long, value_name = "TEXT")]
     pub stage: Option<String>,
-    /// Remaining time; it counts down until the next report
+    /// Remaining time; it is counted down until the next report
     #[arg(long, value_name = "TIME")]
     pub eta: Option<DurationArg>,
     /// Process [default inside a process: that process]

@@ -46,7 +46,7 @@ pub struct RunArgs {
     /// Do not pass the current environment to the command
     #[arg(long)]
     pub clear_env: bool,
-    /// Run the words as one command line of sh
+    /// Run COMMAND as one command line of sh
     #[arg(long)]
     pub shell: bool,
     /// Stop the process after this time; 0 means never
@@ -65,7 +65,7 @@ pub struct RunArgs {
     /// First and longest delay between attempts, such as 1s..60s
     #[arg(long, value_name = "FIRST[..LONGEST]", requires = "retry", allow_hyphen_values = true)]
     pub backoff: Option<BackoffArg>,
-    /// Retry only after these exit codes; `timeout` and `interrupted` may be listed too
+    /// Retry only after these exit codes; `timeout` and `interrupted` are also allowed
     #[arg(
         long,
         value_name = "CODES",
@@ -83,16 +83,16 @@ pub struct RunArgs {
     /// Do not kill descendants that outlive the command
     #[arg(long)]
     pub keep_leftovers: bool,
-    /// Size of the stored start of the output [default: 1MiB]
+    /// Store at most this much of the start of the output [default: 1MiB]
     #[arg(long, value_name = "SIZE", allow_negative_numbers = true)]
     pub log_head: Option<SizeArg>,
-    /// Size of the stored end of the output [default: 64MiB]
+    /// Store at most this much of the end of the output [default: 64MiB]
     #[arg(long, value_name = "SIZE", allow_negative_numbers = true)]
     pub log_tail: Option<SizeArg>,
     /// Maximum CPU time of each attempt
     #[arg(long, help_heading = "Limits", value_name = "TIME", allow_hyphen_values = true)]
     pub max_cpu: Option<DurationArg>,
-    /// Maximum memory
+    /// Maximum memory of each attempt
     #[arg(long, help_heading = "Limits", value_name = "SIZE", allow_negative_numbers = true)]
     pub max_memory: Option<SizeArg>,
     /// Maximum number of open files
@@ -101,7 +101,7 @@ pub struct RunArgs {
     /// Maximum number of operating system processes
     #[arg(long, help_heading = "Limits", value_name = "N", allow_negative_numbers = true)]
     pub max_processes: Option<u64>,
-    /// Maximum size of a file that it writes
+    /// Maximum size of a file that the command writes
     #[arg(long, help_heading = "Limits", value_name = "SIZE", allow_negative_numbers = true)]
     pub max_file_size: Option<SizeArg>,
     /// Placement options.
@@ -110,7 +110,7 @@ pub struct RunArgs {
     /// Monitoring options.
     #[command(flatten)]
     pub attention: MonitorArgs,
-    /// Print the launch request; start nothing
+    /// Print the launch request without starting the process
     #[arg(long)]
     pub dry_run: bool,
     /// Command with its arguments

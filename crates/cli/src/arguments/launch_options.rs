@@ -12,10 +12,10 @@ pub struct WorkArgs {
     /// Name that can be used instead of the id
     #[arg(short, long)]
     pub name: Option<String>,
-    /// Description
+    /// Description of the process
     #[arg(long, value_name = "TEXT")]
     pub description: Option<String>,
-    /// Type: jules_session, test_suite, build, server, analysis, custom or custom:NAME
+    /// Type of the process: jules_session, test_suite, build, server, analysis, custom or custom:NAME
     #[arg(long = "type", value_name = "TYPE")]
     pub kind: Option<String>,
     /// Add metadata: KEY=VALUE, or a JSON object
@@ -41,10 +41,10 @@ pub struct WorkArgs {
     /// Fail instead of waiting for a slot
     #[arg(long, help_heading = "Scheduling")]
     pub no_queue: bool,
-    /// Start after this delay
+    /// Start the process after this delay
     #[arg(long, help_heading = "Scheduling", value_name = "TIME", allow_hyphen_values = true)]
     pub delay: Option<DurationArg>,
-    /// Start at this time: 15:00, 2026-11-21 15:00, or RFC 3339 with a time zone
+    /// Start the process at this time: 15:00, 2026-11-21 15:00, or RFC 3339 with a time zone
     #[arg(long, help_heading = "Scheduling", value_name = "MOMENT", conflicts_with = "delay")]
     pub at: Option<StartTime>,
 
@@ -55,13 +55,13 @@ pub struct WorkArgs {
     /// Start a root process, without a parent
     #[arg(long, help_heading = "Tree and session")]
     pub no_parent: bool,
-    /// Action on its children when it ends without being stopped [default: keep]
+    /// Action on the children when the process ends without being stopped [default: keep]
     #[arg(long, help_heading = "Tree and session", value_name = "POLICY", value_enum)]
     pub children: Option<ChildrenRule>,
-    /// Action when its session ends [default: keep]
+    /// Action on the process when its session ends [default: keep]
     #[arg(long, help_heading = "Tree and session", value_name = "POLICY", value_enum)]
     pub on_session_end: Option<SessionRule>,
-    /// With --on-session-end grace: time until it is cancelled [default: session.grace]
+    /// With --on-session-end grace: time until the process is cancelled [default: session.grace]
     #[arg(
         long,
         help_heading = "Tree and session",
@@ -78,7 +78,7 @@ pub struct WorkArgs {
     #[arg(long, help_heading = "Monitoring", value_name = "TIME", allow_hyphen_values = true)]
     pub stall_after: Option<DurationArg>,
 
-    /// Id of the agent that launches it
+    /// Id of the agent that launches the process
     #[arg(long, help_heading = "Agent", value_name = "ID", add = ArgValueCandidates::new(agents))]
     pub agent_id: Option<String>,
     /// Type of the agent

@@ -19,7 +19,7 @@ pub struct SessionArgs {
 pub enum SessionVerb {
     /// List sessions with live or recent processes
     List,
-    /// End a session: each of its processes follows its --on-session-end
+    /// End a session: apply the policy --on-session-end of each of its processes
     End(SessionEndArgs),
 }
 
@@ -58,10 +58,10 @@ pub struct PruneArgs {
     /// Delete all but the newest N ended processes
     #[arg(long, group = "rule", value_name = "N", allow_negative_numbers = true)]
     pub keep: Option<u64>,
-    /// Delete the oldest until the remaining output is at most this size
+    /// Delete the oldest ended processes until the remaining output has at most this size
     #[arg(long, group = "rule", value_name = "SIZE", allow_negative_numbers = true)]
     pub bytes: Option<SizeArg>,
-    /// Print what would be deleted
+    /// Print what would be deleted, without deleting it
     #[arg(long)]
     pub dry_run: bool,
 }
@@ -69,7 +69,7 @@ pub struct PruneArgs {
 /// Arguments of `reset`.
 #[derive(Clone, Copy, Debug, Default, Args)]
 pub struct ResetArgs {
-    /// Print what would be stopped and deleted
+    /// Print what would be stopped and deleted, without doing it
     #[arg(long)]
     pub dry_run: bool,
 }
@@ -85,7 +85,7 @@ pub struct StoreArgs {
 /// Subcommands of `store`.
 #[derive(Clone, Debug, Subcommand)]
 pub enum StoreVerb {
-    /// Copy a store to an empty one and compare all records; no manager may be running
+    /// Copy a store to an empty store and compare all records; no manager may use either store
     Copy {
         /// Source store, such as sqlite:PATH or fs:PATH
         #[arg(value_name = "FROM")]
@@ -96,10 +96,10 @@ pub enum StoreVerb {
     },
     /// Show the id and location of the cluster key, which signs launches
     Key {
-        /// Create a new key first; the old one stays trusted
+        /// Create a new key first; the old key stays trusted
         #[arg(long, conflicts_with = "retire")]
         rotate: bool,
-        /// Remove the old key after a rotation; with --yes even if waiting launches are signed with it
+        /// Remove the old key after a rotation; with --yes even if waiting launches are signed with this key
         #[arg(long)]
         retire: bool,
     },

@@ -13,10 +13,10 @@ pub struct ServeArgs {
     /// Store URL: sqlite:PATH, fs:PATH, memory or redis://…
     #[arg(long, value_name = "URL")]
     pub store: Option<String>,
-    /// Name of this node; unique in a cluster
+    /// Name of this node; must be unique in a cluster
     #[arg(long, value_name = "NAME")]
     pub node_id: Option<String>,
-    /// Maximum number of running root processes; 0 is unlimited
+    /// Maximum number of running root processes; 0 means no limit
     #[arg(long, value_name = "N")]
     pub max_parallel: Option<u32>,
     /// Also listen on this address, such as 127.0.0.1:7337; port 0 picks a free port
@@ -31,7 +31,7 @@ pub struct ServeArgs {
     /// Private key file in PEM
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     pub tls_key: Option<PathBuf>,
-    /// Accept other machines without TLS, because a proxy in front terminates TLS
+    /// Accept connections from other machines without TLS, because a proxy in front of the manager terminates TLS
     #[arg(long)]
     pub insecure_behind_proxy: bool,
     /// Log file [default: standard error]
@@ -59,7 +59,7 @@ pub struct TokenArgs {
     /// Print the read-only token
     #[arg(long)]
     pub read_only: bool,
-    /// Create a new token first; the old one stops working
+    /// Create a new token first; the old token stops working
     #[arg(long)]
     pub rotate: bool,
 }
@@ -67,7 +67,7 @@ pub struct TokenArgs {
 /// Arguments of `init`.
 #[derive(Clone, Debug, Default, Args)]
 pub struct InitArgs {
-    /// Continue if the directory exists
+    /// Add missing files if the state directory already exists
     #[arg(long)]
     pub force: bool,
 }
@@ -89,7 +89,7 @@ pub enum ConfigVerb {
         #[arg(long)]
         origin: bool,
     },
-    /// Check all configuration files; exit with 1 if one is wrong
+    /// Check all configuration files; exit with 1 if a file is not valid
     Check,
     /// Print the JSON Schema of a configuration file
     Schema,

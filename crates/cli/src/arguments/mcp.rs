@@ -51,7 +51,7 @@ pub struct McpInstallArgs {
     /// Agent
     #[arg(value_enum, value_name = "CLIENT")]
     pub client: McpClient,
-    /// Print the configuration entry; change nothing
+    /// Print the configuration entry without changing a file
     #[arg(long)]
     pub print: bool,
     /// Configure only the project in this directory

@@ -18,11 +18,11 @@ pub struct NodeArgs {
 pub enum NodeVerb {
     /// List the nodes that share the store
     List,
-    /// Start no new processes on a node; running ones continue
+    /// Start no new processes on a node; running processes continue
     Drain(NodeName),
     /// Start processes on a node again
     Undrain(NodeName),
-    /// Remove a node that left or is lost; its running processes become interrupted (asks first)
+    /// Remove a node that left or is lost; its running processes become interrupted (asks for confirmation)
     Forget(NodeName),
 }
 
@@ -37,14 +37,15 @@ pub struct NodeName {
 /// Options that restrict the nodes on which a process may run.
 #[derive(Clone, Debug, Default, Args)]
 pub struct PlacementArgs {
-    /// Run on this node; needs --clear-env unless it is the node of this manager
+    /// Run the process on this node; requires --clear-env, except on the node of this manager
     #[arg(long, help_heading = "Placement", value_name = "ID", value_parser = word, add = ArgValueCandidates::new(nodes),
           conflicts_with_all = ["node_label", "any_node"])]
     pub node: Option<String>,
-    /// Run on a node with this label; repeat to require several; needs -C and --clear-env
+    /// Run the process on a node with this label; repeat the option to require several labels; requires -C and
+    /// --clear-env
     #[arg(long, help_heading = "Placement", value_name = "KEY[=VALUE]", value_parser = node_label, conflicts_with = "any_node")]
     pub node_label: Vec<String>,
-    /// Run on any node; needs -C and --clear-env
+    /// Run the process on any node; requires -C and --clear-env
     #[arg(long, help_heading = "Placement")]
     pub any_node: bool,
 }

@@ -16,7 +16,7 @@ pub struct StatusArgs {
     /// Include ended processes
     #[arg(short, long)]
     pub all: bool,
-    /// Show only the newest N
+    /// Show only the newest N processes
     #[arg(short = 'n', long, value_name = "N", allow_hyphen_values = true,
           value_parser = clap::value_parser!(u32).range(1..))]
     pub limit: Option<u32>,
@@ -33,7 +33,7 @@ pub struct StatusArgs {
     /// Show only processes of this node
     #[arg(long, value_name = "ID", value_parser = word, add = ArgValueCandidates::new(nodes))]
     pub node: Option<String>,
-    /// Show only this level; roots are on level 0
+    /// Show only processes on this level; roots are on level 0
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub level: Option<u8>,
     /// Show only processes of this agent
@@ -45,7 +45,7 @@ pub struct StatusArgs {
     /// Show only the tree that this process belongs to
     #[arg(long, value_name = "ID", value_parser = reference, add = ArgValueCandidates::new(references))]
     pub tree: Option<String>,
-    /// Show only this type
+    /// Show only processes of this type
     #[arg(long = "type", value_name = "TYPE", value_parser = word)]
     pub kind: Option<String>,
     /// Update the list whenever it changes
@@ -59,7 +59,7 @@ pub struct TreeArgs {
     /// Root of the tree: an id, a unique prefix, a name or @last [default: all live processes]
     #[arg(value_name = "ID", value_parser = reference, add = ArgValueCandidates::new(references))]
     pub id: Option<String>,
-    /// Include ended processes; always so below a named process
+    /// Include ended processes; with ID, they are always included
     #[arg(short, long)]
     pub all: bool,
 }
@@ -99,7 +99,7 @@ pub struct LogsArgs {
     /// Show only output since this time or duration
     #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     pub since: Option<DurationArg>,
-    /// Attempt to show [default: the latest]
+    /// Show this attempt [default: the latest]
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub attempt: Option<u32>,
     /// Print the time before each line
@@ -108,23 +108,23 @@ pub struct LogsArgs {
     /// Do not escape control characters
     #[arg(long)]
     pub raw: bool,
-    /// Show only lines that match this regular expression, with line numbers; exit with 1 if none matches
+    /// Show only lines that match this regular expression, with line numbers; exit with 1 if no line matches
     #[arg(long, value_name = "PATTERN", allow_hyphen_values = true, conflicts_with = "timestamps")]
     pub grep: Option<String>,
-    /// With --grep: lines of context around each match
+    /// With --grep: show this number of lines before and after each match
     #[arg(short = 'C', long, value_name = "N", requires = "grep",
           value_parser = clap::value_parser!(u32).range(..=100))]
     pub context: Option<u32>,
     /// With --grep: ignore case
     #[arg(short, long, requires = "grep")]
     pub ignore_case: bool,
-    /// With --grep: maximum number of matches of each process
+    /// With --grep: show at most this number of matches of each process
     #[arg(long, value_name = "N", requires = "grep", value_parser = clap::value_parser!(u32).range(1..))]
     pub max_matches: Option<u32>,
     /// Collapse redrawn and repeated lines
     #[arg(long, conflicts_with_all = ["follow", "raw", "grep", "timestamps"])]
     pub fold: bool,
-    /// Follow until the process ends, and exit with its exit code
+    /// Follow the output until the process ends, and exit with its exit code
     #[arg(long, conflicts_with_all = ["grep", "fold"])]
     pub exit_status: bool,
 }
@@ -170,10 +170,10 @@ pub struct WaitArgs {
     /// Wait for all processes of this session, including those that have ended
     #[arg(long, value_name = "ID", value_parser = word, add = ArgValueCandidates::new(sessions))]
     pub session: Option<String>,
-    /// Wait until the first one ends
+    /// Wait until the first process ends
     #[arg(long, conflicts_with = "all")]
     pub any: bool,
-    /// Wait until all end; this is the default
+    /// Wait until all processes end; this is the default
     #[arg(long)]
     pub all: bool,
     /// State to wait for
@@ -236,6 +236,6 @@ pub struct InspectArgs {
 /// Arguments of `explain`.
 #[derive(Clone, Debug, Args)]
 pub struct ExplainArgs {
-    /// Error code, as printed in brackets after an error; without it, all codes are listed
+    /// Error code, as printed in brackets after an error; without CODE, all codes are listed
     pub code: Option<String>,
 }

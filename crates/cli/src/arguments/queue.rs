@@ -9,7 +9,7 @@ use clap_complete::engine::ArgValueCandidates;
 const EXAMPLES: &str = "\
 Examples:
   longhaul queue                            all queues: running and waiting processes, with times
-  longhaul queue cargo --limit 2            two at a time from now on
+  longhaul queue cargo --limit 2            run at most two processes at a time
   longhaul queue 'claude-opus*' --limit 1   all keys with this prefix
   longhaul queue '*' --limit 4              all keys without a limit of their own
   longhaul queue move build --first";
@@ -21,13 +21,14 @@ pub struct QueueArgs {
     /// Concurrency key; with --limit also a pattern such as claude-*
     #[arg(value_name = "KEY", value_parser = key, add = ArgValueCandidates::new(keys))]
     pub key: Option<String>,
-    /// Maximum number of running processes; 0 is unlimited, `default` uses the limit of the next pattern
+    /// Set the maximum number of running processes of the key; 0 means no limit, `default` uses the limit of the
+    /// next matching pattern
     #[arg(long, value_name = "N|default", requires = "key", allow_hyphen_values = true)]
     pub limit: Option<SlotsArg>,
-    /// Do not start waiting processes; running ones continue
+    /// Do not start waiting processes; running processes continue
     #[arg(long, requires = "key", conflicts_with = "release")]
     pub hold: bool,
-    /// Release the hold
+    /// End the hold, so that waiting processes start again
     #[arg(long, requires = "key")]
     pub release: bool,
     /// Subcommand of `queue`. `None` means that the other arguments act on the queue of the given key.
@@ -38,7 +39,7 @@ pub struct QueueArgs {
 /// Subcommands of `queue`.
 #[derive(Clone, Debug, Subcommand)]
 pub enum QueueVerb {
-    /// Move a waiting process
+    /// Move a waiting process in its queue
     Move(MoveArgs),
 }
 
@@ -49,7 +50,7 @@ pub struct MoveArgs {
     /// Process: an id, a unique prefix, a name or @last
     #[arg(value_name = "ID", value_parser = reference, add = ArgValueCandidates::new(references))]
     pub id: String,
-    /// Move before all others that wait for the same key
+    /// Move the process before all others that wait for the same key
     #[arg(long, group = "where")]
     pub first: bool,
     /// Set this priority: −100 to 100, higher starts first

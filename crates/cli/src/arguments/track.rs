@@ -30,9 +30,9 @@ pub enum TrackVerb {
     Start(Box<TrackStartArgs>),
     /// Report progress; without arguments, send a heartbeat
     Progress(TrackProgressArgs),
-    /// Report success
+    /// Report that the work succeeded
     Complete(TrackCompleteArgs),
-    /// Report failure
+    /// Report that the work failed
     Fail(TrackFailArgs),
 }
 
@@ -45,13 +45,13 @@ pub struct TrackStartArgs {
     /// Label of the place where the work runs
     #[arg(long, value_name = "LABEL")]
     pub node: Option<String>,
-    /// Wait for a slot of its key instead of starting at once
+    /// Wait for a slot of the concurrency key instead of starting immediately
     #[arg(long)]
     pub queued: bool,
-    /// Mark it interrupted after this time without a report
+    /// Mark the work as interrupted after this time without a report
     #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     pub heartbeat: Option<DurationArg>,
-    /// Time that a cancel waits for an answer
+    /// Time that the reporter has to answer a cancellation
     #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     pub grace: Option<DurationArg>,
 }
@@ -68,7 +68,7 @@ pub struct TrackProgressArgs {
     /// Name of the current stage
     #[arg(long, value_name = "TEXT")]
     pub stage: Option<String>,
-    /// Remaining time; it counts down until the next report
+    /// Remaining time; it is counted down until the next report
     #[arg(long, value_name = "TIME")]
     pub eta: Option<DurationArg>,
     /// Expected revision.

@@ -66,12 +66,13 @@ pub(crate) fn report(failure: &CliError) -> ErrorReport {
                 format!("see {}", state_dir.join("manager.log").display()),
             ],
         ),
-        CliError::Forbidden { source, .. } => {
-            (Some(source.to_string()), vec!["use --state-dir to name a directory of your own".to_owned()])
-        }
+        CliError::Forbidden { source, .. } => (
+            Some(source.to_string()),
+            vec!["use --state-dir to name a state directory that you own".to_owned()],
+        ),
         CliError::Stranger { .. } => (
-            Some("its answer names no longhaul protocol".to_owned()),
-            vec!["use --state-dir to name the directory of a manager".to_owned()],
+            Some("the answer of the program names no longhaul protocol".to_owned()),
+            vec!["use --state-dir to name the state directory of a manager".to_owned()],
         ),
         CliError::Protocol { theirs, manager } => (
             Some(format!(
@@ -80,40 +81,46 @@ pub(crate) fn report(failure: &CliError) -> ErrorReport {
                 env!("CARGO_PKG_VERSION"),
             )),
             vec![
-                "end the old manager, then: longhaul serve      run the manager of this version".to_owned(),
-                "its processes keep running".to_owned(),
+                "end the old manager, then start the new one: longhaul serve      run the manager of this \
+                 version"
+                    .to_owned(),
+                "running processes continue".to_owned(),
             ],
         ),
-        CliError::Broken { why } => {
-            (Some(why.clone()), vec!["longhaul status      see what became of it".to_owned()])
-        }
+        CliError::Broken { why } => (
+            Some(why.clone()),
+            vec!["longhaul status      check whether the request was executed".to_owned()],
+        ),
         CliError::Silent { stopped: Some(pid), .. } => (
-            Some(format!("its process {pid} is stopped by a signal, such as SIGSTOP")),
-            vec![format!("kill -CONT {pid}      resume the manager; its processes keep running")],
+            Some(format!("the manager process {pid} is stopped by a signal, such as SIGSTOP")),
+            vec![format!("kill -CONT {pid}      resume the manager; running processes continue")],
         ),
         CliError::Silent { stopped: None, .. } => {
             (None, vec!["longhaul version      see whether the manager answers".to_owned()])
         }
         CliError::Unclear { cause, launch_key } => (report(cause).why, look_for_it(*launch_key)),
-        CliError::Untold { id, source, .. } => {
-            (Some(source.to_string()), vec![format!("longhaul status {id}      see what became of it")])
-        }
+        CliError::Untold { id, source, .. } => (
+            Some(source.to_string()),
+            vec![format!("longhaul status {id}      show the status of the process")],
+        ),
         CliError::Usage { why, help, .. } | CliError::Unfinished { why, help, .. } => {
             (why.clone(), vec![help.clone()])
         }
         CliError::Choice { candidates, help, .. } => (named(candidates), vec![help.clone()]),
         CliError::NotText { .. } => (
             Some("records of processes contain only UTF-8 text".to_owned()),
-            vec!["rename the file, or hand the name over in a file of its own".to_owned()],
+            vec!["rename the file, or pass its name inside another file".to_owned()],
         ),
         CliError::File { source, nearest, .. } => (
             Some(source.to_string()),
             vec![match nearest {
-                Some(nearest) => format!("the nearest that exists is {}", nearest.display()),
-                None => "name another one, or make this one fit".to_owned(),
+                Some(nearest) => format!("the nearest existing path is {}", nearest.display()),
+                None => "use another path, or fix the cause named above".to_owned(),
             }],
         ),
-        CliError::Unchanged { why, .. } => (Some(why.clone()), vec!["put this into it yourself:".to_owned()]),
+        CliError::Unchanged { why, .. } => {
+            (Some(why.clone()), vec!["add these lines to the file yourself:".to_owned()])
+        }
         CliError::Output { source } => (Some(source.to_string()), Vec::new()),
         CliError::Interrupted => (None, Vec::new()),
     };
@@ -124,12 +131,11 @@ pub(crate) fn report(failure: &CliError) -> ErrorReport {
 /// Returns advice for a launch whose response was lost. `launch_key` says whether the launch has a launch key; `None`
 /// means that it cannot have one.
 fn look_for_it(launch_key: Option<bool>) -> Vec<String> {
-    let mut help = vec!["longhaul status -a      see whether it is there".to_owned()];
+    let mut help = vec!["longhaul status -a      check whether the process exists".to_owned()];
     match launch_key {
-        Some(true) => {
-            help.push("or try again with the same --launch-key: it never starts a second copy".to_owned())
-        }
-        Some(false) => help.push("with --launch-key KEY it is safe to try again".to_owned()),
+        Some(true) => help
+            .push("or try again with the same --launch-key, which never starts a second process".to_owned()),
+        Some(false) => help.push("a launch with --launch-key KEY can be repeated safely".to_owned()),
         None => {}
     }
     help
@@ -168,7 +174,7 @@ fn detail(problem: &Problem) -> Option<String> {
     let mut parts: Vec<String> = Vec::new();
     let is_said = |word: &str| problem.title.contains(word);
     if !problem.differs.is_empty() && !problem.differs.iter().all(|each| is_said(each)) {
-        parts.push(format!("what differs: {}", problem.differs.join(", ")));
+        parts.push(format!("different fields: {}", problem.differs.join(", ")));
     }
     if let (Some(level), Some(max)) = (problem.level, problem.max)
         && !is_said(&max.to_string())
@@ -247,7 +253,7 @@ mod tests {
             differs: vec!["command".to_owned(), "directory".to_owned()],
             ..Problem::default()
         };
-        assert!(text(&conflict.into()).contains("why:  what differs: command, directory\n"));
+        assert!(text(&conflict.into()).contains("why:  different fields: command, directory\n"));
         let full = |title: &str| Problem {
             slug: "level_limit_reached".to_owned(),
             title: title.to_owned(),

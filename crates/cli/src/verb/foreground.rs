@@ -48,7 +48,7 @@ impl ForegroundSignals {
             signal(kind).map_err(|source| CliError::Unfinished {
                 what: "signals cannot be handled".to_owned(),
                 why: Some(source.to_string()),
-                help: "start it in the background: longhaul run -b".to_owned(),
+                help: "run the command in the background: longhaul run -b".to_owned(),
             })
         };
         Ok(Self {

@@ -37,7 +37,10 @@ pub(super) fn is_wanted(args: &RunArgs) -> Result<bool, CliError> {
     if wanted && repeats {
         return Err(CliError::Usage {
             what: "standard input cannot be passed to a command that may run more than once".to_owned(),
-            why: Some("it can be read only once, so a second attempt would get an empty input".to_owned()),
+            why: Some(
+                "standard input can be read only once, so a second attempt would get an empty input"
+                    .to_owned(),
+            ),
             help: "longhaul run --stdin FILE … for every attempt, or --stdin none".to_owned(),
         });
     }

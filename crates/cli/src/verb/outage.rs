@@ -10,7 +10,7 @@ use longhaul_wire::api::Problem;
 pub(super) fn print_outage(context: &VerbContext, stale_since: Option<&str>, at: &str) {
     if let Some(since) = stale_since {
         let since = RenderTime::parse(at, context.console.utc).clock(since);
-        let text = "the list contains only what this node stores about its own work";
+        let text = "the list contains only the processes that this node stores itself";
         context.console.say(&format!("the store has not answered since {since}: {text}"));
     }
 }

@@ -37,6 +37,6 @@ fn sentence(reply: &PruneReply, dry_run: bool) -> String {
         1 => "1 record".to_owned(),
         count => format!("{count} records"),
     };
-    let would = if dry_run { "would go" } else { "went" };
+    let would = if dry_run { "would be deleted" } else { "were deleted" };
     format!("{records} {would}, and {} of output", bytes(reply.bytes))
 }

@@ -31,7 +31,7 @@ pub(crate) async fn reset(context: &VerbContext, args: &ResetArgs) -> Result<i32
             return Ok(DONE);
         }
         console.print(&would.stopped.iter().map(|id| format!("{id}\n")).collect::<String>())?;
-        console.say(&sentence(&would, "would be stopped", "would go"));
+        console.say(&sentence(&would, "would be stopped", "would be deleted"));
         return Ok(DONE);
     }
     if would.stopped.is_empty() && would.removed == 0 {
@@ -43,7 +43,7 @@ pub(crate) async fn reset(context: &VerbContext, args: &ResetArgs) -> Result<i32
     }
     let question = Prompt {
         text: format!("Stop {}, and delete all records and their output?", counted(lines.len())),
-        would: sentence(&would, "would be stopped", "would go"),
+        would: sentence(&would, "would be stopped", "would be deleted"),
         list: lines,
         help: "longhaul reset --yes",
     };

@@ -61,7 +61,7 @@ impl PatternWatch {
             biased;
             _ = &mut self.task => {}
             () = core.parts.clock.sleep_until(until) => {
-                tracing::debug!("the search of the last output of an attempt timed out");
+                tracing::debug!("the search in the last output of an attempt timed out");
             }
         }
     }
@@ -87,7 +87,8 @@ pub(crate) async fn missed(core: &EngineShared, stored: &StoredProcess, written:
             biased;
             () = search.run(core, from, told, |observation| missed.push(observation)) => {}
             () = core.parts.clock.sleep_until(until) => {
-                tracing::debug!(id = %key.id, "the search of the output of an earlier run timed out");
+                tracing::debug!(id = %key.id, "the search in the output of an attempt from an earlier manager \
+                                               run timed out");
             }
         }
     }

@@ -100,10 +100,10 @@ impl RequestRejection {
                 "this node does not accept requests of other nodes over the \
                  network",
             )
-            .because("its store is not a shared store"),
+            .because("the store of this manager is not a shared store"),
             Self::Unproven => {
                 ApiError::new(401, "peer_unproven", "the request is not from a node of this cluster")
-                    .because("its signature is for another request")
+                    .because("the signature of the request is for another request")
             }
             Self::Peer { why } => ApiError::new(
                 401,
@@ -111,7 +111,7 @@ impl RequestRejection {
                 "the request is not from a node of this \
              cluster",
             )
-            .because(format!("its signature is not valid: {why}")),
+            .because(format!("the signature of the request is not valid: {why}")),
             Self::NotForPeers => {
                 ApiError::new(403, "peer_refused", "nodes may only request output and input from each other")
             }

@@ -109,7 +109,8 @@ fn after(query: &QueryString, headers: &HeaderMap) -> Result<Option<String>, Api
     let Some(value) = headers.get("last-event-id").filter(|value| !value.is_empty()) else {
         return Ok(query.text("after").map(str::to_owned));
     };
-    let text = value.to_str().map_err(|_| ApiError::invalid("Last-Event-ID", "it is not plain text"))?;
+    let text =
+        value.to_str().map_err(|_| ApiError::invalid("Last-Event-ID", "the header is not plain text"))?;
     Ok(Some(text.to_owned()))
 }
 

@@ -126,7 +126,7 @@ async fn output(
         let piece = match ready {
             Some(piece) => Some(piece),
             None => reader.next().await.inspect_err(
-                |error| tracing::warn!(id = %reader.id, %error, "a stream of output was interrupted"),
+                |error| tracing::warn!(id = %reader.id, %error, "an output stream was interrupted"),
             )?,
         };
         Ok::<_, ApiError>(piece.map(|piece| (piece, (reader, None))))
@@ -168,7 +168,7 @@ impl PageStream {
             Some("stdout") => Some(OutputSource::Stdout),
             Some("stderr") => Some(OutputSource::Stderr),
             Some(word) => {
-                return Err(ApiError::unreadable("stream", word, &"it is neither stdout nor stderr"));
+                return Err(ApiError::unreadable("stream", word, &"the value is neither stdout nor stderr"));
             }
         };
         Ok(Self {

@@ -48,6 +48,6 @@ pub(super) fn stream(query: &QueryString) -> Result<Option<StreamChoice>, ApiErr
         Some("both") => Ok(Some(StreamChoice::Both)),
         Some("stdout") => Ok(Some(StreamChoice::Stdout)),
         Some("stderr") => Ok(Some(StreamChoice::Stderr)),
-        Some(word) => Err(ApiError::unreadable("stream", word, &"it must be both, stdout or stderr")),
+        Some(word) => Err(ApiError::unreadable("stream", word, &"the value must be both, stdout or stderr")),
     }
 }

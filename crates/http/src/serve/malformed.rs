@@ -116,8 +116,10 @@ fn refused(bytes: &[u8]) -> Option<StatusCode> {
 /// Builds a complete response with this status and a problem document.
 fn explained(status: StatusCode) -> Option<Vec<u8>> {
     let why = match status {
-        StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE | StatusCode::URI_TOO_LONG => "its headers are too large",
-        _ => "it is not HTTP/1.1",
+        StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE | StatusCode::URI_TOO_LONG => {
+            "the headers of the request are too large"
+        }
+        _ => "the request is not HTTP/1.1",
     };
     let fault = ApiError::new(status.as_u16(), "invalid_request", "the request cannot be read").because(why);
     let id = made();

@@ -13,14 +13,14 @@ pub type BoxedError = Box<dyn std::error::Error + Send + Sync>;
 pub enum StoreError {
     /// The process was written after the caller loaded it. Nothing was written; the caller loads the process and
     /// decides again.
-    #[error("the process has changed: it has revision {found}")]
+    #[error("the process has changed: its revision is now {found}")]
     Conflict {
         /// Current revision of the process.
         found: Revision,
     },
     /// The lease of the writer is not valid for this write any more. The node must stop the attempts of its processes
     /// and register again.
-    #[error("node {node} at epoch {epoch} is no longer the owner")]
+    #[error("the lease of node {node} with epoch {epoch} is no longer valid")]
     Fenced {
         /// Node that sent the write. For [`Writer::Anyone`](crate::Writer::Anyone), the node that owns the process.
         node: NodeId,
@@ -34,7 +34,7 @@ pub enum StoreError {
         id: ProcessId,
     },
     /// A guard refused the write; nothing was written.
-    #[error("refused: {0}")]
+    #[error("the store refused the change: {0}")]
     Refused(StoreRejection),
     /// The store could not be reached. If the call was a write, it was certainly not applied.
     #[error("the store cannot be reached")]
@@ -46,7 +46,7 @@ pub enum StoreError {
     /// The answer to a write was lost, so the write may have been applied. The caller repeats the write with the same
     /// op id. A write without an op id can be repeated too, except a claim: after a claim, the caller lists the
     /// processes that it owns.
-    #[error("the store did not answer a write, which may have been applied")]
+    #[error("the store did not confirm a write, which may have been applied")]
     Unknown {
         /// Op id of the write, or the id of the submitted process; `None` for a write that has neither.
         op: Option<OpId>,
@@ -102,7 +102,7 @@ impl StoreError {
             );
         }
         if matches!(self, Self::Format { .. } | Self::NewerRecord { .. }) {
-            return Some("use the newer program that wrote it; nothing was changed");
+            return Some("use the newer program that wrote the store; nothing was changed");
         }
         None
     }
@@ -128,19 +128,19 @@ impl StoreError {
 #[non_exhaustive]
 pub enum StoreRejection {
     /// The store has no record of the parent.
-    #[error("there is no parent {parent}")]
+    #[error("there is no parent process {parent}")]
     ParentMissing {
         /// Id of the parent.
         parent: ProcessId,
     },
     /// The parent is ending or has ended, or another ancestor is ending.
-    #[error("the ancestor {ancestor} is ending or has ended")]
+    #[error("the ancestor process {ancestor} is ending or has ended")]
     AncestorClosing {
         /// Id of the ancestor that is ending or has ended.
         ancestor: ProcessId,
     },
     /// The change is allowed only for a process without live descendants.
-    #[error("the descendant {descendant} has not ended")]
+    #[error("the descendant process {descendant} has not ended")]
     DescendantLives {
         /// Id of one live descendant.
         descendant: ProcessId,
@@ -154,7 +154,7 @@ pub enum StoreRejection {
         max_level: Level,
     },
     /// The level of the tree already has the maximum number of live processes.
-    #[error("level {level} of the tree has {live} of {limit} live processes")]
+    #[error("level {level} of the tree is full: {live} of at most {limit} processes are live")]
     LevelFull {
         /// Level of the new process.
         level: Level,
@@ -176,7 +176,7 @@ pub enum StoreRejection {
     },
     /// The process would wait forever, because its own ancestors hold all slots of its key. The process needs a slot
     /// immediately or after its delay.
-    #[error("every slot of {key} is held by an ancestor of the process")]
+    #[error("every slot of the key {key} is held by an ancestor of the process")]
     HeldByAncestors {
         /// Concurrency key of the process.
         key: SlotKey,
@@ -185,13 +185,13 @@ pub enum StoreRejection {
     },
     /// The limits of the submission come from an older policy. The caller resolves them from the current policy and
     /// submits again.
-    #[error("the queue policy has changed: it has version {found}")]
+    #[error("the queue policy has changed: its version is now {found}")]
     StalePolicy {
         /// Current version of the policy.
         found: PolicyVersion,
     },
     /// Another state directory is registered under the name of this node, and its lease is valid.
-    #[error("node {node} is served from {}, which last renewed its lease {} ms ago", home.place, heard.as_millis())]
+    #[error("the node name {node} is in use by {}, which renewed its lease {} ms ago", home.place, heard.as_millis())]
     NameTaken {
         /// Name of the node.
         node: NodeId,
@@ -202,7 +202,7 @@ pub enum StoreRejection {
     },
     /// Another state directory was registered under the name of this node, and processes that it started have not ended
     /// yet.
-    #[error("node {node} was served from {}, and {open} of its processes have not ended", home.place)]
+    #[error("the node name {node} was used by {}, and {open} of its processes have not ended", home.place)]
     NameHeld {
         /// Name of the node.
         node: NodeId,
@@ -215,7 +215,7 @@ pub enum StoreRejection {
         free_in: Option<Duration>,
     },
     /// The process has the maximum number of pending actions.
-    #[error("too many pending actions for one process")]
+    #[error("the process has too many pending actions")]
     TooManyPendingActions,
     /// The record is larger than the store accepts. Every store accepts a spec of 1 MiB in the encoding of
     /// `longhaul-wire`. If a store refuses larger specs, its documentation says so and names the guards that it checks

@@ -24,13 +24,13 @@ pub(super) enum ProbeScope {
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ProbeError {
     /// The URL is not a valid `http` URL.
-    #[error("only http://host[:port][/path] can be checked")]
+    #[error("a readiness check supports only URLs of the form http://host[:port][/path]")]
     Url,
     /// The host is a machine that may not be probed, or its name has no address.
-    #[error("{host} is not this machine")]
+    #[error("a readiness check may only contact this machine, and {host} is another one")]
     Host { host: String },
     /// The response is not valid HTTP, or its informational responses are too long.
-    #[error("the answer is not HTTP")]
+    #[error("the response to the readiness check is not valid HTTP")]
     Answer,
     /// The connection could not be opened or was lost.
     #[error(transparent)]

@@ -71,7 +71,7 @@ impl OutputDrain {
     ) -> Self {
         let log = DrainLog::open(directory, bound, anchor_ms)
             .inspect_err(
-                |error| tracing::warn!(%error, "could not store the output of a command without supervisor"),
+                |error| tracing::warn!(%error, "could not store the output of a command that has no supervisor"),
             )
             .ok();
         let [stdout, stderr] =
@@ -156,7 +156,7 @@ impl DrainLog {
         let mut log = Self { bytes, index, length, index_length, room, last: None, anchor_ms };
         if let Err(error) = log.describe_rest() {
             // The error is harmless, because the next index entry will include these bytes.
-            tracing::debug!(%error, "could not write the index of the output");
+            tracing::debug!(%error, "could not write the index of an output log");
         }
         Ok(log)
     }
@@ -188,7 +188,7 @@ impl DrainLog {
         self.length = self.length.saturating_add(count);
         self.room = self.room.saturating_sub(count);
         if let Err(error) = self.describe(stream) {
-            tracing::debug!(%error, "could not write the index of the output");
+            tracing::debug!(%error, "could not write the index of an output log");
         }
         bytes.len()
     }

@@ -132,7 +132,7 @@ impl OrphanedTree {
             members.iter().filter(|member| deliver(member, signal.number().into())).count()
         });
         match reached.await {
-            Some(0) | None => Err("there was no process to receive the signal".to_owned()),
+            Some(0) | None => Err("no process was left to receive the signal".to_owned()),
             Some(_) => Ok(()),
         }
     }
@@ -224,8 +224,10 @@ impl OrphanedTree {
                         named = true;
                         let survivors: Vec<u32> = reached.iter().map(|(pid, _)| *pid).collect();
                         let key = self.inner.key;
-                        tracing::warn!(id = %key.id, attempt = %key.attempt, ?survivors, "some processes are still \
-                         running after KILL");
+                        tracing::warn!(
+                            id = %key.id, attempt = %key.attempt, ?survivors,
+                            "some processes of an attempt are still running after SIGKILL"
+                        );
                     }
                     // Retry after a short delay: a process that repeatedly forks a child and then ends must be killed
                     // before it forks again.

@@ -10,7 +10,7 @@ impl AttemptWatch {
     /// Opens the standard input and keeps it open, so that the input does not end if the shim is killed.
     pub(crate) fn hold_input(&mut self) {
         if let Err(error) = self.open_input() {
-            tracing::warn!(id = %self.key.id, %error, "could not hold the input of a command open");
+            tracing::warn!(id = %self.key.id, %error, "could not keep the standard input of a command open");
         }
     }
 

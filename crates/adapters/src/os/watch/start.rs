@@ -157,7 +157,10 @@ impl AttemptWatch {
 
     /// Waits until the next try. If a stop is requested, records that the attempt never ran.
     async fn sleep_unless_stopped(&mut self, why: &str, pause: Duration) -> Option<WatchStage> {
-        tracing::warn!(id = %self.key.id, attempt = %self.key.attempt, why, ?pause, "a start waits");
+        tracing::warn!(
+            id = %self.key.id, attempt = %self.key.attempt, why, ?pause,
+            "the start of a process is waiting"
+        );
         let unstarted = || "the command has not started yet".to_owned();
         let next = tokio::time::Instant::now() + pause;
         loop {

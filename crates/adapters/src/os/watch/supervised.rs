@@ -212,7 +212,10 @@ impl AttemptWatch {
                 None
             }
             ShimMessage::Error { code: ErrorCode::NotDurable, text } => {
-                tracing::warn!(id = %self.key.id, text, "an end is not durable in its directory yet");
+                tracing::warn!(
+                    id = %self.key.id, text,
+                    "the end of an attempt is not durable in its attempt directory yet"
+                );
                 None
             }
             ShimMessage::Error { text, .. } => {
@@ -224,7 +227,10 @@ impl AttemptWatch {
                 let is_ending = matches!(status.phase, AttemptPhase::Stopping | AttemptPhase::Ended);
                 if is_ending && !status.survivors.is_empty() {
                     let survivors = &status.survivors;
-                    tracing::warn!(id = %self.key.id, ?survivors, "some processes are still running after KILL");
+                    tracing::warn!(
+                        id = %self.key.id, ?survivors,
+                        "some processes of an attempt are still running after SIGKILL"
+                    );
                 }
                 self.count(status.managers);
                 None
@@ -234,7 +240,7 @@ impl AttemptWatch {
                 None
             }
             ShimMessage::Signaled { reached } => {
-                let no_receiver = || Err("there was no process to receive the signal".to_owned());
+                let no_receiver = || Err("no process was left to receive the signal".to_owned());
                 self.answer(if reached > 0 { Ok(()) } else { no_receiver() });
                 None
             }

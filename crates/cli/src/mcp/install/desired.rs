@@ -40,15 +40,15 @@ pub(super) struct EditedConfig {
 /// Reason why the entry cannot be inserted without changes to other parts of the text.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum EditError {
-    #[error("it is not plain JSON (comments and trailing commas are not supported): {error}")]
+    #[error("the file is not plain JSON (comments and trailing commas are not supported): {error}")]
     Json { error: String },
-    #[error("it is not valid TOML: {error}")]
+    #[error("the file is not valid TOML: {error}")]
     Toml { error: String },
-    #[error("{place} is no {wanted}")]
+    #[error("{place} is not of the type {wanted}")]
     Shape { place: String, wanted: &'static str },
-    #[error("its entry longhaul has another kind: it contains {key}")]
+    #[error("the entry `longhaul` is of another kind: it contains {key}")]
     Elsewhere { key: &'static str },
-    #[error("this program cannot change its format")]
+    #[error("this program cannot edit the format of the file")]
     Layout,
 }
 

@@ -21,9 +21,9 @@ pub(super) fn with_entry(
     let mut expected: Value =
         serde_json::from_str(body).map_err(|error| EditError::Json { error: error.to_string() })?;
     let shape = |place: &str| EditError::Shape { place: place.to_owned(), wanted: "object" };
-    let top = expected.as_object_mut().ok_or_else(|| shape("what it holds"))?;
+    let top = expected.as_object_mut().ok_or_else(|| shape("the content of the file"))?;
     let entries = top.entry(group).or_insert_with(|| Map::new().into());
-    let entries = entries.as_object_mut().ok_or_else(|| shape(&format!("{group} in it")))?;
+    let entries = entries.as_object_mut().ok_or_else(|| shape(&format!("the member {group} of the file")))?;
     let mut after = body.to_owned();
     let mut is_switched_off = false;
     if let Some(Value::Object(found)) = entries.get_mut(name) {

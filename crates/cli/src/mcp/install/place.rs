@@ -21,9 +21,9 @@ pub(super) struct ConfigFile {
 /// Reason why the file at a path cannot be replaced.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum FileProblem {
-    #[error("it is a link to {}, which does not exist", to.display())]
+    #[error("the file is a symbolic link to {}, which does not exist", to.display())]
     Dangling { to: PathBuf },
-    #[error("it is not a file")]
+    #[error("the path does not name a file")]
     NoFile,
 }
 
@@ -64,9 +64,9 @@ impl ConfigFile {
         match self.try_replace(text) {
             Ok(true) => Ok(()),
             Ok(false) => Err(CliError::Unfinished {
-                what: format!("{} changed meanwhile", self.path.display()),
+                what: format!("{} was changed by another program meanwhile", self.path.display()),
                 why: None,
-                help: "do it again, and end the agent first if it writes that file itself".to_owned(),
+                help: "try again; if the agent itself writes this file, end the agent first".to_owned(),
             }),
             Err(source) => Err(CliError::file("write", &self.path, source)),
         }

@@ -18,7 +18,7 @@ pub(super) fn with_entry(
     let group_is_there = match before.get(group) {
         None => false,
         Some(Value::Object(_)) => true,
-        Some(_) => return Err(shape(format!("{group} in it"))),
+        Some(_) => return Err(shape(format!("the member {group} of the file"))),
     };
     let mut expected = before;
     let entries = expected.entry(group).or_insert_with(|| Map::new().into());
@@ -41,7 +41,7 @@ pub(super) fn with_entry(
             };
             (after, false)
         }
-        Some(_) | None => return Err(shape(format!("{group}.{name} in it"))),
+        Some(_) | None => return Err(shape(format!("the member {group}.{name} of the file"))),
     };
     // This check detects errors of the text edit: the result must parse to exactly the expected value.
     if read(&after).ok() != Some(expected) {

@@ -32,10 +32,13 @@ fn prune_says_how_much_went_and_a_dry_run_what_would_go() {
         came.body(0),
         json!({"older_than_ms": 7_776_000_000_u64, "keep": 5, "bytes": 1 << 30, "dry_run": false})
     );
-    assert_eq!((came.out.as_str(), came.err.as_str()), ("", "2 records went, and 1.5 KiB of output\n"));
+    assert_eq!(
+        (came.out.as_str(), came.err.as_str()),
+        ("", "2 records were deleted, and 1.5 KiB of output\n")
+    );
     let came = said("prune --keep 0 --dry-run", false, |_| pruned(true));
     assert_eq!(came.out, format!("{}\n{}\n", samples::failed().id, samples::cancelled().id));
-    assert_eq!(came.err, "2 records would go, and 1.5 KiB of output\n");
+    assert_eq!(came.err, "2 records would be deleted, and 1.5 KiB of output\n");
     let came = said("prune --keep 5", false, |_| answered(&PruneReply::default()));
     assert_eq!((came.code(), came.err.as_str()), (0, "there are no ended processes to prune\n"));
 }
@@ -61,7 +64,10 @@ fn clear_without_a_terminal_needs_a_yes_and_names_what_it_would_stop() {
     let Err(CliError::Choice { what, candidates, help }) = came.outcome else {
         panic!("it went on");
     };
-    assert_eq!(what, "1 process would be stopped, 3 records would go, and there is no terminal to ask");
+    assert_eq!(
+        what,
+        "1 process would be stopped, 3 records would be deleted, and there is no terminal to ask"
+    );
     assert!(candidates[0].starts_with("0a1b2c3d tests") && help == "longhaul reset --yes", "{candidates:?}");
 }
 
@@ -77,7 +83,7 @@ fn clear_with_a_yes_stops_and_says_what_it_stopped() {
 fn dry_run_of_clear_stops_nothing() {
     let came = said("reset --dry-run", false, cleared);
     assert_eq!((came.code(), came.out), (0, format!("{}\n", samples::running().id)));
-    assert_eq!(came.err, "1 process would be stopped, 3 records would go\n");
+    assert_eq!(came.err, "1 process would be stopped, 3 records would be deleted\n");
     assert_eq!(came.asked.iter().filter(|asked| asked.starts_with("POST")).count(), 1);
 }
 
