@@ -217,7 +217,7 @@ impl From<EngineError> for ApiError {
                     "`longhaul node undrain {node}` ends the drain; without --no-queue the launch waits"
                 ),
                 LaunchBlocked::Settles | LaunchBlocked::Elsewhere => {
-                    "launch without --no-queue to wait".to_owned()
+                    "launch without --no-queue, and with limits.refuse_when_full = false, to wait".to_owned()
                 }
             }),
             EngineError::NodeUnknown { .. } => Self::unknown_node(title),

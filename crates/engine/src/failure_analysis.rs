@@ -3,12 +3,14 @@
 use crate::engine::EngineShared;
 use longhaul_domain::{Deadline, ExitStatus, FirstError, Observation, ProcessId};
 use longhaul_insight::failure::{Analyzer, Finding, RuleSet, Stream, primary};
-use longhaul_ports::{AttemptKey, OutputError, OutputRead, OutputSource};
+use longhaul_ports::{AttemptKey, OutputRead, OutputSource};
 use std::time::Duration;
 
 /// Number of bytes that are searched at the start and at the end of the output. In a longer output, an error in the
 /// middle is not found.
 const SEARCHED_LEN: u64 = 8 * 1024 * 1024;
+/// Number of bytes after the start of the end that the search of the start also reads, for the line that crosses it.
+const OVERLAP_LEN: u64 = 64 * 1024;
 /// Number of bytes in one read.
 const PAGE_LEN: u32 = 256 * 1024;
 /// Maximum time by which the search delays the end of an attempt.
@@ -27,42 +29,59 @@ impl EngineShared {
         observation
     }
 
-    /// Returns the error that explains the failure best. If the time limit passes, the search uses the output that was
-    /// read until then.
+    /// Returns the error that explains the failure best. The end of the output is searched first, because most commands
+    /// end with their error. A search that times out uses the findings so far.
     async fn first_error(&self, key: AttemptKey) -> Option<FirstError> {
-        let mut analyzer =
-            Analyzer::new(self.settings.failure_rules.clone().unwrap_or_else(RuleSet::builtin));
+        let size = self.parts.output.size(key).await.ok()?;
+        let tail_start = size.end.saturating_sub(SEARCHED_LEN);
+        let head_end = SEARCHED_LEN.min(tail_start.saturating_add(OVERLAP_LEN));
         let clock = &self.parts.clock;
         let until = Deadline::Awake(clock.awake().plus(SEARCH_TIMEOUT));
-        tokio::select! {
-            biased;
-            read = self.read_output_ends(key, &mut analyzer) => {
-                if let Err(error) = read {
-                    tracing::debug!(id = %key.id, %error, "could not read the output of a failed command");
-                }
+        let mut findings: Vec<Finding> = Vec::new();
+        for (from, to) in [(tail_start, size.end), (0, head_end)] {
+            let mut analyzer =
+                Analyzer::new(self.settings.failure_rules.clone().unwrap_or_else(RuleSet::builtin));
+            let is_complete = tokio::select! {
+                biased;
+                read = self.read_output_part(key, from, to, &mut analyzer) => read,
+                () = clock.sleep_until(until) => false,
+            };
+            if to < size.end {
+                analyzer.interrupt();
             }
-            () = clock.sleep_until(until) => {
-                tracing::debug!(id = %key.id, "the search for the first error timed out");
+            let earlier = analyzer.finish();
+            findings.retain(|finding| earlier.iter().all(|other| other.offset != finding.offset));
+            findings.splice(0..0, earlier);
+            if !is_complete || tail_start == 0 {
+                break;
             }
         }
-        primary(&analyzer.finish()).map(first_error_of)
+        primary(&findings).map(first_error_of)
     }
 
-    /// Reads the start and the end of the output into the analyzer.
-    async fn read_output_ends(&self, key: AttemptKey, analyzer: &mut Analyzer) -> Result<(), OutputError> {
-        let mut from = 0;
-        loop {
-            let wanted = OutputRead { from, limit: PAGE_LEN, only: None };
-            let page = self.parts.output.read(key, wanted).await?;
+    /// Reads a part of the output into the analyzer. Returns false if the output cannot be read.
+    async fn read_output_part(&self, key: AttemptKey, from: u64, to: u64, analyzer: &mut Analyzer) -> bool {
+        let mut next = from;
+        while next < to {
+            let wanted = OutputRead { from: next, limit: PAGE_LEN, only: None };
+            let page = match self.parts.output.read(key, wanted).await {
+                Ok(page) => page,
+                Err(error) => {
+                    tracing::debug!(id = %key.id, %error, "could not read the output of a failed command");
+                    return false;
+                }
+            };
             for chunk in &page.chunks {
                 analyzer.push(stream_of(chunk.source), chunk.offset, &chunk.bytes);
             }
-            if page.next <= from {
-                return Ok(());
+            if page.next <= next {
+                break;
             }
-            let tail_start = page.end.saturating_sub(SEARCHED_LEN);
-            from = if page.next < SEARCHED_LEN { page.next } else { page.next.max(tail_start) };
+            next = page.next;
+            // Parsing is pure computation: without a yield, the time limit would not be checked.
+            tokio::task::yield_now().await;
         }
+        true
     }
 }
 

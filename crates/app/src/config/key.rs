@@ -115,7 +115,7 @@ pub const KEYS: &[ConfigKey] = &[
         "failure.rules",
         ValueKind::Text,
         Some(""),
-        "file of rules that find the first error in the output of a failed command, in addition to the built-in rules",
+        "file of rules that find the first error in the output of a failed command, in addition to the built-in rules; relative paths start at the state directory",
     ),
     own(
         "hooks.directory",
@@ -160,7 +160,7 @@ pub const KEYS: &[ConfigKey] = &[
         "limits.refuse_when_full",
         ValueKind::Flag,
         "false",
-        "refuse launches that would have to wait for a slot, instead of queueing them",
+        "refuse launches that would have to wait for a slot, instead of queueing them; restarts are still queued",
     ),
     own(
         "listen.addresses",

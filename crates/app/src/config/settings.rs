@@ -336,6 +336,9 @@ fn watch_patterns(layers: &Layers) -> Result<Vec<WatchPattern>, ConfigError> {
     Ok(patterns)
 }
 
+/// Maximum size of the file with failure rules, in bytes.
+const MAX_RULES_LEN: u64 = 1024 * 1024;
+
 fn failure_rules(layers: &Layers, state_dir: &Path) -> Result<Option<String>, ConfigError> {
     let key = key_of!("failure.rules");
     let Some(setting) = layers.setting(key) else { return Ok(None) };
@@ -347,7 +350,14 @@ fn failure_rules(layers: &Layers, state_dir: &Path) -> Result<Option<String>, Co
         why,
         help: "correct the file, or remove the key; docs/tour.md shows a rule".to_owned(),
     };
-    let rules = std::fs::read_to_string(state_dir.join(name)).map_err(|error| invalid(error.to_string()))?;
+    let path = state_dir.join(name);
+    // A device or a pipe could have no end.
+    let metadata =
+        std::fs::metadata(&path).map_err(|error| invalid(format!("{}: {error}", path.display())))?;
+    if !metadata.is_file() || metadata.len() > MAX_RULES_LEN {
+        return Err(invalid(format!("{} is not a regular file of at most 1 MiB", path.display())));
+    }
+    let rules = std::fs::read_to_string(&path).map_err(|error| invalid(error.to_string()))?;
     RuleSet::parse(&rules).map_err(|error| invalid(error.to_string()))?;
     Ok(Some(rules))
 }

@@ -18,7 +18,7 @@ const MAX_MATCHES: usize = 100;
 /// Maximum number of characters of a matching line that are reported.
 const MAX_REPORTED_LEN: usize = 200;
 /// Maximum time by which the end of an attempt is delayed, so that matches in its last output are reported first.
-const OUTPUT_DRAIN_TIMEOUT: Duration = Duration::from_secs(1);
+const OUTPUT_DRAIN_TIMEOUT: Duration = Duration::from_millis(300);
 
 /// The run of the manager in which an attempt started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

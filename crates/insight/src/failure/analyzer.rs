@@ -51,9 +51,7 @@ impl Analyzer {
     /// ignored.
     pub fn push(&mut self, stream: Stream, offset: u64, bytes: &[u8]) {
         if offset > self.next {
-            for channel in [&mut self.stdout, &mut self.stderr] {
-                channel.interrupt(&mut self.findings, &self.rules);
-            }
+            self.interrupt();
         }
         let repeated = usize::try_from(self.next.saturating_sub(offset)).unwrap_or(usize::MAX);
         let Some(new) = bytes.get(repeated..).filter(|new| !new.is_empty()) else { return };
@@ -64,6 +62,13 @@ impl Analyzer {
             Stream::Stderr => &mut self.stderr,
         };
         channel.push(start, new, &mut self.findings, &self.rules);
+    }
+
+    /// Marks a gap after the bytes that were read: unfinished lines, and the rest of each line after the gap, are dropped.
+    pub fn interrupt(&mut self) {
+        for channel in [&mut self.stdout, &mut self.stderr] {
+            channel.interrupt(&mut self.findings, &self.rules);
+        }
     }
 
     /// Ends the output and returns the findings in the order of their offsets.

@@ -13,11 +13,22 @@ pub(super) struct StreamLines {
     read: u64,
     /// Offset in the output of the first byte of the unfinished line.
     unfinished: Option<u64>,
+    /// True after a gap, until the next line starts: the rest of a line is not a line.
+    is_inside_line: bool,
 }
 
 impl StreamLines {
     /// Adds bytes and calls `line` for each complete line with its offset in the output.
     pub(super) fn push(&mut self, offset: u64, bytes: &[u8], mut line: impl FnMut(u64, &str)) {
+        let (offset, bytes) = match (self.is_inside_line, memchr::memchr(b'\n', bytes)) {
+            (false, _) => (offset, bytes),
+            (true, None) => return,
+            (true, Some(feed)) => {
+                self.is_inside_line = false;
+                let rest = bytes.get(feed + 1..).unwrap_or_default();
+                (offset.saturating_add(to_u64(feed)).saturating_add(1), rest)
+            }
+        };
         let (start, unfinished) = (self.read, self.unfinished.take());
         self.lines.push(bytes, |Line { text, offset: own }| {
             line(place(own, start, offset, unfinished), text);
@@ -33,7 +44,7 @@ impl StreamLines {
 
     /// Returns true if the next byte starts a line.
     pub(super) const fn is_at_line_start(&self) -> bool {
-        self.unfinished.is_none()
+        self.unfinished.is_none() && !self.is_inside_line
     }
 
     /// Skips complete lines. The bytes must begin at the start of a line.
@@ -54,6 +65,7 @@ impl StreamLines {
     pub(super) fn drop_unfinished(&mut self) {
         self.lines.skip(0);
         self.unfinished = None;
+        self.is_inside_line = true;
     }
 }
 
@@ -74,6 +86,17 @@ fn to_u64(length: usize) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn rest_of_a_line_after_a_gap_is_not_a_line() {
+        let (mut stream, mut lines) = (StreamLines::default(), Vec::new());
+        stream.push(0, b"one\ntw", |at, text| lines.push((at, text.to_owned())));
+        stream.drop_unfinished();
+        for (offset, bytes) in [(100, "the rest"), (108, " of a line\nnext\n")] {
+            stream.push(offset, bytes.as_bytes(), |at, text| lines.push((at, text.to_owned())));
+        }
+        assert_eq!(lines, [(0, "one".to_owned()), (119, "next".to_owned())]);
+    }
 
     #[test]
     fn lines_have_the_offsets_of_the_shared_output() {
