@@ -53,16 +53,16 @@ fn a_refusal_says_the_present_status_and_the_attempt() {
             .to_string()
     };
     assert_eq!(refused(report().after(&["complete"]), "fail"), "cannot fail a process that is completed");
-    assert_eq!(refused(report(), "pause"), "cannot pause reported work (it is running)");
+    assert_eq!(refused(report(), "pause"), "cannot pause reported work (its status is running)");
     assert_eq!(
         refused(command().after(&["claimed", "spawned"]), "complete"),
-        "cannot complete a command: its end is observed by its supervisor (it is running)"
+        "cannot complete a command: its end is observed by its supervisor (its status is running)"
     );
     assert_eq!(refused(command(), "retry_now"), "cannot retry a process that is pending");
     assert_eq!(refused(report(), "prioritize"), "cannot prioritize a process that is running");
     assert_eq!(
         refused(awaiting_command().after(&["claimed", "spawned", "exited_0"]), "progress"),
-        "cannot progress a process whose own work has ended: it only waits for its children (it is running)"
+        "cannot progress a process whose own work has ended: it only waits for its children (its status is running)"
     );
 }
 
