@@ -18,7 +18,9 @@ fn live_work_of_a_node_is_not_stranded_by_another_name() {
         let bench = bench.with_config(&named("node.id = \"uu\"\n"));
         let said = bench.run(&["status"]);
         assert_eq!(said.code, 6, "{store} {said:?}");
-        for part in ["node_id_mismatch", "from u to uu: 1 process has not ended", &id, "node.id = \"u\""] {
+        for part in
+            ["node_id_mismatch", "from u to uu, because 1 process has not ended", &id, "node.id = \"u\""]
+        {
             assert!(said.err.contains(part), "{store}: {part} in {}", said.err);
         }
 

@@ -101,7 +101,7 @@ fn launch_that_was_changed_in_the_server_is_never_executed_and_inspect_tells_why
         (&changed, "was changed"),
         (&unsealed, "has no signature"),
         (&moved, "was changed"),
-        (&lured, "for other nodes than a"),
+        (&lured, "for other nodes, not for a"),
     ];
     for (id, why) in refused {
         let told = ended(b, id);
@@ -233,7 +233,12 @@ fn key_that_sealed_what_waits_is_not_let_go_unasked() {
     assert!(refused.code == 2 && refused.err.contains("1 process has not ended"), "{refused:?}");
     assert!(refused.err.contains(&old), "{refused:?}");
     let doctor = b.run(&["doctor"]);
-    assert!(doctor.out.contains(&format!("{old} is still needed: 1 process has")), "{doctor:?}");
+    assert!(
+        doctor.out.contains(&format!(
+            "{old} is still needed, because it signed unfinished launches: 1 process has"
+        )),
+        "{doctor:?}"
+    );
     assert!(b.run(&["store", "key"]).out.contains(&old), "nothing was changed");
     assert_eq!(a.run(&["cancel", &waits]).code, 0);
     assert_eq!(a.run(&["store", "key", "--retire"]).code, 0);
