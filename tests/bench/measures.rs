@@ -22,7 +22,7 @@ use crate::Failure;
 use crate::figures::Figure;
 use std::path::Path;
 
-/// Figures, each with its measured value.
+/// Names of the measurements, each with its value.
 pub(crate) type Found = Vec<(Figure, f64)>;
 
 /// Function that performs one measurement and returns the values of one or more figures.

@@ -83,8 +83,8 @@ pub(crate) struct Latitude {
 }
 
 impl Latitude {
-    /// Returns which differences are allowed after a kill. Only a shim can be the only program that observed a start or
-    /// an end.
+    /// Returns the differences that are allowed after a kill. If the shim was killed, a start or an end that only the
+    /// shim observed may be missing.
     pub(crate) const fn of_a_death(is_of_a_supervisor: bool) -> Self {
         Self { unknown: is_of_a_supervisor, unstarted: is_of_a_supervisor }
     }

@@ -120,7 +120,7 @@ impl Metrics {
         self.inner.live_gauge.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Requests that the live processes are reloaded from the store, because the result of a write is unknown.
+    /// Requests a reload of the live processes from the store, because the result of a write is unknown.
     fn doubt(&self) {
         self.roll().doubt();
         self.inner.doubted.notify_one();

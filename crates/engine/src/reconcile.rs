@@ -35,7 +35,7 @@ struct HistoryMark {
     compared: Option<Timestamp>,
 }
 
-/// State of this node before a request whose answer contains the history position of the store.
+/// State of this node, taken before a request whose response contains the history position of the store.
 #[derive(Debug)]
 pub(crate) struct HistoryQuery {
     /// Time at which the request was sent.

@@ -12,8 +12,8 @@ pub struct ProcessScope {
 }
 
 impl ProcessScope {
-    /// Returns true if the scope includes the process of an event. An event about no process, such as a gap, is always
-    /// included.
+    /// Returns true if the scope includes the process of an event. An event that does not concern a process, such as a
+    /// gap, is always included.
     pub(crate) fn includes(&self, envelope: &Envelope) -> bool {
         envelope.subject.is_none()
             || contains(&self.types, envelope.data.process_type.as_ref())

@@ -131,7 +131,8 @@ impl ChildScript {
         Self { answer: StartBehavior::NeverRan, ..Self::runs() }
     }
 
-    /// Returns the script of a process whose supervisor is killed after this time, so that its exit is not observed.
+    /// Returns a script whose supervisor is killed after the given time, so that the exit of the command is not
+    /// observed.
     #[must_use]
     pub fn is_lost(after: Duration) -> Self {
         Self {
