@@ -4,7 +4,7 @@
 
 use crate::census::{again_and_again, beside, linger, ready, tell};
 use crate::system::{
-    KILL, TERM, be_traced, creature, fork, fork_unseen, ignore, leave_session, parent, reap,
+    KILL, TERM, be_traced, creature, fork, fork_unseen, ignore, leave_session, parent, reap, unignore,
 };
 use std::net::TcpListener;
 use std::os::unix::process::CommandExt;
@@ -127,11 +127,14 @@ pub(crate) fn storms(_: &[String]) -> i32 {
 
 /// Test program with three forked children, each in its own session. They never call exec.
 pub(crate) fn forks_only(_: &[String]) -> i32 {
+    // The children inherit the ignored signal. Otherwise TERM could end a child before the child ignores TERM.
+    ignore(TERM);
     for _ in 0..3 {
         if fork() {
             return far(&[]);
         }
     }
+    unignore(TERM);
     ready();
     linger()
 }
