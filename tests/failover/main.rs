@@ -75,8 +75,8 @@ fn nothing_less_than_all_replicas_is_taken_for_safe_and_launches_outlive_a_prima
 #[test]
 #[cfg_attr(not(redis), ignore = "redis-server is missing (Debian: apt-get install redis-server)")]
 fn launches_that_a_promoted_replica_lacks_are_restored_without_a_durability_promise() {
-    // No process waits in this test: a waiting process that any node may run could run on both sides of a partition
-    // that is longer than a lease.
+    // No process waits in this test. Any node may run a waiting process, so during a partition that is longer than a
+    // lease, the process could run on both sides.
     Run { keys: Keys::MayBeLost, ..Run::start(SYNCED, "cache") }
         .goes(&Fault::CutOff(&[PRIMARY, REPLICAS[0]]));
 }

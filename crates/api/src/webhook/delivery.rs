@@ -125,8 +125,8 @@ fn outcome(answer: Result<WebhookResponse, WebhookTransportError>) -> SendOutcom
     }
 }
 
-/// Explains in a log message why the receiver refused an event. Redirects are not followed, because requests are sent
-/// only to configured addresses.
+/// Returns the log message for an event that the receiver refused. The manager follows no redirects, because it sends
+/// requests only to configured addresses.
 const fn refusal(status: u16) -> &'static str {
     match status {
         300..=399 => {

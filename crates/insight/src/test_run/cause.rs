@@ -4,7 +4,7 @@
 const MAX_CAUSE_LEN: usize = 300;
 
 /// Returns the type and the message of a failure. `#` replaces each number, hexadecimal address and UUID. Failures with
-/// equal results most likely have the same reason.
+/// equal results most likely have the same cause.
 #[must_use]
 pub fn cause_of(kind: Option<&str>, message: &str) -> String {
     let mut cause = String::new();

@@ -271,7 +271,7 @@ impl StoreFixture {
         ids(&self.claim(lease).await)
     }
 
-    /// Receives updates until none is left and the next call is waiting.
+    /// Receives all pending updates, until a further call would have to wait.
     pub(crate) async fn hear_out(&self, lease: &Lease) {
         for _ in 0..20 {
             let wait_for_updates =
