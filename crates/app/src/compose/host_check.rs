@@ -34,7 +34,7 @@ const LOW_INODES: u64 = 1_000;
 const MAX_PIDS: usize = 20;
 /// Maximum number of characters of a command line in the report.
 const MAX_COMMAND_LEN: usize = 80;
-/// Largest change of the wall clock that causes no warning.
+/// Smallest change of the wall clock that causes a warning.
 const MAX_WALL_CLOCK_JUMP: Duration = Duration::from_secs(60);
 
 /// Checks a SQLite database without creating or changing anything.
