@@ -6,6 +6,7 @@ use crate::census::{again_and_again, beside, linger, ready, tell};
 use crate::system::{
     KILL, TERM, be_traced, creature, fork, fork_unseen, ignore, leave_session, parent, reap, unignore,
 };
+use std::io::Read;
 use std::net::TcpListener;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
@@ -139,13 +140,17 @@ pub(crate) fn forks_only(_: &[String]) -> i32 {
     linger()
 }
 
-/// Test program that creates children that exit at once, and never reaps them.
+/// Test program that creates children that exit at once, and never reaps them. The program is ready when all children
+/// have exited.
 pub(crate) fn makes_zombies(_: &[String]) -> i32 {
+    let (mut held_by_children, writer) = std::io::pipe().unwrap();
     for _ in 0..ZOMBIES {
         if fork() {
             return 0;
         }
     }
+    drop(writer);
+    held_by_children.read_to_end(&mut Vec::new()).unwrap();
     ready();
     linger()
 }
