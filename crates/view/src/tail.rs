@@ -69,12 +69,14 @@ fn folded(window: &Window, base: &OutputCursor, first: usize, room: usize) -> (S
 }
 
 /// Returns the end of a line that is too long to be shown completely, and the index at which the returned text starts.
+/// If equal lines were folded into one, only the last of them is shown.
 fn end_of(window: &Window, line: &FoldedLine, room: usize) -> (String, usize) {
     let raw = window.slice(line.start, line.end);
     let ending = if line.text.ends_with('\n') { "\n" } else { "" };
+    let last_line = start_of_last_line(raw);
     let mut limit = MAX_LINE_LEN.min(room);
     loop {
-        let begin = boundary(raw, raw.len().saturating_sub(limit));
+        let begin = boundary(raw, raw.len().saturating_sub(limit).max(last_line));
         let text = format!("{}{ending}", shown(raw.get(begin..).unwrap_or_default()));
         if json_length(&text) <= room {
             return (text, line.start + begin);
@@ -84,6 +86,11 @@ fn end_of(window: &Window, line: &FoldedLine, room: usize) -> (String, usize) {
         }
         limit /= 2;
     }
+}
+
+fn start_of_last_line(bytes: &[u8]) -> usize {
+    let content = bytes.strip_suffix(b"\n").unwrap_or(bytes);
+    memchr::memrchr(b'\n', content).map_or(0, |feed| feed + 1)
 }
 
 fn raw(window: &Window, first: usize, room: usize) -> (String, usize, usize) {
@@ -156,6 +163,14 @@ mod tests {
         let window = window(b"0%\r 50%\r100%\ndone\n");
         let tail = tail(&window, &base(), false, 100, RenderMode::Folded);
         assert_eq!((tail.text.as_str(), tail.start.offset), ("100%\ndone\n", 8));
+    }
+
+    #[test]
+    fn last_of_equal_lines_is_shown_if_their_fold_does_not_fit() {
+        let window = window(b"b\nb\n");
+        let tail = |room| tail(&window, &base(), true, room, RenderMode::Folded);
+        assert_eq!((tail(7).text.as_str(), tail(7).start.offset), ("b ×2\n", 0));
+        assert_eq!((tail(6).text.as_str(), tail(6).start.offset), ("b\n", 2));
     }
 
     #[test]

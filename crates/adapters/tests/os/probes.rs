@@ -125,9 +125,12 @@ async fn commands_are_waited_for_also_where_orphans_are_adopted() {
         let script = format!("exit {}", u8::from(!expected));
         assert_eq!(prober.succeeds(order(&bench, &script), TIMEOUT).await, expected);
     }
-    let script = "setsid sh -c 'sleep 3600 & echo $! > pids; echo $$ >> pids; wait' & while [ ! -s pids ]; do :; done; exit 0";
+    // Each process starts the next one, so that a new orphan appears whenever one is killed.
+    let script = r#"export link='echo $$ >> pids; [ $((n -= 1)) -gt 0 ] && { n=$n setsid sh -c "$link" & }; sleep 3600 & wait'
+        n=20 setsid sh -c "$link" &
+        until [ "$(cat pids 2> /dev/null | wc -l)" -eq 20 ]; do sleep 0.01; done"#;
     assert!(prober.succeeds(order(&bench, script), TIMEOUT).await);
-    let started = pids(&bench.path().join("pids"), 2).await;
+    let started = pids(&bench.path().join("pids"), 20).await;
     // Only the spawner reaps these processes.
     until(async || started.iter().all(|pid| state(*pid).is_none())).await;
 }

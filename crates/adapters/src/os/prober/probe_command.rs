@@ -7,6 +7,7 @@ use crate::os::spawner::SpawnerShared;
 use longhaul_ports::ProbeCommand;
 use longhaul_shim::ProcessStat;
 use rustix::process::{Pid, Signal, kill_process_group};
+use std::collections::BTreeSet;
 use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt as _;
 use std::process::{Command, Stdio};
@@ -127,38 +128,74 @@ pub(super) fn end_what_is_left(shared: &SpawnerShared) {
     let mine = format!("{VARIABLE}={}#", scope(shared));
     let this = format!("{mine}{}.", std::process::id());
     end_all(|| {
-        let is_left = |stat: &ProcessStat| {
-            procfs::was_started_with_any(stat.pid, |entry| {
+        find_everywhere(|pid| {
+            procfs::was_started_with_any(pid, |entry| {
                 entry.starts_with(mine.as_bytes()) && !entry.starts_with(this.as_bytes())
             })
-        };
-        ProcessStat::everyone().into_iter().filter(is_left).collect()
+        })
     });
 }
 
 /// Kills every process that has the mark, even if it has left the process group of the probe command.
 fn end_marked(shared: &SpawnerShared, mark: &str) {
+    let is_marked = |pid| procfs::was_started_with_any(pid, |entry| entry == mark.as_bytes());
+    let mut dead = BTreeSet::new();
     end_all(|| {
-        let is_marked =
-            |stat: &ProcessStat| procfs::was_started_with_any(stat.pid, |entry| entry == mark.as_bytes());
         // If this program adopts orphans, every process that has lost its parent is now a child of this program.
         let near = if shared.options.adopt_orphans { procfs::own_children() } else { None };
         match near {
-            Some(children) => children.into_iter().filter_map(ProcessStat::read).filter(is_marked).collect(),
-            None => ProcessStat::everyone().into_iter().filter(is_marked).collect(),
+            Some(children) => find_among(children, is_marked, &mut dead),
+            None => find_everywhere(is_marked),
         }
     });
 }
 
-fn end_all(find: impl Fn() -> Vec<ProcessStat>) {
+/// Result of a search for processes to kill.
+struct ProcessSearch {
+    alive: Vec<ProcessStat>,
+    /// False if the search may have missed a process.
+    is_complete: bool,
+}
+
+fn find_everywhere(is_wanted: impl Fn(u32) -> bool) -> ProcessSearch {
+    let alive = |stat: &ProcessStat| !stat.is_dead() && is_wanted(stat.pid);
+    ProcessSearch { alive: ProcessStat::everyone().into_iter().filter(alive).collect(), is_complete: true }
+}
+
+/// Searches the children of this program. If a child died after the children were listed, its own children were passed
+/// on to this program but are not in the list. The search is therefore complete only if no child has died since the
+/// previous search, which stored the dead children in `dead`.
+fn find_among(
+    children: Vec<u32>,
+    is_wanted: impl Fn(u32) -> bool,
+    dead: &mut BTreeSet<u32>,
+) -> ProcessSearch {
+    let mut alive = Vec::new();
+    let mut dead_now = BTreeSet::new();
+    for pid in children {
+        let wanted = is_wanted(pid);
+        // The environment of a dead process is empty, so the state is read after the environment.
+        match ProcessStat::read(pid).filter(|stat| !stat.is_dead()) {
+            Some(stat) if wanted => alive.push(stat),
+            Some(_) => {}
+            None => {
+                dead_now.insert(pid);
+            }
+        }
+    }
+    let is_complete = dead_now.is_subset(dead);
+    *dead = dead_now;
+    ProcessSearch { alive, is_complete }
+}
+
+fn end_all(mut find: impl FnMut() -> ProcessSearch) {
     let mut pause = Duration::from_micros(500);
     for _ in 0..MAX_PASSES {
-        let mut found = find();
-        found.retain(|stat| !stat.is_dead());
-        if found.is_empty() {
+        let found = find();
+        if found.alive.is_empty() && found.is_complete {
             return;
         }
-        for stat in &found {
+        for stat in &found.alive {
             if let Ok(Some(fd)) = pidfd::open(stat.pid, stat.start_time) {
                 // The signal fails if the process has already ended.
                 drop(pidfd::send(&fd, KILL));
