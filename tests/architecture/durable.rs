@@ -54,7 +54,7 @@ const EXCEPTIONS: [(&str, &str, &str); 8] = [
     ),
 ];
 
-/// A durable step without a failpoint, so that no test can inject a crash there.
+/// A durable step without a failpoint, so that no test can inject a crash at this step.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Breach {
     path: String,

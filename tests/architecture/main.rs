@@ -1,8 +1,8 @@
 //! Rules of the workspace: the allowed imports of each crate, the style of source files, and the words that texts may
 //! use.
 //!
-//! Each rule is a function over plain values, so that a test can pass it a breach and check that the breach is
-//! reported.
+//! Each rule is a function over plain values, so that a test can pass a breach to the rule and check that the rule
+//! reports it.
 
 mod durable;
 mod imports;

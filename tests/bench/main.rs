@@ -28,7 +28,7 @@ use std::process::ExitCode;
 type Failure = Box<dyn std::error::Error>;
 
 fn main() -> ExitCode {
-    // Take the start time before doing anything else.
+    // Take the start time as the first step.
     let arrived = act::now();
     match act::play(arrived) {
         Some(Ok(())) => return ExitCode::SUCCESS,

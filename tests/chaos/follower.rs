@@ -8,7 +8,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::time::sleep;
 
-/// Maximum number of events that one read returns.
+/// Maximum number of events that a single read returns.
 const PAGE: u32 = 2_000;
 /// Interval between two reads.
 const PAUSE: Duration = Duration::from_millis(200);

@@ -8,7 +8,7 @@ use tempfile::TempDir;
 /// Names of the nodes.
 const NODES: [&str; 5] = ["ada", "bob", "cleo", "dan", "eve"];
 
-/// A temporary directory that is deleted at the end of the run. It is kept if the run has findings.
+/// A temporary directory that is deleted at the end of the run, unless the run has findings.
 pub(crate) struct Ground {
     directory: TempDir,
     /// The user that runs all nodes.

@@ -88,8 +88,8 @@ impl Lane {
         })
     }
 
-    /// Tries one call after the other, until a run makes fewer calls. Returns the number of runs, and the violations
-    /// that were found.
+    /// Injects a fault at one call after the other, until a run makes fewer calls. Returns the number of runs, and the
+    /// violations that were found.
     fn run(self, first: usize, stride: usize, until: Instant) -> (usize, Vec<String>) {
         let (mut struck, mut wrong) = (0, Vec::new());
         for n in (first..).step_by(stride) {

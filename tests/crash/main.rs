@@ -93,7 +93,7 @@ fn play(point: &str, action: Action) -> Vec<String> {
 }
 
 /// Runs the script without the fault of a case, once with each store and each additional action. Reports each crash
-/// point that no run passes, because such a point would not be tested.
+/// point that no run passes, because such a crash point would not be tested.
 fn every_point_is_passed(worlds: &[World], points: &[longhaul_tests::Point]) -> Vec<String> {
     let mut plays: Vec<(World, Detour)> = worlds.iter().map(|world| (*world, Detour::None)).collect();
     for point in points {
@@ -111,8 +111,8 @@ fn every_point_is_passed(worlds: &[World], points: &[longhaul_tests::Point]) -> 
     missed.chain(played.iter().flat_map(|(wrong, _)| wrong.clone())).collect()
 }
 
-/// Returns test cases with a kill at later commits. A run has many commits, and the first one belongs to the start of
-/// the manager.
+/// Returns test cases with a kill at later commits. A run has many commits, and the first commit belongs to the start
+/// of the manager.
 fn later_commits() -> impl Iterator<Item = Case> {
     let points =
         ["sqlite.commit", "sqlite.committed", "fs.commit.sync", "fs.commit.directory", "outbox.commit"];

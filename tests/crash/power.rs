@@ -1,5 +1,5 @@
-//! Power cuts. Under load, a disk that keeps only synced data is disconnected. Afterwards it must contain everything
-//! that was acknowledged.
+//! Power cuts. Under load, a disk that keeps only synced data is disconnected. After the power cut, the disk must
+//! contain all acknowledged data.
 
 use crate::case::World;
 use crate::disk::Loss;

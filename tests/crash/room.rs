@@ -1,5 +1,5 @@
 //! A full disk. Running commands must continue, stop requests must work, and no write may be acknowledged that is not
-//! stored. As soon as there is free space, everything must continue without intervention.
+//! stored. As soon as there is free space, all operations must continue without intervention.
 
 use crate::case::World;
 use crate::oracle;
@@ -23,7 +23,7 @@ const WAITING_LAUNCHES: usize = 3;
 const ALMOST_FULL: u64 = 6 << 20;
 /// Free space, in bytes, that must remain available for records.
 const HEADROOM: u64 = 1 << 20;
-/// Time within which a running command visibly does something.
+/// Time within which a running command must visibly make progress.
 const ACTIVITY: Duration = Duration::from_millis(500);
 /// Time limit for operations that need no disk space.
 const SOON: Duration = Duration::from_secs(10);
@@ -217,7 +217,7 @@ impl Filling {
         match self {
             Self::Bytes => {
                 let mut file = File::create_new(&place).unwrap();
-                // Fill the last free space with smaller and smaller pieces.
+                // Fill the last free space with smaller and smaller writes.
                 for piece in [1 << 20, 4096] {
                     while file.write_all(&vec![b'x'; piece]).and_then(|()| file.sync_data()).is_ok() {}
                 }

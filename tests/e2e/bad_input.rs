@@ -1,5 +1,5 @@
-//! Tests of bad input. The error must name what happened, why, and what to do, and the exit code must be the documented
-//! one.
+//! Tests of bad input. The error must say what happened, why it happened, and what to do, and the exit code must match
+//! the documentation.
 
 use longhaul_tests::{Answer, Home};
 use std::os::unix::fs::PermissionsExt;

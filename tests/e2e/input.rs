@@ -12,7 +12,7 @@ fn fed(mut command: Command, input: &[u8]) -> Answer {
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut stdin = child.stdin.take().unwrap();
     let input = input.to_vec();
-    // Ignore an error of writing, because the reader may exit before it has read everything.
+    // Ignore write errors, because the reader may exit before it has read all data.
     let feeder = std::thread::spawn(move || drop(stdin.write_all(&input)));
     let answer = Answer::of(child.wait_with_output().unwrap());
     feeder.join().unwrap();
@@ -26,7 +26,7 @@ fn a_pipe_reaches_the_command_in_the_foreground() {
         let answer = fed(home.command(arguments), b"hi\nthere");
         assert_eq!((answer.code, answer.out.as_str(), answer.err.as_str()), (0, "hi\nthere", ""));
     }
-    // If the input is empty, the command must read the end of the file at once.
+    // If the input is empty, the first read of the command must return the end of the file.
     assert_eq!(fed(home.command(&["run", "--", "wc", "-c"]), b"").out, "0\n");
 }
 

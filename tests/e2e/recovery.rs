@@ -37,7 +37,7 @@ struct Crowd {
     paused: Work,
     /// Processes that each wait for a file of their own, and end between the kills.
     meanwhile: Vec<Work>,
-    /// Processes that wait for one slot, which the last process in `meanwhile` holds.
+    /// Processes that wait for the slot that the last process in `meanwhile` holds.
     waiting: Vec<Work>,
 }
 

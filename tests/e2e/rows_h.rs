@@ -239,8 +239,8 @@ fn h4_a_session_ends_as_each_of_its_processes_declared() {
 #[test]
 fn h5_both_outputs_are_apart_together_in_order_and_readable_at_any_time() {
     let home = Home::new();
-    // The script writes the next line only after the test has read the previous one, because the order of lines from
-    // two pipes is known only by time.
+    // The script writes the next line only after the test has read the previous one, because only the time shows the
+    // order of lines from two pipes.
     let turn = "while [ ! -e $name$i ]; do sleep 0.02; done";
     let script = format!(
         "for i in 1 2 3; do echo out$i; name=out; {turn}; echo err$i >&2; name=err; {turn}; done; sleep 60"

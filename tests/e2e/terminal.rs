@@ -4,7 +4,7 @@ use longhaul_tests::{Home, program, until};
 use std::io::Write;
 use std::process::{Child, Stdio};
 
-/// A command on its own terminal, which `script` provides.
+/// A command in a separate terminal, which the program `script` provides.
 struct Terminal {
     child: Child,
     shown: std::path::PathBuf,

@@ -1,8 +1,8 @@
 //! Managers on a Redis server with sentinels, whose primary is killed or cut off while clients launch continuously.
 //!
-//! Three managers run: with the primary, with a replica and with a sentinel. If the network is partitioned, they are
-//! on different sides. At the end, everything that was acknowledged to a client must exist and must have run and
-//! ended exactly once, according to the records and to the journal that the commands wrote.
+//! Three managers run: with the primary, with a replica and with a sentinel. If the network is partitioned, they are on
+//! different sides. At the end, every launch that was acknowledged to a client must exist and must have run and ended
+//! exactly once, according to the records and to the journal that the commands wrote.
 
 #![expect(
     clippy::unwrap_used,
@@ -85,7 +85,7 @@ fn launches_that_a_promoted_replica_lacks_are_restored_without_a_durability_prom
 enum Fault {
     /// The primary is killed, and is restarted after a replica was promoted.
     Killed,
-    /// The primary and the other machines in this list are cut off from the rest.
+    /// The primary and the other machines in this list are cut off from all other machines.
     CutOff(&'static [Machine]),
 }
 

@@ -1,13 +1,12 @@
-//! Simulation of whole deployments in virtual time: several engines over one store, with faults of everything around
-//! them.
+//! Simulation of whole deployments in virtual time: several engines with one store, and random faults.
 //!
 //! Everything follows from one seed: ids, random numbers, faults, crashes, scripts and requests. The same seed gives
 //! the same log, byte for byte. `LONGHAUL_SIM_SEED=7` replays one seed and prints its log,
 //! `LONGHAUL_SIM_SEEDS=100000` runs that number of seeds.
 //!
-//! Half of the seeds have leases that never expire: a crashed node comes back, and no other node takes over its
-//! processes. In the other half, leases expire: nodes are cut off from the store, frozen, or down for longer than a
-//! lease and its grace. `LONGHAUL_SIM_LEASED=1` replays a seed of that half.
+//! Half of the seeds have leases that never expire: a crashed node returns, and no other node takes over its processes.
+//! In the other half, leases expire: nodes are cut off from the store, frozen, or down for longer than a lease and its
+//! grace. `LONGHAUL_SIM_LEASED=1` replays a seed of that half.
 //!
 //! Some seeds also run on a real Redis, in the same virtual time. `LONGHAUL_SIM_REDIS_SEEDS=50` runs more, and
 //! `LONGHAUL_SIM_REDIS=1` replays one on Redis.
@@ -44,8 +43,8 @@ const LEASED_SEEDS: u64 = 200;
 /// leases, and takes some seconds.
 const REDIS_FIRST: u64 = 27;
 const REDIS_SEEDS: u64 = 3;
-/// Number of seeds that surely includes a seed with this situation: a frozen machine keeps running a process that was
-/// started again elsewhere.
+/// Number of seeds that certainly includes a seed in which a frozen machine keeps running a process that another node
+/// has started again.
 const SEEDS_WITH_COPIES: u64 = 1_000;
 /// Seeds that once revealed a defect. They run in addition to the other seeds.
 const LESSONS: [u64; 7] = [1_011_477, 1_013_885, 2_002_176, 2_039_104, 2_047_901, 4_093_522, 5_055_053];

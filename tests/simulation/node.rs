@@ -145,7 +145,7 @@ impl Node {
         }
     }
 
-    /// Advances the node: cleans up a dead engine, completes a start, or starts the next engine. Returns true if an
+    /// Advances the node: cleans up a crashed engine, completes a start, or starts the next engine. Returns true if an
     /// engine has ended.
     pub(crate) fn tick(&mut self, ground: &Ground) -> bool {
         let id = self.id().clone();

@@ -89,7 +89,8 @@ impl Drop for Shown {
     }
 }
 
-/// Lets time pass until everything has settled. The time starts again if a crash happens that was scheduled before.
+/// Lets time pass until all processes and nodes have settled. The waiting time starts again if a scheduled crash
+/// happens.
 async fn rest(world: &mut World, long: u64) {
     let mut quiet = 0;
     while quiet < long {

@@ -23,7 +23,7 @@ struct Desk {
     number: u64,
 }
 
-/// Sends one random request to an engine. The answer arrives later, or never if the engine dies first.
+/// Sends one random request to an engine. The answer arrives later, or never if the engine crashes first.
 pub(crate) fn ask(ground: &Ground, chance: &mut Chance, engine: &Engine, number: u64) {
     let desk = Desk { oracle: ground.oracle.clone(), number };
     let mut chance = chance.fork();

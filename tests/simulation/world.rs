@@ -157,7 +157,7 @@ impl World {
         }
     }
 
-    /// Lets time pass and restarts dead nodes.
+    /// Lets time pass and restarts crashed nodes.
     pub(crate) async fn pass(&mut self, span: Duration) {
         self.ground.clock.run_for(span).await;
         for node in &mut self.nodes {

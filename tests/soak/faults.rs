@@ -33,8 +33,8 @@ pub(crate) struct FaultHistory {
     left: Vec<String>,
     /// Ids of the processes whose shim was killed.
     pub(crate) orphaned: BTreeSet<String>,
-    /// Those of the `orphaned` processes whose output pipes no manager held when the shim was killed. The next write to
-    /// the broken pipe may kill such a command.
+    /// The `orphaned` processes whose output pipes no manager held when the shim was killed. The next write to the
+    /// broken pipe may kill such a command.
     pub(crate) exit_unobserved: BTreeSet<String>,
 }
 

@@ -362,8 +362,8 @@ async fn checkpoints_take_in_commits_while_writes_go_on() {
                             store.claim(&lease, &room(&lease, 2)).await.unwrap();
                         } else {
                             let change = ending(&store, &ids, id).await;
-                            // The result is ignored: the commit fails if another writer has claimed the process
-                            // meanwhile.
+                            // Ignore the result: the commit fails if another writer has claimed the process since the
+                            // load.
                             let _ = store.commit(change).await;
                         }
                         if turn % 50 == 0 {

@@ -3,7 +3,8 @@
 use std::panic::{self, PanicHookInfo};
 use std::thread;
 
-/// Names of essential threads. Without one of them, a manager would still respond but could not do anything.
+/// Names of essential threads. If one of these threads ended, a manager would still respond but could not execute any
+/// request.
 const VITAL: &[&str] = &["store-writer", "store-reader"];
 /// Names of essential crates, whose code works for all clients. After a panic in one of them, the manager would still
 /// respond, but a process could remain unsupervised or could not be stopped. In all other crates, a panic affects one

@@ -204,8 +204,8 @@ impl GuardedFile {
     }
 
     fn is_lost(&self) -> bool {
-        // The recorded length is read before the file is inspected. If the file grows meanwhile, another task may
-        // record a larger length. The length found here must not be compared with that larger length.
+        // The recorded length is read before the file is inspected. If the file grows between these two steps, another
+        // task may record a larger length. The inspected length must not be compared with this larger length.
         let before = self.length.as_ref().map(|length| (length, length.kept.load(Ordering::Acquire)));
         match rustix::fs::stat(&self.path) {
             Ok(found) if Inode::of(found) != self.place => true,
@@ -314,7 +314,7 @@ mod tests {
             looks.has_changed().unwrap()
         };
         // Other tests change files in the shared temporary directory, which also triggers inspections. The test
-        // therefore needs only one round without an inspection.
+        // therefore requires only one interval without an inspection.
         let mut is_calm = false;
         for _ in 0..10 {
             // Wait for the first inspection, and for inspections that earlier changes have triggered.

@@ -143,7 +143,8 @@ pub(crate) fn store_adopt(
 struct Adoption<'a> {
     /// Number of processes of another state directory that the adoption marks as interrupted.
     lost: usize,
-    /// Number of processes in a copied state directory that will start here. The original may have started them too.
+    /// Number of processes that the manager of the copied state directory will start, although the manager of the
+    /// original may have started them too.
     waiting: usize,
     /// Previous store of this state directory. `None` if no attempts with records in that store are running.
     left: Option<&'a StoreMismatch>,
@@ -223,7 +224,7 @@ async fn waiting_in(state: &StateDir, store: &StoreChoice) -> Result<usize, Prog
 }
 
 /// Returns the records that a store of a program-added kind has lost. Returns `None` if nothing is lost or the store
-/// cannot be opened. In the latter case, the adoption itself reports the reason.
+/// cannot be opened. If the store cannot be opened, the adoption itself reports the reason.
 async fn lost_of_added(
     state: &StateDir,
     store: &StoreChoice,

@@ -176,8 +176,8 @@ async fn copy(
             return Err(CopyError::Differs { what: "the number of records".to_owned() });
         }
         if is_shared(from) {
-            // A node may have registered during the copy, because nothing prevents this. In that case, opening the
-            // store fails here.
+            // A node can register during the copy, because no lock prevents this. If a node has registered, the opening
+            // of the store fails.
             opened(from, stores, clock).await?;
         }
         Ok(counts)

@@ -45,7 +45,7 @@ pub(crate) struct StoreMark {
     known: StorePreview,
 }
 
-/// What is known about the events of a store before the store is opened.
+/// Knowledge about the events of a store before the store is opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum StorePreview {
     /// The store is known to have contained this event.

@@ -121,7 +121,8 @@ impl Stores {
     }
 }
 
-/// Returns true if the URL scheme is built into longhaul. For such URLs, it is known which parts contain secrets.
+/// Returns true if the URL scheme is built into longhaul. For a built-in scheme, it is known which parts of the URL
+/// contain secrets.
 pub(crate) fn is_own(scheme: &str) -> bool {
     matches!(scheme, "memory" | "sqlite" | "fs")
         || shared::knows(&format!("{scheme}:"))

@@ -37,8 +37,8 @@ pub(crate) struct VerbContext {
 
 /// Executes a command line and returns the exit code.
 ///
-/// `serve`, `token`, `init`, `store`, `config`, `doctor` and `version` are refused here, because the main program
-/// implements them outside of this crate.
+/// `serve`, `token`, `init`, `store`, `config`, `doctor` and `version` are refused by this function, because the main
+/// program implements them outside of this crate.
 #[must_use]
 pub fn run(cli: Cli, place: ManagerLocator) -> i32 {
     let Cli { global, command } = cli;
@@ -93,7 +93,7 @@ async fn version_of(place: &ManagerLocator) -> Result<VersionReply, CliError> {
 /// query the version themselves.
 async fn print_store_mismatch(context: &VerbContext, command: &Verb, place: &ManagerLocator) {
     let Some(named) = place.store.as_ref().filter(|_| !matches!(command, Verb::Mcp(_))) else { return };
-    // A failure of this request is ignored here, because the subcommand then fails in the same way and reports it.
+    // Ignore a failure of this request, because the subcommand then fails in the same way and reports the failure.
     let Ok(manager) = version_of(place).await else { return };
     if manager.store != *named {
         context.console.say(&format!(

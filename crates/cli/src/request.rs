@@ -85,8 +85,8 @@ fn check_place(run: &RunArgs) -> Result<(), CliError> {
     })
 }
 
-/// Returns true if the process may run on another machine. The existence of its files cannot be checked here in this
-/// case.
+/// Returns true if the process may run on another machine. This program then cannot check whether the files of the
+/// process exist.
 fn may_be_elsewhere(placement: &PlacementArgs) -> bool {
     placement.node.is_some() || placement.any_node || !placement.node_label.is_empty()
 }

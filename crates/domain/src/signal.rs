@@ -127,7 +127,7 @@ pub enum SignalTarget {
     /// Only the launched process itself receives the signal.
     #[default]
     Main,
-    /// The launched process and everything that it started receive the signal.
+    /// The launched process and all its descendants receive the signal.
     Tree,
 }
 

@@ -42,7 +42,8 @@ impl EngineShared {
             Ok(found) => {
                 found.into_iter().flatten().flatten().for_each(|stored| self.changed_elsewhere(&stored))
             }
-            // This error needs no other handling: each waiter is notified below and reads its record again.
+            // The error needs no other handling: the following code notifies each waiter, and each waiter reads its
+            // record again.
             Err(error) => {
                 self.log_retry(None, &error, "cannot read the changes of other nodes now; retrying")
             }

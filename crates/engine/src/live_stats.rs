@@ -1,4 +1,5 @@
-//! Live stats of running attempts. Changes are visible at once and are written to the store at most once per second.
+//! Live stats of running attempts. A change is visible immediately, and is written to the store at most once per
+//! second.
 
 use crate::engine::EngineShared;
 use longhaul_domain::{AttemptNo, LiveStats, ProcessId, ProgressReport, Timestamp};
@@ -53,8 +54,8 @@ impl LiveStatsCache {
 }
 
 impl EngineShared {
-    /// Caches a report, which makes it visible at once. Writes the report to the store now, or as soon as one second
-    /// has passed since the last write.
+    /// Caches a report, so that clients see it immediately. Writes the report to the store now, or as soon as one
+    /// second has passed since the last write.
     pub(crate) async fn keep(self: &Arc<Self>, stored: &StoredProcess, report: &ProgressReport) {
         let now = self.parts.clock.now();
         let id = stored.process.id;

@@ -128,9 +128,8 @@ impl EngineShared {
         Err(EngineError::ResetUnfinished { stopped, removed, source })
     }
 
-    /// Cancels live processes, and kills the processes that have not ended after their grace period. Returns at once if
-    /// the store cannot be written: the spawner then stops the attempts, but their records would never show that they
-    /// have ended.
+    /// Cancels live processes, and kills the processes that have not ended after their grace period. Does not wait if
+    /// the store cannot be written: the spawner stops the attempts, but their records would not show the end.
     async fn stop_live(
         self: &Arc<Self>,
         live: &[StoredProcess],

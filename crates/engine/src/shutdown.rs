@@ -8,7 +8,7 @@ use longhaul_ports::{LeaseEnd, PageRequest, ProcessFilter, SortOrder, StoredProc
 use std::sync::PoisonError;
 use std::time::Duration;
 
-/// What happens to running processes at shutdown.
+/// Policy for running processes at shutdown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Shutdown {
     /// Running processes continue; the next manager adopts them.
@@ -54,7 +54,7 @@ impl Engine {
         Ok(())
     }
 
-    /// Aborts every task of this engine at once, as a crash would. The store is not informed.
+    /// Aborts all tasks of this engine immediately, as a crash would. The store is not informed.
     pub fn abandon(&self) {
         self.core.closing.send_replace(true);
         for task in self.core.tasks.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {

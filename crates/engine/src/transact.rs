@@ -19,7 +19,7 @@ const MAX_RESENDS: u32 = 5;
 /// Maximum number of retries of one turn whose lease was rejected and whose node has then registered again.
 const MAX_FENCED_RETRIES: u32 = 3;
 
-/// Where the record that a decision is based on comes from.
+/// Source of the record that a decision is based on.
 #[derive(Debug)]
 enum RecordSource {
     /// The store has just returned the record.
@@ -418,7 +418,8 @@ impl EngineShared {
             {
                 PendingAction::Cancel { cause: *cause }
             }
-            // These inputs are not stored for the owner: only the owner itself observes a process and reports about it.
+            // Observations are not stored for the owner, because only the owner itself observes a process and reports
+            // observations.
             Input::Action(
                 Action::Progress(_)
                 | Action::ReportOutcome(_)

@@ -1,7 +1,7 @@
 //! Verification of launch signatures.
 //!
-//! Any program with write access to the store can write records. A record is therefore verified before anything in it
-//! is executed: before an attempt starts, before a readiness probe, and before a restart.
+//! Any program with write access to the store can write records. A record is therefore verified before the engine
+//! executes a command of the record: before an attempt starts, before a readiness probe, and before a restart.
 
 use crate::engine::EngineShared;
 use crate::error::EngineError;

@@ -153,7 +153,7 @@ impl fmt::Debug for ArmedFailpoints {
     }
 }
 
-/// Kills this program at once with SIGKILL.
+/// Kills this program immediately with SIGKILL.
 fn end() -> ! {
     // SAFETY: both functions take and return plain integers, and every supported platform links the C library.
     unsafe extern "C" {

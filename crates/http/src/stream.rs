@@ -144,8 +144,8 @@ pub(crate) fn streamed(
     let head = [
         (CONTENT_TYPE, format.media_type()),
         (CACHE_CONTROL, "no-store"),
-        // This header prevents proxies from buffering the response: a proxy that waits for its end would never deliver
-        // a stream.
+        // This header prevents proxies from buffering the response: a proxy that waits for the end of the response
+        // would never deliver a stream.
         (HeaderName::from_static("x-accel-buffering"), "no"),
     ];
     (head, Body::from_stream(pieces)).into_response()

@@ -119,7 +119,7 @@ fn unknown(within: &str, name: &str, known: &Map<String, Value>) -> String {
 /// Returns the candidate that is most similar to `word`. Returns `None` if no candidate is similar.
 ///
 /// A candidate is similar if one of its parts and a part of `word` start with the same text, or if the edit distance is
-/// small. Among similar candidates, those that start with the same text as `word` come first. The other ones are
+/// small. Among similar candidates, those that start with the same text as `word` come first. The other candidates are
 /// ordered by their edit distance.
 fn nearest<'a>(word: &str, words: &[&'a str]) -> Option<&'a str> {
     let word = brief(word).to_ascii_lowercase();

@@ -8,8 +8,8 @@ use std::time::Duration;
 /// Sends requests to the managers of other nodes.
 #[async_trait]
 pub trait PeerTransport: fmt::Debug + Send + Sync + 'static {
-    /// Sends a request and returns the head of the response, with any HTTP status. The caller then reads the body piece
-    /// by piece.
+    /// Sends a request and returns the head of the response, with any HTTP status. The caller then reads the body chunk
+    /// by chunk.
     ///
     /// Only the address of the request is contacted; redirects are returned and not followed. Until the head has
     /// arrived, time and memory are bounded, regardless of the data that the other node sends.

@@ -11,7 +11,7 @@ use crate::{
 /// as the cause of its end. `SIGNALLED` applies to a program that SIGXCPU ended. `KILLED` applies to a program that
 /// SIGKILL ended, and is higher, because SIGKILL has many other causes.
 ///
-/// These values are below 1000 because the kernel checks the limit in whole clock ticks, but reports the time that
+/// Both values are below 1000, because the kernel checks the limit in whole clock ticks, but reports the time that
 /// really passed. On a virtual machine that shares its processor, the reported time is lower by a tenth or more.
 const SIGNALLED: u64 = 500;
 const KILLED: u64 = 750;

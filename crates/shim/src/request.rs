@@ -75,7 +75,7 @@ pub struct ShimStopRequest {
     pub reason: StopReason,
     /// Stop plan that replaces the plan of the launch; `None` to use the plan of the launch.
     pub plan: Option<StopPlan>,
-    /// True to send SIGKILL at once, without executing a stop plan.
+    /// True to send SIGKILL immediately, without executing a stop plan.
     pub force: bool,
 }
 

@@ -4,7 +4,7 @@
 ///
 /// The last state starts after the last carriage return that is followed by other text. The line ending, and carriage
 /// returns directly before it, are preserved. A redraw counts as a replacement of the whole line. If an earlier state
-/// is longer, a terminal would still show the rest of it; this function removes that rest.
+/// is longer, a terminal would still show the end of the earlier state; this function removes it.
 ///
 /// # Examples
 ///

@@ -124,7 +124,8 @@ fn last_state_or_next_line(bytes: &[u8]) -> usize {
     drawn_over(bytes.get(..end).unwrap_or(bytes)).unwrap_or_else(|| behind_first_line(bytes))
 }
 
-/// Returns the index of the second line. If there is only one line, returns the index of the first character boundary.
+/// Returns the index of the second line. If the text has only one line, returns the index of the first character
+/// boundary.
 fn behind_first_line(bytes: &[u8]) -> usize {
     let behind = memchr::memchr(b'\n', bytes).map(|feed| feed + 1);
     behind.filter(|behind| *behind < bytes.len()).unwrap_or_else(|| {

@@ -36,8 +36,8 @@ pub enum WindowEnd {
     Over,
 }
 
-/// Start of a range of bytes without gaps in their offsets: an index in the window and the log offset of the byte
-/// there.
+/// Start of a range of bytes without gaps in their offsets: an index in the window and the log offset of the byte at
+/// this index.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct WindowRun {
     index: usize,

@@ -33,7 +33,7 @@ fn whole_command(bed: &Bed, quick: bool) -> Result<f64, Failure> {
         if round >= 5 {
             sample.add_span(began.elapsed());
         }
-        // Launches are sequential here. Another measurement covers concurrent launches.
+        // This measurement launches processes one after the other. Another measurement covers concurrent launches.
         api.wait_for_all()?;
     }
     Ok(sample.median()?)

@@ -1,4 +1,4 @@
-//! Measures what a large output costs the command that writes it.
+//! Measures by how much a large output slows down the command that writes it.
 
 use super::Found;
 use crate::Failure;

@@ -176,7 +176,7 @@ impl Attempts {
     fn is_at_work(&self, id: ProcessId) -> io::Result<bool> {
         let process = match descend(self.fd.as_fd(), &id.to_string()) {
             Ok(process) => process,
-            // This path is not a directory that this program created, so no attempt can run there.
+            // This program did not create the directory at this path, so no attempt can run in it.
             Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => return Ok(false),
             Err(error) => return Err(error.into()),
         };

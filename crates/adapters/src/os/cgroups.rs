@@ -126,8 +126,8 @@ fn delegate(group: &Path) {
 /// Removes the directories that other, killed managers left behind. The kernel refuses to remove groups with processes
 /// in them.
 ///
-/// Also removes the groups of attempts without a shim. A shim that is killed together with its command leaves its
-/// group, and it is possible that no later manager uses that directory again.
+/// Also removes the groups of attempts without a shim. If a shim is killed together with its command, its group
+/// remains, and possibly no later manager uses the state directory of this group again.
 fn remove_deserted(outside: &Path, own: &Path) {
     let served = OnceCell::new();
     for directory in of_managers(outside).filter(|directory| directory != own) {
@@ -141,7 +141,7 @@ fn remove_deserted(outside: &Path, own: &Path) {
     }
 }
 
-/// Checks that a control group with `cgroup.kill` can be created and removed here.
+/// Checks that a control group with `cgroup.kill` can be created and removed below the control group of this program.
 pub(super) fn probe() -> io::Result<()> {
     let path = surroundings()?.join(format!("{NAME_PREFIX}probe-{}", std::process::id()));
     fs::create_dir(&path)?;
@@ -256,7 +256,8 @@ fn outside(home: &Path) -> PathBuf {
     home.iter().take_while(|name| !is_ours(name)).collect()
 }
 
-/// Returns the FNV-1a hash of a path. It is short and stable across versions. Deliberate collisions are harmless here.
+/// Returns the FNV-1a hash of a path. The hash is short and stable across versions. A deliberate collision does no harm
+/// in this use.
 fn hash(path: &Path) -> u32 {
     let step = |hash: u32, byte: &u8| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193);
     path.as_os_str().as_encoded_bytes().iter().fold(0x811c_9dc5, step)
@@ -336,8 +337,8 @@ mod tests {
         for group in [&empty, &left, &served, &other] {
             fs::create_dir_all(group).unwrap();
         }
-        // This is a plain directory and not a cgroup. The events file makes it look empty, but also prevents its
-        // removal.
+        // This path is a plain directory and not a cgroup. Its events file makes it look like an empty cgroup, but also
+        // prevents its removal.
         let events = [&left, &served].map(|group| group.join("cgroup.events"));
         for events in &events {
             fs::write(events, "populated 0\nfrozen 0\n").unwrap();

@@ -17,7 +17,8 @@ const MAX_ATTEMPTS: usize = 20_000;
 pub struct HostSurvey {
     /// Attempts with a live shim, or with a manager that took over from the shim.
     pub supervised: Vec<SupervisedAttempt>,
-    /// Live attempts whose directory here is only a copy, because their shim writes into another directory.
+    /// Live attempts whose directory in this state directory is only a copy, because their shim writes into another
+    /// directory.
     pub elsewhere: Vec<SupervisedAttempt>,
     /// Number of attempts with live processes that neither a shim nor a manager supervises.
     pub unsupervised: usize,
@@ -205,7 +206,7 @@ pub fn deserted_groups() -> usize {
 }
 
 /// Returns the number of files that can still be created in the file system of a directory. Returns `None` if the file
-/// system has no such limit.
+/// system does not limit the number of files.
 ///
 /// # Errors
 /// The error of the system call.

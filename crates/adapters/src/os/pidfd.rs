@@ -245,7 +245,7 @@ mod tests {
             let asked_as_user = move || {
                 if is_root {
                     let (uid, gid) = (Uid::from_raw(USER), Gid::from_raw(USER));
-                    // These calls change the user and group of this thread only.
+                    // The system calls change the user and group of the calling thread only.
                     rustix::thread::set_thread_res_gid(gid, gid, gid).unwrap();
                     rustix::thread::set_thread_res_uid(uid, uid, uid).unwrap();
                 }

@@ -1,9 +1,9 @@
 //! Measures the resource usage of the tree of a live attempt.
 //!
-//! - Processor time comes from the control group of the attempt if it contains no other process. If not, it is the sum
-//!   over the live processes, the children that each of them has reaped, and the children that the shim has reaped.
+//! - Processor time comes from the control group of the attempt if it contains no other process. Otherwise, it is the
+//!   sum over the live processes, the children that each of them has reaped, and the children that the shim has reaped.
 //! - Memory is resident memory (`VmRSS`). Shared pages count once for each process, because the kernel needs about 50
-//!   ms per gigabyte to tell them apart.
+//!   ms per gigabyte to identify shared pages.
 //! - Bytes read and written are those of storage, not of caches and pipes.
 
 use super::procfs;

@@ -151,7 +151,7 @@ struct OutboxWriterContext {
     failed: Option<String>,
 }
 
-/// Changes that are waiting to be written. For each process, only the latest change is kept.
+/// Changes that are waiting to be written. If a process has several waiting changes, only the latest change remains.
 #[derive(Default)]
 struct WriteBacklog {
     lines: HashMap<ProcessId, Option<Box<OutboxRow>>>,

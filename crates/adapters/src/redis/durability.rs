@@ -14,7 +14,7 @@ pub enum Durability {
     #[default]
     Single,
     /// Also survives the loss of the server: a write is acknowledged only after this number of replicas has received
-    /// it. These must be all replicas that can ever be promoted.
+    /// the write. The number must include all replicas that can ever be promoted.
     Replicated {
         /// Number of replicas.
         replicas: NonZeroU32,

@@ -1,4 +1,4 @@
-//! Examines the server of a store without changing anything on the server.
+//! Examines the server of a store without changing the server.
 
 use super::RedisStore;
 use super::acl_error::AclError;

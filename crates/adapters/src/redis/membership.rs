@@ -160,7 +160,7 @@ impl RedisStore {
     /// Returns updates that this node has not received yet. If there are none, immediately returns `None`.
     ///
     /// # Errors
-    /// The same errors as [`Membership::wait_for_updates`].
+    /// Returns the same errors as [`Membership::wait_for_updates`].
     pub async fn news(&self, by: &Lease) -> Result<Option<NodeUpdates>, StoreError> {
         if self.link.is_behind() {
             // A data loss counts as an update, but the server has no record of it.

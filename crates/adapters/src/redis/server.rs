@@ -68,8 +68,8 @@ impl ServerInfo {
         }
     }
 
-    /// Reads the properties of a server. Fails with "busy loading" while the server is loading its data, because until
-    /// then the server reports that it does not append its writes to a file.
+    /// Reads the properties of a server. Fails with "busy loading" while the server is loading its data, because a
+    /// server that is loading reports that it does not append its writes to a file.
     pub(super) async fn ask(connection: &mut MultiplexedConnection) -> Result<Self, RedisError> {
         let told: String = redis::cmd("INFO").query_async(connection).await?;
         if is_loading(&told) {

@@ -68,7 +68,7 @@ pub enum KeyFileError {
         /// Path of the key file.
         path: PathBuf,
     },
-    /// There is no old key to remove: the file has only one key.
+    /// The file contains only one key, so there is no old key to remove.
     #[error("the cluster key file {} contains only one key", path.display())]
     Alone {
         /// Path of the key file.

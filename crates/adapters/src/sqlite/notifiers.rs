@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
-/// What a committed step means for the nodes.
+/// Notification that a committed step causes on the nodes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum NodeEvent {
     /// There is an update that may concern every node.

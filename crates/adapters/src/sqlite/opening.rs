@@ -126,7 +126,7 @@ fn create(path: &Path) -> Result<(), StoreError> {
 }
 
 /// Gives the new database its final name. Uses a hard link, because a link, unlike a rename, never replaces a database
-/// that another program has created meanwhile.
+/// that another program has created in the meantime.
 fn link(draft: &Path, path: &Path) -> io::Result<()> {
     failpoint!("sqlite.create.sync")?;
     File::open(draft)?.sync_all()?;

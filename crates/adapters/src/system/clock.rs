@@ -98,9 +98,9 @@ impl SystemClock {
         Ok((Self { boot_id, anchor_ms: anchor.anchor_ms, mark: Arc::new(mark) }, is_new))
     }
 
-    /// Returns the milliseconds by which the wall clock is ahead of steady time. This is the amount by which the wall
-    /// clock was changed since the first start in this boot. Returns `None` if no manager was started in this boot.
-    /// Creates or changes no file.
+    /// Returns the milliseconds by which the wall clock is ahead of steady time. This difference is the amount by which
+    /// the wall clock was changed since the first manager of this boot started. Returns `None` if no manager was
+    /// started in this boot. Creates or changes no file.
     ///
     /// # Errors
     /// Returns an error if the file `clock` cannot be read or is damaged.
@@ -168,7 +168,7 @@ impl SystemClock {
             if left.is_zero() {
                 return;
             }
-            // A Tokio timer is sufficient here, because it also uses the monotonic clock.
+            // A Tokio timer is sufficient, because it also uses the monotonic clock.
             tokio::time::sleep(left).await;
         }
     }

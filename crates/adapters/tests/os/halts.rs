@@ -90,7 +90,8 @@ async fn a_resume_lets_a_halted_supervisor_go_on_and_then_the_tree() {
     assert_eq!(code(&bench.exited().await), 7);
 }
 
-/// What happens to the shim. `Is…`: it happens while the manager is suspended. `Was…`: it happens before that.
+/// Event that affects the shim. A name with `Is` means that the event happens while the manager is suspended, and a
+/// name with `Was` means that it happens before the manager is suspended.
 #[derive(Clone, Copy, Debug)]
 enum Supervisor {
     IsHalted,
@@ -156,7 +157,7 @@ async fn the_next_life_tells_an_end_that_a_halted_supervisor_has_not_seen() {
     bench.start(key(1), WAITS).await;
     let pid = bench.spawned().await;
     let identity = bench.identity(key(1));
-    // From here on no spawner watches the attempt, so no program resumes the halted shim.
+    // After this drop, no spawner watches the attempt, so no program resumes the halted shim.
     bench.next_life();
     halt(identity.shim_pid);
     until(async || state(identity.shim_pid) == Some('T')).await;

@@ -34,7 +34,7 @@ async fn a_leased_command_ends_with_the_lease_when_its_manager_is_gone() {
     let pid = bench.start_leased(1).await;
     bench.start(key(2), "exec sleep 1000").await;
     let other = bench.spawned().await;
-    // From here on no spawner watches the command or renews the lease.
+    // After this drop, no spawner watches the command or renews the lease.
     bench.next_life();
     while !is_gone(pid) {
         assert!(begin.elapsed() < Duration::from_secs(7), "the command ran much longer than its lease");

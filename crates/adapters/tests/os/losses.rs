@@ -130,7 +130,8 @@ os._exit(5)'";
 #[tokio::test]
 async fn heirs_that_are_born_all_the_time_are_ended_before_the_end_is_told_without_a_shim() {
     for containment in [ContainmentChoice::Auto, ContainmentChoice::Subreaper] {
-        // The test is repeated: a scan that inspects processes one by one misses such processes only sometimes.
+        // The test is repeated, because a scan that inspects processes one after the other misses a process only
+        // sometimes.
         for number in 0..10 {
             let mut bench = Bench::with(containment);
             let key = key(number);

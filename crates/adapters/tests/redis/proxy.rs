@@ -93,7 +93,8 @@ impl Proxy {
 fn pass(client: UnixStream, server: UnixStream, orders: &Arc<Orders>) {
     let (mut from_client, mut to_server) = (client.try_clone().unwrap(), server.try_clone().unwrap());
     let (mut from_server, mut to_client) = (server, client);
-    // Each read returns one whole message, because a connection with scripts carries short messages, one at a time.
+    // Each read returns exactly one message, because a connection with scripts carries short messages, one after the
+    // other.
     let asked = Arc::new(AtomicUsize::new(0));
     let (asks, orders, lost) = (Arc::clone(&asked), Arc::clone(orders), Arc::clone(orders));
     thread::spawn(move || {

@@ -8,7 +8,7 @@ use std::time::Duration;
 ///
 /// The times in the log alone decide which ends belong to one batch, no matter how late or in how many steps the log is
 /// read. The reader's clock only decides when a batch is closed. A reader that resumes after the last end of a batch
-/// gets the same further batches.
+/// gets the same later batches as other readers.
 #[derive(Debug)]
 pub(crate) struct Batcher<T> {
     window: Duration,
@@ -120,7 +120,7 @@ mod tests {
         logged: Timestamp,
     }
 
-    /// Creates the batches of an existing log at once, without waiting for time windows.
+    /// Creates the batches of an existing log immediately, without waiting for time windows.
     fn in_one_go(log: &[Entry]) -> Vec<CompletionBatch<EventCursor>> {
         let mut batcher = Batcher::new(WINDOW, MAX_BATCH);
         let mut batches = Vec::new();

@@ -30,7 +30,7 @@ pub(super) struct EventCounters {
     open: HashMap<ProcessId, OpenProcess>,
 }
 
-/// Last known step in the life of a process that has not ended, with the time of this step.
+/// Last known step of a process that has not ended, with the time of this step.
 #[derive(Clone, Copy, Debug)]
 enum OpenProcess {
     /// The process has been waiting for a claim since this time.

@@ -22,8 +22,8 @@ pub(super) struct KeyGauge {
 /// Progress of the initial read of the store.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum CountState {
-    /// The store is still being read. Processes that end meanwhile are remembered, so that an outdated page does not
-    /// add them again.
+    /// The store is still being read. Processes that end during this time are remembered, so that an outdated page does
+    /// not add them again.
     #[default]
     UnderWay,
     Done,

@@ -82,7 +82,7 @@ pub fn prove(
 }
 
 impl PeerGate {
-    /// Creates a gate for node `here`. It accepts only proofs that are made from now on.
+    /// Creates a gate for node `here`. The gate accepts only proofs that are created after this call.
     #[must_use]
     pub fn new(here: NodeId, secrets: Arc<dyn PeerSecrets>) -> Self {
         Self { here, secrets, since: millis(SystemTime::now()), seen: Mutex::default() }

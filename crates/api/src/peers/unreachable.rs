@@ -13,7 +13,7 @@ pub(crate) struct Unreachable {
     cure: PeerErrorRemedy,
 }
 
-/// What the user must do so that a node becomes reachable.
+/// Action by which the user makes a node reachable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum PeerErrorRemedy {
     /// Wait until the node is running again.

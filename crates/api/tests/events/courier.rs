@@ -249,7 +249,7 @@ async fn events_that_are_lost_are_told_as_a_gap() {
     let id = world.run("exit 0").await;
     world.end(&id).await;
     let places = Arc::<Places>::default();
-    // This saved cursor is beyond the end of the log, as after a recreation of the log.
+    // The saved cursor is beyond the end of the log, as if the log had been created again.
     places.kept.lock().unwrap().insert("chat".to_owned(), longhaul_engine::ports::EventCursor(99));
     start(&world, vec![webhook("chat", &[])], &Hosts::of(&[("chat", &chat)]), &places).await;
     world.clock.settle().await;

@@ -25,12 +25,13 @@ const BOUND: Duration = Duration::from_secs(20);
 /// Time after which the test fails.
 const LONG: Duration = Duration::from_secs(600);
 
-/// Fake transport to other nodes. It sends each reply in pieces, with a pause before each piece.
+/// Fake transport to other nodes. The transport sends each reply in several chunks, with a pause before each chunk.
 #[derive(Clone, Debug)]
 struct Trickling {
     pieces: Vec<Vec<u8>>,
     pause: Duration,
-    /// True if the body stays open but sends nothing after the last piece. False if the body ends there.
+    /// True if the body stays open but sends no bytes after the last chunk. False if the body ends after the last
+    /// chunk.
     goes_on: bool,
 }
 
@@ -47,7 +48,7 @@ impl longhaul_engine::ports::PeerTransport for Trickling {
 struct Body {
     pieces: VecDeque<Vec<u8>>,
     pause: Duration,
-    /// Time at which the next piece is sent. Reads that are cancelled and repeated do not delay it.
+    /// Time at which the next chunk is sent. Cancelled and repeated reads do not delay the chunk.
     next_at: Instant,
     goes_on: bool,
 }

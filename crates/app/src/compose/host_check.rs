@@ -37,7 +37,7 @@ const MAX_COMMAND_LEN: usize = 80;
 /// Smallest change of the wall clock that causes a warning.
 const MAX_WALL_CLOCK_JUMP: Duration = Duration::from_secs(60);
 
-/// Checks a SQLite database without creating or changing anything.
+/// Checks a SQLite database. This function neither creates nor changes a file.
 pub(crate) fn of_database(path: &Path) -> DoctorCheck {
     const NAME: &str = "store";
     let shown = format!("sqlite:{}", path.display());
@@ -190,7 +190,8 @@ pub(crate) fn attempts(state_dir: &Path) -> io::Result<HostSurvey> {
     HostSurvey::of(&state_dir.join(ATTEMPTS))
 }
 
-/// Reports attempts that run without a supervisor, and descendant processes that outlived such an attempt.
+/// Reports running attempts without a supervisor, and descendants that are still running although their attempt has
+/// ended.
 pub(crate) fn of_orphans(state_dir: &Path, seen: &io::Result<HostSurvey>, is_managed: bool) -> DoctorCheck {
     const NAME: &str = "orphans";
     match seen {
@@ -397,7 +398,7 @@ mod tests {
         assert_eq!(result_text(of_seen("o", &seen(3, 0), 0, false)).0, CheckResult::Ok);
         let (health, text) = result_text(of_seen("o", &seen(3, 1), 0, false));
         assert!(health == CheckResult::Warning && text.contains("longhaul status"), "{text}");
-        // This survey contains no running attempts, but processes that outlived an attempt.
+        // The survey contains no running attempts, but processes that are still running after the end of their attempt.
         let ended = HostSurvey { survivors: (70..95).collect(), ..HostSurvey::default() };
         for (seen, is_managed) in [(seen(3, 1), true), (ended.clone(), true), (ended, false)] {
             let (health, text) = result_text(of_seen("o", &seen, 0, is_managed));

@@ -8,8 +8,8 @@ use std::fmt;
 
 /// An environment variable that starts with `LONGHAUL_` but has no meaning.
 ///
-/// Such a variable is not an error, because an environment is inherited and may contain variables of other versions or
-/// other tools.
+/// An unknown variable is not an error, because an environment is inherited and may contain variables of other versions
+/// or other tools.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnknownVariable {
     /// Name of the unknown environment variable.

@@ -152,8 +152,8 @@ pub(super) fn manager(place: &ManagerLocator, store: Option<&StoreChoice>) -> (D
     (check, answers)
 }
 
-/// Returns a warning that the named problems prevent the next manager from starting. If there are no such problems,
-/// returns `manager` unchanged.
+/// Returns a warning that the named problems prevent the next manager from starting. If no problem is named, returns
+/// `manager` unchanged.
 pub(super) fn kept_away(manager: DoctorCheck, obstacles: &[&str]) -> DoctorCheck {
     const NAME: &str = "manager";
     if obstacles.is_empty() {

@@ -41,8 +41,8 @@ fn counted(stats: &StatsView) -> DoctorCheck {
     .with("damaged", damaged.len() as u64)
 }
 
-/// Reports live attempts whose process has no record or has already ended. No manager supervises such attempts. Returns
-/// `None` if there are no such attempts, or if no manager responds.
+/// Reports live attempts whose process has no record or has already ended. No manager supervises these attempts.
+/// Returns `None` if no attempt has this problem, or if no manager responds.
 pub(super) fn unrecorded(place: &ManagerLocator, live: &[SupervisedAttempt]) -> Option<DoctorCheck> {
     const NAME: &str = "unrecorded";
     let ids: Vec<String> = live.iter().filter_map(|each| each.id()).map(str::to_owned).collect();

@@ -15,7 +15,7 @@ const MAX_FILE_LEN: u64 = 4_096;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PrivateError {
-    /// The path refers to something that is not a regular file.
+    /// The path leads to a file that is not a regular file.
     #[error("{} is not a regular file", path.display())]
     NoFile {
         /// Path of the private file.

@@ -121,7 +121,7 @@ impl Damaged {
 
 impl Drop for Damaged {
     fn drop(&mut self) {
-        // It may be that no manager is running, so the command is killed here.
+        // Kill the command, because possibly no manager is running that could stop it.
         let _ = kill_process(self.command, Signal::KILL);
     }
 }

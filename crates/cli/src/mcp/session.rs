@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 /// Error message for a request whose response was lost because the manager ended.
 const LOST: &str = "the manager was restarted, try again";
-/// Text that is added to the error message if the lost request may have changed something.
+/// Text that is added to the error message if the lost request may have changed a process or a record.
 const OUTCOME_UNKNOWN_HELP: &str = "the call may have been executed: check before you repeat it";
 /// Maximum age of a read request that the proxy repeats. After this time the client has probably stopped waiting.
 const MAX_RESEND_AGE: Duration = Duration::from_secs(5);
@@ -49,7 +49,7 @@ struct OpenCall {
     call: ToolCall,
     /// Line that contained the request. Empty if the request is never repeated.
     line: Vec<u8>,
-    /// Sequence number. It lets the proxy repeat requests in their original order.
+    /// Sequence number, by which the proxy repeats requests in their original order.
     order: u64,
     since: Instant,
     /// Number of managers that ended while this request was open. Managers that never sent a message do not count.
@@ -67,7 +67,7 @@ pub(super) struct ClientLine {
     pub(super) id: Option<String>,
 }
 
-/// What the proxy does with a line from the manager.
+/// Action of the proxy for a line from the manager.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum ServerLineAction {
     /// Forward the line to the client.

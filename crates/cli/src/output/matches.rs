@@ -1,4 +1,4 @@
-//! Shows the lines of output that match a pattern. The format is the one of `grep`.
+//! Shows the lines of output that match a pattern, in the format of `grep`.
 
 use super::OutputPiece;
 use super::printer::json_aside;
@@ -29,8 +29,8 @@ pub(crate) struct Grep {
 pub(crate) struct Matches {
     grep: Grep,
     searcher: Searcher,
-    /// Number of bytes searched so far. It serves as the offset of the next byte, because the true offset is not needed
-    /// here.
+    /// Number of bytes searched so far. This number is used as the offset of the next byte, because the search does not
+    /// need the true offset.
     next: u64,
     /// Line number of the last line that was shown.
     shown: Option<u64>,
@@ -57,7 +57,7 @@ impl Matches {
         Self { grep, searcher, next: 0, shown: None }
     }
 
-    /// Searches a piece of output and returns the bytes to print.
+    /// Searches a chunk of output and returns the bytes to print.
     pub(crate) fn show(&mut self, piece: &OutputPiece) -> Result<Vec<u8>, CliError> {
         match piece {
             OutputPiece::Stdout { bytes, .. } | OutputPiece::Stderr { bytes, .. } => {

@@ -48,7 +48,7 @@ fn facts(process: &ProcessView, now: RenderTime) -> Vec<(&'static str, String)> 
     let mut facts = Vec::new();
     let mut add = |label, value: Option<String>| facts.extend(value.map(|value| (label, value)));
     add("why", why(process, now));
-    // The command may have reported an error of its own, which the reason does not contain.
+    // The command may have reported an error itself, which the reason does not contain.
     let is_new =
         |error: &&String| process.reason.as_ref().is_some_and(|reason| !reason.contains(error.as_str()));
     add("error", process.error.as_ref().filter(is_new).cloned());

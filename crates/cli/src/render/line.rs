@@ -138,7 +138,7 @@ fn how_it_ended(process: &ProcessView) -> Option<String> {
 }
 
 /// Formats the exit of a process that was observed only after the process had been recorded as interrupted. Returns an
-/// empty text if there is no such exit.
+/// empty text if no exit was observed afterwards.
 fn late_words(process: &ProcessView) -> String {
     match process.late_exit.as_ref().map(|exit| (exit.code, exit.signal)) {
         Some((_, Some(signal))) => format!("; seen late: {}", SignalArg::of(signal)),

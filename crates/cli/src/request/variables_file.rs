@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 /// Maximum size of the file, in bytes. A larger file would not fit into a request.
 const MAX_FILE_BYTES: usize = 1024 * 1024;
-/// Time limit within which the writer of a pipe must write everything and close the pipe.
+/// Time limit within which the writer of a pipe must write all data and close the pipe.
 const READ_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Reads a file to its end. Fails if a pipe is not closed within [`READ_TIMEOUT`].

@@ -20,7 +20,7 @@ impl DurationArg {
     #[must_use]
     pub fn as_millis(self) -> u64 {
         let whole = u64::try_from(self.0.as_millis()).unwrap_or(u64::MAX);
-        // A duration below one millisecond must not become zero, because zero means "never" or "at once".
+        // A duration below one millisecond must not become zero, because zero means "never" or "immediately".
         whole.max(u64::from(!self.0.is_zero()))
     }
 

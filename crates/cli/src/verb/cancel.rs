@@ -176,7 +176,8 @@ async fn wait_until_ended(
             ));
         }
     }
-    // The long poll ends with the process. Its descendants may end later, so their end is polled here.
+    // The long poll returns when the process ends. Its descendants may end later, so this loop polls until they have
+    // ended.
     while ParsedStatus::of(&process).is_ended() && !is_over(&process) && Instant::now() < until {
         sleep(STEP).await;
         match context.client.fetch(&RequestPath::process(&process.id)).await {

@@ -5,7 +5,7 @@ use longhaul_ports::{OutputChunk, OutputSource};
 use longhaul_view::{LineSplitter, TerminalPolicy, sanitize};
 use std::borrow::Cow;
 
-/// Maximum length of a line in bytes; a longer line is split into pieces of about this size.
+/// Maximum length of a line in bytes; a longer line is split into parts of about this size.
 const MAX_LINE_LEN: usize = 64 * 1024;
 
 /// Assembles lines from chunks of output.

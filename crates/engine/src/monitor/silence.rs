@@ -215,7 +215,7 @@ impl SilenceMonitor {
         look.into_iter().chain(rest).min()
     }
 
-    /// Returns true if new output must be reported at once, because it would end a condition or because the next
+    /// Returns true if new output must be reported immediately, because it would end a condition or because the next
     /// inspection may be far away.
     pub(super) fn needs_output_notification(&self) -> bool {
         let ends_something = [Condition::Idle, Condition::Stalled, Condition::WaitingForInput]

@@ -12,7 +12,8 @@ use std::time::Duration;
 
 #[tokio::test(start_paused = true)]
 async fn a_crash_anywhere_in_a_cascade_ends_the_tree_all_the_same() {
-    // One commit records the cascade and four record the cancelled processes. Commands that obey the stop end at once.
+    // One commit records the cascade, and four commits record the cancelled processes. Commands that obey the stop end
+    // immediately.
     for (fault, words, commits) in [
         (Fault::CrashBefore, "run", 7),
         (Fault::CrashAfter, "run", 7),

@@ -229,7 +229,7 @@ async fn policy_change_is_tried_a_bounded_number_of_times() {
     for _ in 0..30 {
         world.store.fail_on(PortCall::SetPolicy, 1, Fault::Unknown);
     }
-    // Each try changes the policy again. If not, the second try would find nothing to change.
+    // Each try changes the policy again, because otherwise the second try would not change the policy.
     let before = world.store.calls().iter().filter(|call| **call == PortCall::SetPolicy).count();
     assert_eq!(before, 0);
     let limit = world.engine.set_slots("k", Some(3)).await.unwrap();

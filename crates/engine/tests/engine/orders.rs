@@ -1,4 +1,4 @@
-//! Tests of pending actions whose node is gone.
+//! Tests of pending actions whose node is lost.
 
 use crate::world::{World, command, reported, seconds};
 use longhaul_domain::{PendingAction, Policy, ProcessId, SlotKey, Spec, Status, StopCause};

@@ -190,8 +190,8 @@ async fn a_start_that_is_under_way_is_not_asked_for_again() {
     let shaky = Shaky::new().await;
     shaky.troubles.fail_on(PortCall::Start, 1, Fault::Late(seconds(3)));
     let slow = shaky.launch("run").await;
-    // The answer to the claim was lost, so the engine starts every process that this claim may have taken. In the
-    // store, the process with the slow start looks like one of these processes.
+    // The answer to the claim was lost, so the engine starts every process that the claim may have assigned to this
+    // node. In the store, the process with the slow start looks like one of these processes.
     shaky.store.fail_on(PortCall::Claim, 1, Fault::Unknown);
     let spec = Spec { not_before: Some(shaky.clock.now().plus(seconds(1))), ..command("run") };
     let launch = Launch { spec, parent: None, launcher: Launcher::Parent, captured: None, no_queue: false };

@@ -49,7 +49,7 @@ pub(crate) fn asked(world: &World) -> Vec<(i64, ProcessId)> {
     seen
 }
 
-/// Launches a root with two children. The first child has two children of its own.
+/// Launches a root with two children. The first child launches two children itself.
 pub(crate) async fn family(world: &World, words: &str) -> Vec<ProcessId> {
     let root = world.launch(words).await;
     let first = child(world, root, command(words)).await;

@@ -135,7 +135,7 @@ async fn process_that_was_taken_from_its_node_is_recorded_as_lost_before_an_acti
     a.cut(true);
     cluster.pass(LEASE + GRACE - seconds(1)).await;
     // Node b takes over the process, but its commits fail, so the loss is not recorded. The seventh try comes 3 s after
-    // the first one.
+    // the first try.
     for _ in 0..6 {
         b.trouble.fail_on(PortCall::Commit, 1, Fault::Unavailable);
     }

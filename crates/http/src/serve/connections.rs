@@ -105,7 +105,7 @@ where
         .header_read_timeout(habits.header)
         .keep_alive(habits.keep_alive)
         .max_buf_size(habits.head)
-        // Without this limit, hyper could accept a larger head, because it may read more than one buffer at once.
+        // Without this limit, hyper could accept a larger head, because it may read more than one buffer in one step.
         .max_header_size(habits.head)
         .serve_connection(stream, service);
     if let Err(error) = watcher.watch(connection).await {

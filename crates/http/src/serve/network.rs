@@ -45,8 +45,8 @@ const SILENCE: Duration = Duration::from_secs(60);
 const WRITE_TIMEOUT: Duration = Duration::from_secs(120);
 
 impl Network {
-    /// Configures listeners that serve these routes. All listeners together serve at most `connections` clients at
-    /// once. Without `tls`, the traffic is not encrypted.
+    /// Configures listeners that serve these routes. All listeners together serve at most `connections` clients at the
+    /// same time. Without `tls`, the traffic is not encrypted.
     ///
     /// Clients with read-only tokens can use at most half of the connections.
     #[must_use]
@@ -176,8 +176,8 @@ async fn speak(
     }
 }
 
-/// Completes after `time_limit` if the client is still unauthenticated at that time. If the client is authenticated by
-/// then, never completes.
+/// Completes after `time_limit` if the client is still unauthenticated at that time. Never completes if the client has
+/// authenticated in time.
 async fn unknown_after(place: &ConnectionSlot, time_limit: Duration) {
     tokio::time::sleep(time_limit).await;
     if !place.is_unauthenticated() {

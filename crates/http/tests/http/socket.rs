@@ -201,8 +201,8 @@ impl Server {
         UnixStream::connect(&self.path).await.unwrap()
     }
 
-    /// Sends a request and returns everything that is received. The server may close the connection before the whole
-    /// request was sent.
+    /// Sends a request and returns all received bytes. The server may close the connection before the whole request was
+    /// sent.
     async fn answer(&self, request: &[u8]) -> String {
         let mut client = self.connect().await;
         let _ = client.write_all(request).await;

@@ -21,7 +21,7 @@ pub(super) struct CancelledTasks {
 }
 
 impl CancelledTasks {
-    /// Reads the cancelled tasks from a state directory, and removes all but the newest ones from the file.
+    /// Reads the cancelled tasks from a state directory, and removes all except the newest tasks from the file.
     pub(super) fn open(state: &Path) -> io::Result<Self> {
         let path = state.join(FILE);
         let bytes = file::read(&path)?.unwrap_or_default();

@@ -21,8 +21,8 @@ const SIGNATURE: usize = 16;
 pub(super) struct TaskSecret([u8; LENGTH]);
 
 impl TaskSecret {
-    /// Reads the secret from a state directory, or creates a new one. A new secret is stored durably before it signs
-    /// anything.
+    /// Reads the secret from a state directory, or creates a new one. A new secret is stored durably before its first
+    /// use.
     pub(super) fn open(state: &Path) -> io::Result<Self> {
         let path = state.join(FILE);
         // An incomplete secret has never signed a task, so it can be replaced.

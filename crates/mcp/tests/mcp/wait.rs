@@ -60,7 +60,8 @@ async fn client_that_goes_away_ends_its_wait_and_no_process() {
     let request = ClientRequest::CallToolRequest(CallToolRequest::new(params));
     let sent = client.running.send_cancellable_request(request, PeerRequestOptions::default()).await.unwrap();
     sent.cancel(Some("enough".to_owned())).await.unwrap();
-    // The cancelled wait would have lasted 45 s. This reply shows that the connection answers other requests at once.
+    // The cancelled wait would have lasted 45 s. This reply shows that the connection answers other requests
+    // immediately.
     let told = client.call("get_process_status", json!({ "process_id": id })).await;
     assert_eq!(told["status"], "running");
     client.running.cancel().await.unwrap();

@@ -139,8 +139,9 @@ fn text(value: &OsStr) -> io::Result<CString> {
 unsafe fn become_program(prepared: &PreparedChild, ends: &ChildEnds) -> ! {
     // SAFETY: this code makes only system calls, on memory that was prepared before the fork.
     unsafe {
-        // This also closes two inherited descriptors. If the lock stayed open, the attempt would look alive after the
-        // shim has ended. If the write end of the gate stayed open, the child would not notice that the shim has ended.
+        // This call also closes two inherited descriptors. If the lock stayed open, the attempt would look alive after
+        // the shim has ended. If the write end of the gate stayed open, the child would not notice that the shim has
+        // ended.
         close_all_but(ends);
         libc::setsid();
         let mut byte = 0_u8;

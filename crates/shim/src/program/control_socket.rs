@@ -18,7 +18,7 @@ pub(super) enum ControlSocket {
     /// earlier if all peers disconnect.
     Shut { due: u64 },
     /// The socket could not be created. `due` is the time of the next try in milliseconds of awake time, and `pause` is
-    /// the delay between that try and the one after it.
+    /// the delay between that try and the following try.
     Stuck { due: u64, pause: u64 },
     /// Peers can connect.
     Open(UnixListener),

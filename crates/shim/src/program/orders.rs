@@ -170,8 +170,8 @@ impl Supervisor {
             return self.refuse(place, ErrorCode::Illegal, "only a paused process can be resumed");
         }
         let changed = self.pause != PauseState::Free;
-        // Do not resume a tree that the shim did not pause: another process may have stopped it for a reason of its
-        // own.
+        // Do not resume a tree that the shim did not pause: another process may have stopped the tree for another
+        // reason.
         if changed {
             self.release();
         }

@@ -12,7 +12,7 @@ pub(super) enum ReapResult {
     NoChildren,
     /// There are children, but none of them has ended.
     Nothing,
-    /// One child has ended and was reaped.
+    /// A child that has ended and was reaped.
     Reaped(ReapedChild),
 }
 

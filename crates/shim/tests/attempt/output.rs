@@ -30,7 +30,7 @@ fn disk_use(directory: &Path) -> u64 {
     outputs.filter_map(|entry| Some(entry.metadata().ok()?.blocks() * 512)).sum()
 }
 
-/// Reads all stored output. Returns each continuous piece with the offset of its first byte, and the offset of the end
+/// Reads all stored output. Returns each contiguous range with the offset of its first byte, and the offset of the end
 /// of the output.
 fn read_all(log: &OutputReader) -> (Vec<(u64, Vec<u8>)>, u64) {
     let mut pieces: Vec<(u64, Vec<u8>)> = Vec::new();

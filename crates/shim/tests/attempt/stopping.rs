@@ -45,8 +45,8 @@ fn stop_ends_stubborn_grandchildren_in_sessions_of_their_own() {
         assert_eq!(record.escalated, Some(libc::SIGKILL));
         assert!(!is_alive(near) && !is_alive(identity.pid), "{containment}");
         if containment == Containment::Group {
-            // This mechanism covers only the process group. The identity file names the mechanism, so that readers can
-            // take this into account.
+            // The containment mechanism `group` covers only the process group. The identity file names the mechanism,
+            // so that readers know this limit.
             assert!(is_alive(far));
             crate::harness::kill(far);
         } else {
@@ -310,7 +310,7 @@ fn pause_that_takes_effect_late_is_revoked_by_resume() {
 
 #[test]
 fn fork_storm_in_ever_new_sessions_is_ended() {
-    // Each process starts the next one in a new session and then exits.
+    // Each process starts the next process in a new session and then exits.
     let directory = Directory::new();
     let storm = directory.path().join("storm");
     let text = format!("#!/bin/sh\nsetsid {} &\nsetsid sleep 30 &\n", storm.display());
@@ -343,7 +343,7 @@ fn fork_storm_in_ever_new_sessions_is_ended() {
 
 /// Python program with four chains of processes. In each chain, every process waits two milliseconds, forks its
 /// successor and exits. No process leaves the process group, and all processes ignore SIGTERM. `FILE` is replaced by
-/// the path of the file that each process writes its pid to, and `CODE` by the rest of the program.
+/// the path of the file that each process writes its pid to, and `CODE` by the remaining code of the program.
 const HEIRS: &str = "exec python3 -c 'import os,signal,time\n\
      signal.signal(signal.SIGTERM,signal.SIG_IGN)\n\
      born=os.open(\"FILE\",os.O_WRONLY|os.O_CREAT|os.O_APPEND)\n\

@@ -88,7 +88,7 @@ pub async fn a_sleeper_wakes_at_its_deadline_and_not_before(world: &ClockFixture
     }
 }
 
-/// A sleep with a past deadline returns at once.
+/// A sleep with a past deadline returns immediately.
 pub async fn a_passed_deadline_does_not_park(world: &ClockFixture) {
     let clock = &world.clock;
     for deadline in [

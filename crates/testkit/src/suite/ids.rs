@@ -44,7 +44,7 @@ pub async fn no_identity_is_drawn_twice(world: &IdSourceFixture) {
     }
 }
 
-/// Every digit of an id is random, including the first one, so that a short prefix suffices to identify a process.
+/// Every digit of an id is random, including the first digit, so that a short prefix suffices to identify a process.
 pub async fn ids_are_random_from_their_first_digit(world: &IdSourceFixture) {
     let drawn: Vec<String> = (0..4_096).map(|_| world.ids.process().to_string()).collect();
     for place in 0..8 {

@@ -227,7 +227,8 @@ pub async fn since_finds_the_first_byte_of_a_moment(world: &OutputFixture) {
     assert_eq!(must(since(last.at.0 + 1_000_000).await), 9);
 }
 
-/// A wait for more output returns at once if there is more output. If not, it waits until more output is written.
+/// If there is more output, a wait for more output returns immediately. Otherwise, the call waits until more output is
+/// written.
 pub async fn whoever_waits_for_more_parks_until_there_is(world: &OutputFixture) {
     let key = world.key();
     world.out(key, "text").await;

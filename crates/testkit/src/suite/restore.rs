@@ -56,7 +56,7 @@ pub struct RestoreFixture {
     empty: Box<dyn Fn() + Send + Sync>,
 }
 
-/// Opens a fixture with a clock of its own.
+/// Opens a fixture with a separate clock.
 pub async fn open(open: impl AsyncFnOnce(VirtualClock) -> RestoreFixture) -> RestoreFixture {
     open(VirtualClock::default()).await
 }

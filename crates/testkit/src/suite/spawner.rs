@@ -27,7 +27,7 @@ pub use senses::{
     whoever_does_not_read_is_never_seen_to_wait, whoever_waits_for_input_is_seen_to_wait_until_there_is_some,
 };
 
-/// The commands that the rules run, and a way to let time pass for them.
+/// The commands that the rules run, and the function that lets time pass for these commands.
 ///
 /// The [capabilities](Spawner::capabilities) of a spawner determine which rules apply to it.
 #[async_trait]
@@ -112,7 +112,7 @@ impl SpawnerFixture {
         }
     }
 
-    /// Simulates a crash of the manager: drops the spawner without a shutdown and opens the next one.
+    /// Simulates a crash of the manager: drops the spawner without a shutdown and opens the next spawner.
     async fn crash(&self) -> Arc<dyn Spawner> {
         drop(locked(&self.spawner).take());
         self.spawner().await

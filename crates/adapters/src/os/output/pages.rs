@@ -181,8 +181,8 @@ impl OutputPages {
     }
 }
 
-/// Appends a chunk to a page. Merges the chunk with the last one if they are contiguous and have the same stream and
-/// time.
+/// Appends a chunk to a page. Merges the chunk with the last chunk of the page if both are contiguous and have the same
+/// stream and time.
 fn push(page: &mut OutputPage, chunk: OutputChunk) {
     match page.chunks.last_mut() {
         Some(last)

@@ -44,7 +44,7 @@ pub(super) async fn status(url: &str, reach: ProbeScope) -> Result<u16, ProbeErr
     for address in lookup_host((target.host, target.port)).await?.filter(|address| reach.includes(*address)) {
         match TcpStream::connect(address).await {
             Ok(stream) => return ask(stream, &target).await,
-            // Try the next address of the host, because the server may listen only there.
+            // Try the next address of the host, because the server may listen only on one of the addresses.
             Err(error) => refused = error.into(),
         }
     }
@@ -130,7 +130,7 @@ fn parse_status(answer: &[u8]) -> Result<Option<u16>, ProbeError> {
     let mut rest = answer;
     loop {
         let Some(end) = find(rest, b"\n") else {
-            // Fail at once if the bytes cannot become an HTTP status line.
+            // Fail immediately if the bytes cannot be the start of an HTTP status line.
             let begin = rest.get(..5).unwrap_or(rest);
             return if b"HTTP/".starts_with(begin) { Ok(None) } else { Err(ProbeError::Answer) };
         };

@@ -315,8 +315,8 @@ impl TreeInner {
     }
 
     /// Kills process groups. The kernel sends the signal to all members of a group in a single step, so that no member
-    /// can fork meanwhile. Skips groups with an unmarked process: the number of the group may have been reused, or the
-    /// group contains a manager.
+    /// can fork between two signals. Skips groups with an unmarked process: the number of the group may have been
+    /// reused, or the group contains a manager.
     fn kill_groups(&self, mut groups: BTreeSet<u32>) {
         for stat in ProcessStat::everyone() {
             if groups.contains(&stat.group) && !(self.mark.limits(stat.pid) && self.is_ours(&stat)) {

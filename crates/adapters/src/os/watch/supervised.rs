@@ -293,8 +293,8 @@ impl AttemptWatch {
         None
     }
 
-    /// Resumes a partly paused tree, because such a tree is worse than a running one. Then tries the pause again,
-    /// because it may then be possible to stop every process.
+    /// Resumes a tree of which only a part could be paused, because a partly paused tree is worse than a running tree.
+    /// Then tries the pause again, because the second try may stop every process.
     async fn half_halted(&mut self, link: &ShimLink, missed: u64) {
         let pause = self.unanswered.pop_front();
         self.unanswered.push_back(OutstandingRequest::Undo);

@@ -90,8 +90,8 @@ fn without_values(line: &str) -> String {
     clean
 }
 
-/// Returns the start and end offset of the next value that follows the name of a secret. Returns `None` if there is no
-/// further such value.
+/// Returns the start and end offset of the next value that follows the name of a secret. Returns `None` if no further
+/// name of a secret is followed by a value.
 fn value_after(lower: &str, line: &str, from: usize) -> Option<(usize, usize)> {
     let mut search = from;
     loop {
@@ -132,7 +132,7 @@ fn value_after(lower: &str, line: &str, from: usize) -> Option<(usize, usize)> {
     }
 }
 
-/// Returns true if the name at this offset is part of a command-line flag. The value of such a flag is the next word.
+/// Returns true if the name at this offset is part of a command-line flag. The value of a flag is the next word.
 fn is_flag(lower: &str, at: usize) -> bool {
     let before = lower.get(..at).unwrap_or_default();
     let word = before.rsplit(|c: char| c.is_whitespace()).next().unwrap_or_default();

@@ -81,8 +81,8 @@ impl ConfigFile {
         let fresh = directory.join(format!(".{name}.longhaul-{}", std::process::id()));
         let replaced = (|| {
             fill(&fresh, text, found.as_ref())?;
-            // This check is the last step before the replacement, so that the file could change unnoticed only for a
-            // very short time.
+            // This check is the last step before the replacement, so that the time in which another program could
+            // change the file unnoticed is very short.
             if !self.is_as_it_was()? {
                 return Ok(false);
             }

@@ -1,4 +1,4 @@
-//! Inserts the longhaul entry into a TOML file and leaves everything else unchanged.
+//! Inserts the longhaul entry into a TOML file and leaves the rest of the file unchanged.
 
 use super::desired::{DesiredEntry, EditError, EditedConfig, EntryMember, is_off, newline, without_mark};
 use serde_json::{Map, Value};

@@ -310,7 +310,7 @@ pub async fn a_launch_key_is_taken_again(world: &RestoreFixture) {
 }
 
 /// A launch with sequence number 0 was never confirmed to a client. If another process got its launch key after the
-/// loss, such a launch is dropped. A launch that the store had confirmed is restored anyway.
+/// loss, an unconfirmed launch is dropped. A launch that the store had confirmed is restored in any case.
 pub async fn a_launch_in_doubt_gives_way_to_whoever_has_its_key(world: &RestoreFixture) {
     let node = world.node("a").await;
     let first = world.submit(world.draft().session("s").launch_key("once")).await;

@@ -68,8 +68,8 @@ pub async fn the_next_life_finds_what_ended(world: &SpawnerFixture) {
     world.assert_silence().await;
 }
 
-/// If commands do not survive the manager, the next run reports their exit as not observed. It never reports such an
-/// attempt as alive or as never started.
+/// If commands do not survive the manager, the next run reports their exit as not observed. The next run never reports
+/// the attempt as alive or as never started.
 pub async fn the_next_life_says_that_the_end_was_not_seen(world: &SpawnerFixture) {
     if world.can().await.survives {
         return;

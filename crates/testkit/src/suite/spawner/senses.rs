@@ -44,7 +44,7 @@ impl SpawnerFixture {
     }
 }
 
-/// Input that is written in several pieces arrives completely, and the command receives the end of its input.
+/// Input that is written in several calls arrives completely, and the command receives the end of its input.
 pub async fn input_that_was_written_arrives_and_ends(world: &SpawnerFixture) {
     if !world.writes_input().await {
         return;

@@ -97,7 +97,7 @@ fn context(clock: &VirtualClock) -> DecisionContext {
     }
 }
 
-/// Makes a process run and exit. Each write is sent twice, as if the answer to the first one was lost.
+/// Makes a process run and exit. Each write is sent twice, as if the answer to the first write was lost.
 async fn finish(store: &dyn Store, clock: &VirtualClock, stored: StoredProcess) {
     let running = turn(store, clock, &stored, spawned(&stored)).await;
     let input = exited(&running, clock.now(), 0);

@@ -27,7 +27,7 @@ macro_rules! connected_store_suite {
 
 const CUTS: [ConnectionCut; 2] = [ConnectionCut::BeforeCommit, ConnectionCut::AfterCommit];
 
-/// What is known about a write whose connection was cut: it was applied, it was not applied, or this is unknown.
+/// Result of a write whose connection was cut: the write was applied, was not applied, or its result is unknown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum CutOutcome {
     Applied,

@@ -5,7 +5,7 @@ use crate::suite::{must, parked, some, soon};
 use longhaul_domain::{Event, Fact, Stage};
 use longhaul_ports::{Change, EventCursor, EventPage, IdSource};
 
-/// Cursors increase, and each page continues after the previous one.
+/// Cursors increase, and each page continues after the previous page.
 pub async fn cursors_grow_and_go_on(world: &StoreFixture) {
     let node = world.node("a").await;
     for _ in 0..3 {

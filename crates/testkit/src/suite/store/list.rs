@@ -53,7 +53,7 @@ pub async fn records_are_loaded_in_the_order_of_the_question(world: &StoreFixtur
     assert_eq!(must(world.store.load(&[]).await), []);
 }
 
-/// Pages list the newest process first by default. Each page continues where the previous one ended.
+/// By default, pages list the newest process first. Each page continues at the end of the previous page.
 pub async fn pages_are_newest_first(world: &StoreFixture) {
     let mut submitted = Vec::new();
     for _ in 0..7 {

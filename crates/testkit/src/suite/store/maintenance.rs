@@ -45,8 +45,8 @@ pub async fn a_decided_row_is_not_handed_out(world: &StoreFixture) {
     assert_eq!(must(world.store.renew_lease(&node).await).due, None);
 }
 
-/// A commit ends the five seconds for which a process is handed out. If the process is still due, it is handed out
-/// again at once.
+/// A commit ends the five seconds for which a process is handed out. If the process is still due, the store hands it
+/// out again immediately.
 pub async fn a_commit_ends_the_five_seconds(world: &StoreFixture) {
     let node = world.node("a").await;
     let due = world.now().plus(S);

@@ -20,7 +20,7 @@ async fn answered(call: Call) -> NodeUpdates {
     must(must(soon(call).await))
 }
 
-/// Each registration of a node invalidates the lease of the previous one.
+/// Each registration of a node invalidates the lease of the previous registration.
 pub async fn epochs_grow_with_each_registration(world: &StoreFixture) {
     let first = world.node("a").await;
     let other = world.node("b").await;
@@ -35,7 +35,7 @@ pub async fn epochs_grow_with_each_registration(world: &StoreFixture) {
     must(world.store.renew_lease(&other).await);
 }
 
-/// A new registration of a node gets everything that the node owned before.
+/// After a new registration, a node owns all processes that it owned before.
 pub async fn a_new_registration_keeps_what_the_node_owned(world: &StoreFixture) {
     let first = world.node("a").await;
     let other = world.node("b").await;
@@ -110,8 +110,8 @@ pub async fn whoever_leaves_keeps_its_lease(world: &StoreFixture) {
     must(world.store.renew_lease(&next).await);
 }
 
-/// After a registration, the first wait for updates returns at once if there is already work for the node: a waiting
-/// process, a process with a due time, or a pending action for a process that the node owns.
+/// After a registration, the first wait for updates returns immediately if there is already work for the node: a
+/// waiting process, a process with a due time, or a pending action for a process that the node owns.
 pub async fn whoever_joins_is_called_to_what_is_there(world: &StoreFixture) {
     let old = world.node("a").await;
     let running = world.run(world.draft(), &old).await;
@@ -219,7 +219,7 @@ pub async fn news_between_calls_is_not_lost(world: &StoreFixture) {
     must(must(wait_for_updates));
 }
 
-/// A notification reaches every node, not only the first one.
+/// A notification reaches every node, not only the first node.
 pub async fn every_node_is_called(world: &StoreFixture) {
     let first = world.node("a").await;
     let second = world.node("b").await;

@@ -89,8 +89,8 @@ pub async fn a_home_that_was_moved_is_the_same(world: &StoreFixture) {
     );
 }
 
-/// A registration without a state directory takes over the name at once. Afterwards any state directory may use the
-/// name. In this way, a user transfers the work of a lost state directory to another one.
+/// A registration without a state directory takes over the name immediately. After that, any state directory may use
+/// the name. In this way, a user transfers the processes of a lost state directory to another state directory.
 pub async fn a_registration_without_a_home_gets_the_name(world: &StoreFixture) {
     let lease = must(join(world, "a", Some("first")).await);
     let running = world.run(world.draft(), &lease).await;

@@ -72,7 +72,7 @@ pub async fn what_never_ran_goes_back_to_its_place(world: &StoreFixture) {
     assert_eq!(world.claim_ids(&node).await, [first.process.id, second.process.id]);
 }
 
-/// The next claimed process is always the one that the domain function `admission::next` selects.
+/// The domain function `admission::next` always selects the process that is claimed next.
 pub async fn the_order_of_claim_is_the_pure_rule(world: &StoreFixture) {
     let node = world.node("a").await;
     let (version, mut policy) = must(world.store.policy().await);

@@ -154,8 +154,8 @@ pub async fn a_moved_waiter_takes_its_new_place(world: &StoreFixture) {
     let [first, second, third] = must(ids(&waiters).try_into());
     for (id, priority, expected) in [
         (third, 5, [third, first, second]),
-        // This priority is above the highest one that a client may request. It results when a process is moved ahead of
-        // a process with the highest priority.
+        // This priority is above the highest priority that a client may request. A process gets such a priority when it
+        // is moved ahead of a process with the highest priority.
         (second, 101, [second, third, first]),
         (second, -7, [third, first, second]),
         (first, 5, [first, third, second]),

@@ -69,7 +69,7 @@ pub async fn every_id_is_known_after_a_sweep_of_many(world: &StoreFixture) {
     }
 }
 
-/// Each submission gets a higher sequence number than the previous ones.
+/// Each submission gets a higher sequence number than all previous submissions.
 pub async fn sequences_grow_with_submits(world: &StoreFixture) {
     let first = world.submit(world.draft()).await;
     let second = world.submit(world.draft()).await;
@@ -91,8 +91,8 @@ pub async fn a_stale_policy_is_refused(world: &StoreFixture) {
     assert_eq!(must(world.store.read(None, 10, false).await).events, []);
 }
 
-/// A submission is accepted if its limits come from a newer policy than the store's. Only older limits could be too
-/// generous.
+/// A submission is accepted if its limits come from a newer policy than the store's. Only limits from an older policy
+/// could be too high.
 pub async fn limits_of_a_newer_policy_are_taken(world: &StoreFixture) {
     let mut submission = world.submission(world.draft().key("k")).await;
     submission.limits.policy = submission.limits.policy.next();
@@ -101,7 +101,7 @@ pub async fn limits_of_a_newer_policy_are_taken(world: &StoreFixture) {
     assert!(world.exists(id).await);
 }
 
-/// Reported work starts at once, without a slot and without an owner.
+/// Reported work starts immediately, without a slot and without an owner.
 pub async fn reported_work_begins_at_once_without_owner(world: &StoreFixture) {
     let node = world.node("a").await;
     let stored = world.submit(world.draft().key("k").reported()).await;

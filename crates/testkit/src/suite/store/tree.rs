@@ -85,8 +85,8 @@ pub async fn one_that_ended_before_its_descendants_keeps_its_tree_closed(world: 
     world.submit(world.draft().child_of(&child)).await;
 }
 
-/// Some changes require that the process has no live descendants. While a descendant at any depth is alive, such a
-/// change is refused and writes nothing.
+/// Some changes require that the process has no live descendants. While a descendant at any depth is alive, the store
+/// refuses such a change and writes no data.
 pub async fn a_change_for_the_childless_is_refused_while_a_descendant_lives(world: &StoreFixture) {
     let node = world.node("a").await;
     let (_other, _its_child) = world.lingering(&node, world.draft()).await;
