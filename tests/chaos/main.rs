@@ -46,7 +46,7 @@ const SECONDS: u64 = 30;
 const LONG_ENOUGH: u64 = 60;
 
 #[test]
-fn five_nodes_keep_every_promise_while_everything_is_killed() {
+fn five_nodes_break_no_promise_while_all_programs_are_killed() {
     let seconds = wanted("LONGHAUL_CHAOS_SECONDS").unwrap_or(SECONDS);
     let seed = wanted("LONGHAUL_CHAOS_SEED").unwrap_or_else(fresh_seed);
     println!("chaos: seed {seed}, {seconds} s");

@@ -23,7 +23,7 @@ const STRIDE: usize = 32;
 const NO_LIMIT: Duration = Duration::from_secs(24 * 3600);
 
 #[test]
-fn nothing_that_happens_at_a_system_call_breaks_a_promise() {
+fn no_fault_at_a_system_call_breaks_a_promise() {
     if !may_watch() {
         return;
     }

@@ -31,7 +31,7 @@ const NO_LIMIT: Duration = Duration::from_secs(24 * 3600);
 
 #[cfg(debug_assertions)]
 #[test]
-fn nothing_that_happens_at_a_crash_point_breaks_a_promise() {
+fn no_fault_at_a_crash_point_breaks_a_promise() {
     let only = std::env::var("LONGHAUL_CRASH_ONLY").ok().filter(|only| !only.is_empty());
     let worlds: Vec<World> =
         World::ALL.into_iter().filter(|world| *world != World::Redis || Redis::is_here()).collect();
@@ -76,7 +76,7 @@ fn nothing_that_happens_at_a_crash_point_breaks_a_promise() {
 
 #[cfg(debug_assertions)]
 #[test]
-fn what_a_killed_supervisor_was_about_to_end_is_ended() {
+fn processes_that_a_killed_shim_was_stopping_are_ended() {
     // Kill the shim after the end is recorded but before it is reported, and at the start of a stop.
     assert_eq!(play("shim.exit.durable", Action::Kill), [""; 0]);
     assert_eq!(play("shim.stop", Action::Kill), [""; 0]);
@@ -84,7 +84,7 @@ fn what_a_killed_supervisor_was_about_to_end_is_ended() {
 
 #[cfg(debug_assertions)]
 #[test]
-fn manager_in_which_the_work_of_everybody_breaks_gives_way_to_a_fresh_one() {
+fn manager_with_a_panic_in_an_essential_task_exits_and_the_next_manager_recovers() {
     assert_eq!(play("engine.commit.ended", Action::Panic), [""; 0]);
 }
 

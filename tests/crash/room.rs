@@ -37,7 +37,7 @@ enum Filling {
 
 #[test]
 #[ignore = "mounts a disk"]
-fn full_disk_ends_no_running_process_and_service_continues_once_there_is_space() {
+fn full_disk_ends_no_running_process_and_service_continues_when_there_is_space() {
     let disks = [
         (World::Sqlite, Filling::Bytes),
         (World::Fs, Filling::Files),
@@ -53,7 +53,7 @@ fn full_disk_ends_no_running_process_and_service_continues_once_there_is_space()
 
 #[test]
 #[ignore = "mounts a disk"]
-fn output_leaves_the_last_room_to_records() {
+fn output_leaves_the_last_disk_space_to_records() {
     for world in [World::Sqlite, World::Fs].into_iter().take(if is_thorough() { 2 } else { 1 }) {
         let mut scene = Scene::on_a_disk(world, MANY_FILES);
         let wrong = flood(&mut scene).unwrap_or_else(|stuck| vec![stuck]);

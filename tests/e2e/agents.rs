@@ -237,7 +237,7 @@ fn thousand_parked_waits_do_not_delay_a_launch_and_all_are_answered() {
 }
 
 #[test]
-fn thousand_silent_slow_and_half_open_clients_change_nothing_for_the_others() {
+fn thousand_silent_slow_and_half_open_clients_do_not_affect_other_clients() {
     widen();
     let served = Served::new();
     let home = &served.home;

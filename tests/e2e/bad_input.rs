@@ -104,7 +104,7 @@ fn a_background_launch_of_what_cannot_be_executed_tells_the_reason_as_in_the_for
 }
 
 #[test]
-fn a_damaged_database_is_refused_untouched() {
+fn a_damaged_database_is_refused_and_left_unchanged() {
     let home = Home::new();
     let _ = home.launch(&["true"]);
     home.end_manager("-TERM");

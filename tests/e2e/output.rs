@@ -100,7 +100,7 @@ fn output_that_cannot_be_stored_is_reported_by_logs_while_the_command_runs() {
 }
 
 #[test]
-fn a_flood_is_bounded_with_its_head_and_tail_kept() {
+fn large_output_is_limited_and_its_head_and_tail_are_kept() {
     let home = Home::new();
     let script = "echo first; head -c 30000000 /dev/zero | tr '\\0' x | fold -w 99; echo; echo last";
     let id = home.ok(&["run", "-b", "--log-head", "1MiB", "--log-tail", "2MiB", "--", "sh", "-c", script]);

@@ -141,7 +141,7 @@ fn h3_a_tree_is_paused_and_resumed_with_all_its_processes() {
 }
 
 #[test]
-fn h4_terminate_ends_all_descendants_within_one_grace_and_nobody_joins_meanwhile() {
+fn h4_terminate_ends_all_descendants_within_one_grace_period_and_no_process_joins() {
     let home = Home::new();
     let stubborn = |extra: &[&str], name: &str| {
         let script = "trap '' TERM; touch $0; while :; do sleep 0.1; done";
@@ -262,7 +262,7 @@ fn h5_both_outputs_are_apart_together_in_order_and_readable_at_any_time() {
 }
 
 #[test]
-fn h6_a_failure_is_seen_within_half_a_second() {
+fn h6_a_failure_is_reported_within_half_a_second() {
     let home = Home::new();
     best_of_three(Duration::from_millis(500), "status and wait report the end", || {
         let id = home.launch(&["sh", "-c", "echo $$ > pid; exec sleep 60"]);

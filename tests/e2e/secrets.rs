@@ -15,7 +15,7 @@ const MARKER: &str = "m4rk3r-5ecret-0f0e1d";
 const SAID: &str = "said-by-the-command-itself";
 
 #[test]
-fn a_secret_of_the_environment_is_in_the_environment_store_and_the_output_of_its_command_and_nowhere_else() {
+fn a_secret_of_the_environment_is_only_in_the_environment_store_and_in_output() {
     let home = Home::new();
     let receiver = Receiver::open(&home);
     // Start the manager with a client that has no secret, because a manager inherits the environment of the client that

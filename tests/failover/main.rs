@@ -46,7 +46,7 @@ const RESUMING: Duration = Duration::from_secs(20);
 
 #[test]
 #[cfg_attr(not(redis), ignore = "redis-server is missing (Debian: apt-get install redis-server)")]
-fn launches_outlive_a_primary_that_is_killed() {
+fn acknowledged_launches_survive_a_kill_of_the_primary() {
     Run::start(LAZY, "replicated:2").goes(&Fault::Killed);
 }
 
@@ -58,7 +58,7 @@ fn launches_outlive_a_primary_that_is_cut_off() {
 
 #[test]
 #[cfg_attr(not(redis), ignore = "redis-server is missing (Debian: apt-get install redis-server)")]
-fn launches_outlive_a_primary_that_is_cut_off_together_with_a_replica() {
+fn acknowledged_launches_survive_the_cut_off_of_the_primary_and_a_replica() {
     Run::start(LAZY, "replicated:2").goes(&Fault::CutOff(&[PRIMARY, REPLICAS[0]]));
 }
 
@@ -74,7 +74,7 @@ fn nothing_less_than_all_replicas_is_taken_for_safe_and_launches_outlive_a_prima
 /// The nodes must restore acknowledged records that are missing on the promoted replica.
 #[test]
 #[cfg_attr(not(redis), ignore = "redis-server is missing (Debian: apt-get install redis-server)")]
-fn launches_that_a_promoted_replica_lacks_are_restored_without_a_durability_promise() {
+fn launches_that_a_promoted_replica_lacks_are_restored_even_with_durability_cache() {
     // No process waits in this test. Any node may run a waiting process, so during a partition that is longer than a
     // lease, the process could run on both sides.
     Run { keys: Keys::MayBeLost, ..Run::start(SYNCED, "cache") }

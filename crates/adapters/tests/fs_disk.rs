@@ -163,7 +163,7 @@ fn a_second_program_is_told_who_uses_it() {
 }
 
 #[test]
-fn a_store_of_a_newer_version_is_refused_untouched() {
+fn a_store_of_a_newer_version_is_refused_and_left_unchanged() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("store");
     drop(open(&path, &VirtualClock::default()));
@@ -213,7 +213,7 @@ fn what_is_no_store_of_ours_is_refused_untouched_with_a_way_out() {
 }
 
 #[tokio::test]
-async fn a_damaged_file_is_refused_untouched_and_named() {
+async fn a_damaged_file_is_named_and_left_unchanged() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("store");
     written(&path).await;
@@ -240,7 +240,7 @@ async fn a_damaged_file_is_refused_untouched_and_named() {
 }
 
 #[tokio::test]
-async fn a_missing_commit_is_refused_untouched_and_named() {
+async fn a_missing_commit_is_named_and_the_store_is_left_unchanged() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("store");
     written(&path).await;
@@ -253,7 +253,7 @@ async fn a_missing_commit_is_refused_untouched_and_named() {
 }
 
 #[tokio::test]
-async fn a_write_that_was_cut_short_anywhere_counts_for_nothing() {
+async fn an_incomplete_write_is_ignored_wherever_it_ends() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("store");
     let before = written(&path).await;
@@ -393,7 +393,7 @@ async fn checkpoints_take_in_commits_while_writes_go_on() {
 }
 
 #[tokio::test]
-async fn a_full_store_takes_work_again_once_there_is_room() {
+async fn a_full_store_accepts_writes_again_when_there_is_space() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("store");
     let clock = VirtualClock::default();
@@ -448,7 +448,7 @@ async fn what_does_not_fit_leaves_room_for_what_does() {
 }
 
 #[tokio::test]
-async fn killed_at_any_moment_it_keeps_all_that_it_acknowledged() {
+async fn a_store_that_is_killed_at_any_moment_keeps_all_acknowledged_writes() {
     for round in 1..=5_usize {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("store");

@@ -96,7 +96,7 @@ async fn the_files_are_for_their_owner_only() {
 }
 
 #[test]
-fn a_store_of_a_newer_version_is_refused_untouched() {
+fn a_store_of_a_newer_version_is_refused_and_left_unchanged() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("store.db");
     drop(open(&path, &VirtualClock::default()));
@@ -221,7 +221,7 @@ fn a_half_made_store_of_an_earlier_start_is_in_nobodys_way() {
 }
 
 #[tokio::test]
-async fn a_full_store_takes_work_again_once_there_is_room() {
+async fn a_full_store_accepts_writes_again_when_there_is_space() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("store.db");
     let clock = VirtualClock::default();
@@ -598,7 +598,7 @@ async fn a_call_that_was_handed_out_is_due_again_only_when_its_time_is_over() {
 }
 
 #[tokio::test]
-async fn a_log_that_is_cut_or_changed_anywhere_keeps_all_that_came_before() {
+async fn a_damaged_log_keeps_all_commits_before_the_damage() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("store.db");
     let log = directory.path().join("store.db-wal");
@@ -637,7 +637,7 @@ async fn a_log_that_is_cut_or_changed_anywhere_keeps_all_that_came_before() {
 }
 
 #[tokio::test]
-async fn killed_at_any_moment_it_keeps_all_that_it_acknowledged() {
+async fn a_store_that_is_killed_at_any_moment_keeps_all_acknowledged_writes() {
     for round in 1..=6_usize {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("store.db");
@@ -698,7 +698,7 @@ async fn child_that_writes_until_it_is_killed() {
 }
 
 #[test]
-fn after_a_failed_write_nothing_is_acknowledged_until_it_is_opened_again() {
+fn after_a_failed_write_the_store_acknowledges_nothing_until_it_is_reopened() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("store.db");
     // The limit on the file size makes every write fail. The signal that the limit sends is ignored.
@@ -749,7 +749,7 @@ async fn child_whose_disk_fails() {
 }
 
 #[tokio::test]
-async fn a_damaged_row_hides_and_holds_up_no_other() {
+async fn a_damaged_row_neither_hides_nor_delays_other_rows() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("store.db");
     let store = open(&path, &VirtualClock::default());

@@ -504,8 +504,8 @@ controls! {
     a_store_that_keeps_a_hand_out_fails: HandsOutOnce fails a_commit_ends_the_five_seconds;
     a_store_that_forgets_answers_fails: ForgetsAnswers fails an_answer_outlives_its_record;
     a_store_that_mixes_queues_up_fails: MixesQueuesUp fails queues_stand_in_the_order_of_their_keys;
-    a_store_that_forgets_homes_fails: ForgetsHomes fails a_node_that_owns_something_belongs_to_its_home;
-    a_store_that_forgets_who_left_work_behind_fails: ForgetsHomes fails a_node_that_left_work_behind_belongs_to_its_home;
+    a_store_that_forgets_homes_fails: ForgetsHomes fails a_node_that_owns_processes_belongs_to_its_state_directory;
+    a_store_that_forgets_who_left_work_behind_fails: ForgetsHomes fails a_node_that_left_with_unfinished_processes_belongs_to_its_state_directory;
 }
 
 /// Generates tests that check that the model detects a faulty store. Only faults that nearly every random script
@@ -676,8 +676,8 @@ fn a_store_that_acknowledges_too_early_fails_when_it_is_reopened() {
         let reopen = move || std::future::ready(Arc::new(kept.clone()) as Arc<dyn Store>);
         StoreFixture::new(Arc::new(inner), clock).with_reopening(reopen)
     };
-    assert!(passes(store::what_was_answered_is_there_after_reopening(opened(true))));
-    assert!(!passes(store::what_was_answered_is_there_after_reopening(opened(false))));
+    assert!(passes(store::acknowledged_writes_exist_after_reopening(opened(true))));
+    assert!(!passes(store::acknowledged_writes_exist_after_reopening(opened(false))));
 }
 
 mod cut {

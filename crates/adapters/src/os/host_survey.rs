@@ -225,7 +225,7 @@ mod tests {
     use rustix::process::{Pid, Resource, Rlimit, prlimit};
 
     #[test]
-    fn attempts_are_told_apart_by_lock_records_and_who_lives() {
+    fn attempts_are_classified_by_lock_records_and_live_processes() {
         let top = tempfile::tempdir().unwrap();
         let absent = top.path().join("attempts");
         assert_eq!(HostSurvey::of(&absent).unwrap(), HostSurvey::default());

@@ -315,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_of_the_environment_hides_its_values() {
+    fn an_error_about_the_environment_hides_the_values() {
         let mut order = order(&[]);
         order.environment = vec![("TOKEN".to_owned(), "hunter2\0".to_owned())];
         let failure = prepare(&order, &options(), NOTE.as_ref(), None).unwrap_err();

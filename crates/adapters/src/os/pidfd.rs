@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn status_that_the_kernel_hides_is_not_taken_for_success() {
+    fn exit_status_that_the_kernel_hides_does_not_count_as_success() {
         let is_root = geteuid().is_root();
         let directory = tempfile::tempdir().unwrap();
         fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755)).unwrap();

@@ -331,7 +331,7 @@ mod tests {
     }
 
     #[test]
-    fn a_database_of_an_older_version_becomes_one_of_this() {
+    fn a_database_of_an_older_version_is_migrated() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("store.db");
         for older in 1..VERSION {

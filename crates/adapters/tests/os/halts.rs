@@ -44,7 +44,7 @@ async fn a_halted_supervisor_is_told_of_until_it_goes_on() {
 }
 
 #[tokio::test]
-async fn the_end_of_a_command_is_told_though_its_supervisor_is_halted() {
+async fn the_end_of_a_command_is_reported_although_its_shim_is_stopped() {
     let bench = Bench::new();
     halted(&bench, WAITS).await;
     assert!(stopped(&bench).await.0);
@@ -136,7 +136,7 @@ const SUPERVISORS: [Supervisor; 4] =
     [Supervisor::IsHalted, Supervisor::WasHalted, Supervisor::IsKilled, Supervisor::WasKilled];
 
 #[tokio::test]
-async fn an_end_while_the_whole_manager_was_stopped_is_dated_at_the_latest() {
+async fn an_end_while_the_manager_was_stopped_has_the_latest_possible_time() {
     for supervisor in SUPERVISORS {
         let exit = ended_unseen(supervisor, false).await;
         assert_eq!((code(&exit), exit.circumstances.end_time_unknown), (7, true), "{supervisor:?}: {exit:?}");
@@ -144,7 +144,7 @@ async fn an_end_while_the_whole_manager_was_stopped_is_dated_at_the_latest() {
 }
 
 #[tokio::test]
-async fn a_stop_is_no_cause_of_an_end_that_came_before_the_order() {
+async fn a_stop_is_not_the_cause_of_an_end_before_the_stop() {
     for supervisor in SUPERVISORS {
         let exit = ended_unseen(supervisor, true).await;
         assert_eq!((code(&exit), exit.stopped), (7, None), "{supervisor:?}: {exit:?}");
@@ -152,7 +152,7 @@ async fn a_stop_is_no_cause_of_an_end_that_came_before_the_order() {
 }
 
 #[tokio::test]
-async fn the_next_life_tells_an_end_that_a_halted_supervisor_has_not_seen() {
+async fn the_next_manager_reports_an_end_that_a_stopped_shim_did_not_observe() {
     let mut bench = Bench::new();
     bench.start(key(1), WAITS).await;
     let pid = bench.spawned().await;
@@ -174,7 +174,7 @@ async fn the_next_life_tells_an_end_that_a_halted_supervisor_has_not_seen() {
 }
 
 #[tokio::test]
-async fn an_end_in_this_life_is_dated_then_though_its_supervisor_was_halted_before() {
+async fn an_end_during_this_manager_run_has_its_exact_time_although_its_shim_was_stopped_before() {
     let mut bench = Bench::new();
     bench.start(key(1), WAITS).await;
     bench.spawned().await;

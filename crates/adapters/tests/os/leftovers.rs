@@ -104,7 +104,7 @@ async fn the_next_life_finishes_a_sweep_of_which_nobody_is_left() {
 }
 
 #[tokio::test]
-async fn a_tree_of_which_nothing_is_known_any_more_is_told_as_unverified() {
+async fn a_tree_without_any_information_is_reported_as_unverified() {
     let mut bench = Bench::new();
     let left = litter(&bench, NEVER).await;
     end_command(&bench);

@@ -25,7 +25,7 @@ async fn the_next_life_finds_what_runs_and_sees_its_end() {
 }
 
 #[tokio::test]
-async fn the_next_life_leaves_the_cgroup_of_a_living_supervisor_and_tells_the_end() {
+async fn the_next_manager_keeps_the_cgroup_of_a_live_shim_and_reports_the_end() {
     for is_removed in [false, true] {
         let mut bench = Bench::with(ContainmentChoice::Auto);
         bench.start(key(1), WAITS).await;
@@ -147,7 +147,7 @@ async fn what_was_never_started_never_ran_and_never_will() {
 }
 
 #[tokio::test]
-async fn what_ran_in_another_boot_is_interrupted_by_the_reboot() {
+async fn an_attempt_of_an_earlier_boot_is_interrupted_by_the_reboot() {
     let bench = Bench::new();
     bench.start(key(1), "exit 0").await;
     bench.spawned().await;

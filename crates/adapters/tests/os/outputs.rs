@@ -46,7 +46,7 @@ async fn the_place_is_a_file_that_any_tool_can_read() {
 }
 
 #[tokio::test]
-async fn a_flood_keeps_head_and_tail_and_tells_the_gap() {
+async fn large_output_keeps_head_and_tail_and_reports_the_gap() {
     let bench = Bench::new();
     let mut order = bench.order(key(1), "echo first; head -c 8000000 /dev/zero; echo last");
     order.command.output.head = 4096;

@@ -19,7 +19,7 @@ async fn a_command_tells_its_exit_code_and_all_its_output() {
 }
 
 #[tokio::test]
-async fn starting_twice_runs_once_and_is_told_once() {
+async fn a_repeated_start_runs_and_is_reported_only_once() {
     let bench = Bench::new();
     let order = bench.order(key(1), "echo ran >> ran; exit 4");
     let (first, second) =
@@ -33,7 +33,7 @@ async fn starting_twice_runs_once_and_is_told_once() {
 }
 
 #[tokio::test]
-async fn starting_again_in_another_life_tells_what_became_of_it() {
+async fn a_repeated_start_by_the_next_manager_returns_the_state_of_the_attempt() {
     let mut bench = Bench::new();
     let order = bench.order(key(1), "echo ran >> ran; exit 4");
     bench.spawner.start(order.clone()).await.unwrap();

@@ -11,7 +11,7 @@ const STUBBORN: &str = "trap '' TERM; setsid sh -c 'trap \"\" TERM; while :; do 
     echo $! ready; while :; do sleep 1; done";
 
 #[tokio::test]
-async fn a_stop_ends_what_ignores_it_with_all_its_descendants() {
+async fn a_stop_ends_a_command_that_ignores_it_and_all_its_descendants() {
     let bench = Bench::new();
     bench.start(key(1), STUBBORN).await;
     let pid = bench.spawned().await;
@@ -40,7 +40,7 @@ async fn a_forced_stop_does_not_wait() {
 }
 
 #[tokio::test]
-async fn a_halted_supervisor_goes_on_to_carry_out_a_stop() {
+async fn a_stopped_shim_is_resumed_to_execute_a_stop_request() {
     let bench = Bench::new();
     bench.start(key(1), "trap 'exit 8' TERM; echo ready; while :; do sleep 0.01; done").await;
     bench.spawned().await;
@@ -54,7 +54,7 @@ async fn a_halted_supervisor_goes_on_to_carry_out_a_stop() {
 }
 
 #[tokio::test]
-async fn a_tree_is_killed_even_if_its_supervisor_is_kept_halted() {
+async fn a_tree_is_killed_even_if_its_shim_stays_stopped() {
     let bench = Bench::new();
     bench.start(key(1), STUBBORN).await;
     let pid = bench.spawned().await;
@@ -73,7 +73,7 @@ async fn a_tree_is_killed_even_if_its_supervisor_is_kept_halted() {
 }
 
 #[tokio::test]
-async fn a_tree_is_killed_even_if_the_socket_of_its_supervisor_was_removed() {
+async fn a_tree_is_killed_even_if_the_socket_of_its_shim_was_removed() {
     let mut bench = Bench::new();
     bench.start(key(1), STUBBORN).await;
     let pid = bench.spawned().await;

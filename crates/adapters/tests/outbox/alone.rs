@@ -114,7 +114,7 @@ async fn launch_without_an_answer_is_never_accepted_alone() {
 }
 
 #[tokio::test]
-async fn next_manager_gives_what_the_one_before_accepted_alone() {
+async fn next_manager_restores_the_local_only_launches_of_the_previous_manager() {
     let (node, store, lease) = lonely(1).await;
     node.remote.is(Mood::Away);
     let id = accepted(&node, &store).await;

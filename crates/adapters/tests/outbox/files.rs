@@ -51,7 +51,7 @@ async fn what_is_no_outbox_is_refused_untouched() {
 }
 
 #[tokio::test]
-async fn a_damaged_page_is_found_when_it_is_opened() {
+async fn a_damaged_page_is_found_when_the_outbox_is_opened() {
     let node = Node::new();
     let (store, lease) = node.join().await;
     for _ in 0..50 {

@@ -134,7 +134,7 @@ fn room() -> ClaimCapacity {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nothing_is_taken_from_a_server_that_went_back_before_that_was_told() {
+async fn no_process_is_taken_over_from_a_server_with_older_data_before_the_loss_is_reported() {
     let Restored { mut server, world, store, lease, waiter, before } = Restored::new().await;
     server.restart();
     let unclaimed = error_of(store.claim(&lease, &room()).await);
@@ -161,7 +161,7 @@ async fn nothing_is_taken_from_a_server_that_went_back_before_that_was_told() {
 
 /// The connection is not interrupted, so only the metadata of the namespace shows the loss of data.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nothing_is_taken_from_a_namespace_that_was_emptied_and_filled_again_before_that_was_told() {
+async fn no_process_is_taken_over_from_a_refilled_namespace_before_the_loss_is_reported() {
     let server = Server::with(&DURABLE);
     let options = RedisOptions { durability: Durability::Single, ..server.options() };
     let store = Arc::new(RedisStore::open(options.clone()).await.unwrap());

@@ -40,7 +40,7 @@ async fn nobody_waits_long_for_a_replica_that_is_known_to_be_away() {
 
 /// A claim that only the primary has received is lost if the primary is lost. Such a claim must not start a process.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_claim_that_a_replica_lacks_is_not_kept_though_it_is_read() {
+async fn a_claim_that_a_replica_lacks_does_not_count_although_it_can_be_read() {
     let (primary, replica, store) = pair().await;
     let world = StoreFixture::new(store.clone(), VirtualClock::default());
     let lease = world.node("a").await;

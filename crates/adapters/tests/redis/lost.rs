@@ -164,7 +164,7 @@ async fn a_write_that_no_server_got_is_surely_not_applied() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_was_acknowledged_is_there_after_the_server_was_killed() {
+async fn acknowledged_writes_exist_after_the_server_was_killed() {
     let mut server = Server::with(&["--save", "", "--appendonly", "yes", "--appendfsync", "always"]);
     let options = RedisOptions { durability: Durability::Single, ..server.options() };
     let store: Arc<dyn Store> = Arc::new(RedisStore::open(options).await.unwrap());

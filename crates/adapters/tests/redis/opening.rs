@@ -87,7 +87,7 @@ async fn replicas_have_to_be_there() {
 }
 
 #[tokio::test]
-async fn a_namespace_of_a_newer_program_is_left_untouched() {
+async fn a_namespace_of_a_newer_program_is_left_unchanged() {
     let server = Server::start();
     drop(RedisStore::open(server.options()).await.unwrap());
     let meta = "lh:{longhaul}:meta";

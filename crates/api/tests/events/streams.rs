@@ -65,7 +65,7 @@ async fn an_event_is_the_same_whenever_and_by_whomever_it_is_read() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn whoever_goes_on_from_a_cursor_misses_nothing_across_a_restart() {
+async fn a_reader_that_resumes_from_a_cursor_misses_no_event_across_a_restart() {
     let mut world = World::new().await;
     let id = world.run("says it").await;
     world.end(&id).await;
@@ -171,7 +171,7 @@ async fn a_cursor_of_another_log_is_a_gap_and_it_goes_on_from_there() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_the_log_let_go_of_is_a_gap_and_the_rest_is_told() {
+async fn deleted_events_are_a_gap_and_all_later_events_arrive() {
     let world = World::new().await;
     let id = world.launch(json!({ "reported": {} })).await;
     let mut events = world.api.events(&following(Some("start"))).await.unwrap();

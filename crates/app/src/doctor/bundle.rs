@@ -183,7 +183,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_that_a_launcher_wrote_is_told_of_a_process() {
+    fn the_bundle_contains_no_text_that_a_launcher_wrote() {
         let marker = || Some("marker-7c1d".to_owned());
         let process = ProcessView {
             name: marker(),

@@ -251,7 +251,7 @@ fn store_of_a_directory_that_is_gone_is_adopted_unasked() {
 }
 
 #[test]
-fn start_that_no_record_tells_of_is_not_made_again_by_whoever_adopts_the_store() {
+fn start_without_a_record_is_not_repeated_by_the_adopter_of_the_store() {
     for store in ["sqlite:", "fs:"] {
         let bench = Bench::new().with_config(&format!("store = \"{store}{{top}}/shared\"\n"));
         let armed = |words: &[&str]| {

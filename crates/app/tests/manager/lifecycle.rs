@@ -4,7 +4,7 @@ use std::fs::File;
 use std::process::Stdio;
 
 #[test]
-fn work_outlives_a_killed_manager_and_its_end_is_known() {
+fn process_outlives_a_killed_manager_and_its_end_is_recorded() {
     let bench = Bench::new();
     let id = bench.launch("echo before; sleep 1; echo after; exit 7");
     until("it runs", || bench.show(&id)["status"] == "running");
@@ -40,7 +40,7 @@ fn reported_result_and_error_outlive_the_manager_and_describe_a_failed_or_cancel
 }
 
 #[test]
-fn manager_that_is_told_to_end_leaves_its_work_running() {
+fn manager_that_is_asked_to_exit_leaves_its_processes_running() {
     let bench = Bench::new();
     let id = bench.launch("exec sleep 30");
     until("it runs", || bench.show(&id)["status"] == "running");

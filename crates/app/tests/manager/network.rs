@@ -38,7 +38,7 @@ fn manager_listens_where_it_is_told_and_says_where_that_is() {
 }
 
 #[test]
-fn whoever_has_no_token_is_told_nothing() {
+fn client_without_a_token_receives_no_data() {
     let served = Served::new(&["--listen", "127.0.0.1:0"]);
     let web = served.web();
     for path in ["/v1/processes", "/v1/health", "/v1/version", "/metrics", "/mcp", "/nowhere", "/"] {
@@ -64,7 +64,7 @@ fn whoever_has_no_token_is_told_nothing() {
 }
 
 #[test]
-fn web_page_gets_nowhere() {
+fn web_page_has_no_access() {
     let served = Served::new(&["--listen", "127.0.0.1:0"]);
     let web = served.web();
     let (host, control) = (web.host(), served.control());
@@ -315,7 +315,7 @@ fn token_that_others_may_read_keeps_the_manager_from_serving() {
 }
 
 #[test]
-fn other_machines_are_let_in_by_intent_alone() {
+fn other_machines_have_access_only_if_the_configuration_allows_it() {
     let bench = Bench::new();
     for address in ["0.0.0.0:0", "[::]:0", "192.0.2.1:0"] {
         let said = bench.run(&["serve", "--listen", address]);

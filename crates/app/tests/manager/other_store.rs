@@ -6,7 +6,7 @@ use crate::shared_store::Server;
 use rustix::process::Signal;
 
 #[test]
-fn live_work_of_one_store_outlives_the_change_to_another_one() {
+fn live_processes_of_a_store_survive_a_change_to_another_store() {
     let bench = Bench::new();
     let Some(server) = Server::start(&bench) else { return };
     let others = ["fs:".to_owned(), server.url("new")];

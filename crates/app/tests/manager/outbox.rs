@@ -93,7 +93,7 @@ fn end_that_is_seen_while_the_store_is_away_is_shown_and_ends_waits() {
 }
 
 #[test]
-fn launch_runs_here_while_the_store_is_away_where_that_was_asked_for() {
+fn launch_runs_locally_while_the_store_is_unreachable_if_the_url_allows_it() {
     let place = tempfile::tempdir().unwrap();
     let Some(mut server) = Server::start(place.path()) else { return };
     let (a, b) = (server.node_with("a", "&on_outage=run"), server.node("b"));
@@ -149,7 +149,7 @@ fn launch_runs_here_while_the_store_is_away_where_that_was_asked_for() {
 }
 
 #[test]
-fn namespace_that_is_emptied_under_running_managers_gets_back_what_it_lost() {
+fn lost_records_of_an_emptied_namespace_are_restored_by_running_managers() {
     let place = tempfile::tempdir().unwrap();
     let Some(server) = Server::start(place.path()) else { return };
     let (a, b) = (server.node("a"), server.node("b"));
@@ -211,7 +211,7 @@ fn namespace_that_is_an_old_one_gets_back_what_came_later() {
 }
 
 #[test]
-fn manager_that_was_killed_gives_back_what_it_kept_when_it_begins_again() {
+fn next_manager_restores_the_records_in_the_outbox_of_a_killed_manager() {
     let place = tempfile::tempdir().unwrap();
     let Some(server) = Server::start(place.path()) else { return };
     let (a, b) = (server.node("a"), server.node("b"));

@@ -114,7 +114,7 @@ fn state_directory_that_is_a_file_is_named_as_such() {
 }
 
 #[test]
-fn damaged_store_is_left_untouched_and_named() {
+fn damaged_store_is_named_and_left_unchanged() {
     let bench = Bench::new();
     let said = bench.run(&["run", "-b", "--", "true"]);
     assert_eq!(said.code, 0, "{said:?}");

@@ -138,7 +138,7 @@ fn webhook_gets_signed_events_and_nobody_else_is_asked() {
 }
 
 #[test]
-fn killed_manager_repeats_no_more_than_what_was_under_way() {
+fn killed_manager_repeats_only_the_delivery_in_progress() {
     const KILLS: usize = 20;
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();

@@ -78,7 +78,7 @@ fn ended(bench: &Bench, id: &str) -> serde_json::Value {
 }
 
 #[test]
-fn launch_that_was_changed_in_the_server_is_never_executed_and_inspect_tells_why() {
+fn launch_that_was_changed_in_the_server_is_never_executed_and_inspect_shows_why() {
     let Some(nodes) = Nodes::new() else { return };
     let Nodes { a, b, .. } = &nodes;
     let marks = a.top().join("marks");

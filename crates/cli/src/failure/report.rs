@@ -287,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn text_of_others_cannot_reach_the_terminal_as_control() {
+    fn untrusted_text_cannot_control_the_terminal() {
         let failure = CliError::from(Problem {
             slug: "x\u{1b}[2J".to_owned(),
             title: "evil \u{1b}]0;title\u{7} name".to_owned(),

@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn terminal_gets_no_control_even_across_pieces() {
+    fn terminal_gets_no_control_sequence_even_across_chunks() {
         let mut printer =
             Printer::new(PrintOptions { clean: Some(TerminalPolicy::Plain), ..PrintOptions::default() });
         assert_eq!(shown(&mut printer, b"a\x1b[2"), "a");

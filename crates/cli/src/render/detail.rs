@@ -508,7 +508,7 @@ tests (0a1b2c3d-1111-4111-8111-111111111111)  ● running
     }
 
     #[test]
-    fn words_of_strangers_cannot_forge_lines() {
+    fn untrusted_text_cannot_forge_lines() {
         let mut process = samples::running();
         process.description = Some("a\n  why        forged\u{1b}[2J".to_owned());
         let page = page(&process);

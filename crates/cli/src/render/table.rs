@@ -311,7 +311,7 @@ b7d0ha00-3333-4333-8333-333333333333\tatlas\truff\tfailed exit 1\t-\t-\t-\t2026-
     }
 
     #[test]
-    fn cell_of_a_stranger_stays_one_cell() {
+    fn cell_with_untrusted_text_stays_one_cell() {
         let mut process = samples::running();
         process.name = Some("a\tb\n\u{1b}[2Jc".to_owned());
         let shown = table(&[process], look(false, false), now());

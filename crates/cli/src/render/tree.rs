@@ -109,7 +109,7 @@ bbbb0000 lint ● running
     }
 
     #[test]
-    fn words_of_strangers_cannot_forge_rows() {
+    fn untrusted_text_cannot_forge_rows() {
         let mut process = samples::running();
         process.stage = Some("a\nb\u{1b}[2J".to_owned());
         let shown = tree(&[process], look(true, true));

@@ -25,7 +25,7 @@ proptest! {
     }
 
     #[test]
-    fn replaying_the_events_gives_the_record(script in scripts()) {
+    fn replayed_events_give_the_record(script in scripts()) {
         let mut replayed = Situation::of(script.spec.clone()).process;
         for turn in live(&script) {
             replayed.evolve(&turn.answer.map(|step| step.events).unwrap_or_default());
@@ -34,7 +34,7 @@ proptest! {
     }
 
     #[test]
-    fn ended_is_final(script in scripts()) {
+    fn an_ending_is_final(script in scripts()) {
         for turn in live(&script) {
             if let State::Ended(before) = &turn.before.state {
                 let State::Ended(after) = &turn.after.state else {

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 proptest! {
     #[test]
-    fn a_timeout_counts_the_time_that_it_ran_awake_and_not_paused(
+    fn a_timeout_counts_only_the_awake_time_in_which_the_process_was_not_paused(
         spans in prop::collection::vec((0_u64..20_000, 0_u64..100_000, 0_u64..100_000), 1..12),
     ) {
         let mut life = command().after(&["claimed", "spawned"]);

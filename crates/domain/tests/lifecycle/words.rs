@@ -135,7 +135,7 @@ fn every_fact_has_a_word_of_its_own() {
 }
 
 #[test]
-fn an_end_that_nobody_saw_is_dated_as_the_latest_possible_one() {
+fn an_unobserved_end_gets_the_latest_possible_time() {
     let lost = |unverified| Ending::Interrupted {
         why: Interruption::SupervisorKilled { evidence: String::new(), unverified },
     };
@@ -183,7 +183,7 @@ fn an_exit_is_known_wherever_one_was_seen() {
 }
 
 #[test]
-fn blame_goes_to_the_stop_then_the_limit_then_the_signal() {
+fn cause_is_the_stop_then_the_limit_then_the_signal() {
     let by = |number| ExitStatus::Signal { number, core: false };
     let over = |limit, status| Exit { limit: Some(limit), ..exit(status, None) };
     let told = [

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 #[tokio::test(start_paused = true)]
-async fn a_crash_anywhere_in_a_cascade_ends_the_tree_all_the_same() {
+async fn a_cascade_ends_the_tree_wherever_the_engine_crashes() {
     // One commit records the cascade, and four commits record the cancelled processes. Commands that obey the stop end
     // immediately.
     for (fault, words, commits) in [

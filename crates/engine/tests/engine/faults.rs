@@ -59,7 +59,7 @@ async fn an_end_is_recorded_as_soon_as_the_store_is_back() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_end_is_told_while_what_was_seen_before_it_waits_for_its_record() {
+async fn an_end_is_reported_while_an_earlier_observation_waits_for_its_record() {
     let world = World::new().await;
     let id = world.launch("stubborn").await;
     world.settle().await;
@@ -121,7 +121,7 @@ async fn recorded(world: &World, ids: &[ProcessId]) -> Vec<Status> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn every_end_is_shown_and_ends_waits_while_the_store_cannot_write() {
+async fn every_end_is_shown_and_ends_all_waits_while_the_store_cannot_write() {
     let world = roomy().await;
     let ids = launch_many(&world, "exit 5 7000").await;
     world.store.set_full(true);
@@ -137,7 +137,7 @@ async fn every_end_is_shown_and_ends_waits_while_the_store_cannot_write() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_end_is_shown_though_the_store_has_not_taken_the_start_before_it() {
+async fn an_end_is_shown_although_the_start_is_not_in_the_store_yet() {
     let world = World::new().await;
     refuse_for_seconds(&world);
     let id = world.launch("exit 5 1000").await;
@@ -163,7 +163,7 @@ async fn what_the_store_takes_does_not_wait_for_what_it_refused() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stop_goes_ahead_when_the_store_cannot_write_and_is_recorded_later() {
+async fn a_stop_is_executed_while_the_store_cannot_write_and_is_recorded_later() {
     let world = World::new().await;
     let id = world.launch("run").await;
     world.settle().await;
@@ -209,7 +209,7 @@ async fn a_stop_without_room_for_its_record_says_what_became_of_the_process() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nothing_starts_on_a_claim_that_may_be_there_for_now_only() {
+async fn no_process_starts_on_a_claim_that_may_be_lost() {
     let world = World::new().await;
     world.store.set_unkept(true);
     let id = world.launch("run").await;
@@ -270,7 +270,7 @@ async fn lost_answers_everywhere_change_no_truth() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_pause_that_cannot_be_recorded_halts_nothing() {
+async fn a_pause_that_cannot_be_recorded_pauses_no_process() {
     let world = World::new().await;
     let id = world.launch("exit 0 10000").await;
     world.settle().await;
@@ -283,7 +283,7 @@ async fn a_pause_that_cannot_be_recorded_halts_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_resume_that_cannot_be_recorded_lets_nothing_go_on() {
+async fn a_resume_that_cannot_be_recorded_resumes_no_process() {
     let world = World::new().await;
     let id = world.launch("exit 0 10000").await;
     world.settle().await;

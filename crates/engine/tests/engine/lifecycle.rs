@@ -211,7 +211,7 @@ async fn a_shutdown_leaves_processes_running_or_stops_them_all() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_start_that_is_under_way_is_recorded_before_a_shutdown_is_over() {
+async fn a_start_in_progress_is_recorded_before_a_shutdown_ends() {
     let world = World::new().await;
     let id = world.launch("slow 800").await;
     world.settle().await;

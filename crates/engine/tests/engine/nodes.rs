@@ -272,7 +272,7 @@ async fn work_of_a_node_that_left_is_unreachable_once_a_lease_would_be_over() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_opted_in_stops_on_its_node_before_it_runs_elsewhere() {
+async fn a_process_that_may_run_again_stops_on_its_node_before_it_runs_on_another_node() {
     let cluster = Cluster::new();
     let (a, b) = (cluster.node("a", 1).await, cluster.node("b", 2).await);
     let process = a.launch(requeued("run")).await;
@@ -378,7 +378,7 @@ async fn work_that_the_store_does_not_know_any_more_goes_on() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_late_end_of_interrupted_work_is_attached() {
+async fn the_late_exit_of_an_interrupted_process_is_added_to_its_record() {
     let cluster = Cluster::new();
     let (a, b) = (cluster.node("a", 1).await, cluster.node("b", 2).await);
     let process = a.launch(command("exit 3 90000")).await;
@@ -517,7 +517,7 @@ async fn a_draining_node_takes_nothing_new() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_wait_hears_of_an_end_on_another_node() {
+async fn a_wait_is_notified_of_an_end_on_another_node() {
     let cluster = Cluster::new();
     let (a, b) = (cluster.node("a", 1).await, cluster.node("b", 2).await);
     let process = a.launch(command("exit 0 2500")).await;
@@ -548,7 +548,7 @@ async fn orders_reach_work_on_another_node() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_tree_over_several_nodes_ends_as_one() {
+async fn a_cancel_ends_a_tree_on_several_nodes() {
     let cluster = Cluster::new();
     let (a, b) = (cluster.node("a", 1).await, cluster.node("b", 2).await);
     let root = a.launch(command("run")).await;
@@ -622,7 +622,7 @@ async fn what_begins_after_it_was_given_to_others_is_stopped() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_node_that_stood_still_stops_its_copies_when_it_goes_on() {
+async fn a_frozen_node_stops_its_old_attempts_when_it_continues() {
     let cluster = Cluster::new();
     let (a, b) = (cluster.node("a", 1).await, cluster.node("b", 2).await);
     let process = a.launch(requeued("run")).await;

@@ -98,7 +98,7 @@ async fn what_the_record_calls_running_is_not_halted_when_the_answer_to_a_pause_
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_end_that_nothing_keeps_is_neither_shown_nor_ends_a_wait_before_the_store_has_it() {
+async fn an_end_without_a_durable_record_is_hidden_until_the_store_has_it() {
     let shaky = Shaky::new().await;
     let id = shaky.launch("exit 5 1000").await;
     shaky.clock.run_for(seconds(1) / 2).await;
@@ -117,7 +117,7 @@ async fn an_end_that_nothing_keeps_is_neither_shown_nor_ends_a_wait_before_the_s
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_end_behind_what_the_store_refused_is_shown_as_soon_as_it_is_kept() {
+async fn an_end_after_a_refused_write_is_shown_as_soon_as_it_is_durable() {
     let shaky = Shaky::new().await;
     // The start is retried for several seconds. Later observations have to wait for it.
     for _ in 0..7 {

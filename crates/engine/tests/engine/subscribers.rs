@@ -70,7 +70,7 @@ async fn a_subscriber_sees_everything_from_now_on_in_order() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_subscriber_goes_on_from_where_it_was() {
+async fn a_subscriber_resumes_from_its_cursor() {
     let world = World::new().await;
     let first = world.launch("exit 0").await;
     world.end(first).await;
@@ -81,7 +81,7 @@ async fn a_subscriber_goes_on_from_where_it_was() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_that_never_reads_and_one_that_panics_harm_nobody_while_a_thousand_run() {
+async fn subscribers_that_never_read_or_panic_do_not_affect_a_thousand_processes() {
     let world = World::with(|settings| settings.max_parallel = 0).await;
     let mut silent = world.engine.subscribe(None, 16).await.unwrap();
     let mut good = world.engine.subscribe(None, 16).await.unwrap();

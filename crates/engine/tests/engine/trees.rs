@@ -61,7 +61,7 @@ pub(crate) async fn family(world: &World, words: &str) -> Vec<ProcessId> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn terminate_asks_a_whole_tree_deepest_first_within_one_grace() {
+async fn terminate_stops_a_whole_tree_deepest_first_within_one_grace_period() {
     let world = World::new().await;
     let ids = family(&world, "stubborn").await;
     let answer = world.engine.terminate(ids[0], false, None).await.unwrap();
@@ -87,7 +87,7 @@ async fn terminate_asks_a_whole_tree_deepest_first_within_one_grace() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nobody_joins_a_tree_that_is_ending() {
+async fn no_process_joins_a_tree_that_is_ending() {
     let world = World::new().await;
     let ids = family(&world, "stubborn").await;
     world.engine.terminate(ids[0], false, None).await.unwrap();

@@ -159,7 +159,7 @@ async fn a_bound_caller_finds_its_own_by_name_and_others_by_id_alone() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_follower_is_woken_by_output_and_by_the_end() {
+async fn a_follower_is_woken_by_output_and_by_the_end_of_the_attempt() {
     let world = World::new().await;
     let id = world.launch("echo hello").await;
     world.end(id).await;

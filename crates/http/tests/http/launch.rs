@@ -128,7 +128,7 @@ async fn start_that_failed_says_why() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn captured_environment_reaches_the_command_and_no_answer() {
+async fn captured_environment_reaches_the_command_but_no_response() {
     let world = World::new().await;
     let mut launch = command("run");
     launch["command"]["environment"] = json!({
@@ -195,7 +195,7 @@ async fn reference_that_is_no_text_is_an_invalid_request() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn body_beyond_a_mebibyte_is_too_large() {
+async fn body_of_more_than_a_mebibyte_is_refused() {
     let world = World::new().await;
     let body = Body::from(vec![b' '; 1024 * 1024 + 1]);
     let problem = world.ask("POST", "/v1/processes", body).await.problem();

@@ -13,7 +13,7 @@ const HEALTH: &[u8] = b"GET /v1/health HTTP/1.1\r\nhost: longhaul\r\nconnection:
 const TIMEOUT: Duration = Duration::from_secs(20);
 
 #[tokio::test]
-async fn owner_is_served_and_a_stranger_is_turned_away() {
+async fn owner_is_served_and_another_user_is_rejected() {
     let server = Server::start(bounds()).await;
     assert!(server.answer(HEALTH).await.starts_with("HTTP/1.1 200"));
     let mut strange = bounds();
@@ -25,7 +25,7 @@ async fn owner_is_served_and_a_stranger_is_turned_away() {
 }
 
 #[tokio::test]
-async fn slow_and_silent_clients_hold_nobody_up() {
+async fn slow_and_silent_clients_do_not_delay_other_clients() {
     let server = Server::start(bounds()).await;
     let mut slow = Vec::new();
     for _ in 0..50 {
@@ -42,7 +42,7 @@ async fn slow_and_silent_clients_hold_nobody_up() {
 }
 
 #[tokio::test]
-async fn client_that_never_sends_its_head_is_cut_off() {
+async fn client_that_never_sends_its_head_is_disconnected() {
     let mut bounds = bounds();
     bounds.header = millis(50);
     let server = Server::start(bounds).await;
@@ -76,7 +76,7 @@ async fn request_that_cannot_be_read_is_told_why_as_any_other() {
 }
 
 #[tokio::test]
-async fn connection_beyond_the_bound_is_told_so_at_once() {
+async fn connection_above_the_limit_receives_an_error_immediately() {
     let mut bounds = bounds();
     bounds.connections = 2;
     let server = Server::start(bounds).await;

@@ -187,7 +187,7 @@ async fn no_answer_exceeds_its_budget_and_the_pages_joined_are_the_log() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn output_that_could_not_be_stored_is_told_where_it_is_missing_while_it_runs() {
+async fn lost_output_is_reported_at_its_position_while_the_process_runs() {
     let world = World::new().await;
     let id = running(&world, b"one\n").await;
     let output = world.spawner.output();

@@ -233,7 +233,7 @@ async fn half_a_line_at_the_end_is_answered() {
 }
 
 #[tokio::test]
-async fn requests_that_wait_hold_only_so_many_bytes() {
+async fn waiting_requests_hold_a_limited_number_of_bytes() {
     let mut raw = Raw::speaking("2025-11-25").await;
     let started = raw.call("start_background_process", launch("run")).await;
     let id = started["structuredContent"]["process_id"].clone();

@@ -264,7 +264,7 @@ async fn process_that_could_not_be_started_is_not_said_to_have_output() {
 }
 
 #[tokio::test]
-async fn wrong_word_is_answered_with_the_nearest_one() {
+async fn wrong_value_is_answered_with_the_most_similar_valid_value() {
     let client = World::new().await.client(Era::Initialize).await;
     let asked = with(launch("run"), "process_type", json!("test"));
     let refused = client.refusal("start_background_process", asked).await;

@@ -283,7 +283,7 @@ mod tests {
     use rustix::process::{Pid, WaitOptions, waitpid};
 
     #[test]
-    fn child_whose_gate_closes_ends_as_no_command_does_by_itself() {
+    fn child_whose_gate_closes_ends_in_a_way_that_no_command_does() {
         let mut launch = LaunchOrder::new("0b8e1e6a", 1, "/bin/true");
         launch.directory = "/tmp".into();
         let gated = spawn(&launch, None, None, &[]).unwrap();

@@ -203,7 +203,7 @@ fn asleep_before(directory: &Directory, seconds: u64) -> Option<PathBuf> {
 }
 
 #[test]
-fn time_asleep_counts() {
+fn lease_expiry_counts_the_time_of_suspension() {
     const ASLEEP: u64 = 100_000;
     let node = Node::new();
     let Some(shim) = asleep_before(&node.directory, ASLEEP) else { return };

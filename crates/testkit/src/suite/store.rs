@@ -81,8 +81,8 @@ macro_rules! store_suite {
             claim_for_waits_behind_whoever_this_node_may_run
             claim_for_takes_nothing_of_a_held_key
             or_refuse_refuses_who_would_wait_for_a_slot
-            a_launch_key_gives_the_first_process
-            a_launch_key_tells_another_specification
+            a_repeated_launch_key_returns_the_first_process
+            a_repeated_launch_key_reports_a_different_spec
             a_launch_key_ignores_the_inherited_environment
             a_launch_key_belongs_to_its_session
             a_launch_key_outlives_its_process
@@ -127,7 +127,7 @@ macro_rules! store_suite {
             a_slot_returns_whatever_ends_its_holder
             paused_and_stopping_work_holds_its_slot
             a_conflict_writes_nothing
-            a_commit_on_an_old_revision_is_a_conflict_whoever_writes
+            a_commit_on_an_old_revision_is_a_conflict_for_every_writer
             the_same_op_gets_the_same_answer
             an_answer_outlives_its_record
             only_the_owner_writes
@@ -212,14 +212,14 @@ macro_rules! store_suite {
             news_between_calls_is_not_lost
             every_node_is_called
             whoever_is_replaced_while_waiting_is_told
-            a_node_that_owns_something_belongs_to_its_home
-            a_node_that_left_work_behind_belongs_to_its_home
+            a_node_that_owns_processes_belongs_to_its_state_directory
+            a_node_that_left_with_unfinished_processes_belongs_to_its_state_directory
             a_node_that_left_nothing_behind_is_anybodys
             a_home_that_was_moved_is_the_same
             a_registration_without_a_home_gets_the_name
             homes_are_listed
-            a_crowd_keeps_every_promise
-            two_lives_of_a_node_never_both_write
+            concurrent_writers_break_no_promise
+            two_runs_of_a_node_never_both_write
             one_of_many_claims_gets_each_waiter
         }
     };

@@ -144,7 +144,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_looks_like_a_secret_is_taken_out() {
+    fn text_that_looks_like_a_secret_is_removed() {
         let clean = |line: &str| Scrub::default().apply(line);
         for (line, kept) in [
             ("store redis://user:hunter2@host/0?namespace=team", "store redis://***@host/0?namespace=team"),

@@ -22,7 +22,7 @@ pub async fn a_conflict_writes_nothing(world: &StoreFixture) {
 
 /// A commit that expects an older revision always returns a conflict, even if the owner of the process has changed in
 /// the meantime.
-pub async fn a_commit_on_an_old_revision_is_a_conflict_whoever_writes(world: &StoreFixture) {
+pub async fn a_commit_on_an_old_revision_is_a_conflict_for_every_writer(world: &StoreFixture) {
     let node = world.node("a").await;
     let other = world.node("b").await;
     let waiting = world.submit(world.draft()).await;

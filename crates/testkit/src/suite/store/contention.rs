@@ -20,7 +20,7 @@ const SLOTS: u32 = 3;
 
 /// Sixteen tasks of two nodes submit, claim and commit concurrently. Every process is claimed once, no slot is assigned
 /// twice, revision numbers have no gaps, and the event log agrees with the records.
-pub async fn a_crowd_keeps_every_promise(world: &StoreFixture) {
+pub async fn concurrent_writers_break_no_promise(world: &StoreFixture) {
     let (version, mut policy) = must(world.store.policy().await);
     for key in 0..4 {
         policy.slots.insert(format!("k{key}"), SLOTS);
@@ -164,7 +164,7 @@ async fn check_log(world: &StoreFixture) {
 }
 
 /// A node registers again while it writes. After the new registration, no write under the old lease succeeds.
-pub async fn two_lives_of_a_node_never_both_write(world: &StoreFixture) {
+pub async fn two_runs_of_a_node_never_both_write(world: &StoreFixture) {
     let old = world.node("a").await;
     let mut running = Vec::new();
     for _ in 0..20 {

@@ -17,7 +17,7 @@ macro_rules! connected_store_suite {
     ($open:expr $(,)?) => {
         $crate::rules_of! {
             async $open, store,
-            a_submit_that_is_cut_off_is_done_once
+            a_submit_over_a_cut_connection_is_applied_once
             a_commit_that_is_cut_off_is_done_once
             a_wish_that_is_cut_off_is_left_once
             a_claim_that_is_cut_off_is_found_in_the_list
@@ -50,7 +50,7 @@ fn outcome<T: Debug>(at: ConnectionCut, answer: &Result<T, StoreError>) -> CutOu
 }
 
 /// A submission that is repeated after a cut creates the process only once.
-pub async fn a_submit_that_is_cut_off_is_done_once(world: &StoreFixture) {
+pub async fn a_submit_over_a_cut_connection_is_applied_once(world: &StoreFixture) {
     for at in CUTS {
         let submission = world.submission(world.draft()).await;
         let id = submission.process.id;

@@ -18,7 +18,7 @@ macro_rules! durable_store_suite {
     ($open:expr $(,)?) => {
         $crate::durable_rules! {
             $open,
-            what_was_answered_is_there_after_reopening
+            acknowledged_writes_exist_after_reopening
             writes_that_are_sent_again_are_known_after_reopening
             epochs_and_homes_are_known_after_reopening
             what_was_let_go_is_known_after_reopening
@@ -66,7 +66,7 @@ async fn picture(world: &StoreFixture) -> StoreSnapshot {
 }
 
 /// Records, queues, policy, nodes and events are unchanged after reopening, and all operations continue from there.
-pub async fn what_was_answered_is_there_after_reopening(world: StoreFixture) {
+pub async fn acknowledged_writes_exist_after_reopening(world: StoreFixture) {
     let (version, mut policy) = must(world.store.policy().await);
     policy.slots.insert("gpu".to_owned(), 1);
     must(world.store.set_policy(version, &policy).await);

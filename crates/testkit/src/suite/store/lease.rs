@@ -57,7 +57,7 @@ macro_rules! leased_store_suite {
             the_last_output_is_kept_beside_the_record
             only_the_owner_keeps_the_last_output
             a_name_belongs_to_one_home_while_its_lease_lasts
-            a_name_under_which_work_was_left_behind_is_nobody_elses
+            a_node_name_with_unfinished_processes_is_refused_to_other_state_directories
         }
     };
 }

@@ -35,7 +35,7 @@ fn refused_for(home: &str, answer: Result<Lease, StoreError>) {
 
 /// While a node owns a process, a registration of its name from another state directory is refused. The refusal changes
 /// neither the lease nor the owner.
-pub async fn a_node_that_owns_something_belongs_to_its_home(world: &StoreFixture) {
+pub async fn a_node_that_owns_processes_belongs_to_its_state_directory(world: &StoreFixture) {
     let lease = must(join(world, "a", Some("first")).await);
     let running = world.run(world.draft(), &lease).await;
     refused_for("first", join(world, "a", Some("second")).await);
@@ -47,7 +47,7 @@ pub async fn a_node_that_owns_something_belongs_to_its_home(world: &StoreFixture
 }
 
 /// If a node left with unfinished processes, its name still belongs to its state directory.
-pub async fn a_node_that_left_work_behind_belongs_to_its_home(world: &StoreFixture) {
+pub async fn a_node_that_left_with_unfinished_processes_belongs_to_its_state_directory(world: &StoreFixture) {
     let lease = must(join(world, "a", Some("first")).await);
     let running = world.run(world.draft(), &lease).await;
     must(world.store.leave(&lease).await);
@@ -138,7 +138,9 @@ pub async fn a_name_belongs_to_one_home_while_its_lease_lasts(world: &StoreFixtu
 
 /// If leases expire, a silent node loses its processes when its lease and grace period are over. Another state
 /// directory can then use its name.
-pub async fn a_name_under_which_work_was_left_behind_is_nobody_elses(world: &StoreFixture) {
+pub async fn a_node_name_with_unfinished_processes_is_refused_to_other_state_directories(
+    world: &StoreFixture,
+) {
     let id = world.submit(world.draft()).await.process.id;
     let lease = must(join(world, "a", Some("first")).await);
     assert_eq!(world.claim(&lease).await.len(), 1);
