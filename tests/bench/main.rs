@@ -7,10 +7,10 @@
 
 mod act;
 mod api;
-mod bed;
+mod directories;
 mod figures;
-mod ground;
 mod machine;
+mod manager_fixture;
 mod measures;
 mod options;
 mod procfs;
@@ -83,7 +83,7 @@ fn measure(only: Option<&str>, quick: bool) -> Result<bool, Failure> {
             }
         }
     }
-    ground::clear()?;
+    directories::clear()?;
     Ok(held)
 }
 
