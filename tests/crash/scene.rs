@@ -24,7 +24,7 @@ const INTERVAL: Duration = Duration::from_millis(40);
 const MARK: &str = "LONGHAUL_CRASH_RUN";
 
 /// Log message of a manager whose store has failed permanently.
-const READ_ONLY: &str = "the store is read-only from now on";
+const READ_ONLY: &str = "the store became read-only until the manager is restarted";
 /// Name prefix of the directories of runs.
 const PREFIX: &str = "lhc-";
 

@@ -76,7 +76,14 @@ impl ApiError {
     /// Creates the error for a request that reports the status `running` for a process that is not running.
     pub(crate) fn not_running(process: &Process) -> Self {
         let (slug, status) = ("invalid_status_transition", process.status());
-        let mut fault = Self::new(409, slug, format!("cannot set running on a process that is {status}"));
+        let mut fault = Self::new(
+            409,
+            slug,
+            format!(
+                "cannot set the status running on a process that is \
+            {status}"
+            ),
+        );
         let reported = matches!(process.spec.work, Work::Reported(_));
         if status.is_ended() {
             fault =
@@ -115,7 +122,8 @@ impl ApiError {
         }
         Self::unknown_node(EngineError::NodeUnknown { node }.to_string())
             .because(format!(
-                "the launch would wait forever: no node of this name has joined the store; these have: {named}"
+                "the launch would wait forever: no node with this name has joined the cluster; the known \
+                nodes are {named}"
             ))
             .among(known)
     }
@@ -238,10 +246,12 @@ impl From<EngineError> for ApiError {
             EngineError::ResetUnfinished { source: source @ StoreError::Unavailable { .. }, .. } => {
                 Self::new(503, "store_unavailable", title)
                     .because(with_causes(&source))
-                    .help("reset again when the store is back; processes that received a stop request end meanwhile")
+                    .help("repeat the reset when the store is back; processes that received a stop request \
+                         end in the meantime")
             }
             EngineError::ResetUnfinished { source, .. } => unstored(&source).under(title).help(
-                "make the store writable, then reset again; processes that received a stop request end meanwhile",
+                "make the store writable, then repeat the reset; processes that received a stop request \
+                end in the meantime",
             ),
             EngineError::ResetInProgress => Self::new(503, "resetting", title)
                 .because("all processes are being stopped and deleted")
@@ -431,7 +441,8 @@ fn refused(refusal: &StoreRejection) -> ApiError {
                     fault.because(format!("the queue of the key {key} is on hold, or other processes wait in it"))
                 }
                 Some(key) => fault.because(format!("every slot of the key {key} is taken")),
-                None if holders.is_empty() => fault.because("other processes wait before it, or its node starts no processes now"),
+                None if holders.is_empty() => fault.because("other processes are ahead in the queue, or \
+                    its node starts no processes now"),
                 None => fault
                     .because("the maximum number of running processes is reached (`limits.max_parallel`)"),
             }
@@ -439,7 +450,8 @@ fn refused(refusal: &StoreRejection) -> ApiError {
             .among(holders.iter().map(ToString::to_string))
         }
         StoreRejection::HeldByAncestors { holders, .. } => ApiError::new(409, "deadlock_with_ancestors", title)
-            .because("the ancestors wait for the process, and the process would wait for them")
+            .because("the ancestors hold all slots and wait for this process, and this process would wait \
+                 for one of these slots")
             .help("use another key for the child, or give the key more slots (`keys.limit`)")
             .among(holders.iter().map(ToString::to_string)),
         StoreRejection::StalePolicy { .. } => ApiError::new(409, "policy_conflict", title).help("try again"),

@@ -236,7 +236,7 @@ impl HookRunner {
             hook = self.hook.moment.as_str(),
             from,
             to,
-            "events are missing: the hook was not called for them"
+            "skipped events that are no longer stored: the hook did not run for them"
         );
     }
 }

@@ -126,7 +126,10 @@ impl PeerClient {
         let ways = match &self.0 {
             PeerAccess::Everybody(ways) => ways,
             PeerAccess::Nobody => {
-                return Err(unreachable("this manager was built without connections to other nodes"));
+                return Err(unreachable(
+                    "this manager was built without support for connections to other \
+                    nodes",
+                ));
             }
             PeerAccess::Forbidden => {
                 return Err(PeerRequestError::Refused(
@@ -170,8 +173,7 @@ impl PeerConfig {
         let unshared = || {
             unreachable(&unreachable_text(
                 &known,
-                "the nodes do not share a cluster key: set cluster_key to its \
-         file",
+                "the nodes do not share a cluster key: set cluster_key to the path of the key file",
             ))
         };
         let proof = match (way, &self.secrets) {

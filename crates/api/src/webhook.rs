@@ -332,7 +332,7 @@ impl DeliveryCursor {
         if let Err(error) = self.bookmarks.note(name, place).await {
             tracing::debug!(
                 webhook = name, %error,
-                "could not note the position of a webhook: an event may be delivered twice"
+                "could not write the position of a webhook: an event may be delivered twice"
             );
         }
     }

@@ -48,7 +48,8 @@ impl Tokens {
             let found = found(&self.state, access);
             if let Err(error) = &found {
                 let why = error.why();
-                tracing::warn!(%error, why, "clients with this token are refused from now on");
+                tracing::warn!(%error, why, "the token file became unusable: clients with this token are \
+                    refused");
             }
             *known = CachedToken { stamp, secret: found.ok().flatten().as_deref().map(TokenDigest::of) };
         }

@@ -80,7 +80,7 @@ fn check_place(run: &RunArgs) -> Result<(), CliError> {
     }
     Err(CliError::Usage {
         what: "a process that may run on several nodes needs its own directory and environment".to_owned(),
-        why: Some("the present directory and variables may not exist on other nodes".to_owned()),
+        why: Some("the current directory and the current variables may not exist on other nodes".to_owned()),
         help: "longhaul run -C DIR --clear-env [-e NAME=VALUE] … -- COMMAND".to_owned(),
     })
 }

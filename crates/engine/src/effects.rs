@@ -72,7 +72,7 @@ impl EngineShared {
             }
             Effect::Signal { attempt, signal, target } => {
                 let key = AttemptKey { id, attempt };
-                tracing::info!(%id, attempt = attempt.0, %signal, ?target, "sending a signal");
+                tracing::info!(%id, attempt = attempt.0, %signal, ?target, "started to send a signal");
                 let mut sent = self.parts.spawner.signal(key, signal, target).await;
                 if self.was_readopted(&stored.process, &sent).await {
                     sent = self.parts.spawner.signal(key, signal, target).await;

@@ -147,7 +147,7 @@ pub enum EngineError {
         node: NodeId,
     },
     /// The node is present, or its lease has not expired yet, so the operation is not allowed.
-    #[error("node {node} is present, or may still return")]
+    #[error("node {node} cannot be forgotten, because it is present or may still return")]
     NodeAlive {
         /// The node that the caller named.
         node: NodeId,

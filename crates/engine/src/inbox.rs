@@ -180,7 +180,7 @@ impl PendingInput {
                 true
             }
             Err(error) => {
-                core.log_retry(Some(id), &error, "an observation cannot be committed now; retrying");
+                core.log_retry(Some(id), &error, "could not commit an observation; retrying");
                 self.note(core);
                 self.wait = self.wait.saturating_mul(2).clamp(MIN_RETRY_DELAY, MAX_RETRY_DELAY);
                 false

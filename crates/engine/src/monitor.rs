@@ -230,7 +230,7 @@ impl EngineShared {
         }
         let core = self.clone();
         tokio::spawn(async move {
-            tracing::trace!(%id, "searching the output of an attempt that has ended");
+            tracing::trace!(%id, "started to search the output of an attempt that has ended");
             if let Some((written, watch)) = last_watch {
                 watch.finish(&core, written).await;
             }

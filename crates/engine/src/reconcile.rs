@@ -99,7 +99,7 @@ impl EngineShared {
     pub(crate) fn check_history(self: &Arc<Self>, asked: &HistoryQuery, calls: &NodeUpdates) {
         let Some(history) = &calls.history else { return };
         if self.history_tracker.went_back(asked, history) {
-            tracing::warn!("the store lost data: restoring the lost records");
+            tracing::warn!("the store lost data: started to restore the lost records");
             self.lease_state.hold(self.parts.clock.now());
             return self.compare_beside();
         }
@@ -159,8 +159,8 @@ impl EngineShared {
                         let given = reconciled.restored_records.len();
                         tracing::warn!(
                             given,
-                            "the store lost records: this node restored its own, and starts nothing new for the \
-                             duration of one lease"
+                            "the store lost records: this node restored its own records, and starts no \
+                            processes for the duration of one lease"
                         );
                         self.lease_state.hold(self.parts.clock.now());
                     }

@@ -37,7 +37,8 @@ pub(crate) async fn recover(core: &Arc<EngineShared>) -> Result<Option<JoinHandl
         biased;
         _ = looking.join_next() => None,
         () = core.parts.clock.sleep_until(Deadline::Awake(until)) => {
-            tracing::warn!(unexamined = core.unexamined.count(), "the state of some attempts is not known yet");
+            tracing::warn!(unexamined = core.unexamined.count(), "could not determine the state of some \
+                attempts yet; retrying");
             Some(tokio::spawn(async move {
                 looking.join_next().await;
             }))

@@ -200,8 +200,8 @@ impl EngineShared {
         if runs_again_if_lost(process) {
             return self.end_copy(process, key);
         }
-        tracing::warn!(id = %key.id, attempt = key.attempt.0, "an attempt continues here although the store has no \
-         record of its process");
+        tracing::warn!(id = %key.id, attempt = key.attempt.0, "left an attempt running although the store \
+            has no record of its process");
     }
 
     /// Stops the local attempts whose processes other nodes start again as soon as the lease of this node has expired.
@@ -218,8 +218,8 @@ impl EngineShared {
         if !self.copies.mark_stopping(key) {
             return;
         }
-        tracing::warn!(id = %key.id, attempt = key.attempt.0, "stopping an attempt because its process may run on \
-         another node");
+        tracing::warn!(id = %key.id, attempt = key.attempt.0, "decided to stop an attempt because its \
+            process may run on another node");
         let (core, spec) = (self.clone(), Arc::clone(&process.spec));
         tokio::spawn(async move {
             let Some(command) = spec.command() else { return };

@@ -210,7 +210,7 @@ impl LogFollower {
     async fn wait_after(&self, error: &StoreError, wait: Duration) {
         // Only the first retry is logged, so that waiting subscribers do not fill the log.
         if wait == MIN_RETRY_DELAY {
-            tracing::warn!(%error, "a subscription cannot read the event log now; retrying");
+            tracing::warn!(%error, "a subscription could not read the event log; retrying");
         }
         let until = self.clock.awake().plus(wait);
         let mut over = self.over.clone();

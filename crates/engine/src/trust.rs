@@ -109,7 +109,7 @@ enum VerifyPostponed {
 
 /// Returns the observation that ends an attempt with an invalid launch signature.
 fn refused(key: AttemptKey, fault: &SignatureError) -> Observation {
-    tracing::error!(id = %key.id, attempt = key.attempt.0, %fault, "rejected a launch");
+    tracing::error!(id = %key.id, attempt = key.attempt.0, %fault, "rejected a launch that is not trusted");
     let detail = format!("{fault}; {}", fault.help());
     let failure = StartFailure { stage: StartStage::Signature, errno: None, detail };
     Observation::SpawnFailed { attempt: key.attempt, failure }

@@ -76,7 +76,7 @@ pub trait PeerBody: fmt::Debug + Send + Sync + 'static {
 #[non_exhaustive]
 pub enum PeerError {
     /// The address is invalid or must not be contacted.
-    #[error("{address} is not contacted: {why}")]
+    #[error("the address {address} cannot be used: {why}")]
     Unusable {
         /// Address of the request.
         address: String,

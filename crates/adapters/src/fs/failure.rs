@@ -6,8 +6,8 @@ use std::io::{self, ErrorKind};
 use std::path::Path;
 
 /// Advice for the operator if the files of the store cannot be used.
-const RECOVERY_HELP: &str =
-    "nothing was changed: move the directory away and start again, or restore a copy of it";
+const RECOVERY_HELP: &str = "longhaul changed nothing: move the directory of the store away and start the manager again, or \
+    restore a copy of the directory";
 
 /// The reason why a file could not be written.
 #[derive(Debug)]

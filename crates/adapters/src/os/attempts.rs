@@ -34,7 +34,8 @@ impl Attempts {
     pub(super) fn open(path: &Path) -> io::Result<Self> {
         if path.is_symlink() {
             let why = format!(
-                "{} is a symbolic link; give the directory itself, or mount it there",
+                "{} is a symbolic link; configure the directory that the link points to, or mount the \
+                directory at this path",
                 path.display()
             );
             return Err(io::Error::new(io::ErrorKind::NotADirectory, why));

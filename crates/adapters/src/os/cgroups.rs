@@ -119,7 +119,8 @@ fn delegate(group: &Path) {
     }
     let control = fs::OpenOptions::new().write(true).open(group.join("cgroup.subtree_control"));
     if let Err(error) = control.and_then(|mut control| control.write_all(order.join(" ").as_bytes())) {
-        tracing::debug!(%error, group = %group.display(), "control groups with limits cannot be used here");
+        tracing::debug!(%error, group = %group.display(), "could not enable resource limits for control \
+            groups");
     }
 }
 

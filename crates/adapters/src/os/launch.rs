@@ -155,7 +155,10 @@ fn check_environment(variables: &[(String, String)]) -> Result<(), StartFailure>
     };
     if let Some((name, _)) = variables.iter().find(bad) {
         // The message contains only the name of the variable, because the value may be a secret.
-        let detail = format!("the variable {name:?} cannot be part of an environment");
+        let detail = format!(
+            "the environment variable {name:?} has an invalid name, or its value contains \
+            a NUL byte"
+        );
         return Err(failed(StartStage::Environment, Errno::INVAL, detail));
     }
     let length = |(name, value): &(String, String)| name.len().saturating_add(value.len()).saturating_add(2);

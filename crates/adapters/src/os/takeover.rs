@@ -51,7 +51,8 @@ pub(super) async fn stand_in(watch: &mut AttemptWatch, orphan: UnsupervisedAttem
         Ok(EndWait::Ended { last_look }) => Some(last_look),
         Ok(EndWait::SpawnerGone) => return WatchStage::Left,
         Err(error) => {
-            tracing::warn!(id = %watch.key.id, %error, "could not take over a command that has no supervisor");
+            tracing::warn!(id = %watch.key.id, %error, "could not take over a command after the loss of \
+                its supervisor");
             None
         }
     };

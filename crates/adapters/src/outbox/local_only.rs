@@ -56,7 +56,8 @@ impl OutboxStore {
             self.update(|index| index.remove(&id).into_iter().collect());
             return Err(error);
         }
-        tracing::warn!(%id, "the store is unavailable: only this node knows of the launch until the store is back");
+        tracing::warn!(%id, "accepted a launch while the store is unavailable: no other node knows the \
+            launch until the store is back");
         Ok(Some(stored))
     }
 

@@ -139,7 +139,7 @@ impl ProcessStore for OutboxStore {
 
     async fn load_cached(&self, ids: &[ProcessId]) -> Vec<Option<StoredProcess>> {
         self.load_records(ids).await.unwrap_or_else(|error| {
-            tracing::warn!(%error, "could not read the records of this node in the outbox");
+            tracing::warn!(%error, "could not read the records of this node from the outbox");
             vec![None; ids.len()]
         })
     }

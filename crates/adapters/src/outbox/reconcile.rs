@@ -87,7 +87,8 @@ impl OutboxStore {
                     RecordPosition::At(there) if there > kept || is_local_only => compared.newer.push(id),
                     RecordPosition::At(_) => {}
                     RecordPosition::Damaged => {
-                        tracing::warn!(%id, "a record in the store is damaged and cannot be compared");
+                        tracing::warn!(%id, "could not compare a damaged record of the store with the \
+                            outbox");
                     }
                 }
             }

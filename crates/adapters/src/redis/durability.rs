@@ -23,7 +23,7 @@ pub enum Durability {
 
 /// Error for an unknown durability level.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the durability {text:?} is not cache, single or replicated:COUNT")]
+#[error("{text:?} is not a valid value of `durability`: use cache, single or replicated:N")]
 pub struct UnknownDurability {
     /// The text that is not a durability level.
     pub text: String,

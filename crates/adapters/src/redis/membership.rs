@@ -178,8 +178,8 @@ impl RedisStore {
             tracing::warn!(
                 ours = self.node_settings,
                 theirs,
-                "node {node} has other settings than this node: all nodes of a namespace need the same durability, lease \
-                 and grace in the URL of their store"
+                "node {node} uses other URL parameters than this node: use the same durability, lease and \
+                grace in the URL of the store on all nodes"
             );
         }
         Ok(())

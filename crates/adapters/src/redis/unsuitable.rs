@@ -47,8 +47,9 @@ pub enum UnsuitableServer {
     },
     /// The number of connected replicas differs from the configured number.
     #[error(
-        "the server has {}, but the durability `{durability}` requires another number; give the number of replicas \
-         that may be promoted, and connect them", counted(*connected)
+        "the server has {}, but the durability `{durability}` requires another number of replicas; use \
+        `durability=replicated:N`, where N is the number of replicas that may be promoted, and connect all \
+        of them", counted(*connected)
     )]
     OtherReplicas {
         /// The requested durability.

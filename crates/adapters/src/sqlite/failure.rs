@@ -6,7 +6,8 @@ use rusqlite::ErrorCode;
 use std::path::Path;
 
 /// Advice for the operator if the database cannot be used.
-const RECOVERY_HELP: &str = "move the file away and start again, or restore a copy of it";
+const RECOVERY_HELP: &str = "move the file of the database away and start the manager again, or restore a \
+    copy of the file";
 
 /// Reason why a step was aborted.
 #[derive(Debug)]

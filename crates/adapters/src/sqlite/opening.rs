@@ -85,7 +85,7 @@ fn version_of(path: &Path) -> Result<Option<u32>, StoreError> {
     number(&header, 60)
         .filter(|version| *version > 0)
         .map(Some)
-        .ok_or_else(|| corrupt(format!("{shown} contains no version")))
+        .ok_or_else(|| corrupt(format!("the database {shown} contains no format version")))
 }
 
 fn number(header: &[u8], at: usize) -> Option<u32> {
@@ -173,7 +173,7 @@ fn check(path: &Path, version: u32) -> Result<(), StoreError> {
     };
     let names = names().map_err(|error| at_opening(path, error))?;
     match tables(version).iter().find(|table| !names.iter().any(|name| name == *table)) {
-        Some(missing) => Err(corrupt(format!("{} has no table {missing}", path.display()))),
+        Some(missing) => Err(corrupt(format!("the database {} has no table {missing}", path.display()))),
         None => Ok(()),
     }
 }

@@ -245,7 +245,7 @@ impl DatabaseContext {
                 return;
             }
             DatabaseFailureClass::Disk | DatabaseFailureClass::Damaged => {
-                tracing::error!(%error, "the store is read-only from now on");
+                tracing::error!(%error, "the store became read-only until the manager is restarted");
                 self.failed =
                     Some(format!("a write failed ({error}); restart the manager to open the store again"));
             }

@@ -177,7 +177,7 @@ impl SystemClock {
         let at_ms = moment.0.saturating_sub(self.anchor_ms);
         while boot_ms() < at_ms {
             if let Err(error) = wait_for_boot_time(at_ms).await {
-                tracing::warn!(%error, "the kernel provides no timer; sleeping in short steps");
+                tracing::warn!(%error, "could not create a kernel timer; the clock sleeps in short steps");
                 tokio::time::sleep(moment.since(self.now()).min(WITHOUT_TIMER)).await;
             }
         }

@@ -74,7 +74,7 @@ impl PageReader<'_> {
         Err(ApiError::new(
             503,
             "output_in_flux",
-            "the middle of the output is dropped faster than it can be read",
+            "the output grows so fast that its middle is deleted before it can be read",
         )
         .help("read the tail of the output: `tail_lines`"))
     }

@@ -34,7 +34,7 @@ pub(crate) struct PeerFrames {
 /// Reason why no further frame can be read.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum FrameError {
-    #[error("the output stream ended early")]
+    #[error("the output stream of the other node ended early")]
     Over,
     #[error(transparent)]
     Lost(#[from] PeerError),

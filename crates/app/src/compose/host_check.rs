@@ -227,12 +227,19 @@ fn of_seen(name: &'static str, seen: &HostSurvey, groups: usize, is_managed: boo
     };
     let check = if !survivors.is_empty() && (is_managed || *unsupervised == 0) {
         DoctorCheck::warning(name, told)
-            .because("their attempts have ended, or their shim and their manager were killed")
-            .so("inspect them with ps -f; if they are still listed one minute later, end them with kill")
+            .because(
+                "the attempts of these processes have ended, or their shim and their manager were \
+                 killed",
+            )
+            .so("inspect the processes with ps -f; if they are still listed one minute later, end them \
+                 with kill")
     } else if *unsupervised > 0 {
         DoctorCheck::warning(name, told)
-            .because("their shims were killed, and no manager is running that could supervise them")
-            .so("run `longhaul status`: it starts a manager, which supervises them")
+            .because(
+                "the shims of these attempts were killed, and no manager is running that could \
+                 supervise the commands",
+            )
+            .so("run `longhaul status` to start a manager, which supervises the commands")
     } else if supervised > 0 && !is_managed {
         DoctorCheck::ok(name, told).because(
             "no manager is running; the next manager adopts the attempts that have records in its store",

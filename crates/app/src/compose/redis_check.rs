@@ -161,7 +161,10 @@ fn away(error: &StoreError, namespace: &str, url: &str) -> DoctorCheck {
         && let Some(denial) = source.downcast_ref::<AclError>()
     {
         return DoctorCheck::obstacle("redis.server", "the server rejects the Redis user")
-            .because(format!("{why}; until then launches are refused, and running processes continue"))
+            .because(format!(
+                "{why}; launches are refused until this is corrected, and running processes \
+                 continue"
+            ))
             .so(denial.help(namespace));
     }
     if let StoreError::Unavailable { source } = error
@@ -181,7 +184,10 @@ fn not_reached(why: String, url: &str) -> DoctorCheck {
     let default = "start the server, or correct `store`; the manager continues when the server is back";
     let help = url_hints::advice(url, &why).unwrap_or(default);
     DoctorCheck::obstacle("redis.server", "the server does not answer")
-        .because(format!("{why}; until then launches are refused, and running processes continue"))
+        .because(format!(
+            "{why}; launches are refused until this is corrected, and running processes \
+             continue"
+        ))
         .so(help)
 }
 
@@ -305,7 +311,8 @@ fn disk(server: &ServerInfo, durability: Durability) -> DoctorCheck {
     match durability {
         Durability::Cache if !server.appends => DoctorCheck::warning(NAME, told)
             .because("there is no guarantee: all records are lost when the server ends")
-            .so("for other uses than experiments: `appendonly yes`, `appendfsync always`, and `durability=single`"),
+            .so("except for experiments, set `appendonly yes` and `appendfsync always`, and use \
+                 `durability=single`"),
         Durability::Cache => DoctorCheck::ok(NAME, told)
             .because("there is no guarantee: the latest writes may be lost when the server ends"),
         Durability::Single => DoctorCheck::ok(NAME, told)
@@ -367,7 +374,8 @@ fn of_namespace(namespace: NamespaceState, name: &str) -> DoctorCheck {
             let author = if layout > supported { "a newer program" } else { "an older program" };
             DoctorCheck::obstacle(NAME, name)
                 .because(format!(
-                    "{author} wrote its layout, version {layout}; this program reads version {supported}"
+                    "{author} wrote the namespace with layout version {layout}; this program reads version \
+                    {supported}"
                 ))
                 .so(format!("use {author}; nothing was changed"))
         }

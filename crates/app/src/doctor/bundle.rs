@@ -83,7 +83,7 @@ impl DiagnosticsBundle<'_> {
                     records.iter().map(|record| format!("{}\n", facts(record))).collect();
                 lines.concat()
             }
-            Ok(None) => "no manager answers, and none was started\n".to_owned(),
+            Ok(None) => "no manager answers, and doctor started no manager\n".to_owned(),
             Err(problem) => format!("{}\n", problem.title),
         }
     }

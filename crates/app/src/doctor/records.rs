@@ -84,14 +84,18 @@ fn of_unrecorded(name: &'static str, lacking: &[&SupervisedAttempt]) -> Option<D
     if lacking.is_empty() {
         return None;
     }
-    let check = DoctorCheck::warning(name, format!("running attempts without the record of a live process: {}", told.join(", "))).because(
-        "their records were lost, or their store now belongs to another state directory; no manager watches them, \
-         and longhaul cannot cancel them",
+    let check = DoctorCheck::warning(
+        name,
+        format!("running attempts without the record of a live process: {}", told.join(", ")),
+    )
+    .because(
+        "the records of these attempts were lost, or their store now belongs to another state directory; \
+        no manager supervises these attempts, and longhaul cannot cancel them",
     );
     let check = match pids.as_slice() {
         [] => check,
         pids => check.so(format!(
-            "inspect them: ps -f -p {}; wait until they end, or end them: kill {}",
+            "inspect the processes: ps -f -p {}; wait until they end, or end them: kill {}",
             pids.join(","),
             pids.join(" ")
         )),
@@ -115,7 +119,10 @@ fn of_trees(sound: u64, unverified: &[String]) -> DoctorCheck {
             named.join(" ")
         ),
     )
-    .because("their shim was killed, and the manager could not verify that all descendants have ended")
+    .because(
+        "the shims of these processes were killed, and the manager could not verify that all \
+         descendants have ended",
+    )
     .so(format!(
         "`longhaul inspect {first}` shows what was started; the check `orphans` below lists running programs \
              that still carry the mark of an ended process"

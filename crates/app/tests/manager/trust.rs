@@ -112,7 +112,7 @@ fn launch_that_was_changed_in_the_server_is_never_executed_and_inspect_shows_why
     assert_eq!(ended(b, &fine)["status"], "completed");
     let left: Vec<_> = fs::read_dir(&marks).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(left, ["fine"]);
-    assert!(a.log().contains("rejected a launch"), "{}", a.log());
+    assert!(a.log().contains("rejected a launch that is not trusted"), "{}", a.log());
     // Both nodes also refuse a restart of the process.
     for bench in [a, b] {
         let said = bench.run(&["restart", &changed]);

@@ -114,7 +114,8 @@ async fn wait_for_end(
         }
         if was_away && outcome.process.status == "interrupted" {
             console.say(&format!(
-                "the process was not seen to stop: if it is still running, it is stopped as soon as node {} is back",
+                "longhaul could not observe the end of the process: if the process is still running, node \
+                {} stops it as soon as the node is back",
                 node(&outcome.process)
             ));
         }

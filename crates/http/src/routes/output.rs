@@ -126,7 +126,7 @@ async fn output(
         let piece = match ready {
             Some(piece) => Some(piece),
             None => reader.next().await.inspect_err(
-                |error| tracing::warn!(id = %reader.id, %error, "an output stream was interrupted"),
+                |error| tracing::warn!(id = %reader.id, %error, "could not continue an output stream"),
             )?,
         };
         Ok::<_, ApiError>(piece.map(|piece| (piece, (reader, None))))

@@ -70,9 +70,10 @@ impl OutputDrain {
         anchor_ms: i64,
     ) -> Self {
         let log = DrainLog::open(directory, bound, anchor_ms)
-            .inspect_err(
-                |error| tracing::warn!(%error, "could not store the output of a command that has no supervisor"),
-            )
+            .inspect_err(|error| {
+                tracing::warn!(%error, "could not store the output of a command after the loss of \
+                    its supervisor")
+            })
             .ok();
         let [stdout, stderr] =
             pipes.map(|pipe| pipe.and_then(|fd| Some(Pipe { news: pidfd::watch(&fd).ok()?, fd })));

@@ -163,10 +163,10 @@ impl OrphanedTree {
             }
             // Resume all processes, because a partly paused tree is worse than a running one.
             inner.release();
-            Err(format!("{running} processes of the tree are still running"))
+            Err(format!("{running} processes of the process tree are still running"))
         })
         .await
-        .unwrap_or_else(|| Err("the tree could not be paused".to_owned()))
+        .unwrap_or_else(|| Err("the process tree could not be paused".to_owned()))
     }
 
     /// Resumes every process of the tree.

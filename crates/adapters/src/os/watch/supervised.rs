@@ -310,7 +310,7 @@ impl AttemptWatch {
                 | OutstandingRequest::Resume(asked)
                 | OutstandingRequest::Signal(asked),
             ) => {
-                drop(asked.send(Err(format!("{missed} processes of the tree are still running"))));
+                drop(asked.send(Err(format!("{missed} processes of the process tree are still running"))));
             }
             Some(OutstandingRequest::Undo) | None => {}
         }

@@ -72,8 +72,8 @@ impl ClockAnchor {
 }
 
 fn damaged() -> io::Error {
-    let why =
-        "the file is damaged or of a later version; if no other version of longhaul wrote it, remove it";
+    let why = "the file is damaged, or a later version of longhaul wrote it; if no other version wrote the file, \
+        remove it";
     io::Error::new(io::ErrorKind::InvalidData, why)
 }
 

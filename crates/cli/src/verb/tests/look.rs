@@ -25,7 +25,8 @@ fn nothing_is_claimed_of_other_nodes_while_the_store_does_not_answer() {
     for verb in ["status", "status -a", "tree", "tree -a"] {
         let came = said(verb, false, away);
         assert_eq!((came.code(), came.out.as_str()), (0, ""), "{verb}");
-        let told = "\nthis node stores no such process; processes of other nodes are unknown now\n";
+        let told = "\nthis node stores no such process; processes of other nodes are unknown until the \
+            store answers\n";
         assert!(
             came.err.starts_with("the store has not answered since ") && came.err.ends_with(told),
             "{verb}: {}",

@@ -40,7 +40,7 @@ pub(super) async fn wait_for_session(
         let Some(sent) = sent else { break };
         let mut line = sent.data;
         let mut batch: BatchView = serde_json::from_str(&line).map_err(|error| CliError::Broken {
-            why: format!("a notice of it cannot be understood: {error}"),
+            why: format!("a notice of the session cannot be decoded: {error}"),
         })?;
         match &before {
             None => {
