@@ -140,8 +140,8 @@ pub(crate) fn forks_only(_: &[String]) -> i32 {
     linger()
 }
 
-/// Test program that creates children that exit immediately, and never reaps them. The program is ready when all children
-/// have exited.
+/// Test program that creates children that exit immediately, and never reaps them. The program is ready when all
+/// children have exited.
 pub(crate) fn makes_zombies(_: &[String]) -> i32 {
     let (mut held_by_children, writer) = std::io::pipe().unwrap();
     for _ in 0..ZOMBIES {
