@@ -450,7 +450,7 @@ async fn a_database_with_pages_of_another_size_is_used_as_it_is() {
 }
 
 #[tokio::test]
-async fn an_answer_outlives_its_record() {
+async fn an_answer_survives_the_pruning_of_its_record() {
     let directory = tempfile::tempdir().unwrap();
     let clock = VirtualClock::default();
     let store = open(&directory.path().join("store.db"), &clock);

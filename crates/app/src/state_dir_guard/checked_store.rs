@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn every_method_reaches_the_store_inside() {
+    async fn every_method_reaches_the_inner_store() {
         let top = tempfile::tempdir().unwrap();
         let state = StateDir::prepare(&top.path().join("state")).unwrap();
         let lock = ManagerLock::take(&state).unwrap();
@@ -161,7 +161,7 @@ mod tests {
         let probe = ProbeStore::new(compose::empty_store(&inner));
         let store = CheckedStore::new(Arc::new(probe.clone()), state_dir_guard, None);
         let world = StoreFixture::new(Arc::new(store), clock);
-        wrapper::every_method_reaches_the_store_inside(&world, &probe).await;
+        wrapper::every_method_reaches_the_inner_store(&world, &probe).await;
     }
 
     #[tokio::test]

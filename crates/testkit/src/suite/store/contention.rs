@@ -203,7 +203,7 @@ pub async fn two_runs_of_a_node_never_both_write(world: &StoreFixture) {
 }
 
 /// Two nodes claim concurrently, each through its own handle. Every waiting process is claimed by exactly one of them.
-pub async fn one_of_many_claims_gets_each_waiter(world: &StoreFixture) {
+pub async fn each_waiting_process_is_claimed_by_one_node(world: &StoreFixture) {
     let mut waiters = BTreeSet::new();
     for _ in 0..20 {
         waiters.insert(world.submit(world.draft()).await.process.id);
