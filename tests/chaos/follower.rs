@@ -33,10 +33,10 @@ pub(crate) struct Log {
 impl Follower {
     pub(crate) fn start(url: String) -> Self {
         let over = Arc::new(AtomicBool::new(false));
-        let told = over.clone();
+        let reported = over.clone();
         let reader = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-            runtime.block_on(follow(&url, &told))
+            runtime.block_on(follow(&url, &reported))
         });
         Self { over, reader }
     }

@@ -115,9 +115,9 @@ fn fill_and_empty(scene: &mut Scene, filling: Filling) -> Result<Vec<String>, St
             ledger.work.push(Work { name: "small", id, end: End::Code(0, 1) });
             false
         }
-        Err(told) => {
-            if !told.contains("full") {
-                wrong.push(format!("a launch was refused for another reason: {told}"));
+        Err(reported) => {
+            if !reported.contains("full") {
+                wrong.push(format!("a launch was refused for another reason: {reported}"));
             }
             true
         }
@@ -128,10 +128,10 @@ fn fill_and_empty(scene: &mut Scene, filling: Filling) -> Result<Vec<String>, St
     wrong.extend(order(scene, "pause", ("runs", &runs))?);
     wrong.extend(order(scene, "resume", ("halted", &halted))?);
     // The stop must be executed, and the reply must say that it is not recorded yet.
-    if let Err(told) = scene.run(&["cancel", &tree, "--no-autostart"])
-        && !told.contains("received a stop request")
+    if let Err(reported) = scene.run(&["cancel", &tree, "--no-autostart"])
+        && !reported.contains("received a stop request")
     {
-        wrong.push(format!("a cancel was refused: {told}"));
+        wrong.push(format!("a cancel was refused: {reported}"));
     }
     within(SOON, "the cancelled command has exited", || is_gone(scene, &tree));
     fs::write(scene.work().join("go"), "").map_err(|error| error.to_string())?;
@@ -139,7 +139,7 @@ fn fill_and_empty(scene: &mut Scene, filling: Filling) -> Result<Vec<String>, St
     scene.run(&["status", "-a", "--no-autostart"])?;
     // The end must be reported, because space for the exit record is reserved when an attempt starts.
     let waited = scene.run(&["wait", &gated, "--timeout", "10s", "--no-autostart"]);
-    if !waited.as_ref().is_err_and(|told| told.starts_with("Some(5)")) {
+    if !waited.as_ref().is_err_and(|reported| reported.starts_with("Some(5)")) {
         wrong.push(format!("the end of the command is not reported: {waited:?}"));
     }
 
@@ -168,10 +168,10 @@ fn fill_and_empty(scene: &mut Scene, filling: Filling) -> Result<Vec<String>, St
 /// happened.
 fn order(scene: &Scene, verb: &str, (name, id): (&str, &str)) -> Result<Vec<String>, String> {
     let mut wrong = Vec::new();
-    if let Err(told) = scene.run(&[verb, id, "--no-autostart"])
-        && !told.contains("full")
+    if let Err(reported) = scene.run(&[verb, id, "--no-autostart"])
+        && !reported.contains("full")
     {
-        wrong.push(format!("a {verb} was refused for another reason: {told}"));
+        wrong.push(format!("a {verb} was refused for another reason: {reported}"));
     }
     let record = scene.run(&["inspect", "--no-autostart", id])?;
     let record: Value = serde_json::from_str(&record).map_err(|error| format!("{error}: {record}"))?;

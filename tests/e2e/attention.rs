@@ -124,16 +124,16 @@ fn a_server_is_ready_when_it_listens_and_its_port_is_shown() {
 fn a_line_or_a_command_tells_that_it_is_ready() {
     let home = Home::new();
     let script = "echo warming up; while [ ! -e go ]; do sleep 0.02; done; echo now serving; sleep 60";
-    let told = home.ok(&["run", "-b", "--ready-log", "^now", "--", "sh", "-c", script]);
+    let reported = home.ok(&["run", "-b", "--ready-log", "^now", "--", "sh", "-c", script]);
     let asked = home.ok(&["run", "-b", "--ready-cmd", "test -e go", "--", "sleep", "60"]);
     until("the process prints its first line", || {
-        home.ok(&["logs", &told]).contains("warming").then_some(())
+        home.ok(&["logs", &reported]).contains("warming").then_some(())
     });
-    for id in [&told, &asked] {
+    for id in [&reported, &asked] {
         assert_eq!(home.record(id)["ready"], false);
     }
     home.open_gate();
-    assert_eq!(home.run(&["wait", &told, &asked, "--for", "ready"]).code, 0);
+    assert_eq!(home.run(&["wait", &reported, &asked, "--for", "ready"]).code, 0);
 }
 
 #[test]
@@ -174,7 +174,7 @@ fn lines_printed_while_no_manager_runs_are_reported_once_by_the_next_manager() {
         assert_eq!(code, 201, "{answer}");
         answer["process"]["id"].as_str().unwrap().to_owned()
     };
-    let told = |id: &str| -> Vec<String> {
+    let reported = |id: &str| -> Vec<String> {
         let path = format!("/v1/events?type=PROCESS_OUTPUT_MATCHED,PROCESS_FAILED&process={id}");
         let tell =
             |event: Value| event["data"]["line"].as_str().map_or_else(|| "failed".to_owned(), str::to_owned);
@@ -183,7 +183,7 @@ fn lines_printed_while_no_manager_runs_are_reported_once_by_the_next_manager() {
     let lives = watching(&format!("echo err 1; {GATED}; echo err 2; touch said; sleep 60"));
     let ends = watching(&format!("echo err 1; {GATED}; echo err 2; exit 3"));
     for id in [&lives, &ends] {
-        until("the first line is reported", || (told(id) == ["err 1"]).then_some(()));
+        until("the first line is reported", || (reported(id) == ["err 1"]).then_some(()));
     }
     let (pid, stays) = (home.pid(&ends), home.pid(&lives));
     home.end_manager("-KILL");
@@ -192,10 +192,10 @@ fn lines_printed_while_no_manager_runs_are_reported_once_by_the_next_manager() {
     until("the other command has exited", || (!is_alive(pid)).then_some(()));
     for _ in 0..2 {
         assert_eq!(home.run(&["status"]).code, 0);
-        until("the end is reported", || (told(&ends).last()? == "failed").then_some(()));
-        assert_eq!(told(&ends), ["err 1", "err 2", "failed"]);
-        until("the second line is reported", || (told(&lives).len() > 1).then_some(()));
-        assert_eq!(told(&lives), ["err 1", "err 2"]);
+        until("the end is reported", || (reported(&ends).last()? == "failed").then_some(()));
+        assert_eq!(reported(&ends), ["err 1", "err 2", "failed"]);
+        until("the second line is reported", || (reported(&lives).len() > 1).then_some(()));
+        assert_eq!(reported(&lives), ["err 1", "err 2"]);
         home.end_manager("-KILL");
     }
     assert!(is_alive(stays));

@@ -160,8 +160,8 @@ fn connections_of_another_user_are_rejected_by_peer_credentials() {
             eprintln!("NOT RUN: only root, with setpriv and python3, can try as another user: {stranger:?}");
             return;
         }
-        let told = stranger.out.contains("not_authorised") || stranger.out.trim().is_empty();
-        assert!(told, "{}: {stranger:?}", socket.display());
+        let reported = stranger.out.contains("not_authorised") || stranger.out.trim().is_empty();
+        assert!(reported, "{}: {stranger:?}", socket.display());
         let owner = answer(&["/usr/bin/env"]);
         let heard = !owner.out.contains("not_authorised") && !owner.out.trim().is_empty();
         assert!(heard, "{}: the manager accepts its owner: {owner:?}", socket.display());

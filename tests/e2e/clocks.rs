@@ -78,8 +78,8 @@ fn timeouts_delays_retries_graces_and_order_are_the_same_whatever_the_wall_clock
             let moved_apart = moment("queued_at")[..10] != moment_of_the_wall()[..10];
             assert!(moved_apart, "{what}: the test did not move the clock: {record}");
         }
-        let told = home.run(&["doctor"]);
-        assert!(told.out.contains("the wall clock was set"), "{what}: {}", told.out);
+        let reported = home.run(&["doctor"]);
+        assert!(reported.out.contains("the wall clock was set"), "{what}: {}", reported.out);
     }
 }
 

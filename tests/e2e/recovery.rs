@@ -148,8 +148,8 @@ impl TestProcesses {
         for Work { id, code } in self.all() {
             assert_eq!(ending(home, id), *code, "{store}");
             let record = home.record(id);
-            let told = (record["status"].as_str(), record["exit_code"].as_i64());
-            assert_eq!(told, (Some("failed"), Some(i64::from(*code))), "{store}: {record}");
+            let reported = (record["status"].as_str(), record["exit_code"].as_i64());
+            assert_eq!(reported, (Some("failed"), Some(i64::from(*code))), "{store}: {record}");
         }
         let known: BTreeSet<&str> = self.all().map(|work| work.id.as_str()).collect();
         let listed = ids(&json_of(home, &["status", "-a", "--json"]));
@@ -158,8 +158,8 @@ impl TestProcesses {
         assert_eq!(begun.lines().collect::<BTreeSet<_>>(), known, "{store}");
         assert_eq!(begun.lines().count(), known.len(), "{store}: a command started twice: {begun}");
         for event in ["PROCESS_STARTED", "PROCESS_FAILED"] {
-            let told = home.ok(&["events", "--after", "start", "--type", event, "--json"]);
-            assert_eq!(told.lines().count(), known.len(), "{store}: {event}: {told}");
+            let reported = home.ok(&["events", "--after", "start", "--type", event, "--json"]);
+            assert_eq!(reported.lines().count(), known.len(), "{store}: {event}: {reported}");
         }
     }
 }

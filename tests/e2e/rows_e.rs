@@ -197,9 +197,9 @@ fn e4_a_subscriber_goes_on_where_it_was_after_the_manager_was_killed() {
     home.open_gate();
     assert_eq!(home.run(&["wait", &second]).code, 4);
     let rest = lines_of(&home, &format!("/v1/events?after={cursor}"));
-    let told: Vec<&str> = rest.iter().map(|event| event["event"].as_str().unwrap()).collect();
+    let reported: Vec<&str> = rest.iter().map(|event| event["event"].as_str().unwrap()).collect();
     assert_eq!(
-        told,
+        reported,
         ["PROCESS_QUEUED", "PROCESS_STARTED", "PROCESS_FAILED"],
         "no event is duplicated or lost"
     );
@@ -288,10 +288,10 @@ fn q9_fifty_children_that_end_together_are_one_notice_with_fifty() {
     assert_eq!(notices.until(|_| true)["live_count"], 51, "the number of live processes of the session");
     let mut wait = home.command(&["wait", "--session", "s", "--json"]);
     let mut waiting = wait.stdout(Stdio::piped()).spawn().unwrap();
-    let mut told = BufReader::new(waiting.stdout.take().unwrap())
+    let mut reported = BufReader::new(waiting.stdout.take().unwrap())
         .lines()
         .map(|line| serde_json::from_str::<Value>(&line.unwrap()).unwrap());
-    assert_eq!(told.next().unwrap()["live_count"], 51);
+    assert_eq!(reported.next().unwrap()["live_count"], 51);
     home.open_gate();
     let notice = notices.until(|_| true);
     assert_eq!(notice["ended"].as_array().unwrap().len(), 50, "{notice}");
@@ -300,8 +300,8 @@ fn q9_fifty_children_that_end_together_are_one_notice_with_fifty() {
     assert_eq!(home.run(&["track", "complete", &parent]).code, 0);
     let last = notices.until(|_| true);
     assert_eq!((last["ended"].as_array().unwrap().len(), &last["all_complete"]), (1, &json!(true)));
-    let told: Vec<Value> = told.collect();
-    assert_eq!(told, [notice, last], "`wait` prints the same");
+    let reported: Vec<Value> = reported.collect();
+    assert_eq!(reported, [notice, last], "`wait` prints the same");
     assert_eq!(waiting.wait().unwrap().code(), Some(0));
 }
 

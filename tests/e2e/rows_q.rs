@@ -244,8 +244,8 @@ fn q8_clear_stops_and_removes_everything_only_when_it_is_asked_to() {
     let pid = home.pid(&runs);
     let done = home.launch(&["echo", "hello"]);
     assert_eq!(home.run(&["wait", &done]).code, 0);
-    let told = json_of(&home, &["reset", "--dry-run", "--json"]);
-    assert_eq!(told["stopped"], json!([runs]));
+    let reported = json_of(&home, &["reset", "--dry-run", "--json"]);
+    assert_eq!(reported["stopped"], json!([runs]));
     let refused = home.run(&["reset"]);
     assert_eq!(refused.code, 2, "there is no terminal to ask on: {refused:?}");
     assert!(refused.err.contains("--yes") && is_alive(pid), "{refused:?}");

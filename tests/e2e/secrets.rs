@@ -25,8 +25,8 @@ fn a_secret_of_the_environment_is_only_in_the_environment_store_and_in_output() 
         let mut command = home.command(&["run", "-b", "--", "sh", "-c", line]);
         let output = command.env("API_TOKEN", MARKER).output().unwrap();
         assert!(output.status.success(), "{output:?}");
-        let told = format!("{output:?}");
-        assert!(!told.contains(MARKER), "{told}");
+        let reported = format!("{output:?}");
+        assert!(!reported.contains(MARKER), "{reported}");
         String::from_utf8(output.stdout).unwrap().trim().to_owned()
     };
     let reporter = program("longhaul");

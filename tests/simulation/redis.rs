@@ -101,9 +101,9 @@ fn at_once<T: Send + 'static>(
     runtime: &tokio::runtime::Handle,
     work: impl Future<Output = T> + Send + 'static,
 ) -> T {
-    let (sender, told) = mpsc::channel();
+    let (sender, reported) = mpsc::channel();
     runtime.spawn(async move { sender.send(work.await) });
-    told.recv().unwrap()
+    reported.recv().unwrap()
 }
 
 #[async_trait]

@@ -132,8 +132,8 @@ fn tell_all(world: &World, live: Vec<ProcessId>, round: u64) {
             }
         }
         for id in live {
-            let told = engine.terminate(id, false, None).await;
-            if let (Err(error), Ok(mut oracle)) = (told, oracle.lock()) {
+            let reported = engine.terminate(id, false, None).await;
+            if let (Err(error), Ok(mut oracle)) = (reported, oracle.lock()) {
                 let name = oracle.name(id);
                 oracle.violated(format_args!("{name} cannot be ended: {error}"));
             }

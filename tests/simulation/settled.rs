@@ -85,12 +85,12 @@ fn undone(oracle: &Oracle, life: &Life, now: Timestamp, nodes: usize) -> Option<
         let spared = |other: &Life| !other.has_ended() && is_spared(top, other);
         matches!(top.process.state, State::AwaitingChildren(_)) && oracle.lives.values().any(spared)
     };
-    let told = |top: &&Life| {
+    let reported = |top: &&Life| {
         let itself = top.process.id == life.process.id;
         top.terminated && !is_spared(top, life) && !(itself && waits_for_spared(top))
     };
-    if let Some(told) = std::iter::once(life).chain(above()).find(told) {
-        return Some(format!("is live although p{} was cancelled with all its descendants", told.number));
+    if let Some(reported) = std::iter::once(life).chain(above()).find(reported) {
+        return Some(format!("is live although p{} was cancelled with all its descendants", reported.number));
     }
     if process.session_deadline().is_some_and(|by| by < now) {
         return Some("was not cancelled with its session".to_owned());

@@ -73,12 +73,13 @@ async fn whoever_waits_in_a_store_that_was_opened_again_is_told_what_was_there_b
     let (clock, ids) = (VirtualClock::default(), SequentialIds::default());
     open(&path, &clock).submit(work(&ids, None, 0)).await.unwrap();
     let store = open(&path, &clock);
-    let told = tokio::time::timeout(Duration::from_secs(10), store.read(Some(EventCursor(0)), 10, true));
-    assert_eq!(told.await.unwrap().unwrap().events.len(), 1);
+    let reported = tokio::time::timeout(Duration::from_secs(10), store.read(Some(EventCursor(0)), 10, true));
+    assert_eq!(reported.await.unwrap().unwrap().events.len(), 1);
     let end = store.end().await.unwrap();
-    let (told, submitted) = tokio::join!(store.read(Some(end), 10, true), store.submit(work(&ids, None, 0)));
+    let (reported, submitted) =
+        tokio::join!(store.read(Some(end), 10, true), store.submit(work(&ids, None, 0)));
     submitted.unwrap();
-    assert_eq!(told.unwrap().events.len(), 1);
+    assert_eq!(reported.unwrap().events.len(), 1);
 }
 
 #[tokio::test]

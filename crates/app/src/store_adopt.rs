@@ -167,7 +167,7 @@ fn report(state: &StateDir, store: &StoreChoice, adoption: &Adoption<'_>, json: 
     let left_behind = left.map_or(0, |left| left.live.len());
     if json {
         let place = state.path().to_string_lossy();
-        let told = json!({
+        let reported = json!({
             "store": store.to_string(), "state_dir": place, "interrupted": lost, "left": left_behind,
             "waiting": waiting,
             "unrecorded": unrecorded.iter().map(|live| live.id.to_string()).collect::<BTreeSet<_>>(),
@@ -176,7 +176,7 @@ fn report(state: &StateDir, store: &StoreChoice, adoption: &Adoption<'_>, json: 
                 "directory": live.directory.to_string_lossy(),
             })).collect::<Vec<_>>(),
         });
-        return format!("{told:#}\n");
+        return format!("{reported:#}\n");
     }
     let warning = match lost {
         0 => String::new(),

@@ -205,8 +205,8 @@ impl EngineShared {
         for ids in ids.chunks(MAX_BATCH) {
             match self.parts.store.load(ids).await {
                 Ok(found) if found.iter().all(Option::is_some) => {
-                    let told = found.into_iter().flatten().map(|stored| self.with_vitals(stored));
-                    all.extend(told.map(|stored| self.with_unrecorded(stored)));
+                    let reported = found.into_iter().flatten().map(|stored| self.with_vitals(stored));
+                    all.extend(reported.map(|stored| self.with_unrecorded(stored)));
                 }
                 Ok(_) | Err(_) => {
                     for id in ids {

@@ -102,13 +102,13 @@ impl EngineShared {
 
     async fn clear(self: &Arc<Self>) -> Result<ResetResult, EngineError> {
         let mut cleared = ResetResult::default();
-        let mut told = BTreeSet::new();
+        let mut reported = BTreeSet::new();
         for _ in 0..MAX_ROUNDS {
             let live = self.all(&live()).await?;
             if live.is_empty() {
                 break;
             }
-            let fresh = live.iter().map(|stored| stored.process.id).filter(|id| told.insert(*id));
+            let fresh = live.iter().map(|stored| stored.process.id).filter(|id| reported.insert(*id));
             cleared.stopped.extend(fresh);
             if let Some(StoreUnwritable { reached, source }) = self.stop_live(&live).await? {
                 let stopped = live.iter().map(|stored| stored.process.id).filter(|id| reached.contains(id));

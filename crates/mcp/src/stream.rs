@@ -161,8 +161,8 @@ impl<R, W> MessageStream<R, W> {
                     }
                 }
             }
-            JsonRpcMessage::Notification(told) => {
-                if let ClientNotification::CancelledNotification(cancelled) = &told.notification {
+            JsonRpcMessage::Notification(reported) => {
+                if let ClientNotification::CancelledNotification(cancelled) = &reported.notification {
                     // A cancelled request gets no reply, so its load is removed now.
                     cancelled.params.request_id.iter().for_each(|id| self.load.done(id));
                 }

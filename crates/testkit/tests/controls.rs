@@ -567,9 +567,9 @@ model_controls! {
 fn the_model_names_the_fields_that_differ() {
     let open = async |clock| opened(Broken::ForgetsVitals, clock);
     let failure = catch_unwind(AssertUnwindSafe(|| model::holds_in(open, SCRIPTS))).unwrap_err();
-    let told = failure.downcast_ref::<String>().unwrap();
-    assert!(told.contains("live_stats.output_bytes: the store 0, the model "), "{told}");
-    assert!(told.contains("after [\n"), "{told}");
+    let reported = failure.downcast_ref::<String>().unwrap();
+    assert!(reported.contains("live_stats.output_bytes: the store 0, the model "), "{reported}");
+    assert!(reported.contains("after [\n"), "{reported}");
 }
 
 /// Checks that every rule in the sources of a suite is listed in the macro that adapters call.

@@ -82,11 +82,11 @@ async fn vitals_are_written_within_a_second_and_when_it_is_closed() {
     let before = commits();
     for (turn, wait) in [(1, true), (2, false)] {
         let live_stats = LiveStats { output_bytes: turn, ..LiveStats::default() };
-        let told = store
+        let reported = store
             .update_live_stats(&Writer::Owner(lease.clone()), &[(id, AttemptNo(1), live_stats)])
             .await
             .unwrap();
-        assert!(told[0].is_ok());
+        assert!(reported[0].is_ok());
         while wait && commits() == before {
             tokio::time::sleep(std::time::Duration::from_millis(5)).await;
         }

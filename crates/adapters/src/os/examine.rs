@@ -71,8 +71,8 @@ pub(super) fn examine(
     held: Option<OwnedFd>,
     seen: Option<ExitRecord>,
 ) -> Result<ExaminedAttempt, String> {
-    let told = |error: std::io::Error| error.to_string();
-    let directory = match (attempts.attempt(key).map_err(told)?, &seen) {
+    let reported = |error: std::io::Error| error.to_string();
+    let directory = match (attempts.attempt(key).map_err(reported)?, &seen) {
         (Some(directory), _) => directory,
         (None, Some(record)) => {
             let record = record.clone();
@@ -85,8 +85,8 @@ pub(super) fn examine(
         (None, None) => {
             // Create the directory and mark the attempt as ended below. A shim that is starting right now then refuses
             // to run the attempt.
-            attempts.create(key).map_err(told)?;
-            attempts.attempt(key).map_err(told)?.ok_or("the directory of the attempt is being removed")?
+            attempts.create(key).map_err(reported)?;
+            attempts.attempt(key).map_err(reported)?.ok_or("the directory of the attempt is being removed")?
         }
     };
     if let Ok(Some(record)) = directory.exit_record()
@@ -94,10 +94,10 @@ pub(super) fn examine(
     {
         return over(&directory, record);
     }
-    if directory.is_locked().map_err(told)? {
+    if directory.is_locked().map_err(reported)? {
         return Ok(ExaminedAttempt::Supervised);
     }
-    let Some(lock) = directory.lock().map_err(told)? else {
+    let Some(lock) = directory.lock().map_err(reported)? else {
         return Ok(ExaminedAttempt::Supervised);
     };
     // A shim may have written the record after the first read and before this program got the lock.
@@ -113,7 +113,7 @@ pub(super) fn examine(
         Ok(Some(identity)) => identity,
         Ok(None) => {
             let record = ExitRecord::never_ran(steady_ms(options), wall_ms());
-            record_end(&directory, &record).map_err(told)?;
+            record_end(&directory, &record).map_err(reported)?;
             return Ok(ExaminedAttempt::Over { identity: None, record: Box::new(record) });
         }
         Err(error) => return damaged(error),
@@ -123,7 +123,7 @@ pub(super) fn examine(
     }
     let pidfd = match held {
         Some(held) => Some(held),
-        None => pidfd::open(identity.pid, identity.start_time).map_err(told)?,
+        None => pidfd::open(identity.pid, identity.start_time).map_err(reported)?,
     };
     match pidfd {
         Some(pidfd) => {

@@ -211,8 +211,8 @@ pub fn deserted_groups() -> usize {
 /// # Errors
 /// The error of the system call.
 pub fn names_left(directory: &Path) -> io::Result<Option<u64>> {
-    let told = rustix::fs::fstatvfs(File::open(directory)?)?;
-    Ok((told.f_files > 0).then_some(told.f_favail))
+    let reported = rustix::fs::fstatvfs(File::open(directory)?)?;
+    Ok((reported.f_files > 0).then_some(reported.f_favail))
 }
 
 #[cfg(test)]
@@ -291,7 +291,7 @@ mod tests {
         assert_eq!(locked.id(), Some(key(4).id.to_string().as_str()));
         // Expected state: the commands of attempts 3 and 5 are gone, and attempt 9 is a copy. Attempt 6 has live
         // processes, and so has attempt 7, which has ended. The processes of attempt 8 were left running on purpose.
-        let told = HostSurvey::of(attempts.path()).unwrap();
+        let reported = HostSurvey::of(attempts.path()).unwrap();
         let mut survivors = vec![me.pid, marked.id(), limited[0].id()];
         survivors.sort_unstable();
         for child in limited.iter_mut().chain([&mut marked]) {
@@ -311,8 +311,8 @@ mod tests {
             survivors,
             more: false,
         };
-        assert_eq!(told, expected);
-        let told = HostSurvey::of(attempts.path()).unwrap();
-        assert_eq!(told, HostSurvey { unsupervised: 1, survivors: vec![me.pid], ..expected });
+        assert_eq!(reported, expected);
+        let reported = HostSurvey::of(attempts.path()).unwrap();
+        assert_eq!(reported, HostSurvey { unsupervised: 1, survivors: vec![me.pid], ..expected });
     }
 }

@@ -105,7 +105,7 @@ pub(super) fn wait(fd: impl AsFd) -> Option<EndStatus> {
     loop {
         match waitid(WaitId::PidFd(fd.as_fd()), WaitIdOptions::EXITED) {
             Err(Errno::INTR) => {}
-            told => return told.ok().flatten().and_then(|status| EndStatus::of(&status)),
+            reported => return reported.ok().flatten().and_then(|status| EndStatus::of(&status)),
         }
     }
 }
@@ -121,11 +121,11 @@ pub(super) async fn status(fd: impl AsFd, pid: u32, start_time: u64) -> Option<E
     loop {
         // Linux 6.15 and newer report the status of a reaped process to every program. On older kernels, `/proc` may
         // contain it.
-        let told = exit_status(&fd);
-        if let Some(raw) = told.unwrap_or(None).or_else(|| ProcessStat::wait_status(pid, start_time)) {
+        let reported = exit_status(&fd);
+        if let Some(raw) = reported.unwrap_or(None).or_else(|| ProcessStat::wait_status(pid, start_time)) {
             return Some(EndStatus::of_raw(raw));
         }
-        if told.is_err() || begin.elapsed() >= STATUS_TIMEOUT {
+        if reported.is_err() || begin.elapsed() >= STATUS_TIMEOUT {
             return None;
         }
         tokio::time::sleep(pause).await;
@@ -251,8 +251,11 @@ mod tests {
                 }
                 ProcessStat::wait_status(number, start_time)
             };
-            let told = std::thread::spawn(asked_as_user).join().unwrap();
-            assert!(told == Some(7 << 8) || may_be_hidden && told.is_none(), "{program:?}: {told:?}");
+            let reported = std::thread::spawn(asked_as_user).join().unwrap();
+            assert!(
+                reported == Some(7 << 8) || may_be_hidden && reported.is_none(),
+                "{program:?}: {reported:?}"
+            );
             if is_root {
                 assert_eq!(ProcessStat::wait_status(number, start_time), Some(7 << 8));
             }

@@ -138,7 +138,7 @@ impl OsSpawner {
         time_limit: Duration,
     ) -> Result<T, SpawnError> {
         match tokio::time::timeout(time_limit, answer).await {
-            Ok(Ok(Ok(told))) => Ok(told),
+            Ok(Ok(Ok(reported))) => Ok(reported),
             Ok(Ok(Err(what))) => Err(SpawnError::Unreachable { key, what }),
             Ok(Err(_)) => Err(SpawnError::Unknown { key }),
             Err(_) => Err(silent(key)),

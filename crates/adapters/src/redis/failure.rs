@@ -160,14 +160,14 @@ pub(super) fn about(one: impl Display, remedy: &str, error: StoreError) -> Store
 
 /// Returns true if the error comes from a script and is not about memory, permissions or a demoted primary.
 fn is_of_script(error: &RedisError) -> bool {
-    let told = error.to_string();
-    told.contains(FOUND_DAMAGED) || told.contains("script")
+    let reported = error.to_string();
+    reported.contains(FOUND_DAMAGED) || reported.contains("script")
 }
 
 /// Converts the error that a script returns when it finds damaged data.
 fn corrupt_by(error: &RedisError) -> StoreError {
-    let told = error.detail().map_or_else(|| error.to_string(), ToOwned::to_owned);
-    let Some((_, found)) = told.split_once(FOUND_DAMAGED) else { return corrupt(told) };
+    let reported = error.detail().map_or_else(|| error.to_string(), ToOwned::to_owned);
+    let Some((_, found)) = reported.split_once(FOUND_DAMAGED) else { return corrupt(reported) };
     // Remove the position in the script, which the server appends to the message.
     let what = found.split_once(" script: ").map_or(found, |(what, _)| what).trim_end_matches(',');
     let remedy = if what.starts_with("process ") { RECORD_HELP } else { RECOVERY_HELP };

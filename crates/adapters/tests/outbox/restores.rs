@@ -63,8 +63,8 @@ async fn what_an_old_dump_has_earlier_is_given_back_as_it_stood() {
     let before = store.load(&[ended, late]).await.unwrap();
 
     node.remote.memory.go_back(&dump);
-    let told = store.load(&[ended]).await.unwrap().remove(0).unwrap();
-    assert_eq!(told.process.status(), Status::Running, "the outbox has the record of the store");
+    let reported = store.load(&[ended]).await.unwrap().remove(0).unwrap();
+    assert_eq!(reported.process.status(), Status::Running, "the outbox has the record of the store");
     let lease = store.register(&facts("me")).await.unwrap();
     let reconciled = store.reconcile(&lease).await.unwrap();
     assert!(reconciled.went_back);

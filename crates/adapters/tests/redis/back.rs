@@ -218,13 +218,13 @@ async fn whoever_waits_for_news_is_told_at_once_of_a_server_that_went_back() {
     let Restored { mut server, store, lease, before, .. } = Restored::new().await;
     server.restart();
     let begun = Instant::now();
-    let told = loop {
+    let reported = loop {
         match store.wait_for_updates(&lease).await {
             Ok(calls) => break calls.history.unwrap(),
             Err(error) => assert!(begun.elapsed() < Duration::from_secs(20), "{error:?}"),
         }
     };
-    assert_ne!(told.server, before.server);
+    assert_ne!(reported.server, before.server);
     assert!(begun.elapsed() < Duration::from_secs(5), "it took {:?}", begun.elapsed());
 }
 

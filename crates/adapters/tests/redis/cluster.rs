@@ -147,8 +147,8 @@ impl Node {
     }
 
     fn takes(&self, first: usize, last: usize) {
-        let told = self.server.ask(&["CLUSTER", "ADDSLOTSRANGE", &first.to_string(), &last.to_string()]);
-        assert_eq!(told, "OK");
+        let reported = self.server.ask(&["CLUSTER", "ADDSLOTSRANGE", &first.to_string(), &last.to_string()]);
+        assert_eq!(reported, "OK");
     }
 
     fn is_ready(&self) -> bool {
@@ -157,8 +157,8 @@ impl Node {
 
     /// Executes a command and checks that the reply is `OK`.
     fn must(&self, command: &[&str]) {
-        let told = self.server.ask(command);
-        assert_eq!(told, "OK", "{command:?}");
+        let reported = self.server.ask(command);
+        assert_eq!(reported, "OK", "{command:?}");
     }
 }
 

@@ -436,8 +436,8 @@ async fn events_continue_after_events_of_other_programs() {
     let read: Vec<_> = page.events.iter().map(|logged| (logged.cursor, logged.id)).collect();
     assert_eq!(read, [(EventCursor(501), first.process.id)]);
     assert!(page.gap, "the gap is reported");
-    let told = world.store.read(Some(EventCursor(500)), 100, false).await.unwrap();
-    assert!(!told.gap);
+    let reported = world.store.read(Some(EventCursor(500)), 100, false).await.unwrap();
+    assert!(!reported.gap);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -123,8 +123,8 @@ async fn what_was_written_before_is_acknowledged_only_when_every_replica_has_it(
 
 /// Returns the number of changes since the server last saved a snapshot.
 fn changes(server: &Server) -> u64 {
-    let told = server.ask(&["INFO", "persistence"]);
-    let count = told.lines().find_map(|line| line.strip_prefix("rdb_changes_since_last_save:")).unwrap();
+    let reported = server.ask(&["INFO", "persistence"]);
+    let count = reported.lines().find_map(|line| line.strip_prefix("rdb_changes_since_last_save:")).unwrap();
     count.trim().parse().unwrap()
 }
 

@@ -133,8 +133,8 @@ fn pass(client: UnixStream, server: UnixStream, orders: &Arc<Orders>) {
             }
             let answer = buffer.get(..count).unwrap_or_default().to_vec();
             slips |= is_script && orders.slips.swap(false, Ordering::SeqCst);
-            let told = if slips { &before } else { &answer };
-            if to_client.write_all(told).is_err() {
+            let reported = if slips { &before } else { &answer };
+            if to_client.write_all(reported).is_err() {
                 break;
             }
             before = answer;

@@ -161,8 +161,8 @@ mod tests {
         #[test]
         fn every_end_is_in_one_batch_and_in_its_order(log in logs(400)) {
             for batches in [in_one_go(&log), as_it_happens(&log)] {
-                let told: Vec<EventCursor> = batches.iter().flat_map(|batch| batch.ends.clone()).collect();
-                prop_assert_eq!(told, log.iter().map(|entry| entry.place).collect::<Vec<_>>());
+                let reported: Vec<EventCursor> = batches.iter().flat_map(|batch| batch.ends.clone()).collect();
+                prop_assert_eq!(reported, log.iter().map(|entry| entry.place).collect::<Vec<_>>());
             }
         }
 

@@ -60,13 +60,13 @@ pub(super) fn reason(
 
 /// Explains that part of a process tree survived SIGKILL, and lists the pids if they are known.
 fn of_survivors(members: &[u32]) -> String {
-    let told = "killed, but some processes of the tree are still running";
+    let reported = "killed, but some processes of the tree are still running";
     match members {
-        [] => told.to_owned(),
-        [pid] => format!("{told}: process {pid}"),
+        [] => reported.to_owned(),
+        [pid] => format!("{reported}: process {pid}"),
         pids => {
             let pids = pids.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-            format!("{told}: processes {pids}")
+            format!("{reported}: processes {pids}")
         }
     }
 }

@@ -115,10 +115,10 @@ async fn the_start_of_a_process_is_told_before_its_end_however_short_it_is() {
     };
     assert_eq!(ran.len(), 9);
     for name in names {
-        let told = find("start", name).completed_at.clone().unwrap();
+        let reported = find("start", name).completed_at.clone().unwrap();
         for moment in ["end", "failure"] {
             let begun = find(moment, name).started_at.clone().unwrap();
-            assert!(told <= begun, "{moment} of {name}: {begun} is before {told}");
+            assert!(reported <= begun, "{moment} of {name}: {begun} is before {reported}");
         }
     }
 }

@@ -99,17 +99,17 @@ async fn an_order_to_wait_that_is_dropped_loses_nothing() {
     let world = World::new().await;
     let mut notices = world.api.notices("s", None, true).await.unwrap();
     world.launch(of_session("exit 0 1000", "s")).await;
-    let mut told = Vec::new();
-    while told.iter().all(|notice: &BatchView| notice.ended.is_empty()) {
+    let mut reported = Vec::new();
+    while reported.iter().all(|notice: &BatchView| notice.ended.is_empty()) {
         // Cancels the wait for the next batch every 7 ms and repeats it.
         tokio::select! {
             biased;
-            next = notices.next() => told.extend(next),
+            next = notices.next() => reported.extend(next),
             () = world.pass(Duration::from_millis(7)) => {}
         }
     }
-    assert_eq!(told.len(), 2);
-    assert!(told[1].all_complete);
+    assert_eq!(reported.len(), 2);
+    assert!(reported[1].all_complete);
 }
 
 #[tokio::test(start_paused = true)]

@@ -209,13 +209,13 @@ fn of_found(found: &ServerCheck, options: &RedisOptions) -> Vec<DoctorCheck> {
 
 fn version(server: &ServerInfo) -> DoctorCheck {
     const NAME: &str = "redis.server";
-    let told = format!("{} {}", server.product, server.version);
+    let reported = format!("{} {}", server.product, server.version);
     let is_old = |fault: &UnsuitableServer| matches!(fault, UnsuitableServer::TooOld { .. });
     match server.faults(Durability::Cache).into_iter().find(is_old) {
-        Some(fault) => DoctorCheck::obstacle(NAME, told)
+        Some(fault) => DoctorCheck::obstacle(NAME, reported)
             .because(fault.to_string())
             .so("a manager refuses to start with this server"),
-        None => DoctorCheck::ok(NAME, told).with("version", server.version.clone()),
+        None => DoctorCheck::ok(NAME, reported).with("version", server.version.clone()),
     }
 }
 
@@ -226,21 +226,21 @@ fn role(server: &ServerInfo, durability: Durability) -> DoctorCheck {
             .because("a replica accepts no writes")
             .so(format!("set `store` to {primary}, or use sentinels: redis+sentinel://"));
     }
-    let told = match server.replicas {
+    let reported = match server.replicas {
         0 => "a primary without replicas".to_owned(),
         1 => "a primary with 1 replica".to_owned(),
         many => format!("a primary with {many} replicas"),
     };
     let of_replicas = |fault: &UnsuitableServer| matches!(fault, UnsuitableServer::OtherReplicas { .. });
     let check = match (server.faults(durability).into_iter().find(of_replicas), durability) {
-        (Some(fault), _) => DoctorCheck::obstacle(NAME, told).because(fault.to_string()),
-        (None, Durability::Single) if server.replicas > 0 => DoctorCheck::warning(NAME, told)
+        (Some(fault), _) => DoctorCheck::obstacle(NAME, reported).because(fault.to_string()),
+        (None, Durability::Single) if server.replicas > 0 => DoctorCheck::warning(NAME, reported)
             .because(
                 "`durability=single` does not wait for replicas: a replica that is promoted may lack the latest writes",
             )
             .so(format!("use `durability=replicated:{}` if replicas may be promoted", server.replicas)),
         (None, Durability::Single | Durability::Cache | Durability::Replicated { .. }) => {
-            DoctorCheck::ok(NAME, told)
+            DoctorCheck::ok(NAME, reported)
         }
     };
     check.with("replicas", server.replicas)
@@ -260,19 +260,19 @@ fn memory(server: &ServerInfo) -> DoctorCheck {
     const NAME: &str = "redis.memory";
     let used = server.used_memory;
     let Some(limit) = server.most_memory else {
-        let told = format!("{} used, no limit", amount(used));
-        return DoctorCheck::ok(NAME, told).with("used_bytes", used);
+        let reported = format!("{} used, no limit", amount(used));
+        return DoctorCheck::ok(NAME, reported).with("used_bytes", used);
     };
     let percent = used.saturating_mul(100).checked_div(limit).unwrap_or(100);
-    let told = format!("{} of {} used, {percent} %", amount(used), amount(limit));
+    let reported = format!("{} of {} used, {percent} %", amount(used), amount(limit));
     let check = if used >= limit {
-        DoctorCheck::problem(NAME, told)
+        DoctorCheck::problem(NAME, reported)
             .because("the memory is full: launches are refused; ends and stops are still recorded")
     } else if percent >= NEARLY_FULL {
-        DoctorCheck::warning(NAME, told)
+        DoctorCheck::warning(NAME, reported)
             .because("a full server refuses launches; ends and stops are still recorded")
     } else {
-        return DoctorCheck::ok(NAME, told).with("used_bytes", used).with("limit_bytes", limit);
+        return DoctorCheck::ok(NAME, reported).with("used_bytes", used).with("limit_bytes", limit);
     };
     check
         .so("raise `maxmemory`, or delete old records: `longhaul prune`, `retention.count`")
@@ -287,9 +287,9 @@ fn disk(server: &ServerInfo, durability: Durability) -> DoctorCheck {
         SyncPolicy::When(when) => format!("appendfsync {when}"),
         SyncPolicy::Untold => "appendfsync not reported".to_owned(),
     };
-    let told = format!("{durability}; appendonly {appends}, {synced}");
+    let reported = format!("{durability}; appendonly {appends}, {synced}");
     if !server.disk_is_well {
-        return DoctorCheck::problem(NAME, told)
+        return DoctorCheck::problem(NAME, reported)
             .because("the server's latest write to its disk failed, so the server may refuse all writes")
             .so("check the disk and the log of the server");
     }
@@ -297,28 +297,28 @@ fn disk(server: &ServerInfo, durability: Durability) -> DoctorCheck {
         matches!(fault, UnsuitableServer::NotDurable { .. } | UnsuitableServer::Silent { .. })
     };
     if let Some(fault) = server.faults(durability).into_iter().find(of_disk) {
-        return DoctorCheck::obstacle(NAME, told)
+        return DoctorCheck::obstacle(NAME, reported)
             .because(fault.to_string())
             .so("a manager refuses to start with these settings, and refuses writes");
     }
     let is_promised = durability != Durability::Cache;
     if is_promised && server.begins_torn {
-        return DoctorCheck::warning(NAME, format!("{told}, aof-load-truncated yes"))
+        return DoctorCheck::warning(NAME, format!("{reported}, aof-load-truncated yes"))
             .because("after a kill or a power cut during a write, half of a change can take effect at the second start")
             .so("set `aof-load-truncated no`: the server then asks for `redis-check-aof --fix`, which removes \
                  the incomplete change");
     }
     match durability {
-        Durability::Cache if !server.appends => DoctorCheck::warning(NAME, told)
+        Durability::Cache if !server.appends => DoctorCheck::warning(NAME, reported)
             .because("there is no guarantee: all records are lost when the server ends")
             .so("except for experiments, set `appendonly yes` and `appendfsync always`, and use \
                  `durability=single`"),
-        Durability::Cache => DoctorCheck::ok(NAME, told)
+        Durability::Cache => DoctorCheck::ok(NAME, reported)
             .because("there is no guarantee: the latest writes may be lost when the server ends"),
-        Durability::Single => DoctorCheck::ok(NAME, told)
+        Durability::Single => DoctorCheck::ok(NAME, reported)
             .because("acknowledged writes survive the end of the server and a power cut"),
         Durability::Replicated { .. } => {
-            DoctorCheck::ok(NAME, told).because("acknowledged writes survive the loss of the server")
+            DoctorCheck::ok(NAME, reported).because("acknowledged writes survive the loss of the server")
         }
     }
 }
@@ -326,15 +326,17 @@ fn disk(server: &ServerInfo, durability: Durability) -> DoctorCheck {
 fn latency(trips: &RoundTrips) -> DoctorCheck {
     const NAME: &str = "redis.latency";
     let RoundTrips { count, median, longest } = *trips;
-    let told = format!("p50 {}, max {} of {count}", millis(median), millis(longest));
+    let reported = format!("p50 {}, max {} of {count}", millis(median), millis(longest));
     let why = "each change of a process takes at least one round trip to the server";
     let check = if median >= TOO_SLOW {
-        DoctorCheck::problem(NAME, told)
+        DoctorCheck::problem(NAME, reported)
             .because(format!("{why}; lease renewals arrive too late, and leases expire"))
     } else if median >= SLOW || longest >= TOO_SLOW {
-        DoctorCheck::warning(NAME, told).because(why)
+        DoctorCheck::warning(NAME, reported).because(why)
     } else {
-        return DoctorCheck::ok(NAME, told).with("p50_ms", rounded(median)).with("max_ms", rounded(longest));
+        return DoctorCheck::ok(NAME, reported)
+            .with("p50_ms", rounded(median))
+            .with("max_ms", rounded(longest));
     };
     check
         .so("check the network and the load of the server: SLOWLOG GET, disk, processor")
@@ -346,7 +348,7 @@ fn clock(skew: &ClockSkew) -> DoctorCheck {
     const NAME: &str = "redis.clock";
     let ClockSkew { ahead, within } = *skew;
     let apart = Duration::from_micros(ahead.unsigned_abs());
-    let told = match ahead {
+    let reported = match ahead {
         0 => format!("the same, within {}", millis(within)),
         1.. => format!("the server is {} ahead, within {}", millis(apart), millis(within)),
         ..0 => format!("the server is {} behind, within {}", millis(apart), millis(within)),
@@ -354,13 +356,13 @@ fn clock(skew: &ClockSkew) -> DoctorCheck {
     let figure = if ahead < 0 { -rounded(apart) } else { rounded(apart) };
     let surely = ahead.unsigned_abs().saturating_sub(u64::try_from(within.as_micros()).unwrap_or(u64::MAX));
     let check = if surely >= MAX_CLOCK_SKEW_US {
-        DoctorCheck::warning(NAME, told)
+        DoctorCheck::warning(NAME, reported)
             .because(
                 "shown times and delays are wrong by this difference; leases use only the server's clock",
             )
             .so("synchronise both clocks with NTP")
     } else {
-        DoctorCheck::ok(NAME, told)
+        DoctorCheck::ok(NAME, reported)
     };
     check.with("ahead_ms", figure)
 }
@@ -387,15 +389,15 @@ fn leases(options: &RedisOptions) -> DoctorCheck {
     let Some(LeaseTimes { lease, grace }) = options.leases else {
         return DoctorCheck::ok(NAME, "leases never expire");
     };
-    let told = format!("lease {} s, grace {} s", lease.as_secs(), grace.as_secs());
+    let reported = format!("lease {} s, grace {} s", lease.as_secs(), grace.as_secs());
     let check = if lease < MIN_SAFE_LEASE {
-        DoctorCheck::warning(NAME, told)
+        DoctorCheck::warning(NAME, reported)
             .because(
                 "a node renews its lease each second; such a short lease expires after a few late renewals",
             )
             .so("remove `lease` from the URL of the store; the default is 5 s")
     } else {
-        DoctorCheck::ok(NAME, told)
+        DoctorCheck::ok(NAME, reported)
     };
     check.with("lease_ms", whole_millis(lease)).with("grace_ms", whole_millis(grace))
 }

@@ -71,9 +71,9 @@ mod tests {
         };
         let found =
             strays(&environment(&["LONGHAUL_LIMITS_MAX_PARALEL", "LONGHAUL_XYZZY_OF_OTHERS", "HOME"]));
-        let told: Vec<String> = found.iter().map(ToString::to_string).collect();
+        let reported: Vec<String> = found.iter().map(ToString::to_string).collect();
         assert_eq!(
-            told,
+            reported,
             [
                 "the environment variable LONGHAUL_LIMITS_MAX_PARALEL is unknown and has no effect; did you mean LONGHAUL_LIMITS_MAX_PARALLEL?",
                 "the environment variable LONGHAUL_XYZZY_OF_OTHERS is unknown and has no effect",

@@ -98,9 +98,9 @@ fn project_has_work_of_its_own_after_init() {
     };
     let made = bench.command(&["init"]).current_dir(&project).output().unwrap();
     assert!(made.status.success(), "{made:?}");
-    let told = inside(&["run", "--", "sh", "-c", "echo $LONGHAUL_SOCKET"]);
+    let reported = inside(&["run", "--", "sh", "-c", "echo $LONGHAUL_SOCKET"]);
     let own = Bench::new().with_state(project.join(".longhaul"));
-    assert_eq!(told.trim(), own.state().join("longhaul.sock").to_str().unwrap());
+    assert_eq!(reported.trim(), own.state().join("longhaul.sock").to_str().unwrap());
     assert!(own.is_serving() && !bench.is_serving());
 }
 

@@ -141,8 +141,8 @@ fn agent_whose_call_cannot_be_read_is_told_so_in_its_own_words() {
         assert_eq!(reply.status, 400, "{body}: {reply:?}");
         assert_eq!(reply.header("content-type"), Some("application/json"), "{body}");
         assert!(reply.header("x-request-id").is_some(), "{body}: {reply:?}");
-        let told = reply.json();
-        assert_eq!((&told["error"]["code"], &told["id"]), (&code.into(), &id), "{body}: {told}");
+        let reported = reply.json();
+        assert_eq!((&reported["error"]["code"], &reported["id"]), (&code.into(), &id), "{body}: {reported}");
     }
 }
 

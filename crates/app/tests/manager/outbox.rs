@@ -46,12 +46,12 @@ fn node_shows_and_stops_its_own_work_while_the_store_is_away() {
     assert!(logs.code == 0 && logs.out.contains("words"), "{logs:?}");
     let elsewhere = a.run(&["inspect", "0199d3f0-6c1e-4b52-9f53-0d9a3c6f4e11"]);
     assert!(elsewhere.code == 6, "the process may belong to another node: {elsewhere:?}");
-    let (told, took) = timed(|| a.run(&["cancel", &stopped]));
+    let (reported, took) = timed(|| a.run(&["cancel", &stopped]));
     assert!(
-        told.code == 6 && took < AT_ONCE && told.err.contains("received a stop request"),
-        "{took:?} {told:?}"
+        reported.code == 6 && took < AT_ONCE && reported.err.contains("received a stop request"),
+        "{took:?} {reported:?}"
     );
-    assert!(!told.err.contains("nothing was changed"), "{told:?}");
+    assert!(!reported.err.contains("nothing was changed"), "{reported:?}");
     until("the process is stopped", || !is_alive(pid));
 
     server.begin();
@@ -85,9 +85,9 @@ fn end_that_is_seen_while_the_store_is_away_is_shown_and_ends_waits() {
     until("the store answers", || a.show(&id)["stale_since"].is_null());
     assert_eq!(a.show(&id)["status"], "failed", "a process that was shown once stays visible");
     let log = a.log();
-    let told: Vec<&str> = log.lines().skip(before).filter(|line| line.contains("the store ")).collect();
-    assert!(told.iter().any(|line| line.contains("the store does not answer")), "{log}");
-    assert!(told.iter().any(|line| line.contains("the store answers again")), "{log}");
+    let reported: Vec<&str> = log.lines().skip(before).filter(|line| line.contains("the store ")).collect();
+    assert!(reported.iter().any(|line| line.contains("the store does not answer")), "{log}");
+    assert!(reported.iter().any(|line| line.contains("the store answers again")), "{log}");
     let warned = log.lines().skip(before).filter(|line| line.contains("WARN")).count();
     assert!(warned < 10, "{warned} warnings of one outage: {log}");
 }
@@ -177,10 +177,10 @@ fn what_waits_while_a_loss_is_mended_says_that_nothing_is_started_and_for_how_lo
     server.ask(&["FLUSHALL"]);
     until("the loss is noticed", || a.log().contains("starts nothing new for the duration of one lease"));
     let waits = a.launch("true");
-    let told = a.run(&["--json", "why", &waits]);
-    let told: Value = serde_json::from_str(&told.out).unwrap();
-    assert_eq!(told["why"], "settling", "{told}");
-    for reason in [&told["reason"], &a.show(&waits)["reason"]] {
+    let reported = a.run(&["--json", "why", &waits]);
+    let reported: Value = serde_json::from_str(&reported.out).unwrap();
+    assert_eq!(reported["why"], "settling", "{reported}");
+    for reason in [&reported["reason"], &a.show(&waits)["reason"]] {
         assert!(reason.as_str().unwrap().contains("no process starts for "), "{reason}");
     }
     let refused = a.run(&["run", "-b", "--no-queue", "--", "true"]);

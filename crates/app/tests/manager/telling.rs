@@ -181,7 +181,7 @@ fn killed_manager_repeats_only_the_delivery_in_progress() {
     let all: Vec<&str> = all.iter().map(|event| event["id"].as_str().unwrap()).collect();
     assert!(all.len() >= 3 * ids.len());
     until("all events were delivered", || {
-        all.iter().all(|id| heard.lock().unwrap().iter().any(|told| told == id))
+        all.iter().all(|id| heard.lock().unwrap().iter().any(|reported| reported == id))
     });
     let heard = heard.lock().unwrap().clone();
     let mut once: Vec<&str> = Vec::new();

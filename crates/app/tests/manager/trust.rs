@@ -104,10 +104,10 @@ fn launch_that_was_changed_in_the_server_is_never_executed_and_inspect_shows_why
         (&lured, "for other nodes, not for a"),
     ];
     for (id, why) in refused {
-        let told = ended(b, id);
-        assert_eq!((&told["status"], &told["attempt"]), (&"failed".into(), &1.into()), "{told}");
-        assert_eq!(told["start_failure"]["stage"], "signature", "{told}");
-        assert!(told["error"].as_str().unwrap().contains(why), "{told}");
+        let reported = ended(b, id);
+        assert_eq!((&reported["status"], &reported["attempt"]), (&"failed".into(), &1.into()), "{reported}");
+        assert_eq!(reported["start_failure"]["stage"], "signature", "{reported}");
+        assert!(reported["error"].as_str().unwrap().contains(why), "{reported}");
     }
     assert_eq!(ended(b, &fine)["status"], "completed");
     let left: Vec<_> = fs::read_dir(&marks).unwrap().map(|entry| entry.unwrap().file_name()).collect();
@@ -169,10 +169,10 @@ fn what_is_sealed_by_others_or_played_again_is_not_executed() {
     ]);
     nodes.forge("# victim", "return ARGV[2]", &[&old.trim_end().replace(&played, &victim)]);
     hold(a, "--release");
-    let told = ended(a, &mine);
-    assert!(told["error"].as_str().unwrap().contains("does not have"), "{told}");
-    let told = ended(b, &victim);
-    assert_eq!(told["start_failure"]["stage"], "signature", "{told}");
+    let reported = ended(a, &mine);
+    assert!(reported["error"].as_str().unwrap().contains("does not have"), "{reported}");
+    let reported = ended(b, &victim);
+    assert_eq!(reported["start_failure"]["stage"], "signature", "{reported}");
     assert_eq!(count(), 1);
     assert!(!a.top().join("evil").exists());
     foreign.end_manager(Signal::TERM);

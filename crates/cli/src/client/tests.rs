@@ -79,7 +79,7 @@ fn question_to_one_that_goes_away_is_put_again_and_a_change_is_not() {
             FakeResponse::Json(200, json!({"version": "2"}))
         }
     };
-    let (told, changed) = FakeManager::run(departing, |fake| async move {
+    let (reported, changed) = FakeManager::run(departing, |fake| async move {
         let socket = fake.client().socket().to_owned();
         let state_dir = socket.parent().unwrap().to_owned();
         let client = Client::new(ManagerLocator {
@@ -88,10 +88,10 @@ fn question_to_one_that_goes_away_is_put_again_and_a_change_is_not() {
             autostart: Some(Box::new(|| Ok(()))),
             store: None,
         });
-        let told = client.fetch::<VersionReply>(&RequestPath::version()).await;
-        (told, client.send::<_, VersionReply>(&RequestPath::processes(), &json!({})).await)
+        let reported = client.fetch::<VersionReply>(&RequestPath::version()).await;
+        (reported, client.send::<_, VersionReply>(&RequestPath::processes(), &json!({})).await)
     });
-    assert_eq!(told.unwrap().version, "2");
+    assert_eq!(reported.unwrap().version, "2");
     assert!(matches!(changed, Err(CliError::Broken { .. })), "{changed:?}");
     assert_eq!(tries.get(), 3);
 }

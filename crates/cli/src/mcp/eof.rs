@@ -16,7 +16,7 @@ const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 /// Reading alone detects the end of standard input only after all earlier messages, and the proxy does not read while
 /// the client accepts no responses. This function detects the end in that case too.
 pub(crate) async fn client_gone() {
-    let (tell, told) = oneshot::channel();
+    let (tell, reported) = oneshot::channel();
     // This thread may block until the program ends. It uses no CPU time while it is blocked.
     let watcher = std::thread::Builder::new().name("client".to_owned());
     let watched = watcher.spawn(move || {
@@ -24,7 +24,7 @@ pub(crate) async fn client_gone() {
             let _gone = tell.send(());
         }
     });
-    if watched.is_err() || told.await.is_err() {
+    if watched.is_err() || reported.await.is_err() {
         std::future::pending::<()>().await;
     }
     sleep(DRAIN_TIMEOUT).await;

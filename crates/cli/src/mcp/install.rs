@@ -232,12 +232,12 @@ mod tests {
 
     #[test]
     fn every_client_is_told_in_its_own_words() {
-        let told = |client| snippet(client, &entry());
+        let reported = |client| snippet(client, &entry());
         assert_eq!(
-            told(McpClient::Codex),
+            reported(McpClient::Codex),
             "[mcp_servers.longhaul]\ncommand = \"/opt/longhaul\"\nargs = [\"mcp\", \"--read-only\"]\n"
         );
-        let read = |client| serde_json::from_str::<serde_json::Value>(&told(client)).unwrap();
+        let read = |client| serde_json::from_str::<serde_json::Value>(&reported(client)).unwrap();
         let (program, args) = ("/opt/longhaul", ["mcp", "--read-only"]);
         let plain = json!({ "longhaul": { "command": program, "args": args } });
         let typed = json!({ "longhaul": { "type": "stdio", "command": program, "args": args } });

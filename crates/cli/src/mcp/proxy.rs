@@ -171,7 +171,7 @@ where
         let may_tell = !to_client.is_empty();
         let may_listen = ends.is_none() && to_manager.is_empty();
         tokio::select! {
-            told = send(out, to_client), if may_tell => ProxyEvent::ToClient(told),
+            reported = send(out, to_client), if may_tell => ProxyEvent::ToClient(reported),
             heard = next(hears), if may_hear => ProxyEvent::Manager(heard),
             sent = send_to(speaks, to_manager), if may_speak => ProxyEvent::ToManager(sent),
             said = client.next(), if may_listen => ProxyEvent::Client(said),

@@ -138,8 +138,8 @@ impl Grep {
 
     fn add_json(&self, id: &str, hit: &SearchHit, shown: &mut Vec<u8>) -> Result<(), CliError> {
         let line = hit.line.filter(|_| self.first.is_some());
-        let told = JsonMatch { id, line, text: &hit.text, before: &hit.before, after: &hit.after };
-        shown.extend_from_slice(on_one_line(&told)?.as_bytes());
+        let reported = JsonMatch { id, line, text: &hit.text, before: &hit.before, after: &hit.after };
+        shown.extend_from_slice(on_one_line(&reported)?.as_bytes());
         Ok(())
     }
 }

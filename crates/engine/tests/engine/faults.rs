@@ -169,10 +169,10 @@ async fn a_stop_is_executed_while_the_store_cannot_write_and_is_recorded_later()
     world.settle().await;
     world.store.fail_on(PortCall::Commit, 1, Fault::ReadOnly);
     let answer = world.ask(id, Action::Cancel { cause: StopCause::User }).await;
-    let Err(EngineError::StopUnrecorded { id: told, reached: StopReach::Told, source }) = answer else {
+    let Err(EngineError::StopUnrecorded { id: reported, reached: StopReach::Told, source }) = answer else {
         panic!("{answer:?}")
     };
-    assert_eq!(told, id);
+    assert_eq!(reported, id);
     assert!(matches!(source, StoreError::ReadOnly { .. }), "{source:?}");
     assert_eq!(world.end(id).await, Status::Cancelled);
 }

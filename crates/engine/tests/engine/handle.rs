@@ -403,8 +403,8 @@ async fn terminate_of_what_ended_needs_its_current_revision_if_one_is_given() {
     world.end(id).await;
     world.pass(seconds(1)).await;
     let now = world.stored(id).await.revision;
-    let told = world.engine.terminate(id, false, Some(now)).await.unwrap();
-    assert_eq!((told.changed, told.note), (false, Some(NoOpReason::AlreadyEnded)));
+    let reported = world.engine.terminate(id, false, Some(now)).await.unwrap();
+    assert_eq!((reported.changed, reported.note), (false, Some(NoOpReason::AlreadyEnded)));
     let before = longhaul_domain::Revision(now.0 - 1);
     let refused = world.engine.terminate(id, false, Some(before)).await;
     assert!(matches!(refused, Err(EngineError::RevisionMoved { found, .. }) if found == now), "{refused:?}");

@@ -106,7 +106,10 @@ async fn after_a_loss_nothing_starts_until_every_node_could_restore_its_records(
     assert!(until > now && until <= now.plus(LEASE), "{until:?} at {now:?}");
     assert_eq!(a.engine.starts_blocked_until(&elsewhere), None, "it does not run here");
     let why = a.engine.why(later).await.unwrap();
-    assert!(matches!(why, WaitReason::Settling { until: told, position: 1, .. } if told == until), "{why:?}");
+    assert!(
+        matches!(why, WaitReason::Settling { until: reported, position: 1, .. } if reported == until),
+        "{why:?}"
+    );
     let refused = a.try_launch(command("run"), true).await;
     assert!(
         matches!(refused, Err(EngineError::CannotStartNow { standstill: LaunchBlocked::Settles })),

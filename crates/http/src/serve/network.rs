@@ -128,7 +128,7 @@ fn welcome(stream: TcpStream, peer: SocketAddr, network: &Network, open: &mut Op
             return;
         }
     };
-    let Some((place, told)) = network.limiter.acquire(peer.ip()) else {
+    let Some((place, reported)) = network.limiter.acquire(peer.ip()) else {
         tracing::warn!(%peer, "closed a connection: the maximum number of connections is reached");
         return;
     };
@@ -140,7 +140,7 @@ fn welcome(stream: TcpStream, peer: SocketAddr, network: &Network, open: &mut Op
             () = conversation => {}
             () = unknown_after(&place, time_limit) => tracing::debug!(%peer, "closed a connection without an \
              authenticated request"),
-            _ = told => tracing::debug!(%peer, "closed an idle connection to make room for another"),
+            _ = reported => tracing::debug!(%peer, "closed an idle connection to make room for another"),
         }
     });
 }

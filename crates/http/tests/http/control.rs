@@ -65,7 +65,7 @@ async fn signal_is_sent_once_and_changes_no_status() {
     ] {
         let problem = world.post(&path, json!({ "signal": signal })).await.problem();
         assert_eq!((problem.status, problem.slug.as_str()), (400, "invalid_request"), "{signal}");
-        assert!(problem.help.as_deref().is_some_and(|told| told.contains(help)), "{problem:?}");
+        assert!(problem.help.as_deref().is_some_and(|reported| reported.contains(help)), "{problem:?}");
     }
     world.post(&format!("/v1/processes/{id}/cancel"), json!({})).await;
     world.pass(millis(10)).await;

@@ -48,9 +48,9 @@ impl TaskSecret {
     /// Decodes a task id. Returns `None` if the id was not signed with this secret.
     pub(super) fn opened(&self, id: &str) -> Option<TaskToken> {
         let bytes = unhex(id.strip_prefix(PREFIX)?)?;
-        let (told, signature) = bytes.split_at_checked(bytes.len().checked_sub(SIGNATURE)?)?;
-        let differs = self.signature(told).iter().zip(signature).fold(0, |sum, (a, b)| sum | (a ^ b));
-        (differs == 0).then(|| TaskToken::from_bytes(told)).flatten()
+        let (reported, signature) = bytes.split_at_checked(bytes.len().checked_sub(SIGNATURE)?)?;
+        let differs = self.signature(reported).iter().zip(signature).fold(0, |sum, (a, b)| sum | (a ^ b));
+        (differs == 0).then(|| TaskToken::from_bytes(reported)).flatten()
     }
 
     /// Returns the first half of the HMAC-SHA-256 of these bytes.

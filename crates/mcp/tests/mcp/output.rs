@@ -70,9 +70,9 @@ async fn process_that_failed_tells_its_last_words() {
     let answer = world.until(client.call("start_background_process", asked)).await;
     assert_eq!(answer["output"]["text"], "it is broken\n", "{answer}");
     assert_eq!(answer["output"]["bytes"], 13, "{answer}");
-    let told = client.call("get_process_status", json!({ "process_id": answer["process_id"] })).await;
-    assert_eq!(told["tail"], "it is broken", "{told}");
-    assert!(told["output"]["next_cursor"].is_string(), "{told}");
+    let reported = client.call("get_process_status", json!({ "process_id": answer["process_id"] })).await;
+    assert_eq!(reported["tail"], "it is broken", "{reported}");
+    assert!(reported["output"]["next_cursor"].is_string(), "{reported}");
     let waited = client.call("wait_for_process", json!({ "process_ids": ["a build"] })).await;
     assert_eq!(waited["processes"][0]["tail"], "it is broken");
 }

@@ -61,9 +61,9 @@ async fn stream_without_an_opening_line_is_told_so_and_closed() {
     for said in ["{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"initialize\"}\n", "GET / HTTP/1.1\r\n\r\n", ""] {
         let mut stream = UnixStream::connect(&served.path).await.unwrap();
         stream.write_all(said.as_bytes()).await.unwrap();
-        let told = rest(stream).await;
-        let told: Value = serde_json::from_str(told.trim_end()).unwrap();
-        assert!(told["longhaul_mcp_error"]["title"].is_string(), "{told}");
+        let reported = rest(stream).await;
+        let reported: Value = serde_json::from_str(reported.trim_end()).unwrap();
+        assert!(reported["longhaul_mcp_error"]["title"].is_string(), "{reported}");
     }
 }
 

@@ -62,8 +62,8 @@ async fn client_that_goes_away_ends_its_wait_and_no_process() {
     sent.cancel(Some("enough".to_owned())).await.unwrap();
     // The cancelled wait would have lasted 45 s. This reply shows that the connection answers other requests
     // immediately.
-    let told = client.call("get_process_status", json!({ "process_id": id })).await;
-    assert_eq!(told["status"], "running");
+    let reported = client.call("get_process_status", json!({ "process_id": id })).await;
+    assert_eq!(reported["status"], "running");
     client.running.cancel().await.unwrap();
     world.pass(Duration::from_secs(60)).await;
     let other = world.client(Era::Initialize).await;
@@ -88,18 +88,18 @@ async fn waiting_client_is_told_every_ten_seconds_that_it_still_waits() {
     ] {
         stream.write_all(format!("{line}\n").as_bytes()).await.unwrap();
     }
-    let mut told = Vec::new();
+    let mut reported = Vec::new();
     let mut line = String::new();
-    while told.len() < 3 {
+    while reported.len() < 3 {
         line.clear();
         stream.read_line(&mut line).await.unwrap();
         let heard: Value = serde_json::from_str(&line).unwrap();
         if heard["method"] == "notifications/progress" {
             assert_eq!(heard["params"]["progressToken"], "p");
-            told.push(heard["params"]["progress"].as_f64().unwrap());
+            reported.push(heard["params"]["progress"].as_f64().unwrap());
         }
     }
-    assert!(told.is_sorted_by(|a, b| a < b) && told[0] >= 10.0, "{told:?}");
+    assert!(reported.is_sorted_by(|a, b| a < b) && reported[0] >= 10.0, "{reported:?}");
 }
 
 #[tokio::test]

@@ -26,13 +26,13 @@ use crate::harness::{
 fn exit_code_is_told_and_recorded() {
     let mut attempt = Attempt::launch(&script("echo out; exit 37"));
     let (identity, _) = attempt.peer.started();
-    let told = attempt.peer.settled();
-    assert_eq!(told.ending, ProgramEnd::Exited { code: 37 });
+    let reported = attempt.peer.settled();
+    assert_eq!(reported.ending, ProgramEnd::Exited { code: 37 });
     assert_eq!(attempt.files().identity().unwrap(), Some(identity));
-    assert_eq!(attempt.files().exit_record().unwrap(), Some(told.clone()));
-    assert_eq!(told.output_bytes, 4);
-    assert!(!told.output_open && !told.undated);
-    assert!(told.ended_at >= 1_000_000);
+    assert_eq!(attempt.files().exit_record().unwrap(), Some(reported.clone()));
+    assert_eq!(reported.output_bytes, 4);
+    assert!(!reported.output_open && !reported.undated);
+    assert!(reported.ended_at >= 1_000_000);
     assert_eq!(attempt.log(), "out\n");
     attempt.finish();
 }
@@ -46,8 +46,8 @@ fn end_that_a_stopped_shim_finds_when_it_continues_has_no_exact_time() {
     kill(identity.pid);
     until("the program has ended", || (state(identity.pid) == Some('Z')).then_some(()));
     signal("-CONT", identity.shim_pid);
-    let told = attempt.peer.settled();
-    assert_eq!((told.ending, told.undated), (ProgramEnd::Signaled { signal: 9, core: false }, true));
+    let reported = attempt.peer.settled();
+    assert_eq!((reported.ending, reported.undated), (ProgramEnd::Signaled { signal: 9, core: false }, true));
     attempt.finish();
 }
 

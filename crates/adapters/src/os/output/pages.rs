@@ -30,8 +30,8 @@ impl OutputPages {
     }
 
     pub(super) fn losses(&self) -> io::Result<Vec<Loss>> {
-        let told = self.log.losses()?.into_iter();
-        Ok(told.map(|loss| Loss { offset: loss.offset, bytes: loss.bytes }).collect())
+        let reported = self.log.losses()?.into_iter();
+        Ok(reported.map(|loss| Loss { offset: loss.offset, bytes: loss.bytes }).collect())
     }
 
     pub(super) fn has_ended(&self) -> bool {

@@ -46,7 +46,7 @@ impl AttemptWatch {
                     self.look_at_shim();
                     None
                 }
-                told = link.next() => match told {
+                reported = link.next() => match reported {
                     Ok(Some((notice, held))) => self.hear(&link, notice, held).await,
                     Ok(None) => break,
                     Err(error) => {

@@ -17,14 +17,14 @@ fn nodes_are_a_table_a_document_and_names() {
 
 #[test]
 fn each_order_goes_to_the_node_that_is_named() {
-    for (line, asked, told) in [
+    for (line, asked, reported) in [
         ("node drain b/c", "POST /v1/nodes/b%2Fc/drain", "is draining"),
         ("node undrain b/c", "POST /v1/nodes/b%2Fc/undrain", "starts processes again"),
         ("node forget b/c --yes", "DELETE /v1/nodes/b%2Fc", "was forgotten"),
     ] {
         let came = said(line, false, |_| answered(&listing().nodes[1]));
         assert_eq!((came.code(), came.asked), (0, vec![asked.to_owned()]), "{line}");
-        assert!(came.err.starts_with("node b/c ") && came.err.contains(told), "{}", came.err);
+        assert!(came.err.starts_with("node b/c ") && came.err.contains(reported), "{}", came.err);
     }
     let unknown = said("node drain gamma", false, |_| problem(404, "node_not_found"));
     assert_eq!(unknown.code(), 3);

@@ -73,8 +73,9 @@ fn output_that_could_not_be_stored_is_told_wherever_the_log_is_read() {
                 assert_eq!(came.code(), i32::from(has_no_match));
             }
             let came = said(&format!("{line} --json"), false, move |asked| answer(asked, kept));
-            let told = json!({ "id": samples::running().id, "note": NOTE });
-            let has_told = came.out.lines().any(|each| serde_json::from_str::<Value>(each).unwrap() == told);
+            let reported = json!({ "id": samples::running().id, "note": NOTE });
+            let has_told =
+                came.out.lines().any(|each| serde_json::from_str::<Value>(each).unwrap() == reported);
             assert!(has_told, "{line}: {}", came.out);
         }
     }

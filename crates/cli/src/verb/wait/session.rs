@@ -59,9 +59,9 @@ pub(super) async fn wait_for_session(
                 }
             }
             Some(before) => {
-                let told = batch.ended.len();
+                let reported = batch.ended.len();
                 batch.ended.retain(|ended| !before.contains(&ended.id));
-                if batch.ended.len() < told {
+                if batch.ended.len() < reported {
                     line = recounted(&mut batch)?;
                 }
                 if !batch.ended.is_empty() {

@@ -218,11 +218,11 @@ pub async fn the_store_reports_the_label_sets_of_waiting_processes(world: &Store
     world.submit(world.draft().placed(placed(&["gpu", "big"])).key("k")).await;
     world.submit(world.draft().placed(placed(&["arm"]))).await;
     let [both, arm] = [placed(&["gpu", "big"]), placed(&["arm"])].map(PlacementClass::Shared);
-    let mut told = must(world.store.label_classes().await);
-    told.sort();
+    let mut reported = must(world.store.label_classes().await);
+    reported.sort();
     let mut expected = vec![both.clone(), arm.clone()];
     expected.sort();
-    assert_eq!(told, expected);
+    assert_eq!(reported, expected);
     let mut one = room(&node);
     (one.classes, one.batch) = (vec![both.clone()], 1);
     assert_eq!(ids(&must(world.store.claim(&node, &one).await)), [waiter.process.id]);
