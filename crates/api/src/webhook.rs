@@ -97,7 +97,7 @@ pub enum BadWebhook {
         source: UnknownEvent,
     },
     /// The session id is invalid.
-    #[error("invalid session id")]
+    #[error("the session of the webhook is not a valid session id")]
     Session {
         /// Reason why the session id is invalid.
         #[source]

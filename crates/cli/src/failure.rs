@@ -69,7 +69,7 @@ pub(crate) enum CliError {
     #[error("cannot write to standard output")]
     Output { source: io::Error },
     /// The user pressed Ctrl-C.
-    #[error("interrupted")]
+    #[error("the user interrupted the command")]
     Interrupted,
 }
 

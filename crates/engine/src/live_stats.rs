@@ -107,7 +107,7 @@ impl EngineShared {
         let written =
             self.parts.store.update_live_stats(&author, &[(id, kept.attempt, kept.live_stats)]).await;
         if let Err(error) = written {
-            tracing::warn!(%id, %error, "could not write live stats");
+            tracing::warn!(%id, %error, "could not write the live stats of a process");
         }
     }
 }

@@ -169,11 +169,16 @@ impl EngineShared {
                 Err(error @ StoreError::Fenced { .. }) => return Err(error),
                 Err(error) if self.is_closing() => return Err(error),
                 Err(error) if is_told => {
-                    tracing::debug!(%error, "could not compare the records of the store; \
-                 retrying")
+                    tracing::debug!(%error, "could not compare the records of this node with the store; \
+                        retrying")
                 }
                 Err(error) => {
-                    self.log_retry(None, &error, "could not compare the records of the store; retrying");
+                    self.log_retry(
+                        None,
+                        &error,
+                        "could not compare the records of this node with the \
+                        store; retrying",
+                    );
                     is_told = true;
                 }
             }

@@ -43,7 +43,7 @@ pub(crate) enum HandshakeError {
         why: String,
     },
     /// The handshake line has a different format version.
-    #[error("the first line has format {theirs}; this manager supports format {FORM}")]
+    #[error("the first line of the connection has format {theirs}; this manager supports format {FORM}")]
     Form {
         /// Format version of the line.
         theirs: u32,

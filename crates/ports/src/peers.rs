@@ -93,7 +93,7 @@ pub enum PeerError {
         source: BoxedError,
     },
     /// The other node could not prove its identity, or this node cannot verify the proof.
-    #[error("{address} is not trusted")]
+    #[error("the identity of {address} cannot be verified")]
     Untrusted {
         /// Address of the request.
         address: String,

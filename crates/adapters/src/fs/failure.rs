@@ -107,7 +107,7 @@ pub(super) fn blocked(path: &Path, error: io::Error) -> StoreError {
 
 /// Returns the error for the case that the writer thread ended without a reply.
 #[derive(Debug, thiserror::Error)]
-#[error("the store was closed")]
+#[error("the store is closed and accepts no requests")]
 struct WriterGone;
 
 pub(super) fn closed() -> StoreError {

@@ -223,7 +223,8 @@ pub(super) fn kill(group: &Path) {
     // Open only an existing file: outside a cgroup file system, the write would create an ordinary file.
     let control = fs::OpenOptions::new().write(true).open(group.join("cgroup.kill"));
     if let Err(error) = control.and_then(|mut control| control.write_all(b"1")) {
-        tracing::debug!(%error, group = %group.display(), "could not kill a control group as a whole");
+        tracing::debug!(%error, group = %group.display(), "could not kill all processes of a control group \
+            in one step");
     }
 }
 

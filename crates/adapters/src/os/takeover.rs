@@ -60,7 +60,7 @@ pub(super) async fn stand_in(watch: &mut AttemptWatch, orphan: UnsupervisedAttem
     drain.finish();
     bounds.see_end();
     if let Err(error) = watch.end_input() {
-        tracing::debug!(id = %watch.key.id, %error, "could not remove the standard input of an ended command");
+        tracing::debug!(id = %watch.key.id, %error, "could not remove the input pipe of an ended command");
     }
     let status = pidfd::status(&pidfd, identity.pid, identity.start_time);
     let Some(status) = watch.meanwhile(status).await else {
@@ -139,7 +139,7 @@ pub(super) async fn finish_sweep(watch: &mut AttemptWatch, unswept: AttemptWithL
     };
     watch.see_ending(&identity);
     if let Err(error) = watch.end_input() {
-        tracing::debug!(id = %watch.key.id, %error, "could not remove the standard input of an ended command");
+        tracing::debug!(id = %watch.key.id, %error, "could not remove the input pipe of an ended command");
     }
     let held = std::mem::take(&mut watch.held);
     let (kept, anchor_ms) = (watch.conduct.output, watch.shared.options.anchor_ms);

@@ -40,7 +40,7 @@ pub enum UnsuitableServer {
         wanted: &'static str,
     },
     /// The server is a replica, and replicas accept no writes.
-    #[error("the server is a replica of {primary}; use the primary")]
+    #[error("the server is a replica of {primary}; use the URL of the primary")]
     Replica {
         /// Address of the primary of the replica.
         primary: String,

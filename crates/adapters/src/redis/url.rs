@@ -36,7 +36,7 @@ pub enum RedisUrlError {
         name: String,
     },
     /// The URL has no valid server address.
-    #[error("the URL has no valid server address: {why}")]
+    #[error("the URL of the store has no valid server address: {why}")]
     Place {
         /// Reason why the address is invalid.
         why: String,
@@ -50,7 +50,8 @@ pub enum RedisUrlError {
     Alone(#[from] UnguardedFailover),
     /// Only one of `cert` and `key` is given.
     #[error(
-        "`cert` and `key` must be given together: the file of a certificate and the file of its private key"
+        "the URL parameters `cert` and `key` must be given together: the file of a certificate and the \
+        file of its private key"
     )]
     HalfClient,
     /// The parameter `on_outage` has an unknown value.

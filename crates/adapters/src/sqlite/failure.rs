@@ -120,7 +120,7 @@ pub(super) fn corrupt(what: impl Into<String>) -> StoreError {
 
 /// Error for the case that the database thread ended without a reply.
 #[derive(Debug, thiserror::Error)]
-#[error("the store was closed")]
+#[error("the store is closed and accepts no requests")]
 pub(super) struct DatabaseThreadGone;
 
 pub(super) fn closed() -> StoreError {

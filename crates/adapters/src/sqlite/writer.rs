@@ -197,7 +197,7 @@ impl DatabaseContext {
                         && self.ledger.is_open() =>
                 {
                     self.ledger.revert().map_err(BatchFailure::Before)?;
-                    tracing::error!(%error, "a store operation failed");
+                    tracing::error!(%error, "an operation of the store failed");
                     let message = error.to_string();
                     job.fail(&|_| StoreError::Unavailable { source: message.clone().into() });
                 }

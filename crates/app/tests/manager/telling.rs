@@ -245,7 +245,7 @@ fn agents_that_come_and_go_leave_nothing_in_the_log() {
     }
     bench.end_manager(Signal::TERM);
     let log = bench.log();
-    let ours = ["is ready", "received a stop signal", "the manager is shutting down"];
+    let ours = ["is ready", "the manager received a stop signal", "the manager is shutting down"];
     let strange: Vec<&str> = log.lines().filter(|line| !ours.iter().any(|own| line.contains(own))).collect();
     assert!(strange.is_empty() && log.lines().count() == ours.len(), "{log}");
 }

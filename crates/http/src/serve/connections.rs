@@ -47,7 +47,11 @@ impl OpenConnections {
     pub async fn close(self, time_limit: Duration) {
         let Self { graceful, mut tasks } = self;
         if tokio::time::timeout(time_limit, graceful.shutdown()).await.is_err() {
-            tracing::debug!(open = tasks.len(), "closed the remaining connections");
+            tracing::debug!(
+                open = tasks.len(),
+                "closed the remaining connections after the shutdown time \
+                limit"
+            );
         }
         tasks.shutdown().await;
     }

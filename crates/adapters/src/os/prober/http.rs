@@ -27,7 +27,7 @@ pub(super) enum ProbeError {
     #[error("a readiness check supports only URLs of the form http://host[:port][/path]")]
     Url,
     /// The host is a machine that may not be probed, or its name has no address.
-    #[error("a readiness check may only contact this machine, and {host} is another one")]
+    #[error("a readiness check may contact only this machine, but {host} is another machine")]
     Host { host: String },
     /// The response is not valid HTTP, or its informational responses are too long.
     #[error("the response to the readiness check is not valid HTTP")]

@@ -214,7 +214,7 @@ impl AttemptWatch {
             ShimMessage::Error { code: ErrorCode::NotDurable, text } => {
                 tracing::warn!(
                     id = %self.key.id, text,
-                    "the end of an attempt is not durable in its attempt directory yet"
+                    "could not store the end of an attempt durably in its attempt directory yet"
                 );
                 None
             }
