@@ -67,7 +67,7 @@ async fn a_store_that_is_opened_again_has_everything_in_its_order() {
 }
 
 #[tokio::test]
-async fn whoever_waits_in_a_store_that_was_opened_again_is_told_what_was_there_before() {
+async fn a_wait_in_a_reopened_store_reports_existing_work() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("store.db");
     let (clock, ids) = (VirtualClock::default(), SequentialIds::default());
@@ -109,7 +109,7 @@ fn a_store_of_a_newer_version_is_refused_and_left_unchanged() {
 }
 
 #[test]
-fn what_is_no_regular_file_is_refused_and_never_waited_for() {
+fn a_path_that_is_not_a_regular_file_is_refused_without_a_wait() {
     let directory = tempfile::tempdir().unwrap();
     let path = |name: &str| directory.path().join(name);
     assert!(Program::new("mkfifo").arg(path("fifo")).status().unwrap().success());
@@ -126,7 +126,7 @@ fn what_is_no_regular_file_is_refused_and_never_waited_for() {
 }
 
 #[test]
-fn what_is_no_store_of_ours_is_refused_untouched_with_a_way_out() {
+fn files_of_other_programs_are_refused_unchanged_with_advice() {
     let other = {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("other.db");
@@ -186,7 +186,7 @@ fn a_name_with_signs_that_mean_something_elsewhere_is_a_name() {
 }
 
 #[test]
-fn a_place_that_must_not_be_written_is_told_as_such() {
+fn a_read_only_directory_is_reported_as_read_only() {
     let directory = tempfile::tempdir().unwrap();
     fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o500)).unwrap();
     let writable = fs::write(directory.path().join("probe"), "").is_ok();
@@ -251,7 +251,7 @@ async fn a_full_store_accepts_writes_again_when_there_is_space() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_does_not_fit_leaves_room_for_what_does() {
+async fn a_write_that_does_not_fit_leaves_space_for_smaller_writes() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("store.db");
     let ids = SequentialIds::default();
@@ -298,7 +298,7 @@ async fn a_refusal_undoes_nothing_but_itself() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_log_is_bounded_and_says_what_is_missing() {
+async fn the_log_is_bounded_and_reports_missing_events() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("store.db");
     let options = SqliteOptions { kept_events: 100, ..SqliteOptions::default() };
@@ -381,7 +381,7 @@ async fn a_sequence_is_never_used_twice() {
 }
 
 #[tokio::test]
-async fn a_claim_sees_who_came_by_another_connection() {
+async fn a_claim_finds_processes_from_another_connection() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("store.db");
     let clock = VirtualClock::default();
@@ -403,7 +403,7 @@ async fn a_claim_sees_who_came_by_another_connection() {
 }
 
 #[tokio::test]
-async fn what_is_swept_leaves_no_label() {
+async fn a_pruned_process_leaves_no_label() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("store.db");
     let clock = VirtualClock::default();

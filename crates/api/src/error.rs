@@ -517,7 +517,7 @@ mod tests {
     use longhaul_engine::ports::EnvironmentStoreError;
 
     #[test]
-    fn full_disk_that_keeps_no_environment_is_told_as_a_full_disk() {
+    fn environment_that_does_not_fit_on_the_disk_is_reported_as_a_full_disk() {
         for (kind, slug) in [(io::ErrorKind::StorageFull, "store_full"), (io::ErrorKind::Other, "internal")] {
             let source =
                 EnvironmentStoreError::Failed { tried: "written", source: Box::new(io::Error::from(kind)) };
@@ -588,7 +588,7 @@ mod tests {
     }
 
     #[test]
-    fn what_may_have_been_done_has_a_word_of_its_own() {
+    fn unknown_outcome_has_a_separate_error_code() {
         let source = Box::new(std::io::Error::other("no answer"));
         let id: ProcessId = "5b7ee1ff-4abb-4c0a-9e5d-0f1de14b6a53".parse().unwrap();
         let op = Some(longhaul_domain::OpId::new(*id.as_uuid()));
@@ -598,7 +598,7 @@ mod tests {
     }
 
     #[test]
-    fn store_error_tells_what_is_behind_it() {
+    fn store_error_contains_its_cause() {
         let source = Box::new(std::io::Error::other("disk on fire"));
         let ApiError(problem) = unstored(&StoreError::Unavailable { source });
         assert_eq!((problem.status, problem.slug.as_str()), (503, "store_unavailable"));
@@ -607,7 +607,7 @@ mod tests {
     }
 
     #[test]
-    fn damage_is_told_apart_from_what_to_do_about_it() {
+    fn damage_and_remedy_are_separate_texts() {
         let (what, remedy) = ("there is nothing any more".to_owned(), "try again".to_owned());
         let ApiError(problem) = unstored(&StoreError::Corrupt { what, remedy });
         assert_eq!(problem.detail.as_deref(), Some("the store is damaged: there is nothing any more"));

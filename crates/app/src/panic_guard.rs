@@ -45,7 +45,7 @@ mod tests {
     use std::process::{Command, Stdio};
 
     #[test]
-    fn work_of_everybody_is_told_from_that_for_one_client_by_its_source() {
+    fn essential_tasks_are_distinguished_from_client_tasks_by_their_source() {
         for vital in
             ["crates/engine/src/turn.rs", "/home/x/.cargo/registry/src/i/longhaul-domain-0.1.0/src/decide.rs"]
         {

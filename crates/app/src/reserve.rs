@@ -82,7 +82,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reserve_is_given_back_piece_by_piece_and_filled_again_when_there_is_room() {
+    fn reserve_is_released_in_parts_and_filled_again_when_there_is_space() {
         let top = tempfile::tempdir().unwrap();
         let state = StateDir::prepare(&top.path().join("state")).unwrap();
         let size = || state.path().join(FILE).metadata().map_or(0, |found| found.len());

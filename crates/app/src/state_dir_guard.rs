@@ -270,7 +270,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_cannot_be_heard_of_is_looked_at_every_second() {
+    async fn path_without_notifications_is_checked_every_second() {
         for take_away in WAYS {
             let top = tempfile::tempdir().unwrap();
             let (path, guard, _lock) = standing(top.path(), PathWatcher::deaf());
@@ -283,7 +283,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn work_in_the_directory_and_in_its_store_wakes_nobody() {
+    async fn changes_inside_the_directory_and_the_store_cause_no_inspection() {
         let top = tempfile::tempdir().unwrap();
         let (path, guard, _lock) = standing(top.path(), PathWatcher::open());
         let (database, files) = (path.join("longhaul.db"), path.join("store"));
@@ -380,7 +380,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_lost_once_stays_lost() {
+    fn lost_directory_stays_lost() {
         let top = tempfile::tempdir().unwrap();
         let (path, aside) = (top.path().join("state"), top.path().join("aside"));
         let state = StateDir::prepare(&path).unwrap();

@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn store_that_was_left_out_of_the_build_is_told_apart_from_none() {
+    fn store_that_the_build_does_not_include_is_distinguished_from_an_unknown_store() {
         assert!(unknown("rediss://me:secret@host").contains("--features redis-tls"));
         assert!(unknown("redis+sentinel://host/name").contains("--features redis-sentinel"));
         assert!(unknown("redis+cluster://host").contains("--features redis-cluster"));

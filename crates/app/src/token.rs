@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn token_that_others_may_read_lets_nobody_in() {
+    fn token_that_other_users_can_read_admits_no_client() {
         use std::os::unix::fs::PermissionsExt;
         let top = tempfile::tempdir().unwrap();
         let state = || StateDir::prepare(top.path()).unwrap();

@@ -295,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_never_ran_is_cleared_away() {
+    fn only_attempts_that_never_ran_are_removed() {
         let dir = tempfile::tempdir().unwrap();
         let attempts = Attempts::open(dir.path()).unwrap();
         attempts.create(key()).unwrap();
@@ -338,7 +338,7 @@ mod tests {
     }
 
     #[test]
-    fn an_end_takes_the_room_that_was_kept_for_it_whatever_was_written_there() {
+    fn an_exit_record_uses_its_reserved_space_whatever_the_space_contains() {
         let dir = tempfile::tempdir().unwrap();
         let attempts = Attempts::open(dir.path()).unwrap();
         attempts.create(key()).unwrap();

@@ -310,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn only_groups_whose_shim_is_gone_are_removed_at_the_start() {
+    fn only_groups_without_a_live_shim_are_removed_at_the_start() {
         let [ours, of_attempts] = [(), ()].map(|()| tempfile::tempdir().unwrap());
         let attempts = Attempts::open(of_attempts.path()).unwrap();
         let key =

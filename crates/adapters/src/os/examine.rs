@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_directory_never_ran_and_never_will() {
+    fn an_attempt_without_a_directory_never_ran_and_never_will() {
         let dir = tempfile::tempdir().unwrap();
         let attempts = Attempts::open(dir.path()).unwrap();
         let verdict = examine(&attempts, &options(dir.path()), key(), None, None).unwrap();
@@ -270,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pid_that_passed_to_another_process_is_not_taken_for_the_command() {
+    fn a_reused_pid_is_not_mistaken_for_the_command() {
         let bytes = identity("this", std::process::id()).encode();
         let verdict = judged(|path| std::fs::write(path.join(IDENTITY), bytes).unwrap());
         assert!(
@@ -280,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn a_damaged_record_is_told_and_not_guessed() {
+    fn a_damaged_record_is_reported_and_not_guessed() {
         for name in [IDENTITY, EXIT] {
             let verdict = judged(|path| std::fs::write(path.join(name), "nonsense").unwrap());
             assert!(
@@ -291,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_in_place_of_a_record_and_none_is_told_and_not_waited_for() {
+    fn another_kind_of_file_at_the_path_of_a_record_is_reported_without_a_wait() {
         for name in [IDENTITY, EXIT] {
             let link = judged(|path| std::os::unix::fs::symlink("/nowhere", path.join(name)).unwrap());
             let directory = judged(|path| std::fs::create_dir(path.join(name)).unwrap());
@@ -305,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn a_held_lock_means_that_the_shim_lives() {
+    fn a_held_lock_means_that_the_shim_is_running() {
         let mut lock = None;
         let verdict = judged(|path| {
             let directory = AttemptDirectory::open(path).unwrap();

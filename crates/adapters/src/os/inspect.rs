@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn reader_of_something_else_is_not_taken_for_one_of_its_input_by_its_wait_channel() {
+    fn reader_of_another_pipe_is_not_mistaken_for_a_reader_of_its_input() {
         let (reader, _writer) = std::io::pipe().unwrap();
         let mut sh = Command::new("sh");
         sh.args(["-c", "exec cat /dev/fd/3 3<&0 </dev/null"]).stdin(reader);

@@ -286,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_must_end_with_the_lease_is_told_of_it() {
+    fn only_attempts_that_must_end_with_the_lease_get_the_lease_file() {
         let mut order = order(&[]);
         assert_eq!(prepare(&order, &options(), NOTE.as_ref(), None).unwrap().lease, None);
         order.leased = true;
@@ -303,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_kernel_would_refuse_is_refused_with_its_stage() {
+    fn command_that_the_kernel_would_refuse_is_refused_with_its_stage() {
         let stage = |order: &StartRequest| prepare(order, &options(), NOTE.as_ref(), None).unwrap_err().stage;
         assert_eq!(stage(&order(&["a\0b"])), StartStage::Exec);
         assert_eq!(stage(&order(&["x"; MAX_ARGUMENTS + 1])), StartStage::Exec);

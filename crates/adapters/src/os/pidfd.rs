@@ -185,7 +185,7 @@ mod tests {
     const USER: u32 = 47_017;
 
     #[tokio::test]
-    async fn the_status_of_a_child_is_told_once_it_has_ended() {
+    async fn the_status_of_a_child_is_returned_when_it_has_ended() {
         for (script, expected) in
             [("exit 7", EndStatus::Code(7)), ("kill -9 $$", EndStatus::Signal { number: 9, core: false })]
         {
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_kernel_tells_the_status_of_what_another_has_reaped() {
+    async fn the_kernel_reports_the_status_of_a_process_that_another_process_reaped() {
         let mut child = Command::new("/bin/sh").args(["-c", "exit 9"]).spawn().unwrap();
         let fd = open_child(child.id()).unwrap();
         child.wait().unwrap();

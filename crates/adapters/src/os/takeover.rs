@@ -298,14 +298,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_kill_that_nobody_here_sent_is_no_failure_of_the_command() {
+    fn a_kill_that_this_program_did_not_send_is_not_a_failure_of_the_command() {
         let killed = Some(EndStatus::Signal { number: SIGKILL, core: false });
         assert!(judge(killed, false).is_err());
         assert_eq!(judge(killed, true), Ok(ProgramEnd::Signaled { signal: SIGKILL, core: false }));
     }
 
     #[test]
-    fn what_the_kernel_tells_is_believed() {
+    fn the_exit_status_from_the_kernel_is_used() {
         assert_eq!(judge(Some(EndStatus::Code(7)), false), Ok(ProgramEnd::Exited { code: 7 }));
         let crash = Some(EndStatus::Signal { number: 11, core: true });
         assert_eq!(judge(crash, false), Ok(ProgramEnd::Signaled { signal: 11, core: true }));

@@ -58,7 +58,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_printed_is_read() {
+    fn a_printed_value_is_parsed_to_the_same_value() {
         let replicated = Durability::Replicated { replicas: NonZeroU32::MIN };
         for durability in [Durability::Cache, Durability::Single, replicated] {
             assert_eq!(durability.to_string().parse(), Ok(durability));

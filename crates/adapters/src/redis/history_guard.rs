@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_connection_lost_is_untold_until_it_is_told() {
+    fn a_loss_found_by_a_connection_stays_open_until_it_is_reported() {
         for (here, is_lost) in [
             (at("a", "", 7), false),
             (at("a", "", 9), false),

@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn node_that_cannot_be_is_told_when_it_is_read() {
+    fn invalid_node_address_is_reported_when_it_is_parsed() {
         for rest in ["", "a,", "a:x", "a:1,b:99999"] {
             assert!(read(rest).is_err(), "{rest}");
         }

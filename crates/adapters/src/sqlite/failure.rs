@@ -132,7 +132,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_disk_that_failed_is_told_apart_from_one_that_is_full() {
+    fn a_failed_disk_is_distinguished_from_a_full_disk() {
         let on = |code| {
             DatabaseFailureClass::on(&rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(code), None))
         };

@@ -303,7 +303,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn whoever_looks_finds_damage_and_changes_nothing() {
+    fn a_check_finds_damage_and_changes_nothing() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("store.db");
         assert_eq!((look(&path).unwrap(), end(&path).unwrap()), (None, None));
@@ -321,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn a_new_database_is_not_made_beside_the_log_of_another_one() {
+    fn a_new_database_is_not_created_next_to_the_log_of_another_database() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("store.db");
         fs::write(directory.path().join("store.db-wal"), "precious").unwrap();

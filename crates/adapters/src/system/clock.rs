@@ -246,7 +246,7 @@ mod tests {
     use crate::system::plain::tests::{SpecialFile, at_once};
 
     #[tokio::test]
-    async fn a_second_start_in_this_boot_goes_on_where_the_first_was() {
+    async fn a_second_start_in_a_boot_continues_the_clock_of_the_first_start() {
         let dir = tempfile::tempdir().unwrap();
         let first = SystemClock::open(dir.path()).unwrap();
         let second = SystemClock::open(dir.path()).unwrap();
@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn a_changed_wall_clock_is_seen_by_who_looks() {
+    fn a_changed_wall_clock_is_reported_on_request() {
         let dir = tempfile::tempdir().unwrap();
         assert_eq!(SystemClock::wall_ahead_ms(dir.path()).unwrap(), None);
         let clock = SystemClock::open(dir.path()).unwrap();
@@ -293,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_plain_file_is_refused_at_once() {
+    fn a_path_that_is_not_a_regular_file_is_refused_immediately() {
         for stands in SpecialFile::ALL {
             let dir = tempfile::tempdir().unwrap();
             let path = dir.path().to_owned();
@@ -322,7 +322,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_moment_before_the_boot_is_past() {
+    async fn a_time_before_the_boot_is_in_the_past() {
         let dir = tempfile::tempdir().unwrap();
         let clock = SystemClock::open(dir.path()).unwrap();
         clock.sleep_until(Deadline::At(Timestamp(i64::MIN))).await;

@@ -185,7 +185,7 @@ mod tests {
     use std::path::Path;
 
     #[tokio::test]
-    async fn files_are_their_owners_alone() {
+    async fn only_the_owner_can_access_the_cursor_files() {
         let top = tempfile::tempdir().unwrap();
         let directory = top.path().join("webhooks");
         let bookmarks = FileReaderCursors::new(directory.clone());

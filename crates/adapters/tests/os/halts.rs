@@ -30,7 +30,7 @@ async fn halted(bench: &Bench, script: &str) -> (u32, u32) {
 }
 
 #[tokio::test]
-async fn a_halted_supervisor_is_told_of_until_it_goes_on() {
+async fn a_stopped_shim_is_reported_until_it_continues() {
     let bench = Bench::new();
     let before = bench.clock().now();
     let (_, shim) = halted(&bench, WAITS).await;
@@ -58,7 +58,7 @@ async fn the_end_of_a_command_is_reported_although_its_shim_is_stopped() {
 }
 
 #[tokio::test]
-async fn a_supervisor_that_is_halted_as_its_command_begins_hides_neither_start_nor_end() {
+async fn a_shim_that_is_stopped_when_its_command_starts_hides_neither_start_nor_end() {
     let bench = Bench::new();
     bench.start(key(1), "kill -STOP $PPID; sleep 0.1; exit 3").await;
     bench.spawned().await;
@@ -66,7 +66,7 @@ async fn a_supervisor_that_is_halted_as_its_command_begins_hides_neither_start_n
 }
 
 #[tokio::test]
-async fn an_order_that_needs_a_halted_supervisor_lets_it_go_on() {
+async fn an_action_that_needs_a_stopped_shim_resumes_the_shim() {
     let bench = Bench::new();
     let (pid, _) = halted(&bench, WAITS).await;
     bench.spawner.pause(key(1)).await.unwrap();
@@ -78,7 +78,7 @@ async fn an_order_that_needs_a_halted_supervisor_lets_it_go_on() {
 }
 
 #[tokio::test]
-async fn a_resume_lets_a_halted_supervisor_go_on_and_then_the_tree() {
+async fn a_resume_continues_a_stopped_shim_and_then_the_tree() {
     let bench = Bench::new();
     let (pid, shim) = halted(&bench, WAITS).await;
     bench.spawner.pause(key(1)).await.unwrap();

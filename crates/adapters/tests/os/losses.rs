@@ -100,7 +100,7 @@ async fn a_kill_of_shim_and_command_is_reported_within_half_a_second() {
 }
 
 #[tokio::test]
-async fn what_a_killed_command_leaves_behind_is_swept() {
+async fn leftovers_of_a_killed_command_are_stopped() {
     let bench = Bench::new();
     bench.start(key(1), "setsid sh -c 'while :; do sleep 1; done' & echo $! ready; wait").await;
     let pid = bench.spawned().await;
@@ -196,7 +196,7 @@ async fn a_descendant_without_variables_in_a_separate_session_is_found_without_a
 }
 
 #[tokio::test]
-async fn a_command_without_shim_is_halted_and_stopped_with_its_tree() {
+async fn a_command_without_shim_is_paused_and_stopped_with_its_tree() {
     let bench = Bench::new();
     bench
         .start(
@@ -313,7 +313,7 @@ async fn the_next_manager_stops_a_command_without_shim_with_its_stop_signal_and_
 }
 
 #[tokio::test]
-async fn the_next_life_leaves_alone_what_a_command_without_shim_is_to_leave_behind() {
+async fn the_next_manager_keeps_the_leftovers_that_a_launch_wants_to_keep() {
     let mut bench = Bench::new();
     let script = "setsid sh -c 'echo $$ ready; while [ ! -e over ]; do sleep 0.01; done' & \
         while [ ! -e go ]; do sleep 0.01; done; exit 7";
@@ -331,7 +331,7 @@ async fn the_next_life_leaves_alone_what_a_command_without_shim_is_to_leave_behi
 }
 
 #[tokio::test]
-async fn the_next_life_keeps_as_much_output_of_a_command_without_shim_as_its_launch_asked() {
+async fn the_next_manager_applies_the_output_limits_of_a_launch_without_shim() {
     let mut bench = Bench::new();
     let script = "echo ready; while [ ! -e go ]; do sleep 0.01; done; head -c 1000000 /dev/zero; exit 7";
     let mut order = bench.order(key(1), script);

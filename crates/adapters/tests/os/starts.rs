@@ -6,7 +6,7 @@ use longhaul_domain::{CommandSpec, Containment, Observation, StartStage};
 use longhaul_ports::{SpawnError, Spawner, StartRequest};
 
 #[tokio::test]
-async fn a_command_tells_its_exit_code_and_all_its_output() {
+async fn the_exit_code_and_the_complete_output_of_a_command_are_recorded() {
     let bench = Bench::new();
     bench.start(key(1), "echo out; echo err >&2; echo $LONGHAUL_ID $LONGHAUL_ATTEMPT; exit 3").await;
     assert!(bench.spawned().await > 1);

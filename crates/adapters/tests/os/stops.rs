@@ -119,7 +119,7 @@ async fn a_stop_before_the_start_is_answered_takes_effect() {
 }
 
 #[tokio::test]
-async fn a_halted_tree_does_not_run_until_it_goes_on() {
+async fn a_paused_tree_does_not_run_until_it_is_resumed() {
     let bench = Bench::new();
     bench.start(key(1), "setsid sh -c 'while :; do :; done' & echo $! ready; while :; do :; done").await;
     let pid = bench.spawned().await;
@@ -135,7 +135,7 @@ async fn a_halted_tree_does_not_run_until_it_goes_on() {
 }
 
 #[tokio::test]
-async fn a_tree_that_is_being_born_is_halted_as_a_whole_or_not_at_all() {
+async fn a_growing_tree_is_paused_completely_or_not_at_all() {
     let bench = Bench::new();
     bench.start(key(1), "while :; do /bin/true; echo; done").await;
     let pid = bench.spawned().await;
@@ -155,7 +155,7 @@ async fn a_tree_that_is_being_born_is_halted_as_a_whole_or_not_at_all() {
 }
 
 #[tokio::test]
-async fn a_halted_tree_can_be_stopped() {
+async fn a_paused_tree_can_be_stopped() {
     let bench = Bench::new();
     bench.start(key(1), "trap 'exit 5' TERM; echo ready; while :; do :; done").await;
     bench.spawned().await;
@@ -166,7 +166,7 @@ async fn a_halted_tree_can_be_stopped() {
 }
 
 #[tokio::test]
-async fn what_has_ended_can_be_neither_halted_nor_stopped_in_error() {
+async fn an_ended_attempt_can_be_neither_paused_nor_stopped() {
     let bench = Bench::new();
     bench.start(key(1), "exit 0").await;
     bench.spawned().await;

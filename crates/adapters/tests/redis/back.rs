@@ -25,7 +25,7 @@ fn here() -> NodeDescriptor {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_dump_that_was_restored_shows_and_takes_back_what_came_later() {
+async fn a_restored_dump_is_detected_and_later_records_are_restored() {
     let mut server = Server::with(&DURABLE);
     let options = RedisOptions { durability: Durability::Single, ..server.options() };
     let store = Arc::new(RedisStore::open(options).await.unwrap());
@@ -214,7 +214,7 @@ async fn a_server_that_went_back_is_known_for_it_though_others_wrote_on() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn whoever_waits_for_news_is_told_at_once_of_a_server_that_went_back() {
+async fn a_waiting_node_is_notified_immediately_of_a_server_with_older_data() {
     let Restored { mut server, store, lease, before, .. } = Restored::new().await;
     server.restart();
     let begun = Instant::now();
@@ -245,7 +245,7 @@ async fn another_run_of_a_server_that_may_forget_is_another_server() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_server_that_is_known_to_be_away_keeps_nobody_waiting() {
+async fn requests_to_a_server_that_is_known_to_be_down_fail_immediately() {
     let mut server = Server::start();
     let store = Arc::new(RedisStore::open(server.options()).await.unwrap());
     let world = StoreFixture::new(store.clone(), VirtualClock::default());

@@ -286,7 +286,7 @@ async fn the_largest_numbers_are_sound() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_leads_to_nobody_holds_up_nobody() {
+async fn an_index_entry_without_a_record_delays_no_process() {
     let vandal = Vandal::new().await;
     let world = &vandal.world;
     let lease = world.node("a").await;
@@ -360,7 +360,7 @@ async fn an_end_that_meets_damage_among_those_behind_it_changes_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn damage_that_is_no_waiters_own_sets_nobody_aside() {
+async fn damage_of_shared_data_quarantines_no_process() {
     let vandal = Vandal::new().await;
     let world = &vandal.world;
     let (spoilt, sound) = (world.node("a").await, world.node("b").await);
@@ -376,7 +376,7 @@ async fn damage_that_is_no_waiters_own_sets_nobody_aside() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_order_that_meets_damage_changes_nothing() {
+async fn a_pending_action_that_finds_damage_changes_nothing() {
     let vandal = Vandal::new().await;
     let world = &vandal.world;
     let lease = world.node("a").await;
@@ -392,7 +392,7 @@ fn never_ran(stored: &StoredProcess) -> Input {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn marks_that_somebody_overwrote_are_found_out_again() {
+async fn overwritten_high_water_marks_are_rebuilt() {
     let vandal = Vandal::new().await;
     let world = &vandal.world;
     let lease = world.node("a").await;
@@ -441,7 +441,7 @@ async fn events_continue_after_events_of_other_programs() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_node_whose_record_is_damaged_comes_back_and_stops_nobody() {
+async fn a_node_with_a_damaged_record_registers_again_and_blocks_no_node() {
     let vandal = Vandal::new().await;
     let world = &vandal.world;
     let (a, b) = (world.node("a").await, world.node("b").await);

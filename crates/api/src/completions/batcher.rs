@@ -181,12 +181,12 @@ mod tests {
         }
 
         #[test]
-        fn whoever_reads_along_and_whoever_comes_late_get_the_same(log in logs(0)) {
+        fn early_and_late_readers_get_the_same_batches(log in logs(0)) {
             prop_assert_eq!(in_one_go(&log), as_it_happens(&log));
         }
 
         #[test]
-        fn whoever_goes_on_behind_a_batch_gets_the_same_from_there(log in logs(400), which: prop::sample::Index) {
+        fn a_reader_that_resumes_after_a_batch_gets_the_same_later_batches(log in logs(400), which: prop::sample::Index) {
             for (read, batches) in
                 [(in_one_go as fn(&[Entry]) -> _, in_one_go(&log)), (as_it_happens, as_it_happens(&log))]
             {
@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn who_joins_within_the_window_counts_as_live() {
+    fn process_that_joins_within_the_window_counts_as_live() {
         let mut batcher = Batcher::new(WINDOW, MAX_BATCH);
         batcher.end(Timestamp(0), Timestamp(0), EventCursor(1), (), 0);
         batcher.added(Timestamp(249), 1);

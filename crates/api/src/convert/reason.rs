@@ -328,7 +328,7 @@ mod tests {
     }
 
     #[test]
-    fn nodes_that_drain_are_named_instead_of_called_away() {
+    fn draining_nodes_are_named_and_not_called_absent() {
         let node = |name: &str| name.parse::<NodeId>().unwrap();
         let pinned = Placement::Node(node("a"));
         assert_eq!(nowhere(&pinned, &[]), "only the node a may run the process, and it is absent");
@@ -340,7 +340,7 @@ mod tests {
     }
 
     #[test]
-    fn what_simply_runs_needs_no_reason() {
+    fn running_process_has_no_reason() {
         assert_eq!(reason(&running(), Timestamp(1_000), &BlockedBy::None, &[]), None);
     }
 

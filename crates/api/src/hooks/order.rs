@@ -365,7 +365,7 @@ mod tests {
     }
 
     #[test]
-    fn hook_without_program_place_or_end_is_refused() {
+    fn hook_without_program_directory_or_timeout_is_refused() {
         let plan = |command: &str, directory: &str, timeout| HookPlan {
             command: vec![command.to_owned()],
             directory: directory.to_owned(),

@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn wait_for_a_moment_is_no_wait_for_a_slot() {
+    fn wait_for_a_start_time_is_not_a_wait_for_a_slot() {
         let mut tally = EventCounters::default();
         count_event(&mut tally, 1, 0, Fact::Submitted);
         count_event(&mut tally, 1, 60_000, Fact::BecameDue);
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn what_waits_for_its_children_is_counted_once() {
+    fn process_that_waits_for_its_children_is_counted_once() {
         let mut tally = EventCounters::default();
         count_event(&mut tally, 1, 0, Fact::Submitted);
         count_event(&mut tally, 1, 10, claimed());

@@ -143,7 +143,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keys_beyond_the_hundred_busiest_are_told_together() {
+    fn keys_after_the_hundred_busiest_are_reported_together() {
         let keys: Vec<SlotKey> =
             (0..150).map(|number| SlotKey::new(&format!("key-{number}")).unwrap()).collect();
         let sums =

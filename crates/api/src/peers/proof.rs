@@ -304,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_said_before_a_manager_began_is_not_taken_again() {
+    fn proof_from_before_the_start_of_the_manager_is_refused() {
         let said = proof(&[1], "beta");
         let mut gate = gate(&[1]);
         gate.since = millis(SystemTime::now() + Duration::from_secs(1));

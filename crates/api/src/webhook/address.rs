@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn what_could_be_understood_differently_is_no_address() {
+    fn ambiguous_url_is_refused() {
         for bad in [
             "",
             "example.com",

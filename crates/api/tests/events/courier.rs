@@ -32,7 +32,7 @@ async fn every_event_arrives_in_order_and_signed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_receiver_that_is_away_gets_everything_later_and_delays_nobody() {
+async fn an_unreachable_receiver_gets_all_events_later_and_delays_no_other_receiver() {
     let world = World::new().await;
     let good = Receiver::new(&world, &[], Answer::Status(200));
     let (broken, silent, away) = (
@@ -96,7 +96,7 @@ async fn what_is_refused_is_dropped_and_a_redirect_is_a_refusal() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_receiver_that_is_gone_for_good_is_asked_no_more() {
+async fn a_receiver_that_answered_410_gets_no_more_events() {
     let world = World::new().await;
     let chat = Receiver::new(&world, &[Answer::Status(410)], Answer::Status(200));
     start(&world, vec![webhook("chat", &[])], &Hosts::of(&[("chat", &chat)]), &Arc::default()).await;
@@ -107,7 +107,7 @@ async fn a_receiver_that_is_gone_for_good_is_asked_no_more() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_receiver_that_is_gone_stays_off_over_restarts_until_somebody_switches_it_on() {
+async fn a_receiver_that_answered_410_stays_disabled_across_restarts() {
     let mut world = World::new().await;
     let chat = Receiver::new(&world, &[Answer::Status(200), Answer::Status(410)], Answer::Status(200));
     let (post, places) = (Hosts::of(&[("chat", &chat)]), Arc::<Places>::default());
@@ -243,7 +243,7 @@ async fn events_of_hooks_are_sent_only_where_they_are_wanted() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn events_that_are_lost_are_told_as_a_gap() {
+async fn lost_events_are_reported_as_a_gap() {
     let world = World::new().await;
     let chat = Receiver::new(&world, &[], Answer::Status(200));
     let id = world.run("exit 0").await;

@@ -96,7 +96,7 @@ async fn a_hook_is_run_for_each_end_and_never_for_those_of_hooks() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_start_of_a_process_is_told_before_its_end_however_short_it_is() {
+async fn the_start_hook_runs_before_the_end_hook_even_for_short_processes() {
     let world = World::new().await;
     let hooks = vec![
         hook(HookTrigger::End, &["exit", "0", "1", "end", "{name}"]),
@@ -175,7 +175,7 @@ async fn the_end_of_a_session_calls_once_however_many_end() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_hook_that_cannot_be_launched_keeps_nobody_from_his_turn() {
+async fn a_hook_that_cannot_be_launched_does_not_block_other_hooks() {
     let world = World::new().await;
     // With the long process name, the argument exceeds its maximum size and the launch is refused. With the short name,
     // the argument fits.
@@ -190,7 +190,7 @@ async fn a_hook_that_cannot_be_launched_keeps_nobody_from_his_turn() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_hook_launches_calls_no_hook_and_completes_no_session() {
+async fn a_process_of_a_hook_calls_no_hook_and_completes_no_session() {
     let world = World::new().await;
     let hooks = vec![
         hook(HookTrigger::Start, &["exit", "0", "1", "start {name}"]),

@@ -395,7 +395,7 @@ mod tests {
     }
 
     #[test]
-    fn work_without_anybody_is_told_and_who_finds_out_about_it() {
+    fn attempts_without_a_supervisor_are_reported_with_advice() {
         let seen = |supervised, unsupervised| {
             let survivors = (0..unsupervised).map(|pid| u32::try_from(pid).unwrap() + 70).collect();
             let supervised = vec![supervised_by(7, false); supervised];
@@ -420,7 +420,7 @@ mod tests {
     }
 
     #[test]
-    fn stopped_supervisor_is_told_with_the_command_that_continues_it() {
+    fn stopped_shim_is_reported_with_the_command_that_continues_it() {
         let seen = |is_stopped| HostSurvey {
             supervised: vec![supervised_by(7, false), supervised_by(8, is_stopped)],
             ..HostSurvey::default()
@@ -431,7 +431,7 @@ mod tests {
     }
 
     #[test]
-    fn work_of_the_original_is_not_taken_for_orphans_in_a_copy() {
+    fn processes_of_the_original_are_not_reported_as_orphans_in_a_copy() {
         let (health, text) = result_text(of_seen(
             "o",
             &HostSurvey { elsewhere: vec![supervised_by(7, false)], ..HostSurvey::default() },
@@ -442,7 +442,7 @@ mod tests {
     }
 
     #[test]
-    fn damaged_environment_is_told() {
+    fn damaged_environment_is_reported() {
         let top = tempfile::tempdir().unwrap();
         assert_eq!(of_environments(top.path()), None);
         let directory = top.path().join("environments");
@@ -456,7 +456,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wall_clock_that_was_moved_is_told_and_harms_nothing() {
+    fn a_changed_wall_clock_is_reported_as_harmless() {
         assert_eq!(result_text(of_drift("c", None)).0, CheckResult::Ok);
         assert_eq!(result_text(of_drift("c", Some(-900))).0, CheckResult::Ok);
         for (moved, way) in [(864_000_000, "864000 s ahead"), (-864_000_000, "864000 s back")] {

@@ -470,7 +470,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_of_a_healthy_server_is_told() {
+    fn all_checks_of_a_healthy_server_succeed() {
         let (health, text) = result_text(&healthy(), "durability=single");
         assert_eq!(health, CheckResult::Ok);
         assert_eq!(
@@ -493,7 +493,7 @@ all is well
     }
 
     #[test]
-    fn everything_that_is_wrong_is_told_with_what_to_do() {
+    fn every_problem_is_reported_with_advice() {
         let mut found = healthy();
         found.server.version = "6.0.16".to_owned();
         found.server.primary = Some("10.0.0.1:6379".to_owned());
@@ -546,7 +546,7 @@ warning  redis.agreement         beta uses durability=cache&lease=5&grace=10; th
     }
 
     #[test]
-    fn each_fault_alone_has_its_weight() {
+    fn each_fault_has_its_severity() {
         type Spoil = fn(&mut ServerCheck);
         let spoils: [(Spoil, &str, CheckResult); 9] = [
             (|found| found.server.most_memory = Some(12 << 20), "durability=single", CheckResult::Problem),
@@ -568,7 +568,7 @@ warning  redis.agreement         beta uses durability=cache&lease=5&grace=10; th
     }
 
     #[test]
-    fn clocks_are_apart_only_by_what_is_sure() {
+    fn clock_difference_counts_only_beyond_the_measurement_error() {
         let mut found = healthy();
         found.skew = ClockSkew { ahead: 1_400_000, within: Duration::from_millis(500) };
         assert_eq!(result_text(&found, "").0, CheckResult::Ok);
@@ -577,7 +577,7 @@ warning  redis.agreement         beta uses durability=cache&lease=5&grace=10; th
     }
 
     #[tokio::test]
-    async fn a_server_that_is_away_is_told_with_the_reason() {
+    async fn an_unreachable_server_is_reported_with_the_reason() {
         let checks = of_server("redis+unix:///nowhere/socket?pass=hunter2&lease=7").await;
         let report = DoctorReport::of(checks);
         let text = report.text();
@@ -598,7 +598,7 @@ warning  redis.agreement         beta uses durability=cache&lease=5&grace=10; th
     }
 
     #[tokio::test]
-    async fn a_url_that_says_nonsense_is_told() {
+    async fn an_invalid_url_is_reported() {
         let report = DoctorReport::of(of_server("redis://host?durability=always").await);
         assert!(report.text().contains("is not cache, single"), "{}", report.text());
     }

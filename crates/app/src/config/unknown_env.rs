@@ -65,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn misspelt_variable_is_told_with_the_one_that_was_meant() {
+    fn misspelt_variable_is_reported_with_the_nearest_name() {
         let environment = |names: &[&str]| {
             names.iter().map(|name| ((*name).to_owned(), "1".to_owned())).collect::<BTreeMap<_, _>>()
         };

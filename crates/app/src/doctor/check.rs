@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn people_read_a_line_of_each_and_what_to_do() {
+    fn report_for_people_has_a_line_for_each_check_and_advice() {
         assert_eq!(
             report().text(),
             "ok       a       fine\n\

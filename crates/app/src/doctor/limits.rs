@@ -66,7 +66,7 @@ mod tests {
     use crate::doctor::{CheckResult, DoctorReport};
 
     #[test]
-    fn what_is_short_is_told_with_what_to_do() {
+    fn low_limits_are_reported_with_advice() {
         let reported = |files, processes, pids| {
             let report = DoctorReport::of(vec![of(files, processes, pids)]);
             (report.health(), report.text())

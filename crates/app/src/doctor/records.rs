@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn damaged_records_are_counted_and_named_with_what_to_do() {
+    fn damaged_records_are_counted_and_named_with_advice() {
         let by_status = [("failed", 2), ("running", 1)].map(|(status, count)| (status.to_owned(), count));
         let total = LevelStatsView { by_status: by_status.into(), ..LevelStatsView::default() };
         let reported = |damaged: Vec<String>| {

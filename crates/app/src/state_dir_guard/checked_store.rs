@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn write_under_which_the_directory_went_away_is_not_acknowledged() {
+    async fn write_during_the_loss_of_the_directory_is_not_acknowledged() {
         let top = tempfile::tempdir().unwrap();
         let path = top.path().join("state");
         let (_, store, _lock) = guarded(&path);

@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_does_not_speak_http_has_no_status() {
+    async fn a_response_that_is_not_http_has_no_status() {
         for answer in [&b""[..], b"220 mail\r\n", b"HTTP/1.1 2", b"HTTP/2 200\r\n", b"SSH-2.0-x"] {
             assert!(
                 matches!(served(answer, "/").await.0, Err(ProbeError::Answer | ProbeError::Io(_))),
