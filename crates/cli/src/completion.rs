@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn candidate_tells_what_it_is() {
+    fn completion_describes_each_candidate() {
         let list = ProcessList { processes: vec![samples::running()], ..ProcessList::default() };
         let all = candidates(&list);
         let words: Vec<_> = all.iter().map(|each| each.get_value().to_str().unwrap()).collect();

@@ -333,7 +333,7 @@ mod tests {
     }
 
     #[test]
-    fn what_answers_instead_of_a_manager_is_told() {
+    fn another_program_at_the_socket_is_reported() {
         let other = "HTTP/1.1 200 OK\r\nlonghaul-protocol: 99\r\nlonghaul-version: 9.9.9\r\ncontent-length: 2\r\n\r\n{}";
         let foreign = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}";
         for (answer, slug, words) in [

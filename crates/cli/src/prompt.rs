@@ -147,7 +147,7 @@ mod tests {
     use crate::render::samples;
 
     #[test]
-    fn yes_beforehand_is_an_answer_and_nobody_to_ask_is_a_failure() {
+    fn yes_option_confirms_and_a_missing_terminal_is_an_error() {
         let question = || Prompt {
             text: "Do it?".to_owned(),
             would: "2 processes would be stopped".to_owned(),
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn choice_without_a_terminal_names_what_there_is() {
+    fn selection_without_a_terminal_names_the_processes() {
         let (console, _out, _err) = Console::kept(None, false);
         let outcome = one_of(&console, &[samples::queued()], "Which?", "longhaul why ID");
         assert!(

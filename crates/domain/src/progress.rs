@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn progress_that_goes_back_starts_the_estimate_anew() {
+    fn decreasing_progress_restarts_the_estimate() {
         let live_stats = LiveStats::default()
             .reported(Timestamp(0), &at(10.0))
             .reported(Timestamp(5_000), &at(60.0))

@@ -407,7 +407,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn descendant_is_told_once_by_a_pending_action_or_by_its_record() {
+    async fn descendant_is_cancelled_once_by_a_pending_action_or_by_its_record() {
         let fixture = Fixture::new(false).await;
         let core = &fixture.engine.core;
         let cause = StopCause::Parent;

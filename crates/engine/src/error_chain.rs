@@ -32,7 +32,7 @@ mod tests {
     }
 
     #[test]
-    fn every_cause_is_told_once() {
+    fn every_cause_is_printed_once() {
         let middle = Layer::Middle(Box::new(Layer::Bottom));
         assert_eq!(with_causes(&Layer::Top(Box::new(middle))), "outer error: middle error: root error");
         assert_eq!(with_causes(&Layer::Top(Box::new(Layer::Bottom))), "outer error: root error");

@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn time_in_which_nobody_could_report_is_remembered() {
+    fn time_in_which_no_reporter_could_report_is_subtracted() {
         let cache = LiveStatsCache::default();
         assert_eq!(cache.away_until(), None);
         cache.was_away_until(Timestamp(9));

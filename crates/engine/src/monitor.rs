@@ -497,7 +497,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn next_attempt_takes_the_place_of_the_one_before() {
+    async fn next_attempt_replaces_the_previous_attempt() {
         let fixture = Fixture::new(false).await;
         let core = &fixture.engine.core;
         let stored = running(1, command());

@@ -302,7 +302,7 @@ mod tests {
             let (opened, looked) =
                 at_once(move || (SystemClock::open(&path), SystemClock::wall_ahead_ms(&path)));
             for error in [opened.unwrap_err(), looked.unwrap_err()] {
-                assert!(error.to_string().contains("not a regular file"), "{stands:?}: {error}");
+                assert!(error.to_string().contains("does not lead to a regular file"), "{stands:?}: {error}");
             }
         }
     }

@@ -47,7 +47,7 @@ impl Scene {
 }
 
 #[test]
-fn manager_whose_directory_is_removed_leaves_and_its_work_goes_on() {
+fn manager_whose_directory_is_removed_exits_and_its_processes_continue() {
     let scene = Scene::new();
     let command = scene.command;
     // The manager may still create files while the directory is being removed, so the removal is repeated.
@@ -83,7 +83,7 @@ fn directory_that_is_moved_away_is_served_where_it_is_now() {
 }
 
 #[test]
-fn nothing_is_acknowledged_once_the_directory_is_gone() {
+fn no_write_is_acknowledged_after_the_loss_of_the_directory() {
     let bench = Bench::new();
     // If a path contains a link to another link, inotify does not report a change of the second link. Only the check at
     // each write detects the loss.

@@ -16,7 +16,7 @@ fn doctor_of_a_new_user_finds_all_well_and_makes_nothing() {
 }
 
 #[test]
-fn doctor_tells_of_a_broken_configuration_and_goes_on() {
+fn doctor_reports_a_broken_configuration_and_continues() {
     let bench = Bench::new().with_config("store = 7\n");
     let said = bench.run(&["doctor"]);
     assert_eq!(said.code, 1, "{said:?}");
@@ -24,7 +24,7 @@ fn doctor_tells_of_a_broken_configuration_and_goes_on() {
 }
 
 #[test]
-fn doctor_tells_of_each_part_of_this_machine_with_a_manager_and_without() {
+fn doctor_checks_this_machine_with_and_without_a_manager() {
     let bench = Bench::new();
     let id = bench.launch("exec sleep 60");
     until("it runs", || bench.show(&id)["pid"].is_number());
@@ -110,7 +110,7 @@ fn bundle_is_one_file_of_its_user_with_all_that_helps_and_never_replaces_one() {
 }
 
 #[test]
-fn doctor_tells_how_a_server_is_and_that_it_is_gone() {
+fn doctor_reports_the_state_and_the_loss_of_a_server() {
     let bench = Bench::new();
     let Some(mut server) = Server::start(&bench) else { return };
     let config = format!("store = \"{}&pass=hunter2&lease=7\"\n", server.url("team"));
@@ -166,7 +166,7 @@ fn doctor_tells_how_a_server_is_and_that_it_is_gone() {
 }
 
 #[test]
-fn doctor_tells_of_stopped_supervisors_and_of_live_work_whose_record_was_lost() {
+fn doctor_reports_stopped_shims_and_live_attempts_without_a_record() {
     let bench = Bench::new();
     let id = bench.launch("exec sleep 60");
     until("it runs", || bench.show(&id)["pid"].is_number());
@@ -216,7 +216,7 @@ fn doctor_of_a_copy_does_not_call_the_work_of_the_original_orphans() {
 }
 
 #[test]
-fn doctor_of_a_directory_whose_store_was_given_away_names_the_work_that_still_runs_there() {
+fn doctor_of_a_directory_without_its_store_names_the_attempts_that_still_run() {
     let bench = Bench::new().with_config("store = \"fs:{top}/shared\"\n");
     let id = bench.launch("exec sleep 60");
     until("it runs", || bench.show(&id)["pid"].is_number());

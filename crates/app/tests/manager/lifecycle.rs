@@ -105,7 +105,7 @@ fn project_has_work_of_its_own_after_init() {
 }
 
 #[test]
-fn output_that_is_gone_is_told_in_words() {
+fn deleted_output_is_reported_as_text() {
     let bench = Bench::new();
     let (spoke, silent, robbed) =
         (bench.launch("echo here"), bench.launch("true"), bench.launch("echo here"));
@@ -131,7 +131,7 @@ fn output_that_is_gone_is_told_in_words() {
 }
 
 #[test]
-fn stats_and_the_wide_table_tell_what_live_work_uses() {
+fn stats_and_the_wide_table_show_resource_usage() {
     let bench = Bench::new();
     let id = bench.launch("while :; do :; done");
     let used = || {

@@ -17,7 +17,7 @@ const REPORT_DELAY: Duration = Duration::from_secs(10);
 const FEW_LINES: usize = 40;
 
 #[test]
-fn node_shows_and_stops_its_own_work_while_the_store_is_away() {
+fn node_shows_and_stops_its_own_processes_while_the_store_is_unreachable() {
     let place = tempfile::tempdir().unwrap();
     let Some(mut server) = Server::start(place.path()) else { return };
     let a = server.node("a");
@@ -63,7 +63,7 @@ fn node_shows_and_stops_its_own_work_while_the_store_is_away() {
 }
 
 #[test]
-fn end_that_is_seen_while_the_store_is_away_is_shown_and_ends_waits() {
+fn end_during_an_outage_is_shown_and_ends_waits() {
     let place = tempfile::tempdir().unwrap();
     let Some(mut server) = Server::start(place.path()) else { return };
     let a = server.node("a");
@@ -169,7 +169,7 @@ fn lost_records_of_an_emptied_namespace_are_restored_by_running_managers() {
 }
 
 #[test]
-fn what_waits_while_a_loss_is_mended_says_that_nothing_is_started_and_for_how_long() {
+fn waiting_process_during_a_restore_shows_the_reason_and_the_remaining_time() {
     let place = tempfile::tempdir().unwrap();
     let Some(server) = Server::start(place.path()) else { return };
     let a = server.node("a");
@@ -190,7 +190,7 @@ fn what_waits_while_a_loss_is_mended_says_that_nothing_is_started_and_for_how_lo
 }
 
 #[test]
-fn namespace_that_is_an_old_one_gets_back_what_came_later() {
+fn later_records_are_restored_to_an_older_namespace() {
     let place = tempfile::tempdir().unwrap();
     let Some(mut server) = Server::start(place.path()) else { return };
     let (a, b) = (server.node("a"), server.node("b"));

@@ -44,7 +44,7 @@ fn second_state_directory_with_one_node_name_is_refused_and_live_processes_conti
 }
 
 #[test]
-fn store_of_ones_own_is_adopted_where_its_state_directory_is_gone() {
+fn custom_store_of_a_missing_state_directory_is_adopted() {
     let top = tempfile::tempdir().unwrap();
     let store = top.path().join("shared.db");
     let (first, second) = (serving(&store), serving(&store));

@@ -55,7 +55,7 @@ fn store_of_many_machines_is_copied_there_and_back_unless_a_node_is_there() {
 }
 
 #[test]
-fn copy_into_many_machines_that_was_cut_short_is_taken_away_and_told() {
+fn interrupted_copy_into_a_shared_store_is_removed_and_reported() {
     let bench = Bench::new();
     let Some(server) = Server::start(&bench) else { return };
     bench.launch("true");
@@ -73,7 +73,7 @@ fn copy_into_many_machines_that_was_cut_short_is_taken_away_and_told() {
 }
 
 #[test]
-fn what_a_node_keeps_of_another_store_is_no_damage_and_founds_nothing() {
+fn outbox_of_another_store_is_not_reported_as_damage() {
     let bench = Bench::new();
     let Some(server) = Server::start(&bench) else { return };
     let bench = bench.with_config(&format!("store = \"{}\"\n", server.url("one")));

@@ -99,7 +99,7 @@ fn copy_that_makes_no_sense_is_refused_and_leaves_nothing() {
 }
 
 #[test]
-fn leftover_of_a_copy_that_was_cut_short_is_taken_away_and_told() {
+fn leftover_of_an_interrupted_copy_is_removed_and_reported() {
     let bench = Bench::new();
     bench.launch("true");
     bench.end_manager(Signal::TERM);

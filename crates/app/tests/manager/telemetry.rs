@@ -6,7 +6,7 @@ use std::process::Stdio;
 use std::sync::mpsc;
 
 #[test]
-fn requests_are_told_to_a_collector() {
+fn requests_are_reported_to_a_collector() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
     let (reported, heard) = mpsc::channel();

@@ -38,7 +38,7 @@ fn events_are_read_from_any_cursor_across_a_restart() {
 }
 
 #[test]
-fn wait_for_a_session_tells_of_all_at_once() {
+fn wait_for_a_session_reports_simultaneous_ends_together() {
     let bench = Bench::new();
     let gate = bench.top().join("gate");
     for n in 0..8 {
@@ -94,7 +94,7 @@ fn hook_is_run_once_for_each_end_whatever_happens_to_the_manager() {
 }
 
 #[test]
-fn webhook_gets_signed_events_and_nobody_else_is_asked() {
+fn webhook_gets_signed_events_and_no_other_address_is_contacted() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let heard = Arc::new(Mutex::new(Vec::<String>::new()));

@@ -54,7 +54,7 @@ fn refusal_that_is_no_problem_is_quoted() {
 }
 
 #[test]
-fn answer_without_a_protocol_is_a_stranger() {
+fn answer_without_a_protocol_is_from_another_program() {
     for answer in [response("200 OK", "", "{}"), b"SSH-2.0-OpenSSH\r\n".to_vec()] {
         let failure = failure_of(move |_| FakeResponse::Raw(answer.clone()));
         assert!(matches!(failure, CliError::Stranger { .. }), "{failure:?}");
@@ -68,7 +68,7 @@ fn other_protocol_is_named_even_with_a_refusal() {
 }
 
 #[test]
-fn question_to_one_that_goes_away_is_put_again_and_a_change_is_not() {
+fn query_is_repeated_after_a_lost_connection_and_a_change_is_not() {
     let tries = Rc::new(Cell::new(0));
     let seen = Rc::clone(&tries);
     let departing = move |_: &fake::FakeRequest| {
@@ -204,7 +204,7 @@ fn frame_of_an_unknown_kind_is_broken() {
 }
 
 #[test]
-fn manager_is_started_once_when_nobody_answers() {
+fn manager_is_started_once_if_no_manager_answers() {
     let top = tempfile::tempdir().unwrap();
     let starts = Rc::new(Cell::new(0));
     let counted = Rc::clone(&starts);

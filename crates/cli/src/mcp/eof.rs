@@ -51,7 +51,7 @@ mod tests {
     use std::thread::spawn;
 
     #[test]
-    fn pipe_that_is_closed_is_noticed_behind_what_is_unread() {
+    fn closed_pipe_is_detected_behind_unread_data() {
         let (reader, mut writer) = pipe().unwrap();
         writer.write_all(b"unread").unwrap();
         let watch = spawn(move || is_hung_up(&reader));

@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn every_client_is_told_in_its_own_words() {
+    fn every_client_gets_the_error_in_its_format() {
         let reported = |client| snippet(client, &entry());
         assert_eq!(
             reported(McpClient::Codex),
@@ -273,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn file_that_cannot_be_changed_is_left_alone_and_the_entry_is_told() {
+    fn file_that_cannot_be_edited_is_left_unchanged_and_the_entry_is_printed() {
         let top = tempfile::tempdir().unwrap();
         let path = top.path().join(".claude.json");
         let refused = |why: &str| {

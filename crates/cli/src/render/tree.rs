@@ -90,7 +90,7 @@ bbbb0000 lint ● running
     }
 
     #[test]
-    fn what_shows_no_lines_gets_ascii_and_a_pipe_whole_ids() {
+    fn terminal_without_line_characters_gets_ascii_and_a_pipe_gets_complete_ids() {
         let shown = tree(&samples::family(), look(true, false));
         assert!(
             shown.is_ascii() && shown.contains("|- aaaa0001 unit v completed\n|  `- aaaa0011"),

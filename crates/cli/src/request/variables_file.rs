@@ -64,7 +64,7 @@ mod tests {
     use std::io::Write;
 
     #[test]
-    fn file_without_an_end_and_pipe_without_a_writer_hold_nobody_up() {
+    fn endless_file_and_pipe_without_a_writer_cause_an_error() {
         let top = tempfile::tempdir().unwrap();
         let pipe = top.path().join("pipe");
         rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, rustix::fs::Mode::RWXU, 0)

@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_shorter_than_a_millisecond_is_not_nothing() {
+    fn duration_below_a_millisecond_does_not_become_zero() {
         for text in ["0.0001s", "1µs", "1us", "1ns", "0.0001", "0.00000000001", "0.5ms"] {
             assert_eq!(millis(text), 1, "{text}");
         }

@@ -16,7 +16,7 @@ async fn a_launch_without_an_answer_is_sent_again_and_starts_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_launch_that_nobody_acknowledges_is_given_up_soon_and_starts_once_if_it_is_there() {
+async fn an_unacknowledged_launch_fails_soon_and_starts_once_if_it_is_stored() {
     let world = World::new().await;
     for _ in 0..50 {
         world.store.fail_on(PortCall::Submit, 1, Fault::Unknown);
@@ -150,7 +150,7 @@ async fn an_end_is_shown_although_the_start_is_not_in_the_store_yet() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_the_store_takes_does_not_wait_for_what_it_refused() {
+async fn accepted_writes_do_not_wait_for_refused_writes() {
     let world = roomy().await;
     let refused = world.launch("exit 1 1000").await;
     let ids = launch_many(&world, "exit 0 4500").await;
@@ -178,7 +178,7 @@ async fn a_stop_is_executed_while_the_store_cannot_write_and_is_recorded_later()
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stop_without_room_for_its_record_says_what_became_of_the_process() {
+async fn a_stop_that_cannot_be_recorded_reports_the_state_of_the_process() {
     let world = World::new().await;
     let runs = world.launch("run").await;
     let ends = world.launch("exit 3 1000").await;
@@ -223,7 +223,7 @@ async fn no_process_starts_on_a_claim_that_may_be_lost() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_second_stop_reaches_what_the_first_did_not_end_while_the_store_is_down() {
+async fn a_second_stop_reaches_the_remaining_processes_while_the_store_is_down() {
     let world = World::new().await;
     let id = world.launch("stubborn").await;
     world.settle().await;

@@ -101,7 +101,7 @@ async fn wait_for_a_revision_ends_with_the_change_or_with_its_patience() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn output_that_could_not_be_stored_is_told() {
+async fn lost_output_is_reported() {
     let world = World::new().await;
     let id = world.launch("run").await;
     world.settle().await;
@@ -135,7 +135,7 @@ async fn manager_learns_that_another_one_has_taken_its_name() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn name_that_nobody_has_is_not_found_even_for_a_bound_caller() {
+async fn unknown_name_is_not_found_even_for_a_bound_caller() {
     let world = World::new().await;
     let owned = |owner: &str| Spec { session: SessionId::new(owner).ok(), ..command("run here") };
     world.launch_spec(owned("bob")).await;
@@ -158,7 +158,7 @@ async fn prefix_may_contain_dashes_and_nothing_that_no_id_contains() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn candidates_are_told_apart_by_their_command() {
+async fn candidates_are_distinguished_by_their_command() {
     let world = World::new().await;
     let named = |words: &str| Spec { name: ProcessName::new("web").ok(), ..command(words) };
     for words in ["run one", "run two words"] {
@@ -354,7 +354,7 @@ async fn reader_of_the_log_waits_before_it_tries_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn callback_hears_what_happens_from_the_time_on_at_which_it_listens() {
+async fn callback_gets_the_events_after_its_registration() {
     let world = World::new().await;
     world.launch("exit 0").await;
     world.pass(seconds(1)).await;
@@ -375,7 +375,7 @@ async fn callback_hears_what_happens_from_the_time_on_at_which_it_listens() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn move_of_a_store_interrupts_the_attempts_of_that_node_alone() {
+async fn move_of_a_store_interrupts_only_the_attempts_of_its_node() {
     let cluster = Cluster::new();
     let (a, b) = (cluster.node("a", 1).await, cluster.node("b", 2).await);
     let (own, other) = (a.launch(command("run")).await, b.launch(command("run")).await);

@@ -71,7 +71,7 @@ async fn records_that_the_store_lost_are_restored_and_nothing_runs_twice() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn store_that_went_back_learns_again_what_had_happened_since() {
+async fn a_store_with_older_data_gets_the_later_records_again() {
     let cluster = Cluster::new();
     let a = cluster.keeping("a", 1).await;
     let process = a.launch(command("exit 3 2000")).await;

@@ -21,7 +21,7 @@ async fn a_running_attempt_is_adopted_and_never_started_twice() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_adopted_is_named_with_the_command_of_its_launch() {
+async fn adopted_attempts_get_the_command_of_their_launch() {
     let mut world = World::new().await;
     let mut spec = command("stubborn");
     let Work::Command(asked) = &mut spec.work else { unreachable!() };
@@ -107,7 +107,7 @@ async fn a_crash_between_claim_and_start_leads_to_one_start() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_waits_keeps_its_place_and_its_retry() {
+async fn a_waiting_process_keeps_its_position_and_its_retry() {
     let mut world = World::new().await;
     let id = world.launch_spec(retrying("exit 1", 2)).await;
     world.settle().await;

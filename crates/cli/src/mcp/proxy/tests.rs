@@ -174,7 +174,7 @@ async fn start_in_flight_outlives_managers_that_end_while_they_begin() {
 }
 
 #[tokio::test]
-async fn answer_that_is_too_long_is_told_so_and_the_next_one_goes_through() {
+async fn too_long_answer_becomes_an_error_and_the_next_answer_passes() {
     let mut world = world();
     let mut manager = world.manager();
     world.say(call(1)).await;
@@ -213,7 +213,7 @@ async fn reading_call_in_flight_is_put_to_the_next_manager() {
 }
 
 #[tokio::test]
-async fn listener_is_told_to_look_without_saying_anything() {
+async fn subscriber_is_notified_after_a_reconnection() {
     let mut world = world();
     let mut first = world.manager();
     introduce(&mut world, &mut first).await;
@@ -316,7 +316,7 @@ async fn manager_that_never_says_anything_is_given_up() {
 }
 
 #[tokio::test]
-async fn refusal_of_the_manager_is_what_the_client_is_told() {
+async fn refusal_of_the_manager_reaches_the_client() {
     let mut world = world();
     let mut manager = world.manager();
     world.say(json!({ "id": 0, "method": "initialize" })).await;
@@ -330,7 +330,7 @@ async fn refusal_of_the_manager_is_what_the_client_is_told() {
 }
 
 #[tokio::test]
-async fn without_a_manager_calls_are_answered_and_the_carrier_goes_on() {
+async fn calls_without_a_manager_get_errors_and_the_proxy_continues() {
     let mut world = world();
     world.say(call(1)).await;
     let reported = world.hear().await;
@@ -341,7 +341,7 @@ async fn without_a_manager_calls_are_answered_and_the_carrier_goes_on() {
 }
 
 #[tokio::test]
-async fn slow_client_keeps_nobody_from_talking_and_costs_no_memory() {
+async fn slow_client_blocks_no_message_and_uses_no_extra_memory() {
     let mut world = world();
     let mut manager = world.manager();
     world.say(call(1)).await;

@@ -16,7 +16,7 @@ fn nodes_are_a_table_a_document_and_names() {
 }
 
 #[test]
-fn each_order_goes_to_the_node_that_is_named() {
+fn each_node_action_names_its_node() {
     for (line, asked, reported) in [
         ("node drain b/c", "POST /v1/nodes/b%2Fc/drain", "is draining"),
         ("node undrain b/c", "POST /v1/nodes/b%2Fc/undrain", "starts processes again"),
@@ -36,7 +36,7 @@ fn each_order_goes_to_the_node_that_is_named() {
 }
 
 #[test]
-fn node_whose_work_lives_is_not_forgotten_unasked() {
+fn node_with_live_processes_is_not_forgotten_without_confirmation() {
     let forget = |line: &str, all: Vec<ProcessView>| {
         said(line, false, move |asked| match asked.path.as_str() {
             "/v1/nodes" => answered(&listing()),

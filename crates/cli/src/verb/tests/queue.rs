@@ -85,7 +85,7 @@ fn one_that_waits_is_moved_to_the_front_or_to_a_priority() {
 }
 
 #[test]
-fn why_is_told_in_a_block_and_as_json() {
+fn why_prints_a_text_block_or_json() {
     let came = said("why 9f8e", false, |_| answered(&samples::why()));
     assert_eq!((came.code(), came.asked), (0, vec!["GET /v1/processes/9f8e/why".to_owned()]));
     assert!(
