@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn tests_and_other_crates_are_left_alone() {
+    fn tests_and_other_crates_are_not_checked() {
         let tests = "#[cfg(test)]\nmod tests {\n    file.sync_all();\n}\n";
         assert_eq!(reported("crates/shim/src/x.rs", tests), [""; 0]);
         assert_eq!(reported("crates/cli/src/x.rs", "file.sync_all();\n"), [""; 0]);

@@ -62,7 +62,7 @@ fn changed(draw: &mut Draw, seed: &[u8], other: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn corpora_hold_what_each_decoder_takes_and_what_it_refuses() {
+fn corpora_contain_accepted_and_refused_inputs_of_each_decoder() {
     for decoder in &DECODERS {
         let verdicts: Vec<_> = corpus(decoder).iter().map(|(_, bytes)| check(decoder.name, bytes)).collect();
         assert!(

@@ -31,7 +31,7 @@ fn a_shell_that_waits_for_input_is_reported_within_two_seconds_and_continues_aft
 }
 
 #[test]
-fn readers_are_flagged_and_what_sleeps_accepts_or_polls_never_is() {
+fn readers_are_reported_and_sleeping_accepting_or_polling_programs_are_not() {
     let home = Home::new();
     let polls = "import select, sys\nwhile True: select.select([sys.stdin], [], [], 3600)";
     let accepts = "import socket\ns = socket.create_server(('127.0.0.1', 0))\nwhile True: s.accept()";
@@ -59,7 +59,7 @@ fn readers_are_flagged_and_what_sleeps_accepts_or_polls_never_is() {
 }
 
 #[test]
-fn what_is_sent_arrives_as_it_is_and_its_end_ends_a_reader() {
+fn sent_input_arrives_unchanged_and_its_end_ends_a_reader() {
     let home = Home::new();
     let id = piped(&home, &["cat"]);
     home.until_status(&id, "running");
@@ -90,7 +90,7 @@ fn input_outlives_the_manager() {
 }
 
 #[test]
-fn input_for_what_has_no_pipe_is_refused_with_the_way_out() {
+fn input_for_a_process_without_a_pipe_is_refused_with_advice() {
     let home = Home::new();
     let id = home.launch(&["sleep", "60"]);
     home.until_status(&id, "running");
@@ -121,7 +121,7 @@ fn a_server_is_ready_when_it_listens_and_its_port_is_shown() {
 }
 
 #[test]
-fn a_line_or_a_command_tells_that_it_is_ready() {
+fn a_line_or_a_command_can_determine_readiness() {
     let home = Home::new();
     let script = "echo warming up; while [ ! -e go ]; do sleep 0.02; done; echo now serving; sleep 60";
     let reported = home.ok(&["run", "-b", "--ready-log", "^now", "--", "sh", "-c", script]);
@@ -137,7 +137,7 @@ fn a_line_or_a_command_tells_that_it_is_ready() {
 }
 
 #[test]
-fn what_ends_before_it_is_ready_ends_the_wait_with_its_own_code() {
+fn a_process_that_ends_before_it_is_ready_ends_the_wait_with_its_exit_code() {
     let home = Home::new();
     let id = home.ok(&["run", "-b", "--ready-log", "never", "--", "sh", "-c", "exit 7"]);
     assert_eq!(home.run(&["wait", &id, "--for", "ready"]).code, 7);
@@ -149,7 +149,7 @@ fn what_ends_before_it_is_ready_ends_the_wait_with_its_own_code() {
 }
 
 #[test]
-fn silence_is_told_as_a_launch_or_the_configuration_asks() {
+fn silence_is_reported_as_the_launch_or_the_configuration_says() {
     let home = Home::new();
     let config = home.state().parent().unwrap().join("config/longhaul");
     std::fs::create_dir_all(&config).unwrap();

@@ -42,7 +42,7 @@ fn an_empty_command_is_a_usage_error() {
 }
 
 #[test]
-fn a_missing_program_names_what_was_searched_and_the_nearest_match() {
+fn the_error_of_a_missing_program_names_the_path_and_the_nearest_match() {
     let home = Home::new();
     let answer = home.run(&["run", "--", "slep", "1"]);
     assert_eq!(answer.code, 127, "{answer:?}");
@@ -80,7 +80,7 @@ fn oversized_arguments_are_refused_with_their_limit() {
 }
 
 #[test]
-fn a_background_launch_of_what_cannot_be_executed_tells_the_reason_as_in_the_foreground() {
+fn a_background_launch_of_a_non_executable_file_prints_the_reason() {
     let home = Home::new();
     for (name, content, reason) in [
         ("orphan", "#!/nope\necho hi\n", "the interpreter in its first line or its header is missing"),
@@ -223,7 +223,7 @@ fn a_background_launch_of_a_missing_program_says_why_and_exits_as_in_the_foregro
 }
 
 #[test]
-fn a_word_of_status_that_names_nothing_is_not_taken_for_a_project() {
+fn an_unknown_word_of_status_does_not_count_as_a_project() {
     let home = Home::new();
     let id = home.launch(&["true"]);
     assert_eq!(home.run(&["wait", &id]).code, 0);

@@ -65,7 +65,7 @@ fn a_paused_tree_can_be_cancelled() {
 }
 
 #[test]
-fn pause_of_what_has_ended_is_refused_with_its_status() {
+fn pause_of_an_ended_process_is_refused_with_its_status() {
     let home = Home::new();
     let id = home.launch(&["true"]);
     assert_eq!(home.run(&["wait", &id]).code, 0);

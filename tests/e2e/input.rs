@@ -53,7 +53,7 @@ fn input_that_is_larger_than_every_buffer_arrives_whole() {
 }
 
 #[test]
-fn a_command_that_does_not_read_its_input_ends_as_ever() {
+fn a_command_that_does_not_read_its_input_ends_normally() {
     let home = Home::new();
     let endless = || {
         let mut command = Command::new("yes");
@@ -76,7 +76,7 @@ fn a_command_that_does_not_read_its_input_ends_as_ever() {
 }
 
 #[test]
-fn input_is_left_alone_where_nothing_or_another_input_is_wanted() {
+fn standard_input_is_not_read_if_no_input_or_another_input_is_requested() {
     let home = Home::new();
     std::fs::write(home.work().join("other"), "other").unwrap();
     for (flags, seen) in [(&["--stdin", "none"][..], "0"), (&["--stdin", "other"], "5")] {

@@ -99,7 +99,7 @@ fn work_runs_on_the_node_that_is_asked_for_and_is_cancelled_from_another() {
 }
 
 #[test]
-fn order_to_another_node_is_answered_when_it_is_carried_out() {
+fn action_on_another_node_is_answered_when_it_is_executed() {
     let Some(two) = Two::new() else { return };
     let id = two.launch(&["--node", "beta"], "exec sleep 60");
     two.alpha.until_status(&id, "running");

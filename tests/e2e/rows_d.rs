@@ -95,7 +95,7 @@ fn d4_the_same_ending_again_changes_nothing_and_another_is_refused() {
 }
 
 #[test]
-fn d5_a_session_lists_what_lives_and_what_ended_as_a_snapshot() {
+fn d5_a_session_lists_live_and_ended_processes() {
     let home = Home::new();
     let done = home.ok(&["track", "start", "--session", "s", "--node", "a"]);
     let live = home.ok(&["track", "start", "--session", "s", "--node", "b"]);

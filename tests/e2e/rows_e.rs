@@ -36,7 +36,7 @@ fn names(items: &Value, field: &str) -> BTreeSet<String> {
 }
 
 #[test]
-fn e2_a_record_tells_everything_and_every_status_of_a_life() {
+fn e2_a_record_contains_all_fields_and_every_status() {
     let home = Home::new();
     let launch = ["run", "-b", "--type", "build", "--name", "n", "--meta", "a=1", "--", "sh", "-c"];
     let id = home.ok(&[&launch[..], &["echo out; exit 3"]].concat());
@@ -104,7 +104,7 @@ fn e3_the_tools_have_their_names_and_inputs() {
 }
 
 #[test]
-fn e3_lists_are_of_all_of_what_lives_of_what_completed_or_of_what_failed() {
+fn e3_lists_show_all_live_completed_or_failed_processes() {
     let home = Home::new();
     let [completed, failed, timeout, cancelled, interrupted] = one_of_each(&home, "s");
     let _ = home.ok(&["queue", "k", "--limit", "1", "--json"]);
@@ -152,7 +152,7 @@ fn e3_stop_is_gentle_or_by_force() {
 }
 
 #[test]
-fn e4_events_say_what_began_stopped_and_failed_with_all_that_belongs_to_it() {
+fn e4_events_of_start_stop_and_failure_have_all_fields() {
     let home = Home::new();
     let ids = one_of_each(&home, "s");
     let [completed, failed, ..] = &ids;
@@ -182,7 +182,7 @@ fn e4_events_say_what_began_stopped_and_failed_with_all_that_belongs_to_it() {
 }
 
 #[test]
-fn e4_a_subscriber_goes_on_where_it_was_after_the_manager_was_killed() {
+fn e4_a_subscriber_resumes_after_the_manager_was_killed() {
     let home = Home::new();
     let first = home.launch(&["true"]);
     assert_eq!(home.run(&["wait", &first]).code, 0);
@@ -306,7 +306,7 @@ fn q9_fifty_children_that_end_together_are_one_notice_with_fifty() {
 }
 
 #[test]
-fn q9_silence_is_marked_as_idle_until_something_is_said() {
+fn q9_silence_is_marked_as_idle_until_there_is_output() {
     let home = Home::new();
     let _ = home.ok(&["queue"]);
     let command = json!({

@@ -64,7 +64,7 @@ fn acknowledged_launches_survive_the_cut_off_of_the_primary_and_a_replica() {
 
 #[test]
 #[cfg_attr(not(redis), ignore = "redis-server is missing (Debian: apt-get install redis-server)")]
-fn nothing_less_than_all_replicas_is_taken_for_safe_and_launches_outlive_a_primary_that_wants_one() {
+fn a_write_is_acknowledged_only_with_all_replicas_and_launches_survive_the_primary() {
     let run = Run::start(&format!("{LAZY}{NOT_ALONE}"), "replicated:2");
     run.refuses("replicated:1", "2 replicas");
     run.refuses("single", "durability=replicated:N");

@@ -51,12 +51,12 @@ fn programs_of_a_user_are_reported_correctly_with_containment_by_group() {
 }
 
 #[test]
-fn ends_of_root_are_reported_correctly_in_every_order_of_kills() {
+fn ends_of_programs_of_root_are_reported_correctly_in_every_order_of_kills() {
     kill_in_every_order(Who::Root);
 }
 
 #[test]
-fn ends_of_a_user_are_reported_correctly_in_every_order_of_kills() {
+fn ends_of_programs_of_a_user_are_reported_correctly_in_every_order_of_kills() {
     kill_in_every_order(Who::User);
 }
 

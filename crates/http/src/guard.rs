@@ -203,7 +203,7 @@ mod tests {
     const READ: &str = "read-token";
 
     #[test]
-    fn own_names_are_taken_to_the_letter_and_no_other() {
+    fn only_the_exact_own_names_are_accepted() {
         for host in ["127.0.0.1:7337", "localhost:7337", "LOCALHOST:7337", "dev.example:80", "proxied"] {
             assert_eq!(check_headers(&[("host", host)]), Ok(Access::Control), "{host}");
         }

@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn silence_is_broken_by_a_comment_for_events_alone() {
+    async fn only_event_streams_get_comments_during_silence() {
         let one = StreamItem::of("notice".to_owned(), "c7".to_owned(), &json!({ "a": "b\nc" }));
         let slow = move || {
             let one = one.clone();

@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_no_opening_line_is_refused_in_one_line() {
+    async fn invalid_handshake_is_refused_in_one_line() {
         let long = vec![b' '; MAX_LINE_LEN + 1];
         for (bytes, code) in [
             (&b"{\"longhaul_mcp\":2}\n"[..], "protocol_mismatch"),

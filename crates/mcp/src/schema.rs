@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn schema_holds_only_what_every_client_understands() {
+    fn schema_contains_only_widely_supported_keywords() {
         let inner =
             json!({"type": "object", "properties": {"size": {"type": "integer"}}, "required": ["size"]});
         let expected = json!({

@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_parent_of_a_halted_child_waits_for_one() {
+    fn only_a_parent_of_a_stopped_child_waits_in_vfork() {
         let read = |pid, state, parent| {
             let line = format!("{pid} (a) {state} {parent} 6 7{} 0", " 0".repeat(46));
             ProcessStat::parse(pid, line.as_bytes()).unwrap()

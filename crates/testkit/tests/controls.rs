@@ -747,6 +747,6 @@ mod cut {
 /// Checks that the comparison of two stores fails if the stores differ.
 #[tokio::test]
 #[should_panic(expected = "both stores were asked for")]
-async fn a_store_that_differs_from_the_reference_is_told() {
+async fn a_store_that_differs_from_the_reference_is_reported() {
     agreement::agree(&world(Broken::Nothing), &world(Broken::IgnoresRoom), 3, 400).await;
 }

@@ -331,7 +331,7 @@ mod tests {
     }
 
     #[test]
-    fn endless_line_is_told_in_pieces_that_cut_no_character() {
+    fn endless_line_is_returned_in_parts_that_cut_no_character() {
         let output = "€".repeat(MAX_PIECE_LEN);
         let window = window(output.as_bytes(), WindowEnd::Over);
         let mut entries = WindowEntries::new(&window, Some(base()), 0);
@@ -361,7 +361,7 @@ mod tests {
     }
 
     #[test]
-    fn what_may_be_begun_waits_for_its_rest_while_somebody_writes() {
+    fn unfinished_sequence_waits_for_more_output() {
         for (output, shown) in [
             (&b"wait \xe2\x82"[..], "wait "),
             (b"red \x1b[3", "red "),

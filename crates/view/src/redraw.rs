@@ -48,7 +48,7 @@ mod tests {
     }
 
     #[test]
-    fn line_of_returns_alone_is_left_as_it_is() {
+    fn line_of_only_carriage_returns_is_unchanged() {
         assert_eq!(fold_redraws(b"\r\r\n"), b"\r\r\n");
         assert_eq!(fold_redraws(b""), b"");
     }

@@ -165,7 +165,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn place_between_two_runs_belongs_to_the_second() {
+    fn offset_between_two_runs_belongs_to_the_second_run() {
         let mut window = Window::new(5);
         window.push(5, b"ab");
         window.push(10, b"cd");

@@ -397,7 +397,7 @@ async fn move_of_a_store_interrupts_only_the_attempts_of_its_node() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn terminate_of_what_ended_needs_its_current_revision_if_one_is_given() {
+async fn terminate_of_an_ended_process_checks_a_given_revision() {
     let world = World::new().await;
     let id = world.launch("exit 0").await;
     world.end(id).await;

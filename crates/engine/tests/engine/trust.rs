@@ -58,7 +58,7 @@ fn failed_start(state: State) -> Option<(StartStage, String)> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn sealed_launches_start_as_ever_and_so_do_their_retries() {
+async fn signed_launches_and_their_retries_start() {
     let world = World::trusting(FakeSigner::default()).await;
     let id = world.launch_spec(retrying("exit 3", 1)).await;
     assert_eq!(world.end(id).await, Status::Failed);

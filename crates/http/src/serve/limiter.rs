@@ -219,7 +219,7 @@ mod tests {
     const THERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 1));
 
     #[test]
-    fn strangers_crowd_out_the_eldest_stranger_and_nobody_known() {
+    fn unauthenticated_clients_displace_only_the_oldest_unauthenticated_client() {
         let limiter = ConnectionLimiter::new(room(10, 2));
         let mut known = limiter.acquire(HERE).unwrap();
         let work = known.0.work(Access::Control).unwrap();
@@ -310,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn connection_counts_as_what_it_was_last_asked_with() {
+    fn a_connection_counts_as_the_access_of_its_last_request() {
         let limiter = ConnectionLimiter::new(ConnectionLimits { limit: 4, unauthenticated: 4, readers: 1 });
         let (one, mut told) = limiter.acquire(HERE).unwrap();
         drop(one.work(Access::ReadOnly));

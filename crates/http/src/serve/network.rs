@@ -199,7 +199,7 @@ mod tests {
     const LONG: Duration = Duration::from_secs(20);
 
     #[tokio::test]
-    async fn client_that_does_not_say_who_it_is_is_cut_off() {
+    async fn client_that_does_not_authenticate_is_disconnected() {
         let test_server = House::open(100).await;
         for words in ["", "GET / HTTP/1.1\r\nHo", "\u{16}\u{3}\u{1}"] {
             let begun = Instant::now();
@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn stranger_is_answered_once_and_the_known_as_often_as_they_ask() {
+    async fn unauthenticated_client_gets_one_answer_and_an_authenticated_client_gets_all() {
         let test_server = House::open(100).await;
         let mut known = test_server.connect().await;
         for _ in 0..3 {
@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn full_house_makes_room_by_whoever_is_idle_longest() {
+    async fn a_full_listener_closes_the_connection_that_is_idle_the_longest() {
         let test_server = House::open(2).await;
         let mut first = test_server.connect().await;
         let mut second = test_server.connect().await;
@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn readers_that_wait_keep_nobody_out_who_may_do_everything() {
+    async fn waiting_read_only_clients_do_not_displace_clients_with_full_access() {
         let test_server = House::open(8).await;
         let mut readers = Vec::new();
         for _ in 0..4 {
@@ -297,7 +297,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn head_is_as_large_as_is_told_and_no_larger() {
+    async fn head_may_have_exactly_the_maximum_size() {
         let test_server = House::open(100).await;
         for (length, is_taken) in [(HEAD, true), (HEAD + 1, false), (HEAD + 4_096, false)] {
             let mut stream = test_server.connect().await;

@@ -90,7 +90,7 @@ async fn restart_makes_a_new_process_linked_to_the_old_one() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn unknown_and_ambiguous_references_are_told_apart() {
+async fn unknown_and_ambiguous_references_are_distinguished() {
     let world = World::new().await;
     let problem = world.get("/v1/processes/unknown").await.problem();
     assert_eq!((problem.status, problem.slug.as_str()), (404, "process_not_found"));

@@ -26,7 +26,7 @@ async fn events_are_lines_of_json_or_server_sent_events() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn stream_goes_on_after_the_last_event_of_the_client() {
+async fn stream_continues_after_the_last_event_of_the_client() {
     let world = World::new().await;
     world.launch("exit 0").await;
     world.pass(millis(50)).await;

@@ -148,7 +148,7 @@ async fn captured_environment_reaches_the_command_but_no_response() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_cannot_be_read_is_an_invalid_request() {
+async fn unreadable_body_is_an_invalid_request() {
     let world = World::new().await;
     for body in [
         "{",
@@ -223,7 +223,7 @@ async fn version_and_health_answer() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn moment_to_begin_at_is_waited_for() {
+async fn start_time_of_a_launch_is_respected() {
     let world = World::new().await;
     let id = world.submit(with(command("run"), "not_before", json!("2023-11-14T23:13:25+01:00"))).await;
     let waits = world.show(&id).await;
@@ -236,7 +236,7 @@ async fn moment_to_begin_at_is_waited_for() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn launch_key_tells_running_ended_and_different_apart() {
+async fn launch_key_distinguishes_running_ended_and_different_launches() {
     let world = World::new().await;
     let launch = with(command("exit 0 1000"), "launch_key", json!("k"));
     let outcome = async || world.post("/v1/processes", launch.clone()).await.json()["outcome"].clone();

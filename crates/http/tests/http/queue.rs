@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 const NOON: &str = "2023-11-14T22:13:20.000Z";
 
 #[tokio::test(start_paused = true)]
-async fn queue_shows_its_slots_its_holders_and_who_waits_for_how_long() {
+async fn queue_shows_slots_holders_and_waiting_times() {
     let world = one_slot().await;
     let (holder, waiter) = two(&world).await;
     world.pass(millis(1_500)).await;
@@ -32,7 +32,7 @@ async fn queue_shows_its_slots_its_holders_and_who_waits_for_how_long() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn queue_that_nobody_uses_shows_the_slots_that_it_would_have() {
+async fn unused_queue_shows_its_slots() {
     let world = one_slot().await;
     let shown = world.get("/v1/queues/a%2Fb%20c").await.json();
     assert_eq!(shown["queues"].as_array().unwrap().len(), 1);
@@ -72,7 +72,7 @@ async fn limits_are_set_by_pattern_and_for_all_others() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn held_queue_starts_nobody_and_says_who_holds_it() {
+async fn held_queue_starts_no_process_and_names_the_author() {
     let world = one_slot().await;
     let held = world.patch("/v1/queues/opus", json!({ "held": true, "by": "ada" })).await.json();
     assert_eq!(held["queues"][0]["held"], json!({ "since": NOON, "by": "ada" }));
@@ -114,7 +114,7 @@ async fn held_queue_starts_nobody_and_says_who_holds_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn why_names_the_place_in_the_queue_and_who_holds_the_slots() {
+async fn why_names_the_position_in_the_queue_and_the_slot_holders() {
     let world = one_slot().await;
     let holder = world.submit(with(keyed(), "name", json!("first one"))).await;
     let (next, last) = (world.submit(keyed()).await, world.submit(keyed()).await);
@@ -135,7 +135,7 @@ async fn why_names_the_place_in_the_queue_and_who_holds_the_slots() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn why_tells_a_full_node_a_delay_and_a_retry_apart() {
+async fn why_distinguishes_a_full_node_a_delay_and_a_retry() {
     let world = World::with(|settings| settings.max_parallel = 1).await;
     let delayed = world.submit(with(command("run"), "delay_ms", json!(60_000))).await;
     let retry = json!({ "retries": 2, "first_ms": 4_000, "cap_ms": 4_000 });

@@ -54,7 +54,7 @@ async fn client_that_never_sends_its_head_is_disconnected() {
 }
 
 #[tokio::test]
-async fn request_that_cannot_be_read_is_told_why_as_any_other() {
+async fn unreadable_request_gets_a_problem_document() {
     let server = Server::start(bounds()).await;
     let large = format!("GET /v1/health HTTP/1.1\r\nhost: x\r\nx: {}\r\n\r\n", "y".repeat(70_000));
     for (request, status) in [
@@ -92,7 +92,7 @@ async fn connection_above_the_limit_receives_an_error_immediately() {
 }
 
 #[tokio::test]
-async fn hundreds_of_long_waits_lock_nobody_out() {
+async fn hundreds_of_long_waits_do_not_block_other_requests() {
     let server = Server::start(bounds()).await;
     let id = server.world.launch("run").await;
     let wait = format!("GET /v1/wait?id={id} HTTP/1.1\r\nhost: x\r\n\r\n");
@@ -106,7 +106,7 @@ async fn hundreds_of_long_waits_lock_nobody_out() {
 }
 
 #[tokio::test]
-async fn request_of_a_client_that_went_away_before_its_turn_is_not_done() {
+async fn request_of_a_disconnected_client_is_not_executed() {
     let idle = Server::prepare();
     let launch = crate::world::command("run").to_string();
     let head = format!("POST /v1/processes HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\n\r\n", launch.len());
@@ -126,7 +126,7 @@ async fn request_of_a_client_that_went_away_before_its_turn_is_not_done() {
 }
 
 #[tokio::test]
-async fn garbage_ends_its_own_connection_alone() {
+async fn garbage_ends_only_its_own_connection() {
     let server = Server::start(bounds()).await;
     for garbage in [&b"\x00\x01\x02\xff\xfe\r\n\r\n"[..], b"GET / HTTP/9.9\r\n\r\n", b"GET /\x7f\r\n\r\n"] {
         let answer = server.answer(garbage).await;
@@ -138,7 +138,7 @@ async fn garbage_ends_its_own_connection_alone() {
 }
 
 #[tokio::test]
-async fn end_of_the_server_cuts_off_those_who_still_wait() {
+async fn shutdown_of_the_server_disconnects_waiting_clients() {
     let mut server = Server::start(bounds()).await;
     let id = server.world.launch("run").await;
     let mut waiting = server.connect().await;

@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_no_plain_file_is_neither_read_nor_written() {
+    async fn path_that_is_not_a_regular_file_is_neither_read_nor_written() {
         let state = tempfile::tempdir().unwrap();
         let (file, target) = (state.path().join(FILE), state.path().join("target"));
         let cancelled = CancelledTasks::open(state.path()).unwrap();

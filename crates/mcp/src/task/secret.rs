@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_plain_file_is_taken_for_the_secret() {
+    fn only_a_regular_file_is_accepted_as_the_secret() {
         let state = tempfile::tempdir().unwrap();
         let (file, target) = (state.path().join(FILE), state.path().join("target"));
         fs::write(&target, [7; LENGTH]).unwrap();
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn secret_that_was_cut_off_is_made_anew() {
+    fn truncated_secret_is_created_again() {
         let state = tempfile::tempdir().unwrap();
         fs::write(state.path().join(FILE), b"short").unwrap();
         TaskSecret::open(state.path()).unwrap();

@@ -5,7 +5,7 @@ use serde_json::json;
 use std::time::Duration;
 
 #[tokio::test]
-async fn what_is_sent_is_read_and_the_end_of_input_ends_the_reader() {
+async fn sent_input_is_read_and_the_end_of_input_ends_the_reader() {
     let world = World::new().await;
     let client = world.client(Era::Initialize).await;
     let started = client.call("start_background_process", with(launch("cat"), "stdin", json!("pipe"))).await;
@@ -25,7 +25,7 @@ async fn what_is_sent_is_read_and_the_end_of_input_ends_the_reader() {
 }
 
 #[tokio::test]
-async fn process_that_waits_for_input_says_so_and_what_to_do() {
+async fn process_that_waits_for_input_shows_the_condition_and_the_next_step() {
     let world = World::new().await;
     let client = world.client(Era::Initialize).await;
     let started = client.call("start_background_process", with(launch("ask"), "stdin", json!("pipe"))).await;
@@ -58,7 +58,7 @@ async fn wait_for_readiness_ends_with_it_or_with_the_process() {
 }
 
 #[tokio::test]
-async fn silence_is_told_after_as_long_as_was_asked() {
+async fn silence_is_reported_after_the_requested_time() {
     let world = World::new().await;
     let client = world.client(Era::Initialize).await;
     let asked = with(launch("run"), "idle_after_seconds", json!(5));

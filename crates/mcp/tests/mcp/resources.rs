@@ -41,7 +41,7 @@ async fn unknown_resource_is_an_error_of_the_protocol() {
 }
 
 #[tokio::test]
-async fn listener_is_told_of_changes_of_what_it_listens_to_and_of_nothing_else() {
+async fn subscriber_gets_only_updates_of_its_resources() {
     let world = World::new().await;
     let client = world.client(Era::Stateless).await;
     let (mine, other) = (client.start("exit 0 3000").await, client.start("exit 0 1000").await);
@@ -60,7 +60,7 @@ async fn listener_is_told_of_changes_of_what_it_listens_to_and_of_nothing_else()
 }
 
 #[tokio::test]
-async fn changes_that_come_together_are_told_once() {
+async fn changes_at_the_same_time_cause_one_update() {
     let world = World::new().await;
     let id = world.client(Era::Initialize).await.start("run").await;
     let uri = format!("longhaul://process/{id}");
@@ -87,7 +87,7 @@ async fn changes_that_come_together_are_told_once() {
 }
 
 #[tokio::test]
-async fn processes_of_a_session_that_end_together_are_told_at_once() {
+async fn simultaneous_ends_of_a_session_cause_one_update() {
     let world = World::new().await;
     for era in [Era::Initialize, Era::Stateless] {
         let session = format!("s-{era:?}");

@@ -28,7 +28,7 @@ async fn wait_ends_with_the_processes() {
 }
 
 #[tokio::test]
-async fn wait_for_what_runs_ends_when_it_does() {
+async fn wait_for_a_running_process_ends_when_the_process_ends() {
     let world = World::new().await;
     let client = world.client(Era::Initialize).await;
     let id = client.start("slow 3000").await;
@@ -51,7 +51,7 @@ async fn wait_that_takes_too_long_says_when_to_ask_again_in_few_words() {
 }
 
 #[tokio::test]
-async fn client_that_goes_away_ends_its_wait_and_no_process() {
+async fn disconnect_ends_the_wait_and_no_process() {
     let world = World::new().await;
     let client = world.client(Era::Initialize).await;
     let id = client.start("run").await;
@@ -71,7 +71,7 @@ async fn client_that_goes_away_ends_its_wait_and_no_process() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn waiting_client_is_told_every_ten_seconds_that_it_still_waits() {
+async fn waiting_client_gets_progress_every_ten_seconds() {
     use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
     let world = World::new().await;
     let id = world.client(Era::Initialize).await.start("run").await;
@@ -103,7 +103,7 @@ async fn waiting_client_is_told_every_ten_seconds_that_it_still_waits() {
 }
 
 #[tokio::test]
-async fn thousand_parked_waits_delay_nobody() {
+async fn thousand_waits_delay_no_other_request() {
     let world = World::new().await;
     let mut clients = Vec::new();
     for _ in 0..5 {

@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn door_opens_at_once_when_nobody_is_connected() {
+    fn socket_is_created_immediately_without_a_connection() {
         let (path, directory) = directory("alone");
         let mut door = ControlSocket::new(NOW);
         door.advance(&directory, true, NOW);

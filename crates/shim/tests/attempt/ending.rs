@@ -23,7 +23,7 @@ use crate::harness::{
 };
 
 #[test]
-fn exit_code_is_told_and_recorded() {
+fn exit_code_is_reported_and_recorded() {
     let mut attempt = Attempt::launch(&script("echo out; exit 37"));
     let (identity, _) = attempt.peer.started();
     let reported = attempt.peer.settled();
@@ -274,7 +274,7 @@ fn second_shim_in_the_same_directory_is_refused() {
 }
 
 #[test]
-fn exit_is_told_at_once_though_leftovers_hold_the_output() {
+fn exit_is_reported_immediately_although_leftovers_hold_the_output() {
     let directory = crate::harness::Directory::new();
     let pid_file = directory.path().join("pid");
     let mut attempt =
@@ -295,7 +295,7 @@ fn exit_is_told_at_once_though_leftovers_hold_the_output() {
 }
 
 #[test]
-fn end_of_a_sweep_is_told_though_a_stranger_holds_the_output() {
+fn end_of_the_cleanup_is_reported_although_another_program_holds_the_output() {
     let directory = crate::harness::Directory::new();
     let (pid_file, release) = (directory.path().join("pid"), directory.path().join("go"));
     let mut attempt = Attempt::launch(&script(&format!(
@@ -322,7 +322,7 @@ fn end_of_a_sweep_is_told_though_a_stranger_holds_the_output() {
 }
 
 #[test]
-fn kept_leftovers_live_on_and_reading_is_given_up() {
+fn kept_leftovers_continue_and_their_output_is_no_longer_read() {
     let directory = crate::harness::Directory::new();
     let pid_file = directory.path().join("pid");
     let mut launch = script(&format!("setsid sleep 60 & echo $! > {}; exit 0", pid_file.display()));

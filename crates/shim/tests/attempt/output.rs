@@ -57,7 +57,7 @@ fn read_all(log: &OutputReader) -> (Vec<(u64, Vec<u8>)>, u64) {
 }
 
 #[test]
-fn streams_and_times_are_told_apart() {
+fn streams_and_times_are_stored_separately() {
     let (directory, record) =
         finished(&script("echo one; sleep 0.2; echo two >&2; sleep 0.2; echo three; printf four >&2"));
     let log = OutputReader::open(directory.path()).unwrap();

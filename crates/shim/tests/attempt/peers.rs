@@ -54,7 +54,7 @@ fn manager_that_reconnects_gets_all_reports_again() {
 }
 
 #[test]
-fn manager_that_comes_after_the_end_is_told_the_end() {
+fn manager_that_connects_after_the_end_gets_the_end() {
     let mut attempt = Attempt::launch(&script("setsid sleep 60 & exit 3"));
     attempt.peer.exited();
     // The shim keeps running until a peer has acknowledged the exit record and the output is read completely.
@@ -73,7 +73,7 @@ fn shim_continues_without_any_manager() {
 }
 
 #[test]
-fn attempt_whose_starter_is_gone_at_once_is_found_and_stopped() {
+fn attempt_whose_starter_disconnects_immediately_is_found_and_stopped() {
     for _ in 0..10 {
         let mut attempt = Attempt::launch(&script("sleep 60"));
         let (identity, _) = attempt.peer.started();
@@ -92,7 +92,7 @@ fn attempt_whose_starter_is_gone_at_once_is_found_and_stopped() {
 }
 
 #[test]
-fn starter_that_is_gone_before_it_hears_of_the_start_loses_nothing() {
+fn starter_that_disconnects_before_the_start_report_loses_nothing() {
     let mut attempt = Attempt::launch(&script("sleep 60"));
     let files = attempt.files();
     drop(attempt.peer);
@@ -106,7 +106,7 @@ fn starter_that_is_gone_before_it_hears_of_the_start_loses_nothing() {
 }
 
 #[test]
-fn nobody_waits_for_the_socket_of_a_dead_shim() {
+fn no_client_waits_for_the_socket_of_a_dead_shim() {
     let mut attempt = Attempt::launch(&script("exec sleep 60"));
     let (identity, _) = attempt.peer.started();
     drop(attempt.connect(ShimHello::default()));
@@ -158,7 +158,7 @@ fn hostile_peers_neither_block_nor_end_the_shim() {
 }
 
 #[test]
-fn illegal_and_unknown_orders_are_answered_with_an_error() {
+fn illegal_and_unknown_requests_are_answered_with_an_error() {
     let mut attempt = Attempt::launch(&script("sleep 60"));
     attempt.peer.started();
     let error = |peer: &mut Peer| {

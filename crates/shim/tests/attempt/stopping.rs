@@ -90,7 +90,7 @@ fn work_that_obeys_the_first_signal_is_not_killed() {
 }
 
 #[test]
-fn plan_of_the_order_replaces_that_of_the_launch() {
+fn stop_plan_of_the_request_replaces_the_stop_plan_of_the_launch() {
     let mut attempt =
         Attempt::launch(&script("trap 'exit 3' INT; trap '' TERM; echo up; while :; do sleep 0.01; done"));
     attempt.peer.started();
@@ -118,7 +118,7 @@ fn force_kills_at_once_even_in_the_middle_of_a_plan() {
 }
 
 #[test]
-fn forced_stop_asks_nobody_first() {
+fn forced_stop_sends_no_stop_signal() {
     // The command does not ignore SIGTERM: without `force`, SIGTERM would end it.
     let mut attempt = Attempt::launch(&script("exec sleep 60"));
     attempt.peer.started();
@@ -256,7 +256,7 @@ fn process_that_stopped_itself_by_a_signal_is_shown_and_can_still_be_cancelled()
 }
 
 #[test]
-fn signal_reaches_the_leader_or_everybody() {
+fn signal_reaches_the_leader_or_all_processes() {
     let text = "sh -c 'trap \"echo child\" USR1; while :; do sleep 0.01; done' & \
                 trap 'echo leader' USR1; sleep 0.2; echo up; while :; do sleep 0.01; done";
     let mut attempt = Attempt::launch(&script(text));
@@ -390,7 +390,7 @@ fn constantly_forking_descendants_are_ended_before_the_end_is_reported() {
 }
 
 #[test]
-fn everybody_who_said_hello_is_told_of_every_change() {
+fn every_peer_with_a_hello_gets_every_change() {
     let mut attempt = Attempt::launch(&script("sleep 60"));
     attempt.peer.started();
     let mut other = attempt.connect(ShimHello::default());

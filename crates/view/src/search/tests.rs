@@ -53,7 +53,7 @@ fn memory_is_bounded_by_a_piece_and_a_few_lines() {
 }
 
 #[test]
-fn long_line_is_told_around_its_match() {
+fn long_line_is_shown_around_its_match() {
     let line = format!("{}needle{}", "é".repeat(400), "z".repeat(400));
     let hits = hits(line.as_bytes(), &[10], "needle", 0, RenderMode::Folded);
     assert!(
@@ -62,7 +62,7 @@ fn long_line_is_told_around_its_match() {
 }
 
 #[test]
-fn counting_tells_nothing_more() {
+fn counting_reports_no_further_matches() {
     let mut searcher = Searcher::new(pattern("a"), 0, Some(1), RenderMode::Folded);
     searcher.push(0, b"a\na\n");
     assert_eq!(searcher.take().len(), 2);

@@ -17,7 +17,7 @@ proptest! {
     }
 
     #[test]
-    fn vitals_wishes_and_policies_are_the_same_after_a_round_trip(
+    fn live_stats_pending_actions_and_policies_survive_a_round_trip(
         live_stats in any::live_stats(), pending_action in any::wish(), policy in any::policy(),
     ) {
         prop_assert_eq!(decode_live_stats(&encode_live_stats(&live_stats)), Ok(live_stats));
