@@ -20,7 +20,7 @@ use workspace::Workspace;
 type Outcome = Result<(), Box<dyn Error>>;
 
 #[test]
-fn crates_import_only_what_their_row_allows() -> Outcome {
+fn crates_import_only_the_crates_in_their_row() -> Outcome {
     let workspace = Workspace::read()?;
     assert!(workspace.packages.len() >= 12, "cargo listed too few packages: {:?}", workspace.packages);
     assert_eq!(listed(&imports::breaches(&workspace.packages)), "");

@@ -470,7 +470,7 @@ async fn an_answer_survives_the_pruning_of_its_record() {
 }
 
 #[tokio::test]
-async fn a_list_holds_exactly_what_its_filter_admits_whichever_conditions_meet() {
+async fn a_list_contains_exactly_the_processes_that_match_all_conditions() {
     let directory = tempfile::tempdir().unwrap();
     let store = open(&directory.path().join("store.db"), &VirtualClock::default());
     let ids = SequentialIds::default();

@@ -113,7 +113,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn library_for_agents_tells_only_of_errors_unless_more_is_wanted() {
+    fn mcp_library_logs_only_errors_by_default() {
         use tracing::Level;
         for target in ["rmcp", "rmcp::service"] {
             assert!(

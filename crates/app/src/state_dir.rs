@@ -359,7 +359,7 @@ mod tests {
     }
 
     #[test]
-    fn file_in_the_place_of_the_socket_is_not_taken_away() {
+    fn file_at_the_path_of_the_socket_is_not_removed() {
         let top = tempfile::tempdir().unwrap();
         let state = StateDir::prepare(top.path()).unwrap();
         fs::write(state.socket(), "precious").unwrap();

@@ -128,7 +128,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn conditions_are_collected_from_what_they_list() {
+    fn condition_set_contains_the_given_conditions() {
         let all: Conditions = Condition::ALL.into_iter().zip((1..).map(Timestamp)).collect();
         assert_eq!(all.iter().map(|(condition, _)| condition).collect::<Vec<_>>(), Condition::ALL);
         assert_eq!(all.iter().collect::<Conditions>(), all);

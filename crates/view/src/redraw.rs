@@ -43,7 +43,7 @@ mod tests {
     }
 
     #[test]
-    fn erased_line_is_folded_to_what_was_drawn_after_it() {
+    fn erased_line_is_folded_to_its_later_text() {
         assert_eq!(fold_redraws(b"long text\r\x1b[Kdone\n"), b"\x1b[Kdone\n");
     }
 

@@ -171,7 +171,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn tail_fits_and_is_what_a_page_from_its_start_shows(
+        fn tail_fits_and_is_equal_to_a_page_from_its_start(
             output in prop::collection::vec(prop::sample::select(vec![
                 &b"\n"[..], b"a", b"b\n", b"\r", b"\"\"", b"\xc3\xa9", b"\xff", b"\x1b[1m",
             ]), 0..40),

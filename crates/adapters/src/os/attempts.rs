@@ -313,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn removing_leaves_what_links_point_to() {
+    fn removal_keeps_the_targets_of_links() {
         let dir = tempfile::tempdir().unwrap();
         let attempts = Attempts::open(dir.path()).unwrap();
         let elsewhere = tempfile::tempdir().unwrap();

@@ -147,7 +147,7 @@ async fn changes_after_an_unanswered_restore_are_not_lost() {
 }
 
 #[tokio::test]
-async fn what_was_taken_without_an_answer_and_nothing_was_done_since_is_the_stores() {
+async fn unanswered_restore_without_later_changes_keeps_the_record_of_the_store() {
     let (node, store, lease) = lonely(1).await;
     node.remote.is(Mood::Away);
     let id = accepted(&node, &store).await;

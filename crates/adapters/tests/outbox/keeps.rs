@@ -167,7 +167,7 @@ async fn pruned_processes_are_removed_from_the_outbox() {
 /// Measures the time to store a launch in the outbox, and prints it. The test does not fail if the time is long.
 #[tokio::test]
 #[ignore = "it measures"]
-async fn what_keeping_a_launch_costs() {
+async fn measure_the_cost_of_storing_a_launch() {
     let node = Node::new();
     let (store, lease) = node.join().await;
     let mut took = Vec::new();

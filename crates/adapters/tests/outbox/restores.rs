@@ -96,7 +96,7 @@ async fn the_next_manager_of_a_node_restores_the_records_in_its_outbox() {
 }
 
 #[tokio::test]
-async fn a_launch_without_an_answer_is_settled_by_what_the_store_has() {
+async fn a_launch_without_an_answer_is_resolved_by_the_record_in_the_store() {
     for (mood, is_there) in [(Mood::Mute, true), (Mood::Away, false)] {
         let node = Node::new();
         let (store, lease) = node.join().await;
@@ -178,7 +178,7 @@ async fn two_nodes_give_back_the_same_without_end() {
 }
 
 #[tokio::test]
-async fn what_one_node_noticed_is_seen_by_every_other() {
+async fn a_loss_detected_by_one_node_is_seen_by_every_other_node() {
     let node = Node::new();
     let (here, mine) = node.join().await;
     let theirs = node.directory.path().join("theirs.sqlite");

@@ -258,7 +258,7 @@ mod tests {
     use std::time::Duration;
 
     #[test]
-    fn every_ending_says_what_happened() {
+    fn every_ending_has_a_reason() {
         let said = [
             (Ending::Completed { exit: None, result: None }, "its reporter reported that the work is done"),
             (Ending::Failed { failure: Failure::Exit(exit(code(7))) }, "exited with code 7"),
@@ -294,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn timeout_names_its_limit_and_what_ended_it() {
+    fn timeout_names_its_limit_and_the_signal() {
         let mut process = running();
         let exited = Observation::Exited {
             attempt: process.attempt,

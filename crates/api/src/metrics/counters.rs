@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn memory_of_what_is_open_is_bounded() {
+    fn memory_of_an_open_batch_is_limited() {
         let mut tally = EventCounters::default();
         for number in 0..=MAX_OPEN as u128 {
             count_event(&mut tally, number, 0, Fact::Submitted);

@@ -153,7 +153,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn counts_are_those_of_the_newest_records_whatever_is_read_beside(
+        fn counts_match_the_newest_records_despite_concurrent_reads(
             all in prop::collection::vec(lives(12), 1..6),
             pages in prop::collection::vec((0..6_usize, 0..12_usize), 0..20),
             counted_at in 0..12_usize,

@@ -160,7 +160,7 @@ mod tests {
     use longhaul_wire::event::EventKind;
 
     #[test]
-    fn refusal_by_a_redirect_says_what_to_change() {
+    fn error_of_a_redirect_names_the_setting_to_change() {
         for status in [301, 302, 307, 308] {
             assert!(refusal(status).contains("redirect, which is not followed"));
         }

@@ -85,7 +85,7 @@ async fn a_restart_loses_nothing_and_keeps_the_order() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_refused_is_dropped_and_a_redirect_is_a_refusal() {
+async fn rejected_event_is_dropped_and_a_redirect_is_a_rejection() {
     let world = World::new().await;
     let chat = Receiver::new(&world, &[Answer::Status(404), Answer::Status(302)], Answer::Status(200));
     start(&world, vec![webhook("chat", &[])], &Hosts::of(&[("chat", &chat)]), &Arc::default()).await;
@@ -144,7 +144,7 @@ async fn another_address_switches_a_receiver_on_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_crash_repeats_what_was_under_way_and_a_power_cut_a_hundred_at_most() {
+async fn a_crash_repeats_one_delivery_and_a_power_cut_at_most_a_hundred() {
     for (cuts_power, limit) in [(false, 1), (true, 100)] {
         let mut world = World::new().await;
         let chat = Receiver::new(&world, &[], Answer::Status(200));
@@ -208,7 +208,7 @@ async fn a_receiver_that_asks_for_time_gets_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn only_what_is_wanted_is_sent_and_the_place_moves_all_the_same() {
+async fn only_selected_events_are_sent_and_the_cursor_advances() {
     let world = World::new().await;
     let chat = Receiver::new(&world, &[], Answer::Status(200));
     let places = Arc::<Places>::default();

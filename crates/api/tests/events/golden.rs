@@ -23,7 +23,7 @@ async fn the_events_of_each_type_are_written_as_they_always_were() {
 }
 
 #[test]
-fn what_was_written_is_read_as_it_was_meant() {
+fn encoded_events_are_decoded_to_the_same_values() {
     for line in KEPT.lines() {
         let envelope: Envelope = serde_json::from_str(line).unwrap();
         assert_eq!(serde_json::to_string(&envelope).unwrap(), line);

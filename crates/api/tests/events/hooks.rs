@@ -348,7 +348,7 @@ async fn a_hook_whose_program_is_missing_fails_and_the_next_call_has_its_turn() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_hook_starts_on_its_own_account_calls_again_one_at_a_time() {
+async fn a_process_without_parent_that_a_hook_starts_calls_the_hook_again() {
     let world = World::new().await;
     start(&world, vec![hook(HookTrigger::End, &["exit", "0", "100"])], &Arc::default()).await;
     let mut id = world.run("exit 0").await;

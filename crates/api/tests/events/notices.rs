@@ -64,7 +64,7 @@ async fn a_late_reader_with_a_cursor_gets_the_same_batches() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_joins_within_the_window_keeps_the_session_from_being_complete() {
+async fn a_process_that_joins_within_the_window_keeps_the_session_incomplete() {
     let world = World::new().await;
     let mut notices = world.api.notices("s", None, true).await.unwrap();
     next_of(&world, &mut notices).await;

@@ -201,7 +201,7 @@ async fn a_store_that_does_not_answer_is_waited_for() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_thousand_that_never_read_and_one_that_breaks_off_hold_nobody_up() {
+async fn a_thousand_silent_subscribers_and_one_broken_one_delay_no_other() {
     let world = World::new().await;
     let mut silent = Vec::new();
     for _ in 0..1_000 {
@@ -230,7 +230,7 @@ async fn a_thousand_that_never_read_and_one_that_breaks_off_hold_nobody_up() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stage_is_told_with_how_far_it_is_as_long_as_that_is_known() {
+async fn a_stage_event_contains_the_progress_if_it_is_known() {
     let world = World::new().await;
     let id = world.launch(json!({ "reported": {} })).await;
     let mut reports = Vec::new();
@@ -252,7 +252,7 @@ async fn a_stage_is_told_with_how_far_it_is_as_long_as_that_is_known() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_event_tells_in_its_own_right_what_happened_and_the_record_who_it_was() {
+async fn an_event_contains_the_facts_and_the_record_adds_the_process_data() {
     let world = World::new().await;
     let launch = with(of_session("exit 3 1000", "s"), "name", json!("tests"));
     let id = world.launch(launch).await;

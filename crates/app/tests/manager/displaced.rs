@@ -63,7 +63,7 @@ fn manager_whose_directory_is_removed_exits_and_its_processes_continue() {
 }
 
 #[test]
-fn directory_that_is_moved_away_is_served_where_it_is_now() {
+fn moved_state_directory_is_served_at_its_new_path() {
     let scene = Scene::new();
     let aside = scene.bench.top().join("aside");
     fs::rename(scene.bench.state(), &aside).unwrap();

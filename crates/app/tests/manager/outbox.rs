@@ -228,7 +228,7 @@ fn next_manager_restores_the_records_in_the_outbox_of_a_killed_manager() {
 /// Measures how long launches take and prints the result. There is no limit at which the test would fail.
 #[test]
 #[ignore = "it measures"]
-fn what_a_launch_costs() {
+fn measure_the_cost_of_a_launch() {
     let place = tempfile::tempdir().unwrap();
     let Some(server) = Server::start(place.path()) else { return };
     let a = server.node("a");

@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn change_is_shown_with_what_stands_around_it() {
+    fn change_is_shown_with_context_lines() {
         let top = tempfile::tempdir().unwrap();
         let path = top.path().join(".gemini/settings.json");
         fs::create_dir_all(path.parent().unwrap()).unwrap();

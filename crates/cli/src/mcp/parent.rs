@@ -67,7 +67,7 @@ mod tests {
     use std::time::Duration;
 
     #[tokio::test]
-    async fn living_parent_is_not_gone() {
+    async fn running_parent_is_not_reported_as_ended() {
         assert!(tokio::time::timeout(Duration::from_millis(50), parent_gone()).await.is_err());
     }
 

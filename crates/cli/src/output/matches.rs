@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn json_match_holds_what_is_around_it() {
+    fn json_match_contains_its_context_lines() {
         let mut matches = Matches::new(Grep { json: Some("id".to_owned()), ..grep(1) });
         assert_eq!(
             shown(&mut matches, "a\no\nb\n"),

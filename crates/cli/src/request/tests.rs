@@ -178,7 +178,7 @@ fn parent_is_adopted_only_from_the_manager_that_is_asked() {
 }
 
 #[test]
-fn reported_work_says_what_every_launch_says_and_its_own() {
+fn reported_work_has_the_common_fields_and_its_own() {
     let words = "longhaul track start -n n --session s --key k --parent p --node host-7 --queued --heartbeat 1m \
                  --grace 5s --agent-id a --meta a=1 -p atlas";
     let Cli { command: Verb::Track(TrackArgs { verb: TrackVerb::Start(start) }), global } =

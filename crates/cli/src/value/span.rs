@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn number_with_a_unit_is_what_it_says() {
+    fn number_with_a_unit_is_parsed() {
         for (text, expected) in [
             ("500ms", 500),
             ("5m", 300_000),

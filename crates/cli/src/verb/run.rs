@@ -277,7 +277,7 @@ mod tests {
     use crate::render::samples;
 
     #[test]
-    fn introduction_names_pid_log_and_what_to_do_next() {
+    fn introduction_names_pid_log_and_next_steps() {
         assert_eq!(
             introduction(&samples::running()),
             "\

@@ -79,7 +79,7 @@ async fn no_waiting_process_starts_during_a_reset() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_dry_run_of_reset_reports_what_the_reset_does() {
+async fn a_dry_run_of_reset_reports_the_effect_of_the_reset() {
     let world = World::new().await;
     world.populated().await;
     let before = world.everything().await;

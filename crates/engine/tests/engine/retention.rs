@@ -82,7 +82,7 @@ async fn without_a_rule_no_record_is_pruned_and_the_total_is_reported() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_dry_run_reports_what_prune_does() {
+async fn a_dry_run_reports_the_effect_of_prune() {
     let hours = |hours: u32| Some(hours * HOUR);
     let rules: [(Retention, Option<u64>); 6] = [
         (Retention { age: hours(50), ..NOTHING }, None),

@@ -63,7 +63,7 @@ async fn output_that_could_not_be_stored_is_noted_where_it_is_missing_while_it_r
 }
 
 #[tokio::test(start_paused = true)]
-async fn stream_offset_and_lines_choose_what_is_read() {
+async fn stream_offset_and_lines_select_the_output() {
     let world = World::new().await;
     let id = world.launch("run").await;
     world.pass(millis(1)).await;
@@ -90,7 +90,7 @@ async fn stream_offset_and_lines_choose_what_is_read() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn follower_sees_what_is_written_later_and_ends_with_the_process() {
+async fn follower_gets_later_output_and_ends_with_the_process() {
     let world = World::new().await;
     let id = world.launch("run").await;
     world.pass(millis(1)).await;

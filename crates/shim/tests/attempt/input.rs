@@ -152,7 +152,7 @@ fn a_manager_that_holds_the_input_keeps_it_open_after_a_kill_of_the_shim() {
 }
 
 #[test]
-fn work_finds_an_ordinary_pipe_that_waits_for_what_comes() {
+fn command_finds_an_ordinary_pipe_that_waits_for_input() {
     let mut attempt = Attempt::launch(&reading("head -n 1 /dev/stdin; cat; echo $?"));
     attempt.peer.started();
     write(&attempt, "first\n");

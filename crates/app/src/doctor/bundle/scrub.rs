@@ -163,14 +163,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_secret_stays() {
+    fn text_without_secrets_is_kept() {
         for line in ["no token was given", "the secret of success", "3 passed", "a: 1, b = 2\nc", ""] {
             assert_eq!(Scrub::default().apply(line), line);
         }
     }
 
     #[test]
-    fn what_is_known_is_found_everywhere() {
+    fn known_secret_is_removed_everywhere() {
         let mut scrub = Scrub::default();
         scrub.add_secrets("0123456789abcdef\nab\n");
         assert_eq!(scrub.apply("x=0123456789abcdef, ab"), "x=***, ab");

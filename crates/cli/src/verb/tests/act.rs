@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn cancel_waits_and_says_what_happened() {
+fn cancel_waits_and_prints_the_result() {
     let came = said("cancel c0ff --force", false, |asked| {
         if asked.method == "POST" {
             assert_eq!(asked.body, "{\"force\":true,\"no_descendants\":false}");
