@@ -54,7 +54,7 @@ const EXCEPTIONS: [(&str, &str, &str); 8] = [
     ),
 ];
 
-/// A durable step without a failpoint, so that no test can inject a crash there.
+/// A durable step without a failpoint, so that no test can inject a crash at this step.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Breach {
     path: String,
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn tests_and_other_crates_are_left_alone() {
+    fn tests_and_other_crates_are_not_checked() {
         let tests = "#[cfg(test)]\nmod tests {\n    file.sync_all();\n}\n";
         assert_eq!(reported("crates/shim/src/x.rs", tests), [""; 0]);
         assert_eq!(reported("crates/cli/src/x.rs", "file.sync_all();\n"), [""; 0]);

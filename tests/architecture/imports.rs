@@ -1,4 +1,4 @@
-//! Checks that each crate imports only what the table allows.
+//! Checks that each crate imports only the crates that the table allows.
 
 use crate::workspace::Package;
 use std::fmt;

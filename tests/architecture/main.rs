@@ -1,8 +1,8 @@
 //! Rules of the workspace: the allowed imports of each crate, the style of source files, and the words that texts may
 //! use.
 //!
-//! Each rule is a function over plain values, so that a test can pass it a breach and check that the breach is
-//! reported.
+//! Each rule is a function over plain values, so that a test can pass a breach to the rule and check that the rule
+//! reports it.
 
 mod durable;
 mod imports;
@@ -20,7 +20,7 @@ use workspace::Workspace;
 type Outcome = Result<(), Box<dyn Error>>;
 
 #[test]
-fn crates_import_only_what_their_row_allows() -> Outcome {
+fn crates_import_only_the_crates_in_their_row() -> Outcome {
     let workspace = Workspace::read()?;
     assert!(workspace.packages.len() >= 12, "cargo listed too few packages: {:?}", workspace.packages);
     assert_eq!(listed(&imports::breaches(&workspace.packages)), "");

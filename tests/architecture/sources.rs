@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn question_to_the_wall_clock_is_reported_in_the_product_alone() {
+    fn read_of_the_wall_clock_is_reported_outside_of_tests() {
         for text in WALL_CLOCK {
             assert_eq!(
                 reported("crates/engine/src/timers.rs", &format!("let now = {text};\n")).len(),

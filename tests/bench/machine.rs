@@ -4,7 +4,7 @@
 //! After thousands of deletions, creating a file takes a hundred times as long. This matters because a launch creates
 //! five files.
 
-use crate::{Failure, ground};
+use crate::{Failure, directories};
 use std::fs::File;
 use std::io::Write;
 use std::process::{Command, Stdio};
@@ -15,7 +15,7 @@ const TIMES: u32 = 300;
 /// Returns a line of text with the rates at which the machine starts programs, creates files and syncs small writes.
 /// The rates are measured one after the other.
 pub(crate) fn pace() -> Result<String, Failure> {
-    let home = ground::patch("longhaul-pace-")?;
+    let home = directories::patch("longhaul-pace-")?;
     let spawned = rate(|_| {
         let status = Command::new("/bin/true").stdin(Stdio::null()).status()?;
         if status.success() { Ok(()) } else { Err(format!("/bin/true exited with {status}").into()) }

@@ -7,10 +7,10 @@
 
 mod act;
 mod api;
-mod bed;
+mod directories;
 mod figures;
-mod ground;
 mod machine;
+mod manager_fixture;
 mod measures;
 mod options;
 mod procfs;
@@ -28,7 +28,7 @@ use std::process::ExitCode;
 type Failure = Box<dyn std::error::Error>;
 
 fn main() -> ExitCode {
-    // Take the start time before doing anything else.
+    // Take the start time as the first step.
     let arrived = act::now();
     match act::play(arrived) {
         Some(Ok(())) => return ExitCode::SUCCESS,
@@ -83,7 +83,7 @@ fn measure(only: Option<&str>, quick: bool) -> Result<bool, Failure> {
             }
         }
     }
-    ground::clear()?;
+    directories::clear()?;
     Ok(held)
 }
 

@@ -18,7 +18,7 @@ pub(crate) struct Options {
     pub(crate) quick: bool,
 }
 
-/// What the options request from the benchmark program.
+/// Action that the options request from the benchmark program.
 pub(crate) enum Task {
     Explain,
     List,

@@ -21,7 +21,7 @@ pub(crate) fn parent(pid: u32) -> Result<u32, Failure> {
     Ok(field(&format!("/proc/{pid}/status"), "PPid:")?.parse()?)
 }
 
-/// Number of voluntary context switches of each thread of a process. Each switch stands for one wake-up.
+/// Number of voluntary context switches of each thread of a process. Each context switch is one wake-up of the thread.
 #[derive(Debug)]
 pub(crate) struct Naps(BTreeMap<OsString, u64>);
 

@@ -1,7 +1,7 @@
 //! A Redis server for the measurements.
 
 use crate::Failure;
-use crate::ground;
+use crate::directories;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -20,7 +20,7 @@ pub(crate) struct Redis {
 impl Redis {
     /// Starts a server that syncs its data to disk every second.
     pub(crate) fn start() -> Result<Self, Failure> {
-        let home = ground::patch("redis-")?;
+        let home = directories::patch("redis-")?;
         let socket = home.join("socket");
         let server = Command::new("redis-server")
             .args(["--port", "0", "--save", "", "--appendonly", "yes", "--appendfsync", "everysec"])

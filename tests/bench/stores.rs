@@ -25,7 +25,7 @@ type Refused = Box<dyn std::error::Error + Send + Sync>;
 /// Number of concurrent writers that fill a store. There are many, because the store commits concurrent writes
 /// together.
 const WRITERS: usize = 256;
-/// Number of records that one call of `migrate` writes.
+/// Number of records that a single call of `migrate` writes.
 const LOAD: usize = 2_000;
 
 /// Creates a directory on a disk. It is not in `/tmp`, which may be in memory.

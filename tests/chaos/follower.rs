@@ -8,7 +8,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::time::sleep;
 
-/// Maximum number of events that one read returns.
+/// Maximum number of events that a single read returns.
 const PAGE: u32 = 2_000;
 /// Interval between two reads.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -33,10 +33,10 @@ pub(crate) struct Log {
 impl Follower {
     pub(crate) fn start(url: String) -> Self {
         let over = Arc::new(AtomicBool::new(false));
-        let told = over.clone();
+        let reported = over.clone();
         let reader = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-            runtime.block_on(follow(&url, &told))
+            runtime.block_on(follow(&url, &reported))
         });
         Self { over, reader }
     }

@@ -28,8 +28,8 @@ pub(crate) struct Trace {
     pub(crate) socket: String,
     /// The exit code that the command wrote to the journal before it exited.
     pub(crate) code: Option<i32>,
-    /// Number of lines up to the last line that the command itself wrote. Later lines come from processes that the
-    /// command left behind.
+    /// Number of lines up to the last line that the command itself wrote. Later lines come from processes that were
+    /// still running when the command exited.
     own: usize,
     /// For each line, its number in the journal and its wall-clock time in microseconds.
     pub(crate) signs: Vec<(usize, u64)>,

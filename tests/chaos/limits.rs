@@ -19,8 +19,8 @@ pub(crate) struct Peaks {
     pub(crate) keys: BTreeMap<String, usize>,
     pub(crate) roots: usize,
     pub(crate) outlived: usize,
-    /// Number of commands that left processes behind, and the longest time in microseconds for which such processes
-    /// lived. The command keeps its slot during this time.
+    /// Number of commands that left running processes behind, and the longest time in microseconds for which such
+    /// processes ran. A command keeps its slot during this time.
     pub(crate) littered: usize,
     pub(crate) longest_litter: u64,
     /// Number of attempts that ran while another attempt of the same process was running.

@@ -12,11 +12,10 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failed step fails the test")]
 #![expect(clippy::print_stdout, reason = "the figures are the result of a long run")]
 
-mod crowd;
+mod clients;
 mod faults;
 mod figures;
 mod follower;
-mod ground;
 mod journal;
 mod ledger;
 mod limits;
@@ -25,18 +24,19 @@ mod order;
 mod outage;
 mod process;
 mod replay;
+mod run_directory;
 mod server;
 mod settling;
 mod truth;
 mod worker;
 
-use crowd::Crowd;
+use clients::Clients;
 use faults::FaultInjector;
 use figures::Figures;
 use follower::Follower;
-use ground::Ground;
 use journal::Journal;
 use longhaul_tests::{Chance, Findings, Owner, fresh_seed, wanted};
+use run_directory::RunDirectory;
 use server::Server;
 use std::time::{Duration, Instant};
 
@@ -46,29 +46,29 @@ const SECONDS: u64 = 30;
 const LONG_ENOUGH: u64 = 60;
 
 #[test]
-fn five_nodes_keep_every_promise_while_everything_is_killed() {
+fn five_nodes_break_no_promise_while_all_programs_are_killed() {
     let seconds = wanted("LONGHAUL_CHAOS_SECONDS").unwrap_or(SECONDS);
     let seed = wanted("LONGHAUL_CHAOS_SEED").unwrap_or_else(fresh_seed);
     println!("chaos: seed {seed}, {seconds} s");
     let mut chance = Chance::seeded(seed);
-    let mut ground = Ground::new(Owner::of_run(seed));
-    let Some(server) = Server::start(ground.path()) else { return };
-    let members = ground.members(&server.url());
-    let mut injector = FaultInjector::new(server, members, chance.fork(), ground.journal());
+    let mut run_directory = RunDirectory::new(Owner::of_run(seed));
+    let Some(server) = Server::start(run_directory.path()) else { return };
+    let members = run_directory.members(&server.url());
+    let mut injector = FaultInjector::new(server, members, chance.fork(), run_directory.journal());
     injector.until_all_are_here();
     let follower = Follower::start(injector.url());
-    let crowd = Crowd::gather(&ground, &injector, &mut chance);
+    let clients = Clients::start(&run_directory, &injector, &mut chance);
 
     let begun = Instant::now();
     while begun.elapsed() < Duration::from_secs(seconds) {
         injector.step();
     }
-    let ledger = crowd.part();
+    let ledger = clients.stop();
     injector.recover_all();
     let mut findings = Findings::default();
-    let settled = settling::settle(&injector, &ledger, &ground, &mut findings);
+    let settled = settling::settle(&injector, &ledger, &run_directory, &mut findings);
     let log = follower.end();
-    let journal = Journal::read(&ground.journal());
+    let journal = Journal::read(&run_directory.journal());
     let past = injector.past();
 
     let losses = replay::check(&log, &settled, &mut findings);
@@ -81,7 +81,7 @@ fn five_nodes_keep_every_promise_while_everything_is_killed() {
     }
     drop(injector);
     if !findings.is_empty() {
-        let kept = ground.keep();
+        let kept = run_directory.keep();
         panic!("seed {seed}, the files of the run are in {}:\n{findings}", kept.display());
     }
 }

@@ -18,8 +18,8 @@ pub(crate) struct Server {
 
 impl Server {
     /// Starts a Redis server. Returns `None` if the server program is not installed and need not be.
-    pub(crate) fn start(ground: &Path) -> Option<Self> {
-        Some(Self { redis: Redis::start(ground, Keeps::EachWrite)?, outages: Vec::new() })
+    pub(crate) fn start(run_directory: &Path) -> Option<Self> {
+        Some(Self { redis: Redis::start(run_directory, Keeps::EachWrite)?, outages: Vec::new() })
     }
 
     pub(crate) fn url(&self) -> String {

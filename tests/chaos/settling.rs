@@ -2,9 +2,9 @@
 
 use crate::faults::FaultInjector;
 use crate::follower;
-use crate::ground::Ground;
 use crate::ledger::Ledger;
 use crate::process::{naming, signal, variable};
+use crate::run_directory::RunDirectory;
 use longhaul_ports::{ProcessStore, StoredProcess};
 use longhaul_tests::Findings;
 use longhaul_tests::ask::{Answer, ask, lines, list};
@@ -43,7 +43,7 @@ pub(crate) struct Settled {
 pub(crate) fn settle(
     injector: &FaultInjector,
     ledger: &Ledger,
-    ground: &Ground,
+    run_directory: &RunDirectory,
     findings: &mut Findings,
 ) -> Settled {
     let mut settled = Settled::default();
@@ -84,7 +84,7 @@ pub(crate) fn settle(
         }
         std::thread::sleep(Duration::from_millis(100));
     }
-    settled.strays = empty(socket, ground, findings);
+    settled.strays = empty(socket, run_directory, findings);
     for view in list(socket, "all=true", TIMEOUT).unwrap_or_default() {
         settled.records.insert(view.id.clone(), view);
     }
@@ -104,8 +104,8 @@ fn live(socket: &Path) -> Option<Vec<ProcessView>> {
 
 /// Waits until no command is running, and returns the number of orphans. Orphans are allowed: a command that was paused
 /// when its node was lost stays paused, and no manager kills the descendants that such a command has.
-fn empty(socket: &Path, ground: &Ground, findings: &mut Findings) -> usize {
-    let journal = ground.journal().to_string_lossy().into_owned();
+fn empty(socket: &Path, run_directory: &RunDirectory, findings: &mut Findings) -> usize {
+    let journal = run_directory.journal().to_string_lossy().into_owned();
     let begun = Instant::now();
     while !naming(&journal).is_empty() && begun.elapsed() < LEFT {
         std::thread::sleep(Duration::from_millis(100));

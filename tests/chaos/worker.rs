@@ -3,8 +3,8 @@
 /// A script for bash. It reads the time and waits without starting other processes.
 ///
 /// Each line is written with a single append, so that the order of the lines is the order of the events. The command
-/// holds its slot before it writes its first line. It still holds the slot after its last line, and after the last line
-/// of the processes that it leaves behind.
+/// already holds its slot when it writes its first line. It still holds the slot after its last line, and after the
+/// last line of its leftovers.
 const SCRIPT: &str = r#"
 journal=$1 life=$2 code=$3 manner=$4
 exec 9<> <(:)
@@ -29,7 +29,7 @@ say end "$code"
 exit "$code"
 "#;
 
-/// How a command reacts to SIGTERM, and what it leaves behind.
+/// Reaction of a command to SIGTERM, and the processes that it leaves behind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Manner {
     /// Ends when it receives `SIGTERM`.

@@ -23,7 +23,7 @@ const STRIDE: usize = 32;
 const NO_LIMIT: Duration = Duration::from_secs(24 * 3600);
 
 #[test]
-fn nothing_that_happens_at_a_system_call_breaks_a_promise() {
+fn no_fault_at_a_system_call_breaks_a_promise() {
     if !may_watch() {
         return;
     }
@@ -88,8 +88,8 @@ impl Lane {
         })
     }
 
-    /// Tries one call after the other, until a run makes fewer calls. Returns the number of runs, and the violations
-    /// that were found.
+    /// Injects a fault at one call after the other, until a run makes fewer calls. Returns the number of runs, and the
+    /// violations that were found.
     fn run(self, first: usize, stride: usize, until: Instant) -> (usize, Vec<String>) {
         let (mut struck, mut wrong) = (0, Vec::new());
         for n in (first..).step_by(stride) {

@@ -31,7 +31,7 @@ const NO_LIMIT: Duration = Duration::from_secs(24 * 3600);
 
 #[cfg(debug_assertions)]
 #[test]
-fn nothing_that_happens_at_a_crash_point_breaks_a_promise() {
+fn no_fault_at_a_crash_point_breaks_a_promise() {
     let only = std::env::var("LONGHAUL_CRASH_ONLY").ok().filter(|only| !only.is_empty());
     let worlds: Vec<World> =
         World::ALL.into_iter().filter(|world| *world != World::Redis || Redis::is_here()).collect();
@@ -76,7 +76,7 @@ fn nothing_that_happens_at_a_crash_point_breaks_a_promise() {
 
 #[cfg(debug_assertions)]
 #[test]
-fn what_a_killed_supervisor_was_about_to_end_is_ended() {
+fn processes_that_a_killed_shim_was_stopping_are_ended() {
     // Kill the shim after the end is recorded but before it is reported, and at the start of a stop.
     assert_eq!(play("shim.exit.durable", Action::Kill), [""; 0]);
     assert_eq!(play("shim.stop", Action::Kill), [""; 0]);
@@ -84,7 +84,7 @@ fn what_a_killed_supervisor_was_about_to_end_is_ended() {
 
 #[cfg(debug_assertions)]
 #[test]
-fn manager_in_which_the_work_of_everybody_breaks_gives_way_to_a_fresh_one() {
+fn manager_with_a_panic_in_an_essential_task_exits_and_the_next_manager_recovers() {
     assert_eq!(play("engine.commit.ended", Action::Panic), [""; 0]);
 }
 
@@ -93,7 +93,7 @@ fn play(point: &str, action: Action) -> Vec<String> {
 }
 
 /// Runs the script without the fault of a case, once with each store and each additional action. Reports each crash
-/// point that no run passes, because such a point would not be tested.
+/// point that no run passes, because such a crash point would not be tested.
 fn every_point_is_passed(worlds: &[World], points: &[longhaul_tests::Point]) -> Vec<String> {
     let mut plays: Vec<(World, Detour)> = worlds.iter().map(|world| (*world, Detour::None)).collect();
     for point in points {
@@ -111,8 +111,8 @@ fn every_point_is_passed(worlds: &[World], points: &[longhaul_tests::Point]) -> 
     missed.chain(played.iter().flat_map(|(wrong, _)| wrong.clone())).collect()
 }
 
-/// Returns test cases with a kill at later commits. A run has many commits, and the first one belongs to the start of
-/// the manager.
+/// Returns test cases with a kill at later commits. A run has many commits, and the first commit belongs to the start
+/// of the manager.
 fn later_commits() -> impl Iterator<Item = Case> {
     let points =
         ["sqlite.commit", "sqlite.committed", "fs.commit.sync", "fs.commit.directory", "outbox.commit"];

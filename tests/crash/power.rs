@@ -1,5 +1,5 @@
-//! Power cuts. Under load, a disk that keeps only synced data is disconnected. Afterwards it must contain everything
-//! that was acknowledged.
+//! Power cuts. Under load, a disk that keeps only synced data is disconnected. After the power cut, the disk must
+//! contain all acknowledged data.
 
 use crate::case::World;
 use crate::disk::Loss;
@@ -29,7 +29,7 @@ const FILES: u32 = 4096;
 
 #[test]
 #[ignore = "mounts a disk"]
-fn nothing_acknowledged_is_lost_with_the_power() {
+fn no_acknowledged_write_is_lost_in_a_power_cut() {
     let cuts = std::env::var("LONGHAUL_CUTS").map_or(CUTS, |text| text.parse().unwrap());
     for world in [World::Sqlite, World::Fs] {
         let mut scene = Scene::on_a_disk(world, FILES);
@@ -44,7 +44,7 @@ fn nothing_acknowledged_is_lost_with_the_power() {
 
 #[test]
 #[ignore = "mounts a disk"]
-fn launch_that_was_acknowledged_just_before_the_power_went_is_there() {
+fn launch_acknowledged_right_before_a_power_cut_exists() {
     for world in [World::Sqlite, World::Fs] {
         let mut scene = Scene::on_a_disk(world, FILES);
         for round in 0..QUIET_CUTS {
@@ -63,7 +63,7 @@ fn launch_that_was_acknowledged_just_before_the_power_went_is_there() {
 
 #[test]
 #[ignore = "mounts a disk"]
-fn command_that_began_before_the_power_went_never_begins_again() {
+fn command_that_started_before_a_power_cut_never_starts_again() {
     for loss in [Loss::Unforced, Loss::Bytes] {
         // Delay the manager, so that only the shim has recorded the start when the power is cut.
         let mut scene =

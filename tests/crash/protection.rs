@@ -39,14 +39,14 @@ fn protect(scene: &mut Scene) -> Result<Vec<String>, String> {
         wrong.push(format!("{id} was acknowledged on a disk that may not be written"));
     }
     // The stop must be executed, and the reply must say that it is not recorded.
-    let told = scene.run(&["cancel", &tree, "--no-wait", "--no-autostart"]);
-    within(SOON, &format!("the cancelled command has exited ({told:?})"), || is_gone(scene, &tree));
+    let reported = scene.run(&["cancel", &tree, "--no-wait", "--no-autostart"]);
+    within(SOON, &format!("the cancelled command has exited ({reported:?})"), || is_gone(scene, &tree));
     scene.run(&["status", "-a", "--no-autostart"])?;
     fs::write(scene.work().join("go"), "").map_err(|error| error.to_string())?;
     within(SOON, "the other command has exited", || is_gone(scene, &gated));
     // Neither the store nor the attempt directory can store the exit, so the exit must not be reported as durable.
     let waited = scene.run(&["wait", &gated, "--timeout", "1s", "--no-autostart"]);
-    if !waited.as_ref().is_err_and(|told| told.starts_with("Some(75)")) {
+    if !waited.as_ref().is_err_and(|reported| reported.starts_with("Some(75)")) {
         wrong.push(format!("an end was reported that is not durable: {waited:?}"));
     }
 

@@ -1,5 +1,5 @@
 //! A full disk. Running commands must continue, stop requests must work, and no write may be acknowledged that is not
-//! stored. As soon as there is free space, everything must continue without intervention.
+//! stored. As soon as there is free space, all operations must continue without intervention.
 
 use crate::case::World;
 use crate::oracle;
@@ -23,7 +23,7 @@ const WAITING_LAUNCHES: usize = 3;
 const ALMOST_FULL: u64 = 6 << 20;
 /// Free space, in bytes, that must remain available for records.
 const HEADROOM: u64 = 1 << 20;
-/// Time within which a running command visibly does something.
+/// Time within which a running command must visibly make progress.
 const ACTIVITY: Duration = Duration::from_millis(500);
 /// Time limit for operations that need no disk space.
 const SOON: Duration = Duration::from_secs(10);
@@ -37,7 +37,7 @@ enum Filling {
 
 #[test]
 #[ignore = "mounts a disk"]
-fn full_disk_ends_no_running_process_and_service_continues_once_there_is_space() {
+fn full_disk_ends_no_running_process_and_service_continues_when_there_is_space() {
     let disks = [
         (World::Sqlite, Filling::Bytes),
         (World::Fs, Filling::Files),
@@ -53,7 +53,7 @@ fn full_disk_ends_no_running_process_and_service_continues_once_there_is_space()
 
 #[test]
 #[ignore = "mounts a disk"]
-fn output_leaves_the_last_room_to_records() {
+fn output_leaves_the_last_disk_space_to_records() {
     for world in [World::Sqlite, World::Fs].into_iter().take(if is_thorough() { 2 } else { 1 }) {
         let mut scene = Scene::on_a_disk(world, MANY_FILES);
         let wrong = flood(&mut scene).unwrap_or_else(|stuck| vec![stuck]);
@@ -115,9 +115,9 @@ fn fill_and_empty(scene: &mut Scene, filling: Filling) -> Result<Vec<String>, St
             ledger.work.push(Work { name: "small", id, end: End::Code(0, 1) });
             false
         }
-        Err(told) => {
-            if !told.contains("full") {
-                wrong.push(format!("a launch was refused for another reason: {told}"));
+        Err(reported) => {
+            if !reported.contains("full") {
+                wrong.push(format!("a launch was refused for another reason: {reported}"));
             }
             true
         }
@@ -128,10 +128,10 @@ fn fill_and_empty(scene: &mut Scene, filling: Filling) -> Result<Vec<String>, St
     wrong.extend(order(scene, "pause", ("runs", &runs))?);
     wrong.extend(order(scene, "resume", ("halted", &halted))?);
     // The stop must be executed, and the reply must say that it is not recorded yet.
-    if let Err(told) = scene.run(&["cancel", &tree, "--no-autostart"])
-        && !told.contains("received a stop request")
+    if let Err(reported) = scene.run(&["cancel", &tree, "--no-autostart"])
+        && !reported.contains("received a stop request")
     {
-        wrong.push(format!("a cancel was refused: {told}"));
+        wrong.push(format!("a cancel was refused: {reported}"));
     }
     within(SOON, "the cancelled command has exited", || is_gone(scene, &tree));
     fs::write(scene.work().join("go"), "").map_err(|error| error.to_string())?;
@@ -139,7 +139,7 @@ fn fill_and_empty(scene: &mut Scene, filling: Filling) -> Result<Vec<String>, St
     scene.run(&["status", "-a", "--no-autostart"])?;
     // The end must be reported, because space for the exit record is reserved when an attempt starts.
     let waited = scene.run(&["wait", &gated, "--timeout", "10s", "--no-autostart"]);
-    if !waited.as_ref().is_err_and(|told| told.starts_with("Some(5)")) {
+    if !waited.as_ref().is_err_and(|reported| reported.starts_with("Some(5)")) {
         wrong.push(format!("the end of the command is not reported: {waited:?}"));
     }
 
@@ -168,10 +168,10 @@ fn fill_and_empty(scene: &mut Scene, filling: Filling) -> Result<Vec<String>, St
 /// happened.
 fn order(scene: &Scene, verb: &str, (name, id): (&str, &str)) -> Result<Vec<String>, String> {
     let mut wrong = Vec::new();
-    if let Err(told) = scene.run(&[verb, id, "--no-autostart"])
-        && !told.contains("full")
+    if let Err(reported) = scene.run(&[verb, id, "--no-autostart"])
+        && !reported.contains("full")
     {
-        wrong.push(format!("a {verb} was refused for another reason: {told}"));
+        wrong.push(format!("a {verb} was refused for another reason: {reported}"));
     }
     let record = scene.run(&["inspect", "--no-autostart", id])?;
     let record: Value = serde_json::from_str(&record).map_err(|error| format!("{error}: {record}"))?;
@@ -217,7 +217,7 @@ impl Filling {
         match self {
             Self::Bytes => {
                 let mut file = File::create_new(&place).unwrap();
-                // Fill the last free space with smaller and smaller pieces.
+                // Fill the last free space with smaller and smaller writes.
                 for piece in [1 << 20, 4096] {
                     while file.write_all(&vec![b'x'; piece]).and_then(|()| file.sync_data()).is_ok() {}
                 }

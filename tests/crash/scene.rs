@@ -24,7 +24,7 @@ const INTERVAL: Duration = Duration::from_millis(40);
 const MARK: &str = "LONGHAUL_CRASH_RUN";
 
 /// Log message of a manager whose store has failed permanently.
-const READ_ONLY: &str = "the store is read-only from now on";
+const READ_ONLY: &str = "the store became read-only until the manager is restarted";
 /// Name prefix of the directories of runs.
 const PREFIX: &str = "lhc-";
 
@@ -276,9 +276,9 @@ impl Scene {
         let mut refusals = 0;
         loop {
             self.serve()?;
-            let told = match self.run(&[args, &["--no-autostart"], last].concat()) {
+            let reported = match self.run(&[args, &["--no-autostart"], last].concat()) {
                 Ok(printed) => return Ok(printed.trim_end().to_owned()),
-                Err(told) => told,
+                Err(reported) => reported,
             };
             refusals += 1;
             if refusals == MAX_REFUSALS {
@@ -286,7 +286,7 @@ impl Scene {
             }
             self.reopen();
             if begun.elapsed() > TIMEOUT {
-                return Err(format!("{args:?} never succeeded: {told}"));
+                return Err(format!("{args:?} never succeeded: {reported}"));
             }
             std::thread::sleep(Duration::from_millis(50));
         }

@@ -21,7 +21,7 @@ pub(crate) fn inherits(_: &[String]) -> i32 {
         .filter_map(|entry| {
             let entry = entry.unwrap();
             let target = std::fs::read_link(entry.path()).unwrap_or_default();
-            // Ignore the descriptor that is open only for listing the others.
+            // Ignore the descriptor that is open only to list the other descriptors.
             (!target.starts_with("/proc")).then(|| entry.file_name().into_string().unwrap())
         })
         .collect();

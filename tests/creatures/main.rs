@@ -71,7 +71,7 @@ fn main() {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let (name, words) = words.split_first().unwrap();
     if name == "instant" {
-        // This test program exits at once, without registering itself in the census file.
+        // This test program exits immediately, without registering itself in the census file.
         std::process::exit(7);
     }
     let behaviour = CREATURES.iter().find(|(each, _)| each == name).unwrap().1;

@@ -30,7 +30,7 @@ pub(crate) fn stops_itself(_: &[String]) -> i32 {
     linger()
 }
 
-/// Test program that writes an increasing number to a file. Its two children do the same.
+/// Test program that writes an increasing number to a file, as do its two children.
 pub(crate) fn counts(words: &[String]) -> i32 {
     if words.is_empty() {
         for child in ["1", "2"] {

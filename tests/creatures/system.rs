@@ -54,7 +54,7 @@ pub(crate) fn ignore_all() {
     }
 }
 
-/// Sends a signal to a process. The pid 0 stands for the process group of this program.
+/// Sends a signal to a process. The pid 0 means the process group of this program.
 pub(crate) fn kill(pid: u32, signal: i32) {
     let pid = i32::try_from(pid).unwrap();
     // SAFETY: the call only sends a signal, to the process group of this program or to a process of the same attempt.

@@ -63,8 +63,8 @@ pub(crate) fn port(_: &[String]) -> i32 {
     far(&[])
 }
 
-/// Test program with a chain of processes. Each process starts the next one in a new session and exits; only the first
-/// process keeps running.
+/// Test program with a chain of processes. Each process starts the next process in a new session and exits; only the
+/// first process keeps running.
 pub(crate) fn hops(words: &[String]) -> i32 {
     ignore(TERM);
     if words.is_empty() {
@@ -140,8 +140,8 @@ pub(crate) fn forks_only(_: &[String]) -> i32 {
     linger()
 }
 
-/// Test program that creates children that exit at once, and never reaps them. The program is ready when all children
-/// have exited.
+/// Test program that creates children that exit immediately, and never reaps them. The program is ready when all
+/// children have exited.
 pub(crate) fn makes_zombies(_: &[String]) -> i32 {
     let (mut held_by_children, writer) = std::io::pipe().unwrap();
     for _ in 0..ZOMBIES {

@@ -97,7 +97,7 @@ fn said(fault: ApiError) -> String {
     told(serde_json::to_string(&fault.into_problem())).unwrap_or_else(|error| error)
 }
 
-/// Splits a text into its first line and the rest. The first line selects the format.
+/// Splits a text into its first line and the text after it. The first line selects the format.
 fn headed(bytes: &[u8]) -> Result<(&str, &str), String> {
     let text = std::str::from_utf8(bytes).map_err(|_| "the input is not text".to_owned())?;
     text.split_once('\n').ok_or_else(|| "the input has no first line".to_owned())

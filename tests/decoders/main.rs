@@ -62,7 +62,7 @@ fn changed(draw: &mut Draw, seed: &[u8], other: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn corpora_hold_what_each_decoder_takes_and_what_it_refuses() {
+fn corpora_contain_accepted_and_refused_inputs_of_each_decoder() {
     for decoder in &DECODERS {
         let verdicts: Vec<_> = corpus(decoder).iter().map(|(_, bytes)| check(decoder.name, bytes)).collect();
         assert!(
@@ -77,7 +77,7 @@ fn corpora_hold_what_each_decoder_takes_and_what_it_refuses() {
 }
 
 #[test]
-fn seeds_are_taken_or_refused_as_their_names_say() {
+fn seeds_are_accepted_or_refused_as_their_names_say() {
     for decoder in &DECODERS {
         for (path, bytes) in corpus(decoder) {
             let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
@@ -89,7 +89,7 @@ fn seeds_are_taken_or_refused_as_their_names_say() {
 }
 
 #[test]
-fn what_is_close_to_the_corpora_breaks_no_decoder() {
+fn inputs_similar_to_the_corpora_break_no_decoder() {
     let asked = std::env::var("LONGHAUL_DECODERS_CHANGED").ok().and_then(|count| count.parse().ok());
     for decoder in &DECODERS {
         let corpus = corpus(decoder);

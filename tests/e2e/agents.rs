@@ -119,14 +119,17 @@ fn d8_the_guide_says_to_register_long_operations_and_to_report_and_doing_as_it_s
     for last in ["complete_process", "fail_process"] {
         let mut id = EXAMPLE.to_owned();
         for tool in ["register_process", "report_progress", last] {
-            let [arguments, told] = guide_of(tool)
+            let [arguments, reported] = guide_of(tool)
                 .map(|json| serde_json::from_str::<Value>(&json.replace(EXAMPLE, &id)).unwrap());
             let answer = agent.call(tool, &arguments);
             if tool == "register_process" {
                 id = answer["process_id"].as_str().unwrap().to_owned();
             }
-            assert_eq!(answer["status"], told["status"], "{tool}: {answer}");
-            assert!(tool != "report_progress" || answer["progress"] == told["progress"], "{tool}: {answer}");
+            assert_eq!(answer["status"], reported["status"], "{tool}: {answer}");
+            assert!(
+                tool != "report_progress" || answer["progress"] == reported["progress"],
+                "{tool}: {answer}"
+            );
         }
     }
 }
@@ -159,10 +162,10 @@ fn d8_the_guide_has_the_lifecycle_and_the_schema_of_every_tool() {
     );
     for tool in listed["tools"].as_array().unwrap() {
         let section = section_of(tool["name"].as_str().unwrap());
-        let told: BTreeSet<&str> =
+        let reported: BTreeSet<&str> =
             section.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next()).collect();
         let inputs = tool["inputSchema"]["properties"].as_object().unwrap();
-        assert_eq!(told, inputs.keys().map(String::as_str).collect(), "{section}");
+        assert_eq!(reported, inputs.keys().map(String::as_str).collect(), "{section}");
         let output = section.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()).next_back();
         assert_eq!(output.as_ref(), Some(&tool["outputSchema"]), "{section}");
     }
@@ -237,7 +240,7 @@ fn thousand_parked_waits_do_not_delay_a_launch_and_all_are_answered() {
 }
 
 #[test]
-fn thousand_silent_slow_and_half_open_clients_change_nothing_for_the_others() {
+fn thousand_silent_slow_and_half_open_clients_do_not_affect_other_clients() {
     widen();
     let served = Served::new();
     let home = &served.home;

@@ -31,7 +31,7 @@ fn a_shell_that_waits_for_input_is_reported_within_two_seconds_and_continues_aft
 }
 
 #[test]
-fn readers_are_flagged_and_what_sleeps_accepts_or_polls_never_is() {
+fn readers_are_reported_and_sleeping_accepting_or_polling_programs_are_not() {
     let home = Home::new();
     let polls = "import select, sys\nwhile True: select.select([sys.stdin], [], [], 3600)";
     let accepts = "import socket\ns = socket.create_server(('127.0.0.1', 0))\nwhile True: s.accept()";
@@ -59,7 +59,7 @@ fn readers_are_flagged_and_what_sleeps_accepts_or_polls_never_is() {
 }
 
 #[test]
-fn what_is_sent_arrives_as_it_is_and_its_end_ends_a_reader() {
+fn sent_input_arrives_unchanged_and_its_end_ends_a_reader() {
     let home = Home::new();
     let id = piped(&home, &["cat"]);
     home.until_status(&id, "running");
@@ -90,7 +90,7 @@ fn input_outlives_the_manager() {
 }
 
 #[test]
-fn input_for_what_has_no_pipe_is_refused_with_the_way_out() {
+fn input_for_a_process_without_a_pipe_is_refused_with_advice() {
     let home = Home::new();
     let id = home.launch(&["sleep", "60"]);
     home.until_status(&id, "running");
@@ -121,23 +121,23 @@ fn a_server_is_ready_when_it_listens_and_its_port_is_shown() {
 }
 
 #[test]
-fn a_line_or_a_command_tells_that_it_is_ready() {
+fn a_line_or_a_command_can_determine_readiness() {
     let home = Home::new();
     let script = "echo warming up; while [ ! -e go ]; do sleep 0.02; done; echo now serving; sleep 60";
-    let told = home.ok(&["run", "-b", "--ready-log", "^now", "--", "sh", "-c", script]);
+    let reported = home.ok(&["run", "-b", "--ready-log", "^now", "--", "sh", "-c", script]);
     let asked = home.ok(&["run", "-b", "--ready-cmd", "test -e go", "--", "sleep", "60"]);
     until("the process prints its first line", || {
-        home.ok(&["logs", &told]).contains("warming").then_some(())
+        home.ok(&["logs", &reported]).contains("warming").then_some(())
     });
-    for id in [&told, &asked] {
+    for id in [&reported, &asked] {
         assert_eq!(home.record(id)["ready"], false);
     }
     home.open_gate();
-    assert_eq!(home.run(&["wait", &told, &asked, "--for", "ready"]).code, 0);
+    assert_eq!(home.run(&["wait", &reported, &asked, "--for", "ready"]).code, 0);
 }
 
 #[test]
-fn what_ends_before_it_is_ready_ends_the_wait_with_its_own_code() {
+fn a_process_that_ends_before_it_is_ready_ends_the_wait_with_its_exit_code() {
     let home = Home::new();
     let id = home.ok(&["run", "-b", "--ready-log", "never", "--", "sh", "-c", "exit 7"]);
     assert_eq!(home.run(&["wait", &id, "--for", "ready"]).code, 7);
@@ -149,7 +149,7 @@ fn what_ends_before_it_is_ready_ends_the_wait_with_its_own_code() {
 }
 
 #[test]
-fn silence_is_told_as_a_launch_or_the_configuration_asks() {
+fn silence_is_reported_as_the_launch_or_the_configuration_says() {
     let home = Home::new();
     let config = home.state().parent().unwrap().join("config/longhaul");
     std::fs::create_dir_all(&config).unwrap();
@@ -174,7 +174,7 @@ fn lines_printed_while_no_manager_runs_are_reported_once_by_the_next_manager() {
         assert_eq!(code, 201, "{answer}");
         answer["process"]["id"].as_str().unwrap().to_owned()
     };
-    let told = |id: &str| -> Vec<String> {
+    let reported = |id: &str| -> Vec<String> {
         let path = format!("/v1/events?type=PROCESS_OUTPUT_MATCHED,PROCESS_FAILED&process={id}");
         let tell =
             |event: Value| event["data"]["line"].as_str().map_or_else(|| "failed".to_owned(), str::to_owned);
@@ -183,7 +183,7 @@ fn lines_printed_while_no_manager_runs_are_reported_once_by_the_next_manager() {
     let lives = watching(&format!("echo err 1; {GATED}; echo err 2; touch said; sleep 60"));
     let ends = watching(&format!("echo err 1; {GATED}; echo err 2; exit 3"));
     for id in [&lives, &ends] {
-        until("the first line is reported", || (told(id) == ["err 1"]).then_some(()));
+        until("the first line is reported", || (reported(id) == ["err 1"]).then_some(()));
     }
     let (pid, stays) = (home.pid(&ends), home.pid(&lives));
     home.end_manager("-KILL");
@@ -192,10 +192,10 @@ fn lines_printed_while_no_manager_runs_are_reported_once_by_the_next_manager() {
     until("the other command has exited", || (!is_alive(pid)).then_some(()));
     for _ in 0..2 {
         assert_eq!(home.run(&["status"]).code, 0);
-        until("the end is reported", || (told(&ends).last()? == "failed").then_some(()));
-        assert_eq!(told(&ends), ["err 1", "err 2", "failed"]);
-        until("the second line is reported", || (told(&lives).len() > 1).then_some(()));
-        assert_eq!(told(&lives), ["err 1", "err 2"]);
+        until("the end is reported", || (reported(&ends).last()? == "failed").then_some(()));
+        assert_eq!(reported(&ends), ["err 1", "err 2", "failed"]);
+        until("the second line is reported", || (reported(&lives).len() > 1).then_some(()));
+        assert_eq!(reported(&lives), ["err 1", "err 2"]);
         home.end_manager("-KILL");
     }
     assert!(is_alive(stays));

@@ -1,5 +1,5 @@
-//! Tests of bad input. The error must name what happened, why, and what to do, and the exit code must be the documented
-//! one.
+//! Tests of bad input. The error must say what happened, why it happened, and what to do, and the exit code must match
+//! the documentation.
 
 use longhaul_tests::{Answer, Home};
 use std::os::unix::fs::PermissionsExt;
@@ -42,7 +42,7 @@ fn an_empty_command_is_a_usage_error() {
 }
 
 #[test]
-fn a_missing_program_names_what_was_searched_and_the_nearest_match() {
+fn the_error_of_a_missing_program_names_the_path_and_the_nearest_match() {
     let home = Home::new();
     let answer = home.run(&["run", "--", "slep", "1"]);
     assert_eq!(answer.code, 127, "{answer:?}");
@@ -80,7 +80,7 @@ fn oversized_arguments_are_refused_with_their_limit() {
 }
 
 #[test]
-fn a_background_launch_of_what_cannot_be_executed_tells_the_reason_as_in_the_foreground() {
+fn a_background_launch_of_a_non_executable_file_prints_the_reason() {
     let home = Home::new();
     for (name, content, reason) in [
         ("orphan", "#!/nope\necho hi\n", "the interpreter in its first line or its header is missing"),
@@ -104,7 +104,7 @@ fn a_background_launch_of_what_cannot_be_executed_tells_the_reason_as_in_the_for
 }
 
 #[test]
-fn a_damaged_database_is_refused_untouched() {
+fn a_damaged_database_is_refused_and_left_unchanged() {
     let home = Home::new();
     let _ = home.launch(&["true"]);
     home.end_manager("-TERM");
@@ -160,8 +160,8 @@ fn connections_of_another_user_are_rejected_by_peer_credentials() {
             eprintln!("NOT RUN: only root, with setpriv and python3, can try as another user: {stranger:?}");
             return;
         }
-        let told = stranger.out.contains("not_authorised") || stranger.out.trim().is_empty();
-        assert!(told, "{}: {stranger:?}", socket.display());
+        let reported = stranger.out.contains("not_authorised") || stranger.out.trim().is_empty();
+        assert!(reported, "{}: {stranger:?}", socket.display());
         let owner = answer(&["/usr/bin/env"]);
         let heard = !owner.out.contains("not_authorised") && !owner.out.trim().is_empty();
         assert!(heard, "{}: the manager accepts its owner: {owner:?}", socket.display());
@@ -223,7 +223,7 @@ fn a_background_launch_of_a_missing_program_says_why_and_exits_as_in_the_foregro
 }
 
 #[test]
-fn a_word_of_status_that_names_nothing_is_not_taken_for_a_project() {
+fn an_unknown_word_of_status_does_not_count_as_a_project() {
     let home = Home::new();
     let id = home.launch(&["true"]);
     assert_eq!(home.run(&["wait", &id]).code, 0);

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 const DAY_MS: i64 = 86_400_000;
 
-/// Clock movement that stands for a wall clock that was never set. The manager then records an offset with which
-/// monotonic time counts from the boot.
+/// Clock movement that simulates a wall clock that was never set. The manager then records an offset with which steady
+/// time counts from the boot.
 const NEVER_SET: i64 = i64::MAX;
 
 /// Creates a state directory of a manager that started earlier in this boot. The wall clock has moved by `by_ms` since
@@ -78,8 +78,8 @@ fn timeouts_delays_retries_graces_and_order_are_the_same_whatever_the_wall_clock
             let moved_apart = moment("queued_at")[..10] != moment_of_the_wall()[..10];
             assert!(moved_apart, "{what}: the test did not move the clock: {record}");
         }
-        let told = home.run(&["doctor"]);
-        assert!(told.out.contains("the wall clock was set"), "{what}: {}", told.out);
+        let reported = home.run(&["doctor"]);
+        assert!(reported.out.contains("the wall clock was set"), "{what}: {}", reported.out);
     }
 }
 

@@ -10,7 +10,7 @@ const STUBBORN: &str = "trap '' TERM; for i in 1 2 3; do setsid sh -c \"trap '' 
 const BURNERS: &str = "for i in 1 2 3; do setsid sh -c 'while :; do :; done' & done; wait";
 
 #[test]
-fn cancel_ends_a_tree_that_ignores_term_and_has_left_its_session_and_says_how() {
+fn cancel_ends_a_tree_that_ignores_term_and_left_its_session_and_says_how_it_ended() {
     let home = Home::new();
     let id = home.ok(&["run", "-b", "--grace", "1s", "--", "sh", "-c", STUBBORN]);
     let pid = home.pid(&id);
@@ -65,7 +65,7 @@ fn a_paused_tree_can_be_cancelled() {
 }
 
 #[test]
-fn pause_of_what_has_ended_is_refused_with_its_status() {
+fn pause_of_an_ended_process_is_refused_with_its_status() {
     let home = Home::new();
     let id = home.launch(&["true"]);
     assert_eq!(home.run(&["wait", &id]).code, 0);

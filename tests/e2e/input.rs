@@ -12,7 +12,7 @@ fn fed(mut command: Command, input: &[u8]) -> Answer {
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut stdin = child.stdin.take().unwrap();
     let input = input.to_vec();
-    // Ignore an error of writing, because the reader may exit before it has read everything.
+    // Ignore write errors, because the reader may exit before it has read all data.
     let feeder = std::thread::spawn(move || drop(stdin.write_all(&input)));
     let answer = Answer::of(child.wait_with_output().unwrap());
     feeder.join().unwrap();
@@ -26,7 +26,7 @@ fn a_pipe_reaches_the_command_in_the_foreground() {
         let answer = fed(home.command(arguments), b"hi\nthere");
         assert_eq!((answer.code, answer.out.as_str(), answer.err.as_str()), (0, "hi\nthere", ""));
     }
-    // If the input is empty, the command must read the end of the file at once.
+    // If the input is empty, the first read of the command must return the end of the file.
     assert_eq!(fed(home.command(&["run", "--", "wc", "-c"]), b"").out, "0\n");
 }
 
@@ -53,7 +53,7 @@ fn input_that_is_larger_than_every_buffer_arrives_whole() {
 }
 
 #[test]
-fn a_command_that_does_not_read_its_input_ends_as_ever() {
+fn a_command_that_does_not_read_its_input_ends_normally() {
     let home = Home::new();
     let endless = || {
         let mut command = Command::new("yes");
@@ -76,7 +76,7 @@ fn a_command_that_does_not_read_its_input_ends_as_ever() {
 }
 
 #[test]
-fn input_is_left_alone_where_nothing_or_another_input_is_wanted() {
+fn standard_input_is_not_read_if_no_input_or_another_input_is_requested() {
     let home = Home::new();
     std::fs::write(home.work().join("other"), "other").unwrap();
     for (flags, seen) in [(&["--stdin", "none"][..], "0"), (&["--stdin", "other"], "5")] {

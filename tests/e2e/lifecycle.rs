@@ -54,7 +54,7 @@ fn wait_any_returns_with_the_first_and_wait_all_with_the_last() {
 }
 
 #[test]
-fn cancel_ends_what_waits_without_ever_starting_it() {
+fn cancel_ends_a_waiting_process_without_a_start() {
     let home = Home::new();
     let delayed = home.ok(&["run", "-b", "--delay", "1h", "--", "touch", "never"]);
     assert_eq!(home.status(&delayed), "pending");
@@ -76,7 +76,7 @@ fn cancel_again_says_so_and_succeeds() {
 }
 
 #[test]
-fn cancel_without_an_id_and_without_a_terminal_lists_what_could_be_meant() {
+fn cancel_without_an_id_and_a_terminal_lists_the_processes() {
     let home = Home::new();
     let id = home.launch(&["sleep", "30"]);
     let answer = home.run(&["cancel"]);
@@ -120,7 +120,7 @@ fn retries_follow_failures_until_one_succeeds() {
 }
 
 #[test]
-fn retry_hurries_what_waits_for_its_retry_and_nothing_else() {
+fn retry_affects_only_a_process_that_waits_for_its_retry() {
     let home = Home::new();
     let id = home.ok(&[
         "run",

@@ -55,7 +55,7 @@ impl Drop for Unguarded {
 }
 
 #[test]
-fn no_name_that_is_made_in_a_state_directory_is_a_way_out_of_it() {
+fn no_file_planted_in_a_state_directory_leads_out_of_it() {
     let _unguarded = Unguarded::now();
     let mut names: BTreeSet<String> = names_of_a_whole_run().into_iter().collect();
     assert!(names.len() > 12 && names.contains("attempts") && names.contains("manager.log"), "{names:?}");

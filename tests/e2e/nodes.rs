@@ -99,13 +99,13 @@ fn work_runs_on_the_node_that_is_asked_for_and_is_cancelled_from_another() {
 }
 
 #[test]
-fn order_to_another_node_is_answered_when_it_is_carried_out() {
+fn action_on_another_node_is_answered_when_it_is_executed() {
     let Some(two) = Two::new() else { return };
     let id = two.launch(&["--node", "beta"], "exec sleep 60");
     two.alpha.until_status(&id, "running");
     for (verb, status) in [("pause", "paused"), ("resume", "running"), ("pause", "paused")] {
-        let told = two.alpha.run(&[verb, &id]);
-        assert!(told.code == 0 && told.err.contains(&format!("is {status}")), "{verb}: {told:?}");
+        let reported = two.alpha.run(&[verb, &id]);
+        assert!(reported.code == 0 && reported.err.contains(&format!("is {status}")), "{verb}: {reported:?}");
     }
     let answer: Value = serde_json::from_str(&two.alpha.ok(&["resume", &id, "--json"])).unwrap();
     assert_eq!((&answer["process"]["status"], &answer["changed"]), (&"running".into(), &true.into()));
@@ -134,11 +134,11 @@ fn nodes_that_keep_to_something_else_are_named_at_the_start_and_by_doctor() {
     std::fs::write(&file, config.replace("grace=2", "grace=7")).unwrap();
     let _ = two.beta.ok(&["status"]);
     let log = std::fs::read_to_string(two.beta.state().join("manager.log")).unwrap();
-    let told =
+    let reported =
         log.lines().find(|line| line.contains("node alpha has other settings than this node")).unwrap();
-    assert!(told.contains("lease=3&grace=2") && told.contains("lease=3&grace=7"), "{told}");
-    let told = two.alpha.run(&["doctor"]).out;
-    let row = told.lines().find(|line| line.contains("redis.agreement")).unwrap();
+    assert!(reported.contains("lease=3&grace=2") && reported.contains("lease=3&grace=7"), "{reported}");
+    let reported = two.alpha.run(&["doctor"]).out;
+    let row = reported.lines().find(|line| line.contains("redis.agreement")).unwrap();
     assert!(
         row.starts_with("warning") && row.contains("beta uses durability=cache&lease=3&grace=7"),
         "{row}"
@@ -159,9 +159,12 @@ fn damaged_records_are_named_by_lists_numbers_and_doctor() {
     );
     two.redis.eval(&spoil);
     for words in [&["status", "-a"] as &[&str], &["stats"]] {
-        let told = two.beta.run(words);
-        assert!(told.code == 0 && told.err.contains(&format!("1 ({damaged})")), "{words:?}: {told:?}");
-        assert!(told.err.contains("longhaul inspect"), "{words:?}: {told:?}");
+        let reported = two.beta.run(words);
+        assert!(
+            reported.code == 0 && reported.err.contains(&format!("1 ({damaged})")),
+            "{words:?}: {reported:?}"
+        );
+        assert!(reported.err.contains("longhaul inspect"), "{words:?}: {reported:?}");
     }
     let numbers: Value = serde_json::from_str(&two.beta.ok(&["stats", "--json"])).unwrap();
     assert_eq!(numbers["damaged"], serde_json::json!([damaged]));
@@ -336,9 +339,9 @@ fn orphan_of_an_interrupted_process_is_cancelled_from_another_node() {
         record["conditions"].as_array()?.iter().any(|each| each == "orphaned").then_some(())
     });
     assert!(is_alive(pid));
-    let told = two.alpha.run(&["cancel", &id]);
-    assert_eq!(told.code, 0, "{told:?}");
-    assert!(told.err.contains("its remaining processes are stopped"), "{told:?}");
+    let reported = two.alpha.run(&["cancel", &id]);
+    assert_eq!(reported.code, 0, "{reported:?}");
+    assert!(reported.err.contains("its remaining processes are stopped"), "{reported:?}");
     within(LOST, "its command has exited", || (!is_alive(pid)).then_some(()));
     assert_eq!(two.alpha.status(&id), "interrupted", "an ending is final");
 }

@@ -15,7 +15,7 @@ fn the_last_lines_are_shown_fifty_by_default() {
 }
 
 #[test]
-fn the_streams_are_apart_and_together_in_order() {
+fn the_streams_can_be_read_separately_and_together_in_order() {
     let home = Home::new();
     let script = "echo 1; sleep .05; echo 2 >&2; sleep .05; echo 3";
     let id = home.launch(&["sh", "-c", script]);
@@ -45,7 +45,7 @@ fn a_follower_sees_lines_as_they_come_and_ends_with_the_process() {
 }
 
 #[test]
-fn a_follower_lives_through_a_crash_of_nothing_but_its_manager() {
+fn a_follower_survives_a_crash_of_the_manager() {
     let home = Home::new();
     let id = home.launch(&["sh", "-c", "echo one; while [ ! -e go ]; do sleep .05; done; echo two"]);
     until("the first line", || (home.ok(&["logs", &id]) == "one").then_some(()));
@@ -100,7 +100,7 @@ fn output_that_cannot_be_stored_is_reported_by_logs_while_the_command_runs() {
 }
 
 #[test]
-fn a_flood_is_bounded_with_its_head_and_tail_kept() {
+fn large_output_is_limited_and_its_head_and_tail_are_kept() {
     let home = Home::new();
     let script = "echo first; head -c 30000000 /dev/zero | tr '\\0' x | fold -w 99; echo; echo last";
     let id = home.ok(&["run", "-b", "--log-head", "1MiB", "--log-tail", "2MiB", "--", "sh", "-c", script]);

@@ -138,7 +138,7 @@ fn end_of_an_output_outlives_its_node() {
 }
 
 #[test]
-fn node_that_is_gone_is_named_within_seconds_and_takes_no_input() {
+fn unreachable_node_is_named_within_seconds_and_accepts_no_input() {
     // Use a long lease, so that the node is not declared lost during the test.
     let Some(two) = Two::with_times("lease=60&grace=60") else { return };
     let script = format!("echo begun; : > said; {GATED}; echo never read");

@@ -20,17 +20,17 @@ const COOKBOOK: &str = include_str!("../../docs/cookbook.md");
 const MARK: &str = "-- done --";
 
 #[test]
-fn every_console_block_of_the_readme_prints_what_it_shows() {
+fn every_console_block_of_the_readme_prints_the_shown_output() {
     run_console_blocks(README);
 }
 
 #[test]
-fn every_console_block_of_the_tour_prints_what_it_shows() {
+fn every_console_block_of_the_tour_prints_the_shown_output() {
     run_console_blocks(TOUR);
 }
 
 #[test]
-fn every_console_block_of_the_page_about_queues_prints_what_it_shows() {
+fn every_console_block_of_the_page_about_queues_prints_the_shown_output() {
     run_console_blocks(QUEUES);
 }
 

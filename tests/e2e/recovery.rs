@@ -30,14 +30,14 @@ struct Work {
 }
 
 /// The processes of the test: several of every kind.
-struct Crowd {
+struct TestProcesses {
     running: Vec<Work>,
     /// A parent and its children.
     tree: Vec<Work>,
     paused: Work,
     /// Processes that each wait for a file of their own, and end between the kills.
     meanwhile: Vec<Work>,
-    /// Processes that wait for one slot, which the last process in `meanwhile` holds.
+    /// Processes that wait for the slot that the last process in `meanwhile` holds.
     waiting: Vec<Work>,
 }
 
@@ -48,23 +48,23 @@ fn manager_killed_twenty_times_while_it_recovers_loses_nothing_and_starts_nothin
         let place = home.state().with_file_name("db");
         let limits = "[limits]\nmax_parallel = 40\n[keys]\nlimit = { q = 1 }\n";
         configure(&home, &format!("store = \"{store}:{}\"\n{limits}", place.display()));
-        let crowd = Crowd::launch(&home);
-        let live: Vec<&Work> = crowd.live().collect();
+        let processes = TestProcesses::launch(&home);
+        let live: Vec<&Work> = processes.live().collect();
         let pids: Vec<u32> = live.iter().map(|work| home.pid(&work.id)).collect();
 
         home.end_manager("-KILL");
         kill_while_it_recovers(&home);
         let adopted: Vec<u32> = live.iter().map(|work| home.pid(&work.id)).collect();
         assert_eq!(adopted, pids, "{store}: exactly these were adopted");
-        assert_eq!(home.status(&crowd.paused.id), "paused", "{store}");
-        for work in &crowd.meanwhile {
+        assert_eq!(home.status(&processes.paused.id), "paused", "{store}");
+        for work in &processes.meanwhile {
             assert_eq!(ending(&home, &work.id), work.code, "{store}: {}", home.record(&work.id));
         }
-        let follows = &crowd.waiting[0].id;
+        let follows = &processes.waiting[0].id;
         home.until_status(follows, "running");
-        assert_eq!(home.run(&["resume", &crowd.paused.id]).code, 0);
+        assert_eq!(home.run(&["resume", &processes.paused.id]).code, 0);
         home.open_gate();
-        crowd.check(&home, store);
+        processes.check(&home, store);
     }
 }
 
@@ -109,7 +109,7 @@ impl Work {
     }
 }
 
-impl Crowd {
+impl TestProcesses {
     fn launch(home: &Home) -> Self {
         let running = (0..RUNNING).map(|nth| Work::launch(home, 1 + nth, &[], GATED)).collect();
         let root = Work::launch(home, 30, &[], GATED);
@@ -125,13 +125,13 @@ impl Crowd {
             })
             .collect();
         let waiting = (0..WAITING).map(|nth| Work::launch(home, 50 + nth, &["--key", "q"], GATED)).collect();
-        let crowd = Self { running, tree, paused, meanwhile, waiting };
-        for work in crowd.live().chain(&crowd.meanwhile) {
+        let processes = Self { running, tree, paused, meanwhile, waiting };
+        for work in processes.live().chain(&processes.meanwhile) {
             home.until_status(&work.id, "running");
         }
-        assert_eq!(home.run(&["pause", &crowd.paused.id]).code, 0);
-        assert!(crowd.waiting.iter().all(|work| home.status(&work.id) == "pending"));
-        crowd
+        assert_eq!(home.run(&["pause", &processes.paused.id]).code, 0);
+        assert!(processes.waiting.iter().all(|work| home.status(&work.id) == "pending"));
+        processes
     }
 
     /// Returns the processes that are running during all kills.
@@ -148,8 +148,8 @@ impl Crowd {
         for Work { id, code } in self.all() {
             assert_eq!(ending(home, id), *code, "{store}");
             let record = home.record(id);
-            let told = (record["status"].as_str(), record["exit_code"].as_i64());
-            assert_eq!(told, (Some("failed"), Some(i64::from(*code))), "{store}: {record}");
+            let reported = (record["status"].as_str(), record["exit_code"].as_i64());
+            assert_eq!(reported, (Some("failed"), Some(i64::from(*code))), "{store}: {record}");
         }
         let known: BTreeSet<&str> = self.all().map(|work| work.id.as_str()).collect();
         let listed = ids(&json_of(home, &["status", "-a", "--json"]));
@@ -158,8 +158,8 @@ impl Crowd {
         assert_eq!(begun.lines().collect::<BTreeSet<_>>(), known, "{store}");
         assert_eq!(begun.lines().count(), known.len(), "{store}: a command started twice: {begun}");
         for event in ["PROCESS_STARTED", "PROCESS_FAILED"] {
-            let told = home.ok(&["events", "--after", "start", "--type", event, "--json"]);
-            assert_eq!(told.lines().count(), known.len(), "{store}: {event}: {told}");
+            let reported = home.ok(&["events", "--after", "start", "--type", event, "--json"]);
+            assert_eq!(reported.lines().count(), known.len(), "{store}: {event}: {reported}");
         }
     }
 }

@@ -34,7 +34,7 @@ kill -TERM "$(sed -n 's/^pid=//p' "$LONGHAUL_STATE_DIR/manager.lock")"
 "#;
 
 #[test]
-fn a_process_id_that_a_stranger_has_now_is_neither_adopted_nor_signalled() {
+fn a_reused_process_id_is_neither_adopted_nor_signalled() {
     let space = ["-p", "-f", "--mount-proc", "--kill-child", "--"];
     let choose = "echo 300 > /proc/sys/kernel/ns_last_pid";
     let may = Command::new("unshare").args(space).args(["sh", "-c", choose]).output();

@@ -59,7 +59,7 @@ fn c8_interrupted_work_is_shown_with_its_reason_and_restarted_singly_or_all_at_o
 }
 
 #[test]
-fn a_launch_key_never_gives_two_copies_and_tells_what_differs() {
+fn a_launch_key_never_starts_two_processes_and_reports_the_differences() {
     let home = Home::new();
     let launch = |command: &[&str]| {
         home.run(&[&["run", "-b", "--session", "s", "--launch-key", "nightly", "--"], command].concat())

@@ -43,7 +43,7 @@ fn d2_get_gives_the_whole_record_or_none() {
 }
 
 #[test]
-fn d3_update_of_a_running_one_reports_and_of_an_ended_one_is_refused() {
+fn d3_update_of_running_work_is_reported_and_of_ended_work_is_refused() {
     let home = Home::new();
     let id = home.ok(&["track", "start"]);
     let path = format!("/v1/processes/{id}");
@@ -95,7 +95,7 @@ fn d4_the_same_ending_again_changes_nothing_and_another_is_refused() {
 }
 
 #[test]
-fn d5_a_session_lists_what_lives_and_what_ended_as_a_snapshot() {
+fn d5_a_session_lists_live_and_ended_processes() {
     let home = Home::new();
     let done = home.ok(&["track", "start", "--session", "s", "--node", "a"]);
     let live = home.ok(&["track", "start", "--session", "s", "--node", "b"]);

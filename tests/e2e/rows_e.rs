@@ -36,7 +36,7 @@ fn names(items: &Value, field: &str) -> BTreeSet<String> {
 }
 
 #[test]
-fn e2_a_record_tells_everything_and_every_status_of_a_life() {
+fn e2_a_record_contains_all_fields_and_every_status() {
     let home = Home::new();
     let launch = ["run", "-b", "--type", "build", "--name", "n", "--meta", "a=1", "--", "sh", "-c"];
     let id = home.ok(&[&launch[..], &["echo out; exit 3"]].concat());
@@ -104,7 +104,7 @@ fn e3_the_tools_have_their_names_and_inputs() {
 }
 
 #[test]
-fn e3_lists_are_of_all_of_what_lives_of_what_completed_or_of_what_failed() {
+fn e3_lists_show_all_live_completed_or_failed_processes() {
     let home = Home::new();
     let [completed, failed, timeout, cancelled, interrupted] = one_of_each(&home, "s");
     let _ = home.ok(&["queue", "k", "--limit", "1", "--json"]);
@@ -152,7 +152,7 @@ fn e3_stop_is_gentle_or_by_force() {
 }
 
 #[test]
-fn e4_events_say_what_began_stopped_and_failed_with_all_that_belongs_to_it() {
+fn e4_events_of_start_stop_and_failure_have_all_fields() {
     let home = Home::new();
     let ids = one_of_each(&home, "s");
     let [completed, failed, ..] = &ids;
@@ -182,7 +182,7 @@ fn e4_events_say_what_began_stopped_and_failed_with_all_that_belongs_to_it() {
 }
 
 #[test]
-fn e4_a_subscriber_goes_on_where_it_was_after_the_manager_was_killed() {
+fn e4_a_subscriber_resumes_after_the_manager_was_killed() {
     let home = Home::new();
     let first = home.launch(&["true"]);
     assert_eq!(home.run(&["wait", &first]).code, 0);
@@ -197,9 +197,9 @@ fn e4_a_subscriber_goes_on_where_it_was_after_the_manager_was_killed() {
     home.open_gate();
     assert_eq!(home.run(&["wait", &second]).code, 4);
     let rest = lines_of(&home, &format!("/v1/events?after={cursor}"));
-    let told: Vec<&str> = rest.iter().map(|event| event["event"].as_str().unwrap()).collect();
+    let reported: Vec<&str> = rest.iter().map(|event| event["event"].as_str().unwrap()).collect();
     assert_eq!(
-        told,
+        reported,
         ["PROCESS_QUEUED", "PROCESS_STARTED", "PROCESS_FAILED"],
         "no event is duplicated or lost"
     );
@@ -288,10 +288,10 @@ fn q9_fifty_children_that_end_together_are_one_notice_with_fifty() {
     assert_eq!(notices.until(|_| true)["live_count"], 51, "the number of live processes of the session");
     let mut wait = home.command(&["wait", "--session", "s", "--json"]);
     let mut waiting = wait.stdout(Stdio::piped()).spawn().unwrap();
-    let mut told = BufReader::new(waiting.stdout.take().unwrap())
+    let mut reported = BufReader::new(waiting.stdout.take().unwrap())
         .lines()
         .map(|line| serde_json::from_str::<Value>(&line.unwrap()).unwrap());
-    assert_eq!(told.next().unwrap()["live_count"], 51);
+    assert_eq!(reported.next().unwrap()["live_count"], 51);
     home.open_gate();
     let notice = notices.until(|_| true);
     assert_eq!(notice["ended"].as_array().unwrap().len(), 50, "{notice}");
@@ -300,13 +300,13 @@ fn q9_fifty_children_that_end_together_are_one_notice_with_fifty() {
     assert_eq!(home.run(&["track", "complete", &parent]).code, 0);
     let last = notices.until(|_| true);
     assert_eq!((last["ended"].as_array().unwrap().len(), &last["all_complete"]), (1, &json!(true)));
-    let told: Vec<Value> = told.collect();
-    assert_eq!(told, [notice, last], "`wait` prints the same");
+    let reported: Vec<Value> = reported.collect();
+    assert_eq!(reported, [notice, last], "`wait` prints the same");
     assert_eq!(waiting.wait().unwrap().code(), Some(0));
 }
 
 #[test]
-fn q9_silence_is_marked_as_idle_until_something_is_said() {
+fn q9_silence_is_marked_as_idle_until_there_is_output() {
     let home = Home::new();
     let _ = home.ok(&["queue"]);
     let command = json!({

@@ -59,7 +59,7 @@ fn heard(from: &Receiver<(ProcessId, &'static str)>, id: ProcessId, fact: &str) 
 }
 
 #[tokio::test(start_paused = true)]
-async fn q5_callbacks_tell_start_and_end_and_cannot_block_or_break_the_engine() {
+async fn q5_callbacks_report_start_and_end_and_cannot_block_the_engine() {
     let (engine, clock) = host(|_| {}).await;
     let mut panicking = engine.on_event(|_| panic!("on purpose"));
     let (release, stuck) = channel::<()>();
@@ -89,7 +89,7 @@ async fn q5_callbacks_tell_start_and_end_and_cannot_block_or_break_the_engine() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn h7_ended_records_go_by_themselves_and_live_ones_never() {
+async fn h7_ended_records_are_pruned_automatically_and_live_ones_never() {
     let minute = Duration::from_secs(60);
     let rule = Retention { age: Some(minute), ..Retention::default() };
     let (engine, clock) = host(|settings| settings.retention = Some(rule)).await;

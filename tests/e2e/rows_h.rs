@@ -15,7 +15,7 @@ fn child(home: &Home, parent: &str) -> String {
 }
 
 #[test]
-fn h1_a_child_knows_its_place_and_everything_about_its_agent() {
+fn h1_a_child_has_its_lineage_and_the_data_of_its_agent() {
     let home = Home::new();
     let root = sleeper(&home, &["--session", "s"]);
     let facts = ["--agent-id", "a-1", "--agent-type", "coder", "--capability", "rust,sql", "--priority", "7"];
@@ -141,7 +141,7 @@ fn h3_a_tree_is_paused_and_resumed_with_all_its_processes() {
 }
 
 #[test]
-fn h4_terminate_ends_all_descendants_within_one_grace_and_nobody_joins_meanwhile() {
+fn h4_terminate_ends_all_descendants_within_one_grace_period_and_no_process_joins() {
     let home = Home::new();
     let stubborn = |extra: &[&str], name: &str| {
         let script = "trap '' TERM; touch $0; while :; do sleep 0.1; done";
@@ -237,10 +237,10 @@ fn h4_a_session_ends_as_each_of_its_processes_declared() {
 }
 
 #[test]
-fn h5_both_outputs_are_apart_together_in_order_and_readable_at_any_time() {
+fn h5_both_streams_are_readable_separately_and_together_at_any_time() {
     let home = Home::new();
-    // The script writes the next line only after the test has read the previous one, because the order of lines from
-    // two pipes is known only by time.
+    // The script writes the next line only after the test has read the previous one, because only the time shows the
+    // order of lines from two pipes.
     let turn = "while [ ! -e $name$i ]; do sleep 0.02; done";
     let script = format!(
         "for i in 1 2 3; do echo out$i; name=out; {turn}; echo err$i >&2; name=err; {turn}; done; sleep 60"
@@ -262,7 +262,7 @@ fn h5_both_outputs_are_apart_together_in_order_and_readable_at_any_time() {
 }
 
 #[test]
-fn h6_a_failure_is_seen_within_half_a_second() {
+fn h6_a_failure_is_reported_within_half_a_second() {
     let home = Home::new();
     best_of_three(Duration::from_millis(500), "status and wait report the end", || {
         let id = home.launch(&["sh", "-c", "echo $$ > pid; exec sleep 60"]);
@@ -284,7 +284,7 @@ fn h6_a_failure_is_seen_within_half_a_second() {
 }
 
 #[test]
-fn h7_ended_records_go_when_they_are_old_enough_and_live_ones_never() {
+fn h7_old_ended_records_are_pruned_and_live_ones_never() {
     let home = Home::new();
     configure(&home, "[retention]\nage = \"60s\"\n");
     let live = sleeper(&home, &[]);
@@ -304,7 +304,7 @@ fn h7_ended_records_go_when_they_are_old_enough_and_live_ones_never() {
 }
 
 #[test]
-fn h8_retries_wait_longer_each_time_and_why_tells_when() {
+fn h8_retry_delays_increase_and_why_shows_the_time() {
     let home = Home::new();
     let script = "date +%s%3N >> runs; exit 1";
     let id = home.ok(&["run", "-b", "--retry", "3", "--backoff", "200ms..10s", "--", "sh", "-c", script]);
@@ -324,7 +324,7 @@ fn h8_retries_wait_longer_each_time_and_why_tells_when() {
 }
 
 #[test]
-fn h8_limits_per_process_and_per_level_end_what_exceeds_them_and_usage_is_shown() {
+fn h8_limits_per_process_and_per_level_are_enforced_and_usage_is_shown() {
     let home = Home::new();
     configure(&home, "[limits.level.1]\nfile_size = \"1MiB\"\n");
     const WRITE: &str = "ulimit -c 0; exec head -c 4M /dev/zero > $0";

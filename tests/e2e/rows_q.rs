@@ -26,7 +26,7 @@ fn narrow(key: &str) -> Home {
 }
 
 #[test]
-fn q1_a_launch_keeps_everything_about_its_agent_and_its_host_completes_it() {
+fn q1_a_launch_stores_all_data_of_its_agent_and_its_host_completes_it() {
     let home = narrow("opus");
     let first = launch(&home, &agent("opus"));
     home.until_status(&first, "running");
@@ -54,7 +54,7 @@ fn q1_a_launch_keeps_everything_about_its_agent_and_its_host_completes_it() {
 }
 
 #[test]
-fn q2_slots_are_taken_in_order_within_a_priority_and_return_on_every_ending() {
+fn q2_slots_are_assigned_in_order_within_a_priority_and_freed_on_every_ending() {
     let home = narrow("k");
     let run = |extra: &[&str], command: &[&str]| {
         home.ok(&[&["run", "-b", "--key", "k"], extra, &["--"], command].concat())
@@ -77,7 +77,7 @@ fn q2_slots_are_taken_in_order_within_a_priority_and_return_on_every_ending() {
 }
 
 #[test]
-fn q2_a_slot_is_not_given_on_while_what_a_command_left_behind_lives() {
+fn q2_a_slot_is_not_reassigned_while_leftovers_are_alive() {
     const LEAVES: &str = "setsid sh -c \"trap '' TERM; echo \\$\\$ > left; while :; do sleep 0.05; done\" & \
         while [ ! -s left ]; do sleep 0.01; done; exit 3";
     let home = narrow("k");
@@ -238,14 +238,14 @@ fn q6_everything_survives_a_restart_of_the_manager() {
 }
 
 #[test]
-fn q8_clear_stops_and_removes_everything_only_when_it_is_asked_to() {
+fn q8_reset_stops_and_deletes_everything_only_on_explicit_request() {
     let home = Home::new();
     let runs = home.launch(&["sleep", "60"]);
     let pid = home.pid(&runs);
     let done = home.launch(&["echo", "hello"]);
     assert_eq!(home.run(&["wait", &done]).code, 0);
-    let told = json_of(&home, &["reset", "--dry-run", "--json"]);
-    assert_eq!(told["stopped"], json!([runs]));
+    let reported = json_of(&home, &["reset", "--dry-run", "--json"]);
+    assert_eq!(reported["stopped"], json!([runs]));
     let refused = home.run(&["reset"]);
     assert_eq!(refused.code, 2, "there is no terminal to ask on: {refused:?}");
     assert!(refused.err.contains("--yes") && is_alive(pid), "{refused:?}");

@@ -15,7 +15,7 @@ const MARKER: &str = "m4rk3r-5ecret-0f0e1d";
 const SAID: &str = "said-by-the-command-itself";
 
 #[test]
-fn a_secret_of_the_environment_is_in_the_environment_store_and_the_output_of_its_command_and_nowhere_else() {
+fn a_secret_of_the_environment_is_only_in_the_environment_store_and_in_output() {
     let home = Home::new();
     let receiver = Receiver::open(&home);
     // Start the manager with a client that has no secret, because a manager inherits the environment of the client that
@@ -25,8 +25,8 @@ fn a_secret_of_the_environment_is_in_the_environment_store_and_the_output_of_its
         let mut command = home.command(&["run", "-b", "--", "sh", "-c", line]);
         let output = command.env("API_TOKEN", MARKER).output().unwrap();
         assert!(output.status.success(), "{output:?}");
-        let told = format!("{output:?}");
-        assert!(!told.contains(MARKER), "{told}");
+        let reported = format!("{output:?}");
+        assert!(!reported.contains(MARKER), "{reported}");
         String::from_utf8(output.stdout).unwrap().trim().to_owned()
     };
     let reporter = program("longhaul");

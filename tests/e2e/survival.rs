@@ -5,7 +5,7 @@ use longhaul_tests::{GATED, Home, best_of_three, is_alive, kill, kill_together, 
 use std::time::{Duration, Instant};
 
 #[test]
-fn the_manager_is_killed_and_the_exit_code_and_the_whole_output_are_there() {
+fn the_exit_code_and_the_complete_output_survive_a_kill_of_the_manager() {
     let home = Home::new();
     let id = home.launch(&["sh", "-c", &format!("echo begin; {GATED}; echo end; exit 7")]);
     home.until_status(&id, "running");
@@ -60,7 +60,7 @@ fn an_ending_names_its_cause_and_its_circumstances() {
 }
 
 #[test]
-fn what_waits_is_still_queued_in_order_after_a_crash() {
+fn waiting_processes_are_still_queued_in_order_after_a_crash() {
     let home = Home::new();
     let blocker = home.ok(&["run", "-b", "--key", "k", "--", "sleep", "30"]);
     home.until_status(&blocker, "running");
@@ -83,7 +83,7 @@ fn what_waits_is_still_queued_in_order_after_a_crash() {
 }
 
 #[test]
-fn the_command_and_its_supervisor_are_killed_and_it_is_interrupted_within_half_a_second() {
+fn a_kill_of_the_command_and_its_shim_interrupts_the_process_within_half_a_second() {
     let home = Home::new();
     best_of_three(Duration::from_millis(500), "the process is interrupted", || {
         let id = home.launch(&["sleep", "60"]);
@@ -104,7 +104,7 @@ fn the_command_and_its_supervisor_are_killed_and_it_is_interrupted_within_half_a
 }
 
 #[test]
-fn everything_is_killed_at_once_and_the_very_first_answer_is_right() {
+fn the_first_answer_is_correct_after_all_programs_were_killed() {
     // Make this process a subreaper that reaps no orphans, so that they stay zombies. The first process of many
     // containers behaves like this.
     rustix::process::set_child_subreaper(Some(rustix::process::getpid())).unwrap();
@@ -146,7 +146,7 @@ fn everything_is_killed_at_once_and_the_very_first_answer_is_right() {
 }
 
 #[test]
-fn the_supervisor_alone_is_killed_and_the_true_code_is_recorded() {
+fn the_true_exit_code_is_recorded_if_only_the_shim_is_killed() {
     let home = Home::new();
     // The command sleeps for a second, so that the manager can notice the kill. A command that ended together with its
     // shim would be recorded as interrupted.
@@ -174,7 +174,7 @@ fn an_unobserved_end_is_dated_with_the_latest_possible_time() {
 }
 
 #[test]
-fn a_stopped_shim_is_reported_and_hides_no_end() {
+fn a_stopped_shim_is_reported_and_does_not_hide_an_end() {
     let home = Home::new();
     let id = home.launch(&["sh", "-c", &format!("{GATED}; exit 43")]);
     home.until_status(&id, "running");
@@ -197,7 +197,7 @@ fn a_stopped_shim_is_reported_and_hides_no_end() {
 }
 
 #[test]
-fn the_grace_and_the_stop_signal_of_a_launch_outlive_its_manager_and_its_supervisor() {
+fn the_grace_period_and_the_stop_signal_survive_the_manager_and_the_shim() {
     let home = Home::new();
     let script = "trap 'sleep 6; exit 7' INT; echo ready; while :; do sleep 0.01; done";
     let id = home.ok(&["run", "-b", "--grace", "60s", "--stop-signal", "INT", "--", "sh", "-c", script]);
@@ -214,7 +214,7 @@ fn the_grace_and_the_stop_signal_of_a_launch_outlive_its_manager_and_its_supervi
 }
 
 #[test]
-fn ten_live_processes_survive_a_gentle_stop_and_are_all_adopted() {
+fn ten_live_processes_survive_a_clean_shutdown_and_are_all_adopted() {
     let home = Home::new();
     let ids: Vec<String> = (0..10).map(|_| home.launch(&["sh", "-c", &format!("{GATED}; exit 6")])).collect();
     let pids: Vec<u32> = ids.iter().map(|id| home.pid(id)).collect();

@@ -4,7 +4,7 @@ use longhaul_tests::{Home, program, until};
 use std::io::Write;
 use std::process::{Child, Stdio};
 
-/// A command on its own terminal, which `script` provides.
+/// A command in a separate terminal, which the program `script` provides.
 struct Terminal {
     child: Child,
     shown: std::path::PathBuf,
@@ -76,7 +76,7 @@ fn several_are_ticked_in_a_second_question() {
 }
 
 #[test]
-fn json_of_a_stranger_sends_no_control_to_a_terminal() {
+fn json_with_untrusted_text_sends_no_control_sequence_to_a_terminal() {
     let home = Home::new();
     let steering = "a\u{9b}31mb\u{9d}0;title\u{9c}\u{202e}c\u{2066}d\u{2028}e";
     let print = format!("printf '%s\\n' '{steering}'");

@@ -39,7 +39,7 @@ fn a_real_server_serves_is_followed_and_is_stopped() {
 }
 
 #[test]
-fn a_real_build_and_a_real_run_of_tests_tell_the_truth() {
+fn a_real_build_and_a_real_test_run_are_reported_correctly() {
     let home = Home::new();
     std::fs::write(home.work().join("main.c"), "int main(void) { return 3; }\n").unwrap();
     let build = home.ok(&["run", "-b", "--type", "build", "--", "cc", "-o", "main", "main.c"]);

@@ -1,9 +1,9 @@
 //! Simulated machines on a network that can be partitioned.
 //!
-//! If the test may create network namespaces, each machine is one. Packets between the two sides of a partition are
-//! then dropped without notice, as by a failed switch. If the test may not create them, each machine is a group of
-//! loopback addresses behind proxies. Connections between the two sides are then closed, and all managers are on the
-//! side of the old primary.
+//! If the test may create network namespaces, each machine is a network namespace. Packets between the two sides of a
+//! partition are then dropped without notice, as by a failed switch. If the test may not create them, each machine is a
+//! group of loopback addresses behind proxies. Connections between the two sides are then closed, and all managers are
+//! on the side of the old primary.
 
 use crate::partition::{Machine, Network};
 use std::ffi::OsStr;
@@ -21,7 +21,7 @@ pub(crate) const NODES: [(&str, Machine); 3] =
     [("ada", PRIMARY), ("bob", REPLICAS[0]), ("cleo", SENTINELS[1])];
 
 const ALL: [Machine; 5] = [1, 2, 3, 4, 5];
-/// Number that stands for clients that connect through a proxy. It is not the machine of a server.
+/// Number of the clients that connect through a proxy. No server runs on the machine with this number.
 const CLIENT: Machine = 0;
 /// Port of all servers. They can use the same port, because each machine has its own address.
 const PORT: &str = "6379";
@@ -30,7 +30,7 @@ const NAMES: &str = "lh-failover-";
 /// All simulated machines. They are removed when the value is dropped. The programs on them must have ended before
 /// that.
 pub(crate) enum Machines {
-    /// One network namespace for each machine. The text is the prefix of their names.
+    /// One network namespace for each machine. The text is the prefix of the names of the network namespaces.
     Namespaces(String),
     Proxies(Network),
 }

@@ -1,8 +1,8 @@
 //! Managers on a Redis server with sentinels, whose primary is killed or cut off while clients launch continuously.
 //!
-//! Three managers run: with the primary, with a replica and with a sentinel. If the network is partitioned, they are
-//! on different sides. At the end, everything that was acknowledged to a client must exist and must have run and
-//! ended exactly once, according to the records and to the journal that the commands wrote.
+//! Three managers run: with the primary, with a replica and with a sentinel. If the network is partitioned, they are on
+//! different sides. At the end, every launch that was acknowledged to a client must exist and must have run and ended
+//! exactly once, according to the records and to the journal that the commands wrote.
 
 #![expect(
     clippy::unwrap_used,
@@ -46,7 +46,7 @@ const RESUMING: Duration = Duration::from_secs(20);
 
 #[test]
 #[cfg_attr(not(redis), ignore = "redis-server is missing (Debian: apt-get install redis-server)")]
-fn launches_outlive_a_primary_that_is_killed() {
+fn acknowledged_launches_survive_a_kill_of_the_primary() {
     Run::start(LAZY, "replicated:2").goes(&Fault::Killed);
 }
 
@@ -58,13 +58,13 @@ fn launches_outlive_a_primary_that_is_cut_off() {
 
 #[test]
 #[cfg_attr(not(redis), ignore = "redis-server is missing (Debian: apt-get install redis-server)")]
-fn launches_outlive_a_primary_that_is_cut_off_together_with_a_replica() {
+fn acknowledged_launches_survive_the_cut_off_of_the_primary_and_a_replica() {
     Run::start(LAZY, "replicated:2").goes(&Fault::CutOff(&[PRIMARY, REPLICAS[0]]));
 }
 
 #[test]
 #[cfg_attr(not(redis), ignore = "redis-server is missing (Debian: apt-get install redis-server)")]
-fn nothing_less_than_all_replicas_is_taken_for_safe_and_launches_outlive_a_primary_that_wants_one() {
+fn a_write_is_acknowledged_only_with_all_replicas_and_launches_survive_the_primary() {
     let run = Run::start(&format!("{LAZY}{NOT_ALONE}"), "replicated:2");
     run.refuses("replicated:1", "2 replicas");
     run.refuses("single", "durability=replicated:N");
@@ -74,7 +74,7 @@ fn nothing_less_than_all_replicas_is_taken_for_safe_and_launches_outlive_a_prima
 /// The nodes must restore acknowledged records that are missing on the promoted replica.
 #[test]
 #[cfg_attr(not(redis), ignore = "redis-server is missing (Debian: apt-get install redis-server)")]
-fn launches_that_a_promoted_replica_lacks_are_restored_without_a_durability_promise() {
+fn launches_that_a_promoted_replica_lacks_are_restored_even_with_durability_cache() {
     // No process waits in this test. Any node may run a waiting process, so during a partition that is longer than a
     // lease, the process could run on both sides.
     Run { keys: Keys::MayBeLost, ..Run::start(SYNCED, "cache") }
@@ -85,7 +85,7 @@ fn launches_that_a_promoted_replica_lacks_are_restored_without_a_durability_prom
 enum Fault {
     /// The primary is killed, and is restarted after a replica was promoted.
     Killed,
-    /// The primary and the other machines in this list are cut off from the rest.
+    /// The primary and the other machines in this list are cut off from all other machines.
     CutOff(&'static [Machine]),
 }
 

@@ -16,7 +16,7 @@ impl World {
             let journal = node.spawner.journal();
             let live = node.spawner.live();
             let from = std::mem::replace(&mut node.read, journal.len());
-            self.ground.with(|oracle| {
+            self.shared_state.with(|oracle| {
                 for entry in journal.iter().skip(from) {
                     let name = oracle.name(entry.key.id);
                     oracle.note(format_args!("{here}: {name}/{} {:?}", entry.key.attempt, entry.act));
@@ -47,7 +47,8 @@ impl World {
         self.check_copies();
         for node in &self.nodes {
             for key in node.spawner.overlaps() {
-                self.ground.with(|oracle| oracle.violated(format_args!("{key:?} overlaps another attempt")));
+                self.shared_state
+                    .with(|oracle| oracle.violated(format_args!("{key:?} overlaps another attempt")));
             }
         }
     }
@@ -55,11 +56,11 @@ impl World {
     /// Checks that two attempts of one process run at the same time only if no manager could stop the older one. A node
     /// that lost a process to another node must stop its attempt soon after its manager is running again.
     fn check_copies(&self) {
-        let now = self.ground.clock.now();
+        let now = self.shared_state.clock.now();
         for node in &self.nodes {
             for key in node.spawner.live() {
                 let is_at_work = node.at_work_since.is_some_and(|since| since.plus(STOPPED) <= now);
-                self.ground.with(|oracle| {
+                self.shared_state.with(|oracle| {
                     let Some(life) = oracle.lives.get(&key.id) else { return };
                     if life.process.attempt <= key.attempt {
                         return;

@@ -1,7 +1,7 @@
-//! A shared store that loses data: either everything, or everything since an earlier moment.
+//! A shared store that loses data: either all data, or all data since an earlier moment.
 //!
-//! The test runs several engines, each with an outbox for its own processes. At the end everything that was
-//! acknowledged must exist, and no process may have run twice.
+//! The test runs several engines, each with an outbox for its own processes. At the end, every acknowledged launch must
+//! exist, and no process may have run twice.
 
 use crate::node::facts;
 use futures_util::FutureExt;

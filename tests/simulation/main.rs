@@ -1,13 +1,12 @@
-//! Simulation of whole deployments in virtual time: several engines over one store, with faults of everything around
-//! them.
+//! Simulation of whole deployments in virtual time: several engines with one store, and random faults.
 //!
 //! Everything follows from one seed: ids, random numbers, faults, crashes, scripts and requests. The same seed gives
 //! the same log, byte for byte. `LONGHAUL_SIM_SEED=7` replays one seed and prints its log,
 //! `LONGHAUL_SIM_SEEDS=100000` runs that number of seeds.
 //!
-//! Half of the seeds have leases that never expire: a crashed node comes back, and no other node takes over its
-//! processes. In the other half, leases expire: nodes are cut off from the store, frozen, or down for longer than a
-//! lease and its grace. `LONGHAUL_SIM_LEASED=1` replays a seed of that half.
+//! Half of the seeds have leases that never expire: a crashed node returns, and no other node takes over its processes.
+//! In the other half, leases expire: nodes are cut off from the store, frozen, or down for longer than a lease and its
+//! grace. `LONGHAUL_SIM_LEASED=1` replays a seed of that half.
 //!
 //! Some seeds also run on a real Redis, in the same virtual time. `LONGHAUL_SIM_REDIS_SEEDS=50` runs more, and
 //! `LONGHAUL_SIM_REDIS=1` replays one on Redis.
@@ -44,14 +43,14 @@ const LEASED_SEEDS: u64 = 200;
 /// leases, and takes some seconds.
 const REDIS_FIRST: u64 = 27;
 const REDIS_SEEDS: u64 = 3;
-/// Number of seeds that surely includes a seed with this situation: a frozen machine keeps running a process that was
-/// started again elsewhere.
+/// Number of seeds that certainly includes a seed in which a frozen machine keeps running a process that another node
+/// has started again.
 const SEEDS_WITH_COPIES: u64 = 1_000;
 /// Seeds that once revealed a defect. They run in addition to the other seeds.
 const LESSONS: [u64; 7] = [1_011_477, 1_013_885, 2_002_176, 2_039_104, 2_047_901, 4_093_522, 5_055_053];
 
 #[test]
-fn every_seed_keeps_every_promise() {
+fn no_seed_breaks_a_promise() {
     let first = wanted("LONGHAUL_SIM_FIRST").unwrap_or(FIRST);
     let after = first + wanted("LONGHAUL_SIM_SEEDS").unwrap_or(SEEDS);
     let (next, events, crashes) = (AtomicU64::new(first), AtomicU64::new(0), AtomicU64::new(0));
@@ -84,7 +83,7 @@ fn every_seed_keeps_every_promise() {
 }
 
 #[test]
-fn every_seed_on_many_machines_keeps_every_promise() {
+fn no_seed_with_several_nodes_breaks_a_promise() {
     let first = wanted("LONGHAUL_SIM_FIRST").unwrap_or(FIRST);
     let many = wanted("LONGHAUL_SIM_SEEDS").unwrap_or(LEASED_SEEDS);
     let mut failed = Vec::new();
@@ -110,14 +109,14 @@ fn every_seed_on_many_machines_keeps_every_promise() {
 }
 
 #[test]
-fn the_same_seed_on_many_machines_gives_the_same_log() {
+fn the_same_seed_with_several_nodes_gives_the_same_log() {
     for seed in FIRST..FIRST + TWICE {
         assert_eq!(run_leased(seed).log, run_leased(seed).log, "seed {seed}");
     }
 }
 
 #[test]
-fn every_seed_on_a_real_redis_keeps_every_promise() {
+fn no_seed_on_a_real_redis_breaks_a_promise() {
     let Some(server) = redis::Server::start() else { return };
     let first = wanted("LONGHAUL_SIM_FIRST").unwrap_or(REDIS_FIRST);
     let many = wanted("LONGHAUL_SIM_REDIS_SEEDS").unwrap_or(REDIS_SEEDS);
@@ -170,7 +169,7 @@ fn the_same_seed_gives_the_same_log() {
 }
 
 #[test]
-fn a_wall_clock_that_is_set_again_and_again_changes_not_one_line() {
+fn repeated_changes_of_the_wall_clock_do_not_change_the_log() {
     for seed in FIRST..FIRST + WILD {
         assert_eq!(run(seed).log, run_under_a_wild_clock(seed, false).log, "seed {seed}");
         assert_eq!(run_leased(seed).log, run_under_a_wild_clock(seed, true).log, "seed {seed}, leased");

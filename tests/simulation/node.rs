@@ -39,7 +39,7 @@ enum Phase {
 }
 
 /// State that the engines of all nodes share.
-pub(crate) struct Ground {
+pub(crate) struct SharedState {
     pub(crate) clock: VirtualClock,
     pub(crate) store: Arc<Witness>,
     /// Signer of all launches, whichever node accepts them.
@@ -51,16 +51,21 @@ pub(crate) struct Ground {
     pub(crate) longest_away: u64,
 }
 
-impl Ground {
+impl SharedState {
     pub(crate) fn with<T>(&self, look: impl FnOnce(&mut Oracle) -> T) -> T {
         look(&mut self.oracle.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
 impl Node {
-    pub(crate) fn new(ground: &Ground, id: &NodeId, settings: EngineSettings, mut chance: Chance) -> Self {
-        let (oracle, here) = (ground.oracle.clone(), id.clone());
-        let spawner = ScriptedSpawner::casting(ground.clock.clone(), move |order| {
+    pub(crate) fn new(
+        shared_state: &SharedState,
+        id: &NodeId,
+        settings: EngineSettings,
+        mut chance: Chance,
+    ) -> Self {
+        let (oracle, here) = (shared_state.oracle.clone(), id.clone());
+        let spawner = ScriptedSpawner::casting(shared_state.clock.clone(), move |order| {
             let mut oracle = oracle.lock().unwrap_or_else(PoisonError::into_inner);
             let name = oracle.name(order.key.id);
             let recorded = oracle.lives.get(&order.key.id).is_some_and(|life| {
@@ -82,9 +87,9 @@ impl Node {
             environments: Arc::default(),
             ids: Arc::new(SequentialIds::seeded(chance.draw())),
             chance,
-            phase: Phase::Down { until: ground.clock.now() },
-            wire: Arc::new(FaultPlan::new(Arc::new(ground.clock.clone()))),
-            cut_until: ground.clock.now(),
+            phase: Phase::Down { until: shared_state.clock.now() },
+            wire: Arc::new(FaultPlan::new(Arc::new(shared_state.clock.clone()))),
+            cut_until: shared_state.clock.now(),
             at_work_since: None,
             read: 0,
         }
@@ -102,8 +107,8 @@ impl Node {
     }
 
     /// Kills the manager. If the machine reboots, kills all commands too.
-    pub(crate) fn kill(&mut self, ground: &Ground, reboot: bool) {
-        ground.with(|oracle| oracle.note(format_args!("{} is killed, reboot: {reboot}", self.id())));
+    pub(crate) fn kill(&mut self, shared_state: &SharedState, reboot: bool) {
+        shared_state.with(|oracle| oracle.note(format_args!("{} is killed, reboot: {reboot}", self.id())));
         match &self.phase {
             Phase::Up { trouble, .. } | Phase::Starting { trouble, .. } => trouble.kill(),
             Phase::Down { .. } => {}
@@ -115,18 +120,18 @@ impl Node {
     }
 
     /// Cuts the node off from the store for a while. Its child processes and its manager keep running.
-    pub(crate) fn cut_off(&mut self, ground: &Ground, span: Duration) {
-        ground.with(|oracle| oracle.note(format_args!("{} is cut off for {span:?}", self.id())));
+    pub(crate) fn cut_off(&mut self, shared_state: &SharedState, span: Duration) {
+        shared_state.with(|oracle| oracle.note(format_args!("{} is cut off for {span:?}", self.id())));
         self.wire.set_down(true);
-        self.cut_until = ground.clock.now().plus(span);
+        self.cut_until = shared_state.clock.now().plus(span);
     }
 
     /// Freezes the manager for a while. The child processes keep running.
-    pub(crate) fn freeze(&mut self, ground: &Ground, span: Duration) {
-        ground.with(|oracle| oracle.note(format_args!("{} is frozen for {span:?}", self.id())));
+    pub(crate) fn freeze(&mut self, shared_state: &SharedState, span: Duration) {
+        shared_state.with(|oracle| oracle.note(format_args!("{} is frozen for {span:?}", self.id())));
         match &self.phase {
             Phase::Up { trouble, .. } | Phase::Starting { trouble, .. } => {
-                trouble.freeze(ground.clock.now().plus(span));
+                trouble.freeze(shared_state.clock.now().plus(span));
             }
             Phase::Down { .. } => {}
         }
@@ -145,11 +150,11 @@ impl Node {
         }
     }
 
-    /// Advances the node: cleans up a dead engine, completes a start, or starts the next engine. Returns true if an
+    /// Advances the node: cleans up a crashed engine, completes a start, or starts the next engine. Returns true if an
     /// engine has ended.
-    pub(crate) fn tick(&mut self, ground: &Ground) -> bool {
+    pub(crate) fn tick(&mut self, shared_state: &SharedState) -> bool {
         let id = self.id().clone();
-        let now = ground.clock.now();
+        let now = shared_state.clock.now();
         if self.cut_until <= now {
             self.wire.set_down(false);
         }
@@ -160,73 +165,74 @@ impl Node {
         self.at_work_since = self.at_work_since.filter(|_| is_at_work).or(is_at_work.then_some(now));
         match &mut self.phase {
             Phase::Up { trouble, engine } if trouble.is_dead() => {
-                ground.with(|oracle| oracle.note(format_args!("{id} is down")));
+                shared_state.with(|oracle| oracle.note(format_args!("{id} is down")));
                 engine.abandon();
-                self.bury(ground);
+                self.bury(shared_state);
                 true
             }
             Phase::Up { .. } => false,
             Phase::Starting { trouble, start } if trouble.is_dead() => {
-                ground.with(|oracle| oracle.note(format_args!("{id} went down during its start")));
+                shared_state.with(|oracle| oracle.note(format_args!("{id} went down during its start")));
                 start.abort();
-                self.bury(ground);
+                self.bury(shared_state);
                 true
             }
             Phase::Starting { trouble, start } => {
                 match start.now_or_never() {
                     Some(Ok(Ok(engine))) => {
-                        ground.with(|oracle| oracle.note(format_args!("{id} is up")));
+                        shared_state.with(|oracle| oracle.note(format_args!("{id} is up")));
                         self.phase = Phase::Up { trouble: trouble.clone(), engine };
                     }
                     Some(Ok(Err(error))) => {
-                        ground.with(|oracle| oracle.note(format_args!("{id} cannot start: {error}")));
+                        shared_state.with(|oracle| oracle.note(format_args!("{id} cannot start: {error}")));
                         trouble.kill();
-                        self.bury(ground);
+                        self.bury(shared_state);
                     }
                     Some(Err(error)) => {
-                        ground.with(|oracle| oracle.violated(format_args!("{id} failed to start: {error}")));
+                        shared_state
+                            .with(|oracle| oracle.violated(format_args!("{id} failed to start: {error}")));
                         trouble.kill();
-                        self.bury(ground);
+                        self.bury(shared_state);
                     }
                     None => {}
                 }
                 false
             }
             Phase::Down { until } => {
-                if *until <= ground.clock.now() {
-                    self.begin(ground);
+                if *until <= shared_state.clock.now() {
+                    self.begin(shared_state);
                 }
                 false
             }
         }
     }
 
-    fn bury(&mut self, ground: &Ground) {
+    fn bury(&mut self, shared_state: &SharedState) {
         self.spawner = Arc::new(self.spawner.reopened());
-        let away = Duration::from_millis(self.chance.below(ground.longest_away));
-        self.phase = Phase::Down { until: ground.clock.now().plus(away) };
+        let away = Duration::from_millis(self.chance.below(shared_state.longest_away));
+        self.phase = Phase::Down { until: shared_state.clock.now().plus(away) };
     }
 
-    fn begin(&mut self, ground: &Ground) {
-        let trouble = Arc::new(FaultPlan::mortal(Arc::new(ground.clock.clone())));
-        if !ground.calm {
+    fn begin(&mut self, shared_state: &SharedState) {
+        let trouble = Arc::new(FaultPlan::mortal(Arc::new(shared_state.clock.clone())));
+        if !shared_state.calm {
             trouble.set_mischief(self.random_faults());
         }
-        let cut = Arc::new(FaultyStore::sharing(ground.store.clone(), self.wire.clone()));
+        let cut = Arc::new(FaultyStore::sharing(shared_state.store.clone(), self.wire.clone()));
         let parts = EnginePorts {
             store: Arc::new(FaultyStore::sharing(cut, trouble.clone())),
             spawner: Arc::new(FaultySpawner::sharing(self.spawner.clone(), trouble.clone())),
             output: Arc::new(FaultyOutput::sharing(Arc::new(self.spawner.output()), trouble.clone())),
-            prober: Arc::new(FakeProber::new(ground.clock.clone())),
-            signer: Arc::new(ground.signer.clone()),
+            prober: Arc::new(FakeProber::new(shared_state.clock.clone())),
+            signer: Arc::new(shared_state.signer.clone()),
             environments: Arc::new(FaultyEnvironmentStore::sharing(
                 self.environments.clone(),
                 trouble.clone(),
             )),
-            clock: Arc::new(ground.clock.clone()),
+            clock: Arc::new(shared_state.clock.clone()),
             ids: self.ids.clone(),
         };
-        ground.with(|oracle| oracle.note(format_args!("{} starts", self.id())));
+        shared_state.with(|oracle| oracle.note(format_args!("{} starts", self.id())));
         let start = tokio::spawn(Engine::start(parts, self.settings.clone()));
         self.phase = Phase::Starting { trouble, start };
     }

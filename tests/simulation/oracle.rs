@@ -334,7 +334,8 @@ impl Oracle {
             Condition::WaitingForInput => program.as_deref() == Some("ask"),
             Condition::Ready => matches!(program.as_deref(), Some("serve" | "echo")),
             Condition::Idle | Condition::Stalled => life.process.spec.silence != SilencePolicy::default(),
-            // These conditions cannot occur: no script leaves descendants behind, and there are no shims.
+            // These conditions cannot occur, because no script leaves descendants behind and the simulation has no
+            // shims.
             Condition::CleaningUp | Condition::SupervisorStopped => false,
         };
         if !can_be {

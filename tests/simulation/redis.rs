@@ -1,7 +1,7 @@
 //! A store in a real Redis server that, for the simulation, answers immediately.
 //!
-//! The simulation stands still during each request: no virtual time passes between a request and its answer, as with
-//! the in-memory store. The server uses the time of the simulation, so a seed gives the same run on both stores.
+//! No virtual time passes between a request and its answer, as with the in-memory store. The server uses the time of
+//! the simulation, so a seed gives the same run on both stores.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -67,7 +67,7 @@ impl Server {
 pub(crate) struct RedisAtOnce {
     store: Arc<RedisStore>,
     runtime: tokio::runtime::Handle,
-    /// Number of calls that may have changed something that a waiting node waits for.
+    /// Number of calls that may have caused an update for which a node waits.
     changes: Arc<watch::Sender<u64>>,
 }
 
@@ -101,9 +101,9 @@ fn at_once<T: Send + 'static>(
     runtime: &tokio::runtime::Handle,
     work: impl Future<Output = T> + Send + 'static,
 ) -> T {
-    let (sender, told) = mpsc::channel();
+    let (sender, reported) = mpsc::channel();
     runtime.spawn(async move { sender.send(work.await) });
-    told.recv().unwrap()
+    reported.recv().unwrap()
 }
 
 #[async_trait]

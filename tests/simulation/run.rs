@@ -67,7 +67,7 @@ fn play(seed: u64, sabotage: Option<Sabotage>, leased: bool, place: Place<'_>, w
         end_all(&mut world).await;
         world.check_over();
         let crashes = world.crashes;
-        world.ground.with(|oracle| Outcome {
+        world.shared_state.with(|oracle| Outcome {
             log: std::mem::take(&mut oracle.log),
             violations: std::mem::take(&mut oracle.violations),
             events: oracle.events,
@@ -89,7 +89,8 @@ impl Drop for Shown {
     }
 }
 
-/// Lets time pass until everything has settled. The time starts again if a crash happens that was scheduled before.
+/// Lets time pass until all processes and nodes have settled. The waiting time starts again if a scheduled crash
+/// happens.
 async fn rest(world: &mut World, long: u64) {
     let mut quiet = 0;
     while quiet < long {
@@ -101,7 +102,7 @@ async fn rest(world: &mut World, long: u64) {
 
 async fn end_all(world: &mut World) {
     for round in 0..END {
-        let live: Vec<ProcessId> = world.ground.with(|oracle| {
+        let live: Vec<ProcessId> = world.shared_state.with(|oracle| {
             let live = oracle.lives.iter().filter(|(_, life)| !life.has_ended());
             live.map(|(id, _)| *id).collect()
         });
@@ -119,10 +120,10 @@ fn tell_all(world: &World, live: Vec<ProcessId>, round: u64) {
     let engines = world.engines();
     // A node may be down at other times, because a scheduled crash may still happen at the next event.
     if engines.len() < world.nodes.len() && (round == 0 || round + 10 >= END) {
-        world.ground.with(|oracle| oracle.violated("a node did not come up again"));
+        world.shared_state.with(|oracle| oracle.violated("a node did not come up again"));
     }
     let Some(engine) = engines.into_iter().next() else { return };
-    let oracle = world.ground.oracle.clone();
+    let oracle = world.shared_state.oracle.clone();
     tokio::spawn(async move {
         for key in KEYS.iter().filter_map(|key| SlotKey::new(key).ok()) {
             let released = engine.release_queue(&key).await;
@@ -131,8 +132,8 @@ fn tell_all(world: &World, live: Vec<ProcessId>, round: u64) {
             }
         }
         for id in live {
-            let told = engine.terminate(id, false, None).await;
-            if let (Err(error), Ok(mut oracle)) = (told, oracle.lock()) {
+            let reported = engine.terminate(id, false, None).await;
+            if let (Err(error), Ok(mut oracle)) = (reported, oracle.lock()) {
                 let name = oracle.name(id);
                 oracle.violated(format_args!("{name} cannot be ended: {error}"));
             }

@@ -9,7 +9,7 @@ impl World {
     /// Checks that no process waits for work that should have been done.
     pub(crate) fn check_settled(&self) {
         let nodes = self.nodes.len();
-        self.ground.with(|oracle| {
+        self.shared_state.with(|oracle| {
             let now = oracle.clock.now();
             let mut left: Vec<String> = Vec::new();
             for life in oracle.lives.values() {
@@ -25,8 +25,8 @@ impl World {
 
     /// Checks that all processes have ended, that no slot is taken, and that no child process is running.
     pub(crate) fn check_over(&self) {
-        let lines = self.ground.store.lines();
-        self.ground.with(|oracle| {
+        let lines = self.shared_state.store.lines();
+        self.shared_state.with(|oracle| {
             let live: Vec<_> =
                 oracle.lives.values().filter(|life| !life.has_ended()).map(|life| life.number).collect();
             if !live.is_empty() {
@@ -40,9 +40,9 @@ impl World {
             let mut live = node.spawner.live();
             // Ignore commands whose process was interrupted when its node was lost: they may run to their end on that
             // node.
-            self.ground.with(|oracle| live.retain(|key| !oracle.lost.contains(key)));
+            self.shared_state.with(|oracle| live.retain(|key| !oracle.lost.contains(key)));
             if !live.is_empty() {
-                self.ground
+                self.shared_state
                     .with(|oracle| oracle.violated(format_args!("at the end: {live:?} are still running")));
             }
         }
@@ -50,8 +50,8 @@ impl World {
     }
 
     fn check_nothing_lost(&self) {
-        let kept = |id: &ProcessId| self.ground.store.present(*id);
-        self.ground.with(|oracle| {
+        let kept = |id: &ProcessId| self.shared_state.store.present(*id);
+        self.shared_state.with(|oracle| {
             let wrong: Vec<String> = oracle
                 .lives
                 .iter()
@@ -85,12 +85,12 @@ fn undone(oracle: &Oracle, life: &Life, now: Timestamp, nodes: usize) -> Option<
         let spared = |other: &Life| !other.has_ended() && is_spared(top, other);
         matches!(top.process.state, State::AwaitingChildren(_)) && oracle.lives.values().any(spared)
     };
-    let told = |top: &&Life| {
+    let reported = |top: &&Life| {
         let itself = top.process.id == life.process.id;
         top.terminated && !is_spared(top, life) && !(itself && waits_for_spared(top))
     };
-    if let Some(told) = std::iter::once(life).chain(above()).find(told) {
-        return Some(format!("is live although p{} was cancelled with all its descendants", told.number));
+    if let Some(reported) = std::iter::once(life).chain(above()).find(reported) {
+        return Some(format!("is live although p{} was cancelled with all its descendants", reported.number));
     }
     if process.session_deadline().is_some_and(|by| by < now) {
         return Some("was not cancelled with its session".to_owned());

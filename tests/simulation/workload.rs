@@ -1,6 +1,6 @@
 //! Random requests that the simulation sends to the engines.
 
-use crate::node::Ground;
+use crate::node::SharedState;
 use crate::oracle::Oracle;
 use crate::specs::{KEYS, SESSIONS, priority, session, span, spec};
 use longhaul_domain::{
@@ -23,11 +23,11 @@ struct Desk {
     number: u64,
 }
 
-/// Sends one random request to an engine. The answer arrives later, or never if the engine dies first.
-pub(crate) fn ask(ground: &Ground, chance: &mut Chance, engine: &Engine, number: u64) {
-    let desk = Desk { oracle: ground.oracle.clone(), number };
+/// Sends one random request to an engine. The answer arrives later, or never if the engine crashes first.
+pub(crate) fn ask(shared_state: &SharedState, chance: &mut Chance, engine: &Engine, number: u64) {
+    let desk = Desk { oracle: shared_state.oracle.clone(), number };
     let mut chance = chance.fork();
-    let ids: Vec<ProcessId> = ground.with(|oracle| {
+    let ids: Vec<ProcessId> = shared_state.with(|oracle| {
         let mut known: Vec<_> = oracle.lives.iter().map(|(id, life)| (life.number, *id)).collect();
         known.sort_unstable();
         known.into_iter().rev().take(12).map(|(_, id)| id).collect()

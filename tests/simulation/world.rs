@@ -1,6 +1,6 @@
 //! All nodes of one seed, with their store and virtual time.
 
-use crate::node::{Ground, Node, facts};
+use crate::node::{Node, SharedState, facts};
 use crate::oracle::Oracle;
 use crate::redis::Server;
 use crate::witness::{Sabotage, Witness};
@@ -17,7 +17,7 @@ use std::time::Duration;
 
 /// All nodes of one seed, with their store.
 pub(crate) struct World {
-    pub(crate) ground: Ground,
+    pub(crate) shared_state: SharedState,
     pub(crate) nodes: Vec<Node>,
     pub(crate) chance: Chance,
     pub(crate) crashes: u64,
@@ -79,7 +79,7 @@ impl World {
         let roots = u32::try_from(2 + chance.below(5)).unwrap_or(2);
         let oracle = Arc::new(Mutex::new(Oracle::new(clock.clone(), tree, roots)));
         let store = Arc::new(Witness::new(place.store(&clock, leased), oracle.clone(), sabotage));
-        let ground = Ground {
+        let shared_state = SharedState {
             clock,
             store,
             signer: FakeSigner::default(),
@@ -102,10 +102,10 @@ impl World {
                     policy: Some(policy.clone()),
                     ..EngineSettings::of(facts(&id))
                 };
-                Node::new(&ground, &id, settings, chance.fork())
+                Node::new(&shared_state, &id, settings, chance.fork())
             })
             .collect();
-        Self { ground, nodes, chance, crashes: 0, leased, wall }
+        Self { shared_state, nodes, chance, crashes: 0, leased, wall }
     }
 
     /// Performs one step: sends requests, sometimes injects a fault, lets time pass, and checks the conditions.
@@ -113,25 +113,25 @@ impl World {
         if self.wall == Wall::Wild
             && let Some(shown) = WILD.iter().cycle().nth(usize::try_from(number).unwrap_or_default())
         {
-            self.ground.clock.set_wall(WallTime(*shown));
+            self.shared_state.clock.set_wall(WallTime(*shown));
         }
         let engines = self.engines();
         for _ in 0..=self.chance.below(3) {
             if let Some(engine) = self.chance.pick(&engines) {
-                ask(&self.ground, &mut self.chance, &engine, number);
+                ask(&self.shared_state, &mut self.chance, &engine, number);
             }
         }
         if self.chance.odds(12) {
             let (reboot, place) = (self.chance.odds(4), self.chance.below(5));
             if let Some(node) = self.nodes.get_mut(usize::try_from(place).unwrap_or(0)) {
-                node.kill(&self.ground, reboot);
+                node.kill(&self.shared_state, reboot);
             }
         }
         if self.leased {
             self.part();
         }
         if self.chance.odds(40) {
-            self.ground.clock.suspend(Duration::from_millis(self.chance.below(5_000)));
+            self.shared_state.clock.suspend(Duration::from_millis(self.chance.below(5_000)));
         }
         let longest = if self.leased { 6_000 } else { 1_500 };
         let span = if self.chance.odds(3) { 0 } else { self.chance.below(longest) };
@@ -146,32 +146,32 @@ impl World {
             let stands_still = self.chance.odds(2);
             if let Some(node) = self.nodes.get_mut(usize::try_from(place).unwrap_or(0)) {
                 if stands_still {
-                    node.freeze(&self.ground, span);
+                    node.freeze(&self.shared_state, span);
                 } else {
-                    node.cut_off(&self.ground, span);
+                    node.cut_off(&self.shared_state, span);
                 }
             }
         }
         if self.chance.odds(30) {
-            self.ground.clock.suspend(Duration::from_millis(self.chance.below(60_000)));
+            self.shared_state.clock.suspend(Duration::from_millis(self.chance.below(60_000)));
         }
     }
 
-    /// Lets time pass and restarts dead nodes.
+    /// Lets time pass and restarts crashed nodes.
     pub(crate) async fn pass(&mut self, span: Duration) {
-        self.ground.clock.run_for(span).await;
+        self.shared_state.clock.run_for(span).await;
         for node in &mut self.nodes {
-            self.crashes += u64::from(node.tick(&self.ground));
+            self.crashes += u64::from(node.tick(&self.shared_state));
         }
-        self.ground.clock.settle().await;
+        self.shared_state.clock.settle().await;
         self.check_machines();
     }
 
     /// Switches off all faults.
     pub(crate) fn calm(&mut self) {
-        (self.ground.calm, self.ground.longest_away) = (true, 4_000);
-        self.ground.with(|oracle| oracle.note("calm"));
-        let now = self.ground.clock.now();
+        (self.shared_state.calm, self.shared_state.longest_away) = (true, 4_000);
+        self.shared_state.with(|oracle| oracle.note("calm"));
+        let now = self.shared_state.clock.now();
         for node in &mut self.nodes {
             node.calm(now);
         }

@@ -1,10 +1,10 @@
 //! The faults of a soak run. They kill managers that are running or starting, and shims while a manager is running or
 //! while none is.
 
-use crate::ground::Ground;
 use crate::journal;
 use crate::leaks;
 use crate::manager::Manager;
+use crate::run_directory::RunDirectory;
 use longhaul_tests::ask::{Answer, ask};
 use longhaul_tests::{Chance, kill, stat, within};
 use serde_json::Value;
@@ -33,8 +33,8 @@ pub(crate) struct FaultHistory {
     left: Vec<String>,
     /// Ids of the processes whose shim was killed.
     pub(crate) orphaned: BTreeSet<String>,
-    /// Those of the `orphaned` processes whose output pipes no manager held when the shim was killed. The next write to
-    /// the broken pipe may kill such a command.
+    /// The `orphaned` processes whose output pipes no manager held when the shim was killed. The next write to the
+    /// broken pipe may kill such a command.
     pub(crate) exit_unobserved: BTreeSet<String>,
 }
 
@@ -51,7 +51,7 @@ impl fmt::Display for FaultHistory {
 
 /// Injects faults into the manager and the shims, and restarts the manager.
 pub(crate) struct FaultInjector {
-    ground: Ground,
+    run_directory: RunDirectory,
     chance: Chance,
     manager: Manager,
     /// Time of the latest start or kill of the manager.
@@ -61,11 +61,11 @@ pub(crate) struct FaultInjector {
 }
 
 impl FaultInjector {
-    pub(crate) fn new(ground: &Ground, chance: Chance) -> Self {
-        let manager = Manager::start(ground);
+    pub(crate) fn new(run_directory: &RunDirectory, chance: Chance) -> Self {
+        let manager = Manager::start(run_directory);
         let since = Instant::now();
         Self {
-            ground: ground.clone(),
+            run_directory: run_directory.clone(),
             chance,
             manager,
             since,
@@ -86,7 +86,7 @@ impl FaultInjector {
         within(RETURN, "the manager answers", || {
             self.restart_if_exited();
             let timeout = Duration::from_secs(2);
-            let answer = ask(&self.ground.socket(), "GET", "/v1/version", &Value::Null, timeout);
+            let answer = ask(&self.run_directory.socket(), "GET", "/v1/version", &Value::Null, timeout);
             matches!(answer, Answer::Response { status: 200, .. }).then_some(())
         });
     }
@@ -139,12 +139,12 @@ impl FaultInjector {
     }
 
     fn begin_anew(&mut self) {
-        self.manager = Manager::start(&self.ground);
+        self.manager = Manager::start(&self.run_directory);
         self.since = Instant::now();
     }
 
     fn kill_supervisor(&mut self) {
-        let lives: Vec<_> = journal::read(&self.ground.journal())
+        let lives: Vec<_> = journal::read(&self.run_directory.journal())
             .into_iter()
             .filter(|(_, trace)| !trace.has_ended)
             .filter_map(|(id, trace)| Some((id, *trace.begins.last()?)))

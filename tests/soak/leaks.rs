@@ -1,7 +1,7 @@
 //! Checks which processes, files and memory are left on the machine after all work has ended.
 
 use crate::faults::FaultInjector;
-use crate::ground::Ground;
+use crate::run_directory::RunDirectory;
 use crate::settling::Settled;
 use longhaul_tests::{Findings, is_alive};
 use std::collections::BTreeSet;
@@ -34,15 +34,15 @@ impl Before {
     /// Checks the machine after all work, and compares the manager with its state before.
     pub(crate) fn check(
         &self,
-        ground: &Ground,
+        run_directory: &RunDirectory,
         manager: u32,
         (early, late): (u64, u64),
         settled: &Settled,
         injector: &FaultInjector,
         findings: &mut Findings,
     ) {
-        let state = ground.state();
-        let socket = ground.socket();
+        let state = run_directory.state();
+        let socket = run_directory.socket();
         let begun = Instant::now();
         let left = loop {
             let left: Vec<u32> = holders(&state, &socket).into_iter().filter(|pid| *pid != manager).collect();

@@ -12,21 +12,21 @@
 #![expect(clippy::unwrap_used, reason = "a failed step fails the test")]
 #![expect(clippy::print_stdout, reason = "the figures are the result of a long run")]
 
-mod crowd;
+mod clients;
 mod faults;
-mod ground;
 mod journal;
 mod leaks;
 mod ledger;
 mod manager;
+mod run_directory;
 mod settling;
 mod truth;
 
-use crowd::Crowd;
+use clients::Clients;
 use faults::FaultInjector;
-use ground::Ground;
 use leaks::Before;
 use longhaul_tests::{Chance, Findings, Owner, fresh_seed, wanted};
+use run_directory::RunDirectory;
 use std::time::{Duration, Instant};
 
 /// Default duration of a run, in seconds.
@@ -39,11 +39,11 @@ fn work_outlives_every_kill_and_leaves_nothing_behind() {
     println!("soak: seed {seed}, {seconds} s");
     let mut chance = Chance::seeded(seed);
     let folder = tempfile::Builder::new().prefix("lh-soak-").tempdir().unwrap();
-    let ground = Ground::below(folder.path(), Owner::of_run(seed));
-    let mut injector = FaultInjector::new(&ground, chance.fork());
+    let run_directory = RunDirectory::below(folder.path(), Owner::of_run(seed));
+    let mut injector = FaultInjector::new(&run_directory, chance.fork());
     injector.until_it_answers();
     let before = Before::look(injector.manager());
-    let crowd = Crowd::gather(&ground, &mut chance);
+    let clients = Clients::start(&run_directory, &mut chance);
 
     let begun = Instant::now();
     while begun.elapsed() < Duration::from_secs(seconds) * 2 / 3 {
@@ -55,12 +55,12 @@ fn work_outlives_every_kill_and_leaves_nothing_behind() {
         injector.step();
     }
     let late = leaks::resident(injector.manager());
-    let ledger = crowd.part();
+    let ledger = clients.stop();
 
     let mut findings = Findings::default();
-    let settled = settling::settle(&ground, &mut findings);
-    let tally = truth::check(&ledger, &settled, &injector, &ground, &mut findings);
-    before.check(&ground, injector.manager(), (early, late), &settled, &injector, &mut findings);
+    let settled = settling::settle(&run_directory, &mut findings);
+    let tally = truth::check(&ledger, &settled, &injector, &run_directory, &mut findings);
+    before.check(&run_directory, injector.manager(), (early, late), &settled, &injector, &mut findings);
     println!("{}\n{tally}\nresident {} to {} KiB", injector.past(), early, late);
     drop(injector);
     if !findings.is_empty() {

@@ -1,6 +1,6 @@
 //! The manager of a soak run, as a child process of the test.
 
-use crate::ground::Ground;
+use crate::run_directory::RunDirectory;
 use std::fs::OpenOptions;
 use std::process::{Child, Stdio};
 
@@ -13,9 +13,9 @@ pub(crate) struct Manager {
 }
 
 impl Manager {
-    pub(crate) fn start(ground: &Ground) -> Self {
-        let log = OpenOptions::new().create(true).append(true).open(ground.log()).unwrap();
-        let child = ground
+    pub(crate) fn start(run_directory: &RunDirectory) -> Self {
+        let log = OpenOptions::new().create(true).append(true).open(run_directory.log()).unwrap();
+        let child = run_directory
             .command(&["serve", "--max-parallel", AT_ONCE])
             .stdout(Stdio::null())
             .stderr(log)

@@ -1,6 +1,6 @@
 //! The phase after the last fault: every process ends, and its end is recorded.
 
-use crate::ground::Ground;
+use crate::run_directory::RunDirectory;
 use longhaul_tests::Findings;
 use longhaul_tests::ask::{ask, list};
 use longhaul_wire::api::ProcessView;
@@ -24,9 +24,9 @@ pub(crate) struct Settled {
     pub(crate) dismissed: Vec<String>,
 }
 
-pub(crate) fn settle(ground: &Ground, findings: &mut Findings) -> Settled {
+pub(crate) fn settle(run_directory: &RunDirectory, findings: &mut Findings) -> Settled {
     let mut settled = Settled::default();
-    let socket = ground.socket();
+    let socket = run_directory.socket();
     let begun = Instant::now();
     while begun.elapsed() < DRAIN && !list(&socket, "live=true", TIMEOUT).is_some_and(|live| live.is_empty())
     {

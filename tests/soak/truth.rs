@@ -1,9 +1,9 @@
 //! Checks that no launch is lost or duplicated, and that every recorded ending is correct.
 
 use crate::faults::FaultInjector;
-use crate::ground::Ground;
 use crate::journal;
 use crate::ledger::Ledger;
+use crate::run_directory::RunDirectory;
 use crate::settling::Settled;
 use longhaul_tests::Findings;
 use std::collections::BTreeMap;
@@ -36,13 +36,13 @@ pub(crate) fn check(
     ledger: &Ledger,
     settled: &Settled,
     injector: &FaultInjector,
-    ground: &Ground,
+    run_directory: &RunDirectory,
     findings: &mut Findings,
 ) -> Tally {
     ledger.oddities.iter().for_each(|what| findings.note(what));
-    let log = std::fs::read_to_string(ground.log()).unwrap_or_default();
+    let log = std::fs::read_to_string(run_directory.log()).unwrap_or_default();
     log.lines().filter(|line| line.contains("panicked")).for_each(|line| findings.note(line));
-    let traces = journal::read(&ground.journal());
+    let traces = journal::read(&run_directory.journal());
     for (id, trace) in &traces {
         if trace.begins.len() > 1 {
             findings.note(format_args!("{id} started as {:?}", trace.begins));

@@ -16,7 +16,7 @@ pub const USER: u32 = 47_017;
 /// The user that runs the programs of a test run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Owner {
-    /// The same user that runs the tests.
+    /// The user that runs the tests.
     Same,
     /// [`USER`].
     Ordinary,

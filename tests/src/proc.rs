@@ -19,7 +19,7 @@ pub struct Stat {
     pub threads: u64,
 }
 
-/// Reads the status of a process. Returns `None` if there is no such process.
+/// Reads the status of a process. Returns `None` if no process has this pid.
 #[must_use]
 pub fn stat(pid: u32) -> Option<Stat> {
     let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
@@ -41,7 +41,7 @@ pub fn is_alive(pid: u32) -> bool {
     stat(pid).is_some_and(|stat| stat.threads > 1 || (stat.state != 'Z' && stat.state != 'X'))
 }
 
-/// Returns the processor time of a process in clock ticks, or 0 if there is no such process.
+/// Returns the processor time of a process in clock ticks, or 0 if no process has this pid.
 #[must_use]
 pub fn ticks(pid: u32) -> u64 {
     stat(pid).map_or(0, |stat| stat.ticks)

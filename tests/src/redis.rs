@@ -10,7 +10,7 @@ use std::time::Duration;
 const PROGRAM: &str = "redis-server";
 const TIMEOUT: Duration = Duration::from_secs(20);
 
-/// What a Redis server writes to disk.
+/// Data that a Redis server writes to disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Keeps {
     /// The server writes nothing to disk.

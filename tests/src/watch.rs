@@ -1,8 +1,8 @@
-//! Interception of system calls: a test decides what happens to each call of a program and of its descendants.
+//! Interception of system calls: a test determines the result of each call of a program and of its descendants.
 //!
-//! The kernel stops each call that changes something and asks the test (seccomp user notification). The test lets the
-//! call pass, fails it, writes half of the data, delays it, or kills the process. In contrast to ptrace, one counter
-//! covers all processes and threads. A short write is also real: half of the bytes are in the file.
+//! The kernel stops each call that changes a file or a process and asks the test (seccomp user notification). The test
+//! lets the call pass, fails it, writes half of the data, delays it, or kills the process. In contrast to ptrace, one
+//! counter covers all processes and threads. A short write is also real: half of the bytes are in the file.
 
 mod call;
 mod filter;
@@ -32,8 +32,8 @@ pub enum Fate {
     Delay(Duration),
 }
 
-/// Starts a program and intercepts its system calls. `judge` decides about each call that changes something. It also
-/// decides about calls of descendants that are programs of this workspace.
+/// Starts a program and intercepts its system calls. `judge` decides about each call that changes a file or a process.
+/// It also decides about calls of descendants that are programs of this workspace.
 ///
 /// `judge` runs in its own thread until the last of these processes has exited.
 ///

@@ -110,7 +110,7 @@ impl Cell {
         self.manager.wait().unwrap();
     }
 
-    /// Starts another manager after the previous one was killed.
+    /// Starts another manager after the previous manager was killed.
     pub(crate) fn begin_again(&mut self) {
         let (directory, programs) = (self.directory.path(), &self.programs);
         self.manager = serve(directory, programs, self.containment, self.owner, self.cgroup.as_deref());

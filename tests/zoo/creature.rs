@@ -127,8 +127,8 @@ impl Creature {
         // Poll, because the program can be ready before its manager has processed its start.
         let view =
             until("the process runs", || Some(self.view()).filter(|view| view["status"] != "starting"));
-        let told = (view["status"].as_str(), view["containment"].as_str());
-        assert_eq!(told, (Some("running"), Some(self.containment.word())), "{view}");
+        let reported = (view["status"].as_str(), view["containment"].as_str());
+        assert_eq!(reported, (Some("running"), Some(self.containment.word())), "{view}");
         view
     }
 

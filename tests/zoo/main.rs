@@ -21,12 +21,12 @@ use std::sync::Mutex;
 const KEEPERS: usize = 6;
 
 #[test]
-fn no_creature_of_root_leaves_its_cgroup() {
+fn no_test_program_of_root_leaves_its_cgroup() {
     keep(Containment::Cgroup, Who::Root);
 }
 
 #[test]
-fn no_creature_of_root_leaves_its_subreaper() {
+fn no_test_program_of_root_leaves_its_subreaper() {
     keep(Containment::Subreaper, Who::Root);
 }
 
@@ -36,12 +36,12 @@ fn programs_of_root_are_reported_correctly_with_containment_by_group() {
 }
 
 #[test]
-fn no_creature_of_a_user_leaves_its_cgroup() {
+fn no_test_program_of_a_user_leaves_its_cgroup() {
     keep(Containment::Cgroup, Who::User);
 }
 
 #[test]
-fn no_creature_of_a_user_leaves_its_subreaper() {
+fn no_test_program_of_a_user_leaves_its_subreaper() {
     keep(Containment::Subreaper, Who::User);
 }
 
@@ -51,12 +51,12 @@ fn programs_of_a_user_are_reported_correctly_with_containment_by_group() {
 }
 
 #[test]
-fn ends_of_root_are_reported_correctly_in_every_order_of_kills() {
+fn ends_of_programs_of_root_are_reported_correctly_in_every_order_of_kills() {
     kill_in_every_order(Who::Root);
 }
 
 #[test]
-fn ends_of_a_user_are_reported_correctly_in_every_order_of_kills() {
+fn ends_of_programs_of_a_user_are_reported_correctly_in_every_order_of_kills() {
     kill_in_every_order(Who::User);
 }
 

@@ -117,11 +117,11 @@ pub(crate) fn round(cell: &mut Cell, order: Order, moment: Moment) {
 
 /// Returns true if the reported end is the real one, or is reported as unknown and may be unknown.
 fn is_true(view: &Value, Ends { number, may_be_unseen }: Ends) -> bool {
-    let told = end(view);
+    let reported = end(view);
     let truth = match number {
         0 => ("completed", Some(0), None, None, None),
         1.. => ("failed", Some(number), None, None, None),
         _ => ("failed", None, Some(-number), None, None),
     };
-    told == truth || may_be_unseen && told == ("interrupted", None, None, None, None)
+    reported == truth || may_be_unseen && reported == ("interrupted", None, None, None, None)
 }

@@ -19,7 +19,7 @@ impl NamedDamage {
             named.clear();
         }
         if named.insert(error.to_string()) {
-            tracing::error!(%error, "skipped a damaged record");
+            tracing::error!(%error, "skipped a damaged record of the store");
         }
     }
 }

@@ -12,8 +12,11 @@ use std::path::Path;
 /// Rejects a symbolic link, because another user could redirect the files through it.
 pub(super) fn make_private_directory(path: &Path) -> io::Result<()> {
     if path.is_symlink() {
-        let why =
-            format!("{} is a symbolic link; give the directory itself, or mount it there", path.display());
+        let why = format!(
+            "{} is a symbolic link; configure the directory that the link points to, or mount the \
+                directory at this path",
+            path.display()
+        );
         return Err(io::Error::new(io::ErrorKind::NotADirectory, why));
     }
     if path.is_dir() {

@@ -3,7 +3,7 @@
 use longhaul_domain::Spec;
 use longhaul_wire::record;
 
-/// FNV-1a hash of bytes. The bytes can be added in several pieces.
+/// FNV-1a hash of a byte sequence. The bytes can be added in several calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Fingerprint(u64);
 

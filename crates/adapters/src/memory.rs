@@ -1,7 +1,7 @@
 //! In-memory store: the reference for the behaviour of every store.
 //!
-//! One lock protects plain ordered maps: the records, and an index that is derived from the records alone. The data
-//! lasts only as long as the program.
+//! One lock protects plain ordered maps: the records, and an index that is derived from the records alone. The data is
+//! lost when the program exits.
 
 mod claim;
 mod index;

@@ -1,9 +1,9 @@
 //! Runs commands on this machine, each under a shim that outlives the manager.
 //!
 //! [`OsSpawner`] starts one `longhaul-shim` for each attempt and communicates with it. If the shim is killed, the
-//! spawner takes over its work. [`OsOutput`] reads the output that the shims wrote. [`OsProber`] runs the probes that
-//! check if a command works. All files of an attempt are in `<attempts>/<process>/<n>/`; `longhaul-shim` defines their
-//! format.
+//! spawner supervises the command in its place. [`OsOutput`] reads the output that the shims wrote. [`OsProber`] runs
+//! the probes that check if a command works. All files of an attempt are in `<attempts>/<process>/<n>/`;
+//! `longhaul-shim` defines their format.
 //!
 //! # Input
 //! A command that is started with a pipe as its standard input reads from the file `stdin` of its attempt directory.

@@ -1,9 +1,9 @@
 //! Outbox: a node's own copy of the records that it wrote to a shared store.
 //!
-//! A node writes a launch to a local SQLite file before it sends the launch to the store. Later it also writes the
-//! store's replies about its own work. The node can therefore show its own work while the store is unreachable, and can
-//! restore records that the store has lost. The store acknowledges every write and answers every other read. The only
-//! exception is a node that is configured to accept local-only launches.
+//! A node writes a launch to a local SQLite file before it sends the launch to the store. Later the node also writes
+//! the replies of the store about its own processes. The node can therefore show its own processes while the store is
+//! unreachable, and can restore records that the store has lost. The store acknowledges every write and answers every
+//! other read. The only exception is a node that is configured to accept local-only launches.
 //!
 //! The launch spec is on the disk before the store receives it. Later changes are written within milliseconds; after a
 //! crash the attempt directories contain the same facts.
@@ -58,8 +58,8 @@ pub struct OutboxStore {
 pub struct OutboxOptions {
     /// Address of the store, without secrets. Records are never restored to a store with another address.
     pub address: String,
-    /// Time for which the record of an ended process is kept after the store acknowledged the end. The default is 10
-    /// minutes, or zero if the store survives the loss of its server.
+    /// Time for which the outbox stores the record of an ended process after the store acknowledged the end. The
+    /// default is 10 minutes, or zero if the store survives the loss of its server.
     pub keeps_ended: Duration,
     /// Maximum number of records of ended processes to keep. The default is 10,000.
     pub max_ended: usize,

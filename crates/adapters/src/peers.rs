@@ -37,7 +37,8 @@ pub struct HttpPeerTransport {
 type Cause = Box<dyn Error + Send + Sync>;
 
 impl Default for HttpPeerTransport {
-    /// Trusts the CA certificates of this machine. Without such certificates, requests to `https` addresses fail.
+    /// Trusts the CA certificates of this machine. If the machine has no CA certificates, requests to `https` addresses
+    /// fail.
     fn default() -> Self {
         Self { connector: connector(None) }
     }

@@ -44,7 +44,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_id_is_printed_like_covers_none() {
+    fn prefix_that_is_not_part_of_an_id_matches_no_id() {
         for begin in ["0123A", "012345678", "01234567-89ab4", "%", "0123 ", "-"] {
             assert_eq!(range(begin), None, "{begin}");
         }

@@ -1,9 +1,9 @@
 //! Local store: a SQLite database in WAL mode.
 //!
-//! One thread writes. It takes all waiting operations and executes each operation under its own savepoint, so that a
-//! rejection undoes only that operation. It then commits them together, and replies when the commit is durable. Other
-//! threads read. After a commit that failed on the disk, the store acknowledges no further writes until it is opened
-//! again.
+//! One thread writes. The writer takes all waiting operations and executes each operation under its own savepoint, so
+//! that a rejection undoes only the rejected operation. The writer then commits all operations together, and replies
+//! when the commit is durable. Other threads read. After a commit that failed on the disk, the store acknowledges no
+//! further writes until it is opened again.
 //!
 //! The fields that queries need are columns; the other fields are records of [`longhaul_wire::record`]. The launch spec
 //! is written only once, and the changing part with each commit. Notifications and claims of due rows are kept in

@@ -45,7 +45,7 @@ async fn a_store_that_is_opened_again_has_everything() {
 }
 
 #[tokio::test]
-async fn what_is_no_record_outlives_a_restart_too() {
+async fn data_other_than_records_survives_a_restart() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("store");
     let clock = VirtualClock::default();
@@ -151,7 +151,7 @@ async fn the_files_are_for_their_owner_only() {
 }
 
 #[test]
-fn a_second_program_is_told_who_uses_it() {
+fn a_second_program_learns_which_program_uses_the_store() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("store");
     let first = open(&path, &VirtualClock::default());
@@ -163,7 +163,7 @@ fn a_second_program_is_told_who_uses_it() {
 }
 
 #[test]
-fn a_store_of_a_newer_version_is_refused_untouched() {
+fn a_store_of_a_newer_version_is_refused_and_left_unchanged() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("store");
     drop(open(&path, &VirtualClock::default()));
@@ -185,7 +185,7 @@ async fn a_file_of_a_newer_version_is_refused_untouched() {
 }
 
 #[test]
-fn what_is_no_store_of_ours_is_refused_untouched_with_a_way_out() {
+fn files_of_other_programs_are_refused_unchanged_with_advice() {
     for (what, name, text) in [
         ("another file", "notes.txt", "mine"),
         ("another mark", "FORMAT", "something else 1\n"),
@@ -213,7 +213,7 @@ fn what_is_no_store_of_ours_is_refused_untouched_with_a_way_out() {
 }
 
 #[tokio::test]
-async fn a_damaged_file_is_refused_untouched_and_named() {
+async fn a_damaged_file_is_named_and_left_unchanged() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("store");
     written(&path).await;
@@ -240,7 +240,7 @@ async fn a_damaged_file_is_refused_untouched_and_named() {
 }
 
 #[tokio::test]
-async fn a_missing_commit_is_refused_untouched_and_named() {
+async fn a_missing_commit_is_named_and_the_store_is_left_unchanged() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("store");
     written(&path).await;
@@ -253,7 +253,7 @@ async fn a_missing_commit_is_refused_untouched_and_named() {
 }
 
 #[tokio::test]
-async fn a_write_that_was_cut_short_anywhere_counts_for_nothing() {
+async fn an_incomplete_write_is_ignored_wherever_it_ends() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("store");
     let before = written(&path).await;
@@ -330,7 +330,7 @@ fn a_missing_directory_above_is_an_error_and_not_made() {
 }
 
 #[test]
-fn a_place_that_must_not_be_written_is_told_as_such() {
+fn a_read_only_directory_is_reported_as_read_only() {
     let directory = tempfile::tempdir().unwrap();
     fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o500)).unwrap();
     let writable = fs::write(directory.path().join("probe"), "").is_ok();
@@ -342,7 +342,7 @@ fn a_place_that_must_not_be_written_is_told_as_such() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn checkpoints_take_in_commits_while_writes_go_on() {
+async fn checkpoints_include_commits_while_writes_continue() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("store");
     let clock = VirtualClock::default();
@@ -362,8 +362,8 @@ async fn checkpoints_take_in_commits_while_writes_go_on() {
                             store.claim(&lease, &room(&lease, 2)).await.unwrap();
                         } else {
                             let change = ending(&store, &ids, id).await;
-                            // The result is ignored: the commit fails if another writer has claimed the process
-                            // meanwhile.
+                            // Ignore the result: the commit fails if another writer has claimed the process since the
+                            // load.
                             let _ = store.commit(change).await;
                         }
                         if turn % 50 == 0 {
@@ -393,7 +393,7 @@ async fn checkpoints_take_in_commits_while_writes_go_on() {
 }
 
 #[tokio::test]
-async fn a_full_store_takes_work_again_once_there_is_room() {
+async fn a_full_store_accepts_writes_again_when_there_is_space() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("store");
     let clock = VirtualClock::default();
@@ -425,7 +425,7 @@ async fn a_full_store_takes_work_again_once_there_is_room() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_does_not_fit_leaves_room_for_what_does() {
+async fn a_write_that_does_not_fit_leaves_space_for_smaller_writes() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("store");
     let ids = SequentialIds::default();
@@ -448,7 +448,7 @@ async fn what_does_not_fit_leaves_room_for_what_does() {
 }
 
 #[tokio::test]
-async fn killed_at_any_moment_it_keeps_all_that_it_acknowledged() {
+async fn a_store_that_is_killed_at_any_moment_keeps_all_acknowledged_writes() {
     for round in 1..=5_usize {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("store");

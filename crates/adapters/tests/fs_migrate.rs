@@ -51,7 +51,7 @@ async fn a_moved_store_agrees_with_the_one_that_it_came_from() {
 }
 
 #[tokio::test]
-async fn what_was_let_go_is_remembered_in_the_other_store_too() {
+async fn pruned_ids_are_known_in_the_other_store_too() {
     let directory = tempfile::tempdir().unwrap();
     let clock = VirtualClock::default();
     let world = |store: Arc<dyn Store>| StoreFixture::new(store, clock.clone());
@@ -94,7 +94,7 @@ async fn what_was_let_go_is_remembered_in_the_other_store_too() {
 }
 
 #[test]
-fn a_database_that_is_open_elsewhere_is_told() {
+fn a_database_that_another_program_uses_is_reported() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("database");
     assert!(!SqliteStore::is_used(&path));

@@ -24,7 +24,7 @@ use tokio::sync::Mutex;
 static ALONE: Mutex<()> = Mutex::const_new(());
 
 #[tokio::test]
-async fn end_that_waited_to_be_collected_was_watched_by_nobody() {
+async fn end_of_an_unreaped_command_counts_as_unobserved() {
     let _alone = ALONE.lock().await;
     // The test program adopts orphans and never reaps them, like the first process of many containers.
     set_child_subreaper(Some(getpid())).unwrap();
@@ -53,7 +53,7 @@ async fn end_that_waited_to_be_collected_was_watched_by_nobody() {
 }
 
 #[tokio::test]
-async fn what_was_killed_with_its_shim_is_found_over_whoever_collects_it_when() {
+async fn kill_of_command_and_shim_is_detected_whichever_process_reaps_them() {
     let _alone = ALONE.lock().await;
     // The test program becomes the parent of orphans and never reaps them, so that they remain zombies.
     set_child_subreaper(Some(getpid())).unwrap();

@@ -102,7 +102,7 @@ async fn redirect_is_an_answer_like_any_other() {
 }
 
 #[tokio::test]
-async fn whoever_says_nothing_or_breaks_off_is_told_of_in_time() {
+async fn silent_and_broken_connections_are_reported_in_time() {
     let begun = Instant::now();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());

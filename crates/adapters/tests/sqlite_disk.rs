@@ -67,18 +67,19 @@ async fn a_store_that_is_opened_again_has_everything_in_its_order() {
 }
 
 #[tokio::test]
-async fn whoever_waits_in_a_store_that_was_opened_again_is_told_what_was_there_before() {
+async fn a_wait_in_a_reopened_store_reports_existing_work() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("store.db");
     let (clock, ids) = (VirtualClock::default(), SequentialIds::default());
     open(&path, &clock).submit(work(&ids, None, 0)).await.unwrap();
     let store = open(&path, &clock);
-    let told = tokio::time::timeout(Duration::from_secs(10), store.read(Some(EventCursor(0)), 10, true));
-    assert_eq!(told.await.unwrap().unwrap().events.len(), 1);
+    let reported = tokio::time::timeout(Duration::from_secs(10), store.read(Some(EventCursor(0)), 10, true));
+    assert_eq!(reported.await.unwrap().unwrap().events.len(), 1);
     let end = store.end().await.unwrap();
-    let (told, submitted) = tokio::join!(store.read(Some(end), 10, true), store.submit(work(&ids, None, 0)));
+    let (reported, submitted) =
+        tokio::join!(store.read(Some(end), 10, true), store.submit(work(&ids, None, 0)));
     submitted.unwrap();
-    assert_eq!(told.unwrap().events.len(), 1);
+    assert_eq!(reported.unwrap().events.len(), 1);
 }
 
 #[tokio::test]
@@ -96,7 +97,7 @@ async fn the_files_are_for_their_owner_only() {
 }
 
 #[test]
-fn a_store_of_a_newer_version_is_refused_untouched() {
+fn a_store_of_a_newer_version_is_refused_and_left_unchanged() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("store.db");
     drop(open(&path, &VirtualClock::default()));
@@ -108,7 +109,7 @@ fn a_store_of_a_newer_version_is_refused_untouched() {
 }
 
 #[test]
-fn what_is_no_regular_file_is_refused_and_never_waited_for() {
+fn a_path_that_is_not_a_regular_file_is_refused_without_a_wait() {
     let directory = tempfile::tempdir().unwrap();
     let path = |name: &str| directory.path().join(name);
     assert!(Program::new("mkfifo").arg(path("fifo")).status().unwrap().success());
@@ -125,7 +126,7 @@ fn what_is_no_regular_file_is_refused_and_never_waited_for() {
 }
 
 #[test]
-fn what_is_no_store_of_ours_is_refused_untouched_with_a_way_out() {
+fn files_of_other_programs_are_refused_unchanged_with_advice() {
     let other = {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("other.db");
@@ -185,7 +186,7 @@ fn a_name_with_signs_that_mean_something_elsewhere_is_a_name() {
 }
 
 #[test]
-fn a_place_that_must_not_be_written_is_told_as_such() {
+fn a_read_only_directory_is_reported_as_read_only() {
     let directory = tempfile::tempdir().unwrap();
     fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o500)).unwrap();
     let writable = fs::write(directory.path().join("probe"), "").is_ok();
@@ -221,7 +222,7 @@ fn a_half_made_store_of_an_earlier_start_is_in_nobodys_way() {
 }
 
 #[tokio::test]
-async fn a_full_store_takes_work_again_once_there_is_room() {
+async fn a_full_store_accepts_writes_again_when_there_is_space() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("store.db");
     let clock = VirtualClock::default();
@@ -250,7 +251,7 @@ async fn a_full_store_takes_work_again_once_there_is_room() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_does_not_fit_leaves_room_for_what_does() {
+async fn a_write_that_does_not_fit_leaves_space_for_smaller_writes() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("store.db");
     let ids = SequentialIds::default();
@@ -297,7 +298,7 @@ async fn a_refusal_undoes_nothing_but_itself() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_log_is_bounded_and_says_what_is_missing() {
+async fn the_log_is_bounded_and_reports_missing_events() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("store.db");
     let options = SqliteOptions { kept_events: 100, ..SqliteOptions::default() };
@@ -380,7 +381,7 @@ async fn a_sequence_is_never_used_twice() {
 }
 
 #[tokio::test]
-async fn a_claim_sees_who_came_by_another_connection() {
+async fn a_claim_finds_processes_from_another_connection() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("store.db");
     let clock = VirtualClock::default();
@@ -402,7 +403,7 @@ async fn a_claim_sees_who_came_by_another_connection() {
 }
 
 #[tokio::test]
-async fn what_is_swept_leaves_no_label() {
+async fn a_pruned_process_leaves_no_label() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("store.db");
     let clock = VirtualClock::default();
@@ -450,7 +451,7 @@ async fn a_database_with_pages_of_another_size_is_used_as_it_is() {
 }
 
 #[tokio::test]
-async fn an_answer_outlives_its_record() {
+async fn an_answer_survives_the_pruning_of_its_record() {
     let directory = tempfile::tempdir().unwrap();
     let clock = VirtualClock::default();
     let store = open(&directory.path().join("store.db"), &clock);
@@ -469,7 +470,7 @@ async fn an_answer_outlives_its_record() {
 }
 
 #[tokio::test]
-async fn a_list_holds_exactly_what_its_filter_admits_whichever_conditions_meet() {
+async fn a_list_contains_exactly_the_processes_that_match_all_conditions() {
     let directory = tempfile::tempdir().unwrap();
     let store = open(&directory.path().join("store.db"), &VirtualClock::default());
     let ids = SequentialIds::default();
@@ -598,7 +599,7 @@ async fn a_call_that_was_handed_out_is_due_again_only_when_its_time_is_over() {
 }
 
 #[tokio::test]
-async fn a_log_that_is_cut_or_changed_anywhere_keeps_all_that_came_before() {
+async fn a_damaged_log_keeps_all_commits_before_the_damage() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("store.db");
     let log = directory.path().join("store.db-wal");
@@ -637,7 +638,7 @@ async fn a_log_that_is_cut_or_changed_anywhere_keeps_all_that_came_before() {
 }
 
 #[tokio::test]
-async fn killed_at_any_moment_it_keeps_all_that_it_acknowledged() {
+async fn a_store_that_is_killed_at_any_moment_keeps_all_acknowledged_writes() {
     for round in 1..=6_usize {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("store.db");
@@ -698,7 +699,7 @@ async fn child_that_writes_until_it_is_killed() {
 }
 
 #[test]
-fn after_a_failed_write_nothing_is_acknowledged_until_it_is_opened_again() {
+fn after_a_failed_write_the_store_acknowledges_nothing_until_it_is_reopened() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("store.db");
     // The limit on the file size makes every write fail. The signal that the limit sends is ignored.
@@ -749,7 +750,7 @@ async fn child_whose_disk_fails() {
 }
 
 #[tokio::test]
-async fn a_damaged_row_hides_and_holds_up_no_other() {
+async fn a_damaged_row_neither_hides_nor_delays_other_rows() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("store.db");
     let store = open(&path, &VirtualClock::default());

@@ -152,8 +152,8 @@ async fn a_change_writes_a_few_pages() {
     assert!(too_much.is_empty(), "{too_much:?}");
 }
 
-/// Runs three processes until they end: one that is claimed after waiting, one that is claimed when it is submitted,
-/// and a child of the latter.
+/// Runs three processes until they end: a process that is claimed after waiting, a process that is claimed when it is
+/// submitted, and a child of the second process.
 async fn live(scale: &mut Scale) {
     let new = scale.submission(None, false);
     let waiter = new.process.clone();

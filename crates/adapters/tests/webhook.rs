@@ -68,7 +68,7 @@ async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
 }
 
 #[tokio::test]
-async fn letters_to_one_receiver_share_a_connection() {
+async fn requests_to_one_receiver_share_a_connection() {
     for (answer, letters, wanted) in [
         (b"HTTP/1.1 204 No Content\r\n\r\n".as_slice(), 20, 1),
         (b"HTTP/1.1 500 No\r\ncontent-length: 4\r\n\r\noops", 20, 1),
@@ -91,7 +91,7 @@ async fn letters_to_one_receiver_share_a_connection() {
 }
 
 #[tokio::test]
-async fn connection_that_nobody_uses_is_closed_and_the_next_letter_opens_another() {
+async fn unused_connection_is_closed_and_the_next_request_opens_another() {
     let (address, connections, _heard) = counted(b"HTTP/1.1 204 No Content\r\n\r\n").await;
     let time_limit = Duration::from_millis(50);
     let post = HttpWebhookTransport::new(&WebhookOptions { authorities: None, time_limit });
@@ -150,7 +150,7 @@ async fn counted(answer: &'static [u8]) -> (SocketAddr, Arc<Connections>, mpsc::
 }
 
 #[tokio::test]
-async fn only_a_trusted_receiver_of_the_right_name_gets_a_letter_over_tls() {
+async fn only_a_trusted_receiver_with_the_right_name_gets_a_request_over_tls() {
     let certified = rcgen::generate_simple_self_signed(vec!["127.0.0.1".to_owned()]).unwrap();
     let other = rcgen::generate_simple_self_signed(vec!["example.com".to_owned()]).unwrap();
     let top = tempfile::tempdir().unwrap();

@@ -76,7 +76,14 @@ impl ApiError {
     /// Creates the error for a request that reports the status `running` for a process that is not running.
     pub(crate) fn not_running(process: &Process) -> Self {
         let (slug, status) = ("invalid_status_transition", process.status());
-        let mut fault = Self::new(409, slug, format!("cannot set running on a process that is {status}"));
+        let mut fault = Self::new(
+            409,
+            slug,
+            format!(
+                "cannot set the status running on a process that is \
+            {status}"
+            ),
+        );
         let reported = matches!(process.spec.work, Work::Reported(_));
         if status.is_ended() {
             fault =
@@ -115,7 +122,8 @@ impl ApiError {
         }
         Self::unknown_node(EngineError::NodeUnknown { node }.to_string())
             .because(format!(
-                "the launch would wait forever: no node of this name has joined the store; these have: {named}"
+                "the launch would wait forever: no node with this name has joined the cluster; the known \
+                nodes are {named}"
             ))
             .among(known)
     }
@@ -238,10 +246,12 @@ impl From<EngineError> for ApiError {
             EngineError::ResetUnfinished { source: source @ StoreError::Unavailable { .. }, .. } => {
                 Self::new(503, "store_unavailable", title)
                     .because(with_causes(&source))
-                    .help("reset again when the store is back; processes that received a stop request end meanwhile")
+                    .help("repeat the reset when the store is back; processes that received a stop request \
+                         end in the meantime")
             }
             EngineError::ResetUnfinished { source, .. } => unstored(&source).under(title).help(
-                "make the store writable, then reset again; processes that received a stop request end meanwhile",
+                "make the store writable, then repeat the reset; processes that received a stop request \
+                end in the meantime",
             ),
             EngineError::ResetInProgress => Self::new(503, "resetting", title)
                 .because("all processes are being stopped and deleted")
@@ -431,7 +441,8 @@ fn refused(refusal: &StoreRejection) -> ApiError {
                     fault.because(format!("the queue of the key {key} is on hold, or other processes wait in it"))
                 }
                 Some(key) => fault.because(format!("every slot of the key {key} is taken")),
-                None if holders.is_empty() => fault.because("other processes wait before it, or its node starts no processes now"),
+                None if holders.is_empty() => fault.because("other processes are ahead in the queue, or \
+                    its node starts no processes now"),
                 None => fault
                     .because("the maximum number of running processes is reached (`limits.max_parallel`)"),
             }
@@ -439,7 +450,8 @@ fn refused(refusal: &StoreRejection) -> ApiError {
             .among(holders.iter().map(ToString::to_string))
         }
         StoreRejection::HeldByAncestors { holders, .. } => ApiError::new(409, "deadlock_with_ancestors", title)
-            .because("the ancestors wait for the process, and the process would wait for them")
+            .because("the ancestors hold all slots and wait for this process, and this process would wait \
+                 for one of these slots")
             .help("use another key for the child, or give the key more slots (`keys.limit`)")
             .among(holders.iter().map(ToString::to_string)),
         StoreRejection::StalePolicy { .. } => ApiError::new(409, "policy_conflict", title).help("try again"),
@@ -505,7 +517,7 @@ mod tests {
     use longhaul_engine::ports::EnvironmentStoreError;
 
     #[test]
-    fn full_disk_that_keeps_no_environment_is_told_as_a_full_disk() {
+    fn environment_that_does_not_fit_on_the_disk_is_reported_as_a_full_disk() {
         for (kind, slug) in [(io::ErrorKind::StorageFull, "store_full"), (io::ErrorKind::Other, "internal")] {
             let source =
                 EnvironmentStoreError::Failed { tried: "written", source: Box::new(io::Error::from(kind)) };
@@ -576,7 +588,7 @@ mod tests {
     }
 
     #[test]
-    fn what_may_have_been_done_has_a_word_of_its_own() {
+    fn unknown_outcome_has_a_separate_error_code() {
         let source = Box::new(std::io::Error::other("no answer"));
         let id: ProcessId = "5b7ee1ff-4abb-4c0a-9e5d-0f1de14b6a53".parse().unwrap();
         let op = Some(longhaul_domain::OpId::new(*id.as_uuid()));
@@ -586,7 +598,7 @@ mod tests {
     }
 
     #[test]
-    fn store_error_tells_what_is_behind_it() {
+    fn store_error_contains_its_cause() {
         let source = Box::new(std::io::Error::other("disk on fire"));
         let ApiError(problem) = unstored(&StoreError::Unavailable { source });
         assert_eq!((problem.status, problem.slug.as_str()), (503, "store_unavailable"));
@@ -595,7 +607,7 @@ mod tests {
     }
 
     #[test]
-    fn damage_is_told_apart_from_what_to_do_about_it() {
+    fn damage_and_remedy_are_separate_texts() {
         let (what, remedy) = ("there is nothing any more".to_owned(), "try again".to_owned());
         let ApiError(problem) = unstored(&StoreError::Corrupt { what, remedy });
         assert_eq!(problem.detail.as_deref(), Some("the store is damaged: there is nothing any more"));

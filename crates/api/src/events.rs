@@ -100,8 +100,8 @@ impl Events {
     /// Dropping the call loses no item.
     pub async fn next(&mut self) -> Option<EventItem> {
         loop {
-            if let Some(told) = self.step().await? {
-                return Some(told);
+            if let Some(reported) = self.step().await? {
+                return Some(reported);
             }
         }
     }
@@ -110,7 +110,7 @@ impl Events {
     pub(crate) async fn step(&mut self) -> Option<Option<EventItem>> {
         let seen = self.reader.look().await?;
         let place = seen.place();
-        let told = match seen {
+        let reported = match seen {
             ReaderItem::Event(shape) => shape.telling(&self.engine).await.map(EventItem::Event),
             ReaderItem::Unwanted(_) => None,
             ReaderItem::Gap { from, to } => {
@@ -121,7 +121,7 @@ impl Events {
         };
         self.reader.take();
         self.read = Some(place);
-        Some(told)
+        Some(reported)
     }
 
     /// Returns the cursor behind the last item that the stream has read, even if the filter excluded this item. Returns

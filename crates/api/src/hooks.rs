@@ -40,8 +40,8 @@ const RETRY_DELAY: Duration = Duration::from_secs(1);
 const CURSOR_SYNC_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Starts the tasks of all hooks. The tasks run until the engine shuts down. A hook without a saved cursor is called
-/// only for events from now on. `window` is the time window of the completion batches, which determine when all
-/// processes of a session have ended.
+/// only for events that occur after this call. `window` is the time window of the completion batches, which determine
+/// when all processes of a session have ended.
 pub fn start(api: &Api, hooks: Vec<Hook>, window: Duration, bookmarks: &Arc<dyn ReaderCursors>) {
     let hooks: Vec<_> = hooks.into_iter().map(|hook| (hook, watch::Sender::new(None))).collect();
     let is_for_starts = |(hook, _): &&(Hook, watch::Sender<_>)| hook.moment == HookTrigger::Start;
@@ -236,7 +236,7 @@ impl HookRunner {
             hook = self.hook.moment.as_str(),
             from,
             to,
-            "events are missing: the hook was not called for them"
+            "skipped events that are no longer stored: the hook did not run for them"
         );
     }
 }

@@ -55,8 +55,8 @@ struct SearchQuery {
 impl Api {
     /// Returns a page of output that fits into the token budget of the request.
     ///
-    /// If the request has a cursor, the page starts there. If the request has no position at all, the page contains the
-    /// head and the tail of the output, with a description of the omitted part between them.
+    /// If the request has a cursor, the page starts at the cursor. If the request contains no position, the page
+    /// contains the head and the tail of the output, with a description of the omitted part between them.
     ///
     /// # Errors
     /// Returns an error if the reference does not match exactly one process, the process has no output, or the request

@@ -39,7 +39,7 @@ pub struct PeerClient(PeerAccess);
 enum PeerAccess {
     /// No nodes, because this manager has no transport for requests to other nodes.
     Nobody,
-    /// No nodes, because the current request itself comes from another node and must not be forwarded.
+    /// No other nodes, because the current request itself comes from another node and must not be forwarded.
     Forbidden,
     Everybody(Arc<PeerConfig>),
 }
@@ -126,7 +126,10 @@ impl PeerClient {
         let ways = match &self.0 {
             PeerAccess::Everybody(ways) => ways,
             PeerAccess::Nobody => {
-                return Err(unreachable("this manager was built without connections to other nodes"));
+                return Err(unreachable(
+                    "this manager was built without support for connections to other \
+                    nodes",
+                ));
             }
             PeerAccess::Forbidden => {
                 return Err(PeerRequestError::Refused(
@@ -170,8 +173,7 @@ impl PeerConfig {
         let unshared = || {
             unreachable(&unreachable_text(
                 &known,
-                "the nodes do not share a cluster key: set cluster_key to its \
-         file",
+                "the nodes do not share a cluster key: set cluster_key to the path of the key file",
             ))
         };
         let proof = match (way, &self.secrets) {
@@ -239,7 +241,8 @@ pub(crate) async fn elsewhere(engine: &Engine, stored: &StoredProcess, attempt: 
     if !engine.is_shared() || process.spec.command().is_none() || attempt.0 == 0 {
         return None;
     }
-    // The process may have moved to another node after this attempt, so the output of this attempt may still be here.
+    // Another node may have run a later attempt of the process, so this node may still store the output of this
+    // attempt.
     let is_here = engine.output_size(AttemptKey { id: process.id, attempt }).await.is_ok();
     (!is_here).then(|| node.clone())
 }

@@ -97,7 +97,7 @@ pub enum BadWebhook {
         source: UnknownEvent,
     },
     /// The session id is invalid.
-    #[error("invalid session id")]
+    #[error("the session of the webhook is not a valid session id")]
     Session {
         /// Reason why the session id is invalid.
         #[source]
@@ -224,15 +224,15 @@ impl DispatchRound {
         let reader = EventReader::of(&engine, &self.relay, trail, self.webhook.wanted.clone());
         let mut events = Events::of(&engine, reader);
         loop {
-            let told = select! {
+            let reported = select! {
                 biased;
-                told = events.step() => told,
+                reported = events.step() => reported,
                 () = engine.sleep(CURSOR_SYNC_INTERVAL), if self.place.is_ahead(events.read()) => {
                     self.place.keep(&engine, &name, events.read()).await;
                     continue;
                 }
             };
-            match told {
+            match reported {
                 Some(Some(EventItem::Event(envelope))) if !self.webhook.wants(&envelope) => {}
                 Some(Some(EventItem::Event(envelope) | EventItem::Gap(envelope))) => {
                     if self.deliver(&envelope).await? == DeliveryResult::NeverAgain {
@@ -332,7 +332,7 @@ impl DeliveryCursor {
         if let Err(error) = self.bookmarks.note(name, place).await {
             tracing::debug!(
                 webhook = name, %error,
-                "could not note the position of a webhook: an event may be delivered twice"
+                "could not write the position of a webhook: an event may be delivered twice"
             );
         }
     }

@@ -174,10 +174,10 @@ mod wrapper {
     use std::sync::Arc;
 
     #[test]
-    fn every_method_reaches_the_store_inside() {
+    fn every_method_reaches_the_inner_store() {
         let clock = VirtualClock::default();
         let probe = ProbeStore::new(Arc::new(MemoryStore::new(Arc::new(clock.clone()))));
         let world = StoreFixture::new(Arc::new(AuditedStore::new(probe.clone())), clock);
-        hold(async { wrapper::every_method_reaches_the_store_inside(&world, &probe).await });
+        hold(async { wrapper::every_method_reaches_the_inner_store(&world, &probe).await });
     }
 }

@@ -1,8 +1,9 @@
 //! The binding of a store to the state directory that the processes in the store belong to.
 //!
-//! A store has records of attempts that only one state directory can find. A manager of another state directory would
-//! mark the running attempts as interrupted. Each state directory therefore has a random id, which moves with the
-//! directory. A small file next to the store contains the id of the state directory that the store belongs to.
+//! A store contains records of attempts, and only one state directory contains the files of these attempts. A manager
+//! of another state directory would mark the running attempts as interrupted. Each state directory therefore has a
+//! random id, which moves with the directory. A small file next to the store contains the id of the state directory
+//! that the store belongs to.
 
 use crate::compose::{ComposeError, IDS};
 use crate::config::StoreChoice;
@@ -437,8 +438,8 @@ pub(crate) fn note(path: PathBuf, line: &str) -> Result<(), UnusableFile> {
 /// Replaces a small file atomically and durably.
 pub(crate) fn replace(path: &Path, text: &str) -> io::Result<()> {
     let draft = with_ending(path, "tmp");
-    // A crash may have left a draft file behind, and a link at this path would redirect the write. Any such file is
-    // therefore removed first.
+    // A crash may have left a draft file behind, and a link at this path would redirect the write. Any file at this
+    // path is therefore removed first.
     match fs::remove_file(&draft) {
         Ok(()) => {}
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}

@@ -21,7 +21,8 @@ pub struct Builder {
 }
 
 impl Builder {
-    /// Adds a kind of store for a URL scheme. The configuration can then name such a store, as in `store = "etcd:…"`.
+    /// Adds a type of store for a URL scheme. The configuration can then name a store of this type, as in `store =
+    /// "etcd:…"`.
     ///
     /// `open` opens the store inside the runtime of the manager. The built-in schemes of longhaul cannot be replaced.
     #[must_use]
@@ -79,7 +80,8 @@ impl Builder {
     ///
     /// 1. The program in the setting `shim.path`.
     /// 2. `longhaul-shim` in the directory of the current program.
-    /// 3. The current program. Its `main` must then call `longhaul_shim::run_if_asked()` before anything else.
+    /// 3. The current program. The function `main` of this program must call `longhaul_shim::run_if_asked()` as its
+    ///    first step.
     ///
     /// # Errors
     /// [`ProgramError`] in these cases:

@@ -42,7 +42,7 @@ pub(crate) struct ComposedParts {
     /// Properties of this node that it registers in the store.
     pub(crate) node: NodeDescriptor,
     /// Lock that keeps other managers from using the store. Dropping the lock releases it. `None` if the store needs no
-    /// such lock.
+    /// lock.
     pub(crate) sole_user: Option<File>,
     /// Mark by which lost records of the store are detected. `None` if the store has no mark.
     pub(crate) mark: Option<StoreMark>,
@@ -174,8 +174,8 @@ pub(crate) fn empty_store(clock: &Arc<dyn Clock>) -> Arc<dyn Store> {
 }
 
 /// Locks a database for this manager. Without the lock, a manager of another state directory could take over the node.
-/// It would find none of the node's attempts and mark all of them as interrupted. The lock is of another kind than
-/// SQLite's own locks and does not interfere with them.
+/// That manager would find none of the node's attempts and mark all of them as interrupted. The lock has another type
+/// than the locks of SQLite and does not interfere with them.
 fn sole_user(choice: &StoreChoice, path: &Path) -> Result<File, StoreError> {
     let refused = |source: io::Error| StoreError::Unavailable { source: Box::new(source) };
     let file = File::open(path).map_err(refused)?;

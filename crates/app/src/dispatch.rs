@@ -169,8 +169,8 @@ fn named_store(state_dir: &Path, flags: Flags, stores: &Stores) -> Option<String
 }
 
 fn flags(args: &ServeArgs, global: &GlobalArgs) -> Flags {
-    // The parser also sets this flag from the environment variable. Such a value is dropped here, because the
-    // configuration reads the variable itself and then records the correct origin.
+    // The parser also sets this flag from the environment variable. A value from the environment is dropped, because
+    // the configuration reads the variable itself and records the correct origin.
     let from_environment = std::env::var_os("LONGHAUL_STATE_DIR").map(PathBuf::from);
     Flags {
         store: args.store.clone(),

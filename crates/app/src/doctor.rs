@@ -28,8 +28,8 @@ pub(crate) struct Diagnosis {
     pub(crate) health: CheckResult,
 }
 
-/// Checks everything that a manager of this state directory depends on, whether or not a manager is running. The checks
-/// start, create and change nothing.
+/// Checks all files, programs and servers that a manager of this state directory needs, whether or not a manager is
+/// running. The checks start no program, and neither create nor change a file.
 pub(crate) fn doctor(
     state_dir: &Path,
     flags: Flags,

@@ -61,7 +61,7 @@ mod tests {
     const ID: &str = "3f2a9c1b-0000-4000-8000-000000000000";
 
     #[test]
-    fn attempt_above_is_found_by_what_every_command_is_told() {
+    fn enclosing_attempt_is_found_by_its_environment_variables() {
         let complete = BTreeMap::from([
             ("LONGHAUL_SOCKET", "/state/longhaul.sock"),
             ("LONGHAUL_ID", ID),

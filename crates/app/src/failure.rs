@@ -146,7 +146,7 @@ pub enum ProgramError {
         /// Description of the problem, from the client library.
         problem: Box<Problem>,
     },
-    /// The cluster key to be removed is the one that the store records as the key of its nodes.
+    /// The store names the cluster key that is to be removed as the key of its nodes.
     #[error("the cluster key {key} cannot be removed, because it is the current key of {store}")]
     KeyNamed {
         /// Id of the cluster key to be removed.

@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn second_init_is_refused_and_force_keeps_what_is_there() {
+    fn second_init_is_refused_and_force_keeps_existing_files() {
         let top = tempfile::tempdir().unwrap();
         let path = init(top.path(), false).unwrap();
         assert!(matches!(init(top.path(), false), Err(InitError::Exists { .. })));

@@ -73,7 +73,7 @@ impl StoreMismatch {
     }
 }
 
-/// Returns true if this store is the one with which the state directory was served last.
+/// Returns true if the last manager of the state directory used this store.
 pub(crate) fn is_last(state: &StateDir, choice: &StoreChoice) -> bool {
     named(state).is_some_and(|name| name == name_of(choice))
 }

@@ -235,7 +235,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn second_manager_is_told_who_has_the_lock() {
+    fn second_manager_learns_which_manager_has_the_lock() {
         let top = tempfile::tempdir().unwrap();
         let state = StateDir::prepare(top.path()).unwrap();
         let first = ManagerLock::take(&state).unwrap();
@@ -260,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn garbage_in_the_lock_file_hinders_nobody() {
+    fn garbage_in_the_lock_file_does_not_block_a_manager() {
         let top = tempfile::tempdir().unwrap();
         let state = StateDir::prepare(top.path()).unwrap();
         std::fs::write(top.path().join(LOCK), [0xff; 9_000]).unwrap();

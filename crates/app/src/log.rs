@@ -44,7 +44,8 @@ pub(crate) struct LogGuard {
 pub(crate) fn begin(verbosity: u8) -> LogGuard {
     let log = tracing_subscriber::fmt::layer()
         .with_writer(|| LossyWriter(io::stderr()))
-        // The library's own error output is switched off, because it goes to stderr and panics if stderr is broken.
+        // The error output of the tracing library is switched off, because the library writes to stderr and panics if
+        // stderr is broken.
         .log_internal_errors(false)
         // A span covers one request. The end of the span is logged with the result and the duration.
         .with_span_events(FmtSpan::CLOSE)
@@ -56,8 +57,8 @@ pub(crate) fn begin(verbosity: u8) -> LogGuard {
         let (telemetry, spans) = crate::telemetry::Telemetry::begin().unzip();
         (telemetry, all.with(spans))
     };
-    // This call fails only if a program that uses this library has set its own subscriber. That subscriber has
-    // precedence.
+    // This call fails only if a program that uses this library has set its own subscriber. The subscriber of the
+    // program then stays in use.
     let _ = tracing::subscriber::set_global_default(all);
     LogGuard {
         #[cfg(feature = "otel")]
@@ -94,7 +95,7 @@ pub(crate) fn last_lines(path: &Path, offset: u64, limit: usize) -> Vec<String> 
     let tail = || -> io::Result<String> {
         let mut file = File::open(path)?;
         let end = file.metadata()?.len();
-        // The log can be shorter than the offset if it was renamed and a new log was started meanwhile.
+        // The log can be shorter than the offset if the log was renamed and a new log was started in the meantime.
         let offset = if offset > end { 0 } else { offset };
         file.seek(SeekFrom::Start(offset.max(end.saturating_sub(TAIL))))?;
         let mut bytes = Vec::new();
@@ -112,7 +113,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn library_for_agents_tells_only_of_errors_unless_more_is_wanted() {
+    fn mcp_library_logs_only_errors_by_default() {
         use tracing::Level;
         for target in ["rmcp", "rmcp::service"] {
             assert!(

@@ -3,7 +3,8 @@
 use std::panic::{self, PanicHookInfo};
 use std::thread;
 
-/// Names of essential threads. Without one of them, a manager would still respond but could not do anything.
+/// Names of essential threads. If one of these threads ended, a manager would still respond but could not execute any
+/// request.
 const VITAL: &[&str] = &["store-writer", "store-reader"];
 /// Names of essential crates, whose code works for all clients. After a panic in one of them, the manager would still
 /// respond, but a process could remain unsupervised or could not be stopped. In all other crates, a panic affects one
@@ -44,7 +45,7 @@ mod tests {
     use std::process::{Command, Stdio};
 
     #[test]
-    fn work_of_everybody_is_told_from_that_for_one_client_by_its_source() {
+    fn essential_tasks_are_distinguished_from_client_tasks_by_their_source() {
         for vital in
             ["crates/engine/src/turn.rs", "/home/x/.cargo/registry/src/i/longhaul-domain-0.1.0/src/decide.rs"]
         {

@@ -1,8 +1,8 @@
 //! Disk space that is reserved so that a new manager can start on a full disk after the old manager was killed.
 //!
 //! Commands keep running without a manager, but the user could not inspect or stop them, because the store needs some
-//! disk space to start. While there is enough free space, a file reserves a part of it. On a full disk, each start
-//! releases a piece of that file.
+//! disk space to start. While there is enough free space, a file reserves a part of it. On a full disk, each start of a
+//! manager releases a part of that file.
 
 use crate::state_dir::StateDir;
 use rustix::fs::{FallocateFlags, Mode, OFlags, fallocate, fstat, fstatvfs, ftruncate, openat};
@@ -24,7 +24,7 @@ const MIN_FREE_FOR_RESERVE: u64 = 16 * RESERVE_BYTES;
 pub(crate) enum ReserveRelease {
     /// The disk has enough free space. The reserve was filled up or left unchanged.
     Kept,
-    /// The disk is full, so a piece of the reserve was released.
+    /// The disk is full, so a part of the reserve was released.
     Released,
     /// The disk is full and the reserve is empty.
     Spent,
@@ -82,7 +82,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reserve_is_given_back_piece_by_piece_and_filled_again_when_there_is_room() {
+    fn reserve_is_released_in_parts_and_filled_again_when_there_is_space() {
         let top = tempfile::tempdir().unwrap();
         let state = StateDir::prepare(&top.path().join("state")).unwrap();
         let size = || state.path().join(FILE).metadata().map_or(0, |found| found.len());

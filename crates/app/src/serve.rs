@@ -46,7 +46,7 @@ pub struct ServeOptions {
     pub state_dir: PathBuf,
     /// Configuration values from the command line.
     pub flags: Flags,
-    /// Path of the log file. With `None`, the log goes to stderr.
+    /// Path of the log file. If `None`, the log is written to stderr.
     pub log: Option<PathBuf>,
     /// True if a client started the manager. The client may exit before the manager.
     pub autostarted: bool,
@@ -71,7 +71,8 @@ const SECRET: &[&str] = &["LONGHAUL_STORE"];
 /// [`ProgramError`] if the manager cannot start or cannot shut down cleanly.
 pub fn serve(order: &ServeOptions) -> Result<(), ProgramError> {
     if order.autostarted {
-        // This call fails only if the program leads a process group. In that case, no new session is needed.
+        // This call fails only if the program leads a process group. If the program leads a process group, no new
+        // session is needed.
         let _ = rustix::process::setsid();
     }
     let state = StateDir::prepare(&order.state_dir)?;

@@ -24,8 +24,9 @@ pub(crate) const LOG: &str = "manager.log";
 
 /// An open state directory.
 ///
-/// Its files are accessed through the open descriptor of the directory. The path may therefore have any length, and
-/// another directory that replaces this one at its path is not accessed by mistake.
+/// The manager accesses the files of the state directory through the open descriptor of the directory. The path may
+/// therefore have any length. If another directory replaces the state directory at its path, the manager does not
+/// access the other directory by mistake.
 #[derive(Debug)]
 pub struct StateDir {
     path: PathBuf,
@@ -60,7 +61,7 @@ pub enum StateDirError {
         /// Path of the symbolic link.
         path: PathBuf,
     },
-    /// The path of the state directory refers to something that is not a directory.
+    /// The path of the state directory leads to a file that is not a directory.
     #[error("the state directory {} is not a directory", path.display())]
     NoDirectory {
         /// Path that was expected to be the state directory.
@@ -358,7 +359,7 @@ mod tests {
     }
 
     #[test]
-    fn file_in_the_place_of_the_socket_is_not_taken_away() {
+    fn file_at_the_path_of_the_socket_is_not_removed() {
         let top = tempfile::tempdir().unwrap();
         let state = StateDir::prepare(top.path()).unwrap();
         fs::write(state.socket(), "precious").unwrap();

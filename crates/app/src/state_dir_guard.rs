@@ -204,8 +204,8 @@ impl GuardedFile {
     }
 
     fn is_lost(&self) -> bool {
-        // The recorded length is read before the file is inspected. If the file grows meanwhile, another task may
-        // record a larger length. The length found here must not be compared with that larger length.
+        // The recorded length is read before the file is inspected. If the file grows between these two steps, another
+        // task may record a larger length. The inspected length must not be compared with this larger length.
         let before = self.length.as_ref().map(|length| (length, length.kept.load(Ordering::Acquire)));
         match rustix::fs::stat(&self.path) {
             Ok(found) if Inode::of(found) != self.place => true,
@@ -270,7 +270,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_cannot_be_heard_of_is_looked_at_every_second() {
+    async fn path_without_notifications_is_checked_every_second() {
         for take_away in WAYS {
             let top = tempfile::tempdir().unwrap();
             let (path, guard, _lock) = standing(top.path(), PathWatcher::deaf());
@@ -283,7 +283,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn work_in_the_directory_and_in_its_store_wakes_nobody() {
+    async fn changes_inside_the_directory_and_the_store_cause_no_inspection() {
         let top = tempfile::tempdir().unwrap();
         let (path, guard, _lock) = standing(top.path(), PathWatcher::open());
         let (database, files) = (path.join("longhaul.db"), path.join("store"));
@@ -314,7 +314,7 @@ mod tests {
             looks.has_changed().unwrap()
         };
         // Other tests change files in the shared temporary directory, which also triggers inspections. The test
-        // therefore needs only one round without an inspection.
+        // therefore requires only one interval without an inspection.
         let mut is_calm = false;
         for _ in 0..10 {
             // Wait for the first inspection, and for inspections that earlier changes have triggered.
@@ -380,7 +380,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_lost_once_stays_lost() {
+    fn lost_directory_stays_lost() {
         let top = tempfile::tempdir().unwrap();
         let (path, aside) = (top.path().join("state"), top.path().join("aside"));
         let state = StateDir::prepare(&path).unwrap();

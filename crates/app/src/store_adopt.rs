@@ -143,7 +143,8 @@ pub(crate) fn store_adopt(
 struct Adoption<'a> {
     /// Number of processes of another state directory that the adoption marks as interrupted.
     lost: usize,
-    /// Number of processes in a copied state directory that will start here. The original may have started them too.
+    /// Number of processes that the manager of the copied state directory will start, although the manager of the
+    /// original may have started them too.
     waiting: usize,
     /// Previous store of this state directory. `None` if no attempts with records in that store are running.
     left: Option<&'a StoreMismatch>,
@@ -166,7 +167,7 @@ fn report(state: &StateDir, store: &StoreChoice, adoption: &Adoption<'_>, json: 
     let left_behind = left.map_or(0, |left| left.live.len());
     if json {
         let place = state.path().to_string_lossy();
-        let told = json!({
+        let reported = json!({
             "store": store.to_string(), "state_dir": place, "interrupted": lost, "left": left_behind,
             "waiting": waiting,
             "unrecorded": unrecorded.iter().map(|live| live.id.to_string()).collect::<BTreeSet<_>>(),
@@ -175,7 +176,7 @@ fn report(state: &StateDir, store: &StoreChoice, adoption: &Adoption<'_>, json: 
                 "directory": live.directory.to_string_lossy(),
             })).collect::<Vec<_>>(),
         });
-        return format!("{told:#}\n");
+        return format!("{reported:#}\n");
     }
     let warning = match lost {
         0 => String::new(),
@@ -223,7 +224,7 @@ async fn waiting_in(state: &StateDir, store: &StoreChoice) -> Result<usize, Prog
 }
 
 /// Returns the records that a store of a program-added kind has lost. Returns `None` if nothing is lost or the store
-/// cannot be opened. In the latter case, the adoption itself reports the reason.
+/// cannot be opened. If the store cannot be opened, the adoption itself reports the reason.
 async fn lost_of_added(
     state: &StateDir,
     store: &StoreChoice,

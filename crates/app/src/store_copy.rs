@@ -90,12 +90,12 @@ impl CopyCounts {
     fn report(self, from: &StoreChoice, to: &StoreChoice, cleared: Option<&str>, as_json: bool) -> String {
         let Self { processes, events, nodes, old_keys, swept } = self;
         if as_json {
-            let told = json!({
+            let reported = json!({
                 "from": from.to_string(), "to": to.to_string(), "processes": processes, "events": events,
                 "nodes": nodes, "old_launch_keys": old_keys, "swept": swept, "compared": true,
                 "cleared": cleared,
             });
-            return format!("{told:#}\n");
+            return format!("{reported:#}\n");
         }
         let cleared = cleared.map_or_else(String::new, |place| {
             format!("removed {place}, which an interrupted copy had left\n")
@@ -176,8 +176,8 @@ async fn copy(
             return Err(CopyError::Differs { what: "the number of records".to_owned() });
         }
         if is_shared(from) {
-            // A node may have registered during the copy, because nothing prevents this. In that case, opening the
-            // store fails here.
+            // A node can register during the copy, because no lock prevents this. If a node has registered, the opening
+            // of the store fails.
             opened(from, stores, clock).await?;
         }
         Ok(counts)

@@ -45,7 +45,7 @@ pub(crate) struct StoreMark {
     known: StorePreview,
 }
 
-/// What is known about the events of a store before the store is opened.
+/// Knowledge about the events of a store before the store is opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum StorePreview {
     /// The store is known to have contained this event.
@@ -169,7 +169,8 @@ impl StoreMark {
     pub(crate) fn follow(self, store: &Arc<dyn Store>, written: watch::Receiver<()>) {
         match self.opened() {
             Ok(file) => drop(tokio::spawn(follow(file, self.name, Arc::downgrade(store), written))),
-            Err(error) => tracing::warn!(%error, "lost records of the store will not be detected"),
+            Err(error) => tracing::warn!(%error, "could not open the file with the position of the store: \
+                a later loss of records will not be detected"),
         }
     }
 
@@ -196,7 +197,7 @@ async fn follow(file: File, name: String, store: Weak<dyn Store>, mut written: w
                 Ok(Ok(())) => marked = newest,
                 // After a failed write, the mark is behind the store. A loss may then remain undetected, but no false
                 // loss is reported.
-                Ok(Err(error)) => tracing::debug!(%error, "the mark of the store could not be written"),
+                Ok(Err(error)) => tracing::debug!(%error, "could not write the position of the store"),
                 Err(_) => return,
             }
         }

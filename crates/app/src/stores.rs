@@ -121,7 +121,8 @@ impl Stores {
     }
 }
 
-/// Returns true if the URL scheme is built into longhaul. For such URLs, it is known which parts contain secrets.
+/// Returns true if the URL scheme is built into longhaul. For a built-in scheme, it is known which parts of the URL
+/// contain secrets.
 pub(crate) fn is_own(scheme: &str) -> bool {
     matches!(scheme, "memory" | "sqlite" | "fs")
         || shared::knows(&format!("{scheme}:"))
@@ -181,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn store_that_was_left_out_of_the_build_is_told_apart_from_none() {
+    fn store_that_the_build_does_not_include_is_distinguished_from_an_unknown_store() {
         assert!(unknown("rediss://me:secret@host").contains("--features redis-tls"));
         assert!(unknown("redis+sentinel://host/name").contains("--features redis-sentinel"));
         assert!(unknown("redis+cluster://host").contains("--features redis-cluster"));

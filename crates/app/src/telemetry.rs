@@ -48,7 +48,7 @@ impl Telemetry {
 impl Drop for Telemetry {
     fn drop(&mut self) {
         if let Err(error) = self.0.shutdown_with_timeout(EXPORT_TIMEOUT) {
-            tracing::debug!(%error, "the last trace spans were not sent");
+            tracing::debug!(%error, "could not send the last trace spans to the collector");
         }
     }
 }

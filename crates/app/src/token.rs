@@ -26,7 +26,7 @@ const RANDOM_BYTES: usize = 32;
 const LENGTHS: std::ops::RangeInclusive<usize> = 32..=512;
 
 impl Tokens {
-    /// Reads the tokens of a state directory and creates missing ones.
+    /// Reads the tokens of a state directory, and creates the tokens that do not exist yet.
     pub(crate) fn prepare(state: StateDir) -> Result<Self, PrivateError> {
         let known = |access: Access| {
             let stamp = state.stamp(file(access));
@@ -48,7 +48,8 @@ impl Tokens {
             let found = found(&self.state, access);
             if let Err(error) = &found {
                 let why = error.why();
-                tracing::warn!(%error, why, "clients with this token are refused from now on");
+                tracing::warn!(%error, why, "the token file became unusable: clients with this token are \
+                    refused");
             }
             *known = CachedToken { stamp, secret: found.ok().flatten().as_deref().map(TokenDigest::of) };
         }
@@ -84,12 +85,12 @@ pub(crate) fn token(state: &StateDir, access: Access) -> Result<String, PrivateE
         return Ok(found);
     }
     write(state, access, false)?;
-    // Another program may have created the token meanwhile, so the token is read from the file.
+    // Another program may have created the token in the meantime, so read the token from the file.
     let path = || state.path().join(file(access));
     found(state, access)?.ok_or_else(|| PrivateError::Useless { path: path() })
 }
 
-/// Replaces a token with a new one. The old token is no longer accepted.
+/// Replaces a token with a new token. The manager no longer accepts the old token.
 pub(crate) fn renew(state: &StateDir, access: Access) -> Result<String, PrivateError> {
     write(state, access, true)
 }
@@ -159,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn token_that_others_may_read_lets_nobody_in() {
+    fn token_that_other_users_can_read_admits_no_client() {
         use std::os::unix::fs::PermissionsExt;
         let top = tempfile::tempdir().unwrap();
         let state = || StateDir::prepare(top.path()).unwrap();

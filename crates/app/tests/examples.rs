@@ -34,7 +34,7 @@ fn a_store_of_ones_own_carries_an_engine() {
 }
 
 #[test]
-fn a_spawner_of_ones_own_runs_functions_and_refuses_what_it_cannot_do() {
+fn a_custom_spawner_runs_functions_and_refuses_unsupported_actions() {
     let said = run("own_spawner");
     let lines: Vec<&str> = said.lines().collect();
     assert_eq!(
@@ -50,7 +50,7 @@ fn a_deployment_of_ones_own_keeps_its_property() {
 }
 
 #[test]
-fn a_service_mounts_the_routes_beside_its_own() {
+fn a_service_mounts_the_routes_next_to_its_own_routes() {
     let said = run("mount_routes");
     assert!(said.contains("hello from the service itself\nthe job is completed: true\n"), "{said}");
 }

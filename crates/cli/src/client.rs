@@ -191,7 +191,7 @@ impl Client {
         let until = Instant::now() + DISCONNECT_TIMEOUT;
         loop {
             match self.exchange(request.clone()).await {
-                // A client that may not start another manager does not retry: it returns this error at once.
+                // A client that may not start another manager does not retry, but returns this error immediately.
                 Err(CliError::Broken { .. }) if self.autostart.is_some() && Instant::now() < until => {
                     sleep(STEP).await;
                 }

@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn candidate_tells_what_it_is() {
+    fn completion_describes_each_candidate() {
         let list = ProcessList { processes: vec![samples::running()], ..ProcessList::default() };
         let all = candidates(&list);
         let words: Vec<_> = all.iter().map(|each| each.get_value().to_str().unwrap()).collect();
@@ -224,8 +224,8 @@ mod tests {
             ..QueueListing::default()
         };
         let all = of_queues(&listing);
-        let told: Vec<_> = all.iter().map(|each| each.get_value().to_str().unwrap()).collect();
-        assert_eq!(told, ["cargo", "claude-*"]);
+        let reported: Vec<_> = all.iter().map(|each| each.get_value().to_str().unwrap()).collect();
+        assert_eq!(reported, ["cargo", "claude-*"]);
         assert_eq!(all[0].get_help().unwrap().to_string(), "1 running, 2 waiting");
     }
 }

@@ -37,8 +37,8 @@ pub(crate) struct VerbContext {
 
 /// Executes a command line and returns the exit code.
 ///
-/// `serve`, `token`, `init`, `store`, `config`, `doctor` and `version` are refused here, because the main program
-/// implements them outside of this crate.
+/// `serve`, `token`, `init`, `store`, `config`, `doctor` and `version` are refused by this function, because the main
+/// program implements them outside of this crate.
 #[must_use]
 pub fn run(cli: Cli, place: ManagerLocator) -> i32 {
     let Cli { global, command } = cli;
@@ -93,7 +93,7 @@ async fn version_of(place: &ManagerLocator) -> Result<VersionReply, CliError> {
 /// query the version themselves.
 async fn print_store_mismatch(context: &VerbContext, command: &Verb, place: &ManagerLocator) {
     let Some(named) = place.store.as_ref().filter(|_| !matches!(command, Verb::Mcp(_))) else { return };
-    // A failure of this request is ignored here, because the subcommand then fails in the same way and reports it.
+    // Ignore a failure of this request, because the subcommand then fails in the same way and reports the failure.
     let Ok(manager) = version_of(place).await else { return };
     if manager.store != *named {
         context.console.say(&format!(
@@ -333,7 +333,7 @@ mod tests {
     }
 
     #[test]
-    fn what_answers_instead_of_a_manager_is_told() {
+    fn another_program_at_the_socket_is_reported() {
         let other = "HTTP/1.1 200 OK\r\nlonghaul-protocol: 99\r\nlonghaul-version: 9.9.9\r\ncontent-length: 2\r\n\r\n{}";
         let foreign = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}";
         for (answer, slug, words) in [

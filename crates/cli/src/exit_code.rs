@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_there_is_three_in_both_regimes() {
+    fn missing_process_has_exit_code_three_in_both_modes() {
         for slug in ["process_not_found", "ambiguous_id", "session_not_found"] {
             for regime in [ExitCodeMode::Control, ExitCodeMode::PassThrough] {
                 assert_eq!(of_failure(&problem(slug, 404), regime), 3, "{slug}");
@@ -280,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn socket_of_somebody_else_is_seven() {
+    fn socket_of_another_user_has_exit_code_seven() {
         let failure = CliError::Forbidden {
             socket: "s".into(),
             source: io::Error::from(io::ErrorKind::PermissionDenied),

@@ -24,7 +24,8 @@ pub(crate) const EXPLANATIONS: &[(&str, &str)] = &[
     ),
     (
         "wrong_node",
-        "The process runs on another node, and only the manager there can do this. The error names the node.",
+        "The process runs on another node, and only the manager of that node can execute this request. The \
+        error names the node.",
     ),
     (
         "environment_not_portable",
@@ -107,7 +108,7 @@ pub(crate) const EXPLANATIONS: &[(&str, &str)] = &[
         "already_running",
         "Another manager serves this state directory; one is enough.\nThe error names its process id.",
     ),
-    ("invalid_configuration", "The configuration cannot be used. See: longhaul config check"),
+    ("invalid_configuration", "The configuration is not valid. See: longhaul config check"),
     (
         "state_dir_unusable",
         "The state directory must be yours, writable, and not accessible to others; the error names the fault.",
@@ -196,7 +197,7 @@ pub(crate) const EXPLANATIONS: &[(&str, &str)] = &[
         "key_in_use",
         "The cluster uses this key, and no manager could start there without it. Start one manager with the new key first:\nlonghaul store key --rotate, copy the file to every node, restart the managers, and then --retire.",
     ),
-    ("file_unusable", "A given file cannot be read or written."),
+    ("file_unusable", "A file that the command needs cannot be read or written."),
     ("not_finished", "The request was accepted but is not finished."),
     ("output_unwritable", "Standard output cannot be written."),
 ];

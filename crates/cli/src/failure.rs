@@ -49,7 +49,7 @@ pub(crate) enum CliError {
     /// The arguments are invalid or contradict each other.
     #[error("{what}")]
     Usage { what: String, why: Option<String>, help: String },
-    /// The user must choose or confirm something, but there is no way to ask the user.
+    /// The user must make a selection or confirm an action, but there is no way to ask the user.
     #[error("{what}")]
     Choice { what: String, candidates: Vec<String>, help: String },
     /// An argument of the command is not UTF-8.
@@ -69,7 +69,7 @@ pub(crate) enum CliError {
     #[error("cannot write to standard output")]
     Output { source: io::Error },
     /// The user pressed Ctrl-C.
-    #[error("interrupted")]
+    #[error("the user interrupted the command")]
     Interrupted,
 }
 

@@ -25,7 +25,7 @@ mod tests {
     use serde_json::{Value, json};
 
     #[test]
-    fn text_of_strangers_steers_no_terminal_and_is_read_back_as_it_was() {
+    fn untrusted_text_controls_no_terminal_and_is_decoded_unchanged() {
         let steering: String = ('\0'..='\u{9f}')
             .chain("\u{61c}\u{200e}\u{200f}\u{202a}\u{202e}\u{2066}\u{2069}\u{2028}\u{2029}".chars())
             .collect();

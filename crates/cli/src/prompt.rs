@@ -13,7 +13,7 @@ const MAX_LINES: usize = 20;
 pub(crate) struct Prompt {
     /// Text of the question.
     pub(crate) text: String,
-    /// Description of what the action would do, for the error message if there is no way to ask the user.
+    /// Description of the effect of the action. The error message contains it if there is no way to ask the user.
     pub(crate) would: String,
     /// Objects that the action would affect, one for each line.
     pub(crate) list: Vec<String>,
@@ -105,7 +105,7 @@ fn lines(console: &Console, processes: &[ProcessView], help: &str) -> Result<Vec
     Ok(processes.iter().map(|process| line(process, console.unicode)).collect())
 }
 
-/// Returns one line about a process, by which the user can tell it from the other processes in a list.
+/// Returns one line about a process, by which the user can distinguish the process from other processes in a list.
 fn line(process: &ProcessView, unicode: bool) -> String {
     let mut line = waiting_line(process, unicode);
     for (what, word) in [("project", &process.project), ("stage", &process.stage)] {
@@ -147,7 +147,7 @@ mod tests {
     use crate::render::samples;
 
     #[test]
-    fn yes_beforehand_is_an_answer_and_nobody_to_ask_is_a_failure() {
+    fn yes_option_confirms_and_a_missing_terminal_is_an_error() {
         let question = || Prompt {
             text: "Do it?".to_owned(),
             would: "2 processes would be stopped".to_owned(),
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn choice_without_a_terminal_names_what_there_is() {
+    fn selection_without_a_terminal_names_the_processes() {
         let (console, _out, _err) = Console::kept(None, false);
         let outcome = one_of(&console, &[samples::queued()], "Which?", "longhaul why ID");
         assert!(

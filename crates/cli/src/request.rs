@@ -80,13 +80,13 @@ fn check_place(run: &RunArgs) -> Result<(), CliError> {
     }
     Err(CliError::Usage {
         what: "a process that may run on several nodes needs its own directory and environment".to_owned(),
-        why: Some("the present directory and variables may not exist on other nodes".to_owned()),
+        why: Some("the current directory and the current variables may not exist on other nodes".to_owned()),
         help: "longhaul run -C DIR --clear-env [-e NAME=VALUE] … -- COMMAND".to_owned(),
     })
 }
 
-/// Returns true if the process may run on another machine. The existence of its files cannot be checked here in this
-/// case.
+/// Returns true if the process may run on another machine. This program then cannot check whether the files of the
+/// process exist.
 fn may_be_elsewhere(placement: &PlacementArgs) -> bool {
     placement.node.is_some() || placement.any_node || !placement.node_label.is_empty()
 }

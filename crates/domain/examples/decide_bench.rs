@@ -1,8 +1,8 @@
 //! Prints how many decisions one core makes per second: `cargo run --release -p longhaul-domain --example
 //! decide_bench`.
 //!
-//! A decision is one call of `decide` and of the `evolve` that follows. The measurement covers whole lives of
-//! processes, from the submission to the end.
+//! A decision is one call of `decide`, followed by a call of `evolve`. The measurement covers processes from their
+//! submission to their end.
 
 #![expect(
     clippy::disallowed_types,

@@ -1,9 +1,9 @@
 //! Admission: the order in which waiting processes are claimed, as one pure rule that every store applies.
 //!
 //! The rule considers the keys that have a free slot, no hold, and a waiting process that the node may run. Each of
-//! these keys is represented by its first such process. The key whose process has the highest priority is next. If
-//! priorities are equal, the key that was served least recently is next, then the key with the lowest submit sequence
-//! number. Within a key, the order is priority, then sequence number.
+//! these keys is represented by its first waiting process that the node may run. The key whose process has the highest
+//! priority is next. If priorities are equal, the key that was served least recently is next, then the key with the
+//! lowest submit sequence number. Within a key, the order is priority, then sequence number.
 
 use crate::id::{Priority, Seq};
 use std::cmp::{Ordering, Reverse};

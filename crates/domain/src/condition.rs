@@ -14,8 +14,8 @@ pub enum Condition {
     Stalled,
     /// A process of the command's tree is waiting for input.
     WaitingForInput,
-    /// The command has exited by itself, and its leftovers are being stopped. The condition holds until the leftovers
-    /// are gone and the attempt ends.
+    /// The command has exited by itself, and its leftovers are being stopped. The condition lasts until the leftovers
+    /// have ended and the attempt ends.
     CleaningUp,
     /// Another program stopped the shim with a signal. The output is not read until the shim continues. The manager
     /// continues the shim when the command exits or an action needs the shim.
@@ -95,7 +95,7 @@ impl Conditions {
             .filter_map(move |condition| all.since(condition).map(|since| (condition, since)))
     }
 
-    /// Returns the conditions after one of them has started or ended.
+    /// Returns the conditions of the process after one condition has started or ended.
     #[must_use]
     pub const fn with(mut self, condition: Condition, since: Option<Timestamp>) -> Self {
         match condition {
@@ -128,7 +128,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn conditions_are_collected_from_what_they_list() {
+    fn condition_set_contains_the_given_conditions() {
         let all: Conditions = Condition::ALL.into_iter().zip((1..).map(Timestamp)).collect();
         assert_eq!(all.iter().map(|(condition, _)| condition).collect::<Vec<_>>(), Condition::ALL);
         assert_eq!(all.iter().collect::<Conditions>(), all);

@@ -75,8 +75,9 @@ pub enum Effect {
 }
 
 impl Effect {
-    /// Returns true for effects that only stop a process. They are executed even if the store cannot commit. A pause is
-    /// not one of them: if it were executed without being recorded, all interfaces would show halted work as running.
+    /// Returns true for effects that only stop a process. The engine executes these effects even if the store cannot
+    /// commit. A pause is not included: if a pause were executed without being recorded, all interfaces would show a
+    /// paused process as running.
     #[must_use]
     pub const fn only_stops(&self) -> bool {
         match self {
@@ -100,7 +101,7 @@ pub struct Decision {
     pub events: Vec<crate::event::Event>,
     /// Effects to execute as soon as the events are durable.
     pub effects: Vec<Effect>,
-    /// Reason why nothing changed, for the caller; `None` if something changed.
+    /// Reason why the input changed no state, for the caller. `None` if it changed the state.
     pub note: Option<NoOpReason>,
 }
 

@@ -387,7 +387,7 @@ pub enum LimitMechanism {
     #[default]
     Rlimit,
     /// A control group limits the memory and the number of processes of the whole tree, as far as these controllers are
-    /// delegated. For the rest, each process has its own limits.
+    /// delegated. The other limits apply to each process separately.
     Cgroup,
 }
 
@@ -457,14 +457,14 @@ pub enum Interruption {
         /// True if it is unknown whether the process tree is empty.
         unverified: bool,
     },
-    /// The node is gone and its lease has expired.
+    /// The node is lost: its lease has expired.
     NodeGone,
     /// The reporter sent no heartbeat within the agreed interval.
     HeartbeatMissed {
         /// Time at which the last heartbeat arrived.
         last: Timestamp,
     },
-    /// The node's record of the attempt is gone or damaged.
+    /// The attempt directory on the node is missing or damaged.
     RecordLost {
         /// Description of the facts that show the loss of the record.
         found: String,

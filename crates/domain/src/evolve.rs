@@ -1,6 +1,6 @@
 //! Applies facts to a process.
 //!
-//! This code cannot fail and makes no choices: all choices were made when the facts were decided.
+//! This code cannot fail and makes no decisions: `decide` has already made them.
 
 use crate::condition::Conditions;
 use crate::event::{Event, Fact};

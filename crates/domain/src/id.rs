@@ -256,7 +256,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_refuse_what_could_deceive_a_reader() {
+    fn names_with_deceptive_characters_are_refused() {
         for bad in ["", " a", "a ", "a\nb", "a\u{1b}[2J", "a\u{202e}b", &"x".repeat(129)] {
             assert!(SlotKey::new(bad).is_err(), "{bad:?}");
         }

@@ -18,7 +18,7 @@ use crate::time::{AwakeTime, Timestamp};
 pub enum Input {
     /// A caller requests an action.
     Action(Action),
-    /// A spawner or store reports something about the process.
+    /// A spawner or store reports an observation about the process.
     Observation(Observation),
     /// A deadline may have passed.
     Tick,
@@ -58,7 +58,7 @@ pub enum Action {
         /// True if the processes are killed immediately, without a grace period.
         force: bool,
     },
-    /// Halt the command and everything that it started.
+    /// Stop the command and all processes that it started, until they are resumed.
     Pause,
     /// Let a paused process continue.
     Resume,
@@ -291,14 +291,14 @@ pub enum Observation {
         /// Details of the exit.
         exit: Exit,
     },
-    /// The shim of the attempt is gone, so the exit of the command was not observed.
+    /// The shim of the attempt was killed, so the exit of the command was not observed.
     SupervisorLost {
-        /// Number of the attempt whose shim is gone.
+        /// Number of the attempt whose shim was killed.
         attempt: AttemptNo,
         /// Reason why the exit was not observed.
         why: Interruption,
     },
-    /// The node of the process is gone or was restarted.
+    /// The node of the process is lost or was restarted.
     NodeLost {
         /// Reason why the exit was not observed, such as a reboot of the node.
         why: Interruption,

@@ -2,7 +2,7 @@
 
 use crate::json::JsonText;
 
-/// Result and error that a command reported. They describe the work; the status of the process comes from the exit
+/// Result and error that a command reported. They do not change the status of the process, which depends on the exit
 /// code.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ReportedOutcome {

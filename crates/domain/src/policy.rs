@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_is_configured_otherwise_than_before_is_set_anew() {
+    fn only_changed_limits_of_the_configuration_are_applied() {
         let of = |pairs: &[(&str, u32)]| -> BTreeMap<String, u32> {
             pairs.iter().map(|(pattern, slots)| ((*pattern).to_owned(), *slots)).collect()
         };

@@ -310,7 +310,7 @@ pub struct ProcessHeader {
     pub key: Option<SlotKey>,
     /// Current priority.
     pub priority: Priority,
-    /// Time at which the process needs a decision while no node owns it. An ended process with such a time is not
+    /// Time at which the process needs a decision while no node owns it. An ended process that needs a decision is not
     /// pruned.
     pub due: Option<Timestamp>,
     /// Ancestors of the process, from the root down to the parent.

@@ -114,9 +114,9 @@ impl LiveStats {
         }
     }
 
-    /// Returns the estimated remaining time. This is the estimate of the worker minus the time since its report, or,
-    /// without one, an estimate from the progress. An estimate from the progress requires two reports at least 2 s
-    /// apart that show an advance; without them, returns `None`.
+    /// Returns the estimated remaining time. If the worker reported an estimate, returns this estimate minus the time
+    /// since the report. Otherwise, estimates the remaining time from the progress. An estimate from the progress
+    /// requires two reports at least 2 s apart that show an advance; without them, returns `None`.
     #[must_use]
     pub fn eta(&self, now: Timestamp) -> Option<Duration> {
         if let Some(reported) = self.reported_eta {
@@ -126,8 +126,8 @@ impl LiveStats {
     }
 }
 
-/// The first and the latest progress report. When a report has lower progress than the one before, the pair starts
-/// again.
+/// The first and the latest progress report. If a report has lower progress than the previous report, it becomes the
+/// first report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ProgressRate {
     /// Time of the first report.
@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn progress_that_goes_back_starts_the_estimate_anew() {
+    fn decreasing_progress_restarts_the_estimate() {
         let live_stats = LiveStats::default()
             .reported(Timestamp(0), &at(10.0))
             .reported(Timestamp(5_000), &at(60.0))

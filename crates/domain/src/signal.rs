@@ -127,7 +127,7 @@ pub enum SignalTarget {
     /// Only the launched process itself receives the signal.
     #[default]
     Main,
-    /// The launched process and everything that it started receive the signal.
+    /// The launched process and all its descendants receive the signal.
     Tree,
 }
 
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_signal_is_refused() {
+    fn invalid_signal_is_refused() {
         for text in ["", "0", "32", "33", "65", "256", "SIG", "SIGSIGHUP", "USER1", "-9", "RTMIN"] {
             assert_eq!(
                 Signal::named(text),
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn what_kills_halts_or_lets_go_on_is_refused_by_name_and_number() {
+    fn signals_that_kill_stop_or_continue_are_refused_by_name_and_number() {
         for text in ["KILL", "sigkill", "9"] {
             assert_eq!(Signal::named(text), Err(InvalidSignal::Kills), "{text}");
         }

@@ -43,16 +43,16 @@ pub struct Spec {
     pub placement: Placement,
     /// Rules for retrying a failed attempt.
     pub retry: RetryPolicy,
-    /// What happens to live descendants when the process ends without being cancelled.
+    /// Policy for live descendants when the process ends without being cancelled.
     pub children: ChildrenPolicy,
-    /// What happens to the process when its session ends.
+    /// Policy for the process when its session ends.
     pub on_session_end: SessionPolicy,
     /// Times after which silent work is reported as idle or stalled.
     pub silence: SilencePolicy,
 }
 
 impl Spec {
-    /// Returns a spec of `work` with defaults for everything else.
+    /// Returns a spec of `work` with default values for all other fields.
     #[must_use]
     pub fn of(work: Work) -> Self {
         Self {
@@ -108,7 +108,7 @@ impl Spec {
     ///
     /// - Compared: command, arguments, directory, declared variables, timeout, limits, type, concurrency key, and the
     ///   prompt, agent and model. For reported work: its node, and whether it waits for a slot.
-    /// - Ignored: everything else, such as the captured environment, names, times and priority.
+    /// - Ignored: all other fields, such as the captured environment, names, times and priority.
     #[must_use]
     pub fn same_launch(&self, other: &Self) -> bool {
         self.launch_part() == other.launch_part()
@@ -227,7 +227,7 @@ pub struct CommandSpec {
     pub timeout: Option<Duration>,
     /// Signals that stop the command, and the waiting times between them.
     pub stop: StopPolicy,
-    /// What happens to descendants that are still alive after the command has exited.
+    /// Policy for descendants that are still alive after the command has exited.
     pub leftovers: Leftovers,
     /// Amount of the output that is stored.
     pub output: OutputBound,
@@ -240,7 +240,7 @@ pub struct CommandSpec {
 }
 
 impl CommandSpec {
-    /// Returns a command with defaults for everything except program, arguments and directory.
+    /// Returns a command with default values for all fields except program, arguments and directory.
     #[must_use]
     pub fn of(program: &str, args: &[&str], directory: &str) -> Self {
         Self {
@@ -345,7 +345,7 @@ impl Default for StopPolicy {
     }
 }
 
-/// What happens to descendants that are still alive after their command has exited.
+/// Policies for descendants that are still alive after their command has exited.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Leftovers {
     /// The descendants are stopped in the same way as the command.
@@ -445,7 +445,7 @@ pub enum Placement {
     Anywhere,
 }
 
-/// What happens to live descendants of a process that ends without being cancelled. A cancel always includes the
+/// Policies for live descendants of a process that ends without being cancelled. A cancel always includes the
 /// descendants.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ChildrenPolicy {

@@ -127,7 +127,7 @@ pub enum StopPhase {
     },
     /// The whole tree is being killed.
     Killing {
-        /// Time at which the stop counts as stuck if the tree is not empty by then.
+        /// Time after which the stop counts as stuck if the tree is still not empty.
         stuck_at: AwakeTime,
     },
     /// The tree was killed but still contains live processes.

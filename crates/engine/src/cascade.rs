@@ -83,8 +83,8 @@ impl CascadeTracker {
 }
 
 impl EngineShared {
-    /// Cancels all live descendants, deepest level first, and then performs the effects in `rest`. The call returns at
-    /// once; a background task does the work and retries failed requests.
+    /// Cancels all live descendants, deepest level first, and then performs the effects in `rest`. The call does not
+    /// wait: a background task cancels the descendants and retries failed requests.
     pub(crate) fn cascade(self: &Arc<Self>, stored: &StoredProcess, force: bool, rest: Vec<Effect>) {
         let (core, stored) = (self.clone(), stored.clone());
         tokio::spawn(async move {
@@ -97,17 +97,17 @@ impl EngineShared {
             let telling = core.cancel_descendants(&stored, force);
             tokio::pin!(telling);
             // A store that does not answer must not delay the stop of the process itself.
-            let told = tokio::select! {
+            let reported = tokio::select! {
                 biased;
-                told = &mut telling => Some(told),
+                reported = &mut telling => Some(reported),
                 () = core.parts.clock.sleep_until(Deadline::Awake(until)) => None,
             };
             core.perform_all(&stored, rest).await;
-            let told = match told {
-                Some(told) => told,
+            let reported = match reported {
+                Some(reported) => reported,
                 None => telling.await,
             };
-            core.cancel_until_accepted(&stored, force, told).await;
+            core.cancel_until_accepted(&stored, force, reported).await;
             locked(&core.cascades.telling).remove(&(id, force));
             core.check_descendants(id).await;
         });
@@ -189,9 +189,9 @@ impl EngineShared {
         first: Result<bool, EngineError>,
     ) {
         let id = top.process.id;
-        let (mut told, mut wait) = (first, MIN_RETRY_DELAY);
+        let (mut reported, mut wait) = (first, MIN_RETRY_DELAY);
         loop {
-            match told {
+            match reported {
                 Ok(true) => return,
                 Ok(false) => {}
                 Err(error) => {
@@ -201,7 +201,7 @@ impl EngineShared {
             if !self.wait_before_retry(&mut wait).await {
                 return;
             }
-            told = match self.load(id).await {
+            reported = match self.load(id).await {
                 Ok(stored) if stored.process.cascade.is_some_and(|cascade| cascade.force == force) => {
                     self.cancel_descendants(&stored, force).await
                 }
@@ -407,7 +407,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn descendant_is_told_once_by_a_pending_action_or_by_its_record() {
+    async fn descendant_is_cancelled_once_by_a_pending_action_or_by_its_record() {
         let fixture = Fixture::new(false).await;
         let core = &fixture.engine.core;
         let cause = StopCause::Parent;

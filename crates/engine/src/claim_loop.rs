@@ -125,10 +125,12 @@ async fn claimed_without_answer(core: &Arc<EngineShared>) -> Vec<StoredProcess> 
             Ok(()) => match starting(core).await {
                 Ok(taken) => return taken,
                 Err(error) => {
-                    tracing::warn!(%error, "could not find out which processes a claim took; retrying")
+                    tracing::warn!(%error, "could not determine which processes a claim assigned to this \
+                        node; retrying")
                 }
             },
-            Err(error) => tracing::warn!(%error, "could not find out which processes a claim took; retrying"),
+            Err(error) => tracing::warn!(%error, "could not determine which processes a claim assigned to \
+                this node; retrying"),
         }
         let until: AwakeTime = core.parts.clock.awake().plus(RETRY_DELAY);
         core.parts.clock.sleep_until(Deadline::Awake(until)).await;

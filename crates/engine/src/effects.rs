@@ -72,7 +72,7 @@ impl EngineShared {
             }
             Effect::Signal { attempt, signal, target } => {
                 let key = AttemptKey { id, attempt };
-                tracing::info!(%id, attempt = attempt.0, %signal, ?target, "sending a signal");
+                tracing::info!(%id, attempt = attempt.0, %signal, ?target, "started to send a signal");
                 let mut sent = self.parts.spawner.signal(key, signal, target).await;
                 if self.was_readopted(&stored.process, &sent).await {
                     sent = self.parts.spawner.signal(key, signal, target).await;
@@ -99,8 +99,8 @@ impl EngineShared {
         if !self.starts.begin(&stored.process) {
             return;
         }
-        // This check must come after `starts.begin`, because a shutdown waits only for starts that are registered by
-        // then.
+        // This check must come after `starts.begin`, because a shutdown waits only for starts that are registered
+        // before it.
         if self.is_closing() {
             return self.starts.failed(&stored.process);
         }
@@ -115,8 +115,8 @@ impl EngineShared {
             self.starts.failed(&stored.process);
             return self.again_later(key);
         }
-        // If the answer to a claim was lost, the claim is known only from a later read. A failover of the store could
-        // still undo such a claim.
+        // If the answer to a claim was lost, the engine learns about the claim only from a later read. A failover of
+        // the store could still undo a claim without an answer.
         match self.parts.store.is_durable(&key.id, key.attempt).await {
             Ok(true) => {}
             answer @ (Ok(false) | Err(_)) => {

@@ -27,7 +27,7 @@ impl EligibleNodes {
 }
 
 impl Engine {
-    /// Returns the nodes that are present now.
+    /// Returns the nodes that are currently present.
     ///
     /// # Errors
     /// [`EngineError::Store`] if the store cannot list the nodes.
@@ -37,8 +37,8 @@ impl Engine {
 }
 
 impl EngineShared {
-    /// Returns the nodes that are present now. For this node, the advertised properties come from its own settings, not
-    /// from the store.
+    /// Returns the nodes that are currently present. For this node, the advertised properties come from its own
+    /// settings, not from the store.
     pub(crate) async fn runners(&self) -> Result<EligibleNodes, EngineError> {
         let mut known = self.parts.store.list_nodes().await?;
         known.retain(|node| matches!(node.presence, Presence::Present { .. }));

@@ -267,8 +267,8 @@ async fn recovered(core: &Arc<EngineShared>, ends: bool) -> Result<Vec<JoinHandl
         tasks.push(tokio::spawn(publish_lease_end(core.clone())));
         tasks.push(tokio::spawn(follow(core.clone(), end)));
     } else {
-        // The previous run may have used a store with expiring leases. Its attempts must not stop at the end of such a
-        // lease.
+        // The previous run may have used a store with expiring leases. The attempts of the previous run must not stop
+        // when its last lease expires.
         core.parts.spawner.set_lease_end(LeaseEnd::Never).await;
     }
     let recovered = recover::recover(core).await;

@@ -147,7 +147,7 @@ pub enum EngineError {
         node: NodeId,
     },
     /// The node is present, or its lease has not expired yet, so the operation is not allowed.
-    #[error("node {node} is present, or may still return")]
+    #[error("node {node} cannot be forgotten, because it is present or may still return")]
     NodeAlive {
         /// The node that the caller named.
         node: NodeId,
@@ -313,7 +313,7 @@ mod tests {
     use crate::fixtures::{command, waiting};
 
     #[test]
-    fn conflict_of_launch_keys_says_what_differs_or_that_nobody_knows() {
+    fn launch_key_conflict_names_the_differences_or_says_that_they_are_unknown() {
         let id = waiting(1, command()).process.id;
         let said =
             |differs| EngineError::KeyConflict { key: "k".to_owned(), holder: id, differs }.to_string();

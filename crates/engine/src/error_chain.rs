@@ -5,16 +5,16 @@ use std::error::Error;
 /// Returns an error and all its causes in one line. A cause is omitted if the text already ends with it.
 #[must_use]
 pub fn with_causes(error: &dyn Error) -> String {
-    let (mut told, mut cause) = (error.to_string(), error.source());
+    let (mut reported, mut cause) = (error.to_string(), error.source());
     while let Some(behind) = cause {
         let said = behind.to_string();
-        if !told.ends_with(&said) {
-            told.push_str(": ");
-            told.push_str(&said);
+        if !reported.ends_with(&said) {
+            reported.push_str(": ");
+            reported.push_str(&said);
         }
         cause = behind.source();
     }
-    told
+    reported
 }
 
 #[cfg(test)]
@@ -32,7 +32,7 @@ mod tests {
     }
 
     #[test]
-    fn every_cause_is_told_once() {
+    fn every_cause_is_printed_once() {
         let middle = Layer::Middle(Box::new(Layer::Bottom));
         assert_eq!(with_causes(&Layer::Top(Box::new(middle))), "outer error: middle error: root error");
         assert_eq!(with_causes(&Layer::Top(Box::new(Layer::Bottom))), "outer error: root error");

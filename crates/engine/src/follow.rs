@@ -26,7 +26,7 @@ pub(crate) async fn follow(core: Arc<EngineShared>, mut after: EventCursor) {
                 after = page.events.last().map_or(after, |logged| logged.cursor);
             }
             Err(error) => {
-                core.log_retry(None, &error, "cannot read the events of other nodes now; retrying");
+                core.log_retry(None, &error, "could not read the events of other nodes; retrying");
                 let until: AwakeTime = core.parts.clock.awake().plus(RETRY_DELAY);
                 core.parts.clock.sleep_until(Deadline::Awake(until)).await;
             }
@@ -42,10 +42,9 @@ impl EngineShared {
             Ok(found) => {
                 found.into_iter().flatten().flatten().for_each(|stored| self.changed_elsewhere(&stored))
             }
-            // This error needs no other handling: each waiter is notified below and reads its record again.
-            Err(error) => {
-                self.log_retry(None, &error, "cannot read the changes of other nodes now; retrying")
-            }
+            // The error needs no other handling: the following code notifies each waiter, and each waiter reads its
+            // record again.
+            Err(error) => self.log_retry(None, &error, "could not read the changes of other nodes; retrying"),
         }
         ids.into_iter().for_each(|id| self.notifier.changed(id));
     }

@@ -160,8 +160,8 @@ impl PendingInput {
     /// Makes one try to commit the input. Returns true if no further try is needed.
     async fn is_done(&mut self, core: &Arc<EngineShared>) -> bool {
         let (id, input) = (self.id, &self.input);
-        // Store the output tail before the end is visible: a program that reads the end may request the output after
-        // this node is gone.
+        // Store the output tail before the end is visible: a program that reads the end may request the output when
+        // this node is no longer reachable.
         if let Some(key) = self.over.take_if(|_| core.stores_tails())
             && !core.store_tail(key).await
         {
@@ -180,7 +180,7 @@ impl PendingInput {
                 true
             }
             Err(error) => {
-                core.log_retry(Some(id), &error, "an observation cannot be committed now; retrying");
+                core.log_retry(Some(id), &error, "could not commit an observation; retrying");
                 self.note(core);
                 self.wait = self.wait.saturating_mul(2).clamp(MIN_RETRY_DELAY, MAX_RETRY_DELAY);
                 false

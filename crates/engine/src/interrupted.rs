@@ -208,7 +208,7 @@ impl Engine {
             }
             named.push(stored);
         }
-        // This order puts ancestors before their descendants.
+        // In this order, ancestors come before their descendants.
         named.sort_by_key(|stored| stored.seq);
         named.dedup_by_key(|stored| stored.seq);
         Ok(named)

@@ -80,8 +80,8 @@ impl Engine {
     }
 
     /// Launches like [`Engine::launch`], but without applying the limit on roots. Intended for short work of the
-    /// program that runs the engine. The process counts as a root while it is running. Processes that are waiting for a
-    /// free root slot are claimed before it unless their priority is lower.
+    /// program that runs the engine. The process counts as a root while it is running. A process that is waiting for a
+    /// free root slot is claimed before this process, unless it has a lower priority.
     ///
     /// # Errors
     /// As for [`Engine::launch`].
@@ -389,8 +389,8 @@ fn launch_key_of(process: &Process) -> String {
     process.spec.launch_key.as_ref().map_or_else(String::new, ToString::to_string)
 }
 
-/// Returns true for errors that prove that the process does not exist. The store looks for the id before it reports
-/// such an error.
+/// Returns true for errors that prove that the process does not exist. The store searches for the id before it reports
+/// one of these errors.
 const fn is_decided(error: &EngineError) -> bool {
     let looked = matches!(error, EngineError::Refused { refusal } if !matches!(refusal, StoreRejection::Full | StoreRejection::StalePolicy { .. }));
     looked || matches!(error, EngineError::KeyConflict { .. } | EngineError::LaunchPruned { .. })

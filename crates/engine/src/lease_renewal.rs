@@ -109,10 +109,10 @@ async fn refresh_members(core: &EngineShared) {
     let unreachable: BTreeMap<NodeId, Timestamp> = unreachable.collect();
     let mut before = core.neighbours.unreachable.lock().unwrap_or_else(PoisonError::into_inner);
     for node in unreachable.keys().filter(|node| !before.contains_key(node)) {
-        tracing::warn!(%node, "a node no longer renews its lease");
+        tracing::warn!(%node, "a node stopped renewing its lease");
     }
     for node in before.keys().filter(|node| !unreachable.contains_key(node)) {
-        tracing::info!(%node, "a node renews its lease again");
+        tracing::info!(%node, "a node started to renew its lease again");
     }
     *before = unreachable;
 }

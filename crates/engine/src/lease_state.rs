@@ -69,7 +69,7 @@ impl LeaseState {
     }
 
     /// Returns the time until which this node must not claim, start or take over processes, because lost records may
-    /// not be restored yet. Returns `None` if there is no such restriction.
+    /// not be restored yet. Returns `None` if no such time applies.
     pub(crate) fn held_until(&self, now: Timestamp) -> Option<Timestamp> {
         Some(self.held.borrow().held_until).filter(|until| now < *until)
     }

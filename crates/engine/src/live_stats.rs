@@ -1,4 +1,5 @@
-//! Live stats of running attempts. Changes are visible at once and are written to the store at most once per second.
+//! Live stats of running attempts. A change is visible immediately, and is written to the store at most once per
+//! second.
 
 use crate::engine::EngineShared;
 use longhaul_domain::{AttemptNo, LiveStats, ProcessId, ProgressReport, Timestamp};
@@ -53,8 +54,8 @@ impl LiveStatsCache {
 }
 
 impl EngineShared {
-    /// Caches a report, which makes it visible at once. Writes the report to the store now, or as soon as one second
-    /// has passed since the last write.
+    /// Caches a report, so that clients see it immediately. Writes the report to the store now, or as soon as one
+    /// second has passed since the last write.
     pub(crate) async fn keep(self: &Arc<Self>, stored: &StoredProcess, report: &ProgressReport) {
         let now = self.parts.clock.now();
         let id = stored.process.id;
@@ -106,7 +107,7 @@ impl EngineShared {
         let written =
             self.parts.store.update_live_stats(&author, &[(id, kept.attempt, kept.live_stats)]).await;
         if let Err(error) = written {
-            tracing::warn!(%id, %error, "could not write live stats");
+            tracing::warn!(%id, %error, "could not write the live stats of a process");
         }
     }
 }
@@ -144,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn time_in_which_nobody_could_report_is_remembered() {
+    fn time_in_which_no_reporter_could_report_is_subtracted() {
         let cache = LiveStatsCache::default();
         assert_eq!(cache.away_until(), None);
         cache.was_away_until(Timestamp(9));

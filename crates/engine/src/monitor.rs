@@ -230,7 +230,7 @@ impl EngineShared {
         }
         let core = self.clone();
         tokio::spawn(async move {
-            tracing::trace!(%id, "searching the output of an attempt that has ended");
+            tracing::trace!(%id, "started to search the output of an attempt that has ended");
             if let Some((written, watch)) = last_watch {
                 watch.finish(&core, written).await;
             }
@@ -497,7 +497,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn next_attempt_takes_the_place_of_the_one_before() {
+    async fn next_attempt_replaces_the_previous_attempt() {
         let fixture = Fixture::new(false).await;
         let core = &fixture.engine.core;
         let stored = running(1, command());

@@ -16,8 +16,8 @@ impl Engine {
         Ok(self.core.parts.store.list_nodes().await?)
     }
 
-    /// Returns true if the store is a shared store. A process may then run on another node, and its output may be
-    /// there.
+    /// Returns true if the store is a shared store. With a shared store, a process may run on another node, which then
+    /// stores the output.
     #[must_use]
     pub fn is_shared(&self) -> bool {
         self.core.parts.store.leases_expire()

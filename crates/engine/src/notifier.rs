@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn change_wakes_the_subscribers_of_its_process_alone_and_a_gap_wakes_everybody() {
+    fn change_wakes_only_the_subscribers_of_its_process_and_a_gap_wakes_all() {
         let ids = [1, 2].map(|number| waiting(number, command()).process.id);
         let notifier = Notifier::default();
         let (first, both) = (notifier.subscribe(&ids[..1]), notifier.subscribe(&ids));

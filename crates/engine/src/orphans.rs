@@ -34,8 +34,8 @@ impl EngineShared {
         }
     }
 
-    /// Stops the orphan of an attempt if the attempt belongs to this node. The call returns at once; the exit will be
-    /// recorded as a late exit.
+    /// Stops the orphan of an attempt if the attempt belongs to this node. The call does not wait for the end of the
+    /// orphan, which will be recorded as a late exit.
     pub(crate) fn stop_rest(self: &Arc<Self>, stored: &StoredProcess, key: AttemptKey, order: StopRequest) {
         if stored.process.node.as_ref() != Some(self.here()) {
             return;

@@ -118,7 +118,8 @@ impl Engine {
         tokio::select! {
             () = ear.changed() => {}
             grown = core.parts.output.grown(key, beyond) => match grown {
-                // For complete output, `grown` returns at once. Yield, so that the task that commits the end can run.
+                // For complete output, `grown` returns without waiting. Yield, so that the task that commits the end
+                // can run.
                 Ok(()) => tokio::task::yield_now().await,
                 // The attempt directory does not exist yet. When the attempt starts, the process changes.
                 Err(OutputError::Missing { .. }) => ear.changed().await,

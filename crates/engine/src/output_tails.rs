@@ -106,7 +106,7 @@ mod tests {
     use longhaul_ports::OutputSource;
 
     #[test]
-    fn what_goes_on_is_one_piece() {
+    fn contiguous_changes_are_one_range() {
         let chunk = |offset, source, bytes: &[u8]| OutputChunk {
             offset,
             source,

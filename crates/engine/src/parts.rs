@@ -55,7 +55,7 @@ pub struct EngineSettings {
     pub hidden: Vec<String>,
     /// Resource limits of commands by level. They apply if the launch does not set the limit.
     pub level_limits: BTreeMap<Level, ResourceLimits>,
-    /// Maximum age and number of ended records; records beyond these limits are pruned. `None` sets no such limits.
+    /// Maximum age and number of ended records; records beyond these limits are pruned. `None` sets no limits.
     pub retention: Option<Retention>,
     /// Maximum total output of ended records in bytes. If it is exceeded, the oldest records are pruned.
     pub retention_bytes: Option<u64>,
@@ -64,8 +64,8 @@ pub struct EngineSettings {
     pub output_total: Option<u64>,
     /// Maximum size of an output tail in bytes, for shared stores; 0 stores no tails.
     pub output_tail_bytes: u32,
-    /// Times of silence after which work is reported as idle or stalled. They apply to launches that specify no such
-    /// times.
+    /// Times of silence after which work is reported as idle or stalled. They apply to launches that do not specify
+    /// these times.
     pub silence: SilencePolicy,
     /// Rules that find the first error in the output of a failed command; `None` means the built-in rules.
     pub failure_rules: Option<Arc<RuleSet>>,

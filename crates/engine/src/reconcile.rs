@@ -99,7 +99,7 @@ impl EngineShared {
     pub(crate) fn check_history(self: &Arc<Self>, asked: &HistoryQuery, calls: &NodeUpdates) {
         let Some(history) = &calls.history else { return };
         if self.history_tracker.went_back(asked, history) {
-            tracing::warn!("the store lost data: restoring the lost records");
+            tracing::warn!("the store lost data: started to restore the lost records");
             self.lease_state.hold(self.parts.clock.now());
             return self.compare_beside();
         }
@@ -159,8 +159,8 @@ impl EngineShared {
                         let given = reconciled.restored_records.len();
                         tracing::warn!(
                             given,
-                            "the store lost records: this node restored its own, and starts nothing new for the \
-                             duration of one lease"
+                            "the store lost records: this node restored its own records, and starts no \
+                            processes for the duration of one lease"
                         );
                         self.lease_state.hold(self.parts.clock.now());
                     }
@@ -169,11 +169,16 @@ impl EngineShared {
                 Err(error @ StoreError::Fenced { .. }) => return Err(error),
                 Err(error) if self.is_closing() => return Err(error),
                 Err(error) if is_told => {
-                    tracing::debug!(%error, "could not compare the records of the store; \
-                 retrying")
+                    tracing::debug!(%error, "could not compare the records of this node with the store; \
+                        retrying")
                 }
                 Err(error) => {
-                    self.log_retry(None, &error, "could not compare the records of the store; retrying");
+                    self.log_retry(
+                        None,
+                        &error,
+                        "could not compare the records of this node with the \
+                        store; retrying",
+                    );
                     is_told = true;
                 }
             }
@@ -205,8 +210,8 @@ impl EngineShared {
         for ids in ids.chunks(MAX_BATCH) {
             match self.parts.store.load(ids).await {
                 Ok(found) if found.iter().all(Option::is_some) => {
-                    let told = found.into_iter().flatten().map(|stored| self.with_vitals(stored));
-                    all.extend(told.map(|stored| self.with_unrecorded(stored)));
+                    let reported = found.into_iter().flatten().map(|stored| self.with_vitals(stored));
+                    all.extend(reported.map(|stored| self.with_unrecorded(stored)));
                 }
                 Ok(_) | Err(_) => {
                     for id in ids {

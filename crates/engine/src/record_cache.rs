@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn write_that_gives_the_slot_back_is_told_from_one_without_an_owner() {
+    fn write_that_frees_the_slot_is_distinguished_from_one_without_an_owner() {
         let (cache, mut stored) = (RecordCache::default(), waiting(1, command()));
         let cancel = Input::Action(Action::Cancel { cause: StopCause::User });
         let step = stored.process.decide(&context(), &stored.live_stats, &cancel).unwrap();

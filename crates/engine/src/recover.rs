@@ -23,7 +23,7 @@ pub(crate) const LIVE: [Status; 4] = [Status::Starting, Status::Running, Status:
 
 /// Examines every live attempt of this node: ends that were missed are recorded, and live attempts are observed again.
 ///
-/// Returns after [`BOUND`] at the latest. Attempts that have not been examined by then are listed in
+/// Returns after [`BOUND`] at the latest. Attempts that have not been examined within this time are listed in
 /// [`UnverifiedAttempts`](crate::unverified_attempts::UnverifiedAttempts), and the returned task examines them.
 pub(crate) async fn recover(core: &Arc<EngineShared>) -> Result<Option<JoinHandle<()>>, EngineError> {
     core.live_stats.was_away_until(core.parts.clock.now());
@@ -37,7 +37,8 @@ pub(crate) async fn recover(core: &Arc<EngineShared>) -> Result<Option<JoinHandl
         biased;
         _ = looking.join_next() => None,
         () = core.parts.clock.sleep_until(Deadline::Awake(until)) => {
-            tracing::warn!(unexamined = core.unexamined.count(), "the state of some attempts is not known yet");
+            tracing::warn!(unexamined = core.unexamined.count(), "could not determine the state of some \
+                attempts yet; retrying");
             Some(tokio::spawn(async move {
                 looking.join_next().await;
             }))
@@ -47,9 +48,9 @@ pub(crate) async fn recover(core: &Arc<EngineShared>) -> Result<Option<JoinHandl
     Ok(rest)
 }
 
-/// Examines live attempts of this node that the engine has not found or started itself. This is required when the store
-/// turns out to be in an older state, in which ended attempts may appear as live. If the store cannot be read, the next
-/// start examines them.
+/// Examines live attempts of this node that the engine has not found or started itself. This examination is necessary
+/// if the store is found in an older state, in which ended attempts may appear as live. If the store cannot be read,
+/// the next start examines them.
 ///
 /// The future is boxed because it may be part of a turn, and the future of a turn must not contain itself.
 pub(crate) fn examine_unknown_attempts(
@@ -65,7 +66,7 @@ pub(crate) fn examine_unknown_attempts(
     })
 }
 
-/// Returns the live commands of this node and marks them as unverified. Starts to monitor reported work at once.
+/// Returns the live commands of this node and marks them as unverified. Starts to monitor reported work immediately.
 async fn listed(core: &Arc<EngineShared>, only_unheard: bool) -> Result<Vec<StoredProcess>, EngineError> {
     let filter = ProcessFilter { statuses: LIVE.to_vec(), ..ProcessFilter::default() };
     let mut page = PageRequest { order: SortOrder::OldestFirst, after: None, limit: PAGE };

@@ -34,8 +34,8 @@ impl EngineShared {
     /// has a valid lease.
     pub(crate) async fn verify_lease(self: &Arc<Self>, refused: Lease) -> bool {
         let core = self.clone();
-        // This must not be cancelled: a registration whose result is unknown would later look like that of another
-        // manager.
+        // This future must not be cancelled: a registration whose result is unknown would later look like the
+        // registration of another manager.
         let found = run_to_completion(async move { Ok(core.resolve_fencing(&refused).await) }).await;
         found.unwrap_or(false)
     }
@@ -118,7 +118,7 @@ impl EngineShared {
                 self.lease_state.begin(lease.clone(), self.lease_state.after(sent));
             }
         }
-        // Restore records before anything else: a lost record looks like a process that another node has taken over.
+        // Restore records first, because a lost record looks like a process that another node has taken over.
         let reconciled = self.reconciled(&lease).await?;
         self.reexamine_attempts().await;
         if reconciled.went_back {
@@ -200,8 +200,8 @@ impl EngineShared {
         if runs_again_if_lost(process) {
             return self.end_copy(process, key);
         }
-        tracing::warn!(id = %key.id, attempt = key.attempt.0, "an attempt continues here although the store has no \
-         record of its process");
+        tracing::warn!(id = %key.id, attempt = key.attempt.0, "left an attempt running although the store \
+            has no record of its process");
     }
 
     /// Stops the local attempts whose processes other nodes start again as soon as the lease of this node has expired.
@@ -218,8 +218,8 @@ impl EngineShared {
         if !self.copies.mark_stopping(key) {
             return;
         }
-        tracing::warn!(id = %key.id, attempt = key.attempt.0, "stopping an attempt because its process may run on \
-         another node");
+        tracing::warn!(id = %key.id, attempt = key.attempt.0, "decided to stop an attempt because its \
+            process may run on another node");
         let (core, spec) = (self.clone(), Arc::clone(&process.spec));
         tokio::spawn(async move {
             let Some(command) = spec.command() else { return };

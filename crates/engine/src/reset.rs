@@ -102,13 +102,13 @@ impl EngineShared {
 
     async fn clear(self: &Arc<Self>) -> Result<ResetResult, EngineError> {
         let mut cleared = ResetResult::default();
-        let mut told = BTreeSet::new();
+        let mut reported = BTreeSet::new();
         for _ in 0..MAX_ROUNDS {
             let live = self.all(&live()).await?;
             if live.is_empty() {
                 break;
             }
-            let fresh = live.iter().map(|stored| stored.process.id).filter(|id| told.insert(*id));
+            let fresh = live.iter().map(|stored| stored.process.id).filter(|id| reported.insert(*id));
             cleared.stopped.extend(fresh);
             if let Some(StoreUnwritable { reached, source }) = self.stop_live(&live).await? {
                 let stopped = live.iter().map(|stored| stored.process.id).filter(|id| reached.contains(id));
@@ -128,9 +128,8 @@ impl EngineShared {
         Err(EngineError::ResetUnfinished { stopped, removed, source })
     }
 
-    /// Cancels live processes, and kills the processes that have not ended after their grace period. Returns at once if
-    /// the store cannot be written: the spawner then stops the attempts, but their records would never show that they
-    /// have ended.
+    /// Cancels live processes, and kills the processes that have not ended after their grace period. Does not wait if
+    /// the store cannot be written: the spawner stops the attempts, but their records would not show the end.
     async fn stop_live(
         self: &Arc<Self>,
         live: &[StoredProcess],

@@ -1,4 +1,4 @@
-//! Restarts: launches the spec of an ended process again, as a new process that is linked to the old one.
+//! Restarts: launches the spec of an ended process again, as a new process that is linked to the old process.
 
 use crate::detached::run_to_completion;
 use crate::engine::{Engine, EngineShared};

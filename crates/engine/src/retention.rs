@@ -13,7 +13,7 @@ pub(crate) use rounds::prune_periodically;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-/// Maximum number of records that one write prunes.
+/// Maximum number of records that a single write prunes.
 const BATCH: u32 = 200;
 const PAGE: u32 = 500;
 /// Maximum number of times that a prune request is sent again because it was not answered.
@@ -124,8 +124,8 @@ impl EngineShared {
         })
     }
 
-    /// Prunes everything that a rule covers. Each record is pruned before its output, so that a failure in between
-    /// never leaves a record without its output.
+    /// Prunes all records that a rule covers, with their output. Each record is pruned before its output, so that a
+    /// failure between the two steps never leaves a record without its output.
     pub(crate) async fn prune_all(self: &Arc<Self>, rule: &Retention) -> Result<PruneResult, EngineError> {
         let mut pruned = PruneResult::default();
         loop {

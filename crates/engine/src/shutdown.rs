@@ -8,7 +8,7 @@ use longhaul_ports::{LeaseEnd, PageRequest, ProcessFilter, SortOrder, StoredProc
 use std::sync::PoisonError;
 use std::time::Duration;
 
-/// What happens to running processes at shutdown.
+/// Policy for running processes at shutdown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Shutdown {
     /// Running processes continue; the next manager adopts them.
@@ -37,7 +37,7 @@ impl Engine {
             self.stop_all().await?;
         }
         if let Err(error) = self.record_starts().await {
-            tracing::warn!(%error, "process starts in progress are left to the next manager");
+            tracing::warn!(%error, "left the process starts in progress to the next manager");
         }
         for task in self.core.tasks.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
             task.abort();
@@ -54,7 +54,7 @@ impl Engine {
         Ok(())
     }
 
-    /// Aborts every task of this engine at once, as a crash would. The store is not informed.
+    /// Aborts all tasks of this engine immediately, as a crash would. The store is not informed.
     pub fn abandon(&self) {
         self.core.closing.send_replace(true);
         for task in self.core.tasks.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
@@ -76,7 +76,10 @@ impl Engine {
         starting.retain(|stored| self.core.starts.is_begun(&stored.process));
         let ids: Vec<ProcessId> = starting.iter().map(|stored| stored.process.id).collect();
         if self.wait(&ids, WaitCondition::Running, WaitMode::All, Some(STARTS)).await?.timed_out {
-            tracing::warn!("some process starts are not recorded yet; the next manager examines them");
+            tracing::warn!(
+                "could not record some process starts before the shutdown; the next manager \
+                examines them"
+            );
         }
         Ok(())
     }
@@ -116,7 +119,10 @@ impl Engine {
             .wait(&ids, WaitCondition::Ended, WaitMode::All, Some(time_limit.saturating_add(VERIFY_TIMEOUT)))
             .await?;
         if waited.timed_out {
-            tracing::warn!("some processes are still stopping; the next manager continues");
+            tracing::warn!(
+                "some processes did not stop before the shutdown; the next manager continues to \
+                stop them"
+            );
         }
         Ok(())
     }

@@ -13,8 +13,8 @@ type StartOnce = (ProcessId, AttemptNo, u32);
 
 /// The attempts that this node has started.
 ///
-/// A record may be read twice or arrive late. Without this registry, such a record could start an attempt again after
-/// its first start has failed and its end was recorded. A command would then run without a record.
+/// A record may be read twice or arrive late. Without this registry, an outdated record could start an attempt again
+/// after its first start has failed and its end was recorded. The command would then run without a record.
 #[derive(Debug, Default)]
 pub(crate) struct StartDedup {
     known: Mutex<StartHistory>,

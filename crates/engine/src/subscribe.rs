@@ -1,6 +1,6 @@
 //! Subscriptions to events, for programs that embed the engine.
 //!
-//! Each subscription reads the event log in a task of its own, so a slow subscriber never delays a commit.
+//! Each subscription reads the event log in a separate task, so a slow subscriber never delays a commit.
 
 mod callback;
 mod log;
@@ -145,7 +145,7 @@ struct LogFollower {
 
 impl LogFollower {
     fn disconnect(&self, from: EventCursor) {
-        // Setting the value cannot fail, because it is set only here and only one time.
+        // Setting the value cannot fail, because this line is executed only once and no other code sets the value.
         let _ = self.disconnect.set(from);
     }
 
@@ -176,8 +176,8 @@ impl LogFollower {
         }
     }
 
-    /// Sends the events of a page to the subscriber. Returns `None` if the subscriber is gone or its subscription was
-    /// ended.
+    /// Sends the events of a page to the subscriber. Returns `None` if the subscriber was dropped or its subscription
+    /// was ended.
     async fn send_page(&self, mut after: EventCursor, page: EventPage) -> Option<EventCursor> {
         if let Some(first) = page.events.first().filter(|_| page.gap) {
             self.disconnect(EventCursor(first.cursor.0.saturating_sub(1)));
@@ -210,7 +210,7 @@ impl LogFollower {
     async fn wait_after(&self, error: &StoreError, wait: Duration) {
         // Only the first retry is logged, so that waiting subscribers do not fill the log.
         if wait == MIN_RETRY_DELAY {
-            tracing::warn!(%error, "a subscription cannot read the event log now; retrying");
+            tracing::warn!(%error, "a subscription could not read the event log; retrying");
         }
         let until = self.clock.awake().plus(wait);
         let mut over = self.over.clone();

@@ -19,7 +19,7 @@ const MAX_RESENDS: u32 = 5;
 /// Maximum number of retries of one turn whose lease was rejected and whose node has then registered again.
 const MAX_FENCED_RETRIES: u32 = 3;
 
-/// Where the record that a decision is based on comes from.
+/// Source of the record that a decision is based on.
 #[derive(Debug)]
 enum RecordSource {
     /// The store has just returned the record.
@@ -78,7 +78,7 @@ impl EngineShared {
             ) = (&step.note, input)
             {
                 let status = stored.process.status();
-                tracing::warn!(%id, %status, "the end of a process was reported again; the first report is kept");
+                tracing::warn!(%id, %status, "ignored a repeated report of the end of a process");
             }
             let Some(author) = self.author_of(&stored) else {
                 return self.enqueue_action(stored, input, &step).await;
@@ -382,7 +382,8 @@ impl EngineShared {
                     Ok(stored) => return core.perform_pending_effects(&stored).await,
                     Err(EngineError::NotFound { .. }) => return,
                     Err(error) => {
-                        tracing::warn!(%id, %error, "a process start is waiting until pending actions can be executed")
+                        tracing::warn!(%id, %error, "postponed a process start until its pending actions \
+                            are executed")
                     }
                 }
                 let until: AwakeTime = core.parts.clock.awake().plus(RETRY_DELAY);
@@ -418,7 +419,8 @@ impl EngineShared {
             {
                 PendingAction::Cancel { cause: *cause }
             }
-            // These inputs are not stored for the owner: only the owner itself observes a process and reports about it.
+            // Observations are not stored for the owner, because only the owner itself observes a process and reports
+            // observations.
             Input::Action(
                 Action::Progress(_)
                 | Action::ReportOutcome(_)

@@ -130,7 +130,7 @@ impl Engine {
         command: &Action,
     ) -> Result<Vec<MemberOutcome>, EngineError> {
         self.process(id).await?;
-        let mut told = self.tell(vec![id], command).await;
+        let mut reported = self.tell(vec![id], command).await;
         let mut known = HashSet::from([id]);
         loop {
             let mut by_level: BTreeMap<Level, Vec<ProcessId>> = BTreeMap::new();
@@ -140,10 +140,10 @@ impl Engine {
                 }
             }
             if by_level.is_empty() {
-                return Ok(told);
+                return Ok(reported);
             }
             for ids in by_level.into_values() {
-                told.extend(self.tell(ids, command).await);
+                reported.extend(self.tell(ids, command).await);
             }
         }
     }
@@ -151,7 +151,7 @@ impl Engine {
     /// Applies an action to several processes concurrently. The outcomes are in the order of `ids`.
     pub(crate) async fn tell(&self, ids: Vec<ProcessId>, command: &Action) -> Vec<MemberOutcome> {
         let mut telling = JoinSet::new();
-        let mut told = BTreeMap::new();
+        let mut reported = BTreeMap::new();
         let mut left = ids.iter().copied().enumerate();
         loop {
             while telling.len() < MAX_CONCURRENT
@@ -162,7 +162,7 @@ impl Engine {
             }
             match telling.join_next().await {
                 Some(Ok((place, outcome))) => {
-                    told.insert(place, outcome);
+                    reported.insert(place, outcome);
                 }
                 Some(Err(_)) => {}
                 None => break,
@@ -172,7 +172,10 @@ impl Engine {
             || Err(EngineError::Broken { what: "an action was dropped before it was finished".to_owned() });
         let answers = ids.into_iter().enumerate();
         answers
-            .map(|(place, id)| MemberOutcome { id, outcome: told.remove(&place).unwrap_or_else(unanswered) })
+            .map(|(place, id)| MemberOutcome {
+                id,
+                outcome: reported.remove(&place).unwrap_or_else(unanswered),
+            })
             .collect()
     }
 }

@@ -1,7 +1,7 @@
 //! Verification of launch signatures.
 //!
-//! Any program with write access to the store can write records. A record is therefore verified before anything in it
-//! is executed: before an attempt starts, before a readiness probe, and before a restart.
+//! Any program with write access to the store can write records. A record is therefore verified before the engine
+//! executes a command of the record: before an attempt starts, before a readiness probe, and before a restart.
 
 use crate::engine::EngineShared;
 use crate::error::EngineError;
@@ -109,7 +109,7 @@ enum VerifyPostponed {
 
 /// Returns the observation that ends an attempt with an invalid launch signature.
 fn refused(key: AttemptKey, fault: &SignatureError) -> Observation {
-    tracing::error!(id = %key.id, attempt = key.attempt.0, %fault, "rejected a launch");
+    tracing::error!(id = %key.id, attempt = key.attempt.0, %fault, "rejected a launch that is not trusted");
     let detail = format!("{fault}; {}", fault.help());
     let failure = StartFailure { stage: StartStage::Signature, errno: None, detail };
     Observation::SpawnFailed { attempt: key.attempt, failure }

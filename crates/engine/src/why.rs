@@ -34,8 +34,8 @@ pub enum WaitReason {
         /// The processes that hold the slots of the key.
         holders: Vec<ProcessId>,
         /// True if every slot is held by an ancestor of a process that is waiting for a slot of this key. If each of
-        /// these ancestors is waiting for its child, this is a deadlock until the limit is raised or one of the
-        /// ancestors ends.
+        /// these ancestors is waiting for its child, the processes are in a deadlock until the limit is raised or one
+        /// of the ancestors ends.
         stalled: bool,
     },
     /// The queue of the process is on hold.
@@ -87,8 +87,8 @@ pub enum WaitReason {
 }
 
 impl Engine {
-    /// Returns the time until which this node starts nothing new because the store had lost data. Returns `None` if
-    /// there is no such restriction or this node cannot run the process.
+    /// Returns the time until which this node starts no processes because the store had lost data. Returns `None` if no
+    /// such time applies or this node cannot run the process.
     #[must_use]
     pub fn starts_blocked_until(&self, stored: &StoredProcess) -> Option<Timestamp> {
         self.core.starts_blocked_until(&stored.process)
@@ -158,8 +158,8 @@ impl EngineShared {
         })
     }
 
-    /// Returns the time until which this node starts nothing new because the store had lost data. Returns `None` if
-    /// there is no such restriction or this node may not run the process.
+    /// Returns the time until which this node starts no processes because the store had lost data. Returns `None` if no
+    /// such time applies or this node may not run the process.
     pub(crate) fn starts_blocked_until(&self, process: &Process) -> Option<Timestamp> {
         self.lease_state.held_until(self.parts.clock.now()).filter(|_| self.may_run(process))
     }

@@ -153,7 +153,7 @@ impl fmt::Debug for ArmedFailpoints {
     }
 }
 
-/// Kills this program at once with SIGKILL.
+/// Kills this program immediately with SIGKILL.
 fn end() -> ! {
     // SAFETY: both functions take and return plain integers, and every supported platform links the C library.
     unsafe extern "C" {
@@ -171,7 +171,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rules_say_what_happens_and_when() {
+    fn fault_rules_define_action_and_time() {
         let rule = |action, when| Some(PointRule { point: "a.b".to_owned(), action, when });
         assert_eq!(PointRule::parse("a.b=kill"), rule(FailpointAction::Kill, FailpointTrigger::Nth(1)));
         assert_eq!(

@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn depth_counts_what_is_open_at_once_outside_of_strings() {
+    fn depth_counts_open_brackets_outside_of_strings() {
         assert!(!is_deeper(br#"{"a":[[],[],{}],"b":"[[[[{\"[["}"#, 3));
         assert!(is_deeper(br#"{"a":[[1]]}"#, 2));
         assert!(is_deeper(&b"[".repeat(500_000), MAX_JSON_DEPTH));

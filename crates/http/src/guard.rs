@@ -18,9 +18,9 @@ use std::sync::Arc;
 
 /// Access control for network requests.
 ///
-/// A web page in the user's browser can reach every port on the loopback interface. The page can even use a host name
-/// of its own for this, if the owner of the page changes the DNS entry of that name (DNS rebinding). A request is
-/// therefore accepted only if all of these conditions are met:
+/// A web page in the user's browser can reach every port on the loopback interface. If the owner of a page changes the
+/// DNS entry of the page's host name to 127.0.0.1 (DNS rebinding), the page can even use its own host name for these
+/// requests. A request is therefore accepted only if all of these conditions are met:
 /// - its `Host` is one of the manager's own names,
 /// - it does not come from a web page, or it comes from an allowed web page,
 /// - its content type is one that an HTML form cannot send,
@@ -50,7 +50,7 @@ pub trait TokenVerifier: Debug + Send + Sync + 'static {
 pub enum Access {
     /// Full access.
     Control,
-    /// Read-only access to everything.
+    /// Permission for all requests that only read.
     ReadOnly,
 }
 
@@ -64,7 +64,7 @@ pub(crate) struct ListenerKind {
 }
 
 /// Path of the MCP endpoint for agents. Every MCP call is a POST, so the HTTP method does not show whether the call
-/// changes something. The MCP service checks this for each tool.
+/// changes a process or a record. The MCP service checks this for each tool.
 pub(crate) const MCP: &str = "/mcp";
 /// Maximum size of a request body for [`MCP`], in bytes.
 pub(crate) const MAX_MCP_BODY_BYTES: u64 = 4 * 1024 * 1024;
@@ -148,8 +148,8 @@ impl ListenerKind {
         is(&ip) || (local.ip().is_loopback() && is("localhost"))
     }
 
-    /// Returns true if the origin is this listener itself, so that the request comes from a page that it serves. Such a
-    /// page needs a token like any other client.
+    /// Returns true if the origin is this listener itself, so that the request comes from a page that the manager
+    /// itself serves. Such a page needs a token like any other client.
     fn is_origin(self, origin: &str) -> bool {
         let scheme = if self.secure { "https://" } else { "http://" };
         origin.strip_prefix(scheme).is_some_and(|host| self.is_named(host))
@@ -203,7 +203,7 @@ mod tests {
     const READ: &str = "read-token";
 
     #[test]
-    fn own_names_are_taken_to_the_letter_and_no_other() {
+    fn only_the_exact_own_names_are_accepted() {
         for host in ["127.0.0.1:7337", "localhost:7337", "LOCALHOST:7337", "dev.example:80", "proxied"] {
             assert_eq!(check_headers(&[("host", host)]), Ok(Access::Control), "{host}");
         }

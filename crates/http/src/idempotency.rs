@@ -36,8 +36,8 @@ impl<S: Send + Sync> FromRequestParts<S> for IdempotencyKey {
     }
 }
 
-/// Cached responses of the routes that create something, by idempotency key. The cache is in memory and is lost when
-/// the manager ends; permanent protection against duplicates is the task of the store.
+/// Cached responses of the routes that create a process or another resource, by idempotency key. The cache is in memory
+/// and is lost when the manager ends; permanent protection against duplicates is the task of the store.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct IdempotencyCache {
     hasher: RandomState,

@@ -8,7 +8,7 @@
 //! | route | action |
 //! | --- | --- |
 //! | `POST /v1/processes` | launches a process |
-//! | `GET /v1/processes` | lists processes; by default only live ones |
+//! | `GET /v1/processes` | lists processes; by default only live processes |
 //! | `GET`, `PATCH /v1/processes/{ref}` | shows a process, applies a report to it |
 //! | `POST /v1/processes/{ref}/cancel` | cancels a process and all its descendants |
 //! | `POST /v1/processes/{ref}/pause`, `/resume` | pauses or resumes a process, by default with all its descendants |
@@ -33,7 +33,7 @@
 //! document are built from the same declarations.
 //!
 //! Requests that act on one process accept `?revision=` or `If-Match`. Such a request is refused if the process has
-//! another revision. Requests that create something accept an `Idempotency-Key`. If the key was used before, the
+//! another revision. Requests that create a process accept an `Idempotency-Key`. If the key was used before, the
 //! manager compares the repeated request with the first one. For a launch, the key is the launch key and the work is
 //! compared. For other requests, the path, the query and every byte of the body are compared. Every response has an
 //! `x-request-id`.

@@ -82,8 +82,8 @@ pub(crate) fn tag(revision: u64) -> String {
     format!("\"{revision}\"")
 }
 
-/// Returns the revision in `If-Match`. Returns `None` if there is no such header, or if it is `*`, which matches every
-/// revision.
+/// Returns the revision in `If-Match`. Returns `None` if the request has no `If-Match` header, or if its value is `*`,
+/// which matches every revision.
 fn matched(headers: &HeaderMap) -> Result<Option<Revision>, ApiError> {
     let Some(text) = joined(headers, &IF_MATCH)? else { return Ok(None) };
     let text = text.trim();

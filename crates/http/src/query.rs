@@ -27,8 +27,8 @@ impl QueryString {
         self.pairs
     }
 
-    /// Refuses unknown parameters, because a request with a misspelled filter must not list everything. Also refuses a
-    /// repeated parameter that may have only one value.
+    /// Refuses unknown parameters, because a request with a misspelled filter must not list all processes. Also refuses
+    /// a repeated parameter that may have only one value.
     pub(crate) fn only(&self, known: &[&str]) -> Result<(), ApiError> {
         if let Some(name) = self.repeated() {
             return Err(ApiError::new(

@@ -200,8 +200,8 @@ impl Route {
         self
     }
 
-    /// Declares the parameters `revision` and `if-match`. A request with one of them is refused if the process has
-    /// another revision.
+    /// Declares the parameters `revision` and `if-match`. A request with one of these parameters is refused if the
+    /// process has another revision.
     pub(crate) fn guarded(self) -> Self {
         let whole = json!({ "type": "integer", "minimum": 0, "maximum": u64::MAX });
         let tag = json!({ "type": "string", "pattern": r#"^(\*|"[0-9]{1,20}")$"# });

@@ -144,8 +144,8 @@ pub(crate) fn streamed(
     let head = [
         (CONTENT_TYPE, format.media_type()),
         (CACHE_CONTROL, "no-store"),
-        // This header prevents proxies from buffering the response: a proxy that waits for its end would never deliver
-        // a stream.
+        // This header prevents proxies from buffering the response: a proxy that waits for the end of the response
+        // would never deliver a stream.
         (HeaderName::from_static("x-accel-buffering"), "no"),
     ];
     (head, Body::from_stream(pieces)).into_response()
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn silence_is_broken_by_a_comment_for_events_alone() {
+    async fn only_event_streams_get_comments_during_silence() {
         let one = StreamItem::of("notice".to_owned(), "c7".to_owned(), &json!({ "a": "b\nc" }));
         let slow = move || {
             let one = one.clone();

@@ -14,7 +14,7 @@ pub struct Line<'a> {
     pub offset: u64,
 }
 
-/// Splits output that arrives in pieces into lines.
+/// Splits output that arrives in chunks into lines.
 ///
 /// A carriage return starts the line again, as on a terminal. Of a line that a program redraws, only the last state is
 /// returned.

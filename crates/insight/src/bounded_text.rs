@@ -19,7 +19,7 @@ pub(crate) fn clean(bytes: &[u8]) -> Cow<'_, str> {
     Cow::Owned(if text.contains('\r') { text.replace("\r\n", "\n").replace('\r', "\n") } else { text })
 }
 
-/// Collects a text that arrives in pieces. Only the start and the end of a long text are kept, because they are the
+/// Collects a text that arrives in chunks. Of a long text, only the start and the end are stored, because they are the
 /// most informative parts.
 #[derive(Clone, Debug)]
 pub(crate) struct BoundedText {
@@ -30,7 +30,8 @@ pub(crate) struct BoundedText {
 }
 
 impl BoundedText {
-    /// Creates an empty text that keeps about `limit` bytes: three quarters for the start, the rest for the end.
+    /// Creates an empty text that stores about `limit` bytes: three quarters for the start, and one quarter for the
+    /// end.
     pub(crate) const fn new(limit: usize) -> Self {
         Self { limit, start: Vec::new(), end: Vec::new(), is_cut: false }
     }

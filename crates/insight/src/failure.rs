@@ -1,8 +1,8 @@
 //! Search for the first error of a failed command in its output.
 //!
 //! An [`Analyzer`] reads the output and reports each error as a [`Finding`]: its kind, one line that states the error,
-//! and its place in the source and in the output. [`primary`] selects the finding that explains the failure best. For
-//! example, the final exception of a trace explains more than `make: *** [all] Error 1`.
+//! and its position in the source and in the output. [`primary`] selects the finding that explains the failure best.
+//! For example, the final exception of a trace explains more than `make: *** [all] Error 1`.
 //!
 //! Errors are found in two ways. Rules are data: [`RuleSet`] reads them from TOML, and users can add their own. Traces
 //! (Python, Node.js, Java, Go, Rust) have a structure that a regular expression cannot describe, so a small state

@@ -77,7 +77,7 @@ fn rule_of_a_user_can_ignore_lines_and_read_one_stream() {
 }
 
 #[test]
-fn wrong_rules_are_refused_with_the_name_of_the_rule_and_what_to_do() {
+fn invalid_rules_are_refused_with_the_name_of_the_rule_and_advice() {
     let rule = |rest: &str| format!("[[rule]]\nname = \"mine\"\nkind = \"mine\"\n{rest}\n");
     for (rules, expected) in [
         ("rule = 3".to_owned(), "each rule is a [[rule]] table"),
@@ -129,7 +129,7 @@ fn truncated_traceback_states_nothing() {
 }
 
 #[test]
-fn truncated_panic_states_what_was_printed() {
+fn truncated_panic_contains_the_printed_text() {
     let findings = analyze("thread 'main' panicked at src/a.rs:1:2:\nno settin");
     assert_eq!((message(&findings), findings[0].line), ("no settin", Some(1)));
 }

@@ -177,8 +177,8 @@ fn results_agree_with_the_numbers_of_the_tools() {
         ("pytest/collection_error.jsonl", Framework::Pytest, [1, 0, 0, 1, 0, 0, 0, 0]),
         ("pytest/xdist_collection_error.jsonl", Framework::Pytest, [2, 1, 0, 1, 0, 0, 0, 0]),
         ("pytest/no_tests.jsonl", Framework::Pytest, [0; 8]),
-        // pytest counts a test twice if it passes and its tear-down fails: "2 passed" and "2 errors" include one such
-        // test.
+        // pytest counts a test twice if it passes and its tear-down fails: "2 passed" and "2 errors" include one test
+        // of this kind.
         ("pytest/more.jsonl", Framework::Pytest, [17, 1, 12, 1, 1, 1, 1, 0]),
         ("pytest/xdist_more.jsonl", Framework::Pytest, [17, 1, 12, 1, 1, 1, 1, 0]),
         ("pytest/killed.jsonl", Framework::Pytest, [12, 11, 1, 0, 0, 0, 0, 0]),

@@ -119,7 +119,7 @@ fn unknown(within: &str, name: &str, known: &Map<String, Value>) -> String {
 /// Returns the candidate that is most similar to `word`. Returns `None` if no candidate is similar.
 ///
 /// A candidate is similar if one of its parts and a part of `word` start with the same text, or if the edit distance is
-/// small. Among similar candidates, those that start with the same text as `word` come first. The other ones are
+/// small. Among similar candidates, those that start with the same text as `word` come first. The other candidates are
 /// ordered by their edit distance.
 fn nearest<'a>(word: &str, words: &[&'a str]) -> Option<&'a str> {
     let word = brief(word).to_ascii_lowercase();
@@ -182,14 +182,14 @@ mod tests {
     }
 
     #[test]
-    fn what_may_be_left_out_may_be_null_and_custom_may_have_a_name() {
+    fn optional_arguments_may_be_null_and_custom_types_may_have_a_name() {
         let arguments = json!({ "process_type": "custom:lint", "name": "n", "command": "c", "cwd": null });
         let Value::Object(arguments) = arguments else { panic!("arguments are an object") };
         assert_eq!(check(&Tool::StartBackgroundProcess.input(), &arguments), Ok(()));
     }
 
     #[test]
-    fn nearest_begins_alike_or_differs_in_few_letters() {
+    fn nearest_word_has_the_same_start_or_few_differences() {
         let types = crate::tool::input::TYPES;
         let find = |word: &str| nearest(word, &types);
         assert_eq!(find("tests"), Some("test_suite"));

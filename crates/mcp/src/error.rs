@@ -219,7 +219,7 @@ mod tests {
     use serde_json::{Value, json};
 
     #[test]
-    fn error_is_told_as_json_and_never_as_structured_content() {
+    fn error_is_json_text_and_never_structured_content() {
         let problem = Problem {
             slug: "process_not_found".to_owned(),
             title: "there is no process x".to_owned(),
@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn refusal_repeats_only_so_much_of_what_was_asked() {
+    fn refusal_repeats_only_a_limited_part_of_the_request() {
         let problem = Problem {
             title: "é".repeat(60_000),
             candidates: vec!["c".repeat(100); 1_000],
@@ -252,14 +252,14 @@ mod tests {
     }
 
     #[test]
-    fn what_the_manager_could_not_do_may_be_asked_again() {
+    fn failure_of_the_manager_is_retryable() {
         let problem = |status| Problem { status, ..Problem::default() };
         assert!(ToolError::from(problem(503)).0.retryable);
         assert!(!ToolError::from(problem(409)).0.retryable);
     }
 
     #[test]
-    fn what_runs_in_a_moment_may_be_asked_again() {
+    fn error_for_a_starting_process_is_retryable() {
         let refused = |status: &str, attempted: &str| {
             let problem = Problem {
                 slug: "invalid_status_transition".to_owned(),

@@ -43,7 +43,7 @@ pub(crate) enum HandshakeError {
         why: String,
     },
     /// The handshake line has a different format version.
-    #[error("the first line has format {theirs}; this manager supports format {FORM}")]
+    #[error("the first line of the connection has format {theirs}; this manager supports format {FORM}")]
     Form {
         /// Format version of the line.
         theirs: u32,
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_no_opening_line_is_refused_in_one_line() {
+    async fn invalid_handshake_is_refused_in_one_line() {
         let long = vec![b' '; MAX_LINE_LEN + 1];
         for (bytes, code) in [
             (&b"{\"longhaul_mcp\":2}\n"[..], "protocol_mismatch"),

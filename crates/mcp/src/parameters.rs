@@ -94,7 +94,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn unknown_tool_and_unknown_method_are_named_with_what_there_is() {
+    fn error_of_an_unknown_tool_or_method_lists_the_known_ones() {
         let said = no_tool("nosuch").message;
         assert!(said.starts_with("there is no tool \"nosuch\"; the tools are "), "{said}");
         assert!(Tool::ALL.iter().all(|tool| said.contains(tool.name())), "{said}");

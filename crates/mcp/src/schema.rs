@@ -111,7 +111,7 @@ fn says_nothing(default: &Value) -> bool {
     }
 }
 
-/// Replaces `["integer", "null"]` by `integer`. The field may be left out anyway, so null is not needed.
+/// Replaces `["integer", "null"]` by `integer`. Clients may omit the field, so null is not needed.
 fn only_type(keywords: &mut Map<String, Value>) {
     let Some(Value::Array(types)) = keywords.get("type") else { return };
     if let Some(first) = types.iter().find(|kind| *kind != "null").cloned() {
@@ -119,7 +119,7 @@ fn only_type(keywords: &mut Map<String, Value>) {
     }
 }
 
-/// Replaces a choice between one type and null by this type. The field may be left out anyway, so null is not needed.
+/// Replaces a choice between one type and null by this type. Clients may omit the field, so null is not needed.
 fn only_choice(keywords: &mut Map<String, Value>) {
     let Some(Value::Array(choices)) = keywords.get("anyOf") else { return };
     let mut real = choices.iter().filter(|choice| choice.get("type").is_none_or(|kind| kind != "null"));
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn schema_holds_only_what_every_client_understands() {
+    fn schema_contains_only_widely_supported_keywords() {
         let inner =
             json!({"type": "object", "properties": {"size": {"type": "integer"}}, "required": ["size"]});
         let expected = json!({

@@ -42,7 +42,7 @@ impl ListenerLimits {
 
 impl McpInterface {
     /// Accepts connections until `stop` completes, and then closes the open connections. Clients can reconnect without
-    /// losing anything.
+    /// losing data.
     pub async fn serve(self, listener: UnixListener, bounds: ListenerLimits, stop: impl Future<Output = ()>) {
         let room = Arc::new(Semaphore::new(bounds.connections));
         let mut open = JoinSet::new();

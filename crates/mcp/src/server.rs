@@ -128,7 +128,7 @@ impl Server {
         taken.map_err(|_| ToolError::too_many_calls())
     }
 
-    /// Waits and meanwhile sends progress notifications, because clients that receive nothing time out.
+    /// Waits, and sends progress notifications during the wait, because a client that receives no message times out.
     async fn waited(
         &self,
         desk: ToolContext<'_>,
@@ -149,7 +149,7 @@ impl Server {
                     let waited = begun.elapsed().as_secs();
                     let note = ProgressNotificationParam::new(token, begun.elapsed().as_secs_f64())
                         .with_message(format!("waited {waited} s"));
-                    // A failed notification is ignored: if the client has disconnected, the wait ends anyway.
+                    // A failed notification is ignored: if the client has disconnected, the wait ends without an error.
                     let _ = context.peer.notify_progress(note).await;
                 }
             }

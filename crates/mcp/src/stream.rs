@@ -62,7 +62,7 @@ where
     }
 
     fn refuse(&self, id: &Value, error: &ErrorData) {
-        tracing::debug!(code = error.code.0, "rejected a message");
+        tracing::debug!(code = error.code.0, "rejected a message of a client");
         let line = json!({ "jsonrpc": "2.0", "id": id, "error": error });
         // A read can be cancelled at any await, but the rejection must still be written, so a separate task writes it.
         tokio::spawn(self.written(line.to_string().into_bytes()));
@@ -161,8 +161,8 @@ impl<R, W> MessageStream<R, W> {
                     }
                 }
             }
-            JsonRpcMessage::Notification(told) => {
-                if let ClientNotification::CancelledNotification(cancelled) = &told.notification {
+            JsonRpcMessage::Notification(reported) => {
+                if let ClientNotification::CancelledNotification(cancelled) = &reported.notification {
                     // A cancelled request gets no reply, so its load is removed now.
                     cancelled.params.request_id.iter().for_each(|id| self.load.done(id));
                 }

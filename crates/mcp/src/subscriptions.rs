@@ -54,7 +54,7 @@ impl LegacySubscriptions {
         uris: Vec<String>,
         context: &SubscriptionContext,
     ) -> Result<(), ToolError> {
-        let (tell, mut told) = mpsc::channel(MAX_RESOURCES);
+        let (tell, mut reported) = mpsc::channel(MAX_RESOURCES);
         // The tasks are aborted when this set is dropped.
         let mut tasks = JoinSet::new();
         let mut processes = BTreeMap::new();
@@ -73,7 +73,7 @@ impl LegacySubscriptions {
         loop {
             let update = tokio::select! {
                 () = context.cancelled() => return Ok(()),
-                update = told.recv() => update,
+                update = reported.recv() => update,
             };
             let Some(update) = update else { return Ok(()) };
             if context.sink().send(update).await.is_err() {

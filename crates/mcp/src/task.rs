@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn message_names_those_that_go_on() {
+    fn message_names_the_live_processes() {
         let ended = ProcessView { completed_at: Some("t".to_owned()), ..ProcessView::default() };
         let going = ProcessView {
             name: Some("tests".to_owned()),

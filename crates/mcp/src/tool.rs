@@ -38,11 +38,11 @@ pub(crate) enum Tool {
 enum ToolEffect {
     /// The tool only reads.
     Looks,
-    /// The tool changes something. A repeated call has no further effect.
+    /// The tool changes a process. A repeated call has no further effect.
     Settles,
-    /// Each call creates something new.
+    /// Each call creates a process or another resource.
     Makes,
-    /// The tool ends something. A repeated call has no further effect.
+    /// The tool ends a process. A repeated call has no further effect.
     Ends,
     /// The tool executes a command of the caller, which may have any effect.
     Runs,
@@ -101,8 +101,7 @@ impl Tool {
         self.effect() == ToolEffect::Looks
     }
 
-    /// Returns true if the tool returns output. The size of such a result is limited by an argument of the call or its
-    /// default.
+    /// Returns true if the tool returns output. An argument of the call, or its default, limits the size of the output.
     pub(crate) const fn reads_output(self) -> bool {
         matches!(self, Self::ReadProcessOutput | Self::SearchProcessOutput)
     }

@@ -22,7 +22,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn text_is_cut_between_letters_and_says_so() {
+    fn text_is_cut_between_characters_and_marked() {
         assert_eq!(shortened("äöü".to_owned(), 5), "äö…");
         assert_eq!(shortened("äöü".to_owned(), 6), "äöü");
         assert_eq!(brief(&"x".repeat(100_000)).len(), MAX_NAME_LEN + "…".len());

@@ -20,6 +20,7 @@ pub trait Clock: Debug + Send + Sync + 'static {
     /// Returns the wall-clock time.
     fn wall(&self) -> WallTime;
 
-    /// Waits until the deadline has passed. Never returns earlier, and returns at once if the deadline is in the past.
+    /// Waits until the deadline has passed. Never returns earlier. If the deadline is in the past, returns without
+    /// waiting.
     async fn sleep_until(&self, deadline: Deadline);
 }

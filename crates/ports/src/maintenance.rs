@@ -15,8 +15,8 @@ pub trait Maintenance: Debug + Send + Sync + 'static {
     /// - Its node was lost: the lease and the grace period of the node are over.
     /// - Its cascade is unfinished.
     /// - An action is pending for the process. The node that stored the action may be gone, so the process is due as
-    ///   soon as the action is accepted. It does not matter whether the process never had an owner, lost its owner or
-    ///   has ended.
+    ///   soon as the store has accepted the action. It does not matter whether the process never had an owner, lost its
+    ///   owner or has ended.
     ///
     /// A returned process is reserved for this engine for 5 s or until its next commit. If the process is still due
     /// after that commit, it can be returned again at once.

@@ -31,12 +31,13 @@ pub trait Membership: Debug + Send + Sync + 'static {
         false
     }
 
-    /// Registers a node under a new epoch, which is higher than all earlier ones. The previous lease of the node is
-    /// fenced, and the processes that the node owns belong to the new lease. The node stays drained if it was drained.
+    /// Registers a node under a new epoch, which is higher than all earlier ones. The store fences the previous lease
+    /// of the node. The processes that the node owns belong to the new lease. The node stays drained if it was drained.
     /// The node must [advertise](Self::advertise) its properties again.
     ///
     /// A running attempt can be found again only through the [state directory](NodeHome) that started it. The store
-    /// therefore records the state directory of each node and refuses a registration from another one in these cases:
+    /// therefore records the state directory of each node and refuses a registration from another state directory in
+    /// these cases:
     ///
     /// - The node owns a process. In a shared store, this applies until the lease and the grace period are over; the
     ///   registration then succeeds and the node loses its processes.

@@ -8,7 +8,8 @@ use std::fmt::Debug;
 /// Imports the content of another store unchanged, including revisions, sequence numbers, owners and cursors.
 ///
 /// Processes are exported by [`ProcessStore::list`](crate::ProcessStore::list), events by
-/// [`EventLog::read`](crate::EventLog::read), and the rest by [`store_metadata`](Self::store_metadata). Conditions:
+/// [`EventLog::read`](crate::EventLog::read), and all other data by [`store_metadata`](Self::store_metadata).
+/// Conditions:
 ///
 /// - The target store is empty and was never used.
 /// - Processes are imported first and metadata last.
@@ -18,7 +19,7 @@ use std::fmt::Debug;
 /// another store.
 #[async_trait]
 pub trait Migrate: Debug + Send + Sync + 'static {
-    /// Returns everything that this store contains in addition to processes and events.
+    /// Returns all data that this store contains in addition to processes and events.
     ///
     /// # Errors
     /// Fails only if the store as a whole cannot be read.

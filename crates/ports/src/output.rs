@@ -70,10 +70,11 @@ pub trait OutputLog: Debug + Send + Sync + 'static {
     /// Returns [`OutputError::Unlisted`] if the processes cannot be listed.
     async fn kept(&self, after: Option<ProcessId>, limit: u32) -> Result<Vec<ProcessId>, OutputError>;
 
-    /// Removes everything that is stored for a process, including its output.
+    /// Removes all stored data of a process, including its output.
     ///
     /// # Errors
-    /// Returns [`OutputError::Failed`] if an attempt of the process is running or something could not be removed.
+    /// Returns [`OutputError::Failed`] if an attempt of the process is running or a part of the data could not be
+    /// removed.
     async fn remove(&self, id: ProcessId) -> Result<(), OutputError>;
 }
 

@@ -8,8 +8,8 @@ use std::time::Duration;
 /// Sends requests to the managers of other nodes.
 #[async_trait]
 pub trait PeerTransport: fmt::Debug + Send + Sync + 'static {
-    /// Sends a request and returns the head of the response, with any HTTP status. The caller then reads the body piece
-    /// by piece.
+    /// Sends a request and returns the head of the response, with any HTTP status. The caller then reads the body chunk
+    /// by chunk.
     ///
     /// Only the address of the request is contacted; redirects are returned and not followed. Until the head has
     /// arrived, time and memory are bounded, regardless of the data that the other node sends.
@@ -76,7 +76,7 @@ pub trait PeerBody: fmt::Debug + Send + Sync + 'static {
 #[non_exhaustive]
 pub enum PeerError {
     /// The address is invalid or must not be contacted.
-    #[error("{address} is not contacted: {why}")]
+    #[error("the address {address} cannot be used: {why}")]
     Unusable {
         /// Address of the request.
         address: String,
@@ -93,7 +93,7 @@ pub enum PeerError {
         source: BoxedError,
     },
     /// The other node could not prove its identity, or this node cannot verify the proof.
-    #[error("{address} is not trusted")]
+    #[error("the identity of {address} cannot be verified")]
     Untrusted {
         /// Address of the request.
         address: String,

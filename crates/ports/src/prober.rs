@@ -9,7 +9,7 @@ use std::time::Duration;
 /// A probe that has no result within `time_limit` counts as failed.
 ///
 /// # Cancel safety
-/// Dropping the call ends the probe and cleans up everything that the probe started.
+/// Dropping the call ends the probe and all processes that the probe started.
 #[async_trait]
 pub trait Prober: Debug + Send + Sync + 'static {
     /// Returns true if the response to an HTTP GET of the address has a status from 200 to 399. Redirects are not

@@ -40,7 +40,8 @@ pub trait Restore: Debug + Send + Sync + 'static {
     ///
     /// - Slot, queue, indexes and due time follow from the slot state of the record. Pending actions and live stats are
     ///   restored too. A slot limit may be exceeded temporarily.
-    /// - The launch key is restored if it is free. The sequence number is kept unless another process has it now.
+    /// - The launch key is restored if it is free. The sequence number is kept unless another process has received the
+    ///   same number.
     /// - The owner becomes the newest lease of the owning node. An unknown node gets a lease with the epoch of the
     ///   record. A process of a lost node gets no owner, and is due after the lease time and the grace period.
     /// - Until a restored record is written again, a further restore compares the revision of the given copy, not the

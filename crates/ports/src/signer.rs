@@ -6,7 +6,7 @@ use std::fmt::Debug;
 
 /// Signs launches, so that write access to the store alone does not allow a program to run commands.
 ///
-/// A launch signature covers everything that determines the executed command, its user and its node:
+/// A launch signature covers all fields that determine the executed command, its user and its node:
 ///
 /// - the id of the process and its position in its tree
 /// - the complete spec

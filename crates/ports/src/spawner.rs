@@ -167,7 +167,7 @@ pub struct StopRequest {
 pub struct SpawnerEvent {
     /// Process that was observed.
     pub id: ProcessId,
-    /// What was observed. The value includes the number of the attempt.
+    /// The observation, which includes the number of the attempt.
     pub observation: Observation,
 }
 

@@ -365,7 +365,7 @@ pub enum AttemptFileError {
     Record {
         /// Name of the file with the invalid record.
         file: &'static str,
-        /// What is wrong with the record.
+        /// Description of the defect of the record.
         source: RecordError,
     },
 }

@@ -53,7 +53,7 @@ pub struct LaunchOrder {
     pub boot_id: String,
     /// Number of parent directories, upwards from the attempt directory, that are synced to disk too.
     pub sync_parents: u8,
-    /// What the shim does with descendants that outlive the program.
+    /// Action of the shim on descendants that are still running when the program has ended.
     pub leftovers: Leftovers,
     /// Absolute path of the file that contains the expiry of the node's lease; `None` if the attempt may outlive the
     /// lease.
@@ -132,7 +132,7 @@ pub struct ResourceLimit {
     pub hard: u64,
 }
 
-/// What the shim does with descendants that outlive the program.
+/// Action of the shim on descendants that are still running when the program has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Leftovers {
     /// The shim stops the descendants: it sends the signals of the stop plan, then SIGKILL.

@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_over_another_note_is_read_back() {
+    fn overwritten_note_is_read_back() {
         let path = std::env::temp_dir().join(format!("shim-lease-{}", std::process::id()));
         let file = LeaseNote::open(&path).unwrap();
         for until in [LeaseNote::NO_EXPIRY, 0, 12_345] {

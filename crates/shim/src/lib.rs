@@ -50,14 +50,14 @@
 //! so that the input does not end while writers connect and disconnect ([`AttemptDirectory::input`]).
 //! [`ShimRequest::CloseInput`] removes the file and closes the write end of the shim; a shim that supports this request
 //! lists `input` in its capabilities. The command reads the end of its input once all other writers have closed the
-//! pipe too. Bytes that are still unread when the command ends are lost. If the shim is killed, the input ends when the
+//! pipe too. Input that the command has not read when it ends is lost. If the shim is killed, the input ends when the
 //! last manager that holds the pipe closes it.
 //!
 //! # Lease
-//! A launch may name a file that contains the expiry of the node's lease ([`LeaseNote`]). This is for work that runs
-//! again on another node once this node is lost. A shim that supports leases lists `lease` in its capabilities. It
-//! reads the file again when the last expiry that it read is reached, and at least every five seconds. A timer of the
-//! boot-time clock triggers this, so that the time in which the machine is suspended counts.
+//! A launch may name a file that contains the expiry of the node's lease ([`LeaseNote`]). This file is used for
+//! processes that may run again on another node if this node is lost. A shim that supports leases lists `lease` in its
+//! capabilities. The shim reads the file again when the expiry that it read last is reached, and at least every five
+//! seconds. A timer of the boot-time clock triggers this, so that the time in which the machine is suspended counts.
 //! - If the lease was not extended, the shim stops the tree with [`StopReason::Limit`], and kills it after five seconds
 //!   at most.
 //! - If the file cannot be read or belongs to another boot, the shim retries for one second. Then it treats the lease

@@ -11,7 +11,7 @@ use crate::{
 /// as the cause of its end. `SIGNALLED` applies to a program that SIGXCPU ended. `KILLED` applies to a program that
 /// SIGKILL ended, and is higher, because SIGKILL has many other causes.
 ///
-/// These values are below 1000 because the kernel checks the limit in whole clock ticks, but reports the time that
+/// Both values are below 1000, because the kernel checks the limit in whole clock ticks, but reports the time that
 /// really passed. On a virtual machine that shares its processor, the reported time is lower by a tenth or more.
 const SIGNALLED: u64 = 500;
 const KILLED: u64 = 750;
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn processor_time_ends_what_used_it_up() {
+    fn cpu_limit_counts_as_the_cause_only_if_it_was_used_up() {
         let cpu = Some(ExceededLimit::Cpu);
         assert_eq!(exceeded(by(libc::SIGXCPU), Some(880)), cpu);
         assert_eq!(exceeded(by(libc::SIGXCPU), None), cpu);
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn memory_is_named_only_when_the_kernel_says_so_and_nobody_here_killed() {
+    fn memory_counts_as_the_cause_only_if_the_kernel_killed_the_command() {
         let end = |out_of_memory, killed| {
             let ending = by(libc::SIGKILL);
             EndEvidence { ending, cpu_ms: Some(0), limits: &LIMITS, out_of_memory, killed }.exceeded()

@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn other_records_are_not_taken_for_one() {
+    fn other_text_is_not_accepted_as_a_record() {
         assert!(!says_killed(GROUP, 123, 5_140_000));
         assert!(!says_killed(GROUP, 1_234, 5_151_000), "long before");
         let forged = b"12,339,5140900123,-;Out of memory: Killed process 1234 (x)";

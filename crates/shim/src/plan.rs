@@ -8,7 +8,7 @@ pub const MAX_PLAN_STEPS: usize = 16;
 /// Signals that are sent to the whole process tree, in order. After the last step, the shim sends SIGKILL.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StopPlan {
-    /// Steps in the order of execution. If the list is empty, SIGKILL is sent at once.
+    /// Steps in the order of execution. If the list is empty, the shim sends SIGKILL immediately.
     pub steps: Vec<StopStep>,
 }
 

@@ -82,7 +82,8 @@ impl ProcessStat {
         entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
     }
 
-    /// Reads the state of all processes except the `known` ones. This is faster than reading all.
+    /// Reads the state of all processes that are not in `known`, which is faster than reading the state of all
+    /// processes.
     pub(crate) fn everyone_but(known: &BTreeSet<u32>) -> Vec<Self> {
         Self::pids().into_iter().filter(|pid| !known.contains(pid)).filter_map(Self::read).collect()
     }
@@ -124,7 +125,7 @@ impl ProcessStat {
 
     /// Returns true if the process cannot execute an instruction until one of `others` continues.
     ///
-    /// This is the case if the process is waiting in `vfork` for a child that was stopped before it executed its
+    /// A process is in this state if it is waiting in `vfork` for a child that was stopped before it executed its
     /// program. No signal interrupts this wait, so the process itself cannot be stopped.
     #[must_use]
     pub fn waits_for_one_of<'a>(&self, mut others: impl Iterator<Item = &'a Self>) -> bool {
@@ -217,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_parent_of_a_halted_child_waits_for_one() {
+    fn only_a_parent_of_a_stopped_child_waits_in_vfork() {
         let read = |pid, state, parent| {
             let line = format!("{pid} (a) {state} {parent} 6 7{} 0", " 0".repeat(46));
             ProcessStat::parse(pid, line.as_bytes()).unwrap()

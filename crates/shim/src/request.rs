@@ -75,7 +75,7 @@ pub struct ShimStopRequest {
     pub reason: StopReason,
     /// Stop plan that replaces the plan of the launch; `None` to use the plan of the launch.
     pub plan: Option<StopPlan>,
-    /// True to send SIGKILL at once, without executing a stop plan.
+    /// True to send SIGKILL immediately, without executing a stop plan.
     pub force: bool,
 }
 
@@ -291,14 +291,14 @@ mod tests {
     }
 
     #[test]
-    fn every_order_comes_back_as_it_was_sent() {
+    fn every_request_is_decoded_unchanged() {
         for order in every_order() {
             assert_eq!(ShimRequest::from_bytes(&order.encode()), Ok(order));
         }
     }
 
     #[test]
-    fn order_cut_anywhere_or_with_any_byte_changed_never_panics() {
+    fn truncated_or_changed_request_never_causes_a_panic() {
         for order in every_order() {
             let bytes = order.encode();
             for cut in 0..bytes.len() {
@@ -315,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn unknown_field_is_skipped_and_unknown_kind_is_told_apart() {
+    fn unknown_field_is_skipped_and_unknown_kind_is_reported() {
         let mut frame = FrameWriter::new(STOP);
         let bytes = frame.number(tag::REASON, 1).bytes(200, b"later").finish();
         assert_eq!(

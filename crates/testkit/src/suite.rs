@@ -1,7 +1,7 @@
 //! Contract suites: each promise of a port has one rule, and each rule is run as one test.
 //!
-//! An adapter runs a whole suite with one macro call. Each rule gets a fixture of its own, which is opened inside a
-//! tokio runtime, so the adapter needs no other crate.
+//! An adapter runs a whole suite with one macro call. Each rule gets a separate fixture, which is opened inside a tokio
+//! runtime, so the adapter needs no other crate.
 //!
 //! ```
 //! use longhaul_adapters::memory::MemoryStore;
@@ -94,7 +94,7 @@ pub(crate) fn some<T>(answer: Option<T>) -> T {
     }
 }
 
-/// Panics because a rule found a value other than the one that it needs to continue.
+/// Panics because a rule found another value than the value that it needs to continue.
 #[track_caller]
 #[expect(clippy::panic, reason = "a rule fails by panicking")]
 pub(crate) fn instead_of(wanted: &str, found: &dyn Debug) -> ! {
@@ -153,7 +153,7 @@ macro_rules! rules_of {
     )+ };
 }
 
-/// Runs one rule in a runtime of its own, so that the caller needs no runtime.
+/// Runs one rule in a separate runtime, so that the caller needs no runtime.
 pub fn hold(rule: impl Future<Output = ()>) {
     must(Builder::new_multi_thread().worker_threads(2).enable_all().build()).block_on(rule);
 }

@@ -457,55 +457,55 @@ macro_rules! controls {
 
 controls! {
     a_store_that_ignores_the_expected_revision_fails: IgnoresExpected fails a_conflict_writes_nothing;
-    a_store_that_lets_two_changes_win_fails: IgnoresExpected fails one_of_many_changes_wins;
-    a_store_that_ignores_ops_fails: IgnoresOps fails the_same_op_gets_the_same_answer;
-    a_store_that_counts_wishes_twice_fails: IgnoresOps fails the_same_wish_gets_the_same_number;
-    a_store_that_lets_anyone_write_fails: IgnoresOwners fails only_the_owner_writes;
-    a_store_that_overfills_a_node_fails: IgnoresRoom fails roots_fill_the_room_for_roots;
-    a_store_that_makes_everyone_wait_fails: IgnoresClaimFor fails claim_for_takes_it_at_once_when_there_is_room;
-    a_store_that_mixes_records_up_fails: LoadsInItsOwnOrder fails records_are_loaded_in_the_order_of_the_question;
-    a_store_that_turns_pages_the_wrong_way_fails: ListsOldestFirst fails pages_are_newest_first;
-    a_store_that_hides_gaps_fails: HidesGaps fails a_trimmed_log_says_that_there_is_a_gap;
-    a_store_that_swallows_news_fails: SwallowsNews fails news_between_calls_is_not_lost;
-    a_store_that_never_parks_fails: NeverParks fails a_reader_that_waits_parks_until_something_happens;
-    a_store_that_calls_for_nothing_fails: NeverParks fails an_answered_call_is_not_repeated;
-    a_store_that_sweeps_too_much_fails: SweepsTheWrongOnes fails a_sweep_takes_the_oldest_first;
-    a_store_that_forgets_who_was_told_to_end_fails: ForgetsMarks fails a_tree_that_was_told_to_end_gets_no_children;
-    a_store_that_loses_a_cascade_fails: ForgetsMarks fails an_unfinished_cascade_is_handed_out_until_it_is_done;
-    a_store_that_attends_to_nobody_fails: AttendsToNobody fails who_waits_for_its_children_is_handed_out;
-    a_store_that_forgets_a_move_fails: ForgetsMoves fails a_moved_waiter_takes_its_new_place;
-    a_store_that_lets_a_moved_key_wait_fails: ForgetsMoves fails a_moved_waiter_brings_its_key_forward;
-    a_store_that_forgets_a_move_by_and_by_fails: ForgetsMoves fails a_move_lasts;
-    a_store_that_forgets_who_held_a_queue_fails: ForgetsHolds fails a_hold_is_kept_with_its_moment_and_its_author;
-    a_store_that_loses_holders_fails: HidesHolders fails a_slot_returns_whatever_ends_its_holder;
-    a_store_that_does_not_count_its_sweeps_fails: HidesTotals fails a_sweep_tells_how_many_were_ever_let_go;
-    a_store_that_looks_at_parents_only_fails: LooksAtParentsOnly fails a_closing_ancestor_closes_the_whole_tree;
-    a_store_that_opens_a_tree_too_early_fails: LooksAtParentsOnly fails one_that_ended_before_its_descendants_keeps_its_tree_closed;
-    a_store_that_closes_a_tree_for_ever_fails: NeverOpensAgain fails below_the_child_of_one_that_is_over_work_goes_on;
-    a_store_that_lets_any_lease_write_fails: LetsAnyLeaseWrite fails an_old_lease_writes_nothing_that_nobody_owns;
-    a_store_that_ends_parents_above_life_fails: EndsAboveLife fails a_change_for_the_childless_is_refused_while_a_descendant_lives;
-    a_store_that_lets_a_child_join_an_end_fails: EndsAboveLife fails a_child_joins_before_the_end_or_not_at_all;
-    a_store_that_overlooks_wishes_fails: OverlooksWishes fails an_open_wish_without_owner_is_handed_out;
-    a_store_that_calls_nobody_for_wishes_fails: CallsNobody fails an_open_wish_without_owner_calls;
-    a_store_that_forgets_whom_it_swept_fails: ForgetsTheSwept fails the_same_id_again_is_known_after_its_sweep;
-    a_store_that_forgets_vitals_fails: ForgetsVitals fails the_latest_vitals_win;
-    a_store_that_claims_for_any_lease_fails: ClaimsForAnyLease fails claim_for_needs_the_newest_lease;
-    a_store_that_refuses_newer_limits_fails: RefusesNewerLimits fails limits_of_a_newer_policy_are_taken;
-    a_store_that_overtakes_shared_waiters_fails: SeesPinnedWaitersOnly fails claim_for_waits_behind_whoever_this_node_may_run;
-    a_store_that_claims_what_is_held_fails: ClaimsWhatIsHeld fails claim_for_takes_nothing_of_a_held_key;
-    a_store_that_refuses_what_is_delayed_fails: RefusesWhatIsDelayed fails or_refuse_refuses_who_would_wait_for_a_slot;
-    a_store_that_lets_delayed_work_starve_fails: LetsDelayedStarve fails a_key_held_by_its_own_ancestors_is_refused_to_delayed_work;
-    a_store_that_lets_any_lease_leave_fails: LetsAnyLeaseLeave fails an_old_lease_takes_no_newer_node_with_it;
-    a_store_that_fences_who_left_fails: FencesWhoLeft fails whoever_leaves_keeps_its_lease;
-    a_store_that_joins_silently_fails: JoinsSilently fails whoever_joins_is_called_to_what_is_there;
-    a_store_that_lists_without_bound_fails: ListsWithoutBound fails a_page_holds_one_to_a_thousand_records;
-    a_store_that_forgets_vitals_at_commits_fails: ForgetsVitalsAtCommits fails vitals_outlive_a_commit;
-    a_store_that_takes_vitals_of_the_ended_fails: ForgetsVitals fails vitals_of_what_ended_are_a_conflict;
-    a_store_that_keeps_a_hand_out_fails: HandsOutOnce fails a_commit_ends_the_five_seconds;
-    a_store_that_forgets_answers_fails: ForgetsAnswers fails an_answer_outlives_its_record;
-    a_store_that_mixes_queues_up_fails: MixesQueuesUp fails queues_stand_in_the_order_of_their_keys;
-    a_store_that_forgets_homes_fails: ForgetsHomes fails a_node_that_owns_something_belongs_to_its_home;
-    a_store_that_forgets_who_left_work_behind_fails: ForgetsHomes fails a_node_that_left_work_behind_belongs_to_its_home;
+    a_store_that_lets_two_changes_win_fails: IgnoresExpected fails one_of_many_concurrent_commits_is_written;
+    a_store_that_ignores_ops_fails: IgnoresOps fails a_repeated_operation_gets_the_same_answer;
+    a_store_that_counts_wishes_twice_fails: IgnoresOps fails a_repeated_pending_action_gets_the_same_number;
+    a_store_that_lets_anyone_write_fails: IgnoresOwners fails only_the_owner_writes_an_owned_process;
+    a_store_that_overfills_a_node_fails: IgnoresRoom fails roots_are_claimed_up_to_the_root_limit;
+    a_store_that_makes_everyone_wait_fails: IgnoresClaimFor fails an_immediate_claim_succeeds_with_a_free_slot;
+    a_store_that_mixes_records_up_fails: LoadsInItsOwnOrder fails records_are_loaded_in_the_requested_order;
+    a_store_that_turns_pages_the_wrong_way_fails: ListsOldestFirst fails pages_list_the_newest_process_first;
+    a_store_that_hides_gaps_fails: HidesGaps fails a_trimmed_log_reports_the_gap;
+    a_store_that_swallows_news_fails: SwallowsNews fails a_change_between_two_waits_is_not_lost;
+    a_store_that_never_parks_fails: NeverParks fails a_waiting_read_returns_with_the_next_event;
+    a_store_that_calls_for_nothing_fails: NeverParks fails a_received_notification_is_not_repeated;
+    a_store_that_sweeps_too_much_fails: SweepsTheWrongOnes fails a_prune_deletes_the_oldest_records_first;
+    a_store_that_forgets_who_was_told_to_end_fails: ForgetsMarks fails a_terminated_tree_gets_no_children;
+    a_store_that_loses_a_cascade_fails: ForgetsMarks fails an_unfinished_cascade_is_handed_out_until_it_is_finished;
+    a_store_that_attends_to_nobody_fails: AttendsToNobody fails a_process_that_waits_for_its_children_is_handed_out;
+    a_store_that_forgets_a_move_fails: ForgetsMoves fails a_moved_process_takes_its_new_position;
+    a_store_that_lets_a_moved_key_wait_fails: ForgetsMoves fails a_changed_priority_counts_across_keys;
+    a_store_that_forgets_a_move_by_and_by_fails: ForgetsMoves fails a_changed_priority_is_kept_for_later_attempts;
+    a_store_that_forgets_who_held_a_queue_fails: ForgetsHolds fails a_hold_is_stored_with_its_time_and_author;
+    a_store_that_loses_holders_fails: HidesHolders fails slots_are_correct_after_every_change;
+    a_store_that_does_not_count_its_sweeps_fails: HidesTotals fails a_prune_returns_the_total_number_of_pruned_records;
+    a_store_that_looks_at_parents_only_fails: LooksAtParentsOnly fails an_ending_ancestor_closes_the_whole_tree;
+    a_store_that_opens_a_tree_too_early_fails: LooksAtParentsOnly fails a_terminated_tree_stays_closed_until_all_descendants_have_ended;
+    a_store_that_closes_a_tree_for_ever_fails: NeverOpensAgain fails children_of_an_ended_process_can_still_get_children;
+    a_store_that_lets_any_lease_write_fails: LetsAnyLeaseWrite fails an_old_lease_writes_no_process_without_an_owner;
+    a_store_that_ends_parents_above_life_fails: EndsAboveLife fails a_change_that_requires_no_descendants_is_refused_while_a_descendant_is_live;
+    a_store_that_lets_a_child_join_an_end_fails: EndsAboveLife fails a_child_joins_before_the_end_of_its_parent_or_not_at_all;
+    a_store_that_overlooks_wishes_fails: OverlooksWishes fails a_pending_action_without_owner_is_handed_out;
+    a_store_that_calls_nobody_for_wishes_fails: CallsNobody fails a_pending_action_without_owner_notifies_every_node;
+    a_store_that_forgets_whom_it_swept_fails: ForgetsTheSwept fails a_repeated_submission_is_recognized_after_a_prune;
+    a_store_that_forgets_vitals_fails: ForgetsVitals fails only_the_latest_live_stats_are_stored;
+    a_store_that_claims_for_any_lease_fails: ClaimsForAnyLease fails an_immediate_claim_needs_the_newest_lease;
+    a_store_that_refuses_newer_limits_fails: RefusesNewerLimits fails a_submission_with_limits_of_a_newer_policy_is_accepted;
+    a_store_that_overtakes_shared_waiters_fails: SeesPinnedWaitersOnly fails an_immediate_claim_does_not_overtake_a_process_that_this_node_may_run;
+    a_store_that_claims_what_is_held_fails: ClaimsWhatIsHeld fails an_immediate_claim_takes_no_slot_of_a_held_key;
+    a_store_that_refuses_what_is_delayed_fails: RefusesWhatIsDelayed fails a_launch_that_must_not_wait_is_refused_without_a_free_slot;
+    a_store_that_lets_delayed_work_starve_fails: LetsDelayedStarve fails delayed_work_whose_ancestors_hold_all_slots_is_refused;
+    a_store_that_lets_any_lease_leave_fails: LetsAnyLeaseLeave fails a_leave_under_an_old_lease_does_not_affect_the_newer_registration;
+    a_store_that_fences_who_left_fails: FencesWhoLeft fails a_node_that_leaves_keeps_its_lease;
+    a_store_that_joins_silently_fails: JoinsSilently fails a_registered_node_is_notified_of_existing_work;
+    a_store_that_lists_without_bound_fails: ListsWithoutBound fails a_page_contains_one_to_a_thousand_records;
+    a_store_that_forgets_vitals_at_commits_fails: ForgetsVitalsAtCommits fails live_stats_survive_a_commit;
+    a_store_that_takes_vitals_of_the_ended_fails: ForgetsVitals fails live_stats_of_an_ended_process_are_a_conflict;
+    a_store_that_keeps_a_hand_out_fails: HandsOutOnce fails a_commit_ends_the_reservation_of_a_due_process;
+    a_store_that_forgets_answers_fails: ForgetsAnswers fails an_answer_survives_the_pruning_of_its_record;
+    a_store_that_mixes_queues_up_fails: MixesQueuesUp fails queues_are_sorted_by_key;
+    a_store_that_forgets_homes_fails: ForgetsHomes fails a_node_that_owns_processes_belongs_to_its_state_directory;
+    a_store_that_forgets_who_left_work_behind_fails: ForgetsHomes fails a_node_that_left_with_unfinished_processes_belongs_to_its_state_directory;
 }
 
 /// Generates tests that check that the model detects a faulty store. Only faults that nearly every random script
@@ -567,9 +567,9 @@ model_controls! {
 fn the_model_names_the_fields_that_differ() {
     let open = async |clock| opened(Broken::ForgetsVitals, clock);
     let failure = catch_unwind(AssertUnwindSafe(|| model::holds_in(open, SCRIPTS))).unwrap_err();
-    let told = failure.downcast_ref::<String>().unwrap();
-    assert!(told.contains("live_stats.output_bytes: the store 0, the model "), "{told}");
-    assert!(told.contains("after [\n"), "{told}");
+    let reported = failure.downcast_ref::<String>().unwrap();
+    assert!(reported.contains("live_stats.output_bytes: the store 0, the model "), "{reported}");
+    assert!(reported.contains("after [\n"), "{reported}");
 }
 
 /// Checks that every rule in the sources of a suite is listed in the macro that adapters call.
@@ -656,7 +656,7 @@ fn a_store_that_serialises_within_one_process_alone_fails_with_another_handle() 
             world
         }
     };
-    let rule = async |world: StoreFixture| store::one_of_many_changes_wins(&world).await;
+    let rule = async |world: StoreFixture| store::one_of_many_concurrent_commits_is_written(&world).await;
     assert!(passes(rule(opened(false))), "one handle hides it");
     assert!(!passes(rule(opened(true))), "two handles show it");
 }
@@ -676,8 +676,8 @@ fn a_store_that_acknowledges_too_early_fails_when_it_is_reopened() {
         let reopen = move || std::future::ready(Arc::new(kept.clone()) as Arc<dyn Store>);
         StoreFixture::new(Arc::new(inner), clock).with_reopening(reopen)
     };
-    assert!(passes(store::what_was_answered_is_there_after_reopening(opened(true))));
-    assert!(!passes(store::what_was_answered_is_there_after_reopening(opened(false))));
+    assert!(passes(store::acknowledged_writes_exist_after_reopening(opened(true))));
+    assert!(!passes(store::acknowledged_writes_exist_after_reopening(opened(false))));
 }
 
 mod cut {
@@ -740,13 +740,13 @@ mod cut {
     #[test]
     fn a_store_that_calls_a_lost_answer_unavailable_fails() {
         let world = opened(Says::AlwaysUnavailable, VirtualClock::default());
-        assert!(!passes(store::a_commit_that_is_cut_off_is_done_once(&world)));
+        assert!(!passes(store::a_commit_over_a_cut_connection_is_applied_once(&world)));
     }
 }
 
 /// Checks that the comparison of two stores fails if the stores differ.
 #[tokio::test]
 #[should_panic(expected = "both stores were asked for")]
-async fn a_store_that_differs_from_the_reference_is_told() {
+async fn a_store_that_differs_from_the_reference_is_reported() {
     agreement::agree(&world(Broken::Nothing), &world(Broken::IgnoresRoom), 3, 400).await;
 }

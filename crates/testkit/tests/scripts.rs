@@ -8,7 +8,7 @@ use proptest::test_runner::{Config, TestRunner};
 use std::collections::BTreeSet;
 
 #[test]
-fn lives_reach_every_status() {
+fn scripts_reach_every_status() {
     let mut runner = TestRunner::deterministic();
     let lives = scripts::lives(30);
     let mut reached = BTreeSet::new();

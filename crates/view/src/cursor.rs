@@ -12,8 +12,8 @@ const DIGITS: &[u8; 36] = b"0123456789abcdefghijklmnopqrstuvwxyz";
 /// Position in the output of an attempt.
 ///
 /// The text form is short, can be part of a URL, and never expires: it contains offsets into the output log and nothing
-/// about the manager that created it. The check digits at its end detect typing errors and cursors of other processes.
-/// They are not a security feature.
+/// about the manager that created it. The check digits at the end of the text detect typing errors and cursors of other
+/// processes. The check digits are not a security feature.
 ///
 /// # Examples
 ///
@@ -45,7 +45,7 @@ pub struct OutputCursor {
 /// Output streams that a reader selects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StreamSelection {
-    /// Both streams. Their output is mixed in the order in which it was written.
+    /// Both streams, mixed in the order in which their output was written.
     Both,
     /// Only standard output.
     Stdout,

@@ -9,7 +9,7 @@ use crate::window::{Window, WindowEnd};
 
 /// Maximum number of characters that are shown from one line.
 pub(crate) const MAX_LINE_LEN: usize = 2_000;
-/// Maximum number of bytes that are treated as one line. A longer line is split into pieces.
+/// Maximum number of bytes that are treated as one line. A longer line is split into parts.
 pub(crate) const MAX_PIECE_LEN: usize = 64 * 1024;
 /// Mark that is shown in place of the missing start of a line.
 pub(crate) const TRUNCATION_MARK: &str = "…";
@@ -72,11 +72,11 @@ enum LineForm {
     Whole,
     /// The line ended with a line feed; only its start is shown.
     Cut,
-    /// The text is a piece of a line that is longer than [`MAX_PIECE_LEN`].
+    /// The text is a part of a line that is longer than [`MAX_PIECE_LEN`].
     Piece,
-    /// Earlier states of such a long line, which a redraw has overwritten. Nothing is shown.
+    /// Earlier states of a long line, which a redraw has overwritten. The entry has no visible text.
     Redrawn,
-    /// The line is the last one and has no line feed yet.
+    /// The line is the last line and has no line feed yet.
     Unfinished,
 }
 
@@ -195,8 +195,8 @@ fn bounds(window: &Window, start: usize) -> Result<(usize, LineForm), EntriesEnd
     if length == 0 { Err(EntriesEnd::Done) } else { Ok((start + length, LineForm::Unfinished)) }
 }
 
-/// Returns the number of bytes of a line, or of a piece of a line, that a redraw has overwritten. Returns `None` if
-/// there are no such bytes.
+/// Returns the number of bytes of a line, or of a part of a line, that a redraw has overwritten. Returns `None` if no
+/// bytes were overwritten.
 pub(crate) fn drawn_over(part: &[u8]) -> Option<usize> {
     Some(part.len() - fold_redraws(part).len()).filter(|over| *over > 0)
 }
@@ -331,7 +331,7 @@ mod tests {
     }
 
     #[test]
-    fn endless_line_is_told_in_pieces_that_cut_no_character() {
+    fn endless_line_is_returned_in_parts_that_cut_no_character() {
         let output = "€".repeat(MAX_PIECE_LEN);
         let window = window(output.as_bytes(), WindowEnd::Over);
         let mut entries = WindowEntries::new(&window, Some(base()), 0);
@@ -361,7 +361,7 @@ mod tests {
     }
 
     #[test]
-    fn what_may_be_begun_waits_for_its_rest_while_somebody_writes() {
+    fn unfinished_sequence_waits_for_more_output() {
         for (output, shown) in [
             (&b"wait \xe2\x82"[..], "wait "),
             (b"red \x1b[3", "red "),

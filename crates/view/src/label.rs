@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 /// Makes a name safe to display in one table cell on one line.
 ///
-/// Characters that control a terminal or change the direction of text are replaced by visible ones: ASCII control
+/// Characters that control a terminal or change the direction of text are replaced by visible characters: ASCII control
 /// characters by their symbols (`␛` for an escape, `␊` for a line feed), all others by `�`. A safe name is returned
 /// unchanged.
 ///
@@ -37,8 +37,8 @@ pub fn clean_label(name: &str) -> Cow<'_, str> {
 /// ```
 #[must_use]
 pub fn clean_json(text: &str) -> Cow<'_, str> {
-    // The JSON serializer has already escaped the ASCII control characters inside strings. The remaining ones, such as
-    // line feeds, are the layout of the text.
+    // The JSON serializer has already escaped the ASCII control characters inside strings. The remaining control
+    // characters, such as line feeds, are the layout of the text.
     let is_harmful = |c: char| c == '\u{7f}' || (!c.is_ascii() && shown(c) != c);
     if !text.chars().any(is_harmful) {
         return Cow::Borrowed(text);

@@ -4,7 +4,7 @@
 ///
 /// The last state starts after the last carriage return that is followed by other text. The line ending, and carriage
 /// returns directly before it, are preserved. A redraw counts as a replacement of the whole line. If an earlier state
-/// is longer, a terminal would still show the rest of it; this function removes that rest.
+/// is longer, a terminal would still show the end of the earlier state; this function removes it.
 ///
 /// # Examples
 ///
@@ -43,12 +43,12 @@ mod tests {
     }
 
     #[test]
-    fn erased_line_is_folded_to_what_was_drawn_after_it() {
+    fn erased_line_is_folded_to_its_later_text() {
         assert_eq!(fold_redraws(b"long text\r\x1b[Kdone\n"), b"\x1b[Kdone\n");
     }
 
     #[test]
-    fn line_of_returns_alone_is_left_as_it_is() {
+    fn line_of_only_carriage_returns_is_unchanged() {
         assert_eq!(fold_redraws(b"\r\r\n"), b"\r\r\n");
         assert_eq!(fold_redraws(b""), b"");
     }

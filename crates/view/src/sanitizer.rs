@@ -15,7 +15,7 @@ pub enum TerminalPolicy {
     Colour,
 }
 
-/// Filter that removes from output, chunk by chunk, everything that would control a terminal.
+/// Filter that removes all sequences that would control a terminal from output, chunk by chunk.
 ///
 /// - Passed on: text, tabs, carriage returns and line feeds, and colors if [`TerminalPolicy`] allows them.
 /// - Removed: other control characters, escape sequences, control strings (titles, clipboard, images), and characters
@@ -111,7 +111,7 @@ impl Sanitizer {
         }
     }
 
-    /// Appends the printable ASCII prefix of a text to `shown`, and returns the rest.
+    /// Appends the printable ASCII prefix of a text to `shown`, and returns the remaining text.
     fn copy<'t>(&self, text: &'t str, shown: &mut Vec<u8>) -> &'t str {
         if self.state != State::Ground {
             return text;
@@ -158,7 +158,7 @@ impl Sanitizer {
             | State::EscapeIntermediate
             | State::Ground
             | State::Utf8 => {
-                // Such a character cannot be part of a sequence. The bytes before it were therefore not a sequence, and
+                // This character cannot be part of a sequence. The bytes before it were therefore not a sequence, and
                 // the character itself is text.
                 self.state = State::Ground;
                 if !turns_text(c) {
@@ -186,7 +186,7 @@ impl Sanitizer {
                     self.style(shown);
                 }
             }
-            // Printable characters have already been handled. Only the DEL character reaches `Print` here.
+            // Printable characters have already been handled, so only the DEL character reaches this branch.
             Action::Print
             | Action::Nop
             | Action::Clear
@@ -221,7 +221,7 @@ impl Sanitizer {
     }
 }
 
-/// Removes everything that would control a terminal from a complete output. Follows the same rules as [`Sanitizer`].
+/// Removes all sequences that would control a terminal from a complete output. Follows the same rules as [`Sanitizer`].
 #[must_use]
 pub fn sanitize(output: &[u8], terminal: TerminalPolicy) -> Vec<u8> {
     let mut shown = Vec::new();

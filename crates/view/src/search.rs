@@ -6,14 +6,14 @@ use crate::pattern::Pattern;
 use crate::window::{Window, WindowEnd, wide};
 use std::borrow::Cow;
 
-/// Number of bytes by which two pieces of a long line overlap. A match that is longer than the overlap may be missed
-/// where the two pieces meet.
+/// Number of bytes by which two parts of a long line overlap. A match that is longer than the overlap and crosses the
+/// border between two parts may be missed.
 const OVERLAP: usize = 4 * 1024;
 /// Size of the block of lines that is first searched as a whole, in bytes.
 const BLOCK: usize = 8 * 1024;
 /// Maximum number of bytes that are scanned to find the last state of a redrawn context line.
 const REDRAW_LOOKBACK: usize = 256 * 1024;
-/// Maximum number of already searched bytes that are kept for the context lines before a match.
+/// Maximum number of already searched bytes that are stored for the context lines before a match.
 const MAX_CONTEXT_BYTES: usize = 16 * 1024;
 
 /// Search hit: a line that matches the pattern.
@@ -38,7 +38,7 @@ pub struct SearchHit {
 /// Searches output chunk by chunk. Only one chunk and a few context lines are in memory at a time.
 ///
 /// Lines are searched in the form in which [`RenderMode`] shows them. Of a redrawn line, only the last state is
-/// searched. A line of more than 64 KiB is searched in overlapping pieces of 64 KiB, and each matching piece is a
+/// searched. A line of more than 64 KiB is searched in overlapping parts of 64 KiB, and each matching part is a
 /// separate hit.
 ///
 /// # Examples
@@ -287,7 +287,7 @@ impl Searcher {
         let mut lines = Vec::new();
         while lines.len() < self.context && begin > self.told {
             let Some((b'\n', earlier)) = self.window.slice(0, begin).split_last() else {
-                // The preceding bytes are only a piece of a long line and not a whole line.
+                // The preceding bytes are only a part of a long line and not a whole line.
                 break;
             };
             begin = memchr::memrchr(b'\n', earlier).map_or(0, |feed| feed + 1).max(self.told);
@@ -346,7 +346,7 @@ impl Searcher {
         match self.manner {
             RenderMode::Raw => Cow::Borrowed(bare),
             // If the start of the line is missing, a mark takes its place, so that a pattern such as `^x` does not
-            // match there.
+            // match at this position.
             RenderMode::Folded if self.window.is_torn_at(line.start) && drawn_over(bare).is_none() => {
                 Cow::Owned(format!("{TRUNCATION_MARK}{}", shown(raw)).into_bytes())
             }

@@ -131,7 +131,8 @@ fn last_state_or_next_line(bytes: &[u8]) -> usize {
     drawn_over(bytes.get(..end).unwrap_or(bytes)).unwrap_or_else(|| behind_first_line(bytes))
 }
 
-/// Returns the index of the second line. If there is only one line, returns the index of the first character boundary.
+/// Returns the index of the second line. If the text has only one line, returns the index of the first character
+/// boundary.
 fn behind_first_line(bytes: &[u8]) -> usize {
     let behind = memchr::memchr(b'\n', bytes).map(|feed| feed + 1);
     behind.filter(|behind| *behind < bytes.len()).unwrap_or_else(|| {
@@ -185,7 +186,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn tail_fits_and_is_what_a_page_from_its_start_shows(
+        fn tail_fits_and_is_equal_to_a_page_from_its_start(
             output in prop::collection::vec(prop::sample::select(vec![
                 &b"\n"[..], b"a", b"b\n", b"\r", b"\"\"", b"\xc3\xa9", b"\xff", b"\x1b[1m",
             ]), 0..40),

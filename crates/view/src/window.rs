@@ -36,8 +36,8 @@ pub enum WindowEnd {
     Over,
 }
 
-/// Start of a range of bytes without gaps in their offsets: an index in the window and the log offset of the byte
-/// there.
+/// Start of a range of bytes without gaps in their offsets: an index in the window and the log offset of the byte at
+/// this index.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct WindowRun {
     index: usize,
@@ -165,7 +165,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn place_between_two_runs_belongs_to_the_second() {
+    fn offset_between_two_runs_belongs_to_the_second_run() {
         let mut window = Window::new(5);
         window.push(5, b"ab");
         window.push(10, b"cd");

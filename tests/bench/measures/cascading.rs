@@ -2,8 +2,8 @@
 
 use super::Found;
 use crate::Failure;
-use crate::bed::Bed;
 use crate::figures::CASCADE;
+use crate::manager_fixture::ManagerFixture;
 use crate::sample::Sample;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
@@ -25,9 +25,9 @@ pub(super) fn descendants(program: &Path, quick: bool) -> Result<Found, Failure>
 
 /// Returns the time in seconds from the cancellation of the root until the last descendant has exited.
 fn cascade(program: &Path, on_each: usize) -> Result<f64, Failure> {
-    let bed = Bed::adjusted(program, 8, &LIMITS)?;
-    let mut api = bed.api()?;
-    let pipe = bed.pipe("alive")?;
+    let fixture = ManagerFixture::adjusted(program, 8, &LIMITS)?;
+    let mut api = fixture.api()?;
+    let pipe = fixture.pipe("alive")?;
     // Open the pipe in both directions, so that opening it does not block.
     let mut arrivals = BufReader::new(File::options().read(true).write(true).open(&pipe)?);
     // Each descendant holds the pipe open while it is running.

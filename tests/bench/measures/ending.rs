@@ -3,8 +3,8 @@
 use super::Found;
 use crate::Failure;
 use crate::act::{millis, now, stamp};
-use crate::bed::{Bed, part};
 use crate::figures::{WAIT_P50, WAIT_P99};
+use crate::manager_fixture::{ManagerFixture, part};
 use crate::sample::Sample;
 use std::fs::{self, File};
 use std::path::Path;
@@ -16,21 +16,21 @@ use std::time::Duration;
 const SETTLED: Duration = Duration::from_millis(30);
 
 pub(super) fn wait(program: &Path, quick: bool) -> Result<Found, Failure> {
-    let bed = Bed::start(program, 8, None)?;
-    let sample = returns(&bed, if quick { 20 } else { 200 })?;
+    let fixture = ManagerFixture::start(program, 8, None)?;
+    let sample = returns(&fixture, if quick { 20 } else { 200 })?;
     Ok(vec![(WAIT_P50, sample.median()?), (WAIT_P99, sample.percentile(99)?)])
 }
 
 /// Returns the times in milliseconds from the exit of a command until a waiting client receives the response.
-pub(super) fn returns(bed: &Bed, count: u32) -> Result<Sample, Failure> {
-    let (gate, left) = (bed.pipe("gate")?, bed.path("left"));
+pub(super) fn returns(fixture: &ManagerFixture, count: u32) -> Result<Sample, Failure> {
+    let (gate, left) = (fixture.pipe("gate")?, fixture.path("left"));
     let command = part("leave", &[&gate.to_string_lossy(), &left.to_string_lossy()])?;
     let command: Vec<&str> = command.iter().map(String::as_str).collect();
-    let mut api = bed.api()?;
+    let mut api = fixture.api()?;
     let mut sample = Sample::default();
     for _ in 0..count {
         let process = api.launch(&command)?;
-        let mut client = bed
+        let mut client = fixture
             .command()
             .args(["wait", &process.id])
             .stdin(Stdio::null())

@@ -3,8 +3,8 @@
 use super::Found;
 use crate::Failure;
 use crate::act::{millis, now};
-use crate::bed::{Bed, part};
 use crate::figures::{FOLLOW_P50, FOLLOW_P99};
+use crate::manager_fixture::{ManagerFixture, part};
 use crate::sample::Sample;
 use std::fs::File;
 use std::io::{BufRead, BufReader};
@@ -18,12 +18,12 @@ const SETTLED: Duration = Duration::from_millis(100);
 
 pub(super) fn lines(program: &Path, quick: bool) -> Result<Found, Failure> {
     let count = if quick { 50 } else { 500 };
-    let bed = Bed::start(program, 8, None)?;
-    let gate = bed.pipe("gate")?;
+    let fixture = ManagerFixture::start(program, 8, None)?;
+    let gate = fixture.pipe("gate")?;
     let command = part("lines", &[&gate.to_string_lossy(), &count.to_string()])?;
     let command: Vec<&str> = command.iter().map(String::as_str).collect();
-    let process = bed.api()?.launch(&command)?;
-    let mut client = bed
+    let process = fixture.api()?.launch(&command)?;
+    let mut client = fixture
         .command()
         .args(["logs", "-f", "--raw", &process.id])
         .stdin(Stdio::null())

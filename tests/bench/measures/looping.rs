@@ -2,26 +2,26 @@
 
 use super::Found;
 use crate::Failure;
-use crate::bed::Bed;
 use crate::figures::{CLI_LOOP, HTTP_LOOP};
+use crate::manager_fixture::ManagerFixture;
 use std::path::Path;
 use std::time::Instant;
 
 pub(super) fn clients(program: &Path, quick: bool) -> Result<Found, Failure> {
-    let bed = Bed::start(program, 8, None)?;
-    let mut api = bed.api()?;
+    let fixture = ManagerFixture::start(program, 8, None)?;
+    let mut api = fixture.api()?;
     let count = count(quick);
     let began = Instant::now();
     for _ in 0..count {
-        bed.call(&["run", "-b", "--", "true"])?;
+        fixture.call(&["run", "-b", "--", "true"])?;
     }
     api.wait_for_all()?;
     Ok(vec![(CLI_LOOP, f64::from(count) / began.elapsed().as_secs_f64())])
 }
 
 pub(super) fn connection(program: &Path, quick: bool) -> Result<Found, Failure> {
-    let bed = Bed::start(program, 8, None)?;
-    let mut api = bed.api()?;
+    let fixture = ManagerFixture::start(program, 8, None)?;
+    let mut api = fixture.api()?;
     let count = count(quick);
     let began = Instant::now();
     for _ in 0..count {

@@ -2,31 +2,31 @@
 
 use super::Found;
 use crate::Failure;
-use crate::bed::Bed;
 use crate::figures::{RSS_FULL, RSS_IDLE, SHIM};
+use crate::manager_fixture::ManagerFixture;
 use crate::procfs::{parent, private, resident};
 use crate::sample::Sample;
 use crate::seed;
 use std::path::Path;
 
 pub(super) fn all(program: &Path, quick: bool) -> Result<Found, Failure> {
-    let bed = Bed::start(program, 20, None)?;
-    let idle = resident(bed.manager()?)?;
-    let per_process = per_running_process(&bed)?;
-    drop(bed);
+    let fixture = ManagerFixture::start(program, 20, None)?;
+    let idle = resident(fixture.manager()?)?;
+    let per_process = per_running_process(&fixture)?;
+    drop(fixture);
     let seed = seed::finished(if quick { 1_000 } else { 10_000 })?;
-    let bed = Bed::start(program, 20, Some(seed.path()))?;
+    let fixture = ManagerFixture::start(program, 20, Some(seed.path()))?;
     // Send typical requests: a launch, a list of the last fifty processes, a list of all processes.
-    bed.call(&["run", "-b", "--", "true"])?;
-    bed.api()?.wait_for_all()?;
-    bed.call(&["status"])?;
-    bed.call(&["status", "-a", "--json"])?;
-    let full = resident(bed.manager()?)?;
+    fixture.call(&["run", "-b", "--", "true"])?;
+    fixture.api()?.wait_for_all()?;
+    fixture.call(&["status"])?;
+    fixture.call(&["status", "-a", "--json"])?;
+    let full = resident(fixture.manager()?)?;
     Ok(vec![(RSS_IDLE, idle), (RSS_FULL, full), (SHIM, per_process)])
 }
 
-fn per_running_process(bed: &Bed) -> Result<f64, Failure> {
-    let mut api = bed.api()?;
+fn per_running_process(fixture: &ManagerFixture) -> Result<f64, Failure> {
+    let mut api = fixture.api()?;
     let mut commands = Vec::new();
     for _ in 0..20 {
         let id = api.launch(&["sleep", "600"])?.id;

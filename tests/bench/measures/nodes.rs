@@ -4,9 +4,9 @@
 use super::Found;
 use crate::Failure;
 use crate::act::{millis, now, stamp};
-use crate::bed::{Bed, part};
+use crate::directories;
 use crate::figures::{ACROSS_CANCEL_P50, ACROSS_CANCEL_P99, ACROSS_END_P50, ACROSS_END_P99};
-use crate::ground;
+use crate::manager_fixture::{ManagerFixture, part};
 use crate::redis::Redis;
 use crate::sample::Sample;
 use std::fs::{self, File};
@@ -22,14 +22,14 @@ pub(super) fn across(program: &Path, quick: bool) -> Result<Found, Failure> {
     let count = if quick { 20 } else { 300 };
     let redis = Redis::start()?;
     let url = redis.url();
-    let config = ground::patch("config-")?;
+    let config = directories::patch("config-")?;
     let config = config.to_string_lossy();
-    let bed = |node| {
+    let fixture = |node| {
         let settings =
             [("LONGHAUL_STORE", url.as_str()), ("LONGHAUL_NODE_ID", node), ("XDG_CONFIG_HOME", &*config)];
-        Bed::adjusted(program, 8, &settings)
+        ManagerFixture::adjusted(program, 8, &settings)
     };
-    let (here, there) = (bed("here")?, bed("there")?);
+    let (here, there) = (fixture("here")?, fixture("there")?);
     let cancels = cancels(&here, &there, count)?;
     let ends = ends(&here, &there, count)?;
     // Drop the nodes before the Redis server: when they are dropped, they still need it to cancel their running
@@ -45,7 +45,7 @@ pub(super) fn across(program: &Path, quick: bool) -> Result<Found, Failure> {
 }
 
 /// Returns the times in milliseconds from a cancel request on this node until the process on the other node has exited.
-fn cancels(here: &Bed, there: &Bed, count: u32) -> Result<Sample, Failure> {
+fn cancels(here: &ManagerFixture, there: &ManagerFixture, count: u32) -> Result<Sample, Failure> {
     let pipe = there.pipe("held")?;
     let line = format!("exec sleep 600 > '{}'", pipe.display());
     let (mut asking, mut launching) = (here.api()?, there.api()?);
@@ -67,7 +67,7 @@ fn cancels(here: &Bed, there: &Bed, count: u32) -> Result<Sample, Failure> {
 
 /// Returns the times in milliseconds from the exit of a process on the other node until a client on this node receives
 /// the response.
-fn ends(here: &Bed, there: &Bed, count: u32) -> Result<Sample, Failure> {
+fn ends(here: &ManagerFixture, there: &ManagerFixture, count: u32) -> Result<Sample, Failure> {
     let (gate, left) = (there.pipe("gate")?, there.path("left"));
     let command = part("leave", &[&gate.to_string_lossy(), &left.to_string_lossy()])?;
     let command: Vec<&str> = command.iter().map(String::as_str).collect();

@@ -1,9 +1,9 @@
-//! Measures what a large output costs the command that writes it.
+//! Measures by how much a large output slows down the command that writes it.
 
 use super::Found;
 use crate::Failure;
-use crate::bed::{Bed, part};
 use crate::figures::{OUTPUT_RATIO, OUTPUT_WALL, TEXT};
+use crate::manager_fixture::{ManagerFixture, part};
 use crate::sample::Sample;
 use std::fs::{self, File};
 use std::path::Path;
@@ -16,11 +16,11 @@ const TOKENS: u32 = 2_000;
 
 pub(super) fn gibibyte(program: &Path, quick: bool) -> Result<Found, Failure> {
     let bytes = if quick { GIBIBYTE / 8 } else { GIBIBYTE };
-    let bed = Bed::start(program, 8, None)?;
+    let fixture = ManagerFixture::start(program, 8, None)?;
     let command = part("flood", &[&bytes.to_string()])?;
     let command: Vec<&str> = command.iter().map(String::as_str).collect();
-    let plain = to_plain_file(&command, &bed.path("plain"))?;
-    let mut api = bed.api()?;
+    let plain = to_plain_file(&command, &fixture.path("plain"))?;
+    let mut api = fixture.api()?;
     let began = Instant::now();
     let process = api.launch(&command)?;
     let ended = api.wait(&process.id, "ended")?;
@@ -40,10 +40,10 @@ pub(super) fn gibibyte(program: &Path, quick: bool) -> Result<Found, Failure> {
 /// Measures the time to read the start and the end of a long output.
 pub(super) fn text(program: &Path, quick: bool) -> Result<Found, Failure> {
     let bytes = if quick { GIBIBYTE / 8 } else { GIBIBYTE };
-    let bed = Bed::start(program, 8, None)?;
+    let fixture = ManagerFixture::start(program, 8, None)?;
     let command = part("flood", &[&bytes.to_string()])?;
     let command: Vec<&str> = command.iter().map(String::as_str).collect();
-    let mut api = bed.api()?;
+    let mut api = fixture.api()?;
     let process = api.launch(&command)?;
     api.wait(&process.id, "ended")?;
     let mut sample = Sample::default();

@@ -2,8 +2,8 @@
 
 use super::Found;
 use crate::Failure;
-use crate::bed::Bed;
 use crate::figures::START;
+use crate::manager_fixture::ManagerFixture;
 use crate::sample::Sample;
 use crate::seed;
 use std::path::Path;
@@ -12,8 +12,8 @@ const LIVE: usize = 100;
 
 pub(super) fn crowded(program: &Path, quick: bool) -> Result<Found, Failure> {
     let seed = seed::finished(if quick { 1_000 } else { 10_000 - LIVE })?;
-    let mut bed = Bed::start(program, 200, Some(seed.path()))?;
-    let mut api = bed.api()?;
+    let mut fixture = ManagerFixture::start(program, 200, Some(seed.path()))?;
+    let mut api = fixture.api()?;
     for _ in 0..LIVE {
         let process = api.launch(&["sleep", "600"])?;
         api.wait(&process.id, "running")?;
@@ -21,9 +21,9 @@ pub(super) fn crowded(program: &Path, quick: bool) -> Result<Found, Failure> {
     drop(api);
     let mut sample = Sample::default();
     for _ in 0..if quick { 1 } else { 5 } {
-        bed.stop()?;
-        sample.add(bed.restart()?.as_secs_f64());
-        let live = bed.api()?.live(LIVE + 1)?;
+        fixture.stop()?;
+        sample.add(fixture.restart()?.as_secs_f64());
+        let live = fixture.api()?.live(LIVE + 1)?;
         let running = live.iter().filter(|process| process.status == "running").count();
         if running != LIVE {
             return Err(format!("{running} of {LIVE} run after the manager's start").into());

@@ -1,4 +1,4 @@
-//! Decodes frames of output. The result must not depend on how the bytes are split into pieces.
+//! Decodes frames of output. The result must not depend on how the bytes are split into chunks.
 
 use super::{Verdict, told};
 use longhaul_wire::output::{InvalidFrame, OutputFrame};

@@ -1,4 +1,4 @@
-//! Decodes messages to and from a shim. The result must not depend on how the bytes are split into pieces.
+//! Decodes messages to and from a shim. The result must not depend on how the bytes are split into chunks.
 
 use super::{Verdict, told};
 use longhaul_shim::{ControlFrame, FrameBuffer, MAX_FRAME_LEN, ProtocolError, ShimMessage, ShimRequest};

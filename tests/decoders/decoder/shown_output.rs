@@ -1,5 +1,5 @@
 //! Prepares output for display. No control sequence may reach the terminal, and the result must not depend on how the
-//! bytes are split into pieces.
+//! bytes are split into chunks.
 
 use super::Verdict;
 use longhaul_view::{Sanitizer, TerminalPolicy, clean_label, fold_redraws, last_lines, sanitize};

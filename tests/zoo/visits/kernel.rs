@@ -71,8 +71,9 @@ fn unkillable(cell: &Cell) {
     });
     // The manager must answer while the process is still stopping, because the client must not wait for a process that
     // cannot end.
-    let told = cell.keeper.ask("POST", &format!("/v1/processes/{}/cancel", creature.id), &json!({})).unwrap();
-    assert!(told.0 == 200 || told.0 == 202, "{told:?}");
+    let reported =
+        cell.keeper.ask("POST", &format!("/v1/processes/{}/cancel", creature.id), &json!({})).unwrap();
+    assert!(reported.0 == 200 || reported.0 == 202, "{reported:?}");
     let view = until("the process is reported as stuck", || {
         let view = creature.view();
         assert_eq!(view["status"], "stopping", "alive, and reported otherwise: {view}");

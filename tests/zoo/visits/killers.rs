@@ -79,9 +79,9 @@ fn outlives_supervisor(cell: &Cell) {
     creature.runs();
     creature.let_go();
     let view = creature.ended();
-    let told = end(&view);
+    let reported = end(&view);
     // The exit code must be the real one, because the process ends after the takeover.
-    assert!(told == ("failed", Some(41), None, None, None), "{view}");
+    assert!(reported == ("failed", Some(41), None, None, None), "{view}");
 }
 
 fn kills_supervisor(cell: &Cell) {
@@ -100,9 +100,9 @@ fn dies_with_supervisor(cell: &Cell) {
     creature.runs();
     creature.let_go();
     let view = creature.ends();
-    let told = end(&view);
-    let is_true = told == ("failed", None, Some(9), None, None);
-    assert!(is_true || told == ("interrupted", None, None, None, None), "{view}");
+    let reported = end(&view);
+    let is_true = reported == ("failed", None, Some(9), None, None);
+    assert!(is_true || reported == ("interrupted", None, None, None, None), "{view}");
     assert!(view["reason"].as_str().is_some_and(|reason| is_true || reason.contains("supervisor")), "{view}");
 }
 

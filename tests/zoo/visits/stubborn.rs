@@ -59,7 +59,7 @@ fn paused_then_cancelled(cell: &Cell) {
     until("all count", || counts(&creature).iter().all(|count| !count.is_empty()).then_some(()));
     assert_eq!(creature.order("pause", &json!({}))["process"]["status"], "paused");
     let before = counts(&creature);
-    // Wait for a fixed time, because the test checks that something does not happen.
+    // Wait for a fixed time, because the test checks that an event does not happen.
     std::thread::sleep(Duration::from_millis(100));
     assert_eq!(counts(&creature), before, "the process continued to count while it was paused");
     let view = creature.cancelled_as_it_is();

@@ -1,5 +1,5 @@
-//! Visits with a program that damages the files of its own attempt. The manager must not report a wrong end because of
-//! the damage.
+//! Visits with a program that damages the files of its own attempt. The manager must not report a wrong end of the
+//! attempt because of the damage.
 
 use super::Visit;
 use crate::cell::Cell;

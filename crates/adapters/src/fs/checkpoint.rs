@@ -63,7 +63,8 @@ impl Drop for CheckpointWriter {
     }
 }
 
-/// Writes a checkpoint. Logs an error if this fails. In that case the commits are kept, so no data is lost.
+/// Writes a checkpoint. If the checkpoint cannot be written, logs an error and does not delete the commits, so no data
+/// is lost.
 pub(super) fn write_or_log(shared: &JournalShared) {
     if let Err(trouble) = write(shared) {
         tracing::warn!(%trouble, "could not write a checkpoint of the store");
@@ -110,7 +111,7 @@ fn write_all<W: Write>(shared: &JournalShared, writer: &mut JournalWriter<W>) ->
     writer.line(&JournalLine::Until { commit: shared.view.blocking_read().last })
 }
 
-/// Writes everything except processes and events.
+/// Writes all data of the store except processes and events.
 fn write_metadata<W: Write>(shared: &JournalShared, writer: &mut JournalWriter<W>) -> io::Result<()> {
     let lines = ground(&shared.view.blocking_read().state);
     lines.iter().try_for_each(|line| writer.line(line))

@@ -6,8 +6,8 @@ use std::io::{self, ErrorKind};
 use std::path::Path;
 
 /// Advice for the operator if the files of the store cannot be used.
-const RECOVERY_HELP: &str =
-    "nothing was changed: move the directory away and start again, or restore a copy of it";
+const RECOVERY_HELP: &str = "longhaul changed nothing: move the directory of the store away and start the manager again, or \
+    restore a copy of the directory";
 
 /// The reason why a file could not be written.
 #[derive(Debug)]
@@ -107,7 +107,7 @@ pub(super) fn blocked(path: &Path, error: io::Error) -> StoreError {
 
 /// Returns the error for the case that the writer thread ended without a reply.
 #[derive(Debug, thiserror::Error)]
-#[error("the store was closed")]
+#[error("the store is closed and accepts no requests")]
 struct WriterGone;
 
 pub(super) fn closed() -> StoreError {

@@ -65,7 +65,7 @@ impl JournalShared {
 
     /// Makes the store acknowledge no further writes.
     pub(super) fn fail(&self, why: String) {
-        tracing::error!(why, "the store is read-only from now on");
+        tracing::error!(why, "the store became read-only until the manager is restarted");
         self.failed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(why);
     }
 

@@ -52,7 +52,7 @@ impl StoreState {
             }
             JournalLine::Tombstone(line) => {
                 let of = id(&line.id)?;
-                // The record may be missing here if the process was restored.
+                // The record may be missing from the replayed state if the process was restored.
                 self.ledger.rows.remove(&of);
                 self.ledger.mark_pruned(of, hexadecimal(&line.spec)?);
             }

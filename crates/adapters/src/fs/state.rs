@@ -259,7 +259,7 @@ impl StoreState {
         self.dirty.rows.entry(id).or_insert(WrittenExtent::Change);
     }
 
-    /// Returns true if anything except live stats changed. Live stats may be written later.
+    /// Returns true if any data other than live stats has changed. Live stats may be written later.
     pub(super) fn needs_write(&self) -> bool {
         let dirty = &self.dirty;
         dirty.policy
@@ -271,12 +271,12 @@ impl StoreState {
                 && dirty.answers.is_empty())
     }
 
-    /// Returns true if anything changed.
+    /// Returns true if any data has changed.
     pub(super) fn has_changes(&self) -> bool {
         self.needs_write() || !self.dirty.live_stats.is_empty()
     }
 
-    /// Returns the present state of everything that changed since this method was last called.
+    /// Returns the current value of all data that has changed since the last call of this method.
     pub(super) fn take_changes(&mut self) -> Vec<JournalLine> {
         let next =
             DirtySet { cursor: self.ledger.last_cursor, claims: self.ledger.claims, ..DirtySet::default() };

@@ -63,7 +63,13 @@ impl StoreDir {
         }
         let path = root.join(LOCK);
         if path.is_symlink() {
-            return Err(blocked(root, io::Error::other("its lock is a symbolic link; remove it")));
+            return Err(blocked(
+                root,
+                io::Error::other(
+                    "the lock file of the store is a symbolic link; \
+                remove the link",
+                ),
+            ));
         }
         let lock = OpenOptions::new()
             .read(true)
@@ -132,7 +138,9 @@ impl StoreDir {
             let Some(no) = name.to_str().and_then(|name| name.strip_suffix(LINES)) else {
                 continue;
             };
-            let no = no.parse().map_err(|_| corrupt(format!("{} is no commit", entry.path().display())))?;
+            let no = no.parse().map_err(|_| {
+                corrupt(format!("{} is not a commit file of a store", entry.path().display()))
+            })?;
             commits.insert(no, entry.metadata().map_err(failed)?.len());
         }
         Ok(commits)
@@ -339,7 +347,9 @@ enum StoreFileKind {
 /// Determines the kind of the directory without changing the directory.
 fn kind_of(root: &Path) -> Result<StoreFileKind, StoreError> {
     match fs::metadata(root) {
-        Ok(found) if !found.is_dir() => return Err(corrupt(format!("{} is no directory", root.display()))),
+        Ok(found) if !found.is_dir() => {
+            return Err(corrupt(format!("{} is not a directory", root.display())));
+        }
         Ok(_) => {}
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(StoreFileKind::Missing),
         Err(error) => return Err(blocked(root, error)),
@@ -357,7 +367,9 @@ fn kind_of(root: &Path) -> Result<StoreFileKind, StoreError> {
     match version.and_then(|version| version.trim_start().parse::<u32>().ok()) {
         Some(found) if found > FORMAT => Err(StoreError::Format { found, supported: FORMAT }),
         Some(found) if found > 0 => Ok(StoreFileKind::Ours),
-        Some(_) | None => Err(corrupt(format!("{} does not name a store of ours", mark.display()))),
+        Some(_) | None => {
+            Err(corrupt(format!("{} is not the format file of a longhaul store", mark.display())))
+        }
     }
 }
 
@@ -373,7 +385,10 @@ fn unfinished(root: &Path) -> Result<StoreFileKind, StoreError> {
         let empty = name != *COMMITS || fs::read_dir(root.join(COMMITS)).map_err(failed)?.next().is_none();
         if !ours || !empty {
             let shown = name.to_string_lossy();
-            return Err(corrupt(format!("{} holds {shown} but no {MARK}", root.display())));
+            return Err(corrupt(format!(
+                "{} contains {shown}, but not the file {MARK} of a store",
+                root.display()
+            )));
         }
     }
     Ok(StoreFileKind::Unfinished)

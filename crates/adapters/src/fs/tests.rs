@@ -12,7 +12,7 @@ const SYNC: u8 = 2;
 const SYNC_OF_THE_DIRECTORY: u8 = 4;
 
 #[tokio::test]
-async fn a_full_disk_takes_work_again_once_there_is_room() {
+async fn a_full_disk_accepts_writes_again_when_there_is_space() {
     let world = World::new();
     let store = world.open();
     let first = world.submit(&store).await.unwrap();
@@ -48,7 +48,7 @@ async fn after_a_failed_sync_nothing_is_acknowledged_until_it_is_opened_again() 
 }
 
 #[tokio::test]
-async fn a_write_that_may_count_is_told_as_such() {
+async fn a_write_that_may_be_applied_is_reported_as_unknown() {
     let world = World::new();
     let store = world.open();
     let first = world.submit(&store).await.unwrap();
@@ -65,7 +65,7 @@ async fn a_write_that_may_count_is_told_as_such() {
 }
 
 #[tokio::test]
-async fn vitals_are_written_within_a_second_and_when_it_is_closed() {
+async fn live_stats_are_written_within_a_second_and_when_the_store_is_closed() {
     let world = World::new();
     let store = world.open();
     let me = NodeDescriptor {
@@ -82,11 +82,11 @@ async fn vitals_are_written_within_a_second_and_when_it_is_closed() {
     let before = commits();
     for (turn, wait) in [(1, true), (2, false)] {
         let live_stats = LiveStats { output_bytes: turn, ..LiveStats::default() };
-        let told = store
+        let reported = store
             .update_live_stats(&Writer::Owner(lease.clone()), &[(id, AttemptNo(1), live_stats)])
             .await
             .unwrap();
-        assert!(told[0].is_ok());
+        assert!(reported[0].is_ok());
         while wait && commits() == before {
             tokio::time::sleep(std::time::Duration::from_millis(5)).await;
         }

@@ -272,7 +272,7 @@ impl JournalContext {
                 tracing::error!(%error, "could not read the store");
                 view.lost = Some(error.to_string());
                 self.shared.fail(format!(
-                    "the store cannot be read ({error}); restart the manager to open it again"
+                    "the store could not be read ({error}); restart the manager to open the store again"
                 ));
             }
         }

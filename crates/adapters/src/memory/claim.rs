@@ -26,8 +26,8 @@ impl MemoryState {
         Ok(claimed)
     }
 
-    /// Returns the queues that contain a waiting process which this node may run, each with its first such process.
-    /// Each key has one queue.
+    /// Returns the queues in which at least one process is waiting that this node may run. For each queue, the result
+    /// contains the first of these processes. Each key has one queue.
     fn lines(&self, by: &Lease, room: &ClaimCapacity) -> impl Iterator<Item = (ProcessId, ReadyKey)> {
         let index = self.rows.index();
         let roots_full = count(index.roots_of(&by.node).len()) >= room.roots;
@@ -50,7 +50,7 @@ impl MemoryState {
         }
     }
 
-    /// Assigns a waiting process to a node. Reported work runs elsewhere, so it gets no owner.
+    /// Assigns a waiting process to a node. Reported work gets no owner, because no node executes it.
     pub(crate) fn hand_over(&mut self, now: Timestamp, to: &Lease, id: ProcessId) -> Option<StoredProcess> {
         let before = self.stored(&id).filter(|stored| slot_state(stored) == SlotState::Waiting)?;
         let attempt = before.process.attempt.next();

@@ -129,8 +129,8 @@ impl RowIndex {
         found.chain(live).min_by_key(|found| found.len()).unwrap_or(&self.all)
     }
 
-    /// Returns the rows that have one of these final statuses. Returns `None` if there are more than `limit` such rows,
-    /// or if one of the statuses is not final.
+    /// Returns the rows that have one of these final statuses. Returns `None` if more than `limit` rows match, or if
+    /// one of the statuses is not final.
     pub(crate) fn ended_as(&self, statuses: &[Status], limit: usize) -> Option<InOrder> {
         if statuses.is_empty() || statuses.iter().any(|status| !status.is_ended()) {
             return None;

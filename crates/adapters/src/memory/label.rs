@@ -16,7 +16,7 @@ pub(super) enum IndexLabel {
     Type(ProcessType),
     /// A descendant of this process at any depth.
     Below(ProcessId),
-    /// The level of a process. Roots have no such label, because it would select most rows.
+    /// The level of a process. Roots have no level label, because most processes are roots.
     Level(Level),
 }
 

@@ -36,7 +36,7 @@ impl MemoryState {
     }
 
     /// Returns a sorted set of at most `limit` rows that contains every row that the filter selects. Returns `None` if
-    /// there is no such set.
+    /// no such set has at most `limit` rows.
     fn few(&self, filter: &ProcessFilter, limit: usize) -> Option<InOrder> {
         if let Some(begin) = &filter.id_prefix {
             // No id can start with this prefix.

@@ -136,7 +136,8 @@ impl MemoryState {
         self.go_back(now, Self { leases, incarnation, ..Self::default() });
     }
 
-    /// Replaces the state with an earlier one. Nodes that register from now on get an epoch that no lease has used.
+    /// Replaces the state of the store with an earlier state. Nodes that register after this call get an epoch that no
+    /// lease has used.
     pub(super) fn go_back(&mut self, now: Timestamp, earlier: Self) {
         let lost = std::mem::replace(self, earlier);
         self.updates = lost.updates;

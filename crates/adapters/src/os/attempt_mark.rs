@@ -28,12 +28,12 @@ impl AttemptMark {
         Self { variables: launch::marks(key), limit: limit_of(&key.id.to_string(), key.attempt.0.into()) }
     }
 
-    /// Returns the limit that marks the command, or `None` if such a limit cannot be set on this system.
+    /// Returns the limit that marks the command, or `None` if this system does not allow to set the limit.
     pub(super) fn limit(&self) -> Option<ResourceLimit> {
         let own = getrlimit(Resource::Locks);
         let hard = own.maximum.unwrap_or(u64::MAX);
-        // Some sandbox kernels refuse to set limits that they do not support. A command with such a limit could not
-        // start.
+        // Some sandbox kernels refuse to set limits that they do not support. A command with an unsupported limit could
+        // not start.
         let can_be_set = hard >= self.limit && setrlimit(Resource::Locks, own).is_ok();
         can_be_set.then_some(ResourceLimit { resource: FILE_LOCKS, soft: self.limit, hard })
     }

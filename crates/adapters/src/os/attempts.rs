@@ -34,7 +34,8 @@ impl Attempts {
     pub(super) fn open(path: &Path) -> io::Result<Self> {
         if path.is_symlink() {
             let why = format!(
-                "{} is a symbolic link; give the directory itself, or mount it there",
+                "{} is a symbolic link; configure the directory that the link points to, or mount the \
+                directory at this path",
                 path.display()
             );
             return Err(io::Error::new(io::ErrorKind::NotADirectory, why));
@@ -176,7 +177,7 @@ impl Attempts {
     fn is_at_work(&self, id: ProcessId) -> io::Result<bool> {
         let process = match descend(self.fd.as_fd(), &id.to_string()) {
             Ok(process) => process,
-            // This path is not a directory that this program created, so no attempt can run there.
+            // This program did not create the directory at this path, so no attempt can run in it.
             Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => return Ok(false),
             Err(error) => return Err(error.into()),
         };
@@ -294,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_never_ran_is_cleared_away() {
+    fn only_attempts_that_never_ran_are_removed() {
         let dir = tempfile::tempdir().unwrap();
         let attempts = Attempts::open(dir.path()).unwrap();
         attempts.create(key()).unwrap();
@@ -312,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn removing_leaves_what_links_point_to() {
+    fn removal_keeps_the_targets_of_links() {
         let dir = tempfile::tempdir().unwrap();
         let attempts = Attempts::open(dir.path()).unwrap();
         let elsewhere = tempfile::tempdir().unwrap();
@@ -337,7 +338,7 @@ mod tests {
     }
 
     #[test]
-    fn an_end_takes_the_room_that_was_kept_for_it_whatever_was_written_there() {
+    fn an_exit_record_uses_its_reserved_space_whatever_the_space_contains() {
         let dir = tempfile::tempdir().unwrap();
         let attempts = Attempts::open(dir.path()).unwrap();
         attempts.create(key()).unwrap();

@@ -119,15 +119,16 @@ fn delegate(group: &Path) {
     }
     let control = fs::OpenOptions::new().write(true).open(group.join("cgroup.subtree_control"));
     if let Err(error) = control.and_then(|mut control| control.write_all(order.join(" ").as_bytes())) {
-        tracing::debug!(%error, group = %group.display(), "control groups with limits cannot be used here");
+        tracing::debug!(%error, group = %group.display(), "could not enable resource limits for control \
+            groups");
     }
 }
 
 /// Removes the directories that other, killed managers left behind. The kernel refuses to remove groups with processes
 /// in them.
 ///
-/// Also removes the groups of attempts without a shim. A shim that is killed together with its command leaves its
-/// group, and it is possible that no later manager uses that directory again.
+/// Also removes the groups of attempts without a shim. If a shim is killed together with its command, its group
+/// remains, and possibly no later manager uses the state directory of this group again.
 fn remove_deserted(outside: &Path, own: &Path) {
     let served = OnceCell::new();
     for directory in of_managers(outside).filter(|directory| directory != own) {
@@ -141,7 +142,7 @@ fn remove_deserted(outside: &Path, own: &Path) {
     }
 }
 
-/// Checks that a control group with `cgroup.kill` can be created and removed here.
+/// Checks that a control group with `cgroup.kill` can be created and removed below the control group of this program.
 pub(super) fn probe() -> io::Result<()> {
     let path = surroundings()?.join(format!("{NAME_PREFIX}probe-{}", std::process::id()));
     fs::create_dir(&path)?;
@@ -222,7 +223,8 @@ pub(super) fn kill(group: &Path) {
     // Open only an existing file: outside a cgroup file system, the write would create an ordinary file.
     let control = fs::OpenOptions::new().write(true).open(group.join("cgroup.kill"));
     if let Err(error) = control.and_then(|mut control| control.write_all(b"1")) {
-        tracing::debug!(%error, group = %group.display(), "could not kill a control group as a whole");
+        tracing::debug!(%error, group = %group.display(), "could not kill all processes of a control group \
+            in one step");
     }
 }
 
@@ -256,7 +258,8 @@ fn outside(home: &Path) -> PathBuf {
     home.iter().take_while(|name| !is_ours(name)).collect()
 }
 
-/// Returns the FNV-1a hash of a path. It is short and stable across versions. Deliberate collisions are harmless here.
+/// Returns the FNV-1a hash of a path. The hash is short and stable across versions. A deliberate collision does no harm
+/// in this use.
 fn hash(path: &Path) -> u32 {
     let step = |hash: u32, byte: &u8| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193);
     path.as_os_str().as_encoded_bytes().iter().fold(0x811c_9dc5, step)
@@ -307,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn only_groups_whose_shim_is_gone_are_removed_at_the_start() {
+    fn only_groups_without_a_live_shim_are_removed_at_the_start() {
         let [ours, of_attempts] = [(), ()].map(|()| tempfile::tempdir().unwrap());
         let attempts = Attempts::open(of_attempts.path()).unwrap();
         let key =
@@ -336,8 +339,8 @@ mod tests {
         for group in [&empty, &left, &served, &other] {
             fs::create_dir_all(group).unwrap();
         }
-        // This is a plain directory and not a cgroup. The events file makes it look empty, but also prevents its
-        // removal.
+        // This path is a plain directory and not a cgroup. Its events file makes it look like an empty cgroup, but also
+        // prevents its removal.
         let events = [&left, &served].map(|group| group.join("cgroup.events"));
         for events in &events {
             fs::write(events, "populated 0\nfrozen 0\n").unwrap();

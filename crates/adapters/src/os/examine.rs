@@ -71,8 +71,8 @@ pub(super) fn examine(
     held: Option<OwnedFd>,
     seen: Option<ExitRecord>,
 ) -> Result<ExaminedAttempt, String> {
-    let told = |error: std::io::Error| error.to_string();
-    let directory = match (attempts.attempt(key).map_err(told)?, &seen) {
+    let reported = |error: std::io::Error| error.to_string();
+    let directory = match (attempts.attempt(key).map_err(reported)?, &seen) {
         (Some(directory), _) => directory,
         (None, Some(record)) => {
             let record = record.clone();
@@ -85,8 +85,8 @@ pub(super) fn examine(
         (None, None) => {
             // Create the directory and mark the attempt as ended below. A shim that is starting right now then refuses
             // to run the attempt.
-            attempts.create(key).map_err(told)?;
-            attempts.attempt(key).map_err(told)?.ok_or("the directory of the attempt is being removed")?
+            attempts.create(key).map_err(reported)?;
+            attempts.attempt(key).map_err(reported)?.ok_or("the directory of the attempt is being removed")?
         }
     };
     if let Ok(Some(record)) = directory.exit_record()
@@ -94,10 +94,10 @@ pub(super) fn examine(
     {
         return over(&directory, record);
     }
-    if directory.is_locked().map_err(told)? {
+    if directory.is_locked().map_err(reported)? {
         return Ok(ExaminedAttempt::Supervised);
     }
-    let Some(lock) = directory.lock().map_err(told)? else {
+    let Some(lock) = directory.lock().map_err(reported)? else {
         return Ok(ExaminedAttempt::Supervised);
     };
     // A shim may have written the record after the first read and before this program got the lock.
@@ -113,7 +113,7 @@ pub(super) fn examine(
         Ok(Some(identity)) => identity,
         Ok(None) => {
             let record = ExitRecord::never_ran(steady_ms(options), wall_ms());
-            record_end(&directory, &record).map_err(told)?;
+            record_end(&directory, &record).map_err(reported)?;
             return Ok(ExaminedAttempt::Over { identity: None, record: Box::new(record) });
         }
         Err(error) => return damaged(error),
@@ -123,7 +123,7 @@ pub(super) fn examine(
     }
     let pidfd = match held {
         Some(held) => Some(held),
-        None => pidfd::open(identity.pid, identity.start_time).map_err(told)?,
+        None => pidfd::open(identity.pid, identity.start_time).map_err(reported)?,
     };
     match pidfd {
         Some(pidfd) => {
@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_directory_never_ran_and_never_will() {
+    fn an_attempt_without_a_directory_never_ran_and_never_will() {
         let dir = tempfile::tempdir().unwrap();
         let attempts = Attempts::open(dir.path()).unwrap();
         let verdict = examine(&attempts, &options(dir.path()), key(), None, None).unwrap();
@@ -270,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pid_that_passed_to_another_process_is_not_taken_for_the_command() {
+    fn a_reused_pid_is_not_mistaken_for_the_command() {
         let bytes = identity("this", std::process::id()).encode();
         let verdict = judged(|path| std::fs::write(path.join(IDENTITY), bytes).unwrap());
         assert!(
@@ -280,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn a_damaged_record_is_told_and_not_guessed() {
+    fn a_damaged_record_is_reported_and_not_guessed() {
         for name in [IDENTITY, EXIT] {
             let verdict = judged(|path| std::fs::write(path.join(name), "nonsense").unwrap());
             assert!(
@@ -291,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_in_place_of_a_record_and_none_is_told_and_not_waited_for() {
+    fn another_kind_of_file_at_the_path_of_a_record_is_reported_without_a_wait() {
         for name in [IDENTITY, EXIT] {
             let link = judged(|path| std::os::unix::fs::symlink("/nowhere", path.join(name)).unwrap());
             let directory = judged(|path| std::fs::create_dir(path.join(name)).unwrap());
@@ -305,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn a_held_lock_means_that_the_shim_lives() {
+    fn a_held_lock_means_that_the_shim_is_running() {
         let mut lock = None;
         let verdict = judged(|path| {
             let directory = AttemptDirectory::open(path).unwrap();

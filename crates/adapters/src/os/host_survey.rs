@@ -17,7 +17,8 @@ const MAX_ATTEMPTS: usize = 20_000;
 pub struct HostSurvey {
     /// Attempts with a live shim, or with a manager that took over from the shim.
     pub supervised: Vec<SupervisedAttempt>,
-    /// Live attempts whose directory here is only a copy, because their shim writes into another directory.
+    /// Live attempts whose directory in this state directory is only a copy, because their shim writes into another
+    /// directory.
     pub elsewhere: Vec<SupervisedAttempt>,
     /// Number of attempts with live processes that neither a shim nor a manager supervises.
     pub unsupervised: usize,
@@ -205,13 +206,13 @@ pub fn deserted_groups() -> usize {
 }
 
 /// Returns the number of files that can still be created in the file system of a directory. Returns `None` if the file
-/// system has no such limit.
+/// system does not limit the number of files.
 ///
 /// # Errors
 /// The error of the system call.
 pub fn names_left(directory: &Path) -> io::Result<Option<u64>> {
-    let told = rustix::fs::fstatvfs(File::open(directory)?)?;
-    Ok((told.f_files > 0).then_some(told.f_favail))
+    let reported = rustix::fs::fstatvfs(File::open(directory)?)?;
+    Ok((reported.f_files > 0).then_some(reported.f_favail))
 }
 
 #[cfg(test)]
@@ -224,7 +225,7 @@ mod tests {
     use rustix::process::{Pid, Resource, Rlimit, prlimit};
 
     #[test]
-    fn attempts_are_told_apart_by_lock_records_and_who_lives() {
+    fn attempts_are_classified_by_lock_records_and_live_processes() {
         let top = tempfile::tempdir().unwrap();
         let absent = top.path().join("attempts");
         assert_eq!(HostSurvey::of(&absent).unwrap(), HostSurvey::default());
@@ -290,7 +291,7 @@ mod tests {
         assert_eq!(locked.id(), Some(key(4).id.to_string().as_str()));
         // Expected state: the commands of attempts 3 and 5 are gone, and attempt 9 is a copy. Attempt 6 has live
         // processes, and so has attempt 7, which has ended. The processes of attempt 8 were left running on purpose.
-        let told = HostSurvey::of(attempts.path()).unwrap();
+        let reported = HostSurvey::of(attempts.path()).unwrap();
         let mut survivors = vec![me.pid, marked.id(), limited[0].id()];
         survivors.sort_unstable();
         for child in limited.iter_mut().chain([&mut marked]) {
@@ -310,8 +311,8 @@ mod tests {
             survivors,
             more: false,
         };
-        assert_eq!(told, expected);
-        let told = HostSurvey::of(attempts.path()).unwrap();
-        assert_eq!(told, HostSurvey { unsupervised: 1, survivors: vec![me.pid], ..expected });
+        assert_eq!(reported, expected);
+        let reported = HostSurvey::of(attempts.path()).unwrap();
+        assert_eq!(reported, HostSurvey { unsupervised: 1, survivors: vec![me.pid], ..expected });
     }
 }

@@ -11,8 +11,8 @@
 //! The kernel shows the current system call of a thread to root, to ancestors, and to programs of the same user if
 //! `kernel.yama.ptrace_scope` is 0. Without that permission, the wait channel is used. It shows neither the descriptor
 //! nor the polled files, so that only reads of the standard input are found. Some programs, such as those with the
-//! rights of another user, cannot be inspected at all. In that case reads of pipes do not count, because such a program
-//! may be the writer.
+//! rights of another user, cannot be inspected at all. If a program of the tree cannot be inspected, reads of pipes do
+//! not count as waiting for input, because this program may be the writer.
 
 mod files;
 mod idle;
@@ -151,7 +151,7 @@ mod tests {
         }
     }
 
-    /// Determines the awaited input from the wait channel only. This is what happens on systems that hide system calls.
+    /// Determines the awaited input from the wait channel only, as on systems that hide system calls.
     fn by_channel(pid: u32) -> AwaitedInput {
         awaited(pid, WaitChannel::by_channel(pid, pid))
     }
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn reader_of_something_else_is_not_taken_for_one_of_its_input_by_its_wait_channel() {
+    fn reader_of_another_pipe_is_not_mistaken_for_a_reader_of_its_input() {
         let (reader, _writer) = std::io::pipe().unwrap();
         let mut sh = Command::new("sh");
         sh.args(["-c", "exec cat /dev/fd/3 3<&0 </dev/null"]).stdin(reader);

@@ -155,7 +155,10 @@ fn check_environment(variables: &[(String, String)]) -> Result<(), StartFailure>
     };
     if let Some((name, _)) = variables.iter().find(bad) {
         // The message contains only the name of the variable, because the value may be a secret.
-        let detail = format!("the variable {name:?} cannot be part of an environment");
+        let detail = format!(
+            "the environment variable {name:?} has an invalid name, or its value contains \
+            a NUL byte"
+        );
         return Err(failed(StartStage::Environment, Errno::INVAL, detail));
     }
     let length = |(name, value): &(String, String)| name.len().saturating_add(value.len()).saturating_add(2);
@@ -283,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_must_end_with_the_lease_is_told_of_it() {
+    fn only_attempts_that_must_end_with_the_lease_get_the_lease_file() {
         let mut order = order(&[]);
         assert_eq!(prepare(&order, &options(), NOTE.as_ref(), None).unwrap().lease, None);
         order.leased = true;
@@ -300,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_kernel_would_refuse_is_refused_with_its_stage() {
+    fn command_that_the_kernel_would_refuse_is_refused_with_its_stage() {
         let stage = |order: &StartRequest| prepare(order, &options(), NOTE.as_ref(), None).unwrap_err().stage;
         assert_eq!(stage(&order(&["a\0b"])), StartStage::Exec);
         assert_eq!(stage(&order(&["x"; MAX_ARGUMENTS + 1])), StartStage::Exec);
@@ -315,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_of_the_environment_hides_its_values() {
+    fn an_error_about_the_environment_hides_the_values() {
         let mut order = order(&[]);
         order.environment = vec![("TOKEN".to_owned(), "hunter2\0".to_owned())];
         let failure = prepare(&order, &options(), NOTE.as_ref(), None).unwrap_err();

@@ -21,7 +21,7 @@ pub(super) struct LeaseNoteWriter {
     written: Mutex<LeaseNoteState>,
 }
 
-/// State of the latest write to the lease file. It prevents an older value from replacing a newer one.
+/// State of the latest write to the lease file. The stored state prevents an older value from replacing a newer value.
 #[derive(Debug, Default)]
 struct LeaseNoteState {
     turn: u64,

@@ -33,7 +33,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_meant_is_found() {
+    fn the_most_similar_name_is_found() {
         let names = ["python3", "perl", "cargo", "git"];
         assert_eq!(nearest("pyhton3", names), Some("python3"));
         assert_eq!(nearest("cargoo", names), Some("cargo"));
@@ -41,7 +41,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_too_far_away_is_not_offered() {
+    fn a_name_with_many_differences_is_not_suggested() {
         assert_eq!(nearest("ls", ["python3", "perl"]), None);
         assert_eq!(nearest("", ["abc"]), None);
     }

@@ -24,7 +24,7 @@ pub(super) fn advertise() {
         {
             tracing::warn!(
                 %error, directory = %directory.display(),
-                "could not register this manager with the shim that supervises it"
+                "could not register this manager with the shim under which it runs"
             );
         }
     }

@@ -20,8 +20,8 @@ pub struct OsOptions {
     /// The whole program becomes a subreaper, and reaps every child that no task of the spawner is waiting for. Do not
     /// use this option in a library.
     pub adopt_orphans: bool,
-    /// Soft limit of open files for commands whose spec does not contain such a limit. If `None`, these commands
-    /// inherit the limit of this program.
+    /// Soft limit of open files for commands whose spec does not limit open files. If `None`, these commands inherit
+    /// the limit of this program.
     pub open_files: Option<u64>,
 }
 

@@ -105,7 +105,7 @@ pub(super) fn wait(fd: impl AsFd) -> Option<EndStatus> {
     loop {
         match waitid(WaitId::PidFd(fd.as_fd()), WaitIdOptions::EXITED) {
             Err(Errno::INTR) => {}
-            told => return told.ok().flatten().and_then(|status| EndStatus::of(&status)),
+            reported => return reported.ok().flatten().and_then(|status| EndStatus::of(&status)),
         }
     }
 }
@@ -121,11 +121,11 @@ pub(super) async fn status(fd: impl AsFd, pid: u32, start_time: u64) -> Option<E
     loop {
         // Linux 6.15 and newer report the status of a reaped process to every program. On older kernels, `/proc` may
         // contain it.
-        let told = exit_status(&fd);
-        if let Some(raw) = told.unwrap_or(None).or_else(|| ProcessStat::wait_status(pid, start_time)) {
+        let reported = exit_status(&fd);
+        if let Some(raw) = reported.unwrap_or(None).or_else(|| ProcessStat::wait_status(pid, start_time)) {
             return Some(EndStatus::of_raw(raw));
         }
-        if told.is_err() || begin.elapsed() >= STATUS_TIMEOUT {
+        if reported.is_err() || begin.elapsed() >= STATUS_TIMEOUT {
             return None;
         }
         tokio::time::sleep(pause).await;
@@ -185,7 +185,7 @@ mod tests {
     const USER: u32 = 47_017;
 
     #[tokio::test]
-    async fn the_status_of_a_child_is_told_once_it_has_ended() {
+    async fn the_status_of_a_child_is_returned_when_it_has_ended() {
         for (script, expected) in
             [("exit 7", EndStatus::Code(7)), ("kill -9 $$", EndStatus::Signal { number: 9, core: false })]
         {
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_kernel_tells_the_status_of_what_another_has_reaped() {
+    async fn the_kernel_reports_the_status_of_a_process_that_another_process_reaped() {
         let mut child = Command::new("/bin/sh").args(["-c", "exit 9"]).spawn().unwrap();
         let fd = open_child(child.id()).unwrap();
         child.wait().unwrap();
@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn status_that_the_kernel_hides_is_not_taken_for_success() {
+    fn exit_status_that_the_kernel_hides_does_not_count_as_success() {
         let is_root = geteuid().is_root();
         let directory = tempfile::tempdir().unwrap();
         fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755)).unwrap();
@@ -245,14 +245,17 @@ mod tests {
             let asked_as_user = move || {
                 if is_root {
                     let (uid, gid) = (Uid::from_raw(USER), Gid::from_raw(USER));
-                    // These calls change the user and group of this thread only.
+                    // The system calls change the user and group of the calling thread only.
                     rustix::thread::set_thread_res_gid(gid, gid, gid).unwrap();
                     rustix::thread::set_thread_res_uid(uid, uid, uid).unwrap();
                 }
                 ProcessStat::wait_status(number, start_time)
             };
-            let told = std::thread::spawn(asked_as_user).join().unwrap();
-            assert!(told == Some(7 << 8) || may_be_hidden && told.is_none(), "{program:?}: {told:?}");
+            let reported = std::thread::spawn(asked_as_user).join().unwrap();
+            assert!(
+                reported == Some(7 << 8) || may_be_hidden && reported.is_none(),
+                "{program:?}: {reported:?}"
+            );
             if is_root {
                 assert_eq!(ProcessStat::wait_status(number, start_time), Some(7 << 8));
             }

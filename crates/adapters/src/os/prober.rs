@@ -33,7 +33,7 @@ impl OsProber {
         Self { shared, reach: http::ProbeScope::Loopback }
     }
 
-    /// Also allows HTTP probes of other machines.
+    /// Returns the prober with permission to send HTTP probes to other machines.
     #[must_use]
     pub fn reach_beyond_loopback(mut self) -> Self {
         self.reach = http::ProbeScope::Everywhere;

@@ -60,8 +60,8 @@ pub(super) fn own_children() -> Option<Vec<u32>> {
     Some(children)
 }
 
-/// Returns the children of a process from the lists that the kernel keeps for each thread. If the kernel has no such
-/// lists, scans all processes.
+/// Returns the children of a process from the lists that the kernel provides for each thread. If the kernel provides no
+/// lists of children, scans all processes.
 pub(super) fn children(of: &ProcessStat) -> Vec<u32> {
     let pid = of.pid;
     let mut children = Vec::new();

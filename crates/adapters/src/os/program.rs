@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_program_names_what_was_searched_and_the_nearest() {
+    fn the_error_of_a_missing_program_names_the_searched_path_and_the_nearest_name() {
         let dir = tempfile::tempdir().unwrap();
         tool(dir.path(), "my-tool", 0o755);
         let path = dir.path().display().to_string();
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_no_program_is_told_apart_from_none() {
+    fn a_file_that_is_not_a_program_is_distinguished_from_a_missing_file() {
         let dir = tempfile::tempdir().unwrap();
         tool(dir.path(), "script", 0o644);
         let path = dir.path().display().to_string();
@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_input_is_told() {
+    fn a_missing_input_file_is_reported() {
         assert_eq!(check_stdin("/no/such").unwrap_err().stage, StartStage::Stdin);
         assert_eq!(check_stdin("/").unwrap_err().errno, Some(21));
         assert!(check_stdin("/dev/null").is_ok());

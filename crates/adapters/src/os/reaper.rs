@@ -46,7 +46,7 @@ impl Reaper {
 
     /// Starts a child. The caller must wait for the child.
     pub(super) fn start<T>(&self, start: impl FnOnce() -> io::Result<(Child, T)>) -> io::Result<(Child, T)> {
-        // Hold the lock during the start. A child that ends at once is then not mistaken for an orphan.
+        // Hold the lock during the start, so that a child that ends immediately is not mistaken for an orphan.
         let mut awaited = self.lock();
         let started = start()?;
         awaited.insert(started.0.id());

@@ -84,7 +84,10 @@ impl OsSpawner {
         attempt_mark::remove_own();
         let cgroups = match options.containment {
             ContainmentChoice::Auto => Cgroups::open(&attempts)
-                .inspect_err(|error| tracing::debug!(%error, "control groups cannot be used here"))
+                .inspect_err(|error| {
+                    tracing::debug!(%error, "could not create a control group; using \
+                     another containment mechanism")
+                })
                 .ok(),
             ContainmentChoice::Cgroup => Some(Cgroups::open(&attempts)?),
             ContainmentChoice::Subreaper | ContainmentChoice::Group => None,
@@ -135,7 +138,7 @@ impl OsSpawner {
         time_limit: Duration,
     ) -> Result<T, SpawnError> {
         match tokio::time::timeout(time_limit, answer).await {
-            Ok(Ok(Ok(told))) => Ok(told),
+            Ok(Ok(Ok(reported))) => Ok(reported),
             Ok(Ok(Err(what))) => Err(SpawnError::Unreachable { key, what }),
             Ok(Err(_)) => Err(SpawnError::Unknown { key }),
             Err(_) => Err(silent(key)),
@@ -160,7 +163,7 @@ impl Spawner for OsSpawner {
             Ok(Ok(())) => Ok(()),
             Ok(Err(failure)) => Err(SpawnError::Refused { failure }),
             Err(_) => {
-                let what = "the start was cancelled".to_owned();
+                let what = "the start of the command was cancelled".to_owned();
                 Err(SpawnError::Unreachable { key, what })
             }
         }
@@ -252,7 +255,8 @@ impl Spawner for OsSpawner {
         if let Err(error) = written.unwrap_or_else(|error| Err(io::Error::other(error))) {
             tracing::error!(
                 %error,
-                "could not store the new end of the lease: at the previous end, shims stop processes that may run on other nodes"
+                "could not write the new expiry time of the lease: at the previous expiry time, shims stop \
+                the processes that may run on other nodes"
             );
         }
     }

@@ -51,7 +51,8 @@ pub(super) async fn stand_in(watch: &mut AttemptWatch, orphan: UnsupervisedAttem
         Ok(EndWait::Ended { last_look }) => Some(last_look),
         Ok(EndWait::SpawnerGone) => return WatchStage::Left,
         Err(error) => {
-            tracing::warn!(id = %watch.key.id, %error, "could not take over a command that has no supervisor");
+            tracing::warn!(id = %watch.key.id, %error, "could not take over a command after the loss of \
+                its supervisor");
             None
         }
     };
@@ -59,7 +60,7 @@ pub(super) async fn stand_in(watch: &mut AttemptWatch, orphan: UnsupervisedAttem
     drain.finish();
     bounds.see_end();
     if let Err(error) = watch.end_input() {
-        tracing::debug!(id = %watch.key.id, %error, "could not remove the standard input of an ended command");
+        tracing::debug!(id = %watch.key.id, %error, "could not remove the input pipe of an ended command");
     }
     let status = pidfd::status(&pidfd, identity.pid, identity.start_time);
     let Some(status) = watch.meanwhile(status).await else {
@@ -138,7 +139,7 @@ pub(super) async fn finish_sweep(watch: &mut AttemptWatch, unswept: AttemptWithL
     };
     watch.see_ending(&identity);
     if let Err(error) = watch.end_input() {
-        tracing::debug!(id = %watch.key.id, %error, "could not remove the standard input of an ended command");
+        tracing::debug!(id = %watch.key.id, %error, "could not remove the input pipe of an ended command");
     }
     let held = std::mem::take(&mut watch.held);
     let (kept, anchor_ms) = (watch.conduct.output, watch.shared.options.anchor_ms);
@@ -297,14 +298,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_kill_that_nobody_here_sent_is_no_failure_of_the_command() {
+    fn a_kill_that_this_program_did_not_send_is_not_a_failure_of_the_command() {
         let killed = Some(EndStatus::Signal { number: SIGKILL, core: false });
         assert!(judge(killed, false).is_err());
         assert_eq!(judge(killed, true), Ok(ProgramEnd::Signaled { signal: SIGKILL, core: false }));
     }
 
     #[test]
-    fn what_the_kernel_tells_is_believed() {
+    fn the_exit_status_from_the_kernel_is_used() {
         assert_eq!(judge(Some(EndStatus::Code(7)), false), Ok(ProgramEnd::Exited { code: 7 }));
         let crash = Some(EndStatus::Signal { number: 11, core: true });
         assert_eq!(judge(crash, false), Ok(ProgramEnd::Signaled { signal: 11, core: true }));

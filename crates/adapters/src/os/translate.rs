@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn the_limit_that_ended_a_command_is_told() {
+    fn the_limit_that_ended_a_command_is_reported() {
         let mut record = ExitRecord::never_ran(1, 2);
         record.ending = ProgramEnd::Signaled { signal: 24, core: false };
         for (said, heard) in [
@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_the_case_at_the_end_is_told() {
+    fn the_circumstances_of_the_end_are_reported() {
         let mut record = ExitRecord::never_ran(1_000, 2);
         record.ending = ProgramEnd::Exited { code: 0 };
         let told = |record: &ExitRecord, exit_unobserved| {
@@ -263,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn what_never_ran_is_no_exit() {
+    fn an_attempt_that_never_ran_has_no_exit() {
         let record = ExitRecord::never_ran(1, 2);
         assert_eq!(over(key(), &record, "tool", false), Observation::NeverRan { attempt: AttemptNo(3) });
     }

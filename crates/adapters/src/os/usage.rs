@@ -1,9 +1,9 @@
 //! Measures the resource usage of the tree of a live attempt.
 //!
-//! - Processor time comes from the control group of the attempt if it contains no other process. If not, it is the sum
-//!   over the live processes, the children that each of them has reaped, and the children that the shim has reaped.
+//! - Processor time comes from the control group of the attempt if it contains no other process. Otherwise, it is the
+//!   sum over the live processes, the children that each of them has reaped, and the children that the shim has reaped.
 //! - Memory is resident memory (`VmRSS`). Shared pages count once for each process, because the kernel needs about 50
-//!   ms per gigabyte to tell them apart.
+//!   ms per gigabyte to identify shared pages.
 //! - Bytes read and written are those of storage, not of caches and pipes.
 
 use super::procfs;
@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn time_of_the_group_counts_only_if_nobody_else_is_in_it() {
+    fn time_of_the_group_counts_only_if_it_contains_no_other_process() {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("cpu.stat"), "usage_usec 1500000\nuser_usec 1\n").unwrap();
         let census = |has_group_to_itself| TreeMembers {
@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_uses_nothing_that_could_be_told() {
+    fn empty_tree_has_no_resource_usage() {
         assert_eq!(TreeMembers::default().usage(None), None);
         let mut gone = ProcessStat::read(std::process::id()).unwrap();
         gone.start_time = 1;

@@ -211,7 +211,7 @@ impl AttemptWatch {
     /// Makes the watch accept no further requests.
     fn leave(&mut self) {
         self.asks.close();
-        // Close the input here, so that a later watch of this attempt can end it.
+        // Close this handle of the input, so that a later watch of this attempt can end the input.
         self.input = None;
         if let Some(watches) = self.watches.upgrade() {
             watches.forget(self.key);

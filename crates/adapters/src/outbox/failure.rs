@@ -8,8 +8,8 @@ use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 /// Advice for the operator if the outbox file cannot be used.
-const RECOVERY_HELP: &str = "restore a copy of the outbox, or move the file away: records in it are then not restored to a store that lost \
-     them";
+const RECOVERY_HELP: &str = "restore a copy of the outbox, or move the file away; without the file, \
+    longhaul cannot restore its records if the store loses them";
 
 /// Reason why the outbox file could not be read or written.
 #[derive(Debug)]
@@ -112,8 +112,8 @@ impl ForeignOutbox {
     pub fn help(&self) -> String {
         let Self { path, address, .. } = self;
         format!(
-            "use {address} again until its processes have ended, or move {} away: records in it are then not restored \
-             to a store that lost them",
+            "use the store {address} until its processes have ended, or move {} away; without this file, \
+            longhaul cannot restore its records if the store loses them",
             path.display()
         )
     }

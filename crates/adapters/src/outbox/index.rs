@@ -369,7 +369,7 @@ impl OutboxIndex {
     fn apply_record(&mut self, now: Timestamp, stored: &StoredProcess, is_answer: bool) -> Vec<OutboxChange> {
         let id = stored.process.id;
         if let Some(known) = self.known.get(&id) {
-            // The store cannot have a local-only process before this node has restored it there.
+            // The store does not contain a local-only process until this node has restored the process.
             if self.is_local_only(&id) {
                 return Vec::new();
             }

@@ -1,8 +1,8 @@
 //! Local-only launches: launches that a node accepts while the shared store is unreachable, if its options allow this.
 //!
 //! A launch qualifies if it cannot affect other nodes: the process is a root without a concurrency key, is pinned to
-//! this node, and starts at once in a free root slot. The node stores the record durably. When the store is reachable
-//! again, the node restores the record there, like a record that the store has lost.
+//! this node, and starts immediately in a free root slot. The node stores the record durably in the outbox. When the
+//! store is reachable again, the node restores the record, like a record that the store has lost.
 
 use super::OutboxStore;
 use super::index::LocalOnlyChange;
@@ -56,7 +56,8 @@ impl OutboxStore {
             self.update(|index| index.remove(&id).into_iter().collect());
             return Err(error);
         }
-        tracing::warn!(%id, "the store is unavailable: only this node knows of the launch until the store is back");
+        tracing::warn!(%id, "accepted a launch while the store is unavailable: no other node knows the \
+            launch until the store is back");
         Ok(Some(stored))
     }
 

@@ -63,7 +63,7 @@ fn version_of(path: &Path) -> Result<Option<u32>, StoreError> {
     number(&header, VERSION_AT)
         .filter(|version| *version > 0)
         .map(Some)
-        .ok_or_else(|| corrupt(format!("{shown} contains no version")))
+        .ok_or_else(|| corrupt(format!("the database {shown} contains no format version")))
 }
 
 fn number(header: &[u8], at: usize) -> Option<u32> {
@@ -134,7 +134,7 @@ fn check(connection: &Connection, path: &Path) -> Result<(), StoreError> {
     let has = "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?1)";
     for table in TABLES {
         if !connection.query_row(has, [table], |row| row.get::<_, bool>(0)).map_err(failed)? {
-            return Err(corrupt(format!("{} has no table {table}", path.display())));
+            return Err(corrupt(format!("the database {} has no table {table}", path.display())));
         }
     }
     Ok(())

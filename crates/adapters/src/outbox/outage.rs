@@ -83,8 +83,8 @@ impl OutageState {
     fn missed(&mut self, now: AwakeTime, error: &StoreError) {
         let Some(away) = &mut self.away else {
             let why = error.source().map(ToString::to_string);
-            tracing::warn!(%error, why, "the store does not answer: operations that need it wait, and running \
-             processes continue");
+            tracing::warn!(%error, why, "the store stopped answering: operations that need the store wait, \
+                and running processes continue");
             self.away = Some(Outage { warned_at: now, calls: 1 });
             return;
         };

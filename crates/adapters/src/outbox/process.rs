@@ -32,8 +32,8 @@ impl ProcessStore for OutboxStore {
             }
             Ok(SubmitOutcome::Existing { .. }) | Err(StoreError::Fenced { .. }) => self.withdraw(&id).await,
             Err(StoreError::Refused(refusal)) if *refusal != StoreRejection::Full => self.withdraw(&id).await,
-            // It is unknown whether this call or an earlier one applied the launch. A later load of the process shows
-            // it.
+            // It is unknown whether this call or an earlier call applied the launch. A later load of the process shows
+            // whether the launch was applied.
             Err(StoreError::Unknown { .. }) => {}
             Err(_) if offer.was_doubtful => {}
             Err(StoreError::Unavailable { .. }) => match self.accept_locally(copy).await? {
@@ -139,7 +139,7 @@ impl ProcessStore for OutboxStore {
 
     async fn load_cached(&self, ids: &[ProcessId]) -> Vec<Option<StoredProcess>> {
         self.load_records(ids).await.unwrap_or_else(|error| {
-            tracing::warn!(%error, "could not read the records of this node in the outbox");
+            tracing::warn!(%error, "could not read the records of this node from the outbox");
             vec![None; ids.len()]
         })
     }

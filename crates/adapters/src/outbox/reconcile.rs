@@ -15,7 +15,7 @@ const MAX_RESTORED: usize = 16;
 /// Result of comparing the outbox with the store.
 #[derive(Debug, Default)]
 struct OutboxComparison {
-    /// Processes that are missing from the store or have an earlier revision there. They are in the order in which they
+    /// Processes that are missing from the store or have an earlier revision in the store, in the order in which they
     /// must be restored.
     behind: Vec<(ProcessId, StoreLag)>,
     /// Processes that have a later revision in the store than in the outbox.
@@ -87,7 +87,8 @@ impl OutboxStore {
                     RecordPosition::At(there) if there > kept || is_local_only => compared.newer.push(id),
                     RecordPosition::At(_) => {}
                     RecordPosition::Damaged => {
-                        tracing::warn!(%id, "a record in the store is damaged and cannot be compared");
+                        tracing::warn!(%id, "could not compare a damaged record of the store with the \
+                            outbox");
                     }
                 }
             }
@@ -123,7 +124,7 @@ impl OutboxStore {
 
     /// Resolves the launches that the store has not answered. A launch that the store does not have is handled in one
     /// of two ways. If the store has lost data, the launch is returned to be restored, because its caller may have
-    /// received a confirmation. If not, the launch never arrived and is removed from the outbox.
+    /// received a confirmation. If the store has lost no data, the launch never arrived and is removed from the outbox.
     async fn settle_doubtful(&self, went_back: bool) -> Result<Vec<ProcessId>, StoreError> {
         let mut lost = Vec::new();
         for ids in self.with_index(|index| index.doubtful()).chunks(MAX_COMPARED) {

@@ -151,7 +151,7 @@ struct OutboxWriterContext {
     failed: Option<String>,
 }
 
-/// Changes that are waiting to be written. For each process, only the latest change is kept.
+/// Changes that are waiting to be written. If a process has several waiting changes, only the latest change remains.
 #[derive(Default)]
 struct WriteBacklog {
     lines: HashMap<ProcessId, Option<Box<OutboxRow>>>,
@@ -264,13 +264,14 @@ impl OutboxWriterContext {
                     let _ = self.connection.execute_batch("ROLLBACK");
                 }
                 if is_final(&error) {
-                    tracing::error!(%error, "the outbox is read-only from now on: no launches are accepted");
+                    tracing::error!(%error, "the outbox became read-only: this node accepts no launches \
+                        until its manager is restarted");
                     self.failed = Some(format!(
                         "the outbox of this node failed ({error}); restart the manager to open it again"
                     ));
                     self.backlog = WriteBacklog::default();
                 } else if self.backlog.tried.is_none() {
-                    tracing::warn!(%error, "the outbox cannot be written now");
+                    tracing::warn!(%error, "could not write to the outbox");
                 }
                 self.backlog.tried = Some(Instant::now());
                 Err(not_kept(&error))

@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn refusals_are_told_apart_by_what_has_to_be_done() {
+    fn refusals_are_distinguished_by_their_remedy() {
         assert_eq!(denied("NOAUTH Authentication required."), AclError::NoUser);
         let wrong = "WRONGPASS invalid username-password pair or user is disabled.";
         assert_eq!(denied(wrong), AclError::WrongUser);

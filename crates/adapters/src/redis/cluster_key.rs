@@ -18,8 +18,8 @@ impl RedisStore {
     }
 
     /// Stores the id of the `signing` cluster key if the namespace has no id yet, or if it has the id of the `trusted`
-    /// key that the signing key replaces. Returns the id that the namespace has now. It differs from `signing` if the
-    /// other nodes have another key.
+    /// key that the signing key replaces. Returns the id that the namespace contains after this call. The returned id
+    /// differs from `signing` if the other nodes use another key.
     ///
     /// # Errors
     /// If the request to the server fails.

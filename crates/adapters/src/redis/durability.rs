@@ -14,7 +14,7 @@ pub enum Durability {
     #[default]
     Single,
     /// Also survives the loss of the server: a write is acknowledged only after this number of replicas has received
-    /// it. These must be all replicas that can ever be promoted.
+    /// the write. The number must include all replicas that can ever be promoted.
     Replicated {
         /// Number of replicas.
         replicas: NonZeroU32,
@@ -23,7 +23,7 @@ pub enum Durability {
 
 /// Error for an unknown durability level.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the durability {text:?} is not cache, single or replicated:COUNT")]
+#[error("{text:?} is not a valid value of `durability`: use cache, single or replicated:N")]
 pub struct UnknownDurability {
     /// The text that is not a durability level.
     pub text: String,
@@ -58,7 +58,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_printed_is_read() {
+    fn a_printed_value_is_parsed_to_the_same_value() {
         let replicated = Durability::Replicated { replicas: NonZeroU32::MIN };
         for durability in [Durability::Cache, Durability::Single, replicated] {
             assert_eq!(durability.to_string().parse(), Ok(durability));

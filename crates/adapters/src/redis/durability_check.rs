@@ -55,10 +55,10 @@ impl DurabilityCheck {
         let found = fault.map_or(Ok(()), Err);
         match (last.as_ref().map(|look| &look.found), &found) {
             (Some(Ok(())), Err(fault)) => {
-                tracing::error!(%fault, "the server no longer provides the durability of the store: writes are \
-                 refused until it does");
+                tracing::error!(%fault, "the server stopped providing the required durability: the manager \
+                    refuses writes until the server provides it again");
             }
-            (Some(Err(_)), Ok(())) => tracing::info!("the server provides the durability of the store again"),
+            (Some(Err(_)), Ok(())) => tracing::info!("the server provides the required durability again"),
             (Some(Err(_)), Err(_)) | (Some(Ok(())), Ok(())) | (None, _) => {}
         }
         *last = Some(DurabilityProbe { at: Instant::now(), found });

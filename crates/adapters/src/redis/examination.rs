@@ -1,4 +1,4 @@
-//! Examines the server of a store without changing anything on the server.
+//! Examines the server of a store without changing the server.
 
 use super::RedisStore;
 use super::acl_error::AclError;
@@ -80,8 +80,8 @@ impl RedisStore {
     pub async fn examine(options: &RedisOptions) -> Result<ServerCheck, StoreError> {
         let place = Endpoint::of(options).map_err(unavailable)?;
         let mut connection = connect(&place, RESPONSE_TIMEOUT).await.map_err(not_applied)?;
-        let told = ServerInfo::ask(&mut connection).await;
-        let mut server = told.map_err(|error| match RedisFailureClass::on(&error) {
+        let reported = ServerInfo::ask(&mut connection).await;
+        let mut server = reported.map_err(|error| match RedisFailureClass::on(&error) {
             RedisFailureClass::Forbidden => match AclError::of(&error) {
                 AclError::Command { .. } => {
                     unavailable(UnsuitableServer::Silent { what: "state", command: "info" })

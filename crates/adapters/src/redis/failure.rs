@@ -16,13 +16,13 @@ const RECOVERY_HELP: &str = "restore a dump of the namespace, or use another nam
 /// Advice for a single damaged record.
 const RECORD_HELP: &str =
     "the record is quarantined and blocks no other process; to get it back, restore a dump of the namespace";
-/// Prefix of a script's error message if the script found damaged data before it wrote anything.
+/// Prefix of a script's error message if the script found damaged data before its first write.
 const FOUND_DAMAGED: &str = "LHDAMAGED ";
 /// Advice for a namespace that was emptied. The next lease renewal of any node creates the namespace again.
 const RECREATED_HELP: &str =
     "try again in a second: each manager restores its own records, and no dump is needed";
 
-/// What an error of the server means for the request.
+/// Consequence of a server error for the request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum RedisFailureClass {
     /// Not applied: the server has not loaded the script.
@@ -82,7 +82,7 @@ impl RedisFailureClass {
         }
     }
 
-    /// Classifies a fault that was detected before anything was sent to the server.
+    /// Classifies a fault that was detected before the request was sent to the server.
     pub(super) const fn on_fault(fault: &UnsuitableServer) -> Self {
         match fault {
             UnsuitableServer::Replica { .. } => Self::Demoted,
@@ -160,14 +160,14 @@ pub(super) fn about(one: impl Display, remedy: &str, error: StoreError) -> Store
 
 /// Returns true if the error comes from a script and is not about memory, permissions or a demoted primary.
 fn is_of_script(error: &RedisError) -> bool {
-    let told = error.to_string();
-    told.contains(FOUND_DAMAGED) || told.contains("script")
+    let reported = error.to_string();
+    reported.contains(FOUND_DAMAGED) || reported.contains("script")
 }
 
 /// Converts the error that a script returns when it finds damaged data.
 fn corrupt_by(error: &RedisError) -> StoreError {
-    let told = error.detail().map_or_else(|| error.to_string(), ToOwned::to_owned);
-    let Some((_, found)) = told.split_once(FOUND_DAMAGED) else { return corrupt(told) };
+    let reported = error.detail().map_or_else(|| error.to_string(), ToOwned::to_owned);
+    let Some((_, found)) = reported.split_once(FOUND_DAMAGED) else { return corrupt(reported) };
     // Remove the position in the script, which the server appends to the message.
     let what = found.split_once(" script: ").map_or(found, |(what, _)| what).trim_end_matches(',');
     let remedy = if what.starts_with("process ") { RECORD_HELP } else { RECOVERY_HELP };

@@ -2,8 +2,9 @@
 //!
 //! Every new connection first reads the history position of the namespace. If that position is older than the newest
 //! position that was read before, recent writes of other nodes are missing. The running work of these nodes may then
-//! look pending, and their leases may look expired. Until a lease renewal has reported the loss, this node takes
-//! nothing that may belong to other nodes. The engine then waits until every node has had time to restore its records.
+//! look pending, and their leases may look expired. Until a lease renewal has reported the loss, this node takes over
+//! no processes that may belong to other nodes. The engine then waits until every node has had time to restore its
+//! records.
 
 use longhaul_ports::{EventCursor, History};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -109,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_connection_lost_is_untold_until_it_is_told() {
+    fn a_loss_found_by_a_connection_stays_open_until_it_is_reported() {
         for (here, is_lost) in [
             (at("a", "", 7), false),
             (at("a", "", 9), false),

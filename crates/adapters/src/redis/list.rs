@@ -13,7 +13,7 @@ const MAX_PAGE: u32 = 1_000;
 /// Maximum total size of the records on one page, in bytes. When a page reaches this size, it ends early, even if it
 /// has fewer records than requested.
 const MAX_PAGE_BYTES: u64 = 8 * 1024 * 1024;
-/// Maximum number of processes that one script run examines. A longer run would delay other clients.
+/// Maximum number of processes that a script examines in one run. A longer run would delay other clients.
 const SCAN_BATCH: u64 = 2_000;
 /// Maximum number of script runs for one page. After these runs, the page is returned with the records found so far.
 const STEPS: u32 = 100;

@@ -10,9 +10,9 @@ use std::time::Duration;
 
 /// Time for which a due record is reserved for the engine that claimed it.
 const DUE_LEASE: Duration = Duration::from_secs(5);
-/// Maximum number of ended processes that one script run examines.
+/// Maximum number of ended processes that a script examines in one run.
 const SCAN_BATCH: u64 = 512;
-/// Maximum number of processes that one script run prunes. A longer run would delay other clients.
+/// Maximum number of processes that a script prunes in one run. A longer run would delay other clients.
 const PRUNE_BATCH: usize = 100;
 
 #[async_trait]
@@ -80,7 +80,7 @@ impl RedisStore {
                 let busy = reply.word()? == "1";
                 place = place.saturating_add(1);
                 // Processes are ordered by the time at which they ended. If the rule keeps a process, it also keeps all
-                // later ones.
+                // processes that ended later.
                 if covered.len() >= limit
                     || !rule.is_due_for_pruning(now, completed_at, all.saturating_sub(place))
                 {

@@ -160,7 +160,7 @@ impl RedisStore {
     /// Returns updates that this node has not received yet. If there are none, immediately returns `None`.
     ///
     /// # Errors
-    /// The same errors as [`Membership::wait_for_updates`].
+    /// Returns the same errors as [`Membership::wait_for_updates`].
     pub async fn news(&self, by: &Lease) -> Result<Option<NodeUpdates>, StoreError> {
         if self.link.is_behind() {
             // A data loss counts as an update, but the server has no record of it.
@@ -178,8 +178,8 @@ impl RedisStore {
             tracing::warn!(
                 ours = self.node_settings,
                 theirs,
-                "node {node} has other settings than this node: all nodes of a namespace need the same durability, lease \
-                 and grace in the URL of their store"
+                "node {node} uses other URL parameters than this node: use the same durability, lease and \
+                grace in the URL of the store on all nodes"
             );
         }
         Ok(())

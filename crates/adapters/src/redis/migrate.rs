@@ -108,7 +108,7 @@ impl Migrate for RedisStore {
 }
 
 impl RedisStore {
-    /// Sends pieces of data in batches of limited size. Each batch starts with the common arguments in `begin`.
+    /// Sends a list of arguments in batches of limited size. Each batch starts with the common arguments in `begin`.
     async fn send(
         &self,
         script: &LuaScript,

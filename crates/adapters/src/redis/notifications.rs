@@ -20,8 +20,8 @@ const LATE: Duration = Duration::from_secs(3);
 const NOTIFY_DELAY: Duration = Duration::from_millis(1);
 /// Delay before a lost connection is opened again.
 const RECONNECTING: Duration = Duration::from_millis(200);
-/// Maximum time that a task waits for a notification. After this time it sends a query anyway, and so detects an
-/// outage.
+/// Maximum time that a task waits for a notification. After this time, the task sends a query even without a
+/// notification, so that it detects an outage.
 const MAX_WAIT: Duration = Duration::from_secs(10);
 
 /// Listener on the stream to which every change adds an entry.

@@ -8,7 +8,7 @@ use longhaul_ports::StoreError;
 
 /// Version of the key layout that this program writes.
 pub(super) const LAYOUT: u64 = 2;
-/// Oldest layout version that this program can read. It is also the oldest version whose programs can read what this
+/// Oldest layout version that this program can read. Programs of this layout version can also read the data that this
 /// program writes.
 pub(super) const MIN_READER: u64 = 2;
 

@@ -87,7 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_kept_comes_back_as_it_was_and_nothing_else_is_taken() {
+    fn a_stored_tail_is_decoded_unchanged_and_other_bytes_are_refused() {
         let chunk = |offset, source, bytes: &[u8]| OutputChunk {
             offset,
             source,

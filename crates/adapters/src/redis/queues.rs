@@ -62,7 +62,7 @@ impl RedisStore {
         self.write_policy("", &Policy::default()).await.map(|_| ())
     }
 
-    /// Replaces the stored policy if its version is older than this one.
+    /// Replaces the stored policy with this policy if the stored version is older.
     pub(super) async fn raise_policy(
         &self,
         version: PolicyVersion,
@@ -127,7 +127,7 @@ pub(super) fn view(reply: &mut ScriptReply, policy: &Policy) -> Result<QueueStat
         let mut lane = lanes.list()?;
         while !lane.is_empty() {
             let (waiter, score) = (Waiter::read(&lane.bytes()?), lane.signed()?);
-            // Invalid entries are skipped here; a claim removes them.
+            // Skip invalid entries, because a claim removes them.
             waiters.extend(waiter.ok().map(|waiter| (score, waiter)));
         }
     }

@@ -15,7 +15,7 @@ use longhaul_ports::{
 
 /// Maximum number of bytes that are sent to one script run. A longer run would delay other clients.
 const MAX_BATCH_BYTES: usize = 256 * 1024;
-/// Maximum number of processes that one script run examines.
+/// Maximum number of processes that a script examines in one run.
 const SCAN_BATCH: usize = 1_000;
 
 #[async_trait]

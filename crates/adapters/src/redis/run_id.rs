@@ -5,7 +5,7 @@ use redis::aio::MultiplexedConnection;
 
 /// Returns the run id of the server, which changes with every restart.
 pub(super) async fn run_id(connection: &mut MultiplexedConnection) -> Result<String, RedisError> {
-    let told: String = redis::cmd("INFO").arg("server").query_async(connection).await?;
-    let named = told.lines().find_map(|line| line.strip_prefix("run_id:"));
+    let reported: String = redis::cmd("INFO").arg("server").query_async(connection).await?;
+    let named = reported.lines().find_map(|line| line.strip_prefix("run_id:"));
     Ok(named.unwrap_or_default().trim().to_owned())
 }

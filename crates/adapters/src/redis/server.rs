@@ -68,8 +68,8 @@ impl ServerInfo {
         }
     }
 
-    /// Reads the properties of a server. Fails with "busy loading" while the server is loading its data, because until
-    /// then the server reports that it does not append its writes to a file.
+    /// Reads the properties of a server. Fails with "busy loading" while the server is loading its data, because a
+    /// server that is loading reports that it does not append its writes to a file.
     pub(super) async fn ask(connection: &mut MultiplexedConnection) -> Result<Self, RedisError> {
         let told: String = redis::cmd("INFO").query_async(connection).await?;
         if is_loading(&told) {
@@ -245,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_older_is_refused_by_its_name() {
+    fn an_older_server_is_refused_by_name() {
         for (changes, server) in [
             ("redis_version:6.0.16", "Redis"),
             ("redis_version:5.0", "Redis"),
@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn replicas_that_nobody_counts_on_are_refused_as_those_that_are_missing() {
+    fn too_many_replicas_are_refused_like_too_few_replicas() {
         for connected in ["1", "3", ""] {
             let refused = problems(&format!("connected_slaves:{connected}"));
             assert!(matches!(&refused[..], [UnsuitableServer::OtherReplicas { .. }]), "{refused:?}");
@@ -269,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn every_fault_is_told_and_the_weightiest_first() {
+    fn every_fault_is_reported_and_the_most_severe_comes_first() {
         let facts = ServerInfo::read(
             "redis_version:5.0\nrole:slave\nmaster_host:h\nmaster_port:1\nmaxmemory_policy:allkeys-lru\n",
             SyncPolicy::Untold,
@@ -298,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn no_limit_is_none_and_a_sick_disk_is_told() {
+    fn zero_means_no_limit_and_a_failing_disk_is_reported() {
         let facts = |told: &str| ServerInfo::read(told, SyncPolicy::Untold);
         assert_eq!((facts(FIT).most_memory, facts(FIT).used_memory), (None, 1024));
         assert_eq!(facts("maxmemory:5").most_memory, Some(5));

@@ -68,9 +68,9 @@ impl Shards {
         asked.cmd("CLUSTER").arg("INFO");
         asked.cmd("CLUSTER").arg("KEYSLOT").arg(&self.key);
         asked.cmd("CLUSTER").arg("SLOTS");
-        let (told, slot, ranges): (String, i64, Vec<Value>) = asked.query_async(&mut connection).await?;
+        let (reported, slot, ranges): (String, i64, Vec<Value>) = asked.query_async(&mut connection).await?;
         // A node that has lost its connection to the other nodes has no record of later failovers.
-        if !told.lines().any(|line| line.trim_end() == "cluster_state:ok") {
+        if !reported.lines().any(|line| line.trim_end() == "cluster_state:ok") {
             return Err(no_leader());
         }
         let host = seed.rsplit_once(':').map_or(seed, |(host, _)| host);
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn node_that_cannot_be_is_told_when_it_is_read() {
+    fn invalid_node_address_is_reported_when_it_is_parsed() {
         for rest in ["", "a,", "a:x", "a:1,b:99999"] {
             assert!(read(rest).is_err(), "{rest}");
         }

@@ -40,15 +40,16 @@ pub enum UnsuitableServer {
         wanted: &'static str,
     },
     /// The server is a replica, and replicas accept no writes.
-    #[error("the server is a replica of {primary}; use the primary")]
+    #[error("the server is a replica of {primary}; use the URL of the primary")]
     Replica {
         /// Address of the primary of the replica.
         primary: String,
     },
     /// The number of connected replicas differs from the configured number.
     #[error(
-        "the server has {}, but the durability `{durability}` requires another number; give the number of replicas \
-         that may be promoted, and connect them", counted(*connected)
+        "the server has {}, but the durability `{durability}` requires another number of replicas; use \
+        `durability=replicated:N`, where N is the number of replicas that may be promoted, and connect all \
+        of them", counted(*connected)
     )]
     OtherReplicas {
         /// The requested durability.

@@ -36,7 +36,7 @@ pub enum RedisUrlError {
         name: String,
     },
     /// The URL has no valid server address.
-    #[error("the URL has no valid server address: {why}")]
+    #[error("the URL of the store has no valid server address: {why}")]
     Place {
         /// Reason why the address is invalid.
         why: String,
@@ -50,7 +50,8 @@ pub enum RedisUrlError {
     Alone(#[from] UnguardedFailover),
     /// Only one of `cert` and `key` is given.
     #[error(
-        "`cert` and `key` must be given together: the file of a certificate and the file of its private key"
+        "the URL parameters `cert` and `key` must be given together: the file of a certificate and the \
+        file of its private key"
     )]
     HalfClient,
     /// The parameter `on_outage` has an unknown value.
@@ -154,7 +155,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_ours_is_taken_out_of_the_url() {
+    fn parameters_of_longhaul_are_removed_from_the_url() {
         let url = "redis+unix:///run/s?user=a&namespace=ci-1&durability=cache&lease=2&pass=b&grace=4";
         let options = RedisOptions::of_url(url).unwrap();
         assert_eq!(options.url, "redis+unix:///run/s?user=a&pass=b");
@@ -164,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_said_is_as_by_default() {
+    fn missing_parameters_have_their_default_values() {
         for url in ["redis://host", "redis://host:1/2?protocol=resp3"] {
             let options = RedisOptions::of_url(url).unwrap();
             assert_eq!(options.url, url);
@@ -201,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_said_wrongly_is_refused() {
+    fn invalid_parameters_are_refused() {
         for query in [
             "namespace=",
             "namespace=a}b",

@@ -68,7 +68,7 @@ pub enum KeyFileError {
         /// Path of the key file.
         path: PathBuf,
     },
-    /// There is no old key to remove: the file has only one key.
+    /// The file contains only one key, so there is no old key to remove.
     #[error("the cluster key file {} contains only one key", path.display())]
     Alone {
         /// Path of the key file.
@@ -255,18 +255,22 @@ impl KeyFileError {
     pub fn help(&self) -> String {
         match self {
             Self::Missing { path } => {
-                format!("copy it from a node of this cluster to {}, with mode 0600", path.display())
+                format!(
+                    "copy the key file from another node of this cluster to {}, with mode 0600",
+                    path.display()
+                )
             }
             Self::Open { path, .. } => format!(
-                "chmod 600 {}; if others may have read it, change the key: `longhaul store key --rotate`",
+                "chmod 600 {}; if other users may have read the file, create a new key: `longhaul store \
+                key --rotate`",
                 path.display()
             ),
             Self::NoFile { path } | Self::ForeignOwner { path, .. } | Self::Unreadable { path, .. } => {
                 format!("replace {} by a copy from a node of this cluster, with mode 0600", path.display())
             }
             Self::Rotating { .. } => {
-                "first remove the older key, when no waiting process was signed with it: `longhaul store key \
-                 --retire`"
+                "remove the older key first, as soon as no waiting process was signed with it: `longhaul \
+                store key --retire`"
                     .to_owned()
             }
             Self::Alone { .. } => "there is no older key to remove; `--rotate` adds a new key".to_owned(),

@@ -149,7 +149,8 @@ impl ClusterKeys {
         &self.first.id
     }
 
-    /// Returns the id of the second key, which is trusted but does not sign. Returns `None` if there is only one key.
+    /// Returns the id of the second key, which is trusted but does not sign. Returns `None` if the file contains only
+    /// one key.
     #[must_use]
     pub fn trusted(&self) -> Option<&KeyId> {
         self.other.as_ref().map(ClusterKey::id)

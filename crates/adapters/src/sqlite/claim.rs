@@ -1,5 +1,5 @@
-//! Chooses the next process to claim. The rule is [`longhaul_domain::admission`]; its input comes from
-//! [`super::ready_keys`].
+//! Selects the next process to claim. [`longhaul_domain::admission`] contains the rule, and [`super::ready_keys`]
+//! provides the input of the rule.
 
 use super::class;
 use super::failure::StepAbort;
@@ -83,7 +83,7 @@ impl WriteConnection {
     }
 }
 
-/// A waiting process in the state after its claim. Reported work runs elsewhere, so it gets no owner.
+/// A waiting process in the state after its claim. Reported work gets no owner, because no node executes it.
 pub(super) struct ClaimedRow {
     pub(super) process: Process,
     pub(super) events: [Event; 1],

@@ -6,7 +6,8 @@ use rusqlite::ErrorCode;
 use std::path::Path;
 
 /// Advice for the operator if the database cannot be used.
-const RECOVERY_HELP: &str = "move the file away and start again, or restore a copy of it";
+const RECOVERY_HELP: &str = "move the file of the database away and start the manager again, or restore a \
+    copy of the file";
 
 /// Reason why a step was aborted.
 #[derive(Debug)]
@@ -119,7 +120,7 @@ pub(super) fn corrupt(what: impl Into<String>) -> StoreError {
 
 /// Error for the case that the database thread ended without a reply.
 #[derive(Debug, thiserror::Error)]
-#[error("the store was closed")]
+#[error("the store is closed and accepts no requests")]
 pub(super) struct DatabaseThreadGone;
 
 pub(super) fn closed() -> StoreError {
@@ -131,7 +132,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_disk_that_failed_is_told_apart_from_one_that_is_full() {
+    fn a_failed_disk_is_distinguished_from_a_full_disk() {
         let on = |code| {
             DatabaseFailureClass::on(&rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(code), None))
         };

@@ -58,7 +58,7 @@ fn due(
         match row::by_id(connection, &id) {
             Ok(stored) => rows.extend(stored),
             Err(StepAbort::Answer(error)) if error.is_damage() => {
-                tracing::error!(%id, %error, "skipped a damaged record");
+                tracing::error!(%id, %error, "skipped a damaged record of the store");
             }
             Err(halt) => return Err(halt),
         }

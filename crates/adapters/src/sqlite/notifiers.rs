@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
-/// What a committed step means for the nodes.
+/// Notification that a committed step causes on the nodes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum NodeEvent {
     /// There is an update that may concern every node.
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_new_lease_is_not_called_by_what_rang_for_the_old_one_which_is() {
+    async fn a_notification_for_an_old_lease_wakes_the_old_lease_and_not_the_new_lease() {
         let notifiers = NodeNotifiers::default();
         let lease = |epoch| Lease { node: NodeId::new("n").unwrap(), epoch: Epoch(epoch) };
         let old = notifiers.of(&lease(1));

@@ -85,7 +85,7 @@ fn version_of(path: &Path) -> Result<Option<u32>, StoreError> {
     number(&header, 60)
         .filter(|version| *version > 0)
         .map(Some)
-        .ok_or_else(|| corrupt(format!("{shown} contains no version")))
+        .ok_or_else(|| corrupt(format!("the database {shown} contains no format version")))
 }
 
 fn number(header: &[u8], at: usize) -> Option<u32> {
@@ -126,7 +126,7 @@ fn create(path: &Path) -> Result<(), StoreError> {
 }
 
 /// Gives the new database its final name. Uses a hard link, because a link, unlike a rename, never replaces a database
-/// that another program has created meanwhile.
+/// that another program has created in the meantime.
 fn link(draft: &Path, path: &Path) -> io::Result<()> {
     failpoint!("sqlite.create.sync")?;
     File::open(draft)?.sync_all()?;
@@ -173,7 +173,7 @@ fn check(path: &Path, version: u32) -> Result<(), StoreError> {
     };
     let names = names().map_err(|error| at_opening(path, error))?;
     match tables(version).iter().find(|table| !names.iter().any(|name| name == *table)) {
-        Some(missing) => Err(corrupt(format!("{} has no table {missing}", path.display()))),
+        Some(missing) => Err(corrupt(format!("the database {} has no table {missing}", path.display()))),
         None => Ok(()),
     }
 }
@@ -303,7 +303,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn whoever_looks_finds_damage_and_changes_nothing() {
+    fn a_check_finds_damage_and_changes_nothing() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("store.db");
         assert_eq!((look(&path).unwrap(), end(&path).unwrap()), (None, None));
@@ -321,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn a_new_database_is_not_made_beside_the_log_of_another_one() {
+    fn a_new_database_is_not_created_next_to_the_log_of_another_database() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("store.db");
         fs::write(directory.path().join("store.db-wal"), "precious").unwrap();
@@ -331,7 +331,7 @@ mod tests {
     }
 
     #[test]
-    fn a_database_of_an_older_version_becomes_one_of_this() {
+    fn a_database_of_an_older_version_is_migrated() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("store.db");
         for older in 1..VERSION {

@@ -12,7 +12,7 @@ use rusqlite::params;
 
 /// Maximum number of tombstones to keep. A tombstone prevents a repeated launch from starting a pruned process again.
 const MAX_TOMBSTONES: i64 = 100_000;
-/// Maximum number of replies that are kept for a pruned process, so that a repeated operation gets the same reply.
+/// Maximum number of replies that are stored for a pruned process, so that a repeated operation gets the same reply.
 const MAX_PRUNED_REPLIES: usize = 4;
 /// If this number of events was logged since a key was last served, the key counts as never served.
 const MAX_UNSERVED_EVENTS: i64 = 40_000;

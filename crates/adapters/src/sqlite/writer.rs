@@ -197,7 +197,7 @@ impl DatabaseContext {
                         && self.ledger.is_open() =>
                 {
                     self.ledger.revert().map_err(BatchFailure::Before)?;
-                    tracing::error!(%error, "a store operation failed");
+                    tracing::error!(%error, "an operation of the store failed");
                     let message = error.to_string();
                     job.fail(&|_| StoreError::Unavailable { source: message.clone().into() });
                 }
@@ -245,7 +245,7 @@ impl DatabaseContext {
                 return;
             }
             DatabaseFailureClass::Disk | DatabaseFailureClass::Damaged => {
-                tracing::error!(%error, "the store is read-only from now on");
+                tracing::error!(%error, "the store became read-only until the manager is restarted");
                 self.failed =
                     Some(format!("a write failed ({error}); restart the manager to open the store again"));
             }

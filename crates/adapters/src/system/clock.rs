@@ -98,9 +98,9 @@ impl SystemClock {
         Ok((Self { boot_id, anchor_ms: anchor.anchor_ms, mark: Arc::new(mark) }, is_new))
     }
 
-    /// Returns the milliseconds by which the wall clock is ahead of steady time. This is the amount by which the wall
-    /// clock was changed since the first start in this boot. Returns `None` if no manager was started in this boot.
-    /// Creates or changes no file.
+    /// Returns the milliseconds by which the wall clock is ahead of steady time. This difference is the amount by which
+    /// the wall clock was changed since the first manager of this boot started. Returns `None` if no manager was
+    /// started in this boot. Creates or changes no file.
     ///
     /// # Errors
     /// Returns an error if the file `clock` cannot be read or is damaged.
@@ -168,7 +168,7 @@ impl SystemClock {
             if left.is_zero() {
                 return;
             }
-            // A Tokio timer is sufficient here, because it also uses the monotonic clock.
+            // A Tokio timer is sufficient, because it also uses the monotonic clock.
             tokio::time::sleep(left).await;
         }
     }
@@ -177,7 +177,7 @@ impl SystemClock {
         let at_ms = moment.0.saturating_sub(self.anchor_ms);
         while boot_ms() < at_ms {
             if let Err(error) = wait_for_boot_time(at_ms).await {
-                tracing::warn!(%error, "the kernel provides no timer; sleeping in short steps");
+                tracing::warn!(%error, "could not create a kernel timer; the clock sleeps in short steps");
                 tokio::time::sleep(moment.since(self.now()).min(WITHOUT_TIMER)).await;
             }
         }
@@ -246,7 +246,7 @@ mod tests {
     use crate::system::plain::tests::{SpecialFile, at_once};
 
     #[tokio::test]
-    async fn a_second_start_in_this_boot_goes_on_where_the_first_was() {
+    async fn a_second_start_in_a_boot_continues_the_clock_of_the_first_start() {
         let dir = tempfile::tempdir().unwrap();
         let first = SystemClock::open(dir.path()).unwrap();
         let second = SystemClock::open(dir.path()).unwrap();
@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn a_changed_wall_clock_is_seen_by_who_looks() {
+    fn a_changed_wall_clock_is_reported_on_request() {
         let dir = tempfile::tempdir().unwrap();
         assert_eq!(SystemClock::wall_ahead_ms(dir.path()).unwrap(), None);
         let clock = SystemClock::open(dir.path()).unwrap();
@@ -293,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_plain_file_is_refused_at_once() {
+    fn a_path_that_is_not_a_regular_file_is_refused_immediately() {
         for stands in SpecialFile::ALL {
             let dir = tempfile::tempdir().unwrap();
             let path = dir.path().to_owned();
@@ -302,7 +302,7 @@ mod tests {
             let (opened, looked) =
                 at_once(move || (SystemClock::open(&path), SystemClock::wall_ahead_ms(&path)));
             for error in [opened.unwrap_err(), looked.unwrap_err()] {
-                assert!(error.to_string().contains("not a regular file"), "{stands:?}: {error}");
+                assert!(error.to_string().contains("does not lead to a regular file"), "{stands:?}: {error}");
             }
         }
     }
@@ -322,7 +322,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_moment_before_the_boot_is_past() {
+    async fn a_time_before_the_boot_is_in_the_past() {
         let dir = tempfile::tempdir().unwrap();
         let clock = SystemClock::open(dir.path()).unwrap();
         clock.sleep_until(Deadline::At(Timestamp(i64::MIN))).await;

@@ -280,7 +280,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_same_variables_in_any_order_are_kept_once() {
+    async fn the_same_variables_in_any_order_are_stored_once() {
         let (dir, store) = new_store();
         let (a, b) = (pair("A", "1=\n"), pair("B", "ü"));
         let hash = store.keep(&[b.clone(), a.clone()]).await.unwrap();
@@ -290,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_plain_file_is_never_read_and_is_replaced_at_once() {
+    fn a_path_that_is_not_a_regular_file_is_never_read_and_is_replaced_immediately() {
         for stands in SpecialFile::ALL {
             let (dir, store) = new_store();
             let bytes = encode(&[pair("A", "1")]).unwrap();
@@ -308,7 +308,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn nobody_else_may_read_it() {
+    async fn only_the_owner_may_read_the_environment_store() {
         let (dir, store) = new_store();
         let hash = store.keep(&[pair("TOKEN", "hunter2")]).await.unwrap();
         let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
@@ -317,7 +317,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn another_life_finds_what_was_kept() {
+    async fn the_next_manager_finds_the_stored_environments() {
         let (dir, store) = new_store();
         let hash = store.keep(&[]).await.unwrap();
         drop(store);
@@ -336,7 +336,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_damaged_file_is_told_and_kept_again() {
+    async fn a_damaged_file_is_reported_and_stored_again() {
         let (dir, store) = new_store();
         let hash = store.keep(&[pair("A", "1")]).await.unwrap();
         std::fs::write(dir.path().join(DIRECTORY).join(&hash.0), "A\x002\0").unwrap();
@@ -360,7 +360,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_cannot_be_an_environment_is_refused() {
+    async fn invalid_environments_are_refused() {
         let (_dir, store) = new_store();
         for bad in [pair("A\0B", "x"), pair("A", "\0"), pair("A", &"x".repeat(MAX_ENVIRONMENT_BYTES))] {
             assert!(store.keep(&[bad]).await.is_err());

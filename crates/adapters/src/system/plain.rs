@@ -18,7 +18,7 @@ pub(super) fn open(path: &Path) -> io::Result<File> {
 }
 
 fn no_plain_file() -> io::Error {
-    io::Error::new(ErrorKind::InvalidData, "it is not a regular file")
+    io::Error::new(ErrorKind::InvalidData, "the path does not lead to a regular file")
 }
 
 #[cfg(test)]

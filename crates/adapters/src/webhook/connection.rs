@@ -82,8 +82,8 @@ impl ConnectionPool {
         self.locked().remove(receiver).filter(|line| line.sender.is_ready())
     }
 
-    /// Reads the rest of a response and returns the connection to the pool. Closes the connection if the rest is too
-    /// long or takes more than [`READ_FOR`].
+    /// Reads the remaining bytes of a response and returns the connection to the pool. Closes the connection if the
+    /// remaining bytes are too many or take longer than [`READ_FOR`].
     pub(super) async fn put(&self, receiver: &str, line: WebhookConnection, answer: Response<Incoming>) {
         let mut body = answer.into_body();
         let rest = async {

@@ -42,7 +42,10 @@ impl FileReaderCursors {
     fn path(&self, reader: &str, file: CursorFile) -> io::Result<PathBuf> {
         let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
         if reader.is_empty() || !reader.bytes().all(is_plain) {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "the name cannot be a file name"));
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "the name cannot be used as a file name",
+            ));
         }
         Ok(self.directory.join(format!("{reader}{}", file.ending())))
     }
@@ -59,9 +62,11 @@ impl FileReaderCursors {
         let Some(bytes) = read(self.path(reader, CursorFile::Kept)?)? else { return Ok(None) };
         match numbers(&bytes).as_deref() {
             Some([place]) => Ok(Some(EventCursor(*place))),
-            Some(_) | None => {
-                Err(io::Error::new(io::ErrorKind::InvalidData, "the file does not contain what was written"))
-            }
+            Some(_) | None => Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                "the file does not contain the written \
+                    cursor",
+            )),
         }
     }
 
@@ -180,7 +185,7 @@ mod tests {
     use std::path::Path;
 
     #[tokio::test]
-    async fn files_are_their_owners_alone() {
+    async fn only_the_owner_can_access_the_cursor_files() {
         let top = tempfile::tempdir().unwrap();
         let directory = top.path().join("webhooks");
         let bookmarks = FileReaderCursors::new(directory.clone());

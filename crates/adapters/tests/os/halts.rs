@@ -30,7 +30,7 @@ async fn halted(bench: &Bench, script: &str) -> (u32, u32) {
 }
 
 #[tokio::test]
-async fn a_halted_supervisor_is_told_of_until_it_goes_on() {
+async fn a_stopped_shim_is_reported_until_it_continues() {
     let bench = Bench::new();
     let before = bench.clock().now();
     let (_, shim) = halted(&bench, WAITS).await;
@@ -44,7 +44,7 @@ async fn a_halted_supervisor_is_told_of_until_it_goes_on() {
 }
 
 #[tokio::test]
-async fn the_end_of_a_command_is_told_though_its_supervisor_is_halted() {
+async fn the_end_of_a_command_is_reported_although_its_shim_is_stopped() {
     let bench = Bench::new();
     halted(&bench, WAITS).await;
     assert!(stopped(&bench).await.0);
@@ -58,7 +58,7 @@ async fn the_end_of_a_command_is_told_though_its_supervisor_is_halted() {
 }
 
 #[tokio::test]
-async fn a_supervisor_that_is_halted_as_its_command_begins_hides_neither_start_nor_end() {
+async fn a_shim_that_is_stopped_when_its_command_starts_hides_neither_start_nor_end() {
     let bench = Bench::new();
     bench.start(key(1), "kill -STOP $PPID; sleep 0.1; exit 3").await;
     bench.spawned().await;
@@ -66,7 +66,7 @@ async fn a_supervisor_that_is_halted_as_its_command_begins_hides_neither_start_n
 }
 
 #[tokio::test]
-async fn an_order_that_needs_a_halted_supervisor_lets_it_go_on() {
+async fn an_action_that_needs_a_stopped_shim_resumes_the_shim() {
     let bench = Bench::new();
     let (pid, _) = halted(&bench, WAITS).await;
     bench.spawner.pause(key(1)).await.unwrap();
@@ -78,7 +78,7 @@ async fn an_order_that_needs_a_halted_supervisor_lets_it_go_on() {
 }
 
 #[tokio::test]
-async fn a_resume_lets_a_halted_supervisor_go_on_and_then_the_tree() {
+async fn a_resume_continues_a_stopped_shim_and_then_the_tree() {
     let bench = Bench::new();
     let (pid, shim) = halted(&bench, WAITS).await;
     bench.spawner.pause(key(1)).await.unwrap();
@@ -90,7 +90,8 @@ async fn a_resume_lets_a_halted_supervisor_go_on_and_then_the_tree() {
     assert_eq!(code(&bench.exited().await), 7);
 }
 
-/// What happens to the shim. `Is…`: it happens while the manager is suspended. `Was…`: it happens before that.
+/// Event that affects the shim. A name with `Is` means that the event happens while the manager is suspended, and a
+/// name with `Was` means that it happens before the manager is suspended.
 #[derive(Clone, Copy, Debug)]
 enum Supervisor {
     IsHalted,
@@ -135,7 +136,7 @@ const SUPERVISORS: [Supervisor; 4] =
     [Supervisor::IsHalted, Supervisor::WasHalted, Supervisor::IsKilled, Supervisor::WasKilled];
 
 #[tokio::test]
-async fn an_end_while_the_whole_manager_was_stopped_is_dated_at_the_latest() {
+async fn an_end_while_the_manager_was_stopped_has_the_latest_possible_time() {
     for supervisor in SUPERVISORS {
         let exit = ended_unseen(supervisor, false).await;
         assert_eq!((code(&exit), exit.circumstances.end_time_unknown), (7, true), "{supervisor:?}: {exit:?}");
@@ -143,7 +144,7 @@ async fn an_end_while_the_whole_manager_was_stopped_is_dated_at_the_latest() {
 }
 
 #[tokio::test]
-async fn a_stop_is_no_cause_of_an_end_that_came_before_the_order() {
+async fn a_stop_is_not_the_cause_of_an_end_before_the_stop() {
     for supervisor in SUPERVISORS {
         let exit = ended_unseen(supervisor, true).await;
         assert_eq!((code(&exit), exit.stopped), (7, None), "{supervisor:?}: {exit:?}");
@@ -151,12 +152,12 @@ async fn a_stop_is_no_cause_of_an_end_that_came_before_the_order() {
 }
 
 #[tokio::test]
-async fn the_next_life_tells_an_end_that_a_halted_supervisor_has_not_seen() {
+async fn the_next_manager_reports_an_end_that_a_stopped_shim_did_not_observe() {
     let mut bench = Bench::new();
     bench.start(key(1), WAITS).await;
     let pid = bench.spawned().await;
     let identity = bench.identity(key(1));
-    // From here on no spawner watches the attempt, so no program resumes the halted shim.
+    // After this drop, no spawner watches the attempt, so no program resumes the halted shim.
     bench.next_life();
     halt(identity.shim_pid);
     until(async || state(identity.shim_pid) == Some('T')).await;
@@ -173,7 +174,7 @@ async fn the_next_life_tells_an_end_that_a_halted_supervisor_has_not_seen() {
 }
 
 #[tokio::test]
-async fn an_end_in_this_life_is_dated_then_though_its_supervisor_was_halted_before() {
+async fn an_end_during_this_manager_run_has_its_exact_time_although_its_shim_was_stopped_before() {
     let mut bench = Bench::new();
     bench.start(key(1), WAITS).await;
     bench.spawned().await;

@@ -17,7 +17,7 @@ async fn closed(bench: &Bench, key: AttemptKey) -> bool {
 }
 
 #[tokio::test]
-async fn what_is_written_is_read_and_the_end_comes_when_it_is_closed() {
+async fn written_input_is_read_and_ends_when_it_is_closed() {
     for containment in [ContainmentChoice::Subreaper, ContainmentChoice::Auto, ContainmentChoice::Group] {
         let bench = Bench::with(containment);
         bench.start_reading(key(1), "sh", &["-c", "cat; echo ended; exit 5"]).await;
@@ -31,7 +31,7 @@ async fn what_is_written_is_read_and_the_end_comes_when_it_is_closed() {
 }
 
 #[tokio::test]
-async fn nothing_is_written_to_what_was_closed_or_is_no_pipe_or_is_read_by_nobody() {
+async fn input_is_refused_if_it_is_closed_is_not_a_pipe_or_has_no_reader() {
     let bench = Bench::new();
     bench.start_reading(key(1), "sh", &["-c", "cat; sleep 3600"]).await;
     bench.spawned().await;
@@ -47,7 +47,7 @@ async fn nothing_is_written_to_what_was_closed_or_is_no_pipe_or_is_read_by_nobod
 }
 
 #[tokio::test]
-async fn input_of_what_has_ended_or_never_was_is_unknown() {
+async fn input_of_an_ended_or_unknown_attempt_is_refused() {
     let bench = Bench::new();
     bench.start_reading(key(1), "true", &[]).await;
     bench.spawned().await;
@@ -59,7 +59,7 @@ async fn input_of_what_has_ended_or_never_was_is_unknown() {
 }
 
 #[tokio::test]
-async fn pipe_that_nobody_reads_takes_what_it_holds_and_whoever_writes_does_not_hang() {
+async fn unread_pipe_accepts_its_capacity_and_the_writer_does_not_block() {
     let bench = Bench::new();
     bench.start_reading(key(1), "sh", &["-c", "while [ ! -e go ]; do sleep 0.01; done; wc -c"]).await;
     bench.spawned().await;

@@ -27,14 +27,14 @@ fn is_gone(pid: u32) -> bool {
 }
 
 #[tokio::test]
-async fn a_leased_command_ends_with_the_lease_when_its_manager_is_gone() {
+async fn a_leased_command_ends_with_the_lease_if_its_manager_was_killed() {
     let mut bench = Bench::new();
     bench.prolong(Duration::from_secs(2)).await;
     let begin = Instant::now();
     let pid = bench.start_leased(1).await;
     bench.start(key(2), "exec sleep 1000").await;
     let other = bench.spawned().await;
-    // From here on no spawner watches the command or renews the lease.
+    // After this drop, no spawner watches the command or renews the lease.
     bench.next_life();
     while !is_gone(pid) {
         assert!(begin.elapsed() < Duration::from_secs(7), "the command ran much longer than its lease");
@@ -56,7 +56,7 @@ async fn a_leased_command_ends_with_the_lease_when_its_manager_is_gone() {
 }
 
 #[tokio::test]
-async fn a_leased_command_goes_on_under_the_next_manager_that_is_there_in_time() {
+async fn a_leased_command_continues_under_a_next_manager_that_starts_in_time() {
     let mut bench = Bench::new();
     bench.prolong(Duration::from_secs(2)).await;
     let pid = bench.start_leased(1).await;
@@ -68,7 +68,7 @@ async fn a_leased_command_goes_on_under_the_next_manager_that_is_there_in_time()
 }
 
 #[tokio::test]
-async fn a_manager_that_left_in_good_order_is_not_missed() {
+async fn a_manager_that_shut_down_cleanly_leaves_its_commands_running() {
     let mut bench = Bench::new();
     bench.prolong(Duration::from_secs(1)).await;
     let pid = bench.start_leased(1).await;

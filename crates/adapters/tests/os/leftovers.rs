@@ -13,7 +13,7 @@ const LITTERS: &str = "setsid sh -c 'trap \"\" TERM; echo $$ up; while :; do sle
 const NEVER: Duration = Duration::from_secs(3_600);
 
 #[tokio::test]
-async fn the_end_is_told_once_nothing_is_left_and_dated_when_the_command_ended() {
+async fn the_end_is_reported_after_the_leftovers_with_the_time_of_the_exit() {
     let bench = Bench::new();
     let left = litter(&bench, Duration::from_secs(1)).await;
     let begun = std::time::Instant::now();
@@ -27,7 +27,7 @@ async fn the_end_is_told_once_nothing_is_left_and_dated_when_the_command_ended()
 }
 
 #[tokio::test]
-async fn what_is_kept_holds_no_end_back() {
+async fn kept_leftovers_do_not_delay_the_end() {
     let bench = Bench::new();
     let mut order = bench.order(key(1), LITTERS);
     order.command.leftovers = Leftovers::Keep;
@@ -41,7 +41,7 @@ async fn what_is_kept_holds_no_end_back() {
 }
 
 #[tokio::test]
-async fn a_stop_of_what_is_left_behind_changes_nothing_of_the_end() {
+async fn a_stop_of_leftovers_does_not_change_the_end() {
     let bench = Bench::new();
     let left = litter(&bench, NEVER).await;
     end_command(&bench);
@@ -54,7 +54,7 @@ async fn a_stop_of_what_is_left_behind_changes_nothing_of_the_end() {
 }
 
 #[tokio::test]
-async fn the_next_life_waits_for_what_was_left_behind() {
+async fn the_next_manager_waits_for_leftovers() {
     let mut bench = Bench::new();
     let left = litter(&bench, NEVER).await;
     end_command(&bench);
@@ -69,7 +69,7 @@ async fn the_next_life_waits_for_what_was_left_behind() {
 }
 
 #[tokio::test]
-async fn a_sweep_goes_on_when_the_shim_is_killed() {
+async fn the_cleanup_continues_when_the_shim_is_killed() {
     let bench = Bench::new();
     let left = litter(&bench, NEVER).await;
     end_command(&bench);
@@ -80,7 +80,7 @@ async fn a_sweep_goes_on_when_the_shim_is_killed() {
 }
 
 #[tokio::test]
-async fn the_next_life_finishes_a_sweep_of_which_nobody_is_left() {
+async fn the_next_manager_finishes_a_cleanup_without_leftovers() {
     let mut bench = Bench::new();
     let left = litter(&bench, NEVER).await;
     end_command(&bench);
@@ -104,7 +104,7 @@ async fn the_next_life_finishes_a_sweep_of_which_nobody_is_left() {
 }
 
 #[tokio::test]
-async fn a_tree_of_which_nothing_is_known_any_more_is_told_as_unverified() {
+async fn a_tree_without_any_information_is_reported_as_unverified() {
     let mut bench = Bench::new();
     let left = litter(&bench, NEVER).await;
     end_command(&bench);
@@ -124,7 +124,7 @@ async fn a_tree_of_which_nothing_is_known_any_more_is_told_as_unverified() {
 }
 
 #[tokio::test]
-async fn what_a_command_without_shim_leaves_behind_is_gone_before_its_end_is_told() {
+async fn leftovers_of_a_command_without_shim_are_ended_before_its_end_is_reported() {
     let bench = Bench::new();
     let left = litter(&bench, NEVER).await;
     bench.kill_shim(key(1));
@@ -133,7 +133,7 @@ async fn what_a_command_without_shim_leaves_behind_is_gone_before_its_end_is_tol
 }
 
 #[tokio::test]
-async fn a_sweep_ends_though_its_directory_was_removed() {
+async fn a_cleanup_ends_although_its_directory_was_removed() {
     for is_shim_killed in [false, true] {
         let bench = Bench::new();
         let left = litter(&bench, Duration::from_secs(1)).await;

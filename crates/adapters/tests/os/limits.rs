@@ -38,14 +38,14 @@ async fn used(bench: &Bench) -> TreeUsage {
 }
 
 #[tokio::test]
-async fn what_used_up_its_processor_time_is_ended_and_says_so() {
+async fn a_command_that_exceeds_its_cpu_limit_is_ended_and_names_the_limit() {
     let (exit, _) = end(BURN, cpu(1)).await;
     assert_eq!((exit.status, exit.limit), (XCPU, Some(ExceededLimit::Cpu)), "{exit:?}");
     assert!(exit.usage.user + exit.usage.system >= Duration::from_millis(500), "{:?}", exit.usage);
 }
 
 #[tokio::test]
-async fn a_shell_whose_command_used_up_its_processor_time_says_so_too() {
+async fn a_shell_whose_command_exceeds_its_cpu_limit_names_the_limit_too() {
     let (exit, _) = end("sh -c 'while :; do :; done'; exit $?", cpu(1)).await;
     assert_eq!((code(&exit), exit.limit), (128 + 24, Some(ExceededLimit::Cpu)));
 }
@@ -95,7 +95,7 @@ async fn no_more_processes_than_allowed_are_made() {
 }
 
 #[tokio::test]
-async fn what_is_refused_memory_fails_by_itself() {
+async fn a_command_that_is_denied_memory_fails_by_itself() {
     let limits = ResourceLimits { memory_bytes: Some(64 << 20), ..ResourceLimits::default() };
     let (exit, text) = end("python3 -c 'x = bytearray(80 << 20)' 2>&1", limits).await;
     assert!(text.contains("MemoryError"), "{text}");
@@ -117,7 +117,7 @@ async fn a_tree_is_counted_as_a_whole_and_without_its_shim() {
 }
 
 #[tokio::test]
-async fn the_processor_time_of_a_tree_grows_and_keeps_that_of_those_who_ended() {
+async fn the_cpu_time_of_a_tree_increases_and_includes_ended_processes() {
     for containment in [ContainmentChoice::Subreaper, ContainmentChoice::Auto] {
         let bench = Bench::with(containment);
         // The parent exits, so the process that uses the CPU is reaped only by the shim.
@@ -148,7 +148,7 @@ async fn bytes_that_were_written_to_storage_are_counted() {
 }
 
 #[tokio::test]
-async fn what_has_ended_uses_nothing_that_could_be_told() {
+async fn an_ended_attempt_has_no_resource_usage() {
     let bench = Bench::new();
     assert!(matches!(bench.spawner.usage(key(1)).await, Err(SpawnError::Unknown { .. })));
     start(&bench, "exit 0", ResourceLimits::default()).await;
@@ -159,7 +159,7 @@ async fn what_has_ended_uses_nothing_that_could_be_told() {
 }
 
 #[tokio::test]
-async fn what_outlives_its_command_is_not_counted_for_it() {
+async fn leftovers_do_not_count_for_the_usage_of_a_command() {
     let bench = Bench::new();
     let mut order = bench.order(key(1), "sleep 60 & echo $!; exit 0");
     order.command.leftovers = longhaul_domain::Leftovers::Keep;
@@ -173,7 +173,7 @@ async fn what_outlives_its_command_is_not_counted_for_it() {
 }
 
 #[tokio::test]
-async fn what_is_looked_at_while_it_ends_is_told_or_unknown() {
+async fn usage_of_an_ending_attempt_is_measured_or_unknown() {
     let bench = Bench::new();
     start(&bench, "for i in 1 2 3 4 5 6 7 8 9; do /bin/true & done; wait", ResourceLimits::default()).await;
     loop {
@@ -187,7 +187,7 @@ async fn what_is_looked_at_while_it_ends_is_told_or_unknown() {
 }
 
 #[tokio::test]
-async fn the_next_life_counts_and_names_limits_too() {
+async fn the_next_manager_counts_and_names_limits_too() {
     let mut bench = Bench::new();
     start(&bench, BURNS_ON_REQUEST, cpu(1)).await;
     bench.says(key(1), "ready").await;
@@ -228,7 +228,7 @@ async fn without_shim(containment: ContainmentChoice) {
 }
 
 #[tokio::test]
-async fn a_manager_inside_a_tree_is_not_counted_with_what_it_runs() {
+async fn a_manager_inside_a_tree_and_its_commands_are_not_counted() {
     for containment in [ContainmentChoice::Subreaper, ContainmentChoice::Auto] {
         let bench = Bench::with(containment);
         let program = std::env::current_exe().unwrap();
@@ -289,7 +289,7 @@ impl Drop for ShortOfMemory {
 }
 
 #[tokio::test]
-async fn what_the_kernel_killed_for_want_of_memory_says_so() {
+async fn a_command_that_the_kernel_killed_for_memory_names_the_reason() {
     let Some(group) = ShortOfMemory::open() else {
         eprintln!(
             "SKIPPED: no group can be made short of memory here, or the log of the kernel cannot be read"
@@ -316,7 +316,7 @@ async fn what_the_kernel_killed_for_want_of_memory_says_so() {
 }
 
 #[tokio::test]
-async fn a_kill_by_anybody_else_is_none_for_want_of_memory() {
+async fn a_kill_by_another_program_is_not_attributed_to_memory() {
     let bench = Bench::new();
     start(&bench, "echo ready; sleep 60", ResourceLimits::default()).await;
     bench.says(key(1), "ready").await;

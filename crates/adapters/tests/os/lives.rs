@@ -9,7 +9,7 @@ use longhaul_ports::{Adopted, Spawner};
 const WAITS: &str = "echo before; while [ ! -e go ]; do sleep 0.01; done; echo after; exit 7";
 
 #[tokio::test]
-async fn the_next_life_finds_what_runs_and_sees_its_end() {
+async fn the_next_manager_finds_a_running_command_and_observes_its_end() {
     let mut bench = Bench::new();
     bench.start(key(1), WAITS).await;
     let pid = bench.spawned().await;
@@ -25,7 +25,7 @@ async fn the_next_life_finds_what_runs_and_sees_its_end() {
 }
 
 #[tokio::test]
-async fn the_next_life_leaves_the_cgroup_of_a_living_supervisor_and_tells_the_end() {
+async fn the_next_manager_keeps_the_cgroup_of_a_live_shim_and_reports_the_end() {
     for is_removed in [false, true] {
         let mut bench = Bench::with(ContainmentChoice::Auto);
         bench.start(key(1), WAITS).await;
@@ -85,7 +85,7 @@ async fn no_cgroup_is_left_of_a_supervisor_that_is_killed_after_it_has_recorded_
 }
 
 #[tokio::test]
-async fn the_next_life_finds_and_stops_what_began_this_very_moment() {
+async fn the_next_manager_finds_and_stops_a_command_that_just_started() {
     for number in 0..5 {
         let mut bench = Bench::new();
         let key = key(number);
@@ -103,7 +103,7 @@ async fn the_next_life_finds_and_stops_what_began_this_very_moment() {
 }
 
 #[tokio::test]
-async fn the_next_life_finds_what_ended_meanwhile() {
+async fn the_next_manager_finds_an_end_between_the_runs() {
     let mut bench = Bench::new();
     bench.start(key(1), WAITS).await;
     bench.spawned().await;
@@ -119,7 +119,7 @@ async fn the_next_life_finds_what_ended_meanwhile() {
 }
 
 #[tokio::test]
-async fn the_next_life_halts_and_stops_what_it_found() {
+async fn the_next_manager_pauses_and_stops_a_command_that_it_found() {
     let mut bench = Bench::new();
     bench.start(key(1), WAITS).await;
     let pid = bench.spawned().await;
@@ -135,7 +135,7 @@ async fn the_next_life_halts_and_stops_what_it_found() {
 }
 
 #[tokio::test]
-async fn what_was_never_started_never_ran_and_never_will() {
+async fn an_attempt_that_was_never_started_never_ran_and_never_will() {
     let bench = Bench::new();
     let found = bench.adopt(key(1)).await.unwrap();
     assert!(matches!(found, Adopted::Over(Observation::NeverRan { .. })));
@@ -147,7 +147,7 @@ async fn what_was_never_started_never_ran_and_never_will() {
 }
 
 #[tokio::test]
-async fn what_ran_in_another_boot_is_interrupted_by_the_reboot() {
+async fn an_attempt_of_an_earlier_boot_is_interrupted_by_the_reboot() {
     let bench = Bench::new();
     bench.start(key(1), "exit 0").await;
     bench.spawned().await;

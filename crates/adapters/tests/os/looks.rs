@@ -81,7 +81,7 @@ async fn input_of_python_is_noticed() {
 }
 
 #[tokio::test]
-async fn thread_that_reads_beside_others_is_noticed() {
+async fn reading_thread_among_other_threads_is_detected() {
     if let Some(python) = python() {
         let script = "import threading, time; threading.Thread(target=input).start(); time.sleep(60)";
         is_noticed(&python, &["-c", script]).await;
@@ -109,7 +109,7 @@ async fn copy_from_the_input_inside_the_kernel_is_noticed_and_one_that_waits_for
 }
 
 #[tokio::test]
-async fn child_that_reads_what_it_inherited_is_noticed() {
+async fn child_that_reads_inherited_input_is_detected() {
     is_noticed("sh", &["-c", "sh -c 'cat; true'; true"]).await;
 }
 
@@ -132,7 +132,7 @@ async fn line_editors_that_select_their_terminal_are_noticed() {
 }
 
 #[tokio::test]
-async fn poll_of_the_terminal_alone_is_noticed() {
+async fn poll_of_only_the_terminal_is_detected() {
     if let Some(python) = python().filter(|_| is_installed("script")) {
         let poll = "import select; p = select.poll(); p.register(0); p.modify(0, 1); p.poll()";
         is_noticed("script", &["-qc", &format!("{python} -c '{poll}'"), "/dev/null"]).await;
@@ -146,14 +146,14 @@ async fn sleep_and_waiting_for_a_child_are_never_noticed() {
 }
 
 #[tokio::test]
-async fn reading_what_another_of_the_tree_writes_is_never_noticed() {
+async fn read_of_a_pipe_within_the_tree_is_never_reported() {
     is_never_noticed("sh", &["-c", "(echo ready; exec sleep 3600) | tee log"]).await;
     is_never_noticed("sh", &["-c", "sleep 3600 | cat & echo ready; wait"]).await;
     is_never_noticed("sh", &["-c", "mkfifo f; sleep 3600 > f & echo ready; cat < f"]).await;
 }
 
 #[tokio::test]
-async fn waiting_for_connections_and_what_comes_over_them_is_never_noticed() {
+async fn wait_for_connections_and_their_data_is_never_reported() {
     let Some(python) = python() else { return };
     let server =
         "import socket; s = socket.create_server((\"127.0.0.1\", 0)); print(\"ready\", flush=True); ";
@@ -181,7 +181,7 @@ async fn server_that_polls_its_input_is_never_noticed() {
 }
 
 #[tokio::test]
-async fn server_that_polls_its_terminal_beside_other_things_is_never_noticed() {
+async fn server_that_polls_its_terminal_and_other_files_is_never_reported() {
     let Some(python) = python().filter(|_| is_installed("script")) else { return };
     let server = "import select, socket; s = socket.create_server((\"127.0.0.1\", 0)); print(\"ready\", flush=True); \
                   select.select([0, s], [], [])";
@@ -201,7 +201,7 @@ async fn sleep_and_futex_on_a_terminal_are_never_noticed() {
 }
 
 #[tokio::test]
-async fn what_has_its_input_waits_no_more() {
+async fn process_that_received_its_input_no_longer_waits() {
     let bench = Bench::new();
     bench.start_reading(key(1), "sh", &["-c", "read line; echo got $line; exec sleep 3600"]).await;
     bench.spawned().await;
@@ -212,7 +212,7 @@ async fn what_has_its_input_waits_no_more() {
 }
 
 #[tokio::test]
-async fn halted_tree_waits_for_whoever_halted_it() {
+async fn paused_tree_is_never_waiting_for_input() {
     let bench = Bench::new();
     bench.start_reading(key(1), "cat", &[]).await;
     bench.spawned().await;
@@ -293,7 +293,7 @@ async fn tree_without_a_shim_can_be_looked_into_too() {
 }
 
 #[tokio::test]
-async fn look_into_what_has_ended_or_never_was_is_unknown() {
+async fn inspection_of_an_ended_or_unknown_attempt_is_refused() {
     let bench = Bench::new();
     bench.start(key(1), "exit 0").await;
     bench.spawned().await;

@@ -33,7 +33,7 @@ async fn killing_the_shim_loses_neither_the_exit_code_nor_output() {
 /// have no failpoints.
 #[cfg(debug_assertions)]
 #[tokio::test]
-async fn no_output_is_lost_though_the_shim_is_killed_as_the_command_begins() {
+async fn no_output_is_lost_if_the_shim_is_killed_when_the_command_starts() {
     let mut bench = Bench::new();
     let options = bench.options();
     let shim = bench.path().join("doomed-shim");
@@ -53,7 +53,7 @@ async fn no_output_is_lost_though_the_shim_is_killed_as_the_command_begins() {
 }
 
 #[tokio::test]
-async fn a_command_that_floods_is_not_hurt_by_the_loss_of_its_shim() {
+async fn a_command_with_much_output_survives_the_loss_of_its_shim() {
     let bench = Bench::new();
     let script = "i=0; while [ $i -lt 20000 ]; do echo line $i; i=$((i+1)); done; exit 3";
     bench.start(key(1), script).await;
@@ -82,7 +82,7 @@ async fn the_end_after_a_loss_is_found_by_the_next_life_too() {
 }
 
 #[tokio::test]
-async fn a_kill_of_both_is_told_within_half_a_second() {
+async fn a_kill_of_shim_and_command_is_reported_within_half_a_second() {
     let bench = Bench::new();
     bench.start(key(1), "echo before; sleep 1000").await;
     let pid = bench.spawned().await;
@@ -100,7 +100,7 @@ async fn a_kill_of_both_is_told_within_half_a_second() {
 }
 
 #[tokio::test]
-async fn what_a_killed_command_leaves_behind_is_swept() {
+async fn leftovers_of_a_killed_command_are_stopped() {
     let bench = Bench::new();
     bench.start(key(1), "setsid sh -c 'while :; do sleep 1; done' & echo $! ready; wait").await;
     let pid = bench.spawned().await;
@@ -128,9 +128,10 @@ while not os.path.exists(\"go\"): time.sleep(0.005)
 os._exit(5)'";
 
 #[tokio::test]
-async fn heirs_that_are_born_all_the_time_are_ended_before_the_end_is_told_without_a_shim() {
+async fn constantly_forking_descendants_are_ended_before_the_end_is_reported_without_a_shim() {
     for containment in [ContainmentChoice::Auto, ContainmentChoice::Subreaper] {
-        // The test is repeated: a scan that inspects processes one by one misses such processes only sometimes.
+        // The test is repeated, because a scan that inspects processes one after the other misses a process only
+        // sometimes.
         for number in 0..10 {
             let mut bench = Bench::with(containment);
             let key = key(number);
@@ -171,7 +172,7 @@ async fn heirs_that_are_born_all_the_time_are_ended_before_the_end_is_told_witho
 }
 
 #[tokio::test]
-async fn a_descendant_without_variables_in_a_session_of_its_own_is_found_without_a_shim() {
+async fn a_descendant_without_variables_in_a_separate_session_is_found_without_a_shim() {
     // The parent has exited too, so the process can be identified as a descendant only by its resource limit.
     let script = "(setsid env -i /bin/sh -c 'echo $$ ready; exec sleep 1000' &); while [ ! -e go ]; do sleep 0.01; done";
     for is_adopted in [false, true] {
@@ -195,7 +196,7 @@ async fn a_descendant_without_variables_in_a_session_of_its_own_is_found_without
 }
 
 #[tokio::test]
-async fn a_command_without_shim_is_halted_and_stopped_with_its_tree() {
+async fn a_command_without_shim_is_paused_and_stopped_with_its_tree() {
     let bench = Bench::new();
     bench
         .start(
@@ -223,7 +224,7 @@ async fn a_command_without_shim_is_halted_and_stopped_with_its_tree() {
 }
 
 #[tokio::test]
-async fn an_end_without_shim_tells_whether_it_was_paused() {
+async fn an_end_without_shim_reports_whether_the_command_was_paused() {
     // `before`: the shim pauses the command. `after`: the command is paused after the shim was killed. In the end, a
     // SIGCONT wakes the command.
     for (before, after, resumed) in [(true, false, false), (false, true, false), (true, true, true)] {
@@ -251,7 +252,7 @@ async fn an_end_without_shim_tells_whether_it_was_paused() {
 }
 
 #[tokio::test]
-async fn a_stubborn_command_without_shim_is_killed_after_its_grace() {
+async fn a_command_without_shim_that_ignores_signals_is_killed_after_its_grace_period() {
     let bench = Bench::new();
     bench.start(key(1), "trap '' TERM; echo ready; while :; do sleep 0.1; done").await;
     bench.spawned().await;
@@ -264,7 +265,7 @@ async fn a_stubborn_command_without_shim_is_killed_after_its_grace() {
 }
 
 #[tokio::test]
-async fn the_next_life_takes_over_a_command_whose_shim_is_gone() {
+async fn the_next_manager_takes_over_a_command_whose_shim_was_killed() {
     let mut bench = Bench::new();
     // The command writes nothing. Its output pipes have no reader, so a write would end it with SIGPIPE.
     bench.start(key(1), "while [ ! -e go ]; do sleep 0.01; done; exit 7").await;
@@ -299,7 +300,7 @@ async fn loses_its_shim_in_the_next_life(bench: &mut Bench, order: StartRequest)
 }
 
 #[tokio::test]
-async fn the_next_life_stops_a_command_without_shim_with_its_own_signal_and_grace() {
+async fn the_next_manager_stops_a_command_without_shim_with_its_stop_signal_and_grace_period() {
     let mut bench = Bench::new();
     let mut order =
         bench.order(key(1), "trap 'sleep 6; exit 7' INT; echo ready; while :; do sleep 0.01; done");
@@ -312,7 +313,7 @@ async fn the_next_life_stops_a_command_without_shim_with_its_own_signal_and_grac
 }
 
 #[tokio::test]
-async fn the_next_life_leaves_alone_what_a_command_without_shim_is_to_leave_behind() {
+async fn the_next_manager_keeps_the_leftovers_that_a_launch_wants_to_keep() {
     let mut bench = Bench::new();
     let script = "setsid sh -c 'echo $$ ready; while [ ! -e over ]; do sleep 0.01; done' & \
         while [ ! -e go ]; do sleep 0.01; done; exit 7";
@@ -330,7 +331,7 @@ async fn the_next_life_leaves_alone_what_a_command_without_shim_is_to_leave_behi
 }
 
 #[tokio::test]
-async fn the_next_life_keeps_as_much_output_of_a_command_without_shim_as_its_launch_asked() {
+async fn the_next_manager_applies_the_output_limits_of_a_launch_without_shim() {
     let mut bench = Bench::new();
     let script = "echo ready; while [ ! -e go ]; do sleep 0.01; done; head -c 1000000 /dev/zero; exit 7";
     let mut order = bench.order(key(1), script);

@@ -11,7 +11,7 @@ const RUNS: u128 = 200;
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "a measurement"]
-async fn measure_what_a_start_costs() {
+async fn measure_the_cost_of_a_start() {
     for containment in [ContainmentChoice::Subreaper, ContainmentChoice::Auto, ContainmentChoice::Group] {
         let bench = Bench::with(containment);
         let (mut starts, mut lives) = (Vec::new(), Vec::new());
@@ -37,7 +37,7 @@ async fn measure_what_a_start_costs() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "a measurement"]
-async fn measure_what_a_running_command_holds() {
+async fn measure_the_resources_of_a_running_command() {
     let bench = Bench::new();
     let (memory, files) = (resident(), descriptors());
     for number in 0..RUNS {
@@ -77,7 +77,7 @@ fn descriptors() -> usize {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "a measurement"]
-async fn measure_what_a_look_costs() {
+async fn measure_the_cost_of_an_inspection() {
     for (processes, listens) in [(1, false), (100, false), (1_000, false), (1_000, true)] {
         let bench = Bench::new();
         let listener = listens.then(|| std::net::TcpListener::bind("127.0.0.1:0").unwrap());

@@ -4,7 +4,7 @@ use crate::bench::{Bench, SOON, key};
 use longhaul_ports::{OutputError, OutputLog, OutputRead, OutputSource};
 
 #[tokio::test]
-async fn whoever_waits_for_output_is_woken_by_it_and_by_the_end() {
+async fn a_reader_that_waits_for_output_is_woken_by_output_and_by_the_end() {
     let bench = Bench::new();
     bench.start(key(1), "echo one; while [ ! -e go ]; do sleep 0.01; done; echo two; exit 0").await;
     bench.spawned().await;
@@ -20,7 +20,7 @@ async fn whoever_waits_for_output_is_woken_by_it_and_by_the_end() {
 }
 
 #[tokio::test]
-async fn both_streams_are_told_apart() {
+async fn both_streams_are_distinguished() {
     let bench = Bench::new();
     bench.start(key(1), "echo out; sleep 0.05; echo err >&2; sleep 0.05; echo out").await;
     bench.spawned().await;
@@ -46,7 +46,7 @@ async fn the_place_is_a_file_that_any_tool_can_read() {
 }
 
 #[tokio::test]
-async fn a_flood_keeps_head_and_tail_and_tells_the_gap() {
+async fn large_output_keeps_head_and_tail_and_reports_the_gap() {
     let bench = Bench::new();
     let mut order = bench.order(key(1), "echo first; head -c 8000000 /dev/zero; echo last");
     order.command.output.head = 4096;
@@ -86,7 +86,7 @@ async fn an_attempt_at_work_is_not_removed_and_another_name_is_not_listed() {
 }
 
 #[tokio::test]
-async fn what_was_removed_is_missing() {
+async fn removed_output_is_reported_as_missing() {
     let bench = Bench::new();
     bench.start(key(1), "echo hello").await;
     bench.spawned().await;

@@ -73,7 +73,7 @@ async fn command_that_takes_too_long_is_ended_with_all_it_started() {
 }
 
 #[tokio::test]
-async fn what_outlives_a_command_that_succeeded_is_ended_too() {
+async fn leftovers_of_a_successful_probe_are_ended_too() {
     let bench = Bench::new();
     let script = "sleep 3600 & echo $! > pids; setsid sleep 3600 & echo $! >> pids; exit 0";
     assert!(succeeds(&bench, script).await);
@@ -136,7 +136,7 @@ async fn commands_are_waited_for_also_where_orphans_are_adopted() {
 }
 
 #[tokio::test]
-async fn what_an_earlier_life_left_is_ended_by_the_next() {
+async fn leftovers_of_an_earlier_manager_are_ended_by_the_next_manager() {
     let bench = Bench::new();
     let attempts = std::fs::canonicalize(bench.path().join("attempts")).unwrap();
     let mut left = std::process::Command::new("sleep")

@@ -47,7 +47,7 @@ impl Refusing {
 }
 
 #[tokio::test]
-async fn a_supervisor_without_room_is_tried_again_until_there_is_some() {
+async fn the_start_of_a_shim_without_disk_space_is_retried_until_there_is_space() {
     let mut bench = Bench::new();
     let refusing = Refusing::set_up(&mut bench, DISK_FULL);
     bench.start(key(1), "echo ran; exit 4").await;
@@ -59,7 +59,7 @@ async fn a_supervisor_without_room_is_tried_again_until_there_is_some() {
 }
 
 #[tokio::test]
-async fn a_stop_ends_a_start_that_waits_for_room() {
+async fn a_stop_ends_a_start_that_waits_for_disk_space() {
     let mut bench = Bench::new();
     let refusing = Refusing::set_up(&mut bench, DISK_FULL);
     bench.start(key(1), "exit 4").await;

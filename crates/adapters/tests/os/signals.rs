@@ -20,7 +20,7 @@ async fn listening(bench: &Bench) {
 }
 
 #[tokio::test]
-async fn a_signal_goes_to_the_main_process_alone_unless_it_is_for_the_tree() {
+async fn a_signal_reaches_only_the_main_process_unless_it_is_for_the_tree() {
     let mut bench = Bench::new();
     listening(&bench).await;
     bench.spawner.signal(key(1), usr1(), SignalTarget::Main).await.unwrap();
@@ -50,7 +50,7 @@ async fn a_signal_reaches_a_command_that_lost_its_supervisor() {
 }
 
 #[tokio::test]
-async fn what_is_halted_stays_halted_and_gets_its_signal_when_it_goes_on() {
+async fn a_paused_process_stays_paused_and_gets_its_signal_when_it_is_resumed() {
     let bench = Bench::new();
     listening(&bench).await;
     bench.spawner.pause(key(1)).await.unwrap();
@@ -62,7 +62,7 @@ async fn what_is_halted_stays_halted_and_gets_its_signal_when_it_goes_on() {
 }
 
 #[tokio::test]
-async fn nobody_is_sent_a_signal_that_is_not_watched_here() {
+async fn a_signal_to_an_unknown_attempt_is_refused() {
     let refused = Bench::new().spawner.signal(key(9), usr1(), SignalTarget::Main).await;
     assert!(matches!(refused, Err(SpawnError::Unknown { .. })), "{refused:?}");
 }

@@ -6,7 +6,7 @@ use longhaul_domain::{CommandSpec, Containment, Observation, StartStage};
 use longhaul_ports::{SpawnError, Spawner, StartRequest};
 
 #[tokio::test]
-async fn a_command_tells_its_exit_code_and_all_its_output() {
+async fn the_exit_code_and_the_complete_output_of_a_command_are_recorded() {
     let bench = Bench::new();
     bench.start(key(1), "echo out; echo err >&2; echo $LONGHAUL_ID $LONGHAUL_ATTEMPT; exit 3").await;
     assert!(bench.spawned().await > 1);
@@ -19,7 +19,7 @@ async fn a_command_tells_its_exit_code_and_all_its_output() {
 }
 
 #[tokio::test]
-async fn starting_twice_runs_once_and_is_told_once() {
+async fn a_repeated_start_runs_and_is_reported_only_once() {
     let bench = Bench::new();
     let order = bench.order(key(1), "echo ran >> ran; exit 4");
     let (first, second) =
@@ -33,7 +33,7 @@ async fn starting_twice_runs_once_and_is_told_once() {
 }
 
 #[tokio::test]
-async fn starting_again_in_another_life_tells_what_became_of_it() {
+async fn a_repeated_start_by_the_next_manager_returns_the_state_of_the_attempt() {
     let mut bench = Bench::new();
     let order = bench.order(key(1), "echo ran >> ran; exit 4");
     bench.spawner.start(order.clone()).await.unwrap();

@@ -11,7 +11,7 @@ const STUBBORN: &str = "trap '' TERM; setsid sh -c 'trap \"\" TERM; while :; do 
     echo $! ready; while :; do sleep 1; done";
 
 #[tokio::test]
-async fn a_stop_ends_what_ignores_it_with_all_its_descendants() {
+async fn a_stop_ends_a_command_that_ignores_it_and_all_its_descendants() {
     let bench = Bench::new();
     bench.start(key(1), STUBBORN).await;
     let pid = bench.spawned().await;
@@ -40,7 +40,7 @@ async fn a_forced_stop_does_not_wait() {
 }
 
 #[tokio::test]
-async fn a_halted_supervisor_goes_on_to_carry_out_a_stop() {
+async fn a_stopped_shim_is_resumed_to_execute_a_stop_request() {
     let bench = Bench::new();
     bench.start(key(1), "trap 'exit 8' TERM; echo ready; while :; do sleep 0.01; done").await;
     bench.spawned().await;
@@ -54,7 +54,7 @@ async fn a_halted_supervisor_goes_on_to_carry_out_a_stop() {
 }
 
 #[tokio::test]
-async fn a_tree_is_killed_even_if_its_supervisor_is_kept_halted() {
+async fn a_tree_is_killed_even_if_its_shim_stays_stopped() {
     let bench = Bench::new();
     bench.start(key(1), STUBBORN).await;
     let pid = bench.spawned().await;
@@ -73,7 +73,7 @@ async fn a_tree_is_killed_even_if_its_supervisor_is_kept_halted() {
 }
 
 #[tokio::test]
-async fn a_tree_is_killed_even_if_the_socket_of_its_supervisor_was_removed() {
+async fn a_tree_is_killed_even_if_the_socket_of_its_shim_was_removed() {
     let mut bench = Bench::new();
     bench.start(key(1), STUBBORN).await;
     let pid = bench.spawned().await;
@@ -119,7 +119,7 @@ async fn a_stop_before_the_start_is_answered_takes_effect() {
 }
 
 #[tokio::test]
-async fn a_halted_tree_does_not_run_until_it_goes_on() {
+async fn a_paused_tree_does_not_run_until_it_is_resumed() {
     let bench = Bench::new();
     bench.start(key(1), "setsid sh -c 'while :; do :; done' & echo $! ready; while :; do :; done").await;
     let pid = bench.spawned().await;
@@ -135,7 +135,7 @@ async fn a_halted_tree_does_not_run_until_it_goes_on() {
 }
 
 #[tokio::test]
-async fn a_tree_that_is_being_born_is_halted_as_a_whole_or_not_at_all() {
+async fn a_growing_tree_is_paused_completely_or_not_at_all() {
     let bench = Bench::new();
     bench.start(key(1), "while :; do /bin/true; echo; done").await;
     let pid = bench.spawned().await;
@@ -155,7 +155,7 @@ async fn a_tree_that_is_being_born_is_halted_as_a_whole_or_not_at_all() {
 }
 
 #[tokio::test]
-async fn a_halted_tree_can_be_stopped() {
+async fn a_paused_tree_can_be_stopped() {
     let bench = Bench::new();
     bench.start(key(1), "trap 'exit 5' TERM; echo ready; while :; do :; done").await;
     bench.spawned().await;
@@ -166,7 +166,7 @@ async fn a_halted_tree_can_be_stopped() {
 }
 
 #[tokio::test]
-async fn what_has_ended_can_be_neither_halted_nor_stopped_in_error() {
+async fn an_ended_attempt_can_be_neither_paused_nor_stopped() {
     let bench = Bench::new();
     bench.start(key(1), "exit 0").await;
     bench.spawned().await;

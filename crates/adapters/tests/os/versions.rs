@@ -188,7 +188,7 @@ fn tell(socket: &UnixStream, mut bytes: &[u8]) {
 }
 
 #[tokio::test]
-async fn what_runs_under_a_shim_of_another_build_is_found_and_its_end_is_told() {
+async fn a_command_under_a_shim_of_another_version_is_found_and_its_end_is_reported() {
     for (number, build) in [(1, Build::Older), (2, Build::Newer)] {
         let (bench, key) = (Bench::new(), key(number));
         let shim = Foreign::start(&bench, key, build);
@@ -206,7 +206,7 @@ async fn what_runs_under_a_shim_of_another_build_is_found_and_its_end_is_told() 
 }
 
 #[tokio::test]
-async fn what_runs_under_a_shim_of_another_build_is_stopped() {
+async fn a_command_under_a_shim_of_another_version_is_stopped() {
     for (number, build) in [(1, Build::Older), (2, Build::Newer)] {
         let (bench, key) = (Bench::new(), key(number));
         let shim = Foreign::start(&bench, key, build);
@@ -221,7 +221,7 @@ async fn what_runs_under_a_shim_of_another_build_is_stopped() {
 }
 
 #[tokio::test]
-async fn what_ended_under_a_shim_of_another_build_is_read_from_what_it_wrote() {
+async fn the_exit_record_of_a_shim_of_another_version_is_read() {
     for (number, build) in [(1, Build::Older), (2, Build::Newer)] {
         let (bench, key) = (Bench::new(), key(number));
         let path = bench.attempt(key);

@@ -29,7 +29,7 @@ async fn accepted(node: &Node, store: &OutboxStore) -> ProcessId {
 }
 
 #[tokio::test]
-async fn launch_that_is_accepted_alone_comes_to_the_store_as_it_stands_then() {
+async fn local_only_launch_is_written_to_the_store_in_its_current_state() {
     let (node, store, lease) = lonely(2).await;
     node.remote.is(Mood::Away);
     let [ended, runs] = [accepted(&node, &store).await, accepted(&node, &store).await];
@@ -59,7 +59,7 @@ async fn launch_that_is_accepted_alone_comes_to_the_store_as_it_stands_then() {
 }
 
 #[tokio::test]
-async fn what_others_may_have_a_say_in_is_refused_while_the_store_is_away() {
+async fn launch_that_affects_other_nodes_is_refused_while_the_store_is_unreachable() {
     let (node, store, lease) = lonely(1).await;
     let parent = node.launch();
     let above = parent.process.lineage.child_of(parent.process.id);
@@ -95,7 +95,7 @@ async fn what_others_may_have_a_say_in_is_refused_while_the_store_is_away() {
 }
 
 #[tokio::test]
-async fn node_that_was_not_told_to_accepts_nothing_alone() {
+async fn node_without_the_setting_accepts_no_local_only_launch() {
     let node = Node::new();
     let (store, lease) = node.join().await;
     store.claim(&lease, &ClaimCapacity { roots: 9, batch: 1, classes: Vec::new() }).await.unwrap();
@@ -104,7 +104,7 @@ async fn node_that_was_not_told_to_accepts_nothing_alone() {
 }
 
 #[tokio::test]
-async fn launch_without_an_answer_is_never_accepted_alone() {
+async fn launch_without_an_answer_is_never_accepted_as_local_only() {
     let (node, store, _) = lonely(2).await;
     let launch = node.launch();
     node.remote.is(Mood::Mute);
@@ -114,7 +114,7 @@ async fn launch_without_an_answer_is_never_accepted_alone() {
 }
 
 #[tokio::test]
-async fn next_manager_gives_what_the_one_before_accepted_alone() {
+async fn next_manager_restores_the_local_only_launches_of_the_previous_manager() {
     let (node, store, lease) = lonely(1).await;
     node.remote.is(Mood::Away);
     let id = accepted(&node, &store).await;
@@ -128,7 +128,7 @@ async fn next_manager_gives_what_the_one_before_accepted_alone() {
 }
 
 #[tokio::test]
-async fn what_is_done_after_it_was_given_without_an_answer_is_not_lost() {
+async fn changes_after_an_unanswered_restore_are_not_lost() {
     let (node, store, lease) = lonely(1).await;
     node.remote.is(Mood::Away);
     let id = accepted(&node, &store).await;
@@ -147,7 +147,7 @@ async fn what_is_done_after_it_was_given_without_an_answer_is_not_lost() {
 }
 
 #[tokio::test]
-async fn what_was_taken_without_an_answer_and_nothing_was_done_since_is_the_stores() {
+async fn unanswered_restore_without_later_changes_keeps_the_record_of_the_store() {
     let (node, store, lease) = lonely(1).await;
     node.remote.is(Mood::Away);
     let id = accepted(&node, &store).await;
@@ -161,7 +161,7 @@ async fn what_was_taken_without_an_answer_and_nothing_was_done_since_is_the_stor
 }
 
 #[tokio::test]
-async fn end_of_what_was_accepted_alone_is_kept_until_the_store_has_it() {
+async fn end_of_a_local_only_process_is_kept_until_the_store_has_it() {
     let options = OutboxOptions { keeps_ended: Duration::ZERO, ..OutboxOptions::at("here") };
     let (node, store, lease) = lonely_with(1, options).await;
     node.remote.is(Mood::Away);
@@ -199,7 +199,7 @@ async fn change_on_an_old_revision_is_a_conflict_without_the_store_too() {
 }
 
 #[tokio::test]
-async fn what_runs_alone_takes_its_place_before_the_store_counts_it() {
+async fn local_only_process_counts_against_the_limit_before_the_store_knows_it() {
     let (node, store, lease) = lonely(1).await;
     node.remote.is(Mood::Away);
     let id = accepted(&node, &store).await;

@@ -18,7 +18,7 @@ async fn the_files_are_for_their_owner_only() {
 }
 
 #[tokio::test]
-async fn what_is_no_outbox_is_refused_untouched() {
+async fn file_that_is_not_an_outbox_is_refused_and_left_unchanged() {
     let node = Node::new();
     let foreign = node.directory.path().join("foreign.sqlite");
     rusqlite_file(&foreign, 7, 1);
@@ -51,7 +51,7 @@ async fn what_is_no_outbox_is_refused_untouched() {
 }
 
 #[tokio::test]
-async fn a_damaged_page_is_found_when_it_is_opened() {
+async fn a_damaged_page_is_found_when_the_outbox_is_opened() {
     let node = Node::new();
     let (store, lease) = node.join().await;
     for _ in 0..50 {
@@ -68,7 +68,7 @@ async fn a_damaged_page_is_found_when_it_is_opened() {
 }
 
 #[tokio::test]
-async fn live_work_of_one_store_is_not_given_to_another() {
+async fn live_processes_of_one_store_are_not_restored_to_another_store() {
     let node = Node::new();
     let (store, lease) = node.join().await;
     let launch = node.launch_for(Some(&lease));
@@ -98,7 +98,7 @@ async fn live_work_of_one_store_is_not_given_to_another() {
 }
 
 #[tokio::test]
-async fn without_room_on_the_disk_nothing_is_accepted() {
+async fn no_launch_is_accepted_without_disk_space() {
     let node = Node::new();
     let clock = Arc::new(node.clock.clone());
     let options = OutboxOptions { max_kib: Some(64), ..OutboxOptions::at("here") };

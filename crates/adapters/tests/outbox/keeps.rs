@@ -5,7 +5,7 @@ use super::*;
 use std::time::Duration;
 
 #[tokio::test]
-async fn work_of_this_node_is_shown_while_the_store_is_away() {
+async fn processes_of_this_node_are_shown_while_the_store_is_unreachable() {
     let node = Node::new();
     let (store, lease) = node.join().await;
     let runs = node.launch_for(Some(&lease));
@@ -53,7 +53,7 @@ async fn work_of_this_node_is_shown_while_the_store_is_away() {
 }
 
 #[tokio::test]
-async fn work_of_others_is_not_kept() {
+async fn processes_of_other_nodes_are_not_stored_in_the_outbox() {
     let node = Node::new();
     let (store, lease) = node.join().await;
     let other = node.remote.register(&facts("other")).await.unwrap();
@@ -86,7 +86,7 @@ async fn work_of_others_is_not_kept() {
 }
 
 #[tokio::test]
-async fn a_refused_launch_is_kept_nowhere() {
+async fn a_refused_launch_is_removed_from_the_outbox() {
     let node = Node::new();
     let (store, _lease) = node.join().await;
     let mut refused = node.launch();
@@ -101,7 +101,7 @@ async fn a_refused_launch_is_kept_nowhere() {
 }
 
 #[tokio::test]
-async fn what_has_ended_is_let_go_ten_minutes_later() {
+async fn ended_processes_are_removed_after_ten_minutes() {
     let node = Node::new();
     let (store, lease) = node.join().await;
     let launch = node.launch_for(Some(&lease));
@@ -123,7 +123,7 @@ async fn what_has_ended_is_let_go_ten_minutes_later() {
 }
 
 #[tokio::test]
-async fn of_what_has_ended_only_the_newest_are_kept() {
+async fn only_the_newest_ended_processes_are_kept() {
     let node = Node::new();
     let options = OutboxOptions { max_ended: 2, ..OutboxOptions::at("here") };
     let clock = Arc::new(node.clock.clone());
@@ -143,7 +143,7 @@ async fn of_what_has_ended_only_the_newest_are_kept() {
 }
 
 #[tokio::test]
-async fn what_was_swept_is_let_go() {
+async fn pruned_processes_are_removed_from_the_outbox() {
     let node = Node::new();
     let (store, lease) = node.join().await;
     let [here, elsewhere] = [node.launch_for(Some(&lease)), node.launch_for(Some(&lease))];
@@ -167,7 +167,7 @@ async fn what_was_swept_is_let_go() {
 /// Measures the time to store a launch in the outbox, and prints it. The test does not fail if the time is long.
 #[tokio::test]
 #[ignore = "it measures"]
-async fn what_keeping_a_launch_costs() {
+async fn measure_the_cost_of_storing_a_launch() {
     let node = Node::new();
     let (store, lease) = node.join().await;
     let mut took = Vec::new();

@@ -5,7 +5,7 @@ use super::*;
 use std::time::Duration;
 
 #[tokio::test]
-async fn a_store_that_was_emptied_gets_back_what_is_this_nodes() {
+async fn records_of_this_node_are_restored_to_an_emptied_store() {
     let node = Node::new();
     let (store, lease) = node.join().await;
     let launches = [node.launch_for(Some(&lease)), node.launch_for(Some(&lease)), node.launch()];
@@ -49,7 +49,7 @@ async fn a_store_that_was_emptied_gets_back_what_is_this_nodes() {
 }
 
 #[tokio::test]
-async fn what_an_old_dump_has_earlier_is_given_back_as_it_stood() {
+async fn older_records_in_a_dump_are_replaced_by_the_latest_records() {
     let node = Node::new();
     let (store, lease) = node.join().await;
     let launches = [node.launch_for(Some(&lease)), node.launch_for(Some(&lease))];
@@ -63,8 +63,8 @@ async fn what_an_old_dump_has_earlier_is_given_back_as_it_stood() {
     let before = store.load(&[ended, late]).await.unwrap();
 
     node.remote.memory.go_back(&dump);
-    let told = store.load(&[ended]).await.unwrap().remove(0).unwrap();
-    assert_eq!(told.process.status(), Status::Running, "the outbox has the record of the store");
+    let reported = store.load(&[ended]).await.unwrap().remove(0).unwrap();
+    assert_eq!(reported.process.status(), Status::Running, "the outbox has the record of the store");
     let lease = store.register(&facts("me")).await.unwrap();
     let reconciled = store.reconcile(&lease).await.unwrap();
     assert!(reconciled.went_back);
@@ -77,7 +77,7 @@ async fn what_an_old_dump_has_earlier_is_given_back_as_it_stood() {
 }
 
 #[tokio::test]
-async fn another_manager_of_this_node_gives_back_what_the_one_before_kept() {
+async fn the_next_manager_of_a_node_restores_the_records_in_its_outbox() {
     let node = Node::new();
     let (store, lease) = node.join().await;
     let [runs, waits] = [node.launch_for(Some(&lease)), node.launch()];
@@ -96,7 +96,7 @@ async fn another_manager_of_this_node_gives_back_what_the_one_before_kept() {
 }
 
 #[tokio::test]
-async fn a_launch_without_an_answer_is_settled_by_what_the_store_has() {
+async fn a_launch_without_an_answer_is_resolved_by_the_record_in_the_store() {
     for (mood, is_there) in [(Mood::Mute, true), (Mood::Away, false)] {
         let node = Node::new();
         let (store, lease) = node.join().await;
@@ -112,7 +112,7 @@ async fn a_launch_without_an_answer_is_settled_by_what_the_store_has() {
 }
 
 #[tokio::test]
-async fn a_launch_in_doubt_stays_so_when_the_next_try_finds_nobody() {
+async fn an_unconfirmed_launch_stays_unconfirmed_while_the_store_is_unreachable() {
     let node = Node::new();
     let (store, lease) = node.join().await;
     let launch = node.launch();
@@ -178,7 +178,7 @@ async fn two_nodes_give_back_the_same_without_end() {
 }
 
 #[tokio::test]
-async fn what_one_node_noticed_is_seen_by_every_other() {
+async fn a_loss_detected_by_one_node_is_seen_by_every_other_node() {
     let node = Node::new();
     let (here, mine) = node.join().await;
     let theirs = node.directory.path().join("theirs.sqlite");
@@ -203,7 +203,7 @@ async fn what_one_node_noticed_is_seen_by_every_other() {
 }
 
 #[tokio::test]
-async fn a_drain_that_was_said_elsewhere_is_given_back_as_it_was_last() {
+async fn the_latest_drain_state_is_restored() {
     let node = Node::new();
     let (store, mut lease) = node.join().await;
     for drains in [true, false, true] {

@@ -25,7 +25,7 @@ fn here() -> NodeDescriptor {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_dump_that_was_restored_shows_and_takes_back_what_came_later() {
+async fn a_restored_dump_is_detected_and_later_records_are_restored() {
     let mut server = Server::with(&DURABLE);
     let options = RedisOptions { durability: Durability::Single, ..server.options() };
     let store = Arc::new(RedisStore::open(options).await.unwrap());
@@ -134,7 +134,7 @@ fn room() -> ClaimCapacity {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nothing_is_taken_from_a_server_that_went_back_before_that_was_told() {
+async fn no_process_is_taken_over_from_a_server_with_older_data_before_the_loss_is_reported() {
     let Restored { mut server, world, store, lease, waiter, before } = Restored::new().await;
     server.restart();
     let unclaimed = error_of(store.claim(&lease, &room()).await);
@@ -161,7 +161,7 @@ async fn nothing_is_taken_from_a_server_that_went_back_before_that_was_told() {
 
 /// The connection is not interrupted, so only the metadata of the namespace shows the loss of data.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nothing_is_taken_from_a_namespace_that_was_emptied_and_filled_again_before_that_was_told() {
+async fn no_process_is_taken_over_from_a_refilled_namespace_before_the_loss_is_reported() {
     let server = Server::with(&DURABLE);
     let options = RedisOptions { durability: Durability::Single, ..server.options() };
     let store = Arc::new(RedisStore::open(options.clone()).await.unwrap());
@@ -214,17 +214,17 @@ async fn a_server_that_went_back_is_known_for_it_though_others_wrote_on() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn whoever_waits_for_news_is_told_at_once_of_a_server_that_went_back() {
+async fn a_waiting_node_is_notified_immediately_of_a_server_with_older_data() {
     let Restored { mut server, store, lease, before, .. } = Restored::new().await;
     server.restart();
     let begun = Instant::now();
-    let told = loop {
+    let reported = loop {
         match store.wait_for_updates(&lease).await {
             Ok(calls) => break calls.history.unwrap(),
             Err(error) => assert!(begun.elapsed() < Duration::from_secs(20), "{error:?}"),
         }
     };
-    assert_ne!(told.server, before.server);
+    assert_ne!(reported.server, before.server);
     assert!(begun.elapsed() < Duration::from_secs(5), "it took {:?}", begun.elapsed());
 }
 
@@ -245,7 +245,7 @@ async fn another_run_of_a_server_that_may_forget_is_another_server() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_server_that_is_known_to_be_away_keeps_nobody_waiting() {
+async fn requests_to_a_server_that_is_known_to_be_down_fail_immediately() {
     let mut server = Server::start();
     let store = Arc::new(RedisStore::open(server.options()).await.unwrap());
     let world = StoreFixture::new(store.clone(), VirtualClock::default());

@@ -25,7 +25,7 @@ const KEYS: [&str; 6] = ["a-1", "a-2", "ab-1", "ab*", "b", "c"];
 const PATTERNS: [&str; 7] = ["a*", "a-*", "ab*", "ab-1*", "a-1", "*", "b"];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn whoever_goes_next_is_who_the_reference_says() {
+async fn the_next_claim_is_the_claim_of_the_reference() {
     let (mut claimed, mut refused) = (0, 0);
     for seed in 0..12 {
         let mut script = Script::new(seed, None, None).await;
@@ -37,7 +37,7 @@ async fn whoever_goes_next_is_who_the_reference_says() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn whoever_goes_next_stays_so_when_answers_get_lost() {
+async fn the_next_claim_does_not_change_when_answers_are_lost() {
     let server = Server::start();
     let proxy = Proxy::before(&server.socket(), &server.directory().join("proxy"));
     let mut script = Script::new(77, None, Some((server, proxy))).await;
@@ -47,7 +47,7 @@ async fn whoever_goes_next_stays_so_when_answers_get_lost() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn whoever_loses_its_node_is_who_the_reference_says() {
+async fn the_processes_of_a_lost_node_are_those_of_the_reference() {
     let times = LeaseTimes { lease: Duration::from_secs(5), grace: Duration::from_secs(10) };
     let (mut claimed, mut handed, mut fenced) = (0, 0, 0);
     for seed in 200..208 {

@@ -30,7 +30,7 @@ async fn the_shard_with_the_keys_is_found_from_any_node() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_the_replica_has_is_there_after_the_primary_of_the_shard_died() {
+async fn replicated_writes_exist_after_the_primary_of_the_shard_was_killed() {
     let mut fleet = Fleet::start().await;
     let namespace = fleet.namespace_of_the_first();
     let world = world(fleet.open_at(&fleet.seeds(), namespace, "replicated:1").await.unwrap());
@@ -69,7 +69,7 @@ async fn a_namespace_that_moves_to_another_shard_is_followed() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_server_that_is_in_no_cluster_is_told() {
+async fn a_server_outside_of_a_cluster_is_reported() {
     let port = free_port();
     let _server = Server::with(&["--port", &port, "--save", "", "--appendonly", "no"]);
     let url = format!("redis+cluster://127.0.0.1:{port}?durability=cache");
@@ -147,8 +147,8 @@ impl Node {
     }
 
     fn takes(&self, first: usize, last: usize) {
-        let told = self.server.ask(&["CLUSTER", "ADDSLOTSRANGE", &first.to_string(), &last.to_string()]);
-        assert_eq!(told, "OK");
+        let reported = self.server.ask(&["CLUSTER", "ADDSLOTSRANGE", &first.to_string(), &last.to_string()]);
+        assert_eq!(reported, "OK");
     }
 
     fn is_ready(&self) -> bool {
@@ -157,8 +157,8 @@ impl Node {
 
     /// Executes a command and checks that the reply is `OK`.
     fn must(&self, command: &[&str]) {
-        let told = self.server.ask(command);
-        assert_eq!(told, "OK", "{command:?}");
+        let reported = self.server.ask(command);
+        assert_eq!(reported, "OK", "{command:?}");
     }
 }
 

@@ -73,7 +73,7 @@ fn is_corrupt<T: std::fmt::Debug>(answer: &Result<T, StoreError>) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_damaged_waiter_holds_up_nobody() {
+async fn a_damaged_record_of_a_waiting_process_delays_no_other_process() {
     let fields = [
         ("if_claimed", "x"),
         ("slot_state", "9"),
@@ -118,7 +118,7 @@ async fn a_damaged_waiter_holds_up_nobody() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_was_set_aside_and_is_mended_has_its_place_again() {
+async fn a_repaired_record_returns_from_quarantine_to_its_position() {
     let vandal = Vandal::new().await;
     let world = &vandal.world;
     let lease = world.node("a").await;
@@ -155,7 +155,7 @@ async fn what_was_set_aside_and_is_mended_has_its_place_again() {
 /// Scripts on the server do not read the bodies of a record, so only the node that claims the process detects the
 /// damage.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_claim_whose_body_cannot_be_read_keeps_no_slot() {
+async fn a_claim_with_an_unreadable_body_holds_no_slot() {
     let vandal = Vandal::new().await;
     let world = &vandal.world;
     let lease = world.node("a").await;
@@ -231,7 +231,7 @@ async fn a_damaged_record_keeps_no_node_from_comparing_the_others() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_shared_key_of_another_kind_is_named_before_anything_is_written() {
+async fn a_shared_key_with_the_wrong_type_is_named_before_the_first_write() {
     let server = Server::start();
     let shared = [
         "meta",
@@ -286,7 +286,7 @@ async fn the_largest_numbers_are_sound() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_leads_to_nobody_holds_up_nobody() {
+async fn an_index_entry_without_a_record_delays_no_process() {
     let vandal = Vandal::new().await;
     let world = &vandal.world;
     let lease = world.node("a").await;
@@ -306,7 +306,7 @@ async fn what_leads_to_nobody_holds_up_nobody() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_write_that_meets_damage_changes_nothing_and_says_what_it_met() {
+async fn a_write_that_finds_damage_changes_nothing_and_names_the_damage() {
     let vandal = Vandal::new().await;
     let world = &vandal.world;
     let lease = world.node("a").await;
@@ -360,7 +360,7 @@ async fn an_end_that_meets_damage_among_those_behind_it_changes_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn damage_that_is_no_waiters_own_sets_nobody_aside() {
+async fn damage_of_shared_data_quarantines_no_process() {
     let vandal = Vandal::new().await;
     let world = &vandal.world;
     let (spoilt, sound) = (world.node("a").await, world.node("b").await);
@@ -376,7 +376,7 @@ async fn damage_that_is_no_waiters_own_sets_nobody_aside() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_order_that_meets_damage_changes_nothing() {
+async fn a_pending_action_that_finds_damage_changes_nothing() {
     let vandal = Vandal::new().await;
     let world = &vandal.world;
     let lease = world.node("a").await;
@@ -392,7 +392,7 @@ fn never_ran(stored: &StoredProcess) -> Input {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn marks_that_somebody_overwrote_are_found_out_again() {
+async fn overwritten_high_water_marks_are_rebuilt() {
     let vandal = Vandal::new().await;
     let world = &vandal.world;
     let lease = world.node("a").await;
@@ -422,7 +422,7 @@ async fn marks_that_somebody_overwrote_are_found_out_again() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn events_go_on_behind_those_of_strangers() {
+async fn events_continue_after_events_of_other_programs() {
     let vandal = Vandal::new().await;
     let world = &vandal.world;
     let lease = world.node("a").await;
@@ -436,12 +436,12 @@ async fn events_go_on_behind_those_of_strangers() {
     let read: Vec<_> = page.events.iter().map(|logged| (logged.cursor, logged.id)).collect();
     assert_eq!(read, [(EventCursor(501), first.process.id)]);
     assert!(page.gap, "the gap is reported");
-    let told = world.store.read(Some(EventCursor(500)), 100, false).await.unwrap();
-    assert!(!told.gap);
+    let reported = world.store.read(Some(EventCursor(500)), 100, false).await.unwrap();
+    assert!(!reported.gap);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_node_whose_record_is_damaged_comes_back_and_stops_nobody() {
+async fn a_node_with_a_damaged_record_registers_again_and_blocks_no_node() {
     let vandal = Vandal::new().await;
     let world = &vandal.world;
     let (a, b) = (world.node("a").await, world.node("b").await);
@@ -464,7 +464,7 @@ async fn a_node_whose_record_is_damaged_comes_back_and_stops_nobody() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_damaged_record_hides_no_other() {
+async fn a_damaged_record_hides_no_other_record() {
     let vandal = Vandal::new().await;
     let world = &vandal.world;
     let lease = world.node("a").await;

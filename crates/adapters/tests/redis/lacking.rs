@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 const SOON: Duration = Duration::from_millis(2_500);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nobody_waits_long_for_a_replica_that_is_known_to_be_away() {
+async fn requests_do_not_wait_long_for_a_replica_that_is_known_to_be_down() {
     let (_primary, replica, store) = pair().await;
     let world = StoreFixture::new(store.clone(), VirtualClock::default());
     let (known, unknown) = (world.submission(world.draft()).await, world.submission(world.draft()).await);
@@ -40,7 +40,7 @@ async fn nobody_waits_long_for_a_replica_that_is_known_to_be_away() {
 
 /// A claim that only the primary has received is lost if the primary is lost. Such a claim must not start a process.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_claim_that_a_replica_lacks_is_not_kept_though_it_is_read() {
+async fn a_claim_that_a_replica_lacks_does_not_count_although_it_can_be_read() {
     let (primary, replica, store) = pair().await;
     let world = StoreFixture::new(store.clone(), VirtualClock::default());
     let lease = world.node("a").await;
@@ -83,7 +83,7 @@ async fn a_claim_that_a_replica_lacks_is_not_kept_though_it_is_read() {
 /// In newer Redis versions, `WAIT` covers only writes of the same connection, and a repeated request may use a new
 /// connection. A script that finds an earlier write therefore has to write something as well.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_was_written_before_is_acknowledged_only_when_every_replica_has_it() {
+async fn an_earlier_write_is_acknowledged_only_when_every_replica_has_it() {
     let (primary, replica, store) = pair().await;
     let world = StoreFixture::new(store.clone(), VirtualClock::default());
     let lease = world.node("a").await;
@@ -123,8 +123,8 @@ async fn what_was_written_before_is_acknowledged_only_when_every_replica_has_it(
 
 /// Returns the number of changes since the server last saved a snapshot.
 fn changes(server: &Server) -> u64 {
-    let told = server.ask(&["INFO", "persistence"]);
-    let count = told.lines().find_map(|line| line.strip_prefix("rdb_changes_since_last_save:")).unwrap();
+    let reported = server.ask(&["INFO", "persistence"]);
+    let count = reported.lines().find_map(|line| line.strip_prefix("rdb_changes_since_last_save:")).unwrap();
     count.trim().parse().unwrap()
 }
 

@@ -113,7 +113,7 @@ async fn answers_out_of_step_are_refused_and_the_next_question_has_its_own() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_sweep_whose_answer_got_lost_names_whom_it_let_go() {
+async fn a_prune_with_a_lost_answer_names_the_pruned_processes() {
     let (world, proxy) = behind_a_proxy().await;
     let lease = world.node("a").await;
     let running = world.run(world.draft(), &lease).await;
@@ -164,7 +164,7 @@ async fn a_write_that_no_server_got_is_surely_not_applied() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_was_acknowledged_is_there_after_the_server_was_killed() {
+async fn acknowledged_writes_exist_after_the_server_was_killed() {
     let mut server = Server::with(&["--save", "", "--appendonly", "yes", "--appendfsync", "always"]);
     let options = RedisOptions { durability: Durability::Single, ..server.options() };
     let store: Arc<dyn Store> = Arc::new(RedisStore::open(options).await.unwrap());
@@ -205,7 +205,7 @@ async fn a_server_that_forgot_the_scripts_gets_them_again() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_full_server_refuses_what_is_new_and_lets_go_of_what_is_old() {
+async fn a_full_server_refuses_new_processes_and_prunes_old_processes() {
     let server = Server::start();
     let world = StoreFixture::new(
         Arc::new(RedisStore::open(server.options()).await.unwrap()),
@@ -300,7 +300,7 @@ async fn a_server_whose_settings_were_changed_gets_no_writes_until_they_are_mend
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_server_that_loads_its_data_is_waited_for_and_not_taken_for_a_broken_one() {
+async fn a_manager_waits_for_a_server_that_loads_its_data() {
     let slow = ["--key-load-delay", "4000", "--loading-process-events-interval-bytes", "1024"];
     let lasting = ["--save", "", "--appendonly", "yes", "--appendfsync", "always"];
     let mut server = Server::with(&[&lasting[..], &slow[..]].concat());

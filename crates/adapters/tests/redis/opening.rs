@@ -87,7 +87,7 @@ async fn replicas_have_to_be_there() {
 }
 
 #[tokio::test]
-async fn a_namespace_of_a_newer_program_is_left_untouched() {
+async fn a_namespace_of_a_newer_program_is_left_unchanged() {
     let server = Server::start();
     drop(RedisStore::open(server.options()).await.unwrap());
     let meta = "lh:{longhaul}:meta";
@@ -114,7 +114,7 @@ async fn a_namespace_of_an_older_program_is_left_untouched() {
 }
 
 #[tokio::test]
-async fn a_user_who_may_not_ask_for_the_settings_is_told_which_command_to_allow() {
+async fn the_error_of_a_user_without_config_permission_names_the_command_to_allow() {
     let server = Server::with(&LASTING);
     server.ask(&["ACL", "SETUSER", "store", "on", ">secret", "~*", "+@all", "-config"]);
     let url = format!("{}?user=store&pass=secret", server.url());
@@ -158,7 +158,7 @@ async fn a_server_that_still_loads_its_data_is_waited_for() {
 const LEAST: &str = include_str!("../../redis.acl");
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_user_of_the_list_that_is_shipped_may_do_what_a_store_does() {
+async fn the_user_of_the_shipped_acl_may_execute_all_operations_of_a_store() {
     let directory = tempfile::tempdir().unwrap();
     let list = directory.path().join("users.acl");
     std::fs::write(&list, LEAST).unwrap();

@@ -10,7 +10,8 @@ use std::net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
-/// Number of a machine. The client has the number 0: any connection that comes from no machine's address belongs to it.
+/// Number of a machine. The client has the number 0: every connection that does not come from the address of a machine
+/// belongs to the client.
 pub(crate) type Machine = u8;
 
 /// Lowest second octet of the addresses from which machines connect.

@@ -93,7 +93,8 @@ impl Proxy {
 fn pass(client: UnixStream, server: UnixStream, orders: &Arc<Orders>) {
     let (mut from_client, mut to_server) = (client.try_clone().unwrap(), server.try_clone().unwrap());
     let (mut from_server, mut to_client) = (server, client);
-    // Each read returns one whole message, because a connection with scripts carries short messages, one at a time.
+    // Each read returns exactly one message, because a connection with scripts carries short messages, one after the
+    // other.
     let asked = Arc::new(AtomicUsize::new(0));
     let (asks, orders, lost) = (Arc::clone(&asked), Arc::clone(orders), Arc::clone(orders));
     thread::spawn(move || {
@@ -132,8 +133,8 @@ fn pass(client: UnixStream, server: UnixStream, orders: &Arc<Orders>) {
             }
             let answer = buffer.get(..count).unwrap_or_default().to_vec();
             slips |= is_script && orders.slips.swap(false, Ordering::SeqCst);
-            let told = if slips { &before } else { &answer };
-            if to_client.write_all(told).is_err() {
+            let reported = if slips { &before } else { &answer };
+            if to_client.write_all(reported).is_err() {
                 break;
             }
             before = answer;

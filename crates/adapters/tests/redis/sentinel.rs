@@ -35,7 +35,7 @@ const REPLICAS: [Machine; 2] = [2, 3];
 const SENTINELS: [Machine; 3] = [3, 4, 5];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_every_replica_has_is_there_after_the_primary_died() {
+async fn replicated_writes_exist_after_the_primary_was_killed() {
     let mut fleet = Fleet::start("").await;
     let world = fleet.world("replicated:2").await;
     let mut acknowledged = Vec::new();
@@ -48,7 +48,7 @@ async fn what_every_replica_has_is_there_after_the_primary_died() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nothing_acknowledged_is_lost_with_a_primary_that_was_cut_off() {
+async fn no_acknowledged_write_is_lost_with_a_primary_that_was_cut_off() {
     cut_off(&[CLIENT, PRIMARY]).await;
 }
 

@@ -102,7 +102,7 @@ async fn a_server_is_reached_through_tls_where_its_authority_is_trusted() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_server_that_nobody_vouches_for_is_refused() {
+async fn a_server_without_a_trusted_certificate_is_refused() {
     let papers = Papers::issue();
     let (server, port) = papers.server("server", false);
     for files in [&[("ca", "theirs")][..], &[]] {
@@ -123,7 +123,7 @@ async fn a_server_of_another_name_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_server_that_asks_for_a_certificate_takes_one_that_it_trusts_alone() {
+async fn a_server_with_client_certificates_accepts_only_trusted_certificates() {
     let papers = Papers::issue();
     let (_server, port) = papers.server("server", true);
     let shown = |holder: &str| {
@@ -140,7 +140,7 @@ async fn a_server_that_asks_for_a_certificate_takes_one_that_it_trusts_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_connection_through_tls_that_breaks_is_made_anew() {
+async fn a_broken_tls_connection_is_opened_again() {
     let papers = Papers::issue();
     let (mut server, port) = papers.server("server", false);
     let store = open(&papers.url(&port, &[("ca", "ours")])).await.unwrap();

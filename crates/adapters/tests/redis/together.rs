@@ -15,7 +15,7 @@ async fn world(server: &Server) -> StoreFixture {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_happens_at_one_store_calls_who_waits_at_another() {
+async fn a_change_through_one_handle_notifies_waiters_at_another_handle() {
     let server = Server::start();
     let (here, there) = (world(&server).await, world(&server).await);
     let (lease, other) = (here.node("a").await, there.node("b").await);

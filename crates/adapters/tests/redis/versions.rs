@@ -21,7 +21,7 @@ async fn world(options: RedisOptions) -> StoreFixture {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn older_node_leaves_a_newer_specification_to_newer_nodes() {
+async fn older_node_leaves_a_process_with_a_newer_spec_to_newer_nodes() {
     let server = Server::start();
     let (older, newer) = two_versions(&server).await;
     let (old_node, new_node) = (older.node("old").await, newer.node("new").await);
@@ -63,7 +63,7 @@ async fn labels_of_a_newer_specification_are_offered_to_those_who_ask_for_classe
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn newer_record_is_named_as_such_and_hides_no_other() {
+async fn newer_record_is_reported_as_newer_and_hides_no_other_record() {
     let server = Server::start();
     let (older, newer) = two_versions(&server).await;
     let old_node = older.node("old").await;

@@ -7,7 +7,7 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 
 #[test]
-fn new_key_is_made_once_and_for_its_user_alone() {
+fn new_key_is_created_once_and_readable_only_for_its_user() {
     let top = tempfile::tempdir().unwrap();
     let file = KeyFile::at(top.path().join("config/longhaul/cluster.key"));
     assert!(matches!(file.keys(), Err(KeyFileError::Missing { .. })));
@@ -26,7 +26,7 @@ fn new_key_is_made_once_and_for_its_user_alone() {
 }
 
 #[test]
-fn many_who_make_a_key_at_once_get_the_same_one() {
+fn concurrent_creations_of_a_key_get_the_same_key() {
     let top = tempfile::tempdir().unwrap();
     let file = KeyFile::at(top.path().join("cluster.key"));
     let made: Vec<_> = std::thread::scope(|scope| {
@@ -52,7 +52,7 @@ fn file_that_others_may_reach_is_refused() {
 }
 
 #[test]
-fn what_is_no_plain_file_of_ones_own_is_refused() {
+fn path_that_is_not_a_regular_file_of_the_user_is_refused() {
     let place = Place::new();
     let beside = |name: &str| KeyFile::at(place.0.path().join(name));
     symlink("cluster.key", beside("link").path()).unwrap();
@@ -96,7 +96,7 @@ fn broken_file_is_refused_without_a_word_of_its_keys() {
 }
 
 #[test]
-fn new_key_goes_first_and_the_old_one_is_kept_until_it_is_let_go() {
+fn new_key_comes_first_and_the_old_key_stays_until_it_is_removed() {
     let place = Place::new();
     let file = place.file();
     let old = file.keys().unwrap().signing().clone();

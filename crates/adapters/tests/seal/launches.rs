@@ -193,7 +193,7 @@ fn launch_that_is_true_is_not_admitted_elsewhere_later_or_once_more() {
 }
 
 #[test]
-fn delayed_launch_is_valid_from_its_moment_on() {
+fn validity_of_a_delayed_launch_starts_at_its_start_time() {
     let signer = signer(&Place::new());
     let moment = NOW.plus(DAY * 40);
     let process = sealed(&signer, Spec { not_before: Some(moment), ..spec() });
@@ -255,7 +255,7 @@ fn seal_that_cannot_be_read_is_refused() {
 }
 
 #[test]
-fn seals_are_what_they_always_were() {
+fn signatures_never_change() {
     let place = Place::with(
         "longhaul-cluster-key-1 347480939cbb 4242424242424242424242424242424242424242424242424242424242424242\n",
     );

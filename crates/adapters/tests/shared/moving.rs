@@ -1,4 +1,4 @@
-//! Helpers that copy everything from one store to another and compare both stores.
+//! Helpers that copy all data from one store to another store and compare both stores.
 
 use longhaul_ports::*;
 

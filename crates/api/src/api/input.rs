@@ -77,13 +77,14 @@ fn content(request: InputRequest) -> Result<Vec<u8>, ApiError> {
         }
         (None, None) => Vec::new(),
         (Some(_), Some(_)) => {
-            return Err(
-                ApiError::invalid("input", "both `text` and `base64` are given").help("give one of them")
-            );
+            return Err(ApiError::invalid("input", "both `text` and `base64` are given").help(
+                "give either `text` \
+                    or `base64`",
+            ));
         }
     };
     if bytes.is_empty() && !request.close {
-        return Err(ApiError::invalid("input", "there is nothing to write")
+        return Err(ApiError::invalid("input", "the request contains no input to write")
             .help("give `text` or `base64`, or `close` to close the input"));
     }
     Ok(bytes)

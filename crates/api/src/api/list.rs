@@ -198,7 +198,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_lives_is_listed_unless_asked() {
+    fn only_live_processes_are_listed_by_default() {
         let read = |statuses: &[&str], live, all, span| {
             let statuses = statuses.iter().map(ToString::to_string).collect();
             self::statuses(&ListRequest { statuses, live, all, ..ListRequest::default() }, span)

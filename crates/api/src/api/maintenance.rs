@@ -21,7 +21,8 @@ impl Api {
     /// Prunes ended processes and their output.
     ///
     /// # Errors
-    /// Returns an error if the request sets no limit for what is pruned, or if the store does not respond.
+    /// Returns an error if the request contains no limit that selects the records to prune, or if the store does not
+    /// respond.
     pub async fn prune(&self, request: PruneRequest) -> Result<PruneReply, ApiError> {
         if request.older_than_ms.is_none() && request.keep.is_none() && request.bytes.is_none() {
             return Err(ApiError::invalid("prune", "`older_than_ms`, `keep` and `bytes` are missing")
@@ -45,7 +46,8 @@ impl Api {
     /// Stops all processes and deletes all records.
     ///
     /// # Errors
-    /// Returns an error if the request is not confirmed, or if the engine cannot stop and delete everything.
+    /// Returns an error if the request is not confirmed, or if the engine cannot stop all processes and delete all
+    /// records.
     pub async fn clear(&self, request: ResetRequest) -> Result<ResetReply, ApiError> {
         if request.dry_run == request.confirm {
             return Err(ApiError::invalid("reset", "a reset stops all processes and deletes all records")

@@ -161,7 +161,7 @@ async fn finish(
 ) -> Result<ActionReply, ApiError> {
     match end {
         ReportedEnd::Told(end) => ask(engine, id, end, expected).await,
-        // A reporter that reports its own work as cancelled has already stopped, so the process can end at once.
+        // A reporter that reports its own work as cancelled has already stopped, so the process can end immediately.
         ReportedEnd::Cancelled if is_reported => {
             // The descendants are cancelled first. They get their grace period to stop.
             engine.terminate(id, false, expected).await?;

@@ -64,11 +64,11 @@ impl Api {
             (None, Some(_)) => return Err(graceless()),
             (None, None) => None,
         };
-        let told = self.engine.end_session(&session, policy).await?;
-        if told.is_empty() {
+        let reported = self.engine.end_session(&session, policy).await?;
+        if reported.is_empty() {
             self.check_known(session).await?;
         }
-        Ok(outcomes(&self.engine, told).await)
+        Ok(outcomes(&self.engine, reported).await)
     }
 
     /// Returns an error if no live or ended process belongs to the session. In this case the name of the session is

@@ -11,7 +11,7 @@ use std::time::Duration;
 const MAX_IDS: usize = 1_000;
 
 impl Api {
-    /// Waits until all processes, or any one of them, have reached the requested state, or until the timeout.
+    /// Waits until all processes, or one of them, have reached the requested state, or until the timeout expires.
     ///
     /// # Errors
     /// Returns an error if the request is invalid, or if a reference does not match exactly one process.

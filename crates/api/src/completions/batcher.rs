@@ -8,7 +8,7 @@ use std::time::Duration;
 ///
 /// The times in the log alone decide which ends belong to one batch, no matter how late or in how many steps the log is
 /// read. The reader's clock only decides when a batch is closed. A reader that resumes after the last end of a batch
-/// gets the same further batches.
+/// gets the same later batches as other readers.
 #[derive(Debug)]
 pub(crate) struct Batcher<T> {
     window: Duration,
@@ -120,7 +120,7 @@ mod tests {
         logged: Timestamp,
     }
 
-    /// Creates the batches of an existing log at once, without waiting for time windows.
+    /// Creates the batches of an existing log immediately, without waiting for time windows.
     fn in_one_go(log: &[Entry]) -> Vec<CompletionBatch<EventCursor>> {
         let mut batcher = Batcher::new(WINDOW, MAX_BATCH);
         let mut batches = Vec::new();
@@ -161,8 +161,8 @@ mod tests {
         #[test]
         fn every_end_is_in_one_batch_and_in_its_order(log in logs(400)) {
             for batches in [in_one_go(&log), as_it_happens(&log)] {
-                let told: Vec<EventCursor> = batches.iter().flat_map(|batch| batch.ends.clone()).collect();
-                prop_assert_eq!(told, log.iter().map(|entry| entry.place).collect::<Vec<_>>());
+                let reported: Vec<EventCursor> = batches.iter().flat_map(|batch| batch.ends.clone()).collect();
+                prop_assert_eq!(reported, log.iter().map(|entry| entry.place).collect::<Vec<_>>());
             }
         }
 
@@ -181,12 +181,12 @@ mod tests {
         }
 
         #[test]
-        fn whoever_reads_along_and_whoever_comes_late_get_the_same(log in logs(0)) {
+        fn early_and_late_readers_get_the_same_batches(log in logs(0)) {
             prop_assert_eq!(in_one_go(&log), as_it_happens(&log));
         }
 
         #[test]
-        fn whoever_goes_on_behind_a_batch_gets_the_same_from_there(log in logs(400), which: prop::sample::Index) {
+        fn a_reader_that_resumes_after_a_batch_gets_the_same_later_batches(log in logs(400), which: prop::sample::Index) {
             for (read, batches) in
                 [(in_one_go as fn(&[Entry]) -> _, in_one_go(&log)), (as_it_happens, as_it_happens(&log))]
             {
@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn who_joins_within_the_window_counts_as_live() {
+    fn process_that_joins_within_the_window_counts_as_live() {
         let mut batcher = Batcher::new(WINDOW, MAX_BATCH);
         batcher.end(Timestamp(0), Timestamp(0), EventCursor(1), (), 0);
         batcher.added(Timestamp(249), 1);

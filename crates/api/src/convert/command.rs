@@ -127,7 +127,7 @@ fn check_line(request: &CommandRequest) -> Result<(), ApiError> {
             "command",
             format!("the command has {} arguments; the maximum is {}", request.args.len(), MAX_ARGUMENTS - 1),
         )
-        .help("pass the list in a file"));
+        .help("pass the arguments in a file"));
     }
     let line = || std::iter::once(&request.program).chain(&request.args);
     let bytes: usize = line().map(String::len).sum();
@@ -169,7 +169,7 @@ fn environment(request: EnvironmentRequest) -> Result<(EnvironmentSpec, Option<V
     if request.removed.len() > MAX_VARIABLES {
         return Err(ApiError::invalid(
             "environment",
-            format!("more than {MAX_VARIABLES} variables are to be removed"),
+            format!("the launch removes more than {MAX_VARIABLES} environment variables"),
         ));
     }
     let environment =
@@ -239,7 +239,10 @@ fn limits(request: &LimitsRequest) -> Result<ResourceLimits, ApiError> {
         cpu_seconds: bounded("limits.cpu_seconds", request.cpu_seconds)?,
         memory_bytes: match bounded("limits.memory_bytes", request.memory_bytes)? {
             Some(bytes) if bytes < MIN_MEMORY => {
-                let why = format!("no program can start with {bytes} bytes; the minimum is {MIN_MEMORY}");
+                let why = format!(
+                    "no program can start with {bytes} bytes of memory; the minimum is \
+                    {MIN_MEMORY}"
+                );
                 return Err(ApiError::invalid("limits.memory_bytes", why).help("give at least 1 MiB"));
             }
             other => other,

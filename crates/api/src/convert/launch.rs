@@ -1,4 +1,4 @@
-//! Converts launch requests and validates everything that can be checked without the store.
+//! Converts launch requests, and makes all checks that do not need the store.
 
 use crate::convert::command::{self, LaunchDefaults};
 use crate::convert::moment::exact;

@@ -108,7 +108,7 @@ mod tests {
     use std::time::Duration;
 
     #[test]
-    fn exactly_one_way_tells_that_a_command_is_ready() {
+    fn a_readiness_check_has_exactly_one_method() {
         let none = ReadyWhenRequest::default;
         let one = ready_when(ReadyWhenRequest { port: Some(80), ..none() });
         assert_eq!(one.unwrap(), ReadyWhen::Port(80));

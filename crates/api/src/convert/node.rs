@@ -42,7 +42,11 @@ pub(crate) fn placement(request: &LaunchRequest) -> Result<Placement, ApiError> 
     match asked.into_iter().filter(|asked| *asked).count() {
         0 => return Ok(Placement::Here),
         1 if request.reported.is_some() => {
-            return Err(ApiError::invalid("placement", "reported work has no node: its reporter does it"));
+            return Err(ApiError::invalid(
+                "placement",
+                "reported work cannot be assigned to a node, because \
+                longhaul does not execute it",
+            ));
         }
         1 => {}
         _ => {

@@ -60,13 +60,13 @@ pub(super) fn reason(
 
 /// Explains that part of a process tree survived SIGKILL, and lists the pids if they are known.
 fn of_survivors(members: &[u32]) -> String {
-    let told = "killed, but some processes of the tree are still running";
+    let reported = "killed, but some processes of the tree are still running";
     match members {
-        [] => told.to_owned(),
-        [pid] => format!("{told}: process {pid}"),
+        [] => reported.to_owned(),
+        [pid] => format!("{reported}: process {pid}"),
         pids => {
             let pids = pids.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-            format!("{told}: processes {pids}")
+            format!("{reported}: processes {pids}")
         }
     }
 }
@@ -258,7 +258,7 @@ mod tests {
     use std::time::Duration;
 
     #[test]
-    fn every_ending_says_what_happened() {
+    fn every_ending_has_a_reason() {
         let said = [
             (Ending::Completed { exit: None, result: None }, "its reporter reported that the work is done"),
             (Ending::Failed { failure: Failure::Exit(exit(code(7))) }, "exited with code 7"),
@@ -294,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn timeout_names_its_limit_and_what_ended_it() {
+    fn timeout_names_its_limit_and_the_signal() {
         let mut process = running();
         let exited = Observation::Exited {
             attempt: process.attempt,
@@ -328,7 +328,7 @@ mod tests {
     }
 
     #[test]
-    fn nodes_that_drain_are_named_instead_of_called_away() {
+    fn draining_nodes_are_named_and_not_called_absent() {
         let node = |name: &str| name.parse::<NodeId>().unwrap();
         let pinned = Placement::Node(node("a"));
         assert_eq!(nowhere(&pinned, &[]), "only the node a may run the process, and it is absent");
@@ -340,7 +340,7 @@ mod tests {
     }
 
     #[test]
-    fn what_simply_runs_needs_no_reason() {
+    fn running_process_has_no_reason() {
         assert_eq!(reason(&running(), Timestamp(1_000), &BlockedBy::None, &[]), None);
     }
 

@@ -154,7 +154,8 @@ pub(crate) async fn patiently<T, F: Future<Output = Result<T, EngineError>>>(
     loop {
         match ask().await {
             Ok(answer) => return Some(answer),
-            Err(error) => tracing::warn!(%error, "an event reader is waiting for the store"),
+            Err(error) => tracing::warn!(%error, "could not read the event log; the reader is waiting for \
+                the store"),
         }
         select! {
             () = engine.over() => return None,

@@ -46,7 +46,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_never_given_is_refused() {
+    fn malformed_cursor_is_refused() {
         for text in ["", "e-", "7", "e-+7", "e-G", "e-A", "e-ffffffffffffffff0", "E-7", "e-1 "] {
             let problem = read_cursor(text).unwrap_err().into_problem();
             assert_eq!((problem.status, problem.slug.as_str()), (400, "invalid_request"), "{text:?}");

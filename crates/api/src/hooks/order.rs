@@ -83,13 +83,13 @@ pub struct HookPlan {
 #[non_exhaustive]
 pub enum HookError {
     /// The command is empty.
-    #[error("the hook has no program")]
+    #[error("the command of the hook is empty")]
     NoProgram,
     /// The working directory is not an absolute path.
     #[error("the directory of the hook is not an absolute path")]
     Directory,
     /// The timeout is zero.
-    #[error("the hook has no timeout")]
+    #[error("the timeout of the hook is zero")]
     NoTimeout,
 }
 
@@ -365,7 +365,7 @@ mod tests {
     }
 
     #[test]
-    fn hook_without_program_place_or_end_is_refused() {
+    fn hook_without_program_directory_or_timeout_is_refused() {
         let plan = |command: &str, directory: &str, timeout| HookPlan {
             command: vec![command.to_owned()],
             directory: directory.to_owned(),

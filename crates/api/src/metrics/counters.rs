@@ -30,7 +30,7 @@ pub(super) struct EventCounters {
     open: HashMap<ProcessId, OpenProcess>,
 }
 
-/// Last known step in the life of a process that has not ended, with the time of this step.
+/// Last known step of a process that has not ended, with the time of this step.
 #[derive(Clone, Copy, Debug)]
 enum OpenProcess {
     /// The process has been waiting for a claim since this time.
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn wait_for_a_moment_is_no_wait_for_a_slot() {
+    fn wait_for_a_start_time_is_not_a_wait_for_a_slot() {
         let mut tally = EventCounters::default();
         count_event(&mut tally, 1, 0, Fact::Submitted);
         count_event(&mut tally, 1, 60_000, Fact::BecameDue);
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn what_waits_for_its_children_is_counted_once() {
+    fn process_that_waits_for_its_children_is_counted_once() {
         let mut tally = EventCounters::default();
         count_event(&mut tally, 1, 0, Fact::Submitted);
         count_event(&mut tally, 1, 10, claimed());
@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn memory_of_what_is_open_is_bounded() {
+    fn memory_of_an_open_batch_is_limited() {
         let mut tally = EventCounters::default();
         for number in 0..=MAX_OPEN as u128 {
             count_event(&mut tally, number, 0, Fact::Submitted);

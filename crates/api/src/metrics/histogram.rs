@@ -64,7 +64,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bucket_holds_what_does_not_exceed_its_bound() {
+    fn bucket_contains_values_up_to_its_bound() {
         let mut histogram = Histogram::with(&[0.1, 1.0]);
         for millis in [50, 100, 101, 1_000, 5_000] {
             histogram.take(Duration::from_millis(millis));

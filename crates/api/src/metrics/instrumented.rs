@@ -125,12 +125,12 @@ mod tests {
     use longhaul_testkit::suite::{StoreFixture, wrapper};
 
     #[tokio::test]
-    async fn every_method_reaches_the_store_inside() {
+    async fn every_method_reaches_the_inner_store() {
         let clock = VirtualClock::default();
         let probe = ProbeStore::new(Arc::new(MemoryStore::new(Arc::new(clock.clone()))));
         let store =
             InstrumentedStore::new(Arc::new(probe.clone()), Arc::new(clock.clone()), Metrics::default());
         let world = StoreFixture::new(Arc::new(store), clock);
-        wrapper::every_method_reaches_the_store_inside(&world, &probe).await;
+        wrapper::every_method_reaches_the_inner_store(&world, &probe).await;
     }
 }

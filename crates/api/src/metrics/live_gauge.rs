@@ -22,8 +22,8 @@ pub(super) struct KeyGauge {
 /// Progress of the initial read of the store.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum CountState {
-    /// The store is still being read. Processes that end meanwhile are remembered, so that an outdated page does not
-    /// add them again.
+    /// The store is still being read. Processes that end during this time are remembered, so that an outdated page does
+    /// not add them again.
     #[default]
     UnderWay,
     Done,
@@ -153,7 +153,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn counts_are_those_of_the_newest_records_whatever_is_read_beside(
+        fn counts_match_the_newest_records_despite_concurrent_reads(
             all in prop::collection::vec(lives(12), 1..6),
             pages in prop::collection::vec((0..6_usize, 0..12_usize), 0..20),
             counted_at in 0..12_usize,

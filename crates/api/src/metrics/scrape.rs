@@ -22,8 +22,8 @@ impl Api {
     /// # Errors
     /// Returns an error if the store does not respond.
     pub async fn metrics_text(&self) -> Result<String, ApiError> {
-        // If the store does not respond, the scrape must fail here. Without this check, the metrics would look like
-        // those of an idle manager.
+        // If the store does not respond, the scrape must fail. Otherwise, the metrics would look like the metrics of an
+        // idle manager.
         self.metrics.catch_up(&self.engine).await?;
         let mut text = MetricsText::default();
         self.about_manager(&mut text);
@@ -143,7 +143,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keys_beyond_the_hundred_busiest_are_told_together() {
+    fn keys_after_the_hundred_busiest_are_reported_together() {
         let keys: Vec<SlotKey> =
             (0..150).map(|number| SlotKey::new(&format!("key-{number}")).unwrap()).collect();
         let sums =

@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn pages_go_on_where_the_one_before_ended() {
+    fn pages_continue_at_the_end_of_the_previous_page() {
         for limit in 1..30 {
             for only in [None, Some(OutputSource::Stdout), Some(OutputSource::Stderr)] {
                 let (mut from, mut all) = (0, String::new());

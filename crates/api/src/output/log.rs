@@ -69,7 +69,7 @@ impl<'e> AttemptLog<'e> {
     /// Returns the section from an offset to the next gap, or to the end of the log.
     pub(super) const fn stretch(&self, size: &OutputSize, from: u64) -> OutputExtent {
         match size.gap {
-            // The section ends at the gap, so its last line ends there too.
+            // The section ends at the gap, so the last line of the section ends at the gap too.
             Some((begin, _)) if from < begin => OutputExtent { from, until: begin, ending: WindowEnd::Over },
             Some(_) | None => OutputExtent { from, until: size.end, ending: self.ending() },
         }

@@ -74,7 +74,7 @@ impl PageReader<'_> {
         Err(ApiError::new(
             503,
             "output_in_flux",
-            "the middle of the output is dropped faster than it can be read",
+            "the output grows so fast that its middle is deleted before it can be read",
         )
         .help("read the tail of the output: `tail_lines`"))
     }
@@ -235,7 +235,7 @@ impl PageReader<'_> {
         }
     }
 
-    /// Returns the tail of the log, without anything before the offset `behind`.
+    /// Returns the tail of the log, but no bytes before the offset `behind`.
     async fn tail(
         &self,
         size: &OutputSize,
@@ -305,8 +305,8 @@ impl PageReader<'_> {
     }
 }
 
-/// Returns how many of `room` bytes are for the head; the rest is for the tail. The head gets one fifth, but more in
-/// small replies (see [`SMALL_HEAD`]).
+/// Returns how many of the `room` bytes are for the head; the remaining bytes are for the tail. The head gets one fifth
+/// of the bytes, but more in small replies (see [`SMALL_HEAD`]).
 fn share_of_head(room: usize) -> usize {
     (room / 5).max((room / 2).min(SMALL_HEAD))
 }

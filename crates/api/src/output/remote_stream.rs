@@ -255,7 +255,7 @@ impl RemoteOutput {
             Some(kept) => self.send_available(&kept, &away),
             None if self.has_told => {
                 self.push_note(format!(
-                    "the rest is on node {}, which cannot be reached: {}",
+                    "the rest of the output is on node {}, which cannot be reached: {}",
                     away.node, away.why
                 ));
             }

@@ -13,7 +13,7 @@ use tokio::task::spawn_blocking;
 const MAX_SCAN_BYTES: u64 = 64 * 1024 * 1024;
 /// Maximum duration of the search for one reply. Only very expensive patterns reach this limit.
 const MAX_SCAN_TIME: Duration = Duration::from_secs(1);
-/// Number of bytes that one read from the log returns.
+/// Maximum number of bytes that one read of the log returns.
 const PIECE: usize = 256 * 1024;
 /// Number of bytes that are searched between two checks of the clock.
 const PART: usize = 32 * 1024;

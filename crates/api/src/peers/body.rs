@@ -3,8 +3,8 @@
 use longhaul_engine::ports::{PeerBody, PeerError};
 use longhaul_wire::output::{HEAD, InvalidFrame, MAX_FRAME_BYTES, OutputFrame};
 
-/// Number of bytes that are moved to the buffer at once. It is small, because the removal of a frame moves all bytes
-/// that follow in the buffer.
+/// Number of bytes that are added to the buffer in one step. The number is small, because the removal of a frame moves
+/// all later bytes of the buffer.
 const CHUNK_SIZE: usize = 16 * 1024;
 
 /// Reads a complete body. Returns `None` if the body has more than `limit` bytes.
@@ -34,7 +34,7 @@ pub(crate) struct PeerFrames {
 /// Reason why no further frame can be read.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum FrameError {
-    #[error("the output stream ended early")]
+    #[error("the output stream of the other node ended early")]
     Over,
     #[error(transparent)]
     Lost(#[from] PeerError),

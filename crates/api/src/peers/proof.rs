@@ -82,7 +82,7 @@ pub fn prove(
 }
 
 impl PeerGate {
-    /// Creates a gate for node `here`. It accepts only proofs that are made from now on.
+    /// Creates a gate for node `here`. The gate accepts only proofs that are created after this call.
     #[must_use]
     pub fn new(here: NodeId, secrets: Arc<dyn PeerSecrets>) -> Self {
         Self { here, secrets, since: millis(SystemTime::now()), seen: Mutex::default() }
@@ -304,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_said_before_a_manager_began_is_not_taken_again() {
+    fn proof_from_before_the_start_of_the_manager_is_refused() {
         let said = proof(&[1], "beta");
         let mut gate = gate(&[1]);
         gate.since = millis(SystemTime::now() + Duration::from_secs(1));

@@ -13,7 +13,7 @@ pub(crate) struct Unreachable {
     cure: PeerErrorRemedy,
 }
 
-/// What the user must do so that a node becomes reachable.
+/// Action by which the user makes a node reachable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum PeerErrorRemedy {
     /// Wait until the node is running again.
@@ -63,8 +63,9 @@ impl Unreachable {
                 )
             }
             PeerErrorRemedy::Trust => format!(
-                "use the manager there, or let this node trust the certificate of {node}: `node.peer_ca_file` is a \
-                 file of trusted certificates, and the certificate there must contain the host of its `node.address`"
+                "use the manager of {node}, or make this node trust the certificate of {node}: \
+                `node.peer_ca_file` names a file with CA certificates, and the certificate must contain \
+                the host of the `node.address` of {node}"
             ),
             PeerErrorRemedy::Address => {
                 format!(
@@ -83,7 +84,10 @@ impl Unreachable {
         let Self { node, why, .. } = self;
         ApiError::new(503, "node_unreachable", format!("{} reads its input on node {node}", id.short()))
             .because(why)
-            .help("input is never stored for later; if it was sent, the process may have read it: check its output")
+            .help(
+                "longhaul does not store input for a later delivery; if the input was sent, the process \
+                 may have read it: check the output of the process",
+            )
     }
 }
 

@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn what_could_be_understood_differently_is_no_address() {
+    fn ambiguous_url_is_refused() {
         for bad in [
             "",
             "example.com",
@@ -204,7 +204,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_text_is_within_what_it_was_not_written_for(text in "(https?://)?[a-z.@:/\\\\?#\\[\\]%0-9-]{0,40}") {
+        fn no_address_matches_an_entry_for_another_address(text in "(https?://)?[a-z.@:/\\\\?#\\[\\]%0-9-]{0,40}") {
             let allowed = WebhookAddress::new("https://example.com:8443/hooks").unwrap();
             if let Ok(address) = WebhookAddress::new(&text)
                 && address.is_within(&allowed)

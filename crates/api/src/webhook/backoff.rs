@@ -33,7 +33,7 @@ mod tests {
     }
 
     #[test]
-    fn receiver_that_asks_for_more_is_left_alone_but_not_for_ever() {
+    fn requested_delay_of_a_receiver_is_respected_up_to_the_maximum() {
         assert_eq!(wait(1, 0, Some(Duration::from_secs(60))), Duration::from_secs(60));
         assert_eq!(wait(1, 0, Some(Duration::MAX)), MAX_BACKOFF);
     }

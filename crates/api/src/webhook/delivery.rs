@@ -60,12 +60,12 @@ impl Delivery<'_> {
                         event,
                         status,
                         why = refusal(status),
-                        "dropped an event that the receiver rejected"
+                        "dropped a webhook event that the receiver rejected"
                     );
                     return Some(DeliveryResult::Done);
                 }
                 SendOutcome::Impossible(why) => {
-                    tracing::warn!(webhook = name, event, why, "dropped an event that cannot be sent");
+                    tracing::warn!(webhook = name, event, why, "dropped a webhook event that cannot be sent");
                     return Some(DeliveryResult::Done);
                 }
                 SendOutcome::Later { why, asked } => {
@@ -76,7 +76,7 @@ impl Delivery<'_> {
                             webhook = name,
                             event,
                             why,
-                            "abandoned an event after a day of retries"
+                            "dropped a webhook event after a day of retries"
                         );
                         return Some(DeliveryResult::Done);
                     }
@@ -85,7 +85,7 @@ impl Delivery<'_> {
                         event,
                         why,
                         failed,
-                        "could not deliver an event; retrying later"
+                        "could not deliver a webhook event; retrying later"
                     );
                     select! {
                         () = self.engine.sleep_until(self.engine.now().plus(wait)) => {}
@@ -160,7 +160,7 @@ mod tests {
     use longhaul_wire::event::EventKind;
 
     #[test]
-    fn refusal_by_a_redirect_says_what_to_change() {
+    fn error_of_a_redirect_names_the_setting_to_change() {
         for status in [301, 302, 307, 308] {
             assert!(refusal(status).contains("redirect, which is not followed"));
         }

@@ -32,7 +32,7 @@ async fn every_event_arrives_in_order_and_signed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_receiver_that_is_away_gets_everything_later_and_delays_nobody() {
+async fn an_unreachable_receiver_gets_all_events_later_and_delays_no_other_receiver() {
     let world = World::new().await;
     let good = Receiver::new(&world, &[], Answer::Status(200));
     let (broken, silent, away) = (
@@ -85,7 +85,7 @@ async fn a_restart_loses_nothing_and_keeps_the_order() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_refused_is_dropped_and_a_redirect_is_a_refusal() {
+async fn rejected_event_is_dropped_and_a_redirect_is_a_rejection() {
     let world = World::new().await;
     let chat = Receiver::new(&world, &[Answer::Status(404), Answer::Status(302)], Answer::Status(200));
     start(&world, vec![webhook("chat", &[])], &Hosts::of(&[("chat", &chat)]), &Arc::default()).await;
@@ -96,7 +96,7 @@ async fn what_is_refused_is_dropped_and_a_redirect_is_a_refusal() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_receiver_that_is_gone_for_good_is_asked_no_more() {
+async fn a_receiver_that_answered_410_gets_no_more_events() {
     let world = World::new().await;
     let chat = Receiver::new(&world, &[Answer::Status(410)], Answer::Status(200));
     start(&world, vec![webhook("chat", &[])], &Hosts::of(&[("chat", &chat)]), &Arc::default()).await;
@@ -107,7 +107,7 @@ async fn a_receiver_that_is_gone_for_good_is_asked_no_more() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_receiver_that_is_gone_stays_off_over_restarts_until_somebody_switches_it_on() {
+async fn a_receiver_that_answered_410_stays_disabled_across_restarts() {
     let mut world = World::new().await;
     let chat = Receiver::new(&world, &[Answer::Status(200), Answer::Status(410)], Answer::Status(200));
     let (post, places) = (Hosts::of(&[("chat", &chat)]), Arc::<Places>::default());
@@ -144,7 +144,7 @@ async fn another_address_switches_a_receiver_on_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_crash_repeats_what_was_under_way_and_a_power_cut_a_hundred_at_most() {
+async fn a_crash_repeats_one_delivery_and_a_power_cut_at_most_a_hundred() {
     for (cuts_power, limit) in [(false, 1), (true, 100)] {
         let mut world = World::new().await;
         let chat = Receiver::new(&world, &[], Answer::Status(200));
@@ -208,7 +208,7 @@ async fn a_receiver_that_asks_for_time_gets_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn only_what_is_wanted_is_sent_and_the_place_moves_all_the_same() {
+async fn only_selected_events_are_sent_and_the_cursor_advances() {
     let world = World::new().await;
     let chat = Receiver::new(&world, &[], Answer::Status(200));
     let places = Arc::<Places>::default();
@@ -243,13 +243,13 @@ async fn events_of_hooks_are_sent_only_where_they_are_wanted() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn events_that_are_lost_are_told_as_a_gap() {
+async fn lost_events_are_reported_as_a_gap() {
     let world = World::new().await;
     let chat = Receiver::new(&world, &[], Answer::Status(200));
     let id = world.run("exit 0").await;
     world.end(&id).await;
     let places = Arc::<Places>::default();
-    // This saved cursor is beyond the end of the log, as after a recreation of the log.
+    // The saved cursor is beyond the end of the log, as if the log had been created again.
     places.kept.lock().unwrap().insert("chat".to_owned(), longhaul_engine::ports::EventCursor(99));
     start(&world, vec![webhook("chat", &[])], &Hosts::of(&[("chat", &chat)]), &places).await;
     world.clock.settle().await;

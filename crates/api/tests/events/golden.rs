@@ -23,7 +23,7 @@ async fn the_events_of_each_type_are_written_as_they_always_were() {
 }
 
 #[test]
-fn what_was_written_is_read_as_it_was_meant() {
+fn encoded_events_are_decoded_to_the_same_values() {
     for line in KEPT.lines() {
         let envelope: Envelope = serde_json::from_str(line).unwrap();
         assert_eq!(serde_json::to_string(&envelope).unwrap(), line);
@@ -31,7 +31,7 @@ fn what_was_written_is_read_as_it_was_meant() {
 }
 
 #[test]
-fn a_client_lives_with_an_event_that_it_does_not_know() {
+fn a_client_ignores_an_unknown_event() {
     let later = r#"{"event":"PROCESS_EVOLVED","priority":"low","data":{"wings":2}}"#;
     let envelope: Envelope = serde_json::from_str(later).unwrap();
     assert_eq!((envelope.event.as_str(), envelope.priority.as_str()), ("PROCESS_EVOLVED", "low"));

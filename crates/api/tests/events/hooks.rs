@@ -96,7 +96,7 @@ async fn a_hook_is_run_for_each_end_and_never_for_those_of_hooks() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_start_of_a_process_is_told_before_its_end_however_short_it_is() {
+async fn the_start_hook_runs_before_the_end_hook_even_for_short_processes() {
     let world = World::new().await;
     let hooks = vec![
         hook(HookTrigger::End, &["exit", "0", "1", "end", "{name}"]),
@@ -115,10 +115,10 @@ async fn the_start_of_a_process_is_told_before_its_end_however_short_it_is() {
     };
     assert_eq!(ran.len(), 9);
     for name in names {
-        let told = find("start", name).completed_at.clone().unwrap();
+        let reported = find("start", name).completed_at.clone().unwrap();
         for moment in ["end", "failure"] {
             let begun = find(moment, name).started_at.clone().unwrap();
-            assert!(told <= begun, "{moment} of {name}: {begun} is before {told}");
+            assert!(reported <= begun, "{moment} of {name}: {begun} is before {reported}");
         }
     }
 }
@@ -175,7 +175,7 @@ async fn the_end_of_a_session_calls_once_however_many_end() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_hook_that_cannot_be_launched_keeps_nobody_from_his_turn() {
+async fn a_hook_that_cannot_be_launched_does_not_block_other_hooks() {
     let world = World::new().await;
     // With the long process name, the argument exceeds its maximum size and the launch is refused. With the short name,
     // the argument fits.
@@ -190,7 +190,7 @@ async fn a_hook_that_cannot_be_launched_keeps_nobody_from_his_turn() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_hook_launches_calls_no_hook_and_completes_no_session() {
+async fn a_process_of_a_hook_calls_no_hook_and_completes_no_session() {
     let world = World::new().await;
     let hooks = vec![
         hook(HookTrigger::Start, &["exit", "0", "1", "start {name}"]),
@@ -348,7 +348,7 @@ async fn a_hook_whose_program_is_missing_fails_and_the_next_call_has_its_turn() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_hook_starts_on_its_own_account_calls_again_one_at_a_time() {
+async fn a_process_without_parent_that_a_hook_starts_calls_the_hook_again() {
     let world = World::new().await;
     start(&world, vec![hook(HookTrigger::End, &["exit", "0", "100"])], &Arc::default()).await;
     let mut id = world.run("exit 0").await;

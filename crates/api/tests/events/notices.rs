@@ -18,7 +18,7 @@ async fn all_after(world: &World, session: &str, cursor: Option<&str>) -> Vec<Ba
 }
 
 #[tokio::test(start_paused = true)]
-async fn fifty_that_end_together_are_told_at_once() {
+async fn fifty_simultaneous_ends_are_reported_in_one_batch() {
     let world = World::new().await;
     let mut notices = world.api.notices("s", None, true).await.unwrap();
     let standing = next_of(&world, &mut notices).await;
@@ -39,7 +39,7 @@ async fn fifty_that_end_together_are_told_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn whoever_comes_late_with_a_cursor_gets_the_same_notices() {
+async fn a_late_reader_with_a_cursor_gets_the_same_batches() {
     let mut world = World::new().await;
     let mut notices = world.api.notices("s", None, true).await.unwrap();
     let mut along = Vec::new();
@@ -64,7 +64,7 @@ async fn whoever_comes_late_with_a_cursor_gets_the_same_notices() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_joins_within_the_window_keeps_the_session_from_being_complete() {
+async fn a_process_that_joins_within_the_window_keeps_the_session_incomplete() {
     let world = World::new().await;
     let mut notices = world.api.notices("s", None, true).await.unwrap();
     next_of(&world, &mut notices).await;
@@ -77,7 +77,7 @@ async fn what_joins_within_the_window_keeps_the_session_from_being_complete() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_ended_without_a_manager_is_told_in_few_notices() {
+async fn ends_without_a_manager_are_reported_in_few_batches() {
     let mut world = World::new().await;
     for _ in 0..20 {
         world.launch(of_session("exit 0 1000", "s")).await;
@@ -99,17 +99,17 @@ async fn an_order_to_wait_that_is_dropped_loses_nothing() {
     let world = World::new().await;
     let mut notices = world.api.notices("s", None, true).await.unwrap();
     world.launch(of_session("exit 0 1000", "s")).await;
-    let mut told = Vec::new();
-    while told.iter().all(|notice: &BatchView| notice.ended.is_empty()) {
+    let mut reported = Vec::new();
+    while reported.iter().all(|notice: &BatchView| notice.ended.is_empty()) {
         // Cancels the wait for the next batch every 7 ms and repeats it.
         tokio::select! {
             biased;
-            next = notices.next() => told.extend(next),
+            next = notices.next() => reported.extend(next),
             () = world.pass(Duration::from_millis(7)) => {}
         }
     }
-    assert_eq!(told.len(), 2);
-    assert!(told[1].all_complete);
+    assert_eq!(reported.len(), 2);
+    assert!(reported[1].all_complete);
 }
 
 #[tokio::test(start_paused = true)]

@@ -45,7 +45,7 @@ async fn joined(readers: Vec<tokio::task::JoinHandle<Vec<EventItem>>>) -> Vec<Ve
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_thousand_who_listen_read_the_store_no_more_often_than_one() {
+async fn a_thousand_subscribers_read_the_store_as_often_as_one() {
     let mut counts = Vec::new();
     for crowd in [1, CROWD] {
         let world = World::new().await;
@@ -66,7 +66,7 @@ async fn a_thousand_who_listen_read_the_store_no_more_often_than_one() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn sessions_are_told_of_their_ends_by_one_reader_of_the_log() {
+async fn one_log_reader_reports_the_ends_of_all_sessions() {
     let world = World::new().await;
     let mut notices = Vec::new();
     for n in 0..100 {
@@ -105,7 +105,7 @@ async fn a_text_is_written_once_for_all() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nobody_reads_when_the_last_listener_is_gone() {
+async fn the_log_reader_stops_without_subscribers() {
     let world = World::new().await;
     let listeners = [listener(&world, &following()).await, listener(&world, &following()).await];
     let readers: Vec<_> = listeners.into_iter().map(|one| reading(one, usize::MAX)).collect();
@@ -128,7 +128,7 @@ async fn nobody_reads_when_the_last_listener_is_gone() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn whoever_falls_behind_all_others_misses_nothing_and_comes_back_to_them() {
+async fn a_slow_subscriber_misses_no_event_and_catches_up() {
     let world = World::new().await;
     let mut slow = listener(&world, &following()).await;
     let quick = reading(listener(&world, &following()).await, 3_000);
@@ -168,7 +168,7 @@ fn sameness(told: &[EventItem]) -> Vec<(String, String, String)> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn each_of_a_crowd_is_told_what_it_asked_for_and_nothing_else() {
+async fn each_of_many_subscribers_gets_exactly_its_events() {
     let world = World::new().await;
     let session = |name: &str| EventsRequest { session: Some(name.to_owned()), ..following() };
     let ends = EventsRequest { types: vec!["PROCESS_STOPPED".to_owned()], ..following() };
@@ -208,7 +208,7 @@ async fn each_of_a_crowd_is_told_what_it_asked_for_and_nothing_else() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_crowd_is_told_the_end_of_what_was_committed_before_the_engine_ended() {
+async fn many_subscribers_get_all_events_that_were_committed_before_the_shutdown() {
     let world = World::new().await;
     let mut readers = Vec::new();
     for _ in 0..100 {

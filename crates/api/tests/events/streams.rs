@@ -15,7 +15,7 @@ fn following(after: Option<&str>) -> EventsRequest {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_command_that_fails_is_told_with_all_that_is_known_of_it() {
+async fn the_event_of_a_failure_contains_all_known_facts() {
     let world = World::new().await;
     let launch = with(of_session("says three tests failed", "s1"), "name", json!("tests"));
     let id = world.launch(with(launch, "type", json!("test_suite"))).await;
@@ -65,7 +65,7 @@ async fn an_event_is_the_same_whenever_and_by_whomever_it_is_read() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn whoever_goes_on_from_a_cursor_misses_nothing_across_a_restart() {
+async fn a_reader_that_resumes_from_a_cursor_misses_no_event_across_a_restart() {
     let mut world = World::new().await;
     let id = world.run("says it").await;
     world.end(&id).await;
@@ -96,7 +96,7 @@ async fn reported_work_starts_with_its_submit_or_with_its_turn() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn only_what_was_asked_for_is_told() {
+async fn only_requested_events_are_sent() {
     let world = World::new().await;
     let mine = world.launch(of_session("exit 0", "mine")).await;
     let other = world.launch(of_session("exit 1", "other")).await;
@@ -129,7 +129,7 @@ async fn nonsense_is_refused() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_follower_is_told_that_it_caught_up_and_then_what_happens() {
+async fn a_follower_gets_caught_up_and_then_new_events() {
     let world = World::new().await;
     world.run("run").await;
     world.clock.settle().await;
@@ -141,7 +141,7 @@ async fn a_follower_is_told_that_it_caught_up_and_then_what_happens() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stream_ends_with_the_engine_and_what_was_committed_is_told_before() {
+async fn a_stream_ends_with_the_engine_after_all_committed_events() {
     let world = World::new().await;
     let mut events = world.api.events(&following(None)).await.unwrap();
     let id = world.run("exit 0").await;
@@ -155,7 +155,7 @@ async fn a_stream_ends_with_the_engine_and_what_was_committed_is_told_before() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_cursor_of_another_log_is_a_gap_and_it_goes_on_from_there() {
+async fn a_cursor_of_another_log_causes_a_gap_and_the_stream_continues() {
     let world = World::new().await;
     let mut events = world.api.events(&following(Some("e-ffff"))).await.unwrap();
     let EventItem::Gap(gap) = next_of(&world, &mut events).await else { panic!("no gap") };
@@ -171,7 +171,7 @@ async fn a_cursor_of_another_log_is_a_gap_and_it_goes_on_from_there() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_the_log_let_go_of_is_a_gap_and_the_rest_is_told() {
+async fn deleted_events_are_a_gap_and_all_later_events_arrive() {
     let world = World::new().await;
     let id = world.launch(json!({ "reported": {} })).await;
     let mut events = world.api.events(&following(Some("start"))).await.unwrap();
@@ -201,7 +201,7 @@ async fn a_store_that_does_not_answer_is_waited_for() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_thousand_that_never_read_and_one_that_breaks_off_hold_nobody_up() {
+async fn a_thousand_silent_subscribers_and_one_broken_one_delay_no_other() {
     let world = World::new().await;
     let mut silent = Vec::new();
     for _ in 0..1_000 {
@@ -230,7 +230,7 @@ async fn a_thousand_that_never_read_and_one_that_breaks_off_hold_nobody_up() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stage_is_told_with_how_far_it_is_as_long_as_that_is_known() {
+async fn a_stage_event_contains_the_progress_if_it_is_known() {
     let world = World::new().await;
     let id = world.launch(json!({ "reported": {} })).await;
     let mut reports = Vec::new();
@@ -252,7 +252,7 @@ async fn a_stage_is_told_with_how_far_it_is_as_long_as_that_is_known() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_event_tells_in_its_own_right_what_happened_and_the_record_who_it_was() {
+async fn an_event_contains_the_facts_and_the_record_adds_the_process_data() {
     let world = World::new().await;
     let launch = with(of_session("exit 3 1000", "s"), "name", json!("tests"));
     let id = world.launch(launch).await;

@@ -25,12 +25,13 @@ const BOUND: Duration = Duration::from_secs(20);
 /// Time after which the test fails.
 const LONG: Duration = Duration::from_secs(600);
 
-/// Fake transport to other nodes. It sends each reply in pieces, with a pause before each piece.
+/// Fake transport to other nodes. The transport sends each reply in several chunks, with a pause before each chunk.
 #[derive(Clone, Debug)]
 struct Trickling {
     pieces: Vec<Vec<u8>>,
     pause: Duration,
-    /// True if the body stays open but sends nothing after the last piece. False if the body ends there.
+    /// True if the body stays open but sends no bytes after the last chunk. False if the body ends after the last
+    /// chunk.
     goes_on: bool,
 }
 
@@ -47,7 +48,7 @@ impl longhaul_engine::ports::PeerTransport for Trickling {
 struct Body {
     pieces: VecDeque<Vec<u8>>,
     pause: Duration,
-    /// Time at which the next piece is sent. Reads that are cancelled and repeated do not delay it.
+    /// Time at which the next chunk is sent. Cancelled and repeated reads do not delay the chunk.
     next_at: Instant,
     goes_on: bool,
 }
@@ -153,7 +154,7 @@ async fn a_page_of_a_node_that_trickles_is_refused_in_time() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn output_of_a_node_that_trickles_ends_in_time_with_what_came() {
+async fn slow_output_of_a_node_ends_in_time_with_the_received_bytes() {
     let silent = Trickling { pieces: Vec::new(), pause: Duration::ZERO, goes_on: true };
     for peer in [
         silent,
@@ -173,7 +174,7 @@ async fn output_of_a_node_that_trickles_ends_in_time_with_what_came() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn much_output_of_a_node_is_told_whole_however_long_that_takes() {
+async fn large_output_of_a_node_is_returned_completely() {
     let pieces = (0..100_u64).map(|piece| {
         let mut frame = Vec::new();
         OutputFrame { kind: FrameKind::Stdout, offset: piece * 4_096, at: 0, bytes: vec![b'x'; 4_096] }
@@ -195,7 +196,7 @@ async fn much_output_of_a_node_is_told_whole_however_long_that_takes() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_follower_is_told_that_a_frame_does_not_come() {
+async fn a_follower_is_notified_of_a_missing_frame() {
     let (api, stored) = before(slow_frame(Duration::from_millis(900))).await;
     let mut output = api.following(&stored, AttemptNo(1), None, true, ReadFrom::From(0)).await.unwrap();
     output.open().await.unwrap();

@@ -30,7 +30,7 @@ pub enum ComposeError {
     /// The store lacks records that it had before.
     #[error(transparent)]
     LostRecords(Box<MissingRecords>),
-    /// The state directory is a copy of another one.
+    /// The state directory is a copy of another state directory.
     #[error(transparent)]
     Copied(#[from] CopiedStateDir),
     /// The store has live processes that another state directory started.
@@ -51,7 +51,7 @@ pub enum ComposeError {
         store: String,
         /// Name of the store with which the directory was served last.
         last: String,
-        /// Id of one of the processes with a running attempt. `None` if no such process is known.
+        /// Id of one of the processes with a running attempt. `None` if no process with a running attempt is known.
         live: Option<ProcessId>,
     },
     /// The state directory has unfinished processes that belong to its previous node name.

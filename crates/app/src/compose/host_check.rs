@@ -37,7 +37,7 @@ const MAX_COMMAND_LEN: usize = 80;
 /// Smallest change of the wall clock that causes a warning.
 const MAX_WALL_CLOCK_JUMP: Duration = Duration::from_secs(60);
 
-/// Checks a SQLite database without creating or changing anything.
+/// Checks a SQLite database. This function neither creates nor changes a file.
 pub(crate) fn of_database(path: &Path) -> DoctorCheck {
     const NAME: &str = "store";
     let shown = format!("sqlite:{}", path.display());
@@ -190,7 +190,8 @@ pub(crate) fn attempts(state_dir: &Path) -> io::Result<HostSurvey> {
     HostSurvey::of(&state_dir.join(ATTEMPTS))
 }
 
-/// Reports attempts that run without a supervisor, and descendant processes that outlived such an attempt.
+/// Reports running attempts without a supervisor, and descendants that are still running although their attempt has
+/// ended.
 pub(crate) fn of_orphans(state_dir: &Path, seen: &io::Result<HostSurvey>, is_managed: bool) -> DoctorCheck {
     const NAME: &str = "orphans";
     match seen {
@@ -226,12 +227,19 @@ fn of_seen(name: &'static str, seen: &HostSurvey, groups: usize, is_managed: boo
     };
     let check = if !survivors.is_empty() && (is_managed || *unsupervised == 0) {
         DoctorCheck::warning(name, told)
-            .because("their attempts have ended, or their shim and their manager were killed")
-            .so("inspect them with ps -f; if they are still listed one minute later, end them with kill")
+            .because(
+                "the attempts of these processes have ended, or their shim and their manager were \
+                 killed",
+            )
+            .so("inspect the processes with ps -f; if they are still listed one minute later, end them \
+                 with kill")
     } else if *unsupervised > 0 {
         DoctorCheck::warning(name, told)
-            .because("their shims were killed, and no manager is running that could supervise them")
-            .so("run `longhaul status`: it starts a manager, which supervises them")
+            .because(
+                "the shims of these attempts were killed, and no manager is running that could \
+                 supervise the commands",
+            )
+            .so("run `longhaul status` to start a manager, which supervises the commands")
     } else if supervised > 0 && !is_managed {
         DoctorCheck::ok(name, told).because(
             "no manager is running; the next manager adopts the attempts that have records in its store",
@@ -387,7 +395,7 @@ mod tests {
     }
 
     #[test]
-    fn work_without_anybody_is_told_and_who_finds_out_about_it() {
+    fn attempts_without_a_supervisor_are_reported_with_advice() {
         let seen = |supervised, unsupervised| {
             let survivors = (0..unsupervised).map(|pid| u32::try_from(pid).unwrap() + 70).collect();
             let supervised = vec![supervised_by(7, false); supervised];
@@ -397,7 +405,7 @@ mod tests {
         assert_eq!(result_text(of_seen("o", &seen(3, 0), 0, false)).0, CheckResult::Ok);
         let (health, text) = result_text(of_seen("o", &seen(3, 1), 0, false));
         assert!(health == CheckResult::Warning && text.contains("longhaul status"), "{text}");
-        // This survey contains no running attempts, but processes that outlived an attempt.
+        // The survey contains no running attempts, but processes that are still running after the end of their attempt.
         let ended = HostSurvey { survivors: (70..95).collect(), ..HostSurvey::default() };
         for (seen, is_managed) in [(seen(3, 1), true), (ended.clone(), true), (ended, false)] {
             let (health, text) = result_text(of_seen("o", &seen, 0, is_managed));
@@ -412,7 +420,7 @@ mod tests {
     }
 
     #[test]
-    fn stopped_supervisor_is_told_with_the_command_that_continues_it() {
+    fn stopped_shim_is_reported_with_the_command_that_continues_it() {
         let seen = |is_stopped| HostSurvey {
             supervised: vec![supervised_by(7, false), supervised_by(8, is_stopped)],
             ..HostSurvey::default()
@@ -423,7 +431,7 @@ mod tests {
     }
 
     #[test]
-    fn work_of_the_original_is_not_taken_for_orphans_in_a_copy() {
+    fn processes_of_the_original_are_not_reported_as_orphans_in_a_copy() {
         let (health, text) = result_text(of_seen(
             "o",
             &HostSurvey { elsewhere: vec![supervised_by(7, false)], ..HostSurvey::default() },
@@ -434,7 +442,7 @@ mod tests {
     }
 
     #[test]
-    fn damaged_environment_is_told() {
+    fn damaged_environment_is_reported() {
         let top = tempfile::tempdir().unwrap();
         assert_eq!(of_environments(top.path()), None);
         let directory = top.path().join("environments");
@@ -448,7 +456,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wall_clock_that_was_moved_is_told_and_harms_nothing() {
+    fn a_changed_wall_clock_is_reported_as_harmless() {
         assert_eq!(result_text(of_drift("c", None)).0, CheckResult::Ok);
         assert_eq!(result_text(of_drift("c", Some(-900))).0, CheckResult::Ok);
         for (moved, way) in [(864_000_000, "864000 s ahead"), (-864_000_000, "864000 s back")] {

@@ -42,8 +42,8 @@ pub(crate) fn peers(settings: &ManagerConfig, boot: &str) -> Result<PeerClient, 
         Some(path) => {
             HttpPeerTransport::trusting(path).map_err(|source| ComposeError::PeerAuthorities { source })?
         }
-        // System certificates that are missing are not an error here, because this node may never connect to a TLS
-        // address. In contrast, a configured certificate file that is unusable is an error.
+        // Missing system certificates are not an error, because this node may never connect to a TLS address. But a
+        // configured certificate file that cannot be used is an error.
         None => HttpPeerTransport::default(),
     };
     Ok(PeerClient::new(PeerConfig {

@@ -161,7 +161,10 @@ fn away(error: &StoreError, namespace: &str, url: &str) -> DoctorCheck {
         && let Some(denial) = source.downcast_ref::<AclError>()
     {
         return DoctorCheck::obstacle("redis.server", "the server rejects the Redis user")
-            .because(format!("{why}; until then launches are refused, and running processes continue"))
+            .because(format!(
+                "{why}; launches are refused until this is corrected, and running processes \
+                 continue"
+            ))
             .so(denial.help(namespace));
     }
     if let StoreError::Unavailable { source } = error
@@ -181,7 +184,10 @@ fn not_reached(why: String, url: &str) -> DoctorCheck {
     let default = "start the server, or correct `store`; the manager continues when the server is back";
     let help = url_hints::advice(url, &why).unwrap_or(default);
     DoctorCheck::obstacle("redis.server", "the server does not answer")
-        .because(format!("{why}; until then launches are refused, and running processes continue"))
+        .because(format!(
+            "{why}; launches are refused until this is corrected, and running processes \
+             continue"
+        ))
         .so(help)
 }
 
@@ -203,13 +209,13 @@ fn of_found(found: &ServerCheck, options: &RedisOptions) -> Vec<DoctorCheck> {
 
 fn version(server: &ServerInfo) -> DoctorCheck {
     const NAME: &str = "redis.server";
-    let told = format!("{} {}", server.product, server.version);
+    let reported = format!("{} {}", server.product, server.version);
     let is_old = |fault: &UnsuitableServer| matches!(fault, UnsuitableServer::TooOld { .. });
     match server.faults(Durability::Cache).into_iter().find(is_old) {
-        Some(fault) => DoctorCheck::obstacle(NAME, told)
+        Some(fault) => DoctorCheck::obstacle(NAME, reported)
             .because(fault.to_string())
             .so("a manager refuses to start with this server"),
-        None => DoctorCheck::ok(NAME, told).with("version", server.version.clone()),
+        None => DoctorCheck::ok(NAME, reported).with("version", server.version.clone()),
     }
 }
 
@@ -220,21 +226,21 @@ fn role(server: &ServerInfo, durability: Durability) -> DoctorCheck {
             .because("a replica accepts no writes")
             .so(format!("set `store` to {primary}, or use sentinels: redis+sentinel://"));
     }
-    let told = match server.replicas {
+    let reported = match server.replicas {
         0 => "a primary without replicas".to_owned(),
         1 => "a primary with 1 replica".to_owned(),
         many => format!("a primary with {many} replicas"),
     };
     let of_replicas = |fault: &UnsuitableServer| matches!(fault, UnsuitableServer::OtherReplicas { .. });
     let check = match (server.faults(durability).into_iter().find(of_replicas), durability) {
-        (Some(fault), _) => DoctorCheck::obstacle(NAME, told).because(fault.to_string()),
-        (None, Durability::Single) if server.replicas > 0 => DoctorCheck::warning(NAME, told)
+        (Some(fault), _) => DoctorCheck::obstacle(NAME, reported).because(fault.to_string()),
+        (None, Durability::Single) if server.replicas > 0 => DoctorCheck::warning(NAME, reported)
             .because(
                 "`durability=single` does not wait for replicas: a replica that is promoted may lack the latest writes",
             )
             .so(format!("use `durability=replicated:{}` if replicas may be promoted", server.replicas)),
         (None, Durability::Single | Durability::Cache | Durability::Replicated { .. }) => {
-            DoctorCheck::ok(NAME, told)
+            DoctorCheck::ok(NAME, reported)
         }
     };
     check.with("replicas", server.replicas)
@@ -254,19 +260,19 @@ fn memory(server: &ServerInfo) -> DoctorCheck {
     const NAME: &str = "redis.memory";
     let used = server.used_memory;
     let Some(limit) = server.most_memory else {
-        let told = format!("{} used, no limit", amount(used));
-        return DoctorCheck::ok(NAME, told).with("used_bytes", used);
+        let reported = format!("{} used, no limit", amount(used));
+        return DoctorCheck::ok(NAME, reported).with("used_bytes", used);
     };
     let percent = used.saturating_mul(100).checked_div(limit).unwrap_or(100);
-    let told = format!("{} of {} used, {percent} %", amount(used), amount(limit));
+    let reported = format!("{} of {} used, {percent} %", amount(used), amount(limit));
     let check = if used >= limit {
-        DoctorCheck::problem(NAME, told)
+        DoctorCheck::problem(NAME, reported)
             .because("the memory is full: launches are refused; ends and stops are still recorded")
     } else if percent >= NEARLY_FULL {
-        DoctorCheck::warning(NAME, told)
+        DoctorCheck::warning(NAME, reported)
             .because("a full server refuses launches; ends and stops are still recorded")
     } else {
-        return DoctorCheck::ok(NAME, told).with("used_bytes", used).with("limit_bytes", limit);
+        return DoctorCheck::ok(NAME, reported).with("used_bytes", used).with("limit_bytes", limit);
     };
     check
         .so("raise `maxmemory`, or delete old records: `longhaul prune`, `retention.count`")
@@ -281,9 +287,9 @@ fn disk(server: &ServerInfo, durability: Durability) -> DoctorCheck {
         SyncPolicy::When(when) => format!("appendfsync {when}"),
         SyncPolicy::Untold => "appendfsync not reported".to_owned(),
     };
-    let told = format!("{durability}; appendonly {appends}, {synced}");
+    let reported = format!("{durability}; appendonly {appends}, {synced}");
     if !server.disk_is_well {
-        return DoctorCheck::problem(NAME, told)
+        return DoctorCheck::problem(NAME, reported)
             .because("the server's latest write to its disk failed, so the server may refuse all writes")
             .so("check the disk and the log of the server");
     }
@@ -291,27 +297,28 @@ fn disk(server: &ServerInfo, durability: Durability) -> DoctorCheck {
         matches!(fault, UnsuitableServer::NotDurable { .. } | UnsuitableServer::Silent { .. })
     };
     if let Some(fault) = server.faults(durability).into_iter().find(of_disk) {
-        return DoctorCheck::obstacle(NAME, told)
+        return DoctorCheck::obstacle(NAME, reported)
             .because(fault.to_string())
             .so("a manager refuses to start with these settings, and refuses writes");
     }
     let is_promised = durability != Durability::Cache;
     if is_promised && server.begins_torn {
-        return DoctorCheck::warning(NAME, format!("{told}, aof-load-truncated yes"))
+        return DoctorCheck::warning(NAME, format!("{reported}, aof-load-truncated yes"))
             .because("after a kill or a power cut during a write, half of a change can take effect at the second start")
             .so("set `aof-load-truncated no`: the server then asks for `redis-check-aof --fix`, which removes \
                  the incomplete change");
     }
     match durability {
-        Durability::Cache if !server.appends => DoctorCheck::warning(NAME, told)
+        Durability::Cache if !server.appends => DoctorCheck::warning(NAME, reported)
             .because("there is no guarantee: all records are lost when the server ends")
-            .so("for other uses than experiments: `appendonly yes`, `appendfsync always`, and `durability=single`"),
-        Durability::Cache => DoctorCheck::ok(NAME, told)
+            .so("except for experiments, set `appendonly yes` and `appendfsync always`, and use \
+                 `durability=single`"),
+        Durability::Cache => DoctorCheck::ok(NAME, reported)
             .because("there is no guarantee: the latest writes may be lost when the server ends"),
-        Durability::Single => DoctorCheck::ok(NAME, told)
+        Durability::Single => DoctorCheck::ok(NAME, reported)
             .because("acknowledged writes survive the end of the server and a power cut"),
         Durability::Replicated { .. } => {
-            DoctorCheck::ok(NAME, told).because("acknowledged writes survive the loss of the server")
+            DoctorCheck::ok(NAME, reported).because("acknowledged writes survive the loss of the server")
         }
     }
 }
@@ -319,15 +326,17 @@ fn disk(server: &ServerInfo, durability: Durability) -> DoctorCheck {
 fn latency(trips: &RoundTrips) -> DoctorCheck {
     const NAME: &str = "redis.latency";
     let RoundTrips { count, median, longest } = *trips;
-    let told = format!("p50 {}, max {} of {count}", millis(median), millis(longest));
+    let reported = format!("p50 {}, max {} of {count}", millis(median), millis(longest));
     let why = "each change of a process takes at least one round trip to the server";
     let check = if median >= TOO_SLOW {
-        DoctorCheck::problem(NAME, told)
+        DoctorCheck::problem(NAME, reported)
             .because(format!("{why}; lease renewals arrive too late, and leases expire"))
     } else if median >= SLOW || longest >= TOO_SLOW {
-        DoctorCheck::warning(NAME, told).because(why)
+        DoctorCheck::warning(NAME, reported).because(why)
     } else {
-        return DoctorCheck::ok(NAME, told).with("p50_ms", rounded(median)).with("max_ms", rounded(longest));
+        return DoctorCheck::ok(NAME, reported)
+            .with("p50_ms", rounded(median))
+            .with("max_ms", rounded(longest));
     };
     check
         .so("check the network and the load of the server: SLOWLOG GET, disk, processor")
@@ -339,7 +348,7 @@ fn clock(skew: &ClockSkew) -> DoctorCheck {
     const NAME: &str = "redis.clock";
     let ClockSkew { ahead, within } = *skew;
     let apart = Duration::from_micros(ahead.unsigned_abs());
-    let told = match ahead {
+    let reported = match ahead {
         0 => format!("the same, within {}", millis(within)),
         1.. => format!("the server is {} ahead, within {}", millis(apart), millis(within)),
         ..0 => format!("the server is {} behind, within {}", millis(apart), millis(within)),
@@ -347,13 +356,13 @@ fn clock(skew: &ClockSkew) -> DoctorCheck {
     let figure = if ahead < 0 { -rounded(apart) } else { rounded(apart) };
     let surely = ahead.unsigned_abs().saturating_sub(u64::try_from(within.as_micros()).unwrap_or(u64::MAX));
     let check = if surely >= MAX_CLOCK_SKEW_US {
-        DoctorCheck::warning(NAME, told)
+        DoctorCheck::warning(NAME, reported)
             .because(
                 "shown times and delays are wrong by this difference; leases use only the server's clock",
             )
             .so("synchronise both clocks with NTP")
     } else {
-        DoctorCheck::ok(NAME, told)
+        DoctorCheck::ok(NAME, reported)
     };
     check.with("ahead_ms", figure)
 }
@@ -367,7 +376,8 @@ fn of_namespace(namespace: NamespaceState, name: &str) -> DoctorCheck {
             let author = if layout > supported { "a newer program" } else { "an older program" };
             DoctorCheck::obstacle(NAME, name)
                 .because(format!(
-                    "{author} wrote its layout, version {layout}; this program reads version {supported}"
+                    "{author} wrote the namespace with layout version {layout}; this program reads version \
+                    {supported}"
                 ))
                 .so(format!("use {author}; nothing was changed"))
         }
@@ -379,15 +389,15 @@ fn leases(options: &RedisOptions) -> DoctorCheck {
     let Some(LeaseTimes { lease, grace }) = options.leases else {
         return DoctorCheck::ok(NAME, "leases never expire");
     };
-    let told = format!("lease {} s, grace {} s", lease.as_secs(), grace.as_secs());
+    let reported = format!("lease {} s, grace {} s", lease.as_secs(), grace.as_secs());
     let check = if lease < MIN_SAFE_LEASE {
-        DoctorCheck::warning(NAME, told)
+        DoctorCheck::warning(NAME, reported)
             .because(
                 "a node renews its lease each second; such a short lease expires after a few late renewals",
             )
             .so("remove `lease` from the URL of the store; the default is 5 s")
     } else {
-        DoctorCheck::ok(NAME, told)
+        DoctorCheck::ok(NAME, reported)
     };
     check.with("lease_ms", whole_millis(lease)).with("grace_ms", whole_millis(grace))
 }
@@ -460,7 +470,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_of_a_healthy_server_is_told() {
+    fn all_checks_of_a_healthy_server_succeed() {
         let (health, text) = result_text(&healthy(), "durability=single");
         assert_eq!(health, CheckResult::Ok);
         assert_eq!(
@@ -483,7 +493,7 @@ all is well
     }
 
     #[test]
-    fn everything_that_is_wrong_is_told_with_what_to_do() {
+    fn every_problem_is_reported_with_advice() {
         let mut found = healthy();
         found.server.version = "6.0.16".to_owned();
         found.server.primary = Some("10.0.0.1:6379".to_owned());
@@ -536,7 +546,7 @@ warning  redis.agreement         beta uses durability=cache&lease=5&grace=10; th
     }
 
     #[test]
-    fn each_fault_alone_has_its_weight() {
+    fn each_fault_has_its_severity() {
         type Spoil = fn(&mut ServerCheck);
         let spoils: [(Spoil, &str, CheckResult); 9] = [
             (|found| found.server.most_memory = Some(12 << 20), "durability=single", CheckResult::Problem),
@@ -558,7 +568,7 @@ warning  redis.agreement         beta uses durability=cache&lease=5&grace=10; th
     }
 
     #[test]
-    fn clocks_are_apart_only_by_what_is_sure() {
+    fn clock_difference_counts_only_beyond_the_measurement_error() {
         let mut found = healthy();
         found.skew = ClockSkew { ahead: 1_400_000, within: Duration::from_millis(500) };
         assert_eq!(result_text(&found, "").0, CheckResult::Ok);
@@ -567,7 +577,7 @@ warning  redis.agreement         beta uses durability=cache&lease=5&grace=10; th
     }
 
     #[tokio::test]
-    async fn a_server_that_is_away_is_told_with_the_reason() {
+    async fn an_unreachable_server_is_reported_with_the_reason() {
         let checks = of_server("redis+unix:///nowhere/socket?pass=hunter2&lease=7").await;
         let report = DoctorReport::of(checks);
         let text = report.text();
@@ -588,7 +598,7 @@ warning  redis.agreement         beta uses durability=cache&lease=5&grace=10; th
     }
 
     #[tokio::test]
-    async fn a_url_that_says_nonsense_is_told() {
+    async fn an_invalid_url_is_reported() {
         let report = DoctorReport::of(of_server("redis://host?durability=always").await);
         assert!(report.text().contains("is not cache, single"), "{}", report.text());
     }

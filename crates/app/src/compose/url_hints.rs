@@ -48,7 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_servers_say_to_the_wrong_url_has_its_own_advice() {
+    fn server_errors_for_a_wrong_url_have_specific_advice() {
         let advice = |url: &str, why: &str| advice(url, why).unwrap_or_default();
         let range =
             "Redis server refused to switch database - Server(ResponseError): DB index is out of range";

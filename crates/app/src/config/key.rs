@@ -66,7 +66,8 @@ pub(crate) const LEVEL_FIELDS: &[LevelField] = &[
     },
 ];
 
-/// A resource limit for commands on one level of the process tree. It applies if the launch sets no such limit.
+/// A resource limit for commands on one level of the process tree. The limit applies if the launch does not set a limit
+/// for this resource.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct LevelField {
     /// Name of the key in the table for one level.
@@ -366,7 +367,8 @@ pub(crate) use key_of;
 /// Returns the configuration key with this name in a constant expression.
 ///
 /// # Panics
-/// Panics if there is no such key; the compiler reports this as an error.
+/// Panics if no configuration key has this name. The call is evaluated at compile time, so the compiler reports the
+/// panic as an error.
 #[expect(clippy::panic, clippy::indexing_slicing, reason = "it runs only while this is compiled")]
 pub(crate) const fn named(name: &str) -> &'static ConfigKey {
     let mut place = 0;

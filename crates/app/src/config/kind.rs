@@ -72,7 +72,7 @@ pub(super) struct InvalidValue {
 
 impl ValueKind {
     /// Converts a raw value to a value of this kind. `outside` is true for a value that does not come from a file. The
-    /// text of such a value may represent a value of any kind.
+    /// text of a value that does not come from a file may represent a value of any kind.
     pub(super) fn read(self, raw: &RawConfigValue, outside: bool) -> Result<ConfigValue, InvalidValue> {
         let misfit = |why: &str| InvalidValue { why: why.to_owned(), help: self.example() };
         match (self, raw) {

@@ -324,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn project_may_not_say_where_state_and_store_are_or_what_is_executed() {
+    fn project_cannot_set_state_directory_store_and_programs() {
         for line in [
             "store = \"memory\"",
             "state = \"/tmp\"",
@@ -348,7 +348,7 @@ mod tests {
     }
 
     #[test]
-    fn unknown_key_names_the_nearest_one_and_its_place() {
+    fn error_of_an_unknown_key_names_the_nearest_key_and_the_line() {
         let world = World::new();
         let refused = world.sources("[limits]\nmax_paralel = 3\n", "").read();
         let Err(ConfigError::UnknownKey { key, origin, nearest }) = refused else {
@@ -367,7 +367,7 @@ mod tests {
     }
 
     #[test]
-    fn bad_value_says_what_would_be_right() {
+    fn error_of_an_invalid_value_names_valid_values() {
         let world = World::new();
         let error = world.sources("stop.grace = \"soon\"\n", "").read().unwrap_err();
         assert_eq!(error.to_string(), "\"soon\" is not a valid value of the configuration key stop.grace");

@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_address_host_or_origin_is_refused() {
+    fn invalid_addresses_hosts_and_origins_are_refused() {
         for line in [
             "addresses = [\":80\"]",
             "addresses = [\"example.com:80\"]",

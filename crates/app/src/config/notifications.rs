@@ -333,7 +333,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_is_told_anything_unless_somebody_says_so() {
+    fn without_configuration_no_webhook_or_hook_runs() {
         let found = of("").unwrap();
         assert_eq!((found.webhooks.len(), found.hooks.len()), (0, 0));
         assert_eq!(found.window, Duration::from_millis(250));
@@ -367,7 +367,7 @@ mod tests {
     }
 
     #[test]
-    fn hook_has_nothing_of_the_managers_environment_but_what_is_named() {
+    fn hook_gets_only_the_named_variables_of_the_manager() {
         let found = of("on_end = [\"notify-send\", \"{name}\"]\nhooks.environment = [\"DISPLAY\", \"A=b=c\", \"NONE\"]\n").unwrap();
         let plan = HookPlan {
             command: vec!["notify-send".to_owned(), "{name}".to_owned()],

@@ -53,7 +53,7 @@ fn address(layers: &Layers) -> Result<Option<String>, ConfigError> {
         text: format!("{said:?}"),
         origin: Box::new(origin),
         why: "the value is not the address of a node".to_owned(),
-        help: "give https://HOST:PORT, as other nodes reach what listen.addresses says".to_owned(),
+        help: "give https://HOST:PORT, the address at which other nodes reach this manager".to_owned(),
     })
 }
 

@@ -519,7 +519,7 @@ mod tests {
     }
 
     #[test]
-    fn silence_is_told_of_only_where_it_is_configured() {
+    fn silence_is_reported_only_if_it_is_configured() {
         let settings = from_file("monitor.idle_after = \"2m\"\n").unwrap();
         assert_eq!(settings.silence.idle_after, Some(Duration::from_secs(120)));
         assert_eq!(settings.silence.stall_after, None);
@@ -545,7 +545,7 @@ mod tests {
     }
 
     #[test]
-    fn readiness_is_asked_of_this_machine_alone_unless_the_user_says_so() {
+    fn readiness_checks_contact_only_this_machine_by_default() {
         assert!(!from_file("").unwrap().ready_beyond_loopback);
         assert!(from_file("ready.allow_remote = true\n").unwrap().ready_beyond_loopback);
         let top = tempfile::tempdir().unwrap();

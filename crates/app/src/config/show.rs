@@ -318,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_shown_can_be_read_again() {
+    fn printed_configuration_can_be_read_again() {
         let top = tempfile::tempdir().unwrap();
         let path = top.path().join("config.toml");
         std::fs::write(&path, "limits.level.3.memory = 7\n[keys.limit]\n\"a.b*\" = 2\n").unwrap();
@@ -330,7 +330,7 @@ mod tests {
     }
 
     #[test]
-    fn origin_stands_beside_the_value() {
+    fn origin_is_printed_next_to_the_value() {
         let sources = ConfigSources {
             flags: Flags { max_parallel: Some(3), ..Flags::default() },
             ..ConfigSources::default()

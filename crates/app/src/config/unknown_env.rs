@@ -8,8 +8,8 @@ use std::fmt;
 
 /// An environment variable that starts with `LONGHAUL_` but has no meaning.
 ///
-/// Such a variable is not an error, because an environment is inherited and may contain variables of other versions or
-/// other tools.
+/// An unknown variable is not an error, because an environment is inherited and may contain variables of other versions
+/// or other tools.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnknownVariable {
     /// Name of the unknown environment variable.
@@ -65,15 +65,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn misspelt_variable_is_told_with_the_one_that_was_meant() {
+    fn misspelt_variable_is_reported_with_the_nearest_name() {
         let environment = |names: &[&str]| {
             names.iter().map(|name| ((*name).to_owned(), "1".to_owned())).collect::<BTreeMap<_, _>>()
         };
         let found =
             strays(&environment(&["LONGHAUL_LIMITS_MAX_PARALEL", "LONGHAUL_XYZZY_OF_OTHERS", "HOME"]));
-        let told: Vec<String> = found.iter().map(ToString::to_string).collect();
+        let reported: Vec<String> = found.iter().map(ToString::to_string).collect();
         assert_eq!(
-            told,
+            reported,
             [
                 "the environment variable LONGHAUL_LIMITS_MAX_PARALEL is unknown and has no effect; did you mean LONGHAUL_LIMITS_MAX_PARALLEL?",
                 "the environment variable LONGHAUL_XYZZY_OF_OTHERS is unknown and has no effect",

@@ -83,7 +83,7 @@ impl DiagnosticsBundle<'_> {
                     records.iter().map(|record| format!("{}\n", facts(record))).collect();
                 lines.concat()
             }
-            Ok(None) => "no manager answers, and none was started\n".to_owned(),
+            Ok(None) => "no manager answers, and doctor started no manager\n".to_owned(),
             Err(problem) => format!("{}\n", problem.title),
         }
     }
@@ -115,11 +115,11 @@ fn versions() -> String {
 /// Removes the commands of hooks from the configuration, because they may contain private texts.
 fn without_hooks(shown: &str) -> String {
     let is_hook = |line: &str| line.starts_with("on_") && !line.contains("= []");
-    let told = |line: &str| match line.split_once(" = ") {
+    let reported = |line: &str| match line.split_once(" = ") {
         Some((key, _)) if is_hook(line) => format!("{key} = ***\n"),
         Some(_) | None => format!("{line}\n"),
     };
-    shown.lines().map(told).collect()
+    shown.lines().map(reported).collect()
 }
 
 /// Returns the data about a process that the bundle contains. Of the texts that the launch request contained, only the
@@ -183,7 +183,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_that_a_launcher_wrote_is_told_of_a_process() {
+    fn the_bundle_contains_no_text_that_a_launcher_wrote() {
         let marker = || Some("marker-7c1d".to_owned());
         let process = ProcessView {
             name: marker(),
@@ -202,16 +202,16 @@ mod tests {
             result: Some(json!("marker-7c1d")),
             ..ProcessView::default()
         };
-        let told = facts(&process);
-        assert_eq!((&told["program"], &told["arguments"]), (&json!("sh"), &json!(2)));
-        assert!(!told.to_string().contains("marker-7c1d"), "{told}");
+        let reported = facts(&process);
+        assert_eq!((&reported["program"], &reported["arguments"]), (&json!("sh"), &json!(2)));
+        assert!(!reported.to_string().contains("marker-7c1d"), "{reported}");
     }
 
     #[test]
     fn commands_of_hooks_are_left_out() {
         let shown = "node.id = \"a\"\non_end = [\"tell marker-7c1d\"]\non_start = []  # default\n";
-        let told = without_hooks(shown);
-        assert_eq!(told, "node.id = \"a\"\non_end = ***\non_start = []  # default\n");
+        let reported = without_hooks(shown);
+        assert_eq!(reported, "node.id = \"a\"\non_end = ***\non_start = []  # default\n");
     }
 
     #[test]

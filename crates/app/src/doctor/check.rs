@@ -129,9 +129,9 @@ impl DoctorReport {
                     ("figures", (!figures.is_empty()).then(|| Value::Object(figures.clone()))),
                 ];
                 if let Some(fields) = check.as_object_mut() {
-                    let told =
+                    let reported =
                         optional.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
-                    fields.extend(told);
+                    fields.extend(reported);
                 }
                 check
             })
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn people_read_a_line_of_each_and_what_to_do() {
+    fn report_for_people_has_a_line_for_each_check_and_advice() {
         assert_eq!(
             report().text(),
             "ok       a       fine\n\
@@ -217,9 +217,9 @@ mod tests {
 
     #[test]
     fn programs_read_the_same() {
-        let told: Value = serde_json::from_str(&report().json()).unwrap();
+        let reported: Value = serde_json::from_str(&report().json()).unwrap();
         assert_eq!(
-            told,
+            reported,
             json!({
                 "schema": "longhaul/doctor/v1",
                 "state": "problem",
@@ -234,8 +234,8 @@ mod tests {
 
     #[test]
     fn amounts_are_read_at_a_glance() {
-        let told = [0, 1023, 1024, 1_536, 10 << 20, 5 << 30, u64::MAX].map(amount);
-        assert_eq!(told[..6], ["0 B", "1023 B", "1.0 KiB", "1.5 KiB", "10.0 MiB", "5.0 GiB"]);
-        assert!(told[6].ends_with(" TiB"), "{}", told[6]);
+        let reported = [0, 1023, 1024, 1_536, 10 << 20, 5 << 30, u64::MAX].map(amount);
+        assert_eq!(reported[..6], ["0 B", "1023 B", "1.0 KiB", "1.5 KiB", "10.0 MiB", "5.0 GiB"]);
+        assert!(reported[6].ends_with(" TiB"), "{}", reported[6]);
     }
 }

@@ -25,7 +25,7 @@ pub(super) fn limits() -> DoctorCheck {
 
 fn of(files: Option<u64>, processes: Option<u64>, pids: Option<u64>) -> DoctorCheck {
     const NAME: &str = "limits";
-    let told = format!(
+    let reported = format!(
         "{} open files, {} processes, process ids up to {}",
         shown(files),
         shown(processes),
@@ -33,24 +33,24 @@ fn of(files: Option<u64>, processes: Option<u64>, pids: Option<u64>) -> DoctorCh
     );
     let below = |limit: Option<u64>, min: u64| limit.is_some_and(|limit| limit < min);
     let check = if below(files, LOW_OPEN_FILES) {
-        DoctorCheck::warning(NAME, told)
+        DoctorCheck::warning(NAME, reported)
             .because("a manager needs several open files for each running process")
             .so("raise the limit: ulimit -Hn 65536, LimitNOFILE=65536 in a systemd unit, or nofile in \
                  /etc/security/limits.conf")
     } else if below(processes, LOW_PROCESSES) {
-        DoctorCheck::warning(NAME, told)
+        DoctorCheck::warning(NAME, reported)
             .because("each command has a shim, and both count as processes")
             .so("raise the limit: ulimit -u 4096, LimitNPROC=4096 in a systemd unit, or nproc in \
                  /etc/security/limits.conf")
     } else if below(pids, LOW_PIDS) {
-        DoctorCheck::warning(NAME, told)
+        DoctorCheck::warning(NAME, reported)
             .because(
                 "only a few processes can run at the same time; reused process ids are detected and never \
                       signalled by mistake",
             )
             .so("raise the limit: sysctl kernel.pid_max=32768")
     } else {
-        DoctorCheck::ok(NAME, told)
+        DoctorCheck::ok(NAME, reported)
     };
     let figures = [("open_files", files), ("processes", processes), ("pid_max", pids)];
     figures.into_iter().fold(check, |check, (name, figure)| check.with(name, figure))
@@ -66,17 +66,17 @@ mod tests {
     use crate::doctor::{CheckResult, DoctorReport};
 
     #[test]
-    fn what_is_short_is_told_with_what_to_do() {
-        let told = |files, processes, pids| {
+    fn low_limits_are_reported_with_advice() {
+        let reported = |files, processes, pids| {
             let report = DoctorReport::of(vec![of(files, processes, pids)]);
             (report.health(), report.text())
         };
-        assert_eq!(told(Some(4_096), None, Some(32_768)).0, CheckResult::Ok);
-        assert_eq!(told(None, None, None).0, CheckResult::Ok);
+        assert_eq!(reported(Some(4_096), None, Some(32_768)).0, CheckResult::Ok);
+        assert_eq!(reported(None, None, None).0, CheckResult::Ok);
         for (short, help) in [
-            (told(Some(256), None, Some(32_768)), "nofile"),
-            (told(Some(4_096), Some(64), Some(32_768)), "nproc"),
-            (told(Some(4_096), None, Some(301)), "pid_max"),
+            (reported(Some(256), None, Some(32_768)), "nofile"),
+            (reported(Some(4_096), Some(64), Some(32_768)), "nproc"),
+            (reported(Some(4_096), None, Some(301)), "pid_max"),
         ] {
             assert_eq!(short.0, CheckResult::Warning);
             assert!(short.1.contains(help), "{}", short.1);

@@ -152,8 +152,8 @@ pub(super) fn manager(place: &ManagerLocator, store: Option<&StoreChoice>) -> (D
     (check, answers)
 }
 
-/// Returns a warning that the named problems prevent the next manager from starting. If there are no such problems,
-/// returns `manager` unchanged.
+/// Returns a warning that the named problems prevent the next manager from starting. If no problem is named, returns
+/// `manager` unchanged.
 pub(super) fn kept_away(manager: DoctorCheck, obstacles: &[&str]) -> DoctorCheck {
     const NAME: &str = "manager";
     if obstacles.is_empty() {
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn socket_that_is_none_or_that_others_reach_is_told() {
+    fn invalid_or_accessible_socket_is_reported() {
         use std::os::unix::fs::PermissionsExt;
         let top = tempfile::tempdir().unwrap();
         let path = top.path().join("s");
@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn manager_on_another_store_or_of_another_version_is_told() {
+    fn manager_with_another_store_or_version_is_reported() {
         let manager = VersionReply {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             store: "memory".to_owned(),

@@ -41,8 +41,8 @@ fn counted(stats: &StatsView) -> DoctorCheck {
     .with("damaged", damaged.len() as u64)
 }
 
-/// Reports live attempts whose process has no record or has already ended. No manager supervises such attempts. Returns
-/// `None` if there are no such attempts, or if no manager responds.
+/// Reports live attempts whose process has no record or has already ended. No manager supervises these attempts.
+/// Returns `None` if no attempt has this problem, or if no manager responds.
 pub(super) fn unrecorded(place: &ManagerLocator, live: &[SupervisedAttempt]) -> Option<DoctorCheck> {
     const NAME: &str = "unrecorded";
     let ids: Vec<String> = live.iter().filter_map(|each| each.id()).map(str::to_owned).collect();
@@ -68,7 +68,7 @@ pub(super) fn unrecorded(place: &ManagerLocator, live: &[SupervisedAttempt]) -> 
 }
 
 fn of_unrecorded(name: &'static str, lacking: &[&SupervisedAttempt]) -> Option<DoctorCheck> {
-    let told: Vec<String> = lacking
+    let reported: Vec<String> = lacking
         .iter()
         .map(|each| {
             let pid =
@@ -84,14 +84,18 @@ fn of_unrecorded(name: &'static str, lacking: &[&SupervisedAttempt]) -> Option<D
     if lacking.is_empty() {
         return None;
     }
-    let check = DoctorCheck::warning(name, format!("running attempts without the record of a live process: {}", told.join(", "))).because(
-        "their records were lost, or their store now belongs to another state directory; no manager watches them, \
-         and longhaul cannot cancel them",
+    let check = DoctorCheck::warning(
+        name,
+        format!("running attempts without the record of a live process: {}", reported.join(", ")),
+    )
+    .because(
+        "the records of these attempts were lost, or their store now belongs to another state directory; \
+        no manager supervises these attempts, and longhaul cannot cancel them",
     );
     let check = match pids.as_slice() {
         [] => check,
         pids => check.so(format!(
-            "inspect them: ps -f -p {}; wait until they end, or end them: kill {}",
+            "inspect the processes: ps -f -p {}; wait until they end, or end them: kill {}",
             pids.join(","),
             pids.join(" ")
         )),
@@ -102,20 +106,23 @@ fn of_unrecorded(name: &'static str, lacking: &[&SupervisedAttempt]) -> Option<D
 /// Reports ended processes whose descendants may still be running, because the manager could not verify their process
 /// trees.
 fn of_trees(sound: u64, unverified: &[String]) -> DoctorCheck {
-    let told = format!("{sound} readable, none damaged");
+    let reported = format!("{sound} readable, none damaged");
     let Some(first) = unverified.first() else {
-        return DoctorCheck::ok(NAME, told);
+        return DoctorCheck::ok(NAME, reported);
     };
     let named: Vec<&str> = unverified.iter().take(MAX_NAMED).map(String::as_str).collect();
     let more = if unverified.len() > MAX_NAMED { " …" } else { "" };
     DoctorCheck::warning(
         NAME,
         format!(
-            "{told}; descendants of these ended processes may still be running: {}{more}",
+            "{reported}; descendants of these ended processes may still be running: {}{more}",
             named.join(" ")
         ),
     )
-    .because("their shim was killed, and the manager could not verify that all descendants have ended")
+    .because(
+        "the shims of these processes were killed, and the manager could not verify that all \
+         descendants have ended",
+    )
     .so(format!(
         "`longhaul inspect {first}` shows what was started; the check `orphans` below lists running programs \
              that still carry the mark of an ended process"
@@ -138,10 +145,10 @@ mod tests {
     }
 
     #[test]
-    fn damaged_records_are_counted_and_named_with_what_to_do() {
+    fn damaged_records_are_counted_and_named_with_advice() {
         let by_status = [("failed", 2), ("running", 1)].map(|(status, count)| (status.to_owned(), count));
         let total = LevelStatsView { by_status: by_status.into(), ..LevelStatsView::default() };
-        let told = |damaged: Vec<String>| {
+        let reported = |damaged: Vec<String>| {
             let report = DoctorReport::of(vec![counted(&StatsView {
                 total: total.clone(),
                 damaged,
@@ -150,16 +157,16 @@ mod tests {
             (report.health(), report.text())
         };
         assert_eq!(
-            told(Vec::new()),
+            reported(Vec::new()),
             (CheckResult::Ok, "ok       records  3 readable, none damaged\nall is well\n".to_owned())
         );
-        let (health, text) = told(vec!["0a1b".to_owned(), "0c2d".to_owned()]);
+        let (health, text) = reported(vec!["0a1b".to_owned(), "0c2d".to_owned()]);
         assert_eq!(health, CheckResult::Problem);
         assert!(
             text.contains("2 of 5 records cannot be read: 0a1b 0c2d\n") && text.contains("inspect 0a1b"),
             "{text}"
         );
         let many = (0..11).map(|number| format!("id{number}")).collect();
-        assert!(told(many).1.contains("id9 …\n"));
+        assert!(reported(many).1.contains("id9 …\n"));
     }
 }

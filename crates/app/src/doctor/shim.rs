@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn shim_of_another_release_is_told_with_what_to_do() {
+    fn shim_of_another_version_is_reported_with_advice() {
         assert_eq!(found(&format!("echo longhaul-shim {VERSION}"), 0o755).health(), CheckResult::Ok);
         let older = found("echo longhaul-shim 0.0.1", 0o755);
         assert_eq!(older.health(), CheckResult::Warning);
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn program_that_does_not_say_what_it_is_is_told() {
+    fn program_without_a_version_is_reported() {
         for script in ["exit 64", "echo longhaul 0.1.0", "printf 'longhaul-shim \\033[2J'"] {
             let report = found(script, 0o755);
             assert_eq!(report.health(), CheckResult::Warning, "{script}: {}", report.text());

@@ -124,8 +124,8 @@ pub(super) fn mcp_door(guard: &Guard, urls: &[String], read_only: bool) -> longh
             hosts.push(name);
         }
     }
-    // A wildcard address is reachable under more host names than are known here. The MCP service then accepts all
-    // hosts, because the HTTP guard has already checked the host.
+    // A wildcard address can be reached under host names that the manager does not know. The MCP service then accepts
+    // all hosts, because the HTTP guard has already checked the host.
     if is_any {
         hosts.clear();
     }

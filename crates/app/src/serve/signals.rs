@@ -27,6 +27,6 @@ impl ShutdownSignals {
             _ = self.interrupt.recv() => "INT",
             _ = self.hang_up.recv() => "HUP",
         };
-        tracing::info!(signal = name, "received a stop signal");
+        tracing::info!(signal = name, "the manager received a stop signal");
     }
 }

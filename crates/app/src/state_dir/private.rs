@@ -15,7 +15,7 @@ const MAX_FILE_LEN: u64 = 4_096;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PrivateError {
-    /// The path refers to something that is not a regular file.
+    /// The path leads to a file that is not a regular file.
     #[error("{} is not a regular file", path.display())]
     NoFile {
         /// Path of the private file.
@@ -194,7 +194,7 @@ mod tests {
     use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 
     #[test]
-    fn private_file_is_written_as_a_whole_and_for_its_user_alone() {
+    fn private_file_is_written_completely_and_only_for_its_user() {
         let (top, state) = state();
         state.write_private("token", "one\n", false).unwrap();
         assert_eq!(fs::metadata(top.path().join("token")).unwrap().mode() & 0o7777, 0o600);
@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_plain_file_of_ones_own_is_refused() {
+    fn path_that_is_not_a_regular_file_of_the_user_is_refused() {
         let (top, state) = state();
         fs::write(top.path().join("real"), "x").unwrap();
         symlink("real", top.path().join("link")).unwrap();

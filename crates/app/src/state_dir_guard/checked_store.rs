@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn every_method_reaches_the_store_inside() {
+    async fn every_method_reaches_the_inner_store() {
         let top = tempfile::tempdir().unwrap();
         let state = StateDir::prepare(&top.path().join("state")).unwrap();
         let lock = ManagerLock::take(&state).unwrap();
@@ -161,11 +161,11 @@ mod tests {
         let probe = ProbeStore::new(compose::empty_store(&inner));
         let store = CheckedStore::new(Arc::new(probe.clone()), state_dir_guard, None);
         let world = StoreFixture::new(Arc::new(store), clock);
-        wrapper::every_method_reaches_the_store_inside(&world, &probe).await;
+        wrapper::every_method_reaches_the_inner_store(&world, &probe).await;
     }
 
     #[tokio::test]
-    async fn write_under_which_the_directory_went_away_is_not_acknowledged() {
+    async fn write_during_the_loss_of_the_directory_is_not_acknowledged() {
         let top = tempfile::tempdir().unwrap();
         let path = top.path().join("state");
         let (_, store, _lock) = guarded(&path);

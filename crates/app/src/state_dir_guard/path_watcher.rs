@@ -77,7 +77,7 @@ impl PathWatcher {
         Self { inotify: None, is_deaf: AtomicBool::new(false), guarded: Notify::new() }
     }
 
-    /// Watches a path and everything that determines which file it leads to.
+    /// Watches a path, and all directories and links that determine which file the path leads to.
     pub(super) fn guard(&self, path: &Path) {
         if let Some(inotify) = &self.inotify
             && let Err(error) = guard(inotify, path)
@@ -159,7 +159,7 @@ fn guard(inotify: &OwnedFd, path: &Path) -> io::Result<()> {
     let names = WatchFlags::ATTRIB | WatchFlags::DELETE;
     match add_watch(inotify, path, itself | names | WatchFlags::DONT_FOLLOW) {
         Ok(_) => {}
-        // A missing path is not an error here, because the next inspection detects it.
+        // A missing path is not an error, because the next inspection detects it.
         Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => return Ok(()),
         Err(errno) => return Err(errno.into()),
     }

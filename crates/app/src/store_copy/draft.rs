@@ -47,8 +47,8 @@ impl StagingCopy {
         Ok(Self { store, place: place.clone() })
     }
 
-    /// Removes what an interrupted copy has left behind. Returns the location of these remains, or `None` if there were
-    /// none.
+    /// Removes the incomplete data of an interrupted copy. Returns the location of the removed data, or `None` if there
+    /// was no such data.
     pub(super) async fn cleared(&self, clock: &Arc<dyn Clock>) -> Result<Option<String>, CopyError> {
         let Some(path) = path_of(&self.store)? else {
             return if is_added(&self.store) { Ok(None) } else { self.cleared_shared().await };

@@ -97,7 +97,7 @@ fn store_is_not_adopted_while_its_manager_lives() {
 }
 
 #[test]
-fn second_manager_of_a_store_is_told_who_was_first() {
+fn second_manager_of_a_store_learns_which_manager_was_first() {
     for store in ["sqlite:", "fs:"] {
         let bench = Bench::new().with_config(&format!("store = \"{store}{{top}}/shared\"\n"));
         let id = bench.launch("exec sleep 30");
@@ -204,7 +204,7 @@ fn directory_in_the_place_of_a_binding_is_named() {
 }
 
 #[test]
-fn store_of_a_directory_that_is_still_there_is_adopted_on_consent_alone() {
+fn store_of_an_existing_directory_is_adopted_only_on_confirmation() {
     for store in ["sqlite:", "fs:"] {
         let bench = Bench::new().with_config(&format!("store = \"{store}{{top}}/shared\"\n"));
         let id = bench.launch("exec sleep 30");
@@ -236,7 +236,7 @@ fn store_of_a_directory_that_is_still_there_is_adopted_on_consent_alone() {
 }
 
 #[test]
-fn store_of_a_directory_that_is_gone_is_adopted_unasked() {
+fn store_of_a_missing_directory_is_adopted_without_confirmation() {
     let bench = Bench::new().with_config("store = \"sqlite:{top}/shared\"\n");
     let id = bench.launch("exec sleep 30");
     until("it runs", || bench.show(&id)["status"] == "running");
@@ -251,7 +251,7 @@ fn store_of_a_directory_that_is_gone_is_adopted_unasked() {
 }
 
 #[test]
-fn start_that_no_record_tells_of_is_not_made_again_by_whoever_adopts_the_store() {
+fn start_without_a_record_is_not_repeated_by_the_adopter_of_the_store() {
     for store in ["sqlite:", "fs:"] {
         let bench = Bench::new().with_config(&format!("store = \"{store}{{top}}/shared\"\n"));
         let armed = |words: &[&str]| {

@@ -24,7 +24,7 @@ fn configuration_is_shown_with_the_origin_of_every_value() {
 }
 
 #[test]
-fn check_finds_what_a_project_must_not_say() {
+fn check_finds_forbidden_keys_of_a_project() {
     let bench = Bench::new().at("project/.longhaul");
     let project = bench.top().join("project");
     std::fs::create_dir_all(&project).unwrap();

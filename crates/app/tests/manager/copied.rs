@@ -92,7 +92,7 @@ fn copy_is_not_adopted_while_work_of_the_removed_original_runs() {
 }
 
 #[test]
-fn state_directory_that_was_moved_or_put_back_is_no_copy() {
+fn moved_or_restored_state_directory_does_not_count_as_a_copy() {
     for store in ["sqlite:", "fs:"] {
         let bench = Bench::new().with_config(&format!("store = \"{store}\"\n"));
         let id = bench.launch("exit 3");

@@ -33,7 +33,8 @@ impl Scene {
         Self { command: Pid::from_raw(i32::try_from(pid).unwrap()).unwrap(), bench, manager, id }
     }
 
-    /// Waits until the manager exits by itself. Returns its output, the bench and the id of the running process.
+    /// Waits until the manager exits without a request to exit. Returns its output, the bench and the id of the running
+    /// process.
     fn leaves(mut self) -> (Said, Bench, String) {
         until("it leaves", || self.manager.try_wait().unwrap().is_some());
         let said = Said::of(self.manager.wait_with_output().unwrap());
@@ -46,7 +47,7 @@ impl Scene {
 }
 
 #[test]
-fn manager_whose_directory_is_removed_leaves_and_its_work_goes_on() {
+fn manager_whose_directory_is_removed_exits_and_its_processes_continue() {
     let scene = Scene::new();
     let command = scene.command;
     // The manager may still create files while the directory is being removed, so the removal is repeated.
@@ -62,7 +63,7 @@ fn manager_whose_directory_is_removed_leaves_and_its_work_goes_on() {
 }
 
 #[test]
-fn directory_that_is_moved_away_is_served_where_it_is_now() {
+fn moved_state_directory_is_served_at_its_new_path() {
     let scene = Scene::new();
     let aside = scene.bench.top().join("aside");
     fs::rename(scene.bench.state(), &aside).unwrap();
@@ -82,7 +83,7 @@ fn directory_that_is_moved_away_is_served_where_it_is_now() {
 }
 
 #[test]
-fn nothing_is_acknowledged_once_the_directory_is_gone() {
+fn no_write_is_acknowledged_after_the_loss_of_the_directory() {
     let bench = Bench::new();
     // If a path contains a link to another link, inotify does not report a change of the second link. Only the check at
     // each write detects the loss.

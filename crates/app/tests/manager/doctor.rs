@@ -16,7 +16,7 @@ fn doctor_of_a_new_user_finds_all_well_and_makes_nothing() {
 }
 
 #[test]
-fn doctor_tells_of_a_broken_configuration_and_goes_on() {
+fn doctor_reports_a_broken_configuration_and_continues() {
     let bench = Bench::new().with_config("store = 7\n");
     let said = bench.run(&["doctor"]);
     assert_eq!(said.code, 1, "{said:?}");
@@ -24,15 +24,16 @@ fn doctor_tells_of_a_broken_configuration_and_goes_on() {
 }
 
 #[test]
-fn doctor_tells_of_each_part_of_this_machine_with_a_manager_and_without() {
+fn doctor_checks_this_machine_with_and_without_a_manager() {
     let bench = Bench::new();
     let id = bench.launch("exec sleep 60");
     until("it runs", || bench.show(&id)["pid"].is_number());
     let pid = bench.show(&id)["pid"].as_u64().unwrap();
     let state_of = |said: &Said, name: &str| {
-        let told: serde_json::Value = serde_json::from_str(&said.out).unwrap();
-        let check = told["checks"].as_array().unwrap().iter().find(|check| check["name"] == name).cloned();
-        let check = check.unwrap_or_else(|| panic!("no row {name}: {told:#}"));
+        let reported: serde_json::Value = serde_json::from_str(&said.out).unwrap();
+        let check =
+            reported["checks"].as_array().unwrap().iter().find(|check| check["name"] == name).cloned();
+        let check = check.unwrap_or_else(|| panic!("no row {name}: {reported:#}"));
         (check["state"].as_str().unwrap().to_owned(), check)
     };
     let with = bench.run(&["doctor", "--json"]);
@@ -50,8 +51,8 @@ fn doctor_tells_of_each_part_of_this_machine_with_a_manager_and_without() {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
     let shim = status.lines().find_map(|line| line.strip_prefix("PPid:")).unwrap().trim().parse().unwrap();
     let without = |count: u64, health: &str| {
-        let told = bench.run(&["doctor", "--json"]);
-        let (state, orphans) = state_of(&told, "orphans");
+        let reported = bench.run(&["doctor", "--json"]);
+        let (state, orphans) = state_of(&reported, "orphans");
         let helps = orphans["help"].is_string() == (count > 0);
         state == health && orphans["figures"]["unsupervised"] == count && helps
     };
@@ -109,23 +110,23 @@ fn bundle_is_one_file_of_its_user_with_all_that_helps_and_never_replaces_one() {
 }
 
 #[test]
-fn doctor_tells_how_a_server_is_and_that_it_is_gone() {
+fn doctor_reports_the_state_and_the_loss_of_a_server() {
     let bench = Bench::new();
     let Some(mut server) = Server::start(&bench) else { return };
     let config = format!("store = \"{}&pass=hunter2&lease=7\"\n", server.url("team"));
     server.ask(&["CONFIG", "SET", "requirepass", "hunter2"]);
     let bench = bench.with_config(&config);
-    let told = |said: &Said| {
+    let reported = |said: &Said| {
         assert!(!format!("{said:?}").contains("hunter2"), "{said:?}");
         serde_json::from_str::<serde_json::Value>(&said.out).unwrap()
     };
-    let found = |told: &serde_json::Value, name: &str| {
-        let checks = told["checks"].as_array().unwrap().clone();
+    let found = |reported: &serde_json::Value, name: &str| {
+        let checks = reported["checks"].as_array().unwrap().clone();
         checks.into_iter().find(|check| check["name"] == name).unwrap_or_default()
     };
 
     let before = bench.run(&["doctor", "--json"]);
-    let all = told(&before);
+    let all = reported(&before);
     assert_eq!((before.code, &all["state"]), (0, &"warning".into()), "{all:#}");
     assert!(found(&all, "redis.namespace")["found"].as_str().unwrap().contains("creates"), "{all:#}");
     assert!(found(&all, "redis.latency")["figures"]["p50_ms"].as_f64().unwrap() > 0.0, "{all:#}");
@@ -138,14 +139,14 @@ fn doctor_tells_how_a_server_is_and_that_it_is_gone() {
 
     let id = bench.launch("true");
     assert_eq!(bench.run(&["wait", &id]).code, 0);
-    let with_manager = told(&bench.run(&["doctor", "--json"]));
+    let with_manager = reported(&bench.run(&["doctor", "--json"]));
     assert_eq!(found(&with_manager, "manager")["state"], "ok", "{with_manager:#}");
     assert_eq!(found(&with_manager, "redis.namespace")["found"], "team");
     assert_eq!(found(&with_manager, "redis.cluster_key")["state"], "ok", "{with_manager:#}");
     let key = bench.top().join(".config/longhaul/cluster.key");
     let kept = key.with_extension("kept");
     std::fs::rename(&key, &kept).unwrap();
-    let keyless = told(&bench.run(&["doctor", "--json"]));
+    let keyless = reported(&bench.run(&["doctor", "--json"]));
     assert_eq!(found(&keyless, "redis.cluster_key")["state"], "problem", "{keyless:#}");
     assert!(!key.exists(), "the check creates no key");
     std::fs::rename(&kept, &key).unwrap();
@@ -165,7 +166,7 @@ fn doctor_tells_how_a_server_is_and_that_it_is_gone() {
 }
 
 #[test]
-fn doctor_tells_of_stopped_supervisors_and_of_live_work_whose_record_was_lost() {
+fn doctor_reports_stopped_shims_and_live_attempts_without_a_record() {
     let bench = Bench::new();
     let id = bench.launch("exec sleep 60");
     until("it runs", || bench.show(&id)["pid"].is_number());
@@ -173,7 +174,7 @@ fn doctor_tells_of_stopped_supervisors_and_of_live_work_whose_record_was_lost() 
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
     let shim = status.lines().find_map(|line| line.strip_prefix("PPid:")).unwrap().trim().parse().unwrap();
     let shim = Pid::from_raw(shim).unwrap();
-    let told = |what: &str, parts: &[&str]| {
+    let reported = |what: &str, parts: &[&str]| {
         let said = bench.run(&["doctor"]).out;
         assert!(!said.contains("all is well"), "{what}: {said}");
         for part in parts {
@@ -183,20 +184,20 @@ fn doctor_tells_of_stopped_supervisors_and_of_live_work_whose_record_was_lost() 
     kill_process(shim, Signal::STOP).unwrap();
     let stat = format!("/proc/{}/stat", shim.as_raw_nonzero());
     until("the manager is stopped", || std::fs::read_to_string(&stat).unwrap().contains(") T "));
-    told("stopped", &["warning  supervisors", &format!("kill -CONT {}", shim.as_raw_nonzero())]);
+    reported("stopped", &["warning  supervisors", &format!("kill -CONT {}", shim.as_raw_nonzero())]);
     kill_process(shim, Signal::CONT).unwrap();
 
     bench.end_manager(Signal::KILL);
     for ending in ["", "-wal", "-shm"] {
         let _ = std::fs::remove_file(bench.state().join(format!("longhaul.db{ending}")));
     }
-    told("lost", &["warning  manager", "none can start", "problem  store"]);
+    reported("lost", &["warning  manager", "none can start", "problem  store"]);
     let adopted = bench.run(&["store", "adopt", "--yes"]);
     for part in [&format!("pid {pid}"), "sleep 60", &id, "kill PID"] {
         assert!(adopted.out.contains(part), "{part} in {adopted:?}");
     }
     assert_eq!(bench.run(&["status"]).code, 0);
-    told("unrecorded", &["warning  unrecorded", &id, &format!("kill {pid}\n")]);
+    reported("unrecorded", &["warning  unrecorded", &id, &format!("kill {pid}\n")]);
     kill_process(Pid::from_raw(pid.try_into().unwrap()).unwrap(), Signal::KILL).unwrap();
     until("no findings are left", || bench.run(&["doctor"]).out.contains("all is well"));
 }
@@ -215,7 +216,7 @@ fn doctor_of_a_copy_does_not_call_the_work_of_the_original_orphans() {
 }
 
 #[test]
-fn doctor_of_a_directory_whose_store_was_given_away_names_the_work_that_still_runs_there() {
+fn doctor_of_a_directory_without_its_store_names_the_attempts_that_still_run() {
     let bench = Bench::new().with_config("store = \"fs:{top}/shared\"\n");
     let id = bench.launch("exec sleep 60");
     until("it runs", || bench.show(&id)["pid"].is_number());

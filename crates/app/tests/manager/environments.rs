@@ -23,9 +23,9 @@ fn start_with_a_damaged_environment_fails_at_once_and_says_so() {
     assert_eq!(waited.code, 125, "{waited:?}");
     for words in [&["status", &damaged][..], &["inspect", &damaged], &["wait", &damaged]] {
         let said = bench.run(words);
-        let told = format!("{}{}", said.out, said.err);
+        let reported = format!("{}{}", said.out, said.err);
         for part in ["captured environment", "cannot be used"] {
-            assert!(told.contains(part), "{words:?}: {part} in {told}");
+            assert!(reported.contains(part), "{words:?}: {part} in {reported}");
         }
     }
     let fresh = bench.launch("exit 4");

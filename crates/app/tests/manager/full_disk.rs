@@ -24,7 +24,7 @@ kill "$(sed -n s/^pid=//p "$LONGHAUL_STATE_DIR/manager.lock")"
 
 #[test]
 #[ignore = "mounts a disk of its own"]
-fn killed_manager_comes_back_on_a_full_disk_and_serves_what_runs() {
+fn next_manager_starts_on_a_full_disk_and_serves_the_running_processes() {
     for store in ["sqlite:", "fs:"] {
         let bench = Bench::new().with_config(&format!("store = \"{store}\"\n"));
         let said = on_a_disk_of_its_own(&bench, SCRIPT);
@@ -54,7 +54,7 @@ kill "$(sed -n s/^pid=//p "$LONGHAUL_STATE_DIR/manager.lock")"
 
 #[test]
 #[ignore = "mounts a disk of its own"]
-fn manager_that_has_no_room_at_all_is_refused_with_the_full_disk_as_the_reason() {
+fn manager_without_any_disk_space_fails_and_names_the_full_disk() {
     for store in ["sqlite:", "fs:"] {
         let bench = Bench::new().with_config(&format!("store = \"{store}\"\n"));
         let said = on_a_disk_of_its_own(&bench, SMALL);

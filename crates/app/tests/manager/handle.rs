@@ -29,7 +29,7 @@ async fn handle_is_one_for_a_state_directory_and_every_clone_is_the_same() {
 }
 
 #[tokio::test]
-async fn reset_lets_another_handle_take_the_place_whoever_has_a_clone() {
+async fn reset_allows_a_new_handle_although_clones_exist() {
     let top = tempfile::tempdir().unwrap();
     let kept = open(top.path()).await.unwrap();
     let id = launch(&kept).await;

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::process::Stdio;
 
 #[test]
-fn work_outlives_a_killed_manager_and_its_end_is_known() {
+fn process_outlives_a_killed_manager_and_its_end_is_recorded() {
     let bench = Bench::new();
     let id = bench.launch("echo before; sleep 1; echo after; exit 7");
     until("it runs", || bench.show(&id)["status"] == "running");
@@ -40,7 +40,7 @@ fn reported_result_and_error_outlive_the_manager_and_describe_a_failed_or_cancel
 }
 
 #[test]
-fn manager_that_is_told_to_end_leaves_its_work_running() {
+fn manager_that_is_asked_to_exit_leaves_its_processes_running() {
     let bench = Bench::new();
     let id = bench.launch("exec sleep 30");
     until("it runs", || bench.show(&id)["status"] == "running");
@@ -98,14 +98,14 @@ fn project_has_work_of_its_own_after_init() {
     };
     let made = bench.command(&["init"]).current_dir(&project).output().unwrap();
     assert!(made.status.success(), "{made:?}");
-    let told = inside(&["run", "--", "sh", "-c", "echo $LONGHAUL_SOCKET"]);
+    let reported = inside(&["run", "--", "sh", "-c", "echo $LONGHAUL_SOCKET"]);
     let own = Bench::new().with_state(project.join(".longhaul"));
-    assert_eq!(told.trim(), own.state().join("longhaul.sock").to_str().unwrap());
+    assert_eq!(reported.trim(), own.state().join("longhaul.sock").to_str().unwrap());
     assert!(own.is_serving() && !bench.is_serving());
 }
 
 #[test]
-fn output_that_is_gone_is_told_in_words() {
+fn deleted_output_is_reported_as_text() {
     let bench = Bench::new();
     let (spoke, silent, robbed) =
         (bench.launch("echo here"), bench.launch("true"), bench.launch("echo here"));
@@ -131,7 +131,7 @@ fn output_that_is_gone_is_told_in_words() {
 }
 
 #[test]
-fn stats_and_the_wide_table_tell_what_live_work_uses() {
+fn stats_and_the_wide_table_show_resource_usage() {
     let bench = Bench::new();
     let id = bench.launch("while :; do :; done");
     let used = || {

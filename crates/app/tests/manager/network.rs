@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 const FORM: &str = "application/x-www-form-urlencoded";
 
 #[test]
-fn manager_listens_where_it_is_told_and_says_where_that_is() {
+fn manager_listens_on_the_configured_addresses_and_prints_them() {
     let served = Served::new(&["--listen", "127.0.0.1:0", "--listen", "[::1]:0"]);
     let listed = std::fs::read_to_string(served.bench.state().join("listen")).unwrap();
     let urls: Vec<&str> = listed.lines().collect();
@@ -38,7 +38,7 @@ fn manager_listens_where_it_is_told_and_says_where_that_is() {
 }
 
 #[test]
-fn whoever_has_no_token_is_told_nothing() {
+fn client_without_a_token_receives_no_data() {
     let served = Served::new(&["--listen", "127.0.0.1:0"]);
     let web = served.web();
     for path in ["/v1/processes", "/v1/health", "/v1/version", "/metrics", "/mcp", "/nowhere", "/"] {
@@ -64,7 +64,7 @@ fn whoever_has_no_token_is_told_nothing() {
 }
 
 #[test]
-fn web_page_gets_nowhere() {
+fn web_page_has_no_access() {
     let served = Served::new(&["--listen", "127.0.0.1:0"]);
     let web = served.web();
     let (host, control) = (web.host(), served.control());
@@ -118,7 +118,7 @@ fn page_of_the_manager_itself_is_let_in_with_a_token() {
 }
 
 #[test]
-fn agent_whose_call_cannot_be_read_is_told_so_in_its_own_words() {
+fn unreadable_call_of_an_agent_gets_a_json_rpc_error() {
     let served = Served::new(&["--listen", "127.0.0.1:0"]);
     let web = served.web();
     let (host, control) = (web.host(), served.control());
@@ -141,13 +141,13 @@ fn agent_whose_call_cannot_be_read_is_told_so_in_its_own_words() {
         assert_eq!(reply.status, 400, "{body}: {reply:?}");
         assert_eq!(reply.header("content-type"), Some("application/json"), "{body}");
         assert!(reply.header("x-request-id").is_some(), "{body}: {reply:?}");
-        let told = reply.json();
-        assert_eq!((&told["error"]["code"], &told["id"]), (&code.into(), &id), "{body}: {told}");
+        let reported = reply.json();
+        assert_eq!((&reported["error"]["code"], &reported["id"]), (&code.into(), &id), "{body}: {reported}");
     }
 }
 
 #[test]
-fn who_is_turned_away_is_told_why_though_its_body_comes_late() {
+fn rejected_client_receives_the_reason_although_its_body_arrives_late() {
     let served = Served::new(&["--listen", "127.0.0.1:0"]);
     let web = served.web();
     let reading = format!("Authorization: Bearer {}", served.token(true));
@@ -315,7 +315,7 @@ fn token_that_others_may_read_keeps_the_manager_from_serving() {
 }
 
 #[test]
-fn other_machines_are_let_in_by_intent_alone() {
+fn other_machines_have_access_only_if_the_configuration_allows_it() {
     let bench = Bench::new();
     for address in ["0.0.0.0:0", "[::]:0", "192.0.2.1:0"] {
         let said = bench.run(&["serve", "--listen", address]);
@@ -341,7 +341,7 @@ fn other_machines_are_let_in_by_intent_alone() {
 }
 
 #[test]
-fn port_that_is_taken_is_told_and_keeps_no_client_from_its_work() {
+fn used_port_is_reported_and_does_not_affect_local_clients() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let bench = Bench::new().with_config(&format!("listen.addresses = [\"{address}\"]\n"));

@@ -38,7 +38,7 @@ fn second_state_directory_under_a_name_that_is_taken_is_refused() {
 }
 
 #[test]
-fn manager_whose_name_another_directory_took_after_its_lease_leaves_and_its_work_goes_on() {
+fn manager_whose_node_name_was_taken_after_its_lease_exits_and_its_processes_continue() {
     let bench = Bench::new();
     let Some(server) = Server::start(&bench) else { return };
     let bench = bench.with_config(&format!("store = \"{}&lease=1&grace=1\"\n", server.url("team")));

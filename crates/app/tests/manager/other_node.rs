@@ -5,7 +5,7 @@ use crate::shared_store::Server;
 use rustix::process::Signal;
 
 #[test]
-fn live_work_of_a_node_is_not_stranded_by_another_name() {
+fn live_processes_of_a_node_are_not_abandoned_by_a_new_node_name() {
     let bench = Bench::new();
     let Some(server) = Server::start(&bench) else { return };
     for store in ["sqlite:".to_owned(), server.url("named")] {

@@ -6,7 +6,7 @@ use crate::shared_store::Server;
 use rustix::process::Signal;
 
 #[test]
-fn live_work_of_one_store_outlives_the_change_to_another_one() {
+fn live_processes_of_a_store_survive_a_change_to_another_store() {
     let bench = Bench::new();
     let Some(server) = Server::start(&bench) else { return };
     let others = ["fs:".to_owned(), server.url("new")];
@@ -38,7 +38,7 @@ fn live_work_of_one_store_outlives_the_change_to_another_one() {
 }
 
 #[test]
-fn live_work_goes_along_with_a_copy_of_its_store() {
+fn live_processes_are_part_of_a_copy_of_their_store() {
     let bench = Bench::new();
     let id = bench.launch("until [ -e go ]; do sleep 0.05; done; exit 5");
     until("it runs", || bench.show(&id)["status"] == "running");
@@ -52,7 +52,7 @@ fn live_work_goes_along_with_a_copy_of_its_store() {
 }
 
 #[test]
-fn live_work_of_a_store_that_is_given_up_is_left_alone() {
+fn live_processes_of_an_abandoned_store_continue() {
     let bench = Bench::new();
     let Some(server) = Server::start(&bench) else { return };
     let id = bench.launch("until [ -e go ]; do sleep 0.05; done; echo whole > came; exit 5");
@@ -73,7 +73,7 @@ fn live_work_of_a_store_that_is_given_up_is_left_alone() {
 }
 
 #[test]
-fn live_work_whose_records_ended_with_their_manager_is_told_and_given_up() {
+fn live_processes_with_records_in_memory_are_reported_and_abandoned() {
     let bench = Bench::new().with_config("store = \"memory\"\n");
     let id = bench.launch("until [ -e go ]; do sleep 0.05; done; echo whole > came");
     until("it runs", || bench.show(&id)["status"] == "running");
@@ -99,7 +99,7 @@ fn live_work_whose_records_ended_with_their_manager_is_told_and_given_up() {
 }
 
 #[test]
-fn store_that_is_named_beside_that_of_the_manager_is_told() {
+fn configured_store_other_than_the_store_of_the_manager_is_reported() {
     let bench = Bench::new();
     assert_eq!(bench.run(&["status"]).code, 0);
     let naming = |words: &[&str]| {

@@ -17,7 +17,7 @@ const REPORT_DELAY: Duration = Duration::from_secs(10);
 const FEW_LINES: usize = 40;
 
 #[test]
-fn node_shows_and_stops_its_own_work_while_the_store_is_away() {
+fn node_shows_and_stops_its_own_processes_while_the_store_is_unreachable() {
     let place = tempfile::tempdir().unwrap();
     let Some(mut server) = Server::start(place.path()) else { return };
     let a = server.node("a");
@@ -46,12 +46,12 @@ fn node_shows_and_stops_its_own_work_while_the_store_is_away() {
     assert!(logs.code == 0 && logs.out.contains("words"), "{logs:?}");
     let elsewhere = a.run(&["inspect", "0199d3f0-6c1e-4b52-9f53-0d9a3c6f4e11"]);
     assert!(elsewhere.code == 6, "the process may belong to another node: {elsewhere:?}");
-    let (told, took) = timed(|| a.run(&["cancel", &stopped]));
+    let (reported, took) = timed(|| a.run(&["cancel", &stopped]));
     assert!(
-        told.code == 6 && took < AT_ONCE && told.err.contains("received a stop request"),
-        "{took:?} {told:?}"
+        reported.code == 6 && took < AT_ONCE && reported.err.contains("received a stop request"),
+        "{took:?} {reported:?}"
     );
-    assert!(!told.err.contains("nothing was changed"), "{told:?}");
+    assert!(!reported.err.contains("nothing was changed"), "{reported:?}");
     until("the process is stopped", || !is_alive(pid));
 
     server.begin();
@@ -63,7 +63,7 @@ fn node_shows_and_stops_its_own_work_while_the_store_is_away() {
 }
 
 #[test]
-fn end_that_is_seen_while_the_store_is_away_is_shown_and_ends_waits() {
+fn end_during_an_outage_is_shown_and_ends_waits() {
     let place = tempfile::tempdir().unwrap();
     let Some(mut server) = Server::start(place.path()) else { return };
     let a = server.node("a");
@@ -85,15 +85,15 @@ fn end_that_is_seen_while_the_store_is_away_is_shown_and_ends_waits() {
     until("the store answers", || a.show(&id)["stale_since"].is_null());
     assert_eq!(a.show(&id)["status"], "failed", "a process that was shown once stays visible");
     let log = a.log();
-    let told: Vec<&str> = log.lines().skip(before).filter(|line| line.contains("the store ")).collect();
-    assert!(told.iter().any(|line| line.contains("the store does not answer")), "{log}");
-    assert!(told.iter().any(|line| line.contains("the store answers again")), "{log}");
+    let reported: Vec<&str> = log.lines().skip(before).filter(|line| line.contains("the store ")).collect();
+    assert!(reported.iter().any(|line| line.contains("the store does not answer")), "{log}");
+    assert!(reported.iter().any(|line| line.contains("the store answers again")), "{log}");
     let warned = log.lines().skip(before).filter(|line| line.contains("WARN")).count();
     assert!(warned < 10, "{warned} warnings of one outage: {log}");
 }
 
 #[test]
-fn launch_runs_here_while_the_store_is_away_where_that_was_asked_for() {
+fn launch_runs_locally_while_the_store_is_unreachable_if_the_url_allows_it() {
     let place = tempfile::tempdir().unwrap();
     let Some(mut server) = Server::start(place.path()) else { return };
     let (a, b) = (server.node_with("a", "&on_outage=run"), server.node("b"));
@@ -149,7 +149,7 @@ fn launch_runs_here_while_the_store_is_away_where_that_was_asked_for() {
 }
 
 #[test]
-fn namespace_that_is_emptied_under_running_managers_gets_back_what_it_lost() {
+fn lost_records_of_an_emptied_namespace_are_restored_by_running_managers() {
     let place = tempfile::tempdir().unwrap();
     let Some(server) = Server::start(place.path()) else { return };
     let (a, b) = (server.node("a"), server.node("b"));
@@ -169,7 +169,7 @@ fn namespace_that_is_emptied_under_running_managers_gets_back_what_it_lost() {
 }
 
 #[test]
-fn what_waits_while_a_loss_is_mended_says_that_nothing_is_started_and_for_how_long() {
+fn waiting_process_during_a_restore_shows_the_reason_and_the_remaining_time() {
     let place = tempfile::tempdir().unwrap();
     let Some(server) = Server::start(place.path()) else { return };
     let a = server.node("a");
@@ -177,10 +177,10 @@ fn what_waits_while_a_loss_is_mended_says_that_nothing_is_started_and_for_how_lo
     server.ask(&["FLUSHALL"]);
     until("the loss is noticed", || a.log().contains("starts nothing new for the duration of one lease"));
     let waits = a.launch("true");
-    let told = a.run(&["--json", "why", &waits]);
-    let told: Value = serde_json::from_str(&told.out).unwrap();
-    assert_eq!(told["why"], "settling", "{told}");
-    for reason in [&told["reason"], &a.show(&waits)["reason"]] {
+    let reported = a.run(&["--json", "why", &waits]);
+    let reported: Value = serde_json::from_str(&reported.out).unwrap();
+    assert_eq!(reported["why"], "settling", "{reported}");
+    for reason in [&reported["reason"], &a.show(&waits)["reason"]] {
         assert!(reason.as_str().unwrap().contains("no process starts for "), "{reason}");
     }
     let refused = a.run(&["run", "-b", "--no-queue", "--", "true"]);
@@ -190,7 +190,7 @@ fn what_waits_while_a_loss_is_mended_says_that_nothing_is_started_and_for_how_lo
 }
 
 #[test]
-fn namespace_that_is_an_old_one_gets_back_what_came_later() {
+fn later_records_are_restored_to_an_older_namespace() {
     let place = tempfile::tempdir().unwrap();
     let Some(mut server) = Server::start(place.path()) else { return };
     let (a, b) = (server.node("a"), server.node("b"));
@@ -211,7 +211,7 @@ fn namespace_that_is_an_old_one_gets_back_what_came_later() {
 }
 
 #[test]
-fn manager_that_was_killed_gives_back_what_it_kept_when_it_begins_again() {
+fn next_manager_restores_the_records_in_the_outbox_of_a_killed_manager() {
     let place = tempfile::tempdir().unwrap();
     let Some(server) = Server::start(place.path()) else { return };
     let (a, b) = (server.node("a"), server.node("b"));
@@ -228,7 +228,7 @@ fn manager_that_was_killed_gives_back_what_it_kept_when_it_begins_again() {
 /// Measures how long launches take and prints the result. There is no limit at which the test would fail.
 #[test]
 #[ignore = "it measures"]
-fn what_a_launch_costs() {
+fn measure_the_cost_of_a_launch() {
     let place = tempfile::tempdir().unwrap();
     let Some(server) = Server::start(place.path()) else { return };
     let a = server.node("a");

@@ -29,7 +29,7 @@ fn refused(bench: &Bench, owner: &Bench) {
 }
 
 #[test]
-fn second_state_directory_under_one_name_is_refused_and_what_lives_goes_on() {
+fn second_state_directory_with_one_node_name_is_refused_and_live_processes_continue() {
     let top = tempfile::tempdir().unwrap();
     let store = top.path().join("shared.db");
     let (first, second) = (serving(&store), serving(&store));
@@ -44,7 +44,7 @@ fn second_state_directory_under_one_name_is_refused_and_what_lives_goes_on() {
 }
 
 #[test]
-fn store_of_ones_own_is_adopted_where_its_state_directory_is_gone() {
+fn custom_store_of_a_missing_state_directory_is_adopted() {
     let top = tempfile::tempdir().unwrap();
     let store = top.path().join("shared.db");
     let (first, second) = (serving(&store), serving(&store));
@@ -81,7 +81,7 @@ fn store_of_ones_own_is_copied_in_both_directions() {
 }
 
 #[test]
-fn store_of_ones_own_that_went_back_is_not_served_until_the_loss_is_accepted() {
+fn custom_store_with_older_data_is_not_served_until_the_loss_is_accepted() {
     let top = tempfile::tempdir().unwrap();
     let store = top.path().join("shared.db");
     let bench = serving(&store);

@@ -17,8 +17,8 @@ fn store_of_many_machines_is_copied_there_and_back_unless_a_node_is_there() {
 
     let copied = bench.run(&["--json", "store", "copy", "sqlite:", &url]);
     assert_eq!(copied.code, 0, "{copied:?}");
-    let told: serde_json::Value = serde_json::from_str(&copied.out).unwrap();
-    assert_eq!((&told["processes"], &told["compared"]), (&1.into(), &true.into()));
+    let reported: serde_json::Value = serde_json::from_str(&copied.out).unwrap();
+    assert_eq!((&reported["processes"], &reported["compared"]), (&1.into(), &true.into()));
     assert_eq!(server.keys("team.copying"), 0);
     let taken = bench.run(&["store", "copy", "sqlite:", &url]);
     assert!(taken.code == 1 && taken.err.contains("already exists"), "{taken:?}");
@@ -55,7 +55,7 @@ fn store_of_many_machines_is_copied_there_and_back_unless_a_node_is_there() {
 }
 
 #[test]
-fn copy_into_many_machines_that_was_cut_short_is_taken_away_and_told() {
+fn interrupted_copy_into_a_shared_store_is_removed_and_reported() {
     let bench = Bench::new();
     let Some(server) = Server::start(&bench) else { return };
     bench.launch("true");
@@ -73,7 +73,7 @@ fn copy_into_many_machines_that_was_cut_short_is_taken_away_and_told() {
 }
 
 #[test]
-fn what_a_node_keeps_of_another_store_is_no_damage_and_founds_nothing() {
+fn outbox_of_another_store_is_not_reported_as_damage() {
     let bench = Bench::new();
     let Some(server) = Server::start(&bench) else { return };
     let bench = bench.with_config(&format!("store = \"{}\"\n", server.url("one")));
@@ -91,9 +91,9 @@ fn what_a_node_keeps_of_another_store_is_no_damage_and_founds_nothing() {
 
 /// Returns the process view without the log path, because this path depends on the state directory.
 fn told_of(bench: &Bench, id: &str) -> serde_json::Value {
-    let mut told = bench.show(id);
-    told["log_path"].take();
-    told
+    let mut reported = bench.show(id);
+    reported["log_path"].take();
+    reported
 }
 
 pub(crate) struct Server {

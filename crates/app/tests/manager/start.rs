@@ -39,7 +39,7 @@ fn clients_that_race_for_a_manager_all_get_in_and_one_manager_stays() {
 }
 
 #[test]
-fn second_manager_is_told_who_was_first() {
+fn second_manager_learns_which_manager_was_first() {
     let bench = Bench::new();
     bench.launch("true");
     let said = bench.run(&["serve"]);
@@ -50,7 +50,7 @@ fn second_manager_is_told_who_was_first() {
 }
 
 #[test]
-fn manager_that_holds_the_lock_and_answers_nobody_is_told_as_silent() {
+fn manager_that_holds_the_lock_without_an_answer_is_reported_as_silent() {
     let bench = Bench::new();
     std::fs::DirBuilder::new().mode(0o700).create(bench.state()).unwrap();
     let lock = bench.state().join("manager.lock");
@@ -81,7 +81,7 @@ fn manager_works_below_a_path_of_any_length() {
 }
 
 #[test]
-fn program_alone_is_its_own_shim() {
+fn program_without_a_shim_executable_is_its_own_shim() {
     let bench = Bench::new();
     let program = bench.top().join("longhaul");
     std::fs::copy(env!("CARGO_BIN_EXE_longhaul"), &program).unwrap();
@@ -92,7 +92,7 @@ fn program_alone_is_its_own_shim() {
 }
 
 #[test]
-fn failed_start_shows_what_the_manager_said() {
+fn failed_start_shows_the_error_of_the_manager() {
     let bench = Bench::new();
     let config = bench.top().join(".config/longhaul");
     std::fs::create_dir_all(&config).unwrap();
@@ -114,7 +114,7 @@ fn state_directory_that_is_a_file_is_named_as_such() {
 }
 
 #[test]
-fn damaged_store_is_left_untouched_and_named() {
+fn damaged_store_is_named_and_left_unchanged() {
     let bench = Bench::new();
     let said = bench.run(&["run", "-b", "--", "true"]);
     assert_eq!(said.code, 0, "{said:?}");
@@ -140,7 +140,7 @@ fn large_log_is_put_aside_at_a_start() {
 }
 
 #[test]
-fn version_starts_nobody() {
+fn version_starts_no_manager() {
     let bench = Bench::new();
     let said = bench.run(&["version"]);
     assert_eq!(said.code, 0);

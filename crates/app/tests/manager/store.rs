@@ -49,9 +49,9 @@ fn store_is_copied_there_and_back_with_everything() {
     bench.end_manager(Signal::TERM);
     let copied = bench.run(&["--json", "store", "copy", "sqlite:", "fs:"]);
     assert_eq!(copied.code, 0, "{copied:?}");
-    let told: serde_json::Value = serde_json::from_str(&copied.out).unwrap();
-    assert_eq!((&told["processes"], &told["compared"]), (&2.into(), &true.into()));
-    assert!(told["events"].as_u64().unwrap() >= 5, "{told}");
+    let reported: serde_json::Value = serde_json::from_str(&copied.out).unwrap();
+    assert_eq!((&reported["processes"], &reported["compared"]), (&2.into(), &true.into()));
+    assert!(reported["events"].as_u64().unwrap() >= 5, "{reported}");
 
     let bench = with_files(bench);
     assert_eq!((bench.show(&failed), bench.show(&alive)["pid"].clone()), before);
@@ -99,7 +99,7 @@ fn copy_that_makes_no_sense_is_refused_and_leaves_nothing() {
 }
 
 #[test]
-fn leftover_of_a_copy_that_was_cut_short_is_taken_away_and_told() {
+fn leftover_of_an_interrupted_copy_is_removed_and_reported() {
     let bench = Bench::new();
     bench.launch("true");
     bench.end_manager(Signal::TERM);

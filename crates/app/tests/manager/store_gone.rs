@@ -30,7 +30,7 @@ fn loses_its_store(bench: &Bench, take_away: impl FnOnce()) -> Said {
 }
 
 #[test]
-fn manager_whose_store_is_removed_replaced_or_truncated_acknowledges_nothing_and_leaves() {
+fn manager_whose_store_is_removed_replaced_or_truncated_acknowledges_nothing_and_exits() {
     type TakeAway = fn(&Bench);
     let removed: TakeAway = |bench| {
         for ending in ["", "-wal", "-shm"] {
@@ -121,7 +121,7 @@ impl Damaged {
 
 impl Drop for Damaged {
     fn drop(&mut self) {
-        // It may be that no manager is running, so the command is killed here.
+        // Kill the command, because possibly no manager is running that could stop it.
         let _ = kill_process(self.command, Signal::KILL);
     }
 }
@@ -144,7 +144,7 @@ fn copy(from: &[PathBuf], to: &Path) {
 }
 
 #[test]
-fn store_that_lost_records_is_not_served_and_is_never_empty() {
+fn store_that_lost_records_is_not_served_and_not_treated_as_empty() {
     type Damage = fn(&Bench);
     let without_database: Damage = |bench| fs::remove_file(bench.state().join("longhaul.db")).unwrap();
     let without_all: Damage = |bench| {
@@ -219,7 +219,7 @@ fn store_that_lost_records_is_not_served_and_is_never_empty() {
 }
 
 #[test]
-fn loss_of_a_store_is_accepted_on_consent_and_what_runs_is_named() {
+fn loss_of_a_store_is_accepted_on_confirmation_and_running_processes_are_named() {
     type Damage = fn(&Bench);
     let gone: Damage = |bench| fs::remove_file(bench.state().join("longhaul.db")).unwrap();
     let without_log: Damage = |bench| fs::remove_file(bench.state().join("longhaul.db-wal")).unwrap();
@@ -246,7 +246,7 @@ fn loss_of_a_store_is_accepted_on_consent_and_what_runs_is_named() {
 }
 
 #[test]
-fn store_that_let_go_of_records_or_was_moved_has_lost_none() {
+fn pruned_or_moved_store_does_not_count_as_a_store_with_lost_records() {
     for config in ["", "store = \"fs:\"\n"] {
         let bench = Bench::new().with_config(config);
         let done = bench.launch("true");

@@ -6,10 +6,10 @@ use std::process::Stdio;
 use std::sync::mpsc;
 
 #[test]
-fn requests_are_told_to_a_collector() {
+fn requests_are_reported_to_a_collector() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
-    let (told, heard) = mpsc::channel();
+    let (reported, heard) = mpsc::channel();
     std::thread::spawn(move || {
         for stream in listener.incoming() {
             let mut stream = stream.unwrap();
@@ -22,7 +22,7 @@ fn requests_are_told_to_a_collector() {
                 }
             }
             let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
-            if told.send(String::from_utf8_lossy(&request).into_owned()).is_err() {
+            if reported.send(String::from_utf8_lossy(&request).into_owned()).is_err() {
                 return;
             }
         }

@@ -38,7 +38,7 @@ fn events_are_read_from_any_cursor_across_a_restart() {
 }
 
 #[test]
-fn wait_for_a_session_tells_of_all_at_once() {
+fn wait_for_a_session_reports_simultaneous_ends_together() {
     let bench = Bench::new();
     let gate = bench.top().join("gate");
     for n in 0..8 {
@@ -94,7 +94,7 @@ fn hook_is_run_once_for_each_end_whatever_happens_to_the_manager() {
 }
 
 #[test]
-fn webhook_gets_signed_events_and_nobody_else_is_asked() {
+fn webhook_gets_signed_events_and_no_other_address_is_contacted() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let heard = Arc::new(Mutex::new(Vec::<String>::new()));
@@ -138,7 +138,7 @@ fn webhook_gets_signed_events_and_nobody_else_is_asked() {
 }
 
 #[test]
-fn killed_manager_repeats_no_more_than_what_was_under_way() {
+fn killed_manager_repeats_only_the_delivery_in_progress() {
     const KILLS: usize = 20;
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -181,7 +181,7 @@ fn killed_manager_repeats_no_more_than_what_was_under_way() {
     let all: Vec<&str> = all.iter().map(|event| event["id"].as_str().unwrap()).collect();
     assert!(all.len() >= 3 * ids.len());
     until("all events were delivered", || {
-        all.iter().all(|id| heard.lock().unwrap().iter().any(|told| told == id))
+        all.iter().all(|id| heard.lock().unwrap().iter().any(|reported| reported == id))
     });
     let heard = heard.lock().unwrap().clone();
     let mut once: Vec<&str> = Vec::new();
@@ -245,7 +245,7 @@ fn agents_that_come_and_go_leave_nothing_in_the_log() {
     }
     bench.end_manager(Signal::TERM);
     let log = bench.log();
-    let ours = ["is ready", "received a stop signal", "the manager is shutting down"];
+    let ours = ["is ready", "the manager received a stop signal", "the manager is shutting down"];
     let strange: Vec<&str> = log.lines().filter(|line| !ours.iter().any(|own| line.contains(own))).collect();
     assert!(strange.is_empty() && log.lines().count() == ours.len(), "{log}");
 }

@@ -78,7 +78,7 @@ fn ended(bench: &Bench, id: &str) -> serde_json::Value {
 }
 
 #[test]
-fn launch_that_was_changed_in_the_server_is_never_executed_and_inspect_tells_why() {
+fn launch_that_was_changed_in_the_server_is_never_executed_and_inspect_shows_why() {
     let Some(nodes) = Nodes::new() else { return };
     let Nodes { a, b, .. } = &nodes;
     let marks = a.top().join("marks");
@@ -104,15 +104,15 @@ fn launch_that_was_changed_in_the_server_is_never_executed_and_inspect_tells_why
         (&lured, "for other nodes, not for a"),
     ];
     for (id, why) in refused {
-        let told = ended(b, id);
-        assert_eq!((&told["status"], &told["attempt"]), (&"failed".into(), &1.into()), "{told}");
-        assert_eq!(told["start_failure"]["stage"], "signature", "{told}");
-        assert!(told["error"].as_str().unwrap().contains(why), "{told}");
+        let reported = ended(b, id);
+        assert_eq!((&reported["status"], &reported["attempt"]), (&"failed".into(), &1.into()), "{reported}");
+        assert_eq!(reported["start_failure"]["stage"], "signature", "{reported}");
+        assert!(reported["error"].as_str().unwrap().contains(why), "{reported}");
     }
     assert_eq!(ended(b, &fine)["status"], "completed");
     let left: Vec<_> = fs::read_dir(&marks).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(left, ["fine"]);
-    assert!(a.log().contains("rejected a launch"), "{}", a.log());
+    assert!(a.log().contains("rejected a launch that is not trusted"), "{}", a.log());
     // Both nodes also refuse a restart of the process.
     for bench in [a, b] {
         let said = bench.run(&["restart", &changed]);
@@ -122,7 +122,7 @@ fn launch_that_was_changed_in_the_server_is_never_executed_and_inspect_tells_why
 }
 
 #[test]
-fn what_is_sealed_by_others_or_played_again_is_not_executed() {
+fn launch_with_a_foreign_or_replayed_signature_is_not_executed() {
     let Some(nodes) = Nodes::new() else { return };
     let Nodes { a, b, server } = &nodes;
     let runs = a.top().join("runs");
@@ -169,10 +169,10 @@ fn what_is_sealed_by_others_or_played_again_is_not_executed() {
     ]);
     nodes.forge("# victim", "return ARGV[2]", &[&old.trim_end().replace(&played, &victim)]);
     hold(a, "--release");
-    let told = ended(a, &mine);
-    assert!(told["error"].as_str().unwrap().contains("does not have"), "{told}");
-    let told = ended(b, &victim);
-    assert_eq!(told["start_failure"]["stage"], "signature", "{told}");
+    let reported = ended(a, &mine);
+    assert!(reported["error"].as_str().unwrap().contains("does not have"), "{reported}");
+    let reported = ended(b, &victim);
+    assert_eq!(reported["start_failure"]["stage"], "signature", "{reported}");
     assert_eq!(count(), 1);
     assert!(!a.top().join("evil").exists());
     foreign.end_manager(Signal::TERM);
@@ -180,7 +180,7 @@ fn what_is_sealed_by_others_or_played_again_is_not_executed() {
 }
 
 #[test]
-fn node_with_another_key_is_told_so_when_it_starts_and_makes_none_of_its_own() {
+fn node_with_another_key_fails_to_start_and_creates_no_key() {
     let Some(nodes) = Nodes::new() else { return };
     let Nodes { a, b, server } = &nodes;
     assert_eq!(a.run(&["status"]).code, 0);
@@ -219,7 +219,7 @@ fn node_with_another_key_is_told_so_when_it_starts_and_makes_none_of_its_own() {
 }
 
 #[test]
-fn key_that_sealed_what_waits_is_not_let_go_unasked() {
+fn key_that_signed_waiting_launches_is_not_removed_without_confirmation() {
     let Some(nodes) = Nodes::new() else { return };
     let Nodes { a, b, .. } = &nodes;
     let said = a.run(&["run", "-b", "--delay", "1h", "--", "true"]);
@@ -247,7 +247,7 @@ fn key_that_sealed_what_waits_is_not_let_go_unasked() {
 }
 
 #[test]
-fn key_that_the_store_goes_by_is_not_let_go_even_where_somebody_agrees() {
+fn current_key_of_the_store_is_not_removed_even_with_confirmation() {
     let Some(nodes) = Nodes::new() else { return };
     let Nodes { a, b, server } = &nodes;
     assert_eq!(a.run(&["status"]).code, 0);
@@ -270,7 +270,7 @@ fn key_that_the_store_goes_by_is_not_let_go_even_where_somebody_agrees() {
 }
 
 #[test]
-fn what_waits_in_a_store_of_one_machine_is_sealed_by_its_copy_and_runs_then() {
+fn waiting_launches_of_a_local_store_are_signed_by_a_copy_and_then_run() {
     let bench = Bench::new();
     let Some(server) = Server::start(&bench) else { return };
     let mark = bench.top().join("mark");

@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_understood_is_left_to_the_whole() {
+    fn unknown_arguments_are_left_to_the_complete_parser() {
         for line in [
             &["run"] as &[&str],
             &["run", "--help"],

@@ -187,7 +187,7 @@ fn queue_takes_a_key_or_a_verb() {
 }
 
 #[test]
-fn what_makes_no_sense_together_is_wrong_usage() {
+fn contradictory_options_are_wrong_usage() {
     for line in [
         "queue --limit 1",
         "queue --hold",

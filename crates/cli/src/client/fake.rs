@@ -24,10 +24,10 @@ pub(crate) struct FakeRequest {
 pub(crate) enum FakeResponse {
     /// HTTP status with a JSON body.
     Json(u16, serde_json::Value),
-    /// A chunked stream of these pieces, after which the connection is closed. A terminating chunk is sent only if
-    /// `proper` is set.
+    /// A chunked stream of these byte strings, after which the connection is closed. A terminating chunk is sent only
+    /// if `proper` is set.
     Stream { pieces: Vec<Vec<u8>>, proper: bool },
-    /// A chunked stream that sends `first` at once, and `rest` as soon as `may_go_on` is true.
+    /// A chunked stream that sends `first` immediately, and `rest` as soon as `may_go_on` is true.
     Held { first: Vec<u8>, may_go_on: Rc<Cell<bool>>, rest: Vec<u8> },
     /// Raw bytes in place of an HTTP response.
     Raw(Vec<u8>),
@@ -108,7 +108,8 @@ pub(crate) fn output(all: &[(FrameKind, u64, &[u8])]) -> FakeResponse {
     FakeResponse::Stream { pieces: vec![frames(all)], proper: true }
 }
 
-/// Waits until the condition is true. There is no time limit here; the time limit of the whole test applies.
+/// Waits until the condition is true. This function has no time limit of its own; the time limit of the whole test
+/// applies.
 pub(crate) async fn until(holds: impl Fn() -> bool) {
     while !holds() {
         tokio::task::yield_now().await;
@@ -151,7 +152,7 @@ async fn converse<A: Fn(&FakeRequest) -> FakeResponse>(
                 chunk.extend_from_slice(&piece);
                 chunk.extend_from_slice(b"\r\n");
                 let _gone = stream.write_all(&chunk).await;
-                // Gives the reader the chance to receive each piece separately.
+                // Sends each chunk after a pause, so that the reader can receive it separately.
                 tokio::task::yield_now().await;
             }
             if proper {

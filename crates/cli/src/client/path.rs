@@ -151,7 +151,7 @@ impl RequestPath {
 }
 
 fn escape(value: &str, text: &mut String) {
-    // Dots are encoded here, because a server may interpret a path segment `.` or `..` as a step in the directory tree.
+    // Encode dots, because a server may interpret a path segment `.` or `..` as a step in the directory tree.
     let dots = matches!(value, "." | "..");
     for byte in value.bytes() {
         match byte {

@@ -65,7 +65,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn missing_and_abandoned_sockets_mean_nobody() {
+    async fn missing_and_abandoned_sockets_mean_no_manager() {
         let top = tempfile::tempdir().unwrap();
         let path = top.path().join("s.sock");
         assert!(means_no_listener(connect(&path).await.unwrap_err().kind()));

@@ -54,7 +54,7 @@ fn refusal_that_is_no_problem_is_quoted() {
 }
 
 #[test]
-fn answer_without_a_protocol_is_a_stranger() {
+fn answer_without_a_protocol_is_from_another_program() {
     for answer in [response("200 OK", "", "{}"), b"SSH-2.0-OpenSSH\r\n".to_vec()] {
         let failure = failure_of(move |_| FakeResponse::Raw(answer.clone()));
         assert!(matches!(failure, CliError::Stranger { .. }), "{failure:?}");
@@ -68,7 +68,7 @@ fn other_protocol_is_named_even_with_a_refusal() {
 }
 
 #[test]
-fn question_to_one_that_goes_away_is_put_again_and_a_change_is_not() {
+fn query_is_repeated_after_a_lost_connection_and_a_change_is_not() {
     let tries = Rc::new(Cell::new(0));
     let seen = Rc::clone(&tries);
     let departing = move |_: &fake::FakeRequest| {
@@ -79,7 +79,7 @@ fn question_to_one_that_goes_away_is_put_again_and_a_change_is_not() {
             FakeResponse::Json(200, json!({"version": "2"}))
         }
     };
-    let (told, changed) = FakeManager::run(departing, |fake| async move {
+    let (reported, changed) = FakeManager::run(departing, |fake| async move {
         let socket = fake.client().socket().to_owned();
         let state_dir = socket.parent().unwrap().to_owned();
         let client = Client::new(ManagerLocator {
@@ -88,10 +88,10 @@ fn question_to_one_that_goes_away_is_put_again_and_a_change_is_not() {
             autostart: Some(Box::new(|| Ok(()))),
             store: None,
         });
-        let told = client.fetch::<VersionReply>(&RequestPath::version()).await;
-        (told, client.send::<_, VersionReply>(&RequestPath::processes(), &json!({})).await)
+        let reported = client.fetch::<VersionReply>(&RequestPath::version()).await;
+        (reported, client.send::<_, VersionReply>(&RequestPath::processes(), &json!({})).await)
     });
-    assert_eq!(told.unwrap().version, "2");
+    assert_eq!(reported.unwrap().version, "2");
     assert!(matches!(changed, Err(CliError::Broken { .. })), "{changed:?}");
     assert_eq!(tries.get(), 3);
 }
@@ -204,7 +204,7 @@ fn frame_of_an_unknown_kind_is_broken() {
 }
 
 #[test]
-fn manager_is_started_once_when_nobody_answers() {
+fn manager_is_started_once_if_no_manager_answers() {
     let top = tempfile::tempdir().unwrap();
     let starts = Rc::new(Cell::new(0));
     let counted = Rc::clone(&starts);

@@ -208,7 +208,7 @@ mod tests {
     use std::io;
 
     #[test]
-    fn refusal_of_the_manager_is_what_why_help() {
+    fn refusal_of_the_manager_is_printed_as_message_reason_and_help() {
         let failure = CliError::from(Problem {
             slug: "invalid_status_transition".to_owned(),
             title: "cannot pause k3f9x2: it is already completed".to_owned(),
@@ -246,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn refusal_tells_what_differs_and_how_full_a_level_is() {
+    fn refusal_names_the_differences_and_the_number_of_processes() {
         let conflict = Problem {
             slug: "key_conflict".to_owned(),
             title: "the launch key has another launch".to_owned(),
@@ -287,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn text_of_others_cannot_reach_the_terminal_as_control() {
+    fn untrusted_text_cannot_control_the_terminal() {
         let failure = CliError::from(Problem {
             slug: "x\u{1b}[2J".to_owned(),
             title: "evil \u{1b}]0;title\u{7} name".to_owned(),

@@ -5,7 +5,7 @@ use serde_json::Value;
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 
-/// Names of the tools that only read. Every other tool may change something.
+/// Names of the tools that only read. Every other tool may change a process or a record.
 const READ_ONLY_TOOLS: &[&str] = &[
     "get_background_process_status",
     "get_process_status",
@@ -47,7 +47,7 @@ pub(super) enum ToolCall {
     /// If the proxy repeated it, the client would not notice that it missed notifications, and would not query the
     /// missed changes.
     Listens,
-    /// A request that may have changed something.
+    /// A request that may have changed a process or a record.
     Writes,
     /// A request that the proxy itself sends and that the client does not expect.
     Own,

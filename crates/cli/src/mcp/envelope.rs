@@ -75,7 +75,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn begin_of_an_answer_tells_whose_it_is() {
+    fn start_of_an_answer_contains_its_request_id() {
         let answers = |begin: &str| MessageEnvelope::of_begin(begin.as_bytes()).response_id();
         assert_eq!(answers(r#"{"jsonrpc":"2.0","id":7,"result":{"text":"aaa"#), Some("7".to_owned()));
         assert_eq!(answers(r#"{"id":"a\"b","result":["#), Some(r#""a\"b""#.to_owned()));
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn call_is_known_by_what_its_answer_has() {
+    fn call_is_matched_to_its_answer() {
         assert_eq!(key(&json!(1.0)), Some("1".to_owned()));
         assert_eq!(key(&json!(-1)), Some("-1".to_owned()));
         assert_eq!(key(&json!("1")), Some("\"1\"".to_owned()));

@@ -16,7 +16,7 @@ const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 /// Reading alone detects the end of standard input only after all earlier messages, and the proxy does not read while
 /// the client accepts no responses. This function detects the end in that case too.
 pub(crate) async fn client_gone() {
-    let (tell, told) = oneshot::channel();
+    let (tell, reported) = oneshot::channel();
     // This thread may block until the program ends. It uses no CPU time while it is blocked.
     let watcher = std::thread::Builder::new().name("client".to_owned());
     let watched = watcher.spawn(move || {
@@ -24,7 +24,7 @@ pub(crate) async fn client_gone() {
             let _gone = tell.send(());
         }
     });
-    if watched.is_err() || told.await.is_err() {
+    if watched.is_err() || reported.await.is_err() {
         std::future::pending::<()>().await;
     }
     sleep(DRAIN_TIMEOUT).await;
@@ -51,7 +51,7 @@ mod tests {
     use std::thread::spawn;
 
     #[test]
-    fn pipe_that_is_closed_is_noticed_behind_what_is_unread() {
+    fn closed_pipe_is_detected_behind_unread_data() {
         let (reader, mut writer) = pipe().unwrap();
         writer.write_all(b"unread").unwrap();
         let watch = spawn(move || is_hung_up(&reader));

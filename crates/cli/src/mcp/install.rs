@@ -231,13 +231,13 @@ mod tests {
     }
 
     #[test]
-    fn every_client_is_told_in_its_own_words() {
-        let told = |client| snippet(client, &entry());
+    fn every_client_gets_the_error_in_its_format() {
+        let reported = |client| snippet(client, &entry());
         assert_eq!(
-            told(McpClient::Codex),
+            reported(McpClient::Codex),
             "[mcp_servers.longhaul]\ncommand = \"/opt/longhaul\"\nargs = [\"mcp\", \"--read-only\"]\n"
         );
-        let read = |client| serde_json::from_str::<serde_json::Value>(&told(client)).unwrap();
+        let read = |client| serde_json::from_str::<serde_json::Value>(&reported(client)).unwrap();
         let (program, args) = ("/opt/longhaul", ["mcp", "--read-only"]);
         let plain = json!({ "longhaul": { "command": program, "args": args } });
         let typed = json!({ "longhaul": { "type": "stdio", "command": program, "args": args } });
@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn change_is_shown_with_what_stands_around_it() {
+    fn change_is_shown_with_context_lines() {
         let top = tempfile::tempdir().unwrap();
         let path = top.path().join(".gemini/settings.json");
         fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -273,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn file_that_cannot_be_changed_is_left_alone_and_the_entry_is_told() {
+    fn file_that_cannot_be_edited_is_left_unchanged_and_the_entry_is_printed() {
         let top = tempfile::tempdir().unwrap();
         let path = top.path().join(".claude.json");
         let refused = |why: &str| {

@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 pub(crate) async fn parent_gone() {
     match parent() {
         ParentProcess::Lives(descriptor) => {
-            let (tell, told) = oneshot::channel();
+            let (tell, reported) = oneshot::channel();
             // This thread may block until the program ends. It uses no CPU time while it is blocked.
             let watcher = std::thread::Builder::new().name("parent".to_owned());
             let watched = watcher.spawn(move || {
@@ -20,7 +20,7 @@ pub(crate) async fn parent_gone() {
                     let _gone = tell.send(());
                 }
             });
-            if watched.is_err() || told.await.is_err() {
+            if watched.is_err() || reported.await.is_err() {
                 std::future::pending::<()>().await;
             }
         }
@@ -67,7 +67,7 @@ mod tests {
     use std::time::Duration;
 
     #[tokio::test]
-    async fn living_parent_is_not_gone() {
+    async fn running_parent_is_not_reported_as_ended() {
         assert!(tokio::time::timeout(Duration::from_millis(50), parent_gone()).await.is_err());
     }
 

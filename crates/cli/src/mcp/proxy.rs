@@ -45,7 +45,8 @@ pub(crate) struct ConnectRefusal {
 
 /// Proxy that forwards lines between an MCP client and the current manager, across restarts of the manager.
 ///
-/// It holds at most one line in transit in each direction, so that a slow reader at one end causes no memory growth.
+/// The proxy buffers at most one line in each direction, so that a slow reader at one end does not increase the memory
+/// usage.
 pub(crate) struct StdioProxy<D: Connector, R, W> {
     dial: D,
     client: LineReader<R>,
@@ -121,8 +122,8 @@ where
     /// Forwards lines until the client has closed its input and all outstanding responses are delivered.
     ///
     /// # Errors
-    /// Fails if reading from the client or writing to the client fails. A [`ConnectRefusal`] is not an error here: it
-    /// is sent to the client.
+    /// Fails if reading from the client or writing to the client fails. A [`ConnectRefusal`] is not an error: the proxy
+    /// sends it to the client.
     pub(crate) async fn carry(mut self) -> io::Result<()> {
         loop {
             if self.ends.is_some() && !self.is_busy() {
@@ -170,7 +171,7 @@ where
         let may_tell = !to_client.is_empty();
         let may_listen = ends.is_none() && to_manager.is_empty();
         tokio::select! {
-            told = send(out, to_client), if may_tell => ProxyEvent::ToClient(told),
+            reported = send(out, to_client), if may_tell => ProxyEvent::ToClient(reported),
             heard = next(hears), if may_hear => ProxyEvent::Manager(heard),
             sent = send_to(speaks, to_manager), if may_speak => ProxyEvent::ToManager(sent),
             said = client.next(), if may_listen => ProxyEvent::Client(said),

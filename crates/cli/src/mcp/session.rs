@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 /// Error message for a request whose response was lost because the manager ended.
 const LOST: &str = "the manager was restarted, try again";
-/// Text that is added to the error message if the lost request may have changed something.
+/// Text that is added to the error message if the lost request may have changed a process or a record.
 const OUTCOME_UNKNOWN_HELP: &str = "the call may have been executed: check before you repeat it";
 /// Maximum age of a read request that the proxy repeats. After this time the client has probably stopped waiting.
 const MAX_RESEND_AGE: Duration = Duration::from_secs(5);
@@ -49,7 +49,7 @@ struct OpenCall {
     call: ToolCall,
     /// Line that contained the request. Empty if the request is never repeated.
     line: Vec<u8>,
-    /// Sequence number. It lets the proxy repeat requests in their original order.
+    /// Sequence number, by which the proxy repeats requests in their original order.
     order: u64,
     since: Instant,
     /// Number of managers that ended while this request was open. Managers that never sent a message do not count.
@@ -67,7 +67,7 @@ pub(super) struct ClientLine {
     pub(super) id: Option<String>,
 }
 
-/// What the proxy does with a line from the manager.
+/// Action of the proxy for a line from the manager.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum ServerLineAction {
     /// Forward the line to the client.
@@ -362,7 +362,7 @@ mod tests {
     }
 
     #[test]
-    fn next_manager_is_told_who_the_client_is_and_the_client_sees_nothing_of_it() {
+    fn next_manager_gets_the_handshake_without_the_client_noticing() {
         let mut session = introduced();
         let lines = session.replay();
         let again = parsed(&lines[0]);
@@ -460,7 +460,7 @@ mod tests {
     }
 
     #[test]
-    fn answer_that_is_too_long_is_told_so_to_whoever_asked() {
+    fn too_long_answer_becomes_an_error_for_its_request() {
         let mut session = introduced();
         session.client_line(tool(7, "read_process_output"));
         assert_eq!(session.oversized_response(b"{\"jsonrpc\":\"2.0\",\"result\":{\"content\":["), None);
@@ -487,7 +487,7 @@ mod tests {
     }
 
     #[test]
-    fn introduction_that_was_refused_is_not_told_to_another_manager() {
+    fn refused_handshake_is_not_sent_to_another_manager() {
         let mut session = introduced();
         session.client_line(br#"{"jsonrpc":"2.0","id":9,"method":"initialize","params":{}}"#.to_vec());
         session.server_line(br#"{"jsonrpc":"2.0","id":9,"error":{"code":-32602,"message":"wrong"}}"#);
@@ -497,7 +497,7 @@ mod tests {
     }
 
     #[test]
-    fn calls_are_put_again_in_their_order() {
+    fn calls_are_repeated_in_their_order() {
         let mut session = introduced();
         let names = ["wait_for_process", "start_background_process", "get_process_status"];
         let said: Vec<_> = [30, 4, 5]
@@ -530,7 +530,7 @@ mod tests {
     }
 
     #[test]
-    fn listener_that_listens_again_is_told_to_look_once() {
+    fn renewed_subscription_causes_one_notification() {
         let mut session = introduced();
         let (kept, refused) = ("longhaul://process/a", "longhaul://process/b");
         for uri in [kept, refused] {
@@ -568,7 +568,7 @@ mod tests {
     }
 
     #[test]
-    fn client_of_the_stateless_era_has_nothing_to_be_told_again() {
+    fn stateless_client_needs_no_repeated_handshake() {
         let mut session = Session::default();
         session
             .client_line(br#"{"jsonrpc":"2.0","id":1,"method":"tools/list","params":{"_meta":{}}}"#.to_vec());
@@ -588,7 +588,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_carried_is_answered_only_where_somebody_waits() {
+    fn undeliverable_message_is_answered_only_if_it_is_a_request() {
         let mut session = Session::default();
         let request = br#"{"jsonrpc":"2.0","id":3,"method":"tools/call"}"#;
         session.client_line(request.to_vec());

@@ -6,9 +6,9 @@ use longhaul_view::LineCollapser;
 
 /// Mode in which the output of one process is shown.
 pub(crate) enum OutputDisplay {
-    /// Shows everything.
+    /// Shows the complete output unchanged.
     All(Printer),
-    /// Shows everything, with redrawn and repeated lines collapsed.
+    /// Shows the complete output, but collapses redrawn and repeated lines.
     Folded(Box<FoldedOutput>, Printer),
     /// Shows only lines that match a pattern.
     Matches(Box<Matches>),
@@ -19,7 +19,7 @@ impl OutputDisplay {
         Self::Folded(Box::default(), Printer::new(manner))
     }
 
-    /// Returns the bytes to print for the next piece of output.
+    /// Returns the bytes to print for the next chunk of output.
     pub(crate) fn show(&mut self, piece: &OutputPiece) -> Result<Vec<u8>, CliError> {
         match self {
             Self::All(printer) => printer.show(piece),
@@ -60,18 +60,18 @@ impl OutputDisplay {
     }
 }
 
-/// Output whose redrawn and repeated lines are collapsed. Consecutive pieces of one stream are collapsed together.
+/// Output whose redrawn and repeated lines are collapsed. Consecutive chunks of one stream are collapsed together.
 #[derive(Default)]
 pub(crate) struct FoldedOutput {
     collapser: LineCollapser,
     run: Option<StreamRun>,
 }
 
-/// Run of consecutive pieces of one stream.
+/// Run of consecutive chunks of one stream.
 #[derive(Clone, Copy)]
 struct StreamRun {
     is_stderr: bool,
-    /// Time of the first piece of this run that has not been printed.
+    /// Time of the first chunk of this run that has not been printed.
     at: i64,
 }
 
@@ -88,7 +88,7 @@ impl StreamRun {
 }
 
 impl FoldedOutput {
-    /// Returns the pieces that can be printed now.
+    /// Returns the chunks that can be printed now.
     fn push(&mut self, piece: &OutputPiece) -> Vec<OutputPiece> {
         let (is_stderr, at, bytes) = match piece {
             OutputPiece::Stdout { at, bytes } => (false, *at, bytes),

@@ -24,7 +24,7 @@ pub(crate) struct FollowRequest {
     pub(crate) attempt: Option<u32>,
 }
 
-/// A piece of output, or a remark about the output.
+/// A chunk of output, or a message about the output.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum OutputPiece {
     Stdout {
@@ -52,7 +52,7 @@ pub(crate) struct OutputFollower<'a> {
     client: &'a Client,
     asked: FollowRequest,
     frames: Option<FrameStream>,
-    /// Offset of the next piece; `None` until the first piece has been read.
+    /// Offset of the next chunk; `None` until the first chunk has been read.
     next: Option<u64>,
     lost_since: Option<Instant>,
 }
@@ -62,7 +62,7 @@ impl<'a> OutputFollower<'a> {
         Self { client, asked, frames: None, next: None, lost_since: None }
     }
 
-    /// Returns the next piece. Returns `None` at the end of the output.
+    /// Returns the next chunk. Returns `None` at the end of the output.
     ///
     /// # Cancel safety
     /// Dropping the future loses no output.

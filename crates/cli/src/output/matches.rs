@@ -1,4 +1,4 @@
-//! Shows the lines of output that match a pattern. The format is the one of `grep`.
+//! Shows the lines of output that match a pattern, in the format of `grep`.
 
 use super::OutputPiece;
 use super::printer::json_aside;
@@ -29,8 +29,8 @@ pub(crate) struct Grep {
 pub(crate) struct Matches {
     grep: Grep,
     searcher: Searcher,
-    /// Number of bytes searched so far. It serves as the offset of the next byte, because the true offset is not needed
-    /// here.
+    /// Number of bytes searched so far. This number is used as the offset of the next byte, because the search does not
+    /// need the true offset.
     next: u64,
     /// Line number of the last line that was shown.
     shown: Option<u64>,
@@ -57,7 +57,7 @@ impl Matches {
         Self { grep, searcher, next: 0, shown: None }
     }
 
-    /// Searches a piece of output and returns the bytes to print.
+    /// Searches a chunk of output and returns the bytes to print.
     pub(crate) fn show(&mut self, piece: &OutputPiece) -> Result<Vec<u8>, CliError> {
         match piece {
             OutputPiece::Stdout { bytes, .. } | OutputPiece::Stderr { bytes, .. } => {
@@ -138,8 +138,8 @@ impl Grep {
 
     fn add_json(&self, id: &str, hit: &SearchHit, shown: &mut Vec<u8>) -> Result<(), CliError> {
         let line = hit.line.filter(|_| self.first.is_some());
-        let told = JsonMatch { id, line, text: &hit.text, before: &hit.before, after: &hit.after };
-        shown.extend_from_slice(on_one_line(&told)?.as_bytes());
+        let reported = JsonMatch { id, line, text: &hit.text, before: &hit.before, after: &hit.after };
+        shown.extend_from_slice(on_one_line(&reported)?.as_bytes());
         Ok(())
     }
 }
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn json_match_holds_what_is_around_it() {
+    fn json_match_contains_its_context_lines() {
         let mut matches = Matches::new(Grep { json: Some("id".to_owned()), ..grep(1) });
         assert_eq!(
             shown(&mut matches, "a\no\nb\n"),

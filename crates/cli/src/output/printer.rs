@@ -21,7 +21,7 @@ pub(crate) struct PrintOptions {
     pub(crate) utc: bool,
     /// Prefix of each line. If it is set, only complete lines are shown.
     pub(crate) prefix: Option<String>,
-    /// Process id for JSON output. If it is set, each piece is shown as a JSON document.
+    /// Process id for JSON output. If the id is set, each chunk is printed as a JSON document.
     pub(crate) json: Option<String>,
 }
 
@@ -40,7 +40,7 @@ struct PrintedStream {
     inside_line: bool,
 }
 
-/// JSON output for one piece of output.
+/// JSON document for one chunk of output.
 #[derive(Serialize)]
 struct JsonOutputPiece<'a> {
     id: &'a str,
@@ -75,8 +75,8 @@ impl Printer {
         Self { stdout: stream(), stderr: stream(), manner }
     }
 
-    /// Returns the bytes to print for a piece of output. Gaps and notes are returned only for JSON output. For people,
-    /// other code prints them to standard error.
+    /// Returns the bytes to print for a chunk of output. Gaps and notes are returned only for JSON output. Without
+    /// JSON, other code prints gaps and notes to standard error.
     pub(crate) fn show(&mut self, piece: &OutputPiece) -> Result<Vec<u8>, CliError> {
         let (name, at, bytes) = match piece {
             OutputPiece::Stdout { at, bytes } => (StreamName::Stdout, *at, bytes),
@@ -152,7 +152,7 @@ impl PrintedStream {
     }
 }
 
-/// Returns the JSON output for a gap or a note. Returns no bytes for a piece that contains output.
+/// Returns the JSON output for a gap or a note. Returns no bytes for a chunk that contains output.
 pub(super) fn json_aside(id: &str, piece: &OutputPiece) -> Result<Vec<u8>, CliError> {
     let said = match piece {
         OutputPiece::Stdout { .. } | OutputPiece::Stderr { .. } => return Ok(Vec::new()),
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn terminal_gets_no_control_even_across_pieces() {
+    fn terminal_gets_no_control_sequence_even_across_chunks() {
         let mut printer =
             Printer::new(PrintOptions { clean: Some(TerminalPolicy::Plain), ..PrintOptions::default() });
         assert_eq!(shown(&mut printer, b"a\x1b[2"), "a");

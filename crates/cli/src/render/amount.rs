@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn an_end_that_nobody_saw_may_have_been_earlier() {
+    fn an_unobserved_end_may_have_been_earlier() {
         for (is, text) in [
             (None, Some("after 2m 5s")),
             (Some("latest"), Some("after at most 2m 5s")),

@@ -48,7 +48,7 @@ fn facts(process: &ProcessView, now: RenderTime) -> Vec<(&'static str, String)> 
     let mut facts = Vec::new();
     let mut add = |label, value: Option<String>| facts.extend(value.map(|value| (label, value)));
     add("why", why(process, now));
-    // The command may have reported an error of its own, which the reason does not contain.
+    // The command may have reported an error itself, which the reason does not contain.
     let is_new =
         |error: &&String| process.reason.as_ref().is_some_and(|reason| !reason.contains(error.as_str()));
     add("error", process.error.as_ref().filter(is_new).cloned());
@@ -343,7 +343,7 @@ mod tests {
     use longhaul_wire::api::ListeningPortView;
 
     #[test]
-    fn page_of_what_runs() {
+    fn page_of_a_running_process() {
         assert_eq!(
             page(&samples::running()),
             "\
@@ -368,7 +368,7 @@ tests (0a1b2c3d-1111-4111-8111-111111111111)  ● running
     }
 
     #[test]
-    fn page_tells_session_agent_use_limits_and_children() {
+    fn page_shows_session_agent_usage_limits_and_children() {
         let mut process = samples::running();
         process.session_id = Some("s1".to_owned());
         process.on_session_end = "grace".to_owned();
@@ -415,7 +415,7 @@ tests (0a1b2c3d-1111-4111-8111-111111111111)  ● running
     }
 
     #[test]
-    fn page_tells_an_end_that_was_seen_late() {
+    fn page_shows_a_late_exit() {
         let mut process = samples::interrupted();
         assert!(!page(&process).contains("late"), "{}", page(&process));
         process.late_exit = Some(ExitView { code: Some(9), ..ExitView::default() });
@@ -424,7 +424,7 @@ tests (0a1b2c3d-1111-4111-8111-111111111111)  ● running
     }
 
     #[test]
-    fn page_of_what_runs_tells_what_is_noticed_of_it() {
+    fn page_of_a_running_process_shows_its_conditions() {
         let mut process = samples::running();
         process.ready = Some(false);
         process.idle_ms = Some(63_000);
@@ -450,14 +450,14 @@ tests (0a1b2c3d-1111-4111-8111-111111111111)  ● running
     }
 
     #[test]
-    fn page_of_what_waits_says_why() {
+    fn page_of_a_waiting_process_shows_the_reason() {
         let page = page(&samples::queued());
         assert!(page.contains("  why        waits for a slot of key cargo\n"), "{page}");
         assert!(page.contains("longhaul wait --for running 9f8e7d6c"), "{page}");
     }
 
     #[test]
-    fn page_of_what_was_stopped_tells_the_signal_and_the_swept() {
+    fn page_of_a_stopped_process_shows_the_signal_and_killed_descendants() {
         let page = page(&samples::cancelled());
         assert!(page.contains("  exit       by SIGKILL, stopped by user, 3 descendants killed\n"), "{page}");
         assert!(page.contains("longhaul restart -b c0ffee00"), "{page}");
@@ -466,7 +466,7 @@ tests (0a1b2c3d-1111-4111-8111-111111111111)  ● running
     }
 
     #[test]
-    fn page_tells_what_was_the_case_at_the_end() {
+    fn page_shows_the_circumstances_of_the_end() {
         let mut process = samples::failed();
         process.ended_by = Some("outside".to_owned());
         process.exit = Some(ExitView {
@@ -483,7 +483,7 @@ tests (0a1b2c3d-1111-4111-8111-111111111111)  ● running
     }
 
     #[test]
-    fn end_that_nobody_saw_is_shown_as_the_latest_possible_one() {
+    fn unobserved_end_is_shown_as_the_latest_possible_time() {
         let mut process = samples::interrupted();
         assert!(page(&process).contains("  ended      2026"), "{}", page(&process));
         process.completed_at_precision = Some("latest".to_owned());
@@ -508,7 +508,7 @@ tests (0a1b2c3d-1111-4111-8111-111111111111)  ● running
     }
 
     #[test]
-    fn words_of_strangers_cannot_forge_lines() {
+    fn untrusted_text_cannot_forge_lines() {
         let mut process = samples::running();
         process.description = Some("a\n  why        forged\u{1b}[2J".to_owned());
         let page = page(&process);

@@ -138,7 +138,7 @@ fn how_it_ended(process: &ProcessView) -> Option<String> {
 }
 
 /// Formats the exit of a process that was observed only after the process had been recorded as interrupted. Returns an
-/// empty text if there is no such exit.
+/// empty text if no exit was observed afterwards.
 fn late_words(process: &ProcessView) -> String {
     match process.late_exit.as_ref().map(|exit| (exit.code, exit.signal)) {
         Some((_, Some(signal))) => format!("; seen late: {}", SignalArg::of(signal)),
@@ -163,7 +163,7 @@ mod tests {
     use longhaul_wire::api::ExitView;
 
     #[test]
-    fn end_is_told_with_its_evidence() {
+    fn interrupted_process_is_shown_with_the_evidence() {
         assert_eq!(ended_line(&samples::failed(), true), "b7d0ha00 ruff ✗ failed (exit 1) after 48s");
         assert_eq!(
             ended_line(&samples::cancelled(), true),
@@ -176,13 +176,13 @@ mod tests {
     }
 
     #[test]
-    fn what_lives_is_told_with_its_progress() {
+    fn live_process_is_shown_with_its_progress() {
         assert_eq!(waiting_line(&samples::running(), true), "0a1b2c3d tests ● still running, 41 %, eta ~3m");
         assert_eq!(waiting_line(&samples::queued(), true), "9f8e7d6c build ◌ still pending (queued (cargo))");
     }
 
     #[test]
-    fn interrupted_work_is_told_with_the_end_that_was_seen_late() {
+    fn interrupted_process_is_shown_with_its_late_exit() {
         let mut process = samples::interrupted();
         assert_eq!(few_words(&process).as_deref(), Some("supervisor killed"));
         process.late_exit = Some(ExitView { code: Some(9), ..ExitView::default() });
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn conditions_are_told_beside_the_status() {
+    fn conditions_are_shown_next_to_the_status() {
         let mut process = samples::running();
         process.conditions = vec!["stuck".to_owned()];
         assert_eq!(few_words(&process).as_deref(), Some("stuck"));

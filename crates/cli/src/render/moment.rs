@@ -79,7 +79,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn moments_are_told_from_now() {
+    fn times_are_shown_relative_to_now() {
         let now = RenderTime::parse("2026-11-21T01:50:00Z", true);
         assert_eq!(now.ago("2026-11-21T01:48:00Z"), "2m ago");
         assert_eq!(now.ago("2026-11-21T01:49:59.500Z"), "now");

@@ -58,7 +58,7 @@ mod tests {
     use crate::console::ConsoleStream;
 
     #[test]
-    fn nodes_tell_who_answers_who_is_gone_and_who_drains() {
+    fn table_of_nodes_shows_presence_and_drain() {
         assert_eq!(
             nodes(&listing(), look(true), now()),
             "\
@@ -70,7 +70,7 @@ beta     unreachable  5s ago  yes           -  -             0.1.0
     }
 
     #[test]
-    fn programs_get_whole_moments_and_words_of_strangers_stay_on_their_line() {
+    fn pipes_get_exact_times_and_untrusted_text_stays_on_its_line() {
         let mut evil = listing();
         evil.nodes[1].labels = vec!["a\u{1b}[2J\nb".to_owned()];
         let text = nodes(&evil, look(false), now());

@@ -216,7 +216,7 @@ claude-*      4        -        -            -  -
     }
 
     #[test]
-    fn queued_is_told_with_place_and_holders() {
+    fn queued_process_is_shown_with_position_and_slot_holders() {
         assert_eq!(
             why(&samples::why(), true, now()),
             "\
@@ -233,7 +233,7 @@ claude-*      4        -        -            -  -
     }
 
     #[test]
-    fn held_delayed_and_retried_are_told_with_their_times() {
+    fn held_delayed_and_retried_processes_are_shown_with_their_times() {
         let held = WhyView {
             why: "held".to_owned(),
             holders: Vec::new(),
@@ -259,7 +259,7 @@ claude-*      4        -        -            -  -
     }
 
     #[test]
-    fn words_of_strangers_stay_on_their_line() {
+    fn untrusted_text_stays_on_its_line() {
         let mut evil = samples::why();
         evil.name = Some("a\u{1b}[2J".to_owned());
         let text = why(&evil, true, now());

@@ -30,7 +30,7 @@ mod tests {
     use longhaul_wire::api::SessionView;
 
     #[test]
-    fn sessions_tell_how_many_processes_they_have() {
+    fn table_of_sessions_shows_the_numbers_of_processes() {
         let session = |id: &str, live, at: &str| SessionView {
             session_id: id.to_owned(),
             live,

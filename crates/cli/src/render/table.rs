@@ -311,7 +311,7 @@ b7d0ha00-3333-4333-8333-333333333333\tatlas\truff\tfailed exit 1\t-\t-\t-\t2026-
     }
 
     #[test]
-    fn cell_of_a_stranger_stays_one_cell() {
+    fn cell_with_untrusted_text_stays_one_cell() {
         let mut process = samples::running();
         process.name = Some("a\tb\n\u{1b}[2Jc".to_owned());
         let shown = table(&[process], look(false, false), now());
@@ -347,7 +347,7 @@ ID        NAME   STATUS     PROGRESS         ETA
     }
 
     #[test]
-    fn wide_table_tells_what_a_tree_uses_and_for_how_long() {
+    fn wide_table_shows_resource_usage_and_run_time() {
         let mut process = samples::running();
         process.usage = Some(TreeUsageView {
             cpu_ms: 61_500,
@@ -367,7 +367,7 @@ ID        NAME   STATUS     PROGRESS         ETA
     }
 
     #[test]
-    fn counts_are_told_in_one_line() {
+    fn counts_are_printed_in_one_line() {
         let all = [samples::running(), samples::queued(), samples::failed(), samples::cancelled()];
         assert_eq!(
             summary(&all, &[], false),

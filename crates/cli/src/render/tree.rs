@@ -90,7 +90,7 @@ bbbb0000 lint ● running
     }
 
     #[test]
-    fn what_shows_no_lines_gets_ascii_and_a_pipe_whole_ids() {
+    fn terminal_without_line_characters_gets_ascii_and_a_pipe_gets_complete_ids() {
         let shown = tree(&samples::family(), look(true, false));
         assert!(
             shown.is_ascii() && shown.contains("|- aaaa0001 unit v completed\n|  `- aaaa0011"),
@@ -109,7 +109,7 @@ bbbb0000 lint ● running
     }
 
     #[test]
-    fn words_of_strangers_cannot_forge_rows() {
+    fn untrusted_text_cannot_forge_rows() {
         let mut process = samples::running();
         process.stage = Some("a\nb\u{1b}[2J".to_owned());
         let shown = tree(&[process], look(true, true));

@@ -134,8 +134,12 @@ fn add(
 fn own_value(name: &str, around: &CallerContext) -> Result<String, CliError> {
     let found = around.variables.iter().find(|(each, _)| each == name);
     found.and_then(|(_, value)| value.to_str()).map(str::to_owned).ok_or_else(|| CliError::Usage {
-        what: format!("{name} is not set here"),
-        why: Some("without a value, a variable is handed over as it is set here, as UTF-8 text".to_owned()),
+        what: format!("the environment variable {name} is not set, or is not UTF-8 text"),
+        why: Some(
+            "a variable without a value is copied from the environment of this command, which must \
+            contain it as UTF-8 text"
+                .to_owned(),
+        ),
         help: format!("-e {name}=VALUE"),
     })
 }

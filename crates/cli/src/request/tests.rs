@@ -135,7 +135,7 @@ fn every_flag_arrives() {
 }
 
 #[test]
-fn what_is_to_be_told_of_a_command_arrives() {
+fn all_options_of_a_launch_are_part_of_the_request() {
     let plain = asked(&["cat"], Path::new("/"), &[]).command.unwrap();
     assert!(!plain.stdin_pipe && plain.ready_when.is_none() && plain.watch.is_empty());
     let words = ["--stdin-pipe", "--watch", "stderr:e=^E", "--idle-after", "30s", "--stall-after", "0"];
@@ -178,7 +178,7 @@ fn parent_is_adopted_only_from_the_manager_that_is_asked() {
 }
 
 #[test]
-fn reported_work_says_what_every_launch_says_and_its_own() {
+fn reported_work_has_the_common_fields_and_its_own() {
     let words = "longhaul track start -n n --session s --key k --parent p --node host-7 --queued --heartbeat 1m \
                  --grace 5s --agent-id a --meta a=1 -p atlas";
     let Cli { command: Verb::Track(TrackArgs { verb: TrackVerb::Start(start) }), global } =
@@ -197,7 +197,7 @@ fn reported_work_says_what_every_launch_says_and_its_own() {
 }
 
 #[test]
-fn launch_inside_of_a_process_is_its_child_unless_told_otherwise() {
+fn launch_inside_of_a_process_is_its_child_by_default() {
     let inside = [("LONGHAUL_ID", "p1"), ("LONGHAUL_SESSION", "s1")];
     let here = Path::new("/");
     let request = asked(&["true"], here, &inside);

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 /// Maximum size of the file, in bytes. A larger file would not fit into a request.
 const MAX_FILE_BYTES: usize = 1024 * 1024;
-/// Time limit within which the writer of a pipe must write everything and close the pipe.
+/// Time limit within which the writer of a pipe must write all data and close the pipe.
 const READ_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Reads a file to its end. Fails if a pipe is not closed within [`READ_TIMEOUT`].
@@ -64,7 +64,7 @@ mod tests {
     use std::io::Write;
 
     #[test]
-    fn file_without_an_end_and_pipe_without_a_writer_hold_nobody_up() {
+    fn endless_file_and_pipe_without_a_writer_cause_an_error() {
         let top = tempfile::tempdir().unwrap();
         let pipe = top.path().join("pipe");
         rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, rustix::fs::Mode::RWXU, 0)

@@ -69,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_moment_is_refused_with_examples() {
+    fn invalid_time_is_refused_with_examples() {
         for text in ["", "soon", "25:00", "2026-13-01 10:00", "5m", "-1"] {
             assert!(read(text).unwrap_err().to_string().contains("15:00"), "{text:?}");
         }

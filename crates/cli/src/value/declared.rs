@@ -34,7 +34,7 @@ impl FromStr for EnvArg {
             None => (text, None),
         };
         if name.is_empty() {
-            return Err(BadValue::new("use NAME=VALUE, or NAME to copy its present value"));
+            return Err(BadValue::new("use NAME=VALUE, or NAME to copy the current value"));
         }
         Ok(Self { name: name.to_owned(), value })
     }

@@ -48,7 +48,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_share_is_refused() {
+    fn invalid_percentage_is_refused() {
         for text in ["", "-1", "nan", "inf", "1/0", "0/0", "half"] {
             assert!(text.parse::<PercentArg>().is_err(), "{text:?}");
         }

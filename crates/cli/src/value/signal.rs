@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_signal_is_refused() {
+    fn invalid_signal_is_refused() {
         for text in ["", "0", "65", "SIG", "TERMINATE", "-9"] {
             assert!(text.parse::<SignalArg>().is_err(), "{text:?}");
         }

@@ -70,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_amount_is_refused() {
+    fn invalid_size_is_refused() {
         for text in ["", "MiB", "-1", "1.5G", "1x", "99999999999999999999", "99999999999G"] {
             assert!(text.parse::<SizeArg>().is_err(), "{text:?}");
         }

@@ -41,7 +41,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_number_of_slots_is_refused_with_the_reason() {
+    fn invalid_number_of_slots_is_refused_with_the_reason() {
         let why = |text: &str| text.parse::<SlotsArg>().unwrap_err().to_string();
         assert!(why("-1").contains("negative"));
         for text in ["", "many", "1.5", "4294967296"] {

@@ -20,7 +20,7 @@ impl DurationArg {
     #[must_use]
     pub fn as_millis(self) -> u64 {
         let whole = u64::try_from(self.0.as_millis()).unwrap_or(u64::MAX);
-        // A duration below one millisecond must not become zero, because zero means "never" or "at once".
+        // A duration below one millisecond must not become zero, because zero means "never" or "immediately".
         whole.max(u64::from(!self.0.is_zero()))
     }
 
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn number_with_a_unit_is_what_it_says() {
+    fn number_with_a_unit_is_parsed() {
         for (text, expected) in [
             ("500ms", 500),
             ("5m", 300_000),
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_shorter_than_a_millisecond_is_not_nothing() {
+    fn duration_below_a_millisecond_does_not_become_zero() {
         for text in ["0.0001s", "1µs", "1us", "1ns", "0.0001", "0.00000000001", "0.5ms"] {
             assert_eq!(millis(text), 1, "{text}");
         }

@@ -114,7 +114,8 @@ async fn wait_for_end(
         }
         if was_away && outcome.process.status == "interrupted" {
             console.say(&format!(
-                "the process was not seen to stop: if it is still running, it is stopped as soon as node {} is back",
+                "longhaul could not observe the end of the process: if the process is still running, node \
+                {} stops it as soon as the node is back",
                 node(&outcome.process)
             ));
         }
@@ -176,7 +177,8 @@ async fn wait_until_ended(
             ));
         }
     }
-    // The long poll ends with the process. Its descendants may end later, so their end is polled here.
+    // The long poll returns when the process ends. Its descendants may end later, so this loop polls until they have
+    // ended.
     while ParsedStatus::of(&process).is_ended() && !is_over(&process) && Instant::now() < until {
         sleep(STEP).await;
         match context.client.fetch(&RequestPath::process(&process.id)).await {

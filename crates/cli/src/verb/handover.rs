@@ -92,7 +92,7 @@ pub(super) async fn hand_over(
         "input_closed" | "invalid_status_transition" => Ok(()),
         _ => Err(CliError::Unfinished {
             what: format!("standard input was passed only in part: {failure}"),
-            why: Some(format!("{} bytes of it are known to have arrived", sending.taken())),
+            why: Some(format!("the process has received at least {} bytes of the input", sending.taken())),
             help: left_open(id),
         }),
     })

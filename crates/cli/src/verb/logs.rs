@@ -204,7 +204,7 @@ async fn show_many<W: AsyncWrite + Unpin>(
     Ok((codes, has_found))
 }
 
-/// Next piece of output, with the index of its process. `None` means that the output has ended.
+/// Next chunk of output, with the index of its process. `None` means that the output has ended.
 type IndexedOutput = (usize, Result<Option<OutputPiece>, CliError>);
 
 fn pieces(index: usize, follower: OutputFollower<'_>) -> LocalBoxStream<'_, IndexedOutput> {

@@ -46,7 +46,7 @@ async fn list(context: &VerbContext) -> Result<i32, CliError> {
 pub(crate) async fn node(context: &VerbContext, args: &NodeArgs) -> Result<i32, CliError> {
     let nothing = Map::<String, Value>::new();
     let part = |named: &NodeName, part: &str| RequestPath::node_part(&named.id, part);
-    let (node, told): (NodeView, _) = match &args.verb {
+    let (node, reported): (NodeView, _) = match &args.verb {
         NodeVerb::List => return list(context).await,
         NodeVerb::Drain(named) => (
             context.client.send(&part(named, "drain"), &nothing).await?,
@@ -68,7 +68,7 @@ pub(crate) async fn node(context: &VerbContext, args: &NodeArgs) -> Result<i32, 
     if context.console.is_json() {
         context.console.print_json(&node)?;
     }
-    context.console.say(&format!("node {} {told}", clean_label(&node.id)));
+    context.console.say(&format!("node {} {reported}", clean_label(&node.id)));
     Ok(DONE)
 }
 

@@ -19,7 +19,9 @@ pub(super) fn print_outage(context: &VerbContext, stale_since: Option<&str>, at:
 /// running processes.
 pub(super) fn emptiness(stale_since: Option<&str>, nothing: &str) -> String {
     match stale_since {
-        Some(_) => "this node stores no such process; processes of other nodes are unknown now".to_owned(),
+        Some(_) => "this node stores no such process; processes of other nodes are unknown until the store \
+            answers"
+            .to_owned(),
         None => nothing.to_owned(),
     }
 }

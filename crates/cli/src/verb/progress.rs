@@ -9,8 +9,8 @@ use crate::failure::CliError;
 use crate::value::{DurationArg, PercentArg};
 use longhaul_wire::api::{ActionReply, UpdateRequest};
 
-/// Returns the id of the process for which a command reports. Outside a process there is no such id, so the error shows
-/// the command line in `help`, with which the user can name a process.
+/// Returns the id of the process for which a command reports. Outside of a managed process, this id is not set, so the
+/// help text of the error shows how the user can name a process.
 pub(super) fn enclosing<'a>(id: Option<&'a str>, help: &str) -> Result<&'a str, CliError> {
     id.filter(|id| !id.is_empty()).ok_or_else(|| CliError::Usage {
         what: "no process is given".to_owned(),

@@ -55,8 +55,8 @@ pub(crate) async fn reset(context: &VerbContext, args: &ResetArgs) -> Result<i32
         console.print_json(&done)?;
     }
     for id in &done.stopped {
-        let told = live.get(id).map_or_else(|| short(id).to_owned(), label);
-        console.say(&format!("stopped {told}"));
+        let reported = live.get(id).map_or_else(|| short(id).to_owned(), label);
+        console.say(&format!("stopped {reported}"));
     }
     console.say(&sentence(&done, "stopped", "deleted"));
     if done.remaining.is_empty() {

@@ -53,8 +53,8 @@ pub(crate) async fn restart(context: &VerbContext, args: &RestartArgs) -> Result
     };
     let signals = ForegroundSignals::new()?;
     let launched = again(context, id, args.expected).await?;
-    // The process has been launched, so from here on the exit code describes how the process ended, even if a later
-    // step fails.
+    // The process has been launched. From this point on, the exit code therefore describes how the process ended, even
+    // if a later step fails.
     let open = input_left_open(&launched.process);
     let hands_over = open.is_some() && is_piped();
     if !hands_over {

@@ -106,7 +106,10 @@ fn warn_of_lost_variables(context: &VerbContext, args: &RunArgs, request: &Launc
     lost.retain(|name| !args.clear_env && !declared.is_some_and(|declared| declared.contains_key(name)));
     if !lost.is_empty() {
         let names = lost.join(", ");
-        context.console.say(&clean_label(&format!("not passed to the command, because not UTF-8: {names}")));
+        context.console.say(&clean_label(&format!(
+            "variables not passed to the command, because they are \
+            not UTF-8: {names}"
+        )));
     }
 }
 
@@ -126,7 +129,8 @@ pub(super) async fn submit(
     {
         let adopted = clean_label(short(adopted)).into_owned();
         context.console.hint(&format!(
-            "this manager does not know {adopted}, inside which this command runs: the new process has no parent"
+            "this manager does not know the process {adopted}, in which this command was called: the new \
+            process has no parent"
         ));
         request.parent_id = None;
         outcome = ask(context, &request).await;
@@ -138,15 +142,17 @@ pub(super) async fn submit(
             "already_running" => "and is live",
             _ => "which has this key",
         };
-        context
-            .console
-            .say(&format!("the launch key was used before: this is {}, {stands}", label(&launched.process)));
+        context.console.say(&format!(
+            "a process with this launch key already exists: {}, {stands}",
+            label(&launched.process)
+        ));
     }
     if launched.process.conditions.iter().any(|condition| condition == "local_only") {
         let label = label(&launched.process);
-        context
-            .console
-            .say(&format!("the store does not answer: only this node knows {label} until it does"));
+        context.console.say(&format!(
+            "the store does not answer: only this node knows {label} until the store answers \
+                 again"
+        ));
     }
     Ok(launched)
 }
@@ -271,7 +277,7 @@ mod tests {
     use crate::render::samples;
 
     #[test]
-    fn introduction_names_pid_log_and_what_to_do_next() {
+    fn introduction_names_pid_log_and_next_steps() {
         assert_eq!(
             introduction(&samples::running()),
             "\

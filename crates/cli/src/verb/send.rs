@@ -113,7 +113,7 @@ impl<'a> StdinUpload<'a> {
                 return Err(CliError::Unfinished {
                     what: format!("{} bytes could not be written", rest.len()),
                     why: Some(format!(
-                        "the process does not read its input; {} were written before",
+                        "the process does not read its input; {} bytes of the input were written before",
                         self.reply.bytes
                     )),
                     help: "send the rest when the process reads again".to_owned(),

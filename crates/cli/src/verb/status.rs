@@ -337,7 +337,7 @@ impl ShownStatus {
         for id in missing {
             match context.client.fetch::<ProcessView>(&RequestPath::process(&id)).await {
                 Ok(process) if ParsedStatus::of(&process).is_ended() => list.processes.push(process),
-                // Such a process is not added: it is live but no longer matches the filter, or its record was pruned.
+                // The process is not added, because it no longer matches the filter, or because its record was pruned.
                 Ok(_) => drop(self.processes.remove(&id)),
                 Err(failure) if failure.slug() == "process_not_found" => drop(self.processes.remove(&id)),
                 Err(_asked_again_next_time) => {}
@@ -363,7 +363,7 @@ impl ShownStatus {
     }
 }
 
-/// Returns true if anything except the run time has changed.
+/// Returns true if any value other than the run time has changed.
 fn is_news(before: &ProcessView, after: &ProcessView) -> bool {
     (before.revision, &before.status, &before.stage, before.progress)
         != (after.revision, &after.status, &after.stage, after.progress)

@@ -25,7 +25,8 @@ const STEP: Duration = Duration::from_millis(100);
 const RETRY_DELAY: Duration = Duration::from_millis(500);
 /// Interval at which progress is shown on a terminal.
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(2);
-/// Maximum number of processes in one long poll. When one of them has ended, the next process takes its place.
+/// Maximum number of processes in one long poll. When one of these processes has ended, the next process is added to
+/// the long poll.
 const MAX_NAMED: usize = 200;
 
 /// JSON output of the processes after the wait.
@@ -60,7 +61,7 @@ pub(crate) async fn wait(context: &VerbContext, args: &WaitArgs) -> Result<i32, 
             known.push(Some(process));
         }
     }
-    // The first long poll returns at once, so that a terminal shows the current state immediately.
+    // The first long poll returns without waiting, so that a terminal shows the current state immediately.
     let mut glance = Duration::ZERO;
     loop {
         let waiting: Vec<usize> = known

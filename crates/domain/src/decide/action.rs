@@ -346,7 +346,7 @@ impl Decider<'_> {
                 || covers(lost))
     }
 
-    /// Returns the event that gives a running stop another cause. The grace period of the stop stays the same.
+    /// Returns the event that changes the cause of a stop in progress. The grace period of the stop does not change.
     fn cause_changed(&self, cause: StopCause, phase: StopPhase) -> Event {
         self.event(Fact::StopRequested {
             cause,

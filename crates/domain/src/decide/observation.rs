@@ -18,7 +18,7 @@ impl Decider<'_> {
             Observation::Claimed { attempt, node } => self.claimed(*attempt, node),
             Observation::OwnerLost => self.orphaned(),
             Observation::NodeLost { why } => self.node_lost(why),
-            // This input is decided as the action that it contains, before this function is called.
+            // This input cannot occur: the caller has already decided the action that it contains.
             Observation::ActionRequested(_) => Decision::noted(NoOpReason::Stale),
             Observation::Spawned { attempt, pid, containment, at } => {
                 self.of(*attempt, || self.spawned(*pid, *containment, *at))
@@ -183,7 +183,7 @@ impl Decider<'_> {
         step
     }
 
-    /// Returns true if a later attempt than this one has started or is scheduled.
+    /// Returns true if an attempt after `attempt` has started or is scheduled.
     const fn is_past(&self, attempt: AttemptNo) -> bool {
         let present = self.process.attempt.0;
         attempt.0 < present
@@ -375,8 +375,8 @@ impl Decider<'_> {
 
     fn pause_failed(&self) -> Decision {
         match &self.process.state {
-            // A later try of the pause may have succeeded. The process is resumed here, because no other code path
-            // would resume it.
+            // A repeated try of the pause may have succeeded. Resume the process, because no other code would resume
+            // it.
             State::Paused { .. } => Decision {
                 events: vec![self.event(Fact::Resumed { timeout_at: self.timeout_resumed() })],
                 effects: vec![Effect::Resume { attempt: self.process.attempt }],

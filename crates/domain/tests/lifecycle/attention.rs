@@ -72,7 +72,7 @@ fn reported_work_is_idle_or_stalled_and_never_ready_nor_waiting_for_input() {
 }
 
 #[test]
-fn a_supervisor_that_was_stopped_goes_on() {
+fn a_stopped_shim_continues() {
     let over = noticed_all().after(&["supervisor_stopped_over"]);
     assert!(!over.process.conditions.holds(Condition::SupervisorStopped));
 }
@@ -126,7 +126,7 @@ fn a_spawner_that_cannot_write_or_look_is_asked_for_neither() {
 }
 
 #[test]
-fn what_a_launch_asks_to_be_told_of_makes_it_no_other_launch() {
+fn watched_patterns_do_not_make_a_different_launch() {
     let plain = command_spec();
     let mut curious = plain.clone();
     curious.silence.idle_after = Some(Duration::from_secs(1));
@@ -155,7 +155,7 @@ fn a_command_that_has_ended_runs_out_of_no_time_and_nothing_else_begins_of_it() 
 }
 
 #[test]
-fn a_stop_of_what_waits_only_for_its_sweep_changes_nothing_of_its_end() {
+fn a_stop_during_the_cleanup_does_not_change_the_end() {
     for (cause, name) in [("cancel", "cancelled"), ("tick", "timeout")] {
         let told = command().after(&["claimed", "spawned"]).later(100_000).after(&[cause]);
         let State::Stopping { since, .. } = told.process.state else { panic!("{:?}", told.process.state) };

@@ -179,7 +179,7 @@ pub(crate) fn exited(attempt: AttemptNo, status: ExitStatus, stopped: Option<Sto
     seen(Observation::Exited { attempt, exit: exit(status, stopped) })
 }
 
-/// Returns an exit with defaults for everything except the status and the stop that caused it.
+/// Returns an exit with default values for all fields except the status and the stop that caused it.
 pub(crate) const fn exit(status: ExitStatus, stopped: Option<StopCause>) -> Exit {
     Exit {
         status,

@@ -25,7 +25,7 @@ proptest! {
     }
 
     #[test]
-    fn replaying_the_events_gives_the_record(script in scripts()) {
+    fn replayed_events_give_the_record(script in scripts()) {
         let mut replayed = Situation::of(script.spec.clone()).process;
         for turn in live(&script) {
             replayed.evolve(&turn.answer.map(|step| step.events).unwrap_or_default());
@@ -34,7 +34,7 @@ proptest! {
     }
 
     #[test]
-    fn ended_is_final(script in scripts()) {
+    fn an_ending_is_final(script in scripts()) {
         for turn in live(&script) {
             if let State::Ended(before) = &turn.before.state {
                 let State::Ended(after) = &turn.after.state else {
@@ -59,7 +59,7 @@ proptest! {
     }
 
     #[test]
-    fn whatever_lives_has_a_deadline_or_waits_for_a_fact_that_moves_it(script in scripts()) {
+    fn every_live_process_has_a_deadline_or_waits_for_a_fact(script in scripts()) {
         for Turn { ctx, live_stats, after, .. } in live(&script) {
             let Some(fact) = awaited(&after) else {
                 prop_assert!(after.status().is_ended() || after.next_deadline().is_some());
@@ -155,7 +155,7 @@ proptest! {
     }
 
     #[test]
-    fn a_refusal_names_where_it_stands_and_what_was_tried(script in scripts()) {
+    fn a_rejection_names_the_status_and_the_action(script in scripts()) {
         for turn in live(&script) {
             let Err(rejection) = turn.answer else { continue };
             let tried = verb(&turn.input);
@@ -245,7 +245,7 @@ proptest! {
     }
 
     #[test]
-    fn what_a_step_starts_or_stops_can_be_read_from_the_record_afterwards(script in scripts()) {
+    fn effects_of_a_step_can_be_derived_from_the_record(script in scripts()) {
         for turn in live(&script) {
             for effect in turn.answer.map(|step| step.effects).unwrap_or_default() {
                 match effect {
@@ -267,7 +267,7 @@ proptest! {
     }
 
     #[test]
-    fn an_ending_keeps_the_last_vitals_and_a_completion_reported_is_whole(script in scripts()) {
+    fn an_ending_keeps_the_last_live_stats_and_reported_completion_is_100_percent(script in scripts()) {
         for turn in live(&script) {
             let (live_stats, fresh) = match (&turn.before.state, &turn.after.state) {
                 (State::AwaitingChildren(before), State::Ended(ended)) => {
@@ -290,7 +290,7 @@ proptest! {
     }
 
     #[test]
-    fn an_end_of_its_own_does_with_the_children_what_was_declared(script in scripts()) {
+    fn an_exit_without_a_cancel_applies_the_policy_for_children(script in scripts()) {
         for turn in live(&script) {
             if turn.before.status().is_ended() {
                 continue;
@@ -335,7 +335,7 @@ proptest! {
     }
 
     #[test]
-    fn only_what_waits_is_moved_in_its_queue(script in scripts()) {
+    fn only_a_waiting_process_can_be_moved_in_its_queue(script in scripts()) {
         for turn in live(&script) {
             let moved = turn.after.priority != turn.before.priority;
             let asked = matches!(turn.input, Input::Action(Action::Prioritize { .. }));
@@ -384,7 +384,7 @@ proptest! {
     }
 
     #[test]
-    fn no_events_in_any_order_make_it_panic(script in scripts(), events in wild_events()) {
+    fn no_order_of_events_causes_a_panic(script in scripts(), events in wild_events()) {
         let mut life = Situation::of(script.spec);
         for event in events {
             life.process.evolve(std::slice::from_ref(&event));
@@ -401,7 +401,7 @@ proptest! {
 }
 
 #[test]
-fn a_wish_is_answered_like_its_command() {
+fn a_pending_action_is_decided_like_its_command() {
     let cause = StopCause::Parent;
     let pending_actions = [
         PendingAction::Cancel { cause },
@@ -430,7 +430,7 @@ fn a_wish_is_answered_like_its_command() {
 }
 
 #[test]
-fn every_fact_bears_the_moment_of_its_decision_but_what_was_seen_its_own() {
+fn every_event_has_the_decision_time_except_observations() {
     for (row, situation) in situations() {
         for name in COLUMNS {
             let mut life = situation.clone().later(1);
@@ -471,7 +471,7 @@ fn moment_of_end(before: &Process, input: &Input, now: Timestamp) -> Timestamp {
 }
 
 #[test]
-fn random_lives_reach_every_state() {
+fn random_scripts_reach_every_state() {
     let mut runner = proptest::test_runner::TestRunner::deterministic();
     let mut seen = BTreeSet::new();
     for _ in 0..2_000 {

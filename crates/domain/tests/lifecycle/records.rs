@@ -39,7 +39,7 @@ fn a_queued_report_starts_when_it_is_claimed_and_keeps_its_label() {
 }
 
 #[test]
-fn a_stop_that_is_taken_over_keeps_the_moment_it_began() {
+fn a_stop_with_a_new_cause_keeps_its_start_time() {
     let stopping = stubborn().after(&["claimed", "spawned"]).later(60).after(&["tick"]);
     let began = stopping.ctx.now;
     let taken_over = stopping.later(3).after(&["cancel"]);
@@ -51,7 +51,7 @@ fn a_stop_that_is_taken_over_keeps_the_moment_it_began() {
 }
 
 #[test]
-fn an_acknowledged_cancel_names_who_asked() {
+fn an_acknowledged_cancel_names_its_author() {
     let mut life = report();
     let cause = StopCause::Parent;
     turn(&mut life, Input::Action(Action::Cancel { cause }));
@@ -126,7 +126,7 @@ fn a_retry_remembers_how_the_last_attempt_ended() {
 }
 
 #[test]
-fn whoever_lingers_runs_without_slot_and_asks_for_a_look_at_its_descendants() {
+fn a_process_that_waits_for_descendants_has_no_slot_and_requests_their_inspection() {
     let life = awaiting_command().after(&["claimed", "spawned"]).later(5).after(&["exited_1"]).later(5);
     let State::AwaitingChildren(lingering) = &life.process.state else { panic!("{:?}", life.process.state) };
     assert_eq!(lingering.since, Timestamp(88), "counted from the exit");
@@ -168,7 +168,7 @@ fn children_that_go_along_go_because_of_their_parent() {
 }
 
 #[test]
-fn the_end_of_a_session_does_what_was_declared_unless_it_says_otherwise() {
+fn a_session_end_applies_the_declared_policy_unless_it_contains_one() {
     let grace = SessionPolicy::Grace(Duration::from_secs(9));
     let after = |declared, said| {
         let mut life = Situation::of(Spec { on_session_end: declared, ..command_spec() });
@@ -187,7 +187,7 @@ fn the_end_of_a_session_does_what_was_declared_unless_it_says_otherwise() {
 }
 
 #[test]
-fn a_move_in_the_queue_changes_the_record_and_not_what_was_asked_for() {
+fn a_move_in_the_queue_changes_the_record_but_not_the_spec() {
     let moved = command().after(&["prioritize"]).process;
     assert_eq!((moved.priority.value(), moved.head().priority.value()), (7, 7));
     assert_eq!(moved.spec.priority, Priority::default());

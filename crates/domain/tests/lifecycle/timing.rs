@@ -12,7 +12,7 @@ use std::time::Duration;
 
 proptest! {
     #[test]
-    fn a_timeout_counts_the_time_that_it_ran_awake_and_not_paused(
+    fn a_timeout_counts_only_the_awake_time_in_which_the_process_was_not_paused(
         spans in prop::collection::vec((0_u64..20_000, 0_u64..100_000, 0_u64..100_000), 1..12),
     ) {
         let mut life = command().after(&["claimed", "spawned"]);
@@ -67,7 +67,7 @@ proptest! {
     }
 
     #[test]
-    fn a_begin_that_is_heard_of_with_the_end_alone_is_kept(waited in 0_u64..1_000, ran in 0_u64..100_000, told: bool) {
+    fn a_start_that_is_reported_only_with_the_end_is_recorded(waited in 0_u64..1_000, ran in 0_u64..100_000, told: bool) {
         let mut life = command().after(&["claimed"]);
         let began = life.ctx.now.plus(Duration::from_millis(waited));
         let ended = began.plus(Duration::from_millis(ran));
@@ -82,7 +82,7 @@ proptest! {
     }
 
     #[test]
-    fn no_end_is_dated_before_its_start_or_after_the_moment_at_which_it_was_seen(at: i64) {
+    fn end_time_is_between_the_start_and_the_observation(at: i64) {
         let life = command().after(&["claimed"]).later(10);
         let began = life.ctx.now;
         let mut life = spawned_at(life, began).later(10);
@@ -185,7 +185,7 @@ fn of_two_ends_of_a_session_the_sooner_one_counts() {
 }
 
 #[test]
-fn a_row_is_due_at_the_sooner_of_its_own_moment_and_the_end_of_its_grace() {
+fn a_process_is_due_at_the_earlier_of_its_deadline_and_its_grace_period() {
     let delayed = |moment: Timestamp| Situation::of(Spec { not_before: Some(moment), ..command_spec() });
     let now = command().ctx.now;
     for (wait, due) in [(20, 20), (40, 30)] {

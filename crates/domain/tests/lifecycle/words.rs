@@ -135,7 +135,7 @@ fn every_fact_has_a_word_of_its_own() {
 }
 
 #[test]
-fn an_end_that_nobody_saw_is_dated_as_the_latest_possible_one() {
+fn an_unobserved_end_gets_the_latest_possible_time() {
     let lost = |unverified| Ending::Interrupted {
         why: Interruption::SupervisorKilled { evidence: String::new(), unverified },
     };
@@ -183,7 +183,7 @@ fn an_exit_is_known_wherever_one_was_seen() {
 }
 
 #[test]
-fn blame_goes_to_the_stop_then_the_limit_then_the_signal() {
+fn cause_is_the_stop_then_the_limit_then_the_signal() {
     let by = |number| ExitStatus::Signal { number, core: false };
     let over = |limit, status| Exit { limit: Some(limit), ..exit(status, None) };
     let told = [
@@ -211,7 +211,7 @@ fn blame_goes_to_the_stop_then_the_limit_then_the_signal() {
 }
 
 #[test]
-fn what_held_a_tree_together_is_known_after_its_end() {
+fn the_containment_is_known_after_the_end() {
     let held = |life: Situation| life.process.state.containment();
     for end in ["exited_0", "exited_1", "node_lost"] {
         let life = command().after(&["claimed", "spawned", end]);
@@ -253,7 +253,7 @@ fn a_reported_start_runs_at_once_where_its_reporter_says() {
 }
 
 #[test]
-fn a_place_in_a_tree_knows_its_parent_root_and_level() {
+fn a_lineage_contains_parent_root_and_level() {
     let [root, child, leaf] = [1, 2, 3].map(|n| ProcessId::new(uuid::Uuid::from_u128(n)));
     let top = Lineage::default();
     let below = top.child_of(root).child_of(child);
@@ -290,7 +290,7 @@ fn too_much_json_is_refused() {
 }
 
 #[test]
-fn a_head_copies_what_stores_index() {
+fn a_head_contains_the_fields_for_indexes() {
     for (row, situation) in situations() {
         let (process, head) = (&situation.process, situation.process.head());
         assert_eq!((head.status, head.attempt), (process.status(), process.attempt), "[{row}]");
@@ -317,7 +317,7 @@ fn short_id_is_the_first_eight_characters() {
 }
 
 #[test]
-fn wishes_that_ask_for_the_end_are_told_from_the_others() {
+fn actions_that_end_the_process_are_distinguished_from_other_actions() {
     let cause = StopCause::User;
     let ends = [
         PendingAction::Cancel { cause },

@@ -5,7 +5,7 @@ use longhaul_ports::{OutputChunk, OutputSource};
 use longhaul_view::{LineSplitter, TerminalPolicy, sanitize};
 use std::borrow::Cow;
 
-/// Maximum length of a line in bytes; a longer line is split into pieces of about this size.
+/// Maximum length of a line in bytes; a longer line is split into parts of about this size.
 const MAX_LINE_LEN: usize = 64 * 1024;
 
 /// Assembles lines from chunks of output.
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_terminal_would_obey_is_no_part_of_a_line() {
+    fn control_sequences_are_not_part_of_a_line() {
         let mut feed = LineFeed::default();
         let red = chunk(0, OutputSource::Stderr, b"\x1b[31merror\x1b[0m: no\n");
         assert_eq!(lines(&mut feed, &red), [(0, "error: no".to_owned())]);

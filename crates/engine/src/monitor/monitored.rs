@@ -287,7 +287,7 @@ mod tests {
         MonitoredWork::of(core, stored, phase, WatchStart::Here).unwrap()
     }
 
-    /// Makes the work silent for so long that new output has to be reported at once.
+    /// Makes the work silent for so long that new output has to be reported immediately.
     fn silence(monitored: &mut MonitoredWork, awake: AwakeTime) {
         let later = awake.plus(Duration::from_secs(30));
         monitored.silence.seen(Timestamp(0), later, Some(&TreeSnapshot::default()));

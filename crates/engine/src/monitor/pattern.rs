@@ -116,7 +116,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_cannot_be_found_out_is_refused() {
+    fn unsupported_readiness_check_is_refused() {
         let watching = |name: &str, pattern: &str| WatchPattern {
             name: name.to_owned(),
             pattern: pattern.to_owned(),

@@ -45,8 +45,8 @@ async fn said(core: &EngineShared, key: AttemptKey, pattern: &str) -> bool {
     let expression = match compile(pattern) {
         Ok(expression) => expression,
         Err(why) => {
-            tracing::warn!(id = %key.id, %why, "the readiness of a process cannot be checked: its output or its \
-             pattern makes a match impossible");
+            tracing::warn!(id = %key.id, %why, "could not check the readiness of a process: its output or \
+                its pattern makes a match impossible");
             return false;
         }
     };

@@ -83,7 +83,7 @@ impl OutputScan {
             Ok(page) if page.next > self.next => page,
             Ok(_) | Err(OutputError::Missing { .. }) => return false,
             Err(error) => {
-                tracing::debug!(id = %key.id, %error, "could not read output; retrying");
+                tracing::debug!(id = %key.id, %error, "could not read the output of an attempt; retrying");
                 return false;
             }
         };

@@ -215,7 +215,7 @@ impl SilenceMonitor {
         look.into_iter().chain(rest).min()
     }
 
-    /// Returns true if new output must be reported at once, because it would end a condition or because the next
+    /// Returns true if new output must be reported immediately, because it would end a condition or because the next
     /// inspection may be far away.
     pub(super) fn needs_output_notification(&self) -> bool {
         let ends_something = [Condition::Idle, Condition::Stalled, Condition::WaitingForInput]
@@ -346,7 +346,7 @@ mod tests {
     }
 
     #[test]
-    fn looks_become_rare_where_nobody_can_give_input() {
+    fn inspections_become_rare_without_a_source_of_input() {
         let mut silence = fresh(SilencePolicy::default(), InspectMode::Open);
         let moments = looks(&mut silence, 3_600_000, &look(false, 0));
         assert_eq!(moments.first(), Some(&750));
@@ -371,7 +371,7 @@ mod tests {
     }
 
     #[test]
-    fn what_waits_for_input_is_looked_at_more_and_more_rarely() {
+    fn a_tree_that_waits_for_input_is_inspected_less_and_less_often() {
         let mut silence = fresh(SilencePolicy::default(), InspectMode::OnInput);
         let moments = looks(&mut silence, 120_000, &look(true, 0));
         assert!((10..=20).contains(&moments.len()), "{moments:?}");
@@ -379,7 +379,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_may_ask_is_looked_at_every_second() {
+    fn a_tree_that_may_wait_for_input_is_inspected_every_second() {
         let mut on_input = fresh(SilencePolicy::default(), InspectMode::OnInput);
         let moments = looks(&mut on_input, 20_000, &look(false, 0));
         assert!(moments.len() >= 16, "{moments:?}");
@@ -389,7 +389,7 @@ mod tests {
     }
 
     #[test]
-    fn new_output_ends_what_silence_began_and_starts_the_looks_anew() {
+    fn new_output_ends_the_silence_and_restarts_the_inspections() {
         let policy = SilencePolicy { idle_after: Some(Duration::from_secs(5)), stall_after: None };
         let mut silence = fresh(policy, InspectMode::Open);
         let (now, awake) = at(6_000);
@@ -430,7 +430,7 @@ mod tests {
     }
 
     #[test]
-    fn without_eyes_silence_alone_counts_and_nothing_is_due_without_a_policy() {
+    fn without_inspection_only_silence_counts() {
         assert_eq!(fresh(SilencePolicy::default(), InspectMode::Closed).due(), None);
         let policy = SilencePolicy { idle_after: None, stall_after: Some(Duration::from_secs(10)) };
         let mut silence = fresh(policy, InspectMode::Closed);
@@ -441,7 +441,7 @@ mod tests {
     }
 
     #[test]
-    fn what_held_before_a_restart_holds_until_something_newer_was_said() {
+    fn conditions_before_a_restart_last_until_a_newer_report() {
         let held = Conditions::default().with(Condition::Idle, Some(at(-5_000).0));
         for (spoke, changes) in [(-9_000, vec![]), (-1_000, vec![(Condition::Idle, false)])] {
             let mut silence =
@@ -573,7 +573,7 @@ mod tests {
     }
 
     #[test]
-    fn silence_goes_on_without_a_look_at_the_output_until_something_is_due() {
+    fn silence_continues_without_reads_of_the_output_until_a_condition_is_due() {
         let mut silence = fresh(policy(Some(5), None), InspectMode::Closed);
         assert!(silence.goes_on(awake(4_999)));
         assert!(!silence.goes_on(awake(5_000)));

@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn search_goes_on_until_every_pattern_has_all_its_matches_and_ends_with_its_guard() {
+    async fn search_continues_until_all_matches_are_found_or_its_guard_is_dropped() {
         let fixture = Fixture::new(false).await;
         let core = &fixture.engine.core;
         let stored = running(1, command());

@@ -32,7 +32,7 @@ const NO_RETENTION: Retention = Retention { age: None, count: None, before: None
 /// Prunes old records and output: shortly after the start, and then at least once an hour.
 pub(crate) async fn prune_periodically(core: Arc<EngineShared>) {
     let clock = core.parts.clock.clone();
-    // The first requests of clients have precedence, so only the total number of pruned records is read at once.
+    // The first requests of clients have precedence, so only the total number of pruned records is read immediately.
     if let Err(error) = core.prune(&NO_RETENTION, 0).await {
         core.log_retry(None, &error, "the store did not report how many records were pruned");
     }
@@ -87,8 +87,8 @@ async fn round(core: &Arc<EngineShared>) -> Result<(), EngineError> {
 
 /// Deletes the output of pruned records whose deletion was interrupted.
 ///
-/// Deletes nothing if more processes have such output than the store has ever pruned: the output then belongs to
-/// another store.
+/// Deletes no output if more processes have output without a record than the store has ever pruned, because this output
+/// then belongs to another store.
 async fn remove_unknown(core: &Arc<EngineShared>) -> Result<(), EngineError> {
     let kept: Vec<ProcessId> = core.all_kept().await?.into_iter().collect();
     let mut unknown = Vec::new();

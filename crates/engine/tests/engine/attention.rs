@@ -71,7 +71,7 @@ impl World {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_command_that_waits_for_input_is_told_within_two_seconds_and_until_it_gets_some() {
+async fn a_command_that_waits_for_input_is_reported_within_two_seconds_until_it_gets_input() {
     let world = World::new().await;
     let id = world.launch_spec(piped("ask")).await;
     world.pass(seconds(2)).await;
@@ -83,7 +83,7 @@ async fn a_command_that_waits_for_input_is_told_within_two_seconds_and_until_it_
 }
 
 #[tokio::test(start_paused = true)]
-async fn output_ends_the_wait_for_input_at_once_and_a_later_question_is_told_within_two_seconds() {
+async fn output_ends_the_wait_for_input_and_a_later_prompt_is_reported_within_two_seconds() {
     let world = World::new().await;
     let id = world.launch_spec(piped("ask")).await;
     world.pass(seconds(600)).await;
@@ -99,7 +99,7 @@ async fn output_ends_the_wait_for_input_at_once_and_a_later_question_is_told_wit
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_question_on_a_terminal_is_told_within_two_seconds_after_the_last_output() {
+async fn a_prompt_on_a_terminal_is_reported_within_two_seconds_after_the_last_output() {
     let world = World::new().await;
     let id = world.launch("run").await;
     let key = world.key(id).await;
@@ -116,7 +116,7 @@ async fn a_question_on_a_terminal_is_told_within_two_seconds_after_the_last_outp
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_question_on_a_terminal_that_is_opened_late_is_told_within_a_minute() {
+async fn a_prompt_on_a_terminal_that_is_opened_late_is_reported_within_a_minute() {
     let world = World::new().await;
     let id = world.launch("run").await;
     world.pass(seconds(300)).await;
@@ -232,7 +232,7 @@ async fn reported_work_is_idle_while_it_does_not_report() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_halted_is_not_looked_at_and_its_silence_counts_from_the_resume() {
+async fn a_paused_process_is_not_inspected_and_its_silence_counts_from_the_resume() {
     let world = World::new().await;
     let id = world.launch_spec(silent("run", Some(30), None)).await;
     world.pass(seconds(31)).await;
@@ -250,7 +250,7 @@ async fn what_is_halted_is_not_looked_at_and_its_silence_counts_from_the_resume(
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_time_of_a_suspend_makes_nobody_idle() {
+async fn the_time_of_a_suspension_makes_no_process_idle() {
     let world = World::new().await;
     let id = world.launch_spec(silent("run", Some(30), None)).await;
     world.pass(seconds(10)).await;
@@ -262,7 +262,7 @@ async fn the_time_of_a_suspend_makes_nobody_idle() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_next_life_goes_on_where_the_last_one_was() {
+async fn the_next_manager_continues_the_conditions() {
     let mut world = World::new().await;
     let asks = world.launch_spec(piped("ask")).await;
     let idle = world.launch_spec(silent("run", Some(30), None)).await;
@@ -284,7 +284,7 @@ async fn the_next_life_goes_on_where_the_last_one_was() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_halted_command_of_an_earlier_life_is_silent_from_its_resume_on() {
+async fn a_paused_command_of_an_earlier_manager_is_silent_from_its_resume_on() {
     let mut world = World::new().await;
     let id = world.launch_spec(silent("run", Some(30), None)).await;
     world.pass(seconds(10)).await;
@@ -350,7 +350,7 @@ async fn a_look_shows_where_a_command_listens_and_how_long_it_is_silent() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn input_that_is_written_to_a_halted_command_is_no_reason_to_look_at_it() {
+async fn input_to_a_paused_command_causes_no_inspection() {
     let world = World::new().await;
     let id = world.launch_spec(piped("ask")).await;
     world.pass(seconds(2)).await;
@@ -388,7 +388,7 @@ async fn a_tree_that_cannot_be_looked_at_for_a_while_is_looked_at_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_answers_and_waits_again_is_said_to_wait_only_after_it_was_silent() {
+async fn a_command_that_answers_and_waits_again_is_reported_after_silence() {
     let world = World::new().await;
     let id = world.launch_spec(piped("cat")).await;
     world.pass(seconds(2)).await;
@@ -400,7 +400,7 @@ async fn what_answers_and_waits_again_is_said_to_wait_only_after_it_was_silent()
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_question_after_a_long_silence_is_told_within_two_seconds_too() {
+async fn a_prompt_after_a_long_silence_is_reported_within_two_seconds() {
     let world = World::new().await;
     let id = world.launch("run").await;
     world.pass(seconds(3_600)).await;

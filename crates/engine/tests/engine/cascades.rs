@@ -11,8 +11,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 #[tokio::test(start_paused = true)]
-async fn a_crash_anywhere_in_a_cascade_ends_the_tree_all_the_same() {
-    // One commit records the cascade and four record the cancelled processes. Commands that obey the stop end at once.
+async fn a_cascade_ends_the_tree_wherever_the_engine_crashes() {
+    // One commit records the cascade, and four commits record the cancelled processes. Commands that obey the stop end
+    // immediately.
     for (fault, words, commits) in [
         (Fault::CrashBefore, "run", 7),
         (Fault::CrashAfter, "run", 7),
@@ -191,7 +192,7 @@ async fn a_process_that_waits_for_its_children_ends_when_the_last_was_cancelled_
 }
 
 #[tokio::test(start_paused = true)]
-async fn cancel_of_a_process_that_waits_for_its_children_ends_it_alone_and_terminate_ends_them() {
+async fn cancel_of_a_process_that_waits_for_its_children_ends_only_it_and_terminate_ends_the_children() {
     for all in [false, true] {
         let world = World::new().await;
         let root = world.launch_spec(with_children("exit 0 1000", ChildrenPolicy::Wait)).await;
@@ -212,7 +213,7 @@ async fn cancel_of_a_process_that_waits_for_its_children_ends_it_alone_and_termi
 }
 
 #[tokio::test(start_paused = true)]
-async fn descendants_on_another_node_are_told_through_their_owner() {
+async fn descendants_on_another_node_are_cancelled_through_their_owner() {
     let clock = VirtualClock::default();
     let shared: Arc<dyn Clock> = Arc::new(clock.clone());
     let memory: Arc<dyn Store> = Arc::new(MemoryStore::new(shared.clone()));
@@ -307,7 +308,7 @@ async fn a_tree_is_stopped_even_while_the_store_cannot_be_reached_at_all() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn whatever_fails_and_crashes_meanwhile_every_tree_ends_as_it_was_told() {
+async fn every_cancelled_tree_ends_despite_failures_and_crashes() {
     for seed in 0..60 {
         let mut dice = crate::why::Dice(seed);
         let mut world = World::new().await;

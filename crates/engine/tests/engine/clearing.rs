@@ -67,7 +67,7 @@ async fn everything_is_stopped_and_nothing_is_left() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nothing_that_waits_is_started_in_the_place_of_what_is_stopped() {
+async fn no_waiting_process_starts_during_a_reset() {
     let world = World::with(|settings| settings.max_parallel = 1).await;
     let mut ids = Vec::new();
     for _ in 0..100 {
@@ -79,7 +79,7 @@ async fn nothing_that_waits_is_started_in_the_place_of_what_is_stopped() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_dry_run_of_clear_tells_what_it_then_does() {
+async fn a_dry_run_of_reset_reports_the_effect_of_the_reset() {
     let world = World::new().await;
     world.populated().await;
     let before = world.everything().await;
@@ -89,7 +89,7 @@ async fn a_dry_run_of_clear_tells_what_it_then_does() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_would_not_end_is_named_and_keeps_its_record() {
+async fn a_process_that_does_not_end_is_named_and_keeps_its_record() {
     let world = World::new().await;
     let undying = world.launch("undying").await;
     let other = world.launch("run").await;
@@ -133,7 +133,7 @@ async fn a_clear_that_fails_lets_launches_in_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_caller_that_goes_away_does_not_stop_a_clear_half_way() {
+async fn a_disconnected_caller_does_not_stop_a_reset() {
     let world = World::new().await;
     world.launch("stubborn").await;
     world.settle().await;
@@ -170,7 +170,7 @@ async fn a_tree_whose_end_is_being_seen_to_is_cleared_too() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_clear_without_room_stops_what_runs_and_says_what_is_left_to_do() {
+async fn a_reset_on_a_full_disk_stops_all_processes_and_names_the_next_step() {
     let world = World::new().await;
     let (ended, live) = world.populated().await;
     world.store.set_full(true);

@@ -16,7 +16,7 @@ async fn a_launch_without_an_answer_is_sent_again_and_starts_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_launch_that_nobody_acknowledges_is_given_up_soon_and_starts_once_if_it_is_there() {
+async fn an_unacknowledged_launch_fails_soon_and_starts_once_if_it_is_stored() {
     let world = World::new().await;
     for _ in 0..50 {
         world.store.fail_on(PortCall::Submit, 1, Fault::Unknown);
@@ -59,7 +59,7 @@ async fn an_end_is_recorded_as_soon_as_the_store_is_back() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_end_is_told_while_what_was_seen_before_it_waits_for_its_record() {
+async fn an_end_is_reported_while_an_earlier_observation_waits_for_its_record() {
     let world = World::new().await;
     let id = world.launch("stubborn").await;
     world.settle().await;
@@ -121,7 +121,7 @@ async fn recorded(world: &World, ids: &[ProcessId]) -> Vec<Status> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn every_end_is_shown_and_ends_waits_while_the_store_cannot_write() {
+async fn every_end_is_shown_and_ends_all_waits_while_the_store_cannot_write() {
     let world = roomy().await;
     let ids = launch_many(&world, "exit 5 7000").await;
     world.store.set_full(true);
@@ -137,7 +137,7 @@ async fn every_end_is_shown_and_ends_waits_while_the_store_cannot_write() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_end_is_shown_though_the_store_has_not_taken_the_start_before_it() {
+async fn an_end_is_shown_although_the_start_is_not_in_the_store_yet() {
     let world = World::new().await;
     refuse_for_seconds(&world);
     let id = world.launch("exit 5 1000").await;
@@ -150,7 +150,7 @@ async fn an_end_is_shown_though_the_store_has_not_taken_the_start_before_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_the_store_takes_does_not_wait_for_what_it_refused() {
+async fn accepted_writes_do_not_wait_for_refused_writes() {
     let world = roomy().await;
     let refused = world.launch("exit 1 1000").await;
     let ids = launch_many(&world, "exit 0 4500").await;
@@ -163,22 +163,22 @@ async fn what_the_store_takes_does_not_wait_for_what_it_refused() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stop_goes_ahead_when_the_store_cannot_write_and_is_recorded_later() {
+async fn a_stop_is_executed_while_the_store_cannot_write_and_is_recorded_later() {
     let world = World::new().await;
     let id = world.launch("run").await;
     world.settle().await;
     world.store.fail_on(PortCall::Commit, 1, Fault::ReadOnly);
     let answer = world.ask(id, Action::Cancel { cause: StopCause::User }).await;
-    let Err(EngineError::StopUnrecorded { id: told, reached: StopReach::Told, source }) = answer else {
+    let Err(EngineError::StopUnrecorded { id: reported, reached: StopReach::Told, source }) = answer else {
         panic!("{answer:?}")
     };
-    assert_eq!(told, id);
+    assert_eq!(reported, id);
     assert!(matches!(source, StoreError::ReadOnly { .. }), "{source:?}");
     assert_eq!(world.end(id).await, Status::Cancelled);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stop_without_room_for_its_record_says_what_became_of_the_process() {
+async fn a_stop_that_cannot_be_recorded_reports_the_state_of_the_process() {
     let world = World::new().await;
     let runs = world.launch("run").await;
     let ends = world.launch("exit 3 1000").await;
@@ -209,7 +209,7 @@ async fn a_stop_without_room_for_its_record_says_what_became_of_the_process() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nothing_starts_on_a_claim_that_may_be_there_for_now_only() {
+async fn no_process_starts_on_a_claim_that_may_be_lost() {
     let world = World::new().await;
     world.store.set_unkept(true);
     let id = world.launch("run").await;
@@ -223,7 +223,7 @@ async fn nothing_starts_on_a_claim_that_may_be_there_for_now_only() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_second_stop_reaches_what_the_first_did_not_end_while_the_store_is_down() {
+async fn a_second_stop_reaches_the_remaining_processes_while_the_store_is_down() {
     let world = World::new().await;
     let id = world.launch("stubborn").await;
     world.settle().await;
@@ -270,7 +270,7 @@ async fn lost_answers_everywhere_change_no_truth() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_pause_that_cannot_be_recorded_halts_nothing() {
+async fn a_pause_that_cannot_be_recorded_pauses_no_process() {
     let world = World::new().await;
     let id = world.launch("exit 0 10000").await;
     world.settle().await;
@@ -283,7 +283,7 @@ async fn a_pause_that_cannot_be_recorded_halts_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_resume_that_cannot_be_recorded_lets_nothing_go_on() {
+async fn a_resume_that_cannot_be_recorded_resumes_no_process() {
     let world = World::new().await;
     let id = world.launch("exit 0 10000").await;
     world.settle().await;

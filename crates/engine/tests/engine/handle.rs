@@ -101,7 +101,7 @@ async fn wait_for_a_revision_ends_with_the_change_or_with_its_patience() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn output_that_could_not_be_stored_is_told() {
+async fn lost_output_is_reported() {
     let world = World::new().await;
     let id = world.launch("run").await;
     world.settle().await;
@@ -135,7 +135,7 @@ async fn manager_learns_that_another_one_has_taken_its_name() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn name_that_nobody_has_is_not_found_even_for_a_bound_caller() {
+async fn unknown_name_is_not_found_even_for_a_bound_caller() {
     let world = World::new().await;
     let owned = |owner: &str| Spec { session: SessionId::new(owner).ok(), ..command("run here") };
     world.launch_spec(owned("bob")).await;
@@ -158,7 +158,7 @@ async fn prefix_may_contain_dashes_and_nothing_that_no_id_contains() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn candidates_are_told_apart_by_their_command() {
+async fn candidates_are_distinguished_by_their_command() {
     let world = World::new().await;
     let named = |words: &str| Spec { name: ProcessName::new("web").ok(), ..command(words) };
     for words in ["run one", "run two words"] {
@@ -229,7 +229,7 @@ async fn policy_change_is_tried_a_bounded_number_of_times() {
     for _ in 0..30 {
         world.store.fail_on(PortCall::SetPolicy, 1, Fault::Unknown);
     }
-    // Each try changes the policy again. If not, the second try would find nothing to change.
+    // Each try changes the policy again, because otherwise the second try would not change the policy.
     let before = world.store.calls().iter().filter(|call| **call == PortCall::SetPolicy).count();
     assert_eq!(before, 0);
     let limit = world.engine.set_slots("k", Some(3)).await.unwrap();
@@ -354,7 +354,7 @@ async fn reader_of_the_log_waits_before_it_tries_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn callback_hears_what_happens_from_the_time_on_at_which_it_listens() {
+async fn callback_gets_the_events_after_its_registration() {
     let world = World::new().await;
     world.launch("exit 0").await;
     world.pass(seconds(1)).await;
@@ -375,7 +375,7 @@ async fn callback_hears_what_happens_from_the_time_on_at_which_it_listens() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn move_of_a_store_interrupts_the_attempts_of_that_node_alone() {
+async fn move_of_a_store_interrupts_only_the_attempts_of_its_node() {
     let cluster = Cluster::new();
     let (a, b) = (cluster.node("a", 1).await, cluster.node("b", 2).await);
     let (own, other) = (a.launch(command("run")).await, b.launch(command("run")).await);
@@ -397,14 +397,14 @@ async fn move_of_a_store_interrupts_the_attempts_of_that_node_alone() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn terminate_of_what_ended_needs_its_current_revision_if_one_is_given() {
+async fn terminate_of_an_ended_process_checks_a_given_revision() {
     let world = World::new().await;
     let id = world.launch("exit 0").await;
     world.end(id).await;
     world.pass(seconds(1)).await;
     let now = world.stored(id).await.revision;
-    let told = world.engine.terminate(id, false, Some(now)).await.unwrap();
-    assert_eq!((told.changed, told.note), (false, Some(NoOpReason::AlreadyEnded)));
+    let reported = world.engine.terminate(id, false, Some(now)).await.unwrap();
+    assert_eq!((reported.changed, reported.note), (false, Some(NoOpReason::AlreadyEnded)));
     let before = longhaul_domain::Revision(now.0 - 1);
     let refused = world.engine.terminate(id, false, Some(before)).await;
     assert!(matches!(refused, Err(EngineError::RevisionMoved { found, .. }) if found == now), "{refused:?}");

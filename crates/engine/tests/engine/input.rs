@@ -14,7 +14,7 @@ async fn refusal(world: &World, id: ProcessId) -> InputRefusal {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_written_arrives_and_the_end_of_input_ends_the_command() {
+async fn written_input_arrives_and_the_end_of_input_ends_the_command() {
     let world = World::new().await;
     let id = world.launch_spec(piped("cat")).await;
     world.pass(seconds(1)).await;
@@ -30,7 +30,7 @@ async fn what_is_written_arrives_and_the_end_of_input_ends_the_command() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn input_that_nobody_takes_is_told_to_the_byte_and_not_closed() {
+async fn unread_input_is_counted_exactly_and_the_input_stays_open() {
     let world = World::new().await;
     let id = world.launch_spec(piped("ask")).await;
     world.pass(seconds(1)).await;
@@ -40,7 +40,7 @@ async fn input_that_nobody_takes_is_told_to_the_byte_and_not_closed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn input_is_refused_by_what_has_no_pipe_does_not_run_or_has_its_input_closed() {
+async fn input_is_refused_without_a_pipe_without_a_running_command_or_after_a_close() {
     let world = World::new().await;
     let plain = world.launch("run").await;
     let slow = world.launch_spec(piped("slow 5000")).await;

@@ -69,7 +69,7 @@ async fn work_that_is_interrupted_again_is_brought_back_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_restarted_by_hand_is_not_brought_back_once_more() {
+async fn a_manually_restarted_process_is_not_restarted_again() {
     let world = World::new().await;
     let id = world.lost().await;
     world.engine.restart(id, None).await.unwrap();
@@ -110,7 +110,7 @@ async fn one_that_was_not_interrupted_is_refused_and_nothing_is_started() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_launch_key_that_somebody_else_chose_is_no_restart() {
+async fn a_launch_key_of_another_client_does_not_count_as_a_restart() {
     let world = World::new().await;
     let id = world.lost().await;
     let launch_key = Some(LaunchKey::new(&format!("restart:{id}")).unwrap());
@@ -162,7 +162,7 @@ fn skipped(revival: &InterruptedRestart) -> Vec<(ProcessId, SkipReason)> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn children_of_what_is_restarted_are_left_to_it() {
+async fn children_of_a_restarted_process_are_left_to_their_parent() {
     let world = World::new().await;
     let [grandparent, parent, grandchild, alone] = interrupted_family(&world).await;
     let all = InterruptedRestartOptions::default();
@@ -186,7 +186,7 @@ async fn children_of_what_is_restarted_are_left_to_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn child_that_was_attached_from_outside_is_restarted_beside_its_parent() {
+async fn child_that_was_launched_from_outside_is_restarted_in_addition_to_its_parent() {
     let world = World::new().await;
     let launch = async |words, parent, launcher| {
         let launch =
@@ -222,7 +222,7 @@ async fn child_that_was_attached_from_outside_is_restarted_beside_its_parent() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn child_that_its_restarted_parent_launched_again_is_not_restarted_beside_it() {
+async fn child_that_its_restarted_parent_launched_again_is_not_restarted() {
     let world = World::new().await;
     let parent = world.launch("run").await;
     let first = child(&world, parent, command("exit 0 60000")).await;
@@ -300,7 +300,7 @@ async fn replacement_that_was_restarted_replaces_no_second_child() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn replacement_takes_the_place_of_the_child_of_its_name() {
+async fn replacement_counts_as_the_child_with_its_name() {
     let world = World::new().await;
     let named = |name| Spec { name: Some(ProcessName::new(name).unwrap()), ..command("run") };
     let ([first, second], restarted) = twins_below_a_restart(&world, [named("a"), named("b")]).await;
@@ -338,7 +338,7 @@ async fn child_of_a_process_that_ended_by_itself_is_restarted_though_that_one_wa
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_child_is_restarted_by_itself_where_nobody_above_it_is() {
+async fn a_child_is_restarted_if_no_ancestor_is_restarted() {
     let world = World::new().await;
     let [grandparent, _, grandchild, _] = interrupted_family(&world).await;
     let restart = async |revived| {
@@ -363,7 +363,7 @@ async fn a_child_is_restarted_by_itself_where_nobody_above_it_is() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_may_still_run_is_left_out_and_named() {
+async fn a_process_that_may_still_run_is_skipped_and_named() {
     let mut world = World::new().await;
     let (lost, unknown) = (world.launch("run").await, world.launch("run").await);
     world.settle().await;
@@ -382,7 +382,7 @@ async fn what_may_still_run_is_left_out_and_named() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn reported_work_is_begun_anew_by_its_reporter_alone() {
+async fn reported_work_is_registered_again_only_by_its_reporter() {
     let world = World::new().await;
     let silent = world.launch_spec(reported(|work| work.heartbeat = Some(seconds(1)))).await;
     assert_eq!(world.end(silent).await, Status::Interrupted);

@@ -27,7 +27,7 @@ async fn another_code_than_zero_is_a_failure_with_that_code() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_cannot_be_started_fails_without_a_retry() {
+async fn a_command_that_cannot_be_started_fails_without_a_retry() {
     let world = World::new().await;
     let id = world.launch_spec(retrying("missing", 5)).await;
     assert_eq!(world.end(id).await, Status::Failed);
@@ -150,7 +150,7 @@ async fn a_restart_is_a_new_process_with_the_same_details() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_delayed_launch_starts_when_its_moment_has_come() {
+async fn a_delayed_launch_starts_at_its_start_time() {
     let world = World::new().await;
     let not_before = Some(world.clock.now().plus(seconds(60)));
     let id = world.launch_spec(Spec { not_before, ..command("exit 0") }).await;
@@ -211,7 +211,7 @@ async fn a_shutdown_leaves_processes_running_or_stops_them_all() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_start_that_is_under_way_is_recorded_before_a_shutdown_is_over() {
+async fn a_start_in_progress_is_recorded_before_a_shutdown_ends() {
     let world = World::new().await;
     let id = world.launch("slow 800").await;
     world.settle().await;

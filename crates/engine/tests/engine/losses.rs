@@ -71,7 +71,7 @@ async fn records_that_the_store_lost_are_restored_and_nothing_runs_twice() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn store_that_went_back_learns_again_what_had_happened_since() {
+async fn a_store_with_older_data_gets_the_later_records_again() {
     let cluster = Cluster::new();
     let a = cluster.keeping("a", 1).await;
     let process = a.launch(command("exit 3 2000")).await;
@@ -106,7 +106,10 @@ async fn after_a_loss_nothing_starts_until_every_node_could_restore_its_records(
     assert!(until > now && until <= now.plus(LEASE), "{until:?} at {now:?}");
     assert_eq!(a.engine.starts_blocked_until(&elsewhere), None, "it does not run here");
     let why = a.engine.why(later).await.unwrap();
-    assert!(matches!(why, WaitReason::Settling { until: told, position: 1, .. } if told == until), "{why:?}");
+    assert!(
+        matches!(why, WaitReason::Settling { until: reported, position: 1, .. } if reported == until),
+        "{why:?}"
+    );
     let refused = a.try_launch(command("run"), true).await;
     assert!(
         matches!(refused, Err(EngineError::CannotStartNow { standstill: LaunchBlocked::Settles })),

@@ -272,7 +272,7 @@ async fn work_of_a_node_that_left_is_unreachable_once_a_lease_would_be_over() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_opted_in_stops_on_its_node_before_it_runs_elsewhere() {
+async fn a_process_that_may_run_again_stops_on_its_node_before_it_runs_on_another_node() {
     let cluster = Cluster::new();
     let (a, b) = (cluster.node("a", 1).await, cluster.node("b", 2).await);
     let process = a.launch(requeued("run")).await;
@@ -323,7 +323,7 @@ async fn a_short_cut_costs_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_given_up_in_a_cut_within_the_grace_is_tried_again() {
+async fn attempts_stopped_during_a_short_outage_are_retried() {
     let cluster = Cluster::new();
     let (a, b) = (cluster.node("a", 1).await, cluster.node("b", 2).await);
     let process = a.launch(requeued("run")).await;
@@ -361,7 +361,7 @@ async fn a_node_that_comes_back_works_on() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn work_that_the_store_does_not_know_any_more_goes_on() {
+async fn a_process_that_the_store_has_lost_continues() {
     let cluster = Cluster::new();
     let (a, b) = (cluster.node("a", 1).await, cluster.node("b", 2).await);
     let process = a.launch(command("run")).await;
@@ -378,7 +378,7 @@ async fn work_that_the_store_does_not_know_any_more_goes_on() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_late_end_of_interrupted_work_is_attached() {
+async fn the_late_exit_of_an_interrupted_process_is_added_to_its_record() {
     let cluster = Cluster::new();
     let (a, b) = (cluster.node("a", 1).await, cluster.node("b", 2).await);
     let process = a.launch(command("exit 3 90000")).await;
@@ -394,7 +394,7 @@ async fn the_late_end_of_interrupted_work_is_attached() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_end_within_the_grace_is_told_as_it_was() {
+async fn an_end_within_the_grace_period_is_recorded_unchanged() {
     let cluster = Cluster::new();
     let (a, b) = (cluster.node("a", 1).await, cluster.node("b", 2).await);
     let process = a.launch(command("exit 0 6000")).await;
@@ -517,7 +517,7 @@ async fn a_draining_node_takes_nothing_new() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_wait_hears_of_an_end_on_another_node() {
+async fn a_wait_is_notified_of_an_end_on_another_node() {
     let cluster = Cluster::new();
     let (a, b) = (cluster.node("a", 1).await, cluster.node("b", 2).await);
     let process = a.launch(command("exit 0 2500")).await;
@@ -530,7 +530,7 @@ async fn a_wait_hears_of_an_end_on_another_node() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn orders_reach_work_on_another_node() {
+async fn actions_reach_processes_on_another_node() {
     let cluster = Cluster::new();
     let (a, b) = (cluster.node("a", 1).await, cluster.node("b", 2).await);
     let process = a.launch(command("run")).await;
@@ -548,7 +548,7 @@ async fn orders_reach_work_on_another_node() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_tree_over_several_nodes_ends_as_one() {
+async fn a_cancel_ends_a_tree_on_several_nodes() {
     let cluster = Cluster::new();
     let (a, b) = (cluster.node("a", 1).await, cluster.node("b", 2).await);
     let root = a.launch(command("run")).await;
@@ -573,7 +573,7 @@ async fn a_tree_over_several_nodes_ends_as_one() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_order_whose_call_is_lost_is_answered_with_the_next_beat() {
+async fn an_action_with_a_lost_notification_is_executed_at_the_next_renewal() {
     let cluster = Cluster::new();
     let (a, b) = (cluster.node("a", 1).await, cluster.node("b", 2).await);
     let process = a.launch(command("run")).await;
@@ -586,7 +586,7 @@ async fn an_order_whose_call_is_lost_is_answered_with_the_next_beat() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_node_was_given_does_not_start_when_it_learns_of_it_too_late() {
+async fn a_claim_that_a_node_learns_of_too_late_does_not_start() {
     let cluster = Cluster::new();
     let (a, b) = (cluster.node("a", 1).await, cluster.node("b", 2).await);
     cluster.pass(seconds(1)).await;
@@ -603,7 +603,7 @@ async fn what_a_node_was_given_does_not_start_when_it_learns_of_it_too_late() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_begins_after_it_was_given_to_others_is_stopped() {
+async fn an_attempt_that_starts_after_the_loss_of_its_node_is_stopped() {
     let cluster = Cluster::new();
     let (a, b) = (cluster.node("a", 1).await, cluster.node("b", 2).await);
     cluster.pass(seconds(1)).await;
@@ -622,7 +622,7 @@ async fn what_begins_after_it_was_given_to_others_is_stopped() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_node_that_stood_still_stops_its_copies_when_it_goes_on() {
+async fn a_frozen_node_stops_its_old_attempts_when_it_continues() {
     let cluster = Cluster::new();
     let (a, b) = (cluster.node("a", 1).await, cluster.node("b", 2).await);
     let process = a.launch(requeued("run")).await;
@@ -656,7 +656,7 @@ async fn copies_that_outlived_their_manager_are_stopped_when_it_comes_back() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_copy_of_what_was_cancelled_before_it_ran_again_is_stopped_when_its_node_comes_back() {
+async fn an_old_attempt_of_a_cancelled_process_is_stopped_when_its_node_returns() {
     let cluster = Cluster::new();
     let (a, b) = (cluster.node("a", 1).await, cluster.node("b", 2).await);
     let process = a.launch(Spec { placement: Placement::Here, ..requeued("run") }).await;
@@ -673,7 +673,7 @@ async fn a_copy_of_what_was_cancelled_before_it_ran_again_is_stopped_when_its_no
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_order_for_lost_work_invents_no_end() {
+async fn an_action_for_a_lost_process_invents_no_end() {
     let cluster = Cluster::new();
     let (a, b) = (cluster.node("a", 1).await, cluster.node("b", 2).await);
     let (process, other) = (a.launch(command("run")).await, a.launch(command("run")).await);
@@ -720,7 +720,7 @@ async fn reported_work_is_watched_when_its_node_is_lost() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_store_that_was_away_loses_nobody() {
+async fn an_outage_of_the_store_loses_no_node() {
     let cluster = Cluster::new();
     let (a, b) = (cluster.node("a", 1).await, cluster.node("b", 2).await);
     let (here, there) = (a.launch(command("run")).await, b.launch(command("run")).await);
@@ -737,7 +737,7 @@ async fn a_store_that_was_away_loses_nobody() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn work_that_was_taken_and_not_yet_called_lost_goes_on_where_it_runs() {
+async fn a_process_that_is_not_yet_recorded_as_lost_continues_on_its_node() {
     let cluster = Cluster::new();
     let a = cluster.node("a", 1).await;
     let process = a.launch(command("run")).await;
@@ -773,7 +773,7 @@ async fn a_crashed_node_that_comes_back_in_time_keeps_its_work() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_order_to_end_is_heeded_though_its_node_is_lost() {
+async fn a_cancel_takes_effect_although_its_node_is_lost() {
     let cluster = Cluster::new();
     let (a, b) = (cluster.node("a", 1).await, cluster.node("b", 2).await);
     let cause = StopCause::User;
@@ -814,7 +814,7 @@ async fn stopped_in_vain(cluster: &Cluster, a: &Node, process: ProcessId) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stop_that_a_lost_node_could_not_record_ends_what_runs_again_elsewhere() {
+async fn a_stop_that_a_lost_node_could_not_record_ends_the_new_attempt() {
     let cluster = Cluster::new();
     let (a, b) = (cluster.node("a", 1).await, cluster.node("b", 2).await);
     let process = a.launch(requeued("run")).await;
@@ -828,7 +828,7 @@ async fn a_stop_that_a_lost_node_could_not_record_ends_what_runs_again_elsewhere
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stop_that_a_lost_node_could_not_record_ends_what_waits_for_it() {
+async fn a_stop_that_a_lost_node_could_not_record_ends_the_waiting_process() {
     let cluster = Cluster::new();
     let (a, b) = (cluster.node("a", 1).await, cluster.node("b", 2).await);
     let process = a.launch(Spec { placement: Placement::Here, ..requeued("run") }).await;
@@ -841,7 +841,7 @@ async fn a_stop_that_a_lost_node_could_not_record_ends_what_waits_for_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_killed_manager_stopped_in_vain_does_not_go_on_elsewhere() {
+async fn a_process_that_a_killed_manager_was_stopping_is_not_started_on_another_node() {
     let cluster = Cluster::new();
     let (a, b) = (cluster.node("a", 1).await, cluster.node("b", 2).await);
     let process = a.launch(requeued("run")).await;
@@ -877,7 +877,7 @@ async fn ended_late(cluster: &Cluster, b: &Node, process: ProcessId) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_left_of_interrupted_work_is_stopped_by_a_cancel_on_any_node() {
+async fn an_orphan_is_stopped_by_a_cancel_on_any_node() {
     for asks_its_own in [true, false] {
         let cluster = Cluster::new();
         let (a, b) = (cluster.node("a", 1).await, cluster.node("b", 2).await);
@@ -927,7 +927,7 @@ fn skipped(revival: &InterruptedRestart) -> Vec<ProcessId> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_left_of_interrupted_work_is_stopped_when_its_node_comes_back() {
+async fn an_orphan_is_stopped_when_its_node_returns() {
     for restarts in [true, false] {
         let cluster = Cluster::new();
         let (a, b) = (cluster.node("a", 1).await, cluster.node("b", 2).await);
@@ -955,7 +955,7 @@ async fn what_is_left_of_interrupted_work_is_stopped_when_its_node_comes_back() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_cancel_of_a_tree_stops_what_is_left_below() {
+async fn a_cancel_of_a_tree_stops_its_orphans() {
     let cluster = Cluster::new();
     let (a, b) = (cluster.node("a", 1).await, cluster.node("b", 2).await);
     let root = b.launch(command("run")).await;
@@ -979,7 +979,7 @@ async fn a_cancel_of_a_tree_stops_what_is_left_below() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_end_of_a_session_stops_what_is_left_of_it() {
+async fn the_end_of_a_session_stops_its_orphans() {
     let cluster = Cluster::new();
     let (a, b) = (cluster.node("a", 1).await, cluster.node("b", 2).await);
     let session = SessionId::new("s").unwrap();
@@ -1033,7 +1033,7 @@ fn times(node: &Node, process: ProcessId, act: FakeCall) -> usize {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_pause_that_was_asked_while_its_node_was_away_lasts_when_it_is_back() {
+async fn a_pause_during_the_absence_of_a_node_takes_effect_when_it_returns() {
     let cluster = Cluster::new();
     let (b, process) = asked_while_away(&cluster, Action::Pause).await;
     assert_eq!(b.status(process).await, Status::Paused);
@@ -1047,7 +1047,7 @@ async fn a_pause_that_was_asked_while_its_node_was_away_lasts_when_it_is_back() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_signal_that_was_sent_while_its_node_was_away_arrives_once_when_it_is_back() {
+async fn a_signal_during_the_absence_of_a_node_arrives_once_when_it_returns() {
     let cluster = Cluster::new();
     let (signal, target) = (Signal::named("USR1").unwrap(), SignalTarget::Tree);
     let (b, process) = asked_while_away(&cluster, Action::Signal { signal, target }).await;
@@ -1056,7 +1056,7 @@ async fn a_signal_that_was_sent_while_its_node_was_away_arrives_once_when_it_is_
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_runs_again_elsewhere_is_to_end_with_the_lease_even_without_its_manager() {
+async fn a_process_that_may_run_again_ends_with_the_lease_even_without_its_manager() {
     let cluster = Cluster::new();
     let orders = Arc::new(Mutex::new(Vec::new()));
     let seen = orders.clone();

@@ -1,4 +1,4 @@
-//! Tests of pending actions whose node is gone.
+//! Tests of pending actions whose node is lost.
 
 use crate::world::{World, command, reported, seconds};
 use longhaul_domain::{PendingAction, Policy, ProcessId, SlotKey, Spec, Status, StopCause};
@@ -6,7 +6,7 @@ use longhaul_engine::ports::{IdSource, ProcessStore};
 use std::collections::BTreeMap;
 
 #[tokio::test(start_paused = true)]
-async fn an_order_for_what_nobody_owns_is_answered_by_whoever_runs() {
+async fn an_action_for_a_process_without_owner_is_executed_by_any_engine() {
     let mut world = World::new().await;
     for crash in [false, true] {
         let id = world.launch_spec(reported(|_| {})).await;
@@ -28,7 +28,7 @@ async fn an_order_for_what_nobody_owns_is_answered_by_whoever_runs() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_order_for_what_ended_is_taken_and_changes_nothing() {
+async fn an_action_for_an_ended_process_is_removed_and_changes_nothing() {
     let world = World::new().await;
     let id = world.launch("exit 3").await;
     assert_eq!(world.end(id).await, Status::Failed);
@@ -39,7 +39,7 @@ async fn an_order_for_what_ended_is_taken_and_changes_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_order_that_stood_in_the_queue_is_answered_before_the_start() {
+async fn a_pending_action_is_executed_before_the_start() {
     let mut world = World::with(|settings| {
         let slots = BTreeMap::from([("k".to_owned(), 1)]);
         settings.policy = Some(Policy { slots, ..Policy::default() });

@@ -84,7 +84,7 @@ impl Shaky {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_the_record_calls_running_is_not_halted_when_the_answer_to_a_pause_was_lost() {
+async fn a_process_recorded_as_running_is_not_paused_after_a_lost_answer() {
     let shaky = Shaky::new().await;
     let id = shaky.launch("run").await;
     shaky.troubles.fail_on(PortCall::Halt, 1, Fault::Unknown);
@@ -98,7 +98,7 @@ async fn what_the_record_calls_running_is_not_halted_when_the_answer_to_a_pause_
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_end_that_nothing_keeps_is_neither_shown_nor_ends_a_wait_before_the_store_has_it() {
+async fn an_end_without_a_durable_record_is_hidden_until_the_store_has_it() {
     let shaky = Shaky::new().await;
     let id = shaky.launch("exit 5 1000").await;
     shaky.clock.run_for(seconds(1) / 2).await;
@@ -117,7 +117,7 @@ async fn an_end_that_nothing_keeps_is_neither_shown_nor_ends_a_wait_before_the_s
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_end_behind_what_the_store_refused_is_shown_as_soon_as_it_is_kept() {
+async fn an_end_after_a_refused_write_is_shown_as_soon_as_it_is_durable() {
     let shaky = Shaky::new().await;
     // The start is retried for several seconds. Later observations have to wait for it.
     for _ in 0..7 {
@@ -152,7 +152,7 @@ async fn a_write_whose_answer_was_lost_for_good_is_carried_out_all_the_same() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_order_that_waited_for_the_manager_is_kept_whichever_look_at_the_store_fails() {
+async fn a_pending_action_survives_every_failed_read_of_the_store() {
     for nth in 2..=8 {
         let mut world = World::new().await;
         let id = world.launch("run").await;
@@ -170,7 +170,7 @@ async fn an_order_that_waited_for_the_manager_is_kept_whichever_look_at_the_stor
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_late_answer_to_an_older_write_takes_no_deadline_away() {
+async fn a_late_answer_to_an_older_write_removes_no_deadline() {
     let world = World::new().await;
     let beating = reported(|reported| {
         reported.queued = true;
@@ -190,8 +190,8 @@ async fn a_start_that_is_under_way_is_not_asked_for_again() {
     let shaky = Shaky::new().await;
     shaky.troubles.fail_on(PortCall::Start, 1, Fault::Late(seconds(3)));
     let slow = shaky.launch("run").await;
-    // The answer to the claim was lost, so the engine starts every process that this claim may have taken. In the
-    // store, the process with the slow start looks like one of these processes.
+    // The answer to the claim was lost, so the engine starts every process that the claim may have assigned to this
+    // node. In the store, the process with the slow start looks like one of these processes.
     shaky.store.fail_on(PortCall::Claim, 1, Fault::Unknown);
     let spec = Spec { not_before: Some(shaky.clock.now().plus(seconds(1))), ..command("run") };
     let launch = Launch { spec, parent: None, launcher: Launcher::Parent, captured: None, no_queue: false };
@@ -220,7 +220,7 @@ async fn a_stop_that_does_not_get_through_is_tried_until_it_does() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stop_is_tried_until_somebody_can_tell_what_became_of_the_attempt() {
+async fn a_stop_is_retried_until_the_state_of_the_attempt_is_known() {
     let shaky = Shaky::new().await;
     let id = shaky.launch("run").await;
     shaky.troubles.fail_on(PortCall::Stop, 1, Fault::Unavailable);
@@ -261,7 +261,7 @@ async fn output_is_found_by_size_by_lines_and_by_time() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_follows_output_that_is_not_there_yet_hears_of_the_start() {
+async fn a_follower_of_missing_output_is_notified_of_the_start() {
     let world = World::new().await;
     world.engine.hold_queue(&"k".parse().unwrap(), None).await.unwrap();
     let spec = Spec { key: "k".parse().ok(), ..command("run") };

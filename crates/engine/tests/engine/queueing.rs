@@ -115,7 +115,7 @@ async fn reported_work_without_a_queue_takes_a_slot_of_its_key_or_is_refused() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_waits_for_a_moment_cannot_be_told_not_to_wait_for_a_slot() {
+async fn a_delayed_launch_cannot_use_no_queue() {
     let world = World::new().await;
     let launch = |not_before| Launch {
         launcher: Launcher::Parent,
@@ -187,7 +187,7 @@ async fn a_child_of_an_ending_parent_is_refused() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_launched_beside_waits_for_no_free_root() {
+async fn an_auxiliary_launch_waits_for_no_root_slot() {
     let world = World::with(|settings| settings.max_parallel = 1).await;
     let holder = world.launch_spec(command("run")).await;
     let waiter = world.launch_spec(command("run")).await;

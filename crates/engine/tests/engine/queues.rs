@@ -38,7 +38,7 @@ async fn running(world: &World, ids: &[ProcessId]) -> usize {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_limit_that_is_raised_lets_waiters_go_at_once_and_a_lowered_one_stops_nobody() {
+async fn a_raised_limit_starts_processes_and_a_lowered_limit_stops_none() {
     let world = with_slots(&[("k", 1)]).await;
     let ids = launch_many(&world, 6, "k").await;
     assert_eq!(running(&world, &ids).await, 1);
@@ -55,7 +55,7 @@ async fn a_limit_that_is_raised_lets_waiters_go_at_once_and_a_lowered_one_stops_
 }
 
 #[tokio::test(start_paused = true)]
-async fn slots_that_are_taken_back_leave_the_key_to_what_else_covers_it() {
+async fn a_removed_limit_leaves_the_key_to_the_next_matching_pattern() {
     let world = with_slots(&[]).await;
     world.engine.set_slots("opus-1", Some(1)).await.unwrap();
     world.engine.set_slots("opus*", Some(2)).await.unwrap();
@@ -72,7 +72,7 @@ async fn slots_that_are_taken_back_leave_the_key_to_what_else_covers_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_held_queue_lets_nobody_go_until_it_is_released_and_what_runs_goes_on() {
+async fn a_held_queue_starts_no_process_and_running_processes_continue() {
     let mut world = with_slots(&[("k", 2)]).await;
     let ids = launch_many(&world, 1, "k").await;
     let hold =
@@ -114,7 +114,7 @@ async fn changes_of_the_policy_at_the_same_time_are_all_kept() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_changed_while_running_outlives_a_restart_with_the_same_configuration() {
+async fn a_limit_changed_at_run_time_survives_a_restart() {
     let mut world = with_slots(&[("k", 1)]).await;
     world.engine.set_slots("k", Some(7)).await.unwrap();
     world.engine.set_slots("live", Some(3)).await.unwrap();
@@ -181,7 +181,7 @@ async fn a_move_to_the_front_can_be_repeated_for_ever() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_launch_key_conflict_names_what_differs() {
+async fn a_launch_key_conflict_names_the_differences() {
     let world = World::new().await;
     let once = |spec: Spec| Spec { launch_key: Some(LaunchKey::new("once").unwrap()), ..spec };
     world.launch_spec(once(command("run"))).await;
@@ -199,7 +199,7 @@ async fn a_launch_key_conflict_names_what_differs() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_launch_does_not_bound_is_bounded_as_its_level_is() {
+async fn limits_of_the_level_apply_if_a_launch_sets_none() {
     let world = World::with(|settings| {
         let bounds = |cpu| ResourceLimits {
             cpu_seconds: Some(cpu),

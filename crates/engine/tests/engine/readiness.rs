@@ -24,7 +24,7 @@ async fn is_ready(world: &World, id: ProcessId) -> bool {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_command_is_ready_when_it_listens_and_told_so_once() {
+async fn a_command_is_ready_when_it_listens_and_reported_once() {
     let world = World::new().await;
     let id = world.launch_spec(asking("serve 8080 3000", ReadyWhen::Port(8080))).await;
     let other = world.launch_spec(asking("serve 8080", ReadyWhen::Port(8081))).await;
@@ -105,7 +105,7 @@ async fn a_wait_for_ready_ends_with_ready_and_with_the_end() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nobody_waits_for_what_never_tells_that_it_is_ready() {
+async fn a_wait_for_readiness_requires_a_readiness_check() {
     let world = World::new().await;
     let id = world.launch("run").await;
     let refused = world.engine.wait(&[id], WaitCondition::Ready, WaitMode::All, None).await;
@@ -116,7 +116,7 @@ async fn nobody_waits_for_what_never_tells_that_it_is_ready() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_ready_stays_so_in_the_next_life_and_what_was_not_is_asked_on() {
+async fn readiness_survives_a_restart_and_unfinished_checks_continue() {
     let mut world = World::new().await;
     let ready = world.launch_spec(asking("serve 80", ReadyWhen::Port(80))).await;
     let not_yet = world.launch_spec(asking("run", answering())).await;
@@ -132,7 +132,7 @@ async fn what_was_ready_stays_so_in_the_next_life_and_what_was_not_is_asked_on()
 }
 
 #[tokio::test(start_paused = true)]
-async fn nobody_is_asked_whether_what_is_halted_or_over_is_ready() {
+async fn no_readiness_check_runs_for_paused_or_ended_processes() {
     let world = World::new().await;
     let id = world.launch_spec(asking("run", answering())).await;
     world.pass(seconds(2)).await;

@@ -7,7 +7,7 @@ use longhaul_testkit::fakes::{Fault, PortCall};
 use std::time::Duration;
 
 #[tokio::test(start_paused = true)]
-async fn what_runs_is_adopted_and_never_started_twice() {
+async fn a_running_attempt_is_adopted_and_never_started_twice() {
     let mut world = World::new().await;
     let id = world.launch("exit 7 60000").await;
     world.settle().await;
@@ -21,7 +21,7 @@ async fn what_runs_is_adopted_and_never_started_twice() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_adopted_is_named_with_the_command_of_its_launch() {
+async fn adopted_attempts_get_the_command_of_their_launch() {
     let mut world = World::new().await;
     let mut spec = command("stubborn");
     let Work::Command(asked) = &mut spec.work else { unreachable!() };
@@ -54,7 +54,7 @@ async fn an_end_that_was_missed_is_recorded_before_anyone_can_ask() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_cannot_be_examined_in_time_is_marked_until_it_is() {
+async fn an_attempt_that_cannot_be_examined_in_time_is_marked_until_it_is_examined() {
     let mut world = World::new().await;
     let mut ids = Vec::new();
     for _ in 0..4 {
@@ -97,7 +97,7 @@ async fn what_cannot_be_examined_in_time_is_marked_until_it_is() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_crash_between_claim_and_start_starts_it_once() {
+async fn a_crash_between_claim_and_start_leads_to_one_start() {
     let mut world = World::new().await;
     // The launch is durable and claimed, but the start was not requested yet.
     let id = world.launch("exit 0 100").await;
@@ -107,7 +107,7 @@ async fn a_crash_between_claim_and_start_starts_it_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_waits_keeps_its_place_and_its_retry() {
+async fn a_waiting_process_keeps_its_position_and_its_retry() {
     let mut world = World::new().await;
     let id = world.launch_spec(retrying("exit 1", 2)).await;
     world.settle().await;
@@ -118,7 +118,7 @@ async fn what_waits_keeps_its_place_and_its_retry() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stop_goes_on_after_a_crash() {
+async fn a_stop_continues_after_a_crash() {
     let mut world = World::new().await;
     let id = world.launch("stubborn").await;
     world.settle().await;
@@ -142,7 +142,7 @@ async fn a_paused_process_is_still_paused() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_reboot_interrupts_and_invents_no_exit() {
+async fn a_reboot_interrupts_a_process_without_an_invented_exit() {
     let mut world = World::new().await;
     let id = world.launch("run").await;
     world.settle().await;
@@ -155,7 +155,7 @@ async fn a_reboot_interrupts_and_invents_no_exit() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lost_supervisor_interrupts_at_once() {
+async fn a_lost_shim_interrupts_the_process_immediately() {
     let world = World::new().await;
     let id = world.launch("lost 5000").await;
     world.pass(Duration::from_millis(5_001)).await;
@@ -192,7 +192,7 @@ fn first(id: ProcessId) -> AttemptKey {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_start_of_another_state_directory_is_interrupted_unless_its_launch_asked_to_run_again() {
+async fn a_start_of_another_state_directory_is_interrupted_unless_its_launch_allows_another_attempt() {
     for (retries, status, attempts) in [(0, Status::Interrupted, 1), (1, Status::Running, 2)] {
         let mut world = World::new().await;
         let mut spec = retrying("slow 800", retries);

@@ -98,7 +98,7 @@ async fn a_missed_heartbeat_interrupts_and_a_report_is_a_heartbeat() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_manager_that_was_away_does_not_count_as_a_missed_heartbeat() {
+async fn a_missing_manager_does_not_count_as_a_missed_heartbeat() {
     let mut world = World::new().await;
     let id = world.launch_spec(reported(|reported| reported.heartbeat = Some(seconds(10)))).await;
     world.engine.abandon();

@@ -44,7 +44,7 @@ async fn an_ended_record_and_its_output_go_when_their_time_is_over_and_are_count
 }
 
 #[tokio::test(start_paused = true)]
-async fn live_ones_never_go() {
+async fn live_processes_are_never_pruned() {
     let world = World::with(|settings| {
         settings.retention = Some(older_than(seconds(1)));
         settings.retention_bytes = Some(0);
@@ -69,7 +69,7 @@ async fn live_ones_never_go() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn without_a_rule_everything_stays_and_the_total_is_told_all_the_same() {
+async fn without_a_rule_no_record_is_pruned_and_the_total_is_reported() {
     let mut world = World::new().await;
     let ids = [world.printed(10).await, world.printed(10).await];
     world.pass(1_000 * HOUR).await;
@@ -82,7 +82,7 @@ async fn without_a_rule_everything_stays_and_the_total_is_told_all_the_same() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_dry_run_tells_what_prune_then_does() {
+async fn a_dry_run_reports_the_effect_of_prune() {
     let hours = |hours: u32| Some(hours * HOUR);
     let rules: [(Retention, Option<u64>); 6] = [
         (Retention { age: hours(50), ..NOTHING }, None),
@@ -113,7 +113,7 @@ async fn a_dry_run_tells_what_prune_then_does() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_prunes_down_to_a_count_means_what_has_just_ended_too() {
+async fn a_prune_to_a_count_includes_recently_ended_processes() {
     let world = World::new().await;
     let mut ids = Vec::new();
     for _ in 0..5 {
@@ -142,7 +142,7 @@ async fn a_bound_in_bytes_keeps_the_newest_that_fit() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn output_counts_as_what_is_kept_of_it_and_every_attempt_counts() {
+async fn stored_output_of_every_attempt_counts() {
     let world = World::new().await;
     let mut bounded = command(&format!("echo {}", "x".repeat(999)));
     if let Work::Command(command) = &mut bounded.work {
@@ -166,7 +166,7 @@ async fn output_counts_as_what_is_kept_of_it_and_every_attempt_counts() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_ended_a_moment_ago_is_not_swept_for_its_bytes() {
+async fn a_recently_ended_process_is_not_pruned_for_its_size() {
     let mut world = World::with(|settings| {
         settings.retention_bytes = Some(1);
         settings.output_total = Some(1);
@@ -206,7 +206,7 @@ async fn past_the_total_the_oldest_output_goes_and_its_record_stays() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_crash_in_the_middle_of_a_sweep_leaks_no_output() {
+async fn a_crash_during_a_prune_leaks_no_output() {
     for fault in [Fault::CrashAfter, Fault::Unknown] {
         let mut world = World::with(|settings| settings.retention = Some(older_than(seconds(60)))).await;
         let ids = [world.printed(10).await, world.printed(20).await];
@@ -226,7 +226,7 @@ async fn a_crash_in_the_middle_of_a_sweep_leaks_no_output() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn output_of_processes_that_the_store_never_knew_is_left_alone() {
+async fn output_of_unknown_processes_is_not_deleted() {
     let world = World::with(|settings| settings.retention = Some(older_than(seconds(60)))).await;
     let foreign: Vec<ProcessId> =
         (1..=3).map(|n| ProcessId::new(uuid::Uuid::from_u128(0xfeed_0000 + n))).collect();
@@ -243,7 +243,7 @@ async fn output_of_processes_that_the_store_never_knew_is_left_alone() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_store_that_is_away_is_swept_when_it_is_back() {
+async fn an_unreachable_store_is_pruned_when_it_returns() {
     let world = World::with(|settings| settings.retention = Some(older_than(8 * HOUR))).await;
     let id = world.printed(10).await;
     world.pass(8 * HOUR - seconds(10)).await;
@@ -280,7 +280,7 @@ async fn an_ended_one_that_still_ends_its_descendants_stays_until_it_has() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_sweep_goes_through_any_number_of_batches() {
+async fn a_prune_covers_any_number_of_batches() {
     let world = World::new().await;
     for _ in 0..450 {
         let id = world.launch_spec(reported(|_| {})).await;

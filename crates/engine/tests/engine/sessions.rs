@@ -27,7 +27,7 @@ async fn cause(world: &World, id: ProcessId) -> Option<StopCause> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn each_process_of_a_session_does_what_it_declared_when_the_session_ends() {
+async fn a_session_end_applies_the_policy_of_each_process() {
     let world = World::new().await;
     let keeps = world.launch_spec(of("s", SessionPolicy::Keep, command("run"))).await;
     let goes = world.launch_spec(of("s", SessionPolicy::Cancel, command("run"))).await;
@@ -109,7 +109,7 @@ async fn a_child_belongs_to_the_session_of_its_parent_unless_it_names_one() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_policy_that_is_asked_for_overrules_what_was_declared() {
+async fn a_policy_in_the_request_overrides_the_declared_policy() {
     let world = World::new().await;
     let id = world.launch_spec(of("s", SessionPolicy::Keep, command("run"))).await;
     world.settle().await;
@@ -151,7 +151,7 @@ async fn the_grace_of_a_session_ends_after_a_restart_too() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_grace_of_a_session_ends_for_what_still_waits() {
+async fn the_grace_period_of_a_session_ends_for_waiting_processes() {
     let world = World::with(|settings| {
         let slots = BTreeMap::from([("k".to_owned(), 1)]);
         settings.policy = Some(Policy { slots, ..Policy::default() });
@@ -174,7 +174,7 @@ async fn the_grace_of_a_session_ends_for_what_still_waits() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_claimed_after_its_session_ended_leaves_in_time_all_the_same() {
+async fn a_process_claimed_after_the_session_end_is_cancelled_in_time() {
     let world = World::with(|settings| settings.max_parallel = 1).await;
     let first = world.launch("exit 0 10000").await;
     let waits = world.launch_spec(of("s", SessionPolicy::Grace(seconds(60)), command("run"))).await;
@@ -209,7 +209,7 @@ async fn a_grace_is_taken_back_by_keeping_it_in_so_many_words() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_joins_a_session_after_its_end_is_reached_by_the_next_one() {
+async fn a_process_that_joins_after_a_session_end_is_affected_by_the_next_one() {
     let world = World::new().await;
     let before = world.launch_spec(of("s", SessionPolicy::Keep, command("run"))).await;
     world.engine.end_session(&session("s"), Some(SessionPolicy::Grace(seconds(60)))).await.unwrap();

@@ -108,7 +108,7 @@ fn recounted(records: &[StoredProcess]) -> ProcessStats {
 }
 
 #[tokio::test(start_paused = true)]
-async fn output_is_measured_until_a_record_tells_of_it() {
+async fn output_is_measured_until_the_record_contains_its_size() {
     let world = World::new().await;
     let (id, gone) = (world.launch("run").await, world.launch("lost 10").await);
     let waits = Spec { not_before: Some(longhaul_domain::Timestamp(i64::MAX)), ..command("run") };

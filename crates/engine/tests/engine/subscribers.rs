@@ -70,7 +70,7 @@ async fn a_subscriber_sees_everything_from_now_on_in_order() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_subscriber_goes_on_from_where_it_was() {
+async fn a_subscriber_resumes_from_its_cursor() {
     let world = World::new().await;
     let first = world.launch("exit 0").await;
     world.end(first).await;
@@ -81,7 +81,7 @@ async fn a_subscriber_goes_on_from_where_it_was() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_that_never_reads_and_one_that_panics_harm_nobody_while_a_thousand_run() {
+async fn subscribers_that_never_read_or_panic_do_not_affect_a_thousand_processes() {
     let world = World::with(|settings| settings.max_parallel = 0).await;
     let mut silent = world.engine.subscribe(None, 16).await.unwrap();
     let mut good = world.engine.subscribe(None, 16).await.unwrap();
@@ -152,7 +152,7 @@ async fn a_subscriber_that_was_cut_off_misses_nothing_when_it_resumes() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_burst_that_is_read_within_a_second_cuts_nobody_off() {
+async fn a_burst_that_is_read_within_a_second_disconnects_no_subscriber() {
     let world = World::new().await;
     let mut subscription = world.engine.subscribe(None, 1).await.unwrap();
     let id = world.launch("exit 0").await;
@@ -184,7 +184,7 @@ async fn events_that_are_no_longer_kept_are_a_resync() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_place_that_this_log_never_reached_is_a_resync() {
+async fn a_cursor_beyond_the_log_is_a_gap() {
     let world = World::new().await;
     world.launch("run").await;
     let end = world.store.end().await.unwrap();
@@ -194,7 +194,7 @@ async fn a_place_that_this_log_never_reached_is_a_resync() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_shutdown_stops_is_still_told_and_then_it_is_over() {
+async fn events_of_a_shutdown_are_delivered_before_the_stream_ends() {
     let world = World::new().await;
     let mut subscription = world.engine.subscribe(None, 100).await.unwrap();
     let id = world.launch("run").await;
@@ -207,7 +207,7 @@ async fn what_a_shutdown_stops_is_still_told_and_then_it_is_over() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_not_read_yet_when_the_engine_ends_is_still_told() {
+async fn unread_events_are_delivered_after_the_engine_has_ended() {
     let world = World::new().await;
     let mut subscription = world.engine.subscribe(None, 100).await.unwrap();
     world.settle().await;
@@ -258,7 +258,7 @@ async fn a_callback_that_sleeps_for_ever_delays_neither_others_nor_the_end() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_callback_that_falls_behind_is_told_so_and_called_no_more() {
+async fn a_slow_callback_gets_a_gap_and_is_not_called_again() {
     let world = World::with(|settings| settings.max_parallel = 0).await;
     let (release, gate) = mpsc::channel::<()>();
     let told = Arc::new(Mutex::new(Vec::new()));

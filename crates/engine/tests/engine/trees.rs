@@ -49,7 +49,7 @@ pub(crate) fn asked(world: &World) -> Vec<(i64, ProcessId)> {
     seen
 }
 
-/// Launches a root with two children. The first child has two children of its own.
+/// Launches a root with two children. The first child launches two children itself.
 pub(crate) async fn family(world: &World, words: &str) -> Vec<ProcessId> {
     let root = world.launch(words).await;
     let first = child(world, root, command(words)).await;
@@ -61,7 +61,7 @@ pub(crate) async fn family(world: &World, words: &str) -> Vec<ProcessId> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn terminate_asks_a_whole_tree_deepest_first_within_one_grace() {
+async fn terminate_stops_a_whole_tree_deepest_first_within_one_grace_period() {
     let world = World::new().await;
     let ids = family(&world, "stubborn").await;
     let answer = world.engine.terminate(ids[0], false, None).await.unwrap();
@@ -87,7 +87,7 @@ async fn terminate_asks_a_whole_tree_deepest_first_within_one_grace() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nobody_joins_a_tree_that_is_ending() {
+async fn no_process_joins_a_tree_that_is_ending() {
     let world = World::new().await;
     let ids = family(&world, "stubborn").await;
     world.engine.terminate(ids[0], false, None).await.unwrap();
@@ -117,7 +117,7 @@ async fn a_child_that_joined_just_before_the_mark_ends_with_the_tree() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn terminate_of_what_ended_with_no_life_below_commits_nothing() {
+async fn terminate_of_an_ended_process_without_descendants_commits_nothing() {
     let world = World::new().await;
     let id = world.launch("exit 0").await;
     world.end(id).await;
@@ -132,7 +132,7 @@ async fn terminate_of_what_ended_with_no_life_below_commits_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn terminate_of_what_ended_reaches_the_life_below_it() {
+async fn terminate_of_an_ended_process_reaches_its_live_descendants() {
     let mut world = World::new().await;
     let root = world.launch("exit 0 1000").await;
     let below = child(&world, root, command("run")).await;
@@ -151,7 +151,7 @@ async fn terminate_of_what_ended_reaches_the_life_below_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_waits_below_a_terminated_process_never_runs() {
+async fn a_waiting_descendant_of_a_terminated_process_never_runs() {
     let world = World::with(|settings| {
         let slots = BTreeMap::from([("k".to_owned(), 1)]);
         settings.policy = Some(Policy { slots, ..Policy::default() });
@@ -230,7 +230,7 @@ async fn a_reporter_below_a_terminated_process_is_asked_and_given_its_grace() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn terminate_of_a_level_ends_that_level_of_that_tree_and_what_is_below_it() {
+async fn terminate_of_a_level_ends_this_level_of_the_tree_and_all_descendants() {
     let world = World::new().await;
     let (one, other) = (family(&world, "run").await, family(&world, "run").await);
     // A tree can be selected by any of its processes.
@@ -303,7 +303,7 @@ async fn a_tree_lists_a_process_and_all_that_were_below_it_oldest_first() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_agent_is_found_by_its_newest_live_process_else_by_its_newest() {
+async fn an_agent_id_selects_the_newest_live_process_or_the_newest_process() {
     let world = World::new().await;
     let agent = AgentId::new("a-1").unwrap();
     let of = |words: &str| Spec {
@@ -320,7 +320,7 @@ async fn an_agent_is_found_by_its_newest_live_process_else_by_its_newest() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn usage_is_told_of_what_runs_here_alone() {
+async fn usage_is_reported_only_for_processes_of_this_node() {
     let world = World::new().await;
     let id = world.launch("exit 0 1000").await;
     world.settle().await;
@@ -348,7 +348,7 @@ async fn a_retry_that_a_timeout_scheduled_does_not_escape_a_terminate() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn terminate_is_told_of_a_revision_that_moved_on() {
+async fn terminate_with_an_old_revision_is_refused() {
     let world = World::new().await;
     let id = world.launch("run").await;
     world.settle().await;

@@ -58,7 +58,7 @@ fn failed_start(state: State) -> Option<(StartStage, String)> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn sealed_launches_start_as_ever_and_so_do_their_retries() {
+async fn signed_launches_and_their_retries_start() {
     let world = World::trusting(FakeSigner::default()).await;
     let id = world.launch_spec(retrying("exit 3", 1)).await;
     assert_eq!(world.end(id).await, Status::Failed);
@@ -176,7 +176,7 @@ async fn record_that_was_put_back_with_another_number_does_not_run_more_often_th
 /// Initial situation: the store was reset to an earlier state, and another node then claimed the first attempt without
 /// starting it.
 #[tokio::test(start_paused = true)]
-async fn launch_that_ran_here_is_interrupted_with_its_exit_when_the_store_forgot_the_run() {
+async fn launch_that_ran_on_this_node_is_interrupted_with_its_exit_if_the_store_lost_the_attempt() {
     let world = World::trusting(FakeSigner::default()).await;
     let id = world.launch("exit 7").await;
     assert_eq!(world.end(id).await, Status::Failed);

@@ -109,7 +109,7 @@ async fn launch_follows_a_policy_that_another_node_has_just_changed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn action_of_a_node_that_was_lost_meanwhile_is_decided_on_what_became_of_the_process() {
+async fn an_action_for_a_lost_node_is_decided_on_the_current_record() {
     let cluster = Cluster::new();
     let (a, _b) = (cluster.node("a", 1).await, cluster.node("b", 2).await);
     let process = a.launch(command("run")).await;
@@ -135,7 +135,7 @@ async fn process_that_was_taken_from_its_node_is_recorded_as_lost_before_an_acti
     a.cut(true);
     cluster.pass(LEASE + GRACE - seconds(1)).await;
     // Node b takes over the process, but its commits fail, so the loss is not recorded. The seventh try comes 3 s after
-    // the first one.
+    // the first try.
     for _ in 0..6 {
         b.trouble.fail_on(PortCall::Commit, 1, Fault::Unavailable);
     }
@@ -194,7 +194,7 @@ async fn labels_of_a_node_are_known_to_the_others_also_after_it_was_lost() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn shutdown_stops_the_work_of_its_own_node_and_leaves_what_waits() {
+async fn shutdown_stops_the_running_processes_of_its_node_and_keeps_waiting_processes() {
     let cluster = Cluster::new();
     let (a, b) = (cluster.node("a", 1).await, cluster.node("b", 2).await);
     let (own, other) = (a.launch(command("run")).await, b.launch(command("run")).await);
@@ -210,7 +210,7 @@ async fn shutdown_stops_the_work_of_its_own_node_and_leaves_what_waits() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn launch_for_another_node_may_need_what_this_node_does_not_support() {
+async fn launch_for_another_node_may_use_features_that_this_node_does_not_support() {
     let world = World::able(Capabilities { inspection: false, ..Capabilities::ALL }).await;
     let listening = |placement| {
         let mut spec = Spec { placement, ..command("run") };
@@ -254,7 +254,7 @@ async fn restart_that_fails_is_an_error_where_the_process_was_named_or_no_other_
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_names_processes_is_not_told_of_others() {
+async fn a_wait_for_named_processes_reports_no_other_process() {
     let world = World::new().await;
     let [first, _] = interrupted_twins(&world).await;
     let silent = world.launch_spec(reported(|reported| reported.heartbeat = Some(seconds(1)))).await;
@@ -291,7 +291,7 @@ async fn process_that_was_cancelled_or_ended_late_is_skipped_with_that_reason() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn recovery_examines_live_commands_alone_and_one_that_does_not_answer_delays_no_other() {
+async fn recovery_examines_only_live_commands_and_a_silent_one_delays_no_other() {
     let mut world = World::with(|settings| settings.max_parallel = 0).await;
     let ended = world.launch("exit 0").await;
     world.end(ended).await;

@@ -20,7 +20,7 @@ async fn a_wait_for_all_ends_with_the_last_and_for_any_with_the_first() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_wait_ends_with_its_patience_and_leaves_the_process_alone() {
+async fn a_wait_ends_with_its_timeout_and_the_process_continues() {
     let world = World::new().await;
     let id = world.launch("run").await;
     let wait =
@@ -57,7 +57,7 @@ async fn an_unknown_id_is_not_waited_for() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_last_is_never_what_a_hook_ran() {
+async fn at_last_never_selects_a_hook() {
     let world = World::new().await;
     let hook = || Spec { kind: "custom:hook".parse().unwrap(), ..command("run") };
     world.launch_spec(hook()).await;
@@ -124,7 +124,7 @@ async fn a_process_is_found_by_id_prefix_name_and_as_the_last() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_bound_caller_finds_its_own_by_name_and_others_by_id_alone() {
+async fn a_bound_caller_finds_processes_of_other_sessions_only_by_id() {
     let world = World::new().await;
     let session = |name: &str| SessionId::new(name).unwrap();
     let named = |name: &str, owner: &str| Spec {
@@ -159,7 +159,7 @@ async fn a_bound_caller_finds_its_own_by_name_and_others_by_id_alone() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_follower_is_woken_by_output_and_by_the_end() {
+async fn a_follower_is_woken_by_output_and_by_the_end_of_the_attempt() {
     let world = World::new().await;
     let id = world.launch("echo hello").await;
     world.end(id).await;

@@ -21,7 +21,7 @@ fn watching(words: &str, patterns: &[(&str, &str, WatchSource)]) -> Spec {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_line_that_matches_is_told_with_its_place_and_only_of_its_stream() {
+async fn a_matching_line_is_reported_with_its_position_and_stream() {
     let world = World::new().await;
     let patterns = [("errors", "(?i)^error", WatchSource::Stderr), ("any", "rr", WatchSource::Both)];
     let id = world.launch_spec(watching("run", &patterns)).await;
@@ -42,7 +42,7 @@ async fn a_line_that_matches_is_told_with_its_place_and_only_of_its_stream() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_command_says_last_is_told_before_its_end() {
+async fn a_match_in_the_last_output_is_reported_before_the_end() {
     let world = World::new().await;
     let pattern = [("fatal", "fatal", WatchSource::Both)];
     let id = world.launch_spec(watching("echo fatal error", &pattern)).await;
@@ -58,7 +58,7 @@ async fn what_a_command_says_last_is_told_before_its_end() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_unfinished_line_is_told_soon_and_once() {
+async fn an_unfinished_line_is_reported_soon_and_once() {
     let world = World::new().await;
     let id = world.launch_spec(watching("run", &[("asks", "password", WatchSource::Both)])).await;
     world.pass(seconds(1)).await;
@@ -71,7 +71,7 @@ async fn an_unfinished_line_is_told_soon_and_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_flood_is_told_a_hundred_times_and_long_lines_are_cut() {
+async fn matches_are_reported_a_hundred_times_and_long_lines_are_cut() {
     let world = World::new().await;
     let patterns = [("w", "^warn", WatchSource::Both), ("e", "^err", WatchSource::Both)];
     let id = world.launch_spec(watching("run", &patterns)).await;
@@ -87,7 +87,7 @@ async fn a_flood_is_told_a_hundred_times_and_long_lines_are_cut() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_next_life_tells_what_was_said_in_between_and_nothing_twice() {
+async fn the_next_manager_reports_matches_between_the_runs_and_none_twice() {
     let mut world = World::new().await;
     let patterns = [("e", "err", WatchSource::Both), ("two", "2", WatchSource::Both)];
     let id = world.launch_spec(watching("run", &patterns)).await;
@@ -110,7 +110,7 @@ async fn the_next_life_tells_what_was_said_in_between_and_nothing_twice() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_said_last_while_nobody_listened_is_told_before_the_end() {
+async fn a_match_without_a_manager_is_reported_before_the_end() {
     let mut world = World::new().await;
     let id = world.launch_spec(watching("run", &[("fatal", "fatal", WatchSource::Both)])).await;
     world.pass(seconds(1)).await;
@@ -126,7 +126,7 @@ async fn what_was_said_last_while_nobody_listened_is_told_before_the_end() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_flood_of_an_earlier_life_is_not_told_on() {
+async fn the_match_limit_of_an_earlier_manager_still_applies() {
     let mut world = World::new().await;
     let id = world.launch_spec(watching("run", &[("w", "^warn", WatchSource::Both)])).await;
     world.pass(seconds(1)).await;
@@ -139,7 +139,7 @@ async fn a_flood_of_an_earlier_life_is_not_told_on() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_one_attempt_was_told_of_says_nothing_of_the_next() {
+async fn the_matches_of_one_attempt_do_not_count_for_the_next() {
     let mut world = World::new().await;
     let spec = Spec {
         retry: RetryPolicy { retries: 1, ..RetryPolicy::none() },
@@ -160,7 +160,7 @@ async fn what_one_attempt_was_told_of_says_nothing_of_the_next() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_halted_command_is_watched_on() {
+async fn the_output_of_a_paused_command_is_still_searched() {
     let world = World::new().await;
     let id = world.launch_spec(watching("run", &[("e", "err", WatchSource::Both)])).await;
     world.pass(seconds(1)).await;
@@ -177,7 +177,7 @@ async fn a_pattern_that_makes_no_sense_is_refused_at_the_launch() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_line_with_a_hole_in_it_is_told_only_with_what_follows_the_hole() {
+async fn a_line_with_a_gap_is_searched_only_after_the_gap() {
     let world = World::new().await;
     let id = world.launch_spec(watching("run", &[("e", "error", WatchSource::Both)])).await;
     world.pass(seconds(1)).await;
@@ -198,7 +198,7 @@ async fn output_is_watched_though_no_tree_can_be_inspected() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nothing_is_told_twice_after_a_restart_however_long_the_log_is() {
+async fn no_match_is_reported_twice_after_a_restart_with_a_long_log() {
     let mut world = World::new().await;
     let id = world.launch_spec(watching("run", &[("e", "error", WatchSource::Both)])).await;
     let noisy = world.launch_spec(reported(|_| {})).await;

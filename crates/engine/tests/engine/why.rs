@@ -14,7 +14,7 @@ async fn why(world: &World, id: ProcessId) -> WaitReason {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_waiter_is_told_its_key_its_place_and_who_holds_the_slots() {
+async fn a_waiting_process_gets_its_key_its_position_and_the_slot_holders() {
     let world = with_slots(&[("k", 1)]).await;
     let holder = world.launch_spec(keyed("run", "k")).await;
     let first = world.launch_spec(keyed("run", "k")).await;
@@ -35,7 +35,7 @@ async fn a_waiter_is_told_its_key_its_place_and_who_holds_the_slots() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_waiter_of_a_held_queue_is_told_since_when_and_by_whom() {
+async fn a_process_in_a_held_queue_gets_the_time_and_the_author_of_the_hold() {
     let world = World::new().await;
     world.engine.hold_queue(&key("k"), Some("ann".to_owned())).await.unwrap();
     let hold = QueueHold { since: world.engine.now(), by: Some("ann".to_owned()) };
@@ -46,7 +46,7 @@ async fn a_waiter_of_a_held_queue_is_told_since_when_and_by_whom() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_root_is_told_that_its_node_is_full_and_a_child_passes_it() {
+async fn a_root_gets_the_full_node_as_its_reason_and_a_child_overtakes_it() {
     let world = World::with(|settings| settings.max_parallel = 2).await;
     let first = world.launch_spec(keyed("run", "a")).await;
     let second = world.launch("run").await;
@@ -62,7 +62,7 @@ async fn a_root_is_told_that_its_node_is_full_and_a_child_passes_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_delay_and_a_retry_are_told_with_their_moments() {
+async fn a_delay_and_a_retry_are_reported_with_their_times() {
     let world = World::new().await;
     let until = world.engine.now().plus(seconds(600));
     let id = world.launch_spec(Spec { not_before: Some(until), ..command("run") }).await;
@@ -75,7 +75,7 @@ async fn a_delay_and_a_retry_are_told_with_their_moments() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_waiter_for_a_node_that_is_not_there_is_told_so_and_blocks_nobody() {
+async fn a_process_for_an_absent_node_gets_the_reason_and_blocks_no_other() {
     let world = with_slots(&[("k", 1)]).await;
     let holder = world.launch_spec(keyed("run", "k")).await;
     let elsewhere = Placement::Node(NodeId::new("elsewhere").unwrap());
@@ -93,7 +93,7 @@ async fn a_waiter_for_a_node_that_is_not_there_is_told_so_and_blocks_nobody() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn trees_that_hold_every_slot_and_wait_for_their_own_children_are_told_as_stalled() {
+async fn trees_that_hold_all_slots_and_wait_for_their_children_are_reported_as_a_deadlock() {
     let world = with_slots(&[("k", 2)]).await;
     let one = world.launch_spec(keyed("run", "k")).await;
     let other = world.launch_spec(keyed("run", "k")).await;
@@ -126,7 +126,7 @@ async fn holder_whose_child_waits_for_another_key_does_not_count_as_stalled() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn waiter_that_the_store_cannot_hand_out_now_is_not_told_that_its_node_is_full() {
+async fn a_process_that_the_store_does_not_hand_out_gets_another_reason_than_a_full_node() {
     let world = with_slots(&[("k", 1)]).await;
     let holder = world.launch_spec(keyed("run", "k")).await;
     let waits = world.launch_spec(keyed("run", "k")).await;
@@ -195,7 +195,7 @@ async fn check_at_rest(world: &World, told: &BTreeMap<ProcessId, WaitReason>, se
 }
 
 #[tokio::test(start_paused = true)]
-async fn whoever_is_told_to_be_next_in_its_key_is_the_one_that_goes_next() {
+async fn the_process_that_is_reported_as_next_is_claimed_next() {
     for seed in 0..60 {
         let mut dice = Dice(seed);
         let slots = BTreeMap::from([("a".to_owned(), 1), ("b".to_owned(), 2)]);

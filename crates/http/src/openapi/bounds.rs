@@ -1,5 +1,5 @@
-//! Limits of request fields that their types do not express, for the OpenAPI document. The limits are enforced by the
-//! code that interprets requests, not here.
+//! Limits of request fields that their types do not express, for the OpenAPI document. The code that interprets
+//! requests enforces the limits; this module only documents them.
 
 use longhaul_domain::{MAX_NAME_LEN, RetryPolicy};
 use serde_json::{Map, Value, json};

@@ -121,8 +121,8 @@ async fn retry(
 }
 
 /// `POST /v1/processes/{ref}/restart`: runs an ended process again as a new process. An `Idempotency-Key` becomes the
-/// launch key of the new process, so that the store still recognizes the key when the manager's cached responses are
-/// gone.
+/// launch key of the new process, so that the store still recognizes the key when the manager no longer has its cached
+/// responses.
 async fn restart(
     State(api): State<Api>,
     PathReference(reference): PathReference,

@@ -126,7 +126,7 @@ async fn output(
         let piece = match ready {
             Some(piece) => Some(piece),
             None => reader.next().await.inspect_err(
-                |error| tracing::warn!(id = %reader.id, %error, "an output stream was interrupted"),
+                |error| tracing::warn!(id = %reader.id, %error, "could not continue an output stream"),
             )?,
         };
         Ok::<_, ApiError>(piece.map(|piece| (piece, (reader, None))))
@@ -218,8 +218,7 @@ impl PageStream {
         }
     }
 
-    /// Opens the output on another node if it is stored there. Returns false if the output is to be read from this
-    /// node.
+    /// Opens the output on another node if that node stores it. Returns false if this node stores the output.
     async fn open_remote(&mut self, stored: &StoredProcess, begin: ReadFrom) -> Result<bool, ApiError> {
         let found = self.api.following(stored, self.attempt, self.only, self.follow, begin).await;
         let Some(mut there) = found else { return Ok(false) };
@@ -281,7 +280,7 @@ impl PageStream {
             if let Some(note) = self.report_losses(&losses) {
                 return Ok(Some(note));
             }
-            // Each read ends at the next offset with lost output, so that the loss is reported exactly there.
+            // Each read ends at the next offset with lost output, so that the loss is reported at the correct offset.
             let next = losses.iter().map(|loss| loss.offset).find(|offset| *offset > self.position);
             let ahead = next.map_or(PIECE, |next| {
                 u32::try_from(next.saturating_sub(self.position)).unwrap_or(PIECE).min(PIECE)
@@ -373,7 +372,7 @@ impl PageStream {
         }
     }
 
-    /// Prepares the next read. If the attempt runs on another node, opens the output there.
+    /// Prepares the next read. If the attempt runs on another node, opens the output on that node.
     async fn reload(&mut self) -> Result<bool, ApiError> {
         if self.api.engine.is_shared() {
             let stored = self.api.engine.process(self.id).await?;

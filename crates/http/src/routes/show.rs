@@ -64,8 +64,9 @@ async fn show(
     }
 }
 
-/// Returns true if everything that is shown of the process can change only with a new revision. This is false for a
-/// live process: its progress, its conditions and facts outside of its record change without a new revision.
+/// Returns true if all displayed values of the process can change only with a new revision. For a live process, the
+/// function returns false, because its progress, its conditions and facts outside of its record change without a new
+/// revision.
 fn is_final(process: &ProcessView) -> bool {
     let is_ended = process.status.parse().is_ok_and(Status::is_ended);
     is_ended && !process.cancelling_descendants && process.conditions.is_empty()

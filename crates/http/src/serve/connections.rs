@@ -47,7 +47,11 @@ impl OpenConnections {
     pub async fn close(self, time_limit: Duration) {
         let Self { graceful, mut tasks } = self;
         if tokio::time::timeout(time_limit, graceful.shutdown()).await.is_err() {
-            tracing::debug!(open = tasks.len(), "closed the remaining connections");
+            tracing::debug!(
+                open = tasks.len(),
+                "closed the remaining connections after the shutdown time \
+                limit"
+            );
         }
         tasks.shutdown().await;
     }
@@ -105,7 +109,7 @@ where
         .header_read_timeout(habits.header)
         .keep_alive(habits.keep_alive)
         .max_buf_size(habits.head)
-        // Without this limit, hyper could accept a larger head, because it may read more than one buffer at once.
+        // Without this limit, hyper could accept a larger head, because it may read more than one buffer in one step.
         .max_header_size(habits.head)
         .serve_connection(stream, service);
     if let Err(error) = watcher.watch(connection).await {

@@ -10,8 +10,9 @@ use tokio::sync::oneshot;
 ///
 /// The first request with a valid token authenticates a connection. Unauthenticated connections share a small number of
 /// places. When these places are full, the limiter finds the address with the most unauthenticated connections and
-/// closes its oldest unauthenticated connection. Unauthenticated clients therefore displace only each other. Clients
-/// with read-only tokens have a limited share of the places, so that they cannot displace clients with full access.
+/// closes the oldest unauthenticated connection of this address. Unauthenticated clients therefore displace only each
+/// other. Clients with read-only tokens have a limited share of the places, so that they cannot displace clients with
+/// full access.
 #[derive(Clone, Debug)]
 pub(super) struct ConnectionLimiter(Arc<Mutex<ConnectionSlots>>);
 
@@ -106,7 +107,8 @@ impl ConnectionSlots {
     fn oldest_of_busiest_peer(&self) -> Option<u64> {
         let mut held: HashMap<IpAddr, (usize, u64)> = HashMap::new();
         for (number, peer) in self.unauthenticated() {
-            // The connections are ordered by age, so the first one of each address is its oldest.
+            // The connections are ordered by age, so the first connection of each address is the oldest connection of
+            // this address.
             held.entry(peer).or_insert((0, number)).0 += 1;
         }
         held.into_values().max_by_key(|(count, eldest)| (*count, u64::MAX - eldest)).map(|(_, eldest)| eldest)
@@ -120,8 +122,8 @@ impl ConnectionSlots {
         idle.min().map(|(_, number)| number)
     }
 
-    /// Returns true if the connection `newcomer` may be used with a read-only token. If the limit for such connections
-    /// is reached, closes the one that has been idle the longest.
+    /// Returns true if the connection `newcomer` may be used with a read-only token. If the limit for read-only
+    /// connections is reached, closes the read-only connection that has been idle for the longest time.
     fn admit_reader(&mut self, newcomer: u64) -> bool {
         let others = self.taken.iter().filter(|(number, _)| **number != newcomer);
         let (mut readers, mut longest_idle) = (0, None);
@@ -217,7 +219,7 @@ mod tests {
     const THERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 1));
 
     #[test]
-    fn strangers_crowd_out_the_eldest_stranger_and_nobody_known() {
+    fn unauthenticated_clients_displace_only_the_oldest_unauthenticated_client() {
         let limiter = ConnectionLimiter::new(room(10, 2));
         let mut known = limiter.acquire(HERE).unwrap();
         let work = known.0.work(Access::Control).unwrap();
@@ -308,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn connection_counts_as_what_it_was_last_asked_with() {
+    fn a_connection_counts_as_the_access_of_its_last_request() {
         let limiter = ConnectionLimiter::new(ConnectionLimits { limit: 4, unauthenticated: 4, readers: 1 });
         let (one, mut told) = limiter.acquire(HERE).unwrap();
         drop(one.work(Access::ReadOnly));

@@ -167,8 +167,8 @@ mod tests {
 
     #[tokio::test]
     async fn bare_refusal_says_why_and_nothing_else_is_changed() {
-        let told = arrives(BARE, false).await;
-        let (head, body) = told.split_once("\r\n\r\n").unwrap();
+        let reported = arrives(BARE, false).await;
+        let (head, body) = reported.split_once("\r\n\r\n").unwrap();
         assert!(head.starts_with("HTTP/1.1 400 Bad Request\r\n") && head.contains("connection: close"));
         assert!(head.contains(&format!("content-length: {}\r\n", body.len())), "{head}");
         let problem: Problem = serde_json::from_str(body).unwrap();

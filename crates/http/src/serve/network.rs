@@ -45,8 +45,8 @@ const SILENCE: Duration = Duration::from_secs(60);
 const WRITE_TIMEOUT: Duration = Duration::from_secs(120);
 
 impl Network {
-    /// Configures listeners that serve these routes. All listeners together serve at most `connections` clients at
-    /// once. Without `tls`, the traffic is not encrypted.
+    /// Configures listeners that serve these routes. All listeners together serve at most `connections` clients at the
+    /// same time. Without `tls`, the traffic is not encrypted.
     ///
     /// Clients with read-only tokens can use at most half of the connections.
     #[must_use]
@@ -128,7 +128,7 @@ fn welcome(stream: TcpStream, peer: SocketAddr, network: &Network, open: &mut Op
             return;
         }
     };
-    let Some((place, told)) = network.limiter.acquire(peer.ip()) else {
+    let Some((place, reported)) = network.limiter.acquire(peer.ip()) else {
         tracing::warn!(%peer, "closed a connection: the maximum number of connections is reached");
         return;
     };
@@ -140,7 +140,7 @@ fn welcome(stream: TcpStream, peer: SocketAddr, network: &Network, open: &mut Op
             () = conversation => {}
             () = unknown_after(&place, time_limit) => tracing::debug!(%peer, "closed a connection without an \
              authenticated request"),
-            _ = told => tracing::debug!(%peer, "closed an idle connection to make room for another"),
+            _ = reported => tracing::debug!(%peer, "closed an idle connection to make room for another"),
         }
     });
 }
@@ -176,8 +176,8 @@ async fn speak(
     }
 }
 
-/// Completes after `time_limit` if the client is still unauthenticated at that time. If the client is authenticated by
-/// then, never completes.
+/// Completes after `time_limit` if the client is still unauthenticated at that time. Never completes if the client has
+/// authenticated in time.
 async fn unknown_after(place: &ConnectionSlot, time_limit: Duration) {
     tokio::time::sleep(time_limit).await;
     if !place.is_unauthenticated() {
@@ -199,7 +199,7 @@ mod tests {
     const LONG: Duration = Duration::from_secs(20);
 
     #[tokio::test]
-    async fn client_that_does_not_say_who_it_is_is_cut_off() {
+    async fn client_that_does_not_authenticate_is_disconnected() {
         let test_server = House::open(100).await;
         for words in ["", "GET / HTTP/1.1\r\nHo", "\u{16}\u{3}\u{1}"] {
             let begun = Instant::now();
@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn stranger_is_answered_once_and_the_known_as_often_as_they_ask() {
+    async fn unauthenticated_client_gets_one_answer_and_an_authenticated_client_gets_all() {
         let test_server = House::open(100).await;
         let mut known = test_server.connect().await;
         for _ in 0..3 {
@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn full_house_makes_room_by_whoever_is_idle_longest() {
+    async fn a_full_listener_closes_the_connection_that_is_idle_the_longest() {
         let test_server = House::open(2).await;
         let mut first = test_server.connect().await;
         let mut second = test_server.connect().await;
@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn readers_that_wait_keep_nobody_out_who_may_do_everything() {
+    async fn waiting_read_only_clients_do_not_displace_clients_with_full_access() {
         let test_server = House::open(8).await;
         let mut readers = Vec::new();
         for _ in 0..4 {
@@ -297,7 +297,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn head_is_as_large_as_is_told_and_no_larger() {
+    async fn head_may_have_exactly_the_maximum_size() {
         let test_server = House::open(100).await;
         for (length, is_taken) in [(HEAD, true), (HEAD + 1, false), (HEAD + 4_096, false)] {
             let mut stream = test_server.connect().await;

@@ -73,7 +73,7 @@ async fn wait_for_ready_ends_when_the_port_is_open() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn wait_for_ready_ends_with_what_ends_before() {
+async fn wait_for_ready_ends_if_the_process_ends_before() {
     let world = World::new().await;
     let id = world.submit(in_command("exit 7 500", "ready_when", json!({ "log": "up" }))).await;
     let wait = format!("/v1/wait?id={id}&for=ready");
@@ -83,7 +83,7 @@ async fn wait_for_ready_ends_with_what_ends_before() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn silence_is_told_after_as_long_as_the_launch_says() {
+async fn silence_is_reported_after_the_time_of_the_launch() {
     let world = World::new().await;
     let command = with(with(command("run"), "idle_after_ms", json!(5_000)), "stall_after_ms", json!(9_000));
     let id = world.submit(command).await;
@@ -103,7 +103,7 @@ async fn silence_is_told_after_as_long_as_the_launch_says() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_cannot_be_found_out_is_refused_at_the_launch() {
+async fn unsupported_readiness_check_is_refused_at_the_launch() {
     let world = World::new().await;
     let watching = |watch: Value| in_command("run", "watch", json!([watch]));
     for launch in [

@@ -65,7 +65,7 @@ async fn signal_is_sent_once_and_changes_no_status() {
     ] {
         let problem = world.post(&path, json!({ "signal": signal })).await.problem();
         assert_eq!((problem.status, problem.slug.as_str()), (400, "invalid_request"), "{signal}");
-        assert!(problem.help.as_deref().is_some_and(|told| told.contains(help)), "{problem:?}");
+        assert!(problem.help.as_deref().is_some_and(|reported| reported.contains(help)), "{problem:?}");
     }
     world.post(&format!("/v1/processes/{id}/cancel"), json!({})).await;
     world.pass(millis(10)).await;
@@ -90,7 +90,7 @@ async fn restart_makes_a_new_process_linked_to_the_old_one() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn unknown_and_ambiguous_references_are_told_apart() {
+async fn unknown_and_ambiguous_references_are_distinguished() {
     let world = World::new().await;
     let problem = world.get("/v1/processes/unknown").await.problem();
     assert_eq!((problem.status, problem.slug.as_str()), (404, "process_not_found"));

@@ -28,7 +28,7 @@ async fn every_operation_of_the_document_is_served_and_named_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn every_operation_says_what_it_takes_and_gives() {
+async fn every_operation_documents_its_parameters_and_responses() {
     let world = World::new().await;
     let document = world.get("/v1/openapi.json").await.json();
     for (path, method, operation) in operations(&document) {

@@ -21,12 +21,12 @@ async fn events_are_lines_of_json_or_server_sent_events() {
     let failed = parts.iter().find(|part| part.contains("event: PROCESS_FAILED\n")).unwrap();
     let cursor = lines.last().unwrap()["cursor"].as_str().unwrap();
     assert!(failed.starts_with(&format!("id: {cursor}\n")), "{failed}");
-    let told: Value = serde_json::from_str(failed.rsplit("data: ").next().unwrap()).unwrap();
-    assert_eq!(told["data"]["exit_code"], 3);
+    let reported: Value = serde_json::from_str(failed.rsplit("data: ").next().unwrap()).unwrap();
+    assert_eq!(reported["data"]["exit_code"], 3);
 }
 
 #[tokio::test(start_paused = true)]
-async fn stream_goes_on_after_the_last_event_of_the_client() {
+async fn stream_continues_after_the_last_event_of_the_client() {
     let world = World::new().await;
     world.launch("exit 0").await;
     world.pass(millis(50)).await;

@@ -8,7 +8,7 @@ use proptest::test_runner::TestRunner;
 use std::fmt::Write;
 
 #[test]
-fn no_bytes_of_a_request_break_anything() {
+fn no_bytes_of_a_request_cause_a_panic_or_a_hang() {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
     let world = runtime.block_on(World::new());

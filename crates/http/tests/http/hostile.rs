@@ -4,7 +4,7 @@ use longhaul_testkit::fakes::PortCall;
 use serde_json::json;
 
 #[tokio::test(start_paused = true)]
-async fn hostile_values_are_invalid_requests_and_leave_nothing_behind() {
+async fn hostile_values_are_invalid_requests_and_change_nothing() {
     let world = World::new().await;
     let long = "k".repeat(300);
     for (field, value) in [
@@ -96,7 +96,7 @@ async fn progress_that_is_no_number_is_refused_and_one_outside_is_clamped() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn json_that_only_nests_is_refused_before_it_is_understood() {
+async fn deeply_nested_json_is_refused_before_it_is_decoded() {
     let world = World::new().await;
     let id = world.submit(json!({ "reported": {} })).await;
     let bomb = |open: &str, close: &str| {

@@ -3,7 +3,7 @@ use axum::body::Body;
 use serde_json::{Value, json};
 
 #[tokio::test(start_paused = true)]
-async fn launch_with_a_key_happens_once() {
+async fn launch_with_a_key_creates_one_process() {
     let world = World::new().await;
     let first = keyed(&world, "/v1/processes", "\"k-1\"", command("run")).await;
     assert_eq!((first.status.as_u16(), &first.json()["process"]["launch_key"]), (201, &json!("k-1")));

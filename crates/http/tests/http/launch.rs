@@ -128,7 +128,7 @@ async fn start_that_failed_says_why() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn captured_environment_reaches_the_command_and_no_answer() {
+async fn captured_environment_reaches_the_command_but_no_response() {
     let world = World::new().await;
     let mut launch = command("run");
     launch["command"]["environment"] = json!({
@@ -148,7 +148,7 @@ async fn captured_environment_reaches_the_command_and_no_answer() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_cannot_be_read_is_an_invalid_request() {
+async fn unreadable_body_is_an_invalid_request() {
     let world = World::new().await;
     for body in [
         "{",
@@ -195,7 +195,7 @@ async fn reference_that_is_no_text_is_an_invalid_request() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn body_beyond_a_mebibyte_is_too_large() {
+async fn body_of_more_than_a_mebibyte_is_refused() {
     let world = World::new().await;
     let body = Body::from(vec![b' '; 1024 * 1024 + 1]);
     let problem = world.ask("POST", "/v1/processes", body).await.problem();
@@ -223,7 +223,7 @@ async fn version_and_health_answer() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn moment_to_begin_at_is_waited_for() {
+async fn start_time_of_a_launch_is_respected() {
     let world = World::new().await;
     let id = world.submit(with(command("run"), "not_before", json!("2023-11-14T23:13:25+01:00"))).await;
     let waits = world.show(&id).await;
@@ -236,7 +236,7 @@ async fn moment_to_begin_at_is_waited_for() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn launch_key_tells_running_ended_and_different_apart() {
+async fn launch_key_distinguishes_running_ended_and_different_launches() {
     let world = World::new().await;
     let launch = with(command("exit 0 1000"), "launch_key", json!("k"));
     let outcome = async || world.post("/v1/processes", launch.clone()).await.json()["outcome"].clone();

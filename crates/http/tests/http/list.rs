@@ -2,7 +2,7 @@ use crate::world::{World, command, millis, with};
 use serde_json::json;
 
 #[tokio::test(start_paused = true)]
-async fn list_shows_what_lives_newest_first_and_pages() {
+async fn list_shows_live_processes_newest_first_in_pages() {
     let world = World::new().await;
     let ended = world.launch("exit 0").await;
     world.pass(millis(10)).await;

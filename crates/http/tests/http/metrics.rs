@@ -5,7 +5,7 @@ use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 
 #[tokio::test(start_paused = true)]
-async fn numbers_follow_what_happens() {
+async fn metrics_follow_the_events() {
     let world = World::with(|settings| {
         settings.policy = Some(Policy { slots: [("opus".to_owned(), 1)].into(), ..Policy::default() });
     })
@@ -114,7 +114,7 @@ async fn counting_does_not_read_the_log_for_every_launch() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_happens_is_counted_while_nobody_looks_and_nothing_twice() {
+async fn events_between_scrapes_are_counted_once() {
     let world = World::new().await;
     for _ in 0..3 {
         world.launch("exit 0 1").await;
@@ -129,7 +129,7 @@ async fn what_happens_is_counted_while_nobody_looks_and_nothing_twice() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn exit_of_what_waits_for_its_children_is_detected_once() {
+async fn exit_of_a_process_that_waits_for_its_children_is_counted_once() {
     let world = World::new().await;
     let top = world.submit(with(command("exit 0 100"), "children", json!("wait"))).await;
     world.submit(child("exit 0 5000", &top)).await;

@@ -5,7 +5,7 @@ use longhaul_engine::ports::{Membership, NodeDescriptor};
 use serde_json::{Value, json};
 
 #[tokio::test(start_paused = true)]
-async fn nodes_are_listed_with_what_they_offer_and_whether_they_are_there() {
+async fn nodes_are_listed_with_labels_capacity_and_presence() {
     let world = two().await;
     let listing = world.get("/v1/nodes").await.json();
     let nodes = listing["nodes"].as_array().unwrap();
@@ -30,7 +30,7 @@ async fn nodes_are_listed_with_what_they_offer_and_whether_they_are_there() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn node_drains_until_it_is_told_otherwise() {
+async fn node_drains_until_the_drain_is_ended() {
     let world = two().await;
     let drained = world.post("/v1/nodes/there%2F2/drain", json!({})).await;
     assert_eq!((drained.status.as_u16(), &drained.json()["draining"]), (200, &json!(true)));

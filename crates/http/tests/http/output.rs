@@ -16,7 +16,7 @@ async fn output_comes_in_frames_and_ends_with_an_end() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn output_that_was_removed_is_told_and_none_at_all_is_not() {
+async fn removed_output_is_reported_and_missing_output_is_empty() {
     let world = World::new().await;
     let (spoke, silent) = (world.launch("echo hello").await, world.launch("exit 0").await);
     world.pass(millis(10)).await;
@@ -63,7 +63,7 @@ async fn output_that_could_not_be_stored_is_noted_where_it_is_missing_while_it_r
 }
 
 #[tokio::test(start_paused = true)]
-async fn stream_offset_and_lines_choose_what_is_read() {
+async fn stream_offset_and_lines_select_the_output() {
     let world = World::new().await;
     let id = world.launch("run").await;
     world.pass(millis(1)).await;
@@ -90,7 +90,7 @@ async fn stream_offset_and_lines_choose_what_is_read() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn follower_sees_what_is_written_later_and_ends_with_the_process() {
+async fn follower_gets_later_output_and_ends_with_the_process() {
     let world = World::new().await;
     let id = world.launch("run").await;
     world.pass(millis(1)).await;
@@ -126,7 +126,7 @@ async fn follower_of_a_pending_process_waits_for_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn follower_goes_on_with_the_next_attempt() {
+async fn follower_continues_with_the_next_attempt() {
     let world = World::new().await;
     let retry = json!({ "retries": 1, "first_ms": 1_000, "cap_ms": 1_000 });
     let launched = world.post("/v1/processes", with(command("exit 1 500"), "retry", retry)).await.json();
@@ -152,7 +152,7 @@ async fn follower_goes_on_with_the_next_attempt() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn dropped_middle_is_told_as_a_gap() {
+async fn dropped_middle_is_reported_as_a_gap() {
     let world = World::new().await;
     let id = world.launch("run").await;
     world.pass(millis(1)).await;

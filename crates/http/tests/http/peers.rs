@@ -42,7 +42,7 @@ async fn node_that_proves_itself_reads_output_and_writes_input_and_does_nothing_
 }
 
 #[tokio::test]
-async fn what_is_not_proven_is_turned_away() {
+async fn unproven_peer_request_is_rejected() {
     let door = Door::open().await;
     let path = format!("/v1/processes/{}/input", door.id);
     for lie in [Lie::Secret, Lie::Audience, Lie::Target, Lie::Body, Lie::Words, Lie::Token] {

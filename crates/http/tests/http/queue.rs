@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 const NOON: &str = "2023-11-14T22:13:20.000Z";
 
 #[tokio::test(start_paused = true)]
-async fn queue_shows_its_slots_its_holders_and_who_waits_for_how_long() {
+async fn queue_shows_slots_holders_and_waiting_times() {
     let world = one_slot().await;
     let (holder, waiter) = two(&world).await;
     world.pass(millis(1_500)).await;
@@ -32,7 +32,7 @@ async fn queue_shows_its_slots_its_holders_and_who_waits_for_how_long() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn queue_that_nobody_uses_shows_the_slots_that_it_would_have() {
+async fn unused_queue_shows_its_slots() {
     let world = one_slot().await;
     let shown = world.get("/v1/queues/a%2Fb%20c").await.json();
     assert_eq!(shown["queues"].as_array().unwrap().len(), 1);
@@ -72,7 +72,7 @@ async fn limits_are_set_by_pattern_and_for_all_others() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn held_queue_starts_nobody_and_says_who_holds_it() {
+async fn held_queue_starts_no_process_and_names_the_author() {
     let world = one_slot().await;
     let held = world.patch("/v1/queues/opus", json!({ "held": true, "by": "ada" })).await.json();
     assert_eq!(held["queues"][0]["held"], json!({ "since": NOON, "by": "ada" }));
@@ -114,25 +114,28 @@ async fn held_queue_starts_nobody_and_says_who_holds_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn why_names_the_place_in_the_queue_and_who_holds_the_slots() {
+async fn why_names_the_position_in_the_queue_and_the_slot_holders() {
     let world = one_slot().await;
     let holder = world.submit(with(keyed(), "name", json!("first one"))).await;
     let (next, last) = (world.submit(keyed()).await, world.submit(keyed()).await);
-    let told = why(&world, &last).await;
-    assert_eq!((&told["position"], &told["ahead"], &told["slots"]), (&json!(2), &json!(1), &json!(1)));
-    assert_eq!(told["reason"], "waits for a slot of the key opus (1 of 1 taken); 1 process is ahead");
+    let reported = why(&world, &last).await;
     assert_eq!(
-        told["holders"],
+        (&reported["position"], &reported["ahead"], &reported["slots"]),
+        (&json!(2), &json!(1), &json!(1))
+    );
+    assert_eq!(reported["reason"], "waits for a slot of the key opus (1 of 1 taken); 1 process is ahead");
+    assert_eq!(
+        reported["holders"],
         json!([{ "id": holder, "name": "first one", "status": "running", "started_at": NOON }])
     );
     assert_eq!(why(&world, &next).await["position"], 1);
-    let told = why(&world, &holder).await;
-    assert_eq!((&told["why"], &told["status"]), (&json!("not_waiting"), &json!("running")));
-    assert_eq!(told["reason"], "the process does not wait: it is running");
+    let reported = why(&world, &holder).await;
+    assert_eq!((&reported["why"], &reported["status"]), (&json!("not_waiting"), &json!("running")));
+    assert_eq!(reported["reason"], "the process does not wait: it is running");
 }
 
 #[tokio::test(start_paused = true)]
-async fn why_tells_a_full_node_a_delay_and_a_retry_apart() {
+async fn why_distinguishes_a_full_node_a_delay_and_a_retry() {
     let world = World::with(|settings| settings.max_parallel = 1).await;
     let delayed = world.submit(with(command("run"), "delay_ms", json!(60_000))).await;
     let retry = json!({ "retries": 2, "first_ms": 4_000, "cap_ms": 4_000 });
@@ -140,18 +143,21 @@ async fn why_tells_a_full_node_a_delay_and_a_retry_apart() {
     world.pass(millis(10)).await;
     let runs = world.launch("run").await;
     let crowded = world.launch("run").await;
-    let told = why(&world, &crowded).await;
-    assert_eq!((&told["why"], &told["slots"]), (&json!("node_full"), &json!(1)));
-    assert_eq!(told["holders"][0]["id"], runs.as_str());
+    let reported = why(&world, &crowded).await;
+    assert_eq!((&reported["why"], &reported["slots"]), (&json!("node_full"), &json!(1)));
+    assert_eq!(reported["holders"][0]["id"], runs.as_str());
     assert_eq!(
-        told["reason"],
+        reported["reason"],
         "its node has reached its limit of running processes (1); the process is next"
     );
-    let told = why(&world, &delayed).await;
-    assert_eq!((&told["why"], &told["due_at"]), (&json!("delayed"), &json!("2023-11-14T22:14:20.000Z")));
-    let told = why(&world, &retrying).await;
-    assert_eq!((&told["why"], &told["next_attempt"]), (&json!("retry"), &json!(2)));
-    assert_eq!(told["last_error"], "exited with code 1");
+    let reported = why(&world, &delayed).await;
+    assert_eq!(
+        (&reported["why"], &reported["due_at"]),
+        (&json!("delayed"), &json!("2023-11-14T22:14:20.000Z"))
+    );
+    let reported = why(&world, &retrying).await;
+    assert_eq!((&reported["why"], &reported["next_attempt"]), (&json!("retry"), &json!(2)));
+    assert_eq!(reported["last_error"], "exited with code 1");
 }
 
 #[tokio::test(start_paused = true)]
@@ -174,9 +180,9 @@ async fn process_that_no_node_may_run_says_where_it_would() {
     ] {
         let shown = world.show(id).await;
         assert_eq!((&shown["pending"]["why"], &shown["reason"]), (&json!("no_node"), &json!(reason)));
-        let told = why(&world, id).await;
-        assert_eq!((&told["why"], &told["reason"]), (&json!("no_node"), &json!(reason)));
-        assert_eq!(told["placement"], placement);
+        let reported = why(&world, id).await;
+        assert_eq!((&reported["why"], &reported["reason"]), (&json!("no_node"), &json!(reason)));
+        assert_eq!(reported["placement"], placement);
     }
 }
 
@@ -190,9 +196,9 @@ async fn slots_that_ancestors_of_waiters_hold_are_said_to_be_stalled() {
     let below = world.submit(with(keyed(), "parent_id", json!(one))).await;
     assert_eq!(why(&world, &below).await["deadlocked"], false);
     world.submit(with(keyed(), "parent_id", json!(two))).await;
-    let told = why(&world, &below).await;
-    assert_eq!(told["deadlocked"], true);
-    assert!(told["reason"].as_str().unwrap().contains("raise the limit"), "{told}");
+    let reported = why(&world, &below).await;
+    assert_eq!(reported["deadlocked"], true);
+    assert!(reported["reason"].as_str().unwrap().contains("raise the limit"), "{reported}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -124,7 +124,7 @@ async fn running_is_nothing_new_while_it_runs_and_refused_after_the_end() {
     assert_eq!(update(&world, &id, json!({"status": "running", "progress": 5})).await["changed"], true);
     update(&world, &id, json!({"status": "completed"})).await;
     let problem = refused(&world, &id, json!({"status": "running", "progress": 5})).await;
-    assert_eq!(problem.title, "cannot set running on a process that is completed");
+    assert_eq!(problem.title, "cannot set the status running on a process that is completed");
     assert_eq!((problem.status, problem.attempted.as_deref()), (409, Some("running")));
     assert_eq!(problem.current_status.as_deref(), Some("completed"));
 }

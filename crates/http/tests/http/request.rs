@@ -30,7 +30,7 @@ async fn revision_goes_along_as_the_tag_and_an_ended_process_is_not_sent_twice()
 }
 
 #[tokio::test(start_paused = true)]
-async fn news_without_a_revision_of_its_own_reaches_whoever_asks_with_the_tag() {
+async fn change_without_a_new_revision_reaches_a_conditional_request() {
     let world = World::new().await;
     let id = world.submit(json!({ "reported": {} })).await;
     let path = format!("/v1/processes/{id}");
@@ -71,7 +71,7 @@ async fn change_that_matches_no_more_is_refused_with_the_present_revision() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn report_gives_the_tag_to_go_on_from() {
+async fn report_returns_the_current_tag() {
     let world = World::new().await;
     let id = world.submit(json!({ "reported": {} })).await;
     let path = format!("/v1/processes/{id}");
@@ -106,7 +106,7 @@ async fn every_answer_has_the_id_of_its_request() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn method_that_is_not_taken_is_told_which_are() {
+async fn unsupported_method_gets_the_supported_methods() {
     let world = World::new().await;
     for (method, path, allowed) in [
         ("DELETE", "/v1/processes", ["GET", "POST"]),

@@ -2,7 +2,7 @@ use crate::world::{World, command, millis, with};
 use serde_json::{Value, json};
 
 #[tokio::test(start_paused = true)]
-async fn end_of_a_session_does_to_each_what_it_declared() {
+async fn session_end_applies_the_policy_of_each_process() {
     let world = World::new().await;
     let keeps = world.submit(of_session("run", json!({}))).await;
     let cancels = world.submit(of_session("run", json!({ "on_session_end": "cancel" }))).await;
@@ -62,7 +62,7 @@ async fn end_of_a_session_that_no_process_belongs_to_is_refused() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn grace_that_nobody_measures_is_the_configured_one() {
+async fn default_grace_period_is_the_configured_one() {
     let world = World::new().await;
     let declared = world.submit(of_session("run", json!({ "on_session_end": "grace" }))).await;
     assert_eq!(world.show(&declared).await["session_grace_ms"], 30_000);
@@ -136,7 +136,7 @@ fn of_session(words: &str, more: Value) -> Value {
 }
 
 #[tokio::test(start_paused = true)]
-async fn sessions_are_listed_with_what_they_have_newest_first() {
+async fn sessions_are_listed_with_counts_newest_first() {
     let world = World::new().await;
     assert_eq!(world.get("/v1/sessions").await.json()["sessions"], json!([]));
     let of = |words: &str, session: &str| with(command(words), "session_id", json!(session));

@@ -13,7 +13,7 @@ const HEALTH: &[u8] = b"GET /v1/health HTTP/1.1\r\nhost: longhaul\r\nconnection:
 const TIMEOUT: Duration = Duration::from_secs(20);
 
 #[tokio::test]
-async fn owner_is_served_and_a_stranger_is_turned_away() {
+async fn owner_is_served_and_another_user_is_rejected() {
     let server = Server::start(bounds()).await;
     assert!(server.answer(HEALTH).await.starts_with("HTTP/1.1 200"));
     let mut strange = bounds();
@@ -25,7 +25,7 @@ async fn owner_is_served_and_a_stranger_is_turned_away() {
 }
 
 #[tokio::test]
-async fn slow_and_silent_clients_hold_nobody_up() {
+async fn slow_and_silent_clients_do_not_delay_other_clients() {
     let server = Server::start(bounds()).await;
     let mut slow = Vec::new();
     for _ in 0..50 {
@@ -42,7 +42,7 @@ async fn slow_and_silent_clients_hold_nobody_up() {
 }
 
 #[tokio::test]
-async fn client_that_never_sends_its_head_is_cut_off() {
+async fn client_that_never_sends_its_head_is_disconnected() {
     let mut bounds = bounds();
     bounds.header = millis(50);
     let server = Server::start(bounds).await;
@@ -54,7 +54,7 @@ async fn client_that_never_sends_its_head_is_cut_off() {
 }
 
 #[tokio::test]
-async fn request_that_cannot_be_read_is_told_why_as_any_other() {
+async fn unreadable_request_gets_a_problem_document() {
     let server = Server::start(bounds()).await;
     let large = format!("GET /v1/health HTTP/1.1\r\nhost: x\r\nx: {}\r\n\r\n", "y".repeat(70_000));
     for (request, status) in [
@@ -76,7 +76,7 @@ async fn request_that_cannot_be_read_is_told_why_as_any_other() {
 }
 
 #[tokio::test]
-async fn connection_beyond_the_bound_is_told_so_at_once() {
+async fn connection_above_the_limit_receives_an_error_immediately() {
     let mut bounds = bounds();
     bounds.connections = 2;
     let server = Server::start(bounds).await;
@@ -92,7 +92,7 @@ async fn connection_beyond_the_bound_is_told_so_at_once() {
 }
 
 #[tokio::test]
-async fn hundreds_of_long_waits_lock_nobody_out() {
+async fn hundreds_of_long_waits_do_not_block_other_requests() {
     let server = Server::start(bounds()).await;
     let id = server.world.launch("run").await;
     let wait = format!("GET /v1/wait?id={id} HTTP/1.1\r\nhost: x\r\n\r\n");
@@ -106,7 +106,7 @@ async fn hundreds_of_long_waits_lock_nobody_out() {
 }
 
 #[tokio::test]
-async fn request_of_a_client_that_went_away_before_its_turn_is_not_done() {
+async fn request_of_a_disconnected_client_is_not_executed() {
     let idle = Server::prepare();
     let launch = crate::world::command("run").to_string();
     let head = format!("POST /v1/processes HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\n\r\n", launch.len());
@@ -126,7 +126,7 @@ async fn request_of_a_client_that_went_away_before_its_turn_is_not_done() {
 }
 
 #[tokio::test]
-async fn garbage_ends_its_own_connection_alone() {
+async fn garbage_ends_only_its_own_connection() {
     let server = Server::start(bounds()).await;
     for garbage in [&b"\x00\x01\x02\xff\xfe\r\n\r\n"[..], b"GET / HTTP/9.9\r\n\r\n", b"GET /\x7f\r\n\r\n"] {
         let answer = server.answer(garbage).await;
@@ -138,7 +138,7 @@ async fn garbage_ends_its_own_connection_alone() {
 }
 
 #[tokio::test]
-async fn end_of_the_server_cuts_off_those_who_still_wait() {
+async fn shutdown_of_the_server_disconnects_waiting_clients() {
     let mut server = Server::start(bounds()).await;
     let id = server.world.launch("run").await;
     let mut waiting = server.connect().await;
@@ -201,8 +201,8 @@ impl Server {
         UnixStream::connect(&self.path).await.unwrap()
     }
 
-    /// Sends a request and returns everything that is received. The server may close the connection before the whole
-    /// request was sent.
+    /// Sends a request and returns all received bytes. The server may close the connection before the whole request was
+    /// sent.
     async fn answer(&self, request: &[u8]) -> String {
         let mut client = self.connect().await;
         let _ = client.write_all(request).await;

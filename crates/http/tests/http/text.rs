@@ -114,7 +114,7 @@ async fn page_begins_with_a_line_or_so_many_before_the_end() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_stream_is_read_alone_however_long_it_was_silent() {
+async fn a_single_stream_is_read_even_after_a_long_silence() {
     let world = World::new().await;
     let id = running(&world, b"out\n").await;
     let output = world.spawner.output();
@@ -187,7 +187,7 @@ async fn no_answer_exceeds_its_budget_and_the_pages_joined_are_the_log() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn output_that_could_not_be_stored_is_told_where_it_is_missing_while_it_runs() {
+async fn lost_output_is_reported_at_its_position_while_the_process_runs() {
     let world = World::new().await;
     let id = running(&world, b"one\n").await;
     let output = world.spawner.output();
@@ -207,7 +207,7 @@ async fn output_that_could_not_be_stored_is_told_where_it_is_missing_while_it_ru
 }
 
 #[tokio::test(start_paused = true)]
-async fn dropped_middle_is_told_where_it_was() {
+async fn dropped_middle_is_reported_at_its_position() {
     let world = World::new().await;
     let id = running(&world, b"head\n....tail\n").await;
     world.spawner.output().drop_middle(key(&id), 5, 9);
@@ -273,7 +273,7 @@ async fn cursor_from_before_the_first_attempt_reads_on_with_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn output_that_was_removed_is_told() {
+async fn removed_output_is_reported() {
     let world = World::new().await;
     let id = world.launch("echo hello").await;
     world.pass(millis(10)).await;
@@ -313,7 +313,7 @@ async fn matches_come_with_their_lines_around_and_in_pages() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn search_that_takes_too_long_stops_and_can_go_on() {
+async fn search_that_takes_too_long_stops_and_can_be_continued() {
     let world = World::new().await;
     let mut chance = Chance(3);
     let line: Vec<u8> = (0..400).map(|_| b"ab"[chance.below(2)]).chain(*b"\n").collect();

@@ -3,7 +3,7 @@ use longhaul_domain::{Level, TreeLimits};
 use serde_json::{Value, json};
 
 #[tokio::test(start_paused = true)]
-async fn cancel_reaches_all_descendants_and_alone_only_itself() {
+async fn cancel_reaches_all_descendants_or_only_the_process() {
     let world = World::new().await;
     let [top, middle, leaf] = line(&world).await;
     let outcome =
@@ -44,7 +44,7 @@ async fn wait_for_the_end_of_a_tree_lasts_as_long_as_its_last_process() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn level_of_a_tree_is_ended_and_other_trees_are_left_alone() {
+async fn level_of_a_tree_is_ended_and_other_trees_continue() {
     let world = World::new().await;
     let [top, middle, leaf] = line(&world).await;
     let [_, other, _] = line(&world).await;
@@ -69,7 +69,7 @@ async fn level_of_a_tree_is_ended_and_other_trees_are_left_alone() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn pause_halts_all_descendants_and_says_who_could_not() {
+async fn pause_pauses_all_descendants_and_names_failures() {
     let world = World::new().await;
     let [top, middle, leaf] = line(&world).await;
     let waits = world.submit(with(child("run", &top), "delay_ms", json!(60_000))).await;
@@ -215,7 +215,7 @@ async fn parent_that_waits_for_its_children_says_so_and_ends_as_it_did() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn usage_is_told_of_what_runs_and_of_nothing_else() {
+async fn usage_is_reported_only_for_running_processes() {
     let world = World::new().await;
     let runs = world.launch("run").await;
     let over = world.launch("exit 0").await;
@@ -309,7 +309,7 @@ async fn statistics_count_by_level_and_in_total() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn cancel_told_by_a_reporter_reaches_its_descendants() {
+async fn cancel_by_a_reporter_reaches_its_descendants() {
     let world = World::new().await;
     let top = world.submit(json!({ "reported": { "grace_ms": 100 } })).await;
     let below = world.submit(child("run", &top)).await;

@@ -2,7 +2,7 @@ use crate::world::{World, millis};
 use serde_json::json;
 
 #[tokio::test(start_paused = true)]
-async fn prune_says_beforehand_what_it_then_lets_go() {
+async fn dry_run_of_prune_reports_the_pruned_records() {
     let world = World::new().await;
     let old = world.launch("exit 0").await;
     let live = world.launch("run").await;
@@ -36,7 +36,7 @@ async fn prune_without_a_bound_or_with_an_absurd_one_is_refused() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn clear_says_what_it_stops_and_does_nothing_unless_it_is_meant() {
+async fn reset_reports_the_stopped_processes_and_requires_confirmation() {
     let world = World::new().await;
     let ended = world.launch("exit 0").await;
     let live = world.launch("run").await;

@@ -36,7 +36,7 @@ async fn wait_for_running_ends_when_it_runs() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn client_that_goes_away_ends_its_wait_and_nothing_else() {
+async fn disconnect_ends_only_the_wait() {
     let world = World::new().await;
     let id = world.launch("exit 0 1000").await;
     let wait = format!("/v1/wait?id={id}");
@@ -49,7 +49,7 @@ async fn client_that_goes_away_ends_its_wait_and_nothing_else() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn wait_for_nobody_or_for_strangers_is_refused() {
+async fn wait_without_processes_or_for_unknown_processes_is_refused() {
     let world = World::new().await;
     assert_eq!(world.get("/v1/wait").await.problem().status, 400);
     assert_eq!(world.get("/v1/wait?id=unknown").await.problem().status, 404);

@@ -1,4 +1,4 @@
-//! Search for errors in output that arrives in pieces.
+//! Search for errors in output that arrives in chunks.
 
 use super::finding::{Finding, Stream};
 use super::findings::Findings;

@@ -16,7 +16,8 @@ pub(super) struct BlockText {
 }
 
 impl BlockText {
-    /// Adds a line if the limits allow it. Long lines are cut, so that one line does not take the room of the others.
+    /// Adds a line if the limits allow it. Long lines are cut, so that a single line does not use the space of the
+    /// other lines.
     pub(super) fn add(&mut self, line: &str) {
         let room = MAX_BLOCK_LEN.saturating_sub(self.text.len());
         if self.stored < MAX_BLOCK_LINES && room > 1 {

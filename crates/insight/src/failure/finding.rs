@@ -50,9 +50,10 @@ pub struct Finding {
     pub weight: u8,
 }
 
-/// Returns the finding that explains the failure best, which is the one with the greatest weight. Of several findings
-/// with this weight, returns the first one, because later errors often follow from it. Traces that programs also print
-/// for handled errors are an exception: of these, returns the last one.
+/// Returns the finding that explains the failure best, which is the finding with the greatest weight. If several
+/// findings have this weight, returns the first of them, because later errors often follow from the first error. Traces
+/// that programs also print for handled errors are an exception: if there are several such traces, returns the last of
+/// them.
 #[must_use]
 pub fn primary(findings: &[Finding]) -> Option<&Finding> {
     findings.iter().reduce(|best, next| if next.explains_more_than(best) { next } else { best })

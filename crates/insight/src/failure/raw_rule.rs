@@ -23,15 +23,15 @@ pub(super) struct RawRule {
     /// Regular expression for one line, with the optional groups `message`, `file`, `line` and `column`.
     pub(super) pattern: String,
     /// Template for the message, in which `${group}` stands for the text of a group. The default is the group
-    /// `message`, or the whole line if the pattern has no such group.
+    /// `message`, or the whole line if the pattern has no group `message`.
     pub(super) message: Option<String>,
     /// Stream to which the rule applies. The default is both streams.
     pub(super) stream: Option<Stream>,
     /// Weight of the findings, from 0 to 100.
     #[serde(default = "default_weight")]
     pub(super) weight: u8,
-    /// Required texts: a line must contain at least one of them. They make the search fast, because without them the
-    /// pattern is tried on each line.
+    /// Required texts: a line must contain at least one of these texts. The texts make the search fast, because without
+    /// them, the pattern is tried on each line.
     #[serde(default)]
     pub(super) contains: Vec<String>,
     /// True if the rule also applies to traces: a trace gets the kind of the rule if its final message matches.
@@ -55,7 +55,7 @@ pub(super) struct RawBlock {
     /// Regular expression that every line of the block must match.
     #[serde(rename = "while")]
     pub(super) matching: Option<String>,
-    /// Maximum number of lines, including the first one.
+    /// Maximum number of lines, including the first line.
     pub(super) max_lines: Option<usize>,
     /// Regular expression with the groups `file`, `line` and `column`. The first line that matches gives the place of
     /// the error.

@@ -212,7 +212,7 @@ impl OpenTrace {
 }
 
 impl OpenBlock {
-    /// Reads the next line. Returns true if the block ends here.
+    /// Reads the next line. Returns true if the block ends with this line.
     fn ends_with(&mut self, line: &str) -> bool {
         if self.block.matching.as_ref().is_some_and(|matching| !matching.is_match(line)) {
             return true;

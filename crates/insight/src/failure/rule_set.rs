@@ -78,7 +78,7 @@ impl RuleSet {
             .flat_map(|rule| rule.contains.iter().map(String::as_str))
             .chain(OPENING_TEXTS)
             .collect();
-        // If one text contains another one, a search for the shorter text also finds the longer one.
+        // If a text contains another text, a search for the shorter text also finds the longer text.
         let needed: Vec<String> = texts
             .iter()
             .filter(|text| !texts.iter().any(|other| other != *text && text.contains(other)))

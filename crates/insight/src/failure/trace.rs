@@ -42,7 +42,7 @@ pub(super) const OPENING_TEXTS: [&str; 16] = [
 pub(super) enum Fit {
     /// The line is part of the trace.
     Part,
-    /// The line is the last one of the trace.
+    /// The line is the last line of the trace.
     Last,
     /// The trace ended before the line.
     Outside,

@@ -42,7 +42,7 @@ pub enum ProgressFormat {
     Bar,
 }
 
-/// A progress value that one segment of output shows.
+/// Progress value in one segment of the output.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Reading {
     pub(super) format: ProgressFormat,

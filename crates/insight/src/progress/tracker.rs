@@ -88,8 +88,8 @@ impl ProgressParser {
                     if bar.shows(&reading) && (reading.percent >= bar.percent || bar.percent < FINISHED) =>
                 {
                     bar.foreign = 0;
-                    // A lower value before the bar has finished is ignored. Programs that print one bar per file cause
-                    // such values.
+                    // A lower value before the bar has finished is ignored, because programs that print one progress
+                    // bar per file print such values.
                     if reading.percent > bar.percent || reading.eta != bar.eta {
                         changed = true;
                         bar.percent = bar.percent.max(reading.percent);

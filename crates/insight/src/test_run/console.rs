@@ -29,13 +29,13 @@ pub(super) fn is_start_of_cargo(line: &str) -> bool {
     cargo::running(line).is_some()
 }
 
-/// Maximum number of failed tests that one line may name.
+/// Maximum number of failed tests that a single line may name.
 const MAX_EXPLAINED: usize = 100;
 
 /// The summary at the end of the output.
 ///
-/// A test may print a line that looks like a summary. The last such line comes from the framework, so the summary is
-/// emitted only at the end.
+/// A test may print a line that looks like a summary. The last line of this kind comes from the framework, so the
+/// summary is emitted only at the end of the output.
 #[derive(Clone, Copy, Debug, Default)]
 struct FinalTotals {
     counts: Option<TestCounts>,

@@ -6,7 +6,7 @@ use std::time::Duration;
 /// A fact about a test run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TestEvent {
-    /// The output or the report comes from this framework.
+    /// The framework that printed the output or wrote the report was recognized.
     Recognized(Framework),
     /// The framework found this number of tests, in addition to the tests that it reported before. One run may have
     /// several parts, such as the test programs of `cargo test`.
@@ -37,7 +37,7 @@ pub enum TestEvent {
     },
 }
 
-/// Parser for the output or the report of a test run, which may arrive in pieces of any size.
+/// Parser for the output or the report of a test run, which may arrive in chunks of any size.
 pub trait TestParser: std::fmt::Debug + Send {
     /// Reads the next bytes.
     fn push(&mut self, bytes: &[u8], emit: &mut dyn FnMut(TestEvent));

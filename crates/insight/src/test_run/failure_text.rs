@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn place_has_a_line_and_may_have_a_column() {
+    fn source_location_has_a_line_and_optionally_a_column() {
         let place = |file: &str, line| Some(Place { file: file.to_owned(), line });
         assert_eq!(Place::parse("a/b.rs:7:42"), place("a/b.rs", 7));
         assert_eq!(Place::parse("C:/a.py:7"), place("C:/a.py", 7));

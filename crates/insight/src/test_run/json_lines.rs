@@ -1,4 +1,4 @@
-//! Splits JSON lines that arrive in pieces.
+//! Splits JSON lines that arrive in chunks.
 
 /// Maximum length of a line in bytes. Longer lines are skipped.
 const MAX_JSON_LEN: usize = 1024 * 1024;

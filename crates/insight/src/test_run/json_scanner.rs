@@ -1,4 +1,4 @@
-//! Reads a JSON document that arrives in pieces, in bounded memory.
+//! Reads a JSON document that arrives in chunks, in bounded memory.
 
 /// Maximum depth of objects and arrays.
 const MAX_DEPTH: usize = 64;

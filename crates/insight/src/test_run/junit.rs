@@ -148,7 +148,7 @@ impl Report {
                 }
                 (Some(_) | None, _) => Element::Other,
             },
-            // The stack trace of a repeated test has an element of its own.
+            // The stack trace of a repeated test is in a separate element.
             (Some(Element::Result), b"stackTrace") => Element::Result,
             (Some(_), _) => Element::Other,
         };

@@ -107,10 +107,10 @@ impl TestRun {
 
     /// Returns the number of tests so far, in total and by result.
     ///
-    /// The numbers come from the summary of the framework if it includes all tests that were reported individually.
-    /// This is useful because some frameworks report only failed tests individually. Otherwise, the individual reports
-    /// are counted. If text for people has ended, the summary only has to include all failures, because a test may
-    /// print a line that looks like a result.
+    /// The numbers come from the summary of the framework if the summary includes all tests that were reported
+    /// individually. The summary is preferred because some frameworks report only failed tests individually. Otherwise,
+    /// the individual reports are counted. If text for people has ended, the summary only has to include all failures,
+    /// because a test may print a line that looks like a result.
     #[must_use]
     pub fn counts(&self) -> TestCounts {
         let counted = self.counted;

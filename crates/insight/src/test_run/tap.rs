@@ -155,7 +155,7 @@ impl TapOutput {
         }
     }
 
-    /// Ends the current plan before the next one starts.
+    /// Ends the current plan before the next plan starts.
     fn end_plan(&mut self) {
         // The plan may also come after its tests.
         if let Some(planned) = self.planned.take() {

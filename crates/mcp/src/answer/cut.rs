@@ -63,7 +63,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_too_long_is_cut_and_says_where_the_rest_is() {
+    fn long_field_is_cut_and_names_the_resource_with_the_rest() {
         let mut fields = JsonObject::new();
         fields.insert("short".to_owned(), json!({ "a": 1 }));
         fields.insert("text".to_owned(), json!("é".repeat(5_000)));
@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn text_is_cut_between_letters() {
+    fn text_is_cut_between_characters() {
         assert_eq!(begin("äöü", 5), "äö");
         assert_eq!(begin("a\"b", 2), "a");
         assert_eq!(begin("abc", 3), "abc");

@@ -340,7 +340,7 @@ mod tests {
     }
 
     #[test]
-    fn spans_are_seconds_and_what_says_nothing_is_left_out() {
+    fn durations_are_seconds_and_empty_fields_are_omitted() {
         let fields = whole(&view(), &StatusContext::default());
         assert_eq!(fields["process_id"], "0197");
         assert_eq!(fields["process_type"], "build");
@@ -355,7 +355,7 @@ mod tests {
     }
 
     #[test]
-    fn content_of_the_caller_is_told_as_it_is() {
+    fn data_of_the_caller_is_returned_unchanged() {
         assert_eq!(
             whole(&view(), &StatusContext::default())["metadata"],
             json!({ "kept": null, "wait_ms": 5 })

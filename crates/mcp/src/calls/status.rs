@@ -85,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn last_words_are_cut_between_letters() {
+    fn tail_is_cut_between_characters() {
         assert_eq!(last_letters("one\ntwo\n"), "one\ntwo");
         assert_eq!(last_letters(&"a".repeat(500)), "a".repeat(400));
         assert_eq!(last_letters(&"ä".repeat(500)), "ä".repeat(300));

@@ -64,7 +64,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn line_that_is_too_long_is_told_of_once_and_the_next_is_read() {
+    async fn too_long_line_is_reported_once_and_the_next_line_is_read() {
         let mut bytes = vec![b'x'; MAX_MESSAGE_LEN + 100_000];
         bytes.extend_from_slice(b"\nnext\nlast");
         let mut lines = MessageReader::new(tokio::io::BufReader::new(bytes.as_slice()));

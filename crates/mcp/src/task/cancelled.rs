@@ -21,7 +21,7 @@ pub(super) struct CancelledTasks {
 }
 
 impl CancelledTasks {
-    /// Reads the cancelled tasks from a state directory, and removes all but the newest ones from the file.
+    /// Reads the cancelled tasks from a state directory, and removes all except the newest tasks from the file.
     pub(super) fn open(state: &Path) -> io::Result<Self> {
         let path = state.join(FILE);
         let bytes = file::read(&path)?.unwrap_or_default();
@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_no_plain_file_is_neither_read_nor_written() {
+    async fn path_that_is_not_a_regular_file_is_neither_read_nor_written() {
         let state = tempfile::tempdir().unwrap();
         let (file, target) = (state.path().join(FILE), state.path().join("target"));
         let cancelled = CancelledTasks::open(state.path()).unwrap();

@@ -21,8 +21,8 @@ const SIGNATURE: usize = 16;
 pub(super) struct TaskSecret([u8; LENGTH]);
 
 impl TaskSecret {
-    /// Reads the secret from a state directory, or creates a new one. A new secret is stored durably before it signs
-    /// anything.
+    /// Reads the secret from a state directory, or creates a new one. A new secret is stored durably before its first
+    /// use.
     pub(super) fn open(state: &Path) -> io::Result<Self> {
         let path = state.join(FILE);
         // An incomplete secret has never signed a task, so it can be replaced.
@@ -48,9 +48,9 @@ impl TaskSecret {
     /// Decodes a task id. Returns `None` if the id was not signed with this secret.
     pub(super) fn opened(&self, id: &str) -> Option<TaskToken> {
         let bytes = unhex(id.strip_prefix(PREFIX)?)?;
-        let (told, signature) = bytes.split_at_checked(bytes.len().checked_sub(SIGNATURE)?)?;
-        let differs = self.signature(told).iter().zip(signature).fold(0, |sum, (a, b)| sum | (a ^ b));
-        (differs == 0).then(|| TaskToken::from_bytes(told)).flatten()
+        let (reported, signature) = bytes.split_at_checked(bytes.len().checked_sub(SIGNATURE)?)?;
+        let differs = self.signature(reported).iter().zip(signature).fold(0, |sum, (a, b)| sum | (a ^ b));
+        (differs == 0).then(|| TaskToken::from_bytes(reported)).flatten()
     }
 
     /// Returns the first half of the HMAC-SHA-256 of these bytes.
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_plain_file_is_taken_for_the_secret() {
+    fn only_a_regular_file_is_accepted_as_the_secret() {
         let state = tempfile::tempdir().unwrap();
         let (file, target) = (state.path().join(FILE), state.path().join("target"));
         fs::write(&target, [7; LENGTH]).unwrap();
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn secret_that_was_cut_off_is_made_anew() {
+    fn truncated_secret_is_created_again() {
         let state = tempfile::tempdir().unwrap();
         fs::write(state.path().join(FILE), b"short").unwrap();
         TaskSecret::open(state.path()).unwrap();

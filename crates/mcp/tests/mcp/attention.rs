@@ -5,7 +5,7 @@ use serde_json::json;
 use std::time::Duration;
 
 #[tokio::test]
-async fn what_is_sent_is_read_and_the_end_of_input_ends_the_reader() {
+async fn sent_input_is_read_and_the_end_of_input_ends_the_reader() {
     let world = World::new().await;
     let client = world.client(Era::Initialize).await;
     let started = client.call("start_background_process", with(launch("cat"), "stdin", json!("pipe"))).await;
@@ -25,15 +25,15 @@ async fn what_is_sent_is_read_and_the_end_of_input_ends_the_reader() {
 }
 
 #[tokio::test]
-async fn process_that_waits_for_input_says_so_and_what_to_do() {
+async fn process_that_waits_for_input_shows_the_condition_and_the_next_step() {
     let world = World::new().await;
     let client = world.client(Era::Initialize).await;
     let started = client.call("start_background_process", with(launch("ask"), "stdin", json!("pipe"))).await;
     world.pass(Duration::from_secs(3)).await;
-    let told = client.call("get_process_status", json!({ "process_id": started["process_id"] })).await;
-    assert_eq!(told["conditions"], json!(["waiting_for_input"]), "{told}");
-    assert!(told["idle_for_s"].as_f64().unwrap() >= 2.0, "{told}");
-    assert_eq!(told["next"], "the process waits for input: send it with send_process_input");
+    let reported = client.call("get_process_status", json!({ "process_id": started["process_id"] })).await;
+    assert_eq!(reported["conditions"], json!(["waiting_for_input"]), "{reported}");
+    assert!(reported["idle_for_s"].as_f64().unwrap() >= 2.0, "{reported}");
+    assert_eq!(reported["next"], "the process waits for input: send it with send_process_input");
 }
 
 #[tokio::test]
@@ -45,8 +45,8 @@ async fn wait_for_readiness_ends_with_it_or_with_the_process() {
     let wait = json!({ "process_ids": [id], "until": "ready" });
     let ready = world.until(client.call("wait_for_process", wait)).await;
     assert_eq!(ready["reason"], "met", "{ready}");
-    let told = client.call("get_process_status", json!({ "process_id": id })).await;
-    assert_eq!(told["ready"], true);
+    let reported = client.call("get_process_status", json!({ "process_id": id })).await;
+    assert_eq!(reported["ready"], true);
 
     let never = with(launch("exit 1 3000"), "ready_when", json!({ "log": "listening" }));
     let id = client.call("start_background_process", never).await["process_id"].clone();
@@ -58,14 +58,14 @@ async fn wait_for_readiness_ends_with_it_or_with_the_process() {
 }
 
 #[tokio::test]
-async fn silence_is_told_after_as_long_as_was_asked() {
+async fn silence_is_reported_after_the_requested_time() {
     let world = World::new().await;
     let client = world.client(Era::Initialize).await;
     let asked = with(launch("run"), "idle_after_seconds", json!(5));
     let id = client.call("start_background_process", asked).await["process_id"].clone();
     world.pass(Duration::from_secs(30)).await;
-    let told = client.call("get_process_status", json!({ "process_id": id })).await;
-    assert_eq!(told["conditions"], json!(["idle"]), "{told}");
+    let reported = client.call("get_process_status", json!({ "process_id": id })).await;
+    assert_eq!(reported["conditions"], json!(["idle"]), "{reported}");
 }
 
 #[tokio::test]

@@ -99,7 +99,7 @@ async fn client_that_takes_no_answers_is_not_read_until_it_does() {
 }
 
 #[tokio::test]
-async fn parked_waits_leave_room_for_other_requests_and_have_a_share() {
+async fn waits_leave_capacity_for_other_requests_and_have_a_limit() {
     let mut raw = Raw::speaking("2025-11-25").await;
     let started = raw.call("start_background_process", launch("run")).await;
     let id = started["structuredContent"]["process_id"].clone();
@@ -119,7 +119,7 @@ async fn parked_waits_leave_room_for_other_requests_and_have_a_share() {
 }
 
 #[tokio::test]
-async fn clients_that_only_read_leave_room_for_the_waits_of_others() {
+async fn read_only_clients_leave_capacity_for_the_waits_of_others() {
     const SHARE: u32 = 256;
     const READERS: u32 = 8;
     let mut raw = Raw::speaking("2025-11-25").await;
@@ -164,7 +164,7 @@ async fn client_that_parks_more_than_may_be_is_still_heard() {
 }
 
 #[tokio::test]
-async fn what_is_no_request_is_answered_with_what_is_wrong() {
+async fn invalid_request_gets_an_error_that_names_the_problem() {
     let mut raw = Raw::speaking("2025-11-25").await;
     let call = |params: Value| request(5, "tools/call", &params);
     for (line, code, id, said) in [
@@ -233,7 +233,7 @@ async fn half_a_line_at_the_end_is_answered() {
 }
 
 #[tokio::test]
-async fn requests_that_wait_hold_only_so_many_bytes() {
+async fn waiting_requests_hold_a_limited_number_of_bytes() {
     let mut raw = Raw::speaking("2025-11-25").await;
     let started = raw.call("start_background_process", launch("run")).await;
     let id = started["structuredContent"]["process_id"].clone();
@@ -320,7 +320,7 @@ fn shown(result: &Value) -> usize {
 }
 
 #[tokio::test]
-async fn what_a_model_is_shown_fits_into_its_tokens_whatever_was_printed() {
+async fn text_for_a_model_fits_into_its_token_budget_for_every_output() {
     for version in ["2024-11-05", "2025-11-25"] {
         let mut raw = Raw::speaking(version).await;
         for seed in 0..12 {
@@ -344,7 +344,7 @@ async fn what_a_model_is_shown_fits_into_its_tokens_whatever_was_printed() {
 }
 
 #[tokio::test]
-async fn pages_of_any_size_join_to_what_was_printed() {
+async fn pages_of_any_size_join_to_the_output() {
     for (version, tokens) in [("2024-11-05", 150), ("2025-11-25", 700), ("2025-11-25", 8_000)] {
         let mut raw = Raw::speaking(version).await;
         let text = arbitrary(tokens);
@@ -373,7 +373,7 @@ async fn pages_of_any_size_join_to_what_was_printed() {
 }
 
 #[tokio::test]
-async fn error_repeats_only_the_begin_of_what_was_asked() {
+async fn error_repeats_only_the_start_of_the_request() {
     const LONG: usize = 100_000;
     let mut raw = Raw::speaking("2025-11-25").await;
     for letter in ["z", "\"", "é"] {

@@ -24,7 +24,7 @@ async fn list_of_tools_is_the_one_in_the_golden_file() {
 }
 
 #[tokio::test]
-async fn list_of_tools_is_sorted_and_the_same_for_everybody() {
+async fn list_of_tools_is_sorted_and_the_same_for_all_clients() {
     let world = World::new().await;
     for era in [Era::Initialize, Era::Stateless] {
         let listed = world.client(era).await.running.list_all_tools().await.unwrap();
@@ -65,7 +65,7 @@ async fn every_argument_is_described() {
 }
 
 #[tokio::test]
-async fn schemas_hold_only_what_every_client_understands() {
+async fn schemas_contain_only_widely_supported_keywords() {
     let client = World::new().await.client(Era::Stateless).await;
     for tool in client.tools().values() {
         let input = Value::Object((*tool.input_schema).clone());
@@ -129,7 +129,7 @@ async fn required_inputs_are_those_that_were_promised() {
 }
 
 #[tokio::test]
-async fn tools_say_what_they_do_to_the_world() {
+async fn tools_have_correct_annotations() {
     let client = World::new().await.client(Era::Stateless).await;
     let reading: Vec<&str> = client
         .tools()
@@ -154,7 +154,7 @@ async fn tools_say_what_they_do_to_the_world() {
 }
 
 #[tokio::test]
-async fn reader_is_shown_reading_tools_alone_and_can_call_no_other() {
+async fn read_only_client_sees_and_can_call_only_reading_tools() {
     let world = World::new().await;
     let reader = world.client_of(Era::Initialize, with(opening(), "read_only", json!(true))).await;
     assert_eq!(reader.tools().len(), 6);

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, DuplexStream};
 
 #[tokio::test]
-async fn clients_of_both_eras_are_told_who_answers_and_what_to_do() {
+async fn clients_of_both_protocol_versions_get_server_info_and_instructions() {
     let world = World::new().await;
     for era in [Era::Initialize, Era::Stateless] {
         let client = world.client(era).await;
@@ -61,7 +61,7 @@ async fn unknown_tool_and_unknown_method_are_errors_of_the_protocol() {
 }
 
 #[tokio::test]
-async fn what_is_not_declared_is_not_answered() {
+async fn undeclared_method_is_not_answered() {
     let mut wire = Wire::introduced().await;
     let reference =
         json!({ "ref": { "type": "ref/prompt", "name": "x" }, "argument": { "name": "a", "value": "" } });
@@ -77,7 +77,7 @@ async fn what_is_not_declared_is_not_answered() {
 }
 
 #[tokio::test]
-async fn nonsense_on_a_stream_costs_nobody_their_connection() {
+async fn invalid_messages_do_not_end_a_connection() {
     let mut wire = Wire::introduced().await;
     for nonsense in ["nonsense", "{", "[]", "{\"jsonrpc\":\"2.0\"}", "\u{0}\u{1}", ""] {
         wire.write(nonsense).await;

@@ -12,7 +12,7 @@ const GUIDE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/agents.md")
 const INSTRUCTIONS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../cli/src/mcp/instructions.md");
 
 #[tokio::test]
-async fn guide_says_what_the_tools_say_of_themselves() {
+async fn guide_contains_the_tool_descriptions() {
     let client = World::new().await.client(Era::Stateless).await;
     let tools: String = client.tools().values().map(section).collect();
     let instructions = std::fs::read_to_string(INSTRUCTIONS).unwrap();

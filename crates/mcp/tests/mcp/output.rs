@@ -27,7 +27,7 @@ async fn output_is_read_in_pages_that_join() {
 }
 
 #[tokio::test]
-async fn first_look_has_head_and_tail_and_what_was_left_out_can_be_fetched() {
+async fn first_page_has_head_and_tail_and_the_omitted_part_can_be_read() {
     let world = World::new().await;
     let client = world.client(Era::Stateless).await;
     let id = client.start("count 5000").await;
@@ -63,16 +63,16 @@ async fn lines_are_found_by_a_pattern() {
 }
 
 #[tokio::test]
-async fn process_that_failed_tells_its_last_words() {
+async fn failed_process_has_its_output_tail() {
     let world = World::new().await;
     let client = world.client(Era::Initialize).await;
     let asked = with(launch("complain it is broken"), "wait_seconds", json!(5));
     let answer = world.until(client.call("start_background_process", asked)).await;
     assert_eq!(answer["output"]["text"], "it is broken\n", "{answer}");
     assert_eq!(answer["output"]["bytes"], 13, "{answer}");
-    let told = client.call("get_process_status", json!({ "process_id": answer["process_id"] })).await;
-    assert_eq!(told["tail"], "it is broken", "{told}");
-    assert!(told["output"]["next_cursor"].is_string(), "{told}");
+    let reported = client.call("get_process_status", json!({ "process_id": answer["process_id"] })).await;
+    assert_eq!(reported["tail"], "it is broken", "{reported}");
+    assert!(reported["output"]["next_cursor"].is_string(), "{reported}");
     let waited = client.call("wait_for_process", json!({ "process_ids": ["a build"] })).await;
     assert_eq!(waited["processes"][0]["tail"], "it is broken");
 }
@@ -108,7 +108,7 @@ async fn reported_work_has_no_output() {
 }
 
 #[tokio::test]
-async fn input_goes_only_where_somebody_reads() {
+async fn input_is_accepted_only_by_a_process_with_an_open_pipe() {
     let world = World::new().await;
     let client = world.client(Era::Initialize).await;
     let id = client.start("run").await;

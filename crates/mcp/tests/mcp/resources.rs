@@ -41,7 +41,7 @@ async fn unknown_resource_is_an_error_of_the_protocol() {
 }
 
 #[tokio::test]
-async fn listener_is_told_of_changes_of_what_it_listens_to_and_of_nothing_else() {
+async fn subscriber_gets_only_updates_of_its_resources() {
     let world = World::new().await;
     let client = world.client(Era::Stateless).await;
     let (mine, other) = (client.start("exit 0 3000").await, client.start("exit 0 1000").await);
@@ -51,14 +51,16 @@ async fn listener_is_told_of_changes_of_what_it_listens_to_and_of_nothing_else()
     client.call("pause_process", json!({ "process_id": other })).await;
     client.call("report_progress", json!({ "process_id": mine, "stage": "talking" })).await;
     world.pass(Duration::from_secs(5)).await;
-    let told = tokio::time::timeout(TIMEOUT, listening.next()).await.unwrap().unwrap();
-    let Some(ServerNotification::ResourceUpdatedNotification(update)) = told else { panic!("{told:?}") };
+    let reported = tokio::time::timeout(TIMEOUT, listening.next()).await.unwrap().unwrap();
+    let Some(ServerNotification::ResourceUpdatedNotification(update)) = reported else {
+        panic!("{reported:?}")
+    };
     assert_eq!(update.params.uri, uri);
     assert_eq!(client.call("get_process_status", json!({ "process_id": mine })).await["status"], "completed");
 }
 
 #[tokio::test]
-async fn changes_that_come_together_are_told_once() {
+async fn changes_at_the_same_time_cause_one_update() {
     let world = World::new().await;
     let id = world.client(Era::Initialize).await.start("run").await;
     let uri = format!("longhaul://process/{id}");
@@ -85,7 +87,7 @@ async fn changes_that_come_together_are_told_once() {
 }
 
 #[tokio::test]
-async fn processes_of_a_session_that_end_together_are_told_at_once() {
+async fn simultaneous_ends_of_a_session_cause_one_update() {
     let world = World::new().await;
     for era in [Era::Initialize, Era::Stateless] {
         let session = format!("s-{era:?}");
@@ -103,13 +105,13 @@ async fn processes_of_a_session_that_end_together_are_told_at_once() {
             }
         };
         let uri = format!("longhaul://session/{session}");
-        let told = match era {
+        let reported = match era {
             Era::Stateless => {
                 let wanted = SubscriptionFilter::builder().resource_subscriptions([uri.as_str()]).build();
                 let mut listening = client.running.listen(wanted).await.unwrap();
                 end_all().await;
-                let told = tokio::time::timeout(TIMEOUT, world.until(listening.next())).await.unwrap();
-                serde_json::to_value(told.unwrap().unwrap()).unwrap()
+                let reported = tokio::time::timeout(TIMEOUT, world.until(listening.next())).await.unwrap();
+                serde_json::to_value(reported.unwrap().unwrap()).unwrap()
             }
             Era::Initialize => {
                 let mut wire = Wire::subscribed(&world, &uri).await;
@@ -117,8 +119,8 @@ async fn processes_of_a_session_that_end_together_are_told_at_once() {
                 tokio::time::timeout(TIMEOUT, world.until(wire.hear())).await.unwrap()
             }
         };
-        assert_eq!(told["params"]["uri"], json!(uri), "{told}");
-        let notice = &told["params"]["_meta"]["dev.longhaul/notice"];
+        assert_eq!(reported["params"]["uri"], json!(uri), "{reported}");
+        let notice = &reported["params"]["_meta"]["dev.longhaul/notice"];
         assert_eq!(notice["ended"].as_array().unwrap().len(), 50, "{era:?}");
         assert_eq!((&notice["live_count"], &notice["all_complete"]), (&json!(1), &json!(false)));
         let standing = read(&client, &uri).await;

@@ -103,7 +103,7 @@ async fn process_of_another_session_is_reached_by_its_id() {
 }
 
 #[tokio::test]
-async fn ambiguous_name_lists_what_tells_its_processes_apart() {
+async fn error_of_an_ambiguous_name_describes_its_processes() {
     let (world, alice, _bob, _web) = two_sessions().await;
     start(&alice, "web", "run 2").await;
     let refused = world.client(Era::Initialize).await;

@@ -55,20 +55,20 @@ async fn clients_of_both_eras_are_served_until_the_end() {
 }
 
 #[tokio::test]
-async fn stream_without_an_opening_line_is_told_so_and_closed() {
+async fn stream_without_a_handshake_gets_an_error_and_is_closed() {
     let world = World::new().await;
     let served = serve(&world, |bounds| bounds.handshake = Duration::from_millis(100));
     for said in ["{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"initialize\"}\n", "GET / HTTP/1.1\r\n\r\n", ""] {
         let mut stream = UnixStream::connect(&served.path).await.unwrap();
         stream.write_all(said.as_bytes()).await.unwrap();
-        let told = rest(stream).await;
-        let told: Value = serde_json::from_str(told.trim_end()).unwrap();
-        assert!(told["longhaul_mcp_error"]["title"].is_string(), "{told}");
+        let reported = rest(stream).await;
+        let reported: Value = serde_json::from_str(reported.trim_end()).unwrap();
+        assert!(reported["longhaul_mcp_error"]["title"].is_string(), "{reported}");
     }
 }
 
 #[tokio::test]
-async fn client_that_opens_and_says_nothing_keeps_no_place() {
+async fn silent_client_keeps_no_connection() {
     let world = World::new().await;
     let served = serve(&world, |bounds| bounds.handshake = Duration::from_millis(100));
     let mut stream = UnixStream::connect(&served.path).await.unwrap();
@@ -85,7 +85,7 @@ async fn other_users_are_not_served() {
 }
 
 #[tokio::test]
-async fn connections_are_bounded_and_room_comes_back() {
+async fn connections_are_limited_and_closed_connections_free_capacity() {
     let world = World::new().await;
     let served = serve(&world, |bounds| bounds.connections = 2);
     let held =

@@ -45,7 +45,7 @@ async fn task_outlives_the_manager() {
 }
 
 #[tokio::test]
-async fn who_may_only_read_cancels_no_task() {
+async fn read_only_client_cannot_cancel_a_task() {
     let world = World::new().await;
     let client = world.tasks_client(&world.mcp).await;
     let id = client.start("run").await;
@@ -80,7 +80,7 @@ async fn cancelled_task_ends_the_wait_and_never_the_process_and_one_that_is_met_
 }
 
 #[tokio::test]
-async fn what_is_met_or_has_a_time_of_its_own_is_no_task() {
+async fn fulfilled_wait_or_wait_with_a_timeout_creates_no_task() {
     let world = World::new().await;
     let client = world.tasks_client(&world.mcp).await;
     let ended = client.start("exit 0 1").await;
@@ -111,7 +111,7 @@ async fn start_never_answers_with_a_task_and_other_clients_never_get_one() {
 }
 
 #[tokio::test]
-async fn task_that_nobody_made_is_refused() {
+async fn forged_task_id_is_refused() {
     let world = World::new().await;
     let client = world.tasks_client(&world.mcp).await;
     for id in ["", "w_", "w_00", "nonsense"] {

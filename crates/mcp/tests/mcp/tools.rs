@@ -47,7 +47,7 @@ async fn without_a_directory_of_the_client_one_has_to_be_given() {
 }
 
 #[tokio::test]
-async fn both_status_tools_tell_the_whole_record() {
+async fn both_status_tools_return_the_complete_record() {
     let world = World::new().await;
     let client = world.client(Era::Initialize).await;
     let asked = with(with(launch("exit 3 500"), "timeout", json!(60)), "metadata", json!({ "a": [1, null] }));
@@ -104,7 +104,7 @@ async fn process_that_failed_is_an_answer_and_an_unknown_one_an_error() {
 }
 
 #[tokio::test]
-async fn what_is_quick_is_answered_with_the_start() {
+async fn quick_command_is_answered_by_the_start_call() {
     let world = World::new().await;
     let client = world.client(Era::Initialize).await;
     let asked = with(launch("exit 2 300"), "wait_seconds", json!(5));
@@ -126,7 +126,7 @@ async fn launch_key_never_starts_a_second_copy() {
 }
 
 #[tokio::test]
-async fn list_is_filtered_by_what_lives_by_end_and_by_type() {
+async fn list_is_filtered_by_status_and_type() {
     let world = World::new().await;
     let client = world.client(Era::Initialize).await;
     client.start("exit 0 1").await;
@@ -151,7 +151,7 @@ async fn list_is_filtered_by_what_lives_by_end_and_by_type() {
 }
 
 #[tokio::test]
-async fn list_tells_whose_and_what_a_process_is() {
+async fn list_shows_session_and_command() {
     let world = World::new().await;
     let bound = world.client_of(Era::Stateless, with(opening(), "session", json!("bob"))).await;
     bound.start(&format!("run {}", "x".repeat(100))).await;
@@ -213,7 +213,7 @@ async fn stop_that_cannot_wait_longer_says_that_descendants_are_ending() {
 }
 
 #[tokio::test]
-async fn process_is_halted_and_resumed_with_all_its_descendants() {
+async fn process_is_paused_and_resumed_with_all_its_descendants() {
     let world = World::new().await;
     let client = world.client(Era::Initialize).await;
     let top = client.start("run").await;
@@ -228,7 +228,7 @@ async fn process_is_halted_and_resumed_with_all_its_descendants() {
 }
 
 #[tokio::test]
-async fn process_is_halted_resumed_and_run_again() {
+async fn process_is_paused_resumed_and_restarted() {
     let world = World::new().await;
     let client = world.client(Era::Initialize).await;
     let id = client.start("exit 1 60000").await;
@@ -264,7 +264,7 @@ async fn process_that_could_not_be_started_is_not_said_to_have_output() {
 }
 
 #[tokio::test]
-async fn wrong_word_is_answered_with_the_nearest_one() {
+async fn wrong_value_is_answered_with_the_most_similar_valid_value() {
     let client = World::new().await.client(Era::Initialize).await;
     let asked = with(launch("run"), "process_type", json!("test"));
     let refused = client.refusal("start_background_process", asked).await;

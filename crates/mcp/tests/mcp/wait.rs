@@ -28,7 +28,7 @@ async fn wait_ends_with_the_processes() {
 }
 
 #[tokio::test]
-async fn wait_for_what_runs_ends_when_it_does() {
+async fn wait_for_a_running_process_ends_when_the_process_ends() {
     let world = World::new().await;
     let client = world.client(Era::Initialize).await;
     let id = client.start("slow 3000").await;
@@ -51,7 +51,7 @@ async fn wait_that_takes_too_long_says_when_to_ask_again_in_few_words() {
 }
 
 #[tokio::test]
-async fn client_that_goes_away_ends_its_wait_and_no_process() {
+async fn disconnect_ends_the_wait_and_no_process() {
     let world = World::new().await;
     let client = world.client(Era::Initialize).await;
     let id = client.start("run").await;
@@ -60,9 +60,10 @@ async fn client_that_goes_away_ends_its_wait_and_no_process() {
     let request = ClientRequest::CallToolRequest(CallToolRequest::new(params));
     let sent = client.running.send_cancellable_request(request, PeerRequestOptions::default()).await.unwrap();
     sent.cancel(Some("enough".to_owned())).await.unwrap();
-    // The cancelled wait would have lasted 45 s. This reply shows that the connection answers other requests at once.
-    let told = client.call("get_process_status", json!({ "process_id": id })).await;
-    assert_eq!(told["status"], "running");
+    // The cancelled wait would have lasted 45 s. This reply shows that the connection answers other requests
+    // immediately.
+    let reported = client.call("get_process_status", json!({ "process_id": id })).await;
+    assert_eq!(reported["status"], "running");
     client.running.cancel().await.unwrap();
     world.pass(Duration::from_secs(60)).await;
     let other = world.client(Era::Initialize).await;
@@ -70,7 +71,7 @@ async fn client_that_goes_away_ends_its_wait_and_no_process() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn waiting_client_is_told_every_ten_seconds_that_it_still_waits() {
+async fn waiting_client_gets_progress_every_ten_seconds() {
     use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
     let world = World::new().await;
     let id = world.client(Era::Initialize).await.start("run").await;
@@ -87,22 +88,22 @@ async fn waiting_client_is_told_every_ten_seconds_that_it_still_waits() {
     ] {
         stream.write_all(format!("{line}\n").as_bytes()).await.unwrap();
     }
-    let mut told = Vec::new();
+    let mut reported = Vec::new();
     let mut line = String::new();
-    while told.len() < 3 {
+    while reported.len() < 3 {
         line.clear();
         stream.read_line(&mut line).await.unwrap();
         let heard: Value = serde_json::from_str(&line).unwrap();
         if heard["method"] == "notifications/progress" {
             assert_eq!(heard["params"]["progressToken"], "p");
-            told.push(heard["params"]["progress"].as_f64().unwrap());
+            reported.push(heard["params"]["progress"].as_f64().unwrap());
         }
     }
-    assert!(told.is_sorted_by(|a, b| a < b) && told[0] >= 10.0, "{told:?}");
+    assert!(reported.is_sorted_by(|a, b| a < b) && reported[0] >= 10.0, "{reported:?}");
 }
 
 #[tokio::test]
-async fn thousand_parked_waits_delay_nobody() {
+async fn thousand_waits_delay_no_other_request() {
     let world = World::new().await;
     let mut clients = Vec::new();
     for _ in 0..5 {

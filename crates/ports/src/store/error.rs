@@ -170,8 +170,8 @@ pub enum StoreRejection {
         /// start.
         key: Option<SlotKey>,
         /// Processes that hold slots of `key`. The list is empty if the process has to wait for another reason: the key
-        /// is on hold, the process may not run on this node, or another process has to start first. If `key` is `None`
-        /// and the root limit of the node is reached, the list contains the roots of the node.
+        /// is on hold, the process may not run on this node, or another process is ahead in the queue. If `key` is
+        /// `None` and the root limit of the node is reached, the list contains the roots of the node.
         holders: Vec<ProcessId>,
     },
     /// The process would wait forever, because its own ancestors hold all slots of its key. The process needs a slot
@@ -183,7 +183,7 @@ pub enum StoreRejection {
         /// Ancestors that hold the slots.
         holders: Vec<ProcessId>,
     },
-    /// The limits of the submission come from an older policy. The caller resolves them from the current policy and
+    /// The limits of the submission come from an older policy. The caller reads the limits from the current policy and
     /// submits again.
     #[error("the queue policy has changed: its version is now {found}")]
     StalePolicy {

@@ -42,7 +42,7 @@ mod tests {
     }
 
     #[test]
-    fn file_system_that_tells_no_size_has_room() {
+    fn file_system_without_a_size_counts_as_having_space() {
         assert!(is_left(0, 0));
     }
 }

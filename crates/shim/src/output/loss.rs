@@ -1,4 +1,4 @@
-//! The losses: pieces of output that could not be stored, with their offsets in the log.
+//! The losses: the ranges of output that could not be stored, with their offsets in the log.
 
 /// Name of the file that stores the losses.
 pub(crate) const LOST: &str = "output.lost";

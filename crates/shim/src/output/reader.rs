@@ -78,7 +78,7 @@ impl OutputReader {
         Ok((!gap.log.is_empty()).then_some(gap.log))
     }
 
-    /// Returns the losses (pieces of output that could not be stored), sorted by offset.
+    /// Returns the losses (ranges of output that could not be stored), sorted by offset.
     pub fn losses(&self) -> io::Result<Vec<Loss>> {
         let Some(file) = self.directory.open_file(LOST)? else {
             return Ok(Vec::new());
@@ -122,7 +122,7 @@ impl OutputReader {
         Ok(if got == 0 { ReadChunk::End } else { ReadChunk::Bytes(got) })
     }
 
-    /// Returns an iterator over the runs of the output. The first run is the one that contains the offset `from`.
+    /// Returns an iterator over the runs of the output. The first returned run contains the offset `from`.
     ///
     /// Bytes without an index entry, such as bytes that are just being written, are in no run. The iterator skips
     /// invalid entries.
@@ -173,7 +173,7 @@ impl OutputReader {
     }
 
     /// Returns the offset of the first output byte that was read at or after a time. Returns the length of the output
-    /// if there is no such byte. The time is in milliseconds of steady time.
+    /// if no byte was read at or after this time. The time is in milliseconds of steady time.
     pub fn offset_at_time(&self, time: u64) -> io::Result<u64> {
         let index = VisibleIndex::open(self)?;
         let next = index.first_where(|entry| entry.time >= time)?;
@@ -299,7 +299,7 @@ impl std::fmt::Debug for OutputEntries {
     }
 }
 
-/// The output index without its dropped range. Entries are numbered as if the dropped ones had never existed.
+/// The output index without its dropped range. The numbers of the entries do not include dropped entries.
 struct VisibleIndex {
     segments: Segments,
     gap: OutputGap,
@@ -336,7 +336,8 @@ impl VisibleIndex {
     /// Returns the number of the first index entry, from `number` on, that is not completely in a hole of the index
     /// files. If there is none, returns a number after the last entry.
     ///
-    /// This skips holes at once: a damaged file may contain more empty entries than a reader could visit one by one.
+    /// Skip a hole in one step: a damaged file may contain more empty entries than a reader could visit one after the
+    /// other.
     fn next_written(&self, number: u64) -> u64 {
         let (at, gap) = (self.place(number), &self.gap.index);
         let Some(written) = self.segments.next_written(at) else {

@@ -61,8 +61,8 @@ impl Segments {
         self.list.iter().map(|segment| segment.end).max().unwrap_or(0)
     }
 
-    /// Returns the first offset, from `offset` on, that one of the files contains. Returns `None` if no file contains
-    /// such an offset.
+    /// Returns the lowest offset at or after `offset` that one of the files contains. Returns `None` if no file
+    /// contains an offset in this range.
     pub(super) fn first_held(&self, offset: u64) -> Option<u64> {
         let holds = |segment: &&Segment| offset < segment.end;
         self.list.iter().find(holds).map(|segment| segment.base.max(offset))

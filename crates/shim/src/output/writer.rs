@@ -239,8 +239,8 @@ impl OutputWriter {
         Ok(room.min(STEP))
     }
 
-    /// Returns the maximum length of the index in bytes. The index needs a maximum of its own: for a program that
-    /// writes single bytes, the index grows faster than the log.
+    /// Returns the maximum length of the index in bytes. The index needs a separate maximum: for a program that writes
+    /// single bytes, the index grows faster than the log.
     fn index_limit(&self) -> u64 {
         (self.tail / 4).max(STEP)
     }
@@ -255,7 +255,7 @@ impl OutputWriter {
         if end > self.gap.log.end.max(self.head) { self.drop_until(end) } else { Ok(()) }
     }
 
-    /// Drops all output bytes between the head, which is always kept, and the offset `end`.
+    /// Drops all output bytes between the head, which is never deleted, and the offset `end`.
     fn drop_until(&mut self, end: u64) -> io::Result<()> {
         self.flush();
         let mut gap = self.gap.clone();
@@ -359,7 +359,8 @@ impl OutputWriter {
         if let CopyMode::Splice = self.moving {
             let flags = SpliceFlags::NONBLOCK | SpliceFlags::MOVE;
             match rustix::pipe::splice(pipe, None, &self.log.file, Some(&mut place), room, flags) {
-                // Some file systems do not support splice from a pipe to a file. Copy with read and write there.
+                // Some file systems do not support splice from a pipe to a file. Copy with read and write on such a
+                // file system.
                 Err(Errno::INVAL) => self.moving = CopyMode::Copy(Box::new([0; COPY])),
                 done => return Ok(done?),
             }
@@ -371,8 +372,8 @@ impl OutputWriter {
         let got = rustix::io::read(pipe, buffer.get_mut(..wanted).unwrap_or(&mut []))?;
         let written = self.log.file.write_all_at(buffer.get(..got).unwrap_or(&[]), place);
         if written.is_err() {
-            // Count the bytes as lost here, because they were already removed from the pipe. `discard` counts only the
-            // bytes that are still in the pipe.
+            // Count the bytes as lost, because they were already removed from the pipe. `discard` counts only the bytes
+            // that are still in the pipe.
             self.lose(got);
         }
         written.map(|()| got)

@@ -53,7 +53,7 @@ impl Cgroup {
         match self.event("populated") {
             // The kernel refuses to remove a cgroup that contains processes, so a removed cgroup was empty.
             Err(error) if is_gone(&error) => Ok(false),
-            told => told,
+            reported => reported,
         }
     }
 

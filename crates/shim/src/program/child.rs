@@ -139,8 +139,9 @@ fn text(value: &OsStr) -> io::Result<CString> {
 unsafe fn become_program(prepared: &PreparedChild, ends: &ChildEnds) -> ! {
     // SAFETY: this code makes only system calls, on memory that was prepared before the fork.
     unsafe {
-        // This also closes two inherited descriptors. If the lock stayed open, the attempt would look alive after the
-        // shim has ended. If the write end of the gate stayed open, the child would not notice that the shim has ended.
+        // This call also closes two inherited descriptors. If the lock stayed open, the attempt would look alive after
+        // the shim has ended. If the write end of the gate stayed open, the child would not notice that the shim has
+        // ended.
         close_all_but(ends);
         libc::setsid();
         let mut byte = 0_u8;
@@ -282,7 +283,7 @@ mod tests {
     use rustix::process::{Pid, WaitOptions, waitpid};
 
     #[test]
-    fn child_whose_gate_closes_ends_as_no_command_does_by_itself() {
+    fn child_whose_gate_closes_ends_in_a_way_that_no_command_does() {
         let mut launch = LaunchOrder::new("0b8e1e6a", 1, "/bin/true");
         launch.directory = "/tmp".into();
         let gated = spawn(&launch, None, None, &[]).unwrap();

@@ -78,7 +78,7 @@ impl Connection {
     /// Receives the available bytes with a single read. Marks the connection as broken at an error or at the end of the
     /// stream.
     pub(super) fn receive(&mut self) {
-        // Requests carry no file descriptors. If any are received, they are closed at once.
+        // Requests carry no file descriptors. If a peer sends file descriptors, they are closed immediately.
         let mut unwanted = Vec::new();
         match channel::receive(&self.socket, &mut self.frames, &mut unwanted) {
             Ok(0) => self.broken = true,

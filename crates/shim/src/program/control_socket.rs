@@ -18,7 +18,7 @@ pub(super) enum ControlSocket {
     /// earlier if all peers disconnect.
     Shut { due: u64 },
     /// The socket could not be created. `due` is the time of the next try in milliseconds of awake time, and `pause` is
-    /// the delay between that try and the one after it.
+    /// the delay between that try and the following try.
     Stuck { due: u64, pause: u64 },
     /// Peers can connect.
     Open(UnixListener),
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn door_opens_at_once_when_nobody_is_connected() {
+    fn socket_is_created_immediately_without_a_connection() {
         let (path, directory) = directory("alone");
         let mut door = ControlSocket::new(NOW);
         door.advance(&directory, true, NOW);

@@ -24,13 +24,13 @@ pub(super) enum RecordState {
     /// The attempt has not ended, so there is no exit record.
     Open,
     /// The record could not be written. `is_durable` is true if an earlier version of the record is durable. `due` is
-    /// the time of the next try in milliseconds of awake time, and `pause` is the delay between that try and the one
-    /// after it.
+    /// the time of the next try in milliseconds of awake time, and `pause` is the delay between that try and the
+    /// following try.
     Unwritten { record: Box<ExitRecord>, is_durable: bool, due: u64, pause: u64 },
     /// The record is durable but not final: the output is not read completely, or processes are left. `idle_since` is
     /// the time, in milliseconds of awake time, since which only output is left.
     Written { record: Box<ExitRecord>, idle_since: Option<u64> },
-    /// The record is final. `told` is the time when it was sent to peers, in milliseconds of awake time.
+    /// The record is final. `told` is the time at which the record was sent to peers, in milliseconds of awake time.
     Settled { record: Box<ExitRecord>, told: u64 },
 }
 
@@ -52,8 +52,8 @@ impl Supervisor {
         self.end_sweep();
         match &mut self.record {
             RecordState::Open => self.begin_ending(now),
-            // Exit without waiting for disk space: an earlier version of the record is durable here, and a peer has
-            // stored the final version.
+            // Exit without waiting for disk space: an earlier version of the record is durable in the attempt
+            // directory, and a peer has stored the final version.
             RecordState::Unwritten { record, is_durable: true, .. }
                 if record.settled && self.connections.is_acknowledged() =>
             {
@@ -81,7 +81,7 @@ impl Supervisor {
             RecordState::Written { idle_since: Some(since), .. } => Some(since.saturating_add(DRAIN_MS)),
             RecordState::Written { idle_since: None, .. } => {
                 let sweeping = self.stopping.as_ref().is_some_and(|stopping| !stopping.is_empty());
-                // If no process is left to kill, the wait for the rest of the output must start at once.
+                // If no process is left to kill, the wait for the remaining output must start immediately.
                 (!sweeping).then_some(0)
             }
             RecordState::Settled { told, .. } => Some(told.saturating_add(ACKNOWLEDGE_MS)),
@@ -99,7 +99,7 @@ impl Supervisor {
             return;
         }
         if self.pause != PauseState::Free {
-            // Resume the tree, because paused processes could neither end nor do anything useful.
+            // Resume the tree, because paused processes cannot end.
             self.release();
         }
         self.pumps.drain();
@@ -197,7 +197,7 @@ impl Supervisor {
         self.record = match written {
             Ok(()) if record.settled => RecordState::Settled { record, told: now },
             Ok(()) => RecordState::Written { record, idle_since: None },
-            // The attempt directory was removed, so the record cannot be written there. Do not retry.
+            // The attempt directory was removed, so the record cannot be written. Do not retry.
             Err(_) if self.directory.is_removed() && record.settled => {
                 RecordState::Settled { record, told: now }
             }

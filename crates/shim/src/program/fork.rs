@@ -22,7 +22,7 @@ pub(super) enum ForkSide {
 pub(super) unsafe fn fork(cgroup: Option<BorrowedFd<'_>>) -> io::Result<ForkSide> {
     // SAFETY: the caller guarantees the requirements of this function.
     match unsafe { clone(cgroup) } {
-        // Some containers forbid clone3 and report it as an unknown system call. Use a plain fork there.
+        // Some containers forbid clone3 and report it as an unknown system call. Use a plain fork in such a container.
         Err(error) if cgroup.is_none() && is_forbidden(&error) => unsafe { plain_fork() },
         done => done,
     }

@@ -1,8 +1,8 @@
 //! Enforces the node's lease, for work that may run on another node if this node is lost.
 //!
-//! While the manager is alive, the manager itself stops such work. This module covers the time after the manager has
-//! ended. When the lease expires, the shim checks whether the lease was extended. If it was not, the shim stops the
-//! tree.
+//! While the manager is running, the manager itself stops such a process. This module covers the time after the manager
+//! has ended. When the lease expires, the shim checks whether the lease was extended. If the lease was not extended,
+//! the shim stops the process tree.
 
 use std::{
     io,

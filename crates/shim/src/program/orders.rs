@@ -129,8 +129,8 @@ impl Supervisor {
         if let Some(stopping) = self.stopping.as_mut().filter(|_| order.force) {
             stopping.force(now);
         }
-        let told = self.connections.nth(place).is_some_and(|each| each.greeted) && !begun;
-        if !told {
+        let reported = self.connections.nth(place).is_some_and(|each| each.greeted) && !begun;
+        if !reported {
             let status = self.status();
             self.answer(place, &ShimMessage::Status(Box::new(status)));
         }
@@ -170,8 +170,8 @@ impl Supervisor {
             return self.refuse(place, ErrorCode::Illegal, "only a paused process can be resumed");
         }
         let changed = self.pause != PauseState::Free;
-        // Do not resume a tree that the shim did not pause: another process may have stopped it for a reason of its
-        // own.
+        // Do not resume a tree that the shim did not pause: another process may have stopped the tree for another
+        // reason.
         if changed {
             self.release();
         }
@@ -184,8 +184,8 @@ impl Supervisor {
         if changed {
             self.connections.broadcast(notice);
         }
-        let told = self.connections.nth(place).is_some_and(|each| each.greeted) && changed;
-        if !told {
+        let reported = self.connections.nth(place).is_some_and(|each| each.greeted) && changed;
+        if !reported {
             self.answer(place, notice);
         }
     }

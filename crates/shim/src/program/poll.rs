@@ -44,11 +44,10 @@ impl Supervisor {
             self.leader.report().map(OwnedFd::as_fd),
             self.pumps.pipe(StreamId::Stdout).map(OwnedFd::as_fd),
             self.pumps.pipe(StreamId::Stderr).map(OwnedFd::as_fd),
-            // The lease timer only wakes up the event loop. Each iteration checks the lease anyway.
+            // The lease timer only wakes up the event loop, because each iteration of the loop checks the lease.
             self.term.as_ref().map(LeaseTerm::timer),
         ];
-        // Fill the place of an absent descriptor with another descriptor and no events, so that all indexes stay the
-        // same.
+        // In place of an absent descriptor, use another descriptor without events, so that all indexes stay the same.
         let fixed = watched.map(|fd| fd.map_or((nothing, PollFlags::empty()), |fd| (fd, input)));
         let peers = self.connections.iter().map(|each| {
             let events = if each.has_queue() { input | PollFlags::OUT } else { input };

@@ -57,7 +57,7 @@ impl PipeReaders {
         self.stdout.pipe.is_none() && self.stderr.pipe.is_none()
     }
 
-    /// Returns true if output arrives so fast that the shim should wait a moment and read more bytes at once.
+    /// Returns true if output arrives so fast that the shim should wait a moment and then read more bytes in one step.
     pub(super) fn are_flooded(&self) -> bool {
         let flooded = |pump: &PipeReader| pump.rate.flood && pump.pipe.is_some();
         flooded(&self.stdout) || flooded(&self.stderr)

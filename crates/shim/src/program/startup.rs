@@ -253,8 +253,9 @@ fn start(
     drop(reader);
     crashpoint!("shim.forked");
     let identity = identify(&launch, &gated, containment, cgroup.as_ref())?;
-    // If a step fails from here on, dropping the child closes its gate, and the child exits. The parent directories are
-    // synced last: a journaling file system has then already written them together with the identity, at no extra cost.
+    // If one of the following steps fails, dropping the child closes its gate, and the child exits. The parent
+    // directories are synced last: a journaling file system has then already written them together with the identity,
+    // at no extra cost.
     let reserve =
         || directory.reserve(EXIT).map_err(StartRefusal::because("cannot reserve space for the exit record"));
     let record = || {

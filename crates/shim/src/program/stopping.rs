@@ -32,7 +32,7 @@ pub(super) struct TreeStop {
 enum TreeStopStep {
     /// The signals of the stop plan are being sent. `due` is the time of the next signal in milliseconds of awake time.
     Asking { plan: StopPlan, next: usize, due: u64 },
-    /// All processes are being killed repeatedly. `told` is true if it was reported that some processes survive.
+    /// The shim kills all processes repeatedly. `told` is true if the shim has reported that some processes survive.
     Killing { since: u64, due: u64, pause: u64, told: bool },
     /// No process of the tree is alive.
     Empty,
@@ -47,13 +47,13 @@ pub(super) enum StopProgress {
 }
 
 impl TreeStop {
-    /// Creates a stop whose first signal is due at once.
+    /// Creates a stop whose first signal is due immediately.
     pub(super) fn new(reason: Option<StopReason>, plan: StopPlan, now: u64) -> Self {
         let step = TreeStopStep::Asking { plan, next: 0, due: now };
         Self { reason, escalated: None, swept: BTreeSet::new(), step }
     }
 
-    /// Skips the rest of the stop plan and sends SIGKILL at once.
+    /// Skips the remaining steps of the stop plan and sends SIGKILL immediately.
     pub(super) fn force(&mut self, now: u64) {
         if let TreeStopStep::Asking { .. } = self.step {
             self.step =

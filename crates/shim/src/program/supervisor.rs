@@ -209,8 +209,8 @@ impl Supervisor {
                 connection.flush();
             }
         }
-        // Handle the start report before the end of the program. A program that ends at once must still be recorded as
-        // started.
+        // Handle the start report before the end of the program. A program that ends immediately must still be recorded
+        // as started.
         if changed.report || changed.signals {
             self.hear_report();
         }

@@ -12,7 +12,7 @@ pub(super) enum ReapResult {
     NoChildren,
     /// There are children, but none of them has ended.
     Nothing,
-    /// One child has ended and was reaped.
+    /// A child that has ended and was reaped.
     Reaped(ReapedChild),
 }
 
@@ -43,11 +43,11 @@ pub(super) fn block_signals() -> io::Result<OwnedFd> {
         // Restore the default action of SIGCHLD. If the shim had inherited SIGCHLD as ignored, the kernel would discard
         // the exit status of children.
         libc::signal(libc::SIGCHLD, libc::SIG_DFL);
-        let mut told: libc::sigset_t = mem::zeroed();
-        libc::sigemptyset(&raw mut told);
-        libc::sigaddset(&raw mut told, libc::SIGCHLD);
-        libc::sigaddset(&raw mut told, libc::SIGCONT);
-        let fd = libc::signalfd(-1, &raw const told, libc::SFD_CLOEXEC | libc::SFD_NONBLOCK);
+        let mut reported: libc::sigset_t = mem::zeroed();
+        libc::sigemptyset(&raw mut reported);
+        libc::sigaddset(&raw mut reported, libc::SIGCHLD);
+        libc::sigaddset(&raw mut reported, libc::SIGCONT);
+        let fd = libc::signalfd(-1, &raw const reported, libc::SFD_CLOEXEC | libc::SFD_NONBLOCK);
         if fd < 0 { Err(io::Error::last_os_error()) } else { Ok(OwnedFd::from_raw_fd(fd)) }
     }
 }
@@ -58,8 +58,9 @@ pub(super) fn take_signals(signals: &OwnedFd) -> bool {
     // One read is enough: SIGCHLD and SIGCONT are each pending at most once, even if several children have ended.
     let mut bytes = [0; 2 * mem::size_of::<libc::signalfd_siginfo>()];
     let length = rustix::io::read(signals, &mut bytes).unwrap_or(0);
-    let told = bytes.get(..length).unwrap_or_default().chunks_exact(mem::size_of::<libc::signalfd_siginfo>());
-    let numbers = told.filter_map(|each| each.first_chunk()).map(|number| u32::from_ne_bytes(*number));
+    let reported =
+        bytes.get(..length).unwrap_or_default().chunks_exact(mem::size_of::<libc::signalfd_siginfo>());
+    let numbers = reported.filter_map(|each| each.first_chunk()).map(|number| u32::from_ne_bytes(*number));
     numbers.into_iter().any(|number| number == libc::SIGCONT.cast_unsigned())
 }
 

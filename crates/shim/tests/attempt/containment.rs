@@ -57,7 +57,7 @@ fn ordinary_directory_is_no_cgroup() {
 }
 
 #[test]
-fn cgroup_with_somebody_in_it_is_not_taken_over() {
+fn cgroup_with_a_process_in_it_is_not_used() {
     let Some(root) = cgroup_root() else {
         eprintln!("SKIPPED: no cgroup v2 hierarchy can be written here");
         return;

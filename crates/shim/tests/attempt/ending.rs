@@ -23,22 +23,22 @@ use crate::harness::{
 };
 
 #[test]
-fn exit_code_is_told_and_recorded() {
+fn exit_code_is_reported_and_recorded() {
     let mut attempt = Attempt::launch(&script("echo out; exit 37"));
     let (identity, _) = attempt.peer.started();
-    let told = attempt.peer.settled();
-    assert_eq!(told.ending, ProgramEnd::Exited { code: 37 });
+    let reported = attempt.peer.settled();
+    assert_eq!(reported.ending, ProgramEnd::Exited { code: 37 });
     assert_eq!(attempt.files().identity().unwrap(), Some(identity));
-    assert_eq!(attempt.files().exit_record().unwrap(), Some(told.clone()));
-    assert_eq!(told.output_bytes, 4);
-    assert!(!told.output_open && !told.undated);
-    assert!(told.ended_at >= 1_000_000);
+    assert_eq!(attempt.files().exit_record().unwrap(), Some(reported.clone()));
+    assert_eq!(reported.output_bytes, 4);
+    assert!(!reported.output_open && !reported.undated);
+    assert!(reported.ended_at >= 1_000_000);
     assert_eq!(attempt.log(), "out\n");
     attempt.finish();
 }
 
 #[test]
-fn end_that_a_halted_shim_finds_when_it_goes_on_is_undated() {
+fn end_that_a_stopped_shim_finds_when_it_continues_has_no_exact_time() {
     let mut attempt = Attempt::launch(&script("exec sleep 1000"));
     let (identity, _) = attempt.peer.started();
     signal("-STOP", identity.shim_pid);
@@ -46,8 +46,8 @@ fn end_that_a_halted_shim_finds_when_it_goes_on_is_undated() {
     kill(identity.pid);
     until("the program has ended", || (state(identity.pid) == Some('Z')).then_some(()));
     signal("-CONT", identity.shim_pid);
-    let told = attempt.peer.settled();
-    assert_eq!((told.ending, told.undated), (ProgramEnd::Signaled { signal: 9, core: false }, true));
+    let reported = attempt.peer.settled();
+    assert_eq!((reported.ending, reported.undated), (ProgramEnd::Signaled { signal: 9, core: false }, true));
     attempt.finish();
 }
 
@@ -67,7 +67,7 @@ fn identity_names_process_boot_and_both_starts() {
 }
 
 #[test]
-fn what_the_work_wrote_into_the_room_for_its_end_is_no_part_of_the_record() {
+fn bytes_that_the_command_wrote_into_the_reserved_space_are_not_part_of_the_record() {
     let mut attempt = Attempt::idle();
     let room = attempt.path().join("exit.tmp");
     let vandal = script(&format!("head -c 9000 /dev/zero >> {}; exit 7", room.display()));
@@ -79,7 +79,7 @@ fn what_the_work_wrote_into_the_room_for_its_end_is_no_part_of_the_record() {
 }
 
 #[test]
-fn last_form_of_a_record_that_is_kept_elsewhere_is_not_waited_for() {
+fn shim_does_not_wait_to_write_a_final_record_that_a_peer_has_stored() {
     let mut attempt = Attempt::idle();
     let (blocked, release) = (attempt.path().join("exit.tmp/full"), attempt.path().join("go"));
     // The leftover process ignores the stop signal until the file `release` exists. Therefore the final record is
@@ -102,7 +102,7 @@ fn last_form_of_a_record_that_is_kept_elsewhere_is_not_waited_for() {
 }
 
 #[test]
-fn every_signal_that_ends_it_is_recorded() {
+fn every_signal_that_ends_a_command_is_recorded() {
     for signal in [1, 2, 3, 6, 9, 10, 13, 14, 15, 24, 31, 34, 64] {
         let mut attempt = Attempt::launch(&script(&format!("ulimit -c 0; kill -{signal} $$; sleep 60")));
         let record = attempt.peer.settled();
@@ -170,7 +170,7 @@ fn file_that_is_no_program_fails_to_execute() {
 }
 
 #[test]
-fn peer_that_leaves_before_the_launch_means_that_nothing_runs() {
+fn command_does_not_run_if_the_peer_leaves_before_the_launch() {
     let mut attempt = Attempt::idle();
     drop(attempt.peer);
     until("the shim exits", || attempt.shim.try_wait().unwrap());
@@ -180,7 +180,7 @@ fn peer_that_leaves_before_the_launch_means_that_nothing_runs() {
 }
 
 #[test]
-fn shim_killed_before_the_identity_means_that_nothing_ran() {
+fn command_does_not_run_if_the_shim_is_killed_before_the_identity_is_written() {
     // A program that ran must have an identity file, no matter at which moment the shim was killed.
     for delay in 0..40_u32 {
         let directory = crate::harness::Directory::new();
@@ -211,7 +211,7 @@ fn shim_killed_before_the_identity_means_that_nothing_ran() {
 }
 
 #[test]
-fn stop_before_the_gate_opens_means_that_it_never_ran() {
+fn command_never_runs_if_it_is_stopped_before_the_gate_opens() {
     let attempt = Attempt::idle();
     let mark = attempt.path().join("ran");
     let launch = script(&format!("echo x > {}", mark.display()));
@@ -229,7 +229,7 @@ fn stop_before_the_gate_opens_means_that_it_never_ran() {
 /// The failpoint lies between the write of the identity and the opening of the gate. Release builds have no failpoints.
 #[cfg(debug_assertions)]
 #[test]
-fn child_whose_supervisor_dies_before_the_gate_opens_runs_nothing() {
+fn child_whose_shim_is_killed_before_the_gate_opens_runs_nothing() {
     let directory = Directory::new();
     let mark = directory.path().join("ran");
     let (ours, theirs) = UnixStream::pair().unwrap();
@@ -274,7 +274,7 @@ fn second_shim_in_the_same_directory_is_refused() {
 }
 
 #[test]
-fn exit_is_told_at_once_though_leftovers_hold_the_output() {
+fn exit_is_reported_immediately_although_leftovers_hold_the_output() {
     let directory = crate::harness::Directory::new();
     let pid_file = directory.path().join("pid");
     let mut attempt =
@@ -295,7 +295,7 @@ fn exit_is_told_at_once_though_leftovers_hold_the_output() {
 }
 
 #[test]
-fn end_of_a_sweep_is_told_though_a_stranger_holds_the_output() {
+fn end_of_the_cleanup_is_reported_although_another_program_holds_the_output() {
     let directory = crate::harness::Directory::new();
     let (pid_file, release) = (directory.path().join("pid"), directory.path().join("go"));
     let mut attempt = Attempt::launch(&script(&format!(
@@ -322,7 +322,7 @@ fn end_of_a_sweep_is_told_though_a_stranger_holds_the_output() {
 }
 
 #[test]
-fn kept_leftovers_live_on_and_reading_is_given_up() {
+fn kept_leftovers_continue_and_their_output_is_no_longer_read() {
     let directory = crate::harness::Directory::new();
     let pid_file = directory.path().join("pid");
     let mut launch = script(&format!("setsid sleep 60 & echo $! > {}; exit 0", pid_file.display()));
@@ -346,7 +346,7 @@ fn processor_time_and_memory_are_recorded() {
 }
 
 #[test]
-fn exit_record_waits_for_room_on_the_disk_and_the_shim_stays() {
+fn shim_waits_for_disk_space_to_write_the_exit_record() {
     // A directory that is not empty takes the place of the temporary file. The shim can then neither create nor remove
     // the file.
     let mut blocked = Attempt::launch(&script("sleep 0.3; exit 5"));

@@ -16,7 +16,7 @@ fn output_of(text: &str) -> String {
 }
 
 #[test]
-fn work_has_exactly_three_descriptors() {
+fn command_inherits_exactly_three_descriptors() {
     let log = output_of("ls -1 /proc/$$/fd");
     assert_eq!(log, "0\n1\n2\n");
 }
@@ -91,7 +91,7 @@ fn resource_limits_are_set() {
 }
 
 #[test]
-fn files_are_for_the_owner_only() {
+fn only_the_owner_can_access_the_files() {
     let mut attempt = Attempt::launch(&script("umask; exec sleep 60"));
     attempt.peer.started();
     attempt.await_output("\n");
@@ -123,7 +123,7 @@ fn directory_with_a_very_long_path_works() {
 }
 
 #[test]
-fn symbolic_link_in_the_place_of_a_file_is_not_followed() {
+fn symbolic_link_at_the_path_of_a_file_is_not_followed() {
     let planted = |name: &str| {
         let attempt = Attempt::idle();
         let target = attempt.path().join("target");

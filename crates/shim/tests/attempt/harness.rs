@@ -159,7 +159,7 @@ impl Attempt {
         attempt
     }
 
-    /// Launches an attempt with a shim executable other than the one that this package builds.
+    /// Launches an attempt with another shim executable than the executable of this package.
     pub(crate) fn launch_by(program: &Path, launch: &LaunchOrder) -> Self {
         let directory = Directory::new();
         let (shim, socket) = start(program, directory.path()).unwrap();
@@ -192,7 +192,7 @@ impl Attempt {
 
     /// Acknowledges the exit record and waits until the shim has exited.
     pub(crate) fn finish(mut self) -> Directory {
-        // Ignore errors: the shim waits only one second for the acknowledgement, so it may have exited already.
+        // Ignore errors: the shim waits only one second for the acknowledgement, so the shim may have exited already.
         if let Err(error) = self.peer.try_to_tell(&ShimRequest::Acknowledge) {
             assert_eq!(error.kind(), std::io::ErrorKind::BrokenPipe);
         }

@@ -37,7 +37,7 @@ fn is_pipe(path: &Path) -> bool {
 }
 
 #[test]
-fn input_outlasts_those_who_write_and_ends_when_it_is_closed() {
+fn input_outlasts_its_writers_and_ends_when_it_is_closed() {
     let mut attempt = Attempt::launch(&reading("cat; echo ended"));
     attempt.peer.started();
     for line in ["one\n", "two\n"] {
@@ -52,7 +52,7 @@ fn input_outlasts_those_who_write_and_ends_when_it_is_closed() {
 }
 
 #[test]
-fn input_is_a_pipe_for_its_owner_only_and_is_gone_when_the_shim_is() {
+fn input_is_a_private_pipe_that_is_removed_with_the_shim() {
     let mut attempt = Attempt::launch(&reading("read line; exit 0"));
     // The started message names only descriptors that a manager of an older version, without support for input, knows.
     let (_, descriptors) = attempt.peer.started();
@@ -77,7 +77,7 @@ fn input_that_was_closed_cannot_be_opened_and_closing_it_again_is_no_error() {
 }
 
 #[test]
-fn every_manager_is_told_of_a_closed_input_so_that_it_lets_go_too() {
+fn every_manager_is_notified_of_a_closed_input() {
     let mut attempt = Attempt::launch(&reading("cat; sleep 60"));
     attempt.peer.started();
     let mut other = attempt.connect(ShimHello::default());
@@ -87,7 +87,7 @@ fn every_manager_is_told_of_a_closed_input_so_that_it_lets_go_too() {
 }
 
 #[test]
-fn input_without_a_reader_is_told_from_one_that_is_full() {
+fn input_without_a_reader_is_distinguished_from_a_full_input() {
     let mut attempt = Attempt::launch(&reading("exec <&-; echo away; sleep 60"));
     attempt.peer.started();
     attempt.await_output("away");
@@ -110,7 +110,7 @@ fn work_without_a_pipe_has_no_input_to_open() {
 }
 
 #[test]
-fn named_pipe_that_somebody_writes_to_is_read_until_that_closes_it() {
+fn named_pipe_is_read_until_its_writer_closes_it() {
     let here = Directory::new();
     let path = here.path().join("fifo");
     rustix::fs::mkfifoat(rustix::fs::CWD, &path, rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR).unwrap();
@@ -127,7 +127,7 @@ fn named_pipe_that_somebody_writes_to_is_read_until_that_closes_it() {
 }
 
 #[test]
-fn whoever_holds_the_input_keeps_it_open_when_the_shim_is_killed() {
+fn a_manager_that_holds_the_input_keeps_it_open_after_a_kill_of_the_shim() {
     let mut attempt = Attempt::launch(&reading("while read line; do echo got $line; done; echo ended"));
     attempt.peer.started();
     let pipe = attempt.files().input().unwrap().unwrap();
@@ -152,7 +152,7 @@ fn whoever_holds_the_input_keeps_it_open_when_the_shim_is_killed() {
 }
 
 #[test]
-fn work_finds_an_ordinary_pipe_that_waits_for_what_comes() {
+fn command_finds_an_ordinary_pipe_that_waits_for_input() {
     let mut attempt = Attempt::launch(&reading("head -n 1 /dev/stdin; cat; echo $?"));
     attempt.peer.started();
     write(&attempt, "first\n");

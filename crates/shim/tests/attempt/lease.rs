@@ -56,7 +56,7 @@ fn up(attempt: &mut Attempt) -> u32 {
 }
 
 #[test]
-fn work_ends_with_the_lease_that_nobody_prolongs() {
+fn command_ends_with_a_lease_that_is_not_renewed() {
     let node = Node::new();
     node.beat(Duration::from_millis(700));
     let begin = Instant::now();
@@ -72,7 +72,7 @@ fn work_ends_with_the_lease_that_nobody_prolongs() {
 }
 
 #[test]
-fn work_goes_on_while_somebody_prolongs_the_lease() {
+fn command_continues_while_the_lease_is_renewed() {
     let node = Node::new();
     node.beat(Duration::from_millis(1_000));
     let mut attempt = Attempt::launch(&node.launch("echo up; exec sleep 60"));
@@ -88,7 +88,7 @@ fn work_goes_on_while_somebody_prolongs_the_lease() {
 }
 
 #[test]
-fn manager_that_lets_go_of_its_work_need_not_come_back() {
+fn command_without_a_lease_continues_without_a_manager() {
     let node = Node::new();
     node.beat(Duration::from_millis(300));
     let mut attempt = Attempt::launch(&node.launch("echo up; sleep 1.5"));
@@ -100,7 +100,7 @@ fn manager_that_lets_go_of_its_work_need_not_come_back() {
 }
 
 #[test]
-fn whoever_ignores_the_end_of_the_lease_is_killed_five_seconds_later_whatever_its_plan_says() {
+fn command_that_ignores_the_end_of_the_lease_is_killed_after_five_seconds() {
     let node = Node::new();
     node.beat(Duration::from_millis(500));
     let begin = Instant::now();
@@ -203,7 +203,7 @@ fn asleep_before(directory: &Directory, seconds: u64) -> Option<PathBuf> {
 }
 
 #[test]
-fn time_asleep_counts() {
+fn lease_expiry_counts_the_time_of_suspension() {
     const ASLEEP: u64 = 100_000;
     let node = Node::new();
     let Some(shim) = asleep_before(&node.directory, ASLEEP) else { return };

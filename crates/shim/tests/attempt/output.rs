@@ -30,7 +30,7 @@ fn disk_use(directory: &Path) -> u64 {
     outputs.filter_map(|entry| Some(entry.metadata().ok()?.blocks() * 512)).sum()
 }
 
-/// Reads all stored output. Returns each continuous piece with the offset of its first byte, and the offset of the end
+/// Reads all stored output. Returns each contiguous range with the offset of its first byte, and the offset of the end
 /// of the output.
 fn read_all(log: &OutputReader) -> (Vec<(u64, Vec<u8>)>, u64) {
     let mut pieces: Vec<(u64, Vec<u8>)> = Vec::new();
@@ -57,7 +57,7 @@ fn read_all(log: &OutputReader) -> (Vec<(u64, Vec<u8>)>, u64) {
 }
 
 #[test]
-fn streams_and_times_are_told_apart() {
+fn streams_and_times_are_stored_separately() {
     let (directory, record) =
         finished(&script("echo one; sleep 0.2; echo two >&2; sleep 0.2; echo three; printf four >&2"));
     let log = OutputReader::open(directory.path()).unwrap();
@@ -131,7 +131,7 @@ fn neighbours_within_a_millisecond_share_an_entry() {
 }
 
 #[test]
-fn flood_stays_inside_its_bound_and_keeps_head_and_tail() {
+fn large_output_stays_within_its_limit_and_keeps_head_and_tail() {
     for rotate in [false, true] {
         // Every line contains the offset at which it starts.
         let text =
@@ -177,7 +177,7 @@ fn flood_stays_inside_its_bound_and_keeps_head_and_tail() {
 }
 
 #[test]
-fn reader_follows_a_flood_and_never_sees_the_zeros_of_a_hole() {
+fn reader_follows_large_output_and_never_returns_zeros_of_a_hole() {
     for rotate in [false, true] {
         let text =
             "exec python3 -c 'import sys\nfor i in range(0, 24<<20, 16): sys.stdout.write(\"%015d\\n\" % i)'";
@@ -219,7 +219,7 @@ fn index_of_work_that_writes_single_bytes_is_bounded_too() {
 }
 
 #[test]
-fn full_disk_never_blocks_the_work_and_loses_only_what_did_not_fit() {
+fn full_disk_never_blocks_the_command_and_loses_only_output_that_does_not_fit() {
     // The file size limit of the shim simulates a disk that is full at that size.
     let mut attempt = Attempt::idle();
     let limit = std::process::Command::new("prlimit")
@@ -237,7 +237,7 @@ fn full_disk_never_blocks_the_work_and_loses_only_what_did_not_fit() {
 }
 
 #[test]
-fn output_that_cannot_be_stored_is_told_where_it_is_missing_while_the_work_goes_on() {
+fn lost_output_is_reported_at_its_position_while_the_command_continues() {
     let mut attempt = Attempt::idle();
     let shim = attempt.shim.id().to_string();
     let limit = |bytes: &str| {
@@ -265,7 +265,7 @@ fn output_that_cannot_be_stored_is_told_where_it_is_missing_while_the_work_goes_
 }
 
 #[test]
-fn garbage_in_the_index_never_harms_the_reader() {
+fn garbage_in_the_index_never_breaks_the_reader() {
     let (directory, _) = finished(&script("echo one; sleep 0.01; echo two >&2; sleep 0.01; echo three"));
     let path = directory.path().join("output.idx");
     let good = fs::read(&path).unwrap();
@@ -290,7 +290,7 @@ fn garbage_in_the_index_never_harms_the_reader() {
 }
 
 #[test]
-fn index_that_leads_far_away_is_read_at_once_and_hides_nothing() {
+fn index_entry_with_a_huge_offset_is_read_quickly_and_hides_no_output() {
     let (directory, _) = finished(&script("echo one; echo two >&2"));
     let sound: Vec<_> =
         OutputReader::open(directory.path()).unwrap().entries(0).unwrap().map(Result::unwrap).collect();
@@ -319,7 +319,7 @@ fn gap_beyond_the_end_hides_nothing_that_is_there() {
 }
 
 #[test]
-fn gap_over_bytes_that_a_power_cut_took_shows_no_zeros() {
+fn gap_of_bytes_lost_in_a_power_cut_shows_no_zeros() {
     let (directory, _) = finished(&script("echo one"));
     let file = fs::File::options().write(true).open(directory.path().join("output.log")).unwrap();
     file.set_len(3 * 4_096).unwrap();
@@ -360,7 +360,7 @@ fn lines_are_not_looked_for_in_all_that_a_file_claims_to_be() {
 }
 
 #[test]
-fn flood_leaves_orders_answered() {
+fn shim_answers_requests_during_large_output() {
     let mut attempt = Attempt::launch(&script("exec cat /dev/zero"));
     attempt.peer.started();
     for _ in 0..20 {

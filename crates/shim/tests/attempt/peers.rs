@@ -41,7 +41,7 @@ fn descriptors_keep_output_and_exit_reachable_when_the_shim_is_killed() {
 }
 
 #[test]
-fn manager_that_comes_back_gets_everything_again() {
+fn manager_that_reconnects_gets_all_reports_again() {
     let mut attempt = Attempt::launch(&script("sleep 60"));
     let (identity, _) = attempt.peer.started();
     let mut again = attempt.connect(ShimHello { want_descriptors: true, ..ShimHello::default() });
@@ -54,7 +54,7 @@ fn manager_that_comes_back_gets_everything_again() {
 }
 
 #[test]
-fn manager_that_comes_after_the_end_is_told_the_end() {
+fn manager_that_connects_after_the_end_gets_the_end() {
     let mut attempt = Attempt::launch(&script("setsid sleep 60 & exit 3"));
     attempt.peer.exited();
     // The shim keeps running until a peer has acknowledged the exit record and the output is read completely.
@@ -63,7 +63,7 @@ fn manager_that_comes_after_the_end_is_told_the_end() {
 }
 
 #[test]
-fn shim_goes_on_when_every_manager_is_gone() {
+fn shim_continues_without_any_manager() {
     let mut attempt = Attempt::launch(&script("sleep 0.2; exit 12"));
     attempt.peer.started();
     let files = attempt.files();
@@ -73,7 +73,7 @@ fn shim_goes_on_when_every_manager_is_gone() {
 }
 
 #[test]
-fn attempt_whose_starter_is_gone_at_once_is_found_and_stopped() {
+fn attempt_whose_starter_disconnects_immediately_is_found_and_stopped() {
     for _ in 0..10 {
         let mut attempt = Attempt::launch(&script("sleep 60"));
         let (identity, _) = attempt.peer.started();
@@ -92,7 +92,7 @@ fn attempt_whose_starter_is_gone_at_once_is_found_and_stopped() {
 }
 
 #[test]
-fn starter_that_is_gone_before_it_hears_of_the_start_loses_nothing() {
+fn starter_that_disconnects_before_the_start_report_loses_nothing() {
     let mut attempt = Attempt::launch(&script("sleep 60"));
     let files = attempt.files();
     drop(attempt.peer);
@@ -106,7 +106,7 @@ fn starter_that_is_gone_before_it_hears_of_the_start_loses_nothing() {
 }
 
 #[test]
-fn nobody_waits_for_the_socket_of_a_dead_shim() {
+fn no_client_waits_for_the_socket_of_a_dead_shim() {
     let mut attempt = Attempt::launch(&script("exec sleep 60"));
     let (identity, _) = attempt.peer.started();
     drop(attempt.connect(ShimHello::default()));
@@ -158,7 +158,7 @@ fn hostile_peers_neither_block_nor_end_the_shim() {
 }
 
 #[test]
-fn illegal_and_unknown_orders_are_answered_with_an_error() {
+fn illegal_and_unknown_requests_are_answered_with_an_error() {
     let mut attempt = Attempt::launch(&script("sleep 60"));
     attempt.peer.started();
     let error = |peer: &mut Peer| {
@@ -179,7 +179,7 @@ fn illegal_and_unknown_orders_are_answered_with_an_error() {
 }
 
 #[test]
-fn manager_of_another_build_is_greeted_told_and_obeyed() {
+fn manager_of_another_version_gets_answers_and_reports_and_can_send_requests() {
     for version in [0, 99] {
         let mut attempt = Attempt::launch(&script("sleep 60"));
         let (identity, _) = attempt.peer.started();
@@ -218,7 +218,7 @@ fn malformed_launch_is_refused_and_nothing_runs() {
 }
 
 #[test]
-fn other_user_is_not_let_in() {
+fn connection_of_another_user_is_rejected() {
     // Only root can start a program as another user, so this test is skipped for ordinary users. Root itself may always
     // connect.
     if !std::fs::read_to_string("/proc/self/status").unwrap().contains("Uid:\t0\t") {

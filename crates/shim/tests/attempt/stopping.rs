@@ -27,7 +27,7 @@ fn stubborn(directory: &Path, containment: AllowedContainment) -> LaunchOrder {
 }
 
 #[test]
-fn stop_ends_stubborn_grandchildren_in_sessions_of_their_own() {
+fn stop_ends_grandchildren_in_separate_sessions_that_ignore_signals() {
     for (containment, cgroup) in every_containment() {
         let directory = Directory::new();
         let mut launch = stubborn(directory.path(), AllowedContainment::Only(containment));
@@ -45,8 +45,8 @@ fn stop_ends_stubborn_grandchildren_in_sessions_of_their_own() {
         assert_eq!(record.escalated, Some(libc::SIGKILL));
         assert!(!is_alive(near) && !is_alive(identity.pid), "{containment}");
         if containment == Containment::Group {
-            // This mechanism covers only the process group. The identity file names the mechanism, so that readers can
-            // take this into account.
+            // The containment mechanism `group` covers only the process group. The identity file names the mechanism,
+            // so that readers know this limit.
             assert!(is_alive(far));
             crate::harness::kill(far);
         } else {
@@ -61,7 +61,7 @@ fn stop_ends_stubborn_grandchildren_in_sessions_of_their_own() {
 }
 
 #[test]
-fn orphan_in_a_session_of_its_own_stays_with_the_supervisor_and_ends_with_the_stop() {
+fn orphan_in_a_separate_session_becomes_a_child_of_the_shim_and_ends_with_the_stop() {
     let directory = Directory::new();
     let number = directory.path().join("far");
     let text = format!("(setsid sh -c 'echo $$ > {}; exec sleep 60' &); sleep 60", number.display());
@@ -90,7 +90,7 @@ fn work_that_obeys_the_first_signal_is_not_killed() {
 }
 
 #[test]
-fn plan_of_the_order_replaces_that_of_the_launch() {
+fn stop_plan_of_the_request_replaces_the_stop_plan_of_the_launch() {
     let mut attempt =
         Attempt::launch(&script("trap 'exit 3' INT; trap '' TERM; echo up; while :; do sleep 0.01; done"));
     attempt.peer.started();
@@ -118,7 +118,7 @@ fn force_kills_at_once_even_in_the_middle_of_a_plan() {
 }
 
 #[test]
-fn forced_stop_asks_nobody_first() {
+fn forced_stop_sends_no_stop_signal() {
     // The command does not ignore SIGTERM: without `force`, SIGTERM would end it.
     let mut attempt = Attempt::launch(&script("exec sleep 60"));
     attempt.peer.started();
@@ -225,7 +225,7 @@ fn pause_holds_and_resume_frees_grandchildren_in_sessions_of_their_own() {
 }
 
 #[test]
-fn stop_of_a_paused_process_lets_it_obey() {
+fn stop_of_a_paused_process_resumes_it_to_handle_the_signal() {
     for (containment, cgroup) in every_containment() {
         let mut launch = script("trap 'exit 8' TERM; echo up; while :; do sleep 0.01; done");
         launch.containment = AllowedContainment::Only(containment);
@@ -242,7 +242,7 @@ fn stop_of_a_paused_process_lets_it_obey() {
 }
 
 #[test]
-fn process_that_stopped_itself_is_shown_and_still_obeys_a_stop() {
+fn process_that_stopped_itself_by_a_signal_is_shown_and_can_still_be_cancelled() {
     let mut attempt =
         Attempt::launch(&script("trap 'exit 8' TERM; kill -STOP $$; while :; do sleep 0.01; done"));
     let (identity, _) = attempt.peer.started();
@@ -256,7 +256,7 @@ fn process_that_stopped_itself_is_shown_and_still_obeys_a_stop() {
 }
 
 #[test]
-fn signal_reaches_the_leader_or_everybody() {
+fn signal_reaches_the_leader_or_all_processes() {
     let text = "sh -c 'trap \"echo child\" USR1; while :; do sleep 0.01; done' & \
                 trap 'echo leader' USR1; sleep 0.2; echo up; while :; do sleep 0.01; done";
     let mut attempt = Attempt::launch(&script(text));
@@ -309,8 +309,8 @@ fn pause_that_takes_effect_late_is_revoked_by_resume() {
 }
 
 #[test]
-fn fork_storm_in_ever_new_sessions_is_ended() {
-    // Each process starts the next one in a new session and then exits.
+fn fork_bomb_with_new_sessions_is_ended() {
+    // Each process starts the next process in a new session and then exits.
     let directory = Directory::new();
     let storm = directory.path().join("storm");
     let text = format!("#!/bin/sh\nsetsid {} &\nsetsid sleep 30 &\n", storm.display());
@@ -343,7 +343,7 @@ fn fork_storm_in_ever_new_sessions_is_ended() {
 
 /// Python program with four chains of processes. In each chain, every process waits two milliseconds, forks its
 /// successor and exits. No process leaves the process group, and all processes ignore SIGTERM. `FILE` is replaced by
-/// the path of the file that each process writes its pid to, and `CODE` by the rest of the program.
+/// the path of the file that each process writes its pid to, and `CODE` by the remaining code of the program.
 const HEIRS: &str = "exec python3 -c 'import os,signal,time\n\
      signal.signal(signal.SIGTERM,signal.SIG_IGN)\n\
      born=os.open(\"FILE\",os.O_WRONLY|os.O_CREAT|os.O_APPEND)\n\
@@ -357,7 +357,7 @@ const HEIRS: &str = "exec python3 -c 'import os,signal,time\n\
      CODE'";
 
 #[test]
-fn heirs_that_are_born_all_the_time_are_all_ended_before_the_end_is_told() {
+fn constantly_forking_descendants_are_ended_before_the_end_is_reported() {
     for (containment, cgroup) in every_containment() {
         for (code, stopped) in [("time.sleep(60)", true), ("time.sleep(0.1)", false)] {
             let directory = Directory::new();
@@ -390,7 +390,7 @@ fn heirs_that_are_born_all_the_time_are_all_ended_before_the_end_is_told() {
 }
 
 #[test]
-fn everybody_who_said_hello_is_told_of_every_change() {
+fn every_peer_with_a_hello_gets_every_change() {
     let mut attempt = Attempt::launch(&script("sleep 60"));
     attempt.peer.started();
     let mut other = attempt.connect(ShimHello::default());
@@ -410,7 +410,7 @@ fn everybody_who_said_hello_is_told_of_every_change() {
 }
 
 #[test]
-fn tree_whose_cgroup_was_removed_from_under_it_is_ended_and_its_end_is_told() {
+fn tree_whose_cgroup_was_removed_is_ended_and_its_end_is_reported() {
     for (containment, cgroup) in every_containment() {
         let (Containment::Cgroup, Some(path)) = (containment, cgroup) else {
             continue;

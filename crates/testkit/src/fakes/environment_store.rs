@@ -16,7 +16,7 @@ pub struct FakeEnvironmentStore {
 }
 
 impl FakeEnvironmentStore {
-    /// Deletes everything, as if the node's disk had been replaced.
+    /// Deletes all environments, as if the disk of the node had been replaced.
     pub fn forget(&self) {
         locked(&self.kept).clear();
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 /// Fault of one call to a port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// The call fails before anything is done.
+    /// The call fails before it changes any data.
     Unavailable,
     /// The call is executed, but its answer is lost.
     Unknown,
@@ -17,7 +17,7 @@ pub enum Fault {
     Full,
     /// The call is executed after this delay, and succeeds.
     Late(Duration),
-    /// The call is executed at once, but its answer arrives after this delay.
+    /// The call is executed immediately, but its answer arrives after this delay.
     Slow(Duration),
     /// The call is not executed and never returns. The test then drops the caller, to simulate a crash of the caller.
     CrashBefore,
@@ -115,7 +115,7 @@ impl PortCall {
         }
     }
 
-    /// Returns true if the call can change anything.
+    /// Returns true if the call can change data.
     #[must_use]
     pub const fn writes(self) -> bool {
         match self {

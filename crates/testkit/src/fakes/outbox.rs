@@ -158,8 +158,8 @@ impl OutboxFake {
         }
     }
 
-    /// Returns the records that are missing in the store or have an older revision there. Ended processes come first,
-    /// then processes that hold a slot, then all other processes.
+    /// Returns the records that are missing from the store or have an older revision in the store. Ended processes come
+    /// first, then processes that hold a slot, then all other processes.
     async fn lost(&self) -> Result<Vec<StoredProcess>, StoreError> {
         let ids: Vec<ProcessId> = self.kept().records.keys().copied().collect();
         let mut lost = Vec::new();

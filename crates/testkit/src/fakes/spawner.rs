@@ -128,8 +128,7 @@ impl ScriptedSpawner {
         *locked(&self.machine.lease)
     }
 
-    /// Sets the snapshot that inspections of this attempt return from now on. The snapshot replaces the one that the
-    /// script would give.
+    /// Sets the snapshot that all later inspections of this attempt return, instead of the snapshot from the script.
     pub fn show(&self, key: AttemptKey, look: TreeSnapshot) {
         locked(&self.machine.senses).set_look(key, look);
     }

@@ -418,7 +418,8 @@ impl FakeAttemptPhase {
         self.timeout_at = self.timeout_at.map(|at| at.plus(lost));
     }
 
-    /// Requests a stop. The cause of the first request is kept. A later forced stop only makes the kill happen earlier.
+    /// Requests a stop. The cause of the first request is kept. A later forced stop only changes the time of the kill
+    /// to an earlier time.
     fn stop(&mut self, order: StopRequest, now: AwakeTime, command: &CommandSpec, obedience: StopBehavior) {
         let first = self.stopping.is_none();
         let stopping = self.stopping.get_or_insert(FakeStop {

@@ -20,17 +20,17 @@ pub(super) fn difference<T: Debug + PartialEq>(store: &T, model: &T) -> Option<S
 
 /// Compares two values of the same shape line by line.
 fn fields(store: &[&str], model: &[&str]) -> String {
-    let mut told = String::new();
+    let mut reported = String::new();
     let differing: Vec<usize> =
         zip(store, model).enumerate().filter(|(_, (one, other))| one != other).map(|(at, _)| at).collect();
     for at in differing.iter().take(MAX_NAMED) {
         let [one, other] = [store, model].map(|lines| lines.get(*at).map_or("", |line| value(line)));
-        let _ = write!(told, "\n  {}: the store {one}, the model {other}", path(model, *at));
+        let _ = write!(reported, "\n  {}: the store {one}, the model {other}", path(model, *at));
     }
     if differing.len() > MAX_NAMED {
-        let _ = write!(told, "\n  and {} more", differing.len() - MAX_NAMED);
+        let _ = write!(reported, "\n  and {} more", differing.len() - MAX_NAMED);
     }
-    told
+    reported
 }
 
 /// Shows both values without the lines that they have in common at the start and at the end.
@@ -81,19 +81,19 @@ mod tests {
     fn the_fields_that_differ_are_named_with_their_path() {
         let store = [Record { name: "a", owners: vec![(1, Some(2))] }];
         let model = [Record { name: "b", owners: vec![(1, Some(3))] }];
-        let told = difference(&store, &model).unwrap();
+        let reported = difference(&store, &model).unwrap();
         let expected = [
             "",
             "  Record.name: the store \"a\", the model \"b\"",
             "  Record.owners.Some: the store 2, the model 3",
         ];
-        assert_eq!(told.lines().collect::<Vec<_>>(), expected);
+        assert_eq!(reported.lines().collect::<Vec<_>>(), expected);
         assert_eq!(difference(&store, &store), None);
     }
 
     #[test]
     fn of_values_of_two_shapes_the_part_that_differs_is_shown() {
-        let told = difference(&vec!["first", "same"], &vec!["same"]).unwrap();
-        assert!(told.contains("the store:\n    \"first\",\n  the model: nothing"), "{told}");
+        let reported = difference(&vec!["first", "same"], &vec!["same"]).unwrap();
+        assert!(reported.contains("the store:\n    \"first\",\n  the model: nothing"), "{reported}");
     }
 }

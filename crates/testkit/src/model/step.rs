@@ -279,8 +279,8 @@ impl StoreModel {
             not_before: new.delay.map(|delay| self.now.plus(Duration::from_millis(delay.into()))),
             placement: match new.placement {
                 node @ 0..=2 => Placement::Node(node_id(node)),
-                // The scripts never claim a process with this placement. The process still comes before later ones in
-                // its queue.
+                // The scripts never claim a process with this placement, but the process keeps its position in the
+                // queue.
                 3 => Placement::Here,
                 _ => Placement::Anywhere,
             },

@@ -20,7 +20,7 @@ pub struct ProcessScript {
     pub moves: Vec<ScriptEvent>,
 }
 
-/// An input that the process receives some time after the previous one.
+/// An input of the process, with the time since the previous input.
 #[derive(Clone, Debug)]
 pub struct ScriptEvent {
     /// Time since the previous input.

@@ -67,14 +67,14 @@ pub async fn time_passes(world: &ClockFixture) {
 }
 
 /// The wall clock shows the time of this machine within 5 seconds.
-pub async fn the_wall_shows_the_time_of_day(world: &ClockFixture) {
+pub async fn the_wall_clock_shows_the_time_of_day(world: &ClockFixture) {
     let since = must(std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH));
     let here = i64::try_from(since.as_millis()).unwrap_or(i64::MAX);
     assert!((world.clock.wall().0 - here).abs() < 5_000);
 }
 
 /// A sleeping task wakes shortly after its deadline, never before.
-pub async fn a_sleeper_wakes_at_its_deadline_and_not_before(world: &ClockFixture) {
+pub async fn a_sleeping_task_wakes_at_its_deadline_and_not_before(world: &ClockFixture) {
     let clock = &world.clock;
     for millis in [1, 15, 70] {
         let span = Duration::from_millis(millis);
@@ -88,8 +88,8 @@ pub async fn a_sleeper_wakes_at_its_deadline_and_not_before(world: &ClockFixture
     }
 }
 
-/// A sleep with a past deadline returns at once.
-pub async fn a_passed_deadline_does_not_park(world: &ClockFixture) {
+/// A sleep with a past deadline returns immediately.
+pub async fn a_sleep_with_a_past_deadline_returns_immediately(world: &ClockFixture) {
     let clock = &world.clock;
     for deadline in [
         Deadline::At(clock.now()),
@@ -102,7 +102,7 @@ pub async fn a_passed_deadline_does_not_park(world: &ClockFixture) {
 }
 
 /// A sleep with a very late deadline keeps waiting. Dropping its future cancels it.
-pub async fn a_far_deadline_parks(world: &ClockFixture) {
+pub async fn a_sleep_with_a_late_deadline_keeps_waiting(world: &ClockFixture) {
     for deadline in [
         Deadline::At(Timestamp(i64::MAX)),
         Deadline::Awake(AwakeTime(i64::MAX)),
@@ -114,7 +114,7 @@ pub async fn a_far_deadline_parks(world: &ClockFixture) {
 }
 
 /// Many tasks can sleep at the same time. Each task wakes at its own deadline.
-pub async fn many_sleep_at_once(world: &ClockFixture) {
+pub async fn many_tasks_can_sleep_at_the_same_time(world: &ClockFixture) {
     let begin = world.clock.now();
     let sleepers: Vec<_> = (0..200_u64)
         .map(|place| {
@@ -141,11 +141,11 @@ macro_rules! clock_suite {
             $open, clock,
             time_never_goes_back
             time_passes
-            the_wall_shows_the_time_of_day
-            a_sleeper_wakes_at_its_deadline_and_not_before
-            a_passed_deadline_does_not_park
-            a_far_deadline_parks
-            many_sleep_at_once
+            the_wall_clock_shows_the_time_of_day
+            a_sleeping_task_wakes_at_its_deadline_and_not_before
+            a_sleep_with_a_past_deadline_returns_immediately
+            a_sleep_with_a_late_deadline_keeps_waiting
+            many_tasks_can_sleep_at_the_same_time
         }
     };
 }

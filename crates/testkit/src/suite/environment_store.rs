@@ -46,7 +46,7 @@ fn variables(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
 }
 
 /// A stored environment is returned completely, sorted by name.
-pub async fn what_was_kept_comes_back_sorted(world: &EnvironmentStoreFixture) {
+pub async fn a_stored_environment_is_returned_sorted(world: &EnvironmentStoreFixture) {
     let odd = "line\nbreak = \"quotes\" \u{1f6a2} \\ \u{7f}";
     let kept = variables(&[("PATH", "/bin"), ("EMPTY", ""), ("ODD", odd), ("A=B", "x")]);
     let hash = must(world.store.keep(&kept).await);
@@ -58,14 +58,14 @@ pub async fn what_was_kept_comes_back_sorted(world: &EnvironmentStoreFixture) {
 }
 
 /// The hash does not depend on the order of the variables.
-pub async fn the_order_makes_no_difference(world: &EnvironmentStoreFixture) {
+pub async fn the_hash_does_not_depend_on_the_order(world: &EnvironmentStoreFixture) {
     let one = must(world.store.keep(&variables(&[("A", "1"), ("B", "2")])).await);
     let other = must(world.store.keep(&variables(&[("B", "2"), ("A", "1")])).await);
     assert_eq!(one, other);
 }
 
 /// Different sets of variables have different hashes, even if their bytes are similar.
-pub async fn other_variables_have_another_hash(world: &EnvironmentStoreFixture) {
+pub async fn different_variables_have_different_hashes(world: &EnvironmentStoreFixture) {
     let mut hashes = std::collections::BTreeSet::new();
     let different: [&[(&str, &str)]; 7] = [
         &[("A", "1")],
@@ -82,7 +82,7 @@ pub async fn other_variables_have_another_hash(world: &EnvironmentStoreFixture) 
 }
 
 /// Opening an unknown hash returns the error for a missing environment.
-pub async fn an_unknown_hash_is_missing(world: &EnvironmentStoreFixture) {
+pub async fn an_unknown_hash_returns_the_missing_error(world: &EnvironmentStoreFixture) {
     let known = must(world.store.keep(&variables(&[("A", "1")])).await);
     let unknown = known.0.chars().rev().collect();
     for hash in [unknown, String::new(), "../../etc/passwd".to_owned(), "x".repeat(5000)] {
@@ -95,7 +95,7 @@ pub async fn an_unknown_hash_is_missing(world: &EnvironmentStoreFixture) {
 }
 
 /// A stored environment is still present after a restart of the node.
-pub async fn what_was_kept_outlives_the_vault(world: &EnvironmentStoreFixture) {
+pub async fn a_stored_environment_survives_a_restart(world: &EnvironmentStoreFixture) {
     let kept = variables(&[("TOKEN", "secret")]);
     let hash = must(world.store.keep(&kept).await);
     let again = (world.reopen)();
@@ -104,7 +104,7 @@ pub async fn what_was_kept_outlives_the_vault(world: &EnvironmentStoreFixture) {
 }
 
 /// Several tasks can store the same environment at the same time.
-pub async fn many_keep_the_same_at_once(world: &EnvironmentStoreFixture) {
+pub async fn many_tasks_can_store_the_same_environment(world: &EnvironmentStoreFixture) {
     let kept = variables(&[("A", "1"), ("B", &"x".repeat(50_000))]);
     let keepers: Vec<_> = (0..8)
         .map(|_| {
@@ -133,12 +133,12 @@ macro_rules! environment_store_suite {
     ($open:expr $(,)?) => {
         $crate::rules_of! {
             $open, environment_store,
-            what_was_kept_comes_back_sorted
-            the_order_makes_no_difference
-            other_variables_have_another_hash
-            an_unknown_hash_is_missing
-            what_was_kept_outlives_the_vault
-            many_keep_the_same_at_once
+            a_stored_environment_is_returned_sorted
+            the_hash_does_not_depend_on_the_order
+            different_variables_have_different_hashes
+            an_unknown_hash_returns_the_missing_error
+            a_stored_environment_survives_a_restart
+            many_tasks_can_store_the_same_environment
             values_are_never_printed
         }
     };

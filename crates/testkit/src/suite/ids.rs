@@ -26,7 +26,7 @@ pub fn open(open: impl FnOnce() -> IdSourceFixture) -> IdSourceFixture {
 }
 
 /// No id is generated twice, even if several tasks generate ids concurrently.
-pub async fn no_identity_is_drawn_twice(world: &IdSourceFixture) {
+pub async fn no_id_is_generated_twice(world: &IdSourceFixture) {
     let drawers: Vec<_> = (0..4)
         .map(|_| {
             let ids = Arc::clone(&world.ids);
@@ -44,8 +44,8 @@ pub async fn no_identity_is_drawn_twice(world: &IdSourceFixture) {
     }
 }
 
-/// Every digit of an id is random, including the first one, so that a short prefix suffices to identify a process.
-pub async fn ids_are_random_from_their_first_digit(world: &IdSourceFixture) {
+/// Every digit of an id is random, including the first digit, so that a short prefix suffices to identify a process.
+pub async fn every_digit_of_an_id_is_random(world: &IdSourceFixture) {
     let drawn: Vec<String> = (0..4_096).map(|_| world.ids.process().to_string()).collect();
     for place in 0..8 {
         for digit in "0123456789abcdef".chars() {
@@ -59,14 +59,14 @@ pub async fn ids_are_random_from_their_first_digit(world: &IdSourceFixture) {
 }
 
 /// Ids are UUIDs of version 4.
-pub async fn ids_say_that_they_are_random(world: &IdSourceFixture) {
+pub async fn ids_are_uuids_of_version_4(world: &IdSourceFixture) {
     for _ in 0..100 {
         assert_eq!(world.ids.process().as_uuid().get_version_num(), 4);
     }
 }
 
 /// Each bit of a random number is set about half of the time.
-pub async fn chance_is_spread_over_all_bits(world: &IdSourceFixture) {
+pub async fn every_bit_of_a_random_number_is_random(world: &IdSourceFixture) {
     let drawn: Vec<u64> = (0..2_048).map(|_| world.ids.chance().0).collect();
     for bit in 0..64 {
         let set = drawn.iter().filter(|bits| (*bits >> bit) & 1 == 1).count();
@@ -82,10 +82,10 @@ macro_rules! ids_suite {
     ($open:expr $(,)?) => {
         $crate::rules_of! {
             $open, ids,
-            no_identity_is_drawn_twice
-            ids_are_random_from_their_first_digit
-            ids_say_that_they_are_random
-            chance_is_spread_over_all_bits
+            no_id_is_generated_twice
+            every_digit_of_an_id_is_random
+            ids_are_uuids_of_version_4
+            every_bit_of_a_random_number_is_random
         }
     };
 }

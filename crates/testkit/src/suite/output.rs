@@ -116,7 +116,7 @@ pub async fn bytes_keep_their_offsets(world: &OutputFixture) {
 }
 
 /// A page contains at most the requested number of bytes. The next page starts at the position that the page reports.
-pub async fn pages_go_on_where_the_last_one_ended(world: &OutputFixture) {
+pub async fn each_page_continues_at_the_end_of_the_previous_page(world: &OutputFixture) {
     let key = world.key();
     for line in 0..40 {
         world.out(key, &format!("line {line}\n")).await;
@@ -142,7 +142,7 @@ pub async fn pages_go_on_where_the_last_one_ended(world: &OutputFixture) {
 }
 
 /// A read of one stream returns only bytes of that stream, even if it spans several pages.
-pub async fn a_chosen_stream_comes_alone(world: &OutputFixture) {
+pub async fn a_read_of_one_stream_returns_only_this_stream(world: &OutputFixture) {
     let key = world.key();
     for _ in 0..10 {
         world.out(key, "out\n").await;
@@ -169,7 +169,7 @@ pub async fn a_chosen_stream_comes_alone(world: &OutputFixture) {
 }
 
 /// A read beyond the end returns an empty page, not an error.
-pub async fn behind_the_end_there_is_nothing(world: &OutputFixture) {
+pub async fn a_read_beyond_the_end_returns_an_empty_page(world: &OutputFixture) {
     let key = world.key();
     world.out(key, "").await;
     assert_eq!(must(world.output.size(key).await).end, 0);
@@ -181,7 +181,7 @@ pub async fn behind_the_end_there_is_nothing(world: &OutputFixture) {
 }
 
 /// For an attempt that never ran, every method returns the error `Missing`, because the attempt has no output.
-pub async fn missing_output_is_told(world: &OutputFixture) {
+pub async fn an_attempt_that_never_ran_has_no_output(world: &OutputFixture) {
     let key = world.key();
     let output = &world.output;
     refused!(output.size(key).await, OutputError::Missing { key: named } if *named == key);
@@ -210,7 +210,7 @@ pub async fn the_last_lines_are_counted_from_the_end(world: &OutputFixture) {
 }
 
 /// The output since a given time starts with the first byte that was written at that time or later.
-pub async fn since_finds_the_first_byte_of_a_moment(world: &OutputFixture) {
+pub async fn output_since_a_time_starts_with_the_first_byte_at_that_time(world: &OutputFixture) {
     let key = world.key();
     world.out(key, "early").await;
     world.pen.pass(Duration::from_millis(60)).await;
@@ -227,8 +227,9 @@ pub async fn since_finds_the_first_byte_of_a_moment(world: &OutputFixture) {
     assert_eq!(must(since(last.at.0 + 1_000_000).await), 9);
 }
 
-/// A wait for more output returns at once if there is more output. If not, it waits until more output is written.
-pub async fn whoever_waits_for_more_parks_until_there_is(world: &OutputFixture) {
+/// If there is more output, a wait for more output returns immediately. Otherwise, the call waits until more output is
+/// written.
+pub async fn a_wait_for_output_lasts_until_there_is_more(world: &OutputFixture) {
     let key = world.key();
     world.out(key, "text").await;
     must(soon(world.output.grown(key, 3)).await);
@@ -248,7 +249,7 @@ pub async fn whoever_waits_for_more_parks_until_there_is(world: &OutputFixture) 
 }
 
 /// Each attempt of a process has separate output.
-pub async fn attempts_are_kept_apart(world: &OutputFixture) {
+pub async fn each_attempt_has_separate_output(world: &OutputFixture) {
     let first = world.key();
     let second = AttemptKey { attempt: AttemptNo(2), ..first };
     world.out(first, "one").await;
@@ -259,7 +260,7 @@ pub async fn attempts_are_kept_apart(world: &OutputFixture) {
 }
 
 /// A removal deletes the output of all attempts of the process, and no other output. The removal can be repeated.
-pub async fn removed_output_is_gone(world: &OutputFixture) {
+pub async fn a_removal_deletes_the_output_of_all_attempts(world: &OutputFixture) {
     let first = world.key();
     let second = AttemptKey { attempt: AttemptNo(2), ..first };
     let other = world.key();
@@ -277,7 +278,7 @@ pub async fn removed_output_is_gone(world: &OutputFixture) {
 
 /// Processes with stored output are listed page by page, in the order of their ids. Each process is listed once,
 /// regardless of the number of its attempts.
-pub async fn what_is_kept_is_listed_page_by_page(world: &OutputFixture) {
+pub async fn processes_with_stored_output_are_listed_page_by_page(world: &OutputFixture) {
     assert_eq!(must(world.output.kept(None, 10).await), []);
     let mut ids = Vec::new();
     for _ in 0..5 {
@@ -308,16 +309,16 @@ macro_rules! output_suite {
             $open, output,
             every_byte_is_read_in_order
             bytes_keep_their_offsets
-            pages_go_on_where_the_last_one_ended
-            a_chosen_stream_comes_alone
-            behind_the_end_there_is_nothing
-            missing_output_is_told
+            each_page_continues_at_the_end_of_the_previous_page
+            a_read_of_one_stream_returns_only_this_stream
+            a_read_beyond_the_end_returns_an_empty_page
+            an_attempt_that_never_ran_has_no_output
             the_last_lines_are_counted_from_the_end
-            since_finds_the_first_byte_of_a_moment
-            whoever_waits_for_more_parks_until_there_is
-            attempts_are_kept_apart
-            removed_output_is_gone
-            what_is_kept_is_listed_page_by_page
+            output_since_a_time_starts_with_the_first_byte_at_that_time
+            a_wait_for_output_lasts_until_there_is_more
+            each_attempt_has_separate_output
+            a_removal_deletes_the_output_of_all_attempts
+            processes_with_stored_output_are_listed_page_by_page
         }
     };
 }

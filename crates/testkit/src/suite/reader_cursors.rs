@@ -46,7 +46,7 @@ pub fn open(open: impl FnOnce() -> ReaderCursorsFixture) -> ReaderCursorsFixture
 }
 
 /// A reader that never stored a cursor has none, and is not closed.
-pub async fn an_unknown_reader_is_nowhere(world: &ReaderCursorsFixture) {
+pub async fn an_unknown_reader_has_no_cursor(world: &ReaderCursorsFixture) {
     assert_eq!(must(world.bookmarks.find("chat").await), None);
     must(world.bookmarks.keep("mail", EventCursor(1)).await);
     assert_eq!(must(world.bookmarks.find("chat").await), None);
@@ -55,7 +55,7 @@ pub async fn an_unknown_reader_is_nowhere(world: &ReaderCursorsFixture) {
 
 /// The last cursor that a reader stored with `keep` is found immediately and after a restart. Each reader has a
 /// separate cursor.
-pub async fn the_last_place_that_was_kept_is_found(world: &ReaderCursorsFixture) {
+pub async fn the_last_kept_cursor_is_found(world: &ReaderCursorsFixture) {
     for place in [0, 7, 4_711, u64::MAX, 12] {
         must(world.bookmarks.keep("chat", EventCursor(place)).await);
         must(world.bookmarks.keep("mail", EventCursor(1)).await);
@@ -66,7 +66,7 @@ pub async fn the_last_place_that_was_kept_is_found(world: &ReaderCursorsFixture)
 }
 
 /// The last cursor written with `note` is found after a crash.
-pub async fn the_last_note_is_found_after_a_crash(world: &ReaderCursorsFixture) {
+pub async fn the_last_noted_cursor_is_found_after_a_crash(world: &ReaderCursorsFixture) {
     must(world.bookmarks.keep("chat", EventCursor(3)).await);
     for place in [4, 9, 10, u64::MAX, 11] {
         must(world.bookmarks.note("chat", EventCursor(place)).await);
@@ -79,7 +79,7 @@ pub async fn the_last_note_is_found_after_a_crash(world: &ReaderCursorsFixture) 
 
 /// A cursor that is stored with `keep` replaces every earlier note. This applies even if the note has a later position,
 /// because an event log may restart at zero.
-pub async fn what_is_kept_replaces_every_note(world: &ReaderCursorsFixture) {
+pub async fn a_kept_cursor_replaces_every_note(world: &ReaderCursorsFixture) {
     must(world.bookmarks.keep("chat", EventCursor(50)).await);
     must(world.bookmarks.note("chat", EventCursor(99)).await);
     must(world.bookmarks.keep("chat", EventCursor(2)).await);
@@ -89,7 +89,7 @@ pub async fn what_is_kept_replaces_every_note(world: &ReaderCursorsFixture) {
 }
 
 /// A closed reader stays closed across restarts, and the reason is stored. Other readers are not affected.
-pub async fn a_closed_reader_stays_closed_until_it_is_opened(world: &ReaderCursorsFixture) {
+pub async fn a_closed_reader_stays_closed_until_it_is_reopened(world: &ReaderCursorsFixture) {
     must(world.bookmarks.keep("chat", EventCursor(7)).await);
     must(world.bookmarks.close("chat", "gone: https://example.com").await);
     let later = (world.reopen)();
@@ -107,7 +107,7 @@ pub async fn a_closed_reader_stays_closed_until_it_is_opened(world: &ReaderCurso
 }
 
 /// A reader name that could lead to another file is refused by every method.
-pub async fn a_name_that_leads_elsewhere_is_refused(world: &ReaderCursorsFixture) {
+pub async fn a_reader_name_that_leads_to_another_file_is_refused(world: &ReaderCursorsFixture) {
     let bookmarks = &world.bookmarks;
     for name in ["", ".", "..", "../chat", "a/b", "a.note", "nul\0"] {
         assert!(bookmarks.find(name).await.is_err(), "{name:?}");
@@ -119,7 +119,7 @@ pub async fn a_name_that_leads_elsewhere_is_refused(world: &ReaderCursorsFixture
 }
 
 /// Several readers can store their cursors at the same time.
-pub async fn many_readers_keep_at_once(world: &ReaderCursorsFixture) {
+pub async fn many_readers_can_store_their_cursors_at_the_same_time(world: &ReaderCursorsFixture) {
     let readers: Vec<_> = (0..8_u64)
         .map(|number| {
             let bookmarks = Arc::clone(&world.bookmarks);
@@ -151,13 +151,13 @@ macro_rules! reader_cursors_suite {
     ($open:expr $(,)?) => {
         $crate::rules_of! {
             $open, reader_cursors,
-            an_unknown_reader_is_nowhere
-            the_last_place_that_was_kept_is_found
-            the_last_note_is_found_after_a_crash
-            what_is_kept_replaces_every_note
-            a_closed_reader_stays_closed_until_it_is_opened
-            a_name_that_leads_elsewhere_is_refused
-            many_readers_keep_at_once
+            an_unknown_reader_has_no_cursor
+            the_last_kept_cursor_is_found
+            the_last_noted_cursor_is_found_after_a_crash
+            a_kept_cursor_replaces_every_note
+            a_closed_reader_stays_closed_until_it_is_reopened
+            a_reader_name_that_leads_to_another_file_is_refused
+            many_readers_can_store_their_cursors_at_the_same_time
         }
     };
 }

@@ -23,28 +23,28 @@ macro_rules! restoring_store_suite {
     ($open:expr $(,)?) => {
         $crate::rules_of! {
             async $open, restore,
-            what_was_lost_is_given_back_as_it_was
-            giving_back_twice_is_giving_back_once
-            what_was_given_back_gives_way_to_a_later_revision
-            what_moved_on_gives_way_to_nothing_earlier
-            what_was_let_go_of_is_not_brought_back
-            an_old_lease_gives_nothing_back
-            footings_tell_how_far_each_has_come
-            what_holds_a_slot_holds_it_again
-            a_waiter_that_was_given_back_keeps_its_turn
-            what_another_node_owned_is_its_own_if_it_is_there
-            what_nobody_claims_as_its_own_is_due_at_last
-            its_owner_takes_up_what_another_node_gave_back
-            what_another_node_took_up_stays_with_it
-            an_end_is_taken_back_from_whoever_knows_it
-            an_end_gives_way_to_nothing_that_lives
-            open_orders_and_vitals_come_along
-            a_launch_key_is_taken_again
-            a_launch_in_doubt_gives_way_to_whoever_has_its_key
-            marks_only_rise
-            a_later_policy_comes_back
-            another_founding_is_another_history
-            an_emptied_store_is_founded_by_whoever_joins
+            a_lost_record_is_restored_unchanged
+            a_repeated_restore_changes_nothing
+            a_restored_record_is_replaced_by_a_later_revision
+            a_restore_never_replaces_the_same_or_a_later_revision
+            a_pruned_process_is_not_restored
+            an_old_lease_restores_nothing
+            the_store_reports_the_revision_of_each_record
+            a_restored_running_process_holds_its_slot_again
+            a_restored_waiting_process_keeps_its_position
+            a_restored_record_belongs_to_its_former_owner
+            a_restored_record_of_an_absent_owner_becomes_due
+            an_owner_continues_a_record_that_another_node_restored
+            a_process_claimed_after_the_loss_stays_with_its_new_node
+            an_ended_record_is_always_restored
+            an_ended_record_is_never_replaced_by_a_live_copy
+            pending_actions_and_live_stats_are_restored
+            a_restored_launch_key_starts_no_second_process
+            an_unconfirmed_launch_is_dropped_if_its_key_is_used
+            high_water_marks_never_decrease
+            a_later_policy_is_restored
+            data_loss_leads_to_a_new_incarnation
+            a_node_can_register_in_an_emptied_store
         }
     };
 }
@@ -56,7 +56,7 @@ pub struct RestoreFixture {
     empty: Box<dyn Fn() + Send + Sync>,
 }
 
-/// Opens a fixture with a clock of its own.
+/// Opens a fixture with a separate clock.
 pub async fn open(open: impl AsyncFnOnce(VirtualClock) -> RestoreFixture) -> RestoreFixture {
     open(VirtualClock::default()).await
 }

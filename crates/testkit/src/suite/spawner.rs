@@ -17,17 +17,18 @@ mod lives;
 mod senses;
 
 pub use lives::{
-    an_attempt_of_an_earlier_life_is_not_started_again, an_attempt_that_nobody_started_never_ran,
-    an_end_that_is_kept_is_told_again, the_next_life_finds_what_ended, the_next_life_finds_what_runs,
-    the_next_life_says_that_the_end_was_not_seen,
+    a_durable_exit_is_reported_again, an_attempt_of_an_earlier_manager_is_not_started_again,
+    an_attempt_without_a_start_request_never_ran, the_next_manager_finds_running_commands,
+    the_next_manager_finds_the_exit_of_ended_commands, the_next_manager_reports_an_unobserved_exit,
 };
 pub use senses::{
-    a_look_is_told_of_what_runs_alone, a_look_shows_where_a_tree_listens, input_is_closed_to_what_has_none,
-    input_is_written_by_the_next_life_too, input_that_was_written_arrives_and_ends,
-    whoever_does_not_read_is_never_seen_to_wait, whoever_waits_for_input_is_seen_to_wait_until_there_is_some,
+    a_command_that_does_not_read_is_never_shown_as_waiting, a_command_that_reads_input_is_shown_as_waiting,
+    an_inspection_requires_a_running_attempt, an_inspection_shows_the_listening_ports_of_the_tree,
+    input_is_refused_without_an_open_pipe, the_next_manager_can_write_input,
+    written_input_arrives_completely_and_ends,
 };
 
-/// The commands that the rules run, and a way to let time pass for them.
+/// The commands that the rules run, and the function that lets time pass for these commands.
 ///
 /// The [capabilities](Spawner::capabilities) of a spawner determine which rules apply to it.
 #[async_trait]
@@ -112,7 +113,7 @@ impl SpawnerFixture {
         }
     }
 
-    /// Simulates a crash of the manager: drops the spawner without a shutdown and opens the next one.
+    /// Simulates a crash of the manager: drops the spawner without a shutdown and opens the next spawner.
     async fn crash(&self) -> Arc<dyn Spawner> {
         drop(locked(&self.spawner).take());
         self.spawner().await
@@ -246,7 +247,7 @@ pub async fn an_attempt_is_started_once(world: &SpawnerFixture) {
 }
 
 /// A program that does not exist is reported as a failed start, and no command runs.
-pub async fn a_missing_program_is_told(world: &SpawnerFixture) {
+pub async fn a_missing_program_is_a_failed_start(world: &SpawnerFixture) {
     let order = world.order(world.actors.missing());
     let key = order.key;
     let failure = match world.spawner().await.start(order).await {
@@ -278,7 +279,7 @@ pub async fn a_stop_ends_the_command(world: &SpawnerFixture) {
 }
 
 /// A command that ignores a stop request is killed after its grace period.
-pub async fn whoever_ignores_a_stop_is_killed_after_its_grace(world: &SpawnerFixture) {
+pub async fn a_command_that_ignores_a_stop_is_killed_after_its_grace_period(world: &SpawnerFixture) {
     if !world.can().await.signals {
         return;
     }
@@ -306,7 +307,7 @@ pub async fn a_forced_stop_does_not_wait(world: &SpawnerFixture) {
 }
 
 /// A stop takes effect even if it is requested before the result of the start is known.
-pub async fn a_stop_before_the_answer_takes_effect(world: &SpawnerFixture) {
+pub async fn a_stop_before_the_result_of_the_start_takes_effect(world: &SpawnerFixture) {
     let key = world.start(world.actors.runs()).await;
     must(world.spawner().await.stop(key, GRACEFUL).await);
     let mut seen = world.next().await.observation;
@@ -322,7 +323,7 @@ pub async fn a_stop_before_the_answer_takes_effect(world: &SpawnerFixture) {
 }
 
 /// A stop can be requested twice. The exit is still reported only once.
-pub async fn a_stop_is_safe_to_ask_again(world: &SpawnerFixture) {
+pub async fn a_stop_can_be_requested_twice(world: &SpawnerFixture) {
     let key = world.run(world.actors.runs()).await;
     let spawner = world.spawner().await;
     must(spawner.stop(key, GRACEFUL).await);
@@ -335,7 +336,7 @@ pub async fn a_stop_is_safe_to_ask_again(world: &SpawnerFixture) {
 }
 
 /// An attempt that the spawner does not watch cannot be stopped, paused or resumed.
-pub async fn an_unknown_attempt_is_told(world: &SpawnerFixture) {
+pub async fn an_unknown_attempt_is_refused(world: &SpawnerFixture) {
     let key = world.order(world.actors.runs()).key;
     let spawner = world.spawner().await;
     refused!(spawner.stop(key, GRACEFUL).await, SpawnError::Unknown { key: named } if *named == key);
@@ -346,7 +347,7 @@ pub async fn an_unknown_attempt_is_told(world: &SpawnerFixture) {
 }
 
 /// A paused command makes no progress until it is resumed. Pause and resume requests can be repeated.
-pub async fn a_halted_command_does_not_get_on(world: &SpawnerFixture) {
+pub async fn a_paused_command_makes_no_progress(world: &SpawnerFixture) {
     let spawner = world.spawner().await;
     if !spawner.capabilities().pause {
         return;
@@ -362,7 +363,7 @@ pub async fn a_halted_command_does_not_get_on(world: &SpawnerFixture) {
 }
 
 /// A paused command can be stopped and killed.
-pub async fn a_halted_command_can_be_stopped(world: &SpawnerFixture) {
+pub async fn a_paused_command_can_be_stopped(world: &SpawnerFixture) {
     let spawner = world.spawner().await;
     if !spawner.capabilities().pause {
         return;
@@ -380,7 +381,7 @@ pub async fn a_halted_command_can_be_stopped(world: &SpawnerFixture) {
 }
 
 /// Resource usage is reported only for running attempts that the spawner watches. Their CPU time never decreases.
-pub async fn usage_is_told_of_what_runs_alone(world: &SpawnerFixture) {
+pub async fn usage_is_reported_only_for_running_attempts(world: &SpawnerFixture) {
     let stranger = world.order(world.actors.runs()).key;
     let spawner = world.spawner().await;
     refused!(spawner.usage(stranger).await, SpawnError::Unknown { key: named } if *named == stranger);
@@ -405,7 +406,7 @@ pub async fn usage_is_told_of_what_runs_alone(world: &SpawnerFixture) {
 }
 
 /// Many commands can run at the same time; each is reported first as running and then as exited.
-pub async fn many_run_at_once(world: &SpawnerFixture) {
+pub async fn many_commands_can_run_at_the_same_time(world: &SpawnerFixture) {
     let mut keys = Vec::new();
     for code in 0..12_u8 {
         let after = Duration::from_millis(u64::from(code % 4) * 30);
@@ -439,30 +440,30 @@ macro_rules! spawner_suite {
             $open, spawner,
             a_command_runs_and_exits_with_its_code
             an_attempt_is_started_once
-            an_attempt_of_an_earlier_life_is_not_started_again
-            a_missing_program_is_told
+            an_attempt_of_an_earlier_manager_is_not_started_again
+            a_missing_program_is_a_failed_start
             a_stop_ends_the_command
-            whoever_ignores_a_stop_is_killed_after_its_grace
+            a_command_that_ignores_a_stop_is_killed_after_its_grace_period
             a_forced_stop_does_not_wait
-            a_stop_before_the_answer_takes_effect
-            a_stop_is_safe_to_ask_again
-            an_unknown_attempt_is_told
-            a_halted_command_does_not_get_on
-            a_halted_command_can_be_stopped
-            usage_is_told_of_what_runs_alone
-            the_next_life_finds_what_runs
-            the_next_life_finds_what_ended
-            the_next_life_says_that_the_end_was_not_seen
-            an_attempt_that_nobody_started_never_ran
-            many_run_at_once
-            input_that_was_written_arrives_and_ends
-            input_is_closed_to_what_has_none
-            input_is_written_by_the_next_life_too
-            whoever_waits_for_input_is_seen_to_wait_until_there_is_some
-            whoever_does_not_read_is_never_seen_to_wait
-            a_look_shows_where_a_tree_listens
-            an_end_that_is_kept_is_told_again
-            a_look_is_told_of_what_runs_alone
+            a_stop_before_the_result_of_the_start_takes_effect
+            a_stop_can_be_requested_twice
+            an_unknown_attempt_is_refused
+            a_paused_command_makes_no_progress
+            a_paused_command_can_be_stopped
+            usage_is_reported_only_for_running_attempts
+            the_next_manager_finds_running_commands
+            the_next_manager_finds_the_exit_of_ended_commands
+            the_next_manager_reports_an_unobserved_exit
+            an_attempt_without_a_start_request_never_ran
+            many_commands_can_run_at_the_same_time
+            written_input_arrives_completely_and_ends
+            input_is_refused_without_an_open_pipe
+            the_next_manager_can_write_input
+            a_command_that_reads_input_is_shown_as_waiting
+            a_command_that_does_not_read_is_never_shown_as_waiting
+            an_inspection_shows_the_listening_ports_of_the_tree
+            a_durable_exit_is_reported_again
+            an_inspection_requires_a_running_attempt
         }
     };
 }

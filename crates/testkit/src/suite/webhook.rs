@@ -60,7 +60,7 @@ fn unreachable_address() -> SocketAddr {
 }
 
 /// A request arrives unchanged: method, path, headers and body.
-pub async fn a_letter_arrives_as_it_was_written(world: &WebhookFixture) {
+pub async fn a_request_arrives_unchanged(world: &WebhookFixture) {
     let receiver = TestReceiver::saying(OK_RESPONSE, ReceiverBehavior::Reads).await;
     let address = receiver.url("/hooks/a%20b?c=d");
     let receipt = must(world.send(&address).await);
@@ -76,7 +76,7 @@ pub async fn a_letter_arrives_as_it_was_written(world: &WebhookFixture) {
 }
 
 /// Every HTTP response is returned as a response, including refusals and server errors.
-pub async fn every_answer_is_a_receipt(world: &WebhookFixture) {
+pub async fn every_http_response_is_returned(world: &WebhookFixture) {
     for status in [200, 202, 204, 400, 404, 410, 429, 500, 503, 599] {
         let answer = format!("HTTP/1.1 {status} So\r\ncontent-length: 0\r\n\r\n");
         let receiver = TestReceiver::saying(&answer, ReceiverBehavior::Reads).await;
@@ -85,7 +85,7 @@ pub async fn every_answer_is_a_receipt(world: &WebhookFixture) {
 }
 
 /// A redirect is returned like any other response and is not followed.
-pub async fn a_redirect_leads_nowhere(world: &WebhookFixture) {
+pub async fn a_redirect_is_not_followed(world: &WebhookFixture) {
     let elsewhere = TestReceiver::saying(OK_RESPONSE, ReceiverBehavior::Reads).await;
     for status in [301, 302, 303, 307, 308] {
         let to = elsewhere.url("/");
@@ -98,7 +98,7 @@ pub async fn a_redirect_leads_nowhere(world: &WebhookFixture) {
 }
 
 /// The header `Retry-After` is returned if it is a number of seconds. Any other value is ignored.
-pub async fn a_wish_for_time_is_told(world: &WebhookFixture) {
+pub async fn the_retry_after_header_is_returned(world: &WebhookFixture) {
     for (text, seconds) in [("120", Some(120)), ("0", Some(0)), ("soon", None), ("-1", None)] {
         let answer = format!("HTTP/1.1 503 Slow\r\nretry-after: {text}\r\ncontent-length: 0\r\n\r\n");
         let receiver = TestReceiver::saying(&answer, ReceiverBehavior::Reads).await;
@@ -108,7 +108,7 @@ pub async fn a_wish_for_time_is_told(world: &WebhookFixture) {
 }
 
 /// If a receiver does not exist, disconnects, or does not send HTTP, the transport returns the error `Unreachable`.
-pub async fn who_gives_no_answer_cannot_be_reached(world: &WebhookFixture) {
+pub async fn a_receiver_without_an_http_response_is_unreachable(world: &WebhookFixture) {
     refused!(
         world.send(&format!("http://{}/", unreachable_address())).await,
         WebhookTransportError::Unreachable { .. }
@@ -122,7 +122,7 @@ pub async fn who_gives_no_answer_cannot_be_reached(world: &WebhookFixture) {
 
 /// If a receiver accepts the connection but does not respond, the transport returns the error `Silent` within a bounded
 /// time.
-pub async fn a_silent_receiver_is_given_up(world: &WebhookFixture) {
+pub async fn a_silent_receiver_causes_a_timeout(world: &WebhookFixture) {
     for answer in ["", "HTTP/1.1 200 OK\r\nx: "] {
         let receiver = TestReceiver::saying(answer, ReceiverBehavior::Stays).await;
         let begun = Instant::now();
@@ -132,7 +132,7 @@ pub async fn a_silent_receiver_is_given_up(world: &WebhookFixture) {
 }
 
 /// Only the head of a response is used. A slow, endless or malformed body does not delay the result.
-pub async fn what_follows_the_head_holds_nobody_up(world: &WebhookFixture) {
+pub async fn the_body_of_a_response_does_not_delay_the_result(world: &WebhookFixture) {
     for (answer, then) in [
         ("HTTP/1.1 200 OK\r\ncontent-length: 1000000000\r\n\r\n{", ReceiverBehavior::Stays),
         ("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nnonsense", ReceiverBehavior::Reads),
@@ -150,7 +150,7 @@ pub async fn what_follows_the_head_holds_nobody_up(world: &WebhookFixture) {
 }
 
 /// Consecutive requests each arrive once and in order, even if the receiver disconnects after each response.
-pub async fn letters_arrive_once_and_in_order(world: &WebhookFixture) {
+pub async fn requests_arrive_once_and_in_order(world: &WebhookFixture) {
     for then in [ReceiverBehavior::Reads, ReceiverBehavior::HangsUp] {
         let receiver = TestReceiver::saying(OK_RESPONSE, then).await;
         let ids: Vec<String> = (0..50).map(|number| number.to_string()).collect();
@@ -167,7 +167,7 @@ pub async fn letters_arrive_once_and_in_order(world: &WebhookFixture) {
 }
 
 /// Concurrent requests each arrive once, and each sender gets the response to its own request.
-pub async fn many_letters_at_once_do_not_mix(world: &WebhookFixture) {
+pub async fn concurrent_requests_get_their_own_responses(world: &WebhookFixture) {
     let mut receivers = Vec::new();
     for status in [200, 404, 503] {
         let answer = format!("HTTP/1.1 {status} So\r\ncontent-length: 2\r\n\r\n{{}}");
@@ -202,7 +202,7 @@ pub async fn many_letters_at_once_do_not_mix(world: &WebhookFixture) {
 }
 
 /// For a request that can never be sent, the transport returns the error `Unusable` and contacts no receiver.
-pub async fn what_can_never_be_sent_says_so(world: &WebhookFixture) {
+pub async fn a_request_that_can_never_be_sent_is_unusable(world: &WebhookFixture) {
     let receiver = TestReceiver::saying(OK_RESPONSE, ReceiverBehavior::Reads).await;
     let with = |name: &str, value: &str| {
         let mut webhook_request = webhook_request(&receiver.url("/"), "1");
@@ -229,16 +229,16 @@ macro_rules! webhook_suite {
     ($open:expr $(,)?) => {
         $crate::rules_of! {
             $open, webhook,
-            a_letter_arrives_as_it_was_written
-            every_answer_is_a_receipt
-            a_redirect_leads_nowhere
-            a_wish_for_time_is_told
-            who_gives_no_answer_cannot_be_reached
-            a_silent_receiver_is_given_up
-            what_follows_the_head_holds_nobody_up
-            letters_arrive_once_and_in_order
-            many_letters_at_once_do_not_mix
-            what_can_never_be_sent_says_so
+            a_request_arrives_unchanged
+            every_http_response_is_returned
+            a_redirect_is_not_followed
+            the_retry_after_header_is_returned
+            a_receiver_without_an_http_response_is_unreachable
+            a_silent_receiver_causes_a_timeout
+            the_body_of_a_response_does_not_delay_the_result
+            requests_arrive_once_and_in_order
+            concurrent_requests_get_their_own_responses
+            a_request_that_can_never_be_sent_is_unusable
         }
     };
 }

@@ -24,7 +24,7 @@ const SURE: [CalledMethod; 5] = [
 ///
 /// # Panics
 /// Panics with the name of a method whose call does not arrive.
-pub async fn every_method_reaches_the_store_inside(world: &StoreFixture, probe: &ProbeStore) {
+pub async fn every_method_reaches_the_inner_store(world: &StoreFixture, probe: &ProbeStore) {
     let store = &world.store;
     let lease = world.node("a").await;
     let submission = world.submission(world.draft()).await;

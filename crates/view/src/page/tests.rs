@@ -54,7 +54,7 @@ proptest! {
     }
 
     #[test]
-    fn page_fits_its_room_and_shows_something(output in output(), room in 6_usize..200, manner in manner()) {
+    fn page_fits_its_size_and_is_not_empty(output in output(), room in 6_usize..200, manner in manner()) {
         let page = page(&window(&output, 0, WindowEnd::Over), &base(), room, manner);
         prop_assert!(json_length(&page.text) <= room);
         if page.stop == PageStop::Full {

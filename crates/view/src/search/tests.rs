@@ -53,7 +53,7 @@ fn memory_is_bounded_by_a_piece_and_a_few_lines() {
 }
 
 #[test]
-fn long_line_is_told_around_its_match() {
+fn long_line_is_shown_around_its_match() {
     let line = format!("{}needle{}", "é".repeat(400), "z".repeat(400));
     let hits = hits(line.as_bytes(), &[10], "needle", 0, RenderMode::Folded);
     assert!(
@@ -62,7 +62,7 @@ fn long_line_is_told_around_its_match() {
 }
 
 #[test]
-fn counting_tells_nothing_more() {
+fn counting_reports_no_further_matches() {
     let mut searcher = Searcher::new(pattern("a"), 0, Some(1), RenderMode::Folded);
     searcher.push(0, b"a\na\n");
     assert_eq!(searcher.take().len(), 2);
@@ -159,7 +159,7 @@ fn plain(output: &str, context: usize) -> Vec<SearchHit> {
     let lines: Vec<&str> = output.split_inclusive('\n').collect();
     let text = |line: usize| lines[line].trim_end_matches('\n').to_owned();
     let matching: Vec<usize> = (0..lines.len()).filter(|line| lines[*line].contains('a')).collect();
-    let (mut hits, mut told) = (Vec::new(), 0);
+    let (mut hits, mut reported) = (Vec::new(), 0);
     for (place, line) in matching.iter().copied().enumerate() {
         let behind = matching.get(place + 1).copied().unwrap_or(lines.len()).min(line + 1 + context);
         let offset = |line: usize| lines[..line].iter().map(|line| line.len() as u64).sum();
@@ -168,11 +168,11 @@ fn plain(output: &str, context: usize) -> Vec<SearchHit> {
             offset: offset(line),
             next: offset(line + 1),
             text: text(line),
-            before: (line.saturating_sub(context).max(told)..line).map(text).collect(),
+            before: (line.saturating_sub(context).max(reported)..line).map(text).collect(),
             after: (line + 1..behind).map(text).collect(),
             further: (behind..lines.len().min(line + 1 + context)).map(text).collect(),
         });
-        told = behind;
+        reported = behind;
     }
     hits
 }

@@ -206,7 +206,7 @@ impl EventPriority {
     }
 }
 
-/// The event in the life of a process that counts as the start of its work.
+/// The event that counts as the start of the work of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StartTrigger {
     /// Reported work that does not wait starts with its submission.

@@ -17,7 +17,7 @@ proptest! {
     }
 
     #[test]
-    fn vitals_wishes_and_policies_are_the_same_after_a_round_trip(
+    fn live_stats_pending_actions_and_policies_survive_a_round_trip(
         live_stats in any::live_stats(), pending_action in any::wish(), policy in any::policy(),
     ) {
         prop_assert_eq!(decode_live_stats(&encode_live_stats(&live_stats)), Ok(live_stats));
@@ -26,7 +26,7 @@ proptest! {
     }
 
     #[test]
-    fn garbage_is_an_error_and_never_a_panic(text in any::text()) {
+    fn garbage_causes_an_error_and_never_a_panic(text in any::text()) {
         prop_assert!(decode(&text, &text).is_err());
         prop_assert!(decode_event(&text).is_err());
     }
@@ -70,7 +70,7 @@ fn fields_of_a_newer_writer_are_passed_over_when_it_allows_this_reader() {
 }
 
 #[test]
-fn a_record_that_needs_a_newer_reader_is_refused_as_such_even_if_its_shape_is_unknown() {
+fn a_record_that_needs_a_newer_reader_is_reported_as_newer_even_if_its_structure_is_unknown() {
     let too_new = Err(RecordDecodeError::TooNew { needs: 3, reads: FORMAT });
     let process = golden::running();
     let life = encode_life(&process).replacen("{\"format\":2,", "{\"format\":3,\"min_reader\":3,", 1);

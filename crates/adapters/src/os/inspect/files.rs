@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn sides_of_a_terminal_are_told_apart() {
+    fn sides_of_a_terminal_are_distinguished() {
         assert!(is_terminal(136, 3) && is_terminal(4, 1) && is_terminal(5, 0));
         assert!(!is_terminal(5, 2) && !is_terminal(1, 3) && !is_terminal(2, 0));
     }

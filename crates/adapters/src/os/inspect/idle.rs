@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn who_runs_or_is_halted_is_never_still() {
+    fn running_or_stopped_process_is_never_idle() {
         let mut busy = Command::new("sh").args(["-c", "while :; do :; done"]).spawn().unwrap();
         for _ in 0..20 {
             assert_eq!(of(&busy), None);
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn tree_of_many_threads_is_told_by_a_look() {
+    fn one_inspection_covers_a_tree_of_many_threads() {
         let mut sleep = Command::new("sleep").arg("600").spawn().unwrap();
         asleep(&sleep);
         let stat = ProcessStat::read(sleep.id()).unwrap();
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_kernel_says_of_a_thread_is_understood() {
+    fn state_of_a_thread_is_parsed_from_the_kernel_text() {
         let status = "Name:\tx\nState:\tS (sleeping)\nvoluntary_ctxt_switches:\t12\n\
                       nonvoluntary_ctxt_switches:\t3\n";
         assert_eq!(SwitchCounts::parse(status), Some(SwitchCounts([12, 3])));

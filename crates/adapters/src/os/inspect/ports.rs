@@ -33,8 +33,8 @@ fn network_of(pid: &str) -> Option<PathBuf> {
 fn listeners(pid: u32, is_own: bool) -> ListeningSockets {
     // Prefer `sock_diag`: the tables in /proc take milliseconds, because the kernel searches its whole hash table of
     // connections.
-    let told = if is_own { diagnosis::listeners().ok() } else { None };
-    told.unwrap_or_else(|| table::listeners(pid))
+    let reported = if is_own { diagnosis::listeners().ok() } else { None };
+    reported.unwrap_or_else(|| table::listeners(pid))
 }
 
 #[cfg(test)]
@@ -68,12 +68,14 @@ mod tests {
         let v6 = TcpListener::bind("[::1]:0");
         let expected = [Some(v4.local_addr().unwrap()), v6.as_ref().ok().map(|v6| v6.local_addr().unwrap())];
         let table = table::listeners(std::process::id());
-        let told = diagnosis::listeners();
+        let reported = diagnosis::listeners();
         for address in expected.into_iter().flatten() {
             let port = ListeningPort { port: address.port(), address: address.ip() };
             assert!(table.values().any(|each| *each == port), "{port:?} is not in {table:?}");
-            match &told {
-                Ok(told) => assert!(told.values().any(|each| *each == port), "{port:?} is not in {told:?}"),
+            match &reported {
+                Ok(reported) => {
+                    assert!(reported.values().any(|each| *each == port), "{port:?} is not in {reported:?}")
+                }
                 Err(error) => eprintln!("SKIPPED: this kernel is not asked: {error}"),
             }
         }

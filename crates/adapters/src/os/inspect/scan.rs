@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn process_that_is_gone_may_have_left_a_writer_behind() {
+    fn ended_process_may_have_left_a_writer_behind() {
         let (reader, writer) = std::io::pipe().unwrap();
         let pipe = pipe_of(&reader);
         drop(writer);
@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_writes_to_nothing() {
+    fn empty_set_of_pipes_has_no_writer() {
         assert_eq!(TreeScan::of(&[], &[]).sockets, []);
         assert!(!TreeScan::of(&[], &[]).has_terminal);
     }

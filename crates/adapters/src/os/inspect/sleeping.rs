@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn wait_channels_name_what_is_read_and_nothing_else_does() {
+    fn only_wait_channels_of_reads_show_an_awaited_input() {
         assert_eq!(WaitChannel::named("anon_pipe_read"), WaitChannel::InPipe);
         assert_eq!(WaitChannel::named("wait_woken"), WaitChannel::InTerminal { surely: false });
         assert_eq!(WaitChannel::named("n_tty_read"), WaitChannel::InTerminal { surely: true });

@@ -30,8 +30,8 @@ impl OutputPages {
     }
 
     pub(super) fn losses(&self) -> io::Result<Vec<Loss>> {
-        let told = self.log.losses()?.into_iter();
-        Ok(told.map(|loss| Loss { offset: loss.offset, bytes: loss.bytes }).collect())
+        let reported = self.log.losses()?.into_iter();
+        Ok(reported.map(|loss| Loss { offset: loss.offset, bytes: loss.bytes }).collect())
     }
 
     pub(super) fn has_ended(&self) -> bool {
@@ -181,8 +181,8 @@ impl OutputPages {
     }
 }
 
-/// Appends a chunk to a page. Merges the chunk with the last one if they are contiguous and have the same stream and
-/// time.
+/// Appends a chunk to a page. Merges the chunk with the last chunk of the page if both are contiguous and have the same
+/// stream and time.
 fn push(page: &mut OutputPage, chunk: OutputChunk) {
     match page.chunks.last_mut() {
         Some(last)
@@ -259,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn one_stream_alone_leaves_out_the_other() {
+    fn a_read_of_one_stream_omits_the_other_stream() {
         let dir = tempfile::tempdir().unwrap();
         let pages = written(dir.path(), &[("one\n", OUT, 5), ("two\n", ERR, 6), ("three\n", OUT, 7)]);
         let page = pages.read(OutputRead { from: 0, limit: 100, only: Some(OutputSource::Stdout) }).unwrap();
@@ -280,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_without_entry_are_read_once_nobody_writes_any_more() {
+    fn bytes_without_an_index_entry_are_read_after_the_writer_has_ended() {
         let dir = tempfile::tempdir().unwrap();
         let pages = written(dir.path(), &[("one", OUT, 1)]);
         std::fs::write(dir.path().join("output.log"), "onetwo").unwrap();
@@ -297,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_byte_of_a_moment_is_found() {
+    fn the_first_byte_at_a_given_time_is_found() {
         let dir = tempfile::tempdir().unwrap();
         let pages = written(dir.path(), &[("one", OUT, 10), ("two", OUT, 20)]);
         let since = |moment| pages.since(Timestamp(moment)).unwrap();

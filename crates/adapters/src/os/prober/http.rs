@@ -27,7 +27,7 @@ pub(super) enum ProbeError {
     #[error("a readiness check supports only URLs of the form http://host[:port][/path]")]
     Url,
     /// The host is a machine that may not be probed, or its name has no address.
-    #[error("a readiness check may only contact this machine, and {host} is another one")]
+    #[error("a readiness check may contact only this machine, but {host} is another machine")]
     Host { host: String },
     /// The response is not valid HTTP, or its informational responses are too long.
     #[error("the response to the readiness check is not valid HTTP")]
@@ -44,7 +44,7 @@ pub(super) async fn status(url: &str, reach: ProbeScope) -> Result<u16, ProbeErr
     for address in lookup_host((target.host, target.port)).await?.filter(|address| reach.includes(*address)) {
         match TcpStream::connect(address).await {
             Ok(stream) => return ask(stream, &target).await,
-            // Try the next address of the host, because the server may listen only there.
+            // Try the next address of the host, because the server may listen only on one of the addresses.
             Err(error) => refused = error.into(),
         }
     }
@@ -130,7 +130,7 @@ fn parse_status(answer: &[u8]) -> Result<Option<u16>, ProbeError> {
     let mut rest = answer;
     loop {
         let Some(end) = find(rest, b"\n") else {
-            // Fail at once if the bytes cannot become an HTTP status line.
+            // Fail immediately if the bytes cannot be the start of an HTTP status line.
             let begin = rest.get(..5).unwrap_or(rest);
             return if b"HTTP/".starts_with(begin) { Ok(None) } else { Err(ProbeError::Answer) };
         };
@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_does_not_speak_http_has_no_status() {
+    async fn a_response_that_is_not_http_has_no_status() {
         for answer in [&b""[..], b"220 mail\r\n", b"HTTP/1.1 2", b"HTTP/2 200\r\n", b"SSH-2.0-x"] {
             assert!(
                 matches!(served(answer, "/").await.0, Err(ProbeError::Answer | ProbeError::Io(_))),

@@ -42,7 +42,7 @@ impl ProbeProcess {
         // If the caller has stopped waiting, the send fails and drops the started probe, which kills it.
         let (begun, started) = oneshot::channel();
         drop(tokio::task::spawn_blocking(move || drop(begun.send(Self::begin(shared, &order)))));
-        started.await.unwrap_or_else(|_| Err("the start was cancelled".to_owned()))
+        started.await.unwrap_or_else(|_| Err("the start of the command was cancelled".to_owned()))
     }
 
     fn begin(shared: Arc<SpawnerShared>, order: &ProbeCommand) -> Result<Self, String> {

@@ -70,9 +70,10 @@ impl OutputDrain {
         anchor_ms: i64,
     ) -> Self {
         let log = DrainLog::open(directory, bound, anchor_ms)
-            .inspect_err(
-                |error| tracing::warn!(%error, "could not store the output of a command that has no supervisor"),
-            )
+            .inspect_err(|error| {
+                tracing::warn!(%error, "could not store the output of a command after the loss of \
+                    its supervisor")
+            })
             .ok();
         let [stdout, stderr] =
             pipes.map(|pipe| pipe.and_then(|fd| Some(Pipe { news: pidfd::watch(&fd).ok()?, fd })));
@@ -281,7 +282,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn output_goes_on_behind_what_is_there_and_every_byte_is_described() {
+    async fn output_continues_after_the_existing_output_and_every_byte_has_an_index_entry() {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("output.log"), "before").unwrap();
         let (mut drain, [mut stdout, mut stderr]) = started(dir.path(), bound(0, 100));
@@ -317,7 +318,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_does_not_fit_is_counted_and_blocks_nobody() {
+    async fn output_that_does_not_fit_is_counted_and_blocks_no_writer() {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("output.log"), "").unwrap();
         std::fs::write(dir.path().join("output.idx"), "").unwrap();
@@ -330,7 +331,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_rest_of_the_head_is_kept_beside_the_tail() {
+    async fn the_rest_of_the_head_is_stored_in_addition_to_the_tail() {
         for (before, kept) in [("123", 5 - 3 + 4), ("123456789", 4)] {
             let dir = tempfile::tempdir().unwrap();
             std::fs::write(dir.path().join("output.log"), before).unwrap();

@@ -163,10 +163,10 @@ impl OrphanedTree {
             }
             // Resume all processes, because a partly paused tree is worse than a running one.
             inner.release();
-            Err(format!("{running} processes of the tree are still running"))
+            Err(format!("{running} processes of the process tree are still running"))
         })
         .await
-        .unwrap_or_else(|| Err("the tree could not be paused".to_owned()))
+        .unwrap_or_else(|| Err("the process tree could not be paused".to_owned()))
     }
 
     /// Resumes every process of the tree.
@@ -315,8 +315,8 @@ impl TreeInner {
     }
 
     /// Kills process groups. The kernel sends the signal to all members of a group in a single step, so that no member
-    /// can fork meanwhile. Skips groups with an unmarked process: the number of the group may have been reused, or the
-    /// group contains a manager.
+    /// can fork between two signals. Skips groups with an unmarked process: the number of the group may have been
+    /// reused, or the group contains a manager.
     fn kill_groups(&self, mut groups: BTreeSet<u32>) {
         for stat in ProcessStat::everyone() {
             if groups.contains(&stat.group) && !(self.mark.limits(stat.pid) && self.is_ours(&stat)) {

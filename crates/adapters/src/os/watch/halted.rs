@@ -17,10 +17,12 @@ impl AttemptWatch {
         // If the shim is stopped, another program has stopped it: a shim never stops itself, and signals for the tree
         // do not reach the shim.
         if ProcessStat::read(pid).is_some_and(|stat| stat.is_stopped()) {
-            tracing::warn!(id = %self.key.id, pid, force, "another program has stopped the supervisor with a signal");
+            tracing::warn!(id = %self.key.id, pid, force, "found a supervisor that another program has \
+                stopped with a signal");
             let signal = if force { SIGKILL } else { CONTINUE };
             if let Err(error) = pidfd::send(&fd, signal) {
-                tracing::warn!(id = %self.key.id, pid, %error, "could not continue a stopped supervisor");
+                tracing::warn!(id = %self.key.id, pid, %error, "could not send a signal to a stopped \
+                    supervisor");
             }
         }
     }
@@ -35,7 +37,8 @@ impl AttemptWatch {
         let Some(identity) = self.recorded_identity() else { return false };
         let pid = identity.shim_pid;
         let Ok(Some(fd)) = pidfd::open(pid, identity.shim_start) else { return false };
-        tracing::warn!(id = %self.key.id, pid, %error, "killing a supervisor that cannot receive a stop request");
+        tracing::warn!(id = %self.key.id, pid, %error, "decided to kill a supervisor that cannot receive a \
+            stop request");
         pidfd::send(&fd, SIGKILL).is_ok()
     }
 

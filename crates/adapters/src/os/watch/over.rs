@@ -62,7 +62,7 @@ impl AttemptWatch {
     pub(crate) fn is_durable(&self) -> Result<(), String> {
         let is_lost = matches!(self.known, AttemptState::Over(Observation::SupervisorLost { .. }));
         let is_durable = is_lost || self.is_over() && self.durable;
-        if is_durable { Ok(()) } else { Err("the end is not durable in the attempt directory".to_owned()) }
+        if is_durable { Ok(()) } else { Err("the exit record of the attempt is not durable yet".to_owned()) }
     }
 }
 

@@ -159,7 +159,7 @@ impl AttemptWatch {
     async fn sleep_unless_stopped(&mut self, why: &str, pause: Duration) -> Option<WatchStage> {
         tracing::warn!(
             id = %self.key.id, attempt = %self.key.attempt, why, ?pause,
-            "the start of a process is waiting"
+            "postponed the start of a process"
         );
         let unstarted = || "the command has not started yet".to_owned();
         let next = tokio::time::Instant::now() + pause;

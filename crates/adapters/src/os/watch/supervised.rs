@@ -46,7 +46,7 @@ impl AttemptWatch {
                     self.look_at_shim();
                     None
                 }
-                told = link.next() => match told {
+                reported = link.next() => match reported {
                     Ok(Some((notice, held))) => self.hear(&link, notice, held).await,
                     Ok(None) => break,
                     Err(error) => {
@@ -214,7 +214,7 @@ impl AttemptWatch {
             ShimMessage::Error { code: ErrorCode::NotDurable, text } => {
                 tracing::warn!(
                     id = %self.key.id, text,
-                    "the end of an attempt is not durable in its attempt directory yet"
+                    "could not store the end of an attempt durably in its attempt directory yet"
                 );
                 None
             }
@@ -293,8 +293,8 @@ impl AttemptWatch {
         None
     }
 
-    /// Resumes a partly paused tree, because such a tree is worse than a running one. Then tries the pause again,
-    /// because it may then be possible to stop every process.
+    /// Resumes a tree of which only a part could be paused, because a partly paused tree is worse than a running tree.
+    /// Then tries the pause again, because the second try may stop every process.
     async fn half_halted(&mut self, link: &ShimLink, missed: u64) {
         let pause = self.unanswered.pop_front();
         self.unanswered.push_back(OutstandingRequest::Undo);
@@ -310,7 +310,7 @@ impl AttemptWatch {
                 | OutstandingRequest::Resume(asked)
                 | OutstandingRequest::Signal(asked),
             ) => {
-                drop(asked.send(Err(format!("{missed} processes of the tree are still running"))));
+                drop(asked.send(Err(format!("{missed} processes of the process tree are still running"))));
             }
             Some(OutstandingRequest::Undo) | None => {}
         }

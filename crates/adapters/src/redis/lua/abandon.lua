@@ -1,6 +1,5 @@
 -- Quarantines a process that was just claimed and whose record the node cannot read, and frees its slot. The process
--- then
--- has no owner, like the work of a lost node. Once the record is repaired, the process becomes due for a decision.
+-- then has no owner, like the work of a lost node. Once the record is repaired, the process becomes due for a decision.
 -- ARGV: id, node, reason.
 local ID, NODE, FAULT = ARGV[2], ARGV[3], ARGV[4]
 

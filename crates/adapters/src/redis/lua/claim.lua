@@ -3,8 +3,7 @@
 -- processes. ARGV: node, epoch, token, number of root slots, maximum number of processes, then placement classes.
 --
 -- A waiting process with a damaged record is quarantined: it leaves the queue, and `quarantine` contains the reason
--- under
--- its id until the record is repaired.
+-- under its id until the record is repaired.
 local NODE, EPOCH, TOKEN, ROOTS, BATCH = ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5]), tonumber(ARGV[6])
 local OWN = P .. 'node:' .. NODE
 -- Maximum number of outdated entries of `ready:` that one call corrects; the node is notified to claim again for the
@@ -56,8 +55,7 @@ local function next_one()
 end
 
 -- Returns the header of the first process of a queue before and after the claim, the note about the claim, its life and
--- its
--- spec. Raises an error if data of the process or of its key that a claim needs is damaged.
+-- its spec. Raises an error if data of the process or of its key that a claim needs is damaged.
 local function claimable(best, member)
   local id = member:sub(17, 32)
   local h = head(id)

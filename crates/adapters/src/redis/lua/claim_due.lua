@@ -1,7 +1,6 @@
 -- Leases due processes without an owner to one engine, the longest due first, so that no other engine handles them at
--- the
--- same time. ARGV: node, epoch, lease of a node and grace in milliseconds (both empty if leases never expire), maximum
--- number of processes, duration for which each process is leased, then the arguments of `lost_data_check`.
+-- the same time. ARGV: node, epoch, lease of a node and grace in milliseconds (both empty if leases never expire),
+-- maximum number of processes, duration for which each process is leased, then the arguments of `lost_data_check`.
 local node, epoch, lasts, grace, most, span =
   ARGV[2], ARGV[3], ARGV[4], ARGV[5], tonumber(ARGV[6]), tonumber(ARGV[7])
 -- Maximum number of processes taken from lost nodes in one call, so that other scripts do not wait long.

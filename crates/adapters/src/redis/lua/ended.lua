@@ -1,6 +1,5 @@
 -- Returns ended processes, oldest first: the time, the number of all ended processes, then for each its id, its end
--- time,
--- and '1' if it is still due for a decision. ARGV: number to skip, maximum number to return.
+-- time, and '1' if it is still due for a decision. ARGV: number to skip, maximum number to return.
 local from = tonumber(ARGV[2])
 local answer = { int(now()), call('ZCARD', P .. 'ended') }
 local found = call('ZRANGE', P .. 'ended', from, from + tonumber(ARGV[3]) - 1, 'WITHSCORES')

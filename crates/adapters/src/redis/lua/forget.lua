@@ -1,6 +1,5 @@
 -- Removes a node that has left or is lost. ARGV: node, grace in milliseconds after the end of its lease (empty if
--- leases
--- never expire).
+-- leases never expire).
 --
 -- The epoch of the node is kept, so that a node that returns gets a higher one.
 local node, grace = ARGV[2], ARGV[3]

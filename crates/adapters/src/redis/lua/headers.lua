@@ -1,10 +1,9 @@
 -- First part of every script: process headers, and the handling of damaged data.
 --
 -- KEYS[1] is the prefix of the namespace. ARGV[1] is the time in milliseconds; if it is empty, the server's time is
--- used.
--- The scripts know no status by name and read no record bodies. Header field `slot_state`: 0 waiting, 1 holds a slot,
--- 2 live without a slot, 3 ended. Header field `closing`: 0 open, 1 accepts no children, 2 accepts no descendants.
--- Texts are never compared with `<`, because Lua compares them by the locale of the server.
+-- used. The scripts know no status by name and read no record bodies. Header field `slot_state`: 0 waiting, 1 holds a
+-- slot, 2 live without a slot, 3 ended. Header field `closing`: 0 open, 1 accepts no children, 2 accepts no
+-- descendants. Texts are never compared with `<`, because Lua compares them by the locale of the server.
 local P = KEYS[1]
 local call = redis.call
 local SEP = '\31'
@@ -118,8 +117,7 @@ local function fault_in(h)
 end
 
 -- Returns the header of a process with all values as texts ('' for absent ones); nil if the process does not exist.
--- Ends
--- the script if the header is damaged.
+-- Ends the script if the header is damaged.
 local function head(id)
   local found = redis.pcall('HGETALL', P .. 'p:' .. id)
   if found.err then damaged('process ' .. printed(id) .. ': its header is not a hash') end

@@ -1,7 +1,6 @@
 -- Imports processes of another store. ARGV: for each the number of arguments that follow, then id, revision, sequence
 -- number, owner, number of the latest action, live stats, launch key, fingerprint of the launch, the fields of a record
--- in
--- the order of `submit`, and number and body of each pending action.
+-- in the order of `submit`, and number and body of each pending action.
 local at = 2
 while at <= #ARGV do
   local a = at

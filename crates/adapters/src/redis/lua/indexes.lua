@@ -60,8 +60,7 @@ local function fixed_indexes(id, h, write)
 end
 
 -- Updates all indexes for a changed process. `o` is nil for a new process, `n` is nil for a removed one; the bodies of
--- the
--- process must exist in both cases. A changed process that was leased because it was due is no longer leased.
+-- the process must exist in both cases. A changed process that was leased because it was due is no longer leased.
 local function place(id, o, n)
   local h = n or o
   local seq, mark = h.seq, mark_of(id, h)
@@ -131,10 +130,8 @@ local function record_of(id, h, b)
 end
 
 -- Returns a record: id, revision, sequence number, owner, epoch of the owner, claimed, life, spec, live stats, then
--- number
--- and body of each pending action. Returns an empty table if the process does not exist, and id, '!' and the reason if
--- the
--- record is damaged.
+-- number and body of each pending action. Returns an empty table if the process does not exist, and id, '!' and the
+-- reason if the record is damaged.
 local function record(id)
   local h, fault = sound_head(id)
   if fault then return { id, '!', fault } end

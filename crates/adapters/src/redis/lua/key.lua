@@ -1,6 +1,5 @@
 -- Returns the id of the cluster key of the namespace. ARGV: id of the caller's signing key (empty to change nothing),
--- and
--- id of the key that it replaces, if any.
+-- and id of the key that it replaces, if any.
 --
 -- Sets the id if the namespace has none, or has the one that is replaced.
 local meta = P .. 'meta'

@@ -1,10 +1,8 @@
 -- Leases of nodes. `leases` contains the leases that expire, by the time of their end. `lost` contains the lost nodes
--- that
--- still own processes.
+-- that still own processes.
 
 -- Extends all leases after an outage of the server. If no node renewed its lease for as long as a lease lasts, the
--- server
--- was unreachable rather than all nodes, so every lease that was not acted upon starts again.
+-- server was unreachable rather than all nodes, so every lease that was not acted upon starts again.
 local function extend_after_outage(lasts)
   if lasts == '' then return end
   local heard = call('HGET', P .. 'meta', 'heard')
@@ -34,8 +32,7 @@ local function renew_lease(node, lasts)
 end
 
 -- Returns a new epoch for a node. With the server's time, the epoch is at least that time, so that epochs grow even if
--- the
--- server lost its latest writes.
+-- the server lost its latest writes.
 local function next_epoch(node)
   local epoch = tonumber(epoch_of(node)) + 1
   if ARGV[1] == '' then epoch = math.max(epoch, now()) end
@@ -55,8 +52,7 @@ local function mark_lost(node)
 end
 
 -- Returns the header of a process of a lost node before and after it loses its owner; nothing if the node does not own
--- the
--- process. Raises an error if the process cannot be changed.
+-- the process. Raises an error if the process cannot be changed.
 local function without_owner(node, id)
   local h = head(id)
   if not h or h.owner ~= node then return end
@@ -67,8 +63,7 @@ local function without_owner(node, id)
 end
 
 -- Removes the lost node as the owner of at most `most` processes. They become due and keep their slots until a decision
--- is
--- made. Returns how many processes were handled.
+-- is made. Returns how many processes were handled.
 local function disown_some(node, most)
   local owned = call('ZRANGE', P .. 'owned:' .. node, 0, most - 1)
   for _, id in ipairs(owned) do

@@ -1,10 +1,7 @@
 -- Returns one page of a list. ARGV: order ('new' or 'old' first), sequence number after which to continue (empty for
--- the
--- start), maximum number of records, maximum number of their bytes, maximum number of processes to check, then
--- conditions
--- as pairs of kind and value: `in` an index, `not` in an index, in one of several indexes by `or`, children of a
--- `parent`,
--- only roots by `root`, ids from `low` to `high`.
+-- the start), maximum number of records, maximum number of their bytes, maximum number of processes to check, then
+-- conditions as pairs of kind and value: `in` an index, `not` in an index, in one of several indexes by `or`, children
+-- of a `parent`, only roots by `root`, ids from `low` to `high`.
 --
 -- The script follows the shortest index that contains all candidates. It returns the sequence number after which to
 -- continue (empty at the end), '1' if the page is full, then the records.

@@ -1,6 +1,5 @@
 -- Returns the time, then every registered node in no particular order: name, boot, version, epoch, '1' if it has left,
--- end
--- of its lease, time of its loss, '1' if it is draining, labels, address, root slots, and id and path of its state
+-- end of its lease, time of its loss, '1' if it is draining, labels, address, root slots, and id and path of its state
 -- directory.
 local answer = { int(now()) }
 for _, node in ipairs(call('ZRANGE', P .. 'nodes', 0, -1)) do

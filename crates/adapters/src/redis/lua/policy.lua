@@ -1,6 +1,5 @@
 -- Replaces the policy of the queues if it has the expected version, or creates the first policy. A repeated call with
--- the
--- same token gives the same reply. `<N` as the expected version means any version below N; the new policy then has
+-- the same token gives the same reply. `<N` as the expected version means any version below N; the new policy then has
 -- version N.
 local EXPECTED, TOKEN, BODY, DEFAULT, LENS = ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
 local COUNT = tonumber(ARGV[7])
@@ -24,8 +23,7 @@ local function differing(old, new)
 end
 
 -- Refreshes the keys that may have a free slot now. Keys that no longer have one are noticed by the next claim. Only
--- keys
--- whose limit or hold changed are affected.
+-- keys whose limit or hold changed are affected.
 local function open_changed(default, limits, held)
   local names = differing(limits, mapped(call('HGETALL', P .. 'limits')))
   local beginnings = {}

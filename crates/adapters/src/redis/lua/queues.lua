@@ -1,6 +1,5 @@
 -- Returns the queues: the policy, then for each key its slot holders and, for each placement, its waiting processes
--- with
--- their scores. ARGV: '1' for all keys, else '' and the key.
+-- with their scores. ARGV: '1' for all keys, else '' and the key.
 local ALL, ONLY = ARGV[2] == '1', ARGV[3]
 
 local keys = ALL and call('ZRANGE', P .. 'keys', 0, -1)

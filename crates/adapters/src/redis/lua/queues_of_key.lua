@@ -3,8 +3,7 @@
 -- Due rows -----------------------------------------------------------------------------------------------------------
 
 -- Returns the time at which a process without an owner is due for a decision; nil if it is not due. A process whose
--- node
--- was lost is due as long as it holds its slot.
+-- node was lost is due as long as it holds its slot.
 local function due_of(h)
   if h.owner ~= '' then return nil end
   if tonumber(h.pending) > 0 then return h.queued end
@@ -48,13 +47,11 @@ end
 -- - `q:<key> <placement>`: the waiting processes, by priority, then by sequence number.
 -- - `ready:<placement>`: the keys with a waiting process and a free slot, by the priority of the first process, then by
 --   the
---   time at which the key was last served, then by sequence number. `at` contains the entry of each key.
--- - `full:<key>`: the placements of a key without a free slot. `full`: the keys that have such placements.
--- - `classes`: for each placement, the number of keys with a waiting process.
--- An entry in `ready:` is correct when it is written and after each change of its own placement. A change in another
--- placement can only leave it too early; a claim corrects it when it reaches the entry. The cost of a write therefore
--- does
--- not depend on the number of placements.
+--   time at which the key was last served, then by sequence number. `at` contains the entry of each key. -
+-- `full:<key>`: the placements of a key without a free slot. `full`: the keys that have such placements. - `classes`:
+-- for each placement, the number of keys with a waiting process. An entry in `ready:` is correct when it is written and
+-- after each change of its own placement. A change in another placement can only leave it too early; a claim corrects
+-- it when it reaches the entry. The cost of a write therefore does not depend on the number of placements.
 
 local policy
 

@@ -1,6 +1,5 @@
 -- Restored records: field `restored` of the bodies contains the revision of the record that was restored and its
--- revision
--- since then. It is valid until the record is written again.
+-- revision since then. It is valid until the record is written again.
 
 -- Returns the revision with which a record was restored; nil if it was not restored or was written since.
 local function restored_from(id, rev)

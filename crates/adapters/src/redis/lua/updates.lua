@@ -78,8 +78,7 @@ end
 local MAX_CURSOR = 2 ^ 52
 
 -- Returns a cursor after all events, including events that another program appended, so that new events can be
--- appended.
--- Removes events with an impossible cursor.
+-- appended. Removes events with an impossible cursor.
 local function skip_foreign_events(cursor)
   if call('EXISTS', P .. 'ev') == 0 then return cursor end
   repeat
@@ -128,8 +127,7 @@ local function append_one(place, ...)
 end
 
 -- Appends events of one revision, in order, and optionally one event of a later revision. Ends the script if the log
--- has
--- the wrong type; a script without earlier checks therefore appends before its other writes.
+-- has the wrong type; a script without earlier checks therefore appends before its other writes.
 local function append(id, rev, bodies, later, body)
   local count = later and #bodies + 1 or #bodies
   if count == 0 then return end
@@ -156,8 +154,7 @@ local function append(id, rev, bodies, later, body)
 end
 
 -- Performs a write that changes nothing, so that the caller waits until replicas have the data that was found: that
--- data
--- may have been written over another connection. Like `oom_exempt`, works when the server's memory is full.
+-- data may have been written over another connection. Like `oom_exempt`, works when the server's memory is full.
 local function found()
   call('DEL', P .. 'empty')
   call('HSET', P .. 'meta', 'found', '1')

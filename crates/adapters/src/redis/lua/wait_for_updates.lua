@@ -1,12 +1,9 @@
 -- Renews the lease of a node, or returns what has changed for it. ARGV: node, epoch, duration of a lease (empty if
--- leases
--- never expire), grace after its end, 'renew' or 'wait', and for 'wait' the number of the latest update that the node
--- has
--- processed (empty if unknown).
+-- leases never expire), grace after its end, 'renew' or 'wait', and for 'wait' the number of the latest update that the
+-- node has processed (empty if unknown).
 --
 -- 'renew' renews the lease of a node that has not left, and checks quarantined processes again. 'wait' returns `parked`
--- if
--- nothing has changed.
+-- if nothing has changed.
 local node, epoch, lasts, grace, seen = ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[7]
 if not node_is(node, epoch) then return { 'fenced' } end
 local count = 0

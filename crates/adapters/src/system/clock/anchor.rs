@@ -72,8 +72,8 @@ impl ClockAnchor {
 }
 
 fn damaged() -> io::Error {
-    let why =
-        "the file is damaged or of a later version; if no other version of longhaul wrote it, remove it";
+    let why = "the file is damaged, or a later version of longhaul wrote it; if no other version wrote the file, \
+        remove it";
     io::Error::new(io::ErrorKind::InvalidData, why)
 }
 
@@ -82,7 +82,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_changed_wall_clock_moves_nothing_within_a_boot() {
+    fn a_changed_wall_clock_does_not_change_steady_time_within_a_boot() {
         let first = ClockAnchor::begin(None, "a", 1_000_000, 500);
         assert_eq!(first.anchor_ms, 999_500);
         for wall in [0, 5_000_000] {
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn a_new_boot_begins_after_all_that_was_given_out() {
+    fn steady_time_of_a_new_boot_starts_after_all_returned_times() {
         let first = ClockAnchor::begin(None, "a", 1_000_000, 500);
         let behind = ClockAnchor::begin(Some(first.clone()), "b", 3, 20);
         assert_eq!(behind.anchor_ms + 20, first.mark_ms);
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn steady_time_is_never_that_of_a_boot_before_1970() {
+    fn steady_time_never_starts_before_1970() {
         for wall in [-864_000_000, 0, 699] {
             let unset = ClockAnchor::begin(None, "a", wall, 700);
             assert_eq!((unset.anchor_ms, unset.mark_ms), (0, 700 + MARK_AHEAD_MS), "{wall}");

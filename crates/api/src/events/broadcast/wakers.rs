@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::sync::watch;
 
-/// Maximum number of subscribers that are woken at once.
+/// Maximum number of subscribers that are woken in one step.
 pub(super) const MAX_WAKEUPS: usize = 32;
 
 /// A group of up to [`MAX_WAKEUPS`] subscribers.

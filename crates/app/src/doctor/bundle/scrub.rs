@@ -90,8 +90,8 @@ fn without_values(line: &str) -> String {
     clean
 }
 
-/// Returns the start and end offset of the next value that follows the name of a secret. Returns `None` if there is no
-/// further such value.
+/// Returns the start and end offset of the next value that follows the name of a secret. Returns `None` if no further
+/// name of a secret is followed by a value.
 fn value_after(lower: &str, line: &str, from: usize) -> Option<(usize, usize)> {
     let mut search = from;
     loop {
@@ -132,7 +132,7 @@ fn value_after(lower: &str, line: &str, from: usize) -> Option<(usize, usize)> {
     }
 }
 
-/// Returns true if the name at this offset is part of a command-line flag. The value of such a flag is the next word.
+/// Returns true if the name at this offset is part of a command-line flag. The value of a flag is the next word.
 fn is_flag(lower: &str, at: usize) -> bool {
     let before = lower.get(..at).unwrap_or_default();
     let word = before.rsplit(|c: char| c.is_whitespace()).next().unwrap_or_default();
@@ -144,7 +144,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_looks_like_a_secret_is_taken_out() {
+    fn text_that_looks_like_a_secret_is_removed() {
         let clean = |line: &str| Scrub::default().apply(line);
         for (line, kept) in [
             ("store redis://user:hunter2@host/0?namespace=team", "store redis://***@host/0?namespace=team"),
@@ -163,14 +163,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_secret_stays() {
+    fn text_without_secrets_is_kept() {
         for line in ["no token was given", "the secret of success", "3 passed", "a: 1, b = 2\nc", ""] {
             assert_eq!(Scrub::default().apply(line), line);
         }
     }
 
     #[test]
-    fn what_is_known_is_found_everywhere() {
+    fn known_secret_is_removed_everywhere() {
         let mut scrub = Scrub::default();
         scrub.add_secrets("0123456789abcdef\nab\n");
         assert_eq!(scrub.apply("x=0123456789abcdef, ab"), "x=***, ab");

@@ -83,7 +83,7 @@ pub(super) fn newline(text: &str) -> &'static str {
     if first.ends_with("\r\n") { "\r\n" } else { "\n" }
 }
 
-/// Splits the text into its leading byte order mark, which may be empty, and the rest.
+/// Splits the text into its leading byte order mark, which may be missing, and the text after it.
 pub(super) fn without_mark(text: &str) -> (&'static str, &str) {
     text.strip_prefix('\u{feff}').map_or(("", text), |rest| ("\u{feff}", rest))
 }

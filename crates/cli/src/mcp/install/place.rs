@@ -81,8 +81,8 @@ impl ConfigFile {
         let fresh = directory.join(format!(".{name}.longhaul-{}", std::process::id()));
         let replaced = (|| {
             fill(&fresh, text, found.as_ref())?;
-            // This check is the last step before the replacement, so that the file could change unnoticed only for a
-            // very short time.
+            // This check is the last step before the replacement, so that the time in which another program could
+            // change the file unnoticed is very short.
             if !self.is_as_it_was()? {
                 return Ok(false);
             }
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn file_that_changes_meanwhile_is_left_alone() {
+    fn file_that_another_program_changes_is_left_unchanged() {
         let top = tempfile::tempdir().unwrap();
         for (before, meanwhile) in [(None, Some("new")), (Some("old"), Some("new")), (Some("old"), None)] {
             let path = top.path().join("file");
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn link_to_nothing_and_what_is_no_file_are_never_replaced() {
+    fn broken_link_and_non_file_are_never_replaced() {
         let top = tempfile::tempdir().unwrap();
         let link = top.path().join("link");
         std::os::unix::fs::symlink(top.path().join("gone"), &link).unwrap();

@@ -1,4 +1,4 @@
-//! Inserts the longhaul entry into a TOML file and leaves everything else unchanged.
+//! Inserts the longhaul entry into a TOML file and leaves the rest of the file unchanged.
 
 use super::desired::{DesiredEntry, EditError, EditedConfig, EntryMember, is_off, newline, without_mark};
 use serde_json::{Map, Value};
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_user_says_of_our_table_stays_in_its_place() {
+    fn settings_of_the_user_in_the_table_are_kept() {
         let text = "a = 1 # one\n[mcp_servers.longhaul] # ours\n# why\nenabled = false\ncommand   =   \"/old\" # old\n\
                     startup_timeout_sec = 20\nargs = [ # many\n  \"x\",\n]\n[mcp_servers.longhaul.env]\nA = '1'\n\n[z]\nb = 2\n";
         let edited = with_entry(text, "mcp_servers", "longhaul", &desired()).unwrap();
@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn toml_that_cannot_be_changed_safely_is_left_alone() {
+    fn toml_that_cannot_be_edited_safely_is_left_unchanged() {
         assert!(matches!(put("nonsense"), Err(EditError::Toml { .. })));
         for text in
             ["mcp_servers = 1", "[mcp_servers]\nlonghaul = 1", "[[mcp_servers]]\nname = \"longhaul\"\n"]

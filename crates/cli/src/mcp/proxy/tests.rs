@@ -174,7 +174,7 @@ async fn start_in_flight_outlives_managers_that_end_while_they_begin() {
 }
 
 #[tokio::test]
-async fn answer_that_is_too_long_is_told_so_and_the_next_one_goes_through() {
+async fn too_long_answer_becomes_an_error_and_the_next_answer_passes() {
     let mut world = world();
     let mut manager = world.manager();
     world.say(call(1)).await;
@@ -191,8 +191,11 @@ async fn answer_that_is_too_long_is_told_so_and_the_next_one_goes_through() {
         manager.say(answer(2)).await;
         manager
     });
-    let told = world.hear().await;
-    assert_eq!((&told["id"], &told["error"]["data"]["type"]), (&json!(1), &json!("answer_too_large")));
+    let reported = world.hear().await;
+    assert_eq!(
+        (&reported["id"], &reported["error"]["data"]["type"]),
+        (&json!(1), &json!("answer_too_large"))
+    );
     assert_eq!(world.hear().await, answer(2));
     drop(answers.await.unwrap());
 }
@@ -210,7 +213,7 @@ async fn reading_call_in_flight_is_put_to_the_next_manager() {
 }
 
 #[tokio::test]
-async fn listener_is_told_to_look_without_saying_anything() {
+async fn subscriber_is_notified_after_a_reconnection() {
     let mut world = world();
     let mut first = world.manager();
     introduce(&mut world, &mut first).await;
@@ -229,8 +232,11 @@ async fn listener_is_told_to_look_without_saying_anything() {
     let again = second.hear().await;
     assert_eq!((&again["method"], &again["params"]), (&json!("resources/subscribe"), &params));
     second.say(json!({ "id": again["id"], "result": {} })).await;
-    let told = world.hear().await;
-    assert_eq!((&told["method"], &told["params"]), (&json!("notifications/resources/updated"), &params));
+    let reported = world.hear().await;
+    assert_eq!(
+        (&reported["method"], &reported["params"]),
+        (&json!("notifications/resources/updated"), &params)
+    );
     second.say(json!({ "method": "notifications/resources/updated", "params": params, "own": true })).await;
     assert_eq!(world.hear().await["own"], true, "the notification arrived once");
 }
@@ -310,7 +316,7 @@ async fn manager_that_never_says_anything_is_given_up() {
 }
 
 #[tokio::test]
-async fn refusal_of_the_manager_is_what_the_client_is_told() {
+async fn refusal_of_the_manager_reaches_the_client() {
     let mut world = world();
     let mut manager = world.manager();
     world.say(json!({ "id": 0, "method": "initialize" })).await;
@@ -318,24 +324,24 @@ async fn refusal_of_the_manager_is_what_the_client_is_told() {
     let refusal = json!({ "type": "protocol_mismatch", "title": "it has form 2", "help": "update" });
     manager.say(json!({ "longhaul_mcp_error": refusal })).await;
     drop(manager);
-    let told = world.hear().await;
-    assert_eq!(told["error"]["message"], "it has form 2 (update)");
-    assert_eq!(told["error"]["data"]["type"], "protocol_mismatch");
+    let reported = world.hear().await;
+    assert_eq!(reported["error"]["message"], "it has form 2 (update)");
+    assert_eq!(reported["error"]["data"]["type"], "protocol_mismatch");
 }
 
 #[tokio::test]
-async fn without_a_manager_calls_are_answered_and_the_carrier_goes_on() {
+async fn calls_without_a_manager_get_errors_and_the_proxy_continues() {
     let mut world = world();
     world.say(call(1)).await;
-    let told = world.hear().await;
-    assert_eq!((&told["id"], &told["error"]["message"]), (&json!(1), &json!("no manager")));
+    let reported = world.hear().await;
+    assert_eq!((&reported["id"], &reported["error"]["message"]), (&json!(1), &json!("no manager")));
     let mut manager = world.manager();
     world.say(call(2)).await;
     assert_eq!(manager.hear().await["id"], 2);
 }
 
 #[tokio::test]
-async fn slow_client_keeps_nobody_from_talking_and_costs_no_memory() {
+async fn slow_client_blocks_no_message_and_uses_no_extra_memory() {
     let mut world = world();
     let mut manager = world.manager();
     world.say(call(1)).await;
@@ -387,9 +393,9 @@ async fn line_that_is_too_long_is_answered_and_the_next_one_goes_through() {
     });
     assert_eq!(manager.hear().await["id"], 5);
     let mut world = writer.await.unwrap();
-    let told = world.hear().await;
+    let reported = world.hear().await;
     let expected = json!({ "type": "payload_too_large", "retryable": false });
-    assert_eq!(told["error"]["data"], expected);
+    assert_eq!(reported["error"]["data"], expected);
 }
 
 #[tokio::test]
@@ -410,7 +416,7 @@ async fn request_that_is_too_long_is_answered_by_its_id() {
     });
     let mut world = writer.await.unwrap();
     for id in [json!(5), Value::Null] {
-        let told = world.hear().await;
-        assert_eq!((&told["id"], &told["error"]["data"]["type"]), (&id, &json!("payload_too_large")));
+        let reported = world.hear().await;
+        assert_eq!((&reported["id"], &reported["error"]["data"]["type"]), (&id, &json!("payload_too_large")));
     }
 }

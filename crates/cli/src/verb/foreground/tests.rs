@@ -32,7 +32,7 @@ fn streams_and_code_are_passed_on() {
 }
 
 #[test]
-fn store_that_goes_away_after_the_launch_is_waited_for() {
+fn foreground_run_waits_for_a_store_that_becomes_unreachable() {
     let ended = samples::failed();
     let all = answers(&ended, &Rc::new(Cell::new(true)));
     let refused = RefCell::new(vec!["/output", "/v1/wait"]);
@@ -58,7 +58,7 @@ fn store_that_goes_away_after_the_launch_is_waited_for() {
 }
 
 #[test]
-fn end_that_was_not_its_own_is_told() {
+fn end_with_another_cause_is_reported() {
     let came = accompanied(&[], &samples::interrupted());
     assert_eq!(came.outcome.unwrap(), 125);
     assert_eq!(came.said, "deadbeef train ? interrupted (supervisor killed) after 1h\n");
@@ -113,7 +113,7 @@ fn detaching_leaves_it_running_and_names_it() {
 }
 
 #[test]
-fn process_whose_reader_went_away_is_cancelled() {
+fn process_is_cancelled_if_the_reader_of_its_output_exits() {
     let (console, _out, _err) = Console::kept(None, false);
     let (code, asked) =
         FakeManager::run(answers(&samples::cancelled(), &Rc::new(Cell::new(true))), |fake| async move {
@@ -129,7 +129,7 @@ fn process_whose_reader_went_away_is_cancelled() {
 }
 
 #[test]
-fn whole_input_is_handed_over_and_ended_behind_what_was_not_read_at_once() {
+fn complete_input_is_passed_and_then_closed() {
     let over = Rc::new(Cell::new(false));
     let all = answers(&samples::failed(), &over);
     let answer = move |asked: &crate::client::fake::FakeRequest| {
@@ -169,7 +169,7 @@ fn whole_input_is_handed_over_and_ended_behind_what_was_not_read_at_once() {
 }
 
 #[test]
-fn input_that_nobody_reads_fails_nobody() {
+fn unread_input_is_not_an_error() {
     let over = Rc::new(Cell::new(false));
     let all = answers(&samples::failed(), &over);
     let answer = move |asked: &crate::client::fake::FakeRequest| {

@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn cancel_waits_and_says_what_happened() {
+fn cancel_waits_and_prints_the_result() {
     let came = said("cancel c0ff --force", false, |asked| {
         if asked.method == "POST" {
             assert_eq!(asked.body, "{\"force\":true,\"no_descendants\":false}");
@@ -17,7 +17,7 @@ fn cancel_waits_and_says_what_happened() {
 }
 
 #[test]
-fn cancel_of_what_has_ended_is_zero_and_says_so() {
+fn cancel_of_an_ended_process_exits_with_zero_and_says_so() {
     let came = said("cancel b7d0", false, |_| changed(&samples::failed(), false));
     assert_eq!(came.code(), 0);
     assert_eq!(came.err, "already ended: b7d0ha00 ruff ✗ failed (exit 1) after 48s\n");
@@ -40,7 +40,7 @@ fn cancel_waits_for_the_descendants_too() {
 }
 
 #[test]
-fn cancel_of_what_is_on_a_node_that_is_away_says_so_once_and_what_becomes_of_it() {
+fn cancel_on_an_absent_node_reports_the_stored_request_once() {
     let looks = Rc::new(Cell::new(0));
     let came = said("cancel 0a1b", false, move |asked| {
         let mut process = samples::running();
@@ -62,7 +62,7 @@ fn cancel_of_what_is_on_a_node_that_is_away_says_so_once_and_what_becomes_of_it(
         "{}",
         came.err
     );
-    assert!(came.err.contains("it is stopped as soon as node beta is back"), "{}", came.err);
+    assert!(came.err.contains("node beta stops it as soon as the node is back"), "{}", came.err);
 }
 
 #[test]
@@ -142,7 +142,7 @@ fn one_unknown_id_does_not_keep_the_others_from_their_turn() {
 }
 
 #[test]
-fn illegal_order_is_four() {
+fn impossible_action_has_exit_code_four() {
     assert_eq!(said("resume x", false, |_| problem(409, "invalid_status_transition")).code(), 4);
     assert_eq!(said("retry x", false, |_| problem(409, "unsupported")).code(), 4);
 }

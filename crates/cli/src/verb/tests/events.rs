@@ -38,7 +38,7 @@ fn nothing_that_happened_is_said_in_words_and_to_programs_in_none() {
 }
 
 #[test]
-fn events_in_json_are_what_the_manager_said() {
+fn json_events_are_the_envelopes_of_the_manager() {
     let came = said("events --json --session s1", false, |_| {
         let pieces = vec![told("e-1", "PROCESS_EVOLVED", "0a1b2c3d-1")];
         FakeResponse::Stream { pieces, proper: true }
@@ -48,7 +48,7 @@ fn events_in_json_are_what_the_manager_said() {
 }
 
 #[test]
-fn events_go_on_where_they_were_when_the_manager_is_replaced() {
+fn events_continue_at_their_cursor_under_the_next_manager() {
     let came = said("events -f -o name", false, |asked| match asked.path.as_str() {
         "/v1/events?format=sse&follow=true" => {
             FakeResponse::Stream { pieces: vec![caught_up("e-7")], proper: false }

@@ -36,7 +36,7 @@ fn paced() -> FakeResponse {
 }
 
 #[test]
-fn pause_tells_of_the_process_and_each_descendant_and_of_those_that_could_not() {
+fn pause_reports_each_process_and_each_failure() {
     let came = said("pause 0a1b", false, |_| paced());
     assert_eq!(came.asked, ["POST /v1/processes/0a1b/pause"]);
     assert_eq!((came.body(0), came.code()), (json!({"no_descendants": false}), 4));
@@ -106,7 +106,7 @@ fn tree_of_a_process_is_drawn() {
 }
 
 #[test]
-fn forest_shows_the_ended_ancestors_of_what_lives() {
+fn tree_shows_the_ended_ancestors_of_live_processes() {
     let came = said("tree", true, |asked| {
         let family = samples::family();
         if asked.path.ends_with("/tree") {
@@ -139,7 +139,7 @@ fn forest_in_json_and_an_empty_one() {
 }
 
 #[test]
-fn end_of_a_session_tells_what_becomes_of_each() {
+fn session_end_reports_the_effect_on_each_process() {
     let came = said("session end s/1", false, |_| {
         let mut reply = outcomes();
         reply.outcomes.truncate(2);
@@ -158,7 +158,7 @@ fn end_of_a_session_tells_what_becomes_of_each() {
 }
 
 #[test]
-fn grace_of_a_session_is_told_with_its_end() {
+fn session_end_reports_the_grace_period() {
     let came = said("session end s", false, |_| {
         let mut reply = outcomes();
         reply.outcomes.truncate(1);
@@ -171,7 +171,7 @@ fn grace_of_a_session_is_told_with_its_end() {
 }
 
 #[test]
-fn later_grace_of_a_session_is_told_that_the_earlier_one_stays() {
+fn second_session_end_reports_the_earlier_cancel_time() {
     let came = said("session end s --policy grace --grace 60s", false, |_| {
         let mut reply = outcomes();
         reply.outcomes.truncate(1);

@@ -15,7 +15,7 @@ fn background_launch_prints_the_id_and_nothing_else() {
 }
 
 #[test]
-fn background_launch_tells_a_person_pid_log_and_what_to_do() {
+fn background_launch_prints_pid_log_and_hints_on_a_terminal() {
     let came = said("run -b -- true", true, |asked| {
         if asked.path.starts_with("/v1/wait") {
             waited(&[samples::running()], false)
@@ -113,7 +113,7 @@ fn restart_without_an_answer_may_have_been_taken() {
 }
 
 #[test]
-fn launch_that_cannot_be_told_names_its_id() {
+fn launch_whose_id_cannot_be_printed_names_its_id_in_the_error() {
     let came = said_to("run -b -- true", false, Some(std::io::ErrorKind::StorageFull), |_| {
         launched(&samples::queued())
     });
@@ -194,7 +194,7 @@ fn restart_in_the_background_prints_the_new_id() {
 }
 
 #[test]
-fn restart_of_what_runs_is_four() {
+fn restart_of_a_running_process_has_exit_code_four() {
     let came = said("restart 0a1b", false, |_| problem(409, "invalid_status_transition"));
     assert_eq!(came.code(), 4);
 }
@@ -227,7 +227,7 @@ fn interrupted_work_of_a_project_is_named_to_the_manager() {
 }
 
 #[test]
-fn interrupted_work_that_stays_as_it_is_is_told() {
+fn skipped_interrupted_processes_are_reported() {
     let id = samples::interrupted().id;
     let skipped =
         json!([{"id": id, "name": "kid", "reason": "ancestor_restarted", "detail": "277e4c23 launches it"}]);
@@ -242,7 +242,7 @@ fn interrupted_work_that_stays_as_it_is_is_told() {
 }
 
 #[test]
-fn restart_of_interrupted_work_tells_each_once_on_a_terminal() {
+fn restart_of_interrupted_processes_prints_each_once_on_a_terminal() {
     let (old, new) = (samples::interrupted().id, samples::running().id);
     let mut again = samples::running();
     again.restarted_from = Some(old.clone());
@@ -253,7 +253,7 @@ fn restart_of_interrupted_work_tells_each_once_on_a_terminal() {
 }
 
 #[test]
-fn dry_run_of_a_restart_tells_what_would_be_done() {
+fn dry_run_of_a_restart_prints_the_planned_restarts() {
     let id = samples::interrupted().id;
     let reply = json!({"dry_run": true, "planned": [samples::interrupted()]});
     let answer = reply.clone();
@@ -306,7 +306,7 @@ fn adopted_parent_that_is_unknown_is_given_up_with_a_hint() {
     });
     assert_eq!(came.code(), 0);
     assert_eq!(came.asked[..3], ["POST /v1/processes", "GET /v1/processes/p1", "POST /v1/processes"]);
-    assert!(came.err.starts_with("this manager does not know p1, inside which"), "{}", came.err);
+    assert!(came.err.starts_with("this manager does not know the process p1, in which"), "{}", came.err);
 }
 
 #[test]
@@ -326,7 +326,7 @@ fn adopted_parent_that_is_known_stays_and_a_named_one_is_never_given_up() {
 }
 
 #[test]
-fn launch_key_that_was_used_says_what_became_of_it() {
+fn used_launch_key_reports_the_state_of_its_process() {
     for (outcome, told) in [("already_running", "and is live"), ("already_ended", "and has ended")] {
         let answer = json!({"process": samples::failed(), "created": false, "outcome": outcome});
         let came =

@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn status_prints_what_lives() {
+fn status_prints_live_processes() {
     let came = said("status", false, |_| list(&[samples::running()]));
     assert_eq!(came.out.lines().count(), 2);
     assert_eq!(came.asked, ["GET /v1/processes?limit=200"]);
@@ -25,7 +25,8 @@ fn nothing_is_claimed_of_other_nodes_while_the_store_does_not_answer() {
     for verb in ["status", "status -a", "tree", "tree -a"] {
         let came = said(verb, false, away);
         assert_eq!((came.code(), came.out.as_str()), (0, ""), "{verb}");
-        let told = "\nthis node stores no such process; processes of other nodes are unknown now\n";
+        let told = "\nthis node stores no such process; processes of other nodes are unknown until the \
+            store answers\n";
         assert!(
             came.err.starts_with("the store has not answered since ") && came.err.ends_with(told),
             "{verb}: {}",
@@ -99,7 +100,7 @@ fn status_of_a_project_filters_by_it() {
 }
 
 #[test]
-fn status_counts_what_a_limit_leaves_out() {
+fn status_counts_the_processes_beyond_the_limit() {
     let came = said("status -a -n 1", true, |asked| {
         let rest = asked.path.contains("cursor=7");
         let listed =
@@ -154,7 +155,7 @@ fn status_of_a_word_that_names_a_session_says_how_to_list_that_session() {
 }
 
 #[test]
-fn watch_of_a_pipe_tells_of_each_end_once() {
+fn watch_through_a_pipe_prints_each_end_once() {
     let looks = Rc::new(Cell::new(0));
     let came = said("status -w", false, move |asked| {
         if asked.path.starts_with("/v1/wait") {
@@ -227,7 +228,7 @@ fn filters_of_status_reach_the_manager() {
 }
 
 #[test]
-fn wide_status_asks_for_what_trees_use() {
+fn wide_status_requests_resource_usage() {
     let came = said("status -o wide", true, |_| {
         let mut process = samples::running();
         process.usage = Some(longhaul_wire::api::TreeUsageView {

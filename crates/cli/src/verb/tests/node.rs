@@ -16,15 +16,15 @@ fn nodes_are_a_table_a_document_and_names() {
 }
 
 #[test]
-fn each_order_goes_to_the_node_that_is_named() {
-    for (line, asked, told) in [
+fn each_node_action_names_its_node() {
+    for (line, asked, reported) in [
         ("node drain b/c", "POST /v1/nodes/b%2Fc/drain", "is draining"),
         ("node undrain b/c", "POST /v1/nodes/b%2Fc/undrain", "starts processes again"),
         ("node forget b/c --yes", "DELETE /v1/nodes/b%2Fc", "was forgotten"),
     ] {
         let came = said(line, false, |_| answered(&listing().nodes[1]));
         assert_eq!((came.code(), came.asked), (0, vec![asked.to_owned()]), "{line}");
-        assert!(came.err.starts_with("node b/c ") && came.err.contains(told), "{}", came.err);
+        assert!(came.err.starts_with("node b/c ") && came.err.contains(reported), "{}", came.err);
     }
     let unknown = said("node drain gamma", false, |_| problem(404, "node_not_found"));
     assert_eq!(unknown.code(), 3);
@@ -36,7 +36,7 @@ fn each_order_goes_to_the_node_that_is_named() {
 }
 
 #[test]
-fn node_whose_work_lives_is_not_forgotten_unasked() {
+fn node_with_live_processes_is_not_forgotten_without_confirmation() {
     let forget = |line: &str, all: Vec<ProcessView>| {
         said(line, false, move |asked| match asked.path.as_str() {
             "/v1/nodes" => answered(&listing()),

@@ -41,7 +41,7 @@ fn log_flags_reach_the_manager() {
 }
 
 #[test]
-fn gap_is_told_on_standard_error() {
+fn gap_is_reported_on_standard_error() {
     let came = said("logs x", false, |_| {
         let far = 4 + (12 << 20);
         output(&[
@@ -55,7 +55,7 @@ fn gap_is_told_on_standard_error() {
 }
 
 #[test]
-fn output_that_could_not_be_stored_is_told_wherever_the_log_is_read() {
+fn lost_output_is_reported_by_every_read_of_the_log() {
     const NOTE: &str = "41 bytes of the output could not be stored and are lost";
     fn answer(asked: &FakeRequest, kept: &[u8]) -> FakeResponse {
         let end = kept.len() as u64;
@@ -73,15 +73,16 @@ fn output_that_could_not_be_stored_is_told_wherever_the_log_is_read() {
                 assert_eq!(came.code(), i32::from(has_no_match));
             }
             let came = said(&format!("{line} --json"), false, move |asked| answer(asked, kept));
-            let told = json!({ "id": samples::running().id, "note": NOTE });
-            let has_told = came.out.lines().any(|each| serde_json::from_str::<Value>(each).unwrap() == told);
+            let reported = json!({ "id": samples::running().id, "note": NOTE });
+            let has_told =
+                came.out.lines().any(|each| serde_json::from_str::<Value>(each).unwrap() == reported);
             assert!(has_told, "{line}: {}", came.out);
         }
     }
 }
 
 #[test]
-fn gap_is_told_to_programs_too() {
+fn gap_is_reported_in_json_too() {
     let came = said("logs --json x", false, |asked| {
         if asked.path.contains("/output") {
             output(&[(FrameKind::Stdout, 0, b"one\n"), (FrameKind::Gap, 90, b""), (FrameKind::End, 90, b"")])
@@ -201,7 +202,7 @@ fn folded_json_keeps_the_stream_and_the_time_of_each_run() {
 }
 
 #[test]
-fn followed_output_goes_on_where_the_connection_broke() {
+fn followed_output_continues_after_a_broken_connection() {
     let tries = Rc::new(Cell::new(0));
     let came = said("logs -f x", false, move |_| {
         tries.set(tries.get() + 1);
@@ -225,7 +226,7 @@ fn output_that_is_not_followed_and_breaks_is_a_failure() {
 }
 
 #[test]
-fn followed_processes_are_told_apart() {
+fn followed_processes_are_distinguished_by_a_prefix() {
     let came = said("logs -f 0a1b b7d0", false, |asked| {
         if asked.path.ends_with("/0a1b") {
             process(&samples::running())

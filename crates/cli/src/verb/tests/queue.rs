@@ -29,7 +29,7 @@ fn one_queue_names_holders_and_the_next() {
 
 #[test]
 fn limits_and_holds_are_set_for_a_key_or_a_pattern() {
-    for (line, path, body, told) in [
+    for (line, path, body, reported) in [
         (
             "queue cargo --limit 2",
             "cargo",
@@ -60,7 +60,7 @@ fn limits_and_holds_are_set_for_a_key_or_a_pattern() {
         let came = said_from(around, line, false, None, |_| answered(&samples::listing()));
         assert_eq!((came.code(), came.out.as_str()), (0, ""), "{line}");
         assert_eq!(came.asked, [format!("PATCH /v1/queues/{path}")], "{line}");
-        assert_eq!((came.body(0), came.err.as_str()), (body, told), "{line}");
+        assert_eq!((came.body(0), came.err.as_str()), (body, reported), "{line}");
     }
 }
 
@@ -85,7 +85,7 @@ fn one_that_waits_is_moved_to_the_front_or_to_a_priority() {
 }
 
 #[test]
-fn why_is_told_in_a_block_and_as_json() {
+fn why_prints_a_text_block_or_json() {
     let came = said("why 9f8e", false, |_| answered(&samples::why()));
     assert_eq!((came.code(), came.asked), (0, vec!["GET /v1/processes/9f8e/why".to_owned()]));
     assert!(
@@ -94,8 +94,8 @@ fn why_is_told_in_a_block_and_as_json() {
         came.out
     );
     let came = said("why 9f8e --json", false, |_| answered(&samples::why()));
-    let told: Value = serde_json::from_str(&came.out).unwrap();
-    assert_eq!((&told["why"], &told["position"]), (&json!("queued"), &json!(2)));
+    let reported: Value = serde_json::from_str(&came.out).unwrap();
+    assert_eq!((&reported["why"], &reported["position"]), (&json!("queued"), &json!(2)));
     assert_eq!(said("why nope", false, |_| problem(404, "process_not_found")).code(), 3);
 }
 

@@ -38,7 +38,7 @@ fn nothing_is_not_sent_and_not_called_done() {
 }
 
 #[test]
-fn rest_is_sent_until_nobody_reads() {
+fn input_is_sent_until_the_process_stops_reading() {
     let tries = Rc::new(Cell::new(0));
     let came = said("send tests yes --close", false, move |_| {
         tries.set(tries.get() + 1);
@@ -48,7 +48,7 @@ fn rest_is_sent_until_nobody_reads() {
     assert_eq!(came.body(1)["base64"], "ZXMK");
     let Err(CliError::Unfinished { what, why, .. }) = came.outcome else { panic!("it was done") };
     assert_eq!(what, "3 bytes could not be written");
-    assert!(why.unwrap().contains("1 were written"));
+    assert!(why.unwrap().contains("1 bytes of the input were written"));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn begin_prints_the_id_alone() {
+fn start_prints_only_the_id() {
     let came = said("track start --name migration --heartbeat 1m --node host-7", false, |_| {
         let mut process = samples::running();
         process.work = "reported".to_owned();
@@ -21,7 +21,7 @@ fn begin_prints_the_id_alone() {
 }
 
 #[test]
-fn begin_tells_a_person_how_to_go_on() {
+fn start_prints_hints_on_a_terminal() {
     let came = said("track start", true, |_| {
         let mut process = samples::running();
         process.work = "reported".to_owned();
@@ -73,7 +73,7 @@ fn end_hands_over_its_result_or_its_error() {
 }
 
 #[test]
-fn wrong_reports_are_told_by_their_codes() {
+fn invalid_reports_have_their_exit_codes() {
     let came = said("track complete 0a1b --result {rows", false, |_| FakeResponse::Silence);
     assert_eq!((came.code(), came.asked.len()), (2, 0));
     let came = said("track complete 0a1b --result-file /nonexistent/file", false, |_| FakeResponse::Silence);

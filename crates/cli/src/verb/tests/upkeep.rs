@@ -25,7 +25,7 @@ fn pruned(dry_run: bool) -> FakeResponse {
 }
 
 #[test]
-fn prune_says_how_much_went_and_a_dry_run_what_would_go() {
+fn prune_prints_the_deleted_amount_and_a_dry_run_the_planned_amount() {
     let came = said("prune --older-than 90d --keep 5 --bytes 1G", false, |_| pruned(false));
     assert_eq!(came.asked, ["POST /v1/prune"]);
     assert_eq!(
@@ -57,7 +57,7 @@ fn cleared(asked: &FakeRequest) -> FakeResponse {
 }
 
 #[test]
-fn clear_without_a_terminal_needs_a_yes_and_names_what_it_would_stop() {
+fn reset_without_a_terminal_requires_yes_and_names_the_processes() {
     let came = said("reset", false, cleared);
     assert_eq!(came.code(), 2);
     assert!(came.bodies.iter().all(|body| !body.contains("\"confirm\":true")), "{:?}", came.bodies);
@@ -72,7 +72,7 @@ fn clear_without_a_terminal_needs_a_yes_and_names_what_it_would_stop() {
 }
 
 #[test]
-fn clear_with_a_yes_stops_and_says_what_it_stopped() {
+fn reset_with_yes_stops_the_processes_and_reports_them() {
     let came = said("reset --yes", false, cleared);
     assert_eq!((came.code(), came.out.as_str()), (0, ""));
     assert_eq!(came.body(2), json!({"dry_run": false, "confirm": true}));

@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn wait_passes_the_code_on_and_tells_of_each_end() {
+fn wait_returns_the_exit_code_and_prints_each_end() {
     let came = said("wait 0a1b b7d0", false, |asked| {
         if asked.path.contains("id=0a1b&id=b7d0") {
             waited(&[samples::running(), samples::failed()], false)
@@ -32,7 +32,7 @@ fn wait_that_is_over_is_75_and_says_where_it_stands() {
 }
 
 #[test]
-fn failure_beside_a_running_process_does_not_hide_that_the_time_is_over() {
+fn timeout_takes_precedence_over_the_failure_of_another_process() {
     let came = said("wait 0a1b b7d0 --timeout 10ms", false, |_| {
         std::thread::sleep(std::time::Duration::from_millis(15));
         waited(&[samples::failed(), samples::running()], true)
@@ -85,7 +85,7 @@ fn wait_survives_a_manager_that_is_being_replaced() {
 }
 
 #[test]
-fn wait_does_not_ask_without_a_pause_what_it_cannot_understand() {
+fn wait_pauses_before_it_repeats_an_unreadable_answer() {
     let came = said("wait 0a1b --timeout 350ms", false, |_| {
         let mut odd = samples::running();
         odd.status = "hibernating".to_owned();
@@ -133,7 +133,7 @@ fn notices(pieces: &[Vec<u8>]) -> FakeResponse {
 }
 
 #[test]
-fn wait_for_a_session_tells_of_each_batch_and_counts_what_has_ended_before() {
+fn wait_for_a_session_prints_each_batch_and_counts_earlier_ends() {
     let asked_before = Cell::new(false);
     let came = said("wait --session s1", false, move |asked| {
         if asked.path.starts_with("/v1/sessions") {
@@ -173,7 +173,7 @@ fn wait_for_a_session_that_is_over_says_so() {
 }
 
 #[test]
-fn wait_for_a_session_goes_on_where_it_was_when_the_manager_is_replaced() {
+fn wait_for_a_session_resumes_under_the_next_manager() {
     let came = said("wait --session s1 --json", false, |asked| match asked.path.as_str() {
         "/v1/sessions/s1/completions?format=sse&follow=true" => notices(&[notice("e-1", &[], 1)]),
         "/v1/sessions/s1/completions?format=sse&follow=true&after=e-1" => {
@@ -201,7 +201,7 @@ fn wait_for_a_session_gives_up_when_its_time_is_over() {
 }
 
 #[test]
-fn wait_for_a_session_that_nothing_belongs_to_finds_nobody() {
+fn wait_for_an_empty_session_reports_no_process() {
     let came = said("wait --session s1", false, |asked| {
         if asked.path.starts_with("/v1/sessions") { notices(&[notice("e-1", &[], 0)]) } else { list(&[]) }
     });
@@ -214,7 +214,7 @@ fn wait_for_a_session_that_nothing_belongs_to_finds_nobody() {
 }
 
 #[test]
-fn wait_for_a_session_tells_programs_what_had_ended_before_and_tells_nothing_twice() {
+fn wait_for_a_session_in_json_lists_earlier_ends_once() {
     let failed = samples::failed();
     let again = json!({
         "session": "s1", "ended": [{"id": failed.id, "status": "failed"}, {"id": "b", "status": "completed"}],

@@ -40,7 +40,7 @@ pub(super) async fn wait_for_session(
         let Some(sent) = sent else { break };
         let mut line = sent.data;
         let mut batch: BatchView = serde_json::from_str(&line).map_err(|error| CliError::Broken {
-            why: format!("a notice of it cannot be understood: {error}"),
+            why: format!("a notice of the session cannot be decoded: {error}"),
         })?;
         match &before {
             None => {
@@ -59,9 +59,9 @@ pub(super) async fn wait_for_session(
                 }
             }
             Some(before) => {
-                let told = batch.ended.len();
+                let reported = batch.ended.len();
                 batch.ended.retain(|ended| !before.contains(&ended.id));
-                if batch.ended.len() < told {
+                if batch.ended.len() < reported {
                     line = recounted(&mut batch)?;
                 }
                 if !batch.ended.is_empty() {

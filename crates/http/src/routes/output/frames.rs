@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn gap_without_bytes_after_it_is_told_too() {
+    fn gap_at_the_end_is_reported_too() {
         let page = OutputPage { chunks: Vec::new(), next: 500, gap: 500, end: 900 };
         let frames = decoded(FrameBatch::of(&page, 0).unwrap());
         assert_eq!((frames[0].kind, frames[0].offset), (FrameKind::Gap, 500));

@@ -143,7 +143,7 @@ fn summary_of(summary: &str) -> Option<FinalTotals> {
         match words.split(' ').next().unwrap_or_default() {
             "passed" => counts.passed = number,
             "skipped" => counts.skipped = number,
-            // Other words stand for tests that failed, timed out or could not be executed.
+            // All other words mean that the test failed, timed out or could not be executed.
             _ => counts.failed = counts.failed.saturating_add(number),
         }
         counts.total = counts.total.saturating_add(number);

@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn assertion_has_its_values_and_its_place() {
+    fn assertion_has_its_values_and_its_location() {
         let message = "AssertionError: wrong user\nassert 'bob' == 'alice'\n  \n  - alice\n  + bob";
         let read = read(message, "E   AssertionError: wrong user\n\ntests/test_login.py:5: AssertionError");
         let failure = read.failure;

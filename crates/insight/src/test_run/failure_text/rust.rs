@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn panic_has_its_values_and_its_place() {
+    fn panic_has_its_values_and_its_location() {
         let read_panic = read(
             "about to\n\nthread 'tests::bad' (12) panicked at src/lib.rs:7:42:\nassertion `left == right` failed: \
              sum is off\n  left: 2\n right: 3\n",

@@ -218,7 +218,7 @@ impl OpenCase {
     }
 }
 
-/// Reads a failure of a framework that has no failure format of its own.
+/// Reads a failure of a framework that does not define a failure format.
 fn other_failure(result: &CaseResult, message: &str, trace: &str) -> ReadFailure {
     let first = text::message(trace);
     let message = if message.trim().is_empty() { first.as_str() } else { message };

@@ -3,7 +3,7 @@
 use super::Attributes;
 use crate::test_run::case::{Framework, TestCase, TestCounts, TestPhase};
 
-/// Counts that one element states.
+/// Numbers of tests in the attributes of one element.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Stated {
     /// Number of tests, if the element states it.

@@ -1,4 +1,4 @@
-//! Splits XML that arrives in pieces into tokens, in bounded memory.
+//! Splits XML that arrives in chunks into tokens, in bounded memory.
 
 use quick_xml::escape::resolve_xml_entity;
 
@@ -28,7 +28,7 @@ pub(super) enum XmlToken<'a> {
         /// Name of the element.
         name: &'a [u8],
     },
-    /// A piece of text, decoded.
+    /// Decoded text.
     Text(&'a [u8]),
     /// The document declares entities or is not XML. The value is the reason. No further tokens follow.
     Refused(&'static str),
@@ -49,8 +49,8 @@ pub(super) struct XmlTokens {
     state: XmlState,
     /// Name of the current tag.
     name: Vec<u8>,
-    /// Attributes of the current tag. Only the first `used` entries are valid; the other entries are kept to reuse
-    /// their memory.
+    /// Attributes of the current tag. Only the first `used` entries are valid; the other entries remain so that their
+    /// memory can be reused.
     attributes: Vec<XmlAttribute>,
     used: usize,
     /// Bytes of the current reference or of the start of a declaration.
@@ -234,7 +234,7 @@ impl XmlTokens {
 
     fn start_attribute(&mut self, first: u8) {
         self.state = XmlState::AttributeName;
-        // If there are too many attributes, each further attribute overwrites the last one.
+        // If there are too many attributes, each further attribute overwrites the last stored attribute.
         if self.used < MAX_ATTRIBUTES {
             self.used = self.used.saturating_add(1);
             if self.attributes.len() < self.used {

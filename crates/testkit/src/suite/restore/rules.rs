@@ -26,7 +26,7 @@ async fn history(world: &RestoreFixture) -> History {
 
 /// A lost record is restored unchanged, except that its revision is one higher and its owner is the newest lease of its
 /// node. An event reports that the record was restored.
-pub async fn what_was_lost_is_given_back_as_it_was(world: &RestoreFixture) {
+pub async fn a_lost_record_is_restored_unchanged(world: &RestoreFixture) {
     let node = world.node("a").await;
     let running = world.run(world.draft().session("s").key("gpu"), &node).await;
     world.lose_everything();
@@ -45,7 +45,7 @@ pub async fn what_was_lost_is_given_back_as_it_was(world: &RestoreFixture) {
 }
 
 /// Restoring the same record a second time changes nothing.
-pub async fn giving_back_twice_is_giving_back_once(world: &RestoreFixture) {
+pub async fn a_repeated_restore_changes_nothing(world: &RestoreFixture) {
     let node = world.node("a").await;
     let running = world.run(world.draft(), &node).await;
     world.lose_everything();
@@ -58,7 +58,7 @@ pub async fn giving_back_twice_is_giving_back_once(world: &RestoreFixture) {
 }
 
 /// If one node restored an earlier revision of a record, a later revision from another node replaces it.
-pub async fn what_was_given_back_gives_way_to_a_later_revision(world: &RestoreFixture) {
+pub async fn a_restored_record_is_replaced_by_a_later_revision(world: &RestoreFixture) {
     let node = world.node("a").await;
     let accepted = world.submit(world.draft()).await;
     let claimed = some(world.claim(&node).await.pop());
@@ -75,7 +75,7 @@ pub async fn what_was_given_back_gives_way_to_a_later_revision(world: &RestoreFi
 }
 
 /// A restore never replaces a record that has the same or a later revision.
-pub async fn what_moved_on_gives_way_to_nothing_earlier(world: &RestoreFixture) {
+pub async fn a_restore_never_replaces_the_same_or_a_later_revision(world: &RestoreFixture) {
     let node = world.node("a").await;
     let accepted = world.submit(world.draft()).await;
     let running = some(world.claim(&node).await.pop());
@@ -92,7 +92,7 @@ pub async fn what_moved_on_gives_way_to_nothing_earlier(world: &RestoreFixture) 
 }
 
 /// A pruned process is not restored.
-pub async fn what_was_let_go_of_is_not_brought_back(world: &RestoreFixture) {
+pub async fn a_pruned_process_is_not_restored(world: &RestoreFixture) {
     let node = world.node("a").await;
     let running = world.run(world.draft(), &node).await;
     let ended = world.exit(&running, 0).await;
@@ -105,7 +105,7 @@ pub async fn what_was_let_go_of_is_not_brought_back(world: &RestoreFixture) {
 }
 
 /// A lease that is not the newest lease of its node cannot restore records.
-pub async fn an_old_lease_gives_nothing_back(world: &RestoreFixture) {
+pub async fn an_old_lease_restores_nothing(world: &RestoreFixture) {
     let old = world.node("a").await;
     let running = world.run(world.draft(), &old).await;
     let missing = StoredProcess {
@@ -122,7 +122,7 @@ pub async fn an_old_lease_gives_nothing_back(world: &RestoreFixture) {
 
 /// For each id, the store reports whether the record is missing, or its revision. A restored record has the revision of
 /// the copy that was restored.
-pub async fn footings_tell_how_far_each_has_come(world: &RestoreFixture) {
+pub async fn the_store_reports_the_revision_of_each_record(world: &RestoreFixture) {
     let node = world.node("a").await;
     let running = world.run(world.draft(), &node).await;
     let waiting = world.submit(world.draft()).await;
@@ -142,7 +142,7 @@ pub async fn footings_tell_how_far_each_has_come(world: &RestoreFixture) {
 }
 
 /// A restored running process occupies its slot again. When it ends, it frees the slot.
-pub async fn what_holds_a_slot_holds_it_again(world: &RestoreFixture) {
+pub async fn a_restored_running_process_holds_its_slot_again(world: &RestoreFixture) {
     let node = world.node("a").await;
     limit(world, "gpu", 1).await;
     let running = world.run(world.draft().key("gpu"), &node).await;
@@ -157,7 +157,7 @@ pub async fn what_holds_a_slot_holds_it_again(world: &RestoreFixture) {
 }
 
 /// A restored pending process keeps its position in the queue, ahead of processes that were submitted later.
-pub async fn a_waiter_that_was_given_back_keeps_its_turn(world: &RestoreFixture) {
+pub async fn a_restored_waiting_process_keeps_its_position(world: &RestoreFixture) {
     world.node("a").await;
     let first = world.submit(world.draft().key("gpu")).await;
     let second = world.submit(world.draft().key("gpu")).await;
@@ -174,7 +174,7 @@ pub async fn a_waiter_that_was_given_back_keeps_its_turn(world: &RestoreFixture)
 }
 
 /// A record that another node owned before the loss belongs to that node again, under its newest lease.
-pub async fn what_another_node_owned_is_its_own_if_it_is_there(world: &RestoreFixture) {
+pub async fn a_restored_record_belongs_to_its_former_owner(world: &RestoreFixture) {
     let owner = world.node("b").await;
     let running = world.run(world.draft(), &owner).await;
     world.lose_everything();
@@ -186,7 +186,7 @@ pub async fn what_another_node_owned_is_its_own_if_it_is_there(world: &RestoreFi
 
 /// If the owner of a restored record does not return, the record loses its owner and becomes due when the lease and the
 /// grace period are over.
-pub async fn what_nobody_claims_as_its_own_is_due_at_last(world: &RestoreFixture) {
+pub async fn a_restored_record_of_an_absent_owner_becomes_due(world: &RestoreFixture) {
     let owner = world.node("b").await;
     let running = world.run(world.draft(), &owner).await;
     world.lose_everything();
@@ -208,7 +208,7 @@ pub async fn what_nobody_claims_as_its_own_is_due_at_last(world: &RestoreFixture
 
 /// If a node restores the record of another node, the record still belongs to its owner. This applies whether the owner
 /// continues its old lease or registers again.
-pub async fn its_owner_takes_up_what_another_node_gave_back(world: &RestoreFixture) {
+pub async fn an_owner_continues_a_record_that_another_node_restored(world: &RestoreFixture) {
     let old = world.node("b").await;
     let running = world.run(world.draft(), &old).await;
     world.lose_everything();
@@ -225,7 +225,7 @@ pub async fn its_owner_takes_up_what_another_node_gave_back(world: &RestoreFixtu
 }
 
 /// If another node claimed a process after the loss, in the same attempt, the process stays with that node.
-pub async fn what_another_node_took_up_stays_with_it(world: &RestoreFixture) {
+pub async fn a_process_claimed_after_the_loss_stays_with_its_new_node(world: &RestoreFixture) {
     let node = world.node("a").await;
     let accepted = world.submit(world.draft()).await;
     let running = some(world.claim(&node).await.pop());
@@ -240,7 +240,7 @@ pub async fn what_another_node_took_up_stays_with_it(world: &RestoreFixture) {
 }
 
 /// The record of an ended process is always restored, even if another node has claimed the process after the loss.
-pub async fn an_end_is_taken_back_from_whoever_knows_it(world: &RestoreFixture) {
+pub async fn an_ended_record_is_always_restored(world: &RestoreFixture) {
     let node = world.node("a").await;
     let accepted = world.submit(world.draft()).await;
     let running = some(world.claim(&node).await.pop());
@@ -256,7 +256,7 @@ pub async fn an_end_is_taken_back_from_whoever_knows_it(world: &RestoreFixture) 
 }
 
 /// An ended process is never replaced by a copy that has not ended, not even by a copy with a later revision.
-pub async fn an_end_gives_way_to_nothing_that_lives(world: &RestoreFixture) {
+pub async fn an_ended_record_is_never_replaced_by_a_live_copy(world: &RestoreFixture) {
     let node = world.node("a").await;
     let running = world.run(world.draft(), &node).await;
     let ended = world.exit(&running, 0).await;
@@ -270,7 +270,7 @@ pub async fn an_end_gives_way_to_nothing_that_lives(world: &RestoreFixture) {
 
 /// Pending actions are restored and reported to the owner, and their numbering continues. The live stats are restored
 /// too.
-pub async fn open_orders_and_vitals_come_along(world: &RestoreFixture) {
+pub async fn pending_actions_and_live_stats_are_restored(world: &RestoreFixture) {
     let node = world.node("a").await;
     let running = world.run(world.draft(), &node).await;
     let id = running.process.id;
@@ -295,7 +295,7 @@ pub async fn open_orders_and_vitals_come_along(world: &RestoreFixture) {
 }
 
 /// A launch key never starts a second process, even if the record of the first process was lost for a while.
-pub async fn a_launch_key_is_taken_again(world: &RestoreFixture) {
+pub async fn a_restored_launch_key_starts_no_second_process(world: &RestoreFixture) {
     let node = world.node("a").await;
     let running = world.run(world.draft().session("s").launch_key("once"), &node).await;
     world.lose_everything();
@@ -310,8 +310,8 @@ pub async fn a_launch_key_is_taken_again(world: &RestoreFixture) {
 }
 
 /// A launch with sequence number 0 was never confirmed to a client. If another process got its launch key after the
-/// loss, such a launch is dropped. A launch that the store had confirmed is restored anyway.
-pub async fn a_launch_in_doubt_gives_way_to_whoever_has_its_key(world: &RestoreFixture) {
+/// loss, an unconfirmed launch is dropped. A launch that the store had confirmed is restored in any case.
+pub async fn an_unconfirmed_launch_is_dropped_if_its_key_is_used(world: &RestoreFixture) {
     let node = world.node("a").await;
     let first = world.submit(world.draft().session("s").launch_key("once")).await;
     let other = |seq| StoredProcess {
@@ -328,7 +328,7 @@ pub async fn a_launch_in_doubt_gives_way_to_whoever_has_its_key(world: &RestoreF
 }
 
 /// Event cursors and sequence numbers are never issued twice, and no high-water mark ever decreases.
-pub async fn marks_only_rise(world: &RestoreFixture) {
+pub async fn high_water_marks_never_decrease(world: &RestoreFixture) {
     world.node("a").await;
     must(
         world
@@ -351,7 +351,7 @@ pub async fn marks_only_rise(world: &RestoreFixture) {
 
 /// A policy with a later version replaces an earlier one and keeps its version. An earlier policy never replaces a
 /// later one.
-pub async fn a_later_policy_comes_back(world: &RestoreFixture) {
+pub async fn a_later_policy_is_restored(world: &RestoreFixture) {
     world.node("a").await;
     for slots in 1..=3 {
         limit(world, "gpu", slots).await;
@@ -379,7 +379,7 @@ pub async fn a_later_policy_comes_back(world: &RestoreFixture) {
 }
 
 /// A lease renewal reports the position of the store's history. After data loss it reports a new incarnation.
-pub async fn another_founding_is_another_history(world: &RestoreFixture) {
+pub async fn data_loss_leads_to_a_new_incarnation(world: &RestoreFixture) {
     let node: Lease = world.node("a").await;
     let before = history(world).await;
     assert_eq!(must(world.store.renew_lease(&node).await).history, Some(before.clone()));
@@ -396,7 +396,7 @@ pub async fn another_founding_is_another_history(world: &RestoreFixture) {
 }
 
 /// A node can register in a store that has lost all data. The store then accepts and claims work.
-pub async fn an_emptied_store_is_founded_by_whoever_joins(world: &RestoreFixture) {
+pub async fn a_node_can_register_in_an_emptied_store(world: &RestoreFixture) {
     let old = world.node("a").await;
     world.lose_everything();
     refused!(world.store.renew_lease(&old).await, StoreError::Fenced { .. });

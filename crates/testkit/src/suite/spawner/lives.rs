@@ -8,7 +8,7 @@ use std::time::Duration;
 
 /// An attempt that an earlier run of the manager started is not started a second time. Its current state is reported
 /// instead.
-pub async fn an_attempt_of_an_earlier_life_is_not_started_again(world: &SpawnerFixture) {
+pub async fn an_attempt_of_an_earlier_manager_is_not_started_again(world: &SpawnerFixture) {
     if !world.can().await.survives {
         return;
     }
@@ -25,7 +25,7 @@ pub async fn an_attempt_of_an_earlier_life_is_not_started_again(world: &SpawnerF
 }
 
 /// The next run of the manager finds the commands that are still running, can stop them, and observes their exit.
-pub async fn the_next_life_finds_what_runs(world: &SpawnerFixture) {
+pub async fn the_next_manager_finds_running_commands(world: &SpawnerFixture) {
     if !world.can().await.survives {
         return;
     }
@@ -50,7 +50,7 @@ pub async fn the_next_life_finds_what_runs(world: &SpawnerFixture) {
 }
 
 /// The next run of the manager finds the exit of a command that has already ended. The exit is reported only one time.
-pub async fn the_next_life_finds_what_ended(world: &SpawnerFixture) {
+pub async fn the_next_manager_finds_the_exit_of_ended_commands(world: &SpawnerFixture) {
     if !world.can().await.survives {
         return;
     }
@@ -68,9 +68,9 @@ pub async fn the_next_life_finds_what_ended(world: &SpawnerFixture) {
     world.assert_silence().await;
 }
 
-/// If commands do not survive the manager, the next run reports their exit as not observed. It never reports such an
-/// attempt as alive or as never started.
-pub async fn the_next_life_says_that_the_end_was_not_seen(world: &SpawnerFixture) {
+/// If commands do not survive the manager, the next run reports their exit as not observed. The next run never reports
+/// the attempt as alive or as never started.
+pub async fn the_next_manager_reports_an_unobserved_exit(world: &SpawnerFixture) {
     if world.can().await.survives {
         return;
     }
@@ -84,7 +84,7 @@ pub async fn the_next_life_says_that_the_end_was_not_seen(world: &SpawnerFixture
 
 /// While an attempt is running, its exit is not durable. A durable exit is reported again to the next run of the
 /// manager.
-pub async fn an_end_that_is_kept_is_told_again(world: &SpawnerFixture) {
+pub async fn a_durable_exit_is_reported_again(world: &SpawnerFixture) {
     let key = world.run(world.actors.exits(Duration::from_millis(200), 9)).await;
     assert!(!world.spawner().await.exit_is_durable(key).await);
     let status = world.exit(key).await.status;
@@ -102,7 +102,7 @@ pub async fn an_end_that_is_kept_is_told_again(world: &SpawnerFixture) {
 }
 
 /// An attempt whose start was never requested is reported as never run. It cannot run later either.
-pub async fn an_attempt_that_nobody_started_never_ran(world: &SpawnerFixture) {
+pub async fn an_attempt_without_a_start_request_never_ran(world: &SpawnerFixture) {
     if !world.can().await.survives {
         return;
     }

@@ -44,8 +44,8 @@ impl SpawnerFixture {
     }
 }
 
-/// Input that is written in several pieces arrives completely, and the command receives the end of its input.
-pub async fn input_that_was_written_arrives_and_ends(world: &SpawnerFixture) {
+/// Input that is written in several calls arrives completely, and the command receives the end of its input.
+pub async fn written_input_arrives_completely_and_ends(world: &SpawnerFixture) {
     if !world.writes_input().await {
         return;
     }
@@ -64,7 +64,7 @@ pub async fn input_that_was_written_arrives_and_ends(world: &SpawnerFixture) {
 
 /// Input is refused if the attempt has no input pipe, if the pipe was closed, or if the spawner does not watch the
 /// attempt.
-pub async fn input_is_closed_to_what_has_none(world: &SpawnerFixture) {
+pub async fn input_is_refused_without_an_open_pipe(world: &SpawnerFixture) {
     if !world.writes_input().await {
         return;
     }
@@ -84,7 +84,7 @@ pub async fn input_is_closed_to_what_has_none(world: &SpawnerFixture) {
 }
 
 /// The next run of the manager can continue to write the input of a command. The input stays open when a manager ends.
-pub async fn input_is_written_by_the_next_life_too(world: &SpawnerFixture) {
+pub async fn the_next_manager_can_write_input(world: &SpawnerFixture) {
     if !world.writes_input().await || !world.can().await.survives {
         return;
     }
@@ -99,7 +99,7 @@ pub async fn input_is_written_by_the_next_life_too(world: &SpawnerFixture) {
 }
 
 /// A command that reads its input is shown as waiting for input as long as no input has arrived.
-pub async fn whoever_waits_for_input_is_seen_to_wait_until_there_is_some(world: &SpawnerFixture) {
+pub async fn a_command_that_reads_input_is_shown_as_waiting(world: &SpawnerFixture) {
     if !world.looks().await || !world.writes_input().await {
         return;
     }
@@ -111,7 +111,7 @@ pub async fn whoever_waits_for_input_is_seen_to_wait_until_there_is_some(world: 
 }
 
 /// A command that does not read its input is never shown as waiting for input.
-pub async fn whoever_does_not_read_is_never_seen_to_wait(world: &SpawnerFixture) {
+pub async fn a_command_that_does_not_read_is_never_shown_as_waiting(world: &SpawnerFixture) {
     if !world.looks().await {
         return;
     }
@@ -122,7 +122,7 @@ pub async fn whoever_does_not_read_is_never_seen_to_wait(world: &SpawnerFixture)
 }
 
 /// A snapshot shows the listening ports of the attempt's process tree and no others.
-pub async fn a_look_shows_where_a_tree_listens(world: &SpawnerFixture) {
+pub async fn an_inspection_shows_the_listening_ports_of_the_tree(world: &SpawnerFixture) {
     if !world.looks().await {
         return;
     }
@@ -138,7 +138,7 @@ pub async fn a_look_shows_where_a_tree_listens(world: &SpawnerFixture) {
 }
 
 /// Only running attempts that the spawner watches can be inspected.
-pub async fn a_look_is_told_of_what_runs_alone(world: &SpawnerFixture) {
+pub async fn an_inspection_requires_a_running_attempt(world: &SpawnerFixture) {
     if !world.looks().await {
         return;
     }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 /// A submission can claim its process only under the newest lease of its node. Under any other lease, it writes
 /// nothing. A repeated submission gets the first answer again, under any lease.
-pub async fn claim_for_needs_the_newest_lease(world: &StoreFixture) {
+pub async fn an_immediate_claim_needs_the_newest_lease(world: &StoreFixture) {
     let old = world.node("a").await;
     let first = world.draft();
     let again = SubmissionBuilder { claim_for: Some(claimant(&old)), ..first.clone() };
@@ -35,7 +35,7 @@ pub async fn claim_for_needs_the_newest_lease(world: &StoreFixture) {
 /// A submission does not overtake a waiting process with the same key and an equal or higher priority if this node may
 /// run the waiting process. This applies even if other nodes may run the waiting process too. A process that is pinned
 /// to another node is overtaken.
-pub async fn claim_for_waits_behind_whoever_this_node_may_run(world: &StoreFixture) {
+pub async fn an_immediate_claim_does_not_overtake_a_process_that_this_node_may_run(world: &StoreFixture) {
     let here = world.node("a").await;
     let there = world.node("b").await;
     let pinned = |lease: &Lease| Placement::Node(lease.node.clone());
@@ -59,7 +59,7 @@ pub async fn claim_for_waits_behind_whoever_this_node_may_run(world: &StoreFixtu
 
 /// If a key is on hold, a submission with this key is not claimed, even if all slots are free and no process is
 /// waiting.
-pub async fn claim_for_takes_nothing_of_a_held_key(world: &StoreFixture) {
+pub async fn an_immediate_claim_takes_no_slot_of_a_held_key(world: &StoreFixture) {
     let node = world.node("a").await;
     let (version, mut policy) = must(world.store.policy().await);
     policy.held.insert(must(SlotKey::new("k")), QueueHold::default());
@@ -81,7 +81,7 @@ pub async fn claim_for_takes_nothing_of_a_held_key(world: &StoreFixture) {
 /// A submission with the condition that it must not wait is refused only if it would wait for a slot. Delayed work and
 /// work that needs no slot are accepted. The refusal names the key, unless the root limit of the node is the only
 /// obstacle.
-pub async fn or_refuse_refuses_who_would_wait_for_a_slot(world: &StoreFixture) {
+pub async fn a_launch_that_must_not_wait_is_refused_without_a_free_slot(world: &StoreFixture) {
     let here = world.node("a").await;
     let there = world.node("b").await;
     let later = world.now().plus(Duration::from_secs(60));

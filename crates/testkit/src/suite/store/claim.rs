@@ -6,7 +6,7 @@ use longhaul_domain::{Capability, Fact, LiveStats, Placement, State, Status, Wor
 use longhaul_ports::{ClaimCapacity, PlacementClass, StoreError, Writer};
 
 /// A claim starts an attempt. The owner, the node, the attempt number and the event are written in one step.
-pub async fn a_claim_begins_an_attempt(world: &StoreFixture) {
+pub async fn a_claim_starts_an_attempt(world: &StoreFixture) {
     let node = world.node("a").await;
     let waiter = world.submit(world.draft()).await;
     let claimed = some(world.claim(&node).await.pop());
@@ -35,7 +35,7 @@ pub async fn an_old_lease_claims_nothing(world: &StoreFixture) {
 }
 
 /// A claim returns at most the requested number of processes.
-pub async fn a_claim_is_no_larger_than_its_batch(world: &StoreFixture) {
+pub async fn a_claim_returns_at_most_the_requested_number(world: &StoreFixture) {
     let node = world.node("a").await;
     for _ in 0..5 {
         world.submit(world.draft()).await;
@@ -47,7 +47,7 @@ pub async fn a_claim_is_no_larger_than_its_batch(world: &StoreFixture) {
 
 /// Roots are claimed as long as the node holds fewer roots than its maximum. When a root ends, another root can be
 /// claimed.
-pub async fn roots_fill_the_room_for_roots(world: &StoreFixture) {
+pub async fn roots_are_claimed_up_to_the_root_limit(world: &StoreFixture) {
     let node = world.node("a").await;
     for _ in 0..3 {
         world.submit(world.draft()).await;
@@ -66,7 +66,7 @@ pub async fn roots_fill_the_room_for_roots(world: &StoreFixture) {
 }
 
 /// Children do not count as roots. If a node cannot hold another root, children are claimed before waiting roots.
-pub async fn a_child_passes_a_root_without_room(world: &StoreFixture) {
+pub async fn a_child_overtakes_a_root_without_a_free_root_slot(world: &StoreFixture) {
     let node = world.node("a").await;
     let parent = world.run(world.draft(), &node).await;
     world.submit(world.draft().key("k").priority(50)).await;
@@ -80,7 +80,7 @@ pub async fn a_child_passes_a_root_without_room(world: &StoreFixture) {
 }
 
 /// A waiting process that is pinned to another node blocks no other process.
-pub async fn a_pinned_waiter_blocks_nobody(world: &StoreFixture) {
+pub async fn a_pinned_waiting_process_blocks_no_other_process(world: &StoreFixture) {
     let here = world.node("a").await;
     let there = world.node("b").await;
     let pinned = Placement::Node(there.node.clone());
@@ -91,7 +91,7 @@ pub async fn a_pinned_waiter_blocks_nobody(world: &StoreFixture) {
 }
 
 /// A claim returns only processes whose placement class the node has listed in its request.
-pub async fn a_claim_takes_only_its_classes(world: &StoreFixture) {
+pub async fn a_claim_takes_only_the_requested_placement_classes(world: &StoreFixture) {
     let node = world.node("a").await;
     let labels = Placement::Labels(vec![must(Capability::new("gpu"))]);
     let labelled = world.submit(world.draft().placed(labels.clone())).await;
@@ -125,7 +125,7 @@ pub async fn reported_work_is_never_owned(world: &StoreFixture) {
 
 /// Reported work keeps the node name from its spec, whichever node claims its slot. The named node needs no lease. If
 /// the spec has no node name, the record has no node either.
-pub async fn reported_work_keeps_the_node_that_it_named(world: &StoreFixture) {
+pub async fn reported_work_keeps_the_node_name_of_its_spec(world: &StoreFixture) {
     let node = world.node("a").await;
     let label = Some(node_id("a label"));
     for (place, label) in [label, None].into_iter().enumerate() {
@@ -146,7 +146,7 @@ pub async fn reported_work_keeps_the_node_that_it_named(world: &StoreFixture) {
 }
 
 /// A new attempt starts with empty live stats and a new number.
-pub async fn a_claim_begins_with_fresh_vitals(world: &StoreFixture) {
+pub async fn a_new_attempt_starts_with_empty_live_stats(world: &StoreFixture) {
     let node = world.node("a").await;
     let starting = world.start(world.draft(), &node).await;
     let live_stats = LiveStats { output_bytes: 17, ..LiveStats::default() };
@@ -163,7 +163,7 @@ pub async fn a_claim_begins_with_fresh_vitals(world: &StoreFixture) {
 
 /// Parents that are waiting for their children never prevent the children from running, however full the node is and
 /// however deep the tree is.
-pub async fn a_tree_of_waiting_parents_never_stalls(world: &StoreFixture) {
+pub async fn waiting_parents_never_block_their_children(world: &StoreFixture) {
     let node = world.node("a").await;
     let two = ClaimCapacity { roots: 2, ..room(&node) };
     for _ in 0..4 {

@@ -22,7 +22,7 @@ pub async fn a_conflict_writes_nothing(world: &StoreFixture) {
 
 /// A commit that expects an older revision always returns a conflict, even if the owner of the process has changed in
 /// the meantime.
-pub async fn a_commit_on_an_old_revision_is_a_conflict_whoever_writes(world: &StoreFixture) {
+pub async fn a_commit_on_an_old_revision_is_a_conflict_for_every_writer(world: &StoreFixture) {
     let node = world.node("a").await;
     let other = world.node("b").await;
     let waiting = world.submit(world.draft()).await;
@@ -42,7 +42,7 @@ pub async fn a_commit_on_an_old_revision_is_a_conflict_whoever_writes(world: &St
 }
 
 /// A repeated write gets the first answer again and changes nothing, even if other writes happened in between.
-pub async fn the_same_op_gets_the_same_answer(world: &StoreFixture) {
+pub async fn a_repeated_operation_gets_the_same_answer(world: &StoreFixture) {
     let node = world.node("a").await;
     let starting = world.start(world.draft(), &node).await;
     let change = world.change(&starting, spawned(&starting));
@@ -59,7 +59,7 @@ pub async fn the_same_op_gets_the_same_answer(world: &StoreFixture) {
 
 /// The answer to a write is kept longer than the record: a write that is repeated after its record was pruned gets the
 /// first answer again.
-pub async fn an_answer_outlives_its_record(world: &StoreFixture) {
+pub async fn an_answer_survives_the_pruning_of_its_record(world: &StoreFixture) {
     let stored = world.submit(world.draft()).await;
     let op = world.ids.op();
     let no = must(world.store.enqueue_action(&stored.process.id, op, PendingAction::Pause).await);
@@ -78,7 +78,7 @@ pub async fn an_answer_outlives_its_record(world: &StoreFixture) {
 }
 
 /// Only the owner, under its newest lease, can write an owned process.
-pub async fn only_the_owner_writes(world: &StoreFixture) {
+pub async fn only_the_owner_writes_an_owned_process(world: &StoreFixture) {
     let node = world.node("a").await;
     let other = world.node("b").await;
     let running = world.run(world.draft(), &node).await;
@@ -108,7 +108,7 @@ pub async fn an_old_lease_writes_nothing(world: &StoreFixture) {
 }
 
 /// Any engine can write a process that has no owner.
-pub async fn anyone_writes_what_has_no_owner(world: &StoreFixture) {
+pub async fn any_engine_writes_a_process_without_an_owner(world: &StoreFixture) {
     let node = world.node("a").await;
     let first = world.submit(world.draft()).await;
     assert_eq!(author(&first), Writer::Anyone);
@@ -121,7 +121,7 @@ pub async fn anyone_writes_what_has_no_owner(world: &StoreFixture) {
 }
 
 /// A process without an owner cannot be written under an old lease or by a node that never registered.
-pub async fn an_old_lease_writes_nothing_that_nobody_owns(world: &StoreFixture) {
+pub async fn an_old_lease_writes_no_process_without_an_owner(world: &StoreFixture) {
     let old = world.node("a").await;
     let stored = world.submit(world.draft().reported()).await;
     let new = world.node("a").await;
@@ -141,7 +141,7 @@ pub async fn an_old_lease_writes_nothing_that_nobody_owns(world: &StoreFixture) 
 }
 
 /// A commit for an unknown process returns the error `Missing`.
-pub async fn a_missing_process_is_told(world: &StoreFixture) {
+pub async fn a_commit_for_an_unknown_process_is_refused(world: &StoreFixture) {
     let stored = world.submit(world.draft()).await;
     let mut change = world.change(&stored, cancel());
     let missing = world.draft().id;
@@ -153,7 +153,7 @@ pub async fn a_missing_process_is_told(world: &StoreFixture) {
 }
 
 /// An ended process has no owner, but its record still names its node.
-pub async fn what_ended_keeps_its_node(world: &StoreFixture) {
+pub async fn an_ended_process_keeps_its_node(world: &StoreFixture) {
     let node = world.node("a").await;
     let running = world.run(world.draft(), &node).await;
     let ended = world.exit(&running, 0).await;
@@ -164,7 +164,7 @@ pub async fn what_ended_keeps_its_node(world: &StoreFixture) {
 
 /// The event log contains the events of a commit under its revision, numbered from 0. Each commit increases the
 /// revision by one.
-pub async fn events_are_revision_and_index(world: &StoreFixture) {
+pub async fn events_are_numbered_by_revision_and_index(world: &StoreFixture) {
     let node = world.node("a").await;
     let running = world.run(world.draft(), &node).await;
     let end = must(world.store.end().await);
@@ -186,7 +186,7 @@ pub async fn events_are_revision_and_index(world: &StoreFixture) {
 }
 
 /// A change without events still increases the revision.
-pub async fn a_commit_without_events_counts(world: &StoreFixture) {
+pub async fn a_commit_without_events_increases_the_revision(world: &StoreFixture) {
     let stored = world.submit(world.draft()).await;
     let end = must(world.store.end().await);
     let change = world.change(&stored, Input::Tick);
@@ -197,7 +197,7 @@ pub async fn a_commit_without_events_counts(world: &StoreFixture) {
 }
 
 /// If many commits with the same expected revision are sent concurrently, exactly one of them is written.
-pub async fn one_of_many_changes_wins(world: &StoreFixture) {
+pub async fn one_of_many_concurrent_commits_is_written(world: &StoreFixture) {
     let stored = world.submit(world.draft()).await;
     let handles = [world.store.clone(), world.another().await];
     let tasks: Vec<_> = (0..8)

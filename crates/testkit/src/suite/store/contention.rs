@@ -20,7 +20,7 @@ const SLOTS: u32 = 3;
 
 /// Sixteen tasks of two nodes submit, claim and commit concurrently. Every process is claimed once, no slot is assigned
 /// twice, revision numbers have no gaps, and the event log agrees with the records.
-pub async fn a_crowd_keeps_every_promise(world: &StoreFixture) {
+pub async fn concurrent_writers_break_no_promise(world: &StoreFixture) {
     let (version, mut policy) = must(world.store.policy().await);
     for key in 0..4 {
         policy.slots.insert(format!("k{key}"), SLOTS);
@@ -97,7 +97,7 @@ fn context(clock: &VirtualClock) -> DecisionContext {
     }
 }
 
-/// Makes a process run and exit. Each write is sent twice, as if the answer to the first one was lost.
+/// Makes a process run and exit. Each write is sent twice, as if the answer to the first write was lost.
 async fn finish(store: &dyn Store, clock: &VirtualClock, stored: StoredProcess) {
     let running = turn(store, clock, &stored, spawned(&stored)).await;
     let input = exited(&running, clock.now(), 0);
@@ -164,7 +164,7 @@ async fn check_log(world: &StoreFixture) {
 }
 
 /// A node registers again while it writes. After the new registration, no write under the old lease succeeds.
-pub async fn two_lives_of_a_node_never_both_write(world: &StoreFixture) {
+pub async fn two_runs_of_a_node_never_both_write(world: &StoreFixture) {
     let old = world.node("a").await;
     let mut running = Vec::new();
     for _ in 0..20 {
@@ -203,7 +203,7 @@ pub async fn two_lives_of_a_node_never_both_write(world: &StoreFixture) {
 }
 
 /// Two nodes claim concurrently, each through its own handle. Every waiting process is claimed by exactly one of them.
-pub async fn one_of_many_claims_gets_each_waiter(world: &StoreFixture) {
+pub async fn each_waiting_process_is_claimed_by_one_node(world: &StoreFixture) {
     let mut waiters = BTreeSet::new();
     for _ in 0..20 {
         waiters.insert(world.submit(world.draft()).await.process.id);

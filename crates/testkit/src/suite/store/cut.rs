@@ -17,17 +17,17 @@ macro_rules! connected_store_suite {
     ($open:expr $(,)?) => {
         $crate::rules_of! {
             async $open, store,
-            a_submit_that_is_cut_off_is_done_once
-            a_commit_that_is_cut_off_is_done_once
-            a_wish_that_is_cut_off_is_left_once
-            a_claim_that_is_cut_off_is_found_in_the_list
+            a_submit_over_a_cut_connection_is_applied_once
+            a_commit_over_a_cut_connection_is_applied_once
+            a_pending_action_over_a_cut_connection_is_stored_once
+            a_claim_over_a_cut_connection_is_found_in_the_list
         }
     };
 }
 
 const CUTS: [ConnectionCut; 2] = [ConnectionCut::BeforeCommit, ConnectionCut::AfterCommit];
 
-/// What is known about a write whose connection was cut: it was applied, it was not applied, or this is unknown.
+/// Result of a write whose connection was cut: the write was applied, was not applied, or its result is unknown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum CutOutcome {
     Applied,
@@ -50,7 +50,7 @@ fn outcome<T: Debug>(at: ConnectionCut, answer: &Result<T, StoreError>) -> CutOu
 }
 
 /// A submission that is repeated after a cut creates the process only once.
-pub async fn a_submit_that_is_cut_off_is_done_once(world: &StoreFixture) {
+pub async fn a_submit_over_a_cut_connection_is_applied_once(world: &StoreFixture) {
     for at in CUTS {
         let submission = world.submission(world.draft()).await;
         let id = submission.process.id;
@@ -72,7 +72,7 @@ pub async fn a_submit_that_is_cut_off_is_done_once(world: &StoreFixture) {
 }
 
 /// A commit that is repeated after a cut, with the same operation id, is applied only once.
-pub async fn a_commit_that_is_cut_off_is_done_once(world: &StoreFixture) {
+pub async fn a_commit_over_a_cut_connection_is_applied_once(world: &StoreFixture) {
     let lease = world.node("a").await;
     for at in CUTS {
         let stored = world.start(world.draft(), &lease).await;
@@ -91,7 +91,7 @@ pub async fn a_commit_that_is_cut_off_is_done_once(world: &StoreFixture) {
 }
 
 /// A pending action that is repeated after a cut, with the same operation id, is enqueued only once.
-pub async fn a_wish_that_is_cut_off_is_left_once(world: &StoreFixture) {
+pub async fn a_pending_action_over_a_cut_connection_is_stored_once(world: &StoreFixture) {
     let lease = world.node("a").await;
     for at in CUTS {
         let running = world.run(world.draft(), &lease).await;
@@ -109,7 +109,7 @@ pub async fn a_wish_that_is_cut_off_is_left_once(world: &StoreFixture) {
 
 /// A claim has no operation id. After a cut, a node can find the processes that it claimed, because they have the node
 /// as their owner. A second claim returns the remaining processes.
-pub async fn a_claim_that_is_cut_off_is_found_in_the_list(world: &StoreFixture) {
+pub async fn a_claim_over_a_cut_connection_is_found_in_the_list(world: &StoreFixture) {
     let lease = world.node("a").await;
     for at in CUTS {
         let waiter = world.submit(world.draft()).await;

@@ -90,7 +90,7 @@ impl SubmissionBuilder {
         self
     }
 
-    /// Allows three retries after failures; the first one has a backoff of two seconds.
+    /// Allows three retries after failures, with a delay of two seconds before the first retry.
     #[must_use]
     pub fn retrying(mut self) -> Self {
         self.spec.retry = RetryPolicy { retries: 3, first: Duration::from_secs(2), ..RetryPolicy::none() };
@@ -104,7 +104,7 @@ impl SubmissionBuilder {
         self
     }
 
-    /// Makes the process reported work that starts at once.
+    /// Makes the process reported work that starts immediately.
     #[must_use]
     pub fn reported(mut self) -> Self {
         self.spec.work = Work::Reported(ReportedSpec::default());

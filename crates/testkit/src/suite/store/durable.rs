@@ -18,10 +18,10 @@ macro_rules! durable_store_suite {
     ($open:expr $(,)?) => {
         $crate::durable_rules! {
             $open,
-            what_was_answered_is_there_after_reopening
-            writes_that_are_sent_again_are_known_after_reopening
-            epochs_and_homes_are_known_after_reopening
-            what_was_let_go_is_known_after_reopening
+            acknowledged_writes_exist_after_reopening
+            repeated_writes_get_their_first_answer_after_reopening
+            epochs_and_state_directories_are_known_after_reopening
+            a_pruned_id_is_known_after_reopening
         }
     };
 }
@@ -66,7 +66,7 @@ async fn picture(world: &StoreFixture) -> StoreSnapshot {
 }
 
 /// Records, queues, policy, nodes and events are unchanged after reopening, and all operations continue from there.
-pub async fn what_was_answered_is_there_after_reopening(world: StoreFixture) {
+pub async fn acknowledged_writes_exist_after_reopening(world: StoreFixture) {
     let (version, mut policy) = must(world.store.policy().await);
     policy.slots.insert("gpu".to_owned(), 1);
     must(world.store.set_policy(version, &policy).await);
@@ -91,7 +91,7 @@ pub async fn what_was_answered_is_there_after_reopening(world: StoreFixture) {
 }
 
 /// After reopening, a repeated write with the same process id or operation id gets its first answer again.
-pub async fn writes_that_are_sent_again_are_known_after_reopening(world: StoreFixture) {
+pub async fn repeated_writes_get_their_first_answer_after_reopening(world: StoreFixture) {
     let lease = world.node("a").await;
     let submission = world.submission(world.draft()).await;
     let id = submission.process.id;
@@ -111,7 +111,7 @@ pub async fn writes_that_are_sent_again_are_known_after_reopening(world: StoreFi
 }
 
 /// After reopening, no epoch is issued a second time, and each node name still belongs to its state directory.
-pub async fn epochs_and_homes_are_known_after_reopening(world: StoreFixture) {
+pub async fn epochs_and_state_directories_are_known_after_reopening(world: StoreFixture) {
     let facts = |home: &str| NodeDescriptor {
         id: node_id("a"),
         home: Some(NodeHome { id: home.to_owned(), place: format!("/{home}") }),
@@ -132,7 +132,7 @@ pub async fn epochs_and_homes_are_known_after_reopening(world: StoreFixture) {
 }
 
 /// After reopening, a submission with the id of a pruned process still does not start a second process.
-pub async fn what_was_let_go_is_known_after_reopening(world: StoreFixture) {
+pub async fn a_pruned_id_is_known_after_reopening(world: StoreFixture) {
     let submission = world.submission(world.draft()).await;
     let id = submission.process.id;
     must(world.store.submit(submission.clone()).await);

@@ -25,7 +25,7 @@ const SLOTS: u32 = 3;
 /// - the queue contains exactly the waiting processes.
 ///
 /// When all processes have ended, no slot is held.
-pub async fn a_slot_returns_whatever_ends_its_holder(world: &StoreFixture) {
+pub async fn slots_are_correct_after_every_change(world: &StoreFixture) {
     let node = world.node("a").await;
     let (version, mut policy) = must(world.store.policy().await);
     policy.default_slots = SLOTS;

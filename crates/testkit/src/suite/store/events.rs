@@ -5,8 +5,8 @@ use crate::suite::{must, parked, some, soon};
 use longhaul_domain::{Event, Fact, Stage};
 use longhaul_ports::{Change, EventCursor, EventPage, IdSource};
 
-/// Cursors increase, and each page continues after the previous one.
-pub async fn cursors_grow_and_go_on(world: &StoreFixture) {
+/// Cursors increase, and each page continues after the previous page.
+pub async fn cursors_increase_and_pages_continue(world: &StoreFixture) {
     let node = world.node("a").await;
     for _ in 0..3 {
         let running = world.run(world.draft(), &node).await;
@@ -33,7 +33,7 @@ pub async fn cursors_grow_and_go_on(world: &StoreFixture) {
 }
 
 /// A read that starts at the end of the log returns only events that are written later.
-pub async fn the_end_is_behind_the_newest_event(world: &StoreFixture) {
+pub async fn a_read_from_the_end_returns_only_later_events(world: &StoreFixture) {
     let start = must(world.store.end().await);
     assert_eq!(must(world.store.read(Some(start), 10, false).await), EventPage::default());
     world.submit(world.draft()).await;
@@ -47,7 +47,7 @@ pub async fn the_end_is_behind_the_newest_event(world: &StoreFixture) {
 }
 
 /// A waiting read returns as soon as there is at least one event.
-pub async fn a_reader_that_waits_parks_until_something_happens(world: &StoreFixture) {
+pub async fn a_waiting_read_returns_with_the_next_event(world: &StoreFixture) {
     world.submit(world.draft()).await;
     let end = must(world.store.end().await);
     let reader = {
@@ -75,7 +75,7 @@ pub async fn refused_writes_leave_no_event(world: &StoreFixture) {
 
 /// The event log drops old events. A reader whose cursor is too old gets a report of the gap, and continues with the
 /// oldest stored event.
-pub async fn a_trimmed_log_says_that_there_is_a_gap(world: &StoreFixture) {
+pub async fn a_trimmed_log_reports_the_gap(world: &StoreFixture) {
     const EVENTS_PER_WRITER: u64 = 2_000;
     let mut stored = world.submit(world.draft().reported()).await;
     let begin = EventCursor(0);

@@ -14,7 +14,7 @@ fn existing(submitted: SubmitOutcome) -> (ProcessId, Option<StoredProcess>, bool
 }
 
 /// A second launch with the same key returns the first process.
-pub async fn a_launch_key_gives_the_first_process(world: &StoreFixture) {
+pub async fn a_repeated_launch_key_returns_the_first_process(world: &StoreFixture) {
     let first = world.submit(world.draft().session("s").launch_key("l")).await;
     let again = world.draft().session("s").launch_key("l");
     let id = again.id;
@@ -25,7 +25,7 @@ pub async fn a_launch_key_gives_the_first_process(world: &StoreFixture) {
 }
 
 /// If a launch with a used key has a different command, the store reports that it differs from the first launch.
-pub async fn a_launch_key_tells_another_specification(world: &StoreFixture) {
+pub async fn a_repeated_launch_key_reports_a_different_spec(world: &StoreFixture) {
     let first = world.submit(world.draft().session("s").launch_key("l")).await;
     let mut other = world.draft().session("s").launch_key("l");
     if let Work::Command(command) = &mut other.spec.work {

@@ -32,37 +32,37 @@ macro_rules! leased_store_suite {
     ($open:expr $(,)?) => {
         $crate::rules_of! {
             async $open, store,
-            a_beat_makes_a_lease_last_anew
-            a_lease_that_is_over_claims_nothing
-            a_submit_claims_nothing_under_a_lease_that_is_over
-            what_is_owned_stays_owned_until_the_grace_is_over
-            an_owner_writes_until_its_rows_are_taken
-            a_node_that_is_lost_loses_what_it_owns
-            a_loss_is_due_when_the_grace_is_over
+            a_renewal_extends_a_lease_to_its_full_duration
+            an_expired_lease_claims_nothing
+            an_immediate_claim_is_refused_under_an_expired_lease
+            a_node_keeps_its_processes_until_its_grace_period_ends
+            an_owner_writes_until_its_processes_are_taken_away
+            a_lost_node_loses_its_processes
+            a_renewal_reports_when_a_silent_node_is_lost
             the_lease_of_a_lost_node_is_fenced_everywhere
-            an_orphan_is_due_until_it_is_decided
-            an_orphan_that_goes_back_is_claimed_by_another_node
-            an_order_for_an_orphan_can_be_answered_by_anyone
-            taking_twice_is_taking_once
-            registering_in_time_keeps_what_a_node_owns
-            a_beat_in_the_grace_is_in_time
-            a_node_that_comes_back_has_a_higher_epoch_and_owns_nothing
-            a_silence_of_everybody_takes_nothing_from_anybody
-            whoever_left_is_never_lost
-            a_draining_node_claims_nothing_and_keeps_what_it_has
-            a_node_drains_through_its_registrations
-            a_forgotten_node_is_gone_with_what_it_owned
-            a_node_that_may_come_back_is_not_forgotten
-            what_a_node_offers_is_listed
-            the_last_output_is_kept_beside_the_record
-            only_the_owner_keeps_the_last_output
-            a_name_belongs_to_one_home_while_its_lease_lasts
-            a_name_under_which_work_was_left_behind_is_nobody_elses
+            a_process_of_a_lost_node_is_due_until_a_decision
+            a_requeued_process_of_a_lost_node_is_claimed_by_another_node
+            any_engine_executes_the_pending_actions_for_a_process_of_a_lost_node
+            a_repeated_check_of_a_lost_node_takes_nothing_more
+            a_timely_registration_keeps_the_processes_of_a_node
+            a_renewal_in_the_grace_period_keeps_the_processes
+            a_returning_lost_node_has_a_higher_epoch_and_owns_nothing
+            an_outage_of_the_store_takes_no_processes_away
+            a_node_that_left_is_never_lost
+            a_draining_node_claims_nothing_and_keeps_its_processes
+            a_node_stays_drained_when_it_registers_again
+            a_forgotten_node_is_not_listed_and_owns_nothing
+            a_node_that_may_return_cannot_be_forgotten
+            the_advertised_properties_of_a_node_are_listed
+            the_output_tail_is_stored_with_the_record
+            only_the_owner_stores_the_output_tail
+            a_node_name_belongs_to_one_state_directory_during_its_lease
+            a_node_name_with_unfinished_processes_is_refused_to_other_state_directories
         }
     };
 }
 
-/// Advances the clock in small steps. Only these nodes renew their leases meanwhile.
+/// Advances the clock in small steps. Only these nodes renew their leases during this time.
 async fn pass(world: &StoreFixture, alive: &[&Lease], span: Duration) {
     let end = world.now().plus(span);
     while world.now() < end {
@@ -91,7 +91,7 @@ async fn lost_and_there(world: &StoreFixture, draft: SubmissionBuilder) -> (Leas
 }
 
 /// Each registration and each renewal extends a lease to its full duration from that time on.
-pub async fn a_beat_makes_a_lease_last_anew(world: &StoreFixture) {
+pub async fn a_renewal_extends_a_lease_to_its_full_duration(world: &StoreFixture) {
     let node = world.node("a").await;
     let until = world.now().plus(LEASE);
     assert_eq!(presence(world, "a").await, Presence::Present { until: Some(until) });
@@ -103,7 +103,7 @@ pub async fn a_beat_makes_a_lease_last_anew(world: &StoreFixture) {
 }
 
 /// While a lease is expired, nothing can be claimed under it. After a renewal, claims are possible again.
-pub async fn a_lease_that_is_over_claims_nothing(world: &StoreFixture) {
+pub async fn an_expired_lease_claims_nothing(world: &StoreFixture) {
     let (node, other) = (world.node("a").await, world.node("b").await);
     let waiter = world.submit(world.draft()).await;
     pass(world, &[&other], LEASE - M).await;
@@ -122,7 +122,7 @@ pub async fn a_lease_that_is_over_claims_nothing(world: &StoreFixture) {
 
 /// A submission with an immediate claim is refused under an expired lease, and writes nothing. A submission without a
 /// claim needs no lease.
-pub async fn a_submit_claims_nothing_under_a_lease_that_is_over(world: &StoreFixture) {
+pub async fn an_immediate_claim_is_refused_under_an_expired_lease(world: &StoreFixture) {
     let (node, other) = (world.node("a").await, world.node("b").await);
     pass(world, &[&other], LEASE).await;
     let draft = world.draft().claimed_for(claimant(&node));
@@ -133,7 +133,7 @@ pub async fn a_submit_claims_nothing_under_a_lease_that_is_over(world: &StoreFix
 }
 
 /// From the end of its lease to the end of the grace period, a node keeps its processes and their slots.
-pub async fn what_is_owned_stays_owned_until_the_grace_is_over(world: &StoreFixture) {
+pub async fn a_node_keeps_its_processes_until_its_grace_period_ends(world: &StoreFixture) {
     let (node, other) = (world.node("a").await, world.node("b").await);
     limit(world, "gpu", 1).await;
     let running = world.run(world.draft().key("gpu"), &node).await;
@@ -148,7 +148,7 @@ pub async fn what_is_owned_stays_owned_until_the_grace_is_over(world: &StoreFixt
 }
 
 /// An owner whose lease has expired can write its processes until another node has taken them away.
-pub async fn an_owner_writes_until_its_rows_are_taken(world: &StoreFixture) {
+pub async fn an_owner_writes_until_its_processes_are_taken_away(world: &StoreFixture) {
     let (node, other) = (world.node("a").await, world.node("b").await);
     let running = world.run(world.draft(), &node).await;
     pass(world, &[&other], LEASE + GRACE - M).await;
@@ -161,7 +161,7 @@ pub async fn an_owner_writes_until_its_rows_are_taken(world: &StoreFixture) {
 
 /// When the lease and the grace period of a node are over, its processes are handed out as due. They have no owner any
 /// more, but are otherwise unchanged and still hold their slots.
-pub async fn a_node_that_is_lost_loses_what_it_owns(world: &StoreFixture) {
+pub async fn a_lost_node_loses_its_processes(world: &StoreFixture) {
     limit(world, "gpu", 1).await;
     let since = world.now().plus(LEASE);
     let (_, there, running) = lost_and_there(world, world.draft().key("gpu")).await;
@@ -177,7 +177,7 @@ pub async fn a_node_that_is_lost_loses_what_it_owns(world: &StoreFixture) {
 }
 
 /// Every lease renewal reports the time at which a silent node will be lost, so that another node can act at that time.
-pub async fn a_loss_is_due_when_the_grace_is_over(world: &StoreFixture) {
+pub async fn a_renewal_reports_when_a_silent_node_is_lost(world: &StoreFixture) {
     let (node, other) = (world.node("a").await, world.node("b").await);
     world.node("idle").await;
     world.run(world.draft(), &node).await;
@@ -221,7 +221,7 @@ pub async fn the_lease_of_a_lost_node_is_fenced_everywhere(world: &StoreFixture)
 }
 
 /// A process of a lost node is handed out to one engine at a time, until a decision ends the process or requeues it.
-pub async fn an_orphan_is_due_until_it_is_decided(world: &StoreFixture) {
+pub async fn a_process_of_a_lost_node_is_due_until_a_decision(world: &StoreFixture) {
     let (_, there, running) = lost_and_there(world, world.draft()).await;
     assert_eq!(ids(&must(world.store.claim_due(&there, 10).await)), [running.process.id]);
     assert_eq!(must(world.store.claim_due(&there, 10).await), []);
@@ -237,7 +237,7 @@ pub async fn an_orphan_is_due_until_it_is_decided(world: &StoreFixture) {
 
 /// A process that is requeued after the loss of its node is claimed as a new attempt. Writes for the old attempt are
 /// refused.
-pub async fn an_orphan_that_goes_back_is_claimed_by_another_node(world: &StoreFixture) {
+pub async fn a_requeued_process_of_a_lost_node_is_claimed_by_another_node(world: &StoreFixture) {
     let mut draft = world.draft();
     draft.spec.retry = RetryPolicy { retries: 1, after_interruption: true, ..RetryPolicy::none() };
     let (_, there, running) = lost_and_there(world, draft).await;
@@ -265,7 +265,7 @@ pub async fn an_orphan_that_goes_back_is_claimed_by_another_node(world: &StoreFi
 }
 
 /// Any engine can execute the pending actions for a process of a lost node.
-pub async fn an_order_for_an_orphan_can_be_answered_by_anyone(world: &StoreFixture) {
+pub async fn any_engine_executes_the_pending_actions_for_a_process_of_a_lost_node(world: &StoreFixture) {
     let (_, there, running) = lost_and_there(world, world.draft()).await;
     let action = longhaul_domain::PendingAction::Pause;
     let no = must(
@@ -285,7 +285,7 @@ pub async fn an_order_for_an_orphan_can_be_answered_by_anyone(world: &StoreFixtu
 
 /// A second check after a node was lost takes away nothing more. In particular, it does not take processes that the
 /// node got after its return.
-pub async fn taking_twice_is_taking_once(world: &StoreFixture) {
+pub async fn a_repeated_check_of_a_lost_node_takes_nothing_more(world: &StoreFixture) {
     let (_, there, running) = lost_and_there(world, world.draft()).await;
     let third = world.node("c").await;
     assert_eq!(ids(&must(world.store.claim_due(&there, 10).await)), [running.process.id]);
@@ -298,7 +298,7 @@ pub async fn taking_twice_is_taking_once(world: &StoreFixture) {
 }
 
 /// A node that registers again before its processes are taken away keeps all of them.
-pub async fn registering_in_time_keeps_what_a_node_owns(world: &StoreFixture) {
+pub async fn a_timely_registration_keeps_the_processes_of_a_node(world: &StoreFixture) {
     let (node, other) = (world.node("a").await, world.node("b").await);
     let running = world.run(world.draft(), &node).await;
     pass(world, &[&other], LEASE + GRACE - M).await;
@@ -310,7 +310,7 @@ pub async fn registering_in_time_keeps_what_a_node_owns(world: &StoreFixture) {
 }
 
 /// A node that renews its lease before its processes are taken away keeps all of them.
-pub async fn a_beat_in_the_grace_is_in_time(world: &StoreFixture) {
+pub async fn a_renewal_in_the_grace_period_keeps_the_processes(world: &StoreFixture) {
     let (node, other) = (world.node("a").await, world.node("b").await);
     let running = world.run(world.draft(), &node).await;
     pass(world, &[&other], LEASE + GRACE - M).await;
@@ -322,7 +322,7 @@ pub async fn a_beat_in_the_grace_is_in_time(world: &StoreFixture) {
 }
 
 /// A lost node that returns does not get back the processes that were taken away.
-pub async fn a_node_that_comes_back_has_a_higher_epoch_and_owns_nothing(world: &StoreFixture) {
+pub async fn a_returning_lost_node_has_a_higher_epoch_and_owns_nothing(world: &StoreFixture) {
     let (lost, there, running) = lost_and_there(world, world.draft()).await;
     must(world.store.claim_due(&there, 10).await);
     let back = world.node("a").await;
@@ -334,7 +334,7 @@ pub async fn a_node_that_comes_back_has_a_higher_epoch_and_owns_nothing(world: &
 
 /// If no node renewed its lease for a whole lease duration, the store itself must have been unreachable. Therefore no
 /// node loses its processes.
-pub async fn a_silence_of_everybody_takes_nothing_from_anybody(world: &StoreFixture) {
+pub async fn an_outage_of_the_store_takes_no_processes_away(world: &StoreFixture) {
     let (node, other) = (world.node("a").await, world.node("b").await);
     let running = world.run(world.draft(), &node).await;
     world.clock.advance(S * 600);
@@ -348,7 +348,7 @@ pub async fn a_silence_of_everybody_takes_nothing_from_anybody(world: &StoreFixt
 }
 
 /// If a node leaves explicitly, its lease does not expire. Its processes wait until the node registers again.
-pub async fn whoever_left_is_never_lost(world: &StoreFixture) {
+pub async fn a_node_that_left_is_never_lost(world: &StoreFixture) {
     let (node, other) = (world.node("a").await, world.node("b").await);
     let running = world.run(world.draft(), &node).await;
     must(world.store.leave(&node).await);
@@ -360,7 +360,7 @@ pub async fn whoever_left_is_never_lost(world: &StoreFixture) {
 }
 
 /// A drained node gets no new processes, neither by claims nor by submissions. Its running processes continue.
-pub async fn a_draining_node_claims_nothing_and_keeps_what_it_has(world: &StoreFixture) {
+pub async fn a_draining_node_claims_nothing_and_keeps_its_processes(world: &StoreFixture) {
     let node = world.node("a").await;
     let running = world.run(world.draft(), &node).await;
     assert!(must(world.store.drain(&node.node, true).await));
@@ -380,7 +380,7 @@ pub async fn a_draining_node_claims_nothing_and_keeps_what_it_has(world: &StoreF
 }
 
 /// A node stays drained when it registers again.
-pub async fn a_node_drains_through_its_registrations(world: &StoreFixture) {
+pub async fn a_node_stays_drained_when_it_registers_again(world: &StoreFixture) {
     let node = world.node("a").await;
     must(world.store.drain(&node.node, true).await);
     world.submit(world.draft()).await;
@@ -391,7 +391,7 @@ pub async fn a_node_drains_through_its_registrations(world: &StoreFixture) {
 
 /// A node that has left can be removed. The node is then no longer listed, and any engine can decide about its
 /// processes.
-pub async fn a_forgotten_node_is_gone_with_what_it_owned(world: &StoreFixture) {
+pub async fn a_forgotten_node_is_not_listed_and_owns_nothing(world: &StoreFixture) {
     let (node, other) = (world.node("a").await, world.node("b").await);
     let running = world.run(world.draft(), &node).await;
     must(world.store.leave(&node).await);
@@ -409,7 +409,7 @@ pub async fn a_forgotten_node_is_gone_with_what_it_owned(world: &StoreFixture) {
 }
 
 /// A node cannot be removed while it is present or its grace period is not over. A lost node can be removed.
-pub async fn a_node_that_may_come_back_is_not_forgotten(world: &StoreFixture) {
+pub async fn a_node_that_may_return_cannot_be_forgotten(world: &StoreFixture) {
     let (node, other) = (world.node("a").await, world.node("b").await);
     let running = world.run(world.draft(), &node).await;
     assert_eq!(must(world.store.forget(&node.node).await), ForgetOutcome::Alive);
@@ -423,7 +423,7 @@ pub async fn a_node_that_may_come_back_is_not_forgotten(world: &StoreFixture) {
 }
 
 /// The labels, the address and the root limit that a node has advertised are listed until its next registration.
-pub async fn what_a_node_offers_is_listed(world: &StoreFixture) {
+pub async fn the_advertised_properties_of_a_node_are_listed(world: &StoreFixture) {
     let node = world.node("a").await;
     assert_eq!(known(world, "a").await.offer, NodeAdvertisement::default());
     let offer = NodeAdvertisement {

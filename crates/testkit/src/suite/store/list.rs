@@ -43,7 +43,7 @@ async fn all_pages(
 
 /// Records are loaded in the order of the requested ids. The answer contains `None` for an unknown id, and a repeated
 /// id returns its record each time.
-pub async fn records_are_loaded_in_the_order_of_the_question(world: &StoreFixture) {
+pub async fn records_are_loaded_in_the_requested_order(world: &StoreFixture) {
     let first = world.submit(world.draft()).await;
     let second = world.submit(world.draft()).await;
     let missing = world.draft().id;
@@ -53,8 +53,8 @@ pub async fn records_are_loaded_in_the_order_of_the_question(world: &StoreFixtur
     assert_eq!(must(world.store.load(&[]).await), []);
 }
 
-/// Pages list the newest process first by default. Each page continues where the previous one ended.
-pub async fn pages_are_newest_first(world: &StoreFixture) {
+/// By default, pages list the newest process first. Each page continues at the end of the previous page.
+pub async fn pages_list_the_newest_process_first(world: &StoreFixture) {
     let mut submitted = Vec::new();
     for _ in 0..7 {
         submitted.push(world.submit(world.draft()).await.process.id);
@@ -70,7 +70,7 @@ pub async fn pages_are_newest_first(world: &StoreFixture) {
 }
 
 /// A page contains at least one and at most a thousand records, regardless of the requested size.
-pub async fn a_page_holds_one_to_a_thousand_records(world: &StoreFixture) {
+pub async fn a_page_contains_one_to_a_thousand_records(world: &StoreFixture) {
     let mut submits = tokio::task::JoinSet::new();
     for _ in 0..1_001 {
         let new = world.submission(world.draft().reported()).await;
@@ -98,7 +98,7 @@ pub async fn a_page_holds_one_to_a_thousand_records(world: &StoreFixture) {
 }
 
 /// While a reader goes through the pages, submissions and changes never make a record appear twice or vanish.
-pub async fn pages_are_stable_whatever_happens(world: &StoreFixture) {
+pub async fn pages_are_stable_during_changes(world: &StoreFixture) {
     let mut submitted = Vec::new();
     for _ in 0..10 {
         submitted.push(world.submit(world.draft()).await);
@@ -144,7 +144,7 @@ pub async fn a_cursor_needs_no_record(world: &StoreFixture) {
 }
 
 /// Each condition of a filter takes effect alone and in combination with others.
-pub async fn each_field_of_a_filter_filters(world: &StoreFixture) {
+pub async fn each_condition_of_a_filter_takes_effect(world: &StoreFixture) {
     let lease = world.node("a").await;
     let mut draft = world.draft().key("k").session("s");
     draft.spec.project = Some(must(ProjectName::new("p")));
@@ -230,7 +230,7 @@ pub async fn each_field_of_a_filter_filters(world: &StoreFixture) {
 }
 
 /// An id prefix of one digit finds all ids that start with this digit.
-pub async fn a_short_prefix_finds_every_id_that_begins_so(world: &StoreFixture) {
+pub async fn a_short_prefix_finds_every_matching_id(world: &StoreFixture) {
     let mut submitted = Vec::new();
     for _ in 0..40 {
         submitted.push(world.submit(world.draft()).await.process.id);

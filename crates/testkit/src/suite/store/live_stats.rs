@@ -31,7 +31,7 @@ async fn update_live_stats(
 }
 
 /// Only the latest live stats are stored. An update of live stats causes no new revision and no event.
-pub async fn the_latest_vitals_win(world: &StoreFixture) {
+pub async fn only_the_latest_live_stats_are_stored(world: &StoreFixture) {
     let node = world.node("a").await;
     let running = world.run(world.draft(), &node).await;
     let end = must(world.store.end().await);
@@ -45,7 +45,7 @@ pub async fn the_latest_vitals_win(world: &StoreFixture) {
 }
 
 /// Live stats of an attempt survive all commits, including the one that ends the process.
-pub async fn vitals_outlive_a_commit(world: &StoreFixture) {
+pub async fn live_stats_survive_a_commit(world: &StoreFixture) {
     let node = world.node("a").await;
     let starting = world.start(world.draft(), &node).await;
     let attempt = starting.process.attempt;
@@ -57,7 +57,7 @@ pub async fn vitals_outlive_a_commit(world: &StoreFixture) {
 }
 
 /// An update of the live stats of an ended process is refused with a conflict.
-pub async fn vitals_of_what_ended_are_a_conflict(world: &StoreFixture) {
+pub async fn live_stats_of_an_ended_process_are_a_conflict(world: &StoreFixture) {
     let node = world.node("a").await;
     let running = world.run(world.draft(), &node).await;
     let ended = world.exit(&running, 0).await;
@@ -71,7 +71,7 @@ pub async fn vitals_of_what_ended_are_a_conflict(world: &StoreFixture) {
 }
 
 /// An update of live stats for an attempt that is not the current one is refused with a conflict.
-pub async fn vitals_of_another_attempt_are_a_conflict(world: &StoreFixture) {
+pub async fn live_stats_of_another_attempt_are_a_conflict(world: &StoreFixture) {
     let node = world.node("a").await;
     let running = world.run(world.draft(), &node).await;
     for attempt in [AttemptNo(0), AttemptNo(2)] {
@@ -84,7 +84,7 @@ pub async fn vitals_of_another_attempt_are_a_conflict(world: &StoreFixture) {
 }
 
 /// Only the owner, under its newest lease, can update the live stats of a process.
-pub async fn only_the_owner_tells_vitals(world: &StoreFixture) {
+pub async fn only_the_owner_updates_live_stats(world: &StoreFixture) {
     let node = world.node("a").await;
     let other = world.node("b").await;
     let running = world.run(world.draft(), &node).await;
@@ -99,7 +99,7 @@ pub async fn only_the_owner_tells_vitals(world: &StoreFixture) {
 }
 
 /// Any engine can update the live stats of reported work.
-pub async fn anyone_tells_vitals_of_reported_work(world: &StoreFixture) {
+pub async fn any_engine_updates_live_stats_of_reported_work(world: &StoreFixture) {
     let reported = world.submit(world.draft().reported()).await;
     let attempt = reported.process.attempt;
     must(update_live_stats(world, &Writer::Anyone, &reported, attempt, 3).await);
@@ -108,7 +108,7 @@ pub async fn anyone_tells_vitals_of_reported_work(world: &StoreFixture) {
 
 /// Each live-stats update in a batch gets its own result, in the order of the updates. A refused update does not affect
 /// the other updates.
-pub async fn vitals_are_answered_in_order(world: &StoreFixture) {
+pub async fn live_stats_results_are_in_the_order_of_the_updates(world: &StoreFixture) {
     let node = world.node("a").await;
     let first = world.run(world.draft(), &node).await;
     let second = world.run(world.draft(), &node).await;

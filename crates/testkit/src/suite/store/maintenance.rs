@@ -13,7 +13,7 @@ const DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// A due process is handed to one engine for five seconds. If nothing was committed in this time, the process is handed
 /// to another engine.
-pub async fn a_due_row_is_handed_out_once_in_five_seconds(world: &StoreFixture) {
+pub async fn a_due_process_is_handed_out_once_in_five_seconds(world: &StoreFixture) {
     let node = world.node("a").await;
     let other = world.node("b").await;
     let due = world.now().plus(S * 10);
@@ -35,7 +35,7 @@ pub async fn a_due_row_is_handed_out_once_in_five_seconds(world: &StoreFixture) 
 }
 
 /// A process is no longer due after a decision about it was committed.
-pub async fn a_decided_row_is_not_handed_out(world: &StoreFixture) {
+pub async fn a_decided_process_is_not_handed_out(world: &StoreFixture) {
     let node = world.node("a").await;
     let due = world.now().plus(S);
     let delayed = world.submit(world.draft().not_before(due)).await;
@@ -45,9 +45,9 @@ pub async fn a_decided_row_is_not_handed_out(world: &StoreFixture) {
     assert_eq!(must(world.store.renew_lease(&node).await).due, None);
 }
 
-/// A commit ends the five seconds for which a process is handed out. If the process is still due, it is handed out
-/// again at once.
-pub async fn a_commit_ends_the_five_seconds(world: &StoreFixture) {
+/// A commit ends the five seconds for which a process is handed out. If the process is still due, the store hands it
+/// out again immediately.
+pub async fn a_commit_ends_the_reservation_of_a_due_process(world: &StoreFixture) {
     let node = world.node("a").await;
     let due = world.now().plus(S);
     let delayed = world.submit(world.draft().not_before(due)).await;
@@ -62,7 +62,7 @@ pub async fn a_commit_ends_the_five_seconds(world: &StoreFixture) {
 
 /// Only due processes without an owner are handed out. Processes that have an owner, that are due later, or that have
 /// ended are not handed out.
-pub async fn only_ownerless_due_rows_are_handed_out(world: &StoreFixture) {
+pub async fn only_due_processes_without_an_owner_are_handed_out(world: &StoreFixture) {
     let node = world.node("a").await;
     world.run(world.draft().retrying(), &node).await;
     world.submit(world.draft().reported()).await;
@@ -81,7 +81,7 @@ pub async fn only_ownerless_due_rows_are_handed_out(world: &StoreFixture) {
 
 /// A process that is waiting for its descendants is handed out repeatedly, because the store may have missed the end of
 /// a descendant.
-pub async fn who_waits_for_its_children_is_handed_out(world: &StoreFixture) {
+pub async fn a_process_that_waits_for_its_children_is_handed_out(world: &StoreFixture) {
     let node = world.node("a").await;
     let (parent, _child) = world.lingering(&node, world.draft()).await;
     let handed = must(world.store.claim_due(&node, 10).await);
@@ -95,7 +95,7 @@ pub async fn who_waits_for_its_children_is_handed_out(world: &StoreFixture) {
 }
 
 /// An ended process whose cascade is unfinished is handed out until the cascade is finished. It is not pruned before.
-pub async fn an_unfinished_cascade_is_handed_out_until_it_is_done(world: &StoreFixture) {
+pub async fn an_unfinished_cascade_is_handed_out_until_it_is_finished(world: &StoreFixture) {
     let node = world.node("a").await;
     let parent = world.run(world.draft(), &node).await;
     world.run(world.draft().child_of(&parent), &node).await;
@@ -116,7 +116,7 @@ pub async fn an_unfinished_cascade_is_handed_out_until_it_is_done(world: &StoreF
 
 /// A process that has a pending action but no owner is handed out until the action is executed. This applies in every
 /// state, because other nodes may have no record of the action. The process is not pruned before.
-pub async fn an_open_wish_without_owner_is_handed_out(world: &StoreFixture) {
+pub async fn a_pending_action_without_owner_is_handed_out(world: &StoreFixture) {
     let node = world.node("a").await;
     let enqueue = async |stored: &StoredProcess| {
         must(world.store.enqueue_action(&stored.process.id, world.ids.op(), PendingAction::Pause).await);
@@ -160,7 +160,7 @@ pub async fn an_open_wish_without_owner_is_handed_out(world: &StoreFixture) {
 }
 
 /// A pending action for a process without an owner notifies every node.
-pub async fn an_open_wish_without_owner_calls(world: &StoreFixture) {
+pub async fn a_pending_action_without_owner_notifies_every_node(world: &StoreFixture) {
     let node = world.node("a").await;
     let stored = world.submit(world.draft().reported()).await;
     world.hear_out(&node).await;
@@ -175,7 +175,7 @@ pub async fn an_open_wish_without_owner_calls(world: &StoreFixture) {
 }
 
 /// A waiting process whose session has ended stays in the queue. It is handed out when its grace period is over.
-pub async fn a_waiter_is_due_at_the_end_of_its_grace(world: &StoreFixture) {
+pub async fn a_waiting_process_is_due_at_the_end_of_its_grace_period(world: &StoreFixture) {
     let node = world.node("a").await;
     let end = Input::Action(Action::EndSession { policy: Some(SessionPolicy::Grace(S * 30)) });
     let mut leaving = Vec::new();
@@ -195,7 +195,7 @@ pub async fn a_waiter_is_due_at_the_end_of_its_grace(world: &StoreFixture) {
 
 /// At most the requested number of due processes is handed out. The processes that have been due the longest come
 /// first.
-pub async fn attention_hands_out_the_longest_due_first(world: &StoreFixture) {
+pub async fn the_longest_due_processes_are_handed_out_first(world: &StoreFixture) {
     let node = world.node("a").await;
     let mut due = Vec::new();
     for seconds in [3, 1, 2] {
@@ -212,14 +212,14 @@ pub async fn attention_hands_out_the_longest_due_first(world: &StoreFixture) {
 }
 
 /// A node with an old lease gets no due processes.
-pub async fn an_old_lease_gets_no_attention(world: &StoreFixture) {
+pub async fn an_old_lease_gets_no_due_processes(world: &StoreFixture) {
     let old = world.node("a").await;
     world.node("a").await;
     refused!(world.store.claim_due(&old, 10).await, StoreError::Fenced { .. });
 }
 
 /// Live records are never pruned, regardless of their age.
-pub async fn a_sweep_never_takes_live_records(world: &StoreFixture) {
+pub async fn a_prune_never_deletes_live_records(world: &StoreFixture) {
     let node = world.node("a").await;
     world.run(world.draft(), &node).await;
     world.submit(world.draft()).await;
@@ -232,7 +232,7 @@ pub async fn a_sweep_never_takes_live_records(world: &StoreFixture) {
 }
 
 /// Records that ended longer ago than the retention rule allows are pruned, oldest first, up to the requested number.
-pub async fn a_sweep_takes_the_oldest_first(world: &StoreFixture) {
+pub async fn a_prune_deletes_the_oldest_records_first(world: &StoreFixture) {
     let mut ended = Vec::new();
     for _ in 0..4 {
         let stored = world.submit(world.draft()).await;
@@ -253,7 +253,7 @@ pub async fn a_sweep_takes_the_oldest_first(world: &StoreFixture) {
 }
 
 /// A sequence number is never reused, even if the record with the highest number was pruned first.
-pub async fn a_sequence_is_not_used_again_after_a_sweep(world: &StoreFixture) {
+pub async fn a_sequence_number_is_not_reused_after_a_prune(world: &StoreFixture) {
     let (older, newer) = (world.submit(world.draft()).await, world.submit(world.draft()).await);
     must(world.turn(&newer, cancel()).await);
     world.clock.advance(S);
@@ -266,7 +266,7 @@ pub async fn a_sequence_is_not_used_again_after_a_sweep(world: &StoreFixture) {
 }
 
 /// If there are more records than the rule allows, the surplus is pruned, but no record that ended less than a day ago.
-pub async fn a_sweep_by_count_spares_the_last_day(world: &StoreFixture) {
+pub async fn a_prune_by_count_keeps_the_records_of_the_last_day(world: &StoreFixture) {
     let mut ended = Vec::new();
     for _ in 0..3 {
         let stored = world.submit(world.draft()).await;
@@ -282,7 +282,7 @@ pub async fn a_sweep_by_count_spares_the_last_day(world: &StoreFixture) {
 }
 
 /// Records that ended before a given time are pruned, regardless of their age.
-pub async fn a_sweep_up_to_a_moment_spares_what_ended_later(world: &StoreFixture) {
+pub async fn a_prune_up_to_a_time_keeps_records_that_ended_later(world: &StoreFixture) {
     let mut ended = Vec::new();
     for _ in 0..3 {
         let stored = world.submit(world.draft()).await;
@@ -299,7 +299,7 @@ pub async fn a_sweep_up_to_a_moment_spares_what_ended_later(world: &StoreFixture
 }
 
 /// Each call returns the total number of records that were ever pruned, even if the call itself prunes nothing.
-pub async fn a_sweep_tells_how_many_were_ever_let_go(world: &StoreFixture) {
+pub async fn a_prune_returns_the_total_number_of_pruned_records(world: &StoreFixture) {
     for _ in 0..3 {
         let stored = world.submit(world.draft()).await;
         must(world.turn(&stored, cancel()).await);
@@ -317,7 +317,7 @@ pub async fn a_sweep_tells_how_many_were_ever_let_go(world: &StoreFixture) {
 }
 
 /// A retention rule without limits prunes nothing.
-pub async fn a_sweep_without_bounds_takes_nothing(world: &StoreFixture) {
+pub async fn a_prune_without_limits_deletes_nothing(world: &StoreFixture) {
     let stored = world.submit(world.draft()).await;
     must(world.turn(&stored, cancel()).await);
     world.clock.advance(DAY * 1000);

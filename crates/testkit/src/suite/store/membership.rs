@@ -20,8 +20,8 @@ async fn answered(call: Call) -> NodeUpdates {
     must(must(soon(call).await))
 }
 
-/// Each registration of a node invalidates the lease of the previous one.
-pub async fn epochs_grow_with_each_registration(world: &StoreFixture) {
+/// Each registration of a node invalidates the lease of the previous registration.
+pub async fn each_registration_increases_the_epoch(world: &StoreFixture) {
     let first = world.node("a").await;
     let other = world.node("b").await;
     let second = world.node("a").await;
@@ -35,8 +35,8 @@ pub async fn epochs_grow_with_each_registration(world: &StoreFixture) {
     must(world.store.renew_lease(&other).await);
 }
 
-/// A new registration of a node gets everything that the node owned before.
-pub async fn a_new_registration_keeps_what_the_node_owned(world: &StoreFixture) {
+/// After a new registration, a node owns all processes that it owned before.
+pub async fn a_new_registration_keeps_the_processes_of_the_node(world: &StoreFixture) {
     let first = world.node("a").await;
     let other = world.node("b").await;
     let ours = world.run(world.draft(), &first).await;
@@ -71,7 +71,7 @@ pub async fn nodes_are_listed_until_they_leave(world: &StoreFixture) {
 }
 
 /// The processes of a node that leaves remain assigned to it until it registers again.
-pub async fn whoever_leaves_keeps_what_it_owns(world: &StoreFixture) {
+pub async fn a_node_that_leaves_keeps_its_processes(world: &StoreFixture) {
     let lease = world.node("a").await;
     let running = world.run(world.draft(), &lease).await;
     must(world.store.leave(&lease).await);
@@ -83,7 +83,7 @@ pub async fn whoever_leaves_keeps_what_it_owns(world: &StoreFixture) {
 }
 
 /// A late `leave` call under an old lease does not affect the newer registration of the node.
-pub async fn an_old_lease_takes_no_newer_node_with_it(world: &StoreFixture) {
+pub async fn a_leave_under_an_old_lease_does_not_affect_the_newer_registration(world: &StoreFixture) {
     let old = world.node("a").await;
     let new = world.node("a").await;
     must(world.store.leave(&old).await);
@@ -93,7 +93,7 @@ pub async fn an_old_lease_takes_no_newer_node_with_it(world: &StoreFixture) {
 }
 
 /// A node that leaves keeps its lease until it registers again, so that it can finish its last writes.
-pub async fn whoever_leaves_keeps_its_lease(world: &StoreFixture) {
+pub async fn a_node_that_leaves_keeps_its_lease(world: &StoreFixture) {
     let lease = world.node("a").await;
     let running = world.run(world.draft(), &lease).await;
     let waiter = world.submit(world.draft()).await;
@@ -110,9 +110,9 @@ pub async fn whoever_leaves_keeps_its_lease(world: &StoreFixture) {
     must(world.store.renew_lease(&next).await);
 }
 
-/// After a registration, the first wait for updates returns at once if there is already work for the node: a waiting
-/// process, a process with a due time, or a pending action for a process that the node owns.
-pub async fn whoever_joins_is_called_to_what_is_there(world: &StoreFixture) {
+/// After a registration, the first wait for updates returns immediately if there is already work for the node: a
+/// waiting process, a process with a due time, or a pending action for a process that the node owns.
+pub async fn a_registered_node_is_notified_of_existing_work(world: &StoreFixture) {
     let old = world.node("a").await;
     let running = world.run(world.draft(), &old).await;
     let op = longhaul_ports::IdSource::op(&world.ids);
@@ -137,7 +137,7 @@ async fn called_at_once(world: &StoreFixture, lease: &Lease) -> Result<NodeUpdat
 }
 
 /// A lease renewal returns the current time, the policy version and the next due time.
-pub async fn a_beat_tells_time_policy_and_due(world: &StoreFixture) {
+pub async fn a_renewal_returns_time_policy_version_and_due_time(world: &StoreFixture) {
     let node = world.node("a").await;
     let calls = must(world.store.renew_lease(&node).await);
     assert_eq!(calls.now, world.now());
@@ -151,7 +151,7 @@ pub async fn a_beat_tells_time_policy_and_due(world: &StoreFixture) {
 }
 
 /// A new waiting process notifies a node that may run it.
-pub async fn a_waiter_calls(world: &StoreFixture) {
+pub async fn a_new_waiting_process_notifies_a_node(world: &StoreFixture) {
     let node = world.node("a").await;
     let call = waiting(world, &node).await;
     world.submit(world.draft().key("k")).await;
@@ -162,7 +162,7 @@ pub async fn a_waiter_calls(world: &StoreFixture) {
 }
 
 /// A freed slot notifies the nodes.
-pub async fn a_freed_slot_calls(world: &StoreFixture) {
+pub async fn a_freed_slot_notifies_the_nodes(world: &StoreFixture) {
     let node = world.node("a").await;
     let other = world.node("b").await;
     let (version, mut policy) = must(world.store.policy().await);
@@ -177,7 +177,7 @@ pub async fn a_freed_slot_calls(world: &StoreFixture) {
 }
 
 /// A change of the policy notifies the nodes. The notification contains the new version.
-pub async fn a_changed_policy_calls(world: &StoreFixture) {
+pub async fn a_changed_policy_notifies_the_nodes(world: &StoreFixture) {
     let node = world.node("a").await;
     let call = waiting(world, &node).await;
     let (version, policy) = must(world.store.policy().await);
@@ -186,7 +186,7 @@ pub async fn a_changed_policy_calls(world: &StoreFixture) {
 }
 
 /// If a new due time is earlier than all others, the nodes are notified, so that they can set a timer.
-pub async fn an_earlier_due_row_calls(world: &StoreFixture) {
+pub async fn an_earlier_due_time_notifies_the_nodes(world: &StoreFixture) {
     let node = world.node("a").await;
     let in_seconds = |seconds| world.now().plus(Duration::from_secs(seconds));
     let call = waiting(world, &node).await;
@@ -198,7 +198,7 @@ pub async fn an_earlier_due_row_calls(world: &StoreFixture) {
 }
 
 /// A notification that was received is not repeated: the next wait lasts until there is a new notification.
-pub async fn an_answered_call_is_not_repeated(world: &StoreFixture) {
+pub async fn a_received_notification_is_not_repeated(world: &StoreFixture) {
     let node = world.node("a").await;
     world.submit(world.draft().key("k")).await;
     world.hear_out(&node).await;
@@ -209,7 +209,7 @@ pub async fn an_answered_call_is_not_repeated(world: &StoreFixture) {
 }
 
 /// A change between two waits is not lost, even if the lease is renewed in between.
-pub async fn news_between_calls_is_not_lost(world: &StoreFixture) {
+pub async fn a_change_between_two_waits_is_not_lost(world: &StoreFixture) {
     let node = world.node("a").await;
     world.hear_out(&node).await;
     world.submit(world.draft().key("k")).await;
@@ -219,8 +219,8 @@ pub async fn news_between_calls_is_not_lost(world: &StoreFixture) {
     must(must(wait_for_updates));
 }
 
-/// A notification reaches every node, not only the first one.
-pub async fn every_node_is_called(world: &StoreFixture) {
+/// A notification reaches every node, not only the first node.
+pub async fn a_notification_reaches_every_node(world: &StoreFixture) {
     let first = world.node("a").await;
     let second = world.node("b").await;
     let one = waiting(world, &first).await;
@@ -231,7 +231,7 @@ pub async fn every_node_is_called(world: &StoreFixture) {
 }
 
 /// A wait for updates ends with an error if the node registers again in the meantime.
-pub async fn whoever_is_replaced_while_waiting_is_told(world: &StoreFixture) {
+pub async fn a_wait_fails_if_the_node_registers_again(world: &StoreFixture) {
     let old = world.node("a").await;
     let call = waiting(world, &old).await;
     let new = world.node("a").await;

@@ -35,7 +35,7 @@ fn refused_for(home: &str, answer: Result<Lease, StoreError>) {
 
 /// While a node owns a process, a registration of its name from another state directory is refused. The refusal changes
 /// neither the lease nor the owner.
-pub async fn a_node_that_owns_something_belongs_to_its_home(world: &StoreFixture) {
+pub async fn a_node_that_owns_processes_belongs_to_its_state_directory(world: &StoreFixture) {
     let lease = must(join(world, "a", Some("first")).await);
     let running = world.run(world.draft(), &lease).await;
     refused_for("first", join(world, "a", Some("second")).await);
@@ -47,7 +47,7 @@ pub async fn a_node_that_owns_something_belongs_to_its_home(world: &StoreFixture
 }
 
 /// If a node left with unfinished processes, its name still belongs to its state directory.
-pub async fn a_node_that_left_work_behind_belongs_to_its_home(world: &StoreFixture) {
+pub async fn a_node_that_left_with_unfinished_processes_belongs_to_its_state_directory(world: &StoreFixture) {
     let lease = must(join(world, "a", Some("first")).await);
     let running = world.run(world.draft(), &lease).await;
     must(world.store.leave(&lease).await);
@@ -61,7 +61,7 @@ pub async fn a_node_that_left_work_behind_belongs_to_its_home(world: &StoreFixtu
 }
 
 /// If a node left without unfinished processes, any state directory may use its name.
-pub async fn a_node_that_left_nothing_behind_is_anybodys(world: &StoreFixture) {
+pub async fn a_node_name_without_unfinished_processes_is_free_after_a_leave(world: &StoreFixture) {
     let lease = must(join(world, "a", Some("first")).await);
     let running = world.run(world.draft(), &lease).await;
     world.exit(&running, 0).await;
@@ -73,7 +73,7 @@ pub async fn a_node_that_left_nothing_behind_is_anybodys(world: &StoreFixture) {
 }
 
 /// A state directory is identified only by its id, because it may be moved to another path.
-pub async fn a_home_that_was_moved_is_the_same(world: &StoreFixture) {
+pub async fn a_moved_state_directory_is_the_same(world: &StoreFixture) {
     let lease = must(join(world, "a", Some("first")).await);
     world.run(world.draft(), &lease).await;
     let mut moved = facts("a", Some("first"));
@@ -89,9 +89,9 @@ pub async fn a_home_that_was_moved_is_the_same(world: &StoreFixture) {
     );
 }
 
-/// A registration without a state directory takes over the name at once. Afterwards any state directory may use the
-/// name. In this way, a user transfers the work of a lost state directory to another one.
-pub async fn a_registration_without_a_home_gets_the_name(world: &StoreFixture) {
+/// A registration without a state directory takes over the name immediately. After that, any state directory may use
+/// the name. In this way, a user transfers the processes of a lost state directory to another state directory.
+pub async fn a_registration_without_a_state_directory_takes_over_the_name(world: &StoreFixture) {
     let lease = must(join(world, "a", Some("first")).await);
     let running = world.run(world.draft(), &lease).await;
     let without_home = kept("it names no home", join(world, "a", None).await);
@@ -103,7 +103,7 @@ pub async fn a_registration_without_a_home_gets_the_name(world: &StoreFixture) {
 }
 
 /// The list of nodes shows the state directory of each node with the other facts of its registration.
-pub async fn homes_are_listed(world: &StoreFixture) {
+pub async fn state_directories_of_nodes_are_listed(world: &StoreFixture) {
     must(join(world, "a", Some("first")).await);
     must(join(world, "b", None).await);
     let expected = [facts("a", Some("first")), facts("b", None)];
@@ -117,7 +117,7 @@ pub async fn homes_are_listed(world: &StoreFixture) {
 
 /// If leases expire, a registration from another state directory is refused during the lease, even if the node owns no
 /// process.
-pub async fn a_name_belongs_to_one_home_while_its_lease_lasts(world: &StoreFixture) {
+pub async fn a_node_name_belongs_to_one_state_directory_during_its_lease(world: &StoreFixture) {
     must(join(world, "a", None).await);
     must(join(world, "a", Some("first")).await);
     world.clock.advance(S * 2);
@@ -138,7 +138,9 @@ pub async fn a_name_belongs_to_one_home_while_its_lease_lasts(world: &StoreFixtu
 
 /// If leases expire, a silent node loses its processes when its lease and grace period are over. Another state
 /// directory can then use its name.
-pub async fn a_name_under_which_work_was_left_behind_is_nobody_elses(world: &StoreFixture) {
+pub async fn a_node_name_with_unfinished_processes_is_refused_to_other_state_directories(
+    world: &StoreFixture,
+) {
     let id = world.submit(world.draft()).await.process.id;
     let lease = must(join(world, "a", Some("first")).await);
     assert_eq!(world.claim(&lease).await.len(), 1);

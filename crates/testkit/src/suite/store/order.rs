@@ -12,7 +12,7 @@ use std::time::Duration;
 
 /// A waiting process with a higher priority is claimed first. This applies to processes with the same key and with
 /// different keys.
-pub async fn higher_priority_goes_first(world: &StoreFixture) {
+pub async fn a_higher_priority_is_claimed_first(world: &StoreFixture) {
     let node = world.node("a").await;
     let low = world.submit(world.draft().key("k").priority(-5)).await;
     let high = world.submit(world.draft().key("k").priority(5)).await;
@@ -23,7 +23,7 @@ pub async fn higher_priority_goes_first(world: &StoreFixture) {
 }
 
 /// With equal key and priority, the earlier submission is claimed first.
-pub async fn the_earlier_submit_goes_first(world: &StoreFixture) {
+pub async fn the_earlier_submission_is_claimed_first(world: &StoreFixture) {
     let node = world.node("a").await;
     let mut submitted = Vec::new();
     for _ in 0..4 {
@@ -34,7 +34,7 @@ pub async fn the_earlier_submit_goes_first(world: &StoreFixture) {
 
 /// Among keys whose processes have equal priority, the key that was served least recently comes first. Many waiting
 /// processes of one key therefore do not delay the other keys.
-pub async fn the_key_served_least_recently_goes_first(world: &StoreFixture) {
+pub async fn the_least_recently_served_key_is_claimed_first(world: &StoreFixture) {
     let node = world.node("a").await;
     let mut many = Vec::new();
     for _ in 0..3 {
@@ -51,7 +51,7 @@ pub async fn the_key_served_least_recently_goes_first(world: &StoreFixture) {
 }
 
 /// A process that waits again after a failed attempt keeps its position in the queue.
-pub async fn a_retry_keeps_its_sequence(world: &StoreFixture) {
+pub async fn a_retry_keeps_its_position_in_the_queue(world: &StoreFixture) {
     let node = world.node("a").await;
     let first = world.run(world.draft().key("k").retrying(), &node).await;
     let second = world.submit(world.draft().key("k")).await;
@@ -64,7 +64,7 @@ pub async fn a_retry_keeps_its_sequence(world: &StoreFixture) {
 }
 
 /// A process whose attempt never ran returns to its position in the queue.
-pub async fn what_never_ran_goes_back_to_its_place(world: &StoreFixture) {
+pub async fn a_process_that_never_ran_returns_to_its_position(world: &StoreFixture) {
     let node = world.node("a").await;
     let first = world.start(world.draft().key("k"), &node).await;
     let second = world.submit(world.draft().key("k")).await;
@@ -72,8 +72,8 @@ pub async fn what_never_ran_goes_back_to_its_place(world: &StoreFixture) {
     assert_eq!(world.claim_ids(&node).await, [first.process.id, second.process.id]);
 }
 
-/// The next claimed process is always the one that the domain function `admission::next` selects.
-pub async fn the_order_of_claim_is_the_pure_rule(world: &StoreFixture) {
+/// The domain function `admission::next` always selects the process that is claimed next.
+pub async fn the_order_of_claims_follows_the_domain_rule(world: &StoreFixture) {
     let node = world.node("a").await;
     let (version, mut policy) = must(world.store.policy().await);
     policy.slots.insert("k0".to_owned(), 3);

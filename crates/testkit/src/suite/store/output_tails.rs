@@ -19,7 +19,7 @@ fn tail(total: u64, text: &str) -> OutputTail {
 
 /// An output tail that the owner stores can be loaded by every node, even after the process has ended. It is pruned
 /// together with the record.
-pub async fn the_last_output_is_kept_beside_the_record(world: &StoreFixture) {
+pub async fn the_output_tail_is_stored_with_the_record(world: &StoreFixture) {
     let node = world.node("a").await;
     let running = world.run(world.draft(), &node).await;
     let id = running.process.id;
@@ -39,7 +39,7 @@ pub async fn the_last_output_is_kept_beside_the_record(world: &StoreFixture) {
 }
 
 /// Only the owner can store an output tail, and only for the latest attempt.
-pub async fn only_the_owner_keeps_the_last_output(world: &StoreFixture) {
+pub async fn only_the_owner_stores_the_output_tail(world: &StoreFixture) {
     let (node, other) = (world.node("a").await, world.node("b").await);
     let running = world.run(world.draft(), &node).await;
     refused!(

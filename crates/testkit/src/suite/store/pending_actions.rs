@@ -8,7 +8,7 @@ use longhaul_ports::{IdSource, StoreError, StoreRejection};
 const CANCEL: PendingAction = PendingAction::Cancel { cause: StopCause::User };
 
 /// Pending actions are numbered in the order of their arrival, and the owner finds them in the record.
-pub async fn wishes_are_numbered(world: &StoreFixture) {
+pub async fn pending_actions_are_numbered(world: &StoreFixture) {
     let node = world.node("a").await;
     let running = world.run(world.draft(), &node).await;
     let id = running.process.id;
@@ -21,7 +21,7 @@ pub async fn wishes_are_numbered(world: &StoreFixture) {
 }
 
 /// A pending action that is sent twice is enqueued once.
-pub async fn the_same_wish_gets_the_same_number(world: &StoreFixture) {
+pub async fn a_repeated_pending_action_gets_the_same_number(world: &StoreFixture) {
     let stored = world.submit(world.draft()).await;
     let op = world.ids.op();
     let first = must(world.store.enqueue_action(&stored.process.id, op, CANCEL).await);
@@ -30,7 +30,7 @@ pub async fn the_same_wish_gets_the_same_number(world: &StoreFixture) {
 }
 
 /// Actions that end the process are accepted as long as fewer than twenty actions are pending.
-pub async fn a_full_inbox_takes_orders_to_end(world: &StoreFixture) {
+pub async fn a_full_list_of_pending_actions_accepts_actions_that_end_the_process(world: &StoreFixture) {
     let node = world.node("a").await;
     let id = world.run(world.draft(), &node).await.process.id;
     for _ in 0..16 {
@@ -51,7 +51,7 @@ pub async fn a_full_inbox_takes_orders_to_end(world: &StoreFixture) {
 
 /// When sixteen actions are pending, an action that does not end the process is refused until a pending action was
 /// executed.
-pub async fn at_most_sixteen_wishes_are_open(world: &StoreFixture) {
+pub async fn at_most_sixteen_actions_are_pending(world: &StoreFixture) {
     let node = world.node("a").await;
     let starting = world.start(world.draft(), &node).await;
     let id = starting.process.id;
@@ -74,7 +74,7 @@ pub async fn at_most_sixteen_wishes_are_open(world: &StoreFixture) {
 
 /// A commit removes the pending actions that it executes, and no later actions. The numbers of removed actions are not
 /// reused.
-pub async fn wishes_are_taken_by_the_commit_that_answers_them(world: &StoreFixture) {
+pub async fn a_commit_removes_the_pending_actions_that_it_executes(world: &StoreFixture) {
     let node = world.node("a").await;
     let starting = world.start(world.draft(), &node).await;
     let id = starting.process.id;
@@ -94,7 +94,7 @@ pub async fn wishes_are_taken_by_the_commit_that_answers_them(world: &StoreFixtu
 }
 
 /// A pending action for an unknown process returns the error `Missing`.
-pub async fn a_wish_for_nobody_is_told(world: &StoreFixture) {
+pub async fn a_pending_action_for_an_unknown_process_is_refused(world: &StoreFixture) {
     let missing = world.draft().id;
     refused!(
         world.store.enqueue_action(&missing, world.ids.op(), CANCEL).await,
@@ -103,7 +103,7 @@ pub async fn a_wish_for_nobody_is_told(world: &StoreFixture) {
 }
 
 /// A pending action notifies the owner of the process. The notification names the process.
-pub async fn a_wish_calls_the_owner(world: &StoreFixture) {
+pub async fn a_pending_action_notifies_the_owner(world: &StoreFixture) {
     let node = world.node("a").await;
     let running = world.run(world.draft(), &node).await;
     world.hear_out(&node).await;

@@ -7,7 +7,7 @@ use longhaul_ports::{PlacementClass, QueueState, StoreError, StoreRejection};
 use std::time::Duration;
 
 /// Each change of the policy gets a new version, and later reads return the changed policy.
-pub async fn the_policy_is_versioned(world: &StoreFixture) {
+pub async fn each_change_of_the_policy_gets_a_new_version(world: &StoreFixture) {
     let (first, mut policy) = must(world.store.policy().await);
     policy.slots.insert("gpu*".to_owned(), 2);
     policy.default_slots = 7;
@@ -18,7 +18,7 @@ pub async fn the_policy_is_versioned(world: &StoreFixture) {
 }
 
 /// A policy change that expects an older version is refused and changes nothing.
-pub async fn a_stale_change_of_the_policy_is_refused(world: &StoreFixture) {
+pub async fn a_policy_change_based_on_an_older_version_is_refused(world: &StoreFixture) {
     let (first, policy) = must(world.store.policy().await);
     let second = must(world.store.set_policy(first, &policy).await);
     let mut other = policy.clone();
@@ -32,7 +32,7 @@ pub async fn a_stale_change_of_the_policy_is_refused(world: &StoreFixture) {
 
 /// If the policy gives a key more slots, more processes start. If it gives a key fewer slots, running processes
 /// continue, but no further process starts.
-pub async fn changed_limits_count_at_the_next_claim(world: &StoreFixture) {
+pub async fn changed_limits_apply_at_the_next_claim(world: &StoreFixture) {
     let node = world.node("a").await;
     set(world, "k", 1).await;
     for _ in 0..4 {
@@ -53,7 +53,7 @@ pub async fn changed_limits_count_at_the_next_claim(world: &StoreFixture) {
 }
 
 /// A key on hold starts no process, even if it has free slots. Other keys are not affected.
-pub async fn a_held_key_gives_nobody_a_slot(world: &StoreFixture) {
+pub async fn a_held_key_starts_no_process(world: &StoreFixture) {
     let node = world.node("a").await;
     let held = must(SlotKey::new("k"));
     let (version, mut policy) = must(world.store.policy().await);
@@ -70,7 +70,7 @@ pub async fn a_held_key_gives_nobody_a_slot(world: &StoreFixture) {
 }
 
 /// Every key with a waiting or running process is listed, with its waiting and its running processes in order.
-pub async fn queues_show_holders_and_waiters_in_order(world: &StoreFixture) {
+pub async fn queues_list_running_and_waiting_processes_in_order(world: &StoreFixture) {
     let node = world.node("a").await;
     set(world, "k", 2).await;
     let mut holders = Vec::new();
@@ -108,7 +108,7 @@ pub async fn queues_show_holders_and_waiters_in_order(world: &StoreFixture) {
 
 /// Queues are sorted by key; the queue of work without a key comes first. If a key has no waiting and no running
 /// processes, it is not listed, even if it is requested explicitly.
-pub async fn queues_stand_in_the_order_of_their_keys(world: &StoreFixture) {
+pub async fn queues_are_sorted_by_key(world: &StoreFixture) {
     for key in ["b", "a", "c"] {
         world.submit(world.draft().key(key)).await;
     }
@@ -122,7 +122,7 @@ pub async fn queues_stand_in_the_order_of_their_keys(world: &StoreFixture) {
 }
 
 /// The author and the time of a hold are stored and shown with the queue.
-pub async fn a_hold_is_kept_with_its_moment_and_its_author(world: &StoreFixture) {
+pub async fn a_hold_is_stored_with_its_time_and_author(world: &StoreFixture) {
     let (version, mut policy) = must(world.store.policy().await);
     let named = QueueHold { since: world.now(), by: Some("ann \u{2603} \"quoted\"".to_owned()) };
     let unnamed = QueueHold { since: world.now().plus(Duration::from_secs(1)), by: None };
@@ -145,7 +145,7 @@ pub async fn a_hold_is_kept_with_its_moment_and_its_author(world: &StoreFixture)
 
 /// A changed priority takes effect everywhere: in the listed queue, in the order of claims, and in the comparison with
 /// a submission that requests an immediate claim.
-pub async fn a_moved_waiter_takes_its_new_place(world: &StoreFixture) {
+pub async fn a_moved_process_takes_its_new_position(world: &StoreFixture) {
     let node = world.node("a").await;
     let mut waiters = Vec::new();
     for _ in 0..3 {
@@ -154,8 +154,8 @@ pub async fn a_moved_waiter_takes_its_new_place(world: &StoreFixture) {
     let [first, second, third] = must(ids(&waiters).try_into());
     for (id, priority, expected) in [
         (third, 5, [third, first, second]),
-        // This priority is above the highest one that a client may request. It results when a process is moved ahead of
-        // a process with the highest priority.
+        // This priority is above the highest priority that a client may request. A process gets such a priority when it
+        // is moved ahead of a process with the highest priority.
         (second, 101, [second, third, first]),
         (second, -7, [third, first, second]),
         (first, 5, [first, third, second]),
@@ -173,7 +173,7 @@ pub async fn a_moved_waiter_takes_its_new_place(world: &StoreFixture) {
 }
 
 /// A changed priority also counts when processes of different keys are compared.
-pub async fn a_moved_waiter_brings_its_key_forward(world: &StoreFixture) {
+pub async fn a_changed_priority_counts_across_keys(world: &StoreFixture) {
     let node = world.node("a").await;
     let other = world.submit(world.draft().key("other").priority(3)).await;
     let waiter = world.submit(world.draft().key("k")).await;
@@ -183,7 +183,7 @@ pub async fn a_moved_waiter_brings_its_key_forward(world: &StoreFixture) {
 
 /// If a priority is changed before the process enters its queue, it takes effect in the queue, and is kept for later
 /// attempts.
-pub async fn a_move_lasts(world: &StoreFixture) {
+pub async fn a_changed_priority_is_kept_for_later_attempts(world: &StoreFixture) {
     let node = world.node("a").await;
     let early = world.submit(world.draft().key("k")).await;
     let delayed = world.draft().key("k").not_before(world.now().plus(Duration::from_secs(1)));
@@ -207,7 +207,7 @@ async fn set(world: &StoreFixture, key: &str, slots: u32) {
 
 /// The store reports the label combinations that waiting processes require. A node can then claim the processes whose
 /// labels it satisfies.
-pub async fn a_waiter_by_labels_tells_its_class(world: &StoreFixture) {
+pub async fn the_store_reports_the_label_sets_of_waiting_processes(world: &StoreFixture) {
     let node = world.node("a").await;
     let placed = |labels: &[&str]| {
         Placement::Labels(labels.iter().copied().map(|label| must(Capability::new(label))).collect())
@@ -218,11 +218,11 @@ pub async fn a_waiter_by_labels_tells_its_class(world: &StoreFixture) {
     world.submit(world.draft().placed(placed(&["gpu", "big"])).key("k")).await;
     world.submit(world.draft().placed(placed(&["arm"]))).await;
     let [both, arm] = [placed(&["gpu", "big"]), placed(&["arm"])].map(PlacementClass::Shared);
-    let mut told = must(world.store.label_classes().await);
-    told.sort();
+    let mut reported = must(world.store.label_classes().await);
+    reported.sort();
     let mut expected = vec![both.clone(), arm.clone()];
     expected.sort();
-    assert_eq!(told, expected);
+    assert_eq!(reported, expected);
     let mut one = room(&node);
     (one.classes, one.batch) = (vec![both.clone()], 1);
     assert_eq!(ids(&must(world.store.claim(&node, &one).await)), [waiter.process.id]);

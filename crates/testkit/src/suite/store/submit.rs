@@ -9,7 +9,7 @@ use longhaul_ports::{
 use std::time::Duration;
 
 /// When a submission returns, the process can be loaded and listed, and its event is in the log.
-pub async fn accepted_work_is_there_on_return(world: &StoreFixture) {
+pub async fn a_submitted_process_exists_when_the_call_returns(world: &StoreFixture) {
     let stored = world.submit(world.draft().key("k")).await;
     let id = stored.process.id;
     assert_eq!(world.load(id).await, stored);
@@ -25,7 +25,7 @@ pub async fn accepted_work_is_there_on_return(world: &StoreFixture) {
 }
 
 /// A repeated submission changes nothing and returns the current record.
-pub async fn the_same_id_again_gives_what_it_became(world: &StoreFixture) {
+pub async fn a_repeated_submission_returns_the_current_record(world: &StoreFixture) {
     let node = world.node("a").await;
     let submission = world.submission(world.draft()).await;
     must(world.store.submit(submission.clone()).await);
@@ -37,7 +37,7 @@ pub async fn the_same_id_again_gives_what_it_became(world: &StoreFixture) {
 }
 
 /// If a submission is repeated after its record was pruned, the store starts nothing and reports that the id is known.
-pub async fn the_same_id_again_is_known_after_its_sweep(world: &StoreFixture) {
+pub async fn a_repeated_submission_is_recognized_after_a_prune(world: &StoreFixture) {
     let submission = world.submission(world.draft()).await;
     let id = submission.process.id;
     must(world.store.submit(submission.clone()).await);
@@ -53,7 +53,7 @@ pub async fn the_same_id_again_is_known_after_its_sweep(world: &StoreFixture) {
 }
 
 /// If one call prunes many records, all their ids remain known.
-pub async fn every_id_is_known_after_a_sweep_of_many(world: &StoreFixture) {
+pub async fn every_id_is_known_after_a_prune_of_many_records(world: &StoreFixture) {
     let mut swept = Vec::new();
     for _ in 0..100 {
         let submission = world.submission(world.draft()).await;
@@ -69,15 +69,15 @@ pub async fn every_id_is_known_after_a_sweep_of_many(world: &StoreFixture) {
     }
 }
 
-/// Each submission gets a higher sequence number than the previous ones.
-pub async fn sequences_grow_with_submits(world: &StoreFixture) {
+/// Each submission gets a higher sequence number than all previous submissions.
+pub async fn sequence_numbers_increase_with_each_submission(world: &StoreFixture) {
     let first = world.submit(world.draft()).await;
     let second = world.submit(world.draft()).await;
     assert!(first.seq < second.seq);
 }
 
 /// A submission is refused if its limits come from an older policy than the store's.
-pub async fn a_stale_policy_is_refused(world: &StoreFixture) {
+pub async fn a_submission_with_limits_of_an_older_policy_is_refused(world: &StoreFixture) {
     let submission = world.submission(world.draft().key("k")).await;
     let (version, policy) = must(world.store.policy().await);
     let newer = must(world.store.set_policy(version, &policy).await);
@@ -91,9 +91,9 @@ pub async fn a_stale_policy_is_refused(world: &StoreFixture) {
     assert_eq!(must(world.store.read(None, 10, false).await).events, []);
 }
 
-/// A submission is accepted if its limits come from a newer policy than the store's. Only older limits could be too
-/// generous.
-pub async fn limits_of_a_newer_policy_are_taken(world: &StoreFixture) {
+/// A submission is accepted if its limits come from a newer policy than the store's. Only limits from an older policy
+/// could be too high.
+pub async fn a_submission_with_limits_of_a_newer_policy_is_accepted(world: &StoreFixture) {
     let mut submission = world.submission(world.draft().key("k")).await;
     submission.limits.policy = submission.limits.policy.next();
     let id = submission.process.id;
@@ -101,8 +101,8 @@ pub async fn limits_of_a_newer_policy_are_taken(world: &StoreFixture) {
     assert!(world.exists(id).await);
 }
 
-/// Reported work starts at once, without a slot and without an owner.
-pub async fn reported_work_begins_at_once_without_owner(world: &StoreFixture) {
+/// Reported work starts immediately, without a slot and without an owner.
+pub async fn reported_work_starts_immediately_without_owner(world: &StoreFixture) {
     let node = world.node("a").await;
     let stored = world.submit(world.draft().key("k").reported()).await;
     assert_eq!(stored.process.state, State::Reported { slot: false });
@@ -124,7 +124,7 @@ pub async fn delayed_work_is_not_claimed_before_its_time(world: &StoreFixture) {
 
 /// A submission with an immediate claim is claimed in the same step if a slot is free and no process is waiting ahead
 /// of it. The submission and the claim count as two revisions.
-pub async fn claim_for_takes_it_at_once_when_there_is_room(world: &StoreFixture) {
+pub async fn an_immediate_claim_succeeds_with_a_free_slot(world: &StoreFixture) {
     let node = world.node("a").await;
     let draft = world.draft().key("k").claimed_for(claimant(&node));
     let submitted = must(world.try_submit(draft).await);
@@ -144,7 +144,7 @@ pub async fn claim_for_takes_it_at_once_when_there_is_room(world: &StoreFixture)
 }
 
 /// A submission with an immediate claim does not overtake waiting processes with the same key.
-pub async fn claim_for_does_not_overtake_waiters(world: &StoreFixture) {
+pub async fn an_immediate_claim_does_not_overtake_waiting_processes(world: &StoreFixture) {
     let node = world.node("a").await;
     let ahead = world.submit(world.draft().key("k")).await;
     let draft = world.draft().key("k").claimed_for(claimant(&node));
@@ -156,7 +156,7 @@ pub async fn claim_for_does_not_overtake_waiters(world: &StoreFixture) {
 }
 
 /// A submission with an immediate claim overtakes waiting processes of lower priority.
-pub async fn claim_for_passes_the_less_urgent(world: &StoreFixture) {
+pub async fn an_immediate_claim_overtakes_processes_of_lower_priority(world: &StoreFixture) {
     let node = world.node("a").await;
     world.submit(world.draft().key("k")).await;
     let urgent = world.draft().key("k").priority(1);
@@ -164,7 +164,7 @@ pub async fn claim_for_passes_the_less_urgent(world: &StoreFixture) {
 }
 
 /// An immediate claim respects the maximum number of roots on the node. A child does not count as a root.
-pub async fn claim_for_respects_the_room_for_roots(world: &StoreFixture) {
+pub async fn an_immediate_claim_respects_the_root_limit(world: &StoreFixture) {
     let node = world.node("a").await;
     let small = ClaimRequest { lease: node.clone(), roots: 1 };
     let parent = world.run(world.draft(), &node).await;
@@ -176,7 +176,7 @@ pub async fn claim_for_respects_the_room_for_roots(world: &StoreFixture) {
 
 /// A submission that must not wait is refused if no slot is free. The refusal names the processes that hold the slots,
 /// and nothing is written.
-pub async fn or_refuse_names_the_holders(world: &StoreFixture) {
+pub async fn a_refused_launch_names_the_slot_holders(world: &StoreFixture) {
     let node = world.node("a").await;
     let (version, mut policy) = must(world.store.policy().await);
     policy.slots.insert("k".to_owned(), 1);
@@ -195,7 +195,7 @@ pub async fn or_refuse_names_the_holders(world: &StoreFixture) {
 }
 
 /// A submission that must not wait is refused if the node cannot hold another root. The refusal names the roots.
-pub async fn or_refuse_names_the_roots_of_a_full_node(world: &StoreFixture) {
+pub async fn a_refused_launch_names_the_roots_of_a_full_node(world: &StoreFixture) {
     let node = world.node("a").await;
     let root = world.run(world.draft(), &node).await;
     let child = world.run(world.draft().key("k").child_of(&root), &node).await;

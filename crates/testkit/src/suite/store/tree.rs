@@ -20,7 +20,7 @@ pub async fn a_missing_parent_is_refused(world: &StoreFixture) {
 }
 
 /// A process that is stopping or has ended gets no more children.
-pub async fn a_closing_parent_gets_no_children(world: &StoreFixture) {
+pub async fn an_ending_parent_gets_no_children(world: &StoreFixture) {
     let node = world.node("a").await;
     let parent = world.run(world.draft(), &node).await;
     let stopping = must(world.turn(&parent, cancel()).await);
@@ -37,7 +37,7 @@ pub async fn a_closing_parent_gets_no_children(world: &StoreFixture) {
 }
 
 /// A descendant of a stopping process gets no more children either.
-pub async fn a_closing_ancestor_closes_the_whole_tree(world: &StoreFixture) {
+pub async fn an_ending_ancestor_closes_the_whole_tree(world: &StoreFixture) {
     let node = world.node("a").await;
     let root = world.run(world.draft(), &node).await;
     let child = world.run(world.draft().child_of(&root), &node).await;
@@ -50,7 +50,7 @@ pub async fn a_closing_ancestor_closes_the_whole_tree(world: &StoreFixture) {
 
 /// If a process ended normally, its live children can still get children, even after the record of the ended process
 /// was pruned.
-pub async fn below_the_child_of_one_that_is_over_work_goes_on(world: &StoreFixture) {
+pub async fn children_of_an_ended_process_can_still_get_children(world: &StoreFixture) {
     let node = world.node("a").await;
     let root = world.run(world.draft(), &node).await;
     let child = world.run(world.draft().child_of(&root), &node).await;
@@ -71,7 +71,7 @@ pub async fn below_the_child_of_one_that_is_over_work_goes_on(world: &StoreFixtu
 
 /// If a process was terminated together with its descendants, no process can join its tree after its own end, until all
 /// its descendants are observed to have ended.
-pub async fn one_that_ended_before_its_descendants_keeps_its_tree_closed(world: &StoreFixture) {
+pub async fn a_terminated_tree_stays_closed_until_all_descendants_have_ended(world: &StoreFixture) {
     let node = world.node("a").await;
     let root = world.run(world.draft(), &node).await;
     let child = world.run(world.draft().child_of(&root), &node).await;
@@ -85,9 +85,11 @@ pub async fn one_that_ended_before_its_descendants_keeps_its_tree_closed(world: 
     world.submit(world.draft().child_of(&child)).await;
 }
 
-/// Some changes require that the process has no live descendants. While a descendant at any depth is alive, such a
-/// change is refused and writes nothing.
-pub async fn a_change_for_the_childless_is_refused_while_a_descendant_lives(world: &StoreFixture) {
+/// Some changes require that the process has no live descendants. While a descendant at any depth is alive, the store
+/// refuses such a change and writes no data.
+pub async fn a_change_that_requires_no_descendants_is_refused_while_a_descendant_is_live(
+    world: &StoreFixture,
+) {
     let node = world.node("a").await;
     let (_other, _its_child) = world.lingering(&node, world.draft()).await;
     let top = world.run(world.draft(), &node).await;
@@ -110,7 +112,7 @@ pub async fn a_change_for_the_childless_is_refused_while_a_descendant_lives(worl
 
 /// A child is submitted while a concurrent commit ends its parent on the condition that the parent has no live
 /// descendants. Exactly one of the two writes is refused.
-pub async fn a_child_joins_before_the_end_or_not_at_all(world: &StoreFixture) {
+pub async fn a_child_joins_before_the_end_of_its_parent_or_not_at_all(world: &StoreFixture) {
     let node = world.node("a").await;
     for turn in 0..20 {
         let (parent, child) = world.lingering(&node, world.draft()).await;
@@ -133,7 +135,7 @@ pub async fn a_child_joins_before_the_end_or_not_at_all(world: &StoreFixture) {
 }
 
 /// A paused process and reported work can get children.
-pub async fn other_parents_are_open(world: &StoreFixture) {
+pub async fn paused_processes_and_reported_work_can_get_children(world: &StoreFixture) {
     let node = world.node("a").await;
     let parent = world.run(world.draft(), &node).await;
     let pause = longhaul_domain::Input::Action(longhaul_domain::Action::Pause);
@@ -144,14 +146,14 @@ pub async fn other_parents_are_open(world: &StoreFixture) {
 }
 
 /// If a process is waiting for its children, these children can get children of their own.
-pub async fn a_parent_that_waits_for_its_children_is_open(world: &StoreFixture) {
+pub async fn children_of_a_waiting_parent_can_get_children(world: &StoreFixture) {
     let node = world.node("a").await;
     let (_, child) = world.lingering(&node, world.draft()).await;
     world.submit(world.draft().child_of(&child)).await;
 }
 
 /// After a tree was terminated, no process can join it, even if the terminated root is still waiting for its children.
-pub async fn a_tree_that_was_told_to_end_gets_no_children(world: &StoreFixture) {
+pub async fn a_terminated_tree_gets_no_children(world: &StoreFixture) {
     let node = world.node("a").await;
     let (parent, child) = world.lingering(&node, world.draft()).await;
     let marked = must(world.turn(&parent, terminate()).await);
@@ -166,7 +168,7 @@ pub async fn a_tree_that_was_told_to_end_gets_no_children(world: &StoreFixture) 
 }
 
 /// A process that is waiting for its children still counts toward the limit of its level.
-pub async fn a_level_counts_who_waits_for_its_children(world: &StoreFixture) {
+pub async fn a_level_counts_processes_that_wait_for_their_children(world: &StoreFixture) {
     let node = world.node("a").await;
     let tree = TreeLimits { max_level: Level(10), per_level: 1 };
     let root = world.run(world.draft(), &node).await;
@@ -181,7 +183,7 @@ pub async fn a_level_counts_who_waits_for_its_children(world: &StoreFixture) {
 }
 
 /// A tree cannot grow deeper than its limit.
-pub async fn a_tree_too_deep_is_refused(world: &StoreFixture) {
+pub async fn a_child_beyond_the_maximum_level_is_refused(world: &StoreFixture) {
     let tree = TreeLimits { max_level: Level(1), per_level: 20 };
     let root = world.submit(world.draft().within(tree)).await;
     let child = world.submit(world.draft().within(tree).child_of(&root)).await;
@@ -192,7 +194,7 @@ pub async fn a_tree_too_deep_is_refused(world: &StoreFixture) {
 }
 
 /// The number of live processes on a level of a tree is limited. Each ended process makes room for another.
-pub async fn a_full_level_is_refused_until_one_ends(world: &StoreFixture) {
+pub async fn a_full_level_refuses_children_until_a_process_ends(world: &StoreFixture) {
     let tree = TreeLimits { max_level: Level(10), per_level: 2 };
     let root = world.submit(world.draft().within(tree)).await;
     let other = world.submit(world.draft().within(tree)).await;
@@ -211,7 +213,7 @@ pub async fn a_full_level_is_refused_until_one_ends(world: &StoreFixture) {
 
 /// If all slots of a key are held by ancestors of a new process, the process would wait forever. It is refused, and the
 /// refusal names the slot holders.
-pub async fn a_key_held_by_its_own_ancestors_is_refused(world: &StoreFixture) {
+pub async fn a_launch_whose_ancestors_hold_all_slots_is_refused(world: &StoreFixture) {
     let node = world.node("a").await;
     let (version, mut policy) = must(world.store.policy().await);
     policy.slots.insert("k".to_owned(), 2);
@@ -230,7 +232,7 @@ pub async fn a_key_held_by_its_own_ancestors_is_refused(world: &StoreFixture) {
 
 /// If all slots of its key are held by ancestors of the new process, delayed work is refused too. Reported work that
 /// starts at once needs no slot and is accepted.
-pub async fn a_key_held_by_its_own_ancestors_is_refused_to_delayed_work(world: &StoreFixture) {
+pub async fn delayed_work_whose_ancestors_hold_all_slots_is_refused(world: &StoreFixture) {
     let node = world.node("a").await;
     let (version, mut policy) = must(world.store.policy().await);
     policy.slots.insert("k".to_owned(), 1);
@@ -246,7 +248,7 @@ pub async fn a_key_held_by_its_own_ancestors_is_refused_to_delayed_work(world: &
 }
 
 /// If another holder of the key is not an ancestor of the new process, the process is accepted and waits.
-pub async fn a_key_held_by_a_stranger_too_is_waited_for(world: &StoreFixture) {
+pub async fn a_launch_waits_if_another_process_also_holds_the_key(world: &StoreFixture) {
     let node = world.node("a").await;
     let (version, mut policy) = must(world.store.policy().await);
     policy.slots.insert("k".to_owned(), 2);

@@ -43,7 +43,7 @@ pub enum ConnectionCut {
     AfterCommit,
 }
 
-/// Opens a fixture with a clock of its own.
+/// Opens a fixture with a separate clock.
 pub async fn open(open: impl AsyncFnOnce(VirtualClock) -> StoreFixture) -> StoreFixture {
     open(VirtualClock::default()).await
 }
@@ -192,7 +192,7 @@ impl StoreFixture {
         })
     }
 
-    /// Submits a process and makes it run on this node at once. Panics if the process would have to wait.
+    /// Submits a process and makes it run on this node immediately. Panics if the process would have to wait.
     pub async fn run(&self, draft: SubmissionBuilder, lease: &Lease) -> StoredProcess {
         let stored = self.start(draft, lease).await;
         must(self.turn(&stored, spawned(&stored)).await)
@@ -354,7 +354,7 @@ pub(crate) const fn descendants_ended() -> Input {
     Input::Observation(Observation::DescendantsEnded)
 }
 
-/// Returns a retention rule that prunes everything that has ended.
+/// Returns a retention rule that prunes all ended processes.
 pub(crate) const fn everything() -> Retention {
     Retention { age: Some(Duration::ZERO), count: Some(0), before: Some(Timestamp(i64::MAX)) }
 }

@@ -27,7 +27,7 @@ const DONE: u16 = 3;
 /// Returns the listening TCP sockets.
 ///
 /// # Errors
-/// If the kernel does not answer such requests.
+/// Fails if the kernel does not answer requests of this kind.
 pub(super) fn listeners() -> io::Result<ListeningSockets> {
     let flags = SocketFlags::CLOEXEC;
     let socket = socket_with(AddressFamily::NETLINK, SocketType::RAW, flags, Some(netlink::SOCK_DIAG))?;

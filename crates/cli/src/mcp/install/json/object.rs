@@ -16,7 +16,8 @@ impl ObjectSpan {
         Self::at(text, text.find('{')?)
     }
 
-    /// Returns the object that begins at byte offset `open`. Returns `None` if the text has no complete object there.
+    /// Returns the object that begins at byte offset `open`. Returns `None` if no complete object begins at this
+    /// offset.
     pub(super) fn at(text: &str, open: usize) -> Option<Self> {
         let bytes = text.as_bytes();
         if bytes.get(open) != Some(&b'{') {

@@ -57,7 +57,7 @@ fn layout_of_the_file_is_kept() {
 }
 
 #[test]
-fn what_the_user_says_of_our_entry_stays_in_its_place() {
+fn settings_of_the_user_in_the_entry_are_kept() {
     let text = r#"{
   "mcpServers": {
     "longhaul": {
@@ -92,7 +92,7 @@ fn entry_on_one_line_stays_on_it() {
 }
 
 #[test]
-fn what_says_the_same_in_other_words_stays_as_it_is_written() {
+fn equivalent_entry_stays_unchanged() {
     let text = "{\"mcpServers\": {\"longhaul\": {\"type\": \"stdio\", \"command\": \"\\u002fbin/longhaul\",\n\
                 \"args\": [ \"mcp\" , \"--read-only\" ], \"enabled\": false}}}";
     assert_eq!(put(text).as_deref(), Ok(text));
@@ -121,7 +121,7 @@ fn entry_of_another_kind_is_not_ours_to_change() {
 }
 
 #[test]
-fn what_is_no_plain_json_object_is_left_alone() {
+fn text_that_is_not_a_plain_json_object_is_left_unchanged() {
     for text in ["// mine\n{}", "{\"a\": 1,}", "{/* mine */}", "nonsense", "{", "{} {}"] {
         assert!(matches!(put(text), Err(EditError::Json { .. })), "{text}");
     }

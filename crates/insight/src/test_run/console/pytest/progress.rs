@@ -52,7 +52,7 @@ fn outcome(word: &str) -> Option<TestOutcome> {
 }
 
 /// Returns the results in a line such as `tests/test_login.py .F..Fs [ 66%]`. A line that consists only of result
-/// letters counts only if the progress follows, because a test may print such a line.
+/// letters counts only if it ends with the progress, because a test may also print result letters.
 pub(super) fn dots(line: &str) -> Option<TestCounts> {
     let (dots, has_progress) = match split_percentage(line) {
         Some((dots, _)) => (dots.trim_end(), true),

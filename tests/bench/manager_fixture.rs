@@ -3,7 +3,7 @@
 use crate::Failure;
 use crate::act::ACT;
 use crate::api::Api;
-use crate::ground;
+use crate::directories;
 use rustix::fs::{CWD, Mode, mknodat};
 use rustix::process::{Pid, Signal, kill_process};
 use std::env;
@@ -21,7 +21,7 @@ const SOCKET: &str = "longhaul.sock";
 const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A state directory with a manager. Dropping the value ends the manager and all its processes.
-pub(crate) struct Bed {
+pub(crate) struct ManagerFixture {
     program: PathBuf,
     state: PathBuf,
     slots: u32,
@@ -30,12 +30,12 @@ pub(crate) struct Bed {
     home: PathBuf,
 }
 
-impl Bed {
+impl ManagerFixture {
     /// Starts a manager with `slots` slots. The state directory is empty, or a copy of the directory `seed`.
     pub(crate) fn start(program: &Path, slots: u32, seed: Option<&Path>) -> Result<Self, Failure> {
-        let mut bed = Self::prepare(program, slots, seed)?;
-        bed.restart()?;
-        Ok(bed)
+        let mut fixture = Self::prepare(program, slots, seed)?;
+        fixture.restart()?;
+        Ok(fixture)
     }
 
     /// Starts a manager on an empty state directory, with additional environment variables.
@@ -44,15 +44,15 @@ impl Bed {
         slots: u32,
         settings: &[(&'static str, &str)],
     ) -> Result<Self, Failure> {
-        let mut bed = Self::prepare(program, slots, None)?;
-        bed.settings.extend(settings.iter().map(|(name, value)| (*name, (*value).to_owned())));
-        bed.restart()?;
-        Ok(bed)
+        let mut fixture = Self::prepare(program, slots, None)?;
+        fixture.settings.extend(settings.iter().map(|(name, value)| (*name, (*value).to_owned())));
+        fixture.restart()?;
+        Ok(fixture)
     }
 
     /// Prepares the state directory, but does not start a manager.
     fn prepare(program: &Path, slots: u32, seed: Option<&Path>) -> Result<Self, Failure> {
-        let home = ground::patch("bed-")?;
+        let home = directories::patch("fixture-")?;
         let state = home.join("state");
         fs::DirBuilder::new().mode(0o700).create(&state)?;
         if let Some(seed) = seed {
@@ -186,7 +186,7 @@ impl Bed {
     }
 }
 
-impl Drop for Bed {
+impl Drop for ManagerFixture {
     fn drop(&mut self) {
         // Kill a manager that does not stop, because `drop` cannot return an error. Its processes do not stay forever:
         // no role lasts longer than ten minutes.

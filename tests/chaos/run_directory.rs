@@ -8,14 +8,14 @@ use tempfile::TempDir;
 /// Names of the nodes.
 const NODES: [&str; 5] = ["ada", "bob", "cleo", "dan", "eve"];
 
-/// A temporary directory that is deleted at the end of the run. It is kept if the run has findings.
-pub(crate) struct Ground {
+/// A temporary directory that is deleted at the end of the run, unless the run has findings.
+pub(crate) struct RunDirectory {
     directory: TempDir,
     /// The user that runs all nodes.
     owner: Owner,
 }
 
-impl Ground {
+impl RunDirectory {
     pub(crate) fn new(owner: Owner) -> Self {
         let directory = tempfile::Builder::new().prefix("lh-chaos-").tempdir().unwrap();
         std::fs::create_dir(directory.path().join("work")).unwrap();

@@ -7,12 +7,12 @@ use std::process::{Command, Stdio};
 
 /// The directory of a run, and the user that owns it.
 #[derive(Clone, Debug)]
-pub(crate) struct Ground {
+pub(crate) struct RunDirectory {
     root: PathBuf,
     owner: Owner,
 }
 
-impl Ground {
+impl RunDirectory {
     pub(crate) fn below(root: &Path, owner: Owner) -> Self {
         fs::create_dir(root.join("work")).unwrap();
         fs::write(root.join("serve.log"), "").unwrap();

@@ -8,27 +8,27 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use tempfile::TempDir;
 
-static GROUND: OnceLock<PathBuf> = OnceLock::new();
+static ROOT: OnceLock<PathBuf> = OnceLock::new();
 
 /// Creates a new directory, which exists until `clear` is called.
 pub(crate) fn patch(prefix: &str) -> Result<PathBuf, Failure> {
-    let home = tempfile::Builder::new().prefix(prefix).disable_cleanup(true).tempdir_in(ground()?)?;
+    let home = tempfile::Builder::new().prefix(prefix).disable_cleanup(true).tempdir_in(root()?)?;
     Ok(home.path().to_owned())
 }
 
 /// Removes all temporary directories of the measurements.
 pub(crate) fn clear() -> Result<(), Failure> {
-    match GROUND.get() {
-        Some(ground) => Ok(std::fs::remove_dir_all(ground)?),
+    match ROOT.get() {
+        Some(root) => Ok(std::fs::remove_dir_all(root)?),
         None => Ok(()),
     }
 }
 
-fn ground() -> Result<&'static Path, Failure> {
-    if let Some(ground) = GROUND.get() {
-        return Ok(ground);
+fn root() -> Result<&'static Path, Failure> {
+    if let Some(root) = ROOT.get() {
+        return Ok(root);
     }
     let made = tempfile::Builder::new().prefix("longhaul-bench-").tempdir()?;
     // No other thread can initialize this value at the same time, because only the main thread creates directories.
-    Ok(GROUND.get_or_init(|| TempDir::keep(made)))
+    Ok(ROOT.get_or_init(|| TempDir::keep(made)))
 }

@@ -1,8 +1,8 @@
 //! The clients of a soak run. Some clients launch processes and keep a number of them alive, one client cancels
 //! processes, and one client is killed during its requests.
 
-use crate::ground::Ground;
 use crate::ledger::{Launch, Ledger};
+use crate::run_directory::RunDirectory;
 use crate::{journal, leaks};
 use longhaul_tests::Chance;
 use longhaul_tests::ask::{Answer, ask};
@@ -25,22 +25,22 @@ const SHORT_MS: u64 = 200;
 const LONG_MS: u64 = 18_000;
 
 /// The running clients, and the data that they share.
-pub(crate) struct Crowd {
+pub(crate) struct Clients {
     clients: Vec<JoinHandle<()>>,
     shared: Arc<Shared>,
 }
 
 struct Shared {
-    ground: Ground,
+    run_directory: RunDirectory,
     over: AtomicBool,
     latest: Mutex<Vec<String>>,
     ledger: Mutex<Ledger>,
 }
 
-impl Crowd {
-    pub(crate) fn gather(ground: &Ground, chance: &mut Chance) -> Self {
+impl Clients {
+    pub(crate) fn start(run_directory: &RunDirectory, chance: &mut Chance) -> Self {
         let shared = Arc::new(Shared {
-            ground: ground.clone(),
+            run_directory: run_directory.clone(),
             over: AtomicBool::new(false),
             latest: Mutex::default(),
             ledger: Mutex::default(),
@@ -58,7 +58,7 @@ impl Crowd {
     }
 
     /// Stops all clients after their current requests, and returns the ledger of requests.
-    pub(crate) fn part(self) -> Ledger {
+    pub(crate) fn stop(self) -> Ledger {
         self.shared.over.store(true, Ordering::Relaxed);
         for client in self.clients {
             client.join().unwrap();
@@ -88,7 +88,7 @@ impl Shared {
             let latest = self.latest().clone();
             let Some(id) = chance.pick(&latest) else { continue };
             self.ledger().cancelled.insert(id.clone());
-            let Ok(done) = self.ground.command(&["cancel", &id]).status() else { continue };
+            let Ok(done) = self.run_directory.command(&["cancel", &id]).status() else { continue };
             if done.success() {
                 let left = leaks::commands_of(&id);
                 let mut ledger = self.ledger();
@@ -106,7 +106,7 @@ impl Shared {
             sleep(Duration::from_millis(100));
             let latest = self.latest().clone();
             let (Some(id), Some(what)) = (chance.pick(&latest), chance.pick(&asked)) else { continue };
-            let mut client = self.ground.command(&[what, &[&id]].concat()).spawn().unwrap();
+            let mut client = self.run_directory.command(&[what, &[&id]].concat()).spawn().unwrap();
             sleep(Duration::from_millis(chance.below(400)));
             let _ = client.kill();
             let _ = client.wait();
@@ -146,11 +146,11 @@ impl Launcher {
         let key = format!("client-{}-{}", self.number, self.launches);
         let code = if self.chance.odds(3) { 7 } else { 0 };
         self.shared.ledger().launches.insert(key.clone(), Launch { code, id: None });
-        let ground = &self.shared.ground;
-        let request = drawn(ground, &key, journal::arguments(&ground.journal(), life, code));
+        let run_directory = &self.shared.run_directory;
+        let request = drawn(run_directory, &key, journal::arguments(&run_directory.journal(), life, code));
         let body = serde_json::to_value(request).unwrap();
         while !self.shared.is_over() {
-            match ask(&ground.socket(), "POST", "/v1/processes", &body, TIMEOUT) {
+            match ask(&run_directory.socket(), "POST", "/v1/processes", &body, TIMEOUT) {
                 Answer::Response { status: 200 | 201, body } => {
                     let id = body.pointer("/process/id").and_then(|id| id.as_str()).unwrap_or_default();
                     self.shared.ledger().accepted(&key, id);
@@ -176,12 +176,12 @@ impl Launcher {
     }
 }
 
-fn drawn(ground: &Ground, launch_key: &str, args: Vec<String>) -> LaunchRequest {
+fn drawn(run_directory: &RunDirectory, launch_key: &str, args: Vec<String>) -> LaunchRequest {
     LaunchRequest {
         command: Some(CommandRequest {
-            program: ground.shell(),
+            program: run_directory.shell(),
             args,
-            directory: ground.work().to_string_lossy().into_owned(),
+            directory: run_directory.work().to_string_lossy().into_owned(),
             grace_ms: Some(300),
             ..CommandRequest::default()
         }),

@@ -1,9 +1,9 @@
 //! The clients of a chaos run. They work concurrently and may send each request to any node.
 
 use crate::faults::FaultInjector;
-use crate::ground::Ground;
 use crate::ledger::{Fate, Launch, Ledger};
 use crate::order;
+use crate::run_directory::RunDirectory;
 use longhaul_tests::Chance;
 use longhaul_tests::ask::{Answer, ask};
 use longhaul_wire::api::LaunchRequest;
@@ -25,7 +25,7 @@ const PARENTS: usize = 6;
 const PAUSE: u64 = 400;
 
 /// The running clients, and the data that they share.
-pub(crate) struct Crowd {
+pub(crate) struct Clients {
     clients: Vec<JoinHandle<()>>,
     shared: Arc<Shared>,
 }
@@ -41,13 +41,13 @@ struct Shared {
     ledger: Mutex<Ledger>,
 }
 
-impl Crowd {
-    pub(crate) fn gather(ground: &Ground, injector: &FaultInjector, chance: &mut Chance) -> Self {
+impl Clients {
+    pub(crate) fn start(run_directory: &RunDirectory, injector: &FaultInjector, chance: &mut Chance) -> Self {
         let shared = Arc::new(Shared {
             nodes: injector.names(),
             sockets: injector.sockets(),
-            journal: ground.journal(),
-            work: ground.work(),
+            journal: run_directory.journal(),
+            work: run_directory.work(),
             over: AtomicBool::new(false),
             latest: Mutex::default(),
             ledger: Mutex::default(),
@@ -62,7 +62,7 @@ impl Crowd {
     }
 
     /// Stops all clients after their current requests, and returns the ledger of requests.
-    pub(crate) fn part(self) -> Ledger {
+    pub(crate) fn stop(self) -> Ledger {
         self.shared.over.store(true, Ordering::Relaxed);
         for client in self.clients {
             client.join().unwrap();
