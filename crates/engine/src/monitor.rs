@@ -29,7 +29,7 @@ mod ready;
 mod silence;
 
 use earlier_runs::EarlierRuns;
-use follower::{OutputFollower, WatchStart};
+use follower::{FollowerTask, WatchStart};
 use monitored::{MonitorPhase, MonitoredWork};
 pub(crate) use pattern::check;
 pub use pattern::check_watch;
@@ -256,7 +256,7 @@ impl EngineShared {
         self: &Arc<Self>,
         id: ProcessId,
         observation: &Observation,
-    ) -> Option<(u64, OutputFollower)> {
+    ) -> Option<(u64, FollowerTask)> {
         let (attempt, written) = written_until(observation)?;
         let key = AttemptKey { id, attempt };
         let follower = self.attention.with(key, |monitored| monitored.last_follower(self)).flatten()?;

@@ -25,12 +25,12 @@ pub(super) enum WatchStart {
 
 /// The task that reads the output of one live attempt and passes it to all consumers. Dropping it stops the task.
 #[derive(Debug)]
-pub(super) struct OutputFollower {
+pub(super) struct FollowerTask {
     over: watch::Sender<Option<u64>>,
     task: JoinHandle<()>,
 }
 
-impl OutputFollower {
+impl FollowerTask {
     pub(super) fn start(
         core: &Arc<EngineShared>,
         key: AttemptKey,
@@ -61,7 +61,7 @@ impl OutputFollower {
     }
 }
 
-impl Drop for OutputFollower {
+impl Drop for FollowerTask {
     fn drop(&mut self) {
         self.task.abort();
     }
@@ -106,7 +106,7 @@ mod tests {
         }
         let stored = running(1, spec);
         let key = AttemptKey { id: stored.process.id, attempt: stored.process.attempt };
-        let follower = OutputFollower::start(core, key, &stored.process.spec, WatchStart::Here);
+        let follower = FollowerTask::start(core, key, &stored.process.spec, WatchStart::Here);
         let task = follower.task.abort_handle();
         fixture.clock.settle().await;
         assert!(!task.is_finished());

@@ -1,7 +1,7 @@
 //! The state that the monitor keeps for one process.
 
 use super::consumer_set::ConsumerSet;
-use super::follower::{OutputFollower, WatchStart};
+use super::follower::{FollowerTask, WatchStart};
 use super::silence::{InspectMode, SilenceMonitor};
 use super::{EngineShared, ready};
 use longhaul_domain::{
@@ -53,7 +53,7 @@ pub(super) enum MonitorPhase {
 enum FollowState {
     /// The output is not followed yet, or it has no consumer.
     No,
-    Yes(OutputFollower),
+    Yes(FollowerTask),
     /// The end of the attempt was observed, and its last output is being read.
     Over,
 }
@@ -185,7 +185,7 @@ impl MonitoredWork {
 
     /// Returns the output follower, so that the caller can wait until the last output has been read. The follower is not
     /// started again.
-    pub(super) fn last_follower(&mut self, core: &Arc<EngineShared>) -> Option<OutputFollower> {
+    pub(super) fn last_follower(&mut self, core: &Arc<EngineShared>) -> Option<FollowerTask> {
         self.follow_output(core);
         match std::mem::replace(&mut self.output, FollowState::Over) {
             FollowState::Yes(follower) => Some(follower),
@@ -195,7 +195,7 @@ impl MonitoredWork {
 
     fn follow_output(&mut self, core: &Arc<EngineShared>) {
         if matches!(self.output, FollowState::No) && ConsumerSet::is_needed(&self.spec) {
-            self.output = FollowState::Yes(OutputFollower::start(core, self.key, &self.spec, self.begin));
+            self.output = FollowState::Yes(FollowerTask::start(core, self.key, &self.spec, self.begin));
         }
     }
 
