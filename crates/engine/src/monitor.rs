@@ -16,21 +16,24 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::sync::Notify;
 
+mod consumer_set;
 mod earlier_runs;
+mod follower;
 mod lines;
 mod monitored;
+mod output_consumer;
+mod output_reading;
 mod pattern;
+mod pattern_search;
 mod ready;
-mod scan;
 mod silence;
-mod watch;
 
 use earlier_runs::EarlierRuns;
+use follower::{FollowerTask, WatchStart};
 use monitored::{MonitorPhase, MonitoredWork};
 pub(crate) use pattern::check;
 pub use pattern::check_watch;
 use silence::ConditionChange;
-use watch::{PatternWatch, WatchStart};
 
 /// Maximum number of concurrent inspections. Inspections run concurrently so that they share the wake-ups of the
 /// threads that do the work.
@@ -221,43 +224,49 @@ impl EngineShared {
         self.attention.schedule_inspection(key, self.parts.clock.awake().plus(AFTER_INPUT));
     }
 
-    /// Passes an observation of the spawner on to the inbox. If the observation ends an attempt, the last output of the
-    /// attempt is first searched for patterns and, if the attempt failed, for its first error.
+    /// Passes an observation of the spawner on to the inbox. If the observation ends an attempt, the consumers of its
+    /// output first read the rest of the output. If the attempt failed, its first error is searched, too.
     pub(crate) fn take_in(self: &Arc<Self>, id: ProcessId, observation: Observation) {
-        let last_watch = self.final_matches(id, &observation);
-        if last_watch.is_none() && !is_failure(&observation) {
+        let follower = self.last_follower(id, &observation);
+        if follower.is_none() && !is_failure(&observation) {
             return self.lanes.seen(id, observation);
         }
         let core = self.clone();
         tokio::spawn(async move {
+<<<<<<< HEAD
             tracing::trace!(%id, "started to search the output of an attempt that has ended");
             if let Some((written, watch)) = last_watch {
                 watch.finish(&core, written).await;
+=======
+            tracing::trace!(%id, "searching the output of an attempt that has ended");
+            if let Some((written, follower)) = follower {
+                follower.finish(&core, written).await;
+>>>>>>> 20e53eb1fe279bda65f521d303a55559c772fecf
             }
             let observation = core.with_first_error(id, observation).await;
             core.lanes.seen(id, observation);
         });
     }
 
-    /// Returns the unreported pattern matches in the last output of an attempt of an earlier run.
+    /// Returns what the consumers of the output find in the output of an attempt of an earlier run.
     pub(crate) async fn missed(&self, stored: &StoredProcess, end: &Observation) -> Vec<Observation> {
         match written_until(end) {
             Some((attempt, written)) if attempt == stored.process.attempt => {
-                watch::missed(self, stored, written).await
+                follower::missed(self, stored, written).await
             }
             Some(_) | None => Vec::new(),
         }
     }
 
-    fn final_matches(
+    fn last_follower(
         self: &Arc<Self>,
         id: ProcessId,
         observation: &Observation,
-    ) -> Option<(u64, PatternWatch)> {
+    ) -> Option<(u64, FollowerTask)> {
         let (attempt, written) = written_until(observation)?;
         let key = AttemptKey { id, attempt };
-        let watch = self.attention.with(key, |monitored| monitored.last_watch(self)).flatten()?;
-        Some((written, watch))
+        let follower = self.attention.with(key, |monitored| monitored.last_follower(self)).flatten()?;
+        Some((written, follower))
     }
 
     /// Checks an attempt for silence, and inspects its process tree if an inspection is due.

@@ -65,11 +65,6 @@ impl LineFeed {
         *self = Self::default();
     }
 
-    /// Returns true if a partial line was not shown with its current length yet.
-    pub(super) const fn waits(&self) -> bool {
-        self.stdout.waits() || self.stderr.waits()
-    }
-
     /// Calls `show` with lines that have no end yet, such as prompts.
     pub(super) fn show_unfinished(&mut self, mut show: impl FnMut(OutputLine<'_>)) {
         for (source, unfinished) in
@@ -115,6 +110,11 @@ fn length(bytes: &[u8]) -> u64 {
 mod tests {
     use super::*;
 
+    /// Returns true if a partial line was not shown with its current length yet.
+    const fn waits(feed: &LineFeed) -> bool {
+        feed.stdout.waits() || feed.stderr.waits()
+    }
+
     fn chunk(offset: u64, source: OutputSource, bytes: &[u8]) -> OutputChunk {
         OutputChunk { offset, source, at: Timestamp(0), bytes: bytes.to_vec() }
     }
@@ -143,10 +143,10 @@ mod tests {
             feed.show_unfinished(|line| shown.push(line.text().into_owned()));
         }
         assert_eq!(lines(&mut feed, &chunk(4, OutputSource::Stdout, b": ")), []);
-        assert!(feed.waits());
+        assert!(waits(&feed));
         feed.show_unfinished(|line| shown.push(line.text().into_owned()));
         assert_eq!(shown, ["Name", "Name: "]);
-        assert!(!feed.waits());
+        assert!(!waits(&feed));
         assert_eq!(lines(&mut feed, &chunk(6, OutputSource::Stdout, b"x\n")), [(0, "Name: x".to_owned())]);
     }
 
@@ -156,7 +156,7 @@ mod tests {
         let long = vec![b'x'; MAX_LINE_LEN - 1];
         assert_eq!(lines(&mut feed, &chunk(0, OutputSource::Stdout, &long)), []);
         assert_eq!(lines(&mut feed, &chunk(length(&long), OutputSource::Stdout, b"xx")).len(), 1);
-        assert!(!feed.waits());
+        assert!(!waits(&feed));
         lines(&mut feed, &chunk(90_000, OutputSource::Stdout, b"begin"));
         feed.interrupt();
         assert_eq!(
@@ -178,7 +178,7 @@ mod tests {
         let mut feed = LineFeed::default();
         assert_eq!(lines(&mut feed, &chunk(0, OutputSource::Stdout, &[b'x'; 65_535])).len(), 0);
         assert_eq!(lines(&mut feed, &chunk(65_535, OutputSource::Stdout, b"x")).len(), 1);
-        assert!(!feed.waits());
+        assert!(!waits(&feed));
         assert_eq!(
             lines(&mut feed, &chunk(65_536, OutputSource::Stdout, b"a\nb\n")),
             [(65_536, "a".to_owned()), (65_538, "b".to_owned())]
@@ -189,13 +189,13 @@ mod tests {
     fn each_stream_waits_by_itself() {
         for source in [OutputSource::Stdout, OutputSource::Stderr] {
             let mut feed = LineFeed::default();
-            assert!(!feed.waits());
+            assert!(!waits(&feed));
             lines(&mut feed, &chunk(0, source, b"Name: "));
-            assert!(feed.waits());
+            assert!(waits(&feed));
             let mut shown = Vec::new();
             feed.show_unfinished(|line| shown.push((line.source, line.text().into_owned())));
             assert_eq!(shown, [(source, "Name: ".to_owned())]);
-            assert!(!feed.waits());
+            assert!(!waits(&feed));
         }
     }
 

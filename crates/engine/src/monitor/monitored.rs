@@ -1,8 +1,8 @@
 //! The state that the monitor keeps for one process.
 
-use super::pattern::CompiledPattern;
+use super::consumer_set::ConsumerSet;
+use super::follower::{FollowerTask, WatchStart};
 use super::silence::{InspectMode, SilenceMonitor};
-use super::watch::{PatternWatch, WatchStart};
 use super::{EngineShared, ready};
 use longhaul_domain::{
     AwakeTime, CommandSpec, Condition, Deadline, Process, Revision, Spec, State, Stdin, Timestamp, Work,
@@ -33,7 +33,7 @@ pub(super) struct MonitoredWork {
     /// True if this node may run the readiness check, because the launch signature is valid.
     may_ask: bool,
     begin: WatchStart,
-    watch: MonitorState,
+    output: FollowState,
     ready: Option<TaskGuard>,
     ear: Option<TaskGuard>,
 }
@@ -50,11 +50,11 @@ pub(super) enum MonitorPhase {
 }
 
 #[derive(Debug)]
-enum MonitorState {
-    /// The output is not watched yet, or the command has no patterns.
+enum FollowState {
+    /// The output is not followed yet, or it has no consumer.
     No,
-    Yes(PatternWatch),
-    /// The end of the attempt was observed, and its last output is being searched.
+    Yes(FollowerTask),
+    /// The end of the attempt was observed, and its last output is being read.
     Over,
 }
 
@@ -97,9 +97,10 @@ impl MonitoredWork {
     ) -> Option<Self> {
         let process = &stored.process;
         let policy = process.spec.silence.or(core.settings.silence);
-        let (eyes, asks) = match &process.spec.work {
-            Work::Command(command) => (inspect_mode(core, command), asks(command)),
-            Work::Reported(_) => (InspectMode::Closed, false),
+        let asks = asks(&process.spec);
+        let eyes = match &process.spec.work {
+            Work::Command(command) => inspect_mode(core, command),
+            Work::Reported(_) => InspectMode::Closed,
         };
         if eyes == InspectMode::Closed && policy.is_none() && !asks {
             return None;
@@ -120,7 +121,7 @@ impl MonitoredWork {
             spec: Arc::clone(&process.spec),
             may_ask: may_ask(core, process),
             begin,
-            watch: MonitorState::No,
+            output: FollowState::No,
             ready: None,
             ear: None,
         })
@@ -139,11 +140,11 @@ impl MonitoredWork {
         match phase {
             MonitorPhase::Starting => {}
             MonitorPhase::Working => {
-                self.watch_from_here(core);
+                self.follow_output(core);
                 self.ask_whether_ready(core);
             }
             MonitorPhase::Halted => {
-                self.watch_from_here(core);
+                self.follow_output(core);
                 self.ready = None;
             }
         }
@@ -182,23 +183,19 @@ impl MonitoredWork {
         self.ear = None;
     }
 
-    /// Returns the pattern watch, so that the caller can search the last output after the end of the attempt. The watch
-    /// is not started again.
-    pub(super) fn last_watch(&mut self, core: &Arc<EngineShared>) -> Option<PatternWatch> {
-        self.watch_from_here(core);
-        match std::mem::replace(&mut self.watch, MonitorState::Over) {
-            MonitorState::Yes(watch) => Some(watch),
-            MonitorState::No | MonitorState::Over => None,
+    /// Returns the output follower, so that the caller can wait until the last output has been read. The follower is not
+    /// started again.
+    pub(super) fn last_follower(&mut self, core: &Arc<EngineShared>) -> Option<FollowerTask> {
+        self.follow_output(core);
+        match std::mem::replace(&mut self.output, FollowState::Over) {
+            FollowState::Yes(follower) => Some(follower),
+            FollowState::No | FollowState::Over => None,
         }
     }
 
-    fn watch_from_here(&mut self, core: &Arc<EngineShared>) {
-        let Some(command) = self.spec.command().filter(|command| !command.watch.is_empty()) else {
-            return;
-        };
-        if matches!(self.watch, MonitorState::No) {
-            let patterns = CompiledPattern::of(command);
-            self.watch = MonitorState::Yes(PatternWatch::start(core, self.key, patterns, self.begin));
+    fn follow_output(&mut self, core: &Arc<EngineShared>) {
+        if matches!(self.output, FollowState::No) && ConsumerSet::is_needed(&self.spec) {
+            self.output = FollowState::Yes(FollowerTask::start(core, self.key, &self.spec, self.begin));
         }
     }
 
@@ -257,8 +254,9 @@ fn inspect_mode(core: &EngineShared, command: &CommandSpec) -> InspectMode {
     }
 }
 
-const fn asks(command: &CommandSpec) -> bool {
-    command.ready_when.is_some() || !command.watch.is_empty()
+/// Returns true if the process is monitored even if its silence is not.
+fn asks(spec: &Spec) -> bool {
+    asks_if_ready(spec) || ConsumerSet::is_needed(spec)
 }
 
 /// Converts a time to awake time. This assumes that the machine has not been suspended since that time.
@@ -364,12 +362,12 @@ mod tests {
         let fixture = Fixture::new(false).await;
         let core = &fixture.engine.core;
         let plain = running(1, command());
-        assert!(!asks_if_ready(&plain.process.spec) && !asks(plain.process.spec.command().unwrap()));
+        assert!(!asks_if_ready(&plain.process.spec) && !asks(&plain.process.spec));
         let mut work = monitored(core, &plain);
         work.take_in(core, &plain, MonitorPhase::Working);
         assert!(work.ready.is_none());
         let stored = running(2, ready_when());
-        assert!(asks_if_ready(&stored.process.spec) && asks(stored.process.spec.command().unwrap()));
+        assert!(asks_if_ready(&stored.process.spec) && asks(&stored.process.spec));
         let mut work = monitored(core, &stored);
         work.take_in(core, &stored, MonitorPhase::Working);
         let first = work.ready.as_ref().map(|task| task.0.id());

@@ -1,10 +1,15 @@
 //! Detects when a command is ready.
 
+use super::consumer_set::ConsumerSet;
+use super::follower::WatchStart;
+use super::lines::LineFeed;
+use super::output_consumer::{OutputConsumer, ReportPace};
+use super::output_reading::read_output;
 use super::pattern::compile;
-use super::scan::scan;
 use crate::engine::EngineShared;
 use longhaul_domain::{AwakeTime, CommandSpec, Condition, Deadline, Observation, ReadyWhen, Spec};
-use longhaul_ports::{AttemptKey, ProbeCommand};
+use longhaul_ports::{AttemptKey, OutputChunk, ProbeCommand};
+use regex::Regex;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -52,13 +57,46 @@ async fn said(core: &EngineShared, key: AttemptKey, pattern: &str) -> bool {
     };
     // Nothing is ever sent on this channel, because this task is aborted when the attempt ends.
     let (_over, told) = watch::channel(None);
-    let mut said = false;
-    scan(core, key, 0, told, |line| {
-        said = expression.is_match(&line.text());
-        !said
-    })
-    .await;
-    said
+    let search = ReadySearch { expression, feed: LineFeed::default(), is_ready: false };
+    let mut consumers = ConsumerSet::single(search);
+    read_output(core, key, &mut consumers, WatchStart::Here, told, drop).await;
+    true
+}
+
+/// Searches the output for a line that says that the command is ready.
+#[derive(Debug)]
+struct ReadySearch {
+    expression: Regex,
+    feed: LineFeed,
+    is_ready: bool,
+}
+
+impl OutputConsumer for ReadySearch {
+    fn pace(&self) -> ReportPace {
+        ReportPace::Immediate
+    }
+
+    fn push(&mut self, chunk: &OutputChunk) {
+        let Self { expression, feed, is_ready } = self;
+        feed.take(chunk, |line| *is_ready = *is_ready || expression.is_match(&line.text()));
+    }
+
+    fn interrupt(&mut self) {
+        self.feed.interrupt();
+    }
+
+    fn quiet(&mut self) {
+        let Self { expression, feed, is_ready } = self;
+        feed.show_unfinished(|line| *is_ready = *is_ready || expression.is_match(&line.text()));
+    }
+
+    fn take_reports(&mut self) -> Vec<Observation> {
+        Vec::new()
+    }
+
+    fn is_done(&self) -> bool {
+        self.is_ready
+    }
 }
 
 async fn asked_in_turn(

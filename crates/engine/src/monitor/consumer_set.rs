@@ -1,0 +1,106 @@
+//! All consumers of the output of one attempt.
+
+use super::follower::WatchStart;
+use super::output_consumer::{OutputConsumer, ReportPace};
+use super::pattern::CompiledPattern;
+use super::pattern_search::PatternSearch;
+use crate::engine::EngineShared;
+use longhaul_domain::{Observation, Spec};
+use longhaul_ports::{AttemptKey, OutputChunk, OutputPage};
+
+/// The consumers of the output of one attempt.
+#[derive(Debug, Default)]
+pub(super) struct ConsumerSet(Vec<Box<dyn OutputConsumer>>);
+
+impl ConsumerSet {
+    /// Returns true if the output of a process with this spec has a consumer.
+    pub(super) fn is_needed(spec: &Spec) -> bool {
+        spec.command().is_some_and(|command| !command.watch.is_empty())
+    }
+
+    /// Creates the consumers of the output of an attempt.
+    pub(super) async fn of(core: &EngineShared, key: AttemptKey, spec: &Spec, begin: WatchStart) -> Self {
+        let mut all: Vec<Box<dyn OutputConsumer>> = Vec::new();
+        let patterns = spec.command().map(CompiledPattern::of).unwrap_or_default();
+        if !patterns.is_empty() {
+            all.push(Box::new(PatternSearch::new(core, key, patterns, begin).await));
+        }
+        Self(all)
+    }
+
+    pub(super) fn single(consumer: impl OutputConsumer + 'static) -> Self {
+        Self(vec![Box::new(consumer)])
+    }
+
+    /// Returns the offset from which on a consumer needs the output.
+    pub(super) fn start(&self) -> u64 {
+        self.0.iter().map(|consumer| consumer.start()).min().unwrap_or(0)
+    }
+
+    /// Returns true if no consumer needs more output.
+    pub(super) fn is_done(&self) -> bool {
+        self.0.iter().all(|consumer| consumer.is_done())
+    }
+
+    /// Returns true if new output must be read at once.
+    pub(super) fn is_urgent(&self) -> bool {
+        self.0.iter().any(|consumer| consumer.pace() == ReportPace::Immediate && !consumer.is_done())
+    }
+
+    /// Returns true if all consumers that need more output accept that output is skipped.
+    pub(super) fn may_skip(&self) -> bool {
+        self.0
+            .iter()
+            .all(|consumer| consumer.is_done() || consumer.pace() == ReportPace::Latest { may_skip: true })
+    }
+
+    /// Passes a page to the consumers.
+    pub(super) fn push(&mut self, page: &OutputPage) {
+        if page.gap > 0 {
+            self.interrupt();
+        }
+        for consumer in self.0.iter_mut().filter(|consumer| !consumer.is_done()) {
+            let start = consumer.start();
+            for chunk in &page.chunks {
+                let skipped = usize::try_from(start.saturating_sub(chunk.offset)).unwrap_or(usize::MAX);
+                match chunk.bytes.get(skipped..) {
+                    Some([]) | None => {}
+                    Some(_) if skipped == 0 => consumer.push(chunk),
+                    Some(bytes) => {
+                        consumer.push(&OutputChunk { offset: start, bytes: bytes.to_vec(), ..chunk.clone() });
+                    }
+                }
+            }
+        }
+    }
+
+    /// Tells the consumers that output is missing before the next page.
+    pub(super) fn interrupt(&mut self) {
+        self.0.iter_mut().for_each(|consumer| consumer.interrupt());
+    }
+
+    /// Tells the consumers that the command has written nothing for a moment.
+    pub(super) fn quiet(&mut self) {
+        self.0.iter_mut().for_each(|consumer| consumer.quiet());
+    }
+
+    /// Returns the reports of all consumers that report after each page.
+    pub(super) fn take_immediate(&mut self) -> Vec<Observation> {
+        self.take(|pace| pace == ReportPace::Immediate)
+    }
+
+    /// Returns the reports of all consumers that report their latest state.
+    pub(super) fn take_latest(&mut self) -> Vec<Observation> {
+        self.take(|pace| pace != ReportPace::Immediate)
+    }
+
+    /// Returns the last reports, after the end of the attempt.
+    pub(super) fn finish(&mut self, is_complete: bool) -> Vec<Observation> {
+        self.0.iter_mut().flat_map(|consumer| consumer.finish(is_complete)).collect()
+    }
+
+    fn take(&mut self, is_taken: impl Fn(ReportPace) -> bool) -> Vec<Observation> {
+        let taken = self.0.iter_mut().filter(|consumer| is_taken(consumer.pace()));
+        taken.flat_map(|consumer| consumer.take_reports()).collect()
+    }
+}

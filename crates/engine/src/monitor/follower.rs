@@ -1,0 +1,117 @@
+//! Follows the output of a live attempt for its consumers.
+
+use super::consumer_set::ConsumerSet;
+use super::output_reading::{DRAIN_TIMEOUT, read_output};
+use crate::engine::EngineShared;
+use longhaul_domain::{Deadline, Observation, Spec};
+use longhaul_ports::{AttemptKey, StoredProcess};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+/// Maximum time by which the end of an attempt is delayed. It is longer than [`DRAIN_TIMEOUT`], so that the consumers
+/// can report what they have read within that time.
+const FINISH_TIMEOUT: Duration = DRAIN_TIMEOUT.saturating_add(Duration::from_millis(200));
+
+/// The run of the manager in which an attempt started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum WatchStart {
+    /// The current run: nothing has been reported yet.
+    Here,
+    /// An earlier run, which may have made reports.
+    Before,
+}
+
+/// The task that reads the output of one live attempt and passes it to all consumers. Dropping it stops the task.
+#[derive(Debug)]
+pub(super) struct FollowerTask {
+    over: watch::Sender<Option<u64>>,
+    task: JoinHandle<()>,
+}
+
+impl FollowerTask {
+    pub(super) fn start(
+        core: &Arc<EngineShared>,
+        key: AttemptKey,
+        spec: &Arc<Spec>,
+        begin: WatchStart,
+    ) -> Self {
+        let (over, told) = watch::channel(None);
+        let (core, spec) = (core.clone(), Arc::clone(spec));
+        let task = tokio::spawn(async move {
+            let mut consumers = ConsumerSet::of(&core, key, &spec, begin).await;
+            let tell = |observation| core.lanes.seen(key.id, observation);
+            read_output(&core, key, &mut consumers, begin, told, tell).await;
+        });
+        Self { over, task }
+    }
+
+    /// Waits until the consumers have read all `written` bytes of the attempt, but at most [`FINISH_TIMEOUT`].
+    pub(super) async fn finish(mut self, core: &EngineShared, written: u64) {
+        self.over.send_replace(Some(written));
+        let until = Deadline::Awake(core.parts.clock.awake().plus(FINISH_TIMEOUT));
+        tokio::select! {
+            biased;
+            _ = &mut self.task => {}
+            () = core.parts.clock.sleep_until(until) => {
+                tracing::debug!("reading the last output of an attempt timed out");
+            }
+        }
+    }
+}
+
+impl Drop for FollowerTask {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// Returns what the consumers find in the output of an attempt of an earlier run, in the order of the output. `written`
+/// is the size of that output in bytes.
+pub(crate) async fn missed(core: &EngineShared, stored: &StoredProcess, written: u64) -> Vec<Observation> {
+    let key = AttemptKey { id: stored.process.id, attempt: stored.process.attempt };
+    let mut missed = Vec::new();
+    if ConsumerSet::is_needed(&stored.process.spec) {
+        let begin = WatchStart::Before;
+        let mut consumers = ConsumerSet::of(core, key, &stored.process.spec, begin).await;
+        let (_over, told) = watch::channel(Some(written));
+        let until = Deadline::Awake(core.parts.clock.awake().plus(FINISH_TIMEOUT));
+        let read = read_output(core, key, &mut consumers, begin, told, |report| missed.push(report));
+        tokio::select! {
+            biased;
+            () = read => {}
+            () = core.parts.clock.sleep_until(until) => {
+                tracing::debug!(id = %key.id, "reading the output of an attempt of an earlier manager run timed out");
+            }
+        }
+    }
+    missed
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixtures::{Fixture, command, running};
+    use longhaul_domain::{WatchPattern, WatchSource, Work};
+
+    #[tokio::test(start_paused = true)]
+    async fn follower_ends_with_its_guard() {
+        let fixture = Fixture::new(false).await;
+        let core = &fixture.engine.core;
+        let mut spec = command();
+        if let Work::Command(command) = &mut spec.work {
+            let pattern = "x".to_owned();
+            command.watch = vec![WatchPattern { name: "e".to_owned(), pattern, source: WatchSource::Both }];
+        }
+        let stored = running(1, spec);
+        let key = AttemptKey { id: stored.process.id, attempt: stored.process.attempt };
+        let follower = FollowerTask::start(core, key, &stored.process.spec, WatchStart::Here);
+        let task = follower.task.abort_handle();
+        fixture.clock.settle().await;
+        assert!(!task.is_finished());
+        drop(follower);
+        fixture.clock.settle().await;
+        assert!(task.is_finished());
+    }
+}

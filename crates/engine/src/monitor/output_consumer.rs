@@ -1,0 +1,56 @@
+//! The interface between the output follower and the code that searches output.
+
+use longhaul_domain::Observation;
+use longhaul_ports::OutputChunk;
+use std::fmt::Debug;
+
+/// Receives the output of one attempt and reports what it finds.
+///
+/// A consumer does no I/O and reads no clock. After a restart of the manager, a new consumer gets the output again from
+/// the start. A report that changes nothing is therefore normal, and the rules ignore it.
+pub(crate) trait OutputConsumer: Debug + Send {
+    /// Returns the offset from which on the consumer gets the output.
+    fn start(&self) -> u64 {
+        0
+    }
+
+    /// Returns the rules for collecting the reports of this consumer.
+    fn pace(&self) -> ReportPace;
+
+    /// Reads the next chunk. Chunks arrive in the order of their offsets.
+    fn push(&mut self, chunk: &OutputChunk);
+
+    /// Drops unfinished lines, because output is missing before the next chunk.
+    fn interrupt(&mut self);
+
+    /// Reads unfinished lines, such as prompts, because the command has written nothing for a moment.
+    fn quiet(&mut self) {}
+
+    /// Returns the observations that are new since the last call.
+    fn take_reports(&mut self) -> Vec<Observation>;
+
+    /// Returns the last observations, because the attempt has ended. `is_complete` is false if the rest of the output
+    /// could not be read in time.
+    fn finish(&mut self, is_complete: bool) -> Vec<Observation> {
+        let _ = is_complete;
+        self.take_reports()
+    }
+
+    /// Returns true if the consumer needs no more output.
+    fn is_done(&self) -> bool {
+        false
+    }
+}
+
+/// Says when the reports of a consumer are collected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ReportPace {
+    /// After each page. Each report is a fact of its own.
+    Immediate,
+    /// At most once per second, and never from output before the end that the output had when the follower started.
+    /// Each report is a state that replaces the earlier states.
+    Latest {
+        /// True if the consumer accepts that old output is skipped when the follower is too slow.
+        may_skip: bool,
+    },
+}
