@@ -233,15 +233,9 @@ impl EngineShared {
         }
         let core = self.clone();
         tokio::spawn(async move {
-<<<<<<< HEAD
             tracing::trace!(%id, "started to search the output of an attempt that has ended");
-            if let Some((written, watch)) = last_watch {
-                watch.finish(&core, written).await;
-=======
-            tracing::trace!(%id, "searching the output of an attempt that has ended");
             if let Some((written, follower)) = follower {
                 follower.finish(&core, written).await;
->>>>>>> 20e53eb1fe279bda65f521d303a55559c772fecf
             }
             let observation = core.with_first_error(id, observation).await;
             core.lanes.seen(id, observation);

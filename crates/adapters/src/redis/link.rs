@@ -225,9 +225,9 @@ impl RedisConnection {
                 Ok((connection, step)) => {
                     let why = match self.try_once(connection, &request).await {
                         Ok(value) => {
-                            self.silence.is_over();
+                            self.silence.note_success();
                             if request.writes() {
-                                self.lacking.is_over();
+                                self.lacking.note_success();
                             }
                             return Ok((value, step));
                         }
@@ -236,12 +236,12 @@ impl RedisConnection {
                     match why.verdict() {
                         RedisFailureClass::Unacknowledged => {
                             maybe_applied = true;
-                            self.lacking.note_success();
+                            self.lacking.note_failure();
                         }
                         RedisFailureClass::Lost => {
                             maybe_applied |= matches!(why, SendError::Met(_));
                             step.lose();
-                            self.silence.note_success();
+                            self.silence.note_failure();
                         }
                         RedisFailureClass::Demoted | RedisFailureClass::Leaderless => step.lose(),
                         RedisFailureClass::Busy | RedisFailureClass::NotLoaded => {}
@@ -264,7 +264,7 @@ impl RedisConnection {
                     if !maybe_applied && !will_be {
                         time_limit = time_limit.min(ABSENT);
                     }
-                    self.silence.note_success();
+                    self.silence.note_failure();
                     SendError::Unseen(error)
                 }
             };

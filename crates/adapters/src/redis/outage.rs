@@ -14,12 +14,12 @@ pub(super) struct OutageDetector {
 
 impl OutageDetector {
     /// Records a failed request.
-    pub(super) fn note_success(&self) {
+    pub(super) fn note_failure(&self) {
         self.since.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(Instant::now);
     }
 
     /// Records a successful request.
-    pub(super) fn is_over(&self) {
+    pub(super) fn note_success(&self) {
         *self.since.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 

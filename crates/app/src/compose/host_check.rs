@@ -35,7 +35,7 @@ const MAX_PIDS: usize = 20;
 /// Maximum number of characters of a command line in the report.
 const MAX_COMMAND_LEN: usize = 80;
 /// Smallest change of the wall clock that causes a warning.
-const MAX_WALL_CLOCK_JUMP: Duration = Duration::from_secs(60);
+const MIN_REPORTED_JUMP: Duration = Duration::from_secs(60);
 
 /// Checks a SQLite database. This function neither creates nor changes a file.
 pub(crate) fn of_database(path: &Path) -> DoctorCheck {
@@ -169,7 +169,7 @@ fn of_drift(name: &'static str, ahead_ms: Option<i64>) -> DoctorCheck {
         return DoctorCheck::ok(name, "no manager has started since the last boot");
     };
     let apart = Duration::from_millis(ahead_ms.unsigned_abs());
-    if apart < MAX_WALL_CLOCK_JUMP {
+    if apart < MIN_REPORTED_JUMP {
         return DoctorCheck::ok(name, "unchanged since the first manager of this boot started")
             .with("ahead_ms", ahead_ms);
     }

@@ -1,5 +1,6 @@
 //! An error that was found in the output.
 
+use super::trace::TRACE_WEIGHT;
 use crate::bounded_text::cut;
 use serde::{Deserialize, Serialize};
 
@@ -53,7 +54,7 @@ pub struct Finding {
 /// Returns the finding that explains the failure best, which is the finding with the greatest weight. If several
 /// findings have this weight, returns the first of them, because later errors often follow from the first error. Traces
 /// that programs also print for handled errors are an exception: if there are several such traces, returns the last of
-/// them.
+/// them, unless it only reports the failure of another program.
 #[must_use]
 pub fn primary(findings: &[Finding]) -> Option<&Finding> {
     findings.iter().reduce(|best, next| if next.explains_more_than(best) { next } else { best })
@@ -63,7 +64,7 @@ impl Finding {
     /// Returns true if this finding explains the failure better than an earlier finding `other`.
     fn explains_more_than(&self, earlier: &Self) -> bool {
         let last_wins = LAST_WINS.contains(&self.rule.as_str()) && LAST_WINS.contains(&earlier.rule.as_str());
-        self.weight > earlier.weight || (last_wins && self.weight == earlier.weight)
+        self.weight > earlier.weight || (last_wins && self.weight >= TRACE_WEIGHT.min(earlier.weight))
     }
 }
 

@@ -42,6 +42,10 @@ pub(super) struct RawRule {
     /// True if a matching line is not an error.
     #[serde(default)]
     pub(super) ignore: bool,
+    /// True if a matching line states an error that the command survived, such as a retry. The next rule that matches
+    /// determines the finding, but its weight is at most the weight of this rule.
+    #[serde(default)]
+    pub(super) demote: bool,
     /// Lines after the matching line that belong to the error.
     pub(super) block: Option<RawBlock>,
 }

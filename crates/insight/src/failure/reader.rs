@@ -3,8 +3,8 @@
 use super::block_text::{BlockText, MAX_BLOCK_LINES};
 use super::finding::{Finding, MAX_MESSAGE_LEN, Stream, one_line};
 use super::findings::Findings;
-use super::line_rule::{LineRule, RuleBlock, locate};
-use super::rule_set::RuleSet;
+use super::line_rule::{RuleBlock, locate};
+use super::rule_set::{RuleMatch, RuleSet};
 use super::trace::{self, Fit, TRACE_WEIGHT, Trace, TraceReport};
 use crate::bounded_text::cut;
 
@@ -106,18 +106,18 @@ impl Reader {
             text.add(line);
             self.open = OpenError::Trace(OpenTrace { trace, offset, text });
         }
-        let Some(rule) = rules.first(self.stream, line) else {
+        let Some(found) = rules.first(self.stream, line) else {
             return matches!(&self.open, OpenError::Trace(_));
         };
         let is_enough = match &self.open {
             OpenError::Trace(open) => !open.trace.is_certain(),
-            OpenError::Block(open) => rule.weight >= open.finding.weight,
+            OpenError::Block(open) => found.weight() >= open.finding.weight,
             OpenError::Nothing => true,
         };
-        if rule.ignores || !is_enough {
+        if found.rule.ignores || !is_enough {
             return false;
         }
-        self.start_rule(rule, offset, line, findings, rules);
+        self.start_rule(found, offset, line, findings, rules);
         true
     }
 
@@ -132,26 +132,29 @@ impl Reader {
 
     fn start_rule(
         &mut self,
-        rule: &LineRule,
+        found: RuleMatch<'_>,
         offset: u64,
         line: &str,
         findings: &mut Findings,
         rules: &RuleSet,
     ) {
+        let RuleMatch { rule, .. } = found;
+        let block = rule.block.as_ref().filter(|_| !found.is_demoted());
         let ends = match &self.open {
             OpenError::Nothing | OpenError::Block(_) => true,
             OpenError::Trace(open) => {
-                rule.block.is_some() && rule.weight >= STRONG_WEIGHT && open.trace.is_replaceable()
+                block.is_some() && rule.weight >= STRONG_WEIGHT && open.trace.is_replaceable()
             }
         };
         if ends {
             self.close(findings, rules);
         }
-        if rule.block.is_none() && !findings.has_room_for(rule.weight) {
+        if block.is_none() && !findings.has_room_for(found.weight()) {
             return;
         }
-        let Some(finding) = rule.find(self.stream, offset, line) else { return };
-        match &rule.block {
+        let Some(mut finding) = rule.find(self.stream, offset, line) else { return };
+        finding.weight = found.weight();
+        match block {
             Some(block) if ends => {
                 let mut text = BlockText::default();
                 text.add(line);

@@ -23,6 +23,25 @@ const EMBEDDED: &str = include_str!("rules.toml");
 
 static BUILTIN: LazyLock<Arc<RuleSet>> = LazyLock::new(|| Arc::new(RuleSet::parse("").unwrap_or_default()));
 
+/// The rule that determines the finding of a line.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct RuleMatch<'a> {
+    pub(super) rule: &'a LineRule,
+    /// Maximum weight of the finding, if the command survived the error.
+    max_weight: Option<u8>,
+}
+
+impl RuleMatch<'_> {
+    pub(super) fn weight(&self) -> u8 {
+        self.max_weight.map_or(self.rule.weight, |max| max.min(self.rule.weight))
+    }
+
+    /// Returns true if the command survived the error.
+    pub(super) const fn is_demoted(&self) -> bool {
+        self.max_weight.is_some()
+    }
+}
+
 /// Rules in the order in which they are tried: first the rules of the user, then the embedded rules. The first rule
 /// that matches a line determines the finding.
 #[derive(Clone, Debug, Default)]
@@ -71,10 +90,12 @@ impl RuleSet {
 
     fn of(rules: Vec<LineRule>) -> Result<Self, RuleError> {
         let patterns = set(rules.iter())?;
-        let unfiltered = set(rules.iter().filter(|rule| rule.contains.is_empty() && !rule.ignores))?;
+        // A line that only such rules match has no finding.
+        let is_silent = |rule: &LineRule| rule.ignores || rule.demotes;
+        let unfiltered = set(rules.iter().filter(|rule| rule.contains.is_empty() && !is_silent(rule)))?;
         let texts: BTreeSet<&str> = rules
             .iter()
-            .filter(|rule| !rule.ignores)
+            .filter(|rule| !is_silent(rule))
             .flat_map(|rule| rule.contains.iter().map(String::as_str))
             .chain(OPENING_TEXTS)
             .collect();
@@ -103,14 +124,21 @@ impl RuleSet {
         memchr::memrchr(b'\n', before).map_or(0, |feed| feed + 1)
     }
 
-    /// Returns the first rule that matches the line.
-    pub(super) fn first(&self, stream: Stream, line: &str) -> Option<&LineRule> {
-        self.matching(line).find(|rule| rule.applies(Some(stream), line))
+    /// Returns the first rule that matches the line and does not only demote other rules.
+    pub(super) fn first(&self, stream: Stream, line: &str) -> Option<RuleMatch<'_>> {
+        let mut max_weight: Option<u8> = None;
+        for rule in self.matching(line).filter(|rule| rule.applies(Some(stream), line)) {
+            if !rule.demotes {
+                return Some(RuleMatch { rule, max_weight });
+            }
+            max_weight = Some(max_weight.map_or(rule.weight, |max| max.min(rule.weight)));
+        }
+        None
     }
 
     /// Returns the first rule for traces that matches the final message of a trace.
     pub(super) fn refining(&self, message: &str) -> Option<&LineRule> {
-        self.matching(message).find(|rule| rule.refines && rule.applies(None, message))
+        self.matching(message).find(|rule| rule.refines && !rule.demotes && rule.applies(None, message))
     }
 
     fn matching(&self, line: &str) -> impl Iterator<Item = &LineRule> {

@@ -47,6 +47,8 @@ use crate::{
 };
 
 const LAUNCH_TIMEOUT: Timespec = Timespec { tv_sec: 30, tv_nsec: 0 };
+/// Maximum time until a child has exited whose gate was closed.
+const EXIT_TIMEOUT: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
 const DONE: i32 = 0;
 const REFUSED: i32 = 3;
 
@@ -252,27 +254,23 @@ fn start(
     // whether the input has a reader.
     drop(reader);
     crashpoint!("shim.forked");
-    let identity = identify(&launch, &gated, containment, cgroup.as_ref())?;
-    // If one of the following steps fails, dropping the child closes its gate, and the child exits. The parent
-    // directories are synced last: a journaling file system has then already written them together with the identity,
-    // at no extra cost.
-    let reserve =
-        || directory.reserve(EXIT).map_err(StartRefusal::because("cannot reserve space for the exit record"));
-    let record = || {
+    // The parent directories are synced last: a journaling file system has then already written them together with the
+    // identity, at no extra cost.
+    let record = |identity: &Identity| {
         directory.write_durably(IDENTITY, None, &identity.encode())?;
         directory.sync_parents(launch.sync_parents)
     };
-    let reserved = reserve().and_then(|reserved| {
-        record().map_err(StartRefusal::because("cannot make the identity record durable"))?;
-        Ok(Some(reserved))
+    let prepared = identify(&launch, &gated, containment, cgroup.as_ref()).and_then(|identity| {
+        let reserved = directory
+            .reserve(EXIT)
+            .map_err(StartRefusal::because("cannot reserve space for the exit record"))?;
+        record(&identity).map_err(StartRefusal::because("cannot make the identity record durable"))?;
+        Ok((identity, Some(reserved)))
     });
-    let reserved = match reserved {
-        Ok(reserved) => reserved,
+    let (identity, reserved) = match prepared {
+        Ok(prepared) => prepared,
         Err(refusal) => {
-            drop(gated);
-            if let Some(cgroup) = &cgroup {
-                cgroup.remove();
-            }
+            abandon(gated, cgroup.as_ref());
             directory.release(EXIT);
             // No command ran. Remove the identity file, because all readers of the directory conclude from its absence
             // that no command ran.
@@ -296,6 +294,19 @@ fn start(
         reserved,
         launch,
     })
+}
+
+/// Gives up a child that is waiting at its gate: closes the gate, so that the child exits without executing the
+/// command, and removes the cgroup of the child.
+fn abandon(gated: GatedChild, cgroup: Option<&Cgroup>) {
+    let GatedChild { gate, pidfd, .. } = gated;
+    drop(gate);
+    let Some(cgroup) = cgroup else { return };
+    // The kernel refuses to remove a cgroup with a live process. The child normally exits within a millisecond.
+    let mut fds = [PollFd::new(&pidfd, PollFlags::IN)];
+    // If the child does not exit in time, the cgroup cannot be removed and stays behind.
+    let _has_exited = rustix::event::poll(&mut fds, Some(&EXIT_TIMEOUT));
+    cgroup.remove();
 }
 
 /// Creates the child with the strongest containment mechanism that the launch allows and that works on this machine.
@@ -353,6 +364,7 @@ fn identify(
     mechanism: Containment,
     cgroup: Option<&Cgroup>,
 ) -> Result<Identity, StartRefusal> {
+    failpoint!("shim.identify").map_err(StartRefusal::because("cannot identify the child"))?;
     let shim_pid = std::process::id();
     let stat = |pid| ProcessStat::read(pid).ok_or_else(|| StartRefusal::new("/proc cannot be read"));
     Ok(Identity {

@@ -1,6 +1,6 @@
 //! Tests of the containment mechanisms, and of processes that are not part of the tree.
 
-use std::{fs, path::PathBuf};
+use std::{fs, os::unix::fs::PermissionsExt as _, path::PathBuf};
 
 use longhaul_shim::{
     AllowedContainment, Containment, ShimHello, ShimMessage, ShimRequest, ShimStopRequest, StopReason,
@@ -78,6 +78,33 @@ fn cgroup_with_a_process_in_it_is_not_used() {
     other.kill().unwrap();
     other.wait().unwrap();
     until("the cgroup is empty", || fs::remove_dir(&path).ok());
+}
+
+#[test]
+fn cgroup_of_a_child_that_cannot_be_identified_is_removed() {
+    let Some(root) = cgroup_root() else {
+        eprintln!("SKIPPED: no cgroup v2 hierarchy can be written here");
+        return;
+    };
+    let aside = Directory::new();
+    let wrapper = aside.path().join("shim");
+    let text = format!(
+        "#!/bin/sh\nLONGHAUL_FAILPOINTS=shim.identify=eio LONGHAUL_FAILPOINTS_SEEN={}/seen exec {} \"$@\"\n",
+        aside.path().display(),
+        program().display()
+    );
+    fs::write(&wrapper, text).unwrap();
+    fs::set_permissions(&wrapper, fs::Permissions::from_mode(0o700)).unwrap();
+    let mut launch = script("true");
+    let path = root.join(format!("shim-unidentified-{}", std::process::id()));
+    launch.containment = AllowedContainment::Only(Containment::Cgroup);
+    launch.cgroup = Some(path.clone());
+    let mut attempt = Attempt::launch_by(&wrapper, &launch);
+    attempt.peer.hear_until(|notice| matches!(notice, ShimMessage::Refused { .. }).then_some(()));
+    attempt.shim.wait().unwrap();
+    assert!(fs::read_to_string(aside.path().join("seen")).unwrap().contains("shim.identify"));
+    assert!(!path.exists(), "the empty cgroup is left over");
+    assert_eq!(attempt.files().identity().unwrap(), None);
 }
 
 #[test]
