@@ -25,8 +25,8 @@ pub enum RestartScope<'a> {
 /// Options for a restart of interrupted processes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct InterruptedRestartOptions {
-    /// True to also restart children that a restarted process launches itself, except children that it has already
-    /// launched again.
+    /// True to also restart children whose launcher was restarted and has ended without launching them again. As long
+    /// as such a launcher has not ended, it may still launch them, so they would run twice.
     pub with_children: bool,
     /// True to start nothing and only report the processes that would be restarted.
     pub dry_run: bool,
@@ -56,7 +56,8 @@ pub struct SkippedRestart {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SkipReason {
     /// An ancestor that launched the process, directly or indirectly, is being restarted or was restarted earlier. This
-    /// ancestor is expected to launch the process again.
+    /// ancestor is expected to launch the process again. With [`with_children`](InterruptedRestartOptions), the restart
+    /// of an ancestor has not ended.
     AncestorRestarted {
         /// The ancestor that is being restarted or was restarted.
         ancestor: ProcessId,
@@ -174,6 +175,9 @@ impl Engine {
             if process.status() == Status::Interrupted {
                 choice.interrupted.insert(process.id);
             }
+            if !process.status().is_ended() {
+                choice.live.insert(process.id);
+            }
             if project.is_some() && process.spec.project.as_ref() != project {
                 return;
             }
@@ -244,6 +248,8 @@ struct RestartSelection {
     skipped: Vec<SkippedRestart>,
     /// Ids of all interrupted processes.
     interrupted: BTreeSet<ProcessId>,
+    /// Ids of all processes that have not ended.
+    live: BTreeSet<ProcessId>,
     /// The processes that were restarted earlier, each mapped to the process that the restart created.
     restarted: BTreeMap<ProcessId, ProcessId>,
     /// The candidates that have a replacement, each mapped to the process that replaces it. The restart of an ancestor
@@ -255,7 +261,13 @@ impl RestartSelection {
     /// Moves candidates to `skipped` if they must not be restarted or if a restarted ancestor launches them again.
     fn decide(&mut self, is_named: bool, with_children: bool) {
         let mut chosen: BTreeSet<ProcessId> = BTreeSet::new();
-        for stored in std::mem::take(&mut self.candidates) {
+        let candidates = std::mem::take(&mut self.candidates);
+        // The restart of a launcher is newer than the children that the launcher had launched before. Whether it is
+        // restarted again must be known before its children are decided.
+        let mut awaited = self.live.clone();
+        let chosen_later = |stored: &&StoredProcess| is_named || skip_reason(&stored.process).is_none();
+        awaited.extend(candidates.iter().filter(chosen_later).map(|stored| stored.process.id));
+        for stored in candidates {
             let process = &stored.process;
             let replacement = self.replaced.get(&process.id).copied();
             // Without `with_children`, a process that has a replacement counts as restarted.
@@ -266,10 +278,16 @@ impl RestartSelection {
             }
             let mut launchers = process.lineage.launchers().iter().rev().copied();
             let restarted = launchers.find(|above| chosen.contains(above) || self.is_restarted(above));
+            let is_launcher_awaited = || {
+                let mut launchers = process.lineage.launchers().iter();
+                launchers.any(|above| chosen.contains(above) || self.has_restart_in(above, &awaited))
+            };
             let reason = match (skip_reason(process), replacement, restarted) {
                 (Some(reason), _, _) if !is_named => reason,
                 (_, Some(by), _) => SkipReason::Replaced { by },
-                (_, None, Some(ancestor)) if !with_children => SkipReason::AncestorRestarted { ancestor },
+                (_, None, Some(ancestor)) if !with_children || is_launcher_awaited() => {
+                    SkipReason::AncestorRestarted { ancestor }
+                }
                 (_, None, Some(_) | None) => {
                     chosen.insert(process.id);
                     self.candidates.push(stored);
@@ -284,6 +302,11 @@ impl RestartSelection {
     /// Returns true if a process was interrupted and has been restarted earlier.
     fn is_restarted(&self, id: &ProcessId) -> bool {
         self.interrupted.contains(id) && self.restarted.contains_key(id)
+    }
+
+    /// Returns true if a restart of an interrupted process is one of the given processes.
+    fn has_restart_in(&self, id: &ProcessId, awaited: &BTreeSet<ProcessId>) -> bool {
+        self.interrupted.contains(id) && self.restarts_of(*id).any(|restart| awaited.contains(&restart))
     }
 
     /// Assigns to candidates the processes that restarts of their ancestors launched. Each launched process replaces

@@ -58,8 +58,7 @@ pub struct RestartArgs {
     /// Restart interrupted processes in the background: the given processes, or all that were not restarted yet
     #[arg(long, conflicts_with = "revision")]
     pub interrupted: bool,
-    /// With --interrupted: also restart children whose restarted parent has not launched them again yet; if the
-    /// parent does so later, they run twice
+    /// With --interrupted: also restart children whose restarted parent has ended without launching them again
     #[arg(long, requires = "interrupted")]
     pub with_children: bool,
     /// With --interrupted: print which processes would be restarted or skipped, and why

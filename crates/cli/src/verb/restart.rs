@@ -128,8 +128,12 @@ async fn restart_interrupted(context: &VerbContext, args: &RestartArgs) -> Resul
             clean_label(&skipped.detail)
         ));
     }
-    if !with_children && reply.skipped.iter().any(|skipped| skipped.reason == "ancestor_restarted") {
-        console.say("if such a child is not launched again: longhaul restart --interrupted --with-children");
+    if reply.skipped.iter().any(|skipped| skipped.reason == "ancestor_restarted") {
+        console.say(
+            "if the launcher ends without launching such a child again: \
+             longhaul restart --interrupted --with-children; to restart a child at once, name it: \
+             longhaul restart --interrupted ID",
+        );
     }
     Ok(DONE)
 }

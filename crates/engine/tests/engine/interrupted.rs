@@ -180,9 +180,38 @@ async fn children_of_a_restarted_process_are_left_to_their_parent() {
         (Vec::new(), left.to_vec()),
         "the process is reported again"
     );
-    let children = restart(InterruptedRestartOptions { with_children: true, ..all }).await;
-    assert_eq!(origins(&children), [parent, grandchild], "unless they are requested");
+    let with_children = InterruptedRestartOptions { with_children: true, ..all };
+    assert_eq!(skipped(&restart(with_children).await), left, "the grandparent may still launch them");
+    world.cancel(done.launched[0].stored.process.id).await;
+    world.settle().await;
+    let children = restart(with_children).await;
+    assert_eq!(origins(&children), [parent], "the grandparent has ended and cannot launch them");
+    assert_eq!(skipped(&children), [(grandchild, SkipReason::AncestorRestarted { ancestor: parent })]);
+    world.cancel(children.launched[0].stored.process.id).await;
+    world.settle().await;
+    assert_eq!(origins(&restart(with_children).await), [grandchild]);
     assert_eq!(skipped(&restart(all).await), [], "the processes were restarted");
+}
+
+#[tokio::test(start_paused = true)]
+async fn children_are_never_restarted_beside_a_launcher_that_may_launch_them_again() {
+    let world = World::new().await;
+    let options = InterruptedRestartOptions { with_children: true, ..InterruptedRestartOptions::default() };
+    let restart = async || world.engine.restart_interrupted(RestartScope::All, options).await.unwrap();
+    let parent = world.launch("run").await;
+    let left = child(&world, parent, command("run")).await;
+    let awaited = [(left, SkipReason::AncestorRestarted { ancestor: parent })];
+    for round in 0..3 {
+        world.settle().await;
+        world.spawner.reboot();
+        world.settle().await;
+        let first = restart().await;
+        assert_eq!(first.launched.len(), 1, "the first request after crash {round}");
+        assert_eq!(skipped(&first), awaited);
+        world.settle().await;
+        assert_eq!(world.spawner.live().len(), 1);
+        assert_eq!(skipped(&restart().await), awaited, "the parent is alive");
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -238,6 +267,8 @@ async fn child_that_its_restarted_parent_launched_again_is_not_restarted() {
     let again = child(&world, restarted, command("exit 0 60000")).await;
     let left = (second, SkipReason::AncestorRestarted { ancestor: parent });
     assert_eq!(skipped(&restart(false).await), [left], "the other one has come back");
+    world.cancel(restarted).await;
+    world.settle().await;
     let all = restart(true).await;
     assert_eq!(origins(&all), [second]);
     assert_eq!(skipped(&all), [(first, SkipReason::Replaced { by: again })]);
@@ -260,6 +291,8 @@ async fn one_relaunched_child_replaces_one_of_several_that_are_alike() {
     let replaced = (children[0], SkipReason::Replaced { by: again });
     let named = restart(RestartScope::These(&children[..1]), true).await;
     assert_eq!((origins(&named), skipped(&named)), (vec![], vec![replaced.clone()]));
+    world.cancel(restarted).await;
+    world.settle().await;
     let all = restart(RestartScope::All, true).await;
     assert_eq!((origins(&all), skipped(&all)), (vec![children[1]], vec![replaced]));
 }
@@ -281,7 +314,10 @@ async fn twins_below_a_restart(world: &World, specs: [Spec; 2]) -> ([ProcessId; 
     (twins, done.launched[0].stored.process.id)
 }
 
-async fn with_children(world: &World) -> (Vec<ProcessId>, Vec<(ProcessId, SkipReason)>) {
+/// Ends the restarted parent, and restarts the children that it has not launched again.
+async fn with_children(world: &World, parent: ProcessId) -> (Vec<ProcessId>, Vec<(ProcessId, SkipReason)>) {
+    world.cancel(parent).await;
+    world.settle().await;
     let options = InterruptedRestartOptions { with_children: true, ..InterruptedRestartOptions::default() };
     let done = world.engine.restart_interrupted(RestartScope::All, options).await.unwrap();
     (origins(&done), skipped(&done))
@@ -296,7 +332,7 @@ async fn replacement_that_was_restarted_replaces_no_second_child() {
     assert_eq!(world.end(again).await, Status::Completed);
     world.engine.restart(again, None).await.unwrap();
     let replaced = (first, SkipReason::Replaced { by: again });
-    assert_eq!(with_children(&world).await, (vec![second], vec![replaced]));
+    assert_eq!(with_children(&world, restarted).await, (vec![second], vec![replaced]));
 }
 
 #[tokio::test(start_paused = true)]
@@ -306,7 +342,7 @@ async fn replacement_counts_as_the_child_with_its_name() {
     let ([first, second], restarted) = twins_below_a_restart(&world, [named("a"), named("b")]).await;
     let again = child(&world, restarted, named("b")).await;
     let replaced = (second, SkipReason::Replaced { by: again });
-    assert_eq!(with_children(&world).await, (vec![first], vec![replaced]));
+    assert_eq!(with_children(&world, restarted).await, (vec![first], vec![replaced]));
 }
 
 #[tokio::test(start_paused = true)]
@@ -316,7 +352,7 @@ async fn named_child_is_restarted_though_it_was_replaced_and_leaves_the_replacem
     let again = child(&world, restarted, command("run")).await;
     assert_eq!(world.restarted(Some(&[first])).await, [(Some(first), true)]);
     let replaced = (second, SkipReason::Replaced { by: again });
-    assert_eq!(with_children(&world).await, (vec![], vec![replaced]));
+    assert_eq!(with_children(&world, restarted).await, (vec![], vec![replaced]));
 }
 
 #[tokio::test(start_paused = true)]

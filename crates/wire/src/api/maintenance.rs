@@ -58,6 +58,8 @@ pub struct StatsView {
     /// Ids of ended processes whose descendants may still be alive.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub tree_unverified: Vec<String>,
+    /// Number of exits that this manager recorded later than the setting `detection.deadline` allows.
+    pub late_detections: u64,
 }
 
 /// Statistics of the processes of one level, or of all levels.
@@ -181,8 +183,7 @@ pub struct RestartInterruptedRequest {
     /// Project whose interrupted processes are restarted; used only if `ids` is empty.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub project: Option<String>,
-    /// True to restart also children that were launched by a restarted process, unless that process has already
-    /// launched them again.
+    /// True to restart also children whose launcher was restarted and has ended without launching them again.
     #[serde(skip_serializing_if = "is_false")]
     pub with_children: bool,
     /// True to report what would be restarted, without restarting anything.

@@ -234,7 +234,9 @@ fn skipped_interrupted_processes_are_reported() {
     let reply = json!({"processes": [samples::running()], "skipped": skipped});
     let came = said("restart --interrupted", false, move |_| FakeResponse::Json(200, reply.clone()));
     assert_eq!((came.code(), came.out), (0, format!("{}\n", samples::running().id)));
-    let hint = "if such a child is not launched again: longhaul restart --interrupted --with-children\n";
+    let hint = "if the launcher ends without launching such a child again: \
+                longhaul restart --interrupted --with-children; to restart a child at once, name it: \
+                longhaul restart --interrupted ID\n";
     assert_eq!(came.err, format!("not restarted: {} (kid): 277e4c23 launches it\n{hint}", &id[..8]));
     let reply = json!({"processes": [], "skipped": skipped});
     let came = said("restart --interrupted", false, move |_| FakeResponse::Json(200, reply.clone()));
