@@ -146,6 +146,35 @@ fn the_first_answer_is_correct_after_all_programs_were_killed() {
 }
 
 #[test]
+fn first_restart_after_all_programs_were_killed_runs_no_child_twice() {
+    let home = Home::new();
+    let longhaul = longhaul_tests::program("longhaul");
+    let child = "echo run >> kids; exec sleep 1000";
+    let script = format!("{} run -b --name kid -- sh -c '{child}'; exec sleep 1000", longhaul.display());
+    let lead = home.ok(&["run", "-b", "--name", "lead", "--", "sh", "-c", &script]);
+    home.until_written("kids");
+    let kid = home.record("kid")["id"].as_str().unwrap().to_owned();
+    let of = |id: &str| [home.shim(id), home.pid(id)];
+    let commands = [of(&lead), of(&kid)].concat();
+    kill_together("-KILL", &[&[home.manager().unwrap()], commands.as_slice()].concat());
+    until("everything has ended", || commands.iter().all(|pid| !is_alive(*pid)).then_some(()));
+    let restarted = home.ok(&["restart", "--interrupted", "--with-children"]);
+    assert_eq!(restarted.lines().count(), 1, "only the root is restarted: {restarted}");
+    let live = || -> Vec<serde_json::Value> {
+        let list: serde_json::Value = serde_json::from_str(&home.ok(&["status", "--json"])).unwrap();
+        list["processes"].as_array().unwrap().iter().filter(|row| row["name"] == "kid").cloned().collect()
+    };
+    until("the parent has launched its child again", || {
+        live().iter().any(|row| row["parent_id"] == restarted.trim()).then_some(())
+    });
+    until("the child has started", || {
+        (std::fs::read_to_string(home.work().join("kids")).unwrap().lines().count() == 2).then_some(())
+    });
+    assert_eq!(live().len(), 1, "the child runs once");
+    assert_eq!(home.ok(&["restart", "--interrupted", "--with-children"]), "");
+}
+
+#[test]
 fn the_true_exit_code_is_recorded_if_only_the_shim_is_killed() {
     let home = Home::new();
     // The command sleeps for a second, so that the manager can notice the kill. A command that ended together with its
@@ -211,6 +240,29 @@ fn the_grace_period_and_the_stop_signal_survive_the_manager_and_the_shim() {
     home.until_status(&id, "cancelled");
     let record = home.record(&id);
     assert_eq!((record["exit_code"].as_i64(), record["exit"]["last_signal"].as_i64()), (Some(7), Some(2)));
+}
+
+#[test]
+fn stop_is_repeated_within_the_same_grace_period_if_manager_and_shim_were_killed() {
+    const GRACE: Duration = Duration::from_secs(8);
+    let home = Home::new();
+    let script = "trap 'echo asked >> asked' TERM; touch up; while :; do sleep 0.05; done";
+    let id = home.ok(&["run", "-b", "--grace", "8s", "--", "sh", "-c", script]);
+    home.until_written("up");
+    let shim = home.shim(&id);
+    let begun = Instant::now();
+    home.ok(&["cancel", "--no-wait", &id]);
+    home.until_written("asked");
+    home.end_manager("-KILL");
+    kill("-KILL", shim);
+    until("the shim has exited", || (!is_alive(shim)).then_some(()));
+    home.until_status(&id, "cancelled");
+    let taken = begun.elapsed();
+    assert!(taken >= GRACE && taken < GRACE + Duration::from_secs(6), "{taken:?}");
+    assert_eq!(home.record(&id)["exit"]["last_signal"], 9);
+    // Nobody can know whether the first supervisor had sent its signal, so the signal is sent again.
+    let asked = std::fs::read_to_string(home.work().join("asked")).unwrap();
+    assert_eq!(asked.lines().count(), 2, "{asked}");
 }
 
 #[test]

@@ -21,7 +21,7 @@ pub use moment::{moment, rfc3339};
 pub(crate) use moment::{seconds, span};
 pub(crate) use node::{node, nodes};
 pub(crate) use outcome::{launched, outcome, outcomes};
-pub(crate) use process::{dating, first_error};
+pub(crate) use process::{dating, first_error, updated_at};
 pub(crate) use queue::{idle, listing};
 pub(crate) use reason::of_ending as ending;
 pub(crate) use stats::{stats, uses};

@@ -185,6 +185,7 @@ impl From<EngineError> for ApiError {
                 .help(match by {
                     ReferenceField::IdPrefix => "use more characters of the id",
                     ReferenceField::Name => "several live processes have this name: use an id",
+                    ReferenceField::Agent => "the agent has several live processes: use the id of one of them",
                 })
                 .among(candidates.iter().map(described)),
             EngineError::OtherSessions { candidates, .. } => Self::new(404, "process_not_found", title)

@@ -18,10 +18,10 @@ use crate::events::log_reader::patiently;
 use counters::EventCounters;
 use histogram::Histogram;
 use live_gauge::LiveGauge;
-use longhaul_domain::Status;
+use longhaul_domain::{ProcessId, Status};
 use longhaul_engine::ports::{EventCursor, PageRequest, ProcessFilter, SortOrder};
 use longhaul_engine::{Engine, EngineError};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 use tokio::select;
@@ -52,12 +52,18 @@ struct MetricsInner {
     doubted: Notify,
     /// True if other nodes also write to the store.
     is_shared: AtomicBool,
+    /// Longest time from an exit to its record that is not reported as late, in milliseconds.
+    detection_deadline_ms: AtomicU64,
+    /// Number of exits that were recorded late.
+    late_detections: AtomicU64,
     /// Durations of store writes, with one histogram each for submit, claim and commit.
     writes: Mutex<[Histogram; 3]>,
 }
 
 /// Interval at which the live processes are reloaded from a shared store, to include the writes of other nodes.
 const REFRESH_INTERVAL: Duration = Duration::from_secs(60);
+/// Default of the longest time from an exit to its record, in milliseconds.
+const DEFAULT_DETECTION_DEADLINE_MS: u64 = 500;
 /// Number of records that are read in one request.
 const PAGE: u32 = 256;
 
@@ -79,6 +85,8 @@ impl Default for Metrics {
             live_gauge: Mutex::default(),
             doubted: Notify::new(),
             is_shared: AtomicBool::new(false),
+            detection_deadline_ms: AtomicU64::new(DEFAULT_DETECTION_DEADLINE_MS),
+            late_detections: AtomicU64::new(0),
             writes: Mutex::new([Histogram::of_latency(), Histogram::of_latency(), Histogram::of_latency()]),
         };
         Self { inner: Arc::new(inner) }
@@ -90,6 +98,29 @@ impl Metrics {
     pub fn follow(&self, engine: &Engine) {
         drop(tokio::spawn(follow(self.clone(), engine.clone())));
         drop(tokio::spawn(count(self.clone(), engine.clone())));
+    }
+
+    /// Sets the longest time from the exit of a command to its record that is not reported as late.
+    pub fn set_detection_deadline(&self, deadline: Duration) {
+        let millis = u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX);
+        self.inner.detection_deadline_ms.store(millis, Ordering::Relaxed);
+    }
+
+    /// Returns the number of exits that this manager recorded later than the deadline.
+    #[must_use]
+    pub fn late_detections(&self) -> u64 {
+        self.inner.late_detections.load(Ordering::Relaxed)
+    }
+
+    /// Counts the time from an exit to its record, and reports a late record.
+    fn detected(&self, id: ProcessId, delay: Duration) {
+        self.tally().detection.take(delay);
+        let deadline = Duration::from_millis(self.inner.detection_deadline_ms.load(Ordering::Relaxed));
+        if delay > deadline {
+            self.inner.late_detections.fetch_add(1, Ordering::Relaxed);
+            let delay_ms = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);
+            tracing::warn!(%id, delay_ms, "the exit of a command was recorded later than detection.deadline");
+        }
     }
 
     /// Counts the events that were logged since the last call of this function.

@@ -5,7 +5,7 @@
 
 use longhaul::Longhaul;
 use longhaul_domain::{CommandSpec, Spec, Work};
-use longhaul_engine::{Launch, Launcher, Shutdown, WaitCondition, WaitMode};
+use longhaul_engine::{Launch, Launcher, Shutdown};
 use std::error::Error;
 use std::io::Write;
 use std::path::Path;
@@ -38,10 +38,15 @@ async fn elsewhere(dir: &Path) -> Result<(), Box<dyn Error>> {
         captured,
         no_queue: false,
     };
-    let id = engine.launch(launch).await?.stored.process.id;
-    let ended = engine.wait(&[id], WaitCondition::Ended, WaitMode::All, None).await?;
-    for stored in ended.processes {
-        writeln!(std::io::stdout(), "it is {}", stored.process.status())?;
-    }
+    let (sender, ends) = std::sync::mpsc::channel();
+    let mut callbacks = engine.on_start_and_end(
+        |started| drop(writeln!(std::io::stdout(), "attempt {} has started", started.process.attempt)),
+        move |ended| drop(sender.send(ended.process.status())),
+    );
+    callbacks.listening().await;
+    engine.launch(launch).await?;
+    // The callbacks run on a thread of their own until their guard is dropped.
+    let status = tokio::task::spawn_blocking(move || ends.recv()).await??;
+    writeln!(std::io::stdout(), "it is {status}")?;
     Ok(())
 }

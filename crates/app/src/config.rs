@@ -6,6 +6,7 @@
 //! directory or the store, and not the programs that are executed.
 
 mod error;
+mod failure_rules;
 mod file;
 pub(crate) mod key;
 mod kind;
@@ -21,6 +22,7 @@ mod sources;
 mod unknown_env;
 
 pub use error::ConfigError;
+pub use failure_rules::{FailureRules, RulesFault};
 pub use key::{ConfigKey, KEYS, KeyAuthority};
 pub use kind::{ConfigValue, ValueKind};
 pub use layers::{ConfigEntry, Layers};

@@ -43,6 +43,7 @@ pub(crate) fn doctor(
     checks.push(machine::state_dir(state_dir));
     let configured = settings.as_ref().ok();
     if let Some(settings) = configured {
+        checks.extend(settings.failure_rules.fault().map(machine::failure_rules));
         checks.push(shim::shim(settings));
     }
     checks.extend(host_check::of_names(state_dir).ok().flatten());
@@ -59,7 +60,7 @@ pub(crate) fn doctor(
     let all = checks.iter().chain(&stores).chain([&clock]);
     let obstacles: Vec<&str> = all.filter_map(DoctorCheck::as_obstacle).collect();
     checks.push(if is_managed { manager } else { machine::kept_away(manager, &obstacles) });
-    checks.extend(answers.then(|| records::records(place)).flatten());
+    checks.extend(answers.then(|| records::records(place)).into_iter().flatten());
     checks.extend(stores);
     checks.extend(host_check::of_environments(state_dir));
     checks.extend(configured.map(host_check::of_containment));

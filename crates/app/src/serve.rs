@@ -8,7 +8,7 @@ mod socket;
 pub use network::ListenError;
 
 use crate::compose::{ComposedParts, HostContext, address, compose, peer_gate, peers, start_notifications};
-use crate::config::{ConfigSources, Flags, ManagerConfig};
+use crate::config::{ConfigSources, Flags, ManagerConfig, RulesFault};
 use crate::enclosing_shim::announce;
 use crate::failure::ProgramError;
 use crate::lock::{LockError, ManagerLock};
@@ -25,7 +25,6 @@ use longhaul_engine::ports::{NodeAdvertisement, NodeDescriptor};
 use longhaul_engine::{Engine, Shutdown};
 use longhaul_failpoint::{VARIABLES, crashpoint};
 use longhaul_http::{Network, OpenConnections, SocketLimits};
-use longhaul_insight::failure::RuleSet;
 use longhaul_mcp::McpInterface;
 use longhaul_wire::api::{PROTOCOL, RetentionView, VersionReply};
 use network::NetworkListeners;
@@ -190,9 +189,13 @@ async fn manage(
     state_dir_guard.watch_store(&settings.store).map_err(system("watch the files of the store"))?;
     crashpoint!("app.composed");
     let metrics = Metrics::default();
+    metrics.set_detection_deadline(settings.detection_deadline);
     let store = CheckedStore::new(parts.store, state_dir_guard.clone(), mark);
     parts.store = Arc::new(InstrumentedStore::new(Arc::new(store), parts.clock.clone(), metrics.clone()));
     let peers = peers(settings, &node.boot)?;
+    if let Some(fault) = settings.failure_rules.fault() {
+        tracing::error!("{fault}; only the built-in rules are used; {}", RulesFault::HELP);
+    }
     let at = EngineAddress {
         socket: Some(state.socket().to_string_lossy().into_owned()),
         address: Some(address(state, settings, &urls)),
@@ -360,12 +363,7 @@ pub(crate) fn engine_settings(
         output_total: settings.output_total,
         silence: settings.silence,
         output_tail_bytes: settings.tail_beside_record,
-        // The rules were validated when the configuration was read.
-        failure_rules: settings
-            .failure_rules
-            .as_deref()
-            .and_then(|rules| RuleSet::parse(rules).ok())
-            .map(Arc::new),
+        failure_rules: settings.failure_rules.own().cloned(),
     }
 }
 
@@ -391,6 +389,7 @@ fn api(
             grace: settings.grace,
             output: settings.output,
             children: settings.children,
+            children_on_failure: settings.children_on_failure,
             on_session_end: settings.on_session_end,
             session_grace: settings.session_grace,
             watch: settings.watch.clone(),

@@ -23,7 +23,7 @@ fn an_embedded_engine_runs_a_command() {
 
 #[test]
 fn a_handle_is_found_by_its_state_directory() {
-    assert_eq!(run("handle"), "it is failed\n");
+    assert_eq!(run("handle"), "attempt 1 has started\nit is failed\n");
 }
 
 #[test]

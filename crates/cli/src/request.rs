@@ -137,6 +137,7 @@ fn work_request(
         delay_ms: work.delay.map(DurationArg::as_millis),
         not_before: work.at.map(StartTime::rfc3339),
         children: work.children.map(|rule| ChildrenRule::word(rule).to_owned()),
+        children_on_failure: work.children_on_failure.map(|rule| ChildrenRule::word(rule).to_owned()),
         on_session_end: work.on_session_end.map(|rule| SessionRule::word(rule).to_owned()),
         session_grace_ms: work.session_grace.map(DurationArg::as_millis),
         no_queue: work.no_queue,

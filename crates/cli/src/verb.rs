@@ -1,6 +1,7 @@
 //! Implementations of the subcommands.
 
 mod action;
+mod agent_hint;
 mod cancel;
 mod damage;
 mod events;
@@ -57,6 +58,7 @@ use crate::arguments::RevisionArgs;
 use crate::dispatch::VerbContext;
 use crate::exit_code::{DONE, ExitCodeMode, of_failure};
 use crate::failure::CliError;
+use agent_hint::hint_at_others_of_agent;
 
 /// Prints the failure for one process and returns its exit code. The subcommand then continues with the next process.
 fn complained(context: &VerbContext, failure: CliError) -> i32 {

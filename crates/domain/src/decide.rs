@@ -71,7 +71,7 @@ impl Decider<'_> {
         let at = self.moment_of(&ending);
         let by_itself = !self.stop_requested() && !matches!(ending, Ending::Cancelled { .. });
         let observation = !matches!(ending, Ending::Interrupted { .. });
-        match self.process.spec.children {
+        match self.process.spec.children_after(&ending) {
             ChildrenPolicy::Cancel if by_itself && self.process.cascade.is_none() => Decision {
                 events: vec![
                     Event { at, fact: Fact::Ended { ending, live_stats } },

@@ -276,6 +276,9 @@ impl Exit {
 pub struct ExitCircumstances {
     /// True if the command was paused at the exit.
     pub paused: bool,
+    /// True if the command failed, and its output was not searched completely for the first error. The output may then
+    /// state an error that is not recorded.
+    pub search_incomplete: bool,
     /// True if another process still had the output open at the exit. Output that this process writes later is stored
     /// only for a short time.
     pub output_open: bool,
@@ -291,6 +294,7 @@ impl ExitCircumstances {
     /// An exit without special circumstances.
     pub const PLAIN: Self = Self {
         paused: false,
+        search_incomplete: false,
         output_open: false,
         exit_unobserved: false,
         end_time_unknown: false,

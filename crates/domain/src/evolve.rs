@@ -16,6 +16,8 @@ impl Process {
     pub fn evolve(&mut self, events: &[Event]) {
         for event in events {
             self.apply(event.at, &event.fact);
+            // The time of an exit may be earlier than the times of events that were reported before it.
+            self.updated_at = self.updated_at.max(event.at);
         }
     }
 

@@ -43,6 +43,8 @@ pub struct Process {
     pub queued_at: Timestamp,
     /// Time at which the latest attempt started to run.
     pub started_at: Option<Timestamp>,
+    /// Time of the latest event. A progress report without a new stage is no event.
+    pub updated_at: Timestamp,
     /// Current priority. It is the priority in the spec until the process is moved in its queue.
     pub priority: Priority,
     /// Cascade that is still in progress: the descendants must end, and some of them may still be alive.
@@ -101,6 +103,7 @@ impl Process {
             never_ran: 0,
             queued_at: ctx.now,
             started_at,
+            updated_at: ctx.now,
             state,
         };
         (process, vec![Event { at: ctx.now, fact: Fact::Submitted }])
@@ -126,6 +129,14 @@ impl Process {
             | State::CancelRequested { .. }
             | State::AwaitingChildren(_) => None,
         }
+    }
+
+    /// Returns the latest time that the state and the times of the process show. Records that contain no time of the
+    /// latest event have this value instead.
+    #[must_use]
+    pub fn latest_known_time(&self) -> Timestamp {
+        let known = [Some(self.queued_at), self.started_at, self.completed_at()];
+        known.into_iter().flatten().max().unwrap_or(self.queued_at)
     }
 
     /// Returns the time at which the process needs a tick. Returns `None` if the process is waiting for an observation

@@ -94,6 +94,13 @@ pub struct LiveStats {
 }
 
 impl LiveStats {
+    /// Returns the time of the latest report or heartbeat.
+    #[must_use]
+    pub fn updated_at(&self) -> Option<Timestamp> {
+        let rate = self.progress_rate.map(|rate| rate.last_at);
+        self.last_heartbeat.max(rate).max(self.reported_eta.map(|eta| eta.at))
+    }
+
     /// Returns the live stats after a report that was made at `now`.
     #[must_use]
     pub fn reported(&self, now: Timestamp, report: &ProgressReport) -> Self {

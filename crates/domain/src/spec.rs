@@ -1,5 +1,6 @@
 //! The spec of a process. It is set at the submission and never changes.
 
+use crate::ending::Ending;
 use crate::id::{
     AgentId, AgentType, Capability, LaunchKey, NodeId, Priority, ProcessName, ProjectName, SessionId, SlotKey,
 };
@@ -45,6 +46,9 @@ pub struct Spec {
     pub retry: RetryPolicy,
     /// Policy for live descendants when the process ends without being cancelled.
     pub children: ChildrenPolicy,
+    /// Policy for live descendants when the process fails, times out or is interrupted. `None` means the policy
+    /// `children`.
+    pub children_on_failure: Option<ChildrenPolicy>,
     /// Policy for the process when its session ends.
     pub on_session_end: SessionPolicy,
     /// Times after which silent work is reported as idle or stalled.
@@ -71,6 +75,7 @@ impl Spec {
             placement: Placement::default(),
             retry: RetryPolicy::none(),
             children: ChildrenPolicy::default(),
+            children_on_failure: None,
             on_session_end: SessionPolicy::default(),
             silence: SilencePolicy::default(),
         }
@@ -82,6 +87,17 @@ impl Spec {
         match &self.work {
             Work::Command(command) => Some(command),
             Work::Reported(_) => None,
+        }
+    }
+
+    /// Returns what happens to live descendants when the process ends in this way without being cancelled.
+    #[must_use]
+    pub fn children_after(&self, ending: &Ending) -> ChildrenPolicy {
+        match ending {
+            Ending::Failed { .. } | Ending::Timeout { .. } | Ending::Interrupted { .. } => {
+                self.children_on_failure.unwrap_or(self.children)
+            }
+            Ending::Completed { .. } | Ending::Cancelled { .. } => self.children,
         }
     }
 

@@ -78,7 +78,7 @@ impl fmt::Display for Status {
 
 /// The error for a text that is not the name of a status.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("there is no status {word:?}")]
+#[error("there is no status {word:?}; the statuses are {}", Status::ALL.map(Status::as_str).join(", "))]
 pub struct UnknownStatus {
     /// Text that was given.
     pub word: String,

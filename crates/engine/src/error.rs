@@ -267,6 +267,8 @@ pub enum ReferenceField {
     IdPrefix,
     /// The reference is the name of a process.
     Name,
+    /// The reference is the id of an agent.
+    Agent,
 }
 
 /// A process that matches an ambiguous reference, with facts that distinguish it from the other matches.

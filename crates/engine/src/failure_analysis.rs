@@ -16,6 +16,14 @@ const PAGE_LEN: u32 = 256 * 1024;
 /// Maximum time by which the search delays the end of an attempt.
 const SEARCH_TIMEOUT: Duration = Duration::from_millis(250);
 
+/// Result of a search for the first error.
+#[derive(Debug, Default)]
+struct ErrorSearch {
+    error: Option<FirstError>,
+    /// True if the whole output was searched.
+    is_complete: bool,
+}
+
 impl EngineShared {
     /// If the observation is the exit of a command that failed by itself, adds the first error in the output to the
     /// exit. Returns other observations unchanged.
@@ -24,20 +32,27 @@ impl EngineShared {
             && let Observation::Exited { attempt, exit } = &mut observation
         {
             let key = AttemptKey { id, attempt: *attempt };
-            exit.first_error = self.first_error(key).await.map(Box::new);
+            let search = self.first_error(key).await;
+            exit.first_error = search.error.map(Box::new);
+            exit.circumstances.search_incomplete = !search.is_complete;
+            if !search.is_complete {
+                tracing::info!(%id, "the output of a failed command was not searched completely for its first error");
+            }
         }
         observation
     }
 
     /// Returns the error that explains the failure best. The end of the output is searched first, because most commands
     /// end with their error. A search that times out uses the findings so far.
-    async fn first_error(&self, key: AttemptKey) -> Option<FirstError> {
-        let size = self.parts.output.size(key).await.ok()?;
+    async fn first_error(&self, key: AttemptKey) -> ErrorSearch {
+        let Ok(size) = self.parts.output.size(key).await else { return ErrorSearch::default() };
         let tail_start = size.end.saturating_sub(SEARCHED_LEN);
         let head_end = SEARCHED_LEN.min(tail_start.saturating_add(OVERLAP_LEN));
         let clock = &self.parts.clock;
         let until = Deadline::Awake(clock.awake().plus(SEARCH_TIMEOUT));
         let mut findings: Vec<Finding> = Vec::new();
+        // In a longer output, the middle is not searched.
+        let mut is_all_searched = tail_start <= SEARCHED_LEN;
         for (from, to) in [(tail_start, size.end), (0, head_end)] {
             let mut analyzer =
                 Analyzer::new(self.settings.failure_rules.clone().unwrap_or_else(RuleSet::builtin));
@@ -46,6 +61,7 @@ impl EngineShared {
                 read = self.read_output_part(key, from, to, &mut analyzer) => read,
                 () = clock.sleep_until(until) => false,
             };
+            is_all_searched &= is_complete;
             if to < size.end {
                 analyzer.interrupt();
             }
@@ -56,7 +72,7 @@ impl EngineShared {
                 break;
             }
         }
-        primary(&findings).map(first_error_of)
+        ErrorSearch { error: primary(&findings).map(first_error_of), is_complete: is_all_searched }
     }
 
     /// Reads a part of the output into the analyzer. Returns false if the output cannot be read.

@@ -52,6 +52,31 @@ impl Engine {
         }
     }
 
+    /// Finds the process that an action is to change, like [`find_for`](Self::find_for), but does not choose between
+    /// several live processes of an agent.
+    ///
+    /// # Errors
+    /// As for [`find_for`](Self::find_for); [`EngineError::Ambiguous`] also if the agent has several live processes.
+    pub async fn find_target(
+        &self,
+        reference: &str,
+        session: Option<&SessionId>,
+    ) -> Result<ProcessId, EngineError> {
+        if let Some(agent) = reference.strip_prefix(AGENT_PREFIX).and_then(|agent| AgentId::new(agent).ok()) {
+            let live = ProcessFilter {
+                agent: Some(agent),
+                statuses: LIVE.to_vec(),
+                session: session.cloned(),
+                ..ProcessFilter::default()
+            };
+            let found = self.page(live, MAX_CANDIDATES).await?;
+            if found.len() > 1 {
+                return Err(self.ambiguous(reference, ReferenceField::Agent, &found));
+            }
+        }
+        self.find_for(reference, session).await
+    }
+
     async fn find_in_memory(
         &self,
         reference: &str,

@@ -4,6 +4,7 @@
 
 mod callback;
 mod log;
+mod process_callback;
 
 use crate::engine::Engine;
 use crate::error::EngineError;

@@ -46,8 +46,8 @@ use serde::{Deserialize, Serialize};
 use std::str::FromStr;
 use std::time::Duration;
 
-/// Format of the records that this program writes. It is also the newest format that this program reads.
-pub const FORMAT: u32 = 2;
+/// Newest format that this program reads. A record that uses no field of this format is written in an older one.
+pub const FORMAT: u32 = 3;
 
 /// Format that every program that uses a store can read, because programs of format 1 refuse to open the current store
 /// layout. A record has a `min_reader` only if it needs a reader of a newer format.
@@ -81,9 +81,8 @@ impl RecordDecodeError {
 
 /// Returns the oldest format that contains every field that a spec uses.
 #[must_use]
-pub const fn oldest_reader(spec: &Spec) -> u32 {
-    let _ = spec;
-    BASE_FORMAT
+pub fn oldest_reader(spec: &Spec) -> u32 {
+    if spec.children_on_failure.is_some() { 3 } else { BASE_FORMAT }
 }
 
 /// Encodes the fixed part of a process, which does not change after its submission: identity, position in its tree, and
@@ -206,7 +205,7 @@ fn is_first(min_reader: &Option<u32>) -> bool {
 }
 
 fn write<T: Serialize>(body: &T, min_reader: u32) -> String {
-    let stamped = VersionedRecord { format: FORMAT.max(min_reader), min_reader: Some(min_reader), body };
+    let stamped = VersionedRecord { format: BASE_FORMAT.max(min_reader), min_reader: Some(min_reader), body };
     #[expect(
         clippy::expect_used,
         reason = "writing to memory cannot fail and every map here has text for keys"

@@ -65,6 +65,7 @@ pub(super) fn over(
             exit_unobserved,
             end_time_unknown: record.undated,
             unverified: record.unverified,
+            search_incomplete: false,
         },
         first_error: None,
     };

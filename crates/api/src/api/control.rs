@@ -31,7 +31,7 @@ impl Api {
         expected: Option<Revision>,
     ) -> Result<ActionReply, ApiError> {
         let engine = &self.engine;
-        let id = engine.find(reference).await?;
+        let id = engine.find_target(reference, None).await?;
         let cause = StopCause::User;
         let answer = match (no_descendants, force) {
             (false, force) => engine.terminate(id, force, expected).await?,
@@ -53,7 +53,7 @@ impl Api {
                 .help("give `level`: 0 for roots, 1 for their children, and so on"));
         };
         let tree = match request.tree.as_deref() {
-            Some(reference) => Some(engine.find(reference).await?),
+            Some(reference) => Some(engine.find_target(reference, None).await?),
             None => None,
         };
         let told = engine.terminate_level(level, tree, request.force).await?;
@@ -103,7 +103,7 @@ impl Api {
     ) -> Result<ActionReply, ApiError> {
         let signal = Signal::named(&request.signal)?;
         let target = if request.tree { SignalTarget::Tree } else { SignalTarget::Main };
-        let id = self.engine.find(reference).await?;
+        let id = self.engine.find_target(reference, None).await?;
         ask(&self.engine, id, Action::Signal { signal, target }, expected).await
     }
 
@@ -121,7 +121,7 @@ impl Api {
         T: Future<Output = Result<Vec<MemberOutcome>, EngineError>>,
     {
         let engine = &self.engine;
-        let id = engine.find(reference).await?;
+        let id = engine.find_target(reference, None).await?;
         let ActionReply { process, changed, note } = ask(engine, id, command, expected).await?;
         let mut descendants = Vec::new();
         if !no_descendants {
@@ -151,7 +151,7 @@ impl Api {
                     .help("give `priority`, or `first` to move the process before all others of its key"));
             }
         };
-        let id = engine.find(reference).await?;
+        let id = engine.find_target(reference, None).await?;
         if let Some(priority) = priority {
             return ask(engine, id, Action::Prioritize { priority }, expected).await;
         }
@@ -165,7 +165,7 @@ impl Api {
     /// Returns an error if the reference does not match exactly one process, or if the process is not waiting for a
     /// retry.
     pub async fn retry(&self, reference: &str, expected: Option<Revision>) -> Result<ActionReply, ApiError> {
-        let id = self.engine.find(reference).await?;
+        let id = self.engine.find_target(reference, None).await?;
         ask(&self.engine, id, Action::RetryNow, expected).await
     }
 }

@@ -1,11 +1,11 @@
 //! Lists of processes.
 
 use crate::api::Api;
-use crate::convert::{DetailLevel, rfc3339, views};
+use crate::convert::{DetailLevel, rfc3339, updated_at, views};
 use crate::error::ApiError;
 use crate::hooks::HOOK_TYPE;
-use longhaul_domain::{InvalidText, Level, ProcessId, Seq, SessionId, Status};
-use longhaul_engine::ports::{Listing, PageKey, PageRequest, ProcessFilter, SortOrder};
+use longhaul_domain::{InvalidText, Level, ProcessId, Seq, SessionId, Status, Timestamp};
+use longhaul_engine::ports::{EventCursor, Listing, PageKey, PageRequest, ProcessFilter, SortOrder};
 use longhaul_engine::{Engine, EngineError};
 use longhaul_wire::api::{ListRequest, ProcessList};
 use std::str::FromStr;
@@ -23,6 +23,15 @@ impl Api {
     pub async fn list(&self, request: &ListRequest) -> Result<ProcessList, ApiError> {
         let session = parsed(request.session.as_deref(), "session")?;
         listed(&self.engine, session, ListScope::Live, request).await
+    }
+
+    /// Returns the id of the root of the tree that contains the referenced process.
+    ///
+    /// # Errors
+    /// Returns an error if the reference does not match exactly one process, or if the store does not respond.
+    pub async fn root(&self, reference: &str) -> Result<ProcessId, ApiError> {
+        let member = self.engine.find(reference).await?;
+        Ok(self.engine.process(member).await?.process.lineage.root(member))
     }
 
     /// Lists all processes of a session, both live and ended.
@@ -74,13 +83,32 @@ async fn listed(
     if let Some(root) = filter.ancestor {
         add_root(engine, root, &filter, &page, &mut listing).await?;
     }
+    let last_changed = last_changed(engine, &listing).await;
     Ok(ProcessList {
+        last_changed: last_changed.map(rfc3339),
         processes: views(engine, &listing.processes, depth).await,
         cursor: listing.next.map(|PageKey(seq)| seq.to_string()),
         at: rfc3339(engine.now()),
         stale_since: engine.away_since().map(rfc3339),
         damaged: listing.damaged.iter().map(ToString::to_string).collect(),
     })
+}
+
+/// Returns the time of the latest event of any process, or of the latest change of a listed process if that is later.
+/// While the store does not respond, only the listed processes count.
+async fn last_changed(engine: &Engine, listing: &Listing) -> Option<Timestamp> {
+    let listed = listing.processes.iter().map(updated_at).max();
+    if engine.away_since().is_some() {
+        return listed;
+    }
+    listed.max(latest_event(engine).await)
+}
+
+async fn latest_event(engine: &Engine) -> Option<Timestamp> {
+    let EventCursor(end) = engine.log_end().await.ok()?;
+    let before = EventCursor(end.checked_sub(1)?);
+    let page = engine.log(Some(before), 1, false).await.ok()?;
+    page.events.last().map(|logged| logged.event.at)
 }
 
 /// Returns true if the list omits hook runs. A list contains hook runs only if the request asks for ended processes,

@@ -96,7 +96,7 @@ impl Api {
             .map(|value| json_text("result", &value))
             .transpose()?;
         let id = self.engine.find(reference).await?;
-        ask(&self.engine, id, Action::Complete { result }, expected).await
+        end_report(&self.engine, id, Action::Complete { result }, expected).await
     }
 
     /// Ends reported work as failed.
@@ -112,8 +112,24 @@ impl Api {
     ) -> Result<ActionReply, ApiError> {
         let error = error_text(request.error)?;
         let id = self.engine.find(reference).await?;
-        ask(&self.engine, id, Action::Fail { error }, expected).await
+        end_report(&self.engine, id, Action::Fail { error }, expected).await
     }
+}
+
+/// Ends reported work. A second report of the same ending changes nothing and is logged, because it shows that two
+/// reporters work on the same process, or that one of them repeats itself.
+async fn end_report(
+    engine: &Engine,
+    id: ProcessId,
+    action: Action,
+    expected: Option<Revision>,
+) -> Result<ActionReply, ApiError> {
+    let reply = ask(engine, id, action, expected).await?;
+    if !reply.changed {
+        let status = reply.process.status.as_str();
+        tracing::warn!(%id, status, "the end of reported work was reported again; the report changed nothing");
+    }
+    Ok(reply)
 }
 
 fn error_text(text: String) -> Result<String, ApiError> {
@@ -160,7 +176,7 @@ async fn finish(
     expected: Option<Revision>,
 ) -> Result<ActionReply, ApiError> {
     match end {
-        ReportedEnd::Told(end) => ask(engine, id, end, expected).await,
+        ReportedEnd::Told(action) => end_report(engine, id, action, expected).await,
         // A reporter that reports its own work as cancelled has already stopped, so the process can end immediately.
         ReportedEnd::Cancelled if is_reported => {
             // The descendants are cancelled first. They get their grace period to stop.

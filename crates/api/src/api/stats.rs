@@ -21,6 +21,7 @@ impl Api {
             ..ProcessFilter::default()
         };
         let uses = uses(engine, &scope).await?;
-        Ok(stats(&engine.stats(&scope).await?, &uses, engine.now()))
+        let view = stats(&engine.stats(&scope).await?, &uses, engine.now());
+        Ok(StatsView { late_detections: self.metrics.late_detections(), ..view })
     }
 }

@@ -28,6 +28,8 @@ pub struct LaunchDefaults {
     pub output: OutputBound,
     /// Policy that decides what happens to the live children of a process when the process ends.
     pub children: ChildrenPolicy,
+    /// Policy for live descendants when the process fails, times out or is interrupted. `None` means `children`.
+    pub children_on_failure: Option<ChildrenPolicy>,
     /// Policy that decides what happens to the processes of a session when the session ends.
     pub on_session_end: SessionPolicy,
     /// Default grace period of the session policy `grace`.
@@ -48,6 +50,7 @@ impl Default for LaunchDefaults {
             grace: StopPolicy::DEFAULT_GRACE,
             output: OutputBound::default(),
             children: ChildrenPolicy::default(),
+            children_on_failure: None,
             on_session_end: SessionPolicy::default(),
             session_grace: SESSION_GRACE,
             watch: Vec::new(),

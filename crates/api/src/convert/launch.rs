@@ -74,6 +74,12 @@ pub(crate) fn launch(
         not_before: not_before(request.delay_ms, request.not_before.as_deref(), now)?,
         placement,
         children: request.children.as_deref().map_or(Ok(defaults.children), children)?,
+        children_on_failure: match (request.children_on_failure.as_deref(), &request.children) {
+            (Some(word), _) => Some(children(word)?),
+            // A launch that names one policy means it for every ending.
+            (None, Some(_)) => None,
+            (None, None) => defaults.children_on_failure,
+        },
         on_session_end: match request.on_session_end.as_deref() {
             Some(word) => session_policy(word, request.session_grace_ms, defaults.session_grace)?,
             None if request.session_grace_ms.is_none() => defaults.on_session_end,
@@ -354,6 +360,27 @@ mod tests {
     fn delay_counts_from_now() {
         let launch = read(LaunchRequest { delay_ms: Some(500), ..command_request() }).unwrap();
         assert_eq!(launch.spec.not_before, Some(Timestamp(1_500)));
+    }
+
+    #[test]
+    fn policy_for_children_that_a_launch_names_is_meant_for_failures_too_unless_it_names_one_for_them() {
+        let defaults =
+            LaunchDefaults { children_on_failure: Some(ChildrenPolicy::Cancel), ..LaunchDefaults::default() };
+        let policies = |children: Option<&str>, on_failure: Option<&str>| {
+            let request = LaunchRequest {
+                children: children.map(str::to_owned),
+                children_on_failure: on_failure.map(str::to_owned),
+                ..command_request()
+            };
+            launch(request, None, Timestamp(0), &defaults)
+                .map(|launch| (launch.spec.children, launch.spec.children_on_failure))
+        };
+        let (keep, cancel, wait) = (ChildrenPolicy::Keep, ChildrenPolicy::Cancel, ChildrenPolicy::Wait);
+        assert_eq!(policies(None, None).unwrap(), (keep, Some(cancel)));
+        assert_eq!(policies(Some("wait"), None).unwrap(), (wait, None));
+        assert_eq!(policies(Some("wait"), Some("keep")).unwrap(), (wait, Some(keep)));
+        assert_eq!(policies(None, Some("wait")).unwrap(), (keep, Some(wait)));
+        assert!(policies(None, Some("kill")).is_err());
     }
 
     #[test]

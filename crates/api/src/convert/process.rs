@@ -101,6 +101,7 @@ pub(super) fn basic_view(stored: &StoredProcess, around: ProcessContext) -> Proc
         level: lineage.level().0,
         restarted_from: lineage.restarted_from.map(|id| id.to_string()),
         children: children(spec.children).to_owned(),
+        children_on_failure: children(spec.children_on_failure.unwrap_or(spec.children)).to_owned(),
         cancelling_descendants: process.cascade.is_some(),
         on_session_end: on_session_end.to_owned(),
         session_grace_ms: session_grace.map(millis),
@@ -126,6 +127,7 @@ pub(super) fn basic_view(stored: &StoredProcess, around: ProcessContext) -> Proc
         error: not_started(process, &around)
             .or_else(|| ended.and_then(|ended| error(process, &ended.ending, now))),
         first_error: exit.and_then(|exit| exit.first_error.as_deref()).map(first_error),
+        first_error_incomplete: exit.is_some_and(|exit| exit.circumstances.search_incomplete),
         start_failure: ended.and_then(|ended| start_failure(&ended.ending)),
         result: ended
             .and_then(|ended| match &ended.ending {
@@ -149,6 +151,7 @@ pub(super) fn basic_view(stored: &StoredProcess, around: ProcessContext) -> Proc
         queued_at: rfc3339(process.queued_at),
         started_at: process.started_at.map(rfc3339),
         completed_at: process.completed_at().map(rfc3339),
+        updated_at: rfc3339(updated_at(stored)),
         completed_at_precision: ended.and_then(|ended| dating(&ended.ending)).map(ToOwned::to_owned),
         duration_ms: duration(process, now).map(millis),
         timeout_ms: command.and_then(|command| command.timeout).map(millis),
@@ -223,6 +226,11 @@ fn live_stats(stored: &StoredProcess) -> &LiveStats {
         | State::Stopping { .. }
         | State::CancelRequested { .. } => &stored.live_stats,
     }
+}
+
+/// Returns the time at which the record of a process last changed, including its live stats.
+pub(crate) fn updated_at(stored: &StoredProcess) -> Timestamp {
+    live_stats(stored).updated_at().map_or(stored.process.updated_at, |at| at.max(stored.process.updated_at))
 }
 
 /// Returns the number of output bytes that the latest attempt of an ended process wrote. Returns 0 for a live process.

@@ -81,6 +81,7 @@ pub(crate) fn stats(stats: &ProcessStats, uses: &[LiveUsage], now: Timestamp) ->
         at: rfc3339(now),
         damaged: stats.damaged.iter().map(ToString::to_string).collect(),
         tree_unverified: stats.unverified.iter().map(ToString::to_string).collect(),
+        late_detections: 0,
     }
 }
 

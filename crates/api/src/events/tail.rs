@@ -26,9 +26,21 @@ pub(crate) async fn tail(engine: &Engine, key: AttemptKey) -> Option<String> {
         }
         from = page.next;
     }
-    // The first line may be incomplete, unless the read started at offset 0.
-    let cut = bytes.iter().position(|byte| *byte == b'\n').filter(|_| begin > 0).map_or(0, |end| end + 1);
-    Some(shown(bytes.get(cut..)?)).filter(|text| !text.is_empty())
+    let bytes = if begin > 0 { without_cut_line(&bytes) } else { &bytes };
+    Some(shown(bytes)).filter(|text| !text.is_empty())
+}
+
+/// Removes the first line, which may have lost its start. If no other line contains text, the end of the cut line is
+/// kept.
+fn without_cut_line(bytes: &[u8]) -> &[u8] {
+    let feed = bytes.iter().position(|byte| *byte == b'\n').unwrap_or(bytes.len());
+    let rest = bytes.get(feed + 1..).unwrap_or_default();
+    if !rest.trim_ascii().is_empty() {
+        return rest;
+    }
+    // A character that has lost its first bytes is removed.
+    let start = bytes.iter().take(3).position(|byte| byte & 0xc0 != 0x80).unwrap_or(0);
+    bytes.get(start..).unwrap_or_default()
 }
 
 fn shown(bytes: &[u8]) -> String {
@@ -74,6 +86,15 @@ mod tests {
         assert_eq!(shown(exact.as_bytes()), "b".repeat(MAX_TAIL_LEN));
         let traceback = format!("{}\nassert 2 == 3", "E   ".repeat(400));
         assert_eq!(shown(traceback.as_bytes()), traceback);
+    }
+
+    #[test]
+    fn line_that_has_lost_its_start_is_shown_only_if_there_is_no_other() {
+        assert_eq!(without_cut_line(b"cut\nwhole\n"), b"whole\n");
+        assert_eq!(without_cut_line(b"cut\n\n \n"), b"cut\n\n \n");
+        assert_eq!(without_cut_line(b"cut"), b"cut");
+        assert_eq!(without_cut_line("öö\n".as_bytes().get(1..).unwrap()), "ö\n".as_bytes());
+        assert_eq!(without_cut_line(b""), b"");
     }
 
     #[test]

@@ -73,21 +73,25 @@ impl StoreDecorator for InstrumentedStore {
         let next = change.next.clone();
         let revision = self.timed(StoreWrite::Commit, self.inner.commit(change)).await?;
         let before = self.metrics.roll().take(&next, revision);
-        // The delay is not measured in two cases. A process that waited for its children reported its exit earlier. A
-        // process whose previous record is unknown may have exited while no manager was running.
+        // The delay is not measured in three cases. A process that waited for its children reported its exit earlier. A
+        // process whose previous record is unknown may have exited while no manager was running. Leftovers are stopped
+        // before the exit is recorded.
         if let Some(exited_at) = exited_at
             && before == Some(SlotState::Holding)
         {
-            self.metrics.tally().detection.take(self.clock.now().since(exited_at));
+            self.metrics.detected(next.id, self.clock.now().since(exited_at));
         }
         Ok(revision)
     }
 }
 
-/// Returns the time at which the last attempt exited, if the event contains an exit.
+/// Returns the time at which the last attempt exited, if the event contains an exit without leftovers.
 fn exited_at(event: &Event) -> Option<Timestamp> {
     match &event.fact {
-        Fact::AwaitingChildren { ending, .. } | Fact::Ended { ending, .. } => ending.exit().map(|_| event.at),
+        Fact::AwaitingChildren { ending, .. } | Fact::Ended { ending, .. } => {
+            let exit = ending.exit()?;
+            (exit.leftovers_found == 0 && exit.leftovers_killed == 0).then_some(event.at)
+        }
         Fact::Submitted
         | Fact::BecameDue
         | Fact::NeverRan

@@ -28,7 +28,7 @@ impl Api {
         let mut text = MetricsText::default();
         self.about_manager(&mut text);
         present(&mut text, &self.metrics.roll());
-        counted(&mut text, &self.metrics.tally());
+        counted(&mut text, &self.metrics.tally(), self.metrics.late_detections());
         self.metrics.about_store(&mut text);
         text.counter("longhaul_pruned_total", "Records that were ever pruned");
         text.sample("longhaul_pruned_total", &[], self.engine.pruned_total());
@@ -98,7 +98,7 @@ fn by_key<'a>(lines: impl Iterator<Item = (Option<&'a SlotKey>, KeyGauge)>) -> B
 }
 
 /// Writes the counters and histograms that are computed from events.
-fn counted(text: &mut MetricsText, tally: &EventCounters) {
+fn counted(text: &mut MetricsText, tally: &EventCounters, late_detections: u64) {
     text.counter("longhaul_launches_total", "Accepted processes");
     text.sample("longhaul_launches_total", &[], tally.launches);
     text.counter("longhaul_processes_ended_total", "Ended processes, by status");
@@ -109,6 +109,8 @@ fn counted(text: &mut MetricsText, tally: &EventCounters) {
     text.sample("longhaul_retries_total", &[], tally.retries);
     text.counter("longhaul_output_bytes_total", "Bytes of output of ended attempts");
     text.sample("longhaul_output_bytes_total", &[], tally.output_bytes);
+    text.counter("longhaul_late_detections_total", "Exits that were recorded later than detection.deadline");
+    text.sample("longhaul_late_detections_total", &[], late_detections);
     text.counter("longhaul_event_gaps_total", "Number of gaps in the events, which make counters too low");
     text.sample("longhaul_event_gaps_total", &[], tally.gaps);
     for (name, help, histogram) in [

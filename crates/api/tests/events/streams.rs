@@ -40,6 +40,16 @@ async fn the_event_of_a_failure_contains_all_known_facts() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn output_of_one_huge_line_is_its_end() {
+    let world = World::new().await;
+    let id = world.run(&format!("says {}end", "x".repeat(100_000))).await;
+    world.end(&id).await;
+    let told = world.envelopes(&everything()).await;
+    let output = told.last().unwrap().data.output.clone().unwrap();
+    assert!(output.len() <= 2_048 && output.ends_with("xxend"), "{}", output.len());
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_event_is_the_same_whenever_and_by_whomever_it_is_read() {
     let mut world = World::new().await;
     let retried = with(command("exit 1 50"), "retry", json!({ "retries": 2 }));

@@ -84,6 +84,7 @@ const DEFAULT_WATCH: &str =
 
 const MAX_COUNT: u64 = u32::MAX as u64;
 const SECOND: Duration = Duration::from_secs(1);
+const MIN_DEADLINE: Duration = Duration::from_millis(10);
 const NO_TIME: Duration = Duration::ZERO;
 
 /// All configuration keys except those in the tables `keys.limit`, `limits.level` and `webhook`.
@@ -106,11 +107,23 @@ pub const KEYS: &[ConfigKey] = &[
         "keep",
         "action on live descendants when a process ends without being stopped",
     ),
+    key(
+        "children.on_failure",
+        ValueKind::Word(&["same", "keep", "cancel", "wait"]),
+        "same",
+        "action on live descendants when a process fails, times out or is interrupted; same: as children.on_end",
+    ),
     own(
         "cluster_key",
         ValueKind::Text,
         None,
         "file of the key that all nodes of a cluster share; default: cluster.key next to the user's configuration file",
+    ),
+    own(
+        "detection.deadline",
+        ValueKind::Span(MIN_DEADLINE),
+        Some("500ms"),
+        "longest time from the exit of a command to its record that is not reported as late",
     ),
     own(
         "failure.rules",
@@ -135,6 +148,12 @@ pub const KEYS: &[ConfigKey] = &[
         ValueKind::List,
         Some(""),
         "projects for whose processes on_start, on_end and on_failure are called; default: all",
+    ),
+    own(
+        "hooks.statuses",
+        ValueKind::List,
+        Some(""),
+        "statuses of the process after which on_start, on_end and on_failure are called, such as timeout; default: all",
     ),
     own("hooks.timeout", ValueKind::Span(SECOND), Some("30s"), "time limit of a hook"),
     own(

@@ -9,8 +9,10 @@ use crate::config::settings::{span, text};
 use longhaul_api::ProcessScope;
 use longhaul_api::hooks::{Hook, HookPlan, HookTrigger, PLACEHOLDERS};
 use longhaul_api::webhook::{Webhook, WebhookAddress, WebhookPlan, WebhookSecret};
+use longhaul_domain::{ProcessType, ProjectName, Status};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 use std::time::Duration;
 
 /// Name of the table of webhooks. It contains one table for each webhook.
@@ -42,6 +44,11 @@ pub(crate) const WEBHOOK_FIELDS: &[WebhookField] = &[
         name: "session",
         kind: ValueKind::Name,
         meaning: "session whose events are sent; default: all",
+    },
+    WebhookField {
+        name: "statuses",
+        kind: ValueKind::List,
+        meaning: "statuses of the process after the event, such as timeout; default: all",
     },
     WebhookField {
         name: "types",
@@ -220,10 +227,7 @@ fn webhook(
         secret,
         events: list(fields.get("events").copied()).to_vec(),
         session: text("session").map(str::to_owned),
-        scope: ProcessScope {
-            types: list(fields.get("types").copied()).to_vec(),
-            projects: list(fields.get("projects").copied()).to_vec(),
-        },
+        scope: scope(|field| (key(field), fields.get(field).copied()))?,
         hooks: fields.get(HOOKS).is_some_and(|setting| setting.value == ConfigValue::Flag(true)),
     };
     Webhook::new(plan, allowed).map_err(|error| {
@@ -264,10 +268,11 @@ fn hooks(
             directory: directory.clone(),
             environment: environment.clone(),
             timeout: span(layers, key_of!("hooks.timeout")),
-            scope: ProcessScope {
-                types: list(layers.setting(key_of!("hooks.types"))).to_vec(),
-                projects: list(layers.setting(key_of!("hooks.projects"))).to_vec(),
-            },
+            scope: scope(|field| {
+                let key = format!("{HOOKS}.{field}");
+                let setting = find(&key).and_then(|key| layers.setting(key));
+                (key, setting)
+            })?,
         };
         hooks.push(Hook::new(moment, plan).map_err(|error| {
             let help = "give a program and its arguments, such as [\"notify-send\", \"{name} {status}\"]";
@@ -275,6 +280,32 @@ fn hooks(
         })?);
     }
     Ok(hooks)
+}
+
+/// Reads the lists that select processes. `list_of` returns the key and the setting of a list. A value that no process
+/// can have is an error, because the filter would match nothing.
+fn scope<'a>(
+    list_of: impl Fn(&'static str) -> (String, Option<&'a ConfigEntry>),
+) -> Result<ProcessScope, ConfigError> {
+    Ok(ProcessScope {
+        types: checked::<ProcessType>(list_of("types"), "correct the process type")?,
+        projects: checked::<ProjectName>(list_of("projects"), "correct the name of the project")?,
+        statuses: checked::<Status>(list_of("statuses"), "correct the status")?,
+    })
+}
+
+/// Returns the values of a list in their printed form.
+fn checked<T>((key, setting): (String, Option<&ConfigEntry>), help: &str) -> Result<Vec<String>, ConfigError>
+where
+    T: FromStr + ToString,
+    T::Err: ToString,
+{
+    let Some(entry) = setting else { return Ok(Vec::new()) };
+    let value = |text: &String| match text.parse::<T>() {
+        Ok(value) => Ok(value.to_string()),
+        Err(error) => Err(bad(&key, text, entry, error.to_string(), help)),
+    };
+    list(setting).iter().map(value).collect()
 }
 
 fn path(layers: &Layers, state_dir: &Path, key: &'static ConfigKey) -> Option<PathBuf> {
@@ -364,6 +395,47 @@ mod tests {
             assert!(!format!("{error:?}").contains("hush"));
         }
         assert!(matches!(of(&format!("{CHAT}colour = \"red\"\n")), Err(ConfigError::UnknownKey { .. })));
+    }
+
+    #[test]
+    fn filter_that_could_match_nothing_is_refused_with_the_known_values() {
+        let webhook = |line: &str| {
+            format!("{CHAT}url = \"https://example.com/hooks\"\nsecret = \"sixteen--letters\"\n{line}\n")
+        };
+        let hooks = |line: &str| format!("on_end = [\"true\"]\n{line}\n");
+        for (config, key, why) in [
+            (
+                webhook("types = [\"build\", \"test_siute\"]"),
+                "webhook.chat.types",
+                "test_suite, build, server",
+            ),
+            (webhook("statuses = [\"fialed\"]"), "webhook.chat.statuses", "failed"),
+            (webhook("projects = [\"\"]"), "webhook.chat.projects", ""),
+            (hooks("hooks.types = [\"test\"]"), "hooks.types", "test_suite, build, server"),
+            (hooks("hooks.statuses = [\"fialed\"]"), "hooks.statuses", "failed"),
+        ] {
+            let error = of(&config).unwrap_err();
+            assert!(error.to_string().contains(key), "{error}");
+            assert!(error.why().unwrap().contains(why), "{error:?}");
+        }
+        let good = webhook("types = [\"custom:deploy\", \"build\"]\nstatuses = [\"error\", \"timeout\"]");
+        assert_eq!(of(&good).unwrap().webhooks.len(), 1);
+        let found = of(&hooks("hooks.types = [\"build\"]\nhooks.statuses = [\"error\"]")).unwrap();
+        let plan = HookPlan {
+            command: vec!["true".to_owned()],
+            directory: "/home/me".to_owned(),
+            environment: [("HOME", "/home/me"), ("PATH", DEFAULT_PATH)]
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .into(),
+            timeout: Duration::from_secs(30),
+            // An alias means its status.
+            scope: ProcessScope {
+                types: vec!["build".to_owned()],
+                statuses: vec!["failed".to_owned()],
+                ..ProcessScope::default()
+            },
+        };
+        assert_eq!(found.hooks, [Hook::new(HookTrigger::End, plan).unwrap()]);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Converts the merged configuration to the settings that a manager uses.
 
 use crate::config::error::ConfigError;
+use crate::config::failure_rules::FailureRules;
 use crate::config::key::{ConfigKey, key_of};
 use crate::config::kind::ConfigValue;
 use crate::config::layers::{ConfigEntry, Layers};
@@ -16,13 +17,12 @@ use longhaul_domain::{
     Capability, ChildrenPolicy, Level, NodeId, OutputBound, Policy, ResourceLimits, Retention, SessionPolicy,
     SilencePolicy, SlotKey, TreeLimits, WatchPattern, WatchSource,
 };
-use longhaul_insight::failure::RuleSet;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// The settings of a manager, converted from the merged configuration.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct ManagerConfig {
     /// Maximum number of root processes that run at the same time on this node; 0 means no limit.
     pub max_parallel: u32,
@@ -40,10 +40,14 @@ pub struct ManagerConfig {
     pub output: OutputBound,
     /// Default policy for live descendants when a process ends without having been stopped.
     pub children: ChildrenPolicy,
+    /// Default policy for live descendants when a process fails, times out or is interrupted. `None` means `children`.
+    pub children_on_failure: Option<ChildrenPolicy>,
     /// Default policy for a process when its session ends.
     pub on_session_end: SessionPolicy,
     /// Default time from the end of a session until its processes are cancelled, with the session policy `grace`.
     pub session_grace: Duration,
+    /// Longest time from the exit of a command to its record that is not reported as late.
+    pub detection_deadline: Duration,
     /// Default times without output after which a process is reported as idle or stalled.
     pub silence: SilencePolicy,
     /// True if readiness checks may connect to other machines.
@@ -84,9 +88,8 @@ pub struct ManagerConfig {
     pub outgoing: NotificationSettings,
     /// Patterns to search for in the output of each command.
     pub watch: Vec<WatchPattern>,
-    /// The user's rules for finding the first error in the output of a failed command, as validated TOML. `None` if no
-    /// file is configured.
-    pub failure_rules: Option<String>,
+    /// The user's rules for finding the first error in the output of a failed command.
+    pub failure_rules: FailureRules,
 }
 
 /// The kind and location of the store.
@@ -156,13 +159,11 @@ impl ManagerConfig {
                 head: count(layers, key_of!("output.head")),
                 tail: count(layers, key_of!("output.tail")),
             },
-            children: match text(layers, key_of!("children.on_end")) {
-                Some("cancel") => ChildrenPolicy::Cancel,
-                Some("wait") => ChildrenPolicy::Wait,
-                Some(_) | None => ChildrenPolicy::Keep,
-            },
+            children: text(layers, key_of!("children.on_end")).and_then(children).unwrap_or_default(),
+            children_on_failure: text(layers, key_of!("children.on_failure")).and_then(children),
             session_grace: span(layers, key_of!("session.grace")),
             ready_beyond_loopback: flag(layers, key_of!("ready.allow_remote")),
+            detection_deadline: span(layers, key_of!("detection.deadline")),
             silence: SilencePolicy {
                 idle_after: span_or_never(layers, key_of!("monitor.idle_after")),
                 stall_after: span_or_never(layers, key_of!("monitor.stall_after")),
@@ -198,7 +199,11 @@ impl ManagerConfig {
             tail_beside_record: small(layers, key_of!("output.replicated_tail")).min(MAX_TAIL_BYTES),
             outgoing: NotificationSettings::of(layers, state_dir, |name| std::env::var(name).ok())?,
             watch: watch_patterns(layers)?,
-            failure_rules: failure_rules(layers, state_dir)?,
+            failure_rules: FailureRules::read(
+                text(layers, key_of!("failure.rules"))
+                    .filter(|name| !name.is_empty())
+                    .map(|name| state_dir.join(name)),
+            ),
         })
     }
 }
@@ -336,30 +341,13 @@ fn watch_patterns(layers: &Layers) -> Result<Vec<WatchPattern>, ConfigError> {
     Ok(patterns)
 }
 
-/// Maximum size of the file with failure rules, in bytes.
-const MAX_RULES_LEN: u64 = 1024 * 1024;
-
-fn failure_rules(layers: &Layers, state_dir: &Path) -> Result<Option<String>, ConfigError> {
-    let key = key_of!("failure.rules");
-    let Some(setting) = layers.setting(key) else { return Ok(None) };
-    let Some(name) = text(layers, key).filter(|name| !name.is_empty()) else { return Ok(None) };
-    let invalid = |why: String| ConfigError::BadValue {
-        key: key.name.to_owned(),
-        text: format!("{name:?}"),
-        origin: Box::new(setting.origin.clone()),
-        why,
-        help: "correct the file, or remove the key; docs/tour.md shows a rule".to_owned(),
-    };
-    let path = state_dir.join(name);
-    // A device or a pipe could have no end.
-    let metadata =
-        std::fs::metadata(&path).map_err(|error| invalid(format!("{}: {error}", path.display())))?;
-    if !metadata.is_file() || metadata.len() > MAX_RULES_LEN {
-        return Err(invalid(format!("{} is not a regular file of at most 1 MiB", path.display())));
+fn children(word: &str) -> Option<ChildrenPolicy> {
+    match word {
+        "keep" => Some(ChildrenPolicy::Keep),
+        "cancel" => Some(ChildrenPolicy::Cancel),
+        "wait" => Some(ChildrenPolicy::Wait),
+        _ => None,
     }
-    let rules = std::fs::read_to_string(&path).map_err(|error| invalid(error.to_string()))?;
-    RuleSet::parse(&rules).map_err(|error| invalid(error.to_string()))?;
-    Ok(Some(rules))
 }
 
 pub(super) fn text<'a>(layers: &'a Layers, key: &'static ConfigKey) -> Option<&'a str> {
@@ -611,19 +599,22 @@ mod tests {
     }
 
     #[test]
-    fn failure_rules_are_checked_when_the_configuration_is_read() {
-        let top = tempfile::tempdir().unwrap();
-        let path = top.path().join("rules.toml");
-        let read = |rules: &str| {
-            std::fs::write(&path, rules).unwrap();
-            from_file(&format!("failure.rules = {:?}\n", path.display().to_string()))
-        };
-        let rule = "[[rule]]\nname = \"own\"\nkind = \"own\"\npattern = \"OWN: (?P<message>.+)\"\n";
-        assert_eq!(read(rule).unwrap().failure_rules.as_deref(), Some(rule));
-        let error = read("[[rule]]\nname = \"own\"\n").unwrap_err().to_string();
-        assert!(error.contains("failure.rules"), "{error}");
-        std::fs::remove_file(&path).unwrap();
-        assert!(from_file(&format!("failure.rules = {:?}\n", path.display().to_string())).is_err());
+    fn children_of_a_failed_process_have_the_policy_of_the_others_unless_it_is_set() {
+        assert_eq!(from_file("").unwrap().children_on_failure, None);
+        assert_eq!(from_file("children.on_failure = \"same\"\n").unwrap().children_on_failure, None);
+        let set = from_file("children.on_failure = \"cancel\"\n").unwrap();
+        assert_eq!(
+            (set.children, set.children_on_failure),
+            (ChildrenPolicy::Keep, Some(ChildrenPolicy::Cancel))
+        );
+        assert!(from_file("children.on_failure = \"kill\"\n").is_err());
+    }
+
+    #[test]
+    fn unusable_failure_rules_are_a_fault_and_not_an_error_of_the_configuration() {
+        let found = from_file("failure.rules = \"/nowhere/rules.toml\"\n").unwrap().failure_rules;
+        assert_eq!(found.fault().unwrap().path, Path::new("/nowhere/rules.toml"));
+        assert!(from_file("").unwrap().failure_rules.fault().is_none());
     }
 
     fn from_file(lines: &str) -> Result<ManagerConfig, ConfigError> {

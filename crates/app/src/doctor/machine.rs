@@ -1,7 +1,7 @@
 //! Checks of the configuration, the state directory, the socket and the manager.
 
 use super::check::{DoctorCheck, amount};
-use crate::config::{self, ConfigError, ConfigSources, StoreChoice};
+use crate::config::{self, ConfigError, ConfigSources, RulesFault, StoreChoice};
 use crate::location;
 use crate::reserve;
 use crate::state_dir::StateDir;
@@ -43,6 +43,13 @@ pub(super) fn configuration(sources: &ConfigSources, error: Option<&ConfigError>
     } else {
         DoctorCheck::ok(NAME, files.join(", "))
     }
+}
+
+/// Returns the result for a file of failure rules that cannot be used.
+pub(super) fn failure_rules(fault: &RulesFault) -> DoctorCheck {
+    DoctorCheck::problem("failure_rules", fault.to_string())
+        .because("the first error in the output of a failed command is searched with the built-in rules only")
+        .so(RulesFault::HELP)
 }
 
 /// Checks that a manager can use the state directory.

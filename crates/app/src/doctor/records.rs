@@ -9,16 +9,33 @@ const NAME: &str = "records";
 /// Maximum number of processes that a check result lists by name.
 const MAX_NAMED: usize = 10;
 
-/// Requests from the manager the number of records and a list of the damaged records. Returns `None` if no manager
-/// responds.
-pub(super) fn records(place: &ManagerLocator) -> Option<DoctorCheck> {
+/// Requests from the manager the number of records, a list of the damaged records, and the number of exits that it
+/// recorded late. Returns nothing if no manager responds.
+pub(super) fn records(place: &ManagerLocator) -> Vec<DoctorCheck> {
     match manager_stats(place) {
-        Ok(stats) => stats.as_ref().map(counted),
+        Ok(Some(stats)) => vec![counted(&stats), detection(&stats)],
+        Ok(None) => Vec::new(),
         Err(problem) => {
             let why = problem.detail.unwrap_or(problem.title);
-            Some(DoctorCheck::warning(NAME, "the records cannot be counted at the moment").because(why))
+            vec![DoctorCheck::warning(NAME, "the records cannot be counted at the moment").because(why)]
         }
     }
+}
+
+fn detection(stats: &StatsView) -> DoctorCheck {
+    const NAME: &str = "detection";
+    let late = stats.late_detections;
+    let check = if late == 0 {
+        DoctorCheck::ok(NAME, "each exit was recorded within detection.deadline")
+    } else {
+        DoctorCheck::warning(
+            NAME,
+            format!("{late} exits were recorded later than detection.deadline since the manager started"),
+        )
+        .because("the store or the machine is slow; clients learned of these exits late")
+        .so("the log of the manager names the processes and the delays")
+    };
+    check.with("late_detections", late)
 }
 
 fn counted(stats: &StatsView) -> DoctorCheck {
@@ -142,6 +159,14 @@ mod tests {
         let report = DoctorReport::of(vec![counted(&stats)]);
         assert_eq!(report.health(), CheckResult::Warning);
         assert!(report.text().contains("may still be running: 0a1b\n"), "{}", report.text());
+    }
+
+    #[test]
+    fn exits_that_were_recorded_late_are_a_warning() {
+        let health = |late_detections| {
+            DoctorReport::of(vec![detection(&StatsView { late_detections, ..StatsView::default() })]).health()
+        };
+        assert_eq!((health(0), health(2)), (CheckResult::Ok, CheckResult::Warning));
     }
 
     #[test]

@@ -53,6 +53,12 @@ fn facts(process: &ProcessView, now: RenderTime) -> Vec<(&'static str, String)> 
         |error: &&String| process.reason.as_ref().is_some_and(|reason| !reason.contains(error.as_str()));
     add("error", process.error.as_ref().filter(is_new).cloned());
     add("error at", process.first_error.as_ref().and_then(source_place));
+    add(
+        "search",
+        process
+            .first_error_incomplete
+            .then(|| "the output was not searched completely for its first error".to_owned()),
+    );
     add("conditions", Some(process.conditions.join(", ")).filter(|text| !text.is_empty()));
     add("as of", process.stale_since.as_deref().map(|at| format!("{} ({})", now.clock(at), now.ago(at))));
     add(
@@ -86,7 +92,7 @@ fn facts(process: &ProcessView, now: RenderTime) -> Vec<(&'static str, String)> 
     add("uses", process.usage.as_ref().map(usage));
     add("limits", process.limits.as_ref().and_then(|asked| limits(asked, process.usage.as_ref())));
     add("parent", process.parent_id.as_ref().map(|parent| format!("{parent} (level {})", process.level)));
-    add("children", children(&process.children));
+    add("children", children(process));
     add("again", process.restarted_from.as_ref().map(|origin| format!("restarted from {origin}")));
     add("key", process.key.clone());
     add("queued", Some(process.queued_at.as_str()).filter(|at| !at.is_empty()).map(|at| now.clock(at)));
@@ -204,12 +210,23 @@ fn agent(process: &ProcessView) -> Option<String> {
     Some(text)
 }
 
-fn children(rule: &str) -> Option<String> {
-    match rule {
-        "cancel" => Some("are cancelled when it ends".to_owned()),
-        "wait" => Some("ends when its children have ended".to_owned()),
+fn children(process: &ProcessView) -> Option<String> {
+    let rule = |word: &str| match word {
+        "cancel" => Some("are cancelled when it ends"),
+        "wait" => Some("ends when its children have ended"),
         _ => None,
+    };
+    let after_failure = |word: &str| match word {
+        "cancel" => "are cancelled when it fails",
+        "wait" => "if it fails, it ends when its children have ended",
+        _ => "keep running when it fails",
+    };
+    let (always, on_failure) = (process.children.as_str(), process.children_on_failure.as_str());
+    if on_failure.is_empty() || on_failure == always {
+        return rule(always).map(str::to_owned);
     }
+    let parts = rule(always).into_iter().chain([after_failure(on_failure)]);
+    Some(parts.collect::<Vec<_>>().join("; "))
 }
 
 fn usage(usage: &TreeUsageView) -> String {
@@ -401,6 +418,28 @@ tests (0a1b2c3d-1111-4111-8111-111111111111)  ● running
         }
         process.cancel_at = Some("2026-11-21T01:51:00Z".to_owned());
         assert!(page(&process).contains("s1, which has ended; cancelled at 2026-11-21 01:51:00 UTC\n"));
+    }
+
+    #[test]
+    fn page_tells_of_a_search_that_did_not_read_the_whole_output_and_of_a_policy_for_failures() {
+        let mut process = samples::failed();
+        assert!(!page(&process).contains("  search "));
+        process.first_error_incomplete = true;
+        assert!(
+            page(&process)
+                .contains("  search     the output was not searched completely for its first error\n")
+        );
+        let children = |children: &str, on_failure: &str| {
+            let mut process = samples::failed();
+            (process.children, process.children_on_failure) = (children.to_owned(), on_failure.to_owned());
+            page(&process).lines().find_map(|line| line.strip_prefix("  children   ").map(str::to_owned))
+        };
+        assert_eq!(children("keep", "keep"), None);
+        assert_eq!(children("keep", "cancel").as_deref(), Some("are cancelled when it fails"));
+        assert_eq!(
+            children("cancel", "keep").as_deref(),
+            Some("are cancelled when it ends; keep running when it fails")
+        );
     }
 
     #[test]

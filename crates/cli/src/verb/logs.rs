@@ -1,7 +1,7 @@
 //! Implements `logs`.
 
 use super::foreground::print_remark;
-use super::{complained, first_failed};
+use super::{complained, first_failed, hint_at_others_of_agent};
 use crate::arguments::{LineCount, LogsArgs};
 use crate::client::RequestPath;
 use crate::dispatch::VerbContext;
@@ -37,6 +37,7 @@ pub(super) async fn logs_to<W: AsyncWrite + Unpin>(
     let wanted = LogsRequest { args, pattern };
     let (mut codes, has_found) = match args.ids.as_slice() {
         [id] => {
+            hint_at_others_of_agent(context, id).await;
             let id = named(context, id).await?;
             (Vec::new(), show(context, &wanted, &id, None, out).await?)
         }

@@ -1,7 +1,7 @@
 //! Implements `status`.
 
 use super::outage::{emptiness, print_outage};
-use super::{complained, first_failed};
+use super::{complained, first_failed, hint_at_others_of_agent};
 use crate::arguments::{OutputFormat, StatusArgs};
 use crate::client::RequestPath;
 use crate::dispatch::VerbContext;
@@ -36,6 +36,7 @@ const MAX_WATCHED: usize = 50;
 struct StatusJson<'a> {
     schema: &'static str,
     at: &'a str,
+    last_changed: Option<&'a str>,
     processes: &'a [ProcessView],
     cursor: Option<&'a str>,
     stale_since: Option<&'a str>,
@@ -120,7 +121,10 @@ async fn meant(context: &VerbContext, args: &StatusArgs) -> Result<(StatusTarget
     let mut codes = Vec::new();
     for target in &args.targets {
         match context.client.fetch(&page_of(target)).await {
-            Ok(process) => processes.push(process),
+            Ok(process) => {
+                hint_at_others_of_agent(context, target).await;
+                processes.push(process);
+            }
             Err(failure) if args.targets.len() == 1 => {
                 return project(context, target, failure)
                     .await
@@ -377,6 +381,7 @@ fn text_of(context: &VerbContext, list: &ProcessList) -> Result<String, CliError
             let document = StatusJson {
                 schema: "longhaul/status/v1",
                 at: if list.at.is_empty() { &now } else { &list.at },
+                last_changed: list.last_changed.as_deref(),
                 processes: &list.processes,
                 cursor: list.cursor.as_deref(),
                 stale_since: list.stale_since.as_deref(),

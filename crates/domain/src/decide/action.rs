@@ -341,8 +341,10 @@ impl Decider<'_> {
         let lost = Ending::Interrupted { why: Interruption::NodeGone };
         matches!(before, StopCause::Timeout)
             && !matches!(cause, StopCause::Timeout)
-            && (matches!(self.process.spec.children, ChildrenPolicy::Wait)
-                || covers(Ending::Timeout { exit: None })
+            && (matches!(
+                self.process.spec.children_after(&Ending::Timeout { exit: None }),
+                ChildrenPolicy::Wait
+            ) || covers(Ending::Timeout { exit: None })
                 || covers(lost))
     }
 

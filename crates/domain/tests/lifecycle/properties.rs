@@ -45,7 +45,9 @@ proptest! {
                 prop_assert!(before.late.is_none() || before.late == after.late);
                 // After the end, only the cascade and the data inside the final state may change.
                 let (state, cascade) = (turn.before.state.clone(), turn.before.cascade);
-                prop_assert_eq!(&Process { state, cascade, ..turn.after }, &turn.before);
+                let updated_at = turn.before.updated_at;
+                prop_assert!(turn.after.updated_at >= updated_at);
+                prop_assert_eq!(&Process { state, cascade, updated_at, ..turn.after }, &turn.before);
             }
         }
     }

@@ -20,7 +20,11 @@ fn every_status_is_read_by_its_word_and_error_means_failed() {
     }
     assert_eq!("error".parse(), Ok(Status::Failed));
     let unknown = "lost".parse::<Status>().unwrap_err();
-    assert_eq!(unknown.to_string(), "there is no status \"lost\"");
+    assert_eq!(
+        unknown.to_string(),
+        "there is no status \"lost\"; the statuses are pending, starting, running, paused, stopping, completed, failed, \
+         timeout, cancelled, interrupted"
+    );
     assert_eq!(unknown, UnknownStatus { word: "lost".into() });
 }
 

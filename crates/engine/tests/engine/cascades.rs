@@ -151,6 +151,39 @@ async fn children_of_a_process_that_ends_by_itself_are_kept_or_cancelled_as_it_s
 }
 
 #[tokio::test(start_paused = true)]
+async fn failing_parent_does_to_its_children_what_its_policy_for_failures_says() {
+    let with = |words: &str, children, on_failure| Spec {
+        children_on_failure: Some(on_failure),
+        ..with_children(words, children)
+    };
+    let timing_out = |children, on_failure| {
+        let mut spec = with("run", children, on_failure);
+        let Work::Command(command) = &mut spec.work else { unreachable!() };
+        command.timeout = Some(seconds(2));
+        spec
+    };
+    let (keep, cancel, wait) = (ChildrenPolicy::Keep, ChildrenPolicy::Cancel, ChildrenPolicy::Wait);
+    for (spec, parent, expected) in [
+        (with("exit 3 2000", keep, cancel), Status::Failed, Status::Cancelled),
+        (with("exit 3 2000", cancel, keep), Status::Failed, Status::Running),
+        (with("exit 3 2000", cancel, wait), Status::Running, Status::Running),
+        (with("exit 0 2000", keep, cancel), Status::Completed, Status::Running),
+        (with("exit 0 2000", cancel, keep), Status::Completed, Status::Cancelled),
+        (timing_out(keep, cancel), Status::Timeout, Status::Cancelled),
+        (timing_out(cancel, keep), Status::Timeout, Status::Running),
+        (with("lost 2000", keep, cancel), Status::Interrupted, Status::Cancelled),
+        (with("lost 2000", cancel, keep), Status::Interrupted, Status::Running),
+    ] {
+        let world = World::new().await;
+        let shown = format!("{spec:?}");
+        let root = world.launch_spec(spec).await;
+        let below = child(&world, root, command("run")).await;
+        world.pass(seconds(15)).await;
+        assert_eq!((world.status(root).await, world.status(below).await), (parent, expected), "{shown}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_process_that_waits_for_its_children_runs_on_without_a_slot_and_ends_as_it_did() {
     let world = World::with(|settings| settings.max_parallel = 1).await;
     let root = world.launch_spec(with_children("exit 3 1000", ChildrenPolicy::Wait)).await;

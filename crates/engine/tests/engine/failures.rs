@@ -12,6 +12,11 @@ impl World {
         ended.ending.exit()?.first_error.as_deref().cloned()
     }
 
+    async fn is_search_incomplete(&self, id: ProcessId) -> bool {
+        let State::Ended(ended) = self.stored(id).await.process.state else { return false };
+        ended.ending.exit().is_some_and(|exit| exit.circumstances.search_incomplete)
+    }
+
     /// Runs a command that prints a text and exits.
     async fn ended_with(&self, spec: Spec, text: &[u8], code: i32) -> ProcessId {
         let id = self.launch_spec(spec).await;
@@ -65,6 +70,22 @@ async fn first_error_is_found_at_both_ends_of_a_long_output() {
     let at_end = world.ended_with(command("run"), format!("{filler}{TRACEBACK}").as_bytes(), 1).await;
     let expected = u64::try_from(filler.len()).unwrap();
     assert_eq!(world.first_error(at_end).await.unwrap().offset, expected);
+    assert!(world.is_search_incomplete(at_end).await, "the middle was not searched");
+}
+
+#[tokio::test(start_paused = true)]
+async fn search_that_did_not_read_the_whole_output_is_told_apart_from_one_that_found_nothing() {
+    let world = World::new().await;
+    let id = world.ended_with(command("run"), b"all is well\n", 3).await;
+    assert_eq!((world.first_error(id).await, world.is_search_incomplete(id).await), (None, false));
+    let id = world.launch_spec(command("run")).await;
+    world.pass(seconds(1)).await;
+    let key = world.key(id).await;
+    world.spawner.output().write(key, OutputSource::Stderr, TRACEBACK.as_bytes());
+    world.spawner.output().delay_reads(seconds(1));
+    world.spawner.exit(key, 1);
+    assert_eq!(world.end(id).await, Status::Failed);
+    assert_eq!((world.first_error(id).await, world.is_search_incomplete(id).await), (None, true));
 }
 
 #[tokio::test(start_paused = true)]

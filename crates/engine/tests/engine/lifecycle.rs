@@ -1,4 +1,4 @@
-use crate::world::{World, command, retrying, seconds, with_timeout};
+use crate::world::{World, command, percent, retrying, seconds, with_timeout};
 use longhaul_domain::{
     Action, ActionKind, Ending, ExitStatus, Failure, Rejection, Spec, Status, StopCause, Timestamp, Work,
 };
@@ -228,4 +228,33 @@ async fn a_start_that_is_never_answered_delays_a_shutdown_for_a_bounded_time() {
     let done = world.engine.shut_down(Shutdown::Leave);
     world.clock.run_until(seconds(3), done).await.expect("the process ends in time").unwrap();
     assert_eq!(world.status(id).await, Status::Starting);
+}
+
+#[tokio::test(start_paused = true)]
+async fn record_tells_when_it_last_changed() {
+    let mut world = World::new().await;
+    let id = world.launch("run").await;
+    world.settle().await;
+    let at = async |world: &World| {
+        let stored = world.stored(id).await;
+        (stored.process.updated_at, stored.live_stats.updated_at())
+    };
+    let (started, _) = at(&world).await;
+    assert_eq!(Some(started), world.stored(id).await.process.started_at);
+    world.pass(seconds(5)).await;
+    world.ask(id, Action::Pause).await.unwrap();
+    let (paused, _) = at(&world).await;
+    assert_eq!(paused, started.plus(seconds(5)));
+    world.pass(seconds(5)).await;
+    world.crash().await;
+    assert_eq!(at(&world).await.0, paused, "a restart of the manager changes nothing");
+    world.ask(id, Action::Resume).await.unwrap();
+    world.pass(seconds(5)).await;
+    world.ask(id, percent(40.0)).await.unwrap();
+    let (resumed, reported) = at(&world).await;
+    assert_eq!(resumed, started.plus(seconds(10)));
+    assert_eq!(reported, Some(started.plus(seconds(15))), "a percentage is no event");
+    world.cancel(id).await;
+    world.end(id).await;
+    assert_eq!(Some(at(&world).await.0), world.stored(id).await.process.completed_at());
 }

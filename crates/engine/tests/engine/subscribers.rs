@@ -1,4 +1,4 @@
-use crate::world::{World, command, reported, seconds};
+use crate::world::{World, command, reported, retrying, seconds};
 use longhaul_domain::{Action, Fact, ProcessId, ProgressReport, Stage, Status};
 use longhaul_engine::ports::{EventCursor, EventLog, LoggedEvent};
 use longhaul_engine::{Shutdown, Subscription, SubscriptionItem};
@@ -305,4 +305,35 @@ async fn dropping_the_guard_ends_a_callback() {
     let id = world.launch("exit 0").await;
     world.end(id).await;
     assert_eq!(calls.load(Ordering::SeqCst), 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn callbacks_get_each_start_before_its_end_and_one_end_however_often_it_was_tried() {
+    let world = World::new().await;
+    let (sender, heard) = std::sync::mpsc::channel();
+    let ended = sender.clone();
+    let mut guard = world.engine.on_start_and_end(
+        move |stored| sender.send(("start", stored.process.id)).unwrap(),
+        move |stored| ended.send((stored.process.status().as_str(), stored.process.id)).unwrap(),
+    );
+    let only_ends = Arc::new(AtomicUsize::new(0));
+    let counted = only_ends.clone();
+    let mut ends = world.engine.on_end(move |_| {
+        counted.fetch_add(1, Ordering::SeqCst);
+    });
+    guard.listening().await;
+    ends.listening().await;
+    let tried = world.launch_spec(retrying("exit 1", 1)).await;
+    world.end(tried).await;
+    let reported = world.launch_spec(reported(|_| {})).await;
+    world.ask(reported, Action::Complete { result: None }).await.unwrap();
+    world.settle().await;
+    let mut told = Vec::new();
+    while told.len() < 5 {
+        told.push(heard.recv_timeout(seconds(60)).unwrap());
+    }
+    let expected =
+        [("start", tried), ("start", tried), ("failed", tried), ("start", reported), ("completed", reported)];
+    assert_eq!(told, expected);
+    eventually("each end is counted", || only_ends.load(Ordering::SeqCst) == 2);
 }

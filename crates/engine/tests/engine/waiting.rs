@@ -3,7 +3,7 @@ use longhaul_domain::{
     AgentDescriptor, AgentId, AttemptNo, ProcessId, ProcessName, SessionId, SlotKey, Spec, Status,
 };
 use longhaul_engine::ports::{AttemptKey, OutputRead};
-use longhaul_engine::{EngineError, FollowProgress, WaitCondition, WaitMode};
+use longhaul_engine::{EngineError, FollowProgress, ReferenceField, WaitCondition, WaitMode};
 use std::time::Duration;
 
 #[tokio::test(start_paused = true)]
@@ -81,9 +81,16 @@ async fn an_agent_refers_to_its_newest_live_process() {
     let first = world.launch_spec(of_agent()).await;
     let second = world.launch_spec(of_agent()).await;
     assert_eq!(world.engine.find("agent:child-1").await.unwrap(), second);
+    match world.engine.find_target("agent:child-1", None).await {
+        Err(EngineError::Ambiguous { by: ReferenceField::Agent, candidates, .. }) => {
+            assert_eq!(candidates.iter().map(|one| one.id).collect::<Vec<_>>(), [second, first]);
+        }
+        other => panic!("an action does not choose between two processes: {other:?}"),
+    }
     world.cancel(second).await;
     world.end(second).await;
     assert_eq!(world.engine.find("agent:child-1").await.unwrap(), first);
+    assert_eq!(world.engine.find_target("agent:child-1", None).await.unwrap(), first);
     let session = SessionId::new("other").unwrap();
     let bound = world.engine.find_for("agent:child-1", Some(&session)).await;
     assert!(matches!(bound, Err(EngineError::NotFound { .. })), "{bound:?}");

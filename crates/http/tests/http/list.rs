@@ -53,6 +53,48 @@ async fn misspelt_filter_lists_nothing_but_the_mistake() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn unknown_value_of_a_filter_is_refused_with_the_known_ones() {
+    let world = World::new().await;
+    for (query, known) in
+        [("type=test_siute", "test_suite"), ("not_type=hooks", "test_suite"), ("status=fialed", "failed")]
+    {
+        let problem = world.get(&format!("/v1/processes?{query}")).await.problem();
+        assert_eq!((problem.status, problem.slug.as_str()), (400, "invalid_request"), "{query}");
+        assert!(problem.detail.unwrap().contains(known), "{query}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn list_and_record_tell_when_they_last_changed() {
+    let world = World::new().await;
+    let list = async || world.get("/v1/processes").await.json();
+    assert!(list().await["last_changed"].is_null(), "nothing has happened yet");
+    let (first, second) = (world.launch("run").await, world.launch("exit 0 60000").await);
+    world.pass(millis(10)).await;
+    let before = list().await;
+    world.pass(millis(20_000)).await;
+    let same = list().await;
+    assert_eq!(before["last_changed"], same["last_changed"]);
+    assert_ne!(before["at"], same["at"]);
+    world.patch(&format!("/v1/processes/{first}"), json!({ "progress": 40 })).await;
+    let reported = list().await;
+    assert_ne!(reported["last_changed"], before["last_changed"]);
+    let row = |list: &serde_json::Value, id: &str| {
+        let rows = list["processes"].as_array().unwrap();
+        rows.iter().find(|row| row["id"] == id).unwrap()["updated_at"].clone()
+    };
+    assert_eq!(row(&reported, &first), reported["last_changed"]);
+    assert_eq!(row(&reported, &second), row(&before, &second));
+    world.pass(millis(60_000)).await;
+    let ended = list().await;
+    assert_eq!(ended["processes"].as_array().unwrap().len(), 1);
+    assert!(
+        ended["last_changed"].as_str() > reported["last_changed"].as_str(),
+        "a process has left the list"
+    );
+}
+
 async fn ids(world: &World, query: &str) -> (Vec<String>, Option<String>) {
     let answer = world.get(&format!("/v1/processes?{query}")).await;
     assert_eq!(answer.status, 200, "{answer:?}");

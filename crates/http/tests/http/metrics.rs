@@ -129,6 +129,27 @@ async fn events_between_scrapes_are_counted_once() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn exit_that_is_recorded_after_the_deadline_is_counted_as_late() {
+    let world = World::new().await;
+    world.launch("exit 0 1000").await;
+    world.pass(millis(2_000)).await;
+    let late = async || {
+        let stats = world.get("/v1/stats").await.json()["late_detections"].clone();
+        let metrics = numbers(&world).await["longhaul_late_detections_total"].clone();
+        assert_eq!(stats.to_string(), metrics);
+        stats
+    };
+    assert_eq!(late().await, 0);
+    world.launch("exit 0 1000").await;
+    world.pass(millis(500)).await;
+    world.store.set_down(true);
+    world.pass(millis(3_000)).await;
+    world.store.set_down(false);
+    world.pass(millis(20_000)).await;
+    assert_eq!(late().await, 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn exit_of_a_process_that_waits_for_its_children_is_counted_once() {
     let world = World::new().await;
     let top = world.submit(with(command("exit 0 100"), "children", json!("wait"))).await;

@@ -22,8 +22,11 @@ const FIELDS: &[&str] = &[
     "exit_code",
     "elapsed_s",
     "parent_id",
+    "level",
+    "agent_id",
     "conditions",
     "session_id",
+    "updated_at",
     "started_at",
     "directory",
     "command",
@@ -44,6 +47,11 @@ pub(crate) struct ListResult {
     pub(crate) processes: Vec<ListedProcess>,
     /// Number of live processes by status; if a session was requested, only of that session.
     pub(crate) live: BTreeMap<String, u64>,
+    /// Number of live processes by level; with `tree`, only of that tree.
+    pub(crate) live_by_level: BTreeMap<String, u64>,
+    /// Time of the latest change.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) last_changed: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) next_cursor: Option<String>,
     /// Time since which the store does not respond; the list then contains only processes of this node.

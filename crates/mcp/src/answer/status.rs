@@ -66,7 +66,8 @@ const MAX_SHORT_FIELD_LEN: usize = 400;
 const CALLER_FIELDS: &[&str] = &["metadata", "result"];
 /// Objects whose fields are left out of the schema to keep it short. These objects are rare, and two tools include the
 /// schema.
-const OMITTED_FROM_SCHEMA: &[&str] = &["first_error", "late_exit", "limits", "start_failure", "usage"];
+const OMITTED_FROM_SCHEMA: &[&str] =
+    &["exit", "first_error", "late_exit", "limits", "pending", "start_failure", "usage"];
 /// Fields that are shown even if they are false, because the value false is informative for them.
 const SHOWN_WHEN_FALSE: &[&str] = &["ready"];
 
@@ -233,7 +234,7 @@ fn next(view: &ProcessView) -> Option<&'static str> {
     }
 }
 
-/// Returns the schema of the whole record.
+/// Returns the schema of the whole record. To keep it short, only the most used fields have a type.
 pub(crate) fn whole_schema() -> JsonObject {
     let record = schema::bare::<ProcessView>();
     let mut fields = spoken_fields(record.get("properties"));
@@ -257,6 +258,11 @@ pub(crate) fn whole_schema() -> JsonObject {
         ("next", text()),
     ];
     fields.extend(more.map(|(name, schema)| (name.to_owned(), schema)));
+    for (name, field) in &mut fields {
+        if !DESCRIBED.contains(&name.as_str()) {
+            *field = json!({});
+        }
+    }
     of_fields(fields)
 }
 

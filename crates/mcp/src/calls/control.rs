@@ -4,7 +4,12 @@ use crate::answer::JsonObject;
 use crate::calls::ToolContext;
 use crate::error::ToolError;
 use crate::tool::input::{ProcessInput, RestartInput, StopInput};
-use longhaul_wire::api::{ActionReply, CancelRequest, PauseReply, PauseRequest, ProcessView, WaitRequest};
+use longhaul_api::DetailLevel;
+use longhaul_wire::api::{
+    ActionReply, CancelLevelRequest, CancelRequest, OutcomesReply, PauseReply, PauseRequest, ProcessView,
+    WaitRequest,
+};
+use serde_json::json;
 use std::time::Duration;
 
 /// Maximum time to wait until a stopped process has ended. It is longer than the grace period before SIGKILL.
@@ -13,9 +18,33 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(15);
 impl ToolContext<'_> {
     /// Stops a process with all its descendants, and waits until all of them have ended.
     pub(super) async fn stop(self, asked: StopInput) -> Result<JsonObject, ToolError> {
+        if let Some(level) = asked.level {
+            return self.stop_level(&asked, level).await;
+        }
         let request = CancelRequest { force: asked.force, no_descendants: false };
-        let id = self.find(&asked.process_id).await?;
+        let id = self.target(&asked.process_id).await?;
         Ok(self.outcome(&self.stopped(&id, request).await?).await)
+    }
+
+    /// Stops all processes on one level of a tree with their descendants, and waits until they have ended.
+    async fn stop_level(self, asked: &StopInput, level: u8) -> Result<JsonObject, ToolError> {
+        let tree = self.find(&asked.process_id).await?;
+        let request = CancelLevelRequest { level: Some(level), tree: Some(tree.clone()), force: asked.force };
+        let OutcomesReply { outcomes } = self.api.cancel_level(request).await?;
+        let ids: Vec<String> = outcomes.iter().map(|outcome| outcome.id.clone()).collect();
+        for id in &ids {
+            // The stops run in parallel, so only the first wait takes long.
+            self.waited(id, Some("tree_ended"), STOP_TIMEOUT).await?;
+        }
+        let mut answer = self.brief(&self.api.show(&tree, DetailLevel::Records).await?).await;
+        answer.insert("changed".to_owned(), outcomes.iter().any(|outcome| outcome.changed).into());
+        answer.insert("stopped".to_owned(), ids.into());
+        let errors: Vec<&str> =
+            outcomes.iter().filter_map(|outcome| Some(outcome.problem.as_ref()?.title.as_str())).collect();
+        if !errors.is_empty() {
+            answer.insert("errors".to_owned(), json!(errors));
+        }
+        Ok(answer)
     }
 
     async fn stopped(self, id: &str, request: CancelRequest) -> Result<ActionReply, ToolError> {
@@ -29,20 +58,20 @@ impl ToolContext<'_> {
     /// Pauses a process with all its descendants.
     pub(super) async fn pause(self, asked: ProcessInput) -> Result<JsonObject, ToolError> {
         let reply =
-            self.api.pause(&self.find(&asked.process_id).await?, PauseRequest::default(), None).await?;
+            self.api.pause(&self.target(&asked.process_id).await?, PauseRequest::default(), None).await?;
         Ok(self.paced(reply).await)
     }
 
     /// Resumes a process with all its descendants.
     pub(super) async fn resume(self, asked: ProcessInput) -> Result<JsonObject, ToolError> {
         let reply =
-            self.api.resume(&self.find(&asked.process_id).await?, PauseRequest::default(), None).await?;
+            self.api.resume(&self.target(&asked.process_id).await?, PauseRequest::default(), None).await?;
         Ok(self.paced(reply).await)
     }
 
     /// Restarts a process as a new process. If `stop` is set and the process is still live, stops it first.
     pub(super) async fn restart(self, asked: RestartInput) -> Result<JsonObject, ToolError> {
-        let id = self.find(&asked.process_id).await?;
+        let id = self.target(&asked.process_id).await?;
         if asked.stop {
             let stopped = self.stopped(&id, CancelRequest::default()).await?;
             if stopped.process.cancelling_descendants || stopped.process.completed_at.is_none() {

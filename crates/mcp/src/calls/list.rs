@@ -22,12 +22,19 @@ impl ToolContext<'_> {
             Some(reference) => Some(self.find(reference).await?),
             None => None,
         };
+        let tree = match &asked.tree {
+            Some(reference) => Some(self.find(reference).await?),
+            None => None,
+        };
         let request = ListRequest {
             statuses: statuses(asked.filter_type),
             all: Some(true).filter(|_| asked.filter_type == FilterType::All),
             kind: asked.process_type,
             session: session.clone(),
             parent,
+            tree: tree.clone(),
+            level: asked.level,
+            agent_id: asked.agent_id,
             limit: Some(asked.limit.unwrap_or(DEFAULT_PAGE)),
             cursor: asked.cursor,
             ..ListRequest::default()
@@ -36,19 +43,28 @@ impl ToolContext<'_> {
         let live = ProcessFilter {
             statuses: Status::ALL.into_iter().filter(|status| !status.is_ended()).collect(),
             session: session.as_deref().and_then(|session| SessionId::new(session).ok()),
+            ancestor: match &tree {
+                Some(reference) => Some(self.api.root(reference).await?),
+                None => None,
+            },
             ..ProcessFilter::default()
         };
-        let live = match self.api.engine.stats(&live).await {
+        let (live, live_by_level) = match self.api.engine.stats(&live).await {
             Ok(stats) => {
-                counts(stats.total.by_status.into_iter().map(|(status, count)| (status.to_string(), count)))
+                let levels = stats.levels.into_iter();
+                let levels = counts(levels.map(|(level, stats)| (level.0.to_string(), stats.live)));
+                let all = stats.total.by_status.into_iter();
+                (counts(all.map(|(status, count)| (status.to_string(), count))), levels)
             }
             // While the store does not respond, live processes cannot be counted.
-            Err(_) if listed.stale_since.is_some() => BTreeMap::new(),
+            Err(_) if listed.stale_since.is_some() => (BTreeMap::new(), BTreeMap::new()),
             Err(error) => return Err(longhaul_api::ApiError::from(error).into()),
         };
         Ok(object(&ListResult {
             processes: items(&listed.processes),
             live,
+            live_by_level,
+            last_changed: listed.last_changed,
             next_cursor: listed.cursor,
             stale_since: listed.stale_since,
             damaged: (!listed.damaged.is_empty())

@@ -46,6 +46,15 @@ impl ToolContext<'_> {
         Ok(found.map_err(ApiError::from)?.to_string())
     }
 
+    /// Resolves a reference to the process that an action is to change. Unlike [`find`](Self::find), it does not choose
+    /// between several live processes of an agent.
+    pub(crate) async fn target(self, ProcessReference(text): &ProcessReference) -> Result<String, ToolError> {
+        let session = self.caller.session.as_deref().map(str::parse::<SessionId>).transpose();
+        let session = session.map_err(ApiError::from)?;
+        let found = self.api.engine.find_target(text, session.as_ref()).await;
+        Ok(found.map_err(ApiError::from)?.to_string())
+    }
+
     /// Resolves several references; see [`find`](Self::find).
     pub(crate) async fn find_all(self, references: &[ProcessReference]) -> Result<Vec<String>, ToolError> {
         let mut ids = Vec::with_capacity(references.len());

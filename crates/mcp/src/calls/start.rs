@@ -6,7 +6,7 @@ use crate::error::ToolError;
 use crate::tool::input::{ReadyWhenInput, StartInput, StdinInput};
 use longhaul_wire::api::{
     CommandRequest, EnvironmentRequest, LaunchReply, LaunchRequest, ReadRequest, ReadyWhenRequest,
-    RetryRequest,
+    RetryRequest, StreamChoice, WatchRequest,
 };
 use serde_json::{Map, Value};
 use std::path::Path;
@@ -44,6 +44,7 @@ impl ToolContext<'_> {
             Some(args) => (asked.command, args),
             None => ("/bin/sh".to_owned(), vec!["-c".to_owned(), checked(asked.command)?]),
         };
+        let watch = asked.watch.iter().map(|text| watched(text)).collect::<Result<_, _>>()?;
         let retry = RetryRequest { retries: asked.retries, ..RetryRequest::default() };
         Ok(LaunchRequest {
             command: Some(CommandRequest {
@@ -60,6 +61,7 @@ impl ToolContext<'_> {
                 ready_when: asked.ready_when.map(|ReadyWhenInput { port, http, log, command }| {
                     ReadyWhenRequest { port, http, log, command }
                 }),
+                watch,
                 ..CommandRequest::default()
             }),
             kind: Some(asked.process_type),
@@ -69,6 +71,11 @@ impl ToolContext<'_> {
             launcher: self.launcher(asked.parent_id.as_ref()),
             parent_id: self.parent(asked.parent_id.as_ref()).await?,
             key: asked.concurrency_key,
+            priority: asked.priority,
+            node: asked.node_id,
+            agent_id: asked.agent_id,
+            agent_type: asked.agent_type,
+            capabilities: asked.capabilities,
             launch_key: asked.launch_key,
             idle_after_ms: asked.idle_after_seconds.map(span).map(millis),
             stall_after_ms: asked.stall_after_seconds.map(span).map(millis),
@@ -103,6 +110,22 @@ impl ToolContext<'_> {
 /// Rejects an empty command line, because a shell would execute it successfully.
 fn checked(line: String) -> Result<String, ToolError> {
     if line.trim().is_empty() { Err(ToolError::invalid("command is empty")) } else { Ok(line) }
+}
+
+/// Parses a pattern for output: `NAME=REGEX`, with `stdout:` or `stderr:` in front for one stream.
+fn watched(text: &str) -> Result<WatchRequest, ToolError> {
+    let (rest, stream) = match (text.strip_prefix("stdout:"), text.strip_prefix("stderr:")) {
+        (Some(rest), _) => (rest, Some(StreamChoice::Stdout)),
+        (None, Some(rest)) => (rest, Some(StreamChoice::Stderr)),
+        (None, None) => (text, None),
+    };
+    match rest.split_once('=') {
+        Some((name, pattern)) if !name.is_empty() && !pattern.is_empty() => {
+            Ok(WatchRequest { name: name.to_owned(), pattern: pattern.to_owned(), stream })
+        }
+        Some(_) | None => Err(ToolError::invalid("watch: a pattern has no name")
+            .hint("give NAME=REGEX, or stderr:NAME=REGEX for one stream")),
+    }
 }
 
 /// Converts metadata. An empty object becomes `None`.

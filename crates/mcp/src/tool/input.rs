@@ -64,6 +64,22 @@ pub(crate) struct StartInput {
     #[serde(default)]
     pub(crate) stdin: StdinInput,
     pub(crate) ready_when: Option<ReadyWhenInput>,
+    /// Output to report as an event: NAME=REGEX
+    #[serde(default)]
+    #[schemars(length(max = 16))]
+    pub(crate) watch: Vec<String>,
+    /// -100 to 100; a higher one starts first
+    #[schemars(range(min = -100, max = 100))]
+    pub(crate) priority: Option<i64>,
+    /// Node that runs it; default: this one
+    pub(crate) node_id: Option<String>,
+    /// Agent it works for
+    pub(crate) agent_id: Option<String>,
+    /// Type of that agent
+    pub(crate) agent_type: Option<String>,
+    /// Abilities of that agent
+    #[serde(default)]
+    pub(crate) capabilities: Vec<String>,
     /// Seconds without output until idle
     #[schemars(range(min = 0.0, max = MAX_DURATION_SECS))]
     pub(crate) idle_after_seconds: Option<f64>,
@@ -136,6 +152,8 @@ pub(crate) struct StopInput {
     /// Kill at once; no stop signal
     #[serde(default)]
     pub(crate) force: bool,
+    /// Stop only this level of its tree; 0: root
+    pub(crate) level: Option<u8>,
 }
 
 /// Arguments of `list_background_processes`.
@@ -151,6 +169,12 @@ pub(crate) struct ListInput {
     pub(crate) session_id: Option<String>,
     /// Only children of this process
     pub(crate) parent_id: Option<ProcessReference>,
+    /// Only the tree of this process
+    pub(crate) tree: Option<ProcessReference>,
+    /// Depth in the tree; 0: roots
+    pub(crate) level: Option<u8>,
+    /// Only of this agent
+    pub(crate) agent_id: Option<String>,
     /// Page size; default 20
     #[schemars(range(min = 1, max = 100))]
     pub(crate) limit: Option<u32>,

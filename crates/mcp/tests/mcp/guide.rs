@@ -165,6 +165,7 @@ fn example(tool: &str) -> (Value, Value) {
                     { "process_id": ID, "process_type": "server", "name": "dev server", "status": "running", "elapsed_s": 340.2 },
                 ],
                 "live": { "running": 1 },
+                "live_by_level": { "0": 1 },
             }),
         ),
         "wait_for_process" => (

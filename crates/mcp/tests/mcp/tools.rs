@@ -163,6 +163,96 @@ async fn list_shows_session_and_command() {
 }
 
 #[tokio::test]
+async fn start_takes_whom_it_works_for_and_what_to_report() {
+    let world = World::new().await;
+    let client = world.client(Era::Initialize).await;
+    let mut asked = launch("run");
+    for (field, value) in [
+        ("agent_id", json!("child-1")),
+        ("agent_type", json!("coder")),
+        ("capabilities", json!(["read", "write"])),
+        ("priority", json!(7)),
+        ("node_id", json!("here")),
+        ("watch", json!(["stderr:oops=^E", "up=listening on \\d+"])),
+    ] {
+        asked[field] = value;
+    }
+    let id = client.call("start_background_process", asked.clone()).await["process_id"].clone();
+    let told = client.call("get_process_status", json!({ "process_id": id })).await;
+    for field in ["agent_id", "agent_type", "capabilities", "priority", "node_id"] {
+        assert_eq!(told[field], asked[field], "{field}");
+    }
+    {
+        let orders = world.orders.lock().unwrap();
+        let watch: Vec<_> = orders[0]
+            .command
+            .watch
+            .iter()
+            .map(|watch| (watch.name.as_str(), watch.pattern.as_str()))
+            .collect();
+        assert_eq!(watch, [("oops", "^E"), ("up", "listening on \\d+")]);
+    }
+    let refused =
+        client.refusal("start_background_process", with(launch("run"), "watch", json!(["^E"]))).await;
+    assert!(refused["message"].as_str().unwrap().contains("watch"), "{refused}");
+    let listed = client.call("list_background_processes", json!({ "agent_id": "child-1" })).await;
+    let row = &listed["processes"][0];
+    assert_eq!((&row["process_id"], &row["agent_id"], &row["level"]), (&id, &json!("child-1"), &json!(0)));
+    assert_eq!(row["updated_at"], listed["last_changed"]);
+    let none = client.call("list_background_processes", json!({ "agent_id": "other" })).await;
+    assert_eq!(none["processes"], json!([]));
+}
+
+#[tokio::test]
+async fn agent_with_two_live_processes_is_read_but_not_stopped() {
+    let world = World::new().await;
+    let client = world.client(Era::Initialize).await;
+    let asked = with(launch("run"), "agent_id", json!("child-1"));
+    for _ in 0..2 {
+        client.call("start_background_process", asked.clone()).await;
+    }
+    let reference = json!({ "process_id": "agent:child-1" });
+    client.call("get_process_status", reference.clone()).await;
+    let refused = client.refusal("stop_background_process", reference).await;
+    assert_eq!(refused["code"], "ambiguous_id");
+    assert_eq!(refused["candidates"].as_array().unwrap().len(), 2, "{refused}");
+}
+
+#[tokio::test]
+async fn tree_is_listed_counted_and_stopped_by_levels() {
+    let world = World::new().await;
+    let client = world.client(Era::Initialize).await;
+    let below = async |parent: &Value| {
+        let asked = with(launch("run"), "parent_id", parent.clone());
+        client.call("start_background_process", asked).await["process_id"].clone()
+    };
+    let root = json!(client.start("run").await);
+    let (first, second) = (below(&root).await, below(&root).await);
+    let deep = below(&first).await;
+    let other = json!(client.start("run").await);
+    let ids = |listed: &Value| -> Vec<Value> {
+        listed["processes"].as_array().unwrap().iter().map(|row| row["process_id"].clone()).collect()
+    };
+    let listed = client.call("list_background_processes", json!({ "tree": deep })).await;
+    assert_eq!(ids(&listed), [deep.clone(), second.clone(), first.clone(), root.clone()]);
+    assert_eq!(listed["live_by_level"], json!({ "0": 1, "1": 2, "2": 1 }));
+    let level = client.call("list_background_processes", json!({ "tree": root, "level": 1 })).await;
+    assert_eq!(ids(&level), [second.clone(), first.clone()]);
+    let all = client.call("list_background_processes", json!({})).await;
+    assert_eq!(all["live_by_level"], json!({ "0": 2, "1": 2, "2": 1 }));
+    let stop = client.call("stop_background_process", json!({ "process_id": root, "level": 1 }));
+    let stopped = world.until(stop).await;
+    assert_eq!((&stopped["process_id"], &stopped["status"]), (&root, &json!("running")));
+    let mut told: Vec<Value> = stopped["stopped"].as_array().unwrap().clone();
+    told.sort_by_key(ToString::to_string);
+    let mut expected = vec![first, second];
+    expected.sort_by_key(ToString::to_string);
+    assert_eq!(told, expected);
+    let live = client.call("list_background_processes", json!({ "filter_type": "running" })).await;
+    assert_eq!(ids(&live), [other, root], "descendants of the level have ended too");
+}
+
+#[tokio::test]
 async fn stop_waits_for_the_end() {
     let world = World::new().await;
     let client = world.client(Era::Initialize).await;

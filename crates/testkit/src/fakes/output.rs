@@ -3,13 +3,14 @@
 use super::VirtualClock;
 use super::locked;
 use async_trait::async_trait;
-use longhaul_domain::{ProcessId, Timestamp};
+use longhaul_domain::{Deadline, ProcessId, Timestamp};
 use longhaul_ports::{
     AttemptKey, Clock, Loss, OutputChunk, OutputError, OutputLocation, OutputLog, OutputPage, OutputRead,
     OutputSize, OutputSource,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 use tokio::sync::Notify;
 
 /// An in-memory output log that a test or a scripted process writes. Clones share the same output.
@@ -18,6 +19,7 @@ pub struct FakeOutput {
     clock: VirtualClock,
     logs: Arc<Mutex<BTreeMap<AttemptKey, FakeLog>>>,
     grown: Arc<Notify>,
+    read_delay: Arc<Mutex<Duration>>,
 }
 
 #[derive(Debug, Default)]
@@ -39,7 +41,7 @@ impl FakeOutput {
     /// Creates an empty log. Written output is stamped with the time of this clock.
     #[must_use]
     pub fn new(clock: VirtualClock) -> Self {
-        Self { clock, logs: Arc::default(), grown: Arc::default() }
+        Self { clock, logs: Arc::default(), grown: Arc::default(), read_delay: Arc::default() }
     }
 
     /// Creates an empty output for an attempt.
@@ -76,6 +78,11 @@ impl FakeOutput {
         log.losses.push(Loss { offset, bytes });
     }
 
+    /// Sets the time that each later read takes.
+    pub fn delay_reads(&self, delay: Duration) {
+        *locked(&self.read_delay) = delay;
+    }
+
     /// Returns the number of bytes that were written so far.
     #[must_use]
     pub fn written(&self, key: AttemptKey) -> u64 {
@@ -102,6 +109,10 @@ impl OutputLog for FakeOutput {
     }
 
     async fn read(&self, key: AttemptKey, wanted: OutputRead) -> Result<OutputPage, OutputError> {
+        let delay = *locked(&self.read_delay);
+        if !delay.is_zero() {
+            self.clock.sleep_until(Deadline::Awake(self.clock.awake().plus(delay))).await;
+        }
         self.with(key, |log| log.page(wanted))
     }
 

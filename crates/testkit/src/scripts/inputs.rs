@@ -172,13 +172,13 @@ pub fn exits() -> impl Strategy<Value = Exit> {
         any::<[u32; 2]>(),
         option::of(limit()),
         usage,
-        (any::<[u64; 2]>(), any::<[bool; 5]>(), option::weighted(0.2, first_error())),
+        (any::<[u64; 2]>(), any::<[bool; 6]>(), option::weighted(0.2, first_error())),
     )
         .prop_map(
             |(status, (at, began), stopped, last_signal, [swept, leftovers], limit, usage, rest)| {
                 let (
                     [output_bytes, dropped_bytes],
-                    [paused, output_open, exit_unobserved, undated, unverified],
+                    [paused, output_open, exit_unobserved, undated, unverified, search_incomplete],
                     error,
                 ) = rest;
                 Exit {
@@ -199,6 +199,7 @@ pub fn exits() -> impl Strategy<Value = Exit> {
                         exit_unobserved,
                         end_time_unknown: undated,
                         unverified,
+                        search_incomplete,
                     },
                     first_error: error.map(Box::new),
                 }

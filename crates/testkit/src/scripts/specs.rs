@@ -28,7 +28,7 @@ pub fn specs() -> impl Strategy<Value = Spec> {
         option::of(json()),
     );
     let queue = (option::of(key()), priority(), option::of(moment()), placements(), retries());
-    let after = (children(), session_policies(), silences());
+    let after = (children(), option::of(children()), session_policies(), silences());
     (work, kind(), names, agent(), queue, after).prop_map(|(work, kind, names, agent, queue, after)| {
         let (name, project, session, launch_key, description, metadata) = names;
         let (key, priority, not_before, placement, retry) = queue;
@@ -48,8 +48,9 @@ pub fn specs() -> impl Strategy<Value = Spec> {
             placement,
             retry,
             children: after.0,
-            on_session_end: after.1,
-            silence: after.2,
+            children_on_failure: after.1,
+            on_session_end: after.2,
+            silence: after.3,
         }
     })
 }

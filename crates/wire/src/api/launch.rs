@@ -66,8 +66,12 @@ pub struct LaunchRequest {
     pub node_labels: Vec<String>,
     /// True to let any node run the process.
     pub any_node: bool,
-    /// Action on live descendants when the process ends without being cancelled: `keep`, `cancel` or `wait`.
+    /// Action on live descendants when the process ends without being cancelled: `keep`, `cancel` or `wait`. The default
+    /// is the setting `children.on_end`.
     pub children: Option<String>,
+    /// Action on live descendants when the process fails, times out or is interrupted: `keep`, `cancel` or `wait`. The
+    /// default is `children` if given, and otherwise the setting `children.on_failure`.
+    pub children_on_failure: Option<String>,
     /// Action on the process when its session ends: `keep`, `cancel` or `grace`.
     pub on_session_end: Option<String>,
     /// Time that the process may still run after its session ended, in milliseconds; only with `grace`. The default is

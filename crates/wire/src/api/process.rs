@@ -61,6 +61,8 @@ pub struct ProcessView {
     pub restarted_from: Option<String>,
     /// Action on live descendants when the process ends without being cancelled: `keep`, `cancel` or `wait`.
     pub children: String,
+    /// Action on live descendants when the process fails, times out or is interrupted: `keep`, `cancel` or `wait`.
+    pub children_on_failure: String,
     /// True while the descendants are being cancelled and not all have ended. No child can be added in this time.
     pub cancelling_descendants: bool,
     /// Action on the process when its session ends: `keep`, `cancel` or `grace`.
@@ -111,6 +113,9 @@ pub struct ProcessView {
     pub error: Option<String>,
     /// First error in the output of the latest attempt, if the command failed and its output states one.
     pub first_error: Option<FirstErrorView>,
+    /// True if the command failed and its output was not searched completely for the first error, so that an error may
+    /// be missing in this record.
+    pub first_error_incomplete: bool,
     /// Step of the start that failed; null unless the command could not be started.
     pub start_failure: Option<StartFailureView>,
     /// Result that the reporter gave at the end of reported work.
@@ -151,6 +156,9 @@ pub struct ProcessView {
     pub started_at: Option<String>,
     /// End time of the process.
     pub completed_at: Option<String>,
+    /// Time at which the record last changed: its status, its conditions, its stage or its progress. New output does
+    /// not change the record.
+    pub updated_at: String,
     /// Meaning of `completed_at` if it is not the exact end time. `latest`: the end was not observed and was at
     /// `completed_at` or earlier, so `duration_ms` is the maximum. `given_up`: not known if the process has ended. Null
     /// while the process is live and if the end was observed.

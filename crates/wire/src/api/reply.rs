@@ -76,6 +76,9 @@ pub struct ProcessList {
     pub cursor: Option<String>,
     /// Time at which the list was made.
     pub at: String,
+    /// Time of the latest change of any process, or of a process in this list if that is later. If the time is the same
+    /// as before, no process has started, changed its status or ended since.
+    pub last_changed: Option<String>,
     /// Time since which the store does not respond; the list then contains only this node's own copies of its own
     /// processes. Null while the store responds.
     pub stale_since: Option<String>,

@@ -106,6 +106,8 @@ pub(super) struct ExitFactRecord {
     end_time_unknown: bool,
     #[serde(default, skip_serializing_if = "is_zero")]
     unverified: bool,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    search_incomplete: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     first_error: Option<Box<FirstErrorRecord>>,
 }
@@ -254,6 +256,7 @@ impl From<&Exit> for ExitFactRecord {
             exit_unobserved: exit.circumstances.exit_unobserved,
             end_time_unknown: exit.circumstances.end_time_unknown,
             unverified: exit.circumstances.unverified,
+            search_incomplete: exit.circumstances.search_incomplete,
             first_error: exit.first_error.as_deref().map(|error| Box::new(error.into())),
         }
     }
@@ -292,6 +295,7 @@ impl TryFrom<ExitFactRecord> for Exit {
                 exit_unobserved: record.exit_unobserved,
                 end_time_unknown: record.end_time_unknown,
                 unverified: record.unverified,
+                search_incomplete: record.search_incomplete,
             },
             first_error: record.first_error.map(|error| Box::new((*error).into())),
         })

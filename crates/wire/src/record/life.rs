@@ -23,6 +23,9 @@ pub(super) struct LifeRecord {
     never_ran: u32,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     started_at: Option<i64>,
+    /// Time of the latest event, if it is later than the other times of the record.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    updated_at: Option<i64>,
     /// Current priority, if it differs from the requested priority.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     priority: Option<i32>,
@@ -184,6 +187,9 @@ impl From<&Process> for LifeRecord {
             retries: process.retries,
             never_ran: process.never_ran,
             started_at: process.started_at.map(|at| at.0),
+            updated_at: Some(process.updated_at)
+                .filter(|at| *at != process.latest_known_time())
+                .map(|at| at.0),
             priority: Some(process.priority)
                 .filter(|priority| *priority != process.spec.priority)
                 .map(Priority::value),
@@ -206,7 +212,7 @@ impl LifeRecord {
             Some(Err(invalid)) => return Err(RecordDecodeError::damaged(invalid.to_string())),
             None => spec.priority,
         };
-        Ok(Process {
+        let mut process = Process {
             id,
             priority,
             cascade: self.cascade.map(|record| Cascade { cause: record.cause.into(), force: record.force }),
@@ -222,8 +228,11 @@ impl LifeRecord {
             never_ran: self.never_ran,
             queued_at,
             started_at: self.started_at.map(Timestamp),
+            updated_at: queued_at,
             state: self.state.try_into()?,
-        })
+        };
+        process.updated_at = self.updated_at.map_or_else(|| process.latest_known_time(), Timestamp);
+        Ok(process)
     }
 }
 

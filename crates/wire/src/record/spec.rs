@@ -62,6 +62,8 @@ pub(super) struct SpecRecord {
     retry: RetryRecord,
     #[serde(default, skip_serializing_if = "is_zero")]
     children: ChildrenRecord,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    children_on_failure: Option<ChildrenRecord>,
     #[serde(default, skip_serializing_if = "is_zero")]
     on_session_end: SessionPolicyRecord,
     #[serde(default, skip_serializing_if = "is_zero")]
@@ -205,6 +207,7 @@ impl From<&Spec> for SpecRecord {
             },
             retry: (&spec.retry).into(),
             children: spec.children.into(),
+            children_on_failure: spec.children_on_failure.map(Into::into),
             on_session_end: spec.on_session_end.into(),
             silence: spec.silence.into(),
         }
@@ -240,6 +243,7 @@ impl TryFrom<SpecRecord> for Spec {
             },
             retry: record.retry.try_into()?,
             children: record.children.into(),
+            children_on_failure: record.children_on_failure.map(Into::into),
             on_session_end: record.on_session_end.try_into()?,
             silence: record.silence.try_into()?,
         })

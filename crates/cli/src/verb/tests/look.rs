@@ -38,6 +38,29 @@ fn nothing_is_claimed_of_other_nodes_while_the_store_does_not_answer() {
 }
 
 #[test]
+fn agent_with_several_live_processes_is_told_on_a_terminal_alone() {
+    let answer = |asked: &FakeRequest| {
+        if asked.path.contains("agent_id=") {
+            list(&[samples::running(), samples::queued()])
+        } else {
+            FakeResponse::Json(200, json!(samples::running()))
+        }
+    };
+    let came = said("status agent:child-1", true, answer);
+    let hint = format!(
+        "agent child-1 has 2 live processes; this is the newest: {} tests; all: longhaul status --agent-id child-1\n",
+        &samples::running().id[..8]
+    );
+    assert!(came.err.contains(&hint), "{}", came.err);
+    let came = said("status agent:child-1", false, answer);
+    assert_eq!(
+        (came.err.as_str(), came.asked.len()),
+        ("", 1),
+        "no request is made for a hint that is not shown"
+    );
+}
+
+#[test]
 fn status_in_json_has_a_schema_even_when_empty() {
     let came = said("status --json", false, |_| list(&[]));
     let document: Value = serde_json::from_str(&came.out).unwrap();
@@ -46,6 +69,7 @@ fn status_in_json_has_a_schema_even_when_empty() {
         json!({
             "schema": "longhaul/status/v1",
             "at": samples::NOW,
+            "last_changed": null,
             "processes": [],
             "cursor": null,
             "stale_since": null,

@@ -153,7 +153,7 @@ fn exit() -> BoxedStrategy<Exit> {
             usage,
             any::<[u64; 2]>(),
             some(timestamp()),
-            any::<[bool; 5]>(),
+            any::<[bool; 6]>(),
             some(first_error()),
         ),
     )
@@ -165,7 +165,7 @@ fn exit() -> BoxedStrategy<Exit> {
                     usage,
                     [output_bytes, dropped_bytes],
                     began,
-                    [paused, output_open, exit_unobserved, undated, unverified],
+                    [paused, output_open, exit_unobserved, undated, unverified, search_incomplete],
                     error,
                 ),
             )| {
@@ -187,6 +187,7 @@ fn exit() -> BoxedStrategy<Exit> {
                         exit_unobserved,
                         end_time_unknown: undated,
                         unverified,
+                        search_incomplete,
                     },
                     first_error: error.map(Box::new),
                 }
@@ -408,14 +409,14 @@ fn spec() -> BoxedStrategy<Spec> {
         (work, kind, some(name()), some(name()), some(name())),
         (any::<Option<String>>(), some(json()), agent, some(name())),
         (priority(), some(name()), some(timestamp()), placement, retry),
-        (children(), session_policy(), some(span()), some(span())),
+        (children(), some(children()), session_policy(), some(span()), some(span())),
     )
         .prop_map(
             |(
                 (work, kind, name, project, session),
                 (description, metadata, agent, key),
                 (priority, launch_key, not_before, placement, retry),
-                (children, on_session_end, idle_after, stall_after),
+                (children, children_on_failure, on_session_end, idle_after, stall_after),
             )| Spec {
                 work,
                 kind,
@@ -432,6 +433,7 @@ fn spec() -> BoxedStrategy<Spec> {
                 placement,
                 retry,
                 children,
+                children_on_failure,
                 on_session_end,
                 silence: SilencePolicy { idle_after, stall_after },
             },
@@ -445,7 +447,7 @@ pub(super) fn process() -> BoxedStrategy<Process> {
     let cascade = (cause(), any::<bool>()).prop_map(|(cause, force)| Cascade { cause, force });
     (
         (id(), spec(), lineage, some(name()), some(any::<String>().prop_map(LaunchSignature).boxed())),
-        (any::<(u32, u32, u32)>(), timestamp(), some(timestamp()), state()),
+        (any::<(u32, u32, u32)>(), timestamp(), some(timestamp()), timestamp(), state()),
         (
             some(moved_priority()),
             some(cascade.boxed()),
@@ -457,7 +459,7 @@ pub(super) fn process() -> BoxedStrategy<Process> {
         .prop_map(
             |(
                 (id, spec, lineage, node, launch_signature),
-                ((attempt, retries, never_ran), queued_at, started_at, state),
+                ((attempt, retries, never_ran), queued_at, started_at, updated_at, state),
                 (priority, cascade, cancel_at, conditions, reported),
             )| {
                 Process {
@@ -476,6 +478,7 @@ pub(super) fn process() -> BoxedStrategy<Process> {
                     never_ran,
                     queued_at,
                     started_at,
+                    updated_at,
                     state,
                 }
             },

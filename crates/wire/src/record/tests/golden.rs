@@ -381,7 +381,7 @@ fn with(state: State) -> Process {
     spec.kind = ProcessType::Build;
     spec.key = SlotKey::new("builds").ok();
     spec.session = SessionId::new("s-1").ok();
-    Process {
+    let mut process = Process {
         priority: spec.priority,
         cascade: None,
         cancel_at: None,
@@ -397,8 +397,11 @@ fn with(state: State) -> Process {
         never_ran: 0,
         queued_at: Timestamp(1_000),
         started_at: Some(Timestamp(1_600)),
+        updated_at: Timestamp(0),
         state,
-    }
+    };
+    process.updated_at = process.latest_known_time();
+    process
 }
 
 fn execution() -> Execution {
