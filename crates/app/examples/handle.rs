@@ -41,7 +41,7 @@ async fn elsewhere(dir: &Path) -> Result<(), Box<dyn Error>> {
     let (sender, ends) = std::sync::mpsc::channel();
     let mut callbacks = engine.on_start_and_end(
         |started| drop(writeln!(std::io::stdout(), "attempt {} has started", started.process.attempt)),
-        move |ended| drop(sender.send(ended.process.status())),
+        move |ended| sender.send(ended.process.status()).unwrap_or_default(),
     );
     callbacks.listening().await;
     engine.launch(launch).await?;
