@@ -251,7 +251,7 @@ fn stop_is_repeated_within_the_same_grace_period_if_manager_and_shim_were_killed
     home.until_written("up");
     let shim = home.shim(&id);
     let begun = Instant::now();
-    home.ok(&["cancel", "--no-wait", &id]);
+    let _reply = home.ok(&["cancel", "--no-wait", &id]);
     home.until_written("asked");
     home.end_manager("-KILL");
     kill("-KILL", shim);

@@ -139,7 +139,7 @@ pub enum OutputFormat {
     Table,
     /// Table with all columns
     Wide,
-    /// One JSON document; `events`, `logs`, `inspect` and `wait --session` print one for each line
+    /// One JSON document; `events`, `logs`, `inspect` and `wait --session` print several, one per line
     Json,
     /// One JSON document for each line
     Ndjson,

@@ -390,7 +390,7 @@ pub(crate) fn definitions(read_only: bool) -> Vec<Definition> {
     allowed.map(Tool::definition).collect()
 }
 
-/// Returns true if the client supports tasks. Tasks exist only in the stateless protocol era.
+/// Returns true if the client supports tasks. Tasks exist only in the stateless protocol versions.
 fn takes_tasks(context: &RequestContext<RoleServer>) -> bool {
     let is_new = context
         .protocol_version()

@@ -227,7 +227,7 @@ impl AttemptWatch {
     }
 
     /// Reports that the command is running. If the command is already about to end, callers that requested the state
-    /// receive only the end, because "running" would be outdated when they receive it.
+    /// wait for the end, because "running" would be outdated when they receive it.
     pub(super) fn note_running(&mut self, identity: &Identity) {
         let is_asked = matches!(self.audience, WatchRecipient::Finders);
         if is_asked && pidfd::is_ending(identity.pid, identity.start_time) {
@@ -237,8 +237,8 @@ impl AttemptWatch {
         }
     }
 
-    /// Records that the command is about to end. Callers that requested the state receive only the end, as soon as it
-    /// is known.
+    /// Records that the command is about to end. Callers that requested the state get no answer before the end is
+    /// known.
     pub(super) fn see_ending(&mut self, identity: &Identity) {
         match self.audience {
             WatchRecipient::Everyone => self.see_start(identity),
@@ -368,7 +368,7 @@ impl AttemptWatch {
                 Ok(ExaminedAttempt::Over { identity, record }) => {
                     let ran =
                         matches!(record.ending, ProgramEnd::Exited { .. } | ProgramEnd::Signaled { .. });
-                    // Callers that requested the state receive only the end.
+                    // Callers that requested the state receive the end, not the start.
                     if let (Some(identity), true, WatchRecipient::Everyone) = (identity, ran, &self.audience)
                     {
                         self.see_start(&identity);

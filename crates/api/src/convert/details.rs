@@ -123,8 +123,8 @@ struct WaitReasons {
     /// Policy, including the queues on hold. `None` if no queued process has a concurrency key, or if the policy cannot
     /// be read.
     policy: Option<Policy>,
-    /// Nodes that can run processes. `None` if the placement of no queued process names another node or labels, or if
-    /// the nodes cannot be read.
+    /// Nodes that can run processes. `None` if no queued process has a placement that names another node or labels,
+    /// or if the nodes cannot be read.
     runners: Option<EligibleNodes>,
 }
 

@@ -1,4 +1,4 @@
-//! Formats the process statistics of each level.
+//! Formats the statistics of the processes on each level of the process trees.
 
 use super::amount::{bytes, length};
 use super::grid::{Align, grid};

@@ -54,7 +54,7 @@ impl Face {
         (status, serde_json::from_str(json).unwrap_or(Value::String(text)))
     }
 
-    /// Sends a request of the stateless protocol era.
+    /// Sends a request in the format of the stateless protocol versions.
     async fn ask(&self, method: &str, name: Option<&str>, mut params: Value) -> (StatusCode, Value) {
         params["_meta"] = json!({
             "io.modelcontextprotocol/protocolVersion": NEW,

@@ -214,7 +214,7 @@ impl AttemptWatch {
             ShimMessage::Error { code: ErrorCode::NotDurable, text } => {
                 tracing::warn!(
                     id = %self.key.id, text,
-                    "could not store the end of an attempt durably in its attempt directory yet"
+                    "could not store the end of an attempt durably in its attempt directory; the shim retries"
                 );
                 None
             }
