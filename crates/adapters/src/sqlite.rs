@@ -141,7 +141,8 @@ impl SqliteStore {
         opening::end(path)
     }
 
-    /// Executes one durable write. `op` identifies the write, so that the store recognises a repetition after a lost reply.
+    /// Executes one durable write. `op` identifies the write, so that the store recognises a repetition after a lost
+    /// reply.
     async fn write<T: Send + 'static>(
         &self,
         op: impl Into<Option<OpId>> + Send,

@@ -228,7 +228,8 @@ impl OutboxIndex {
         Seq(self.mark.seq.0.saturating_add(1))
     }
 
-    /// Accepts a launch as local-only. The outbox must already contain the launch as offered. Returns the record to write.
+    /// Accepts a launch as local-only. The outbox must already contain the launch as offered. Returns the record
+    /// to write.
     pub(super) fn accept_local_only(&mut self, stored: &StoredProcess) -> OutboxChange {
         self.mark.seq = self.mark.seq.max(stored.seq);
         self.known.insert(stored.process.id, IndexedRecord::of(stored, LaunchState::Accepted, None));
