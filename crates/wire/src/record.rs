@@ -46,12 +46,15 @@ use serde::{Deserialize, Serialize};
 use std::str::FromStr;
 use std::time::Duration;
 
-/// Format of the records that this program writes. It is also the newest format that this program reads.
-pub const FORMAT: u32 = 2;
+/// Newest format that this program reads. A record has the oldest format that contains all its fields.
+pub const FORMAT: u32 = 3;
 
 /// Format that every program that uses a store can read, because programs of format 1 refuse to open the current store
 /// layout. A record has a `min_reader` only if it needs a reader of a newer format.
 pub const BASE_FORMAT: u32 = 2;
+
+/// Format whose readers know the runner of a command.
+const RUNNER_FORMAT: u32 = 3;
 
 /// Reason why a record could not be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -81,9 +84,9 @@ impl RecordDecodeError {
 
 /// Returns the oldest format that contains every field that a spec uses.
 #[must_use]
-pub const fn oldest_reader(spec: &Spec) -> u32 {
-    let _ = spec;
-    BASE_FORMAT
+pub fn oldest_reader(spec: &Spec) -> u32 {
+    let has_runner = spec.command().is_some_and(|command| command.runner.is_some());
+    if has_runner { RUNNER_FORMAT } else { BASE_FORMAT }
 }
 
 /// Encodes the fixed part of a process, which does not change after its submission: identity, position in its tree, and
@@ -102,7 +105,7 @@ pub fn encode_spec_for(min_reader: u32, process: &Process) -> String {
 /// Encodes a spec without its process. Two specs are equal if their texts are equal.
 #[must_use]
 pub fn encode_spec_alone(spec: &Spec) -> String {
-    write(&spec::SpecRecord::from(spec), BASE_FORMAT)
+    write(&spec::SpecRecord::from(spec), oldest_reader(spec))
 }
 
 /// Encodes the changing part of a process, which is written with each commit.
@@ -206,7 +209,7 @@ fn is_first(min_reader: &Option<u32>) -> bool {
 }
 
 fn write<T: Serialize>(body: &T, min_reader: u32) -> String {
-    let stamped = VersionedRecord { format: FORMAT.max(min_reader), min_reader: Some(min_reader), body };
+    let stamped = VersionedRecord { format: BASE_FORMAT.max(min_reader), min_reader: Some(min_reader), body };
     #[expect(
         clippy::expect_used,
         reason = "writing to memory cannot fail and every map here has text for keys"

@@ -172,7 +172,8 @@ fn webhook(
             | ConfigValue::Span(_)
             | ConfigValue::Never
             | ConfigValue::Size(_)
-            | ConfigValue::List(_),
+            | ConfigValue::List(_)
+            | ConfigValue::Commands(_),
         )
         | None => None,
     };
@@ -290,7 +291,8 @@ fn list(setting: Option<&ConfigEntry>) -> &[String] {
             | ConfigValue::Flag(_)
             | ConfigValue::Span(_)
             | ConfigValue::Never
-            | ConfigValue::Size(_),
+            | ConfigValue::Size(_)
+            | ConfigValue::Commands(_),
         )
         | None => &[],
     }

@@ -8,6 +8,7 @@ use crate::config::listening::ListenSettings;
 use crate::config::notifications::NotificationSettings;
 use crate::config::origin::ValueOrigin;
 use crate::config::peers::PeerSettings;
+use crate::config::runners::RunnerConfig;
 use crate::config::show::without_password;
 use crate::config::sources::user_file;
 use crate::previous_node;
@@ -87,6 +88,8 @@ pub struct ManagerConfig {
     /// The user's rules for finding the first error in the output of a failed command, as validated TOML. `None` if no
     /// file is configured.
     pub failure_rules: Option<String>,
+    /// Runners, which build the commands of agents.
+    pub runners: RunnerConfig,
 }
 
 /// The kind and location of the store.
@@ -199,6 +202,7 @@ impl ManagerConfig {
             outgoing: NotificationSettings::of(layers, state_dir, |name| std::env::var(name).ok())?,
             watch: watch_patterns(layers)?,
             failure_rules: failure_rules(layers, state_dir)?,
+            runners: RunnerConfig::of(layers, |name| std::env::var(name).ok())?,
         })
     }
 }
@@ -370,7 +374,8 @@ pub(super) fn text<'a>(layers: &'a Layers, key: &'static ConfigKey) -> Option<&'
         | ConfigValue::Span(_)
         | ConfigValue::Never
         | ConfigValue::Size(_)
-        | ConfigValue::List(_) => None,
+        | ConfigValue::List(_)
+        | ConfigValue::Commands(_) => None,
     }
 }
 
@@ -387,7 +392,8 @@ pub(super) fn span(layers: &Layers, key: &'static ConfigKey) -> Duration {
             | ConfigValue::Flag(_)
             | ConfigValue::Size(_)
             | ConfigValue::Text(_)
-            | ConfigValue::List(_),
+            | ConfigValue::List(_)
+            | ConfigValue::Commands(_),
         )
         | None => Duration::ZERO,
     }
@@ -402,7 +408,8 @@ fn span_or_never(layers: &Layers, key: &'static ConfigKey) -> Option<Duration> {
             | ConfigValue::Flag(_)
             | ConfigValue::Size(_)
             | ConfigValue::Text(_)
-            | ConfigValue::List(_),
+            | ConfigValue::List(_)
+            | ConfigValue::Commands(_),
         )
         | None => None,
     }
@@ -417,7 +424,8 @@ fn count_or_never(layers: &Layers, key: &'static ConfigKey) -> Option<u64> {
             | ConfigValue::Flag(_)
             | ConfigValue::Size(_)
             | ConfigValue::Text(_)
-            | ConfigValue::List(_),
+            | ConfigValue::List(_)
+            | ConfigValue::Commands(_),
         )
         | None => None,
     }
@@ -435,7 +443,8 @@ fn level_limits(layers: &Layers) -> BTreeMap<Level, ResourceLimits> {
             | ConfigValue::Flag(_)
             | ConfigValue::Never
             | ConfigValue::Text(_)
-            | ConfigValue::List(_) => number(setting),
+            | ConfigValue::List(_)
+            | ConfigValue::Commands(_) => number(setting),
         };
         let limit = Some(limit).filter(|limit| *limit > 0);
         match name {
@@ -470,7 +479,8 @@ fn number(setting: &ConfigEntry) -> u64 {
         | ConfigValue::Span(_)
         | ConfigValue::Never
         | ConfigValue::Text(_)
-        | ConfigValue::List(_) => 0,
+        | ConfigValue::List(_)
+        | ConfigValue::Commands(_) => 0,
     }
 }
 

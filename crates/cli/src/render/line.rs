@@ -22,10 +22,11 @@ pub(crate) fn label(process: &ProcessView) -> String {
     }
 }
 
-/// Returns the title of a process: its name, or the file name of its program if the process has no name.
+/// Returns the title of a process: its name, else the runner that built its command, else the file name of its program.
 pub(crate) fn title(process: &ProcessView) -> Option<&str> {
     let program = || process.command.first().map(|program| base(program));
-    process.name.as_deref().or_else(program).filter(|name| !name.is_empty())
+    let runner = process.runner.as_deref();
+    process.name.as_deref().or(runner).or_else(program).filter(|name| !name.is_empty())
 }
 
 fn base(program: &str) -> &str {
