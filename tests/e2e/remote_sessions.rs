@@ -164,6 +164,9 @@ fn e7_a_cancel_and_a_timeout_cancel_the_session_or_say_that_it_continues() {
     agents.home.until_status(&id, "cancelled");
     assert_eq!(std::fs::read_to_string(agents.remote().join("cancelled")).unwrap(), "77\n");
     assert_eq!(agents.home.record(&id)["stage"], "remote session cancelled");
+    let fresh = agents.home.ok(&["restart", "-b", &id]);
+    until_stage(&agents, &fresh, "IN_PROGRESS");
+    assert_eq!(agents.count("created"), 2, "a cancelled session is not continued");
     configure(&agents.home, "[runner.jules]\npoll_interval = \"100ms\"\n");
     agents.home.end_manager("-TERM");
     let late = agents.ok(&["task", "atlas", "x", "-b", "--agent", "jules", "--timeout", "2s"]);

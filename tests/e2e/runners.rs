@@ -199,6 +199,14 @@ fn q7_commands_after_the_agent_run_only_if_it_succeeds_and_do_not_change_the_sta
 }
 
 #[test]
+fn q7_the_shell_runner_executes_the_prompt_as_a_command_line() {
+    let home = Home::new();
+    let id = home.ok(&["task", "atlas", "echo one | tr a-z A-Z; exit 3", "--agent", "shell", "-b"]);
+    assert_eq!(home.run(&["wait", &id]).code, 3);
+    assert_eq!(home.record(&id)["result"], "ONE");
+}
+
+#[test]
 fn q7_a_launch_of_reported_work_with_a_prompt_stays_the_work_of_its_host() {
     let home = Home::new();
     let _ = home.ok(&["status"]);

@@ -1,7 +1,7 @@
 //! Formats the details of one process: its fields, the reason for its status, and commands that the user may need next.
 
 use super::amount::{bytes, length, rough};
-use super::line::{descendants, ports, short};
+use super::line::{command_words, descendants, ports, short};
 use super::moment::RenderTime;
 use crate::console::ConsoleStream;
 use crate::shell_word::shell_word;
@@ -65,7 +65,7 @@ fn facts(process: &ProcessView, now: RenderTime) -> Vec<(&'static str, String)> 
     add("listens", listens(process));
     add("about", process.description.clone());
     add("prompt", process.prompt.as_deref().map(short_text));
-    add("command", command(process));
+    add("command", Some(command_line(command_words(process))).filter(|text| !text.is_empty()));
     add("directory", process.directory.clone());
     add("input", input(process));
     add("project", process.project.clone());
@@ -208,20 +208,6 @@ fn short_text(text: &str) -> String {
     let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
     let start: String = words.chars().take(MAX_LEN).collect();
     if start.len() < words.len() { format!("{start}…") } else { start }
-}
-
-/// Returns the command line. The plan of a runner is left out, because only a program reads it.
-fn command(process: &ProcessView) -> Option<String> {
-    const PLAN: usize = 5;
-    let words = match process.command.get(..PLAN) {
-        Some([before @ .., _])
-            if process.runner.is_some() && before.last().is_some_and(|word| word == "runner") =>
-        {
-            return Some(format!("{} …", command_line(before)));
-        }
-        Some(_) | None => &process.command,
-    };
-    Some(command_line(words)).filter(|text| !text.is_empty())
 }
 
 fn runner(process: &ProcessView) -> Option<String> {
@@ -420,10 +406,16 @@ tests (0a1b2c3d-1111-4111-8111-111111111111)  ● running
         process.model = Some("opus".to_owned());
         process.agent_session_id = Some("s1".to_owned());
         process.tokens = Some(TokensView { input: 7, output: 8, cached: 9 });
+        process.prompt = Some("fix\nit".to_owned());
+        process.command = ["longhaul", "--state-dir", "/s", "--no-autostart", "runner", "{\"steps\":{}}"]
+            .map(str::to_owned)
+            .to_vec();
         process.result = Some(format!("Done:\n{}", "x".repeat(300)).into());
         let page = page(&process);
         let result = format!("  result     Done: {}…\n", "x".repeat(194));
         for line in [
+            "  prompt     fix it\n",
+            "  command    longhaul --state-dir /s --no-autostart runner\n",
             "  runner     claude, model opus, session s1\n",
             "  tokens     7 in, 8 out, 9 from the cache\n",
             &result,

@@ -29,6 +29,19 @@ pub(crate) fn title(process: &ProcessView) -> Option<&str> {
     process.name.as_deref().or(runner).or_else(program).filter(|name| !name.is_empty())
 }
 
+/// Returns the words of the command, without the plan of a runner, which only a program reads.
+pub(crate) fn command_words(process: &ProcessView) -> &[String] {
+    let words = process.command.as_slice();
+    match words.split_last() {
+        Some((_, before))
+            if process.runner.is_some() && before.last().is_some_and(|word| word == "runner") =>
+        {
+            before
+        }
+        Some(_) | None => words,
+    }
+}
+
 fn base(program: &str) -> &str {
     program.rsplit('/').next().filter(|name| !name.is_empty()).unwrap_or(program)
 }

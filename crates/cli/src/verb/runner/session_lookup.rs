@@ -93,10 +93,11 @@ fn of_file(file: &SessionFile, heir: Option<&str>) -> io::Result<Option<FoundSes
     })
 }
 
-/// Returns the session of an earlier process if the session may still be live. The file of the process was deleted.
+/// Returns the session of an earlier process that has no file, if the session may still be live. A process that was
+/// stopped keeps its file as long as its session continues.
 fn open_session(record: &ProcessView) -> Option<String> {
     let has_lost_sight = record.exit_code == Some(WAIT_TIMED_OUT);
-    let was_cut_off = matches!(record.status.as_str(), "interrupted" | "timeout" | "cancelled");
+    let was_cut_off = record.status == "interrupted";
     record.agent_session_id.clone().filter(|_| was_cut_off || has_lost_sight)
 }
 
