@@ -17,6 +17,7 @@ pub mod hooks;
 mod metrics;
 mod output;
 mod peers;
+pub mod runner;
 pub mod webhook;
 
 pub use api::Api;

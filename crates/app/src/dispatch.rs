@@ -108,6 +108,8 @@ fn perform(cli: Cli, json: bool, stores: &Stores) -> Result<ExitCode, ProgramErr
         }
         Verb::Init(_)
         | Verb::Run(_)
+        | Verb::Task(_)
+        | Verb::Runner(_)
         | Verb::Status(_)
         | Verb::Logs(_)
         | Verb::Mcp(_)

@@ -20,6 +20,7 @@ use crate::state_dir::{MCP_SOCKET, SOCKET, StateDir};
 use crate::state_dir_guard::{CheckedStore, LostResource, StateDirGuard};
 use crate::stores::Stores;
 use descriptors::Descriptors;
+use longhaul_api::runner::{RunnerHost, RunnerSet};
 use longhaul_api::{Api, InstrumentedStore, LaunchDefaults, Metrics, PeerClient};
 use longhaul_engine::ports::{NodeAdvertisement, NodeDescriptor};
 use longhaul_engine::{Engine, Shutdown};
@@ -394,6 +395,7 @@ fn api(
             session_grace: settings.session_grace,
             watch: settings.watch.clone(),
             no_queue: settings.refuse_when_full,
+            runners: Arc::new(runners(state, settings)),
         },
         retention: settings.retention.map(|rule| RetentionView {
             age_ms: rule.age.map(|age| u64::try_from(age.as_millis()).unwrap_or(u64::MAX)),
@@ -405,6 +407,20 @@ fn api(
         notice_window: settings.outgoing.window,
         peers: PeerClient::none(),
     }
+}
+
+/// Search path for the programs of agents if the manager has no `PATH`.
+const DEFAULT_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
+
+fn runners(state: &StateDir, settings: &ManagerConfig) -> RunnerSet {
+    let variable = |name| std::env::var(name).ok().filter(|value: &String| !value.is_empty());
+    let host = RunnerHost {
+        program: std::env::current_exe().ok().and_then(|path| path.to_str().map(str::to_owned)),
+        state_dir: state.path().display().to_string(),
+        path: variable("PATH").unwrap_or_else(|| DEFAULT_PATH.to_owned()),
+        home: variable("HOME").filter(|home| home.starts_with('/')),
+    };
+    RunnerSet::new(settings.runners.runners.iter().cloned(), settings.runners.default.clone(), host)
 }
 
 /// Writes one line to stderr to announce that the manager is ready.

@@ -12,6 +12,7 @@ mod monitoring;
 mod node;
 mod query;
 mod queue;
+mod task;
 mod track;
 mod usage_error;
 
@@ -33,6 +34,7 @@ pub use query::{
     WaitGoal,
 };
 pub use queue::{MoveArgs, QueueArgs, QueueVerb, WhyArgs};
+pub use task::{RunnerArgs, TaskArgs};
 pub use track::{TrackArgs, TrackCompleteArgs, TrackFailArgs, TrackProgressArgs, TrackStartArgs, TrackVerb};
 pub use usage_error::UsageError;
 
@@ -164,6 +166,8 @@ pub enum ColorChoice {
 pub enum Verb {
     /// Run a command, in the foreground or with -b in the background
     Run(Box<RunArgs>),
+    /// Give a task to an agent, in the foreground or with -b in the background
+    Task(Box<TaskArgs>),
     /// List live processes, or show one process in detail
     #[command(visible_alias = "ps")]
     Status(StatusArgs),
@@ -235,6 +239,9 @@ pub enum Verb {
     Completions(CompletionsArgs),
     /// Explain an error code
     Explain(ExplainArgs),
+    /// Carry out the plan of a runner; only the launch of an agent executes this command
+    #[command(hide = true)]
+    Runner(RunnerArgs),
 }
 
 /// Parses the arguments of this program.

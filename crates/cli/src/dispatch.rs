@@ -92,7 +92,10 @@ async fn version_of(place: &ManagerLocator) -> Result<VersionReply, CliError> {
 /// configuration only when it starts, so commands would act on the wrong store. `mcp` prints no warning, because agents
 /// query the version themselves.
 async fn print_store_mismatch(context: &VerbContext, command: &Verb, place: &ManagerLocator) {
-    let Some(named) = place.store.as_ref().filter(|_| !matches!(command, Verb::Mcp(_))) else { return };
+    let Some(named) = place.store.as_ref().filter(|_| !matches!(command, Verb::Mcp(_) | Verb::Runner(_)))
+    else {
+        return;
+    };
     // Ignore a failure of this request, because the subcommand then fails in the same way and reports the failure.
     let Ok(manager) = version_of(place).await else { return };
     if manager.store != *named {
@@ -204,6 +207,11 @@ pub(crate) async fn outcome_of(
             (verb::run(context, args).await, ExitCodeMode::Control)
         }
         Verb::Run(args) => (verb::run(context, args).await, ExitCodeMode::PassThrough),
+        Verb::Task(args) if args.background || args.dry_run => {
+            (verb::task(context, args).await, ExitCodeMode::Control)
+        }
+        Verb::Task(args) => (verb::task(context, args).await, ExitCodeMode::PassThrough),
+        Verb::Runner(args) => (verb::runner(context, args).await, ExitCodeMode::PassThrough),
         Verb::Status(args) if args.watch => {
             (or_ctrl_c(verb::status(context, args)).await, ExitCodeMode::Control)
         }

@@ -122,6 +122,7 @@ fn of_problem(problem: &Problem) -> i32 {
         | "deadlock_with_ancestors"
         | "key_conflict"
         | "launch_pruned"
+        | "runner_not_installed"
         | "policy_conflict"
         | "too_many_pending_actions" => REFUSED,
         "store_unavailable"

@@ -87,6 +87,14 @@ pub(crate) const EXPLANATIONS: &[(&str, &str)] = &[
         "launch_pruned",
         "The launch key started a process before. That process has ended, and its record was pruned.\nNothing was started. Use another launch key to run the command again.",
     ),
+    (
+        "runner_not_found",
+        "The launch has a prompt and names an agent, and no runner has this name. The error lists the runners.\nAdd your own as a table [runner.NAME] to the configuration, then restart the manager.\nSee: docs/runners.md",
+    ),
+    (
+        "runner_not_installed",
+        "The program of the agent was not found, so nothing was launched. It is searched for in PATH: of the launch if it has\nan environment, else of the manager. Install the agent, or set the path of the program in runner.NAME.command.\nSee: docs/runners.md",
+    ),
     ("policy_conflict", "The limits were changed during the launch. Try again."),
     (
         "too_many_pending_actions",

@@ -128,6 +128,10 @@ fn work_request(
         metadata: metadata(&work.meta)?,
         launcher: work.parent.as_ref().map(|_| own.clone().unwrap_or_else(|| "outside".to_owned())),
         parent_id: work.parent.clone().or(own),
+        parent_message_id: work.parent_message_id.clone(),
+        prompt: work.prompt.clone(),
+        agent: work.agent.clone(),
+        model: work.model.clone(),
         agent_id: work.agent_id.clone(),
         agent_type: work.agent_type.clone(),
         capabilities: work.capability.clone(),
@@ -176,7 +180,7 @@ fn command(words: &[OsString], shell: bool) -> Result<CommandRequest, CliError> 
             help: "longhaul run -- COMMAND".to_owned(),
         });
     }
-    if shell {
+    if shell && !texts.is_empty() {
         return Ok(CommandRequest {
             program: "/bin/sh".to_owned(),
             args: vec!["-c".to_owned(), texts.join(" ")],

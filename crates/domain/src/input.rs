@@ -3,7 +3,7 @@
 
 use crate::condition::Condition;
 use crate::ending::{Exit, Interruption, StartFailure, StopCause};
-use crate::id::{AttemptNo, NodeId, Priority};
+use crate::id::{AttemptNo, NodeId, Priority, Stage};
 use crate::json::JsonText;
 use crate::outcome::ReportedOutcome;
 use crate::progress::ProgressReport;
@@ -338,6 +338,15 @@ pub enum Observation {
         line: String,
         /// Time at which the line was read.
         at: Timestamp,
+    },
+    /// The output of an agent contains facts about its work.
+    OutcomeRead {
+        /// Number of the attempt that wrote the output.
+        attempt: AttemptNo,
+        /// The facts. A result and an error that the command itself reported take precedence.
+        outcome: ReportedOutcome,
+        /// Current step of the agent; `None` leaves the stage unchanged.
+        stage: Option<Stage>,
     },
 }
 

@@ -44,6 +44,7 @@ mod progress;
 mod rejection;
 mod retention;
 mod retry;
+mod runner;
 mod signal;
 mod spec;
 mod state;
@@ -68,7 +69,7 @@ pub use json::{JsonText, JsonTooLarge, MAX_JSON_BYTES};
 pub use launch_signature::LaunchSignature;
 pub use lineage::Lineage;
 pub use monitoring::{ReadyWhen, SilencePolicy, WatchPattern, WatchSource};
-pub use outcome::ReportedOutcome;
+pub use outcome::{ReportedOutcome, TokenCounts};
 pub use policy::{ConfiguredLimits, Policy, QueueHold, TreeLimits};
 pub use process::{Cascade, MAX_NEVER_RAN, Process, ProcessHeader};
 pub use process_type::ProcessType;
@@ -76,6 +77,7 @@ pub use progress::{InvalidProgress, LiveStats, Progress, ProgressRate, ProgressR
 pub use rejection::Rejection;
 pub use retention::Retention;
 pub use retry::{RandomBits, RetryPolicy};
+pub use runner::{AgentOutputFormat, RunnerChoice};
 pub use signal::{InvalidSignal, Signal, SignalTarget};
 pub use spec::{
     AgentDescriptor, ChildrenPolicy, CommandSpec, EnvironmentHash, EnvironmentSpec, Leftovers, OutputBound,

@@ -2,7 +2,7 @@
 
 use crate::json::JsonText;
 
-/// Result and error that a command reported. They do not change the status of the process, which depends on the exit
+/// Facts that a command reported about its work. They do not change the status of the process, which depends on the exit
 /// code.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ReportedOutcome {
@@ -10,13 +10,28 @@ pub struct ReportedOutcome {
     pub result: Option<JsonText>,
     /// Error message of the work.
     pub error: Option<String>,
+    /// Tokens that the agent used.
+    pub tokens: Option<TokenCounts>,
+    /// Id that the tool of the agent gave to the conversation or to the remote session.
+    pub agent_session: Option<String>,
+}
+
+/// Numbers of tokens that an agent used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TokenCounts {
+    /// Tokens of the input, without the tokens that were read from a cache.
+    pub input: u64,
+    /// Tokens of the output.
+    pub output: u64,
+    /// Tokens of the input that were read from a cache.
+    pub cached: u64,
 }
 
 impl ReportedOutcome {
-    /// Returns true if neither a result nor an error was reported.
+    /// Returns true if nothing was reported.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
-        self.result.is_none() && self.error.is_none()
+        self.result.is_none() && self.error.is_none() && self.tokens.is_none() && self.agent_session.is_none()
     }
 
     /// Returns the outcome after another report. A part that the report omits stays unchanged.
@@ -25,6 +40,42 @@ impl ReportedOutcome {
         Self {
             result: report.result.clone().or_else(|| self.result.clone()),
             error: report.error.clone().or_else(|| self.error.clone()),
+            tokens: report.tokens.or(self.tokens),
+            agent_session: report.agent_session.clone().or_else(|| self.agent_session.clone()),
         }
+    }
+
+    /// Returns the outcome after facts were read from the output. They never replace a result or an error, because the
+    /// command itself knows them better.
+    #[must_use]
+    pub fn completed_from(&self, read: &Self) -> Self {
+        Self {
+            result: self.result.clone().or_else(|| read.result.clone()),
+            error: self.error.clone().or_else(|| read.error.clone()),
+            ..self.updated(read)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_command_reported_itself_wins_over_what_its_output_says() {
+        let told =
+            ReportedOutcome { result: JsonText::checked("1".to_owned()).ok(), ..ReportedOutcome::default() };
+        let tokens = |output| Some(TokenCounts { output, ..TokenCounts::default() });
+        let read = ReportedOutcome {
+            result: JsonText::checked("2".to_owned()).ok(),
+            error: Some("late".to_owned()),
+            tokens: tokens(7),
+            agent_session: Some("s".to_owned()),
+        };
+        let both = told.completed_from(&read);
+        assert_eq!(both, ReportedOutcome { result: told.result, ..read.clone() });
+        let more = both.completed_from(&ReportedOutcome { tokens: tokens(9), ..ReportedOutcome::default() });
+        assert_eq!(more, ReportedOutcome { tokens: tokens(9), ..both });
+        assert!(ReportedOutcome::default().is_empty() && !read.is_empty());
     }
 }

@@ -9,6 +9,7 @@ use crate::json::JsonText;
 use crate::monitoring::{ReadyWhen, SilencePolicy, WatchPattern};
 use crate::process_type::ProcessType;
 use crate::retry::RetryPolicy;
+use crate::runner::RunnerChoice;
 use crate::time::Timestamp;
 use std::fmt;
 use std::time::Duration;
@@ -168,6 +169,7 @@ impl Spec {
                 limits: command.limits,
                 ready_when: None,
                 watch: Vec::new(),
+                runner: None,
             })),
             Work::Reported(reported) => Work::Reported(ReportedSpec {
                 node: reported.node.clone(),
@@ -253,6 +255,8 @@ pub struct CommandSpec {
     pub ready_when: Option<ReadyWhen>,
     /// Patterns to search for in the output.
     pub watch: Vec<WatchPattern>,
+    /// Runner that built the command from a prompt. `None` if the caller gave the command itself.
+    pub runner: Option<RunnerChoice>,
 }
 
 impl CommandSpec {
@@ -272,6 +276,7 @@ impl CommandSpec {
             limits: ResourceLimits::default(),
             ready_when: None,
             watch: Vec::new(),
+            runner: None,
         }
     }
 }

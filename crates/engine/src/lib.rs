@@ -62,6 +62,7 @@ mod trust;
 mod uncommitted_exits;
 mod unverified_attempts;
 mod wait;
+mod waiting_report;
 mod why;
 
 pub use eligible_nodes::EligibleNodes;

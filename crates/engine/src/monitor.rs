@@ -16,6 +16,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::sync::Notify;
 
+mod agent_consumer;
 mod consumer_set;
 mod earlier_runs;
 mod follower;
@@ -218,6 +219,11 @@ impl EngineShared {
         self.tell(key, changes.unwrap_or_default());
     }
 
+    /// Stops the search for waits for input in an attempt, because its command reports them.
+    pub(crate) fn input_is_reported(&self, key: AttemptKey) {
+        self.attention.with(key, |monitored| monitored.silence.set_input_reported());
+    }
+
     /// Schedules an inspection soon after input was written to an attempt.
     pub(crate) fn input_given(&self, key: AttemptKey) {
         self.attention.with(key, |monitored| monitored.silence.require_inspection());
@@ -378,7 +384,8 @@ const fn written_until(observation: &Observation) -> Option<(AttemptNo, u64)> {
         | Observation::DescendantsEnded
         | Observation::PauseFailed { .. }
         | Observation::ConditionObserved { .. }
-        | Observation::OutputMatched { .. } => None,
+        | Observation::OutputMatched { .. }
+        | Observation::OutcomeRead { .. } => None,
     }
 }
 

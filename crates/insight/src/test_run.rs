@@ -29,7 +29,6 @@ mod failed_test;
 mod failure_text;
 mod failures;
 mod go_json;
-mod json_lines;
 mod json_report;
 mod json_scanner;
 mod junit;

@@ -172,7 +172,7 @@ mod tests {
         let unknown = start("timeout_seconds", json!(5));
         assert!(
             unknown.starts_with(
-                "there is no argument \"timeout_seconds\"; nearest: timeout; the arguments are agent_id, "
+                "there is no argument \"timeout_seconds\"; nearest: timeout; the arguments are agent, "
             ),
             "{unknown}"
         );

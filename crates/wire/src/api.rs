@@ -35,8 +35,8 @@ pub use output::{
 };
 pub use problem::Problem;
 pub use process::{
-    ExitView, FirstErrorView, LimitsView, PendingView, ProcessView, StartFailureView, TreeUsageView,
-    UsageView, status_words,
+    ExitView, FirstErrorView, LimitsView, PendingView, ProcessView, StartFailureView, TokensView,
+    TreeUsageView, UsageView, status_words,
 };
 pub use query::{ListRequest, StatsRequest, WaitRequest};
 pub use queue::{HoldView, QueueListing, QueueRequest, QueueView, SlotsRequest};

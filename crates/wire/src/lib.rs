@@ -7,3 +7,4 @@ pub mod api;
 pub mod event;
 pub mod output;
 pub mod record;
+pub mod runner_plan;

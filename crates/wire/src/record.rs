@@ -46,7 +46,7 @@ use serde::{Deserialize, Serialize};
 use std::str::FromStr;
 use std::time::Duration;
 
-/// Newest format that this program reads. A record that uses no field of this format is written in an older one.
+/// Newest format that this program reads. A record has the oldest format that contains all its fields.
 pub const FORMAT: u32 = 3;
 
 /// Format that every program that uses a store can read, because programs of format 1 refuse to open the current store
@@ -82,7 +82,8 @@ impl RecordDecodeError {
 /// Returns the oldest format that contains every field that a spec uses.
 #[must_use]
 pub fn oldest_reader(spec: &Spec) -> u32 {
-    if spec.children_on_failure.is_some() { 3 } else { BASE_FORMAT }
+    let has_runner = spec.command().is_some_and(|command| command.runner.is_some());
+    if has_runner || spec.children_on_failure.is_some() { FORMAT } else { BASE_FORMAT }
 }
 
 /// Encodes the fixed part of a process, which does not change after its submission: identity, position in its tree, and
@@ -101,7 +102,7 @@ pub fn encode_spec_for(min_reader: u32, process: &Process) -> String {
 /// Encodes a spec without its process. Two specs are equal if their texts are equal.
 #[must_use]
 pub fn encode_spec_alone(spec: &Spec) -> String {
-    write(&spec::SpecRecord::from(spec), BASE_FORMAT)
+    write(&spec::SpecRecord::from(spec), oldest_reader(spec))
 }
 
 /// Encodes the changing part of a process, which is written with each commit.

@@ -14,6 +14,8 @@ use std::time::Duration;
 
 /// Maximum length of a reported error message, in bytes.
 const MAX_ERROR_LEN: usize = 64 * 1024;
+/// Maximum length of the id of an agent's conversation or remote session, in bytes.
+const MAX_SESSION_LEN: usize = 256;
 /// Maximum estimate of the remaining time that a worker may report.
 const MAX_ETA: Duration = Duration::from_secs(30 * 24 * 3600);
 
@@ -45,13 +47,15 @@ impl Api {
                 .map(|value| json_text("result", &value))
                 .transpose()?,
             error: request.error.map(error_text).transpose()?,
+            agent_session: request.agent_session_id.map(session_text).transpose()?,
+            ..ReportedOutcome::default()
         };
         let asked = request.status.as_deref().map(reported_status).transpose()?;
         let engine = &self.engine;
         let id = engine.find(reference).await?;
         let process = engine.process(id).await?.process;
         if !outcome.is_empty() {
-            if asked.is_some() || report != ProgressReport::default() {
+            if asked.is_some() || report != ProgressReport::default() || request.waiting_for_input.is_some() {
                 return Err(ApiError::invalid(
                     "result",
                     "a result or an error is reported together with other fields",
@@ -59,6 +63,12 @@ impl Api {
                 .help("report `result` and `error` in a request of their own"));
             }
             return ask(engine, id, Action::ReportOutcome(outcome), expected).await;
+        }
+        if let Some(waits) = request.waiting_for_input {
+            if process.spec.command().is_none() {
+                return Err(ApiError::invalid("waiting_for_input", "only a command can have this condition"));
+            }
+            engine.report_waiting_for_input(id, waits).await?;
         }
         match asked {
             None => apply_report(engine, id, report, expected).await,
@@ -140,6 +150,14 @@ fn error_text(text: String) -> Result<String, ApiError> {
     if text.len() > MAX_ERROR_LEN {
         let why = format!("the text has {} bytes; the maximum is {MAX_ERROR_LEN}", text.len());
         return Err(ApiError::invalid("error", why));
+    }
+    Ok(text)
+}
+
+fn session_text(text: String) -> Result<String, ApiError> {
+    if text.is_empty() || text.len() > MAX_SESSION_LEN || text.contains(char::is_control) {
+        let why = format!("the id must have 1 to {MAX_SESSION_LEN} bytes without control characters");
+        return Err(ApiError::invalid("agent_session_id", why));
     }
     Ok(text)
 }

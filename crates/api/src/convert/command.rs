@@ -3,11 +3,13 @@
 use crate::convert::launch::within;
 use crate::convert::monitoring;
 use crate::error::ApiError;
+use crate::runner::RunnerSet;
 use longhaul_domain::{
     ChildrenPolicy, CommandSpec, EnvironmentSpec, Leftovers, OutputBound, ProcessType, ResourceLimits,
     SessionPolicy, Stdin, StopPolicy, WatchPattern,
 };
 use longhaul_wire::api::{CommandRequest, EnvironmentRequest, LimitsRequest};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Returns a program and its arguments as one line, separated by spaces. For `/bin/sh -c LINE`, returns `LINE`.
@@ -39,6 +41,8 @@ pub struct LaunchDefaults {
     pub watch: Vec<WatchPattern>,
     /// True to refuse launches that would have to wait for a slot.
     pub no_queue: bool,
+    /// Runners, which build the commands of agents.
+    pub runners: Arc<RunnerSet>,
 }
 
 /// Grace period of the session policy `grace`, if neither the request nor the configuration sets one.
@@ -55,6 +59,7 @@ impl Default for LaunchDefaults {
             session_grace: SESSION_GRACE,
             watch: Vec::new(),
             no_queue: false,
+            runners: Arc::default(),
         }
     }
 }
@@ -117,6 +122,7 @@ pub(super) fn command(
         limits: limits(&request.limits)?,
         ready_when: request.ready_when.map(monitoring::ready_when).transpose()?,
         watch: monitoring::watch(request.watch, &defaults.watch)?,
+        runner: None,
     };
     Ok((spec, captured))
 }

@@ -5,9 +5,10 @@ use crate::convert::moment::exact;
 use crate::convert::monitoring;
 use crate::convert::node::placement;
 use crate::error::ApiError;
+use crate::runner::{ExpandedLaunch, ExpandedRunner, check_installed, expand};
 use longhaul_domain::{
-    AgentDescriptor, ChildrenPolicy, JsonText, NodeId, Priority, ProcessId, ProcessName, ProcessType,
-    ReportedSpec, RetryPolicy, SessionPolicy, Spec, Timestamp, Work,
+    AgentDescriptor, ChildrenPolicy, JsonText, NodeId, Placement, Priority, ProcessId, ProcessName,
+    ProcessType, ReportedSpec, RetryPolicy, SessionPolicy, Spec, Timestamp, Work,
 };
 use longhaul_engine::{Launch, Launcher};
 use longhaul_wire::api::{LaunchRequest, ReportedRequest, RetryRequest};
@@ -35,11 +36,15 @@ pub(crate) fn launch(
     now: Timestamp,
     defaults: &LaunchDefaults,
 ) -> Result<Launch, ApiError> {
+    // The prompt is checked first, because the command that is built from it would have the same error.
+    text("prompt", request.prompt.clone(), MAX_PROMPT_LEN)?;
+    let ExpandedLaunch { request, runner } = expand(&defaults.runners, request)?;
     let kind = parsed::<ProcessType>(request.kind.as_deref())?.unwrap_or_default();
     let placement = placement(&request)?;
     let (work, captured) = match (request.command, request.reported) {
         (Some(command), None) => {
-            let (command, captured) = command::command(command, &kind, defaults)?;
+            let (mut command, captured) = command::command(command, &kind, defaults)?;
+            command.runner = runner.as_ref().map(|runner| runner.choice.clone());
             (Work::Command(Box::new(command)), captured)
         }
         (None, Some(reported)) => (Work::Reported(self::reported(&reported)?), None),
@@ -48,7 +53,10 @@ pub(crate) fn launch(
         }
         (None, None) => {
             return Err(ApiError::invalid("launch", "`command` and `reported` are missing")
-                .help("give `command` to execute a program, or `reported` for work that you do yourself"));
+                .help(
+                    "give `command` to execute a program, `reported` for work that you do yourself, or `prompt` for the \
+                     agent of a runner",
+                ));
         }
     };
     let spec = Spec {
@@ -91,7 +99,31 @@ pub(crate) fn launch(
     let launcher = request.launcher.as_deref().map_or(Ok(Launcher::Parent), launcher)?;
     // A delayed launch always waits, so only the request itself can refuse that.
     let no_queue = request.no_queue || (defaults.no_queue && spec.not_before.is_none());
+    if let Some(runner) = runner {
+        check_runner(&runner, &spec, captured.as_deref())?;
+    }
     Ok(Launch { spec, parent, launcher, captured, no_queue })
+}
+
+/// Refuses a launch whose agent is not installed on this node, or that another node could not run.
+fn check_runner(
+    runner: &ExpandedRunner,
+    spec: &Spec,
+    captured: Option<&[(String, String)]>,
+) -> Result<(), ApiError> {
+    let name = &runner.choice.name;
+    match (&spec.placement, spec.command()) {
+        (Placement::Here, Some(command)) => check_installed(name, &runner.program, command, captured),
+        (Placement::Node(_) | Placement::Labels(_) | Placement::Anywhere, _) if runner.stays_here => {
+            Err(ApiError::invalid(
+                "node",
+                format!("only the node that accepts the launch can use the runner {name}"),
+            )
+            .help("send the launch to the manager of that node"))
+        }
+        // Another node reports a missing program when it starts the command.
+        (Placement::Here | Placement::Node(_) | Placement::Labels(_) | Placement::Anywhere, _) => Ok(()),
+    }
 }
 
 fn launcher(text: &str) -> Result<Launcher, ApiError> {

@@ -6,12 +6,12 @@ use crate::convert::reason;
 use longhaul_domain::{
     ChildrenPolicy, Condition, EndTimePrecision, Ending, Exit, ExitStatus, Failure, FirstError, Leftovers,
     LiveStats, NodeId, Pending, Process, Progress, QueueHold, ResourceLimits, SessionPolicy, State, Status,
-    StopPhase, Timestamp, TreeUsage, Work,
+    StopPhase, Timestamp, TokenCounts, TreeUsage, Work,
 };
 use longhaul_engine::ports::{ListeningPort, StoredProcess};
 use longhaul_wire::api::{
     ExitView, FirstErrorView, HolderView, LimitsView, ListeningPortView, PendingView, ProcessView,
-    StartFailureView, TreeUsageView, UsageView,
+    StartFailureView, TokensView, TreeUsageView, UsageView,
 };
 use std::time::Duration;
 
@@ -116,6 +116,9 @@ pub(super) fn basic_view(stored: &StoredProcess, around: ProcessContext) -> Proc
         prompt: agent.prompt.clone(),
         agent: agent.agent.clone(),
         model: agent.model.clone(),
+        runner: command.and_then(|command| command.runner.as_ref()).map(|runner| runner.name.clone()),
+        tokens: process.reported.tokens.map(tokens),
+        agent_session_id: process.reported.agent_session.clone(),
         pid: execution.and_then(|execution| execution.pid),
         containment: process.state.containment().map(|containment| containment.as_str().to_owned()),
         ended_by: ended.and_then(|ended| ended.ending.blame()).map(|blame| blame.as_str().to_owned()),
@@ -289,6 +292,10 @@ pub(crate) fn first_error(error: &FirstError) -> FirstErrorView {
         offset: error.offset,
         detail: error.detail.clone(),
     }
+}
+
+const fn tokens(TokenCounts { input, output, cached }: TokenCounts) -> TokensView {
+    TokensView { input, output, cached }
 }
 
 fn exit(exit: &Exit) -> ExitView {

@@ -5,7 +5,7 @@ use crate::config::key::SLOTS;
 use crate::config::kind::RawConfigValue;
 use std::io::ErrorKind;
 use std::path::Path;
-use toml::de::{DeTable, DeValue};
+use toml::de::{DeArray, DeTable, DeValue};
 
 /// A key and its value in a configuration file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,7 +28,8 @@ pub(super) fn entries(path: &Path) -> Result<Option<Vec<FileValue>>, ConfigError
     }
 }
 
-fn parse(path: &Path, text: &str) -> Result<Vec<FileValue>, ConfigError> {
+/// Returns all values of the text of a configuration file in the order of their lines.
+pub(super) fn parse(path: &Path, text: &str) -> Result<Vec<FileValue>, ConfigError> {
     let table = DeTable::parse(text).map_err(|error| ConfigError::Syntax {
         path: path.to_owned(),
         line: line_of(text, error.span().map_or(0, |span| span.start)),
@@ -70,22 +71,41 @@ fn raw(value: &DeValue<'_>) -> RawConfigValue {
         DeValue::Boolean(flag) => RawConfigValue::Flag(*flag),
         DeValue::Float(_) => RawConfigValue::Other("a number with a fraction"),
         DeValue::Datetime(_) => RawConfigValue::Other("a date"),
-        DeValue::Array(items) => {
-            let texts = items.iter().map(|item| match item.get_ref() {
-                DeValue::String(text) => Some(text.to_string()),
-                DeValue::Integer(_)
-                | DeValue::Boolean(_)
-                | DeValue::Float(_)
-                | DeValue::Datetime(_)
-                | DeValue::Array(_)
-                | DeValue::Table(_) => None,
-            });
-            texts
-                .collect::<Option<_>>()
-                .map_or(RawConfigValue::Other("a list with items that are not strings"), RawConfigValue::List)
-        }
+        DeValue::Array(items) => match (texts(items), lists(items)) {
+            (Some(texts), _) => RawConfigValue::List(texts),
+            (None, Some(lists)) => RawConfigValue::Lists(lists),
+            (None, None) => RawConfigValue::Other("a list with items that are not strings"),
+        },
         DeValue::Table(_) => RawConfigValue::Other("a table"),
     }
+}
+
+/// Returns the items of a list if all of them are strings.
+fn texts(items: &DeArray<'_>) -> Option<Vec<String>> {
+    let texts = items.iter().map(|item| match item.get_ref() {
+        DeValue::String(text) => Some(text.to_string()),
+        DeValue::Integer(_)
+        | DeValue::Boolean(_)
+        | DeValue::Float(_)
+        | DeValue::Datetime(_)
+        | DeValue::Array(_)
+        | DeValue::Table(_) => None,
+    });
+    texts.collect()
+}
+
+/// Returns the items of a list if all of them are lists of strings.
+fn lists(items: &DeArray<'_>) -> Option<Vec<Vec<String>>> {
+    let lists = items.iter().map(|item| match item.get_ref() {
+        DeValue::Array(items) => texts(items),
+        DeValue::String(_)
+        | DeValue::Integer(_)
+        | DeValue::Boolean(_)
+        | DeValue::Float(_)
+        | DeValue::Datetime(_)
+        | DeValue::Table(_) => None,
+    });
+    lists.collect()
 }
 
 fn line_of(text: &str, offset: usize) -> usize {

@@ -87,7 +87,7 @@ const SECOND: Duration = Duration::from_secs(1);
 const MIN_DEADLINE: Duration = Duration::from_millis(10);
 const NO_TIME: Duration = Duration::ZERO;
 
-/// All configuration keys except those in the tables `keys.limit`, `limits.level` and `webhook`.
+/// All configuration keys except those in the tables `keys.limit`, `limits.level`, `runner` and `webhook`.
 pub const KEYS: &[ConfigKey] = &[
     key(
         "monitor.idle_after",
@@ -308,6 +308,12 @@ pub const KEYS: &[ConfigKey] = &[
         ValueKind::CountOrNever(u64::MAX),
         "100000",
         "maximum number of ended processes; those of the last 24 h are always kept",
+    ),
+    own(
+        "runner.default",
+        ValueKind::Text,
+        Some(""),
+        "runner of launches that have a prompt and name no agent; default: such a launch is refused",
     ),
     own("serve.stop_processes", ValueKind::Flag, Some("false"), "stop all processes when the manager ends"),
     key(

@@ -27,6 +27,8 @@ pub enum ValueKind {
     Name,
     /// Ordered list of texts. In a flag or an environment variable, commas separate the texts.
     List,
+    /// One command, or a list of commands. A command is a list of texts.
+    Commands,
 }
 
 /// A configuration value that was checked against the kind of its key.
@@ -46,6 +48,8 @@ pub enum ConfigValue {
     Text(String),
     /// Ordered list of texts.
     List(Vec<String>),
+    /// List of commands, each with its arguments.
+    Commands(Vec<Vec<String>>),
 }
 
 /// A configuration value as written in its source, before it is checked against the kind of its key.
@@ -59,6 +63,8 @@ pub(super) enum RawConfigValue {
     Flag(bool),
     /// List of texts in a file.
     List(Vec<String>),
+    /// List of lists of texts in a file.
+    Lists(Vec<Vec<String>>),
     /// Value of a TOML type that no key accepts. Contains the name of the type.
     Other(&'static str),
 }
@@ -128,6 +134,10 @@ impl ValueKind {
             (Self::List, RawConfigValue::Text(text)) if outside => Ok(ConfigValue::List(
                 text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(str::to_owned).collect(),
             )),
+            (Self::Commands, RawConfigValue::List(words)) => {
+                Ok(ConfigValue::Commands(if words.is_empty() { Vec::new() } else { vec![words.clone()] }))
+            }
+            (Self::Commands, RawConfigValue::Lists(commands)) => Ok(ConfigValue::Commands(commands.clone())),
             (
                 Self::Count(_)
                 | Self::CountOrNever(_)
@@ -138,11 +148,13 @@ impl ValueKind {
                 | Self::Word(_)
                 | Self::Text
                 | Self::Name
-                | Self::List,
+                | Self::List
+                | Self::Commands,
                 RawConfigValue::Text(_)
                 | RawConfigValue::Number(_)
                 | RawConfigValue::Flag(_)
                 | RawConfigValue::List(_)
+                | RawConfigValue::Lists(_)
                 | RawConfigValue::Other(_),
             ) => Err(misfit(&format!("the value is {}", raw.type_name()))),
         }
@@ -165,6 +177,9 @@ impl ValueKind {
             Self::Word(words) => format!("give one of {}", words.join(", ")),
             Self::Text => "give a string in quotes".to_owned(),
             Self::List => "give a list of strings, such as [\"one\", \"two\"]".to_owned(),
+            Self::Commands => {
+                "give a command such as [\"git\", \"diff\"], or a list of such commands".to_owned()
+            }
             Self::Name => {
                 "give 1 to 128 bytes in quotes, without control characters and without spaces at the start or end".to_owned()
             }
@@ -179,6 +194,7 @@ impl RawConfigValue {
             Self::Number(_) => "a number",
             Self::Flag(_) => "a boolean",
             Self::List(_) => "a list",
+            Self::Lists(_) => "a list of lists",
             Self::Other(name) => name,
         }
     }
@@ -191,6 +207,7 @@ impl fmt::Display for RawConfigValue {
             Self::Number(text) => f.write_str(text),
             Self::Flag(flag) => flag.fmt(f),
             Self::List(texts) => write!(f, "{texts:?}"),
+            Self::Lists(lists) => write!(f, "{lists:?}"),
             Self::Other(name) => f.write_str(name),
         }
     }
@@ -215,6 +232,10 @@ impl fmt::Display for RawValue<'_> {
             ConfigValue::Size(size) => write!(f, "\"{}\"", scaled(*size, SIZES)),
             ConfigValue::Text(text) => write!(f, "{}", serde_json::Value::from(text.as_str())),
             ConfigValue::List(texts) => write!(f, "{}", serde_json::Value::from(texts.as_slice())),
+            ConfigValue::Commands(commands) => {
+                let lists = commands.iter().map(|words| serde_json::Value::from(words.as_slice()));
+                write!(f, "{}", serde_json::Value::from_iter(lists))
+            }
         }
     }
 }

@@ -9,6 +9,7 @@ use crate::config::kind::{ConfigValue, RawConfigValue, ValueKind};
 use crate::config::nearest::nearest;
 use crate::config::notifications::{WEBHOOK_FIELDS, WEBHOOKS, below_webhooks};
 use crate::config::origin::ValueOrigin;
+use crate::config::runners::{self, RUNNER_FIELDS, RUNNERS, below_runners};
 use crate::config::sources::ConfigSources;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -20,6 +21,7 @@ pub struct Layers {
     slots: BTreeMap<String, ConfigEntry>,
     levels: BTreeMap<(u8, &'static str), ConfigEntry>,
     webhooks: BTreeMap<(String, &'static str), ConfigEntry>,
+    runners: BTreeMap<(String, &'static str), ConfigEntry>,
 }
 
 /// A configuration value with its origin.
@@ -54,6 +56,12 @@ impl Layers {
         self.webhooks.iter().map(|((name, field), setting)| (name.as_str(), *field, setting))
     }
 
+    /// Returns the configuration of all runners. Each entry has the name of the runner, the name of the field, and the
+    /// value.
+    pub fn runners(&self) -> impl Iterator<Item = (&str, &'static str, &ConfigEntry)> {
+        self.runners.iter().map(|((name, field), setting)| (name.as_str(), *field, setting))
+    }
+
     pub(super) fn read(sources: &ConfigSources) -> Result<Self, ConfigError> {
         let mut layers = Self::default();
         layers.take_defaults()?;
@@ -72,6 +80,11 @@ impl Layers {
         for key in KEYS {
             if let Some(default) = key.default {
                 self.set(key, &RawConfigValue::Text(default.to_owned()), ValueOrigin::Default)?;
+            }
+        }
+        for entry in runners::builtin()? {
+            if let Some((name, field)) = below_runners(&entry.key) {
+                self.set_runner(name, field, &entry.raw, ValueOrigin::Default)?;
             }
         }
         Ok(())
@@ -100,6 +113,14 @@ impl Layers {
                 return Err(ConfigError::NotForProjects { key: entry.key, path, line });
             }
             return self.set_webhook(name, field, &entry.raw, origin);
+        }
+        if let Some((name, field)) = below_runners(&entry.key) {
+            // Refused, because a runner in a project file would let the author of the project choose what is executed.
+            if trust == KeyAuthority::Anyone {
+                let (path, line) = (path.to_owned(), entry.line);
+                return Err(ConfigError::NotForProjects { key: entry.key, path, line });
+            }
+            return self.set_runner(name, field, &entry.raw, origin);
         }
         let Some(key) = key::find(&entry.key) else {
             let names = KEYS.iter().map(|key| key.name);
@@ -230,6 +251,25 @@ impl Layers {
         };
         let setting = read(&key, known.kind, raw, origin)?;
         self.webhooks.insert((name.to_owned(), known.name), setting);
+        Ok(())
+    }
+
+    fn set_runner(
+        &mut self,
+        name: &str,
+        field: &str,
+        raw: &RawConfigValue,
+        origin: ValueOrigin,
+    ) -> Result<(), ConfigError> {
+        let key = format!("{RUNNERS}.{name}.{field}");
+        let Some(known) = RUNNER_FIELDS.iter().find(|known| known.name == field) else {
+            let names: Vec<String> =
+                RUNNER_FIELDS.iter().map(|known| format!("{RUNNERS}.{name}.{}", known.name)).collect();
+            let nearest = nearest(&key, names.iter().map(String::as_str)).map(str::to_owned);
+            return Err(ConfigError::UnknownKey { key, origin, nearest });
+        };
+        let setting = read(&key, known.kind, raw, origin)?;
+        self.runners.insert((name.to_owned(), known.name), setting);
         Ok(())
     }
 

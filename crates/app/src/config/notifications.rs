@@ -179,7 +179,8 @@ fn webhook(
             | ConfigValue::Span(_)
             | ConfigValue::Never
             | ConfigValue::Size(_)
-            | ConfigValue::List(_),
+            | ConfigValue::List(_)
+            | ConfigValue::Commands(_),
         )
         | None => None,
     };
@@ -321,7 +322,8 @@ fn list(setting: Option<&ConfigEntry>) -> &[String] {
             | ConfigValue::Flag(_)
             | ConfigValue::Span(_)
             | ConfigValue::Never
-            | ConfigValue::Size(_),
+            | ConfigValue::Size(_)
+            | ConfigValue::Commands(_),
         )
         | None => &[],
     }

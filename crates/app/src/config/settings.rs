@@ -9,6 +9,7 @@ use crate::config::listening::ListenSettings;
 use crate::config::notifications::NotificationSettings;
 use crate::config::origin::ValueOrigin;
 use crate::config::peers::PeerSettings;
+use crate::config::runners::RunnerConfig;
 use crate::config::show::without_password;
 use crate::config::sources::user_file;
 use crate::previous_node;
@@ -90,6 +91,8 @@ pub struct ManagerConfig {
     pub watch: Vec<WatchPattern>,
     /// The user's rules for finding the first error in the output of a failed command.
     pub failure_rules: FailureRules,
+    /// Runners, which build the commands of agents.
+    pub runners: RunnerConfig,
 }
 
 /// The kind and location of the store.
@@ -204,6 +207,7 @@ impl ManagerConfig {
                     .filter(|name| !name.is_empty())
                     .map(|name| state_dir.join(name)),
             ),
+            runners: RunnerConfig::of(layers, |name| std::env::var(name).ok())?,
         })
     }
 }
@@ -358,7 +362,8 @@ pub(super) fn text<'a>(layers: &'a Layers, key: &'static ConfigKey) -> Option<&'
         | ConfigValue::Span(_)
         | ConfigValue::Never
         | ConfigValue::Size(_)
-        | ConfigValue::List(_) => None,
+        | ConfigValue::List(_)
+        | ConfigValue::Commands(_) => None,
     }
 }
 
@@ -375,7 +380,8 @@ pub(super) fn span(layers: &Layers, key: &'static ConfigKey) -> Duration {
             | ConfigValue::Flag(_)
             | ConfigValue::Size(_)
             | ConfigValue::Text(_)
-            | ConfigValue::List(_),
+            | ConfigValue::List(_)
+            | ConfigValue::Commands(_),
         )
         | None => Duration::ZERO,
     }
@@ -390,7 +396,8 @@ fn span_or_never(layers: &Layers, key: &'static ConfigKey) -> Option<Duration> {
             | ConfigValue::Flag(_)
             | ConfigValue::Size(_)
             | ConfigValue::Text(_)
-            | ConfigValue::List(_),
+            | ConfigValue::List(_)
+            | ConfigValue::Commands(_),
         )
         | None => None,
     }
@@ -405,7 +412,8 @@ fn count_or_never(layers: &Layers, key: &'static ConfigKey) -> Option<u64> {
             | ConfigValue::Flag(_)
             | ConfigValue::Size(_)
             | ConfigValue::Text(_)
-            | ConfigValue::List(_),
+            | ConfigValue::List(_)
+            | ConfigValue::Commands(_),
         )
         | None => None,
     }
@@ -423,7 +431,8 @@ fn level_limits(layers: &Layers) -> BTreeMap<Level, ResourceLimits> {
             | ConfigValue::Flag(_)
             | ConfigValue::Never
             | ConfigValue::Text(_)
-            | ConfigValue::List(_) => number(setting),
+            | ConfigValue::List(_)
+            | ConfigValue::Commands(_) => number(setting),
         };
         let limit = Some(limit).filter(|limit| *limit > 0);
         match name {
@@ -458,7 +467,8 @@ fn number(setting: &ConfigEntry) -> u64 {
         | ConfigValue::Span(_)
         | ConfigValue::Never
         | ConfigValue::Text(_)
-        | ConfigValue::List(_) => 0,
+        | ConfigValue::List(_)
+        | ConfigValue::Commands(_) => 0,
     }
 }
 

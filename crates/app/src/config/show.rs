@@ -4,6 +4,7 @@ use crate::config::key::{ConfigKey, KEYS, LEVEL_FIELDS, LEVELS, SLOTS, SLOTS_MEA
 use crate::config::kind::{ConfigValue, RawValue, ValueKind};
 use crate::config::layers::{ConfigEntry, Layers};
 use crate::config::notifications::{WEBHOOK_FIELDS, WEBHOOKS, is_secret};
+use crate::config::runners::{RUNNER_FIELDS, RUNNERS};
 use crate::stores::is_own;
 use serde_json::{Map, json};
 use std::fmt::Write;
@@ -78,6 +79,9 @@ pub fn schema() -> serde_json::Value {
         limits.insert("level".to_owned(), schema_of_levels());
     }
     properties.insert(WEBHOOKS.to_owned(), schema_of_webhooks());
+    if let Some(runners) = properties.get_mut(RUNNERS).and_then(serde_json::Value::as_object_mut) {
+        runners.insert("patternProperties".to_owned(), schema_of_runners());
+    }
     json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "longhaul configuration",
@@ -94,7 +98,9 @@ fn all(layers: &Layers) -> impl Iterator<Item = (String, Option<&ConfigEntry>)> 
         layers.levels().map(|(level, name, setting)| (format!("{LEVELS}.{level}.{name}"), Some(setting)));
     let webhooks =
         layers.webhooks().map(|(name, field, setting)| (format!("{WEBHOOKS}.{name}.{field}"), Some(setting)));
-    fixed.chain(slots).chain(levels).chain(webhooks)
+    let runners =
+        layers.runners().map(|(name, field, setting)| (format!("{RUNNERS}.{name}.{field}"), Some(setting)));
+    fixed.chain(slots).chain(levels).chain(webhooks).chain(runners)
 }
 
 /// Returns the URL of a store without its secrets.
@@ -134,7 +140,8 @@ fn unsecret(name: &str, value: &ConfigValue) -> ConfigValue {
         | ConfigValue::Span(_)
         | ConfigValue::Never
         | ConfigValue::Size(_)
-        | ConfigValue::List(_)) => other.clone(),
+        | ConfigValue::List(_)
+        | ConfigValue::Commands(_)) => other.clone(),
     }
 }
 
@@ -144,6 +151,7 @@ fn plain(value: &ConfigValue) -> serde_json::Value {
         ConfigValue::Flag(flag) => json!(flag),
         ConfigValue::Text(text) => json!(text),
         ConfigValue::List(texts) => json!(texts),
+        ConfigValue::Commands(commands) => json!(commands),
         ConfigValue::Span(_) | ConfigValue::Never | ConfigValue::Size(_) => {
             json!(RawValue(value).to_string().trim_matches('"'))
         }
@@ -159,6 +167,14 @@ fn schema_of_webhooks() -> serde_json::Value {
             "^[A-Za-z0-9_-]{1,64}$": { "type": "object", "properties": fields, "additionalProperties": false },
         },
         "additionalProperties": false,
+    })
+}
+
+/// Returns the schema of the tables of runners, by the pattern of their names.
+fn schema_of_runners() -> serde_json::Value {
+    let fields = schemas_of(RUNNER_FIELDS.iter().map(|field| (field.name, field.kind, field.meaning)));
+    json!({
+        "^[A-Za-z0-9_-]{1,64}$": { "type": "object", "properties": fields, "additionalProperties": false },
     })
 }
 
@@ -209,6 +225,10 @@ fn schema_of_kind(kind: ValueKind) -> serde_json::Value {
         ValueKind::Text => json!({ "type": "string" }),
         ValueKind::Name => json!({ "type": "string", "minLength": 1, "maxLength": 128 }),
         ValueKind::List => json!({ "type": "array", "items": { "type": "string" } }),
+        ValueKind::Commands => json!({
+            "type": "array",
+            "items": { "anyOf": [{ "type": "string" }, { "type": "array", "items": { "type": "string" } }] },
+        }),
     }
 }
 
@@ -277,6 +297,10 @@ mod tests {
             let (name, value, meaning) = (field.name, value_of(field.kind), field.meaning);
             writeln!(page, "| `webhook.NAME.{name}` * | {value} | – | {meaning} |").unwrap();
         }
+        for field in RUNNER_FIELDS {
+            let (name, value, meaning) = (field.name, value_of(field.kind), field.meaning);
+            writeln!(page, "| `{RUNNERS}.NAME.{name}` * | {value} | – | {meaning} |").unwrap();
+        }
         page
     }
 
@@ -294,6 +318,7 @@ mod tests {
             ValueKind::Text => "text".to_owned(),
             ValueKind::Name => "name".to_owned(),
             ValueKind::List => "list of texts".to_owned(),
+            ValueKind::Commands => "command, or list of commands".to_owned(),
         }
     }
     use crate::config::sources::{ConfigSources, Flags};

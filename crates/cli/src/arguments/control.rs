@@ -115,7 +115,7 @@ pub struct SignalArgs {
 #[derive(Clone, Debug, Args)]
 pub struct ProgressArgs {
     /// Progress: 42, 42% or 412/1000
-    #[arg(value_name = "N", required_unless_present_any = ["stage", "eta"], allow_negative_numbers = true)]
+    #[arg(value_name = "N", required_unless_present_any = ["stage", "eta", "waiting_for_input"], allow_negative_numbers = true)]
     pub progress: Option<PercentArg>,
     /// Name of the current stage
     #[arg(long, value_name = "TEXT")]
@@ -123,6 +123,9 @@ pub struct ProgressArgs {
     /// Remaining time; it is counted down until the next report
     #[arg(long, value_name = "TIME")]
     pub eta: Option<DurationArg>,
+    /// Report that the command waits for input that is given elsewhere, or with false that it does not wait any more
+    #[arg(long, value_name = "true|false", num_args = 0..=1, default_missing_value = "true", require_equals = true)]
+    pub waiting_for_input: Option<bool>,
     /// Process [default inside a process: that process]
     #[arg(long, value_name = "ID", env = "LONGHAUL_ID", hide_env_values = true, add = ArgValueCandidates::new(references))]
     pub id: Option<String>,

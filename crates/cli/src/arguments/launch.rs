@@ -13,6 +13,7 @@ Examples:
   longhaul run -b --name tests -- cargo test      in the background: prints the id
   longhaul run -b --retry 3 --backoff 1s..60s -- ./sync
   longhaul run --shell 'make | tee build.log'
+  longhaul run -b --agent claude --prompt 'Fix the login test'
   zcat dump.gz | longhaul run -- psql             the command reads the pipe
 
 In the foreground the first Ctrl-C cancels the process, the second kills it, and Ctrl-\\ leaves it to the background.
@@ -25,7 +26,7 @@ needs --stdin FILE, and a `restart` starts with an open input. If this program i
 input stays open: `longhaul send ID` writes to it, and `longhaul send --close ID` closes it.";
 
 /// Arguments of `run`.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct RunArgs {
     /// Run in the background and print the id
@@ -113,7 +114,7 @@ pub struct RunArgs {
     /// Print the launch request without starting the process
     #[arg(long)]
     pub dry_run: bool,
-    /// Command with its arguments
-    #[arg(required = true, trailing_var_arg = true, value_name = "COMMAND")]
+    /// Command with its arguments; with --prompt, the runner of the agent builds the command
+    #[arg(required_unless_present = "prompt", trailing_var_arg = true, value_name = "COMMAND")]
     pub command: Vec<OsString>,
 }

@@ -81,6 +81,18 @@ pub struct WorkArgs {
     #[arg(long, help_heading = "Monitoring", value_name = "TIME", allow_hyphen_values = true)]
     pub stall_after: Option<DurationArg>,
 
+    /// Agent that does the work: without COMMAND, the name of a runner [default: runner.default]
+    #[arg(long, help_heading = "Agent", value_name = "NAME")]
+    pub agent: Option<String>,
+    /// Prompt for the agent
+    #[arg(long, help_heading = "Agent", value_name = "TEXT", allow_hyphen_values = true)]
+    pub prompt: Option<String>,
+    /// Model that the agent uses
+    #[arg(long, help_heading = "Agent", value_name = "NAME")]
+    pub model: Option<String>,
+    /// Id of the session message that asked for the work
+    #[arg(long, help_heading = "Agent", value_name = "ID")]
+    pub parent_message_id: Option<String>,
     /// Id of the agent that launches the process
     #[arg(long, help_heading = "Agent", value_name = "ID", add = ArgValueCandidates::new(agents))]
     pub agent_id: Option<String>,

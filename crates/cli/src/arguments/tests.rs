@@ -151,7 +151,7 @@ fn reference_of_the_command_line_is_the_help() {
 
 /// Appends the help texts of all subcommands to `text`. Options that every subcommand accepts appear only once.
 fn append(command: &mut clap::Command, text: &mut String) {
-    for each in command.get_subcommands_mut() {
+    for each in command.get_subcommands_mut().filter(|each| !each.is_hide_set()) {
         let mut alone = each.clone().disable_help_flag(true);
         let globals: Vec<_> = alone
             .get_arguments()

@@ -1,14 +1,14 @@
 //! Formats the details of one process: its fields, the reason for its status, and commands that the user may need next.
 
 use super::amount::{bytes, length, rough};
-use super::line::{descendants, ports, short};
+use super::line::{command_words, descendants, ports, short};
 use super::moment::RenderTime;
 use crate::console::ConsoleStream;
 use crate::shell_word::shell_word;
 use crate::status::ParsedStatus;
 use crate::value::SignalArg;
 use longhaul_view::clean_label;
-use longhaul_wire::api::{ExitView, FirstErrorView, LimitsView, ProcessView, TreeUsageView};
+use longhaul_wire::api::{ExitView, FirstErrorView, LimitsView, ProcessView, TokensView, TreeUsageView};
 
 /// Minimum width of the column that shows the next commands, in characters.
 const STEP: usize = 34;
@@ -52,6 +52,7 @@ fn facts(process: &ProcessView, now: RenderTime) -> Vec<(&'static str, String)> 
     let is_new =
         |error: &&String| process.reason.as_ref().is_some_and(|reason| !reason.contains(error.as_str()));
     add("error", process.error.as_ref().filter(is_new).cloned());
+    add("result", process.result.as_ref().map(result));
     add("error at", process.first_error.as_ref().and_then(source_place));
     add(
         "search",
@@ -69,12 +70,15 @@ fn facts(process: &ProcessView, now: RenderTime) -> Vec<(&'static str, String)> 
     add("silent", silent(process));
     add("listens", listens(process));
     add("about", process.description.clone());
-    add("command", Some(command_line(&process.command)).filter(|text| !text.is_empty()));
+    add("prompt", process.prompt.as_deref().map(short_text));
+    add("command", Some(command_line(command_words(process))).filter(|text| !text.is_empty()));
     add("directory", process.directory.clone());
     add("input", input(process));
     add("project", process.project.clone());
     add("session", session(process, now));
     add("agent", agent(process));
+    add("runner", runner(process));
+    add("tokens", process.tokens.as_ref().map(tokens));
     add("progress", progress(process));
     add("stage", process.stage.clone());
     add(
@@ -197,6 +201,34 @@ fn session(process: &ProcessView, now: RenderTime) -> Option<String> {
         text.push_str(&format!(", {rule}"));
     }
     Some(text)
+}
+
+/// Returns a result in one short line. `longhaul inspect` prints all of it.
+fn result(result: &serde_json::Value) -> String {
+    short_text(&result.as_str().map_or_else(|| result.to_string(), str::to_owned))
+}
+
+/// Returns the start of a text in one line.
+fn short_text(text: &str) -> String {
+    const MAX_LEN: usize = 200;
+    let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let start: String = words.chars().take(MAX_LEN).collect();
+    if start.len() < words.len() { format!("{start}…") } else { start }
+}
+
+fn runner(process: &ProcessView) -> Option<String> {
+    let mut text = process.runner.clone()?;
+    if let Some(model) = &process.model {
+        text.push_str(&format!(", model {model}"));
+    }
+    if let Some(session) = &process.agent_session_id {
+        text.push_str(&format!(", session {session}"));
+    }
+    Some(text)
+}
+
+fn tokens(tokens: &TokensView) -> String {
+    format!("{} in, {} out, {} from the cache", tokens.input, tokens.output, tokens.cached)
 }
 
 fn agent(process: &ProcessView) -> Option<String> {
@@ -382,6 +414,31 @@ tests (0a1b2c3d-1111-4111-8111-111111111111)  ● running
              longhaul cancel 0a1b2c3d           stop it
 "
         );
+    }
+
+    #[test]
+    fn page_shows_the_runner_its_tokens_and_the_start_of_the_result() {
+        let mut process = samples::running();
+        process.runner = Some("claude".to_owned());
+        process.model = Some("opus".to_owned());
+        process.agent_session_id = Some("s1".to_owned());
+        process.tokens = Some(TokensView { input: 7, output: 8, cached: 9 });
+        process.prompt = Some("fix\nit".to_owned());
+        process.command = ["longhaul", "--state-dir", "/s", "--no-autostart", "runner", "{\"steps\":{}}"]
+            .map(str::to_owned)
+            .to_vec();
+        process.result = Some(format!("Done:\n{}", "x".repeat(300)).into());
+        let page = page(&process);
+        let result = format!("  result     Done: {}…\n", "x".repeat(194));
+        for line in [
+            "  prompt     fix it\n",
+            "  command    longhaul --state-dir /s --no-autostart runner\n",
+            "  runner     claude, model opus, session s1\n",
+            "  tokens     7 in, 8 out, 9 from the cache\n",
+            &result,
+        ] {
+            assert!(page.contains(line), "{page}");
+        }
     }
 
     #[test]

@@ -22,10 +22,24 @@ pub(crate) fn label(process: &ProcessView) -> String {
     }
 }
 
-/// Returns the title of a process: its name, or the file name of its program if the process has no name.
+/// Returns the title of a process: its name, else the runner that built its command, else the file name of its program.
 pub(crate) fn title(process: &ProcessView) -> Option<&str> {
     let program = || process.command.first().map(|program| base(program));
-    process.name.as_deref().or_else(program).filter(|name| !name.is_empty())
+    let runner = process.runner.as_deref();
+    process.name.as_deref().or(runner).or_else(program).filter(|name| !name.is_empty())
+}
+
+/// Returns the words of the command, without the plan of a runner, which only a program reads.
+pub(crate) fn command_words(process: &ProcessView) -> &[String] {
+    let words = process.command.as_slice();
+    match words.split_last() {
+        Some((_, before))
+            if process.runner.is_some() && before.last().is_some_and(|word| word == "runner") =>
+        {
+            before
+        }
+        Some(_) | None => words,
+    }
 }
 
 fn base(program: &str) -> &str {

@@ -1,7 +1,7 @@
 //! Formats a list of processes as a table.
 
 use super::amount::{bytes, length, rough};
-use super::line::{few_words, ports, short, title};
+use super::line::{command_words, few_words, ports, short, title};
 use super::moment::RenderTime;
 use crate::arguments::OutputFormat;
 use crate::console::{Console, ConsoleStream};
@@ -138,7 +138,7 @@ const WIDE: [TableColumn; 13] = [
     ("PID", |process, _, _| process.pid.map_or_else(|| "-".to_owned(), |pid| pid.to_string())),
     ("ATTEMPT", |process, _, _| format!("{}/{}", process.attempt, process.max_attempts)),
     ("SESSION", |process, look, _| text(process.session_id.as_deref(), look, usize::MAX)),
-    ("COMMAND", |process, look, _| text(Some(&process.command.join(" ")), look, usize::MAX)),
+    ("COMMAND", |process, look, _| text(Some(&command_words(process).join(" ")), look, usize::MAX)),
 ];
 
 /// Formats the number of bytes that were read or written; `-` if the number is unknown.

@@ -28,6 +28,7 @@ pub(crate) async fn progress(context: &VerbContext, args: &ProgressArgs) -> Resu
         progress: args.progress.map(PercentArg::value),
         stage: args.stage.clone(),
         eta_ms: args.eta.map(DurationArg::as_millis),
+        waiting_for_input: args.waiting_for_input,
         ..UpdateRequest::default()
     };
     let outcome: ActionReply = context.client.amend(&RequestPath::process(id), &update).await?;

@@ -2,7 +2,7 @@
 
 use super::foreground::{ForegroundSignals, follow_in_foreground};
 use super::handover;
-use crate::arguments::{OutputFormat, RunArgs, WorkArgs};
+use crate::arguments::{GlobalArgs, OutputFormat, RunArgs, TaskArgs, WorkArgs};
 use crate::client::RequestPath;
 use crate::dispatch::VerbContext;
 use crate::exit_code::{DONE, of_process};
@@ -29,8 +29,30 @@ const FAILED_START: Duration = Duration::from_secs(2);
 /// Launches a command.
 pub(crate) async fn run(context: &VerbContext, args: &RunArgs) -> Result<i32, CliError> {
     let hands_over = handover::is_wanted(args)?;
-    let request =
-        launch_request(args, &context.global, &context.around, context.client.socket(), hands_over)?;
+    launch(context, &context.global, args, hands_over).await
+}
+
+/// Gives a task to an agent. The agent gets no input, because it works alone.
+pub(crate) async fn task(context: &VerbContext, args: &TaskArgs) -> Result<i32, CliError> {
+    if args.task.trim().is_empty() {
+        return Err(CliError::Usage {
+            what: "the description of the task is empty".to_owned(),
+            why: Some("it is the prompt for the agent".to_owned()),
+            help: "longhaul task PROJECT DESCRIPTION".to_owned(),
+        });
+    }
+    let global = GlobalArgs { project: Some(args.of_project.clone()), ..context.global.clone() };
+    launch(context, &global, &args.as_run(), false).await
+}
+
+/// Launches a command. With `hands_over`, this program forwards its own input to the command.
+async fn launch(
+    context: &VerbContext,
+    global: &GlobalArgs,
+    args: &RunArgs,
+    hands_over: bool,
+) -> Result<i32, CliError> {
+    let request = launch_request(args, global, &context.around, context.client.socket(), hands_over)?;
     if args.dry_run {
         context.console.print_json(&shown(&request))?;
         return Ok(DONE);

@@ -5,9 +5,11 @@ use crate::condition::Condition;
 use crate::effect::{Decision, Effect, NoOpReason};
 use crate::ending::{Ending, Exit, ExitStatus, Failure, Interruption, StartFailure, StopCause};
 use crate::event::{Event, Fact};
-use crate::id::{AttemptNo, NodeId};
+use crate::id::{AttemptNo, NodeId, Stage};
 use crate::input::Observation;
+use crate::outcome::ReportedOutcome;
 use crate::process::MAX_NEVER_RAN;
+use crate::progress::ProgressReport;
 use crate::spec::Work;
 use crate::state::{Containment, Pending, State};
 use crate::time::Timestamp;
@@ -40,6 +42,9 @@ impl Decider<'_> {
                 let (pattern, line) = (pattern.clone(), line.clone());
                 self.output_matched(Fact::OutputMatched { pattern, offset: *offset, line }, *at)
             }),
+            Observation::OutcomeRead { attempt, outcome, stage } => {
+                self.of(*attempt, || self.outcome_read(outcome, stage.as_ref()))
+            }
         }
     }
 
@@ -354,6 +359,35 @@ impl Decider<'_> {
             | State::CancelRequested { .. }
             | State::AwaitingChildren(_)
             | State::Ended(_) => false,
+        }
+    }
+
+    /// Adds facts that were read from the output of an agent. The end of the attempt is observed after them.
+    fn outcome_read(&self, outcome: &ReportedOutcome, stage: Option<&Stage>) -> Decision {
+        match &self.process.state {
+            State::Starting { .. }
+            | State::Running { .. }
+            | State::Paused { .. }
+            | State::Stopping { .. } => {
+                let mut step = Decision::nothing();
+                let known = &self.process.reported;
+                let next = known.completed_from(outcome);
+                if next != *known {
+                    step.events.push(self.event(Fact::OutcomeReported(next)));
+                }
+                if let Some(stage) = stage.filter(|stage| self.live_stats.stage.as_ref() != Some(*stage)) {
+                    step.events.push(self.event(Fact::StageChanged { stage: stage.clone() }));
+                    let report = ProgressReport { stage: Some(stage.clone()), ..ProgressReport::default() };
+                    step.effects.push(Effect::Keep { report });
+                }
+                step.note = step.events.is_empty().then_some(NoOpReason::NoChange);
+                step
+            }
+            State::Pending(_)
+            | State::Reported { .. }
+            | State::CancelRequested { .. }
+            | State::AwaitingChildren(_)
+            | State::Ended(_) => Decision::noted(NoOpReason::Stale),
         }
     }
 

@@ -8,7 +8,7 @@ use longhaul_domain::{
 use std::time::Duration;
 
 /// Names of the columns of the transition table. Each name stands for one kind of input.
-pub(crate) const COLUMNS: [&str; 51] = [
+pub(crate) const COLUMNS: [&str; 53] = [
     "progress",
     "report_outcome",
     "complete",
@@ -51,6 +51,7 @@ pub(crate) const COLUMNS: [&str; 51] = [
     "stalled",
     "waits_for_input",
     "output_matched",
+    "outcome_read",
     "claimed_stale",
     "spawned_stale",
     "spawn_failed_stale",
@@ -60,6 +61,7 @@ pub(crate) const COLUMNS: [&str; 51] = [
     "pause_failed_stale",
     "idle_stale",
     "output_matched_stale",
+    "outcome_read_stale",
 ];
 
 /// Returns the inputs of a column. A normal column has one input about the current attempt. A column whose name ends in
@@ -93,6 +95,7 @@ pub(crate) fn input(name: &str, attempt: AttemptNo) -> Input {
         "report_outcome" => asked(Action::ReportOutcome(ReportedOutcome {
             result: JsonText::checked("[1]".to_owned()).ok(),
             error: Some("no rows".to_owned()),
+            ..ReportedOutcome::default()
         })),
         "complete" => asked(Action::Complete { result: None }),
         "fail" => asked(Action::Fail { error: "out of memory".to_owned() }),
@@ -163,6 +166,11 @@ pub(crate) fn input(name: &str, attempt: AttemptNo) -> Input {
             offset: 12,
             line: "error: no space left".to_owned(),
             at: Timestamp(99),
+        }),
+        "outcome_read" => seen(Observation::OutcomeRead {
+            attempt,
+            outcome: ReportedOutcome { error: Some("read".to_owned()), ..ReportedOutcome::default() },
+            stage: None,
         }),
         "tick" => Input::Tick,
         other => panic!("no input is called {other:?}"),

@@ -1,5 +1,6 @@
 //! All consumers of the output of one attempt.
 
+use super::agent_consumer::AgentConsumer;
 use super::follower::WatchStart;
 use super::output_consumer::{OutputConsumer, ReportPace};
 use super::pattern::CompiledPattern;
@@ -15,7 +16,7 @@ pub(super) struct ConsumerSet(Vec<Box<dyn OutputConsumer>>);
 impl ConsumerSet {
     /// Returns true if the output of a process with this spec has a consumer.
     pub(super) fn is_needed(spec: &Spec) -> bool {
-        spec.command().is_some_and(|command| !command.watch.is_empty())
+        spec.command().is_some_and(|command| !command.watch.is_empty() || AgentConsumer::is_needed(command))
     }
 
     /// Creates the consumers of the output of an attempt.
@@ -24,6 +25,9 @@ impl ConsumerSet {
         let patterns = spec.command().map(CompiledPattern::of).unwrap_or_default();
         if !patterns.is_empty() {
             all.push(Box::new(PatternSearch::new(core, key, patterns, begin).await));
+        }
+        if let Some(agent) = spec.command().and_then(|command| AgentConsumer::of(command, key.attempt)) {
+            all.push(Box::new(agent));
         }
         Self(all)
     }

@@ -5,8 +5,8 @@ use super::follower::{FollowerTask, WatchStart};
 use super::silence::{InspectMode, SilenceMonitor};
 use super::{EngineShared, ready};
 use longhaul_domain::{
-    AwakeTime, CommandSpec, Condition, Deadline, Process, Revision, Spec, State, Stdin, Timestamp, Work,
-    millis,
+    AgentOutputFormat, AwakeTime, CommandSpec, Condition, Deadline, Process, Revision, Spec, State, Stdin,
+    Timestamp, Work, millis,
 };
 use longhaul_ports::{AttemptKey, StoredProcess};
 use std::sync::Arc;
@@ -111,11 +111,15 @@ impl MonitoredWork {
         };
         let since = stored.live_stats.last_heartbeat.max(process.started_at).unwrap_or(process.queued_at);
         let since = awake_at(core, since);
+        let mut silence = SilenceMonitor::new(policy, eyes, process.conditions, since, end);
+        if reports_input(&process.spec) {
+            silence.set_input_reported();
+        }
         Some(Self {
             key: AttemptKey { id: process.id, attempt: process.attempt },
             as_of: stored.revision,
             phase,
-            silence: SilenceMonitor::new(policy, eyes, process.conditions, since, end),
+            silence,
             due: None,
             armed: None,
             spec: Arc::clone(&process.spec),
@@ -216,6 +220,13 @@ impl MonitoredWork {
 fn may_ask(core: &EngineShared, process: &Process) -> bool {
     let verified = if asks_if_ready(&process.spec) { core.verify(process) } else { Ok(()) };
     verified.inspect_err(|error| tracing::error!(%error, "skipped a readiness check")).is_ok()
+}
+
+/// Returns true if the command follows work that another program does, so that its own process tree never waits for
+/// input.
+fn reports_input(spec: &Spec) -> bool {
+    let runner = spec.command().and_then(|command| command.runner.as_ref());
+    runner.is_some_and(|runner| runner.output == AgentOutputFormat::Unread)
 }
 
 fn asks_if_ready(spec: &Spec) -> bool {

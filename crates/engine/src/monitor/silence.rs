@@ -42,6 +42,8 @@ pub(super) struct SilenceMonitor {
     /// Length of the silence at the last inspection; `None` before the first inspection of this silence.
     looked: Option<Duration>,
     has_terminal: bool,
+    /// True if the command itself reports whether it waits for input.
+    is_input_reported: bool,
     /// True if an event, such as written input, requires an inspection regardless of the schedule.
     is_urgent: bool,
     /// Start of the period in which the tree has used almost no CPU time, and its total CPU time at that start.
@@ -81,6 +83,7 @@ impl SilenceMonitor {
             end,
             looked: None,
             has_terminal: false,
+            is_input_reported: false,
             is_urgent: false,
             calm: None,
         }
@@ -95,6 +98,11 @@ impl SilenceMonitor {
         &self.held
     }
 
+    /// Leaves it to the command to report whether it waits for input.
+    pub(super) const fn set_input_reported(&mut self) {
+        self.is_input_reported = true;
+    }
+
     /// Requires the next check to inspect the tree.
     pub(super) fn require_inspection(&mut self) {
         self.is_urgent = self.eyes != InspectMode::Closed;
@@ -103,7 +111,7 @@ impl SilenceMonitor {
     /// Starts a new silence at `now`, and ends all conditions that result from silence.
     pub(super) fn broken(&mut self, now: AwakeTime) -> Vec<ConditionChange> {
         self.begin(now);
-        self.over([Condition::Idle, Condition::Stalled, Condition::WaitingForInput])
+        self.over(self.ended_by_output())
     }
 
     /// Starts a new silence because of a report. The waiting-for-input condition does not change.
@@ -134,8 +142,8 @@ impl SilenceMonitor {
             None => {
                 self.since = self.since.max(spoke.unwrap_or(self.since)).min(awake);
                 let stale = |since: Timestamp| size.last_at.is_some_and(|at| at > since);
-                let over = [Condition::Idle, Condition::Stalled, Condition::WaitingForInput]
-                    .into_iter()
+                let over = self
+                    .ended_by_output()
                     .filter(|condition| self.held.since(*condition).is_some_and(stale))
                     .collect::<Vec<_>>();
                 self.over(over)
@@ -177,7 +185,11 @@ impl SilenceMonitor {
             return Vec::new();
         };
         self.has_terminal = look.has_terminal;
-        let mut changes = self.change(Condition::WaitingForInput, look.waits_for_input, now);
+        let mut changes = if self.is_input_reported {
+            Vec::new()
+        } else {
+            self.change(Condition::WaitingForInput, look.waits_for_input, now)
+        };
         let was_busy = match self.calm {
             Some((since, used)) => {
                 look.cpu < used || look.cpu.saturating_sub(used) > awake.since(since) / IDLE_SHARE
@@ -218,9 +230,7 @@ impl SilenceMonitor {
     /// Returns true if new output must be reported immediately, because it would end a condition or because the next
     /// inspection may be far away.
     pub(super) fn needs_output_notification(&self) -> bool {
-        let ends_something = [Condition::Idle, Condition::Stalled, Condition::WaitingForInput]
-            .into_iter()
-            .any(|condition| self.held.holds(condition));
+        let ends_something = self.ended_by_output().any(|condition| self.held.holds(condition));
         ends_something || self.looked.is_some_and(|silent| silent >= SECOND_INSPECT_DELAY)
     }
 
@@ -229,6 +239,12 @@ impl SilenceMonitor {
             Some(end) => end,
             None => 0,
         }
+    }
+
+    /// Returns the conditions that new output ends.
+    fn ended_by_output(&self) -> impl Iterator<Item = Condition> + use<> {
+        let waits = (!self.is_input_reported).then_some(Condition::WaitingForInput);
+        [Condition::Idle, Condition::Stalled].into_iter().chain(waits)
     }
 
     fn begin(&mut self, since: AwakeTime) {
@@ -323,6 +339,21 @@ mod tests {
 
     fn at(millis: i64) -> (Timestamp, AwakeTime) {
         (Timestamp(5_000_000 + millis), AwakeTime(START.0 + millis))
+    }
+
+    #[test]
+    fn wait_for_input_that_the_command_reports_is_ended_by_neither_output_nor_an_inspection() {
+        let mut silence = fresh(SilencePolicy::default(), InspectMode::Open);
+        silence.set_input_reported();
+        silence.hold(Conditions::default().with(Condition::WaitingForInput, Some(Timestamp(5_000_001))));
+        let (now, awake) = at(5_000);
+        assert_eq!(silence.heard(now, awake, &OutputSize { end: 9, ..OutputSize::default() }), []);
+        let look = TreeSnapshot { waits_for_input: false, ..TreeSnapshot::default() };
+        assert_eq!(silence.seen(now, awake, Some(&look)), []);
+        assert!(silence.held().holds(Condition::WaitingForInput));
+        let look = TreeSnapshot { waits_for_input: true, ..TreeSnapshot::default() };
+        silence.hold(Conditions::default());
+        assert_eq!(silence.seen(now, awake, Some(&look)), []);
     }
 
     fn fresh(policy: SilencePolicy, eyes: InspectMode) -> SilenceMonitor {

@@ -3,9 +3,9 @@
 use super::case::{Framework, MAX_TEXT_LEN, TestCase, TestFailure, TestOutcome, TestPhase};
 use super::event::{TestEvent, TestParser};
 use super::failure_text::go;
-use super::json_lines::JsonLines;
 use super::text;
 use crate::bounded_text::BoundedText;
+use crate::json_lines::JsonLines;
 use serde::Deserialize;
 use std::borrow::Cow;
 use std::collections::BTreeMap;

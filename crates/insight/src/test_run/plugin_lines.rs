@@ -3,9 +3,9 @@
 use super::case::{Framework, TestCase, TestFailure, TestOutcome, TestPhase};
 use super::event::{TestEvent, TestParser};
 use super::failure_text::python;
-use super::json_lines::JsonLines;
 use super::text;
 use crate::bounded_text::clean;
+use crate::json_lines::JsonLines;
 use serde::Deserialize;
 use std::borrow::Cow;
 use std::collections::BTreeMap;

@@ -40,8 +40,10 @@ impl ToolContext<'_> {
 
     async fn launch(self, asked: StartInput) -> Result<LaunchRequest, ToolError> {
         let directory = self.directory(asked.cwd.as_deref())?;
+        let has_prompt = asked.prompt.as_deref().is_some_and(|prompt| !prompt.trim().is_empty());
         let (program, args) = match asked.args {
             Some(args) => (asked.command, args),
+            None if has_prompt && asked.command.trim().is_empty() => (String::new(), Vec::new()),
             None => ("/bin/sh".to_owned(), vec!["-c".to_owned(), checked(asked.command)?]),
         };
         let watch = asked.watch.iter().map(|text| watched(text)).collect::<Result<_, _>>()?;
@@ -77,6 +79,10 @@ impl ToolContext<'_> {
             agent_type: asked.agent_type,
             capabilities: asked.capabilities,
             launch_key: asked.launch_key,
+            prompt: asked.prompt,
+            agent: asked.agent,
+            model: asked.model,
+            parent_message_id: asked.parent_message_id,
             idle_after_ms: asked.idle_after_seconds.map(span).map(millis),
             stall_after_ms: asked.stall_after_seconds.map(span).map(millis),
             retry: (asked.retries > 0).then_some(retry),

@@ -28,7 +28,7 @@ pub(crate) struct StartInput {
     pub(crate) process_type: String,
     /// Label; usable as process_id in later calls
     pub(crate) name: String,
-    /// Shell command line; with args: only the program
+    /// Shell command line; with args: only the program; with prompt: empty
     pub(crate) command: String,
     /// Program arguments; no shell is used
     pub(crate) args: Option<Vec<String>>,
@@ -64,6 +64,14 @@ pub(crate) struct StartInput {
     #[serde(default)]
     pub(crate) stdin: StdinInput,
     pub(crate) ready_when: Option<ReadyWhenInput>,
+    /// Task for an agent that runs as this process
+    pub(crate) prompt: Option<String>,
+    /// Runner of the agent, such as claude, codex, gemini, jules
+    pub(crate) agent: Option<String>,
+    /// Model of the agent
+    pub(crate) model: Option<String>,
+    /// Id of your message that asked for it
+    pub(crate) parent_message_id: Option<String>,
     /// Output to report as an event: NAME=REGEX
     #[serde(default)]
     #[schemars(length(max = 16))]

@@ -6,7 +6,7 @@ use longhaul_domain::{
     Action, AttemptNo, Condition, Containment, Ending, ExceededLimit, Exit, ExitCircumstances, ExitStatus,
     Failure, FirstError, Input, Interruption, JsonText, LiveStats, NodeId, Observation, PendingAction,
     Progress, ProgressRate, ProgressReport, ReportedEta, ReportedOutcome, Signal, SignalTarget, Stage,
-    StartFailure, StartStage, StopCause, Usage,
+    StartFailure, StartStage, StopCause, TokenCounts, Usage,
 };
 use proptest::option;
 use proptest::prelude::{Just, Strategy, any, prop_oneof};
@@ -78,6 +78,8 @@ pub fn observations() -> impl Strategy<Value = Observation> {
                 at,
             }
         ),
+        1 => (attempt(), outcomes(), option::of(stage()))
+            .prop_map(|(attempt, outcome, stage)| Observation::OutcomeRead { attempt, outcome, stage }),
     ]
 }
 
@@ -110,8 +112,14 @@ fn signal_target() -> impl Strategy<Value = SignalTarget> {
 
 /// Generates the results and errors that a command can report.
 fn outcomes() -> impl Strategy<Value = ReportedOutcome> {
-    (option::of(result()), option::of("[a-z ]{1,12}"))
-        .prop_map(|(result, error)| ReportedOutcome { result, error })
+    let tokens = any::<[u32; 3]>().prop_map(|counts| {
+        let [input, output, cached] = counts.map(u64::from);
+        TokenCounts { input, output, cached }
+    });
+    let session = option::of("[0-9a-f-]{1,36}");
+    (option::of(result()), option::of("[a-z ]{1,12}"), option::of(tokens), session).prop_map(
+        |(result, error, tokens, agent_session)| ReportedOutcome { result, error, tokens, agent_session },
+    )
 }
 
 /// Generates progress reports of a worker.

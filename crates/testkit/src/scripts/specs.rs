@@ -2,15 +2,16 @@
 
 use crate::suite::must;
 use longhaul_domain::{
-    AgentDescriptor, AgentId, AgentType, Capability, ChildrenPolicy, CommandSpec, ConfiguredLimits,
-    EnvironmentHash, EnvironmentSpec, JsonText, LaunchKey, Leftovers, NodeId, OutputBound, Placement, Policy,
-    Priority, ProcessName, ProcessType, ProjectName, QueueHold, ReadyWhen, ReportedSpec, ResourceLimits,
-    RetryPolicy, SessionId, SessionPolicy, SilencePolicy, SlotKey, Spec, Stdin, StopPolicy, Timestamp,
-    TypeName, WatchPattern, WatchSource, Work,
+    AgentDescriptor, AgentId, AgentOutputFormat, AgentType, Capability, ChildrenPolicy, CommandSpec,
+    ConfiguredLimits, EnvironmentHash, EnvironmentSpec, JsonText, LaunchKey, Leftovers, NodeId, OutputBound,
+    Placement, Policy, Priority, ProcessName, ProcessType, ProjectName, QueueHold, ReadyWhen, ReportedSpec,
+    ResourceLimits, RetryPolicy, RunnerChoice, SessionId, SessionPolicy, SilencePolicy, SlotKey, Spec, Stdin,
+    StopPolicy, Timestamp, TypeName, WatchPattern, WatchSource, Work,
 };
 use proptest::collection::{btree_map, vec};
 use proptest::option;
 use proptest::prelude::{Just, Strategy, any, prop_oneof};
+use proptest::sample::select;
 use std::time::Duration;
 
 /// Generates specs of all kinds, with arbitrary combinations of fields.
@@ -64,7 +65,7 @@ pub fn commands_to_run() -> impl Strategy<Value = CommandSpec> {
     let output = (any::<u32>(), any::<u32>())
         .prop_map(|(head, tail)| OutputBound { head: u64::from(head), tail: u64::from(tail) });
     let words = (text(), vec(text(), 0..4), text());
-    let notices = (option::of(ready_whens()), vec(watch_patterns(), 0..3));
+    let notices = (option::of(ready_whens()), vec(watch_patterns(), 0..3), option::of(runners()));
     (words, environment(), stdin, option::of(span()), stop, leftovers, (output, notices), limits()).prop_map(
         |(
             (program, args, directory),
@@ -89,9 +90,15 @@ pub fn commands_to_run() -> impl Strategy<Value = CommandSpec> {
                 limits,
                 ready_when: notices.0,
                 watch: notices.1,
+                runner: notices.2,
             }
         },
     )
+}
+
+/// Generates the runners of commands.
+fn runners() -> impl Strategy<Value = RunnerChoice> {
+    (name(), select(AgentOutputFormat::ALL.to_vec())).prop_map(|(name, output)| RunnerChoice { name, output })
 }
 
 /// Generates readiness checks.

@@ -5,7 +5,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// Launch of a new process. Exactly one of `command` and `reported` is required.
+/// Launch of a new process. Exactly one of `command` and `reported` is required, except with a `prompt`: without both, or
+/// with a `command` that has no program, the runner of the agent builds the command.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct LaunchRequest {
@@ -43,9 +44,10 @@ pub struct LaunchRequest {
     pub parent_message_id: Option<String>,
     /// Prompt for the agent.
     pub prompt: Option<String>,
-    /// Agent that the host is to run.
+    /// Name of the agent: a runner of the configuration if longhaul runs the agent, any name if the host does. The default
+    /// is the setting `runner.default`.
     pub agent: Option<String>,
-    /// Model that the host is to use.
+    /// Model that the agent is to use.
     pub model: Option<String>,
     /// Concurrency key. Processes with the same key share a limited number of slots.
     pub key: Option<String>,
@@ -93,11 +95,13 @@ pub struct LaunchRequest {
 #[derive(Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct CommandRequest {
-    /// Program: a path, or a name that is searched in the `PATH` of the command's environment.
+    /// Program: a path, or a name that is searched in the `PATH` of the command's environment. Empty if the runner of an
+    /// agent builds the command.
     pub program: String,
     /// Arguments, without the program.
     pub args: Vec<String>,
-    /// Working directory, as an absolute path.
+    /// Working directory, as an absolute path. The default for the command of a runner is the home directory of the
+    /// manager's user.
     pub directory: String,
     /// Environment variables of the command.
     pub environment: EnvironmentRequest,

@@ -89,10 +89,16 @@ pub struct ProcessView {
     pub parent_message_id: Option<String>,
     /// Prompt for the agent.
     pub prompt: Option<String>,
-    /// Agent that the host is to run.
+    /// Agent that does the work.
     pub agent: Option<String>,
-    /// Model that the host is to use.
+    /// Model that the agent uses.
     pub model: Option<String>,
+    /// Runner that built the command from the prompt; null if the launch gave the command itself.
+    pub runner: Option<String>,
+    /// Tokens that the agent used, if its output states them.
+    pub tokens: Option<TokensView>,
+    /// Id that the agent's tool gave to its conversation or to the remote session.
+    pub agent_session_id: Option<String>,
     /// PID of the command; null unless it runs.
     pub pid: Option<u32>,
     /// Mechanism that keeps the descendants of the command together: `cgroup`, `subreaper` or `group`. The value is
@@ -118,7 +124,7 @@ pub struct ProcessView {
     pub first_error_incomplete: bool,
     /// Step of the start that failed; null unless the command could not be started.
     pub start_failure: Option<StartFailureView>,
-    /// Result that the reporter gave at the end of reported work.
+    /// Result of the work: as the command or the reporter gave it, else as the output of the agent contains it.
     pub result: Option<serde_json::Value>,
     /// Exit that became known too late to change the status.
     pub late_exit: Option<ExitView>,
@@ -177,6 +183,18 @@ pub struct ProcessView {
     pub log_path: Option<String>,
     /// Number of times that the record was written.
     pub revision: u64,
+}
+
+/// Tokens that an agent used.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct TokensView {
+    /// Tokens of the input, without those that were read from a cache.
+    pub input: u64,
+    /// Tokens of the output.
+    pub output: u64,
+    /// Tokens of the input that were read from a cache.
+    pub cached: u64,
 }
 
 /// Reason why a process waits.

@@ -186,6 +186,13 @@ pub struct UpdateRequest {
     pub result: Option<serde_json::Value>,
     /// Error message of a command that longhaul runs. It replaces the generated message if the process fails.
     pub error: Option<String>,
+    /// Id that the agent's tool gave to its conversation or to the remote session of a command that longhaul runs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub agent_session_id: Option<String>,
+    /// True if the command waits for input that a person gives elsewhere, for example in a remote session; false if it
+    /// does not wait any more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub waiting_for_input: Option<bool>,
     /// New status: `completed`, `failed` or `cancelled` ends the work; `running` changes nothing.
     pub status: Option<String>,
 }

@@ -1,7 +1,8 @@
 use super::monitoring::{ReadyWhenRecord, WatchPatternRecord};
 use super::{DurationRecord, RecordDecodeError, is_zero, span};
 use longhaul_domain::{
-    CommandSpec, EnvironmentHash, EnvironmentSpec, Leftovers, OutputBound, ResourceLimits, Stdin, StopPolicy,
+    AgentOutputFormat, CommandSpec, EnvironmentHash, EnvironmentSpec, Leftovers, OutputBound, ResourceLimits,
+    RunnerChoice, Stdin, StopPolicy,
 };
 use serde::{Deserialize, Serialize};
 
@@ -30,6 +31,15 @@ pub(super) struct CommandRecord {
     ready_when: Option<ReadyWhenRecord>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     watch: Vec<WatchPatternRecord>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    runner: Option<RunnerRecord>,
+}
+
+/// Runner in a record. The name of the output format is the name in the configuration.
+#[derive(Serialize, Deserialize)]
+struct RunnerRecord {
+    name: String,
+    output: String,
 }
 
 #[derive(Default, PartialEq, Serialize, Deserialize)]
@@ -104,6 +114,10 @@ impl From<&CommandSpec> for CommandRecord {
             },
             ready_when: command.ready_when.as_ref().map(Into::into),
             watch: command.watch.iter().map(Into::into).collect(),
+            runner: command.runner.as_ref().map(|runner| RunnerRecord {
+                name: runner.name.clone(),
+                output: runner.output.as_str().to_owned(),
+            }),
         }
     }
 }
@@ -139,7 +153,18 @@ impl TryFrom<CommandRecord> for CommandSpec {
             },
             ready_when: record.ready_when.map(Into::into),
             watch: record.watch.into_iter().map(Into::into).collect(),
+            runner: record.runner.map(TryInto::try_into).transpose()?,
         })
+    }
+}
+
+impl TryFrom<RunnerRecord> for RunnerChoice {
+    type Error = RecordDecodeError;
+
+    fn try_from(record: RunnerRecord) -> Result<Self, RecordDecodeError> {
+        let output = AgentOutputFormat::named(&record.output)
+            .ok_or_else(|| RecordDecodeError::damaged("an unknown output format of a runner"))?;
+        Ok(Self { name: record.name, output })
     }
 }
 

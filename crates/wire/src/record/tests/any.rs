@@ -113,8 +113,16 @@ fn priority() -> BoxedStrategy<Priority> {
 
 fn outcome() -> BoxedStrategy<ReportedOutcome> {
     let result = any::<u32>().prop_map(|number| JsonText::checked(number.to_string()).unwrap());
-    (some(result.boxed()), some(any::<String>().boxed()))
-        .prop_map(|(result, error)| ReportedOutcome { result, error })
+    let tokens =
+        any::<(u64, u64, u64)>().prop_map(|(input, output, cached)| TokenCounts { input, output, cached });
+    let texts = (some(any::<String>().boxed()), some(any::<String>().boxed()));
+    (some(result.boxed()), texts, some(tokens.boxed()))
+        .prop_map(|(result, (error, agent_session), tokens)| ReportedOutcome {
+            result,
+            error,
+            tokens,
+            agent_session,
+        })
         .boxed()
 }
 

@@ -27,13 +27,13 @@ pub(super) fn command() -> BoxedStrategy<CommandSpec> {
     (
         (any::<String>(), any::<Vec<String>>(), any::<String>(), environment),
         (any::<Option<String>>(), some(span()), stop, any::<bool>(), any::<(u64, u64)>(), limits),
-        (any::<bool>(), some(ready_when()), prop::collection::vec(watch_pattern(), 0..3)),
+        (any::<bool>(), some(ready_when()), prop::collection::vec(watch_pattern(), 0..3), some(runner())),
     )
         .prop_map(
             |(
                 (program, args, directory, environment),
                 (stdin, timeout, stop, keep, (head, tail), limits),
-                (pipe, ready_when, watch),
+                (pipe, ready_when, watch, runner),
             )| CommandSpec {
                 program,
                 args,
@@ -47,6 +47,7 @@ pub(super) fn command() -> BoxedStrategy<CommandSpec> {
                 limits,
                 ready_when,
                 watch,
+                runner,
             },
         )
         .boxed()
@@ -69,4 +70,10 @@ fn watch_pattern() -> impl Strategy<Value = WatchPattern> {
         pattern,
         source,
     })
+}
+
+fn runner() -> BoxedStrategy<RunnerChoice> {
+    (any::<String>(), prop::sample::select(AgentOutputFormat::ALL.to_vec()))
+        .prop_map(|(name, output)| RunnerChoice { name, output })
+        .boxed()
 }

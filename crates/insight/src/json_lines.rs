@@ -5,14 +5,15 @@ const MAX_JSON_LEN: usize = 1024 * 1024;
 
 /// Splits bytes into lines. Lines that are too long are skipped, because a cut line is not valid JSON.
 #[derive(Debug, Default)]
-pub(super) struct JsonLines {
+pub(crate) struct JsonLines {
     held: Vec<u8>,
     is_skipping: bool,
+    skipped: u64,
 }
 
 impl JsonLines {
     /// Adds bytes and calls `line` for each complete line that is not empty.
-    pub(super) fn push(&mut self, bytes: &[u8], line: &mut dyn FnMut(&[u8])) {
+    pub(crate) fn push(&mut self, bytes: &[u8], line: &mut dyn FnMut(&[u8])) {
         let mut rest = bytes;
         while let Some(feed) = memchr::memchr(b'\n', rest) {
             let (piece, behind) = rest.split_at_checked(feed).unwrap_or((rest, &[]));
@@ -32,13 +33,19 @@ impl JsonLines {
     }
 
     /// Calls `line` for an unfinished last line.
-    pub(super) fn finish(&mut self, line: &mut dyn FnMut(&[u8])) {
+    pub(crate) fn finish(&mut self, line: &mut dyn FnMut(&[u8])) {
         release(&std::mem::take(&mut self.held), line);
     }
 
+    /// Returns the number of lines that were skipped because they are too long.
+    pub(crate) const fn skipped(&self) -> u64 {
+        self.skipped
+    }
+
     fn hold(&mut self, bytes: &[u8]) {
-        if self.held.len().saturating_add(bytes.len()) > MAX_JSON_LEN {
+        if self.held.len().saturating_add(bytes.len()) > MAX_JSON_LEN && !self.is_skipping {
             self.is_skipping = true;
+            self.skipped = self.skipped.saturating_add(1);
             self.held.clear();
         }
         if !self.is_skipping {

@@ -1,0 +1,436 @@
+//! Starts a remote session and follows it to its end.
+
+use super::reporter::Reporter;
+use super::session_file::{SessionFile, StoredSession};
+use super::session_lookup::{self, FoundSession};
+use super::state_rules::{PrintedState, StateRules, session_id};
+use super::stop_signal::StopSignal;
+use super::tool_run::{ToolEnd, ToolOptions, ToolOutput, run_tool};
+use crate::dispatch::VerbContext;
+use crate::exit_code::{DONE, FAILED, WAIT_TIMED_OUT};
+use crate::failure::CliError;
+use longhaul_view::clean_label;
+use longhaul_wire::api::UpdateRequest;
+use longhaul_wire::runner_plan::{RemotePlan, RemoteState, SESSION_PLACEHOLDER};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use tokio::time::sleep;
+
+/// Time limit of the command that creates the session, and of the commands that fetch the result.
+const LONG_RUN: ToolOptions = ToolOptions { timeout: Duration::from_secs(600), shows_output: true };
+/// Time limit of a poll.
+const POLL: ToolOptions = ToolOptions { timeout: Duration::from_secs(60), shows_output: false };
+/// Time limit of the cancellation. It is shorter than the grace period of the process.
+const CANCEL: ToolOptions = ToolOptions { timeout: Duration::from_secs(20), shows_output: true };
+/// Number of consecutive polls without a state after which the session counts as lost.
+const MAX_FAILED_POLLS: u32 = 10;
+/// Number of tries to fetch the result.
+const MAX_FETCHES: u32 = 5;
+/// Maximum delay between two polls that fail, as a multiple of the usual delay, and in total.
+const MAX_BACKOFF_FACTOR: u32 = 32;
+const MAX_BACKOFF: Duration = Duration::from_secs(300);
+/// Maximum delay before the first repetition of a command that fetches the result.
+const FETCH_RETRY_DELAY: Duration = Duration::from_secs(10);
+/// Maximum length of a result, in bytes. The rest is in the output.
+const MAX_RESULT_LEN: usize = 32 * 1024;
+/// Exit code after a stop: the code of a command that SIGTERM killed.
+const STOPPED: i32 = 143;
+
+/// A remote session of one process.
+pub(super) struct RemoteSession<'a> {
+    context: &'a VerbContext,
+    plan: RemotePlan,
+    process: String,
+    state_dir: PathBuf,
+    file: SessionFile,
+}
+
+impl<'a> RemoteSession<'a> {
+    /// Prepares the session of the process inside which this program runs.
+    pub(super) fn new(context: &'a VerbContext, plan: RemotePlan) -> Result<Self, CliError> {
+        let process = context.around.variable("LONGHAUL_ID").ok_or_else(|| CliError::Usage {
+            what: "no process is given".to_owned(),
+            why: Some(
+                "LONGHAUL_ID is not set: this command does not run inside a process of longhaul".to_owned(),
+            ),
+            help: "longhaul task PROJECT DESCRIPTION --agent NAME".to_owned(),
+        })?;
+        let state_dir = context.client.socket().parent().unwrap_or(Path::new(".")).to_owned();
+        let file = SessionFile::of(&state_dir, &process);
+        Ok(Self { context, plan, process, state_dir, file })
+    }
+
+    /// Follows the session to its end. Returns the exit code: 0 if the session has completed, 1 if it has failed or
+    /// could not be created, 75 if its end is unknown, and 143 after a stop.
+    pub(super) async fn run(&self, stop: &mut StopSignal) -> Result<i32, CliError> {
+        let mut reporter = Reporter::new(&self.context.client, &self.context.console, &self.process);
+        session_lookup::remove_outdated(&self.state_dir, &self.process, &reporter).await;
+        let found = session_lookup::find(&self.state_dir, &self.process, &reporter, stop).await;
+        let session = match found.map_err(|source| self.unwritable(source))? {
+            FoundSession::Exists { session } => {
+                self.say(&format!("continues the remote session {session}"));
+                session
+            }
+            FoundSession::Uncertain { file } => {
+                let why = format!(
+                    "an earlier attempt was cut off while it created a remote session, so a session may exist. No second one \
+                     is created. If there is none, remove {} and restart the process",
+                    file.display()
+                );
+                return Ok(self.fail(&mut reporter, stop, &why).await);
+            }
+            FoundSession::Taken { by } => {
+                let why = format!("the process {by} continues the remote session of this work");
+                return Ok(self.fail(&mut reporter, stop, &why).await);
+            }
+            FoundSession::None if stop.is_requested() => return Ok(STOPPED),
+            FoundSession::None => match self.create(stop).await? {
+                Ok(session) => session,
+                Err(why) => return Ok(self.fail(&mut reporter, stop, &why).await),
+            },
+        };
+        let id = UpdateRequest { agent_session_id: Some(session.clone()), ..UpdateRequest::default() };
+        reporter.report(id).await;
+        let rules = StateRules::new(&self.plan.states, &session).map_err(|error| CliError::Unfinished {
+            what: "the rules for states are not valid".to_owned(),
+            why: Some(error.to_string()),
+            help: "longhaul config check".to_owned(),
+        })?;
+        let code = match self.follow(&session, &rules, &mut reporter, stop).await {
+            Followed::Completed => self.fetch_result(&session, &mut reporter, stop).await?,
+            Followed::Failed { state } => {
+                self.file.remove().map_err(|source| self.unwritable(source))?;
+                self.fail(&mut reporter, stop, &format!("the remote session {session} ended as {state}"))
+                    .await
+            }
+            Followed::Lost { why } => {
+                let why = format!(
+                    "the state of the remote session {session} is unknown after {MAX_FAILED_POLLS} failed polls: {why}; \
+                     the session may continue, and a restart of the process follows it again"
+                );
+                self.fail(&mut reporter, stop, &why).await;
+                WAIT_TIMED_OUT
+            }
+            Followed::Stopped => self.cancel(&session, &mut reporter).await,
+        };
+        reporter.finish(stop).await;
+        Ok(code)
+    }
+
+    /// Creates the session and stores its id. The inner error says why there is no session. After a crash in this
+    /// function, the file says that a session may exist.
+    async fn create(&self, stop: &mut StopSignal) -> Result<Result<String, String>, CliError> {
+        self.file.write(&StoredSession::Starting).map_err(|source| self.unwritable(source))?;
+        // A stop does not kill the tool, because the id of a session that it has created would be lost.
+        let ended = run_tool(&self.plan.start, LONG_RUN, None).await;
+        let (output, failed, is_over) = match ended {
+            ToolEnd::Done(output) => (output, None, true),
+            ToolEnd::Stopped { output } => (output, None, false),
+            ToolEnd::Failed { why, output } => (output, Some(why), true),
+            ToolEnd::CutOff { why, output } => (output, Some(why), false),
+        };
+        let found = session_id(&self.plan.session_id, &output.stdout).and_then(|found| match found {
+            Some(found) => Ok(Some(found)),
+            None => session_id(&self.plan.session_id, &output.stderr),
+        });
+        match (found.unwrap_or_default(), failed) {
+            (Some(session), failed) => {
+                // The output keeps the id even if the file cannot be written.
+                self.say(&format!("created the remote session {session}"));
+                let created = StoredSession::Created { session: session.clone() };
+                self.file.write(&created).map_err(|source| self.unwritable(source))?;
+                if let Some(why) = failed {
+                    self.say(&format!("although the session has an id, {why}"));
+                }
+                Ok(Ok(session))
+            }
+            (None, Some(why)) if !is_over || stop.check().await => Ok(Err(format!(
+                "{why}; a session may exist. If there is none, remove {} and restart the process",
+                self.file.path().display()
+            ))),
+            (None, Some(why)) => {
+                self.file.remove().map_err(|source| self.unwritable(source))?;
+                Ok(Err(format!("the remote session could not be created: {why}")))
+            }
+            (None, None) => Ok(Err(format!(
+                "the tool reported success, but its output contains no session id, so a session may exist. If there is none, \
+                 remove {} and restart the process; if the output of the tool has changed, correct \
+                 runner.{}.session_id",
+                self.file.path().display(),
+                self.plan.runner
+            ))),
+        }
+    }
+
+    /// Polls the session until it ends. A poll that fails changes nothing; the delays then grow.
+    async fn follow(
+        &self,
+        session: &str,
+        rules: &StateRules,
+        reporter: &mut Reporter<'_>,
+        stop: &mut StopSignal,
+    ) -> Followed {
+        let interval = Duration::from_millis(self.plan.poll_interval_ms.max(1));
+        let mut shown: Option<PrintedState> = None;
+        let mut failures = 0;
+        loop {
+            match self.poll(session, rules, stop).await {
+                Poll::State(state) => {
+                    if failures > 0 || shown.as_ref() != Some(&state) {
+                        self.say(&format!("remote session {session}: {}", state.text));
+                        reporter.report(report_of(&state, shown.as_ref())).await;
+                    }
+                    failures = 0;
+                    match state.state {
+                        RemoteState::Completed => return Followed::Completed,
+                        RemoteState::Failed => return Followed::Failed { state: state.text },
+                        RemoteState::Queued
+                        | RemoteState::Running
+                        | RemoteState::WaitingForInput
+                        | RemoteState::Paused => {}
+                    }
+                    shown = Some(state);
+                }
+                Poll::Failed(why) => {
+                    failures += 1;
+                    self.say(&format!("poll {failures} of {MAX_FAILED_POLLS} without a state: {why}"));
+                    if failures >= MAX_FAILED_POLLS {
+                        return Followed::Lost { why };
+                    }
+                    if failures == 1 {
+                        reporter.report(stage("state unknown")).await;
+                    }
+                }
+                Poll::Stopped => return Followed::Stopped,
+            }
+            reporter.flush().await;
+            tokio::select! {
+                biased;
+                () = stop.requested() => return Followed::Stopped,
+                () = sleep(delay_after(failures, interval)) => {}
+            }
+        }
+    }
+
+    async fn poll(&self, session: &str, rules: &StateRules, stop: &mut StopSignal) -> Poll {
+        match run_tool(&with_session(&self.plan.poll, session), POLL, Some(stop)).await {
+            ToolEnd::Stopped { .. } => Poll::Stopped,
+            // The signal also reaches the tool, whose failure then says nothing about the session.
+            ToolEnd::Failed { .. } | ToolEnd::CutOff { .. } if stop.check().await => Poll::Stopped,
+            ToolEnd::Failed { why, .. } | ToolEnd::CutOff { why, .. } => Poll::Failed(why),
+            ToolEnd::Done(output) => {
+                match rules.read(&output.stdout).or_else(|| rules.read(&output.stderr)) {
+                    Some(state) => Poll::State(state),
+                    None => {
+                        let printed: String = output.stdout.trim().chars().take(80).collect();
+                        Poll::Failed(format!("no rule for states matches {printed:?}"))
+                    }
+                }
+            }
+        }
+    }
+
+    /// Runs the commands that fetch the result of a completed session. If they fail, the session has still completed;
+    /// its file is then kept, so that a restart of the process fetches the result again.
+    async fn fetch_result(
+        &self,
+        session: &str,
+        reporter: &mut Reporter<'_>,
+        stop: &mut StopSignal,
+    ) -> Result<i32, CliError> {
+        let mut last = ToolOutput::default();
+        for step in &self.plan.on_complete {
+            match self.fetch(&with_session(step, session), reporter, stop).await {
+                Fetch::Done(output) => last = output,
+                Fetch::Stopped => return Ok(STOPPED),
+                Fetch::Failed(why) => {
+                    let why = format!(
+                        "the remote session {session} has completed, but its result could not be fetched: {why}; a restart of \
+                         the process fetches it again"
+                    );
+                    self.say(&why);
+                    reporter.report(stage("completed, result missing")).await;
+                    reporter.report(UpdateRequest { error: Some(why), ..UpdateRequest::default() }).await;
+                    return Ok(DONE);
+                }
+            }
+        }
+        if !self.plan.on_complete.is_empty() {
+            let result = Some(bounded(&last.stdout).into());
+            reporter.report(UpdateRequest { result, ..UpdateRequest::default() }).await;
+        }
+        // The file is removed last: after a crash, the result is fetched again.
+        reporter.finish(stop).await;
+        self.file.remove().map_err(|source| self.unwritable(source))?;
+        Ok(DONE)
+    }
+
+    async fn fetch(&self, step: &[String], reporter: &mut Reporter<'_>, stop: &mut StopSignal) -> Fetch {
+        let mut delay = Duration::from_millis(self.plan.poll_interval_ms.max(1)).min(FETCH_RETRY_DELAY);
+        let mut tries = 0;
+        loop {
+            let why = match run_tool(step, LONG_RUN, Some(stop)).await {
+                ToolEnd::Done(output) => return Fetch::Done(output),
+                ToolEnd::Stopped { .. } => return Fetch::Stopped,
+                ToolEnd::Failed { .. } | ToolEnd::CutOff { .. } if stop.check().await => {
+                    return Fetch::Stopped;
+                }
+                ToolEnd::Failed { why, .. } | ToolEnd::CutOff { why, .. } => why,
+            };
+            tries += 1;
+            self.say(&format!("try {tries} of {MAX_FETCHES} to fetch the result failed: {why}"));
+            if tries >= MAX_FETCHES {
+                return Fetch::Failed(why);
+            }
+            if tries == 1 {
+                reporter.report(stage("completed, fetching the result")).await;
+            }
+            tokio::select! {
+                biased;
+                () = stop.requested() => return Fetch::Stopped,
+                () = sleep(delay) => {}
+            }
+            delay = delay.saturating_mul(2);
+        }
+    }
+
+    /// Cancels the session, if the service can do that, and says what remains.
+    async fn cancel(&self, session: &str, reporter: &mut Reporter<'_>) -> i32 {
+        let (remains, why) = if self.plan.cancel.is_empty() {
+            (true, format!("the remote session {session} continues: the runner has no command to cancel it"))
+        } else {
+            match run_tool(&with_session(&self.plan.cancel, session), CANCEL, None).await {
+                ToolEnd::Done(_) => (false, format!("cancelled the remote session {session}")),
+                ToolEnd::Failed { why, .. } | ToolEnd::CutOff { why, .. } => (
+                    true,
+                    format!(
+                        "the remote session {session} continues, because it could not be cancelled: {why}"
+                    ),
+                ),
+                ToolEnd::Stopped { .. } => (true, format!("the remote session {session} may continue")),
+            }
+        };
+        self.say(&why);
+        if !remains && let Err(error) = self.file.remove() {
+            self.say(&format!("cannot remove {}: {error}", self.file.path().display()));
+        }
+        reporter
+            .report(stage(if remains { "remote session continues" } else { "remote session cancelled" }))
+            .await;
+        reporter.report(UpdateRequest { error: Some(why), ..UpdateRequest::default() }).await;
+        STOPPED
+    }
+
+    /// Reports an error, and returns the exit code of a failure.
+    async fn fail(&self, reporter: &mut Reporter<'_>, stop: &mut StopSignal, why: &str) -> i32 {
+        self.say(why);
+        reporter.report(UpdateRequest { error: Some(why.to_owned()), ..UpdateRequest::default() }).await;
+        reporter.finish(stop).await;
+        FAILED
+    }
+
+    fn say(&self, text: &str) {
+        self.context.console.say(&clean_label(text));
+    }
+
+    fn unwritable(&self, source: io::Error) -> CliError {
+        CliError::file("use", self.file.path(), source)
+    }
+}
+
+/// How the polls ended.
+enum Followed {
+    Completed,
+    Failed { state: String },
+    Lost { why: String },
+    Stopped,
+}
+
+enum Poll {
+    State(PrintedState),
+    Failed(String),
+    Stopped,
+}
+
+enum Fetch {
+    Done(ToolOutput),
+    Failed(String),
+    Stopped,
+}
+
+/// Returns a report of a state. The condition is reported only when it starts or ends.
+fn report_of(state: &PrintedState, before: Option<&PrintedState>) -> UpdateRequest {
+    let waits = |state: &PrintedState| state.state == RemoteState::WaitingForInput;
+    // A process that is started again may still have the condition of its earlier attempt's state.
+    let changed = before.is_none_or(|before| waits(before) != waits(state));
+    UpdateRequest { waiting_for_input: changed.then(|| waits(state)), ..stage(&state.text) }
+}
+
+fn stage(text: &str) -> UpdateRequest {
+    UpdateRequest { stage: Some(text.to_owned()), ..UpdateRequest::default() }
+}
+
+fn with_session(words: &[String], session: &str) -> Vec<String> {
+    words.iter().map(|word| word.replace(SESSION_PLACEHOLDER, session)).collect()
+}
+
+/// Returns the delay before the next poll after a number of consecutive failures.
+fn delay_after(failures: u32, interval: Duration) -> Duration {
+    let factor = 2_u32.saturating_pow(failures.saturating_sub(1)).min(MAX_BACKOFF_FACTOR);
+    interval.saturating_mul(factor).min(MAX_BACKOFF.max(interval))
+}
+
+/// Returns the start of a long text, with a note about the rest.
+fn bounded(text: &str) -> String {
+    let text = text.trim_end_matches(['\r', '\n']);
+    let end = text.floor_char_boundary(MAX_RESULT_LEN);
+    match text.split_at_checked(end) {
+        Some((start, rest)) if !rest.is_empty() => {
+            format!("{start}\n… {} more bytes are in the output of the process", rest.len())
+        }
+        Some(_) | None => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn delay_grows_with_each_failure_up_to_a_limit() {
+        let second = Duration::from_secs(1);
+        let delays: Vec<u64> = (0..9).map(|failures| delay_after(failures, second).as_secs()).collect();
+        assert_eq!(delays, [1, 1, 2, 4, 8, 16, 32, 32, 32]);
+        assert_eq!(delay_after(9, Duration::from_secs(60)), MAX_BACKOFF);
+        let hour = Duration::from_secs(3600);
+        assert_eq!(delay_after(9, hour), hour, "a long interval is never shortened");
+    }
+
+    #[test]
+    fn wait_for_input_is_reported_when_it_starts_and_when_it_ends() {
+        let state = |state, text: &str| PrintedState { state, text: text.to_owned() };
+        let (waits, runs) = (
+            state(RemoteState::WaitingForInput, "AWAITING_PLAN_APPROVAL"),
+            state(RemoteState::Running, "IN_PROGRESS"),
+        );
+        assert_eq!(report_of(&runs, None).waiting_for_input, Some(false));
+        assert_eq!(report_of(&waits, Some(&runs)).waiting_for_input, Some(true));
+        let other = state(RemoteState::WaitingForInput, "AWAITING_USER_FEEDBACK");
+        let update = report_of(&other, Some(&waits));
+        assert_eq!(
+            (update.waiting_for_input, update.stage.as_deref()),
+            (None, Some("AWAITING_USER_FEEDBACK"))
+        );
+        assert_eq!(report_of(&runs, Some(&waits)).waiting_for_input, Some(false));
+    }
+
+    #[test]
+    fn long_result_is_cut_with_a_note() {
+        assert_eq!(bounded("diff\n"), "diff");
+        let long = bounded(&"ü".repeat(MAX_RESULT_LEN));
+        assert!(
+            long.len() < MAX_RESULT_LEN + 80 && long.ends_with("more bytes are in the output of the process")
+        );
+    }
+}

@@ -1,0 +1,106 @@
+//! Reports to the manager. A manager that does not answer, for example during its restart, loses no report.
+
+use super::stop_signal::StopSignal;
+use crate::client::{Client, RequestPath};
+use crate::console::Console;
+use crate::failure::CliError;
+use longhaul_view::clean_label;
+use longhaul_wire::api::{ActionReply, ProcessView, UpdateRequest};
+use std::collections::VecDeque;
+use std::time::Duration;
+use tokio::time::sleep;
+
+/// First and longest delay before a report is sent again.
+const RETRY_DELAYS: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(5)];
+
+/// Sends reports about one process, in order.
+pub(super) struct Reporter<'a> {
+    client: &'a Client,
+    console: &'a Console,
+    process: &'a str,
+    /// Reports that the manager has not received yet.
+    pending: VecDeque<UpdateRequest>,
+}
+
+impl<'a> Reporter<'a> {
+    pub(super) const fn new(client: &'a Client, console: &'a Console, process: &'a str) -> Self {
+        Self { client, console, process, pending: VecDeque::new() }
+    }
+
+    /// Adds a report and tries to send all pending reports. A state that was not sent yet is replaced by a newer one.
+    pub(super) async fn report(&mut self, mut update: UpdateRequest) {
+        if update.stage.is_some() {
+            let outdated = self.pending.iter().filter(|earlier| earlier.stage.is_some());
+            let waits = outdated.filter_map(|earlier| earlier.waiting_for_input).next_back();
+            update.waiting_for_input = update.waiting_for_input.or(waits);
+            self.pending.retain(|earlier| earlier.stage.is_none());
+        }
+        self.pending.push_back(update);
+        self.flush().await;
+    }
+
+    /// Tries once to send the pending reports.
+    pub(super) async fn flush(&mut self) {
+        while let Some(update) = self.pending.front() {
+            let path = RequestPath::process(self.process);
+            let sent: Result<ActionReply, CliError> = self.client.amend(&path, update).await;
+            match sent {
+                Ok(_) => {}
+                Err(CliError::Problem { problem }) if problem.status < 500 => {
+                    self.console
+                        .say(&clean_label(&format!("the manager refused a report: {}", problem.title)));
+                }
+                Err(_) => return,
+            }
+            self.pending.pop_front();
+        }
+    }
+
+    /// Sends the pending reports until the manager has received all of them. Gives up if a stop is requested.
+    pub(super) async fn finish(&mut self, stop: &mut StopSignal) {
+        let [mut delay, longest] = RETRY_DELAYS;
+        loop {
+            self.flush().await;
+            if self.pending.is_empty() {
+                return;
+            }
+            if stop.is_requested() {
+                return self.console.say("the manager did not receive the last reports");
+            }
+            tokio::select! {
+                () = stop.requested() => {}
+                () = sleep(delay) => {}
+            }
+            delay = (delay * 2).min(longest);
+        }
+    }
+
+    /// Returns true if the manager has no record of the process. Returns false if the manager does not answer.
+    pub(super) async fn is_unknown(&self, process: &str) -> bool {
+        let found: Result<ProcessView, CliError> = self.client.fetch(&RequestPath::process(process)).await;
+        matches!(found, Err(CliError::Problem { problem }) if problem.slug == "process_not_found")
+    }
+
+    /// Returns the record of a process, as soon as the manager answers. Returns `None` if there is no such process, or
+    /// if a stop is requested.
+    pub(super) async fn record(&self, process: &str, stop: &mut StopSignal) -> Option<ProcessView> {
+        let [mut delay, longest] = RETRY_DELAYS;
+        loop {
+            let found: Result<ProcessView, CliError> =
+                self.client.fetch(&RequestPath::process(process)).await;
+            match found {
+                Ok(record) => return Some(record),
+                Err(CliError::Problem { problem }) if problem.status < 500 => return None,
+                Err(_) => {}
+            }
+            if stop.is_requested() {
+                return None;
+            }
+            tokio::select! {
+                () = stop.requested() => {}
+                () = sleep(delay) => {}
+            }
+            delay = (delay * 2).min(longest);
+        }
+    }
+}

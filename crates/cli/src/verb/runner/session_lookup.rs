@@ -1,0 +1,113 @@
+//! Finds the remote session that a process continues.
+
+use super::reporter::Reporter;
+use super::session_file::{SessionFile, StoredSession};
+use super::stop_signal::StopSignal;
+use crate::exit_code::WAIT_TIMED_OUT;
+use longhaul_wire::api::ProcessView;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Maximum number of earlier processes that are looked at.
+const MAX_EARLIER: usize = 100;
+/// Maximum number of files of deleted processes that are removed at once.
+const MAX_REMOVED: usize = 20;
+
+/// What a process has to do about its remote session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum FoundSession {
+    /// There is no session: create one.
+    None,
+    /// Continue this session.
+    Exists {
+        /// Id of the session.
+        session: String,
+    },
+    /// A session may exist, but its id is unknown.
+    Uncertain {
+        /// File that says so.
+        file: PathBuf,
+    },
+    /// Another live process continues the session.
+    Taken {
+        /// Id of that process.
+        by: String,
+    },
+}
+
+/// Finds the session of a process: the session of its earlier attempt, or else of the process that it is a restart of.
+/// The earlier file then names this process, so that the session has only one follower.
+pub(super) async fn find(
+    state_dir: &Path,
+    process: &str,
+    reporter: &Reporter<'_>,
+    stop: &mut StopSignal,
+) -> io::Result<FoundSession> {
+    let own = SessionFile::of(state_dir, process);
+    if let Some(found) = of_file(&own, None)? {
+        return Ok(found);
+    }
+    let mut record = reporter.record(process, stop).await;
+    for _ in 0..MAX_EARLIER {
+        let Some(earlier) = record.and_then(|record| record.restarted_from) else { break };
+        let file = SessionFile::of(state_dir, &earlier);
+        let stored = file.read()?;
+        if let Some(StoredSession::Continued { by }) = &stored
+            && by != process
+        {
+            // If the other process has no file, it has followed the session to its end.
+            let is_followed = SessionFile::of(state_dir, by).read()?.is_some();
+            return Ok(if is_followed { FoundSession::Taken { by: by.clone() } } else { FoundSession::None });
+        }
+        if let Some(found) = of_file(&file, Some(process))? {
+            return match &found {
+                FoundSession::Exists { session } => {
+                    own.write(&StoredSession::Created { session: session.clone() })?;
+                    file.write(&StoredSession::Continued { by: process.to_owned() })?;
+                    Ok(found)
+                }
+                FoundSession::None | FoundSession::Uncertain { .. } | FoundSession::Taken { .. } => Ok(found),
+            };
+        }
+        record = reporter.record(&earlier, stop).await;
+        if let Some(session) = record.as_ref().and_then(open_session) {
+            own.write(&StoredSession::Created { session: session.clone() })?;
+            return Ok(FoundSession::Exists { session });
+        }
+        // A session that has ended is not continued, and neither are the sessions before it.
+        if record.as_ref().is_some_and(|record| record.agent_session_id.is_some()) {
+            break;
+        }
+    }
+    Ok(FoundSession::None)
+}
+
+/// Returns what a file says. `heir` is the process that the file may name as the one that continues the session.
+fn of_file(file: &SessionFile, heir: Option<&str>) -> io::Result<Option<FoundSession>> {
+    Ok(match file.read()? {
+        None => None,
+        Some(StoredSession::Starting) => Some(FoundSession::Uncertain { file: file.path().to_owned() }),
+        Some(StoredSession::Created { session }) => Some(FoundSession::Exists { session }),
+        Some(StoredSession::Continued { by }) if heir == Some(by.as_str()) => None,
+        Some(StoredSession::Continued { by }) => Some(FoundSession::Taken { by }),
+    })
+}
+
+/// Returns the session of an earlier process that has no file, if the session may still be live. A process that was
+/// stopped keeps its file as long as its session continues.
+fn open_session(record: &ProcessView) -> Option<String> {
+    let has_lost_sight = record.exit_code == Some(WAIT_TIMED_OUT);
+    let was_cut_off = record.status == "interrupted";
+    record.agent_session_id.clone().filter(|_| was_cut_off || has_lost_sight)
+}
+
+/// Removes the files of processes that the manager has deleted.
+pub(super) async fn remove_outdated(state_dir: &Path, process: &str, reporter: &Reporter<'_>) {
+    let others = SessionFile::all(state_dir).into_iter().filter(|other| other != process);
+    for other in others.take(MAX_REMOVED) {
+        if reporter.is_unknown(&other).await {
+            // A file that cannot be removed costs little space, and the next session tries again.
+            let _ = SessionFile::of(state_dir, &other).remove();
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! Reads the state of a remote session from the output of a tool.
+
+use longhaul_wire::runner_plan::{RemoteState, SESSION_PLACEHOLDER, StateRule};
+use regex::{Regex, RegexBuilder};
+
+/// Maximum size of a compiled pattern, in bytes.
+const MAX_PATTERN_BYTES: usize = 1024 * 1024;
+/// Maximum length of the text of a state, in bytes.
+const MAX_STATE_LEN: usize = 80;
+/// Maximum length of the id of a session, in bytes.
+const MAX_SESSION_LEN: usize = 256;
+
+/// Compiled rules for the states of one session.
+#[derive(Debug)]
+pub(super) struct StateRules(Vec<(Regex, RemoteState)>);
+
+/// State that a tool printed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct PrintedState {
+    pub(super) state: RemoteState,
+    /// State in the words of the tool.
+    pub(super) text: String,
+}
+
+impl StateRules {
+    /// Compiles the rules for a session.
+    pub(super) fn new(rules: &[StateRule], session: &str) -> Result<Self, regex::Error> {
+        let session = regex::escape(session);
+        let compiled = rules.iter().map(|rule| {
+            let pattern = compile(&rule.pattern.replace(SESSION_PLACEHOLDER, &session))?;
+            Ok((pattern, rule.state))
+        });
+        compiled.collect::<Result<_, _>>().map(Self)
+    }
+
+    /// Returns the state of the first rule that matches. Returns `None` if no rule matches.
+    pub(super) fn read(&self, output: &str) -> Option<PrintedState> {
+        self.0.iter().find_map(|(pattern, state)| {
+            let found = pattern.captures(output)?;
+            let text = found.get(1).or_else(|| found.get(0))?.as_str();
+            Some(PrintedState { state: *state, text: shown(text, *state) })
+        })
+    }
+}
+
+/// Returns the id of a session in the output of the command that created it. Returns `None` if the pattern does not
+/// match, or if the text cannot be an id.
+pub(super) fn session_id(pattern: &str, output: &str) -> Result<Option<String>, regex::Error> {
+    let found = compile(pattern)?.captures(output).and_then(|found| found.get(1));
+    let is_id = |text: &&str| {
+        // A text such as `--all` would become an option of the tool.
+        !text.is_empty()
+            && text.len() <= MAX_SESSION_LEN
+            && !text.starts_with('-')
+            && !text.contains(|c: char| c.is_control() || c.is_whitespace())
+    };
+    Ok(found.map(|found| found.as_str()).filter(is_id).map(str::to_owned))
+}
+
+fn compile(pattern: &str) -> Result<Regex, regex::Error> {
+    RegexBuilder::new(pattern).size_limit(MAX_PATTERN_BYTES).build()
+}
+
+/// Returns the words of the tool as one short line; the name of the state if there are no words.
+fn shown(text: &str, state: RemoteState) -> String {
+    let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let mut words: String = words.chars().filter(|c| !c.is_control()).collect();
+    words.truncate(words.floor_char_boundary(MAX_STATE_LEN));
+    let words = words.trim_end();
+    if words.is_empty() { state.as_str() } else { words }.to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rules(rules: &[(&str, RemoteState)]) -> Vec<StateRule> {
+        rules
+            .iter()
+            .map(|(pattern, state)| StateRule { pattern: (*pattern).to_owned(), state: *state })
+            .collect()
+    }
+
+    #[test]
+    fn first_rule_that_matches_decides_and_the_words_of_the_tool_are_kept() {
+        let states = rules(&[
+            (r"\bAWAITING_\w+", RemoteState::WaitingForInput),
+            (r"\bCOMPLETED\b", RemoteState::Completed),
+            (r"(?m)^{session} .* (\w+)$", RemoteState::Running),
+        ]);
+        let rules = StateRules::new(&states, "a.b").unwrap();
+        let read = |output| rules.read(output).map(|found| (found.state, found.text));
+        let waits = Some((RemoteState::WaitingForInput, "AWAITING_PLAN_APPROVAL".to_owned()));
+        assert_eq!(read("state: AWAITING_PLAN_APPROVAL, was COMPLETED"), waits);
+        assert_eq!(
+            read("axb title WORKING\na.b title PLANNING\n"),
+            Some((RemoteState::Running, "PLANNING".to_owned()))
+        );
+        assert_eq!(read("NOT_COMPLETED"), None);
+        assert_eq!(read(""), None);
+    }
+
+    #[test]
+    fn id_is_the_group_and_never_an_option_or_a_text_with_blanks() {
+        let id = |output| session_id(r"(?i)created: *([^\n]*)", output).unwrap();
+        assert_eq!(id("Session created: 123\n").as_deref(), Some("123"));
+        for output in ["Session: 123", "created: --all", "created: two words", "created: ", ""] {
+            assert_eq!(id(output), None, "{output}");
+        }
+        assert!(session_id("(", "x").is_err());
+    }
+}

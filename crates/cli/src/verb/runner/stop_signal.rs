@@ -1,0 +1,59 @@
+use crate::failure::CliError;
+use std::io;
+use std::time::Duration;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::sleep;
+
+/// Time in which a signal that has arrived becomes known.
+const ARRIVAL_TIME: Duration = Duration::from_millis(20);
+
+/// The request to stop: the first SIGTERM, SIGINT or SIGHUP.
+pub(super) struct StopSignal {
+    signals: [Signal; 3],
+    is_requested: bool,
+}
+
+impl StopSignal {
+    pub(super) fn new() -> Result<Self, CliError> {
+        let listen = |kind| signal(kind);
+        let failed = |source: io::Error| CliError::Unfinished {
+            what: "the signals of the program cannot be handled".to_owned(),
+            why: Some(source.to_string()),
+            help: "check the limits on open files and processes".to_owned(),
+        };
+        let signals = [
+            listen(SignalKind::terminate()).map_err(failed)?,
+            listen(SignalKind::interrupt()).map_err(failed)?,
+            listen(SignalKind::hangup()).map_err(failed)?,
+        ];
+        Ok(Self { signals, is_requested: false })
+    }
+
+    /// Returns true if a stop was requested.
+    pub(super) const fn is_requested(&self) -> bool {
+        self.is_requested
+    }
+
+    /// Returns true if a stop was requested, also if the signal has only just arrived.
+    pub(super) async fn check(&mut self) -> bool {
+        tokio::select! {
+            biased;
+            () = self.requested() => {}
+            () = sleep(ARRIVAL_TIME) => {}
+        }
+        self.is_requested
+    }
+
+    /// Waits for the request. Returns at once if it was made before.
+    pub(super) async fn requested(&mut self) {
+        if !self.is_requested {
+            let [term, interrupt, hangup] = &mut self.signals;
+            tokio::select! {
+                _ = term.recv() => {}
+                _ = interrupt.recv() => {}
+                _ = hangup.recv() => {}
+            }
+            self.is_requested = true;
+        }
+    }
+}

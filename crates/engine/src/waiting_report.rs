@@ -1,0 +1,49 @@
+//! Reports of commands that they wait for input which a person gives elsewhere.
+
+use crate::detached::run_to_completion;
+use crate::engine::{Engine, EngineShared};
+use crate::error::EngineError;
+use longhaul_domain::{Condition, Input, Observation, ProcessId};
+use longhaul_ports::AttemptKey;
+use std::sync::Arc;
+
+impl Engine {
+    /// Records that a command waits for input, or that it does not wait any more. From then on, the monitor does not
+    /// look for itself whether the attempt waits for input, because the command knows it better. The report has no
+    /// effect unless the command is running.
+    ///
+    /// # Errors
+    /// - [`EngineError::Invalid`] if the command runs on another node.
+    /// - [`EngineError::NotFound`] for an unknown id.
+    ///
+    /// # Cancel safety
+    /// The report continues if the future is dropped.
+    pub async fn report_waiting_for_input(&self, id: ProcessId, waits: bool) -> Result<(), EngineError> {
+        let core = self.core.clone();
+        run_to_completion(async move { core.report_waiting_for_input(id, waits).await }).await
+    }
+}
+
+impl EngineShared {
+    async fn report_waiting_for_input(
+        self: &Arc<Self>,
+        id: ProcessId,
+        waits: bool,
+    ) -> Result<(), EngineError> {
+        let stored = self.load(id).await?;
+        if let Some(owner) = stored.owner.as_ref().filter(|owner| owner.node != *self.here()) {
+            return Err(EngineError::Invalid {
+                what: "report",
+                why: format!("the command runs on node {}", owner.node),
+                help: Some("report to the manager of that node".to_owned()),
+            });
+        }
+        let attempt = stored.process.attempt;
+        self.input_is_reported(AttemptKey { id, attempt });
+        let at = self.parts.clock.now();
+        let condition = Condition::WaitingForInput;
+        let observation = Observation::ConditionObserved { attempt, condition, holds: waits, at };
+        self.turn(id, &Input::Observation(observation), None).await?;
+        Ok(())
+    }
+}

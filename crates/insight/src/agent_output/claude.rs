@@ -1,0 +1,54 @@
+//! JSON lines of Claude Code: `claude -p --output-format stream-json --verbose`, and the single line of
+//! `--output-format json`.
+
+use super::facts::{AgentFacts, AgentTokens};
+use super::fields::{at, items, number, text};
+use serde_json::Value;
+
+/// Reads one line. Returns false if its type is unknown.
+pub(super) fn read(line: &Value, facts: &mut AgentFacts) -> bool {
+    match text(line, &["type"]) {
+        Some("system") => facts.set_step("started"),
+        Some("assistant") => message(line, facts),
+        Some("result") => result(line, facts),
+        // These lines contain results of tools, and parts of messages that also arrive as a whole.
+        Some("user" | "stream_event" | "rate_limit_event" | "tool_progress" | "auth_status") => {}
+        Some(_) | None => return false,
+    }
+    facts.set_session(text(line, &["session_id"]));
+    true
+}
+
+fn message(line: &Value, facts: &mut AgentFacts) {
+    for part in items(line, &["message", "content"]) {
+        match text(part, &["type"]) {
+            Some("text") => {
+                facts.message = text(part, &["text"]).map(str::to_owned).or_else(|| facts.message.take());
+                facts.set_step("answering");
+            }
+            Some("tool_use") => facts.set_step(text(part, &["name"]).unwrap_or("tool")),
+            Some("thinking") => facts.set_step("thinking"),
+            Some(_) | None => {}
+        }
+    }
+}
+
+/// Reads the last line. Its totals include all turns.
+fn result(line: &Value, facts: &mut AgentFacts) {
+    let said = text(line, &["result"]);
+    let failed = line.get("is_error").and_then(Value::as_bool).unwrap_or(false);
+    let kind = text(line, &["subtype"]).filter(|kind| *kind != "success");
+    if failed || kind.is_some() {
+        facts.error = said.or(kind).map(str::to_owned);
+    } else if let Some(said) = said {
+        facts.message = Some(said.to_owned());
+    }
+    if at(line, &["usage"]).is_some() {
+        let count = |name| number(line, &["usage", name]);
+        facts.tokens = Some(AgentTokens {
+            input: count("input_tokens").saturating_add(count("cache_creation_input_tokens")),
+            output: count("output_tokens"),
+            cached: count("cache_read_input_tokens"),
+        });
+    }
+}

@@ -1,0 +1,43 @@
+//! JSON lines of Codex: `codex exec --json`.
+
+use super::facts::{AgentFacts, AgentTokens};
+use super::fields::{number, text};
+use serde_json::Value;
+
+/// Reads one line. Returns false if its type is unknown.
+pub(super) fn read(line: &Value, facts: &mut AgentFacts) -> bool {
+    match text(line, &["type"]) {
+        Some("thread.started") => {
+            facts.set_session(text(line, &["thread_id"]));
+            facts.set_step("started");
+        }
+        Some("turn.started") => facts.set_step("thinking"),
+        Some("item.started" | "item.updated" | "item.completed") => item(line, facts),
+        Some("turn.completed") => {
+            let count = |name| number(line, &["usage", name]);
+            let cached = count("cached_input_tokens");
+            facts.add_tokens(AgentTokens {
+                input: count("input_tokens").saturating_sub(cached),
+                output: count("output_tokens"),
+                cached,
+            });
+        }
+        Some("turn.failed") => facts.error = text(line, &["error", "message"]).map(str::to_owned),
+        Some("error") => facts.error = text(line, &["message"]).map(str::to_owned),
+        Some(_) | None => return false,
+    }
+    true
+}
+
+fn item(line: &Value, facts: &mut AgentFacts) {
+    match text(line, &["item", "type"]) {
+        Some("agent_message") => {
+            facts.message = text(line, &["item", "text"]).map(str::to_owned).or_else(|| facts.message.take());
+            facts.set_step("answering");
+        }
+        Some("reasoning") => facts.set_step("thinking"),
+        Some("mcp_tool_call") => facts.set_step(text(line, &["item", "tool"]).unwrap_or("mcp_tool_call")),
+        Some(kind) => facts.set_step(kind),
+        None => {}
+    }
+}

@@ -1,0 +1,84 @@
+use crate::bounded_text::cut;
+
+/// Maximum length of the name of a step, in bytes.
+const MAX_STEP_LEN: usize = 80;
+/// Maximum length of the id of a conversation, in bytes.
+const MAX_SESSION_LEN: usize = 128;
+
+/// Facts that the output of an agent states.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AgentFacts {
+    /// Last message of the agent.
+    pub message: Option<String>,
+    /// Error that the agent states.
+    pub error: Option<String>,
+    /// Tokens that the agent used.
+    pub tokens: Option<AgentTokens>,
+    /// Id of the conversation.
+    pub session: Option<String>,
+    /// Current step of the agent, such as the tool that it uses.
+    pub step: Option<String>,
+    /// Number of lines that were ignored because they are not JSON of the format.
+    pub ignored_lines: u64,
+}
+
+/// Numbers of tokens.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct AgentTokens {
+    /// Tokens of the input, without the tokens that were read from a cache.
+    pub input: u64,
+    /// Tokens of the output.
+    pub output: u64,
+    /// Tokens of the input that were read from a cache.
+    pub cached: u64,
+}
+
+impl AgentTokens {
+    /// Returns the sum of two numbers of tokens.
+    pub(super) const fn plus(self, other: Self) -> Self {
+        Self {
+            input: self.input.saturating_add(other.input),
+            output: self.output.saturating_add(other.output),
+            cached: self.cached.saturating_add(other.cached),
+        }
+    }
+}
+
+impl AgentFacts {
+    /// Returns the last message as a JSON text of at most `limit` bytes. The end of a message that does not fit is left
+    /// out.
+    #[must_use]
+    pub fn message_json(&self, limit: usize) -> Option<String> {
+        let mut message = self.message.as_deref()?;
+        loop {
+            let text = serde_json::Value::from(message).to_string();
+            if text.len() <= limit || message.is_empty() {
+                return Some(text);
+            }
+            message = cut(message, message.len() / 2);
+        }
+    }
+
+    /// Sets the current step. Control characters and the end of a long name are left out.
+    pub(super) fn set_step(&mut self, name: &str) {
+        let name: String = name.chars().filter(|c| !c.is_control()).collect();
+        let name = cut(name.trim(), MAX_STEP_LEN).trim_end();
+        if !name.is_empty() {
+            self.step = Some(name.to_owned());
+        }
+    }
+
+    /// Sets the id of the conversation, unless it is too long to be an id.
+    pub(super) fn set_session(&mut self, id: Option<&str>) {
+        if let Some(id) = id.filter(|id| !id.is_empty() && id.len() <= MAX_SESSION_LEN)
+            && !id.contains(char::is_control)
+        {
+            self.session = Some(id.to_owned());
+        }
+    }
+
+    /// Adds the tokens of one turn.
+    pub(super) fn add_tokens(&mut self, tokens: AgentTokens) {
+        self.tokens = Some(self.tokens.unwrap_or_default().plus(tokens));
+    }
+}

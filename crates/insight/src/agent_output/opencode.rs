@@ -1,0 +1,35 @@
+//! JSON lines of OpenCode: `opencode run --format json`.
+
+use super::facts::{AgentFacts, AgentTokens};
+use super::fields::{at, number, text};
+use serde_json::Value;
+
+/// Reads one line. Returns false if its type is unknown.
+pub(super) fn read(line: &Value, facts: &mut AgentFacts) -> bool {
+    match text(line, &["type"]) {
+        Some("step_start") => facts.set_step("thinking"),
+        Some("text") => {
+            facts.message = text(line, &["part", "text"]).map(str::to_owned).or_else(|| facts.message.take());
+            facts.set_step("answering");
+        }
+        Some("tool_use") => facts.set_step(text(line, &["part", "tool"]).unwrap_or("tool")),
+        Some("step_finish") => {
+            if at(line, &["part", "tokens"]).is_some() {
+                let count = |path: &[&str]| number(line, &[&["part", "tokens"], path].concat());
+                facts.add_tokens(AgentTokens {
+                    input: count(&["input"]).saturating_add(count(&["cache", "write"])),
+                    output: count(&["output"]).saturating_add(count(&["reasoning"])),
+                    cached: count(&["cache", "read"]),
+                });
+            }
+        }
+        Some("error") => {
+            let stated = text(line, &["error", "data", "message"]).or_else(|| text(line, &["error", "name"]));
+            facts.error = stated.map(str::to_owned);
+        }
+        Some("reasoning") => facts.set_step("thinking"),
+        Some(_) | None => return false,
+    }
+    facts.set_session(text(line, &["sessionID"]));
+    true
+}

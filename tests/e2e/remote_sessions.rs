@@ -1,0 +1,236 @@
+//! Sessions of work that a remote service does. Requirement E7.
+
+use crate::fake_agent::FakeAgents;
+use crate::socket::configure;
+use longhaul_tests::{descendants, kill, kill_together, until};
+use serde_json::{Value, json};
+
+const JULES: &str = include_str!("fakes/jules");
+/// Configuration with short delays, and with a command that cancels a session.
+const QUICK: &str = "[runner.jules]\npoll_interval = \"100ms\"\ncancel = [\"jules\", \"session\", \"cancel\", \"{session}\"]\n";
+
+fn remote(config: &str) -> FakeAgents {
+    let agents = FakeAgents::new();
+    agents.add("jules", JULES);
+    configure(&agents.home, config);
+    agents.set_remote("state", "IN_PROGRESS\n");
+    agents
+}
+
+fn task(agents: &FakeAgents) -> String {
+    agents.ok(&["task", "atlas", "--agent", "jules", "-b", "--", "-v: fix \"it\"; $(touch owned)"])
+}
+
+fn until_stage(agents: &FakeAgents, id: &str, stage: &str) {
+    until(&format!("the stage is {stage}"), || (agents.home.record(id)["stage"] == stage).then_some(()));
+}
+
+fn waits_for_input(record: &Value) -> bool {
+    record["conditions"].as_array().unwrap().contains(&json!("waiting_for_input"))
+}
+
+/// Returns what the command of a process has printed to both streams.
+fn said(agents: &FakeAgents, id: &str) -> String {
+    let logs = agents.home.run(&["logs", id]);
+    format!("{}{}", logs.out, logs.err)
+}
+
+#[test]
+fn e7_a_remote_session_is_followed_to_its_end_and_its_result_is_fetched() {
+    let agents = remote(QUICK);
+    let id = task(&agents);
+    until_stage(&agents, &id, "IN_PROGRESS");
+    let record = agents.home.record(&id);
+    assert_eq!(
+        (&record["status"], &record["type"]),
+        (&json!("running"), &json!("jules_session")),
+        "{record}"
+    );
+    assert_eq!(record["agent_session_id"], "77");
+    assert_eq!(
+        std::fs::read_to_string(agents.remote().join("prompt")).unwrap(),
+        "--prompt=-v: fix \"it\"; $(touch owned)"
+    );
+    agents.set_remote("state", "AWAITING_PLAN_APPROVAL\n");
+    until("the condition holds", || waits_for_input(&agents.home.record(&id)).then_some(()));
+    assert_eq!(agents.home.record(&id)["stage"], "AWAITING_PLAN_APPROVAL");
+    // Inspections of the process tree must not end the condition.
+    std::thread::sleep(std::time::Duration::from_secs(3));
+    assert!(waits_for_input(&agents.home.record(&id)));
+    agents.set_remote("state", "PAUSED\n");
+    until_stage(&agents, &id, "PAUSED");
+    assert!(!waits_for_input(&agents.home.record(&id)));
+    agents.set_remote("state", "COMPLETED\n");
+    assert_eq!(agents.home.run(&["wait", &id]).code, 0);
+    let record = agents.home.record(&id);
+    assert_eq!(
+        (&record["status"], &record["result"]),
+        (&json!("completed"), &json!("diff --git a/77 b/77")),
+        "{record}"
+    );
+    assert_eq!(agents.count("created"), 1);
+    let restarted = agents.home.ok(&["restart", "-b", &id]);
+    assert_eq!(agents.home.run(&["wait", &restarted]).code, 0);
+    assert_eq!(agents.count("created"), 2, "a session that has ended is not continued");
+}
+
+#[test]
+fn e7_a_session_is_never_created_twice_whatever_is_killed() {
+    let agents = remote(QUICK);
+    let first =
+        agents.ok(&["run", "-b", "--agent", "jules", "--prompt", "x", "--retry", "1", "--backoff", "100ms"]);
+    until_stage(&agents, &first, "IN_PROGRESS");
+    agents.home.end_manager("-KILL");
+    until_stage(&agents, &first, "IN_PROGRESS");
+    let pid = agents.home.pid(&first);
+    kill("-KILL", pid);
+    until("the second attempt runs", || (agents.home.record(&first)["attempt"] == 2).then_some(()));
+    until("the session is known again", || {
+        (agents.home.record(&first)["agent_session_id"] == "77").then_some(())
+    });
+    let pid = agents.home.pid(&first);
+    kill_together("-KILL", &[agents.home.manager().unwrap(), agents.home.shim(&first), pid]);
+    agents.home.until_status(&first, "interrupted");
+    let second = agents.home.ok(&["restart", "-b", &first]);
+    until_stage(&agents, &second, "IN_PROGRESS");
+    assert_eq!(agents.home.record(&second)["agent_session_id"], "77");
+    let third = agents.home.ok(&["restart", "-b", &first]);
+    assert_eq!(agents.home.run(&["wait", &third]).code, 1, "the second process continues the session");
+    assert!(agents.home.record(&third)["error"].as_str().unwrap().contains(&second));
+    agents.set_remote("state", "COMPLETED\n");
+    assert_eq!(agents.home.run(&["wait", &second]).code, 0);
+    assert_eq!(agents.home.record(&second)["result"], "diff --git a/77 b/77");
+    assert_eq!(agents.count("created"), 1);
+}
+
+#[test]
+fn e7_after_a_crash_during_the_creation_no_second_session_is_created_unasked() {
+    let agents = remote(QUICK);
+    agents.set_remote("hang", "");
+    let first = task(&agents);
+    until("the creation has begun", || (agents.count("created") == 1).then_some(()));
+    let pid = agents.home.pid(&first);
+    let tree = descendants(pid);
+    kill_together("-KILL", &[&[pid], &tree[..]].concat());
+    agents.home.until_status(&first, "failed");
+    std::fs::remove_file(agents.remote().join("hang")).unwrap();
+    let second = agents.home.ok(&["restart", "-b", &first]);
+    assert_eq!(agents.home.run(&["wait", &second]).code, 1);
+    let error = agents.home.record(&second)["error"].as_str().unwrap().to_owned();
+    assert!(error.contains("a session may exist") && error.contains("remote-sessions"), "{error}");
+    assert_eq!(agents.count("created"), 1);
+    let file = error.split_whitespace().find(|word| word.contains("remote-sessions")).unwrap();
+    std::fs::remove_file(file).unwrap();
+    let third = agents.home.ok(&["restart", "-b", &second]);
+    until_stage(&agents, &third, "IN_PROGRESS");
+    assert_eq!(agents.count("created"), 2, "now it was asked for");
+}
+
+#[test]
+fn e7_a_pull_that_fails_is_repeated_and_never_changes_the_status() {
+    let agents = remote(QUICK);
+    agents.set_remote("state", "COMPLETED\n");
+    agents.set_remote("pull-failures", "2\n");
+    let id = task(&agents);
+    assert_eq!(agents.home.run(&["wait", &id]).code, 0);
+    assert_eq!(
+        (agents.count("pulls"), &agents.home.record(&id)["result"]),
+        (3, &json!("diff --git a/77 b/77"))
+    );
+    assert!(
+        said(&agents, &id)
+            .contains("try 2 of 5 to fetch the result failed: jules exited with code 1: connection reset")
+    );
+    agents.set_remote("pull-failures", "1000\n");
+    let failing = task(&agents);
+    assert_eq!(agents.home.run(&["wait", &failing]).code, 0);
+    let record = agents.home.record(&failing);
+    assert_eq!((&record["status"], &record["result"]), (&json!("completed"), &Value::Null), "{record}");
+    assert_eq!(record["stage"], "completed, result missing");
+    std::fs::remove_file(agents.remote().join("pull-failures")).unwrap();
+    let created = agents.count("created");
+    let again = agents.home.ok(&["restart", "-b", &failing]);
+    assert_eq!(agents.home.run(&["wait", &again]).code, 0);
+    assert_eq!(agents.home.record(&again)["result"], "diff --git a/77 b/77");
+    assert_eq!(agents.count("created"), created, "the restart fetches the result of the same session");
+}
+
+#[test]
+fn e7_a_cancel_and_a_timeout_cancel_the_session_or_say_that_it_continues() {
+    let agents = remote(QUICK);
+    let id = task(&agents);
+    until_stage(&agents, &id, "IN_PROGRESS");
+    assert_eq!(agents.home.run(&["cancel", &id]).code, 0);
+    agents.home.until_status(&id, "cancelled");
+    assert_eq!(std::fs::read_to_string(agents.remote().join("cancelled")).unwrap(), "77\n");
+    assert_eq!(agents.home.record(&id)["stage"], "remote session cancelled");
+    let fresh = agents.home.ok(&["restart", "-b", &id]);
+    until_stage(&agents, &fresh, "IN_PROGRESS");
+    assert_eq!(agents.count("created"), 2, "a cancelled session is not continued");
+    configure(&agents.home, "[runner.jules]\npoll_interval = \"100ms\"\n");
+    agents.home.end_manager("-TERM");
+    let late = agents.ok(&["task", "atlas", "x", "-b", "--agent", "jules", "--timeout", "2s"]);
+    agents.home.until_status(&late, "timeout");
+    let record = agents.home.record(&late);
+    assert_eq!(record["stage"], "remote session continues", "{record}");
+    assert!(record["error"].as_str().unwrap().contains("the remote session 77 continues"), "{record}");
+    let created = agents.count("created");
+    let again = agents.home.ok(&["restart", "-b", &late]);
+    until_stage(&agents, &again, "IN_PROGRESS");
+    assert_eq!(agents.count("created"), created, "the restart continues the session that was not cancelled");
+}
+
+#[test]
+fn e7_a_failed_session_a_failed_creation_and_output_without_an_id_are_told_apart() {
+    let agents = remote(QUICK);
+    agents.set_remote("state", "FAILED\n");
+    let failed = task(&agents);
+    assert_eq!(agents.home.run(&["wait", &failed]).code, 1);
+    assert_eq!(agents.home.record(&failed)["error"], "the remote session 77 ended as FAILED");
+    agents.set_remote("on-create", "Done. See your dashboard.\n");
+    let changed = task(&agents);
+    assert_eq!(agents.home.run(&["wait", &changed]).code, 1);
+    let error = agents.home.record(&changed)["error"].as_str().unwrap().to_owned();
+    assert!(error.contains("contains no session id") && error.contains("runner.jules.session_id"), "{error}");
+    let created = agents.count("created");
+    let again = agents.home.ok(&["restart", "-b", &changed]);
+    assert_eq!(agents.home.run(&["wait", &again]).code, 1);
+    assert_eq!(agents.count("created"), created, "a session may exist");
+    agents.add("jules", "#!/bin/sh\necho 'not logged in' >&2; exit 1\n");
+    let refused = task(&agents);
+    assert_eq!(agents.home.run(&["wait", &refused]).code, 1);
+    let error = agents.home.record(&refused)["error"].clone();
+    assert_eq!(error, "the remote session could not be created: jules exited with code 1: not logged in");
+    agents.add("jules", JULES);
+    std::fs::remove_file(agents.remote().join("on-create")).unwrap();
+    agents.set_remote("state", "COMPLETED\n");
+    let repeated = agents.home.ok(&["restart", "-b", &refused]);
+    assert_eq!(
+        agents.home.run(&["wait", &repeated]).code,
+        0,
+        "nothing was created, so a restart creates a session"
+    );
+}
+
+#[test]
+fn e7_a_session_that_vanishes_or_prints_garbage_has_no_invented_end() {
+    let agents = remote(QUICK);
+    let id = task(&agents);
+    until_stage(&agents, &id, "IN_PROGRESS");
+    agents.set_remote("state", "\u{1b}[31mI am a teapot\n");
+    until_stage(&agents, &id, "state unknown");
+    agents.set_remote("state", "IN_PROGRESS\n");
+    until_stage(&agents, &id, "IN_PROGRESS");
+    std::fs::remove_file(agents.remote().join("state")).unwrap();
+    assert_eq!(agents.home.run(&["wait", &id]).code, 75);
+    let record = agents.home.record(&id);
+    assert_eq!((&record["status"], &record["exit_code"]), (&json!("failed"), &json!(75)), "{record}");
+    assert!(record["error"].as_str().unwrap().contains("is unknown after 10 failed polls"), "{record}");
+    agents.set_remote("state", "COMPLETED\n");
+    let again = agents.home.ok(&["restart", "-b", &id]);
+    assert_eq!(agents.home.run(&["wait", &again]).code, 0);
+    assert_eq!(
+        (agents.count("created"), &agents.home.record(&again)["result"]),
+        (1, &json!("diff --git a/77 b/77"))
+    );
+}
