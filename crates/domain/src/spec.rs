@@ -8,6 +8,7 @@ use crate::json::JsonText;
 use crate::monitoring::{ReadyWhen, SilencePolicy, WatchPattern};
 use crate::process_type::ProcessType;
 use crate::retry::RetryPolicy;
+use crate::test_report::TestReporting;
 use crate::time::Timestamp;
 use std::fmt;
 use std::time::Duration;
@@ -152,6 +153,7 @@ impl Spec {
                 limits: command.limits,
                 ready_when: None,
                 watch: Vec::new(),
+                tests: TestReporting::default(),
             })),
             Work::Reported(reported) => Work::Reported(ReportedSpec {
                 node: reported.node.clone(),
@@ -237,6 +239,8 @@ pub struct CommandSpec {
     pub ready_when: Option<ReadyWhen>,
     /// Patterns to search for in the output.
     pub watch: Vec<WatchPattern>,
+    /// Source of test results.
+    pub tests: TestReporting,
 }
 
 impl CommandSpec {
@@ -256,6 +260,7 @@ impl CommandSpec {
             limits: ResourceLimits::default(),
             ready_when: None,
             watch: Vec::new(),
+            tests: TestReporting::default(),
         }
     }
 }

@@ -39,18 +39,20 @@ mod outcome;
 mod pending_action;
 mod policy;
 mod spec;
+mod test_report;
 
-use longhaul_domain::{Event, InvalidText, LiveStats, PendingAction, Policy, Process, Spec};
+use longhaul_domain::{Event, InvalidText, LiveStats, PendingAction, Policy, Process, Spec, TestReporting};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::str::FromStr;
 use std::time::Duration;
 
-/// Format of the records that this program writes. It is also the newest format that this program reads.
-pub const FORMAT: u32 = 2;
+/// Newest format that this program reads. A record that uses no field of this format is written in an older one.
+pub const FORMAT: u32 = 3;
 
 /// Format that every program that uses a store can read, because programs of format 1 refuse to open the current store
-/// layout. A record has a `min_reader` only if it needs a reader of a newer format.
+/// layout. A record has a `min_reader` only if it needs a reader of a newer format. The bytes of all other records, and
+/// with them the launch signatures, are the same for programs of all formats.
 pub const BASE_FORMAT: u32 = 2;
 
 /// Reason why a record could not be read.
@@ -81,9 +83,9 @@ impl RecordDecodeError {
 
 /// Returns the oldest format that contains every field that a spec uses.
 #[must_use]
-pub const fn oldest_reader(spec: &Spec) -> u32 {
-    let _ = spec;
-    BASE_FORMAT
+pub fn oldest_reader(spec: &Spec) -> u32 {
+    let uses_tests = spec.command().is_some_and(|command| command.tests != TestReporting::Detect);
+    if uses_tests { 3 } else { BASE_FORMAT }
 }
 
 /// Encodes the fixed part of a process, which does not change after its submission: identity, position in its tree, and
@@ -206,7 +208,7 @@ fn is_first(min_reader: &Option<u32>) -> bool {
 }
 
 fn write<T: Serialize>(body: &T, min_reader: u32) -> String {
-    let stamped = VersionedRecord { format: FORMAT.max(min_reader), min_reader: Some(min_reader), body };
+    let stamped = VersionedRecord { format: BASE_FORMAT.max(min_reader), min_reader: Some(min_reader), body };
     #[expect(
         clippy::expect_used,
         reason = "writing to memory cannot fail and every map here has text for keys"

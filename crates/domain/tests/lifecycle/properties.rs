@@ -202,6 +202,8 @@ proptest! {
                     | Fact::BecameDue
                     | Fact::StageChanged { .. }
                     | Fact::OutcomeReported(_)
+                    | Fact::TestsReported(_)
+                    | Fact::TestsDoubted(_)
                     | Fact::Paused { .. }
                     | Fact::Resumed { .. }
                     | Fact::StopRequested { .. }

@@ -1,6 +1,6 @@
 //! Processes as the API shows them.
 
-use super::ListeningPortView;
+use super::{ListeningPortView, TestsView};
 use longhaul_domain::Status;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -111,6 +111,8 @@ pub struct ProcessView {
     pub error: Option<String>,
     /// First error in the output of the latest attempt, if the command failed and its output states one.
     pub first_error: Option<FirstErrorView>,
+    /// Test results of the latest attempt; null unless the command runs tests.
+    pub tests: Option<TestsView>,
     /// Step of the start that failed; null unless the command could not be started.
     pub start_failure: Option<StartFailureView>,
     /// Result that the reporter gave at the end of reported work.
@@ -131,6 +133,7 @@ pub struct ProcessView {
     /// - `orphaned`: the process was marked as interrupted while this node was away, but its command is still running
     ///   here.
     /// - `tree_unverified`: the process has ended, but descendants of it may still be alive.
+    /// - `tests_doubtful`: the command succeeded, but its test results give a reason to doubt that; see `tests`.
     /// - `stale`: the store does not respond, and this record may be outdated; see `stale_since`.
     /// - `local_only`: only this node knows the process, because it was accepted while the store did not respond.
     /// - `output_removed`: the output was deleted. Shown only if a single process is requested.
