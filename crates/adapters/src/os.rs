@@ -1,7 +1,8 @@
 //! Runs commands on this machine, each under a shim that outlives the manager.
 //!
 //! [`OsSpawner`] starts one `longhaul-shim` for each attempt and communicates with it. If the shim is killed, the
-//! spawner takes over its work. [`OsOutput`] reads the output that the shims wrote. [`OsProber`] runs the probes that
+//! spawner takes over its work. [`OsOutput`] reads the output that the shims wrote.
+//! [`OsTestFiles`] stores test results and reads test reports. [`OsProber`] runs the probes that
 //! check if a command works. All files of an attempt are in `<attempts>/<process>/<n>/`; `longhaul-shim` defines their
 //! format.
 //!
@@ -52,6 +53,7 @@ mod program;
 mod reaper;
 mod spawner;
 mod takeover;
+mod test_files;
 mod translate;
 mod usage;
 mod watch;
@@ -61,3 +63,4 @@ pub use options::{ContainmentChoice, OsOptions};
 pub use output::OsOutput;
 pub use prober::OsProber;
 pub use spawner::OsSpawner;
+pub use test_files::OsTestFiles;

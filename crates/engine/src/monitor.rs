@@ -186,6 +186,7 @@ impl EngineShared {
         if subjects.is_over || subjects.knows_newer(stored) {
             return;
         }
+        self.follow_tests(stored);
         let phase = MonitorPhase::of(self, stored);
         let is_other = subjects.of.get(&id).is_some_and(|known| known.key.attempt != stored.process.attempt);
         let before = if is_other || phase.is_none() { subjects.remove(stored) } else { None };
@@ -222,10 +223,10 @@ impl EngineShared {
     }
 
     /// Passes an observation of the spawner on to the inbox. If the observation ends an attempt, the last output of the
-    /// attempt is first searched for patterns and, if the attempt failed, for its first error.
+    /// attempt is first searched for patterns, for test results and, if the attempt failed, for its first error.
     pub(crate) fn take_in(self: &Arc<Self>, id: ProcessId, observation: Observation) {
         let last_watch = self.final_matches(id, &observation);
-        if last_watch.is_none() && !is_failure(&observation) {
+        if last_watch.is_none() && !is_failure(&observation) && !self.ends_test_run(id, &observation) {
             return self.lanes.seen(id, observation);
         }
         let core = self.clone();
@@ -235,6 +236,7 @@ impl EngineShared {
                 watch.finish(&core, written).await;
             }
             let observation = core.with_first_error(id, observation).await;
+            let observation = core.with_test_results(id, None, observation).await;
             core.lanes.seen(id, observation);
         });
     }
