@@ -86,7 +86,7 @@ pub use retention::PruneResult;
 pub use shutdown::Shutdown;
 pub use stats::{LevelStats, ProcessStats};
 pub use subscribe::{CallbackGuard, Subscription, SubscriptionItem};
-pub use test_runs::{FailedTestsCommand, TestPage, TestPageRequest, TestRunSettings};
+pub use test_runs::{TestPage, TestPageRequest, TestRunSettings};
 pub use tree::MemberOutcome;
 pub use wait::{WaitCondition, WaitMode, WaitOutcome};
 pub use why::WaitReason;

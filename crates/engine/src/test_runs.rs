@@ -17,7 +17,6 @@ mod stream_lines;
 mod task;
 
 pub use pages::{TestPage, TestPageRequest};
-pub use rerun::FailedTestsCommand;
 pub use settings::TestRunSettings;
 
 use crate::engine::EngineShared;

@@ -158,6 +158,24 @@ pub struct TestCounts {
 }
 
 impl Framework {
+    /// All frameworks.
+    const ALL: [Self; 8] = [
+        Self::Pytest,
+        Self::CargoTest,
+        Self::Nextest,
+        Self::GoTest,
+        Self::Jest,
+        Self::Vitest,
+        Self::Tap,
+        Self::Junit,
+    ];
+
+    /// Returns the framework with this name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|framework| framework.as_str() == name)
+    }
+
     /// Returns the name of the framework, as in records.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
