@@ -37,6 +37,8 @@ pub(super) struct TestCollection {
     junit: SourceReader,
     output: SourceReader,
     output_next: u64,
+    /// Size of the output at the last read of the plugin's report.
+    output_seen: u64,
     lines: MergedLines,
     has_lost_output: bool,
     notes: Vec<String>,
@@ -62,6 +64,7 @@ impl TestCollection {
             junit: reader(TestSource::Junit),
             output: reader(plan.output),
             output_next: 0,
+            output_seen: 0,
             lines: MergedLines::default(),
             has_lost_output: false,
             notes: Vec::new(),
@@ -74,9 +77,9 @@ impl TestCollection {
         self.key
     }
 
-    /// Returns the offset after the output that was read.
-    pub(super) const fn output_next(&self) -> u64 {
-        self.output_next
+    /// Returns the offset after which new output may mean new results.
+    pub(super) fn output_seen(&self) -> u64 {
+        self.output_next.max(self.output_seen)
     }
 
     pub(super) fn counts(&self) -> TestCounts {
@@ -88,6 +91,9 @@ impl TestCollection {
         let has_more = self.plan.uses_plugin() && self.read_plugin_page(core).await;
         if self.plugin.is_recognized() {
             // The plugin is the better source. If its report turns out to be incomplete, the output is read later.
+            if let Ok(size) = core.parts.output.size(self.key).await {
+                self.output_seen = size.end;
+            }
             return has_more;
         }
         self.read_output_page(core).await || has_more

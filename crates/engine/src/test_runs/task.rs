@@ -59,7 +59,7 @@ pub(super) async fn run(
         let request = tokio::select! {
             biased;
             request = requests.recv() => request,
-            () = growth(&core, key, collection.output_next(), next_read) => {
+            () = growth(&core, key, collection.output_seen(), next_read) => {
                 while requests.is_empty() && collection.read_page(&core).await {
                     tokio::task::yield_now().await;
                 }

@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 /// Maximum number of failed tests that wait for their details.
 const MAX_WAITING: usize = 20_000;
-/// Maximum number of failed tests whose ids are kept for the history of later runs.
-const MAX_FAILED_IDS: usize = 10_000;
+/// Maximum total length of the ids of failed tests that are kept for the history of later runs, in bytes.
+const MAX_FAILED_IDS_LEN: usize = 1024 * 1024;
 /// Maximum number of fixed tests that are named.
 const MAX_FIXED: usize = 50;
 
@@ -36,6 +36,7 @@ pub struct TestList {
     waiting: BTreeMap<String, TestCase>,
     named: u64,
     failed_ids: Vec<String>,
+    failed_ids_len: usize,
     fixed: Vec<String>,
 }
 
@@ -50,6 +51,7 @@ impl TestList {
             waiting: BTreeMap::new(),
             named: 0,
             failed_ids: Vec::new(),
+            failed_ids_len: 0,
             fixed: Vec::new(),
         }
     }
@@ -95,7 +97,8 @@ impl TestList {
     }
 
     fn add_failed_id(&mut self, id: &str) {
-        if self.failed_ids.len() < MAX_FAILED_IDS {
+        self.failed_ids_len = self.failed_ids_len.saturating_add(id.len());
+        if self.failed_ids_len <= MAX_FAILED_IDS_LEN {
             self.failed_ids.push(id.to_owned());
         }
     }
