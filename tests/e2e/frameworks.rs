@@ -80,7 +80,8 @@ fn ended(home: &Home, command: &[&str]) -> (Value, String) {
 
 /// Returns the number before a word in a line such as `3 failed, 1 passed`.
 fn number(line: &str, word: &str) -> u64 {
-    let words: Vec<&str> = line.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).collect();
+    let words: Vec<&str> =
+        line.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).collect();
     let at = words.iter().position(|found| found.trim_end_matches('s') == word.trim_end_matches('s'));
     at.and_then(|at| words[at.checked_sub(1)?].parse().ok()).unwrap_or(0)
 }
@@ -185,7 +186,10 @@ fn pytest_without_tests_and_with_an_ignored_exit_code_raises_a_warning() {
     write(&home, &[("test_none.py", "x = 1\n"), ("pytest.ini", "[pytest]\n")]);
     let line = format!("{} -m pytest -q || true", installed("python/bin/python"));
     let (record, _) = ended(&home, &["sh", "-c", &line]);
-    assert_eq!((&record["status"], &record["tests"]["warning"]["kind"]), (&"completed".into(), &"no_tests".into()));
+    assert_eq!(
+        (&record["status"], &record["tests"]["warning"]["kind"]),
+        (&"completed".into(), &"no_tests".into())
+    );
     let conditions = record["conditions"].as_array().unwrap();
     assert!(conditions.contains(&"tests_doubtful".into()), "{record}");
     let events = home.ok(&["events", "--json", "--after", "start"]);
@@ -202,7 +206,8 @@ fn cargo_test_and_nextest_are_counted_as_they_count_themselves() {
     let summaries: Vec<&str> = output.lines().filter(|line| line.starts_with("test result: ")).collect();
     assert!(summaries.len() >= 2, "{output}");
     for (key, word) in [("passed", "passed"), ("failed", "failed"), ("skipped", "ignored")] {
-        let stated: u64 = summaries.iter().map(|line| number(&line.replace("test result: FAILED", ""), word)).sum();
+        let stated: u64 =
+            summaries.iter().map(|line| number(&line.replace("test result: FAILED", ""), word)).sum();
         assert_eq!(record["tests"][key], stated, "{word}: {}", record["tests"]);
     }
     let names = |end: &str| -> BTreeSet<String> {
@@ -214,7 +219,11 @@ fn cargo_test_and_nextest_are_counted_as_they_count_themselves() {
     let summary = output.lines().rfind(|line| line.contains("Summary [")).unwrap();
     let tests = &record["tests"];
     for word in ["passed", "failed"] {
-        assert_eq!(tests[word], number(summary.split("tests run:").last().unwrap(), word), "{summary}: {tests}");
+        assert_eq!(
+            tests[word],
+            number(summary.split("tests run:").last().unwrap(), word),
+            "{summary}: {tests}"
+        );
     }
     assert_eq!(failed(&record), ["tests::bad", "tests::should"].map(str::to_owned).into());
 }
@@ -229,9 +238,13 @@ fn jest_is_counted_as_it_counts_itself() {
         let (record, output) = ended(&home, &[&[jest.as_str(), "--rootDir=."], arguments].concat());
         let tests = &record["tests"];
         let summary = output.lines().rfind(|line| line.starts_with("Tests:")).unwrap();
-        for (key, word) in
-            [("total", "total"), ("passed", "passed"), ("failed", "failed"), ("skipped", "skipped"), ("todo", "todo")]
-        {
+        for (key, word) in [
+            ("total", "total"),
+            ("passed", "passed"),
+            ("failed", "failed"),
+            ("skipped", "skipped"),
+            ("todo", "todo"),
+        ] {
             assert_eq!(tests[key], number(summary, word), "{word} in {summary}: {tests}");
         }
         assert_eq!(failed(&record), ["cart throws", "cart total"].map(str::to_owned).into(), "{tests}");
@@ -248,7 +261,10 @@ fn go_is_counted_as_it_counts_itself() {
     for arguments in [&["test", "-v", "./..."][..], &["test", "-json", "./..."]] {
         let (record, _) = ended(&home, &[&["go"], arguments].concat());
         let tests = &record["tests"];
-        assert_eq!((&tests["passed"], &tests["failed"], &tests["skipped"]), (&1.into(), &1.into(), &1.into()));
+        assert_eq!(
+            (&tests["passed"], &tests["failed"], &tests["skipped"]),
+            (&1.into(), &1.into(), &1.into())
+        );
         assert_eq!(failed(&record), ["TestBad".to_owned()].into());
     }
 }

@@ -88,15 +88,18 @@ impl TestCollection {
 
     /// Reads one page of each source that grows while the tests run. Returns true if there may be more.
     pub(super) async fn read_page(&mut self, core: &EngineShared) -> bool {
-        let has_more = self.plan.uses_plugin() && self.read_plugin_page(core).await;
-        if self.plugin.is_recognized() {
-            // The plugin is the better source. If its report turns out to be incomplete, the output is read later.
-            if let Ok(size) = core.parts.output.size(self.key).await {
-                self.output_seen = size.end;
-            }
-            return has_more;
+        if !self.plan.uses_plugin() {
+            return self.read_output_page(core).await;
         }
-        self.read_output_page(core).await || has_more
+        // The size is read first, so that output after this read wakes the task again.
+        let output_end = core.parts.output.size(self.key).await.map_or(0, |size| size.end);
+        let has_more = self.read_plugin_page(core).await;
+        if !self.plugin.is_recognized() {
+            return self.read_output_page(core).await || has_more;
+        }
+        // The plugin is the better source. If its report turns out to be incomplete, the output is read later.
+        self.output_seen = output_end;
+        has_more
     }
 
     async fn read_plugin_page(&mut self, core: &EngineShared) -> bool {

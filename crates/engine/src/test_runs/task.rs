@@ -53,17 +53,22 @@ pub(super) async fn run(
     let directory = process.spec.command().map_or("/", |command| command.directory.as_str());
     let started_at = start_of(&process);
     let mut collection = TestCollection::new(key, plan, directory, started_at, earlier);
-    let mut told = TestTally::default();
+    let (mut told, mut seen) = (TestTally::default(), 0);
+    // The plugin reports the end of a test shortly after the output shows its result, so one more read follows each read
+    // that found something.
+    let mut has_news = false;
     let mut next_read = core.parts.clock.awake();
     loop {
         let request = tokio::select! {
             biased;
             request = requests.recv() => request,
-            () = growth(&core, key, collection.output_seen(), next_read) => {
+            () = growth(&core, key, (!has_news).then_some(seen), next_read) => {
                 while requests.is_empty() && collection.read_page(&core).await {
                     tokio::task::yield_now().await;
                 }
                 let tally = tally_of(collection.counts());
+                has_news = tally != told || collection.output_seen() != seen;
+                seen = collection.output_seen();
                 if tally != told {
                     told = tally;
                     core.lanes.seen(key.id, Observation::TestsCounted { attempt: key.attempt, tally });
@@ -105,9 +110,10 @@ const fn start_of(process: &Process) -> Timestamp {
     }
 }
 
-/// Waits until the output has grown, but at least until `earliest`.
-async fn growth(core: &EngineShared, key: AttemptKey, beyond: u64, earliest: AwakeTime) {
+/// Waits until `earliest`, and until the output has grown beyond an offset if one is given.
+async fn growth(core: &EngineShared, key: AttemptKey, beyond: Option<u64>, earliest: AwakeTime) {
     core.parts.clock.sleep_until(Deadline::Awake(earliest)).await;
+    let Some(beyond) = beyond else { return };
     match core.parts.output.grown(key, beyond).await {
         Ok(()) => {}
         Err(error) => {
