@@ -236,7 +236,8 @@ impl EngineShared {
                 watch.finish(&core, written).await;
             }
             let observation = core.with_first_error(id, observation).await;
-            let observation = core.with_test_results(id, None, observation).await;
+            let (results, observation) = core.with_test_results(id, None, observation).await;
+            results.into_iter().for_each(|results| core.lanes.seen(id, results));
             core.lanes.seen(id, observation);
         });
     }

@@ -125,15 +125,16 @@ impl EngineShared {
         last_of(observation).is_some_and(|attempt| self.test_runs.of(AttemptKey { id, attempt }).is_some())
     }
 
-    /// If an observation ends an attempt that ran tests, commits the results and adds the first failed test to the
-    /// exit.
+    /// If an observation ends an attempt that ran tests, returns the observation of the results, which must be committed
+    /// before the end, and the end with the first failed test. Results that are not complete in time are committed
+    /// later.
     pub(crate) async fn with_test_results(
         self: &Arc<Self>,
         id: ProcessId,
         process: Option<&Process>,
         mut observation: Observation,
-    ) -> Observation {
-        let Some(attempt) = last_of(&observation) else { return observation };
+    ) -> (Option<Observation>, Observation) {
+        let Some(attempt) = last_of(&observation) else { return (None, observation) };
         let key = AttemptKey { id, attempt };
         let task = self.test_runs.remove(key).or_else(|| {
             let has_run =
@@ -142,14 +143,14 @@ impl EngineShared {
             self.start_collection(process, key)?;
             self.test_runs.remove(key)
         });
-        let Some(task) = task else { return observation };
+        let Some(task) = task else { return (None, observation) };
         let (reply, mut collected) = oneshot::channel();
         if task
             .send(TestRunRequest::Finish { has_succeeded: has_succeeded(&observation), reply })
             .await
             .is_err()
         {
-            return observation;
+            return (None, observation);
         }
         let until = Deadline::Awake(self.parts.clock.awake().plus(COLLECTION_TIMEOUT));
         let in_time = tokio::select! {
@@ -165,11 +166,11 @@ impl EngineShared {
                 None
             }
         };
-        if let Some(CollectedTests { report, first_error }) = in_time {
-            self.lanes.seen(id, Observation::TestsReported { attempt, report });
+        let results = in_time.map(|CollectedTests { report, first_error }| {
             add_first_error(&mut observation, first_error);
-        }
-        observation
+            Observation::TestsReported { attempt, report }
+        });
+        (results, observation)
     }
 
     /// Adds the variables that make pytest load the plugin, if the command runs pytest.
@@ -194,6 +195,8 @@ impl EngineShared {
         environment.retain(|(name, _)| name != PYTEST_REPORT_VARIABLE);
         environment.push((PYTEST_REPORT_VARIABLE.to_owned(), report));
         match environment.iter_mut().find(|(name, _)| name == PYTHON_PATH) {
+            // The caller may itself run below a test run.
+            Some((_, path)) if path.split(':').any(|part| part == directory) => {}
             Some((_, path)) if !path.is_empty() => {
                 path.push(':');
                 path.push_str(directory);
