@@ -9,6 +9,7 @@ mod bad_input;
 mod clocks;
 mod containment;
 mod fake_agent;
+mod frameworks;
 mod input;
 mod lifecycle;
 mod links;

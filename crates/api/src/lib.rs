@@ -18,6 +18,7 @@ mod metrics;
 mod output;
 mod peers;
 pub mod runner;
+mod test_results;
 pub mod webhook;
 
 pub use api::Api;

@@ -49,6 +49,7 @@ mod signal;
 mod spec;
 mod state;
 mod status;
+mod test_report;
 mod time;
 
 pub use condition::{Condition, Conditions};
@@ -87,4 +88,7 @@ pub use state::{
     AwaitingChildren, Containment, Ended, Execution, LateExit, OrphanStop, Pending, State, StopPhase,
 };
 pub use status::{SlotState, Status, UnknownStatus};
+pub use test_report::{
+    MAX_NAMED_FAILED_TESTS, NamedFailure, TestDoubt, TestReport, TestReporting, TestTally,
+};
 pub use time::{AwakeTime, Deadline, Timestamp, millis};

@@ -10,6 +10,7 @@ use crate::monitoring::{ReadyWhen, SilencePolicy, WatchPattern};
 use crate::process_type::ProcessType;
 use crate::retry::RetryPolicy;
 use crate::runner::RunnerChoice;
+use crate::test_report::TestReporting;
 use crate::time::Timestamp;
 use std::fmt;
 use std::time::Duration;
@@ -170,6 +171,7 @@ impl Spec {
                 ready_when: None,
                 watch: Vec::new(),
                 runner: None,
+                tests: TestReporting::default(),
             })),
             Work::Reported(reported) => Work::Reported(ReportedSpec {
                 node: reported.node.clone(),
@@ -257,6 +259,8 @@ pub struct CommandSpec {
     pub watch: Vec<WatchPattern>,
     /// Runner that built the command from a prompt. `None` if the caller gave the command itself.
     pub runner: Option<RunnerChoice>,
+    /// Source of test results.
+    pub tests: TestReporting,
 }
 
 impl CommandSpec {
@@ -277,6 +281,7 @@ impl CommandSpec {
             ready_when: None,
             watch: Vec::new(),
             runner: None,
+            tests: TestReporting::default(),
         }
     }
 }

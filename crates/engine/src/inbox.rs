@@ -250,7 +250,9 @@ pub(crate) const fn last_of(observation: &Observation) -> Option<AttemptNo> {
         | Observation::PauseFailed { .. }
         | Observation::ConditionObserved { .. }
         | Observation::OutputMatched { .. }
-        | Observation::OutcomeRead { .. } => None,
+        | Observation::OutcomeRead { .. }
+        | Observation::TestsCounted { .. }
+        | Observation::TestsReported { .. } => None,
     }
 }
 

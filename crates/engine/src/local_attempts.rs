@@ -133,7 +133,9 @@ pub(crate) fn counted(seen: Observation) -> Observation {
         | Observation::PauseFailed { .. }
         | Observation::ConditionObserved { .. }
         | Observation::OutputMatched { .. }
-        | Observation::OutcomeRead { .. }) => seen,
+        | Observation::OutcomeRead { .. }
+        | Observation::TestsCounted { .. }
+        | Observation::TestsReported { .. }) => seen,
     }
 }
 

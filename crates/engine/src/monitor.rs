@@ -190,6 +190,7 @@ impl EngineShared {
         if subjects.is_over || subjects.knows_newer(stored) {
             return;
         }
+        self.follow_tests(stored);
         let phase = MonitorPhase::of(self, stored);
         let is_other = subjects.of.get(&id).is_some_and(|known| known.key.attempt != stored.process.attempt);
         let before = if is_other || phase.is_none() { subjects.remove(stored) } else { None };
@@ -231,10 +232,11 @@ impl EngineShared {
     }
 
     /// Passes an observation of the spawner on to the inbox. If the observation ends an attempt, the consumers of its
-    /// output first read the rest of the output. If the attempt failed, its first error is searched, too.
+    /// output first read the rest of the output. Then the test results are read and, if the attempt failed, its first
+    /// error is searched.
     pub(crate) fn take_in(self: &Arc<Self>, id: ProcessId, observation: Observation) {
         let follower = self.last_follower(id, &observation);
-        if follower.is_none() && !is_failure(&observation) {
+        if follower.is_none() && !is_failure(&observation) && !self.ends_test_run(id, &observation) {
             return self.lanes.seen(id, observation);
         }
         let core = self.clone();
@@ -244,6 +246,8 @@ impl EngineShared {
                 follower.finish(&core, written).await;
             }
             let observation = core.with_first_error(id, observation).await;
+            let (results, observation) = core.with_test_results(id, None, observation).await;
+            results.into_iter().for_each(|results| core.lanes.seen(id, results));
             core.lanes.seen(id, observation);
         });
     }
@@ -385,7 +389,9 @@ const fn written_until(observation: &Observation) -> Option<(AttemptNo, u64)> {
         | Observation::PauseFailed { .. }
         | Observation::ConditionObserved { .. }
         | Observation::OutputMatched { .. }
-        | Observation::OutcomeRead { .. } => None,
+        | Observation::OutcomeRead { .. }
+        | Observation::TestsCounted { .. }
+        | Observation::TestsReported { .. } => None,
     }
 }
 

@@ -1,7 +1,7 @@
 //! Converts the command of a launch request to a validated [`CommandSpec`].
 
 use crate::convert::launch::within;
-use crate::convert::monitoring;
+use crate::convert::{monitoring, reporting};
 use crate::error::ApiError;
 use crate::runner::RunnerSet;
 use longhaul_domain::{
@@ -123,6 +123,7 @@ pub(super) fn command(
         ready_when: request.ready_when.map(monitoring::ready_when).transpose()?,
         watch: monitoring::watch(request.watch, &defaults.watch)?,
         runner: None,
+        tests: reporting(request.report.as_deref())?,
     };
     Ok((spec, captured))
 }

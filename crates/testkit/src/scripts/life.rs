@@ -122,7 +122,9 @@ pub(crate) fn aim(observation: &mut Observation, present: AttemptNo) {
         | Observation::PauseFailed { attempt }
         | Observation::ConditionObserved { attempt, .. }
         | Observation::OutputMatched { attempt, .. }
-        | Observation::OutcomeRead { attempt, .. } => *attempt = present,
+        | Observation::OutcomeRead { attempt, .. }
+        | Observation::TestsCounted { attempt, .. }
+        | Observation::TestsReported { attempt, .. } => *attempt = present,
         Observation::OwnerLost
         | Observation::ActionRequested(_)
         | Observation::NodeLost { .. }

@@ -6,7 +6,7 @@ use longhaul_domain::{
     ConfiguredLimits, EnvironmentHash, EnvironmentSpec, JsonText, LaunchKey, Leftovers, NodeId, OutputBound,
     Placement, Policy, Priority, ProcessName, ProcessType, ProjectName, QueueHold, ReadyWhen, ReportedSpec,
     ResourceLimits, RetryPolicy, RunnerChoice, SessionId, SessionPolicy, SilencePolicy, SlotKey, Spec, Stdin,
-    StopPolicy, Timestamp, TypeName, WatchPattern, WatchSource, Work,
+    StopPolicy, TestReporting, Timestamp, TypeName, WatchPattern, WatchSource, Work,
 };
 use proptest::collection::{btree_map, vec};
 use proptest::option;
@@ -65,7 +65,8 @@ pub fn commands_to_run() -> impl Strategy<Value = CommandSpec> {
     let output = (any::<u32>(), any::<u32>())
         .prop_map(|(head, tail)| OutputBound { head: u64::from(head), tail: u64::from(tail) });
     let words = (text(), vec(text(), 0..4), text());
-    let notices = (option::of(ready_whens()), vec(watch_patterns(), 0..3), option::of(runners()));
+    let notices =
+        (option::of(ready_whens()), vec(watch_patterns(), 0..3), option::of(runners()), test_reportings());
     (words, environment(), stdin, option::of(span()), stop, leftovers, (output, notices), limits()).prop_map(
         |(
             (program, args, directory),
@@ -91,6 +92,7 @@ pub fn commands_to_run() -> impl Strategy<Value = CommandSpec> {
                 ready_when: notices.0,
                 watch: notices.1,
                 runner: notices.2,
+                tests: notices.3,
             }
         },
     )
@@ -99,6 +101,16 @@ pub fn commands_to_run() -> impl Strategy<Value = CommandSpec> {
 /// Generates the runners of commands.
 fn runners() -> impl Strategy<Value = RunnerChoice> {
     (name(), select(AgentOutputFormat::ALL.to_vec())).prop_map(|(name, output)| RunnerChoice { name, output })
+}
+
+/// Generates sources of test results.
+fn test_reportings() -> impl Strategy<Value = TestReporting> {
+    prop_oneof![
+        3 => Just(TestReporting::Detect),
+        1 => Just(TestReporting::Off),
+        1 => Just(TestReporting::Auto),
+        1 => text().prop_map(TestReporting::Junit),
+    ]
 }
 
 /// Generates readiness checks.

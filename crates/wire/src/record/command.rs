@@ -1,4 +1,5 @@
 use super::monitoring::{ReadyWhenRecord, WatchPatternRecord};
+use super::test_report::TestReportingRecord;
 use super::{DurationRecord, RecordDecodeError, is_zero, span};
 use longhaul_domain::{
     AgentOutputFormat, CommandSpec, EnvironmentHash, EnvironmentSpec, Leftovers, OutputBound, ResourceLimits,
@@ -33,6 +34,8 @@ pub(super) struct CommandRecord {
     watch: Vec<WatchPatternRecord>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     runner: Option<RunnerRecord>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    tests: Option<TestReportingRecord>,
 }
 
 /// Runner in a record. The name of the output format is the name in the configuration.
@@ -118,6 +121,7 @@ impl From<&CommandSpec> for CommandRecord {
                 name: runner.name.clone(),
                 output: runner.output.as_str().to_owned(),
             }),
+            tests: TestReportingRecord::of(&command.tests),
         }
     }
 }
@@ -154,6 +158,7 @@ impl TryFrom<CommandRecord> for CommandSpec {
             ready_when: record.ready_when.map(Into::into),
             watch: record.watch.into_iter().map(Into::into).collect(),
             runner: record.runner.map(TryInto::try_into).transpose()?,
+            tests: TestReportingRecord::reporting(record.tests),
         })
     }
 }
