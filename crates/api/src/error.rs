@@ -76,14 +76,8 @@ impl ApiError {
     /// Creates the error for a request that reports the status `running` for a process that is not running.
     pub(crate) fn not_running(process: &Process) -> Self {
         let (slug, status) = ("invalid_status_transition", process.status());
-        let mut fault = Self::new(
-            409,
-            slug,
-            format!(
-                "cannot set the status running on a process that is \
-            {status}"
-            ),
-        );
+        let title = format!("cannot set the status running on a process that is {status}");
+        let mut fault = Self::new(409, slug, title);
         let reported = matches!(process.spec.work, Work::Reported(_));
         if status.is_ended() {
             fault =
@@ -122,8 +116,7 @@ impl ApiError {
         }
         Self::unknown_node(EngineError::NodeUnknown { node }.to_string())
             .because(format!(
-                "the launch would wait forever: no node with this name has joined the cluster; the known \
-                nodes are {named}"
+                "the node never joined the cluster, so the launch would wait forever; nodes: {named}"
             ))
             .among(known)
     }
@@ -247,12 +240,10 @@ impl From<EngineError> for ApiError {
             EngineError::ResetUnfinished { source: source @ StoreError::Unavailable { .. }, .. } => {
                 Self::new(503, "store_unavailable", title)
                     .because(with_causes(&source))
-                    .help("repeat the reset when the store is back; processes that received a stop request \
-                         end in the meantime")
+                    .help("repeat the reset when the store is back; the requested stops continue")
             }
             EngineError::ResetUnfinished { source, .. } => unstored(&source).under(title).help(
-                "make the store writable, then repeat the reset; processes that received a stop request \
-                end in the meantime",
+                "make the store writable, then repeat the reset; the requested stops continue",
             ),
             EngineError::ResetInProgress => Self::new(503, "resetting", title)
                 .because("all processes are being stopped and deleted")
@@ -442,8 +433,9 @@ fn refused(refusal: &StoreRejection) -> ApiError {
                     fault.because(format!("the queue of the key {key} is on hold, or other processes wait in it"))
                 }
                 Some(key) => fault.because(format!("every slot of the key {key} is taken")),
-                None if holders.is_empty() => fault.because("other processes are ahead in the queue, or \
-                    its node starts no processes now"),
+                None if holders.is_empty() => {
+                    fault.because("other processes are ahead, or its node starts no processes now")
+                }
                 None => fault
                     .because("the maximum number of running processes is reached (`limits.max_parallel`)"),
             }
@@ -451,8 +443,7 @@ fn refused(refusal: &StoreRejection) -> ApiError {
             .among(holders.iter().map(ToString::to_string))
         }
         StoreRejection::HeldByAncestors { holders, .. } => ApiError::new(409, "deadlock_with_ancestors", title)
-            .because("the ancestors hold all slots and wait for this process, and this process would wait \
-                 for one of these slots")
+            .because("the ancestors hold all slots and wait for this process, which would wait for a slot")
             .help("use another key for the child, or give the key more slots (`keys.limit`)")
             .among(holders.iter().map(ToString::to_string)),
         StoreRejection::StalePolicy { .. } => ApiError::new(409, "policy_conflict", title).help("try again"),
@@ -485,10 +476,7 @@ fn unstored(error: &StoreError) -> ApiError {
         StoreError::Unknown { .. } => {
             ApiError::new(503, "outcome_unknown", "the store may or may not have made the change")
                 .because(why)
-                .help(
-                    "check whether the change was made before you try again; a launch with a launch key can \
-                       be repeated safely",
-                )
+                .help("check whether the change was made; a launch with a launch key can be repeated safely")
         }
         StoreError::Fenced { .. } => ApiError::new(503, "store_unavailable", title)
             .because(why)

@@ -252,7 +252,7 @@ impl EngineShared {
         });
     }
 
-    /// Returns what the consumers of the output find in the output of an attempt of an earlier run.
+    /// Returns the observations that the consumers make in the output of an attempt of an earlier run.
     pub(crate) async fn missed(&self, stored: &StoredProcess, end: &Observation) -> Vec<Observation> {
         match written_until(end) {
             Some((attempt, written)) if attempt == stored.process.attempt => {

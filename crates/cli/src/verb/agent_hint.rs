@@ -16,7 +16,7 @@ pub(super) async fn hint_at_others_of_agent(context: &VerbContext, reference: &s
         return;
     };
     let path = RequestPath::processes().with("agent_id", agent).with("limit", MAX_COUNTED);
-    // A failed request costs only the hint.
+    // If the request fails, only the hint is missing.
     let Ok(list) = context.client.fetch::<ProcessList>(&path).await else { return };
     if let [newest, _, ..] = list.processes.as_slice() {
         context.console.hint(&format!(

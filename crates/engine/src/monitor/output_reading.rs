@@ -62,11 +62,11 @@ struct OutputReading<'a> {
     read_at: AwakeTime,
     /// Time at which unfinished lines are passed on; `None` if there are none.
     quiet_at: Option<AwakeTime>,
-    /// True from a notification of new output until the output is read again.
+    /// True after a notification of new output, until the output is read again.
     is_notified: bool,
 }
 
-/// What a read of one page found.
+/// Result of a read of one page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum PageRead {
     /// The page was read, and there is more output after it.

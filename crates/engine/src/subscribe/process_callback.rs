@@ -26,8 +26,8 @@ impl Engine {
         self.on_start_and_end(|_| {}, callback)
     }
 
-    /// Calls one function when a process starts and another one when it has ended. Both are called on one thread of
-    /// their own, and the start of a process comes before its end.
+    /// Calls one function when a process starts and another one when it has ended. The engine calls both functions on
+    /// one separate thread, and reports the start of a process before its end.
     ///
     /// The functions receive the current record, which can be newer than the start. They are not called for processes
     /// that were pruned in the meantime. A function that panics, or that is too slow for the events, is not called
@@ -62,7 +62,7 @@ impl Engine {
     }
 }
 
-/// What an event can mean for a callback.
+/// Meaning of an event for a callback.
 enum Moment {
     /// The process starts, unless the kind of its work says otherwise.
     MayStart,
