@@ -24,6 +24,22 @@ fn doctor_reports_a_broken_configuration_and_continues() {
 }
 
 #[test]
+fn unusable_failure_rules_are_reported_and_do_not_keep_the_manager_from_starting() {
+    let bench = Bench::new().with_config("failure.rules = \"/nowhere/rules.toml\"\n");
+    let id = bench.launch("exit 3");
+    assert_eq!(bench.run(&["wait", &id]).code, 3);
+    let said = bench.run(&["doctor"]);
+    assert_eq!(said.code, 1, "{said:?}");
+    assert!(
+        said.out.contains("problem  failure_rules") && said.out.contains("/nowhere/rules.toml"),
+        "{}",
+        said.out
+    );
+    let log = bench.log();
+    assert!(log.contains("failure.rules: /nowhere/rules.toml cannot be used"), "{log}");
+}
+
+#[test]
 fn doctor_checks_this_machine_with_and_without_a_manager() {
     let bench = Bench::new();
     let id = bench.launch("exec sleep 60");
