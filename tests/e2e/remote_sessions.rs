@@ -6,6 +6,19 @@ use longhaul_tests::{descendants, kill, kill_together, until};
 use serde_json::{Value, json};
 
 const JULES: &str = include_str!("fakes/jules");
+/// A tool that prints all sessions as a table.
+const TABLE: &str = r#"#!/bin/sh
+case "$1 $2" in
+"remote new") printf 'Session is created.\n\nID: 42\nURL: https://example.com/session/42\n' ;;
+"remote list")
+    printf 'ID    Description   Repo   Last active   Status\n'
+    printf ' 142  Other         a/b    1h ago        Completed\n'
+    printf ' 42   Fix it        a/b    2m ago        %s\n' "$(cat "$FAKE_REMOTE/state")"
+    ;;
+"remote pull") echo "diff of $4" ;;
+*) exit 2 ;;
+esac
+"#;
 /// Configuration with short delays, and with a command that cancels a session.
 const QUICK: &str = "[runner.jules]\npoll_interval = \"100ms\"\ncancel = [\"jules\", \"session\", \"cancel\", \"{session}\"]\n";
 
@@ -233,4 +246,22 @@ fn e7_a_session_that_vanishes_or_prints_garbage_has_no_invented_end() {
         (agents.count("created"), &agents.home.record(&again)["result"]),
         (1, &json!("diff --git a/77 b/77"))
     );
+}
+
+#[test]
+fn e7_the_page_shows_a_configuration_for_a_tool_that_lists_all_sessions() {
+    let page = include_str!("../../docs/runners.md");
+    let (_, block) = page.rsplit_once("```toml\n").unwrap();
+    let (block, _) = block.split_once("```").unwrap();
+    let agents = remote(&format!("{block}poll_interval = \"100ms\"\n"));
+    agents.add("jules", TABLE);
+    agents.set_remote("state", "In Progress");
+    let id = task(&agents);
+    until_stage(&agents, &id, "In Progress");
+    assert_eq!(agents.home.record(&id)["agent_session_id"], "42");
+    agents.set_remote("state", "Awaiting User Feedback");
+    until("the condition holds", || waits_for_input(&agents.home.record(&id)).then_some(()));
+    agents.set_remote("state", "Completed");
+    assert_eq!(agents.home.run(&["wait", &id]).code, 0);
+    assert_eq!(agents.home.record(&id)["result"], "diff of 42");
 }

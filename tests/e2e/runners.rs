@@ -204,6 +204,11 @@ fn q7_the_shell_runner_executes_the_prompt_as_a_command_line() {
     let id = home.ok(&["task", "atlas", "echo one | tr a-z A-Z; exit 3", "--agent", "shell", "-b"]);
     assert_eq!(home.run(&["wait", &id]).code, 3);
     assert_eq!(home.record(&id)["result"], "ONE");
+    let (code, launched) = http(&home, "POST", "/v1/processes", &json!({"prompt": "pwd", "agent": "shell"}));
+    assert_eq!(code, 201, "{launched}");
+    let id = launched["process"]["id"].as_str().unwrap();
+    assert_eq!(home.run(&["wait", id]).code, 0);
+    assert_eq!(home.record(id)["result"], home.record(id)["directory"], "the home directory of the user");
 }
 
 #[test]
