@@ -176,6 +176,8 @@ impl Life {
             | Fact::BecameDue
             | Fact::StageChanged { .. }
             | Fact::OutcomeReported(_)
+            | Fact::TestsReported(_)
+            | Fact::TestsDoubted(_)
             | Fact::Paused { .. }
             | Fact::Resumed { .. }
             | Fact::StopRequested { .. }

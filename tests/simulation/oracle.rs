@@ -238,6 +238,8 @@ impl Oracle {
             | Fact::RetryScheduled { .. }
             | Fact::StageChanged { .. }
             | Fact::OutcomeReported(_)
+            | Fact::TestsReported(_)
+            | Fact::TestsDoubted(_)
             | Fact::Paused { .. }
             | Fact::Resumed { .. }
             | Fact::StopRequested { .. }

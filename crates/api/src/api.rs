@@ -11,6 +11,7 @@ mod report;
 mod session;
 mod show;
 mod stats;
+mod test_run;
 mod wait;
 
 use crate::convert::LaunchDefaults;

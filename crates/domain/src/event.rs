@@ -7,6 +7,7 @@ use crate::outcome::ReportedOutcome;
 use crate::progress::LiveStats;
 use crate::signal::{Signal, SignalTarget};
 use crate::state::Containment;
+use crate::test_report::{TestDoubt, TestReport};
 use crate::time::{AwakeTime, Timestamp};
 
 /// A fact about a process, with its time.
@@ -57,6 +58,10 @@ pub enum Fact {
     },
     /// The command reported a result or an error of its work.
     OutcomeReported(ReportedOutcome),
+    /// The test results of an attempt became known. They replace the results that were known before.
+    TestsReported(Box<TestReport>),
+    /// The test results give a reason to doubt the success of the attempt. The results contain the same reason.
+    TestsDoubted(TestDoubt),
     /// The process was paused.
     Paused {
         /// Time that remained until the timeout.
@@ -186,6 +191,8 @@ impl Fact {
             Self::RetryScheduled { .. } => "retry_scheduled",
             Self::StageChanged { .. } => "stage_changed",
             Self::OutcomeReported(_) => "outcome_reported",
+            Self::TestsReported(_) => "tests_reported",
+            Self::TestsDoubted(_) => "tests_doubted",
             Self::Paused { .. } => "paused",
             Self::Resumed { .. } => "resumed",
             Self::StopRequested { .. } => "stop_requested",

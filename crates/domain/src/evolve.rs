@@ -26,12 +26,14 @@ impl Process {
             Fact::Submitted
             | Fact::StageChanged { .. }
             | Fact::OutputMatched { .. }
+            | Fact::TestsDoubted(_)
             | Fact::NodeLost { .. }
             | Fact::Restored { .. } => {}
             Fact::Claimed { attempt, node } => {
                 self.attempt = *attempt;
                 self.conditions = Conditions::default();
                 self.reported = ReportedOutcome::default();
+                self.tests = None;
                 self.place(node, at);
             }
             Fact::Spawned { pid, containment, timeout_at } => {
@@ -62,6 +64,7 @@ impl Process {
                 self.state = State::Pending(Pending::Retrying { at: *due, after: Box::new(after.clone()) });
             }
             Fact::OutcomeReported(report) => self.reported = self.reported.updated(report),
+            Fact::TestsReported(report) => self.tests = Some(report.clone()),
             Fact::Paused { timeout_left } => {
                 self.conditions = self.conditions.undisturbed();
                 if let Some(execution) = self.state.execution().copied() {

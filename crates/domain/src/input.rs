@@ -11,6 +11,7 @@ use crate::retry::RandomBits;
 use crate::signal::{Signal, SignalTarget};
 use crate::spec::SessionPolicy;
 use crate::state::Containment;
+use crate::test_report::{TestReport, TestTally};
 use crate::time::{AwakeTime, Timestamp};
 
 /// Something that can happen to a process.
@@ -338,6 +339,20 @@ pub enum Observation {
         line: String,
         /// Time at which the line was read.
         at: Timestamp,
+    },
+    /// The tests that have a result were counted while the command is running.
+    TestsCounted {
+        /// Number of the attempt that runs the tests.
+        attempt: AttemptNo,
+        /// Number of tests so far.
+        tally: TestTally,
+    },
+    /// The test results of an attempt are known. They may become known only after the end of the process.
+    TestsReported {
+        /// Number of the attempt that ran the tests.
+        attempt: AttemptNo,
+        /// Test results.
+        report: Box<TestReport>,
     },
 }
 

@@ -48,6 +48,7 @@ mod signal;
 mod spec;
 mod state;
 mod status;
+mod test_report;
 mod time;
 
 pub use condition::{Condition, Conditions};
@@ -85,4 +86,7 @@ pub use state::{
     AwaitingChildren, Containment, Ended, Execution, LateExit, OrphanStop, Pending, State, StopPhase,
 };
 pub use status::{SlotState, Status, UnknownStatus};
+pub use test_report::{
+    MAX_NAMED_FAILED_TESTS, NamedFailure, TestDoubt, TestReport, TestReporting, TestTally,
+};
 pub use time::{AwakeTime, Deadline, Timestamp, millis};

@@ -15,6 +15,7 @@ use crate::process_type::ProcessType;
 use crate::spec::{Spec, Work};
 use crate::state::{Pending, State, StopPhase};
 use crate::status::{SlotState, Status};
+use crate::test_report::TestReport;
 use crate::time::{Deadline, Timestamp};
 use std::sync::Arc;
 
@@ -55,6 +56,8 @@ pub struct Process {
     pub conditions: Conditions,
     /// Result and error that the command of the latest attempt reported.
     pub reported: ReportedOutcome,
+    /// Test results of the latest attempt; `None` if there are none.
+    pub tests: Option<Box<TestReport>>,
     /// Current state.
     pub state: State,
 }
@@ -94,6 +97,7 @@ impl Process {
             cancel_at: None,
             conditions: Conditions::default(),
             reported: ReportedOutcome::default(),
+            tests: None,
             spec,
             lineage,
             signature: None,

@@ -1,6 +1,7 @@
 //! The progress of a process and its estimated remaining time.
 
 use crate::id::Stage;
+use crate::test_report::TestTally;
 use crate::time::Timestamp;
 use std::time::Duration;
 
@@ -64,6 +65,8 @@ pub struct ProgressReport {
     /// Remaining time that the worker estimates. It takes precedence over the estimate that is derived from the
     /// progress, until the next report that contains progress or a remaining time.
     pub eta: Option<Duration>,
+    /// Number of tests so far; `None` leaves the last value unchanged.
+    pub tests: Option<TestTally>,
 }
 
 /// The remaining time that a worker estimated.
@@ -91,6 +94,8 @@ pub struct LiveStats {
     pub reported_eta: Option<ReportedEta>,
     /// Number of bytes of output so far.
     pub output_bytes: u64,
+    /// Number of tests so far.
+    pub tests: Option<TestTally>,
 }
 
 impl LiveStats {
@@ -118,6 +123,7 @@ impl LiveStats {
                 (None, None) => self.reported_eta,
             },
             output_bytes: self.output_bytes,
+            tests: report.tests.or(self.tests),
         }
     }
 

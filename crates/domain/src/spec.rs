@@ -9,6 +9,7 @@ use crate::json::JsonText;
 use crate::monitoring::{ReadyWhen, SilencePolicy, WatchPattern};
 use crate::process_type::ProcessType;
 use crate::retry::RetryPolicy;
+use crate::test_report::TestReporting;
 use crate::time::Timestamp;
 use std::fmt;
 use std::time::Duration;
@@ -168,6 +169,7 @@ impl Spec {
                 limits: command.limits,
                 ready_when: None,
                 watch: Vec::new(),
+                tests: TestReporting::default(),
             })),
             Work::Reported(reported) => Work::Reported(ReportedSpec {
                 node: reported.node.clone(),
@@ -253,6 +255,8 @@ pub struct CommandSpec {
     pub ready_when: Option<ReadyWhen>,
     /// Patterns to search for in the output.
     pub watch: Vec<WatchPattern>,
+    /// Source of test results.
+    pub tests: TestReporting,
 }
 
 impl CommandSpec {
@@ -272,6 +276,7 @@ impl CommandSpec {
             limits: ResourceLimits::default(),
             ready_when: None,
             watch: Vec::new(),
+            tests: TestReporting::default(),
         }
     }
 }

@@ -249,7 +249,9 @@ pub(crate) const fn last_of(observation: &Observation) -> Option<AttemptNo> {
         | Observation::DescendantsEnded
         | Observation::PauseFailed { .. }
         | Observation::ConditionObserved { .. }
-        | Observation::OutputMatched { .. } => None,
+        | Observation::OutputMatched { .. }
+        | Observation::TestsCounted { .. }
+        | Observation::TestsReported { .. } => None,
     }
 }
 

@@ -132,7 +132,9 @@ pub(crate) fn counted(seen: Observation) -> Observation {
         | Observation::DescendantsEnded
         | Observation::PauseFailed { .. }
         | Observation::ConditionObserved { .. }
-        | Observation::OutputMatched { .. }) => seen,
+        | Observation::OutputMatched { .. }
+        | Observation::TestsCounted { .. }
+        | Observation::TestsReported { .. }) => seen,
     }
 }
 

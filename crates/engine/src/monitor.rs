@@ -378,7 +378,9 @@ const fn written_until(observation: &Observation) -> Option<(AttemptNo, u64)> {
         | Observation::DescendantsEnded
         | Observation::PauseFailed { .. }
         | Observation::ConditionObserved { .. }
-        | Observation::OutputMatched { .. } => None,
+        | Observation::OutputMatched { .. }
+        | Observation::TestsCounted { .. }
+        | Observation::TestsReported { .. } => None,
     }
 }
 

@@ -16,6 +16,7 @@ mod query;
 mod queue;
 mod reply;
 mod session;
+mod test_run;
 mod why;
 
 pub use launch::{
@@ -46,6 +47,10 @@ pub use reply::{
     ProcessesReply, RestartRequest, SignalRequest, UpdateRequest, VersionReply, WaitReply,
 };
 pub use session::{SessionListing, SessionView};
+pub use test_run::{
+    FailureGroupView, RerunFailedReply, RerunFailedRequest, TestCaseView, TestDiffView, TestListView,
+    TestResultsView, TestWarningView, TestsRequest, TestsView,
+};
 pub use why::{EarlierAttemptView, HolderView, WhyView};
 
 /// Version of this API. It changes only if clients of the old version would misunderstand the new one.

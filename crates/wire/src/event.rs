@@ -10,7 +10,7 @@ mod kind;
 pub use batch::{BatchView, EndedProcessView};
 pub use kind::{EventKind, EventPriority, StartTrigger, UnknownEvent};
 
-use crate::api::FirstErrorView;
+use crate::api::{FirstErrorView, TestsView};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -130,6 +130,9 @@ pub struct EventData {
     /// First error in the output of a failed command, without its further lines.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub first_error: Option<FirstErrorView>,
+    /// Test results of the attempt, with its first failures.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tests: Option<Box<TestsView>>,
     /// End of the output, at most 2 KiB, without terminal control sequences. All lines of the first error, such as a
     /// whole traceback, come before the end if the end does not contain them.
     #[serde(skip_serializing_if = "Option::is_none")]

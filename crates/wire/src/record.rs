@@ -39,8 +39,9 @@ mod outcome;
 mod pending_action;
 mod policy;
 mod spec;
+mod test_report;
 
-use longhaul_domain::{Event, InvalidText, LiveStats, PendingAction, Policy, Process, Spec};
+use longhaul_domain::{Event, InvalidText, LiveStats, PendingAction, Policy, Process, Spec, TestReporting};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::str::FromStr;
@@ -50,7 +51,8 @@ use std::time::Duration;
 pub const FORMAT: u32 = 3;
 
 /// Format that every program that uses a store can read, because programs of format 1 refuse to open the current store
-/// layout. A record has a `min_reader` only if it needs a reader of a newer format.
+/// layout. A record has a `min_reader` only if it needs a reader of a newer format. The bytes of all other records, and
+/// with them the launch signatures, are the same for programs of all formats.
 pub const BASE_FORMAT: u32 = 2;
 
 /// Reason why a record could not be read.
@@ -82,7 +84,8 @@ impl RecordDecodeError {
 /// Returns the oldest format that contains every field that a spec uses.
 #[must_use]
 pub fn oldest_reader(spec: &Spec) -> u32 {
-    if spec.children_on_failure.is_some() { 3 } else { BASE_FORMAT }
+    let uses_tests = spec.command().is_some_and(|command| command.tests != TestReporting::Detect);
+    if spec.children_on_failure.is_some() || uses_tests { 3 } else { BASE_FORMAT }
 }
 
 /// Encodes the fixed part of a process, which does not change after its submission: identity, position in its tree, and

@@ -1,7 +1,7 @@
 //! Converts the command of a launch request to a validated [`CommandSpec`].
 
 use crate::convert::launch::within;
-use crate::convert::monitoring;
+use crate::convert::{monitoring, reporting};
 use crate::error::ApiError;
 use longhaul_domain::{
     ChildrenPolicy, CommandSpec, EnvironmentSpec, Leftovers, OutputBound, ProcessType, ResourceLimits,
@@ -117,6 +117,7 @@ pub(super) fn command(
         limits: limits(&request.limits)?,
         ready_when: request.ready_when.map(monitoring::ready_when).transpose()?,
         watch: monitoring::watch(request.watch, &defaults.watch)?,
+        tests: reporting(request.report.as_deref())?,
     };
     Ok((spec, captured))
 }

@@ -3,6 +3,7 @@
 use crate::convert::moment::rfc3339;
 use crate::convert::monitoring;
 use crate::convert::reason;
+use crate::convert::test_report;
 use longhaul_domain::{
     ChildrenPolicy, Condition, EndTimePrecision, Ending, Exit, ExitStatus, Failure, FirstError, Leftovers,
     LiveStats, NodeId, Pending, Process, Progress, QueueHold, ResourceLimits, SessionPolicy, State, Status,
@@ -128,6 +129,7 @@ pub(super) fn basic_view(stored: &StoredProcess, around: ProcessContext) -> Proc
             .or_else(|| ended.and_then(|ended| error(process, &ended.ending, now))),
         first_error: exit.and_then(|exit| exit.first_error.as_deref()).map(first_error),
         first_error_incomplete: exit.is_some_and(|exit| exit.circumstances.search_incomplete),
+        tests: test_report::live_tests(process, live_stats),
         start_failure: ended.and_then(|ended| start_failure(&ended.ending)),
         result: ended
             .and_then(|ended| match &ended.ending {
@@ -342,6 +344,9 @@ fn conditions(process: &Process) -> Vec<String> {
         if ended.ending.is_unverified() {
             conditions.push("tree_unverified".to_owned());
         }
+    }
+    if process.tests.as_ref().is_some_and(|tests| tests.doubt.is_some()) {
+        conditions.push(test_report::TESTS_DOUBTFUL.to_owned());
     }
     conditions
 }

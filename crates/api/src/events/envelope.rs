@@ -1,6 +1,6 @@
 //! Converts logged events to the envelopes that subscribers receive.
 
-use crate::convert::{dating, ending, first_error, rfc3339, seconds};
+use crate::convert::{TESTS_DOUBTFUL, dating, ending, first_error, rfc3339, seconds, tests};
 use crate::events::place::cursor_text;
 use crate::events::subject::EventSubject;
 use longhaul_domain::{Ending, ExitStatus, Fact, NodeId, ReportedOutcome, Status, StopCause};
@@ -83,6 +83,11 @@ fn data(logged: &LoggedEvent, subject: Option<&EventSubject>) -> EventData {
         }
         Fact::StageChanged { stage } => data.stage = Some(stage.to_string()),
         Fact::OutcomeReported(outcome) => data.error.clone_from(&outcome.error),
+        Fact::TestsReported(report) => data.tests = Some(Box::new(tests(report))),
+        Fact::TestsDoubted(doubt) => {
+            data.condition = Some(TESTS_DOUBTFUL.to_owned());
+            data.error = Some(doubt.message.clone());
+        }
         Fact::StopRequested { cause, .. } => data.cause = Some(cause.as_str().to_owned()),
         Fact::ConditionStarted { condition } => data.condition = Some(condition.as_str().to_owned()),
         Fact::OutputMatched { pattern, offset, line } => {
@@ -188,6 +193,9 @@ const fn status(fact: &Fact, begins: Option<StartTrigger>) -> Option<Status> {
         | Fact::SignalSent { .. }
         | Fact::OrphanStopRequested { .. }
         | Fact::Restored { .. }
+        // Test results may become known after the end.
+        | Fact::TestsReported(_)
+        | Fact::TestsDoubted(_)
         | Fact::LateExit { .. } => None,
     }
 }

@@ -105,6 +105,8 @@ impl EventSnapshot {
         let said = match &self.logged.event.fact {
             Fact::OutputMatched { pattern, line, .. } => pattern.len() + line.len(),
             Fact::Ended { .. } => longhaul_wire::event::MAX_TAIL_LEN,
+            Fact::TestsReported(report) => crate::convert::test_report_len(report),
+            Fact::TestsDoubted(doubt) => doubt.kind.len() + doubt.message.len(),
             Fact::Submitted
             | Fact::Claimed { .. }
             | Fact::Spawned { .. }

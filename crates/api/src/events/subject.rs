@@ -95,6 +95,8 @@ impl EventSubject {
             Fact::NeverRan | Fact::BecameDue => (self.pid, self.started_at) = (None, None),
             Fact::OutcomeReported(outcome) => self.reported = self.reported.updated(outcome),
             Fact::RetryScheduled { .. }
+            | Fact::TestsReported(_)
+            | Fact::TestsDoubted(_)
             | Fact::StageChanged { .. }
             | Fact::Paused { .. }
             | Fact::Resumed { .. }

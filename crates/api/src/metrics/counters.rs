@@ -102,6 +102,8 @@ impl EventCounters {
             }
             Fact::StageChanged { .. }
             | Fact::OutcomeReported(_)
+            | Fact::TestsReported(_)
+            | Fact::TestsDoubted(_)
             | Fact::Paused { .. }
             | Fact::Resumed { .. }
             | Fact::StopRequested { .. }

@@ -100,6 +100,8 @@ fn exited_at(event: &Event) -> Option<Timestamp> {
         | Fact::RetryScheduled { .. }
         | Fact::StageChanged { .. }
         | Fact::OutcomeReported(_)
+        | Fact::TestsReported(_)
+        | Fact::TestsDoubted(_)
         | Fact::Paused { .. }
         | Fact::Resumed { .. }
         | Fact::StopRequested { .. }

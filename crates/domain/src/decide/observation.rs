@@ -8,8 +8,10 @@ use crate::event::{Event, Fact};
 use crate::id::{AttemptNo, NodeId};
 use crate::input::Observation;
 use crate::process::MAX_NEVER_RAN;
+use crate::progress::ProgressReport;
 use crate::spec::Work;
 use crate::state::{Containment, Pending, State};
+use crate::test_report::{TestReport, TestTally};
 use crate::time::Timestamp;
 
 impl Decider<'_> {
@@ -40,6 +42,10 @@ impl Decider<'_> {
                 let (pattern, line) = (pattern.clone(), line.clone());
                 self.output_matched(Fact::OutputMatched { pattern, offset: *offset, line }, *at)
             }),
+            Observation::TestsCounted { attempt, tally } => self.of(*attempt, || self.tests_counted(*tally)),
+            Observation::TestsReported { attempt, report } => {
+                self.of(*attempt, || self.tests_reported(report))
+            }
         }
     }
 
@@ -371,6 +377,49 @@ impl Decider<'_> {
             | State::AwaitingChildren(_)
             | State::Ended(_) => Decision::noted(NoOpReason::Stale),
         }
+    }
+
+    /// Keeps the number of tests as a live stat, so that it creates no event.
+    fn tests_counted(&self, tally: TestTally) -> Decision {
+        match &self.process.state {
+            State::Running { .. } | State::Paused { .. } | State::Stopping { execution: Some(_), .. } => {
+                let report = ProgressReport { tests: Some(tally), ..ProgressReport::default() };
+                Decision { effects: vec![Effect::Keep { report }], ..Decision::nothing() }
+            }
+            State::Pending(_)
+            | State::Starting { .. }
+            | State::Reported { .. }
+            | State::Stopping { execution: None, .. }
+            | State::CancelRequested { .. }
+            | State::AwaitingChildren(_)
+            | State::Ended(_) => Decision::noted(NoOpReason::Stale),
+        }
+    }
+
+    /// Records test results, even after the end of the attempt. They never change the ending.
+    fn tests_reported(&self, report: &TestReport) -> Decision {
+        let has_run = match &self.process.state {
+            State::Running { .. }
+            | State::Paused { .. }
+            | State::Stopping { execution: Some(_), .. }
+            | State::AwaitingChildren(_)
+            | State::Ended(_)
+            | State::Pending(Pending::Retrying { .. }) => self.process.attempt > AttemptNo(0),
+            // The exit of an attempt may be observed before its start.
+            State::Starting { .. } | State::Stopping { execution: None, .. } => true,
+            State::Pending(_) | State::Reported { .. } | State::CancelRequested { .. } => false,
+        };
+        if !has_run || self.process.spec.command().is_none() {
+            return Decision::noted(NoOpReason::Stale);
+        }
+        if self.process.tests.as_deref() == Some(report) {
+            return Decision::noted(NoOpReason::NoChange);
+        }
+        let known_doubt = self.process.tests.as_ref().and_then(|tests| tests.doubt.as_ref());
+        let new_doubt = report.doubt.as_ref().filter(|doubt| Some(*doubt) != known_doubt);
+        let mut events = vec![self.event(Fact::TestsReported(Box::new(report.clone())))];
+        events.extend(new_doubt.map(|doubt| self.event(Fact::TestsDoubted(doubt.clone()))));
+        Decision { events, ..Decision::nothing() }
     }
 
     fn pause_failed(&self) -> Decision {

@@ -3,12 +3,13 @@
 use longhaul_domain::{
     Action, AttemptNo, Condition, Containment, Exit, ExitCircumstances, ExitStatus, Input, Interruption,
     JsonText, NodeId, Observation, PendingAction, Priority, Process, ProgressReport, ReportedOutcome,
-    SessionPolicy, Signal, SignalTarget, Stage, StartFailure, StartStage, StopCause, Timestamp, Usage,
+    SessionPolicy, Signal, SignalTarget, Stage, StartFailure, StartStage, StopCause, TestDoubt, TestReport,
+    TestTally, Timestamp, Usage,
 };
 use std::time::Duration;
 
 /// Names of the columns of the transition table. Each name stands for one kind of input.
-pub(crate) const COLUMNS: [&str; 51] = [
+pub(crate) const COLUMNS: [&str; 55] = [
     "progress",
     "report_outcome",
     "complete",
@@ -51,6 +52,8 @@ pub(crate) const COLUMNS: [&str; 51] = [
     "stalled",
     "waits_for_input",
     "output_matched",
+    "tests_counted",
+    "tests_reported",
     "claimed_stale",
     "spawned_stale",
     "spawn_failed_stale",
@@ -60,6 +63,8 @@ pub(crate) const COLUMNS: [&str; 51] = [
     "pause_failed_stale",
     "idle_stale",
     "output_matched_stale",
+    "tests_counted_stale",
+    "tests_reported_stale",
 ];
 
 /// Returns the inputs of a column. A normal column has one input about the current attempt. A column whose name ends in
@@ -86,9 +91,8 @@ pub(crate) fn input(name: &str, attempt: AttemptNo) -> Input {
     let cause = StopCause::User;
     match name {
         "progress" => asked(Action::Progress(ProgressReport {
-            progress: None,
             stage: Some(Stage::new("linking").unwrap()),
-            eta: None,
+            ..ProgressReport::default()
         })),
         "report_outcome" => asked(Action::ReportOutcome(ReportedOutcome {
             result: JsonText::checked("[1]".to_owned()).ok(),
@@ -164,8 +168,24 @@ pub(crate) fn input(name: &str, attempt: AttemptNo) -> Input {
             line: "error: no space left".to_owned(),
             at: Timestamp(99),
         }),
+        "tests_counted" => seen(Observation::TestsCounted {
+            attempt,
+            tally: TestTally { total: 2, passed: 2, ..TestTally::default() },
+        }),
+        "tests_reported" => seen(Observation::TestsReported { attempt, report: Box::new(test_report()) }),
         "tick" => Input::Tick,
         other => panic!("no input is called {other:?}"),
+    }
+}
+
+/// Returns test results with a reason to doubt them.
+pub(crate) fn test_report() -> TestReport {
+    TestReport {
+        framework: Some("pytest".to_owned()),
+        source: Some("plugin".to_owned()),
+        doubt: Some(TestDoubt { kind: "no_tests".to_owned(), message: "no test ran".to_owned() }),
+        complete: true,
+        ..TestReport::default()
     }
 }
 

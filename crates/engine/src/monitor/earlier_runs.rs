@@ -67,6 +67,8 @@ impl EarlierReports {
             | Fact::RetryScheduled { .. }
             | Fact::StageChanged { .. }
             | Fact::OutcomeReported(_)
+            | Fact::TestsReported(_)
+            | Fact::TestsDoubted(_)
             | Fact::Paused { .. }
             | Fact::Resumed { .. }
             | Fact::StopRequested { .. }

@@ -4,9 +4,9 @@ use super::specs::{moment, priority, session_policies, span};
 use crate::suite::must;
 use longhaul_domain::{
     Action, AttemptNo, Condition, Containment, Ending, ExceededLimit, Exit, ExitCircumstances, ExitStatus,
-    Failure, FirstError, Input, Interruption, JsonText, LiveStats, NodeId, Observation, PendingAction,
-    Progress, ProgressRate, ProgressReport, ReportedEta, ReportedOutcome, Signal, SignalTarget, Stage,
-    StartFailure, StartStage, StopCause, Usage,
+    Failure, FirstError, Input, Interruption, JsonText, LiveStats, NamedFailure, NodeId, Observation,
+    PendingAction, Progress, ProgressRate, ProgressReport, ReportedEta, ReportedOutcome, Signal,
+    SignalTarget, Stage, StartFailure, StartStage, StopCause, TestDoubt, TestReport, TestTally, Usage,
 };
 use proptest::option;
 use proptest::prelude::{Just, Strategy, any, prop_oneof};
@@ -78,6 +78,10 @@ pub fn observations() -> impl Strategy<Value = Observation> {
                 at,
             }
         ),
+        1 => (attempt(), tallies())
+            .prop_map(|(attempt, tally)| Observation::TestsCounted { attempt, tally }),
+        1 => (attempt(), test_reports())
+            .prop_map(|(attempt, report)| Observation::TestsReported { attempt, report }),
     ]
 }
 
@@ -117,7 +121,7 @@ fn outcomes() -> impl Strategy<Value = ReportedOutcome> {
 /// Generates progress reports of a worker.
 pub fn reports() -> impl Strategy<Value = ProgressReport> {
     (option::of(progress()), option::of(stage()), option::of(remaining()))
-        .prop_map(|(progress, stage, eta)| ProgressReport { progress, stage, eta })
+        .prop_map(|(progress, stage, eta)| ProgressReport { progress, stage, eta, tests: None })
 }
 
 fn remaining() -> impl Strategy<Value = Duration> {
@@ -136,15 +140,43 @@ pub fn live_stats() -> impl Strategy<Value = LiveStats> {
         option::of(pace),
         option::of(eta),
         any::<u64>(),
+        option::of(tallies()),
     )
-        .prop_map(|(progress, stage, last_heartbeat, pace, reported_eta, output_bytes)| LiveStats {
-            progress,
-            stage,
-            last_heartbeat,
-            progress_rate: pace,
-            reported_eta,
-            output_bytes,
+        .prop_map(|(progress, stage, last_heartbeat, pace, reported_eta, output_bytes, tests)| {
+            LiveStats {
+                progress,
+                stage,
+                last_heartbeat,
+                progress_rate: pace,
+                reported_eta,
+                output_bytes,
+                tests,
+            }
         })
+}
+
+fn tallies() -> impl Strategy<Value = TestTally> {
+    (0..9_u64, 0..9_u64).prop_map(|(passed, failed)| TestTally {
+        total: passed.saturating_add(failed),
+        passed,
+        failed,
+        ..TestTally::default()
+    })
+}
+
+/// Generates test results of an attempt.
+fn test_reports() -> impl Strategy<Value = Box<TestReport>> {
+    let doubt = "[a-z_]{1,8}".prop_map(|kind| TestDoubt { kind, message: "no test ran".to_owned() });
+    let failure = ("[a-z:]{1,12}", "[ -~]{0,20}").prop_map(|(id, message)| NamedFailure {
+        id,
+        message,
+        ..NamedFailure::default()
+    });
+    (tallies(), any::<bool>(), option::of(doubt), proptest::collection::vec(failure, 0..3)).prop_map(
+        |(tally, complete, doubt, failures)| {
+            Box::new(TestReport { tally, complete, doubt, failures, ..TestReport::default() })
+        },
+    )
 }
 
 /// Generates resource limits that may have stopped an attempt.

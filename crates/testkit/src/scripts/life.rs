@@ -121,7 +121,9 @@ pub(crate) fn aim(observation: &mut Observation, present: AttemptNo) {
         | Observation::SupervisorLost { attempt, .. }
         | Observation::PauseFailed { attempt }
         | Observation::ConditionObserved { attempt, .. }
-        | Observation::OutputMatched { attempt, .. } => *attempt = present,
+        | Observation::OutputMatched { attempt, .. }
+        | Observation::TestsCounted { attempt, .. }
+        | Observation::TestsReported { attempt, .. } => *attempt = present,
         Observation::OwnerLost
         | Observation::ActionRequested(_)
         | Observation::NodeLost { .. }

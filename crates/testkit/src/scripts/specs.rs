@@ -5,8 +5,8 @@ use longhaul_domain::{
     AgentDescriptor, AgentId, AgentType, Capability, ChildrenPolicy, CommandSpec, ConfiguredLimits,
     EnvironmentHash, EnvironmentSpec, JsonText, LaunchKey, Leftovers, NodeId, OutputBound, Placement, Policy,
     Priority, ProcessName, ProcessType, ProjectName, QueueHold, ReadyWhen, ReportedSpec, ResourceLimits,
-    RetryPolicy, SessionId, SessionPolicy, SilencePolicy, SlotKey, Spec, Stdin, StopPolicy, Timestamp,
-    TypeName, WatchPattern, WatchSource, Work,
+    RetryPolicy, SessionId, SessionPolicy, SilencePolicy, SlotKey, Spec, Stdin, StopPolicy, TestReporting,
+    Timestamp, TypeName, WatchPattern, WatchSource, Work,
 };
 use proptest::collection::{btree_map, vec};
 use proptest::option;
@@ -64,7 +64,7 @@ pub fn commands_to_run() -> impl Strategy<Value = CommandSpec> {
     let output = (any::<u32>(), any::<u32>())
         .prop_map(|(head, tail)| OutputBound { head: u64::from(head), tail: u64::from(tail) });
     let words = (text(), vec(text(), 0..4), text());
-    let notices = (option::of(ready_whens()), vec(watch_patterns(), 0..3));
+    let notices = (option::of(ready_whens()), vec(watch_patterns(), 0..3), test_reportings());
     (words, environment(), stdin, option::of(span()), stop, leftovers, (output, notices), limits()).prop_map(
         |(
             (program, args, directory),
@@ -89,9 +89,20 @@ pub fn commands_to_run() -> impl Strategy<Value = CommandSpec> {
                 limits,
                 ready_when: notices.0,
                 watch: notices.1,
+                tests: notices.2,
             }
         },
     )
+}
+
+/// Generates sources of test results.
+fn test_reportings() -> impl Strategy<Value = TestReporting> {
+    prop_oneof![
+        3 => Just(TestReporting::Detect),
+        1 => Just(TestReporting::Off),
+        1 => Just(TestReporting::Auto),
+        1 => text().prop_map(TestReporting::Junit),
+    ]
 }
 
 /// Generates readiness checks.

@@ -125,6 +125,10 @@ pub struct CommandRequest {
     pub ready_when: Option<ReadyWhenRequest>,
     /// Patterns to detect in the output; at most 16.
     pub watch: Vec<WatchRequest>,
+    /// Source of test results: `detect` (the default) looks for test results if the type is `test_suite` or if the
+    /// command runs a known test framework; `auto` looks for them in any case; `off` does not; `junit:PATH` also reads
+    /// the JUnit XML reports at this path, which is relative to the working directory and may contain `*` in names.
+    pub report: Option<String>,
 }
 
 /// Source of the environment variables of a command.

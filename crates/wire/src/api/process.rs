@@ -1,6 +1,6 @@
 //! Processes as the API shows them.
 
-use super::ListeningPortView;
+use super::{ListeningPortView, TestsView};
 use longhaul_domain::Status;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -116,6 +116,8 @@ pub struct ProcessView {
     /// True if the command failed and its output was not searched completely for the first error, so that an error may
     /// be missing in this record.
     pub first_error_incomplete: bool,
+    /// Test results of the latest attempt; null unless the command runs tests.
+    pub tests: Option<TestsView>,
     /// Step of the start that failed; null unless the command could not be started.
     pub start_failure: Option<StartFailureView>,
     /// Result that the reporter gave at the end of reported work.
@@ -136,6 +138,7 @@ pub struct ProcessView {
     /// - `orphaned`: the process was marked as interrupted while this node was away, but its command is still running
     ///   here.
     /// - `tree_unverified`: the process has ended, but descendants of it may still be alive.
+    /// - `tests_doubtful`: the command succeeded, but its test results give a reason to doubt that; see `tests`.
     /// - `stale`: the store does not respond, and this record may be outdated; see `stale_since`.
     /// - `local_only`: only this node knows the process, because it was accepted while the store did not respond.
     /// - `output_removed`: the output was deleted. Shown only if a single process is requested.

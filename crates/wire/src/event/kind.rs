@@ -31,6 +31,10 @@ pub enum EventKind {
     Ready,
     /// A watched pattern was found in the output.
     OutputMatched,
+    /// The test results of an attempt are known.
+    TestResults,
+    /// The test results give a reason to doubt the success of a test run.
+    TestWarning,
     /// The process completed or was cancelled.
     Stopped,
     /// The process failed, timed out or was interrupted.
@@ -54,7 +58,7 @@ pub enum EventPriority {
 
 impl EventKind {
     /// All kinds of events.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 19] = [
         Self::Queued,
         Self::Started,
         Self::Progress,
@@ -67,6 +71,8 @@ impl EventKind {
         Self::WaitingForInput,
         Self::Ready,
         Self::OutputMatched,
+        Self::TestResults,
+        Self::TestWarning,
         Self::Stopped,
         Self::Failed,
         Self::NodeLost,
@@ -90,6 +96,8 @@ impl EventKind {
             Self::WaitingForInput => "PROCESS_WAITING_FOR_INPUT",
             Self::Ready => "PROCESS_READY",
             Self::OutputMatched => "PROCESS_OUTPUT_MATCHED",
+            Self::TestResults => "PROCESS_TEST_RESULTS",
+            Self::TestWarning => "PROCESS_TEST_WARNING",
             Self::Stopped => "PROCESS_STOPPED",
             Self::Failed => "PROCESS_FAILED",
             Self::NodeLost => "NODE_LOST",
@@ -108,6 +116,7 @@ impl EventKind {
             | Self::Stalled
             | Self::WaitingForInput
             | Self::OutputMatched
+            | Self::TestWarning
             | Self::Gap => EventPriority::High,
             Self::Queued
             | Self::Started
@@ -118,6 +127,7 @@ impl EventKind {
             | Self::RetryScheduled
             | Self::Idle
             | Self::Restored
+            | Self::TestResults
             | Self::Ready => EventPriority::Normal,
         }
     }
@@ -152,6 +162,8 @@ impl EventKind {
             (Fact::StopRequested { .. } | Fact::BecameStuck, _) => Some(Self::Stopping),
             (Fact::ConditionStarted { condition }, _) => Self::of_condition(*condition),
             (Fact::OutputMatched { .. }, _) => Some(Self::OutputMatched),
+            (Fact::TestsReported(_), _) => Some(Self::TestResults),
+            (Fact::TestsDoubted(_), _) => Some(Self::TestWarning),
             (Fact::NodeLost { .. }, _) => Some(Self::NodeLost),
             (Fact::Restored { .. }, _) => Some(Self::Restored),
             (Fact::Ended { ending, .. }, _) => Some(Self::of_ending(ending)),

@@ -1,4 +1,5 @@
 use super::monitoring::{ReadyWhenRecord, WatchPatternRecord};
+use super::test_report::TestReportingRecord;
 use super::{DurationRecord, RecordDecodeError, is_zero, span};
 use longhaul_domain::{
     CommandSpec, EnvironmentHash, EnvironmentSpec, Leftovers, OutputBound, ResourceLimits, Stdin, StopPolicy,
@@ -30,6 +31,8 @@ pub(super) struct CommandRecord {
     ready_when: Option<ReadyWhenRecord>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     watch: Vec<WatchPatternRecord>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    tests: Option<TestReportingRecord>,
 }
 
 #[derive(Default, PartialEq, Serialize, Deserialize)]
@@ -104,6 +107,7 @@ impl From<&CommandSpec> for CommandRecord {
             },
             ready_when: command.ready_when.as_ref().map(Into::into),
             watch: command.watch.iter().map(Into::into).collect(),
+            tests: TestReportingRecord::of(&command.tests),
         }
     }
 }
@@ -139,6 +143,7 @@ impl TryFrom<CommandRecord> for CommandSpec {
             },
             ready_when: record.ready_when.map(Into::into),
             watch: record.watch.into_iter().map(Into::into).collect(),
+            tests: TestReportingRecord::reporting(record.tests),
         })
     }
 }

@@ -4,6 +4,7 @@ use super::live_stats::LiveStatsRecord;
 use super::monitoring::ConditionRecord;
 use super::outcome::ReportedOutcomeRecord;
 use super::pending_action::{signal, signal_target};
+use super::test_report::{TestDoubtRecord, TestReportRecord};
 use super::{DurationRecord, RecordDecodeError, is_zero, name, span};
 use longhaul_domain::{AttemptNo, AwakeTime, Event, Fact, Priority, SignalTarget, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -40,6 +41,8 @@ enum FactRecord {
         stage: String,
     },
     OutcomeReported(ReportedOutcomeRecord),
+    TestsReported(Box<TestReportRecord>),
+    TestsDoubted(TestDoubtRecord),
     Paused {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         timeout_left: Option<DurationRecord>,
@@ -155,6 +158,8 @@ impl From<&Fact> for FactRecord {
             }
             Fact::StageChanged { stage } => Self::StageChanged { stage: stage.to_string() },
             Fact::OutcomeReported(outcome) => Self::OutcomeReported(outcome.into()),
+            Fact::TestsReported(report) => Self::TestsReported(Box::new(report.as_ref().into())),
+            Fact::TestsDoubted(doubt) => Self::TestsDoubted(doubt.into()),
             Fact::Paused { timeout_left } => Self::Paused { timeout_left: timeout_left.map(Into::into) },
             Fact::Resumed { timeout_at } => Self::Resumed { timeout_at: timeout_at.map(|at| at.0) },
             Fact::StopRequested { cause, kill_at, until } => {
@@ -217,6 +222,8 @@ impl TryFrom<FactRecord> for Fact {
             }
             FactRecord::StageChanged { stage } => Self::StageChanged { stage: name(&stage)? },
             FactRecord::OutcomeReported(outcome) => Self::OutcomeReported(outcome.try_into()?),
+            FactRecord::TestsReported(report) => Self::TestsReported(Box::new((*report).try_into()?)),
+            FactRecord::TestsDoubted(doubt) => Self::TestsDoubted(doubt.into()),
             FactRecord::Paused { timeout_left } => Self::Paused { timeout_left: span(timeout_left)? },
             FactRecord::Resumed { timeout_at } => Self::Resumed { timeout_at: timeout_at.map(AwakeTime) },
             FactRecord::StopRequested { cause, kill_at, until } => Self::StopRequested {

@@ -2,6 +2,7 @@ use super::ending::{CauseRecord, EndingRecord, ExitFactRecord};
 use super::live_stats::LiveStatsRecord;
 use super::outcome::ReportedOutcomeRecord;
 use super::spec::{FixedFields, FixedRecord};
+use super::test_report::TestReportRecord;
 use super::{DurationRecord, RecordDecodeError, is_zero, some_name, span, text};
 use longhaul_domain::{
     AttemptNo, AwaitingChildren, AwakeTime, Cascade, Condition, Conditions, Containment, Ended, Execution,
@@ -38,6 +39,8 @@ pub(super) struct LifeRecord {
     conditions: ConditionsRecord,
     #[serde(default, skip_serializing_if = "is_zero")]
     reported: ReportedOutcomeRecord,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    tests: Option<Box<TestReportRecord>>,
     state: StateRecord,
 }
 
@@ -198,6 +201,7 @@ impl From<&Process> for LifeRecord {
                 .map(|cascade| CascadeRecord { cause: cascade.cause.into(), force: cascade.force }),
             cancel_at: process.cancel_at.map(|at| at.0),
             reported: (&process.reported).into(),
+            tests: process.tests.as_deref().map(|report| Box::new(report.into())),
             conditions: (&process.conditions).into(),
             state: (&process.state).into(),
         }
@@ -219,6 +223,7 @@ impl LifeRecord {
             cancel_at: self.cancel_at.map(Timestamp),
             conditions: self.conditions.into(),
             reported: self.reported.try_into()?,
+            tests: self.tests.map(|record| (*record).try_into().map(Box::new)).transpose()?,
             spec: Arc::new(spec),
             lineage,
             signature,

@@ -1,3 +1,4 @@
+use super::test_report::TestTallyRecord;
 use super::{DurationRecord, RecordDecodeError, is_zero, some_name, text};
 use longhaul_domain::{LiveStats, Progress, ProgressRate, ReportedEta, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -19,6 +20,8 @@ pub(super) struct LiveStatsRecord {
     reported_eta: Option<ReportedEtaRecord>,
     #[serde(default, skip_serializing_if = "is_zero")]
     output_bytes: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    tests: Option<TestTallyRecord>,
 }
 
 #[derive(PartialEq, Serialize, Deserialize)]
@@ -51,6 +54,7 @@ impl From<&LiveStats> for LiveStatsRecord {
                 .reported_eta
                 .map(|eta| ReportedEtaRecord { at: eta.at.0, remaining: eta.remaining.into() }),
             output_bytes: live_stats.output_bytes,
+            tests: live_stats.tests.map(Into::into),
         }
     }
 }
@@ -79,6 +83,7 @@ impl TryFrom<LiveStatsRecord> for LiveStats {
                 })
                 .transpose()?,
             output_bytes: record.output_bytes,
+            tests: record.tests.map(Into::into),
         })
     }
 }

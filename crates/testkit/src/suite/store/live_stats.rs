@@ -2,7 +2,7 @@
 
 use super::world::{StoreFixture, author, spawned};
 use crate::suite::{must, refused, some};
-use longhaul_domain::{AttemptNo, LiveStats, Progress, ReportedEta, Stage};
+use longhaul_domain::{AttemptNo, LiveStats, Progress, ReportedEta, Stage, TestTally};
 use longhaul_ports::{Clock, StoreError, StoredProcess, Writer};
 use std::time::Duration;
 
@@ -14,6 +14,7 @@ fn live_stats(world: &StoreFixture, bytes: u64) -> LiveStats {
         progress_rate: None,
         reported_eta: Some(ReportedEta { at: world.clock.now(), remaining: Duration::from_secs(90) }),
         output_bytes: bytes,
+        tests: Some(TestTally { total: 3, passed: 2, failed: 1, ..TestTally::default() }),
     }
 }
 

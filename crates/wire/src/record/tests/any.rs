@@ -122,15 +122,78 @@ pub(super) fn live_stats() -> BoxedStrategy<LiveStats> {
     let pace = (timestamp(), progress(), timestamp(), progress())
         .prop_map(|(first_at, first, last_at, last)| ProgressRate { first_at, first, last_at, last });
     let eta = (timestamp(), span()).prop_map(|(at, remaining)| ReportedEta { at, remaining });
-    (some(progress()), some(name()), some(timestamp()), some(pace.boxed()), some(eta.boxed()), any::<u64>())
-        .prop_map(|(progress, stage, last_heartbeat, pace, reported_eta, output_bytes)| LiveStats {
+    (
+        some(progress()),
+        some(name()),
+        some(timestamp()),
+        some(pace.boxed()),
+        some(eta.boxed()),
+        any::<u64>(),
+        some(tally()),
+    )
+        .prop_map(|(progress, stage, last_heartbeat, pace, reported_eta, output_bytes, tests)| LiveStats {
             progress,
             stage,
             last_heartbeat,
             progress_rate: pace,
             reported_eta,
             output_bytes,
+            tests,
         })
+        .boxed()
+}
+
+fn tally() -> BoxedStrategy<TestTally> {
+    any::<[u64; 8]>()
+        .prop_map(|[total, passed, failed, errors, skipped, xfailed, xpassed, todo]| TestTally {
+            total,
+            passed,
+            failed,
+            errors,
+            skipped,
+            xfailed,
+            xpassed,
+            todo,
+        })
+        .boxed()
+}
+
+fn doubt() -> BoxedStrategy<TestDoubt> {
+    any::<(String, String)>().prop_map(|(kind, message)| TestDoubt { kind, message }).boxed()
+}
+
+fn test_report() -> BoxedStrategy<Box<TestReport>> {
+    let texts = any::<[Option<String>; 3]>();
+    let failure = (any::<(String, bool, Option<u32>, String)>(), texts).prop_map(
+        |((id, is_error, line, message), [file, kind, history])| NamedFailure {
+            id,
+            is_error,
+            file,
+            line,
+            kind,
+            message,
+            history,
+        },
+    );
+    (
+        (any::<[Option<String>; 2]>(), tally(), any::<Option<u64>>(), some(span()), any::<bool>()),
+        (some(doubt()), any::<Vec<String>>(), prop::collection::vec(failure, 0..3)),
+    )
+        .prop_map(
+            |(([framework, source], tally, collected, duration, complete), (doubt, notes, failures))| {
+                Box::new(TestReport {
+                    framework,
+                    source,
+                    tally,
+                    collected,
+                    duration,
+                    complete,
+                    doubt,
+                    notes,
+                    failures,
+                })
+            },
+        )
         .boxed()
 }
 
@@ -329,6 +392,7 @@ pub(super) fn event() -> BoxedStrategy<Event> {
         (timestamp(), ending()).prop_map(|(due, after)| Fact::RetryScheduled { due, after }),
         name().prop_map(|stage| Fact::StageChanged { stage }),
         outcome().prop_map(Fact::OutcomeReported),
+        prop_oneof![test_report().prop_map(Fact::TestsReported), doubt().prop_map(Fact::TestsDoubted)],
         some(span()).prop_map(|timeout_left| Fact::Paused { timeout_left }),
         some(awake()).prop_map(|timeout_at| Fact::Resumed { timeout_at }),
         (cause(), awake(), timestamp()).prop_map(|(cause, kill_at, until)| Fact::StopRequested {

@@ -386,6 +386,7 @@ fn with(state: State) -> Process {
         cascade: None,
         cancel_at: None,
         reported: longhaul_domain::ReportedOutcome::default(),
+        tests: None,
         conditions: Conditions::default(),
         id: ProcessId::new(uuid::Uuid::from_u128(0x0123_4567_89ab_4def_8123_4567_89ab_cdef)),
         spec: spec.into(),

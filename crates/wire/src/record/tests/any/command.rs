@@ -27,13 +27,13 @@ pub(super) fn command() -> BoxedStrategy<CommandSpec> {
     (
         (any::<String>(), any::<Vec<String>>(), any::<String>(), environment),
         (any::<Option<String>>(), some(span()), stop, any::<bool>(), any::<(u64, u64)>(), limits),
-        (any::<bool>(), some(ready_when()), prop::collection::vec(watch_pattern(), 0..3)),
+        (any::<bool>(), some(ready_when()), prop::collection::vec(watch_pattern(), 0..3), tests()),
     )
         .prop_map(
             |(
                 (program, args, directory, environment),
                 (stdin, timeout, stop, keep, (head, tail), limits),
-                (pipe, ready_when, watch),
+                (pipe, ready_when, watch, tests),
             )| CommandSpec {
                 program,
                 args,
@@ -47,9 +47,20 @@ pub(super) fn command() -> BoxedStrategy<CommandSpec> {
                 limits,
                 ready_when,
                 watch,
+                tests,
             },
         )
         .boxed()
+}
+
+fn tests() -> BoxedStrategy<TestReporting> {
+    prop_oneof![
+        Just(TestReporting::Detect),
+        Just(TestReporting::Off),
+        Just(TestReporting::Auto),
+        any::<String>().prop_map(TestReporting::Junit),
+    ]
+    .boxed()
 }
 
 fn ready_when() -> BoxedStrategy<ReadyWhen> {

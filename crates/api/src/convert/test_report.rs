@@ -1,0 +1,126 @@
+//! Converts test results to the views that clients get, and the source that a launch requests for them.
+
+use crate::convert::seconds;
+use crate::error::ApiError;
+use longhaul_domain::{LiveStats, NamedFailure, Process, TestReport, TestReporting, TestTally};
+use longhaul_wire::api::{TestCaseView, TestWarningView, TestsView};
+
+/// Condition of a process whose test results give a reason to doubt its success.
+pub(crate) const TESTS_DOUBTFUL: &str = "tests_doubtful";
+/// Maximum length of the path of JUnit reports, in bytes.
+const MAX_REPORT_PATH_LEN: usize = 1_024;
+/// Maximum number of `*` in the path of JUnit reports.
+const MAX_WILDCARDS: usize = 8;
+
+/// Parses the source of test results in a launch request.
+pub(crate) fn reporting(text: Option<&str>) -> Result<TestReporting, ApiError> {
+    match text {
+        None | Some("detect") => Ok(TestReporting::Detect),
+        Some("off") => Ok(TestReporting::Off),
+        Some("auto") => Ok(TestReporting::Auto),
+        Some(text) => match text.strip_prefix("junit:") {
+            Some(path) => junit(path),
+            None => Err(refused(format!("{text:?} is not a source of test results"))),
+        },
+    }
+}
+
+fn junit(path: &str) -> Result<TestReporting, ApiError> {
+    if path.is_empty() {
+        return Err(refused("the path of the report is missing".to_owned()));
+    }
+    if path.contains('\0') {
+        return Err(refused("the path of the report contains a null character".to_owned()));
+    }
+    if path.len() > MAX_REPORT_PATH_LEN {
+        return Err(refused(format!("the path of the report is longer than {MAX_REPORT_PATH_LEN} bytes")));
+    }
+    if path.matches('*').count() > MAX_WILDCARDS {
+        return Err(refused(format!("the path of the report contains more than {MAX_WILDCARDS} `*`")));
+    }
+    Ok(TestReporting::Junit(path.to_owned()))
+}
+
+fn refused(why: String) -> ApiError {
+    ApiError::invalid("report", why).help("use `junit:PATH`, `auto`, `detect` or `off`")
+}
+
+/// Returns the test results of a process. While the tests run, only their number is known.
+pub(super) fn live_tests(process: &Process, live_stats: &LiveStats) -> Option<TestsView> {
+    match (&process.tests, live_stats.tests) {
+        (Some(report), _) => Some(tests(report)),
+        (None, Some(tally)) => Some(counted(tally)),
+        (None, None) => None,
+    }
+}
+
+/// Converts the test results in a record.
+pub(crate) fn tests(report: &TestReport) -> TestsView {
+    TestsView {
+        framework: report.framework.clone(),
+        source: report.source.clone(),
+        collected: report.collected,
+        duration_s: report.duration.map(seconds),
+        complete: report.complete,
+        warning: report
+            .doubt
+            .as_ref()
+            .map(|doubt| TestWarningView { kind: doubt.kind.clone(), message: doubt.message.clone() }),
+        notes: report.notes.clone(),
+        failures: report.failures.iter().map(failure).collect(),
+        ..counted(report.tally)
+    }
+}
+
+fn counted(tally: TestTally) -> TestsView {
+    let TestTally { total, passed, failed, errors, skipped, xfailed, xpassed, todo } = tally;
+    TestsView { total, passed, failed, errors, skipped, xfailed, xpassed, todo, ..TestsView::default() }
+}
+
+fn failure(failure: &NamedFailure) -> TestCaseView {
+    TestCaseView {
+        id: failure.id.clone(),
+        outcome: if failure.is_error { "error" } else { "failed" }.to_owned(),
+        file: failure.file.clone(),
+        line: failure.line,
+        kind: failure.kind.clone(),
+        message: (!failure.message.is_empty()).then(|| failure.message.clone()),
+        history: failure.history.clone(),
+        ..TestCaseView::default()
+    }
+}
+
+/// Returns the total length of the texts in test results, in bytes.
+pub(crate) fn test_report_len(report: &TestReport) -> usize {
+    let notes: usize = report.notes.iter().map(String::len).sum();
+    let doubt = report.doubt.as_ref().map_or(0, |doubt| doubt.message.len());
+    let failures = report.failures.iter().map(|failure| {
+        let file = failure.file.as_ref().map_or(0, String::len);
+        failure.id.len().saturating_add(failure.message.len()).saturating_add(file).saturating_add(200)
+    });
+    notes.saturating_add(doubt).saturating_add(failures.sum())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn source_of_test_results_is_parsed_and_other_words_are_refused() {
+        for (text, expected) in [
+            (None, TestReporting::Detect),
+            (Some("detect"), TestReporting::Detect),
+            (Some("off"), TestReporting::Off),
+            (Some("auto"), TestReporting::Auto),
+            (Some("junit:out/*.xml"), TestReporting::Junit("out/*.xml".to_owned())),
+        ] {
+            assert_eq!(reporting(text), Ok(expected));
+        }
+        let long = format!("junit:{}", "a".repeat(2_000));
+        for text in ["", "xunit:a.xml", "junit:", "junit:a\0b", "junit:*********", &long] {
+            let problem = reporting(Some(text)).unwrap_err().into_problem();
+            assert_eq!((problem.status, problem.title.as_str()), (400, "invalid report"), "{text}");
+            assert!(problem.help.is_some_and(|help| help.contains("junit:PATH")));
+        }
+    }
+}
