@@ -518,13 +518,14 @@ pub(super) fn process() -> BoxedStrategy<Process> {
             some(timestamp()),
             prop::collection::vec((condition(), timestamp()), 0..4),
             outcome(),
+            some(test_report()),
         ),
     )
         .prop_map(
             |(
                 (id, spec, lineage, node, launch_signature),
                 ((attempt, retries, never_ran), queued_at, started_at, updated_at, state),
-                (priority, cascade, cancel_at, conditions, reported),
+                (priority, cascade, cancel_at, conditions, reported, tests),
             )| {
                 Process {
                     id,
@@ -533,6 +534,7 @@ pub(super) fn process() -> BoxedStrategy<Process> {
                     cancel_at,
                     conditions: conditions.into_iter().collect(),
                     reported,
+                    tests,
                     spec: Arc::new(spec),
                     lineage,
                     signature: launch_signature,

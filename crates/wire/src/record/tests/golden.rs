@@ -12,6 +12,9 @@ const LIVES: &str = include_str!("golden/lives.jsonl");
 const LATER_LIVES: &str = include_str!("golden/later-lives.jsonl");
 const LATER_SPECS: &str = include_str!("golden/later-specs.jsonl");
 const LATER_EVENTS: &str = include_str!("golden/later-events.jsonl");
+const TEST_EVENTS: &str = include_str!("golden/test-events.jsonl");
+const TEST_LIFE: &str = include_str!("golden/test-life.json");
+const TEST_SPECS: &str = include_str!("golden/test-specs.jsonl");
 const PENDING_ACTIONS: &str = include_str!("golden/pending-actions.jsonl");
 const POLICIES: &str = include_str!("golden/policies.jsonl");
 
@@ -67,6 +70,37 @@ fn policies_of_a_spec_are_written_and_read_as_they_always_were() {
 #[test]
 fn later_events_are_written_and_read_as_they_always_were() {
     check(LATER_EVENTS, &later_events(), encode_event, decode_event);
+}
+
+#[test]
+fn test_results_are_written_and_read_as_they_always_were() {
+    let doubt = TestDoubt { kind: "no_tests".to_owned(), message: "no test ran".to_owned() };
+    let facts = [Fact::TestsReported(Box::new(test_report())), Fact::TestsDoubted(doubt)];
+    check(TEST_EVENTS, &facts.map(|fact| Event { at: Timestamp(5_000), fact }), encode_event, decode_event);
+    let tested = Process { tests: Some(Box::new(test_report())), ..running() };
+    check(TEST_LIFE, &[tested], encode_life, |life| decode(SPEC.trim_end(), life));
+}
+
+#[test]
+fn launch_that_names_a_source_of_test_results_needs_a_reader_that_knows_it() {
+    let with_tests = |tests: TestReporting| {
+        let mut process = running();
+        let mut spec = process.spec.as_ref().clone();
+        if let Work::Command(command) = &mut spec.work {
+            command.tests = tests;
+        }
+        process.spec = spec.into();
+        process
+    };
+    let processes = [TestReporting::Off, TestReporting::Auto, TestReporting::Junit("out/*.xml".to_owned())]
+        .map(with_tests);
+    let life = encode_life(&running());
+    check(TEST_SPECS, &processes, encode_spec, |spec| decode(spec, &life));
+    for spec in TEST_SPECS.lines() {
+        let refused = crate::record::decode_up_to(2, spec, &life).unwrap_err();
+        assert_eq!(refused, RecordDecodeError::TooNew { needs: 3, reads: 2 });
+    }
+    assert_eq!(encode_spec(&with_tests(TestReporting::Detect)), SPEC.trim_end());
 }
 
 #[test]
@@ -334,6 +368,28 @@ fn later_events() -> Vec<Event> {
     ]
     .map(|fact| Event { at: Timestamp(5_000), fact })
     .into()
+}
+
+fn test_report() -> TestReport {
+    TestReport {
+        framework: Some("pytest".to_owned()),
+        source: Some("plugin".to_owned()),
+        tally: TestTally { total: 3, passed: 1, failed: 1, skipped: 1, ..TestTally::default() },
+        collected: Some(4),
+        duration: Some(Duration::from_millis(1_250)),
+        complete: true,
+        doubt: Some(TestDoubt { kind: "no_tests".to_owned(), message: "no test ran".to_owned() }),
+        notes: vec!["pytest did not load the plugin".to_owned()],
+        failures: vec![NamedFailure {
+            id: "test_a.py::test_a".to_owned(),
+            is_error: true,
+            file: Some("test_a.py".to_owned()),
+            line: Some(7),
+            kind: Some("AssertionError".to_owned()),
+            message: "wrong user".to_owned(),
+            history: Some("new".to_owned()),
+        }],
+    }
 }
 
 fn pending_actions() -> Vec<PendingAction> {
