@@ -36,10 +36,13 @@ mod junit;
 mod parsers;
 mod plugin_lines;
 mod recognize;
+mod report_paths;
 mod rerun;
+mod results;
 mod run;
 mod summary;
 mod tap;
+mod test_list;
 mod text;
 mod verdict;
 
@@ -60,10 +63,13 @@ pub use junit::JunitParser;
 pub use parsers::parser_of;
 pub use plugin_lines::PluginParser;
 pub use recognize::{RECOGNIZED_LINES, RecognizedOutput, recognize};
+pub use report_paths::junit_paths;
 pub use rerun::rerun_command;
+pub use results::{ListedTest, StoredResultsError, TestResults};
 pub use run::{MAX_FLAKY, SLOWEST, TestRun};
 pub use summary::{FailureGroup, SlowTest, TestSummary};
 pub use tap::TapParser;
+pub use test_list::{EarlierTests, TestList};
 pub use verdict::{FailureHistory, TestWarning, doubt, history_of};
 
 /// Source code of the pytest plugin that reports the test results.

@@ -157,7 +157,82 @@ pub struct TestCounts {
     pub todo: u64,
 }
 
+impl Framework {
+    /// All frameworks.
+    const ALL: [Self; 8] = [
+        Self::Pytest,
+        Self::CargoTest,
+        Self::Nextest,
+        Self::GoTest,
+        Self::Jest,
+        Self::Vitest,
+        Self::Tap,
+        Self::Junit,
+    ];
+
+    /// Returns the framework with this name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|framework| framework.as_str() == name)
+    }
+
+    /// Returns the name of the framework, as in records.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Pytest => "pytest",
+            Self::CargoTest => "cargo_test",
+            Self::Nextest => "nextest",
+            Self::GoTest => "go_test",
+            Self::Jest => "jest",
+            Self::Vitest => "vitest",
+            Self::Tap => "tap",
+            Self::Junit => "junit",
+        }
+    }
+}
+
+impl TestSource {
+    /// Returns the name of the source, as in records.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Plugin => "plugin",
+            Self::Junit => "junit",
+            Self::Stream => "stream",
+            Self::Console => "console",
+        }
+    }
+}
+
+impl TestPhase {
+    /// Returns the name of the phase.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Collect => "collect",
+            Self::Setup => "setup",
+            Self::Call => "call",
+            Self::Teardown => "teardown",
+        }
+    }
+}
+
 impl TestOutcome {
+    /// Returns the name of the outcome.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Passed => "passed",
+            Self::Failed => "failed",
+            Self::Error => "error",
+            Self::Skipped => "skipped",
+            Self::Xfailed => "xfailed",
+            Self::Xpassed => "xpassed",
+            Self::Todo => "todo",
+        }
+    }
+
     /// Returns true if the test failed or could not be run to its end.
     #[must_use]
     pub const fn is_failure(self) -> bool {

@@ -52,6 +52,18 @@ impl TestCollector {
         self.best().counts()
     }
 
+    /// Returns true if the results of a source are complete.
+    #[must_use]
+    pub const fn is_complete(&self, source: TestSource) -> bool {
+        let [plugin, junit, stream, console] = &self.runs;
+        match source {
+            TestSource::Plugin => plugin.is_complete(),
+            TestSource::Junit => junit.is_complete(),
+            TestSource::Stream => stream.is_complete(),
+            TestSource::Console => console.is_complete(),
+        }
+    }
+
     /// Returns the results so far.
     #[must_use]
     pub fn summary(&self) -> TestSummary {

@@ -44,9 +44,30 @@ fn detect_script(script: &str) -> Option<DetectedTests> {
     })
 }
 
+/// Options of all frameworks with which they run no tests.
+const RUNS_NOTHING: [&str; 14] = [
+    "--collect-only",
+    "--co",
+    "--fixtures",
+    "--markers",
+    "--setup-plan",
+    "--no-run",
+    "--list",
+    "-list",
+    "--listTests",
+    "--showConfig",
+    "--version",
+    "-V",
+    "--help",
+    "-h",
+];
+
 /// Detects the framework in the words of a single command.
 pub(super) fn detect_words(words: &[&str]) -> Option<DetectedTests> {
     let (framework, rest) = framework_of(words)?;
+    if rest.iter().any(|word| RUNS_NOTHING.contains(word)) {
+        return None;
+    }
     let has = |option: &str| {
         rest.iter().take_while(|word| **word != "--").any(|word| {
             *word == option || word.strip_prefix(option).is_some_and(|value| value.starts_with('='))
@@ -241,6 +262,10 @@ mod tests {
             "vitest list",
             "tox",
             "go vet",
+            "pytest --collect-only",
+            "cargo test -- --list",
+            "cargo test --no-run",
+            "npx jest --listTests",
         ] {
             assert_eq!(detected(command), None, "{command}");
         }

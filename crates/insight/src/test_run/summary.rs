@@ -13,7 +13,6 @@ pub struct TestSummary {
     /// Source of the results.
     pub source: TestSource,
     /// Number of tests, in total and by result.
-    #[serde(flatten)]
     pub counts: TestCounts,
     /// Number of tests that the framework found before it ran them, if the framework reports it.
     pub collected: Option<u64>,

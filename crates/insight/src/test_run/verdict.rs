@@ -4,6 +4,7 @@ use super::case::TestCounts;
 use super::summary::TestSummary;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
+use std::fmt;
 
 /// Reason to doubt a successful test run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,6 +41,59 @@ pub enum TestWarning {
     },
     /// The command exited with code 0, but the report is incomplete.
     Incomplete,
+}
+
+impl TestWarning {
+    /// Returns the code of the reason, as in records.
+    #[must_use]
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::NoTests => "no_tests",
+            Self::FewerThanCollected { .. } => "fewer_than_collected",
+            Self::FewerThanBefore { .. } => "fewer_than_before",
+            Self::FailuresIgnored { .. } => "failures_ignored",
+            Self::Contradiction { .. } => "contradiction",
+            Self::Incomplete => "incomplete",
+        }
+    }
+}
+
+impl fmt::Display for TestWarning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the command exited with code 0, but ")?;
+        match self {
+            Self::NoTests => f.write_str("no test ran"),
+            Self::FewerThanCollected { collected, ran } => {
+                write!(f, "only {ran} of {collected} collected tests have a result")
+            }
+            Self::FewerThanBefore { before, now } => {
+                write!(f, "only {now} tests ran, after {before} in the last run")
+            }
+            Self::FailuresIgnored { failures: 1 } => f.write_str("1 test failed"),
+            Self::FailuresIgnored { failures } => write!(f, "{failures} tests failed"),
+            Self::Contradiction { stated, counted } => write!(
+                f,
+                "another summary of the same run states {} tests and {} failures instead of {} and {}",
+                stated.total,
+                stated.failures(),
+                counted.total,
+                counted.failures()
+            ),
+            Self::Incomplete => f.write_str("the test results are incomplete"),
+        }
+    }
+}
+
+impl FailureHistory {
+    /// Returns the name of the history, as in records.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::New => "new",
+            Self::Known => "known",
+            Self::Flaky => "flaky",
+        }
+    }
 }
 
 /// Returns a reason to doubt a test run whose command exited with code 0. `before` is the number of tests in the last
