@@ -1,9 +1,9 @@
 //! Runs commands on this machine, each under a shim that outlives the manager.
 //!
 //! [`OsSpawner`] starts one `longhaul-shim` for each attempt and communicates with it. If the shim is killed, the
-//! spawner supervises the command in its place. [`OsOutput`] reads the output that the shims wrote. [`OsProber`] runs
-//! the probes that check if a command works. All files of an attempt are in `<attempts>/<process>/<n>/`;
-//! `longhaul-shim` defines their format.
+//! spawner supervises the command in its place. [`OsOutput`] reads the output that the shims wrote. [`OsTestFiles`]
+//! stores test results and reads test reports. [`OsProber`] runs the probes that check if a command works. All files of
+//! an attempt are in `<attempts>/<process>/<n>/`; `longhaul-shim` defines their format.
 //!
 //! # Input
 //! A command that is started with a pipe as its standard input reads from the file `stdin` of its attempt directory.
@@ -52,6 +52,7 @@ mod program;
 mod reaper;
 mod spawner;
 mod takeover;
+mod test_files;
 mod translate;
 mod usage;
 mod watch;
@@ -61,3 +62,4 @@ pub use options::{ContainmentChoice, OsOptions};
 pub use output::OsOutput;
 pub use prober::OsProber;
 pub use spawner::OsSpawner;
+pub use test_files::OsTestFiles;

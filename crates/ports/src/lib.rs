@@ -23,6 +23,7 @@ mod restore;
 mod signer;
 mod spawner;
 mod store;
+mod test_files;
 mod webhook;
 
 pub use clock::{Clock, WallTime};
@@ -54,4 +55,5 @@ pub use store::{
     ProcessFilter, ProcessStore, SortOrder, Store, StoreError, StoreRejection, StoredProcess, Submission,
     SubmitLimits, SubmitOutcome, Writer, max_pending_actions,
 };
+pub use test_files::{FilePart, FoundReport, MAX_REPORTS, NoopTestFiles, TestFileError, TestFiles};
 pub use webhook::{WebhookRequest, WebhookResponse, WebhookTransport, WebhookTransportError};

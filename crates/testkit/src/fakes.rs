@@ -21,6 +21,7 @@ mod prober;
 mod script;
 mod signer;
 mod spawner;
+mod test_files;
 mod world;
 
 pub use clock::VirtualClock;
@@ -38,6 +39,7 @@ pub use prober::FakeProber;
 pub use script::{ChildScript, RunBehavior, StartBehavior, StdinBehavior, StopBehavior};
 pub use signer::FakeSigner;
 pub use spawner::ScriptedSpawner;
+pub use test_files::FakeTestFiles;
 
 pub(crate) use ids::mix as spread;
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -40,6 +40,7 @@ pub mod reader_cursors;
 pub mod restore;
 pub mod spawner;
 pub mod store;
+pub mod test_files;
 pub mod webhook;
 pub mod wrapper;
 
@@ -51,6 +52,7 @@ pub use reader_cursors::ReaderCursorsFixture;
 pub use restore::RestoreFixture;
 pub use spawner::{SpawnerFixture, TestCommands};
 pub use store::{ConnectionCut, StoreFixture, SubmissionBuilder};
+pub use test_files::{TestFileFeed, TestFilesFixture};
 pub use webhook::WebhookFixture;
 
 use crate::fakes::locked;

@@ -1,13 +1,15 @@
 //! Runs the contract suites on the fakes.
 
 use async_trait::async_trait;
-use longhaul_domain::{CommandSpec, Stdin};
+use longhaul_domain::{CommandSpec, Stdin, Timestamp};
 use longhaul_ports::{AttemptKey, OutputSource, Spawner};
 use longhaul_testkit::fakes::{
-    ChildScript, FakeEnvironmentStore, FakeOutput, ScriptedSpawner, SequentialIds, VirtualClock,
+    ChildScript, FakeEnvironmentStore, FakeOutput, FakeTestFiles, ScriptedSpawner, SequentialIds,
+    VirtualClock,
 };
 use longhaul_testkit::suite::{
     EnvironmentStoreFixture, IdSourceFixture, OutputFeed, OutputFixture, SpawnerFixture, TestCommands,
+    TestFileFeed, TestFilesFixture,
 };
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,6 +29,37 @@ mod store {
     }
 
     longhaul_testkit::environment_store_suite!(open);
+}
+
+mod test_files {
+    use super::*;
+
+    #[derive(Debug)]
+    struct Direct(FakeTestFiles);
+
+    #[async_trait]
+    impl TestFileFeed for Direct {
+        async fn start(&self, _key: AttemptKey) {}
+
+        async fn append(&self, key: AttemptKey, name: &str, bytes: &[u8]) {
+            self.0.append(key, name, bytes);
+        }
+
+        async fn write_report(&self, path: &str, bytes: &[u8]) {
+            self.0.write_report(path, bytes, Timestamp(0));
+        }
+
+        fn directory(&self) -> String {
+            "/work".to_owned()
+        }
+    }
+
+    fn open() -> TestFilesFixture {
+        let files = FakeTestFiles::default();
+        TestFilesFixture::new(Arc::new(files.clone()), Arc::new(Direct(files)))
+    }
+
+    longhaul_testkit::test_files_suite!(open);
 }
 
 mod output {

@@ -2,12 +2,14 @@
 
 use crate::bench::{Bench, options};
 use async_trait::async_trait;
-use longhaul_adapters::os::{ContainmentChoice, OsOutput, OsSpawner};
+use longhaul_adapters::os::{ContainmentChoice, OsOutput, OsSpawner, OsTestFiles};
 use longhaul_adapters::system::SystemClock;
 use longhaul_domain::{CommandSpec, Stdin, StopPolicy};
-use longhaul_ports::{AttemptKey, Clock, OutputSource, Spawner};
+use longhaul_ports::{AttemptKey, Clock, OutputSource, Spawner, TestFiles};
 use longhaul_shim::{IndexEntry, StreamId};
-use longhaul_testkit::suite::{OutputFeed, OutputFixture, SpawnerFixture, TestCommands};
+use longhaul_testkit::suite::{
+    OutputFeed, OutputFixture, SpawnerFixture, TestCommands, TestFileFeed, TestFilesFixture,
+};
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::net::TcpListener;
@@ -41,6 +43,67 @@ mod output {
         let clock = SystemClock::open(directory.path()).unwrap();
         OutputFixture::new(Arc::new(output), Arc::new(Files { attempts, clock })).guarded(directory)
     });
+}
+
+mod test_files {
+    use super::*;
+
+    /// Attempt directories and a working directory below one path.
+    #[derive(Debug)]
+    struct Directories(PathBuf);
+
+    impl Directories {
+        fn attempt(&self, key: AttemptKey) -> PathBuf {
+            self.0.join("attempts").join(key.id.to_string()).join(key.attempt.to_string())
+        }
+    }
+
+    #[async_trait]
+    impl TestFileFeed for Directories {
+        async fn start(&self, key: AttemptKey) {
+            std::fs::create_dir_all(self.attempt(key)).unwrap();
+        }
+
+        async fn append(&self, key: AttemptKey, name: &str, bytes: &[u8]) {
+            let path = self.attempt(key).join(name);
+            let mut file = OpenOptions::new().create(true).append(true).open(path).unwrap();
+            file.write_all(bytes).unwrap();
+        }
+
+        async fn write_report(&self, path: &str, bytes: &[u8]) {
+            std::fs::create_dir_all(self.0.join("work")).unwrap();
+            std::fs::write(self.0.join("work").join(path), bytes).unwrap();
+        }
+
+        fn directory(&self) -> String {
+            self.0.join("work").to_str().unwrap().to_owned()
+        }
+    }
+
+    longhaul_testkit::test_files_suite!(|| {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().to_owned();
+        let files = OsTestFiles::open(&path.join("attempts")).unwrap();
+        TestFilesFixture::new(Arc::new(files), Arc::new(Directories(path))).guarded(directory)
+    });
+
+    #[tokio::test]
+    async fn file_that_a_command_replaced_by_a_link_or_a_pipe_is_not_read() {
+        let directory = tempfile::tempdir().unwrap();
+        let files = OsTestFiles::open(&directory.path().join("attempts")).unwrap();
+        let directories = Directories(directory.path().to_owned());
+        let key = crate::bench::key(1);
+        directories.start(key).await;
+        let secret = directory.path().join("secret");
+        std::fs::write(&secret, "hunter2").unwrap();
+        std::os::unix::fs::symlink(&secret, directories.attempt(key).join("link")).unwrap();
+        assert!(files.read(key, "link", 0, 10).await.is_err());
+        assert!(files.write(key, "link", 0, b"x".to_vec()).await.is_err());
+        assert_eq!(std::fs::read_to_string(&secret).unwrap(), "hunter2");
+        let pipe = directories.attempt(key).join("pipe");
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        assert!(files.read(key, "pipe", 0, 10).await.is_err());
+    }
 }
 
 fn open(containment: ContainmentChoice) -> SpawnerFixture {

@@ -1,0 +1,186 @@
+//! Finds test reports below a directory. No symbolic link is followed, except in the path of the directory itself.
+
+use super::open_regular;
+use longhaul_domain::Timestamp;
+use longhaul_ports::{FoundReport, MAX_REPORTS};
+use rustix::fs::{Dir, Mode, OFlags, openat};
+use rustix::io::Errno;
+use std::fs::File;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::time::UNIX_EPOCH;
+
+/// Maximum number of names that one search reads.
+const MAX_NAMES: usize = 100_000;
+
+/// Returns the regular files that match a pattern, in the order of their paths.
+pub(super) fn find(directory: &str, pattern: &str) -> io::Result<Vec<FoundReport>> {
+    let (base, rest) = base_of(directory, pattern);
+    let mut search = ReportSearch { found: Vec::new(), names_left: MAX_NAMES };
+    let parts: Vec<&str> = parts_of(rest).collect();
+    let prefix = if base == "/" && pattern.starts_with('/') { "/" } else { "" };
+    search.descend(open_base(base)?, prefix, &parts)?;
+    search.found.sort_by(|one, other| one.path.cmp(&other.path));
+    Ok(search.found)
+}
+
+/// Opens a report that [`find`] has found.
+pub(super) fn open(directory: &str, path: &str) -> io::Result<File> {
+    let (base, rest) = base_of(directory, path);
+    let mut parts: Vec<&str> = parts_of(rest).collect();
+    let name = parts.pop().ok_or(Errno::NOENT)?;
+    let mut at = open_base(base)?;
+    for part in parts {
+        at = open_directory(&at, part)?;
+    }
+    open_regular(&at, name, OFlags::RDONLY)
+}
+
+fn base_of<'a>(directory: &'a str, path: &'a str) -> (&'a str, &'a str) {
+    path.strip_prefix('/').map_or((directory, path), |rest| ("/", rest))
+}
+
+fn parts_of(path: &str) -> impl Iterator<Item = &str> {
+    path.split('/').filter(|part| !part.is_empty() && *part != ".")
+}
+
+fn open_base(directory: &str) -> io::Result<OwnedFd> {
+    Ok(File::open(directory)?.into())
+}
+
+fn open_directory(at: &OwnedFd, name: &str) -> rustix::io::Result<OwnedFd> {
+    let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::RDONLY;
+    openat(at, name, flags, Mode::empty())
+}
+
+struct ReportSearch {
+    found: Vec<FoundReport>,
+    names_left: usize,
+}
+
+impl ReportSearch {
+    /// Searches the files that match the parts of a pattern below an open directory. `path` is the path of the
+    /// directory with its final slash.
+    fn descend(&mut self, at: OwnedFd, path: &str, parts: &[&str]) -> io::Result<()> {
+        let Some((part, rest)) = parts.split_first() else { return Ok(()) };
+        let names = if part.contains('*') { self.matching(&at, part)? } else { vec![(*part).to_owned()] };
+        for name in names {
+            if self.found.len() >= MAX_REPORTS {
+                break;
+            }
+            if rest.is_empty() {
+                self.add(&at, path, &name)?;
+                continue;
+            }
+            match open_directory(&at, &name) {
+                Ok(below) => self.descend(below, &format!("{path}{name}/"), rest)?,
+                Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::ACCESS) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+
+    fn matching(&mut self, at: &OwnedFd, pattern: &str) -> io::Result<Vec<String>> {
+        let mut names = Vec::new();
+        for entry in Dir::read_from(at)? {
+            let entry = entry?;
+            self.names_left = self.names_left.saturating_sub(1);
+            if self.names_left == 0 {
+                return Err(io::Error::other("the pattern selects too many names"));
+            }
+            if let Ok(name) = entry.file_name().to_str()
+                && name != "."
+                && name != ".."
+                && (!name.starts_with('.') || pattern.starts_with('.'))
+                && matches(pattern, name)
+            {
+                names.push(name.to_owned());
+            }
+        }
+        names.sort();
+        Ok(names)
+    }
+
+    fn add(&mut self, at: &OwnedFd, path: &str, name: &str) -> io::Result<()> {
+        let file = match open_regular(at, name, OFlags::RDONLY) {
+            Ok(file) => file,
+            // Another kind of file, a link, or a file that cannot be read is no report.
+            Err(_) => return Ok(()),
+        };
+        let metadata = file.metadata()?;
+        let changed = metadata.modified()?.duration_since(UNIX_EPOCH).unwrap_or_default();
+        self.found.push(FoundReport {
+            path: format!("{path}{name}"),
+            size: metadata.len(),
+            changed_at: Timestamp(i64::try_from(changed.as_millis()).unwrap_or(i64::MAX)),
+        });
+        Ok(())
+    }
+}
+
+/// Returns true if a name matches a pattern in which `*` stands for any characters.
+fn matches(pattern: &str, name: &str) -> bool {
+    let mut parts = pattern.split('*');
+    let Some(mut rest) = parts.next().and_then(|start| name.strip_prefix(start)) else { return false };
+    let mut parts = parts.peekable();
+    while let Some(part) = parts.next() {
+        if parts.peek().is_none() {
+            return rest.ends_with(part);
+        }
+        match rest.find(part) {
+            Some(at) => rest = rest.get(at.saturating_add(part.len())..).unwrap_or_default(),
+            None => return false,
+        }
+    }
+    rest.is_empty()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    #[test]
+    fn star_stands_for_any_characters_of_one_name() {
+        for (pattern, name, is_match) in [
+            ("*.xml", "a.xml", true),
+            ("TEST-*.xml", "TEST-a.b.xml", true),
+            ("TEST-*.xml", "test-a.xml", false),
+            ("a*b*c", "a1b2b3c", true),
+            ("a*b", "ab", true),
+            ("a*b*b", "ab", false),
+            ("plain", "plainer", false),
+        ] {
+            assert_eq!(matches(pattern, name), is_match, "{pattern} {name}");
+        }
+    }
+
+    #[test]
+    fn only_regular_files_are_found_and_no_link_is_followed() {
+        let directory = tempfile::tempdir().unwrap();
+        let base = directory.path();
+        for name in ["out/one", "out/two", "elsewhere"] {
+            fs::create_dir_all(base.join(name)).unwrap();
+        }
+        for name in ["out/one/b.xml", "out/two/a.xml", "out/two/a.txt", "elsewhere/c.xml"] {
+            fs::write(base.join(name), name).unwrap();
+        }
+        symlink(base.join("elsewhere"), base.join("out/linked")).unwrap();
+        symlink(base.join("elsewhere/c.xml"), base.join("out/one/link.xml")).unwrap();
+        fs::create_dir(base.join("out/one/directory.xml")).unwrap();
+        let base = base.to_str().unwrap();
+        let paths = |pattern: &str| -> Vec<String> {
+            find(base, pattern).unwrap().into_iter().map(|found| found.path).collect()
+        };
+        assert_eq!(paths("out/*/*.xml"), ["out/one/b.xml", "out/two/a.xml"]);
+        assert_eq!(paths("./out/two/a.txt"), ["out/two/a.txt"]);
+        assert_eq!(paths("nothing/*.xml"), [""; 0]);
+        let absolute = format!("{base}/out/one/*.xml");
+        assert_eq!(paths(&absolute), [format!("{base}/out/one/b.xml")]);
+        assert!(open(base, "out/one/link.xml").is_err());
+        assert!(open(base, "out/linked/c.xml").is_err());
+        assert!(open(base, "out/one/b.xml").is_ok());
+    }
+}

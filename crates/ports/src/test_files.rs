@@ -1,0 +1,184 @@
+//! Port for the files of test runs.
+
+use crate::{AttemptKey, BoxedError};
+use async_trait::async_trait;
+use longhaul_domain::Timestamp;
+use std::fmt::Debug;
+
+/// Stores files next to the output of an attempt, and reads the test reports that a command wrote.
+///
+/// The files of an attempt are removed together with its output ([`OutputLog::remove`](crate::OutputLog::remove)). A
+/// name is a file name without a directory. Files that a command wrote are unverified: only regular files are read, and
+/// symbolic links are not followed.
+#[async_trait]
+pub trait TestFiles: Debug + Send + Sync + 'static {
+    /// Returns the absolute path under which the command of an attempt can write a file with this name. Returns `None`
+    /// if commands cannot write such files.
+    fn path(&self, key: AttemptKey, name: &str) -> Option<String>;
+
+    /// Removes the content of a file after `from` bytes, and appends `bytes`. Creates the file if `from` is 0 and the
+    /// file does not exist.
+    ///
+    /// # Errors
+    /// [`TestFileError::Missing`] if the attempt has no directory, [`TestFileError::Failed`] on other failures.
+    async fn write(
+        &self,
+        key: AttemptKey,
+        name: &str,
+        from: u64,
+        bytes: Vec<u8>,
+    ) -> Result<(), TestFileError>;
+
+    /// Renames a file in one step. A file that already has the new name is replaced.
+    ///
+    /// # Errors
+    /// [`TestFileError::Missing`] if the file does not exist, [`TestFileError::Failed`] on other failures.
+    async fn rename(&self, key: AttemptKey, from: &str, to: &str) -> Result<(), TestFileError>;
+
+    /// Reads at most `limit` bytes of a file, starting at offset `from`. Bytes behind the end of the file are not an
+    /// error.
+    ///
+    /// # Errors
+    /// [`TestFileError::Missing`] if the file does not exist, [`TestFileError::Failed`] on other failures.
+    async fn read(
+        &self,
+        key: AttemptKey,
+        name: &str,
+        from: u64,
+        limit: u32,
+    ) -> Result<FilePart, TestFileError>;
+
+    /// Finds the reports that match `pattern`, a path in which `*` stands for any characters of one name. The path is
+    /// relative to `directory` or absolute. Returns at most [`MAX_REPORTS`] reports, in the order of their paths.
+    ///
+    /// Only regular files are found. No symbolic link in the pattern is followed.
+    ///
+    /// # Errors
+    /// [`TestFileError::Report`] if the directory cannot be read.
+    async fn find_reports(&self, directory: &str, pattern: &str) -> Result<Vec<FoundReport>, TestFileError>;
+
+    /// Reads at most `limit` bytes of a report, starting at offset `from`. `path` is the path of a [`FoundReport`].
+    ///
+    /// # Errors
+    /// [`TestFileError::Report`] if the report cannot be read.
+    async fn read_report(
+        &self,
+        directory: &str,
+        path: &str,
+        from: u64,
+        limit: u32,
+    ) -> Result<FilePart, TestFileError>;
+}
+
+/// Maximum number of reports of one test run.
+pub const MAX_REPORTS: usize = 500;
+
+/// A part of a file.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FilePart {
+    /// Bytes of the part; empty at the end of the file.
+    pub bytes: Vec<u8>,
+    /// Size of the whole file, in bytes.
+    pub size: u64,
+}
+
+/// A report that a command may have written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FoundReport {
+    /// Path of the report: absolute if the pattern was absolute, otherwise relative to the directory.
+    pub path: String,
+    /// Size of the report, in bytes.
+    pub size: u64,
+    /// Time of the last change of the report.
+    pub changed_at: Timestamp,
+}
+
+/// An error of the files of a test run.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TestFileError {
+    /// The attempt has no such file.
+    #[error("attempt {} of process {} has no file {name:?}", key.attempt, key.id)]
+    Missing {
+        /// Attempt whose file was accessed.
+        key: AttemptKey,
+        /// Name of the file.
+        name: String,
+    },
+    /// A file of an attempt could not be read or written.
+    #[error("the file {name:?} of attempt {} of process {} could not be {tried}", key.attempt, key.id)]
+    Failed {
+        /// Attempt whose file was accessed.
+        key: AttemptKey,
+        /// Name of the file.
+        name: String,
+        /// Failed operation as a past participle for the message, such as `read`.
+        tried: &'static str,
+        /// Underlying error.
+        #[source]
+        source: BoxedError,
+    },
+    /// A report could not be found or read.
+    #[error("the report {path:?} could not be read")]
+    Report {
+        /// Path or pattern of the report.
+        path: String,
+        /// Underlying error.
+        #[source]
+        source: BoxedError,
+    },
+}
+
+/// Files of test runs for a spawner whose commands cannot write files. It stores nothing and finds no reports.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoopTestFiles;
+
+#[async_trait]
+impl TestFiles for NoopTestFiles {
+    fn path(&self, _key: AttemptKey, _name: &str) -> Option<String> {
+        None
+    }
+
+    async fn write(
+        &self,
+        _key: AttemptKey,
+        _name: &str,
+        _from: u64,
+        _bytes: Vec<u8>,
+    ) -> Result<(), TestFileError> {
+        Ok(())
+    }
+
+    async fn rename(&self, _key: AttemptKey, _from: &str, _to: &str) -> Result<(), TestFileError> {
+        Ok(())
+    }
+
+    async fn read(
+        &self,
+        key: AttemptKey,
+        name: &str,
+        _from: u64,
+        _limit: u32,
+    ) -> Result<FilePart, TestFileError> {
+        Err(TestFileError::Missing { key, name: name.to_owned() })
+    }
+
+    async fn find_reports(
+        &self,
+        _directory: &str,
+        _pattern: &str,
+    ) -> Result<Vec<FoundReport>, TestFileError> {
+        Ok(Vec::new())
+    }
+
+    async fn read_report(
+        &self,
+        _directory: &str,
+        path: &str,
+        _from: u64,
+        _limit: u32,
+    ) -> Result<FilePart, TestFileError> {
+        let source = "this spawner has no reports".into();
+        Err(TestFileError::Report { path: path.to_owned(), source })
+    }
+}

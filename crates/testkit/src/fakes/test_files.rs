@@ -1,0 +1,112 @@
+//! Files of test runs in memory.
+
+use crate::fakes::locked;
+use async_trait::async_trait;
+use longhaul_domain::Timestamp;
+use longhaul_ports::{AttemptKey, FilePart, FoundReport, TestFileError, TestFiles};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+/// Files of test runs in memory. Clones share the files. A pattern of reports matches only the path that is equal to it.
+#[derive(Clone, Debug, Default)]
+pub struct FakeTestFiles {
+    files: Arc<Mutex<BTreeMap<(AttemptKey, String), Vec<u8>>>>,
+    reports: Arc<Mutex<BTreeMap<String, (Vec<u8>, Timestamp)>>>,
+}
+
+impl FakeTestFiles {
+    /// Appends to a file as the command of an attempt does.
+    pub fn append(&self, key: AttemptKey, name: &str, bytes: &[u8]) {
+        locked(&self.files).entry((key, name.to_owned())).or_default().extend_from_slice(bytes);
+    }
+
+    /// Returns the content of a file.
+    #[must_use]
+    pub fn content(&self, key: AttemptKey, name: &str) -> Option<Vec<u8>> {
+        locked(&self.files).get(&(key, name.to_owned())).cloned()
+    }
+
+    /// Writes a report with this time of its last change.
+    pub fn write_report(&self, path: &str, bytes: &[u8], changed_at: Timestamp) {
+        locked(&self.reports).insert(path.to_owned(), (bytes.to_vec(), changed_at));
+    }
+}
+
+#[async_trait]
+impl TestFiles for FakeTestFiles {
+    fn path(&self, key: AttemptKey, name: &str) -> Option<String> {
+        Some(format!("/attempts/{}/{}/{name}", key.id, key.attempt))
+    }
+
+    async fn write(
+        &self,
+        key: AttemptKey,
+        name: &str,
+        from: u64,
+        bytes: Vec<u8>,
+    ) -> Result<(), TestFileError> {
+        let mut files = locked(&self.files);
+        let file = (key, name.to_owned());
+        if from > 0 && !files.contains_key(&file) {
+            return Err(TestFileError::Missing { key, name: name.to_owned() });
+        }
+        let content = files.entry(file).or_default();
+        content.resize(usize::try_from(from).unwrap_or(usize::MAX), 0);
+        content.extend_from_slice(&bytes);
+        Ok(())
+    }
+
+    async fn rename(&self, key: AttemptKey, from: &str, to: &str) -> Result<(), TestFileError> {
+        let mut files = locked(&self.files);
+        let content = files.remove(&(key, from.to_owned()));
+        let content = content.ok_or_else(|| TestFileError::Missing { key, name: from.to_owned() })?;
+        files.insert((key, to.to_owned()), content);
+        Ok(())
+    }
+
+    async fn read(
+        &self,
+        key: AttemptKey,
+        name: &str,
+        from: u64,
+        limit: u32,
+    ) -> Result<FilePart, TestFileError> {
+        let files = locked(&self.files);
+        let content = files.get(&(key, name.to_owned()));
+        let content = content.ok_or_else(|| TestFileError::Missing { key, name: name.to_owned() })?;
+        Ok(part(content, from, limit))
+    }
+
+    async fn find_reports(&self, _directory: &str, pattern: &str) -> Result<Vec<FoundReport>, TestFileError> {
+        let reports = locked(&self.reports);
+        let found = reports.get(pattern).map(|(bytes, changed_at)| FoundReport {
+            path: pattern.to_owned(),
+            size: u64::try_from(bytes.len()).unwrap_or(u64::MAX),
+            changed_at: *changed_at,
+        });
+        Ok(found.into_iter().collect())
+    }
+
+    async fn read_report(
+        &self,
+        _directory: &str,
+        path: &str,
+        from: u64,
+        limit: u32,
+    ) -> Result<FilePart, TestFileError> {
+        let reports = locked(&self.reports);
+        let source = "there is no such report".into();
+        let missing = TestFileError::Report { path: path.to_owned(), source };
+        let (bytes, _) = reports.get(path).ok_or(missing)?;
+        Ok(part(bytes, from, limit))
+    }
+}
+
+fn part(content: &[u8], from: u64, limit: u32) -> FilePart {
+    let start = usize::try_from(from).unwrap_or(usize::MAX).min(content.len());
+    let end = start.saturating_add(usize::try_from(limit).unwrap_or(usize::MAX)).min(content.len());
+    FilePart {
+        bytes: content.get(start..end).unwrap_or_default().to_vec(),
+        size: u64::try_from(content.len()).unwrap_or(u64::MAX),
+    }
+}
