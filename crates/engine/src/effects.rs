@@ -134,7 +134,7 @@ impl EngineShared {
         if !self.admit(&stored.process, key).await {
             return;
         }
-        let environment = match self.environment_of(command, stored.process.spec.session.as_ref()).await {
+        let mut environment = match self.environment_of(command, stored.process.spec.session.as_ref()).await {
             Ok(environment) => environment,
             Err(error @ (EnvironmentStoreError::Missing { .. } | EnvironmentStoreError::Unusable { .. })) => {
                 let failure =
@@ -148,6 +148,9 @@ impl EngineShared {
                 return self.again_later(key);
             }
         };
+        self.add_test_variables(&stored.process, key, &mut environment);
+        // The command may end before the commit of its start, so the collection of its test results starts first.
+        self.follow_tests(stored);
         self.copies.began(&stored.process, key);
         let leased = self.parts.store.leases_expire() && runs_again_if_lost(&stored.process);
         let order = StartRequest { key, command: command.as_ref().clone(), environment, leased };

@@ -20,6 +20,7 @@ use crate::retention::{PruneStatus, prune_periodically};
 use crate::stale_attempts::examine_stale_attempts;
 use crate::start_dedup::StartDedup;
 use crate::subscribe::SubscriptionShared;
+use crate::test_runs::TestRuns;
 use crate::timers::Timers;
 use crate::uncommitted_exits::UncommittedExits;
 use crate::unverified_attempts::UnverifiedAttempts;
@@ -59,6 +60,7 @@ pub(crate) struct EngineShared {
     pub(crate) live_stats: LiveStatsCache,
     pub(crate) owned: RecordCache,
     pub(crate) starts: StartDedup,
+    pub(crate) test_runs: TestRuns,
     pub(crate) unexamined: UnverifiedAttempts,
     pub(crate) unrecorded: UncommittedExits,
     pub(crate) cascades: CascadeTracker,
@@ -108,6 +110,7 @@ impl Engine {
             live_stats: LiveStatsCache::default(),
             owned: RecordCache::default(),
             starts: StartDedup::default(),
+            test_runs: TestRuns::default(),
             unexamined: UnverifiedAttempts::default(),
             unrecorded: UncommittedExits::default(),
             cascades: CascadeTracker::default(),

@@ -19,8 +19,13 @@ const NON_INTERACTIVE: &[(&str, &str)] = &[
 
 /// Variables that the engine sets for every attempt. Captured values of these variables are dropped, because they
 /// belong to another process.
-const RESERVED_VARIABLES: &[&str] =
-    &["LONGHAUL_ID", "LONGHAUL_ATTEMPT", "LONGHAUL_SOCKET", "LONGHAUL_SESSION"];
+const RESERVED_VARIABLES: &[&str] = &[
+    "LONGHAUL_ID",
+    "LONGHAUL_ATTEMPT",
+    "LONGHAUL_SOCKET",
+    "LONGHAUL_SESSION",
+    longhaul_insight::test_run::PYTEST_REPORT_VARIABLE,
+];
 
 impl EngineShared {
     /// Returns the environment of a command. It consists of the captured variables except the removed and hidden ones,

@@ -55,6 +55,7 @@ mod start_dedup;
 mod stats;
 mod store_errors;
 mod subscribe;
+mod test_runs;
 mod timers;
 mod transact;
 mod tree;
@@ -75,6 +76,7 @@ pub use interrupted::{
     InterruptedRestart, InterruptedRestartOptions, RestartScope, SkipReason, SkippedRestart,
 };
 pub use launch::{Launch, LaunchOutcome, Launcher};
+pub use longhaul_insight::test_run;
 pub use longhaul_ports as ports;
 pub use monitor::check_watch;
 pub use output::FollowProgress;
@@ -84,6 +86,7 @@ pub use retention::PruneResult;
 pub use shutdown::Shutdown;
 pub use stats::{LevelStats, ProcessStats};
 pub use subscribe::{CallbackGuard, Subscription, SubscriptionItem};
+pub use test_runs::{TestPage, TestPageRequest, TestRunSettings};
 pub use tree::MemberOutcome;
 pub use wait::{WaitCondition, WaitMode, WaitOutcome};
 pub use why::WaitReason;

@@ -189,6 +189,7 @@ impl EngineShared {
         if subjects.is_over || subjects.knows_newer(stored) {
             return;
         }
+        self.follow_tests(stored);
         let phase = MonitorPhase::of(self, stored);
         let is_other = subjects.of.get(&id).is_some_and(|known| known.key.attempt != stored.process.attempt);
         let before = if is_other || phase.is_none() { subjects.remove(stored) } else { None };
@@ -225,10 +226,11 @@ impl EngineShared {
     }
 
     /// Passes an observation of the spawner on to the inbox. If the observation ends an attempt, the consumers of its
-    /// output first read the rest of the output. If the attempt failed, its first error is searched, too.
+    /// output first read the rest of the output, and its test results are collected. If the attempt failed, its first
+    /// error is searched, too.
     pub(crate) fn take_in(self: &Arc<Self>, id: ProcessId, observation: Observation) {
         let follower = self.last_follower(id, &observation);
-        if follower.is_none() && !is_failure(&observation) {
+        if follower.is_none() && !is_failure(&observation) && !self.ends_test_run(id, &observation) {
             return self.lanes.seen(id, observation);
         }
         let core = self.clone();
@@ -238,6 +240,8 @@ impl EngineShared {
                 follower.finish(&core, written).await;
             }
             let observation = core.with_first_error(id, observation).await;
+            let (results, observation) = core.with_test_results(id, None, observation).await;
+            results.into_iter().for_each(|results| core.lanes.seen(id, results));
             core.lanes.seen(id, observation);
         });
     }

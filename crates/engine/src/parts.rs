@@ -1,5 +1,6 @@
 //! The ports and settings of an engine.
 
+use crate::test_runs::TestRunSettings;
 use longhaul_domain::{Level, Policy, ResourceLimits, Retention, SilencePolicy, SlotKey, TreeLimits};
 use longhaul_insight::failure::RuleSet;
 use longhaul_ports::{
@@ -69,6 +70,8 @@ pub struct EngineSettings {
     pub silence: SilencePolicy,
     /// Rules that find the first error in the output of a failed command; `None` means the built-in rules.
     pub failure_rules: Option<Arc<RuleSet>>,
+    /// Settings of test runs.
+    pub test_runs: TestRunSettings,
 }
 
 impl EngineSettings {
@@ -94,6 +97,7 @@ impl EngineSettings {
             output_tail_bytes: Self::TAIL,
             silence: SilencePolicy::default(),
             failure_rules: None,
+            test_runs: TestRunSettings::default(),
             socket: None,
             default_key: None,
             hidden: Vec::new(),

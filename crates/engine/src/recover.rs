@@ -128,6 +128,10 @@ async fn look(core: &Arc<EngineShared>, stored: StoredProcess) {
                 commit_with_retry(core, id, Input::Observation(missed)).await;
             }
             let observation = core.with_first_error(id, observation).await;
+            let (results, observation) = core.with_test_results(id, Some(&stored.process), observation).await;
+            if let Some(results) = results {
+                commit_with_retry(core, id, Input::Observation(results)).await;
+            }
             commit_with_retry(core, id, Input::Observation(observation)).await;
         }
         Ok(Adopted::Alive(observation)) => {

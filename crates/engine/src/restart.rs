@@ -74,6 +74,16 @@ impl EngineShared {
     ) -> Result<LaunchOutcome, EngineError> {
         // This node signs the new launch, so the signature of the old launch must be valid.
         self.verify(old)?;
+        self.launch_again(old, launch_key, parent).await
+    }
+
+    /// Launches the spec of a process again like [`run_again`](Self::run_again), without verifying its signature.
+    pub(crate) async fn launch_again(
+        self: &Arc<Self>,
+        old: &Process,
+        launch_key: Option<LaunchKey>,
+        parent: Option<&StoredProcess>,
+    ) -> Result<LaunchOutcome, EngineError> {
         let spec = Spec { launch_key, not_before: None, ..old.spec.as_ref().clone() };
         let restarted_from = Some(old.id);
         let place = match parent.map(|parent| &parent.process) {

@@ -43,6 +43,7 @@ impl Engine {
             task.abort();
         }
         self.core.attention.end();
+        self.core.test_runs.end();
         self.core.listeners.end();
         let may_claim = self.core.lease_state.may_claim(self.core.parts.clock.now());
         self.core.parts.store.leave(&self.core.lease()).await?;
@@ -61,6 +62,7 @@ impl Engine {
             task.abort();
         }
         self.core.attention.end();
+        self.core.test_runs.end();
         self.core.listeners.end();
     }
 

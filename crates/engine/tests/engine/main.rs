@@ -32,6 +32,7 @@ mod sessions;
 mod statistics;
 mod subscribers;
 mod tails;
+mod test_runs;
 mod trees;
 mod trust;
 mod turns;

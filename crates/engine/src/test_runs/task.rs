@@ -1,0 +1,164 @@
+//! The task that collects the results of one test run.
+
+use super::TestSnapshot;
+use super::collection::TestCollection;
+use super::plan::TestPlan;
+use super::report::{first_error_of, report_of, tally_of};
+use crate::engine::EngineShared;
+use longhaul_domain::{
+    AwakeTime, Deadline, FirstError, Observation, Process, State, TestReport, TestTally, Timestamp,
+};
+use longhaul_insight::test_run::doubt;
+use longhaul_ports::{AttemptKey, OutputError};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot};
+
+/// Minimum time between two reads of the sources, and between two reports of the number of tests.
+const INTERVAL: Duration = Duration::from_secs(1);
+/// Delay before the task waits for output again after an error.
+const RETRY_DELAY: Duration = Duration::from_secs(5);
+
+/// A request to the task of a test run.
+#[derive(Debug)]
+pub(super) enum TestRunRequest {
+    /// Returns the results so far; `None` if there are none.
+    Snapshot(oneshot::Sender<Option<TestSnapshot>>),
+    /// Reads the rest of all sources, stores the results and ends the task.
+    Finish {
+        /// True if the command exited with code 0.
+        has_succeeded: bool,
+        /// Receives the results; `None` if the command turned out to run no tests.
+        reply: oneshot::Sender<Option<CollectedTests>>,
+    },
+}
+
+/// The results of a test run that has ended.
+#[derive(Debug)]
+pub(super) struct CollectedTests {
+    pub(super) report: Box<TestReport>,
+    /// The first failed test.
+    pub(super) first_error: Option<FirstError>,
+}
+
+/// Collects the results of a test run until its attempt ends, or until the engine drops the sender.
+pub(super) async fn run(
+    core: Arc<EngineShared>,
+    process: Process,
+    key: AttemptKey,
+    plan: TestPlan,
+    mut requests: mpsc::Receiver<TestRunRequest>,
+) {
+    let earlier = core.earlier_tests(&process).await;
+    let directory = process.spec.command().map_or("/", |command| command.directory.as_str());
+    let started_at = start_of(&process);
+    let mut collection = TestCollection::new(key, plan, directory, started_at, earlier);
+    let (mut told, mut seen) = (TestTally::default(), 0);
+    // The plugin reports the end of a test shortly after the output shows its result, so one more read follows each read
+    // that found something.
+    let mut has_news = false;
+    let mut next_read = core.parts.clock.awake();
+    loop {
+        let request = tokio::select! {
+            biased;
+            request = requests.recv() => request,
+            () = growth(&core, key, (!has_news).then_some(seen), next_read) => {
+                while requests.is_empty() && collection.read_page(&core).await {
+                    tokio::task::yield_now().await;
+                }
+                let tally = tally_of(collection.counts());
+                has_news = tally != told || collection.output_seen() != seen;
+                seen = collection.output_seen();
+                if tally != told {
+                    told = tally;
+                    core.lanes.seen(key.id, Observation::TestsCounted { attempt: key.attempt, tally });
+                }
+                next_read = core.parts.clock.awake().plus(INTERVAL);
+                continue;
+            }
+        };
+        match request {
+            None => return,
+            Some(TestRunRequest::Snapshot(reply)) => {
+                // If the receiver is gone, no client waits for the answer.
+                let _ = reply.send(snapshot(&core, &mut collection).await);
+            }
+            Some(TestRunRequest::Finish { has_succeeded, reply }) => {
+                let _ = reply.send(finish(&core, collection, has_succeeded).await);
+                return;
+            }
+        }
+    }
+}
+
+/// Returns the start time of the attempt. Before the start is recorded, the record contains the start of the attempt
+/// before.
+const fn start_of(process: &Process) -> Timestamp {
+    match &process.state {
+        State::Starting { since } => *since,
+        State::Pending(_)
+        | State::Running { .. }
+        | State::Reported { .. }
+        | State::Paused { .. }
+        | State::Stopping { .. }
+        | State::CancelRequested { .. }
+        | State::AwaitingChildren(_)
+        | State::Ended(_) => match process.started_at {
+            Some(at) => at,
+            None => process.queued_at,
+        },
+    }
+}
+
+/// Waits until `earliest`, and until the output has grown beyond an offset if one is given.
+async fn growth(core: &EngineShared, key: AttemptKey, beyond: Option<u64>, earliest: AwakeTime) {
+    core.parts.clock.sleep_until(Deadline::Awake(earliest)).await;
+    let Some(beyond) = beyond else { return };
+    match core.parts.output.grown(key, beyond).await {
+        Ok(()) => {}
+        Err(error) => {
+            let is_missing = matches!(error, OutputError::Missing { .. });
+            if !is_missing {
+                tracing::debug!(id = %key.id, %error, "could not wait for the output of a test run");
+            }
+            let delay = if is_missing { INTERVAL } else { RETRY_DELAY };
+            let until = core.parts.clock.awake().plus(delay);
+            core.parts.clock.sleep_until(Deadline::Awake(until)).await;
+        }
+    }
+}
+
+async fn snapshot(core: &EngineShared, collection: &mut TestCollection) -> Option<TestSnapshot> {
+    if !collection.has_results() {
+        return None;
+    }
+    let files = collection.store_so_far(core).await;
+    let results = collection.results(collection.summary());
+    Some(TestSnapshot { results, files })
+}
+
+async fn finish(
+    core: &EngineShared,
+    mut collection: TestCollection,
+    has_succeeded: bool,
+) -> Option<CollectedTests> {
+    collection.read_rest(core).await;
+    if !collection.has_results() {
+        return None;
+    }
+    let summary = collection.summary();
+    let is_listed = collection.publish(core, summary.source).await;
+    let doubt = if has_succeeded { doubt(&summary, collection.earlier().last_total) } else { None };
+    let mut results = collection.results(summary.clone());
+    results.doubt.clone_from(&doubt);
+    if !is_listed {
+        results.notes.push("the list of all tests could not be stored".to_owned());
+    }
+    let key = collection.key();
+    let files = &core.settings.test_runs.files;
+    if let Err(error) = files.write(key, super::RESULTS, 0, results.encode()).await {
+        tracing::warn!(id = %key.id, %error, "could not store the test results");
+    }
+    let report = Box::new(report_of(&summary, &results, collection.earlier()));
+    Some(CollectedTests { first_error: first_error_of(&summary), report })
+}
