@@ -17,6 +17,7 @@ pub mod hooks;
 mod metrics;
 mod output;
 mod peers;
+mod test_results;
 pub mod webhook;
 
 pub use api::Api;

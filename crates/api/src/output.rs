@@ -10,6 +10,7 @@ mod remote_stream;
 mod scan;
 mod throughput;
 
+pub(crate) use remote::target;
 pub use remote_stream::{ReadFrom, RemoteOutput};
 
 use crate::api::Api;

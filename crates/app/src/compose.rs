@@ -19,17 +19,18 @@ use crate::enclosing_shim::ATTEMPTS;
 use crate::last_store::{self, StoreMismatch};
 use crate::location::Location;
 use crate::previous_node::PreviousNodeName;
+use crate::pytest_plugin;
 use crate::shim;
 use crate::state_dir::StateDir;
 use crate::store_mark::StoreMark;
 use crate::stores::{Stores, unknown};
 use longhaul_adapters::fs::{FsOptions, FsStore};
 use longhaul_adapters::memory::MemoryStore;
-use longhaul_adapters::os::{ContainmentChoice, OsOptions, OsOutput, OsProber, OsSpawner};
+use longhaul_adapters::os::{ContainmentChoice, OsOptions, OsOutput, OsProber, OsSpawner, OsTestFiles};
 use longhaul_adapters::sqlite::{SqliteOptions, SqliteStore};
 use longhaul_adapters::system::{FileEnvironmentStore, RandomIds, SystemClock};
-use longhaul_engine::EnginePorts;
 use longhaul_engine::ports::{Clock, EventCursor, Migrate, NodeDescriptor, Store, StoreError};
+use longhaul_engine::{EnginePorts, TestRunSettings};
 use std::fs::{File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -46,6 +47,8 @@ pub(crate) struct ComposedParts {
     pub(crate) sole_user: Option<File>,
     /// Mark by which lost records of the store are detected. `None` if the store has no mark.
     pub(crate) mark: Option<StoreMark>,
+    /// Settings of test runs.
+    pub(crate) test_runs: TestRunSettings,
 }
 
 /// Inputs of the composition, in addition to the configuration.
@@ -115,6 +118,10 @@ pub(crate) async fn compose(
         former.check(state, &settings.store, store.as_ref(), &settings.node).await?;
     }
     let signer = trust::signer(settings, store.as_ref()).await?;
+    let test_runs = TestRunSettings {
+        files: Arc::new(OsTestFiles::open(&attempts_dir).map_err(failed("test files"))?),
+        plugin_directory: pytest_plugin::install(state),
+    };
     let parts = EnginePorts {
         store,
         prober: Arc::new(prober(&spawner, settings)),
@@ -125,7 +132,7 @@ pub(crate) async fn compose(
         clock,
         ids: Arc::new(IDS),
     };
-    Ok(ComposedParts { parts, node, sole_user, mark })
+    Ok(ComposedParts { parts, node, sole_user, mark, test_runs })
 }
 
 fn prober(spawner: &OsSpawner, settings: &ManagerConfig) -> OsProber {

@@ -23,6 +23,7 @@ mod log;
 mod longhaul;
 mod panic_guard;
 mod previous_node;
+mod pytest_plugin;
 mod reserve;
 mod serve;
 mod shim;

@@ -128,9 +128,11 @@ async fn begin(builder: Builder, state: StateDir, place: PathBuf) -> Result<Long
         tried: "inspect the lock on the state directory",
         source,
     })?;
-    let ComposedParts { mut parts, node, sole_user, mark } = compose(&state, &settings, &around).await?;
+    let ComposedParts { mut parts, node, sole_user, mark, test_runs } =
+        compose(&state, &settings, &around).await?;
     parts.store = Arc::new(CheckedStore::new(parts.store, guard.clone(), mark));
-    let engine = Engine::start(parts, engine_settings(EngineAddress::default(), &settings, node)).await;
+    let engine =
+        Engine::start(parts, engine_settings(EngineAddress::default(), &settings, node, test_runs)).await;
     let engine = engine.map_err(ProgramError::of_start)?;
     let opened =
         Longhaul { open: Arc::new(OpenManager { place, engine, held: Mutex::new(Some((lock, sole_user))) }) };

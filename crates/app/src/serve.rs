@@ -185,7 +185,8 @@ async fn manage(
     }
     let urls = doors.as_ref().map_or_else(Vec::new, |doors| doors.urls.clone());
     print_addresses(state, &urls);
-    let ComposedParts { mut parts, node, sole_user: _held, mark } = compose(state, settings, around).await?;
+    let ComposedParts { mut parts, node, sole_user: _held, mark, test_runs } =
+        compose(state, settings, around).await?;
     state_dir_guard.watch_store(&settings.store).map_err(system("watch the files of the store"))?;
     crashpoint!("app.composed");
     let metrics = Metrics::default();
@@ -200,7 +201,7 @@ async fn manage(
         socket: Some(state.socket().to_string_lossy().into_owned()),
         address: Some(address(state, settings, &urls)),
     };
-    let engine = Engine::start(parts, engine_settings(at, settings, node)).await;
+    let engine = Engine::start(parts, engine_settings(at, settings, node, test_runs)).await;
     let engine = engine.map_err(ProgramError::of_start)?;
     crashpoint!("app.engine");
     // The node name is recorded only after the store has accepted it.
@@ -342,6 +343,7 @@ pub(crate) fn engine_settings(
     at: EngineAddress,
     settings: &ManagerConfig,
     node: NodeDescriptor,
+    test_runs: longhaul_engine::TestRunSettings,
 ) -> longhaul_engine::EngineSettings {
     longhaul_engine::EngineSettings {
         node,
@@ -362,6 +364,7 @@ pub(crate) fn engine_settings(
         retention_bytes: settings.retention_bytes,
         output_total: settings.output_total,
         silence: settings.silence,
+        test_runs,
         output_tail_bytes: settings.tail_beside_record,
         failure_rules: settings.failure_rules.own().cloned(),
     }

@@ -2,8 +2,11 @@
 
 use crate::convert::seconds;
 use crate::error::ApiError;
-use longhaul_domain::{LiveStats, NamedFailure, Process, TestReport, TestReporting, TestTally};
-use longhaul_wire::api::{TestCaseView, TestWarningView, TestsView};
+use longhaul_domain::{AttemptNo, LiveStats, NamedFailure, Process, TestReport, TestReporting, TestTally};
+use longhaul_engine::test_run::{
+    FailedTest, FailureGroup, ListedTest, SlowTest, TestCounts, TestOutcome, TestResults, cause_of,
+};
+use longhaul_wire::api::{FailureGroupView, TestCaseView, TestResultsView, TestWarningView, TestsView};
 
 /// Condition of a process whose test results give a reason to doubt its success.
 pub(crate) const TESTS_DOUBTFUL: &str = "tests_doubtful";
@@ -75,6 +78,114 @@ pub(crate) fn tests(report: &TestReport) -> TestsView {
 fn counted(tally: TestTally) -> TestsView {
     let TestTally { total, passed, failed, errors, skipped, xfailed, xpassed, todo } = tally;
     TestsView { total, passed, failed, errors, skipped, xfailed, xpassed, todo, ..TestsView::default() }
+}
+
+/// Converts the results of an attempt to a page without tests. `is_first` adds the parts that only the first page
+/// contains.
+pub(crate) fn results_page(
+    process: &Process,
+    results: &TestResults,
+    attempt: AttemptNo,
+    is_first: bool,
+) -> TestResultsView {
+    let summary = &results.summary;
+    let recorded = process.tests.as_ref().filter(|_| attempt == process.attempt);
+    let view = TestResultsView {
+        id: process.id.to_string(),
+        name: process.spec.name.as_ref().map(ToString::to_string),
+        status: process.status().as_str().to_owned(),
+        attempt: attempt.0,
+        tests: TestsView {
+            framework: summary.framework.map(|framework| framework.as_str().to_owned()),
+            source: Some(summary.source.as_str().to_owned()),
+            collected: summary.collected,
+            duration_s: summary.duration.map(seconds),
+            complete: summary.complete,
+            warning: results
+                .doubt
+                .as_ref()
+                .map(|doubt| TestWarningView { kind: doubt.as_str().to_owned(), message: doubt.to_string() }),
+            notes: results.notes.clone(),
+            failures: recorded.map_or_else(Vec::new, |tests| tests.failures.iter().map(failure).collect()),
+            ..of_counts(summary.counts)
+        },
+        ..TestResultsView::default()
+    };
+    if !is_first {
+        return view;
+    }
+    let group = |group: &FailureGroup| FailureGroupView {
+        cause: group.cause.clone(),
+        count: group.count,
+        first: group.first.clone(),
+    };
+    TestResultsView {
+        groups: summary.groups.iter().map(group).collect(),
+        collection_errors: summary.collection_errors.iter().map(collection_error).collect(),
+        flaky: summary.flaky.clone(),
+        slowest: summary.slowest.iter().map(slow).collect(),
+        fixed: results.fixed.clone(),
+        last_total: results.last_total,
+        unnamed: results.unnamed,
+        ..view
+    }
+}
+
+fn of_counts(counts: TestCounts) -> TestsView {
+    let TestCounts { total, passed, failed, errors, skipped, xfailed, xpassed, todo } = counts;
+    TestsView { total, passed, failed, errors, skipped, xfailed, xpassed, todo, ..TestsView::default() }
+}
+
+fn slow(test: &SlowTest) -> TestCaseView {
+    TestCaseView { id: test.id.clone(), duration_s: Some(seconds(test.duration)), ..TestCaseView::default() }
+}
+
+fn collection_error(error: &FailedTest) -> TestCaseView {
+    TestCaseView {
+        id: error.id.clone(),
+        outcome: TestOutcome::Error.as_str().to_owned(),
+        file: error.file.clone(),
+        line: error.line,
+        phase: Some(error.phase.as_str().to_owned()),
+        kind: error.kind.clone(),
+        message: text(&error.message),
+        cause: text(&error.cause),
+        trace: error.trace.clone(),
+        captured: error.captured.clone(),
+        ..TestCaseView::default()
+    }
+}
+
+/// Converts one test of a list. A brief test has no long texts.
+pub(crate) fn listed_test(test: &ListedTest, is_brief: bool) -> TestCaseView {
+    let case = &test.case;
+    let mut view = TestCaseView {
+        id: case.id.clone(),
+        outcome: case.outcome.as_str().to_owned(),
+        file: case.file.clone(),
+        line: case.line,
+        duration_s: case.duration.map(seconds),
+        history: test.history.map(|history| history.as_str().to_owned()),
+        ..TestCaseView::default()
+    };
+    let Some(failure) = case.failure.as_deref() else { return view };
+    if case.outcome.is_failure() {
+        view.phase = Some(failure.phase.as_str().to_owned());
+    }
+    view.kind.clone_from(&failure.kind);
+    view.message = text(&failure.message);
+    view.cause = text(&cause_of(failure.kind.as_deref(), &failure.message));
+    if !is_brief {
+        view.expected.clone_from(&failure.expected);
+        view.actual.clone_from(&failure.actual);
+        view.trace.clone_from(&failure.trace);
+        view.captured.clone_from(&failure.captured);
+    }
+    view
+}
+
+fn text(text: &str) -> Option<String> {
+    (!text.is_empty()).then(|| text.to_owned())
 }
 
 fn failure(failure: &NamedFailure) -> TestCaseView {

@@ -113,7 +113,7 @@ impl Api {
 }
 
 /// Builds the path and query of a request to another node. Clients use the same form.
-fn target(stored: &StoredProcess, part: &str, request: &impl Serialize) -> String {
+pub(crate) fn target(stored: &StoredProcess, part: &str, request: &impl Serialize) -> String {
     let mut target = format!("/v1/processes/{}/{part}", stored.process.id);
     let Ok(Value::Object(fields)) = serde_json::to_value(request) else { return target };
     let mut separator = '?';

@@ -21,11 +21,14 @@ async fn the_event_of_a_failure_contains_all_known_facts() {
     let id = world.launch(with(launch, "type", json!("test_suite"))).await;
     world.end(&id).await;
     let told = world.envelopes(&everything()).await;
-    assert_eq!(words(&told), ["PROCESS_QUEUED", "PROCESS_STARTED", "PROCESS_FAILED"]);
-    let [_, started, failed] = told.as_slice() else { panic!("{told:?}") };
+    let expected = ["PROCESS_QUEUED", "PROCESS_STARTED", "PROCESS_TEST_RESULTS", "PROCESS_FAILED"];
+    assert_eq!(words(&told), expected);
+    let [_, started, results, failed] = told.as_slice() else { panic!("{told:?}") };
     assert_eq!((started.priority.as_str(), failed.priority.as_str()), ("normal", "high"));
     assert_eq!((started.data.pid, started.data.status.as_deref()), (failed.data.pid, Some("running")));
     assert!(failed.data.pid.is_some());
+    let tests = results.data.tests.as_deref().unwrap();
+    assert_eq!((tests.total, tests.complete, tests.source.as_deref()), (0, false, None));
     let data = &failed.data;
     assert_eq!(failed.subject.as_deref(), Some(id.as_str()));
     assert_eq!(failed.source, "/nodes/my%20node");
