@@ -8,6 +8,7 @@ mod attention;
 mod bad_input;
 mod clocks;
 mod containment;
+mod frameworks;
 mod input;
 mod lifecycle;
 mod links;
