@@ -19,6 +19,9 @@ pub(super) struct CargoConsole {
     programs: u64,
     /// True if a test program ended without printing its summary.
     has_aborted: bool,
+    /// True if cargo has continued since the start of the current test program. Cargo prints this to standard error, so
+    /// the line may also be late and belong to the start of the program itself.
+    may_have_aborted: bool,
     duration: Option<Duration>,
     compiler_error: Option<String>,
 }
@@ -44,7 +47,9 @@ impl ConsoleReader for CargoConsole {
             line.strip_prefix("test result: ").filter(|_| self.section != CargoSection::Details)
         {
             self.end_program(rest, emit);
-        } else if let Some(count) = running(line).filter(|_| self.section == CargoSection::Outside) {
+        } else if let Some(count) = running(line).filter(|_| self.may_start_program()) {
+            self.has_aborted |= self.section != CargoSection::Outside;
+            self.may_have_aborted = false;
             self.section = CargoSection::Results;
             self.is_verbose = false;
             emit(TestEvent::Collected(count));
@@ -111,11 +116,18 @@ impl CargoConsole {
         }
     }
 
-    /// Records that a test program aborted, if the line shows that cargo continues without a summary.
+    /// Reads a line that cargo prints before it runs the next test program.
     fn read_abort(&mut self, line: &str) {
-        if line.starts_with("error: test failed, to rerun pass ") || line.starts_with("     Running ") {
-            self.has_aborted = true;
-            self.section = CargoSection::Outside;
+        self.may_have_aborted |=
+            line.starts_with("error: test failed, to rerun pass ") || line.starts_with("     Running ");
+    }
+
+    /// Returns true if a test program may start now. A test may print a line that looks like the start of a program.
+    fn may_start_program(&self) -> bool {
+        match self.section {
+            CargoSection::Outside => true,
+            CargoSection::Results | CargoSection::Names => self.may_have_aborted,
+            CargoSection::Details => false,
         }
     }
 
@@ -131,6 +143,7 @@ impl CargoConsole {
     fn end_program(&mut self, summary: &str, emit: &mut dyn FnMut(TestEvent)) {
         self.end_detail(emit);
         self.section = CargoSection::Outside;
+        self.may_have_aborted = false;
         self.programs = self.programs.saturating_add(1);
         let Some((_, summary)) = summary.split_once(". ") else { return };
         let mut counts = TestCounts::ZERO;
@@ -222,6 +235,38 @@ fn case(name: &str, outcome: TestOutcome) -> TestCase {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn events(output: &str) -> Vec<TestEvent> {
+        let (mut console, mut events) = (CargoConsole::default(), Vec::new());
+        output.lines().for_each(|line| console.read(line, &mut |event| events.push(event)));
+        console.finish(&mut |event| events.push(event));
+        events
+    }
+
+    const RESULT: &str =
+        "test result: FAILED. 1 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.00s\n";
+
+    #[test]
+    fn line_of_cargo_that_arrives_late_does_not_end_the_program() {
+        let output = format!(
+            "running 2 tests\ntest a ... ok\n     Running unittests src/lib.rs\ntest b ... FAILED\n\n{RESULT}"
+        );
+        let events = events(&output);
+        let finished = events.iter().filter(|event| matches!(event, TestEvent::Finished(_))).count();
+        assert_eq!(finished, 2, "{events:?}");
+        assert!(matches!(events.last(), Some(TestEvent::Ended { .. })));
+    }
+
+    #[test]
+    fn program_that_aborted_makes_the_run_incomplete_although_the_next_one_ends() {
+        let output = format!(
+            "running 2 tests\ntest a ... ok\nerror: test failed, to rerun pass `--lib`\n     Running tests/more.rs\n\
+             running 2 tests\ntest b ... ok\ntest c ... FAILED\n\n{RESULT}"
+        );
+        let events = events(&output);
+        assert!(events.iter().all(|event| !matches!(event, TestEvent::Ended { .. })), "{events:?}");
+        assert!(events.contains(&TestEvent::Collected(2)));
+    }
 
     #[test]
     fn results_are_read_without_remarks() {
