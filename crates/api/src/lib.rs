@@ -6,6 +6,7 @@
 //! contains the [`longhaul_wire::api::Problem`] that clients get through every interface.
 
 mod api;
+mod artifacts;
 mod completions;
 mod convert;
 #[cfg(feature = "decoders")]
@@ -21,6 +22,7 @@ pub mod runner;
 pub mod webhook;
 
 pub use api::Api;
+pub use artifacts::{ArtifactQuery, ArtifactReader};
 pub use completions::{CompletionStream, NOTICE_WINDOW};
 pub use convert::{DetailLevel, LaunchDefaults, command_line, moment, output_is_gone, rfc3339, view, views};
 pub use error::ApiError;

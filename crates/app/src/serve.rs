@@ -364,6 +364,7 @@ pub(crate) fn engine_settings(
         output_total: settings.output_total,
         silence: settings.silence,
         output_tail_bytes: settings.tail_beside_record,
+        artifacts: settings.artifacts,
         failure_rules: settings.failure_rules.own().cloned(),
     }
 }

@@ -23,6 +23,8 @@
 //! ```
 
 pub mod admission;
+mod artifact_list;
+mod artifact_pattern;
 mod condition;
 mod decide;
 mod effect;
@@ -51,6 +53,8 @@ mod state;
 mod status;
 mod time;
 
+pub use artifact_list::{Artifact, ArtifactList, ArtifactProblem, ArtifactSkipReason, SkippedArtifact};
+pub use artifact_pattern::{ArtifactPattern, PatternProgress};
 pub use condition::{Condition, Conditions};
 pub use effect::{Decision, Effect, NoOpReason};
 pub use ending::{

@@ -7,7 +7,7 @@
 
 use crate::engine::EngineShared;
 use crate::failure_analysis::is_failure;
-use longhaul_domain::{AttemptNo, AwakeTime, Deadline, Observation, ProcessId, Revision};
+use longhaul_domain::{AttemptNo, AwakeTime, Deadline, Observation, ProcessId, Revision, Spec};
 use longhaul_ports::{AttemptKey, OutputError, OutputSize, SpawnError, StoredProcess, TreeSnapshot};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::pin::Pin;
@@ -117,6 +117,11 @@ impl Monitor {
     /// process.
     fn with<T>(&self, key: AttemptKey, change: impl FnOnce(&mut MonitoredWork) -> T) -> Option<T> {
         self.lock_set().present(key).map(change)
+    }
+
+    /// Returns the spec of an attempt whose artifacts may be copied.
+    pub(crate) fn spec_with_artifacts(&self, key: AttemptKey) -> Option<Arc<Spec>> {
+        self.with(key, |monitored| monitored.spec_with_artifacts()).flatten()
     }
 
     fn forget(&self, key: AttemptKey) {
@@ -231,10 +236,12 @@ impl EngineShared {
     }
 
     /// Passes an observation of the spawner on to the inbox. If the observation ends an attempt, the consumers of its
-    /// output first read the rest of the output. If the attempt failed, its first error is searched, too.
+    /// output first read the rest of the output. If the attempt failed, its first error is searched, too. The artifacts
+    /// of the attempt are copied.
     pub(crate) fn take_in(self: &Arc<Self>, id: ProcessId, observation: Observation) {
         let follower = self.last_follower(id, &observation);
-        if follower.is_none() && !is_failure(&observation) {
+        let artifacts = self.spec_with_artifacts(id, &observation);
+        if follower.is_none() && artifacts.is_none() && !is_failure(&observation) {
             return self.lanes.seen(id, observation);
         }
         let core = self.clone();
@@ -244,6 +251,9 @@ impl EngineShared {
                 follower.finish(&core, written).await;
             }
             let observation = core.with_first_error(id, observation).await;
+            if let Some(spec) = artifacts {
+                core.collect_artifacts(id, &spec, &observation).await;
+            }
             core.lanes.seen(id, observation);
         });
     }

@@ -3,8 +3,8 @@
 use longhaul_domain::{Level, Policy, ResourceLimits, Retention, SilencePolicy, SlotKey, TreeLimits};
 use longhaul_insight::failure::RuleSet;
 use longhaul_ports::{
-    Clock, EnvironmentStore, IdSource, LaunchSigner, NodeAdvertisement, NodeDescriptor, OutputLog, Prober,
-    Spawner, Store,
+    ArtifactLimits, ArtifactStore, Clock, EnvironmentStore, IdSource, LaunchSigner, NodeAdvertisement,
+    NodeDescriptor, OutputLog, Prober, Spawner, Store,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -19,6 +19,8 @@ pub struct EnginePorts {
     pub spawner: Arc<dyn Spawner>,
     /// Port that reads the output of commands.
     pub output: Arc<dyn OutputLog>,
+    /// Port that copies artifacts; [`NoopArtifactStore`](longhaul_ports::NoopArtifactStore) copies none.
+    pub artifacts: Arc<dyn ArtifactStore>,
     /// Port that runs readiness probes.
     pub prober: Arc<dyn Prober>,
     /// Port that signs launches; [`NoopSigner`](longhaul_ports::NoopSigner) if write access to the store is trusted.
@@ -69,6 +71,8 @@ pub struct EngineSettings {
     pub silence: SilencePolicy,
     /// Rules that find the first error in the output of a failed command; `None` means the built-in rules.
     pub failure_rules: Option<Arc<RuleSet>>,
+    /// Limits on the artifacts of one attempt.
+    pub artifacts: ArtifactLimits,
 }
 
 impl EngineSettings {
@@ -94,6 +98,7 @@ impl EngineSettings {
             output_tail_bytes: Self::TAIL,
             silence: SilencePolicy::default(),
             failure_rules: None,
+            artifacts: ArtifactLimits::default(),
             socket: None,
             default_key: None,
             hidden: Vec::new(),

@@ -128,6 +128,9 @@ async fn look(core: &Arc<EngineShared>, stored: StoredProcess) {
                 commit_with_retry(core, id, Input::Observation(missed)).await;
             }
             let observation = core.with_first_error(id, observation).await;
+            if core.may_collect(&stored.process) {
+                core.collect_artifacts(id, &stored.process.spec, &observation).await;
+            }
             commit_with_retry(core, id, Input::Observation(observation)).await;
         }
         Ok(Adopted::Alive(observation)) => {

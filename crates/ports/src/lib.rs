@@ -3,6 +3,7 @@
 //! Each file defines one trait with its guarantees and errors. For each guarantee, `longhaul-testkit` contains a test
 //! rule of the same name; every adapter runs these rules.
 
+mod artifact_store;
 mod clock;
 mod decorator;
 mod environment_store;
@@ -25,6 +26,9 @@ mod spawner;
 mod store;
 mod webhook;
 
+pub use artifact_store::{
+    ArtifactChunk, ArtifactError, ArtifactLimits, ArtifactRequest, ArtifactStore, NoopArtifactStore,
+};
 pub use clock::{Clock, WallTime};
 pub use decorator::{StoreCall, StoreDecorator, StoreMethod};
 pub use environment_store::{EnvironmentStore, EnvironmentStoreError};

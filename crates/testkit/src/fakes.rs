@@ -5,6 +5,7 @@
 //! single-threaded runtime with paused time (`#[tokio::test(start_paused = true)]`). On such a runtime,
 //! [`VirtualClock::settle`] returns exactly when every other task is waiting.
 
+mod artifact_store;
 mod clock;
 mod environment_store;
 mod fault_plan;
@@ -23,6 +24,7 @@ mod signer;
 mod spawner;
 mod world;
 
+pub use artifact_store::FakeArtifactStore;
 pub use clock::VirtualClock;
 pub use environment_store::FakeEnvironmentStore;
 pub use fault_plan::FaultPlan;

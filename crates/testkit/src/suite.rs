@@ -32,6 +32,7 @@
 //! ```
 
 pub mod agreement;
+pub mod artifact_store;
 pub mod clock;
 pub mod environment_store;
 pub mod ids;
@@ -43,6 +44,7 @@ pub mod store;
 pub mod webhook;
 pub mod wrapper;
 
+pub use artifact_store::{ArtifactFixture, ArtifactSource};
 pub use clock::ClockFixture;
 pub use environment_store::EnvironmentStoreFixture;
 pub use ids::IdSourceFixture;

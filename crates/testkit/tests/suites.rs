@@ -4,10 +4,12 @@ use async_trait::async_trait;
 use longhaul_domain::{CommandSpec, Stdin};
 use longhaul_ports::{AttemptKey, OutputSource, Spawner};
 use longhaul_testkit::fakes::{
-    ChildScript, FakeEnvironmentStore, FakeOutput, ScriptedSpawner, SequentialIds, VirtualClock,
+    ChildScript, FakeArtifactStore, FakeEnvironmentStore, FakeOutput, ScriptedSpawner, SequentialIds,
+    VirtualClock,
 };
 use longhaul_testkit::suite::{
-    EnvironmentStoreFixture, IdSourceFixture, OutputFeed, OutputFixture, SpawnerFixture, TestCommands,
+    ArtifactFixture, EnvironmentStoreFixture, IdSourceFixture, OutputFeed, OutputFixture, SpawnerFixture,
+    TestCommands,
 };
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,6 +29,15 @@ mod store {
     }
 
     longhaul_testkit::environment_store_suite!(open);
+}
+
+mod artifacts {
+    use super::*;
+
+    longhaul_testkit::artifact_store_suite!(|| {
+        let store = Arc::new(FakeArtifactStore::default());
+        ArtifactFixture::new(store.clone(), store)
+    });
 }
 
 mod output {

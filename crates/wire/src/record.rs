@@ -28,6 +28,7 @@
 //! assert_eq!(again, process);
 //! ```
 
+mod artifacts;
 mod command;
 mod ending;
 mod event;
@@ -40,7 +41,9 @@ mod pending_action;
 mod policy;
 mod spec;
 
-use longhaul_domain::{Event, InvalidText, LiveStats, PendingAction, Policy, Process, Spec};
+use longhaul_domain::{
+    ArtifactList, CommandSpec, Event, InvalidText, LiveStats, PendingAction, Policy, Process, Spec,
+};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::str::FromStr;
@@ -50,7 +53,8 @@ use std::time::Duration;
 pub const FORMAT: u32 = 3;
 
 /// Format that every program that uses a store can read, because programs of format 1 refuse to open the current store
-/// layout. A record has a `min_reader` only if it needs a reader of a newer format.
+/// layout. A record has a `min_reader` only if it needs a reader of a newer format. The bytes of all other records, and
+/// with them the launch signatures, are the same for programs of all formats.
 pub const BASE_FORMAT: u32 = 2;
 
 /// Reason why a record could not be read.
@@ -82,8 +86,9 @@ impl RecordDecodeError {
 /// Returns the oldest format that contains every field that a spec uses.
 #[must_use]
 pub fn oldest_reader(spec: &Spec) -> u32 {
-    let has_runner = spec.command().is_some_and(|command| command.runner.is_some());
-    if has_runner || spec.children_on_failure.is_some() { FORMAT } else { BASE_FORMAT }
+    let uses_new_fields = |command: &CommandSpec| command.runner.is_some() || !command.artifacts.is_empty();
+    let is_new = spec.command().is_some_and(uses_new_fields) || spec.children_on_failure.is_some();
+    if is_new { FORMAT } else { BASE_FORMAT }
 }
 
 /// Encodes the fixed part of a process, which does not change after its submission: identity, position in its tree, and
@@ -127,6 +132,20 @@ pub fn decode_up_to(format: u32, spec: &str, life: &str) -> Result<Process, Reco
     let fixed: spec::FixedRecord = read("specification", spec, format)?;
     let life: life::LifeRecord = read("life", life, format)?;
     life.into_process(fixed)
+}
+
+/// Encodes the artifact list of an attempt.
+#[must_use]
+pub fn encode_artifacts(list: &ArtifactList) -> String {
+    write(&artifacts::ArtifactListRecord::from(list), BASE_FORMAT)
+}
+
+/// Decodes the artifact list of an attempt.
+///
+/// # Errors
+/// Returns [`RecordDecodeError`] if the text is not an artifact list.
+pub fn decode_artifacts(text: &str) -> Result<ArtifactList, RecordDecodeError> {
+    read::<artifacts::ArtifactListRecord>("artifact list", text, FORMAT)?.try_into()
 }
 
 /// Encodes one event of the event log.

@@ -129,6 +129,9 @@ pub struct CommandRequest {
     pub ready_when: Option<ReadyWhenRequest>,
     /// Patterns to detect in the output; at most 16.
     pub watch: Vec<WatchRequest>,
+    /// Files to keep: patterns of paths in the working directory, such as `reports/**/*.xml`; at most 64. The matching
+    /// files are copied when an attempt ends.
+    pub artifacts: Vec<String>,
 }
 
 /// Source of the environment variables of a command.

@@ -27,13 +27,19 @@ pub(super) fn command() -> BoxedStrategy<CommandSpec> {
     (
         (any::<String>(), any::<Vec<String>>(), any::<String>(), environment),
         (any::<Option<String>>(), some(span()), stop, any::<bool>(), any::<(u64, u64)>(), limits),
-        (any::<bool>(), some(ready_when()), prop::collection::vec(watch_pattern(), 0..3), some(runner())),
+        (
+            any::<bool>(),
+            some(ready_when()),
+            prop::collection::vec(watch_pattern(), 0..3),
+            some(runner()),
+            prop::collection::vec(artifact_pattern(), 0..3),
+        ),
     )
         .prop_map(
             |(
                 (program, args, directory, environment),
                 (stdin, timeout, stop, keep, (head, tail), limits),
-                (pipe, ready_when, watch, runner),
+                (pipe, ready_when, watch, runner, artifacts),
             )| CommandSpec {
                 program,
                 args,
@@ -47,6 +53,7 @@ pub(super) fn command() -> BoxedStrategy<CommandSpec> {
                 limits,
                 ready_when,
                 watch,
+                artifacts,
                 runner,
             },
         )
@@ -70,6 +77,11 @@ fn watch_pattern() -> impl Strategy<Value = WatchPattern> {
         pattern,
         source,
     })
+}
+
+fn artifact_pattern() -> impl Strategy<Value = ArtifactPattern> {
+    prop::sample::select(vec!["a.xml", "**/*.log", "out/", "[!a-c]?.txt", "."])
+        .prop_map(|text| ArtifactPattern::new(text).unwrap())
 }
 
 fn runner() -> BoxedStrategy<RunnerChoice> {
