@@ -2,7 +2,7 @@
 
 use crate::case::Latitude;
 use crate::scene::{Scene, brief};
-use crate::script::{End, Ledger, Work, is_over};
+use crate::script::{End, KEPT_FILE, Ledger, Work, is_over};
 use longhaul_tests::is_alive;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -70,6 +70,7 @@ pub(crate) fn judge(
     if scene.work().join("overlap").exists() {
         wrong.push("two processes held a key with one slot".to_owned());
     }
+    wrong.extend(torn_artifact(scene, ledger)?);
     wrong.extend(unexpected(scene, ledger)?);
     wrong.extend(lingering(scene, ledger));
     Ok(wrong)
@@ -115,6 +116,22 @@ fn end_of(ran: &str, work: &Work, record: Value) -> Verdict {
         (Some("interrupted"), _) if code.is_none() && is_explained => Verdict::Unknown(record),
         (Some("failed"), _) if code.is_none() && is_explained && runs == 0 => Verdict::Unstarted(record),
         (_, _) => Verdict::False(record),
+    }
+}
+
+/// Returns a violation if the artifacts of a process that ended normally are neither complete nor reported as missing.
+fn torn_artifact(scene: &mut Scene, ledger: &Ledger) -> Result<Option<String>, String> {
+    let Some(work) = ledger.work.iter().find(|work| work.name == "seven") else { return Ok(None) };
+    let text = scene.ask(&["artifacts", "--json", &work.id])?;
+    let list: Value = serde_json::from_str(&text).map_err(|error| format!("{error}: {text}"))?;
+    let names = |part: &str| list[part].as_array().map_or(0, Vec::len);
+    match (list["state"].as_str(), names("files"), names("skipped")) {
+        (Some("none" | "missing"), 0, 0) | (Some("copied"), 0, 1) => Ok(None),
+        (Some("copied"), 1, 0) => {
+            let content = scene.ask(&["artifacts", &work.id, "--get", KEPT_FILE])?;
+            Ok((content.trim() != "kept").then(|| format!("the artifact of seven is torn: {content:?}")))
+        }
+        _ => Ok(Some(format!("the artifacts of seven are inconsistent: {text}"))),
     }
 }
 

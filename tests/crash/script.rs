@@ -13,6 +13,8 @@ const BEGIN: &str = "echo $0 $LONGHAUL_ATTEMPT >> ran";
 /// does not count as a holder.
 const HOLD: &str = "if ! mkdir held; then kill -0 $(cat held/pid) 2>/dev/null && touch overlap; fi; \
     mkdir -p held; echo $$ > held/pid; sleep 0.15; rm -rf held";
+/// File that the process `seven` writes and keeps as an artifact. It contains the line `kept`.
+pub(crate) const KEPT_FILE: &str = "kept/file";
 /// Size in bytes of each of the values that are stored to make the write-ahead log long.
 const HEAVY: usize = 110_000;
 
@@ -83,7 +85,9 @@ pub(crate) fn play(scene: &mut Scene, detour: Detour) -> Result<Ledger, String> 
         &[],
         "until [ -e free ]; do sleep 0.02; done; exit 41",
     )?;
-    ledger.launch(scene, ("seven", End::Code(7, 1)), &[], "exit 7")?;
+    let kept = ["--artifact", KEPT_FILE];
+    let writing = format!("mkdir -p kept; echo kept > {KEPT_FILE}; exit 7");
+    ledger.launch(scene, ("seven", End::Code(7, 1)), &kept, &writing)?;
     let retry = ["--retry", "1", "--backoff", "50ms"];
     ledger.launch(scene, ("retried", End::Code(0, 2)), &retry, "mkdir tried 2>/dev/null && exit 1; true")?;
     ledger.launch(scene, ("first", End::Code(0, 1)), &["--key", "q"], HOLD)?;

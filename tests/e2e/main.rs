@@ -4,6 +4,7 @@
 
 mod agent;
 mod agents;
+mod artifacts;
 mod attention;
 mod bad_input;
 mod clocks;

@@ -20,6 +20,7 @@ async fn host(adjust: impl FnOnce(&mut EngineSettings)) -> (Engine, VirtualClock
     let parts = EnginePorts {
         store: Arc::new(MemoryStore::new(shared.clone())),
         output: Arc::new(spawner.output()),
+        artifacts: Arc::new(spawner.artifacts()),
         spawner,
         prober: Arc::new(longhaul_engine::ports::NoopProber),
         signer: Arc::new(longhaul_engine::ports::NoopSigner),

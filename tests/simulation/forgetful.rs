@@ -291,6 +291,7 @@ impl Node {
             store: store.clone(),
             spawner: spawner.clone(),
             output: Arc::new(spawner.output()),
+            artifacts: Arc::new(spawner.artifacts()),
             prober: Arc::new(FakeProber::new(clock.clone())),
             environments: Arc::new(FakeEnvironmentStore::default()),
             clock: clocked,

@@ -223,6 +223,7 @@ impl Node {
             store: Arc::new(FaultyStore::sharing(cut, trouble.clone())),
             spawner: Arc::new(FaultySpawner::sharing(self.spawner.clone(), trouble.clone())),
             output: Arc::new(FaultyOutput::sharing(Arc::new(self.spawner.output()), trouble.clone())),
+            artifacts: Arc::new(self.spawner.artifacts()),
             prober: Arc::new(FakeProber::new(shared_state.clock.clone())),
             signer: Arc::new(shared_state.signer.clone()),
             environments: Arc::new(FaultyEnvironmentStore::sharing(

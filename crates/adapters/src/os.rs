@@ -2,8 +2,9 @@
 //!
 //! [`OsSpawner`] starts one `longhaul-shim` for each attempt and communicates with it. If the shim is killed, the
 //! spawner supervises the command in its place. [`OsOutput`] reads the output that the shims wrote. [`OsTestFiles`]
-//! stores test results and reads test reports. [`OsProber`] runs the probes that check if a command works. All files of
-//! an attempt are in `<attempts>/<process>/<n>/`; `longhaul-shim` defines their format.
+//! stores test results and reads test reports. [`OsArtifacts`] copies files of ended commands. [`OsProber`] runs the
+//! probes that check if a command works. All files of an attempt are in `<attempts>/<process>/<n>/`; `longhaul-shim`
+//! defines their format.
 //!
 //! # Input
 //! A command that is started with a pipe as its standard input reads from the file `stdin` of its attempt directory.
@@ -31,6 +32,7 @@
 //! the whole tree instead. If a limit ended a command, the exit names that limit. If a command was only refused a
 //! resource and then exited, the exit has only its exit code.
 
+mod artifacts;
 mod attempt_mark;
 mod attempts;
 mod cgroups;
@@ -57,6 +59,7 @@ mod translate;
 mod usage;
 mod watch;
 
+pub use artifacts::OsArtifacts;
 pub use host_survey::{HostSurvey, SupervisedAttempt, containment_here, deserted_groups, names_left};
 pub use options::{ContainmentChoice, OsOptions};
 pub use output::OsOutput;

@@ -8,6 +8,8 @@
 )]
 #![expect(clippy::wildcard_enum_match_arm, reason = "a test waits for one observation among many")]
 
+#[path = "os/artifacts.rs"]
+mod artifacts;
 #[path = "os/bench.rs"]
 mod bench;
 #[path = "os/halts.rs"]

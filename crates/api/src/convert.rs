@@ -1,5 +1,6 @@
 //! Conversions between the request and reply types of the API and the types of the engine.
 
+mod artifacts;
 mod command;
 mod details;
 mod launch;
@@ -15,6 +16,7 @@ mod test_report;
 mod usage;
 mod why;
 
+pub(crate) use artifacts::add_artifacts;
 pub use command::{LaunchDefaults, command_line};
 pub use details::{DetailLevel, output_is_gone, view, views};
 pub(crate) use launch::{graceless, json_text, launch, session_policy};

@@ -4,7 +4,7 @@ use crate::convert::{command_line, span};
 use longhaul_domain::{
     ActionKind, InvalidSignal, InvalidText, Level, NodeId, Process, ProcessId, Rejection, Status, Work,
 };
-use longhaul_engine::ports::{StoreError, StoreRejection};
+use longhaul_engine::ports::{ArtifactError, StoreError, StoreRejection};
 use longhaul_engine::{Candidate, EngineError, InputRefusal, LaunchBlocked, ReferenceField, with_causes};
 use longhaul_wire::api::Problem;
 use std::error::Error;
@@ -205,6 +205,12 @@ impl From<EngineError> for ApiError {
                     None => fault,
                 }
             }
+            EngineError::Artifacts { source: ArtifactError::NotListed { key, path } } => {
+                Self::new(404, "artifact_not_found", format!("{} has no artifact {path:?}", key.id.short()))
+                    .because(format!("the artifacts of attempt {} do not include it", key.attempt))
+                    .help(format!("`longhaul artifacts {}` lists the artifacts", key.id.short()))
+            }
+            EngineError::Artifacts { source } => Self::new(500, "internal", title).because(with_causes(&source)),
             EngineError::Output { source } => Self::new(500, "internal", title).because(with_causes(&source)),
             EngineError::EnvironmentStore { source } if is_disk_full(&source) => Self::new(507, "store_full", title)
                 .because(with_causes(&source))

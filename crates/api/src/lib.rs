@@ -6,6 +6,7 @@
 //! contains the [`longhaul_wire::api::Problem`] that clients get through every interface.
 
 mod api;
+mod artifacts;
 mod completions;
 mod convert;
 #[cfg(feature = "decoders")]
@@ -22,6 +23,7 @@ mod test_results;
 pub mod webhook;
 
 pub use api::Api;
+pub use artifacts::{ArtifactQuery, ArtifactReader};
 pub use completions::{CompletionStream, NOTICE_WINDOW};
 pub use convert::{DetailLevel, LaunchDefaults, command_line, moment, output_is_gone, rfc3339, view, views};
 pub use error::ApiError;

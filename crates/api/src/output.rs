@@ -25,6 +25,7 @@ use longhaul_engine::{EngineError, WaitCondition, WaitMode};
 use longhaul_view::{CaseMode, OutputCursor, Pattern, RenderMode, StreamSelection};
 use longhaul_wire::api::{LostOutputView, OutputCounts, OutputView, ReadRequest, SearchRequest, SearchView};
 use pages::{PageReader, RenderedPage};
+pub(crate) use place::is_over;
 use place::{ReadPosition, ReadStart};
 use scan::LogScan;
 use std::future::poll_fn;

@@ -3,7 +3,7 @@
 //! Run the example with `cargo run -p longhaul --example embed`.
 
 use longhaul_adapters::memory::MemoryStore;
-use longhaul_adapters::os::{ContainmentChoice, OsOptions, OsOutput, OsSpawner};
+use longhaul_adapters::os::{ContainmentChoice, OsArtifacts, OsOptions, OsOutput, OsSpawner};
 use longhaul_adapters::system::{FileEnvironmentStore, RandomIds, SystemClock};
 use longhaul_domain::{CommandSpec, NodeId, Spec, Work};
 use longhaul_engine::ports::{AttemptKey, Clock, NodeDescriptor, NoopSigner, OutputRead};
@@ -62,6 +62,7 @@ async fn start(dir: &std::path::Path) -> Result<Engine, Box<dyn Error>> {
         signer: Arc::new(NoopSigner),
         spawner: Arc::new(spawner),
         output: Arc::new(OsOutput::open(&dir.join("attempts"))?),
+        artifacts: Arc::new(OsArtifacts::open(&dir.join("attempts"))?),
         environments: Arc::new(FileEnvironmentStore::open(dir)?),
         clock,
         ids: Arc::new(RandomIds),

@@ -7,7 +7,7 @@
 use axum::Router;
 use axum::routing::get;
 use longhaul_adapters::memory::MemoryStore;
-use longhaul_adapters::os::{ContainmentChoice, OsOptions, OsOutput, OsSpawner};
+use longhaul_adapters::os::{ContainmentChoice, OsArtifacts, OsOptions, OsOutput, OsSpawner};
 use longhaul_adapters::system::{FileEnvironmentStore, RandomIds, SystemClock};
 use longhaul_api::{Api, LaunchDefaults, Metrics};
 use longhaul_domain::NodeId;
@@ -99,6 +99,7 @@ async fn start(dir: &Path) -> Result<Engine, Box<dyn Error>> {
         signer: Arc::new(longhaul_engine::ports::NoopSigner),
         spawner: Arc::new(spawner),
         output: Arc::new(OsOutput::open(&attempts)?),
+        artifacts: Arc::new(OsArtifacts::open(&attempts)?),
         environments: Arc::new(FileEnvironmentStore::open(dir)?),
         clock,
         ids: Arc::new(RandomIds),

@@ -160,6 +160,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         store: Arc::new(MemoryStore::new(clock.clone())),
         spawner: Arc::new(ThreadSpawner::new(clock.clone(), functions)),
         output: Arc::new(OsOutput::open(&dir.path().join("attempts"))?),
+        artifacts: Arc::new(longhaul_engine::ports::NoopArtifactStore),
         prober: Arc::new(longhaul_engine::ports::NoopProber),
         signer: Arc::new(longhaul_engine::ports::NoopSigner),
         environments: Arc::new(FileEnvironmentStore::open(dir.path())?),

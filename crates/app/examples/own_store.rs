@@ -99,6 +99,7 @@ async fn show() -> Result<(), Box<dyn std::error::Error>> {
     let parts = EnginePorts {
         store: Arc::new(store.clone()),
         output: Arc::new(spawner.output()),
+        artifacts: Arc::new(spawner.artifacts()),
         spawner: Arc::new(spawner),
         prober: Arc::new(longhaul_engine::ports::NoopProber),
         signer: Arc::new(longhaul_engine::ports::NoopSigner),

@@ -52,6 +52,7 @@ async fn run(steps: &[Step]) -> Result<Vec<u32>, Box<dyn std::error::Error>> {
     let parts = EnginePorts {
         store: Arc::new(MemoryStore::new(shared.clone())),
         output: Arc::new(spawner.output()),
+        artifacts: Arc::new(spawner.artifacts()),
         spawner: Arc::new(spawner),
         prober: Arc::new(longhaul_engine::ports::NoopProber),
         signer: Arc::new(longhaul_engine::ports::NoopSigner),

@@ -26,7 +26,9 @@ use crate::store_mark::StoreMark;
 use crate::stores::{Stores, unknown};
 use longhaul_adapters::fs::{FsOptions, FsStore};
 use longhaul_adapters::memory::MemoryStore;
-use longhaul_adapters::os::{ContainmentChoice, OsOptions, OsOutput, OsProber, OsSpawner, OsTestFiles};
+use longhaul_adapters::os::{
+    ContainmentChoice, OsArtifacts, OsOptions, OsOutput, OsProber, OsSpawner, OsTestFiles,
+};
 use longhaul_adapters::sqlite::{SqliteOptions, SqliteStore};
 use longhaul_adapters::system::{FileEnvironmentStore, RandomIds, SystemClock};
 use longhaul_engine::ports::{Clock, EventCursor, Migrate, NodeDescriptor, Store, StoreError};
@@ -127,6 +129,7 @@ pub(crate) async fn compose(
         prober: Arc::new(prober(&spawner, settings)),
         spawner: Arc::new(spawner),
         signer,
+        artifacts: Arc::new(OsArtifacts::open(&attempts_dir).map_err(failed("artifacts"))?),
         output: Arc::new(output(attempts_dir).map_err(failed("output"))?),
         environments: Arc::new(FileEnvironmentStore::open(state.path()).map_err(failed("environments"))?),
         clock,

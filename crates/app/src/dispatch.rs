@@ -107,6 +107,8 @@ fn perform(cli: Cli, json: bool, stores: &Stores) -> Result<ExitCode, ProgramErr
             other.map_or(Ok(printed), |problem| Err(ProgramError::Manager { problem }))
         }
         Verb::Init(_)
+        | Verb::Artifacts(_)
+        | Verb::Report(_)
         | Verb::Run(_)
         | Verb::Task(_)
         | Verb::Runner(_)

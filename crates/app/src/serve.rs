@@ -367,6 +367,7 @@ pub(crate) fn engine_settings(
         silence: settings.silence,
         test_runs,
         output_tail_bytes: settings.tail_beside_record,
+        artifacts: settings.artifacts,
         failure_rules: settings.failure_rules.own().cloned(),
     }
 }

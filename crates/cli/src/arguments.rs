@@ -1,5 +1,6 @@
 //! Definition and parsing of the command-line arguments.
 
+mod artifacts;
 mod command_groups;
 mod control;
 mod fast_path;
@@ -12,10 +13,12 @@ mod monitoring;
 mod node;
 mod query;
 mod queue;
+mod report;
 mod task;
 mod track;
 mod usage_error;
 
+pub use artifacts::ArtifactsArgs;
 pub use control::{
     CancelArgs, ErrorArgs, ProgressArgs, RestartArgs, ResultArgs, RetryArgs, RevisionArgs, SignalArgs,
     TargetArgs,
@@ -34,6 +37,7 @@ pub use query::{
     WaitGoal,
 };
 pub use queue::{MoveArgs, QueueArgs, QueueVerb, WhyArgs};
+pub use report::ReportArgs;
 pub use task::{RunnerArgs, TaskArgs};
 pub use track::{TrackArgs, TrackCompleteArgs, TrackFailArgs, TrackProgressArgs, TrackStartArgs, TrackVerb};
 pub use usage_error::UsageError;
@@ -195,6 +199,10 @@ pub enum Verb {
     Resume(TargetArgs),
     /// Send a signal to a running process
     Signal(SignalArgs),
+    /// List the files that a process left, or copy them
+    Artifacts(ArtifactsArgs),
+    /// Show a report about one process on one screen
+    Report(ReportArgs),
     /// Explain why a process waits or why it failed
     Why(WhyArgs),
     /// List the queues of concurrency keys, or change a queue

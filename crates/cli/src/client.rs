@@ -1,11 +1,13 @@
 //! HTTP/1.1 client that talks to the manager over its Unix socket.
 
+mod content;
 mod events;
 mod frames;
 mod path;
 mod socket;
 mod stopped;
 
+pub(crate) use content::ContentStream;
 pub(crate) use events::{EventStream, ServerEvent};
 pub(crate) use frames::FrameStream;
 pub(crate) use path::RequestPath;
@@ -134,6 +136,12 @@ impl Client {
     pub(crate) async fn stream(&self, path: &RequestPath) -> Result<FrameStream, CliError> {
         let answer = self.answer(Method::GET, path, None, Some(self.time_limit)).await?;
         Ok(FrameStream::new(answer.into_body()))
+    }
+
+    /// Opens the content of an artifact.
+    pub(crate) async fn content(&self, path: &RequestPath) -> Result<ContentStream, CliError> {
+        let answer = self.answer(Method::GET, path, None, Some(self.time_limit)).await?;
+        Ok(ContentStream::new(answer.into_body()))
     }
 
     /// Opens a stream of server-sent events.

@@ -79,6 +79,13 @@ impl Console {
         Ok(out.flush()?)
     }
 
+    /// Writes the bytes of a file to standard output.
+    pub(crate) fn print_bytes(&self, bytes: &[u8]) -> Result<(), CliError> {
+        let mut out = self.out_writer.borrow_mut();
+        out.write_all(bytes)?;
+        Ok(out.flush()?)
+    }
+
     /// Writes a value as JSON to standard output. A terminal gets indented JSON on several lines, any other output gets
     /// one line.
     pub(crate) fn print_json<T: Serialize>(&self, value: &T) -> Result<(), CliError> {

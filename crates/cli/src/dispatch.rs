@@ -230,6 +230,8 @@ pub(crate) async fn outcome_of(
         Verb::Resume(args) => (verb::resume(context, args).await, ExitCodeMode::Control),
         Verb::Signal(args) => (verb::signal(context, args).await, ExitCodeMode::Control),
         Verb::Tree(args) => (verb::tree(context, args).await, ExitCodeMode::Control),
+        Verb::Artifacts(args) => (or_ctrl_c(verb::artifacts(context, args)).await, ExitCodeMode::Control),
+        Verb::Report(args) => (verb::report(context, args).await, ExitCodeMode::Control),
         Verb::Why(args) => (verb::why(context, args).await, ExitCodeMode::Control),
         Verb::Queue(args) => (verb::queue(context, args).await, ExitCodeMode::Control),
         Verb::Node(args) => (verb::node(context, args).await, ExitCodeMode::Control),

@@ -170,6 +170,10 @@ pub(crate) const EXPLANATIONS: &[(&str, &str)] = &[
         "The output of the process was deleted: output.total limits all output, and the oldest is deleted first. The record\nwith exit code and times remains: longhaul status ID",
     ),
     (
+        "artifact_not_found",
+        "The attempt has no artifact with this path. Only files that matched a pattern of run --artifact and were copied\nat the end can be read, by the path that is listed. See: longhaul artifacts ID",
+    ),
+    (
         "store_full",
         "The disk of the store is full, or the memory of the server (maxmemory). Running work continues, stops still work,\nand records are written later. Free space on that disk, raise maxmemory, or delete old records.\nSee: longhaul doctor, longhaul prune",
     ),

@@ -1,6 +1,7 @@
 //! Formats processes, queues, nodes and events as text.
 
 mod amount;
+mod artifacts;
 mod detail;
 mod event;
 mod grid;
@@ -8,18 +9,21 @@ mod line;
 mod moment;
 mod node;
 mod queue;
+mod report;
 mod session;
 mod stats;
 mod table;
 mod tree;
 
 pub(crate) use amount::bytes;
+pub(crate) use artifacts::{artifact_notes, artifacts};
 pub(crate) use detail::detail;
 pub(crate) use event::{batch_line, event_line};
 pub(crate) use line::{ended_line, label, short, waiting_line};
 pub(crate) use moment::{RenderTime, moment_of_millis};
 pub(crate) use node::nodes;
 pub(crate) use queue::{queues, why};
+pub(crate) use report::{ProcessReport, ReportStep};
 pub(crate) use session::sessions;
 pub(crate) use stats::stats;
 pub(crate) use table::{TableFormat, summary, table};

@@ -2,6 +2,7 @@
 
 mod action;
 mod agent_hint;
+mod artifacts;
 mod cancel;
 mod damage;
 mod events;
@@ -17,6 +18,7 @@ mod outcome;
 mod progress;
 mod prune;
 mod queue;
+mod report;
 mod reset;
 mod restart;
 mod resumable_stream;
@@ -32,6 +34,7 @@ mod wait;
 mod why;
 
 pub(crate) use action::{pause, resume, retry, signal};
+pub(crate) use artifacts::artifacts;
 pub(crate) use cancel::cancel;
 pub(crate) use events::events;
 pub(crate) use explain::explain;
@@ -43,6 +46,7 @@ pub(crate) use outcome::{error, result};
 pub(crate) use progress::progress;
 pub(crate) use prune::prune;
 pub(crate) use queue::queue;
+pub(crate) use report::report;
 pub(crate) use reset::reset;
 pub(crate) use restart::restart;
 pub(crate) use run::{run, task};

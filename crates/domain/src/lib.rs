@@ -23,6 +23,8 @@
 //! ```
 
 pub mod admission;
+mod artifact_list;
+mod artifact_pattern;
 mod condition;
 mod decide;
 mod effect;
@@ -52,6 +54,8 @@ mod status;
 mod test_report;
 mod time;
 
+pub use artifact_list::{Artifact, ArtifactList, ArtifactProblem, ArtifactSkipReason, SkippedArtifact};
+pub use artifact_pattern::{ArtifactPattern, PatternProgress};
 pub use condition::{Condition, Conditions};
 pub use effect::{Decision, Effect, NoOpReason};
 pub use ending::{

@@ -1,5 +1,6 @@
 //! The spec of a process. It is set at the submission and never changes.
 
+use crate::artifact_pattern::ArtifactPattern;
 use crate::ending::Ending;
 use crate::id::{
     AgentId, AgentType, Capability, LaunchKey, NodeId, Priority, ProcessName, ProjectName, SessionId, SlotKey,
@@ -170,6 +171,7 @@ impl Spec {
                 limits: command.limits,
                 ready_when: None,
                 watch: Vec::new(),
+                artifacts: Vec::new(),
                 runner: None,
                 tests: TestReporting::default(),
             })),
@@ -257,6 +259,8 @@ pub struct CommandSpec {
     pub ready_when: Option<ReadyWhen>,
     /// Patterns to search for in the output.
     pub watch: Vec<WatchPattern>,
+    /// Files to copy from the working directory when an attempt ends.
+    pub artifacts: Vec<ArtifactPattern>,
     /// Runner that built the command from a prompt. `None` if the caller gave the command itself.
     pub runner: Option<RunnerChoice>,
     /// Source of test results.
@@ -280,6 +284,7 @@ impl CommandSpec {
             limits: ResourceLimits::default(),
             ready_when: None,
             watch: Vec::new(),
+            artifacts: Vec::new(),
             runner: None,
             tests: TestReporting::default(),
         }

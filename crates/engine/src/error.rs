@@ -1,7 +1,9 @@
 //! Errors of the engine.
 
 use longhaul_domain::{NodeId, ProcessId, ProcessName, Rejection, Revision, SessionId, Status};
-use longhaul_ports::{EnvironmentStoreError, OutputError, SignatureError, StoreError, StoreRejection};
+use longhaul_ports::{
+    ArtifactError, EnvironmentStoreError, OutputError, SignatureError, StoreError, StoreRejection,
+};
 use std::fmt;
 use std::time::Duration;
 
@@ -103,6 +105,13 @@ pub enum EngineError {
         /// The error that the output log returned.
         #[source]
         source: OutputError,
+    },
+    /// The artifacts cannot be read.
+    #[error("the artifacts cannot be read")]
+    Artifacts {
+        /// The error that the artifact store returned.
+        #[source]
+        source: ArtifactError,
     },
     /// The captured environment cannot be stored.
     #[error("the captured environment cannot be stored")]

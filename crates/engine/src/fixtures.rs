@@ -84,6 +84,7 @@ impl Fixture {
             store: Arc::new(store),
             spawner: spawner.clone(),
             output: Arc::new(spawner.output()),
+            artifacts: Arc::new(spawner.artifacts()),
             prober: Arc::new(NoopProber),
             signer: Arc::new(NoopSigner),
             environments: Arc::new(FakeEnvironmentStore::default()),

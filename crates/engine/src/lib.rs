@@ -9,6 +9,7 @@
 //! Effects are idempotent for each attempt, and recovery derives them from the records alone. The engine may therefore
 //! crash between any two of these steps.
 
+mod artifacts;
 mod cascade;
 mod claim_loop;
 mod detached;

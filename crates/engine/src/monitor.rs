@@ -7,7 +7,7 @@
 
 use crate::engine::EngineShared;
 use crate::failure_analysis::is_failure;
-use longhaul_domain::{AttemptNo, AwakeTime, Deadline, Observation, ProcessId, Revision};
+use longhaul_domain::{AttemptNo, AwakeTime, Deadline, Observation, ProcessId, Revision, Spec};
 use longhaul_ports::{AttemptKey, OutputError, OutputSize, SpawnError, StoredProcess, TreeSnapshot};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::pin::Pin;
@@ -117,6 +117,11 @@ impl Monitor {
     /// process.
     fn with<T>(&self, key: AttemptKey, change: impl FnOnce(&mut MonitoredWork) -> T) -> Option<T> {
         self.lock_set().present(key).map(change)
+    }
+
+    /// Returns the spec of an attempt whose artifacts may be copied.
+    pub(crate) fn spec_with_artifacts(&self, key: AttemptKey) -> Option<Arc<Spec>> {
+        self.with(key, |monitored| monitored.spec_with_artifacts()).flatten()
     }
 
     fn forget(&self, key: AttemptKey) {
@@ -232,11 +237,13 @@ impl EngineShared {
     }
 
     /// Passes an observation of the spawner on to the inbox. If the observation ends an attempt, the consumers of its
-    /// output first read the rest of the output. Then the test results are read and, if the attempt failed, its first
-    /// error is searched.
+    /// output first read the rest of the output, and its test results are collected. If the attempt failed, its first
+    /// error is searched, too. The artifacts of the attempt are copied.
     pub(crate) fn take_in(self: &Arc<Self>, id: ProcessId, observation: Observation) {
         let follower = self.last_follower(id, &observation);
-        if follower.is_none() && !is_failure(&observation) && !self.ends_test_run(id, &observation) {
+        let artifacts = self.spec_with_artifacts(id, &observation);
+        let is_awaited = follower.is_some() || artifacts.is_some() || self.ends_test_run(id, &observation);
+        if !is_awaited && !is_failure(&observation) {
             return self.lanes.seen(id, observation);
         }
         let core = self.clone();
@@ -248,6 +255,9 @@ impl EngineShared {
             let observation = core.with_first_error(id, observation).await;
             let (results, observation) = core.with_test_results(id, None, observation).await;
             results.into_iter().for_each(|results| core.lanes.seen(id, results));
+            if let Some(spec) = artifacts {
+                core.collect_artifacts(id, &spec, &observation).await;
+            }
             core.lanes.seen(id, observation);
         });
     }

@@ -4,8 +4,8 @@ use crate::test_runs::TestRunSettings;
 use longhaul_domain::{Level, Policy, ResourceLimits, Retention, SilencePolicy, SlotKey, TreeLimits};
 use longhaul_insight::failure::RuleSet;
 use longhaul_ports::{
-    Clock, EnvironmentStore, IdSource, LaunchSigner, NodeAdvertisement, NodeDescriptor, OutputLog, Prober,
-    Spawner, Store,
+    ArtifactLimits, ArtifactStore, Clock, EnvironmentStore, IdSource, LaunchSigner, NodeAdvertisement,
+    NodeDescriptor, OutputLog, Prober, Spawner, Store,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,6 +20,8 @@ pub struct EnginePorts {
     pub spawner: Arc<dyn Spawner>,
     /// Port that reads the output of commands.
     pub output: Arc<dyn OutputLog>,
+    /// Port that copies artifacts; [`NoopArtifactStore`](longhaul_ports::NoopArtifactStore) copies none.
+    pub artifacts: Arc<dyn ArtifactStore>,
     /// Port that runs readiness probes.
     pub prober: Arc<dyn Prober>,
     /// Port that signs launches; [`NoopSigner`](longhaul_ports::NoopSigner) if write access to the store is trusted.
@@ -72,6 +74,8 @@ pub struct EngineSettings {
     pub failure_rules: Option<Arc<RuleSet>>,
     /// Settings of test runs.
     pub test_runs: TestRunSettings,
+    /// Limits on the artifacts of one attempt.
+    pub artifacts: ArtifactLimits,
 }
 
 impl EngineSettings {
@@ -98,6 +102,7 @@ impl EngineSettings {
             silence: SilencePolicy::default(),
             failure_rules: None,
             test_runs: TestRunSettings::default(),
+            artifacts: ArtifactLimits::default(),
             socket: None,
             default_key: None,
             hidden: Vec::new(),

@@ -132,6 +132,9 @@ async fn look(core: &Arc<EngineShared>, stored: StoredProcess) {
             if let Some(results) = results {
                 commit_with_retry(core, id, Input::Observation(results)).await;
             }
+            if core.may_collect(&stored.process) {
+                core.collect_artifacts(id, &stored.process.spec, &observation).await;
+            }
             commit_with_retry(core, id, Input::Observation(observation)).await;
         }
         Ok(Adopted::Alive(observation)) => {

@@ -35,7 +35,8 @@ pub(crate) fn document(entries: &[Route]) -> Value {
     let paths = entries.iter().fold(PathsBuilder::new(), |paths, entry| {
         let links = if entry.operation.makes_a_process() { links(entries) } else { Vec::new() };
         let operation = operation(entry.path, &entry.operation, &links, &mut schemas);
-        paths.path(entry.path, PathItem::new(method(entry.verb), operation))
+        // OpenAPI has no notation for a parameter that contains slashes.
+        paths.path(entry.path.replace("{*", "{"), PathItem::new(method(entry.verb), operation))
     });
     let licence = LicenseBuilder::new().name("MIT OR Apache-2.0").identifier(Some("MIT OR Apache-2.0"));
     let info = InfoBuilder::new()
@@ -209,7 +210,8 @@ const fn method(verb: RouteMethod) -> HttpMethod {
 
 /// Returns the names of the parameters in a path template.
 fn named_in(path: &'static str) -> impl Iterator<Item = &'static str> {
-    path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'))
+    let name = |part: &'static str| part.strip_prefix('{')?.strip_suffix('}');
+    path.split('/').filter_map(name).map(|name| name.trim_start_matches('*'))
 }
 
 /// Returns a reference to the schema at this place in the OpenAPI document.

@@ -1,5 +1,6 @@
 //! Routes of the API, with one file for each resource. Each file declares its paths with their requests and responses.
 
+mod artifacts;
 mod control;
 mod document;
 mod events;
@@ -35,6 +36,7 @@ pub(crate) fn entries() -> Vec<Route> {
         control::entries(&replays),
         input::entries(),
         output::entries(),
+        artifacts::entries(),
         text::entries(),
         search::entries(),
         level::entries(),

@@ -1,11 +1,13 @@
 //! Results of the tools.
 
+mod artifacts;
 mod cut;
 mod list;
 mod output;
 mod status;
 mod wait;
 
+pub(crate) use artifacts::{ArtifactFile, ArtifactsResult, SkippedFile, artifacts_schema};
 pub(crate) use list::{ListResult, counts, items, list_schema};
 pub(crate) use output::{SendAnswer, read_schema, search_schema, sent_schema};
 pub(crate) use status::{Children, StatusContext, brief, brief_schema, minimal_schema, whole, whole_schema};

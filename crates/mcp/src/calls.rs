@@ -1,5 +1,6 @@
 //! Implementation of the tools.
 
+mod artifacts;
 mod control;
 mod list;
 mod output;
@@ -45,6 +46,7 @@ impl ToolContext<'_> {
             Tool::PauseProcess => self.pause(read(arguments)?).await,
             Tool::ResumeProcess => self.resume(read(arguments)?).await,
             Tool::RestartProcess => self.restart(read(arguments)?).await,
+            Tool::ReadArtifacts => self.read_artifacts(read(arguments)?).await,
             Tool::ReadProcessOutput => self.read_output(read(arguments)?).await,
             Tool::SendProcessInput => self.send_input(read(arguments)?).await,
             Tool::SearchProcessOutput => self.search_output(read(arguments)?).await,

@@ -21,6 +21,7 @@ pub(crate) enum Tool {
     GetProcessStatus,
     ListBackgroundProcesses,
     PauseProcess,
+    ReadArtifacts,
     ReadProcessOutput,
     RegisterProcess,
     ReportProgress,
@@ -50,13 +51,14 @@ enum ToolEffect {
 
 impl Tool {
     /// All tools, sorted by name.
-    pub(crate) const ALL: [Self; 16] = [
+    pub(crate) const ALL: [Self; 17] = [
         Self::CompleteProcess,
         Self::FailProcess,
         Self::GetBackgroundProcessStatus,
         Self::GetProcessStatus,
         Self::ListBackgroundProcesses,
         Self::PauseProcess,
+        Self::ReadArtifacts,
         Self::ReadProcessOutput,
         Self::RegisterProcess,
         Self::ReportProgress,
@@ -83,6 +85,7 @@ impl Tool {
             Self::GetProcessStatus => "get_process_status",
             Self::ListBackgroundProcesses => "list_background_processes",
             Self::PauseProcess => "pause_process",
+            Self::ReadArtifacts => "read_artifacts",
             Self::ReadProcessOutput => "read_process_output",
             Self::RegisterProcess => "register_process",
             Self::ReportProgress => "report_progress",
@@ -103,7 +106,7 @@ impl Tool {
 
     /// Returns true if the tool returns output. An argument of the call, or its default, limits the size of the output.
     pub(crate) const fn reads_output(self) -> bool {
-        matches!(self, Self::ReadProcessOutput | Self::SearchProcessOutput)
+        matches!(self, Self::ReadArtifacts | Self::ReadProcessOutput | Self::SearchProcessOutput)
     }
 
     /// Returns the definition of the tool for clients. The schemas are created only one time and then shared.
@@ -139,6 +142,7 @@ impl Tool {
             Self::GetProcessStatus => "Process status",
             Self::ListBackgroundProcesses => "List processes",
             Self::PauseProcess => "Pause a process",
+            Self::ReadArtifacts => "Read kept files",
             Self::ReadProcessOutput => "Read output",
             Self::RegisterProcess => "Register own work",
             Self::ReportProgress => "Report progress",
@@ -163,6 +167,9 @@ impl Tool {
             }
             Self::ListBackgroundProcesses => "List processes, newest first, and count the live ones.",
             Self::PauseProcess => "Pause a process and all its descendants.",
+            Self::ReadArtifacts => {
+                "List the files that a process kept (see artifacts of start_background_process); with path, read one."
+            }
             Self::ReadProcessOutput => {
                 "Read output within a token budget: head and tail at first (the middle by its cursor), then only \
                  output after next_cursor."
@@ -198,6 +205,7 @@ impl Tool {
             Self::GetBackgroundProcessStatus
             | Self::GetProcessStatus
             | Self::ListBackgroundProcesses
+            | Self::ReadArtifacts
             | Self::ReadProcessOutput
             | Self::SearchProcessOutput
             | Self::WaitForProcess => ToolEffect::Looks,
@@ -236,6 +244,7 @@ impl Tool {
             | Self::ResumeProcess => taken::<input::ProcessInput>(),
             Self::RestartProcess => taken::<input::RestartInput>(),
             Self::ListBackgroundProcesses => taken::<input::ListInput>(),
+            Self::ReadArtifacts => taken::<input::ArtifactsInput>(),
             Self::ReadProcessOutput => taken::<input::ReadInput>(),
             Self::RegisterProcess => taken::<input::RegisterInput>(),
             Self::ReportProgress => taken::<input::ReportInput>(),
@@ -264,6 +273,7 @@ impl Tool {
             | Self::CompleteProcess
             | Self::FailProcess => answer::brief_schema(),
             Self::ListBackgroundProcesses => answer::list_schema(),
+            Self::ReadArtifacts => answer::artifacts_schema(),
             Self::ReadProcessOutput => answer::read_schema(),
             Self::SearchProcessOutput => answer::search_schema(),
             Self::SendProcessInput => answer::sent_schema(),

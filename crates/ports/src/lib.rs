@@ -3,6 +3,7 @@
 //! Each file defines one trait with its guarantees and errors. For each guarantee, `longhaul-testkit` contains a test
 //! rule of the same name; every adapter runs these rules.
 
+mod artifact_store;
 mod clock;
 mod decorator;
 mod environment_store;
@@ -26,6 +27,9 @@ mod store;
 mod test_files;
 mod webhook;
 
+pub use artifact_store::{
+    ArtifactChunk, ArtifactError, ArtifactLimits, ArtifactRequest, ArtifactStore, NoopArtifactStore,
+};
 pub use clock::{Clock, WallTime};
 pub use decorator::{StoreCall, StoreDecorator, StoreMethod};
 pub use environment_store::{EnvironmentStore, EnvironmentStoreError};

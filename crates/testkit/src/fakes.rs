@@ -5,6 +5,7 @@
 //! single-threaded runtime with paused time (`#[tokio::test(start_paused = true)]`). On such a runtime,
 //! [`VirtualClock::settle`] returns exactly when every other task is waiting.
 
+mod artifact_store;
 mod clock;
 mod environment_store;
 mod fault_plan;
@@ -24,6 +25,7 @@ mod spawner;
 mod test_files;
 mod world;
 
+pub use artifact_store::FakeArtifactStore;
 pub use clock::VirtualClock;
 pub use environment_store::FakeEnvironmentStore;
 pub use fault_plan::FaultPlan;

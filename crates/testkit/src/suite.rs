@@ -32,6 +32,7 @@
 //! ```
 
 pub mod agreement;
+pub mod artifact_store;
 pub mod clock;
 pub mod environment_store;
 pub mod ids;
@@ -44,6 +45,7 @@ pub mod test_files;
 pub mod webhook;
 pub mod wrapper;
 
+pub use artifact_store::{ArtifactFixture, ArtifactSource};
 pub use clock::ClockFixture;
 pub use environment_store::EnvironmentStoreFixture;
 pub use ids::IdSourceFixture;

@@ -4,12 +4,12 @@ use async_trait::async_trait;
 use longhaul_domain::{CommandSpec, Stdin, Timestamp};
 use longhaul_ports::{AttemptKey, OutputSource, Spawner};
 use longhaul_testkit::fakes::{
-    ChildScript, FakeEnvironmentStore, FakeOutput, FakeTestFiles, ScriptedSpawner, SequentialIds,
-    VirtualClock,
+    ChildScript, FakeArtifactStore, FakeEnvironmentStore, FakeOutput, FakeTestFiles, ScriptedSpawner,
+    SequentialIds, VirtualClock,
 };
 use longhaul_testkit::suite::{
-    EnvironmentStoreFixture, IdSourceFixture, OutputFeed, OutputFixture, SpawnerFixture, TestCommands,
-    TestFileFeed, TestFilesFixture,
+    ArtifactFixture, EnvironmentStoreFixture, IdSourceFixture, OutputFeed, OutputFixture, SpawnerFixture,
+    TestCommands, TestFileFeed, TestFilesFixture,
 };
 use std::sync::Arc;
 use std::time::Duration;
@@ -60,6 +60,15 @@ mod test_files {
     }
 
     longhaul_testkit::test_files_suite!(open);
+}
+
+mod artifacts {
+    use super::*;
+
+    longhaul_testkit::artifact_store_suite!(|| {
+        let store = Arc::new(FakeArtifactStore::default());
+        ArtifactFixture::new(store.clone(), store)
+    });
 }
 
 mod output {

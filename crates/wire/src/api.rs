@@ -5,6 +5,7 @@
 //! - Enumerations are open: a client must accept values that are new to it.
 //! - Fields may be added, but are never removed.
 
+mod artifacts;
 mod launch;
 mod maintenance;
 mod monitoring;
@@ -19,6 +20,7 @@ mod session;
 mod test_run;
 mod why;
 
+pub use artifacts::{ArtifactView, ArtifactsState, ArtifactsView, SkippedArtifactView};
 pub use launch::{
     CommandRequest, EnvironmentRequest, LaunchRequest, LimitsRequest, OutputRequest, ReportedRequest,
     RetryRequest,

@@ -28,6 +28,7 @@
 //! assert_eq!(again, process);
 //! ```
 
+mod artifacts;
 mod command;
 mod ending;
 mod event;
@@ -41,7 +42,10 @@ mod policy;
 mod spec;
 mod test_report;
 
-use longhaul_domain::{Event, InvalidText, LiveStats, PendingAction, Policy, Process, Spec, TestReporting};
+use longhaul_domain::{
+    ArtifactList, CommandSpec, Event, InvalidText, LiveStats, PendingAction, Policy, Process, Spec,
+    TestReporting,
+};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::str::FromStr;
@@ -84,10 +88,11 @@ impl RecordDecodeError {
 /// Returns the oldest format that contains every field that a spec uses.
 #[must_use]
 pub fn oldest_reader(spec: &Spec) -> u32 {
-    let command = spec.command();
-    let has_runner = command.is_some_and(|command| command.runner.is_some());
-    let uses_tests = command.is_some_and(|command| command.tests != TestReporting::Detect);
-    if has_runner || uses_tests || spec.children_on_failure.is_some() { FORMAT } else { BASE_FORMAT }
+    let uses_new_fields = |command: &CommandSpec| {
+        command.runner.is_some() || !command.artifacts.is_empty() || command.tests != TestReporting::Detect
+    };
+    let is_new = spec.command().is_some_and(uses_new_fields) || spec.children_on_failure.is_some();
+    if is_new { FORMAT } else { BASE_FORMAT }
 }
 
 /// Encodes the fixed part of a process, which does not change after its submission: identity, position in its tree, and
@@ -131,6 +136,20 @@ pub fn decode_up_to(format: u32, spec: &str, life: &str) -> Result<Process, Reco
     let fixed: spec::FixedRecord = read("specification", spec, format)?;
     let life: life::LifeRecord = read("life", life, format)?;
     life.into_process(fixed)
+}
+
+/// Encodes the artifact list of an attempt.
+#[must_use]
+pub fn encode_artifacts(list: &ArtifactList) -> String {
+    write(&artifacts::ArtifactListRecord::from(list), BASE_FORMAT)
+}
+
+/// Decodes the artifact list of an attempt.
+///
+/// # Errors
+/// Returns [`RecordDecodeError`] if the text is not an artifact list.
+pub fn decode_artifacts(text: &str) -> Result<ArtifactList, RecordDecodeError> {
+    read::<artifacts::ArtifactListRecord>("artifact list", text, FORMAT)?.try_into()
 }
 
 /// Encodes one event of the event log.

@@ -55,6 +55,7 @@ async fn engine() -> Result<Engine, Failure> {
     let parts = EnginePorts {
         store: Arc::new(MemoryStore::new(Arc::clone(&shared))),
         output: Arc::new(spawner.output()),
+        artifacts: Arc::new(spawner.artifacts()),
         spawner: Arc::new(spawner),
         prober: Arc::new(longhaul_engine::ports::NoopProber),
         signer: Arc::new(longhaul_engine::ports::NoopSigner),

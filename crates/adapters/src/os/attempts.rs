@@ -1,5 +1,6 @@
 //! Locates and manages the attempt directories: `<attempts>/<process>/<n>/`.
 
+use super::artifacts::DIRECTORY_MARK;
 use longhaul_domain::ProcessId;
 use longhaul_failpoint::failpoint;
 use longhaul_ports::AttemptKey;
@@ -79,9 +80,15 @@ impl Attempts {
         }
     }
 
-    /// Removes an attempt directory that is still empty.
+    /// Removes an attempt directory without a shim. It may contain only the mark of the working directory.
     pub(super) fn discard(&self, key: AttemptKey) -> io::Result<()> {
         let process = descend(self.fd.as_fd(), &key.id.to_string())?;
+        if let Ok(attempt) = descend(process.as_fd(), &key.attempt.to_string()) {
+            match unlinkat(&attempt, DIRECTORY_MARK, AtFlags::empty()) {
+                Ok(()) | Err(Errno::NOENT) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
         Ok(unlinkat(&process, key.attempt.to_string(), AtFlags::REMOVEDIR)?)
     }
 
@@ -124,10 +131,25 @@ impl Attempts {
             other => other?,
         };
         let mut bytes = 0_u64;
+        let mut directories = vec![];
         for attempt in attempts {
-            for file in fs::read_dir(attempt?.path())? {
-                match file?.metadata() {
-                    Ok(metadata) => bytes = bytes.saturating_add(metadata.blocks().saturating_mul(BLOCK)),
+            directories.push(attempt?.path());
+        }
+        // Artifacts are in nested directories.
+        while let Some(directory) = directories.pop() {
+            let files = match fs::read_dir(&directory) {
+                Err(error) if absent(&error) => continue,
+                other => other?,
+            };
+            for file in files {
+                let file = file?;
+                match file.metadata() {
+                    Ok(metadata) => {
+                        bytes = bytes.saturating_add(metadata.blocks().saturating_mul(BLOCK));
+                        if metadata.is_dir() {
+                            directories.push(file.path());
+                        }
+                    }
                     Err(error) if absent(&error) => {}
                     Err(error) => return Err(error),
                 }

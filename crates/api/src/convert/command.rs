@@ -1,5 +1,6 @@
 //! Converts the command of a launch request to a validated [`CommandSpec`].
 
+use crate::convert::artifacts;
 use crate::convert::launch::within;
 use crate::convert::{monitoring, reporting};
 use crate::error::ApiError;
@@ -122,6 +123,7 @@ pub(super) fn command(
         limits: limits(&request.limits)?,
         ready_when: request.ready_when.map(monitoring::ready_when).transpose()?,
         watch: monitoring::watch(request.watch, &defaults.watch)?,
+        artifacts: artifacts::patterns(&request.artifacts)?,
         runner: None,
         tests: reporting(request.report.as_deref())?,
     };

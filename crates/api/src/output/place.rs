@@ -112,7 +112,7 @@ impl ReadQuery<'_> {
 
 /// Returns true if no more output will be written for an attempt. This is the case if the process has ended, is waiting
 /// for its next attempt, or has a newer attempt.
-pub(super) fn is_over(stored: &StoredProcess, attempt: AttemptNo) -> bool {
+pub(crate) fn is_over(stored: &StoredProcess, attempt: AttemptNo) -> bool {
     let process = &stored.process;
     let waits = attempt.0 > 0 && process.attempt == attempt && process.status() == Status::Pending;
     waits || process.attempt > attempt || process.status().is_ended()

@@ -55,6 +55,15 @@ impl Unreachable {
 
     /// Converts the error to a reply for a client that requested output which only the unreachable node has.
     pub(crate) fn output(self, id: ProcessId) -> ApiError {
+        self.stored_there("output", "is", id)
+    }
+
+    /// Converts the error to a reply for a client that requested artifacts which only the unreachable node has.
+    pub(crate) fn artifacts(self, id: ProcessId) -> ApiError {
+        self.stored_there("artifacts", "are", id)
+    }
+
+    fn stored_there(self, what: &str, verb: &str, id: ProcessId) -> ApiError {
         let Self { node, why, cure } = self;
         let help = match cure {
             PeerErrorRemedy::Return => {
@@ -73,7 +82,7 @@ impl Unreachable {
                 )
             }
         };
-        ApiError::new(503, "node_unreachable", format!("the output of {} is on node {node}", id.short()))
+        ApiError::new(503, "node_unreachable", format!("the {what} of {} {verb} on node {node}", id.short()))
             .because(why)
             .help(help)
     }

@@ -109,6 +109,7 @@ async fn api(
         prober: Arc::new(longhaul_engine::ports::NoopProber),
         signer: Arc::new(longhaul_engine::ports::NoopSigner),
         output: Arc::new(spawner.output()),
+        artifacts: Arc::new(spawner.artifacts()),
         environments: environments.clone(),
         clock: Arc::new(clock.clone()),
         ids: ids.clone(),

@@ -104,6 +104,7 @@ async fn before(peer: Trickling) -> (Api, StoredProcess) {
             let parts = EnginePorts {
                 store: Arc::new(store),
                 output: Arc::new(spawner.output()),
+                artifacts: Arc::new(spawner.artifacts()),
                 spawner,
                 prober: Arc::new(NoopProber),
                 signer: Arc::new(NoopSigner),

@@ -101,6 +101,30 @@ pub const KEYS: &[ConfigKey] = &[
         "never",
         "time without output, report or CPU use after which a process is reported as stalled",
     ),
+    own(
+        "artifacts.max_bytes",
+        ValueKind::Size,
+        Some("256MiB"),
+        "maximum size of all artifacts of an attempt; further files are listed as skipped",
+    ),
+    own(
+        "artifacts.max_file_bytes",
+        ValueKind::Size,
+        Some("64MiB"),
+        "maximum size of one artifact; larger files are listed as skipped",
+    ),
+    own(
+        "artifacts.max_files",
+        ValueKind::Count(10_000),
+        Some("200"),
+        "maximum number of artifacts of an attempt; further files are listed as skipped",
+    ),
+    own(
+        "artifacts.timeout",
+        ValueKind::Span(SECOND),
+        Some("5s"),
+        "time for which the end of an attempt waits while its artifacts are copied; files that are not copied by then are listed as skipped",
+    ),
     key(
         "children.on_end",
         ValueKind::Word(&["keep", "cancel", "wait"]),

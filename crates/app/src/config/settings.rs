@@ -18,6 +18,7 @@ use longhaul_domain::{
     Capability, ChildrenPolicy, Level, NodeId, OutputBound, Policy, ResourceLimits, Retention, SessionPolicy,
     SilencePolicy, SlotKey, TreeLimits, WatchPattern, WatchSource,
 };
+use longhaul_engine::ports::ArtifactLimits;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -93,6 +94,8 @@ pub struct ManagerConfig {
     pub failure_rules: FailureRules,
     /// Runners, which build the commands of agents.
     pub runners: RunnerConfig,
+    /// Limits on the artifacts of one attempt.
+    pub artifacts: ArtifactLimits,
 }
 
 /// The kind and location of the store.
@@ -208,6 +211,12 @@ impl ManagerConfig {
                     .map(|name| state_dir.join(name)),
             ),
             runners: RunnerConfig::of(layers, |name| std::env::var(name).ok())?,
+            artifacts: ArtifactLimits {
+                files: small(layers, key_of!("artifacts.max_files")),
+                file_bytes: count(layers, key_of!("artifacts.max_file_bytes")),
+                total_bytes: count(layers, key_of!("artifacts.max_bytes")),
+                time: span(layers, key_of!("artifacts.timeout")),
+            },
         })
     }
 }

@@ -90,6 +90,9 @@ pub struct RunArgs {
     /// Store at most this much of the end of the output [default: 64MiB]
     #[arg(long, value_name = "SIZE", allow_negative_numbers = true)]
     pub log_tail: Option<SizeArg>,
+    /// Keep the files that match this pattern, relative to the working directory, such as 'reports/**/*.xml'
+    #[arg(long, value_name = "PATTERN", allow_hyphen_values = true)]
+    pub artifact: Vec<String>,
     /// Maximum CPU time of each attempt
     #[arg(long, help_heading = "Limits", value_name = "TIME", allow_hyphen_values = true)]
     pub max_cpu: Option<DurationArg>,

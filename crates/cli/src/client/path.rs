@@ -28,6 +28,11 @@ impl RequestPath {
         path
     }
 
+    /// Returns the request path of the content of an artifact.
+    pub(crate) fn artifact(reference: &str, file: &str) -> Self {
+        file.split('/').fold(Self::process_part(reference, "artifacts"), Self::below)
+    }
+
     /// Returns the request path of the long poll that waits for changes of processes.
     pub(crate) fn wait() -> Self {
         Self::of("/v1/wait")
@@ -176,6 +181,10 @@ mod tests {
         assert_eq!(RequestPath::process_part("../x y", "cancel").as_str(), "/v1/processes/..%2Fx%20y/cancel");
         assert_eq!(RequestPath::queue("claude/opus*").as_str(), "/v1/queues/claude%2Fopus%2A");
         assert_eq!(RequestPath::session_end("a b").as_str(), "/v1/sessions/a%20b/end");
+        assert_eq!(
+            RequestPath::artifact("x", "a b/../ü").as_str(),
+            "/v1/processes/x/artifacts/a%20b/%2E%2E/%C3%BC"
+        );
         assert_eq!(RequestPath::process("..").as_str(), "/v1/processes/%2E%2E");
         assert_eq!(
             RequestPath::processes()

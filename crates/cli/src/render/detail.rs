@@ -8,7 +8,9 @@ use crate::shell_word::shell_word;
 use crate::status::ParsedStatus;
 use crate::value::SignalArg;
 use longhaul_view::clean_label;
-use longhaul_wire::api::{ExitView, FirstErrorView, LimitsView, ProcessView, TokensView, TreeUsageView};
+use longhaul_wire::api::{
+    ExitView, FirstErrorView, LimitsView, ProcessView, TokensView, TreeUsageView, UsageView,
+};
 
 /// Minimum width of the column that shows the next commands, in characters.
 const STEP: usize = 34;
@@ -17,20 +19,33 @@ const MIN_SHOWN_SILENCE_MS: u64 = 2_000;
 
 /// Formats all details of a process.
 pub(crate) fn detail(process: &ProcessView, face: ConsoleStream, unicode: bool, now: RenderTime) -> String {
+    let mut text = heading(process, face, unicode);
+    text.extend(facts(process, now).iter().map(|(label, value)| fact_line(label, value)));
+    text.push_str(&step_lines(&next_steps(process)));
+    text
+}
+
+/// Formats the first line about a process: its title and its status.
+pub(super) fn heading(process: &ProcessView, face: ConsoleStream, unicode: bool) -> String {
     let standing = ParsedStatus::of(process);
     let glyph = standing.glyph(unicode);
     let status = face.paint(standing.style(), &format!("{glyph} {}", clean_label(&process.status)));
-    let mut text = format!("{}{status}\n", pad(&title(process)));
-    for (label, value) in facts(process, now) {
-        text.push_str(&format!("  {label:<10} {}\n", clean_label(&value)));
-    }
-    let steps = next_steps(process);
+    format!("{}{status}\n", pad(&title(process)))
+}
+
+/// Formats one fact about a process as a line.
+pub(super) fn fact_line(label: &str, value: &str) -> String {
+    format!("  {label:<10} {}\n", clean_label(value))
+}
+
+/// Formats the commands that the user may need next, one on each line.
+pub(super) fn step_lines(steps: &[(String, &'static str)]) -> String {
     let widest = steps.iter().map(|(command, _)| command.len()).max().unwrap_or_default().max(STEP);
-    for (index, (command, what)) in steps.into_iter().enumerate() {
+    let line = |(index, (command, what)): (usize, &(String, &str))| {
         let label = if index == 0 { "next" } else { "" };
-        text.push_str(&format!("  {label:<10} {command:<widest$} {what}\n"));
-    }
-    text
+        format!("  {label:<10} {command:<widest$} {what}\n")
+    };
+    steps.iter().enumerate().map(line).collect()
 }
 
 fn title(process: &ProcessView) -> String {
@@ -44,7 +59,8 @@ fn pad(title: &str) -> String {
     format!("{title}  ")
 }
 
-fn facts(process: &ProcessView, now: RenderTime) -> Vec<(&'static str, String)> {
+/// Returns the facts about a process, each with its label.
+pub(super) fn facts(process: &ProcessView, now: RenderTime) -> Vec<(&'static str, String)> {
     let mut facts = Vec::new();
     let mut add = |label, value: Option<String>| facts.extend(value.map(|value| (label, value)));
     add("why", why(process, now));
@@ -94,6 +110,7 @@ fn facts(process: &ProcessView, now: RenderTime) -> Vec<(&'static str, String)> 
     );
     add("node", process.node_id.clone());
     add("uses", process.usage.as_ref().map(usage));
+    add("used", process.exit.as_ref().and_then(|exit| used(&exit.usage)));
     add("limits", process.limits.as_ref().and_then(|asked| limits(asked, process.usage.as_ref())));
     add("parent", process.parent_id.as_ref().map(|parent| format!("{parent} (level {})", process.level)));
     add("children", children(process));
@@ -272,6 +289,14 @@ fn usage(usage: &TreeUsageView) -> String {
     parts.join(", ")
 }
 
+/// Formats the resources that an ended attempt used. Returns `None` if they are unknown.
+fn used(usage: &UsageView) -> Option<String> {
+    let cpu = usage.user_ms.saturating_add(usage.system_ms);
+    (usage.peak_memory_bytes > 0).then(|| {
+        format!("{} of processor time, at most {} of memory", length(cpu), bytes(usage.peak_memory_bytes))
+    })
+}
+
 /// Returns the requested resource limits and the mechanism that enforces them. Returns `None` if there are no limits.
 fn limits(limits: &LimitsView, usage: Option<&TreeUsageView>) -> Option<String> {
     let mut parts = Vec::new();
@@ -332,7 +357,8 @@ fn exit(exit: &ExitView) -> Option<String> {
     (!parts.is_empty()).then(|| parts.join(", "))
 }
 
-fn next_steps(process: &ProcessView) -> Vec<(String, &'static str)> {
+/// Returns the commands that the user may need next, each with its purpose.
+pub(super) fn next_steps(process: &ProcessView) -> Vec<(String, &'static str)> {
     let id = short(&process.id);
     let step = |verb: &str, what| (format!("longhaul {verb} {id}"), what);
     let streamed = process.work != "reported" && !is_removed(process);

@@ -42,7 +42,7 @@ pub(crate) fn why(why: &WhyView, unicode: bool, now: RenderTime) -> String {
     let glyph = ParsedStatus::of(&process).glyph(unicode);
     let mut text =
         format!("{} {glyph} {}: {}\n", named(&why.id, why.name.as_deref()), why.status, why.reason);
-    for (label, value) in facts(why, now) {
+    for (label, value) in why_facts(why, now) {
         text.push_str(&format!("  {label:<10} {value}\n"));
     }
     clean_lines(&text)
@@ -81,7 +81,8 @@ fn held(hold: &HoldView, look: TableFormat, now: RenderTime) -> String {
     if look.face.terminal { format!("{by}, {}", now.ago(&hold.since)) } else { by.into_owned() }
 }
 
-fn facts(why: &WhyView, now: RenderTime) -> Vec<(&'static str, String)> {
+/// Returns the facts that explain a wait or a failure, each with its label.
+pub(super) fn why_facts(why: &WhyView, now: RenderTime) -> Vec<(&'static str, String)> {
     let mut facts = Vec::new();
     let mut add = |label, value: Option<String>| facts.extend(value.map(|value| (label, value)));
     add("key", why.key.clone());

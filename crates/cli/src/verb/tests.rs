@@ -1,6 +1,7 @@
 //! Tests of the subcommands with a simulated manager that sends prepared responses.
 
 mod act;
+mod artifacts;
 mod events;
 mod family;
 mod launch;

@@ -32,6 +32,8 @@ pub(super) struct MonitoredWork {
     spec: Arc<Spec>,
     /// True if this node may run the readiness check, because the launch signature is valid.
     may_ask: bool,
+    /// True if this node may copy the artifacts of the attempt.
+    may_collect: bool,
     begin: WatchStart,
     output: FollowState,
     ready: Option<TaskGuard>,
@@ -124,6 +126,7 @@ impl MonitoredWork {
             armed: None,
             spec: Arc::clone(&process.spec),
             may_ask: may_ask(core, process),
+            may_collect: core.may_collect(process),
             begin,
             output: FollowState::No,
             ready: None,
@@ -169,6 +172,11 @@ impl MonitoredWork {
         } else if self.ear.is_none() {
             self.ear = Some(TaskGuard(tokio::spawn(listen(core.clone(), self.key, self.silence.end()))));
         }
+    }
+
+    /// Returns the spec if artifacts of the attempt may be copied.
+    pub(super) fn spec_with_artifacts(&self) -> Option<Arc<Spec>> {
+        self.may_collect.then(|| Arc::clone(&self.spec))
     }
 
     pub(super) fn is_command(&self) -> bool {
@@ -267,7 +275,8 @@ fn inspect_mode(core: &EngineShared, command: &CommandSpec) -> InspectMode {
 
 /// Returns true if the process is monitored even if its silence is not.
 fn asks(spec: &Spec) -> bool {
-    asks_if_ready(spec) || ConsumerSet::is_needed(spec)
+    let has_artifacts = spec.command().is_some_and(|command| !command.artifacts.is_empty());
+    asks_if_ready(spec) || ConsumerSet::is_needed(spec) || has_artifacts
 }
 
 /// Converts a time to awake time. This assumes that the machine has not been suspended since that time.

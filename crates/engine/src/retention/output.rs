@@ -125,13 +125,14 @@ impl EngineShared {
     }
 }
 
-/// Returns the output size from the record of an ended process. Returns `None` if the process had several attempts or
-/// its exit is unknown.
+/// Returns the output size from the record of an ended process. Returns `None` if the process had several attempts,
+/// has artifacts, or its exit is unknown.
 fn recorded_bytes(process: &Process) -> Option<u64> {
     let State::Ended(ended) = &process.state else {
         return None;
     };
-    let bound = process.spec.command()?.output;
+    let command = process.spec.command().filter(|command| command.artifacts.is_empty())?;
+    let bound = command.output;
     let exit = ended.ending.exit().filter(|_| process.attempt <= AttemptNo(1))?;
     Some(exit.output_bytes.min(bound.head.saturating_add(bound.tail)))
 }

@@ -417,6 +417,7 @@ async fn second_node(
         store: store.clone(),
         spawner: spawner.clone(),
         output: Arc::new(spawner.output()),
+        artifacts: Arc::new(spawner.artifacts()),
         prober: Arc::new(longhaul_engine::ports::NoopProber),
         signer: Arc::new(longhaul_engine::ports::NoopSigner),
         environments: Arc::new(FakeEnvironmentStore::default()),

@@ -7,6 +7,7 @@
     reason = "a test that cannot continue has failed"
 )]
 
+mod artifacts;
 mod attention;
 mod cascades;
 mod clearing;

@@ -87,6 +87,7 @@ impl Cluster {
             store,
             spawner: Arc::new(FaultySpawner::sharing(spawner.clone(), life.clone())),
             output: Arc::new(spawner.output()),
+            artifacts: Arc::new(spawner.artifacts()),
             prober: Arc::new(FakeProber::new(self.clock.clone())),
             signer: Arc::new(longhaul_engine::ports::NoopSigner),
             environments: Arc::new(FakeEnvironmentStore::default()),

@@ -39,6 +39,7 @@ impl Shaky {
         let parts = EnginePorts {
             store: store.clone(),
             output: Arc::new(spawner.output()),
+            artifacts: Arc::new(spawner.artifacts()),
             spawner: Arc::new(FaultySpawner::sharing(spawner.clone(), troubles.clone())),
             prober: Arc::new(longhaul_engine::ports::NoopProber),
             signer: Arc::new(longhaul_engine::ports::NoopSigner),

@@ -2,11 +2,11 @@
 
 use crate::world::{World, command, retrying, seconds};
 use longhaul_domain::{
-    Ending, ExitStatus, Failure, Interruption, LaunchSignature, Pending, Process, ProcessId, ReadyWhen, Spec,
-    StartStage, State, Status, Timestamp, Work,
+    ArtifactPattern, Ending, ExitStatus, Failure, Interruption, LaunchSignature, Pending, Process, ProcessId,
+    ReadyWhen, Spec, StartStage, State, Status, Timestamp, Work,
 };
 use longhaul_engine::EngineError;
-use longhaul_engine::ports::{Change, IdSource as _, ProcessStore as _, SignatureError, Writer};
+use longhaul_engine::ports::{AttemptKey, Change, IdSource as _, ProcessStore as _, SignatureError, Writer};
 use longhaul_testkit::fakes::FakeSigner;
 use std::sync::Arc;
 
@@ -135,6 +135,22 @@ async fn question_that_was_put_into_the_record_of_running_work_is_never_asked() 
     assert_eq!(world.status(id).await, Status::Running, "an attempt that started was trusted at that time");
     world.cancel(id).await;
     assert_eq!(world.end(id).await, Status::Cancelled);
+}
+
+#[tokio::test(start_paused = true)]
+async fn pattern_that_was_put_into_the_record_of_running_work_copies_no_file() {
+    let mut world = World::trusting(FakeSigner::default()).await;
+    let id = world.launch("run").await;
+    world.pass(seconds(1)).await;
+    world.spawner.artifacts().write("/secret", b"x");
+    let pattern = ArtifactPattern::new("**").unwrap();
+    forge(&world, id, |process| with_command(process, |command| command.artifacts = vec![pattern])).await;
+    world.crash().await;
+    world.pass(seconds(1)).await;
+    let attempt = world.stored(id).await.process.attempt;
+    world.spawner.exit(AttemptKey { id, attempt }, 0);
+    assert_eq!(world.end(id).await, Status::Completed);
+    assert_eq!(world.spawner.artifacts().collected(), []);
 }
 
 #[tokio::test(start_paused = true)]

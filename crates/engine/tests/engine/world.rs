@@ -173,6 +173,7 @@ fn parts(
         store: store.clone(),
         spawner: spawner.clone(),
         output: Arc::new(spawner.output()),
+        artifacts: Arc::new(spawner.artifacts()),
         prober: Arc::new(prober.clone()),
         signer: signer.clone(),
         environments: environments.clone(),

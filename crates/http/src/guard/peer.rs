@@ -8,7 +8,9 @@ use longhaul_api::{PEER_HEADER, digest};
 /// Header with the proof that a request was sent by another node.
 const HEADER: HeaderName = HeaderName::from_static(PEER_HEADER);
 /// Paths below `/v1/processes/{ref}/` that other nodes may read.
-const READABLE_PEER_PATHS: &[&str] = &["output", "text", "search"];
+const READABLE_PEER_PATHS: &[&str] = &["output", "text", "search", "artifacts"];
+/// Start of the paths below `/v1/processes/{ref}/` at which other nodes may read the artifacts.
+const ARTIFACT_PEER_PATH: &str = "artifacts/";
 /// Path below `/v1/processes/{ref}/` to which other nodes may write.
 const WRITABLE_PEER_PATHS: &str = "input";
 
@@ -52,7 +54,7 @@ fn is_for_peers(method: &Method, path: &str) -> bool {
         return false;
     };
     match *method {
-        Method::GET => READABLE_PEER_PATHS.contains(&part),
+        Method::GET => READABLE_PEER_PATHS.contains(&part) || part.starts_with(ARTIFACT_PEER_PATH),
         Method::POST => part == WRITABLE_PEER_PATHS,
         _ => false,
     }
@@ -65,7 +67,7 @@ mod tests {
     #[test]
     fn nodes_look_at_output_and_hand_over_input_and_nothing_else() {
         let may = |method: Method, path: &str| is_for_peers(&method, path);
-        for part in ["output", "text", "search"] {
+        for part in ["output", "text", "search", "artifacts", "artifacts/out/a.xml"] {
             assert!(may(Method::GET, &format!("/v1/processes/x/{part}")));
             assert!(!may(Method::POST, &format!("/v1/processes/x/{part}")));
         }

@@ -38,7 +38,7 @@ pub(super) fn narrow(name: &str, schema: &mut Value) {
 /// Returns the schema of a path parameter.
 pub(super) fn of_path(name: &str) -> Value {
     match name {
-        "reference" => json!({ "type": "string", "minLength": 1 }),
+        "reference" | "path" => json!({ "type": "string", "minLength": 1 }),
         _ => json!({ "type": "string", "minLength": 1, "maxLength": MAX_NAME_LEN, "pattern": NAME }),
     }
 }
@@ -51,6 +51,7 @@ pub(super) fn about_path(name: &str) -> &'static str {
         }
         "key" => "Concurrency key; or a pattern such as `claude-*` where slots are changed",
         "node" => "Name of a node",
+        "path" => "Path of the file, relative to the working directory; slashes may be encoded or not",
         _ => "Id of a session",
     }
 }

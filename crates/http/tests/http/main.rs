@@ -7,6 +7,7 @@
     reason = "test helpers fail by panicking"
 )]
 
+mod artifacts;
 mod attention;
 mod control;
 mod document;

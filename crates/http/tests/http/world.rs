@@ -65,6 +65,7 @@ impl World {
             store: Arc::new(InstrumentedStore::new(store.clone(), shared.clone(), metrics.clone())),
             spawner: spawner.clone(),
             output: Arc::new(spawner.output()),
+            artifacts: Arc::new(spawner.artifacts()),
             prober: Arc::new(longhaul_engine::ports::NoopProber),
             signer: Arc::new(longhaul_engine::ports::NoopSigner),
             environments: Arc::new(FakeEnvironmentStore::default()),

@@ -72,13 +72,13 @@ impl ToolContext<'_> {
 
 /// Size limit of a result, and the number of tokens that its text may use.
 #[derive(Clone, Copy, Debug)]
-struct ResultBudget {
-    bytes: usize,
-    granted: u32,
+pub(super) struct ResultBudget {
+    pub(super) bytes: usize,
+    pub(super) granted: u32,
 }
 
 impl ResultBudget {
-    fn of(tokens: Option<u32>) -> Self {
+    pub(super) fn of(tokens: Option<u32>) -> Self {
         let tokens = tokens.unwrap_or(DEFAULT_TOKENS);
         let bytes = usize::try_from(tokens).unwrap_or(0) * TOKEN + ENVELOPE_BYTES;
         Self { bytes, granted: tokens.saturating_sub(ENVELOPE) }
@@ -86,7 +86,7 @@ impl ResultBudget {
 
     /// Returns true if the result is within the size limit, or if `granted` is already at its minimum. In all other
     /// cases, reduces `granted` for the next try and returns false.
-    fn has_room_for(&mut self, answer: &JsonObject) -> bool {
+    pub(super) fn has_room_for(&mut self, answer: &JsonObject) -> bool {
         let length = serde_json::to_vec(answer).map_or(0, |json| json.len());
         if length <= self.bytes || self.granted <= MIN_GRANTED {
             return true;

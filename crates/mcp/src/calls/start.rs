@@ -60,6 +60,7 @@ impl ToolContext<'_> {
                 },
                 timeout_ms: millis(span(asked.timeout)),
                 stdin_pipe: asked.stdin == StdinInput::Pipe,
+                artifacts: asked.artifacts,
                 ready_when: asked.ready_when.map(|ReadyWhenInput { port, http, log, command }| {
                     ReadyWhenRequest { port, http, log, command }
                 }),

@@ -64,6 +64,9 @@ pub(crate) struct StartInput {
     #[serde(default)]
     pub(crate) stdin: StdinInput,
     pub(crate) ready_when: Option<ReadyWhenInput>,
+    /// Files to keep when it ends: globs relative to cwd
+    #[serde(default)]
+    pub(crate) artifacts: Vec<String>,
     /// Task for an agent that runs as this process
     pub(crate) prompt: Option<String>,
     /// Runner of the agent, such as claude, codex, gemini, jules
@@ -304,6 +307,22 @@ pub(crate) struct SearchInput {
     pub(crate) stream: StreamInput,
     /// Continue at next_cursor
     pub(crate) from_cursor: Option<String>,
+}
+
+/// Arguments of `read_artifacts`.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ArtifactsInput {
+    /// Id, unique prefix or name
+    pub(crate) process_id: ProcessReference,
+    /// File to read, as listed
+    pub(crate) path: Option<String>,
+    /// Continue at next_offset
+    #[serde(default)]
+    pub(crate) offset: u64,
+    /// Result size; default 1500
+    #[schemars(range(min = 150, max = 8_000))]
+    pub(crate) max_tokens: Option<u32>,
 }
 
 /// Arguments of `send_process_input`.

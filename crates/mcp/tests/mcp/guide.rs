@@ -176,6 +176,15 @@ fn example(tool: &str) -> (Value, Value) {
                 "suggested_wait_s": 28,
             }),
         ),
+        "read_artifacts" => (
+            which,
+            json!({
+                "process_id": ID,
+                "state": "copied",
+                "files": [{ "path": "reports/unit.xml", "bytes": 12_288 }],
+                "skipped": [{ "path": "reports/latest", "why": "symbolic links are not followed" }],
+            }),
+        ),
         "read_process_output" => (
             json!({ "process_id": ID, "tail_lines": 2 }),
             json!({

@@ -8,7 +8,7 @@ use longhaul_engine::ports::{Clock, NodeDescriptor, StartRequest, Store};
 use longhaul_engine::{Engine, EnginePorts, EngineSettings};
 use longhaul_mcp::McpInterface;
 use longhaul_testkit::fakes::{
-    ChildScript, FakeEnvironmentStore, ScriptedSpawner, SequentialIds, VirtualClock,
+    ChildScript, FakeArtifactStore, FakeEnvironmentStore, ScriptedSpawner, SequentialIds, VirtualClock,
 };
 use longhaul_wire::api::VersionReply;
 use rmcp::model::{
@@ -29,6 +29,7 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 pub(crate) struct World {
     pub(crate) clock: VirtualClock,
     pub(crate) orders: Arc<Mutex<Vec<StartRequest>>>,
+    pub(crate) artifacts: FakeArtifactStore,
     pub(crate) api: Api,
     pub(crate) mcp: McpInterface,
     pub(crate) state: tempfile::TempDir,
@@ -68,6 +69,7 @@ impl World {
             store,
             spawner: spawner.clone(),
             output: Arc::new(spawner.output()),
+            artifacts: Arc::new(spawner.artifacts()),
             prober: Arc::new(longhaul_engine::ports::NoopProber),
             signer: Arc::new(longhaul_engine::ports::NoopSigner),
             environments: Arc::new(FakeEnvironmentStore::default()),
@@ -91,7 +93,7 @@ impl World {
         };
         let state = tempfile::tempdir().unwrap();
         let mcp = McpInterface::open(api.clone(), state.path()).unwrap();
-        Self { clock, orders, api, mcp, state }
+        Self { clock, orders, artifacts: spawner.artifacts(), api, mcp, state }
     }
 
     /// Returns the MCP interface as it is after a restart, without the state that it had in memory.

@@ -4,7 +4,7 @@ use super::io::FakeIo;
 use super::journal::{FakeCall, JournalEntry};
 use super::script::{ChildScript, StartBehavior, StdinBehavior};
 use super::world::FakeAttempts;
-use super::{FakeOutput, VirtualClock, locked};
+use super::{FakeArtifactStore, FakeOutput, VirtualClock, locked};
 use async_trait::async_trait;
 use longhaul_domain::{
     AwakeTime, Capabilities, CommandSpec, Deadline, ExitStatus, Interruption, Observation, ProcessId, Signal,
@@ -35,6 +35,7 @@ pub struct ScriptedSpawner {
 struct FakeMachine {
     clock: VirtualClock,
     output: FakeOutput,
+    artifacts: FakeArtifactStore,
     world: Mutex<FakeAttempts>,
     senses: Mutex<FakeIo>,
     lease: Mutex<Option<LeaseEnd>>,
@@ -66,6 +67,7 @@ impl ScriptedSpawner {
                 unreachable: Mutex::default(),
                 clock,
                 output,
+                artifacts: FakeArtifactStore::default(),
                 casting: Box::new(casting),
                 changed: Notify::new(),
             }),
@@ -89,6 +91,12 @@ impl ScriptedSpawner {
             capabilities: self.capabilities,
             watched: Mutex::default(),
         }
+    }
+
+    /// Returns the artifact store of the processes, with its in-memory tree of files.
+    #[must_use]
+    pub fn artifacts(&self) -> FakeArtifactStore {
+        self.machine.artifacts.clone()
     }
 
     /// Returns the output log of the processes.

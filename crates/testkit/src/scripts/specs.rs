@@ -2,11 +2,11 @@
 
 use crate::suite::must;
 use longhaul_domain::{
-    AgentDescriptor, AgentId, AgentOutputFormat, AgentType, Capability, ChildrenPolicy, CommandSpec,
-    ConfiguredLimits, EnvironmentHash, EnvironmentSpec, JsonText, LaunchKey, Leftovers, NodeId, OutputBound,
-    Placement, Policy, Priority, ProcessName, ProcessType, ProjectName, QueueHold, ReadyWhen, ReportedSpec,
-    ResourceLimits, RetryPolicy, RunnerChoice, SessionId, SessionPolicy, SilencePolicy, SlotKey, Spec, Stdin,
-    StopPolicy, TestReporting, Timestamp, TypeName, WatchPattern, WatchSource, Work,
+    AgentDescriptor, AgentId, AgentOutputFormat, AgentType, ArtifactPattern, Capability, ChildrenPolicy,
+    CommandSpec, ConfiguredLimits, EnvironmentHash, EnvironmentSpec, JsonText, LaunchKey, Leftovers, NodeId,
+    OutputBound, Placement, Policy, Priority, ProcessName, ProcessType, ProjectName, QueueHold, ReadyWhen,
+    ReportedSpec, ResourceLimits, RetryPolicy, RunnerChoice, SessionId, SessionPolicy, SilencePolicy,
+    SlotKey, Spec, Stdin, StopPolicy, TestReporting, Timestamp, TypeName, WatchPattern, WatchSource, Work,
 };
 use proptest::collection::{btree_map, vec};
 use proptest::option;
@@ -65,8 +65,13 @@ pub fn commands_to_run() -> impl Strategy<Value = CommandSpec> {
     let output = (any::<u32>(), any::<u32>())
         .prop_map(|(head, tail)| OutputBound { head: u64::from(head), tail: u64::from(tail) });
     let words = (text(), vec(text(), 0..4), text());
-    let notices =
-        (option::of(ready_whens()), vec(watch_patterns(), 0..3), option::of(runners()), test_reportings());
+    let notices = (
+        option::of(ready_whens()),
+        vec(watch_patterns(), 0..3),
+        option::of(runners()),
+        test_reportings(),
+        vec(artifact_patterns(), 0..3),
+    );
     (words, environment(), stdin, option::of(span()), stop, leftovers, (output, notices), limits()).prop_map(
         |(
             (program, args, directory),
@@ -93,9 +98,16 @@ pub fn commands_to_run() -> impl Strategy<Value = CommandSpec> {
                 watch: notices.1,
                 runner: notices.2,
                 tests: notices.3,
+                artifacts: notices.4,
             }
         },
     )
+}
+
+/// Generates artifact patterns.
+fn artifact_patterns() -> impl Strategy<Value = ArtifactPattern> {
+    let texts = prop_oneof![Just("a.xml"), Just("**/*.log"), Just("out/"), Just("[!a-c]?.txt"), Just(".")];
+    texts.prop_filter_map("every pattern is valid", |text| ArtifactPattern::new(text).ok())
 }
 
 /// Generates the runners of commands.

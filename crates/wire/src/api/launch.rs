@@ -133,6 +133,9 @@ pub struct CommandRequest {
     /// command runs a known test framework; `auto` looks for them in any case; `off` does not; `junit:PATH` also reads
     /// the JUnit XML reports at this path, which is relative to the working directory and may contain `*` in names.
     pub report: Option<String>,
+    /// Files to keep: patterns of paths in the working directory, such as `reports/**/*.xml`; at most 64. The matching
+    /// files are copied when an attempt ends.
+    pub artifacts: Vec<String>,
 }
 
 /// Source of the environment variables of a command.

@@ -2,8 +2,8 @@ use super::monitoring::{ReadyWhenRecord, WatchPatternRecord};
 use super::test_report::TestReportingRecord;
 use super::{DurationRecord, RecordDecodeError, is_zero, span};
 use longhaul_domain::{
-    AgentOutputFormat, CommandSpec, EnvironmentHash, EnvironmentSpec, Leftovers, OutputBound, ResourceLimits,
-    RunnerChoice, Stdin, StopPolicy,
+    AgentOutputFormat, ArtifactPattern, CommandSpec, EnvironmentHash, EnvironmentSpec, Leftovers,
+    OutputBound, ResourceLimits, RunnerChoice, Stdin, StopPolicy,
 };
 use serde::{Deserialize, Serialize};
 
@@ -32,6 +32,8 @@ pub(super) struct CommandRecord {
     ready_when: Option<ReadyWhenRecord>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     watch: Vec<WatchPatternRecord>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    artifacts: Vec<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     runner: Option<RunnerRecord>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -117,6 +119,7 @@ impl From<&CommandSpec> for CommandRecord {
             },
             ready_when: command.ready_when.as_ref().map(Into::into),
             watch: command.watch.iter().map(Into::into).collect(),
+            artifacts: command.artifacts.iter().map(ToString::to_string).collect(),
             runner: command.runner.as_ref().map(|runner| RunnerRecord {
                 name: runner.name.clone(),
                 output: runner.output.as_str().to_owned(),
@@ -157,6 +160,12 @@ impl TryFrom<CommandRecord> for CommandSpec {
             },
             ready_when: record.ready_when.map(Into::into),
             watch: record.watch.into_iter().map(Into::into).collect(),
+            artifacts: record
+                .artifacts
+                .iter()
+                .map(|text| ArtifactPattern::new(text))
+                .collect::<Result<_, _>>()
+                .map_err(|error| RecordDecodeError::damaged(error.to_string()))?,
             runner: record.runner.map(TryInto::try_into).transpose()?,
             tests: TestReportingRecord::reporting(record.tests),
         })

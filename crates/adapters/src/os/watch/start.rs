@@ -2,6 +2,7 @@
 
 use super::child::ShimChild;
 use super::{AttemptRequest, AttemptState, AttemptWatch, ShimRefusal, WatchStage};
+use crate::os::artifacts;
 use crate::os::input::InputError;
 use crate::os::launch;
 use crate::os::link::ShimLink;
@@ -245,6 +246,12 @@ fn begin(shared: &SpawnerShared, order: &StartRequest, made: bool) -> Result<Sta
             Err(error) => return Err(unstarted(&error)),
         }
     }
+    if !order.command.artifacts.is_empty()
+        && let Err(error) = mark_directory(shared, order)
+    {
+        // Without the mark, the artifacts are copied only if the path of the directory contains no links.
+        tracing::debug!(id = %key.id, %error, "could not store the identity of a working directory");
+    }
     let path = shared.attempts.path_of(key);
     let started = shared.reaper.start(|| {
         failpoint!("os.shim.start")?;
@@ -261,6 +268,12 @@ fn begin(shared: &SpawnerShared, order: &StartRequest, made: bool) -> Result<Sta
             Err(StartFailure { stage: StartStage::Supervisor, errno: error.raw_os_error(), detail })
         }
     }
+}
+
+fn mark_directory(shared: &SpawnerShared, order: &StartRequest) -> io::Result<()> {
+    let Some(directory) = shared.attempts.attempt(order.key)? else { return Ok(()) };
+    failpoint!("os.artifacts.mark")?;
+    artifacts::mark_directory(&directory, &order.command.directory)
 }
 
 /// Removes the attempt directory if this start created it.

@@ -338,6 +338,10 @@ fn with_notices() -> Vec<Process> {
                 watch("err", WatchSource::Stderr),
             ];
         }),
+        asking(&|command| {
+            command.artifacts =
+                ["junit.xml", "target/**/*.log"].map(|text| ArtifactPattern::new(text).unwrap()).into();
+        }),
     ]
 }
 

@@ -33,13 +33,14 @@ pub(super) fn command() -> BoxedStrategy<CommandSpec> {
             prop::collection::vec(watch_pattern(), 0..3),
             some(runner()),
             tests(),
+            prop::collection::vec(artifact_pattern(), 0..3),
         ),
     )
         .prop_map(
             |(
                 (program, args, directory, environment),
                 (stdin, timeout, stop, keep, (head, tail), limits),
-                (pipe, ready_when, watch, runner, tests),
+                (pipe, ready_when, watch, runner, tests, artifacts),
             )| CommandSpec {
                 program,
                 args,
@@ -53,6 +54,7 @@ pub(super) fn command() -> BoxedStrategy<CommandSpec> {
                 limits,
                 ready_when,
                 watch,
+                artifacts,
                 runner,
                 tests,
             },
@@ -87,6 +89,11 @@ fn watch_pattern() -> impl Strategy<Value = WatchPattern> {
         pattern,
         source,
     })
+}
+
+fn artifact_pattern() -> impl Strategy<Value = ArtifactPattern> {
+    prop::sample::select(vec!["a.xml", "**/*.log", "out/", "[!a-c]?.txt", "."])
+        .prop_map(|text| ArtifactPattern::new(text).unwrap())
 }
 
 fn runner() -> BoxedStrategy<RunnerChoice> {

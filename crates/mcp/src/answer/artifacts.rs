@@ -1,0 +1,64 @@
+//! Result of `read_artifacts`.
+
+use crate::answer::JsonObject;
+use longhaul_wire::api::ArtifactsState;
+use serde::Serialize;
+use serde_json::{Value, json};
+
+/// Result of `read_artifacts`: the list, or a part of one file.
+#[derive(Debug, Default, Serialize)]
+pub(crate) struct ArtifactsResult {
+    pub(crate) process_id: String,
+    /// pending: copied when the attempt ends
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) state: Option<ArtifactsState>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) files: Vec<ArtifactFile>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) skipped: Vec<SkippedFile>,
+    /// Patterns without a file.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) unmatched: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) problem: Option<String>,
+    /// Entries left out for size.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) omitted: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) text: Option<String>,
+    /// True if the file is no text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) binary: Option<bool>,
+    /// Missing at the end of the file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) next_offset: Option<u64>,
+}
+
+/// Copied file.
+#[derive(Debug, Serialize)]
+pub(crate) struct ArtifactFile {
+    pub(crate) path: String,
+    pub(crate) bytes: u64,
+    /// True if it is older than the attempt.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) unchanged: Option<bool>,
+}
+
+/// File that was not copied.
+#[derive(Debug, Serialize)]
+pub(crate) struct SkippedFile {
+    pub(crate) path: String,
+    pub(crate) why: String,
+}
+
+/// Fields that the schema names. The schema is short because agents pay for it in each conversation.
+const FIELDS: &[&str] = &["state", "files", "skipped", "text", "next_offset"];
+
+/// Returns the schema of the result of `read_artifacts`.
+pub(crate) fn artifacts_schema() -> JsonObject {
+    let fields: JsonObject = FIELDS.iter().map(|field| ((*field).to_owned(), json!({}))).collect();
+    JsonObject::from_iter([
+        ("type".to_owned(), Value::from("object")),
+        ("properties".to_owned(), Value::Object(fields)),
+    ])
+}
