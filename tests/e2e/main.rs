@@ -15,6 +15,7 @@ mod manager;
 mod nodes;
 mod output;
 mod peers;
+mod progress;
 mod readme;
 mod recovery;
 mod reported;

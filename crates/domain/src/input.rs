@@ -339,6 +339,15 @@ pub enum Observation {
         /// Time at which the line was read.
         at: Timestamp,
     },
+    /// Progress or a remaining time became known without a report of the worker.
+    ProgressObserved {
+        /// Number of the attempt that was observed.
+        attempt: AttemptNo,
+        /// Progress, stage and remaining time at the time `at`.
+        report: ProgressReport,
+        /// Time at which the command wrote its progress.
+        at: Timestamp,
+    },
 }
 
 /// Facts about the outside world that a decision depends on.

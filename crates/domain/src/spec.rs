@@ -6,7 +6,7 @@ use crate::id::{
 };
 use crate::input::Capabilities;
 use crate::json::JsonText;
-use crate::monitoring::{ReadyWhen, SilencePolicy, WatchPattern};
+use crate::monitoring::{ProgressDetection, ReadyWhen, SilencePolicy, WatchPattern};
 use crate::process_type::ProcessType;
 use crate::retry::RetryPolicy;
 use crate::time::Timestamp;
@@ -168,6 +168,7 @@ impl Spec {
                 limits: command.limits,
                 ready_when: None,
                 watch: Vec::new(),
+                progress: ProgressDetection::default(),
             })),
             Work::Reported(reported) => Work::Reported(ReportedSpec {
                 node: reported.node.clone(),
@@ -253,6 +254,8 @@ pub struct CommandSpec {
     pub ready_when: Option<ReadyWhen>,
     /// Patterns to search for in the output.
     pub watch: Vec<WatchPattern>,
+    /// Ways in which the progress of the command is detected.
+    pub progress: ProgressDetection,
 }
 
 impl CommandSpec {
@@ -272,6 +275,7 @@ impl CommandSpec {
             limits: ResourceLimits::default(),
             ready_when: None,
             watch: Vec::new(),
+            progress: ProgressDetection::default(),
         }
     }
 }

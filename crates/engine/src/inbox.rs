@@ -249,7 +249,8 @@ pub(crate) const fn last_of(observation: &Observation) -> Option<AttemptNo> {
         | Observation::DescendantsEnded
         | Observation::PauseFailed { .. }
         | Observation::ConditionObserved { .. }
-        | Observation::OutputMatched { .. } => None,
+        | Observation::OutputMatched { .. }
+        | Observation::ProgressObserved { .. } => None,
     }
 }
 

@@ -132,7 +132,8 @@ pub(crate) fn counted(seen: Observation) -> Observation {
         | Observation::DescendantsEnded
         | Observation::PauseFailed { .. }
         | Observation::ConditionObserved { .. }
-        | Observation::OutputMatched { .. }) => seen,
+        | Observation::OutputMatched { .. }
+        | Observation::ProgressObserved { .. }) => seen,
     }
 }
 

@@ -40,7 +40,9 @@ mod pending_action;
 mod policy;
 mod spec;
 
-use longhaul_domain::{Event, InvalidText, LiveStats, PendingAction, Policy, Process, Spec};
+use longhaul_domain::{
+    Event, InvalidText, LiveStats, PendingAction, Policy, Process, ProgressDetection, Spec,
+};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::str::FromStr;
@@ -52,6 +54,9 @@ pub const FORMAT: u32 = 3;
 /// Format that every program that uses a store can read, because programs of format 1 refuse to open the current store
 /// layout. A record has a `min_reader` only if it needs a reader of a newer format.
 pub const BASE_FORMAT: u32 = 2;
+
+/// Format that added the progress detection of a command, and the rule for children after a failure.
+const PROGRESS_FORMAT: u32 = 3;
 
 /// Reason why a record could not be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -82,7 +87,8 @@ impl RecordDecodeError {
 /// Returns the oldest format that contains every field that a spec uses.
 #[must_use]
 pub fn oldest_reader(spec: &Spec) -> u32 {
-    if spec.children_on_failure.is_some() { 3 } else { BASE_FORMAT }
+    let detects_progress = spec.command().is_some_and(|command| command.progress != ProgressDetection::Off);
+    if spec.children_on_failure.is_some() || detects_progress { PROGRESS_FORMAT } else { BASE_FORMAT }
 }
 
 /// Encodes the fixed part of a process, which does not change after its submission: identity, position in its tree, and
@@ -101,7 +107,7 @@ pub fn encode_spec_for(min_reader: u32, process: &Process) -> String {
 /// Encodes a spec without its process. Two specs are equal if their texts are equal.
 #[must_use]
 pub fn encode_spec_alone(spec: &Spec) -> String {
-    write(&spec::SpecRecord::from(spec), BASE_FORMAT)
+    write(&spec::SpecRecord::from(spec), oldest_reader(spec))
 }
 
 /// Encodes the changing part of a process, which is written with each commit.

@@ -37,6 +37,7 @@ impl Api {
                 .map_err(|error| ApiError::invalid("progress", error.to_string()))?,
             stage: request.stage.as_deref().map(Stage::new).transpose()?,
             eta: request.eta_ms.map(eta).transpose()?,
+            ..ProgressReport::default()
         };
         let outcome = ReportedOutcome {
             result: request

@@ -4,8 +4,8 @@ use crate::convert::launch::within;
 use crate::convert::monitoring;
 use crate::error::ApiError;
 use longhaul_domain::{
-    ChildrenPolicy, CommandSpec, EnvironmentSpec, Leftovers, OutputBound, ProcessType, ResourceLimits,
-    SessionPolicy, Stdin, StopPolicy, WatchPattern,
+    ChildrenPolicy, CommandSpec, EnvironmentSpec, Leftovers, OutputBound, ProcessType, ProgressDetection,
+    ResourceLimits, SessionPolicy, Stdin, StopPolicy, WatchPattern,
 };
 use longhaul_wire::api::{CommandRequest, EnvironmentRequest, LimitsRequest};
 use std::time::Duration;
@@ -37,6 +37,8 @@ pub struct LaunchDefaults {
     /// Patterns to search for in the output of each command. A pattern in the request replaces the default pattern of
     /// the same name.
     pub watch: Vec<WatchPattern>,
+    /// Detection of the progress of each command.
+    pub progress: ProgressDetection,
     /// True to refuse launches that would have to wait for a slot.
     pub no_queue: bool,
 }
@@ -54,6 +56,7 @@ impl Default for LaunchDefaults {
             on_session_end: SessionPolicy::default(),
             session_grace: SESSION_GRACE,
             watch: Vec::new(),
+            progress: ProgressDetection::default(),
             no_queue: false,
         }
     }
@@ -117,6 +120,9 @@ pub(super) fn command(
         limits: limits(&request.limits)?,
         ready_when: request.ready_when.map(monitoring::ready_when).transpose()?,
         watch: monitoring::watch(request.watch, &defaults.watch)?,
+        progress: request
+            .progress
+            .map_or_else(|| defaults.progress.clone(), |chosen| ProgressDetection::named(&chosen)),
     };
     Ok((spec, captured))
 }

@@ -8,9 +8,15 @@ use crate::event::{Event, Fact};
 use crate::id::{AttemptNo, NodeId};
 use crate::input::Observation;
 use crate::process::MAX_NEVER_RAN;
+use crate::progress::{ProgressReport, ProgressSource};
 use crate::spec::Work;
 use crate::state::{Containment, Pending, State};
 use crate::time::Timestamp;
+use std::time::Duration;
+
+/// Time by which a report of the worker may arrive late. A report that is older than the latest report by more than this
+/// time is outdated: a manager that was restarted reads it again.
+const LATE_REPORT: Duration = Duration::from_secs(2);
 
 impl Decider<'_> {
     pub(super) fn on_observation(&self, observation: &Observation) -> Decision {
@@ -40,6 +46,9 @@ impl Decider<'_> {
                 let (pattern, line) = (pattern.clone(), line.clone());
                 self.output_matched(Fact::OutputMatched { pattern, offset: *offset, line }, *at)
             }),
+            Observation::ProgressObserved { attempt, report, at } => {
+                self.of(*attempt, || self.progress_observed(report, *at))
+            }
         }
     }
 
@@ -370,6 +379,32 @@ impl Decider<'_> {
             | State::CancelRequested { .. }
             | State::AwaitingChildren(_)
             | State::Ended(_) => Decision::noted(NoOpReason::Stale),
+        }
+    }
+
+    /// Keeps progress that was found, unless it is known already or the worker reports its progress itself. A manager
+    /// that was restarted finds the same progress again.
+    fn progress_observed(&self, report: &ProgressReport, at: Timestamp) -> Decision {
+        match &self.process.state {
+            State::Starting { .. }
+            | State::Running { .. }
+            | State::Reported { .. }
+            | State::Paused { .. }
+            | State::Stopping { .. }
+            | State::CancelRequested { .. } => {
+                let now = self.ctx.now;
+                let eta = report.eta.map(|eta| eta.saturating_sub(now.since(at)));
+                let report = ProgressReport { eta, ..report.clone() };
+                let reported_later = report.source == ProgressSource::Worker
+                    && self.live_stats.last_heartbeat.is_some_and(|last| at.plus(LATE_REPORT) < last);
+                if reported_later || !self.live_stats.is_changed_by(now, &report) {
+                    return Decision::noted(NoOpReason::NoChange);
+                }
+                self.kept(&report)
+            }
+            State::Pending(_) | State::AwaitingChildren(_) | State::Ended(_) => {
+                Decision::noted(NoOpReason::Stale)
+            }
         }
     }
 

@@ -2,13 +2,14 @@
 
 use longhaul_domain::{
     Action, AttemptNo, Condition, Containment, Exit, ExitCircumstances, ExitStatus, Input, Interruption,
-    JsonText, NodeId, Observation, PendingAction, Priority, Process, ProgressReport, ReportedOutcome,
-    SessionPolicy, Signal, SignalTarget, Stage, StartFailure, StartStage, StopCause, Timestamp, Usage,
+    JsonText, NodeId, Observation, PendingAction, Priority, Process, Progress, ProgressReport,
+    ProgressSource, ReportedOutcome, SessionPolicy, Signal, SignalTarget, Stage, StartFailure, StartStage,
+    StopCause, Timestamp, Usage,
 };
 use std::time::Duration;
 
 /// Names of the columns of the transition table. Each name stands for one kind of input.
-pub(crate) const COLUMNS: [&str; 51] = [
+pub(crate) const COLUMNS: [&str; 53] = [
     "progress",
     "report_outcome",
     "complete",
@@ -51,6 +52,7 @@ pub(crate) const COLUMNS: [&str; 51] = [
     "stalled",
     "waits_for_input",
     "output_matched",
+    "progress_found",
     "claimed_stale",
     "spawned_stale",
     "spawn_failed_stale",
@@ -60,6 +62,7 @@ pub(crate) const COLUMNS: [&str; 51] = [
     "pause_failed_stale",
     "idle_stale",
     "output_matched_stale",
+    "progress_found_stale",
 ];
 
 /// Returns the inputs of a column. A normal column has one input about the current attempt. A column whose name ends in
@@ -88,7 +91,7 @@ pub(crate) fn input(name: &str, attempt: AttemptNo) -> Input {
         "progress" => asked(Action::Progress(ProgressReport {
             progress: None,
             stage: Some(Stage::new("linking").unwrap()),
-            eta: None,
+            ..ProgressReport::default()
         })),
         "report_outcome" => asked(Action::ReportOutcome(ReportedOutcome {
             result: JsonText::checked("[1]".to_owned()).ok(),
@@ -162,6 +165,15 @@ pub(crate) fn input(name: &str, attempt: AttemptNo) -> Input {
             pattern: "errors".to_owned(),
             offset: 12,
             line: "error: no space left".to_owned(),
+            at: Timestamp(99),
+        }),
+        "progress_found" => seen(Observation::ProgressObserved {
+            attempt,
+            report: ProgressReport {
+                progress: Some(Progress::DONE),
+                source: ProgressSource::Output,
+                ..ProgressReport::default()
+            },
             at: Timestamp(99),
         }),
         "tick" => Input::Tick,

@@ -73,8 +73,10 @@ fn the_same_stage_again_is_kept_but_is_no_news() {
 fn a_report_without_stage_or_percent_is_a_sign_of_life_and_leaves_both() {
     let stage = Some(Stage::new("linking").unwrap());
     let half = Some(Progress::from_hundredths(5_000));
-    let told = LiveStats::default()
-        .reported(Timestamp(5), &ProgressReport { progress: half, stage: stage.clone(), eta: None });
+    let told = LiveStats::default().reported(
+        Timestamp(5),
+        &ProgressReport { progress: half, stage: stage.clone(), ..ProgressReport::default() },
+    );
     let beat = told.reported(Timestamp(9), &ProgressReport::default());
     assert_eq!((beat.progress, beat.stage, beat.last_heartbeat), (half, stage, Some(Timestamp(9))));
     assert_eq!(beat.progress_rate, told.progress_rate);

@@ -4,6 +4,7 @@ use super::follower::WatchStart;
 use super::output_consumer::{OutputConsumer, ReportPace};
 use super::pattern::CompiledPattern;
 use super::pattern_search::PatternSearch;
+use super::progress_search::ProgressSearch;
 use crate::engine::EngineShared;
 use longhaul_domain::{Observation, Spec};
 use longhaul_ports::{AttemptKey, OutputChunk, OutputPage};
@@ -15,7 +16,7 @@ pub(super) struct ConsumerSet(Vec<Box<dyn OutputConsumer>>);
 impl ConsumerSet {
     /// Returns true if the output of a process with this spec has a consumer.
     pub(super) fn is_needed(spec: &Spec) -> bool {
-        spec.command().is_some_and(|command| !command.watch.is_empty())
+        spec.command().is_some_and(|command| !command.watch.is_empty() || command.progress.reads_output())
     }
 
     /// Creates the consumers of the output of an attempt.
@@ -24,6 +25,9 @@ impl ConsumerSet {
         let patterns = spec.command().map(CompiledPattern::of).unwrap_or_default();
         if !patterns.is_empty() {
             all.push(Box::new(PatternSearch::new(core, key, patterns, begin).await));
+        }
+        if let Some(search) = spec.command().and_then(|command| ProgressSearch::new(key, &command.progress)) {
+            all.push(Box::new(search));
         }
         Self(all)
     }

@@ -1,12 +1,11 @@
 //! The state that the monitor keeps for one process.
 
-use super::consumer_set::ConsumerSet;
 use super::follower::{FollowerTask, WatchStart};
 use super::silence::{InspectMode, SilenceMonitor};
-use super::{EngineShared, ready};
+use super::{EngineShared, ready, usual_duration};
 use longhaul_domain::{
-    AwakeTime, CommandSpec, Condition, Deadline, Process, Revision, Spec, State, Stdin, Timestamp, Work,
-    millis,
+    AwakeTime, CommandSpec, Condition, Deadline, Process, Progress, Revision, Spec, State, Stdin, Timestamp,
+    Work, millis,
 };
 use longhaul_ports::{AttemptKey, StoredProcess};
 use std::sync::Arc;
@@ -36,6 +35,8 @@ pub(super) struct MonitoredWork {
     output: FollowState,
     ready: Option<TaskGuard>,
     ear: Option<TaskGuard>,
+    /// Task that estimates the remaining time from earlier runs.
+    estimate: Option<TaskGuard>,
 }
 
 /// Phase of a process, as far as it matters to the monitor.
@@ -111,11 +112,15 @@ impl MonitoredWork {
         };
         let since = stored.live_stats.last_heartbeat.max(process.started_at).unwrap_or(process.queued_at);
         let since = awake_at(core, since);
+        let mut silence = SilenceMonitor::new(policy, eyes, process.conditions, since, end);
+        if let Some(rate) = stored.live_stats.progress_rate {
+            silence.advanced(awake_at(core, rate.last_at), rate.last == Progress::DONE);
+        }
         Some(Self {
             key: AttemptKey { id: process.id, attempt: process.attempt },
             as_of: stored.revision,
             phase,
-            silence: SilenceMonitor::new(policy, eyes, process.conditions, since, end),
+            silence,
             due: None,
             armed: None,
             spec: Arc::clone(&process.spec),
@@ -124,6 +129,7 @@ impl MonitoredWork {
             output: FollowState::No,
             ready: None,
             ear: None,
+            estimate: None,
         })
     }
 
@@ -133,8 +139,7 @@ impl MonitoredWork {
         self.silence.hold(stored.process.conditions);
         if self.phase != phase && phase == MonitorPhase::Working {
             // Time without output does not count as silence if the process was paused or starting during that time.
-            self.silence.broken(core.parts.clock.awake());
-            self.silence.hold(stored.process.conditions);
+            self.silence.resumed(core.parts.clock.awake());
         }
         self.phase = phase;
         match phase {
@@ -142,6 +147,7 @@ impl MonitoredWork {
             MonitorPhase::Working => {
                 self.follow_output(core);
                 self.ask_whether_ready(core);
+                self.estimate_duration(core, stored);
             }
             MonitorPhase::Halted => {
                 self.follow_output(core);
@@ -194,8 +200,21 @@ impl MonitoredWork {
     }
 
     fn follow_output(&mut self, core: &Arc<EngineShared>) {
-        if matches!(self.output, FollowState::No) && ConsumerSet::is_needed(&self.spec) {
+        if matches!(self.output, FollowState::No) && FollowerTask::is_needed(&self.spec) {
             self.output = FollowState::Yes(FollowerTask::start(core, self.key, &self.spec, self.begin));
+        }
+    }
+
+    fn estimate_duration(&mut self, core: &Arc<EngineShared>, stored: &StoredProcess) {
+        let live_stats = &stored.live_stats;
+        let is_known = live_stats.progress.is_some() || live_stats.reported_eta.is_some();
+        if self.estimate.is_none()
+            && !is_known
+            && self.spec.name.is_some()
+            && let Some(started) = stored.process.started_at
+        {
+            let estimate = usual_duration::estimate(core.clone(), self.key, Arc::clone(&self.spec), started);
+            self.estimate = Some(TaskGuard(tokio::spawn(estimate)));
         }
     }
 
@@ -256,7 +275,7 @@ fn inspect_mode(core: &EngineShared, command: &CommandSpec) -> InspectMode {
 
 /// Returns true if the process is monitored even if its silence is not.
 fn asks(spec: &Spec) -> bool {
-    asks_if_ready(spec) || ConsumerSet::is_needed(spec)
+    asks_if_ready(spec) || FollowerTask::is_needed(spec) || spec.name.is_some()
 }
 
 /// Converts a time to awake time. This assumes that the machine has not been suspended since that time.

@@ -21,6 +21,7 @@ mod measure;
 mod nodes;
 mod orders;
 mod outside;
+mod progress;
 mod queueing;
 mod queues;
 mod readiness;

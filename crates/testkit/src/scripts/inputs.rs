@@ -5,8 +5,8 @@ use crate::suite::must;
 use longhaul_domain::{
     Action, AttemptNo, Condition, Containment, Ending, ExceededLimit, Exit, ExitCircumstances, ExitStatus,
     Failure, FirstError, Input, Interruption, JsonText, LiveStats, NodeId, Observation, PendingAction,
-    Progress, ProgressRate, ProgressReport, ReportedEta, ReportedOutcome, Signal, SignalTarget, Stage,
-    StartFailure, StartStage, StopCause, Usage,
+    Progress, ProgressRate, ProgressReport, ProgressSource, ReportedEta, ReportedOutcome, Signal,
+    SignalTarget, Stage, StartFailure, StartStage, StopCause, Usage,
 };
 use proptest::option;
 use proptest::prelude::{Just, Strategy, any, prop_oneof};
@@ -78,6 +78,9 @@ pub fn observations() -> impl Strategy<Value = Observation> {
                 at,
             }
         ),
+        2 => (attempt(), reports(), source(), moment()).prop_map(|(attempt, report, source, at)| {
+            Observation::ProgressObserved { attempt, report: ProgressReport { source, ..report }, at }
+        }),
     ]
 }
 
@@ -116,8 +119,13 @@ fn outcomes() -> impl Strategy<Value = ReportedOutcome> {
 
 /// Generates progress reports of a worker.
 pub fn reports() -> impl Strategy<Value = ProgressReport> {
-    (option::of(progress()), option::of(stage()), option::of(remaining()))
-        .prop_map(|(progress, stage, eta)| ProgressReport { progress, stage, eta })
+    (option::of(progress()), option::of(stage()), option::of(remaining())).prop_map(
+        |(progress, stage, eta)| ProgressReport { progress, stage, eta, ..ProgressReport::default() },
+    )
+}
+
+fn source() -> impl Strategy<Value = ProgressSource> {
+    proptest::sample::select(vec![ProgressSource::Worker, ProgressSource::Output, ProgressSource::History])
 }
 
 fn remaining() -> impl Strategy<Value = Duration> {
@@ -128,7 +136,11 @@ fn remaining() -> impl Strategy<Value = Duration> {
 pub fn live_stats() -> impl Strategy<Value = LiveStats> {
     let pace = (moment(), progress(), moment(), progress())
         .prop_map(|(first_at, first, last_at, last)| ProgressRate { first_at, first, last_at, last });
-    let eta = (moment(), remaining()).prop_map(|(at, remaining)| ReportedEta { at, remaining });
+    let eta = (moment(), remaining(), source()).prop_map(|(at, remaining, source)| ReportedEta {
+        at,
+        remaining,
+        source,
+    });
     (
         option::of(progress()),
         option::of(stage()),
@@ -136,14 +148,18 @@ pub fn live_stats() -> impl Strategy<Value = LiveStats> {
         option::of(pace),
         option::of(eta),
         any::<u64>(),
+        source(),
     )
-        .prop_map(|(progress, stage, last_heartbeat, pace, reported_eta, output_bytes)| LiveStats {
-            progress,
-            stage,
-            last_heartbeat,
-            progress_rate: pace,
-            reported_eta,
-            output_bytes,
+        .prop_map(|(progress, stage, last_heartbeat, pace, reported_eta, output_bytes, source)| {
+            LiveStats {
+                progress,
+                progress_source: source,
+                stage,
+                last_heartbeat,
+                progress_rate: pace,
+                reported_eta,
+                output_bytes,
+            }
         })
 }
 

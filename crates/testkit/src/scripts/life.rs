@@ -121,7 +121,8 @@ pub(crate) fn aim(observation: &mut Observation, present: AttemptNo) {
         | Observation::SupervisorLost { attempt, .. }
         | Observation::PauseFailed { attempt }
         | Observation::ConditionObserved { attempt, .. }
-        | Observation::OutputMatched { attempt, .. } => *attempt = present,
+        | Observation::OutputMatched { attempt, .. }
+        | Observation::ProgressObserved { attempt, .. } => *attempt = present,
         Observation::OwnerLost
         | Observation::ActionRequested(_)
         | Observation::NodeLost { .. }

@@ -4,9 +4,9 @@ use crate::suite::must;
 use longhaul_domain::{
     AgentDescriptor, AgentId, AgentType, Capability, ChildrenPolicy, CommandSpec, ConfiguredLimits,
     EnvironmentHash, EnvironmentSpec, JsonText, LaunchKey, Leftovers, NodeId, OutputBound, Placement, Policy,
-    Priority, ProcessName, ProcessType, ProjectName, QueueHold, ReadyWhen, ReportedSpec, ResourceLimits,
-    RetryPolicy, SessionId, SessionPolicy, SilencePolicy, SlotKey, Spec, Stdin, StopPolicy, Timestamp,
-    TypeName, WatchPattern, WatchSource, Work,
+    Priority, ProcessName, ProcessType, ProgressDetection, ProjectName, QueueHold, ReadyWhen, ReportedSpec,
+    ResourceLimits, RetryPolicy, SessionId, SessionPolicy, SilencePolicy, SlotKey, Spec, Stdin, StopPolicy,
+    Timestamp, TypeName, WatchPattern, WatchSource, Work,
 };
 use proptest::collection::{btree_map, vec};
 use proptest::option;
@@ -64,7 +64,7 @@ pub fn commands_to_run() -> impl Strategy<Value = CommandSpec> {
     let output = (any::<u32>(), any::<u32>())
         .prop_map(|(head, tail)| OutputBound { head: u64::from(head), tail: u64::from(tail) });
     let words = (text(), vec(text(), 0..4), text());
-    let notices = (option::of(ready_whens()), vec(watch_patterns(), 0..3));
+    let notices = (option::of(ready_whens()), vec(watch_patterns(), 0..3), progress_detections());
     (words, environment(), stdin, option::of(span()), stop, leftovers, (output, notices), limits()).prop_map(
         |(
             (program, args, directory),
@@ -89,9 +89,20 @@ pub fn commands_to_run() -> impl Strategy<Value = CommandSpec> {
                 limits,
                 ready_when: notices.0,
                 watch: notices.1,
+                progress: notices.2,
             }
         },
     )
+}
+
+/// Generates ways in which progress is detected.
+pub fn progress_detections() -> impl Strategy<Value = ProgressDetection> {
+    prop_oneof![
+        3 => Just(ProgressDetection::Off),
+        1 => text().prop_map(|pattern| ProgressDetection::named(&pattern)),
+        1 => Just(ProgressDetection::Auto),
+        1 => Just(ProgressDetection::Descriptor),
+    ]
 }
 
 /// Generates readiness checks.

@@ -125,6 +125,11 @@ pub struct CommandRequest {
     pub ready_when: Option<ReadyWhenRequest>,
     /// Patterns to detect in the output; at most 16.
     pub watch: Vec<WatchRequest>,
+    /// Detection of the progress: `off`, `fd` (the command writes JSON lines to the descriptor in
+    /// `LONGHAUL_PROGRESS_FD`), `auto` (also the progress bars of common programs in the output), or a regular
+    /// expression with the group `percent` or the groups `done` and `total`. The default is the setting
+    /// `progress.default`.
+    pub progress: Option<String>,
 }
 
 /// Source of the environment variables of a command.

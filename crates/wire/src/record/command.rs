@@ -1,7 +1,8 @@
 use super::monitoring::{ReadyWhenRecord, WatchPatternRecord};
 use super::{DurationRecord, RecordDecodeError, is_zero, span};
 use longhaul_domain::{
-    CommandSpec, EnvironmentHash, EnvironmentSpec, Leftovers, OutputBound, ResourceLimits, Stdin, StopPolicy,
+    CommandSpec, EnvironmentHash, EnvironmentSpec, Leftovers, OutputBound, ProgressDetection, ResourceLimits,
+    Stdin, StopPolicy,
 };
 use serde::{Deserialize, Serialize};
 
@@ -30,6 +31,9 @@ pub(super) struct CommandRecord {
     ready_when: Option<ReadyWhenRecord>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     watch: Vec<WatchPatternRecord>,
+    /// Name or regular expression of the progress detection; absent if progress is not detected.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    progress: Option<String>,
 }
 
 #[derive(Default, PartialEq, Serialize, Deserialize)]
@@ -104,6 +108,12 @@ impl From<&CommandSpec> for CommandRecord {
             },
             ready_when: command.ready_when.as_ref().map(Into::into),
             watch: command.watch.iter().map(Into::into).collect(),
+            progress: match &command.progress {
+                ProgressDetection::Off => None,
+                chosen @ (ProgressDetection::Descriptor
+                | ProgressDetection::Auto
+                | ProgressDetection::Pattern(_)) => Some(chosen.as_str().to_owned()),
+            },
         }
     }
 }
@@ -139,6 +149,7 @@ impl TryFrom<CommandRecord> for CommandSpec {
             },
             ready_when: record.ready_when.map(Into::into),
             watch: record.watch.into_iter().map(Into::into).collect(),
+            progress: record.progress.as_deref().map(ProgressDetection::named).unwrap_or_default(),
         })
     }
 }

@@ -71,11 +71,11 @@ fn fields_of_a_newer_writer_are_passed_over_when_it_allows_this_reader() {
 
 #[test]
 fn a_record_that_needs_a_newer_reader_is_reported_as_newer_even_if_its_structure_is_unknown() {
-    let too_new = Err(RecordDecodeError::TooNew { needs: 4, reads: FORMAT });
+    let too_new = Err(RecordDecodeError::TooNew { needs: 9, reads: FORMAT });
     let process = golden::running();
-    let life = encode_life(&process).replacen("{\"format\":2,", "{\"format\":4,\"min_reader\":4,", 1);
+    let life = encode_life(&process).replacen("{\"format\":2,", "{\"format\":9,\"min_reader\":9,", 1);
     assert_eq!(decode(&encode_spec(&process), &life), too_new);
-    let unknown = r#"{"format":4,"min_reader":4,"life_as_we_do_not_know_it":true}"#;
+    let unknown = r#"{"format":9,"min_reader":9,"life_as_we_do_not_know_it":true}"#;
     assert_eq!(decode(&encode_spec(&process), unknown), too_new);
 }
 

@@ -121,15 +121,33 @@ fn outcome() -> BoxedStrategy<ReportedOutcome> {
 pub(super) fn live_stats() -> BoxedStrategy<LiveStats> {
     let pace = (timestamp(), progress(), timestamp(), progress())
         .prop_map(|(first_at, first, last_at, last)| ProgressRate { first_at, first, last_at, last });
-    let eta = (timestamp(), span()).prop_map(|(at, remaining)| ReportedEta { at, remaining });
-    (some(progress()), some(name()), some(timestamp()), some(pace.boxed()), some(eta.boxed()), any::<u64>())
-        .prop_map(|(progress, stage, last_heartbeat, pace, reported_eta, output_bytes)| LiveStats {
-            progress,
-            stage,
-            last_heartbeat,
-            progress_rate: pace,
-            reported_eta,
-            output_bytes,
+    let source = || {
+        prop::sample::select(vec![ProgressSource::Worker, ProgressSource::Output, ProgressSource::History])
+    };
+    let eta = (timestamp(), span(), source()).prop_map(|(at, remaining, source)| ReportedEta {
+        at,
+        remaining,
+        source,
+    });
+    (
+        some(progress()),
+        some(name()),
+        some(timestamp()),
+        some(pace.boxed()),
+        some(eta.boxed()),
+        any::<u64>(),
+        source(),
+    )
+        .prop_map(|(progress, stage, last_heartbeat, pace, reported_eta, output_bytes, progress_source)| {
+            LiveStats {
+                progress,
+                progress_source,
+                stage,
+                last_heartbeat,
+                progress_rate: pace,
+                reported_eta,
+                output_bytes,
+            }
         })
         .boxed()
 }

@@ -27,13 +27,13 @@ pub(super) fn command() -> BoxedStrategy<CommandSpec> {
     (
         (any::<String>(), any::<Vec<String>>(), any::<String>(), environment),
         (any::<Option<String>>(), some(span()), stop, any::<bool>(), any::<(u64, u64)>(), limits),
-        (any::<bool>(), some(ready_when()), prop::collection::vec(watch_pattern(), 0..3)),
+        (any::<bool>(), some(ready_when()), prop::collection::vec(watch_pattern(), 0..3), progress()),
     )
         .prop_map(
             |(
                 (program, args, directory, environment),
                 (stdin, timeout, stop, keep, (head, tail), limits),
-                (pipe, ready_when, watch),
+                (pipe, ready_when, watch, progress),
             )| CommandSpec {
                 program,
                 args,
@@ -47,9 +47,17 @@ pub(super) fn command() -> BoxedStrategy<CommandSpec> {
                 limits,
                 ready_when,
                 watch,
+                progress,
             },
         )
         .boxed()
+}
+
+fn progress() -> impl Strategy<Value = ProgressDetection> {
+    prop_oneof![
+        Just(ProgressDetection::Off),
+        any::<String>().prop_map(|text| ProgressDetection::named(&text))
+    ]
 }
 
 fn ready_when() -> BoxedStrategy<ReadyWhen> {
