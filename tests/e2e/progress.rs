@@ -5,7 +5,9 @@ use longhaul_tests::{GATED, Home, is_alive, until};
 use std::time::Duration;
 
 fn until_progress(home: &Home, id: &str, percent: f64) {
-    until(&format!("{id} is at {percent} %"), || (home.record(id)["progress"].as_f64() == Some(percent)).then_some(()));
+    until(&format!("{id} is at {percent} %"), || {
+        (home.record(id)["progress"].as_f64() == Some(percent)).then_some(())
+    });
 }
 
 #[test]
