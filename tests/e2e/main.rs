@@ -18,6 +18,7 @@ mod manager;
 mod nodes;
 mod output;
 mod peers;
+mod progress;
 mod readme;
 mod recovery;
 mod remote_sessions;

@@ -21,7 +21,7 @@ use crate::events::place::read_cursor;
 use crate::events::reader::EventReader;
 use crate::events::{EventFilter, EventItem, Events};
 use crate::webhook::first_place;
-use longhaul_domain::{ProcessId, State, Status};
+use longhaul_domain::{ProcessId, ProgressDetection, State, Status};
 use longhaul_engine::ports::{EventCursor, ReaderCursors, StoredProcess};
 use longhaul_engine::{Engine, LaunchOutcome, WaitCondition, WaitMode};
 use longhaul_wire::api::LaunchRequest;
@@ -194,7 +194,12 @@ impl HookRunner {
     /// Launches the command even if the maximum number of root processes is running. Hooks do not wait for these
     /// processes, because they may run for hours.
     async fn launch(&self, engine: &Engine, request: LaunchRequest) -> Result<LaunchOutcome, ApiError> {
-        let defaults = LaunchDefaults { watch: Vec::new(), no_queue: false, ..self.api.defaults.clone() };
+        let defaults = LaunchDefaults {
+            watch: Vec::new(),
+            progress: ProgressDetection::Off,
+            no_queue: false,
+            ..self.api.defaults.clone()
+        };
         let launch = launch(request, None, engine.now(), &defaults)?;
         Ok(engine.launch_beside(launch).await?)
     }

@@ -398,6 +398,7 @@ fn api(
             on_session_end: settings.on_session_end,
             session_grace: settings.session_grace,
             watch: settings.watch.clone(),
+            progress: settings.progress.clone(),
             no_queue: settings.refuse_when_full,
             runners: Arc::new(runners(state, settings)),
         },

@@ -363,6 +363,15 @@ pub enum Observation {
         /// Test results.
         report: Box<TestReport>,
     },
+    /// Progress or a remaining time became known without a report of the worker.
+    ProgressObserved {
+        /// Number of the attempt that was observed.
+        attempt: AttemptNo,
+        /// Progress, stage and remaining time at the time `at`.
+        report: ProgressReport,
+        /// Time at which the command wrote its progress.
+        at: Timestamp,
+    },
 }
 
 /// Facts about the outside world that a decision depends on.

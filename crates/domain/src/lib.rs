@@ -73,12 +73,15 @@ pub use input::{Action, ActionKind, Capabilities, DecisionContext, Input, Observ
 pub use json::{JsonText, JsonTooLarge, MAX_JSON_BYTES};
 pub use launch_signature::LaunchSignature;
 pub use lineage::Lineage;
-pub use monitoring::{ReadyWhen, SilencePolicy, WatchPattern, WatchSource};
+pub use monitoring::{ProgressDetection, ReadyWhen, SilencePolicy, WatchPattern, WatchSource};
 pub use outcome::{ReportedOutcome, TokenCounts};
 pub use policy::{ConfiguredLimits, Policy, QueueHold, TreeLimits};
 pub use process::{Cascade, MAX_NEVER_RAN, Process, ProcessHeader};
 pub use process_type::ProcessType;
-pub use progress::{InvalidProgress, LiveStats, Progress, ProgressRate, ProgressReport, ReportedEta};
+pub use progress::{
+    EtaSource, InvalidProgress, LiveStats, Progress, ProgressRate, ProgressReport, ProgressSource,
+    ReportedEta,
+};
 pub use rejection::Rejection;
 pub use retention::Retention;
 pub use retry::{RandomBits, RetryPolicy};

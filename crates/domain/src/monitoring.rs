@@ -55,6 +55,54 @@ pub enum WatchSource {
     Stderr,
 }
 
+/// The ways in which the progress of a command is detected, in addition to its explicit reports.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum ProgressDetection {
+    /// Progress is not detected.
+    #[default]
+    Off,
+    /// The command may write its progress to the descriptor in `LONGHAUL_PROGRESS_FD`.
+    Descriptor,
+    /// The descriptor, and the progress bars of common programs in the output.
+    Auto,
+    /// The descriptor, and a regular expression with the group `percent` or the groups `done` and `total`, which is
+    /// searched for in the output.
+    Pattern(String),
+}
+
+impl ProgressDetection {
+    /// Returns the detection with this name. A text that is no name is a regular expression.
+    #[must_use]
+    pub fn named(text: &str) -> Self {
+        match text {
+            "off" => Self::Off,
+            "fd" => Self::Descriptor,
+            "auto" => Self::Auto,
+            pattern => Self::Pattern(pattern.to_owned()),
+        }
+    }
+
+    /// Returns the name or the regular expression.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Off => "off",
+            Self::Descriptor => "fd",
+            Self::Auto => "auto",
+            Self::Pattern(pattern) => pattern,
+        }
+    }
+
+    /// Returns true if progress is searched for in the output.
+    #[must_use]
+    pub const fn reads_output(&self) -> bool {
+        match self {
+            Self::Off | Self::Descriptor => false,
+            Self::Auto | Self::Pattern(_) => true,
+        }
+    }
+}
+
 /// The times after which silent work is reported as idle or stalled. A command is silent while it writes no output and
 /// reports no progress; reported work is silent while its reporter sends nothing.
 ///

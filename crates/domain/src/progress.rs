@@ -55,7 +55,42 @@ impl Progress {
     }
 }
 
-/// A progress report of a worker.
+/// The source of a progress report.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ProgressSource {
+    /// The worker reported it. Such a report takes precedence over the other sources.
+    #[default]
+    Worker,
+    /// longhaul found it in the output of the command.
+    Output,
+    /// longhaul estimated the remaining time from earlier runs of the same process name.
+    History,
+}
+
+/// The basis of an estimated remaining time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EtaSource {
+    /// The worker reported the remaining time.
+    Reported,
+    /// The remaining time follows from the progress of this run.
+    Progress,
+    /// The remaining time follows from the durations of earlier runs.
+    History,
+}
+
+impl EtaSource {
+    /// Returns the name of the source.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Reported => "reported",
+            Self::Progress => "progress",
+            Self::History => "history",
+        }
+    }
+}
+
+/// A progress report of a worker, or progress that was found in another way.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ProgressReport {
     /// Current progress; `None` leaves the last value unchanged.
@@ -67,15 +102,19 @@ pub struct ProgressReport {
     pub eta: Option<Duration>,
     /// Number of tests so far; `None` leaves the last value unchanged.
     pub tests: Option<TestTally>,
+    /// Source of the report.
+    pub source: ProgressSource,
 }
 
-/// The remaining time that a worker estimated.
+/// The remaining time that a worker estimated, or that was estimated for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ReportedEta {
     /// Time at which the worker reported the estimate.
     pub at: Timestamp,
     /// Remaining time at the time of the report.
     pub remaining: Duration,
+    /// Source of the estimate.
+    pub source: ProgressSource,
 }
 
 /// Live stats of a running attempt. Only the latest values are stored. A change creates no event, unless the stage is
@@ -84,13 +123,15 @@ pub struct ReportedEta {
 pub struct LiveStats {
     /// Latest reported progress.
     pub progress: Option<Progress>,
+    /// Source of the latest progress.
+    pub progress_source: ProgressSource,
     /// Latest reported stage.
     pub stage: Option<Stage>,
     /// Time of the last heartbeat or report.
     pub last_heartbeat: Option<Timestamp>,
     /// First and latest progress report, from which the remaining time is estimated.
     pub progress_rate: Option<ProgressRate>,
-    /// Remaining time that the worker estimated in its latest report.
+    /// Remaining time in the latest report.
     pub reported_eta: Option<ReportedEta>,
     /// Number of bytes of output so far.
     pub output_bytes: u64,
@@ -111,14 +152,18 @@ impl LiveStats {
     pub fn reported(&self, now: Timestamp, report: &ProgressReport) -> Self {
         Self {
             progress: report.progress.or(self.progress),
+            progress_source: if report.progress.is_some() { report.source } else { self.progress_source },
             stage: report.stage.clone().or_else(|| self.stage.clone()),
-            last_heartbeat: Some(now),
+            last_heartbeat: match report.source {
+                ProgressSource::Worker => Some(now),
+                ProgressSource::Output | ProgressSource::History => self.last_heartbeat,
+            },
             progress_rate: match report.progress {
                 Some(progress) => Some(ProgressRate::after(self.progress_rate, now, progress)),
                 None => self.progress_rate,
             },
             reported_eta: match (report.eta, report.progress) {
-                (Some(remaining), _) => Some(ReportedEta { at: now, remaining }),
+                (Some(remaining), _) => Some(ReportedEta { at: now, remaining, source: report.source }),
                 (None, Some(_)) => None,
                 (None, None) => self.reported_eta,
             },
@@ -129,15 +174,49 @@ impl LiveStats {
 
     /// Returns the estimated remaining time. If the worker reported an estimate, returns this estimate minus the time
     /// since the report. Otherwise, estimates the remaining time from the progress. An estimate from the progress
-    /// requires two reports at least 2 s apart that show an advance; without them, returns `None`.
+    /// requires two reports at least 2 s apart that show an advance; without them, returns `None`. Also returns the basis of the
+    /// estimate. Returns no estimate from earlier runs if the process has run for longer than these.
     #[must_use]
-    pub fn eta(&self, now: Timestamp) -> Option<Duration> {
-        if let Some(reported) = self.reported_eta {
-            return Some(reported.remaining.saturating_sub(now.since(reported.at)));
+    pub fn eta(&self, now: Timestamp) -> Option<(Duration, EtaSource)> {
+        let Some(reported) = self.reported_eta else {
+            let rate = self.progress_rate.as_ref()?;
+            return Some((rate.eta(now)?, EtaSource::Progress));
+        };
+        let left = reported.remaining.saturating_sub(now.since(reported.at));
+        match reported.source {
+            ProgressSource::Worker => Some((left, EtaSource::Reported)),
+            ProgressSource::Output => Some((left, EtaSource::Progress)),
+            ProgressSource::History => (!left.is_zero()).then_some((left, EtaSource::History)),
         }
-        self.progress_rate.and_then(|progress_rate| progress_rate.eta(now))
+    }
+
+    /// Returns true if a report that is not an explicit report of the worker is news: it differs from what is known, and
+    /// the worker itself has not reported progress or a remaining time.
+    #[must_use]
+    pub fn is_changed_by(&self, now: Timestamp, report: &ProgressReport) -> bool {
+        let has_own_report = (self.progress.is_some() && self.progress_source == ProgressSource::Worker)
+            || self.reported_eta.is_some_and(|eta| eta.source == ProgressSource::Worker);
+        let is_outranked = match report.source {
+            ProgressSource::Worker => false,
+            ProgressSource::Output => has_own_report,
+            ProgressSource::History => has_own_report || self.progress.is_some(),
+        };
+        !is_outranked
+            && ((report.progress.is_some() && report.progress != self.progress)
+                || (report.stage.is_some() && report.stage != self.stage)
+                || report.eta.is_some_and(|eta| self.is_other_eta(now, eta, report.source)))
+    }
+
+    fn is_other_eta(&self, now: Timestamp, eta: Duration, source: ProgressSource) -> bool {
+        self.reported_eta.is_none_or(|known| {
+            let left = known.remaining.saturating_sub(now.since(known.at));
+            known.source != source || left.abs_diff(eta) >= ETA_TOLERANCE
+        })
     }
 }
+
+/// Difference up to which two remaining times count as equal. Programs print whole seconds.
+const ETA_TOLERANCE: Duration = Duration::from_secs(2);
 
 /// The first and the latest progress report. If a report has lower progress than the previous report, it becomes the
 /// first report.
@@ -185,6 +264,7 @@ impl ProgressRate {
 
 #[cfg(test)]
 mod tests {
+    use super::EtaSource::{History, Progress as Advance, Reported};
     use super::*;
     use proptest::prelude::*;
 
@@ -203,7 +283,7 @@ mod tests {
         let rushed = one.reported(Timestamp(1_999), &at(20.0));
         assert_eq!(rushed.eta(Timestamp(2_000)), None);
         let enough = rushed.reported(Timestamp(2_000), &at(20.0));
-        assert_eq!(enough.eta(Timestamp(2_000)), Some(Duration::from_secs(16)));
+        assert_eq!(enough.eta(Timestamp(2_000)), Some((Duration::from_secs(16), Advance)));
     }
 
     #[test]
@@ -214,24 +294,55 @@ mod tests {
             .reported(Timestamp(6_000), &at(5.0));
         assert_eq!(live_stats.eta(Timestamp(6_000)), None);
         let live_stats = live_stats.reported(Timestamp(10_000), &at(25.0));
-        assert_eq!(live_stats.eta(Timestamp(10_000)), Some(Duration::from_secs(15)));
+        assert_eq!(live_stats.eta(Timestamp(10_000)), Some((Duration::from_secs(15), Advance)));
     }
 
     #[test]
     fn estimate_of_the_worker_counts_down_and_wins_until_the_next_report() {
         let report = ProgressReport { eta: Some(Duration::from_secs(90)), ..at(10.0) };
         let live_stats = LiveStats::default().reported(Timestamp(0), &report);
-        assert_eq!(live_stats.eta(Timestamp(0)), Some(Duration::from_secs(90)));
-        assert_eq!(live_stats.eta(Timestamp(30_000)), Some(Duration::from_secs(60)));
-        assert_eq!(live_stats.eta(Timestamp(100_000)), Some(Duration::ZERO));
+        assert_eq!(live_stats.eta(Timestamp(0)), Some((Duration::from_secs(90), Reported)));
+        assert_eq!(live_stats.eta(Timestamp(30_000)), Some((Duration::from_secs(60), Reported)));
+        assert_eq!(live_stats.eta(Timestamp(100_000)), Some((Duration::ZERO, Reported)));
         let staged = live_stats.reported(Timestamp(30_000), &ProgressReport::default());
         assert_eq!(
             staged.eta(Timestamp(30_000)),
-            Some(Duration::from_secs(60)),
+            Some((Duration::from_secs(60), Reported)),
             "a heartbeat leaves the estimate"
         );
         let advanced = live_stats.reported(Timestamp(10_000), &at(60.0));
-        assert_eq!(advanced.eta(Timestamp(10_000)), Some(Duration::from_secs(8)));
+        assert_eq!(advanced.eta(Timestamp(10_000)), Some((Duration::from_secs(8), Advance)));
+    }
+
+    #[test]
+    fn report_of_the_worker_outranks_its_output_and_its_output_outranks_history() {
+        let from = |source| ProgressReport { source, ..at(30.0) };
+        let minutes = |count: u64| ProgressReport {
+            eta: Some(Duration::from_secs(60 * count)),
+            source: ProgressSource::History,
+            ..ProgressReport::default()
+        };
+        let now = Timestamp(0);
+        let unknown = LiveStats::default();
+        let (output, worker) = (from(ProgressSource::Output), from(ProgressSource::Worker));
+        assert!(unknown.is_changed_by(now, &minutes(3)) && unknown.is_changed_by(now, &output));
+        let estimated = unknown.reported(now, &minutes(3));
+        assert_eq!(estimated.eta(Timestamp(60_000)), Some((Duration::from_secs(120), History)));
+        assert_eq!(estimated.eta(Timestamp(180_000)), None, "an overdue process has no estimate");
+        assert_eq!(estimated.last_heartbeat, None);
+        assert!(!estimated.is_changed_by(Timestamp(60_000), &minutes(2)), "the same end");
+        let printed = estimated.reported(now, &output);
+        assert_eq!((printed.eta(now), printed.last_heartbeat), (None, None));
+        assert!(!printed.is_changed_by(now, &output) && !printed.is_changed_by(now, &minutes(3)));
+        let reported = printed.reported(now, &worker);
+        let lower = ProgressReport { source: ProgressSource::Output, ..at(20.0) };
+        assert!(!reported.is_changed_by(now, &lower));
+        assert!(printed.is_changed_by(now, &lower), "a new phase of the output");
+        let staged = unknown.reported(
+            now,
+            &ProgressReport { eta: Some(Duration::from_secs(5)), ..ProgressReport::default() },
+        );
+        assert!(!staged.is_changed_by(now, &output));
     }
 
     proptest! {
@@ -246,7 +357,7 @@ mod tests {
                 live_stats = live_stats.reported(Timestamp(now), &at(percent));
             }
             let truth = total - now;
-            let eta = i64::try_from(live_stats.eta(Timestamp(now)).unwrap().as_millis()).unwrap();
+            let eta = i64::try_from(live_stats.eta(Timestamp(now)).unwrap().0.as_millis()).unwrap();
             prop_assert!((eta - truth).abs() * 5 <= truth.max(5), "{eta} for {truth}");
         }
 

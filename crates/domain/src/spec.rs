@@ -7,7 +7,7 @@ use crate::id::{
 };
 use crate::input::Capabilities;
 use crate::json::JsonText;
-use crate::monitoring::{ReadyWhen, SilencePolicy, WatchPattern};
+use crate::monitoring::{ProgressDetection, ReadyWhen, SilencePolicy, WatchPattern};
 use crate::process_type::ProcessType;
 use crate::retry::RetryPolicy;
 use crate::runner::RunnerChoice;
@@ -174,6 +174,7 @@ impl Spec {
                 artifacts: Vec::new(),
                 runner: None,
                 tests: TestReporting::default(),
+                progress: ProgressDetection::default(),
             })),
             Work::Reported(reported) => Work::Reported(ReportedSpec {
                 node: reported.node.clone(),
@@ -265,6 +266,8 @@ pub struct CommandSpec {
     pub runner: Option<RunnerChoice>,
     /// Source of test results.
     pub tests: TestReporting,
+    /// Ways in which the progress of the command is detected.
+    pub progress: ProgressDetection,
 }
 
 impl CommandSpec {
@@ -287,6 +290,7 @@ impl CommandSpec {
             artifacts: Vec::new(),
             runner: None,
             tests: TestReporting::default(),
+            progress: ProgressDetection::default(),
         }
     }
 }

@@ -252,7 +252,8 @@ pub(crate) const fn last_of(observation: &Observation) -> Option<AttemptNo> {
         | Observation::OutputMatched { .. }
         | Observation::OutcomeRead { .. }
         | Observation::TestsCounted { .. }
-        | Observation::TestsReported { .. } => None,
+        | Observation::TestsReported { .. }
+        | Observation::ProgressObserved { .. } => None,
     }
 }
 

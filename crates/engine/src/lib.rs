@@ -80,7 +80,7 @@ pub use interrupted::{
 pub use launch::{Launch, LaunchOutcome, Launcher};
 pub use longhaul_insight::test_run;
 pub use longhaul_ports as ports;
-pub use monitor::check_watch;
+pub use monitor::{check_progress, check_watch};
 pub use output::FollowProgress;
 pub use parts::{EnginePorts, EngineSettings};
 pub use reset::ResetResult;

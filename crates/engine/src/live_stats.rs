@@ -2,7 +2,7 @@
 //! second.
 
 use crate::engine::EngineShared;
-use longhaul_domain::{AttemptNo, LiveStats, ProcessId, ProgressReport, Timestamp};
+use longhaul_domain::{AttemptNo, LiveStats, ProcessId, ProgressReport, ProgressSource, Timestamp};
 use longhaul_ports::{AttemptKey, StoredProcess, Writer};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -62,6 +62,7 @@ impl EngineShared {
         let Some(author) = self.author_of(stored) else {
             return;
         };
+        let advance;
         let write_at = {
             let mut live = self.live_stats.live.lock().unwrap_or_else(PoisonError::into_inner);
             let fresh = || CachedLiveStats {
@@ -75,7 +76,9 @@ impl EngineShared {
             if kept.attempt != stored.process.attempt {
                 *kept = CachedLiveStats { live_stats: LiveStats::default(), ..fresh() };
             }
+            let before = kept.live_stats.progress;
             kept.live_stats = kept.live_stats.reported(now, report);
+            advance = report.progress.filter(|progress| before != Some(*progress));
             kept.author = author;
             kept.dirty = true;
             kept.written.plus(INTERVAL)
@@ -85,7 +88,13 @@ impl EngineShared {
         } else {
             self.timers.write_vitals_at(id, write_at);
         }
-        self.reported(AttemptKey { id, attempt: stored.process.attempt });
+        match report.source {
+            ProgressSource::Worker | ProgressSource::Output => {
+                self.reported(AttemptKey { id, attempt: stored.process.attempt }, advance);
+            }
+            // An estimate of longhaul says nothing about the worker.
+            ProgressSource::History => {}
+        }
         self.notifier.changed(id);
     }
 

@@ -135,7 +135,8 @@ pub(crate) fn counted(seen: Observation) -> Observation {
         | Observation::OutputMatched { .. }
         | Observation::OutcomeRead { .. }
         | Observation::TestsCounted { .. }
-        | Observation::TestsReported { .. }) => seen,
+        | Observation::TestsReported { .. }
+        | Observation::ProgressObserved { .. }) => seen,
     }
 }
 

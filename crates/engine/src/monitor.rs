@@ -7,7 +7,7 @@
 
 use crate::engine::EngineShared;
 use crate::failure_analysis::is_failure;
-use longhaul_domain::{AttemptNo, AwakeTime, Deadline, Observation, ProcessId, Revision, Spec};
+use longhaul_domain::{AttemptNo, AwakeTime, Deadline, Observation, ProcessId, Progress, Revision, Spec};
 use longhaul_ports::{AttemptKey, OutputError, OutputSize, SpawnError, StoredProcess, TreeSnapshot};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::pin::Pin;
@@ -26,14 +26,17 @@ mod output_consumer;
 mod output_reading;
 mod pattern;
 mod pattern_search;
+mod progress_file;
+mod progress_search;
 mod ready;
 mod silence;
+mod usual_duration;
 
 use earlier_runs::EarlierRuns;
 use follower::{FollowerTask, WatchStart};
 use monitored::{MonitorPhase, MonitoredWork};
 pub(crate) use pattern::check;
-pub use pattern::check_watch;
+pub use pattern::{check_progress, check_watch};
 use silence::ConditionChange;
 
 /// Maximum number of concurrent inspections. Inspections run concurrently so that they share the wake-ups of the
@@ -213,10 +216,14 @@ impl EngineShared {
         drop(before);
     }
 
-    /// Records that a report about an attempt arrived. The report ends the silence of the attempt.
-    pub(crate) fn reported(self: &Arc<Self>, key: AttemptKey) {
+    /// Records that a report about an attempt arrived. The report ends the silence of the attempt. `advance` is the
+    /// progress in the report, if it differs from the progress before.
+    pub(crate) fn reported(self: &Arc<Self>, key: AttemptKey, advance: Option<Progress>) {
         let awake = self.parts.clock.awake();
         let changes = self.attention.with(key, |monitored| {
+            if let Some(progress) = advance {
+                monitored.silence.advanced(awake, progress == Progress::DONE);
+            }
             let changes = monitored.silence.reported(awake);
             monitored.settle(self);
             changes
@@ -401,7 +408,8 @@ const fn written_until(observation: &Observation) -> Option<(AttemptNo, u64)> {
         | Observation::OutputMatched { .. }
         | Observation::OutcomeRead { .. }
         | Observation::TestsCounted { .. }
-        | Observation::TestsReported { .. } => None,
+        | Observation::TestsReported { .. }
+        | Observation::ProgressObserved { .. } => None,
     }
 }
 

@@ -42,7 +42,7 @@ pub use migrate::{Migrate, RegisteredNode, RetiredLaunchKey, StoreMetadata, Tomb
 pub use node::{ForgetOutcome, KnownNode, NodeAdvertisement, Presence};
 pub use output::{
     Loss, OutputChunk, OutputError, OutputLocation, OutputLog, OutputPage, OutputRead, OutputSize,
-    OutputStream as OutputSource,
+    OutputStream as OutputSource, ProgressPage,
 };
 pub use output_tails::{OutputTail, OutputTails};
 pub use peers::{PeerBody, PeerError, PeerHttpRequest, PeerResponse, PeerTransport};

@@ -53,6 +53,24 @@ pub trait OutputLog: Debug + Send + Sync + 'static {
     /// Returns [`OutputError::Missing`] if the attempt has no output.
     async fn grown(&self, key: AttemptKey, beyond: u64) -> Result<(), OutputError>;
 
+    /// Reads what the command wrote to its progress file from an offset on, but at most the last 64 KiB. May empty the
+    /// file after the read. By default, there are no progress files.
+    ///
+    /// # Errors
+    /// Returns [`OutputError::Missing`] if the attempt has no progress file.
+    async fn read_progress(&self, key: AttemptKey, _from: u64) -> Result<ProgressPage, OutputError> {
+        Err(OutputError::Missing { key })
+    }
+
+    /// Waits until the size of the progress file differs from an offset. The call may return early, so the caller must
+    /// check again.
+    ///
+    /// # Errors
+    /// Returns [`OutputError::Missing`] if the attempt has no progress file.
+    async fn progress_grown(&self, key: AttemptKey, _beyond: u64) -> Result<(), OutputError> {
+        Err(OutputError::Missing { key })
+    }
+
     /// Returns the location of the output, for display to a user.
     fn place(&self, key: AttemptKey) -> OutputLocation;
 
@@ -133,6 +151,19 @@ pub struct OutputPage {
     pub gap: u64,
     /// Offset after the last byte of the output at the time of the read.
     pub end: u64,
+}
+
+/// A part of a progress file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProgressPage {
+    /// Bytes of the part.
+    pub bytes: Vec<u8>,
+    /// Offset from which to read the next part.
+    pub next: u64,
+    /// True if bytes before this part were skipped, so that the part may start within a line.
+    pub skipped: bool,
+    /// Time at which the command last wrote to the file.
+    pub at: Timestamp,
 }
 
 /// A chunk of output: consecutive bytes of one stream.

@@ -32,6 +32,11 @@ pub const EXIT: &str = "exit";
 /// File name of the named pipe that the command reads as its input.
 pub const INPUT: &str = "stdin";
 
+/// File name of the file to which the command writes its progress.
+pub const PROGRESS: &str = "progress";
+/// Size in bytes from which on the progress file is emptied.
+pub const MAX_PROGRESS_LEN: u64 = 256 << 10;
+
 /// Disk space in bytes that is reserved for an exit record. It is enough for every exit record, and is one block on
 /// most disks.
 const RESERVED_BYTES: u64 = 4_096;
@@ -156,6 +161,13 @@ impl AttemptDirectory {
         // ends, so the two calls below do not block.
         let _both = open(OFlags::RDWR | OFlags::NONBLOCK)?;
         Ok((open(OFlags::RDONLY)?, open(OFlags::WRONLY | OFlags::NONBLOCK)?))
+    }
+
+    /// Creates the progress file and opens it for appending. Whoever empties the file later does not disturb the writer.
+    pub(crate) fn create_progress(&self) -> io::Result<OwnedFd> {
+        self.remove(PROGRESS)?;
+        let flags = OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW;
+        Ok(rustix::fs::openat(&self.fd, PROGRESS, flags | OFlags::CLOEXEC, private())?)
     }
 
     pub(crate) fn listen(&self) -> io::Result<UnixListener> {

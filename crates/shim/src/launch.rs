@@ -26,7 +26,8 @@ pub struct LaunchOrder {
     pub program: PathBuf,
     /// Arguments of the program. The first argument is the name of the program.
     pub arguments: Vec<OsString>,
-    /// Complete environment of the program. The shim adds no variables.
+    /// Complete environment of the program. The shim adds no variables, except `LONGHAUL_PROGRESS_FD` if the launch
+    /// requests a progress file.
     pub environment: EnvironmentBlock,
     /// Absolute path of the working directory.
     pub directory: PathBuf,
@@ -58,6 +59,8 @@ pub struct LaunchOrder {
     /// Absolute path of the file that contains the expiry of the node's lease; `None` if the attempt may outlive the
     /// lease.
     pub lease: Option<PathBuf>,
+    /// True if the program gets a descriptor to which it may write its progress.
+    pub progress: bool,
 }
 
 /// Environment variables in the form `KEY=value`. The `Debug` output omits the values.
@@ -166,6 +169,7 @@ mod tag {
     pub(super) const TREE_PROCESSES: u8 = 21;
     pub(super) const STDIN_PIPE: u8 = 22;
     pub(super) const LEASE: u8 = 23;
+    pub(super) const PROGRESS: u8 = 24;
 }
 
 impl LaunchOrder {
@@ -192,6 +196,7 @@ impl LaunchOrder {
             sync_parents: 0,
             leftovers: Leftovers::Stop,
             lease: None,
+            progress: false,
         }
     }
 
@@ -231,6 +236,9 @@ impl LaunchOrder {
         }
         if let Some(path) = &self.lease {
             frame.bytes(tag::LEASE, path.as_os_str().as_bytes());
+        }
+        if self.progress {
+            frame.flag(tag::PROGRESS, true);
         }
         self.stop_plan.encode(&mut frame, tag::STOP_STEP);
         for limit in &self.limits {
@@ -281,6 +289,7 @@ impl LaunchOrder {
                 tag::BOOT => launch.boot_id = field.text()?.to_owned(),
                 tag::SYNC_PARENTS => launch.sync_parents = field.small()?,
                 tag::LEASE => launch.lease = Some(path(field.bytes())),
+                tag::PROGRESS => launch.progress = field.flag()?,
                 tag::KEEP_LEFTOVERS if field.flag()? => launch.leftovers = Leftovers::Keep,
                 _ => {}
             }

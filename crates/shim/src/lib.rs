@@ -53,6 +53,15 @@
 //! pipe too. Input that the command has not read when it ends is lost. If the shim is killed, the input ends when the
 //! last manager that holds the pipe closes it.
 //!
+//! # Progress
+//! A launch may request a progress file: the regular file `progress`, which the shim creates and opens for appending
+//! before it forks. The command inherits this descriptor, and the variable `LONGHAUL_PROGRESS_FD` contains its number, 3
+//! to 9. The command may write lines of JSON to it. A write to a regular file neither blocks nor fails because a reader
+//! is gone, so neither the shim nor a manager is needed for it. A reader may set the size of the file to 0 after it has
+//! read the file. The shim does the same once a minute if the file is larger than [`MAX_PROGRESS_LEN`]. A line that is
+//! incomplete because of this is no progress. If the file cannot be created, the command runs without the variable, as
+//! under a shim that does not know this request.
+//!
 //! # Lease
 //! A launch may name a file that contains the expiry of the node's lease ([`LeaseNote`]). This file is used for
 //! processes that may run again on another node if this node is lost. A shim that supports leases lists `lease` in its
@@ -97,6 +106,7 @@
 //! | the directory | its own `flock` is held for as long as the shim lives |
 //! | `ctl` | the Unix socket of the shim, once its starter has disconnected or the attempt has run for 100 ms |
 //! | `stdin` | the named pipe (0600) that the command reads, if its launch requested one and until it is closed |
+//! | `progress` | lines of JSON from the command, if its launch requested a progress file |
 //! | `identity` | the processes of the attempt, durable before the command starts |
 //! | `exit` | the exit record, durable before it is reported as durable |
 //! | `exit.tmp` | space reserved for `exit`, in case the disk becomes full before the command ends |
@@ -148,7 +158,9 @@ mod request;
 mod shortage;
 mod status;
 
-pub use attempt_directory::{AttemptDirectory, AttemptFileError, EXIT, IDENTITY, INPUT, SOCKET};
+pub use attempt_directory::{
+    AttemptDirectory, AttemptFileError, EXIT, IDENTITY, INPUT, MAX_PROGRESS_LEN, PROGRESS, SOCKET,
+};
 pub use channel::{ATTEMPT_ARGUMENT, MAX_DESCRIPTORS, SHIM_VARIABLE, VERSION_ARGUMENT, receive, send, start};
 pub use containment::{AllowedContainment, Containment};
 pub use exit::{ExitRecord, ProgramEnd, SpawnStage};

@@ -14,6 +14,7 @@ mod lease;
 mod orders;
 mod poll;
 mod procfs;
+mod progress_file;
 mod pumps;
 mod startup;
 mod stopping;

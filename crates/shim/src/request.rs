@@ -261,6 +261,7 @@ mod tests {
         launch.boot_id = "boot".into();
         launch.sync_parents = 2;
         launch.leftovers = Leftovers::Keep;
+        launch.progress = true;
         launch
     }
 

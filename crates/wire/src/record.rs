@@ -43,8 +43,8 @@ mod spec;
 mod test_report;
 
 use longhaul_domain::{
-    ArtifactList, CommandSpec, Event, InvalidText, LiveStats, PendingAction, Policy, Process, Spec,
-    TestReporting,
+    ArtifactList, CommandSpec, Event, InvalidText, LiveStats, PendingAction, Policy, Process,
+    ProgressDetection, Spec, TestReporting,
 };
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -89,7 +89,10 @@ impl RecordDecodeError {
 #[must_use]
 pub fn oldest_reader(spec: &Spec) -> u32 {
     let uses_new_fields = |command: &CommandSpec| {
-        command.runner.is_some() || !command.artifacts.is_empty() || command.tests != TestReporting::Detect
+        command.runner.is_some()
+            || !command.artifacts.is_empty()
+            || command.tests != TestReporting::Detect
+            || command.progress != ProgressDetection::Off
     };
     let is_new = spec.command().is_some_and(uses_new_fields) || spec.children_on_failure.is_some();
     if is_new { FORMAT } else { BASE_FORMAT }

@@ -4,7 +4,8 @@ use super::attempt_mark::AttemptMark;
 use super::options::{ContainmentChoice, OsOptions};
 use super::program::{self, failed};
 use longhaul_domain::{
-    CommandSpec, Leftovers, ResourceLimits, StartFailure, StartStage, Stdin, StopPolicy, millis,
+    CommandSpec, Leftovers, ProgressDetection, ResourceLimits, StartFailure, StartStage, Stdin, StopPolicy,
+    millis,
 };
 use longhaul_ports::{AttemptKey, StartRequest};
 use longhaul_shim::{
@@ -123,6 +124,7 @@ pub(super) fn prepare(
     launch.limits.extend(AttemptMark::of(order.key).limit());
     launch.anchor_ms = u64::try_from(options.anchor_ms).unwrap_or(0);
     launch.boot_id.clone_from(&options.boot_id);
+    launch.progress = command.progress != ProgressDetection::Off;
     launch.lease = order.leased.then(|| lease.to_owned());
     launch.sync_parents = super::attempts::NEW_LEVELS;
     launch.leftovers = match command.leftovers {

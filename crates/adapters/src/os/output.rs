@@ -1,6 +1,7 @@
 //! Reads the output that shims wrote.
 
 mod pages;
+mod progress_file;
 mod watcher;
 
 use super::attempts::Attempts;
@@ -8,7 +9,7 @@ use async_trait::async_trait;
 use longhaul_domain::{ProcessId, Timestamp};
 use longhaul_ports::{
     AttemptKey, Loss, OutputError, OutputLocation, OutputLog, OutputPage, OutputRead, OutputSize,
-    OutputSource,
+    OutputSource, ProgressPage,
 };
 use longhaul_shim::EXIT;
 use pages::OutputPages;
@@ -24,6 +25,13 @@ const ENDED: Duration = Duration::from_millis(100);
 
 /// Polling interval of a reader if no inotify watch is available.
 const UNWATCHED: Duration = Duration::from_millis(200);
+
+/// Number of changes that did not concern a reader after which the reader waits before each further check. Output and
+/// progress of an attempt are in the same directory, and a command may write one of them very often.
+const MAX_UNRELATED: u32 = 8;
+
+/// Delay before such a check.
+const UNRELATED_CHANGE: Duration = Duration::from_millis(20);
 
 const LOG: &str = "output.log";
 
@@ -61,6 +69,51 @@ impl OsOutput {
             Err(error) => Err(OutputError::Failed { id: key.id, tried, source: Box::new(error) }),
         }
     }
+
+    /// Waits until a check of the files of an attempt succeeds, or until the attempt has ended.
+    async fn changed(
+        &self,
+        key: AttemptKey,
+        is_news: impl Fn(&OutputPages) -> io::Result<bool> + Copy + Send + 'static,
+    ) -> Result<(), OutputError> {
+        let failed =
+            |error: io::Error| OutputError::Failed { id: key.id, tried: "watched", source: Box::new(error) };
+        let directory = self.attempts.path_of(key);
+        let interest = match OutputWatcher::interest(&self.watcher, &directory) {
+            Ok(interest) => interest,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(OutputError::Missing { key });
+            }
+            Err(error) if is_shortage(&error) => {
+                // No inotify watch is available, so the reader polls at a fixed interval instead.
+                tokio::time::sleep(UNWATCHED).await;
+                return Ok(());
+            }
+            Err(error) => return Err(failed(error)),
+        };
+        let mut unrelated = 0_u32;
+        loop {
+            // Subscribe before the check, so that no change between the two is missed.
+            let growth = interest.growth();
+            let (grown, ended) = self
+                .on_blocking_thread(key, "watched", move |pages| Ok((is_news(&pages)?, pages.has_ended())))
+                .await?;
+            if grown {
+                return Ok(());
+            }
+            if ended {
+                // Leftovers of the command may still write some output.
+                return match tokio::time::timeout(ENDED, growth).await {
+                    Ok(()) | Err(_) => Ok(()),
+                };
+            }
+            growth.await;
+            unrelated = unrelated.saturating_add(1);
+            if unrelated > MAX_UNRELATED {
+                tokio::time::sleep(UNRELATED_CHANGE).await;
+            }
+        }
+    }
 }
 
 #[async_trait]
@@ -91,40 +144,16 @@ impl OutputLog for OsOutput {
     }
 
     async fn grown(&self, key: AttemptKey, beyond: u64) -> Result<(), OutputError> {
-        let failed =
-            |error: io::Error| OutputError::Failed { id: key.id, tried: "watched", source: Box::new(error) };
-        let directory = self.attempts.path_of(key);
-        let interest = match OutputWatcher::interest(&self.watcher, &directory) {
-            Ok(interest) => interest,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return Err(OutputError::Missing { key });
-            }
-            Err(error) if is_shortage(&error) => {
-                // No inotify watch is available, so the reader polls at a fixed interval instead.
-                tokio::time::sleep(UNWATCHED).await;
-                return Ok(());
-            }
-            Err(error) => return Err(failed(error)),
-        };
-        loop {
-            // Subscribe before the check, so that no change between the two is missed.
-            let growth = interest.growth();
-            let (grown, ended) = self
-                .on_blocking_thread(key, "watched", move |pages| {
-                    Ok((pages.goes_beyond(beyond)?, pages.has_ended()))
-                })
-                .await?;
-            if grown {
-                return Ok(());
-            }
-            if ended {
-                // Leftovers of the command may still write some output.
-                return match tokio::time::timeout(ENDED, growth).await {
-                    Ok(()) | Err(_) => Ok(()),
-                };
-            }
-            growth.await;
-        }
+        self.changed(key, move |pages| pages.goes_beyond(beyond)).await
+    }
+
+    async fn read_progress(&self, key: AttemptKey, from: u64) -> Result<ProgressPage, OutputError> {
+        let page = self.on_blocking_thread(key, "read", move |pages| pages.read_progress(from)).await?;
+        page.ok_or(OutputError::Missing { key })
+    }
+
+    async fn progress_grown(&self, key: AttemptKey, beyond: u64) -> Result<(), OutputError> {
+        self.changed(key, move |pages| pages.has_progress_beyond(beyond)).await
     }
 
     fn place(&self, key: AttemptKey) -> OutputLocation {

@@ -39,7 +39,7 @@ impl Api {
                 .map_err(|error| ApiError::invalid("progress", error.to_string()))?,
             stage: request.stage.as_deref().map(Stage::new).transpose()?,
             eta: request.eta_ms.map(eta).transpose()?,
-            tests: None,
+            ..ProgressReport::default()
         };
         let outcome = ReportedOutcome {
             result: request

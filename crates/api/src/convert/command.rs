@@ -6,8 +6,8 @@ use crate::convert::{monitoring, reporting};
 use crate::error::ApiError;
 use crate::runner::RunnerSet;
 use longhaul_domain::{
-    ChildrenPolicy, CommandSpec, EnvironmentSpec, Leftovers, OutputBound, ProcessType, ResourceLimits,
-    SessionPolicy, Stdin, StopPolicy, WatchPattern,
+    ChildrenPolicy, CommandSpec, EnvironmentSpec, Leftovers, OutputBound, ProcessType, ProgressDetection,
+    ResourceLimits, SessionPolicy, Stdin, StopPolicy, WatchPattern,
 };
 use longhaul_wire::api::{CommandRequest, EnvironmentRequest, LimitsRequest};
 use std::sync::Arc;
@@ -40,6 +40,8 @@ pub struct LaunchDefaults {
     /// Patterns to search for in the output of each command. A pattern in the request replaces the default pattern of
     /// the same name.
     pub watch: Vec<WatchPattern>,
+    /// Detection of the progress of each command.
+    pub progress: ProgressDetection,
     /// True to refuse launches that would have to wait for a slot.
     pub no_queue: bool,
     /// Runners, which build the commands of agents.
@@ -59,6 +61,7 @@ impl Default for LaunchDefaults {
             on_session_end: SessionPolicy::default(),
             session_grace: SESSION_GRACE,
             watch: Vec::new(),
+            progress: ProgressDetection::default(),
             no_queue: false,
             runners: Arc::default(),
         }
@@ -126,6 +129,9 @@ pub(super) fn command(
         artifacts: artifacts::patterns(&request.artifacts)?,
         runner: None,
         tests: reporting(request.report.as_deref())?,
+        progress: request
+            .progress
+            .map_or_else(|| defaults.progress.clone(), |chosen| ProgressDetection::named(&chosen)),
     };
     Ok((spec, captured))
 }

@@ -71,6 +71,7 @@ pub(super) fn basic_view(stored: &StoredProcess, around: ProcessContext) -> Proc
     let lineage = &process.lineage;
     let agent = &spec.agent;
     let (on_session_end, session_grace) = session(spec.on_session_end);
+    let eta = if status == Status::Running { live_stats.eta(now) } else { None };
     ProcessView {
         id: process.id.to_string(),
         work: work(&spec.work).to_owned(),
@@ -93,7 +94,8 @@ pub(super) fn basic_view(stored: &StoredProcess, around: ProcessContext) -> Proc
         }),
         stage: live_stats.stage.as_ref().map(ToString::to_string),
         progress: progress(process, live_stats).map(Progress::percent),
-        eta_ms: (status == Status::Running).then(|| live_stats.eta(now)).flatten().map(millis),
+        eta_ms: eta.map(|(left, _)| millis(left)),
+        eta_source: eta.map(|(_, source)| source.as_str().to_owned()),
         attempt: process.attempt.0,
         max_attempts: spec.retry.retries.saturating_add(1),
         node_id: process.node.as_ref().map(ToString::to_string),

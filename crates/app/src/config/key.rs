@@ -366,6 +366,12 @@ pub const KEYS: &[ConfigKey] = &[
         "state directory; default: the project's after `longhaul init`, else the user's",
     ),
     key("stop.grace", ValueKind::Span(NO_TIME), "5s", "time between the stop signal and KILL"),
+    key(
+        "progress.default",
+        ValueKind::Text,
+        "off",
+        "detection of the progress of each command: auto (bars of common programs in the output), fd (JSON lines to LONGHAUL_PROGRESS_FD), off, or a regular expression",
+    ),
     own(
         "store",
         ValueKind::Text,

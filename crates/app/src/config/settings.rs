@@ -15,8 +15,8 @@ use crate::config::sources::user_file;
 use crate::previous_node;
 use crate::stores::{Stores, unknown};
 use longhaul_domain::{
-    Capability, ChildrenPolicy, Level, NodeId, OutputBound, Policy, ResourceLimits, Retention, SessionPolicy,
-    SilencePolicy, SlotKey, TreeLimits, WatchPattern, WatchSource,
+    Capability, ChildrenPolicy, Level, NodeId, OutputBound, Policy, ProgressDetection, ResourceLimits,
+    Retention, SessionPolicy, SilencePolicy, SlotKey, TreeLimits, WatchPattern, WatchSource,
 };
 use longhaul_engine::ports::ArtifactLimits;
 use std::collections::{BTreeMap, BTreeSet};
@@ -90,6 +90,8 @@ pub struct ManagerConfig {
     pub outgoing: NotificationSettings,
     /// Patterns to search for in the output of each command.
     pub watch: Vec<WatchPattern>,
+    /// Detection of the progress of each command.
+    pub progress: ProgressDetection,
     /// The user's rules for finding the first error in the output of a failed command.
     pub failure_rules: FailureRules,
     /// Runners, which build the commands of agents.
@@ -205,6 +207,7 @@ impl ManagerConfig {
             tail_beside_record: small(layers, key_of!("output.replicated_tail")).min(MAX_TAIL_BYTES),
             outgoing: NotificationSettings::of(layers, state_dir, |name| std::env::var(name).ok())?,
             watch: watch_patterns(layers)?,
+            progress: progress_detection(layers)?,
             failure_rules: FailureRules::read(
                 text(layers, key_of!("failure.rules"))
                     .filter(|name| !name.is_empty())
@@ -324,6 +327,24 @@ fn labels(layers: &Layers) -> Result<BTreeSet<Capability>, ConfigError> {
         })
     };
     texts.iter().map(label).collect()
+}
+
+fn progress_detection(layers: &Layers) -> Result<ProgressDetection, ConfigError> {
+    let Some(setting) = layers.setting(key_of!("progress.default")) else {
+        return Ok(ProgressDetection::default());
+    };
+    let ConfigValue::Text(text) = &setting.value else { return Ok(ProgressDetection::default()) };
+    let detection = ProgressDetection::named(text);
+    longhaul_engine::check_progress(&detection).map_err(|error| ConfigError::BadValue {
+        key: "progress.default".to_owned(),
+        text: format!("{text:?}"),
+        origin: Box::new(setting.origin.clone()),
+        why: error.to_string(),
+        help:
+            "give auto, fd, off, or a regular expression such as \"step (?P<done>\\\\d+)/(?P<total>\\\\d+)\""
+                .to_owned(),
+    })?;
+    Ok(detection)
 }
 
 fn watch_patterns(layers: &Layers) -> Result<Vec<WatchPattern>, ConfigError> {

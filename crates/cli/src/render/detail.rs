@@ -1,7 +1,7 @@
 //! Formats the details of one process: its fields, the reason for its status, and commands that the user may need next.
 
-use super::amount::{bytes, length, rough};
-use super::line::{command_words, descendants, ports, short};
+use super::amount::{bytes, length};
+use super::line::{command_words, descendants, ports, remaining, short};
 use super::moment::RenderTime;
 use crate::console::ConsoleStream;
 use crate::shell_word::shell_word;
@@ -195,11 +195,9 @@ pub(super) fn source_place(error: &FirstErrorView) -> Option<String> {
 }
 
 fn progress(process: &ProcessView) -> Option<String> {
-    let progress = process.progress?;
-    Some(match process.eta_ms {
-        Some(eta) => format!("{progress:.0} %, eta ~{}", rough(eta)),
-        None => format!("{progress:.0} %"),
-    })
+    let progress = process.progress.map(|progress| format!("{progress:.0} %"));
+    let parts: Vec<String> = progress.into_iter().chain(remaining(process)).collect();
+    (!parts.is_empty()).then(|| parts.join(", "))
 }
 
 /// Returns the session of the process, and what happens to the process when the session ends.

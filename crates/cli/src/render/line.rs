@@ -114,10 +114,19 @@ pub(crate) fn waiting_line(process: &ProcessView, unicode: bool) -> String {
     if let Some(progress) = process.progress {
         line.push_str(&format!(", {progress:.0} %"));
     }
-    if let Some(eta) = process.eta_ms {
-        line.push_str(&format!(", eta ~{}", rough(eta)));
+    if let Some(eta) = remaining(process) {
+        line.push_str(&format!(", {eta}"));
     }
     line
+}
+
+/// Formats the estimated remaining time, such as "eta ~3m". If only earlier runs are known, the text says so.
+pub(super) fn remaining(process: &ProcessView) -> Option<String> {
+    let eta = rough(process.eta_ms?);
+    Some(match process.eta_source.as_deref() {
+        Some("history") => format!("eta ~{eta} (from earlier runs)"),
+        Some(_) | None => format!("eta ~{eta}"),
+    })
 }
 
 /// Formats a number of descendants, such as "2 descendants".

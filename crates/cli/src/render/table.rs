@@ -85,20 +85,24 @@ pub(crate) fn summary(shown: &[ProcessView], rest: &[ProcessView], more: bool) -
 /// Table column: its heading, and the function that formats its cells.
 type TableColumn = (&'static str, fn(&ProcessView, TableFormat, RenderTime) -> String);
 
-const COLUMNS: [TableColumn; 7] = [
-    (
-        "ID",
-        |process, look, _| {
+const COLUMNS: [TableColumn; 7] =
+    [
+        ("ID", |process, look, _| {
             if look.wide || !look.face.terminal { process.id.clone() } else { short(&process.id).to_owned() }
-        },
-    ),
-    ("PROJECT", |process, look, _| text(process.project.as_deref(), look, MAX_NAME_LEN)),
-    ("NAME", |process, look, _| text(title(process), look, MAX_NAME_LEN)),
-    ("STATUS", |process, look, _| status(process, look)),
-    ("STAGE", |process, look, _| text(process.stage.as_deref(), look, MAX_NAME_LEN)),
-    ("PROGRESS", |process, look, _| progress(process, look)),
-    ("ETA", |process, _, _| process.eta_ms.map_or_else(|| "-".to_owned(), |eta| format!("~{}", rough(eta)))),
-];
+        }),
+        ("PROJECT", |process, look, _| text(process.project.as_deref(), look, MAX_NAME_LEN)),
+        ("NAME", |process, look, _| text(title(process), look, MAX_NAME_LEN)),
+        ("STATUS", |process, look, _| status(process, look)),
+        ("STAGE", |process, look, _| text(process.stage.as_deref(), look, MAX_NAME_LEN)),
+        ("PROGRESS", |process, look, _| progress(process, look)),
+        ("ETA", |process, _, _| eta(process)),
+    ];
+
+/// Formats the estimated remaining time. A question mark says that only the durations of earlier runs are known.
+fn eta(process: &ProcessView) -> String {
+    let mark = if process.eta_source.as_deref() == Some("history") { "?" } else { "" };
+    process.eta_ms.map_or_else(|| "-".to_owned(), |eta| format!("~{}{mark}", rough(eta)))
+}
 
 const STARTED: TableColumn = ("STARTED", |process, look, now| match &process.started_at {
     Some(started) if look.face.terminal => now.ago(started),

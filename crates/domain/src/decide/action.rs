@@ -43,19 +43,22 @@ impl Decider<'_> {
             | State::Reported { .. }
             | State::Paused { .. }
             | State::Stopping { .. }
-            | State::CancelRequested { .. } => {
-                let mut step = Decision::nothing();
-                if let Some(stage) = &report.stage
-                    && self.live_stats.stage.as_ref() != Some(stage)
-                {
-                    step.events.push(self.event(Fact::StageChanged { stage: stage.clone() }));
-                }
-                step.effects.push(Effect::Keep { report: report.clone() });
-                Ok(step)
-            }
+            | State::CancelRequested { .. } => Ok(self.kept(report)),
             State::AwaitingChildren(_) => Err(self.over(ActionKind::Progress)),
             State::Pending(_) | State::Ended(_) => Err(self.forbidden(ActionKind::Progress)),
         }
+    }
+
+    /// Keeps a report. A new stage is an event.
+    pub(super) fn kept(&self, report: &ProgressReport) -> Decision {
+        let mut step = Decision::nothing();
+        if let Some(stage) = &report.stage
+            && self.live_stats.stage.as_ref() != Some(stage)
+        {
+            step.events.push(self.event(Fact::StageChanged { stage: stage.clone() }));
+        }
+        step.effects.push(Effect::Keep { report: report.clone() });
+        step
     }
 
     fn report_outcome(&self, report: &ReportedOutcome) -> Result<Decision, Rejection> {

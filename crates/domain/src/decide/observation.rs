@@ -9,11 +9,16 @@ use crate::id::{AttemptNo, NodeId, Stage};
 use crate::input::Observation;
 use crate::outcome::ReportedOutcome;
 use crate::process::MAX_NEVER_RAN;
-use crate::progress::ProgressReport;
+use crate::progress::{ProgressReport, ProgressSource};
 use crate::spec::Work;
 use crate::state::{Containment, Pending, State};
 use crate::test_report::{TestReport, TestTally};
 use crate::time::Timestamp;
+use std::time::Duration;
+
+/// Time by which a report of the worker may arrive late. A report that is older than the latest report by more than this
+/// time is outdated: a manager that was restarted reads it again.
+const LATE_REPORT: Duration = Duration::from_secs(2);
 
 impl Decider<'_> {
     pub(super) fn on_observation(&self, observation: &Observation) -> Decision {
@@ -49,6 +54,9 @@ impl Decider<'_> {
             Observation::TestsCounted { attempt, tally } => self.of(*attempt, || self.tests_counted(*tally)),
             Observation::TestsReported { attempt, report } => {
                 self.of(*attempt, || self.tests_reported(report))
+            }
+            Observation::ProgressObserved { attempt, report, at } => {
+                self.of(*attempt, || self.progress_observed(report, *at))
             }
         }
     }
@@ -453,6 +461,32 @@ impl Decider<'_> {
         let mut events = vec![self.event(Fact::TestsReported(Box::new(report.clone())))];
         events.extend(new_doubt.map(|doubt| self.event(Fact::TestsDoubted(doubt.clone()))));
         Decision { events, ..Decision::nothing() }
+    }
+
+    /// Keeps progress that was found, unless it is known already or the worker reports its progress itself. A manager
+    /// that was restarted finds the same progress again.
+    fn progress_observed(&self, report: &ProgressReport, at: Timestamp) -> Decision {
+        match &self.process.state {
+            State::Starting { .. }
+            | State::Running { .. }
+            | State::Reported { .. }
+            | State::Paused { .. }
+            | State::Stopping { .. }
+            | State::CancelRequested { .. } => {
+                let now = self.ctx.now;
+                let eta = report.eta.map(|eta| eta.saturating_sub(now.since(at)));
+                let report = ProgressReport { eta, ..report.clone() };
+                let reported_later = report.source == ProgressSource::Worker
+                    && self.live_stats.last_heartbeat.is_some_and(|last| at.plus(LATE_REPORT) < last);
+                if reported_later || !self.live_stats.is_changed_by(now, &report) {
+                    return Decision::noted(NoOpReason::NoChange);
+                }
+                self.kept(&report)
+            }
+            State::Pending(_) | State::AwaitingChildren(_) | State::Ended(_) => {
+                Decision::noted(NoOpReason::Stale)
+            }
+        }
     }
 
     fn pause_failed(&self) -> Decision {

@@ -2,14 +2,14 @@
 
 use longhaul_domain::{
     Action, AttemptNo, Condition, Containment, Exit, ExitCircumstances, ExitStatus, Input, Interruption,
-    JsonText, NodeId, Observation, PendingAction, Priority, Process, ProgressReport, ReportedOutcome,
-    SessionPolicy, Signal, SignalTarget, Stage, StartFailure, StartStage, StopCause, TestDoubt, TestReport,
-    TestTally, Timestamp, Usage,
+    JsonText, NodeId, Observation, PendingAction, Priority, Process, Progress, ProgressReport,
+    ProgressSource, ReportedOutcome, SessionPolicy, Signal, SignalTarget, Stage, StartFailure, StartStage,
+    StopCause, TestDoubt, TestReport, TestTally, Timestamp, Usage,
 };
 use std::time::Duration;
 
 /// Names of the columns of the transition table. Each name stands for one kind of input.
-pub(crate) const COLUMNS: [&str; 57] = [
+pub(crate) const COLUMNS: [&str; 59] = [
     "progress",
     "report_outcome",
     "complete",
@@ -55,6 +55,7 @@ pub(crate) const COLUMNS: [&str; 57] = [
     "outcome_read",
     "tests_counted",
     "tests_reported",
+    "progress_found",
     "claimed_stale",
     "spawned_stale",
     "spawn_failed_stale",
@@ -67,6 +68,7 @@ pub(crate) const COLUMNS: [&str; 57] = [
     "outcome_read_stale",
     "tests_counted_stale",
     "tests_reported_stale",
+    "progress_found_stale",
 ];
 
 /// Returns the inputs of a column. A normal column has one input about the current attempt. A column whose name ends in
@@ -181,6 +183,15 @@ pub(crate) fn input(name: &str, attempt: AttemptNo) -> Input {
             tally: TestTally { total: 2, passed: 2, ..TestTally::default() },
         }),
         "tests_reported" => seen(Observation::TestsReported { attempt, report: Box::new(test_report()) }),
+        "progress_found" => seen(Observation::ProgressObserved {
+            attempt,
+            report: ProgressReport {
+                progress: Some(Progress::DONE),
+                source: ProgressSource::Output,
+                ..ProgressReport::default()
+            },
+            at: Timestamp(99),
+        }),
         "tick" => Input::Tick,
         other => panic!("no input is called {other:?}"),
     }

@@ -5,6 +5,7 @@ use super::follower::WatchStart;
 use super::output_consumer::{OutputConsumer, ReportPace};
 use super::pattern::CompiledPattern;
 use super::pattern_search::PatternSearch;
+use super::progress_search::ProgressSearch;
 use crate::engine::EngineShared;
 use longhaul_domain::{Observation, Spec};
 use longhaul_ports::{AttemptKey, OutputChunk, OutputPage};
@@ -16,7 +17,9 @@ pub(super) struct ConsumerSet(Vec<Box<dyn OutputConsumer>>);
 impl ConsumerSet {
     /// Returns true if the output of a process with this spec has a consumer.
     pub(super) fn is_needed(spec: &Spec) -> bool {
-        spec.command().is_some_and(|command| !command.watch.is_empty() || AgentConsumer::is_needed(command))
+        spec.command().is_some_and(|command| {
+            !command.watch.is_empty() || command.progress.reads_output() || AgentConsumer::is_needed(command)
+        })
     }
 
     /// Creates the consumers of the output of an attempt.
@@ -28,6 +31,9 @@ impl ConsumerSet {
         }
         if let Some(agent) = spec.command().and_then(|command| AgentConsumer::of(command, key.attempt)) {
             all.push(Box::new(agent));
+        }
+        if let Some(search) = spec.command().and_then(|command| ProgressSearch::new(key, &command.progress)) {
+            all.push(Box::new(search));
         }
         Self(all)
     }

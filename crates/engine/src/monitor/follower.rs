@@ -2,6 +2,7 @@
 
 use super::consumer_set::ConsumerSet;
 use super::output_reading::{DRAIN_TIMEOUT, read_output};
+use super::progress_file::{self, follow_progress_file};
 use crate::engine::EngineShared;
 use longhaul_domain::{Deadline, Observation, Spec};
 use longhaul_ports::{AttemptKey, StoredProcess};
@@ -31,6 +32,11 @@ pub(super) struct FollowerTask {
 }
 
 impl FollowerTask {
+    /// Returns true if the output or the progress of a process with this spec has a reader.
+    pub(super) fn is_needed(spec: &Spec) -> bool {
+        ConsumerSet::is_needed(spec) || progress_file::is_read(spec)
+    }
+
     pub(super) fn start(
         core: &Arc<EngineShared>,
         key: AttemptKey,
@@ -40,9 +46,17 @@ impl FollowerTask {
         let (over, told) = watch::channel(None);
         let (core, spec) = (core.clone(), Arc::clone(spec));
         let task = tokio::spawn(async move {
-            let mut consumers = ConsumerSet::of(&core, key, &spec, begin).await;
             let tell = |observation| core.lanes.seen(key.id, observation);
-            read_output(&core, key, &mut consumers, begin, told, tell).await;
+            let output = async {
+                let mut consumers = ConsumerSet::of(&core, key, &spec, begin).await;
+                read_output(&core, key, &mut consumers, begin, told.clone(), tell).await;
+            };
+            let progress = async {
+                if progress_file::is_read(&spec) {
+                    follow_progress_file(&core, key, told.clone(), tell).await;
+                }
+            };
+            tokio::join!(output, progress);
         });
         Self { over, task }
     }
@@ -72,6 +86,10 @@ impl Drop for FollowerTask {
 pub(crate) async fn missed(core: &EngineShared, stored: &StoredProcess, written: u64) -> Vec<Observation> {
     let key = AttemptKey { id: stored.process.id, attempt: stored.process.attempt };
     let mut missed = Vec::new();
+    if progress_file::is_read(&stored.process.spec) {
+        let (_over, told) = watch::channel(Some(written));
+        follow_progress_file(core, key, told, |report| missed.push(report)).await;
+    }
     if ConsumerSet::is_needed(&stored.process.spec) {
         let begin = WatchStart::Before;
         let mut consumers = ConsumerSet::of(core, key, &stored.process.spec, begin).await;

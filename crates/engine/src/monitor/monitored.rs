@@ -1,12 +1,11 @@
 //! The state that the monitor keeps for one process.
 
-use super::consumer_set::ConsumerSet;
 use super::follower::{FollowerTask, WatchStart};
 use super::silence::{InspectMode, SilenceMonitor};
-use super::{EngineShared, ready};
+use super::{EngineShared, ready, usual_duration};
 use longhaul_domain::{
-    AgentOutputFormat, AwakeTime, CommandSpec, Condition, Deadline, Process, Revision, Spec, State, Stdin,
-    Timestamp, Work, millis,
+    AgentOutputFormat, AwakeTime, CommandSpec, Condition, Deadline, Process, Progress, Revision, Spec, State,
+    Stdin, Timestamp, Work, millis,
 };
 use longhaul_ports::{AttemptKey, StoredProcess};
 use std::sync::Arc;
@@ -38,6 +37,8 @@ pub(super) struct MonitoredWork {
     output: FollowState,
     ready: Option<TaskGuard>,
     ear: Option<TaskGuard>,
+    /// Task that estimates the remaining time from earlier runs.
+    estimate: Option<TaskGuard>,
 }
 
 /// Phase of a process, as far as it matters to the monitor.
@@ -117,6 +118,9 @@ impl MonitoredWork {
         if reports_input(&process.spec) {
             silence.set_input_reported();
         }
+        if let Some(rate) = stored.live_stats.progress_rate {
+            silence.advanced(awake_at(core, rate.last_at), rate.last == Progress::DONE);
+        }
         Some(Self {
             key: AttemptKey { id: process.id, attempt: process.attempt },
             as_of: stored.revision,
@@ -131,6 +135,7 @@ impl MonitoredWork {
             output: FollowState::No,
             ready: None,
             ear: None,
+            estimate: None,
         })
     }
 
@@ -140,8 +145,7 @@ impl MonitoredWork {
         self.silence.hold(stored.process.conditions);
         if self.phase != phase && phase == MonitorPhase::Working {
             // Time without output does not count as silence if the process was paused or starting during that time.
-            self.silence.broken(core.parts.clock.awake());
-            self.silence.hold(stored.process.conditions);
+            self.silence.resumed(core.parts.clock.awake());
         }
         self.phase = phase;
         match phase {
@@ -149,6 +153,7 @@ impl MonitoredWork {
             MonitorPhase::Working => {
                 self.follow_output(core);
                 self.ask_whether_ready(core);
+                self.estimate_duration(core, stored);
             }
             MonitorPhase::Halted => {
                 self.follow_output(core);
@@ -206,8 +211,21 @@ impl MonitoredWork {
     }
 
     fn follow_output(&mut self, core: &Arc<EngineShared>) {
-        if matches!(self.output, FollowState::No) && ConsumerSet::is_needed(&self.spec) {
+        if matches!(self.output, FollowState::No) && FollowerTask::is_needed(&self.spec) {
             self.output = FollowState::Yes(FollowerTask::start(core, self.key, &self.spec, self.begin));
+        }
+    }
+
+    fn estimate_duration(&mut self, core: &Arc<EngineShared>, stored: &StoredProcess) {
+        let live_stats = &stored.live_stats;
+        let is_known = live_stats.progress.is_some() || live_stats.reported_eta.is_some();
+        if self.estimate.is_none()
+            && !is_known
+            && self.spec.name.is_some()
+            && let Some(started) = stored.process.started_at
+        {
+            let estimate = usual_duration::estimate(core.clone(), self.key, Arc::clone(&self.spec), started);
+            self.estimate = Some(TaskGuard(tokio::spawn(estimate)));
         }
     }
 
@@ -276,7 +294,7 @@ fn inspect_mode(core: &EngineShared, command: &CommandSpec) -> InspectMode {
 /// Returns true if the process is monitored even if its silence is not.
 fn asks(spec: &Spec) -> bool {
     let has_artifacts = spec.command().is_some_and(|command| !command.artifacts.is_empty());
-    asks_if_ready(spec) || ConsumerSet::is_needed(spec) || has_artifacts
+    asks_if_ready(spec) || FollowerTask::is_needed(spec) || has_artifacts || spec.name.is_some()
 }
 
 /// Converts a time to awake time. This assumes that the machine has not been suspended since that time.

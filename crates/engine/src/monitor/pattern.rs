@@ -1,7 +1,8 @@
 //! Compiles regular expressions that users have chosen. Limits apply to their size and number.
 
 use crate::error::EngineError;
-use longhaul_domain::{CommandSpec, ReadyWhen, WatchPattern, WatchSource};
+use longhaul_domain::{CommandSpec, ProgressDetection, ReadyWhen, WatchPattern, WatchSource};
+use longhaul_insight::progress::ProgressParser;
 use longhaul_ports::OutputSource;
 use regex::{Regex, RegexBuilder};
 
@@ -13,6 +14,8 @@ const MAX_PATTERN_LEN: usize = 1_024;
 const MAX_NAME_LEN: usize = 64;
 /// Maximum size of a compiled pattern in bytes. Counted repetitions can make a compiled pattern very large.
 const MAX_PROGRAM_BYTES: usize = 1024 * 1024;
+
+const PROGRESS_HELP: &str = "use auto, fd or off, or name the numbers in the pattern, such as (?P<percent>[0-9.]+) or (?P<done>[0-9]+) of (?P<total>[0-9]+)";
 
 /// A compiled pattern to search for in the output.
 #[derive(Debug)]
@@ -67,6 +70,7 @@ pub(super) fn compile(pattern: &str) -> Result<Regex, String> {
 /// [`EngineError::Invalid`] with the invalid part.
 pub(crate) fn check(command: &CommandSpec) -> Result<(), EngineError> {
     check_watch(&command.watch)?;
+    check_progress(&command.progress)?;
     match &command.ready_when {
         Some(ReadyWhen::Port(0)) => {
             Err(invalid("ready_when", "port 0 is not a port on which a program can listen".to_owned()))
@@ -82,6 +86,23 @@ pub(crate) fn check(command: &CommandSpec) -> Result<(), EngineError> {
         }
         Some(ReadyWhen::Port(_) | ReadyWhen::Http { .. } | ReadyWhen::Command { .. }) | None => Ok(()),
     }
+}
+
+/// Checks the detection of progress.
+///
+/// # Errors
+/// [`EngineError::Invalid`] if it is a pattern that is invalid or finds no progress.
+pub fn check_progress(detection: &ProgressDetection) -> Result<(), EngineError> {
+    let ProgressDetection::Pattern(pattern) = detection else { return Ok(()) };
+    let why = if pattern.len() > MAX_PATTERN_LEN {
+        format!("the pattern is longer than {MAX_PATTERN_LEN} bytes")
+    } else {
+        match ProgressParser::with_pattern(pattern) {
+            Ok(_) => return Ok(()),
+            Err(error) => error.to_string(),
+        }
+    };
+    Err(EngineError::Invalid { what: "progress", why, help: Some(PROGRESS_HELP.to_owned()) })
 }
 
 /// Checks the patterns that are searched in the output of a command.

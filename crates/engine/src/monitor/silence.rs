@@ -48,6 +48,8 @@ pub(super) struct SilenceMonitor {
     is_urgent: bool,
     /// Start of the period in which the tree has used almost no CPU time, and its total CPU time at that start.
     calm: Option<(AwakeTime, Duration)>,
+    /// Time of the last change of the progress; `None` if the progress is unknown or complete.
+    advanced: Option<AwakeTime>,
 }
 
 /// Says whether the process tree can be inspected.
@@ -86,7 +88,20 @@ impl SilenceMonitor {
             is_input_reported: false,
             is_urgent: false,
             calm: None,
+            advanced: None,
         }
+    }
+
+    /// Records that the progress changed. Without a further change, the work is stalled after the time limit, even if
+    /// it writes output and uses CPU time.
+    pub(super) const fn advanced(&mut self, at: AwakeTime, is_complete: bool) {
+        self.advanced = if is_complete { None } else { Some(at) };
+    }
+
+    /// Starts a new silence, because the work was not running until now.
+    pub(super) fn resumed(&mut self, now: AwakeTime) {
+        self.advanced = self.advanced.map(|_| now);
+        self.begin(now);
     }
 
     /// Sets the conditions that hold according to the record.
@@ -111,13 +126,13 @@ impl SilenceMonitor {
     /// Starts a new silence at `now`, and ends all conditions that result from silence.
     pub(super) fn broken(&mut self, now: AwakeTime) -> Vec<ConditionChange> {
         self.begin(now);
-        self.over(self.ended_by_output())
+        self.over(now, self.ended_by_output())
     }
 
     /// Starts a new silence because of a report. The waiting-for-input condition does not change.
     pub(super) fn reported(&mut self, now: AwakeTime) -> Vec<ConditionChange> {
         self.begin(now);
-        self.over([Condition::Idle, Condition::Stalled])
+        self.over(now, [Condition::Idle, Condition::Stalled])
     }
 
     /// Records the current output size. If the output has grown, a new silence starts.
@@ -146,7 +161,7 @@ impl SilenceMonitor {
                     .ended_by_output()
                     .filter(|condition| self.held.since(*condition).is_some_and(stale))
                     .collect::<Vec<_>>();
-                self.over(over)
+                self.over(awake, over)
             }
         }
     }
@@ -167,7 +182,7 @@ impl SilenceMonitor {
     /// Returns true if the tree must be inspected now, because an inspection is due or because a stall has to be
     /// proved.
     pub(super) fn needs_inspection(&self, awake: AwakeTime) -> bool {
-        let proves = self.eyes != InspectMode::Closed && self.stalled_at().is_some_and(|at| at <= awake);
+        let proves = self.eyes != InspectMode::Closed && self.silent_stall_at().is_some_and(|at| at <= awake);
         proves || self.is_urgent || self.look_at().is_some_and(|at| at <= awake)
     }
 
@@ -199,7 +214,7 @@ impl SilenceMonitor {
         if was_busy {
             let is_first = self.calm.is_none();
             self.calm = Some((awake, look.cpu));
-            if !is_first {
+            if !is_first && !self.lacks_advance(awake) {
                 changes.extend(self.change(Condition::Stalled, false, now));
             }
         }
@@ -254,11 +269,17 @@ impl SilenceMonitor {
         self.calm = None;
     }
 
-    fn over(&mut self, conditions: impl IntoIterator<Item = Condition>) -> Vec<ConditionChange> {
-        let held = self.held;
+    fn over(
+        &mut self,
+        now: AwakeTime,
+        conditions: impl IntoIterator<Item = Condition>,
+    ) -> Vec<ConditionChange> {
+        let (held, lacks_advance) = (self.held, self.lacks_advance(now));
         let over: Vec<ConditionChange> = conditions
             .into_iter()
-            .filter(|condition| held.holds(*condition))
+            .filter(|condition| {
+                held.holds(*condition) && !(lacks_advance && *condition == Condition::Stalled)
+            })
             .map(|condition| (condition, false))
             .collect();
         for (condition, _) in &over {
@@ -302,10 +323,24 @@ impl SilenceMonitor {
         Some(self.since.plus(after))
     }
 
-    /// Returns the time at which the process counts as stalled. If the tree cannot be inspected, silence alone decides.
-    /// If the tree can be inspected, it must also have been inactive for the whole time, and an inspection at the end
-    /// has to confirm that.
+    /// Returns the time at which the process counts as stalled, because it is silent or because its progress does not
+    /// change.
     fn stalled_at(&self) -> Option<AwakeTime> {
+        let after = self.policy.stall_after.filter(|_| !self.held.holds(Condition::Stalled))?;
+        let lacks_advance_at = self.advanced.map(|at| at.plus(after));
+        self.silent_stall_at().into_iter().chain(lacks_advance_at).min()
+    }
+
+    /// Returns true if the progress has not changed for the time limit.
+    fn lacks_advance(&self, now: AwakeTime) -> bool {
+        let at = self.policy.stall_after.zip(self.advanced).map(|(after, at)| at.plus(after));
+        at.is_some_and(|at| at <= now)
+    }
+
+    /// Returns the time at which the silence makes the process stalled. If the tree cannot be inspected, silence alone
+    /// decides. If the tree can be inspected, it must also have been inactive for the whole time, and an inspection at
+    /// the end has to confirm that.
+    fn silent_stall_at(&self) -> Option<AwakeTime> {
         let after = self.policy.stall_after.filter(|_| !self.held.holds(Condition::Stalled))?;
         match (self.eyes, self.calm) {
             (InspectMode::Closed, _) => Some(self.since.plus(after)),

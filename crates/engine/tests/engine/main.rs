@@ -22,6 +22,7 @@ mod measure;
 mod nodes;
 mod orders;
 mod outside;
+mod progress;
 mod queueing;
 mod queues;
 mod readiness;

@@ -65,7 +65,7 @@ pub enum ProgressPatternError {
         why: String,
     },
     /// The pattern has no group for the progress.
-    #[error("the pattern has neither a group `percent` nor the groups `done` and `total`")]
+    #[error("the pattern names neither a group `percent` nor the groups `done` and `total`")]
     NoGroup,
 }
 
@@ -206,12 +206,12 @@ static FORMATS: LazyLock<Vec<(ProgressFormat, Option<Regex>)>> = LazyLock::new(|
         (ProgressFormat::Curl, r"^[#= -]+\s+(?P<percent>\d{1,3}\.\d)%\s*$".to_owned()),
         (
             ProgressFormat::Wget,
-            r"^(?P<label>\S.*?) +(?P<percent>\d{1,3})%\[[=> +]*\] +[\d.,]+[KMGT]? +\S+(?: +eta (?P<eta>[\dsmhd ]+?))?\s*$"
+            r"^(?P<label>\S.*?) +(?P<percent>\d{1,3})%\[[=> +]*\] +[\d.,]+[KMGT]? +\S+(?: +eta (?P<eta>[\dsmhd ]+?)| +in \S+)?\s*$"
                 .to_owned(),
         ),
         (
             ProgressFormat::Wget,
-            r"^ *\d+K [. ]+ +(?P<percent>\d{1,3})% +[\d.]+[KMGT]?[ =](?P<eta>\d+[smhd]\d*[smhd]?)\s*$".to_owned(),
+            r"^ *\d+K [. ]+ +(?P<percent>\d{1,3})% +[\d.]+[KMGT]?(?: (?P<eta>\d+[smhd]\d*[smhd]?)|=\S+)\s*$".to_owned(),
         ),
         (
             ProgressFormat::Rsync,

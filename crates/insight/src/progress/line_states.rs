@@ -11,8 +11,7 @@ pub(super) struct LineStates {
 }
 
 impl LineStates {
-    /// Adds bytes. Calls `segment` for each segment that ends within them, and then for the unfinished segment. A
-    /// program that redraws a line may end the line much later.
+    /// Adds bytes. Calls `segment` for each segment that ends within them.
     pub(super) fn push(&mut self, bytes: &[u8], mut segment: impl FnMut(&[u8])) {
         let mut rest = bytes;
         while let Some(end) = memchr::memchr2(b'\n', b'\r', rest) {
@@ -30,7 +29,11 @@ impl LineStates {
             rest = behind.get(1..).unwrap_or_default();
         }
         self.hold(rest);
-        self.show(&mut segment);
+    }
+
+    /// Returns the segment that has not ended yet. A program that redraws a line may end it much later.
+    pub(super) fn unfinished(&self) -> &[u8] {
+        &self.held
     }
 
     fn hold(&mut self, bytes: &[u8]) {

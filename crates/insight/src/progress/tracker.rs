@@ -2,6 +2,7 @@
 
 use super::format::{self, ProgressFormat, ProgressPatternError, Reading};
 use super::line_states::LineStates;
+use crate::failure::Stream;
 use regex::Regex;
 use std::time::Duration;
 
@@ -30,18 +31,32 @@ pub struct ProgressUpdate {
 /// # Examples
 ///
 /// ```
+/// use longhaul_insight::failure::Stream;
 /// use longhaul_insight::progress::ProgressParser;
 ///
 /// let mut parser = ProgressParser::auto();
-/// let update = parser.push(b"\r 10%|#    | 1/10 [00:01<00:09]\r 20%|##   | 2/10 [00:02<00:08]").unwrap();
-/// assert_eq!(update.percent, 20.0);
-/// assert_eq!(parser.push(b"I am 100% sure\n"), None);
+/// let update = parser.push(Stream::Stderr, b"\r 10%|#    | 1/10 [00:01<00:09]\r 20%|##   | 2/10 [00:02<00:08]").unwrap();
+/// assert_eq!(update.percent, 10.0);
+/// assert_eq!(parser.quiet().unwrap().percent, 20.0);
+/// assert_eq!(parser.push(Stream::Stdout, b"I am 100% sure\n"), None);
 /// ```
 #[derive(Clone, Debug)]
 pub struct ProgressParser {
     pattern: Option<Regex>,
-    segments: LineStates,
-    followed: Option<FollowedBar>,
+    stdout: LineStates,
+    stderr: LineStates,
+    bar: BarChoice,
+}
+
+/// The choice of the bar to follow.
+#[derive(Clone, Debug, Default)]
+struct BarChoice(Option<FollowedBar>);
+
+/// What the bytes of one call changed.
+#[derive(Clone, Copy, Debug, Default)]
+struct BarChange {
+    is_changed: bool,
+    is_new_phase: bool,
 }
 
 /// The progress bar that the parser follows.
@@ -65,7 +80,12 @@ impl ProgressParser {
     /// Creates a parser for the progress formats of common programs.
     #[must_use]
     pub fn auto() -> Self {
-        Self { pattern: None, segments: LineStates::default(), followed: None }
+        Self {
+            pattern: None,
+            stdout: LineStates::default(),
+            stderr: LineStates::default(),
+            bar: BarChoice::default(),
+        }
     }
 
     /// Creates a parser for a user pattern. The pattern must contain the group `percent`, or the groups `done` and
@@ -77,38 +97,69 @@ impl ProgressParser {
         Ok(Self { pattern: Some(format::compile(pattern)?), ..Self::auto() })
     }
 
-    /// Reads the next bytes of output. Returns the latest progress if it changed.
-    pub fn push(&mut self, bytes: &[u8]) -> Option<ProgressUpdate> {
-        let Self { pattern, segments, followed } = self;
-        let (mut changed, mut is_new_phase) = (false, false);
-        segments.push(bytes, |segment| {
-            let Some(reading) = read(pattern.as_ref(), segment) else { return };
-            match followed {
-                Some(bar)
-                    if bar.shows(&reading) && (reading.percent >= bar.percent || bar.percent < FINISHED) =>
-                {
-                    bar.foreign = 0;
-                    // A lower value before the bar has finished is ignored, because programs that print one progress
-                    // bar per file print such values.
-                    if reading.percent > bar.percent || reading.eta != bar.eta {
-                        changed = true;
-                        bar.percent = bar.percent.max(reading.percent);
-                        bar.eta = reading.eta;
-                    }
-                }
-                Some(bar) if bar.percent < FINISHED && bar.foreign < MAX_FOREIGN_READINGS => {
-                    bar.foreign = bar.foreign.saturating_add(1);
-                }
-                Some(_) | None => {
-                    is_new_phase |= followed.is_some();
-                    changed = true;
-                    let Reading { format, percent, eta, label } = reading;
-                    *followed = Some(FollowedBar { format, label, percent, eta, foreign: 0 });
+    /// Drops unfinished lines, because output is missing before the next bytes.
+    pub fn interrupt(&mut self) {
+        self.stdout = LineStates::default();
+        self.stderr = LineStates::default();
+    }
+
+    /// Reads the next bytes of a stream. Returns the latest progress if it changed.
+    pub fn push(&mut self, stream: Stream, bytes: &[u8]) -> Option<ProgressUpdate> {
+        let Self { pattern, stdout, stderr, bar } = self;
+        let segments = match stream {
+            Stream::Stdout => stdout,
+            Stream::Stderr => stderr,
+        };
+        let mut change = BarChange::default();
+        segments.push(bytes, |segment| bar.read(pattern.as_ref(), segment, &mut change));
+        bar.update(change)
+    }
+
+    /// Reads the lines that have not ended, because the command has written nothing for a moment. Returns the latest
+    /// progress if it changed.
+    pub fn quiet(&mut self) -> Option<ProgressUpdate> {
+        let Self { pattern, stdout, stderr, bar } = self;
+        let mut change = BarChange::default();
+        for segments in [stdout, stderr] {
+            bar.read(pattern.as_ref(), segments.unfinished(), &mut change);
+        }
+        bar.update(change)
+    }
+}
+
+impl BarChoice {
+    /// Reads one segment.
+    fn read(&mut self, pattern: Option<&Regex>, segment: &[u8], change: &mut BarChange) {
+        let Some(reading) = read(pattern, segment) else { return };
+        match &mut self.0 {
+            Some(bar)
+                if bar.shows(&reading) && (reading.percent >= bar.percent || bar.percent < FINISHED) =>
+            {
+                bar.foreign = 0;
+                // A lower value before the bar has finished is ignored. Programs that print one bar per file cause such
+                // values.
+                if reading.percent > bar.percent || reading.eta != bar.eta {
+                    change.is_changed = true;
+                    bar.percent = bar.percent.max(reading.percent);
+                    bar.eta = reading.eta;
                 }
             }
-        });
-        let bar = self.followed.as_ref().filter(|_| changed)?;
-        Some(ProgressUpdate { percent: bar.percent, eta: bar.eta, is_new_phase })
+            Some(bar) if bar.percent < FINISHED && bar.foreign < MAX_FOREIGN_READINGS => {
+                bar.foreign = bar.foreign.saturating_add(1);
+            }
+            followed @ (Some(_) | None) => {
+                change.is_changed = true;
+                change.is_new_phase |= followed.is_some();
+                let Reading { format, percent, eta, label } = reading;
+                *followed = Some(FollowedBar { format, label, percent, eta, foreign: 0 });
+            }
+        }
+    }
+
+    /// Returns the state of the bar if it changed.
+    fn update(&self, change: BarChange) -> Option<ProgressUpdate> {
+        let bar = self.0.as_ref().filter(|_| change.is_changed)?;
+        Some(ProgressUpdate { percent: bar.percent, eta: bar.eta, is_new_phase: change.is_new_phase })
     }
 }
 
@@ -134,13 +185,15 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    /// Returns what the parser reads from pieces, after each of which the command writes nothing for a moment.
     fn all(pieces: &[&[u8]]) -> Vec<(f64, bool)> {
         let mut parser = ProgressParser::auto();
-        pieces
-            .iter()
-            .filter_map(|piece| parser.push(piece))
-            .map(|update| (update.percent, update.is_new_phase))
-            .collect()
+        let mut found = Vec::new();
+        for piece in pieces {
+            let updates = [parser.push(Stream::Stdout, piece), parser.quiet()];
+            found.extend(updates.into_iter().flatten().map(|update| (update.percent, update.is_new_phase)));
+        }
+        found
     }
 
     #[test]
@@ -170,7 +223,26 @@ mod tests {
 
     #[test]
     fn redrawn_line_is_read_before_it_ends() {
-        assert_eq!(all(&[b"\r 1", b"0%", b"\r 20%"]), [(10.0, false), (20.0, false)]);
+        assert_eq!(all(&[b"\r 10%", b"\r 20%"]), [(10.0, false), (20.0, false)]);
+    }
+
+    #[test]
+    fn line_that_has_not_ended_is_read_only_when_the_command_is_quiet() {
+        let mut parser = ProgressParser::auto();
+        assert_eq!(parser.push(Stream::Stdout, b"Downloaded 3/4"), None);
+        assert_eq!(parser.push(Stream::Stdout, b"0\n").map(|update| update.percent), Some(7.5));
+        assert_eq!(parser.push(Stream::Stderr, b"\rDownloaded 20/40"), None);
+        assert_eq!(parser.quiet().map(|update| update.percent), Some(50.0));
+        assert_eq!(parser.quiet(), None);
+    }
+
+    #[test]
+    fn streams_do_not_mix_and_a_gap_ends_a_line() {
+        let mut parser = ProgressParser::auto();
+        assert_eq!(parser.push(Stream::Stdout, b"Progress: 4"), None);
+        assert_eq!(parser.push(Stream::Stderr, b"0%\n").map(|update| update.percent), Some(0.0));
+        parser.interrupt();
+        assert_eq!(parser.push(Stream::Stdout, b"5%\n").map(|update| update.percent), Some(5.0));
     }
 
     #[test]
@@ -182,7 +254,7 @@ mod tests {
         #[test]
         fn hostile_output_never_yields_progress_outside_of_its_range(output in proptest::collection::vec(any::<u8>(), 0..400)) {
             let mut parser = ProgressParser::auto();
-            if let Some(update) = parser.push(&output) {
+            for update in [parser.push(Stream::Stdout, &output), parser.quiet()].into_iter().flatten() {
                 prop_assert!((0.0..=100.0).contains(&update.percent));
             }
         }

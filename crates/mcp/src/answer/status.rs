@@ -21,6 +21,7 @@ const BRIEF: &[&str] = &[
     "stage",
     "progress",
     "eta_s",
+    "eta_source",
     "pid",
     "cancelling_descendants",
     "exit_code",

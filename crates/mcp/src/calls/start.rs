@@ -65,6 +65,7 @@ impl ToolContext<'_> {
                     ReadyWhenRequest { port, http, log, command }
                 }),
                 watch,
+                progress: asked.progress,
                 ..CommandRequest::default()
             }),
             kind: Some(asked.process_type),

@@ -2,7 +2,7 @@
 #![expect(unsafe_code, reason = "between fork and exec only bare system calls are allowed")]
 
 use std::{
-    ffi::{CStr, CString, OsStr, c_char},
+    ffi::{CStr, CString, OsStr, OsString, c_char},
     io, mem,
     os::{
         fd::{AsRawFd as _, BorrowedFd, OwnedFd, RawFd},
@@ -23,6 +23,8 @@ use crate::{
 /// Length in bytes of the report of a failed step: the stage (4 bytes), then the error number (4 bytes).
 pub(super) const REPORT: usize = 8;
 
+/// Variable with the number of the descriptor to which the command may write its progress.
+const PROGRESS_VARIABLE: &str = "LONGHAUL_PROGRESS_FD";
 const LAST_SIGNAL: i32 = 64;
 /// Length of the kernel's signal set type in bytes.
 const SIGNAL_SET: usize = 8;
@@ -39,6 +41,15 @@ pub(super) struct GatedChild {
     pub(super) report: OwnedFd,
     pub(super) stdout: OwnedFd,
     pub(super) stderr: OwnedFd,
+}
+
+/// Files of the shim that the command inherits.
+#[derive(Clone, Copy, Default)]
+pub(super) struct InheritedFiles<'a> {
+    /// Pipe that becomes the standard input, if the launch requests a pipe.
+    pub(super) input: Option<BorrowedFd<'a>>,
+    /// File for the progress, if the launch requests one.
+    pub(super) progress: Option<BorrowedFd<'a>>,
 }
 
 /// All data that the child needs. It is prepared before the fork, because the child must not allocate memory.
@@ -65,19 +76,25 @@ struct ChildEnds {
     report: RawFd,
     stdout: RawFd,
     stderr: RawFd,
+    progress: Option<ProgressEnds>,
+}
+
+/// The descriptor of the progress file in the shim, and its number in the command.
+#[derive(Clone, Copy)]
+struct ProgressEnds {
+    held: RawFd,
+    given: RawFd,
 }
 
 /// Creates the child process, which then waits at its gate.
 ///
-/// `input` is the pipe that becomes the standard input of the child, if the launch requests a pipe. The resource limits
-/// whose numbers are in `needless` are not set, because the cgroup enforces them.
+/// The resource limits whose numbers are in `needless` are not set, because the cgroup enforces them.
 pub(super) fn spawn(
     launch: &LaunchOrder,
-    input: Option<BorrowedFd<'_>>,
+    inherited: InheritedFiles<'_>,
     cgroup: Option<BorrowedFd<'_>>,
     needless: &[u32],
 ) -> io::Result<GatedChild> {
-    let prepared = PreparedChild::new(launch, needless)?;
     let (gate_out, gate) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
     let (report, report_in) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
     let (stdout, stdout_in) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
@@ -86,8 +103,16 @@ pub(super) fn spawn(
     for end in [&report, &stdout, &stderr] {
         rustix::fs::fcntl_setfl(end, OFlags::NONBLOCK)?;
     }
+    let progress = inherited.progress.map(|file| {
+        let held = file.as_raw_fd();
+        // Some shells redirect only to descriptors with one digit. The report pipe must stay open until the exec.
+        let given = (3..=9).find(|fd| *fd != report_in.as_raw_fd()).unwrap_or(held);
+        ProgressEnds { held, given: if held <= 9 { held } else { given } }
+    });
+    let prepared = PreparedChild::new(launch, progress, needless)?;
     let ends = ChildEnds {
-        stdin: input.map(|input| input.as_raw_fd()),
+        progress,
+        stdin: inherited.input.map(|input| input.as_raw_fd()),
         gate: gate_out.as_raw_fd(),
         report: report_in.as_raw_fd(),
         stdout: stdout_in.as_raw_fd(),
@@ -102,7 +127,9 @@ pub(super) fn spawn(
 }
 
 impl PreparedChild {
-    fn new(launch: &LaunchOrder, needless: &[u32]) -> io::Result<Self> {
+    fn new(launch: &LaunchOrder, progress: Option<ProgressEnds>, needless: &[u32]) -> io::Result<Self> {
+        let variable = progress.map(|ends| OsString::from(format!("{PROGRESS_VARIABLE}={}", ends.given)));
+        let inherited = launch.environment.0.iter().filter(|entry| !names_progress(entry));
         let limits = launch.limits.iter().filter(|limit| !needless.contains(&limit.resource));
         let stdin = match &launch.stdin {
             StdinSource::Null | StdinSource::Pipe => Path::new("/dev/null"),
@@ -111,7 +138,7 @@ impl PreparedChild {
         Ok(Self {
             program: text(launch.program.as_os_str())?,
             arguments: PointerList::new(launch.arguments.iter().map(|each| text(each)))?,
-            environment: PointerList::new(launch.environment.0.iter().map(|each| text(each)))?,
+            environment: PointerList::new(inherited.chain(&variable).map(|each| text(each)))?,
             directory: text(launch.directory.as_os_str())?,
             stdin: text(stdin.as_os_str())?,
             limits: limits.copied().collect(),
@@ -126,6 +153,12 @@ impl PointerList {
         pointers.push(ptr::null());
         Ok(Self { pointers, _strings: strings })
     }
+}
+
+/// Returns true for an environment entry that names the progress descriptor of another command, such as the one that
+/// started the manager.
+fn names_progress(entry: &OsStr) -> bool {
+    entry.as_bytes().strip_prefix(PROGRESS_VARIABLE.as_bytes()).is_some_and(|rest| rest.starts_with(b"="))
 }
 
 fn text(value: &OsStr) -> io::Result<CString> {
@@ -183,6 +216,12 @@ unsafe fn prepare_and_exec(prepared: &PreparedChild, ends: &ChildEnds) -> SpawnS
         // exec.
         libc::syscall(libc::SYS_close_range, 3_u32, u32::MAX, libc::CLOSE_RANGE_CLOEXEC);
         libc::fcntl(stdin, libc::F_SETFD, libc::FD_CLOEXEC);
+        if let Some(ProgressEnds { held, given }) = ends.progress {
+            // `dup2` leaves close-on-exec unset in the new descriptor, and does nothing if both numbers are equal.
+            if libc::dup2(held, given) < 0 || libc::fcntl(given, libc::F_SETFD, 0) < 0 {
+                return SpawnStage::Output;
+            }
+        }
         for limit in &prepared.limits {
             let wanted = [limit.soft, limit.hard];
             let before = ptr::null_mut::<libc::rlimit64>();
@@ -252,7 +291,9 @@ unsafe fn reset_signals() {
 }
 
 unsafe fn close_all_but(ends: &ChildEnds) {
-    let mut kept = [ends.gate, ends.report, ends.stdout, ends.stderr, ends.stdin.unwrap_or(ends.gate)];
+    let stdin = ends.stdin.unwrap_or(ends.gate);
+    let progress = ends.progress.map_or(ends.gate, |progress| progress.held);
+    let mut kept = [ends.gate, ends.report, ends.stdout, ends.stderr, stdin, progress];
     kept.sort_unstable();
     let mut from = 3;
     for fd in kept {
@@ -260,7 +301,7 @@ unsafe fn close_all_but(ends: &ChildEnds) {
             // SAFETY: the child uses no descriptor of the shim other than those in `kept`.
             unsafe { close_between(from, fd - 1) };
         }
-        from = fd + 1;
+        from = from.max(fd + 1);
     }
     // SAFETY: the child uses no descriptor of the shim other than those in `kept`.
     unsafe { close_between(from, RawFd::MAX) };
@@ -286,7 +327,7 @@ mod tests {
     fn child_whose_gate_closes_ends_in_a_way_that_no_command_does() {
         let mut launch = LaunchOrder::new("0b8e1e6a", 1, "/bin/true");
         launch.directory = "/tmp".into();
-        let gated = spawn(&launch, None, None, &[]).unwrap();
+        let gated = spawn(&launch, InheritedFiles::default(), None, &[]).unwrap();
         let pid = Pid::from_raw(gated.pid.cast_signed());
         drop(gated);
         let (_, status) = waitpid(pid, WaitOptions::empty()).unwrap().unwrap();

@@ -18,7 +18,7 @@ use rustix::{
 
 use super::{
     cgroup::Cgroup,
-    child::{self, GatedChild},
+    child::{self, GatedChild, InheritedFiles},
     connection::Connection,
     connections::Connections,
     ending::RecordState,
@@ -26,6 +26,7 @@ use super::{
     leader::Leader,
     lease::LeaseTerm,
     orders::CAPABILITIES,
+    progress_file::ProgressFile,
     pumps::PipeReaders,
     supervisor::{PauseState, Supervisor},
     sys,
@@ -111,6 +112,7 @@ struct PreparedStart {
     pumps: PipeReaders,
     input: StdinPipe,
     term: Option<LeaseTerm>,
+    progress: Option<ProgressFile>,
     reserved: Option<File>,
 }
 
@@ -128,6 +130,7 @@ impl PreparedStart {
             pumps: self.pumps,
             input: self.input,
             term: self.term,
+            progress: self.progress,
             reserved: self.reserved,
             connections: Connections::new(control),
             stopping: None,
@@ -248,8 +251,13 @@ fn start(
     };
     let term = launch.lease.clone().map(|path| LeaseTerm::begin(path, launch.boot_id.clone())).transpose();
     let term = term.map_err(StartRefusal::because("cannot create a timer"))?;
+    // Progress is not worth a failed start, so the command runs without it if the file cannot be created. A crash before
+    // or after this step leaves a directory without an identity, like a crash before every other file.
+    let progress =
+        launch.progress.then(|| ProgressFile::create(&directory, clock::awake_ms()).ok()).flatten();
     failpoint!("shim.fork").map_err(StartRefusal::because("cannot create a process"))?;
-    let ContainedChild { gated, containment, cgroup } = contain(&launch, reader.as_ref(), &directory)?;
+    let ContainedChild { gated, containment, cgroup } =
+        contain(&launch, reader.as_ref(), progress.as_ref(), &directory)?;
     // Close the shim's copy of the read end. Only the child has the read end open now, so that writers can detect
     // whether the input has a reader.
     drop(reader);
@@ -291,6 +299,7 @@ fn start(
         pumps: PipeReaders::new(writer, gated.stdout, gated.stderr),
         input,
         term,
+        progress,
         reserved,
         launch,
     })
@@ -313,9 +322,11 @@ fn abandon(gated: GatedChild, cgroup: Option<&Cgroup>) {
 fn contain(
     launch: &LaunchOrder,
     input: Option<&OwnedFd>,
+    progress: Option<&ProgressFile>,
     directory: &AttemptDirectory,
 ) -> Result<ContainedChild, StartRefusal> {
-    let input = input.map(OwnedFd::as_fd);
+    let inherited =
+        InheritedFiles { input: input.map(OwnedFd::as_fd), progress: progress.map(ProgressFile::descriptor) };
     let (wants_cgroup, fallback) = match launch.containment {
         AllowedContainment::Auto => (true, Some(Containment::Subreaper)),
         AllowedContainment::Only(Containment::Cgroup) => (true, None),
@@ -333,7 +344,7 @@ fn contain(
     {
         // Set the limits while the cgroup is empty, so that no process ever runs without them.
         let needless = cgroup.limit(&launch.tree_limits);
-        match child::spawn(launch, input, Some(cgroup.as_fd()), &needless) {
+        match child::spawn(launch, inherited, Some(cgroup.as_fd()), &needless) {
             Ok(gated) => {
                 return Ok(ContainedChild { gated, containment: Containment::Cgroup, cgroup: Some(cgroup) });
             }
@@ -343,7 +354,7 @@ fn contain(
     let Some(containment) = fallback else {
         return Err(StartRefusal::new("the cgroup cannot be used"));
     };
-    match child::spawn(launch, input, None, &[]) {
+    match child::spawn(launch, inherited, None, &[]) {
         Ok(gated) => Ok(ContainedChild { gated, containment, cgroup: None }),
         Err(error) => {
             if !is_shortage(&error) {

@@ -12,6 +12,7 @@ use super::{
     leader::{ExecReport, Leader, LeaderExit, read_report},
     lease::{LeaseAction, LeaseTerm},
     poll::ReadyDescriptors,
+    progress_file::ProgressFile,
     pumps::PipeReaders,
     stopping::{self, StopProgress, TreeStop},
     sys,
@@ -46,6 +47,7 @@ pub(super) struct Supervisor {
     pub(super) pumps: PipeReaders,
     pub(super) input: StdinPipe,
     pub(super) term: Option<LeaseTerm>,
+    pub(super) progress: Option<ProgressFile>,
     /// File with disk space reserved for the exit record. It is present until the record is written.
     pub(super) reserved: Option<File>,
     pub(super) connections: Connections,
@@ -121,6 +123,9 @@ impl Supervisor {
         let now = clock::awake_ms();
         self.check_timeout(now);
         self.check_term(now);
+        if let Some(progress) = &mut self.progress {
+            progress.advance(now);
+        }
         self.advance_stop(now);
         let done = self.advance_ending(now);
         self.connections.drop_broken(now);
@@ -199,7 +204,9 @@ impl Supervisor {
     fn next_deadline(&self) -> Option<u64> {
         let now = clock::awake_ms();
         let stop = self.stopping.as_ref().and_then(|each| each.next_deadline(self.leader.has_ended(), now));
-        let all = [self.timeout_at(), stop, self.ending_deadline(), self.connections.next_deadline()];
+        let progress = self.progress.as_ref().map(ProgressFile::next_deadline);
+        let all =
+            [self.timeout_at(), stop, self.ending_deadline(), self.connections.next_deadline(), progress];
         all.into_iter().flatten().min()
     }
 

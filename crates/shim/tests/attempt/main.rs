@@ -17,4 +17,5 @@ mod lease;
 mod measure;
 mod output;
 mod peers;
+mod progress;
 mod stopping;

@@ -8,8 +8,8 @@ use longhaul_domain::{
 };
 use longhaul_ports::{
     Adopted, AttemptKey, EnvironmentStore, EnvironmentStoreError, LeaseEnd, Loss, OutputError,
-    OutputLocation, OutputLog, OutputPage, OutputRead, OutputSize, OutputSource, SpawnError, Spawner,
-    SpawnerEvent, StartRequest, StopRequest, TreeSnapshot,
+    OutputLocation, OutputLog, OutputPage, OutputRead, OutputSize, OutputSource, ProgressPage, SpawnError,
+    Spawner, SpawnerEvent, StartRequest, StopRequest, TreeSnapshot,
 };
 use std::sync::Arc;
 
@@ -182,6 +182,14 @@ impl OutputLog for FaultyOutput {
 
     async fn grown(&self, key: AttemptKey, beyond: u64) -> Result<(), OutputError> {
         self.through(PortCall::Output, key.id, self.inner.grown(key, beyond)).await
+    }
+
+    async fn read_progress(&self, key: AttemptKey, from: u64) -> Result<ProgressPage, OutputError> {
+        self.through(PortCall::Output, key.id, self.inner.read_progress(key, from)).await
+    }
+
+    async fn progress_grown(&self, key: AttemptKey, beyond: u64) -> Result<(), OutputError> {
+        self.through(PortCall::Output, key.id, self.inner.progress_grown(key, beyond)).await
     }
 
     fn place(&self, key: AttemptKey) -> OutputLocation {

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use longhaul_domain::{Deadline, ProcessId, Timestamp};
 use longhaul_ports::{
     AttemptKey, Clock, Loss, OutputChunk, OutputError, OutputLocation, OutputLog, OutputPage, OutputRead,
-    OutputSize, OutputSource,
+    OutputSize, OutputSource, ProgressPage,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
@@ -28,6 +28,8 @@ struct FakeLog {
     gap: Option<(u64, u64)>,
     losses: Vec<Loss>,
     closed: bool,
+    /// Content of the progress file, and the time of its last change; `None` if there is no such file.
+    progress: Option<(Vec<u8>, Timestamp)>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -55,6 +57,17 @@ impl FakeOutput {
         let mut logs = locked(&self.logs);
         let log = logs.entry(key).or_default();
         log.bytes.extend(bytes.iter().map(|byte| FakeByte { byte: *byte, source, at }));
+        drop(logs);
+        self.grown.notify_waiters();
+    }
+
+    /// Appends to the progress file of an attempt. Creates the file if it does not exist.
+    pub fn write_progress(&self, key: AttemptKey, bytes: &[u8]) {
+        let at = self.clock.now();
+        let mut logs = locked(&self.logs);
+        let (text, changed) = logs.entry(key).or_default().progress.get_or_insert_with(|| (Vec::new(), at));
+        text.extend_from_slice(bytes);
+        *changed = at;
         drop(logs);
         self.grown.notify_waiters();
     }
@@ -138,6 +151,28 @@ impl OutputLog for FakeOutput {
             tokio::pin!(grown);
             grown.as_mut().enable();
             if self.with(key, |log| log.closed || log.end() > beyond)? {
+                return Ok(());
+            }
+            grown.await;
+        }
+    }
+
+    async fn read_progress(&self, key: AttemptKey, from: u64) -> Result<ProgressPage, OutputError> {
+        let read = self.with(key, |log| {
+            let (text, at) = log.progress.as_ref()?;
+            let bytes = text.iter().skip(usize::try_from(from).unwrap_or(usize::MAX)).copied().collect();
+            Some(ProgressPage { bytes, next: offset(text.len()), skipped: false, at: *at })
+        });
+        read?.ok_or(OutputError::Missing { key })
+    }
+
+    async fn progress_grown(&self, key: AttemptKey, beyond: u64) -> Result<(), OutputError> {
+        loop {
+            let grown = self.grown.notified();
+            tokio::pin!(grown);
+            grown.as_mut().enable();
+            let size = self.with(key, |log| log.progress.as_ref().map(|(text, _)| offset(text.len())))?;
+            if size.ok_or(OutputError::Missing { key })? != beyond {
                 return Ok(());
             }
             grown.await;

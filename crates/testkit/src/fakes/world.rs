@@ -5,8 +5,8 @@ use super::journal::{FakeCall, JournalEntry};
 use super::script::{ChildScript, RunBehavior, StartBehavior, StopBehavior};
 use super::{FakeOutput, VirtualClock};
 use longhaul_domain::{
-    AwakeTime, CommandSpec, Containment, Exit, ExitStatus, Interruption, Observation, Signal, SignalTarget,
-    StopCause, Timestamp,
+    AwakeTime, CommandSpec, Containment, Exit, ExitStatus, Interruption, Observation, ProgressDetection,
+    Signal, SignalTarget, StopCause, Timestamp,
 };
 use longhaul_ports::{AttemptKey, Clock, OutputSource, StopRequest};
 use std::collections::{BTreeMap, BTreeSet};
@@ -318,6 +318,9 @@ impl FakeAttempts {
                 }
                 attempt.phase = FakeStopPhase::Alive(life);
                 let prints = std::mem::take(&mut attempt.script.prints);
+                if attempt.command.progress != ProgressDetection::Off {
+                    self.output.write_progress(key, b"");
+                }
                 self.began(key, at, &prints);
             }
         }

@@ -5,9 +5,9 @@ use crate::suite::must;
 use longhaul_domain::{
     Action, AttemptNo, Condition, Containment, Ending, ExceededLimit, Exit, ExitCircumstances, ExitStatus,
     Failure, FirstError, Input, Interruption, JsonText, LiveStats, NamedFailure, NodeId, Observation,
-    PendingAction, Progress, ProgressRate, ProgressReport, ReportedEta, ReportedOutcome, Signal,
-    SignalTarget, Stage, StartFailure, StartStage, StopCause, TestDoubt, TestReport, TestTally, TokenCounts,
-    Usage,
+    PendingAction, Progress, ProgressRate, ProgressReport, ProgressSource, ReportedEta, ReportedOutcome,
+    Signal, SignalTarget, Stage, StartFailure, StartStage, StopCause, TestDoubt, TestReport, TestTally,
+    TokenCounts, Usage,
 };
 use proptest::option;
 use proptest::prelude::{Just, Strategy, any, prop_oneof};
@@ -85,6 +85,9 @@ pub fn observations() -> impl Strategy<Value = Observation> {
             .prop_map(|(attempt, tally)| Observation::TestsCounted { attempt, tally }),
         1 => (attempt(), test_reports())
             .prop_map(|(attempt, report)| Observation::TestsReported { attempt, report }),
+        2 => (attempt(), reports(), source(), moment()).prop_map(|(attempt, report, source, at)| {
+            Observation::ProgressObserved { attempt, report: ProgressReport { source, ..report }, at }
+        }),
     ]
 }
 
@@ -129,8 +132,13 @@ fn outcomes() -> impl Strategy<Value = ReportedOutcome> {
 
 /// Generates progress reports of a worker.
 pub fn reports() -> impl Strategy<Value = ProgressReport> {
-    (option::of(progress()), option::of(stage()), option::of(remaining()))
-        .prop_map(|(progress, stage, eta)| ProgressReport { progress, stage, eta, tests: None })
+    (option::of(progress()), option::of(stage()), option::of(remaining())).prop_map(
+        |(progress, stage, eta)| ProgressReport { progress, stage, eta, ..ProgressReport::default() },
+    )
+}
+
+fn source() -> impl Strategy<Value = ProgressSource> {
+    proptest::sample::select(vec![ProgressSource::Worker, ProgressSource::Output, ProgressSource::History])
 }
 
 fn remaining() -> impl Strategy<Value = Duration> {
@@ -141,7 +149,11 @@ fn remaining() -> impl Strategy<Value = Duration> {
 pub fn live_stats() -> impl Strategy<Value = LiveStats> {
     let pace = (moment(), progress(), moment(), progress())
         .prop_map(|(first_at, first, last_at, last)| ProgressRate { first_at, first, last_at, last });
-    let eta = (moment(), remaining()).prop_map(|(at, remaining)| ReportedEta { at, remaining });
+    let eta = (moment(), remaining(), source()).prop_map(|(at, remaining, source)| ReportedEta {
+        at,
+        remaining,
+        source,
+    });
     (
         option::of(progress()),
         option::of(stage()),
@@ -150,18 +162,20 @@ pub fn live_stats() -> impl Strategy<Value = LiveStats> {
         option::of(eta),
         any::<u64>(),
         option::of(tallies()),
+        source(),
     )
-        .prop_map(|(progress, stage, last_heartbeat, pace, reported_eta, output_bytes, tests)| {
-            LiveStats {
+        .prop_map(
+            |(progress, stage, last_heartbeat, pace, reported_eta, output_bytes, tests, source)| LiveStats {
                 progress,
+                progress_source: source,
                 stage,
                 last_heartbeat,
                 progress_rate: pace,
                 reported_eta,
                 output_bytes,
                 tests,
-            }
-        })
+            },
+        )
 }
 
 fn tallies() -> impl Strategy<Value = TestTally> {

@@ -124,7 +124,8 @@ pub(crate) fn aim(observation: &mut Observation, present: AttemptNo) {
         | Observation::OutputMatched { attempt, .. }
         | Observation::OutcomeRead { attempt, .. }
         | Observation::TestsCounted { attempt, .. }
-        | Observation::TestsReported { attempt, .. } => *attempt = present,
+        | Observation::TestsReported { attempt, .. }
+        | Observation::ProgressObserved { attempt, .. } => *attempt = present,
         Observation::OwnerLost
         | Observation::ActionRequested(_)
         | Observation::NodeLost { .. }

@@ -4,9 +4,10 @@ use crate::suite::must;
 use longhaul_domain::{
     AgentDescriptor, AgentId, AgentOutputFormat, AgentType, ArtifactPattern, Capability, ChildrenPolicy,
     CommandSpec, ConfiguredLimits, EnvironmentHash, EnvironmentSpec, JsonText, LaunchKey, Leftovers, NodeId,
-    OutputBound, Placement, Policy, Priority, ProcessName, ProcessType, ProjectName, QueueHold, ReadyWhen,
-    ReportedSpec, ResourceLimits, RetryPolicy, RunnerChoice, SessionId, SessionPolicy, SilencePolicy,
-    SlotKey, Spec, Stdin, StopPolicy, TestReporting, Timestamp, TypeName, WatchPattern, WatchSource, Work,
+    OutputBound, Placement, Policy, Priority, ProcessName, ProcessType, ProgressDetection, ProjectName,
+    QueueHold, ReadyWhen, ReportedSpec, ResourceLimits, RetryPolicy, RunnerChoice, SessionId, SessionPolicy,
+    SilencePolicy, SlotKey, Spec, Stdin, StopPolicy, TestReporting, Timestamp, TypeName, WatchPattern,
+    WatchSource, Work,
 };
 use proptest::collection::{btree_map, vec};
 use proptest::option;
@@ -71,6 +72,7 @@ pub fn commands_to_run() -> impl Strategy<Value = CommandSpec> {
         option::of(runners()),
         test_reportings(),
         vec(artifact_patterns(), 0..3),
+        progress_detections(),
     );
     (words, environment(), stdin, option::of(span()), stop, leftovers, (output, notices), limits()).prop_map(
         |(
@@ -99,6 +101,7 @@ pub fn commands_to_run() -> impl Strategy<Value = CommandSpec> {
                 runner: notices.2,
                 tests: notices.3,
                 artifacts: notices.4,
+                progress: notices.5,
             }
         },
     )
@@ -122,6 +125,16 @@ fn test_reportings() -> impl Strategy<Value = TestReporting> {
         1 => Just(TestReporting::Off),
         1 => Just(TestReporting::Auto),
         1 => text().prop_map(TestReporting::Junit),
+    ]
+}
+
+/// Generates ways in which progress is detected.
+pub(super) fn progress_detections() -> impl Strategy<Value = ProgressDetection> {
+    prop_oneof![
+        3 => Just(ProgressDetection::Off),
+        1 => text().prop_map(|pattern| ProgressDetection::named(&pattern)),
+        1 => Just(ProgressDetection::Auto),
+        1 => Just(ProgressDetection::Descriptor),
     ]
 }
 

@@ -136,6 +136,11 @@ pub struct CommandRequest {
     /// Files to keep: patterns of paths in the working directory, such as `reports/**/*.xml`; at most 64. The matching
     /// files are copied when an attempt ends.
     pub artifacts: Vec<String>,
+    /// Detection of the progress: `off`, `fd` (the command writes JSON lines to the descriptor in
+    /// `LONGHAUL_PROGRESS_FD`), `auto` (also the progress bars of common programs in the output), or a regular
+    /// expression with the group `percent` or the groups `done` and `total`. The default is the setting
+    /// `progress.default`.
+    pub progress: Option<String>,
 }
 
 /// Source of the environment variables of a command.

@@ -45,6 +45,9 @@ pub struct ProcessView {
     pub progress: Option<f64>,
     /// Estimated remaining time, in milliseconds; null unless the process runs and the time can be estimated.
     pub eta_ms: Option<u64>,
+    /// Basis of the estimate: `reported` by the worker, `progress` of this run, or `history` (the usual duration of
+    /// earlier runs of the same project and name); null without an estimate.
+    pub eta_source: Option<String>,
     /// Number of the latest attempt; 0 before the first attempt.
     pub attempt: u32,
     /// Maximum number of attempts.

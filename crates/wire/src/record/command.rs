@@ -3,7 +3,7 @@ use super::test_report::TestReportingRecord;
 use super::{DurationRecord, RecordDecodeError, is_zero, span};
 use longhaul_domain::{
     AgentOutputFormat, ArtifactPattern, CommandSpec, EnvironmentHash, EnvironmentSpec, Leftovers,
-    OutputBound, ResourceLimits, RunnerChoice, Stdin, StopPolicy,
+    OutputBound, ProgressDetection, ResourceLimits, RunnerChoice, Stdin, StopPolicy,
 };
 use serde::{Deserialize, Serialize};
 
@@ -38,6 +38,9 @@ pub(super) struct CommandRecord {
     runner: Option<RunnerRecord>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     tests: Option<TestReportingRecord>,
+    /// Name or regular expression of the progress detection; absent if progress is not detected.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    progress: Option<String>,
 }
 
 /// Runner in a record. The name of the output format is the name in the configuration.
@@ -125,6 +128,12 @@ impl From<&CommandSpec> for CommandRecord {
                 output: runner.output.as_str().to_owned(),
             }),
             tests: TestReportingRecord::of(&command.tests),
+            progress: match &command.progress {
+                ProgressDetection::Off => None,
+                chosen @ (ProgressDetection::Descriptor
+                | ProgressDetection::Auto
+                | ProgressDetection::Pattern(_)) => Some(chosen.as_str().to_owned()),
+            },
         }
     }
 }
@@ -168,6 +177,7 @@ impl TryFrom<CommandRecord> for CommandSpec {
                 .map_err(|error| RecordDecodeError::damaged(error.to_string()))?,
             runner: record.runner.map(TryInto::try_into).transpose()?,
             tests: TestReportingRecord::reporting(record.tests),
+            progress: record.progress.as_deref().map(ProgressDetection::named).unwrap_or_default(),
         })
     }
 }

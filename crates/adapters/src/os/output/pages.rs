@@ -1,8 +1,8 @@
 //! Builds pages of output from the stored bytes and their index.
 
-use super::has_exit;
+use super::{has_exit, progress_file};
 use longhaul_domain::Timestamp;
-use longhaul_ports::{Loss, OutputChunk, OutputPage, OutputRead, OutputSize, OutputSource};
+use longhaul_ports::{Loss, OutputChunk, OutputPage, OutputRead, OutputSize, OutputSource, ProgressPage};
 use longhaul_shim::{AttemptDirectory, OutputReader, OutputRun, ReadChunk, StreamId};
 use std::io;
 use std::os::fd::AsFd as _;
@@ -32,6 +32,14 @@ impl OutputPages {
     pub(super) fn losses(&self) -> io::Result<Vec<Loss>> {
         let reported = self.log.losses()?.into_iter();
         Ok(reported.map(|loss| Loss { offset: loss.offset, bytes: loss.bytes }).collect())
+    }
+
+    pub(super) fn read_progress(&self, from: u64) -> io::Result<Option<ProgressPage>> {
+        progress_file::read(&self.directory, from)
+    }
+
+    pub(super) fn has_progress_beyond(&self, offset: u64) -> io::Result<bool> {
+        progress_file::has_changed(&self.directory, offset)
     }
 
     pub(super) fn has_ended(&self) -> bool {

@@ -2,17 +2,22 @@
 
 use super::world::{StoreFixture, author, spawned};
 use crate::suite::{must, refused, some};
-use longhaul_domain::{AttemptNo, LiveStats, Progress, ReportedEta, Stage, TestTally};
+use longhaul_domain::{AttemptNo, LiveStats, Progress, ProgressSource, ReportedEta, Stage, TestTally};
 use longhaul_ports::{Clock, StoreError, StoredProcess, Writer};
 use std::time::Duration;
 
 fn live_stats(world: &StoreFixture, bytes: u64) -> LiveStats {
     LiveStats {
         progress: Some(must(Progress::from_percent(12.5))),
+        progress_source: ProgressSource::Output,
         stage: Some(must(Stage::new("linking"))),
         last_heartbeat: Some(world.clock.now()),
         progress_rate: None,
-        reported_eta: Some(ReportedEta { at: world.clock.now(), remaining: Duration::from_secs(90) }),
+        reported_eta: Some(ReportedEta {
+            at: world.clock.now(),
+            remaining: Duration::from_secs(90),
+            source: ProgressSource::History,
+        }),
         output_bytes: bytes,
         tests: Some(TestTally { total: 3, passed: 2, failed: 1, ..TestTally::default() }),
     }

@@ -129,7 +129,14 @@ fn outcome() -> BoxedStrategy<ReportedOutcome> {
 pub(super) fn live_stats() -> BoxedStrategy<LiveStats> {
     let pace = (timestamp(), progress(), timestamp(), progress())
         .prop_map(|(first_at, first, last_at, last)| ProgressRate { first_at, first, last_at, last });
-    let eta = (timestamp(), span()).prop_map(|(at, remaining)| ReportedEta { at, remaining });
+    let source = || {
+        prop::sample::select(vec![ProgressSource::Worker, ProgressSource::Output, ProgressSource::History])
+    };
+    let eta = (timestamp(), span(), source()).prop_map(|(at, remaining, source)| ReportedEta {
+        at,
+        remaining,
+        source,
+    });
     (
         some(progress()),
         some(name()),
@@ -138,16 +145,22 @@ pub(super) fn live_stats() -> BoxedStrategy<LiveStats> {
         some(eta.boxed()),
         any::<u64>(),
         some(tally()),
+        source(),
     )
-        .prop_map(|(progress, stage, last_heartbeat, pace, reported_eta, output_bytes, tests)| LiveStats {
-            progress,
-            stage,
-            last_heartbeat,
-            progress_rate: pace,
-            reported_eta,
-            output_bytes,
-            tests,
-        })
+        .prop_map(
+            |(progress, stage, last_heartbeat, pace, reported_eta, output_bytes, tests, progress_source)| {
+                LiveStats {
+                    progress,
+                    progress_source,
+                    stage,
+                    last_heartbeat,
+                    progress_rate: pace,
+                    reported_eta,
+                    output_bytes,
+                    tests,
+                }
+            },
+        )
         .boxed()
 }
 

@@ -34,13 +34,14 @@ pub(super) fn command() -> BoxedStrategy<CommandSpec> {
             some(runner()),
             tests(),
             prop::collection::vec(artifact_pattern(), 0..3),
+            progress(),
         ),
     )
         .prop_map(
             |(
                 (program, args, directory, environment),
                 (stdin, timeout, stop, keep, (head, tail), limits),
-                (pipe, ready_when, watch, runner, tests, artifacts),
+                (pipe, ready_when, watch, runner, tests, artifacts, progress),
             )| CommandSpec {
                 program,
                 args,
@@ -57,6 +58,7 @@ pub(super) fn command() -> BoxedStrategy<CommandSpec> {
                 artifacts,
                 runner,
                 tests,
+                progress,
             },
         )
         .boxed()
@@ -70,6 +72,13 @@ fn tests() -> BoxedStrategy<TestReporting> {
         any::<String>().prop_map(TestReporting::Junit),
     ]
     .boxed()
+}
+
+fn progress() -> impl Strategy<Value = ProgressDetection> {
+    prop_oneof![
+        Just(ProgressDetection::Off),
+        any::<String>().prop_map(|text| ProgressDetection::named(&text))
+    ]
 }
 
 fn ready_when() -> BoxedStrategy<ReadyWhen> {
