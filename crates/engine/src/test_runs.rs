@@ -185,11 +185,13 @@ impl EngineShared {
     ) {
         let Some(directory) = &self.settings.test_runs.plugin_directory else { return };
         let Some(report) = self.settings.test_runs.files.path(key, PLUGIN_REPORT) else { return };
-        let is_removed = process
-            .spec
-            .command()
-            .is_some_and(|command| command.environment.removed.iter().any(|name| name == PYTHON_PATH));
-        if is_removed || !TestPlan::of(&process.spec).is_some_and(|plan| plan.uses_plugin()) {
+        let Some(command) = process.spec.command() else { return };
+        let is_removed = command.environment.removed.iter().any(|name| name == PYTHON_PATH);
+        // pip would list the plugin as an installed package.
+        let lists_packages =
+            command.args.iter().any(|arg| arg.contains("pip freeze") || arg.contains("pip list"));
+        if is_removed || lists_packages || !TestPlan::of(&process.spec).is_some_and(|plan| plan.uses_plugin())
+        {
             return;
         }
         environment.retain(|(name, _)| name != PYTEST_REPORT_VARIABLE);

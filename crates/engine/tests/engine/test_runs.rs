@@ -150,7 +150,13 @@ async fn plugin_is_loaded_for_pytest_and_its_report_wins_over_the_output() {
 #[tokio::test(start_paused = true)]
 async fn other_commands_and_launches_that_want_no_results_get_no_plugin() {
     let world = TestWorld::new().await;
-    for spec in [command("run"), with_tests("pytest", TestReporting::Off), command("pytest --collect-only")] {
+    let script = CommandSpec::of("sh", &["-c", "pip freeze && pytest"], "/work");
+    for spec in [
+        command("run"),
+        with_tests("pytest", TestReporting::Off),
+        command("pytest --collect-only"),
+        Spec::of(Work::Command(Box::new(script))),
+    ] {
         world.started(spec).await;
         let variables = world.world.orders.lock().unwrap().last().unwrap().environment.clone();
         assert!(variables.iter().all(|(name, _)| name != "PYTHONPATH"), "{variables:?}");

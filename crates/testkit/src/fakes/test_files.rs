@@ -7,11 +7,16 @@ use longhaul_ports::{AttemptKey, FilePart, FoundReport, TestFileError, TestFiles
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
+/// Content of each file of an attempt.
+type FilesByName = BTreeMap<(AttemptKey, String), Vec<u8>>;
+/// Content of each report, and the time of its last change.
+type ReportsByPath = BTreeMap<String, (Vec<u8>, Timestamp)>;
+
 /// Files of test runs in memory. Clones share the files. A pattern of reports matches only the path that is equal to it.
 #[derive(Clone, Debug, Default)]
 pub struct FakeTestFiles {
-    files: Arc<Mutex<BTreeMap<(AttemptKey, String), Vec<u8>>>>,
-    reports: Arc<Mutex<BTreeMap<String, (Vec<u8>, Timestamp)>>>,
+    files: Arc<Mutex<FilesByName>>,
+    reports: Arc<Mutex<ReportsByPath>>,
 }
 
 impl FakeTestFiles {
