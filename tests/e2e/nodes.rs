@@ -134,8 +134,10 @@ fn nodes_that_keep_to_something_else_are_named_at_the_start_and_by_doctor() {
     std::fs::write(&file, config.replace("grace=2", "grace=7")).unwrap();
     let _ = two.beta.ok(&["status"]);
     let log = std::fs::read_to_string(two.beta.state().join("manager.log")).unwrap();
-    let reported =
-        log.lines().find(|line| line.contains("node alpha has other settings than this node")).unwrap();
+    let reported = log
+        .lines()
+        .find(|line| line.contains("node alpha uses other URL parameters than this node"))
+        .unwrap();
     assert!(reported.contains("lease=3&grace=2") && reported.contains("lease=3&grace=7"), "{reported}");
     let reported = two.alpha.run(&["doctor"]).out;
     let row = reported.lines().find(|line| line.contains("redis.agreement")).unwrap();

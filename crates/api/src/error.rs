@@ -1,5 +1,7 @@
 //! Conversion of errors to the [`Problem`]s that clients get.
 
+mod store_failure;
+
 use crate::convert::{command_line, span};
 use longhaul_domain::{
     ActionKind, InvalidSignal, InvalidText, Level, NodeId, Process, ProcessId, Rejection, Status, Work,
@@ -10,6 +12,7 @@ use longhaul_wire::api::Problem;
 use std::error::Error;
 use std::fmt::{self, Display};
 use std::io;
+use store_failure::unstored;
 
 /// An error for a client.
 #[derive(Clone, Debug, PartialEq)]
@@ -463,46 +466,6 @@ fn refused(refusal: &StoreRejection) -> ApiError {
         StoreRejection::DescendantLives { .. } | _ => ApiError::new(409, "rejected", title),
     }
 }
-
-fn unstored(error: &StoreError) -> ApiError {
-    let title = "the store failed";
-    let why = with_causes(error);
-    match error {
-        StoreError::ReadOnly { .. } => {
-            ApiError::new(503, "store_read_only", title).because(why).help(DOCTOR_HELP)
-        }
-        StoreError::Refused(refusal) => refused(refusal),
-        StoreError::Missing { .. } => ApiError::new(404, "process_not_found", error.to_string()),
-        StoreError::Conflict { .. } => ApiError::new(409, "revision_conflict", title)
-            .because(why)
-            .help("read the process again, then repeat the request"),
-        StoreError::Unavailable { .. } => ApiError::new(503, "store_unavailable", title)
-            .because(format!("{why}; nothing was changed, and running work continues"))
-            .help(DOCTOR_HELP),
-        StoreError::Unknown { .. } => {
-            ApiError::new(503, "outcome_unknown", "the store may or may not have made the change")
-                .because(why)
-                .help("check whether the change was made; a launch with a launch key can be repeated safely")
-        }
-        StoreError::Fenced { .. } => ApiError::new(503, "store_unavailable", title)
-            .because(why)
-            .help("try again in a second: the node is registering again"),
-        StoreError::Corrupt { what, remedy } => ApiError::new(503, "store_unavailable", title)
-            .because(format!("the store is damaged: {what}"))
-            .help(remedy.clone()),
-        StoreError::Format { .. } => ApiError::new(503, "store_unavailable", title)
-            .because(why)
-            .help(error.format_help().unwrap_or_default()),
-        StoreError::NewerRecord { .. } => ApiError::new(503, "store_unavailable", title)
-            .because(why)
-            .help("use a node that runs the newer program, or upgrade this node; nothing was changed"),
-        _ => ApiError::new(500, "internal", title).because(why),
-    }
-}
-
-/// Advice for the case that the store does not work.
-const DOCTOR_HELP: &str =
-    "`longhaul doctor` shows what is wrong with the store and what to do; then try again";
 
 #[cfg(test)]
 mod tests {
