@@ -63,6 +63,7 @@ pub(crate) fn launch_request(
             ready_when: ready_when(&run.attention),
             watch: run.attention.watch.iter().map(watch).collect(),
             artifacts: run.artifact.clone(),
+            report: run.report.clone(),
             ..command(&run.command, run.shell)?
         }),
         node: run.place.node.clone(),
