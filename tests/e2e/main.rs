@@ -35,4 +35,5 @@ mod secrets;
 mod socket;
 mod survival;
 mod terminal;
+mod test_runs;
 mod work;

@@ -109,6 +109,8 @@ fn perform(cli: Cli, json: bool, stores: &Stores) -> Result<ExitCode, ProgramErr
         Verb::Init(_)
         | Verb::Artifacts(_)
         | Verb::Report(_)
+        | Verb::RerunFailed(_)
+        | Verb::Tests(_)
         | Verb::Run(_)
         | Verb::Task(_)
         | Verb::Runner(_)

@@ -15,6 +15,7 @@ mod query;
 mod queue;
 mod report;
 mod task;
+mod test_run;
 mod track;
 mod usage_error;
 
@@ -39,6 +40,7 @@ pub use query::{
 pub use queue::{MoveArgs, QueueArgs, QueueVerb, WhyArgs};
 pub use report::ReportArgs;
 pub use task::{RunnerArgs, TaskArgs};
+pub use test_run::{RerunFailedArgs, TestsArgs};
 pub use track::{TrackArgs, TrackCompleteArgs, TrackFailArgs, TrackProgressArgs, TrackStartArgs, TrackVerb};
 pub use usage_error::UsageError;
 
@@ -191,6 +193,8 @@ pub enum Verb {
     Cancel(CancelArgs),
     /// Run an ended process again, as a new process
     Restart(RestartArgs),
+    /// Run only the failed tests of an ended process, as a new process
+    RerunFailed(RerunFailedArgs),
     /// Start the next attempt of a process now
     Retry(RetryArgs),
     /// Pause processes and all their descendants
@@ -201,6 +205,8 @@ pub enum Verb {
     Signal(SignalArgs),
     /// List the files that a process left, or copy them
     Artifacts(ArtifactsArgs),
+    /// Show the test results of a process
+    Tests(TestsArgs),
     /// Show a report about one process on one screen
     Report(ReportArgs),
     /// Explain why a process waits or why it failed

@@ -231,6 +231,11 @@ pub(crate) async fn outcome_of(
         Verb::Signal(args) => (verb::signal(context, args).await, ExitCodeMode::Control),
         Verb::Tree(args) => (verb::tree(context, args).await, ExitCodeMode::Control),
         Verb::Artifacts(args) => (or_ctrl_c(verb::artifacts(context, args)).await, ExitCodeMode::Control),
+        Verb::Tests(args) => (or_ctrl_c(verb::test_run(context, args)).await, ExitCodeMode::Control),
+        Verb::RerunFailed(args) => (
+            verb::rerun_failed(context, args).await,
+            if args.background || args.dry_run { ExitCodeMode::Control } else { ExitCodeMode::PassThrough },
+        ),
         Verb::Report(args) => (verb::report(context, args).await, ExitCodeMode::Control),
         Verb::Why(args) => (verb::why(context, args).await, ExitCodeMode::Control),
         Verb::Queue(args) => (verb::queue(context, args).await, ExitCodeMode::Control),

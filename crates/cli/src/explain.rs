@@ -174,6 +174,18 @@ pub(crate) const EXPLANATIONS: &[(&str, &str)] = &[
         "The attempt has no artifact with this path. Only files that matched a pattern of run --artifact and were copied\nat the end can be read, by the path that is listed. See: longhaul artifacts ID",
     ),
     (
+        "no_test_results",
+        "The attempt has no test results: it ran no test framework that longhaul knows, or no test has a result yet.\nLaunch it with --report junit:PATH if it writes a JUnit report, or with --report auto",
+    ),
+    (
+        "no_failed_tests",
+        "No test of the process failed, so there is nothing to run again.\nTo run all tests: longhaul restart ID",
+    ),
+    (
+        "rerun_not_possible",
+        "The failed tests cannot be run alone: the framework is unknown, a script starts it, or the results do not name\nevery failed test. To run all tests: longhaul restart ID",
+    ),
+    (
         "store_full",
         "The disk of the store is full, or the memory of the server (maxmemory). Running work continues, stops still work,\nand records are written later. Free space on that disk, raise maxmemory, or delete old records.\nSee: longhaul doctor, longhaul prune",
     ),

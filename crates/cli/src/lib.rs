@@ -30,11 +30,11 @@ pub use arguments::{
     DoctorArgs, ErrorArgs, EventsArgs, ExplainArgs, GlobalArgs, InitArgs, InspectArgs, LineCount, LogsArgs,
     McpArgs, McpClient, McpInstallArgs, McpScope, McpToolsArgs, McpVerb, MonitorArgs, MoveArgs, NodeArgs,
     NodeName, NodeVerb, OutputFormat, PlacementArgs, ProgressArgs, PruneArgs, QueueArgs, QueueVerb,
-    ReportArgs, ResetArgs, RestartArgs, ResultArgs, RetryArgs, RevisionArgs, RunArgs, RunnerArgs, SendArgs,
-    ServeArgs, SessionArgs, SessionEndArgs, SessionRule, SessionVerb, SignalArgs, StatsArgs, StatusArgs,
-    StoreArgs, StoreVerb, StreamName, TargetArgs, TaskArgs, TokenArgs, TrackArgs, TrackCompleteArgs,
-    TrackFailArgs, TrackProgressArgs, TrackStartArgs, TrackVerb, TreeArgs, UsageError, Verb, WaitArgs,
-    WaitGoal, WhyArgs, WorkArgs, parse,
+    ReportArgs, RerunFailedArgs, ResetArgs, RestartArgs, ResultArgs, RetryArgs, RevisionArgs, RunArgs,
+    RunnerArgs, SendArgs, ServeArgs, SessionArgs, SessionEndArgs, SessionRule, SessionVerb, SignalArgs,
+    StatsArgs, StatusArgs, StoreArgs, StoreVerb, StreamName, TargetArgs, TaskArgs, TestsArgs, TokenArgs,
+    TrackArgs, TrackCompleteArgs, TrackFailArgs, TrackProgressArgs, TrackStartArgs, TrackVerb, TreeArgs,
+    UsageError, Verb, WaitArgs, WaitGoal, WhyArgs, WorkArgs, parse,
 };
 pub use completion::complete_if_asked;
 pub use dispatch::{manager_lacks, manager_records, manager_stats, manager_version, run};

@@ -13,6 +13,8 @@ mod report;
 mod session;
 mod stats;
 mod table;
+mod test_diff;
+mod test_run;
 mod tree;
 
 pub(crate) use amount::bytes;
@@ -27,6 +29,8 @@ pub(crate) use report::{ProcessReport, ReportStep};
 pub(crate) use session::sessions;
 pub(crate) use stats::stats;
 pub(crate) use table::{TableFormat, summary, table};
+pub(crate) use test_diff::test_diff;
+pub(crate) use test_run::{FailureDetail, TestRunText, test_run, test_table};
 pub(crate) use tree::tree;
 
 #[cfg(test)]

@@ -64,6 +64,7 @@ pub(crate) fn launch_request(
             watch: run.attention.watch.iter().map(watch).collect(),
             artifacts: run.artifact.clone(),
             progress: run.attention.progress.clone(),
+            report: run.report.clone(),
             ..command(&run.command, run.shell)?
         }),
         node: run.place.node.clone(),

@@ -11,6 +11,11 @@ pub fn shell_word(word: &str) -> String {
     }
 }
 
+/// Formats a command line so that a shell would execute exactly this command.
+pub(crate) fn shell_line(words: &[String]) -> String {
+    words.iter().map(|word| shell_word(word)).collect::<Vec<_>>().join(" ")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

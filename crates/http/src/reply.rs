@@ -4,7 +4,7 @@ use crate::precondition::tag;
 use axum::http::header::{CONTENT_TYPE, ETAG, LOCATION};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use longhaul_wire::api::LaunchReply;
+use longhaul_wire::api::{LaunchReply, RerunFailedReply};
 use serde::Serialize;
 
 /// JSON response with its HTTP status.
@@ -34,6 +34,16 @@ impl JsonReply<LaunchReply> {
         let location = launched.created.then(|| format!("/v1/processes/{}", launched.process.id));
         let status = if launched.created { StatusCode::CREATED } else { StatusCode::OK };
         Self { status, revision: None, location, value: launched }
+    }
+}
+
+impl JsonReply<RerunFailedReply> {
+    /// Builds the response to a launch of failed tests. The response is 201 with the location of the new process, or
+    /// 200 after a dry run.
+    pub(crate) fn rerun(reply: RerunFailedReply) -> Self {
+        let location = reply.process.as_ref().map(|process| format!("/v1/processes/{}", process.id));
+        let status = if location.is_some() { StatusCode::CREATED } else { StatusCode::OK };
+        Self { status, revision: None, location, value: reply }
     }
 }
 

@@ -19,6 +19,7 @@ mod search;
 mod session;
 mod show;
 mod stats;
+mod tests;
 mod text;
 mod wait;
 
@@ -37,6 +38,7 @@ pub(crate) fn entries() -> Vec<Route> {
         input::entries(),
         output::entries(),
         artifacts::entries(),
+        tests::entries(&replays),
         text::entries(),
         search::entries(),
         level::entries(),

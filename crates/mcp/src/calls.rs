@@ -8,6 +8,7 @@ mod reference;
 mod report;
 mod start;
 mod status;
+mod tests;
 mod wait;
 
 pub(crate) use output::MIN_BYTES;
@@ -41,6 +42,7 @@ impl ToolContext<'_> {
         let answer = match tool {
             Tool::StartBackgroundProcess => self.start(read(arguments)?).await,
             Tool::GetProcessStatus | Tool::GetBackgroundProcessStatus => self.status(read(arguments)?).await,
+            Tool::GetTestResults => self.test_results(read(arguments)?).await,
             Tool::ListBackgroundProcesses => self.list(read(arguments)?).await,
             Tool::StopBackgroundProcess => self.stop(read(arguments)?).await,
             Tool::PauseProcess => self.pause(read(arguments)?).await,

@@ -19,6 +19,7 @@ pub(crate) enum Tool {
     FailProcess,
     GetBackgroundProcessStatus,
     GetProcessStatus,
+    GetTestResults,
     ListBackgroundProcesses,
     PauseProcess,
     ReadArtifacts,
@@ -51,11 +52,12 @@ enum ToolEffect {
 
 impl Tool {
     /// All tools, sorted by name.
-    pub(crate) const ALL: [Self; 17] = [
+    pub(crate) const ALL: [Self; 18] = [
         Self::CompleteProcess,
         Self::FailProcess,
         Self::GetBackgroundProcessStatus,
         Self::GetProcessStatus,
+        Self::GetTestResults,
         Self::ListBackgroundProcesses,
         Self::PauseProcess,
         Self::ReadArtifacts,
@@ -83,6 +85,7 @@ impl Tool {
             Self::FailProcess => "fail_process",
             Self::GetBackgroundProcessStatus => "get_background_process_status",
             Self::GetProcessStatus => "get_process_status",
+            Self::GetTestResults => "get_test_results",
             Self::ListBackgroundProcesses => "list_background_processes",
             Self::PauseProcess => "pause_process",
             Self::ReadArtifacts => "read_artifacts",
@@ -106,7 +109,10 @@ impl Tool {
 
     /// Returns true if the tool returns output. An argument of the call, or its default, limits the size of the output.
     pub(crate) const fn reads_output(self) -> bool {
-        matches!(self, Self::ReadArtifacts | Self::ReadProcessOutput | Self::SearchProcessOutput)
+        matches!(
+            self,
+            Self::GetTestResults | Self::ReadArtifacts | Self::ReadProcessOutput | Self::SearchProcessOutput
+        )
     }
 
     /// Returns the definition of the tool for clients. The schemas are created only one time and then shared.
@@ -140,6 +146,7 @@ impl Tool {
             Self::FailProcess => "Fail reported work",
             Self::GetBackgroundProcessStatus => "Process status (alias)",
             Self::GetProcessStatus => "Process status",
+            Self::GetTestResults => "Test results",
             Self::ListBackgroundProcesses => "List processes",
             Self::PauseProcess => "Pause a process",
             Self::ReadArtifacts => "Read kept files",
@@ -164,6 +171,10 @@ impl Tool {
             Self::GetProcessStatus => {
                 "Return the complete record of a process: status, progress, times, exit code, metadata. Do not poll \
                  it: use wait_for_process."
+            }
+            Self::GetTestResults => {
+                "What failed in a test run, grouped by cause, with message, file, line and trace; also while it runs. \
+                 Use it instead of reading output. tests.warning: a green run that must not be trusted."
             }
             Self::ListBackgroundProcesses => "List processes, newest first, and count the live ones.",
             Self::PauseProcess => "Pause a process and all its descendants.",
@@ -204,6 +215,7 @@ impl Tool {
         match self {
             Self::GetBackgroundProcessStatus
             | Self::GetProcessStatus
+            | Self::GetTestResults
             | Self::ListBackgroundProcesses
             | Self::ReadArtifacts
             | Self::ReadProcessOutput
@@ -242,6 +254,7 @@ impl Tool {
             | Self::GetProcessStatus
             | Self::PauseProcess
             | Self::ResumeProcess => taken::<input::ProcessInput>(),
+            Self::GetTestResults => taken::<input::TestsInput>(),
             Self::RestartProcess => taken::<input::RestartInput>(),
             Self::ListBackgroundProcesses => taken::<input::ListInput>(),
             Self::ReadArtifacts => taken::<input::ArtifactsInput>(),
@@ -263,6 +276,7 @@ impl Tool {
             // all fields.
             Self::GetBackgroundProcessStatus => answer::minimal_schema(),
             Self::GetProcessStatus => answer::whole_schema(),
+            Self::GetTestResults => answer::tests_schema(),
             Self::StartBackgroundProcess
             | Self::RegisterProcess
             | Self::RestartProcess

@@ -5,8 +5,23 @@ use clap::{Command, CommandFactory};
 
 /// Groups of subcommands, in the order in which the help shows them.
 const GROUPS: &[(&str, &[&str])] = &[
-    ("Start", &["run", "task", "track", "restart", "retry"]),
-    ("Look", &["status", "logs", "wait", "why", "report", "tree", "inspect", "artifacts", "events", "stats"]),
+    ("Start", &["run", "task", "track", "restart", "rerun-failed", "retry"]),
+    (
+        "Look",
+        &[
+            "status",
+            "logs",
+            "wait",
+            "why",
+            "report",
+            "tests",
+            "tree",
+            "inspect",
+            "artifacts",
+            "events",
+            "stats",
+        ],
+    ),
     ("Control", &["cancel", "pause", "resume", "signal", "send", "progress", "result", "error"]),
     ("Queue", &["queue", "session"]),
     ("Agents", &["mcp"]),

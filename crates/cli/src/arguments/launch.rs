@@ -1,7 +1,7 @@
 //! Arguments of `run`.
 
 use super::{MonitorArgs, PlacementArgs, WorkArgs};
-use crate::value::{BackoffArg, DurationArg, EnvArg, RetryOnArg, SignalArg, SizeArg, StdinArg};
+use crate::value::{BackoffArg, DurationArg, EnvArg, RetryOnArg, SignalArg, SizeArg, StdinArg, word};
 use clap::Args;
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use std::ffi::OsString;
@@ -93,6 +93,9 @@ pub struct RunArgs {
     /// Keep the files that match this pattern, relative to the working directory, such as 'reports/**/*.xml'
     #[arg(long, value_name = "PATTERN", allow_hyphen_values = true)]
     pub artifact: Vec<String>,
+    /// Source of test results: detect (known frameworks and --type test_suite), auto (always), junit:PATH or off
+    #[arg(long, value_name = "SOURCE", value_parser = word)]
+    pub report: Option<String>,
     /// Maximum CPU time of each attempt
     #[arg(long, help_heading = "Limits", value_name = "TIME", allow_hyphen_values = true)]
     pub max_cpu: Option<DurationArg>,

@@ -3,17 +3,20 @@
 use super::amount::{bytes, length};
 use super::line::{command_words, descendants, ports, remaining, short};
 use super::moment::RenderTime;
+use super::test_run::test_counts;
 use crate::console::ConsoleStream;
-use crate::shell_word::shell_word;
+use crate::shell_word::shell_line;
 use crate::status::ParsedStatus;
 use crate::value::SignalArg;
 use longhaul_view::clean_label;
 use longhaul_wire::api::{
-    ExitView, FirstErrorView, LimitsView, ProcessView, TokensView, TreeUsageView, UsageView,
+    ExitView, FirstErrorView, LimitsView, ProcessView, TestsView, TokensView, TreeUsageView, UsageView,
 };
 
 /// Minimum width of the column that shows the next commands, in characters.
 const STEP: usize = 34;
+/// Maximum number of failed tests that are named.
+const MAX_TESTS: usize = 3;
 /// Minimum time without output, in milliseconds. A shorter time is not shown.
 const MIN_SHOWN_SILENCE_MS: u64 = 2_000;
 
@@ -76,6 +79,9 @@ pub(super) fn facts(process: &ProcessView, now: RenderTime) -> Vec<(&'static str
             .first_error_incomplete
             .then(|| "the output was not searched completely for its first error".to_owned()),
     );
+    add("tests", process.tests.as_ref().map(tests));
+    let warning = process.tests.as_ref().and_then(|tests| tests.warning.as_ref());
+    add("warning", warning.map(|warning| warning.message.clone()));
     add("conditions", Some(process.conditions.join(", ")).filter(|text| !text.is_empty()));
     add("as of", process.stale_since.as_deref().map(|at| format!("{} ({})", now.clock(at), now.ago(at))));
     add(
@@ -87,7 +93,7 @@ pub(super) fn facts(process: &ProcessView, now: RenderTime) -> Vec<(&'static str
     add("listens", listens(process));
     add("about", process.description.clone());
     add("prompt", process.prompt.as_deref().map(short_text));
-    add("command", Some(command_line(command_words(process))).filter(|text| !text.is_empty()));
+    add("command", Some(shell_line(command_words(process))).filter(|text| !text.is_empty()));
     add("directory", process.directory.clone());
     add("input", input(process));
     add("project", process.project.clone());
@@ -141,6 +147,16 @@ pub(super) fn facts(process: &ProcessView, now: RenderTime) -> Vec<(&'static str
     );
     add("log", process.log_path.clone());
     facts
+}
+
+/// Formats the test results, with the first failures that the reason does not name.
+fn tests(tests: &TestsView) -> String {
+    let first: Vec<&str> = tests.failures.iter().take(MAX_TESTS).map(|case| case.id.as_str()).collect();
+    let named = if first.is_empty() { String::new() } else { format!(": {}", first.join(", ")) };
+    let failed = tests.failed.saturating_add(tests.errors);
+    let more = failed.saturating_sub(u64::try_from(first.len()).unwrap_or(u64::MAX));
+    let more = if more > 0 && !first.is_empty() { format!(" and {more} more") } else { String::new() };
+    format!("{}{named}{more}", test_counts(tests))
 }
 
 fn ready(process: &ProcessView) -> Option<String> {
@@ -402,11 +418,6 @@ pub(super) fn next_steps(process: &ProcessView) -> Vec<(String, &'static str)> {
         );
     }
     steps
-}
-
-/// Formats a command line so that a shell would execute exactly this command.
-fn command_line(words: &[String]) -> String {
-    words.iter().map(|word| shell_word(word)).collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Formats one process as one line.
 
 use super::amount::{after, rough};
+use super::test_run::test_counts;
 use crate::status::ParsedStatus;
 use crate::value::SignalArg;
 use longhaul_view::clean_label;
@@ -77,7 +78,8 @@ pub(crate) fn few_words(process: &ProcessView) -> Option<String> {
         | ParsedStatus::OtherLive
         | ParsedStatus::OtherEnded => None,
     };
-    let all: Vec<String> = words.into_iter().chain(process.conditions.iter().cloned()).collect();
+    let tests = process.tests.as_ref().map(test_counts);
+    let all: Vec<String> = words.into_iter().chain(tests).chain(process.conditions.iter().cloned()).collect();
     (!all.is_empty()).then(|| clean_label(&all.join(", ")).into_owned())
 }
 
@@ -94,8 +96,10 @@ pub(super) fn ports(listening: &[ListeningPortView]) -> String {
 pub(crate) fn ended_line(process: &ProcessView, unicode: bool) -> String {
     let standing = ParsedStatus::of(process);
     let mut line = format!("{} {} {}", label(process), standing.glyph(unicode), clean_label(&process.status));
-    if let Some(why) = how_it_ended(process) {
-        line.push_str(&format!(" ({})", clean_label(&why)));
+    let tests = process.tests.as_ref().map(test_counts);
+    let words: Vec<String> = how_it_ended(process).into_iter().chain(tests).collect();
+    if !words.is_empty() {
+        line.push_str(&format!(" ({})", clean_label(&words.join("; "))));
     }
     if let Some(after) = after(process.duration_ms, process.completed_at_precision.as_deref()) {
         line.push_str(&format!(" {after}"));

@@ -8,6 +8,7 @@ use super::line::short;
 use super::moment::RenderTime;
 use super::queue::why_facts;
 use crate::console::ConsoleStream;
+use crate::status::ParsedStatus;
 use longhaul_view::clean_label;
 use longhaul_wire::api::{ArtifactsState, ArtifactsView, ProcessView, WhyView};
 use serde::Serialize;
@@ -17,10 +18,13 @@ const FACTS: &[&str] = &[
     "why",
     "error",
     "error at",
+    "tests",
+    "warning",
     "conditions",
     "as of",
     "ending",
     "late",
+    "prompt",
     "command",
     "directory",
     "project",
@@ -94,6 +98,14 @@ impl ProcessReport {
 
     fn steps(&self) -> Vec<(String, &'static str)> {
         let mut steps = next_steps(&self.process);
+        let failed = self.process.tests.as_ref().map_or(0, |tests| tests.failed.saturating_add(tests.errors));
+        if failed > 0 {
+            let id = short(&self.process.id);
+            steps.insert(0, (format!("longhaul tests {id}"), "show what failed"));
+            if ParsedStatus::of(&self.process).is_ended() {
+                steps.push((format!("longhaul rerun-failed {id}"), "run only the failed tests"));
+            }
+        }
         if !self.artifacts.files.is_empty() {
             steps.push((format!("longhaul artifacts {}", short(&self.process.id)), "list its artifacts"));
         }

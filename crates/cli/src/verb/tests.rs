@@ -10,6 +10,7 @@ mod node;
 mod output;
 mod queue;
 mod send;
+mod test_run;
 mod track;
 mod upkeep;
 mod wait;

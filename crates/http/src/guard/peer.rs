@@ -8,7 +8,7 @@ use longhaul_api::{PEER_HEADER, digest};
 /// Header with the proof that a request was sent by another node.
 const HEADER: HeaderName = HeaderName::from_static(PEER_HEADER);
 /// Paths below `/v1/processes/{ref}/` that other nodes may read.
-const READABLE_PEER_PATHS: &[&str] = &["output", "text", "search", "artifacts"];
+const READABLE_PEER_PATHS: &[&str] = &["output", "text", "search", "artifacts", "tests"];
 /// Start of the paths below `/v1/processes/{ref}/` at which other nodes may read the artifacts.
 const ARTIFACT_PEER_PATH: &str = "artifacts/";
 /// Path below `/v1/processes/{ref}/` to which other nodes may write.
@@ -67,7 +67,7 @@ mod tests {
     #[test]
     fn nodes_look_at_output_and_hand_over_input_and_nothing_else() {
         let may = |method: Method, path: &str| is_for_peers(&method, path);
-        for part in ["output", "text", "search", "artifacts", "artifacts/out/a.xml"] {
+        for part in ["output", "text", "search", "artifacts", "tests", "artifacts/out/a.xml"] {
             assert!(may(Method::GET, &format!("/v1/processes/x/{part}")));
             assert!(!may(Method::POST, &format!("/v1/processes/x/{part}")));
         }

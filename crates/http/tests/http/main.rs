@@ -30,6 +30,7 @@ mod revision;
 mod session;
 mod show;
 mod socket;
+mod tests;
 mod text;
 mod tree;
 mod upkeep;

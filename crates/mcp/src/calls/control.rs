@@ -7,7 +7,7 @@ use crate::tool::input::{ProcessInput, RestartInput, StopInput};
 use longhaul_api::DetailLevel;
 use longhaul_wire::api::{
     ActionReply, CancelLevelRequest, CancelRequest, OutcomesReply, PauseReply, PauseRequest, ProcessView,
-    WaitRequest,
+    RerunFailedRequest, WaitRequest,
 };
 use serde_json::json;
 use std::time::Duration;
@@ -77,6 +77,13 @@ impl ToolContext<'_> {
             if stopped.process.cancelling_descendants || stopped.process.completed_at.is_none() {
                 return Err(ToolError::still_ending(&stopped.process.id));
             }
+        }
+        if asked.failed_tests {
+            let reply = self.api.rerun_failed(&id, &RerunFailedRequest::default(), None).await?;
+            let Some(process) = reply.process else { return Ok(JsonObject::new()) };
+            let mut answer = self.brief(&process).await;
+            answer.insert("outcome".to_owned(), "created".into());
+            return Ok(answer);
         }
         let launched = self.api.restart(&id, None).await?;
         let mut answer = self.brief(&launched.process).await;

@@ -154,6 +154,27 @@ pub(crate) struct RestartInput {
     /// Stop a live process first
     #[serde(default)]
     pub(crate) stop: bool,
+    /// Run only its failed tests
+    #[serde(default)]
+    pub(crate) failed_tests: bool,
+}
+
+/// Arguments of `get_test_results`.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct TestsInput {
+    /// Id, unique prefix or name
+    pub(crate) process_id: ProcessReference,
+    /// List all tests; default: failures
+    #[serde(default)]
+    pub(crate) all: bool,
+    /// Earlier run: list new, fixed and still failing tests
+    pub(crate) compare_with: Option<ProcessReference>,
+    /// Cursor of the previous page
+    pub(crate) cursor: Option<String>,
+    /// Result size; default 1500
+    #[schemars(range(min = 150, max = 8_000))]
+    pub(crate) max_tokens: Option<u32>,
 }
 
 /// Arguments of `stop_background_process`.

@@ -29,7 +29,7 @@ async fn list_of_tools_is_sorted_and_the_same_for_all_clients() {
     for era in [Era::Initialize, Era::Stateless] {
         let listed = world.client(era).await.running.list_all_tools().await.unwrap();
         let names: Vec<&str> = listed.iter().map(|tool| tool.name.as_ref()).collect();
-        assert!(names.is_sorted() && names.len() == 17, "{names:?}");
+        assert!(names.is_sorted() && names.len() == 18, "{names:?}");
     }
 }
 
@@ -140,6 +140,7 @@ async fn tools_have_correct_annotations() {
     let expected = [
         "get_background_process_status",
         "get_process_status",
+        "get_test_results",
         "list_background_processes",
         "read_artifacts",
         "read_process_output",

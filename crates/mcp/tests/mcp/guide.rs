@@ -176,6 +176,22 @@ fn example(tool: &str) -> (Value, Value) {
                 "suggested_wait_s": 28,
             }),
         ),
+        "get_test_results" => (
+            which,
+            json!({
+                "status": "failed",
+                "tests": { "framework": "pytest", "total": 9, "passed": 6, "failed": 3, "complete": true },
+                "groups": [{ "cause": "AssertionError: wrong user", "count": 3, "first": "tests/test_login.py::test_login" }],
+                "cases": [{
+                    "id": "tests/test_login.py::test_login",
+                    "outcome": "failed",
+                    "file": "tests/test_login.py",
+                    "line": 5,
+                    "message": "wrong user",
+                    "history": "new",
+                }],
+            }),
+        ),
         "read_artifacts" => (
             which,
             json!({

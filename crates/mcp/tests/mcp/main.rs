@@ -20,6 +20,7 @@ mod schema;
 mod sessions;
 mod socket;
 mod tasks;
+mod tests;
 mod tools;
 mod wait;
 mod world;

@@ -3,12 +3,13 @@
 use crate::schema;
 use longhaul_adapters::memory::MemoryStore;
 use longhaul_api::{Api, LaunchDefaults, Metrics};
-use longhaul_domain::NodeId;
-use longhaul_engine::ports::{Clock, NodeDescriptor, StartRequest, Store};
+use longhaul_domain::{AttemptNo, NodeId};
+use longhaul_engine::ports::{AttemptKey, Clock, NodeDescriptor, OutputSource, StartRequest, Store};
 use longhaul_engine::{Engine, EnginePorts, EngineSettings};
 use longhaul_mcp::McpInterface;
 use longhaul_testkit::fakes::{
-    ChildScript, FakeArtifactStore, FakeEnvironmentStore, ScriptedSpawner, SequentialIds, VirtualClock,
+    ChildScript, FakeArtifactStore, FakeEnvironmentStore, FakeTestFiles, ScriptedSpawner, SequentialIds,
+    VirtualClock,
 };
 use longhaul_wire::api::VersionReply;
 use rmcp::model::{
@@ -30,6 +31,7 @@ pub(crate) struct World {
     pub(crate) clock: VirtualClock,
     pub(crate) orders: Arc<Mutex<Vec<StartRequest>>>,
     pub(crate) artifacts: FakeArtifactStore,
+    spawner: Arc<ScriptedSpawner>,
     pub(crate) api: Api,
     pub(crate) mcp: McpInterface,
     pub(crate) state: tempfile::TempDir,
@@ -59,12 +61,13 @@ impl World {
             noted.lock().unwrap().push(order.clone());
             script(&order.command.program, &order.command.args)
         }));
-        let settings = EngineSettings::of(NodeDescriptor {
+        let mut settings = EngineSettings::of(NodeDescriptor {
             id: NodeId::new("here").unwrap(),
             home: None,
             boot: "boot-1".to_owned(),
             version: "0".to_owned(),
         });
+        settings.test_runs.files = Arc::new(FakeTestFiles::default());
         let parts = EnginePorts {
             store,
             spawner: spawner.clone(),
@@ -93,7 +96,14 @@ impl World {
         };
         let state = tempfile::tempdir().unwrap();
         let mcp = McpInterface::open(api.clone(), state.path()).unwrap();
-        Self { clock, orders, artifacts: spawner.artifacts(), api, mcp, state }
+        Self { clock, orders, artifacts: spawner.artifacts(), spawner, api, mcp, state }
+    }
+
+    /// Prints a text as the output of a running command, and lets the command exit.
+    pub(crate) fn print_and_exit(&self, id: &str, text: &str, code: i32) {
+        let key = AttemptKey { id: id.parse().unwrap(), attempt: AttemptNo(1) };
+        self.spawner.output().write(key, OutputSource::Stdout, text.as_bytes());
+        self.spawner.exit(key, code);
     }
 
     /// Returns the MCP interface as it is after a restart, without the state that it had in memory.

@@ -1,4 +1,5 @@
 mod any;
+mod artifacts;
 mod golden;
 
 use super::*;

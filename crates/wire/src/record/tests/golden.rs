@@ -338,10 +338,6 @@ fn with_notices() -> Vec<Process> {
                 watch("err", WatchSource::Stderr),
             ];
         }),
-        asking(&|command| {
-            command.artifacts =
-                ["junit.xml", "target/**/*.log"].map(|text| ArtifactPattern::new(text).unwrap()).into();
-        }),
     ]
 }
 

@@ -1,0 +1,51 @@
+//! Implements `rerun-failed`.
+
+use super::foreground::{ForegroundSignals, follow_in_foreground};
+use super::handover::note_ignored_input;
+use super::run::announce;
+use crate::arguments::RerunFailedArgs;
+use crate::client::RequestPath;
+use crate::dispatch::VerbContext;
+use crate::exit_code::{DONE, ExitCodeMode, of_failure};
+use crate::failure::CliError;
+use crate::shell_word::shell_line;
+use longhaul_view::clean_label;
+use longhaul_wire::api::{LaunchReply, RerunFailedReply, RerunFailedRequest};
+
+/// Reason why the data in standard input is not forwarded.
+const NO_INPUT: &str = "the failed tests run without standard input";
+
+/// Runs only the failed tests of an ended process.
+pub(crate) async fn rerun_failed(context: &VerbContext, args: &RerunFailedArgs) -> Result<i32, CliError> {
+    // The signals are caught before the launch, so that an early Ctrl-C cancels the new process.
+    let signals = if args.background || args.dry_run { None } else { Some(ForegroundSignals::new()?) };
+    let path =
+        RequestPath::process_part(&args.id, "rerun-failed").with_some("revision", args.expected.revision);
+    let request = RerunFailedRequest { attempt: args.attempt, dry_run: args.dry_run };
+    let reply: Result<RerunFailedReply, CliError> = context.client.send(&path, &request).await;
+    let reply = reply.map_err(|failure| failure.of_launch(None))?;
+    let console = &context.console;
+    let line = clean_label(&shell_line(&reply.command)).into_owned();
+    let Some(process) = reply.process.clone() else {
+        if console.is_json() {
+            console.print_json(&reply)?
+        } else {
+            console.print(&format!("{line}\n"))?
+        }
+        return Ok(DONE);
+    };
+    note_ignored_input(context, NO_INPUT);
+    let tests = if reply.tests == 1 { "1 test".to_owned() } else { format!("{} tests", reply.tests) };
+    console.hint(&format!("runs {tests} again: {line}"));
+    match signals {
+        None => announce(context, LaunchReply { process, ..LaunchReply::default() }).await,
+        Some(signals) => match follow_in_foreground(context, process, signals, false).await {
+            Err(failure) => {
+                let code = of_failure(&failure, ExitCodeMode::PassThrough);
+                context.console.complain(failure);
+                Ok(code)
+            }
+            code => code,
+        },
+    }
+}

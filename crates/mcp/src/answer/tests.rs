@@ -1,0 +1,56 @@
+//! Result of `get_test_results`, which has the same form as in the HTTP API.
+
+use crate::answer::JsonObject;
+use serde_json::{Value, json};
+
+/// Fields that the schema names. The schema is short because agents pay for it in each conversation.
+const FIELDS: &[&str] = &["status", "tests", "groups", "collection_errors", "cases", "cursor"];
+
+/// Returns the schema of the result of `get_test_results`.
+pub(crate) fn tests_schema() -> JsonObject {
+    let fields: JsonObject = FIELDS.iter().map(|field| ((*field).to_owned(), json!({}))).collect();
+    JsonObject::from_iter([
+        ("type".to_owned(), Value::from("object")),
+        ("properties".to_owned(), Value::Object(fields)),
+    ])
+}
+
+/// Removes all fields that are null or zero or an empty list, also in inner objects. They would only cost tokens.
+pub(crate) fn without_nulls(fields: JsonObject) -> JsonObject {
+    let is_empty = |value: &Value| match value {
+        Value::Null => true,
+        Value::Array(items) => items.is_empty(),
+        Value::Number(number) => number.as_f64() == Some(0.0),
+        Value::Bool(_) | Value::String(_) | Value::Object(_) => false,
+    };
+    fields
+        .into_iter()
+        .filter(|(_, value)| !is_empty(value))
+        .map(|(name, value)| (name, inner_without_nulls(value)))
+        .collect()
+}
+
+fn inner_without_nulls(value: Value) -> Value {
+    match value {
+        Value::Object(fields) => Value::Object(without_nulls(fields)),
+        Value::Array(items) => items.into_iter().map(inner_without_nulls).collect(),
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_says_nothing_is_left_out() {
+        let Value::Object(fields) = json!({
+            "a": null, "b": [], "c": 0, "d": 0.0, "e": false, "f": "", "g": 1,
+            "h": { "i": null, "j": [{ "k": null, "l": 2 }] }
+        }) else {
+            panic!("it is an object")
+        };
+        let left = Value::Object(without_nulls(fields));
+        assert_eq!(left, json!({ "e": false, "f": "", "g": 1, "h": { "j": [{ "l": 2 }] } }));
+    }
+}
