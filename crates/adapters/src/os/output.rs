@@ -26,8 +26,11 @@ const ENDED: Duration = Duration::from_millis(100);
 /// Polling interval of a reader if no inotify watch is available.
 const UNWATCHED: Duration = Duration::from_millis(200);
 
-/// Delay before the next check after a change that did not concern the reader. Output and progress of an attempt are in
-/// the same directory, and a command may write one of them very often.
+/// Number of changes that did not concern a reader after which the reader waits before each further check. Output and
+/// progress of an attempt are in the same directory, and a command may write one of them very often.
+const MAX_UNRELATED: u32 = 8;
+
+/// Delay before such a check.
 const UNRELATED_CHANGE: Duration = Duration::from_millis(20);
 
 const LOG: &str = "output.log";
@@ -88,7 +91,7 @@ impl OsOutput {
             }
             Err(error) => return Err(failed(error)),
         };
-        let mut is_unrelated = false;
+        let mut unrelated = 0_u32;
         loop {
             // Subscribe before the check, so that no change between the two is missed.
             let growth = interest.growth();
@@ -105,10 +108,10 @@ impl OsOutput {
                 };
             }
             growth.await;
-            if is_unrelated {
+            unrelated = unrelated.saturating_add(1);
+            if unrelated > MAX_UNRELATED {
                 tokio::time::sleep(UNRELATED_CHANGE).await;
             }
-            is_unrelated = true;
         }
     }
 }

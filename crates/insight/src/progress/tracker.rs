@@ -80,7 +80,12 @@ impl ProgressParser {
     /// Creates a parser for the progress formats of common programs.
     #[must_use]
     pub fn auto() -> Self {
-        Self { pattern: None, stdout: LineStates::default(), stderr: LineStates::default(), followed: None }
+        Self {
+            pattern: None,
+            stdout: LineStates::default(),
+            stderr: LineStates::default(),
+            bar: BarChoice::default(),
+        }
     }
 
     /// Creates a parser for a user pattern. The pattern must contain the group `percent`, or the groups `done` and

@@ -42,7 +42,7 @@ impl ProgressFile {
         if is_too_large {
             // Without a crash point: a crash before or after this step leaves a valid file. A failure leaves the file
             // too large until the next check.
-            drop(rustix::fs::ftruncate(&self.file, 0));
+            let _retried = rustix::fs::ftruncate(&self.file, 0);
         }
     }
 

@@ -96,7 +96,7 @@ pub fn commands_to_run() -> impl Strategy<Value = CommandSpec> {
 }
 
 /// Generates ways in which progress is detected.
-pub fn progress_detections() -> impl Strategy<Value = ProgressDetection> {
+fn progress_detections() -> impl Strategy<Value = ProgressDetection> {
     prop_oneof![
         3 => Just(ProgressDetection::Off),
         1 => text().prop_map(|pattern| ProgressDetection::named(&pattern)),
