@@ -129,7 +129,7 @@ fn test_reportings() -> impl Strategy<Value = TestReporting> {
 }
 
 /// Generates ways in which progress is detected.
-pub(super) fn progress_detections() -> impl Strategy<Value = ProgressDetection> {
+fn progress_detections() -> impl Strategy<Value = ProgressDetection> {
     prop_oneof![
         3 => Just(ProgressDetection::Off),
         1 => text().prop_map(|pattern| ProgressDetection::named(&pattern)),
