@@ -8,7 +8,7 @@ mod reference;
 mod report;
 mod start;
 mod status;
-mod tests;
+mod test_results;
 mod wait;
 
 pub(crate) use output::MIN_BYTES;
