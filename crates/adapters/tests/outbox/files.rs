@@ -82,7 +82,7 @@ async fn live_processes_of_one_store_are_not_restored_to_another_store() {
     let StoreError::Unavailable { source } = refused else { panic!("{refused:?}") };
     let foreign = source.downcast_ref::<ForeignOutbox>().expect("nothing is damaged");
     assert_eq!((foreign.live, foreign.address.as_str()), (id, "here under another name"));
-    assert!(foreign.help().contains("use here under another name"), "{}", foreign.help());
+    assert!(foreign.help().contains("use the store here under another name"), "{}", foreign.help());
     assert!(OutboxStore::check_unfounded(&node.path(), "elsewhere").is_err());
     assert!(OutboxStore::check_unfounded(&node.path(), "here under another name").is_ok());
 

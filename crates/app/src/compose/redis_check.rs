@@ -532,7 +532,7 @@ warning  redis.clock             the server is 2500.00 ms ahead, within 0.06 ms
   why:  shown times and delays are wrong by this difference; leases use only the server's clock
   help: synchronise both clocks with NTP
 problem  redis.namespace         team
-  why:  a newer program wrote its layout, version 9; this program reads version 1
+  why:  a newer program wrote the namespace with layout version 9; this program reads version 1
   help: use a newer program; nothing was changed
 warning  redis.leases            lease 2 s, grace 10 s
   why:  a node renews its lease each second; such a short lease expires after a few late renewals
@@ -600,6 +600,6 @@ warning  redis.agreement         beta uses durability=cache&lease=5&grace=10; th
     #[tokio::test]
     async fn an_invalid_url_is_reported() {
         let report = DoctorReport::of(of_server("redis://host?durability=always").await);
-        assert!(report.text().contains("is not cache, single"), "{}", report.text());
+        assert!(report.text().contains("is not a valid value of `durability`: use cache, single"), "{}", report.text());
     }
 }

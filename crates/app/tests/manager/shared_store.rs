@@ -83,7 +83,7 @@ fn outbox_of_another_store_is_not_reported_as_damage() {
     let bench = bench.with_config(&format!("store = \"{}\"\n", server.url("two")));
     let said = bench.run(&["status"]);
     assert!(said.code == 6 && !said.err.contains("damaged"), "{said:?}");
-    for part in [waits.out.trim(), "namespace=one", "again until its processes", "outbox.sqlite away"] {
+    for part in [waits.out.trim(), "namespace=one", "until its processes have ended", "outbox.sqlite away"] {
         assert!(said.err.contains(part), "{part} in {}", said.err);
     }
     assert_eq!(server.keys("two"), 0);

@@ -59,6 +59,26 @@ const DESCRIBED: &[&str] = &[
     "tail",
     "next",
 ];
+/// Fields that the schema of the whole record names without a type.
+const NAMED: &[&str] = &[
+    "agent_id",
+    "command",
+    "completed_at",
+    "conditions",
+    "directory",
+    "elapsed_s",
+    "eta_s",
+    "first_error",
+    "listening_ports",
+    "queued_at",
+    "reason",
+    "result",
+    "session_id",
+    "stage",
+    "started_at",
+    "tests",
+    "usage",
+];
 /// Maximum length of a field in the whole record, in bytes of JSON.
 const MAX_FULL_FIELD_LEN: usize = 2 * 1024;
 /// Maximum length of a field in the short form, in bytes of JSON. One result contains up to sixteen processes.
@@ -235,7 +255,8 @@ fn next(view: &ProcessView) -> Option<&'static str> {
     }
 }
 
-/// Returns the schema of the whole record. To keep it short, only the most used fields have a type.
+/// Returns the schema of the whole record. To keep the list of tools short, the schema contains only the most used
+/// fields. The others are described in docs/reference/http.md.
 pub(crate) fn whole_schema() -> JsonObject {
     let record = schema::bare::<ProcessView>();
     let mut fields = spoken_fields(record.get("properties"));
@@ -264,6 +285,7 @@ pub(crate) fn whole_schema() -> JsonObject {
             *field = json!({});
         }
     }
+    fields.retain(|name, _| DESCRIBED.contains(&name.as_str()) || NAMED.contains(&name.as_str()));
     of_fields(fields)
 }
 

@@ -97,7 +97,7 @@ pub(crate) struct StartInput {
     /// Seconds without output and CPU use until stalled
     #[schemars(range(min = 0.0, max = MAX_DURATION_SECS))]
     pub(crate) stall_after_seconds: Option<f64>,
-    /// Find progress: auto (bars in the output), fd, off, or a regex with group percent, or done and total
+    /// Progress detection: auto (bars in the output), fd, off or a regex with group percent
     pub(crate) progress: Option<String>,
 }
 

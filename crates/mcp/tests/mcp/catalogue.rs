@@ -159,7 +159,7 @@ async fn tools_have_correct_annotations() {
 async fn read_only_client_sees_and_can_call_only_reading_tools() {
     let world = World::new().await;
     let reader = world.client_of(Era::Initialize, with(opening(), "read_only", json!(true))).await;
-    assert_eq!(reader.tools().len(), 6);
+    assert_eq!(reader.tools().len(), 8);
     let owner = world.client(Era::Initialize).await;
     let id = owner.start("run").await;
     for (tool, arguments) in [
