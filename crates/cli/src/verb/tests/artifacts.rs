@@ -121,18 +121,35 @@ fn about(asked: &FakeRequest) -> FakeResponse {
 #[test]
 fn report_shows_what_ran_how_it_ended_and_what_to_do_next() {
     let came = said("report lint", false, about);
-    assert_eq!(
-        came.out,
-        "\
-b7d0ha00-3333-4333-8333-333333333333  ✗ failed
-"
-    );
+    for line in [
+        "  why        exited with code 1\n",
+        "  error at   lint.py:7\n",
+        "  command    ruff check\n",
+        "  used       42s of processor time, at most 300 MiB of memory\n",
+        "  output     1.5 KiB\n",
+        "  artifacts  1 file (12 KiB): out/a.xml; 1 skipped\n",
+        "  first error\n    │ Traceback:\n",
+        "  last output\n    │ one\n    │ two ",
+        "longhaul artifacts b7d0ha00",
+    ] {
+        assert!(came.out.contains(line), "{line}{}", came.out);
+    }
+    assert!(!came.out.contains('\u{1b}'), "{}", came.out);
 }
 
 #[test]
 fn report_in_markdown_keeps_foreign_text_in_code() {
     let came = said("report lint --markdown", false, about);
-    assert_eq!(came.out, "");
+    let text = &came.out;
+    assert!(text.starts_with("### ❌ `ruff`\n\n`b7d0ha00 ruff"), "{text}");
+    // A value with backticks has a longer fence, and a vertical bar does not end its cell.
+    assert!(text.contains("| error | ``AssertionError: `a` \\| b`` |\n"), "{text}");
+    // The trace contains a fence of three backticks, so the block has four.
+    let block = "<details><summary>First error</summary>\n\n````text\nTraceback:\n";
+    assert!(text.contains(block) && text.contains("\n````\n\n</details>\n"), "{text}");
+    let outside: String = text.split("````").step_by(2).collect();
+    assert!(!outside.contains("@everyone") && !outside.contains("<img"), "{text}");
+    assert!(!text.contains('\u{1b}') && text.len() < 60_000, "{text}");
 }
 
 #[test]
