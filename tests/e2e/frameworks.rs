@@ -36,7 +36,7 @@ pub fn add(a: i32, b: i32) -> i32 { a + b }
 mod tests {
     #[test] fn ok() { assert_eq!(super::add(1, 1), 2); }
     #[test] fn bad() { assert_eq!(super::add(1, 1), 3, \"sum is off\"); }
-    #[test] #[ignore] fn slow() {}
+    #[test] #[ignore = \"slow\"] fn slow() {}
     #[test] #[should_panic] fn should() {}
 }
 ";

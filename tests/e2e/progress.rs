@@ -46,7 +46,7 @@ fn command_writes_its_progress_to_a_descriptor_while_no_manager_runs() {
     home.end_manager("-KILL");
     home.open_gate();
     until("the lines are written", || home.work().join("written").exists().then_some(()));
-    assert!(is_alive(pid), "the command goes on without a manager");
+    assert!(is_alive(pid), "the command keeps running without a manager");
     until_progress(&home, &id, 75.0);
 }
 

@@ -217,7 +217,7 @@ pub(crate) struct ConsoleState {
 #[cfg(test)]
 impl ConsoleState {
     pub(crate) fn text(&self) -> String {
-        String::from_utf8(self.text.borrow().clone()).unwrap()
+        String::from_utf8_lossy(&self.text.borrow()).into_owned()
     }
 
     /// Makes all further writes fail with this error.

@@ -16,6 +16,10 @@ use crate::time::Timestamp;
 use std::fmt;
 use std::time::Duration;
 
+mod reported;
+
+pub use reported::ReportedSpec;
+
 /// Everything that the caller specifies about a process when it submits the process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Spec {
@@ -419,31 +423,6 @@ pub struct ResourceLimits {
     pub processes: Option<u64>,
     /// Maximum size of a file that the command writes, in bytes.
     pub file_bytes: Option<u64>,
-}
-
-/// Work that the caller does itself and reports.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ReportedSpec {
-    /// Label that the caller gives to the place of the work. Even if a node has this name, that node does not become
-    /// the owner.
-    pub node: Option<NodeId>,
-    /// True if the work waits for a slot of its key instead of starting immediately.
-    pub queued: bool,
-    /// Maximum time between two heartbeats; the process is interrupted if none arrives in time.
-    pub heartbeat: Option<Duration>,
-    /// Time within which the reporter must acknowledge a cancel. After that time, the process is recorded as cancelled.
-    pub grace: Duration,
-}
-
-impl ReportedSpec {
-    /// Default of `grace`.
-    pub const DEFAULT_GRACE: Duration = Duration::from_secs(60);
-}
-
-impl Default for ReportedSpec {
-    fn default() -> Self {
-        Self { node: None, queued: false, heartbeat: None, grace: Self::DEFAULT_GRACE }
-    }
 }
 
 /// The agent on whose behalf a process works, and its task.

@@ -23,7 +23,7 @@ pub(super) fn unstored(error: &StoreError) -> ApiError {
         StoreError::Unknown { .. } => {
             ApiError::new(503, "outcome_unknown", "the store may or may not have made the change")
                 .because(why)
-                .help("check whether the change was made; a launch with a launch key can be repeated safely")
+                .help("check whether the change was made before you try again; a launch with a launch key can be repeated safely")
         }
         StoreError::Fenced { .. } => ApiError::new(503, "store_unavailable", title)
             .because(why)

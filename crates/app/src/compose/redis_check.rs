@@ -600,6 +600,10 @@ warning  redis.agreement         beta uses durability=cache&lease=5&grace=10; th
     #[tokio::test]
     async fn an_invalid_url_is_reported() {
         let report = DoctorReport::of(of_server("redis://host?durability=always").await);
-        assert!(report.text().contains("is not a valid value of `durability`: use cache, single"), "{}", report.text());
+        assert!(
+            report.text().contains("is not a valid value of `durability`: use cache, single"),
+            "{}",
+            report.text()
+        );
     }
 }

@@ -33,6 +33,21 @@ pub struct ConfigEntry {
     pub origin: ValueOrigin,
 }
 
+impl ConfigEntry {
+    /// Returns the value of a number or a size, and 0 for any other value.
+    pub(crate) fn number(&self) -> u64 {
+        match self.value {
+            ConfigValue::Count(number) | ConfigValue::Size(number) => number,
+            ConfigValue::Flag(_)
+            | ConfigValue::Span(_)
+            | ConfigValue::Never
+            | ConfigValue::Text(_)
+            | ConfigValue::List(_)
+            | ConfigValue::Commands(_) => 0,
+        }
+    }
+}
+
 impl Layers {
     /// Returns the value of a key. Returns `None` if the key is not set and has no default.
     #[must_use]

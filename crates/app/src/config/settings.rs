@@ -157,7 +157,7 @@ impl ManagerConfig {
             policy: Policy {
                 slots: layers
                     .slots()
-                    .map(|(pattern, setting)| (pattern.to_owned(), clamped(number(setting))))
+                    .map(|(pattern, setting)| (pattern.to_owned(), clamped(ConfigEntry::number(setting))))
                     .collect(),
                 ..Policy::default()
             },
@@ -462,7 +462,7 @@ fn level_limits(layers: &Layers) -> BTreeMap<Level, ResourceLimits> {
             | ConfigValue::Never
             | ConfigValue::Text(_)
             | ConfigValue::List(_)
-            | ConfigValue::Commands(_) => number(setting),
+            | ConfigValue::Commands(_) => ConfigEntry::number(setting),
         };
         let limit = Some(limit).filter(|limit| *limit > 0);
         match name {
@@ -483,23 +483,11 @@ fn bound(layers: &Layers, key: &'static ConfigKey) -> Option<u64> {
 }
 
 fn count(layers: &Layers, key: &'static ConfigKey) -> u64 {
-    layers.setting(key).map_or(0, number)
+    layers.setting(key).map_or(0, ConfigEntry::number)
 }
 
 fn small(layers: &Layers, key: &'static ConfigKey) -> u32 {
     clamped(count(layers, key))
-}
-
-fn number(setting: &ConfigEntry) -> u64 {
-    match setting.value {
-        ConfigValue::Count(number) | ConfigValue::Size(number) => number,
-        ConfigValue::Flag(_)
-        | ConfigValue::Span(_)
-        | ConfigValue::Never
-        | ConfigValue::Text(_)
-        | ConfigValue::List(_)
-        | ConfigValue::Commands(_) => 0,
-    }
 }
 
 fn clamped(number: u64) -> u32 {

@@ -16,9 +16,7 @@ use crate::test_report::{TestReport, TestTally};
 use crate::time::Timestamp;
 use std::time::Duration;
 
-/// Time by which a report of the worker may arrive late. A report that is older than the latest report by more than this
-/// time is outdated: a manager that was restarted reads it again.
-const LATE_REPORT: Duration = Duration::from_secs(2);
+mod output;
 
 impl Decider<'_> {
     pub(super) fn on_observation(&self, observation: &Observation) -> Decision {
@@ -375,35 +373,6 @@ impl Decider<'_> {
         }
     }
 
-    /// Adds facts that were read from the output of an agent. The end of the attempt is observed after them.
-    fn outcome_read(&self, outcome: &ReportedOutcome, stage: Option<&Stage>) -> Decision {
-        match &self.process.state {
-            State::Starting { .. }
-            | State::Running { .. }
-            | State::Paused { .. }
-            | State::Stopping { .. } => {
-                let mut step = Decision::nothing();
-                let known = &self.process.reported;
-                let next = known.completed_from(outcome);
-                if next != *known {
-                    step.events.push(self.event(Fact::OutcomeReported(next)));
-                }
-                if let Some(stage) = stage.filter(|stage| self.live_stats.stage.as_ref() != Some(*stage)) {
-                    step.events.push(self.event(Fact::StageChanged { stage: stage.clone() }));
-                    let report = ProgressReport { stage: Some(stage.clone()), ..ProgressReport::default() };
-                    step.effects.push(Effect::Keep { report });
-                }
-                step.note = step.events.is_empty().then_some(NoOpReason::NoChange);
-                step
-            }
-            State::Pending(_)
-            | State::Reported { .. }
-            | State::CancelRequested { .. }
-            | State::AwaitingChildren(_)
-            | State::Ended(_) => Decision::noted(NoOpReason::Stale),
-        }
-    }
-
     /// Records matching output, even of a paused or stopping command.
     fn output_matched(&self, fact: Fact, at: Timestamp) -> Decision {
         match &self.process.state {
@@ -417,75 +386,6 @@ impl Decider<'_> {
             | State::CancelRequested { .. }
             | State::AwaitingChildren(_)
             | State::Ended(_) => Decision::noted(NoOpReason::Stale),
-        }
-    }
-
-    /// Keeps the number of tests as a live stat, so that it creates no event.
-    fn tests_counted(&self, tally: TestTally) -> Decision {
-        match &self.process.state {
-            State::Running { .. } | State::Paused { .. } | State::Stopping { execution: Some(_), .. } => {
-                let report = ProgressReport { tests: Some(tally), ..ProgressReport::default() };
-                Decision { effects: vec![Effect::Keep { report }], ..Decision::nothing() }
-            }
-            State::Pending(_)
-            | State::Starting { .. }
-            | State::Reported { .. }
-            | State::Stopping { execution: None, .. }
-            | State::CancelRequested { .. }
-            | State::AwaitingChildren(_)
-            | State::Ended(_) => Decision::noted(NoOpReason::Stale),
-        }
-    }
-
-    /// Records test results, even after the end of the attempt. They never change the ending.
-    fn tests_reported(&self, report: &TestReport) -> Decision {
-        let has_run = match &self.process.state {
-            State::Running { .. }
-            | State::Paused { .. }
-            | State::Stopping { execution: Some(_), .. }
-            | State::AwaitingChildren(_)
-            | State::Ended(_)
-            | State::Pending(Pending::Retrying { .. }) => self.process.attempt > AttemptNo(0),
-            // The exit of an attempt may be observed before its start.
-            State::Starting { .. } | State::Stopping { execution: None, .. } => true,
-            State::Pending(_) | State::Reported { .. } | State::CancelRequested { .. } => false,
-        };
-        if !has_run || self.process.spec.command().is_none() {
-            return Decision::noted(NoOpReason::Stale);
-        }
-        if self.process.tests.as_deref() == Some(report) {
-            return Decision::noted(NoOpReason::NoChange);
-        }
-        let known_doubt = self.process.tests.as_ref().and_then(|tests| tests.doubt.as_ref());
-        let new_doubt = report.doubt.as_ref().filter(|doubt| Some(*doubt) != known_doubt);
-        let mut events = vec![self.event(Fact::TestsReported(Box::new(report.clone())))];
-        events.extend(new_doubt.map(|doubt| self.event(Fact::TestsDoubted(doubt.clone()))));
-        Decision { events, ..Decision::nothing() }
-    }
-
-    /// Keeps progress that was found, unless it is known already or the worker reports its progress itself. A manager
-    /// that was restarted finds the same progress again.
-    fn progress_observed(&self, report: &ProgressReport, at: Timestamp) -> Decision {
-        match &self.process.state {
-            State::Starting { .. }
-            | State::Running { .. }
-            | State::Reported { .. }
-            | State::Paused { .. }
-            | State::Stopping { .. }
-            | State::CancelRequested { .. } => {
-                let now = self.ctx.now;
-                let eta = report.eta.map(|eta| eta.saturating_sub(now.since(at)));
-                let report = ProgressReport { eta, ..report.clone() };
-                let reported_later = report.source == ProgressSource::Worker
-                    && self.live_stats.last_heartbeat.is_some_and(|last| at.plus(LATE_REPORT) < last);
-                if reported_later || !self.live_stats.is_changed_by(now, &report) {
-                    return Decision::noted(NoOpReason::NoChange);
-                }
-                self.kept(&report)
-            }
-            State::Pending(_) | State::AwaitingChildren(_) | State::Ended(_) => {
-                Decision::noted(NoOpReason::Stale)
-            }
         }
     }
 

@@ -216,7 +216,7 @@ async fn work_whose_progress_stops_is_stalled_until_it_advances() {
         world.pass(seconds(1)).await;
     }
     assert!(world.holds(id, Condition::Stalled).await);
-    assert!(!world.holds(other, Condition::Stalled).await, "without progress, output is a sign of life");
+    assert!(!world.holds(other, Condition::Stalled).await, "without progress, output ends the silence");
     let stage = Some(Stage::new("copy").unwrap());
     let report = longhaul_domain::ProgressReport { stage, ..longhaul_domain::ProgressReport::default() };
     world.ask(id, longhaul_domain::Action::Progress(report)).await.unwrap();

@@ -31,7 +31,7 @@ pub fn detect(argv: &[String], environment: &[&str]) -> Option<DetectedTests> {
     Some(DetectedTests { framework: detected.framework.or_else(by_environment), ..detected })
 }
 
-fn is_shell(program: &str) -> bool {
+pub(super) fn is_shell(program: &str) -> bool {
     matches!(base_name(program), "sh" | "bash" | "dash" | "zsh" | "ksh" | "ash")
 }
 

@@ -17,6 +17,7 @@ pub fn rerun_command(framework: Framework, argv: &[String], failed: &[FailedTest
     if failed.is_empty() {
         return None;
     }
+    let argv = &without_shell(argv);
     let start = first_argument(framework, argv)?;
     let (command, arguments) = argv.split_at_checked(start)?;
     let mut rerun = command.to_vec();
@@ -138,6 +139,21 @@ const SCRIPT_VALUES: [&str; 12] = [
     "--project",
     "--environment",
 ];
+
+/// Replaces a shell and its script by the command in the script, if the script is a single command without quotes,
+/// expansions, assignments and other syntax of the shell.
+fn without_shell(argv: &[String]) -> Vec<String> {
+    let is_plain = |script: &str| {
+        script.chars().all(|c| c.is_ascii_alphanumeric() || " _-./:,@%+=".contains(c))
+            && !script.split_whitespace().next().unwrap_or_default().contains('=')
+    };
+    match argv {
+        [shell, option, script] if super::detect::is_shell(shell) && option == "-c" && is_plain(script) => {
+            script.split_whitespace().map(str::to_owned).collect()
+        }
+        _ => argv.to_vec(),
+    }
+}
 
 /// Returns the index of the first argument after the name of the framework.
 fn first_argument(framework: Framework, argv: &[String]) -> Option<usize> {
@@ -295,6 +311,19 @@ mod tests {
     fn rerun(framework: Framework, command: &str, ids: &[&str], file: Option<&str>) -> Option<Vec<String>> {
         let argv: Vec<String> = command.split(' ').map(str::to_owned).collect();
         rerun_command(framework, &argv, &failed(ids, file))
+    }
+
+    #[test]
+    fn single_command_of_a_shell_script_is_run_without_the_shell() {
+        let of_script = |script: &str| {
+            let argv = ["/bin/sh", "-c", script].map(str::to_owned);
+            rerun_command(Framework::Pytest, &argv, &failed(&["t.py::a"], None))
+        };
+        let expected = ["pytest", "-q", "t.py::a"].map(str::to_owned).to_vec();
+        assert_eq!(of_script("pytest -q tests"), Some(expected));
+        for script in ["pytest $ARGS", "cd a && pytest", "pytest 'a b'", "A=1 pytest", "pytest | tee log"] {
+            assert_eq!(of_script(script), None, "{script}");
+        }
     }
 
     #[test]

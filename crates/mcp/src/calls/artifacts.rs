@@ -37,7 +37,7 @@ impl ToolContext<'_> {
         let mut reader = self.api.open_artifact(&id, ArtifactQuery { path, attempt: None, from }).await?;
         let mut content = Vec::new();
         let mut is_over = false;
-        // One more byte shows whether the file goes on.
+        // One more byte shows whether the file has more content.
         while content.len() <= wanted && !is_over {
             match reader.next().await? {
                 Some(part) => content.extend_from_slice(&part),

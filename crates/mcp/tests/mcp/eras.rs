@@ -33,10 +33,10 @@ async fn every_revision_with_an_introduction_is_spoken() {
         wire.say(json!({ "jsonrpc": "2.0", "id": 2, "method": "tools/list" })).await;
         let tools = wire.hear().await;
         let listed = tools["result"]["tools"].as_array().unwrap();
-        assert_eq!(listed.len(), 16, "{version}");
+        assert_eq!(listed.len(), 18, "{version}");
         // Protocol revisions without structured content have no output schemas.
         let described = listed.iter().filter(|tool| tool.get("outputSchema").is_some()).count();
-        assert_eq!(described, if version < "2025-06-18" { 0 } else { 16 }, "{version}");
+        assert_eq!(described, if version < "2025-06-18" { 0 } else { 18 }, "{version}");
         assert!(tools["result"].get("resultType").is_none(), "{version}");
     }
 }

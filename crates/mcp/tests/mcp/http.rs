@@ -82,7 +82,7 @@ async fn client_of_the_newer_era_needs_no_introduction() {
     assert_eq!(status, StatusCode::OK, "{answer}");
     assert!(answer["result"]["supportedVersions"].as_array().unwrap().contains(&json!(NEW)), "{answer}");
     let (_, tools) = face.ask("tools/list", None, json!({})).await;
-    assert_eq!(tools["result"]["tools"].as_array().unwrap().len(), 16);
+    assert_eq!(tools["result"]["tools"].as_array().unwrap().len(), 18);
     let refused = face.call("start_background_process", launch("run")).await;
     assert_eq!(said(&refused)["code"], "invalid_request");
     let started = face.call("start_background_process", with(launch("run"), "cwd", json!("/w"))).await;
@@ -170,7 +170,7 @@ async fn header_that_contradicts_the_body_is_refused() {
 async fn reader_over_http_changes_nothing() {
     let face = face(true).await;
     let (_, tools) = face.ask("tools/list", None, json!({})).await;
-    assert_eq!(tools["result"]["tools"].as_array().unwrap().len(), 6);
+    assert_eq!(tools["result"]["tools"].as_array().unwrap().len(), 8);
     assert_eq!(tools["result"]["cacheScope"], "private");
     let refused = face.call("start_background_process", with(launch("run"), "cwd", json!("/w"))).await;
     assert_eq!(said(&refused)["code"], "read_only");
