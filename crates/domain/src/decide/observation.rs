@@ -5,16 +5,12 @@ use crate::condition::Condition;
 use crate::effect::{Decision, Effect, NoOpReason};
 use crate::ending::{Ending, Exit, ExitStatus, Failure, Interruption, StartFailure, StopCause};
 use crate::event::{Event, Fact};
-use crate::id::{AttemptNo, NodeId, Stage};
+use crate::id::{AttemptNo, NodeId};
 use crate::input::Observation;
-use crate::outcome::ReportedOutcome;
 use crate::process::MAX_NEVER_RAN;
-use crate::progress::{ProgressReport, ProgressSource};
 use crate::spec::Work;
 use crate::state::{Containment, Pending, State};
-use crate::test_report::{TestReport, TestTally};
 use crate::time::Timestamp;
-use std::time::Duration;
 
 mod output;
 
