@@ -45,7 +45,7 @@ fn files_of_a_command_are_kept_listed_and_served() {
     assert_eq!(fs::read_to_string(home.work().join("all/out/deep/b.xml")).unwrap(), "two\n");
     let (code, problem) = http(&home, "GET", "/v1/processes/build/artifacts/out/c.txt", &Value::Null);
     assert_eq!((code, problem["type"].as_str()), (404, Some("artifact_not_found")));
-    assert_eq!(home.run(&["artifacts", "build", "--get", "out/c.txt"]).code, 1);
+    assert_eq!(home.run(&["artifacts", "build", "--get", "out/c.txt"]).code, 3);
 
     let id = home.record("build")["id"].as_str().unwrap().to_owned();
     let attempt = home.state().join("attempts").join(&id);
@@ -110,7 +110,7 @@ fn next_manager_copies_what_a_killed_one_did_not() {
     let id = home.ok(&["run", "-b", "--artifact", "a.txt", "--shell", &format!("{GATED}; echo done >a.txt")]);
     home.until_status(&id, "running");
     assert_eq!(listed(&home, &id)["state"], "pending");
-    kill("KILL", home.manager().unwrap());
+    kill("-KILL", home.manager().unwrap());
     home.open_gate();
     home.until_written("a.txt");
     home.until_status(&id, "completed");

@@ -53,17 +53,23 @@ fn command_writes_its_progress_to_a_descriptor_while_no_manager_runs() {
 #[test]
 fn hostile_progress_file_disturbs_neither_the_command_nor_the_manager() {
     let home = Home::new();
-    let script = "head -c 3000000 /dev/urandom >&$LONGHAUL_PROGRESS_FD; \
-                  echo >&$LONGHAUL_PROGRESS_FD; \
-                  echo '{\"percent\":1e300,\"eta_s\":-1}' >&$LONGHAUL_PROGRESS_FD; \
-                  echo \"{\\\"stage\\\":\\\"$(head -c 90000 /dev/zero | tr '\\0' x)\\\"}\" >&$LONGHAUL_PROGRESS_FD; \
-                  sleep 60";
-    let id = home.ok(&["run", "-b", "--progress", "fd", "--", "sh", "-c", script]);
-    until_progress(&home, &id, 100.0);
-    let attempt = home.state().join("attempts").join(&id).join("1/progress");
+    let script = format!(
+        "head -c 3000000 /dev/urandom >&$LONGHAUL_PROGRESS_FD; \
+         echo >&$LONGHAUL_PROGRESS_FD; \
+         echo '{{\"eta_s\":-1}}' >&$LONGHAUL_PROGRESS_FD; \
+         echo \"{{\\\"stage\\\":\\\"$(head -c 90000 /dev/zero | tr '\\0' x)\\\"}}\" >&$LONGHAUL_PROGRESS_FD; \
+         touch written; {GATED}; \
+         echo '{{\"percent\":40}}' >&$LONGHAUL_PROGRESS_FD; \
+         sleep 60"
+    );
+    let id = home.ok(&["run", "-b", "--progress", "fd", "--", "sh", "-c", &script]);
+    home.until_written("written");
+    let file = home.state().join("attempts").join(&id).join("1/progress");
     until("the file is emptied", || {
-        std::fs::metadata(&attempt).is_ok_and(|file| file.len() <= 256 << 10).then_some(())
+        std::fs::metadata(&file).is_ok_and(|file| file.len() <= 256 << 10).then_some(())
     });
+    home.open_gate();
+    until_progress(&home, &id, 40.0);
     assert_eq!(home.status(&id), "running");
     assert!(home.record(&id)["stage"].is_null());
 }

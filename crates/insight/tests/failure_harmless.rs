@@ -1,7 +1,5 @@
 //! Checks that lines which only mention an error do not hide the error that ended the command.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
-
 use longhaul_insight::failure::{Analyzer, Finding, RuleSet, Stream, primary};
 
 /// Lines of commands that continued: logs, names of tests, errors that were handled, and retries that succeeded.

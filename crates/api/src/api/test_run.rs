@@ -70,7 +70,7 @@ impl Api {
         }
         if page.has_more || view.cases.len() < page.tests.len() {
             let ends = page.tests.iter().map(|(_, end)| *end);
-            let from = ends.take(view.cases.len()).last().unwrap_or(place.from);
+            let from = ends.take(view.cases.len()).max().unwrap_or(place.from);
             view.cursor = Some(TestCursor { from, ..place }.to_string());
         }
         Ok(view)

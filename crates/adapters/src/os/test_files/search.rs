@@ -103,11 +103,8 @@ impl ReportSearch {
     }
 
     fn add(&mut self, at: &OwnedFd, path: &str, name: &str) -> io::Result<()> {
-        let file = match open_regular(at, name, OFlags::RDONLY) {
-            Ok(file) => file,
-            // Another kind of file, a link, or a file that cannot be read is no report.
-            Err(_) => return Ok(()),
-        };
+        // Another kind of file, a link, or a file that cannot be read is no report.
+        let Ok(file) = open_regular(at, name, OFlags::RDONLY) else { return Ok(()) };
         let metadata = file.metadata()?;
         let changed = metadata.modified()?.duration_since(UNIX_EPOCH).unwrap_or_default();
         self.found.push(FoundReport {

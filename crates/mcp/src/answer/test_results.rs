@@ -34,7 +34,7 @@ fn inner_without_nulls(value: Value) -> Value {
     match value {
         Value::Object(fields) => Value::Object(without_nulls(fields)),
         Value::Array(items) => items.into_iter().map(inner_without_nulls).collect(),
-        other => other,
+        other @ (Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_)) => other,
     }
 }
 
