@@ -198,24 +198,27 @@ async fn perform(context: &VerbContext, command: Verb) -> i32 {
 }
 
 /// Executes a client subcommand. Returns its outcome, and the mode in which the outcome becomes an exit code.
+///
+/// The futures of the largest subcommands are boxed, because the future of this function would otherwise overflow the
+/// stack of a test thread.
 pub(crate) async fn outcome_of(
     context: &VerbContext,
     command: &Verb,
 ) -> (Result<i32, CliError>, ExitCodeMode) {
     match command {
         Verb::Run(args) if args.background || args.dry_run => {
-            (verb::run(context, args).await, ExitCodeMode::Control)
+            (Box::pin(verb::run(context, args)).await, ExitCodeMode::Control)
         }
-        Verb::Run(args) => (verb::run(context, args).await, ExitCodeMode::PassThrough),
+        Verb::Run(args) => (Box::pin(verb::run(context, args)).await, ExitCodeMode::PassThrough),
         Verb::Task(args) if args.background || args.dry_run => {
-            (verb::task(context, args).await, ExitCodeMode::Control)
+            (Box::pin(verb::task(context, args)).await, ExitCodeMode::Control)
         }
-        Verb::Task(args) => (verb::task(context, args).await, ExitCodeMode::PassThrough),
-        Verb::Runner(args) => (verb::runner(context, args).await, ExitCodeMode::PassThrough),
+        Verb::Task(args) => (Box::pin(verb::task(context, args)).await, ExitCodeMode::PassThrough),
+        Verb::Runner(args) => (Box::pin(verb::runner(context, args)).await, ExitCodeMode::PassThrough),
         Verb::Status(args) if args.watch => {
             (or_ctrl_c(verb::status(context, args)).await, ExitCodeMode::Control)
         }
-        Verb::Status(args) => (verb::status(context, args).await, ExitCodeMode::Control),
+        Verb::Status(args) => (Box::pin(verb::status(context, args)).await, ExitCodeMode::Control),
         Verb::Logs(args) => (
             or_ctrl_c(verb::logs(context, args)).await,
             if args.exit_status { ExitCodeMode::PassThrough } else { ExitCodeMode::Control },
@@ -224,7 +227,7 @@ pub(crate) async fn outcome_of(
         Verb::Send(args) => (or_ctrl_c(verb::send(context, args)).await, ExitCodeMode::Control),
         Verb::Events(args) => (or_ctrl_c(verb::events(context, args)).await, ExitCodeMode::Control),
         Verb::Cancel(args) => (verb::cancel(context, args).await, ExitCodeMode::Control),
-        Verb::Restart(args) => (verb::restart(context, args).await, ExitCodeMode::Control),
+        Verb::Restart(args) => (Box::pin(verb::restart(context, args)).await, ExitCodeMode::Control),
         Verb::Retry(args) => (verb::retry(context, args).await, ExitCodeMode::Control),
         Verb::Pause(args) => (verb::pause(context, args).await, ExitCodeMode::Control),
         Verb::Resume(args) => (verb::resume(context, args).await, ExitCodeMode::Control),
@@ -233,10 +236,10 @@ pub(crate) async fn outcome_of(
         Verb::Artifacts(args) => (or_ctrl_c(verb::artifacts(context, args)).await, ExitCodeMode::Control),
         Verb::Tests(args) => (or_ctrl_c(verb::test_run(context, args)).await, ExitCodeMode::Control),
         Verb::RerunFailed(args) => (
-            verb::rerun_failed(context, args).await,
+            Box::pin(verb::rerun_failed(context, args)).await,
             if args.background || args.dry_run { ExitCodeMode::Control } else { ExitCodeMode::PassThrough },
         ),
-        Verb::Report(args) => (verb::report(context, args).await, ExitCodeMode::Control),
+        Verb::Report(args) => (Box::pin(verb::report(context, args)).await, ExitCodeMode::Control),
         Verb::Why(args) => (verb::why(context, args).await, ExitCodeMode::Control),
         Verb::Queue(args) => (verb::queue(context, args).await, ExitCodeMode::Control),
         Verb::Node(args) => (verb::node(context, args).await, ExitCodeMode::Control),
@@ -249,7 +252,7 @@ pub(crate) async fn outcome_of(
         Verb::Progress(args) => (verb::progress(context, args).await, ExitCodeMode::Control),
         Verb::Result(args) => (verb::result(context, args).await, ExitCodeMode::Control),
         Verb::Error(args) => (verb::error(context, args).await, ExitCodeMode::Control),
-        Verb::Mcp(args) => (verb::mcp(context, args).await, ExitCodeMode::Control),
+        Verb::Mcp(args) => (Box::pin(verb::mcp(context, args)).await, ExitCodeMode::Control),
         Verb::Serve(_)
         | Verb::Token(_)
         | Verb::Init(_)

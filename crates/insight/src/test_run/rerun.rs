@@ -389,8 +389,6 @@ mod tests {
         assert_eq!(rerun(Framework::Pytest, "pytest", &[], None), None);
         assert_eq!(rerun(Framework::Tap, "prove -v", &["a"], None), None);
         assert_eq!(rerun(Framework::Jest, "npm test", &["a"], None), None);
-        let script = ["sh", "-c", "pytest -q"].map(str::to_owned);
-        assert_eq!(rerun_command(Framework::Pytest, &script, &failed(&["a"], None)), None);
         let long = "n".repeat(1000);
         assert_eq!(rerun(Framework::Pytest, "pytest", &[long.as_str(); 200], None), None);
     }

@@ -69,11 +69,11 @@ pub(crate) struct StartInput {
     pub(crate) artifacts: Vec<String>,
     /// Task for an agent that runs as this process
     pub(crate) prompt: Option<String>,
-    /// Runner of the agent, such as claude, codex, gemini, jules
+    /// Runner, such as claude, codex, gemini, jules
     pub(crate) agent: Option<String>,
     /// Model of the agent
     pub(crate) model: Option<String>,
-    /// Id of your message that asked for it
+    /// Id of the message that asked
     pub(crate) parent_message_id: Option<String>,
     /// Output to report as an event: NAME=REGEX
     #[serde(default)]

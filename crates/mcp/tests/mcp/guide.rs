@@ -233,7 +233,6 @@ fn example(tool: &str) -> (Value, Value) {
                 "process_type": "test_suite",
                 "status": "running",
                 "terminal": false,
-                "restarted_from": ID,
                 "outcome": "created",
             }),
         ),
