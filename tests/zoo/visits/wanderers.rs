@@ -66,7 +66,8 @@ fn daemon(cell: &Cell) {
 fn leaves_storm(cell: &Cell) {
     let view = cell.show(&["leaves-storm"], &hasty()).ends();
     assert_eq!(end(&view), ("failed", Some(4), None, None, None), "{view}");
-    assert_eq!(view["exit"]["leftovers_found"], 1, "{view}");
+    // For a moment, a process of the storm and its successor are both alive.
+    assert!(matches!(view["exit"]["leftovers_found"].as_u64(), Some(1 | 2)), "{view}");
 }
 
 fn holds_output(cell: &Cell) {
