@@ -155,9 +155,9 @@ fn first_restart_after_all_programs_were_killed_runs_no_child_twice() {
     home.until_written("kids");
     let kid = home.record("kid")["id"].as_str().unwrap().to_owned();
     let of = |id: &str| [home.shim(id), home.pid(id)];
-    let commands = [of(&lead), of(&kid)].concat();
-    kill_together("-KILL", &[&[home.manager().unwrap()], commands.as_slice()].concat());
-    until("everything has ended", || commands.iter().all(|pid| !is_alive(*pid)).then_some(()));
+    let all = [vec![home.manager().unwrap()], of(&lead).to_vec(), of(&kid).to_vec()].concat();
+    kill_together("-KILL", &all);
+    until("everything has ended", || all.iter().all(|pid| !is_alive(*pid)).then_some(()));
     let restarted = home.ok(&["restart", "--interrupted", "--with-children"]);
     assert_eq!(restarted.lines().count(), 1, "only the root is restarted: {restarted}");
     let live = || -> Vec<serde_json::Value> {
