@@ -23,6 +23,8 @@ const LONG_RUN: ToolOptions = ToolOptions { timeout: Duration::from_secs(600), s
 const POLL: ToolOptions = ToolOptions { timeout: Duration::from_secs(60), shows_output: false };
 /// Time limit of the cancellation. It is shorter than the grace period of the process.
 const CANCEL: ToolOptions = ToolOptions { timeout: Duration::from_secs(20), shows_output: true };
+/// Delay before the command that cancels a remote session is repeated.
+const CANCEL_RETRY_DELAY: Duration = Duration::from_millis(200);
 /// Number of consecutive polls without a state after which the session counts as lost.
 const MAX_FAILED_POLLS: u32 = 10;
 /// Number of tries to fetch the result.
@@ -300,7 +302,14 @@ impl<'a> RemoteSession<'a> {
         let (remains, why) = if self.plan.cancel.is_empty() {
             (true, format!("the remote session {session} continues: the runner has no command to cancel it"))
         } else {
-            match run_tool(&with_session(&self.plan.cancel, session), CANCEL, None).await {
+            let command = with_session(&self.plan.cancel, session);
+            let mut end = run_tool(&command, CANCEL, None).await;
+            if let ToolEnd::Failed { .. } = end {
+                // The stop of the process tree may also have reached the tool.
+                tokio::time::sleep(CANCEL_RETRY_DELAY).await;
+                end = run_tool(&command, CANCEL, None).await;
+            }
+            match end {
                 ToolEnd::Done(_) => (false, format!("cancelled the remote session {session}")),
                 ToolEnd::Failed { why, .. } | ToolEnd::CutOff { why, .. } => (
                     true,
