@@ -163,7 +163,8 @@ impl AttemptDirectory {
         Ok((open(OFlags::RDONLY)?, open(OFlags::WRONLY | OFlags::NONBLOCK)?))
     }
 
-    /// Creates the progress file and opens it for appending. A reader can empty the file later without disturbing the writer.
+    /// Creates the progress file and opens it for appending. A reader can empty the file later without disturbing the
+    /// writer.
     pub(crate) fn create_progress(&self) -> io::Result<OwnedFd> {
         self.remove(PROGRESS)?;
         let flags = OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW;
