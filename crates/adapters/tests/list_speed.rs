@@ -119,7 +119,7 @@ async fn fill(store: &Arc<dyn Store>) {
     }
 }
 
-/// Stores the record with this number. All processes end, except the first process and one of each thousand.
+/// Stores the record with this number. All processes end, except the first process and one in every thousand.
 async fn put(
     store: &Arc<dyn Store>,
     ids: &SequentialIds,

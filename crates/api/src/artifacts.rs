@@ -16,12 +16,12 @@ const MAX_LIST_BYTES: usize = 32 << 20;
 /// Number of bytes in one part of an artifact.
 const PIECE: u32 = 256 * 1024;
 
-/// The part of an artifact to read.
+/// The artifact to read, and the offset to start at.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ArtifactQuery {
     /// Path of the artifact, relative to the working directory.
     pub path: String,
-    /// Attempt whose artifact is read; the latest by default.
+    /// Attempt whose artifact is read; `None` means the latest attempt.
     pub attempt: Option<u32>,
     /// Offset of the first byte to read.
     pub from: u64,
@@ -32,7 +32,7 @@ pub struct ArtifactQuery {
 pub struct ArtifactReader {
     source: ArtifactLocation,
     size: Option<u64>,
-    /// First part, which was read before the reader was returned.
+    /// First part of the content. It is read before the reader is returned.
     first: Option<Vec<u8>>,
 }
 
@@ -43,7 +43,7 @@ enum ArtifactLocation {
 }
 
 impl ArtifactReader {
-    /// Returns the size of the whole artifact in bytes, if it is known before its end.
+    /// Returns the size of the whole artifact in bytes, if the size is known before the end of the content.
     #[must_use]
     pub const fn size(&self) -> Option<u64> {
         self.size
@@ -73,7 +73,7 @@ impl ArtifactReader {
 }
 
 impl Api {
-    /// Lists the artifacts of an attempt; of the latest one by default.
+    /// Lists the artifacts of an attempt; the default is the latest attempt.
     ///
     /// # Errors
     /// Returns an error if the reference does not match exactly one process, there is no such attempt, or the node that

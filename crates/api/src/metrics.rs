@@ -52,7 +52,7 @@ struct MetricsInner {
     doubted: Notify,
     /// True if other nodes also write to the store.
     is_shared: AtomicBool,
-    /// Longest time from an exit to its record that is not reported as late, in milliseconds.
+    /// Maximum time between an exit and its record that does not count as late, in milliseconds.
     detection_deadline_ms: AtomicU64,
     /// Number of exits that were recorded late.
     late_detections: AtomicU64,
@@ -62,7 +62,7 @@ struct MetricsInner {
 
 /// Interval at which the live processes are reloaded from a shared store, to include the writes of other nodes.
 const REFRESH_INTERVAL: Duration = Duration::from_secs(60);
-/// Default of the longest time from an exit to its record, in milliseconds.
+/// Default of the maximum time between an exit and its record, in milliseconds.
 const DEFAULT_DETECTION_DEADLINE_MS: u64 = 500;
 /// Number of records that are read in one request.
 const PAGE: u32 = 256;
@@ -100,7 +100,7 @@ impl Metrics {
         drop(tokio::spawn(count(self.clone(), engine.clone())));
     }
 
-    /// Sets the longest time from the exit of a command to its record that is not reported as late.
+    /// Sets the maximum time between the exit of a command and its record that does not count as late.
     pub fn set_detection_deadline(&self, deadline: Duration) {
         let millis = u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX);
         self.inner.detection_deadline_ms.store(millis, Ordering::Relaxed);
@@ -112,7 +112,7 @@ impl Metrics {
         self.inner.late_detections.load(Ordering::Relaxed)
     }
 
-    /// Counts the time from an exit to its record, and reports a late record.
+    /// Counts the time between an exit and its record, and logs a late record.
     fn detected(&self, id: ProcessId, delay: Duration) {
         self.tally().detection.take(delay);
         let deadline = Duration::from_millis(self.inner.detection_deadline_ms.load(Ordering::Relaxed));

@@ -64,10 +64,10 @@ impl fmt::Display for TestCursor {
     }
 }
 
-/// Shortens a page until it needs at most `budget` bytes as JSON: first the texts of failures, then the lists beside the
-/// tests, and last the tests themselves.
+/// Shortens a page until it needs at most `budget` bytes as JSON. Shortens first the texts of failures, then the other
+/// lists of the page, and last the list of tests.
 pub(crate) fn fit(view: &mut TestResultsView, budget: usize) {
-    // The cursor is added later.
+    // Reserve space for the cursor, which is added later.
     let budget = budget.saturating_sub(64);
     let is_fitting = |view: &TestResultsView| length(view) <= budget;
     for max in TEXT_LENGTHS {
@@ -119,7 +119,7 @@ fn drop_details(case: &mut TestCaseView) {
     (case.trace, case.captured, case.expected, case.actual, case.cause) = (None, None, None, None, None);
 }
 
-/// Removes the middle of a long text, because the start and the end say the most.
+/// Removes the middle of a long text, because its start and end are most useful.
 fn cut(text: &mut String, max: usize) {
     if text.len() <= max {
         return;

@@ -9,8 +9,8 @@ use std::path::Path;
 /// Directory of the plugin, inside the state directory. Python finds the plugin because the directory is part of
 /// `PYTHONPATH`.
 const DIRECTORY: &str = "pytest";
-/// Directory with the description of the plugin. pytest finds the plugin through its entry point. If the directory is
-/// not part of `PYTHONPATH`, pytest therefore runs without the plugin.
+/// Directory with the metadata of the plugin. pytest finds the plugin through the entry point in this metadata. If the
+/// directory is not part of `PYTHONPATH`, pytest therefore runs without the plugin.
 const DESCRIPTION: &str = "longhaul_pytest-1.dist-info";
 const METADATA: &str = "Metadata-Version: 2.1\nName: longhaul-pytest\nVersion: 1\n";
 const ENTRY_POINTS: &str = "[pytest11]\nlonghaul = longhaul_pytest\n";
@@ -41,7 +41,7 @@ fn write_all(directory: &Path) -> io::Result<()> {
         if fs::read(&path).is_ok_and(|present| present == content.as_bytes()) {
             continue;
         }
-        // A Python program may be reading the file, so it is replaced in one step.
+        // Replace the file in one step, because a Python program may be reading it.
         let draft = path.with_extension("new");
         fs::write(&draft, content)?;
         fs::rename(&draft, &path)?;

@@ -414,7 +414,7 @@ fn api(
     }
 }
 
-/// Search path for the programs of agents if the manager has no `PATH`.
+/// Search path for the programs of agents if the environment of the manager has no `PATH`.
 const DEFAULT_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 
 fn runners(state: &StateDir, settings: &ManagerConfig) -> RunnerSet {

@@ -26,8 +26,8 @@ impl MemoryState {
         Ok(claimed)
     }
 
-    /// Returns the queues in which at least one process is waiting that this node may run. For each queue, the result
-    /// contains the first of these processes. Each key has one queue.
+    /// Returns the queues in which a process is waiting that this node may run, each with the first such process. Each
+    /// key has one queue.
     fn lines(&self, by: &Lease, room: &ClaimCapacity) -> impl Iterator<Item = (ProcessId, ReadyKey)> {
         let index = self.rows.index();
         let roots_full = count(index.roots_of(&by.node).len()) >= room.roots;

@@ -47,7 +47,7 @@ pub struct OsArtifacts {
     busy: Arc<Mutex<BTreeSet<AttemptKey>>>,
 }
 
-/// Marks an attempt as busy until it is dropped.
+/// Keeps an attempt marked as busy until the mark is dropped.
 struct BusyMark {
     busy: Arc<Mutex<BTreeSet<AttemptKey>>>,
     key: AttemptKey,
@@ -132,7 +132,7 @@ fn lock(busy: &Mutex<BTreeSet<AttemptKey>>) -> MutexGuard<'_, BTreeSet<AttemptKe
     busy.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Copies the artifacts of an attempt, unless an earlier call already did.
+/// Copies the artifacts of an attempt, unless an earlier call has already copied them.
 fn collect(attempt: &AttemptDirectory, path: &Path, request: &ArtifactRequest) -> io::Result<()> {
     let deadline = Instant::now() + request.limits.time;
     match statat(attempt, FINAL, AtFlags::SYMLINK_NOFOLLOW) {

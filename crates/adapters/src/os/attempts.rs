@@ -135,7 +135,7 @@ impl Attempts {
         for attempt in attempts {
             directories.push(attempt?.path());
         }
-        // Artifacts are in nested directories.
+        // Artifacts can be in nested directories.
         while let Some(directory) = directories.pop() {
             let files = match fs::read_dir(&directory) {
                 Err(error) if absent(&error) => continue,
@@ -199,7 +199,7 @@ impl Attempts {
     fn is_at_work(&self, id: ProcessId) -> io::Result<bool> {
         let process = match descend(self.fd.as_fd(), &id.to_string()) {
             Ok(process) => process,
-            // This program did not create the directory at this path, so no attempt can run in it.
+            // If the path leads to something else, this program did not create it, so no attempt can run in it.
             Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => return Ok(false),
             Err(error) => return Err(error.into()),
         };

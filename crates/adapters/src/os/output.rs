@@ -26,11 +26,11 @@ const ENDED: Duration = Duration::from_millis(100);
 /// Polling interval of a reader if no inotify watch is available.
 const UNWATCHED: Duration = Duration::from_millis(200);
 
-/// Number of changes that did not concern a reader after which the reader waits before each further check. Output and
+/// Number of notifications about unrelated changes after which a reader waits before each further check. Output and
 /// progress of an attempt are in the same directory, and a command may write one of them very often.
 const MAX_UNRELATED: u32 = 8;
 
-/// Delay before such a check.
+/// Delay before a further check.
 const UNRELATED_CHANGE: Duration = Duration::from_millis(20);
 
 const LOG: &str = "output.log";

@@ -4,7 +4,7 @@
 //!   sum over the live processes, the children that each of them has reaped, and the children that the shim has reaped.
 //! - Memory is resident memory (`VmRSS`). Shared pages count once for each process, because the kernel needs about 50
 //!   ms per gigabyte to identify shared pages.
-//! - Bytes read and written are those of storage, not of caches and pipes.
+//! - Bytes read and written are counted at the storage device, not at caches and pipes.
 
 use super::procfs;
 use longhaul_domain::{LimitMechanism, TreeUsage};

@@ -368,7 +368,7 @@ impl AttemptWatch {
                 Ok(ExaminedAttempt::Over { identity, record }) => {
                     let ran =
                         matches!(record.ending, ProgramEnd::Exited { .. } | ProgramEnd::Signaled { .. });
-                    // Callers that requested the state receive the end, not the start.
+                    // Callers that requested the state receive the end of the attempt and not its start.
                     if let (Some(identity), true, WatchRecipient::Everyone) = (identity, ran, &self.audience)
                     {
                         self.see_start(&identity);

@@ -1,4 +1,4 @@
-//! Artifacts of real commands, also of hostile ones.
+//! Tests the artifacts of real commands, including hostile commands.
 
 use crate::bench::{Bench, key};
 use async_trait::async_trait;
@@ -179,7 +179,7 @@ async fn file_that_the_attempt_did_not_write_comes_last_and_is_marked() {
     for name in ["a", "b"] {
         place.write(name, b"old").await;
     }
-    // The times of a file system have a resolution of some milliseconds.
+    // Wait, because the times of a file system have a resolution of several milliseconds.
     std::thread::sleep(Duration::from_millis(100));
     place.run(key(1), "echo new >c; echo new >b").await;
     let limits = ArtifactLimits { files: 2, ..ArtifactLimits::default() };

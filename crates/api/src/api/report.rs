@@ -127,8 +127,8 @@ impl Api {
     }
 }
 
-/// Ends reported work. A second report of the same ending changes nothing and is logged, because it shows that two
-/// reporters work on the same process, or that one of them repeats itself.
+/// Ends reported work. A second report of the same ending changes nothing and is logged, because two reporters may be
+/// working on the same process, or one reporter repeats its report.
 async fn end_report(
     engine: &Engine,
     id: ProcessId,

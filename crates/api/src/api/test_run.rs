@@ -104,7 +104,7 @@ impl Api {
         Ok(TestDiffView { id: id.to_string(), base_id: base_id.to_string(), ..differences(&newer, &older) })
     }
 
-    /// Returns for each named test of the latest attempt whether it failed.
+    /// Returns the named tests of the latest attempt, and for each test whether it failed.
     async fn named_tests(&self, stored: &StoredProcess) -> Result<NamedTests, ApiError> {
         let mut named = NamedTests::default();
         let results = self
@@ -116,8 +116,8 @@ impl Api {
         Ok(named)
     }
 
-    /// Calls `each` with at most `max` tests of the latest attempt, or with its failed tests. Returns the first page
-    /// without its tests.
+    /// Calls `each` for the tests of the latest attempt, or only for its failed tests, but for at most `max` tests.
+    /// Returns the first page, without its tests.
     async fn each_test(
         &self,
         stored: &StoredProcess,
@@ -184,12 +184,12 @@ impl Api {
     }
 }
 
-/// The named tests of one run.
+/// Results of one run, by the names of its tests.
 #[derive(Debug, Default)]
 struct NamedTests {
     /// For each test, true if it failed.
     failed: BTreeMap<String, bool>,
-    /// True if some tests have no name, so that a test that is missing here may have run.
+    /// True if some tests of the run have no name. A test that is not in this list may then have run.
     has_unnamed: bool,
 }
 
@@ -208,7 +208,7 @@ fn differences(newer: &NamedTests, older: &NamedTests) -> TestDiffView {
     }
     for (id, was_failed) in older.failed.iter().filter(|(id, _)| !newer.failed.contains_key(*id)) {
         match (newer.has_unnamed, was_failed) {
-            // All failed tests have a name, so this test did not fail again.
+            // All failed tests have names, so this test did not fail again.
             (true, true) => push(&mut diff.fixed, id),
             (true, false) => {}
             (false, _) => push(&mut diff.removed, id),

@@ -36,7 +36,7 @@ pub(crate) fn launch(
     now: Timestamp,
     defaults: &LaunchDefaults,
 ) -> Result<Launch, ApiError> {
-    // The prompt is checked first, because the command that is built from it would have the same error.
+    // Check the prompt before the command that is built from it, so that the error names the prompt.
     text("prompt", request.prompt.clone(), MAX_PROMPT_LEN)?;
     let ExpandedLaunch { request, runner } = expand(&defaults.runners, request)?;
     let kind = parsed::<ProcessType>(request.kind.as_deref())?.unwrap_or_default();
@@ -84,7 +84,7 @@ pub(crate) fn launch(
         children: request.children.as_deref().map_or(Ok(defaults.children), children)?,
         children_on_failure: match (request.children_on_failure.as_deref(), &request.children) {
             (Some(word), _) => Some(children(word)?),
-            // A launch that names one policy means it for every ending.
+            // If a launch sets only `children`, this policy applies to every ending.
             (None, Some(_)) => None,
             (None, None) => defaults.children_on_failure,
         },

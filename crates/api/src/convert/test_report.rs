@@ -1,4 +1,4 @@
-//! Converts test results to the views that clients get, and the source that a launch requests for them.
+//! Converts test results to the views that clients get, and parses the source of test results in a launch.
 
 use crate::convert::seconds;
 use crate::error::ApiError;

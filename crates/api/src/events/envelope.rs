@@ -193,7 +193,7 @@ const fn status(fact: &Fact, begins: Option<StartTrigger>) -> Option<Status> {
         | Fact::SignalSent { .. }
         | Fact::OrphanStopRequested { .. }
         | Fact::Restored { .. }
-        // Test results may become known after the end.
+        // Test results may become known after the process has ended.
         | Fact::TestsReported(_)
         | Fact::TestsDoubted(_)
         | Fact::LateExit { .. } => None,

@@ -10,12 +10,12 @@ use std::time::Duration;
 const MAX_NAME_LEN: usize = 64;
 /// Maximum size of a compiled pattern, in bytes.
 const MAX_PATTERN_BYTES: usize = 1024 * 1024;
-/// Placeholders in the command of an agent.
+/// Placeholders that the command of a local agent may contain.
 const LOCAL: &[Placeholder] =
     &[Placeholder::Prompt, Placeholder::Model, Placeholder::Session, Placeholder::Cwd];
-/// Placeholders in the command that creates a remote session. The session has no id yet.
+/// Placeholders that the command which creates a remote session may contain. The session has no id yet.
 const BEFORE_SESSION: &[Placeholder] = &[Placeholder::Prompt, Placeholder::Model, Placeholder::Cwd];
-/// Placeholders in commands about a remote session.
+/// Placeholders that commands for an existing remote session may contain.
 const OF_SESSION: &[Placeholder] = &[Placeholder::Session];
 
 /// Settings of a runner, as the configuration contains them.
@@ -31,7 +31,7 @@ pub struct RunnerSettings {
     pub environment: Vec<(String, String)>,
     /// Format of the output.
     pub output: AgentOutputFormat,
-    /// Time without output after which the process counts as idle; zero means never, `None` the default.
+    /// Time without output after which the process counts as idle. Zero means never; `None` means the default.
     pub idle_after: Option<Duration>,
     /// Process type.
     pub kind: Option<String>,
@@ -86,8 +86,7 @@ pub(super) enum RunnerWork {
 impl AgentRunner {
     /// Checks the settings of a runner.
     ///
-    /// # Errors
-    /// [`RunnerError`] with the key that is not valid.
+    /// # Errors Returns a [`RunnerError`] that names the invalid key.
     pub fn new(settings: RunnerSettings) -> Result<Self, RunnerError> {
         let RunnerSettings { name, command, key, environment, output, idle_after, kind, on_complete, remote } =
             settings;
@@ -164,7 +163,8 @@ fn state(text: &str) -> Result<StateRule, RunnerError> {
     let invalid = || RunnerError::State { text: text.to_owned() };
     let (pattern, name) = text.rsplit_once('=').ok_or_else(invalid)?;
     let state = RemoteState::named(name.trim()).ok_or_else(invalid)?;
-    // The id of a session is inserted as plain text, so any id has the same validity.
+    // The id of a session is inserted as plain text. A pattern that is valid with one id is therefore valid with every
+    // id.
     compile("states", &pattern.replace(SESSION_PLACEHOLDER, "0"))?;
     Ok(StateRule { pattern: pattern.to_owned(), state })
 }

@@ -63,8 +63,8 @@ impl<'a> PlaceholderValues<'a> {
 }
 
 impl CommandTemplate {
-    /// Parses the words of a command. `field` is the name of the configuration key, and `known` are the placeholders
-    /// that have a value there.
+    /// Parses the words of a command. `field` is the name of the configuration key. `known` contains the placeholders
+    /// that have a value in this key.
     pub(super) fn parse(
         field: &'static str,
         words: &[String],
@@ -87,7 +87,8 @@ impl CommandTemplate {
         self.0.iter().any(|argument| argument.uses(placeholder))
     }
 
-    /// Replaces the placeholders. An argument whose value is absent is left out, together with the flag in front of it.
+    /// Replaces the placeholders. If the value of a placeholder is absent, its argument is left out, together with the
+    /// flag in front of the argument.
     pub(super) fn expand(&self, values: &PlaceholderValues<'_>) -> Vec<String> {
         let mut words: Vec<String> = Vec::with_capacity(self.0.len());
         let mut before: Option<&ArgumentTemplate> = None;
@@ -140,8 +141,8 @@ impl ArgumentTemplate {
         self.0.contains(&ArgumentPart::Value(placeholder))
     }
 
-    /// Returns the argument with the values of its placeholders. Returns `None` if a value is absent, unless the
-    /// argument also contains the prompt: the absent value is then empty.
+    /// Returns the argument with the values of its placeholders. If a value is absent, returns `None`. However, an
+    /// absent value becomes an empty text if the argument also contains the prompt.
     fn expand(&self, values: &PlaceholderValues<'_>) -> Option<String> {
         let keeps = self.uses(Placeholder::Prompt);
         let mut word = String::new();

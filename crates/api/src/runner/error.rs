@@ -13,13 +13,13 @@ pub enum RunnerError {
     /// The runner has a local command and a remote session.
     #[error("the runner has both `command` and `start`")]
     LocalAndRemote,
-    /// A key has an effect only for remote sessions.
+    /// A key is set that has an effect only for remote sessions.
     #[error("`{field}` belongs to a remote session, and the runner has no `start`")]
     OnlyRemote {
         /// Name of the key.
         field: &'static str,
     },
-    /// An argument contains a placeholder that has no value there.
+    /// An argument contains a placeholder that has no value in this key.
     #[error("the placeholder {{{name}}} {}", if *is_elsewhere { "has no value here" } else { "does not exist" })]
     UnknownPlaceholder {
         /// Name of the key.
@@ -28,7 +28,7 @@ pub enum RunnerError {
         name: String,
         /// True if the placeholder exists, but has a value only in other keys.
         is_elsewhere: bool,
-        /// The placeholders that have a value here.
+        /// The placeholders that have a value in this key.
         known: String,
     },
     /// The program contains a placeholder.
@@ -53,13 +53,13 @@ pub enum RunnerError {
         /// Reason.
         why: String,
     },
-    /// A rule for states is not valid.
+    /// A rule in `states` is not valid.
     #[error("{text:?} is not a rule for a state")]
     State {
         /// Text of the rule.
         text: String,
     },
-    /// No rule says when a session has completed.
+    /// No rule in `states` says when a session has completed.
     #[error("no rule for the state `completed` is given, so a session would never end")]
     NoCompletedState,
     /// A rule for concurrency keys is not valid.

@@ -1,4 +1,4 @@
-//! Expands a launch with a prompt to a launch with a command.
+//! Expands a launch that has a prompt to a launch that has a command.
 
 use super::agent_runner::{AgentRunner, RemoteSettings, RunnerWork};
 use super::argument_template::PlaceholderValues;
@@ -74,7 +74,7 @@ pub(crate) fn expand(set: &RunnerSet, mut request: LaunchRequest) -> Result<Expa
     Ok(ExpandedLaunch { request, runner: Some(runner) })
 }
 
-/// The words of a command, and how to treat it.
+/// A command that a runner built, with the facts that longhaul needs to run it.
 struct BuiltCommand {
     words: Vec<String>,
     program: String,
@@ -114,13 +114,13 @@ fn build(
                 cancel: cancel.clone(),
             });
             let words = planned(&plan, runner, host)?;
-            // The command reports its result itself.
+            // The output needs no reader, because the command reports its result itself.
             Ok(BuiltCommand { words, program, output: AgentOutputFormat::Unread, stays_here: true })
         }
     }
 }
 
-/// Returns the command that carries out a plan.
+/// Returns the command that executes a plan.
 fn planned(plan: &RunnerPlan, runner: &AgentRunner, host: &RunnerHost) -> Result<Vec<String>, ApiError> {
     let Some(program) = &host.program else {
         return Err(ApiError::new(
@@ -134,7 +134,7 @@ fn planned(plan: &RunnerPlan, runner: &AgentRunner, host: &RunnerHost) -> Result
     Ok(words.map(ToOwned::to_owned).to_vec())
 }
 
-/// Adds what the command of a runner needs to a command request: directory and environment.
+/// Adds the directory and the environment that the command of a runner needs to a command request.
 fn complete(command: &mut CommandRequest, runner: &AgentRunner, host: &RunnerHost) -> Result<(), ApiError> {
     if command.directory.is_empty() {
         command.directory = host.home.clone().ok_or_else(|| {
@@ -145,7 +145,8 @@ fn complete(command: &mut CommandRequest, runner: &AgentRunner, host: &RunnerHos
     for (name, value) in &runner.environment {
         environment.declared.entry(name.clone()).or_insert_with(|| value.clone());
     }
-    // Without an environment of the caller, the agent would find neither its programs nor its settings.
+    // If the caller sent no environment, set these variables. The agent could otherwise find neither its programs nor
+    // its settings.
     if environment.captured.is_none() {
         let home = host.home.as_ref().map(|home| ("HOME", home));
         for (name, value) in

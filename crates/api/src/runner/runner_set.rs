@@ -25,7 +25,7 @@ pub struct RunnerHost {
 }
 
 impl RunnerSet {
-    /// Creates a set. `default` is the name of the runner for launches that name no agent.
+    /// Creates a set. `default` is the name of the runner for launches that do not name an agent.
     #[must_use]
     pub fn new(
         runners: impl IntoIterator<Item = AgentRunner>,
@@ -36,7 +36,7 @@ impl RunnerSet {
         Self { runners, default, host }
     }
 
-    /// Returns true if there is a runner of this name.
+    /// Returns true if there is a runner with this name.
     #[must_use]
     pub fn has(&self, name: &str) -> bool {
         self.runners.contains_key(name)
@@ -49,8 +49,7 @@ impl RunnerSet {
 
     /// Returns the runner for a launch.
     ///
-    /// # Errors
-    /// Returns an error that names all runners, if the launch names none of them.
+    /// # Errors Returns an error that lists all runners if the agent of the launch is not one of them.
     pub(super) fn runner_for(&self, agent: Option<&str>) -> Result<&AgentRunner, ApiError> {
         let names = self.names().collect::<Vec<_>>().join(", ");
         let names = if names.is_empty() { "none".to_owned() } else { names };

@@ -405,7 +405,8 @@ mod tests {
         assert_eq!(result_text(of_seen("o", &seen(3, 0), 0, false)).0, CheckResult::Ok);
         let (health, text) = result_text(of_seen("o", &seen(3, 1), 0, false));
         assert!(health == CheckResult::Warning && text.contains("longhaul status"), "{text}");
-        // The survey contains no running attempts, but processes that are still running after the end of their attempt.
+        // The survey contains no running attempts, but contains processes that are still running although their attempt
+        // has ended.
         let ended = HostSurvey { survivors: (70..95).collect(), ..HostSurvey::default() };
         for (seen, is_managed) in [(seen(3, 1), true), (ended.clone(), true), (ended, false)] {
             let (health, text) = result_text(of_seen("o", &seen, 0, is_managed));

@@ -42,7 +42,7 @@ impl FailureRules {
         }
     }
 
-    /// Returns the rules of the file. `None` means that only the built-in rules apply.
+    /// Returns the rules of the file, or `None` if only the built-in rules apply.
     #[must_use]
     pub fn own(&self) -> Option<&Arc<RuleSet>> {
         match self {

@@ -130,7 +130,8 @@ impl Layers {
             return self.set_webhook(name, field, &entry.raw, origin);
         }
         if let Some((name, field)) = below_runners(&entry.key) {
-            // Refused, because a runner in a project file would let the author of the project choose what is executed.
+            // The key is refused: a runner in a project file would let the author of the project choose what is
+            // executed.
             if trust == KeyAuthority::Anyone {
                 let (path, line) = (path.to_owned(), entry.line);
                 return Err(ConfigError::NotForProjects { key: entry.key, path, line });

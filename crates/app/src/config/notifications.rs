@@ -283,8 +283,8 @@ fn hooks(
     Ok(hooks)
 }
 
-/// Reads the lists that select processes. `list_of` returns the key and the setting of a list. A value that no process
-/// can have is an error, because the filter would match nothing.
+/// Reads the lists that select processes. `list_of` returns the key and the setting of a list. A list with a value that
+/// no process can have is an error, because the filter would match nothing.
 fn scope<'a>(
     list_of: impl Fn(&'static str) -> (String, Option<&'a ConfigEntry>),
 ) -> Result<ProcessScope, ConfigError> {
@@ -295,7 +295,7 @@ fn scope<'a>(
     })
 }
 
-/// Returns the values of a list in their printed form.
+/// Returns the checked values of a list in their printed form.
 fn checked<T>((key, setting): (String, Option<&ConfigEntry>), help: &str) -> Result<Vec<String>, ConfigError>
 where
     T: FromStr + ToString,
@@ -430,7 +430,7 @@ mod tests {
                 .map(|(name, value)| (name.to_owned(), value.to_owned()))
                 .into(),
             timeout: Duration::from_secs(30),
-            // An alias means its status.
+            // The scope contains the status that the alias `error` stands for.
             scope: ProcessScope {
                 types: vec!["build".to_owned()],
                 statuses: vec!["failed".to_owned()],

@@ -177,8 +177,8 @@ impl RunnerTable<'_> {
         AgentRunner::new(settings).map_err(|error| self.invalid(&error))
     }
 
-    /// If the user replaced a built-in remote session by a local command, or the other way round, drops the built-in
-    /// keys that have no effect any more.
+    /// If the user replaced a built-in remote session by a local command, or a built-in local command by a remote
+    /// session, drops the built-in keys that no longer have an effect.
     fn drop_replaced(&mut self) {
         let is_own = |entry: &&ConfigEntry| entry.origin != ValueOrigin::Default;
         let has_own = |field: &str| self.fields.get(field).is_some_and(is_own);
@@ -255,7 +255,7 @@ impl RunnerTable<'_> {
         let declared = self.list("environment").into_iter();
         let pairs = declared.filter_map(|text| match text.split_once('=') {
             Some((name, value)) => Some((name.to_owned(), value.to_owned())),
-            // A variable that the manager does not have is left out.
+            // Leave out a variable that the manager does not have.
             None => variable(&text).map(|value| (text, value)),
         });
         pairs.collect()

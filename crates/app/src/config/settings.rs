@@ -48,7 +48,7 @@ pub struct ManagerConfig {
     pub on_session_end: SessionPolicy,
     /// Default time from the end of a session until its processes are cancelled, with the session policy `grace`.
     pub session_grace: Duration,
-    /// Longest time from the exit of a command to its record that is not reported as late.
+    /// Maximum time between the exit of a command and its record that does not count as late.
     pub detection_deadline: Duration,
     /// Default times without output after which a process is reported as idle or stalled.
     pub silence: SilencePolicy,

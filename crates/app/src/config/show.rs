@@ -170,7 +170,7 @@ fn schema_of_webhooks() -> serde_json::Value {
     })
 }
 
-/// Returns the schema of the tables of runners, by the pattern of their names.
+/// Returns the schema of the runner tables, under the pattern that the names of runners match.
 fn schema_of_runners() -> serde_json::Value {
     let fields = schemas_of(RUNNER_FIELDS.iter().map(|field| (field.name, field.kind, field.meaning)));
     json!({

@@ -9,8 +9,8 @@ const NAME: &str = "records";
 /// Maximum number of processes that a check result lists by name.
 const MAX_NAMED: usize = 10;
 
-/// Requests from the manager the number of records, a list of the damaged records, and the number of exits that it
-/// recorded late. Returns nothing if no manager responds.
+/// Asks the manager for the number of records, for the damaged records, and for the number of exits that it recorded
+/// late. Returns no checks if no manager responds.
 pub(super) fn records(place: &ManagerLocator) -> Vec<DoctorCheck> {
     match manager_stats(place) {
         Ok(Some(stats)) => vec![counted(&stats), detection(&stats)],

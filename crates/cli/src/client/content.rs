@@ -1,10 +1,10 @@
-//! Client side of the content of an artifact.
+//! Reads the content of an artifact from the manager.
 
 use crate::failure::CliError;
 use http_body_util::BodyExt;
 use hyper::body::{Body, Bytes, Incoming};
 
-/// Content of an artifact, which arrives in parts.
+/// Content of an artifact, which the manager sends in parts.
 pub(crate) struct ContentStream {
     body: Incoming,
 }

@@ -5,7 +5,7 @@ use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 
 /// Maximum length of a forwarded line, in bytes.
 pub(super) const MAX_LINE_LEN: usize = 16 * 1024 * 1024;
-/// Number of bytes at the start of a too long line that are stored. These bytes usually contain the id of the message.
+/// Number of bytes at the start of an overlong line that are stored. These bytes usually contain the id of the message.
 const KEPT_PREFIX_LEN: usize = 4 * 1024;
 /// Size of the read buffer, in bytes.
 const BUFFER: usize = 64 * 1024;
@@ -15,7 +15,7 @@ const BUFFER: usize = 64 * 1024;
 pub(super) struct LineReader<R> {
     source: BufReader<R>,
     line: Vec<u8>,
-    /// True if the current line is too long. The reader skips the rest of a line that is too long.
+    /// True if the current line is overlong. The reader skips the rest of an overlong line.
     skips: bool,
 }
 

@@ -67,7 +67,7 @@ pub(super) fn facts(process: &ProcessView, now: RenderTime) -> Vec<(&'static str
     let mut facts = Vec::new();
     let mut add = |label, value: Option<String>| facts.extend(value.map(|value| (label, value)));
     add("why", why(process, now));
-    // The command may have reported an error itself, which the reason does not contain.
+    // Show the reported error only if the reason does not already contain it.
     let is_new =
         |error: &&String| process.reason.as_ref().is_some_and(|reason| !reason.contains(error.as_str()));
     add("error", process.error.as_ref().filter(is_new).cloned());
@@ -234,7 +234,7 @@ fn session(process: &ProcessView, now: RenderTime) -> Option<String> {
     Some(text)
 }
 
-/// Returns a result in one short line. `longhaul inspect` prints all of it.
+/// Returns a result as one short line. `longhaul inspect` prints the complete result.
 fn result(result: &serde_json::Value) -> String {
     short_text(&result.as_str().map_or_else(|| result.to_string(), str::to_owned))
 }
@@ -303,7 +303,7 @@ fn usage(usage: &TreeUsageView) -> String {
     parts.join(", ")
 }
 
-/// Formats the resources that an ended attempt used. Returns `None` if they are unknown.
+/// Formats the resources that an ended attempt used. Returns `None` if this usage is unknown.
 fn used(usage: &UsageView) -> Option<String> {
     let cpu = usage.user_ms.saturating_add(usage.system_ms);
     (usage.peak_memory_bytes > 0).then(|| {

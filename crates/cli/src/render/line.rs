@@ -23,14 +23,15 @@ pub(crate) fn label(process: &ProcessView) -> String {
     }
 }
 
-/// Returns the title of a process: its name, else the runner that built its command, else the file name of its program.
+/// Returns the title of a process: its name, otherwise the runner that built its command, otherwise the file name of
+/// its program.
 pub(crate) fn title(process: &ProcessView) -> Option<&str> {
     let program = || process.command.first().map(|program| base(program));
     let runner = process.runner.as_deref();
     process.name.as_deref().or(runner).or_else(program).filter(|name| !name.is_empty())
 }
 
-/// Returns the words of the command, without the plan of a runner, which only a program reads.
+/// Returns the words of the command without the plan of a runner, because people do not need to read the plan.
 pub(crate) fn command_words(process: &ProcessView) -> &[String] {
     let words = process.command.as_slice();
     match words.split_last() {
@@ -124,7 +125,8 @@ pub(crate) fn waiting_line(process: &ProcessView, unicode: bool) -> String {
     line
 }
 
-/// Formats the estimated remaining time, such as "eta ~3m". If only earlier runs are known, the text says so.
+/// Formats the estimated remaining time, such as "eta ~3m". If the estimate is based only on earlier runs, the text
+/// says so.
 pub(super) fn remaining(process: &ProcessView) -> Option<String> {
     let eta = rough(process.eta_ms?);
     Some(match process.eta_source.as_deref() {

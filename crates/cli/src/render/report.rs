@@ -13,7 +13,7 @@ use longhaul_view::clean_label;
 use longhaul_wire::api::{ArtifactsState, ArtifactsView, ProcessView, WhyView};
 use serde::Serialize;
 
-/// Facts of a process that belong to a report, in their order.
+/// Labels of the facts that a report contains, in their order.
 const FACTS: &[&str] = &[
     "why",
     "error",
@@ -43,7 +43,7 @@ const FACTS: &[&str] = &[
     "limits",
     "output",
 ];
-/// Facts about a wait that the facts of the process already contain.
+/// Labels of facts that explain a wait or a failure but that the facts of the process already contain.
 const KNOWN_WHY_FACTS: &[&str] = &["error at", "next"];
 /// Maximum number of artifacts that are named.
 const MAX_ARTIFACTS: usize = 5;
@@ -58,7 +58,7 @@ pub(crate) struct ProcessReport {
     pub(crate) process: ProcessView,
     pub(crate) why: WhyView,
     pub(crate) artifacts: ArtifactsView,
-    /// Last lines of the output of a process that has not completed.
+    /// Last lines of the output, if the process has not completed.
     pub(crate) last_output: Option<String>,
 }
 
@@ -118,7 +118,7 @@ impl ProcessReport {
         let mut facts: Vec<(&'static str, String)> = FACTS.iter().filter_map(named).collect();
         let mut is_wanted = true;
         for (label, value) in why_facts(&self.why, now) {
-            // A fact without a label continues the fact before.
+            // A fact without a label continues the previous fact.
             if !label.is_empty() {
                 is_wanted =
                     !KNOWN_WHY_FACTS.contains(&label) && !facts.iter().any(|(known, _)| *known == label);
@@ -161,7 +161,7 @@ impl ProcessReport {
         let Some(detail) = error.and_then(|error| error.detail.as_deref()) else { return Vec::new() };
         let mut lines = cut_lines(detail);
         if lines.len() > MAX_ERROR_LINES {
-            // The last line of a trace names the error.
+            // Show the last lines, because the last line of a trace names the error.
             let removed = lines.len().saturating_sub(MAX_ERROR_LINES);
             let from = MAX_ERROR_LINES / 2;
             lines.splice(from..from.saturating_add(removed), [format!("… {removed} lines …")]);

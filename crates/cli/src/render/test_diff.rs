@@ -4,7 +4,7 @@ use super::line::short;
 use longhaul_view::clean_label;
 use longhaul_wire::api::{TestDiffView, TestListView};
 
-/// Maximum number of tests of one kind that are named.
+/// Maximum number of tests that are named in each list of differences.
 const MAX_NAMED: usize = 50;
 
 /// Formats the differences between the test results of two processes.

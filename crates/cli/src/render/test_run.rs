@@ -9,7 +9,7 @@ use crate::status::ParsedStatus;
 use longhaul_view::clean_label;
 use longhaul_wire::api::{ProcessView, TestCaseView, TestResultsView, TestsView};
 
-/// Maximum number of tests of one cause that are named.
+/// Maximum number of failed tests with the same cause that are named.
 const MAX_IN_GROUP: usize = 10;
 /// Maximum number of flaky or fixed tests that are named.
 const MAX_NAMED: usize = 10;
@@ -19,7 +19,7 @@ const MAX_SLOWEST: usize = 5;
 const MAX_TEXT_LINES: usize = 200;
 const NO_CAUSE: &str = "without a message";
 
-/// How much of each failure is shown.
+/// Amount of detail that is shown about each failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum FailureDetail {
     /// One line for each failure, grouped by cause.
@@ -28,7 +28,7 @@ pub(crate) enum FailureDetail {
     Whole,
 }
 
-/// Everything that the text about a test run contains.
+/// Everything that the text about a test run shows.
 pub(crate) struct TestRunText<'a> {
     pub(crate) view: &'a TestResultsView,
     /// Failed tests and tests with errors.
@@ -174,13 +174,13 @@ fn groups(failures: &[&TestCaseView], view: &TestResultsView) -> String {
     }
     let mut text = String::new();
     for (cause, cases) in groups.iter().filter(|(_, cases)| !cases.is_empty()) {
-        // The server counts all failures, also those that are not listed here.
+        // The manager counts all failures, including failures that are not listed here.
         let known = view.groups.iter().find(|group| group.cause == *cause).map(|group| group.count);
         let count = known.unwrap_or(0).max(u64::try_from(cases.len()).unwrap_or(u64::MAX));
         let tests = if count == 1 { "1 test".to_owned() } else { format!("{count} tests") };
         text.push_str(&format!("\n{} ({tests})\n", clean_label(cause)));
         let shown = cases.len().min(MAX_IN_GROUP);
-        // The messages differ only in numbers, so one of them is enough for a large group.
+        // The messages of a group differ only in numbers, so one message is enough for a large group.
         for (index, case) in cases.iter().take(shown).enumerate() {
             text.push_str(&failure_lines(case, index == 0 && case.message.is_some() && !states(cause, case)));
         }

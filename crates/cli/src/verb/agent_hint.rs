@@ -1,4 +1,4 @@
-//! The hint that an agent has more live processes than the one that is shown.
+//! Hints that an agent has more live processes than the one that is shown.
 
 use crate::client::RequestPath;
 use crate::dispatch::VerbContext;
@@ -9,14 +9,14 @@ use longhaul_wire::api::ProcessList;
 /// Maximum number of processes that are counted.
 const MAX_COUNTED: &str = "100";
 
-/// If the reference names an agent with several live processes, prints which of them is meant. Does nothing if hints are
-/// off, because the hint costs a request.
+/// If the reference names an agent with several live processes, prints which process the command uses. Does nothing if
+/// hints are off, because the hint costs a request.
 pub(super) async fn hint_at_others_of_agent(context: &VerbContext, reference: &str) {
     let Some(agent) = reference.strip_prefix("agent:").filter(|_| context.console.wants_hints()) else {
         return;
     };
     let path = RequestPath::processes().with("agent_id", agent).with("limit", MAX_COUNTED);
-    // If the request fails, only the hint is missing.
+    // The hint is not essential, so ignore a failed request.
     let Ok(list) = context.client.fetch::<ProcessList>(&path).await else { return };
     if let [newest, _, ..] = list.processes.as_slice() {
         context.console.hint(&format!(

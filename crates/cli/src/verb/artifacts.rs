@@ -76,14 +76,14 @@ async fn print_one(context: &VerbContext, args: &ArtifactsArgs, path: &str) -> R
     Ok(DONE)
 }
 
-/// Returns true if the bytes can be shown on a terminal: they contain no control characters. A character can begin in
-/// the part before, which ends with the byte `last`.
+/// Returns true if the bytes can be shown on a terminal, because they contain no control characters. The first
+/// character may have begun in the previous part, which ends with the byte `last`.
 fn is_plain(last: u8, part: &[u8]) -> bool {
     let mut last = last;
     part.iter().all(|byte| {
         let is_control = match byte {
             b'\t' | b'\n' | b'\r' | 0x20..=0x7e | 0xa0..=0xff => false,
-            // The control characters from 0x80 to 0x9f in UTF-8.
+            // These are the control characters U+0080 to U+009F in UTF-8.
             0x80..=0x9f => last == 0xc2,
             _ => true,
         };
@@ -116,7 +116,8 @@ async fn write_all(context: &VerbContext, args: &ArtifactsArgs, directory: &Path
     let mut codes = Vec::new();
     let (mut count, mut total) = (0_u64, 0_u64);
     for file in &view.files {
-        // The manager sends only such paths. The check protects the files of the user if a stranger answers.
+        // The manager sends only paths below the directory. This check protects the user's files if another program
+        // answers in place of the manager.
         let is_below = Path::new(&file.path).components().all(|part| matches!(part, Component::Normal(_)));
         if !is_below {
             continue;

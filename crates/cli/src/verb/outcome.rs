@@ -1,4 +1,4 @@
-//! Implements the commands `result` and `error`, by which a managed command reports its own result or error.
+//! Implements the commands `result` and `error`, with which a managed command reports its own result or error.
 
 use super::progress::enclosing;
 use crate::arguments::{ErrorArgs, ResultArgs};

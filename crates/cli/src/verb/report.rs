@@ -11,7 +11,7 @@ use serde::Serialize;
 
 /// Number of output lines that are shown for a process that has not completed.
 const LAST_LINES: &str = "10";
-/// Maximum size of these lines, in tokens of four bytes.
+/// Maximum size of the shown output lines, in tokens of four bytes.
 const LAST_TOKENS: &str = "800";
 
 /// JSON output of a report.
@@ -56,7 +56,7 @@ async fn fetch(context: &VerbContext, reference: &str) -> Result<ProcessReport, 
     let process: ProcessView = client.fetch(&RequestPath::process(reference).with("usage", "true")).await?;
     let part = |part| RequestPath::process_part(&process.id, part);
     let why = client.fetch(&part("why")).await?;
-    // The node that has the artifacts or the output may be unreachable. The report then does without them.
+    // The node that has the artifacts or the output may be unreachable. The report then leaves them out.
     let artifacts = client.fetch(&part("artifacts")).await.or_else(unless_down)?;
     let last_output = if process.work == "reported" || process.status == "completed" {
         None
@@ -68,7 +68,7 @@ async fn fetch(context: &VerbContext, reference: &str) -> Result<ProcessReport, 
     Ok(ProcessReport { process, why, artifacts, last_output })
 }
 
-/// Replaces the answer if the manager refused the request. Other failures stop the report.
+/// Replaces a refusal of the manager by an empty answer. Returns all other failures, which end the report.
 fn unless_down<T: Default>(failure: CliError) -> Result<T, CliError> {
     if matches!(failure, CliError::Problem { .. }) { Ok(T::default()) } else { Err(failure) }
 }

@@ -17,7 +17,7 @@ const NO_INPUT: &str = "the failed tests run without standard input";
 
 /// Runs only the failed tests of an ended process.
 pub(crate) async fn rerun_failed(context: &VerbContext, args: &RerunFailedArgs) -> Result<i32, CliError> {
-    // The signals are caught before the launch, so that an early Ctrl-C cancels the new process.
+    // Catch the signals before the launch, so that an early Ctrl-C cancels the new process.
     let signals = if args.background || args.dry_run { None } else { Some(ForegroundSignals::new()?) };
     let path =
         RequestPath::process_part(&args.id, "rerun-failed").with_some("revision", args.expected.revision);

@@ -32,7 +32,7 @@ pub(crate) async fn run(context: &VerbContext, args: &RunArgs) -> Result<i32, Cl
     launch(context, &context.global, args, hands_over).await
 }
 
-/// Gives a task to an agent. The agent gets no input, because it works alone.
+/// Gives a task to an agent. The agent gets no input, because no user answers its questions.
 pub(crate) async fn task(context: &VerbContext, args: &TaskArgs) -> Result<i32, CliError> {
     if args.task.trim().is_empty() {
         return Err(CliError::Usage {
@@ -45,7 +45,7 @@ pub(crate) async fn task(context: &VerbContext, args: &TaskArgs) -> Result<i32, 
     launch(context, &global, &args.as_run(), false).await
 }
 
-/// Launches a command. With `hands_over`, this program forwards its own input to the command.
+/// Launches a command. If `hands_over` is true, this program forwards its own input to the command.
 async fn launch(
     context: &VerbContext,
     global: &GlobalArgs,

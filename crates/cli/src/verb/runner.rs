@@ -1,5 +1,5 @@
-//! Implements the hidden command `runner`, which the launch of an agent executes in place of the agent: to follow a
-//! remote session to its end, or to run further commands after the agent.
+//! Implements the hidden command `runner`. The launch of an agent executes this command in place of the agent, to
+//! follow a remote session to its end or to run further commands after the agent.
 
 mod remote;
 mod reporter;
@@ -17,7 +17,7 @@ use longhaul_wire::runner_plan::RunnerPlan;
 use remote::RemoteSession;
 use stop_signal::StopSignal;
 
-/// Carries out a plan. Returns the exit code of the work.
+/// Executes a plan, and returns the exit code of the work.
 pub(crate) async fn runner(context: &VerbContext, args: &RunnerArgs) -> Result<i32, CliError> {
     let plan = RunnerPlan::parse(&args.plan).ok_or_else(|| CliError::Usage {
         what: "the plan is not valid".to_owned(),

@@ -341,7 +341,7 @@ impl ShownStatus {
         for id in missing {
             match context.client.fetch::<ProcessView>(&RequestPath::process(&id)).await {
                 Ok(process) if ParsedStatus::of(&process).is_ended() => list.processes.push(process),
-                // The process is not added, because it no longer matches the filter, or because its record was pruned.
+                // The process is removed, because it no longer matches the filter, or because its record was pruned.
                 Ok(_) => drop(self.processes.remove(&id)),
                 Err(failure) if failure.slug() == "process_not_found" => drop(self.processes.remove(&id)),
                 Err(_asked_again_next_time) => {}

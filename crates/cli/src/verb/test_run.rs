@@ -64,7 +64,7 @@ fn page_path(args: &TestsArgs, failed: bool, brief: bool) -> RequestPath {
     path.with_some("brief", brief.then_some("true"))
 }
 
-/// Reads the results with at most about `limit` tests: all tests with `--all`, failed tests otherwise.
+/// Reads the results with about `limit` tests: all tests with `--all`, otherwise only failed tests.
 async fn fetch(context: &VerbContext, args: &TestsArgs, limit: usize) -> Result<TestResultsView, CliError> {
     let path = page_path(args, !args.all, !args.failed);
     let mut view: TestResultsView = context.client.fetch(&path).await?;
@@ -77,7 +77,7 @@ async fn fetch(context: &VerbContext, args: &TestsArgs, limit: usize) -> Result<
 }
 
 /// Returns the command that runs only the failed tests. Returns `None` if no test failed, the tests are still running,
-/// or there is no such command.
+/// or the framework has no such command.
 async fn rerun_command(
     context: &VerbContext,
     args: &TestsArgs,

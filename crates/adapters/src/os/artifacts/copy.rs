@@ -16,7 +16,7 @@ use std::time::Instant;
 
 /// Number of bytes that are copied between two checks of the deadline.
 const PIECE_LEN: usize = 256 << 10;
-/// Switch of the kernel that forbids users to link files of other users.
+/// Kernel setting that forbids users to create hard links to files of other users.
 const PROTECTED_HARD_LINKS: &str = "/proc/sys/fs/protected_hardlinks";
 
 /// Copies the artifacts of one attempt.
@@ -88,7 +88,7 @@ impl<'a> ArtifactCopier<'a> {
         let target = File::from(target.map_err(|error| reason_of(&error.into()))?);
         let copied = self.content(source, target);
         if copied.is_err() {
-            // If this fails too, the file is not listed, so no reader sees it.
+            // If the removal fails too, the file is not listed, so no reader sees it.
             let _ = unlinkat(directory, name, AtFlags::empty());
         }
         copied
@@ -98,7 +98,8 @@ impl<'a> ArtifactCopier<'a> {
         let mut piece = vec![0; PIECE_LEN];
         let mut bytes = 0_u64;
         loop {
-            // A file can grow during the copy, and a file of the kernel states no size.
+            // Check the size again, because a file can grow during the copy, and some files of the kernel report no
+            // size.
             self.check(bytes)?;
             leave_headroom(&target).map_err(|error| reason_of(&error))?;
             let read = match source.read(&mut piece) {
@@ -129,8 +130,8 @@ impl<'a> ArtifactCopier<'a> {
         Ok(())
     }
 
-    /// Creates the directories of a path. Returns the innermost one, or `None` if the path has no directory, and the
-    /// name of the file.
+    /// Creates the directories of a path. Returns the innermost directory, or `None` if the path has no directory. Also
+    /// returns the name of the file.
     fn parents<'p>(&self, path: &'p str) -> io::Result<(Option<OwnedFd>, &'p str)> {
         let Some((parents, name)) = path.rsplit_once('/') else { return Ok((None, path)) };
         let mut directory: Option<OwnedFd> = None;

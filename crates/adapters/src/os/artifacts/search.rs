@@ -1,4 +1,4 @@
-//! The search for the files in a working directory that match a pattern.
+//! Searches a working directory for the files that match a pattern.
 
 use super::source::{SourceDirectory, changed_at, modified_at, open_directory};
 use longhaul_domain::{
@@ -163,7 +163,7 @@ impl<'a> ArtifactSearch<'a> {
     }
 
     fn file(&mut self, directory: impl AsFd, name: &str, path: String) {
-        // The file was removed during the search.
+        // If this call fails, the file was removed during the search.
         let Ok(found) = statat(directory, name, AtFlags::SYMLINK_NOFOLLOW) else { return };
         self.found.files.push(FoundFile {
             path,

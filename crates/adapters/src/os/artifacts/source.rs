@@ -35,13 +35,13 @@ struct DirectoryMark {
     written_at: Timestamp,
 }
 
-/// Writes the identity of the working directory into a new attempt directory. At the end of the attempt, another
-/// directory at the same path is not read.
+/// Writes the identity of the working directory into a new attempt directory. If another directory is at the same path
+/// when the attempt ends, the identities differ, and longhaul does not read the other directory.
 pub(in crate::os) fn mark_directory(attempt: &AttemptDirectory, directory: &str) -> io::Result<()> {
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let opened = openat(CWD, directory, flags, Mode::empty())?;
     let found = fstat(&opened)?;
-    // The path without links: the links may point elsewhere at the end.
+    // Store the path without links, because the links may point elsewhere when the attempt ends.
     let resolved = std::fs::read_link(format!("/proc/self/fd/{}", opened.as_raw_fd()));
     let path = resolved.ok().and_then(|path| path.to_str().map(str::to_owned));
     let text = json!({
@@ -57,7 +57,7 @@ pub(in crate::os) fn mark_directory(attempt: &AttemptDirectory, directory: &str)
 impl SourceDirectory {
     /// Opens the working directory of an attempt.
     ///
-    /// Without a mark, which a full disk can prevent, the path must contain no link.
+    /// If the attempt has no mark, for example because the disk was full, the path must not contain a link.
     pub(super) fn open(attempt: &AttemptDirectory, directory: &str) -> Result<Self, ArtifactProblem> {
         let mark = read_mark(attempt);
         let path = mark.as_ref().map_or(directory, |mark| mark.path.as_str());
@@ -82,8 +82,8 @@ impl SourceDirectory {
         Ok(Self { fd, owner: found.st_uid, begun_at })
     }
 
-    /// Returns the time before which no command of the attempt changed a file, by the clock of the file system. Returns
-    /// `None` if the time is unknown.
+    /// Returns the start of the attempt by the clock of the file system. No command of the attempt changed a file
+    /// before this time. Returns `None` if the time is unknown.
     pub(super) const fn begun_at(&self) -> Option<Timestamp> {
         self.begun_at
     }
@@ -133,12 +133,12 @@ pub(super) fn open_directory(from: impl AsFd, name: &str) -> Result<OwnedFd, Err
 
 /// Opens a regular file for reading without following a link. Never waits for the other end of a named pipe.
 pub(super) fn open_file(from: impl AsFd, name: &str) -> Result<File, Errno> {
-    // Opening a device can have effects, so the kind of the file is checked before.
+    // Check the kind of the file first, because opening a device can have effects.
     let found = statat(&from, name, AtFlags::SYMLINK_NOFOLLOW)?;
     refuse_special(&found)?;
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     let file = openat(from, name, flags, Mode::empty())?;
-    // Another program can have replaced the file between the two calls.
+    // Check the kind again, because another program may have replaced the file between the two calls.
     refuse_special(&fstat(&file)?)?;
     Ok(file.into())
 }

@@ -14,7 +14,7 @@ const MAX_READ: u64 = 64 << 10;
 /// Reads the end of the progress file. Empties the file if it is too large. Returns `None` if there is no such file.
 pub(super) fn read(directory: &AttemptDirectory, from: u64) -> io::Result<Option<ProgressPage>> {
     let Some((file, size, at)) = open(directory)? else { return Ok(None) };
-    // The shim or an earlier read has emptied the file.
+    // If the file is shorter than the known offset, the shim or an earlier read has emptied it.
     let known = if from > size { 0 } else { from };
     let start = known.max(size.saturating_sub(MAX_READ));
     let mut bytes = vec![0; usize::try_from(size - start).unwrap_or(0)];
@@ -22,21 +22,21 @@ pub(super) fn read(directory: &AttemptDirectory, from: u64) -> io::Result<Option
     bytes.truncate(count);
     let mut next = start.saturating_add(u64::try_from(count).unwrap_or(0));
     if next > MAX_PROGRESS_LEN {
-        // Without a crash point: a crash before or after this step leaves a valid file. What the command writes between
-        // the read and this step is lost, and a later line replaces it.
+        // This step needs no crash point, because a crash before or after it leaves a valid file. Lines that the
+        // command writes between the read and this step are lost, but a later line replaces them.
         rustix::fs::ftruncate(&file, 0)?;
         next = 0;
     }
     Ok(Some(ProgressPage { bytes, next, skipped: start != from, at }))
 }
 
-/// Returns true if the file has another size than a reader at this offset expects.
+/// Returns true if the size of the file differs from the offset of a reader.
 pub(super) fn has_changed(directory: &AttemptDirectory, from: u64) -> io::Result<bool> {
     Ok(open(directory)?.is_none_or(|(_, size, _)| size != from))
 }
 
-/// Opens the file. Returns it with its size and the time of its last change. The command may have replaced the file by
-/// anything, so a link is not followed, and a named pipe does not block.
+/// Opens the file, and returns it with its size and the time of its last change. The command may have replaced the file
+/// by another kind of file, so a link is not followed, and a named pipe does not block.
 fn open(directory: &AttemptDirectory) -> io::Result<Option<(OwnedFd, u64, Timestamp)>> {
     let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     let file = match rustix::fs::openat(directory.as_fd(), PROGRESS, flags, Mode::empty()) {

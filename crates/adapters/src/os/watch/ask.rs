@@ -31,8 +31,8 @@ pub(crate) enum AttemptRequest {
     Signal(PendingSignal, DoneReply),
     /// Report the resource usage of the tree. If the tree is empty, the channel is closed without an answer.
     Usage(UsageAnswer),
-    /// Find out which processes of the tree wait for input, and on which ports they listen. If the tree has no processes,
-    /// the channel is closed without an answer.
+    /// Finds out which processes of the tree wait for input, and on which ports they listen. If the tree has no
+    /// processes, the channel is closed without an answer.
     Look(InspectReply),
     /// Return the standard input of the command. If the tree is empty, the channel is closed without an answer.
     Input(InputAnswer),

@@ -1,4 +1,4 @@
-//! The stage of a watch in which it follows a live shim: receives its messages and forwards requests to it.
+//! Watches an attempt with a live shim: receives the messages of the shim, and forwards requests to the shim.
 
 use super::child::ShimChild;
 use super::{

@@ -1,5 +1,5 @@
-//! Markdown of a report. Everything that a command or another program wrote is put into code, so that it cannot change
-//! the layout, mention users or load images.
+//! Formats a report as Markdown. All text that a command or another program wrote is formatted as code, so that it
+//! cannot change the layout, mention users or load images.
 
 use super::{ProcessReport, RenderTime};
 use crate::render::line::{ended_line, title, waiting_line};
@@ -75,7 +75,7 @@ fn code(value: &str) -> String {
         return String::new();
     }
     let fence = "`".repeat(longest_run(&value).saturating_add(1));
-    // With a space at both ends, a backtick at an end is not mistaken for the fence.
+    // A space at both ends separates a backtick of the value from the fence.
     if value.starts_with('`') || value.ends_with('`') || (value.starts_with(' ') && value.ends_with(' ')) {
         value = format!(" {value} ");
     }

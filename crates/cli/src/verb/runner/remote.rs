@@ -17,26 +17,27 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::time::sleep;
 
-/// Time limit of the command that creates the session, and of the commands that fetch the result.
+/// Options of the command that creates the session, and of the commands that fetch the result.
 const LONG_RUN: ToolOptions = ToolOptions { timeout: Duration::from_secs(600), shows_output: true };
-/// Time limit of a poll.
+/// Options of a poll.
 const POLL: ToolOptions = ToolOptions { timeout: Duration::from_secs(60), shows_output: false };
-/// Time limit of the cancellation. It is shorter than the grace period of the process.
+/// Options of the cancellation. Its time limit is shorter than the grace period of the process.
 const CANCEL: ToolOptions = ToolOptions { timeout: Duration::from_secs(20), shows_output: true };
 /// Delay before the command that cancels a remote session is repeated.
 const CANCEL_RETRY_DELAY: Duration = Duration::from_millis(200);
 /// Number of consecutive polls without a state after which the session counts as lost.
 const MAX_FAILED_POLLS: u32 = 10;
-/// Number of tries to fetch the result.
+/// Maximum number of tries to fetch the result.
 const MAX_FETCHES: u32 = 5;
-/// Maximum delay between two polls that fail, as a multiple of the usual delay, and in total.
+/// Maximum delay after a failed poll, as a multiple of the usual delay.
 const MAX_BACKOFF_FACTOR: u32 = 32;
+/// Maximum delay after a failed poll, unless the usual delay is longer.
 const MAX_BACKOFF: Duration = Duration::from_secs(300);
-/// Maximum delay before the first repetition of a command that fetches the result.
+/// Maximum delay before a command that fetches the result is repeated for the first time.
 const FETCH_RETRY_DELAY: Duration = Duration::from_secs(10);
-/// Maximum length of a result, in bytes. The rest is in the output.
+/// Maximum length of a result, in bytes. The complete text is in the output.
 const MAX_RESULT_LEN: usize = 32 * 1024;
-/// Exit code after a stop: the code of a command that SIGTERM killed.
+/// Exit code after a stop. A command that SIGTERM killed has the same exit code.
 const STOPPED: i32 = 143;
 
 /// A remote session of one process.
@@ -49,7 +50,7 @@ pub(super) struct RemoteSession<'a> {
 }
 
 impl<'a> RemoteSession<'a> {
-    /// Prepares the session of the process inside which this program runs.
+    /// Prepares the session of the process in which this program runs.
     pub(super) fn new(context: &'a VerbContext, plan: RemotePlan) -> Result<Self, CliError> {
         let process = context.around.variable("LONGHAUL_ID").ok_or_else(|| CliError::Usage {
             what: "no process is given".to_owned(),
@@ -120,11 +121,11 @@ impl<'a> RemoteSession<'a> {
         Ok(code)
     }
 
-    /// Creates the session and stores its id. The inner error says why there is no session. After a crash in this
-    /// function, the file says that a session may exist.
+    /// Creates the session and stores its id. The inner error says why there is no session. If this function is
+    /// interrupted by a crash, the session file says that a session may exist.
     async fn create(&self, stop: &mut StopSignal) -> Result<Result<String, String>, CliError> {
         self.file.write(&StoredSession::Starting).map_err(|source| self.unwritable(source))?;
-        // A stop does not kill the tool, because the id of a session that it has created would be lost.
+        // A stop does not kill the tool. Otherwise, the id of a session that the tool has created would be lost.
         let ended = run_tool(&self.plan.start, LONG_RUN, None).await;
         let (output, failed, is_over) = match ended {
             ToolEnd::Done(output) => (output, None, true),
@@ -138,7 +139,7 @@ impl<'a> RemoteSession<'a> {
         });
         match (found.unwrap_or_default(), failed) {
             (Some(session), failed) => {
-                // The output keeps the id even if the file cannot be written.
+                // Print the id, so that the output contains it even if the file cannot be written.
                 self.say(&format!("created the remote session {session}"));
                 let created = StoredSession::Created { session: session.clone() };
                 self.file.write(&created).map_err(|source| self.unwritable(source))?;
@@ -165,7 +166,7 @@ impl<'a> RemoteSession<'a> {
         }
     }
 
-    /// Polls the session until it ends. A poll that fails changes nothing; the delays then grow.
+    /// Polls the session until it ends. A failed poll changes nothing except that the next delay is longer.
     async fn follow(
         &self,
         session: &str,
@@ -218,7 +219,7 @@ impl<'a> RemoteSession<'a> {
     async fn poll(&self, session: &str, rules: &StateRules, stop: &mut StopSignal) -> Poll {
         match run_tool(&with_session(&self.plan.poll, session), POLL, Some(stop)).await {
             ToolEnd::Stopped { .. } => Poll::Stopped,
-            // The signal also reaches the tool, whose failure then says nothing about the session.
+            // The signal also reaches the tool. The failure of the tool then says nothing about the session.
             ToolEnd::Failed { .. } | ToolEnd::CutOff { .. } if stop.check().await => Poll::Stopped,
             ToolEnd::Failed { why, .. } | ToolEnd::CutOff { why, .. } => Poll::Failed(why),
             ToolEnd::Done(output) => {
@@ -233,8 +234,8 @@ impl<'a> RemoteSession<'a> {
         }
     }
 
-    /// Runs the commands that fetch the result of a completed session. If they fail, the session has still completed;
-    /// its file is then kept, so that a restart of the process fetches the result again.
+    /// Runs the commands that fetch the result of a completed session. If these commands fail, the session still counts
+    /// as completed. The session file is then kept, so that a restart of the process fetches the result again.
     async fn fetch_result(
         &self,
         session: &str,
@@ -262,7 +263,7 @@ impl<'a> RemoteSession<'a> {
             let result = Some(bounded(&last.stdout).into());
             reporter.report(UpdateRequest { result, ..UpdateRequest::default() }).await;
         }
-        // The file is removed last: after a crash, the result is fetched again.
+        // Remove the file last: after a crash before this step, the next run fetches the result again.
         reporter.finish(stop).await;
         self.file.remove().map_err(|source| self.unwritable(source))?;
         Ok(DONE)
@@ -297,7 +298,7 @@ impl<'a> RemoteSession<'a> {
         }
     }
 
-    /// Cancels the session, if the service can do that, and says what remains.
+    /// Cancels the session if the service supports cancellation, and prints what happened to the session.
     async fn cancel(&self, session: &str, reporter: &mut Reporter<'_>) -> i32 {
         let (remains, why) = if self.plan.cancel.is_empty() {
             (true, format!("the remote session {session} continues: the runner has no command to cancel it"))
@@ -305,7 +306,7 @@ impl<'a> RemoteSession<'a> {
             let command = with_session(&self.plan.cancel, session);
             let mut end = run_tool(&command, CANCEL, None).await;
             if let ToolEnd::Failed { .. } = end {
-                // The stop of the process tree may also have reached the tool.
+                // Try again, because the stop of the process tree may also have stopped the tool.
                 tokio::time::sleep(CANCEL_RETRY_DELAY).await;
                 end = run_tool(&command, CANCEL, None).await;
             }
@@ -368,10 +369,10 @@ enum Fetch {
     Stopped,
 }
 
-/// Returns a report of a state. The condition is reported only when it starts or ends.
+/// Returns the report of a state. The report contains the condition only when the condition starts or ends.
 fn report_of(state: &PrintedState, before: Option<&PrintedState>) -> UpdateRequest {
     let waits = |state: &PrintedState| state.state == RemoteState::WaitingForInput;
-    // A process that is started again may still have the condition of its earlier attempt's state.
+    // Before the first state, report the condition in any case: an earlier attempt may have left it set.
     let changed = before.is_none_or(|before| waits(before) != waits(state));
     UpdateRequest { waiting_for_input: changed.then(|| waits(state)), ..stage(&state.text) }
 }
@@ -390,7 +391,7 @@ fn delay_after(failures: u32, interval: Duration) -> Duration {
     interval.saturating_mul(factor).min(MAX_BACKOFF.max(interval))
 }
 
-/// Returns the start of a long text, with a note about the rest.
+/// Returns the start of a long text, followed by a note that text was removed.
 fn bounded(text: &str) -> String {
     let text = text.trim_end_matches(['\r', '\n']);
     let end = text.floor_char_boundary(MAX_RESULT_LEN);

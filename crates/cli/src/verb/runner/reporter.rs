@@ -1,4 +1,4 @@
-//! Reports to the manager. A manager that does not answer, for example during its restart, loses no report.
+//! Reports to the manager. No report is lost while the manager does not answer, for example during its restart.
 
 use super::stop_signal::StopSignal;
 use crate::client::{Client, RequestPath};
@@ -27,7 +27,7 @@ impl<'a> Reporter<'a> {
         Self { client, console, process, pending: VecDeque::new() }
     }
 
-    /// Adds a report and tries to send all pending reports. A state that was not sent yet is replaced by a newer one.
+    /// Adds a report and tries to send all pending reports. A pending report of a state is replaced by a newer one.
     pub(super) async fn report(&mut self, mut update: UpdateRequest) {
         if update.stage.is_some() {
             let outdated = self.pending.iter().filter(|earlier| earlier.stage.is_some());
@@ -39,7 +39,7 @@ impl<'a> Reporter<'a> {
         self.flush().await;
     }
 
-    /// Tries once to send the pending reports.
+    /// Tries once to send all pending reports.
     pub(super) async fn flush(&mut self) {
         while let Some(update) = self.pending.front() {
             let path = RequestPath::process(self.process);
@@ -81,8 +81,8 @@ impl<'a> Reporter<'a> {
         matches!(found, Err(CliError::Problem { problem }) if problem.slug == "process_not_found")
     }
 
-    /// Returns the record of a process, as soon as the manager answers. Returns `None` if there is no such process, or
-    /// if a stop is requested.
+    /// Waits until the manager answers, and returns the record of a process. Returns `None` if there is no such
+    /// process, or if a stop is requested.
     pub(super) async fn record(&self, process: &str, stop: &mut StopSignal) -> Option<ProcessView> {
         let [mut delay, longest] = RETRY_DELAYS;
         loop {

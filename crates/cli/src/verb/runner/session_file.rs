@@ -1,4 +1,4 @@
-//! The file that contains the id of a remote session, so that the session is never created twice.
+//! Stores the id of a remote session in a file, so that the session is never created twice.
 
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File, OpenOptions};
@@ -20,7 +20,7 @@ pub(super) enum StoredSession {
         /// Id of the session.
         session: String,
     },
-    /// A restarted process follows the session.
+    /// A restarted process follows the session instead.
     Continued {
         /// Id of that process.
         by: String,

@@ -8,35 +8,35 @@ use longhaul_wire::api::ProcessView;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Maximum number of earlier processes that are looked at.
+/// Maximum number of earlier processes that are searched.
 const MAX_EARLIER: usize = 100;
-/// Maximum number of files of deleted processes that are removed at once.
+/// Maximum number of files that are removed at once because their processes were deleted.
 const MAX_REMOVED: usize = 20;
 
-/// What a process has to do about its remote session.
+/// The remote session that was found for a process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum FoundSession {
-    /// There is no session: create one.
+    /// There is no session, so the process creates one.
     None,
-    /// Continue this session.
+    /// The session exists, so the process follows it.
     Exists {
         /// Id of the session.
         session: String,
     },
     /// A session may exist, but its id is unknown.
     Uncertain {
-        /// File that says so.
+        /// Path of the session file.
         file: PathBuf,
     },
-    /// Another live process continues the session.
+    /// Another live process follows the session.
     Taken {
         /// Id of that process.
         by: String,
     },
 }
 
-/// Finds the session of a process: the session of its earlier attempt, or else of the process that it is a restart of.
-/// The earlier file then names this process, so that the session has only one follower.
+/// Finds the session of a process: the session of its earlier attempt, otherwise the session of the process that it
+/// restarts. The file of the earlier process then names the new process, so that only one process follows the session.
 pub(super) async fn find(
     state_dir: &Path,
     process: &str,
@@ -55,7 +55,7 @@ pub(super) async fn find(
         if let Some(StoredSession::Continued { by }) = &stored
             && by != process
         {
-            // If the other process has no file, it has followed the session to its end.
+            // If the other process has no session file, it has followed the session to its end.
             let is_followed = SessionFile::of(state_dir, by).read()?.is_some();
             return Ok(if is_followed { FoundSession::Taken { by: by.clone() } } else { FoundSession::None });
         }
@@ -74,7 +74,7 @@ pub(super) async fn find(
             own.write(&StoredSession::Created { session: session.clone() })?;
             return Ok(FoundSession::Exists { session });
         }
-        // A session that has ended is not continued, and neither are the sessions before it.
+        // An ended session is not continued, and neither are earlier sessions.
         if record.as_ref().is_some_and(|record| record.agent_session_id.is_some()) {
             break;
         }
@@ -82,7 +82,8 @@ pub(super) async fn find(
     Ok(FoundSession::None)
 }
 
-/// Returns what a file says. `heir` is the process that the file may name as the one that continues the session.
+/// Returns the session that a file describes. Returns `None` if the file does not exist, or if it says that the process
+/// `heir` follows the session.
 fn of_file(file: &SessionFile, heir: Option<&str>) -> io::Result<Option<FoundSession>> {
     Ok(match file.read()? {
         None => None,
@@ -93,20 +94,20 @@ fn of_file(file: &SessionFile, heir: Option<&str>) -> io::Result<Option<FoundSes
     })
 }
 
-/// Returns the session of an earlier process that has no file, if the session may still be live. A process that was
-/// stopped keeps its file as long as its session continues.
+/// Returns the session of an earlier process without a session file, if the session may still be live. A stopped
+/// process keeps its file as long as its session continues.
 fn open_session(record: &ProcessView) -> Option<String> {
     let has_lost_sight = record.exit_code == Some(WAIT_TIMED_OUT);
     let was_cut_off = record.status == "interrupted";
     record.agent_session_id.clone().filter(|_| was_cut_off || has_lost_sight)
 }
 
-/// Removes the files of processes that the manager has deleted.
+/// Removes the session files of processes that the manager has deleted.
 pub(super) async fn remove_outdated(state_dir: &Path, process: &str, reporter: &Reporter<'_>) {
     let others = SessionFile::all(state_dir).into_iter().filter(|other| other != process);
     for other in others.take(MAX_REMOVED) {
         if reporter.is_unknown(&other).await {
-            // A file that cannot be removed costs little space, and the next session tries again.
+            // A file that cannot be removed uses little space, and the next session tries again.
             let _ = SessionFile::of(state_dir, &other).remove();
         }
     }

@@ -48,7 +48,7 @@ impl StateRules {
 pub(super) fn session_id(pattern: &str, output: &str) -> Result<Option<String>, regex::Error> {
     let found = compile(pattern)?.captures(output).and_then(|found| found.get(1));
     let is_id = |text: &&str| {
-        // A text such as `--all` would become an option of the tool.
+        // The tool would interpret a text such as `--all` as an option.
         !text.is_empty()
             && text.len() <= MAX_SESSION_LEN
             && !text.starts_with('-')
@@ -61,7 +61,8 @@ fn compile(pattern: &str) -> Result<Regex, regex::Error> {
     RegexBuilder::new(pattern).size_limit(MAX_PATTERN_BYTES).build()
 }
 
-/// Returns the words of the tool as one short line; the name of the state if there are no words.
+/// Returns the state in the words of the tool as one short line. If the tool printed no words, returns the name of the
+/// state.
 fn shown(text: &str, state: RemoteState) -> String {
     let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
     let mut words: String = words.chars().filter(|c| !c.is_control()).collect();

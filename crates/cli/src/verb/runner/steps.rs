@@ -11,11 +11,11 @@ use std::io;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, ExitStatus, Stdio};
 
-/// Exit code of a process that a signal killed: this number plus the signal.
+/// Number that is added to a signal to get the exit code of a process that the signal killed.
 const SIGNAL_BASE: i32 = 128;
 
-/// Runs the command with the streams of this program. If it succeeds, runs the steps one after the other. A failed step
-/// ends the steps, and does not change the exit code.
+/// Runs the command with the streams of this program. If the command succeeds, runs the steps one after the other. If a
+/// step fails, the remaining steps do not run; the exit code stays that of the command.
 pub(super) async fn run(
     context: &VerbContext,
     plan: &StepsPlan,
@@ -43,7 +43,7 @@ pub(super) async fn run(
     Ok(DONE)
 }
 
-/// Place of the output of a command.
+/// Stream to which the output of a command goes.
 #[derive(Clone, Copy)]
 enum Output {
     /// Standard output, which contains the result of the agent.
@@ -52,8 +52,8 @@ enum Output {
     Messages,
 }
 
-/// Runs a command. A stop signal reaches the whole process tree, so it is not passed on here; the end of the command is
-/// awaited in any case.
+/// Runs a command and waits for its end, even after a stop signal. The signal reaches the whole process tree, so this
+/// function does not forward it.
 async fn run_one(words: &[String], output: Output, stop: &mut StopSignal) -> io::Result<ExitStatus> {
     let Some((program, arguments)) = words.split_first() else {
         return Err(io::Error::from(io::ErrorKind::NotFound));

@@ -4,7 +4,7 @@ use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::sleep;
 
-/// Time in which a signal that has arrived becomes known.
+/// Time within which a signal that has arrived is delivered to this program.
 const ARRIVAL_TIME: Duration = Duration::from_millis(20);
 
 /// The request to stop: the first SIGTERM, SIGINT or SIGHUP.
@@ -34,7 +34,7 @@ impl StopSignal {
         self.is_requested
     }
 
-    /// Returns true if a stop was requested, also if the signal has only just arrived.
+    /// Returns true if a stop was requested, even if the signal has only just arrived.
     pub(super) async fn check(&mut self) -> bool {
         tokio::select! {
             biased;
@@ -44,7 +44,7 @@ impl StopSignal {
         self.is_requested
     }
 
-    /// Waits for the request. Returns at once if it was made before.
+    /// Waits for the request. Returns immediately if a stop was requested earlier.
     pub(super) async fn requested(&mut self) {
         if !self.is_requested {
             let [term, interrupt, hangup] = &mut self.signals;

@@ -8,19 +8,20 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
-/// Maximum number of bytes that are kept of each output stream.
+/// Maximum number of bytes that are stored of each output stream.
 const MAX_OUTPUT_LEN: usize = 1024 * 1024;
 /// First and longest delay between two checks whether the tool has exited.
 const CHECK_INTERVALS: [Duration; 2] = [Duration::from_millis(2), Duration::from_millis(50)];
-/// Time after the exit of the tool in which the rest of its output must arrive. A descendant may keep the pipe open.
+/// Maximum time that the rest of the output may take to arrive after the exit of the tool. A descendant may keep the
+/// pipe open.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// How a tool is run.
+/// Options for the run of a tool.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ToolOptions {
     /// Maximum run time.
     pub(super) timeout: Duration,
-    /// True if the output of the tool also becomes output of this program.
+    /// True if this program also prints the output of the tool.
     pub(super) shows_output: bool,
 }
 
@@ -31,16 +32,16 @@ pub(super) struct ToolOutput {
     pub(super) stderr: String,
 }
 
-/// How a tool ended.
+/// The end of a tool.
 #[derive(Debug)]
 pub(super) enum ToolEnd {
     /// The tool succeeded.
     Done(ToolOutput),
-    /// The tool itself ended with a failure, or could not be started. The text says how.
+    /// The tool ended with a failure or could not be started. `why` gives the reason.
     Failed { why: String, output: ToolOutput },
-    /// The tool was killed, so it may have done a part of its work. The text says why.
+    /// The tool was killed, so it may have done only a part of its work. `why` gives the reason.
     CutOff { why: String, output: ToolOutput },
-    /// A stop was requested before the end, and the tool was killed.
+    /// A stop was requested before the tool ended, and the tool was killed.
     Stopped { output: ToolOutput },
 }
 
@@ -126,7 +127,7 @@ async fn until_end(child: &mut Child, timeout: Duration, stop: Option<&mut StopS
         () = stopped => RunOutcome::Stopped,
         () = tokio::time::sleep_until(until) => RunOutcome::TimedOut,
     };
-    // A kill fails only if the tool has exited, which the wait then reports.
+    // The kill fails only if the tool has already exited, and the wait then reports the exit.
     let _ = child.kill();
     match child.wait() {
         Ok(_) => cut_off,
@@ -147,11 +148,11 @@ fn collect<W: Write + Send + 'static>(
             let room = MAX_OUTPUT_LEN.saturating_sub(kept.len());
             kept.extend_from_slice(bytes.get(..room).unwrap_or(bytes));
             if let Some(copy) = &mut copy {
-                // The output is also kept, so a closed output of this program loses nothing.
+                // An error has no effect here, because the output is also stored.
                 let _ = copy.write_all(bytes).and_then(|()| copy.flush());
             }
         }
-        // The receiver is gone if the rest of the output took too long.
+        // The receiver no longer exists if the rest of the output took too long.
         let _ = sender.send(kept);
     });
     receiver
@@ -175,7 +176,7 @@ fn failed(why: String) -> ToolEnd {
     ToolEnd::Failed { why, output: ToolOutput::default() }
 }
 
-/// Describes a failure with the last line that the tool printed.
+/// Describes the failure of a tool by the last line that the tool printed.
 fn describe(program: &str, status: ExitStatus, output: &ToolOutput) -> String {
     const MAX_QUOTE_LEN: usize = 200;
     let how = match (status.code(), status.signal()) {

@@ -1,4 +1,4 @@
-//! Writes test results as JUnit XML, in the form that common tools read.
+//! Writes test results as JUnit XML, in a form that common tools can read.
 
 use crate::dispatch::VerbContext;
 use crate::failure::CliError;
@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 /// Writer of one JUnit report.
 pub(super) struct JunitWriter<'a> {
     target: ReportTarget<'a>,
-    /// Name of the suite, which is also the class of tests without one.
+    /// Name of the suite. It is also the class of tests that have no class.
     suite: String,
 }
 

@@ -142,7 +142,7 @@ fn report_in_markdown_keeps_foreign_text_in_code() {
     let came = said("report lint --markdown", false, about);
     let text = &came.out;
     assert!(text.starts_with("### ❌ `ruff`\n\n`b7d0ha00 ruff"), "{text}");
-    // A value with backticks has a longer fence, and a vertical bar does not end its cell.
+    // The fence of a value with backticks is longer, and a vertical bar in a value does not end its cell.
     assert!(text.contains("| error | ``AssertionError: `a` \\| b`` |\n"), "{text}");
     // The trace contains a fence of three backticks, so the block has four.
     let block = "<details><summary>First error</summary>\n\n````text\nTraceback:\n";
