@@ -1,4 +1,4 @@
-//! Artifacts: files that are copied when an attempt ends.
+//! Tests of artifacts: files that are copied when an attempt ends.
 
 use crate::socket::http;
 use longhaul_tests::{GATED, Home, kill, until};

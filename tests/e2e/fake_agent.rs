@@ -1,4 +1,4 @@
-//! Programs that stand in for agents and for tools of remote services.
+//! Programs that replace agents and the tools of remote services in tests.
 
 use longhaul_tests::{Answer, Home};
 use std::fs;
@@ -42,7 +42,7 @@ impl FakeAgents {
         text.split_terminator('\0').map(str::to_owned).collect()
     }
 
-    /// Directory of the files that control the fake remote service.
+    /// Returns the directory of the files that control the fake remote service.
     pub(crate) fn remote(&self) -> PathBuf {
         self.home.work().join("remote")
     }
@@ -53,7 +53,7 @@ impl FakeAgents {
         fs::rename(draft, self.remote().join(file)).unwrap();
     }
 
-    /// Returns the number of lines of a file that the fake remote service writes.
+    /// Returns the number of lines in a file that the fake remote service writes.
     pub(crate) fn count(&self, file: &str) -> usize {
         fs::read_to_string(self.remote().join(file)).map_or(0, |text| text.lines().count())
     }

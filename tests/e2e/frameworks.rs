@@ -1,4 +1,4 @@
-//! Test runs of real test frameworks: the counts and the names of the failed tests must equal those that the framework
+//! Test runs of real test frameworks. The counts and the names of the failed tests must equal those that the framework
 //! itself prints. `tests/frameworks/run` installs the frameworks and runs these tests.
 
 use longhaul_tests::{Home, until};
@@ -217,7 +217,8 @@ fn cargo_test_and_nextest_are_counted_as_they_count_themselves() {
     assert_eq!(failed(&record), names(" ... FAILED"));
     let (record, output) = ended(
         &home,
-        // The profile that the variable `NEXTEST_PROFILE` of an outer nextest names does not exist in this package.
+        // If the tests themselves run in nextest, the variable `NEXTEST_PROFILE` may name a profile that this package
+        // does not have.
         &["cargo", "nextest", "run", "--offline", "--no-fail-fast", "--profile=default"],
     );
     let summary = output.lines().rfind(|line| line.contains("Summary [")).unwrap();

@@ -1,4 +1,4 @@
-//! Sessions of work that a remote service does. Requirement E7.
+//! Tests of remote sessions: work that a remote service does. Requirement E7.
 
 use crate::fake_agent::FakeAgents;
 use crate::socket::configure;
@@ -178,7 +178,8 @@ fn e7_a_cancel_and_a_timeout_cancel_the_session_or_say_that_it_continues() {
     let record = agents.home.record(&id);
     let cancelled = std::fs::read_to_string(agents.remote().join("cancelled"));
     if record["stage"] != "remote session cancelled" {
-        // The stop ended the observer of the session before it could cancel the session. Nothing claims the contrary.
+        // The stop ended the observer before it could cancel the session. The record must not claim that the session
+        // was cancelled.
         assert!(cancelled.is_err(), "{record}");
         return;
     }

@@ -1,4 +1,4 @@
-//! Runners, which build the command of an agent from a prompt. Requirement Q7.
+//! Tests of runners, which build the command of an agent from a prompt. Requirement Q7.
 
 use crate::agent::Agent;
 use crate::fake_agent::FakeAgents;
@@ -11,7 +11,7 @@ const CODEX: &str = include_str!("../../crates/insight/fixtures/agents/codex.jso
 const GEMINI: &str = include_str!("../../crates/insight/fixtures/agents/gemini.jsonl");
 const OPENCODE: &str = include_str!("../../crates/insight/fixtures/agents/opencode.jsonl");
 const AIDER: &str = include_str!("../../crates/insight/fixtures/agents/aider.txt");
-/// A prompt that a shell or a program with options would misunderstand.
+/// A prompt that a shell, or a program with options, would misinterpret.
 const HOSTILE: &str = "--help \"x\"; $(touch owned) `touch owned`\n'line 2' {model} \\";
 
 /// Returns the numbers of input, output and cached tokens.
@@ -109,7 +109,7 @@ fn q7_the_default_runner_and_an_own_runner_work_over_every_interface() {
                   key = [\"*opus*=big\"]\nenvironment = [\"MINE=yes\"]\nidle_after = \"90s\"\n";
     configure(&agents.home, config);
     agents.add("mine", "#!/bin/sh\necho \"$MINE\"; printf '%s\\n' \"$@\"\n");
-    // The manager starts with this command, and its `PATH` is the one for launches without an environment.
+    // This command starts the manager. The `PATH` of the manager is used for launches without an environment.
     let _ = agents.ok(&["status"]);
     let work = agents.home.work();
     let work = work.to_str().unwrap();

@@ -262,7 +262,7 @@ fn stop_is_repeated_within_the_same_grace_period_if_manager_and_shim_were_killed
     let taken = begun.elapsed();
     assert!(taken >= GRACE && taken < GRACE + Duration::from_secs(6), "{taken:?}");
     assert_eq!(home.record(&id)["exit"]["last_signal"], 9);
-    // Nobody can know whether the first supervisor had sent its signal, so the signal is sent again.
+    // It is unknown whether the first supervisor had sent its signal, so the signal is sent again.
     let asked = std::fs::read_to_string(home.work().join("asked")).unwrap();
     assert_eq!(asked.lines().count(), 2, "{asked}");
 }

@@ -1,4 +1,4 @@
-//! Test results, as the command line and HTTP show them.
+//! Tests of test results on the command line and over HTTP.
 
 use crate::socket::http;
 use longhaul_tests::Home;
@@ -58,7 +58,7 @@ fn green_run_without_tests_is_doubted_and_other_work_has_no_results() {
     assert_eq!(wrong.code, 2, "{wrong:?}");
 }
 
-/// The limits are generous, because the machine of a test can be busy. `just bench` measures the real times.
+/// The limits are generous, because the test machine can be busy. `just bench` measures the real times.
 #[test]
 fn hundred_thousand_tests_are_listed_quickly() {
     let home = Home::new();

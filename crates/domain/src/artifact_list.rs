@@ -11,7 +11,7 @@ pub struct ArtifactList {
     pub skipped: Vec<SkippedArtifact>,
     /// Number of further skipped files that the list does not name.
     pub more_skipped: u64,
-    /// Patterns that matched nothing.
+    /// Patterns that matched no file.
     pub unmatched: Vec<String>,
     /// Reason why the working directory was not searched completely; `None` if it was.
     pub problem: Option<ArtifactProblem>,
@@ -34,7 +34,7 @@ pub struct Artifact {
     pub bytes: u64,
     /// Time of the last change of the file, by the clock of its file system.
     pub modified_at: Timestamp,
-    /// True if the file was not changed after the start of the attempt, so that another program wrote it.
+    /// True if the file has not changed since the start of the attempt. Another program has then written the file.
     pub is_unchanged: bool,
 }
 
@@ -56,13 +56,13 @@ pub enum ArtifactSkipReason {
     Link,
     /// The path is a named pipe, a socket or a device.
     NotAFile,
-    /// The file is larger than one artifact may be.
+    /// The file is larger than the limit for one artifact.
     TooLarge,
     /// The attempt already has the maximum number of artifacts.
     TooMany,
-    /// The artifacts of the attempt would be larger in total than they may be.
+    /// With this file, the artifacts of the attempt would exceed the limit on their total size.
     TotalTooLarge,
-    /// The time for copying had passed.
+    /// The time for copying was over.
     OutOfTime,
     /// The file or directory cannot be read.
     Unreadable,
@@ -116,9 +116,9 @@ impl ArtifactSkipReason {
 pub enum ArtifactProblem {
     /// The working directory cannot be opened.
     DirectoryMissing,
-    /// At the path of the working directory, there is now another directory than at the start of the attempt.
+    /// The path of the working directory now leads to another directory than at the start of the attempt.
     DirectoryReplaced,
-    /// The time for the search had passed.
+    /// The time for the search was over.
     OutOfTime,
     /// The search stopped because it had found too many matching files.
     TooManyMatches,

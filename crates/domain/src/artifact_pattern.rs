@@ -28,7 +28,7 @@ pub struct ArtifactPattern {
 /// One part of a pattern between two slashes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum PatternPart {
-    /// `**`: any number of directories, also none.
+    /// `**`: any number of directories, including none.
     AnyDirectories,
     /// Exactly one name.
     Name(Vec<NameToken>),
@@ -42,13 +42,13 @@ enum NameToken {
     Set { is_negated: bool, ranges: Vec<(char, char)> },
 }
 
-/// The parts of a pattern that the start of a path can have matched. A search passes it on from each directory to the
-/// names in it.
+/// The parts of a pattern that may come next, after the start of a path was matched. A search computes this value for
+/// each directory, and passes it on to the names in the directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PatternProgress(u64);
 
 impl PatternProgress {
-    /// Returns true if no path that continues here can match.
+    /// Returns true if no continuation of the path can match.
     #[must_use]
     pub const fn is_dead(self) -> bool {
         self.0 == 0
@@ -113,13 +113,13 @@ impl ArtifactPattern {
         &self.text
     }
 
-    /// Returns the progress before the first name of a path.
+    /// Returns the progress at the start of a path.
     #[must_use]
     pub fn begin(&self) -> PatternProgress {
         self.closed(PatternProgress(1))
     }
 
-    /// Returns the progress after one more name of a path.
+    /// Returns the progress after the next name of a path.
     #[must_use]
     pub fn enter(&self, from: PatternProgress, name: &str) -> PatternProgress {
         let mut next = PatternProgress(0);
@@ -134,8 +134,8 @@ impl ArtifactPattern {
         self.closed(next)
     }
 
-    /// Returns true if a name continues a path because a part of the pattern names it, and not only because `**`
-    /// matches every directory.
+    /// Returns true if the name matches an explicit part of the pattern. A match of `**` alone does not count, because
+    /// `**` matches every directory.
     #[must_use]
     pub fn names(&self, from: PatternProgress, name: &str) -> bool {
         self.parts.iter().enumerate().any(|(position, part)| match part {
@@ -150,7 +150,7 @@ impl ArtifactPattern {
         at.has(self.parts.len())
     }
 
-    /// Returns true if names below this point of a path can match.
+    /// Returns true if names below this point of a path may match.
     #[must_use]
     pub fn goes_on(&self, at: PatternProgress) -> bool {
         (0..self.parts.len()).any(|position| at.has(position))
@@ -162,7 +162,7 @@ impl ArtifactPattern {
         self.accepts(path.split('/').fold(self.begin(), |at, name| self.enter(at, name)))
     }
 
-    /// Adds the positions that are reached without another name, because `**` also matches no directory.
+    /// Adds the positions after each `**`, because `**` also matches no directory at all.
     fn closed(&self, mut at: PatternProgress) -> PatternProgress {
         for (position, part) in self.parts.iter().enumerate() {
             if at.has(position) && *part == PatternPart::AnyDirectories {
@@ -203,7 +203,7 @@ fn tokens(name: &str) -> Result<Vec<NameToken>, &'static str> {
     Ok(tokens)
 }
 
-/// Reads a set of characters after its `[`. As in a shell, a `]` directly after the start belongs to the set.
+/// Reads a set of characters, starting after its `[`. As in a shell, a `]` directly after the start belongs to the set.
 fn set(rest: &mut Chars<'_>) -> Result<NameToken, &'static str> {
     const UNCLOSED: &str = "a `[` has no `]`; write `\\[` to match the character itself";
     let is_negated = rest.as_str().starts_with(['!', '^']);
@@ -229,7 +229,8 @@ fn set(rest: &mut Chars<'_>) -> Result<NameToken, &'static str> {
     }
 }
 
-/// Matches a name. After a mismatch, only the last `*` is extended, so the time is at most the product of the lengths.
+/// Matches a name against tokens. After a mismatch, only the last `*` is extended. The time is therefore at most
+/// proportional to the product of the two lengths.
 fn is_match(tokens: &[NameToken], name: &str) -> bool {
     if name.starts_with('.') && tokens.first() != Some(&NameToken::Char('.')) {
         return false;
@@ -363,7 +364,7 @@ mod tests {
     }
 
     proptest! {
-        /// Every path that has no hidden name matches itself, whatever characters it contains.
+        /// Every path without a hidden name matches itself, regardless of the characters in it.
         #[test]
         fn escaped_path_matches_itself(path in "[^./\0][^/\0]{0,8}(/[^./\0][^/\0]{0,8}){0,3}") {
             let escaped: String = path.chars().flat_map(|char| {
@@ -373,7 +374,7 @@ mod tests {
             prop_assert!(matches(&escaped, &path));
         }
 
-        /// Parsing and matching end for every text.
+        /// Parsing and matching terminate for every text.
         #[test]
         fn any_text_is_parsed_or_refused(pattern in "\\PC{0,40}", path in "\\PC{0,40}") {
             if let Ok(pattern) = ArtifactPattern::new(&pattern) {

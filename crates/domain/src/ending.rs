@@ -276,8 +276,8 @@ impl Exit {
 pub struct ExitCircumstances {
     /// True if the command was paused at the exit.
     pub paused: bool,
-    /// True if the command failed, and its output was not searched completely for the first error. The output may then
-    /// state an error that is not recorded.
+    /// True if the command failed and longhaul did not search its whole output for the first error. The output may then
+    /// contain an error that is not recorded.
     pub search_incomplete: bool,
     /// True if another process still had the output open at the exit. Output that this process writes later is stored
     /// only for a short time.

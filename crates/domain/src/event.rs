@@ -58,7 +58,7 @@ pub enum Fact {
     },
     /// The command reported a result or an error of its work.
     OutcomeReported(ReportedOutcome),
-    /// The test results of an attempt became known. They replace the results that were known before.
+    /// The test results of an attempt became known. They replace earlier test results of the process.
     TestsReported(Box<TestReport>),
     /// The test results give a reason to doubt the success of the attempt. The results contain the same reason.
     TestsDoubted(TestDoubt),

@@ -16,7 +16,7 @@ impl Process {
     pub fn evolve(&mut self, events: &[Event]) {
         for event in events {
             self.apply(event.at, &event.fact);
-            // The time of an exit may be earlier than the times of events that were reported before it.
+            // An exit may have an earlier time than events that were recorded before it.
             self.updated_at = self.updated_at.max(event.at);
         }
     }

@@ -349,7 +349,7 @@ pub enum Observation {
         /// Current step of the agent; `None` leaves the stage unchanged.
         stage: Option<Stage>,
     },
-    /// The tests that have a result were counted while the command is running.
+    /// The tests that already have a result were counted while the command is running.
     TestsCounted {
         /// Number of the attempt that runs the tests.
         attempt: AttemptNo,
@@ -363,7 +363,7 @@ pub enum Observation {
         /// Test results.
         report: Box<TestReport>,
     },
-    /// Progress or a remaining time became known without a report of the worker.
+    /// Progress or a remaining time became known from another source than a report of the worker.
     ProgressObserved {
         /// Number of the attempt that was observed.
         attempt: AttemptNo,

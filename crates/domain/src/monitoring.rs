@@ -55,23 +55,23 @@ pub enum WatchSource {
     Stderr,
 }
 
-/// The ways in which the progress of a command is detected, in addition to its explicit reports.
+/// Ways in which longhaul detects the progress of a command, in addition to explicit reports.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum ProgressDetection {
     /// Progress is not detected.
     #[default]
     Off,
-    /// The command may write its progress to the descriptor in `LONGHAUL_PROGRESS_FD`.
+    /// longhaul reads the progress that the command writes to the descriptor in `LONGHAUL_PROGRESS_FD`.
     Descriptor,
-    /// The descriptor, and the progress bars of common programs in the output.
+    /// longhaul reads the descriptor, and the progress bars of common programs in the output.
     Auto,
-    /// The descriptor, and a regular expression with the group `percent` or the groups `done` and `total`, which is
-    /// searched for in the output.
+    /// longhaul reads the descriptor, and searches the output for a regular expression with the group `percent` or the
+    /// groups `done` and `total`.
     Pattern(String),
 }
 
 impl ProgressDetection {
-    /// Returns the detection with this name. A text that is no name is a regular expression.
+    /// Returns the detection with this name. Every text that is not a name is a regular expression.
     #[must_use]
     pub fn named(text: &str) -> Self {
         match text {
@@ -93,7 +93,7 @@ impl ProgressDetection {
         }
     }
 
-    /// Returns true if progress is searched for in the output.
+    /// Returns true if longhaul searches the output for progress.
     #[must_use]
     pub const fn reads_output(&self) -> bool {
         match self {

@@ -2,8 +2,8 @@
 
 use crate::json::JsonText;
 
-/// Facts that a command reported about its work. They do not change the status of the process, which depends on the exit
-/// code.
+/// Facts that a command reported about its work. These facts do not change the status of the process, because the
+/// status depends on the exit code.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ReportedOutcome {
     /// Result of the work.
@@ -19,11 +19,11 @@ pub struct ReportedOutcome {
 /// Numbers of tokens that an agent used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TokenCounts {
-    /// Tokens of the input, without the tokens that were read from a cache.
+    /// Input tokens, without the tokens that were read from a cache.
     pub input: u64,
-    /// Tokens of the output.
+    /// Output tokens.
     pub output: u64,
-    /// Tokens of the input that were read from a cache.
+    /// Input tokens that were read from a cache.
     pub cached: u64,
 }
 
@@ -45,8 +45,8 @@ impl ReportedOutcome {
         }
     }
 
-    /// Returns the outcome after facts were read from the output. They never replace a result or an error, because the
-    /// command itself knows them better.
+    /// Returns this outcome with the facts from the output added. A result or an error that the command itself reported
+    /// is more reliable and is not replaced.
     #[must_use]
     pub fn completed_from(&self, read: &Self) -> Self {
         Self {

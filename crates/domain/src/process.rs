@@ -44,7 +44,7 @@ pub struct Process {
     pub queued_at: Timestamp,
     /// Time at which the latest attempt started to run.
     pub started_at: Option<Timestamp>,
-    /// Time of the latest event. A progress report without a new stage is no event.
+    /// Time of the latest event. A progress report without a new stage creates no event.
     pub updated_at: Timestamp,
     /// Current priority. It is the priority in the spec until the process is moved in its queue.
     pub priority: Priority,
@@ -135,8 +135,8 @@ impl Process {
         }
     }
 
-    /// Returns the latest time that the state and the times of the process show. Records that contain no time of the
-    /// latest event have this value instead.
+    /// Returns the latest of the times in the state of the process and the times in its record. If a record does not
+    /// contain the time of its latest event, this value is used instead.
     #[must_use]
     pub fn latest_known_time(&self) -> Timestamp {
         let known = [Some(self.queued_at), self.started_at, self.completed_at()];

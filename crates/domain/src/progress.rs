@@ -58,23 +58,23 @@ impl Progress {
 /// The source of a progress report.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ProgressSource {
-    /// The worker reported it. Such a report takes precedence over the other sources.
+    /// The worker reported its progress. Such a report takes precedence over the other sources.
     #[default]
     Worker,
-    /// longhaul found it in the output of the command.
+    /// longhaul found the progress in the output of the command.
     Output,
     /// longhaul estimated the remaining time from earlier runs of the same process name.
     History,
 }
 
-/// The basis of an estimated remaining time.
+/// The data from which a remaining time was estimated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EtaSource {
     /// The worker reported the remaining time.
     Reported,
-    /// The remaining time follows from the progress of this run.
+    /// longhaul computed the remaining time from the progress of this run.
     Progress,
-    /// The remaining time follows from the durations of earlier runs.
+    /// longhaul computed the remaining time from the durations of earlier runs.
     History,
 }
 
@@ -90,7 +90,7 @@ impl EtaSource {
     }
 }
 
-/// A progress report of a worker, or progress that was found in another way.
+/// A progress report of a worker, or progress that longhaul found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ProgressReport {
     /// Current progress; `None` leaves the last value unchanged.
@@ -106,7 +106,7 @@ pub struct ProgressReport {
     pub source: ProgressSource,
 }
 
-/// The remaining time that a worker estimated, or that was estimated for it.
+/// A remaining time that a worker or longhaul estimated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ReportedEta {
     /// Time at which the worker reported the estimate.
@@ -172,10 +172,12 @@ impl LiveStats {
         }
     }
 
-    /// Returns the estimated remaining time. If the worker reported an estimate, returns this estimate minus the time
-    /// since the report. Otherwise, estimates the remaining time from the progress. An estimate from the progress
-    /// requires two reports at least 2 s apart that show an advance; without them, returns `None`. Also returns the basis of the
-    /// estimate. Returns no estimate from earlier runs if the process has run for longer than these.
+    /// Returns the estimated remaining time and the basis of the estimate.
+    ///
+    /// A reported estimate is reduced by the time since the report. Without a reported estimate, the remaining time is
+    /// computed from the progress. This requires two reports at least 2 s apart that show an advance. Returns `None`
+    /// without such reports, and also if the only estimate comes from earlier runs and the process has already run for
+    /// longer than these.
     #[must_use]
     pub fn eta(&self, now: Timestamp) -> Option<(Duration, EtaSource)> {
         let Some(reported) = self.reported_eta else {
@@ -190,8 +192,8 @@ impl LiveStats {
         }
     }
 
-    /// Returns true if a report that is not an explicit report of the worker is news: it differs from what is known, and
-    /// the worker itself has not reported progress or a remaining time.
+    /// Returns true if a report contains new values and its source is not outranked. Reports of the worker outrank
+    /// reports from the output. Both outrank an estimate from earlier runs.
     #[must_use]
     pub fn is_changed_by(&self, now: Timestamp, report: &ProgressReport) -> bool {
         let has_own_report = (self.progress.is_some() && self.progress_source == ProgressSource::Worker)
@@ -215,7 +217,7 @@ impl LiveStats {
     }
 }
 
-/// Difference up to which two remaining times count as equal. Programs print whole seconds.
+/// Maximum difference between two remaining times that count as equal. The programs print whole seconds.
 const ETA_TOLERANCE: Duration = Duration::from_secs(2);
 
 /// The first and the latest progress report. If a report has lower progress than the previous report, it becomes the

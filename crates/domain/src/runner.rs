@@ -13,7 +13,7 @@ pub struct RunnerChoice {
 /// The format in which an agent writes its result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AgentOutputFormat {
-    /// The output contains no result. The command reports its result itself, or has none.
+    /// The output contains no result. The command reports its result itself, or it has no result.
     Unread,
     /// Text for people. The result is the text on standard output.
     Plain,

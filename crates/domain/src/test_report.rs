@@ -20,7 +20,7 @@ pub enum TestReporting {
     Junit(String),
 }
 
-/// Test results of one attempt, as far as the record contains them. The complete results are stored next to the output.
+/// Test results of one attempt, as the record contains them. The complete results are stored next to the output.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TestReport {
     /// Name of the test framework, such as `pytest`; `None` if it was not recognized.
@@ -78,7 +78,7 @@ pub struct TestDoubt {
 pub struct NamedFailure {
     /// Name with which the framework can run the test alone.
     pub id: String,
-    /// True if the test could not be run to its end, or its file could not be collected.
+    /// True if the test could not run to its end, or if its file could not be collected.
     pub is_error: bool,
     /// Source file.
     pub file: Option<String>,

@@ -7,12 +7,13 @@ use longhaul_ports::{ArtifactChunk, ArtifactRequest, AttemptKey};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Time beyond the configured limit after which the end of an attempt no longer waits for its artifacts, because a file
-/// system hangs.
+/// Time beyond the configured limit after which the end of an attempt no longer waits for its artifacts. The file
+/// system is then assumed to hang.
 const HANG_TIMEOUT: Duration = Duration::from_secs(2);
 
 impl Engine {
-    /// Returns the artifacts of an attempt that ran on this node. Returns `None` if they were not copied, or not yet.
+    /// Returns the artifacts of an attempt that ran on this node. Returns `None` if they were not copied, or have not
+    /// been copied yet.
     ///
     /// # Errors
     /// [`EngineError::Artifacts`] if the list cannot be read.
@@ -37,17 +38,18 @@ impl Engine {
 }
 
 impl EngineShared {
-    /// Returns true if artifacts of a process may be copied: it has patterns, and its launch signature is valid. A
-    /// forged record must not make this node copy files.
+    /// Returns true if the artifacts of a process may be copied: the process has patterns, and its launch signature is
+    /// valid. A forged record must not make this node copy files.
     pub(crate) fn may_collect(&self, process: &Process) -> bool {
         let wants = process.spec.command().is_some_and(|command| !command.artifacts.is_empty());
         let verified = if wants { self.verify(process) } else { return false };
         verified.inspect_err(|error| tracing::error!(%error, "skipped the artifacts of an attempt")).is_ok()
     }
 
-    /// Copies the artifacts of an attempt if the observation is its exit. Must be called before the exit is committed,
-    /// so that a client that sees the end can read the artifacts, and so that the next manager repeats an interrupted
-    /// copy.
+    /// Copies the artifacts of an attempt if the observation is the exit of the attempt.
+    ///
+    /// Must be called before the exit is committed. A client that sees the end can then read the artifacts, and the
+    /// next manager repeats an interrupted copy.
     pub(crate) async fn collect_artifacts(&self, id: ProcessId, spec: &Spec, observation: &Observation) {
         let (Observation::Exited { attempt, .. }, Some(command)) = (observation, spec.command()) else {
             return;
@@ -72,7 +74,7 @@ impl EngineShared {
         }
     }
 
-    /// Returns the spec of a monitored attempt that this observation ends, if artifacts of the attempt may be copied.
+    /// If this observation ends a monitored attempt whose artifacts may be copied, returns the spec of the attempt.
     pub(crate) fn spec_with_artifacts(&self, id: ProcessId, observation: &Observation) -> Option<Arc<Spec>> {
         let Observation::Exited { attempt, .. } = observation else { return None };
         self.attention.spec_with_artifacts(AttemptKey { id, attempt: *attempt })

@@ -51,7 +51,7 @@ impl EngineShared {
         let clock = &self.parts.clock;
         let until = Deadline::Awake(clock.awake().plus(SEARCH_TIMEOUT));
         let mut findings: Vec<Finding> = Vec::new();
-        // In a longer output, the middle is not searched.
+        // The middle of a longer output is not searched.
         let mut is_all_searched = tail_start <= SEARCHED_LEN;
         for (from, to) in [(tail_start, size.end), (0, head_end)] {
             let mut analyzer =

@@ -52,8 +52,8 @@ impl Engine {
         }
     }
 
-    /// Finds the process that an action is to change, like [`find_for`](Self::find_for), but does not choose between
-    /// several live processes of an agent.
+    /// Finds the process that an action is to change, like [`find_for`](Self::find_for), but reports an error if an
+    /// agent has several live processes.
     ///
     /// # Errors
     /// As for [`find_for`](Self::find_for); [`EngineError::Ambiguous`] also if the agent has several live processes.

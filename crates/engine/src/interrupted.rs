@@ -25,8 +25,8 @@ pub enum RestartScope<'a> {
 /// Options for a restart of interrupted processes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct InterruptedRestartOptions {
-    /// True to also restart children whose launcher was restarted and has ended without launching them again. As long
-    /// as such a launcher has not ended, it may still launch them, so they would run twice.
+    /// True to also restart children whose restarted launcher has ended without launching them again. As long as the
+    /// launcher is live, it may still launch them, and a restart would make them run twice.
     pub with_children: bool,
     /// True to start nothing and only report the processes that would be restarted.
     pub dry_run: bool,
@@ -262,8 +262,8 @@ impl RestartSelection {
     fn decide(&mut self, is_named: bool, with_children: bool) {
         let mut chosen: BTreeSet<ProcessId> = BTreeSet::new();
         let candidates = std::mem::take(&mut self.candidates);
-        // The restart of a launcher is newer than the children that the launcher had launched before. Whether it is
-        // restarted again must be known before its children are decided.
+        // The restart of a launcher has a later place in the list than the children that the launcher had launched
+        // before. It must be known whether this restart is restarted again before its children are decided.
         let mut awaited = self.live.clone();
         let chosen_later = |stored: &&StoredProcess| is_named || skip_reason(&stored.process).is_none();
         awaited.extend(candidates.iter().filter(chosen_later).map(|stored| stored.process.id));
@@ -304,7 +304,7 @@ impl RestartSelection {
         self.interrupted.contains(id) && self.restarted.contains_key(id)
     }
 
-    /// Returns true if a restart of an interrupted process is one of the given processes.
+    /// Returns true if the process was interrupted and one of its restarts is among the given processes.
     fn has_restart_in(&self, id: &ProcessId, awaited: &BTreeSet<ProcessId>) -> bool {
         self.interrupted.contains(id) && self.restarts_of(*id).any(|restart| awaited.contains(&restart))
     }

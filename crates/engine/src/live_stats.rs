@@ -92,7 +92,7 @@ impl EngineShared {
             ProgressSource::Worker | ProgressSource::Output => {
                 self.reported(AttemptKey { id, attempt: stored.process.attempt }, advance);
             }
-            // An estimate of longhaul says nothing about the worker.
+            // An estimate of longhaul gives no information about the worker.
             ProgressSource::History => {}
         }
         self.notifier.changed(id);

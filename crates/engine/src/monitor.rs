@@ -217,7 +217,7 @@ impl EngineShared {
     }
 
     /// Records that a report about an attempt arrived. The report ends the silence of the attempt. `advance` is the
-    /// progress in the report, if it differs from the progress before.
+    /// progress in the report, if it differs from the earlier progress.
     pub(crate) fn reported(self: &Arc<Self>, key: AttemptKey, advance: Option<Progress>) {
         let awake = self.parts.clock.awake();
         let changes = self.attention.with(key, |monitored| {
@@ -232,7 +232,7 @@ impl EngineShared {
         self.tell(key, changes.unwrap_or_default());
     }
 
-    /// Stops the search for waits for input in an attempt, because its command reports them.
+    /// Stops the search for input waits in an attempt, because the command of the attempt reports them itself.
     pub(crate) fn input_is_reported(&self, key: AttemptKey) {
         self.attention.with(key, |monitored| monitored.silence.set_input_reported());
     }
@@ -243,9 +243,11 @@ impl EngineShared {
         self.attention.schedule_inspection(key, self.parts.clock.awake().plus(AFTER_INPUT));
     }
 
-    /// Passes an observation of the spawner on to the inbox. If the observation ends an attempt, the consumers of its
-    /// output first read the rest of the output, and its test results are collected. If the attempt failed, its first
-    /// error is searched, too. The artifacts of the attempt are copied.
+    /// Passes an observation of the spawner on to the inbox.
+    ///
+    /// If the observation ends an attempt, four steps come first. The consumers read the rest of the output. If the
+    /// attempt failed, its output is searched for the first error. The test results are collected, and the artifacts
+    /// are copied.
     pub(crate) fn take_in(self: &Arc<Self>, id: ProcessId, observation: Observation) {
         let follower = self.last_follower(id, &observation);
         let artifacts = self.spec_with_artifacts(id, &observation);
@@ -269,7 +271,7 @@ impl EngineShared {
         });
     }
 
-    /// Returns the observations that the consumers make in the output of an attempt of an earlier run.
+    /// Returns the observations that result from output which was written while no manager was running.
     pub(crate) async fn missed(&self, stored: &StoredProcess, end: &Observation) -> Vec<Observation> {
         match written_until(end) {
             Some((attempt, written)) if attempt == stored.process.attempt => {

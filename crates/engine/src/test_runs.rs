@@ -1,9 +1,10 @@
 //! Test runs: the engine collects the test results of the commands that run tests.
 //!
-//! One task collects the results of each test run on this node. While the tests run, it reads the sources that grow: the
-//! report of the pytest plugin, else the output. It reports the number of tests at most once per second. When the attempt
-//! ends, the task reads the rest of all sources, and the results are committed before the end. Results that are not
-//! complete in time are committed later. After a restart of the manager, a new task reads all sources again.
+//! One task collects the results of each test run on this node. While the tests run, the task reads the sources that
+//! grow: the report of the pytest plugin, or the output if there is no such report. The task reports the number of
+//! tests at most once per second. When the attempt ends, the task reads the rest of all sources, and the results are
+//! committed before the end of the attempt. Results that are not complete in time are committed later. After a restart
+//! of the manager, a new task reads all sources again.
 
 mod collection;
 mod earlier;
@@ -39,7 +40,7 @@ const FAILED_TESTS: &str = "failed-tests.jsonl";
 const RESULTS: &str = "tests.json";
 /// Name of the file that the pytest plugin writes.
 const PLUGIN_REPORT: &str = "pytest-report.jsonl";
-/// Variable with the directories in which Python searches modules.
+/// Variable with the directories in which Python searches for modules.
 const PYTHON_PATH: &str = "PYTHONPATH";
 /// Maximum time by which the collection of the results delays the end of an attempt.
 const COLLECTION_TIMEOUT: Duration = Duration::from_secs(1);
@@ -68,7 +69,7 @@ impl TestRuns {
         self.live.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Removes the task of an attempt. The task ends when it has answered its last request.
+    /// Removes the task of an attempt. The task ends after it has answered its last request.
     fn remove(&self, key: AttemptKey) -> Option<mpsc::Sender<TestRunRequest>> {
         self.lock_live().remove(&key)
     }
@@ -78,14 +79,14 @@ impl TestRuns {
         self.lock_live().retain(|key, _| key.id != id || Some(*key) == kept);
     }
 
-    /// Removes all tasks, because the engine ends.
+    /// Removes all tasks, because the engine shuts down.
     pub(crate) fn end(&self) {
         self.lock_live().clear();
     }
 }
 
 impl EngineShared {
-    /// Starts or ends the collection of test results according to the record of a process on this node.
+    /// Starts or ends the collection of test results, depending on the record of a process on this node.
     pub(crate) fn follow_tests(self: &Arc<Self>, stored: &StoredProcess) {
         let process = &stored.process;
         let is_mine = stored.owner.as_ref().is_some_and(|owner| owner.node == *self.here());
@@ -107,7 +108,8 @@ impl EngineShared {
         }
     }
 
-    /// Starts the task that collects the results of an attempt. Returns `None` if its command runs no tests.
+    /// Starts the task that collects the results of an attempt. Returns `None` if the command of the attempt runs no
+    /// tests.
     fn start_collection(
         self: &Arc<Self>,
         process: &Process,
@@ -125,8 +127,8 @@ impl EngineShared {
         last_of(observation).is_some_and(|attempt| self.test_runs.of(AttemptKey { id, attempt }).is_some())
     }
 
-    /// If an observation ends an attempt that ran tests, returns the observation of the results, which must be committed
-    /// before the end, and the end with the first failed test. Results that are not complete in time are committed
+    /// If an observation ends an attempt that ran tests, returns two observations: the test results, which must be
+    /// committed first, and the end with the first failed test. Results that are not complete in time are committed
     /// later.
     pub(crate) async fn with_test_results(
         self: &Arc<Self>,
@@ -187,7 +189,7 @@ impl EngineShared {
         let Some(report) = self.settings.test_runs.files.path(key, PLUGIN_REPORT) else { return };
         let Some(command) = process.spec.command() else { return };
         let is_removed = command.environment.removed.iter().any(|name| name == PYTHON_PATH);
-        // pip would list the plugin as an installed package.
+        // Do not add the plugin for pip, because pip would list the plugin as an installed package.
         let lists_packages =
             command.args.iter().any(|arg| arg.contains("pip freeze") || arg.contains("pip list"));
         if is_removed || lists_packages || !TestPlan::of(&process.spec).is_some_and(|plan| plan.uses_plugin())
@@ -197,7 +199,7 @@ impl EngineShared {
         environment.retain(|(name, _)| name != PYTEST_REPORT_VARIABLE);
         environment.push((PYTEST_REPORT_VARIABLE.to_owned(), report));
         match environment.iter_mut().find(|(name, _)| name == PYTHON_PATH) {
-            // The caller may itself run below a test run.
+            // The variable already contains the plugin if the caller itself runs in a test run.
             Some((_, path)) if path.split(':').any(|part| part == directory) => {}
             Some((_, path)) if !path.is_empty() => {
                 path.push(':');
@@ -217,8 +219,8 @@ fn has_succeeded(observation: &Observation) -> bool {
     )
 }
 
-/// Adds the first failed test to the exit of a command that failed. It replaces the first error in the output, but keeps
-/// the place of that error in the output.
+/// Adds the first failed test to the exit of a failed command. The test replaces the first error that was found in the
+/// output, but keeps the offset and the stream of that error.
 fn add_first_error(observation: &mut Observation, first_error: Option<FirstError>) {
     if !crate::failure_analysis::is_failure(observation) {
         return;

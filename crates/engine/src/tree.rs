@@ -22,13 +22,12 @@ pub struct MemberOutcome {
 }
 
 impl Engine {
-    /// Terminates a process and all its descendants; no new descendants are accepted. Returns when the termination is
-    /// durable.
+    /// Terminates a process and all its descendants, and accepts no new descendants. Returns when the termination is
+    /// stored durably.
     ///
-    /// A process that has ended is terminated too, as long as it has live descendants.
+    /// An ended process can also be terminated, as long as it has live descendants.
     ///
-    /// # Errors
-    /// As for [`command`](Self::command).
+    /// # Errors As for [`command`](Self::command).
     pub async fn terminate(
         &self,
         id: ProcessId,

@@ -1,4 +1,4 @@
-//! Reports of commands that they wait for input which a person gives elsewhere.
+//! Reports in which a command says that it waits for input from another source.
 
 use crate::detached::run_to_completion;
 use crate::engine::{Engine, EngineShared};
@@ -8,16 +8,14 @@ use longhaul_ports::AttemptKey;
 use std::sync::Arc;
 
 impl Engine {
-    /// Records that a command waits for input, or that it does not wait any more. From then on, the monitor does not
-    /// look for itself whether the attempt waits for input, because the command knows it better. The report has no
-    /// effect unless the command is running.
+    /// Records whether a command waits for input. From then on, the monitor no longer checks whether the attempt waits
+    /// for input, because the command knows this better. The report has no effect unless the command is running.
     ///
     /// # Errors
     /// - [`EngineError::Invalid`] if the command runs on another node.
     /// - [`EngineError::NotFound`] for an unknown id.
     ///
-    /// # Cancel safety
-    /// The report continues if the future is dropped.
+    /// # Cancel safety The report continues if the future is dropped.
     pub async fn report_waiting_for_input(&self, id: ProcessId, waits: bool) -> Result<(), EngineError> {
         let core = self.core.clone();
         run_to_completion(async move { core.report_waiting_for_input(id, waits).await }).await

@@ -38,8 +38,8 @@ impl JsonReply<LaunchReply> {
 }
 
 impl JsonReply<RerunFailedReply> {
-    /// Builds the response to a launch of failed tests. The response is 201 with the location of the new process, or
-    /// 200 after a dry run.
+    /// Builds the response to a request to rerun failed tests. The response is 201 with the location of the new
+    /// process, or 200 after a dry run.
     pub(crate) fn rerun(reply: RerunFailedReply) -> Self {
         let location = reply.process.as_ref().map(|process| format!("/v1/processes/{}", process.id));
         let status = if location.is_some() { StatusCode::CREATED } else { StatusCode::OK };

@@ -1,4 +1,4 @@
-//! Facts that an agent states in its output: its last message, the tokens that it used, and its current step.
+//! Reads facts from the output of an agent: its last message, the tokens that it used, and its current step.
 //!
 //! Each agent has its own format. The formats are JSON lines, except [`AgentFormat::Plain`]. A line that is not JSON, or
 //! that has an unknown structure, is ignored and counted.

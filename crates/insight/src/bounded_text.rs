@@ -19,7 +19,7 @@ pub(crate) fn clean(bytes: &[u8]) -> Cow<'_, str> {
     Cow::Owned(if text.contains('\r') { text.replace("\r\n", "\n").replace('\r', "\n") } else { text })
 }
 
-/// Collects a text that arrives in chunks. Of a long text, only the start and the end are stored, because they are the
+/// Collects a text that arrives in chunks. Only the start and the end of a long text are stored, because they are its
 /// most informative parts.
 #[derive(Clone, Debug)]
 pub(crate) struct BoundedText {

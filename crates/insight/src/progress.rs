@@ -1,4 +1,4 @@
-//! Progress that programs print: bars, counters, the terminal escape sequence OSC 9;4, and lines of JSON.
+//! Finds progress that programs print: bars, counters, the terminal escape sequence OSC 9;4, and lines of JSON.
 
 mod format;
 mod line_states;

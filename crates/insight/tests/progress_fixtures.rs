@@ -1,4 +1,4 @@
-//! The parser reads the progress in captured outputs of common programs.
+//! Checks that the parser reads the progress in captured output of common programs.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot continue has failed")]
 
@@ -30,12 +30,12 @@ fn captured() -> Vec<(String, Vec<u8>)> {
     all
 }
 
-/// Compares what the parser reads with `expected.tsv`. With `UPDATE_GOLDEN=1`, writes the file again.
+/// Compares the progress that the parser reads with `expected.tsv`. With `UPDATE_GOLDEN=1`, writes the file again.
 #[test]
 fn progress_of_common_programs_is_read() {
     let mut found = String::from("file\tvalues\tfirst\tlast\tphases\n");
     for (name, output) in captured() {
-        // With one byte at a time, no update is merged with a later one.
+        // If the bytes arrive one at a time, no update is merged with a later update.
         let updates = updates(&output, 1);
         let mut values: Vec<u64> = Vec::new();
         for update in &updates {

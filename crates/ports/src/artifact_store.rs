@@ -16,14 +16,14 @@ pub trait ArtifactStore: Debug + Send + Sync + 'static {
     /// - Files that were changed after the start of the attempt are copied before all others.
     /// - A matching file that is not copied is listed with the reason. It never makes the call fail.
     /// - Only the first call for an attempt copies files. After a crash in the middle of a call, the next call copies
-    ///   all files again. Readers see either the complete list or none.
+    ///   all files again. Readers see either the complete list or no list.
     ///
     /// # Errors
     /// - [`ArtifactError::Missing`] if the attempt never started.
     /// - [`ArtifactError::Failed`] if the list cannot be stored.
     async fn collect(&self, key: AttemptKey, request: ArtifactRequest) -> Result<(), ArtifactError>;
 
-    /// Returns the artifacts of an attempt. Returns `None` if they were not copied, or not yet.
+    /// Returns the artifacts of an attempt. Returns `None` if they were not copied, or have not been copied yet.
     ///
     /// # Errors
     /// [`ArtifactError::Failed`] if the list cannot be read.

@@ -53,8 +53,8 @@ pub trait OutputLog: Debug + Send + Sync + 'static {
     /// Returns [`OutputError::Missing`] if the attempt has no output.
     async fn grown(&self, key: AttemptKey, beyond: u64) -> Result<(), OutputError>;
 
-    /// Reads what the command wrote to its progress file from an offset on, but at most the last 64 KiB. May empty the
-    /// file after the read. By default, there are no progress files.
+    /// Reads the progress file of a command from an offset to its end, but at most the last 64 KiB. May empty the file
+    /// after the read. The default implementation has no progress files.
     ///
     /// # Errors
     /// Returns [`OutputError::Missing`] if the attempt has no progress file.

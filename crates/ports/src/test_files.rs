@@ -1,4 +1,4 @@
-//! Port for the files of test runs.
+//! Port for the files that contain the results of test runs.
 
 use crate::{AttemptKey, BoxedError};
 use async_trait::async_trait;
@@ -35,7 +35,7 @@ pub trait TestFiles: Debug + Send + Sync + 'static {
     /// [`TestFileError::Missing`] if the file does not exist, [`TestFileError::Failed`] on other failures.
     async fn rename(&self, key: AttemptKey, from: &str, to: &str) -> Result<(), TestFileError>;
 
-    /// Reads at most `limit` bytes of a file, starting at offset `from`. Bytes behind the end of the file are not an
+    /// Reads at most `limit` bytes of a file, starting at offset `from`. An offset behind the end of the file is not an
     /// error.
     ///
     /// # Errors
@@ -129,7 +129,7 @@ pub enum TestFileError {
     },
 }
 
-/// Files of test runs for a spawner whose commands cannot write files. It stores nothing and finds no reports.
+/// Implementation for a spawner whose commands cannot write files. It stores nothing and finds no reports.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct NoopTestFiles;
 

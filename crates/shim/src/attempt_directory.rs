@@ -34,7 +34,7 @@ pub const INPUT: &str = "stdin";
 
 /// File name of the file to which the command writes its progress.
 pub const PROGRESS: &str = "progress";
-/// Size in bytes from which on the progress file is emptied.
+/// Maximum size of the progress file in bytes. A larger file is emptied.
 pub const MAX_PROGRESS_LEN: u64 = 256 << 10;
 
 /// Disk space in bytes that is reserved for an exit record. It is enough for every exit record, and is one block on

@@ -9,7 +9,7 @@ pub enum JunitResult {
     Passed,
     /// The test failed.
     Failed,
-    /// The test could not be run to its end.
+    /// The test could not run to its end.
     Error,
     /// The test was skipped, or failed as expected.
     Skipped,
@@ -20,7 +20,7 @@ pub enum JunitResult {
 pub struct JunitTest<'a> {
     /// Name of the test.
     pub name: &'a str,
-    /// Source file; it becomes the class name.
+    /// Source file; the report uses it as the class name.
     pub file: Option<&'a str>,
     /// Line in the source file.
     pub line: Option<u32>,
@@ -45,7 +45,7 @@ pub struct JunitTotals {
     pub tests: u64,
     /// Failed tests.
     pub failures: u64,
-    /// Tests that could not be run to their end.
+    /// Number of tests that could not run to their end.
     pub errors: u64,
     /// Skipped tests.
     pub skipped: u64,
@@ -81,7 +81,7 @@ pub fn junit_start(suite: &str, totals: JunitTotals, seconds: Option<f64>) -> St
 /// End of a report that [`junit_start`] has started.
 pub const JUNIT_END: &str = "</testsuite>\n</testsuites>\n";
 
-/// Returns the element of one test.
+/// Returns the XML element of one test.
 #[must_use]
 pub fn junit_test(test: &JunitTest<'_>) -> String {
     let mut element = format!(
@@ -131,7 +131,7 @@ fn push(text: &mut String, part: std::fmt::Arguments<'_>) {
     let _ = text.write_fmt(part);
 }
 
-/// Escapes a text for an attribute or an element. XML cannot contain some control characters; they are replaced.
+/// Escapes a text for an attribute or an element. Control characters that XML does not allow are replaced.
 fn escaped(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {

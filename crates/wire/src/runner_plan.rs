@@ -1,18 +1,18 @@
-//! The work of the hidden command `longhaul runner`, which a launch passes to it as an argument. The plan is part of the
-//! record, so a later change of the configuration does not change it.
+//! The plan of the hidden command `longhaul runner`. A launch passes the plan to this command as an argument. The
+//! record contains the plan, so a later change of the configuration does not affect the process.
 
 use serde::{Deserialize, Serialize};
 
 /// Placeholder for the id of a remote session, in commands and in patterns.
 pub const SESSION_PLACEHOLDER: &str = "{session}";
 
-/// Work of the command `longhaul runner`.
+/// The work that the command `longhaul runner` has to do.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RunnerPlan {
-    /// Run a command, then further commands.
+    /// Runs a command, and then further commands.
     Steps(StepsPlan),
-    /// Start a remote session and follow it to its end.
+    /// Starts a remote session and follows it to its end.
     Remote(RemotePlan),
 }
 
@@ -40,7 +40,7 @@ pub struct StepsPlan {
     pub on_complete: Vec<Vec<String>>,
 }
 
-/// A session of work that a remote service does. A tool on this machine starts it and reports on it.
+/// A remote session. A tool on this machine starts the session and reports its state.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RemotePlan {
     /// Name of the runner, for messages.
@@ -58,12 +58,12 @@ pub struct RemotePlan {
     /// Commands that run after the session has completed. The output of the last one is the result.
     #[serde(default)]
     pub on_complete: Vec<Vec<String>>,
-    /// Command that cancels the session; empty if the service cannot do that.
+    /// Command that cancels the session; empty if the service does not support cancellation.
     #[serde(default)]
     pub cancel: Vec<String>,
 }
 
-/// A pattern, and the state that it means.
+/// A pattern, and the state that a match of the pattern indicates.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StateRule {
     /// Pattern. The placeholder `{session}` stands for the id of the session.
@@ -80,7 +80,7 @@ pub enum RemoteState {
     Queued,
     /// The session works.
     Running,
-    /// The session waits for an answer or an approval of a person.
+    /// The session waits for an answer or an approval from a person.
     WaitingForInput,
     /// The session is paused.
     Paused,

@@ -49,7 +49,7 @@ impl Decider<'_> {
         }
     }
 
-    /// Keeps a report. A new stage is an event.
+    /// Keeps a progress report. Only a new stage creates an event.
     pub(super) fn kept(&self, report: &ProgressReport) -> Decision {
         let mut step = Decision::nothing();
         if let Some(stage) = &report.stage

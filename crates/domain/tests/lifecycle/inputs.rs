@@ -197,7 +197,7 @@ pub(crate) fn input(name: &str, attempt: AttemptNo) -> Input {
     }
 }
 
-/// Returns test results with a reason to doubt them.
+/// Returns test results that give a reason to doubt the success of the run.
 pub(crate) fn test_report() -> TestReport {
     TestReport {
         framework: Some("pytest".to_owned()),

@@ -43,7 +43,8 @@ proptest! {
                 prop_assert_eq!(&before.ending, &after.ending);
                 prop_assert_eq!((before.at, &before.live_stats), (after.at, &after.live_stats));
                 prop_assert!(before.late.is_none() || before.late == after.late);
-                // After the end, only the cascade, the test results and the data inside the final state may change.
+                // After the end of a process, only its cascade, its test results and the data inside its final state
+                // may change.
                 let (state, cascade) = (turn.before.state.clone(), turn.before.cascade);
                 let (updated_at, tests) = (turn.before.updated_at, turn.before.tests.clone());
                 prop_assert!(turn.after.updated_at >= updated_at);

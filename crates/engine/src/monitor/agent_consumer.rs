@@ -8,12 +8,12 @@ use longhaul_domain::{
 use longhaul_insight::agent_output::{AgentFacts, AgentFormat, AgentOutputReader};
 use longhaul_ports::{OutputChunk, OutputSource};
 
-/// Reports what the standard output of an agent says about its work.
+/// Reports the facts about an agent's work that its standard output contains.
 #[derive(Debug)]
 pub(super) struct AgentConsumer {
     attempt: AttemptNo,
     format: AgentFormat,
-    /// `None` as soon as the output has ended.
+    /// Reader of the output; `None` as soon as the output has ended.
     reader: Option<AgentOutputReader>,
     reported: LiveFacts,
 }
@@ -33,7 +33,7 @@ impl AgentConsumer {
         Some(Self { attempt, format, reader, reported: LiveFacts::default() })
     }
 
-    /// Returns true if the output of the command has such a consumer.
+    /// Returns true if the output of the command needs such a consumer.
     pub(super) fn is_needed(command: &CommandSpec) -> bool {
         format_of(command).is_some()
     }
@@ -45,7 +45,7 @@ impl AgentConsumer {
 
 impl OutputConsumer for AgentConsumer {
     fn pace(&self) -> ReportPace {
-        // The end of the output states everything in these formats.
+        // In these formats, the end of the output contains all facts.
         let may_skip = matches!(self.format, AgentFormat::Plain | AgentFormat::Claude);
         ReportPace::Latest { may_skip }
     }
@@ -86,7 +86,8 @@ impl OutputConsumer for AgentConsumer {
     }
 }
 
-/// Converts the facts at the end of an output. If the end could not be read, the last message is unknown.
+/// Converts the facts at the end of an output. If the end of the output could not be read, the last message is left
+/// out.
 fn outcome_of(facts: &AgentFacts, is_complete: bool) -> ReportedOutcome {
     let result = facts.message_json(MAX_JSON_BYTES).and_then(|text| JsonText::checked(text).ok());
     ReportedOutcome {

@@ -10,7 +10,6 @@ use crate::engine::EngineShared;
 use longhaul_domain::{Observation, Spec};
 use longhaul_ports::{AttemptKey, OutputChunk, OutputPage};
 
-/// The consumers of the output of one attempt.
 #[derive(Debug, Default)]
 pub(super) struct ConsumerSet(Vec<Box<dyn OutputConsumer>>);
 
@@ -42,7 +41,7 @@ impl ConsumerSet {
         Self(vec![Box::new(consumer)])
     }
 
-    /// Returns the offset from which on a consumer needs the output.
+    /// Returns the lowest offset at which a consumer needs the output.
     pub(super) fn start(&self) -> u64 {
         self.0.iter().map(|consumer| consumer.start()).min().unwrap_or(0)
     }
@@ -52,12 +51,12 @@ impl ConsumerSet {
         self.0.iter().all(|consumer| consumer.is_done())
     }
 
-    /// Returns true if new output must be read at once.
+    /// Returns true if a consumer needs new output immediately.
     pub(super) fn is_urgent(&self) -> bool {
         self.0.iter().any(|consumer| consumer.pace() == ReportPace::Immediate && !consumer.is_done())
     }
 
-    /// Returns true if all consumers that need more output accept that output is skipped.
+    /// Returns true if old output may be skipped, because all consumers that need more output accept this.
     pub(super) fn may_skip(&self) -> bool {
         self.0
             .iter()

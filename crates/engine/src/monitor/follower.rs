@@ -11,20 +11,21 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-/// Maximum time by which the end of an attempt is delayed. It is longer than [`DRAIN_TIMEOUT`], so that the consumers
-/// can report what they have read within that time.
+/// Maximum time by which the consumers delay the end of an attempt. It is longer than [`DRAIN_TIMEOUT`], so that the
+/// consumers can report what they have read within [`DRAIN_TIMEOUT`].
 const FINISH_TIMEOUT: Duration = DRAIN_TIMEOUT.saturating_add(Duration::from_millis(200));
 
 /// The run of the manager in which an attempt started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum WatchStart {
-    /// The current run: nothing has been reported yet.
+    /// The current run of the manager started the attempt, so nothing has been reported yet.
     Here,
-    /// An earlier run, which may have made reports.
+    /// An earlier run of the manager started the attempt, and may have made reports.
     Before,
 }
 
-/// The task that reads the output of one live attempt and passes it to all consumers. Dropping it stops the task.
+/// Reads the output of one live attempt in a task, and passes the output to all consumers. The task stops when this
+/// value is dropped.
 #[derive(Debug)]
 pub(super) struct FollowerTask {
     over: watch::Sender<Option<u64>>,
@@ -61,7 +62,7 @@ impl FollowerTask {
         Self { over, task }
     }
 
-    /// Waits until the consumers have read all `written` bytes of the attempt, but at most [`FINISH_TIMEOUT`].
+    /// Waits until the consumers have read all `written` bytes of the attempt, but not longer than [`FINISH_TIMEOUT`].
     pub(super) async fn finish(mut self, core: &EngineShared, written: u64) {
         self.over.send_replace(Some(written));
         let until = Deadline::Awake(core.parts.clock.awake().plus(FINISH_TIMEOUT));
@@ -81,8 +82,8 @@ impl Drop for FollowerTask {
     }
 }
 
-/// Returns what the consumers find in the output of an attempt of an earlier run, in the order of the output. `written`
-/// is the size of that output in bytes.
+/// Returns what the consumers find in the output of an attempt that an earlier manager started, in the order of the
+/// output. `written` is the size of this output in bytes.
 pub(crate) async fn missed(core: &EngineShared, stored: &StoredProcess, written: u64) -> Vec<Observation> {
     let key = AttemptKey { id: stored.process.id, attempt: stored.process.attempt };
     let mut missed = Vec::new();

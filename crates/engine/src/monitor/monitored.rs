@@ -200,8 +200,8 @@ impl MonitoredWork {
         self.ear = None;
     }
 
-    /// Returns the output follower, so that the caller can wait until the last output has been read. The follower is not
-    /// started again.
+    /// Returns the output follower and marks the output as finished. The caller can then wait until the last output has
+    /// been read.
     pub(super) fn last_follower(&mut self, core: &Arc<EngineShared>) -> Option<FollowerTask> {
         self.follow_output(core);
         match std::mem::replace(&mut self.output, FollowState::Over) {
@@ -248,8 +248,8 @@ fn may_ask(core: &EngineShared, process: &Process) -> bool {
     verified.inspect_err(|error| tracing::error!(%error, "skipped a readiness check")).is_ok()
 }
 
-/// Returns true if the command follows work that another program does, so that its own process tree never waits for
-/// input.
+/// Returns true if the command only follows work that another program does. The process tree of such a command never
+/// waits for input itself.
 fn reports_input(spec: &Spec) -> bool {
     let runner = spec.command().and_then(|command| command.runner.as_ref());
     runner.is_some_and(|runner| runner.output == AgentOutputFormat::Unread)
@@ -291,7 +291,7 @@ fn inspect_mode(core: &EngineShared, command: &CommandSpec) -> InspectMode {
     }
 }
 
-/// Returns true if the process is monitored even if its silence is not.
+/// Returns true if the process is monitored for another reason than its silence.
 fn asks(spec: &Spec) -> bool {
     let has_artifacts = spec.command().is_some_and(|command| !command.artifacts.is_empty());
     asks_if_ready(spec) || FollowerTask::is_needed(spec) || has_artifacts || spec.name.is_some()
@@ -323,7 +323,7 @@ mod tests {
         MonitoredWork::of(core, stored, phase, WatchStart::Here).unwrap()
     }
 
-    /// Makes the work silent for so long that new output has to be reported immediately.
+    /// Makes the work silent for so long that it needs a notification of new output.
     fn silence(monitored: &mut MonitoredWork, awake: AwakeTime) {
         let later = awake.plus(Duration::from_secs(30));
         monitored.silence.seen(Timestamp(0), later, Some(&TreeSnapshot::default()));

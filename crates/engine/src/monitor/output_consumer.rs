@@ -7,14 +7,14 @@ use std::fmt::Debug;
 /// Receives the output of one attempt and reports what it finds.
 ///
 /// A consumer does no I/O and reads no clock. After a restart of the manager, a new consumer gets the output again from
-/// the start. A report that changes nothing is therefore normal, and the rules ignore it.
+/// the start. Repeated reports are therefore normal, and the rules ignore them.
 pub(crate) trait OutputConsumer: Debug + Send {
-    /// Returns the offset from which on the consumer gets the output.
+    /// Returns the offset of the first byte that the consumer needs.
     fn start(&self) -> u64 {
         0
     }
 
-    /// Returns the rules for collecting the reports of this consumer.
+    /// Returns when and how the reports of this consumer are collected.
     fn pace(&self) -> ReportPace;
 
     /// Reads the next chunk. Chunks arrive in the order of their offsets.
@@ -42,13 +42,13 @@ pub(crate) trait OutputConsumer: Debug + Send {
     }
 }
 
-/// Says when the reports of a consumer are collected.
+/// Defines when the reports of a consumer are collected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ReportPace {
-    /// After each page. Each report is a fact of its own.
+    /// Reports are collected after each page. Each report is a separate fact.
     Immediate,
-    /// At most once per second, and never from output before the end that the output had when the follower started.
-    /// Each report is a state that replaces the earlier states.
+    /// Reports are collected at most once per second. Each report is a state that replaces the earlier states. Output
+    /// that already existed when the follower started leads to one report only, at its end.
     Latest {
         /// True if the consumer accepts that old output is skipped when the follower is too slow.
         may_skip: bool,

@@ -8,21 +8,23 @@ use longhaul_ports::{AttemptKey, OutputError, OutputRead};
 use std::time::Duration;
 use tokio::sync::watch;
 
-/// Maximum number of bytes in one read. Consumers are pure computation, so a page must not occupy a thread for long.
+/// Maximum number of bytes in one read. The limit is low, because consumers only compute and would occupy the thread
+/// during a large page.
 const PAGE: u32 = 256 * 1024;
-/// Time without new output after which unfinished lines are passed on.
+/// Time without new output after which unfinished lines are passed to the consumers.
 const QUIET: Duration = Duration::from_millis(200);
 /// Minimum time between two reports of a state.
 const REPORT_INTERVAL: Duration = Duration::from_secs(1);
-/// Minimum time between two reads if no consumer is urgent. Larger pages cost less than many small ones.
+/// Minimum time between two reads if no consumer needs output immediately. A few large pages cost less than many small
+/// pages.
 const READ_INTERVAL: Duration = Duration::from_millis(250);
 /// Delay before the output is read again if it was missing, or if it was reported as grown but had not grown.
 const RETRY_DELAY: Duration = Duration::from_millis(100);
 /// Maximum time to wait for the rest of the output after an exit.
 pub(super) const DRAIN_TIMEOUT: Duration = Duration::from_millis(300);
-/// Number of unread bytes from which on old output is skipped, if all consumers accept that.
+/// Number of unread bytes above which old output is skipped, if all consumers accept that.
 const MAX_LAG: u64 = 8 * 1024 * 1024;
-/// Number of bytes before the end of the output that are still read after old output was skipped.
+/// Number of bytes at the end of the output that are read even if older output was skipped.
 const KEPT_LAG: u64 = 256 * 1024;
 
 /// Passes the output to the consumers and calls `tell` with their reports. Returns when the output of an ended attempt
@@ -51,18 +53,18 @@ struct OutputReading<'a> {
     consumers: &'a mut ConsumerSet,
     /// Offset of the next byte to read.
     next: u64,
-    /// Size of the output when the follower started. An earlier run may have reported states that follow from this
-    /// output, so the states in between are not reported.
+    /// Size of the output when the follower started. An earlier run may already have reported the states that this
+    /// output causes, so only the last of these states is reported.
     replayed: u64,
-    /// True if the consumers got output since their states were reported.
+    /// True if the consumers got output after their states were last reported.
     has_news: bool,
-    /// Time from which on states may be reported.
+    /// Earliest time of the next report of states.
     report_at: AwakeTime,
-    /// Time from which on the output may be read again.
+    /// Earliest time of the next read of the output.
     read_at: AwakeTime,
-    /// Time at which unfinished lines are passed on; `None` if there are none.
+    /// Time at which unfinished lines are passed to the consumers; `None` if there are no unfinished lines.
     quiet_at: Option<AwakeTime>,
-    /// True after a notification of new output, until the output is read again.
+    /// True if new output was notified that has not been read yet.
     is_notified: bool,
 }
 
@@ -71,7 +73,7 @@ struct OutputReading<'a> {
 enum PageRead {
     /// The page was read, and there is more output after it.
     More,
-    /// The page contained the rest of the output so far.
+    /// The page contained the rest of the output that has been written so far.
     End,
     /// There was no new output.
     Nothing,
@@ -138,7 +140,7 @@ impl<'a> OutputReading<'a> {
         }
     }
 
-    /// Reads one page and passes it on.
+    /// Reads one page and passes it to the consumers.
     async fn read(&mut self, tell: &mut impl FnMut(Observation)) -> PageRead {
         let wanted = OutputRead { from: self.next, limit: PAGE, only: None };
         let page = match self.core.parts.output.read(self.key, wanted).await {
@@ -161,7 +163,7 @@ impl<'a> OutputReading<'a> {
         let now = self.core.parts.clock.awake();
         self.read_at = if self.consumers.is_urgent() { now } else { now.plus(READ_INTERVAL) };
         self.quiet_at = Some(self.read_at.plus(QUIET));
-        // Without a yield, a consumer of a large output would occupy this thread.
+        // Yield, so that the consumers of a large output do not occupy this thread.
         tokio::task::yield_now().await;
         if self.next < page.end { PageRead::More } else { PageRead::End }
     }
@@ -210,8 +212,8 @@ mod tests {
     use std::collections::BTreeSet;
     use std::sync::{Arc, Mutex};
 
-    /// What a consumer got: `+` for a chunk with its length, `?` for missing output, `_` for silence, and `.` for the
-    /// end.
+    /// Log of what a consumer got: `+` and the length of a chunk, `?` for missing output, `_` for silence, and `.` for
+    /// the end.
     #[derive(Clone, Debug)]
     struct Recorder {
         pace: ReportPace,
@@ -256,7 +258,7 @@ mod tests {
             self.note("_");
         }
 
-        /// The time of the reported condition is the number of bytes read so far.
+        /// Reports a condition whose time is the number of bytes read so far.
         fn take_reports(&mut self) -> Vec<Observation> {
             vec![Observation::ConditionObserved {
                 attempt: longhaul_domain::AttemptNo(1),

@@ -90,8 +90,8 @@ pub(crate) fn check(command: &CommandSpec) -> Result<(), EngineError> {
 
 /// Checks the detection of progress.
 ///
-/// # Errors
-/// [`EngineError::Invalid`] if it is a pattern that is invalid or finds no progress.
+/// # Errors Returns [`EngineError::Invalid`] if the detection is an invalid pattern, or a pattern that cannot find
+/// progress.
 pub fn check_progress(detection: &ProgressDetection) -> Result<(), EngineError> {
     let ProgressDetection::Pattern(pattern) = detection else { return Ok(()) };
     let why = if pattern.len() > MAX_PATTERN_LEN {

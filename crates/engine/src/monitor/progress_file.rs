@@ -74,7 +74,7 @@ pub(super) async fn follow_progress_file(
 struct FileReading {
     next: u64,
     lines: ProgressLines,
-    /// Progress that was not reported yet, and the time at which the command wrote it.
+    /// Progress that has not been reported yet, and the time at which the command wrote it.
     latest: Option<(ProgressLine, Timestamp)>,
     is_warned: bool,
 }
@@ -106,7 +106,7 @@ impl FileReading {
         true
     }
 
-    /// Returns the observation of the progress that was not reported yet.
+    /// Returns the progress that has not been reported yet, as an observation.
     fn take(&mut self, key: AttemptKey) -> Option<Observation> {
         let (line, at) = self.latest.take()?;
         let report = ProgressReport {

@@ -13,14 +13,14 @@ use longhaul_ports::{AttemptKey, OutputChunk, OutputSource};
 pub(super) struct ProgressSearch {
     attempt: AttemptNo,
     parser: ProgressParser,
-    /// Latest progress that was not reported yet, and the time at which the command printed it.
+    /// Latest progress that has not been reported yet, and the time at which the command printed it.
     latest: Option<(ProgressUpdate, Timestamp)>,
     /// Time of the last chunk.
     read_at: Timestamp,
 }
 
 impl ProgressSearch {
-    /// Creates a search. Returns `None` if the output is not searched for progress. An invalid pattern is ignored:
+    /// Creates a search. Returns `None` if the output is not searched for progress. Ignores an invalid pattern:
     /// launches with invalid patterns are rejected, but another program may have written the record.
     pub(super) fn new(key: AttemptKey, detection: &ProgressDetection) -> Option<Self> {
         let parser = match detection {

@@ -63,7 +63,7 @@ async fn said(core: &EngineShared, key: AttemptKey, pattern: &str) -> bool {
     true
 }
 
-/// Searches the output for a line that says that the command is ready.
+/// Searches the output for a line that shows that the command is ready.
 #[derive(Debug)]
 struct ReadySearch {
     expression: Regex,

@@ -92,13 +92,13 @@ impl SilenceMonitor {
         }
     }
 
-    /// Records that the progress changed. Without a further change, the work is stalled after the time limit, even if
-    /// it writes output and uses CPU time.
+    /// Records that the progress changed. If no further change follows, the work is stalled after the time limit, even
+    /// if the work writes output and uses CPU time.
     pub(super) const fn advanced(&mut self, at: AwakeTime, is_complete: bool) {
         self.advanced = if is_complete { None } else { Some(at) };
     }
 
-    /// Starts a new silence, because the work was not running until now.
+    /// Starts a new period of silence, because the work was not running until now.
     pub(super) fn resumed(&mut self, now: AwakeTime) {
         self.advanced = self.advanced.map(|_| now);
         self.begin(now);
@@ -113,7 +113,7 @@ impl SilenceMonitor {
         &self.held
     }
 
-    /// Leaves it to the command to report whether it waits for input.
+    /// Records that the command itself reports whether it waits for input. Inspections then no longer decide this.
     pub(super) const fn set_input_reported(&mut self) {
         self.is_input_reported = true;
     }
@@ -331,7 +331,7 @@ impl SilenceMonitor {
         self.silent_stall_at().into_iter().chain(lacks_advance_at).min()
     }
 
-    /// Returns true if the progress has not changed for the time limit.
+    /// Returns true if the last change of the progress is longer ago than the time limit.
     fn lacks_advance(&self, now: AwakeTime) -> bool {
         let at = self.policy.stall_after.zip(self.advanced).map(|(after, at)| at.plus(after));
         at.is_some_and(|at| at <= now)

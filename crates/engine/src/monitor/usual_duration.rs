@@ -15,9 +15,9 @@ const MAX_READ: u32 = 30;
 /// Run time after which a process gets an estimate. Most processes end earlier and cause no search.
 const DELAY: Duration = Duration::from_secs(2);
 
-/// Reports the remaining time of a process: the usual duration of the completed processes of the same project and name,
-/// minus the time since its start. A process without such earlier runs, or one that takes longer than usual, gets no
-/// estimate.
+/// Reports the remaining time of a process: the usual duration of completed processes of the same project and name,
+/// minus the time since the start of the process. Reports nothing if there are no such processes, or if this process
+/// takes longer than usual.
 pub(super) async fn estimate(core: Arc<EngineShared>, key: AttemptKey, spec: Arc<Spec>, started: Timestamp) {
     let clock = &core.parts.clock;
     clock.sleep_until(Deadline::Awake(clock.awake().plus(DELAY))).await;
@@ -36,7 +36,7 @@ pub(super) async fn estimate(core: Arc<EngineShared>, key: AttemptKey, spec: Arc
         }
     };
     let earlier = listing.processes.iter().map(|stored| &stored.process);
-    // A filter without a project also selects the processes of all projects.
+    // Check the project again, because a filter without a project selects the processes of all projects.
     let earlier = earlier.filter(|process| process.spec.project == spec.project);
     let at = clock.now();
     let left = median(earlier.filter_map(duration).take(MAX_RUNS).collect())
@@ -53,7 +53,7 @@ fn duration(process: &Process) -> Option<Duration> {
     Some(process.completed_at()?.since(process.started_at?))
 }
 
-/// Returns the median; of an even number of durations, the longer of the two in the middle.
+/// Returns the median. For an even number of durations, this is the longer of the two middle durations.
 fn median(mut durations: Vec<Duration>) -> Option<Duration> {
     durations.sort_unstable();
     durations.get(durations.len() / 2).copied()

@@ -37,7 +37,7 @@ pub(super) struct TestCollection {
     junit: SourceReader,
     output: SourceReader,
     output_next: u64,
-    /// Size of the output at the last read of the plugin's report.
+    /// Size of the output when the report of the plugin was last read.
     output_seen: u64,
     lines: MergedLines,
     has_lost_output: bool,
@@ -77,7 +77,7 @@ impl TestCollection {
         self.key
     }
 
-    /// Returns the offset after which new output may mean new results.
+    /// Returns an offset in the output. Output after this offset may contain new results.
     pub(super) fn output_seen(&self) -> u64 {
         self.output_next.max(self.output_seen)
     }
@@ -86,18 +86,19 @@ impl TestCollection {
         self.collector.counts()
     }
 
-    /// Reads one page of each source that grows while the tests run. Returns true if there may be more.
+    /// Reads one page of each source that grows while the tests run. Returns true if a source may have more pages.
     pub(super) async fn read_page(&mut self, core: &EngineShared) -> bool {
         if !self.plan.uses_plugin() {
             return self.read_output_page(core).await;
         }
-        // The size is read first, so that output after this read wakes the task again.
+        // Read the size first, so that output that is written after this step wakes the task again.
         let output_end = core.parts.output.size(self.key).await.map_or(0, |size| size.end);
         let has_more = self.read_plugin_page(core).await;
         if !self.plugin.is_recognized() {
             return self.read_output_page(core).await || has_more;
         }
-        // The plugin is the better source. If its report turns out to be incomplete, the output is read later.
+        // The plugin is the better source, so the output is not read now. It is read later if the plugin's report turns
+        // out to be incomplete.
         self.output_seen = output_end;
         has_more
     }
@@ -116,7 +117,7 @@ impl TestCollection {
                 self.plugin.store_large(core, self.key).await;
                 true
             }
-            // pytest creates the report when it starts.
+            // There is no new data, or pytest has not created the report yet.
             Ok(_) | Err(TestFileError::Missing { .. }) => false,
             Err(error) => {
                 tracing::debug!(id = %self.key.id, %error, "could not read the report of the pytest plugin");
@@ -154,7 +155,7 @@ impl TestCollection {
         has_more
     }
 
-    /// Reads what is left of all sources, because the attempt has ended.
+    /// Reads the rest of all sources, because the attempt has ended.
     pub(super) async fn read_rest(&mut self, core: &EngineShared) {
         if self.plan.uses_plugin() {
             while self.read_plugin_page(core).await {
@@ -203,7 +204,7 @@ impl TestCollection {
         }
     }
 
-    /// Reads one report. Returns the number of bytes that may still be read from further reports.
+    /// Reads one report. Returns the number of bytes that may still be read from other reports.
     async fn read_report(&mut self, core: &EngineShared, path: &str, left: u64) -> u64 {
         self.junit.start_report(self.plan.framework);
         let (mut next, mut left) = (0_u64, left);
@@ -238,7 +239,7 @@ impl TestCollection {
         }
     }
 
-    /// Returns true if some source contains results, or if the launch requested results.
+    /// Returns true if a source contains results, or if the launch requested results.
     pub(super) fn has_results(&self) -> bool {
         let readers = [&self.plugin, &self.junit, &self.output];
         self.plan.is_requested
@@ -254,7 +255,7 @@ impl TestCollection {
         &self.earlier
     }
 
-    /// Returns the results so far, as they are stored.
+    /// Returns the results so far in their stored form.
     pub(super) fn results(&self, summary: TestSummary) -> TestResults {
         let list = self.reader(summary.source).list();
         let mut results = TestResults::new(summary);
@@ -268,8 +269,7 @@ impl TestCollection {
         results
     }
 
-    /// Returns the names of the files with all tests and with the failed tests, after the tests so far were written to
-    /// them.
+    /// Writes the tests so far to their files. Returns the names of two files: all tests, and the failed tests.
     pub(super) async fn store_so_far(&mut self, core: &EngineShared) -> [String; 2] {
         let key = self.key;
         let source = self.summary().source;

@@ -6,9 +6,9 @@ use longhaul_insight::test_run::{EarlierTests, TestResults};
 use longhaul_ports::{AttemptKey, PageRequest, ProcessFilter, SortOrder};
 use std::collections::BTreeSet;
 
-/// Number of earlier runs that are compared.
+/// Maximum number of earlier runs that are compared.
 const MAX_RUNS: usize = 10;
-/// Number of ended processes in which earlier runs are searched.
+/// Maximum number of ended processes that are searched for earlier runs.
 const MAX_SEARCHED: u32 = 200;
 /// Maximum size of stored results that are read, in bytes.
 const MAX_RESULTS_LEN: u32 = 8 * 1024 * 1024;
@@ -53,7 +53,7 @@ impl EngineShared {
         earlier
     }
 
-    /// Returns the stored results of an attempt, or `None` if this node has none that it can read.
+    /// Returns the stored results of an attempt. Returns `None` if this node has no readable results.
     pub(super) async fn stored_results(&self, key: AttemptKey) -> Option<TestResults> {
         let files = &self.settings.test_runs.files;
         let part = files.read(key, super::RESULTS, 0, MAX_RESULTS_LEN).await.ok()?;

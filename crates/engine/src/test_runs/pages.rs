@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 
 /// Number of bytes in one read of a list of tests.
 const READ_LEN: u32 = 256 * 1024;
-/// Maximum number of bytes that one page reads.
+/// Maximum number of bytes that are read for one page.
 const MAX_PAGE_LEN: usize = 16 * 1024 * 1024;
 
 /// Request for a page of test results.
@@ -28,14 +28,14 @@ pub struct TestPageRequest {
 pub struct TestPage {
     /// Results of the whole run.
     pub results: TestResults,
-    /// Tests of the page, each with the position after it.
+    /// Tests of the page, each with the position of the next test.
     pub tests: Vec<(ListedTest, u64)>,
     /// True if there are tests after this page.
     pub has_more: bool,
 }
 
 impl Engine {
-    /// Returns a page of the test results of an attempt on this node, also while its tests run. Returns `None` if the
+    /// Returns a page of the test results of an attempt on this node, even while its tests run. Returns `None` if the
     /// attempt has no test results.
     pub async fn test_page(&self, key: AttemptKey, request: TestPageRequest) -> Option<TestPage> {
         self.core.test_page(key, request).await
@@ -57,14 +57,14 @@ impl EngineShared {
         Some(TestPage { results, tests, has_more })
     }
 
-    /// Returns the results of an attempt whose tests run.
+    /// Returns the results of an attempt whose tests are still running.
     async fn live_results(&self, key: AttemptKey) -> Option<TestSnapshot> {
         let (reply, answer) = oneshot::channel();
         self.test_runs.of(key)?.send(TestRunRequest::Snapshot(reply)).await.ok()?;
         answer.await.ok().flatten()
     }
 
-    /// Reads tests from a list, from a position on.
+    /// Reads tests from a list, starting at a given position.
     async fn listed_tests(
         &self,
         key: AttemptKey,
@@ -93,7 +93,7 @@ impl EngineShared {
                 let (line, behind) = rest.split_at_checked(feed).unwrap_or((rest, &[]));
                 rest = behind.get(1..).unwrap_or_default();
                 next = next.saturating_add(to_u64(feed)).saturating_add(1);
-                // A damaged line is skipped: the counts still include its test.
+                // Skip a damaged line. The counts still include its test.
                 tests.extend(ListedTest::decode(line).map(|test| (test, next)));
             }
             held = rest.to_vec();

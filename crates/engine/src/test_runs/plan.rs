@@ -1,4 +1,4 @@
-//! Decides if a command runs tests, and which sources contain its results.
+//! Determines whether a command runs tests, and which sources contain the results.
 
 use longhaul_domain::{ProcessType, Spec, TestReporting};
 use longhaul_insight::test_run::{DetectedTests, Framework, TestSource, detect, junit_paths};
@@ -12,8 +12,8 @@ pub(crate) struct TestPlan {
     pub(super) output: TestSource,
     /// Paths of JUnit reports, relative to the working directory.
     pub(super) junit: Vec<String>,
-    /// True if the launch names the process a test suite or requests its results. A command that was only detected may
-    /// turn out to run no tests.
+    /// True if the launch has the type `test_suite` or requests test results. Otherwise, the test framework was only
+    /// detected in the command, and the command may turn out to run no tests.
     pub(super) is_requested: bool,
 }
 

@@ -41,7 +41,7 @@ pub(super) fn report_of(summary: &TestSummary, results: &TestResults, earlier: &
     }
 }
 
-/// Returns the failed tests, then the files that could not be collected.
+/// Returns first the failed tests, and then the files that could not be collected.
 fn all_failures(summary: &TestSummary) -> impl Iterator<Item = &FailedTest> {
     summary.failures.iter().chain(&summary.collection_errors)
 }
@@ -88,7 +88,7 @@ pub(super) fn first_error_of(summary: &TestSummary) -> Option<FirstError> {
     })
 }
 
-/// Cuts a text in front of a character that does not fit.
+/// Cuts a text to at most `max` bytes, at the boundary of a character.
 fn cut(text: &str, max: usize) -> String {
     if text.len() <= max {
         return text.to_owned();

@@ -31,7 +31,7 @@ impl EngineShared {
         mut old: Process,
         argv: Vec<String>,
     ) -> Result<LaunchOutcome, EngineError> {
-        // The signature covers the old command line, so it is verified before the change.
+        // Verify the launch signature before the change, because it covers the old command line.
         self.verify(&old)?;
         let mut words = argv.into_iter();
         let spec = old.spec.as_ref().clone();

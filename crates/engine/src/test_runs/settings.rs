@@ -8,7 +8,7 @@ use std::sync::Arc;
 pub struct TestRunSettings {
     /// Port that stores the results and reads the reports of commands; [`NoopTestFiles`] stores nothing.
     pub files: Arc<dyn TestFiles>,
-    /// Absolute path of the directory with the pytest plugin; `None` does not load the plugin.
+    /// Absolute path of the directory with the pytest plugin. With `None`, the plugin is not loaded.
     pub plugin_directory: Option<String>,
 }
 

@@ -7,7 +7,7 @@ use longhaul_insight::test_run::{
 use longhaul_ports::{AttemptKey, TestFileError};
 use std::sync::Arc;
 
-/// Size of the list in memory at which it is written to its files, in bytes.
+/// Size in bytes at which the part of the list in memory is written to the files.
 const WRITE_LEN: usize = 256 * 1024;
 
 /// Reads one source of test results.
@@ -18,7 +18,7 @@ pub(super) struct SourceReader {
     list: TestList,
     /// Number of bytes in the file of all tests, and in the file of the failed tests.
     stored: (u64, u64),
-    /// True as soon as a write has failed. No further write is then made.
+    /// True as soon as a write has failed. No more writes follow.
     is_broken: bool,
     is_recognized: bool,
 }
@@ -45,7 +45,7 @@ impl SourceReader {
         self.parse(collector, |parser, emit| parser.finish(emit));
     }
 
-    /// Starts a further report of the same source.
+    /// Starts another report of the same source.
     pub(super) fn start_report(&mut self, framework: Option<Framework>) {
         self.parser = parser_of(self.source, framework);
     }
@@ -72,7 +72,7 @@ impl SourceReader {
         &self.list
     }
 
-    /// Writes the list to its files if it has become large.
+    /// Writes the list to its files if the part in memory has become large.
     pub(super) async fn store_large(&mut self, core: &EngineShared, key: AttemptKey) {
         if self.list.len() >= WRITE_LEN {
             self.store(core, key).await;
@@ -118,7 +118,7 @@ impl SourceReader {
         !self.is_broken
     }
 
-    /// Returns the names of the files with all tests and with the failed tests while the tests run.
+    /// Returns the names of the temporary files with all tests and with the failed tests.
     pub(super) fn files(&self) -> [String; 2] {
         let source = self.source.as_str();
         [format!("tests-{source}.part"), format!("failed-tests-{source}.part")]
@@ -139,7 +139,7 @@ impl SourceReader {
             .map(|((name, stored), published)| (name, stored, published))
         {
             if stored == 0 {
-                // An earlier manager may have stored a list.
+                // Empty the file first, because an earlier manager may have stored a list in it.
                 files.write(key, published, 0, Vec::new()).await?;
             } else {
                 files.rename(key, &name, published).await?;

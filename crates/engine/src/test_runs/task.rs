@@ -28,7 +28,7 @@ pub(super) enum TestRunRequest {
     Finish {
         /// True if the command exited with code 0.
         has_succeeded: bool,
-        /// Receives the results; `None` if the command turned out to run no tests.
+        /// Receives the results, or `None` if the command has run no tests.
         reply: oneshot::Sender<Option<CollectedTests>>,
     },
 }
@@ -54,8 +54,8 @@ pub(super) async fn run(
     let started_at = start_of(&process);
     let mut collection = TestCollection::new(key, plan, directory, started_at, earlier);
     let (mut told, mut seen) = (TestTally::default(), 0);
-    // The plugin reports the end of a test shortly after the output shows its result, so one more read follows each read
-    // that found something.
+    // The plugin reports the end of a test shortly after the output shows its result. After each read that found
+    // results, the task therefore reads once more.
     let mut has_news = false;
     let mut next_read = core.parts.clock.awake();
     loop {
@@ -80,7 +80,7 @@ pub(super) async fn run(
         match request {
             None => return,
             Some(TestRunRequest::Snapshot(reply)) => {
-                // If the receiver is gone, no client waits for the answer.
+                // If the receiver no longer exists, no client waits for the answer.
                 let _ = reply.send(snapshot(&core, &mut collection).await);
             }
             Some(TestRunRequest::Finish { has_succeeded, reply }) => {
@@ -91,8 +91,8 @@ pub(super) async fn run(
     }
 }
 
-/// Returns the start time of the attempt. Before the start is recorded, the record contains the start of the attempt
-/// before.
+/// Returns the start time of the attempt. As long as the start is not recorded, the record contains the start time of
+/// the previous attempt.
 const fn start_of(process: &Process) -> Timestamp {
     match &process.state {
         State::Starting { since } => *since,

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 #[tokio::test(start_paused = true)]
 async fn a_cascade_ends_the_tree_wherever_the_engine_crashes() {
-    // One commit records the cascade, and four commits record the cancelled processes. Commands that obey the stop end
+    // There is one commit for the cascade, and four for the cancelled processes. Commands that obey the stop end
     // immediately.
     for (fault, words, commits) in [
         (Fault::CrashBefore, "run", 7),

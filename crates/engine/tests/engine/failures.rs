@@ -63,7 +63,7 @@ async fn failed_command_without_an_error_in_its_output_has_no_first_error() {
 #[tokio::test(start_paused = true)]
 async fn first_error_is_found_at_both_ends_of_a_long_output() {
     let world = World::new().await;
-    // Few long lines: the search takes time for each line.
+    // The lines are long and therefore few, because the search takes time for each line.
     let filler = format!("{}\n", "a line without meaning ".repeat(100)).repeat(9_000);
     let at_start = world.ended_with(command("run"), format!("{TRACEBACK}{filler}").as_bytes(), 1).await;
     assert_eq!(world.first_error(at_start).await.unwrap().offset, 0);

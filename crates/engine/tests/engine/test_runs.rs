@@ -14,7 +14,7 @@ const PLUGIN: &str = include_str!("../../../insight/fixtures/tests/pytest/plain.
 const PLUGIN_KILLED: &str = include_str!("../../../insight/fixtures/tests/pytest/killed.jsonl");
 const JUNIT: &str = include_str!("../../../insight/fixtures/tests/pytest/plain.xml");
 
-/// Engine whose test runs store their files in memory.
+/// An engine whose test runs store their files in memory.
 struct TestWorld {
     world: World,
     files: FakeTestFiles,

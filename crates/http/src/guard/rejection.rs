@@ -29,7 +29,7 @@ pub(crate) enum RequestRejection {
     },
     /// The request comes from another node, but other nodes may not use this path or method.
     NotForPeers,
-    /// The token permits only requests that read, and the method of the request could change a process or a record.
+    /// The token permits only read requests, and the method of the request could change a process or a record.
     ReadOnly,
     /// The maximum number of clients with a read-only token is already connected.
     Crowded,

@@ -11,7 +11,7 @@ pub(super) fn read(line: &Value, facts: &mut AgentFacts) -> bool {
         Some("system") => facts.set_step("started"),
         Some("assistant") => message(line, facts),
         Some("result") => result(line, facts),
-        // These lines contain results of tools, and parts of messages that also arrive as a whole.
+        // These lines contain results of tools, or parts of messages that also arrive complete.
         Some("user" | "stream_event" | "rate_limit_event" | "tool_progress" | "auth_status") => {}
         Some(_) | None => return false,
     }
@@ -33,7 +33,7 @@ fn message(line: &Value, facts: &mut AgentFacts) {
     }
 }
 
-/// Reads the last line. Its totals include all turns.
+/// Reads the last line, whose totals include all turns.
 fn result(line: &Value, facts: &mut AgentFacts) {
     let said = text(line, &["result"]);
     let failed = line.get("is_error").and_then(Value::as_bool).unwrap_or(false);

@@ -5,12 +5,12 @@ const MAX_STEP_LEN: usize = 80;
 /// Maximum length of the id of a conversation, in bytes.
 const MAX_SESSION_LEN: usize = 128;
 
-/// Facts that the output of an agent states.
+/// Facts that were read from the output of an agent.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AgentFacts {
     /// Last message of the agent.
     pub message: Option<String>,
-    /// Error that the agent states.
+    /// Error in the output of the agent.
     pub error: Option<String>,
     /// Tokens that the agent used.
     pub tokens: Option<AgentTokens>,
@@ -18,23 +18,23 @@ pub struct AgentFacts {
     pub session: Option<String>,
     /// Current step of the agent, such as the tool that it uses.
     pub step: Option<String>,
-    /// Number of lines that were ignored because they are not JSON of the format.
+    /// Number of lines that were ignored because they are not JSON in the expected format.
     pub ignored_lines: u64,
 }
 
 /// Numbers of tokens.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct AgentTokens {
-    /// Tokens of the input, without the tokens that were read from a cache.
+    /// Input tokens, without the tokens that were read from a cache.
     pub input: u64,
-    /// Tokens of the output.
+    /// Output tokens.
     pub output: u64,
-    /// Tokens of the input that were read from a cache.
+    /// Input tokens that were read from a cache.
     pub cached: u64,
 }
 
 impl AgentTokens {
-    /// Returns the sum of two numbers of tokens.
+    /// Returns the sum of both token counts.
     pub(super) const fn plus(self, other: Self) -> Self {
         Self {
             input: self.input.saturating_add(other.input),
@@ -45,8 +45,7 @@ impl AgentTokens {
 }
 
 impl AgentFacts {
-    /// Returns the last message as a JSON text of at most `limit` bytes. The end of a message that does not fit is left
-    /// out.
+    /// Returns the last message as a JSON text of at most `limit` bytes. The end of a longer message is left out.
     #[must_use]
     pub fn message_json(&self, limit: usize) -> Option<String> {
         let mut message = self.message.as_deref()?;
@@ -59,7 +58,7 @@ impl AgentFacts {
         }
     }
 
-    /// Sets the current step. Control characters and the end of a long name are left out.
+    /// Sets the current step, without control characters. A long name is cut.
     pub(super) fn set_step(&mut self, name: &str) {
         let name: String = name.chars().filter(|c| !c.is_control()).collect();
         let name = cut(name.trim(), MAX_STEP_LEN).trim_end();

@@ -5,10 +5,10 @@ use super::fields::{at, number, text};
 use super::reader::MAX_MESSAGE_LEN;
 use serde_json::Value;
 
-/// Reader of the lines. A message can arrive in several pieces.
+/// Reads the lines. A message can arrive in several pieces.
 #[derive(Debug, Default)]
 pub(super) struct GeminiReader {
-    /// True if the last line was a piece of the last message.
+    /// True if the last line was a piece of a message that may continue.
     in_message: bool,
 }
 
@@ -27,7 +27,7 @@ impl GeminiReader {
                 let piece = text(line, &["content"]).unwrap_or_default();
                 let before = facts.message.take().filter(|_| continues && self.in_message);
                 let mut whole = before.unwrap_or_default();
-                // A longer message is cut later, so more pieces are not needed.
+                // Further pieces of a long message are not needed, because the message is cut later.
                 if whole.len() <= MAX_MESSAGE_LEN {
                     whole.push_str(piece);
                 }

@@ -5,7 +5,7 @@ use crate::bounded_text::{clean, cut};
 use crate::json_lines::JsonLines;
 use serde_json::Value;
 
-/// Maximum length of a message in bytes. The start of a longer message of a JSON format is kept, and the end of longer
+/// Maximum length of a message in bytes. If a message is longer, its start is kept for JSON formats, and its end for
 /// plain text.
 pub const MAX_MESSAGE_LEN: usize = 32 * 1024;
 
@@ -41,7 +41,7 @@ pub enum AgentFormat {
 pub struct AgentOutputReader {
     format: FormatState,
     facts: AgentFacts,
-    /// True if a part of the output is missing, so that sums are not complete.
+    /// True if a part of the output is missing. Sums are then incomplete.
     has_gap: bool,
 }
 
@@ -59,7 +59,7 @@ enum LineFormat {
     Opencode,
 }
 
-/// End of plain text.
+/// The end of plain text.
 #[derive(Debug, Default)]
 struct PlainTail {
     bytes: Vec<u8>,
@@ -99,7 +99,7 @@ impl AgentOutputReader {
         }
     }
 
-    /// Returns the facts so far. Plain text is a message only at its end.
+    /// Returns the facts so far. The message of plain text is known only at the end of the output.
     #[must_use]
     pub const fn facts(&self) -> &AgentFacts {
         &self.facts
@@ -126,7 +126,7 @@ impl AgentOutputReader {
 }
 
 impl LineFormat {
-    /// Returns true if the format states tokens for each turn, so that a missing line makes the sum wrong.
+    /// Returns true if the format reports the tokens of each turn. A missing line then makes the sum wrong.
     const fn adds_up_turns(&self) -> bool {
         match self {
             Self::Codex | Self::Opencode => true,
@@ -159,7 +159,7 @@ impl LineFormat {
 impl PlainTail {
     fn push(&mut self, bytes: &[u8]) {
         self.bytes.extend_from_slice(bytes);
-        // Removing the start less often keeps the cost of a byte constant.
+        // Remove the start only when twice the maximum has accumulated, so that the cost of each byte stays constant.
         if self.bytes.len() > 2 * MAX_MESSAGE_LEN {
             self.trim();
         }
@@ -182,7 +182,7 @@ impl PlainTail {
     }
 }
 
-/// Returns the start of a long text, with an ellipsis.
+/// Returns the start of a long text, followed by an ellipsis.
 fn bounded(text: String) -> String {
     let start = cut(&text, MAX_MESSAGE_LEN);
     if start.len() == text.len() { text } else { format!("{start}…") }

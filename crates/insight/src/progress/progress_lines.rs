@@ -1,13 +1,13 @@
-//! Progress that a command writes as lines of JSON.
+//! Reads progress that a command writes as lines of JSON.
 
 use crate::bounded_lines::BoundedLines;
 use serde::Deserialize;
 use std::time::Duration;
 
-/// Longest remaining time that counts. A longer one is an error of the program.
+/// Maximum remaining time, in seconds. A longer time is considered an error of the program.
 const MAX_ETA_SECS: f64 = 30.0 * 86_400.0;
 
-/// The progress in one line of JSON, or in several lines that were merged.
+/// Progress from one line of JSON, or from several merged lines.
 ///
 /// The fields of a line are `percent` (0 to 100) or `done` and `total`, `stage` (text), and `eta_s` (seconds). All fields
 /// are optional, and unknown fields are ignored.
@@ -31,8 +31,8 @@ struct JsonLine {
 }
 
 impl ProgressLine {
-    /// Reads a line. Returns `None` if it is not a JSON object with at least one of the fields, or if a field has a
-    /// wrong type. A percentage below 0 counts as 0, and one above 100 as 100.
+    /// Reads a line. Returns `None` if the line is not a JSON object with at least one of the fields, or if a field has
+    /// the wrong type. A percentage below 0 counts as 0, and a percentage above 100 counts as 100.
     #[must_use]
     pub fn parse(line: &str) -> Option<Self> {
         let json: JsonLine = serde_json::from_str(line).ok()?;
@@ -47,7 +47,8 @@ impl ProgressLine {
         (read != Self::default()).then_some(read)
     }
 
-    /// Adds the fields of a later line. New progress without a remaining time makes the earlier remaining time outdated.
+    /// Adds the fields of a later line. If the later line contains progress but no remaining time, the earlier
+    /// remaining time is dropped, because it is outdated.
     pub fn merge(&mut self, later: Self) {
         if later.percent.is_some() || later.eta.is_some() {
             self.eta = later.eta;
@@ -59,8 +60,8 @@ impl ProgressLine {
     }
 }
 
-/// Reads the lines of JSON that a command writes about its progress. The text is unverified: lines that are too long or
-/// no progress are counted and ignored.
+/// Reads the lines of JSON that a command writes about its progress. The input is not trusted: lines that are too long,
+/// and lines that contain no progress, are counted and ignored.
 #[derive(Clone, Debug, Default)]
 pub struct ProgressLines {
     lines: BoundedLines,
@@ -68,7 +69,7 @@ pub struct ProgressLines {
 }
 
 impl ProgressLines {
-    /// Reads the next bytes. Returns the progress in all lines that are complete, or `None` if there is none.
+    /// Reads the next bytes. Returns the merged progress of all complete lines, or `None` if they contain no progress.
     pub fn push(&mut self, bytes: &[u8]) -> Option<ProgressLine> {
         let Self { lines, ignored } = self;
         let mut latest: Option<ProgressLine> = None;
@@ -84,7 +85,7 @@ impl ProgressLines {
         latest
     }
 
-    /// Drops the unfinished line, because bytes are missing before the next ones.
+    /// Drops the unfinished line, because bytes are missing before the next bytes.
     pub fn interrupt(&mut self) {
         self.lines.skip(0);
     }

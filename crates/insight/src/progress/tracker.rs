@@ -24,9 +24,9 @@ pub struct ProgressUpdate {
 
 /// Finds the progress of a command in its output.
 ///
-/// The parser follows the first bar that appears until this bar is complete. Meanwhile it ignores bars with other
-/// formats or labels. The percentage decreases only when a new phase starts, which is the first bar after a complete
-/// one.
+/// The parser follows the first bar that appears until this bar is complete, and ignores bars with other formats or
+/// labels during this time. It then follows the next bar as a new phase. The percentage decreases only when a new phase
+/// starts.
 ///
 /// # Examples
 ///
@@ -52,7 +52,7 @@ pub struct ProgressParser {
 #[derive(Clone, Debug, Default)]
 struct BarChoice(Option<FollowedBar>);
 
-/// What the bytes of one call changed.
+/// Changes that the bytes of one call caused.
 #[derive(Clone, Copy, Debug, Default)]
 struct BarChange {
     is_changed: bool,
@@ -115,8 +115,8 @@ impl ProgressParser {
         bar.update(change)
     }
 
-    /// Reads the lines that have not ended, because the command has written nothing for a moment. Returns the latest
-    /// progress if it changed.
+    /// Reads unfinished lines, because the command has written nothing for a moment. Returns the latest progress if it
+    /// changed.
     pub fn quiet(&mut self) -> Option<ProgressUpdate> {
         let Self { pattern, stdout, stderr, bar } = self;
         let mut change = BarChange::default();
@@ -136,7 +136,7 @@ impl BarChoice {
                 if bar.shows(&reading) && (reading.percent >= bar.percent || bar.percent < FINISHED) =>
             {
                 bar.foreign = 0;
-                // A lower value before the bar has finished is ignored. Programs that print one bar per file cause such
+                // Ignore a lower value before the bar is complete. Programs that print one bar per file cause such
                 // values.
                 if reading.percent > bar.percent || reading.eta != bar.eta {
                     change.is_changed = true;
@@ -185,7 +185,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// Returns what the parser reads from pieces, after each of which the command writes nothing for a moment.
+    /// Returns what the parser reads from pieces of output. The command writes nothing for a moment after each piece.
     fn all(pieces: &[&[u8]]) -> Vec<(f64, bool)> {
         let mut parser = ProgressParser::auto();
         let mut found = Vec::new();

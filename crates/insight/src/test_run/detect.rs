@@ -44,7 +44,7 @@ fn detect_script(script: &str) -> Option<DetectedTests> {
     })
 }
 
-/// Options of all frameworks with which they run no tests.
+/// Options that make a framework run no tests.
 const RUNS_NOTHING: [&str; 14] = [
     "--collect-only",
     "--co",

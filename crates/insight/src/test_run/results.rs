@@ -13,7 +13,7 @@ const FORMAT: u32 = 1;
 pub struct TestResults {
     /// Format of the stored results.
     format: u32,
-    /// Summary. Its list of failed tests is empty, because a file of its own contains them.
+    /// Summary without the list of failed tests, because a separate file contains this list.
     pub summary: TestSummary,
     /// Facts about the sources, such as the reason why a better source could not be used.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -30,7 +30,7 @@ pub struct TestResults {
     /// Number of tests in the last complete run of the same command.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_total: Option<u64>,
-    /// Ids of the first failed tests, for the history of later runs.
+    /// Ids of the first failed tests, with which later runs determine the history of their failures.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub failed_ids: Vec<String>,
 }
@@ -49,7 +49,7 @@ pub struct ListedTest {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoredResultsError {
-    /// The text is not the text of stored results.
+    /// The bytes are not valid stored results.
     #[error("the stored test results are damaged: {why}")]
     Damaged {
         /// Description of the damage.
@@ -89,8 +89,7 @@ impl TestResults {
 
     /// Decodes stored results.
     ///
-    /// # Errors
-    /// [`StoredResultsError`] if the bytes are damaged or were written by a newer program.
+    /// # Errors Returns [`StoredResultsError`] if the bytes are damaged, or if a newer program wrote them.
     pub fn decode(bytes: &[u8]) -> Result<Self, StoredResultsError> {
         #[derive(Deserialize)]
         struct Stamp {

@@ -1,4 +1,4 @@
-//! Encodes the list of all tests while they are reported.
+//! Encodes the list of all tests while the parser reports them.
 
 use super::case::TestCase;
 use super::event::TestEvent;
@@ -9,7 +9,8 @@ use std::sync::Arc;
 
 /// Maximum number of failed tests that wait for their details.
 const MAX_WAITING: usize = 20_000;
-/// Maximum total length of the ids of failed tests that are kept for the history of later runs, in bytes.
+/// Maximum total length of the stored ids of failed tests, in bytes. Later runs need these ids for the history of their
+/// failures.
 const MAX_FAILED_IDS_LEN: usize = 1024 * 1024;
 /// Maximum number of fixed tests that are named.
 const MAX_FIXED: usize = 50;
@@ -17,7 +18,7 @@ const MAX_FIXED: usize = 50;
 /// Results of earlier test runs with the same project and name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EarlierTests {
-    /// For each earlier complete run, the ids of its failed tests; the newest run is first.
+    /// Ids of the failed tests of each earlier complete run; the newest run is first.
     pub failed: Vec<BTreeSet<String>>,
     /// Number of tests in the last complete run of the same command.
     pub last_total: Option<u64>,
@@ -62,7 +63,7 @@ impl TestList {
             TestEvent::Finished(case) => self.add_finished(case),
             TestEvent::Explained(case) => {
                 if self.waiting.remove(&case.id).is_none() {
-                    // Only the number of this test was known before.
+                    // Until now, this test was only included in a number of tests.
                     self.add_to_all(case);
                     self.add_failed_id(&case.id);
                 }
@@ -119,7 +120,7 @@ impl TestList {
         (!self.earlier.failed.is_empty()).then(|| history_of(id, &self.earlier.failed))
     }
 
-    /// Ends the list: adds the failed tests without details.
+    /// Ends the list, and adds the failed tests whose details never arrived.
     pub fn finish(&mut self) {
         for case in std::mem::take(&mut self.waiting).into_values() {
             self.add_to_failed(&case);
@@ -136,13 +137,13 @@ impl TestList {
         std::mem::take(&mut self.failed)
     }
 
-    /// Returns the number of bytes that wait to be taken.
+    /// Returns the number of bytes in the list that have not been taken.
     #[must_use]
     pub const fn len(&self) -> usize {
         self.all.len().saturating_add(self.failed.len())
     }
 
-    /// Returns true if no bytes wait to be taken.
+    /// Returns true if all bytes of the list have been taken.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.len() == 0

@@ -9,27 +9,27 @@ use serde_json::{Value, json};
 #[derive(Debug, Default, Serialize)]
 pub(crate) struct ArtifactsResult {
     pub(crate) process_id: String,
-    /// pending: copied when the attempt ends
+    /// State of the artifacts. While it is pending, the attempt has not ended and no file has been copied.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) state: Option<ArtifactsState>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) files: Vec<ArtifactFile>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) skipped: Vec<SkippedFile>,
-    /// Patterns without a file.
+    /// Patterns that match no file.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) unmatched: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) problem: Option<String>,
-    /// Entries left out for size.
+    /// Number of entries that were left out to save space.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) omitted: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) text: Option<String>,
-    /// True if the file is no text.
+    /// True if the file is not text.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) binary: Option<bool>,
-    /// Missing at the end of the file.
+    /// Offset for the next call; absent at the end of the file.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) next_offset: Option<u64>,
 }
@@ -39,7 +39,7 @@ pub(crate) struct ArtifactsResult {
 pub(crate) struct ArtifactFile {
     pub(crate) path: String,
     pub(crate) bytes: u64,
-    /// True if it is older than the attempt.
+    /// True if the file is older than the attempt.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) unchanged: Option<bool>,
 }
@@ -51,7 +51,7 @@ pub(crate) struct SkippedFile {
     pub(crate) why: String,
 }
 
-/// Fields that the schema names. The schema is short because agents pay for it in each conversation.
+/// Fields that the schema names. The schema is short, because each conversation of an agent pays for it in tokens.
 const FIELDS: &[&str] = &["state", "files", "skipped", "text", "next_offset"];
 
 /// Returns the schema of the result of `read_artifacts`.

@@ -47,7 +47,7 @@ pub(crate) struct ListResult {
     pub(crate) processes: Vec<ListedProcess>,
     /// Number of live processes by status; if a session was requested, only of that session.
     pub(crate) live: BTreeMap<String, u64>,
-    /// Number of live processes by level; with `tree`, only of that tree.
+    /// Number of live processes by level. If the request names a tree, only processes of this tree count.
     pub(crate) live_by_level: BTreeMap<String, u64>,
     /// Time of the latest change.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -3,7 +3,7 @@
 use crate::answer::JsonObject;
 use serde_json::{Value, json};
 
-/// Fields that the schema names. The schema is short because agents pay for it in each conversation.
+/// Fields that the schema names. The schema is short, because each conversation of an agent pays for it in tokens.
 const FIELDS: &[&str] = &["status", "tests", "groups", "collection_errors", "cases", "cursor"];
 
 /// Returns the schema of the result of `get_test_results`.
@@ -15,7 +15,8 @@ pub(crate) fn tests_schema() -> JsonObject {
     ])
 }
 
-/// Removes all fields that are null or zero or an empty list, also in inner objects. They would only cost tokens.
+/// Removes all fields that are null, zero or an empty list, including fields of inner objects, because they would only
+/// cost tokens.
 pub(crate) fn without_nulls(fields: JsonObject) -> JsonObject {
     let is_empty = |value: &Value| match value {
         Value::Null => true,

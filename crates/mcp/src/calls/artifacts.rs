@@ -1,4 +1,4 @@
-//! The tool that lists and reads artifacts.
+//! Implements the tool that lists and reads artifacts.
 
 use super::output::ResultBudget;
 use crate::answer::{ArtifactFile, ArtifactsResult, JsonObject, SkippedFile, object};
@@ -37,7 +37,7 @@ impl ToolContext<'_> {
         let mut reader = self.api.open_artifact(&id, ArtifactQuery { path, attempt: None, from }).await?;
         let mut content = Vec::new();
         let mut is_over = false;
-        // One more byte shows whether the file has more content.
+        // Read one byte more than requested, because this byte shows whether the file has more content.
         while content.len() <= wanted && !is_over {
             match reader.next().await? {
                 Some(part) => content.extend_from_slice(&part),
@@ -58,7 +58,7 @@ impl ToolContext<'_> {
     }
 }
 
-/// Returns one page of a file. A page of text ends at the boundary of a character.
+/// Returns one page of a file. A page of text ends at a character boundary.
 fn page(id: &str, bytes: &[u8], from: u64, goes_on: bool) -> JsonObject {
     let text = match str::from_utf8(bytes) {
         Ok(text) => Some(text),
@@ -78,7 +78,7 @@ fn page(id: &str, bytes: &[u8], from: u64, goes_on: bool) -> JsonObject {
     })
 }
 
-/// Returns the list, without some entries if they do not fit.
+/// Returns the list. Leaves out entries until the list fits.
 fn listed(view: ArtifactsView, budget: ResultBudget) -> JsonObject {
     let files = view.files.into_iter().map(|file| ArtifactFile {
         path: file.path,

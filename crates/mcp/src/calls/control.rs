@@ -33,7 +33,7 @@ impl ToolContext<'_> {
         let OutcomesReply { outcomes } = self.api.cancel_level(request).await?;
         let ids: Vec<String> = outcomes.iter().map(|outcome| outcome.id.clone()).collect();
         for id in &ids {
-            // The stops run in parallel, so only the first wait takes long.
+            // The processes stop in parallel, so only the first wait takes long.
             self.waited(id, Some("tree_ended"), STOP_TIMEOUT).await?;
         }
         let mut answer = self.brief(&self.api.show(&tree, DetailLevel::Records).await?).await;

@@ -46,8 +46,8 @@ impl ToolContext<'_> {
         Ok(found.map_err(ApiError::from)?.to_string())
     }
 
-    /// Resolves a reference to the process that an action is to change. Unlike [`find`](Self::find), it does not choose
-    /// between several live processes of an agent.
+    /// Resolves a reference to the process that an action is to change. Unlike [`find`](Self::find), this function
+    /// reports an error if an agent has several live processes.
     pub(crate) async fn target(self, ProcessReference(text): &ProcessReference) -> Result<String, ToolError> {
         let session = self.caller.session.as_deref().map(str::parse::<SessionId>).transpose();
         let session = session.map_err(ApiError::from)?;

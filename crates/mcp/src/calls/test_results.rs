@@ -1,4 +1,4 @@
-//! The tool that returns test results.
+//! Implements the tool that returns test results.
 
 use super::output::ResultBudget;
 use crate::answer::{JsonObject, object, without_nulls};
@@ -8,7 +8,7 @@ use crate::tool::input::TestsInput;
 use longhaul_wire::api::{TestDiffView, TestsRequest};
 
 impl ToolContext<'_> {
-    /// Returns the test results of a process, or their differences from an earlier run.
+    /// Returns the test results of a process, or their differences to those of an earlier run.
     pub(super) async fn test_results(self, asked: TestsInput) -> Result<JsonObject, ToolError> {
         let mut share = ResultBudget::of(asked.max_tokens);
         let id = self.find(&asked.process_id).await?;
@@ -17,7 +17,7 @@ impl ToolContext<'_> {
             return Ok(fitting(self.api.tests_diff(&id, &base).await?, share));
         }
         let mut request = TestsRequest {
-            // A cursor belongs to one of the two lists.
+            // A cursor belongs to the list of all tests or to the list of failed tests.
             failed: asked.cursor.as_deref().map_or(!asked.all, |cursor| !cursor.contains("-all-")),
             brief: asked.all,
             cursor: asked.cursor,
@@ -27,7 +27,7 @@ impl ToolContext<'_> {
             request.max_tokens = Some(share.granted);
             let mut view = self.api.tests(&id, &request).await?;
             if !view.cases.is_empty() {
-                // The first failures are among the listed tests.
+                // Remove the first failures, because the list of tests also contains them.
                 view.tests.failures.clear();
             }
             let answer = without_nulls(object(&view));
@@ -38,14 +38,14 @@ impl ToolContext<'_> {
     }
 }
 
-/// Returns the differences, with shorter lists if they do not fit. The counts always include all tests.
+/// Returns the differences. Shortens the lists until they fit. The counts always include all tests.
 fn fitting(mut diff: TestDiffView, share: ResultBudget) -> JsonObject {
     loop {
         let answer = without_nulls(object(&diff));
         let length = serde_json::to_vec(&answer).map_or(0, |json| json.len());
         let lists =
             [&mut diff.added, &mut diff.removed, &mut diff.still_failing, &mut diff.fixed, &mut diff.new];
-        // The least useful lists come first.
+        // The least useful list comes first, and is shortened first.
         let longest = lists.into_iter().find(|list| !list.ids.is_empty());
         match longest.filter(|_| length > share.bytes) {
             Some(list) => list.ids.truncate(list.ids.len() / 2),

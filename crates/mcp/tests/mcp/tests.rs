@@ -4,7 +4,7 @@ use crate::world::{Era, World, launch, with};
 use serde_json::{Value, json};
 use std::time::Duration;
 
-/// Returns the id of a process that printed the results of failed tests.
+/// Starts a process that prints the results of failed tests, and returns its id.
 async fn failed_run(world: &World, client: &crate::world::Client, failures: usize) -> Value {
     let asked = with(launch("cargo test"), "process_type", json!("test_suite"));
     let id = client.call("start_background_process", asked).await["process_id"].clone();

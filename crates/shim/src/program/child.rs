@@ -48,7 +48,7 @@ pub(super) struct GatedChild {
 pub(super) struct InheritedFiles<'a> {
     /// Pipe that becomes the standard input, if the launch requests a pipe.
     pub(super) input: Option<BorrowedFd<'a>>,
-    /// File for the progress, if the launch requests one.
+    /// Progress file, if the launch requests one.
     pub(super) progress: Option<BorrowedFd<'a>>,
 }
 
@@ -79,7 +79,7 @@ struct ChildEnds {
     progress: Option<ProgressEnds>,
 }
 
-/// The descriptor of the progress file in the shim, and its number in the command.
+/// Descriptor of the progress file in the shim, and the number that this descriptor gets in the command.
 #[derive(Clone, Copy)]
 struct ProgressEnds {
     held: RawFd,
@@ -105,7 +105,8 @@ pub(super) fn spawn(
     }
     let progress = inherited.progress.map(|file| {
         let held = file.as_raw_fd();
-        // Some shells redirect only to descriptors with one digit. The report pipe must stay open until the exec.
+        // Use a number with one digit, because some shells redirect only to such descriptors. Do not use the number of
+        // the report pipe, because this pipe must stay open until the exec.
         let given = (3..=9).find(|fd| *fd != report_in.as_raw_fd()).unwrap_or(held);
         ProgressEnds { held, given: if held <= 9 { held } else { given } }
     });
@@ -155,8 +156,8 @@ impl PointerList {
     }
 }
 
-/// Returns true for an environment entry that names the progress descriptor of another command, such as the one that
-/// started the manager.
+/// Returns true for an environment entry that names the progress descriptor of another command, such as the command
+/// that started the manager.
 fn names_progress(entry: &OsStr) -> bool {
     entry.as_bytes().strip_prefix(PROGRESS_VARIABLE.as_bytes()).is_some_and(|rest| rest.starts_with(b"="))
 }
@@ -217,7 +218,8 @@ unsafe fn prepare_and_exec(prepared: &PreparedChild, ends: &ChildEnds) -> SpawnS
         libc::syscall(libc::SYS_close_range, 3_u32, u32::MAX, libc::CLOSE_RANGE_CLOEXEC);
         libc::fcntl(stdin, libc::F_SETFD, libc::FD_CLOEXEC);
         if let Some(ProgressEnds { held, given }) = ends.progress {
-            // `dup2` leaves close-on-exec unset in the new descriptor, and does nothing if both numbers are equal.
+            // `dup2` clears close-on-exec in the new descriptor. If both numbers are equal, `dup2` does nothing, so
+            // `fcntl` clears the flag.
             if libc::dup2(held, given) < 0 || libc::fcntl(given, libc::F_SETFD, 0) < 0 {
                 return SpawnStage::Output;
             }

@@ -11,8 +11,8 @@ use crate::attempt_directory::{AttemptDirectory, MAX_PROGRESS_LEN};
 /// checks matter only while no manager is running.
 const CHECK_INTERVAL_MS: u64 = 60_000;
 
-/// The progress file of a command. A regular file never blocks its writer, and writing to it cannot fail because its
-/// reader is gone.
+/// The progress file of a command. It is a regular file: a write never blocks, and never fails because the reader no
+/// longer exists.
 pub(super) struct ProgressFile {
     file: OwnedFd,
     /// Time of the next check of the file size, in milliseconds of awake time.
@@ -31,7 +31,7 @@ impl ProgressFile {
         self.file.as_fd()
     }
 
-    /// Empties the file if it is too large and the time for a check has come.
+    /// Checks the size of the file if a check is due, and empties the file if it is too large.
     pub(super) fn advance(&mut self, now: u64) {
         if now < self.check_at {
             return;
@@ -40,8 +40,8 @@ impl ProgressFile {
         let is_too_large = rustix::fs::fstat(&self.file)
             .is_ok_and(|status| u64::try_from(status.st_size).is_ok_and(|size| size > MAX_PROGRESS_LEN));
         if is_too_large {
-            // Without a crash point: a crash before or after this step leaves a valid file. A failure leaves the file
-            // too large until the next check.
+            // This step needs no crash point, because a crash before or after it leaves a valid file. If the step
+            // fails, the file stays too large until the next check.
             let _retried = rustix::fs::ftruncate(&self.file, 0);
         }
     }

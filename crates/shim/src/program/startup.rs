@@ -251,8 +251,8 @@ fn start(
     };
     let term = launch.lease.clone().map(|path| LeaseTerm::begin(path, launch.boot_id.clone())).transpose();
     let term = term.map_err(StartRefusal::because("cannot create a timer"))?;
-    // Progress is not worth a failed start, so the command runs without it if the file cannot be created. A crash before
-    // or after this step leaves a directory without an identity, like a crash before every other file.
+    // If the progress file cannot be created, the command runs without it, because progress is not essential. A crash
+    // before or after this step leaves a directory without an identity, like a crash before every other file.
     let progress =
         launch.progress.then(|| ProgressFile::create(&directory, clock::awake_ms()).ok()).flatten();
     failpoint!("shim.fork").map_err(StartRefusal::because("cannot create a process"))?;

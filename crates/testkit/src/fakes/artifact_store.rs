@@ -7,7 +7,7 @@ use longhaul_ports::{ArtifactChunk, ArtifactError, ArtifactRequest, ArtifactStor
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-/// An in-memory artifact store, with an in-memory tree of files that tests write. Clones share the files.
+/// An in-memory artifact store with an in-memory tree of files that tests write. Clones share the files.
 #[derive(Clone, Debug, Default)]
 pub struct FakeArtifactStore {
     sources: Arc<Mutex<BTreeMap<String, FakeFile>>>,
@@ -28,7 +28,7 @@ struct FakeArtifacts {
 }
 
 impl FakeArtifactStore {
-    /// Writes a file, whose path is absolute.
+    /// Writes a file at an absolute path.
     pub fn write(&self, path: &str, bytes: &[u8]) {
         locked(&self.sources).insert(path.to_owned(), FakeFile::Bytes(bytes.to_vec()));
     }

@@ -1,4 +1,4 @@
-//! Files of test runs in memory.
+//! In-memory files of test runs.
 
 use crate::fakes::locked;
 use async_trait::async_trait;
@@ -12,7 +12,7 @@ type FilesByName = BTreeMap<(AttemptKey, String), Vec<u8>>;
 /// Content of each report, and the time of its last change.
 type ReportsByPath = BTreeMap<String, (Vec<u8>, Timestamp)>;
 
-/// Files of test runs in memory. Clones share the files. A pattern of reports matches only the path that is equal to it.
+/// In-memory files of test runs. Clones share the files. A report pattern matches only a path that is equal to it.
 #[derive(Clone, Debug, Default)]
 pub struct FakeTestFiles {
     files: Arc<Mutex<FilesByName>>,
@@ -20,7 +20,7 @@ pub struct FakeTestFiles {
 }
 
 impl FakeTestFiles {
-    /// Appends to a file as the command of an attempt does.
+    /// Appends to a file, as the command of an attempt would.
     pub fn append(&self, key: AttemptKey, name: &str, bytes: &[u8]) {
         locked(&self.files).entry((key, name.to_owned())).or_default().extend_from_slice(bytes);
     }
@@ -31,7 +31,7 @@ impl FakeTestFiles {
         locked(&self.files).get(&(key, name.to_owned())).cloned()
     }
 
-    /// Writes a report with this time of its last change.
+    /// Writes a report with the given time of its last change.
     pub fn write_report(&self, path: &str, bytes: &[u8], changed_at: Timestamp) {
         locked(&self.reports).insert(path.to_owned(), (bytes.to_vec(), changed_at));
     }

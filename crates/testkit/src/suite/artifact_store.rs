@@ -1,4 +1,4 @@
-//! Contract of every artifact store.
+//! Contract tests for artifact stores.
 
 use crate::fakes::{FakeArtifactStore, SequentialIds};
 use crate::suite::{must, refused, some};
@@ -9,7 +9,7 @@ use std::any::Any;
 use std::fmt::Debug;
 use std::sync::Arc;
 
-/// The working directory of a command, into which a rule writes files.
+/// The working directory of a command, in which a rule creates files.
 #[async_trait]
 pub trait ArtifactSource: Debug + Send + Sync + 'static {
     /// Returns the absolute path of the working directory.
@@ -101,7 +101,7 @@ fn skipped(list: &ArtifactList) -> Vec<(&str, ArtifactSkipReason)> {
 }
 
 /// The files that match a pattern are copied with their content, in the order of their paths. Other files are not
-/// copied, and a pattern without a file is named.
+/// copied. The list names each pattern that matches no file.
 pub async fn matching_files_are_copied(world: &ArtifactFixture) {
     let key = world.start().await;
     for path in ["b/deep/x.log", "a.xml", "a.txt", ".hidden.xml"] {
@@ -115,7 +115,7 @@ pub async fn matching_files_are_copied(world: &ArtifactFixture) {
     assert_eq!(world.whole(key, "b/deep/x.log").await, b"b/deep/x.log");
 }
 
-/// A link is listed as skipped and not followed, and neither is a link in place of a directory.
+/// Symbolic links to files and to directories are not followed. A link that matches a pattern is listed as skipped.
 pub async fn links_are_not_followed(world: &ArtifactFixture) {
     let key = world.start().await;
     world.source.link("secret.txt").await;
@@ -126,7 +126,7 @@ pub async fn links_are_not_followed(world: &ArtifactFixture) {
     refused!(world.store.read(key, "secret.txt", 0, 10).await, ArtifactError::NotListed { .. });
 }
 
-/// Only the first call copies. A later change of a file changes neither the list nor the copy.
+/// Only the first call copies files. A later change of a file changes neither the list nor the copy.
 pub async fn an_attempt_is_collected_once(world: &ArtifactFixture) {
     let key = world.start().await;
     world.source.write("a", b"one").await;
@@ -137,7 +137,8 @@ pub async fn an_attempt_is_collected_once(world: &ArtifactFixture) {
     assert_eq!(world.whole(key, "a").await, b"one");
 }
 
-/// The limits on the number, the size of each file and the total size hold, and each skipped file has its reason.
+/// The limits on the number of files, on the size of each file and on the total size apply. Each skipped file is listed
+/// with its reason.
 pub async fn limits_are_kept(world: &ArtifactFixture) {
     let key = world.start().await;
     for (path, bytes) in [("a", 4), ("b", 11), ("c", 8), ("d", 1), ("e", 1)] {
@@ -167,7 +168,7 @@ pub async fn nothing_is_listed_before_the_copy(world: &ArtifactFixture) {
     assert_eq!(must(world.store.list(other).await), None);
 }
 
-/// Only a listed path can be read, whatever the path is.
+/// Only listed paths can be read.
 pub async fn only_listed_paths_are_read(world: &ArtifactFixture) {
     let key = world.start().await;
     world.source.write("d/a", b"x").await;
@@ -178,7 +179,7 @@ pub async fn only_listed_paths_are_read(world: &ArtifactFixture) {
     }
 }
 
-/// A file is read in parts. Each part states the size of the whole file, and after the end there are no more bytes.
+/// A file is read in parts. Each part contains the size of the whole file. After the end of the file, parts are empty.
 pub async fn a_file_is_read_in_parts(world: &ArtifactFixture) {
     let key = world.start().await;
     world.source.write("a", b"0123456789").await;

@@ -1,4 +1,4 @@
-//! Contract of the files of test runs.
+//! Contract tests for the port that stores the files of test runs.
 
 use crate::fakes::SequentialIds;
 use crate::suite::{must, refused};
@@ -9,13 +9,13 @@ use std::any::Any;
 use std::fmt::Debug;
 use std::sync::Arc;
 
-/// Actions of commands, from outside the port.
+/// Actions of commands that the port does not control.
 #[async_trait]
 pub trait TestFileFeed: Debug + Send + Sync + 'static {
-    /// Makes an attempt exist, as its start does.
+    /// Creates an attempt, as its start would.
     async fn start(&self, key: AttemptKey);
 
-    /// Appends to a file of an attempt, as its command does.
+    /// Appends to a file of an attempt, as the command of the attempt would.
     async fn append(&self, key: AttemptKey, name: &str, bytes: &[u8]);
 
     /// Writes a report to a path in the working directory of the commands.
@@ -25,19 +25,19 @@ pub trait TestFileFeed: Debug + Send + Sync + 'static {
     fn directory(&self) -> String;
 }
 
-/// Fixture for one rule: no files, and a writer.
+/// Fixture for one rule: an empty set of files, and a writer that acts for the commands.
 #[derive(Debug)]
 pub struct TestFilesFixture {
     /// Files under test.
     pub files: Arc<dyn TestFiles>,
-    /// Writer of the files of commands.
+    /// Writer that acts for the commands.
     pub feed: Arc<dyn TestFileFeed>,
     ids: SequentialIds,
     _guard: Option<Box<dyn Any + Send + Sync>>,
 }
 
 impl TestFilesFixture {
-    /// Creates a fixture from the files and the writer of commands.
+    /// Creates a fixture from the files and from a writer that acts for the commands.
     #[must_use]
     pub fn new(files: Arc<dyn TestFiles>, feed: Arc<dyn TestFileFeed>) -> Self {
         Self { files, feed, ids: SequentialIds::default(), _guard: None }
@@ -65,7 +65,7 @@ pub fn open(open: impl FnOnce() -> TestFilesFixture) -> TestFilesFixture {
     open()
 }
 
-/// Bytes are written after an offset, and later bytes are removed.
+/// A write at an offset replaces all bytes after this offset.
 pub async fn written_bytes_replace_everything_after_their_offset(world: &TestFilesFixture) {
     let key = world.started().await;
     must(world.files.write(key, "a", 0, b"one two".to_vec()).await);
@@ -77,7 +77,7 @@ pub async fn written_bytes_replace_everything_after_their_offset(world: &TestFil
     assert_eq!(world.content(key, "a").await, b"");
 }
 
-/// A read returns at most the requested number of bytes, and the size of the whole file.
+/// A read returns at most the requested number of bytes, together with the size of the whole file.
 pub async fn read_returns_a_part_and_the_size_of_the_file(world: &TestFilesFixture) {
     let key = world.started().await;
     world.feed.append(key, "report", b"0123").await;

@@ -23,7 +23,7 @@ pub struct ArtifactsView {
     /// Number of further skipped files that are not listed.
     #[serde(skip_serializing_if = "is_zero")]
     pub more_skipped: u64,
-    /// Patterns of the launch that matched no file.
+    /// Patterns of the launch that match no file.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub unmatched: Vec<String>,
     /// Reason why files may be missing from this list, as a sentence without final period.
@@ -51,13 +51,13 @@ pub enum ArtifactsState {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct ArtifactView {
-    /// Path relative to the working directory, with which the copy can be read.
+    /// Path relative to the working directory. The copy is read under this path.
     pub path: String,
     /// Size of the copy, in bytes.
     pub bytes: u64,
     /// Time of the last change of the file, by the clock of its file system.
     pub modified_at: String,
-    /// True if the file was not changed during the attempt, so that another program wrote it.
+    /// True if the file has not changed since the start of the attempt. Another program has then written the file.
     #[serde(skip_serializing_if = "is_false")]
     pub unchanged: bool,
 }

@@ -5,8 +5,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// Launch of a new process. Exactly one of `command` and `reported` is required, except with a `prompt`: without both, or
-/// with a `command` that has no program, the runner of the agent builds the command.
+/// Launch of a new process. Exactly one of `command` and `reported` is required, except with a `prompt`. If a launch
+/// with a `prompt` has neither of them, or has a `command` without a program, the runner of the agent builds the
+/// command.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct LaunchRequest {
@@ -44,8 +45,8 @@ pub struct LaunchRequest {
     pub parent_message_id: Option<String>,
     /// Prompt for the agent.
     pub prompt: Option<String>,
-    /// Name of the agent: a runner of the configuration if longhaul runs the agent, any name if the host does. The default
-    /// is the setting `runner.default`.
+    /// Name of the agent. If longhaul runs the agent, this is the name of a runner in the configuration, and the
+    /// default is the setting `runner.default`. If the host runs the agent, any name is valid.
     pub agent: Option<String>,
     /// Model that the agent is to use.
     pub model: Option<String>,
@@ -129,17 +130,18 @@ pub struct CommandRequest {
     pub ready_when: Option<ReadyWhenRequest>,
     /// Patterns to detect in the output; at most 16.
     pub watch: Vec<WatchRequest>,
-    /// Source of test results: `detect` (the default) looks for test results if the type is `test_suite` or if the
-    /// command runs a known test framework; `auto` looks for them in any case; `off` does not; `junit:PATH` also reads
-    /// the JUnit XML reports at this path, which is relative to the working directory and may contain `*` in names.
+    /// Source of test results. `detect` (the default): longhaul looks for test results if the type is `test_suite` or
+    /// if the command runs a known test framework. `auto`: longhaul always looks for test results. `off`: never.
+    /// `junit:PATH`: in addition to `auto`, longhaul reads the JUnit XML reports at this path, which is relative to the
+    /// working directory and may contain `*` in names.
     pub report: Option<String>,
     /// Files to keep: patterns of paths in the working directory, such as `reports/**/*.xml`; at most 64. The matching
     /// files are copied when an attempt ends.
     pub artifacts: Vec<String>,
     /// Detection of the progress: `off`, `fd` (the command writes JSON lines to the descriptor in
-    /// `LONGHAUL_PROGRESS_FD`), `auto` (also the progress bars of common programs in the output), or a regular
-    /// expression with the group `percent` or the groups `done` and `total`. The default is the setting
-    /// `progress.default`.
+    /// `LONGHAUL_PROGRESS_FD`), `auto` (like `fd`, and longhaul reads the progress bars of common programs in the
+    /// output), or a regular expression with the group `percent` or the groups `done` and `total`. The default is the
+    /// setting `progress.default`.
     pub progress: Option<String>,
 }
 

@@ -183,7 +183,7 @@ pub struct RestartInterruptedRequest {
     /// Project whose interrupted processes are restarted; used only if `ids` is empty.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub project: Option<String>,
-    /// True to restart also children whose launcher was restarted and has ended without launching them again.
+    /// True to also restart children whose restarted launcher has ended without launching them again.
     #[serde(skip_serializing_if = "is_false")]
     pub with_children: bool,
     /// True to report what would be restarted, without restarting anything.

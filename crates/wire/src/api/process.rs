@@ -45,8 +45,8 @@ pub struct ProcessView {
     pub progress: Option<f64>,
     /// Estimated remaining time, in milliseconds; null unless the process runs and the time can be estimated.
     pub eta_ms: Option<u64>,
-    /// Basis of the estimate: `reported` by the worker, `progress` of this run, or `history` (the usual duration of
-    /// earlier runs of the same project and name); null without an estimate.
+    /// Basis of the estimate: `reported` (by the worker), `progress` (of this run) or `history` (the usual duration of
+    /// earlier runs of the same project and name). Null without an estimate.
     pub eta_source: Option<String>,
     /// Number of the latest attempt; 0 before the first attempt.
     pub attempt: u32,
@@ -98,7 +98,7 @@ pub struct ProcessView {
     pub model: Option<String>,
     /// Runner that built the command from the prompt; null if the launch gave the command itself.
     pub runner: Option<String>,
-    /// Tokens that the agent used, if its output states them.
+    /// Tokens that the agent used, if its output contains them.
     pub tokens: Option<TokensView>,
     /// Id that the agent's tool gave to its conversation or to the remote session.
     pub agent_session_id: Option<String>,
@@ -129,7 +129,8 @@ pub struct ProcessView {
     pub tests: Option<TestsView>,
     /// Step of the start that failed; null unless the command could not be started.
     pub start_failure: Option<StartFailureView>,
-    /// Result of the work: as the command or the reporter gave it, else as the output of the agent contains it.
+    /// Result of the work, as reported by the command or the reporter; otherwise the result found in the output of the
+    /// agent.
     pub result: Option<serde_json::Value>,
     /// Exit that became known too late to change the status.
     pub late_exit: Option<ExitView>,
@@ -168,8 +169,8 @@ pub struct ProcessView {
     pub started_at: Option<String>,
     /// End time of the process.
     pub completed_at: Option<String>,
-    /// Time at which the record last changed: its status, its conditions, its stage or its progress. New output does
-    /// not change the record.
+    /// Time of the last change of the record: of its status, conditions, stage or progress. New output does not change
+    /// the record.
     pub updated_at: String,
     /// Meaning of `completed_at` if it is not the exact end time. `latest`: the end was not observed and was at
     /// `completed_at` or earlier, so `duration_ms` is the maximum. `given_up`: not known if the process has ended. Null
@@ -195,11 +196,11 @@ pub struct ProcessView {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct TokensView {
-    /// Tokens of the input, without those that were read from a cache.
+    /// Input tokens, without the tokens that were read from a cache.
     pub input: u64,
-    /// Tokens of the output.
+    /// Output tokens.
     pub output: u64,
-    /// Tokens of the input that were read from a cache.
+    /// Input tokens that were read from a cache.
     pub cached: u64,
 }
 

@@ -76,8 +76,8 @@ pub struct ProcessList {
     pub cursor: Option<String>,
     /// Time at which the list was made.
     pub at: String,
-    /// Time of the latest change of any process, or of a process in this list if that is later. If the time is the same
-    /// as before, no process has started, changed its status or ended since.
+    /// The later of two times: the latest change of any process, and the latest change of a process in this list. If
+    /// the time is the same as in an earlier list, no process has started, changed its status or ended in between.
     pub last_changed: Option<String>,
     /// Time since which the store does not respond; the list then contains only this node's own copies of its own
     /// processes. Null while the store responds.
@@ -189,8 +189,7 @@ pub struct UpdateRequest {
     /// Id that the agent's tool gave to its conversation or to the remote session of a command that longhaul runs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub agent_session_id: Option<String>,
-    /// True if the command waits for input that a person gives elsewhere, for example in a remote session; false if it
-    /// does not wait any more.
+    /// True if the command waits for input from another source, such as a remote session; false if it no longer waits.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub waiting_for_input: Option<bool>,
     /// New status: `completed`, `failed` or `cancelled` ends the work; `running` changes nothing.

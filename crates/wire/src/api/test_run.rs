@@ -1,4 +1,4 @@
-//! Test results: the summary in the view of a process, and the page with all results.
+//! Test results: the summary in a process, and the pages with all results.
 
 use super::ProcessView;
 use schemars::JsonSchema;
@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct TestsView {
-    /// Test framework: `pytest`, `cargo_test`, `nextest`, `go_test`, `jest`, `vitest`, `tap` or `junit`; null if it was
-    /// not recognized.
+    /// Test framework: `pytest`, `cargo_test`, `nextest`, `go_test`, `jest`, `vitest`, `tap` or `junit`. Null if no
+    /// framework was recognized.
     pub framework: Option<String>,
     /// Source of the results, from the most to the least reliable: `plugin`, `junit`, `stream` (machine-readable
     /// output) or `console` (text for people). Null if no source contains results.
@@ -20,7 +20,7 @@ pub struct TestsView {
     pub passed: u64,
     /// Failed tests.
     pub failed: u64,
-    /// Tests that could not be run to their end, and files that could not be collected.
+    /// Number of tests that could not run to their end, and of files that could not be collected.
     pub errors: u64,
     /// Skipped tests.
     pub skipped: u64,
@@ -81,7 +81,7 @@ pub struct TestCaseView {
     /// Message of the failure in one line, without the type.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
-    /// Type and message with `#` in place of numbers. Failures with the same cause form a group.
+    /// Type and message of the failure, with `#` in place of numbers. Failures with the same cause form a group.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cause: Option<String>,
     /// History of the failure in earlier runs with the same project and name: `new`, `known` or `flaky`. Left out if
@@ -100,7 +100,7 @@ pub struct TestCaseView {
     /// Output that the framework captured from the test.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub captured: Option<String>,
-    /// Cursor of the place in the output that reports the failure, for a request for output.
+    /// Cursor of the place in the output where the failure is reported.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub output_cursor: Option<String>,
 }
@@ -109,18 +109,18 @@ pub struct TestCaseView {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct TestsRequest {
-    /// Attempt whose results are read; the latest by default.
+    /// Attempt whose results are read; the default is the latest attempt.
     pub attempt: Option<u32>,
     /// True to list only failed tests and errors, with their details; false to list all tests.
     pub failed: bool,
     /// True to leave out traces, captured output and the compared values.
     pub brief: bool,
-    /// Maximum number of tests on one page: 1 to 1,000; 100 by default.
+    /// Maximum number of tests on one page: 1 to 1,000; the default is 100.
     pub limit: Option<u32>,
-    /// Cursor from the previous page; a cursor includes its attempt and its filter.
+    /// Cursor from the previous page. A cursor contains the attempt and the filter of its request.
     pub cursor: Option<String>,
-    /// Maximum size of the reply in tokens of four bytes: 100 to 100,000; no limit by default. Long texts are cut
-    /// first, then the page gets shorter.
+    /// Maximum size of the reply in tokens of four bytes: 100 to 100,000. There is no limit by default. To fit the
+    /// reply, long texts are cut first, and then tests are left out.
     pub max_tokens: Option<u32>,
 }
 
@@ -158,8 +158,8 @@ pub struct TestResultsView {
     pub last_total: Option<u64>,
     /// Tests of this page, in the order of their results.
     pub cases: Vec<TestCaseView>,
-    /// Number of tests that have a result but no name, because the output shows only their number, such as the dots of
-    /// pytest. They are part of the summary and not of the pages; only on the first page.
+    /// Number of tests that have a result but no name, because the output only counts them, such as the dots of pytest.
+    /// The summary includes these tests, but the pages do not. Only on the first page.
     #[serde(skip_serializing_if = "is_zero")]
     pub unnamed: u64,
     /// Cursor of the next page; null on the last page.
@@ -178,14 +178,14 @@ pub struct FailureGroupView {
     pub first: String,
 }
 
-/// Differences between the test results of two processes. Each list contains at most 1,000 tests; the numbers include
+/// Differences between the test results of two processes. Each list contains at most 1,000 tests; the counts include
 /// all tests.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct TestDiffView {
-    /// Id of the process whose results are the newer ones.
+    /// Id of the process with the newer results.
     pub id: String,
-    /// Id of the process that it is compared with.
+    /// Id of the base: the process that the results are compared with.
     pub base_id: String,
     /// Tests that fail, and that passed or did not exist in the base.
     pub new: TestListView,
@@ -199,7 +199,7 @@ pub struct TestDiffView {
     pub removed: TestListView,
 }
 
-/// Number of tests, and the ids of the first ones.
+/// Number of tests, and the ids of the first tests.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct TestListView {
@@ -209,17 +209,17 @@ pub struct TestListView {
     pub ids: Vec<String>,
 }
 
-/// Launch of the failed tests of a process.
+/// Request to rerun the failed tests of a process.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct RerunFailedRequest {
-    /// Attempt whose failed tests are run again; the latest by default.
+    /// Attempt whose failed tests are run again; the default is the latest attempt.
     pub attempt: Option<u32>,
-    /// True to return the command without a launch.
+    /// True to return the command without launching it.
     pub dry_run: bool,
 }
 
-/// Reply to the launch of failed tests.
+/// Reply to a request to rerun failed tests.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct RerunFailedReply {
@@ -227,7 +227,7 @@ pub struct RerunFailedReply {
     pub command: Vec<String>,
     /// Number of failed tests that the command runs.
     pub tests: u64,
-    /// Process that was launched; its `restarted_from` is the id of the first process. Null after a dry run.
+    /// Process that was launched. Its `restarted_from` is the id of the ended process. Null after a dry run.
     pub process: Option<ProcessView>,
 }
 

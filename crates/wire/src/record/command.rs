@@ -43,7 +43,7 @@ pub(super) struct CommandRecord {
     progress: Option<String>,
 }
 
-/// Runner in a record. The name of the output format is the name in the configuration.
+/// Runner in a record. The output format has the same name as in the configuration.
 #[derive(Serialize, Deserialize)]
 struct RunnerRecord {
     name: String,

@@ -1,4 +1,4 @@
-//! Decisions about facts that were read from the output and the reports of a command.
+//! Decisions about facts that were read from the output of a command or from its reports.
 
 use crate::decide::Decider;
 use crate::effect::{Decision, Effect, NoOpReason};
@@ -11,12 +11,13 @@ use crate::test_report::{TestReport, TestTally};
 use crate::time::Timestamp;
 use std::time::Duration;
 
-/// Time by which a report of the worker may arrive late. A report that is older than the latest report by more than this
-/// time is outdated: a manager that was restarted reads it again.
+/// Maximum time by which a report of the worker may arrive late. A report that is older than the latest report by more
+/// than this time is outdated. A restarted manager reads such reports again.
 const LATE_REPORT: Duration = Duration::from_secs(2);
 
 impl Decider<'_> {
-    /// Adds facts that were read from the output of an agent. The end of the attempt is observed after them.
+    /// Records facts that were read from the output of an agent. Such facts always arrive before the end of the
+    /// attempt.
     pub(super) fn outcome_read(&self, outcome: &ReportedOutcome, stage: Option<&Stage>) -> Decision {
         match &self.process.state {
             State::Starting { .. }
@@ -45,7 +46,7 @@ impl Decider<'_> {
         }
     }
 
-    /// Keeps the number of tests as a live stat, so that it creates no event.
+    /// Keeps the number of tests among the live stats, because it does not need an event.
     pub(super) fn tests_counted(&self, tally: TestTally) -> Decision {
         match &self.process.state {
             State::Running { .. } | State::Paused { .. } | State::Stopping { execution: Some(_), .. } => {
@@ -62,7 +63,7 @@ impl Decider<'_> {
         }
     }
 
-    /// Records test results, even after the end of the attempt. They never change the ending.
+    /// Records test results, even after the end of the attempt. Test results never change the ending.
     pub(super) fn tests_reported(&self, report: &TestReport) -> Decision {
         let has_run = match &self.process.state {
             State::Running { .. }
@@ -88,8 +89,8 @@ impl Decider<'_> {
         Decision { events, ..Decision::nothing() }
     }
 
-    /// Keeps progress that was found, unless it is known already or the worker reports its progress itself. A manager
-    /// that was restarted finds the same progress again.
+    /// Keeps progress that longhaul found, unless the progress is already known or the worker reports its own progress.
+    /// Known progress is normal, because a restarted manager finds the same progress again.
     pub(super) fn progress_observed(&self, report: &ProgressReport, at: Timestamp) -> Decision {
         match &self.process.state {
             State::Starting { .. }

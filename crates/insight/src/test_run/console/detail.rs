@@ -13,7 +13,7 @@ pub(super) struct OpenDetail {
 }
 
 impl OpenDetail {
-    /// Starts a failure with the heading of a test.
+    /// Starts to collect the lines of a failure. `name` is the name of the test in the heading.
     pub(super) fn new(name: &str) -> Self {
         Self { name: crate::test_run::text::id(name), text: BoundedText::new(MAX_TEXT_LEN) }
     }

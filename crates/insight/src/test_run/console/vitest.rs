@@ -136,7 +136,7 @@ fn read_progress(line: &str, emit: &mut dyn FnMut(TestEvent)) {
     }
 }
 
-/// Emits the results in a text such as `7 tests | 2 failed | 1 skipped`.
+/// Parses a text such as `7 tests | 2 failed | 1 skipped`, and emits the results that it contains.
 fn emit_file(list: &str, emit: &mut dyn FnMut(TestEvent)) {
     let mut counts = TestCounts::ZERO;
     for (number, word) in numbered(list, "|") {

@@ -11,7 +11,8 @@ use crate::test_run::text;
 /// Maximum number of tests that are stored until the name of their file is known. The report states the name after the
 /// tests.
 const MAX_HELD: usize = 10_000;
-/// Maximum number of failed tests that are stored. It is lower, because their texts are long.
+/// Maximum number of failed tests that are stored. This limit is lower than `MAX_HELD`, because failed tests have long
+/// texts.
 const MAX_HELD_FAILURES: usize = 200;
 
 /// Results of one file.
