@@ -21,42 +21,42 @@ use std::sync::Mutex;
 const KEEPERS: usize = 6;
 
 #[test]
-fn no_test_program_of_root_leaves_its_cgroup() {
+fn no_program_of_the_root_user_escapes_its_cgroup() {
     keep(Containment::Cgroup, Who::Root);
 }
 
 #[test]
-fn no_test_program_of_root_leaves_its_subreaper() {
+fn no_program_of_the_root_user_escapes_its_subreaper() {
     keep(Containment::Subreaper, Who::Root);
 }
 
 #[test]
-fn programs_of_root_are_reported_correctly_with_containment_by_group() {
+fn programs_of_the_root_user_are_reported_correctly_with_containment_by_group() {
     keep(Containment::Group, Who::Root);
 }
 
 #[test]
-fn no_test_program_of_a_user_leaves_its_cgroup() {
+fn no_program_of_a_normal_user_escapes_its_cgroup() {
     keep(Containment::Cgroup, Who::User);
 }
 
 #[test]
-fn no_test_program_of_a_user_leaves_its_subreaper() {
+fn no_program_of_a_normal_user_escapes_its_subreaper() {
     keep(Containment::Subreaper, Who::User);
 }
 
 #[test]
-fn programs_of_a_user_are_reported_correctly_with_containment_by_group() {
+fn programs_of_a_normal_user_are_reported_correctly_with_containment_by_group() {
     keep(Containment::Group, Who::User);
 }
 
 #[test]
-fn ends_of_programs_of_root_are_reported_correctly_in_every_order_of_kills() {
+fn ends_of_programs_of_the_root_user_are_reported_correctly_in_every_order_of_kills() {
     kill_in_every_order(Who::Root);
 }
 
 #[test]
-fn ends_of_programs_of_a_user_are_reported_correctly_in_every_order_of_kills() {
+fn ends_of_programs_of_a_normal_user_are_reported_correctly_in_every_order_of_kills() {
     kill_in_every_order(Who::User);
 }
 

@@ -37,7 +37,7 @@ impl Engine {
             self.stop_all().await?;
         }
         if let Err(error) = self.record_starts().await {
-            tracing::warn!(%error, "left the process starts in progress to the next manager");
+            tracing::warn!(%error, "the next manager will finish the process starts that are still in progress");
         }
         for task in self.core.tasks.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
             task.abort();

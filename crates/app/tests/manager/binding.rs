@@ -251,7 +251,7 @@ fn store_of_a_missing_directory_is_adopted_without_confirmation() {
 }
 
 #[test]
-fn start_without_a_record_is_not_repeated_by_the_adopter_of_the_store() {
+fn store_adopt_does_not_repeat_a_start_without_a_record() {
     for store in ["sqlite:", "fs:"] {
         let bench = Bench::new().with_config(&format!("store = \"{store}{{top}}/shared\"\n"));
         let armed = |words: &[&str]| {

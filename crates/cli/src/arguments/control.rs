@@ -58,7 +58,7 @@ pub struct RestartArgs {
     /// Restart interrupted processes in the background: the given processes, or all that were not restarted yet
     #[arg(long, conflicts_with = "revision")]
     pub interrupted: bool,
-    /// With --interrupted: also restart children whose restarted parent has ended without launching them again
+    /// With --interrupted: also restart a child if its parent was restarted, has ended, and did not launch the child again
     #[arg(long, requires = "interrupted")]
     pub with_children: bool,
     /// With --interrupted: print which processes would be restarted or skipped, and why
@@ -123,7 +123,7 @@ pub struct ProgressArgs {
     /// Remaining time; it is counted down until the next report
     #[arg(long, value_name = "TIME")]
     pub eta: Option<DurationArg>,
-    /// Report that the command waits for input that is given elsewhere, or with false that it does not wait any more
+    /// Report that the command is waiting for input from another source; with =false, that it is no longer waiting
     #[arg(long, value_name = "true|false", num_args = 0..=1, default_missing_value = "true", require_equals = true)]
     pub waiting_for_input: Option<bool>,
     /// Process [default inside a process: that process]

@@ -20,10 +20,10 @@ In the foreground the first Ctrl-C cancels the process, the second kills it, and
 
 Standard input: in the foreground, the command reads a pipe or a redirected file; with a terminal it reads an empty input.
 Inside a loop such as `while read`, use --stdin none, so that the command does not read the input of the loop. In the
-background, only --stdin - passes standard input, and the launch returns when all input was read. --stdin <(COMMAND) and other
-descriptors, such as /dev/fd/3, work too. The input is not stored: a process that may run more than once (--retry, --any-node)
-needs --stdin FILE, and a `restart` starts with an open input. If this program is killed before the end of the input, the
-input stays open: `longhaul send ID` writes to it, and `longhaul send --close ID` closes it.";
+background, only --stdin - passes standard input, and `longhaul run` returns once all input has been read. --stdin <(COMMAND)
+and other descriptors, such as /dev/fd/3, work too. The input is not stored: a process that may run more than once (--retry,
+--any-node) needs --stdin FILE, and `longhaul restart` does not repeat the input. After a restart, or if this program is killed
+before the end of the input, the input stays open: `longhaul send ID` writes to it, and `longhaul send --close ID` closes it.";
 
 /// Arguments of `run`.
 #[derive(Debug, Default, Args)]
@@ -93,7 +93,8 @@ pub struct RunArgs {
     /// Keep the files that match this pattern, relative to the working directory, such as 'reports/**/*.xml'
     #[arg(long, value_name = "PATTERN", allow_hyphen_values = true)]
     pub artifact: Vec<String>,
-    /// Source of test results: detect (known frameworks and --type test_suite), auto (always), junit:PATH or off
+    /// Where to look for test results: detect (only for known frameworks and --type test_suite), auto (for every
+    /// command), junit:PATH or off
     #[arg(long, value_name = "SOURCE", value_parser = word)]
     pub report: Option<String>,
     /// Maximum CPU time of each attempt

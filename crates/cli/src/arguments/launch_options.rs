@@ -81,7 +81,8 @@ pub struct WorkArgs {
     #[arg(long, help_heading = "Monitoring", value_name = "TIME", allow_hyphen_values = true)]
     pub stall_after: Option<DurationArg>,
 
-    /// Agent that does the work: without COMMAND, the name of a runner [default: runner.default]
+    /// Name of the agent that does the work. Without COMMAND, it must be the name of a runner [default without COMMAND:
+    /// runner.default]
     #[arg(long, help_heading = "Agent", value_name = "NAME")]
     pub agent: Option<String>,
     /// Prompt for the agent

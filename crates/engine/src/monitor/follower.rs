@@ -70,7 +70,7 @@ impl FollowerTask {
             biased;
             _ = &mut self.task => {}
             () = core.parts.clock.sleep_until(until) => {
-                tracing::debug!("reading the last output of an attempt timed out");
+                tracing::debug!("timed out while reading the last output of an attempt");
             }
         }
     }
@@ -101,7 +101,10 @@ pub(crate) async fn missed(core: &EngineShared, stored: &StoredProcess, written:
             biased;
             () = read => {}
             () = core.parts.clock.sleep_until(until) => {
-                tracing::debug!(id = %key.id, "reading the output of an attempt of an earlier manager run timed out");
+                tracing::debug!(
+                    id = %key.id,
+                    "timed out while reading the output of an attempt that an earlier manager started"
+                );
             }
         }
     }

@@ -73,7 +73,7 @@ async fn content(
             None => reader
                 .next()
                 .await
-                .inspect_err(|error| tracing::warn!(%error, "the content of an artifact was interrupted"))?,
+                .inspect_err(|error| tracing::warn!(%error, "the transfer of an artifact was interrupted"))?,
         };
         Ok::<_, ApiError>(part.map(|part| (part, (reader, None))))
     });
