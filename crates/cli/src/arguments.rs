@@ -203,7 +203,7 @@ pub enum Verb {
     Resume(TargetArgs),
     /// Send a signal to a running process
     Signal(SignalArgs),
-    /// List the files that a process left, or copy them
+    /// List the kept files (artifacts) of a process, or copy them
     Artifacts(ArtifactsArgs),
     /// Show the test results of a process
     Tests(TestsArgs),

@@ -89,11 +89,11 @@ pub(crate) const EXPLANATIONS: &[(&str, &str)] = &[
     ),
     (
         "runner_not_found",
-        "The launch has a prompt and names an agent, and no runner has this name. The error lists the runners.\nAdd your own as a table [runner.NAME] to the configuration, then restart the manager.\nSee: docs/runners.md",
+        "The launch has a prompt, but no runner has the name of its agent. The error lists the runners.\nAdd your own as a table [runner.NAME] to the configuration, then restart the manager.\nSee: docs/runners.md",
     ),
     (
         "runner_not_installed",
-        "The program of the agent was not found, so nothing was launched. It is searched for in PATH: of the launch if it has\nan environment, else of the manager. Install the agent, or set the path of the program in runner.NAME.command.\nSee: docs/runners.md",
+        "The program of the agent was not found, so nothing was launched. longhaul searches for it in the PATH\nof the launch, or in the PATH of the manager if the launch has no environment. Install the agent, or set the path of the program in runner.NAME.command.\nSee: docs/runners.md",
     ),
     ("policy_conflict", "The limits were changed during the launch. Try again."),
     (
@@ -171,11 +171,11 @@ pub(crate) const EXPLANATIONS: &[(&str, &str)] = &[
     ),
     (
         "artifact_not_found",
-        "The attempt has no artifact with this path. Only files that matched a pattern of run --artifact and were copied\nat the end can be read, by the path that is listed. See: longhaul artifacts ID",
+        "The attempt has no artifact with this path. You can read only the files that matched a pattern of\nrun --artifact and were copied at the end, by their path in the list. See: longhaul artifacts ID",
     ),
     (
         "no_test_results",
-        "The attempt has no test results: it ran no test framework that longhaul knows, or no test has a result yet.\nLaunch it with --report junit:PATH if it writes a JUnit report, or with --report auto",
+        "The attempt has no test results: it ran no test framework that longhaul knows, or no test has a result yet.\nIf the command writes a JUnit report, launch it with --report junit:PATH, or with --report auto",
     ),
     (
         "no_failed_tests",

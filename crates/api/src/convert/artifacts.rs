@@ -58,7 +58,7 @@ const fn explanation(reason: ArtifactSkipReason) -> &'static str {
         ArtifactSkipReason::TotalTooLarge => {
             "all artifacts together would be larger than artifacts.max_bytes"
         }
-        ArtifactSkipReason::OutOfTime => "the time in artifacts.timeout had passed",
+        ArtifactSkipReason::OutOfTime => "copying took longer than artifacts.timeout",
         ArtifactSkipReason::Unreadable => "it cannot be read",
         ArtifactSkipReason::BadPath => "its path is too long, too deep or not valid UTF-8",
         ArtifactSkipReason::ForeignLink => "it is a hard link to a file of another user",

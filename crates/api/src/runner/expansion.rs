@@ -42,7 +42,7 @@ pub(crate) fn expand(set: &RunnerSet, mut request: LaunchRequest) -> Result<Expa
     };
     let mut command = request.command.take().unwrap_or_default();
     if !command.args.is_empty() {
-        return Err(ApiError::invalid("command", "there are arguments, and the program is missing")
+        return Err(ApiError::invalid("command", "there are arguments but no program")
             .help("give a program, or only a prompt"));
     }
     if prompt.len() > MAX_PROMPT_LEN {

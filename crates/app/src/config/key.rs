@@ -147,7 +147,7 @@ pub const KEYS: &[ConfigKey] = &[
         "detection.deadline",
         ValueKind::Span(MIN_DEADLINE),
         Some("500ms"),
-        "longest time from the exit of a command to its record that is not reported as late",
+        "maximum time between the exit of a command and its record; a longer time is reported as late",
     ),
     own(
         "failure.rules",
@@ -337,7 +337,7 @@ pub const KEYS: &[ConfigKey] = &[
         "runner.default",
         ValueKind::Text,
         Some(""),
-        "runner of launches that have a prompt and name no agent; default: such a launch is refused",
+        "runner for launches that have a prompt but name no agent; default: such a launch is refused",
     ),
     own("serve.stop_processes", ValueKind::Flag, Some("false"), "stop all processes when the manager ends"),
     key(

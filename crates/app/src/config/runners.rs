@@ -35,7 +35,7 @@ pub(crate) const RUNNER_FIELDS: &[RunnerField] = &[
     field(
         "idle_after",
         ValueKind::SpanOrNever(SECOND),
-        "default of the time without output after which it is idle",
+        "default time without output after which the process counts as idle",
     ),
     field("key", ValueKind::List, "concurrency keys of models: PATTERN=KEY; default: the model"),
     field(
@@ -46,7 +46,7 @@ pub(crate) const RUNNER_FIELDS: &[RunnerField] = &[
     field(
         "output",
         ValueKind::Word(&["none", "plain", "claude", "codex", "gemini", "opencode"]),
-        "format of the output, in which the result is found; default: plain",
+        "format of the output, from which longhaul reads the result; default: plain",
     ),
     field("poll", ValueKind::List, "remote session: command that prints the state of {session}"),
     field(
@@ -65,7 +65,7 @@ pub(crate) const RUNNER_FIELDS: &[RunnerField] = &[
         ValueKind::List,
         "remote session: PATTERN=STATE; the first pattern that matches the output of `poll` decides; states: queued, running, waiting_for_input, paused, completed, failed",
     ),
-    field("type", ValueKind::Text, "process type of its launches; default: custom"),
+    field("type", ValueKind::Text, "process type of launches with this runner; default: custom"),
 ];
 
 const COMMAND: &str = "command";
@@ -122,7 +122,7 @@ impl RunnerConfig {
                 key: "runner.default".to_owned(),
                 text: format!("{name:?}"),
                 origin: Box::new(entry.origin.clone()),
-                why: "there is no runner of this name".to_owned(),
+                why: "there is no runner with this name".to_owned(),
                 help: format!("give one of {}", names.join(", ")),
             });
         }

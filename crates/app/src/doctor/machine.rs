@@ -48,7 +48,7 @@ pub(super) fn configuration(sources: &ConfigSources, error: Option<&ConfigError>
 /// Returns the check result for a file of failure rules that cannot be used.
 pub(super) fn failure_rules(fault: &RulesFault) -> DoctorCheck {
     DoctorCheck::problem("failure_rules", fault.to_string())
-        .because("the first error in the output of a failed command is searched with the built-in rules only")
+        .because("longhaul searches the output of failed commands only with the built-in rules")
         .so(RulesFault::HELP)
 }
 

@@ -30,7 +30,9 @@ fn detection(stats: &StatsView) -> DoctorCheck {
     } else {
         DoctorCheck::warning(
             NAME,
-            format!("{late} exits were recorded later than detection.deadline since the manager started"),
+            format!(
+                "since the manager started, {late} exits were recorded later than detection.deadline allows"
+            ),
         )
         .because("the store or the machine is slow; clients learned of these exits late")
         .so("the log of the manager names the processes and the delays")

@@ -28,7 +28,7 @@ pub struct ArtifactsArgs {
     /// Print the content of this artifact
     #[arg(long, value_name = "PATH", allow_hyphen_values = true)]
     pub get: Option<String>,
-    /// Write the artifact of --get to this file; without --get, write all artifacts below this directory
+    /// With --get: write the artifact to this file; without --get: write all artifacts to this directory
     #[arg(long, value_name = "FILE|DIR", value_parser = OsStringValueParser::new().map(PathBuf::from))]
     pub to: Option<PathBuf>,
 }

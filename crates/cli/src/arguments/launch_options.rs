@@ -58,7 +58,7 @@ pub struct WorkArgs {
     /// Action on the children when the process ends without being stopped [default: keep]
     #[arg(long, help_heading = "Tree and session", value_name = "POLICY", value_enum)]
     pub children: Option<ChildrenRule>,
-    /// Action on the children when the process fails, times out or is interrupted [default: as --children]
+    /// Action on the children when the process fails, times out or is interrupted [default: the policy of --children]
     #[arg(long, help_heading = "Tree and session", value_name = "POLICY", value_enum)]
     pub children_on_failure: Option<ChildrenRule>,
     /// Action on the process when its session ends [default: keep]

@@ -30,7 +30,7 @@ pub struct MonitorArgs {
     #[arg(long, help_heading = "Monitoring", value_name = "NAME=REGEX")]
     pub watch: Vec<WatchArg>,
     /// Detect progress: auto (bars of common programs in the output), fd (JSON lines to the descriptor in
-    /// LONGHAUL_PROGRESS_FD), off, or a regular expression with the group percent, or done and total
+    /// LONGHAUL_PROGRESS_FD), off, or a regular expression with the group percent or the groups done and total
     #[arg(long, help_heading = "Monitoring", value_name = "auto|fd|off|REGEX", allow_hyphen_values = true)]
     pub progress: Option<String>,
 }

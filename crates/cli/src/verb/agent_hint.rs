@@ -20,7 +20,7 @@ pub(super) async fn hint_at_others_of_agent(context: &VerbContext, reference: &s
     let Ok(list) = context.client.fetch::<ProcessList>(&path).await else { return };
     if let [newest, _, ..] = list.processes.as_slice() {
         context.console.hint(&format!(
-            "agent {agent} has {} live processes; this is the newest: {}; all: longhaul status --agent-id {}",
+            "agent {agent} has {} live processes; this is the newest one: {}; list all: longhaul status --agent-id {}",
             list.processes.len(),
             label(newest),
             shell_word(agent)

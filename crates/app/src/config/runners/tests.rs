@@ -59,7 +59,7 @@ fn settings_that_cannot_work_are_refused_with_key_and_advice() {
         ),
         ("[runner.jules]\nsession_id = \"(\"\n", "runner.jules.session_id", "not valid"),
         ("[runner.jules]\npoll = [\"a\", \"{prompt}\"]\n", "runner.jules.poll", "{prompt}"),
-        ("runner.default = \"nosuch\"\n", "runner.default", "no runner of this name"),
+        ("runner.default = \"nosuch\"\n", "runner.default", "no runner with this name"),
     ] {
         match of(wrong) {
             Err(ConfigError::BadValue { key: found, why, .. }) => {

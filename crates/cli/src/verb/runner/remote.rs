@@ -77,14 +77,14 @@ impl<'a> RemoteSession<'a> {
             }
             FoundSession::Uncertain { file } => {
                 let why = format!(
-                    "an earlier attempt was cut off while it created a remote session, so a session may exist. No second one \
-                     is created. If there is none, remove {} and restart the process",
+                    "an earlier attempt was cut off while it created a remote session, so a session may exist. longhaul \
+                     creates no second session. If no session exists, remove {} and restart the process",
                     file.display()
                 );
                 return Ok(self.fail(&mut reporter, stop, &why).await);
             }
             FoundSession::Taken { by } => {
-                let why = format!("the process {by} continues the remote session of this work");
+                let why = format!("the process {by} already follows the remote session of this process");
                 return Ok(self.fail(&mut reporter, stop, &why).await);
             }
             FoundSession::None if stop.is_requested() => return Ok(STOPPED),
@@ -110,7 +110,7 @@ impl<'a> RemoteSession<'a> {
             Followed::Lost { why } => {
                 let why = format!(
                     "the state of the remote session {session} is unknown after {MAX_FAILED_POLLS} failed polls: {why}; \
-                     the session may continue, and a restart of the process follows it again"
+                     the session may continue, and a restart of the process follows the session again"
                 );
                 self.fail(&mut reporter, stop, &why).await;
                 WAIT_TIMED_OUT
@@ -144,12 +144,12 @@ impl<'a> RemoteSession<'a> {
                 let created = StoredSession::Created { session: session.clone() };
                 self.file.write(&created).map_err(|source| self.unwritable(source))?;
                 if let Some(why) = failed {
-                    self.say(&format!("although the session has an id, {why}"));
+                    self.say(&format!("the session was created, but {why}"));
                 }
                 Ok(Ok(session))
             }
             (None, Some(why)) if !is_over || stop.check().await => Ok(Err(format!(
-                "{why}; a session may exist. If there is none, remove {} and restart the process",
+                "{why}; a session may exist. If no session exists, remove {} and restart the process",
                 self.file.path().display()
             ))),
             (None, Some(why)) => {
@@ -157,8 +157,8 @@ impl<'a> RemoteSession<'a> {
                 Ok(Err(format!("the remote session could not be created: {why}")))
             }
             (None, None) => Ok(Err(format!(
-                "the tool reported success, but its output contains no session id, so a session may exist. If there is none, \
-                 remove {} and restart the process; if the output of the tool has changed, correct \
+                "the tool reported success, but its output contains no session id, so a session may exist. If no session \
+                 exists, remove {} and restart the process; if the output of the tool has changed, correct \
                  runner.{}.session_id",
                 self.file.path().display(),
                 self.plan.runner

@@ -48,7 +48,7 @@ fn agent_with_several_live_processes_is_told_on_a_terminal_alone() {
     };
     let came = said("status agent:child-1", true, answer);
     let hint = format!(
-        "agent child-1 has 2 live processes; this is the newest: {} tests; all: longhaul status --agent-id child-1\n",
+        "agent child-1 has 2 live processes; this is the newest one: {} tests; list all: longhaul status --agent-id child-1\n",
         &samples::running().id[..8]
     );
     assert!(came.err.contains(&hint), "{}", came.err);
