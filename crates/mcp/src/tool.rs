@@ -174,7 +174,7 @@ impl Tool {
             }
             Self::GetTestResults => {
                 "What failed in a test run, grouped by cause, with message, file, line and trace; also while it runs. \
-                 Use it instead of reading output. tests.warning: a green run that must not be trusted."
+                 Use it instead of reading output. tests.warning: why a success may be wrong."
             }
             Self::ListBackgroundProcesses => "List processes, newest first, and count the live ones.",
             Self::PauseProcess => "Pause a process and all its descendants.",
