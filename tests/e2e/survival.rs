@@ -246,8 +246,8 @@ fn the_grace_period_and_the_stop_signal_survive_the_manager_and_the_shim() {
 fn stop_is_repeated_within_the_same_grace_period_if_manager_and_shim_were_killed() {
     const GRACE: Duration = Duration::from_secs(8);
     let home = Home::new();
-    // Nobody reads the output after the kills. The shell must not report a stopped `sleep` there, because SIGPIPE would
-    // end the shell.
+    // No program reads the output after the kills. The shell must not report a stopped `sleep` there, because SIGPIPE
+    // would end the shell.
     let script = "exec 2> /dev/null; trap 'echo asked >> asked' TERM; touch up; while :; do sleep 0.05; done";
     let id = home.ok(&["run", "-b", "--grace", "8s", "--", "sh", "-c", script]);
     home.until_written("up");

@@ -93,7 +93,7 @@ pub(crate) const EXPLANATIONS: &[(&str, &str)] = &[
     ),
     (
         "runner_not_installed",
-        "The program of the agent was not found, so nothing was launched. longhaul searches for it in the PATH\nof the launch, or in the PATH of the manager if the launch has no environment. Install the agent, or set the path of the program in runner.NAME.command.\nSee: docs/runners.md",
+        "The program of the agent was not found, so nothing was launched. longhaul searches for it in the PATH of the\nlaunch, or in the PATH of the manager if the launch has no environment. Install the agent, or set the path of the\nprogram in runner.NAME.command.\nSee: docs/runners.md",
     ),
     ("policy_conflict", "The limits were changed during the launch. Try again."),
     (
@@ -175,7 +175,7 @@ pub(crate) const EXPLANATIONS: &[(&str, &str)] = &[
     ),
     (
         "no_test_results",
-        "The attempt has no test results: it ran no test framework that longhaul knows, or no test has a result yet.\nIf the command writes a JUnit report, launch it with --report junit:PATH, or with --report auto",
+        "The attempt has no test results: it ran no test framework that longhaul knows, or no test has a result yet.\nIf the command writes a JUnit report, launch it with --report junit:PATH. Otherwise, use --report auto.",
     ),
     (
         "no_failed_tests",

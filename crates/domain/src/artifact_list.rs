@@ -34,7 +34,8 @@ pub struct Artifact {
     pub bytes: u64,
     /// Time of the last change of the file, by the clock of its file system.
     pub modified_at: Timestamp,
-    /// True if the file has not changed since the start of the attempt. Another program has then written the file.
+    /// True if the file has not changed since the start of the attempt, which means that another program wrote the
+    /// file.
     pub is_unchanged: bool,
 }
 

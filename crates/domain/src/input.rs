@@ -349,7 +349,7 @@ pub enum Observation {
         /// Current step of the agent; `None` leaves the stage unchanged.
         stage: Option<Stage>,
     },
-    /// The tests that already have a result were counted while the command is running.
+    /// The tests that already have a result were counted. The command is still running.
     TestsCounted {
         /// Number of the attempt that runs the tests.
         attempt: AttemptNo,

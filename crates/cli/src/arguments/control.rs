@@ -58,7 +58,8 @@ pub struct RestartArgs {
     /// Restart interrupted processes in the background: the given processes, or all that were not restarted yet
     #[arg(long, conflicts_with = "revision")]
     pub interrupted: bool,
-    /// With --interrupted: also restart a child if its parent was restarted, has ended, and did not launch the child again
+    /// With --interrupted: also restart a child if its parent was restarted, has ended, and did not launch the child
+    /// again
     #[arg(long, requires = "interrupted")]
     pub with_children: bool,
     /// With --interrupted: print which processes would be restarted or skipped, and why

@@ -18,12 +18,13 @@ Examples:
 
 In the foreground the first Ctrl-C cancels the process, the second kills it, and Ctrl-\\ leaves it to the background.
 
-Standard input: in the foreground, the command reads a pipe or a redirected file; with a terminal it reads an empty input.
-Inside a loop such as `while read`, use --stdin none, so that the command does not read the input of the loop. In the
-background, only --stdin - passes standard input, and `longhaul run` returns once all input has been read. --stdin <(COMMAND)
-and other descriptors, such as /dev/fd/3, work too. The input is not stored: a process that may run more than once (--retry,
---any-node) needs --stdin FILE, and `longhaul restart` does not repeat the input. After a restart, or if this program is killed
-before the end of the input, the input stays open: `longhaul send ID` writes to it, and `longhaul send --close ID` closes it.";
+Standard input: in the foreground, the command reads a pipe or a redirected file; with a terminal it reads an empty
+input. Inside a loop such as `while read`, use --stdin none, so that the command does not read the input of the loop.
+In the background, only --stdin - passes standard input, and `longhaul run` returns once all input has been read.
+--stdin <(COMMAND) and other descriptors, such as /dev/fd/3, work too. The input is not stored: a process that may run
+more than once (--retry, --any-node) needs --stdin FILE, and `longhaul restart` does not repeat the input. After a
+restart, or if this program is killed before the end of the input, the input stays open: `longhaul send ID` writes to
+it, and `longhaul send --close ID` closes it.";
 
 /// Arguments of `run`.
 #[derive(Debug, Default, Args)]

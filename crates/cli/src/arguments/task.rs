@@ -12,9 +12,9 @@ Examples:
   longhaul task atlas 'Fix the login test' -b --agent codex --model gpt-5
   longhaul task atlas -b -- '-v is ignored: fix that'          a text that starts with a dash
 
-The agent is a runner: a built-in one (claude, codex, gemini, opencode, aider, jules, shell), or one that you define in the
-configuration as [runner.NAME]. The setting runner.default names the runner to use without --agent. No shell reads the text. When the agent
-has ended, `longhaul status ID` shows its last message as the result.";
+The agent is a runner: a built-in one (claude, codex, gemini, opencode, aider, jules, shell), or one that you define
+in the configuration as [runner.NAME]. The setting runner.default names the runner to use without --agent. No shell
+reads the text. When the agent has ended, `longhaul status ID` shows its last message as the result.";
 
 /// Arguments of `task`.
 #[derive(Clone, Debug, Args)]

@@ -131,7 +131,8 @@ fn reference_of_the_command_line_is_the_help() {
     command.build();
     let mut text = String::from(
         "# Command line\n\nThis page is the output of `longhaul --help` and of the help of each command. A test of \
-         `crates/cli` compares this page with the program; with UPDATE_GOLDEN=1, the test writes the page.\n\n```text\n",
+         `crates/cli` compares this page with the program; with UPDATE_GOLDEN=1, the test writes the page.\n\n\
+         ```text\n",
     );
     text.push_str(&super::command_groups::grouped().render_long_help().to_string());
     text.push_str("```\n");

@@ -57,7 +57,8 @@ pub struct ArtifactView {
     pub bytes: u64,
     /// Time of the last change of the file, by the clock of its file system.
     pub modified_at: String,
-    /// True if the file has not changed since the start of the attempt. Another program has then written the file.
+    /// True if the file has not changed since the start of the attempt, which means that another program wrote the
+    /// file.
     #[serde(skip_serializing_if = "is_false")]
     pub unchanged: bool,
 }

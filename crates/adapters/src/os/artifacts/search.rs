@@ -11,7 +11,8 @@ use std::time::Instant;
 
 /// Maximum number of matching files that are considered for copying.
 const MAX_FOUND: usize = 10_000;
-/// Maximum number of nested directories, because each one occupies two file descriptors during the search.
+/// Maximum depth of nested directories. The limit is low, because each level occupies two file descriptors during the
+/// search.
 const MAX_DEPTH: usize = 64;
 /// Maximum length of the path of an artifact, in bytes.
 const MAX_PATH_LEN: usize = 4096;

@@ -77,8 +77,8 @@ impl<'a> RemoteSession<'a> {
             }
             FoundSession::Uncertain { file } => {
                 let why = format!(
-                    "an earlier attempt was cut off while it created a remote session, so a session may exist. longhaul \
-                     creates no second session. If no session exists, remove {} and restart the process",
+                    "an earlier attempt was cut off while it created a remote session, so a session may exist. \
+                     longhaul creates no second session. If no session exists, remove {} and restart the process",
                     file.display()
                 );
                 return Ok(self.fail(&mut reporter, stop, &why).await);
@@ -157,8 +157,8 @@ impl<'a> RemoteSession<'a> {
                 Ok(Err(format!("the remote session could not be created: {why}")))
             }
             (None, None) => Ok(Err(format!(
-                "the tool reported success, but its output contains no session id, so a session may exist. If no session \
-                 exists, remove {} and restart the process; if the output of the tool has changed, correct \
+                "the tool reported success, but its output contains no session id, so a session may exist. If no \
+                 session exists, remove {} and restart the process; if the output of the tool has changed, correct \
                  runner.{}.session_id",
                 self.file.path().display(),
                 self.plan.runner
