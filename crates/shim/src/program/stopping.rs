@@ -180,7 +180,7 @@ impl TreeStop {
             drop(cgroup.kill());
         }
         for _ in 0..MAX_PASSES {
-            let reached = tree.signal_all(libc::SIGKILL);
+            let reached = tree.kill_found();
             let others = reached.iter().filter(|birth| birth.0 != tree.leader()).count();
             self.count(tree, reached.into_iter());
             if others == 0 || begin.elapsed() >= Duration::from_millis(BUDGET_MS) {

@@ -188,28 +188,61 @@ impl ProcessTree {
         sys::signal_through(&self.pidfd, signal)
     }
 
-    /// Sends a signal to all processes of the tree, the leader first. Returns the processes that received the signal.
+    /// Sends a signal to all processes that are in the tree at this moment. Returns the processes that received it.
+    ///
+    /// A process that a member starts in reaction to the signal does not receive the signal: the command may need other
+    /// programs to clean up. Of a process outside the group of the leader, a child that is forked during the call may
+    /// not receive the signal either.
     pub(super) fn signal_all(&self, signal: i32) -> Vec<ProcessStart> {
+        // Find all members before the first of them can react.
+        let mut members = Vec::new();
+        let found = self.visit(|member| members.push(member));
+        // Signal the whole group with one call, so that no process can be forked in between. This is not possible if
+        // the group may contain managers or other shims, because they must not receive the signal.
+        let is_group_reached =
+            found.strangers.is_empty() && sys::signal_group_through(&self.pidfd, signal).is_ok();
+        let mut reached = Vec::new();
+        if !is_group_reached && self.signal_leader(signal).is_ok() {
+            reached.push(self.leader);
+        }
+        for member in members {
+            let is_leader = member.birth() == self.leader;
+            let has_signal = is_group_reached && self.is_still_in_group(&member);
+            if has_signal || (!is_leader && self.deliver(&member, signal)) {
+                reached.push(member.birth());
+            }
+        }
+        reached
+    }
+
+    /// Sends SIGKILL to all processes of the tree that a scan finds, each as soon as it is found, the leader first.
+    /// Returns the processes that received the signal.
+    pub(super) fn kill_found(&self) -> Vec<ProcessStart> {
         let mut reached = Vec::new();
         if self.containment == Containment::Group {
             let births: Vec<ProcessStart> = self.members().iter().map(TreeMember::birth).collect();
-            // Signal the whole group with one call, so that no process can be forked in between. This is not possible
-            // if the group contains managers or other shims, because they must not receive the signal.
             if self.visit(|_| {}).strangers.is_empty()
-                && sys::signal_group_through(&self.pidfd, signal).is_ok()
+                && sys::signal_group_through(&self.pidfd, libc::SIGKILL).is_ok()
             {
                 return births;
             }
         }
-        if self.signal_leader(signal).is_ok() {
+        if self.signal_leader(libc::SIGKILL).is_ok() {
             reached.push(self.leader);
         }
         self.visit(|member| {
-            if member.birth() != self.leader && self.deliver(&member, signal) {
+            if member.birth() != self.leader && self.deliver(&member, libc::SIGKILL) {
                 reached.push(member.birth());
             }
         });
         reached
+    }
+
+    /// Returns true if a member of the group of the leader has not moved to another group since the scan that found it.
+    fn is_still_in_group(&self, member: &TreeMember) -> bool {
+        member.stat.group == self.leader.0
+            && ProcessStat::read(member.stat.pid)
+                .is_none_or(|now| now.start_time != member.stat.start_time || now.group == self.leader.0)
     }
 
     /// Sends a signal to one process of the tree. Returns false and sends nothing if another process has reused the

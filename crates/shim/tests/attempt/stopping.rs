@@ -90,6 +90,44 @@ fn work_that_obeys_the_first_signal_is_not_killed() {
 }
 
 #[test]
+fn program_that_is_started_in_reaction_to_the_stop_signal_does_not_receive_it() {
+    for (containment, cgroup) in every_containment() {
+        let directory = Directory::new();
+        let far = directory.path().join("far");
+        let reacting =
+            |name: &str| format!("trap 'trap : TERM; sh -c \"sleep 0.3; echo {name} cleaned\"; exit 7' TERM");
+        let other = format!("{}\necho $$ > {}\nsleep 60 & wait\n", reacting("other"), far.display());
+        let path = directory.path().join("other");
+        std::fs::write(&path, other).unwrap();
+        // Signals to many processes take long enough for the first ones to react.
+        let text = format!(
+            "{}; setsid sh {} & i=0; while [ $i -lt 150 ]; do sleep 60 & i=$((i+1)); done; echo up; wait",
+            reacting("leader"),
+            path.display()
+        );
+        let mut launch = script(&text);
+        launch.containment = AllowedContainment::Only(containment);
+        launch.cgroup = cgroup;
+        // A shell ignores the signal between a fork and the execution of a program.
+        launch.stop_plan = StopPlan { steps: vec![StopStep { signal: libc::SIGTERM, wait_ms: 2_000 }] };
+        let mut attempt = Attempt::launch(&launch);
+        attempt.peer.started();
+        attempt.await_output("up");
+        let other = number_in(&far);
+        attempt.peer.tell(&ShimRequest::Stop(ShimStopRequest::new(StopReason::User)));
+        let record = attempt.peer.settled();
+        assert_eq!(record.ending, ProgramEnd::Exited { code: 7 }, "{containment}");
+        assert!(attempt.log().contains("leader cleaned"), "{containment}: {}", attempt.log());
+        if containment == Containment::Group {
+            crate::harness::kill(other);
+        } else {
+            assert!(attempt.log().contains("other cleaned"), "{containment}: {}", attempt.log());
+        }
+        attempt.finish();
+    }
+}
+
+#[test]
 fn stop_plan_of_the_request_replaces_the_stop_plan_of_the_launch() {
     let mut attempt =
         Attempt::launch(&script("trap 'exit 3' INT; trap '' TERM; echo up; while :; do sleep 0.01; done"));

@@ -15,16 +15,18 @@ use longhaul_wire::runner_plan::{RemotePlan, RemoteState, SESSION_PLACEHOLDER};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 /// Options of the command that creates the session, and of the commands that fetch the result.
 const LONG_RUN: ToolOptions = ToolOptions { timeout: Duration::from_secs(600), shows_output: true };
 /// Options of a poll.
 const POLL: ToolOptions = ToolOptions { timeout: Duration::from_secs(60), shows_output: false };
-/// Options of the cancellation. Its time limit is shorter than the grace period of the process.
+/// Options of the cancellation. The time limit applies to all tries together. It is shorter than the grace period of the process.
 const CANCEL: ToolOptions = ToolOptions { timeout: Duration::from_secs(20), shows_output: true };
 /// Delay before the command that cancels a remote session is repeated.
 const CANCEL_RETRY_DELAY: Duration = Duration::from_millis(200);
+/// Number of tries to cancel a session.
+const MAX_CANCELS: u32 = 3;
 /// Number of consecutive polls without a state after which the session counts as lost.
 const MAX_FAILED_POLLS: u32 = 10;
 /// Maximum number of tries to fetch the result.
@@ -303,14 +305,7 @@ impl<'a> RemoteSession<'a> {
         let (remains, why) = if self.plan.cancel.is_empty() {
             (true, format!("the remote session {session} continues: the runner has no command to cancel it"))
         } else {
-            let command = with_session(&self.plan.cancel, session);
-            let mut end = run_tool(&command, CANCEL, None).await;
-            if let ToolEnd::Failed { .. } = end {
-                // Try again, because the stop of the process tree may also have stopped the tool.
-                tokio::time::sleep(CANCEL_RETRY_DELAY).await;
-                end = run_tool(&command, CANCEL, None).await;
-            }
-            match end {
+            match self.run_cancel(session).await {
                 ToolEnd::Done(_) => (false, format!("cancelled the remote session {session}")),
                 ToolEnd::Failed { why, .. } | ToolEnd::CutOff { why, .. } => (
                     true,
@@ -330,6 +325,25 @@ impl<'a> RemoteSession<'a> {
             .await;
         reporter.report(UpdateRequest { error: Some(why), ..UpdateRequest::default() }).await;
         STOPPED
+    }
+
+    /// Runs the command that cancels the session, and repeats it if it fails: a further signal of the stop plan may have
+    /// reached the command.
+    async fn run_cancel(&self, session: &str) -> ToolEnd {
+        let command = with_session(&self.plan.cancel, session);
+        let until = Instant::now() + CANCEL.timeout;
+        let mut tries = 0;
+        loop {
+            let timeout = until.saturating_duration_since(Instant::now());
+            let end = run_tool(&command, ToolOptions { timeout, ..CANCEL }, None).await;
+            tries += 1;
+            let (ToolEnd::Failed { why, .. } | ToolEnd::CutOff { why, .. }) = &end else { return end };
+            if tries >= MAX_CANCELS || Instant::now() + CANCEL_RETRY_DELAY >= until {
+                return end;
+            }
+            self.say(&format!("try {tries} of {MAX_CANCELS} to cancel the remote session failed: {why}"));
+            sleep(CANCEL_RETRY_DELAY).await;
+        }
     }
 
     /// Reports an error, and returns the exit code of a failure.
