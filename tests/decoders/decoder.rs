@@ -4,6 +4,7 @@
 //! file of the corpus, and is then tested in every run. A function panics if its decoder panics, if it decodes the same
 //! bytes to two values, or if it does not read back the value that it wrote.
 
+mod agent_output;
 mod attempt_files;
 mod configuration;
 mod cursors;
@@ -13,6 +14,7 @@ mod names;
 mod output_files;
 mod output_frames;
 mod progress;
+mod progress_lines;
 mod records;
 mod redis_answers;
 mod scratch;
@@ -36,7 +38,8 @@ pub(crate) struct Decoder {
 }
 
 /// All decoders.
-pub(crate) const DECODERS: [Decoder; 14] = [
+pub(crate) const DECODERS: [Decoder; 16] = [
+    Decoder { name: "agent_output", take: agent_output::take },
     Decoder { name: "attempt_files", take: attempt_files::take },
     Decoder { name: "configuration", take: configuration::take },
     Decoder { name: "cursors", take: cursors::take },
@@ -46,6 +49,7 @@ pub(crate) const DECODERS: [Decoder; 14] = [
     Decoder { name: "output_files", take: output_files::take },
     Decoder { name: "output_frames", take: output_frames::take },
     Decoder { name: "progress", take: progress::take },
+    Decoder { name: "progress_lines", take: progress_lines::take },
     Decoder { name: "records", take: records::take },
     Decoder { name: "redis_answers", take: redis_answers::take },
     Decoder { name: "shim_messages", take: shim_messages::take },
