@@ -104,6 +104,8 @@ pub struct ProgressReport {
     pub tests: Option<TestTally>,
     /// Source of the report.
     pub source: ProgressSource,
+    /// True if the worker reports from now on whether it waits for input.
+    pub reports_input: bool,
 }
 
 /// A remaining time that a worker or longhaul estimated.
@@ -137,6 +139,8 @@ pub struct LiveStats {
     pub output_bytes: u64,
     /// Number of tests so far.
     pub tests: Option<TestTally>,
+    /// True if the worker reports itself whether it waits for input.
+    pub reports_input: bool,
 }
 
 impl LiveStats {
@@ -169,6 +173,7 @@ impl LiveStats {
             },
             output_bytes: self.output_bytes,
             tests: report.tests.or(self.tests),
+            reports_input: self.reports_input || report.reports_input,
         }
     }
 
@@ -206,7 +211,8 @@ impl LiveStats {
         !is_outranked
             && ((report.progress.is_some() && report.progress != self.progress)
                 || (report.stage.is_some() && report.stage != self.stage)
-                || report.eta.is_some_and(|eta| self.is_other_eta(now, eta, report.source)))
+                || report.eta.is_some_and(|eta| self.is_other_eta(now, eta, report.source))
+                || (report.reports_input && !self.reports_input))
     }
 
     fn is_other_eta(&self, now: Timestamp, eta: Duration, source: ProgressSource) -> bool {

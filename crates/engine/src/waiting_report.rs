@@ -3,13 +3,14 @@
 use crate::detached::run_to_completion;
 use crate::engine::{Engine, EngineShared};
 use crate::error::EngineError;
-use longhaul_domain::{Condition, Input, Observation, ProcessId};
+use longhaul_domain::{Condition, Input, Observation, ProcessId, ProgressReport};
 use longhaul_ports::AttemptKey;
 use std::sync::Arc;
 
 impl Engine {
-    /// Records whether a command waits for input. From then on, the monitor no longer checks whether the attempt waits
-    /// for input, because the command knows this better. The report has no effect unless the command is running.
+    /// Records whether a command waits for input. From then on, no monitor checks whether the attempt waits for input,
+    /// because the command knows this better. This also applies after a restart of the manager. The report has no effect
+    /// unless the command is running.
     ///
     /// # Errors
     /// - [`EngineError::Invalid`] if the command runs on another node.
@@ -37,8 +38,14 @@ impl EngineShared {
             });
         }
         let attempt = stored.process.attempt;
-        self.input_is_reported(AttemptKey { id, attempt });
         let at = self.parts.clock.now();
+        // The record says first who knows whether the command waits. Otherwise, the monitor of the next manager could
+        // end the condition before the command reports again.
+        let report = ProgressReport { reports_input: true, ..ProgressReport::default() };
+        let observation = Observation::ProgressObserved { attempt, report, at };
+        self.turn(id, &Input::Observation(observation), None).await?;
+        self.write_vitals(id).await;
+        self.input_is_reported(AttemptKey { id, attempt });
         let condition = Condition::WaitingForInput;
         let observation = Observation::ConditionObserved { attempt, condition, holds: waits, at };
         self.turn(id, &Input::Observation(observation), None).await?;

@@ -115,7 +115,7 @@ impl MonitoredWork {
         let since = stored.live_stats.last_heartbeat.max(process.started_at).unwrap_or(process.queued_at);
         let since = awake_at(core, since);
         let mut silence = SilenceMonitor::new(policy, eyes, process.conditions, since, end);
-        if reports_input(&process.spec) {
+        if reports_input(&process.spec) || stored.live_stats.reports_input {
             silence.set_input_reported();
         }
         if let Some(rate) = stored.live_stats.progress_rate {

@@ -284,6 +284,45 @@ async fn the_next_manager_continues_the_conditions() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_next_manager_believes_the_report_of_a_command_about_its_input() {
+    let mut world = World::new().await;
+    let waits = world.launch("run").await;
+    let works = world.launch_spec(piped("ask")).await;
+    world.settle().await;
+    world.engine.report_waiting_for_input(waits, true).await.unwrap();
+    world.engine.report_waiting_for_input(works, false).await.unwrap();
+    for _ in 0..2 {
+        world.pass(seconds(60)).await;
+        world.says(waits, OutputSource::Stdout, "x\n").await;
+        world.pass(seconds(60)).await;
+        assert_eq!(world.told(waits).await, ["+waiting_for_input"]);
+        assert_eq!(
+            world.told(works).await,
+            [""; 0],
+            "an inspection shows a wait for input, the command knows better"
+        );
+        world.crash().await;
+    }
+    world.engine.report_waiting_for_input(waits, false).await.unwrap();
+    world.engine.report_waiting_for_input(works, true).await.unwrap();
+    assert_eq!(world.told(waits).await, ["+waiting_for_input", "-waiting_for_input"]);
+    assert_eq!(world.told(works).await, ["+waiting_for_input"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn report_about_input_is_stored_before_it_is_acknowledged() {
+    let mut world = World::new().await;
+    let id = world.launch("run").await;
+    world.settle().await;
+    // The live stats were just written, so that the next write is due a second later.
+    world.ask(id, percent(10.0)).await.unwrap();
+    world.engine.report_waiting_for_input(id, true).await.unwrap();
+    world.crash().await;
+    world.pass(seconds(60)).await;
+    assert_eq!(world.told(id).await, ["+waiting_for_input"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_paused_command_of_an_earlier_manager_is_silent_from_its_resume_on() {
     let mut world = World::new().await;
     let id = world.launch_spec(silent("run", Some(30), None)).await;

@@ -162,12 +162,22 @@ pub fn live_stats() -> impl Strategy<Value = LiveStats> {
         option::of(eta),
         any::<u64>(),
         option::of(tallies()),
-        source(),
+        (source(), any::<bool>()),
     )
         .prop_map(
-            |(progress, stage, last_heartbeat, pace, reported_eta, output_bytes, tests, source)| LiveStats {
+            |(
+                progress,
+                stage,
+                last_heartbeat,
+                pace,
+                reported_eta,
+                output_bytes,
+                tests,
+                (source, reports_input),
+            )| LiveStats {
                 progress,
                 progress_source: source,
+                reports_input,
                 stage,
                 last_heartbeat,
                 progress_rate: pace,

@@ -24,6 +24,8 @@ pub(super) struct LiveStatsRecord {
     output_bytes: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     tests: Option<TestTallyRecord>,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    reports_input: bool,
 }
 
 #[derive(PartialEq, Serialize, Deserialize)]
@@ -91,6 +93,7 @@ impl From<&LiveStats> for LiveStatsRecord {
             }),
             output_bytes: live_stats.output_bytes,
             tests: live_stats.tests.map(Into::into),
+            reports_input: live_stats.reports_input,
         }
     }
 }
@@ -122,6 +125,7 @@ impl TryFrom<LiveStatsRecord> for LiveStats {
                 .transpose()?,
             output_bytes: record.output_bytes,
             tests: record.tests.map(Into::into),
+            reports_input: record.reports_input,
         })
     }
 }

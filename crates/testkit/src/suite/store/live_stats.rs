@@ -20,6 +20,7 @@ fn live_stats(world: &StoreFixture, bytes: u64) -> LiveStats {
         }),
         output_bytes: bytes,
         tests: Some(TestTally { total: 3, passed: 2, failed: 1, ..TestTally::default() }),
+        reports_input: true,
     }
 }
 
