@@ -53,8 +53,9 @@ pub trait OutputLog: Debug + Send + Sync + 'static {
     /// Returns [`OutputError::Missing`] if the attempt has no output.
     async fn grown(&self, key: AttemptKey, beyond: u64) -> Result<(), OutputError>;
 
-    /// Reads the progress file of a command from an offset to its end, but at most the last 64 KiB. May empty the file
-    /// after the read. The default implementation has no progress files.
+    /// Reads the progress file of a command from an offset to its end, but at most the last 64 KiB. May remove bytes that
+    /// it has read, but loses no bytes that the command writes at the same time. The default implementation has no
+    /// progress files.
     ///
     /// # Errors
     /// Returns [`OutputError::Missing`] if the attempt has no progress file.

@@ -20,6 +20,7 @@ use rustix::{
 use crate::{
     exit::ExitRecord,
     identity::Identity,
+    progress::PROGRESS,
     record::{MAX_RECORD_LEN, RecordError},
 };
 
@@ -31,11 +32,6 @@ pub const IDENTITY: &str = "identity";
 pub const EXIT: &str = "exit";
 /// File name of the named pipe that the command reads as its input.
 pub const INPUT: &str = "stdin";
-
-/// File name of the file to which the command writes its progress.
-pub const PROGRESS: &str = "progress";
-/// Maximum size of the progress file in bytes. A larger file is emptied.
-pub const MAX_PROGRESS_LEN: u64 = 256 << 10;
 
 /// Disk space in bytes that is reserved for an exit record. It is enough for every exit record, and is one block on
 /// most disks.
@@ -163,7 +159,7 @@ impl AttemptDirectory {
         Ok((open(OFlags::RDONLY)?, open(OFlags::WRONLY | OFlags::NONBLOCK)?))
     }
 
-    /// Creates the progress file and opens it for appending. A reader can empty the file later without disturbing the
+    /// Creates the progress file and opens it for appending. A reader can trim the file later without disturbing the
     /// writer.
     pub(crate) fn create_progress(&self) -> io::Result<OwnedFd> {
         self.remove(PROGRESS)?;

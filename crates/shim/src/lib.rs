@@ -57,10 +57,13 @@
 //! A launch may request a progress file: the regular file `progress`, which the shim creates and opens for appending
 //! before it forks. The command inherits this descriptor, and the variable `LONGHAUL_PROGRESS_FD` contains its number, 3
 //! to 9. The command may write lines of JSON to it. A write to a regular file neither blocks nor fails because a reader
-//! is gone, so neither the shim nor a manager is needed for it. A reader may set the size of the file to 0 after it has
-//! read the file. The shim does the same once a minute if the file is larger than [`MAX_PROGRESS_LEN`]. A line that is
-//! incomplete because of this is no progress. If the file cannot be created, the command runs without the variable, as
-//! under a shim that does not know this request.
+//! is gone, so neither the shim nor a manager is needed for it. A reader may free all but the last [`KEPT_PROGRESS_LEN`]
+//! bytes as soon as the file occupies more than [`MAX_PROGRESS_LEN`], and the shim does the same once a minute
+//! ([`trim_progress`]). The offset of a byte does not change, so no line is lost. There are two exceptions, in which the
+//! size of the file is set to 0: the file system cannot punch holes, or the command may write only small files
+//! (`RLIMIT_FSIZE`) and the file has half of that size. A line that is incomplete because of this is no progress. If the
+//! file cannot be created, the command runs without the variable, as under a shim that does not know this request.
+//! While neither the shim nor a manager is alive, nothing trims the file: the command writes to it directly.
 //!
 //! # Lease
 //! A launch may name a file that contains the expiry of the node's lease ([`LeaseNote`]). This file is used for
@@ -152,15 +155,14 @@ mod output;
 mod plan;
 mod process_stat;
 mod program;
+mod progress;
 mod reason;
 mod record;
 mod request;
 mod shortage;
 mod status;
 
-pub use attempt_directory::{
-    AttemptDirectory, AttemptFileError, EXIT, IDENTITY, INPUT, MAX_PROGRESS_LEN, PROGRESS, SOCKET,
-};
+pub use attempt_directory::{AttemptDirectory, AttemptFileError, EXIT, IDENTITY, INPUT, SOCKET};
 pub use channel::{ATTEMPT_ARGUMENT, MAX_DESCRIPTORS, SHIM_VARIABLE, VERSION_ARGUMENT, receive, send, start};
 pub use containment::{AllowedContainment, Containment};
 pub use exit::{ExitRecord, ProgramEnd, SpawnStage};
@@ -183,6 +185,7 @@ pub use output::{
 pub use plan::{MAX_PLAN_STEPS, StopPlan, StopStep};
 pub use process_stat::ProcessStat;
 pub use program::{main, run_if_asked};
+pub use progress::{KEPT_PROGRESS_LEN, MAX_PROGRESS_LEN, PROGRESS, ProgressTrim, trim_progress};
 pub use reason::StopReason;
 pub use record::{MAX_RECORD_LEN, RecordError};
 pub use request::{PROTOCOL_VERSION, ShimHello, ShimRequest, ShimStopRequest, SignalTarget};

@@ -28,4 +28,4 @@ pub use entry::{IndexEntry, StreamId};
 pub use headroom::leave_headroom;
 pub use loss::Loss;
 pub use reader::{LOOKBACK_BYTES, OutputEntries, OutputReader, OutputRun, ReadChunk};
-pub(crate) use writer::{OutputWriter, PumpStep};
+pub(crate) use writer::{OutputWriter, PumpStep, punch};

@@ -86,6 +86,11 @@ mod output {
             self.output.write(key, source, bytes);
         }
 
+        async fn write_progress(&self, key: AttemptKey, bytes: &[u8]) -> bool {
+            self.output.write_progress(key, bytes);
+            true
+        }
+
         async fn pass(&self, span: Duration) {
             self.clock.advance(span);
         }

@@ -6,11 +6,11 @@ use longhaul_adapters::os::{ContainmentChoice, OsOutput, OsSpawner, OsTestFiles}
 use longhaul_adapters::system::SystemClock;
 use longhaul_domain::{CommandSpec, Stdin, StopPolicy};
 use longhaul_ports::{AttemptKey, Clock, OutputSource, Spawner, TestFiles};
-use longhaul_shim::{IndexEntry, StreamId};
+use longhaul_shim::{IndexEntry, PROGRESS, StreamId};
 use longhaul_testkit::suite::{
     OutputFeed, OutputFixture, SpawnerFixture, TestCommands, TestFileFeed, TestFilesFixture,
 };
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::net::TcpListener;
 use std::path::PathBuf;
@@ -172,12 +172,19 @@ struct Files {
     clock: SystemClock,
 }
 
+impl Files {
+    /// Opens a file of an attempt for appending. Creates the file if it does not exist.
+    fn open(&self, key: AttemptKey, name: &str) -> File {
+        let directory = self.attempts.join(key.id.to_string()).join(key.attempt.to_string());
+        std::fs::create_dir_all(&directory).unwrap();
+        OpenOptions::new().create(true).append(true).open(directory.join(name)).unwrap()
+    }
+}
+
 #[async_trait]
 impl OutputFeed for Files {
     async fn write(&self, key: AttemptKey, source: OutputSource, bytes: &[u8]) {
-        let directory = self.attempts.join(key.id.to_string()).join(key.attempt.to_string());
-        std::fs::create_dir_all(&directory).unwrap();
-        let open = |name| OpenOptions::new().create(true).append(true).open(directory.join(name)).unwrap();
+        let open = |name| self.open(key, name);
         let mut log = open("output.log");
         if !bytes.is_empty() {
             log.write_all(bytes).unwrap();
@@ -190,6 +197,11 @@ impl OutputFeed for Files {
             // The index file is created with its first entry.
             open("output.idx").write_all(&IndexEntry { end, stream, time }.encode()).unwrap();
         }
+    }
+
+    async fn write_progress(&self, key: AttemptKey, bytes: &[u8]) -> bool {
+        self.open(key, PROGRESS).write_all(bytes).unwrap();
+        true
     }
 
     async fn pass(&self, span: Duration) {

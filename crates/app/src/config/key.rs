@@ -99,7 +99,7 @@ pub const KEYS: &[ConfigKey] = &[
         "monitor.stall_after",
         ValueKind::SpanOrNever(SECOND),
         "never",
-        "time without output, report or CPU use after which a process is reported as stalled",
+        "time without output, report or CPU use, or without a change of known progress, after which a process is reported as stalled",
     ),
     own(
         "artifacts.max_bytes",

@@ -410,7 +410,8 @@ impl OutputWriter {
     }
 }
 
-fn punch(file: impl AsFd, offset: u64, length: u64) -> io::Result<()> {
+/// Frees a range of a file without changing its size. The range is read as zeros afterwards.
+pub(crate) fn punch(file: impl AsFd, offset: u64, length: u64) -> io::Result<()> {
     let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
     Ok(rustix::fs::fallocate(file, flags, offset, length)?)
 }

@@ -1,29 +1,45 @@
-//! The file to which the command writes its progress.
+//! The progress file of the command that this shim runs.
 
 use std::{
     io,
     os::fd::{AsFd as _, BorrowedFd, OwnedFd},
 };
 
-use crate::attempt_directory::{AttemptDirectory, MAX_PROGRESS_LEN};
+use crate::{
+    attempt_directory::AttemptDirectory,
+    launch::{FILE_SIZE, ResourceLimit},
+    progress::trim_progress,
+};
 
-/// Time between two checks of the file size, in milliseconds. The manager empties the file after each read, so these
-/// checks matter only while no manager is running.
+/// Time between two checks of the file, in milliseconds. The manager trims the file after its reads, so these checks
+/// matter only while no manager is running.
 const CHECK_INTERVAL_MS: u64 = 60_000;
+/// Time between two checks if the size of the file is limited, in milliseconds.
+const LIMITED_CHECK_INTERVAL_MS: u64 = 1_000;
 
 /// The progress file of a command. It is a regular file: a write never blocks, and never fails because the reader no
 /// longer exists.
 pub(super) struct ProgressFile {
     file: OwnedFd,
-    /// Time of the next check of the file size, in milliseconds of awake time.
+    /// Size in bytes from which on the file is emptied, so that the limit on the size of files does not end the command.
+    max_size: Option<u64>,
+    /// Time of the next check, in milliseconds of awake time.
     check_at: u64,
 }
 
 impl ProgressFile {
-    /// Creates the file in an attempt directory.
-    pub(super) fn create(directory: &AttemptDirectory, now: u64) -> io::Result<Self> {
+    /// Creates the file in an attempt directory. `limits` are the limits of the command.
+    pub(super) fn create(
+        directory: &AttemptDirectory,
+        limits: &[ResourceLimit],
+        now: u64,
+    ) -> io::Result<Self> {
         let file = directory.create_progress()?;
-        Ok(Self { file, check_at: now.saturating_add(CHECK_INTERVAL_MS) })
+        let limit = limits.iter().find(|limit| limit.resource == FILE_SIZE && limit.soft != u64::MAX);
+        let max_size = limit.map(|limit| limit.soft / 2);
+        let mut created = Self { file, max_size, check_at: now };
+        created.check_at = created.next_check(now);
+        Ok(created)
     }
 
     /// Returns the descriptor that the command inherits.
@@ -31,23 +47,31 @@ impl ProgressFile {
         self.file.as_fd()
     }
 
-    /// Checks the size of the file if a check is due, and empties the file if it is too large.
+    /// Trims the file if it is too large and the time for a check has come.
     pub(super) fn advance(&mut self, now: u64) {
         if now < self.check_at {
             return;
         }
-        self.check_at = now.saturating_add(CHECK_INTERVAL_MS);
-        let is_too_large = rustix::fs::fstat(&self.file)
-            .is_ok_and(|status| u64::try_from(status.st_size).is_ok_and(|size| size > MAX_PROGRESS_LEN));
-        if is_too_large {
-            // This step needs no crash point, because a crash before or after it leaves a valid file. If the step
-            // fails, the file stays too large until the next check.
+        self.check_at = self.next_check(now);
+        let size = rustix::fs::fstat(&self.file).map_or(0, |status| status.st_size);
+        let is_near_limit =
+            self.max_size.is_some_and(|max_size| u64::try_from(size).is_ok_and(|size| size > max_size));
+        // These steps need no crash point, because a crash before or after them leaves a valid file. If a step fails, the
+        // file stays too large until the next check.
+        if is_near_limit {
             let _retried = rustix::fs::ftruncate(&self.file, 0);
+        } else {
+            let _retried = trim_progress(&self.file);
         }
     }
 
     /// Returns the time of the next check, in milliseconds of awake time.
     pub(super) const fn next_deadline(&self) -> u64 {
         self.check_at
+    }
+
+    const fn next_check(&self, now: u64) -> u64 {
+        let interval = if self.max_size.is_some() { LIMITED_CHECK_INTERVAL_MS } else { CHECK_INTERVAL_MS };
+        now.saturating_add(interval)
     }
 }

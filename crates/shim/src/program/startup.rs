@@ -253,8 +253,10 @@ fn start(
     let term = term.map_err(StartRefusal::because("cannot create a timer"))?;
     // If the progress file cannot be created, the command runs without it, because progress is not essential. A crash
     // before or after this step leaves a directory without an identity, like a crash before every other file.
-    let progress =
-        launch.progress.then(|| ProgressFile::create(&directory, clock::awake_ms()).ok()).flatten();
+    let progress = launch
+        .progress
+        .then(|| ProgressFile::create(&directory, &launch.limits, clock::awake_ms()).ok())
+        .flatten();
     failpoint!("shim.fork").map_err(StartRefusal::because("cannot create a process"))?;
     let ContainedChild { gated, containment, cgroup } =
         contain(&launch, reader.as_ref(), progress.as_ref(), &directory)?;

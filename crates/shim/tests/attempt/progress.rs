@@ -2,7 +2,7 @@
 
 use std::{fs, os::unix::fs::PermissionsExt as _};
 
-use longhaul_shim::{LaunchOrder, PROGRESS, ProgramEnd};
+use longhaul_shim::{LaunchOrder, PROGRESS, ProgramEnd, ResourceLimit};
 
 use crate::harness::{Attempt, kill, script, until};
 
@@ -69,4 +69,18 @@ fn command_goes_on_writing_when_the_file_was_emptied_and_when_the_shim_is_dead()
     written();
     assert!(crate::harness::is_alive(identity.pid));
     kill(identity.pid);
+}
+
+#[test]
+fn progress_does_not_exceed_the_limit_on_the_size_of_files() {
+    const FILE_SIZE: u32 = 1;
+    let mut launch = reporting(
+        "i=0; while [ $i -lt 30 ]; do
+            head -c 15000 /dev/zero | tr '\\0' x >&$LONGHAUL_PROGRESS_FD || exit 9; sleep 0.1; i=$((i+1));
+        done",
+    );
+    launch.limits.push(ResourceLimit { resource: FILE_SIZE, soft: 400_000, hard: 400_000 });
+    let mut attempt = Attempt::launch(&launch);
+    assert_eq!(attempt.peer.settled().ending, ProgramEnd::Exited { code: 0 }, "{}", attempt.log());
+    attempt.finish();
 }

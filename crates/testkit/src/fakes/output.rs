@@ -13,6 +13,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::Notify;
 
+/// Maximum number of bytes that a read of a progress file returns.
+const MAX_PROGRESS_READ: usize = 64 << 10;
+
 /// An in-memory output log that a test or a scripted process writes. Clones share the same output.
 #[derive(Clone, Debug)]
 pub struct FakeOutput {
@@ -160,8 +163,10 @@ impl OutputLog for FakeOutput {
     async fn read_progress(&self, key: AttemptKey, from: u64) -> Result<ProgressPage, OutputError> {
         let read = self.with(key, |log| {
             let (text, at) = log.progress.as_ref()?;
-            let bytes = text.iter().skip(usize::try_from(from).unwrap_or(usize::MAX)).copied().collect();
-            Some(ProgressPage { bytes, next: offset(text.len()), skipped: false, at: *at })
+            let from = usize::try_from(from).unwrap_or(usize::MAX);
+            let start = from.max(text.len().saturating_sub(MAX_PROGRESS_READ));
+            let bytes = text.iter().skip(start).copied().collect();
+            Some(ProgressPage { bytes, next: offset(text.len()), skipped: start != from, at: *at })
         });
         read?.ok_or(OutputError::Missing { key })
     }

@@ -4,7 +4,9 @@ use crate::fakes::SequentialIds;
 use crate::suite::{must, parked, refused, some, soon};
 use async_trait::async_trait;
 use longhaul_domain::{AttemptNo, Timestamp};
-use longhaul_ports::{AttemptKey, IdSource, OutputError, OutputLog, OutputPage, OutputRead, OutputSource};
+use longhaul_ports::{
+    AttemptKey, IdSource, OutputError, OutputLog, OutputPage, OutputRead, OutputSource, ProgressPage,
+};
 use std::any::Any;
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -16,6 +18,13 @@ pub trait OutputFeed: Debug + Send + Sync + 'static {
     /// Appends to the output of a running attempt. Creates the output if it does not exist. `bytes` may be empty. When
     /// the call returns, the bytes can be read.
     async fn write(&self, key: AttemptKey, source: OutputSource, bytes: &[u8]);
+
+    /// Appends to the progress file of a running attempt. Creates the file if it does not exist. When the call returns,
+    /// the bytes can be read. Returns false if the output log has no progress files; the rules about progress files then
+    /// check nothing.
+    async fn write_progress(&self, _key: AttemptKey, _bytes: &[u8]) -> bool {
+        false
+    }
 
     /// Waits until this time has passed on the clock of the output.
     async fn pass(&self, span: Duration);
@@ -55,6 +64,10 @@ impl OutputFixture {
 
     async fn err(&self, key: AttemptKey, text: &str) {
         self.pen.write(key, OutputSource::Stderr, text.as_bytes()).await;
+    }
+
+    async fn progress(&self, key: AttemptKey, from: u64) -> ProgressPage {
+        must(self.output.read_progress(key, from).await)
     }
 
     async fn page(&self, key: AttemptKey, wanted: OutputRead) -> OutputPage {
@@ -299,6 +312,93 @@ pub async fn processes_with_stored_output_are_listed_page_by_page(world: &Output
     assert_eq!(must(world.output.kept(None, 100).await), rest);
 }
 
+/// An attempt without a progress file returns the error `Missing` for it, even if the attempt has output.
+pub async fn an_attempt_without_a_progress_file_has_no_progress(world: &OutputFixture) {
+    let key = world.key();
+    for _ in 0..2 {
+        refused!(world.output.read_progress(key, 0).await, OutputError::Missing { key: named } if *named == key);
+        refused!(soon(world.output.progress_grown(key, 0)).await, OutputError::Missing { .. });
+        world.out(key, "text").await;
+    }
+}
+
+/// A read of the progress file starts at the requested offset. Each attempt has a separate file, and the file is
+/// separate from the output.
+pub async fn progress_is_read_once_from_an_offset_on(world: &OutputFixture) {
+    let key = world.key();
+    if !world.pen.write_progress(key, b"one\n").await {
+        return;
+    }
+    let second = AttemptKey { attempt: AttemptNo(2), ..key };
+    world.pen.write_progress(second, b"other\n").await;
+    world.out(key, "output").await;
+    let page = world.progress(key, 0).await;
+    assert_eq!((page.bytes.as_slice(), page.skipped), (b"one\n".as_slice(), false));
+    let empty = world.progress(key, page.next).await;
+    assert_eq!((empty.bytes.as_slice(), empty.next, empty.skipped), (b"".as_slice(), page.next, false));
+    world.pen.pass(Duration::from_millis(60)).await;
+    world.pen.write_progress(key, b"two").await;
+    let rest = world.progress(key, page.next).await;
+    assert_eq!((rest.bytes.as_slice(), rest.skipped), (b"two".as_slice(), false));
+    assert!(rest.at.0 - page.at.0 >= 50, "{rest:?} is later than {page:?}");
+    assert_eq!(world.progress(second, 0).await.bytes, b"other\n");
+    assert_eq!(bytes(&world.page(key, ALL).await), b"output");
+}
+
+/// A reader that keeps up receives every byte of the progress file, however much the command writes.
+pub async fn no_progress_is_lost_however_much_is_written(world: &OutputFixture) {
+    let key = world.key();
+    if !world.pen.write_progress(key, b"").await {
+        return;
+    }
+    let mut next = world.progress(key, 0).await.next;
+    for round in 0..60 {
+        let text = format!("{round:>20000}\n");
+        world.pen.write_progress(key, text.as_bytes()).await;
+        let page = world.progress(key, next).await;
+        assert!(!page.skipped && page.bytes == text.as_bytes(), "round {round}");
+        next = page.next;
+    }
+}
+
+/// A read returns at most the last 64 KiB of the progress file, and says that it has skipped earlier bytes.
+pub async fn a_read_of_a_large_progress_file_returns_its_end(world: &OutputFixture) {
+    let key = world.key();
+    if !world.pen.write_progress(key, &vec![b'x'; 3 << 20]).await {
+        return;
+    }
+    world.pen.write_progress(key, b"\nlast\n").await;
+    // The second reader starts after the first one may have removed bytes.
+    for _ in 0..2 {
+        let page = world.progress(key, 0).await;
+        assert!(page.skipped && page.bytes.len() <= 64 << 10, "{} bytes", page.bytes.len());
+        assert!(page.bytes.ends_with(b"x\nlast\n"));
+    }
+}
+
+/// A wait for progress lasts until the command has written more to its progress file.
+pub async fn a_wait_for_progress_lasts_until_there_is_more(world: &OutputFixture) {
+    let key = world.key();
+    if !world.pen.write_progress(key, b"one\n").await {
+        return;
+    }
+    must(soon(world.output.progress_grown(key, 0)).await);
+    let next = world.progress(key, 0).await.next;
+    let output = Arc::clone(&world.output);
+    // The call may return too early. In that case the test repeats it.
+    let waiter = tokio::spawn(async move {
+        loop {
+            must(output.progress_grown(key, next).await);
+            if !must(output.read_progress(key, next).await).bytes.is_empty() {
+                return;
+            }
+        }
+    });
+    let waiter = parked(waiter).await;
+    world.pen.write_progress(key, b"two\n").await;
+    must(soon(waiter).await);
+}
+
 /// Generates one test for each rule about output logs.
 ///
 /// Takes a function that opens an [`OutputFixture`].
@@ -319,6 +419,11 @@ macro_rules! output_suite {
             each_attempt_has_separate_output
             a_removal_deletes_the_output_of_all_attempts
             processes_with_stored_output_are_listed_page_by_page
+            an_attempt_without_a_progress_file_has_no_progress
+            progress_is_read_once_from_an_offset_on
+            no_progress_is_lost_however_much_is_written
+            a_read_of_a_large_progress_file_returns_its_end
+            a_wait_for_progress_lasts_until_there_is_more
         }
     };
 }

@@ -87,8 +87,8 @@ pub struct LaunchRequest {
     /// Time without output or report after which the process counts as idle, in milliseconds; 0 means never. The
     /// default is the setting `monitor.idle_after`.
     pub idle_after_ms: Option<u64>,
-    /// Time without output, report or CPU use after which the process counts as stalled, in milliseconds; 0 means
-    /// never. The default is the setting `monitor.stall_after`.
+    /// Time without output, report or CPU use, or without a change of known progress, after which the process counts as
+    /// stalled, in milliseconds; 0 means never. The default is the setting `monitor.stall_after`.
     pub stall_after_ms: Option<u64>,
 }
 

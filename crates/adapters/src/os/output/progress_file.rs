@@ -2,32 +2,36 @@
 
 use longhaul_domain::Timestamp;
 use longhaul_ports::ProgressPage;
-use longhaul_shim::{AttemptDirectory, MAX_PROGRESS_LEN, PROGRESS};
+use longhaul_shim::{AttemptDirectory, KEPT_PROGRESS_LEN, PROGRESS, ProgressTrim, trim_progress};
 use rustix::fs::{FileType, Mode, OFlags};
 use rustix::io::Errno;
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
 
-/// Maximum number of bytes that one read returns. Only the latest progress matters, so earlier bytes are skipped.
-const MAX_READ: u64 = 64 << 10;
+/// Maximum number of bytes that one read returns. Only the latest progress matters, so earlier bytes are skipped. More
+/// bytes are not kept in any case.
+const MAX_READ: u64 = KEPT_PROGRESS_LEN;
 
-/// Reads the end of the progress file. Empties the file if it is too large. Returns `None` if there is no such file.
+/// Reads the end of the progress file. Frees the start of the file if it is too large. Returns `None` if the file does
+/// not exist.
 pub(super) fn read(directory: &AttemptDirectory, from: u64) -> io::Result<Option<ProgressPage>> {
     let Some((file, size, at)) = open(directory)? else { return Ok(None) };
-    // If the file is shorter than the known offset, the shim or an earlier read has emptied it.
+    // If the file is shorter than the known offset, it was emptied.
     let known = if from > size { 0 } else { from };
     let start = known.max(size.saturating_sub(MAX_READ));
     let mut bytes = vec![0; usize::try_from(size - start).unwrap_or(0)];
     let count = rustix::io::pread(&file, &mut bytes, start)?;
     bytes.truncate(count);
     let mut next = start.saturating_add(u64::try_from(count).unwrap_or(0));
-    if next > MAX_PROGRESS_LEN {
-        // This step needs no crash point, because a crash before or after it leaves a valid file. Lines that the
-        // command writes between the read and this step are lost, but a later line replaces them.
-        rustix::fs::ftruncate(&file, 0)?;
-        next = 0;
+    // The shim may have freed the first of these bytes since the size was read. Lines contain no zeros.
+    let freed = bytes.iter().take_while(|byte| **byte == 0).count();
+    bytes.drain(..freed);
+    // This step needs no crash point, because a crash before or after it leaves a valid file.
+    match trim_progress(&file)? {
+        ProgressTrim::Kept => {}
+        ProgressTrim::Emptied => next = 0,
     }
-    Ok(Some(ProgressPage { bytes, next, skipped: start != from, at }))
+    Ok(Some(ProgressPage { bytes, next, skipped: start != from || freed > 0, at }))
 }
 
 /// Returns true if the size of the file differs from the offset of a reader.
@@ -58,6 +62,7 @@ fn open(directory: &AttemptDirectory) -> io::Result<Option<(OwnedFd, u64, Timest
 #[cfg(test)]
 mod tests {
     use super::*;
+    use longhaul_shim::MAX_PROGRESS_LEN;
     use std::io::Write as _;
 
     fn attempt() -> (tempfile::TempDir, AttemptDirectory, std::fs::File) {
@@ -71,8 +76,12 @@ mod tests {
         (directory, opened, file)
     }
 
+    fn occupied(file: &std::fs::File) -> u64 {
+        std::os::unix::fs::MetadataExt::blocks(&file.metadata().unwrap()) * 512
+    }
+
     #[test]
-    fn new_bytes_are_read_once_and_a_large_file_is_emptied() {
+    fn new_bytes_are_read_once() {
         let (_guard, directory, mut file) = attempt();
         file.write_all(b"one\n").unwrap();
         let page = read(&directory, 0).unwrap().unwrap();
@@ -80,19 +89,56 @@ mod tests {
         assert!(!has_changed(&directory, 4).unwrap());
         let page = read(&directory, 4).unwrap().unwrap();
         assert_eq!((page.bytes.len(), page.next), (0, 4));
-        let length = usize::try_from(MAX_PROGRESS_LEN).unwrap() + 10;
-        file.write_all(&vec![b'x'; length]).unwrap();
+    }
+
+    #[test]
+    fn start_of_a_large_file_is_freed_and_no_byte_moves() {
+        let (_guard, directory, mut file) = attempt();
+        let length = MAX_PROGRESS_LEN + 10;
+        file.write_all(&vec![b'x'; usize::try_from(length).unwrap()]).unwrap();
         file.write_all(b"\nlast\n").unwrap();
         let page = read(&directory, 4).unwrap().unwrap();
         assert!(page.skipped && page.bytes.ends_with(b"\nlast\n"));
-        assert_eq!((page.bytes.len(), page.next), (64 << 10, 0));
-        assert_eq!(file.metadata().unwrap().len(), 0);
+        assert_eq!((page.bytes.len(), page.next), (64 << 10, length + 6));
+        assert!(occupied(&file) <= MAX_PROGRESS_LEN, "{}", occupied(&file));
         file.write_all(b"next\n").unwrap();
-        assert_eq!(
-            read(&directory, 0).unwrap().unwrap().bytes,
-            b"next\n",
-            "the writer appends after the new end"
-        );
+        let again = read(&directory, page.next).unwrap().unwrap();
+        assert_eq!((again.bytes.as_slice(), again.skipped), (&b"next\n"[..], false));
+        let first = read(&directory, 0).unwrap().unwrap();
+        assert!(first.skipped && first.bytes.ends_with(b"\nlast\nnext\n"));
+        assert!(!first.bytes.contains(&0), "a first read returns no byte that was freed");
+    }
+
+    #[test]
+    fn no_line_is_lost_while_the_file_is_trimmed() {
+        const LINES: usize = 60_000;
+        let (_guard, directory, mut file) = attempt();
+        let (sender, permits) = std::sync::mpsc::sync_channel(0);
+        let writer = std::thread::spawn(move || {
+            for line in 0..LINES {
+                // The reader must not fall behind by more than one read returns.
+                if line % 250 == 0 {
+                    permits.recv().unwrap();
+                }
+                file.write_all(format!("{{\"percent\":1,\"stage\":\"step {line:>40}\"}}\n").as_bytes())
+                    .unwrap();
+            }
+            file
+        });
+        let (mut from, mut text) = (0, Vec::new());
+        while !writer.is_finished() {
+            let _ended = sender.try_send(());
+            let page = read(&directory, from).unwrap().unwrap();
+            assert!(!page.skipped, "from {from}");
+            text.extend(page.bytes);
+            from = page.next;
+        }
+        let file = writer.join().unwrap();
+        text.extend(read(&directory, from).unwrap().unwrap().bytes);
+        let lines = String::from_utf8(text).unwrap();
+        assert_eq!(lines.lines().count(), LINES);
+        assert!(lines.lines().enumerate().all(|(place, line)| line.contains(&format!("step {place:>40}\""))));
+        assert!(occupied(&file) < 2 * MAX_PROGRESS_LEN, "{}", occupied(&file));
     }
 
     #[test]

@@ -21,7 +21,8 @@ use tokio::time::{Instant, sleep};
 const LONG_RUN: ToolOptions = ToolOptions { timeout: Duration::from_secs(600), shows_output: true };
 /// Options of a poll.
 const POLL: ToolOptions = ToolOptions { timeout: Duration::from_secs(60), shows_output: false };
-/// Options of the cancellation. The time limit applies to all tries together. It is shorter than the grace period of the process.
+/// Options of the cancellation. The time limit applies to all tries together. It is shorter than the grace period of the
+/// process.
 const CANCEL: ToolOptions = ToolOptions { timeout: Duration::from_secs(20), shows_output: true };
 /// Delay before the command that cancels a remote session is repeated.
 const CANCEL_RETRY_DELAY: Duration = Duration::from_millis(200);
@@ -327,8 +328,8 @@ impl<'a> RemoteSession<'a> {
         STOPPED
     }
 
-    /// Runs the command that cancels the session, and repeats it if it fails: a further signal of the stop plan may have
-    /// reached the command.
+    /// Runs the command that cancels the session. If it fails, repeats it, because a further signal of the stop plan may
+    /// have reached it.
     async fn run_cancel(&self, session: &str) -> ToolEnd {
         let command = with_session(&self.plan.cancel, session);
         let until = Instant::now() + CANCEL.timeout;

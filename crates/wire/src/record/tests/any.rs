@@ -147,11 +147,21 @@ pub(super) fn live_stats() -> BoxedStrategy<LiveStats> {
         some(eta.boxed()),
         any::<u64>(),
         some(tally()),
-        source(),
+        (source(), any::<bool>()),
     )
         .prop_map(
-            |(progress, stage, last_heartbeat, pace, reported_eta, output_bytes, tests, progress_source)| {
+            |(
+                progress,
+                stage,
+                last_heartbeat,
+                pace,
+                reported_eta,
+                output_bytes,
+                tests,
+                (progress_source, reports_input),
+            )| {
                 LiveStats {
+                    reports_input,
                     progress,
                     progress_source,
                     stage,
