@@ -52,8 +52,11 @@ fn cursor_of_a_failure_leads_to_its_report_in_the_output() {
     assert!(cases.len() > 1, "{json}");
     for case in cases {
         let (id, cursor) = (case["id"].as_str().unwrap(), case["output_cursor"].as_str().unwrap());
-        let shown = home.ok(&["logs", "unit", "--after", cursor]);
-        assert!(shown.starts_with(&format!("---- {id} stdout ----")), "{id}: {shown}");
+        let path = format!("/v1/processes/unit/text?cursor={cursor}");
+        let (code, page) = http(&home, "GET", &path, &Value::Null);
+        let shown = page["text"].as_str().unwrap_or_default();
+        assert_eq!(code, 200, "{page}");
+        assert!(shown.starts_with(&format!("---- {id} stdout ----")), "{id}: {page}");
     }
 }
 
