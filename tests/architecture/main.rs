@@ -56,6 +56,18 @@ fn every_type_name_stands_for_one_thing() -> Outcome {
 }
 
 #[test]
+fn glossary_has_at_most_70_terms() -> Outcome {
+    let workspace = Workspace::read()?;
+    let glossary =
+        workspace.pages.iter().find(|page| page.path == "docs/glossary.md").ok_or("no glossary")?;
+    let is_term =
+        |line: &&str| line.starts_with("| ") && !line.starts_with("| term ") && !line.starts_with("| --- ");
+    let terms = glossary.text.lines().filter(is_term).count();
+    assert!((40..=70).contains(&terms), "{terms} terms");
+    Ok(())
+}
+
+#[test]
 fn every_durable_step_has_a_crash_point() -> Outcome {
     let workspace = Workspace::read()?;
     assert_eq!(listed(&durable::breaches(&workspace.sources)), "");
