@@ -197,7 +197,9 @@ async fn follow(file: File, name: String, store: Weak<dyn Store>, mut written: w
                 Ok(Ok(())) => marked = newest,
                 // After a failed write, the mark is behind the store. A loss may then remain undetected, but no false
                 // loss is reported.
-                Ok(Err(error)) => tracing::debug!(%error, "could not write the position of the store"),
+                Ok(Err(error)) => {
+                    tracing::debug!(%error, "could not write the last known history position of the store")
+                }
                 Err(_) => return,
             }
         }

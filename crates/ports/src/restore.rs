@@ -58,7 +58,7 @@ pub trait Restore: Debug + Send + Sync + 'static {
     async fn restore(&self, by: &Lease, kept: &[StoredProcess]) -> Result<Vec<RestoreOutcome>, StoreError>;
 }
 
-/// History position of a store.
+/// How far the data of a store has advanced: its incarnation, and the position in its event log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct History {
     /// Unique identity of the data in the store; `None` while the store is empty.

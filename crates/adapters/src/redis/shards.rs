@@ -5,7 +5,7 @@ use super::link::{RESPONSE_TIMEOUT, dial};
 use super::options::RedisTlsFiles;
 use redis::{Client, ErrorKind, RedisError, ServerErrorKind, Value};
 
-/// Default port of cluster nodes.
+/// Default port of the servers of a Redis Cluster.
 const PORT: &str = "6379";
 
 /// Addresses of a Redis cluster. All keys of a namespace share a hash tag, so they are all on one shard.

@@ -157,7 +157,8 @@ async fn the_next_manager_reports_an_end_that_a_stopped_shim_did_not_observe() {
     bench.start(key(1), WAITS).await;
     let pid = bench.spawned().await;
     let identity = bench.identity(key(1));
-    // After this drop, no spawner watches the attempt, so no program resumes the halted shim.
+    // This call drops the old spawner. From then on, no spawner watches the attempt, so nothing resumes the halted
+    // shim.
     bench.next_life();
     halt(identity.shim_pid);
     until(async || state(identity.shim_pid) == Some('T')).await;

@@ -83,7 +83,7 @@ impl EntryField {
 }
 
 impl<'a> EntryValues<'a> {
-    /// Groups the values of a table by their entries.
+    /// Groups the values of a configuration table by the entry that they belong to.
     pub(super) fn grouped(
         table: &'static EntryTable,
         values: impl Iterator<Item = (&'a str, &'static str, &'a ConfigEntry)>,
@@ -110,7 +110,7 @@ impl<'a> EntryValues<'a> {
         self.values.get(field).copied()
     }
 
-    /// Returns a text. Returns `None` if the entry does not set the key.
+    /// Returns the text of a field. Returns `None` if the entry does not set the field.
     pub(super) fn text(&self, field: &str) -> Option<&'a str> {
         self.get(field)?.text()
     }

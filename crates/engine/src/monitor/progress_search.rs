@@ -27,7 +27,9 @@ impl ProgressSearch {
             ProgressDetection::Off | ProgressDetection::Descriptor => return None,
             ProgressDetection::Auto => ProgressParser::auto(),
             ProgressDetection::Pattern(pattern) => ProgressParser::with_pattern(pattern)
-                .inspect_err(|error| tracing::warn!(id = %key.id, %error, "the progress is not detected"))
+                .inspect_err(
+                    |error| tracing::warn!(id = %key.id, %error, "could not detect the progress in the output"),
+                )
                 .ok()?,
         };
         Some(Self { attempt: key.attempt, parser, latest: None, read_at: Timestamp::default() })

@@ -61,7 +61,7 @@ pub fn primary(findings: &[Finding]) -> Option<&Finding> {
 }
 
 impl Finding {
-    /// Returns true if this finding explains the failure better than an earlier finding `other`.
+    /// Returns true if this finding explains the failure better than the finding `earlier`.
     fn explains_more_than(&self, earlier: &Self) -> bool {
         let last_wins = LAST_WINS.contains(&self.rule.as_str()) && LAST_WINS.contains(&earlier.rule.as_str());
         self.weight > earlier.weight || (last_wins && self.weight >= TRACE_WEIGHT.min(earlier.weight))

@@ -187,7 +187,7 @@ pub struct TestDiffView {
     pub id: String,
     /// Id of the base: the process that the results are compared with.
     pub base_id: String,
-    /// Tests that fail, and that passed or did not exist in the base.
+    /// Tests that fail in this run, and passed or did not exist in the base run.
     pub new: TestListView,
     /// Tests that passed, and that failed in the base.
     pub fixed: TestListView,

@@ -25,7 +25,7 @@ pub(super) struct TestReportRecord {
     failures: Vec<NamedFailureRecord>,
 }
 
-/// Number of tests in a record.
+/// Test counts by outcome, as a record stores them.
 #[derive(Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct TestTallyRecord {
     #[serde(default, skip_serializing_if = "is_zero")]

@@ -48,7 +48,7 @@ pub(super) enum EditError {
     Shape { place: String, wanted: &'static str },
     #[error("the entry `longhaul` is of another kind: it contains {key}")]
     Elsewhere { key: &'static str },
-    #[error("this program cannot edit the format of the file")]
+    #[error("this program cannot edit files of this format")]
     Layout,
 }
 

@@ -39,7 +39,7 @@ impl SessionFile {
         Self { path: state_dir.join(DIRECTORY).join(format!("{process}.json")) }
     }
 
-    /// Returns the ids of all processes that have a file.
+    /// Returns the ids of all processes that have a session file.
     pub(super) fn all(state_dir: &Path) -> Vec<String> {
         let entries = fs::read_dir(state_dir.join(DIRECTORY)).into_iter().flatten().flatten();
         let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
