@@ -109,7 +109,7 @@ fn e7_a_session_is_never_created_twice_whatever_is_killed() {
     assert_eq!(agents.home.record(&second)["agent_session_id"], "77");
     assert_eq!(agents.count("created"), 1);
     let third = agents.home.ok(&["restart", "-b", &first]);
-    // The second process continues the session.
+    // The third process fails, because the second process already continues the session.
     agents.home.until_status(&third, "failed");
     assert!(agents.home.record(&third)["error"].as_str().unwrap().contains(&second));
     agents.set_remote("state", "COMPLETED\n");

@@ -162,7 +162,7 @@ impl ArtifactPattern {
         self.accepts(path.split('/').fold(self.begin(), |at, name| self.enter(at, name)))
     }
 
-    /// Adds the positions after each `**`, because `**` also matches no directory at all.
+    /// Adds the positions after each `**`, because `**` can also match zero directories.
     fn closed(&self, mut at: PatternProgress) -> PatternProgress {
         for (position, part) in self.parts.iter().enumerate() {
             if at.has(position) && *part == PatternPart::AnyDirectories {

@@ -101,7 +101,7 @@ pub struct Decision {
     pub events: Vec<crate::event::Event>,
     /// Effects to execute as soon as the events are durable.
     pub effects: Vec<Effect>,
-    /// Reason why the input changed no state, for the caller. `None` if it changed the state.
+    /// Tells the caller why the input changed nothing. `None` if the input changed the state.
     pub note: Option<NoOpReason>,
 }
 

@@ -23,7 +23,7 @@ pub(super) fn take(bytes: &[u8]) -> Verdict {
     whole.0.map(drop).ok_or_else(|| "no line states progress".to_owned())
 }
 
-/// Returns the progress in all lines, and the number of ignored lines.
+/// Returns the progress that results from all lines together, and the number of ignored lines.
 fn read(chunks: &[&[u8]]) -> (Option<ProgressLine>, u64) {
     let mut lines = ProgressLines::default();
     let mut latest: Option<ProgressLine> = None;

@@ -13,7 +13,7 @@ pub enum AclError {
     #[error("the server rejects the user name or the password of the store URL")]
     WrongUser,
     /// The user may not access the keys of the namespace.
-    #[error("the Redis user may not use the keys of its namespace: {said}")]
+    #[error("the Redis user has no permission for the keys of the namespace: {said}")]
     Keys {
         /// Message of the server.
         said: String,

@@ -14,7 +14,7 @@ use tokio::task::JoinHandle;
 
 /// Maximum time that the server waits for a change before it answers a blocking request.
 const BLOCKED: Duration = Duration::from_secs(5);
-/// Additional time after which the answer to a blocking request is considered lost.
+/// Time after the timeout of a blocking request. If no answer has arrived by then, the answer is considered lost.
 const LATE: Duration = Duration::from_secs(3);
 /// Delay after each notification, so that a busy store does not cause a query for every single change.
 const NOTIFY_DELAY: Duration = Duration::from_millis(1);

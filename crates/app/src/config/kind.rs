@@ -27,7 +27,7 @@ pub enum ValueKind {
     Name,
     /// Ordered list of texts. In a flag or an environment variable, commas separate the texts.
     List,
-    /// One command, or a list of commands. A command is a list of texts.
+    /// One command, or a list of commands. A command is a list of strings.
     Commands,
 }
 

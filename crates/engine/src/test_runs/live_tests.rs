@@ -80,7 +80,7 @@ impl LiveTests {
         self.lock().source(source).list().len() >= WRITE_LEN
     }
 
-    /// Removes and returns the finished part of the list of a source: all tests, and the failed tests.
+    /// Removes and returns the finished parts of the two lists of a source: all tests, and the failed tests.
     pub(super) fn take_list(&self, source: TestSource) -> [Vec<u8>; 2] {
         let mut parsed = self.lock();
         let list = parsed.source_mut(source).0.list_mut();

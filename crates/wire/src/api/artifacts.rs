@@ -51,7 +51,7 @@ pub enum ArtifactsState {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct ArtifactView {
-    /// Path relative to the working directory. The copy is read under this path.
+    /// Path of the file relative to the working directory. Clients use this path to read the copy.
     pub path: String,
     /// Size of the copy, in bytes.
     pub bytes: u64,

@@ -4,7 +4,7 @@ use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::sleep;
 
-/// Time within which a signal that has arrived is delivered to this program.
+/// Maximum time between the sending of a signal and its delivery to this program.
 const ARRIVAL_TIME: Duration = Duration::from_millis(20);
 
 /// The request to stop: the first SIGTERM, SIGINT or SIGHUP.
