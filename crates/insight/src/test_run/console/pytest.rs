@@ -97,7 +97,10 @@ impl PytestConsole {
             if error.contains("Error: ") {
                 emit(TestEvent::Broken { message: text::message(error) });
             }
-        } else if let Some(error) = line.strip_prefix("ERROR: ") {
+        } else if let Some((_, error)) = line.split_once("pytest: error: ") {
+            emit(TestEvent::Broken { message: text::message(error) });
+        } else if let Some(error) = line.strip_prefix("ERROR: ").filter(|error| !error.starts_with("usage: "))
+        {
             emit(TestEvent::Broken { message: text::message(error) });
         }
     }
