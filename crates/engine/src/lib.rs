@@ -88,7 +88,7 @@ pub use retention::PruneResult;
 pub use shutdown::Shutdown;
 pub use stats::{LevelStats, ProcessStats};
 pub use subscribe::{CallbackGuard, Subscription, SubscriptionItem};
-pub use test_runs::{TestPage, TestPageRequest, TestRunSettings};
+pub use test_runs::{TestPage, TestPageRequest, TestRunSettings, has_tests};
 pub use tree::MemberOutcome;
 pub use wait::{WaitCondition, WaitMode, WaitOutcome};
 pub use why::WaitReason;

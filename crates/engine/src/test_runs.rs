@@ -223,7 +223,8 @@ impl EngineShared {
 }
 
 /// Returns true if the test results of processes with this spec are collected.
-pub(crate) fn has_tests(spec: &Spec) -> bool {
+#[must_use]
+pub fn has_tests(spec: &Spec) -> bool {
     TestPlan::of(spec).is_some()
 }
 

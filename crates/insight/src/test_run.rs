@@ -69,7 +69,7 @@ pub use run::{MAX_FLAKY, SLOWEST, TestRun};
 pub use summary::{FailureGroup, SlowTest, TestSummary};
 pub use tap::TapParser;
 pub use test_list::{EarlierTests, TestList};
-pub use verdict::{FailureHistory, TestWarning, doubt, history_of};
+pub use verdict::{FailureHistory, TestWarning, contradiction, doubt, history_of};
 
 /// Source code of the pytest plugin that reports the test results.
 ///

@@ -122,6 +122,7 @@ fn is_bounded(event: &TestEvent) -> bool {
         | TestEvent::Collected(_)
         | TestEvent::Counted(_)
         | TestEvent::Totals(_)
+        | TestEvent::Streamed
         | TestEvent::Ended { .. } => true,
     }
 }
@@ -207,7 +208,7 @@ fn report_with_false_numbers_raises_a_doubt() {
     let report =
         "<testsuite name='s' tests='9' failures='0'><testcase name='a'/><testcase name='b'/></testsuite>";
     let found = summary(TestSource::Junit, report.as_bytes());
-    let warning = doubt(&found, None);
+    let warning = doubt(&found, None, false);
     assert!(matches!(warning, Some(TestWarning::Contradiction { .. })), "{warning:?}");
     let console = "===== test session starts =====\na.py .F [100%]\n===== 2 passed in 0.1s =====\n";
     let found = summary(TestSource::Console, console.as_bytes());

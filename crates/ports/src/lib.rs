@@ -59,5 +59,8 @@ pub use store::{
     ProcessFilter, ProcessStore, SortOrder, Store, StoreError, StoreRejection, StoredProcess, Submission,
     SubmitLimits, SubmitOutcome, Writer, max_pending_actions,
 };
-pub use test_files::{FilePart, FoundReport, MAX_REPORTS, NoopTestFiles, TestFileError, TestFiles};
+pub use test_files::{
+    FilePart, FoundReport, FoundReports, MAX_REFUSED_REPORTS, MAX_REPORTS, NoopTestFiles, RefusedReport,
+    TestFileError, TestFiles,
+};
 pub use webhook::{WebhookRequest, WebhookResponse, WebhookTransport, WebhookTransportError};

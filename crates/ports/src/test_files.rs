@@ -51,11 +51,11 @@ pub trait TestFiles: Debug + Send + Sync + 'static {
     /// Finds the reports that match `pattern`, a path in which `*` stands for any characters of one name. The path is
     /// relative to `directory` or absolute. Returns at most [`MAX_REPORTS`] reports, in the order of their paths.
     ///
-    /// Only regular files are found. No symbolic link in the pattern is followed.
+    /// Only regular files are reports; other matching files are refused. No symbolic link in the pattern is followed.
     ///
     /// # Errors
     /// [`TestFileError::Report`] if the directory cannot be read.
-    async fn find_reports(&self, directory: &str, pattern: &str) -> Result<Vec<FoundReport>, TestFileError>;
+    async fn find_reports(&self, directory: &str, pattern: &str) -> Result<FoundReports, TestFileError>;
 
     /// Reads at most `limit` bytes of a report, starting at offset `from`. `path` is the path of a [`FoundReport`].
     ///
@@ -72,6 +72,29 @@ pub trait TestFiles: Debug + Send + Sync + 'static {
 
 /// Maximum number of reports of one test run.
 pub const MAX_REPORTS: usize = 500;
+
+/// Maximum number of refused files that one search names.
+pub const MAX_REFUSED_REPORTS: usize = 5;
+
+/// Result of a search for reports.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FoundReports {
+    /// Reports, in the order of their paths; at most [`MAX_REPORTS`].
+    pub reports: Vec<FoundReport>,
+    /// The first matching files that are no reports; at most [`MAX_REFUSED_REPORTS`].
+    pub refused: Vec<RefusedReport>,
+    /// True if more files match than the search returned.
+    pub has_more: bool,
+}
+
+/// A matching file that is not read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RefusedReport {
+    /// Path of the file.
+    pub path: String,
+    /// Reason, such as `it is a symbolic link`.
+    pub why: String,
+}
 
 /// A part of a file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -163,12 +186,8 @@ impl TestFiles for NoopTestFiles {
         Err(TestFileError::Missing { key, name: name.to_owned() })
     }
 
-    async fn find_reports(
-        &self,
-        _directory: &str,
-        _pattern: &str,
-    ) -> Result<Vec<FoundReport>, TestFileError> {
-        Ok(Vec::new())
+    async fn find_reports(&self, _directory: &str, _pattern: &str) -> Result<FoundReports, TestFileError> {
+        Ok(FoundReports::default())
     }
 
     async fn read_report(

@@ -7,7 +7,7 @@ mod search;
 
 use super::attempts::Attempts;
 use async_trait::async_trait;
-use longhaul_ports::{AttemptKey, FilePart, FoundReport, TestFileError, TestFiles};
+use longhaul_ports::{AttemptKey, FilePart, FoundReports, TestFileError, TestFiles};
 use longhaul_shim::AttemptDirectory;
 use rustix::fs::{Mode, OFlags, openat, renameat};
 use rustix::io::Errno;
@@ -99,7 +99,7 @@ impl TestFiles for OsTestFiles {
         .await
     }
 
-    async fn find_reports(&self, directory: &str, pattern: &str) -> Result<Vec<FoundReport>, TestFileError> {
+    async fn find_reports(&self, directory: &str, pattern: &str) -> Result<FoundReports, TestFileError> {
         let (base, wanted) = (directory.to_owned(), pattern.to_owned());
         of_report(pattern, move || search::find(&base, &wanted)).await
     }

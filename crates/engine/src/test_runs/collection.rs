@@ -5,8 +5,10 @@ use super::live_tests::LiveTests;
 use super::plan::TestPlan;
 use crate::engine::EngineShared;
 use longhaul_domain::Timestamp;
-use longhaul_insight::test_run::{EarlierTests, TestCounts, TestResults, TestSource, TestSummary};
-use longhaul_ports::{AttemptKey, OutputError, OutputRead, TestFileError};
+use longhaul_insight::test_run::{
+    EarlierTests, TestCounts, TestResults, TestSource, TestSummary, contradiction,
+};
+use longhaul_ports::{AttemptKey, MAX_REPORTS, OutputError, OutputRead, TestFileError};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,6 +20,8 @@ const MAX_REPORT_LEN: u64 = 256 * 1024 * 1024;
 const MAX_PLUGIN_LEN: u64 = 1024 * 1024 * 1024;
 /// Inaccuracy of the times that a file system records.
 const FILE_TIME_PRECISION: Duration = Duration::from_millis(20);
+/// Maximum time by which the clock of a file server may be ahead.
+const CLOCK_DIFFERENCE: Duration = Duration::from_secs(2);
 /// Maximum number of notes.
 const MAX_NOTES: usize = 8;
 
@@ -37,6 +41,8 @@ pub(super) struct TestCollection {
     /// Size of the output at the last read of the plugin's report.
     output_seen: u64,
     notes: Vec<String>,
+    /// True if a report exists that was not read.
+    is_unread: bool,
 }
 
 impl TestCollection {
@@ -59,6 +65,7 @@ impl TestCollection {
             output_files: ListFiles::new(plan.output),
             output_seen: 0,
             notes: Vec::new(),
+            is_unread: false,
             plan,
             earlier,
         }
@@ -184,20 +191,50 @@ impl TestCollection {
         let found = match files.find_reports(&self.directory, pattern).await {
             Ok(found) => found,
             Err(error) => {
+                self.is_unread = true;
                 return self.note(crate::error_chain::with_causes(&error));
             }
         };
-        if found.is_empty() {
+        for refused in &found.refused {
+            self.is_unread = true;
+            self.note(format!("the report {} was not read: {}", refused.path, refused.why));
+        }
+        if found.reports.is_empty() && found.refused.is_empty() {
             return self.note(format!("there is no report {pattern:?} in {}", self.directory));
         }
+        let latest = core.parts.clock.now().plus(CLOCK_DIFFERENCE);
         let mut left = MAX_REPORT_LEN;
-        for report in found {
-            if report.changed_at.plus(FILE_TIME_PRECISION) < self.started_at {
-                self.note(format!("the report {} is older than the test run and was ignored", report.path));
+        for report in found.reports {
+            // A report with a time in the future may have existed before the start, if the clock was set back.
+            let problem = if report.changed_at.plus(FILE_TIME_PRECISION) < self.started_at {
+                "is older than the test run"
+            } else if report.changed_at > latest {
+                "was last changed in the future according to its time"
+            } else {
+                left = self.read_report(core, &report.path, left).await;
                 continue;
-            }
-            left = self.read_report(core, &report.path, left).await;
+            };
+            self.is_unread = true;
+            self.note(format!("the report {} {problem} and was ignored", report.path));
         }
+        if found.has_more {
+            self.lose_reports(&format!(
+                "more than {MAX_REPORTS} reports match {pattern:?}; the others were not read"
+            ));
+        }
+    }
+
+    /// Handles reports that were not read, so that the results are incomplete.
+    fn lose_reports(&mut self, why: &str) {
+        self.is_unread = true;
+        let mut parsed = self.tests.lock();
+        let (parser, collector) = parsed.source_mut(TestSource::Junit);
+        parser.lose(why, collector);
+    }
+
+    /// Returns true if a report exists that was not read.
+    pub(super) const fn is_unread(&self) -> bool {
+        self.is_unread
     }
 
     /// Reads one report. Returns the number of bytes that may still be read from other reports.
@@ -207,7 +244,8 @@ impl TestCollection {
         loop {
             let limit = u32::try_from(left).unwrap_or(u32::MAX).min(PAGE_LEN);
             if limit == 0 {
-                self.note(format!("the report {path} is too long; only its start was read"));
+                let why = format!("the report {path} is too long; only its start was read");
+                self.lose_reports(&why);
                 break;
             }
             match core.settings.test_runs.files.read_report(&self.directory, path, next, limit).await {
@@ -258,6 +296,9 @@ impl TestCollection {
         let unreadable = results.summary.unreadable.clone();
         results.notes.clone_from(&self.notes);
         results.notes.extend(unreadable.map(|why| format!("a part of the results is unreadable: {why}")));
+        if let Some(contradiction) = contradiction(&results.summary) {
+            results.notes.push(contradiction.to_string());
+        }
         results.unnamed = results.summary.counts.total.saturating_sub(list.named());
         results.fixed = list.fixed().to_vec();
         results.failed_ids = list.failed_ids().to_vec();

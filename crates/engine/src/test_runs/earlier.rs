@@ -42,7 +42,13 @@ impl EngineShared {
                 && has_results
         });
         for other in candidates.take(MAX_RUNS) {
-            if earlier.last_total.is_none() && is_same_command(spec, &other.spec) {
+            let is_shrunken = other
+                .tests
+                .as_ref()
+                .and_then(|tests| tests.doubt.as_ref())
+                .is_some_and(|doubt| doubt.kind == "fewer_than_before");
+            // A run with too few tests would hide that the next run has too few tests as well.
+            if earlier.last_total.is_none() && !is_shrunken && is_same_command(spec, &other.spec) {
                 earlier.last_total = other.tests.as_ref().map(|tests| tests.tally.total);
             }
             let key = AttemptKey { id: other.id, attempt: other.attempt };

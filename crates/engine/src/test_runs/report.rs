@@ -65,6 +65,7 @@ pub(super) fn first_error_of(summary: &TestSummary) -> Option<FirstError> {
     let first = all_failures(summary).next()?;
     let id = cut(&first.id, MAX_NAME_LEN);
     let text = match (first.kind.as_deref(), first.message.as_str()) {
+        (None, "") if id.is_empty() => "a test without a name failed".to_owned(),
         (None, "") => format!("the test {id} failed"),
         (Some(kind), "") => format!("{} ({id})", cut(kind, MAX_NAME_LEN)),
         (None, message) => format!("{} ({id})", cut(message, MAX_MESSAGE_LEN)),
@@ -128,6 +129,7 @@ mod tests {
             message(&[first, ("b", None, "x"), ("c", None, "y")]).as_deref(),
             Some("AssertionError: wrong user (a.py::test_a) and 2 more")
         );
+        assert_eq!(message(&[("", None, "")]).as_deref(), Some("a test without a name failed"));
         assert_eq!(message(&[("t", None, "")]).as_deref(), Some("the test t failed"));
         assert_eq!(first_error_of(&summary(&[first])).unwrap().detail.as_deref(), Some("the trace"));
     }

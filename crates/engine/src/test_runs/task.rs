@@ -9,7 +9,7 @@ use crate::engine::EngineShared;
 use longhaul_domain::{
     AwakeTime, Deadline, FirstError, Observation, Process, State, TestReport, TestTally, Timestamp,
 };
-use longhaul_insight::test_run::doubt;
+use longhaul_insight::test_run::{contradiction, doubt};
 use longhaul_ports::{AttemptKey, OutputError};
 use std::sync::Arc;
 use std::time::Duration;
@@ -185,7 +185,11 @@ async fn finish(
     }
     let summary = collection.summary();
     let is_listed = collection.publish(core, summary.source).await;
-    let doubt = if has_succeeded { doubt(&summary, collection.earlier().last_total) } else { None };
+    let doubt = if has_succeeded {
+        doubt(&summary, collection.earlier().last_total, collection.is_unread())
+    } else {
+        contradiction(&summary)
+    };
     let mut results = collection.results(summary.clone());
     results.doubt.clone_from(&doubt);
     if !is_listed {

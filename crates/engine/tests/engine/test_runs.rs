@@ -272,6 +272,12 @@ async fn success_with_far_fewer_tests_than_in_the_last_run_raises_a_warning() {
     assert_eq!(world.tests(first).await.unwrap().doubt, None);
     let second = world.ended_with(spec.clone(), &output(4), 0).await;
     assert_eq!(world.tests(second).await.unwrap().doubt.unwrap().kind, "fewer_than_before");
+    let again = world.ended_with(spec.clone(), &output(4), 0).await;
+    assert_eq!(
+        world.tests(again).await.unwrap().doubt.unwrap().kind,
+        "fewer_than_before",
+        "the shrunken run is no baseline"
+    );
     let rerun = Spec { name: spec.name, ..command("cargo test -- --exact t1") };
     let third = world.ended_with(rerun, &output(1), 0).await;
     assert_eq!(world.tests(third).await.unwrap().doubt, None, "another command selects other tests");
@@ -314,7 +320,7 @@ async fn only_a_report_that_is_newer_than_the_start_is_read() {
     let stale = world.ended_with(spec(), "", 0).await;
     let report = world.tests(stale).await.unwrap();
     assert_eq!((report.tally.total, report.source.as_deref()), (0, None));
-    assert_eq!(report.doubt.unwrap().kind, "no_tests");
+    assert_eq!(report.doubt.unwrap().kind, "unreadable");
     assert!(report.notes[0].contains("older than the test run"), "{:?}", report.notes);
     let (id, key) = world.started(spec()).await;
     world.files.write_report("out.xml", JUNIT.as_bytes(), world.world.clock.now());
@@ -322,6 +328,61 @@ async fn only_a_report_that_is_newer_than_the_start_is_read() {
     world.world.end(id).await;
     let report = world.tests(id).await.unwrap();
     assert_eq!((report.tally.total, report.source.as_deref()), (9, Some("junit")));
+}
+
+#[tokio::test(start_paused = true)]
+async fn report_with_a_time_in_the_future_is_not_read() {
+    let world = TestWorld::new().await;
+    let spec = with_tests("make check", TestReporting::Junit("out.xml".to_owned()));
+    let future = world.world.clock.now().plus(Duration::from_secs(3600));
+    world.files.write_report("out.xml", JUNIT.as_bytes(), future);
+    let id = world.ended_with(spec, "", 0).await;
+    let report = world.tests(id).await.unwrap();
+    assert_eq!((report.tally.total, report.doubt.unwrap().kind.as_str()), (0, "unreadable"));
+    assert!(report.notes[0].contains("in the future"), "{:?}", report.notes);
+}
+
+#[tokio::test(start_paused = true)]
+async fn file_that_is_no_report_is_named_with_its_kind() {
+    let world = TestWorld::new().await;
+    let spec = with_tests("make check", TestReporting::Junit("out.xml".to_owned()));
+    world.files.refuse_report("out.xml", "it is a named pipe");
+    let id = world.ended_with(spec, "", 0).await;
+    let report = world.tests(id).await.unwrap();
+    assert_eq!(report.doubt.unwrap().kind, "unreadable");
+    assert_eq!(report.notes, ["the report out.xml was not read: it is a named pipe"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn results_are_incomplete_if_some_reports_were_not_read() {
+    let world = TestWorld::new().await;
+    let (id, key) = world.started(with_tests("make check", TestReporting::Junit("out.xml".to_owned()))).await;
+    world.files.match_more_reports();
+    world.files.write_report("out.xml", JUNIT.as_bytes(), world.world.clock.now());
+    world.world.spawner.exit(key, 1);
+    world.world.end(id).await;
+    let report = world.tests(id).await.unwrap();
+    assert_eq!((report.tally.total, report.complete), (9, false));
+    assert!(report.notes.iter().any(|note| note.contains("more than 500 reports")), "{:?}", report.notes);
+}
+
+#[tokio::test(start_paused = true)]
+async fn report_that_contradicts_itself_is_doubted_also_after_a_failure() {
+    let world = TestWorld::new().await;
+    for code in [0, 1] {
+        let spec = with_tests("make check", TestReporting::Junit("out.xml".to_owned()));
+        let (id, key) = world.started(spec).await;
+        let suite = "<testsuite name='s' tests='1000000' failures='1'><testcase name='a'/><testcase name='b'/>\
+                     </testsuite>";
+        world.files.write_report("out.xml", suite.as_bytes(), world.world.clock.now());
+        world.world.spawner.exit(key, code);
+        world.world.end(id).await;
+        let report = world.tests(id).await.unwrap();
+        assert_eq!((report.tally, report.complete), (tally(2, 2, 0), false));
+        let doubt = report.doubt.unwrap();
+        assert_eq!(doubt.kind, "contradiction");
+        assert!(doubt.message.contains("1000000 tests and 1 failures") && doubt.message.contains("2 tests"));
+    }
 }
 
 #[tokio::test(start_paused = true)]

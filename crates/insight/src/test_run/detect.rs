@@ -39,10 +39,14 @@ pub(super) fn is_shell(program: &str) -> bool {
 fn detect_script(script: &str) -> Option<DetectedTests> {
     script.split(['&', ';', '|', '\n', '(', ')']).find_map(|part| {
         let words: Vec<&str> =
-            part.split_whitespace().filter(|word| *word != "exec" && *word != "!").collect();
+            part.split_whitespace().skip_while(|word| SHELL_WORDS.contains(word)).collect();
         detect_words(skip_assignments(&words))
     })
 }
+
+/// Words of the shell that may precede a command.
+const SHELL_WORDS: [&str; 11] =
+    ["exec", "!", "do", "then", "else", "elif", "if", "while", "until", "{", "command"];
 
 /// Options that make a framework run no tests.
 const RUNS_NOTHING: [&str; 14] = [
@@ -125,7 +129,10 @@ fn framework_of<'a>(words: &'a [&'a str]) -> Option<(Option<Framework>, &'a [&'a
             _ => None,
         },
         // These programs prepare an environment and then execute the rest of the command.
-        "env" => framework_of(skip_assignments(rest)),
+        "env" => {
+            let with_value = ["-u", "--unset", "-C", "--chdir", "-a", "--argv0"];
+            framework_of(skip_assignments(skip_options(rest, &with_value)))
+        }
         "nice" | "time" | "timeout" | "xvfb-run" => wrapped(rest),
         "poetry" | "uv" | "pipenv" | "hatch" | "pdm" | "rye" => match rest {
             ["run", rest @ ..] => {
@@ -220,6 +227,8 @@ mod tests {
             ("pytest -q", Some(Pytest)),
             ("/usr/bin/python3.11 -X dev -m pytest tests", Some(Pytest)),
             ("env A=1 B=2 poetry run pytest", Some(Pytest)),
+            ("env -u PYTHONPATH -i A=1 pytest", Some(Pytest)),
+            ("env --unset=A -C dir pytest", Some(Pytest)),
             ("uv run --with httpx python -m pytest", Some(Pytest)),
             ("coverage run -m pytest", Some(Pytest)),
             ("timeout 60 pytest-3", Some(Pytest)),
@@ -245,6 +254,9 @@ mod tests {
         let framework = |argv: &[String], names: &[&str]| detect(argv, names).map(|found| found.framework);
         let pytest = script("cd a && A=1 pytest -q | tee log");
         assert_eq!(framework(&pytest, &[]), Some(Some(Framework::Pytest)));
+        for loops in ["for d in a b; do pytest $d; done", "if true; then pytest; fi", "{ pytest; }"] {
+            assert_eq!(framework(&script(loops), &[]), Some(Some(Framework::Pytest)), "{loops}");
+        }
         assert_eq!(framework(&script("make; exit 1"), &[]), None);
         let npm = ["npm", "test"].map(str::to_owned);
         assert_eq!(framework(&npm, &["HOME"]), Some(None));

@@ -8,6 +8,8 @@ use std::time::Duration;
 pub enum TestEvent {
     /// The framework that printed the output or wrote the report was recognized.
     Recognized(Framework),
+    /// The lines for people turned out to be machine-readable lines.
+    Streamed,
     /// The framework found this number of tests, in addition to the tests that it reported before. One run may have
     /// several parts, such as the test programs of `cargo test`.
     Collected(u64),

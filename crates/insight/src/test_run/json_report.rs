@@ -145,7 +145,14 @@ impl JsonReport {
             ("wasInterrupted", JsonToken::Other("true")) => self.is_interrupted = true,
             ("numRuntimeErrorTestSuites", _) => self.has_key_of_jest = true,
             (_, JsonToken::Number(number)) => {
-                let Some(number) = count_of(*number) else { return };
+                let is_count = key.starts_with("num");
+                let Some(number) = count_of(*number) else {
+                    if is_count {
+                        self.is_refused = true;
+                        emit(TestEvent::Unreadable { why: format!("{key} is no number of tests") });
+                    }
+                    return;
+                };
                 match key {
                     "numTotalTests" => {
                         self.totals.total = number;

@@ -226,7 +226,13 @@ impl Report {
                 let is_blank = bytes.iter().all(|byte| byte.is_ascii_whitespace());
                 // A byte order mark may precede the report.
                 if !is_blank && (self.is_closed || !b"\xef\xbb\xbf".starts_with(bytes)) {
-                    self.refuse("the report is no XML", emit);
+                    let is_utf16 = bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff");
+                    let why = match (self.is_closed, is_utf16) {
+                        (true, _) => "text follows the report",
+                        (false, true) => "the report is encoded in UTF-16, but only UTF-8 is read",
+                        (false, false) => "the report is no XML",
+                    };
+                    self.refuse(why, emit);
                 }
             }
             (Some(_), _) => {}

@@ -8,7 +8,7 @@ use crate::bounded_text::clean;
 use crate::json_lines::JsonLines;
 use serde::Deserialize;
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// Maximum number of tests that can be open at the same time: running tests, and tests that will be repeated.
@@ -30,7 +30,13 @@ impl TestParser for PluginParser {
     }
 
     /// Ends the report. An unfinished last line is dropped, because the run was killed while the plugin wrote the line.
-    fn finish(&mut self, _emit: &mut dyn FnMut(TestEvent)) {}
+    /// The run has ended if each pytest that started has ended.
+    fn finish(&mut self, emit: &mut dyn FnMut(TestEvent)) {
+        let report = &self.report;
+        if report.has_ended && !report.has_broken && report.running.is_empty() && !report.is_refused {
+            emit(TestEvent::Ended { duration: report.busy.and_then(text::seconds) });
+        }
+    }
 }
 
 /// A line of the report.
@@ -38,6 +44,10 @@ impl TestParser for PluginParser {
 struct PluginLine<'a> {
     #[serde(borrow)]
     event: Cow<'a, str>,
+    /// The pytest process that wrote the line. Several processes of one command may write to the same report.
+    writer: Option<String>,
+    /// Time of the start or the end of pytest, in seconds.
+    at: Option<f64>,
     format: Option<u32>,
     count: Option<u64>,
     exit: Option<i64>,
@@ -59,9 +69,20 @@ struct PluginLine<'a> {
 /// State while a report is read.
 #[derive(Debug, Default)]
 struct PluginReport {
-    /// Tests whose tear-down was not reported yet, by worker and test id.
-    open: BTreeMap<(String, String), OpenTest>,
-    has_collection_errors: bool,
+    /// Tests whose tear-down was not reported yet, by writer, worker and test id.
+    open: BTreeMap<(String, String, String), OpenTest>,
+    /// Writers that have not ended.
+    running: BTreeSet<String>,
+    /// Writers that could not collect a file.
+    with_collection_errors: BTreeSet<String>,
+    /// True if a writer has ended normally.
+    has_ended: bool,
+    /// True if a writer has not ended normally.
+    has_broken: bool,
+    /// Time since which at least one writer runs, in seconds.
+    busy_since: Option<f64>,
+    /// Total time during which at least one writer ran, in seconds.
+    busy: Option<f64>,
     is_refused: bool,
 }
 
@@ -85,26 +106,37 @@ impl PluginReport {
         let Ok(line) = serde_json::from_slice::<PluginLine<'_>>(line) else {
             return self.refuse("a line is no event of the plugin", emit);
         };
+        let writer = line.writer.clone().unwrap_or_default();
         match &*line.event {
             "start" if line.format != Some(FORMAT) => self.refuse("the plugin has another format", emit),
-            "start" => emit(TestEvent::Recognized(Framework::Pytest)),
+            "start" => {
+                if self.running.is_empty() {
+                    self.busy_since = line.at;
+                }
+                if self.running.len() < MAX_OPEN {
+                    self.running.insert(writer);
+                } else {
+                    self.refuse("too many pytest processes run at the same time", emit);
+                }
+                emit(TestEvent::Recognized(Framework::Pytest));
+            }
             "collected" => line.count.into_iter().for_each(|count| emit(TestEvent::Collected(count))),
             "collect_error" => {
-                self.has_collection_errors = true;
+                self.with_collection_errors.insert(writer);
                 emit(TestEvent::Finished(line.case(TestOutcome::Error, TestPhase::Collect)));
             }
-            "phase" => self.read_phase(line, emit),
+            "phase" => self.read_phase(writer, line, emit),
             "internal_error" => {
                 let message = text::message(&clean(line.message.unwrap_or_default().as_bytes()));
                 emit(TestEvent::Broken { message });
             }
-            "finish" => self.finish(line.exit, emit),
+            "finish" => self.finish(&writer, line.exit, line.at, emit),
             // A newer version of the plugin may report other events.
             _ => {}
         }
     }
 
-    fn read_phase(&mut self, mut line: PluginLine<'_>, emit: &mut dyn FnMut(TestEvent)) {
+    fn read_phase(&mut self, writer: String, mut line: PluginLine<'_>, emit: &mut dyn FnMut(TestEvent)) {
         let phase = match line.phase.as_deref() {
             Some("setup") => TestPhase::Setup,
             Some("teardown") => TestPhase::Teardown,
@@ -118,10 +150,10 @@ impl PluginReport {
         // For a worker that crashed, no tear-down is reported. The report of the crash does not state the worker.
         let has_crashed = line.phase.as_deref() == Some("crash");
         if has_crashed {
-            self.open.retain(|(_, id), _| Some(id) != line.id.as_ref());
+            self.open.retain(|(of, _, id), _| *of != writer || Some(id) != line.id.as_ref());
         }
         let is_last = phase == TestPhase::Teardown || has_crashed;
-        let key = (line.worker.take().unwrap_or_default(), line.id.clone().unwrap_or_default());
+        let key = (writer, line.worker.take().unwrap_or_default(), line.id.clone().unwrap_or_default());
         if self.open.len() >= MAX_OPEN && !self.open.contains_key(&key) {
             return self.refuse("too many tests run at the same time", emit);
         }
@@ -146,19 +178,33 @@ impl PluginReport {
         }
     }
 
-    fn finish(&mut self, exit: Option<i64>, emit: &mut dyn FnMut(TestEvent)) {
-        for case in std::mem::take(&mut self.open).into_values().filter_map(OpenTest::finish) {
-            emit(TestEvent::Finished(case));
+    fn finish(&mut self, writer: &str, exit: Option<i64>, at: Option<f64>, emit: &mut dyn FnMut(TestEvent)) {
+        for (_, open) in self.open.extract_if(.., |(of, ..), _| of == writer) {
+            open.finish().into_iter().for_each(|case| emit(TestEvent::Finished(case)));
+        }
+        self.running.remove(writer);
+        if self.running.is_empty()
+            && let (Some(since), Some(at)) = (self.busy_since.take(), at)
+        {
+            self.busy = Some(self.busy.unwrap_or(0.0) + (at - since).max(0.0));
         }
         let broken = |message: &str| TestEvent::Broken { message: message.to_owned() };
-        match exit {
-            Some(0 | 1 | 5) => emit(TestEvent::Ended { duration: None }),
-            Some(2) if self.has_collection_errors => emit(TestEvent::Ended { duration: None }),
-            Some(3) => emit(broken("pytest had an internal error")),
-            Some(4) => emit(broken("pytest rejected its command line")),
+        let has_ended = match exit {
+            Some(0 | 1 | 5) => true,
+            Some(2) => self.with_collection_errors.contains(writer),
+            Some(3) => {
+                emit(broken("pytest had an internal error"));
+                false
+            }
+            Some(4) => {
+                emit(broken("pytest rejected its command line"));
+                false
+            }
             // The run was interrupted from outside.
-            Some(_) | None => {}
-        }
+            Some(_) | None => false,
+        };
+        self.has_ended |= has_ended;
+        self.has_broken |= !has_ended;
     }
 
     fn refuse(&mut self, why: &str, emit: &mut dyn FnMut(TestEvent)) {
@@ -244,6 +290,57 @@ mod tests {
         assert_eq!(events(report), []);
         let ended = format!("{report}{{\"event\":\"finish\",\"exit\":1}}\n");
         assert_eq!(events(&ended).len(), 2, "pytest ended, so the result counts");
+    }
+
+    #[test]
+    fn lines_of_several_pytest_processes_do_not_mix() {
+        let phase = |writer: &str, phase: &str| {
+            format!(
+                "{{\"event\":\"phase\",\"writer\":\"{writer}\",\"id\":\"test_x.py::test_a\",\"phase\":\"{phase}\",\
+                 \"outcome\":\"passed\"}}\n"
+            )
+        };
+        let start = |writer: &str, at: u32| {
+            format!("{{\"event\":\"start\",\"format\":1,\"writer\":\"{writer}\",\"at\":{at}}}\n")
+        };
+        let end = |writer: &str, at: u32| {
+            format!("{{\"event\":\"finish\",\"exit\":0,\"writer\":\"{writer}\",\"at\":{at}}}\n")
+        };
+        let parallel = [
+            start("1", 10),
+            start("2", 11),
+            phase("1", "call"),
+            phase("2", "call"),
+            phase("1", "teardown"),
+            end("1", 14),
+            phase("2", "teardown"),
+            end("2", 15),
+        ];
+        let sequential = [
+            start("1", 10),
+            phase("1", "call"),
+            phase("1", "teardown"),
+            end("1", 12),
+            start("2", 20),
+            phase("2", "call"),
+            phase("2", "teardown"),
+            end("2", 23),
+        ];
+        for lines in [parallel, sequential] {
+            let events = events(&lines.concat());
+            let finished = events.iter().filter(|event| matches!(event, TestEvent::Finished(_))).count();
+            assert_eq!(finished, 2, "{events:?}");
+            let ended = TestEvent::Ended { duration: Some(Duration::from_secs(5)) };
+            assert_eq!(events.iter().filter(|event| **event == ended).count(), 1, "{events:?}");
+        }
+        let killed = events(&[start("1", 10), end("1", 12), start("2", 20), phase("2", "call")].concat());
+        assert!(!killed.iter().any(|event| matches!(event, TestEvent::Ended { .. })), "{killed:?}");
+    }
+
+    #[test]
+    fn run_with_an_internal_error_has_not_ended_normally() {
+        let report = "{\"event\":\"start\",\"format\":1}\n{\"event\":\"finish\",\"exit\":3}\n";
+        assert!(!events(report).iter().any(|event| matches!(event, TestEvent::Ended { .. })));
     }
 
     #[test]

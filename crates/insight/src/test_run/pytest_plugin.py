@@ -11,6 +11,7 @@ import json
 import os
 import reprlib
 import sys
+import time
 
 import pytest
 
@@ -83,6 +84,8 @@ class Writer:
         self.config = config
         self.path = path
         self.process = os.getpid()
+        # Several pytest processes of one command may write to the same report, and a process id may be used again.
+        self.writer = "%x-%x" % (self.process, time.time_ns())
         self.detailed = 0
         self.collected = None
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
@@ -97,7 +100,7 @@ class Writer:
             return
         try:
             fields = {name: value for name, value in fields.items() if value is not None}
-            line = json.dumps({"event": event, **fields}).encode("ascii") + b"\n"
+            line = json.dumps({"event": event, "writer": self.writer, **fields}).encode("ascii") + b"\n"
             if os.write(self.file, line) != len(line):
                 self.close()
         except Exception:
@@ -125,6 +128,7 @@ class Writer:
             self.write(
                 "start",
                 format=FORMAT,
+                at=round(time.time(), 3),
                 pytest=pytest.__version__,
                 python=".".join(str(part) for part in sys.version_info[:3]),
                 xdist=workers if isinstance(workers, int) else None,
@@ -186,7 +190,7 @@ class Writer:
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session, exitstatus):
         try:
-            self.write("finish", exit=int(exitstatus))
+            self.write("finish", exit=int(exitstatus), at=round(time.time(), 3))
         except Exception:
             pass
 

@@ -63,6 +63,7 @@ impl TestRun {
     pub fn add(&mut self, event: &TestEvent) {
         match event {
             TestEvent::Recognized(framework) => self.framework = Some(*framework),
+            TestEvent::Streamed => self.source = TestSource::Stream,
             TestEvent::Collected(more) => {
                 self.collected = Some(self.collected.unwrap_or(0).saturating_add(*more));
             }
@@ -88,7 +89,7 @@ impl TestRun {
     fn add_case(&mut self, case: &TestCase) {
         self.counted.add(case.outcome);
         if let Some(duration) = case.duration {
-            self.add_duration(&case.id, duration);
+            self.add_duration(case, duration);
         }
         if case.outcome.is_failure() {
             self.failures.add(case);
@@ -97,47 +98,63 @@ impl TestRun {
         }
     }
 
-    fn add_duration(&mut self, id: &str, duration: Duration) {
+    fn add_duration(&mut self, case: &TestCase, duration: Duration) {
         let position = self.slowest.partition_point(|slow| slow.duration >= duration);
         if position < SLOWEST {
-            self.slowest.insert(position, SlowTest { id: id.to_owned(), duration });
+            let slow = SlowTest { id: case.id.clone(), duration, outcome: Some(case.outcome) };
+            self.slowest.insert(position, slow);
             self.slowest.truncate(SLOWEST);
         }
     }
 
     /// Returns the number of tests so far, in total and by result.
     ///
-    /// The numbers come from the summary of the framework if the summary includes all tests that were reported
-    /// individually. The summary is preferred because some frameworks report only failed tests individually. Otherwise,
-    /// the individual reports are counted. If text for people has ended, the summary only has to include all failures,
-    /// because a test may print a line that looks like a result.
+    /// Reports and machine-readable output list each test, so the listed tests are counted, and numbers that a report
+    /// only states are never used. In text for people, some frameworks list only failed tests, so the summary of the
+    /// framework is used if it includes all listed tests. If the text has ended, the summary only has to include all
+    /// failures, because a test may print a line that looks like a result.
     #[must_use]
     pub fn counts(&self) -> TestCounts {
         let counted = self.counted;
         let is_usable = |totals: &TestCounts| match self.source {
-            TestSource::Console if self.has_ended => totals.failures() >= counted.failures(),
-            TestSource::Plugin | TestSource::Junit | TestSource::Stream | TestSource::Console => {
-                totals.covers(counted)
+            TestSource::Console if self.has_ended => {
+                totals.failures() >= counted.failures() && !self.is_beyond_collected(*totals)
             }
+            TestSource::Console => totals.covers(counted) && !self.is_beyond_collected(*totals),
+            TestSource::Plugin | TestSource::Junit | TestSource::Stream => false,
         };
         self.totals.filter(is_usable).unwrap_or(counted)
     }
 
-    /// Returns true if the framework ended the run normally and its report is readable.
+    /// Returns true if a summary of `cargo test` has more tests than its test programs announced. Other frameworks may
+    /// count a test more than once.
+    fn is_beyond_collected(&self, totals: TestCounts) -> bool {
+        self.framework == Some(Framework::CargoTest)
+            && self.collected.is_some_and(|collected| totals.total > collected)
+    }
+
+    /// Returns true if the framework ended the run normally, and its report is readable and does not contradict itself.
     #[must_use]
-    pub const fn is_complete(&self) -> bool {
-        self.has_ended && self.unreadable.is_none()
+    pub fn is_complete(&self) -> bool {
+        self.has_ended && self.unreadable.is_none() && self.contradicting().is_none()
     }
 
     /// Returns the summary of the framework if it contradicts the individual results.
     fn contradicting(&self) -> Option<TestCounts> {
         let totals = self.totals.filter(|_| self.has_ended)?;
         let is_contradicting = match self.source {
-            TestSource::Plugin | TestSource::Junit | TestSource::Stream => {
+            TestSource::Plugin | TestSource::Junit => {
                 totals.total != self.counted.total || totals.failures() != self.counted.failures()
             }
+            TestSource::Stream => {
+                totals.total != self.counted.total
+                    || totals.failures() != self.counted.failures()
+                    || totals.passed != self.counted.passed
+            }
             // In text for people, the framework may list only some of the tests.
-            TestSource::Console => totals.failures() < self.counted.failures(),
+            TestSource::Console => {
+                totals.failures() < self.counted.failures() || self.is_beyond_collected(totals)
+            }
         };
         is_contradicting.then_some(totals)
     }
@@ -243,6 +260,44 @@ mod tests {
         let one = case("a", TestOutcome::Passed, "");
         assert_eq!(run(&[one.clone(), totals(3, 3), totals(2, 2)]).counts.passed, 5);
         assert_eq!(run(&[one.clone(), one, totals(1, 1)]).counts.passed, 2);
+    }
+
+    #[test]
+    fn numbers_that_a_report_only_states_are_never_counted() {
+        for source in [TestSource::Junit, TestSource::Stream, TestSource::Plugin] {
+            for listed in 0..2 {
+                let mut run = TestRun::new(source);
+                (0..listed).for_each(|_| run.add(&case("a", TestOutcome::Passed, "")));
+                let stated = TestCounts { total: 10, passed: 8, failed: 2, ..TestCounts::ZERO };
+                run.add(&TestEvent::Totals(stated));
+                run.add(&TestEvent::Ended { duration: None });
+                let summary = run.summary();
+                assert_eq!((summary.counts.total, summary.counts.failed), (listed, 0), "{source:?}");
+                assert_eq!((summary.contradicting, summary.complete), (Some(stated), false), "{source:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn streams_with_the_right_total_and_other_passed_tests_contradict_themselves() {
+        let mut run = TestRun::new(TestSource::Stream);
+        run.add(&case("a", TestOutcome::Passed, ""));
+        run.add(&TestEvent::Totals(TestCounts { total: 1, passed: 5, ..TestCounts::ZERO }));
+        run.add(&TestEvent::Ended { duration: None });
+        assert!(run.summary().contradicting.is_some());
+    }
+
+    #[test]
+    fn cargo_cannot_pass_more_tests_than_it_announced() {
+        let mut run = TestRun::new(TestSource::Console);
+        run.add(&TestEvent::Recognized(Framework::CargoTest));
+        run.add(&TestEvent::Collected(1));
+        run.add(&case("a", TestOutcome::Passed, ""));
+        run.add(&TestEvent::Totals(TestCounts { total: 300, passed: 300, ..TestCounts::ZERO }));
+        run.add(&TestEvent::Ended { duration: None });
+        let summary = run.summary();
+        assert_eq!((summary.counts.total, summary.complete), (1, false));
+        assert_eq!(summary.contradicting.map(|stated| stated.total), Some(300));
     }
 
     #[test]

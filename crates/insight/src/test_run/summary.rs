@@ -1,6 +1,6 @@
 //! Summary of a test run.
 
-use super::case::{Framework, TestCounts, TestSource};
+use super::case::{Framework, TestCounts, TestOutcome, TestSource};
 use super::failed_test::FailedTest;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -61,4 +61,7 @@ pub struct SlowTest {
     pub id: String,
     /// Duration of the test.
     pub duration: Duration,
+    /// Result of the test; `None` in results that an older version stored.
+    #[serde(default)]
+    pub outcome: Option<TestOutcome>,
 }

@@ -70,6 +70,7 @@ impl TestList {
                 self.add_to_failed(case);
             }
             TestEvent::Recognized(_)
+            | TestEvent::Streamed
             | TestEvent::Collected(_)
             | TestEvent::Counted(_)
             | TestEvent::Totals(_)

@@ -12,6 +12,8 @@ use std::fmt;
 pub enum TestWarning {
     /// The command exited with code 0, but no test ran.
     NoTests,
+    /// The command exited with code 0, but no test result could be read.
+    Unreadable,
     /// The command exited with code 0, but fewer tests have a result than the framework found.
     FewerThanCollected {
         /// Number of tests that the framework found.
@@ -31,8 +33,7 @@ pub enum TestWarning {
         /// Number of failed tests and errors.
         failures: u64,
     },
-    /// The command exited with code 0, but the results of the individual tests contradict the framework's own summary
-    /// or another report of the same run.
+    /// The results of the individual tests contradict the framework's own summary or another report of the same run.
     Contradiction {
         /// Counts in the summary that is not used.
         stated: TestCounts,
@@ -49,6 +50,7 @@ impl TestWarning {
     pub const fn as_str(&self) -> &'static str {
         match self {
             Self::NoTests => "no_tests",
+            Self::Unreadable => "unreadable",
             Self::FewerThanCollected { .. } => "fewer_than_collected",
             Self::FewerThanBefore { .. } => "fewer_than_before",
             Self::FailuresIgnored { .. } => "failures_ignored",
@@ -60,8 +62,11 @@ impl TestWarning {
 
 impl fmt::Display for TestWarning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the command exited with code 0, but ")?;
+        if !matches!(self, Self::Contradiction { .. }) {
+            f.write_str("the command exited with code 0, but ")?;
+        }
         match self {
+            Self::Unreadable => f.write_str("no test result could be read"),
             Self::NoTests => f.write_str("no test ran"),
             Self::FewerThanCollected { collected, ran } => {
                 write!(f, "only {ran} of {collected} collected tests have a result")
@@ -73,7 +78,7 @@ impl fmt::Display for TestWarning {
             Self::FailuresIgnored { failures } => write!(f, "{failures} tests failed"),
             Self::Contradiction { stated, counted } => write!(
                 f,
-                "another summary of the same run states {} tests and {} failures instead of {} and {}",
+                "a summary of the run states {} tests and {} failures, but the results contain {} tests and {} failures",
                 stated.total,
                 stated.failures(),
                 counted.total,
@@ -96,10 +101,21 @@ impl FailureHistory {
     }
 }
 
-/// Returns a reason to doubt a test run whose command exited with code 0. `before` is the number of tests in the last
-/// complete run with the same name.
+/// Returns the contradiction between the results and the summary of the source that contains them. The exit code of
+/// the command does not matter.
 #[must_use]
-pub fn doubt(summary: &TestSummary, before: Option<u64>) -> Option<TestWarning> {
+pub fn contradiction(summary: &TestSummary) -> Option<TestWarning> {
+    let stated = summary.contradicting.filter(|_| !summary.complete)?;
+    Some(TestWarning::Contradiction { stated, counted: summary.counts })
+}
+
+/// Returns a reason to doubt a test run whose command exited with code 0. `before` is the number of tests in the last
+/// complete run with the same name. `is_unread` is true if a report exists that was not read.
+#[must_use]
+pub fn doubt(summary: &TestSummary, before: Option<u64>, is_unread: bool) -> Option<TestWarning> {
+    if let Some(contradiction) = contradiction(summary) {
+        return Some(contradiction);
+    }
     let counts = summary.counts;
     let failures = counts.failed.saturating_add(counts.errors);
     if failures > 0 {
@@ -109,7 +125,8 @@ pub fn doubt(summary: &TestSummary, before: Option<u64>) -> Option<TestWarning> 
         return Some(TestWarning::Contradiction { stated, counted: counts });
     }
     if counts.total == 0 {
-        return Some(TestWarning::NoTests);
+        let is_unreadable = is_unread || summary.unreadable.is_some();
+        return Some(if is_unreadable { TestWarning::Unreadable } else { TestWarning::NoTests });
     }
     if let Some(collected) = summary.collected.filter(|collected| *collected > counts.total) {
         return Some(TestWarning::FewerThanCollected { collected, ran: counts.total });
@@ -163,21 +180,25 @@ mod tests {
 
     #[test]
     fn success_is_doubted_without_tests_with_fewer_tests_and_with_failures() {
-        assert_eq!(doubt(&summary(None, passed(5)), Some(9)), None);
-        assert_eq!(doubt(&summary(None, passed(0)), None), Some(TestWarning::NoTests));
+        assert_eq!(doubt(&summary(None, passed(5)), Some(9), false), None);
+        assert_eq!(doubt(&summary(None, passed(0)), None, false), Some(TestWarning::NoTests));
         assert_eq!(
-            doubt(&summary(Some(7), passed(5)), None),
+            doubt(&summary(Some(7), passed(5)), None, false),
             Some(TestWarning::FewerThanCollected { collected: 7, ran: 5 })
         );
         assert_eq!(
-            doubt(&summary(None, passed(4)), Some(9)),
+            doubt(&summary(None, passed(4)), Some(9), false),
             Some(TestWarning::FewerThanBefore { before: 9, now: 4 })
         );
         let failed = TestCounts { failed: 1, total: 6, ..passed(5) };
-        assert_eq!(doubt(&summary(None, failed), None), Some(TestWarning::FailuresIgnored { failures: 1 }));
+        assert_eq!(
+            doubt(&summary(None, failed), None, false),
+            Some(TestWarning::FailuresIgnored { failures: 1 })
+        );
+        assert_eq!(doubt(&summary(None, passed(0)), None, true), Some(TestWarning::Unreadable));
         let mut unfinished = TestRun::new(TestSource::Console);
         unfinished.add(&TestEvent::Totals(passed(3)));
-        assert_eq!(doubt(&unfinished.summary(), None), Some(TestWarning::Incomplete));
+        assert_eq!(doubt(&unfinished.summary(), None, false), Some(TestWarning::Incomplete));
     }
 
     #[test]
@@ -189,7 +210,7 @@ mod tests {
         run.add(&TestEvent::Totals(passed(1)));
         run.add(&TestEvent::Ended { duration: None });
         assert_eq!(
-            doubt(&run.summary(), None),
+            doubt(&run.summary(), None, false),
             Some(TestWarning::Contradiction { stated: passed(1), counted: passed(2) })
         );
     }

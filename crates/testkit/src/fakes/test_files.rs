@@ -3,7 +3,9 @@
 use crate::fakes::locked;
 use async_trait::async_trait;
 use longhaul_domain::Timestamp;
-use longhaul_ports::{AttemptKey, FilePart, FoundReport, TestFileError, TestFiles};
+use longhaul_ports::{
+    AttemptKey, FilePart, FoundReport, FoundReports, RefusedReport, TestFileError, TestFiles,
+};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
@@ -17,6 +19,8 @@ type ReportsByPath = BTreeMap<String, (Vec<u8>, Timestamp)>;
 pub struct FakeTestFiles {
     files: Arc<Mutex<FilesByName>>,
     reports: Arc<Mutex<ReportsByPath>>,
+    refused: Arc<Mutex<Vec<RefusedReport>>>,
+    has_more: Arc<Mutex<bool>>,
 }
 
 impl FakeTestFiles {
@@ -29,6 +33,16 @@ impl FakeTestFiles {
     #[must_use]
     pub fn content(&self, key: AttemptKey, name: &str) -> Option<Vec<u8>> {
         locked(&self.files).get(&(key, name.to_owned())).cloned()
+    }
+
+    /// Makes a path a file that is no report.
+    pub fn refuse_report(&self, path: &str, why: &str) {
+        locked(&self.refused).push(RefusedReport { path: path.to_owned(), why: why.to_owned() });
+    }
+
+    /// Makes each search match more files than it returns.
+    pub fn match_more_reports(&self) {
+        *locked(&self.has_more) = true;
     }
 
     /// Writes a report with the given time of its last change.
@@ -82,14 +96,17 @@ impl TestFiles for FakeTestFiles {
         Ok(part(content, from, limit))
     }
 
-    async fn find_reports(&self, _directory: &str, pattern: &str) -> Result<Vec<FoundReport>, TestFileError> {
+    async fn find_reports(&self, _directory: &str, pattern: &str) -> Result<FoundReports, TestFileError> {
         let reports = locked(&self.reports);
         let found = reports.get(pattern).map(|(bytes, changed_at)| FoundReport {
             path: pattern.to_owned(),
             size: u64::try_from(bytes.len()).unwrap_or(u64::MAX),
             changed_at: *changed_at,
         });
-        Ok(found.into_iter().collect())
+        let refused = locked(&self.refused).clone();
+        let refused = refused.into_iter().filter(|refused| refused.path == pattern).collect();
+        let has_more = *locked(&self.has_more);
+        Ok(FoundReports { reports: found.into_iter().collect(), refused, has_more })
     }
 
     async fn read_report(

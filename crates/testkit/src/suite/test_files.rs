@@ -4,7 +4,7 @@ use crate::fakes::SequentialIds;
 use crate::suite::{must, refused};
 use async_trait::async_trait;
 use longhaul_domain::AttemptNo;
-use longhaul_ports::{AttemptKey, IdSource as _, TestFileError, TestFiles};
+use longhaul_ports::{AttemptKey, FoundReports, IdSource as _, TestFileError, TestFiles};
 use std::any::Any;
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -117,11 +117,12 @@ pub async fn report_is_found_and_read(world: &TestFilesFixture) {
     world.feed.write_report("out.xml", b"<testsuite/>").await;
     let directory = world.feed.directory();
     let found = must(world.files.find_reports(&directory, "out.xml").await);
-    let paths: Vec<(&str, u64)> = found.iter().map(|report| (report.path.as_str(), report.size)).collect();
+    let paths: Vec<(&str, u64)> =
+        found.reports.iter().map(|report| (report.path.as_str(), report.size)).collect();
     assert_eq!(paths, [("out.xml", 12)]);
     let part = must(world.files.read_report(&directory, "out.xml", 1, 9).await);
     assert_eq!((part.bytes.as_slice(), part.size), (&b"testsuite"[..], 12));
-    assert_eq!(must(world.files.find_reports(&directory, "other.xml").await), []);
+    assert_eq!(must(world.files.find_reports(&directory, "other.xml").await), FoundReports::default());
     refused!(world.files.read_report(&directory, "other.xml", 0, 1).await, TestFileError::Report { .. });
 }
 

@@ -2,8 +2,8 @@
 
 use super::open_regular;
 use longhaul_domain::Timestamp;
-use longhaul_ports::{FoundReport, MAX_REPORTS};
-use rustix::fs::{Dir, Mode, OFlags, openat};
+use longhaul_ports::{FoundReport, FoundReports, MAX_REFUSED_REPORTS, MAX_REPORTS, RefusedReport};
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, openat, statat};
 use rustix::io::Errno;
 use std::fs::File;
 use std::io;
@@ -14,13 +14,13 @@ use std::time::UNIX_EPOCH;
 const MAX_NAMES: usize = 100_000;
 
 /// Returns the regular files that match a pattern, in the order of their paths.
-pub(super) fn find(directory: &str, pattern: &str) -> io::Result<Vec<FoundReport>> {
+pub(super) fn find(directory: &str, pattern: &str) -> io::Result<FoundReports> {
     let (base, rest) = base_of(directory, pattern);
-    let mut search = ReportSearch { found: Vec::new(), names_left: MAX_NAMES };
+    let mut search = ReportSearch { found: FoundReports::default(), names_left: MAX_NAMES };
     let parts: Vec<&str> = parts_of(rest).collect();
     let prefix = if base == "/" && pattern.starts_with('/') { "/" } else { "" };
     search.descend(open_base(base)?, prefix, &parts)?;
-    search.found.sort_by(|one, other| one.path.cmp(&other.path));
+    search.found.reports.sort_by(|one, other| one.path.cmp(&other.path));
     Ok(search.found)
 }
 
@@ -54,7 +54,7 @@ fn open_directory(at: &OwnedFd, name: &str) -> rustix::io::Result<OwnedFd> {
 }
 
 struct ReportSearch {
-    found: Vec<FoundReport>,
+    found: FoundReports,
     names_left: usize,
 }
 
@@ -65,7 +65,7 @@ impl ReportSearch {
         let Some((part, rest)) = parts.split_first() else { return Ok(()) };
         let names = if part.contains('*') { self.matching(&at, part)? } else { vec![(*part).to_owned()] };
         for name in names {
-            if self.found.len() >= MAX_REPORTS {
+            if self.found.has_more {
                 break;
             }
             if rest.is_empty() {
@@ -74,7 +74,12 @@ impl ReportSearch {
             }
             match open_directory(&at, &name) {
                 Ok(below) => self.descend(below, &format!("{path}{name}/"), rest)?,
-                Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::ACCESS) => {}
+                Err(Errno::NOENT) => {}
+                // A file or a link that a `*` matches is usual; a directory that the pattern names must be readable.
+                Err(Errno::NOTDIR | Errno::LOOP) if part.contains('*') => {}
+                Err(error @ (Errno::NOTDIR | Errno::LOOP | Errno::ACCESS)) => {
+                    self.refuse(&at, path, &name, &error.into());
+                }
                 Err(error) => return Err(error.into()),
             }
         }
@@ -102,17 +107,50 @@ impl ReportSearch {
         Ok(names)
     }
 
+    fn refuse(&mut self, at: &OwnedFd, path: &str, name: &str, error: &io::Error) {
+        if self.found.refused.len() < MAX_REFUSED_REPORTS {
+            let why = kind_of(at, name, error);
+            self.found.refused.push(RefusedReport { path: format!("{path}{name}"), why });
+        }
+    }
+
     fn add(&mut self, at: &OwnedFd, path: &str, name: &str) -> io::Result<()> {
-        // Another kind of file, a link, or a file that cannot be read is no report.
-        let Ok(file) = open_regular(at, name, OFlags::RDONLY) else { return Ok(()) };
+        let file = match open_regular(at, name, OFlags::RDONLY) {
+            Ok(file) => file,
+            Err(error) => {
+                if error.kind() != io::ErrorKind::NotFound {
+                    self.refuse(at, path, name, &error);
+                }
+                return Ok(());
+            }
+        };
+        if self.found.reports.len() >= MAX_REPORTS {
+            self.found.has_more = true;
+            return Ok(());
+        }
         let metadata = file.metadata()?;
         let changed = metadata.modified()?.duration_since(UNIX_EPOCH).unwrap_or_default();
-        self.found.push(FoundReport {
+        self.found.reports.push(FoundReport {
             path: format!("{path}{name}"),
             size: metadata.len(),
             changed_at: Timestamp(i64::try_from(changed.as_millis()).unwrap_or(i64::MAX)),
         });
         Ok(())
+    }
+}
+
+/// Returns the reason why a file is no report.
+fn kind_of(at: &OwnedFd, name: &str, error: &io::Error) -> String {
+    let kind = statat(at, name, AtFlags::SYMLINK_NOFOLLOW).map(|stat| FileType::from_raw_mode(stat.st_mode));
+    match kind {
+        Ok(FileType::Symlink) => "it is a symbolic link, and links are not followed".to_owned(),
+        Ok(FileType::Directory) if error.kind() != io::ErrorKind::PermissionDenied => {
+            "it is a directory".to_owned()
+        }
+        Ok(FileType::Fifo) => "it is a named pipe".to_owned(),
+        Ok(FileType::Socket) => "it is a socket".to_owned(),
+        Ok(FileType::CharacterDevice | FileType::BlockDevice) => "it is a device".to_owned(),
+        Ok(_) | Err(_) => error.to_string(),
     }
 }
 
@@ -169,15 +207,37 @@ mod tests {
         fs::create_dir(base.join("out/one/directory.xml")).unwrap();
         let base = base.to_str().unwrap();
         let paths = |pattern: &str| -> Vec<String> {
-            find(base, pattern).unwrap().into_iter().map(|found| found.path).collect()
+            find(base, pattern).unwrap().reports.into_iter().map(|found| found.path).collect()
         };
         assert_eq!(paths("out/*/*.xml"), ["out/one/b.xml", "out/two/a.xml"]);
         assert_eq!(paths("./out/two/a.txt"), ["out/two/a.txt"]);
         assert_eq!(paths("nothing/*.xml"), [""; 0]);
+        for (pattern, reason) in [
+            ("out/one/link.xml", "symbolic link"),
+            ("out/one/directory.xml", "directory"),
+            ("out/linked/c.xml", "symbolic link"),
+        ] {
+            let found = find(base, pattern).unwrap();
+            assert!(found.reports.is_empty() && found.refused[0].why.contains(reason), "{found:?}");
+        }
         let absolute = format!("{base}/out/one/*.xml");
         assert_eq!(paths(&absolute), [format!("{base}/out/one/b.xml")]);
         assert!(open(base, "out/one/link.xml").is_err());
         assert!(open(base, "out/linked/c.xml").is_err());
         assert!(open(base, "out/one/b.xml").is_ok());
+    }
+
+    #[test]
+    fn search_says_that_more_reports_match_than_it_returns() {
+        let directory = tempfile::tempdir().unwrap();
+        let base = directory.path().to_str().unwrap();
+        for number in 0..MAX_REPORTS {
+            fs::write(directory.path().join(format!("{number}.xml")), "").unwrap();
+        }
+        let found = find(base, "*.xml").unwrap();
+        assert_eq!((found.reports.len(), found.has_more), (MAX_REPORTS, false));
+        fs::write(directory.path().join("more.xml"), "").unwrap();
+        let found = find(base, "*.xml").unwrap();
+        assert_eq!((found.reports.len(), found.has_more), (MAX_REPORTS, true));
     }
 }

@@ -1,5 +1,7 @@
 //! Parser for the text that test frameworks print for people.
 
+mod unclear_lines;
+
 use super::{
     CargoConsole, ConsoleReader, GoConsole, JestConsole, NextestConsole, ProveConsole, PytestConsole,
     VitestConsole,
@@ -8,7 +10,8 @@ use crate::bounded_lines::{BoundedLines, Line};
 use crate::test_run::case::{Framework, TestCase, TestSource};
 use crate::test_run::event::{TestEvent, TestParser};
 use crate::test_run::parsers::parser_of;
-use crate::test_run::recognize::recognize_line;
+use crate::test_run::recognize::{RecognizedOutput, recognize_line};
+use unclear_lines::UnclearLines;
 
 /// Parser for the text that a test framework prints for people.
 ///
@@ -19,26 +22,27 @@ pub struct ConsoleParser {
     lines: BoundedLines,
     framework: Option<Framework>,
     reader: Option<Box<dyn ConsoleReader>>,
+    unclear: UnclearLines,
 }
 
 impl ConsoleParser {
     /// Creates a parser. `framework` is the framework that was detected in the command.
     #[must_use]
     pub fn new(framework: Option<Framework>) -> Self {
-        Self { lines: BoundedLines::default(), framework, reader: None }
+        Self { lines: BoundedLines::default(), framework, reader: None, unclear: UnclearLines::default() }
     }
 }
 
 impl TestParser for ConsoleParser {
     fn push(&mut self, bytes: &[u8], emit: &mut dyn FnMut(TestEvent)) {
-        let Self { lines, framework, reader } = self;
-        lines.push(bytes, |line| read(line, *framework, reader, emit));
+        let Self { lines, framework, reader, unclear } = self;
+        lines.push(bytes, |line| read(line, *framework, reader, unclear, emit));
     }
 
     fn push_at(&mut self, offset: u64, bytes: &[u8], emit: &mut dyn FnMut(TestEvent)) {
-        let Self { lines, framework, reader } = self;
+        let Self { lines, framework, reader, unclear } = self;
         lines.push_at(offset, bytes, |line| {
-            read(line, *framework, reader, &mut |event| emit(reported_at(line.offset, event)));
+            read(line, *framework, reader, unclear, &mut |event| emit(reported_at(line.offset, event)));
         });
     }
 
@@ -55,18 +59,28 @@ fn read(
     line: Line<'_>,
     known: Option<Framework>,
     reader: &mut Option<Box<dyn ConsoleReader>>,
+    unclear: &mut UnclearLines,
     emit: &mut dyn FnMut(TestEvent),
 ) {
     if reader.is_none() {
-        let found = recognize_line(line.text);
+        let found = recognize_line(line.text).or_else(|| {
+            let is_tap = known.is_none() && unclear.add(line);
+            is_tap.then_some(RecognizedOutput { framework: Framework::Tap, source: TestSource::Stream })
+        });
         let framework = known.or(found.map(|found| found.framework));
         *reader = match found {
             Some(found) if known.is_none() && found.source == TestSource::Stream => {
-                Some(Box::new(RecognizedStream(parser_of(TestSource::Stream, Some(found.framework)))))
+                let mut stream = RecognizedStream(parser_of(TestSource::Stream, Some(found.framework)));
+                emit(TestEvent::Streamed);
+                if found.framework == Framework::Tap {
+                    unclear.take().into_iter().for_each(|(at, line)| stream.read(at, &line, emit));
+                }
+                Some(Box::new(stream))
             }
             Some(_) | None => framework.and_then(reader_of),
         };
         if let (Some(framework), Some(_)) = (framework, &reader) {
+            *unclear = UnclearLines::default();
             emit(TestEvent::Recognized(framework));
         }
     }
@@ -82,6 +96,7 @@ fn reported_at(offset: u64, event: TestEvent) -> TestEvent {
         TestEvent::Finished(case) if case.outcome.is_failure() => TestEvent::Finished(located(case)),
         TestEvent::Explained(case) => TestEvent::Explained(located(case)),
         TestEvent::Recognized(_)
+        | TestEvent::Streamed
         | TestEvent::Collected(_)
         | TestEvent::Finished(_)
         | TestEvent::Counted(_)
@@ -98,8 +113,7 @@ struct RecognizedStream(Box<dyn TestParser>);
 
 impl ConsoleReader for RecognizedStream {
     fn read(&mut self, at: u64, line: &str, emit: &mut dyn FnMut(TestEvent)) {
-        self.0.push_at(at, line.as_bytes(), emit);
-        self.0.push(b"\n", emit);
+        self.0.push_at(at, format!("{line}\n").as_bytes(), emit);
     }
 
     fn finish(&mut self, emit: &mut dyn FnMut(TestEvent)) {
