@@ -7,6 +7,8 @@ use std::fmt;
 
 /// Lengths to which the texts of failures are cut until a page fits, in bytes.
 const TEXT_LENGTHS: [usize; 3] = [4_000, 1_000, 250];
+/// Maximum length of each text of a test on the smallest pages, in bytes.
+const MAX_SHORT_LEN: usize = 100;
 
 /// Position in the list of tests of one attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,7 +93,8 @@ pub(crate) fn fit(view: &mut TestResultsView, budget: usize) {
         shorten(view);
     }
     let mut used = length(view);
-    while used > budget {
+    // Keep the first test, so that the cursor of the next page always moves on.
+    while used > budget && view.cases.len() > 1 {
         let Some(case) = view.cases.pop() else { break };
         used = used.saturating_sub(length(&case).saturating_add(1));
     }
@@ -99,6 +102,20 @@ pub(crate) fn fit(view: &mut TestResultsView, budget: usize) {
         view.collection_errors.truncate(1);
         view.groups.clear();
         view.fixed.clear();
+    }
+    if !is_fitting(view) {
+        view.tests.notes.clear();
+        all_cases(view).for_each(shorten_case);
+    }
+}
+
+/// Reduces a test to its name, its result and a short message.
+fn shorten_case(case: &mut TestCaseView) {
+    let TestCaseView { id, outcome, file, line, message, .. } = std::mem::take(case);
+    *case = TestCaseView { id, outcome, file, line, message, ..TestCaseView::default() };
+    cut(&mut case.id, MAX_SHORT_LEN);
+    for text in [&mut case.file, &mut case.message].into_iter().flatten() {
+        cut(text, MAX_SHORT_LEN);
     }
 }
 
@@ -147,6 +164,21 @@ mod tests {
         for text in ["", "2", "2-failed", "2-some-1", "2-all-x", "2-all-1-1", "-1-all-1"] {
             assert_eq!(TestCursor::parse(text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn smallest_page_still_contains_one_test() {
+        let case = |number: usize| TestCaseView {
+            id: format!("tests/test_a.py::test_{number}"),
+            outcome: "failed".to_owned(),
+            message: Some("m".repeat(3_000)),
+            trace: Some("t".repeat(8_000)),
+            ..TestCaseView::default()
+        };
+        let mut view = TestResultsView { cases: (0..10).map(case).collect(), ..TestResultsView::default() };
+        fit(&mut view, 400);
+        assert_eq!(view.cases.len(), 1, "the cursor moves on");
+        assert!(view.cases[0].message.as_ref().unwrap().len() < 200);
     }
 
     #[test]

@@ -113,6 +113,7 @@ impl Api {
             })
             .await?;
         named.has_unnamed = results.unnamed > 0;
+        named.is_incomplete = !results.tests.complete;
         Ok(named)
     }
 
@@ -157,6 +158,11 @@ impl Api {
         let engine = &self.engine;
         let id = engine.find(reference).await?;
         let stored = engine.process(id).await?;
+        if !stored.process.status().is_ended() {
+            return Err(ApiError::new(409, "not_ended", format!("{} has not ended", id.short()))
+                .because("further tests may fail until it ends")
+                .help(format!("run `longhaul wait {}` first", id.short())));
+        }
         let mut failed = Vec::new();
         let results = self.each_test(&stored, true, MAX_RERUN, |case| failed.push(failed_test(case))).await?;
         let tests = results.tests.failed.saturating_add(results.tests.errors);
@@ -191,10 +197,14 @@ struct NamedTests {
     failed: BTreeMap<String, bool>,
     /// True if some tests of the run have no name. A test that is not in this list may then have run.
     has_unnamed: bool,
+    /// True if the results are incomplete. A test that is not in this list may then have failed.
+    is_incomplete: bool,
 }
 
 fn differences(newer: &NamedTests, older: &NamedTests) -> TestDiffView {
-    let mut diff = TestDiffView::default();
+    let incomplete = [("newer", newer), ("base", older)].into_iter().filter(|(_, run)| run.is_incomplete);
+    let incomplete = incomplete.map(|(name, _)| name.to_owned()).collect();
+    let mut diff = TestDiffView { incomplete, ..TestDiffView::default() };
     for (id, is_failed) in &newer.failed {
         match (older.failed.get(id), is_failed) {
             (Some(true), true) => push(&mut diff.still_failing, id),
@@ -202,9 +212,12 @@ fn differences(newer: &NamedTests, older: &NamedTests) -> TestDiffView {
             (Some(true), false) => push(&mut diff.fixed, id),
             (Some(false) | None, false) => {}
         }
-        if !older.failed.contains_key(id) && !older.has_unnamed {
+        if !older.failed.contains_key(id) && !older.has_unnamed && !older.is_incomplete {
             push(&mut diff.added, id);
         }
+    }
+    if newer.is_incomplete {
+        return diff;
     }
     for (id, was_failed) in older.failed.iter().filter(|(id, _)| !newer.failed.contains_key(*id)) {
         match (newer.has_unnamed, was_failed) {
@@ -279,6 +292,11 @@ fn no_results(process: &Process) -> ApiError {
             "launch it with `--report junit:PATH` if it writes a JUnit report, or with `--report auto`",
         );
     }
+    if !longhaul_engine::has_tests(&process.spec) {
+        return error
+            .because("it is no test run")
+            .help("launch it with `--report auto` or `--report junit:PATH` if its command runs tests");
+    }
     error.because("no test has a result yet").help("try again when its tests run")
 }
 
@@ -297,7 +315,7 @@ mod tests {
 
     fn named(tests: &[(&str, bool)], has_unnamed: bool) -> NamedTests {
         let failed = tests.iter().map(|(id, failed)| ((*id).to_owned(), *failed)).collect();
-        NamedTests { failed, has_unnamed }
+        NamedTests { failed, has_unnamed, is_incomplete: false }
     }
 
     #[test]
@@ -309,6 +327,19 @@ mod tests {
         assert_eq!((ids(&diff.still_failing), ids(&diff.fixed)), ("a".to_owned(), "b".to_owned()));
         assert_eq!((ids(&diff.new), ids(&diff.added)), ("c".to_owned(), "e".to_owned()));
         assert_eq!(ids(&diff.removed), "d");
+    }
+
+    #[test]
+    fn tests_that_are_missing_in_incomplete_results_are_not_added_removed_or_fixed() {
+        let whole = || named(&[("a", true), ("b", true), ("c", false)], false);
+        let cut = || NamedTests { is_incomplete: true, ..named(&[("a", false)], false) };
+        let newer_is_cut = differences(&cut(), &whole());
+        assert_eq!((newer_is_cut.fixed.count, newer_is_cut.removed.count), (1, 0));
+        assert_eq!(newer_is_cut.incomplete, ["newer"]);
+        let base_is_cut = differences(&whole(), &cut());
+        assert_eq!((base_is_cut.new.count, base_is_cut.added.count), (2, 0));
+        assert_eq!(base_is_cut.incomplete, ["base"]);
+        assert_eq!(differences(&cut(), &cut()).incomplete, ["newer", "base"]);
     }
 
     #[test]

@@ -150,7 +150,12 @@ fn of_counts(counts: TestCounts) -> TestsView {
 }
 
 fn slow(test: &SlowTest) -> TestCaseView {
-    TestCaseView { id: test.id.clone(), duration_s: Some(seconds(test.duration)), ..TestCaseView::default() }
+    TestCaseView {
+        id: test.id.clone(),
+        outcome: test.outcome.map_or_else(String::new, |outcome| outcome.as_str().to_owned()),
+        duration_s: Some(seconds(test.duration)),
+        ..TestCaseView::default()
+    }
 }
 
 fn collection_error(key: AttemptKey, error: &FailedTest) -> TestCaseView {
@@ -236,6 +241,17 @@ pub(crate) fn test_report_len(report: &TestReport) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn slow_test_has_its_result() {
+        let test = SlowTest {
+            id: "a".to_owned(),
+            duration: std::time::Duration::from_secs(2),
+            outcome: Some(TestOutcome::Failed),
+        };
+        let view = slow(&test);
+        assert_eq!((view.outcome.as_str(), view.duration_s), ("failed", Some(2.0)));
+    }
 
     #[test]
     fn source_of_test_results_is_parsed_and_other_words_are_refused() {

@@ -48,7 +48,7 @@ pub struct TestsView {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct TestWarningView {
-    /// Code of the reason: `no_tests`, `fewer_than_collected`, `fewer_than_before`, `failures_ignored`,
+    /// Code of the reason: `no_tests`, `unreadable`, `fewer_than_collected`, `fewer_than_before`, `failures_ignored`,
     /// `contradiction` or `incomplete`.
     pub kind: String,
     /// Reason in one sentence.
@@ -187,6 +187,10 @@ pub struct TestDiffView {
     pub id: String,
     /// Id of the base: the process that the results are compared with.
     pub base_id: String,
+    /// Results that are incomplete: `newer`, `base` or both. A test without a result in incomplete results may have
+    /// run, so the lists `added` and `removed` leave such tests out, and a failure in `new` may have existed before.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub incomplete: Vec<String>,
     /// Tests that fail in this run, and passed or did not exist in the base run.
     pub new: TestListView,
     /// Tests that passed, and that failed in the base.
