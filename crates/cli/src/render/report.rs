@@ -102,7 +102,12 @@ impl ProcessReport {
         if failed > 0 {
             let id = short(&self.process.id);
             steps.insert(0, (format!("longhaul tests {id}"), "show what failed"));
-            if ParsedStatus::of(&self.process).is_ended() {
+            let framework = self.process.tests.as_ref().and_then(|tests| tests.framework.as_deref());
+            let can_rerun = matches!(
+                framework,
+                Some("pytest" | "cargo_test" | "nextest" | "go_test" | "jest" | "vitest")
+            );
+            if can_rerun && ParsedStatus::of(&self.process).is_ended() {
                 steps.push((format!("longhaul rerun-failed {id}"), "run only the failed tests"));
             }
         }

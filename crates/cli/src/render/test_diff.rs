@@ -10,6 +10,13 @@ const MAX_NAMED: usize = 50;
 /// Formats the differences between the test results of two processes.
 pub(crate) fn test_diff(diff: &TestDiffView) -> String {
     let mut text = format!("{} compared with {}\n", short(&diff.id), short(&diff.base_id));
+    for incomplete in &diff.incomplete {
+        let (which, effect) = match incomplete.as_str() {
+            "base" => (short(&diff.base_id), "failures that are listed as new may have existed before"),
+            _ => (short(&diff.id), "tests without a result may have run"),
+        };
+        text.push_str(&format!("the results of {which} are incomplete: {effect}\n"));
+    }
     let lists = [
         ("new failures", &diff.new),
         ("fixed", &diff.fixed),
@@ -62,6 +69,10 @@ mod tests {
             fixed: list(1_200, &["b", "c\u{1b}[2J"]),
             ..TestDiffView::default()
         };
+        let cut = TestDiffView { incomplete: vec!["newer".to_owned(), "base".to_owned()], ..diff.clone() };
+        let text = test_diff(&cut);
+        assert!(text.contains("results of 0a1b2c3d are incomplete"), "{text}");
+        assert!(text.contains("results of 9f8e7d6c are incomplete"), "{text}");
         let text = test_diff(&diff);
         assert!(text.starts_with("0a1b2c3d compared with 9f8e7d6c\n\nnew failures (1)\n  a\n"), "{text}");
         assert!(text.contains("fixed (1200)\n  b\n  c") && text.contains("and 1198 more"), "{text}");

@@ -138,7 +138,7 @@ fn source(tests: &TestsView) -> Option<String> {
         "plugin" => "its plugin",
         "junit" => "a JUnit report",
         "stream" => "machine-readable output",
-        "console" => "the output for people",
+        "console" => "output for people",
         other => other,
     };
     let framework =

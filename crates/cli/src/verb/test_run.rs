@@ -10,7 +10,10 @@ use crate::render::{FailureDetail, TableFormat, TestRunText, test_diff, test_run
 use crate::status::ParsedStatus;
 use junit::JunitWriter;
 use longhaul_client::{ClientError, RequestPath};
-use longhaul_wire::api::{ProcessView, RerunFailedReply, RerunFailedRequest, TestDiffView, TestResultsView};
+use longhaul_wire::api::{
+    ProcessView, RerunFailedReply, RerunFailedRequest, TestCaseView, TestDiffView, TestResultsView,
+};
+use std::collections::BTreeSet;
 use std::path::Path;
 
 /// Number of tests on one page.
@@ -97,17 +100,37 @@ async fn rerun_command(
     }
 }
 
-/// Writes all results as JUnit XML, page by page.
+/// Writes all results as JUnit XML, page by page. Only the list of failed tests contains messages and traces, so the
+/// failed tests are written first.
 async fn write_junit(context: &VerbContext, args: &TestsArgs, file: &Path) -> Result<i32, CliError> {
-    let path = page_path(args, false, false);
-    let mut page: TestResultsView = context.client.fetch(&path).await?;
-    let mut writer = JunitWriter::create(context, file)?;
-    writer.begin(&page)?;
-    loop {
-        writer.add(&page.cases)?;
-        let Some(cursor) = page.cursor.take().filter(|_| !page.cases.is_empty()) else { break };
-        page = context.client.fetch(&path.clone().with("cursor", &cursor)).await?;
+    let mut failures = BTreeSet::new();
+    let mut writer: Option<JunitWriter<'_>> = None;
+    for failed in [true, false] {
+        let path = page_path(args, failed, false);
+        let mut page: TestResultsView = context.client.fetch(&path).await?;
+        loop {
+            let writer = match &mut writer {
+                Some(writer) => writer,
+                None => {
+                    let mut created = JunitWriter::create(context, file)?;
+                    created.begin(&page)?;
+                    writer.insert(created)
+                }
+            };
+            let has_cases = !page.cases.is_empty();
+            if failed {
+                failures.extend(page.cases.iter().map(|case| case.id.clone()));
+            } else {
+                let is_failure = |case: &TestCaseView| matches!(case.outcome.as_str(), "failed" | "error");
+                page.cases.retain(|case| !is_failure(case) || !failures.contains(&case.id));
+            }
+            writer.add(&page.cases)?;
+            let Some(cursor) = page.cursor.take().filter(|_| has_cases) else { break };
+            page = context.client.fetch(&path.clone().with("cursor", &cursor)).await?;
+        }
     }
-    writer.finish()?;
+    if let Some(writer) = writer {
+        writer.finish()?;
+    }
     Ok(DONE)
 }

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 /// Writer of one JUnit report.
 pub(super) struct JunitWriter<'a> {
     target: ReportTarget<'a>,
-    /// Name of the suite. It is also the class of tests that have no class.
+    /// Name of the suite.
     suite: String,
 }
 
@@ -37,11 +37,11 @@ impl<'a> JunitWriter<'a> {
         let tests = &view.tests;
         let skipped = tests.skipped.saturating_add(tests.xfailed).saturating_add(tests.todo);
         let counts = format!(
-            "tests=\"{}\" failures=\"{}\" errors=\"{}\" skipped=\"{skipped}\" time=\"{:.3}\"",
+            "tests=\"{}\" failures=\"{}\" errors=\"{}\" skipped=\"{skipped}\"{}",
             tests.total,
             tests.failed,
             tests.errors,
-            tests.duration_s.unwrap_or(0.0)
+            tests.duration_s.map(|time| format!(" time=\"{time:.3}\"")).unwrap_or_default()
         );
         let name = attribute(&self.suite);
         self.write(&format!(
@@ -51,7 +51,7 @@ impl<'a> JunitWriter<'a> {
 
     /// Writes some tests.
     pub(super) fn add(&mut self, cases: &[TestCaseView]) -> Result<(), CliError> {
-        let text: String = cases.iter().map(|case| test_case(case, &self.suite)).collect();
+        let text: String = cases.iter().map(test_case).collect();
         self.write(&text)
     }
 
@@ -78,8 +78,22 @@ fn unwritable(path: &Path, source: std::io::Error) -> CliError {
     CliError::File { verb: "write", path: path.to_owned(), nearest: None, source }
 }
 
-fn test_case(case: &TestCaseView, suite: &str) -> String {
-    let (class, name) = case.id.rsplit_once("::").unwrap_or((suite, &case.id));
+/// Returns the class and the name of a test. A test without a class belongs to its file.
+fn class_and_name(case: &TestCaseView) -> (&str, &str) {
+    if let Some(parts) = case.id.rsplit_once("::").or_else(|| case.id.rsplit_once(" > ")) {
+        return parts;
+    }
+    // JUnit reports separate the class from the name with a dot. The parameters of a test may contain dots too.
+    let end = case.id.find(['(', '[', ' ']).unwrap_or(case.id.len());
+    let dot = case.id.get(..end).and_then(|start| start.rfind('.'));
+    match dot.and_then(|dot| Some((case.id.get(..dot)?, case.id.get(dot.saturating_add(1)..)?))) {
+        Some((class, name)) if !class.is_empty() && !name.is_empty() => (class, name),
+        Some(_) | None => (case.file.as_deref().unwrap_or_default(), &case.id),
+    }
+}
+
+fn test_case(case: &TestCaseView) -> String {
+    let (class, name) = class_and_name(case);
     let mut text = format!("<testcase classname=\"{}\" name=\"{}\"", attribute(class), attribute(name));
     if let Some(file) = &case.file {
         text.push_str(&format!(" file=\"{}\"", attribute(file)));
@@ -145,6 +159,21 @@ mod tests {
     use super::*;
 
     #[test]
+    fn class_comes_from_the_test_and_not_from_the_process() {
+        for (id, file, expected) in [
+            ("a.py::T::test_b", None, ("a.py::T", "test_b")),
+            ("com.example.CalcTest.adds(1.5)", None, ("com.example.CalcTest", "adds(1.5)")),
+            ("outer > inner", None, ("outer", "inner")),
+            ("adds numbers", Some("calc.test.js"), ("calc.test.js", "adds numbers")),
+            ("adds", None, ("", "adds")),
+        ] {
+            let case =
+                TestCaseView { id: id.to_owned(), file: file.map(str::to_owned), ..TestCaseView::default() };
+            assert_eq!(class_and_name(&case), expected);
+        }
+    }
+
+    #[test]
     fn texts_of_tests_cannot_break_the_report() {
         let case = TestCaseView {
             id: "a.py::T::test[<\"&\u{1}>]".to_owned(),
@@ -159,15 +188,15 @@ mod tests {
             ..TestCaseView::default()
         };
         assert_eq!(
-            test_case(&case, "suite"),
+            test_case(&case),
             "<testcase classname=\"a.py::T\" name=\"test[&lt;&quot;&amp;\u{fffd}&gt;]\" file=\"a.py\" line=\"7\" \
              time=\"0.250\"><failure type=\"E\" message=\"x&#10;&quot;]]&gt;\">a &lt; b ]]&gt; \u{fffd}[2J\n</failure>\
              <system-out>out &amp; more</system-out></testcase>\n"
         );
         let plain =
             TestCaseView { id: "t".to_owned(), outcome: "passed".to_owned(), ..TestCaseView::default() };
-        assert_eq!(test_case(&plain, "s"), "<testcase classname=\"s\" name=\"t\" time=\"0.000\"/>\n");
+        assert_eq!(test_case(&plain), "<testcase classname=\"\" name=\"t\" time=\"0.000\"/>\n");
         let skipped = TestCaseView { outcome: "xfailed".to_owned(), ..plain };
-        assert!(test_case(&skipped, "s").contains("<skipped type=\"xfail\" message=\"\"/>"));
+        assert!(test_case(&skipped).contains("<skipped type=\"xfail\" message=\"\"/>"));
     }
 }

@@ -96,12 +96,18 @@ fn junit_report_contains_every_page() {
     let top = tempfile::tempdir().unwrap();
     let file = top.path().join("report.xml");
     let came = said(&format!("tests unit --junit {}", file.display()), false, |asked| {
+        let mut page = results(1, Some("1-all-7"));
         if asked.path.contains("cursor=") {
-            let mut last = results(1, None);
-            last.cases = vec![case("last<")];
-            return answered(&last);
+            page = results(1, None);
+            page.cases = vec![case("last<")];
         }
-        answered(&results(1, Some("1-all-7")))
+        if !asked.path.contains("failed=true") {
+            // Only the list of failed tests contains the details.
+            for case in &mut page.cases {
+                (case.message, case.trace, case.kind) = (None, None, None);
+            }
+        }
+        answered(&page)
     });
     assert_eq!(came.code(), 0, "{}", came.err);
     let report = std::fs::read_to_string(file).unwrap();
@@ -110,6 +116,8 @@ fn junit_report_contains_every_page() {
         report.contains("tests=\"9\" failures=\"1\"") && report.contains("name=\"last&lt;\""),
         "{report}"
     );
+    assert_eq!(report.matches("message=\"wrong\">line 1").count(), 2, "{report}");
+    assert_eq!(report.matches("<testcase ").count(), 2, "{report}");
 }
 
 #[test]
