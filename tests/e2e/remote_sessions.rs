@@ -107,8 +107,10 @@ fn e7_a_session_is_never_created_twice_whatever_is_killed() {
     let second = agents.home.ok(&["restart", "-b", &first]);
     until_stage(&agents, &second, "IN_PROGRESS");
     assert_eq!(agents.home.record(&second)["agent_session_id"], "77");
+    assert_eq!(agents.count("created"), 1);
     let third = agents.home.ok(&["restart", "-b", &first]);
-    assert_eq!(agents.home.run(&["wait", &third]).code, 1, "the second process continues the session");
+    // The second process continues the session.
+    agents.home.until_status(&third, "failed");
     assert!(agents.home.record(&third)["error"].as_str().unwrap().contains(&second));
     agents.set_remote("state", "COMPLETED\n");
     assert_eq!(agents.home.run(&["wait", &second]).code, 0);
@@ -128,7 +130,7 @@ fn e7_after_a_crash_during_the_creation_no_second_session_is_created_unasked() {
     agents.home.until_status(&first, "failed");
     std::fs::remove_file(agents.remote().join("hang")).unwrap();
     let second = agents.home.ok(&["restart", "-b", &first]);
-    assert_eq!(agents.home.run(&["wait", &second]).code, 1);
+    agents.home.until_status(&second, "failed");
     let error = agents.home.record(&second)["error"].as_str().unwrap().to_owned();
     assert!(error.contains("a session may exist") && error.contains("remote-sessions"), "{error}");
     assert_eq!(agents.count("created"), 1);

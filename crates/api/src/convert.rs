@@ -28,6 +28,8 @@ pub(crate) use process::{dating, first_error, updated_at};
 pub(crate) use queue::{idle, listing};
 pub(crate) use reason::of_ending as ending;
 pub(crate) use stats::{stats, uses};
-pub(crate) use test_report::{TESTS_DOUBTFUL, listed_test, reporting, results_page, test_report_len, tests};
+pub(crate) use test_report::{
+    TESTS_DOUBTFUL, listed_test, reporting, results_of, results_page, test_report_len, tests,
+};
 pub(crate) use usage::usage;
 pub(crate) use why::why;

@@ -5,6 +5,7 @@
 //! project may come from an untrusted author. Its files may therefore change limits, but not the location of the state
 //! directory or the store, and not the programs that are executed.
 
+mod entry_table;
 mod error;
 mod failure_rules;
 mod file;

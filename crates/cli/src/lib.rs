@@ -18,6 +18,7 @@ mod mcp;
 mod nearest;
 mod output;
 mod prompt;
+mod reconnection;
 mod render;
 mod request;
 mod shell_word;

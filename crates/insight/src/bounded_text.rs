@@ -5,8 +5,7 @@ use std::borrow::Cow;
 
 /// Returns the start of a text, at most `limit` bytes long.
 pub(crate) fn cut(text: &str, limit: usize) -> &str {
-    let end = (0..=limit.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
-    text.get(..end).unwrap_or_default()
+    text.get(..text.floor_char_boundary(limit)).unwrap_or_default()
 }
 
 /// Returns the bytes as text without control characters other than tabs and line feeds.

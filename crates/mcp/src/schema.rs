@@ -5,7 +5,7 @@
 
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 /// Keywords that are removed, because they have no meaning for a model or because some clients reject them.
 const DROPPED: &[&str] = &["$schema", "$defs", "$id", "title", "format"];
@@ -30,6 +30,12 @@ pub(crate) fn bare<T: JsonSchema>() -> Map<String, Value> {
     let mut schema = Value::Object(of::<T>());
     strip(&mut schema, "description");
     object(schema)
+}
+
+/// Returns the schema of an object with these fields of any type. Such a schema is short.
+pub(crate) fn of_untyped(fields: &[&str]) -> Map<String, Value> {
+    let fields: Map<String, Value> = fields.iter().map(|field| ((*field).to_owned(), json!({}))).collect();
+    object(json!({ "type": "object", "properties": fields }))
 }
 
 /// Removes a keyword from a schema and all schemas inside it.

@@ -262,13 +262,9 @@ fn recorded(process: &Process, attempt: AttemptNo) -> Result<TestResultsView, Ap
         Some(report) if attempt == process.attempt => {
             let tests = crate::convert::tests(report);
             Ok(TestResultsView {
-                id: process.id.to_string(),
-                name: process.spec.name.as_ref().map(ToString::to_string),
-                status: process.status().as_str().to_owned(),
-                attempt: attempt.0,
                 cases: tests.failures.clone(),
                 tests,
-                ..TestResultsView::default()
+                ..crate::convert::results_of(process, attempt)
             })
         }
         Some(_) | None => Err(no_results(process)),

@@ -80,6 +80,17 @@ fn counted(tally: TestTally) -> TestsView {
     TestsView { total, passed, failed, errors, skipped, xfailed, xpassed, todo, ..TestsView::default() }
 }
 
+/// Returns empty results of an attempt.
+pub(crate) fn results_of(process: &Process, attempt: AttemptNo) -> TestResultsView {
+    TestResultsView {
+        id: process.id.to_string(),
+        name: process.spec.name.as_ref().map(ToString::to_string),
+        status: process.status().as_str().to_owned(),
+        attempt: attempt.0,
+        ..TestResultsView::default()
+    }
+}
+
 /// Converts the results of an attempt to a page without tests. `is_first` adds the parts that only the first page
 /// contains.
 pub(crate) fn results_page(
@@ -91,10 +102,6 @@ pub(crate) fn results_page(
     let summary = &results.summary;
     let recorded = process.tests.as_ref().filter(|_| attempt == process.attempt);
     let view = TestResultsView {
-        id: process.id.to_string(),
-        name: process.spec.name.as_ref().map(ToString::to_string),
-        status: process.status().as_str().to_owned(),
-        attempt: attempt.0,
         tests: TestsView {
             framework: summary.framework.map(|framework| framework.as_str().to_owned()),
             source: Some(summary.source.as_str().to_owned()),
@@ -109,7 +116,7 @@ pub(crate) fn results_page(
             failures: recorded.map_or_else(Vec::new, |tests| tests.failures.iter().map(failure).collect()),
             ..of_counts(summary.counts)
         },
-        ..TestResultsView::default()
+        ..results_of(process, attempt)
     };
     if !is_first {
         return view;

@@ -230,8 +230,7 @@ fn command_line(process: &Process) -> Vec<String> {
     let mut words = Vec::new();
     for word in std::iter::once(&command.program).chain(&command.args) {
         if word.len() > left {
-            let cut = (0..=left).rev().find(|at| word.is_char_boundary(*at)).unwrap_or(0);
-            words.push(format!("{}…", word.get(..cut).unwrap_or_default()));
+            words.push(format!("{}…", word.get(..word.floor_char_boundary(left)).unwrap_or_default()));
             break;
         }
         left = left.saturating_sub(word.len() + 1);

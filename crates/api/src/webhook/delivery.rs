@@ -148,8 +148,7 @@ fn body(envelope: &Envelope) -> Vec<u8> {
     (short.data.output, short.data.line) = (None, None);
     short.data.command.truncate(1);
     for text in [&mut short.data.error, &mut short.data.stage].into_iter().flatten() {
-        let end = (0..=1_024.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
-        text.truncate(end);
+        text.truncate(text.floor_char_boundary(1_024));
     }
     write(&short)
 }

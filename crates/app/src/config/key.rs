@@ -1,5 +1,6 @@
 //! All keys of the configuration, with their defaults and permissions.
 
+use crate::config::entry_table::{EntryField, EntryTable};
 use crate::config::kind::ValueKind;
 use std::time::Duration;
 
@@ -49,34 +50,44 @@ pub(crate) const SLOTS_KIND: ValueKind = ValueKind::Count(MAX_COUNT);
 /// Description of the keys in the table [`SLOTS`].
 pub(crate) const SLOTS_MEANING: &str = "slots of a concurrency key, or of all keys with this prefix (`opus*`); 0 means no limit, the longest pattern wins";
 
-/// Name of the table that sets resource limits for commands. It contains one table for each level of the process tree.
-pub(crate) const LEVELS: &str = "limits.level";
-/// Highest level in the table [`LEVELS`].
-pub(crate) const MAX_LEVEL: u8 = 64;
-/// Resource limits that can be set for each level in the table [`LEVELS`].
-pub(crate) const LEVEL_FIELDS: &[LevelField] = &[
-    LevelField { name: "cpu", kind: ValueKind::Span(SECOND), meaning: "CPU time of an attempt" },
-    LevelField { name: "file_size", kind: ValueKind::Size, meaning: "the size of one written file" },
-    LevelField { name: "memory", kind: ValueKind::Size, meaning: "memory of an attempt" },
-    LevelField { name: "open_files", kind: ValueKind::Count(MAX_COUNT), meaning: "open files" },
-    LevelField {
-        name: "processes",
-        kind: ValueKind::Count(MAX_COUNT),
-        meaning: "operating system processes",
+/// Table that sets resource limits for commands. It contains one table for each level of the process tree. A limit applies
+/// if the launch does not set a limit for this resource. The value 0 means no limit.
+pub(super) static LEVELS: EntryTable = EntryTable {
+    name: "limits.level",
+    meaning: "resource limits of a command by its level, unless its launch sets them",
+    placeholder: "N",
+    pattern: "^[0-9]+$",
+    canonical: |level| {
+        let level = level.parse::<u8>().ok().filter(|level| *level <= MAX_LEVEL);
+        level.map(|level| level.to_string())
     },
-];
-
-/// A resource limit for commands on one level of the process tree. The limit applies if the launch does not set a limit
-/// for this resource.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct LevelField {
-    /// Name of the key in the table for one level.
-    pub(crate) name: &'static str,
-    /// Kind of the values. The value 0 means no limit.
-    pub(crate) kind: ValueKind,
-    /// Description of the limit for the user.
-    pub(crate) meaning: &'static str,
-}
+    trust: KeyAuthority::Anyone,
+    fields: &[
+        EntryField::new(
+            "cpu",
+            ValueKind::Span(SECOND),
+            "limit of commands on level N: CPU time of an attempt",
+        ),
+        EntryField::new(
+            "file_size",
+            ValueKind::Size,
+            "limit of commands on level N: the size of one written file",
+        ),
+        EntryField::new("memory", ValueKind::Size, "limit of commands on level N: memory of an attempt"),
+        EntryField::new(
+            "open_files",
+            ValueKind::Count(MAX_COUNT),
+            "limit of commands on level N: open files",
+        ),
+        EntryField::new(
+            "processes",
+            ValueKind::Count(MAX_COUNT),
+            "limit of commands on level N: operating system processes",
+        ),
+    ],
+};
+/// Highest level in the table [`LEVELS`].
+const MAX_LEVEL: u8 = 64;
 
 /// Default value of `watch.default`: patterns that match error lines which programs write to standard error.
 const DEFAULT_WATCH: &str =

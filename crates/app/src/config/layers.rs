@@ -1,27 +1,25 @@
 //! Merges the layers of the configuration.
 
+use crate::config::entry_table::{EntryTable, EntryValues, TABLES};
 use crate::config::error::ConfigError;
 use crate::config::file::{self, FileValue};
-use crate::config::key::{
-    self, ConfigKey, KEYS, KeyAuthority, LEVEL_FIELDS, LEVELS, MAX_LEVEL, SLOTS, SLOTS_KIND,
-};
+use crate::config::key::{self, ConfigKey, KEYS, KeyAuthority, LEVELS, SLOTS, SLOTS_KIND};
 use crate::config::kind::{ConfigValue, RawConfigValue, ValueKind};
 use crate::config::nearest::nearest;
-use crate::config::notifications::{WEBHOOK_FIELDS, WEBHOOKS, below_webhooks};
 use crate::config::origin::ValueOrigin;
-use crate::config::runners::{self, RUNNER_FIELDS, RUNNERS, below_runners};
+use crate::config::runners::{self, RUNNERS};
 use crate::config::sources::ConfigSources;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// The merged configuration: all values that are set, each with its origin.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Layers {
     settings: BTreeMap<&'static str, ConfigEntry>,
     slots: BTreeMap<String, ConfigEntry>,
-    levels: BTreeMap<(u8, &'static str), ConfigEntry>,
-    webhooks: BTreeMap<(String, &'static str), ConfigEntry>,
-    runners: BTreeMap<(String, &'static str), ConfigEntry>,
+    /// The values of all tables with entries, by the names of the table, the entry and the field.
+    entries: BTreeMap<(&'static str, String, &'static str), ConfigEntry>,
 }
 
 /// A configuration value with its origin.
@@ -35,7 +33,7 @@ pub struct ConfigEntry {
 
 impl ConfigEntry {
     /// Returns the value of a number or a size, and 0 for any other value.
-    pub(crate) fn number(&self) -> u64 {
+    pub(super) fn number(&self) -> u64 {
         match self.value {
             ConfigValue::Count(number) | ConfigValue::Size(number) => number,
             ConfigValue::Flag(_)
@@ -44,6 +42,41 @@ impl ConfigEntry {
             | ConfigValue::Text(_)
             | ConfigValue::List(_)
             | ConfigValue::Commands(_) => 0,
+        }
+    }
+
+    /// Returns a text, and `None` for any other value.
+    pub(super) fn text(&self) -> Option<&str> {
+        let ConfigValue::Text(text) = &self.value else { return None };
+        Some(text)
+    }
+
+    /// Returns a duration, and `None` for any other value.
+    pub(super) fn span(&self) -> Option<Duration> {
+        let ConfigValue::Span(span) = self.value else { return None };
+        Some(span)
+    }
+
+    /// Returns the items of a list, and no items for any other value.
+    pub(super) fn list(&self) -> &[String] {
+        let ConfigValue::List(texts) = &self.value else { return &[] };
+        texts
+    }
+
+    /// Returns the commands of a list of commands, and no commands for any other value.
+    pub(super) fn commands(&self) -> &[Vec<String>] {
+        let ConfigValue::Commands(commands) = &self.value else { return &[] };
+        commands
+    }
+
+    /// Returns the error for an invalid text in this value.
+    pub(super) fn invalid(&self, key: &str, text: &str, why: String, help: &str) -> ConfigError {
+        ConfigError::BadValue {
+            key: key.to_owned(),
+            text: format!("{text:?}"),
+            origin: Box::new(self.origin.clone()),
+            why,
+            help: help.to_owned(),
         }
     }
 }
@@ -60,21 +93,15 @@ impl Layers {
         self.slots.iter().map(|(pattern, setting)| (pattern.as_str(), setting))
     }
 
-    /// Returns the resource limits for commands. Each entry has the level, the name of the limit, and the value.
-    pub fn levels(&self) -> impl Iterator<Item = (u8, &'static str, &ConfigEntry)> {
-        self.levels.iter().map(|((level, name), setting)| (*level, *name, setting))
+    /// Returns all values in tables with entries, with the full name of their key.
+    pub(super) fn entry_values(&self) -> impl Iterator<Item = (String, &ConfigEntry)> {
+        self.entries.iter().map(|((table, name, field), entry)| (format!("{table}.{name}.{field}"), entry))
     }
 
-    /// Returns the configuration of all webhooks. Each entry has the name of the webhook, the name of the field, and
-    /// the value.
-    pub fn webhooks(&self) -> impl Iterator<Item = (&str, &'static str, &ConfigEntry)> {
-        self.webhooks.iter().map(|((name, field), setting)| (name.as_str(), *field, setting))
-    }
-
-    /// Returns the configuration of all runners. Each entry has the name of the runner, the name of the field, and the
-    /// value.
-    pub fn runners(&self) -> impl Iterator<Item = (&str, &'static str, &ConfigEntry)> {
-        self.runners.iter().map(|((name, field), setting)| (name.as_str(), *field, setting))
+    /// Returns the entries of a table.
+    pub(super) fn entries(&self, table: &'static EntryTable) -> Vec<EntryValues<'_>> {
+        let values = self.entries.iter().filter(|((of, ..), _)| *of == table.name);
+        EntryValues::grouped(table, values.map(|((_, name, field), entry)| (name.as_str(), *field, entry)))
     }
 
     pub(super) fn read(sources: &ConfigSources) -> Result<Self, ConfigError> {
@@ -98,8 +125,8 @@ impl Layers {
             }
         }
         for entry in runners::builtin()? {
-            if let Some((name, field)) = below_runners(&entry.key) {
-                self.set_runner(name, field, &entry.raw, ValueOrigin::Default)?;
+            if let Some((name, field)) = RUNNERS.split(&entry.key) {
+                self.set_entry(&RUNNERS, name, field, &entry.raw, ValueOrigin::Default)?;
             }
         }
         Ok(())
@@ -117,26 +144,15 @@ impl Layers {
         if let Some(pattern) = entry.pattern {
             return self.set_slots(pattern, &entry.raw, origin);
         }
-        if let Some((level, name)) = below_levels(&entry.key, '.') {
-            return self.set_level(level, name, &entry.raw, origin);
-        }
-        if let Some((name, field)) = below_webhooks(&entry.key) {
-            // Refused, because a webhook in a project file would send the events of this machine to the author of the
-            // project.
-            if trust == KeyAuthority::Anyone {
-                let (path, line) = (path.to_owned(), entry.line);
-                return Err(ConfigError::NotForProjects { key: entry.key, path, line });
+        let is_allowed = |required| trust == KeyAuthority::User || required == KeyAuthority::Anyone;
+        let refused = |key| ConfigError::NotForProjects { key, path: path.to_owned(), line: entry.line };
+        for table in TABLES {
+            if let Some((name, field)) = table.split(&entry.key) {
+                if !is_allowed(table.trust) {
+                    return Err(refused(entry.key));
+                }
+                return self.set_entry(table, name, field, &entry.raw, origin);
             }
-            return self.set_webhook(name, field, &entry.raw, origin);
-        }
-        if let Some((name, field)) = below_runners(&entry.key) {
-            // The key is refused: a runner in a project file would let the author of the project choose what is
-            // executed.
-            if trust == KeyAuthority::Anyone {
-                let (path, line) = (path.to_owned(), entry.line);
-                return Err(ConfigError::NotForProjects { key: entry.key, path, line });
-            }
-            return self.set_runner(name, field, &entry.raw, origin);
         }
         let Some(key) = key::find(&entry.key) else {
             let names = KEYS.iter().map(|key| key.name);
@@ -146,12 +162,8 @@ impl Layers {
                 origin,
             });
         };
-        if key.trust == KeyAuthority::User && trust == KeyAuthority::Anyone {
-            return Err(ConfigError::NotForProjects {
-                key: entry.key,
-                path: path.to_owned(),
-                line: entry.line,
-            });
+        if !is_allowed(key.trust) {
+            return Err(refused(entry.key));
         }
         self.set(key, &entry.raw, origin)
     }
@@ -166,7 +178,7 @@ impl Layers {
         for (variable, text) in environment.iter().filter(|(_, text)| !text.is_empty()) {
             if let Some((level, name)) = below_levels_of(variable) {
                 let origin = ValueOrigin::Environment { name: variable.clone() };
-                self.set_level(&level, &name, &RawConfigValue::Text(text.clone()), origin)?;
+                self.set_entry(&LEVELS, &level, &name, &RawConfigValue::Text(text.clone()), origin)?;
             }
         }
         let name = SLOTS_VARIABLE;
@@ -225,67 +237,20 @@ impl Layers {
         Ok(())
     }
 
-    fn set_level(
+    fn set_entry(
         &mut self,
-        level: &str,
-        name: &str,
-        raw: &RawConfigValue,
-        origin: ValueOrigin,
-    ) -> Result<(), ConfigError> {
-        let number = level.parse::<u8>().ok().filter(|number| *number <= MAX_LEVEL);
-        let field = LEVEL_FIELDS.iter().find(|field| field.name == name);
-        let (Some(number), Some(field)) = (number, field) else {
-            let written = level;
-            let level = number.unwrap_or_default();
-            let names: Vec<String> =
-                LEVEL_FIELDS.iter().map(|field| format!("{LEVELS}.{level}.{}", field.name)).collect();
-            let meant = format!("{LEVELS}.{level}.{name}");
-            return Err(ConfigError::UnknownKey {
-                key: format!("{LEVELS}.{written}.{name}"),
-                origin,
-                nearest: nearest(&meant, names.iter().map(String::as_str)).map(str::to_owned),
-            });
-        };
-        let setting = read(&format!("{LEVELS}.{number}.{name}"), field.kind, raw, origin)?;
-        self.levels.insert((number, field.name), setting);
-        Ok(())
-    }
-
-    fn set_webhook(
-        &mut self,
+        table: &'static EntryTable,
         name: &str,
         field: &str,
         raw: &RawConfigValue,
         origin: ValueOrigin,
     ) -> Result<(), ConfigError> {
-        let key = format!("{WEBHOOKS}.{name}.{field}");
-        let Some(known) = WEBHOOK_FIELDS.iter().find(|known| known.name == field) else {
-            let names: Vec<String> =
-                WEBHOOK_FIELDS.iter().map(|known| format!("{WEBHOOKS}.{name}.{}", known.name)).collect();
-            let nearest = nearest(&key, names.iter().map(String::as_str)).map(str::to_owned);
-            return Err(ConfigError::UnknownKey { key, origin, nearest });
+        let known = table.fields.iter().find(|known| known.name == field);
+        let (Some(entry), Some(known)) = ((table.canonical)(name), known) else {
+            return Err(table.unknown(name, field, origin));
         };
-        let setting = read(&key, known.kind, raw, origin)?;
-        self.webhooks.insert((name.to_owned(), known.name), setting);
-        Ok(())
-    }
-
-    fn set_runner(
-        &mut self,
-        name: &str,
-        field: &str,
-        raw: &RawConfigValue,
-        origin: ValueOrigin,
-    ) -> Result<(), ConfigError> {
-        let key = format!("{RUNNERS}.{name}.{field}");
-        let Some(known) = RUNNER_FIELDS.iter().find(|known| known.name == field) else {
-            let names: Vec<String> =
-                RUNNER_FIELDS.iter().map(|known| format!("{RUNNERS}.{name}.{}", known.name)).collect();
-            let nearest = nearest(&key, names.iter().map(String::as_str)).map(str::to_owned);
-            return Err(ConfigError::UnknownKey { key, origin, nearest });
-        };
-        let setting = read(&key, known.kind, raw, origin)?;
-        self.runners.insert((name.to_owned(), known.name), setting);
+        let value = read(&table.key(&entry, known.name), known.kind, raw, origin)?;
+        self.entries.insert((table.name, entry, known.name), value);
         Ok(())
     }
 
@@ -318,14 +283,8 @@ pub(super) const SLOTS_VARIABLE: &str = "LONGHAUL_KEYS_LIMIT";
 /// Extracts the level and the name of the limit from the name of an environment variable such as
 /// `LONGHAUL_LIMITS_LEVEL_2_MEMORY`. Returns `None` for other variables.
 pub(super) fn below_levels_of(variable: &str) -> Option<(String, String)> {
-    let lower = variable.strip_prefix("LONGHAUL_")?.to_ascii_lowercase();
-    let plain = lower.replacen("limits_level", LEVELS, 1);
-    below_levels(&plain, '_').map(|(level, name)| (level.to_owned(), name.to_owned()))
-}
-
-/// Extracts the level and the name of the limit from a key in the table [`LEVELS`]. Returns `None` for other keys.
-fn below_levels(key: &str, separator: char) -> Option<(&str, &str)> {
-    key.strip_prefix(LEVELS)?.strip_prefix(separator)?.split_once(separator)
+    let (level, name) = variable.strip_prefix("LONGHAUL_LIMITS_LEVEL_")?.split_once('_')?;
+    Some((level.to_owned(), name.to_ascii_lowercase()))
 }
 
 fn read(
@@ -452,15 +411,18 @@ mod tests {
             .sources("[limits.level.2]\nmemory = \"1GiB\"\ncpu = 60\n[limits.level]\n0.processes = 9\n", "");
         sources.environment.insert("LONGHAUL_LIMITS_LEVEL_2_OPEN_FILES".into(), "64".into());
         let layers = sources.read().unwrap();
-        let seen: Vec<_> =
-            layers.levels().map(|(level, name, setting)| (level, name, &setting.value)).collect();
-        let minute = ConfigValue::Span(std::time::Duration::from_secs(60));
+        let seen: Vec<_> = layers
+            .entry_values()
+            .map(|(key, setting)| (key, setting.value.clone()))
+            .filter(|(key, _)| LEVELS.split(key).is_some())
+            .collect();
         let expected = [
-            (0, "processes", &ConfigValue::Count(9)),
-            (2, "cpu", &minute),
-            (2, "memory", &ConfigValue::Size(1 << 30)),
-            (2, "open_files", &ConfigValue::Count(64)),
-        ];
+            ("0.processes", ConfigValue::Count(9)),
+            ("2.cpu", ConfigValue::Span(Duration::from_secs(60))),
+            ("2.memory", ConfigValue::Size(1 << 30)),
+            ("2.open_files", ConfigValue::Count(64)),
+        ]
+        .map(|(key, value)| (format!("limits.level.{key}"), value));
         assert_eq!(seen, expected);
     }
 

@@ -2,10 +2,9 @@
 
 use crate::config::error::ConfigError;
 use crate::config::key::{ConfigKey, key_of};
-use crate::config::kind::ConfigValue;
-use crate::config::layers::{ConfigEntry, Layers};
+use crate::config::layers::Layers;
 use crate::config::origin::ValueOrigin;
-use crate::config::settings::{flag, text};
+use crate::config::settings::{flag, path};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
@@ -125,7 +124,7 @@ fn origin(text: &str) -> Result<String, InvalidListen> {
 }
 
 fn tls(layers: &Layers, state_dir: &Path) -> Result<Option<ListenTlsFiles>, ConfigError> {
-    let path = |key| text(layers, key).filter(|path| !path.is_empty()).map(|path| state_dir.join(path));
+    let path = |key| path(layers, state_dir, key);
     let missing = |present: &str, key: &'static ConfigKey, help: &'static str| {
         let why = "the certificate and its private key must be set together";
         let origin = layers.setting(key).map_or(ValueOrigin::Default, |setting| setting.origin.clone());
@@ -144,13 +143,11 @@ fn each<T>(
     key: &'static ConfigKey,
     read: impl Fn(&str) -> Result<T, InvalidListen>,
 ) -> Result<Vec<T>, ConfigError> {
-    let Some(ConfigEntry { value: ConfigValue::List(texts), origin }) = layers.setting(key) else {
-        return Ok(Vec::new());
+    let Some(setting) = layers.setting(key) else { return Ok(Vec::new()) };
+    let read = |text: &String| {
+        read(text).map_err(|refused| setting.invalid(key.name, text, refused.why.to_owned(), refused.help))
     };
-    texts
-        .iter()
-        .map(|text| read(text).map_err(|refused| bad(key.name, text, origin.clone(), &refused)))
-        .collect()
+    setting.list().iter().map(read).collect()
 }
 
 fn bad(key: &str, text: &str, origin: ValueOrigin, refused: &InvalidListen) -> ConfigError {

@@ -1,11 +1,11 @@
 //! Configuration of webhooks and hooks.
 
+use crate::config::entry_table::{EntryField, EntryTable, EntryValues, NAME_PATTERN};
 use crate::config::error::ConfigError;
-use crate::config::key::{ConfigKey, find, key_of};
+use crate::config::key::{KeyAuthority, find, key_of};
 use crate::config::kind::{ConfigValue, ValueKind};
 use crate::config::layers::{ConfigEntry, Layers};
-use crate::config::origin::ValueOrigin;
-use crate::config::settings::{span, text};
+use crate::config::settings::{path, span, variables};
 use longhaul_api::ProcessScope;
 use longhaul_api::hooks::{Hook, HookPlan, HookTrigger, PLACEHOLDERS};
 use longhaul_api::webhook::{Webhook, WebhookAddress, WebhookPlan, WebhookSecret};
@@ -15,52 +15,47 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
-/// Name of the table of webhooks. It contains one table for each webhook.
-pub(crate) const WEBHOOKS: &str = "webhook";
-/// All keys that the table of a webhook may contain.
-pub(crate) const WEBHOOK_FIELDS: &[WebhookField] = &[
-    WebhookField {
-        name: "events",
-        kind: ValueKind::List,
-        meaning: "event types to send, such as PROCESS_FAILED; default: all",
-    },
-    WebhookField {
-        name: HOOKS,
-        kind: ValueKind::Flag,
-        meaning: "also send events of hook processes; default: false",
-    },
-    WebhookField {
-        name: SECRET,
-        kind: ValueKind::Text,
-        meaning: "secret that signs deliveries: whsec_ followed by base64, or any text of at least 16 bytes",
-    },
-    WebhookField {
-        name: "projects",
-        kind: ValueKind::List,
-        meaning: "projects whose processes' events are sent; default: all",
-    },
-    WebhookField { name: SECRET_FILE, kind: ValueKind::Text, meaning: "file with the secret" },
-    WebhookField {
-        name: "session",
-        kind: ValueKind::Name,
-        meaning: "session whose events are sent; default: all",
-    },
-    WebhookField {
-        name: "statuses",
-        kind: ValueKind::List,
-        meaning: "statuses of the process after the event, such as timeout; default: all",
-    },
-    WebhookField {
-        name: "types",
-        kind: ValueKind::List,
-        meaning: "process types whose events are sent, such as test_suite; default: all",
-    },
-    WebhookField {
-        name: URL,
-        kind: ValueKind::Text,
-        meaning: "URL of the receiver; webhooks.allow must allow it",
-    },
-];
+/// Table of webhooks. It contains one table for each webhook.
+pub(super) static WEBHOOKS: EntryTable = EntryTable {
+    name: "webhook",
+    meaning: "webhooks, each with its name",
+    placeholder: "NAME",
+    pattern: NAME_PATTERN,
+    canonical: |name| Some(name.to_owned()),
+    // A webhook in a project file would send the events of this machine to the author of the project.
+    trust: KeyAuthority::User,
+    fields: &[
+        EntryField::new(
+            "events",
+            ValueKind::List,
+            "event types to send, such as PROCESS_FAILED; default: all",
+        ),
+        EntryField::new(HOOKS, ValueKind::Flag, "also send events of hook processes; default: false"),
+        EntryField::new(
+            SECRET,
+            ValueKind::Text,
+            "secret that signs deliveries: whsec_ followed by base64, or any text of at least 16 bytes",
+        ),
+        EntryField::new(
+            "projects",
+            ValueKind::List,
+            "projects whose processes' events are sent; default: all",
+        ),
+        EntryField::new(SECRET_FILE, ValueKind::Text, "file with the secret"),
+        EntryField::new("session", ValueKind::Name, "session whose events are sent; default: all"),
+        EntryField::new(
+            "statuses",
+            ValueKind::List,
+            "statuses of the process after the event, such as timeout; default: all",
+        ),
+        EntryField::new(
+            "types",
+            ValueKind::List,
+            "process types whose events are sent, such as test_suite; default: all",
+        ),
+        EntryField::new(URL, ValueKind::Text, "URL of the receiver; webhooks.allow must allow it"),
+    ],
+};
 
 const HOOKS: &str = "hooks";
 const URL: &str = "url";
@@ -81,17 +76,6 @@ pub struct NotificationSettings {
     /// File with the CA certificates that verify webhook receivers. With `None`, the certificates that this machine
     /// trusts are used.
     pub authorities: Option<PathBuf>,
-}
-
-/// A key in the table of a webhook.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct WebhookField {
-    /// Name of the key in the table of the webhook.
-    pub(crate) name: &'static str,
-    /// Kind of the values that the key accepts.
-    pub(crate) kind: ValueKind,
-    /// Description of the key for the user.
-    pub(crate) meaning: &'static str,
 }
 
 impl NotificationSettings {
@@ -134,107 +118,65 @@ impl NotificationSettings {
     }
 }
 
-/// Extracts the name of the webhook and the name of the field from a key in the table of webhooks. Returns `None` for
-/// other keys.
-pub(super) fn below_webhooks(key: &str) -> Option<(&str, &str)> {
-    key.strip_prefix(WEBHOOKS)?.strip_prefix('.')?.rsplit_once('.')
-}
-
 /// Returns true if the value of the key is a secret that must never be shown.
 pub(super) fn is_secret(key: &str) -> bool {
-    below_webhooks(key).is_some_and(|(_, field)| field == SECRET)
+    WEBHOOKS.split(key).is_some_and(|(_, field)| field == SECRET)
 }
 
 fn webhooks(layers: &Layers, state_dir: &Path) -> Result<Vec<Webhook>, ConfigError> {
     let mut allowed = Vec::new();
     if let Some(setting) = layers.setting(key_of!("webhooks.allow")) {
-        for text in list(Some(setting)) {
+        for text in setting.list() {
             let address = WebhookAddress::new(text).map_err(|error| {
                 let help = "give the scheme, the host and optionally the start of the path, such as \
                             \"https://example.com/hooks\"";
-                bad("webhooks.allow", text, setting, error.to_string(), help)
+                setting.invalid("webhooks.allow", text, error.to_string(), help)
             })?;
             allowed.push(address);
         }
     }
-    let mut plans: BTreeMap<&str, BTreeMap<&str, &ConfigEntry>> = BTreeMap::new();
-    for (name, field, setting) in layers.webhooks() {
-        plans.entry(name).or_default().insert(field, setting);
-    }
-    plans.into_iter().map(|(name, fields)| webhook(name, &fields, state_dir, &allowed)).collect()
+    layers.entries(&WEBHOOKS).iter().map(|values| webhook(values, state_dir, &allowed)).collect()
 }
 
 fn webhook(
-    name: &str,
-    fields: &BTreeMap<&str, &ConfigEntry>,
+    values: &EntryValues<'_>,
     state_dir: &Path,
     allowed: &[WebhookAddress],
 ) -> Result<Webhook, ConfigError> {
-    let key = |field: &str| format!("{WEBHOOKS}.{name}.{field}");
-    let text = |field: &str| match fields.get(field).map(|setting| &setting.value) {
-        Some(ConfigValue::Text(text)) => Some(text.as_str()),
-        Some(
-            ConfigValue::Count(_)
-            | ConfigValue::Flag(_)
-            | ConfigValue::Span(_)
-            | ConfigValue::Never
-            | ConfigValue::Size(_)
-            | ConfigValue::List(_)
-            | ConfigValue::Commands(_),
-        )
-        | None => None,
+    let refused = |field: &str, why: String, help: &str| values.invalid(field, why, help.to_owned());
+    let Some(url) = values.text(URL) else {
+        let why = "a webhook needs the URL of its receiver".to_owned();
+        return Err(refused(URL, why, "set `url` in the table of the webhook"));
     };
-    // A missing field has no origin, so its error shows the origin of another field of the same webhook. Such a field
-    // always exists, because a webhook without fields does not exist.
-    let any = |field: &str| fields.get(field).or_else(|| fields.values().next()).copied();
-    let refused = |field: &str, text: &str, why: String, help: &str| match any(field) {
-        Some(setting) => bad(&key(field), text, setting, why, help),
-        None => bad(
-            &key(field),
-            text,
-            &ConfigEntry { value: ConfigValue::Never, origin: ValueOrigin::Default },
-            why,
-            help,
-        ),
-    };
-    let Some(url) = text(URL) else {
-        return Err(refused(
-            URL,
-            "",
-            "a webhook needs the URL of its receiver".to_owned(),
-            "set `url` in the table of the webhook",
-        ));
-    };
-    let secret = match (text(SECRET), text(SECRET_FILE)) {
+    let secret = match (values.text(SECRET), values.text(SECRET_FILE)) {
         (Some(secret), None) => secret.to_owned(),
         (None, Some(file)) => match std::fs::read_to_string(state_dir.join(file)) {
             Ok(secret) => secret.trim().to_owned(),
             Err(error) => {
-                let help = "give a file that the manager can read";
-                return Err(refused(SECRET_FILE, file, error.to_string(), help));
+                return Err(refused(SECRET_FILE, error.to_string(), "give a file that the manager can read"));
             }
         },
         (Some(_), Some(_)) | (None, None) => {
             let why = "a webhook needs exactly one secret, which signs its deliveries".to_owned();
-            return Err(refused(SECRET, "", why, "set either `secret` or `secret_file`"));
+            return Err(refused(SECRET, why, "set either `secret` or `secret_file`"));
         }
     };
     let secret = WebhookSecret::new(&secret).map_err(|error| {
-        refused(SECRET, "…", error.to_string(), "give whsec_ followed by base64, or any other text")
+        refused(SECRET, error.to_string(), "give whsec_ followed by base64, or any other text")
     })?;
     let plan = WebhookPlan {
-        name: name.to_owned(),
+        name: values.name().to_owned(),
         url: url.to_owned(),
         secret,
-        events: list(fields.get("events").copied()).to_vec(),
-        session: text("session").map(str::to_owned),
-        scope: scope(|field| (key(field), fields.get(field).copied()))?,
-        hooks: fields.get(HOOKS).is_some_and(|setting| setting.value == ConfigValue::Flag(true)),
+        events: values.list("events").to_vec(),
+        session: values.text("session").map(str::to_owned),
+        scope: scope(|field| (values.key(field), values.get(field)))?,
+        hooks: values.get(HOOKS).is_some_and(|setting| setting.value == ConfigValue::Flag(true)),
     };
     Webhook::new(plan, allowed).map_err(|error| {
         let why = std::error::Error::source(&error)
             .map_or_else(|| error.to_string(), |why| format!("{error}: {why}"));
-        refused(URL, url, why, "give a URL that `webhooks.allow` allows")
+        refused(URL, why, "give a URL that `webhooks.allow` allows")
     })
 }
 
@@ -250,17 +192,13 @@ fn hooks(
         directory.or_else(|| home.clone()).unwrap_or_else(|| state_dir.to_string_lossy().into_owned());
     let mut environment = BTreeMap::from([("PATH".to_owned(), DEFAULT_PATH.to_owned())]);
     environment.extend(home.map(|home| ("HOME".to_owned(), home)));
-    for declared in list(layers.setting(key_of!("hooks.environment"))) {
-        match declared.split_once('=') {
-            Some((name, value)) => environment.insert(name.to_owned(), value.to_owned()),
-            // A hook inherits only those variables of the manager that the configuration names.
-            None => variable(declared).and_then(|value| environment.insert(declared.clone(), value)),
-        };
-    }
+    // A hook inherits only those variables of the manager that the configuration names.
+    let declared = layers.setting(key_of!("hooks.environment")).map_or(&[][..], ConfigEntry::list);
+    environment.extend(variables(declared, variable));
     let mut hooks = Vec::new();
     for moment in HookTrigger::ALL {
         let Some(setting) = find(moment.as_str()).and_then(|key| layers.setting(key)) else { continue };
-        let command = list(Some(setting)).to_vec();
+        let command = setting.list().to_vec();
         if command.is_empty() {
             continue;
         }
@@ -277,7 +215,7 @@ fn hooks(
         };
         hooks.push(Hook::new(moment, plan).map_err(|error| {
             let help = "give a program and its arguments, such as [\"notify-send\", \"{name} {status}\"]";
-            bad(moment.as_str(), "", setting, error.to_string(), help)
+            setting.invalid(moment.as_str(), "", error.to_string(), help)
         })?);
     }
     Ok(hooks)
@@ -304,39 +242,9 @@ where
     let Some(entry) = setting else { return Ok(Vec::new()) };
     let value = |text: &String| match text.parse::<T>() {
         Ok(value) => Ok(value.to_string()),
-        Err(error) => Err(bad(&key, text, entry, error.to_string(), help)),
+        Err(error) => Err(entry.invalid(&key, text, error.to_string(), help)),
     };
-    list(setting).iter().map(value).collect()
-}
-
-fn path(layers: &Layers, state_dir: &Path, key: &'static ConfigKey) -> Option<PathBuf> {
-    text(layers, key).filter(|path| !path.is_empty()).map(|path| state_dir.join(path))
-}
-
-fn list(setting: Option<&ConfigEntry>) -> &[String] {
-    match setting.map(|setting| &setting.value) {
-        Some(ConfigValue::List(texts)) => texts,
-        Some(
-            ConfigValue::Text(_)
-            | ConfigValue::Count(_)
-            | ConfigValue::Flag(_)
-            | ConfigValue::Span(_)
-            | ConfigValue::Never
-            | ConfigValue::Size(_)
-            | ConfigValue::Commands(_),
-        )
-        | None => &[],
-    }
-}
-
-fn bad(key: &str, text: &str, setting: &ConfigEntry, why: String, help: &str) -> ConfigError {
-    ConfigError::BadValue {
-        key: key.to_owned(),
-        text: format!("{text:?}"),
-        origin: Box::new(setting.origin.clone()),
-        why,
-        help: help.to_owned(),
-    }
+    entry.list().iter().map(value).collect()
 }
 
 #[cfg(test)]

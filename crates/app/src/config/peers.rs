@@ -4,7 +4,7 @@ use crate::config::error::ConfigError;
 use crate::config::key::{ConfigKey, key_of};
 use crate::config::layers::{ConfigEntry, Layers};
 use crate::config::origin::ValueOrigin;
-use crate::config::settings::{flag, text};
+use crate::config::settings::{flag, path, text};
 use std::path::{Path, PathBuf};
 
 /// Configuration key for the address at which other nodes reach this node.
@@ -24,7 +24,7 @@ pub struct PeerSettings {
 
 impl PeerSettings {
     pub(super) fn of(layers: &Layers, state_dir: &Path) -> Result<Self, ConfigError> {
-        let path = |key| text(layers, key).filter(|path| !path.is_empty()).map(|path| state_dir.join(path));
+        let path = |key| path(layers, state_dir, key);
         Ok(Self {
             address: address(layers)?,
             authorities: path(key_of!("node.peer_ca_file")),

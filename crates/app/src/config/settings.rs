@@ -1,8 +1,9 @@
 //! Converts the merged configuration to the settings that a manager uses.
 
+use crate::config::entry_table::EntryValues;
 use crate::config::error::ConfigError;
 use crate::config::failure_rules::FailureRules;
-use crate::config::key::{ConfigKey, key_of};
+use crate::config::key::{ConfigKey, LEVELS, key_of};
 use crate::config::kind::ConfigValue;
 use crate::config::layers::{ConfigEntry, Layers};
 use crate::config::listening::ListenSettings;
@@ -208,11 +209,7 @@ impl ManagerConfig {
             outgoing: NotificationSettings::of(layers, state_dir, |name| std::env::var(name).ok())?,
             watch: watch_patterns(layers)?,
             progress: progress_detection(layers)?,
-            failure_rules: FailureRules::read(
-                text(layers, key_of!("failure.rules"))
-                    .filter(|name| !name.is_empty())
-                    .map(|name| state_dir.join(name)),
-            ),
+            failure_rules: FailureRules::read(path(layers, state_dir, key_of!("failure.rules"))),
             runners: RunnerConfig::of(layers, |name| std::env::var(name).ok())?,
             artifacts: ArtifactLimits {
                 files: small(layers, key_of!("artifacts.max_files")),
@@ -255,13 +252,11 @@ fn below(state_dir: &Path, path: &str, otherwise: &str) -> PathBuf {
 }
 
 fn store(layers: &Layers, state_dir: &Path, stores: &Stores) -> Result<StoreChoice, ConfigError> {
-    let Some(setting) = layers.setting(key_of!("store")) else {
+    let setting = layers.setting(key_of!("store"));
+    let Some((setting, url)) = setting.and_then(|setting| Some((setting, setting.text()?))) else {
         return Ok(StoreChoice::Sqlite(state_dir.join(DATABASE)));
     };
-    let ConfigValue::Text(url) = &setting.value else {
-        return Ok(StoreChoice::Sqlite(state_dir.join(DATABASE)));
-    };
-    let other = || stores.knows(url).then(|| StoreChoice::Other(url.clone()));
+    let other = || stores.knows(url).then(|| StoreChoice::Other(url.to_owned()));
     let chosen = StoreChoice::of(url, state_dir).or_else(other);
     chosen.ok_or_else(|| bad_store(url, setting.origin.clone(), stores))
 }
@@ -308,54 +303,40 @@ fn node(layers: &Layers, state_dir: &Path) -> NodeId {
 /// Returns the path of the cluster key file. The default path is next to the user's configuration file. Returns `None`
 /// if no path is configured and the default path is unknown.
 fn cluster_key(layers: &Layers, state_dir: &Path) -> Option<PathBuf> {
-    match text(layers, key_of!("cluster_key")).filter(|path| !path.is_empty()) {
-        Some(path) => Some(state_dir.join(path)),
-        None => Some(user_file(|name| std::env::var_os(name))?.with_file_name("cluster.key")),
-    }
+    let default = || Some(user_file(|name| std::env::var_os(name))?.with_file_name("cluster.key"));
+    path(layers, state_dir, key_of!("cluster_key")).or_else(default)
 }
 
 fn labels(layers: &Layers) -> Result<BTreeSet<Capability>, ConfigError> {
     let Some(setting) = layers.setting(key_of!("node.labels")) else { return Ok(BTreeSet::new()) };
-    let ConfigValue::List(texts) = &setting.value else { return Ok(BTreeSet::new()) };
     let label = |text: &String| {
-        Capability::new(text).map_err(|error| ConfigError::BadValue {
-            key: "node.labels".to_owned(),
-            text: format!("{text:?}"),
-            origin: Box::new(setting.origin.clone()),
-            why: error.why.to_owned(),
-            help: "give labels such as [\"gpu\", \"os=linux\"]".to_owned(),
-        })
+        let help = "give labels such as [\"gpu\", \"os=linux\"]";
+        Capability::new(text)
+            .map_err(|error| setting.invalid("node.labels", text, error.why.to_owned(), help))
     };
-    texts.iter().map(label).collect()
+    setting.list().iter().map(label).collect()
 }
 
 fn progress_detection(layers: &Layers) -> Result<ProgressDetection, ConfigError> {
-    let Some(setting) = layers.setting(key_of!("progress.default")) else {
+    let key = key_of!("progress.default");
+    let (Some(setting), Some(text)) = (layers.setting(key), text(layers, key)) else {
         return Ok(ProgressDetection::default());
     };
-    let ConfigValue::Text(text) = &setting.value else { return Ok(ProgressDetection::default()) };
     let detection = ProgressDetection::named(text);
-    longhaul_engine::check_progress(&detection).map_err(|error| ConfigError::BadValue {
-        key: "progress.default".to_owned(),
-        text: format!("{text:?}"),
-        origin: Box::new(setting.origin.clone()),
-        why: error.to_string(),
-        help:
-            "give auto, fd, off, or a regular expression such as \"step (?P<done>\\\\d+)/(?P<total>\\\\d+)\""
-                .to_owned(),
+    longhaul_engine::check_progress(&detection).map_err(|error| {
+        let help =
+            "give auto, fd, off, or a regular expression such as \"step (?P<done>\\\\d+)/(?P<total>\\\\d+)\"";
+        setting.invalid(key.name, text, error.to_string(), help)
     })?;
     Ok(detection)
 }
 
 fn watch_patterns(layers: &Layers) -> Result<Vec<WatchPattern>, ConfigError> {
     let Some(setting) = layers.setting(key_of!("watch.default")) else { return Ok(Vec::new()) };
-    let ConfigValue::List(texts) = &setting.value else { return Ok(Vec::new()) };
-    let invalid = |text: &String, why: String| ConfigError::BadValue {
-        key: "watch.default".to_owned(),
-        text: format!("{text:?}"),
-        origin: Box::new(setting.origin.clone()),
-        why,
-        help: "give patterns such as [\"stderr:error=^ERROR\"], or [] for none".to_owned(),
+    let texts = setting.list();
+    let invalid = |text: &str, why: String| {
+        let help = "give patterns such as [\"stderr:error=^ERROR\"], or [] for none";
+        setting.invalid("watch.default", text, why, help)
     };
     let mut patterns = Vec::with_capacity(texts.len());
     for text in texts {
@@ -385,16 +366,12 @@ fn children(word: &str) -> Option<ChildrenPolicy> {
 }
 
 pub(super) fn text<'a>(layers: &'a Layers, key: &'static ConfigKey) -> Option<&'a str> {
-    match &layers.setting(key)?.value {
-        ConfigValue::Text(text) => Some(text),
-        ConfigValue::Count(_)
-        | ConfigValue::Flag(_)
-        | ConfigValue::Span(_)
-        | ConfigValue::Never
-        | ConfigValue::Size(_)
-        | ConfigValue::List(_)
-        | ConfigValue::Commands(_) => None,
-    }
+    layers.setting(key)?.text()
+}
+
+/// Returns the path that a key names, relative to the state directory. Returns `None` if the key is not set or empty.
+pub(super) fn path(layers: &Layers, state_dir: &Path, key: &'static ConfigKey) -> Option<PathBuf> {
+    text(layers, key).filter(|path| !path.is_empty()).map(|path| state_dir.join(path))
 }
 
 pub(super) fn flag(layers: &Layers, key: &'static ConfigKey) -> bool {
@@ -402,79 +379,49 @@ pub(super) fn flag(layers: &Layers, key: &'static ConfigKey) -> bool {
 }
 
 pub(super) fn span(layers: &Layers, key: &'static ConfigKey) -> Duration {
-    match layers.setting(key).map(|setting| &setting.value) {
-        Some(ConfigValue::Span(span)) => *span,
-        Some(
-            ConfigValue::Never
-            | ConfigValue::Count(_)
-            | ConfigValue::Flag(_)
-            | ConfigValue::Size(_)
-            | ConfigValue::Text(_)
-            | ConfigValue::List(_)
-            | ConfigValue::Commands(_),
-        )
-        | None => Duration::ZERO,
-    }
+    span_or_never(layers, key).unwrap_or_default()
+}
+
+/// Returns the environment variables that a list sets. A variable without a value is copied from the manager, or left out
+/// if the manager does not have it.
+pub(super) fn variables(
+    declared: &[String],
+    variable: &impl Fn(&str) -> Option<String>,
+) -> Vec<(String, String)> {
+    let pairs = declared.iter().filter_map(|text| match text.split_once('=') {
+        Some((name, value)) => Some((name.to_owned(), value.to_owned())),
+        None => variable(text).map(|value| (text.clone(), value)),
+    });
+    pairs.collect()
 }
 
 fn span_or_never(layers: &Layers, key: &'static ConfigKey) -> Option<Duration> {
-    match layers.setting(key).map(|setting| &setting.value) {
-        Some(ConfigValue::Span(span)) => Some(*span),
-        Some(
-            ConfigValue::Never
-            | ConfigValue::Count(_)
-            | ConfigValue::Flag(_)
-            | ConfigValue::Size(_)
-            | ConfigValue::Text(_)
-            | ConfigValue::List(_)
-            | ConfigValue::Commands(_),
-        )
-        | None => None,
-    }
+    layers.setting(key)?.span()
 }
 
 fn count_or_never(layers: &Layers, key: &'static ConfigKey) -> Option<u64> {
-    match layers.setting(key).map(|setting| &setting.value) {
-        Some(ConfigValue::Count(count)) => Some(*count),
-        Some(
-            ConfigValue::Never
-            | ConfigValue::Span(_)
-            | ConfigValue::Flag(_)
-            | ConfigValue::Size(_)
-            | ConfigValue::Text(_)
-            | ConfigValue::List(_)
-            | ConfigValue::Commands(_),
-        )
-        | None => None,
-    }
+    let ConfigValue::Count(count) = layers.setting(key)?.value else { return None };
+    Some(count)
 }
 
 /// Returns the resource limits for commands on each level. A configured 0 means no limit.
 fn level_limits(layers: &Layers) -> BTreeMap<Level, ResourceLimits> {
-    let mut all: BTreeMap<Level, ResourceLimits> = BTreeMap::new();
-    for (level, name, setting) in layers.levels() {
-        let limits = all.entry(Level(level)).or_default();
-        let limit = match setting.value {
-            ConfigValue::Span(span) => span.as_secs(),
-            ConfigValue::Count(_)
-            | ConfigValue::Size(_)
-            | ConfigValue::Flag(_)
-            | ConfigValue::Never
-            | ConfigValue::Text(_)
-            | ConfigValue::List(_)
-            | ConfigValue::Commands(_) => ConfigEntry::number(setting),
+    let limits_of = |values: EntryValues<'_>| {
+        let limit = |field: &str| {
+            let entry = values.get(field)?;
+            let limit = entry.span().map_or_else(|| entry.number(), |span| span.as_secs());
+            Some(limit).filter(|limit| *limit > 0)
         };
-        let limit = Some(limit).filter(|limit| *limit > 0);
-        match name {
-            "cpu" => limits.cpu_seconds = limit,
-            "file_size" => limits.file_bytes = limit,
-            "memory" => limits.memory_bytes = limit,
-            "open_files" => limits.open_files = limit,
-            "processes" => limits.processes = limit,
-            _ => {}
-        }
-    }
-    all
+        let limits = ResourceLimits {
+            cpu_seconds: limit("cpu"),
+            memory_bytes: limit("memory"),
+            open_files: limit("open_files"),
+            processes: limit("processes"),
+            file_bytes: limit("file_size"),
+        };
+        Some((Level(values.name().parse().ok()?), limits))
+    };
+    layers.entries(&LEVELS).into_iter().filter_map(limits_of).collect()
 }
 
 /// Returns a limit from the configuration. Returns `None` if the value is 0, which means no limit.

@@ -1,10 +1,10 @@
 //! Formats the configuration as TOML, JSON and JSON Schema.
 
-use crate::config::key::{ConfigKey, KEYS, LEVEL_FIELDS, LEVELS, SLOTS, SLOTS_MEANING};
+use crate::config::entry_table::{EntryTable, TABLES};
+use crate::config::key::{ConfigKey, KEYS, SLOTS, SLOTS_MEANING};
 use crate::config::kind::{ConfigValue, RawValue, ValueKind};
 use crate::config::layers::{ConfigEntry, Layers};
-use crate::config::notifications::{WEBHOOK_FIELDS, WEBHOOKS, is_secret};
-use crate::config::runners::{RUNNER_FIELDS, RUNNERS};
+use crate::config::notifications::is_secret;
 use crate::stores::is_own;
 use serde_json::{Map, json};
 use std::fmt::Write;
@@ -49,58 +49,52 @@ pub fn show_json(layers: &Layers) -> serde_json::Value {
 /// Returns the JSON Schema of a configuration file.
 #[must_use]
 pub fn schema() -> serde_json::Value {
-    let mut properties = Map::new();
-    for key in KEYS {
-        let (table, name) = key.name.split_once('.').unwrap_or(("", key.name));
-        let place = if table.is_empty() {
-            &mut properties
-        } else {
-            let table = properties.entry(table).or_insert_with(
-                || json!({ "type": "object", "properties": {}, "additionalProperties": false }),
-            );
-            match table.get_mut("properties").and_then(serde_json::Value::as_object_mut) {
-                Some(properties) => properties,
-                None => continue,
-            }
-        };
-        place.insert(name.to_owned(), schema_of(key));
-    }
-    let slots = json!({
-        "type": "object",
-        "description": SLOTS_MEANING,
-        "additionalProperties": { "type": "integer", "minimum": 0 },
-    });
-    let keys = properties.get_mut("keys").and_then(|table| table.pointer_mut("/properties"));
-    if let Some(keys) = keys.and_then(serde_json::Value::as_object_mut) {
-        keys.insert("limit".to_owned(), slots);
-    }
-    let limits = properties.get_mut("limits").and_then(|table| table.pointer_mut("/properties"));
-    if let Some(limits) = limits.and_then(serde_json::Value::as_object_mut) {
-        limits.insert("level".to_owned(), schema_of_levels());
-    }
-    properties.insert(WEBHOOKS.to_owned(), schema_of_webhooks());
-    if let Some(runners) = properties.get_mut(RUNNERS).and_then(serde_json::Value::as_object_mut) {
-        runners.insert("patternProperties".to_owned(), schema_of_runners());
-    }
-    json!({
+    let mut schema = json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "longhaul configuration",
         "type": "object",
-        "properties": properties,
+        "properties": {},
         "additionalProperties": false,
-    })
+    });
+    for key in KEYS {
+        let (table, name) = key.name.rsplit_once('.').unwrap_or(("", key.name));
+        let properties = table_of(&mut schema, table).and_then(|table| table.get_mut("properties"));
+        if let Some(properties) = properties.and_then(serde_json::Value::as_object_mut) {
+            properties.insert(name.to_owned(), schema_of(key));
+        }
+    }
+    if let Some(slots) = table_of(&mut schema, SLOTS) {
+        slots.insert("description".to_owned(), SLOTS_MEANING.into());
+        slots.insert("additionalProperties".to_owned(), json!({ "type": "integer", "minimum": 0 }));
+    }
+    for table in TABLES {
+        if let Some(entries) = table_of(&mut schema, table.name) {
+            entries.insert("description".to_owned(), table.meaning.into());
+            entries.insert("patternProperties".to_owned(), json!({ table.pattern: schema_of_entry(table) }));
+        }
+    }
+    schema
+}
+
+/// Returns the schema of a table, and adds it if it does not exist yet. An empty name stands for the whole
+/// configuration. Always returns `Some`, because all tables have properties.
+fn table_of<'a>(
+    mut schema: &'a mut serde_json::Value,
+    table: &str,
+) -> Option<&'a mut Map<String, serde_json::Value>> {
+    for name in table.split('.').filter(|name| !name.is_empty()) {
+        let properties = schema.get_mut("properties")?.as_object_mut()?;
+        schema = properties
+            .entry(name)
+            .or_insert_with(|| json!({ "type": "object", "properties": {}, "additionalProperties": false }));
+    }
+    schema.as_object_mut()
 }
 
 fn all(layers: &Layers) -> impl Iterator<Item = (String, Option<&ConfigEntry>)> {
     let fixed = KEYS.iter().map(|key| (key.name.to_owned(), layers.setting(key)));
     let slots = layers.slots().map(|(pattern, setting)| (format!("{SLOTS}.{pattern:?}"), Some(setting)));
-    let levels =
-        layers.levels().map(|(level, name, setting)| (format!("{LEVELS}.{level}.{name}"), Some(setting)));
-    let webhooks =
-        layers.webhooks().map(|(name, field, setting)| (format!("{WEBHOOKS}.{name}.{field}"), Some(setting)));
-    let runners =
-        layers.runners().map(|(name, field, setting)| (format!("{RUNNERS}.{name}.{field}"), Some(setting)));
-    fixed.chain(slots).chain(levels).chain(webhooks).chain(runners)
+    fixed.chain(slots).chain(layers.entry_values().map(|(name, setting)| (name, Some(setting))))
 }
 
 /// Returns the URL of a store without its secrets.
@@ -130,7 +124,7 @@ pub(super) fn without_password(url: &str) -> String {
 }
 
 /// Returns a configuration value without its secrets.
-fn unsecret(name: &str, value: &ConfigValue) -> ConfigValue {
+pub(super) fn unsecret(name: &str, value: &ConfigValue) -> ConfigValue {
     match value {
         ConfigValue::Text(_) if is_secret(name) => ConfigValue::Text("…".to_owned()),
         ConfigValue::Text(url) if name == "store" => ConfigValue::Text(without_password(url)),
@@ -158,50 +152,16 @@ fn plain(value: &ConfigValue) -> serde_json::Value {
     }
 }
 
-fn schema_of_webhooks() -> serde_json::Value {
-    let fields = schemas_of(WEBHOOK_FIELDS.iter().map(|field| (field.name, field.kind, field.meaning)));
-    json!({
-        "type": "object",
-        "description": "webhooks, each with its name",
-        "patternProperties": {
-            "^[A-Za-z0-9_-]{1,64}$": { "type": "object", "properties": fields, "additionalProperties": false },
-        },
-        "additionalProperties": false,
-    })
-}
-
-/// Returns the schema of the runner tables, under the pattern that the names of runners match.
-fn schema_of_runners() -> serde_json::Value {
-    let fields = schemas_of(RUNNER_FIELDS.iter().map(|field| (field.name, field.kind, field.meaning)));
-    json!({
-        "^[A-Za-z0-9_-]{1,64}$": { "type": "object", "properties": fields, "additionalProperties": false },
-    })
-}
-
-fn schemas_of(
-    fields: impl Iterator<Item = (&'static str, ValueKind, &'static str)>,
-) -> Map<String, serde_json::Value> {
-    fields
-        .map(|(name, kind, meaning)| {
-            let mut schema = schema_of_kind(kind);
-            if let Some(schema) = schema.as_object_mut() {
-                schema.insert("description".to_owned(), json!(meaning));
-            }
-            (name.to_owned(), schema)
-        })
-        .collect()
-}
-
-fn schema_of_levels() -> serde_json::Value {
-    let fields = schemas_of(LEVEL_FIELDS.iter().map(|field| (field.name, field.kind, field.meaning)));
-    json!({
-        "type": "object",
-        "description": "resource limits of a command by its level, unless its launch sets them",
-        "patternProperties": {
-            "^[0-9]+$": { "type": "object", "properties": fields, "additionalProperties": false },
-        },
-        "additionalProperties": false,
-    })
+fn schema_of_entry(table: &EntryTable) -> serde_json::Value {
+    let fields = table.fields.iter().map(|field| {
+        let mut schema = schema_of_kind(field.kind);
+        if let Some(schema) = schema.as_object_mut() {
+            schema.insert("description".to_owned(), json!(field.meaning));
+        }
+        (field.name.to_owned(), schema)
+    });
+    let fields: Map<String, serde_json::Value> = fields.collect();
+    json!({ "type": "object", "properties": fields, "additionalProperties": false })
 }
 
 fn schema_of_kind(kind: ValueKind) -> serde_json::Value {
@@ -288,18 +248,13 @@ mod tests {
             writeln!(page, "| `{name}`{star} | {value} | {default} | {meaning} |").unwrap();
         }
         writeln!(page, "| `{SLOTS}.KEY` | number | – | {SLOTS_MEANING} |").unwrap();
-        for field in LEVEL_FIELDS {
-            let (name, value, meaning) = (field.name, value_of(field.kind), field.meaning);
-            writeln!(page, "| `{LEVELS}.N.{name}` | {value} | – | limit of commands on level N: {meaning} |")
-                .unwrap();
-        }
-        for field in WEBHOOK_FIELDS {
-            let (name, value, meaning) = (field.name, value_of(field.kind), field.meaning);
-            writeln!(page, "| `webhook.NAME.{name}` * | {value} | – | {meaning} |").unwrap();
-        }
-        for field in RUNNER_FIELDS {
-            let (name, value, meaning) = (field.name, value_of(field.kind), field.meaning);
-            writeln!(page, "| `{RUNNERS}.NAME.{name}` * | {value} | – | {meaning} |").unwrap();
+        for table in TABLES {
+            let star = if table.trust == KeyAuthority::User { " *" } else { "" };
+            for field in table.fields {
+                let (key, value, meaning) =
+                    (table.key(table.placeholder, field.name), value_of(field.kind), field.meaning);
+                writeln!(page, "| `{key}`{star} | {value} | – | {meaning} |").unwrap();
+            }
         }
         page
     }

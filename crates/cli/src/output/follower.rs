@@ -3,15 +3,9 @@
 use crate::arguments::StreamName;
 use crate::client::{Client, FrameStream, RequestPath};
 use crate::failure::CliError;
+use crate::reconnection::Reconnection;
 use crate::value::DurationArg;
 use longhaul_wire::output::{FrameKind, OutputFrame};
-use std::time::Duration;
-use tokio::time::{Instant, sleep};
-
-/// Time limit for reconnecting to a manager after the connection was lost.
-const RECONNECT_TIMEOUT: Duration = Duration::from_secs(15);
-/// Delay between two attempts to reconnect.
-const STEP: Duration = Duration::from_millis(100);
 
 /// Selection of the output that is read.
 #[derive(Clone, Debug, Default)]
@@ -54,12 +48,12 @@ pub(crate) struct OutputFollower<'a> {
     frames: Option<FrameStream>,
     /// Offset of the next chunk; `None` until the first chunk has been read.
     next: Option<u64>,
-    lost_since: Option<Instant>,
+    reconnection: Reconnection,
 }
 
 impl<'a> OutputFollower<'a> {
     pub(crate) const fn new(client: &'a Client, asked: FollowRequest) -> Self {
-        Self { client, asked, frames: None, next: None, lost_since: None }
+        Self { client, asked, frames: None, next: None, reconnection: Reconnection::none() }
     }
 
     /// Returns the next chunk. Returns `None` at the end of the output.
@@ -71,7 +65,7 @@ impl<'a> OutputFollower<'a> {
             match self.next_frame().await {
                 Ok(None) => return Ok(None),
                 Ok(Some(frame)) => {
-                    self.lost_since = None;
+                    self.reconnection.end();
                     if let Some(piece) = self.piece(frame) {
                         return Ok(Some(piece));
                     }
@@ -162,15 +156,10 @@ impl<'a> OutputFollower<'a> {
     /// Waits for a short time before the next attempt to reconnect. Returns the failure if another attempt cannot help
     /// or if the time limit has passed.
     async fn survive(&mut self, failure: CliError) -> Result<(), CliError> {
-        let never_connected = self.frames.take().is_none() && self.lost_since.is_none();
+        let never_connected = self.frames.take().is_none() && !self.reconnection.has_begun();
         if !self.asked.follow || !failure.is_passing() || never_connected {
             return Err(failure);
         }
-        let since = *self.lost_since.get_or_insert_with(Instant::now);
-        if since.elapsed() > RECONNECT_TIMEOUT {
-            return Err(failure);
-        }
-        sleep(STEP).await;
-        Ok(())
+        self.reconnection.survive(failure).await
     }
 }

@@ -4,7 +4,7 @@ use super::handover::{hand_over, left_open};
 use super::run::print_end;
 use crate::client::RequestPath;
 use crate::dispatch::VerbContext;
-use crate::exit_code::{CTRL_C, DONE, INTERNAL_ERROR, of_process};
+use crate::exit_code::{CTRL_C, DONE, ExitCodeMode, INTERNAL_ERROR, of_failure, of_process};
 use crate::failure::CliError;
 use crate::output::{FollowRequest, OutputFollower, OutputPiece, pass_through};
 use crate::render::{bytes, label, short, waiting_line};
@@ -78,6 +78,24 @@ pub(super) async fn follow_in_foreground(
     let streams = (tokio::io::stdout(), tokio::io::stderr());
     let input = hands_over.then(tokio::io::stdin);
     accompany_with(context, process, async || signals.next().await, input, streams).await
+}
+
+/// Shows the output of a process that was launched again, like [`follow_in_foreground`]. The exit code describes how the
+/// process ended even if its output cannot be shown.
+pub(super) async fn follow_relaunched(
+    context: &VerbContext,
+    process: ProcessView,
+    signals: ForegroundSignals,
+    hands_over: bool,
+) -> Result<i32, CliError> {
+    match follow_in_foreground(context, process, signals, hands_over).await {
+        Err(failure) => {
+            let code = of_failure(&failure, ExitCodeMode::PassThrough);
+            context.console.complain(failure);
+            Ok(code)
+        }
+        code => code,
+    }
 }
 
 /// Implements [`follow_in_foreground`]. The sources of signals and input and the output streams are parameters, for

@@ -1,12 +1,12 @@
 //! Implements `rerun-failed`.
 
-use super::foreground::{ForegroundSignals, follow_in_foreground};
+use super::foreground::{ForegroundSignals, follow_relaunched};
 use super::handover::note_ignored_input;
 use super::run::announce;
 use crate::arguments::RerunFailedArgs;
 use crate::client::RequestPath;
 use crate::dispatch::VerbContext;
-use crate::exit_code::{DONE, ExitCodeMode, of_failure};
+use crate::exit_code::DONE;
 use crate::failure::CliError;
 use crate::shell_word::shell_line;
 use longhaul_view::clean_label;
@@ -39,13 +39,6 @@ pub(crate) async fn rerun_failed(context: &VerbContext, args: &RerunFailedArgs) 
     console.hint(&format!("runs {tests} again: {line}"));
     match signals {
         None => announce(context, LaunchReply { process, ..LaunchReply::default() }).await,
-        Some(signals) => match follow_in_foreground(context, process, signals, false).await {
-            Err(failure) => {
-                let code = of_failure(&failure, ExitCodeMode::PassThrough);
-                context.console.complain(failure);
-                Ok(code)
-            }
-            code => code,
-        },
+        Some(signals) => follow_relaunched(context, process, signals, false).await,
     }
 }

@@ -1,13 +1,13 @@
 //! Implements `restart`.
 
-use super::foreground::{ForegroundSignals, follow_in_foreground};
+use super::foreground::{ForegroundSignals, follow_relaunched};
 use super::handover::{is_piped, left_open, note_ignored_input};
 use super::run::{announce, untold};
 use super::{check_expected, complained, first_failed};
 use crate::arguments::{RestartArgs, RevisionArgs};
 use crate::client::RequestPath;
 use crate::dispatch::VerbContext;
-use crate::exit_code::{DONE, ExitCodeMode, of_failure};
+use crate::exit_code::DONE;
 use crate::failure::CliError;
 use crate::render::{label, short};
 use crate::status::ParsedStatus;
@@ -53,22 +53,13 @@ pub(crate) async fn restart(context: &VerbContext, args: &RestartArgs) -> Result
     };
     let signals = ForegroundSignals::new()?;
     let launched = again(context, id, args.expected).await?;
-    // The process has been launched. From this point on, the exit code therefore describes how the process ended, even
-    // if a later step fails.
     let open = input_left_open(&launched.process);
     let hands_over = open.is_some() && is_piped();
     if !hands_over {
         print_input_hint(context, open);
         note_ignored_input(context, NO_INPUT);
     }
-    match follow_in_foreground(context, launched.process, signals, hands_over).await {
-        Err(failure) => {
-            let code = of_failure(&failure, ExitCodeMode::PassThrough);
-            context.console.complain(failure);
-            Ok(code)
-        }
-        code => code,
-    }
+    follow_relaunched(context, launched.process, signals, hands_over).await
 }
 
 /// Returns a hint if the restarted command reads its input from a pipe. The input that was forwarded to the original

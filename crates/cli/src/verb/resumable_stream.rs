@@ -2,13 +2,7 @@
 
 use crate::client::{Client, EventStream, RequestPath, ServerEvent};
 use crate::failure::CliError;
-use std::time::Duration;
-use tokio::time::{Instant, sleep};
-
-/// Time limit for reconnecting to a manager after the connection was lost.
-const RECONNECT_TIMEOUT: Duration = Duration::from_secs(15);
-/// Delay between two attempts to reconnect.
-const STEP: Duration = Duration::from_millis(100);
+use crate::reconnection::Reconnection;
 
 /// Event stream that reconnects after a broken connection and resumes after the last received event.
 pub(super) struct ResumableStream<'a> {
@@ -18,7 +12,7 @@ pub(super) struct ResumableStream<'a> {
     stream: Option<EventStream>,
     after: Option<String>,
     was_connected: bool,
-    lost_since: Option<Instant>,
+    reconnection: Reconnection,
 }
 
 impl<'a> ResumableStream<'a> {
@@ -26,7 +20,15 @@ impl<'a> ResumableStream<'a> {
     /// answered for too long.
     pub(super) fn new(client: &'a Client, path: RequestPath, after: Option<String>, follow: bool) -> Self {
         let path = path.with("format", "sse").with("follow", if follow { "true" } else { "false" });
-        Self { client, path, follow, stream: None, after, was_connected: false, lost_since: None }
+        Self {
+            client,
+            path,
+            follow,
+            stream: None,
+            after,
+            was_connected: false,
+            reconnection: Reconnection::none(),
+        }
     }
 
     /// Returns the next event. If the stream does not follow new events, returns `None` after the last past event.
@@ -37,7 +39,7 @@ impl<'a> ResumableStream<'a> {
         loop {
             match self.next_sent().await {
                 Ok(Some(sent)) => {
-                    self.lost_since = None;
+                    self.reconnection.end();
                     if sent.id.is_some() {
                         self.after.clone_from(&sent.id);
                     }
@@ -72,11 +74,6 @@ impl<'a> ResumableStream<'a> {
         if !self.follow || !failure.is_passing() || !self.was_connected {
             return Err(failure);
         }
-        let since = *self.lost_since.get_or_insert_with(Instant::now);
-        if since.elapsed() > RECONNECT_TIMEOUT {
-            return Err(failure);
-        }
-        sleep(STEP).await;
-        Ok(())
+        self.reconnection.survive(failure).await
     }
 }

@@ -8,6 +8,7 @@ use crate::client::RequestPath;
 use crate::dispatch::VerbContext;
 use crate::exit_code::{DONE, WAIT_TIMED_OUT, of_process};
 use crate::failure::CliError;
+use crate::reconnection::Reconnection;
 use crate::render::{ended_line, label, waiting_line};
 use crate::status::ParsedStatus;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -17,9 +18,7 @@ use serde::Serialize;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
-/// Time limit for reconnecting to a manager after the connection was lost.
-const RECONNECT_TIMEOUT: Duration = Duration::from_secs(15);
-/// Delay between two attempts to reconnect.
+/// Delay that avoids a busy loop.
 const STEP: Duration = Duration::from_millis(100);
 /// Delay before a request is repeated because the store did not answer.
 const RETRY_DELAY: Duration = Duration::from_millis(500);
@@ -99,8 +98,7 @@ pub(crate) async fn wait(context: &VerbContext, args: &WaitArgs) -> Result<i32, 
             break;
         }
         if nothing_new && !reply.timed_out {
-            // The manager returned early for a reason that this version of the program does not know. The delay avoids
-            // a busy loop.
+            // The manager returned early for a reason that this version of the program does not know.
             sleep(STEP).await;
         }
     }
@@ -114,7 +112,7 @@ pub(super) async fn with_retries(
     path: &RequestPath,
     time_limit: Option<Duration>,
 ) -> Result<WaitReply, CliError> {
-    let mut lost_since = None;
+    let mut reconnection = Reconnection::none();
     loop {
         let failure = match context.client.fetch_slowly(path, time_limit).await {
             Err(failure) if failure.is_passing() => failure,
@@ -122,14 +120,10 @@ pub(super) async fn with_retries(
         };
         // If no manager answered the first request, the client has already tried to start one, so a retry would not
         // help.
-        if matches!(failure, CliError::Down { .. }) && lost_since.is_none() {
+        if matches!(failure, CliError::Down { .. }) && !reconnection.has_begun() {
             return Err(failure);
         }
-        let since = *lost_since.get_or_insert_with(Instant::now);
-        if since.elapsed() > RECONNECT_TIMEOUT {
-            return Err(failure);
-        }
-        sleep(STEP).await;
+        reconnection.survive(failure).await?;
     }
 }
 

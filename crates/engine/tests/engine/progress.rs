@@ -1,8 +1,8 @@
 use crate::attention::adjusted;
 use crate::world::{World, command, percent, reported, seconds};
 use longhaul_domain::{
-    Condition, EtaSource, LiveStats, ProcessName, Progress, ProgressDetection, ProjectName, SilencePolicy,
-    Spec, Stage, Status,
+    Action, Condition, EtaSource, LiveStats, ProcessId, ProcessName, Progress, ProgressDetection,
+    ProgressReport, ProjectName, SilencePolicy, Spec, Stage, State, Status,
 };
 use longhaul_engine::EngineError;
 use longhaul_engine::ports::{Clock, OutputSource};
@@ -13,16 +13,62 @@ fn detecting(words: &str, detection: &str) -> Spec {
 }
 
 impl World {
-    async fn live_stats(&self, id: longhaul_domain::ProcessId) -> LiveStats {
+    async fn live_stats(&self, id: ProcessId) -> LiveStats {
         self.stored(id).await.live_stats
     }
 
-    async fn progress(&self, id: longhaul_domain::ProcessId) -> Option<f64> {
+    async fn progress(&self, id: ProcessId) -> Option<f64> {
         self.live_stats(id).await.progress.map(Progress::percent)
     }
 
-    async fn eta(&self, id: longhaul_domain::ProcessId) -> Option<(Duration, EtaSource)> {
+    async fn eta(&self, id: ProcessId) -> Option<(Duration, EtaSource)> {
         self.live_stats(id).await.eta(self.clock.now())
+    }
+
+    /// Launches a command that runs, and whose progress is detected in this way.
+    async fn detect(&self, detection: &str) -> ProcessId {
+        self.started(detecting("run", detection)).await
+    }
+
+    async fn started(&self, spec: Spec) -> ProcessId {
+        let id = self.launch_spec(spec).await;
+        self.pass(seconds(1)).await;
+        id
+    }
+
+    /// Writes output, and returns the progress after it was read.
+    async fn progress_after(&self, id: ProcessId, text: &str) -> Option<f64> {
+        self.says(id, OutputSource::Stdout, text).await;
+        self.pass(seconds(2)).await;
+        self.progress(id).await
+    }
+
+    async fn reports(&self, id: ProcessId, lines: &[u8]) {
+        self.spawner.output().write_progress(self.key(id).await, lines);
+        self.pass(seconds(2)).await;
+    }
+
+    /// Runs a command for some time, until it exits with this code.
+    async fn run_for(&self, spec: Spec, time: u64, code: i32) {
+        let id = self.launch_spec(spec).await;
+        self.pass(seconds(time)).await;
+        self.spawner.exit(self.key(id).await, code);
+        self.end(id).await;
+    }
+
+    /// Crashes the manager. The next one must know the live statistics, and write nothing.
+    async fn is_known_after_a_crash(&mut self, id: ProcessId) {
+        let before = self.stored(id).await;
+        self.crash().await;
+        self.pass(seconds(5)).await;
+        let after = self.stored(id).await;
+        assert_eq!((before.live_stats, before.revision), (after.live_stats, after.revision));
+    }
+
+    /// Stops the manager as a kill does. The next one starts with `crash`.
+    async fn lose_manager(&self) {
+        self.engine.abandon();
+        self.settle().await;
     }
 }
 
@@ -42,16 +88,14 @@ async fn progress_in_the_output_is_known_within_a_second_if_it_was_asked_for() {
     assert_eq!(source, EtaSource::Progress);
     assert_eq!(world.live_stats(auto).await.last_heartbeat, None, "output is no report");
     world.says(auto, OutputSource::Stdout, "I am 100% sure\n").await;
-    world.says(auto, OutputSource::Stdout, "\x1b]9;4;1;60\x07").await;
-    world.pass(seconds(2)).await;
-    assert_eq!(world.progress(auto).await, Some(45.0), "another bar does not disturb");
+    let after = world.progress_after(auto, "\x1b]9;4;1;60\x07").await;
+    assert_eq!(after, Some(45.0), "another bar does not disturb");
 }
 
 #[tokio::test(start_paused = true)]
 async fn pattern_of_the_user_and_terminal_sequences_are_read_and_a_new_phase_may_go_back() {
     let world = World::new().await;
-    let id = world.launch_spec(detecting("run", r"row (?P<done>\d+) of (?P<total>\d+)")).await;
-    world.pass(seconds(1)).await;
+    let id = world.detect(r"row (?P<done>\d+) of (?P<total>\d+)").await;
     for (text, progress) in [
         ("row 25 of 50\n", 50.0),
         ("row 20 of 50\n", 50.0),
@@ -59,33 +103,22 @@ async fn pattern_of_the_user_and_terminal_sequences_are_read_and_a_new_phase_may
         ("row 1 of 50\n", 2.0),
         ("\x1b]9;4;1;60\x07\n", 2.0),
     ] {
-        world.says(id, OutputSource::Stdout, text).await;
-        world.pass(seconds(2)).await;
-        assert_eq!(world.progress(id).await, Some(progress), "{text}");
+        assert_eq!(world.progress_after(id, text).await, Some(progress), "{text}");
     }
-    let terminal = world.launch_spec(detecting("run", "auto")).await;
-    world.pass(seconds(1)).await;
-    world.says(terminal, OutputSource::Stdout, "\x1b]9;4;1;60\x07").await;
-    world.pass(seconds(2)).await;
-    assert_eq!(world.progress(terminal).await, Some(60.0));
+    let terminal = world.detect("auto").await;
+    assert_eq!(world.progress_after(terminal, "\x1b]9;4;1;60\x07").await, Some(60.0));
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_next_manager_knows_the_progress_and_writes_nothing_that_is_known() {
     let mut world = World::new().await;
-    let id = world.launch_spec(detecting("run", "auto")).await;
-    world.pass(seconds(1)).await;
+    let id = world.detect("auto").await;
     for percent in [10, 40, 70] {
-        world.says(id, OutputSource::Stdout, &format!("Progress: {percent}%\n")).await;
-        world.pass(seconds(3)).await;
+        world.progress_after(id, &format!("Progress: {percent}%\n")).await;
+        world.pass(seconds(1)).await;
     }
-    let before = world.stored(id).await;
-    world.crash().await;
-    world.pass(seconds(5)).await;
-    let after = world.stored(id).await;
-    assert_eq!((before.live_stats, before.revision), (after.live_stats, after.revision));
-    world.engine.abandon();
-    world.settle().await;
+    world.is_known_after_a_crash(id).await;
+    world.lose_manager().await;
     world.says(id, OutputSource::Stdout, "Progress: 80%\n").await;
     world.crash().await;
     world.pass(seconds(2)).await;
@@ -95,28 +128,28 @@ async fn the_next_manager_knows_the_progress_and_writes_nothing_that_is_known() 
 #[tokio::test(start_paused = true)]
 async fn report_of_the_worker_outranks_its_output() {
     let world = World::new().await;
-    let id = world.launch_spec(detecting("run", "auto")).await;
-    world.pass(seconds(1)).await;
-    world.says(id, OutputSource::Stdout, "Progress: 10%\n").await;
-    world.pass(seconds(2)).await;
+    let id = world.detect("auto").await;
+    world.progress_after(id, "Progress: 10%\n").await;
     world.ask(id, percent(30.0)).await.unwrap();
-    world.says(id, OutputSource::Stdout, "Progress: 90%\n").await;
-    world.pass(seconds(2)).await;
-    assert_eq!(world.progress(id).await, Some(30.0));
+    assert_eq!(world.progress_after(id, "Progress: 90%\n").await, Some(30.0));
 }
 
 #[tokio::test(start_paused = true)]
-async fn last_progress_is_stored_with_the_end_of_a_failed_command() {
+async fn last_progress_is_read_before_the_end_and_stored_with_it() {
     let world = World::new().await;
-    let id = world.launch_spec(detecting("run", "auto")).await;
-    world.pass(seconds(2)).await;
-    let key = world.key(id).await;
-    world.spawner.output().write(key, OutputSource::Stdout, b"Progress: 62%\n");
-    world.spawner.exit(key, 3);
-    assert_eq!(world.end(id).await, Status::Failed);
-    let ended = world.stored(id).await;
-    let longhaul_domain::State::Ended(end) = &ended.process.state else { panic!("{ended:?}") };
-    assert_eq!(end.live_stats.progress.map(Progress::percent), Some(62.0));
+    for (detection, output, lines) in
+        [("auto", "Progress: 62%\n", ""), ("fd", "", "{\"done\":62,\"total\":100}\n")]
+    {
+        let id = world.detect(detection).await;
+        let key = world.key(id).await;
+        world.spawner.output().write(key, OutputSource::Stdout, output.as_bytes());
+        world.spawner.output().write_progress(key, lines.as_bytes());
+        world.spawner.exit(key, 3);
+        assert_eq!(world.end(id).await, Status::Failed);
+        let ended = world.stored(id).await;
+        let State::Ended(end) = &ended.process.state else { panic!("{ended:?}") };
+        assert_eq!(end.live_stats.progress.map(Progress::percent), Some(62.0), "{detection}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -139,16 +172,9 @@ fn named(words: &str, name: &str, project: Option<&str>) -> Spec {
 #[tokio::test(start_paused = true)]
 async fn remaining_time_is_estimated_from_earlier_runs_of_the_same_project_and_name() {
     let world = World::new().await;
-    for after in [30, 100, 60] {
-        let id = world.launch_spec(named("run", "build", Some("shop"))).await;
-        world.pass(seconds(after)).await;
-        world.spawner.exit(world.key(id).await, 0);
-        world.end(id).await;
+    for (time, code) in [(30, 0), (100, 0), (60, 0), (900, 1)] {
+        world.run_for(named("run", "build", Some("shop")), time, code).await;
     }
-    let failed = world.launch_spec(named("run", "build", Some("shop"))).await;
-    world.pass(seconds(900)).await;
-    world.spawner.exit(world.key(failed).await, 1);
-    world.end(failed).await;
     let id = world.launch_spec(named("run", "build", Some("shop"))).await;
     let others = [("build", None), ("test", Some("shop")), ("build", Some("other"))];
     let mut strangers = Vec::new();
@@ -169,10 +195,7 @@ async fn remaining_time_is_estimated_from_earlier_runs_of_the_same_project_and_n
 #[tokio::test(start_paused = true)]
 async fn progress_of_this_run_replaces_the_estimate_from_earlier_runs() {
     let mut world = World::new().await;
-    let first = world.launch_spec(named("run", "build", None)).await;
-    world.pass(seconds(100)).await;
-    world.spawner.exit(world.key(first).await, 0);
-    world.end(first).await;
+    world.run_for(named("run", "build", None), 100, 0).await;
     let id = world.launch_spec(named("run", "build", None)).await;
     world.pass(seconds(10)).await;
     assert_eq!(world.eta(id).await.unwrap().1, EtaSource::History);
@@ -191,7 +214,7 @@ async fn estimate_is_no_sign_of_life_of_a_reporter() {
     let world = World::new().await;
     let first = world.launch_spec(Spec { name: named("x", "sync", None).name, ..reported(|_| {}) }).await;
     world.pass(seconds(100)).await;
-    world.ask(first, longhaul_domain::Action::Complete { result: None }).await.unwrap();
+    world.ask(first, Action::Complete { result: None }).await.unwrap();
     let spec = Spec {
         name: named("x", "sync", None).name,
         ..reported(|reported| reported.heartbeat = Some(seconds(60)))
@@ -207,8 +230,7 @@ async fn work_whose_progress_stops_is_stalled_until_it_advances() {
     let world = World::new().await;
     let silence = SilencePolicy { idle_after: None, stall_after: Some(seconds(60)) };
     let id = world.launch_spec(Spec { silence, ..detecting("run", "auto") }).await;
-    let other = world.launch_spec(Spec { silence, ..detecting("run", "auto") }).await;
-    world.pass(seconds(1)).await;
+    let other = world.started(Spec { silence, ..detecting("run", "auto") }).await;
     world.says(id, OutputSource::Stdout, "Progress: 40%\n").await;
     for second in 0..70 {
         world.says(id, OutputSource::Stdout, &format!("still here {second}\n")).await;
@@ -218,12 +240,11 @@ async fn work_whose_progress_stops_is_stalled_until_it_advances() {
     assert!(world.holds(id, Condition::Stalled).await);
     assert!(!world.holds(other, Condition::Stalled).await, "without progress, output ends the silence");
     let stage = Some(Stage::new("copy").unwrap());
-    let report = longhaul_domain::ProgressReport { stage, ..longhaul_domain::ProgressReport::default() };
-    world.ask(id, longhaul_domain::Action::Progress(report)).await.unwrap();
+    let report = ProgressReport { stage, ..ProgressReport::default() };
+    world.ask(id, Action::Progress(report)).await.unwrap();
     world.pass(seconds(5)).await;
     assert!(world.holds(id, Condition::Stalled).await, "a new stage is no advance");
-    world.says(id, OutputSource::Stdout, "Progress: 41%\n").await;
-    world.pass(seconds(2)).await;
+    world.progress_after(id, "Progress: 41%\n").await;
     assert!(!world.holds(id, Condition::Stalled).await);
     world.says(id, OutputSource::Stdout, "Progress: 100%\n").await;
     for _ in 0..70 {
@@ -237,13 +258,12 @@ async fn work_whose_progress_stops_is_stalled_until_it_advances() {
 async fn paused_work_does_not_stall() {
     let world = World::new().await;
     let silence = SilencePolicy { idle_after: None, stall_after: Some(seconds(60)) };
-    let id = world.launch_spec(Spec { silence, ..detecting("run", "auto") }).await;
-    world.pass(seconds(1)).await;
+    let id = world.started(Spec { silence, ..detecting("run", "auto") }).await;
     world.says(id, OutputSource::Stdout, "Progress: 40%\n").await;
     world.pass(seconds(50)).await;
-    world.ask(id, longhaul_domain::Action::Pause).await.unwrap();
+    world.ask(id, Action::Pause).await.unwrap();
     world.pass(seconds(600)).await;
-    world.ask(id, longhaul_domain::Action::Resume).await.unwrap();
+    world.ask(id, Action::Resume).await.unwrap();
     for _ in 0..50 {
         world.says(id, OutputSource::Stdout, "on it\n").await;
         world.pass(seconds(1)).await;
@@ -254,60 +274,47 @@ async fn paused_work_does_not_stall() {
 #[tokio::test(start_paused = true)]
 async fn flood_of_output_does_not_hide_the_latest_progress() {
     let world = World::new().await;
-    let id = world.launch_spec(detecting("run", "auto")).await;
-    world.pass(seconds(1)).await;
+    let id = world.detect("auto").await;
     world.says(id, OutputSource::Stdout, "Progress: 10%\n").await;
     let flood = "a line that shows no progress at all\n".repeat(30_000);
     for _ in 0..9 {
         world.spawner.output().write(world.key(id).await, OutputSource::Stdout, flood.as_bytes());
     }
-    world.says(id, OutputSource::Stdout, "Progress: 90%\n").await;
-    world.pass(seconds(2)).await;
-    assert_eq!(world.progress(id).await, Some(90.0));
+    assert_eq!(world.progress_after(id, "Progress: 90%\n").await, Some(90.0));
 }
 
 #[tokio::test(start_paused = true)]
 async fn lines_in_the_progress_file_are_reports_of_the_worker() {
     let world = World::new().await;
-    let id = world.launch_spec(detecting("run", "fd")).await;
-    world.pass(seconds(1)).await;
-    let key = world.key(id).await;
-    let output = world.spawner.output();
-    output.write_progress(key, b"{\"percent\":40,\"stage\":\"copy\",\"eta_s\":30}\n{\"perc");
-    world.pass(seconds(2)).await;
+    let id = world.detect("fd").await;
+    world.reports(id, b"{\"percent\":40,\"stage\":\"copy\",\"eta_s\":30}\n{\"perc").await;
     let live_stats = world.live_stats(id).await;
     assert_eq!(live_stats.progress.map(Progress::percent), Some(40.0));
     assert_eq!(live_stats.stage.map(|stage| stage.to_string()), Some("copy".to_owned()));
     let (left, source) = world.eta(id).await.unwrap();
     assert!((26..=30).contains(&left.as_secs()), "{left:?}");
     assert_eq!(source, EtaSource::Reported);
-    output.write_progress(key, b"ent\":60}\ngarbage\n\xff\xfe{\"percent\":\"x\"}\n{\"percent\":1e300}\n");
-    world.pass(seconds(2)).await;
+    world.reports(id, b"ent\":60}\ngarbage\n\xff\xfe{\"percent\":\"x\"}\n{\"percent\":1e300}\n").await;
     assert_eq!(world.progress(id).await, Some(100.0));
-    world.says(id, OutputSource::Stdout, "Progress: 5%\n").await;
-    world.pass(seconds(2)).await;
-    assert_eq!(world.progress(id).await, Some(100.0), "fd does not search the output");
+    assert_eq!(
+        world.progress_after(id, "Progress: 5%\n").await,
+        Some(100.0),
+        "fd does not search the output"
+    );
 }
 
 #[tokio::test(start_paused = true)]
 async fn progress_file_outlasts_the_manager_and_old_lines_do_not_undo_a_later_report() {
     let mut world = World::new().await;
-    let id = world.launch_spec(detecting("run", "auto")).await;
-    world.pass(seconds(1)).await;
-    let key = world.key(id).await;
-    world.spawner.output().write_progress(key, b"{\"percent\":10}\n");
-    world.pass(seconds(5)).await;
+    let id = world.detect("auto").await;
+    world.reports(id, b"{\"percent\":10}\n").await;
     assert_eq!(world.progress(id).await, Some(10.0));
+    world.pass(seconds(3)).await;
     world.ask(id, percent(50.0)).await.unwrap();
     world.pass(seconds(5)).await;
-    let before = world.stored(id).await;
-    world.crash().await;
-    world.pass(seconds(5)).await;
-    let after = world.stored(id).await;
-    assert_eq!((before.live_stats, before.revision), (after.live_stats, after.revision));
-    world.engine.abandon();
-    world.settle().await;
-    world.spawner.output().write_progress(key, b"{\"percent\":70}\n");
+    world.is_known_after_a_crash(id).await;
+    world.lose_manager().await;
+    world.spawner.output().write_progress(world.key(id).await, b"{\"percent\":70}\n");
     world.crash().await;
     world.pass(seconds(5)).await;
     assert_eq!(world.progress(id).await, Some(70.0));
@@ -316,8 +323,7 @@ async fn progress_file_outlasts_the_manager_and_old_lines_do_not_undo_a_later_re
 #[tokio::test(start_paused = true)]
 async fn flood_of_lines_is_reported_once_per_second() {
     let world = World::new().await;
-    let id = world.launch_spec(detecting("run", "fd")).await;
-    world.pass(seconds(1)).await;
+    let id = world.detect("fd").await;
     let key = world.key(id).await;
     for step in 0..200 {
         world.spawner.output().write_progress(key, format!("{{\"stage\":\"step {step}\"}}\n").as_bytes());
@@ -325,18 +331,4 @@ async fn flood_of_lines_is_reported_once_per_second() {
     }
     let stages = world.told(id).await.iter().filter(|fact| *fact == "stage_changed").count();
     assert!((9..=12).contains(&stages), "{stages}");
-}
-
-#[tokio::test(start_paused = true)]
-async fn last_line_of_the_progress_file_is_read_before_the_end() {
-    let world = World::new().await;
-    let id = world.launch_spec(detecting("run", "fd")).await;
-    world.pass(seconds(2)).await;
-    let key = world.key(id).await;
-    world.spawner.output().write_progress(key, b"{\"done\":62,\"total\":100}\n");
-    world.spawner.exit(key, 3);
-    assert_eq!(world.end(id).await, Status::Failed);
-    let ended = world.stored(id).await;
-    let longhaul_domain::State::Ended(end) = &ended.process.state else { panic!("{ended:?}") };
-    assert_eq!(end.live_stats.progress.map(Progress::percent), Some(62.0));
 }

@@ -31,8 +31,7 @@ pub fn cause_of(kind: Option<&str>, message: &str) -> String {
             break;
         }
     }
-    let end = (0..=MAX_CAUSE_LEN).rev().find(|at| cause.is_char_boundary(*at)).unwrap_or(0);
-    cause.truncate(end);
+    cause.truncate(cause.floor_char_boundary(MAX_CAUSE_LEN));
     cause
 }
 

@@ -1,9 +1,9 @@
 //! Result of `read_artifacts`.
 
 use crate::answer::JsonObject;
+use crate::schema;
 use longhaul_wire::api::ArtifactsState;
 use serde::Serialize;
-use serde_json::{Value, json};
 
 /// Result of `read_artifacts`: the list, or a part of one file.
 #[derive(Debug, Default, Serialize)]
@@ -56,9 +56,5 @@ const FIELDS: &[&str] = &["state", "files", "skipped", "text", "next_offset"];
 
 /// Returns the schema of the result of `read_artifacts`.
 pub(crate) fn artifacts_schema() -> JsonObject {
-    let fields: JsonObject = FIELDS.iter().map(|field| ((*field).to_owned(), json!({}))).collect();
-    JsonObject::from_iter([
-        ("type".to_owned(), Value::from("object")),
-        ("properties".to_owned(), Value::Object(fields)),
-    ])
+    schema::of_untyped(FIELDS)
 }

@@ -20,6 +20,7 @@ const FIELDS: &[&str] = &[
     "stage",
     "progress",
     "exit_code",
+    "tokens",
     "elapsed_s",
     "parent_id",
     "level",
@@ -128,6 +129,14 @@ pub(crate) fn list_schema() -> JsonObject {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use longhaul_wire::api::TokensView;
+
+    #[test]
+    fn list_shows_the_tokens_of_an_agent() {
+        let tokens = TokensView { input: 7, output: 8, cached: 9 };
+        let ListedProcess(fields) = item(&ProcessView { tokens: Some(tokens), ..ProcessView::default() });
+        assert_eq!(fields["tokens"], serde_json::json!({ "input": 7, "output": 8, "cached": 9 }));
+    }
 
     #[test]
     fn no_list_is_longer_than_an_answer_may_be() {

@@ -6,7 +6,6 @@
 
 use crate::answer::JsonObject;
 use crate::answer::cut::cut;
-use crate::schema;
 use longhaul_wire::api::{ProcessView, WhyView};
 use serde_json::{Value, json};
 
@@ -26,6 +25,7 @@ const BRIEF: &[&str] = &[
     "cancelling_descendants",
     "exit_code",
     "error",
+    "tokens",
     "started_at",
     "completed_at",
     "completed_at_precision",
@@ -44,19 +44,19 @@ const BRIEF: &[&str] = &[
 ];
 /// Required fields of every result about one process.
 const REQUIRED: &[&str] = &["process_id", "process_type", "status", "terminal"];
-/// Fields of the short form that its schema describes.
-const DESCRIBED: &[&str] = &[
-    "process_id",
-    "name",
-    "process_type",
-    "status",
-    "terminal",
-    "exit_code",
-    "error",
-    "progress",
-    "output",
-    "tail",
-    "next",
+/// Fields of the short form that its schema describes, with their types.
+const DESCRIBED: &[(&str, &str)] = &[
+    ("process_id", "string"),
+    ("name", "string"),
+    ("process_type", "string"),
+    ("status", "string"),
+    ("terminal", "boolean"),
+    ("exit_code", "integer"),
+    ("error", "string"),
+    ("progress", "number"),
+    ("output", "object"),
+    ("tail", "string"),
+    ("next", "string"),
 ];
 /// Fields that the schema of the whole record names without a type.
 const NAMED: &[&str] = &[
@@ -73,6 +73,7 @@ const NAMED: &[&str] = &[
     "stage",
     "started_at",
     "tests",
+    "tokens",
     "usage",
 ];
 /// Maximum length of a field in the whole record, in bytes of JSON.
@@ -81,10 +82,6 @@ const MAX_FULL_FIELD_LEN: usize = 2 * 1024;
 const MAX_SHORT_FIELD_LEN: usize = 400;
 /// Fields that contain JSON from the caller. They are returned unchanged.
 const CALLER_FIELDS: &[&str] = &["metadata", "result"];
-/// Objects whose fields are left out of the schema to keep it short. These objects are rare, and two tools include the
-/// schema.
-const OMITTED_FROM_SCHEMA: &[&str] =
-    &["exit", "first_error", "late_exit", "limits", "pending", "start_failure", "usage"];
 /// Fields that are shown even if they are false, because the value false is informative for them.
 const SHOWN_WHEN_FALSE: &[&str] = &["ready"];
 
@@ -254,60 +251,36 @@ fn next(view: &ProcessView) -> Option<&'static str> {
 /// Returns the schema of the whole record. To keep the list of tools short, the schema contains only the most used
 /// fields. The others are described in docs/reference/http.md.
 pub(crate) fn whole_schema() -> JsonObject {
-    let record = schema::bare::<ProcessView>();
-    let mut fields = spoken_fields(record.get("properties"));
-    for own in CALLER_FIELDS {
-        fields.insert((*own).to_owned(), json!({}));
-    }
-    fields.remove("output_bytes");
-    let text = || json!({ "type": "string" });
-    let count = || json!({ "type": "integer" });
-    let more = [
-        ("terminal", json!({ "type": "boolean" })),
-        ("queue_position", count()),
-        (
-            "output",
-            json!({ "type": "object", "properties": {
-            "bytes": count(), "next_cursor": text(), "text": text(), "eof": json!({ "type": "boolean" }),
-        } }),
-        ),
-        ("tail", text()),
-        ("child_counts", json!({ "type": "object", "properties": { "total": count(), "live": count() } })),
-        ("next", text()),
-    ];
-    fields.extend(more.map(|(name, schema)| (name.to_owned(), schema)));
-    for (name, field) in &mut fields {
-        if !DESCRIBED.contains(&name.as_str()) {
-            *field = json!({});
-        }
-    }
-    fields.retain(|name, _| DESCRIBED.contains(&name.as_str()) || NAMED.contains(&name.as_str()));
+    let mut fields = described();
+    fields.extend(NAMED.iter().map(|name| ((*name).to_owned(), json!({}))));
+    let output =
+        fields_of(&[("bytes", "integer"), ("next_cursor", "string"), ("text", "string"), ("eof", "boolean")]);
+    fields.insert("output".to_owned(), json!({ "type": "object", "properties": output }));
     of_fields(fields)
 }
 
 /// Returns the schema for the fields that every result about one process contains.
 pub(crate) fn minimal_schema() -> JsonObject {
-    schema_of(REQUIRED)
+    let mut fields = described();
+    fields.retain(|name, _| REQUIRED.contains(&name.as_str()));
+    of_fields(fields)
 }
 
 /// Returns the schema of the short form. Nine tools include this schema, so it describes only the most used fields.
 pub(crate) fn brief_schema() -> JsonObject {
-    let mut schema = schema_of(DESCRIBED);
-    if let Some(Value::Object(fields)) = schema.get_mut("properties") {
-        fields.insert("output".to_owned(), json!({ "type": "object" }));
-        // Only the tools that start, restart or stop a process return these fields.
-        fields.insert("outcome".to_owned(), json!({ "type": "string" }));
-        fields.insert("changed".to_owned(), json!({ "type": "boolean" }));
-    }
-    schema
+    let mut fields = described();
+    // Only the tools that start, restart or stop a process return these fields.
+    fields.extend(fields_of(&[("outcome", "string"), ("changed", "boolean")]));
+    of_fields(fields)
 }
 
-fn schema_of(names: &[&str]) -> JsonObject {
-    let mut schema = whole_schema();
-    if let Some(Value::Object(fields)) = schema.get_mut("properties") {
-        fields.retain(|name, _| names.contains(&name.as_str()));
-    }
-    schema
+fn described() -> JsonObject {
+    fields_of(DESCRIBED)
+}
+
+/// Returns the schemas of fields with these names and types.
+fn fields_of(fields: &[(&str, &str)]) -> JsonObject {
+    fields.iter().map(|(name, kind)| ((*name).to_owned(), json!({ "type": kind }))).collect()
 }
 
 fn of_fields(fields: JsonObject) -> JsonObject {
@@ -318,31 +291,11 @@ fn of_fields(fields: JsonObject) -> JsonObject {
     schema
 }
 
-fn spoken_fields(fields: Option<&Value>) -> JsonObject {
-    let Some(Value::Object(fields)) = fields else { return JsonObject::new() };
-    fields.iter().map(|(name, schema)| (renamed(name), spoken_schema(name, schema))).collect()
-}
-
-fn spoken_schema(name: &str, schema: &Value) -> Value {
-    if name.ends_with("_ms") {
-        return json!({ "type": "number" });
-    }
-    let mut plain = JsonObject::new();
-    for keyword in ["type", "items"] {
-        if let Some(value) = schema.get(keyword) {
-            plain.insert(keyword.to_owned(), value.clone());
-        }
-    }
-    if schema.get("properties").is_some() && !OMITTED_FROM_SCHEMA.contains(&name) {
-        plain.insert("properties".to_owned(), spoken_fields(schema.get("properties")).into());
-    }
-    plain.into()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use longhaul_wire::api::{ExitView, UsageView};
+    use crate::schema;
+    use longhaul_wire::api::{ExitView, TokensView, UsageView};
 
     fn view() -> ProcessView {
         ProcessView {
@@ -424,11 +377,30 @@ mod tests {
     }
 
     #[test]
-    fn schema_names_every_field_of_its_lists() {
-        let schema = whole_schema();
-        let known = schema["properties"].as_object().unwrap();
-        for name in DESCRIBED.iter().chain(NAMED) {
+    fn listed_fields_are_those_of_the_record_with_their_types() {
+        let record = schema::bare::<ProcessView>();
+        let known: JsonObject = record["properties"]
+            .as_object()
+            .unwrap()
+            .iter()
+            .map(|(name, schema)| (renamed(name), schema["type"].clone()))
+            .collect();
+        // These fields are added to the record.
+        let own = ["terminal", "output", "tail", "next", "queue_position"];
+        for (name, kind) in DESCRIBED.iter().filter(|(name, _)| !own.contains(name)) {
+            assert_eq!(known[*name], *kind, "{name}");
+        }
+        for name in NAMED.iter().chain(BRIEF).filter(|name| !own.contains(name)) {
             assert!(known.contains_key(*name), "{name}");
+        }
+    }
+
+    #[test]
+    fn tokens_of_an_agent_are_in_both_forms() {
+        let tokens = TokensView { input: 7, output: 8, cached: 0 };
+        let view = ProcessView { tokens: Some(tokens), ..view() };
+        for fields in [whole, brief].map(|form| form(&view, &StatusContext::default())) {
+            assert_eq!(fields["tokens"], json!({ "input": 7, "output": 8, "cached": 0 }));
         }
     }
 

@@ -1,18 +1,15 @@
 //! Result of `get_test_results`, which has the same form as in the HTTP API.
 
 use crate::answer::JsonObject;
-use serde_json::{Value, json};
+use crate::schema;
+use serde_json::Value;
 
 /// Fields that the schema names. The schema is short, because each conversation of an agent pays for it in tokens.
 const FIELDS: &[&str] = &["status", "tests", "groups", "collection_errors", "cases", "cursor"];
 
 /// Returns the schema of the result of `get_test_results`.
 pub(crate) fn tests_schema() -> JsonObject {
-    let fields: JsonObject = FIELDS.iter().map(|field| ((*field).to_owned(), json!({}))).collect();
-    JsonObject::from_iter([
-        ("type".to_owned(), Value::from("object")),
-        ("properties".to_owned(), Value::Object(fields)),
-    ])
+    schema::of_untyped(FIELDS)
 }
 
 /// Removes all fields that are null, zero or an empty list, including fields of inner objects, because they would only
@@ -42,6 +39,7 @@ fn inner_without_nulls(value: Value) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
     #[test]
     fn what_says_nothing_is_left_out() {

@@ -27,14 +27,13 @@ fn command_appends_its_progress_to_a_file_of_its_own() {
 
 #[test]
 fn command_has_no_other_descriptor_and_without_a_request_none_at_all() {
-    for (launch, count, variable) in [
-        (reporting("ls /proc/$$/fd | wc -l; env"), 4, true),
-        (script("ls /proc/$$/fd | wc -l; env"), 3, false),
-    ] {
+    // Without a pipe: while a shell starts a pipeline, it has more descriptors for a moment.
+    let list = "ls /proc/$$/fd; echo; env";
+    for (launch, count, variable) in [(reporting(list), 4, true), (script(list), 3, false)] {
         let mut attempt = Attempt::launch(&launch);
         attempt.peer.settled();
         let log = attempt.log();
-        assert_eq!(log.lines().next().unwrap().trim(), count.to_string(), "{log}");
+        assert_eq!(log.lines().take_while(|line| !line.is_empty()).count(), count, "{log}");
         assert_eq!(log.contains("LONGHAUL_PROGRESS_FD="), variable, "{log}");
         assert_eq!(attempt.path().join(PROGRESS).exists(), variable);
         attempt.finish();

@@ -1,5 +1,6 @@
 //! Starts a remote session and follows it to its end.
 
+use super::super::progress::enclosing;
 use super::reporter::Reporter;
 use super::session_file::{SessionFile, StoredSession};
 use super::session_lookup::{self, FoundSession};
@@ -55,13 +56,8 @@ pub(super) struct RemoteSession<'a> {
 impl<'a> RemoteSession<'a> {
     /// Prepares the session of the process in which this program runs.
     pub(super) fn new(context: &'a VerbContext, plan: RemotePlan) -> Result<Self, CliError> {
-        let process = context.around.variable("LONGHAUL_ID").ok_or_else(|| CliError::Usage {
-            what: "no process is given".to_owned(),
-            why: Some(
-                "LONGHAUL_ID is not set: this command does not run inside a process of longhaul".to_owned(),
-            ),
-            help: "longhaul task PROJECT DESCRIPTION --agent NAME".to_owned(),
-        })?;
+        let id = context.around.variable("LONGHAUL_ID");
+        let process = enclosing(id.as_deref(), "longhaul task PROJECT DESCRIPTION --agent NAME")?.to_owned();
         let state_dir = context.client.socket().parent().unwrap_or(Path::new(".")).to_owned();
         let file = SessionFile::of(&state_dir, &process);
         Ok(Self { context, plan, process, state_dir, file })
@@ -220,12 +216,10 @@ impl<'a> RemoteSession<'a> {
     }
 
     async fn poll(&self, session: &str, rules: &StateRules, stop: &mut StopSignal) -> Poll {
-        match run_tool(&with_session(&self.plan.poll, session), POLL, Some(stop)).await {
-            ToolEnd::Stopped { .. } => Poll::Stopped,
-            // The signal also reaches the tool. The failure of the tool then says nothing about the session.
-            ToolEnd::Failed { .. } | ToolEnd::CutOff { .. } if stop.check().await => Poll::Stopped,
-            ToolEnd::Failed { why, .. } | ToolEnd::CutOff { why, .. } => Poll::Failed(why),
-            ToolEnd::Done(output) => {
+        match run_until_stop(&with_session(&self.plan.poll, session), POLL, stop).await {
+            ToolAnswer::Stopped => Poll::Stopped,
+            ToolAnswer::Failed(why) => Poll::Failed(why),
+            ToolAnswer::Done(output) => {
                 match rules.read(&output.stdout).or_else(|| rules.read(&output.stderr)) {
                     Some(state) => Poll::State(state),
                     None => {
@@ -248,16 +242,16 @@ impl<'a> RemoteSession<'a> {
         let mut last = ToolOutput::default();
         for step in &self.plan.on_complete {
             match self.fetch(&with_session(step, session), reporter, stop).await {
-                Fetch::Done(output) => last = output,
-                Fetch::Stopped => return Ok(STOPPED),
-                Fetch::Failed(why) => {
+                ToolAnswer::Done(output) => last = output,
+                ToolAnswer::Stopped => return Ok(STOPPED),
+                ToolAnswer::Failed(why) => {
                     let why = format!(
                         "the remote session {session} has completed, but its result could not be fetched: {why}; a restart of \
                          the process fetches it again"
                     );
                     self.say(&why);
                     reporter.report(stage("completed, result missing")).await;
-                    reporter.report(UpdateRequest { error: Some(why), ..UpdateRequest::default() }).await;
+                    reporter.report(error(why)).await;
                     return Ok(DONE);
                 }
             }
@@ -272,29 +266,25 @@ impl<'a> RemoteSession<'a> {
         Ok(DONE)
     }
 
-    async fn fetch(&self, step: &[String], reporter: &mut Reporter<'_>, stop: &mut StopSignal) -> Fetch {
+    async fn fetch(&self, step: &[String], reporter: &mut Reporter<'_>, stop: &mut StopSignal) -> ToolAnswer {
         let mut delay = Duration::from_millis(self.plan.poll_interval_ms.max(1)).min(FETCH_RETRY_DELAY);
         let mut tries = 0;
         loop {
-            let why = match run_tool(step, LONG_RUN, Some(stop)).await {
-                ToolEnd::Done(output) => return Fetch::Done(output),
-                ToolEnd::Stopped { .. } => return Fetch::Stopped,
-                ToolEnd::Failed { .. } | ToolEnd::CutOff { .. } if stop.check().await => {
-                    return Fetch::Stopped;
-                }
-                ToolEnd::Failed { why, .. } | ToolEnd::CutOff { why, .. } => why,
+            let why = match run_until_stop(step, LONG_RUN, stop).await {
+                ToolAnswer::Failed(why) => why,
+                ended @ (ToolAnswer::Done(_) | ToolAnswer::Stopped) => return ended,
             };
             tries += 1;
             self.say(&format!("try {tries} of {MAX_FETCHES} to fetch the result failed: {why}"));
             if tries >= MAX_FETCHES {
-                return Fetch::Failed(why);
+                return ToolAnswer::Failed(why);
             }
             if tries == 1 {
                 reporter.report(stage("completed, fetching the result")).await;
             }
             tokio::select! {
                 biased;
-                () = stop.requested() => return Fetch::Stopped,
+                () = stop.requested() => return ToolAnswer::Stopped,
                 () = sleep(delay) => {}
             }
             delay = delay.saturating_mul(2);
@@ -324,7 +314,7 @@ impl<'a> RemoteSession<'a> {
         reporter
             .report(stage(if remains { "remote session continues" } else { "remote session cancelled" }))
             .await;
-        reporter.report(UpdateRequest { error: Some(why), ..UpdateRequest::default() }).await;
+        reporter.report(error(why)).await;
         STOPPED
     }
 
@@ -350,7 +340,7 @@ impl<'a> RemoteSession<'a> {
     /// Reports an error, and returns the exit code of a failure.
     async fn fail(&self, reporter: &mut Reporter<'_>, stop: &mut StopSignal, why: &str) -> i32 {
         self.say(why);
-        reporter.report(UpdateRequest { error: Some(why.to_owned()), ..UpdateRequest::default() }).await;
+        reporter.report(error(why.to_owned())).await;
         reporter.finish(stop).await;
         FAILED
     }
@@ -378,10 +368,21 @@ enum Poll {
     Stopped,
 }
 
-enum Fetch {
+/// How a tool ended that a stop may kill.
+enum ToolAnswer {
     Done(ToolOutput),
     Failed(String),
     Stopped,
+}
+
+async fn run_until_stop(words: &[String], options: ToolOptions, stop: &mut StopSignal) -> ToolAnswer {
+    match run_tool(words, options, Some(stop)).await {
+        ToolEnd::Done(output) => ToolAnswer::Done(output),
+        ToolEnd::Stopped { .. } => ToolAnswer::Stopped,
+        // The signal also reaches the tool. The failure of the tool then says nothing about the session.
+        ToolEnd::Failed { .. } | ToolEnd::CutOff { .. } if stop.check().await => ToolAnswer::Stopped,
+        ToolEnd::Failed { why, .. } | ToolEnd::CutOff { why, .. } => ToolAnswer::Failed(why),
+    }
 }
 
 /// Returns the report of a state. The report contains the condition only when the condition starts or ends.
@@ -394,6 +395,10 @@ fn report_of(state: &PrintedState, before: Option<&PrintedState>) -> UpdateReque
 
 fn stage(text: &str) -> UpdateRequest {
     UpdateRequest { stage: Some(text.to_owned()), ..UpdateRequest::default() }
+}
+
+fn error(text: String) -> UpdateRequest {
+    UpdateRequest { error: Some(text), ..UpdateRequest::default() }
 }
 
 fn with_session(words: &[String], session: &str) -> Vec<String> {

@@ -10,8 +10,10 @@ use std::collections::VecDeque;
 use std::time::Duration;
 use tokio::time::sleep;
 
-/// First and longest delay before a report is sent again.
-const RETRY_DELAYS: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(5)];
+/// Delay before a report is sent again for the first time.
+const RETRY_DELAY: Duration = Duration::from_millis(100);
+/// Maximum delay before a report is sent again.
+const MAX_RETRY_DELAY: Duration = Duration::from_secs(5);
 
 /// Sends reports about one process, in order.
 pub(super) struct Reporter<'a> {
@@ -58,7 +60,7 @@ impl<'a> Reporter<'a> {
 
     /// Sends the pending reports until the manager has received all of them. Gives up if a stop is requested.
     pub(super) async fn finish(&mut self, stop: &mut StopSignal) {
-        let [mut delay, longest] = RETRY_DELAYS;
+        let mut delay = RETRY_DELAY;
         loop {
             self.flush().await;
             if self.pending.is_empty() {
@@ -67,11 +69,7 @@ impl<'a> Reporter<'a> {
             if stop.is_requested() {
                 return self.console.say("the manager did not receive the last reports");
             }
-            tokio::select! {
-                () = stop.requested() => {}
-                () = sleep(delay) => {}
-            }
-            delay = (delay * 2).min(longest);
+            wait_to_retry(&mut delay, stop).await;
         }
     }
 
@@ -84,7 +82,7 @@ impl<'a> Reporter<'a> {
     /// Waits until the manager answers, and returns the record of a process. Returns `None` if there is no such
     /// process, or if a stop is requested.
     pub(super) async fn record(&self, process: &str, stop: &mut StopSignal) -> Option<ProcessView> {
-        let [mut delay, longest] = RETRY_DELAYS;
+        let mut delay = RETRY_DELAY;
         loop {
             let found: Result<ProcessView, CliError> =
                 self.client.fetch(&RequestPath::process(process)).await;
@@ -96,11 +94,16 @@ impl<'a> Reporter<'a> {
             if stop.is_requested() {
                 return None;
             }
-            tokio::select! {
-                () = stop.requested() => {}
-                () = sleep(delay) => {}
-            }
-            delay = (delay * 2).min(longest);
+            wait_to_retry(&mut delay, stop).await;
         }
     }
+}
+
+/// Waits for a delay, which grows, or until a stop is requested.
+async fn wait_to_retry(delay: &mut Duration, stop: &mut StopSignal) {
+    tokio::select! {
+        () = stop.requested() => {}
+        () = sleep(*delay) => {}
+    }
+    *delay = (*delay * 2).min(MAX_RETRY_DELAY);
 }

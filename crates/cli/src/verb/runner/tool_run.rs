@@ -4,9 +4,9 @@ use super::stop_signal::StopSignal;
 use std::io::{self, Read, Write};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
-use tokio::time::{Instant, sleep};
+use tokio::sync::oneshot::{Receiver, channel};
+use tokio::time::{Instant, sleep, timeout};
 
 /// Maximum number of bytes that are stored of each output stream.
 const MAX_OUTPUT_LEN: usize = 1024 * 1024;
@@ -108,8 +108,8 @@ enum RunOutcome {
     Unknown(io::Error),
 }
 
-async fn until_end(child: &mut Child, timeout: Duration, stop: Option<&mut StopSignal>) -> RunOutcome {
-    let until = Instant::now() + timeout;
+async fn until_end(child: &mut Child, limit: Duration, stop: Option<&mut StopSignal>) -> RunOutcome {
+    let until = Instant::now() + limit;
     let stopped = async {
         match stop {
             Some(stop) => stop.requested().await,
@@ -160,15 +160,9 @@ fn collect<W: Write + Send + 'static>(
 
 async fn text_of(pipe: Option<Receiver<Vec<u8>>>) -> String {
     let Some(pipe) = pipe else { return String::new() };
-    let until = Instant::now() + DRAIN_TIMEOUT;
-    loop {
-        match pipe.try_recv() {
-            Ok(bytes) => return String::from_utf8_lossy(&bytes).into_owned(),
-            Err(std::sync::mpsc::TryRecvError::Empty) if Instant::now() < until => {
-                sleep(CHECK_INTERVALS[0]).await;
-            }
-            Err(_) => return String::new(),
-        }
+    match timeout(DRAIN_TIMEOUT, pipe).await {
+        Ok(Ok(bytes)) => String::from_utf8_lossy(&bytes).into_owned(),
+        Ok(Err(_)) | Err(_) => String::new(),
     }
 }
 
