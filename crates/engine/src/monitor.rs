@@ -34,6 +34,7 @@ mod usual_duration;
 
 use earlier_runs::EarlierRuns;
 use follower::{FollowerTask, WatchStart};
+pub(crate) use monitored::reports_input;
 use monitored::{MonitorPhase, MonitoredWork};
 pub(crate) use pattern::check;
 pub use pattern::{check_progress, check_watch};

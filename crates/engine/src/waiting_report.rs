@@ -3,6 +3,7 @@
 use crate::detached::run_to_completion;
 use crate::engine::{Engine, EngineShared};
 use crate::error::EngineError;
+use crate::monitor::reports_input;
 use longhaul_domain::{Condition, Input, Observation, ProcessId, ProgressReport};
 use longhaul_ports::AttemptKey;
 use std::sync::Arc;
@@ -39,12 +40,14 @@ impl EngineShared {
         }
         let attempt = stored.process.attempt;
         let at = self.parts.clock.now();
-        // The record says first who knows whether the command waits. Otherwise, the monitor of the next manager could
-        // end the condition before the command reports again.
-        let report = ProgressReport { reports_input: true, ..ProgressReport::default() };
-        let observation = Observation::ProgressObserved { attempt, report, at };
-        self.turn(id, &Input::Observation(observation), None).await?;
-        self.write_vitals(id).await;
+        if !reports_input(&stored.process.spec) {
+            // The record says first who knows whether the command waits. Otherwise, the monitor of the next manager could
+            // end the condition before the command reports again.
+            let report = ProgressReport { reports_input: true, ..ProgressReport::default() };
+            let observation = Observation::ProgressObserved { attempt, report, at };
+            self.turn(id, &Input::Observation(observation), None).await?;
+            self.write_vitals(id).await;
+        }
         self.input_is_reported(AttemptKey { id, attempt });
         let condition = Condition::WaitingForInput;
         let observation = Observation::ConditionObserved { attempt, condition, holds: waits, at };

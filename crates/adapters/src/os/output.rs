@@ -153,7 +153,9 @@ impl OutputLog for OsOutput {
     }
 
     async fn progress_grown(&self, key: AttemptKey, beyond: u64) -> Result<(), OutputError> {
-        self.changed(key, move |pages| pages.has_progress_beyond(beyond)).await
+        self.changed(key, move |pages| pages.has_progress_beyond(beyond)).await?;
+        let exists = self.on_blocking_thread(key, "watched", |pages| pages.has_progress()).await?;
+        if exists { Ok(()) } else { Err(OutputError::Missing { key }) }
     }
 
     fn place(&self, key: AttemptKey) -> OutputLocation {

@@ -250,7 +250,7 @@ fn may_ask(core: &EngineShared, process: &Process) -> bool {
 
 /// Returns true if the command only follows work that another program does. The process tree of such a command never
 /// waits for input itself.
-fn reports_input(spec: &Spec) -> bool {
+pub(crate) fn reports_input(spec: &Spec) -> bool {
     let runner = spec.command().and_then(|command| command.runner.as_ref());
     runner.is_some_and(|runner| runner.output == AgentOutputFormat::Unread)
 }

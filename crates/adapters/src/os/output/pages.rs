@@ -38,6 +38,10 @@ impl OutputPages {
         progress_file::read(&self.directory, from)
     }
 
+    pub(super) fn has_progress(&self) -> io::Result<bool> {
+        progress_file::exists(&self.directory)
+    }
+
     pub(super) fn has_progress_beyond(&self, offset: u64) -> io::Result<bool> {
         progress_file::has_changed(&self.directory, offset)
     }

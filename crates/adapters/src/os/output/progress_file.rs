@@ -34,6 +34,11 @@ pub(super) fn read(directory: &AttemptDirectory, from: u64) -> io::Result<Option
     Ok(Some(ProgressPage { bytes, next, skipped: start != from || freed > 0, at }))
 }
 
+/// Returns true if there is a progress file.
+pub(super) fn exists(directory: &AttemptDirectory) -> io::Result<bool> {
+    Ok(open(directory)?.is_some())
+}
+
 /// Returns true if the size of the file differs from the offset of a reader.
 pub(super) fn has_changed(directory: &AttemptDirectory, from: u64) -> io::Result<bool> {
     Ok(open(directory)?.is_none_or(|(_, size, _)| size != from))

@@ -149,30 +149,19 @@ pub(super) fn live_stats() -> BoxedStrategy<LiveStats> {
         some(tally()),
         (source(), any::<bool>()),
     )
-        .prop_map(
-            |(
+        .prop_map(|(progress, stage, last_heartbeat, pace, reported_eta, output_bytes, tests, others)| {
+            LiveStats {
                 progress,
+                progress_source: others.0,
                 stage,
                 last_heartbeat,
-                pace,
+                progress_rate: pace,
                 reported_eta,
                 output_bytes,
                 tests,
-                (progress_source, reports_input),
-            )| {
-                LiveStats {
-                    reports_input,
-                    progress,
-                    progress_source,
-                    stage,
-                    last_heartbeat,
-                    progress_rate: pace,
-                    reported_eta,
-                    output_bytes,
-                    tests,
-                }
-            },
-        )
+                reports_input: others.1,
+            }
+        })
         .boxed()
 }
 
