@@ -18,6 +18,16 @@ const REPORT_INTERVAL: Duration = Duration::from_secs(1);
 /// Minimum time between two reads if no consumer needs output immediately. A few large pages cost less than many small
 /// pages.
 const READ_INTERVAL: Duration = Duration::from_millis(250);
+/// Minimum time between two reads if a consumer is urgent and the command writes all the time. Each write would
+/// otherwise cause a read.
+const URGENT_INTERVAL: Duration = Duration::from_millis(20);
+/// Number of reads in quick succession that show that the command writes all the time.
+const MAX_QUICK_READS: u32 = 8;
+/// Maximum time of consecutive reads if no consumer is urgent, so that the consumers take at most a tenth of a core from
+/// the command. The rest of a large output is read after the command has ended.
+const READ_TIME: Duration = Duration::from_millis(25);
+/// Delay before a consumer that accepts no output is asked again.
+const FULL_DELAY: Duration = Duration::from_millis(10);
 /// Delay before the output is read again if it was missing, or if it was reported as grown but had not grown.
 const RETRY_DELAY: Duration = Duration::from_millis(100);
 /// Maximum time to wait for the rest of the output after an exit.
@@ -62,6 +72,10 @@ struct OutputReading<'a> {
     report_at: AwakeTime,
     /// Earliest time of the next read of the output.
     read_at: AwakeTime,
+    /// Time of the first of the consecutive reads; `None` if the next read is the first one.
+    reads_since: Option<AwakeTime>,
+    /// Number of times in quick succession that the end of the output was read, and the latest of these times.
+    quick_reads: (u32, AwakeTime),
     /// Time at which unfinished lines are passed to the consumers; `None` if there are no unfinished lines.
     quiet_at: Option<AwakeTime>,
     /// True if new output was notified that has not been read yet.
@@ -91,6 +105,8 @@ impl<'a> OutputReading<'a> {
             has_news: false,
             report_at: now,
             read_at: now,
+            reads_since: None,
+            quick_reads: (0, now),
             quiet_at: None,
             is_notified: false,
         }
@@ -142,7 +158,15 @@ impl<'a> OutputReading<'a> {
 
     /// Reads one page and passes it to the consumers.
     async fn read(&mut self, tell: &mut impl FnMut(Observation)) -> PageRead {
-        let wanted = OutputRead { from: self.next, limit: PAGE, only: None };
+        let clock = &self.core.parts.clock;
+        if self.consumers.is_full() {
+            clock.sleep_until(Deadline::Awake(clock.awake().plus(FULL_DELAY))).await;
+            if self.consumers.is_full() {
+                return PageRead::Nothing;
+            }
+        }
+        let reads_since = *self.reads_since.get_or_insert(clock.awake());
+        let wanted = OutputRead { from: self.next, limit: PAGE, only: self.consumers.stream() };
         let page = match self.core.parts.output.read(self.key, wanted).await {
             Ok(page) if page.next > self.next => page,
             Ok(_) | Err(OutputError::Missing { .. }) => return PageRead::Nothing,
@@ -160,12 +184,31 @@ impl<'a> OutputReading<'a> {
         }
         self.is_notified = false;
         self.has_news = true;
+        let read = if self.next < page.end { PageRead::More } else { PageRead::End };
         let now = self.core.parts.clock.awake();
-        self.read_at = if self.consumers.is_urgent() { now } else { now.plus(READ_INTERVAL) };
-        self.quiet_at = Some(self.read_at.plus(QUIET));
+        if let Some(interval) = self.rest_after(read, now.since(reads_since), now) {
+            self.read_at = now.plus(interval);
+            self.reads_since = None;
+        }
+        self.quiet_at = Some(self.read_at.max(now).plus(QUIET));
         // Yield, so that the consumers of a large output do not occupy this thread.
         tokio::task::yield_now().await;
-        if self.next < page.end { PageRead::More } else { PageRead::End }
+        read
+    }
+
+    /// Returns the time until the next read, or `None` if the output is read on. `read_time` is the time of the
+    /// consecutive reads so far.
+    fn rest_after(&mut self, read: PageRead, read_time: Duration, now: AwakeTime) -> Option<Duration> {
+        let is_end = read != PageRead::More;
+        if !self.consumers.is_urgent() {
+            return (is_end || read_time >= READ_TIME).then_some(READ_INTERVAL);
+        }
+        let (count, last) = self.quick_reads;
+        if is_end {
+            let is_quick = now.since(last) <= URGENT_INTERVAL.saturating_mul(2);
+            self.quick_reads = (if is_quick { count.saturating_add(1) } else { 0 }, now);
+        }
+        is_end.then_some(if count > MAX_QUICK_READS { URGENT_INTERVAL } else { Duration::ZERO })
     }
 
     const fn has_unreported_states(&self) -> bool {
@@ -240,6 +283,10 @@ mod tests {
     }
 
     impl OutputConsumer for Recorder {
+        fn stream(&self) -> Option<OutputSource> {
+            None
+        }
+
         fn pace(&self) -> ReportPace {
             self.pace
         }
